@@ -1,5 +1,8 @@
 //! FaceMatch: a gRPC service in front of the Oz Forensics REST API.
 
+pub mod clock;
+pub mod domain;
+
 pub mod pb {
     tonic::include_proto!("facematch.v1");
 }

@@ -1,0 +1,91 @@
+//! Walks the chunks of a PNG (W3C PNG specification, section 5) from IHDR to IEND.
+
+use super::{Size, Unreadable};
+
+/// The first eight bytes of every PNG.
+pub const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+const TRUNCATED: Unreadable = Unreadable::Truncated("PNG");
+const BROKEN: Unreadable = Unreadable::Broken("PNG");
+
+/// Bytes of the checksum behind each chunk. It is not checked: Oz's decoder does.
+const CHECKSUM_BYTES: usize = 4;
+
+/// The size in pixels of a whole PNG. The bytes start with the signature.
+pub fn size(bytes: &[u8]) -> Result<Size, Unreadable> {
+    let (name, header, mut rest) = chunk(&bytes[SIGNATURE.len()..])?;
+    if name != *b"IHDR" {
+        return Err(BROKEN);
+    }
+    let size = header_size(header)?;
+    // Judged before the walk: the header alone says that there are too many pixels.
+    size.check()?;
+    let mut has_pixels = false;
+    loop {
+        let (name, _, after) = chunk(rest)?;
+        match &name {
+            b"IDAT" => has_pixels = true,
+            b"IEND" => return if has_pixels { Ok(size) } else { Err(BROKEN) },
+            _ => {}
+        }
+        rest = after;
+    }
+}
+
+/// Splits the first chunk off: its name, its data, and what follows its checksum.
+fn chunk(bytes: &[u8]) -> Result<([u8; 4], &[u8], &[u8]), Unreadable> {
+    let (length, rest) = bytes.split_first_chunk::<4>().ok_or(TRUNCATED)?;
+    let (name, rest) = rest.split_first_chunk::<4>().ok_or(TRUNCATED)?;
+    if !name.iter().all(u8::is_ascii_alphabetic) {
+        return Err(BROKEN);
+    }
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| TRUNCATED)?;
+    let (data, rest) = rest.split_at_checked(length).ok_or(TRUNCATED)?;
+    let (_, rest) = rest.split_at_checked(CHECKSUM_BYTES).ok_or(TRUNCATED)?;
+    Ok((*name, data, rest))
+}
+
+/// IHDR: width and height, big-endian, then five bytes of no interest here.
+fn header_size(header: &[u8]) -> Result<Size, Unreadable> {
+    let [w3, w2, w1, w0, h3, h2, h1, h0, _, _, _, _, _] = header else {
+        return Err(BROKEN);
+    };
+    let width = u32::from_be_bytes([*w3, *w2, *w1, *w0]);
+    let height = u32::from_be_bytes([*h3, *h2, *h1, *h0]);
+    Ok(Size { width, height })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::photo::{Format, inspect};
+
+    fn skeleton(width: u32, height: u32) -> Vec<u8> {
+        let mut png = SIGNATURE.to_vec();
+        let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
+        header.extend([8, 2, 0, 0, 0]);
+        for (name, data) in [(b"IHDR", header), (b"IDAT", vec![0; 40]), (b"IEND", vec![])] {
+            png.extend(u32::try_from(data.len()).unwrap().to_be_bytes());
+            png.extend(name);
+            png.extend(data);
+            png.extend([0; CHECKSUM_BYTES]);
+        }
+        png
+    }
+
+    #[test]
+    fn a_whole_png_is_taken_with_trailing_bytes_and_no_cut_is() {
+        let png = skeleton(300, 200);
+        assert_eq!(inspect(&[&png[..], b"trailer"].concat()), Ok(Format::Png));
+        for length in 8..png.len() {
+            assert!(inspect(&png[..length]).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
+    fn a_bomb_is_known_by_its_header_alone() {
+        let bomb = &skeleton(100_000, 100_000)[..40];
+        let expected = Unreadable::TooManyPixels { width: 100_000, height: 100_000 };
+        assert_eq!(inspect(bomb), Err(expected));
+    }
+}

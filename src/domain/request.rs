@@ -1,0 +1,156 @@
+//! What a caller asked for, parsed, and when two requests are the same.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    id::{CallerId, FolderId, MediaId, RequestId},
+    photo::{Format, Kind},
+};
+
+/// A keyed digest of a photo: tells equal photos of one store, and nothing anywhere else.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(#[serde(with = "hex")] pub [u8; 32]);
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest(…)")
+    }
+}
+
+/// Where the reference photo comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhotoSource {
+    /// The caller sent it; it is uploaded.
+    Content {
+        /// Tells whether a repeated call brings the same photo.
+        digest: Digest,
+        /// What it is uploaded as.
+        format: Format,
+    },
+    /// The folder holds it already; nothing is uploaded.
+    FolderMedia(MediaId),
+}
+
+/// What the folder's QUALITY analysis has to do with the match.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LivenessPolicy {
+    /// Tell what the newest finished one says.
+    #[default]
+    Report,
+    /// It must say SUCCESS before the photo is sent.
+    Require,
+    /// Start one together with the BIOMETRY analysis.
+    Run,
+}
+
+/// How long the match may take in all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Timeout {
+    /// From acceptance to the end.
+    #[serde(rename = "micros", with = "micros")]
+    pub duration: Duration,
+    /// Whether the caller named it, or it is the server's own.
+    pub named: bool,
+}
+
+/// Everything that makes a match what it is. Its caller's `request_id` names just this.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spec {
+    /// Whose match it is.
+    pub caller: CallerId,
+    /// The caller's own id of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+    /// The Oz folder.
+    pub folder_id: FolderId,
+    /// The reference photo.
+    pub photo: PhotoSource,
+    /// What the photo shows.
+    pub kind: Kind,
+    /// How long it may take.
+    pub timeout: Timeout,
+    /// Which media to compare with, sorted and each once; empty: the newest liveness media.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub liveness_media: Vec<MediaId>,
+    /// What liveness has to do with it.
+    pub liveness_policy: LivenessPolicy,
+    /// The caller's words for finding it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Spec {
+    /// The first field in which a repeated call differs from this one, as the contract names it;
+    /// none if both ask for the same match.
+    pub fn differing_field(&self, other: &Self) -> Option<&'static str> {
+        let timeouts_agree = self.timeout.duration == other.timeout.duration
+            // A changed default is no change of what the caller asked for.
+            || (!self.timeout.named && !other.timeout.named);
+        let fields = [
+            ("folder_id", self.folder_id == other.folder_id),
+            ("photo", self.photo == other.photo),
+            ("photo.kind", self.kind == other.kind),
+            ("timeout", timeouts_agree),
+            ("liveness_media_ids", self.liveness_media == other.liveness_media),
+            ("liveness_policy", self.liveness_policy == other.liveness_policy),
+            ("labels", self.labels == other.labels),
+        ];
+        fields.into_iter().find(|(_, agree)| !agree).map(|(name, _)| name)
+    }
+
+    /// Whether the server has to hold the photo until Oz has it.
+    pub fn needs_photo(&self) -> bool {
+        matches!(self.photo, PhotoSource::Content { .. })
+    }
+}
+
+/// Whole microseconds, as the journal keeps durations.
+pub(crate) mod micros {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(duration: &Duration, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_u64(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+        u64::deserialize(input).map(Duration::from_micros)
+    }
+}
+
+/// Bytes as hexadecimal text, as the journal keeps digests.
+mod hex {
+    use std::fmt::Write;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8; 32], out: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::with_capacity(64);
+        for byte in bytes {
+            write!(text, "{byte:02x}").expect("writing to a string doesn't fail");
+        }
+        out.serialize_str(&text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(input)?;
+        parse(&text).ok_or_else(|| D::Error::custom("a digest is 64 hexadecimal digits"))
+    }
+
+    fn parse(text: &str) -> Option<[u8; 32]> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+        }
+        Some(bytes)
+    }
+}

@@ -1,0 +1,260 @@
+//! The state of a match: the fold of its journal, by the one transition table there is.
+
+use std::sync::Arc;
+
+use crate::domain::{
+    event::{Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded},
+    id::{AnalysisId, MatchId, MediaId, Sequence},
+    reason::Cause,
+    request::Spec,
+    time::Timestamp,
+};
+
+/// Where a match stands. Each is a durable fact.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum State {
+    /// It exists.
+    Accepted,
+    /// The photo is at Oz.
+    Uploaded,
+    /// The analysis runs at Oz.
+    Processing,
+    /// There is a verdict.
+    Finished,
+    /// There will be none.
+    Failed,
+    /// The caller ended it.
+    Cancelled,
+}
+
+impl State {
+    /// All states, in the order of a match's life.
+    pub const ALL: [Self; 6] = [
+        Self::Accepted,
+        Self::Uploaded,
+        Self::Processing,
+        Self::Finished,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Whether nothing follows any more.
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::Accepted | Self::Uploaded | Self::Processing => false,
+            Self::Finished | Self::Failed | Self::Cancelled => true,
+        }
+    }
+
+    /// The state's name as logs and the store have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Uploaded => "uploaded",
+            Self::Processing => "processing",
+            Self::Finished => "finished",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// A match as of its last event.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Match {
+    /// Our id of it.
+    pub id: MatchId,
+    /// What was asked for.
+    pub spec: Arc<Spec>,
+    /// Where it stands.
+    pub state: State,
+    /// The sequence of its last event.
+    pub sequence: Sequence,
+    /// The reference photo at Oz; from UPLOADED on.
+    pub photo_media_id: Option<MediaId>,
+    /// What the photo is compared with; from UPLOADED on.
+    pub liveness_media: Vec<MediaId>,
+    /// What liveness said before the analysis was asked for.
+    pub liveness: Option<LivenessResult>,
+    /// Analyses that are not ours.
+    pub earlier_analyses: Vec<AnalysisId>,
+    /// The BIOMETRY analysis; from PROCESSING on.
+    pub analysis_id: Option<AnalysisId>,
+    /// The QUALITY analysis that was started with it.
+    pub liveness_analysis_id: Option<AnalysisId>,
+    /// The verdict; only when FINISHED.
+    pub result: Option<MatchResult>,
+    /// Why there is none; only when FAILED.
+    pub error: Option<MatchError>,
+    /// Oz's words as of the last event that carried any.
+    pub oz: Option<OzStatus>,
+    /// The trouble that the last event told of, if it told of trouble.
+    pub trouble: Option<Cause>,
+    /// How many events told of trouble.
+    pub troubles: u32,
+    /// When it was accepted.
+    pub create_time: Timestamp,
+    /// When its last event became durable.
+    pub update_time: Timestamp,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// When it is erased.
+    pub expire_time: Option<Timestamp>,
+}
+
+/// An event that can't follow the state it came to: a corrupt journal or a bug of ours.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("event {sequence} ({event}) can't follow a match that is {state}")]
+pub struct IllegalEvent {
+    /// The event's name.
+    pub event: &'static str,
+    /// The event's sequence.
+    pub sequence: u64,
+    /// The state's name, or `absent`.
+    pub state: &'static str,
+}
+
+/// The state after an event: the only transition table, for living and for reviving.
+///
+/// # Errors
+/// [`IllegalEvent`] if the event doesn't follow: wrong match, a gap, time going back, or a
+/// transition that there is not.
+pub fn apply(state: Option<Match>, recorded: &Recorded) -> Result<Match, IllegalEvent> {
+    let illegal = |state: &'static str| IllegalEvent {
+        event: recorded.event.name(),
+        sequence: recorded.sequence.0,
+        state,
+    };
+    let Some(current) = state else {
+        return accept(recorded).ok_or_else(|| illegal("absent"));
+    };
+    let follows = current.id == recorded.match_id
+        && current.sequence.next() == recorded.sequence
+        && current.update_time <= recorded.time;
+    let name = current.state.name();
+    if !follows {
+        return Err(illegal(name));
+    }
+    transit(current, recorded).ok_or_else(|| illegal(name))
+}
+
+/// The state that a whole journal, or any prefix of one, folds into.
+///
+/// # Errors
+/// [`IllegalEvent`] as [`apply`]; an empty journal is none.
+pub fn fold<'a>(
+    journal: impl IntoIterator<Item = &'a Recorded>,
+) -> Result<Option<Match>, IllegalEvent> {
+    journal.into_iter().try_fold(None, |state, recorded| apply(state, recorded).map(Some))
+}
+
+fn accept(recorded: &Recorded) -> Option<Match> {
+    let Event::Accepted(spec) = &recorded.event else {
+        return None;
+    };
+    if recorded.sequence != Sequence(1) {
+        return None;
+    }
+    Some(Match {
+        id: recorded.match_id,
+        spec: Arc::clone(spec),
+        state: State::Accepted,
+        sequence: recorded.sequence,
+        photo_media_id: None,
+        liveness_media: Vec::new(),
+        liveness: None,
+        earlier_analyses: Vec::new(),
+        analysis_id: None,
+        liveness_analysis_id: None,
+        result: None,
+        error: None,
+        oz: None,
+        trouble: None,
+        troubles: 0,
+        create_time: recorded.time,
+        update_time: recorded.time,
+        end_time: None,
+        expire_time: None,
+    })
+}
+
+/// The table: which event may follow which state, and what it changes.
+fn transit(mut m: Match, recorded: &Recorded) -> Option<Match> {
+    m.sequence = recorded.sequence;
+    m.update_time = recorded.time;
+    m.trouble = None;
+    match (m.state, recorded.event.clone()) {
+        (State::Accepted, Event::PhotoUploaded(fact)) => {
+            m.state = State::Uploaded;
+            m.photo_media_id = Some(fact.photo_media_id);
+            m.liveness_media = fact.liveness_media;
+            m.liveness = fact.liveness;
+            m.earlier_analyses = fact.earlier_analyses;
+        }
+        (State::Uploaded, Event::AnalysisStarted(fact)) => {
+            m.state = State::Processing;
+            m.analysis_id = Some(fact.analysis_id);
+            m.liveness_analysis_id = fact.liveness_analysis_id;
+            m.oz = fact.oz;
+        }
+        (State::Accepted | State::Uploaded | State::Processing, Event::AttemptFailed(fact)) => {
+            m.trouble = Some(fact.cause);
+            m.troubles += 1;
+            m.oz = fact.oz.or(m.oz);
+        }
+        (State::Processing, Event::Finished(fact)) => {
+            m.end(State::Finished, recorded);
+            m.result = Some(fact.result);
+            m.oz = fact.oz.or(m.oz);
+        }
+        (State::Accepted | State::Uploaded | State::Processing, Event::Failed(fact)) => {
+            m.end(State::Failed, recorded);
+            m.error = Some(fact.error);
+            m.oz = fact.oz.or(m.oz);
+        }
+        (State::Accepted | State::Uploaded | State::Processing, Event::Cancelled(_)) => {
+            m.end(State::Cancelled, recorded);
+        }
+        (
+            State::Accepted
+            | State::Uploaded
+            | State::Processing
+            | State::Finished
+            | State::Failed
+            | State::Cancelled,
+            Event::Accepted(_)
+            | Event::PhotoUploaded(_)
+            | Event::AnalysisStarted(_)
+            | Event::AttemptFailed(_)
+            | Event::Finished(_)
+            | Event::Failed(_)
+            | Event::Cancelled(_),
+        ) => return None,
+    }
+    Some(m)
+}
+
+impl Match {
+    /// When it ends as timed out if it hasn't ended before.
+    pub fn deadline(&self) -> Timestamp {
+        self.create_time.after(self.spec.timeout.duration)
+    }
+
+    /// What is compared: the liveness media and the photo, in the order in which Oz is told.
+    /// None before UPLOADED.
+    pub fn source_media(&self) -> Option<Vec<MediaId>> {
+        let photo = self.photo_media_id.clone()?;
+        Some(self.liveness_media.iter().cloned().chain([photo]).collect())
+    }
+
+    /// Whether nothing that the server holds only in memory is needed any more.
+    pub fn is_safe(&self) -> bool {
+        self.state != State::Accepted || !self.spec.needs_photo()
+    }
+
+    fn end(&mut self, state: State, recorded: &Recorded) {
+        self.state = state;
+        self.end_time = Some(recorded.time);
+        self.expire_time = recorded.event.keep().map(|keep| recorded.time.after(keep));
+    }
+}

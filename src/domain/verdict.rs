@@ -1,0 +1,197 @@
+//! Reads Oz's words: what an answer about an analysis means.
+//!
+//! It fails closed: a verdict needs a state that is over, a resolution that this version knows,
+//! and a score. The table is section 4 of the design; the words are Oz's statuses page.
+
+use crate::domain::{
+    ask::Analysis,
+    event::{LivenessResult, MatchError, Metadata, OzStatus, Resolution},
+    id::AnalysisId,
+    reason::Reason,
+    time::Timestamp,
+};
+
+/// What an answer about a BIOMETRY analysis means.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reading {
+    /// Oz is still at it.
+    Pending,
+    /// The verdict.
+    Verdict {
+        /// What Oz decided.
+        resolution: Resolution,
+        /// The deciding score, 0..=1.
+        min_confidence: f64,
+        /// The best score, 0..=1.
+        max_confidence: Option<f64>,
+    },
+    /// There will be no verdict.
+    Failed(MatchError),
+    /// The answer lacks what is needed.
+    Incomplete(&'static str),
+}
+
+/// What an answer about a QUALITY analysis means.
+#[derive(Clone, PartialEq, Debug)]
+pub enum LivenessReading {
+    /// Oz is still at it.
+    Pending,
+    /// It is over: with a decision that can be trusted, or without.
+    Over(LivenessResult),
+}
+
+/// The words that Oz's three fields share, and the ones that only some have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Pending,
+    Finished,
+    Failed,
+    Decided(Resolution),
+    Unknown,
+}
+
+/// Reads a BIOMETRY analysis.
+pub fn read(analysis: &Analysis) -> Reading {
+    let state = word(analysis.state.as_deref());
+    let resolution = word(analysis.resolution.as_deref());
+    let status = word(analysis.resolution_status.as_deref());
+    match (state, resolution, status) {
+        (Some(Word::Pending), _, _) => Reading::Pending,
+        (Some(Word::Failed), _, _) => Reading::Failed(analysis_failed(analysis)),
+        (Some(Word::Unknown | Word::Decided(_)), _, _) => Reading::Failed(unknown(analysis)),
+        (Some(Word::Finished), None, None) => {
+            Reading::Incomplete("a finished analysis without a resolution")
+        }
+        (None, None, None) => Reading::Incomplete("an analysis without a state"),
+        (Some(Word::Finished) | None, _, _) => read_resolution(analysis, resolution, status),
+    }
+}
+
+/// Reads a QUALITY analysis. Nothing that it says can fail a match by itself.
+pub fn read_liveness(analysis: &Analysis, id: &AnalysisId) -> LivenessReading {
+    let state = word(analysis.state.as_deref());
+    let resolution = word(analysis.resolution.as_deref());
+    let status = word(analysis.resolution_status.as_deref());
+    let pending = [resolution, status].contains(&Some(Word::Pending));
+    let over = match state {
+        Some(Word::Failed) => true,
+        Some(Word::Pending) => false,
+        Some(Word::Finished | Word::Decided(_) | Word::Unknown) => !pending,
+        // An analysis without a `state` is over once its resolution fields are.
+        None => !pending && resolution.or(status).is_some(),
+    };
+    if !over {
+        return LivenessReading::Pending;
+    }
+    let finished = matches!(state, Some(Word::Finished) | None);
+    LivenessReading::Over(liveness(analysis, id, agreed(resolution, status).filter(|_| finished)))
+}
+
+/// A SUCCESS without a score is what old versions of Oz said when they had looked at nothing.
+fn liveness(analysis: &Analysis, id: &AnalysisId, decided: Option<Word>) -> LivenessResult {
+    let confidence_spoofing = analysis.confidence_spoofing.filter(is_score);
+    let resolution = match decided {
+        Some(Word::Decided(Resolution::Success)) if confidence_spoofing.is_some() => {
+            Some(Resolution::Success)
+        }
+        Some(Word::Decided(Resolution::Declined)) => Some(Resolution::Declined),
+        Some(Word::Decided(Resolution::Success | Resolution::OperatorRequired))
+        | Some(Word::Pending | Word::Finished | Word::Failed | Word::Unknown)
+        | None => None,
+    };
+    LivenessResult { resolution, confidence_spoofing, analysis_id: id.clone() }
+}
+
+fn read_resolution(analysis: &Analysis, resolution: Option<Word>, status: Option<Word>) -> Reading {
+    if [resolution, status].contains(&Some(Word::Pending)) {
+        return Reading::Pending;
+    }
+    match agreed(resolution, status) {
+        Some(Word::Failed) => Reading::Failed(analysis_failed(analysis)),
+        Some(Word::Decided(resolution)) => scored(analysis, resolution),
+        Some(Word::Unknown | Word::Finished | Word::Pending) => Reading::Failed(unknown(analysis)),
+        None => Reading::Failed(inconclusive(analysis, "its resolution fields disagree")),
+    }
+}
+
+/// The one word of two fields of which either may be missing; none if they contradict each other.
+/// An unknown word beside a known one is unknown: it may be the one that counts.
+fn agreed(resolution: Option<Word>, status: Option<Word>) -> Option<Word> {
+    match (resolution, status) {
+        (Some(Word::Unknown), _) | (_, Some(Word::Unknown)) => Some(Word::Unknown),
+        (Some(Word::Failed), _) | (_, Some(Word::Failed)) => Some(Word::Failed),
+        // Some answers repeat the state in `resolution_status`.
+        (Some(word), Some(Word::Finished) | None) | (Some(Word::Finished) | None, Some(word)) => {
+            Some(word)
+        }
+        (Some(a), Some(b)) => (a == b).then_some(a),
+        (None, None) => None,
+    }
+}
+
+fn scored(analysis: &Analysis, resolution: Resolution) -> Reading {
+    match analysis.min_confidence.filter(is_score) {
+        Some(min_confidence) => Reading::Verdict {
+            resolution,
+            min_confidence,
+            max_confidence: analysis.max_confidence.filter(is_score),
+        },
+        None => Reading::Failed(inconclusive(analysis, "it has no score from 0 to 1")),
+    }
+}
+
+fn is_score(score: &f64) -> bool {
+    (0.0..=1.0).contains(score)
+}
+
+/// Oz's words in any case; absent and empty are the same.
+fn word(text: Option<&str>) -> Option<Word> {
+    let text = text.map(str::trim).filter(|text| !text.is_empty())?;
+    Some(match text.to_ascii_uppercase().as_str() {
+        "PROCESSING" | "INITIAL" => Word::Pending,
+        "FINISHED" => Word::Finished,
+        "FAILED" => Word::Failed,
+        "SUCCESS" => Word::Decided(Resolution::Success),
+        "DECLINED" => Word::Decided(Resolution::Declined),
+        "OPERATOR_REQUIRED" => Word::Decided(Resolution::OperatorRequired),
+        _ => Word::Unknown,
+    })
+}
+
+fn analysis_failed(analysis: &Analysis) -> MatchError {
+    let message = "Oz's analysis failed";
+    MatchError::new(Reason::OzAnalysisFailed, message).with(raw_words(analysis))
+}
+
+fn unknown(analysis: &Analysis) -> MatchError {
+    let message = "Oz's analysis ended with a word that is not known";
+    MatchError::new(Reason::OzUnknownStatus, message).with(raw_words(analysis))
+}
+
+fn inconclusive(analysis: &Analysis, why: &str) -> MatchError {
+    let message = format!("Oz's analysis can't be relied on: {why}");
+    MatchError::new(Reason::OzInconclusive, message).with(raw_words(analysis))
+}
+
+fn raw_words(analysis: &Analysis) -> Metadata {
+    let entries = [
+        ("oz.state", analysis.state.clone()),
+        ("oz.resolution", analysis.resolution.clone()),
+        ("oz.resolution_status", analysis.resolution_status.clone()),
+        ("oz.error_code", analysis.error_code.map(|code| code.to_string())),
+        ("oz.error_message", analysis.error_message.clone()),
+    ];
+    entries.into_iter().filter_map(|(key, value)| Some((key.into(), value?))).collect()
+}
+
+/// Oz's words as a match shows them.
+pub fn status(analysis: &Analysis, polls: u64, last_poll: Option<Timestamp>) -> OzStatus {
+    let raw = |text: &Option<String>| text.clone().unwrap_or_default();
+    OzStatus {
+        state: raw(&analysis.state),
+        resolution: raw(&analysis.resolution),
+        resolution_status: raw(&analysis.resolution_status),
+        polls,
+        last_poll,
+    }
+}

@@ -1,0 +1,226 @@
+//! Where matches live: an append-only list of facts for each, and their order among all.
+//!
+//! The journal is the truth; what a store keeps beside it (state, times, ids) is a cache for
+//! finding matches. It deliberately knows nothing of Oz, of photos, or of who watches: it is told
+//! facts, keeps them in order, and says "look" when there are new ones.
+
+pub mod sqlite;
+#[cfg(test)]
+pub mod suite;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::domain::{
+    AnalysisId, CallerId, Event, FolderId, Match, MatchId, Position, Recorded, RequestId, Sequence,
+    Spec, State, Timestamp,
+};
+
+/// A replica's hold on one match. Writes with a claim that somebody has taken over are refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Claim {
+    /// Which match.
+    pub match_id: MatchId,
+    /// Grows with every take-over.
+    pub epoch: u64,
+}
+
+/// Which match is meant. Another caller's is never found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Key {
+    /// By our id.
+    Match(MatchId),
+    /// By the caller's own id.
+    Request(RequestId),
+}
+
+/// The answer to [`Writer::admit`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Admitted {
+    /// The match is new: this is its first event, and the caller of `admit` holds it.
+    New(Recorded, Claim),
+    /// The caller's request id names this match already. Nothing was written; whether it is the
+    /// same request is for the caller of `admit` to judge.
+    Known(Match),
+}
+
+/// The answer to [`Writer::append`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum Appended {
+    /// The event is durable.
+    Done(Recorded),
+    /// It is not: the claim is another's by now, the match has gone on, or it is erased.
+    Lost,
+}
+
+/// The answer to [`Writer::cancel`].
+#[derive(Clone, PartialEq, Debug)]
+pub enum CancelledAs {
+    /// It ended with this call.
+    Now(Match),
+    /// It had been cancelled before.
+    Already(Match),
+    /// It had ended otherwise.
+    Ended(Match),
+    /// There is no such match.
+    Absent,
+}
+
+/// The answer to [`Writer::erase`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Erased {
+    /// It is gone.
+    Done,
+    /// It has not ended.
+    Running,
+    /// There is no such match.
+    Absent,
+}
+
+/// Which matches of a caller to list: all conditions hold.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Filter {
+    /// Of this folder.
+    pub folder_id: Option<FolderId>,
+    /// With all of these labels.
+    pub labels: BTreeMap<String, String>,
+    /// In one of these states; empty: any.
+    pub states: Vec<State>,
+    /// Accepted at this time or later.
+    pub created_after: Option<Timestamp>,
+    /// Accepted before this time.
+    pub created_before: Option<Timestamp>,
+}
+
+/// Where tokens come from: the store, and the incarnation of the writer that was at work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The store, for as long as it lives, through backups and restores.
+    pub store: u64,
+    /// One run of one writer; drawn at random at each start.
+    pub incarnation: u64,
+}
+
+/// What a store says of a place in the journal that a token names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Everything after it is still there.
+    Retained,
+    /// Retention has erased something after it.
+    Expired,
+    /// This store has never been there: another store's, or from a future that a restore undid.
+    Foreign,
+}
+
+/// Keys of a store's own, made with it. Worthless anywhere else; never logged.
+#[derive(Clone)]
+pub struct Keys {
+    /// For digests of photos.
+    pub digest: [u8; 32],
+    /// For the seals of tokens.
+    pub token: [u8; 32],
+}
+
+/// Why the journal didn't do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The store can't be reached or doesn't work. Whether a write took place is not known.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// What the store holds can't be read.
+    #[error("the journal can't be read: {0}")]
+    Corrupt(String),
+}
+
+/// Writes facts. All writes that wait at the same time are committed together.
+///
+/// Every method is atomic, and durable when it returns Ok. Dropping a call's future may or may
+/// not stop the write.
+#[async_trait]
+pub trait Writer: Send + Sync {
+    /// Writes the first event of a match and claims it; or finds the match that the caller's
+    /// request id names already. Safe to repeat with a request id.
+    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error>;
+
+    /// Writes the event after `after`, if the claim still holds and the match stands there.
+    /// The journal stamps its time: never before the previous event's.
+    async fn append(&self, claim: Claim, after: Sequence, event: Event)
+    -> Result<Appended, Error>;
+
+    /// Ends a match as cancelled whoever holds it, and takes it from them. Safe to repeat.
+    async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+        keep: Duration,
+    ) -> Result<CancelledAs, Error>;
+
+    /// Erases a match that has ended, its events and its traces in the store's files.
+    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
+
+    /// Erases up to `limit` matches whose time has come, and says how many it erased.
+    async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
+
+    /// Claims up to `limit` unfinished matches that nobody holds, oldest first.
+    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error>;
+
+    /// Which of these analyses belong to other matches than this one.
+    async fn owned_by_others(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, Error>;
+
+    /// Whether this replica may still act on its claims. Asked right before each request that
+    /// changes something at Oz.
+    fn may_act(&self) -> bool;
+
+    /// The store's keys.
+    fn keys(&self) -> &Keys;
+}
+
+/// Reads facts. What one call has returned, a later one never contradicts.
+#[async_trait]
+pub trait Reader: Send + Sync {
+    /// The match as of its last event, never behind an event that anybody was told of.
+    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error>;
+
+    /// The events of a match from its first on; empty if it doesn't exist.
+    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error>;
+
+    /// Up to `limit` events after a position, in the journal's order. No position becomes visible
+    /// before a smaller one, so a reader that goes on after the last misses none.
+    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error>;
+
+    /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given.
+    async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Vec<Match>, Error>;
+
+    /// The position of the newest event, zero if there is none.
+    async fn head(&self) -> Result<Position, Error>;
+
+    /// The position after which everything is retained.
+    async fn floor(&self) -> Result<Position, Error>;
+
+    /// What is to be said of a position that a token from this origin names.
+    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error>;
+
+    /// What new tokens name as their origin.
+    fn origin(&self) -> Origin;
+
+    /// The store's keys.
+    fn keys(&self) -> &Keys;
+
+    /// Changes whenever there may be something new. A hint: it says "look", never what.
+    fn wake(&self) -> watch::Receiver<()>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<(), Error>;
+}

@@ -1,0 +1,30 @@
+//! Oz as we use it: one verb, behind which are sessions, retries of a login, and their JSON.
+//!
+//! What it deliberately does not do: decide what a match does next, or repeat a request that may
+//! have changed something. It says what happened; the core decides.
+
+mod client;
+mod session;
+mod wire;
+
+pub use client::{Client, Config};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::domain::{Ask, Failure, Reply};
+
+/// Is told how many bytes of a photo have been sent.
+pub type Sent<'a> = &'a (dyn Fn(u64) + Send + Sync);
+
+/// The one thing that is done with Oz.
+#[async_trait]
+pub trait Oz: Send + Sync {
+    /// Sends one request and tells what came of it.
+    ///
+    /// A session that has ended is renewed and the request replayed, once. Nothing else is ever
+    /// repeated here. Dropping the future breaks the connection; Oz may act all the same.
+    /// `photo` is needed for [`Ask::UploadPhoto`] only.
+    async fn perform(&self, ask: &Ask, photo: Option<Bytes>, sent: Sent<'_>)
+    -> Result<Reply, Failure>;
+}

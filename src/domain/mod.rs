@@ -5,30 +5,30 @@
 //! What it deliberately does not do: talk to Oz, keep anything, or know who watches.
 
 pub mod ask;
-// pub mod drive;
+pub mod drive;
 pub mod event;
 pub mod id;
-// pub mod liveness;
+pub mod liveness;
 pub mod photo;
 pub mod progress;
 pub mod reason;
 pub mod request;
-// pub mod retry;
-// pub mod settle;
+pub mod retry;
+pub mod settle;
 pub mod state;
-// pub mod step;
+pub mod step;
 pub mod time;
 pub mod verdict;
 
 pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, Media, Reply};
-// pub use drive::{Drive, Policy};
+pub use drive::{Drive, Policy};
 pub use event::{Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded, Resolution};
 pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
 pub use photo::{Format, Kind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};
 pub use request::{Digest, LivenessPolicy, PhotoSource, Spec, Timeout};
-// pub use settle::{Outcome, Settled, settle};
+pub use settle::{Moment, Outcome, Settled, settle};
 pub use state::{IllegalEvent, Match, State, apply};
-// pub use step::{Step, next_step};
+pub use step::{Step, next_step};
 pub use time::Timestamp;

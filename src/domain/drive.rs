@@ -1,0 +1,195 @@
+//! What the replica that drives a match knows beside its journal: never stored, lost with it.
+//!
+//! Whoever takes a match over starts with [`Drive::revived`], which assumes the worst: that an
+//! answer of Oz's was lost.
+
+use std::time::Duration;
+
+use crate::domain::{
+    ask::{AskKind, Failure},
+    event::{LivenessResult, Metadata, OzStatus},
+    id::{AnalysisId, MediaId},
+    reason::Cause,
+    state::{Match, State},
+    time::Timestamp,
+    verdict::Reading,
+};
+
+/// How matches are driven: the settings that the core needs.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Policy {
+    /// From the start of one poll to the start of the next.
+    pub poll_interval: Duration,
+    /// For how long Oz may still act on a request whose answer was lost.
+    pub oz_settle: Duration,
+    /// How long a match waits for its photo to be sent again.
+    pub photo_grace: Duration,
+    /// How long a match is kept after its end.
+    pub retention: Duration,
+}
+
+/// The longest pause between two tries. Longer, and the end of an outage is noticed late.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// For how long Oz may not know an analysis that it started.
+pub const MISSING_MAX: Duration = Duration::from_secs(30);
+/// How many answers of one match may lack what is needed.
+pub const INCOMPLETE_MAX: u32 = 5;
+/// How many troubles of one match are told: an Oz that flaps must not fill the journal.
+pub const TROUBLES_MAX: u32 = 50;
+/// How many files a folder holds at Oz by default (`OZ_ATTACHMENT_MAX_COUNT`, configuration page).
+pub const FOLDER_MEDIA_MAX: usize = 10;
+/// How long the last look before a deadline's verdict may take.
+pub const LAST_LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// What was found in the folder, and decided from it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// What to compare with.
+    pub liveness_media: Vec<MediaId>,
+    /// What the newest finished QUALITY analysis says of them.
+    pub liveness: Option<LivenessResult>,
+    /// QUALITY analyses of just these media: never ours.
+    pub earlier_analyses: Vec<AnalysisId>,
+    /// How many media the folder held.
+    pub media_count: usize,
+}
+
+/// Whether a request of ours may have reached Oz unanswered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sending {
+    /// No: it may be sent.
+    Clear,
+    /// Perhaps, at this time: it is looked for first.
+    Unsure(Timestamp),
+}
+
+/// One analysis that is polled.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Poll<T> {
+    /// When it is asked for next.
+    pub due: Timestamp,
+    /// What came of it, once it is over.
+    pub over: Option<T>,
+    /// Since when Oz says that it doesn't know the analysis.
+    pub missing_since: Option<Timestamp>,
+}
+
+/// The present trouble.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trouble {
+    /// Which kind of request has it: only that one's success ends it.
+    pub ask: AskKind,
+    /// What kind it is.
+    pub cause: Cause,
+    /// How many failures in a row.
+    pub failures: u32,
+}
+
+/// Everything the core knows of a match under way, beside its state.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Drive {
+    /// What the folder says; none before it was read.
+    pub plan: Option<Plan>,
+    /// Whether a photo may be on its way.
+    pub upload: Sending,
+    /// Whether a start of analyses may be on its way.
+    pub start: Sending,
+    /// Nothing is asked of Oz before this time.
+    pub not_before: Timestamp,
+    /// Nothing that changes Oz is sent before this time.
+    pub resend_at: Timestamp,
+    /// When it was first found that the photo is nowhere.
+    pub photo_missed: Option<Timestamp>,
+    /// The BIOMETRY analysis.
+    pub biometry: Poll<Reading>,
+    /// The QUALITY analysis, if one was started.
+    pub quality: Poll<Option<LivenessResult>>,
+    /// How often the BIOMETRY analysis was polled.
+    pub polls: u64,
+    /// Oz's words as last polled.
+    pub oz: Option<OzStatus>,
+    /// The present trouble.
+    pub trouble: Option<Trouble>,
+    /// The last trouble's cause and details, for the message of a deadline.
+    pub last_trouble: Option<(Cause, Metadata)>,
+    /// How many answers lacked what is needed.
+    pub incomplete: u32,
+    /// Whether the last look before the deadline's verdict was taken.
+    pub last_look: bool,
+}
+
+impl<T> Poll<T> {
+    const fn due(due: Timestamp) -> Self {
+        Self { due, over: None, missing_since: None }
+    }
+}
+
+impl Drive {
+    /// For a match that was accepted just now by this replica.
+    pub const fn fresh(now: Timestamp) -> Self {
+        Self {
+            plan: None,
+            upload: Sending::Clear,
+            start: Sending::Clear,
+            not_before: now,
+            resend_at: now,
+            photo_missed: None,
+            biometry: Poll::due(now),
+            quality: Poll::due(now),
+            polls: 0,
+            oz: None,
+            trouble: None,
+            last_trouble: None,
+            incomplete: 0,
+            last_look: false,
+        }
+    }
+
+    /// For a match that somebody else drove. `chance` (0..1) spreads the first polls evenly, so
+    /// that a restart with many matches is no stampede.
+    pub fn revived(m: &Match, now: Timestamp, policy: &Policy, chance: f64) -> Self {
+        let first_poll = now.after(policy.poll_interval.mul_f64(chance.clamp(0.0, 1.0)));
+        Self {
+            upload: Sending::Unsure(now),
+            start: Sending::Unsure(now),
+            biometry: Poll::due(first_poll),
+            quality: Poll::due(first_poll),
+            polls: m.oz.as_ref().map_or(0, |oz| oz.polls),
+            oz: m.oz.clone(),
+            trouble: m.trouble.map(|cause| Trouble { ask: first_ask(m.state), cause, failures: 0 }),
+            ..Self::fresh(now)
+        }
+    }
+
+    /// How many requests have failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.trouble.as_ref().map_or(0, |trouble| trouble.failures)
+    }
+
+    /// The trouble ends if this kind of request had it.
+    pub fn worked(&mut self, ask: AskKind) {
+        if self.trouble.as_ref().is_some_and(|trouble| trouble.ask == ask) {
+            self.trouble = None;
+        }
+    }
+
+    /// Counts a failure, and tells whether watchers are to be told: trouble began, or changed.
+    pub fn failed(&mut self, ask: AskKind, failure: &Failure) -> bool {
+        let cause = failure.kind.cause();
+        let known = self.trouble.as_ref().is_some_and(|trouble| trouble.cause == cause);
+        let failures = self.failures().saturating_add(1);
+        self.trouble = Some(Trouble { ask, cause, failures });
+        self.last_trouble = Some((cause, failure.metadata()));
+        !known
+    }
+}
+
+/// What whoever takes a match over asks first.
+const fn first_ask(state: State) -> AskKind {
+    match state {
+        State::Accepted | State::Uploaded => AskKind::ReadFolder,
+        State::Processing | State::Finished | State::Failed | State::Cancelled => {
+            AskKind::ReadAnalysis
+        }
+    }
+}

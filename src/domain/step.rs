@@ -1,0 +1,123 @@
+//! What to do next for a match: the left half of a step, pure. The right half is `settle`.
+
+use crate::domain::{
+    ask::Ask,
+    drive::{Drive, Policy, Poll, Sending},
+    event::{Event, Failed, MatchError},
+    id::AnalysisId,
+    reason::Reason,
+    request::PhotoSource,
+    settle,
+    state::{Match, State},
+    time::Timestamp,
+};
+
+/// What a match needs now.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Ask this of Oz.
+    Ask(Ask),
+    /// Nothing before this time, unless its photo arrives or somebody ends it.
+    Wait(Timestamp),
+    /// Write this fact: time alone has made it true.
+    Record(Event),
+    /// Nothing any more.
+    Rest,
+}
+
+/// What a match needs now. `photo_here`: whether this replica holds its photo.
+pub fn next_step(
+    m: &Match,
+    drive: &Drive,
+    photo_here: bool,
+    now: Timestamp,
+    policy: &Policy,
+) -> Step {
+    let deadline = m.deadline();
+    let step = match m.state {
+        State::Finished | State::Failed | State::Cancelled => return Step::Rest,
+        _ if now >= deadline => return past_deadline(m, drive, policy),
+        State::Accepted => accepted(m, drive, photo_here, now, policy),
+        State::Uploaded => uploaded(m, drive, now),
+        State::Processing => processing(m, drive, now),
+    };
+    match step {
+        Step::Ask(_) if now < drive.not_before => Step::Wait(drive.not_before.min(deadline)),
+        Step::Wait(until) => Step::Wait(until.max(drive.not_before).min(deadline)),
+        Step::Ask(_) | Step::Record(_) | Step::Rest => step,
+    }
+}
+
+fn accepted(m: &Match, drive: &Drive, photo_here: bool, now: Timestamp, policy: &Policy) -> Step {
+    let look = Step::Ask(Ask::ReadFolder { folder_id: m.spec.folder_id });
+    let PhotoSource::Content { format, .. } = m.spec.photo else {
+        return look;
+    };
+    if drive.plan.is_none() || drive.upload != Sending::Clear {
+        return look;
+    }
+    if !photo_here {
+        return await_photo(drive, now, policy);
+    }
+    if now < drive.resend_at {
+        return Step::Wait(drive.resend_at);
+    }
+    Step::Ask(Ask::UploadPhoto {
+        folder_id: m.spec.folder_id,
+        match_id: m.id,
+        kind: m.spec.kind,
+        format,
+    })
+}
+
+/// The photo is neither here nor at Oz: its caller may send it again, for a while.
+fn await_photo(drive: &Drive, now: Timestamp, policy: &Policy) -> Step {
+    let until = drive.photo_missed.unwrap_or(now).after(policy.photo_grace);
+    if now < until {
+        return Step::Wait(until);
+    }
+    let message = "the server lost the photo and it was not sent again in time";
+    let error = MatchError::new(Reason::PhotoLost, message);
+    Step::Record(Event::Failed(Failed { error, oz: None, keep: policy.retention }))
+}
+
+fn uploaded(m: &Match, drive: &Drive, now: Timestamp) -> Step {
+    let folder_id = m.spec.folder_id;
+    if drive.start != Sending::Clear {
+        return Step::Ask(Ask::ReadFolder { folder_id });
+    }
+    if now < drive.resend_at {
+        return Step::Wait(drive.resend_at);
+    }
+    settle::start(m).map_or(Step::Rest, Step::Ask)
+}
+
+/// The analysis that is due first, of those that aren't over.
+fn processing(m: &Match, drive: &Drive, now: Timestamp) -> Step {
+    let biometry = pending(m.analysis_id.as_ref(), &drive.biometry);
+    let quality = pending(m.liveness_analysis_id.as_ref(), &drive.quality);
+    let first = [biometry, quality].into_iter().flatten().min_by_key(|(due, _)| *due);
+    match first {
+        Some((due, _)) if now < due => Step::Wait(due),
+        Some((_, id)) => Step::Ask(Ask::ReadAnalysis { analysis_id: id.clone() }),
+        None => Step::Rest,
+    }
+}
+
+fn pending<'a, T>(
+    id: Option<&'a AnalysisId>,
+    poll: &Poll<T>,
+) -> Option<(Timestamp, &'a AnalysisId)> {
+    id.filter(|_| poll.over.is_none()).map(|id| (poll.due, id))
+}
+
+/// A match with an analysis is looked at once more: a verdict in that answer was paid for.
+fn past_deadline(m: &Match, drive: &Drive, policy: &Policy) -> Step {
+    let unread = m.state == State::Processing && drive.biometry.over.is_none();
+    match &m.analysis_id {
+        Some(analysis_id) if unread && !drive.last_look => {
+            Step::Ask(Ask::ReadAnalysis { analysis_id: analysis_id.clone() })
+        }
+        Some(_) | None => Step::Record(settle::timed_out(m, drive, policy)),
+    }
+}

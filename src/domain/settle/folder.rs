@@ -1,0 +1,161 @@
+//! Looks at the folder: before the photo is at Oz, and whenever an answer was lost.
+
+use crate::domain::{
+    ask::{Analysis, Folder},
+    drive::{Drive, Plan, Sending},
+    event::{LivenessResult, MatchError, Metadata, Resolution},
+    id::{AnalysisId, MediaId},
+    liveness::{self, BIOMETRY, QUALITY, Standing},
+    reason::Reason,
+    request::{LivenessPolicy, PhotoSource},
+    settle::{Settled, Settling, plain, sent},
+    state::{Match, State},
+    time::Timestamp,
+};
+
+/// The analyses in a folder that could be ones this match started: those that another match owns
+/// have yet to be taken out.
+pub fn candidates(m: &Match, folder: &Folder) -> Vec<AnalysisId> {
+    let Some(source_media) = m.source_media() else {
+        return Vec::new();
+    };
+    let biometry = liveness::analyses_of(folder, BIOMETRY, &source_media);
+    let quality = liveness::analyses_of(folder, QUALITY, &m.liveness_media);
+    let ids = biometry.into_iter().chain(quality).filter_map(|analysis| analysis.id.clone());
+    ids.filter(|id| !m.earlier_analyses.contains(id)).collect()
+}
+
+impl Settling<'_> {
+    pub(super) fn folder(&self, drive: Drive, folder: &Folder) -> Settled {
+        match self.m.state {
+            State::Accepted => self.folder_accepted(drive, folder),
+            State::Uploaded => self.folder_uploaded(drive, folder),
+            State::Processing | State::Finished | State::Failed | State::Cancelled => plain(drive),
+        }
+    }
+
+    fn folder_accepted(&self, mut drive: Drive, folder: &Folder) -> Settled {
+        let liveness_media = match liveness::select(&self.m.spec, folder) {
+            Ok(media) => media,
+            Err(error) => return self.fail(drive, error),
+        };
+        if self.m.spec.liveness_policy == LivenessPolicy::Require {
+            match liveness::standing(folder, &liveness_media) {
+                Standing::Pending => {
+                    drive.plan = None;
+                    drive.not_before = self.next_poll();
+                    return plain(drive);
+                }
+                Standing::Absent => return self.fail(drive, not_passed(None)),
+                Standing::Over(result) if result.resolution == Some(Resolution::Success) => {}
+                Standing::Over(result) => return self.fail(drive, not_passed(Some(&result))),
+            }
+        }
+        drive.plan = Some(Plan {
+            liveness: liveness::newest_finished(folder, &liveness_media),
+            earlier_analyses: Vec::new(),
+            media_count: folder.media.len(),
+            liveness_media,
+        });
+        match &self.m.spec.photo {
+            PhotoSource::Content { .. } => self.look_for_photo(drive, folder),
+            PhotoSource::FolderMedia(photo) => self.find_photo(drive, folder, photo),
+        }
+    }
+
+    /// A photo of the caller's own: it may be at Oz already, its answer lost.
+    fn look_for_photo(&self, mut drive: Drive, folder: &Folder) -> Settled {
+        let ours = liveness::photos_of(folder, &self.m.id);
+        if let Some((first, doubles)) = ours.split_first() {
+            drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, &first.id));
+            let settled = self.uploaded(drive, first.id.clone(), true);
+            return Settled { doubles: doubles.len(), ..settled };
+        }
+        drive.photo_missed.get_or_insert(self.moment.now);
+        let (upload, look_again) = self.looked(drive.upload);
+        drive.upload = upload;
+        drive.not_before = look_again;
+        let plan = drive.plan.take();
+        // QUALITY analyses of the liveness media are there already; of the photo there is none.
+        drive.plan = plan.map(|plan| plan.knowing_earlier_qualities(folder));
+        plain(drive)
+    }
+
+    /// A photo that the folder is said to hold.
+    fn find_photo(&self, mut drive: Drive, folder: &Folder, photo: &MediaId) -> Settled {
+        let found = folder.media.iter().find(|media| media.id == *photo);
+        if !found.is_some_and(liveness::is_image) {
+            let message = match found {
+                Some(_) => "the folder's medium that the request names is no image",
+                None => "the folder has no medium of the id that the request names",
+            };
+            let metadata = Metadata::from([("media_id".into(), photo.to_string())]);
+            return self
+                .fail(drive, MatchError::new(Reason::OzMediaNotFound, message).with(metadata));
+        }
+        drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, photo));
+        self.uploaded(drive, photo.clone(), false)
+    }
+
+    /// A start of analyses may have been heard, its answer lost.
+    fn folder_uploaded(&self, mut drive: Drive, folder: &Folder) -> Settled {
+        let ours = candidates(self.m, folder);
+        let of = |kind: &str| -> Vec<&Analysis> {
+            let mine = |a: &&Analysis| a.id.as_ref().is_some_and(|id| ours.contains(id));
+            let typed = folder.analyses.iter().filter(|a| a.kind.as_deref() == Some(kind));
+            typed.filter(mine).collect()
+        };
+        let (biometry, quality) = (of(BIOMETRY), of(QUALITY));
+        let Some((first, doubles)) = biometry.split_first() else {
+            let (start, look_again) = self.looked(drive.start);
+            drive.start = start;
+            drive.not_before = look_again;
+            return plain(drive);
+        };
+        let partner = sent::partner_of(first, &quality);
+        let settled = self.analyses_started(drive, first, partner, true);
+        Settled { doubles: doubles.len(), ..settled }
+    }
+
+    /// After a look that found nothing: whether it may be sent again, and when to look again.
+    fn looked(&self, sending: Sending) -> (Sending, Timestamp) {
+        match sending {
+            Sending::Clear => (Sending::Clear, self.moment.now),
+            Sending::Unsure(since) => {
+                let settled = since.after(self.policy.oz_settle);
+                match self.moment.asked >= settled {
+                    true => (Sending::Clear, self.moment.now),
+                    false => (sending, settled),
+                }
+            }
+        }
+    }
+}
+
+impl Plan {
+    fn knowing_earlier(mut self, folder: &Folder, photo: &MediaId) -> Self {
+        self.earlier_analyses = liveness::earlier(folder, &self.liveness_media, photo);
+        self
+    }
+
+    fn knowing_earlier_qualities(mut self, folder: &Folder) -> Self {
+        let earlier = liveness::analyses_of(folder, QUALITY, &self.liveness_media);
+        self.earlier_analyses = earlier.into_iter().filter_map(|a| a.id.clone()).collect();
+        self
+    }
+}
+
+fn not_passed(result: Option<&LivenessResult>) -> MatchError {
+    let message = match result {
+        None => "the liveness media have no liveness analysis",
+        Some(_) => "the newest liveness analysis doesn't say SUCCESS with a score",
+    };
+    let error = MatchError::new(Reason::LivenessNotPassed, message);
+    match result {
+        None => error,
+        Some(result) => {
+            let id = ("liveness_analysis_id".into(), result.analysis_id.to_string());
+            error.with(Metadata::from([id]))
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What an answer of Oz's makes of a match: the right half of a step, pure.
+//!
+//! It says which fact the answer is, if it is one, and what the drive knows from now on.
+//! The left half is `step`.
+
+mod folder;
+mod poll;
+mod sent;
+mod trouble;
+
+use crate::domain::{
+    ask::{Ask, Failure, Reply},
+    drive::{Drive, Policy},
+    event::Event,
+    state::Match,
+    time::Timestamp,
+};
+
+pub use folder::candidates;
+pub use poll::timed_out;
+pub use sent::start;
+
+/// What came of asking.
+pub type Outcome = Result<Reply, Failure>;
+
+/// When it was asked and answered, and the chance that jitters a next try.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Moment {
+    /// When the request was begun.
+    pub asked: Timestamp,
+    /// When its outcome was known.
+    pub now: Timestamp,
+    /// 0..1, drawn by whoever drives.
+    pub chance: f64,
+}
+
+/// What follows from an answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Settled {
+    /// The fact to write, if the answer is one.
+    pub event: Option<Event>,
+    /// What the drive knows once that is written.
+    pub drive: Drive,
+    /// How many things of ours Oz holds beyond the one that counts.
+    pub doubles: usize,
+}
+
+/// Everything that a settling looks at.
+struct Settling<'a> {
+    m: &'a Match,
+    moment: Moment,
+    policy: &'a Policy,
+}
+
+/// What an outcome makes of a match that asked.
+pub fn settle(
+    m: &Match,
+    mut drive: Drive,
+    ask: &Ask,
+    outcome: Outcome,
+    moment: Moment,
+    policy: &Policy,
+) -> Settled {
+    let settling = Settling { m, moment, policy };
+    drive.last_look |= moment.asked >= m.deadline();
+    match outcome {
+        Ok(reply) => settling.reply(drive, ask, reply),
+        Err(failure) => settling.failure(drive, ask, &failure),
+    }
+}
+
+impl Settling<'_> {
+    fn reply(&self, mut drive: Drive, ask: &Ask, reply: Reply) -> Settled {
+        let kind = ask.kind();
+        match (ask, reply) {
+            (Ask::ReadFolder { .. }, Reply::Folder(folder)) => {
+                drive.worked(kind);
+                self.folder(drive, &folder)
+            }
+            (Ask::UploadPhoto { .. }, Reply::Photo(photo)) => {
+                drive.worked(kind);
+                self.uploaded(drive, photo, false)
+            }
+            (Ask::StartAnalyses { .. }, Reply::Started(analyses)) => {
+                self.started(drive, ask, &analyses)
+            }
+            (Ask::ReadAnalysis { analysis_id }, Reply::Analysis(analysis)) => {
+                self.analysis(drive, ask, analysis_id, &analysis)
+            }
+            (
+                Ask::ReadFolder { .. }
+                | Ask::UploadPhoto { .. }
+                | Ask::StartAnalyses { .. }
+                | Ask::ReadAnalysis { .. },
+                Reply::Folder(_) | Reply::Photo(_) | Reply::Started(_) | Reply::Analysis(_),
+            ) => self.incomplete(drive, ask, "an answer to another question"),
+        }
+    }
+}
+
+const fn plain(drive: Drive) -> Settled {
+    Settled { event: None, drive, doubles: 0 }
+}

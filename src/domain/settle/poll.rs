@@ -1,0 +1,111 @@
+//! Polls, and the conclusion when what they ask for is over.
+
+use crate::domain::{
+    ask::{Analysis, Ask},
+    drive::{Drive, Policy, Poll},
+    event::{Event, Failed, Finished, LivenessResult, MatchError, MatchResult},
+    id::AnalysisId,
+    liveness::{BIOMETRY, QUALITY},
+    reason::Reason,
+    settle::{Settled, Settling},
+    state::Match,
+    time::Timestamp,
+    verdict::{self, LivenessReading, Reading},
+};
+
+/// The end of a match whose deadline has passed: a verdict that is known already counts.
+pub fn timed_out(m: &Match, drive: &Drive, policy: &Policy) -> Event {
+    if let Some(Reading::Verdict { .. }) = drive.biometry.over
+        && let Some(event) = conclude(m, drive, policy)
+    {
+        return event;
+    }
+    let mut error = MatchError::new(Reason::MatchTimedOut, "the match's deadline has passed");
+    if let Some((cause, metadata)) = &drive.last_trouble {
+        error.metadata.insert("cause".into(), cause.as_str().into());
+        error.metadata.extend(metadata.clone());
+    }
+    Event::Failed(Failed { error, oz: drive.oz.clone(), keep: policy.retention })
+}
+
+impl Settling<'_> {
+    pub(super) fn analysis(
+        &self,
+        mut drive: Drive,
+        ask: &Ask,
+        id: &AnalysisId,
+        answer: &Analysis,
+    ) -> Settled {
+        let is_biometry = self.m.analysis_id.as_ref() == Some(id);
+        let kind = if is_biometry { BIOMETRY } else { QUALITY };
+        if answer.id.as_ref().is_some_and(|answered| answered != id) {
+            return self.incomplete(drive, ask, "an answer about another analysis");
+        }
+        if answer.kind.as_deref().is_some_and(|answered| answered != kind) {
+            return self.incomplete(drive, ask, "an answer about another type of analysis");
+        }
+        if is_biometry {
+            return self.biometry(drive, ask, answer);
+        }
+        drive.worked(ask.kind());
+        match verdict::read_liveness(answer, id) {
+            LivenessReading::Pending => drive.quality = Poll::next(self.next_poll()),
+            LivenessReading::Over(result) => drive.quality.over = Some(Some(result)),
+        }
+        self.concluded(drive)
+    }
+
+    fn biometry(&self, mut drive: Drive, ask: &Ask, answer: &Analysis) -> Settled {
+        drive.polls += 1;
+        drive.oz = Some(verdict::status(answer, drive.polls, Some(self.moment.now)));
+        match verdict::read(answer) {
+            Reading::Incomplete(what) => return self.incomplete(drive, ask, what),
+            Reading::Pending => drive.biometry = Poll::next(self.next_poll()),
+            over @ (Reading::Verdict { .. } | Reading::Failed(_)) => {
+                drive.biometry.over = Some(over);
+            }
+        }
+        drive.worked(ask.kind());
+        self.concluded(drive)
+    }
+
+    pub(super) fn concluded(&self, drive: Drive) -> Settled {
+        let waits = self.m.liveness_analysis_id.is_some() && drive.quality.over.is_none();
+        let event = if waits { None } else { conclude(self.m, &drive, self.policy) };
+        Settled { event, drive, doubles: 0 }
+    }
+
+    /// Polls start an interval apart and never overlap.
+    pub(super) fn next_poll(&self) -> Timestamp {
+        self.moment.asked.after(self.policy.poll_interval).max(self.moment.now)
+    }
+}
+
+impl<T> Poll<T> {
+    const fn next(due: Timestamp) -> Self {
+        Self { due, over: None, missing_since: None }
+    }
+}
+
+/// The end of a match whose BIOMETRY analysis is over.
+fn conclude(m: &Match, drive: &Drive, policy: &Policy) -> Option<Event> {
+    let (oz, keep) = (drive.oz.clone(), policy.retention);
+    match drive.biometry.over.clone()? {
+        Reading::Verdict { resolution, min_confidence, max_confidence } => {
+            let liveness = reported_liveness(m, drive);
+            let result = MatchResult { resolution, min_confidence, max_confidence, liveness };
+            Some(Event::Finished(Finished { result, oz, keep }))
+        }
+        Reading::Failed(error) => Some(Event::Failed(Failed { error, oz, keep })),
+        Reading::Pending | Reading::Incomplete(_) => None,
+    }
+}
+
+/// What is told of liveness: of the analysis that was started with it, else of what was found.
+fn reported_liveness(m: &Match, drive: &Drive) -> Option<LivenessResult> {
+    let Some(analysis_id) = m.liveness_analysis_id.clone() else {
+        return m.liveness.clone();
+    };
+    let unknown = LivenessResult { resolution: None, confidence_spoofing: None, analysis_id };
+    Some(drive.quality.over.clone().flatten().unwrap_or(unknown))
+}

@@ -4,10 +4,7 @@ use std::{env, error::Error, path::PathBuf};
 
 const PROTO: &str = "proto/facematch/v1/face_match.proto";
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "cargo tells a build script its folder by OUT_DIR"
-)]
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder by OUT_DIR")]
 fn main() -> Result<(), Box<dyn Error>> {
     // tonic-prost-build says nothing to cargo by itself when it is given descriptors.
     println!("cargo::rerun-if-changed=proto");

@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod domain;
-
-pub mod pb {
-    tonic::include_proto!("facematch.v1");
-}
+pub mod grpc;
+pub mod journal;
+pub mod oz;
+pub mod pb;
+pub mod watch;
+pub mod worker;

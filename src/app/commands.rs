@@ -1,0 +1,95 @@
+//! What `serve`, `sim` and `demo` start: the commands that need the engine's rooms.
+//!
+//! The command line knows none of them; `main` hands these in.
+
+use std::{error::Error, io::Write};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{App, demo},
+    cli::{DemoArgs, Parts, Running, SimArgs},
+    clock::Clock,
+    config::Config,
+    simulator::{self, Script, Simulator},
+    telemetry,
+};
+
+/// The exit code of a process that a second signal ends, as shells number it.
+const INTERRUPTED: i32 = 130;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// What the command line can start.
+pub const PARTS: Parts = Parts {
+    serve: |config| -> Running { Box::pin(serve(config)) },
+    sim: |args| -> Running { Box::pin(sim(args)) },
+    demo: |args| -> Running { Box::pin(demonstrate(args)) },
+};
+
+/// Serves until a signal comes, then drains. A second signal ends it at once.
+async fn serve(config: Config) -> Result<(), Failure> {
+    telemetry::start(config.log, &config.log_level)?;
+    let app = App::build(config, Clock::system()).await?;
+    say(&format!("facematch is ready on {}", app.address()?));
+    let shutdown = CancellationToken::new();
+    until_second_signal(shutdown.clone(), app.run(shutdown)).await
+}
+
+/// Serves the simulator until a signal comes.
+async fn sim(args: SimArgs) -> Result<(), Failure> {
+    let script = match &args.script {
+        Some(path) => Script::load(path)?,
+        None => Script::default(),
+    };
+    let defaults = simulator::Config::default();
+    let config = simulator::Config { listen: args.listen, seed: args.seed, script, ..defaults };
+    let oz = Simulator::start_with(config).await.map_err(|failure| {
+        let listen = args.listen;
+        format!("--listen: {listen}: {failure}")
+    })?;
+    let (login, password) = oz.login();
+    say(&format!("the Oz simulator is ready on {} (login {login}, password {password})", oz.url()));
+    let shutdown = CancellationToken::new();
+    until_second_signal(shutdown.clone(), async move {
+        shutdown.cancelled().await;
+        oz.stop().await;
+    })
+    .await
+}
+
+async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
+    let shutdown = CancellationToken::new();
+    until_second_signal(shutdown.clone(), demo::run(args, shutdown)).await?
+}
+
+/// Runs something, tells it of the first signal, and ends the process at the second.
+async fn until_second_signal<T>(
+    shutdown: CancellationToken,
+    running: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut next_signal = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(running);
+    tokio::select! {
+        output = &mut running => return Ok(output),
+        () = next_signal() => shutdown.cancel(),
+    }
+    tokio::select! {
+        output = &mut running => Ok(output),
+        () = next_signal() => std::process::exit(INTERRUPTED),
+    }
+}
+
+/// One line for whoever started the process. Nobody to hear it is no reason to stop.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}

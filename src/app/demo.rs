@@ -1,0 +1,173 @@
+//! `facematch demo`: everything at once, with no account: an Oz simulator with a sample folder,
+//! the service, and matches run through the real gRPC path.
+//!
+//! It shows; it proves nothing about faces: the simulator compares pictures.
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    net::SocketAddr,
+    path::Path,
+    pin::pin,
+};
+
+use bytes::Bytes;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+use crate::{
+    app::App,
+    cli::{self, DemoArgs},
+    clock::Clock,
+    config::{Config, Credentials, LogFormat, OzConfig},
+    pb::{self, face_match_client::FaceMatchClient},
+    simulator::{self, Simulator, sample},
+    telemetry,
+};
+
+/// What a demo logs: nothing that isn't wrong, so that its own lines are seen.
+const LOG_LEVEL: &str = "warn";
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// One match to show.
+struct Showing {
+    title: &'static str,
+    folder_id: String,
+    photo: Bytes,
+}
+
+/// Runs the demo until `shutdown` is cancelled, or, if it runs once, until its matches have ended.
+pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Failure> {
+    telemetry::start(LogFormat::Text, LOG_LEVEL)?;
+    let own_photo = match &args.photo {
+        Some(path) => Some(cli::read_photo(path).await?),
+        None => None,
+    };
+    let directory = tempfile::Builder::new().prefix("facematch-demo-").tempdir()?;
+    let oz = Simulator::start_with(simulator::Config::default()).await?;
+    let config = config(args.listen, directory.path(), &oz);
+    let app = App::build(config, Clock::system()).await?;
+    let address = app.address()?;
+    let mut served = pin!(app.run(shutdown.clone()));
+    let shown = async {
+        let shown = show_all(address, &oz, own_photo, directory.path()).await;
+        match &shown {
+            Ok(()) if !args.once => shutdown.cancelled().await,
+            Ok(()) | Err(_) => shutdown.cancel(),
+        }
+        shown
+    };
+    let ((), shown) = tokio::join!(served.as_mut(), shown);
+    oz.stop().await;
+    shown
+}
+
+/// The server's settings: the simulator for Oz, and a journal that goes with the demo.
+fn config(listen: SocketAddr, directory: &Path, oz: &Simulator) -> Config {
+    let (login, password) = oz.login();
+    let credentials = Credentials::Login {
+        login: login.to_owned(),
+        password: SecretString::from(password.to_owned()),
+    };
+    let store = directory.join("facematch.db");
+    Config { listen, ..Config::new(store, OzConfig::new(oz.url(), credentials)) }
+}
+
+async fn show_all(
+    address: SocketAddr,
+    oz: &Simulator,
+    own_photo: Option<Bytes>,
+    directory: &Path,
+) -> Result<(), Failure> {
+    let mut client = FaceMatchClient::connect(format!("http://{address}")).await?;
+    say(&format!("The server listens on {address}, the Oz simulator on {}.", oz.address()));
+    let sample_folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+    for showing in showings(oz, &sample_folder, own_photo) {
+        show(&mut client, showing).await?;
+    }
+    say(&hints(address, oz, &sample_folder, directory)?);
+    Ok(())
+}
+
+fn showings(oz: &Simulator, sample_folder: &str, own_photo: Option<Bytes>) -> [Showing; 2] {
+    let showing = |title, folder_id: &str, photo: Bytes| Showing {
+        title,
+        folder_id: folder_id.to_owned(),
+        photo,
+    };
+    let Some(photo) = own_photo else {
+        let portrait = Bytes::from_static(sample::portrait_jpeg());
+        let stranger = Bytes::from_static(sample::stranger_jpeg());
+        return [
+            showing("The sample's own picture", sample_folder, portrait),
+            showing("Another person's picture", sample_folder, stranger),
+        ];
+    };
+    let own_folder = oz.add_folder(sample::liveness_folder(&photo));
+    [
+        showing("Your photo, and a folder made from it", &own_folder, photo.clone()),
+        showing("Your photo, and the sample's folder", sample_folder, photo),
+    ]
+}
+
+async fn show(client: &mut FaceMatchClient<Channel>, showing: Showing) -> Result<(), Failure> {
+    say(&format!("\n{}:", showing.title));
+    let source = pb::reference_photo::Source::Content(showing.photo);
+    let request = pb::MatchRequest {
+        folder_id: showing.folder_id,
+        photo: Some(pb::ReferencePhoto { source: Some(source), ..Default::default() }),
+        ..Default::default()
+    };
+    let called = client.run_match(request).await;
+    let mut updates = called.map_err(|status| refusal(&status))?.into_inner();
+    while let Some(update) = updates.message().await.map_err(|status| refusal(&status))? {
+        say(&format!("  {}", cli::describe(&update)));
+    }
+    Ok(())
+}
+
+fn refusal(status: &tonic::Status) -> Failure {
+    format!("the call failed: {}", status.message()).into()
+}
+
+/// What to try next, ready to paste. The sample pictures are written out for it.
+fn hints(
+    address: SocketAddr,
+    oz: &Simulator,
+    folder: &str,
+    directory: &Path,
+) -> Result<String, Failure> {
+    let write = |name: &str, bytes: &[u8]| -> io::Result<String> {
+        let path = directory.join(name);
+        std::fs::write(&path, bytes)?;
+        Ok(path.display().to_string())
+    };
+    let portrait = write("portrait.jpg", sample::portrait_jpeg())?;
+    let stranger = write("stranger.jpg", sample::stranger_jpeg())?;
+    let service = "facematch.v1.FaceMatch";
+    let run_match = |photo: &str| {
+        format!(
+            "  printf '{{\"folder_id\":\"{folder}\",\"photo\":{{\"content\":\"%s\"}}}}' \
+             \"$(base64 -w0 {photo})\" | grpcurl -plaintext -d @ {address} {service}/RunMatch"
+        )
+    };
+    let lines = [
+        format!("\nThe sample folder is {folder}.\n\nGo on with grpcurl:\n"),
+        format!("  grpcurl -plaintext {address} describe {service}"),
+        run_match(&portrait),
+        run_match(&stranger),
+        format!("  grpcurl -plaintext -d '{{\"page_size\": 5}}' {address} {service}/ListMatches"),
+        "\nOr with facematch itself:\n".to_owned(),
+        format!("  facematch match --server http://{address} --folder {folder} --photo {portrait}"),
+        format!("\nThe simulator takes folders at {}/api/folders/, as Oz does.", oz.url()),
+    ];
+    Ok(lines.join("\n"))
+}
+
+/// A demo talks to whoever started it. Nobody to hear it is no reason to stop.
+fn say(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+}

@@ -1,0 +1,223 @@
+//! The composition root: knows every room, and no room knows it.
+//!
+//! It builds the house from its settings, opens the door, and closes everything in order.
+
+pub mod commands;
+mod demo;
+
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+use crate::{
+    clock::Clock,
+    config::{self, Config, Store},
+    domain::Policy,
+    grpc, journal,
+    journal::{Reader, Writer, sqlite::Sqlite},
+    oz,
+    watch::{self, Watch},
+    worker::{self, Worker},
+};
+
+/// How often the store is asked whether it answers, for health checks.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// What is left of the drain time for closing connections, at least.
+const GOODBYE_MIN: Duration = Duration::from_millis(500);
+
+/// The whole service, built and bound, its matches claimed; it serves once it runs.
+pub struct App {
+    door: grpc::Bound,
+    worker: Worker,
+    watch: Watch,
+    journal: Sqlite,
+    clock: Clock,
+    drain_timeout: Duration,
+}
+
+/// Why the service can't start. One line that names the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Oz can't be reached as configured.
+    #[error(transparent)]
+    Oz(#[from] oz::ConfigError),
+    /// The journal can't be opened.
+    #[error("--store: {0}")]
+    Store(#[from] journal::sqlite::OpenError),
+    /// The journal can't be read.
+    #[error("--store: {0}")]
+    Journal(#[from] journal::Error),
+    /// This version has no such store.
+    #[error("--store: postgres is not available in this version")]
+    NoPostgres,
+    /// The address can't be taken.
+    #[error("--listen: {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl App {
+    /// Builds the service: connects what belongs together, opens the journal, takes the address,
+    /// and goes on with the matches that were under way.
+    ///
+    /// # Errors
+    /// [`StartError`], before anything is served.
+    pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
+        let oz = oz::Client::new(oz_config(&config.oz), clock.clone())?;
+        let journal = open(&config.store, &clock).await?;
+        let (reader, writer) = (Arc::new(journal.clone()), Arc::new(journal.clone()));
+        let watch = Watch::new(watch_config(&config), Arc::clone(&reader) as _, clock.clone());
+        let worker = worker(&config, writer, reader, oz, &watch, &clock);
+        let door = bind(&config, &worker, &watch).await?;
+        watch.start().await?;
+        worker.start().await?;
+        let drain_timeout = config.drain_timeout;
+        Ok(Self { door, worker, watch, journal, clock, drain_timeout })
+    }
+
+    /// Where it listens, its port known.
+    ///
+    /// # Errors
+    /// Those of asking a socket for its address.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.door.address()
+    }
+
+    /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in
+    /// memory go to Oz as far as the time allows, streams are told, and the rest stays in the
+    /// journal for the next start. All within the drain timeout.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { door, worker, watch, journal, clock, drain_timeout } = self;
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let health = door.health();
+        health.set(true).await;
+        let served = tasks.spawn(door.serve(closing.clone()));
+        tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            served = served => match served {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => error!(error = %failure, "the transport failed"),
+                Err(failure) => error!(error = %failure, "the server failed"),
+            },
+        }
+        shutdown.cancel();
+
+        info!("draining");
+        let until = clock.now().after(drain_timeout);
+        health.set(false).await;
+        worker.drain(drain_timeout.saturating_sub(GOODBYE_MIN)).await;
+        watch.drain().await;
+        closing.cancel();
+        tasks.close();
+        if clock.before(until, tasks.wait()).await.is_none() {
+            warn!("connections are cut: their callers didn't end them in time");
+        }
+        journal.close().await;
+        info!("stopped");
+    }
+}
+
+/// Tells health checks whether the store answers.
+async fn check_health(
+    watch: Watch,
+    health: grpc::Health,
+    clock: Clock,
+    shutdown: CancellationToken,
+) {
+    let mut serving = true;
+    loop {
+        tokio::select! {
+            () = clock.sleep(PING_INTERVAL) => {}
+            () = shutdown.cancelled() => return,
+        }
+        let answers = watch.ping().await.is_ok();
+        if answers != serving && !shutdown.is_cancelled() {
+            serving = answers;
+            health.set(serving).await;
+        }
+    }
+}
+
+async fn open(store: &Store, clock: &Clock) -> Result<Sqlite, StartError> {
+    match store {
+        Store::Sqlite(path) => Ok(Sqlite::open(sqlite_config(path, clock)).await?),
+        Store::Postgres(_) => Err(StartError::NoPostgres),
+    }
+}
+
+fn sqlite_config(path: &Path, clock: &Clock) -> journal::sqlite::Config {
+    journal::sqlite::Config::new(path, clock.clone())
+}
+
+fn worker(
+    config: &Config,
+    writer: Arc<dyn Writer>,
+    reader: Arc<dyn Reader>,
+    oz: oz::Client,
+    watch: &Watch,
+    clock: &Clock,
+) -> Worker {
+    let watch = watch.clone();
+    let with = worker::Collaborators {
+        writer,
+        reader,
+        oz: Arc::new(oz),
+        clock: clock.clone(),
+        progress: Arc::new(move |id, progress| watch.progress(id, progress)),
+        chance: Arc::new(rand::random::<f64>),
+    };
+    Worker::new(worker_config(config), with)
+}
+
+async fn bind(
+    config: &Config,
+    worker: &Worker,
+    watch: &Watch,
+) -> Result<grpc::Bound, StartError> {
+    let door = grpc::Config {
+        match_timeout: config.match_timeout,
+        streams_max: config.max_streams,
+    };
+    let bound = grpc::Bound::bind(config.listen, door, worker.clone(), watch.clone()).await;
+    bound.map_err(|source| StartError::Listen { address: config.listen, source })
+}
+
+const fn watch_config(config: &Config) -> watch::Config {
+    watch::Config { heartbeat: config.heartbeat }
+}
+
+fn worker_config(config: &Config) -> worker::Config {
+    worker::Config {
+        policy: Policy {
+            poll_interval: config.poll_interval,
+            oz_settle: config.oz_settle,
+            photo_grace: config.photo_grace,
+            retention: config.retention,
+        },
+        unfinished_max: usize::try_from(config.max_unfinished).unwrap_or(usize::MAX),
+        photo_bytes_max: usize::try_from(config.photo_memory).unwrap_or(usize::MAX),
+    }
+}
+
+fn oz_config(config: &config::OzConfig) -> oz::Config {
+    let credentials = match &config.credentials {
+        config::Credentials::Login { login, password } => {
+            oz::Credentials::Login { email: login.clone(), password: password.clone() }
+        }
+        config::Credentials::Token(token) => oz::Credentials::Token(token.clone()),
+    };
+    oz::Config {
+        ca_file: config.ca_file.clone(),
+        proxy: config.proxy.clone(),
+        timeout: config.timeout,
+        connect_timeout: config.connect_timeout,
+        max_requests: config.max_requests,
+        ..oz::Config::new(config.url.clone(), credentials)
+    }
+}

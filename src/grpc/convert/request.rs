@@ -1,0 +1,394 @@
+//! What callers send, parsed: every violation is found before any is reported.
+
+use std::{collections::HashMap, str::FromStr, time::Duration};
+
+use bytes::Bytes;
+use tonic::Status;
+
+use crate::{
+    domain::{
+        CallerId, Digest, FolderId, Format, Kind, LivenessPolicy, MatchId, MediaId, PhotoSource,
+        RequestId, Spec, State, Timeout, photo,
+    },
+    grpc::{
+        convert::time,
+        status::{self, Violations},
+    },
+    pb,
+    watch::{Filter, Key},
+};
+
+/// The longest that a match may take.
+const MATCH_TIMEOUT_MAX: Duration = Duration::from_hours(24);
+/// The longest that a call may wait for a match.
+const WAIT_TIMEOUT_MAX: Duration = Duration::from_mins(10);
+/// How long a call waits if it doesn't say.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many liveness media a request may name: as many as a folder holds beside the photo, amply.
+const LIVENESS_MEDIA_MAX: usize = 8;
+/// How many labels a match may have, and how long they may be, in characters.
+const LABELS_MAX: usize = 16;
+const LABEL_KEY_CHARACTERS_MAX: usize = 64;
+const LABEL_VALUE_CHARACTERS_MAX: usize = 256;
+/// How long a file's name may be, in characters: as long as any file system has it.
+const FILE_NAME_CHARACTERS_MAX: usize = 255;
+/// How many matches a page has if the call doesn't say, and at most.
+const PAGE_SIZE: usize = 50;
+const PAGE_SIZE_MAX: usize = 1_000;
+
+/// A match request, parsed.
+#[derive(Debug)]
+pub struct Parsed {
+    /// What is asked for.
+    pub spec: Spec,
+    /// The photo, where the request brings one.
+    pub content: Option<Bytes>,
+    /// Whether progress is to be shown.
+    pub include_progress: bool,
+}
+
+/// Parses a match request. `digest` is the store's digest of a photo.
+pub fn match_request(
+    request: pb::MatchRequest,
+    caller: CallerId,
+    default_timeout: Duration,
+    digest: impl Fn(&[u8]) -> Digest,
+) -> Result<Parsed, Status> {
+    let mut wrong = Violations::default();
+    let request_id = request_id(&mut wrong, &request.request_id);
+    let folder_id = required(&mut wrong, "folder_id", &request.folder_id);
+    let photo = reference_photo(&mut wrong, request.photo);
+    let timeout = timeout(&mut wrong, request.timeout.as_ref(), default_timeout);
+    let liveness_media = liveness_media(&mut wrong, &request.liveness_media_ids, photo.as_ref());
+    let liveness_policy = liveness_policy(&mut wrong, request.liveness_policy);
+    labels(&mut wrong, &request.labels);
+    wrong.check()?;
+
+    let (Some(folder_id), Some(photo)) = (folder_id, photo) else {
+        return Err(status::internal("a request without violations lacks a part"));
+    };
+    let kind = photo.kind;
+    let (photo, content) = photo.source.settle(digest)?;
+    let spec = Spec {
+        caller,
+        request_id,
+        folder_id,
+        photo,
+        kind,
+        timeout,
+        liveness_media,
+        liveness_policy,
+        labels: request.labels.into_iter().collect(),
+    };
+    Ok(Parsed { spec, content, include_progress: request.include_progress })
+}
+
+/// A reference photo whose fields are in order.
+struct Photo {
+    source: Source,
+    kind: Kind,
+}
+
+enum Source {
+    Content(Bytes, Format),
+    Library,
+    FolderMedia(MediaId),
+}
+
+impl Source {
+    fn settle(
+        self,
+        digest: impl Fn(&[u8]) -> Digest,
+    ) -> Result<(PhotoSource, Option<Bytes>), Status> {
+        match self {
+            Self::Content(bytes, format) => {
+                let digest = digest(&bytes);
+                Ok((PhotoSource::Content { digest, format }, Some(bytes)))
+            }
+            Self::FolderMedia(id) => Ok((PhotoSource::FolderMedia(id), None)),
+            Self::Library => Err(status::not_available("photo.reference_key")),
+        }
+    }
+}
+
+fn reference_photo(wrong: &mut Violations, photo: Option<pb::ReferencePhoto>) -> Option<Photo> {
+    use pb::reference_photo::Source as Wire;
+    let Some(photo) = photo else {
+        wrong.add("photo", "is required");
+        return None;
+    };
+    if photo.file_name.chars().count() > FILE_NAME_CHARACTERS_MAX {
+        wrong.add("photo.file_name", "is over 255 characters");
+    }
+    let kind = photo_kind(wrong, photo.kind);
+    let source = match photo.source {
+        None => {
+            let needed = "needs exactly one of content, reference_key and folder_media_id";
+            wrong.add("photo", needed);
+            None
+        }
+        Some(Wire::Content(bytes)) => {
+            content_format(wrong, &bytes).map(|format| Source::Content(bytes, format))
+        }
+        Some(Wire::ReferenceKey(_)) => Some(Source::Library),
+        Some(Wire::FolderMediaId(id)) => {
+            let id = media_id(wrong, "photo.folder_media_id".into(), &id);
+            id.map(Source::FolderMedia)
+        }
+    };
+    Some(Photo { source: source?, kind: kind? })
+}
+
+fn content_format(wrong: &mut Violations, bytes: &[u8]) -> Option<Format> {
+    if bytes.len() > photo::BYTES_MAX {
+        wrong.photo_too_large();
+        return None;
+    }
+    match photo::inspect(bytes) {
+        Ok(format) => Some(format),
+        Err(unreadable) => {
+            wrong.photo_unreadable(unreadable.to_string());
+            None
+        }
+    }
+}
+
+fn photo_kind(wrong: &mut Violations, wire: i32) -> Option<Kind> {
+    match pb::PhotoKind::try_from(wire) {
+        Ok(pb::PhotoKind::Unspecified | pb::PhotoKind::Selfie) => Some(Kind::Selfie),
+        Ok(pb::PhotoKind::IdFront) => Some(Kind::IdFront),
+        Err(_) => {
+            wrong.add("photo.kind", "is no known kind");
+            None
+        }
+    }
+}
+
+fn liveness_policy(wrong: &mut Violations, wire: i32) -> LivenessPolicy {
+    match pb::LivenessPolicy::try_from(wire) {
+        Ok(pb::LivenessPolicy::Unspecified | pb::LivenessPolicy::Report) => LivenessPolicy::Report,
+        Ok(pb::LivenessPolicy::Require) => LivenessPolicy::Require,
+        Ok(pb::LivenessPolicy::Run) => LivenessPolicy::Run,
+        Err(_) => {
+            wrong.add("liveness_policy", "is no known policy");
+            LivenessPolicy::Report
+        }
+    }
+}
+
+fn timeout(
+    wrong: &mut Violations,
+    wire: Option<&prost_types::Duration>,
+    default: Duration,
+) -> Timeout {
+    let Some(wire) = wire else {
+        return Timeout { duration: default, named: false };
+    };
+    // The journal keeps microseconds: less than one is nothing.
+    let duration = time::duration(wire).filter(|d| d.as_micros() > 0 && *d <= MATCH_TIMEOUT_MAX);
+    if duration.is_none() {
+        wrong.add("timeout", "must be more than 0 and at most 24 h");
+    }
+    let micros = duration.unwrap_or(default).as_micros();
+    let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+    Timeout { duration: Duration::from_micros(micros), named: true }
+}
+
+fn liveness_media(wrong: &mut Violations, wire: &[String], photo: Option<&Photo>) -> Vec<MediaId> {
+    const FIELD: &str = "liveness_media_ids";
+    if wire.len() > LIVENESS_MEDIA_MAX {
+        wrong.add(FIELD, "has more than 8 ids");
+        return Vec::new();
+    }
+    let parse = |(index, text): (usize, &String)| {
+        let field = format!("{FIELD}[{index}]");
+        media_id(wrong, field, text)
+    };
+    let mut ids: Vec<MediaId> = wire.iter().enumerate().filter_map(parse).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    if let Some(Photo { source: Source::FolderMedia(photo), .. }) = photo
+        && ids.contains(photo)
+    {
+        wrong.add(FIELD, "names the photo itself, which always matches");
+    }
+    ids
+}
+
+/// A medium's id as callers give it: a UUID.
+fn media_id(wrong: &mut Violations, field: String, text: &str) -> Option<MediaId> {
+    let id = MatchId::from_str(text).ok().and_then(|uuid| uuid.to_string().parse().ok());
+    if id.is_none() {
+        wrong.add(field, "must be a UUID");
+    }
+    id
+}
+
+fn labels(wrong: &mut Violations, labels: &HashMap<String, String>) {
+    if labels.len() > LABELS_MAX {
+        wrong.add("labels", "has more than 16 labels");
+    }
+    let within =
+        |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
+    if labels.keys().any(|key| key.is_empty() || !within(key, LABEL_KEY_CHARACTERS_MAX)) {
+        wrong.add("labels", "has a key that is not 1 to 64 characters, without control characters");
+    }
+    if labels.values().any(|value| !within(value, LABEL_VALUE_CHARACTERS_MAX)) {
+        wrong.add("labels", "has a value over 256 characters, or with control characters");
+    }
+}
+
+fn request_id(wrong: &mut Violations, text: &str) -> Option<RequestId> {
+    if text.is_empty() { None } else { required(wrong, "request_id", text) }
+}
+
+fn required<T: FromStr<Err: std::fmt::Display>>(
+    wrong: &mut Violations,
+    field: &str,
+    text: &str,
+) -> Option<T> {
+    if text.is_empty() {
+        wrong.add(field, "is required");
+        return None;
+    }
+    match text.parse() {
+        Ok(value) => Some(value),
+        Err(invalid) => {
+            wrong.add(field, format!("{invalid}"));
+            None
+        }
+    }
+}
+
+/// Either id of a match, as five requests name it.
+pub enum Id {
+    /// By our id.
+    Match(String),
+    /// By the caller's own id.
+    Request(String),
+}
+
+macro_rules! id_of {
+    ($($module:ident),*) => {
+        $(impl From<pb::$module::Id> for Id {
+            fn from(id: pb::$module::Id) -> Self {
+                match id {
+                    pb::$module::Id::MatchId(text) => Self::Match(text),
+                    pb::$module::Id::RequestId(text) => Self::Request(text),
+                }
+            }
+        })*
+    };
+}
+
+id_of!(get_match_request, wait_match_request, watch_match_request, cancel_match_request);
+
+/// Parses which match is meant.
+pub fn key(wrong: &mut Violations, id: Option<impl Into<Id>>) -> Option<Key> {
+    match id.map(Into::into) {
+        Some(Id::Match(text)) => required(wrong, "match_id", &text).map(Key::Match),
+        Some(Id::Request(text)) => required(wrong, "request_id", &text).map(Key::Request),
+        None => {
+            wrong.add("match_id", "or request_id is required");
+            None
+        }
+    }
+}
+
+/// Parses a request that holds nothing but a key.
+pub fn only_key(id: Option<impl Into<Id>>) -> Result<Key, Status> {
+    let mut wrong = Violations::default();
+    let key = key(&mut wrong, id);
+    wrong.check()?;
+    key.ok_or_else(|| status::internal("a request without violations lacks its key"))
+}
+
+/// Parses which match is to be erased.
+pub fn match_id(text: &str) -> Result<MatchId, Status> {
+    let mut wrong = Violations::default();
+    let id = required(&mut wrong, "match_id", text);
+    wrong.check()?;
+    id.ok_or_else(|| status::internal("a request without violations lacks its id"))
+}
+
+/// Parses which match is waited for, and for how long.
+pub fn wait(request: pb::WaitMatchRequest) -> Result<(Key, Duration), Status> {
+    let mut wrong = Violations::default();
+    let key = key(&mut wrong, request.id);
+    let timeout = match &request.timeout {
+        None => Some(WAIT_TIMEOUT),
+        Some(wire) => time::duration(wire).filter(|timeout| *timeout <= WAIT_TIMEOUT_MAX),
+    };
+    if timeout.is_none() {
+        wrong.add("timeout", "must be from 0 to 10 min");
+    }
+    wrong.check()?;
+    key.zip(timeout).ok_or_else(|| status::internal("a request without violations lacks a part"))
+}
+
+/// Parses what is listed: the filter and the size of a page.
+pub fn list(request: &pb::ListMatchesRequest) -> Result<(Filter, usize), Status> {
+    let mut wrong = Violations::default();
+    let mut filter = filter(&mut wrong, &request.folder_id, &request.labels);
+    filter.states = states(&mut wrong, &request.states);
+    filter.created_after = instant(&mut wrong, "created_after", request.created_after.as_ref());
+    filter.created_before = instant(&mut wrong, "created_before", request.created_before.as_ref());
+    let size = match usize::try_from(request.page_size) {
+        Ok(0) => PAGE_SIZE,
+        Ok(size) => size.min(PAGE_SIZE_MAX),
+        Err(_) => {
+            wrong.add("page_size", "must not be negative");
+            PAGE_SIZE
+        }
+    };
+    wrong.check()?;
+    Ok((filter, size))
+}
+
+/// Parses which matches are watched.
+pub fn watch_all(request: &pb::WatchMatchesRequest) -> Result<Filter, Status> {
+    let mut wrong = Violations::default();
+    let filter = filter(&mut wrong, &request.folder_id, &request.labels);
+    wrong.check()?;
+    Ok(filter)
+}
+
+fn filter(wrong: &mut Violations, folder: &str, wanted: &HashMap<String, String>) -> Filter {
+    labels(wrong, wanted);
+    let folder_id: Option<FolderId> = match folder {
+        "" => None,
+        text => required(wrong, "folder_id", text),
+    };
+    let labels = wanted.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    Filter { folder_id, labels, ..Filter::default() }
+}
+
+fn states(wrong: &mut Violations, wire: &[i32]) -> Vec<State> {
+    let mut states = Vec::new();
+    for (index, number) in wire.iter().enumerate() {
+        match pb::MatchState::try_from(*number) {
+            Ok(pb::MatchState::Accepted) => states.push(State::Accepted),
+            Ok(pb::MatchState::Uploaded) => states.push(State::Uploaded),
+            Ok(pb::MatchState::Processing) => states.push(State::Processing),
+            Ok(pb::MatchState::Finished) => states.push(State::Finished),
+            Ok(pb::MatchState::Failed) => states.push(State::Failed),
+            Ok(pb::MatchState::Cancelled) => states.push(State::Cancelled),
+            Ok(pb::MatchState::Unspecified) | Err(_) => {
+                wrong.add(format!("states[{index}]"), "is no known state");
+            }
+        }
+    }
+    states
+}
+
+fn instant(
+    wrong: &mut Violations,
+    field: &str,
+    wire: Option<&prost_types::Timestamp>,
+) -> Option<crate::domain::Timestamp> {
+    let time = time::timestamp(wire?);
+    if time.is_none() {
+        wrong.add(field, "is no time of the years 1 to 9999");
+    }
+    time
+}

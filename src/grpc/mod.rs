@@ -1,0 +1,159 @@
+//! The front door: gRPC in, the domain's words to the rooms behind, gRPC out.
+//!
+//! Everything a caller sends is parsed here, once; everything a caller sees is made here. It
+//! decides nothing about matches and keeps nothing.
+
+mod convert;
+mod door;
+mod service;
+mod status;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Server, server::TcpIncoming};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::HealthServer,
+    server::{HealthReporter, HealthService},
+};
+use tonic_reflection::server::{v1, v1alpha};
+
+pub use service::Service;
+
+use crate::{
+    grpc::door::Door,
+    pb::{self, face_match_server::FaceMatchServer},
+    watch::Watch,
+    worker::{Worker, shelf::Shelf},
+};
+
+/// The name that health checks ask for, beside the empty one.
+const SERVICE_NAME: &str = "facematch.v1.FaceMatch";
+/// How much of one request may be on its way unread: several frames, so that a photo isn't slowed
+/// down by the distance.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+/// The same for all requests of a connection.
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// The most header bytes of a request: beyond what any client sends.
+const HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// How often a silent connection is asked whether it is still there.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
+/// How long it has to answer.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The front door's settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How long a match may take if its caller doesn't say.
+    pub match_timeout: Duration,
+    /// How many calls one connection may have open.
+    pub streams_max: u32,
+}
+
+/// A server that holds its address and has not begun to serve.
+pub struct Bound {
+    listener: TcpListener,
+    config: Config,
+    service: Service,
+    shelf: Shelf,
+    health: HealthReporter,
+}
+
+/// Sets what health checks say.
+#[derive(Clone)]
+pub struct Health(HealthReporter);
+
+impl Health {
+    /// Serving, or not.
+    pub async fn set(&self, serving: bool) {
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        self.0.set_service_status("", status).await;
+        self.0.set_service_status(SERVICE_NAME, status).await;
+    }
+}
+
+impl Bound {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// Those of binding a socket.
+    pub async fn bind(
+        listen: SocketAddr,
+        config: Config,
+        worker: Worker,
+        watch: Watch,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(listen).await?;
+        let shelf = worker.shelf().clone();
+        let service = Service::new(config, worker, watch);
+        Ok(Self { listener, config, service, shelf, health: HealthReporter::new() })
+    }
+
+    /// The address, its port known.
+    ///
+    /// # Errors
+    /// Those of asking a socket for its address.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Sets what health checks say.
+    pub fn health(&self) -> Health {
+        Health(self.health.clone())
+    }
+
+    /// Serves until `closing` is cancelled and the calls that are open have ended.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    pub async fn serve(self, closing: CancellationToken) -> Result<(), tonic::transport::Error> {
+        let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
+            .max_decoding_message_size(door::PHOTO_REQUEST_BYTES_MAX);
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        Server::builder()
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_max_header_list_size(HEADER_BYTES_MAX)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .max_concurrent_streams(self.config.streams_max)
+            .add_service(Door::new(face_match, self.shelf))
+            .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
+            .add_service(reflection_v1())
+            .add_service(reflection_v1alpha())
+            .serve_with_incoming_shutdown(incoming, closing.cancelled_owned())
+            .await
+    }
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // The details of errors: without them grpcurl shows bytes.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}
+
+fn reflection_v1() -> v1::ServerReflectionServer<impl v1::ServerReflection> {
+    reflection().build_v1().expect("the descriptors are made by the build")
+}
+
+fn reflection_v1alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection> {
+    reflection().build_v1alpha().expect("the descriptors are made by the build")
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+
+    #[test]
+    fn the_descriptors_decode_and_name_the_service() {
+        let set = prost_types::FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
+        let services = set.file.iter().flat_map(|file| &file.service);
+        assert!(services.into_iter().any(|service| service.name() == "FaceMatch"));
+    }
+}

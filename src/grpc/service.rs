@@ -1,0 +1,239 @@
+//! The nine calls. Each parses, hands on, and writes the answer; none decides.
+
+use std::{future::Future, pin::Pin, time::Duration};
+
+use futures_util::{Stream, stream};
+use tonic::{Request, Response, Status};
+
+use crate::{
+    domain::{CallerId, Match, Sequence},
+    grpc::{
+        Config,
+        convert::{request, update},
+        door::Room,
+        status,
+    },
+    pb::{self, face_match_server::FaceMatch},
+    watch::{Ended, Key, Update, Watch},
+    worker::{
+        CancelledAs, Erased, Worker,
+        shelf::{Photo, Place},
+    },
+};
+
+type Updates = Pin<Box<dyn Stream<Item = Result<pb::MatchUpdate, Status>> + Send>>;
+
+/// The service as callers reach it.
+pub struct Service {
+    config: Config,
+    worker: Worker,
+    watch: Watch,
+}
+
+impl Service {
+    /// The service over its two halves.
+    pub const fn new(config: Config, worker: Worker, watch: Watch) -> Self {
+        Self { config, worker, watch }
+    }
+
+    /// Who calls. Until callers are authenticated there is one.
+    fn caller() -> CallerId {
+        CallerId::default_caller()
+    }
+
+    /// Admits a match, or finds the one that it repeats.
+    async fn admit(&self, request: Request<pb::MatchRequest>) -> Result<(Match, bool), Status> {
+        let place = request.extensions().get::<Room>().and_then(Room::take);
+        let parsed = request::match_request(
+            request.into_inner(),
+            Self::caller(),
+            self.config.match_timeout,
+            |photo| self.worker.digest(photo),
+        )?;
+        let photo = match parsed.content {
+            Some(content) => Some(Photo::new(content, self.place(place, 0).await)),
+            None => None,
+        };
+        let m = self.worker.admit(parsed.spec, photo).await.map_err(status::refused)?;
+        Ok((m, parsed.include_progress))
+    }
+
+    /// The room that was taken at the door.
+    async fn place(&self, place: Option<Place>, bytes: usize) -> Place {
+        match place {
+            Some(place) => place,
+            None => self.worker.shelf().reserve(bytes).await,
+        }
+    }
+
+    async fn find(&self, key: &Key) -> Result<Match, Status> {
+        let found = self.watch.find(&Self::caller(), key).await;
+        found.map_err(|ended| status::ended(ended, &name(key)))
+    }
+
+    async fn follow(
+        &self,
+        m: Match,
+        after: Sequence,
+        include_progress: bool,
+    ) -> Result<Response<Updates>, Status> {
+        let what = m.id.to_string();
+        let followed = self.watch.follow(m, after, include_progress).await;
+        let follow = followed.map_err(|ended| status::ended(ended, &what))?;
+        let next = |mut follow: crate::watch::Follow| async move {
+            let next = follow.next().await;
+            (next, follow)
+        };
+        Ok(Response::new(updates(self.watch.clone(), follow, what, next)))
+    }
+
+    async fn wait(
+        &self,
+        m: Match,
+        timeout: Duration,
+        done: impl Fn(&Match) -> bool + Send,
+    ) -> Result<Response<pb::Match>, Status> {
+        let what = m.id.to_string();
+        let waited = self.watch.wait(m, timeout, done).await;
+        let m = waited.map_err(|ended| status::ended(ended, &what))?;
+        Ok(Response::new(update::snapshot(&m)))
+    }
+}
+
+/// A stream that asks for the next update when there is room for it, and keeps none.
+fn updates<F, N, Next>(watch: Watch, follow: F, what: String, next: Next) -> Updates
+where
+    F: Send + 'static,
+    Next: Fn(F) -> N + Send + Copy + 'static,
+    N: Future<Output = (Option<Result<Update, Ended>>, F)> + Send,
+{
+    let shown = stream::unfold((watch, follow, what), move |(watch, follow, what)| async move {
+        let (update, follow) = next(follow).await;
+        let shown = match update? {
+            Ok(update) => Ok(update::update(&watch, &update)),
+            Err(ended) => Err(status::ended(ended, &what)),
+        };
+        Some((shown, (watch, follow, what)))
+    });
+    Box::pin(shown)
+}
+
+/// An id as errors name it.
+fn name(key: &Key) -> String {
+    match key {
+        Key::Match(id) => id.to_string(),
+        Key::Request(id) => id.to_string(),
+    }
+}
+
+#[tonic::async_trait]
+impl FaceMatch for Service {
+    type RunMatchStream = Updates;
+    type WatchMatchStream = Updates;
+    type WatchMatchesStream = Updates;
+
+    async fn run_match(
+        &self,
+        request: Request<pb::MatchRequest>,
+    ) -> Result<Response<Updates>, Status> {
+        let (m, include_progress) = self.admit(request).await?;
+        self.follow(m, Sequence::ZERO, include_progress).await
+    }
+
+    async fn create_match(
+        &self,
+        request: Request<pb::MatchRequest>,
+    ) -> Result<Response<pb::Match>, Status> {
+        let (m, _) = self.admit(request).await?;
+        self.wait(m, Duration::MAX, Match::is_safe).await
+    }
+
+    async fn get_match(
+        &self,
+        request: Request<pb::GetMatchRequest>,
+    ) -> Result<Response<pb::Match>, Status> {
+        let key = request::only_key(request.into_inner().id)?;
+        let m = self.find(&key).await?;
+        Ok(Response::new(update::snapshot(&m)))
+    }
+
+    async fn wait_match(
+        &self,
+        request: Request<pb::WaitMatchRequest>,
+    ) -> Result<Response<pb::Match>, Status> {
+        let (key, timeout) = request::wait(request.into_inner())?;
+        let m = self.find(&key).await?;
+        self.wait(m, timeout, |_| false).await
+    }
+
+    async fn watch_match(
+        &self,
+        request: Request<pb::WatchMatchRequest>,
+    ) -> Result<Response<Updates>, Status> {
+        let request = request.into_inner();
+        let key = request::only_key(request.id)?;
+        let m = self.find(&key).await?;
+        self.follow(m, Sequence(request.after_sequence), request.include_progress).await
+    }
+
+    async fn watch_matches(
+        &self,
+        request: Request<pb::WatchMatchesRequest>,
+    ) -> Result<Response<Updates>, Status> {
+        let request = request.into_inner();
+        let filter = request::watch_all(&request)?;
+        let what = String::from("resume_token");
+        let followed = self.watch.follow_all(Self::caller(), filter, &request.resume_token).await;
+        let follow = followed.map_err(|ended| status::ended(ended, &what))?;
+        let next = |mut follow: crate::watch::FollowAll| async move {
+            let next = follow.next().await;
+            (next, follow)
+        };
+        Ok(Response::new(updates(self.watch.clone(), follow, what, next)))
+    }
+
+    async fn list_matches(
+        &self,
+        request: Request<pb::ListMatchesRequest>,
+    ) -> Result<Response<pb::ListMatchesResponse>, Status> {
+        let request = request.into_inner();
+        let (filter, size) = request::list(&request)?;
+        let page = self.watch.list(&Self::caller(), &filter, &request.page_token, size).await;
+        let page = page.map_err(|ended| status::ended(ended, "page_token"))?;
+        Ok(Response::new(pb::ListMatchesResponse {
+            matches: page.matches.iter().map(update::snapshot).collect(),
+            next_page_token: page.next,
+        }))
+    }
+
+    async fn cancel_match(
+        &self,
+        request: Request<pb::CancelMatchRequest>,
+    ) -> Result<Response<pb::Match>, Status> {
+        let key = request::only_key(request.into_inner().id)?;
+        let cancelled = self.worker.cancel(&Self::caller(), &key).await;
+        match cancelled.map_err(|failure| status::store(&failure))? {
+            CancelledAs::Now(m) | CancelledAs::Already(m) => {
+                Ok(Response::new(update::snapshot(&m)))
+            }
+            CancelledAs::Ended(m) => Err(status::match_ended(m.id, m.state.name())),
+            CancelledAs::Absent => Err(status::not_found(&name(&key))),
+        }
+    }
+
+    async fn delete_match(
+        &self,
+        request: Request<pb::DeleteMatchRequest>,
+    ) -> Result<Response<pb::DeleteMatchResponse>, Status> {
+        let id = request::match_id(&request.into_inner().match_id)?;
+        let erased = self.worker.erase(&Self::caller(), id).await;
+        match erased.map_err(|failure| status::store(&failure))? {
+            Erased::Done => {
+                self.watch.erased(id);
+                Ok(Response::new(pb::DeleteMatchResponse {}))
+            }
+            Erased::Running => Err(status::match_running(id)),
+            Erased::Absent => Err(status::not_found(&id.to_string())),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The one place where errors become statuses, with machine-readable details.
+//!
+//! What the store or a library says is logged, never sent.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tracing::error;
+
+use crate::{
+    domain::MatchId,
+    watch::{Ended, StoreError},
+    worker::Refused,
+};
+
+/// Who says so: the `domain` of every `google.rpc.ErrorInfo`.
+const DOMAIN: &str = "facematch";
+/// When to come back after trouble that passes soon.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+/// When to come back to a server that is going down: another may have taken its place.
+const RETRY_ELSEWHERE: Duration = Duration::from_secs(2);
+
+/// What is wrong with a request: everything at once.
+#[derive(Debug, Default)]
+pub struct Violations {
+    fields: Vec<FieldViolation>,
+    /// The reason if nothing but the photo is wrong.
+    photo: Option<&'static str>,
+    /// Whether anything but the photo is wrong.
+    others: bool,
+}
+
+impl Violations {
+    /// A field is missing, malformed, too long or unknown.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.others = true;
+        self.fields.push(FieldViolation::new(field, description));
+    }
+
+    /// The photo can't be read.
+    pub fn photo_unreadable(&mut self, description: impl Into<String>) {
+        self.photo = Some("PHOTO_UNREADABLE");
+        self.fields.push(FieldViolation::new("photo.content", description));
+    }
+
+    /// The photo is too large.
+    pub fn photo_too_large(&mut self) {
+        self.photo = Some("PHOTO_TOO_LARGE");
+        self.fields.push(FieldViolation::new("photo.content", "is over 10 MiB (10,485,760 bytes)"));
+    }
+
+    /// The status, if anything is wrong.
+    pub fn check(self) -> Result<(), Status> {
+        if self.fields.is_empty() {
+            return Ok(());
+        }
+        let reason = match self.photo {
+            Some(reason) if !self.others => reason,
+            Some(_) | None => "FIELD_INVALID",
+        };
+        let sentences = self.fields.iter().map(|v| format!("{} {}", v.field, v.description));
+        let message = sentences.collect::<Vec<_>>().join("; ");
+        let mut details = details(reason, []);
+        details.set_bad_request(self.fields);
+        Err(Status::with_error_details(Code::InvalidArgument, message, details))
+    }
+}
+
+/// Only the photo is wrong: it is too large, known before it was read.
+pub fn photo_too_large() -> Status {
+    let mut violations = Violations::default();
+    violations.photo_too_large();
+    refusal(violations)
+}
+
+/// A request without a photo that is larger than any such request can be.
+pub fn request_too_large(limit: usize) -> Status {
+    let mut violations = Violations::default();
+    violations.add("request", format!("is over {limit} bytes"));
+    refusal(violations)
+}
+
+fn refusal(violations: Violations) -> Status {
+    match violations.check() {
+        Err(status) => status,
+        Ok(()) => internal("a refusal without a violation"),
+    }
+}
+
+/// A source of photos that this server doesn't have.
+pub fn not_available(what: &str) -> Status {
+    let message = format!("{what} is not available on this server");
+    Status::with_error_details(Code::Unimplemented, message, details("NOT_AVAILABLE", []))
+}
+
+/// Why a match was not admitted.
+pub fn refused(refused: Refused) -> Status {
+    match refused {
+        Refused::Draining => draining(),
+        Refused::Overloaded(limit) => overloaded(limit),
+        Refused::Reused { field, match_id } => {
+            let message = format!("the request_id names a match with another {field}");
+            let metadata = [("field", field.to_owned()), ("match_id", match_id.to_string())];
+            let mut details = details("REQUEST_ID_REUSED", metadata);
+            details.set_resource_info("match", match_id.to_string(), "", "has other content");
+            Status::with_error_details(Code::AlreadyExists, message, details)
+        }
+        Refused::Journal(failure) => store(&failure),
+    }
+}
+
+/// Why a stream or a look ended.
+pub fn ended(ended: Ended, what: &str) -> Status {
+    match ended {
+        Ended::Absent => not_found(what),
+        Ended::Ahead { reached } => {
+            let message = format!("after_sequence is ahead: the match has reached {}", reached.0);
+            let metadata = [("reached", reached.0.to_string())];
+            Status::with_error_details(Code::OutOfRange, message, details("WATCH_AHEAD", metadata))
+        }
+        Ended::Expired => {
+            let message = "the resume_token is older than what is retained";
+            Status::with_error_details(Code::OutOfRange, message, details("TOKEN_EXPIRED", []))
+        }
+        Ended::InvalidToken => token_invalid(what),
+        Ended::Draining => draining(),
+        Ended::Journal(failure) => store(&failure),
+    }
+}
+
+fn token_invalid(field: &str) -> Status {
+    let description = "is damaged, not of this store, or goes with other filters";
+    let mut details = details("TOKEN_INVALID", []);
+    details.add_bad_request_violation(field, description);
+    Status::with_error_details(Code::InvalidArgument, format!("{field} {description}"), details)
+}
+
+/// There is no such match, or it is another caller's.
+pub fn not_found(id: &str) -> Status {
+    let mut details = details("MATCH_NOT_FOUND", []);
+    details.set_resource_info("match", id, "", "doesn't exist");
+    Status::with_error_details(Code::NotFound, "there is no such match", details)
+}
+
+/// A match that has ended can't be cancelled.
+pub fn match_ended(id: MatchId, state: &str) -> Status {
+    let message = format!("the match has ended as {state}");
+    precondition("MATCH_ENDED", id, message)
+}
+
+/// A match that runs can't be erased.
+pub fn match_running(id: MatchId) -> Status {
+    precondition("MATCH_RUNNING", id, "the match runs: cancel it first, or wait".into())
+}
+
+fn precondition(reason: &'static str, id: MatchId, message: String) -> Status {
+    let mut details = details(reason, []);
+    details.add_precondition_failure_violation(reason, id.to_string(), message.clone());
+    Status::with_error_details(Code::FailedPrecondition, message, details)
+}
+
+/// The server goes down.
+pub fn draining() -> Status {
+    let mut details = details("SERVER_DRAINING", []);
+    details.set_retry_info(Some(RETRY_ELSEWHERE));
+    Status::with_error_details(Code::Unavailable, "the server is shutting down", details)
+}
+
+/// There is too much of something.
+pub fn overloaded(limit: &str) -> Status {
+    let mut details = details("OVERLOADED", [("limit", limit.to_owned())]);
+    details.set_retry_info(Some(RETRY_SOON));
+    let message = format!("the server is at its limit of {limit}");
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// The journal can't be used.
+pub fn store(failure: &StoreError) -> Status {
+    match failure {
+        StoreError::Unavailable(source) => {
+            error!(error = %failure, source = %source, "the store is unavailable");
+            let mut details = details("STORE_UNAVAILABLE", []);
+            details.set_retry_info(Some(RETRY_SOON));
+            Status::with_error_details(Code::Unavailable, "the store is unavailable", details)
+        }
+        StoreError::Corrupt(what) => internal(what),
+    }
+}
+
+/// A bug of ours.
+pub fn internal(what: &str) -> Status {
+    error!(what, "internal error");
+    Status::with_error_details(Code::Internal, "internal error", details("INTERNAL", []))
+}
+
+fn details<const N: usize>(reason: &str, metadata: [(&str, String); N]) -> ErrorDetails {
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+}

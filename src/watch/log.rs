@@ -1,0 +1,217 @@
+//! The updates of one match, shared by everyone who watches it: read once, however many they are.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+use crate::{
+    domain::{Match, MatchId, Progress, Recorded, Sequence, state},
+    journal::{self, Reader},
+};
+
+/// An event, and the match after it.
+#[derive(Debug)]
+pub struct Entry {
+    /// The event and its place.
+    pub recorded: Recorded,
+    /// The match after it.
+    pub snapshot: Arc<Match>,
+}
+
+/// The logs that somebody watches, by match. Cheap to clone; clones share them.
+#[derive(Clone, Default)]
+pub struct Registry(Arc<Mutex<HashMap<MatchId, Weak<Log>>>>);
+
+/// One match's updates.
+pub struct Log {
+    id: MatchId,
+    registry: Registry,
+    contents: Mutex<Contents>,
+    /// Held while the journal is read, so that many watchers read it once.
+    reading: AsyncMutex<()>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Contents {
+    entries: Vec<Arc<Entry>>,
+    /// Whether the journal must be read before the entries can be relied on.
+    stale: bool,
+    erased: bool,
+    progress: Option<Progress>,
+    /// How often progress was told.
+    progress_count: u64,
+}
+
+/// What a watcher finds after what it has seen.
+pub enum Look {
+    /// The next update.
+    Entry(Arc<Entry>),
+    /// Nothing but progress that it hasn't seen.
+    Progress(Progress, u64),
+    /// Nothing.
+    Nothing,
+    /// The match is gone.
+    Erased,
+}
+
+impl Registry {
+    /// The log of a match, if somebody watches it.
+    pub fn live(&self, id: MatchId) -> Option<Arc<Log>> {
+        self.lock().get(&id).and_then(Weak::upgrade)
+    }
+
+    /// The log of a match, made if need be. It is in the registry before the journal is read, so
+    /// that no event falls between the two.
+    pub fn open(&self, id: MatchId) -> Arc<Log> {
+        let mut logs = self.lock();
+        if let Some(log) = logs.get(&id).and_then(Weak::upgrade) {
+            return log;
+        }
+        let log = Arc::new(Log {
+            id,
+            registry: self.clone(),
+            contents: Mutex::new(Contents { stale: true, ..Contents::default() }),
+            reading: AsyncMutex::new(()),
+            changed: Notify::new(),
+        });
+        logs.insert(id, Arc::downgrade(&log));
+        log
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MatchId, Weak<Log>>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    /// Takes an event that the tail has read. One that doesn't follow makes the log read the
+    /// journal again.
+    pub fn push(&self, recorded: Recorded) {
+        self.lock().push(recorded);
+        self.changed.notify_waiters();
+    }
+
+    /// Takes how far the match is.
+    pub fn progress(&self, progress: Progress) {
+        let mut contents = self.lock();
+        if contents.progress == Some(progress) {
+            return;
+        }
+        contents.progress = Some(progress);
+        contents.progress_count += 1;
+        drop(contents);
+        self.changed.notify_waiters();
+    }
+
+    /// The match is gone from the journal.
+    pub fn erase(&self) {
+        self.lock().erased = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Resolves when there may be something new. Registered from when it is first polled or
+    /// enabled: do that, then look, then wait.
+    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Reads the journal if the log can't be relied on.
+    pub async fn refresh(&self, reader: &dyn Reader) -> Result<(), journal::Error> {
+        if !self.lock().stale {
+            return Ok(());
+        }
+        let _reading = self.reading.lock().await;
+        // Whatever arrives while the journal is read makes the log stale again.
+        while std::mem::take(&mut self.lock().stale) {
+            match reader.events(self.id).await {
+                Ok(events) => self.lock().replace(events)?,
+                Err(failure) => {
+                    self.lock().stale = true;
+                    return Err(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the next [`Log::refresh`] read the journal.
+    pub fn distrust(&self) {
+        self.lock().stale = true;
+    }
+
+    /// What there is after a sequence, and after so many tellings of progress.
+    pub fn look(&self, after: Sequence, progress_seen: Option<u64>) -> Look {
+        let contents = self.lock();
+        if contents.erased {
+            return Look::Erased;
+        }
+        let index = usize::try_from(after.0).unwrap_or(usize::MAX);
+        if let Some(entry) = contents.entries.get(index) {
+            return Look::Entry(Arc::clone(entry));
+        }
+        match (contents.progress, progress_seen) {
+            (Some(progress), Some(seen)) if seen < contents.progress_count => {
+                Look::Progress(progress, contents.progress_count)
+            }
+            (Some(_) | None, Some(_) | None) => Look::Nothing,
+        }
+    }
+
+    /// The match as of a sequence.
+    pub fn snapshot(&self, at: Sequence) -> Option<Arc<Match>> {
+        let index = usize::try_from(at.0).ok()?.checked_sub(1)?;
+        self.lock().entries.get(index).map(|entry| Arc::clone(&entry.snapshot))
+    }
+
+    /// The sequence of the last update; zero if there is none.
+    pub fn reached(&self) -> Sequence {
+        Sequence(self.lock().entries.len() as u64)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Contents {
+    fn push(&mut self, recorded: Recorded) {
+        let reached = self.entries.len() as u64;
+        if self.stale || recorded.sequence.0 <= reached {
+            return;
+        }
+        let last = self.entries.last().map(|entry| (*entry.snapshot).clone());
+        match state::apply(last, &recorded) {
+            Ok(m) => self.entries.push(Arc::new(Entry { recorded, snapshot: Arc::new(m) })),
+            // It doesn't follow: something before it was missed.
+            Err(_) => self.stale = true,
+        }
+    }
+
+    /// Takes the whole journal of the match, keeping the entries that are there already.
+    fn replace(&mut self, events: Vec<Recorded>) -> Result<(), journal::Error> {
+        self.erased |= events.is_empty() && !self.entries.is_empty();
+        for recorded in events.into_iter().skip(self.entries.len()) {
+            let last = self.entries.last().map(|entry| (*entry.snapshot).clone());
+            let m = state::apply(last, &recorded)
+                .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
+            self.entries.push(Arc::new(Entry { recorded, snapshot: Arc::new(m) }));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let mut logs = self.registry.lock();
+        // Another log of the same match may have been opened meanwhile.
+        if logs.get(&self.id).is_some_and(|log| log.strong_count() == 0) {
+            logs.remove(&self.id);
+        }
+    }
+}

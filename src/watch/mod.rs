@@ -1,0 +1,291 @@
+//! The right half of the house: follows the journal and shows it.
+//!
+//! Reads, sends, waits for a hint, and reads again: catching up and following live are one path.
+//! What it deliberately does not do: learn of events in any other way than by reading them, keep
+//! an update for a slow reader, or write.
+
+mod all;
+mod list;
+mod log;
+mod one;
+mod token;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::warn;
+
+pub use crate::journal::{Error as StoreError, Filter, Key};
+pub use all::FollowAll;
+pub use list::Page;
+pub use log::Entry;
+pub use one::Follow;
+
+use crate::{
+    clock::Clock,
+    domain::{CallerId, Match, MatchId, Position, Progress, Sequence, Timestamp},
+    journal::{self, Reader},
+    watch::{all::Pages, log::Registry},
+};
+
+/// How many events are read from the journal at once.
+const TAIL_PAGE: usize = 512;
+/// How long a lost hint may go unnoticed.
+const TAIL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The watch's settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How long a stream may be silent.
+    pub heartbeat: Duration,
+}
+
+/// The handle of the watch: finds, lists, waits, follows. Cheap to clone.
+#[derive(Clone)]
+pub struct Watch(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    reader: Arc<dyn Reader>,
+    clock: Clock,
+    logs: Registry,
+    pages: Pages,
+    tasks: TaskTracker,
+    draining: CancellationToken,
+}
+
+/// What a stream shows.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// A durable fact.
+    Event(Arc<Entry>),
+    /// How far the match is.
+    Progress {
+        /// The match as of its last fact.
+        m: Arc<Match>,
+        /// How far it is.
+        progress: Progress,
+        /// When that was.
+        time: Timestamp,
+    },
+    /// Nothing has happened for a while.
+    Heartbeat {
+        /// The match as of its last fact that was shown; none where many matches are followed, or
+        /// before the first.
+        m: Option<Arc<Match>>,
+        /// Everything up to here has been passed; only where many matches are followed.
+        position: Option<Position>,
+        /// When it was sent.
+        time: Timestamp,
+    },
+}
+
+/// Why a stream or a look ends otherwise than after the last update.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Ended {
+    /// There is no such match, or it was erased.
+    #[error("there is no such match")]
+    Absent,
+    /// The caller claims to have seen what hasn't happened.
+    #[error("the match has reached sequence {}", reached.0)]
+    Ahead {
+        /// The sequence of the match's last update.
+        reached: Sequence,
+    },
+    /// The token is older than what is retained.
+    #[error("the token is older than what is retained")]
+    Expired,
+    /// The token is damaged, another store's, or goes with other filters.
+    #[error("the token is not one of this store's")]
+    InvalidToken,
+    /// The server goes down.
+    #[error("the server is shutting down")]
+    Draining,
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+}
+
+impl Watch {
+    /// A watch over a journal. It shows nothing live before [`Watch::start`].
+    pub fn new(config: Config, reader: Arc<dyn Reader>, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            config,
+            pages: Pages::new(Arc::clone(&reader)),
+            logs: Registry::default(),
+            reader,
+            clock,
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+        }))
+    }
+
+    /// Starts to follow the journal.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn start(&self) -> Result<(), journal::Error> {
+        let head = self.0.reader.head().await?;
+        let inner = Arc::clone(&self.0);
+        self.0.tasks.spawn(inner.tail(head));
+        Ok(())
+    }
+
+    /// The match as of its last fact: never behind an update that anybody was shown.
+    ///
+    /// # Errors
+    /// [`Ended::Absent`], also for another caller's; the journal's.
+    pub async fn find(&self, caller: &CallerId, key: &Key) -> Result<Match, Ended> {
+        self.0.reader.find(caller, key).await?.ok_or(Ended::Absent)
+    }
+
+    /// A page of matches, newest first.
+    ///
+    /// # Errors
+    /// [`Ended::InvalidToken`]; the journal's.
+    pub async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        token: &str,
+        size: usize,
+    ) -> Result<Page, Ended> {
+        list::page(self.0.reader.as_ref(), caller, filter, token, size).await
+    }
+
+    /// The match once `done` holds for it or it has ended, or as it stands when the time is up.
+    ///
+    /// # Errors
+    /// [`Ended::Absent`], [`Ended::Draining`]; the journal's.
+    pub async fn wait(
+        &self,
+        m: Match,
+        timeout: Duration,
+        done: impl Fn(&Match) -> bool + Send,
+    ) -> Result<Match, Ended> {
+        let finished = |m: &Match| done(m) || m.state.has_ended();
+        if finished(&m) || timeout.is_zero() {
+            return Ok(m);
+        }
+        let until = self.0.clock.now().after(timeout);
+        let (caller, id) = (m.spec.caller.clone(), m.id);
+        let mut follow = self.follow(m, Sequence::ZERO, false).await?;
+        let waiting = async {
+            while let Some(update) = follow.next().await {
+                if let Update::Event(entry) = update?
+                    && finished(&entry.snapshot)
+                {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        self.0.clock.before(until, waiting).await.unwrap_or(Ok::<(), Ended>(()))?;
+        self.find(&caller, &Key::Match(id)).await
+    }
+
+    /// Every update of a match after a sequence, then live.
+    ///
+    /// # Errors
+    /// [`Ended::Ahead`], [`Ended::Absent`], [`Ended::Draining`]; the journal's.
+    pub async fn follow(
+        &self,
+        m: Match,
+        after: Sequence,
+        include_progress: bool,
+    ) -> Result<Follow, Ended> {
+        if self.0.draining.is_cancelled() {
+            return Err(Ended::Draining);
+        }
+        Follow::open(Arc::clone(&self.0), m.id, after, include_progress).await
+    }
+
+    /// The updates of all matches of a caller that a filter selects, after a token.
+    ///
+    /// # Errors
+    /// [`Ended::InvalidToken`], [`Ended::Expired`], [`Ended::Draining`]; the journal's.
+    pub async fn follow_all(
+        &self,
+        caller: CallerId,
+        filter: Filter,
+        token: &str,
+    ) -> Result<FollowAll, Ended> {
+        if self.0.draining.is_cancelled() {
+            return Err(Ended::Draining);
+        }
+        let after = token::place(self.0.reader.as_ref(), token).await?;
+        Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after))
+    }
+
+    /// The token that goes on after a position.
+    pub fn token(&self, position: Position) -> String {
+        token::write(self.0.reader.as_ref(), position)
+    }
+
+    /// Shows progress to those who asked for it.
+    pub fn progress(&self, id: MatchId, progress: Progress) {
+        if let Some(log) = self.0.logs.live(id) {
+            log.progress(progress);
+        }
+    }
+
+    /// Ends the streams on a match that was erased.
+    pub fn erased(&self, id: MatchId) {
+        if let Some(log) = self.0.logs.live(id) {
+            log.erase();
+        }
+        self.0.pages.forget();
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn ping(&self) -> Result<(), journal::Error> {
+        self.0.reader.ping().await
+    }
+
+    /// Ends all streams and stops following.
+    pub async fn drain(&self) {
+        self.0.draining.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    /// Reads whatever is new and hands it to the logs that somebody watches.
+    async fn tail(self: Arc<Self>, mut after: Position) {
+        let mut wake = self.reader.wake();
+        loop {
+            // Marked as seen before looking, so that what is written meanwhile wakes again.
+            wake.mark_unchanged();
+            match self.read_new(&mut after).await {
+                Ok(()) => {}
+                Err(failure) => warn!(error = %failure, "the journal can't be followed"),
+            }
+            tokio::select! {
+                changed = wake.changed() => if changed.is_err() { return },
+                () = self.clock.sleep(TAIL_INTERVAL) => {}
+                () = self.draining.cancelled() => return,
+            }
+        }
+    }
+
+    async fn read_new(&self, after: &mut Position) -> Result<(), journal::Error> {
+        loop {
+            let page = self.reader.tail(*after, TAIL_PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            let reached = last.position;
+            for recorded in page {
+                if let Some(log) = self.logs.live(recorded.match_id) {
+                    log.push(recorded);
+                }
+            }
+            *after = reached;
+            self.pages.look();
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Admission: a request becomes a match, or turns out to be one already, or is refused.
+
+use std::sync::{Arc, PoisonError, atomic::Ordering};
+
+use tracing::info;
+use uuid::Uuid;
+
+use crate::{
+    domain::{Drive, Match, MatchId, Recorded, Spec, state},
+    journal::{self, Admitted, Claim, Key},
+    worker::{Engine, Worker, shelf::Photo},
+};
+
+/// Why a match was not admitted. Nothing was written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Refused {
+    /// The server goes down.
+    #[error("the server is shutting down")]
+    Draining,
+    /// Too many matches are under way, or there is no room for the photo.
+    #[error("the server is at its limit of {0}")]
+    Overloaded(&'static str),
+    /// The request id names a match of other content.
+    #[error("the request id names a match with another {field}")]
+    Reused {
+        /// The first field that differs.
+        field: &'static str,
+        /// The match that it names.
+        match_id: MatchId,
+    },
+    /// The journal can't be written.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+}
+
+impl Worker {
+    /// Admits a match, or finds the one that its request id names.
+    ///
+    /// Safe to repeat with a request id. Dropping the future stops nothing: what was begun is
+    /// brought to its end, so that no match is left without a driver.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn admit(&self, spec: Spec, photo: Option<Photo>) -> Result<Match, Refused> {
+        let engine = Arc::clone(&self.0);
+        let admission = self.0.tasks.spawn(async move { engine.admit(spec, photo).await });
+        // It neither panics nor is it aborted, save at the very end of the process.
+        admission.await.unwrap_or(Err(Refused::Draining))
+    }
+}
+
+impl Engine {
+    async fn admit(self: Arc<Self>, spec: Spec, photo: Option<Photo>) -> Result<Match, Refused> {
+        if self.draining.is_cancelled() {
+            return Err(Refused::Draining);
+        }
+        if let Some(limit) = self.overload(photo.as_ref()) {
+            return self.admit_overloaded(&spec, photo, limit).await;
+        }
+        let slot = self.slot();
+        let spec = Arc::new(spec);
+        match self.with.writer.admit(self.new_id(), Arc::clone(&spec)).await? {
+            Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, photo, slot)?),
+            Admitted::Known(known) => self.known(known, &spec, photo),
+        }
+    }
+
+    /// What there is too much of, if a new match can't be taken.
+    fn overload(&self, photo: Option<&Photo>) -> Option<&'static str> {
+        if photo.is_some_and(Photo::is_spare) {
+            return Some("photo memory");
+        }
+        let unfinished = self.unfinished.load(Ordering::Relaxed);
+        (unfinished >= self.config.unfinished_max).then_some("unfinished matches")
+    }
+
+    /// A repeat of a known match is never refused as overload.
+    async fn admit_overloaded(
+        &self,
+        spec: &Spec,
+        photo: Option<Photo>,
+        limit: &'static str,
+    ) -> Result<Match, Refused> {
+        let Some(request_id) = spec.request_id.clone() else {
+            return Err(Refused::Overloaded(limit));
+        };
+        match self.with.reader.find(&spec.caller, &Key::Request(request_id)).await? {
+            Some(known) => self.known(known, spec, photo),
+            None => Err(Refused::Overloaded(limit)),
+        }
+    }
+
+    fn accepted(
+        self: &Arc<Self>,
+        first: &Recorded,
+        claim: Claim,
+        photo: Option<Photo>,
+        slot: super::Slot,
+    ) -> Result<Match, journal::Error> {
+        let m = state::apply(None, first)
+            .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
+        info!(match.id = %m.id, oz.folder_id = %m.spec.folder_id, "match accepted");
+        let drive = Drive::fresh(self.with.clock.now());
+        self.spawn(m.clone(), claim, drive, photo, slot);
+        Ok(m)
+    }
+
+    /// The same match again: whoever waits for its photo gets it.
+    fn known(&self, known: Match, spec: &Spec, photo: Option<Photo>) -> Result<Match, Refused> {
+        if let Some(field) = known.spec.differing_field(spec) {
+            return Err(Refused::Reused { field, match_id: known.id });
+        }
+        if let (Some(photo), false) = (photo, known.is_safe())
+            && let Some(handle) = self.drivers().get(&known.id)
+        {
+            handle.offer(photo);
+        }
+        Ok(known)
+    }
+
+    /// A new id, greater than all that were given out before.
+    fn new_id(&self) -> MatchId {
+        let micros = u64::try_from(self.with.clock.now().as_micros()).unwrap_or(0);
+        let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
+        let nanos = u32::try_from(rest * 1_000).expect("less than a second of nanoseconds");
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let timestamp = uuid::Timestamp::from_unix(&*ids, seconds, nanos);
+        MatchId::from_uuid(Uuid::new_v7(timestamp))
+    }
+}

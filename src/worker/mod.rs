@@ -1,0 +1,262 @@
+//! The left half of the house: moves matches forward, from acceptance to their end.
+//!
+//! It decides nothing about a match (the core does) and shows nothing to anybody (watchers read
+//! the journal). What is its own: admission, the photos in memory, one task for each match that
+//! this replica holds, and going down in order.
+
+mod admit;
+mod driver;
+pub mod shelf;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+
+pub use crate::journal::{CancelledAs, Erased};
+pub use admit::Refused;
+
+use crate::{
+    clock::Clock,
+    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
+    journal::{self, Claim, Key, Reader, Writer},
+    oz::Oz,
+    worker::{driver::Driver, shelf::Photo, shelf::Shelf},
+};
+
+/// How many matches are claimed at once: a page that is folded in some milliseconds.
+const CLAIM_PAGE: usize = 1_000;
+/// How many matches are erased in one commit: others wait for it no longer than for a slow sync.
+const ERASE_PAGE: usize = 500;
+/// How often ended matches are looked for whose time has come. They are promised to be gone
+/// within a minute.
+const ERASE_INTERVAL: Duration = Duration::from_secs(20);
+/// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
+const DRAIN_SHARE_FOR_PHOTOS: f64 = 0.8;
+
+/// The worker's settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// How matches are driven.
+    pub policy: Policy,
+    /// How many matches may be under way.
+    pub unfinished_max: usize,
+    /// How many bytes of photos may be in memory.
+    pub photo_bytes_max: usize,
+}
+
+/// Is told how far a match is, at moments that aren't facts.
+pub type ProgressSink = Arc<dyn Fn(MatchId, Progress) + Send + Sync>;
+
+/// Where jitter comes from: a number from 0 to 1.
+pub type Chance = Arc<dyn Fn() -> f64 + Send + Sync>;
+
+/// What the worker works with.
+pub struct Collaborators {
+    /// Where facts are written.
+    pub writer: Arc<dyn Writer>,
+    /// Where matches are found.
+    pub reader: Arc<dyn Reader>,
+    /// Who does the work.
+    pub oz: Arc<dyn Oz>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Who is told of progress.
+    pub progress: ProgressSink,
+    /// Where jitter comes from.
+    pub chance: Chance,
+}
+
+/// The handle of the worker: admits, cancels, erases, drains. Cheap to clone.
+#[derive(Clone)]
+pub struct Worker(Arc<Engine>);
+
+/// What every driver shares.
+struct Engine {
+    config: Config,
+    with: Collaborators,
+    shelf: Shelf,
+    ids: Mutex<uuid::ContextV7>,
+    drivers: Mutex<HashMap<MatchId, Arc<driver::Handle>>>,
+    unfinished: Arc<AtomicUsize>,
+    tasks: TaskTracker,
+    /// New matches are refused, and drivers stop once nothing hangs on their photo.
+    draining: CancellationToken,
+    /// Drivers stop wherever they are.
+    stopping: CancellationToken,
+}
+
+/// Counts one unfinished match for as long as it is held.
+struct Slot(Arc<AtomicUsize>);
+
+impl Worker {
+    /// A worker that has claimed nothing yet.
+    pub fn new(config: Config, with: Collaborators) -> Self {
+        Self(Arc::new(Engine {
+            config,
+            with,
+            shelf: Shelf::new(config.photo_bytes_max),
+            ids: Mutex::new(uuid::ContextV7::new()),
+            drivers: Mutex::default(),
+            unfinished: Arc::default(),
+            tasks: TaskTracker::new(),
+            draining: CancellationToken::new(),
+            stopping: CancellationToken::new(),
+        }))
+    }
+
+    /// Claims every unfinished match that nobody holds and drives it on; starts the sweep of
+    /// ended ones. Returns once all are scheduled.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn start(&self) -> Result<(), journal::Error> {
+        let mut matches = 0_usize;
+        loop {
+            let page = self.0.with.writer.claim(CLAIM_PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            matches += page.len();
+            for (m, claim) in page {
+                self.0.revive(m, claim);
+            }
+        }
+        if matches > 0 {
+            info!(matches, "going on with the matches that were under way");
+        }
+        let engine = Arc::clone(&self.0);
+        self.0.tasks.spawn(engine.sweep());
+        Ok(())
+    }
+
+    /// Where photos are kept, also while they are being received.
+    pub fn shelf(&self) -> &Shelf {
+        &self.0.shelf
+    }
+
+    /// The digest of a photo, by the store's own key.
+    pub fn digest(&self, photo: &[u8]) -> Digest {
+        let key = &self.0.with.writer.keys().digest;
+        Digest(*blake3::keyed_hash(key, photo).as_bytes())
+    }
+
+    /// How many matches are under way here.
+    pub fn unfinished(&self) -> usize {
+        self.0.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// Ends a match as cancelled, whoever drives it. Nothing more is sent to Oz for it.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+    ) -> Result<CancelledAs, journal::Error> {
+        let keep = self.0.config.policy.retention;
+        let outcome = self.0.with.writer.cancel(caller, key, keep).await?;
+        if let CancelledAs::Now(m) = &outcome {
+            info!(match.id = %m.id, "match cancelled");
+            if let Some(handle) = self.0.drivers().get(&m.id) {
+                handle.stop();
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Erases a match that has ended.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn erase(&self, caller: &CallerId, id: MatchId) -> Result<Erased, journal::Error> {
+        self.0.with.writer.erase(caller, id).await
+    }
+
+    /// Whether new matches are refused because the server goes down.
+    pub fn is_draining(&self) -> bool {
+        self.0.draining.is_cancelled()
+    }
+
+    /// Refuses new matches, brings the photos in memory to Oz as far as the time allows, and
+    /// stops. What is under way stays in the journal for whoever comes next.
+    pub async fn drain(&self, timeout: Duration) {
+        self.0.draining.cancel();
+        self.0.tasks.close();
+        let until = self.0.with.clock.now().after(timeout.mul_f64(DRAIN_SHARE_FOR_PHOTOS));
+        if self.0.with.clock.before(until, self.0.tasks.wait()).await.is_none() {
+            warn!(photos = self.0.shelf.photos(), "photos in memory are given up");
+        }
+        self.0.stopping.cancel();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl Engine {
+    fn drivers(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<driver::Handle>>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self) -> Slot {
+        self.unfinished.fetch_add(1, Ordering::Relaxed);
+        Slot(Arc::clone(&self.unfinished))
+    }
+
+    /// Drives a match that somebody else drove before.
+    fn revive(self: &Arc<Self>, m: Match, claim: Claim) {
+        let chance = (self.with.chance)();
+        let drive = Drive::revived(&m, self.with.clock.now(), &self.config.policy, chance);
+        let slot = self.slot();
+        self.spawn(m, claim, drive, None, slot);
+    }
+
+    fn spawn(
+        self: &Arc<Self>,
+        m: Match,
+        claim: Claim,
+        drive: Drive,
+        photo: Option<Photo>,
+        slot: Slot,
+    ) {
+        let handle = Arc::new(driver::Handle::new(photo, self.stopping.child_token()));
+        self.drivers().insert(m.id, Arc::clone(&handle));
+        let driver = Driver::new(Arc::clone(self), m, claim, drive, handle);
+        self.tasks.spawn(async move {
+            driver.run().await;
+            drop(slot);
+        });
+    }
+
+    /// Erases matches whose time has come, for as long as the server runs.
+    async fn sweep(self: Arc<Self>) {
+        loop {
+            match self.with.writer.erase_expired(ERASE_PAGE).await {
+                Ok(0) => {}
+                Ok(matches) => {
+                    info!(matches, "matches erased at the end of their retention");
+                    continue;
+                }
+                Err(failure) => error!(error = %failure, "ended matches could not be erased"),
+            }
+            tokio::select! {
+                () = self.with.clock.sleep(ERASE_INTERVAL) => {}
+                () = self.draining.cancelled() => return,
+            }
+        }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,4 @@
+//! The simulator as its callers see it, over real HTTP.
+
+mod client;
+mod flow;

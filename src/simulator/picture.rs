@@ -32,7 +32,7 @@ const COLOUR_FAR: f64 = 60.0;
 /// Agreement of slopes that chance alone gives: half of them.
 const AGREEMENT_CHANCE: f64 = 0.5;
 /// Agreement of slopes that counts as full likeness.
-const AGREEMENT_FULL: f64 = 0.92;
+const AGREEMENT_FULL: f64 = 0.87;
 
 /// How a picture looks: the signs of its brightness slopes, and its coarse colours.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,10 +1,47 @@
-//! FaceMatch: a gRPC service in front of the Oz Forensics REST API.
+//! FaceMatch: is the person in this photo the one who proved to be alive in that Oz folder?
+//!
+//! A gRPC service in front of the Oz Forensics REST API: a caller sends a photo and the id of a
+//! folder and receives the states of the analysis as a stream, the verdict last.
+//!
+//! ```text
+//!    caller                                                            caller
+//!      │ MatchRequest                                                     ▲ MatchUpdate*
+//!      ▼                                                                  │
+//!  grpc::convert    wire -> domain, all violations at once            grpc::convert
+//!      ▼                                                                  │
+//!  journal.admit    event 1, idempotency key, claim: one commit           │
+//!      ▼                                                                  │
+//!  worker           next_step(state)          pure: what to ask of Oz     watch
+//!      ▼                                                                  ▲
+//!  oz.perform       the only remote call                                  │
+//!      ▼                                                                  │
+//!  worker           settle(state, reply, now) pure: which fact it is      │
+//!      ▼                                                                  │
+//!  journal.append ─────────────▶  T H E   J O U R N A L  ─────────────────┘
+//! ```
+//!
+//! The rooms, in reading order: [`domain`] is what a match is; [`journal`] where matches live;
+//! [`oz`] Oz as we use it; [`worker`] the left half, which moves matches forward; [`watch`] the
+//! right half, which follows the journal; [`grpc`] the front door. [`app`] puts them together.
+//! [`simulator`] is an Oz of our own, and knows none of them.
 
-pub mod clock;
 pub mod domain;
-pub mod grpc;
+
 pub mod journal;
 pub mod oz;
-pub mod pb;
-pub mod watch;
+
 pub mod worker;
+
+pub mod watch;
+
+pub mod grpc;
+pub mod pb;
+
+pub mod cli;
+pub mod config;
+
+pub mod simulator;
+
+pub mod app;
+pub mod clock;
+pub mod telemetry;

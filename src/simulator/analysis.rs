@@ -1,0 +1,292 @@
+//! An analysis: what it compares, when it ends, and how.
+//!
+//! Nothing runs in the background: how it ends is settled when it starts, and time reveals it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::simulator::clock::Millis;
+use crate::simulator::media::{MediaKind, Medium};
+use crate::simulator::script::{Outcome, Switches};
+use crate::simulator::verdict::{self, Scores};
+
+/// What an analysis checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnalysisType {
+    /// Liveness.
+    Quality,
+    /// Face matching.
+    Biometry,
+    /// Text of identity documents.
+    Documents,
+    /// Search in a list of persons.
+    Collection,
+}
+
+impl AnalysisType {
+    /// Reads Oz's word, in any case.
+    pub fn read(word: &str) -> Option<AnalysisType> {
+        match word.to_ascii_lowercase().as_str() {
+            "quality" => Some(AnalysisType::Quality),
+            "biometry" => Some(AnalysisType::Biometry),
+            "documents" => Some(AnalysisType::Documents),
+            "collection" => Some(AnalysisType::Collection),
+            _ => None,
+        }
+    }
+
+    /// Oz's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            AnalysisType::Quality => "QUALITY",
+            AnalysisType::Biometry => "BIOMETRY",
+            AnalysisType::Documents => "DOCUMENTS",
+            AnalysisType::Collection => "COLLECTION",
+        }
+    }
+}
+
+/// One analysis of a folder.
+#[derive(Clone, Debug)]
+pub struct Analysis {
+    /// Its id.
+    pub id: Uuid,
+    /// Shared by the analyses that one request started.
+    pub group: Uuid,
+    /// What it checks.
+    pub kind: AnalysisType,
+    /// What it looks at.
+    pub sources: Vec<Source>,
+    /// What the request said besides.
+    pub params: Value,
+    /// Kept for the caller.
+    pub meta_data: Map<String, Value>,
+    /// When it was started.
+    pub created: Millis,
+    /// When it ends; never, if unset.
+    pub ends: Option<Millis>,
+    /// How it ends.
+    pub ending: Ending,
+}
+
+/// A medium that an analysis looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The medium's id.
+    pub id: Uuid,
+    /// What it is.
+    pub kind: MediaKind,
+}
+
+/// How an analysis ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// FINISHED or FAILED, or what a rule says.
+    pub state: String,
+    /// SUCCESS, DECLINED, OPERATOR_REQUIRED, FAILED, or what a rule says.
+    pub resolution: String,
+    /// The same, unless a rule says otherwise.
+    pub resolution_status: String,
+    /// The resolutions follow the state so many milliseconds late.
+    pub resolution_lag_ms: u64,
+    /// What was measured.
+    pub scores: Scores,
+    /// Why it FAILED.
+    pub error_message: Option<String>,
+}
+
+/// An analysis' words at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words<'a> {
+    /// Whether Oz still works on it.
+    pub state: &'a str,
+    /// The verdict.
+    pub resolution: &'a str,
+    /// The verdict again.
+    pub resolution_status: &'a str,
+}
+
+const PROCESSING: &str = "PROCESSING";
+const FAILED: &str = "FAILED";
+
+impl Analysis {
+    /// Whether it has ended by now.
+    pub fn has_ended(&self, now: Millis) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
+    }
+
+    /// Its words by now.
+    pub fn words(&self, now: Millis) -> Words<'_> {
+        let ended = self.has_ended(now);
+        let lag_ms = self.ending.resolution_lag_ms;
+        let resolved = self
+            .ends
+            .is_some_and(|ends| ends.saturating_add(lag_ms) <= now);
+        Words {
+            state: if ended {
+                &self.ending.state
+            } else {
+                PROCESSING
+            },
+            resolution: if resolved {
+                &self.ending.resolution
+            } else {
+                PROCESSING
+            },
+            resolution_status: if resolved {
+                &self.ending.resolution_status
+            } else {
+                PROCESSING
+            },
+        }
+    }
+}
+
+impl Ending {
+    /// How an analysis of these media ends, unless a rule says otherwise.
+    pub fn settle(
+        kind: AnalysisType,
+        media: &[&Medium],
+        params: &Value,
+        outcome: Option<&Outcome>,
+        on: &Switches,
+    ) -> Ending {
+        if let Some(outcome) = outcome {
+            return Ending::scripted(kind, media, params, outcome, on);
+        }
+        match kind {
+            AnalysisType::Biometry => Ending::biometry(media, params, on),
+            AnalysisType::Quality => {
+                let scores = Scores::spoofing(media, on.confidence_spoofing);
+                Ending::finished(spoofing_resolution(on.confidence_spoofing, params), scores)
+            }
+            AnalysisType::Documents | AnalysisType::Collection => {
+                Ending::finished("SUCCESS", Scores::default())
+            }
+        }
+    }
+
+    /// An analysis that FAILED, and why.
+    pub fn failed(message: impl Into<String>) -> Ending {
+        Ending {
+            state: FAILED.to_owned(),
+            error_message: Some(message.into()),
+            ..Ending::finished(FAILED, Scores::default())
+        }
+    }
+
+    fn finished(resolution: &str, scores: Scores) -> Ending {
+        Ending {
+            state: "FINISHED".to_owned(),
+            resolution: resolution.to_owned(),
+            resolution_status: resolution.to_owned(),
+            resolution_lag_ms: 0,
+            scores,
+            error_message: None,
+        }
+    }
+
+    fn biometry(media: &[&Medium], params: &Value, on: &Switches) -> Ending {
+        if media.len() < 2 {
+            return Ending::failed("biometry needs at least two media");
+        }
+        match (verdict::compare(media), &on.undecodable) {
+            (Ok(scores), _) => Ending::finished(scores.resolution(params, on), scores),
+            (Err(_), Some(outcome)) => {
+                Ending::scripted(AnalysisType::Biometry, media, params, outcome, on)
+            }
+            (Err(unreadable), None) => Ending::failed(format!(
+                "{unreadable}: script a verdict for this folder, see `outcome` in the \
+                 simulator's README"
+            )),
+        }
+    }
+
+    fn scripted(
+        kind: AnalysisType,
+        media: &[&Medium],
+        params: &Value,
+        outcome: &Outcome,
+        on: &Switches,
+    ) -> Ending {
+        let scores = scripted_scores(kind, media, outcome, on);
+        let state = outcome
+            .state
+            .clone()
+            .unwrap_or_else(|| "FINISHED".to_owned());
+        let failed = state.eq_ignore_ascii_case(FAILED);
+        let resolution = match &outcome.resolution {
+            Some(resolution) => resolution.clone(),
+            None if failed => FAILED.to_owned(),
+            None if kind == AnalysisType::Quality => {
+                let spoofing = scores.spoofing.unwrap_or(on.confidence_spoofing);
+                spoofing_resolution(spoofing, params).to_owned()
+            }
+            None => scores.resolution(params, on).to_owned(),
+        };
+        let scripted = "the analysis failed because a script says so";
+        Ending {
+            resolution_status: outcome
+                .resolution_status
+                .clone()
+                .unwrap_or(resolution.clone()),
+            resolution_lag_ms: outcome.resolution_lag_ms.unwrap_or(0),
+            scores: if failed { Scores::default() } else { scores },
+            error_message: match &outcome.error_message {
+                Some(message) => Some(message.clone()),
+                None => failed.then(|| scripted.to_owned()),
+            },
+            state,
+            resolution,
+        }
+    }
+}
+
+fn scripted_scores(
+    kind: AnalysisType,
+    media: &[&Medium],
+    outcome: &Outcome,
+    on: &Switches,
+) -> Scores {
+    if outcome.no_score {
+        return Scores::default();
+    }
+    match kind {
+        AnalysisType::Biometry => {
+            let least = outcome
+                .min_confidence
+                .unwrap_or(match outcome.resolution.as_deref() {
+                    Some("DECLINED") => 0.21,
+                    Some("OPERATOR_REQUIRED") => 0.8,
+                    Some(_) | None => 0.97,
+                });
+            Scores::likeness(media, least, outcome.max_confidence.unwrap_or(least))
+        }
+        AnalysisType::Quality => {
+            let spoofing = outcome
+                .confidence_spoofing
+                .unwrap_or(match &outcome.resolution {
+                    Some(resolution) if resolution == "DECLINED" => 0.9,
+                    Some(_) | None => on.confidence_spoofing,
+                });
+            Scores::spoofing(media, spoofing)
+        }
+        AnalysisType::Documents | AnalysisType::Collection => Scores::default(),
+    }
+}
+
+/// Likeness to an attack from which liveness is declined, unless `threshold_spoofing` says else.
+const THRESHOLD_SPOOFING: f64 = 0.5;
+
+fn spoofing_resolution(spoofing: f64, params: &Value) -> &'static str {
+    let threshold = params["threshold_spoofing"]
+        .as_f64()
+        .unwrap_or(THRESHOLD_SPOOFING);
+    if spoofing >= threshold {
+        "DECLINED"
+    } else {
+        "SUCCESS"
+    }
+}

@@ -1,0 +1,296 @@
+//! Analyses: started in a folder, read, listed, deleted.
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::simulator::analysis::{Analysis, AnalysisType, Ending};
+use crate::simulator::answer::{Refusal, Reply};
+use crate::simulator::api::Call;
+use crate::simulator::api::filter::AnalysisQuery;
+use crate::simulator::clock::Millis;
+use crate::simulator::folders::Folder;
+use crate::simulator::lock;
+use crate::simulator::media::Medium;
+use crate::simulator::script::{Switches, TooFewMedia};
+use crate::simulator::world::State;
+
+/// Analyses that one folder may hold: each is answered with the folder.
+const FOLDER_ANALYSES_MAX: usize = 1_000;
+/// Analyses that one request may start.
+const REQUEST_ANALYSES_MAX: usize = 20;
+/// Analyses that the undocumented list answers with.
+const LIST_MAX: usize = 5_000;
+
+/// One analysis as a request asks for it.
+#[derive(Debug)]
+pub struct Asked {
+    kind: AnalysisType,
+    source_media: Option<Vec<String>>,
+    params: Value,
+}
+
+/// The types that a body asks for, as far as it can be read.
+pub fn types_asked(body: &[u8]) -> Vec<AnalysisType> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = body["analyses"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    items
+        .iter()
+        .filter_map(|item| AnalysisType::read(item["type"].as_str()?))
+        .collect()
+}
+
+/// `POST /api/folders/{id}/analyses/`
+pub fn start(call: &Call) -> Result<Reply, Refusal> {
+    let folder = call.id()?;
+    drop(call.authorised()?);
+    let body = call.json()?;
+    call.world
+        .record
+        .note(call.n, |request| request.asked = Some(body.clone()));
+    let asked = read_list(body.get("analyses").ok_or(Refusal::missing("analyses"))?)?;
+    let mut state = lock(&call.world.state);
+    let begun = begin(call, &mut state, folder, asked)?;
+    let folder = state.folders.get(folder).ok_or_else(Refusal::not_exist)?;
+    let started = folder
+        .analyses
+        .iter()
+        .filter(|analysis| begun.contains(&analysis.id));
+    let look = call.look();
+    let views = started
+        .map(|analysis| look.analysis(analysis, folder))
+        .collect();
+    Ok(call.created(Value::Array(views)))
+}
+
+/// Reads the `analyses` of a request.
+pub fn read_list(list: &Value) -> Result<Vec<Asked>, Refusal> {
+    let invalid = || Refusal::structure("Invalid body structure");
+    let items = list
+        .as_array()
+        .filter(|items| !items.is_empty())
+        .ok_or_else(invalid)?;
+    if items.len() > REQUEST_ANALYSES_MAX {
+        return Err(Refusal::value("Too many analyses in the request"));
+    }
+    items.iter().map(read_one).collect()
+}
+
+fn read_one(item: &Value) -> Result<Asked, Refusal> {
+    let word = item["type"].as_str().ok_or(Refusal::missing("type"))?;
+    let kind = AnalysisType::read(word).ok_or(Refusal::value("Invalid param value: type"))?;
+    let source_media = match &item["source_media"] {
+        Value::Null => None,
+        Value::Array(ids) => Some(ids.iter().map(read_id).collect::<Result<_, _>>()?),
+        _ => return Err(Refusal::structure("Invalid body structure: source_media")),
+    };
+    Ok(Asked {
+        kind,
+        source_media,
+        params: item["params"].clone(),
+    })
+}
+
+fn read_id(id: &Value) -> Result<String, Refusal> {
+    let id = id.as_str().map(str::to_owned);
+    id.ok_or(Refusal::structure("Invalid body structure: source_media"))
+}
+
+/// Starts analyses in a folder, all or none, and names them.
+pub fn begin(
+    call: &Call,
+    state: &mut State,
+    folder: Uuid,
+    asked: Vec<Asked>,
+) -> Result<Vec<Uuid>, Refusal> {
+    let State {
+        folders, random, ..
+    } = state;
+    let held = folders.get(folder).ok_or_else(Refusal::not_exist)?;
+    if held.analyses.len() + asked.len() > FOLDER_ANALYSES_MAX {
+        return Err(Refusal::value("Too many analyses in the folder"));
+    }
+    let (group, now) = (random.id(), call.now());
+    let mut begun = Vec::new();
+    for asked in asked {
+        if call.on.analyses_forbidden.contains(&asked.kind) {
+            return Err(Refusal::forbidden());
+        }
+        let media = sources(held, &asked, &call.on)?;
+        let ending = settle(call, &asked, &media)?;
+        let ends = end_time(
+            call,
+            asked.kind,
+            random.below(call.on.processing_jitter_ms),
+            now,
+        );
+        begun.push(Analysis {
+            id: random.id(),
+            group,
+            kind: asked.kind,
+            sources: media.iter().map(|medium| medium.source()).collect(),
+            params: asked.params,
+            meta_data: Map::new(),
+            created: now,
+            ends,
+            ending,
+        });
+    }
+    let ids: Vec<Uuid> = begun.iter().map(|analysis| analysis.id).collect();
+    call.world
+        .record
+        .note(call.n, |request| request.analyses.clone_from(&ids));
+    folders.add_analyses(folder, begun);
+    if let (true, Some(folder)) = (call.on.folder_touched_by_additions, folders.get_mut(folder)) {
+        folder.updated = now;
+    }
+    Ok(ids)
+}
+
+fn settle(call: &Call, asked: &Asked, media: &[&Medium]) -> Result<Ending, Refusal> {
+    let outcome = call.plan.outcome(asked.kind);
+    if asked.kind == AnalysisType::Biometry && media.len() < 2 && outcome.is_none() {
+        let message = "Biometry needs at least two media";
+        match call.on.too_few_media {
+            TooFewMedia::InvalidStructure => return Err(Refusal::structure(message)),
+            TooFewMedia::InvalidValue => return Err(Refusal::value(message)),
+            TooFewMedia::Failed => {}
+        }
+    }
+    Ok(Ending::settle(
+        asked.kind,
+        media,
+        &asked.params,
+        outcome,
+        &call.on,
+    ))
+}
+
+fn end_time(call: &Call, kind: AnalysisType, jitter_ms: u64, now: Millis) -> Option<Millis> {
+    if call.plan.never_finishes(kind) {
+        return None;
+    }
+    let scripted = call
+        .plan
+        .outcome(kind)
+        .and_then(|outcome| outcome.processing_ms);
+    Some(now + scripted.unwrap_or(call.on.processing_ms + jitter_ms))
+}
+
+fn sources<'a>(
+    folder: &'a Folder,
+    asked: &Asked,
+    on: &Switches,
+) -> Result<Vec<&'a Medium>, Refusal> {
+    let Some(ids) = &asked.source_media else {
+        let suitable = |medium: &&Medium| is_suitable(medium, asked.kind, on);
+        return Ok(folder.media.iter().filter(suitable).collect());
+    };
+    let find = |id: &String| {
+        let id = Uuid::try_parse(id).ok();
+        folder
+            .media
+            .iter()
+            .find(|medium| Some(medium.id) == id)
+            .ok_or_else(Refusal::not_exist)
+    };
+    ids.iter().map(find).collect()
+}
+
+/// Whether an analysis over all media of a folder takes this one.
+fn is_suitable(medium: &Medium, kind: AnalysisType, on: &Switches) -> bool {
+    let is_document = medium.tags.iter().any(|tag| tag.starts_with("photo_id"));
+    let is_back = medium.tags.iter().any(|tag| tag == "photo_id_back");
+    match kind {
+        AnalysisType::Biometry => !(on.photo_id_back_ignored && is_back),
+        AnalysisType::Quality | AnalysisType::Collection => !is_document,
+        AnalysisType::Documents => is_document,
+    }
+}
+
+/// A finished liveness check of all media, as an SDK's folder has.
+pub fn settled(
+    random: &mut crate::simulator::seed::Random,
+    folder: &Folder,
+    ending: Ending,
+    now: Millis,
+) -> Analysis {
+    Analysis {
+        id: random.id(),
+        group: random.id(),
+        kind: AnalysisType::Quality,
+        sources: folder.media.iter().map(Medium::source).collect(),
+        params: Value::Null,
+        meta_data: Map::new(),
+        created: now,
+        ends: Some(now),
+        ending,
+    }
+}
+
+/// `GET /api/folders/{id}/analyses/`
+pub fn list(call: &Call) -> Result<Reply, Refusal> {
+    let query = AnalysisQuery::read(&call.query())?;
+    let state = call.authorised()?;
+    let folder = state
+        .folders
+        .get(call.id()?)
+        .ok_or_else(Refusal::not_exist)?;
+    let (look, now) = (call.look(), call.now());
+    let found = folder
+        .analyses
+        .iter()
+        .filter(|analysis| query.fits(analysis, now));
+    let items = found
+        .map(|analysis| look.analysis(analysis, folder))
+        .collect();
+    Ok(Reply::Json(200, call.listed(items)))
+}
+
+/// `GET /api/analyses/`, behind a switch.
+pub fn list_all(call: &Call) -> Result<Reply, Refusal> {
+    let state = call.authorised()?;
+    if !call.on.analyses_list {
+        return Err(Refusal::not_exist());
+    }
+    let look = call.look();
+    let folders = state.folders.iter().rev();
+    let all = folders.flat_map(|folder| folder.analyses.iter().map(move |it| (folder, it)));
+    let items: Vec<Value> = all
+        .take(LIST_MAX)
+        .map(|(folder, it)| look.analysis(it, folder))
+        .collect();
+    let total = items.len();
+    let envelope = json!({"offset": 0, "limit": LIST_MAX, "total_count": total, "items": items});
+    Ok(Reply::Json(200, envelope))
+}
+
+/// `GET /api/analyses/{id}`
+pub fn get(call: &Call) -> Result<Reply, Refusal> {
+    let state = call.authorised()?;
+    let (folder, analysis) = state
+        .folders
+        .analysis(call.id()?)
+        .ok_or_else(Refusal::not_exist)?;
+    let view = call.look().analysis(analysis, folder);
+    Ok(Reply::Json(
+        200,
+        if call.on.analysis_as_array {
+            json!([view])
+        } else {
+            view
+        },
+    ))
+}
+
+/// `DELETE /api/analyses/{id}`
+pub fn delete(call: &Call) -> Result<Reply, Refusal> {
+    let mut state = call.authorised()?;
+    call.refuse_deletion()?;
+    match state.folders.remove_analysis(call.id()?) {
+        true => Ok(Reply::Empty(204)),
+        false => Err(Refusal::not_exist()),
+    }
+}

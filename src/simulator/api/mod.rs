@@ -1,0 +1,201 @@
+//! What Oz does when it is asked: one file for each kind of thing.
+//!
+//! Nothing here knows of faults or dialects: those come before and after.
+
+mod analyses;
+mod auth;
+mod filter;
+mod folders;
+mod media;
+mod meta_data;
+
+use std::sync::{Arc, MutexGuard};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::simulator::answer::{Refusal, Reply};
+use crate::simulator::clock::Millis;
+use crate::simulator::director::{Plan, Subject};
+use crate::simulator::endpoint::{Endpoint, Route};
+use crate::simulator::lock;
+use crate::simulator::script::Switches;
+use crate::simulator::session::User;
+use crate::simulator::wire::Look;
+use crate::simulator::world::{State, World};
+
+pub use analyses::{settled, types_asked};
+
+/// The only header that carries a token. The plural in one document is a misprint.
+pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
+
+/// One request to Oz, with everything that acting on it takes.
+#[derive(Debug)]
+pub struct Call {
+    /// The simulator.
+    pub world: Arc<World>,
+    /// Its number in the record.
+    pub n: u64,
+    /// What it asks for.
+    pub route: Route,
+    /// Its method.
+    pub method: Method,
+    /// Its path and query.
+    pub uri: Uri,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its whole body.
+    pub body: Bytes,
+    /// Where URLs in the answer begin.
+    pub base: String,
+    /// The switches of its moment.
+    pub on: Arc<Switches>,
+    /// What the script has decided for it.
+    pub plan: Plan,
+}
+
+/// Acts on a request.
+pub async fn act(call: &Call) -> Result<Reply, Refusal> {
+    use Endpoint::*;
+    if call.route.method_refused {
+        return Err(Refusal::not_allowed());
+    }
+    match call.route.endpoint {
+        Login => auth::login(call),
+        Refresh => auth::refresh(call),
+        SessionToken => auth::session_token(call),
+        Version => Ok(Reply::Json(
+            200,
+            json!({ "version": "6.0.1", "simulator": true }),
+        )),
+        CreateFolder => folders::create(call).await,
+        ListFolders => folders::list(call),
+        GetFolder => folders::get(call),
+        DeleteFolder => folders::delete(call),
+        AddMedia => media::add(call).await,
+        ListMedia => media::list(call),
+        GetMedia => media::get(call),
+        DeleteMedia => media::delete(call),
+        StartAnalyses => analyses::start(call),
+        ListAnalyses => analyses::list(call),
+        GetAnalysis => analyses::get(call),
+        DeleteAnalysis => analyses::delete(call),
+        AllAnalyses => analyses::list_all(call),
+        FolderMetaData | MediaMetaData | AnalysisMetaData => meta_data::serve(call),
+        Static => media::download(call),
+        Unknown => Err(Refusal::not_exist()),
+    }
+}
+
+impl Call {
+    /// The token that the request carries.
+    pub fn token(&self) -> Option<&str> {
+        self.headers
+            .get(TOKEN_HEADER)
+            .and_then(|token| token.to_str().ok())
+    }
+
+    /// What rules can tell this request apart by.
+    pub fn subject(&self) -> Subject {
+        let state = self.state();
+        let (folder, mut types) = match (self.route.endpoint, self.route.id) {
+            (Endpoint::GetMedia | Endpoint::DeleteMedia | Endpoint::MediaMetaData, Some(id)) => {
+                (state.folders.folder_of_medium(id), Vec::new())
+            }
+            (
+                Endpoint::GetAnalysis | Endpoint::DeleteAnalysis | Endpoint::AnalysisMetaData,
+                Some(id),
+            ) => {
+                let kind = state
+                    .folders
+                    .analysis(id)
+                    .map(|(_, analysis)| analysis.kind);
+                (
+                    state.folders.folder_of_analysis(id),
+                    kind.into_iter().collect(),
+                )
+            }
+            _ => (self.route.folder(), Vec::new()),
+        };
+        drop(state);
+        let starts = [Endpoint::StartAnalyses, Endpoint::CreateFolder];
+        let starts = starts.contains(&self.route.endpoint);
+        if self.route.endpoint == Endpoint::StartAnalyses {
+            types = types_asked(&self.body);
+        }
+        Subject {
+            folder,
+            types,
+            starts,
+        }
+    }
+
+    /// The session's user; refused without one.
+    fn authorise(&self, state: &mut State) -> Result<User, Refusal> {
+        let token = self.token().ok_or_else(Refusal::auth_missing)?;
+        state.sessions.check(token, self.now(), &self.on)
+    }
+
+    /// The state, for a user who is signed in.
+    fn authorised(&self) -> Result<MutexGuard<'_, State>, Refusal> {
+        let mut state = self.state();
+        self.authorise(&mut state)?;
+        Ok(state)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.world.state)
+    }
+
+    fn now(&self) -> Millis {
+        self.world.clock.now()
+    }
+
+    fn look(&self) -> Look<'_> {
+        Look {
+            base: &self.base,
+            on: &self.on,
+            now: self.now(),
+        }
+    }
+
+    /// The id in the path; what is no id does not exist.
+    fn id(&self) -> Result<Uuid, Refusal> {
+        self.route.id.ok_or_else(Refusal::not_exist)
+    }
+
+    fn json(&self) -> Result<Value, Refusal> {
+        serde_json::from_slice(&self.body)
+            .map_err(|_| Refusal::structure("Could not parse body as JSON object"))
+    }
+
+    fn created(&self, value: Value) -> Reply {
+        Reply::Json(if self.on.created_is_200 { 200 } else { 201 }, value)
+    }
+
+    /// A list, as this installation wraps lists.
+    fn listed(&self, items: Vec<Value>) -> Value {
+        if self.on.lists_as_items {
+            json!({ "items": items })
+        } else {
+            Value::Array(items)
+        }
+    }
+
+    /// The query as pairs; an undecodable query has none.
+    fn query(&self) -> Vec<(String, String)> {
+        axum::extract::Query::try_from_uri(&self.uri)
+            .map(|query| query.0)
+            .unwrap_or_default()
+    }
+
+    fn refuse_deletion(&self) -> Result<(), Refusal> {
+        if self.on.deletion_forbidden {
+            Err(Refusal::forbidden())
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Turns the documented JSON into what another installation would send.
+//!
+//! Works on finished documents, so that no handler knows a switch of form.
+
+use serde_json::{Map, Number, Value, json};
+
+use crate::simulator::script::{AnalysisIdName, Switches};
+
+/// Members whose words are enumerated.
+const WORDS: [&str; 6] = [
+    "type",
+    "state",
+    "resolution",
+    "resolution_status",
+    "system_resolution",
+    "media_type",
+];
+/// Members that no stored document promises.
+const OPTIONAL: [&str; 19] = [
+    "company_id",
+    "user_id",
+    "session_id",
+    "group_id",
+    "technical_meta_data",
+    "system_resolution",
+    "resolution_comment",
+    "is_archive",
+    "image_id",
+    "video_id",
+    "thumb_url",
+    "video_url",
+    "error_code",
+    "error_message",
+    "output_images",
+    "time_updated",
+    "total_count",
+    "offset",
+    "limit",
+];
+/// Members that hold the caller's own words: they are never touched.
+const FOREIGN: &str = "meta_data";
+
+/// Changes a document as the switches say.
+pub fn dress(document: Value, on: &Switches) -> Value {
+    if is_plain(on) {
+        document
+    } else {
+        dressed(document, on)
+    }
+}
+
+fn is_plain(on: &Switches) -> bool {
+    !(on.error_details
+        || on.timestamps_as_integers
+        || on.extra_fields
+        || on.optional_fields_missing
+        || on.media_meta_data_missing
+        || on.original_name_missing
+        || on.lower_case_words
+        || on.state_missing
+        || on.failure_reason_missing
+        || on.analysis_id_name != AnalysisIdName::AnalyseId)
+}
+
+fn dressed(value: Value, on: &Switches) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(|item| dressed(item, on)).collect(),
+        Value::Object(members) => Value::Object(dressed_object(members, on)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+fn dressed_object(members: Map<String, Value>, on: &Switches) -> Map<String, Value> {
+    let is_error = members.contains_key("error_code") && members.contains_key("details");
+    let is_medium = members.contains_key("media_id");
+    let mut dressed = Map::new();
+    for (key, value) in members {
+        if is_error {
+            let key = if on.error_details && key == "details" {
+                "error_details"
+            } else {
+                &key
+            };
+            dressed.insert(key.to_owned(), value);
+        } else if !is_missing(&key, is_medium, on) {
+            insert(&mut dressed, key, value, on);
+        }
+    }
+    if on.extra_fields {
+        dressed.insert(
+            "x_unknown".to_owned(),
+            json!({ "since": "7.0", "values": [1, null] }),
+        );
+    }
+    dressed
+}
+
+fn is_missing(key: &str, is_medium: bool, on: &Switches) -> bool {
+    on.optional_fields_missing && OPTIONAL.contains(&key)
+        || on.media_meta_data_missing && is_medium && key == FOREIGN
+        || on.original_name_missing && key == "original_name"
+        || on.state_missing && key == "state"
+        || on.failure_reason_missing && ["error_code", "error_message"].contains(&key)
+}
+
+fn insert(members: &mut Map<String, Value>, key: String, value: Value, on: &Switches) {
+    let value = match value {
+        value if key == FOREIGN => value,
+        Value::Number(number) if on.timestamps_as_integers && is_time(&key) => {
+            Value::Number(whole(&number))
+        }
+        Value::String(word) if on.lower_case_words && WORDS.contains(&key.as_str()) => {
+            Value::String(word.to_lowercase())
+        }
+        value => dressed(value, on),
+    };
+    match (key.as_str(), on.analysis_id_name) {
+        ("analyse_id", AnalysisIdName::AnalysisId) => {
+            members.insert("analysis_id".to_owned(), value);
+        }
+        ("analyse_id", AnalysisIdName::Both) => {
+            members.insert("analysis_id".to_owned(), value.clone());
+            members.insert(key, value);
+        }
+        _ => {
+            members.insert(key, value);
+        }
+    }
+}
+
+fn is_time(key: &str) -> bool {
+    key.starts_with("time_") || key == "expire_date"
+}
+
+fn whole(number: &Number) -> Number {
+    number
+        .as_f64()
+        .map_or_else(|| number.clone(), |seconds| Number::from(seconds as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn analysis() -> Value {
+        json!({"analyse_id": "a", "state": "FINISHED", "time_created": 1.5, "group_id": "g",
+               "meta_data": {"state": "MINE", "time_x": 1.5}})
+    }
+
+    #[test]
+    fn the_documented_dialect_changes_nothing() {
+        assert_eq!(dress(analysis(), &Switches::default()), analysis());
+    }
+
+    #[test]
+    fn each_switch_changes_its_own_members_only() {
+        let on = Switches {
+            timestamps_as_integers: true,
+            lower_case_words: true,
+            optional_fields_missing: true,
+            analysis_id_name: AnalysisIdName::AnalysisId,
+            ..Switches::default()
+        };
+        let expected = json!({"analysis_id": "a", "state": "finished", "time_created": 1,
+                              "meta_data": {"state": "MINE", "time_x": 1.5}});
+        assert_eq!(dress(analysis(), &on), expected);
+    }
+
+    #[test]
+    fn errors_keep_their_code_and_rename_their_details() {
+        let on = Switches {
+            error_details: true,
+            optional_fields_missing: true,
+            ..Switches::default()
+        };
+        let error = json!({"error_code": 4, "error_message": "no", "details": null});
+        let expected = json!({"error_code": 4, "error_message": "no", "error_details": null});
+        assert_eq!(dress(error, &on), expected);
+    }
+}

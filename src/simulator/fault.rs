@@ -1,0 +1,183 @@
+//! Shapes an answer as a rule says: another status, another body, cut, slow.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde_json::Value;
+
+use crate::simulator::answer::{Refusal, Reply, body_for, proxy_page};
+use crate::simulator::dialect;
+use crate::simulator::script::{Action, Switches};
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html";
+const TEXT: &str = "text/plain";
+/// Pieces that a slow body comes in.
+const PIECES: usize = 10;
+/// How long the sent part of a truncated body has to leave before the connection breaks.
+const FLUSH_TIME: Duration = Duration::from_millis(20);
+
+/// An answer as it will stand in HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    content_type: String,
+    body: Bytes,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    truncate_bytes: Option<usize>,
+    slow_body: Option<Duration>,
+}
+
+impl Answer {
+    fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
+        Answer {
+            status,
+            content_type: content_type.to_owned(),
+            body: body.into(),
+            headers: Vec::new(),
+            truncate_bytes: None,
+            slow_body: None,
+        }
+    }
+
+    /// A status alone.
+    pub fn empty(status: u16) -> Answer {
+        Answer::new(status, "", Bytes::new())
+    }
+
+    /// A JSON document.
+    pub fn json(status: u16, document: &Value) -> Answer {
+        Answer::new(status, JSON, document.to_string())
+    }
+
+    /// A proxy's page.
+    pub fn page(status: u16) -> Answer {
+        Answer::new(status, HTML, proxy_page(status))
+    }
+
+    /// What Oz replied, in this installation's dialect.
+    pub fn replied(reply: Reply, on: &Switches) -> Answer {
+        match reply {
+            Reply::Json(status, document) => Answer::json(status, &dialect::dress(document, on)),
+            Reply::Empty(status) => Answer::empty(status),
+            Reply::File {
+                content_type,
+                bytes,
+            } => Answer::new(200, &content_type, bytes),
+        }
+    }
+
+    /// What Oz refused, in this installation's dialect.
+    pub fn refused(refusal: &Refusal, on: &Switches) -> Answer {
+        Answer::json(refusal.status, &dialect::dress(refusal.body(), on))
+    }
+
+    /// The same, and the connection is closed after it.
+    pub fn closing(mut self) -> Answer {
+        self.headers
+            .push((CONNECTION, HeaderValue::from_static("close")));
+        self
+    }
+
+    /// The answer as HTTP.
+    pub fn into_response(self) -> Response<Body> {
+        let length = self.body.len();
+        let body = match (self.truncate_bytes, self.slow_body) {
+            (Some(bytes), _) if bytes < length => truncated(self.body.slice(..bytes)),
+            (_, Some(duration)) => slow(self.body, duration),
+            _ => Body::from(self.body),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        if self.status != 204 {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        if let Ok(content_type) = HeaderValue::from_str(&self.content_type)
+            && !content_type.is_empty()
+        {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        headers.extend(self.headers);
+        response
+    }
+}
+
+/// Shapes an answer as a rule says.
+pub fn shaped(mut answer: Answer, action: &Action, on: &Switches) -> Answer {
+    if let Some(status) = action.html {
+        answer = Answer::page(status);
+    } else if let Some(status) = action.status {
+        answer = Answer::json(status, &dialect::dress(body_for(status), on));
+    }
+    match &action.body {
+        Some(Value::String(text)) => {
+            answer = Answer::new(answer.status, TEXT, text.clone());
+        }
+        Some(document) => answer = Answer::json(answer.status, document),
+        None => {}
+    }
+    if action.as_array {
+        answer.body = [b"[", &*answer.body, b"]"].concat().into();
+    }
+    if action.invalid_json {
+        answer.body = [b"{\"", &*answer.body].concat().into();
+    }
+    if let Some(content_type) = &action.content_type {
+        answer.content_type.clone_from(content_type);
+    }
+    answer.headers.extend(headers(action));
+    answer.truncate_bytes = action.truncate_bytes;
+    answer.slow_body = action.slow_body_ms.map(Duration::from_millis);
+    answer
+}
+
+fn headers(action: &Action) -> Vec<(HeaderName, HeaderValue)> {
+    let own = action.headers.iter().filter_map(|(name, value)| {
+        Some((
+            HeaderName::try_from(name).ok()?,
+            HeaderValue::from_str(value).ok()?,
+        ))
+    });
+    let retry_after = action.retry_after.as_deref().map(HeaderValue::from_str);
+    let retry_after = retry_after
+        .and_then(Result::ok)
+        .map(|value| (RETRY_AFTER, value));
+    own.chain(retry_after).collect()
+}
+
+/// Sends what there is, then breaks the connection: the length that was announced is not reached.
+fn truncated(sent: Bytes) -> Body {
+    let parts = stream::unfold(Some(sent), |sent| async {
+        match sent {
+            Some(sent) if !sent.is_empty() => Some((Ok(sent), Some(Bytes::new()))),
+            Some(_) => {
+                tokio::time::sleep(FLUSH_TIME).await;
+                Some((Err(io::Error::from(io::ErrorKind::ConnectionReset)), None))
+            }
+            None => None,
+        }
+    });
+    Body::from_stream(parts)
+}
+
+fn slow(body: Bytes, duration: Duration) -> Body {
+    let pause = duration / PIECES as u32;
+    let piece = body.len().div_ceil(PIECES).max(1);
+    let pieces = stream::unfold(body, move |mut rest| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let sent = rest.split_to(piece.min(rest.len()));
+        Some((Ok::<_, io::Error>(sent), rest))
+    });
+    Body::from_stream(pieces)
+}

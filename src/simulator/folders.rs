@@ -1,0 +1,254 @@
+//! All folders with their media and analyses, found by id, forgotten oldest first.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::simulator::analysis::Analysis;
+use crate::simulator::clock::Millis;
+use crate::simulator::media::Medium;
+
+/// A unit of work: media and the analyses of them.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    /// Its id.
+    pub id: Uuid,
+    /// Grows from folder to folder.
+    pub number: u64,
+    /// The caller's own words about it.
+    pub meta_data: Map<String, Value>,
+    /// In the order of their arrival.
+    pub media: Vec<Medium>,
+    /// In the order of their start.
+    pub analyses: Vec<Analysis>,
+    /// When it was created.
+    pub created: Millis,
+    /// When it was changed last.
+    pub updated: Millis,
+}
+
+/// All folders.
+#[derive(Debug)]
+pub struct Folders {
+    by_id: HashMap<Uuid, Folder>,
+    by_number: BTreeMap<u64, Uuid>,
+    of_media: HashMap<Uuid, Uuid>,
+    of_analyses: HashMap<Uuid, Uuid>,
+    next_number: u64,
+    folders_max: usize,
+}
+
+impl Folders {
+    /// Keeps so many folders.
+    pub fn new(folders_max: usize) -> Folders {
+        Folders {
+            by_id: HashMap::new(),
+            by_number: BTreeMap::new(),
+            of_media: HashMap::new(),
+            of_analyses: HashMap::new(),
+            next_number: 1,
+            folders_max: folders_max.max(1),
+        }
+    }
+
+    /// Opens an empty folder; the oldest makes room for it.
+    pub fn create(&mut self, id: Uuid, meta_data: Map<String, Value>, now: Millis) {
+        while self.by_id.len() >= self.folders_max {
+            let Some(oldest) = self.by_number.values().next().copied() else {
+                break;
+            };
+            self.remove(oldest);
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        self.by_number.insert(number, id);
+        let (media, analyses) = (Vec::new(), Vec::new());
+        let folder = Folder {
+            id,
+            number,
+            meta_data,
+            media,
+            analyses,
+            created: now,
+            updated: now,
+        };
+        self.by_id.insert(id, folder);
+    }
+
+    /// The folder with this id.
+    pub fn get(&self, id: Uuid) -> Option<&Folder> {
+        self.by_id.get(&id)
+    }
+
+    /// The folder with this id, to change what is its own. Media and analyses have methods here.
+    pub fn get_mut(&mut self, id: Uuid) -> Option<&mut Folder> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// All folders, oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Folder> {
+        self.by_number.values().filter_map(|id| self.by_id.get(id))
+    }
+
+    /// Forgets a folder, and says whether it existed.
+    pub fn remove(&mut self, id: Uuid) -> bool {
+        let Some(folder) = self.by_id.remove(&id) else {
+            return false;
+        };
+        self.by_number.remove(&folder.number);
+        for medium in &folder.media {
+            self.of_media.remove(&medium.id);
+        }
+        for analysis in &folder.analyses {
+            self.of_analyses.remove(&analysis.id);
+        }
+        true
+    }
+
+    /// Puts media into a folder.
+    pub fn add_media(&mut self, folder: Uuid, media: Vec<Medium>) {
+        if let Some(to) = self.by_id.get_mut(&folder) {
+            self.of_media
+                .extend(media.iter().map(|medium| (medium.id, folder)));
+            to.media.extend(media);
+        }
+    }
+
+    /// Puts analyses into a folder.
+    pub fn add_analyses(&mut self, folder: Uuid, analyses: Vec<Analysis>) {
+        if let Some(to) = self.by_id.get_mut(&folder) {
+            self.of_analyses
+                .extend(analyses.iter().map(|analysis| (analysis.id, folder)));
+            to.analyses.extend(analyses);
+        }
+    }
+
+    /// The folder that holds this medium.
+    pub fn folder_of_medium(&self, medium: Uuid) -> Option<Uuid> {
+        self.of_media.get(&medium).copied()
+    }
+
+    /// The folder that holds this analysis.
+    pub fn folder_of_analysis(&self, analysis: Uuid) -> Option<Uuid> {
+        self.of_analyses.get(&analysis).copied()
+    }
+
+    /// A medium by its id.
+    pub fn medium(&self, id: Uuid) -> Option<&Medium> {
+        let folder = self.by_id.get(self.of_media.get(&id)?)?;
+        folder.media.iter().find(|medium| medium.id == id)
+    }
+
+    /// A medium by its id, to change it.
+    pub fn medium_mut(&mut self, id: Uuid) -> Option<&mut Medium> {
+        let folder = self.by_id.get_mut(self.of_media.get(&id)?)?;
+        folder.media.iter_mut().find(|medium| medium.id == id)
+    }
+
+    /// An analysis by its id, with its folder.
+    pub fn analysis(&self, id: Uuid) -> Option<(&Folder, &Analysis)> {
+        let folder = self.by_id.get(self.of_analyses.get(&id)?)?;
+        let analysis = folder.analyses.iter().find(|analysis| analysis.id == id)?;
+        Some((folder, analysis))
+    }
+
+    /// An analysis by its id, to change it.
+    pub fn analysis_mut(&mut self, id: Uuid) -> Option<&mut Analysis> {
+        let folder = self.by_id.get_mut(self.of_analyses.get(&id)?)?;
+        folder
+            .analyses
+            .iter_mut()
+            .find(|analysis| analysis.id == id)
+    }
+
+    /// Forgets a medium, and says whether it existed.
+    pub fn remove_medium(&mut self, id: Uuid) -> bool {
+        let folder = self
+            .of_media
+            .remove(&id)
+            .and_then(|folder| self.by_id.get_mut(&folder));
+        folder
+            .map(|folder| folder.media.retain(|medium| medium.id != id))
+            .is_some()
+    }
+
+    /// Forgets an analysis, and says whether it existed.
+    pub fn remove_analysis(&mut self, id: Uuid) -> bool {
+        let folder = self
+            .of_analyses
+            .remove(&id)
+            .and_then(|folder| self.by_id.get_mut(&folder));
+        folder
+            .map(|folder| folder.analyses.retain(|analysis| analysis.id != id))
+            .is_some()
+    }
+
+    /// How many folders there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+}
+
+/// How bad a resolution is: a folder takes the worst of its last group.
+fn badness(resolution: &str) -> u8 {
+    match resolution {
+        "SUCCESS" => 0,
+        "OPERATOR_REQUIRED" => 1,
+        "DECLINED" => 2,
+        "PROCESSING" => 4,
+        // FAILED, and every word that a script made up.
+        _ => 3,
+    }
+}
+
+impl Folder {
+    /// INITIAL, PROCESSING, FAILED or FINISHED: how far the analyses are.
+    pub fn progress(&self, now: Millis) -> &'static str {
+        let failed = |analysis: &Analysis| analysis.words(now).state == "FAILED";
+        if self.analyses.is_empty() {
+            "INITIAL"
+        } else if self
+            .analyses
+            .iter()
+            .any(|analysis| !analysis.has_ended(now))
+        {
+            "PROCESSING"
+        } else if self.analyses.iter().any(failed) {
+            "FAILED"
+        } else {
+            "FINISHED"
+        }
+    }
+
+    /// INITIAL, PROCESSING, or the worst result of the last group.
+    pub fn verdict(&self, now: Millis) -> &str {
+        let Some(last) = self.analyses.last() else {
+            return "INITIAL";
+        };
+        let group = self
+            .analyses
+            .iter()
+            .filter(|analysis| analysis.group == last.group);
+        let resolutions = group.map(|analysis| analysis.words(now).resolution_status);
+        resolutions
+            .max_by_key(|resolution| badness(resolution))
+            .unwrap_or("INITIAL")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_folder_makes_room() {
+        let mut folders = Folders::new(2);
+        for id in 1..=3 {
+            folders.create(Uuid::from_u128(id), Map::new(), 0);
+        }
+        assert_eq!(folders.len(), 2);
+        assert!(folders.get(Uuid::from_u128(1)).is_none());
+        assert_eq!(folders.iter().next().map(|folder| folder.number), Some(2));
+    }
+}

@@ -1,0 +1,317 @@
+//! Media: what a file is, what it looks like, and what the simulator keeps of it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::simulator::analysis::Source;
+use crate::simulator::clock::Millis;
+use crate::simulator::lock;
+use crate::simulator::picture::{Fingerprint, Unreadable};
+
+/// What a file is, by its MIME type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaKind {
+    /// A JPEG or PNG.
+    Image,
+    /// A video, which the simulator can't decode.
+    Video,
+    /// A ZIP of frames.
+    ShotSet,
+}
+
+impl MediaKind {
+    /// Reads a MIME type; where it says nothing, the file's name.
+    pub fn read(content_type: &str, file_name: &str) -> Option<MediaKind> {
+        let mime = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        match mime.as_str() {
+            "image/jpeg" | "image/jpg" | "image/png" => Some(MediaKind::Image),
+            "application/zip" | "application/x-zip-compressed" | "application/x-zip" => {
+                Some(MediaKind::ShotSet)
+            }
+            "" | "application/octet-stream" => MediaKind::by_name(file_name),
+            video if video.starts_with("video/") => Some(MediaKind::Video),
+            _ => None,
+        }
+    }
+
+    fn by_name(file_name: &str) -> Option<MediaKind> {
+        let (_, extension) = file_name.rsplit_once('.')?;
+        match extension.to_ascii_lowercase().as_str() {
+            "jpg" | "jpeg" | "png" => Some(MediaKind::Image),
+            "zip" => Some(MediaKind::ShotSet),
+            "mp4" | "mpeg" | "mpg" | "ogg" | "ogv" | "mov" | "webm" | "wmv" | "avi" => {
+                Some(MediaKind::Video)
+            }
+            _ => None,
+        }
+    }
+
+    /// How an analysis names a medium of this kind that it reports on.
+    pub fn result_key(self) -> &'static str {
+        match self {
+            MediaKind::Image => "source_image_id",
+            MediaKind::Video => "source_video_id",
+            MediaKind::ShotSet => "source_shots_set_id",
+        }
+    }
+}
+
+/// A file as it arrived.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// The multipart part's name.
+    pub part: String,
+    /// The client's file name.
+    pub file_name: String,
+    /// The client's MIME type.
+    pub content_type: String,
+    /// The file itself.
+    pub bytes: Bytes,
+}
+
+/// What is known of a file's contents once it was looked at.
+#[derive(Clone, Debug)]
+pub struct Contents {
+    /// BLAKE3 of the bytes, in hexadecimal.
+    pub digest: String,
+    /// How many bytes there are.
+    pub bytes: u64,
+    /// What its pictures look like.
+    pub looks: Arc<Result<Vec<Fingerprint>, Unreadable>>,
+}
+
+/// A medium of a folder. Its bytes are not part of it.
+#[derive(Clone, Debug)]
+pub struct Medium {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is.
+    pub kind: MediaKind,
+    /// Oz's tags.
+    pub tags: Vec<String>,
+    /// The caller's own words about it.
+    pub meta_data: Map<String, Value>,
+    /// The client's file name.
+    pub file_name: String,
+    /// The client's MIME type.
+    pub content_type: String,
+    /// What it holds.
+    pub contents: Contents,
+    /// When it arrived.
+    pub created: Millis,
+    /// When it was changed last.
+    pub updated: Millis,
+}
+
+impl Medium {
+    /// How an analysis refers to it.
+    pub fn source(&self) -> Source {
+        Source {
+            id: self.id,
+            kind: self.kind,
+        }
+    }
+
+    /// What its pictures look like, or why nobody knows.
+    pub fn looks(&self) -> Result<&[Fingerprint], Unreadable> {
+        match self.contents.looks.as_ref() {
+            Ok(looks) => Ok(looks),
+            Err(unreadable) => Err(*unreadable),
+        }
+    }
+}
+
+/// Pictures decoded at once: each may take hundreds of megabytes.
+const DECODINGS_MAX: usize = 2;
+/// Fingerprints kept by digest, about a kilobyte a picture.
+const LOOKS_MAX: usize = 20_000;
+
+type Looks = Arc<Result<Vec<Fingerprint>, Unreadable>>;
+
+/// Looks at files, each content once, and keeps as many of their bytes as it may.
+#[derive(Debug)]
+pub struct Gallery {
+    looks: Mutex<Bounded<Looks>>,
+    files: Mutex<Bounded<(String, Bytes)>>,
+    decodings: Semaphore,
+}
+
+impl Gallery {
+    /// A gallery that keeps so many bytes of files to be downloaded again.
+    pub fn new(file_bytes_max: usize) -> Gallery {
+        Gallery {
+            looks: Mutex::new(Bounded::new(LOOKS_MAX)),
+            files: Mutex::new(Bounded::new(file_bytes_max)),
+            decodings: Semaphore::new(DECODINGS_MAX),
+        }
+    }
+
+    /// Looks at a file. Slow only for contents that were not seen lately.
+    pub async fn look(&self, file: &File, kind: MediaKind) -> Contents {
+        let digest = blake3::hash(&file.bytes).to_hex().to_string();
+        let looks = match self.known(&digest, kind) {
+            Some(looks) => looks,
+            None => self.learn(&digest, kind, self.decode(file.bytes.clone(), kind).await),
+        };
+        self.keep(&digest, file);
+        Contents {
+            digest,
+            bytes: file.bytes.len() as u64,
+            looks,
+        }
+    }
+
+    /// Looks at a file on this very thread: for tests, which have time.
+    pub fn look_here(&self, file: &File, kind: MediaKind) -> Contents {
+        let digest = blake3::hash(&file.bytes).to_hex().to_string();
+        let looks = match self.known(&digest, kind) {
+            Some(looks) => looks,
+            None => self.learn(&digest, kind, decode(&file.bytes, kind)),
+        };
+        self.keep(&digest, file);
+        Contents {
+            digest,
+            bytes: file.bytes.len() as u64,
+            looks,
+        }
+    }
+
+    fn known(&self, digest: &str, kind: MediaKind) -> Option<Looks> {
+        lock(&self.looks).get(&looks_key(digest, kind)).cloned()
+    }
+
+    fn learn(
+        &self,
+        digest: &str,
+        kind: MediaKind,
+        looks: Result<Vec<Fingerprint>, Unreadable>,
+    ) -> Looks {
+        let looks = Arc::new(looks);
+        lock(&self.looks).insert(looks_key(digest, kind), 1, looks.clone());
+        looks
+    }
+
+    /// The bytes of a file with this digest, if they are still kept, and its MIME type.
+    pub fn file(&self, digest: &str) -> Option<(String, Bytes)> {
+        lock(&self.files).get(digest).cloned()
+    }
+
+    async fn decode(&self, bytes: Bytes, kind: MediaKind) -> Result<Vec<Fingerprint>, Unreadable> {
+        let Ok(_permit) = self.decodings.acquire().await else {
+            return Err(Unreadable::Picture);
+        };
+        let decoding = tokio::task::spawn_blocking(move || decode(&bytes, kind));
+        // A decoder that panics has met something that is no picture.
+        decoding.await.unwrap_or(Err(Unreadable::Picture))
+    }
+
+    fn keep(&self, digest: &str, file: &File) {
+        let mut files = lock(&self.files);
+        if files.get(digest).is_none() {
+            // A copy: the original is a slice that would keep the whole request alive.
+            let bytes = Bytes::copy_from_slice(&file.bytes);
+            files.insert(
+                digest.to_owned(),
+                bytes.len(),
+                (file.content_type.clone(), bytes),
+            );
+        }
+    }
+}
+
+/// The same bytes under another type look different: a photo is no shot set.
+fn looks_key(digest: &str, kind: MediaKind) -> String {
+    format!("{}/{digest}", kind.result_key())
+}
+
+fn decode(bytes: &[u8], kind: MediaKind) -> Result<Vec<Fingerprint>, Unreadable> {
+    match kind {
+        MediaKind::Image => Fingerprint::of_picture(bytes).map(|it| vec![it]),
+        MediaKind::ShotSet => Fingerprint::of_shot_set(bytes),
+        MediaKind::Video => Err(Unreadable::Video),
+    }
+}
+
+/// A map that forgets what it learnt first once its values weigh too much.
+#[derive(Debug)]
+struct Bounded<V> {
+    values: HashMap<String, (usize, V)>,
+    oldest_first: VecDeque<String>,
+    weight: usize,
+    weight_max: usize,
+}
+
+impl<V> Bounded<V> {
+    fn new(weight_max: usize) -> Bounded<V> {
+        Bounded {
+            values: HashMap::new(),
+            oldest_first: VecDeque::new(),
+            weight: 0,
+            weight_max,
+        }
+    }
+
+    fn get(&self, key: &str) -> Option<&V> {
+        self.values.get(key).map(|(_, value)| value)
+    }
+
+    fn insert(&mut self, key: String, weight: usize, value: V) {
+        if weight > self.weight_max || self.values.contains_key(&key) {
+            return;
+        }
+        while self.weight + weight > self.weight_max {
+            let Some(oldest) = self.oldest_first.pop_front() else {
+                break;
+            };
+            if let Some((weight, _)) = self.values.remove(&oldest) {
+                self.weight -= weight;
+            }
+        }
+        self.weight += weight;
+        self.oldest_first.push_back(key.clone());
+        self.values.insert(key, (weight, value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mime_type_decides_and_the_name_only_stands_in() {
+        assert_eq!(
+            MediaKind::read("image/png", "a.zip"),
+            Some(MediaKind::Image)
+        );
+        assert_eq!(MediaKind::read("video/mp4", "a"), Some(MediaKind::Video));
+        assert_eq!(
+            MediaKind::read("application/octet-stream", "a.ZIP"),
+            Some(MediaKind::ShotSet)
+        );
+        assert_eq!(MediaKind::read("image/heic", "a.jpg"), None);
+    }
+
+    #[test]
+    fn a_bounded_map_forgets_the_oldest() {
+        let mut map = Bounded::new(10);
+        for key in ["a", "b", "c"] {
+            map.insert(key.to_owned(), 4, key);
+        }
+        assert_eq!(
+            (map.get("a"), map.get("c"), map.weight),
+            (None, Some(&"c"), 8)
+        );
+        map.insert("huge".to_owned(), 11, "huge");
+        assert_eq!(map.get("huge"), None);
+    }
+}

@@ -1,0 +1,304 @@
+//! AN OZ OF OUR OWN: a simulator of the Oz Forensics REST API, over real HTTP, with faults on cue.
+//!
+//! It is written from Oz's documents and imports nothing of ours, so it is an independent witness.
+//! It is a stand-in for testing: its verdict compares pictures, not faces.
+//! In a test it is one line, `Simulator::start().await`; the README beside this file says the rest.
+//!
+//! Besides Oz's own endpoints it serves a tester's side door:
+//!
+//! | endpoint | what |
+//! | --- | --- |
+//! | `GET /sim/health` | that it runs, and how much it holds |
+//! | `GET /sim/record?after=&limit=&endpoint=&folder=` | a page of the requests it was asked |
+//! | `DELETE /sim/record` | forgets them; numbers go on |
+//! | `GET`, `PUT`, `DELETE /sim/script` | reads, replaces, clears the script |
+//! | `POST /sim/script` | adds rules |
+//! | `GET`, `PATCH /sim/switches` | reads all switches, changes some |
+//! | `GET /sim/folders?offset=&limit=`, `GET /sim/folders/{id}` | what it holds |
+//! | `POST /sim/sessions/expire` | lets sessions expire; `{"service": true}`: the service's too |
+//! | `POST /sim/clock` | moves its clock forward by `{"skip_ms": n}` |
+//! | `POST /sim/reset` | forgets folders, sessions, the record and the script |
+
+pub mod sample;
+
+mod analysis;
+mod answer;
+mod api;
+mod clock;
+mod control;
+mod dialect;
+mod director;
+mod endpoint;
+mod fault;
+mod folders;
+mod media;
+mod picture;
+mod record;
+mod respond;
+mod script;
+mod seed;
+mod server;
+mod session;
+mod upload;
+mod verdict;
+mod view;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+pub use analysis::AnalysisType;
+pub use api::TOKEN_HEADER;
+pub use endpoint::Endpoint;
+pub use record::{Answered, RecordedRequest, RecordedUpload};
+pub use script::{
+    Action, AnalysisIdName, LoginCode, Match, Outcome, Rule, Script, ScriptError, Switches,
+    TooFewMedia,
+};
+pub use seed::{FolderSeed, LivenessSeed, MediaSeed};
+pub use view::{AnalysisView, FolderView, MediaView};
+
+use world::World;
+
+/// How a simulator is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Makes ids, tokens and chances repeat. Without one, no id is ever used twice.
+    pub seed: Option<u64>,
+    /// What happens to which request.
+    pub script: Script,
+    /// The e-mail that may sign in.
+    pub email: String,
+    /// The password that goes with it.
+    pub password: String,
+    /// The service account's token.
+    pub service_token: String,
+    /// How much it may hold.
+    pub limits: Limits,
+}
+
+/// How much a simulator may hold. What is over a limit is forgotten, oldest first.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Folders. One with a video, a photo and two analyses takes about 4 kB.
+    pub folders_max: usize,
+    /// Requests in the record, about 500 bytes each.
+    pub record_entries_max: usize,
+    /// Bytes of media kept for `original_url`; each content is kept once.
+    pub file_bytes_kept_max: usize,
+    /// Connections at once; further ones wait.
+    pub connections_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            seed: None,
+            script: Script::default(),
+            email: "tester@example.com".to_owned(),
+            password: "simulated".to_owned(),
+            service_token: "simulated-service-token".to_owned(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            folders_max: 100_000,
+            record_entries_max: 100_000,
+            file_bytes_kept_max: 64 * 1024 * 1024,
+            connections_max: 16_384,
+        }
+    }
+}
+
+/// A running simulator. Dropping it stops it, with all its connections.
+#[derive(Debug)]
+pub struct Simulator {
+    world: Arc<World>,
+}
+
+impl Simulator {
+    /// Starts one on a free port of the loopback interface, with all defaults.
+    ///
+    /// # Panics
+    ///
+    /// When the loopback interface has no free port: then no test can run.
+    pub async fn start() -> Simulator {
+        Simulator::start_with(Config::default())
+            .await
+            .expect("the loopback has a free port")
+    }
+
+    /// Starts one.
+    ///
+    /// # Errors
+    ///
+    /// When it can't listen, or the script is no valid one.
+    pub async fn start_with(mut config: Config) -> io::Result<Simulator> {
+        config.script = config
+            .script
+            .checked()
+            .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
+        let listener = TcpListener::bind(config.listen).await?;
+        let connections_max = config.limits.connections_max.max(1);
+        let world = Arc::new(World::new(listener.local_addr()?, config));
+        world
+            .tasks
+            .spawn(server::serve(listener, world.clone(), connections_max));
+        world.tasks.close();
+        Ok(Simulator { world })
+    }
+
+    /// Where it serves, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.world.address)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.world.address
+    }
+
+    /// The e-mail and the password that are accepted.
+    pub fn login(&self) -> (&str, &str) {
+        (&self.world.account.email, &self.world.account.password)
+    }
+
+    /// A long-lived token that is accepted without a login.
+    pub fn service_token(&self) -> &str {
+        &self.world.account.service_token
+    }
+
+    /// Adds rules after those there are.
+    ///
+    /// # Panics
+    ///
+    /// When a rule is out of range or the script is full: the test that says so is wrong.
+    pub fn script(&self, rules: impl IntoIterator<Item = Rule>) {
+        let script = Script {
+            rules: rules.into_iter().collect(),
+            ..Script::default()
+        };
+        let script = script.checked().expect("the rules are within their ranges");
+        let added = lock(&self.world.director).try_add(script.rules);
+        assert!(added, "the script has no room for more rules");
+    }
+
+    /// Forgets all rules; the switches stay.
+    pub fn clear_rules(&self) {
+        lock(&self.world.director).clear_rules();
+    }
+
+    /// Changes switches.
+    ///
+    /// # Panics
+    ///
+    /// When a switch is out of range: the test that says so is wrong.
+    pub fn switch(&self, change: impl FnOnce(&mut Switches)) {
+        let mut director = lock(&self.world.director);
+        let mut switches = (*director.switches()).clone();
+        change(&mut switches);
+        let script = Script {
+            switches,
+            ..Script::default()
+        };
+        director.switch(
+            script
+                .checked()
+                .expect("the switches are within their ranges")
+                .switches,
+        );
+    }
+
+    /// Opens a folder as an SDK would, and names it.
+    ///
+    /// It looks at the pictures on this thread, which takes a moment for large ones.
+    pub fn add_folder(&self, seed: FolderSeed) -> String {
+        self.world.add_folder(seed)
+    }
+
+    /// Lets all sessions of the ordinary user expire now, and says how many.
+    pub fn expire_sessions(&self) -> usize {
+        lock(&self.world.state)
+            .sessions
+            .expire_all(self.world.clock.now(), false)
+    }
+
+    /// Moves the simulator's clock forward: analyses finish and sessions expire without waiting.
+    pub fn skip(&self, duration: Duration) {
+        self.world.clock.skip(duration);
+    }
+
+    /// The requests it was asked, oldest first, as far as they are kept.
+    pub fn record(&self) -> Vec<RecordedRequest> {
+        self.world.record.all()
+    }
+
+    /// Forgets them; numbers go on.
+    pub fn clear_record(&self) {
+        self.world.record.clear();
+    }
+
+    /// Waits until the record fits; it is looked at again whenever it has changed.
+    pub async fn recorded(&self, mut fits: impl FnMut(&[RecordedRequest]) -> bool) {
+        self.world
+            .record
+            .until(|| fits(&self.world.record.all()))
+            .await;
+    }
+
+    /// All folders, oldest first.
+    pub fn folders(&self) -> Vec<FolderView> {
+        let state = lock(&self.world.state);
+        let now = self.world.clock.now();
+        state
+            .folders
+            .iter()
+            .map(|folder| FolderView::of(folder, now))
+            .collect()
+    }
+
+    /// One folder.
+    pub fn folder(&self, id: &str) -> Option<FolderView> {
+        let state = lock(&self.world.state);
+        let folder = state.folders.get(Uuid::try_parse(id).ok()?)?;
+        Some(FolderView::of(folder, self.world.clock.now()))
+    }
+
+    /// Waits until it has stopped, which only dropping or [`Simulator::stop`] brings about.
+    pub async fn stopped(&self) {
+        self.world.tasks.wait().await;
+    }
+
+    /// Stops it, and waits until its port is free again.
+    pub async fn stop(self) {
+        self.world.stopping.cancel();
+        self.world.tasks.wait().await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.world.stopping.cancel();
+    }
+}
+
+/// Locks what no panic can leave half-changed: each change is one assignment or one insertion.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

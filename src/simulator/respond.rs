@@ -1,0 +1,223 @@
+//! One request from its arrival to its end: received, recorded, planned, acted on, answered.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::HOST;
+use http::{Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
+
+use crate::simulator::answer::Refusal;
+use crate::simulator::api::{self, Call};
+use crate::simulator::control;
+use crate::simulator::director::Plan;
+use crate::simulator::endpoint::Route;
+use crate::simulator::fault::{self, Answer};
+use crate::simulator::lock;
+use crate::simulator::record::{Answered, Line, RecordedRequest};
+use crate::simulator::script::Action;
+use crate::simulator::world::World;
+
+/// Characters of path and query that the record keeps.
+const PATH_SHOWN_MAX: usize = 2_048;
+
+/// How a request ends.
+enum Fate {
+    Answered(Answer),
+    Dropped,
+    Left,
+}
+
+/// Serves one request. Cutting breaks its connection.
+pub async fn respond(
+    world: Arc<World>,
+    cut: CancellationToken,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    if control::is_meant(request.uri().path()) {
+        return control::serve(&world, request).await;
+    }
+    let line = open_line(&world, &request);
+    let fate = match receive(&world, &line, request).await {
+        Ok(call) => decide(call).await,
+        Err(answer) => Fate::Answered(answer),
+    };
+    let now_ms = world.clock.elapsed_ms();
+    match fate {
+        Fate::Answered(answer) => {
+            line.close(Answered::Status(answer.status), now_ms);
+            answer.into_response()
+        }
+        Fate::Dropped => {
+            line.close(Answered::Dropped, now_ms);
+            cut.cancel();
+            std::future::pending().await
+        }
+        // The line stays open until the caller leaves.
+        Fate::Left => std::future::pending().await,
+    }
+}
+
+fn open_line(world: &Arc<World>, request: &Request<Incoming>) -> Line {
+    let route = Route::read(request.method(), request.uri().path());
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("", |path| path.as_str());
+    world.record.open(RecordedRequest {
+        n: 0,
+        at_ms: world.clock.elapsed_ms(),
+        answered_at_ms: None,
+        method: request.method().to_string(),
+        path: path.chars().take(PATH_SHOWN_MAX).collect(),
+        endpoint: route.endpoint,
+        folder: route.folder(),
+        answered: Answered::Pending,
+        acted: false,
+        rules: Vec::new(),
+        body_bytes: 0,
+        uploads: Vec::new(),
+        asked: None,
+        analyses: Vec::new(),
+    })
+}
+
+async fn receive(
+    world: &Arc<World>,
+    line: &Line,
+    request: Request<Incoming>,
+) -> Result<Call, Answer> {
+    let on = world.switches();
+    let (parts, body) = request.into_parts();
+    let body = match Limited::new(body, on.request_bytes_max).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => return Err(Answer::page(413).closing()),
+        Err(_) => return Err(Answer::refused(&Refusal::structure("Broken body"), &on).closing()),
+    };
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let base = host.map_or_else(
+        || format!("http://{}", world.address),
+        |host| format!("http://{host}"),
+    );
+    let mut call = Call {
+        world: world.clone(),
+        n: line.n(),
+        route: Route::read(&parts.method, parts.uri.path()),
+        method: parts.method,
+        uri: parts.uri,
+        headers: parts.headers,
+        body,
+        base,
+        on,
+        plan: Plan::default(),
+    };
+    plan(&mut call);
+    Ok(call)
+}
+
+fn plan(call: &mut Call) {
+    let world = call.world.clone();
+    let mut subject = None;
+    if lock(&world.director).has_rules() {
+        subject = Some(call.subject());
+    }
+    if let Some(subject) = &subject {
+        call.plan = lock(&world.director).plan(call.route.endpoint, subject);
+    }
+    world.record.note(call.n, |request| {
+        request.body_bytes = call.body.len() as u64;
+        request.rules.clone_from(&call.plan.rules);
+        if let Some(subject) = &subject {
+            request.folder = subject.folder;
+        }
+    });
+}
+
+async fn decide(call: Call) -> Fate {
+    let action = call.plan.action.clone();
+    if let (true, Some(token)) = (action.expire_session, call.token()) {
+        lock(&call.world.state)
+            .sessions
+            .expire(token, call.world.clock.now());
+    }
+    if action.drop_before_acting {
+        return Fate::Dropped;
+    }
+    if let Some(after_ms) = action.act_after_drop_ms {
+        detach(call, after_ms);
+        return Fate::Dropped;
+    }
+    let answer = match action.delay_ms {
+        Some(delay_ms) => match detach(call, delay_ms).await {
+            Ok(answer) => answer,
+            // The simulator is stopping.
+            Err(_) => return Fate::Left,
+        },
+        None => perform(&call).await,
+    };
+    if action.drop_after_acting {
+        return Fate::Dropped;
+    }
+    wait(action.answer_delay_ms).await;
+    if action.never_answer {
+        Fate::Left
+    } else {
+        Fate::Answered(answer)
+    }
+}
+
+/// Acts later, in a task of its own: Oz goes on working when a caller has left.
+fn detach(call: Call, delay_ms: u64) -> tokio::task::JoinHandle<Answer> {
+    let world = call.world.clone();
+    world.tasks.clone().spawn(async move {
+        let acting = async {
+            wait(Some(delay_ms)).await;
+            perform(&call).await
+        };
+        tokio::select! {
+            () = world.stopping.cancelled() => Answer::page(503),
+            answer = acting => answer,
+        }
+    })
+}
+
+/// Acts on a request, unless a rule answers in its place, and shapes the answer.
+async fn perform(call: &Call) -> Answer {
+    let action = &call.plan.action;
+    if is_answered_by_rule(action) && !action.act {
+        return fault::shaped(Answer::empty(200), action, &call.on);
+    }
+    let answer = match api::act(call).await {
+        Ok(reply) => {
+            call.world
+                .record
+                .note(call.n, |request| request.acted = true);
+            Answer::replied(reply, &call.on)
+        }
+        Err(refusal) => Answer::refused(&refusal, &call.on),
+    };
+    fault::shaped(answer, action, &call.on)
+}
+
+fn is_answered_by_rule(action: &Action) -> bool {
+    action.status.is_some() || action.html.is_some()
+}
+
+async fn wait(duration_ms: Option<u64>) {
+    if let Some(duration_ms) = duration_ms {
+        tokio::time::sleep(Duration::from_millis(duration_ms)).await;
+    }
+}
+
+/// The whole of a body, for a control request.
+pub async fn whole(body: Incoming, bytes_max: usize) -> Option<Bytes> {
+    Limited::new(body, bytes_max)
+        .collect()
+        .await
+        .ok()
+        .map(|body| body.to_bytes())
+}

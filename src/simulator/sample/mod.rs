@@ -1,0 +1,92 @@
+//! Pictures to test with: a portrait, another person, and liveness media made from any picture.
+//!
+//! Where they come from, and that anybody may use them, is written in `SOURCES.md`.
+
+use std::io::{Cursor, Write};
+
+use image::DynamicImage;
+use image::codecs::jpeg::JpegEncoder;
+use image::imageops::FilterType;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+use crate::simulator::seed::{FolderSeed, LivenessSeed, MediaSeed};
+
+/// Longest side of a frame in pixels: what an SDK's camera preview gives.
+const FRAME_SIDE_MAX: u32 = 720;
+/// The frames of a shot set: percent of the size, and JPEG quality.
+const FRAMES: [(u32, u8); 3] = [(100, 80), (92, 70), (85, 60)];
+
+/// A portrait, 512 × 512 pixels, as a JPEG.
+pub fn portrait_jpeg() -> &'static [u8] {
+    include_bytes!("portrait.jpg")
+}
+
+/// The same portrait, 256 × 256 pixels, as a PNG.
+pub fn portrait_png() -> &'static [u8] {
+    include_bytes!("portrait.png")
+}
+
+/// Another person, 512 × 512 pixels, as a JPEG.
+pub fn stranger_jpeg() -> &'static [u8] {
+    include_bytes!("stranger.jpg")
+}
+
+/// Makes a shot set: a ZIP of JPEG frames, rescaled and recompressed from one picture.
+/// What can't be decoded becomes a ZIP of itself, which no verdict can be made from.
+pub fn shot_set(picture: &[u8]) -> Vec<u8> {
+    let frames = match image::load_from_memory(picture) {
+        Ok(picture) => FRAMES
+            .iter()
+            .map(|frame| self::frame(&picture, *frame))
+            .collect(),
+        Err(_) => vec![picture.to_vec()],
+    };
+    pack(&frames)
+}
+
+/// A folder as an SDK leaves it: a shot set made from a picture, with its liveness passed.
+pub fn liveness_folder(picture: &[u8]) -> FolderSeed {
+    let tags = ["video_selfie", "video_selfie_blank", "orientation_portrait"];
+    FolderSeed {
+        media: vec![MediaSeed {
+            bytes: shot_set(picture).into(),
+            file_name: "liveness.zip".to_owned(),
+            content_type: "application/zip".to_owned(),
+            tags: tags.map(str::to_owned).to_vec(),
+        }],
+        liveness: Some(LivenessSeed::default()),
+    }
+}
+
+fn frame(picture: &DynamicImage, (percent, quality): (u32, u8)) -> Vec<u8> {
+    let longest = picture
+        .width()
+        .max(picture.height())
+        .clamp(1, FRAME_SIDE_MAX);
+    let side = (longest * percent / 100).max(1);
+    let scaled = picture.resize(side, side, FilterType::Triangle).to_rgb8();
+    let mut bytes = Vec::new();
+    let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
+    scaled
+        .write_with_encoder(encoder)
+        .expect("a buffer takes every JPEG");
+    bytes
+}
+
+fn pack(frames: &[Vec<u8>]) -> Vec<u8> {
+    // JPEG is compressed already.
+    let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
+    for (index, frame) in frames.iter().enumerate() {
+        let name = format!("frame_{index:03}.jpg");
+        archive
+            .start_file(name, options)
+            .expect("a buffer takes every file");
+        archive.write_all(frame).expect("a buffer takes every byte");
+    }
+    archive
+        .finish()
+        .expect("a buffer takes the directory")
+        .into_inner()
+}

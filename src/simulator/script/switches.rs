@@ -1,0 +1,235 @@
+//! How one installation of Oz differs from another, one switch each.
+//!
+//! The defaults are the documented behaviour of a current Oz.
+
+use serde::{Deserialize, Serialize};
+
+use crate::simulator::analysis::AnalysisType;
+use crate::simulator::script::Outcome;
+
+/// Every switch. A key that is left out has its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Switches {
+    /// Life of an ordinary session, in seconds.
+    pub session_ttl_seconds: u64,
+    /// Life of the service account's session, in seconds.
+    pub service_ttl_seconds: u64,
+    /// Each use of a session prolongs it.
+    pub session_sliding: bool,
+    /// A login ends all earlier sessions of the same user.
+    pub login_ends_earlier_sessions: bool,
+    /// Every login is refused, whatever the password.
+    pub login_refused: bool,
+    /// Which `error_code` a refused login carries: 15 (`newer`) or 7 (`older`).
+    pub login_code: LoginCode,
+    /// Types of analyses that this user may not start: 403, code 9.
+    pub analyses_forbidden: Vec<AnalysisType>,
+    /// This user may not delete anything: 403, code 9.
+    pub deletion_forbidden: bool,
+
+    /// Media a folder may hold.
+    pub folder_files_max: usize,
+    /// Bytes one file may have.
+    pub file_bytes_max: u64,
+    /// Bytes one request may have; beyond it a proxy answers 413 with HTML.
+    pub request_bytes_max: usize,
+    /// An upload without `payload` is refused.
+    pub payload_required: bool,
+    /// Adding media or analyses moves the folder's `time_updated`.
+    pub folder_touched_by_additions: bool,
+    /// The folder list can be filtered by `folder_id`.
+    pub folder_id_filter: bool,
+    /// Filters on times are rounded to whole days.
+    pub time_filters_by_day: bool,
+    /// `GET /api/analyses/` answers; Oz does not document it.
+    pub analyses_list: bool,
+
+    /// How long an analysis takes, in milliseconds.
+    pub processing_ms: u64,
+    /// Up to so many milliseconds are added to it, drawn from the seed.
+    pub processing_jitter_ms: u64,
+    /// Likeness from which biometry says SUCCESS.
+    pub threshold_max: f64,
+    /// Likeness below which biometry says DECLINED; between the two, OPERATOR_REQUIRED.
+    pub threshold_min: f64,
+    /// `confidence_spoofing` of a liveness check.
+    pub confidence_spoofing: f64,
+    /// Liveness also reports `confidence_replay` and `confidence_liveness`.
+    pub confidence_triple: bool,
+    /// Biometry with fewer than two media: 400, or an analysis that FAILED.
+    pub too_few_media: TooFewMedia,
+    /// Biometry over all media of a folder leaves out `photo_id_back`.
+    pub photo_id_back_ignored: bool,
+    /// What biometry says of media that can't be decoded; unset, it FAILED.
+    pub undecodable: Option<Outcome>,
+
+    /// Created things answer 200, not 201.
+    pub created_is_200: bool,
+    /// A single analysis is answered as an array of one.
+    pub analysis_as_array: bool,
+    /// The folder list is a bare array, not `{offset, limit, total_count, items}`.
+    pub folder_list_bare: bool,
+    /// Lists of media and analyses are `{items}`, not bare arrays.
+    pub lists_as_items: bool,
+    /// An upload of media is answered by the folder with `media`, not by an array.
+    pub media_answer_as_object: bool,
+    /// Errors call their third member `error_details`, not `details`.
+    pub error_details: bool,
+    /// Times are whole seconds.
+    pub timestamps_as_integers: bool,
+    /// Every object has members that nobody knows.
+    pub extra_fields: bool,
+    /// Members that Oz does not promise are missing.
+    pub optional_fields_missing: bool,
+    /// Media answers lack `meta_data`.
+    pub media_meta_data_missing: bool,
+    /// Media answers lack `original_name`.
+    pub original_name_missing: bool,
+    /// Enumerated words are in lower case.
+    pub lower_case_words: bool,
+    /// How an analysis calls its id.
+    pub analysis_id_name: AnalysisIdName,
+    /// Scores stand only in `results_media`, not in `results_data`.
+    pub scores_only_in_results_media: bool,
+    /// Analyses lack `state`.
+    pub state_missing: bool,
+    /// A failed analysis does not say why.
+    pub failure_reason_missing: bool,
+    /// A folder's `resolution_status` is the verdict, as in old versions.
+    pub folder_verdict_in_resolution_status: bool,
+    /// `media_type` of a shot set.
+    pub shot_set_type: String,
+}
+
+/// Which code a refused login carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoginCode {
+    /// 7, AUTH INVALID.
+    Older,
+    /// 15, invalid credentials.
+    #[default]
+    Newer,
+}
+
+/// What becomes of a biometry analysis with fewer than two media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TooFewMedia {
+    /// 400 with code 3.
+    #[default]
+    InvalidStructure,
+    /// 400 with code 4.
+    InvalidValue,
+    /// An analysis that ends as FAILED.
+    Failed,
+}
+
+/// How an analysis calls its id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnalysisIdName {
+    /// `analyse_id`, as on today's wire.
+    #[default]
+    AnalyseId,
+    /// `analysis_id`, as in today's text.
+    AnalysisId,
+    /// Both, with the same value.
+    Both,
+}
+
+impl Default for Switches {
+    fn default() -> Switches {
+        Switches {
+            session_ttl_seconds: 900,
+            service_ttl_seconds: 5 * 365 * 24 * 3_600,
+            session_sliding: true,
+            login_ends_earlier_sessions: false,
+            login_refused: false,
+            login_code: LoginCode::default(),
+            analyses_forbidden: Vec::new(),
+            deletion_forbidden: false,
+            folder_files_max: 10,
+            file_bytes_max: 10 * 1024 * 1024,
+            request_bytes_max: 50 * 1024 * 1024,
+            payload_required: true,
+            folder_touched_by_additions: true,
+            folder_id_filter: true,
+            time_filters_by_day: false,
+            analyses_list: false,
+            processing_ms: 500,
+            processing_jitter_ms: 0,
+            threshold_max: 0.85,
+            threshold_min: 0.85,
+            confidence_spoofing: 0.02,
+            confidence_triple: false,
+            too_few_media: TooFewMedia::default(),
+            photo_id_back_ignored: false,
+            undecodable: None,
+            created_is_200: false,
+            analysis_as_array: false,
+            folder_list_bare: false,
+            lists_as_items: false,
+            media_answer_as_object: false,
+            error_details: false,
+            timestamps_as_integers: false,
+            extra_fields: false,
+            optional_fields_missing: false,
+            media_meta_data_missing: false,
+            original_name_missing: false,
+            lower_case_words: false,
+            analysis_id_name: AnalysisIdName::default(),
+            scores_only_in_results_media: false,
+            state_missing: false,
+            failure_reason_missing: false,
+            folder_verdict_in_resolution_status: false,
+            shot_set_type: "SHOTS_SET_FOLDER".to_owned(),
+        }
+    }
+}
+
+/// Longest life and longest delay that a script may set, in seconds: a hundred years.
+const SECONDS_MAX: u64 = 100 * 365 * 24 * 3_600;
+/// Media of one folder, and bytes of one request, are held in memory.
+const FOLDER_FILES_CEILING: usize = 1_000;
+const REQUEST_BYTES_CEILING: usize = 1024 * 1024 * 1024;
+
+impl Switches {
+    /// Checks the ranges; the error names the key.
+    pub(super) fn check(&self) -> Result<(), String> {
+        for (key, seconds) in [
+            ("session_ttl_seconds", self.session_ttl_seconds),
+            ("service_ttl_seconds", self.service_ttl_seconds),
+            ("processing_ms", self.processing_ms / 1_000),
+            ("processing_jitter_ms", self.processing_jitter_ms / 1_000),
+        ] {
+            if seconds > SECONDS_MAX {
+                return Err(format!("switches.{key}: longer than a hundred years"));
+            }
+        }
+        for (key, share) in [
+            ("threshold_min", self.threshold_min),
+            ("threshold_max", self.threshold_max),
+            ("confidence_spoofing", self.confidence_spoofing),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("switches.{key}: {share} is not within 0 and 1"));
+            }
+        }
+        if self.folder_files_max > FOLDER_FILES_CEILING {
+            return Err(format!(
+                "switches.folder_files_max: more than {FOLDER_FILES_CEILING}"
+            ));
+        }
+        if self.request_bytes_max > REQUEST_BYTES_CEILING {
+            return Err(format!(
+                "switches.request_bytes_max: more than {REQUEST_BYTES_CEILING}"
+            ));
+        }
+        match &self.undecodable {
+            Some(outcome) => outcome.check("switches.undecodable"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A folder to begin with, and the randomness that everything else is drawn from.
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use uuid::Uuid;
+
+/// A folder as an SDK would leave it.
+#[derive(Clone, Debug, Default)]
+pub struct FolderSeed {
+    /// What was captured.
+    pub media: Vec<MediaSeed>,
+    /// A finished liveness check of all those media.
+    pub liveness: Option<LivenessSeed>,
+}
+
+/// One file of a folder.
+#[derive(Clone, Debug)]
+pub struct MediaSeed {
+    /// The file itself.
+    pub bytes: Bytes,
+    /// As the SDK named it.
+    pub file_name: String,
+    /// Decides whether it is an image, a video or a shot set.
+    pub content_type: String,
+    /// Oz's tags.
+    pub tags: Vec<String>,
+}
+
+/// How a liveness check ended.
+#[derive(Clone, Debug)]
+pub struct LivenessSeed {
+    /// SUCCESS or DECLINED, or any other word.
+    pub resolution: String,
+    /// How sure Oz was that it was cheated, 0 to 1.
+    pub confidence_spoofing: f64,
+}
+
+impl Default for LivenessSeed {
+    fn default() -> LivenessSeed {
+        LivenessSeed {
+            resolution: "SUCCESS".to_owned(),
+            confidence_spoofing: 0.02,
+        }
+    }
+}
+
+/// Where ids, tokens, jitter and chances come from.
+#[derive(Debug)]
+pub struct Random(StdRng);
+
+impl Random {
+    /// Repeats itself for a seed; without one, no two are alike.
+    pub fn new(seed: Option<u64>) -> Random {
+        Random(StdRng::seed_from_u64(
+            seed.unwrap_or_else(|| rand::rng().random()),
+        ))
+    }
+
+    /// A version 4 UUID.
+    pub fn id(&mut self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.0.random()).into_uuid()
+    }
+
+    /// 128 hexadecimal digits, as Oz's tokens have.
+    pub fn token(&mut self) -> String {
+        use std::fmt::Write;
+        let bytes: [u8; 64] = self.0.random();
+        bytes
+            .iter()
+            .fold(String::with_capacity(128), |mut text, byte| {
+                write!(text, "{byte:02x}").expect("a string takes every byte");
+                text
+            })
+    }
+
+    /// A number below the given one, or 0.
+    pub fn below(&mut self, end: u64) -> u64 {
+        if end == 0 {
+            0
+        } else {
+            self.0.random_range(0..end)
+        }
+    }
+
+    /// True with this probability.
+    pub fn chance(&mut self, probability: f64) -> bool {
+        self.0.random::<f64>() < probability
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_repeats_itself_and_none_does_not() {
+        assert_eq!(Random::new(Some(7)).id(), Random::new(Some(7)).id());
+        assert_ne!(Random::new(None).token(), Random::new(None).token());
+    }
+}

@@ -1,0 +1,11 @@
+//! The simulator as its callers see it, over real HTTP.
+
+mod bounds;
+mod client;
+mod faults;
+mod flow;
+mod lists;
+mod sessions;
+mod side_door;
+mod switches;
+mod uploads;

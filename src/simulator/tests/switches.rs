@@ -1,0 +1,145 @@
+//! Each switch of the dialect, as a client meets it.
+
+use serde_json::json;
+
+use super::client::{Lab, answer};
+use crate::simulator::{AnalysisIdName, AnalysisType, Outcome, Switches, TooFewMedia, sample};
+
+async fn analysis(change: impl FnOnce(&mut Switches)) -> serde_json::Value {
+    let (lab, folder) = Lab::with_folder().await;
+    answer(lab.upload(&folder, sample::portrait_jpeg()))
+        .await
+        .expect(201);
+    let started = answer(lab.analyse(&folder, &json!([{ "type": "biometry" }]))).await;
+    let id = started.expect(201)[0]["analyse_id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    lab.simulator.skip(std::time::Duration::from_secs(60));
+    lab.simulator.switch(change);
+    answer(lab.get(&format!("/api/analyses/{id}/")))
+        .await
+        .expect(200)
+}
+
+#[tokio::test]
+async fn an_analysis_may_come_in_other_shapes() {
+    assert!(analysis(|on| on.analysis_as_array = true).await.is_array());
+    let alias = analysis(|on| on.analysis_id_name = AnalysisIdName::AnalysisId).await;
+    assert!(alias["analysis_id"].is_string() && alias["analyse_id"].is_null());
+    let both = analysis(|on| on.analysis_id_name = AnalysisIdName::Both).await;
+    assert!(both["analysis_id"] == both["analyse_id"]);
+    let times = analysis(|on| on.timestamps_as_integers = true).await;
+    assert!(times["time_created"].is_u64());
+    let lower = analysis(|on| on.lower_case_words = true).await;
+    assert_eq!(
+        (&lower["state"], &lower["type"]),
+        (&json!("finished"), &json!("biometry"))
+    );
+    let extra = analysis(|on| on.extra_fields = true).await;
+    assert!(extra["x_unknown"].is_object());
+    let few = analysis(|on| on.optional_fields_missing = true).await;
+    assert!(few["group_id"].is_null() && few["resolution"].is_string());
+    let stateless = analysis(|on| on.state_missing = true).await;
+    assert!(stateless["state"].is_null() && stateless["resolution"] == "SUCCESS");
+}
+
+#[tokio::test]
+async fn scores_may_stand_only_beside_the_media() {
+    let analysis = analysis(|on| on.scores_only_in_results_media = true).await;
+    assert!(analysis["results_data"].is_null());
+    let media = &analysis["results_media"][0]["results_data"];
+    assert!(media["min_confidence"].as_f64() > Some(0.9));
+}
+
+#[tokio::test]
+async fn lists_and_uploads_may_come_in_other_shapes() {
+    let (lab, folder) = Lab::with_folder().await;
+    lab.simulator.switch(|on| {
+        on.folder_list_bare = true;
+        on.lists_as_items = true;
+        on.media_answer_as_object = true;
+        on.created_is_200 = true;
+        on.media_meta_data_missing = true;
+        on.original_name_missing = true;
+    });
+    assert!(answer(lab.get("/api/folders")).await.expect(200).is_array());
+    let path = format!("/api/folders/{folder}/analyses");
+    assert!(answer(lab.get(&path)).await.expect(200)["items"].is_array());
+    let object = answer(lab.upload(&folder, sample::portrait_jpeg()))
+        .await
+        .expect(200);
+    let photo = &object["media"][1];
+    assert!(photo["media_id"].is_string());
+    assert!(photo["meta_data"].is_null() && photo["original_name"].is_null());
+    let held = lab.simulator.folder(&folder).expect("the folder is there");
+    assert_eq!(held.media[1].meta_data["match_id"], "m-1");
+}
+
+#[tokio::test]
+async fn errors_may_call_their_details_otherwise() {
+    let lab = Lab::new().await;
+    lab.simulator.switch(|on| on.error_details = true);
+    let error = answer(lab.get("/api/odd")).await.expect(404);
+    assert!(error.get("error_details").is_some() && error.get("details").is_none());
+}
+
+#[tokio::test]
+async fn too_few_media_are_refused_or_fail() {
+    let (lab, folder) = Lab::with_folder().await;
+    let start = || answer(lab.analyse(&folder, &json!([{ "type": "biometry" }])));
+    assert_eq!(start().await.error(), (400, 3));
+    lab.simulator
+        .switch(|on| on.too_few_media = TooFewMedia::InvalidValue);
+    assert_eq!(start().await.error(), (400, 4));
+    lab.simulator
+        .switch(|on| on.too_few_media = TooFewMedia::Failed);
+    assert_eq!(lab.compare(&folder).await["state"], "FAILED");
+}
+
+#[tokio::test]
+async fn thresholds_open_a_gap_for_operators() {
+    let (lab, folder) = Lab::with_folder().await;
+    lab.simulator.switch(|on| {
+        on.threshold_min = 0.0;
+        on.threshold_max = 0.85;
+    });
+    let analysis = lab.match_photo(&folder, sample::stranger_jpeg()).await;
+    assert_eq!(analysis["resolution"], "OPERATOR_REQUIRED");
+}
+
+#[tokio::test]
+async fn a_user_may_be_forbidden_to_start_analyses() {
+    let (lab, folder) = Lab::with_folder().await;
+    lab.simulator
+        .switch(|on| on.analyses_forbidden = vec![AnalysisType::Biometry]);
+    let started = answer(lab.analyse(&folder, &json!([{ "type": "BIOMETRY" }]))).await;
+    assert_eq!(started.error(), (403, 9));
+}
+
+#[tokio::test]
+async fn undecodable_media_may_have_a_verdict_of_their_own() {
+    let (lab, folder) = Lab::with_folder().await;
+    lab.simulator
+        .switch(|on| on.undecodable = Some(Outcome::scored("SUCCESS", 0.99)));
+    assert_eq!(
+        lab.match_photo(&folder, b"no picture").await["resolution"],
+        "SUCCESS"
+    );
+}
+
+#[tokio::test]
+async fn old_versions_put_the_verdict_into_the_folder_s_status() {
+    let (lab, folder) = Lab::with_folder().await;
+    let path = format!("/api/folders/{folder}");
+    assert_eq!(
+        answer(lab.get(&path)).await.expect(200)["resolution_status"],
+        "FINISHED"
+    );
+    lab.simulator
+        .switch(|on| on.folder_verdict_in_resolution_status = true);
+    assert_eq!(
+        answer(lab.get(&path)).await.expect(200)["resolution_status"],
+        "SUCCESS"
+    );
+}

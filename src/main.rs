@@ -7,5 +7,5 @@ use facematch::{app::commands::PARTS, cli, config::Environment};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    cli::run(std::env::args_os(), Environment::of_the_process(), PARTS).await.into()
+    cli::run(std::env::args_os(), Environment::of_process(), PARTS).await.into()
 }

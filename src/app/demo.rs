@@ -28,6 +28,8 @@ use crate::{
 
 /// What a demo logs: nothing that isn't wrong, so that its own lines are seen.
 const LOG_LEVEL: &str = "warn";
+/// Where the demo's server listens: where `serve` does by default.
+const LISTEN: &str = "127.0.0.1:50051";
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -47,7 +49,7 @@ pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Fail
     };
     let directory = tempfile::Builder::new().prefix("facematch-demo-").tempdir()?;
     let oz = Simulator::start_with(simulator::Config::default()).await?;
-    let config = config(args.listen, directory.path(), &oz);
+    let config = config(LISTEN.parse()?, directory.path(), &oz);
     let app = App::build(config, Clock::system()).await?;
     let address = app.address()?;
     let mut served = pin!(app.run(shutdown.clone()));

@@ -7,6 +7,7 @@ mod demo;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
@@ -152,7 +153,11 @@ async fn open(store: &Store, clock: &Clock) -> Result<Sqlite, StartError> {
 }
 
 fn sqlite_config(path: &Path, clock: &Clock) -> journal::sqlite::Config {
-    journal::sqlite::Config::new(path, clock.clone())
+    journal::sqlite::Config {
+        path: path.to_owned(),
+        clock: clock.clone(),
+        readers: journal::sqlite::READERS,
+    }
 }
 
 fn worker(
@@ -214,7 +219,7 @@ fn oz_config(config: &config::OzConfig) -> oz::Config {
     };
     oz::Config {
         ca_file: config.ca_file.clone(),
-        proxy: config.proxy.clone(),
+        proxy: config.proxy.as_ref().map(|url| url.expose_secret().to_owned()),
         timeout: config.timeout,
         connect_timeout: config.connect_timeout,
         max_requests: config.max_requests,

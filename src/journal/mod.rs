@@ -48,6 +48,10 @@ pub enum Admitted {
 
 /// The answer to [`Writer::append`].
 #[derive(Clone, PartialEq, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lost appends are rare, and a box for each done one isn't"
+)]
 pub enum Appended {
     /// The event is durable.
     Done(Recorded),
@@ -146,8 +150,7 @@ pub trait Writer: Send + Sync {
 
     /// Writes the event after `after`, if the claim still holds and the match stands there.
     /// The journal stamps its time: never before the previous event's.
-    async fn append(&self, claim: Claim, after: Sequence, event: Event)
-    -> Result<Appended, Error>;
+    async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error>;
 
     /// Ends a match as cancelled whoever holds it, and takes it from them. Safe to repeat.
     async fn cancel(

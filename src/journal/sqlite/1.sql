@@ -1,0 +1,75 @@
+-- The first schema. Ids of 64 bits are stored as the signed integer of the same bits, times as
+-- microseconds since 1970-01-01 UTC, UUIDs as their 16 bytes.
+
+PRAGMA application_id = 1180913012;  -- "FcMt": tells a journal from any other SQLite file.
+PRAGMA user_version = 1;
+
+-- One row: what the store is, through backups and restores.
+CREATE TABLE store (
+    id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+    store       INTEGER NOT NULL,
+    digest_key  BLOB    NOT NULL CHECK (length(digest_key) = 32),
+    token_key   BLOB    NOT NULL CHECK (length(token_key) = 32),
+    -- The position after which everything is retained.
+    floor       INTEGER NOT NULL
+) STRICT;
+
+-- One row for each start of a writer, in their order.
+CREATE TABLE incarnations (
+    ordinal          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    incarnation      INTEGER NOT NULL UNIQUE,
+    -- The newest position when it started: where the one before it ended.
+    started_position INTEGER NOT NULL,
+    start_time       INTEGER NOT NULL
+) STRICT;
+
+-- What is known of each match without reading its events: for finding, fencing and erasing it.
+-- The events are the truth; state and times are a cache of their fold.
+CREATE TABLE matches (
+    match_id             BLOB    NOT NULL PRIMARY KEY CHECK (length(match_id) = 16),
+    caller               TEXT    NOT NULL,
+    request_id           TEXT,
+    folder_id            BLOB    NOT NULL,
+    state                TEXT    NOT NULL,
+    sequence             INTEGER NOT NULL,
+    epoch                INTEGER NOT NULL,
+    -- The incarnation that holds it; null if nobody does.
+    owner                INTEGER,
+    create_time          INTEGER NOT NULL,
+    update_time          INTEGER NOT NULL,
+    end_time             INTEGER,
+    expire_time          INTEGER,
+    analysis_id          TEXT,
+    liveness_analysis_id TEXT
+) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX matches_by_request ON matches (caller, request_id)
+    WHERE request_id IS NOT NULL;
+CREATE INDEX matches_by_caller ON matches (caller, match_id);
+CREATE INDEX matches_by_folder ON matches (caller, folder_id, match_id);
+CREATE INDEX matches_unfinished ON matches (match_id) WHERE end_time IS NULL;
+CREATE INDEX matches_by_expiry ON matches (expire_time, match_id) WHERE expire_time IS NOT NULL;
+CREATE INDEX matches_by_analysis ON matches (analysis_id) WHERE analysis_id IS NOT NULL;
+CREATE INDEX matches_by_liveness_analysis ON matches (liveness_analysis_id)
+    WHERE liveness_analysis_id IS NOT NULL;
+
+CREATE TABLE match_labels (
+    caller   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    value    TEXT NOT NULL,
+    match_id BLOB NOT NULL REFERENCES matches ON DELETE CASCADE,
+    PRIMARY KEY (caller, key, value, match_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX match_labels_by_match ON match_labels (match_id);
+
+-- The journal. AUTOINCREMENT keeps the positions of erased events from being used again.
+CREATE TABLE events (
+    position INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    match_id BLOB    NOT NULL REFERENCES matches ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,
+    time     INTEGER NOT NULL,
+    -- The event as JSON.
+    body     TEXT    NOT NULL,
+    UNIQUE (match_id, sequence)
+) STRICT;

@@ -1,0 +1,285 @@
+//! The writes that add one event: the first, the next, and the caller's last word.
+//!
+//! Fence, compare-and-append and status cache are one statement, an `UPDATE` of the match's own
+//! row; the event that follows it is inserted from that row, if the row was changed.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{QueryBuilder, Row, query};
+
+use crate::{
+    domain::{
+        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec, State,
+        Timestamp, event::Cancelled,
+    },
+    journal::{
+        Admitted, Appended, CancelledAs, Claim, Error, Key,
+        sqlite::{
+            rows::{self, blob},
+            writer::{Operation, Tx},
+        },
+    },
+};
+
+/// The epoch of a match that nobody has taken over yet.
+const EPOCH_FIRST: u64 = 1;
+
+/// Writes the first event of a match.
+pub(super) struct Admit {
+    pub match_id: MatchId,
+    pub spec: Arc<Spec>,
+    pub body: String,
+}
+
+/// Writes the next event of a match that the caller holds.
+pub(super) struct Append {
+    pub claim: Claim,
+    pub after: Sequence,
+    pub event: Event,
+    pub body: String,
+}
+
+/// Writes the last event of a match, whoever holds it.
+pub(super) struct Cancel {
+    pub caller: CallerId,
+    pub key: Key,
+    pub keep: Duration,
+}
+
+#[async_trait]
+impl Operation for Admit {
+    type Outcome = Admitted;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
+        let Some(position) = self.insert(tx).await? else {
+            return self.known(tx).await.map(Admitted::Known);
+        };
+        tx.has_written = true;
+        self.insert_labels(tx).await?;
+        let recorded = Recorded {
+            match_id: self.match_id,
+            sequence: Sequence::ZERO.next(),
+            position,
+            time: tx.now,
+            event: Event::Accepted(Arc::clone(&self.spec)),
+        };
+        Ok(Admitted::New(recorded, Claim { match_id: self.match_id, epoch: EPOCH_FIRST }))
+    }
+
+    fn claims(outcome: &Admitted) -> Vec<Claim> {
+        match outcome {
+            Admitted::New(_, claim) => vec![*claim],
+            Admitted::Known(_) => Vec::new(),
+        }
+    }
+}
+
+impl Admit {
+    /// The position of the first event, or none if there is such a match already.
+    async fn insert(&self, tx: &mut Tx<'_>) -> Result<Option<Position>, Error> {
+        const INSERT: &str = "
+            INSERT INTO matches (match_id, caller, request_id, folder_id, state, sequence, epoch,
+                                 owner, create_time, update_time)
+            VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $8)
+            ON CONFLICT DO NOTHING;
+
+            INSERT INTO events (match_id, sequence, time, body)
+            SELECT $1, 1, $8, $9 WHERE changes() = 1
+            RETURNING position";
+        let rows = query(INSERT)
+            .bind(blob(self.match_id.as_uuid()))
+            .bind(self.spec.caller.as_str())
+            .bind(self.spec.request_id.as_ref().map(|id| id.as_str()))
+            .bind(blob(self.spec.folder_id.as_uuid()))
+            .bind(State::Accepted.name())
+            .bind(EPOCH_FIRST.cast_signed())
+            .bind(tx.owner)
+            .bind(tx.now.as_micros())
+            .bind(self.body.as_str())
+            .fetch_all(&mut *tx.connection)
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        Ok(Some(Position(row.try_get::<i64, _>(0)?.cast_unsigned())))
+    }
+
+    async fn insert_labels(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        if self.spec.labels.is_empty() {
+            return Ok(());
+        }
+        let mut insert =
+            QueryBuilder::new("INSERT INTO match_labels (caller, key, value, match_id) ");
+        insert.push_values(&self.spec.labels, |mut row, (key, value)| {
+            row.push_bind(self.spec.caller.as_str())
+                .push_bind(key.as_str())
+                .push_bind(value.as_str())
+                .push_bind(blob(self.match_id.as_uuid()));
+        });
+        insert.build().execute(&mut *tx.connection).await?;
+        Ok(())
+    }
+
+    /// The match that is in the way: the one that the request id names, or else this very one.
+    async fn known(&self, tx: &mut Tx<'_>) -> Result<Match, Error> {
+        let by_request = self.spec.request_id.clone().map(Key::Request);
+        for key in by_request.into_iter().chain([Key::Match(self.match_id)]) {
+            if let Some(known) = find(tx, &self.spec.caller, &key).await? {
+                return Ok(known);
+            }
+        }
+        Err(Error::Corrupt(format!("match {} is another caller's", self.match_id)))
+    }
+}
+
+#[async_trait]
+impl Operation for Append {
+    type Outcome = Appended;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Appended, Error> {
+        let change = Change {
+            match_id: self.claim.match_id,
+            epoch: Some(self.claim.epoch),
+            after: self.after,
+            event: &self.event,
+            body: &self.body,
+        };
+        Ok(change.write(tx).await?.map_or(Appended::Lost, Appended::Done))
+    }
+}
+
+#[async_trait]
+impl Operation for Cancel {
+    type Outcome = CancelledAs;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<CancelledAs, Error> {
+        let Some(known) = find(tx, &self.caller, &self.key).await? else {
+            return Ok(CancelledAs::Absent);
+        };
+        match known.state {
+            State::Cancelled => Ok(CancelledAs::Already(known)),
+            State::Finished | State::Failed => Ok(CancelledAs::Ended(known)),
+            State::Accepted | State::Uploaded | State::Processing => self.end(tx, known).await,
+        }
+    }
+}
+
+impl Cancel {
+    async fn end(&self, tx: &mut Tx<'_>, known: Match) -> Result<CancelledAs, Error> {
+        let event = Event::Cancelled(Cancelled { keep: self.keep });
+        let change = Change {
+            match_id: known.id,
+            epoch: None,
+            after: known.sequence,
+            event: &event,
+            body: &body(&event),
+        };
+        let Some(recorded) = change.write(tx).await? else {
+            let (id, sequence) = (known.id, known.sequence.0);
+            return Err(Error::Corrupt(format!("match {id} doesn't stand at event {sequence}")));
+        };
+        rows::next(Some(known), &recorded).map(CancelledAs::Now)
+    }
+}
+
+/// One event to be added to a match.
+struct Change<'a> {
+    match_id: MatchId,
+    /// The epoch that must still hold. None: take the match from whoever holds it.
+    epoch: Option<u64>,
+    after: Sequence,
+    event: &'a Event,
+    body: &'a str,
+}
+
+impl Change<'_> {
+    /// Writes it, or nothing if the match doesn't stand where it should. Whether the event may
+    /// follow at all is for its author to know, who has folded what came before.
+    async fn write(&self, tx: &mut Tx<'_>) -> Result<Option<Recorded>, Error> {
+        const WRITE: &str = "
+            UPDATE matches SET
+                sequence = sequence + 1,
+                epoch = epoch + ($2 IS NULL),
+                state = coalesce($4, state),
+                update_time = max(update_time, $5),
+                end_time = CASE WHEN $6 IS NOT NULL THEN max(update_time, $5) END,
+                expire_time = max(update_time, $5)
+                    + min($6, 9223372036854775807 - max(update_time, $5)),
+                analysis_id = coalesce($7, analysis_id),
+                liveness_analysis_id = coalesce($8, liveness_analysis_id)
+            WHERE match_id = $1 AND epoch = coalesce($2, epoch) AND sequence = $3
+                AND end_time IS NULL;
+
+            INSERT INTO events (match_id, sequence, time, body)
+            SELECT match_id, sequence, update_time, $9 FROM matches
+            WHERE match_id = $1 AND changes() = 1
+            RETURNING sequence, position, time";
+        let (analysis, liveness_analysis) = analyses(self.event);
+        let rows = query(WRITE)
+            .bind(blob(self.match_id.as_uuid()))
+            .bind(self.epoch.map(u64::cast_signed))
+            .bind(self.after.0.cast_signed())
+            .bind(state_after(self.event).map(State::name))
+            .bind(tx.now.as_micros())
+            .bind(self.event.keep().map(micros))
+            .bind(analysis.map(AnalysisId::as_str))
+            .bind(liveness_analysis.map(AnalysisId::as_str))
+            .bind(self.body)
+            .fetch_all(&mut *tx.connection)
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        tx.has_written = true;
+        Ok(Some(Recorded {
+            match_id: self.match_id,
+            sequence: Sequence(row.try_get::<i64, _>(0)?.cast_unsigned()),
+            position: Position(row.try_get::<i64, _>(1)?.cast_unsigned()),
+            time: Timestamp::from_micros(row.try_get(2)?),
+            event: self.event.clone(),
+        }))
+    }
+}
+
+/// The match that a key names, as this transaction sees it.
+async fn find(tx: &mut Tx<'_>, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+    rows::folded(&rows::journal_by_key(caller, key).fetch_all(&mut *tx.connection).await?)
+}
+
+/// An event as the journal holds it.
+pub(super) fn body(event: &Event) -> String {
+    serde_json::to_string(event).expect("an event is text, numbers and maps by text")
+}
+
+/// The state that an event leads to; none if it leaves the state as it is.
+fn state_after(event: &Event) -> Option<State> {
+    match event {
+        Event::Accepted(_) => Some(State::Accepted),
+        Event::PhotoUploaded(_) => Some(State::Uploaded),
+        Event::AnalysisStarted(_) => Some(State::Processing),
+        Event::AttemptFailed(_) => None,
+        Event::Finished(_) => Some(State::Finished),
+        Event::Failed(_) => Some(State::Failed),
+        Event::Cancelled(_) => Some(State::Cancelled),
+    }
+}
+
+/// The analyses that belong to a match from an event on.
+fn analyses(event: &Event) -> (Option<&AnalysisId>, Option<&AnalysisId>) {
+    match event {
+        Event::AnalysisStarted(fact) => {
+            (Some(&fact.analysis_id), fact.liveness_analysis_id.as_ref())
+        }
+        Event::Accepted(_)
+        | Event::PhotoUploaded(_)
+        | Event::AttemptFailed(_)
+        | Event::Finished(_)
+        | Event::Failed(_)
+        | Event::Cancelled(_) => (None, None),
+    }
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,80 @@
+//! Erasing matches: the row, and by it the labels and the events.
+//!
+//! Deleted bytes are overwritten (`secure_delete`), and the writer empties the WAL before it
+//! answers, so that no copy of them is left in the files.
+
+use async_trait::async_trait;
+use sqlx::{Row, query};
+
+use crate::{
+    domain::{CallerId, MatchId},
+    journal::{
+        Erased, Error,
+        sqlite::{
+            rows::blob,
+            writer::{Operation, Tx},
+        },
+    },
+};
+
+/// Erases one match of a caller's, if it has ended.
+pub(super) struct EraseOne {
+    pub caller: CallerId,
+    pub match_id: MatchId,
+}
+
+/// Erases matches whose time has come.
+pub(super) struct EraseExpired {
+    pub limit: usize,
+}
+
+#[async_trait]
+impl Operation for EraseOne {
+    type Outcome = Erased;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Erased, Error> {
+        let id = blob(self.match_id.as_uuid());
+        let found =
+            query("SELECT end_time IS NULL FROM matches WHERE match_id = $1 AND caller = $2")
+                .bind(id)
+                .bind(self.caller.as_str())
+                .fetch_optional(&mut *tx.connection)
+                .await?;
+        let Some(row) = found else {
+            return Ok(Erased::Absent);
+        };
+        if row.try_get::<bool, _>(0)? {
+            return Ok(Erased::Running);
+        }
+        let erasing = query("DELETE FROM matches WHERE match_id = $1").bind(id);
+        erasing.execute(&mut *tx.connection).await?;
+        tx.has_erased = true;
+        Ok(Erased::Done)
+    }
+}
+
+#[async_trait]
+impl Operation for EraseExpired {
+    type Outcome = usize;
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<usize, Error> {
+        // Both statements mean the same matches: nothing changes between them.
+        const ERASE: &str = "
+            UPDATE store SET floor = max(floor, coalesce((
+                SELECT max(position) FROM events WHERE match_id IN (
+                    SELECT match_id FROM matches WHERE expire_time <= $1
+                    ORDER BY expire_time, match_id LIMIT $2)), 0));
+
+            DELETE FROM matches WHERE match_id IN (
+                SELECT match_id FROM matches WHERE expire_time <= $1
+                ORDER BY expire_time, match_id LIMIT $2)
+            RETURNING 1";
+        let erased = query(ERASE)
+            .bind(tx.now.as_micros())
+            .bind(i64::try_from(self.limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut *tx.connection)
+            .await?;
+        tx.has_erased |= !erased.is_empty();
+        Ok(erased.len())
+    }
+}

@@ -1,0 +1,230 @@
+//! The journal in one SQLite file, for one process.
+//!
+//! One task writes, over one connection; everything else reads, over a few of its own. It
+//! deliberately knows no leases: a lock beside the file keeps every other process out, so what a
+//! former process held is this one's to take at once.
+
+mod append;
+mod claim;
+mod erase;
+mod files;
+mod list;
+mod lock;
+mod reader;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{Connection, SqlitePool};
+use tokio::sync::watch;
+
+use crate::{
+    clock::Clock,
+    domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
+    journal::{
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Key, Keys, Origin, Writer,
+        sqlite::{files::Files, schema::Found},
+    },
+};
+
+/// How many reads run at once unless a [`Config`] says otherwise: more than a small machine has
+/// cores, and each costs a thread and a cache of 2 MiB at most.
+pub const READERS: u32 = 4;
+
+/// Where the journal lies and what it needs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The database file; made if it doesn't exist.
+    pub path: PathBuf,
+    /// Stamps events.
+    pub clock: Clock,
+    /// How many reads run at once.
+    pub readers: u32,
+}
+
+/// Why a file can't be used as a journal. Each is one line that makes sense after `--store: `.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("sqlite:{} is in use by another process", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It needs a newer program.
+    #[error("sqlite:{} was made by a newer version (schema {found}, this is {known})", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: usize,
+        /// The newest version that this program knows.
+        known: usize,
+    },
+    /// It holds something else.
+    #[error("sqlite:{} is not a FaceMatch journal", path.display())]
+    NotAJournal {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file, its lock or its folder can't be made or opened.
+    #[error("sqlite:{} can't be opened: {source}", path.display())]
+    Inaccessible {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// SQLite can't work with it.
+    #[error("sqlite:{} can't be used: {source}", path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: sqlx::Error,
+    },
+}
+
+/// A journal in a SQLite file. Clones are handles to the same journal.
+#[derive(Clone)]
+pub struct Sqlite(Arc<Shared>);
+
+struct Shared {
+    writer: writer::Handle,
+    readers: SqlitePool,
+    origin: Origin,
+    keys: Keys,
+    wake: watch::Sender<()>,
+}
+
+impl Sqlite {
+    /// Opens a journal, made if there is none, and begins a new incarnation. The file is this
+    /// process's alone until [`Sqlite::close`].
+    ///
+    /// # Errors
+    /// [`OpenError`] if the file can't be used.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let inaccessible = |source| OpenError::Inaccessible { path: config.path.clone(), source };
+        let Some(lock) = lock::take(&config.path).map_err(inaccessible)? else {
+            return Err(OpenError::InUse { path: config.path });
+        };
+        let files = Files::new(config.path.clone());
+        files.create().map_err(inaccessible)?;
+        let unusable = |source| OpenError::Unusable { path: config.path.clone(), source };
+        let version = inspect(&files).await?;
+        let mut connection = files.connect().await.map_err(unusable)?;
+        let now = config.clock.now();
+        let (origin, keys) =
+            schema::prepare(&mut connection, version, now).await.map_err(unusable)?;
+        let readers = files.readers(config.readers).await.map_err(unusable)?;
+        let wake = watch::Sender::new(());
+        let writer = writer::Handle::spawn(writer::Start {
+            files,
+            clock: config.clock,
+            owner: origin.incarnation.cast_signed(),
+            connection,
+            wake: wake.clone(),
+            lock,
+        });
+        Ok(Self(Arc::new(Shared { writer, readers, origin, keys, wake })))
+    }
+
+    /// Writes what waits, empties the WAL and lets go of the file. Whatever is asked of the
+    /// journal or its clones afterwards fails as unavailable.
+    pub async fn close(self) {
+        self.0.readers.close().await;
+        self.0.writer.close().await;
+    }
+
+    /// How many transactions have been committed since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.0.writer.commits()
+    }
+}
+
+/// The version of the schema that the file has, zero for none.
+async fn inspect(files: &Files) -> Result<usize, OpenError> {
+    let path = files.path().to_owned();
+    let found = async {
+        let mut connection = files.look().await?;
+        let found = schema::inspect(&mut connection).await?;
+        connection.close().await?;
+        Ok(found)
+    };
+    match found.await {
+        Ok(Found::Ours { version }) => Ok(version),
+        Ok(Found::Newer { version }) => {
+            Err(OpenError::Newer { path, found: version, known: schema::VERSION })
+        }
+        Ok(Found::Foreign) => Err(OpenError::NotAJournal { path }),
+        Err(error) if is_no_database(&error) => Err(OpenError::NotAJournal { path }),
+        Err(source) => Err(OpenError::Unusable { path, source }),
+    }
+}
+
+/// SQLite's error 26, `SQLITE_NOTADB`.
+fn is_no_database(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "26")
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unavailable(Arc::new(error))
+    }
+}
+
+#[async_trait]
+impl Writer for Sqlite {
+    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
+        let body = append::body(&Event::Accepted(Arc::clone(&spec)));
+        self.0.writer.ask(append::Admit { match_id, spec, body }).await
+    }
+
+    async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
+        let body = append::body(&event);
+        self.0.writer.ask(append::Append { claim, after, event, body }).await
+    }
+
+    async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+        keep: Duration,
+    ) -> Result<CancelledAs, Error> {
+        let (caller, key) = (caller.clone(), key.clone());
+        self.0.writer.ask(append::Cancel { caller, key, keep }).await
+    }
+
+    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
+        self.0.writer.ask(erase::EraseOne { caller: caller.clone(), match_id }).await
+    }
+
+    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
+        self.0.writer.ask(erase::EraseExpired { limit }).await
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
+        self.0.writer.ask(claim::ClaimSome { limit }).await
+    }
+
+    async fn owned_by_others(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, Error> {
+        self.others_own(match_id, analyses).await
+    }
+
+    fn may_act(&self) -> bool {
+        self.0.writer.is_open()
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+}

@@ -1,0 +1,159 @@
+//! Everything that only reads. Each call is one statement, and so sees one state of the store;
+//! none ever waits for the writer.
+
+use async_trait::async_trait;
+use sqlx::{Row, query, query_scalar};
+use tokio::sync::watch;
+
+use crate::{
+    domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
+    journal::{
+        Error, Filter, Key, Keys, Origin, Reader, Standing,
+        sqlite::{
+            Sqlite, list,
+            rows::{self, blob, columns},
+            writer,
+        },
+    },
+};
+
+#[async_trait]
+impl Reader for Sqlite {
+    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+        rows::folded(&rows::journal_by_key(caller, key).fetch_all(&self.0.readers).await?)
+    }
+
+    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
+        const EVENTS: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM events AS e WHERE e.match_id = $1 ORDER BY e.sequence"
+        );
+        let rows = query(EVENTS).bind(blob(match_id.as_uuid())).fetch_all(&self.0.readers).await?;
+        rows.iter().map(rows::recorded).collect()
+    }
+
+    // Positions are safe to go on from because SQLite has one writer: they are drawn and become
+    // visible in the same order. With several writers, one could draw a smaller position and
+    // commit it later.
+    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
+        const TAIL: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2"
+        );
+        let rows = query(TAIL)
+            .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.0.readers)
+            .await?;
+        rows.iter().map(rows::recorded).collect()
+    }
+
+    async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Vec<Match>, Error> {
+        let mut query = list::query(caller, filter, before, limit);
+        rows::folded_each(&query.build().fetch_all(&self.0.readers).await?)
+    }
+
+    // Of the counter that positions are drawn from, not of the events: the newest one may have
+    // been erased, and its position is still behind us.
+    async fn head(&self) -> Result<Position, Error> {
+        let head: Option<i64> =
+            query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
+                .fetch_optional(&self.0.readers)
+                .await?;
+        Ok(Position(head.unwrap_or(0).cast_unsigned()))
+    }
+
+    async fn floor(&self) -> Result<Position, Error> {
+        let floor: i64 = query_scalar("SELECT floor FROM store").fetch_one(&self.0.readers).await?;
+        Ok(Position(floor.cast_unsigned()))
+    }
+
+    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+        if origin.store != self.0.origin.store {
+            return Ok(Standing::Foreign);
+        }
+        // An incarnation ends where the next one starts. In a store that was restored from a
+        // backup the next one starts earlier than the incarnation had come before: what it wrote
+        // after the backup has never happened here.
+        const BOUNDS: &str = "
+            SELECT store.floor, coalesce(
+                (SELECT next.started_position FROM incarnations AS next
+                 WHERE next.ordinal > i.ordinal ORDER BY next.ordinal LIMIT 1),
+                (SELECT seq FROM sqlite_sequence WHERE name = 'events'),
+                0)
+            FROM incarnations AS i, store WHERE i.incarnation = $1";
+        let bounds = query(BOUNDS)
+            .bind(origin.incarnation.cast_signed())
+            .fetch_optional(&self.0.readers)
+            .await?;
+        let Some(row) = bounds else {
+            return Ok(Standing::Foreign);
+        };
+        let (floor, end) = (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?);
+        Ok(judge(position.0, floor.cast_unsigned(), end.cast_unsigned()))
+    }
+
+    fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    fn wake(&self) -> watch::Receiver<()> {
+        self.0.wake.subscribe()
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        if !self.0.writer.is_open() {
+            return Err(writer::closed());
+        }
+        self.floor().await.map(drop)
+    }
+}
+
+/// Whoever stands exactly at the floor has seen everything that was erased, and missed nothing.
+fn judge(position: u64, floor: u64, end: u64) -> Standing {
+    if position > end {
+        Standing::Foreign
+    } else if position < floor {
+        Standing::Expired
+    } else {
+        Standing::Retained
+    }
+}
+
+impl Sqlite {
+    /// Which of these analyses belong to other matches, whoever's they are: Oz's folders know
+    /// nothing of our callers.
+    pub(super) async fn others_own(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, Error> {
+        const OWNED: &str = "
+            SELECT asked.key FROM json_each($1) AS asked
+            WHERE EXISTS (SELECT 1 FROM matches AS m
+                          WHERE m.analysis_id = asked.value AND m.match_id <> $2)
+                OR EXISTS (SELECT 1 FROM matches AS m
+                           WHERE m.liveness_analysis_id = asked.value AND m.match_id <> $2)
+            ORDER BY asked.key";
+        let asked = serde_json::to_string(analyses).expect("ids are plain text");
+        let owned: Vec<i64> = query_scalar(OWNED)
+            .bind(asked)
+            .bind(blob(match_id.as_uuid()))
+            .fetch_all(&self.0.readers)
+            .await?;
+        let nth = |index: i64| analyses.get(usize::try_from(index).ok()?).cloned();
+        Ok(owned.into_iter().filter_map(nth).collect())
+    }
+}

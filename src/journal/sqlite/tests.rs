@@ -1,0 +1,300 @@
+//! What only SQLite promises: its file, its lock, its transactions. The rest is the suite's.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use sqlx::{Connection, query};
+use tempfile::TempDir;
+
+use crate::{
+    clock::{Clock, Hand},
+    domain::{Position, Sequence, Spec, Timestamp},
+    journal::{
+        Appended, Erased, Error, Key, Reader, Writer,
+        sqlite::{Config, OpenError, READERS, Sqlite, files::Files},
+        suite::{self, facts::*},
+    },
+};
+
+struct Store {
+    folder: TempDir,
+    journal: Sqlite,
+    hand: Hand,
+}
+
+suite::conformance!(Store);
+
+#[async_trait]
+impl suite::Engine for Store {
+    type Backup = TempDir;
+
+    async fn create() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, hand) = open(&path(&folder), START).await;
+        Self { folder, journal, hand }
+    }
+
+    fn writer(&self) -> Arc<dyn Writer> {
+        Arc::new(self.journal.clone())
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(self.journal.clone())
+    }
+
+    fn hand(&self) -> Hand {
+        self.hand.clone()
+    }
+
+    async fn restart(&mut self, now: Timestamp) {
+        self.journal.clone().close().await;
+        (self.journal, self.hand) = open(&path(&self.folder), now).await;
+    }
+
+    async fn backup(&self) -> TempDir {
+        let backup = tempfile::tempdir().unwrap();
+        copy(self.folder.path(), backup.path());
+        backup
+    }
+
+    async fn restore(&mut self, backup: &TempDir) {
+        self.journal.clone().close().await;
+        copy(backup.path(), self.folder.path());
+        (self.journal, self.hand) = open(&path(&self.folder), START).await;
+    }
+}
+
+fn path(folder: &TempDir) -> PathBuf {
+    folder.path().join("facematch.db")
+}
+
+fn config(path: &Path, now: Timestamp) -> (Config, Hand) {
+    let (clock, hand) = Clock::manual(now);
+    (Config { path: path.to_owned(), clock, readers: READERS }, hand)
+}
+
+async fn open(path: &Path, now: Timestamp) -> (Sqlite, Hand) {
+    let (config, hand) = config(path, now);
+    (Sqlite::open(config).await.unwrap(), hand)
+}
+
+async fn refusal(path: &Path) -> OpenError {
+    Sqlite::open(config(path, START).0).await.err().unwrap()
+}
+
+/// Copies the database and its WAL as they are on the disk: what a crash would leave, too.
+fn copy(from: &Path, to: &Path) {
+    for name in ["facematch.db", "facematch.db-wal"] {
+        match fs::copy(from.join(name), to.join(name)) {
+            Ok(_) => {}
+            Err(_) => drop(fs::remove_file(to.join(name))),
+        }
+    }
+}
+
+async fn tamper(path: &Path, statement: &'static str) {
+    let mut connection = Files::new(path.to_owned()).look().await.unwrap();
+    query(statement).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+}
+
+async fn store() -> Store {
+    <Store as suite::Engine>::create().await
+}
+
+#[tokio::test]
+async fn a_file_in_use_is_refused() {
+    let store = store().await;
+    let path = path(&store.folder);
+    let refused = refusal(&path).await;
+    assert_eq!(
+        refused.to_string(),
+        format!("sqlite:{} is in use by another process", path.display())
+    );
+    let other_name = store.folder.path().join(".").join("facematch.db");
+    assert!(matches!(refusal(&other_name).await, OpenError::InUse { .. }));
+    store.journal.close().await;
+    open(&path, START).await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    let Store { folder, journal, .. } = store().await;
+    journal.close().await;
+    tamper(&path(&folder), "PRAGMA user_version = 3").await;
+    let refused = refusal(&path(&folder)).await.to_string();
+    assert!(refused.ends_with("was made by a newer version (schema 3, this is 1)"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_is_no_journal_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path(&folder);
+    fs::write(&path, "a letter to the bank, longer than a header of a hundred bytes. ".repeat(9))
+        .unwrap();
+    let before = fs::read(&path).unwrap();
+    let refused = refusal(&path).await.to_string();
+    assert!(refused.ends_with("facematch.db is not a FaceMatch journal"), "{refused}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    fs::remove_file(&path).unwrap();
+    Files::new(path.clone()).create().unwrap();
+    tamper(&path, "CREATE TABLE recipes (name TEXT)").await;
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(refusal(&path).await, OpenError::NotAJournal { .. }));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in [folder.path().join("missing/facematch.db"), folder.path().to_owned()] {
+        let refused = refusal(&path).await.to_string();
+        assert!(refused.starts_with(&format!("sqlite:{} can't be", path.display())), "{refused}");
+        assert_eq!(refused.lines().count(), 1);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_its_owner_can_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let store = store().await;
+    admit(&store, match_id(0, 1), plain_spec()).await;
+    for name in ["facematch.db", "facematch.db-wal"] {
+        let mode = fs::metadata(store.folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}");
+    }
+}
+
+/// The numbers that follow a word anywhere in the store's files.
+fn canaries(folder: &Path, word: &str) -> BTreeSet<u64> {
+    let mut numbers = BTreeSet::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let after_word = text.split(word).skip(1);
+        numbers.extend(after_word.filter_map(|rest| rest.get(..4)?.parse::<u64>().ok()));
+    }
+    numbers
+}
+
+/// Ends a match whose request id and label are canaries.
+async fn end_with_canaries(store: &Store, n: u64) {
+    let labels = labels(&[("shop", &format!("labelcanary{n:04}"))]);
+    let spec = Spec { labels, ..named_spec(&format!("requestcanary{n:04}")) };
+    end(store, match_id(n, 0), spec).await;
+}
+
+#[tokio::test]
+async fn what_is_erased_is_nowhere_in_the_files() {
+    let store = store().await;
+    let folder = store.folder.path();
+    // Out of order, so that pages of every index are split and their rows moved.
+    join_all((0..1000).map(|step| end_with_canaries(&store, step * 211 % 1000))).await;
+    let mut left: BTreeSet<_> = (0..1000).collect();
+    assert_eq!(canaries(folder, "requestcanary"), left);
+    assert_eq!(canaries(folder, "labelcanary"), left);
+    let (caller, two_of_three) = (anna(), (0..1000).filter(|n| n % 3 != 0).collect::<Vec<_>>());
+    for some in two_of_three.chunks(100) {
+        let erasing = some.iter().map(|n| store.journal.erase(&caller, match_id(*n, 0)));
+        assert!(join_all(erasing).await.iter().all(|erased| matches!(erased, Ok(Erased::Done))));
+        left.retain(|n| !some.contains(n));
+        assert_eq!(canaries(folder, "requestcanary"), left);
+        assert_eq!(canaries(folder, "labelcanary"), left);
+    }
+    store.hand.advance(KEEP);
+    assert_eq!(store.journal.erase_expired(100).await.unwrap(), 100);
+    let left = left.into_iter().skip(100).collect();
+    assert_eq!(canaries(folder, "requestcanary"), left);
+    assert_eq!(canaries(folder, "labelcanary"), left);
+}
+
+#[tokio::test]
+async fn what_waits_is_committed_together() {
+    let store = store().await;
+    let before = store.journal.commits();
+    let admissions = (0..300).map(|n| store.journal.admit(match_id(0, n), Arc::new(plain_spec())));
+    join_all(admissions).await.into_iter().for_each(|admitted| drop(admitted.unwrap()));
+    let commits = store.journal.commits() - before;
+    assert!(commits < 30, "{commits} commits");
+}
+
+#[tokio::test]
+async fn one_that_fails_takes_no_other_with_it() {
+    let store = store().await;
+    let (_, bad) = admit(&store, match_id(0, 0), plain_spec()).await;
+    let (_, good) = admit(&store, match_id(0, 1), plain_spec()).await;
+    tamper(&path(&store.folder), "UPDATE events SET body = '{' WHERE position = 1").await;
+    let (key, writer) = (Key::Match(bad.match_id), &store.journal);
+    let caller = anna();
+    let (before, failed, after) = tokio::join!(
+        writer.append(good, Sequence(1), trouble()),
+        writer.cancel(&caller, &key, KEEP),
+        writer.append(good, Sequence(2), trouble()),
+    );
+    assert!(matches!(failed, Err(Error::Corrupt(_))));
+    assert!(matches!((before, after), (Ok(Appended::Done(_)), Ok(Appended::Done(_)))));
+    assert_eq!(writer.events(good.match_id).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_named_by_its_place() {
+    let store = store().await;
+    let id = match_id(0, 1);
+    run(&store, id, plain_spec(), [uploaded()]).await;
+    tamper(&path(&store.folder), "UPDATE events SET body = '{\"secret\":1}' WHERE position = 2")
+        .await;
+    let errors = [
+        store.journal.events(id).await.unwrap_err(),
+        store.journal.find(&anna(), &Key::Match(id)).await.unwrap_err(),
+        store.journal.tail(Position(0), 9).await.unwrap_err(),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        assert!(text.contains(&id.to_string()) && text.contains("event 2"), "{text}");
+        assert!(!text.contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_match_that_cannot_be_read_keeps_no_other_from_being_claimed() {
+    let mut store = store().await;
+    for n in 0..3 {
+        admit(&store, match_id(0, n), plain_spec()).await;
+    }
+    tamper(&path(&store.folder), "UPDATE events SET body = '{' WHERE position = 1").await;
+    suite::Engine::restart(&mut store, START).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.extend(store.journal.claim(1).await.unwrap().into_iter().map(|(state, _)| state.id));
+    }
+    assert_eq!(ids, [1, 2].map(|n| match_id(0, n)));
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing_that_was_acknowledged() {
+    let store = store().await;
+    let (journal, _) = run(&store, match_id(0, 1), plain_spec(), [uploaded()]).await;
+    let crashed = suite::Engine::backup(&store).await;
+    let (journal_after, _) = open(&path(&crashed), START).await;
+    assert_eq!(journal_after.events(match_id(0, 1)).await.unwrap(), journal);
+}
+
+#[tokio::test]
+async fn closing_leaves_one_file_and_refuses_what_comes_later() {
+    let store = store().await;
+    admit(&store, match_id(0, 1), plain_spec()).await;
+    store.journal.clone().close().await;
+    store.journal.clone().close().await;
+    assert!(!store.folder.path().join("facematch.db-wal").exists());
+    assert!(matches!(store.journal.ping().await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.journal.claim(1).await, Err(Error::Unavailable(_))));
+    assert!(!store.journal.may_act());
+}

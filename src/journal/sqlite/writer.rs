@@ -1,0 +1,406 @@
+//! The one that writes: takes whatever waits, commits it in one transaction, then answers.
+//!
+//! It knows nothing of what it writes: an [`Operation`] brings its own statements. An operation
+//! that fails is tried once more alone, so that it takes none of its neighbours with it.
+
+use std::{
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{Connection, SqliteConnection, query};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time,
+};
+use uuid::Uuid;
+
+use crate::{
+    clock::Clock,
+    domain::Timestamp,
+    journal::{
+        Claim, Error,
+        sqlite::{
+            claim,
+            files::{self, Files},
+            lock::Lock,
+        },
+    },
+};
+
+/// The most operations in one transaction. More gain no speed, and keep the first one waiting.
+const BATCH_MAX: usize = 128;
+
+/// The most operations that wait; whoever brings more waits for room.
+const WAITING_MAX: usize = 1024;
+
+/// When emptying the WAL is tried again that a reader stood in the way of.
+const EMPTYING_RETRY: Duration = Duration::from_secs(1);
+
+/// Something to be written, with the statements that write it.
+#[async_trait]
+pub(super) trait Operation: Send + Sync + 'static {
+    /// What its caller is told once it is durable.
+    type Outcome: Send + 'static;
+
+    /// Runs within a transaction; may be run again after a rollback.
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
+
+    /// Which matches its caller holds once it has the outcome.
+    fn claims(_outcome: &Self::Outcome) -> Vec<Claim> {
+        Vec::new()
+    }
+}
+
+/// A transaction under way, and what is to be done once it is committed.
+pub(super) struct Tx<'a> {
+    /// Where statements run.
+    pub connection: &'a mut SqliteConnection,
+    /// The time of everything that it writes, unless a match is ahead of it.
+    pub now: Timestamp,
+    /// This incarnation, as the owner of what it claims.
+    pub owner: i64,
+    /// Where the next search for matches that nobody holds starts: every unfinished one with a
+    /// smaller id is ours. None: all are.
+    pub unclaimed_from: Option<Uuid>,
+    /// Whether it has written events.
+    pub has_written: bool,
+    /// Whether it has erased anything.
+    pub has_erased: bool,
+}
+
+/// Brings operations to the writer. Lives as long as the journal.
+pub(super) struct Handle {
+    messages: mpsc::Sender<Message>,
+    orphans: Arc<Orphans>,
+    commits: Arc<AtomicU64>,
+    task: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Claims of operations whose callers had gone when the answer came: nobody drives these matches
+/// unless they are let go.
+#[derive(Default)]
+struct Orphans(Mutex<Vec<Claim>>);
+
+enum Message {
+    Job(Box<dyn Job>),
+    Close,
+}
+
+/// An operation of any kind, with its caller waiting.
+#[async_trait]
+trait Job: Send {
+    async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error>;
+    fn answer(self: Box<Self>, committed: Result<(), Error>);
+}
+
+struct Asked<O: Operation> {
+    operation: O,
+    outcome: Option<O::Outcome>,
+    reply: oneshot::Sender<Result<O::Outcome, Error>>,
+    orphans: Arc<Orphans>,
+}
+
+/// Waits for an answer; should its caller go meanwhile, the claims in the answer are let go.
+struct Answer<O: Operation> {
+    reply: oneshot::Receiver<Result<O::Outcome, Error>>,
+    orphans: Arc<Orphans>,
+}
+
+struct Writer {
+    files: Files,
+    clock: Clock,
+    owner: i64,
+    /// None after a failure that may have broken it: the next batch connects anew.
+    connection: Option<SqliteConnection>,
+    unclaimed_from: Option<Uuid>,
+    /// Whether the WAL may still hold what was erased.
+    must_empty: bool,
+    orphans: Arc<Orphans>,
+    commits: Arc<AtomicU64>,
+    wake: watch::Sender<()>,
+    /// Held until the last connection is closed.
+    _lock: Lock,
+}
+
+/// Why a transaction was not committed.
+enum Failure {
+    /// An operation failed: the others are not to blame.
+    Operation(Error),
+    /// The store failed: none can be written now.
+    Store(Error),
+}
+
+/// What a writer starts with.
+pub(super) struct Start {
+    pub files: Files,
+    pub clock: Clock,
+    pub owner: i64,
+    pub connection: SqliteConnection,
+    pub wake: watch::Sender<()>,
+    pub lock: Lock,
+}
+
+impl Handle {
+    /// Starts the writer's task.
+    pub(super) fn spawn(start: Start) -> Self {
+        let (messages, waiting) = mpsc::channel(WAITING_MAX);
+        let (orphans, commits) = (Arc::default(), Arc::default());
+        let writer = Writer {
+            files: start.files,
+            clock: start.clock,
+            owner: start.owner,
+            connection: Some(start.connection),
+            unclaimed_from: Some(Uuid::nil()),
+            must_empty: false,
+            orphans: Arc::clone(&orphans),
+            commits: Arc::clone(&commits),
+            wake: start.wake,
+            _lock: start.lock,
+        };
+        let task = Mutex::new(Some(tokio::spawn(writer.run(waiting))));
+        Self { messages, orphans, commits, task }
+    }
+
+    /// Has an operation written, and returns once it is durable.
+    pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
+        let (reply, answer) = oneshot::channel();
+        let orphans = Arc::clone(&self.orphans);
+        let job = Asked { operation, outcome: None, reply, orphans: Arc::clone(&orphans) };
+        let mut answer = Answer::<O> { reply: answer, orphans };
+        self.messages.send(Message::Job(Box::new(job))).await.map_err(|_| closed())?;
+        (&mut answer.reply).await.map_err(|_| closed())?
+    }
+
+    /// How many transactions have been committed.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Whether it still takes operations.
+    pub(super) fn is_open(&self) -> bool {
+        !self.messages.is_closed()
+    }
+
+    /// Has everything written that waits, and returns once the file is closed.
+    pub(super) async fn close(&self) {
+        // An error means that it has stopped by itself: there is nothing left to tell it.
+        let _ = self.messages.send(Message::Close).await;
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the journal's writer died");
+        }
+    }
+}
+
+#[async_trait]
+impl<O: Operation> Job for Asked<O> {
+    async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
+        self.outcome = Some(self.operation.run(tx).await?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), Error>) {
+        let Self { outcome, reply, orphans, .. } = *self;
+        let outcome = committed.and_then(|()| outcome.ok_or_else(closed));
+        if let Err(Ok(unheard)) = reply.send(outcome) {
+            orphans.add(O::claims(&unheard));
+        }
+    }
+}
+
+impl<O: Operation> Drop for Answer<O> {
+    fn drop(&mut self) {
+        self.reply.close();
+        if let Ok(Ok(unheard)) = self.reply.try_recv() {
+            self.orphans.add(O::claims(&unheard));
+        }
+    }
+}
+
+impl Orphans {
+    fn add(&self, claims: Vec<Claim>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(claims);
+    }
+
+    fn take(&self) -> Vec<Claim> {
+        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Writer {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
+        let mut messages = Vec::with_capacity(BATCH_MAX);
+        while self.take(&mut waiting, &mut messages).await {
+            let mut batch = Vec::with_capacity(messages.len());
+            for message in messages.drain(..) {
+                match message {
+                    Message::Job(job) => batch.push(job),
+                    // What waits already is still taken.
+                    Message::Close => waiting.close(),
+                }
+            }
+            if batch.is_empty() {
+                self.empty_wal().await;
+            } else {
+                self.write(batch).await;
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Waits for messages; false when there will be none any more.
+    async fn take(
+        &self,
+        waiting: &mut mpsc::Receiver<Message>,
+        messages: &mut Vec<Message>,
+    ) -> bool {
+        let taking = waiting.recv_many(messages, BATCH_MAX);
+        if !self.must_empty {
+            return taking.await > 0;
+        }
+        match time::timeout(EMPTYING_RETRY, taking).await {
+            Ok(taken) => taken > 0,
+            Err(_) => true,
+        }
+    }
+
+    /// Writes a batch and answers it; one by one if one of them failed.
+    async fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
+        match self.commit(&mut batch).await {
+            Err(Failure::Operation(_)) if batch.len() > 1 => {
+                for job in batch {
+                    self.write_alone(job).await;
+                }
+            }
+            committed => self.answer(batch, committed).await,
+        }
+    }
+
+    async fn write_alone(&mut self, job: Box<dyn Job>) {
+        let mut batch = vec![job];
+        let committed = self.commit(&mut batch).await;
+        self.answer(batch, committed).await;
+    }
+
+    async fn answer(&mut self, batch: Vec<Box<dyn Job>>, committed: Result<(), Failure>) {
+        self.empty_wal().await;
+        let committed = committed.map_err(Failure::into_error);
+        for job in batch {
+            job.answer(committed.clone());
+        }
+    }
+
+    /// Runs a batch in one transaction. Whatever goes wrong, nothing of it is left.
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+        let orphans = self.orphans.take();
+        let committed = self.transact(&orphans, batch).await;
+        if committed.is_err() {
+            self.orphans.add(orphans);
+            self.roll_back().await;
+        }
+        committed
+    }
+
+    async fn transact(
+        &mut self,
+        orphans: &[Claim],
+        batch: &mut [Box<dyn Job>],
+    ) -> Result<(), Failure> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.files.connect().await?),
+        };
+        query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        let mut tx = Tx {
+            connection,
+            now: self.clock.now(),
+            owner: self.owner,
+            unclaimed_from: self.unclaimed_from,
+            has_written: false,
+            has_erased: false,
+        };
+        claim::release(&mut tx, orphans).await?;
+        for job in batch {
+            job.run(&mut tx).await.map_err(Failure::Operation)?;
+        }
+        query("COMMIT").execute(&mut *tx.connection).await?;
+        self.unclaimed_from = tx.unclaimed_from;
+        self.must_empty |= tx.has_erased;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if tx.has_written {
+            self.wake.send_replace(());
+        }
+        Ok(())
+    }
+
+    async fn roll_back(&mut self) {
+        let Some(mut connection) = self.connection.take() else {
+            return;
+        };
+        // SQLite rolls back by itself after some errors and then refuses to do so again. A new
+        // connection is right in that case and in all worse ones.
+        if query("ROLLBACK").execute(&mut connection).await.is_ok() {
+            self.connection = Some(connection);
+        }
+    }
+
+    /// Moves the WAL into the database and cuts it off, if it may hold what was erased.
+    async fn empty_wal(&mut self) {
+        if !self.must_empty {
+            return;
+        }
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
+        match files::empty_wal(connection).await {
+            Ok(is_empty) => self.must_empty = !is_empty,
+            Err(error) => {
+                tracing::warn!(%error, "the WAL can't be emptied of what was erased; trying again");
+            }
+        }
+    }
+
+    /// Leaves a file that is whole without its WAL.
+    async fn finish(mut self) {
+        self.must_empty = true;
+        self.empty_wal().await;
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the journal was not closed properly");
+        }
+    }
+}
+
+impl Failure {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Operation(error) | Self::Store(error) => error,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The journal was closed before the operation was written.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal is closed")]
+struct Closed;
+
+/// The error of whoever comes too late.
+pub(super) fn closed() -> Error {
+    Error::Unavailable(Arc::new(Closed))
+}

@@ -1,0 +1,122 @@
+//! What every engine of the journal keeps to, whatever it is made of: one test for each promise.
+//!
+//! An engine's tests are a few lines: how a store of its own is made, and
+//! `suite::conformance!(ItsEngine)`. It deliberately tests nothing that only one engine has, and
+//! never sleeps: time is moved by hand.
+
+mod claiming;
+mod erasing;
+pub(super) mod facts;
+mod listing;
+mod resuming;
+mod tailing;
+mod writing;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use self::{
+    claiming::*, erasing::*, facts::START, listing::*, resuming::*, tailing::*, writing::*,
+};
+use crate::{
+    clock::Hand,
+    domain::Timestamp,
+    journal::{Reader, Writer},
+};
+
+/// An engine with a store of its own, empty at first, which goes when this is dropped.
+#[async_trait]
+pub trait Engine: Sized + Send + Sync + 'static {
+    /// A copy of a store.
+    type Backup: Send + Sync;
+
+    /// A new store, opened, its clock at [`START`].
+    async fn create() -> Self;
+
+    /// The side that writes.
+    fn writer(&self) -> Arc<dyn Writer>;
+
+    /// The side that reads.
+    fn reader(&self) -> Arc<dyn Reader>;
+
+    /// Moves the time that events are stamped with.
+    fn hand(&self) -> Hand;
+
+    /// Ends the process at the store, as far as the store can tell, and starts another, whose
+    /// clock says `now`. What the former one held can be claimed.
+    async fn restart(&mut self, now: Timestamp);
+
+    /// Copies the store while it is at work.
+    async fn backup(&self) -> Self::Backup;
+
+    /// Puts a copy in the store's place, as an operator would, and starts a process at it.
+    async fn restore(&mut self, backup: &Self::Backup);
+}
+
+/// Makes a test of each property for an engine.
+macro_rules! conformance {
+    ($engine:ty) => {
+        $crate::journal::suite::conformance! { $engine:
+            admitting_starts_a_match
+            admitting_a_known_request_id_writes_nothing
+            admitting_the_same_match_again_finds_it
+            fifty_admissions_at_once_of_one_request_id_make_one_match
+            request_ids_of_other_callers_do_not_collide
+            events_are_numbered_densely_in_the_order_of_appending
+            an_old_claim_writes_nothing
+            a_wrong_sequence_writes_nothing
+            nothing_follows_the_end
+            racing_appends_have_one_winner
+            an_absent_match_is_not_appended_to
+            cancelling_ends_a_match_and_takes_its_claim
+            cancelling_tells_what_was_there_before
+            cancelling_another_callers_match_finds_none
+            what_was_written_is_read_on_every_path
+            time_never_goes_back_within_a_match
+            every_prefix_of_every_journal_replays
+            analyses_of_others_are_told
+            a_tail_sees_all_events_in_order
+            a_tail_while_many_write_misses_and_repeats_none
+            a_wake_up_follows_every_event
+            a_match_is_found_by_its_caller_only
+            a_list_is_newest_first_also_within_a_millisecond
+            a_list_goes_on_after_its_last_match
+            a_list_keeps_to_each_filter
+            a_list_is_of_one_caller
+            claiming_takes_what_a_former_process_held_oldest_first
+            claiming_leaves_alone_what_is_ended_or_held
+            a_former_process_writes_nothing_after_a_take_over
+            claims_of_whoever_gave_up_waiting_are_free_again
+            erasing_leaves_no_trace_on_any_path
+            erasing_frees_the_request_id
+            erasing_waits_for_the_end
+            erasing_another_callers_match_finds_none
+            expiry_erases_what_is_due_and_nothing_else
+            expiry_is_at_the_microsecond
+            expiry_keeps_to_its_limit_and_takes_the_longest_due_first
+            expiry_raises_the_floor_and_erasing_does_not
+            positions_of_the_erased_are_not_used_again
+            a_token_at_the_floor_has_missed_nothing
+            a_token_of_another_store_is_foreign
+            a_token_from_ahead_is_foreign
+            tokens_hold_across_restarts
+            tokens_from_a_future_that_a_restore_undid_are_foreign
+            a_store_keeps_its_id_and_keys
+            a_store_answers
+        }
+    };
+    ($engine:ty: $($property:ident)+) => {
+        mod conformance {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $property() {
+                    let engine = <$engine as $crate::journal::suite::Engine>::create().await;
+                    $crate::journal::suite::$property(engine).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use conformance;

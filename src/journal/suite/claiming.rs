@@ -1,0 +1,93 @@
+//! Who drives a match on when its driver has gone.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::facts::*;
+use crate::{
+    domain::Sequence,
+    journal::{Appended, Key, suite::Engine},
+};
+
+/// Page by page, each once, as they stand.
+pub async fn claiming_takes_what_a_former_process_held_oldest_first(mut engine: impl Engine) {
+    for n in [3, 1, 4, 0, 2] {
+        run(&engine, match_id(0, n), plain_spec(), [uploaded()]).await;
+    }
+    engine.restart(START).await;
+    let (reader, writer) = (engine.reader(), engine.writer());
+    assert_eq!(writer.claim(0).await.unwrap(), []);
+    let mut taken = Vec::new();
+    loop {
+        let page = writer.claim(2).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 2);
+        taken.extend(page);
+    }
+    let order: Vec<_> = taken.iter().map(|(state, _)| state.id).collect();
+    assert_eq!(order, [0, 1, 2, 3, 4].map(|n| match_id(0, n)));
+    for (state, claim) in taken {
+        let found = reader.find(&anna(), &Key::Match(claim.match_id)).await.unwrap();
+        assert_eq!(found, Some(state));
+        append(&engine, claim, Sequence(2), trouble()).await;
+    }
+}
+
+/// Neither ended matches nor our own are taken, before or after a restart.
+pub async fn claiming_leaves_alone_what_is_ended_or_held(mut engine: impl Engine) {
+    admit(&engine, match_id(0, 1), plain_spec()).await;
+    end(&engine, match_id(0, 2), plain_spec()).await;
+    assert_eq!(engine.writer().claim(10).await.unwrap(), []);
+    engine.restart(START).await;
+    let (_, held) = admit(&engine, match_id(0, 0), plain_spec()).await;
+    let (_, later) = admit(&engine, match_id(0, 3), plain_spec()).await;
+    let taken = engine.writer().claim(10).await.unwrap();
+    let ids: Vec<_> = taken.iter().map(|(state, _)| state.id).collect();
+    assert_eq!(ids, [match_id(0, 1)]);
+    assert_eq!(engine.writer().claim(10).await.unwrap(), []);
+    append(&engine, held, Sequence(1), uploaded()).await;
+    append(&engine, later, Sequence(1), uploaded()).await;
+}
+
+/// Its claims are from before the take-over.
+pub async fn a_former_process_writes_nothing_after_a_take_over(mut engine: impl Engine) {
+    let (_, first) = admit(&engine, match_id(0, 1), plain_spec()).await;
+    let mut former = vec![first];
+    for _ in 0..3 {
+        engine.restart(START).await;
+        let (_, claim) = engine.writer().claim(10).await.unwrap().remove(0);
+        for old in &former {
+            let appended = engine.writer().append(*old, Sequence(1), uploaded()).await.unwrap();
+            assert_eq!(appended, Appended::Lost);
+        }
+        former.push(claim);
+    }
+}
+
+/// Whoever asks for a match and goes before the answer comes, or before it is read, holds nothing.
+pub async fn claims_of_whoever_gave_up_waiting_are_free_again(mut engine: impl Engine) {
+    for n in 0..6 {
+        admit(&engine, match_id(0, n), plain_spec()).await;
+    }
+    engine.restart(START).await;
+    let writer = engine.writer();
+    let mut held = 0;
+    for n in 0..3 {
+        held += writer.claim(1).now_or_never().map_or(0, |taken| taken.unwrap().len());
+        let admitting = writer.admit(match_id(1, n), Arc::new(plain_spec()));
+        held += usize::from(admitting.now_or_never().is_some());
+        let (mut claiming, mut admitting) =
+            (writer.claim(1), writer.admit(match_id(2, n), Arc::new(plain_spec())));
+        let unread = (claiming.as_mut().now_or_never(), admitting.as_mut().now_or_never());
+        assert!(unread.0.is_none() && unread.1.is_none());
+        // Its turn comes after theirs.
+        writer.erase_expired(1).await.unwrap();
+    }
+    while let page @ [_, ..] = &*writer.claim(5).await.unwrap() {
+        held += page.len();
+    }
+    assert_eq!(held, 6 + 3 + 3);
+}

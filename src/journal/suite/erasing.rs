@@ -1,0 +1,143 @@
+//! Erasing: by the caller's wish, and when the time has come.
+
+use std::{sync::Arc, time::Duration};
+
+use super::facts::*;
+use crate::{
+    domain::{MatchId, Position, Sequence, Spec},
+    journal::{Admitted, Appended, CancelledAs, Erased, Filter, Key, suite::Engine},
+};
+
+async fn assert_gone(engine: &impl Engine, id: MatchId, request_id: &str) {
+    let (reader, writer) = (engine.reader(), engine.writer());
+    for key in [Key::Match(id), request(request_id)] {
+        assert_eq!(reader.find(&anna(), &key).await.unwrap(), None);
+        assert_eq!(writer.cancel(&anna(), &key, KEEP).await.unwrap(), CancelledAs::Absent);
+    }
+    assert_eq!(reader.events(id).await.unwrap(), []);
+    let tail = reader.tail(Position(0), 1000).await.unwrap();
+    assert!(tail.iter().all(|recorded| recorded.match_id != id));
+    let shop = Filter { labels: labels(&[("shop", "7")]), ..Filter::default() };
+    for filter in [Filter::default(), shop] {
+        let listed = reader.list(&anna(), &filter, None, 100).await.unwrap();
+        assert!(listed.iter().all(|state| state.id != id));
+    }
+    assert_eq!(writer.erase(&anna(), id).await.unwrap(), Erased::Absent);
+}
+
+/// At once, for every read and every write.
+pub async fn erasing_leaves_no_trace_on_any_path(engine: impl Engine) {
+    let (id, other) = (match_id(0, 1), match_id(0, 2));
+    let spec = Spec { labels: labels(&[("shop", "7")]), ..named_spec("order-1") };
+    let (journal, claim) = run(&engine, id, spec, [uploaded(), started("a-1"), finished()]).await;
+    end(&engine, other, named_spec("order-2")).await;
+    assert_eq!(engine.writer().erase(&anna(), id).await.unwrap(), Erased::Done);
+    assert_gone(&engine, id, "order-1").await;
+    let last = Sequence(journal.len() as u64);
+    let appended = engine.writer().append(claim, last, trouble()).await.unwrap();
+    assert_eq!(appended, Appended::Lost);
+    let owned = engine.writer().owned_by_others(other, &[analysis("a-1")]).await.unwrap();
+    assert_eq!(owned, []);
+    assert_eq!(engine.reader().events(other).await.unwrap().len(), 2);
+}
+
+/// For another match, with other content.
+pub async fn erasing_frees_the_request_id(engine: impl Engine) {
+    end(&engine, match_id(0, 1), named_spec("order-1")).await;
+    assert_eq!(engine.writer().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    let other = Spec { folder_id: folder(2), ..named_spec("order-1") };
+    let admitted = engine.writer().admit(match_id(0, 2), Arc::new(other)).await.unwrap();
+    assert!(matches!(admitted, Admitted::New(..)));
+}
+
+/// A match under way is left as it is.
+pub async fn erasing_waits_for_the_end(engine: impl Engine) {
+    let id = match_id(0, 1);
+    let (_, claim) = run(&engine, id, plain_spec(), [uploaded()]).await;
+    assert_eq!(engine.writer().erase(&anna(), id).await.unwrap(), Erased::Running);
+    append(&engine, claim, Sequence(2), failed()).await;
+    assert_eq!(engine.writer().erase(&anna(), id).await.unwrap(), Erased::Done);
+}
+
+/// Whether it has ended or not.
+pub async fn erasing_another_callers_match_finds_none(engine: impl Engine) {
+    end(&engine, match_id(0, 1), plain_spec()).await;
+    admit(&engine, match_id(0, 2), plain_spec()).await;
+    for n in [1, 2, 3] {
+        let erased = engine.writer().erase(&caller("bert"), match_id(0, n)).await.unwrap();
+        assert_eq!(erased, Erased::Absent);
+    }
+    assert_eq!(engine.reader().events(match_id(0, 1)).await.unwrap().len(), 2);
+}
+
+/// Neither what is still kept, nor what is still under way.
+pub async fn expiry_erases_what_is_due_and_nothing_else(engine: impl Engine) {
+    let (due, kept, running) = (match_id(0, 1), match_id(0, 2), match_id(0, 3));
+    let spec = Spec { labels: labels(&[("shop", "7")]), ..named_spec("order-1") };
+    end(&engine, due, spec).await;
+    admit(&engine, running, plain_spec()).await;
+    engine.hand().advance(KEEP / 2);
+    end(&engine, kept, plain_spec()).await;
+    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 0);
+    engine.hand().advance(KEEP / 2);
+    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 1);
+    assert_gone(&engine, due, "order-1").await;
+    assert_eq!(engine.reader().events(kept).await.unwrap().len(), 2);
+    assert_eq!(engine.reader().events(running).await.unwrap().len(), 1);
+}
+
+/// At its time and not before; "for ever" is for ever.
+pub async fn expiry_is_at_the_microsecond(engine: impl Engine) {
+    run(&engine, match_id(0, 1), plain_spec(), [failed()]).await;
+    run(&engine, match_id(0, 2), plain_spec(), [failed_kept(Duration::MAX)]).await;
+    engine.hand().advance(KEEP - Duration::from_micros(1));
+    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 0);
+    engine.hand().advance(Duration::from_micros(1));
+    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 1);
+    let kept = engine.reader().find(&anna(), &Key::Match(match_id(0, 2))).await.unwrap().unwrap();
+    assert_eq!(kept.expire_time, Some(crate::domain::Timestamp::MAX));
+}
+
+/// So that a backlog is worked off in small steps.
+pub async fn expiry_keeps_to_its_limit_and_takes_the_longest_due_first(engine: impl Engine) {
+    for n in [2, 0, 1] {
+        end(&engine, match_id(0, n), plain_spec()).await;
+        engine.hand().advance(Duration::from_secs(1));
+    }
+    engine.hand().advance(KEEP);
+    assert_eq!(engine.writer().erase_expired(2).await.unwrap(), 2);
+    assert_eq!(engine.reader().events(match_id(0, 1)).await.unwrap().len(), 2);
+    assert_eq!(engine.writer().erase_expired(2).await.unwrap(), 1);
+    assert_eq!(engine.writer().erase_expired(2).await.unwrap(), 0);
+}
+
+/// To the newest position that expired; never back down.
+pub async fn expiry_raises_the_floor_and_erasing_does_not(engine: impl Engine) {
+    let (reader, writer) = (engine.reader(), engine.writer());
+    assert_eq!(reader.floor().await.unwrap(), Position(0));
+    let early = end(&engine, match_id(0, 1), plain_spec()).await;
+    let erased = end(&engine, match_id(0, 2), plain_spec()).await;
+    engine.hand().advance(Duration::from_secs(1));
+    let late = end(&engine, match_id(0, 3), plain_spec()).await;
+    assert!(early < erased && erased < late);
+
+    writer.erase(&anna(), match_id(0, 2)).await.unwrap();
+    assert_eq!(reader.floor().await.unwrap(), Position(0));
+    engine.hand().advance(KEEP - Duration::from_secs(1));
+    assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
+    assert_eq!(reader.floor().await.unwrap(), early);
+    engine.hand().advance(Duration::from_secs(1));
+    assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
+    assert_eq!(reader.floor().await.unwrap(), late);
+}
+
+/// Also when the newest event of all is erased, and across a restart.
+pub async fn positions_of_the_erased_are_not_used_again(mut engine: impl Engine) {
+    let last = end(&engine, match_id(0, 1), plain_spec()).await;
+    engine.writer().erase(&anna(), match_id(0, 1)).await.unwrap();
+    assert_eq!(engine.reader().head().await.unwrap(), last);
+    engine.restart(START).await;
+    assert_eq!(engine.reader().head().await.unwrap(), last);
+    let (recorded, _) = admit(&engine, match_id(0, 2), plain_spec()).await;
+    assert!(recorded.position > last);
+}

@@ -1,0 +1,109 @@
+//! What a store says of places in it that tokens name, and who it is.
+
+use super::facts::*;
+use crate::{
+    domain::Position,
+    journal::{Origin, Standing, suite::Engine},
+};
+
+async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> Standing {
+    engine.reader().standing(origin, position).await.unwrap()
+}
+
+/// One before it has missed something.
+pub async fn a_token_at_the_floor_has_missed_nothing(engine: impl Engine) {
+    let origin = engine.reader().origin();
+    let floor = end(&engine, match_id(0, 1), plain_spec()).await;
+    assert_eq!(standing(&engine, origin, Position(0)).await, Standing::Retained);
+    engine.hand().advance(KEEP);
+    end(&engine, match_id(0, 2), plain_spec()).await;
+    engine.writer().erase_expired(10).await.unwrap();
+    assert_eq!(engine.reader().floor().await.unwrap(), floor);
+    assert_eq!(standing(&engine, origin, Position(floor.0 - 1)).await, Standing::Expired);
+    assert_eq!(standing(&engine, origin, floor).await, Standing::Retained);
+    assert_eq!(standing(&engine, origin, Position(floor.0 + 1)).await, Standing::Retained);
+}
+
+/// Of a store that isn't this one, or an incarnation that this one hasn't had.
+pub async fn a_token_of_another_store_is_foreign(engine: impl Engine) {
+    end(&engine, match_id(0, 1), plain_spec()).await;
+    let origin = engine.reader().origin();
+    let other_store = Origin { store: origin.store ^ 1, ..origin };
+    let other_run = Origin { incarnation: origin.incarnation ^ 1, ..origin };
+    assert_eq!(standing(&engine, origin, Position(1)).await, Standing::Retained);
+    assert_eq!(standing(&engine, other_store, Position(1)).await, Standing::Foreign);
+    assert_eq!(standing(&engine, other_run, Position(1)).await, Standing::Foreign);
+}
+
+/// Nobody was ever told of these positions.
+pub async fn a_token_from_ahead_is_foreign(engine: impl Engine) {
+    let origin = engine.reader().origin();
+    let head = end(&engine, match_id(0, 1), plain_spec()).await;
+    assert_eq!(standing(&engine, origin, head).await, Standing::Retained);
+    for ahead in [head.0 + 1, u64::MAX] {
+        assert_eq!(standing(&engine, origin, Position(ahead)).await, Standing::Foreign);
+    }
+}
+
+/// Of every former incarnation, up to where it ended, whatever the head is by now.
+pub async fn tokens_hold_across_restarts(mut engine: impl Engine) {
+    let mut issued = Vec::new();
+    for n in 0..3 {
+        let head = end(&engine, match_id(0, n), plain_spec()).await;
+        issued.push((engine.reader().origin(), head));
+        engine.restart(START).await;
+    }
+    end(&engine, match_id(0, 9), plain_spec()).await;
+    for (origin, head) in issued {
+        assert_eq!(origin.store, engine.reader().origin().store);
+        assert_ne!(origin.incarnation, engine.reader().origin().incarnation);
+        assert_eq!(standing(&engine, origin, Position(1)).await, Standing::Retained);
+        assert_eq!(standing(&engine, origin, head).await, Standing::Retained);
+        assert_eq!(standing(&engine, origin, Position(head.0 + 1)).await, Standing::Foreign);
+    }
+}
+
+/// Also once the restored store has come as far again: its events are others.
+pub async fn tokens_from_a_future_that_a_restore_undid_are_foreign(mut engine: impl Engine) {
+    let kept = end(&engine, match_id(0, 1), plain_spec()).await;
+    let before = engine.reader().origin();
+    let backup = engine.backup().await;
+    let undone = end(&engine, match_id(0, 2), plain_spec()).await;
+    engine.restart(START).await;
+    let after = engine.reader().origin();
+
+    engine.restore(&backup).await;
+    end(&engine, match_id(0, 3), plain_spec()).await;
+    end(&engine, match_id(0, 4), plain_spec()).await;
+    assert!(engine.reader().head().await.unwrap() > undone);
+    assert_eq!(engine.reader().events(match_id(0, 2)).await.unwrap(), []);
+    assert_eq!(standing(&engine, before, kept).await, Standing::Retained);
+    assert_eq!(standing(&engine, before, undone).await, Standing::Foreign);
+    assert_eq!(standing(&engine, after, undone).await, Standing::Foreign);
+    assert_eq!(standing(&engine, after, kept).await, Standing::Foreign);
+}
+
+/// Through restarts and restores; both sides have the same keys.
+pub async fn a_store_keeps_its_id_and_keys(mut engine: impl Engine) {
+    let identity = |engine: &_| identity(engine);
+    let first = identity(&engine);
+    let backup = engine.backup().await;
+    engine.restart(START).await;
+    assert_eq!(identity(&engine), first);
+    engine.restore(&backup).await;
+    assert_eq!(identity(&engine), first);
+    assert_ne!(first.1[0], first.1[1]);
+    assert_eq!(first.1[..2], first.1[2..]);
+}
+
+fn identity(engine: &impl Engine) -> (u64, [[u8; 32]; 4]) {
+    let (reader, writer) = (engine.reader(), engine.writer());
+    let (read, written) = (reader.keys(), writer.keys());
+    (reader.origin().store, [read.digest, read.token, written.digest, written.token])
+}
+
+/// And may be acted for.
+pub async fn a_store_answers(engine: impl Engine) {
+    engine.reader().ping().await.unwrap();
+    assert!(engine.writer().may_act());
+}

@@ -1,0 +1,95 @@
+//! The order of all events, and hearing of new ones.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+
+use super::facts::*;
+use crate::{
+    domain::{MatchId, Position, Recorded, Sequence},
+    journal::{Admitted, Appended, Reader, Writer, suite::Engine},
+};
+
+/// In pages of any size.
+pub async fn a_tail_sees_all_events_in_order(engine: impl Engine) {
+    let reader = engine.reader();
+    assert_eq!(reader.head().await.unwrap(), Position(0));
+    assert_eq!(reader.tail(Position(0), 10).await.unwrap(), []);
+    let mut all = Vec::new();
+    for n in 0..5 {
+        all.extend(run(&engine, match_id(0, n), plain_spec(), [uploaded(), trouble()]).await.0);
+    }
+    assert_eq!(reader.tail(Position(0), 1000).await.unwrap(), all);
+    for size in 1..6 {
+        assert_eq!(read_all(&*reader, size).await, all);
+    }
+    let head = reader.head().await.unwrap();
+    assert_eq!(reader.tail(head, 10).await.unwrap(), []);
+    assert_eq!(reader.tail(Position(u64::MAX), 10).await.unwrap(), []);
+}
+
+async fn read_all(reader: &dyn Reader, size: usize) -> Vec<Recorded> {
+    let (mut all, mut after) = (Vec::new(), Position(0));
+    loop {
+        let page = reader.tail(after, size).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        assert!(page.len() <= size);
+        after = last.position;
+        all.extend(page);
+    }
+}
+
+const MATCHES: u64 = 40;
+const EVENTS: u64 = 12;
+
+/// The reader goes on after its last position while forty writers append.
+pub async fn a_tail_while_many_write_misses_and_repeats_none(engine: impl Engine) {
+    let (reader, mut wake) = (engine.reader(), engine.reader().wake());
+    let writers = (0..MATCHES).map(|n| tokio::spawn(live(engine.writer(), match_id(0, n))));
+    let writing = tokio::spawn(join_all(writers));
+    let (mut seen, mut after) = (Vec::new(), Position(0));
+    while seen.len() < usize::try_from(MATCHES * EVENTS).unwrap() {
+        wake.borrow_and_update();
+        let page = reader.tail(after, 7).await.unwrap();
+        match page.last() {
+            Some(last) => after = last.position,
+            None => wake.changed().await.unwrap(),
+        }
+        seen.extend(page);
+    }
+    assert!(writing.await.unwrap().into_iter().all(|written| written.is_ok()));
+    assert!(seen.is_sorted_by(|a, b| a.position < b.position));
+    let mut sequences = BTreeMap::<MatchId, Vec<Sequence>>::new();
+    for recorded in seen {
+        sequences.entry(recorded.match_id).or_default().push(recorded.sequence);
+    }
+    let dense: Vec<_> = (1..=EVENTS).map(Sequence).collect();
+    assert!(sequences.values().all(|sequences| *sequences == dense));
+}
+
+async fn live(writer: Arc<dyn Writer>, id: MatchId) {
+    let admitted = writer.admit(id, Arc::new(plain_spec())).await.unwrap();
+    let Admitted::New(_, claim) = admitted else { panic!("{id} is known") };
+    for after in 1..EVENTS {
+        let appended = writer.append(claim, Sequence(after), trouble()).await.unwrap();
+        assert!(matches!(appended, Appended::Done(_)));
+    }
+}
+
+/// Whoever registers, then looks, then waits, misses none: the hint is there when the write's
+/// caller hears of it.
+pub async fn a_wake_up_follows_every_event(engine: impl Engine) {
+    let (id, writer) = (match_id(0, 1), engine.writer());
+    let mut wake = engine.reader().wake();
+    let (_, claim) = admit(&engine, id, plain_spec()).await;
+    heard(&mut wake).await;
+    append(&engine, claim, Sequence(1), uploaded()).await;
+    heard(&mut wake).await;
+    writer.cancel(&anna(), &crate::journal::Key::Match(id), KEEP).await.unwrap();
+    heard(&mut wake).await;
+}
+
+/// Waits rather than looks, since an engine may be told by its store a moment later.
+async fn heard(wake: &mut tokio::sync::watch::Receiver<()>) {
+    tokio::time::timeout(Duration::from_secs(10), wake.changed()).await.unwrap().unwrap();
+}

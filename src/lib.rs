@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod domain;
+pub mod oz;
 
 pub mod pb {
     tonic::include_proto!("facematch.v1");

@@ -9,6 +9,8 @@ mod exchange;
 mod failure;
 mod scrub;
 mod session;
+#[cfg(test)]
+mod tests;
 mod upload;
 mod wire;
 

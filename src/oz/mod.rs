@@ -4,10 +4,18 @@
 //! have changed something. It says what happened; the core decides.
 
 mod client;
+mod config;
+mod exchange;
+mod failure;
+mod scrub;
 mod session;
+#[cfg(test)]
+mod tests;
+mod upload;
 mod wire;
 
-pub use client::{Client, Config};
+pub use client::Client;
+pub use config::{Config, ConfigError, Credentials};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,6 +33,10 @@ pub trait Oz: Send + Sync {
     /// A session that has ended is renewed and the request replayed, once. Nothing else is ever
     /// repeated here. Dropping the future breaks the connection; Oz may act all the same.
     /// `photo` is needed for [`Ask::UploadPhoto`] only.
-    async fn perform(&self, ask: &Ask, photo: Option<Bytes>, sent: Sent<'_>)
-    -> Result<Reply, Failure>;
+    async fn perform(
+        &self,
+        ask: &Ask,
+        photo: Option<Bytes>,
+        sent: Sent<'_>,
+    ) -> Result<Reply, Failure>;
 }

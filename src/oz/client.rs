@@ -1,0 +1,251 @@
+//! The client: what is asked, as HTTP; what is answered, in the domain's words.
+//!
+//! One exit cleans every text that leaves the room. It deliberately repeats nothing but a request
+//! that was refused for its session, once.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+use crate::{
+    clock::Clock,
+    domain::{
+        Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, Format, Kind, MatchId,
+        MediaId, Reply,
+    },
+    oz::{
+        Config, ConfigError, Oz, Sent,
+        exchange::{Answer, Line},
+        scrub,
+        session::{Pass, Session},
+        upload,
+        wire::{self, Unusable},
+    },
+};
+
+/// Oz over HTTP. One is made for the whole process; it holds the session and the connections.
+pub struct Client {
+    line: Line,
+    session: Session,
+    /// Whoever holds a permit may send. A login needs none: there is one at a time, and everybody
+    /// who holds a permit may be waiting for it.
+    turns: Arc<Semaphore>,
+}
+
+/// What is sent, without the session it is sent under: a replay sends the same.
+enum Request<'a> {
+    Get { path: String },
+    Post { path: String, body: Value },
+    Upload { path: String, photo: Photo<'a> },
+}
+
+/// A photo to upload.
+struct Photo<'a> {
+    bytes: Bytes,
+    match_id: MatchId,
+    kind: Kind,
+    format: Format,
+    sent: Sent<'a>,
+}
+
+impl Client {
+    /// A client as the settings describe it. Nothing is sent before the first request.
+    pub fn new(config: Config, clock: Clock) -> Result<Self, ConfigError> {
+        let line = Line::new(&config, clock)?;
+        let turns = Arc::new(Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)));
+        Ok(Self { line, session: Session::new(config.credentials), turns })
+    }
+
+    async fn ask(&self, ask: &Ask, photo: Option<Bytes>, sent: Sent<'_>) -> Result<Reply, Failure> {
+        let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
+        match ask {
+            Ask::ReadFolder { folder_id } => self.read_folder(*folder_id).await.map(Reply::Folder),
+            Ask::UploadPhoto { folder_id, match_id, kind, format } => {
+                let bytes = photo.expect("an upload comes with its photo");
+                let photo =
+                    Photo { bytes, match_id: *match_id, kind: *kind, format: *format, sent };
+                self.upload(*folder_id, photo).await.map(Reply::Photo)
+            }
+            Ask::StartAnalyses { folder_id, biometry, quality } => {
+                self.start(*folder_id, biometry, quality.as_deref()).await.map(Reply::Started)
+            }
+            Ask::ReadAnalysis { analysis_id } => {
+                self.read_analysis(analysis_id).await.map(Reply::Analysis)
+            }
+        }
+    }
+
+    /// `GET /api/folders/{id}` (single folder page). What doesn't come with it is asked for.
+    async fn read_folder(&self, id: FolderId) -> Result<Folder, Failure> {
+        let path = format!("/api/folders/{id}?with_analyses=true");
+        let answer = self.send(&Request::Get { path }).await?;
+        let (folder, with_analyses) = usable(&answer, wire::folder(&answer.body))?;
+        if with_analyses {
+            return Ok(folder);
+        }
+        Ok(Folder { analyses: self.list_analyses(id).await?, ..folder })
+    }
+
+    /// `GET /api/folders/{id}/analyses/` (list of analyses page).
+    async fn list_analyses(&self, id: FolderId) -> Result<Vec<Analysis>, Failure> {
+        let path = format!("/api/folders/{id}/analyses/");
+        let answer = self.send(&Request::Get { path }).await;
+        // The folder is there: it was just read.
+        let answer = answer.map_err(|failure| match failure.kind {
+            FailureKind::NotFound => Failure { kind: FailureKind::Incomplete, ..failure },
+            FailureKind::Unreachable
+            | FailureKind::TimedOut
+            | FailureKind::Interrupted
+            | FailureKind::RateLimited
+            | FailureKind::ServerError
+            | FailureKind::Redirected
+            | FailureKind::Unreadable
+            | FailureKind::Incomplete
+            | FailureKind::SessionRefused
+            | FailureKind::LoginRefused
+            | FailureKind::Forbidden
+            | FailureKind::TooLarge
+            | FailureKind::Rejected => failure,
+        })?;
+        usable(&answer, wire::analyses(&answer.body))
+    }
+
+    /// `POST /api/folders/{id}/media/` (uploading-media page).
+    async fn upload(&self, id: FolderId, photo: Photo<'_>) -> Result<MediaId, Failure> {
+        let (match_id, kind) = (photo.match_id, photo.kind);
+        let path = format!("/api/folders/{id}/media/");
+        let answer = self.send(&Request::Upload { path, photo }).await?;
+        usable(&answer, wire::uploaded(&answer.body, match_id, kind))
+    }
+
+    /// `POST /api/folders/{id}/analyses/` (biometry page).
+    async fn start(
+        &self,
+        id: FolderId,
+        biometry: &[MediaId],
+        quality: Option<&[MediaId]>,
+    ) -> Result<Vec<Analysis>, Failure> {
+        let path = format!("/api/folders/{id}/analyses/");
+        let body = wire::start_body(biometry, quality);
+        let answer = self.send(&Request::Post { path, body }).await?;
+        usable(&answer, wire::started(&answer.body))
+    }
+
+    /// `GET /api/analyses/{id}` (biometry page).
+    async fn read_analysis(&self, id: &AnalysisId) -> Result<Analysis, Failure> {
+        let path = format!("/api/analyses/{id}");
+        let answer = self.send(&Request::Get { path }).await?;
+        usable(&answer, wire::analysis(&answer.body, id))
+    }
+
+    /// Sends with a pass; and once more with another, if it was the pass that was refused.
+    async fn send(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+        let pass = self.session.pass(&self.line).await?;
+        let first = self.send_once(request, &pass).await;
+        let refused = matches!(&first, Err(failure) if failure.kind == FailureKind::SessionRefused);
+        if !refused {
+            return first;
+        }
+        match self.session.replace(&self.line, &pass).await {
+            None => first,
+            Some(renewed) => self.send_once(request, &renewed?).await,
+        }
+    }
+
+    async fn send_once(&self, request: &Request<'_>, pass: &Pass) -> Result<Answer, Failure> {
+        let sent_at = self.line.clock.now();
+        let answer = match request {
+            Request::Get { path } => self.line.exchange(pass.sign(self.line.get(path))).await,
+            Request::Post { path, body } => {
+                self.line.exchange(pass.sign(self.line.post(path)).json(body)).await
+            }
+            Request::Upload { path, photo } => self.upload_once(path, photo, pass).await,
+        };
+        if answer.is_ok() {
+            self.session.used(pass, sent_at);
+        }
+        answer
+    }
+
+    async fn upload_once(
+        &self,
+        path: &str,
+        photo: &Photo<'_>,
+        pass: &Pass,
+    ) -> Result<Answer, Failure> {
+        let (form, mut progress) =
+            upload::form(photo.bytes.clone(), photo.match_id, photo.kind, photo.format);
+        let request = pass.sign(self.line.upload(path)).multipart(form);
+        let outcome = tokio::select! {
+            biased;
+            answer = self.line.exchange(request) => answer,
+            () = progress.watch(photo.sent, self.line.upload_stall, self.line.timeout) => {
+                Err(Failure::new(FailureKind::TimedOut, "the upload stands still"))
+            }
+        };
+        progress.report(photo.sent);
+        outcome
+    }
+
+    /// Takes out of a reply what nobody may read.
+    fn clean_reply(&self, reply: Reply) -> Reply {
+        let secrets = self.session.secrets();
+        let clean = |analysis: Analysis| Analysis {
+            error_message: analysis.error_message.map(|text| scrub::clean(&text, &secrets)),
+            ..analysis
+        };
+        match reply {
+            Reply::Folder(Folder { media, analyses }) => {
+                Reply::Folder(Folder { media, analyses: analyses.into_iter().map(clean).collect() })
+            }
+            Reply::Started(analyses) => Reply::Started(analyses.into_iter().map(clean).collect()),
+            Reply::Analysis(analysis) => Reply::Analysis(clean(analysis)),
+            Reply::Photo(id) => Reply::Photo(id),
+        }
+    }
+
+    fn clean_failure(&self, failure: Failure) -> Failure {
+        Failure { message: scrub::clean(&failure.message, &self.session.secrets()), ..failure }
+    }
+}
+
+#[async_trait]
+impl Oz for Client {
+    async fn perform(
+        &self,
+        ask: &Ask,
+        photo: Option<Bytes>,
+        sent: Sent<'_>,
+    ) -> Result<Reply, Failure> {
+        let started = self.line.clock.now();
+        let outcome = self.ask(ask, photo, sent).await;
+        let outcome = match outcome {
+            Ok(reply) => Ok(self.clean_reply(reply)),
+            Err(failure) => Err(self.clean_failure(failure)),
+        };
+        let duration_ms = self.line.clock.now().since(started).as_millis() as u64;
+        let failed = outcome.as_ref().err();
+        tracing::debug!(
+            oz.ask = ?ask.kind(),
+            oz.failure = failed.map(|failure| tracing::field::debug(failure.kind)),
+            http.status = failed.and_then(|failure| failure.http_status),
+            duration_ms,
+            "asked Oz"
+        );
+        outcome
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// The reading of an answer, or the failure that it is.
+fn usable<T>(answer: &Answer, reading: Result<T, Unusable>) -> Result<T, Failure> {
+    reading.map_err(|unusable| unusable.into_failure(answer.status, &answer.body))
+}

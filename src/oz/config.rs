@@ -1,0 +1,239 @@
+//! What the operator says about Oz: where it is, who we are, and how long we wait.
+//!
+//! It checks its settings and builds the one HTTP client from them. It deliberately reads neither
+//! the environment nor a file of settings, and its errors name settings, never their values: a
+//! URL may hold a password.
+
+use std::{fmt, fs, path::PathBuf, time::Duration};
+
+use reqwest::{Certificate, ClientBuilder, Proxy, Url, header::HeaderValue, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+
+/// How long an idle connection is kept for the next request. Shorter than what proxies in front
+/// of an Oz usually grant (nginx: 75 s), so that it is rarely they who close it first.
+const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where Oz is and how it is talked to. [`Config::new`] fills in the defaults.
+#[derive(Clone)]
+pub struct Config {
+    /// Where Oz's API is, without `/api`: `https://oz.example.com`, also with a path before it.
+    pub url: String,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// How long one request may take, from connecting to the end of its answer. Waiting for one's
+    /// turn doesn't count, and an upload is limited by `upload_stall` until its last byte is sent.
+    pub timeout: Duration,
+    /// How long connecting may take, TLS included.
+    pub connect_timeout: Duration,
+    /// How long an upload may stand still.
+    pub upload_stall: Duration,
+    /// How many requests may be under way at once; the rest wait for their turn, first come first
+    /// served.
+    pub max_requests: usize,
+    /// The certificates to trust *instead of* the machine's own, in PEM.
+    pub ca_file: Option<PathBuf>,
+    /// The HTTP proxy that every request goes through. The environment is never asked for one.
+    pub proxy: Option<String>,
+}
+
+/// Who we are at Oz (its authentication page).
+#[derive(Clone)]
+pub enum Credentials {
+    /// A user's, for a session of our own.
+    Login {
+        /// The user's e-mail address.
+        email: String,
+        /// The user's password.
+        password: SecretString,
+    },
+    /// The access token of a service account, used as it is.
+    Token(SecretString),
+}
+
+/// A setting that can't be used. One line, and it names the setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Where Oz is.
+    #[error("--oz-url: {0}")]
+    Url(&'static str),
+    /// The user's name.
+    #[error("--oz-login: {0}")]
+    Login(&'static str),
+    /// The user's password.
+    #[error("--oz-password: {0}")]
+    Password(&'static str),
+    /// The service account's token.
+    #[error("--oz-token: {0}")]
+    Token(&'static str),
+    /// The certificates to trust.
+    #[error("--oz-ca-file: {0}")]
+    CaFile(String),
+    /// The proxy.
+    #[error("--oz-proxy: {0}")]
+    Proxy(&'static str),
+    /// A limit that would let nothing through.
+    #[error("{setting}: must be more than zero")]
+    Zero {
+        /// Which setting.
+        setting: &'static str,
+    },
+}
+
+impl Config {
+    /// The settings for an Oz at this address, as they are by default.
+    pub fn new(url: impl Into<String>, credentials: Credentials) -> Self {
+        Self {
+            url: url.into(),
+            credentials,
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(5),
+            upload_stall: Duration::from_secs(30),
+            max_requests: 512,
+            ca_file: None,
+            proxy: None,
+        }
+    }
+
+    /// Looks at what can be judged without building anything.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let limits = [
+            ("--oz-timeout", self.timeout.is_zero()),
+            ("--oz-connect-timeout", self.connect_timeout.is_zero()),
+            ("--oz-upload-stall", self.upload_stall.is_zero()),
+            ("--oz-max-requests", self.max_requests == 0),
+        ];
+        if let Some((setting, _)) = limits.into_iter().find(|(_, zero)| *zero) {
+            return Err(ConfigError::Zero { setting });
+        }
+        self.credentials.check()
+    }
+
+    /// The address that paths are appended to: without a slash at its end.
+    pub(super) fn base_url(&self) -> Result<Url, ConfigError> {
+        let mut url = Url::parse(self.url.trim())
+            .map_err(|_| ConfigError::Url("must be a URL such as https://oz.example.com"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ConfigError::Url("must begin with http:// or https://"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ConfigError::Url(
+                "must not hold a login; use --oz-login and --oz-password",
+            ));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(ConfigError::Url("must not have a query or a fragment"));
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(url)
+    }
+
+    /// The one client, with its pool of connections.
+    pub(super) fn http_client(&self) -> Result<reqwest::Client, ConfigError> {
+        // Somebody else in the process may have chosen a provider already; theirs serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("facematch/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(self.connect_timeout)
+            .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
+            // A redirect would take the access token along, and a repeated POST acts twice.
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .referer(false)
+            .no_proxy();
+        let builder = self.trust(self.go_through_proxy(builder)?)?;
+        builder.build().map_err(|_| {
+            ConfigError::CaFile(
+                "needed: this machine has no CA certificates that can be used".to_owned(),
+            )
+        })
+    }
+
+    fn go_through_proxy(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
+        let Some(url) = self.proxy_url()? else { return Ok(builder) };
+        let proxy = Proxy::all(url).map_err(|_| ConfigError::Proxy("can't be used as a proxy"))?;
+        Ok(builder.proxy(proxy))
+    }
+
+    fn proxy_url(&self) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = &self.proxy else { return Ok(None) };
+        let url = Url::parse(text.trim()).map_err(|_| {
+            ConfigError::Proxy("must be a URL such as http://proxy.example.com:3128")
+        })?;
+        match url.scheme() {
+            "http" | "https" => Ok(Some(url)),
+            _ => Err(ConfigError::Proxy("must begin with http:// or https://")),
+        }
+    }
+
+    /// Chooses whom to trust. The machine's own certificates are only asked for where they are
+    /// needed: a plain `http://` Oz works on a machine that has none.
+    fn trust(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
+        if let Some(certificates) = self.certificates()? {
+            return Ok(builder.tls_certs_only(certificates));
+        }
+        let proxy_encrypts = self.proxy_url()?.is_some_and(|url| url.scheme() == "https");
+        if self.base_url()?.scheme() == "https" || proxy_encrypts {
+            return Ok(builder);
+        }
+        Ok(builder.tls_certs_only([]))
+    }
+
+    fn certificates(&self) -> Result<Option<Vec<Certificate>>, ConfigError> {
+        let Some(path) = &self.ca_file else { return Ok(None) };
+        let refuse = |what: String| ConfigError::CaFile(format!("{}: {what}", path.display()));
+        let pem = fs::read(path).map_err(|error| refuse(error.to_string()))?;
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .map_err(|_| refuse("is no file of certificates in PEM".to_owned()))?;
+        if certificates.is_empty() {
+            return Err(refuse("holds no certificate in PEM".to_owned()));
+        }
+        // What is PEM but no certificate is only noticed when a client is built from it.
+        let trial = reqwest::Client::builder().no_proxy().tls_certs_only(certificates.clone());
+        trial.build().map_err(|_| refuse("holds a certificate that can't be read".to_owned()))?;
+        Ok(Some(certificates))
+    }
+}
+
+impl Credentials {
+    fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Login { email, .. } if email.trim().is_empty() => {
+                Err(ConfigError::Login("must not be empty"))
+            }
+            Self::Login { password, .. } if password.expose_secret().is_empty() => {
+                Err(ConfigError::Password("must not be empty"))
+            }
+            Self::Login { .. } => Ok(()),
+            Self::Token(token) if token.expose_secret().is_empty() => {
+                Err(ConfigError::Token("must not be empty"))
+            }
+            Self::Token(token) => match HeaderValue::from_str(token.expose_secret()) {
+                Ok(_) => Ok(()),
+                Err(_) => Err(ConfigError::Token("holds characters that no token has")),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("credentials", &self.credentials)
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("upload_stall", &self.upload_stall)
+            .field("max_requests", &self.max_requests)
+            .field("ca_file", &self.ca_file)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Login { .. } => f.write_str("Login(..)"),
+            Self::Token(_) => f.write_str("Token(..)"),
+        }
+    }
+}

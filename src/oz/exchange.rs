@@ -1,0 +1,106 @@
+//! One request and its answer: sent once, read whole within limits, judged by its status.
+//!
+//! It deliberately knows neither sessions nor what the answers mean, and it repeats nothing.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use reqwest::{RequestBuilder, Response, Url};
+
+use crate::{
+    clock::Clock,
+    domain::{Failure, FailureKind},
+    oz::{
+        Config, ConfigError,
+        failure::{self, Stage},
+    },
+};
+
+/// The longest answer that is read. A folder of ten media and dozens of analyses is far below it.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// The longest error body that is read; what is longer is some proxy's page.
+const ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// The way to Oz: one pool of connections and the address it leads to.
+pub struct Line {
+    http: reqwest::Client,
+    base: Url,
+    pub clock: Clock,
+    pub timeout: Duration,
+    pub upload_stall: Duration,
+}
+
+/// A success: 2xx, whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub body: Bytes,
+}
+
+impl Line {
+    /// A line as the settings describe it.
+    pub fn new(config: &Config, clock: Clock) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self {
+            base: config.base_url()?,
+            http: config.http_client()?,
+            clock,
+            timeout: config.timeout,
+            upload_stall: config.upload_stall,
+        })
+    }
+
+    /// A GET of this path, which begins with a slash.
+    pub fn get(&self, path: &str) -> RequestBuilder {
+        self.http.get(self.address(path)).timeout(self.timeout)
+    }
+
+    /// A POST to this path.
+    pub fn post(&self, path: &str) -> RequestBuilder {
+        self.upload(path).timeout(self.timeout)
+    }
+
+    /// A POST that may take as long as it makes progress.
+    pub fn upload(&self, path: &str) -> RequestBuilder {
+        self.http.post(self.address(path))
+    }
+
+    /// Sends the request and reads the answer. Whatever isn't a whole 2xx is a failure.
+    pub async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let sent = request.header(http::header::ACCEPT, "application/json").send().await;
+        let response = sent.map_err(|error| failure::from_transport(&error, Stage::Sending))?;
+        let status = response.status();
+        if status.is_success() {
+            let body = read(response, ANSWER_BYTES_MAX).await?;
+            return Ok(Answer { status, body });
+        }
+        let headers = response.headers().clone();
+        // The status says enough, even where its body can't be read.
+        let body = read(response, ERROR_BYTES_MAX).await.unwrap_or_default();
+        Err(failure::from_answer(status, &headers, &body, self.clock.now()))
+    }
+
+    fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+    }
+}
+
+async fn read(mut response: Response, bytes_max: usize) -> Result<Bytes, Failure> {
+    let status = response.status();
+    let with_status = |failure| Failure { http_status: Some(status.as_u16()), ..failure };
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok(body.freeze()),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => body.extend(chunk),
+            Ok(Some(_)) => {
+                let what = format!("answered with more than {bytes_max} bytes");
+                return Err(with_status(Failure::new(FailureKind::Unreadable, what)));
+            }
+            Err(error) => {
+                return Err(with_status(failure::from_transport(&error, Stage::Reading)));
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What went wrong, in the domain's words: the one place where HTTP becomes a [`FailureKind`].
+//!
+//! It deliberately decides nothing: whether a failure passes is the core's business. Its messages
+//! still hold whatever Oz said; [`scrub`](crate::oz::scrub) cleans them before they leave the room.
+
+use std::{error::Error, time::Duration};
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::domain::{Failure, FailureKind, Timestamp};
+
+/// Where a request broke.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// Before the answer began.
+    Sending,
+    /// While the answer was read.
+    Reading,
+}
+
+/// Makes a failure of an answer that isn't a success.
+pub fn from_answer(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: Timestamp,
+) -> Failure {
+    let told = told(body);
+    let redirected = "answered with a redirect".to_owned();
+    Failure {
+        kind: kind_of(status),
+        http_status: Some(status.as_u16()),
+        error_code: told.error_code,
+        message: if status.is_redirection() { redirected } else { told.message },
+        retry_after: retry_after(headers, now),
+    }
+}
+
+/// Makes a failure of a request that got no answer, or none that is whole.
+pub fn from_transport(error: &reqwest::Error, stage: Stage) -> Failure {
+    let (kind, what) = match (Break::of(error), stage) {
+        (Break::Connect, Stage::Sending | Stage::Reading) => {
+            (FailureKind::Unreachable, "could not connect")
+        }
+        (Break::Timeout, Stage::Sending) => (FailureKind::TimedOut, "no answer in time"),
+        (Break::Timeout, Stage::Reading) => (FailureKind::TimedOut, "the answer took too long"),
+        (Break::Other, Stage::Sending) => {
+            (FailureKind::Interrupted, "the connection broke before the answer")
+        }
+        (Break::Other, Stage::Reading) => {
+            (FailureKind::Interrupted, "the connection broke within the answer")
+        }
+    };
+    Failure::new(kind, format!("{what}: {}", root_cause(error)))
+}
+
+/// Makes a failure of a success that lacks what is needed. An error that came as a success is
+/// told as such.
+pub fn incomplete(status: StatusCode, body: &[u8], what: &str) -> Failure {
+    let error = serde_json::from_slice::<Value>(body).ok().and_then(error_of);
+    let told = error.unwrap_or(Told { error_code: None, message: what.to_owned() });
+    Failure {
+        http_status: Some(status.as_u16()),
+        error_code: told.error_code,
+        ..Failure::new(FailureKind::Incomplete, told.message)
+    }
+}
+
+/// Makes a failure of a success that isn't JSON.
+pub fn unreadable(status: StatusCode, body: &[u8]) -> Failure {
+    let message = not_json(body);
+    Failure { http_status: Some(status.as_u16()), ..Failure::new(FailureKind::Unreadable, message) }
+}
+
+/// What a status other than 2xx means.
+fn kind_of(status: StatusCode) -> FailureKind {
+    match status.as_u16() {
+        300..=399 => FailureKind::Redirected,
+        401 => FailureKind::SessionRefused,
+        403 => FailureKind::Forbidden,
+        404 => FailureKind::NotFound,
+        // The proxy that we go through refuses us: over TLS the same is a failed connection.
+        407 => FailureKind::Unreachable,
+        // A server's word for an upload that stood still.
+        408 => FailureKind::TimedOut,
+        413 => FailureKind::TooLarge,
+        429 => FailureKind::RateLimited,
+        400..=499 => FailureKind::Rejected,
+        // 5xx, and what HTTP doesn't define.
+        _ => FailureKind::ServerError,
+    }
+}
+
+/// How a connection fails.
+enum Break {
+    Connect,
+    Timeout,
+    Other,
+}
+
+impl Break {
+    /// What reqwest's error means. It nests the reason several errors deep; its questions are
+    /// answered by the whole chain. A connect timeout is a failed connection: nothing has left.
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_connect() {
+            Self::Connect
+        } else if error.is_timeout() {
+            Self::Timeout
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// The innermost reason, which names neither a URL nor a header.
+fn root_cause(error: &reqwest::Error) -> String {
+    let Some(mut cause) = error.source() else { return "no reason given".to_owned() };
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// What Oz says about a failure.
+struct Told {
+    error_code: Option<i64>,
+    message: String,
+}
+
+/// Oz's error body (its page on return codes). The third member is called `details` there, and
+/// `error_details` by the framework that Oz is built on; either may have any type.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ErrorBody {
+    error_code: Value,
+    error_message: Value,
+    details: Value,
+    error_details: Value,
+}
+
+fn told(body: &[u8]) -> Told {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => error_of(value).unwrap_or(Told {
+            error_code: None,
+            message: "answered with JSON that is no error of Oz's".to_owned(),
+        }),
+        Err(_) => Told { error_code: None, message: not_json(body) },
+    }
+}
+
+/// Reads an error object; none if it isn't one.
+fn error_of(value: Value) -> Option<Told> {
+    if !value.is_object() {
+        return None;
+    }
+    let body: ErrorBody = serde_json::from_value(value).ok()?;
+    let error_code = integer(&body.error_code);
+    let texts = [body.error_message, body.details, body.error_details];
+    let message = texts.iter().find_map(|text| text.as_str().filter(|text| !text.is_empty()));
+    if error_code.is_none() && message.is_none() {
+        return None;
+    }
+    Some(Told { error_code, message: message.unwrap_or("gave no reason").to_owned() })
+}
+
+/// A whole number, also one in quotation marks.
+pub fn integer(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// Names what came instead of JSON. Never quotes it: a proxy's page is nobody's message.
+fn not_json(body: &[u8]) -> String {
+    let text = body.trim_ascii_start();
+    let what = match text.first() {
+        None => "answered without a body",
+        Some(b'<') => "answered with HTML",
+        Some(b'{' | b'[') => "answered with JSON that is cut off or broken",
+        Some(_) => "answered with something that is not JSON",
+    };
+    what.to_owned()
+}
+
+/// How long we are asked to wait, in seconds or until a date. The date is compared with the
+/// answer's own where it has one, so that a clock that goes wrong here or there does no harm.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = date(text)?;
+    Some(until.since(date_header(headers, header::DATE).unwrap_or(now)))
+}
+
+fn date_header(headers: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
+    date(headers.get(name)?.to_str().ok()?)
+}
+
+fn date(text: &str) -> Option<Timestamp> {
+    let since_epoch =
+        httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_micros(0).after(since_epoch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
+
+    fn headers(entries: &[(HeaderName, &str)]) -> HeaderMap {
+        entries.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn a_wait_is_read_from_seconds_and_from_dates() {
+        let wait = |entries: &[(HeaderName, &str)]| retry_after(&headers(entries), NOW);
+        assert_eq!(wait(&[(header::RETRY_AFTER, "7")]), Some(Duration::from_secs(7)));
+        // 1,700,000,000 is 22:13:20 on that day.
+        let date = "Tue, 14 Nov 2023 22:13:50 GMT";
+        assert_eq!(wait(&[(header::RETRY_AFTER, date)]), Some(Duration::from_secs(30)));
+        let theirs = (header::DATE, "Tue, 14 Nov 2023 22:13:45 GMT");
+        assert_eq!(wait(&[(header::RETRY_AFTER, date), theirs]), Some(Duration::from_secs(5)));
+        let past = "Tue, 14 Nov 2000 22:13:50 GMT";
+        assert_eq!(wait(&[(header::RETRY_AFTER, past)]), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_wait_that_makes_no_sense_is_none() {
+        for text in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
+            assert_eq!(retry_after(&headers(&[(header::RETRY_AFTER, text)]), NOW), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn both_names_of_the_details_and_any_type_of_them_are_taken() {
+        for (body, code, message) in [
+            (r#"{"error_code":3,"error_message":"m","details":null}"#, Some(3), "m"),
+            (r#"{"error_code":"3","error_message":"m","error_details":[1]}"#, Some(3), "m"),
+            (r#"{"error_code":4,"error_message":"","details":"d"}"#, Some(4), "d"),
+            (r#"{"error_code":4,"error_details":"d"}"#, Some(4), "d"),
+            (r#"{"error_code":4,"error_message":5,"details":{}}"#, Some(4), "gave no reason"),
+            (
+                r#"{"detail":"of another server"}"#,
+                None,
+                "answered with JSON that is no error of Oz's",
+            ),
+            ("<html>secret page</html>", None, "answered with HTML"),
+            ("  ", None, "answered without a body"),
+            ("upstream error", None, "answered with something that is not JSON"),
+            (r#"{"error_code":"#, None, "answered with JSON that is cut off or broken"),
+        ] {
+            let told = told(body.as_bytes());
+            assert_eq!((told.error_code, told.message.as_str()), (code, message), "{body}");
+        }
+    }
+}

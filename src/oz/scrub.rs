@@ -1,0 +1,110 @@
+//! Takes out of Oz's texts what nobody may read: our secrets, names of files, control characters.
+//!
+//! It deliberately knows no JSON and no HTTP: it is given text and secrets, and returns text.
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The longest message that is passed on, in characters: enough for a sentence, too little for a
+/// page.
+const MESSAGE_CHARACTERS_MAX: usize = 300;
+
+/// As much of a message as is looked at, in characters.
+const EXAMINED_CHARACTERS_MAX: usize = 4096;
+
+/// How much of a secret is enough to give it away, in bytes: a line that holds so many bytes of
+/// one in a row is withheld. A shorter secret counts as a whole.
+const TELLING_BYTES: usize = 8;
+
+/// What stands in a withheld line's place.
+const WITHHELD: &str = "[withheld]";
+
+/// What stands in the place of the name that we gave to the photo.
+const OUR_FILE: &str = "[file]";
+
+/// How that name begins: whatever holds this in a word is the name.
+pub const OUR_FILE_PREFIX: &str = "facematch-";
+
+/// The endings by which a line is known to name a picture or a video that is not ours. People's
+/// own names for files hold blanks and their names, so where such a name begins can't be told.
+const FILE_ENDINGS: [&str; 8] = [".jpg", ".jpeg", ".png", ".heic", ".mp4", ".mov", ".webm", ".zip"];
+
+/// The text without secrets, file names and control characters, and not longer than a sentence.
+pub fn clean(text: &str, secrets: &[SecretString]) -> String {
+    let end = text.char_indices().nth(EXAMINED_CHARACTERS_MAX).map_or(text.len(), |(at, _)| at);
+    let lines = text[..end].split(['\n', '\r']);
+    let words: Vec<&str> = lines.flat_map(|line| clean_line(line, secrets)).collect();
+    let kept = words.join(" ");
+    kept.chars().filter(|letter| !letter.is_control()).take(MESSAGE_CHARACTERS_MAX).collect()
+}
+
+fn clean_line<'a>(line: &'a str, secrets: &[SecretString]) -> Vec<&'a str> {
+    let words = line.split(|letter: char| letter.is_whitespace() || letter.is_control());
+    let words = words.filter(|word| !word.is_empty());
+    let words: Vec<&str> =
+        words.map(|word| if word.contains(OUR_FILE_PREFIX) { OUR_FILE } else { word }).collect();
+    let withheld = secrets.iter().any(|secret| tells(line, secret))
+        || words.iter().any(|word| names_file(word));
+    if withheld { vec![WITHHELD] } else { words }
+}
+
+/// Whether the line holds the secret, or enough of it.
+fn tells(line: &str, secret: &SecretString) -> bool {
+    // Spelled without regard to case: an e-mail address is the same in capitals.
+    let line = line.to_lowercase();
+    let secret = secret.expose_secret().to_lowercase();
+    let length = secret.len().min(TELLING_BYTES);
+    if length == 0 {
+        return false;
+    }
+    let mut pieces = secret.as_bytes().windows(length);
+    pieces.any(|piece| line.as_bytes().windows(length).any(|part| part == piece))
+}
+
+fn names_file(word: &str) -> bool {
+    let word = word.to_lowercase();
+    FILE_ENDINGS.iter().any(|ending| word.contains(ending))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets() -> Vec<SecretString> {
+        vec!["correct-horse-battery".into(), "robot@bank.example".into(), "k3y".into()]
+    }
+
+    #[test]
+    fn what_is_no_secret_passes() {
+        assert_eq!(clean("Invalid param value", &secrets()), "Invalid param value");
+        assert_eq!(clean("", &secrets()), "");
+    }
+
+    #[test]
+    fn a_line_with_a_secret_or_a_piece_of_one_is_withheld() {
+        for line in [
+            "no user ROBOT@bank.example here",
+            "password correct-horse-battery is wrong",
+            "password correct-hor… is wrong",
+            "…se-battery",
+            "xk3yx",
+        ] {
+            let text = format!("first\n{line}\nlast");
+            assert_eq!(clean(&text, &secrets()), "first [withheld] last", "{line}");
+        }
+    }
+
+    #[test]
+    fn file_names_and_control_characters_go() {
+        let text = "bad\tfile 'facematch-0190-7f.jpg'\u{1b}[31m or\u{0}\u{7}so";
+        assert_eq!(clean(text, &[]), "bad file [file] [31m or so");
+        let text = "bad file:\n'Jane Doe, Passport.JPG' is too large";
+        assert_eq!(clean(text, &[]), "bad file: [withheld]");
+    }
+
+    #[test]
+    fn a_message_is_cut_at_a_character_and_not_at_a_secret() {
+        assert_eq!(clean(&"é".repeat(9000), &[]).chars().count(), 300);
+        let late = format!("{} correct-horse-battery", "a".repeat(290));
+        assert_eq!(clean(&late, &secrets()), "[withheld]");
+    }
+}

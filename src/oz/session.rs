@@ -1,0 +1,324 @@
+//! Our session at Oz: one for everybody, renewed by one at a time.
+//!
+//! Facts are from Oz's authentication page: the access token travels bare in one header; a session
+//! lasts for some time after its last use; an expire token buys the next pair, and the old pair
+//! serves until the new one is used.
+//! It deliberately repeats no request of others (the client does, once), and it knows nothing of
+//! what they ask.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use http::HeaderValue;
+use reqwest::RequestBuilder;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use crate::{
+    domain::{Failure, FailureKind, Timestamp},
+    oz::{
+        Credentials,
+        exchange::{Answer, Line},
+        wire,
+    },
+};
+
+/// The header that carries the access token. One page of Oz's spells it with a plural; every
+/// other page and every known client does not.
+pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
+
+const LOGIN_PATH: &str = "/api/authorize/auth/";
+const REFRESH_PATH: &str = "/api/authorize/refresh/";
+
+/// How long nobody tries to log in after a login was refused, so that a wrong password locks no
+/// account.
+const REFUSED_LOGIN_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long before its end a session is renewed; less for sessions that are shorter than five
+/// times this.
+const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
+
+/// The session that all requests share.
+pub struct Session {
+    credentials: Credentials,
+    state: Mutex<State>,
+    /// Held by whoever renews the session, through all of it. A future that is dropped meanwhile
+    /// lets go of it, and the next in line renews instead.
+    flight: tokio::sync::Mutex<()>,
+}
+
+/// What a request is sent with.
+#[derive(Clone)]
+pub struct Pass {
+    header: HeaderValue,
+    generation: u64,
+}
+
+#[derive(Default)]
+struct State {
+    pair: Option<Pair>,
+    /// The pair before: an answer under way may still echo it.
+    former: Option<Pair>,
+    /// Grows with every pair, so that a 401 is told from a 401 to the pair before.
+    generation: u64,
+    /// Grows with every attempt to renew, so that who waited for one knows that it is over.
+    attempts: u64,
+    last_failure: Option<Failure>,
+    /// No login before this time, and what to answer meanwhile.
+    refused: Option<(Timestamp, Failure)>,
+}
+
+/// The tokens of a session.
+struct Pair {
+    pass: Pass,
+    access_token: SecretString,
+    expire_token: Option<SecretString>,
+    /// How long it lasts after a use, if Oz said something believable.
+    lifetime: Option<Duration>,
+    /// When it was last used, as far as Oz agreed.
+    used_at: Timestamp,
+}
+
+impl Session {
+    /// No session yet; the first request opens one.
+    pub fn new(credentials: Credentials) -> Self {
+        Self { credentials, state: Mutex::default(), flight: tokio::sync::Mutex::default() }
+    }
+
+    /// Something to send a request with: opens or renews the session if it is time to.
+    pub async fn pass(&self, line: &Line) -> Result<Pass, Failure> {
+        if let Credentials::Token(token) = &self.credentials {
+            return Ok(Pass { header: secret_header(token)?, generation: 0 });
+        }
+        let current = self.state().current(line.clock.now());
+        match current {
+            None => self.renew(line, 0).await,
+            Some((pass, Age::Fresh)) => Ok(pass),
+            // Where it can't be renewed it may still be good: Oz knows better than our clock.
+            Some((pass, Age::Old)) => Ok(self.renew(line, pass.generation).await.unwrap_or(pass)),
+        }
+    }
+
+    /// A new pass after this one was refused. None for a service token: there is no other.
+    pub async fn replace(&self, line: &Line, refused: &Pass) -> Option<Result<Pass, Failure>> {
+        match &self.credentials {
+            Credentials::Token(_) => None,
+            Credentials::Login { .. } => Some(self.renew(line, refused.generation).await),
+        }
+    }
+
+    /// Notes that Oz accepted the pass for a request sent at this time, which prolongs the session.
+    pub fn used(&self, pass: &Pass, sent_at: Timestamp) {
+        let mut state = self.state();
+        if let Some(pair) = &mut state.pair
+            && pair.pass.generation == pass.generation
+        {
+            pair.used_at = pair.used_at.max(sent_at);
+        }
+    }
+
+    /// All that must not appear in any text.
+    pub fn secrets(&self) -> Vec<SecretString> {
+        let mut secrets = match &self.credentials {
+            Credentials::Token(token) => vec![token.clone()],
+            Credentials::Login { email, password } => {
+                vec![email.as_str().into(), password.clone()]
+            }
+        };
+        let state = self.state();
+        for pair in [&state.pair, &state.former].into_iter().flatten() {
+            secrets.push(pair.access_token.clone());
+            secrets.extend(pair.expire_token.clone());
+        }
+        secrets
+    }
+
+    /// Renews the session unless somebody else just did, or just failed to.
+    async fn renew(&self, line: &Line, stale: u64) -> Result<Pass, Failure> {
+        let attempts_seen = self.state().attempts;
+        let _flight = self.flight.lock().await;
+        if let Some(settled) = self.state().settled(stale, attempts_seen, line.clock.now()) {
+            return settled;
+        }
+        let asked_at = line.clock.now();
+        let outcome = self.fetch_tokens(line).await;
+        self.state().record(outcome, asked_at, line.clock.now())
+    }
+
+    /// Asks for a new pair: by the expire token if there is one, else by logging in.
+    async fn fetch_tokens(&self, line: &Line) -> Result<wire::Tokens, Failure> {
+        let Some(refresh) = self.refresh_request(line) else { return self.login(line).await };
+        match tokens(line.exchange(refresh).await) {
+            Ok(tokens) => Ok(tokens),
+            Err(failure) if ends_refresh(failure.kind) => self.login(line).await,
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn refresh_request(&self, line: &Line) -> Option<RequestBuilder> {
+        let state = self.state();
+        let pair = state.pair.as_ref()?;
+        let expire_token = pair.expire_token.as_ref()?.expose_secret();
+        let request = line.post(REFRESH_PATH).header(TOKEN_HEADER, pair.pass.header.clone());
+        Some(request.json(&json!({ "expire_token": expire_token })))
+    }
+
+    async fn login(&self, line: &Line) -> Result<wire::Tokens, Failure> {
+        let Credentials::Login { email, password } = &self.credentials else {
+            return Err(Failure::new(FailureKind::SessionRefused, "a token can't be renewed"));
+        };
+        tracing::debug!("logging in to Oz");
+        let body =
+            json!({ "credentials": { "email": email, "password": password.expose_secret() } });
+        let answer = line.exchange(line.post(LOGIN_PATH).json(&body)).await;
+        tokens(answer).map_err(|failure| Failure { kind: login_kind(failure.kind), ..failure })
+    }
+
+    /// Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pass {
+    /// The request with the access token.
+    pub fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        request.header(TOKEN_HEADER, self.header.clone())
+    }
+}
+
+/// Whether a pair should be renewed before it is used again.
+enum Age {
+    Fresh,
+    Old,
+}
+
+impl State {
+    fn current(&self, now: Timestamp) -> Option<(Pass, Age)> {
+        self.pair.as_ref().map(|pair| (pair.pass.clone(), pair.age(now)))
+    }
+
+    /// What is known without asking Oz: a newer pair, the failure that was waited for, or that no
+    /// login is tried now.
+    fn settled(
+        &self,
+        stale: u64,
+        attempts_seen: u64,
+        now: Timestamp,
+    ) -> Option<Result<Pass, Failure>> {
+        if let Some(pair) = &self.pair
+            && pair.pass.generation > stale
+        {
+            return Some(Ok(pair.pass.clone()));
+        }
+        let waited_for = self.last_failure.as_ref().filter(|_| self.attempts > attempts_seen);
+        let refused = self.refused.as_ref().filter(|(until, _)| now < *until);
+        waited_for.or(refused.map(|(_, failure)| failure)).cloned().map(Err)
+    }
+
+    /// Takes the outcome of an attempt to renew.
+    fn record(
+        &mut self,
+        outcome: Result<wire::Tokens, Failure>,
+        asked_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Pass, Failure> {
+        self.attempts += 1;
+        self.refused = None;
+        let generation = self.generation + 1;
+        let outcome = outcome.and_then(|tokens| Pair::new(tokens, generation, asked_at));
+        match outcome {
+            Ok(pair) => {
+                self.generation = generation;
+                self.last_failure = None;
+                let pass = pair.pass.clone();
+                self.former = self.pair.replace(pair);
+                Ok(pass)
+            }
+            Err(failure) => {
+                self.last_failure = Some(failure.clone());
+                if failure.kind == FailureKind::LoginRefused {
+                    self.refused = Some((now.after(REFUSED_LOGIN_PAUSE), failure.clone()));
+                }
+                Err(failure)
+            }
+        }
+    }
+}
+
+impl Pair {
+    fn new(tokens: wire::Tokens, generation: u64, asked_at: Timestamp) -> Result<Self, Failure> {
+        let header = secret_header(&tokens.access_token)?;
+        // Oz's clock against ours: an end that lies behind us tells nothing but that they differ.
+        let lifetime = tokens.expire_date.map(|end| end.since(asked_at));
+        Ok(Self {
+            pass: Pass { header, generation },
+            access_token: tokens.access_token,
+            expire_token: tokens.expire_token,
+            lifetime: lifetime.filter(|lifetime| !lifetime.is_zero()),
+            used_at: asked_at,
+        })
+    }
+
+    fn age(&self, now: Timestamp) -> Age {
+        let Some(lifetime) = self.lifetime else { return Age::Fresh };
+        let margin = RENEWAL_MARGIN.min(lifetime / 5);
+        if now.since(self.used_at) < lifetime - margin { Age::Fresh } else { Age::Old }
+    }
+}
+
+/// Reads the answer to a login or a refresh.
+fn tokens(answer: Result<Answer, Failure>) -> Result<wire::Tokens, Failure> {
+    let Answer { status, body } = answer?;
+    wire::tokens(&body).map_err(|error| error.into_failure(status, &body))
+}
+
+fn secret_header(token: &SecretString) -> Result<HeaderValue, Failure> {
+    let mut header = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
+        Failure::new(FailureKind::Incomplete, "the access token holds characters no header has")
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+/// Whether a login may succeed where a refresh failed so: Oz was there, and answered.
+const fn ends_refresh(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::SessionRefused
+        | FailureKind::Forbidden
+        | FailureKind::NotFound
+        | FailureKind::TooLarge
+        | FailureKind::Rejected
+        | FailureKind::LoginRefused
+        | FailureKind::ServerError
+        | FailureKind::Redirected
+        | FailureKind::Unreadable
+        | FailureKind::Incomplete => true,
+        FailureKind::Unreachable
+        | FailureKind::TimedOut
+        | FailureKind::Interrupted
+        | FailureKind::RateLimited => false,
+    }
+}
+
+/// What a failure of the login itself is: refused, or trouble on the way like any other.
+const fn login_kind(kind: FailureKind) -> FailureKind {
+    match kind {
+        FailureKind::SessionRefused
+        | FailureKind::LoginRefused
+        | FailureKind::Forbidden
+        | FailureKind::NotFound
+        | FailureKind::TooLarge
+        | FailureKind::Rejected => FailureKind::LoginRefused,
+        FailureKind::Unreachable
+        | FailureKind::TimedOut
+        | FailureKind::Interrupted
+        | FailureKind::RateLimited
+        | FailureKind::ServerError
+        | FailureKind::Redirected
+        | FailureKind::Unreadable
+        | FailureKind::Incomplete => kind,
+    }
+}

@@ -1,0 +1,196 @@
+//! A server on the loopback interface that answers as it is told and remembers what it saw.
+//!
+//! It deliberately knows nothing of Oz: a test says what is answered.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use http::HeaderMap;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+
+/// A request as the server saw it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub method: String,
+    /// Its path and query.
+    pub path: String,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// What a connection does once the head of a request is there.
+#[derive(Clone)]
+pub enum Answer {
+    /// Reads the body, writes these bytes and closes.
+    Raw(Vec<u8>),
+    /// Writes these bytes at once, then swallows the body.
+    Early(Vec<u8>),
+    /// Reads the body and closes.
+    Hangup,
+    /// Reads the body and says nothing.
+    Silence,
+    /// Reads no more and says nothing.
+    Deafness,
+    /// Waits for a permit first.
+    Held(Arc<Semaphore>, Box<Answer>),
+}
+
+impl Answer {
+    /// A whole answer.
+    pub fn http(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        let mut head = format!("HTTP/1.1 {status} Whatever\r\nConnection: close\r\n");
+        for (name, value) in headers {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += &format!("Content-Length: {}\r\n\r\n", body.len());
+        Self::Raw([head.as_bytes(), body].concat())
+    }
+
+    pub fn json(status: u16, body: Value) -> Self {
+        Self::http(status, &[("Content-Type", "application/json")], body.to_string())
+    }
+
+    /// What it would write.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Raw(bytes) | Self::Early(bytes) => bytes.clone(),
+            Self::Hangup | Self::Silence | Self::Deafness | Self::Held(..) => vec![],
+        }
+    }
+}
+
+type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
+
+/// The server. It stops when it is dropped.
+pub struct Mock {
+    pub url: String,
+    seen: watch::Receiver<Vec<Request>>,
+    _connections: JoinSet<()>,
+}
+
+impl Mock {
+    /// Answers one after the other; what is asked beyond that gets a 599.
+    pub async fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let queue = Mutex::new(VecDeque::from_iter(answers));
+        Self::serving(move |_| {
+            queue.lock().unwrap().pop_front().unwrap_or(Answer::http(599, &[], "unexpected"))
+        })
+        .await
+    }
+
+    /// Answers what the function makes of a request's head.
+    pub async fn serving(handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (record, seen) = watch::channel(vec![]);
+        let mut connections = JoinSet::new();
+        connections.spawn(accept(listener, Arc::new(handler), record));
+        Self { url, seen, _connections: connections }
+    }
+
+    /// All requests so far.
+    pub fn seen(&self) -> Vec<Request> {
+        self.seen.borrow().clone()
+    }
+
+    /// Returns once there were so many requests like that.
+    pub async fn saw(&self, count: usize, like: impl Fn(&Request) -> bool) {
+        let mut seen = self.seen.clone();
+        let enough =
+            |seen: &Vec<Request>| seen.iter().filter(|request| like(request)).count() >= count;
+        seen.wait_for(enough).await.unwrap();
+    }
+
+    pub fn count(&self, like: impl Fn(&Request) -> bool) -> usize {
+        self.seen.borrow().iter().filter(|request| like(request)).count()
+    }
+}
+
+async fn accept(listener: TcpListener, handler: Arc<Handler>, record: watch::Sender<Vec<Request>>) {
+    let record = Arc::new(record);
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        connections.spawn(serve(stream, Arc::clone(&handler), Arc::clone(&record)));
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    handler: Arc<Handler>,
+    record: Arc<watch::Sender<Vec<Request>>>,
+) {
+    let Some((mut request, early)) = read_head(&mut stream).await else { return };
+    let mut answer = handler(&request);
+    if matches!(answer, Answer::Early(_) | Answer::Deafness) {
+        record.send_modify(|seen| seen.push(request.clone()));
+    } else {
+        let length = length_of(&request);
+        request.body = read_body(&mut stream, early, length).await;
+        record.send_modify(|seen| seen.push(request));
+    }
+    while let Answer::Held(gate, held) = answer {
+        gate.acquire().await.unwrap().forget();
+        answer = *held;
+    }
+    match answer {
+        Answer::Raw(bytes) => drop(stream.write_all(&bytes).await),
+        Answer::Early(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            swallow(&mut stream).await;
+        }
+        Answer::Silence => swallow(&mut stream).await,
+        Answer::Deafness => std::future::pending().await,
+        Answer::Hangup | Answer::Held(..) => {}
+    }
+}
+
+/// Reads until the client leaves.
+async fn swallow(stream: &mut TcpStream) {
+    let mut buffer = [0; 4096];
+    while matches!(stream.read(&mut buffer).await, Ok(1..)) {}
+}
+
+async fn read_head(stream: &mut TcpStream) -> Option<(Request, Vec<u8>)> {
+    let mut bytes = vec![];
+    let end = loop {
+        if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at;
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+    let mut lines = head.split("\r\n");
+    let mut first = lines.next()?.split(' ');
+    let header = |line: &str| {
+        let (name, value) = line.split_once(": ").unwrap();
+        (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap())
+    };
+    let request = Request {
+        method: first.next()?.to_owned(),
+        path: first.next()?.to_owned(),
+        headers: lines.map(header).collect(),
+        body: vec![],
+    };
+    Some((request, bytes[end + 4..].to_vec()))
+}
+
+fn length_of(request: &Request) -> usize {
+    let length = request.headers.get("content-length");
+    length.map_or(0, |length| length.to_str().unwrap().parse().unwrap())
+}
+
+async fn read_body(stream: &mut TcpStream, mut body: Vec<u8>, length: usize) -> Vec<u8> {
+    while body.len() < length && matches!(stream.read_buf(&mut body).await, Ok(1..)) {}
+    body
+}

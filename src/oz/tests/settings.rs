@@ -1,0 +1,114 @@
+//! Settings are judged before anything is sent, and their errors name them.
+
+use super::*;
+
+use std::io::Write;
+
+fn refusal(config: Config) -> String {
+    let (clock, _) = Clock::manual(NOW);
+    let error = Client::new(config, clock).expect_err("refused").to_string();
+    assert!(!error.contains('\n'), "{error}");
+    error
+}
+
+#[test]
+fn an_address_is_plain_http_or_https() {
+    for url in [
+        "",
+        "oz.example.com",
+        "oz.example.com:8000",
+        "ftp://oz",
+        "http://",
+        "https://user@oz",
+        "https://user:canary@oz",
+        "https://oz?canary=1",
+        "https://oz/#canary",
+        "file:///etc",
+    ] {
+        let error = refusal(settings(url));
+        assert!(error.starts_with("--oz-url: "), "{url}: {error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+    for url in ["http://oz", "http://127.0.0.1:8000/", "http://[::1]:80/a/b//", " http://oz "] {
+        client(settings(url));
+    }
+}
+
+#[test]
+fn credentials_are_there_and_can_be_sent() {
+    let login = |email: &str, password: &str| {
+        let password = password.into();
+        Config::new("http://oz", Credentials::Login { email: email.into(), password })
+    };
+    assert!(refusal(login(" ", "p")).starts_with("--oz-login: "));
+    assert!(refusal(login("e", "")).starts_with("--oz-password: "));
+    for token in ["", "a\nb"] {
+        let config = Config::new("http://oz", Credentials::Token(token.into()));
+        assert!(refusal(config).starts_with("--oz-token: "));
+    }
+}
+
+#[test]
+fn limits_let_something_through() {
+    let zero = Duration::ZERO;
+    let config = || settings("http://oz");
+    for (config, name) in [
+        (Config { timeout: zero, ..config() }, "--oz-timeout: "),
+        (Config { connect_timeout: zero, ..config() }, "--oz-connect-timeout: "),
+        (Config { upload_stall: zero, ..config() }, "--oz-upload-stall: "),
+        (Config { max_requests: 0, ..config() }, "--oz-max-requests: "),
+    ] {
+        assert!(refusal(config).starts_with(name));
+    }
+    client(Config { max_requests: usize::MAX, ..config() });
+}
+
+#[test]
+fn a_file_of_certificates_holds_some() {
+    let config =
+        |path: &std::path::Path| Config { ca_file: Some(path.into()), ..settings("https://oz") };
+    let missing = std::path::Path::new("/nowhere/ca.pem");
+    assert!(refusal(config(missing)).starts_with("--oz-ca-file: /nowhere/ca.pem: "));
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for content in ["", "no PEM", "-----BEGIN CERTIFICATE-----\n", broken] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(content.as_bytes()).unwrap();
+        let error = refusal(config(file.path()));
+        assert!(error.starts_with("--oz-ca-file: "), "{content:?}: {error}");
+    }
+}
+
+#[test]
+fn a_proxy_is_plain_http_or_https() {
+    for proxy in ["", "proxy:3128", "socks5://proxy", "ftp://user:canary@proxy"] {
+        let error = refusal(Config { proxy: Some(proxy.into()), ..settings("http://oz") });
+        assert!(error.starts_with("--oz-proxy: "), "{proxy}: {error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_given_proxy_is_used() {
+    let proxy = Mock::answering([Answer::json(200, finished())]).await;
+    let url = proxy.url.replace("http://", "http://user:pass@");
+    let config = Config { proxy: Some(url), ..settings("http://oz.invalid") };
+    perform(&client(config), &read_analysis()).await.unwrap();
+    let seen = &proxy.seen()[0];
+    assert_eq!(seen.path, format!("http://oz.invalid/api/analyses/{ANALYSIS}"));
+    assert!(seen.headers.contains_key("proxy-authorization"));
+}
+
+#[tokio::test]
+async fn what_a_proxy_refuses_to_connect_is_unreachable() {
+    let proxy = Mock::answering([Answer::http(407, &[], "")]).await;
+    let file = tls::ca_file();
+    let config = Config {
+        proxy: Some(proxy.url.clone()),
+        ca_file: Some(file.path().into()),
+        ..settings("https://oz.invalid")
+    };
+    let failure = perform(&client(config), &read_analysis()).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Unreachable);
+    assert_eq!(proxy.seen()[0].method, "CONNECT");
+    assert!(!proxy.seen()[0].headers.contains_key("x-forensic-access-token"));
+}

@@ -1,0 +1,85 @@
+//! A photo on its way to Oz: in slices, without a copy, so that its progress can be seen.
+//!
+//! An upload has no overall timeout, since a slow line is no fault; it has one for standing still.
+//! It deliberately doesn't look at the photo.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use reqwest::{
+    Body,
+    multipart::{Form, Part},
+};
+use tokio::{sync::watch, time};
+
+use crate::{
+    domain::{Format, Kind, MatchId},
+    oz::{Sent, wire},
+};
+
+/// How much is handed to the connection at once, in bytes: small enough for a progress line on a
+/// slow mobile link, large enough to cost nothing on a fast one.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Sees how far an upload is.
+pub struct Progress {
+    taken: watch::Receiver<u64>,
+    total: u64,
+    reported: u64,
+}
+
+/// The multipart form that carries a photo, and its progress (uploading-media page).
+pub fn form(photo: Bytes, match_id: MatchId, kind: Kind, format: Format) -> (Form, Progress) {
+    let total = photo.len() as u64;
+    let (body, taken) = body(photo);
+    let mut headers = http::HeaderMap::new();
+    let content_type = http::HeaderValue::from_static(format.content_type());
+    headers.insert(http::header::CONTENT_TYPE, content_type);
+    let part = Part::stream_with_length(body, total)
+        .file_name(wire::photo_name(match_id, format))
+        .headers(headers);
+    // The payload goes first: who reads as it comes knows what the photo is.
+    let form = Form::new()
+        .text("payload", wire::upload_payload(match_id, kind).to_string())
+        .part(wire::PHOTO_PART, part);
+    (form, Progress { taken, total, reported: 0 })
+}
+
+fn body(photo: Bytes) -> (Body, watch::Receiver<u64>) {
+    let (progress, taken) = watch::channel(0);
+    let chunks = stream::unfold((photo, progress), |(mut rest, progress)| async move {
+        if rest.is_empty() {
+            return None;
+        }
+        let chunk = rest.split_to(CHUNK_BYTES.min(rest.len()));
+        progress.send_modify(|taken| *taken += chunk.len() as u64);
+        Some((Ok::<_, std::convert::Infallible>(chunk), (rest, progress)))
+    });
+    (Body::wrap_stream(chunks), taken)
+}
+
+impl Progress {
+    /// Reports the progress, and returns once there is none any more: nothing taken for `stall`,
+    /// or, after the last byte, no answer for `timeout`.
+    pub async fn watch(&mut self, sent: Sent<'_>, stall: Duration, timeout: Duration) {
+        loop {
+            let limit = if self.reported >= self.total { timeout } else { stall };
+            match time::timeout(limit, self.taken.changed()).await {
+                Ok(Ok(())) => self.report(sent),
+                // The connection wants no more of it: only the answer is waited for.
+                Ok(Err(_closed)) => return time::sleep(timeout).await,
+                Err(_elapsed) => return,
+            }
+        }
+    }
+
+    /// Reports what hasn't been: an answer can overtake the last step.
+    pub fn report(&mut self, sent: Sent<'_>) {
+        let taken = *self.taken.borrow_and_update();
+        if taken > self.reported {
+            self.reported = taken;
+            sent(taken);
+        }
+    }
+}

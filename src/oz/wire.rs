@@ -1,0 +1,400 @@
+//! Oz's JSON, both ways. Nobody outside the room sees it.
+//!
+//! It reads generously: members that we don't know are ignored, and one of the wrong type counts
+//! as absent, since versions of Oz differ and its documents contradict each other. Two things it
+//! deliberately isn't generous with: the ids that everything rests on, and scores. A score that
+//! is there but is no number stays unusable, so that no verdict is made of another one.
+
+use http::StatusCode;
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    domain::{
+        Analysis, AnalysisId, Failure, Folder, Format, Kind, MatchId, Media, MediaId, Timestamp,
+    },
+    oz::{failure, scrub::OUR_FILE_PREFIX},
+};
+
+/// The part of an upload that is the photo; the payload speaks of it by this name.
+pub const PHOTO_PART: &str = "photo1";
+
+/// The member of a medium's metadata that says which match it belongs to.
+const MATCH_ID_MEMBER: &str = "facematch_match_id";
+
+/// The longest word of Oz's that is kept, in characters: theirs have a dozen or two.
+const WORD_CHARACTERS_MAX: usize = 64;
+
+/// The longest text of Oz's that is kept as it is, in characters, such as a file's name.
+const TEXT_CHARACTERS_MAX: usize = 1024;
+
+/// From here on a time is in milliseconds: as seconds it would be the year 5138.
+const MILLISECONDS_MIN: f64 = 1e11;
+
+/// Why a success is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unusable {
+    /// It isn't JSON, or not all of it.
+    NotJson,
+    /// It lacks what is needed.
+    Lacks(&'static str),
+}
+
+impl Unusable {
+    /// As the failure that it is.
+    pub fn into_failure(self, status: StatusCode, body: &[u8]) -> Failure {
+        match self {
+            Self::NotJson => failure::unreadable(status, body),
+            Self::Lacks(what) => failure::incomplete(status, body, what),
+        }
+    }
+}
+
+/// The answer to a login or a refresh.
+pub struct Tokens {
+    pub access_token: SecretString,
+    pub expire_token: Option<SecretString>,
+    pub expire_date: Option<Timestamp>,
+}
+
+/// Reads a pair of tokens (authentication page).
+pub fn tokens(body: &[u8]) -> Result<Tokens, Unusable> {
+    let raw: RawTokens = lenient_object(json_of(body)?).unwrap_or_default();
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let access_token = filled(raw.access_token).ok_or(Unusable::Lacks("no access_token"))?;
+    Ok(Tokens {
+        access_token: access_token.into(),
+        expire_token: filled(raw.expire_token).map(Into::into),
+        expire_date: raw.expire_date.and_then(timestamp),
+    })
+}
+
+/// Reads a folder, and whether it says anything of its analyses (system objects page).
+pub fn folder(body: &[u8]) -> Result<(Folder, bool), Unusable> {
+    let Value::Object(mut folder) = json_of(body)? else {
+        return Err(Unusable::Lacks("not a folder"));
+    };
+    let media = match folder.remove("media") {
+        Some(Value::Null) => vec![],
+        Some(Value::Array(items)) => items.into_iter().map(medium).collect::<Result<_, _>>()?,
+        _ => return Err(Unusable::Lacks("a folder without media")),
+    };
+    match folder.remove("analyses") {
+        None | Some(Value::Null) => Ok((Folder { media, analyses: vec![] }, false)),
+        Some(list) => Ok((Folder { media, analyses: analysis_list(list)? }, true)),
+    }
+}
+
+/// Reads a list of analyses: an array, or an object around one.
+pub fn analyses(body: &[u8]) -> Result<Vec<Analysis>, Unusable> {
+    analysis_list(json_of(body)?)
+}
+
+/// Reads what was started: as a list of analyses, or one alone. There is one at least.
+pub fn started(body: &[u8]) -> Result<Vec<Analysis>, Unusable> {
+    let value = json_of(body)?;
+    let alone = value.get("analyse_id").is_some() || value.get("analysis_id").is_some();
+    let list = if alone { Value::Array(vec![value]) } else { value };
+    let started = analysis_list(list)?;
+    if started.is_empty() { Err(Unusable::Lacks("no analysis was started")) } else { Ok(started) }
+}
+
+/// Reads the analysis that was asked for: an object, or (old versions) the last of an array.
+pub fn analysis(body: &[u8], asked: &AnalysisId) -> Result<Analysis, Unusable> {
+    let value = match json_of(body)? {
+        Value::Array(mut items) => items.pop().ok_or(Unusable::Lacks("no analysis"))?,
+        other => other,
+    };
+    let analysis = one_analysis(value)?;
+    let says_nothing = analysis.state.is_none()
+        && analysis.resolution.is_none()
+        && analysis.resolution_status.is_none();
+    if says_nothing {
+        return Err(Unusable::Lacks("an analysis without a state"));
+    }
+    match &analysis.id {
+        Some(id) if id != asked => Err(Unusable::Lacks("another analysis than was asked for")),
+        Some(_) | None => Ok(analysis),
+    }
+}
+
+/// Reads which medium the uploaded photo became. Oz answers with an array of what was added, or
+/// (its uploading page) with the folder, which holds the liveness video as well: a medium that
+/// can't be told to be ours is never taken, since a video compared with itself is a match.
+pub fn uploaded(body: &[u8], match_id: MatchId, kind: Kind) -> Result<MediaId, Unusable> {
+    let list = match json_of(body)? {
+        Value::Array(items) => items,
+        Value::Object(mut object) => match object.remove("media").or(object.remove("items")) {
+            Some(Value::Array(items)) => items,
+            Some(one @ Value::Object(_)) => vec![one],
+            _ => vec![Value::Object(object)],
+        },
+        _ => vec![],
+    };
+    let media = list.into_iter().map(medium).collect::<Result<Vec<_>, _>>()?;
+    let ours = media.iter().rev().find(|medium| is_ours(medium, match_id));
+    let found = ours.or_else(|| only_candidate(&media, kind));
+    found.map(|medium| medium.id.clone()).ok_or(Unusable::Lacks("the photo is not in the answer"))
+}
+
+/// The payload of an upload (uploading-media page).
+pub fn upload_payload(match_id: MatchId, kind: Kind) -> Value {
+    json!({
+        "media:tags": { PHOTO_PART: kind.tags() },
+        "media:meta_data": { PHOTO_PART: { MATCH_ID_MEMBER: match_id.to_string() } },
+    })
+}
+
+/// The name that a photo is uploaded under.
+pub fn photo_name(match_id: MatchId, format: Format) -> String {
+    format!("{OUR_FILE_PREFIX}{match_id}.{}", format.extension())
+}
+
+/// The body that starts analyses (biometry and liveness pages).
+pub fn start_body(biometry: &[MediaId], quality: Option<&[MediaId]>) -> Value {
+    let item = |kind: &str, media: &[MediaId]| {
+        let ids: Vec<&str> = media.iter().map(MediaId::as_str).collect();
+        json!({ "type": kind, "source_media": ids })
+    };
+    let quality = quality.map(|media| item("quality", media));
+    let items: Vec<Value> = std::iter::once(item("biometry", biometry)).chain(quality).collect();
+    json!({ "analyses": items })
+}
+
+fn is_ours(medium: &Media, match_id: MatchId) -> bool {
+    let id = match_id.to_string();
+    let named = |name: &str| name.contains(&format!("{OUR_FILE_PREFIX}{id}"));
+    medium.match_id.as_deref() == Some(&id) || medium.original_name.as_deref().is_some_and(named)
+}
+
+/// The one medium that can be the photo, if nothing says whose any of them are.
+fn only_candidate(media: &[Media], kind: Kind) -> Option<&Media> {
+    let alone = media.len() == 1;
+    let mut candidates = media.iter().filter(|medium| {
+        let image = medium.media_type.as_deref().map(|kind| kind.starts_with("IMAGE"));
+        let foreign = medium.match_id.is_some();
+        let tagged = medium.tags.iter().map(String::as_str).eq(kind.tags().iter().copied());
+        !foreign && image.unwrap_or(alone) && (alone || tagged)
+    });
+    let first = candidates.next()?;
+    if candidates.next().is_some() { None } else { Some(first) }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawTokens {
+    #[serde(deserialize_with = "lenient")]
+    access_token: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    expire_token: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    expire_date: Option<f64>,
+}
+
+/// A medium (system objects and uploading-media pages).
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawMedia {
+    #[serde(deserialize_with = "lenient")]
+    media_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    media_type: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    tags: Option<Vec<Value>>,
+    #[serde(deserialize_with = "lenient")]
+    original_name: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    meta_data: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "lenient")]
+    time_created: Option<f64>,
+}
+
+/// An analysis (system objects, statuses and quantitative-results pages).
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawAnalysis {
+    #[serde(deserialize_with = "lenient")]
+    analyse_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    analysis_id: Option<String>,
+    #[serde(rename = "type", deserialize_with = "lenient")]
+    kind: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    group_id: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    source_media: Option<Vec<Value>>,
+    #[serde(deserialize_with = "lenient")]
+    state: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    resolution: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    resolution_status: Option<String>,
+    #[serde(deserialize_with = "lenient")]
+    results_data: Option<Scores>,
+    #[serde(deserialize_with = "lenient")]
+    results_media: Option<Vec<RawResult>>,
+    #[serde(deserialize_with = "lenient")]
+    time_created: Option<f64>,
+    error_code: Value,
+    #[serde(deserialize_with = "lenient")]
+    error_message: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawResult {
+    #[serde(deserialize_with = "lenient")]
+    results_data: Option<Scores>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Scores {
+    #[serde(deserialize_with = "score")]
+    min_confidence: Option<f64>,
+    #[serde(deserialize_with = "score")]
+    max_confidence: Option<f64>,
+    #[serde(deserialize_with = "score")]
+    confidence_spoofing: Option<f64>,
+}
+
+/// What is there and of the right type, else nothing.
+fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(if value.is_null() { None } else { serde_json::from_value(value).ok() })
+}
+
+/// A score; not a number if something else is there.
+fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::Number(number) => number.as_f64().or(Some(f64::NAN)),
+        Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => Some(f64::NAN),
+    })
+}
+
+fn json_of(body: &[u8]) -> Result<Value, Unusable> {
+    serde_json::from_slice(body).map_err(|_| Unusable::NotJson)
+}
+
+/// None if it isn't an object: our structs would take an array for one.
+fn lenient_object<T: DeserializeOwned>(value: Value) -> Option<T> {
+    if value.is_object() { serde_json::from_value(value).ok() } else { None }
+}
+
+fn analysis_list(list: Value) -> Result<Vec<Analysis>, Unusable> {
+    let items = match list {
+        Value::Array(items) => items,
+        Value::Object(mut object) => match object.remove("items").or(object.remove("analyses")) {
+            Some(Value::Array(items)) => items,
+            _ => return Err(Unusable::Lacks("no list of analyses")),
+        },
+        _ => return Err(Unusable::Lacks("no list of analyses")),
+    };
+    items.into_iter().map(listed_analysis).collect()
+}
+
+/// In a list an analysis without an id is of no use, and hides what may be ours.
+fn listed_analysis(value: Value) -> Result<Analysis, Unusable> {
+    let analysis = one_analysis(value)?;
+    if analysis.id.is_none() {
+        Err(Unusable::Lacks("an analysis without an id"))
+    } else {
+        Ok(analysis)
+    }
+}
+
+fn one_analysis(value: Value) -> Result<Analysis, Unusable> {
+    let raw: RawAnalysis = lenient_object(value).ok_or(Unusable::Lacks("not an analysis"))?;
+    let id = raw.analyse_id.as_ref().or(raw.analysis_id.as_ref()).map(|text| text.parse());
+    let id = id.transpose().map_err(|_| Unusable::Lacks("an analysis with an unusable id"))?;
+    let scores = raw.scores();
+    Ok(Analysis {
+        id,
+        kind: raw.kind.and_then(word).map(|kind| kind.to_uppercase()),
+        group_id: raw.group_id.and_then(word),
+        source_media: raw.source_media.and_then(source_media),
+        state: raw.state.and_then(word),
+        resolution: raw.resolution.and_then(word),
+        resolution_status: raw.resolution_status.and_then(word),
+        min_confidence: scores.min_confidence,
+        max_confidence: scores.max_confidence,
+        confidence_spoofing: scores.confidence_spoofing,
+        time_created: raw.time_created.and_then(timestamp),
+        error_code: failure::integer(&raw.error_code),
+        error_message: raw.error_message.map(text).filter(|text| !text.is_empty()),
+    })
+}
+
+impl RawAnalysis {
+    /// The analysis' own scores first. Those of its media stand in for the similarity only where
+    /// the analysis tells none; for the likelihood of an attack they are the usual place.
+    fn scores(&self) -> Scores {
+        let own = self.results_data.as_ref();
+        let media =
+            || self.results_media.iter().flatten().filter_map(|it| it.results_data.as_ref());
+        let lowest = worst(media().filter_map(|scores| scores.min_confidence), f64::min);
+        let highest = worst(media().filter_map(|scores| scores.max_confidence), f64::max);
+        let spoofing = worst(media().filter_map(|scores| scores.confidence_spoofing), f64::max);
+        Scores {
+            min_confidence: own.and_then(|scores| scores.min_confidence).or(lowest),
+            max_confidence: own.and_then(|scores| scores.max_confidence).or(highest),
+            confidence_spoofing: spoofing.or(own.and_then(|scores| scores.confidence_spoofing)),
+        }
+    }
+}
+
+/// Folds scores into one. `f64::min` and `f64::max` pass over what is no number; here it spoils
+/// the whole.
+fn worst(scores: impl Iterator<Item = f64>, fold: fn(f64, f64) -> f64) -> Option<f64> {
+    scores.reduce(
+        |one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { fold(one, other) },
+    )
+}
+
+/// Ids, bare or within media objects. A list of which any part can't be read says nothing.
+fn source_media(items: Vec<Value>) -> Option<Vec<MediaId>> {
+    let id = |item: &Value| item.get("media_id").unwrap_or(item).as_str()?.parse().ok();
+    items.iter().map(id).collect()
+}
+
+fn medium(value: Value) -> Result<Media, Unusable> {
+    let raw: RawMedia = lenient_object(value).ok_or(Unusable::Lacks("not a medium"))?;
+    let id = raw.media_id.ok_or(Unusable::Lacks("a medium without an id"))?;
+    let match_id =
+        raw.meta_data.as_ref().and_then(|members| members.get(MATCH_ID_MEMBER)?.as_str());
+    Ok(Media {
+        id: id.parse().map_err(|_| Unusable::Lacks("a medium with an unusable id"))?,
+        media_type: raw.media_type.and_then(word).map(|kind| kind.to_uppercase()),
+        tags: raw.tags.iter().flatten().filter_map(|tag| word(tag.as_str()?.to_owned())).collect(),
+        match_id: match_id.and_then(|id| word(id.to_owned())),
+        original_name: raw.original_name.map(text),
+        time_created: raw.time_created.and_then(timestamp),
+    })
+}
+
+/// A word, not longer than words are. A blank one is none: it stands for "not yet".
+fn word(text: String) -> Option<String> {
+    let word: String = text.trim().chars().take(WORD_CHARACTERS_MAX).collect();
+    if word.is_empty() { None } else { Some(word) }
+}
+
+fn text(text: String) -> String {
+    match text.char_indices().nth(TEXT_CHARACTERS_MAX) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// Seconds since 1970, whole or with a fraction; milliseconds if they are too many for seconds.
+fn timestamp(number: f64) -> Option<Timestamp> {
+    let seconds = if number >= MILLISECONDS_MIN { number / 1e3 } else { number };
+    let believable = seconds.is_finite() && (0.0..MILLISECONDS_MIN).contains(&seconds);
+    // Within these bounds the microseconds fit.
+    believable.then(|| Timestamp::from_micros((seconds * 1e6).round() as i64))
+}

@@ -1,6 +1,7 @@
 //! FaceMatch: a gRPC service in front of the Oz Forensics REST API.
 
 pub mod clock;
+pub mod config;
 pub mod domain;
 
 pub mod pb {

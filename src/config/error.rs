@@ -9,22 +9,22 @@ use std::{fmt, path::PathBuf};
 #[error("--{setting}: {problem}{}", Whence(.origin))]
 pub struct Error {
     /// The name of the setting, as in its flag.
-    pub setting: String,
+    pub setting: &'static str,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// Where the value came from; unset where there is no value.
     pub origin: Option<Origin>,
 }
 
 impl Error {
     /// A problem with a setting whose value came from somewhere.
-    pub fn new(setting: &str, problem: Problem, origin: Origin) -> Self {
-        Self { setting: setting.to_owned(), problem, origin: Some(origin) }
+    pub fn new(setting: &'static str, problem: Problem, origin: Origin) -> Self {
+        Self { setting, problem: Box::new(problem), origin: Some(origin) }
     }
 
     /// A problem with a setting that has no value, or with more than one of them.
-    pub fn bare(setting: &str, problem: Problem) -> Self {
-        Self { setting: setting.to_owned(), problem, origin: None }
+    pub fn bare(setting: &'static str, problem: Problem) -> Self {
+        Self { setting, problem: Box::new(problem), origin: None }
     }
 }
 

@@ -35,6 +35,7 @@ pub struct Environment(BTreeMap<String, OsString>);
 
 impl Environment {
     /// Those of this process.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam that others read it through")]
     pub fn of_process() -> Self {
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
     }

@@ -1,6 +1,6 @@
 //! What an operator sees when settings are right, and what when they are wrong.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, time::Duration};
 
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
@@ -49,7 +49,7 @@ impl Folder {
 fn the_defaults_are_those_of_the_table() {
     let config = given(&[], &[]).expect("the least settings are enough");
     assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
-    assert!(matches!(config.store, Store::Sqlite(path) if path == PathBuf::from("facematch.db")));
+    assert!(matches!(config.store, Store::Sqlite(path) if path.as_os_str() == "facematch.db"));
     assert_eq!(config.oz.url, "https://oz.example");
     assert_eq!(config.poll_interval, Duration::from_secs(1));
     assert_eq!(config.retention, Duration::from_secs(30 * 24 * 60 * 60));

@@ -1,0 +1,356 @@
+//! What can be typed: the commands, their arguments and their help.
+//!
+//! It checks what can be checked without asking anybody; the server judges the rest.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use tonic::transport::Uri;
+
+use crate::cli::{
+    pb::{LivenessPolicy, MatchState, PhotoKind},
+    serve::ServeArgs,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes of match and watch:
+  0    SUCCESS: the same person
+  1    DECLINED: another person
+  2    OPERATOR_REQUIRED: Oz leaves it to a person
+  3    FAILED or CANCELLED: there is no verdict
+  4    the call failed
+Of every command: 0 done, 4 the call failed, 64 wrong usage or settings, 130 interrupted;
+serve, sim and demo exit with 1 when they can't start.";
+
+const MATCH_EXAMPLES: &str = "\
+Examples:
+  facematch match --folder 0b6f… --photo anna.jpg
+  facematch match --folder 0b6f… --photo passport.png --kind id-front --liveness-policy require
+  facematch match --folder 0b6f… --folder-media 77c1… --output json
+  facematch match --folder 0b6f… --photo anna.jpg --request-id order-17 --label branch=riga
+
+The command goes on by itself when its connection breaks. Ctrl-C leaves it; the match goes on.
+A folder, a medium and a match are named by their UUIDs.";
+
+const WATCH_EXAMPLES: &str = "\
+Examples:
+  facematch watch 0193…
+  facematch watch --request-id order-17 --after 2
+  facematch watch --all --output json
+  facematch watch --all --resume-token earliest --label branch=riga";
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  facematch list
+  facematch list --state processing --state uploaded
+  facematch list --folder 0b6f… --all --output json";
+
+const SERVE_EXAMPLES: &str = "\
+Each setting is also an environment variable (--oz-url is FACEMATCH_OZ_URL) and a key of the file
+given by --config (oz-url = \"https://oz.example\"). Flags beat the environment, which beats the file.
+
+Examples:
+  facematch serve --oz-url https://oz.example --oz-login me --oz-password-file /run/secrets/oz
+  facematch serve --config /etc/facematch.toml --listen 0.0.0.0:50051";
+
+/// Is the person in this photo the one who proved to be alive in that Oz folder?
+#[derive(Debug, Parser)]
+#[command(name = "facematch", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the service
+    #[command(after_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
+    /// Try everything at once, with a simulated Oz and no account
+    Demo(DemoArgs),
+    /// Run the Oz simulator alone
+    Sim(SimArgs),
+    /// Match a photo against a folder and follow the match to its verdict
+    #[command(after_help = MATCH_EXAMPLES)]
+    Match(MatchArgs),
+    /// Follow a match, or all of them
+    #[command(after_help = WATCH_EXAMPLES)]
+    Watch(WatchArgs),
+    /// Tell where a match stands
+    Get(OneArgs),
+    /// List matches, newest first
+    #[command(after_help = LIST_EXAMPLES)]
+    List(ListArgs),
+    /// End a match without a verdict
+    Cancel(OneArgs),
+    /// Erase a match that has ended
+    Delete(DeleteArgs),
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// A JPEG or PNG of your own to try; without one, the demo brings its own pictures
+    pub photo: Option<PathBuf>,
+    /// Leave after the matches instead of serving on
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Arguments of `sim`.
+#[derive(Debug, Clone, Args)]
+pub struct SimArgs {
+    /// Where the simulator listens; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8900")]
+    pub listen: SocketAddr,
+    /// Makes ids, tokens and chances repeat; without one, every run is another
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// A file that says what the simulator answers and when it misbehaves
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
+}
+
+/// Where the server is and how to print its answers.
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// The FaceMatch server
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = server)]
+    pub server: Uri,
+    /// Text for people, or one JSON object a line for programs
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line, with the field names of the proto.
+    Json,
+}
+
+/// How long to go on when the server can't be reached.
+#[derive(Debug, Clone, Args)]
+pub struct Patience {
+    /// How long to try to reconnect after a connection broke; a server that could not be reached
+    /// in the first place is not waited for
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub give_up_after: Duration,
+    /// Print progress and heartbeats too; on a terminal `match` and `watch` show them anyway
+    #[arg(long)]
+    pub progress: bool,
+}
+
+/// Arguments of `match`.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("source").required(true))]
+pub struct MatchArgs {
+    /// The Oz folder with the person's liveness video
+    #[arg(long, value_name = "ID")]
+    pub folder: String,
+    /// The reference photo: a JPEG or PNG of at most 10 MiB
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub photo: Option<PathBuf>,
+    /// A photo that the folder already holds, instead of a file
+    #[arg(long, value_name = "ID", group = "source")]
+    pub folder_media: Option<String>,
+    /// What the photo shows
+    #[arg(long, value_enum, default_value_t = Kind::Selfie)]
+    pub kind: Kind,
+    /// Your own id of the match, which makes the command safe to repeat; without one, a UUID
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+    /// How long the match may take; without one, the server decides
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// A label to find the match by; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// What the folder's liveness analysis has to do with the match
+    #[arg(long, value_enum, default_value_t = Policy::Report)]
+    pub liveness_policy: Policy,
+    /// Compare with this medium instead of the newest liveness video; may be repeated
+    #[arg(long = "liveness-media", value_name = "ID")]
+    pub liveness_media: Vec<String>,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What a reference photo shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A plain photo of a face
+    Selfie,
+    /// The front of an identity document
+    IdFront,
+}
+
+impl From<Kind> for PhotoKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Selfie => Self::Selfie,
+            Kind::IdFront => Self::IdFront,
+        }
+    }
+}
+
+/// What the folder's liveness analysis has to do with a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Policy {
+    /// Tell what the newest one says
+    Report,
+    /// It must say SUCCESS before the photo is sent
+    Require,
+    /// Start one together with the match
+    Run,
+}
+
+impl From<Policy> for LivenessPolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Report => Self::Report,
+            Policy::Require => Self::Require,
+            Policy::Run => Self::Run,
+        }
+    }
+}
+
+/// Names one match by either id.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false, args = ["match_id", "request_id"])]
+pub struct Which {
+    /// The server's id of the match
+    #[arg(value_name = "ID")]
+    pub match_id: Option<String>,
+    /// Your own id of the match
+    #[arg(long, value_name = "ID")]
+    pub request_id: Option<String>,
+}
+
+/// Arguments of `get` and `cancel`.
+#[derive(Debug, Clone, Args)]
+pub struct OneArgs {
+    #[command(flatten)]
+    pub which: Which,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Arguments of `delete`.
+#[derive(Debug, Clone, Args)]
+pub struct DeleteArgs {
+    /// The server's id of the match
+    #[arg(value_name = "ID")]
+    pub match_id: String,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+pub struct WatchArgs {
+    /// The server's id of the match
+    #[arg(value_name = "ID", group = "what")]
+    pub match_id: Option<String>,
+    /// Your own id of the match
+    #[arg(long, value_name = "ID", group = "what")]
+    pub request_id: Option<String>,
+    /// Follow all matches
+    #[arg(long, group = "what")]
+    pub all: bool,
+    /// Only updates after this number of one match
+    #[arg(long, value_name = "NUMBER", default_value_t = 0, conflicts_with = "all")]
+    pub after: u64,
+    /// With --all, where to go on: a token, or "earliest"; without one, from now on
+    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["match_id", "request_id"])]
+    pub resume_token: Option<String>,
+    /// With --all, only matches of this Oz folder
+    #[arg(long, value_name = "ID", conflicts_with_all = ["match_id", "request_id"])]
+    pub folder: Option<String>,
+    /// With --all, only matches with this label; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label, conflicts_with_all = ["match_id", "request_id"])]
+    pub labels: Vec<(String, String)>,
+    #[command(flatten)]
+    pub patience: Patience,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// Only matches of this Oz folder
+    #[arg(long, value_name = "ID")]
+    pub folder: Option<String>,
+    /// Only matches with this label; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub labels: Vec<(String, String)>,
+    /// Only matches in this state; may be repeated
+    #[arg(long = "state", value_name = "STATE", value_enum)]
+    pub states: Vec<State>,
+    /// How many at once, up to 1,000; without it, 50
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    pub page_size: i32,
+    /// Where a list that was cut goes on
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    pub page_token: String,
+    /// All pages instead of one
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Where a match stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum State {
+    Accepted,
+    Uploaded,
+    Processing,
+    Finished,
+    Failed,
+    Cancelled,
+}
+
+impl From<State> for MatchState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Accepted => Self::Accepted,
+            State::Uploaded => Self::Uploaded,
+            State::Processing => Self::Processing,
+            State::Finished => Self::Finished,
+            State::Failed => Self::Failed,
+            State::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+fn label(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err("must be KEY=VALUE"),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "must be a duration such as 90s or 5m")
+}
+
+fn server(text: &str) -> Result<Uri, &'static str> {
+    let uri: Uri = text.parse().map_err(|_| "must be a URL such as http://127.0.0.1:50051")?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http"), Some(_)) => Ok(uri),
+        (Some("https"), Some(_)) => Err("https is not available in this version"),
+        _ => Err("must be a URL such as http://127.0.0.1:50051"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

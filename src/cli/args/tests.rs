@@ -1,0 +1,126 @@
+//! Each command parses, and what is wrong is refused with 64.
+
+use clap::CommandFactory;
+
+use super::*;
+
+#[track_caller]
+fn parsed(line: &str) -> Command {
+    match Cli::try_parse_from(line.split(' ')) {
+        Ok(cli) => cli.command,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn refused(line: &str) -> String {
+    Cli::try_parse_from(line.split(' ')).expect_err("wrong usage").to_string()
+}
+
+#[test]
+fn the_commands_contradict_nothing() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn match_takes_all_that_a_request_can_say() {
+    let Command::Match(args) = parsed(
+        "facematch match --folder f --photo p.png --kind id-front --request-id r --timeout 90s \
+         --label a=b --label c=d=e --label e= --liveness-policy run --liveness-media m \
+         --liveness-media n --give-up-after 1m --progress --server http://host:1 --output json",
+    ) else {
+        panic!("another command");
+    };
+    assert_eq!(args.photo, Some(PathBuf::from("p.png")));
+    assert_eq!((args.kind, args.liveness_policy), (Kind::IdFront, Policy::Run));
+    assert_eq!(args.timeout, Some(Duration::from_secs(90)));
+    let labels = [("a", "b"), ("c", "d=e"), ("e", "")];
+    assert_eq!(args.labels, labels.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    assert_eq!(args.liveness_media, ["m", "n"]);
+    assert_eq!(args.patience.give_up_after, Duration::from_secs(60));
+    assert!(args.patience.progress);
+    assert_eq!((args.common.server.port_u16(), args.common.output), (Some(1), Output::Json));
+}
+
+#[test]
+fn match_needs_one_photo() {
+    assert!(matches!(parsed("facematch match --folder f --folder-media m"), Command::Match(_)));
+    assert!(refused("facematch match --folder f").contains("--photo"));
+    refused("facematch match --folder f --photo p --folder-media m");
+    refused("facematch match --photo p");
+}
+
+#[test]
+fn one_match_is_named_by_either_id_and_not_by_both() {
+    for command in ["get", "cancel", "watch"] {
+        parsed(&format!("facematch {command} 0193"));
+        parsed(&format!("facematch {command} --request-id r"));
+        refused(&format!("facematch {command}"));
+        refused(&format!("facematch {command} 0193 --request-id r"));
+    }
+    parsed("facematch delete 0193");
+    refused("facematch delete --request-id r");
+}
+
+#[test]
+fn watch_follows_one_or_all() {
+    parsed("facematch watch 0193 --after 3 --progress");
+    parsed("facematch watch --all --resume-token earliest --folder f --label a=b");
+    refused("facematch watch --all --after 3");
+    refused("facematch watch --all 0193");
+    refused("facematch watch 0193 --resume-token t");
+}
+
+#[test]
+fn list_filters() {
+    let Command::List(args) =
+        parsed("facematch list --folder f --label a=b --state failed --state finished --all")
+    else {
+        panic!("another command");
+    };
+    assert_eq!(args.states, [State::Failed, State::Finished]);
+    assert!(args.all);
+    refused("facematch list --state unknown");
+}
+
+#[test]
+fn serve_has_a_flag_for_each_setting_and_keeps_repetitions() {
+    let Command::Serve(args) = parsed("facematch serve --lease 1s --oz-token -x --lease 2s") else {
+        panic!("another command");
+    };
+    let flags = [("oz-token", "-x"), ("lease", "1s"), ("lease", "2s")];
+    assert_eq!(args.flags, flags.map(|(name, text)| (name, text.to_owned())));
+    assert!(refused("facematch serve --oz-ulr x").contains("--oz-url"));
+}
+
+#[test]
+fn sim_and_demo_have_their_own() {
+    let Command::Sim(args) = parsed("facematch sim --listen 127.0.0.1:0 --seed 7 --script s.toml")
+    else {
+        panic!("another command");
+    };
+    assert_eq!((args.listen.port(), args.seed), (0, Some(7)));
+    let Command::Demo(args) = parsed("facematch demo me.jpg --once") else {
+        panic!("another command");
+    };
+    assert!(args.once && args.photo.is_some());
+}
+
+#[test]
+fn values_are_checked_where_that_needs_nobody() {
+    assert!(refused("facematch list --label novalue").contains("KEY=VALUE"));
+    assert!(refused("facematch list --label =v").contains("KEY=VALUE"));
+    assert!(refused("facematch get x --server https://h").contains("not available"));
+    assert!(refused("facematch get x --server host:1").contains("http://"));
+    assert!(refused("facematch match --folder f --photo p --timeout soon").contains("90s"));
+}
+
+#[test]
+fn every_command_explains_itself() {
+    for command in Cli::command().get_subcommands() {
+        let name = command.get_name();
+        assert!(command.get_about().is_some(), "{name}");
+        for argument in command.get_arguments().filter(|argument| argument.get_id() != "help") {
+            assert!(argument.get_help().is_some(), "{name} {}", argument.get_id());
+        }
+    }
+}

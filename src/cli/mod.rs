@@ -1,0 +1,116 @@
+//! The command line: what is typed, and what the service's callers see of it.
+//!
+//! The client commands talk to the service through gRPC like anyone. What `serve`, `sim` and `demo`
+//! start is handed in by `main`: this room knows none of the engine's.
+
+mod args;
+mod client;
+mod exit;
+mod follow;
+mod lookup;
+mod photo;
+mod render;
+mod resume;
+mod run;
+mod screen;
+mod serve;
+mod watch;
+
+use std::{
+    error::Error,
+    ffi::OsString,
+    future::Future,
+    io::{self, Write},
+    pin::Pin,
+};
+
+use clap::{Parser, error::ErrorKind};
+
+use crate::{config::Config, config::Environment, pb};
+
+pub use args::{DemoArgs, SimArgs};
+pub use exit::Exit;
+
+use args::{Cli, Command};
+use serve::ServeArgs;
+
+/// Something that runs until it is told to stop.
+pub type Running = Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send>>;
+
+/// What `main` hands in: the parts of the product that this room may not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts {
+    /// The service, which also prints the line that says that it is ready.
+    pub serve: fn(Config) -> Running,
+    /// The Oz simulator alone.
+    pub sim: fn(SimArgs) -> Running,
+    /// Everything at once.
+    pub demo: fn(DemoArgs) -> Running,
+}
+
+/// Does what the arguments say. They begin with the name of the program.
+pub async fn run(
+    args: impl IntoIterator<Item = OsString>,
+    environment: Environment,
+    parts: Parts,
+) -> Exit {
+    match Cli::try_parse_from(args) {
+        Ok(cli) => command(cli.command, environment, parts).await,
+        Err(error) => misread(&error),
+    }
+}
+
+async fn command(command: Command, environment: Environment, parts: Parts) -> Exit {
+    match command {
+        Command::Serve(args) => serve(args, environment, parts).await,
+        Command::Sim(args) => part((parts.sim)(args)).await,
+        Command::Demo(args) => part((parts.demo)(args)).await,
+        Command::Match(args) => run::run(args).await,
+        Command::Watch(args) => watch::watch(args).await,
+        Command::Get(args) => lookup::get(args).await,
+        Command::List(args) => lookup::list(args).await,
+        Command::Cancel(args) => lookup::cancel(args).await,
+        Command::Delete(args) => lookup::delete(args).await,
+    }
+}
+
+/// Help and the version are no errors; all else is wrong usage.
+fn misread(error: &clap::Error) -> Exit {
+    // Nobody is left to be told when even this can't be printed.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Success,
+        _ => Exit::Usage,
+    }
+}
+
+async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit {
+    match args.load(environment) {
+        Ok(loaded) => {
+            loaded.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+            part((parts.serve)(loaded.config)).await
+        }
+        Err(error) => {
+            tell(&error.to_string());
+            Exit::Usage
+        }
+    }
+}
+
+async fn part(running: Running) -> Exit {
+    match running.await {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            tell(&error.to_string());
+            Exit::Broken
+        }
+    }
+}
+
+/// Says something to the person at the terminal, who may have closed it.
+fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "facematch: {text}");
+}
+
+#[cfg(test)]
+mod tests;

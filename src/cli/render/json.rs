@@ -1,0 +1,303 @@
+//! Messages as JSON: the field names of the proto, enums by their names, times in RFC 3339.
+//!
+//! Close to the proto's own JSON mapping, but for two things that are easier on shell scripts:
+//! names stay in snake_case, and 64-bit numbers are numbers. What is unset or empty is left out.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
+
+use prost_types::{Duration, Timestamp};
+use serde::{Serialize, Serializer};
+
+use crate::cli::pb::{self, match_update::Event};
+
+/// An update, in one line.
+pub fn update(update: &pb::MatchUpdate) -> String {
+    line(&Update {
+        match_id: &update.match_id,
+        sequence: update.sequence,
+        time: update.time.as_ref().map(Time),
+        snapshot: update.r#match.as_ref().map(Match::from),
+        resume_token: &update.resume_token,
+        event: update.event.as_ref().map(Body::from),
+    })
+}
+
+/// A match, in one line.
+pub fn snapshot(snapshot: &pb::Match) -> String {
+    line(&Match::from(snapshot))
+}
+
+fn line(message: &impl Serialize) -> String {
+    serde_json::to_string(message).expect("messages have text keys only")
+}
+
+#[derive(Serialize)]
+struct Update<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    match_id: &'a str,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Time<'a>>,
+    #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
+    snapshot: Option<Match<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    resume_token: &'a str,
+    #[serde(flatten)]
+    event: Option<Body<'a>>,
+}
+
+#[derive(Serialize)]
+struct Match<'a> {
+    match_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    request_id: &'a str,
+    folder_id: &'a str,
+    state: Cow<'static, str>,
+    sequence: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    photo_media_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    analysis_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Outcome<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Failure<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_time: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update_time: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end_time: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expire_time: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oz: Option<Oz<'a>>,
+}
+
+impl<'a> From<&'a pb::Match> for Match<'a> {
+    fn from(of: &'a pb::Match) -> Self {
+        Self {
+            match_id: &of.match_id,
+            request_id: &of.request_id,
+            folder_id: &of.folder_id,
+            state: state(of.state),
+            sequence: of.sequence,
+            photo_media_id: &of.photo_media_id,
+            analysis_id: &of.analysis_id,
+            result: of.result.as_ref().map(Outcome::from),
+            error: of.error.as_ref().map(Failure::from),
+            labels: sorted(&of.labels),
+            create_time: of.create_time.as_ref().map(Time),
+            update_time: of.update_time.as_ref().map(Time),
+            end_time: of.end_time.as_ref().map(Time),
+            expire_time: of.expire_time.as_ref().map(Time),
+            oz: of.oz.as_ref().map(Oz::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Outcome<'a> {
+    resolution: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_confidence: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness: Option<Liveness<'a>>,
+}
+
+impl<'a> From<&'a pb::MatchResult> for Outcome<'a> {
+    fn from(of: &'a pb::MatchResult) -> Self {
+        Self {
+            resolution: resolution(of.resolution),
+            min_confidence: of.min_confidence,
+            max_confidence: of.max_confidence,
+            liveness: of.liveness.as_ref().map(Liveness::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Liveness<'a> {
+    resolution: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence_spoofing: Option<f64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    analysis_id: &'a str,
+}
+
+impl<'a> From<&'a pb::LivenessResult> for Liveness<'a> {
+    fn from(of: &'a pb::LivenessResult) -> Self {
+        Self {
+            resolution: resolution(of.resolution),
+            confidence_spoofing: of.confidence_spoofing,
+            analysis_id: &of.analysis_id,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Failure<'a> {
+    code: i32,
+    reason: &'a str,
+    message: &'a str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> From<&'a pb::MatchError> for Failure<'a> {
+    fn from(of: &'a pb::MatchError) -> Self {
+        Self {
+            code: of.code,
+            reason: &of.reason,
+            message: &of.message,
+            retryable: of.retryable,
+            metadata: sorted(&of.metadata),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Oz<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    state: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    resolution: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    resolution_status: &'a str,
+    polls: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_poll_time: Option<Time<'a>>,
+}
+
+impl<'a> From<&'a pb::OzStatus> for Oz<'a> {
+    fn from(of: &'a pb::OzStatus) -> Self {
+        Self {
+            state: &of.state,
+            resolution: &of.resolution,
+            resolution_status: &of.resolution_status,
+            polls: of.polls,
+            last_poll_time: of.last_poll_time.as_ref().map(Time),
+        }
+    }
+}
+
+/// The event, under its own name beside the fields of the update.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Body<'a> {
+    Accepted {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deadline: Option<Time<'a>>,
+    },
+    PhotoUploaded {
+        photo_media_id: &'a str,
+        liveness_media_ids: &'a [String],
+    },
+    AnalysisStarted {
+        analysis_id: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        liveness_analysis_id: &'a str,
+    },
+    AttemptFailed {
+        cause: &'a str,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_attempt_time: Option<Time<'a>>,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        metadata: BTreeMap<&'a str, &'a str>,
+    },
+    Finished {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        result: Option<Outcome<'a>>,
+    },
+    Failed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<Failure<'a>>,
+    },
+    Cancelled {},
+    Progress {
+        bytes_sent: u64,
+        bytes_total: u64,
+        polls: u64,
+        failed_attempts: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        elapsed: Option<Span<'a>>,
+    },
+    Heartbeat {},
+}
+
+impl<'a> From<&'a Event> for Body<'a> {
+    fn from(of: &'a Event) -> Self {
+        match of {
+            Event::Accepted(of) => Self::Accepted { deadline: of.deadline.as_ref().map(Time) },
+            Event::PhotoUploaded(of) => Self::PhotoUploaded {
+                photo_media_id: &of.photo_media_id,
+                liveness_media_ids: &of.liveness_media_ids,
+            },
+            Event::AnalysisStarted(of) => Self::AnalysisStarted {
+                analysis_id: &of.analysis_id,
+                liveness_analysis_id: &of.liveness_analysis_id,
+            },
+            Event::AttemptFailed(of) => Self::AttemptFailed {
+                cause: &of.cause,
+                message: &of.message,
+                next_attempt_time: of.next_attempt_time.as_ref().map(Time),
+                metadata: sorted(&of.metadata),
+            },
+            Event::Finished(of) => Self::Finished { result: of.result.as_ref().map(Outcome::from) },
+            Event::Failed(of) => Self::Failed { error: of.error.as_ref().map(Failure::from) },
+            Event::Cancelled(pb::Cancelled {}) => Self::Cancelled {},
+            Event::Progress(of) => Self::Progress {
+                bytes_sent: of.bytes_sent,
+                bytes_total: of.bytes_total,
+                polls: of.polls,
+                failed_attempts: of.failed_attempts,
+                elapsed: of.elapsed.as_ref().map(Span),
+            },
+            Event::Heartbeat(pb::Heartbeat {}) => Self::Heartbeat {},
+        }
+    }
+}
+
+struct Time<'a>(&'a Timestamp);
+
+impl Serialize for Time<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+struct Span<'a>(&'a Duration);
+
+impl Serialize for Span<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self.0)
+    }
+}
+
+/// The name of a state; the number of one that a later version made up.
+fn state(number: i32) -> Cow<'static, str> {
+    match pb::MatchState::try_from(number) {
+        Ok(known) => Cow::Borrowed(known.as_str_name()),
+        Err(_) => Cow::Owned(number.to_string()),
+    }
+}
+
+fn resolution(number: i32) -> Cow<'static, str> {
+    match pb::Resolution::try_from(number) {
+        Ok(known) => Cow::Borrowed(known.as_str_name()),
+        Err(_) => Cow::Owned(number.to_string()),
+    }
+}
+
+fn sorted(map: &HashMap<String, String>) -> BTreeMap<&str, &str> {
+    map.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}

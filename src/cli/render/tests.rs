@@ -1,0 +1,224 @@
+//! What people and programs are shown of each kind of update, to the letter.
+
+use prost_types::{Duration, Timestamp};
+
+use super::{json, text};
+use crate::cli::pb::{
+    Accepted, AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Heartbeat,
+    LivenessResult, Match, MatchError, MatchResult, MatchState, MatchUpdate, OzStatus,
+    PhotoUploaded, Progress, Resolution, match_update::Event,
+};
+
+fn at(seconds: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds: 1_800_000_000 + seconds, nanos: 250_000_000 })
+}
+
+fn update(state: MatchState, event: Event) -> MatchUpdate {
+    MatchUpdate {
+        match_id: "m".to_owned(),
+        sequence: 3,
+        time: at(0),
+        r#match: Some(Match {
+            match_id: "m".to_owned(),
+            folder_id: "f".to_owned(),
+            state: state.into(),
+            sequence: 3,
+            ..Default::default()
+        }),
+        resume_token: "t".to_owned(),
+        event: Some(event),
+    }
+}
+
+#[track_caller]
+fn check(update: &MatchUpdate, line: &str, event: &str) {
+    let state = update.r#match.as_ref().expect("a snapshot").state();
+    let word = state.as_str_name().trim_start_matches("MATCH_STATE_");
+    assert_eq!(text::update(update), format!("2027-01-15T08:00:00.250Z  {word:<10}  {line}"));
+    let snapshot =
+        format!(r#"{{"match_id":"m","folder_id":"f","state":"MATCH_STATE_{word}","sequence":3}}"#);
+    let expected = format!(
+        r#"{{"match_id":"m","sequence":3,"time":"2027-01-15T08:00:00.250Z","match":{snapshot},"resume_token":"t",{event}}}"#
+    );
+    assert_eq!(json::update(update), expected);
+}
+
+fn result() -> MatchResult {
+    MatchResult {
+        resolution: Resolution::Success.into(),
+        min_confidence: Some(0.875),
+        max_confidence: Some(1.0),
+        liveness: Some(LivenessResult {
+            resolution: Resolution::Success.into(),
+            confidence_spoofing: Some(0.0),
+            analysis_id: "q".to_owned(),
+        }),
+    }
+}
+
+fn error() -> MatchError {
+    MatchError {
+        code: 4,
+        reason: "MATCH_TIMED_OUT".to_owned(),
+        message: "the deadline passed".to_owned(),
+        retryable: true,
+        metadata: [("oz.http_status".to_owned(), "503".to_owned())].into(),
+    }
+}
+
+#[test]
+fn the_way_to_the_analysis() {
+    check(
+        &update(MatchState::Accepted, Event::Accepted(Accepted { deadline: at(1_200) })),
+        "match m, until 2027-01-15T08:20:00.250Z at most",
+        r#""accepted":{"deadline":"2027-01-15T08:20:00.250Z"}"#,
+    );
+    let liveness_media_ids = vec!["v".to_owned(), "w".to_owned()];
+    let event = PhotoUploaded { photo_media_id: "p".to_owned(), liveness_media_ids };
+    check(
+        &update(MatchState::Uploaded, Event::PhotoUploaded(event)),
+        "photo p, compared with v, w",
+        r#""photo_uploaded":{"photo_media_id":"p","liveness_media_ids":["v","w"]}"#,
+    );
+    let event = AnalysisStarted { analysis_id: "a".to_owned(), ..Default::default() };
+    check(
+        &update(MatchState::Processing, Event::AnalysisStarted(event)),
+        "analysis a",
+        r#""analysis_started":{"analysis_id":"a"}"#,
+    );
+}
+
+#[test]
+fn trouble_and_signs_of_life() {
+    let event = AttemptFailed {
+        cause: "OZ_UNREACHABLE".to_owned(),
+        message: "connection refused".to_owned(),
+        next_attempt_time: at(2),
+        metadata: Default::default(),
+    };
+    check(
+        &update(MatchState::Processing, Event::AttemptFailed(event)),
+        "trouble at Oz, OZ_UNREACHABLE: connection refused; next try at 2027-01-15T08:00:02.250Z",
+        r#""attempt_failed":{"cause":"OZ_UNREACHABLE","message":"connection refused","next_attempt_time":"2027-01-15T08:00:02.250Z"}"#,
+    );
+    let elapsed = Some(Duration { seconds: 12, nanos: 500_000_000 });
+    let event = Progress { bytes_sent: 5, bytes_total: 9, polls: 0, failed_attempts: 2, elapsed };
+    check(
+        &update(MatchState::Accepted, Event::Progress(event)),
+        "5 of 9 bytes sent, 0 polls, 2 failed tries, 12 s",
+        r#""progress":{"bytes_sent":5,"bytes_total":9,"polls":0,"failed_attempts":2,"elapsed":"12.500s"}"#,
+    );
+    check(
+        &update(MatchState::Processing, Event::Heartbeat(Heartbeat {})),
+        "nothing new",
+        r#""heartbeat":{}"#,
+    );
+}
+
+#[test]
+fn the_endings() {
+    check(
+        &update(MatchState::Finished, Event::Finished(Finished { result: Some(result()) })),
+        "SUCCESS, similarity 0.875 to 1; liveness SUCCESS, spoofing 0",
+        r#""finished":{"result":{"resolution":"RESOLUTION_SUCCESS","min_confidence":0.875,"max_confidence":1.0,"liveness":{"resolution":"RESOLUTION_SUCCESS","confidence_spoofing":0.0,"analysis_id":"q"}}}"#,
+    );
+    check(
+        &update(MatchState::Failed, Event::Failed(Failed { error: Some(error()) })),
+        "MATCH_TIMED_OUT: the deadline passed; a new match may succeed",
+        r#""failed":{"error":{"code":4,"reason":"MATCH_TIMED_OUT","message":"the deadline passed","retryable":true,"metadata":{"oz.http_status":"503"}}}"#,
+    );
+    check(
+        &update(MatchState::Cancelled, Event::Cancelled(Cancelled {})),
+        "no verdict; nothing more is sent to Oz",
+        r#""cancelled":{}"#,
+    );
+}
+
+#[test]
+fn a_heartbeat_of_all_matches_has_no_match() {
+    let heartbeat = MatchUpdate {
+        time: at(0),
+        resume_token: "t".to_owned(),
+        event: Some(Event::Heartbeat(Heartbeat {})),
+        ..Default::default()
+    };
+    assert_eq!(
+        json::update(&heartbeat),
+        r#"{"sequence":0,"time":"2027-01-15T08:00:00.250Z","resume_token":"t","heartbeat":{}}"#
+    );
+    assert!(text::update_of_many(&heartbeat).ends_with("nothing new"));
+}
+
+fn whole() -> Match {
+    let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    Match {
+        match_id: "m".to_owned(),
+        request_id: "r".to_owned(),
+        folder_id: "f".to_owned(),
+        state: MatchState::Finished.into(),
+        sequence: 4,
+        photo_media_id: "p".to_owned(),
+        analysis_id: "a".to_owned(),
+        result: Some(result()),
+        error: None,
+        labels: [label("b", "2"), label("a", "1")].into(),
+        create_time: at(0),
+        update_time: at(4),
+        end_time: at(4),
+        expire_time: at(86_404),
+        oz: Some(OzStatus {
+            state: "FINISHED".to_owned(),
+            resolution: "SUCCESS".to_owned(),
+            resolution_status: String::new(),
+            polls: 3,
+            last_poll_time: at(4),
+        }),
+    }
+}
+
+#[test]
+fn a_match_with_all_that_is_known_of_it() {
+    assert_eq!(
+        text::snapshot(&whole()),
+        "\
+match       m
+request id  r
+folder      f
+state       FINISHED, update 4
+ending      SUCCESS, similarity 0.875 to 1; liveness SUCCESS, spoofing 0
+photo       p
+analysis    a
+labels      a=1, b=2
+created     2027-01-15T08:00:00.250Z
+updated     2027-01-15T08:00:04.250Z
+ended       2027-01-15T08:00:04.250Z
+erased at   2027-01-16T08:00:04.250Z
+Oz says     FINISHED SUCCESS, 3 polls"
+    );
+    assert_eq!(
+        text::row(&whole()),
+        "m  FINISHED    2027-01-15T08:00:00.250Z  f  SUCCESS, similarity 0.875 to 1; liveness \
+         SUCCESS, spoofing 0"
+    );
+    let json: serde_json::Value = serde_json::from_str(&json::snapshot(&whole())).expect("JSON");
+    assert_eq!(json["labels"], serde_json::json!({"a": "1", "b": "2"}));
+    assert_eq!(json["expire_time"], "2027-01-16T08:00:04.250Z");
+    assert_eq!(json["oz"]["polls"], 3);
+}
+
+#[test]
+fn what_a_later_version_made_up_is_shown_as_its_number_and_never_as_success() {
+    let mut later = whole();
+    later.state = 77;
+    later.result = Some(MatchResult { resolution: 88, ..Default::default() });
+    let json: serde_json::Value = serde_json::from_str(&json::snapshot(&later)).expect("JSON");
+    assert_eq!((&json["state"], &json["result"]["resolution"]), (&"77".into(), &"88".into()));
+    assert!(text::snapshot(&later).contains("ending      UNSPECIFIED\n"));
+}
+
+#[test]
+fn a_server_cannot_drive_the_terminal() {
+    let mut whole = whole();
+    whole.request_id = "\u{1b}]0;x\u{7}".to_owned();
+    assert!(text::snapshot(&whole).contains("request id  \u{fffd}]0;x\u{fffd}\n"));
+}

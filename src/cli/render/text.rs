@@ -1,0 +1,175 @@
+//! Messages as lines for people.
+//!
+//! The lines may change from version to version: programs take JSON.
+
+use prost_types::Timestamp;
+
+use crate::cli::pb::{
+    AttemptFailed, LivenessResult, Match, MatchError, MatchResult, MatchState, MatchUpdate,
+    PhotoUploaded, Progress, Resolution, match_update::Event,
+};
+
+/// An update, in one line.
+pub fn update(update: &MatchUpdate) -> String {
+    let state = update.r#match.as_ref().map_or("", |snapshot| state_word(snapshot.state()));
+    let what =
+        update.event.as_ref().map_or_else(|| "an unknown event".to_owned(), |e| what(update, e));
+    plain(&format!("{}  {state:<10}  {what}", time(update.time.as_ref())))
+}
+
+/// An update among those of other matches, in one line.
+pub fn update_of_many(update: &MatchUpdate) -> String {
+    plain(&update.match_id) + "  " + &self::update(update)
+}
+
+/// A match in a list, in one line.
+pub fn row(of: &Match) -> String {
+    let created = time(of.create_time.as_ref());
+    let line = format!(
+        "{}  {:<10}  {created}  {}  {}",
+        of.match_id,
+        state_word(of.state()),
+        of.folder_id,
+        ending(of)
+    );
+    plain(line.trim_end())
+}
+
+/// A match with all that is known of it, a line for each fact.
+pub fn snapshot(of: &Match) -> String {
+    let optional = |at: &Option<Timestamp>| at.as_ref().map_or(String::new(), Timestamp::to_string);
+    let facts = [
+        ("match", of.match_id.clone()),
+        ("request id", of.request_id.clone()),
+        ("folder", of.folder_id.clone()),
+        ("state", format!("{}, update {}", state_word(of.state()), of.sequence)),
+        ("ending", ending(of)),
+        ("photo", of.photo_media_id.clone()),
+        ("analysis", of.analysis_id.clone()),
+        ("labels", labels(of)),
+        ("created", optional(&of.create_time)),
+        ("updated", optional(&of.update_time)),
+        ("ended", optional(&of.end_time)),
+        ("erased at", optional(&of.expire_time)),
+        ("Oz says", oz(of)),
+    ];
+    let known = facts.iter().filter(|(_, value)| !value.is_empty());
+    let lines = known.map(|(name, value)| plain(&format!("{name:<10}  {value}")));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// How far a match is, for the live line.
+pub fn live(update: &MatchUpdate) -> String {
+    let state = update.r#match.as_ref().map_or("", |snapshot| state_word(snapshot.state()));
+    match &update.event {
+        Some(Event::Progress(of)) => plain(&format!("{state}  {}", progress(of))),
+        Some(_) | None => state.to_owned(),
+    }
+}
+
+/// Text without control characters: what a server says must not drive a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+fn what(update: &MatchUpdate, event: &Event) -> String {
+    match event {
+        Event::Accepted(of) => {
+            format!("match {}, until {} at most", update.match_id, time(of.deadline.as_ref()))
+        }
+        Event::PhotoUploaded(of) => uploaded(of),
+        Event::AnalysisStarted(of) if of.liveness_analysis_id.is_empty() => {
+            format!("analysis {}", of.analysis_id)
+        }
+        Event::AnalysisStarted(of) => {
+            format!("analysis {}, liveness analysis {}", of.analysis_id, of.liveness_analysis_id)
+        }
+        Event::AttemptFailed(of) => trouble(of),
+        Event::Finished(of) => of.result.as_ref().map_or("without a result".to_owned(), verdict),
+        Event::Failed(of) => of.error.as_ref().map_or("without a reason".to_owned(), failure),
+        Event::Cancelled(_) => "no verdict; nothing more is sent to Oz".to_owned(),
+        Event::Progress(of) => progress(of),
+        Event::Heartbeat(_) => "nothing new".to_owned(),
+    }
+}
+
+fn uploaded(of: &PhotoUploaded) -> String {
+    format!("photo {}, compared with {}", of.photo_media_id, of.liveness_media_ids.join(", "))
+}
+
+fn trouble(of: &AttemptFailed) -> String {
+    let next = of.next_attempt_time.as_ref();
+    let next = next.map_or(String::new(), |at| format!("; next try at {at}"));
+    format!("trouble at Oz, {}: {}{next}", of.cause, of.message)
+}
+
+fn verdict(of: &MatchResult) -> String {
+    let resolution = resolution_word(of.resolution());
+    let liveness = of.liveness.as_ref().map_or(String::new(), liveness);
+    match (of.min_confidence, of.max_confidence) {
+        (Some(least), Some(most)) if least != most => {
+            format!("{resolution}, similarity {least} to {most}{liveness}")
+        }
+        (Some(one), _) => format!("{resolution}, similarity {one}{liveness}"),
+        (None, _) => format!("{resolution}{liveness}"),
+    }
+}
+
+fn liveness(of: &LivenessResult) -> String {
+    let spoofing = of.confidence_spoofing;
+    let spoofing = spoofing.map_or(String::new(), |score| format!(", spoofing {score}"));
+    format!("; liveness {}{spoofing}", resolution_word(of.resolution()))
+}
+
+fn failure(of: &MatchError) -> String {
+    let again = if of.retryable { "; a new match may succeed" } else { "" };
+    format!("{}: {}{again}", of.reason, of.message)
+}
+
+fn progress(of: &Progress) -> String {
+    let mut parts = Vec::new();
+    if of.bytes_total > 0 && of.polls == 0 {
+        parts.push(format!("{} of {} bytes sent", of.bytes_sent, of.bytes_total));
+    }
+    parts.push(format!("{} polls", of.polls));
+    if of.failed_attempts > 0 {
+        parts.push(format!("{} failed tries", of.failed_attempts));
+    }
+    parts.extend(of.elapsed.as_ref().map(|elapsed| format!("{} s", elapsed.seconds)));
+    parts.join(", ")
+}
+
+fn ending(of: &Match) -> String {
+    match (&of.result, &of.error) {
+        (Some(result), _) => verdict(result),
+        (None, Some(error)) => failure(error),
+        (None, None) => String::new(),
+    }
+}
+
+fn labels(of: &Match) -> String {
+    let mut labels: Vec<String> = of.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    labels.sort_unstable();
+    labels.join(", ")
+}
+
+fn oz(of: &Match) -> String {
+    let Some(oz) = &of.oz else { return String::new() };
+    let words = [&oz.state, &oz.resolution, &oz.resolution_status].map(String::as_str);
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    format!("{}, {} polls", words.join(" "), oz.polls)
+}
+
+fn time(at: Option<&Timestamp>) -> String {
+    at.map_or("-".to_owned(), Timestamp::to_string)
+}
+
+fn state_word(state: MatchState) -> &'static str {
+    let name = state.as_str_name();
+    name.strip_prefix("MATCH_STATE_").unwrap_or(name)
+}
+
+fn resolution_word(resolution: Resolution) -> &'static str {
+    let name = resolution.as_str_name();
+    name.strip_prefix("RESOLUTION_").unwrap_or(name)
+}

@@ -1,0 +1,217 @@
+//! What to call after a stream has ended: the rule by which the client goes on, and how long it
+//! waits before it does.
+//!
+//! Pure: it calls nothing, sleeps nowhere and reads no clock; `follow` does.
+
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+use crate::cli::{
+    pb::{Match, MatchState, MatchUpdate, match_update::Event},
+    render::failure,
+};
+
+/// The longest pause that a server may ask for.
+const ASKED_MAX: Duration = Duration::from_secs(60);
+
+/// What the client has of a match.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Which match; empty before the first update.
+    pub match_id: String,
+    /// The number of the last durable update; those up to it are not shown again.
+    pub sequence: u64,
+    /// Where the match stood then.
+    pub state: MatchState,
+}
+
+impl Seen {
+    /// A client that has the updates up to a number, 0 for none.
+    pub fn up_to(sequence: u64) -> Self {
+        Self { match_id: String::new(), sequence, state: MatchState::Unspecified }
+    }
+
+    /// Whether an update is news, which is noted. Progress and heartbeats always are.
+    ///
+    /// Another match under the same request id (the first one was erased) starts anew.
+    pub fn take(&mut self, update: &MatchUpdate) -> bool {
+        if !is_durable(update) {
+            return true;
+        }
+        if !self.match_id.is_empty() && self.match_id != update.match_id {
+            self.sequence = 0;
+        }
+        self.match_id.clone_from(&update.match_id);
+        let news = update.sequence > self.sequence;
+        if news {
+            self.sequence = update.sequence;
+            self.state = update.r#match.as_ref().map_or(MatchState::Unspecified, Match::state);
+        }
+        news
+    }
+}
+
+/// Which call gives the updates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// `RunMatch`, with the photo.
+    Run,
+    /// `WatchMatch`, after a number.
+    Watch { after: u64 },
+}
+
+/// How a call ended before the match did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The connection is gone, or the server asks to come back.
+    Broken,
+    /// The server knows no such match.
+    Unknown,
+    /// The server refused, and would again.
+    Refused,
+}
+
+/// What to do then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Call, after a pause.
+    Call(Call),
+    /// Nothing; the error is the answer.
+    Fail,
+}
+
+/// Says how to go on. `has_photo` is whether the client could send the request again.
+///
+/// A match that may still need its photo is run again, which is safe by its request id; one that
+/// has it is only watched, so that no photo travels twice.
+pub fn next_call(has_photo: bool, call: Call, seen: &Seen, outcome: Outcome) -> Next {
+    match outcome {
+        Outcome::Refused => Next::Fail,
+        Outcome::Broken if has_photo && may_need_photo(seen.state) => Next::Call(Call::Run),
+        Outcome::Broken => Next::Call(Call::Watch { after: seen.sequence }),
+        Outcome::Unknown => match call {
+            Call::Watch { .. } if has_photo => Next::Call(Call::Run),
+            Call::Watch { .. } | Call::Run => Next::Fail,
+        },
+    }
+}
+
+fn may_need_photo(state: MatchState) -> bool {
+    match state {
+        MatchState::Unspecified | MatchState::Accepted => true,
+        MatchState::Uploaded
+        | MatchState::Processing
+        | MatchState::Finished
+        | MatchState::Failed
+        | MatchState::Cancelled => false,
+    }
+}
+
+/// What an error means for going on.
+///
+/// The server's own errors carry a reason. Without one, these codes are what a connection that
+/// breaks looks like from inside the transport.
+pub fn outcome_of(status: &Status) -> Outcome {
+    let transports = matches!(
+        status.code(),
+        Code::Unknown | Code::Internal | Code::Cancelled | Code::Unavailable
+    );
+    match failure::reason(status).as_deref() {
+        Some("MATCH_NOT_FOUND") => Outcome::Unknown,
+        Some(_) if status.code() == Code::Unavailable || asked(status).is_some() => Outcome::Broken,
+        None if transports => Outcome::Broken,
+        Some(_) | None => Outcome::Refused,
+    }
+}
+
+/// How long the server asks to wait.
+pub fn asked(status: &Status) -> Option<Duration> {
+    status.get_details_retry_info().and_then(|info| info.retry_delay)
+}
+
+/// Whether an update is one of the journal's.
+pub fn is_durable(update: &MatchUpdate) -> bool {
+    match update.event {
+        Some(Event::Progress(_) | Event::Heartbeat(_)) | None => false,
+        Some(
+            Event::Accepted(_)
+            | Event::PhotoUploaded(_)
+            | Event::AnalysisStarted(_)
+            | Event::AttemptFailed(_)
+            | Event::Finished(_)
+            | Event::Failed(_)
+            | Event::Cancelled(_),
+        ) => true,
+    }
+}
+
+/// Whether a match has ended.
+pub fn has_ended(snapshot: &Match) -> bool {
+    match snapshot.state() {
+        MatchState::Finished | MatchState::Failed | MatchState::Cancelled => true,
+        MatchState::Unspecified
+        | MatchState::Accepted
+        | MatchState::Uploaded
+        | MatchState::Processing => false,
+    }
+}
+
+/// How the pauses between calls grow, and when to stop trying.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The first pause.
+    pub first: Duration,
+    /// The longest one.
+    pub most: Duration,
+    /// How long an outage may last.
+    pub give_up_after: Duration,
+}
+
+impl Pace {
+    /// The pace for people who wait: quick at first, never a storm.
+    pub fn patient(give_up_after: Duration) -> Self {
+        Self { first: Duration::from_millis(200), most: Duration::from_secs(10), give_up_after }
+    }
+
+    /// The pause before try number `tries` (from 0): half of it fixed, half by `jitter` (0 to 1),
+    /// and never less than the server asked for.
+    fn pause(&self, tries: u32, jitter: f64, asked: Option<Duration>) -> Duration {
+        let whole = self.first.saturating_mul(1 << tries.min(16)).min(self.most);
+        let pause = whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0));
+        pause.max(asked.unwrap_or_default().min(ASKED_MAX))
+    }
+}
+
+/// An outage as it goes on: since when, and how often was tried.
+#[derive(Debug, Default)]
+pub struct Outage {
+    since: Option<Duration>,
+    tries: u32,
+}
+
+impl Outage {
+    /// The server is there: the outage, if there was one, is over.
+    pub fn over(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A call broke: how long to pause, or nothing if it is time to give up. `now` counts from any
+    /// moment before the first call.
+    pub fn pause(
+        &mut self,
+        pace: &Pace,
+        now: Duration,
+        jitter: f64,
+        asked: Option<Duration>,
+    ) -> Option<Duration> {
+        let since = *self.since.get_or_insert(now);
+        let pause = pace.pause(self.tries, jitter, asked);
+        self.tries = self.tries.saturating_add(1);
+        (now.saturating_sub(since) + pause <= pace.give_up_after).then_some(pause)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! The rule by which the client goes on, as a table, and the pauses.
+
+use std::collections::HashMap;
+
+use tonic_types::ErrorDetails;
+
+use super::*;
+use crate::cli::pb::{Accepted, Heartbeat};
+
+fn seen(sequence: u64, state: MatchState) -> Seen {
+    Seen { match_id: "m".to_owned(), sequence, state }
+}
+
+fn refusal(code: Code, reason: &str, retry: Option<Duration>) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_error_info(reason, "facematch", HashMap::new());
+    if retry.is_some() {
+        details.set_retry_info(retry);
+    }
+    Status::with_error_details(code, "no", details)
+}
+
+#[test]
+fn the_next_call_follows_from_what_was_seen_and_how_it_broke() {
+    use Call::{Run, Watch};
+    use MatchState::{Accepted, Processing, Unspecified, Uploaded};
+    use Outcome::{Broken, Refused, Unknown};
+    let watch = |after| Watch { after };
+    for (has_photo, call, (number, state), outcome, expected) in [
+        // Nothing was seen: it may never have been accepted.
+        (true, Run, (0, Unspecified), Broken, Next::Call(Run)),
+        // The photo may have died with its server.
+        (true, Run, (1, Accepted), Broken, Next::Call(Run)),
+        (true, Run, (2, Accepted), Broken, Next::Call(Run)),
+        // The photo is at Oz: it need not travel again.
+        (true, Run, (2, Uploaded), Broken, Next::Call(watch(2))),
+        (true, Run, (5, Processing), Broken, Next::Call(watch(5))),
+        (true, watch(2), (3, Processing), Broken, Next::Call(watch(3))),
+        // The server has lost the match, or it was erased.
+        (true, watch(3), (3, Processing), Unknown, Next::Call(Run)),
+        (true, Run, (0, Unspecified), Unknown, Next::Fail),
+        (true, Run, (0, Unspecified), Refused, Next::Fail),
+        (true, watch(3), (3, Processing), Refused, Next::Fail),
+        // Whoever only watches has nothing to send.
+        (false, watch(0), (0, Unspecified), Broken, Next::Call(watch(0))),
+        (false, watch(0), (1, Accepted), Broken, Next::Call(watch(1))),
+        (false, watch(4), (4, Processing), Unknown, Next::Fail),
+        (false, watch(4), (4, Processing), Refused, Next::Fail),
+    ] {
+        let next = next_call(has_photo, call, &seen(number, state), outcome);
+        assert_eq!(next, expected, "{has_photo} {call:?} {number} {state:?} {outcome:?}");
+    }
+}
+
+#[test]
+fn an_error_is_an_outage_only_if_a_repeat_may_help() {
+    let second = Some(Duration::from_secs(1));
+    for (status, expected) in [
+        (Status::unavailable("tcp connect error"), Outcome::Broken),
+        (Status::unknown("transport error"), Outcome::Broken),
+        (Status::internal("h2 protocol error"), Outcome::Broken),
+        (Status::cancelled("operation was canceled"), Outcome::Broken),
+        (Status::unimplemented("no such service"), Outcome::Refused),
+        (refusal(Code::Unavailable, "SERVER_DRAINING", second), Outcome::Broken),
+        (refusal(Code::Unavailable, "STORE_UNAVAILABLE", None), Outcome::Broken),
+        (refusal(Code::ResourceExhausted, "OVERLOADED", second), Outcome::Broken),
+        (refusal(Code::ResourceExhausted, "OVERLOADED", None), Outcome::Refused),
+        (refusal(Code::Internal, "INTERNAL", None), Outcome::Refused),
+        (refusal(Code::InvalidArgument, "FIELD_INVALID", None), Outcome::Refused),
+        (refusal(Code::AlreadyExists, "REQUEST_ID_REUSED", None), Outcome::Refused),
+        (refusal(Code::OutOfRange, "WATCH_AHEAD", None), Outcome::Refused),
+        (refusal(Code::NotFound, "MATCH_NOT_FOUND", None), Outcome::Unknown),
+    ] {
+        assert_eq!(outcome_of(&status), expected, "{status:?}");
+    }
+}
+
+#[test]
+fn an_update_is_news_once() {
+    let update = |match_id: &str, sequence, event| MatchUpdate {
+        match_id: match_id.to_owned(),
+        sequence,
+        event: Some(event),
+        ..Default::default()
+    };
+    let accepted = Event::Accepted(Accepted::default());
+    let mut seen = Seen::up_to(0);
+    assert!(seen.take(&update("a", 1, accepted.clone())));
+    assert!(!seen.take(&update("a", 1, accepted.clone())));
+    assert!(seen.take(&update("a", 1, Event::Heartbeat(Heartbeat {}))));
+    assert!(seen.take(&update("a", 2, accepted.clone())));
+    assert!(seen.take(&update("b", 1, accepted)), "another match begins anew");
+}
+
+#[test]
+fn pauses_grow_to_a_limit_and_jitter_keeps_half() {
+    let pace = Pace::patient(Duration::from_secs(300));
+    let ms = Duration::from_millis;
+    assert_eq!(pace.pause(0, 0.0, None), ms(100));
+    assert_eq!(pace.pause(0, 1.0, None), ms(200));
+    assert_eq!(pace.pause(3, 0.5, None), ms(1_200));
+    assert_eq!(pace.pause(40, 1.0, None), ms(10_000));
+    assert_eq!(pace.pause(0, 1.0, Some(ms(3_000))), ms(3_000), "the server's wish holds");
+    assert_eq!(pace.pause(0, 1.0, Some(ms(9_000_000))), ASKED_MAX, "within reason");
+}
+
+#[test]
+fn an_outage_ends_patience_and_a_sign_of_life_renews_it() {
+    let pace = Pace::patient(Duration::from_secs(60));
+    let at = Duration::from_secs;
+    let mut outage = Outage::default();
+    assert!(outage.pause(&pace, at(0), 0.5, None).is_some());
+    assert!(outage.pause(&pace, at(59), 0.5, None).is_some());
+    assert!(outage.pause(&pace, at(61), 0.5, None).is_none());
+    outage.over();
+    assert!(outage.pause(&pace, at(62), 0.5, None).is_some());
+}

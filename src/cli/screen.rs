@@ -1,0 +1,130 @@
+//! Shows updates as they come: lines on standard output, and on a terminal a live line below.
+//!
+//! Standard output holds nothing but updates, so that it can be piped; the rest goes to standard
+//! error.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tonic::{Status, transport::Uri};
+
+use crate::cli::{
+    Exit,
+    args::Output,
+    follow::Audience,
+    pb::MatchUpdate,
+    render::{failure, json, text},
+    resume, tell,
+};
+
+const TICK: Duration = Duration::from_millis(120);
+
+/// What is being watched, which decides how lines begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One match.
+    One,
+    /// Many, so that each line names its match.
+    Many,
+}
+
+/// Prints updates.
+pub struct Screen {
+    output: Output,
+    scope: Scope,
+    progress: bool,
+    server: Uri,
+    live: Option<ProgressBar>,
+    token: String,
+}
+
+impl Screen {
+    /// A screen that also prints progress and heartbeats if they were asked for.
+    pub fn new(output: Output, scope: Scope, progress: bool, server: Uri) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let live = (terminal && output == Output::Text && scope == Scope::One).then(live_line);
+        Self { output, scope, progress, server, live, token: String::new() }
+    }
+
+    /// Whether progress is of use: to be printed, or for the live line.
+    pub fn wants_progress(&self) -> bool {
+        self.progress || self.live.is_some()
+    }
+
+    /// The last resume token that passed; empty if none did.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The server that the updates come from.
+    pub fn server(&self) -> &Uri {
+        &self.server
+    }
+
+    /// Takes the live line away and tells why the call failed.
+    pub fn fail(&self, why: &str) -> Exit {
+        self.close();
+        tell(why);
+        Exit::CallFailed
+    }
+
+    /// Takes the live line away.
+    pub fn close(&self) {
+        if let Some(live) = &self.live {
+            live.finish_and_clear();
+        }
+    }
+
+    fn print(&self, line: &str) -> io::Result<()> {
+        let print = || {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{line}")?;
+            out.flush()
+        };
+        match &self.live {
+            Some(live) => live.suspend(print),
+            None => print(),
+        }
+    }
+}
+
+impl Audience for Screen {
+    fn update(&mut self, update: &MatchUpdate) -> io::Result<()> {
+        if !update.resume_token.is_empty() {
+            self.token.clone_from(&update.resume_token);
+        }
+        if let Some(live) = &self.live {
+            live.set_message(text::live(update));
+        }
+        if !self.progress && !resume::is_durable(update) {
+            return Ok(());
+        }
+        match (self.output, self.scope) {
+            (Output::Json, _) => self.print(&json::update(update)),
+            (Output::Text, Scope::One) => self.print(&text::update(update)),
+            (Output::Text, Scope::Many) => self.print(&text::update_of_many(update)),
+        }
+    }
+
+    fn broken(&mut self, status: &Status, pause: Duration) {
+        let cause = failure::status(status, &self.server);
+        let cause = cause.lines().next().unwrap_or_default();
+        let pause = pause.as_secs_f64();
+        let line = format!("the connection broke, {cause}; trying again in {pause:.1} s");
+        match &self.live {
+            Some(live) => live.suspend(|| tell(&line)),
+            None => tell(&line),
+        }
+    }
+}
+
+fn live_line() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}")
+        .expect("the template is a constant");
+    let live = ProgressBar::new_spinner().with_style(style);
+    live.enable_steady_tick(TICK);
+    live
+}

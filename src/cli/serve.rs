@@ -1,0 +1,63 @@
+//! `facematch serve`: gathers the settings and hands them on.
+//!
+//! Its flags are the table of `config`, so that none is declared twice. What serving means is
+//! decided elsewhere.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, error::Error};
+
+use crate::config::{self, About, Environment, Flags, Loaded, TABLE};
+
+/// The settings that were given as flags, unchecked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServeArgs {
+    /// The name of each setting and its text, as they were typed.
+    pub flags: Flags,
+}
+
+impl ServeArgs {
+    /// All settings, with those of the environment and the settings file.
+    pub fn load(self, environment: Environment) -> Result<Loaded, config::Error> {
+        config::load(self.flags, environment)
+    }
+}
+
+impl Args for ServeArgs {
+    fn augment_args(command: Command) -> Command {
+        TABLE.iter().fold(command, |command, about| command.arg(flag(about)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ServeArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, Error> {
+        let mut args = Self::default();
+        args.update_from_arg_matches(matches)?;
+        Ok(args)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        for about in TABLE {
+            let texts = matches.get_many::<String>(about.name).into_iter().flatten();
+            self.flags.extend(texts.map(|text| (about.name, text.clone())));
+        }
+        Ok(())
+    }
+}
+
+/// A flag may be repeated here so that its repetition is told like any other wrong setting: in one
+/// line.
+fn flag(about: &'static About) -> Arg {
+    let help = match about.default {
+        Some(default) => format!("{} [default: {default}]", about.reason),
+        None => about.reason.to_owned(),
+    };
+    Arg::new(about.name)
+        .long(about.name)
+        .value_name(about.value)
+        .help(help)
+        .action(ArgAction::Append)
+        .allow_hyphen_values(true)
+}

@@ -1,0 +1,57 @@
+//! From arguments to exit codes.
+
+use tokio::net::TcpListener;
+
+use super::*;
+
+const PARTS: Parts = Parts {
+    serve: |config| Box::pin(async move { known(config.oz.url == "http://oz") }),
+    sim: |args| Box::pin(async move { known(args.seed == Some(7)) }),
+    demo: |args| Box::pin(async move { known(args.once) }),
+};
+
+fn known(as_given: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
+    if as_given { Ok(()) } else { Err("not as given".into()) }
+}
+
+#[track_caller]
+fn check(line: &str, variables: &[(&str, &str)], expected: Exit) -> impl Future<Output = ()> {
+    let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+    let environment = variables.iter().copied().collect();
+    let line = line.to_owned();
+    async move { assert_eq!(run(args, environment, PARTS).await, expected, "{line}") }
+}
+
+#[tokio::test]
+async fn the_parts_get_what_was_typed_and_their_errors_are_told() {
+    let oz = [("FACEMATCH_OZ_TOKEN", "t")];
+    check("facematch serve --oz-url http://oz", &oz, Exit::Success).await;
+    check("facematch serve --oz-url http://other", &oz, Exit::Broken).await;
+    check("facematch sim --seed 7", &[], Exit::Success).await;
+    check("facematch sim", &[], Exit::Broken).await;
+    check("facematch demo --once", &[], Exit::Success).await;
+}
+
+#[tokio::test]
+async fn wrong_usage_and_wrong_settings_are_64_and_help_is_none() {
+    check("facematch", &[], Exit::Usage).await;
+    check("facematch march", &[], Exit::Usage).await;
+    check("facematch match --folder f", &[], Exit::Usage).await;
+    check("facematch serve --oz-url http://oz", &[], Exit::Usage).await;
+    check("facematch --version", &[], Exit::Success).await;
+    check("facematch match --help", &[], Exit::Success).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_4_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let server = format!("http://{}", listener.local_addr().expect("it is bound"));
+    drop(listener);
+    for command in ["get m", "list", "cancel m", "delete m", "watch m", "watch --all"] {
+        check(&format!("facematch {command} --server {server}"), &[], Exit::CallFailed).await;
+    }
+    let by_media = format!("facematch match --folder f --folder-media m --server {server}");
+    check(&by_media, &[], Exit::CallFailed).await;
+    let no_photo = "facematch match --folder f --photo /nowhere/p.jpg";
+    check(no_photo, &[], Exit::CallFailed).await;
+}

@@ -1,0 +1,134 @@
+//! What is wrong with a setting, in one line that names it and says where its value came from.
+//!
+//! It never holds the value of a secret; the parsers see to that.
+
+use std::{fmt, path::PathBuf};
+
+/// A setting that can't be used. Its text is one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{setting}: {problem}{}", Whence(.origin))]
+pub struct Error {
+    /// The name of the setting, as in its flag.
+    pub setting: &'static str,
+    /// What is wrong.
+    pub problem: Box<Problem>,
+    /// Where the value came from; unset where there is no value.
+    pub origin: Option<Origin>,
+}
+
+impl Error {
+    /// A problem with a setting whose value came from somewhere.
+    pub fn new(setting: &'static str, problem: Problem, origin: Origin) -> Self {
+        Self { setting, problem: Box::new(problem), origin: Some(origin) }
+    }
+
+    /// A problem with a setting that has no value, or with more than one of them.
+    pub fn bare(setting: &'static str, problem: Problem) -> Self {
+        Self { setting, problem: Box::new(problem), origin: None }
+    }
+}
+
+/// What can be wrong with a setting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There is no value, and no default either.
+    #[error("is required ({hint})")]
+    Missing { hint: &'static str },
+    /// The flag stands on the command line more than once.
+    #[error("is given more than once")]
+    Repeated,
+    /// The value is no such thing.
+    #[error("{shown} is not {wanted}")]
+    Malformed { shown: Shown, wanted: &'static str },
+    /// The value is beyond its limits.
+    #[error("{shown} is out of range, {least} to {most}")]
+    OutOfRange { shown: Shown, least: String, most: String },
+    /// The value is of a form that can't be used, for a reason that doesn't repeat it.
+    #[error("{0}")]
+    Unusable(&'static str),
+    /// The value of the settings file has a type that no setting has.
+    #[error("must be a string or a whole number")]
+    WrongType,
+    /// A file that the setting names can't be read.
+    #[error("can't read {}: {why}", path.display())]
+    Unreadable { path: PathBuf, why: String },
+    /// The settings file is not TOML.
+    #[error("{} is not valid TOML, line {line}: {why}", path.display())]
+    NotToml { path: PathBuf, line: usize, why: String },
+    /// The settings file has a key that no setting has.
+    #[error("{} has the unknown key {key:?}{}", path.display(), Suggestion(.nearest))]
+    UnknownKey { path: PathBuf, key: String, nearest: Option<String> },
+    /// Two settings exclude each other.
+    #[error("can't be combined with --{other}{}", Whence(.origin))]
+    Conflict { other: &'static str, origin: Option<Origin> },
+    /// A setting means nothing without another.
+    #[error("needs --{0}")]
+    Needs(&'static str),
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag.
+    CommandLine,
+    /// An environment variable, by its name.
+    Environment(String),
+    /// The settings file.
+    File(PathBuf),
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CommandLine => f.write_str("from the command line"),
+            Self::Environment(name) => write!(f, "from the environment, {name}"),
+            Self::File(path) => write!(f, "from the file {}", path.display()),
+            Self::Default => f.write_str("the default"),
+        }
+    }
+}
+
+/// A value as an error may show it: quoted, without line breaks, and cut where it is long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown(String);
+
+/// The longest value that an error repeats, in characters.
+const SHOWN_CHARACTERS_MAX: usize = 80;
+
+impl Shown {
+    /// Shows a value that is no secret.
+    pub fn new(text: &str) -> Self {
+        Self(text.chars().take(SHOWN_CHARACTERS_MAX).collect())
+    }
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+struct Whence<'a>(&'a Option<Origin>);
+
+impl fmt::Display for Whence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(origin) => write!(f, " ({origin})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The end of a sentence about an unknown name: the known one that was probably meant.
+pub(super) struct Suggestion<'a>(pub &'a Option<String>);
+
+impl fmt::Display for Suggestion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(name) => write!(f, "; did you mean {name:?}?"),
+            None => Ok(()),
+        }
+    }
+}

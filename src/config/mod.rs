@@ -1,0 +1,210 @@
+//! The settings of `serve`: flags > environment > file > defaults, each checked at the door.
+//!
+//! The only room that reads the environment. It opens nothing but the settings file and the files
+//! of secrets: that an address is free or a journal can be opened is found out by its own room.
+
+mod error;
+mod parse;
+mod settings;
+mod source;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+pub use error::{Error, Origin, Problem};
+pub use settings::{About, TABLE, settings_markdown};
+pub use source::{Environment, Flags};
+
+use settings as s;
+use source::Sources;
+
+/// Everything that `serve` can be told, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where callers connect.
+    pub listen: SocketAddr,
+    /// Where the journal lies.
+    pub store: Store,
+    /// How Oz is reached.
+    pub oz: OzConfig,
+    /// Between two polls of one analysis.
+    pub poll_interval: Duration,
+    /// How long Oz may still work on a request whose answer was lost.
+    pub oz_settle: Duration,
+    /// How long a match may take where its caller says nothing.
+    pub match_timeout: Duration,
+    /// How long a match without its photo waits for it.
+    pub photo_grace: Duration,
+    /// How long a match is kept after its end.
+    pub retention: Duration,
+    /// Matches under way at once.
+    pub max_unfinished: u64,
+    /// For photos on their way to Oz, in bytes.
+    pub photo_memory: u64,
+    /// Calls at once on one connection.
+    pub max_streams: u32,
+    /// Of silence before a stream says that it is alive.
+    pub heartbeat: Duration,
+    /// How long a replica may be silent before others take its matches.
+    pub lease: Duration,
+    /// For leaving in order.
+    pub drain_timeout: Duration,
+    /// The form of the log.
+    pub log: LogFormat,
+    /// What is logged, as a list of directives.
+    pub log_level: String,
+}
+
+/// How Oz is reached.
+#[derive(Debug, Clone)]
+pub struct OzConfig {
+    /// The base URL, without a slash at its end.
+    pub url: String,
+    /// Who we are there.
+    pub credentials: Credentials,
+    /// PEM certificates to trust besides the public ones.
+    pub ca_file: Option<PathBuf>,
+    /// The URL of a proxy; it may hold a password.
+    pub proxy: Option<SecretString>,
+    /// For one request.
+    pub timeout: Duration,
+    /// For opening a connection.
+    pub connect_timeout: Duration,
+    /// Requests at once.
+    pub max_requests: usize,
+}
+
+/// Who we are at Oz.
+#[derive(Debug, Clone)]
+pub enum Credentials {
+    /// An account.
+    Login { login: String, password: SecretString },
+    /// An access token that somebody else renews.
+    Token(SecretString),
+}
+
+/// Where the journal lies.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// A file that this process alone uses.
+    Sqlite(PathBuf),
+    /// The URL of a database that replicas share; it may hold a password.
+    Postgres(SecretString),
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Settings that hold, and what the operator should hear all the same.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// One sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Reads the settings of `serve`. The first one that is wrong is the error.
+pub fn load(flags: Flags, environment: Environment) -> Result<Loaded, Error> {
+    let sources = Sources::open(flags, environment)?;
+    Ok(Loaded { config: config(&sources)?, warnings: sources.warnings() })
+}
+
+fn config(sources: &Sources) -> Result<Config, Error> {
+    Ok(Config {
+        listen: sources.get(&s::LISTEN)?,
+        store: store(sources)?,
+        oz: oz(sources)?,
+        poll_interval: sources.get(&s::OZ_POLL_INTERVAL)?,
+        oz_settle: sources.get(&s::OZ_SETTLE)?,
+        match_timeout: sources.get(&s::MATCH_TIMEOUT)?,
+        photo_grace: sources.get(&s::PHOTO_GRACE)?,
+        retention: sources.get(&s::RETENTION)?,
+        max_unfinished: sources.get(&s::MAX_UNFINISHED)?,
+        photo_memory: sources.get(&s::PHOTO_MEMORY)?,
+        max_streams: sources.get(&s::MAX_STREAMS)?,
+        heartbeat: sources.get(&s::HEARTBEAT)?,
+        lease: sources.get(&s::LEASE)?,
+        drain_timeout: sources.get(&s::DRAIN_TIMEOUT)?,
+        log: sources.get(&s::LOG)?,
+        log_level: sources.get(&s::LOG_LEVEL)?,
+    })
+}
+
+fn oz(sources: &Sources) -> Result<OzConfig, Error> {
+    Ok(OzConfig {
+        url: sources.value(&s::OZ_URL, "the base URL of the Oz API, such as https://oz.example")?,
+        credentials: credentials(sources)?,
+        ca_file: ca_file(sources)?,
+        proxy: sources.find(&s::OZ_PROXY)?.map(|(url, _)| url),
+        timeout: sources.get(&s::OZ_TIMEOUT)?,
+        connect_timeout: sources.get(&s::OZ_CONNECT_TIMEOUT)?,
+        max_requests: sources.get(&s::OZ_MAX_REQUESTS)?,
+    })
+}
+
+/// The one engine there is. The other one's name is taken, so that it is refused by name.
+fn store(sources: &Sources) -> Result<Store, Error> {
+    match sources.get(&s::STORE)? {
+        store @ Store::Sqlite(_) => Ok(store),
+        Store::Postgres(_) => {
+            let problem = Problem::Unusable("postgres is not available in this version");
+            Err(Error::bare(s::STORE.about.name, problem))
+        }
+    }
+}
+
+fn credentials(sources: &Sources) -> Result<Credentials, Error> {
+    let login = sources.find(&s::OZ_LOGIN)?;
+    let password = sources.secret(&s::OZ_PASSWORD, &s::OZ_PASSWORD_FILE)?;
+    let token = sources.secret(&s::OZ_TOKEN, &s::OZ_TOKEN_FILE)?;
+    match (login, password, token) {
+        (Some((login, _)), Some((password, _)), None) => Ok(Credentials::Login { login, password }),
+        (None, None, Some((token, _))) => Ok(Credentials::Token(token)),
+        (Some((_, origin)), _, Some((_, other))) => Err(two(&s::OZ_LOGIN.about, origin, other)),
+        (None, Some((_, origin)), Some((_, other))) => {
+            Err(two(&s::OZ_PASSWORD.about, origin, other))
+        }
+        (Some((_, origin)), None, None) => {
+            let problem = Problem::Needs("oz-password or --oz-password-file");
+            Err(Error::new(s::OZ_LOGIN.about.name, problem, origin))
+        }
+        (None, Some((_, origin)), None) => {
+            Err(Error::new(s::OZ_PASSWORD.about.name, Problem::Needs("oz-login"), origin))
+        }
+        (None, None, None) => {
+            let hint = "with --oz-password or its file; or --oz-token or its file instead";
+            Err(Error::bare(s::OZ_LOGIN.about.name, Problem::Missing { hint }))
+        }
+    }
+}
+
+fn two(about: &About, origin: Origin, token: Origin) -> Error {
+    let problem = Problem::Conflict { other: s::OZ_TOKEN.about.name, origin: Some(token) };
+    Error::new(about.name, problem, origin)
+}
+
+/// Looked at here, so that a wrong path is told at the start and not at the first match.
+fn ca_file(sources: &Sources) -> Result<Option<PathBuf>, Error> {
+    let Some((path, origin)) = sources.find(&s::OZ_CA_FILE)? else { return Ok(None) };
+    match std::fs::metadata(&path) {
+        Ok(found) if found.is_file() => Ok(Some(path)),
+        Ok(_) => {
+            Err(Error::new(s::OZ_CA_FILE.about.name, Problem::Unusable("is not a file"), origin))
+        }
+        Err(error) => {
+            let problem = Problem::Unreadable { path, why: error.to_string() };
+            Err(Error::new(s::OZ_CA_FILE.about.name, problem, origin))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

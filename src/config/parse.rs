@@ -1,0 +1,187 @@
+//! From text to the types of the settings, one function a type.
+//!
+//! It reads no file and no environment, and it doesn't know where a text came from.
+
+use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
+
+use http::Uri;
+use secrecy::SecretString;
+
+use super::{
+    LogFormat, Store,
+    error::{Problem, Shown},
+};
+
+const KIB: u64 = 1 << 10;
+const KB: u64 = 1_000;
+
+/// Units of sizes. Bytes come last: every other unit ends with their letter.
+const SIZE_UNITS: [(&str, u64); 9] = [
+    ("KiB", KIB),
+    ("MiB", KIB * KIB),
+    ("GiB", KIB * KIB * KIB),
+    ("TiB", KIB * KIB * KIB * KIB),
+    ("kB", KB),
+    ("KB", KB),
+    ("MB", KB * KB),
+    ("GB", KB * KB * KB),
+    ("B", 1),
+];
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A duration with a unit, within limits.
+pub fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Problem> {
+    let value = humantime::parse_duration(text.trim())
+        .map_err(|_| malformed(text, "a duration such as 1s, 500ms, 20m or 30d"))?;
+    within(text, value, range, |limit| humantime::format_duration(*limit).to_string())
+}
+
+/// A number of bytes, with or without a unit, within limits.
+pub fn size(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
+    let value =
+        bytes(text.trim()).ok_or_else(|| malformed(text, "a size such as 10MiB or 1GiB"))?;
+    within(text, value, range, |limit| size_text(*limit))
+}
+
+/// A whole number within limits.
+pub fn count<T>(text: &str, range: RangeInclusive<T>) -> Result<T, Problem>
+where
+    T: FromStr + PartialOrd + ToString,
+{
+    let value = text.trim().parse().map_err(|_| malformed(text, "a whole number in range"))?;
+    within(text, value, range, T::to_string)
+}
+
+/// An address to listen on.
+pub fn address(text: &str) -> Result<SocketAddr, Problem> {
+    text.parse().map_err(|_| malformed(text, "an IP address and port such as 127.0.0.1:50051"))
+}
+
+/// Where the journal lies. A store's URL may hold a password, so that it is never repeated.
+pub fn store(text: &str) -> Result<Store, Problem> {
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(Store::Postgres(SecretString::from(text)));
+    }
+    match text.strip_prefix("sqlite:") {
+        None => Err(Problem::Unusable("must be sqlite:PATH")),
+        Some("") => Err(Problem::Unusable("lacks the path of the file after sqlite:")),
+        Some(":memory:") => {
+            Err(Problem::Unusable("must name a file: a journal in memory dies with its process"))
+        }
+        Some(path) => Ok(Store::Sqlite(PathBuf::from(path))),
+    }
+}
+
+/// The base URL of Oz, without a slash at its end.
+pub fn oz_url(text: &str) -> Result<String, Problem> {
+    let url = http_url(text)?;
+    if text.contains('@') {
+        return Err(Problem::Unusable("must not hold a login; see --oz-login and --oz-token"));
+    }
+    if url.query().is_some() || text.contains('#') {
+        return Err(Problem::Unusable("must be a base URL, without a query or fragment"));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// The URL of a proxy. It may hold a password, so that it is never repeated.
+pub fn proxy(text: &str) -> Result<SecretString, Problem> {
+    match http_url(text) {
+        Ok(_) => Ok(SecretString::from(text)),
+        Err(_) => Err(Problem::Unusable("must be a URL such as http://proxy.example:3128")),
+    }
+}
+
+/// Any text but none.
+pub fn text(text: &str) -> Result<String, Problem> {
+    if text.is_empty() { Err(Problem::Unusable("is empty")) } else { Ok(text.to_owned()) }
+}
+
+/// A secret: any text but none.
+pub fn secret(value: &str) -> Result<SecretString, Problem> {
+    text(value).map(SecretString::from)
+}
+
+/// A secret that is sent in a header: what a header can't carry is refused here, not at Oz.
+pub fn token(value: &str) -> Result<SecretString, Problem> {
+    if value.bytes().all(|byte| byte.is_ascii_graphic()) {
+        secret(value)
+    } else {
+        Err(Problem::Unusable("must be printable ASCII without spaces"))
+    }
+}
+
+/// The path of a file.
+pub fn path(value: &str) -> Result<PathBuf, Problem> {
+    text(value).map(PathBuf::from)
+}
+
+/// The form of the log.
+pub fn log_format(text: &str) -> Result<LogFormat, Problem> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(malformed(text, "text or json")),
+    }
+}
+
+/// What is logged: a level, or a list such as `warn,facematch=debug`.
+pub fn log_level(text: &str) -> Result<String, Problem> {
+    if text.split(',').all(is_directive) {
+        Ok(text.to_owned())
+    } else {
+        Err(malformed(
+            text,
+            "off, error, warn, info, debug, trace, or such as warn,facematch=debug",
+        ))
+    }
+}
+
+fn is_directive(text: &str) -> bool {
+    let (target, level) = text.split_once('=').unwrap_or(("any", text));
+    let named = |character: char| character.is_ascii_alphanumeric() || "_:".contains(character);
+    !target.is_empty() && target.chars().all(named) && LEVELS.contains(&level)
+}
+
+fn http_url(text: &str) -> Result<Uri, Problem> {
+    // A URL that holds a login is not repeated, whatever else is wrong with it.
+    let refused = || match text.contains('@') {
+        true => Problem::Unusable("is not a URL such as https://oz.example"),
+        false => malformed(text, "a URL such as https://oz.example"),
+    };
+    let url: Uri = text.parse().map_err(|_| refused())?;
+    let known = matches!(url.scheme_str(), Some("http" | "https"));
+    if known && url.host().is_some_and(|host| !host.is_empty()) { Ok(url) } else { Err(refused()) }
+}
+
+fn bytes(text: &str) -> Option<u64> {
+    let (digits, factor) = SIZE_UNITS
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), *factor)))
+        .unwrap_or((text, 1));
+    digits.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn size_text(bytes: u64) -> String {
+    let whole = |unit: &&(&str, u64)| bytes >= unit.1 && bytes.is_multiple_of(unit.1);
+    let (unit, factor) = SIZE_UNITS[..4].iter().rev().find(whole).unwrap_or(&("", 1));
+    format!("{}{unit}", bytes / factor)
+}
+
+fn within<T: PartialOrd>(
+    text: &str,
+    value: T,
+    range: RangeInclusive<T>,
+    show: impl Fn(&T) -> String,
+) -> Result<T, Problem> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (least, most) = (show(range.start()), show(range.end()));
+    Err(Problem::OutOfRange { shown: Shown::new(text), least, most })
+}
+
+fn malformed(text: &str, wanted: &'static str) -> Problem {
+    Problem::Malformed { shown: Shown::new(text), wanted }
+}

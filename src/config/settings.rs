@@ -1,0 +1,321 @@
+//! The table of the settings of `serve`: the help text, the README and the parser come from it.
+//!
+//! It says what each setting is, not where its value comes from.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+use super::{LogFormat, Store, error::Problem, parse};
+
+/// What people are told of a setting.
+#[derive(Debug)]
+pub struct About {
+    /// Its flag without the dashes, which is also its key in the settings file.
+    pub name: &'static str,
+    /// What stands for the value in the help text.
+    pub value: &'static str,
+    /// The value that holds if nobody sets one.
+    pub default: Option<&'static str>,
+    /// What it is for, and why its default is what it is.
+    pub reason: &'static str,
+}
+
+impl About {
+    /// The name of its environment variable.
+    pub fn variable(&self) -> String {
+        format!("FACEMATCH_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+}
+
+/// A setting and the way to read it.
+pub struct Setting<T> {
+    /// What people are told of it.
+    pub about: About,
+    /// Reads and checks its value.
+    pub parse: fn(&str) -> Result<T, Problem>,
+}
+
+impl<T> Setting<T> {
+    const fn with(
+        name: &'static str,
+        value: &'static str,
+        default: &'static str,
+        reason: &'static str,
+        parse: fn(&str) -> Result<T, Problem>,
+    ) -> Self {
+        Self { about: About { name, value, default: Some(default), reason }, parse }
+    }
+
+    const fn without(
+        name: &'static str,
+        value: &'static str,
+        reason: &'static str,
+        parse: fn(&str) -> Result<T, Problem>,
+    ) -> Self {
+        Self { about: About { name, value, default: None, reason }, parse }
+    }
+}
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+const fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+const fn days(days: u64) -> Duration {
+    minutes(24 * 60 * days)
+}
+
+const MIB: u64 = 1 << 20;
+const TIB: u64 = 1 << 40;
+
+// Limits are wide: they keep out what can't work, not what is unwise.
+
+pub static CONFIG: Setting<PathBuf> = Setting::without(
+    "config",
+    "FILE",
+    "a TOML file with these settings, its keys being the flags without dashes in front; unknown \
+     keys are refused",
+    parse::path,
+);
+
+pub static LISTEN: Setting<SocketAddr> = Setting::with(
+    "listen",
+    "ADDRESS",
+    "127.0.0.1:50051",
+    "where callers connect; port 0 takes any free one",
+    parse::address,
+);
+
+pub static STORE: Setting<Store> = Setting::with(
+    "store",
+    "STORE",
+    "sqlite:facematch.db",
+    "where the journal lies; a file that this process alone may use",
+    parse::store,
+);
+
+pub static OZ_URL: Setting<String> = Setting::without(
+    "oz-url",
+    "URL",
+    "the base URL of the Oz API, from the vendor; required",
+    parse::oz_url,
+);
+
+pub static OZ_LOGIN: Setting<String> = Setting::without(
+    "oz-login",
+    "LOGIN",
+    "the Oz account, together with a password; this or a token is required",
+    parse::text,
+);
+
+pub static OZ_PASSWORD: Setting<SecretString> = Setting::without(
+    "oz-password",
+    "PASSWORD",
+    "its password; other users of the machine can read flags, so prefer the file",
+    parse::secret,
+);
+
+pub static OZ_PASSWORD_FILE: Setting<PathBuf> = Setting::without(
+    "oz-password-file",
+    "FILE",
+    "a file that holds the password; a line break at its end is dropped",
+    parse::path,
+);
+
+pub static OZ_TOKEN: Setting<SecretString> = Setting::without(
+    "oz-token",
+    "TOKEN",
+    "an Oz access token, instead of an account",
+    parse::token,
+);
+
+pub static OZ_TOKEN_FILE: Setting<PathBuf> = Setting::without(
+    "oz-token-file",
+    "FILE",
+    "a file that holds the token; a line break at its end is dropped",
+    parse::path,
+);
+
+pub static OZ_CA_FILE: Setting<PathBuf> = Setting::without(
+    "oz-ca-file",
+    "FILE",
+    "PEM certificates to trust besides the public ones, for an Oz behind a private CA",
+    parse::path,
+);
+
+pub static OZ_PROXY: Setting<SecretString> = Setting::without(
+    "oz-proxy",
+    "URL",
+    "a proxy for the requests to Oz; proxy variables of the environment are not read",
+    parse::proxy,
+);
+
+pub static OZ_POLL_INTERVAL: Setting<Duration> = Setting::with(
+    "oz-poll-interval",
+    "DURATION",
+    "1s",
+    "between two polls of an analysis; Oz asks for no less than 1s",
+    |text| parse::duration(text, ms(10)..=minutes(1)),
+);
+
+pub static OZ_TIMEOUT: Setting<Duration> = Setting::with(
+    "oz-timeout",
+    "DURATION",
+    "30s",
+    "for one request to Oz; an upload is limited by lack of progress instead",
+    |text| parse::duration(text, ms(100)..=minutes(10)),
+);
+
+pub static OZ_CONNECT_TIMEOUT: Setting<Duration> = Setting::with(
+    "oz-connect-timeout",
+    "DURATION",
+    "5s",
+    "for opening a connection to Oz",
+    |text| parse::duration(text, ms(100)..=minutes(1)),
+);
+
+pub static OZ_MAX_REQUESTS: Setting<usize> = Setting::with(
+    "oz-max-requests",
+    "NUMBER",
+    "512",
+    "requests to Oz at once; without a cap, 20,000 polls would open 20,000 sockets",
+    |text| parse::count(text, 1..=65_536),
+);
+
+pub static OZ_SETTLE: Setting<Duration> = Setting::with(
+    "oz-settle",
+    "DURATION",
+    "5s",
+    "after an answer was lost: how long Oz may still work on the request before it is looked for \
+     once more and sent again",
+    |text| parse::duration(text, ms(0)..=minutes(10)),
+);
+
+pub static MATCH_TIMEOUT: Setting<Duration> = Setting::with(
+    "match-timeout",
+    "DURATION",
+    "20m",
+    "how long a match may take where its caller says nothing; Oz may take 16 minutes",
+    |text| parse::duration(text, ms(1_000)..=days(1)),
+);
+
+pub static PHOTO_GRACE: Setting<Duration> = Setting::with(
+    "photo-grace",
+    "DURATION",
+    "60s",
+    "how long a match whose photo died with its server waits for its caller to send it again",
+    |text| parse::duration(text, ms(0)..=days(1)),
+);
+
+pub static RETENTION: Setting<Duration> = Setting::with(
+    "retention",
+    "DURATION",
+    "30d",
+    "how long a match is kept after its end; it is erased within a minute after that",
+    |text| parse::duration(text, ms(1_000)..=days(3_650)),
+);
+
+pub static MAX_UNFINISHED: Setting<u64> = Setting::with(
+    "max-unfinished",
+    "NUMBER",
+    "100000",
+    "matches under way at once; more are refused as OVERLOADED",
+    |text| parse::count(text, 1..=10_000_000),
+);
+
+pub static PHOTO_MEMORY: Setting<u64> = Setting::with(
+    "photo-memory",
+    "SIZE",
+    "512MiB",
+    "for photos on their way to Oz, those still being received included; at least one must fit",
+    |text| parse::size(text, 16 * MIB..=TIB),
+);
+
+pub static MAX_STREAMS: Setting<u32> = Setting::with(
+    "max-streams",
+    "NUMBER",
+    "20000",
+    "calls at once on one connection; the transport's own default is no limit",
+    |text| parse::count(text, 1..=1_000_000),
+);
+
+pub static HEARTBEAT: Setting<Duration> = Setting::with(
+    "heartbeat",
+    "DURATION",
+    "20s",
+    "of silence before a stream says that it is alive; proxies cut at 60s to 5m",
+    |text| parse::duration(text, ms(100)..=minutes(5)),
+);
+
+pub static LEASE: Setting<Duration> = Setting::with(
+    "lease",
+    "DURATION",
+    "10s",
+    "how long a replica may be silent before others take its matches; PostgreSQL only",
+    |text| parse::duration(text, ms(1_000)..=minutes(5)),
+);
+
+pub static DRAIN_TIMEOUT: Setting<Duration> = Setting::with(
+    "drain-timeout",
+    "DURATION",
+    "30s",
+    "for leaving in order after SIGTERM; a second signal ends it at once",
+    |text| parse::duration(text, ms(0)..=minutes(60)),
+);
+
+pub static LOG: Setting<LogFormat> =
+    Setting::with("log", "FORMAT", "text", "the form of the log: text or json", parse::log_format);
+
+pub static LOG_LEVEL: Setting<String> = Setting::with(
+    "log-level",
+    "LEVEL",
+    "info",
+    "what is logged: off, error, warn, info, debug, trace, or such as warn,facematch=debug",
+    parse::log_level,
+);
+
+/// Every setting, in the order in which people read them.
+pub static TABLE: [&About; 27] = [
+    &CONFIG.about,
+    &LISTEN.about,
+    &STORE.about,
+    &OZ_URL.about,
+    &OZ_LOGIN.about,
+    &OZ_PASSWORD.about,
+    &OZ_PASSWORD_FILE.about,
+    &OZ_TOKEN.about,
+    &OZ_TOKEN_FILE.about,
+    &OZ_CA_FILE.about,
+    &OZ_PROXY.about,
+    &OZ_POLL_INTERVAL.about,
+    &OZ_TIMEOUT.about,
+    &OZ_CONNECT_TIMEOUT.about,
+    &OZ_MAX_REQUESTS.about,
+    &OZ_SETTLE.about,
+    &MATCH_TIMEOUT.about,
+    &PHOTO_GRACE.about,
+    &RETENTION.about,
+    &MAX_UNFINISHED.about,
+    &PHOTO_MEMORY.about,
+    &MAX_STREAMS.about,
+    &HEARTBEAT.about,
+    &LEASE.about,
+    &DRAIN_TIMEOUT.about,
+    &LOG.about,
+    &LOG_LEVEL.about,
+];
+
+/// The table of the settings as the README shows it.
+pub fn settings_markdown() -> String {
+    let head = "| flag | environment | default | what and why |\n| --- | --- | --- | --- |\n";
+    TABLE.iter().fold(head.to_owned(), |table, about| table + &row(about))
+}
+
+fn row(about: &About) -> String {
+    let default = about.default.map_or("none".to_owned(), |text| format!("`{text}`"));
+    format!("| `--{}` | `{}` | {default} | {} |\n", about.name, about.variable(), about.reason)
+}

@@ -1,0 +1,284 @@
+//! Where values come from: flags, then the environment, then the file, then the default.
+//!
+//! It finds texts and says whence; what a text means is the parsers' business.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use secrecy::{SecretString, zeroize::Zeroizing};
+
+use super::{
+    error::{Error, Origin, Problem, Suggestion},
+    settings::{self, About, Setting, TABLE},
+};
+
+/// The longest settings file, and the longest file of a secret, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// How far a name may be from a known one to be taken for a slip of the pen, in letters.
+const SLIP_MAX: usize = 3;
+
+const PREFIX: &str = "FACEMATCH_";
+
+/// Flags as they were given: the name of a setting and its text.
+pub type Flags = Vec<(&'static str, String)>;
+
+/// The environment variables that may concern us, read once.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// Those of this process.
+    #[expect(clippy::disallowed_methods, reason = "this is the seam that others read it through")]
+    pub fn of_process() -> Self {
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
+    }
+
+    /// The value of a variable. An empty one counts as unset: that is how a compose file or a
+    /// pod template says that it has no value.
+    fn get(&self, name: &str) -> Option<&OsString> {
+        self.0.get(name).filter(|value| !value.is_empty())
+    }
+
+    /// One sentence for each variable that looks like ours and isn't.
+    fn strangers(&self) -> Vec<String> {
+        let known: Vec<String> = TABLE.iter().map(|about| about.variable()).collect();
+        let stranger = |name: &&String| !known.contains(name);
+        let sentence = |name: &String| {
+            let nearest = nearest(name, known.iter().map(String::as_str));
+            format!("unknown environment variable {name}{}", Suggestion(&nearest))
+        };
+        self.0.keys().filter(stranger).map(sentence).collect()
+    }
+}
+
+impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        let owned = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+        Self(owned.filter(|(name, _)| name.starts_with(PREFIX)).collect())
+    }
+}
+
+/// All places a value may come from.
+pub(super) struct Sources {
+    flags: Flags,
+    environment: Environment,
+    file: Option<(PathBuf, BTreeMap<String, String>)>,
+}
+
+impl Sources {
+    /// Looks at all places, and reads the file if one of the others names it.
+    pub fn open(flags: Flags, environment: Environment) -> Result<Self, Error> {
+        let mut sources = Self { flags, environment, file: None };
+        let path = sources.find(&settings::CONFIG)?;
+        if let Some((path, origin)) = path {
+            let values = read_settings(&path, origin)?;
+            sources.file = Some((path, values));
+        }
+        Ok(sources)
+    }
+
+    /// What the operator should hear that stops nothing.
+    pub fn warnings(&self) -> Vec<String> {
+        let secret = |name: &str| {
+            let given = self.flags.iter().any(|(flag, _)| *flag == name);
+            given.then(|| {
+                format!("--{name} on the command line can be read by every user of this machine")
+            })
+        };
+        let secrets = [&settings::OZ_PASSWORD.about, &settings::OZ_TOKEN.about];
+        let mut warnings = self.environment.strangers();
+        warnings.extend(secrets.iter().filter_map(|about| secret(about.name)));
+        warnings
+    }
+
+    /// The value of a setting that must have one.
+    pub fn value<T>(&self, setting: &Setting<T>, hint: &'static str) -> Result<T, Error> {
+        let missing = || Error::bare(setting.about.name, Problem::Missing { hint });
+        Ok(self.find(setting)?.ok_or_else(missing)?.0)
+    }
+
+    /// The value of a setting that has a default.
+    pub fn get<T>(&self, setting: &Setting<T>) -> Result<T, Error> {
+        self.value(setting, "it has no default")
+    }
+
+    /// The value of a setting and where it came from, if there is one.
+    pub fn find<T>(&self, setting: &Setting<T>) -> Result<Option<(T, Origin)>, Error> {
+        let Some((text, origin)) = self.text(&setting.about)? else { return Ok(None) };
+        match (setting.parse)(text) {
+            Ok(value) => Ok(Some((value, origin))),
+            Err(problem) => Err(Error::new(setting.about.name, problem, origin)),
+        }
+    }
+
+    /// A secret, given directly or as the path of a file that holds it. The place that counts
+    /// more wins; both in one place is an error.
+    pub fn secret(
+        &self,
+        direct: &'static Setting<SecretString>,
+        from_file: &'static Setting<PathBuf>,
+    ) -> Result<Option<(SecretString, Origin)>, Error> {
+        match (self.find(direct)?, self.find(from_file)?) {
+            (Some((_, here)), Some((_, there))) if rank(&here) == rank(&there) => {
+                let problem = Problem::Conflict { other: from_file.about.name, origin: None };
+                Err(Error::new(direct.about.name, problem, here))
+            }
+            (Some((value, here)), Some((_, there))) if rank(&here) < rank(&there) => {
+                Ok(Some((value, here)))
+            }
+            (_, Some((path, there))) => read_secret(direct, from_file, &path, there).map(Some),
+            (value, None) => Ok(value),
+        }
+    }
+
+    fn text(&self, about: &About) -> Result<Option<(&str, Origin)>, Error> {
+        if let Some(text) = self.flag(about)? {
+            return Ok(Some((text, Origin::CommandLine)));
+        }
+        if let Some(found) = self.variable(about)? {
+            return Ok(Some(found));
+        }
+        let filed = self.file.as_ref().and_then(|(path, values)| {
+            Some((values.get(about.name)?.as_str(), Origin::File(path.clone())))
+        });
+        Ok(filed.or_else(|| Some((about.default?, Origin::Default))))
+    }
+
+    fn flag(&self, about: &About) -> Result<Option<&str>, Error> {
+        let mut given = self.flags.iter().filter(|(name, _)| *name == about.name);
+        let first = given.next().map(|(_, text)| text.as_str());
+        match given.next() {
+            None => Ok(first),
+            Some(_) => Err(Error::new(about.name, Problem::Repeated, Origin::CommandLine)),
+        }
+    }
+
+    fn variable(&self, about: &About) -> Result<Option<(&str, Origin)>, Error> {
+        let name = about.variable();
+        let Some(value) = self.environment.get(&name) else { return Ok(None) };
+        let origin = Origin::Environment(name);
+        match value.to_str() {
+            Some(text) => Ok(Some((text, origin))),
+            None => Err(Error::new(about.name, Problem::Unusable("is not UTF-8"), origin)),
+        }
+    }
+}
+
+fn rank(origin: &Origin) -> u8 {
+    match origin {
+        Origin::CommandLine => 0,
+        Origin::Environment(_) => 1,
+        Origin::File(_) => 2,
+        Origin::Default => 3,
+    }
+}
+
+fn read_settings(path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
+    let config = |problem| Error::new(settings::CONFIG.about.name, problem, origin.clone());
+    let text = read(path).map_err(config)?;
+    let table: toml::Table =
+        toml::from_str(&text).map_err(|e| config(not_toml(path, &text, &e)))?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        let Some(about) = in_file(&key) else { return Err(config(unknown_key(path, key))) };
+        let text = plain(value).ok_or_else(|| {
+            Error::new(about.name, Problem::WrongType, Origin::File(path.to_owned()))
+        })?;
+        values.insert(key, text);
+    }
+    Ok(values)
+}
+
+/// The setting that a key of the file names. A file can't name another file.
+fn in_file(key: &str) -> Option<&'static About> {
+    TABLE.iter().copied().find(|about| about.name == key && key != settings::CONFIG.about.name)
+}
+
+fn plain(value: toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(_)
+        | toml::Value::Boolean(_)
+        | toml::Value::Datetime(_)
+        | toml::Value::Array(_)
+        | toml::Value::Table(_) => None,
+    }
+}
+
+/// The parser's own text would quote the line, and with it perhaps a secret.
+fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
+    let at = error.span().map_or(0, |span| span.start).min(text.len());
+    let line = 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();
+    let why = error.message().replace('\n', " ");
+    Problem::NotToml { path: path.to_owned(), line, why }
+}
+
+fn unknown_key(path: &Path, key: String) -> Problem {
+    let known = TABLE.iter().map(|about| about.name).filter(|name| in_file(name).is_some());
+    let nearest = nearest(&key, known);
+    Problem::UnknownKey { path: path.to_owned(), key, nearest }
+}
+
+fn read_secret(
+    direct: &Setting<SecretString>,
+    from_file: &Setting<PathBuf>,
+    path: &Path,
+    origin: Origin,
+) -> Result<(SecretString, Origin), Error> {
+    let name = from_file.about.name;
+    let secret = read(path).map(Zeroizing::new).and_then(|text| {
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        (direct.parse)(line.strip_suffix('\r').unwrap_or(line))
+    });
+    match secret {
+        Ok(secret) => Ok((secret, origin)),
+        Err(problem) => Err(Error::new(name, problem, origin)),
+    }
+}
+
+fn read(path: &Path) -> Result<String, Problem> {
+    read_limited(path)
+        .map_err(|error| Problem::Unreadable { path: path.to_owned(), why: error.to_string() })
+}
+
+fn read_limited(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
+/// The known name that was probably meant.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let plain = |text: &str| text.to_ascii_lowercase().replace('_', "-");
+    let name = plain(name);
+    let (distance, known) =
+        known.map(|known| (edits(&name, &plain(known)), known)).min_by_key(|(d, _)| *d)?;
+    (distance <= SLIP_MAX).then(|| known.to_owned())
+}
+
+/// How many letters must be added, dropped or changed to make one text the other.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, letter) in from.chars().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, other) in to.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[to.len()]
+}

@@ -1,0 +1,337 @@
+//! What an operator sees when settings are right, and what when they are wrong.
+
+use std::{fs, time::Duration};
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use crate::config::{
+    Config, Credentials, Environment, Error, Flags, LogFormat, Store, TABLE, load,
+};
+
+const LEAST: [(&str, &str); 2] = [("oz-url", "https://oz.example/"), ("oz-token", "t0ken")];
+
+/// Loads the settings with what every start needs, unless the test gives it itself.
+fn given(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<Config, Error> {
+    let missing = |name: &str| flags.iter().all(|(flag, _)| *flag != name);
+    let least = LEAST.iter().filter(|(name, _)| missing(name));
+    loaded(&least.chain(flags).copied().collect::<Vec<_>>(), variables)
+}
+
+fn loaded(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<Config, Error> {
+    let flags: Flags = flags.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+    let environment: Environment = variables.iter().copied().collect();
+    load(flags, environment).map(|loaded| loaded.config)
+}
+
+#[track_caller]
+fn check_refused(result: Result<Config, Error>, expected: &str) {
+    let text = result.expect_err("the settings are wrong").to_string();
+    assert_eq!(text, expected);
+    assert!(!text.contains('\n'), "an error is one line");
+}
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(TempDir::new().expect("a temporary directory"))
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.0.path().join(name);
+        fs::write(&path, content).expect("a temporary file");
+        path.to_str().expect("a UTF-8 path").to_owned()
+    }
+}
+
+#[test]
+fn the_defaults_are_those_of_the_table() {
+    let config = given(&[], &[]).expect("the least settings are enough");
+    assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
+    assert!(matches!(config.store, Store::Sqlite(path) if path.as_os_str() == "facematch.db"));
+    assert_eq!(config.oz.url, "https://oz.example");
+    assert_eq!(config.poll_interval, Duration::from_secs(1));
+    assert_eq!(config.retention, Duration::from_secs(30 * 24 * 60 * 60));
+    assert_eq!(config.photo_memory, 512 << 20);
+    assert_eq!((config.max_unfinished, config.max_streams), (100_000, 20_000));
+    assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Text, "info"));
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
+    let folder = Folder::new();
+    let file = folder.file("f.toml", "lease = '11s'\nheartbeat = '12s'\nretention = '13d'\n");
+    let variables = [
+        ("FACEMATCH_CONFIG", file.as_str()),
+        ("FACEMATCH_LEASE", "21s"),
+        ("FACEMATCH_HEARTBEAT", "22s"),
+    ];
+    let config = given(&[("lease", "31s")], &variables).expect("the settings are right");
+    assert_eq!(config.lease, Duration::from_secs(31));
+    assert_eq!(config.heartbeat, Duration::from_secs(22));
+    assert_eq!(config.retention, Duration::from_secs(13 * 24 * 60 * 60));
+    assert_eq!(config.oz_settle, Duration::from_secs(5));
+}
+
+#[test]
+fn an_empty_variable_counts_as_unset() {
+    let config = given(&[], &[("FACEMATCH_OZ_PROXY", ""), ("FACEMATCH_LEASE", "")]);
+    assert_eq!(config.expect("the settings are right").lease, Duration::from_secs(10));
+}
+
+#[test]
+fn numbers_of_the_file_need_no_quotes() {
+    let folder = Folder::new();
+    let file = folder.file("f.toml", "oz-max-requests = 7\nphoto-memory = 33554432\n");
+    let config = given(&[("config", &file)], &[]).expect("the settings are right");
+    assert_eq!((config.oz.max_requests, config.photo_memory), (7, 32 << 20));
+}
+
+#[test]
+fn sizes_and_durations_have_units() {
+    let photo_memory = |text| given(&[("photo-memory", text)], &[]).map(|c| c.photo_memory);
+    assert_eq!(photo_memory("64MiB"), Ok(64 << 20));
+    assert_eq!(photo_memory("1 GiB"), Ok(1 << 30));
+    assert_eq!(photo_memory("20000KiB"), Ok(20_000 << 10));
+    assert_eq!(photo_memory("100MB"), Ok(100_000_000));
+    assert_eq!(photo_memory("33554432"), Ok(32 << 20));
+    assert_eq!(photo_memory("33554432B"), Ok(32 << 20));
+    let match_timeout = |text| given(&[("match-timeout", text)], &[]).map(|c| c.match_timeout);
+    assert_eq!(match_timeout("1h 30m"), Ok(Duration::from_secs(90 * 60)));
+    assert_eq!(match_timeout("1500ms"), Ok(Duration::from_millis(1_500)));
+}
+
+#[test]
+fn a_wrong_value_is_told_with_its_setting_and_its_origin() {
+    check_refused(
+        given(&[], &[("FACEMATCH_OZ_POLL_INTERVAL", "fast")]),
+        "--oz-poll-interval: \"fast\" is not a duration such as 1s, 500ms, 20m or 30d \
+         (from the environment, FACEMATCH_OZ_POLL_INTERVAL)",
+    );
+    check_refused(
+        given(&[("photo-memory", "1MiB")], &[]),
+        "--photo-memory: \"1MiB\" is out of range, 16MiB to 1TiB (from the command line)",
+    );
+    check_refused(
+        given(&[("photo-memory", "99999999999TiB")], &[]),
+        "--photo-memory: \"99999999999TiB\" is not a size such as 10MiB or 1GiB \
+         (from the command line)",
+    );
+    check_refused(
+        given(&[("oz-poll-interval", "2m")], &[]),
+        "--oz-poll-interval: \"2m\" is out of range, 10ms to 1m (from the command line)",
+    );
+    check_refused(
+        given(&[("max-streams", "-1")], &[]),
+        "--max-streams: \"-1\" is not a whole number in range (from the command line)",
+    );
+    check_refused(
+        given(&[("listen", "localhost")], &[]),
+        "--listen: \"localhost\" is not an IP address and port such as 127.0.0.1:50051 \
+         (from the command line)",
+    );
+    check_refused(
+        given(&[("log", "xml\nx")], &[]),
+        "--log: \"xml\\nx\" is not text or json (from the command line)",
+    );
+    check_refused(
+        given(&[("log-level", "loud")], &[]),
+        "--log-level: \"loud\" is not off, error, warn, info, debug, trace, or such as \
+         warn,facematch=debug (from the command line)",
+    );
+}
+
+#[test]
+fn a_wrong_value_of_the_file_names_the_file() {
+    let folder = Folder::new();
+    let file = folder.file("f.toml", "lease = 'x'\n");
+    check_refused(
+        given(&[("config", &file)], &[]),
+        &format!(
+            "--lease: \"x\" is not a duration such as 1s, 500ms, 20m or 30d (from the file {file})"
+        ),
+    );
+    let file = folder.file("g.toml", "lease = true\n");
+    check_refused(
+        given(&[("config", &file)], &[]),
+        &format!("--lease: must be a string or a whole number (from the file {file})"),
+    );
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_refused_and_the_nearest_suggested() {
+    let folder = Folder::new();
+    for (key, suggestion) in [
+        ("oz_url", "; did you mean \"oz-url\"?"),
+        ("oz-ulr", "; did you mean \"oz-url\"?"),
+        ("config", ""),
+        ("something-else", ""),
+    ] {
+        let file = folder.file("f.toml", &format!("{key} = 'x'\n"));
+        check_refused(
+            given(&[("config", &file)], &[]),
+            &format!(
+                "--config: {file} has the unknown key {key:?}{suggestion} (from the command line)"
+            ),
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_told_by_line_without_its_text() {
+    let folder = Folder::new();
+    let file = folder.file("f.toml", "oz-url = 'https://oz.example'\noz-password = 's3cret\n");
+    let error = given(&[("config", &file)], &[]).expect_err("not TOML").to_string();
+    assert!(error.starts_with(&format!("--config: {file} is not valid TOML, line 2: ")), "{error}");
+    assert!(!error.contains("s3cret") && !error.contains('\n'), "{error}");
+}
+
+#[test]
+fn a_settings_file_that_is_not_there_is_told() {
+    check_refused(
+        given(&[], &[("FACEMATCH_CONFIG", "/nowhere/f.toml")]),
+        "--config: can't read /nowhere/f.toml: No such file or directory (os error 2) \
+         (from the environment, FACEMATCH_CONFIG)",
+    );
+}
+
+#[test]
+fn a_flag_given_twice_is_refused() {
+    check_refused(
+        given(&[("lease", "10s"), ("lease", "20s")], &[]),
+        "--lease: is given more than once (from the command line)",
+    );
+}
+
+#[test]
+fn secrets_come_from_files_without_their_line_break() {
+    let folder = Folder::new();
+    let file = folder.file("password", "pass word\r\n");
+    let variables = [("FACEMATCH_OZ_LOGIN", "me"), ("FACEMATCH_OZ_PASSWORD_FILE", file.as_str())];
+    let config = loaded(&LEAST[..1], &variables).expect("the settings are right");
+    let Credentials::Login { login, password } = config.oz.credentials else {
+        panic!("an account was given");
+    };
+    assert_eq!((login.as_str(), password.expose_secret()), ("me", "pass word"));
+}
+
+#[test]
+fn a_secret_and_its_file_in_one_place_are_refused_and_else_the_nearer_place_wins() {
+    let folder = Folder::new();
+    let file = folder.file("token", "from-file\n");
+    let url = LEAST[0];
+    check_refused(
+        loaded(&[url, ("oz-token", "s3cret"), ("oz-token-file", &file)], &[]),
+        "--oz-token: can't be combined with --oz-token-file (from the command line)",
+    );
+    let config = loaded(&[url, ("oz-token-file", &file)], &[("FACEMATCH_OZ_TOKEN", "s3cret")]);
+    let Credentials::Token(token) = config.expect("the settings are right").oz.credentials else {
+        panic!("a token was given");
+    };
+    assert_eq!(token.expose_secret(), "from-file");
+}
+
+#[test]
+fn credentials_that_are_missing_halved_or_doubled_are_told() {
+    let url = LEAST[0];
+    check_refused(
+        loaded(&[url], &[]),
+        "--oz-login: is required (with --oz-password or its file; or --oz-token or its file \
+         instead)",
+    );
+    check_refused(
+        loaded(&[url, ("oz-login", "me")], &[]),
+        "--oz-login: needs --oz-password or --oz-password-file (from the command line)",
+    );
+    check_refused(
+        loaded(&[url], &[("FACEMATCH_OZ_PASSWORD", "s3cret")]),
+        "--oz-password: needs --oz-login (from the environment, FACEMATCH_OZ_PASSWORD)",
+    );
+    check_refused(
+        loaded(&[url, ("oz-login", "me")], &[("FACEMATCH_OZ_TOKEN", "s3cret")]),
+        "--oz-login: can't be combined with --oz-token (from the environment, \
+         FACEMATCH_OZ_TOKEN) (from the command line)",
+    );
+    check_refused(
+        loaded(&[LEAST[1]], &[]),
+        "--oz-url: is required (the base URL of the Oz API, such as https://oz.example)",
+    );
+}
+
+#[test]
+fn no_error_and_no_debug_text_holds_a_secret() {
+    let folder = Folder::new();
+    let bad_token = folder.file("token", "s3cret s3cret\n");
+    let many: [&[(&'static str, &str)]; 6] = [
+        &[("oz-token", "s3cret s3cret")],
+        &[("oz-token", "s3cret"), ("oz-token", "s3cret")],
+        &[("oz-token", ""), ("oz-token-file", &bad_token)],
+        &[("store", "mysql://me:s3cret@db")],
+        &[("oz-proxy", "ftp://me:s3cret@proxy")],
+        &[("oz-url", "https://me:s3cret@oz.example")],
+    ];
+    for flags in many {
+        let error = given(flags, &[]).expect_err("the settings are wrong");
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+    let right = [("oz-token", "s3cret"), ("oz-proxy", "http://me:s3cret@proxy:3128")];
+    let config = given(&right, &[]).expect("the settings are right");
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[test]
+fn stores_that_cannot_be_used_are_refused_by_name() {
+    check_refused(
+        given(&[("store", "postgres://me:s3cret@db/facematch")], &[]),
+        "--store: postgres is not available in this version",
+    );
+    check_refused(
+        given(&[("store", "facematch.db")], &[]),
+        "--store: must be sqlite:PATH (from the command line)",
+    );
+    check_refused(
+        given(&[("store", "sqlite::memory:")], &[]),
+        "--store: must name a file: a journal in memory dies with its process \
+         (from the command line)",
+    );
+}
+
+#[test]
+fn urls_that_cannot_be_a_base_are_refused() {
+    for url in ["oz.example", "ftp://oz.example", "https://", "/api", "https://oz example"] {
+        let error = given(&[("oz-url", url)], &[]).expect_err("no base URL").to_string();
+        assert!(error.contains("is not a URL such as https://oz.example"), "{error}");
+    }
+    check_refused(
+        given(&[("oz-url", "https://oz.example/?a=b")], &[]),
+        "--oz-url: must be a base URL, without a query or fragment (from the command line)",
+    );
+}
+
+#[test]
+fn variables_that_look_like_ours_and_are_not_are_warned_of() {
+    let flags: Flags = LEAST.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
+    let variables = [("FACEMATCH_OZ_ULR", "x"), ("FACEMATCH_SERVICE_HOST", "x"), ("HOME", "x")];
+    let loaded = load(flags, variables.into_iter().collect()).expect("the settings are right");
+    assert_eq!(
+        loaded.warnings,
+        [
+            "unknown environment variable FACEMATCH_OZ_ULR; did you mean \"FACEMATCH_OZ_URL\"?",
+            "unknown environment variable FACEMATCH_SERVICE_HOST",
+            "--oz-token on the command line can be read by every user of this machine",
+        ]
+    );
+}
+
+#[test]
+fn the_table_names_each_setting_once() {
+    let names: Vec<&str> = TABLE.iter().map(|about| about.name).collect();
+    let mut unique = names.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), names.len());
+    let markdown = super::settings_markdown();
+    assert_eq!(markdown.lines().count(), names.len() + 2);
+    assert!(markdown.contains("| `--oz-poll-interval` | `FACEMATCH_OZ_POLL_INTERVAL` | `1s` | "));
+}

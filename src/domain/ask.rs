@@ -82,6 +82,7 @@ impl AskKind {
 
 /// What Oz answered.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "the large one is nearly all there are: polls")]
 pub enum Reply {
     /// To [`Ask::ReadFolder`].
     Folder(Folder),

@@ -36,7 +36,9 @@ pub fn next_step(
     let deadline = m.deadline();
     let step = match m.state {
         State::Finished | State::Failed | State::Cancelled => return Step::Rest,
-        _ if now >= deadline => return past_deadline(m, drive, policy),
+        State::Accepted | State::Uploaded | State::Processing if now >= deadline => {
+            return past_deadline(m, drive, policy);
+        }
         State::Accepted => accepted(m, drive, photo_here, now, policy),
         State::Uploaded => uploaded(m, drive, now),
         State::Processing => processing(m, drive, now),

@@ -13,16 +13,17 @@ const CHECKSUM_BYTES: usize = 4;
 
 /// The size in pixels of a whole PNG. The bytes start with the signature.
 pub fn size(bytes: &[u8]) -> Result<Size, Unreadable> {
-    let (name, header, mut rest) = chunk(&bytes[SIGNATURE.len()..])?;
-    if name != *b"IHDR" {
+    let header = chunk(&bytes[SIGNATURE.len()..])?;
+    if header.name != *b"IHDR" {
         return Err(BROKEN);
     }
-    let size = header_size(header)?;
+    let size = header_size(header.data)?;
     // Judged before the walk: the header alone says that there are too many pixels.
     size.check()?;
     let mut has_pixels = false;
+    let mut rest = header.after;
     loop {
-        let (name, _, after) = chunk(rest)?;
+        let Chunk { name, after, .. } = chunk(rest)?;
         match &name {
             b"IDAT" => has_pixels = true,
             b"IEND" => return if has_pixels { Ok(size) } else { Err(BROKEN) },
@@ -32,8 +33,15 @@ pub fn size(bytes: &[u8]) -> Result<Size, Unreadable> {
     }
 }
 
-/// Splits the first chunk off: its name, its data, and what follows its checksum.
-fn chunk(bytes: &[u8]) -> Result<([u8; 4], &[u8], &[u8]), Unreadable> {
+/// A chunk, and what follows its checksum.
+struct Chunk<'a> {
+    name: [u8; 4],
+    data: &'a [u8],
+    after: &'a [u8],
+}
+
+/// Splits the first chunk off.
+fn chunk(bytes: &[u8]) -> Result<Chunk<'_>, Unreadable> {
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or(TRUNCATED)?;
     let (name, rest) = rest.split_first_chunk::<4>().ok_or(TRUNCATED)?;
     if !name.iter().all(u8::is_ascii_alphabetic) {
@@ -41,8 +49,8 @@ fn chunk(bytes: &[u8]) -> Result<([u8; 4], &[u8], &[u8]), Unreadable> {
     }
     let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| TRUNCATED)?;
     let (data, rest) = rest.split_at_checked(length).ok_or(TRUNCATED)?;
-    let (_, rest) = rest.split_at_checked(CHECKSUM_BYTES).ok_or(TRUNCATED)?;
-    Ok((*name, data, rest))
+    let (_, after) = rest.split_at_checked(CHECKSUM_BYTES).ok_or(TRUNCATED)?;
+    Ok(Chunk { name: *name, data, after })
 }
 
 /// IHDR: width and height, big-endian, then five bytes of no interest here.

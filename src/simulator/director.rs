@@ -127,11 +127,6 @@ impl Director {
         self.rules.clear();
     }
 
-    /// Whether there are rules at all.
-    pub fn has_rules(&self) -> bool {
-        !self.rules.is_empty()
-    }
-
     /// The script as it stands, without counts.
     pub fn script(&self) -> Script {
         Script {

@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::simulator::clock;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::fault::Answer;
 use crate::simulator::lock;
 use crate::simulator::respond::whole;
-use crate::simulator::script::{Script, Switches};
+use crate::simulator::script::{self, Rule, Script, Switches};
 use crate::simulator::view::FolderView;
 use crate::simulator::world::World;
 
@@ -47,7 +48,7 @@ pub async fn serve(world: &Arc<World>, request: Request<Incoming>) -> Response<B
         (&Method::GET, ["health"]) => Ok(health(world)),
         (&Method::GET, ["record"]) => page(world, &parts.uri),
         (&Method::DELETE, ["record"]) => Ok(clear_record(world)),
-        (&Method::GET, ["script"]) => Ok(script(world)),
+        (&Method::GET, ["script"]) => Ok(show_script(world)),
         (&Method::PUT, ["script"]) => replace_script(world, &body),
         (&Method::POST, ["script"]) => add_rules(world, &body),
         (&Method::DELETE, ["script"]) => Ok(clear_script(world)),
@@ -90,8 +91,8 @@ fn health(world: &World) -> Answer {
         200,
         &json!({
             "status": "ok",
-            "schema_version": crate::simulator::script::VERSION,
-            "time": crate::simulator::clock::seconds(world.clock.now()),
+            "schema_version": script::VERSION,
+            "time": clock::seconds(world.clock.now()),
             "requests": requests,
             "folders": state.folders.len(),
             "sessions": state.sessions.len(),
@@ -141,7 +142,7 @@ fn clear_record(world: &World) -> Answer {
     Answer::empty(204)
 }
 
-fn script(world: &World) -> Answer {
+fn show_script(world: &World) -> Answer {
     let director = lock(&world.director);
     let counts = director.counts().into_iter();
     let counts = counts.map(|(seen, applied)| json!({ "seen": seen, "applied": applied }));
@@ -162,14 +163,14 @@ fn replace_script(world: &World, body: &[u8]) -> Done {
     director.switch(new.switches);
     director.add(new.rules);
     drop(director);
-    Ok(script(world))
+    Ok(show_script(world))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct MoreRules {
     version: u32,
-    rules: Vec<crate::simulator::script::Rule>,
+    rules: Vec<Rule>,
 }
 
 fn add_rules(world: &World, body: &[u8]) -> Done {
@@ -183,7 +184,7 @@ fn add_rules(world: &World, body: &[u8]) -> Done {
     if !lock(&world.director).try_add(checked.rules) {
         return Err(refused(400, "rules: the script is full"));
     }
-    Ok(self::script(world))
+    Ok(show_script(world))
 }
 
 fn clear_script(world: &World) -> Answer {
@@ -270,7 +271,7 @@ struct Skip {
 fn skip(world: &World, body: &[u8]) -> Done {
     let Skip { skip_ms } = read(body)?;
     world.clock.skip(Duration::from_millis(skip_ms));
-    let time = crate::simulator::clock::seconds(world.clock.now());
+    let time = clock::seconds(world.clock.now());
     Ok(Answer::json(200, &json!({ "time": time })))
 }
 

@@ -127,11 +127,6 @@ impl Director {
         self.rules.clear();
     }
 
-    /// Whether there are rules at all.
-    pub fn has_rules(&self) -> bool {
-        !self.rules.is_empty()
-    }
-
     /// The script as it stands, without counts.
     pub fn script(&self) -> Script {
         Script {
@@ -177,14 +172,15 @@ impl Director {
 impl Running {
     fn fits(&self, endpoint: Endpoint, subject: &Subject) -> bool {
         let when = &self.rule.when;
-        let folder = || subject.folder.map(|folder| folder.to_string());
+        let is_folder = |wanted: &String| {
+            subject
+                .folder
+                .is_some_and(|it| wanted.eq_ignore_ascii_case(&it.to_string()))
+        };
         // How analyses end is settled when they start: elsewhere such a rule means nothing.
         let only_endings = self.rule.then.is_only_about_endings();
         when.endpoint.is_none_or(|it| it == endpoint)
-            && when
-                .folder
-                .as_ref()
-                .is_none_or(|it| folder().as_ref() == Some(it))
+            && when.folder.as_ref().is_none_or(is_folder)
             && when.analysis_type.is_none_or(|it| subject.may_concern(it))
             && (!only_endings || subject.starts)
     }

@@ -26,7 +26,12 @@ pub struct Folder {
     pub created: Millis,
     /// When it was changed last.
     pub updated: Millis,
+    /// Bytes of memory it takes, roughly; it only grows.
+    pub weight: usize,
 }
+
+/// Bytes that a folder, a medium or an analysis takes besides what the caller says of it.
+const OBJECT_BYTES: usize = 1_024;
 
 /// All folders.
 #[derive(Debug)]
@@ -36,44 +41,63 @@ pub struct Folders {
     of_media: HashMap<Uuid, Uuid>,
     of_analyses: HashMap<Uuid, Uuid>,
     next_number: u64,
+    weight: usize,
     folders_max: usize,
+    weight_max: usize,
 }
 
 impl Folders {
-    /// Keeps so many folders.
-    pub fn new(folders_max: usize) -> Folders {
+    /// Keeps so many folders, and so many bytes of them.
+    pub fn new(folders_max: usize, weight_max: usize) -> Folders {
         Folders {
             by_id: HashMap::new(),
             by_number: BTreeMap::new(),
             of_media: HashMap::new(),
             of_analyses: HashMap::new(),
             next_number: 1,
+            weight: 0,
             folders_max: folders_max.max(1),
+            weight_max,
         }
     }
 
     /// Opens an empty folder; the oldest makes room for it.
     pub fn create(&mut self, id: Uuid, meta_data: Map<String, Value>, now: Millis) {
         while self.by_id.len() >= self.folders_max {
-            let Some(oldest) = self.by_number.values().next().copied() else {
-                break;
-            };
-            self.remove(oldest);
+            self.remove_oldest();
         }
         let number = self.next_number;
         self.next_number += 1;
         self.by_number.insert(number, id);
-        let (media, analyses) = (Vec::new(), Vec::new());
         let folder = Folder {
             id,
             number,
             meta_data,
-            media,
-            analyses,
+            media: Vec::new(),
+            analyses: Vec::new(),
             created: now,
             updated: now,
+            weight: 0,
         };
         self.by_id.insert(id, folder);
+        self.grow(id, OBJECT_BYTES);
+    }
+
+    /// Notes that a folder takes so many bytes more; the oldest make room for them.
+    pub fn grow(&mut self, id: Uuid, bytes: usize) {
+        if let Some(folder) = self.by_id.get_mut(&id) {
+            folder.weight += bytes;
+            self.weight += bytes;
+        }
+        while self.weight > self.weight_max && self.by_id.len() > 1 {
+            self.remove_oldest();
+        }
+    }
+
+    fn remove_oldest(&mut self) {
+        if let Some(oldest) = self.by_number.values().next().copied() {
+            self.remove(oldest);
+        }
     }
 
     /// The folder with this id.
@@ -97,6 +121,7 @@ impl Folders {
             return false;
         };
         self.by_number.remove(&folder.number);
+        self.weight -= folder.weight;
         for medium in &folder.media {
             self.of_media.remove(&medium.id);
         }
@@ -243,12 +268,24 @@ mod tests {
 
     #[test]
     fn the_oldest_folder_makes_room() {
-        let mut folders = Folders::new(2);
+        let mut folders = Folders::new(2, usize::MAX);
         for id in 1..=3 {
             folders.create(Uuid::from_u128(id), Map::new(), 0);
         }
         assert_eq!(folders.len(), 2);
         assert!(folders.get(Uuid::from_u128(1)).is_none());
         assert_eq!(folders.iter().next().map(|folder| folder.number), Some(2));
+    }
+
+    #[test]
+    fn a_heavy_folder_makes_the_others_go() {
+        let mut folders = Folders::new(10, 10 * OBJECT_BYTES);
+        for id in 1..=3 {
+            folders.create(Uuid::from_u128(id), Map::new(), 0);
+        }
+        folders.grow(Uuid::from_u128(3), 8 * OBJECT_BYTES);
+        assert_eq!((folders.len(), folders.weight), (2, 10 * OBJECT_BYTES));
+        folders.remove(Uuid::from_u128(3));
+        assert_eq!(folders.weight, OBJECT_BYTES);
     }
 }

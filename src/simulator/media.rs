@@ -90,6 +90,16 @@ pub struct Contents {
     pub looks: Arc<Result<Vec<Fingerprint>, Unreadable>>,
 }
 
+impl Contents {
+    /// Bytes of memory that the fingerprints take.
+    pub fn looks_bytes(&self) -> usize {
+        self.looks
+            .as_ref()
+            .as_ref()
+            .map_or(0, |looks| looks.len() * Fingerprint::BYTES)
+    }
+}
+
 /// A medium of a folder. Its bytes are not part of it.
 #[derive(Clone, Debug)]
 pub struct Medium {

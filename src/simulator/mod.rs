@@ -91,10 +91,14 @@ pub struct Config {
 /// How much a simulator may hold. What is over a limit is forgotten, oldest first.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Folders. One with a video, a photo and two analyses takes about 4 kB.
+    /// Folders. One with a shot set, a photo and two analyses takes about 10 kB.
     pub folders_max: usize,
+    /// Bytes of memory for them, roughly: callers may say much about their media.
+    pub folder_bytes_max: usize,
     /// Requests in the record, about 500 bytes each.
     pub record_entries_max: usize,
+    /// Bytes of memory for what callers said in them.
+    pub record_bytes_max: usize,
     /// Bytes of media kept for `original_url`; each content is kept once.
     pub file_bytes_kept_max: usize,
     /// Connections at once; further ones wait.
@@ -119,7 +123,9 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             folders_max: 100_000,
+            folder_bytes_max: 512 * 1024 * 1024,
             record_entries_max: 100_000,
+            record_bytes_max: 64 * 1024 * 1024,
             file_bytes_kept_max: 64 * 1024 * 1024,
             connections_max: 16_384,
         }

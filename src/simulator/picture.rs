@@ -53,6 +53,9 @@ pub enum Unreadable {
 }
 
 impl Fingerprint {
+    /// Bytes of memory that one takes.
+    pub const BYTES: usize = (2 * GRID * GRID + 3 * TILES * TILES) as usize;
+
     /// Decodes a JPEG or PNG and takes its fingerprint. Slow: keep it off the runtime's threads.
     pub fn of_picture(bytes: &[u8]) -> Result<Fingerprint, Unreadable> {
         decode(bytes)

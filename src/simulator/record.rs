@@ -86,12 +86,16 @@ pub struct RecordedUpload {
 pub struct Record {
     entries: Mutex<Entries>,
     entries_max: usize,
+    weight_max: usize,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
     latest: VecDeque<RecordedRequest>,
+    /// What each of them takes besides its own size, in bytes.
+    weights: VecDeque<usize>,
+    weight: usize,
     /// Requests that are no longer kept; the first kept one is the next.
     forgotten: u64,
 }
@@ -105,11 +109,12 @@ pub struct Line {
 }
 
 impl Record {
-    /// Keeps so many requests.
-    pub fn new(entries_max: usize) -> Record {
+    /// Keeps so many requests, and so many bytes of what callers said in them.
+    pub fn new(entries_max: usize, weight_max: usize) -> Record {
         Record {
             entries: Mutex::default(),
             entries_max: entries_max.max(1),
+            weight_max,
             changed: Notify::new(),
         }
     }
@@ -120,9 +125,10 @@ impl Record {
         let n = entries.forgotten + entries.latest.len() as u64 + 1;
         request.n = n;
         if entries.latest.len() >= self.entries_max {
-            entries.latest.pop_front();
-            entries.forgotten += 1;
+            entries.forget_oldest();
         }
+        entries.weight += request.path.len();
+        entries.weights.push_back(request.path.len());
         entries.latest.push_back(request);
         drop(entries);
         self.changed.notify_waiters();
@@ -167,8 +173,9 @@ impl Record {
     /// Forgets all requests; numbers go on.
     pub fn clear(&self) {
         let mut entries = lock(&self.entries);
-        entries.forgotten += entries.latest.len() as u64;
-        entries.latest.clear();
+        while !entries.latest.is_empty() {
+            entries.forget_oldest();
+        }
     }
 
     /// Waits until the condition holds; it is asked again whenever the record has changed.
@@ -183,17 +190,44 @@ impl Record {
         }
     }
 
+    /// Notes that a line holds so many bytes of its caller's; the oldest lines make room for them.
+    pub fn weigh(&self, n: u64, bytes: usize) {
+        let mut entries = lock(&self.entries);
+        let Some(index) = entries.index(n) else {
+            return;
+        };
+        let Some(weight) = entries.weights.get_mut(index) else {
+            return;
+        };
+        *weight += bytes;
+        entries.weight += bytes;
+        while entries.weight > self.weight_max && entries.latest.len() > 1 {
+            entries.forget_oldest();
+        }
+    }
+
     /// Writes into the line with this number, if it is still kept.
     pub fn note(&self, n: u64, change: impl FnOnce(&mut RecordedRequest)) {
         let mut entries = lock(&self.entries);
-        let index = n
-            .checked_sub(entries.forgotten + 1)
-            .map(|index| index as usize);
+        let index = entries.index(n);
         if let Some(request) = index.and_then(|index| entries.latest.get_mut(index)) {
             change(request);
         }
         drop(entries);
         self.changed.notify_waiters();
+    }
+}
+
+impl Entries {
+    fn index(&self, n: u64) -> Option<usize> {
+        n.checked_sub(self.forgotten + 1)
+            .map(|index| index as usize)
+    }
+
+    fn forget_oldest(&mut self) {
+        self.latest.pop_front();
+        self.weight -= self.weights.pop_front().unwrap_or(0);
+        self.forgotten += 1;
     }
 }
 

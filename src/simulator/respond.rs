@@ -121,19 +121,12 @@ async fn receive(
 
 fn plan(call: &mut Call) {
     let world = call.world.clone();
-    let mut subject = None;
-    if lock(&world.director).has_rules() {
-        subject = Some(call.subject());
-    }
-    if let Some(subject) = &subject {
-        call.plan = lock(&world.director).plan(call.route.endpoint, subject);
-    }
+    let subject = call.subject(&lock(&world.state));
+    call.plan = lock(&world.director).plan(call.route.endpoint, &subject);
     world.record.note(call.n, |request| {
         request.body_bytes = call.body.len() as u64;
         request.rules.clone_from(&call.plan.rules);
-        if let Some(subject) = &subject {
-            request.folder = subject.folder;
-        }
+        request.folder = subject.folder;
     });
 }
 

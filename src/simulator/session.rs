@@ -44,6 +44,8 @@ impl Sessions {
     /// Starts a session that has this access token, for the service account.
     pub fn start_service(&mut self, access: &str, random: &mut Random, expires_at: Millis) {
         self.insert(access.to_owned(), User::Service, random, expires_at, None);
+        // Whoever configured this token counts on it: it never makes room.
+        self.oldest_first.pop_back();
     }
 
     /// Signs a user in and answers with the pair of tokens.
@@ -171,15 +173,7 @@ impl Sessions {
             let Some(oldest) = self.oldest_first.pop_front() else {
                 return;
             };
-            let is_service = self
-                .by_access
-                .get(&oldest)
-                .is_some_and(|session| session.user == User::Service);
-            if is_service && self.by_access.len() > 1 {
-                self.oldest_first.push_back(oldest);
-            } else {
-                self.end(&oldest);
-            }
+            self.end(&oldest);
         }
     }
 

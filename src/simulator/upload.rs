@@ -23,6 +23,8 @@ pub struct Upload {
     pub payload: Map<String, Value>,
     /// The files, in their order.
     pub files: Vec<(File, MediaKind)>,
+    /// Bytes that the caller's words about the files take: the payload and the files' names.
+    pub payload_bytes: usize,
 }
 
 impl Upload {
@@ -40,6 +42,7 @@ impl Upload {
             _ => Ok(Upload {
                 payload: read_payload(&body)?,
                 files: Vec::new(),
+                payload_bytes: body.len(),
             }),
         }
     }
@@ -50,16 +53,21 @@ impl Upload {
         on: &Switches,
     ) -> Result<Upload, Refusal> {
         let mut parts = open(headers, body).await?;
-        let (mut payload, mut files) = (None, Vec::new());
+        let (mut payload, mut files, mut payload_bytes) = (None, Vec::new(), 0);
         for _ in 0..PARTS_MAX {
             let part = parts.next_field().await.map_err(|_| broken())?;
             let Some(part) = part else {
-                return Upload::assembled(payload, files, on);
+                let upload = Upload::assembled(payload, files, on)?;
+                return Ok(Upload {
+                    payload_bytes,
+                    ..upload
+                });
             };
             let name = part.name().unwrap_or_default().to_owned();
             match part.file_name().map(str::to_owned) {
                 Some(file_name) => {
                     let content_type = part.content_type().unwrap_or_default().to_owned();
+                    payload_bytes += name.len() + file_name.len() + content_type.len();
                     let bytes = part.bytes().await.map_err(|_| broken())?;
                     files.push(File {
                         part: name,
@@ -70,6 +78,7 @@ impl Upload {
                 }
                 None if name == "payload" => {
                     let bytes = part.bytes().await.map_err(|_| broken())?;
+                    payload_bytes += bytes.len();
                     payload = Some(read_payload(&bytes)?);
                 }
                 None => {}
@@ -103,6 +112,7 @@ impl Upload {
         Ok(Upload {
             payload,
             files: files.into_iter().map(typed).collect::<Result<_, _>>()?,
+            payload_bytes: 0,
         })
     }
 

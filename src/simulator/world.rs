@@ -3,21 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::simulator::Config;
-use crate::simulator::analysis::Ending;
+use crate::simulator::analysis::{AnalysisType, Ending};
 use crate::simulator::api;
 use crate::simulator::clock::Clock;
 use crate::simulator::director::Director;
 use crate::simulator::folders::Folders;
-use crate::simulator::lock;
-use crate::simulator::media::{File, Gallery, MediaKind, Medium};
+use crate::simulator::media::{Contents, File, Gallery, MediaKind, Medium};
 use crate::simulator::record::Record;
 use crate::simulator::script::{Outcome, Switches};
-use crate::simulator::seed::{FolderSeed, LivenessSeed, Random};
+use crate::simulator::seed::{FolderSeed, LivenessSeed, MediaSeed, Random};
 use crate::simulator::session::Sessions;
+use crate::simulator::{Config, Limits, lock};
 
 /// Who may sign in.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub struct World {
     pub stopping: CancellationToken,
     /// Every task there is.
     pub tasks: TaskTracker,
-    folders_max: usize,
+    limits: Limits,
 }
 
 /// Chances of rules come from the same seed, but not from the same numbers as ids.
@@ -81,17 +81,20 @@ impl World {
             address,
             account,
             clock: Clock::start(),
-            record: Arc::new(Record::new(config.limits.record_entries_max)),
+            record: Arc::new(Record::new(
+                config.limits.record_entries_max,
+                config.limits.record_bytes_max,
+            )),
             gallery: Gallery::new(config.limits.file_bytes_kept_max),
             director: Mutex::new(Director::new(config.script, rules_random)),
             state: Mutex::new(State {
                 random: Random::new(config.seed),
                 sessions: Sessions::default(),
-                folders: Folders::new(config.limits.folders_max),
+                folders: config.limits.folders(),
             }),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            folders_max: config.limits.folders_max,
+            limits: config.limits,
         };
         world.open_service_session();
         world
@@ -107,7 +110,7 @@ impl World {
         {
             let mut state = lock(&self.state);
             state.sessions = Sessions::default();
-            state.folders = Folders::new(self.folders_max);
+            state.folders = self.limits.folders();
         }
         self.open_service_session();
         self.record.clear();
@@ -132,14 +135,14 @@ impl World {
             random, folders, ..
         } = &mut *state;
         let (id, now) = (random.id(), self.clock.now());
-        folders.create(id, serde_json::Map::new(), now);
+        folders.create(id, Map::new(), now);
         let media = media
             .into_iter()
             .map(|(file, kind, contents, tags)| Medium {
                 id: random.id(),
                 kind,
                 tags,
-                meta_data: serde_json::Map::new(),
+                meta_data: Map::new(),
                 file_name: file.file_name,
                 content_type: file.content_type,
                 contents,
@@ -158,15 +161,7 @@ impl World {
         id.to_string()
     }
 
-    fn look(
-        &self,
-        medium: &crate::simulator::seed::MediaSeed,
-    ) -> (
-        File,
-        MediaKind,
-        crate::simulator::media::Contents,
-        Vec<String>,
-    ) {
+    fn look(&self, medium: &MediaSeed) -> (File, MediaKind, Contents, Vec<String>) {
         let file = File {
             part: String::new(),
             file_name: medium.file_name.clone(),
@@ -180,12 +175,18 @@ impl World {
     }
 }
 
+impl Limits {
+    fn folders(&self) -> Folders {
+        Folders::new(self.folders_max, self.folder_bytes_max)
+    }
+}
+
 fn liveness_ending(liveness: &LivenessSeed, media: &[&Medium], on: &Switches) -> Ending {
     let outcome = Outcome {
         resolution: Some(liveness.resolution.clone()),
         confidence_spoofing: Some(liveness.confidence_spoofing),
         ..Outcome::default()
     };
-    let kind = crate::simulator::analysis::AnalysisType::Quality;
-    Ending::settle(kind, media, &serde_json::Value::Null, Some(&outcome), on)
+    let kind = AnalysisType::Quality;
+    Ending::settle(kind, media, &Value::Null, Some(&outcome), on)
 }

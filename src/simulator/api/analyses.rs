@@ -12,10 +12,13 @@ use crate::simulator::folders::Folder;
 use crate::simulator::lock;
 use crate::simulator::media::Medium;
 use crate::simulator::script::{Switches, TooFewMedia};
+use crate::simulator::seed::Random;
 use crate::simulator::world::State;
 
 /// Analyses that one folder may hold: each is answered with the folder.
 const FOLDER_ANALYSES_MAX: usize = 1_000;
+/// Bytes of a request for analyses: its `params` are kept with them.
+const ASKED_BYTES_MAX: usize = 64 * 1024;
 /// Analyses that one request may start.
 const REQUEST_ANALYSES_MAX: usize = 20;
 /// Analyses that the undocumented list answers with.
@@ -47,12 +50,17 @@ pub fn start(call: &Call) -> Result<Reply, Refusal> {
     let folder = call.id()?;
     drop(call.authorised()?);
     let body = call.json()?;
+    if call.body.len() > ASKED_BYTES_MAX {
+        return Err(Refusal::value("The request for analyses is too large"));
+    }
     call.world
         .record
         .note(call.n, |request| request.asked = Some(body.clone()));
+    call.world.record.weigh(call.n, call.body.len());
     let asked = read_list(body.get("analyses").ok_or(Refusal::missing("analyses"))?)?;
     let mut state = lock(&call.world.state);
     let begun = begin(call, &mut state, folder, asked)?;
+    state.folders.grow(folder, call.body.len());
     let folder = state.folders.get(folder).ok_or_else(Refusal::not_exist)?;
     let started = folder
         .analyses
@@ -211,12 +219,7 @@ fn is_suitable(medium: &Medium, kind: AnalysisType, on: &Switches) -> bool {
 }
 
 /// A finished liveness check of all media, as an SDK's folder has.
-pub fn settled(
-    random: &mut crate::simulator::seed::Random,
-    folder: &Folder,
-    ending: Ending,
-    now: Millis,
-) -> Analysis {
+pub fn settled(random: &mut Random, folder: &Folder, ending: Ending, now: Millis) -> Analysis {
     Analysis {
         id: random.id(),
         group: random.id(),

@@ -382,6 +382,7 @@ mod tests {
             analyses: Vec::new(),
             created,
             updated: created,
+            weight: 0,
         }
     }
 

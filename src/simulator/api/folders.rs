@@ -11,6 +11,7 @@ use crate::simulator::api::{Call, analyses, media};
 use crate::simulator::clock::Millis;
 use crate::simulator::lock;
 use crate::simulator::upload::Upload;
+use crate::simulator::world::State;
 
 /// How long a creation that starts analyses waits for them, in milliseconds: as Oz's own limit.
 const SINGLE_REQUEST_MS_MAX: u64 = 240_000;
@@ -31,10 +32,12 @@ pub async fn create(call: &Call) -> Result<Reply, Refusal> {
         let now = call.now();
         let id = state.random.id();
         state.folders.create(id, upload.folder_meta_data(), now);
+        state.folders.grow(id, upload.payload_bytes);
         call.world
             .record
             .note(call.n, |request| request.folder = Some(id));
         media::put(call, &mut state, id, arrived, now);
+        call.world.record.weigh(call.n, upload.payload_bytes);
         match asked.map(|asked| analyses::begin(call, &mut state, id, asked)) {
             Some(Err(refusal)) => {
                 state.folders.remove(id);
@@ -56,11 +59,7 @@ pub async fn create(call: &Call) -> Result<Reply, Refusal> {
     Ok(call.created(call.look().folder(folder, with_analyses)))
 }
 
-fn latest_end(
-    call: &Call,
-    state: &crate::simulator::world::State,
-    begun: &[Uuid],
-) -> Option<Millis> {
+fn latest_end(call: &Call, state: &State, begun: &[Uuid]) -> Option<Millis> {
     let never = call.now() + SINGLE_REQUEST_MS_MAX;
     let ends = begun.iter().filter_map(|id| state.folders.analysis(*id));
     ends.map(|(_, analysis)| analysis.ends.unwrap_or(never))

@@ -44,6 +44,8 @@ pub async fn add(call: &Call) -> Result<Reply, Refusal> {
     check_count(held, arrived.len(), &call.on)?;
     let now = call.now();
     put(call, &mut state, folder, arrived, now);
+    call.world.record.weigh(call.n, upload.payload_bytes);
+    state.folders.grow(folder, upload.payload_bytes);
     let folder = state
         .folders
         .get_mut(folder)

@@ -32,6 +32,9 @@ pub fn serve(call: &Call) -> Result<Reply, Refusal> {
     }
     *present = changed;
     let view = Value::Object(present.clone());
+    if let Some(folder) = call.subject(&state).folder {
+        state.folders.grow(folder, call.body.len());
+    }
     Ok(if call.method == Method::POST {
         call.created(view)
     } else {

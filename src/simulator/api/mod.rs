@@ -98,8 +98,7 @@ impl Call {
     }
 
     /// What rules can tell this request apart by.
-    pub fn subject(&self) -> Subject {
-        let state = self.state();
+    pub fn subject(&self, state: &State) -> Subject {
         let (folder, mut types) = match (self.route.endpoint, self.route.id) {
             (Endpoint::GetMedia | Endpoint::DeleteMedia | Endpoint::MediaMetaData, Some(id)) => {
                 (state.folders.folder_of_medium(id), Vec::new())
@@ -119,7 +118,6 @@ impl Call {
             }
             _ => (self.route.folder(), Vec::new()),
         };
-        drop(state);
         let starts = [Endpoint::StartAnalyses, Endpoint::CreateFolder];
         let starts = starts.contains(&self.route.endpoint);
         if self.route.endpoint == Endpoint::StartAnalyses {

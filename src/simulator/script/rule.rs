@@ -62,16 +62,14 @@ pub struct Match {
 pub struct Action {
     /// The session that the request carries expires before it is looked at.
     pub expire_session: bool,
-    /// Milliseconds before the request is acted on. It is acted on even if the caller leaves.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub delay_ms: Option<u64>,
     /// The connection breaks, and nothing happens.
     pub drop_before_acting: bool,
     /// The connection breaks at once, and so many milliseconds later the request is acted on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act_after_drop_ms: Option<u64>,
-    /// The request is acted on, then the connection breaks without an answer.
-    pub drop_after_acting: bool,
+    /// Milliseconds before the request is acted on. It is acted on even if the caller leaves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay_ms: Option<u64>,
     /// This status instead of the real answer. The request is not acted on, but see `act`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -96,6 +94,8 @@ pub struct Action {
     pub as_array: bool,
     /// The real answer, made invalid JSON.
     pub invalid_json: bool,
+    /// The request is acted on, then the connection breaks without an answer.
+    pub drop_after_acting: bool,
     /// Milliseconds between acting and answering.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_delay_ms: Option<u64>,

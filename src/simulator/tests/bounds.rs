@@ -66,3 +66,29 @@ async fn ids_are_never_used_twice_without_a_seed() {
     let folder = |simulator: &Simulator| simulator.add_folder(Default::default());
     assert_ne!(folder(&one), folder(&other));
 }
+
+#[tokio::test]
+async fn what_callers_say_is_bounded_too() {
+    let limits = Limits {
+        record_bytes_max: 5_000,
+        ..Limits::default()
+    };
+    let lab = Lab::with(Config {
+        limits,
+        ..Config::default()
+    })
+    .await;
+    for _ in 0..5 {
+        let words = serde_json::json!({ "folder:meta_data": { "long": "x".repeat(2_000) } });
+        answer(lab.post("/api/folders/").json(&words))
+            .await
+            .expect(201);
+    }
+    let kept: Vec<_> = lab
+        .simulator
+        .record()
+        .iter()
+        .map(|request| request.n)
+        .collect();
+    assert_eq!(kept, [4, 5]);
+}

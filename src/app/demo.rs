@@ -152,7 +152,7 @@ fn hints(
     let run_match = |photo: &str| {
         format!(
             "  printf '{{\"folder_id\":\"{folder}\",\"photo\":{{\"content\":\"%s\"}}}}' \
-             \"$(base64 -w0 {photo})\" | grpcurl -plaintext -d @ {address} {service}/RunMatch"
+             \"$(base64 < {photo} | tr -d '\\n')\" | grpcurl -plaintext -d @ {address} {service}/RunMatch"
         )
     };
     let lines = [

@@ -180,15 +180,9 @@ fn worker(
     Worker::new(worker_config(config), with)
 }
 
-async fn bind(
-    config: &Config,
-    worker: &Worker,
-    watch: &Watch,
-) -> Result<grpc::Bound, StartError> {
-    let door = grpc::Config {
-        match_timeout: config.match_timeout,
-        streams_max: config.max_streams,
-    };
+async fn bind(config: &Config, worker: &Worker, watch: &Watch) -> Result<grpc::Bound, StartError> {
+    let door =
+        grpc::Config { match_timeout: config.match_timeout, streams_max: config.max_streams };
     let bound = grpc::Bound::bind(config.listen, door, worker.clone(), watch.clone()).await;
     bound.map_err(|source| StartError::Listen { address: config.listen, source })
 }

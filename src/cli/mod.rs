@@ -21,9 +21,11 @@ use std::{
     ffi::OsString,
     future::Future,
     io::{self, Write},
+    path::Path,
     pin::Pin,
 };
 
+use bytes::Bytes;
 use clap::{Parser, error::ErrorKind};
 
 use crate::{config::Config, config::Environment, pb};
@@ -114,3 +116,16 @@ fn tell(text: &str) {
 
 #[cfg(test)]
 mod tests;
+
+/// What an update says, in one line for people.
+pub fn describe(update: &pb::MatchUpdate) -> String {
+    render::text::update(update)
+}
+
+/// Reads a reference photo from a file.
+///
+/// # Errors
+/// One line that names the file.
+pub async fn read_photo(path: &Path) -> Result<Bytes, photo::Error> {
+    photo::read(path).await
+}

@@ -3,6 +3,7 @@
 //! The only room that reads the environment. It opens nothing but the settings file and the files
 //! of secrets: that an address is free or a journal can be opened is found out by its own room.
 
+mod defaults;
 mod error;
 mod parse;
 mod settings;

@@ -121,25 +121,11 @@ impl Analysis {
     pub fn words(&self, now: Millis) -> Words<'_> {
         let ended = self.has_ended(now);
         let lag_ms = self.ending.resolution_lag_ms;
-        let resolved = self
-            .ends
-            .is_some_and(|ends| ends.saturating_add(lag_ms) <= now);
+        let resolved = self.ends.is_some_and(|ends| ends.saturating_add(lag_ms) <= now);
         Words {
-            state: if ended {
-                &self.ending.state
-            } else {
-                PROCESSING
-            },
-            resolution: if resolved {
-                &self.ending.resolution
-            } else {
-                PROCESSING
-            },
-            resolution_status: if resolved {
-                &self.ending.resolution_status
-            } else {
-                PROCESSING
-            },
+            state: if ended { &self.ending.state } else { PROCESSING },
+            resolution: if resolved { &self.ending.resolution } else { PROCESSING },
+            resolution_status: if resolved { &self.ending.resolution_status } else { PROCESSING },
         }
     }
 }
@@ -212,10 +198,7 @@ impl Ending {
         on: &Switches,
     ) -> Ending {
         let scores = scripted_scores(kind, media, outcome, on);
-        let state = outcome
-            .state
-            .clone()
-            .unwrap_or_else(|| "FINISHED".to_owned());
+        let state = outcome.state.clone().unwrap_or_else(|| "FINISHED".to_owned());
         let failed = state.eq_ignore_ascii_case(FAILED);
         let resolution = match &outcome.resolution {
             Some(resolution) => resolution.clone(),
@@ -228,10 +211,7 @@ impl Ending {
         };
         let scripted = "the analysis failed because a script says so";
         Ending {
-            resolution_status: outcome
-                .resolution_status
-                .clone()
-                .unwrap_or(resolution.clone()),
+            resolution_status: outcome.resolution_status.clone().unwrap_or(resolution.clone()),
             resolution_lag_ms: outcome.resolution_lag_ms.unwrap_or(0),
             scores: if failed { Scores::default() } else { scores },
             error_message: match &outcome.error_message {
@@ -255,22 +235,18 @@ fn scripted_scores(
     }
     match kind {
         AnalysisType::Biometry => {
-            let least = outcome
-                .min_confidence
-                .unwrap_or(match outcome.resolution.as_deref() {
-                    Some("DECLINED") => 0.21,
-                    Some("OPERATOR_REQUIRED") => 0.8,
-                    Some(_) | None => 0.97,
-                });
+            let least = outcome.min_confidence.unwrap_or(match outcome.resolution.as_deref() {
+                Some("DECLINED") => 0.21,
+                Some("OPERATOR_REQUIRED") => 0.8,
+                Some(_) | None => 0.97,
+            });
             Scores::likeness(media, least, outcome.max_confidence.unwrap_or(least))
         }
         AnalysisType::Quality => {
-            let spoofing = outcome
-                .confidence_spoofing
-                .unwrap_or(match &outcome.resolution {
-                    Some(resolution) if resolution == "DECLINED" => 0.9,
-                    Some(_) | None => on.confidence_spoofing,
-                });
+            let spoofing = outcome.confidence_spoofing.unwrap_or(match &outcome.resolution {
+                Some(resolution) if resolution == "DECLINED" => 0.9,
+                Some(_) | None => on.confidence_spoofing,
+            });
             Scores::spoofing(media, spoofing)
         }
         AnalysisType::Documents | AnalysisType::Collection => Scores::default(),
@@ -281,12 +257,6 @@ fn scripted_scores(
 const THRESHOLD_SPOOFING: f64 = 0.5;
 
 fn spoofing_resolution(spoofing: f64, params: &Value) -> &'static str {
-    let threshold = params["threshold_spoofing"]
-        .as_f64()
-        .unwrap_or(THRESHOLD_SPOOFING);
-    if spoofing >= threshold {
-        "DECLINED"
-    } else {
-        "SUCCESS"
-    }
+    let threshold = params["threshold_spoofing"].as_f64().unwrap_or(THRESHOLD_SPOOFING);
+    if spoofing >= threshold { "DECLINED" } else { "SUCCESS" }
 }

@@ -32,11 +32,7 @@ pub struct Refusal {
 
 impl Refusal {
     fn new(status: u16, code: u16, message: impl Into<String>) -> Refusal {
-        Refusal {
-            status,
-            code,
-            message: message.into(),
-        }
+        Refusal { status, code, message: message.into() }
     }
 
     /// The path is known, the method is not.
@@ -46,11 +42,7 @@ impl Refusal {
 
     /// Oz can do it, the simulator can't.
     pub fn not_realized(what: &str) -> Refusal {
-        Refusal::new(
-            501,
-            2,
-            format!("{what} is declared but not realized by this simulator"),
-        )
+        Refusal::new(501, 2, format!("{what} is declared but not realized by this simulator"))
     }
 
     /// The body lacks something, or isn't what it should be.

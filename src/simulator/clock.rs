@@ -22,9 +22,7 @@ pub struct Clock {
 impl Clock {
     /// Starts at the system's present time.
     pub fn start() -> Clock {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Clock {
             epoch_ms: since_epoch.as_millis() as Millis,
             started: Instant::now(),

@@ -38,9 +38,7 @@ pub fn is_meant(path: &str) -> bool {
 pub async fn serve(world: &Arc<World>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let Some(body) = whole(body, BODY_BYTES_MAX).await else {
-        return refused(413, "the body is too large")
-            .closing()
-            .into_response();
+        return refused(413, "the body is too large").closing().into_response();
     };
     let path = parts.uri.path().trim_matches('/').to_owned();
     let segments: Vec<&str> = path.split('/').skip(1).collect();
@@ -59,10 +57,7 @@ pub async fn serve(world: &Arc<World>, request: Request<Incoming>) -> Response<B
         (&Method::POST, ["sessions", "expire"]) => expire(world, &body),
         (&Method::POST, ["clock"]) => skip(world, &body),
         (&Method::POST, ["reset"]) => reset(world, &body),
-        _ => Err(refused(
-            404,
-            "no such /sim/ endpoint: the simulator's README lists them",
-        )),
+        _ => Err(refused(404, "no such /sim/ endpoint: the simulator's README lists them")),
     };
     done.unwrap_or_else(|refusal| refusal).into_response()
 }
@@ -79,9 +74,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
 
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Answer> {
     let query = Query::<T>::try_from_uri(uri);
-    query
-        .map(|query| query.0)
-        .map_err(|error| refused(400, error.body_text()))
+    query.map(|query| query.0).map_err(|error| refused(400, error.body_text()))
 }
 
 fn health(world: &World) -> Answer {
@@ -118,14 +111,8 @@ fn page(world: &World, uri: &Uri) -> Done {
             && query.folder.is_none_or(|it| Some(it) == request.folder)
     });
     let (total, forgotten) = world.record.counts();
-    let next_after = items
-        .last()
-        .map_or(total.max(query.after), |request| request.n);
-    let next_after = if items.len() < limit {
-        total.max(query.after)
-    } else {
-        next_after
-    };
+    let next_after = items.last().map_or(total.max(query.after), |request| request.n);
+    let next_after = if items.len() < limit { total.max(query.after) } else { next_after };
     Ok(Answer::json(
         200,
         &json!({
@@ -175,11 +162,7 @@ struct MoreRules {
 
 fn add_rules(world: &World, body: &[u8]) -> Done {
     let MoreRules { version, rules } = read(body)?;
-    let script = Script {
-        version,
-        rules,
-        ..Script::default()
-    };
+    let script = Script { version, rules, ..Script::default() };
     let checked = script.checked().map_err(|message| refused(400, message))?;
     if !lock(&world.director).try_add(checked.rules) {
         return Err(refused(400, "rules: the script is full"));
@@ -205,10 +188,7 @@ fn change_switches(world: &World, body: &[u8]) -> Done {
         switches[key] = value;
     }
     let switches = serde_json::from_value(switches).map_err(|it| refused(400, it.to_string()))?;
-    let script = Script {
-        switches,
-        ..Script::default()
-    };
+    let script = Script { switches, ..Script::default() };
     let checked = script.checked().map_err(|message| refused(400, message))?;
     director.switch(checked.switches);
     Ok(Answer::json(200, &json!(*director.switches())))
@@ -229,22 +209,14 @@ fn folders(world: &World, uri: &Uri) -> Done {
     let now = world.clock.now();
     let page = state.folders.iter().skip(query.offset).take(limit);
     let items: Vec<_> = page.map(|folder| FolderView::of(folder, now)).collect();
-    Ok(Answer::json(
-        200,
-        &json!({ "total": state.folders.len(), "items": items }),
-    ))
+    Ok(Answer::json(200, &json!({ "total": state.folders.len(), "items": items })))
 }
 
 fn folder(world: &World, id: &str) -> Done {
     let state = lock(&world.state);
-    let folder = Uuid::try_parse(id)
-        .ok()
-        .and_then(|id| state.folders.get(id));
+    let folder = Uuid::try_parse(id).ok().and_then(|id| state.folders.get(id));
     let folder = folder.ok_or_else(|| refused(404, "no such folder"))?;
-    Ok(Answer::json(
-        200,
-        &json!(FolderView::of(folder, world.clock.now())),
-    ))
+    Ok(Answer::json(200, &json!(FolderView::of(folder, world.clock.now()))))
 }
 
 #[derive(Deserialize)]
@@ -256,9 +228,7 @@ struct Expire {
 
 fn expire(world: &World, body: &[u8]) -> Done {
     let Expire { service } = read(body)?;
-    let expired = lock(&world.state)
-        .sessions
-        .expire_all(world.clock.now(), service);
+    let expired = lock(&world.state).sessions.expire_all(world.clock.now(), service);
     Ok(Answer::json(200, &json!({ "expired": expired })))
 }
 

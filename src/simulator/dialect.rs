@@ -7,14 +7,8 @@ use serde_json::{Map, Number, Value, json};
 use crate::simulator::script::{AnalysisIdName, Switches};
 
 /// Members whose words are enumerated.
-const WORDS: [&str; 6] = [
-    "type",
-    "state",
-    "resolution",
-    "resolution_status",
-    "system_resolution",
-    "media_type",
-];
+const WORDS: [&str; 6] =
+    ["type", "state", "resolution", "resolution_status", "system_resolution", "media_type"];
 /// Members that no stored document promises.
 const OPTIONAL: [&str; 19] = [
     "company_id",
@@ -42,11 +36,7 @@ const FOREIGN: &str = "meta_data";
 
 /// Changes a document as the switches say.
 pub fn dress(document: Value, on: &Switches) -> Value {
-    if is_plain(on) {
-        document
-    } else {
-        dressed(document, on)
-    }
+    if is_plain(on) { document } else { dressed(document, on) }
 }
 
 fn is_plain(on: &Switches) -> bool {
@@ -76,21 +66,14 @@ fn dressed_object(members: Map<String, Value>, on: &Switches) -> Map<String, Val
     let mut dressed = Map::new();
     for (key, value) in members {
         if is_error {
-            let key = if on.error_details && key == "details" {
-                "error_details"
-            } else {
-                &key
-            };
+            let key = if on.error_details && key == "details" { "error_details" } else { &key };
             dressed.insert(key.to_owned(), value);
         } else if !is_missing(&key, is_medium, on) {
             insert(&mut dressed, key, value, on);
         }
     }
     if on.extra_fields {
-        dressed.insert(
-            "x_unknown".to_owned(),
-            json!({ "since": "7.0", "values": [1, null] }),
-        );
+        dressed.insert("x_unknown".to_owned(), json!({ "since": "7.0", "values": [1, null] }));
     }
     dressed
 }
@@ -133,9 +116,7 @@ fn is_time(key: &str) -> bool {
 }
 
 fn whole(number: &Number) -> Number {
-    number
-        .as_f64()
-        .map_or_else(|| number.clone(), |seconds| Number::from(seconds as u64))
+    number.as_f64().map_or_else(|| number.clone(), |seconds| Number::from(seconds as u64))
 }
 
 #[cfg(test)]
@@ -168,11 +149,8 @@ mod tests {
 
     #[test]
     fn errors_keep_their_code_and_rename_their_details() {
-        let on = Switches {
-            error_details: true,
-            optional_fields_missing: true,
-            ..Switches::default()
-        };
+        let on =
+            Switches { error_details: true, optional_fields_missing: true, ..Switches::default() };
         let error = json!({"error_code": 4, "error_message": "no", "details": null});
         let expected = json!({"error_code": 4, "error_message": "no", "error_details": null});
         assert_eq!(dress(error, &on), expected);

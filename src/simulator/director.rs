@@ -52,14 +52,11 @@ impl Plan {
 
     /// How an analysis of this type ends, if a rule says so.
     pub fn outcome(&self, kind: AnalysisType) -> Option<&Outcome> {
-        self.endings_of(kind)
-            .find_map(|ending| ending.outcome.as_ref())
+        self.endings_of(kind).find_map(|ending| ending.outcome.as_ref())
     }
 
     fn endings_of(&self, kind: AnalysisType) -> impl Iterator<Item = &ScriptedEnding> {
-        self.endings
-            .iter()
-            .filter(move |ending| ending.of_type.is_none_or(|it| it == kind))
+        self.endings.iter().filter(move |ending| ending.of_type.is_none_or(|it| it == kind))
     }
 }
 
@@ -83,11 +80,8 @@ struct Running {
 impl Director {
     /// Starts a script.
     pub fn new(script: Script, random: Random) -> Director {
-        let mut director = Director {
-            switches: Arc::new(script.switches),
-            rules: Vec::new(),
-            random,
-        };
+        let mut director =
+            Director { switches: Arc::new(script.switches), rules: Vec::new(), random };
         director.add(script.rules);
         director
     }
@@ -106,11 +100,7 @@ impl Director {
     pub fn add(&mut self, rules: Vec<Rule>) {
         let room = RULES_MAX.saturating_sub(self.rules.len());
         let added = rules.into_iter().take(room);
-        self.rules.extend(added.map(|rule| Running {
-            rule,
-            seen: 0,
-            applied: 0,
-        }));
+        self.rules.extend(added.map(|rule| Running { rule, seen: 0, applied: 0 }));
     }
 
     /// Adds rules after those there are, all or none, and says which.
@@ -131,21 +121,14 @@ impl Director {
     pub fn script(&self) -> Script {
         Script {
             switches: (*self.switches).clone(),
-            rules: self
-                .rules
-                .iter()
-                .map(|running| running.rule.clone())
-                .collect(),
+            rules: self.rules.iter().map(|running| running.rule.clone()).collect(),
             ..Script::default()
         }
     }
 
     /// How many requests fitted each rule, and to how many it was applied.
     pub fn counts(&self) -> Vec<(u64, u64)> {
-        self.rules
-            .iter()
-            .map(|running| (running.seen, running.applied))
-            .collect()
+        self.rules.iter().map(|running| (running.seen, running.applied)).collect()
     }
 
     /// Decides what happens to a request, and counts it.
@@ -156,8 +139,7 @@ impl Director {
                 continue;
             }
             let Rule { name, when, then } = &running.rule;
-            plan.rules
-                .push(name.clone().unwrap_or_else(|| index.to_string()));
+            plan.rules.push(name.clone().unwrap_or_else(|| index.to_string()));
             plan.action = plan.action.or(then);
             plan.endings.push(ScriptedEnding {
                 of_type: when.analysis_type,
@@ -173,9 +155,7 @@ impl Running {
     fn fits(&self, endpoint: Endpoint, subject: &Subject) -> bool {
         let when = &self.rule.when;
         let is_folder = |wanted: &String| {
-            subject
-                .folder
-                .is_some_and(|it| wanted.eq_ignore_ascii_case(&it.to_string()))
+            subject.folder.is_some_and(|it| wanted.eq_ignore_ascii_case(&it.to_string()))
         };
         // How analyses end is settled when they start: elsewhere such a rule means nothing.
         let only_endings = self.rule.then.is_only_about_endings();
@@ -190,9 +170,7 @@ impl Running {
         let when = &self.rule.when;
         let due = is_chosen(when, self.seen)
             && when.times.is_none_or(|times| self.applied < times)
-            && when
-                .probability
-                .is_none_or(|probability| random.chance(probability));
+            && when.probability.is_none_or(|probability| random.chance(probability));
         self.applied += u64::from(due);
         due
     }
@@ -202,9 +180,7 @@ fn is_chosen(when: &Match, number: u64) -> bool {
     when.nth.is_none_or(|nth| number == nth)
         && when.from.is_none_or(|from| number >= from)
         && when.to.is_none_or(|to| number <= to)
-        && when
-            .every
-            .is_none_or(|every| number.is_multiple_of(every.max(1)))
+        && when.every.is_none_or(|every| number.is_multiple_of(every.max(1)))
 }
 
 #[cfg(test)]
@@ -212,56 +188,27 @@ mod tests {
     use super::*;
 
     fn delays(when: Match, requests: usize) -> Vec<bool> {
-        let action = Action {
-            delay_ms: Some(1),
-            ..Action::default()
-        };
-        let rule = Rule {
-            name: None,
-            when,
-            then: action,
-        };
-        let script = Script {
-            rules: vec![rule],
-            ..Script::default()
-        };
+        let action = Action { delay_ms: Some(1), ..Action::default() };
+        let rule = Rule { name: None, when, then: action };
+        let script = Script { rules: vec![rule], ..Script::default() };
         let mut director = Director::new(script, Random::new(Some(3)));
-        let mut ask = || {
-            director
-                .plan(Endpoint::Login, &Subject::default())
-                .action
-                .delay_ms
-        };
+        let mut ask = || director.plan(Endpoint::Login, &Subject::default()).action.delay_ms;
         (0..requests).map(|_| ask().is_some()).collect()
     }
 
     #[test]
     fn rules_choose_by_number() {
-        let when = Match {
-            nth: Some(2),
-            ..Match::default()
-        };
+        let when = Match { nth: Some(2), ..Match::default() };
         assert_eq!(delays(when, 3), [false, true, false]);
-        let when = Match {
-            from: Some(2),
-            to: Some(3),
-            ..Match::default()
-        };
+        let when = Match { from: Some(2), to: Some(3), ..Match::default() };
         assert_eq!(delays(when, 4), [false, true, true, false]);
-        let when = Match {
-            every: Some(2),
-            times: Some(1),
-            ..Match::default()
-        };
+        let when = Match { every: Some(2), times: Some(1), ..Match::default() };
         assert_eq!(delays(when, 4), [false, true, false, false]);
     }
 
     #[test]
     fn chances_repeat_with_the_seed() {
-        let when = Match {
-            probability: Some(0.5),
-            ..Match::default()
-        };
+        let when = Match { probability: Some(0.5), ..Match::default() };
         assert_eq!(delays(when.clone(), 50), delays(when.clone(), 50));
         let due = delays(when, 50).iter().filter(|due| **due).count();
         assert!((10..40).contains(&due), "{due}");
@@ -271,21 +218,11 @@ mod tests {
     fn an_outcome_is_for_its_own_type() {
         let rule = Rule::default()
             .of_type(AnalysisType::Biometry)
-            .then(Action {
-                outcome: Some(Outcome::scored("X", 0.1)),
-                ..Action::default()
-            });
-        let script = Script {
-            rules: vec![rule],
-            ..Script::default()
-        };
+            .then(Action { outcome: Some(Outcome::scored("X", 0.1)), ..Action::default() });
+        let script = Script { rules: vec![rule], ..Script::default() };
         let mut director = Director::new(script, Random::new(Some(3)));
         let types = vec![AnalysisType::Quality, AnalysisType::Biometry];
-        let subject = Subject {
-            folder: None,
-            types,
-            starts: true,
-        };
+        let subject = Subject { folder: None, types, starts: true };
         let plan = director.plan(Endpoint::StartAnalyses, &subject);
         assert!(plan.outcome(AnalysisType::Biometry).is_some());
         assert!(plan.outcome(AnalysisType::Quality).is_none());

@@ -91,52 +91,35 @@ impl Route {
             ["authorize", "refresh"] => &[(Method::POST, E::Refresh)],
             ["authorize", "session_token"] => &[(Method::GET, E::SessionToken)],
             ["version"] => &[(Method::GET, E::Version)],
-            ["folders"] => &[
-                (Method::POST, E::CreateFolder),
-                (Method::GET, E::ListFolders),
-            ],
-            ["folders", _] => &[
-                (Method::GET, E::GetFolder),
-                (Method::DELETE, E::DeleteFolder),
-            ],
+            ["folders"] => &[(Method::POST, E::CreateFolder), (Method::GET, E::ListFolders)],
+            ["folders", _] => &[(Method::GET, E::GetFolder), (Method::DELETE, E::DeleteFolder)],
             ["folders", _, "media"] => &[(Method::POST, E::AddMedia), (Method::GET, E::ListMedia)],
-            ["folders", _, "analyses"] => &[
-                (Method::POST, E::StartAnalyses),
-                (Method::GET, E::ListAnalyses),
-            ],
+            ["folders", _, "analyses"] => {
+                &[(Method::POST, E::StartAnalyses), (Method::GET, E::ListAnalyses)]
+            }
             ["media", _] => &[(Method::GET, E::GetMedia), (Method::DELETE, E::DeleteMedia)],
             ["analyses"] => &[(Method::GET, E::AllAnalyses)],
-            ["analyses", _] => &[
-                (Method::GET, E::GetAnalysis),
-                (Method::DELETE, E::DeleteAnalysis),
-            ],
+            ["analyses", _] => {
+                &[(Method::GET, E::GetAnalysis), (Method::DELETE, E::DeleteAnalysis)]
+            }
             [object, _, "meta_data"] => {
                 return match meta_data_endpoint(object) {
-                    Some(endpoint) => Route {
-                        id,
-                        ..Route::known(endpoint, is_meta_data_method(method))
-                    },
+                    Some(endpoint) => {
+                        Route { id, ..Route::known(endpoint, is_meta_data_method(method)) }
+                    }
                     None => Route::unknown(),
                 };
             }
             _ => return Route::unknown(),
         };
         match choices.iter().find(|(allowed, _)| allowed == method) {
-            Some((_, endpoint)) => Route {
-                id,
-                ..Route::known(*endpoint, true)
-            },
+            Some((_, endpoint)) => Route { id, ..Route::known(*endpoint, true) },
             None => Route::known(E::Unknown, false),
         }
     }
 
     fn known(endpoint: Endpoint, allowed: bool) -> Route {
-        Route {
-            endpoint,
-            method_refused: !allowed,
-            id: None,
-            file: None,
-        }
+        Route { endpoint, method_refused: !allowed, id: None, file: None }
     }
 
     fn unknown() -> Route {
@@ -144,10 +127,7 @@ impl Route {
     }
 
     fn allow(self) -> Route {
-        Route {
-            method_refused: false,
-            ..self
-        }
+        Route { method_refused: false, ..self }
     }
 
     /// The folder that the path itself names.
@@ -197,10 +177,7 @@ mod tests {
     fn ids_come_from_the_path() {
         let id = Uuid::from_u128(7);
         let route = Route::read(&Method::GET, &format!("/api/folders/{id}/analyses/"));
-        assert_eq!(
-            (route.endpoint, route.folder()),
-            (Endpoint::ListAnalyses, Some(id))
-        );
+        assert_eq!((route.endpoint, route.folder()), (Endpoint::ListAnalyses, Some(id)));
         assert_eq!(Route::read(&Method::GET, "/api/folders/..").folder(), None);
     }
 }

@@ -66,10 +66,7 @@ impl Answer {
         match reply {
             Reply::Json(status, document) => Answer::json(status, &dialect::dress(document, on)),
             Reply::Empty(status) => Answer::empty(status),
-            Reply::File {
-                content_type,
-                bytes,
-            } => Answer::new(200, &content_type, bytes),
+            Reply::File { content_type, bytes } => Answer::new(200, &content_type, bytes),
         }
     }
 
@@ -80,8 +77,7 @@ impl Answer {
 
     /// The same, and the connection is closed after it.
     pub fn closing(mut self) -> Answer {
-        self.headers
-            .push((CONNECTION, HeaderValue::from_static("close")));
+        self.headers.push((CONNECTION, HeaderValue::from_static("close")));
         self
     }
 
@@ -141,15 +137,10 @@ pub fn shaped(mut answer: Answer, action: &Action, on: &Switches) -> Answer {
 
 fn headers(action: &Action) -> Vec<(HeaderName, HeaderValue)> {
     let own = action.headers.iter().filter_map(|(name, value)| {
-        Some((
-            HeaderName::try_from(name).ok()?,
-            HeaderValue::from_str(value).ok()?,
-        ))
+        Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?))
     });
     let retry_after = action.retry_after.as_deref().map(HeaderValue::from_str);
-    let retry_after = retry_after
-        .and_then(Result::ok)
-        .map(|value| (RETRY_AFTER, value));
+    let retry_after = retry_after.and_then(Result::ok).map(|value| (RETRY_AFTER, value));
     own.chain(retry_after).collect()
 }
 

@@ -134,8 +134,7 @@ impl Folders {
     /// Puts media into a folder.
     pub fn add_media(&mut self, folder: Uuid, media: Vec<Medium>) {
         if let Some(to) = self.by_id.get_mut(&folder) {
-            self.of_media
-                .extend(media.iter().map(|medium| (medium.id, folder)));
+            self.of_media.extend(media.iter().map(|medium| (medium.id, folder)));
             to.media.extend(media);
         }
     }
@@ -143,8 +142,7 @@ impl Folders {
     /// Puts analyses into a folder.
     pub fn add_analyses(&mut self, folder: Uuid, analyses: Vec<Analysis>) {
         if let Some(to) = self.by_id.get_mut(&folder) {
-            self.of_analyses
-                .extend(analyses.iter().map(|analysis| (analysis.id, folder)));
+            self.of_analyses.extend(analyses.iter().map(|analysis| (analysis.id, folder)));
             to.analyses.extend(analyses);
         }
     }
@@ -181,32 +179,19 @@ impl Folders {
     /// An analysis by its id, to change it.
     pub fn analysis_mut(&mut self, id: Uuid) -> Option<&mut Analysis> {
         let folder = self.by_id.get_mut(self.of_analyses.get(&id)?)?;
-        folder
-            .analyses
-            .iter_mut()
-            .find(|analysis| analysis.id == id)
+        folder.analyses.iter_mut().find(|analysis| analysis.id == id)
     }
 
     /// Forgets a medium, and says whether it existed.
     pub fn remove_medium(&mut self, id: Uuid) -> bool {
-        let folder = self
-            .of_media
-            .remove(&id)
-            .and_then(|folder| self.by_id.get_mut(&folder));
-        folder
-            .map(|folder| folder.media.retain(|medium| medium.id != id))
-            .is_some()
+        let folder = self.of_media.remove(&id).and_then(|folder| self.by_id.get_mut(&folder));
+        folder.map(|folder| folder.media.retain(|medium| medium.id != id)).is_some()
     }
 
     /// Forgets an analysis, and says whether it existed.
     pub fn remove_analysis(&mut self, id: Uuid) -> bool {
-        let folder = self
-            .of_analyses
-            .remove(&id)
-            .and_then(|folder| self.by_id.get_mut(&folder));
-        folder
-            .map(|folder| folder.analyses.retain(|analysis| analysis.id != id))
-            .is_some()
+        let folder = self.of_analyses.remove(&id).and_then(|folder| self.by_id.get_mut(&folder));
+        folder.map(|folder| folder.analyses.retain(|analysis| analysis.id != id)).is_some()
     }
 
     /// How many folders there are.
@@ -233,11 +218,7 @@ impl Folder {
         let failed = |analysis: &Analysis| analysis.words(now).state == "FAILED";
         if self.analyses.is_empty() {
             "INITIAL"
-        } else if self
-            .analyses
-            .iter()
-            .any(|analysis| !analysis.has_ended(now))
-        {
+        } else if self.analyses.iter().any(|analysis| !analysis.has_ended(now)) {
             "PROCESSING"
         } else if self.analyses.iter().any(failed) {
             "FAILED"
@@ -251,14 +232,9 @@ impl Folder {
         let Some(last) = self.analyses.last() else {
             return "INITIAL";
         };
-        let group = self
-            .analyses
-            .iter()
-            .filter(|analysis| analysis.group == last.group);
+        let group = self.analyses.iter().filter(|analysis| analysis.group == last.group);
         let resolutions = group.map(|analysis| analysis.words(now).resolution_status);
-        resolutions
-            .max_by_key(|resolution| badness(resolution))
-            .unwrap_or("INITIAL")
+        resolutions.max_by_key(|resolution| badness(resolution)).unwrap_or("INITIAL")
     }
 }
 

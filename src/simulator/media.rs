@@ -27,12 +27,7 @@ pub enum MediaKind {
 impl MediaKind {
     /// Reads a MIME type; where it says nothing, the file's name.
     pub fn read(content_type: &str, file_name: &str) -> Option<MediaKind> {
-        let mime = content_type
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
+        let mime = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match mime.as_str() {
             "image/jpeg" | "image/jpg" | "image/png" => Some(MediaKind::Image),
             "application/zip" | "application/x-zip-compressed" | "application/x-zip" => {
@@ -93,10 +88,7 @@ pub struct Contents {
 impl Contents {
     /// Bytes of memory that the fingerprints take.
     pub fn looks_bytes(&self) -> usize {
-        self.looks
-            .as_ref()
-            .as_ref()
-            .map_or(0, |looks| looks.len() * Fingerprint::BYTES)
+        self.looks.as_ref().as_ref().map_or(0, |looks| looks.len() * Fingerprint::BYTES)
     }
 }
 
@@ -126,10 +118,7 @@ pub struct Medium {
 impl Medium {
     /// How an analysis refers to it.
     pub fn source(&self) -> Source {
-        Source {
-            id: self.id,
-            kind: self.kind,
-        }
+        Source { id: self.id, kind: self.kind }
     }
 
     /// What its pictures look like, or why nobody knows.
@@ -174,11 +163,7 @@ impl Gallery {
             None => self.learn(&digest, kind, self.decode(file.bytes.clone(), kind).await),
         };
         self.keep(&digest, file);
-        Contents {
-            digest,
-            bytes: file.bytes.len() as u64,
-            looks,
-        }
+        Contents { digest, bytes: file.bytes.len() as u64, looks }
     }
 
     /// Looks at a file on this very thread: for tests, which have time.
@@ -189,11 +174,7 @@ impl Gallery {
             None => self.learn(&digest, kind, decode(&file.bytes, kind)),
         };
         self.keep(&digest, file);
-        Contents {
-            digest,
-            bytes: file.bytes.len() as u64,
-            looks,
-        }
+        Contents { digest, bytes: file.bytes.len() as u64, looks }
     }
 
     fn known(&self, digest: &str, kind: MediaKind) -> Option<Looks> {
@@ -230,11 +211,7 @@ impl Gallery {
         if files.get(digest).is_none() {
             // A copy: the original is a slice that would keep the whole request alive.
             let bytes = Bytes::copy_from_slice(&file.bytes);
-            files.insert(
-                digest.to_owned(),
-                bytes.len(),
-                (file.content_type.clone(), bytes),
-            );
+            files.insert(digest.to_owned(), bytes.len(), (file.content_type.clone(), bytes));
         }
     }
 }
@@ -263,12 +240,7 @@ struct Bounded<V> {
 
 impl<V> Bounded<V> {
     fn new(weight_max: usize) -> Bounded<V> {
-        Bounded {
-            values: HashMap::new(),
-            oldest_first: VecDeque::new(),
-            weight: 0,
-            weight_max,
-        }
+        Bounded { values: HashMap::new(), oldest_first: VecDeque::new(), weight: 0, weight_max }
     }
 
     fn get(&self, key: &str) -> Option<&V> {
@@ -299,15 +271,9 @@ mod tests {
 
     #[test]
     fn the_mime_type_decides_and_the_name_only_stands_in() {
-        assert_eq!(
-            MediaKind::read("image/png", "a.zip"),
-            Some(MediaKind::Image)
-        );
+        assert_eq!(MediaKind::read("image/png", "a.zip"), Some(MediaKind::Image));
         assert_eq!(MediaKind::read("video/mp4", "a"), Some(MediaKind::Video));
-        assert_eq!(
-            MediaKind::read("application/octet-stream", "a.ZIP"),
-            Some(MediaKind::ShotSet)
-        );
+        assert_eq!(MediaKind::read("application/octet-stream", "a.ZIP"), Some(MediaKind::ShotSet));
         assert_eq!(MediaKind::read("image/heic", "a.jpg"), None);
     }
 
@@ -317,10 +283,7 @@ mod tests {
         for key in ["a", "b", "c"] {
             map.insert(key.to_owned(), 4, key);
         }
-        assert_eq!(
-            (map.get("a"), map.get("c"), map.weight),
-            (None, Some(&"c"), 8)
-        );
+        assert_eq!((map.get("a"), map.get("c"), map.weight), (None, Some(&"c"), 8));
         map.insert("huge".to_owned(), 11, "huge");
         assert_eq!(map.get("huge"), None);
     }

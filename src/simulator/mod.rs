@@ -145,9 +145,7 @@ impl Simulator {
     ///
     /// When the loopback interface has no free port: then no test can run.
     pub async fn start() -> Simulator {
-        Simulator::start_with(Config::default())
-            .await
-            .expect("the loopback has a free port")
+        Simulator::start_with(Config::default()).await.expect("the loopback has a free port")
     }
 
     /// Starts one.
@@ -163,9 +161,7 @@ impl Simulator {
         let listener = TcpListener::bind(config.listen).await?;
         let connections_max = config.limits.connections_max.max(1);
         let world = Arc::new(World::new(listener.local_addr()?, config));
-        world
-            .tasks
-            .spawn(server::serve(listener, world.clone(), connections_max));
+        world.tasks.spawn(server::serve(listener, world.clone(), connections_max));
         world.tasks.close();
         Ok(Simulator { world })
     }
@@ -196,10 +192,7 @@ impl Simulator {
     ///
     /// When a rule is out of range or the script is full: the test that says so is wrong.
     pub fn script(&self, rules: impl IntoIterator<Item = Rule>) {
-        let script = Script {
-            rules: rules.into_iter().collect(),
-            ..Script::default()
-        };
+        let script = Script { rules: rules.into_iter().collect(), ..Script::default() };
         let script = script.checked().expect("the rules are within their ranges");
         let added = lock(&self.world.director).try_add(script.rules);
         assert!(added, "the script has no room for more rules");
@@ -219,16 +212,8 @@ impl Simulator {
         let mut director = lock(&self.world.director);
         let mut switches = (*director.switches()).clone();
         change(&mut switches);
-        let script = Script {
-            switches,
-            ..Script::default()
-        };
-        director.switch(
-            script
-                .checked()
-                .expect("the switches are within their ranges")
-                .switches,
-        );
+        let script = Script { switches, ..Script::default() };
+        director.switch(script.checked().expect("the switches are within their ranges").switches);
     }
 
     /// Opens a folder as an SDK would, and names it.
@@ -240,9 +225,7 @@ impl Simulator {
 
     /// Lets all sessions of the ordinary user expire now, and says how many.
     pub fn expire_sessions(&self) -> usize {
-        lock(&self.world.state)
-            .sessions
-            .expire_all(self.world.clock.now(), false)
+        lock(&self.world.state).sessions.expire_all(self.world.clock.now(), false)
     }
 
     /// Moves the simulator's clock forward: analyses finish and sessions expire without waiting.
@@ -262,21 +245,14 @@ impl Simulator {
 
     /// Waits until the record fits; it is looked at again whenever it has changed.
     pub async fn recorded(&self, mut fits: impl FnMut(&[RecordedRequest]) -> bool) {
-        self.world
-            .record
-            .until(|| fits(&self.world.record.all()))
-            .await;
+        self.world.record.until(|| fits(&self.world.record.all())).await;
     }
 
     /// All folders, oldest first.
     pub fn folders(&self) -> Vec<FolderView> {
         let state = lock(&self.world.state);
         let now = self.world.clock.now();
-        state
-            .folders
-            .iter()
-            .map(|folder| FolderView::of(folder, now))
-            .collect()
+        state.folders.iter().map(|folder| FolderView::of(folder, now)).collect()
     }
 
     /// One folder.

@@ -58,34 +58,21 @@ impl Fingerprint {
 
     /// Decodes a JPEG or PNG and takes its fingerprint. Slow: keep it off the runtime's threads.
     pub fn of_picture(bytes: &[u8]) -> Result<Fingerprint, Unreadable> {
-        decode(bytes)
-            .map(|picture| Fingerprint::of(&picture))
-            .ok_or(Unreadable::Picture)
+        decode(bytes).map(|picture| Fingerprint::of(&picture)).ok_or(Unreadable::Picture)
     }
 
     /// Takes the fingerprints of all pictures in a ZIP, in the archive's order.
     pub fn of_shot_set(bytes: &[u8]) -> Result<Vec<Fingerprint>, Unreadable> {
-        let frames: Vec<_> = frames(bytes)
-            .iter()
-            .filter_map(|frame| Self::of_picture(frame).ok())
-            .collect();
-        if frames.is_empty() {
-            Err(Unreadable::Picture)
-        } else {
-            Ok(frames)
-        }
+        let frames: Vec<_> =
+            frames(bytes).iter().filter_map(|frame| Self::of_picture(frame).ok()).collect();
+        if frames.is_empty() { Err(Unreadable::Picture) } else { Ok(frames) }
     }
 
     /// Takes the fingerprint of a decoded picture.
     pub fn of(picture: &DynamicImage) -> Fingerprint {
-        let small = picture
-            .resize_exact(GRID * 4, GRID * 4, FilterType::Triangle)
-            .to_rgb8();
+        let small = picture.resize_exact(GRID * 4, GRID * 4, FilterType::Triangle).to_rgb8();
         let small = DynamicImage::ImageRgb8(small);
-        Fingerprint {
-            slopes: slopes(&small),
-            colours: colours(&small),
-        }
+        Fingerprint { slopes: slopes(&small), colours: colours(&small) }
     }
 
     /// How alike two pictures are, 0 to 1: above 0.9 for the same picture, below 0.6 for others.
@@ -97,9 +84,7 @@ impl Fingerprint {
         let pairs = self.slopes.iter().zip(&other.slopes);
         let (count, apart) = pairs
             .filter(|(a, b)| **a != 0 || **b != 0)
-            .fold((0, 0), |(count, apart), (a, b)| {
-                (count + 1, apart + a.abs_diff(*b) as usize)
-            });
+            .fold((0, 0), |(count, apart), (a, b)| (count + 1, apart + a.abs_diff(*b) as usize));
         if count < SLOPES_MIN {
             return 1.0;
         }
@@ -137,9 +122,7 @@ pub fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
 fn decode(bytes: &[u8]) -> Option<DynamicImage> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(DECODE_BYTES_MAX);
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .ok()?;
+    let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
     reader.limits(limits);
     let mut decoder = reader.into_decoder().ok()?;
     let (width, height) = decoder.dimensions();
@@ -155,9 +138,7 @@ fn decode(bytes: &[u8]) -> Option<DynamicImage> {
 /// For each cell of the grid: is its right and its lower neighbour brighter, darker or the same?
 fn slopes(picture: &DynamicImage) -> Vec<i8> {
     let side = GRID + 1;
-    let grid = picture
-        .resize_exact(side, side, FilterType::Triangle)
-        .to_luma8();
+    let grid = picture.resize_exact(side, side, FilterType::Triangle).to_luma8();
     let light = |x, y| i16::from(grid.get_pixel(x, y).0[0]);
     let cells = (0..GRID).flat_map(|y| (0..GRID).map(move |x| (x, y)));
     cells
@@ -177,10 +158,7 @@ fn slope(here: i16, there: i16) -> i8 {
 }
 
 fn colours(picture: &DynamicImage) -> Vec<u8> {
-    picture
-        .resize_exact(TILES, TILES, FilterType::Triangle)
-        .to_rgb8()
-        .into_raw()
+    picture.resize_exact(TILES, TILES, FilterType::Triangle).to_rgb8().into_raw()
 }
 
 #[cfg(test)]
@@ -198,10 +176,7 @@ mod tests {
     fn jpeg(picture: &DynamicImage, quality: u8) -> Vec<u8> {
         let mut bytes = Vec::new();
         let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
-        picture
-            .to_rgb8()
-            .write_with_encoder(encoder)
-            .expect("a buffer takes every JPEG");
+        picture.to_rgb8().write_with_encoder(encoder).expect("a buffer takes every JPEG");
         bytes
     }
 
@@ -241,26 +216,16 @@ mod tests {
 
     #[test]
     fn flat_pictures_differ_by_their_colour() {
-        let flat = |colour| {
-            jpeg(
-                &DynamicImage::ImageRgb8(RgbImage::from_pixel(64, 64, Rgb(colour))),
-                90,
-            )
-        };
+        let flat =
+            |colour| jpeg(&DynamicImage::ImageRgb8(RgbImage::from_pixel(64, 64, Rgb(colour))), 90);
         assert!(likeness(&flat([200, 30, 30]), &flat([200, 30, 30])) > 0.9);
         assert!(likeness(&flat([200, 30, 30]), &flat([30, 30, 200])) < 0.6);
     }
 
     #[test]
     fn what_is_no_picture_is_unreadable() {
-        assert_eq!(
-            Fingerprint::of_picture(b"no picture"),
-            Err(Unreadable::Picture)
-        );
-        assert_eq!(
-            Fingerprint::of_shot_set(b"no archive"),
-            Err(Unreadable::Picture)
-        );
+        assert_eq!(Fingerprint::of_picture(b"no picture"), Err(Unreadable::Picture));
+        assert_eq!(Fingerprint::of_shot_set(b"no archive"), Err(Unreadable::Picture));
     }
 
     #[test]

@@ -132,11 +132,7 @@ impl Record {
         entries.latest.push_back(request);
         drop(entries);
         self.changed.notify_waiters();
-        Line {
-            record: self.clone(),
-            n,
-            closed: false,
-        }
+        Line { record: self.clone(), n, closed: false }
     }
 
     /// The kept requests, oldest first.
@@ -153,21 +149,14 @@ impl Record {
     ) -> Vec<RecordedRequest> {
         let entries = lock(&self.entries);
         let skipped = after.saturating_sub(entries.forgotten) as usize;
-        let later = entries
-            .latest
-            .iter()
-            .skip(skipped)
-            .filter(|request| fits(request));
+        let later = entries.latest.iter().skip(skipped).filter(|request| fits(request));
         later.take(limit).cloned().collect()
     }
 
     /// How many requests there were in all, and how many of them are no longer kept.
     pub fn counts(&self) -> (u64, u64) {
         let entries = lock(&self.entries);
-        (
-            entries.forgotten + entries.latest.len() as u64,
-            entries.forgotten,
-        )
+        (entries.forgotten + entries.latest.len() as u64, entries.forgotten)
     }
 
     /// Forgets all requests; numbers go on.
@@ -220,8 +209,7 @@ impl Record {
 
 impl Entries {
     fn index(&self, n: u64) -> Option<usize> {
-        n.checked_sub(self.forgotten + 1)
-            .map(|index| index as usize)
+        n.checked_sub(self.forgotten + 1).map(|index| index as usize)
     }
 
     fn forget_oldest(&mut self) {
@@ -250,8 +238,7 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if !self.closed {
-            self.record
-                .note(self.n, |request| request.answered = Answered::Abandoned);
+            self.record.note(self.n, |request| request.answered = Answered::Abandoned);
         }
     }
 }

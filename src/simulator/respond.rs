@@ -64,10 +64,7 @@ pub async fn respond(
 
 fn open_line(world: &Arc<World>, request: &Request<Incoming>) -> Line {
     let route = Route::read(request.method(), request.uri().path());
-    let path = request
-        .uri()
-        .path_and_query()
-        .map_or("", |path| path.as_str());
+    let path = request.uri().path_and_query().map_or("", |path| path.as_str());
     world.record.open(RecordedRequest {
         n: 0,
         at_ms: world.clock.elapsed_ms(),
@@ -99,10 +96,8 @@ async fn receive(
         Err(_) => return Err(Answer::refused(&Refusal::structure("Broken body"), &on).closing()),
     };
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let base = host.map_or_else(
-        || format!("http://{}", world.address),
-        |host| format!("http://{host}"),
-    );
+    let base =
+        host.map_or_else(|| format!("http://{}", world.address), |host| format!("http://{host}"));
     let mut call = Call {
         world: world.clone(),
         n: line.n(),
@@ -133,9 +128,7 @@ fn plan(call: &mut Call) {
 async fn decide(call: Call) -> Fate {
     let action = call.plan.action.clone();
     if let (true, Some(token)) = (action.expire_session, call.token()) {
-        lock(&call.world.state)
-            .sessions
-            .expire(token, call.world.clock.now());
+        lock(&call.world.state).sessions.expire(token, call.world.clock.now());
     }
     if action.drop_before_acting {
         return Fate::Dropped;
@@ -156,11 +149,7 @@ async fn decide(call: Call) -> Fate {
         return Fate::Dropped;
     }
     wait(action.answer_delay_ms).await;
-    if action.never_answer {
-        Fate::Left
-    } else {
-        Fate::Answered(answer)
-    }
+    if action.never_answer { Fate::Left } else { Fate::Answered(answer) }
 }
 
 /// Acts later, in a task of its own: Oz goes on working when a caller has left.
@@ -186,9 +175,7 @@ async fn perform(call: &Call) -> Answer {
     }
     let answer = match api::act(call).await {
         Ok(reply) => {
-            call.world
-                .record
-                .note(call.n, |request| request.acted = true);
+            call.world.record.note(call.n, |request| request.acted = true);
             Answer::replied(reply, &call.on)
         }
         Err(refusal) => Answer::refused(&refusal, &call.on),
@@ -208,9 +195,5 @@ async fn wait(duration_ms: Option<u64>) {
 
 /// The whole of a body, for a control request.
 pub async fn whole(body: Incoming, bytes_max: usize) -> Option<Bytes> {
-    Limited::new(body, bytes_max)
-        .collect()
-        .await
-        .ok()
-        .map(|body| body.to_bytes())
+    Limited::new(body, bytes_max).collect().await.ok().map(|body| body.to_bytes())
 }

@@ -38,10 +38,7 @@ pub struct LivenessSeed {
 
 impl Default for LivenessSeed {
     fn default() -> LivenessSeed {
-        LivenessSeed {
-            resolution: "SUCCESS".to_owned(),
-            confidence_spoofing: 0.02,
-        }
+        LivenessSeed { resolution: "SUCCESS".to_owned(), confidence_spoofing: 0.02 }
     }
 }
 
@@ -52,9 +49,7 @@ pub struct Random(StdRng);
 impl Random {
     /// Repeats itself for a seed; without one, no two are alike.
     pub fn new(seed: Option<u64>) -> Random {
-        Random(StdRng::seed_from_u64(
-            seed.unwrap_or_else(|| rand::rng().random()),
-        ))
+        Random(StdRng::seed_from_u64(seed.unwrap_or_else(|| rand::rng().random())))
     }
 
     /// A version 4 UUID.
@@ -66,21 +61,15 @@ impl Random {
     pub fn token(&mut self) -> String {
         use std::fmt::Write;
         let bytes: [u8; 64] = self.0.random();
-        bytes
-            .iter()
-            .fold(String::with_capacity(128), |mut text, byte| {
-                write!(text, "{byte:02x}").expect("a string takes every byte");
-                text
-            })
+        bytes.iter().fold(String::with_capacity(128), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a string takes every byte");
+            text
+        })
     }
 
     /// A number below the given one, or 0.
     pub fn below(&mut self, end: u64) -> u64 {
-        if end == 0 {
-            0
-        } else {
-            self.0.random_range(0..end)
-        }
+        if end == 0 { 0 } else { self.0.random_range(0..end) }
     }
 
     /// True with this probability.

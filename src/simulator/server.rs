@@ -53,10 +53,7 @@ async fn connection(stream: TcpStream, world: Arc<World>) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let cut = CancellationToken::new();
-    let stream = Severable {
-        stream,
-        cut: cut.clone(),
-    };
+    let stream = Severable { stream, cut: cut.clone() };
     let service = service_fn(|request| {
         let (world, cut) = (world.clone(), cut.clone());
         async move { Ok::<_, Infallible>(respond(world, cut, request).await) }

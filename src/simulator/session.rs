@@ -58,10 +58,7 @@ impl Sessions {
 
     /// Whose token it is. Prolongs the session, and ends the one that it replaced.
     pub fn check(&mut self, access: &str, now: Millis, on: &Switches) -> Result<User, Refusal> {
-        let session = self
-            .by_access
-            .get_mut(access)
-            .ok_or_else(Refusal::auth_invalid)?;
+        let session = self.by_access.get_mut(access).ok_or_else(Refusal::auth_invalid)?;
         if session.expires_at <= now {
             return Err(Refusal::auth_expired());
         }
@@ -85,16 +82,8 @@ impl Sessions {
         on: &Switches,
     ) -> Result<Value, Refusal> {
         let user = self.check(access, now, on)?;
-        let old = self
-            .by_expire
-            .get(expire_token)
-            .ok_or_else(Refusal::session_unknown)?
-            .clone();
-        let owner = self
-            .by_access
-            .get(&old)
-            .ok_or_else(Refusal::session_unknown)?
-            .user;
+        let old = self.by_expire.get(expire_token).ok_or_else(Refusal::session_unknown)?.clone();
+        let owner = self.by_access.get(&old).ok_or_else(Refusal::session_unknown)?.user;
         if owner != user {
             return Err(Refusal::session_foreign());
         }
@@ -154,15 +143,8 @@ impl Sessions {
     ) -> Session {
         self.make_room();
         let expire_token = random.token();
-        let session = Session {
-            id: random.id(),
-            user,
-            expire_token,
-            expires_at,
-            replaces,
-        };
-        self.by_expire
-            .insert(session.expire_token.clone(), access.clone());
+        let session = Session { id: random.id(), user, expire_token, expires_at, replaces };
+        self.by_expire.insert(session.expire_token.clone(), access.clone());
         self.oldest_first.push_back(access.clone());
         self.by_access.insert(access, session.clone());
         session
@@ -185,11 +167,7 @@ impl Sessions {
 
     fn end_all(&mut self, user: User) {
         self.by_access.retain(|_, session| session.user != user);
-        let Sessions {
-            by_access,
-            by_expire,
-            oldest_first,
-        } = self;
+        let Sessions { by_access, by_expire, oldest_first } = self;
         by_expire.retain(|_, access| by_access.contains_key(access));
         oldest_first.retain(|access| by_access.contains_key(access));
     }
@@ -213,9 +191,7 @@ mod tests {
     }
 
     fn access(pair: &Value) -> &str {
-        pair["access_token"]
-            .as_str()
-            .expect("a pair has an access token")
+        pair["access_token"].as_str().expect("a pair has an access token")
     }
 
     #[test]
@@ -232,18 +208,13 @@ mod tests {
     fn the_old_pair_lives_until_the_new_one_is_used() {
         let (mut sessions, mut random, old) = signed_in();
         let on = Switches::default();
-        let expire_token = old["expire_token"]
-            .as_str()
-            .expect("a pair has an expire token");
+        let expire_token = old["expire_token"].as_str().expect("a pair has an expire token");
         let new = sessions
             .refresh(access(&old), expire_token, &mut random, 0, &on)
             .expect("the pair can be refreshed");
         assert!(sessions.check(access(&old), 1, &on).is_ok());
         assert!(sessions.check(access(&new), 1, &on).is_ok());
-        assert_eq!(
-            sessions.check(access(&old), 1, &on),
-            Err(Refusal::auth_invalid())
-        );
+        assert_eq!(sessions.check(access(&old), 1, &on), Err(Refusal::auth_invalid()));
     }
 
     #[test]
@@ -254,9 +225,6 @@ mod tests {
             sessions.start(User::Ordinary, &mut random, 0, &on);
         }
         assert_eq!(sessions.len(), SESSIONS_MAX);
-        assert_eq!(
-            sessions.check(access(&first), 1, &on),
-            Err(Refusal::auth_invalid())
-        );
+        assert_eq!(sessions.check(access(&first), 1, &on), Err(Refusal::auth_invalid()));
     }
 }

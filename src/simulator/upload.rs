@@ -30,10 +30,7 @@ pub struct Upload {
 impl Upload {
     /// Reads the body of a request.
     pub async fn read(headers: &HeaderMap, body: Bytes, on: &Switches) -> Result<Upload, Refusal> {
-        let mime = headers
-            .get(CONTENT_TYPE)
-            .and_then(|it| it.to_str().ok())
-            .unwrap_or_default();
+        let mime = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
         match mime.split(';').next().unwrap_or_default().trim() {
             "multipart/form-data" => Upload::read_multipart(headers, body, on).await,
             "application/octet-stream" => Err(Refusal::not_realized("An OzCapsula container")),
@@ -58,10 +55,7 @@ impl Upload {
             let part = parts.next_field().await.map_err(|_| broken())?;
             let Some(part) = part else {
                 let upload = Upload::assembled(payload, files, on)?;
-                return Ok(Upload {
-                    payload_bytes,
-                    ..upload
-                });
+                return Ok(Upload { payload_bytes, ..upload });
             };
             let name = part.name().unwrap_or_default().to_owned();
             match part.file_name().map(str::to_owned) {
@@ -69,12 +63,7 @@ impl Upload {
                     let content_type = part.content_type().unwrap_or_default().to_owned();
                     payload_bytes += name.len() + file_name.len() + content_type.len();
                     let bytes = part.bytes().await.map_err(|_| broken())?;
-                    files.push(File {
-                        part: name,
-                        file_name,
-                        content_type,
-                        bytes,
-                    });
+                    files.push(File { part: name, file_name, content_type, bytes });
                 }
                 None if name == "payload" => {
                     let bytes = part.bytes().await.map_err(|_| broken())?;
@@ -103,10 +92,7 @@ impl Upload {
             }
             match MediaKind::read(&file.content_type, &file.file_name) {
                 Some(kind) => Ok((file, kind)),
-                None => Err(Refusal::value(format!(
-                    "File {} has no known type",
-                    file.part
-                ))),
+                None => Err(Refusal::value(format!("File {} has no known type", file.part))),
             }
         };
         Ok(Upload {
@@ -118,35 +104,20 @@ impl Upload {
 
     /// The tags that the payload gives to a file.
     pub fn tags(&self, part: &str) -> Vec<String> {
-        let tags = self
-            .payload
-            .get("media:tags")
-            .and_then(|tags| tags.get(part));
-        let tags = tags
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        tags.iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect()
+        let tags = self.payload.get("media:tags").and_then(|tags| tags.get(part));
+        let tags = tags.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        tags.iter().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
     /// The metadata that the payload gives to a file.
     pub fn media_meta_data(&self, part: &str) -> Map<String, Value> {
         let all = self.payload.get("media:meta_data");
-        all.and_then(|all| all.get(part))
-            .and_then(Value::as_object)
-            .cloned()
-            .unwrap_or_default()
+        all.and_then(|all| all.get(part)).and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
     /// The metadata that the payload gives to the folder.
     pub fn folder_meta_data(&self) -> Map<String, Value> {
-        let meta_data = self
-            .payload
-            .get("folder:meta_data")
-            .and_then(Value::as_object);
+        let meta_data = self.payload.get("folder:meta_data").and_then(Value::as_object);
         meta_data.cloned().unwrap_or_default()
     }
 }
@@ -156,9 +127,7 @@ async fn open(headers: &HeaderMap, body: Bytes) -> Result<Multipart, Refusal> {
     *request.headers_mut() = headers.clone();
     // The body was limited when it was received.
     DefaultBodyLimit::disable().apply(&mut request);
-    Multipart::from_request(request, &())
-        .await
-        .map_err(|_| broken())
+    Multipart::from_request(request, &()).await.map_err(|_| broken())
 }
 
 fn read_payload(bytes: &[u8]) -> Result<Map<String, Value>, Refusal> {

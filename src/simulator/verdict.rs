@@ -27,10 +27,7 @@ impl Scores {
         Scores {
             likeness: Some((least, greatest)),
             spoofing: None,
-            media: media
-                .iter()
-                .map(|medium| (medium.source(), least, greatest))
-                .collect(),
+            media: media.iter().map(|medium| (medium.source(), least, greatest)).collect(),
         }
     }
 
@@ -39,10 +36,7 @@ impl Scores {
         Scores {
             likeness: None,
             spoofing: Some(spoofing),
-            media: media
-                .iter()
-                .map(|medium| (medium.source(), spoofing, spoofing))
-                .collect(),
+            media: media.iter().map(|medium| (medium.source(), spoofing, spoofing)).collect(),
         }
     }
 
@@ -50,9 +44,7 @@ impl Scores {
     pub fn resolution(&self, params: &Value, on: &Switches) -> &'static str {
         let least = self.likeness.map_or(0.0, |(least, _)| least);
         let high = params["threshold_max"].as_f64().unwrap_or(on.threshold_max);
-        let low = params["threshold_min"]
-            .as_f64()
-            .unwrap_or(on.threshold_min.min(high));
+        let low = params["threshold_min"].as_f64().unwrap_or(on.threshold_min.min(high));
         if least >= high {
             "SUCCESS"
         } else if least < low {
@@ -65,14 +57,10 @@ impl Scores {
 
 /// Compares all pairs of media.
 pub fn compare(media: &[&Medium]) -> Result<Scores, Unreadable> {
-    let looks: Vec<&[Fingerprint]> = media
-        .iter()
-        .map(|medium| medium.looks())
-        .collect::<Result<_, _>>()?;
-    let mut per_medium: Vec<_> = media
-        .iter()
-        .map(|medium| (medium.source(), 1.0_f64, 0.0_f64))
-        .collect();
+    let looks: Vec<&[Fingerprint]> =
+        media.iter().map(|medium| medium.looks()).collect::<Result<_, _>>()?;
+    let mut per_medium: Vec<_> =
+        media.iter().map(|medium| (medium.source(), 1.0_f64, 0.0_f64)).collect();
     let (mut least, mut greatest) = (1.0_f64, 0.0_f64);
     for (left, right) in pairs(media.len()) {
         let likeness = best_pair(looks[left], looks[right]);
@@ -83,11 +71,7 @@ pub fn compare(media: &[&Medium]) -> Result<Scores, Unreadable> {
             *own_greatest = own_greatest.max(likeness);
         }
     }
-    Ok(Scores {
-        likeness: Some((least, greatest)),
-        spoofing: None,
-        media: per_medium,
-    })
+    Ok(Scores { likeness: Some((least, greatest)), spoofing: None, media: per_medium })
 }
 
 fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
@@ -96,8 +80,6 @@ fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// A shot set is as like a photo as its best frame is.
 fn best_pair(left: &[Fingerprint], right: &[Fingerprint]) -> f64 {
-    let pairs = left
-        .iter()
-        .flat_map(|a| right.iter().map(move |b| a.likeness(b)));
+    let pairs = left.iter().flat_map(|a| right.iter().map(move |b| a.likeness(b)));
     pairs.fold(0.0, f64::max)
 }

@@ -83,9 +83,7 @@ impl FolderView {
                 source_media: analysis.sources.iter().map(|source| source.id).collect(),
                 state: words.state.to_owned(),
                 resolution: words.resolution.to_owned(),
-                min_confidence: ending
-                    .and_then(|it| it.scores.likeness)
-                    .map(|(least, _)| least),
+                min_confidence: ending.and_then(|it| it.scores.likeness).map(|(least, _)| least),
                 error_message: ending.and_then(|it| it.error_message.clone()),
             }
         });

@@ -45,11 +45,7 @@ impl Look<'_> {
             "media": folder.media.iter().map(|it| self.medium(it)).collect::<Vec<_>>(),
         });
         if with_analyses {
-            view["analyses"] = folder
-                .analyses
-                .iter()
-                .map(|it| self.analysis(it, folder))
-                .collect();
+            view["analyses"] = folder.analyses.iter().map(|it| self.analysis(it, folder)).collect();
         }
         view
     }
@@ -131,12 +127,8 @@ impl Look<'_> {
         let is_video = |source: &Source| source.kind != MediaKind::Image;
         let videos_only = analysis.kind == AnalysisType::Biometry
             && results.iter().any(|(source, _, _)| is_video(source));
-        let shown = results
-            .iter()
-            .filter(|(source, _, _)| !videos_only || is_video(source));
-        shown
-            .map(|result| self.result(analysis, folder, result))
-            .collect()
+        let shown = results.iter().filter(|(source, _, _)| !videos_only || is_video(source));
+        shown.map(|result| self.result(analysis, folder, result)).collect()
     }
 
     fn result(
@@ -173,17 +165,11 @@ impl Look<'_> {
 
     /// The medium itself stands in for its best shot.
     fn best_shot(&self, analysis: &Analysis, folder: &Folder, source: &Source) -> Option<String> {
-        let wanted = analysis.params["extract_best_shot"]
-            .as_bool()
-            .unwrap_or(true);
+        let wanted = analysis.params["extract_best_shot"].as_bool().unwrap_or(true);
         if analysis.kind != AnalysisType::Quality || !wanted {
             return None;
         }
-        folder
-            .media
-            .iter()
-            .find(|medium| medium.id == source.id)
-            .map(|it| self.url(it))
+        folder.media.iter().find(|medium| medium.id == source.id).map(|it| self.url(it))
     }
 
     fn media_type(&self, kind: MediaKind) -> &str {

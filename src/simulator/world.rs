@@ -119,9 +119,7 @@ impl World {
     fn open_service_session(&self) {
         let ttl_ms = self.switches().service_ttl_seconds * 1_000;
         let mut state = lock(&self.state);
-        let State {
-            sessions, random, ..
-        } = &mut *state;
+        let State { sessions, random, .. } = &mut *state;
         let expires_at = self.clock.now() + ttl_ms;
         sessions.start_service(&self.account.service_token, random, expires_at);
     }
@@ -131,24 +129,20 @@ impl World {
         let media: Vec<_> = seed.media.iter().map(|medium| self.look(medium)).collect();
         let on = self.switches();
         let mut state = lock(&self.state);
-        let State {
-            random, folders, ..
-        } = &mut *state;
+        let State { random, folders, .. } = &mut *state;
         let (id, now) = (random.id(), self.clock.now());
         folders.create(id, Map::new(), now);
-        let media = media
-            .into_iter()
-            .map(|(file, kind, contents, tags)| Medium {
-                id: random.id(),
-                kind,
-                tags,
-                meta_data: Map::new(),
-                file_name: file.file_name,
-                content_type: file.content_type,
-                contents,
-                created: now,
-                updated: now,
-            });
+        let media = media.into_iter().map(|(file, kind, contents, tags)| Medium {
+            id: random.id(),
+            kind,
+            tags,
+            meta_data: Map::new(),
+            file_name: file.file_name,
+            content_type: file.content_type,
+            contents,
+            created: now,
+            updated: now,
+        });
         let media = media.collect();
         folders.add_media(id, media);
         let liveness = seed.liveness.and_then(|liveness| {

@@ -35,14 +35,8 @@ pub struct Asked {
 /// The types that a body asks for, as far as it can be read.
 pub fn types_asked(body: &[u8]) -> Vec<AnalysisType> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let items = body["analyses"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    items
-        .iter()
-        .filter_map(|item| AnalysisType::read(item["type"].as_str()?))
-        .collect()
+    let items = body["analyses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(|item| AnalysisType::read(item["type"].as_str()?)).collect()
 }
 
 /// `POST /api/folders/{id}/analyses/`
@@ -53,33 +47,23 @@ pub fn start(call: &Call) -> Result<Reply, Refusal> {
     if call.body.len() > ASKED_BYTES_MAX {
         return Err(Refusal::value("The request for analyses is too large"));
     }
-    call.world
-        .record
-        .note(call.n, |request| request.asked = Some(body.clone()));
+    call.world.record.note(call.n, |request| request.asked = Some(body.clone()));
     call.world.record.weigh(call.n, call.body.len());
     let asked = read_list(body.get("analyses").ok_or(Refusal::missing("analyses"))?)?;
     let mut state = lock(&call.world.state);
     let begun = begin(call, &mut state, folder, asked)?;
     state.folders.grow(folder, call.body.len());
     let folder = state.folders.get(folder).ok_or_else(Refusal::not_exist)?;
-    let started = folder
-        .analyses
-        .iter()
-        .filter(|analysis| begun.contains(&analysis.id));
+    let started = folder.analyses.iter().filter(|analysis| begun.contains(&analysis.id));
     let look = call.look();
-    let views = started
-        .map(|analysis| look.analysis(analysis, folder))
-        .collect();
+    let views = started.map(|analysis| look.analysis(analysis, folder)).collect();
     Ok(call.created(Value::Array(views)))
 }
 
 /// Reads the `analyses` of a request.
 pub fn read_list(list: &Value) -> Result<Vec<Asked>, Refusal> {
     let invalid = || Refusal::structure("Invalid body structure");
-    let items = list
-        .as_array()
-        .filter(|items| !items.is_empty())
-        .ok_or_else(invalid)?;
+    let items = list.as_array().filter(|items| !items.is_empty()).ok_or_else(invalid)?;
     if items.len() > REQUEST_ANALYSES_MAX {
         return Err(Refusal::value("Too many analyses in the request"));
     }
@@ -94,11 +78,7 @@ fn read_one(item: &Value) -> Result<Asked, Refusal> {
         Value::Array(ids) => Some(ids.iter().map(read_id).collect::<Result<_, _>>()?),
         _ => return Err(Refusal::structure("Invalid body structure: source_media")),
     };
-    Ok(Asked {
-        kind,
-        source_media,
-        params: item["params"].clone(),
-    })
+    Ok(Asked { kind, source_media, params: item["params"].clone() })
 }
 
 fn read_id(id: &Value) -> Result<String, Refusal> {
@@ -113,9 +93,7 @@ pub fn begin(
     folder: Uuid,
     asked: Vec<Asked>,
 ) -> Result<Vec<Uuid>, Refusal> {
-    let State {
-        folders, random, ..
-    } = state;
+    let State { folders, random, .. } = state;
     let held = folders.get(folder).ok_or_else(Refusal::not_exist)?;
     if held.analyses.len() + asked.len() > FOLDER_ANALYSES_MAX {
         return Err(Refusal::value("Too many analyses in the folder"));
@@ -128,12 +106,7 @@ pub fn begin(
         }
         let media = sources(held, &asked, &call.on)?;
         let ending = settle(call, &asked, &media)?;
-        let ends = end_time(
-            call,
-            asked.kind,
-            random.below(call.on.processing_jitter_ms),
-            now,
-        );
+        let ends = end_time(call, asked.kind, random.below(call.on.processing_jitter_ms), now);
         begun.push(Analysis {
             id: random.id(),
             group,
@@ -147,9 +120,7 @@ pub fn begin(
         });
     }
     let ids: Vec<Uuid> = begun.iter().map(|analysis| analysis.id).collect();
-    call.world
-        .record
-        .note(call.n, |request| request.analyses.clone_from(&ids));
+    call.world.record.note(call.n, |request| request.analyses.clone_from(&ids));
     folders.add_analyses(folder, begun);
     if let (true, Some(folder)) = (call.on.folder_touched_by_additions, folders.get_mut(folder)) {
         folder.updated = now;
@@ -167,23 +138,14 @@ fn settle(call: &Call, asked: &Asked, media: &[&Medium]) -> Result<Ending, Refus
             TooFewMedia::Failed => {}
         }
     }
-    Ok(Ending::settle(
-        asked.kind,
-        media,
-        &asked.params,
-        outcome,
-        &call.on,
-    ))
+    Ok(Ending::settle(asked.kind, media, &asked.params, outcome, &call.on))
 }
 
 fn end_time(call: &Call, kind: AnalysisType, jitter_ms: u64, now: Millis) -> Option<Millis> {
     if call.plan.never_finishes(kind) {
         return None;
     }
-    let scripted = call
-        .plan
-        .outcome(kind)
-        .and_then(|outcome| outcome.processing_ms);
+    let scripted = call.plan.outcome(kind).and_then(|outcome| outcome.processing_ms);
     Some(now + scripted.unwrap_or(call.on.processing_ms + jitter_ms))
 }
 
@@ -198,11 +160,7 @@ fn sources<'a>(
     };
     let find = |id: &String| {
         let id = Uuid::try_parse(id).ok();
-        folder
-            .media
-            .iter()
-            .find(|medium| Some(medium.id) == id)
-            .ok_or_else(Refusal::not_exist)
+        folder.media.iter().find(|medium| Some(medium.id) == id).ok_or_else(Refusal::not_exist)
     };
     ids.iter().map(find).collect()
 }
@@ -237,18 +195,10 @@ pub fn settled(random: &mut Random, folder: &Folder, ending: Ending, now: Millis
 pub fn list(call: &Call) -> Result<Reply, Refusal> {
     let query = AnalysisQuery::read(&call.query())?;
     let state = call.authorised()?;
-    let folder = state
-        .folders
-        .get(call.id()?)
-        .ok_or_else(Refusal::not_exist)?;
+    let folder = state.folders.get(call.id()?).ok_or_else(Refusal::not_exist)?;
     let (look, now) = (call.look(), call.now());
-    let found = folder
-        .analyses
-        .iter()
-        .filter(|analysis| query.fits(analysis, now));
-    let items = found
-        .map(|analysis| look.analysis(analysis, folder))
-        .collect();
+    let found = folder.analyses.iter().filter(|analysis| query.fits(analysis, now));
+    let items = found.map(|analysis| look.analysis(analysis, folder)).collect();
     Ok(Reply::Json(200, call.listed(items)))
 }
 
@@ -261,10 +211,8 @@ pub fn list_all(call: &Call) -> Result<Reply, Refusal> {
     let look = call.look();
     let folders = state.folders.iter().rev();
     let all = folders.flat_map(|folder| folder.analyses.iter().map(move |it| (folder, it)));
-    let items: Vec<Value> = all
-        .take(LIST_MAX)
-        .map(|(folder, it)| look.analysis(it, folder))
-        .collect();
+    let items: Vec<Value> =
+        all.take(LIST_MAX).map(|(folder, it)| look.analysis(it, folder)).collect();
     let total = items.len();
     let envelope = json!({"offset": 0, "limit": LIST_MAX, "total_count": total, "items": items});
     Ok(Reply::Json(200, envelope))
@@ -273,19 +221,9 @@ pub fn list_all(call: &Call) -> Result<Reply, Refusal> {
 /// `GET /api/analyses/{id}`
 pub fn get(call: &Call) -> Result<Reply, Refusal> {
     let state = call.authorised()?;
-    let (folder, analysis) = state
-        .folders
-        .analysis(call.id()?)
-        .ok_or_else(Refusal::not_exist)?;
+    let (folder, analysis) = state.folders.analysis(call.id()?).ok_or_else(Refusal::not_exist)?;
     let view = call.look().analysis(analysis, folder);
-    Ok(Reply::Json(
-        200,
-        if call.on.analysis_as_array {
-            json!([view])
-        } else {
-            view
-        },
-    ))
+    Ok(Reply::Json(200, if call.on.analysis_as_array { json!([view]) } else { view }))
 }
 
 /// `DELETE /api/analyses/{id}`

@@ -24,13 +24,8 @@ pub fn login(call: &Call) -> Result<Reply, Refusal> {
         return Err(Refusal::login(code));
     }
     let mut state = lock(&call.world.state);
-    let State {
-        sessions, random, ..
-    } = &mut *state;
-    Ok(Reply::Json(
-        200,
-        sessions.start(User::Ordinary, random, call.now(), &call.on),
-    ))
+    let State { sessions, random, .. } = &mut *state;
+    Ok(Reply::Json(200, sessions.start(User::Ordinary, random, call.now(), &call.on)))
 }
 
 /// `POST /api/authorize/refresh/`
@@ -39,9 +34,7 @@ pub fn refresh(call: &Call) -> Result<Reply, Refusal> {
     let body = call.json()?;
     let expire_token = text(&body, "expire_token").ok_or(Refusal::missing("expire_token"))?;
     let mut state = lock(&call.world.state);
-    let State {
-        sessions, random, ..
-    } = &mut *state;
+    let State { sessions, random, .. } = &mut *state;
     let pair = sessions.refresh(access, expire_token, random, call.now(), &call.on)?;
     Ok(Reply::Json(200, pair))
 }
@@ -49,10 +42,7 @@ pub fn refresh(call: &Call) -> Result<Reply, Refusal> {
 /// `GET /api/authorize/session_token`
 pub fn session_token(call: &Call) -> Result<Reply, Refusal> {
     let mut state = call.authorised()?;
-    Ok(Reply::Json(
-        200,
-        json!({ "session_token": state.random.token() }),
-    ))
+    Ok(Reply::Json(200, json!({ "session_token": state.random.token() })))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {

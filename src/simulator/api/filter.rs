@@ -17,15 +17,8 @@ type Pairs = [(String, String)];
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 5_000;
 const DAY_MS: u64 = 24 * 3_600 * 1_000;
-const FOLDER_STATES: [&str; 7] = [
-    "INITIAL",
-    "PROCESSING",
-    "FAILED",
-    "FINISHED",
-    "DECLINED",
-    "SUCCESS",
-    "OPERATOR_REQUIRED",
-];
+const FOLDER_STATES: [&str; 7] =
+    ["INITIAL", "PROCESSING", "FAILED", "FINISHED", "DECLINED", "SUCCESS", "OPERATOR_REQUIRED"];
 
 /// A query over the list of folders.
 #[derive(Debug)]
@@ -81,11 +74,7 @@ impl FolderQuery {
                 .map(|text| Condition::read(&text))
                 .collect::<Result<_, _>>()?,
             status: Words::read(query, "resolution_status", Some(&FOLDER_STATES))?,
-            ids: if on.folder_id_filter {
-                ids(query, "folder_id")?
-            } else {
-                None
-            },
+            ids: if on.folder_id_filter { ids(query, "folder_id")? } else { None },
         })
     }
 
@@ -100,10 +89,7 @@ impl FolderQuery {
             && self.created.holds(folder.created)
             && self.updated.holds(folder.updated)
             && self.status.fit(status)
-            && self
-                .meta_data
-                .iter()
-                .all(|condition| condition.holds(&folder.meta_data))
+            && self.meta_data.iter().all(|condition| condition.holds(&folder.meta_data))
     }
 
     /// Sorts as asked, newest first where nothing was.
@@ -114,11 +100,7 @@ impl FolderQuery {
                     Time::Created => (left.created, right.created),
                     Time::Updated => (left.updated, right.updated),
                 };
-                if *descending {
-                    right.cmp(&left)
-                } else {
-                    left.cmp(&right)
-                }
+                if *descending { right.cmp(&left) } else { left.cmp(&right) }
             });
             let first = by_time.into_iter().find(|order| order.is_ne());
             first.unwrap_or_else(|| self.tie(left.number, right.number))
@@ -175,21 +157,14 @@ pub fn flag(query: &Pairs, key: &str) -> Result<bool, Refusal> {
 }
 
 fn value<'a>(query: &'a Pairs, key: &str) -> Option<&'a str> {
-    query
-        .iter()
-        .find(|(name, _)| name == key)
-        .map(|(_, value)| value.as_str())
+    query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
 /// All values of a key: given several times, or with commas between.
 fn values(query: &Pairs, key: &str) -> impl Iterator<Item = String> {
     let given = query.iter().filter(move |(name, _)| name == key);
     let split = given.flat_map(|(_, value)| value.split(',')).map(str::trim);
-    split
-        .filter(|value| !value.is_empty())
-        .map(str::to_owned)
-        .collect::<Vec<_>>()
-        .into_iter()
+    split.filter(|value| !value.is_empty()).map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 fn number(query: &Pairs, key: &str) -> Result<Option<i64>, Refusal> {
@@ -206,10 +181,7 @@ fn ids(query: &Pairs, key: &str) -> Result<Option<Vec<Uuid>>, Refusal> {
 /// `time_created{asc},time_updated`: without braces descending. The framework unquotes twice.
 fn sorting(query: &Pairs) -> Result<Vec<(Time, bool)>, Refusal> {
     let read = |text: String| {
-        let text = text
-            .replace("%7B", "{")
-            .replace("%7D", "}")
-            .to_ascii_lowercase();
+        let text = text.replace("%7B", "{").replace("%7D", "}").to_ascii_lowercase();
         let (field, order) = text.split_once('{').unwrap_or((&text, "desc}"));
         let time = match field {
             "time_created" => Time::Created,
@@ -234,11 +206,7 @@ struct Span {
 
 impl Span {
     fn read(query: &Pairs, key: &str, on: &Switches) -> Result<Span, Refusal> {
-        let read = |key: String| {
-            value(query, &key)
-                .map(|text| moment(text, &key))
-                .transpose()
-        };
+        let read = |key: String| value(query, &key).map(|text| moment(text, &key)).transpose();
         let (min, max) = (read(format!("{key}.min"))?, read(format!("{key}.max"))?);
         if !on.time_filters_by_day {
             return Ok(Span { min, max });
@@ -262,11 +230,7 @@ fn moment(text: &str, key: &str) -> Result<Millis, Refusal> {
         return Err(invalid());
     }
     let is_millis = number.abs() >= 1e10;
-    Ok(if is_millis {
-        number as Millis
-    } else {
-        (number * 1_000.0) as Millis
-    })
+    Ok(if is_millis { number as Millis } else { (number * 1_000.0) as Millis })
 }
 
 /// Words that are wanted or excluded, in upper case.
@@ -286,10 +250,7 @@ impl Words {
                 false => Err(Refusal::value(format!("Invalid param value: {key}"))),
             }
         };
-        Ok(Words {
-            wanted: read(key)?,
-            excluded: read(&format!("{key}.exclude"))?,
-        })
+        Ok(Words { wanted: read(key)?, excluded: read(&format!("{key}.exclude"))? })
     }
 
     fn fit(&self, word: &str) -> bool {
@@ -315,11 +276,7 @@ impl Condition {
         for operator in ["==", "!=", "<=", ">=", "<", ">"] {
             if let Some((path, value)) = text.split_once(operator) {
                 let path = path.split(['/', '.']).map(str::to_owned).collect();
-                return Ok(Condition {
-                    path,
-                    operator,
-                    value: value.to_owned(),
-                });
+                return Ok(Condition { path, operator, value: value.to_owned() });
             }
         }
         Err(Refusal::structure("Invalid meta_data filter descriptor"))
@@ -362,10 +319,7 @@ mod tests {
     use super::*;
 
     fn pairs(query: &[(&str, &str)]) -> Vec<(String, String)> {
-        query
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        query.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     fn read(query: &[(&str, &str)]) -> Result<FolderQuery, Refusal> {
@@ -393,22 +347,10 @@ mod tests {
 
     #[test]
     fn pages_out_of_range_are_code_4() {
-        for query in [
-            ("limit", "5001"),
-            ("limit", "-2"),
-            ("offset", "-1"),
-            ("limit", "x"),
-        ] {
-            assert_eq!(
-                read(&[query]).map_err(|refusal| refusal.code).err(),
-                Some(4),
-                "{query:?}"
-            );
+        for query in [("limit", "5001"), ("limit", "-2"), ("offset", "-1"), ("limit", "x")] {
+            assert_eq!(read(&[query]).map_err(|refusal| refusal.code).err(), Some(4), "{query:?}");
         }
-        assert_eq!(
-            read(&[("limit", "-1")]).map(|query| query.limit),
-            Ok(usize::MAX)
-        );
+        assert_eq!(read(&[("limit", "-1")]).map(|query| query.limit), Ok(usize::MAX));
     }
 
     #[test]
@@ -417,10 +359,7 @@ mod tests {
         assert!(!fits(&[("meta_data", "transaction_id!=t-1")]));
         assert!(fits(&[("meta_data", "person/age>=42")]));
         assert!(!fits(&[("meta_data", "nothing==1")]));
-        assert_eq!(
-            read(&[("meta_data", "t-1")]).map_err(|it| it.code).err(),
-            Some(3)
-        );
+        assert_eq!(read(&[("meta_data", "t-1")]).map_err(|it| it.code).err(), Some(3));
     }
 
     #[test]
@@ -433,10 +372,7 @@ mod tests {
 
     #[test]
     fn days_round_outwards_when_switched_on() {
-        let on = Switches {
-            time_filters_by_day: true,
-            ..Switches::default()
-        };
+        let on = Switches { time_filters_by_day: true, ..Switches::default() };
         let query = FolderQuery::read(&pairs(&[("time_created.max", "1699999999")]), &on);
         let query = query.expect("the query is valid");
         assert!(query.fits(&folder(1, 1_700_000_000_000), 0, &on));
@@ -446,12 +382,7 @@ mod tests {
     fn a_comma_means_any_of_them() {
         assert!(fits(&[("resolution_status", "PROCESSING,initial")]));
         assert!(!fits(&[("resolution_status.exclude", "INITIAL")]));
-        assert_eq!(
-            read(&[("resolution_status", "ODD")])
-                .map_err(|it| it.code)
-                .err(),
-            Some(4)
-        );
+        assert_eq!(read(&[("resolution_status", "ODD")]).map_err(|it| it.code).err(), Some(4));
     }
 
     #[test]

@@ -20,11 +20,7 @@ const SINGLE_REQUEST_MS_MAX: u64 = 240_000;
 pub async fn create(call: &Call) -> Result<Reply, Refusal> {
     drop(call.authorised()?);
     let upload = Upload::read(&call.headers, call.body.clone(), &call.on).await?;
-    let asked = upload
-        .payload
-        .get("analyses")
-        .map(analyses::read_list)
-        .transpose()?;
+    let asked = upload.payload.get("analyses").map(analyses::read_list).transpose()?;
     media::check_count(0, upload.files.len(), &call.on)?;
     let arrived = media::look_at(call, &upload).await;
     let (id, wait_until) = {
@@ -33,9 +29,7 @@ pub async fn create(call: &Call) -> Result<Reply, Refusal> {
         let id = state.random.id();
         state.folders.create(id, upload.folder_meta_data(), now);
         state.folders.grow(id, upload.payload_bytes);
-        call.world
-            .record
-            .note(call.n, |request| request.folder = Some(id));
+        call.world.record.note(call.n, |request| request.folder = Some(id));
         media::put(call, &mut state, id, arrived, now);
         call.world.record.weigh(call.n, upload.payload_bytes);
         match asked.map(|asked| analyses::begin(call, &mut state, id, asked)) {
@@ -49,9 +43,7 @@ pub async fn create(call: &Call) -> Result<Reply, Refusal> {
     };
     let with_analyses = wait_until.is_some();
     if let Some(wait_until) = wait_until {
-        let wait_ms = wait_until
-            .saturating_sub(call.now())
-            .min(SINGLE_REQUEST_MS_MAX);
+        let wait_ms = wait_until.saturating_sub(call.now()).min(SINGLE_REQUEST_MS_MAX);
         tokio::time::sleep(Duration::from_millis(wait_ms)).await;
     }
     let state = lock(&call.world.state);
@@ -62,8 +54,7 @@ pub async fn create(call: &Call) -> Result<Reply, Refusal> {
 fn latest_end(call: &Call, state: &State, begun: &[Uuid]) -> Option<Millis> {
     let never = call.now() + SINGLE_REQUEST_MS_MAX;
     let ends = begun.iter().filter_map(|id| state.folders.analysis(*id));
-    ends.map(|(_, analysis)| analysis.ends.unwrap_or(never))
-        .max()
+    ends.map(|(_, analysis)| analysis.ends.unwrap_or(never)).max()
 }
 
 /// `GET /api/folders/{id}`
@@ -72,10 +63,7 @@ pub fn get(call: &Call) -> Result<Reply, Refusal> {
     let with_analyses = flag(&query, "with_analyses")?;
     let (with_user, with_company) = (flag(&query, "with_user")?, flag(&query, "with_company")?);
     let state = call.authorised()?;
-    let folder = state
-        .folders
-        .get(call.id()?)
-        .ok_or_else(Refusal::not_exist)?;
+    let folder = state.folders.get(call.id()?).ok_or_else(Refusal::not_exist)?;
     let mut view = call.look().folder(folder, with_analyses);
     if with_user {
         view["user"] = json!({ "user_id": view["user_id"], "user_type": "CLIENT" });
@@ -101,18 +89,13 @@ pub fn list(call: &Call) -> Result<Reply, Refusal> {
     let query = FolderQuery::read(&call.query(), &call.on)?;
     let state = call.authorised()?;
     let now = call.now();
-    let mut found: Vec<_> = state
-        .folders
-        .iter()
-        .filter(|folder| query.fits(folder, now, &call.on))
-        .collect();
+    let mut found: Vec<_> =
+        state.folders.iter().filter(|folder| query.fits(folder, now, &call.on)).collect();
     query.sort(&mut found);
     let total = found.len();
     let page = found.into_iter().skip(query.offset).take(query.limit);
     let look = call.look();
-    let items: Vec<Value> = page
-        .map(|folder| look.folder(folder, query.with_analyses))
-        .collect();
+    let items: Vec<Value> = page.map(|folder| look.folder(folder, query.with_analyses)).collect();
     if call.on.folder_list_bare {
         return Ok(Reply::Json(200, Value::Array(items)));
     }

@@ -35,21 +35,13 @@ pub async fn add(call: &Call) -> Result<Reply, Refusal> {
     let arrived = look_at(call, &upload).await;
     let mut state = lock(&call.world.state);
     // Looked at again: another upload may have come in between.
-    let held = state
-        .folders
-        .get(folder)
-        .ok_or_else(Refusal::not_exist)?
-        .media
-        .len();
+    let held = state.folders.get(folder).ok_or_else(Refusal::not_exist)?.media.len();
     check_count(held, arrived.len(), &call.on)?;
     let now = call.now();
     put(call, &mut state, folder, arrived, now);
     call.world.record.weigh(call.n, upload.payload_bytes);
     state.folders.grow(folder, upload.payload_bytes);
-    let folder = state
-        .folders
-        .get_mut(folder)
-        .ok_or_else(Refusal::not_exist)?;
+    let folder = state.folders.get_mut(folder).ok_or_else(Refusal::not_exist)?;
     if call.on.folder_touched_by_additions {
         folder.updated = now;
     }
@@ -57,30 +49,20 @@ pub async fn add(call: &Call) -> Result<Reply, Refusal> {
     if call.on.media_answer_as_object {
         return Ok(call.created(look.folder(folder, false)));
     }
-    let added = folder
-        .media
-        .iter()
-        .skip(held)
-        .map(|medium| look.medium(medium));
+    let added = folder.media.iter().skip(held).map(|medium| look.medium(medium));
     Ok(call.created(call.listed(added.collect())))
 }
 
 fn held(call: &Call, folder: Uuid) -> Result<usize, Refusal> {
     let state = call.authorised()?;
-    state
-        .folders
-        .get(folder)
-        .map(|folder| folder.media.len())
-        .ok_or_else(Refusal::not_exist)
+    state.folders.get(folder).map(|folder| folder.media.len()).ok_or_else(Refusal::not_exist)
 }
 
 /// Refuses more media than a folder may hold.
 pub fn check_count(held: usize, arriving: usize, on: &Switches) -> Result<(), Refusal> {
     if held + arriving > on.folder_files_max {
         let max = on.folder_files_max;
-        return Err(Refusal::value(format!(
-            "A folder holds at most {max} media"
-        )));
+        return Err(Refusal::value(format!("A folder holds at most {max} media")));
     }
     Ok(())
 }
@@ -103,14 +85,7 @@ pub async fn look_at(call: &Call, upload: &Upload) -> Vec<Arrived> {
 /// Puts files into a folder, and into the record.
 pub fn put(call: &Call, state: &mut State, folder: Uuid, arrived: Vec<Arrived>, now: Millis) {
     let (mut media, mut uploads) = (Vec::new(), Vec::new());
-    for Arrived {
-        file,
-        kind,
-        contents,
-        tags,
-        meta_data,
-    } in arrived
-    {
+    for Arrived { file, kind, contents, tags, meta_data } in arrived {
         let id = state.random.id();
         uploads.push(RecordedUpload {
             media_id: id,
@@ -135,34 +110,22 @@ pub fn put(call: &Call, state: &mut State, folder: Uuid, arrived: Vec<Arrived>, 
         });
     }
     state.folders.add_media(folder, media);
-    call.world
-        .record
-        .note(call.n, |request| request.uploads = uploads);
+    call.world.record.note(call.n, |request| request.uploads = uploads);
 }
 
 /// `GET /api/folders/{id}/media/`
 pub fn list(call: &Call) -> Result<Reply, Refusal> {
     let state = call.authorised()?;
-    let folder = state
-        .folders
-        .get(call.id()?)
-        .ok_or_else(Refusal::not_exist)?;
+    let folder = state.folders.get(call.id()?).ok_or_else(Refusal::not_exist)?;
     let look = call.look();
-    let items = folder
-        .media
-        .iter()
-        .map(|medium| look.medium(medium))
-        .collect();
+    let items = folder.media.iter().map(|medium| look.medium(medium)).collect();
     Ok(Reply::Json(200, call.listed(items)))
 }
 
 /// `GET /api/media/{id}`
 pub fn get(call: &Call) -> Result<Reply, Refusal> {
     let state = call.authorised()?;
-    let medium = state
-        .folders
-        .medium(call.id()?)
-        .ok_or_else(Refusal::not_exist)?;
+    let medium = state.folders.medium(call.id()?).ok_or_else(Refusal::not_exist)?;
     Ok(Reply::Json(200, json!(call.look().medium(medium))))
 }
 
@@ -179,13 +142,6 @@ pub fn delete(call: &Call) -> Result<Reply, Refusal> {
 /// `GET /static/{digest}`: open to everybody, as at most installations.
 pub fn download(call: &Call) -> Result<Reply, Refusal> {
     let digest = call.route.file.as_deref().unwrap_or_default();
-    let (content_type, bytes) = call
-        .world
-        .gallery
-        .file(digest)
-        .ok_or_else(Refusal::not_exist)?;
-    Ok(Reply::File {
-        content_type,
-        bytes,
-    })
+    let (content_type, bytes) = call.world.gallery.file(digest).ok_or_else(Refusal::not_exist)?;
+    Ok(Reply::File { content_type, bytes })
 }

@@ -35,11 +35,7 @@ pub fn serve(call: &Call) -> Result<Reply, Refusal> {
     if let Some(folder) = call.subject(&state).folder {
         state.folders.grow(folder, call.body.len());
     }
-    Ok(if call.method == Method::POST {
-        call.created(view)
-    } else {
-        Reply::Json(200, view)
-    })
+    Ok(if call.method == Method::POST { call.created(view) } else { Reply::Json(200, view) })
 }
 
 fn find<'a>(call: &Call, state: &'a mut State) -> Result<&'a mut Map<String, Value>, Refusal> {
@@ -54,10 +50,7 @@ fn find<'a>(call: &Call, state: &'a mut State) -> Result<&'a mut Map<String, Val
             medium.updated = if reads { medium.updated } else { now };
             &mut medium.meta_data
         }),
-        _ => state
-            .folders
-            .analysis_mut(id)
-            .map(|analysis| &mut analysis.meta_data),
+        _ => state.folders.analysis_mut(id).map(|analysis| &mut analysis.meta_data),
     };
     found.ok_or_else(Refusal::not_exist)
 }

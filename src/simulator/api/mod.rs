@@ -66,10 +66,7 @@ pub async fn act(call: &Call) -> Result<Reply, Refusal> {
         Login => auth::login(call),
         Refresh => auth::refresh(call),
         SessionToken => auth::session_token(call),
-        Version => Ok(Reply::Json(
-            200,
-            json!({ "version": "6.0.1", "simulator": true }),
-        )),
+        Version => Ok(Reply::Json(200, json!({ "version": "6.0.1", "simulator": true }))),
         CreateFolder => folders::create(call).await,
         ListFolders => folders::list(call),
         GetFolder => folders::get(call),
@@ -92,9 +89,7 @@ pub async fn act(call: &Call) -> Result<Reply, Refusal> {
 impl Call {
     /// The token that the request carries.
     pub fn token(&self) -> Option<&str> {
-        self.headers
-            .get(TOKEN_HEADER)
-            .and_then(|token| token.to_str().ok())
+        self.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok())
     }
 
     /// What rules can tell this request apart by.
@@ -107,14 +102,8 @@ impl Call {
                 Endpoint::GetAnalysis | Endpoint::DeleteAnalysis | Endpoint::AnalysisMetaData,
                 Some(id),
             ) => {
-                let kind = state
-                    .folders
-                    .analysis(id)
-                    .map(|(_, analysis)| analysis.kind);
-                (
-                    state.folders.folder_of_analysis(id),
-                    kind.into_iter().collect(),
-                )
+                let kind = state.folders.analysis(id).map(|(_, analysis)| analysis.kind);
+                (state.folders.folder_of_analysis(id), kind.into_iter().collect())
             }
             _ => (self.route.folder(), Vec::new()),
         };
@@ -123,11 +112,7 @@ impl Call {
         if self.route.endpoint == Endpoint::StartAnalyses {
             types = types_asked(&self.body);
         }
-        Subject {
-            folder,
-            types,
-            starts,
-        }
+        Subject { folder, types, starts }
     }
 
     /// The session's user; refused without one.
@@ -152,11 +137,7 @@ impl Call {
     }
 
     fn look(&self) -> Look<'_> {
-        Look {
-            base: &self.base,
-            on: &self.on,
-            now: self.now(),
-        }
+        Look { base: &self.base, on: &self.on, now: self.now() }
     }
 
     /// The id in the path; what is no id does not exist.
@@ -175,25 +156,15 @@ impl Call {
 
     /// A list, as this installation wraps lists.
     fn listed(&self, items: Vec<Value>) -> Value {
-        if self.on.lists_as_items {
-            json!({ "items": items })
-        } else {
-            Value::Array(items)
-        }
+        if self.on.lists_as_items { json!({ "items": items }) } else { Value::Array(items) }
     }
 
     /// The query as pairs; an undecodable query has none.
     fn query(&self) -> Vec<(String, String)> {
-        axum::extract::Query::try_from_uri(&self.uri)
-            .map(|query| query.0)
-            .unwrap_or_default()
+        axum::extract::Query::try_from_uri(&self.uri).map(|query| query.0).unwrap_or_default()
     }
 
     fn refuse_deletion(&self) -> Result<(), Refusal> {
-        if self.on.deletion_forbidden {
-            Err(Refusal::forbidden())
-        } else {
-            Ok(())
-        }
+        if self.on.deletion_forbidden { Err(Refusal::forbidden()) } else { Ok(()) }
     }
 }

@@ -38,11 +38,7 @@ pub fn stranger_jpeg() -> &'static [u8] {
 pub fn shot_set(picture: &[u8]) -> Vec<u8> {
     // Most tests begin with this one, and encoding is slow where it is not optimised.
     static PORTRAIT: LazyLock<Vec<u8>> = LazyLock::new(|| film(portrait_jpeg()));
-    if picture == portrait_jpeg() {
-        PORTRAIT.clone()
-    } else {
-        film(picture)
-    }
+    if picture == portrait_jpeg() { PORTRAIT.clone() } else { film(picture) }
 }
 
 /// A folder as an SDK leaves it: a shot set made from a picture, with its liveness passed.
@@ -61,27 +57,19 @@ pub fn liveness_folder(picture: &[u8]) -> FolderSeed {
 
 fn film(picture: &[u8]) -> Vec<u8> {
     let frames = match image::load_from_memory(picture) {
-        Ok(picture) => FRAMES
-            .iter()
-            .map(|frame| self::frame(&picture, *frame))
-            .collect(),
+        Ok(picture) => FRAMES.iter().map(|frame| self::frame(&picture, *frame)).collect(),
         Err(_) => vec![picture.to_vec()],
     };
     pack(&frames)
 }
 
 fn frame(picture: &DynamicImage, (percent, quality): (u32, u8)) -> Vec<u8> {
-    let longest = picture
-        .width()
-        .max(picture.height())
-        .clamp(1, FRAME_SIDE_MAX);
+    let longest = picture.width().max(picture.height()).clamp(1, FRAME_SIDE_MAX);
     let side = (longest * percent / 100).max(1);
     let scaled = picture.resize(side, side, FilterType::Triangle).to_rgb8();
     let mut bytes = Vec::new();
     let encoder = JpegEncoder::new_with_quality(&mut bytes, quality);
-    scaled
-        .write_with_encoder(encoder)
-        .expect("a buffer takes every JPEG");
+    scaled.write_with_encoder(encoder).expect("a buffer takes every JPEG");
     bytes
 }
 
@@ -91,13 +79,8 @@ fn pack(frames: &[Vec<u8>]) -> Vec<u8> {
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (index, frame) in frames.iter().enumerate() {
         let name = format!("frame_{index:03}.jpg");
-        archive
-            .start_file(name, options)
-            .expect("a buffer takes every file");
+        archive.start_file(name, options).expect("a buffer takes every file");
         archive.write_all(frame).expect("a buffer takes every byte");
     }
-    archive
-        .finish()
-        .expect("a buffer takes the directory")
-        .into_inner()
+    archive.finish().expect("a buffer takes the directory").into_inner()
 }

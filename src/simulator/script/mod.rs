@@ -34,11 +34,7 @@ pub struct Script {
 
 impl Default for Script {
     fn default() -> Script {
-        Script {
-            version: VERSION,
-            switches: Switches::default(),
-            rules: Vec::new(),
-        }
+        Script { version: VERSION, switches: Switches::default(), rules: Vec::new() }
     }
 }
 
@@ -67,22 +63,11 @@ impl Script {
     /// Reads a script from a file: TOML if its name ends in `.toml`, else JSON.
     pub fn load(path: impl AsRef<Path>) -> Result<Script, ScriptError> {
         let path = path.as_ref();
-        let text = std::fs::read_to_string(path).map_err(|source| ScriptError::Unread {
-            path: path.to_owned(),
-            source,
-        })?;
-        let is_toml = path
-            .extension()
-            .is_some_and(|it| it.eq_ignore_ascii_case("toml"));
-        let script = if is_toml {
-            Script::from_toml(&text)
-        } else {
-            Script::from_json(&text)
-        };
-        script.map_err(|message| ScriptError::Invalid {
-            path: path.to_owned(),
-            message,
-        })
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ScriptError::Unread { path: path.to_owned(), source })?;
+        let is_toml = path.extension().is_some_and(|it| it.eq_ignore_ascii_case("toml"));
+        let script = if is_toml { Script::from_toml(&text) } else { Script::from_json(&text) };
+        script.map_err(|message| ScriptError::Invalid { path: path.to_owned(), message })
     }
 
     /// Reads a script from JSON; the error is one line.
@@ -109,29 +94,21 @@ impl Script {
     /// Checks what types can't say.
     pub fn checked(self) -> Result<Script, String> {
         if self.version != VERSION {
-            return Err(format!(
-                "version: {} is unknown, only {VERSION} exists",
-                self.version
-            ));
+            return Err(format!("version: {} is unknown, only {VERSION} exists", self.version));
         }
         if self.rules.len() > RULES_MAX {
             return Err(format!("rules: more than {RULES_MAX}"));
         }
         self.switches.check()?;
         for (index, rule) in self.rules.iter().enumerate() {
-            rule.check()
-                .map_err(|message| format!("rules[{index}].{message}"))?;
+            rule.check().map_err(|message| format!("rules[{index}].{message}"))?;
         }
         Ok(self)
     }
 }
 
 fn at_line(text: &str, line: usize, message: &str) -> String {
-    let source = text
-        .lines()
-        .nth(line.saturating_sub(1))
-        .unwrap_or_default()
-        .trim();
+    let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().trim();
     let source: String = source.chars().take(LINE_SHOWN_MAX).collect();
     format!("line {line}, `{source}`: {message}")
 }
@@ -140,18 +117,11 @@ fn at_line(text: &str, line: usize, message: &str) -> String {
 const LINE_SHOWN_MAX: usize = 60;
 
 fn line_of(text: &str, offset: usize) -> usize {
-    1 + text
-        .bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
+    1 + text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
 }
 
 fn without_position(message: &str) -> String {
-    message
-        .rsplit_once(" at line ")
-        .map_or(message, |(message, _)| message)
-        .to_owned()
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned()
 }
 
 #[cfg(test)]
@@ -182,26 +152,14 @@ then = { drop_after_acting = true }
         for (text, key) in [
             (r#"{"version":1,"swiches":{}}"#, "swiches"),
             (r#"{"version":1,"switches":{"ttl":1}}"#, "ttl"),
-            (
-                r#"{"version":1,"rules":[{"match":{"when":1},"then":{}}]}"#,
-                "when",
-            ),
-            (
-                r#"{"version":1,"rules":[{"match":{},"then":{"sleep":1}}]}"#,
-                "sleep",
-            ),
+            (r#"{"version":1,"rules":[{"match":{"when":1},"then":{}}]}"#, "when"),
+            (r#"{"version":1,"rules":[{"match":{},"then":{"sleep":1}}]}"#, "sleep"),
         ] {
             let message = Script::from_json(text).expect_err("the key is unknown");
-            assert!(
-                message.contains(key) && !message.contains('\n'),
-                "{message}"
-            );
+            assert!(message.contains(key) && !message.contains('\n'), "{message}");
         }
         let message = Script::from_toml("version = 1\nswiches = 3\n").expect_err("unknown");
-        assert!(
-            message.starts_with("line 2") && message.contains("swiches"),
-            "{message}"
-        );
+        assert!(message.starts_with("line 2") && message.contains("swiches"), "{message}");
     }
 
     #[test]

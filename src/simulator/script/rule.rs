@@ -155,13 +155,7 @@ const WAIT_MS_MAX: u64 = 24 * 3_600 * 1_000;
 impl Rule {
     /// A rule for one endpoint; see the other methods for what narrows it.
     pub fn on(endpoint: Endpoint) -> Rule {
-        Rule {
-            when: Match {
-                endpoint: Some(endpoint),
-                ..Match::default()
-            },
-            ..Rule::default()
-        }
+        Rule { when: Match { endpoint: Some(endpoint), ..Match::default() }, ..Rule::default() }
     }
 
     /// Only requests about this folder.
@@ -251,16 +245,8 @@ impl Action {
 
     /// Whether nothing is set but how analyses end.
     pub(in crate::simulator) fn is_only_about_endings(&self) -> bool {
-        let Action {
-            never_finish,
-            outcome,
-            ..
-        } = self;
-        let rest = Action {
-            never_finish: false,
-            outcome: None,
-            ..self.clone()
-        };
+        let Action { never_finish, outcome, .. } = self;
+        let rest = Action { never_finish: false, outcome: None, ..self.clone() };
         (*never_finish || outcome.is_some()) && rest == Action::default()
     }
 
@@ -286,15 +272,9 @@ impl Action {
     }
 
     fn check_headers(&self) -> Result<(), String> {
-        let own = [
-            ("retry_after", &self.retry_after),
-            ("content_type", &self.content_type),
-        ];
+        let own = [("retry_after", &self.retry_after), ("content_type", &self.content_type)];
         for (key, value) in own {
-            if value
-                .as_ref()
-                .is_some_and(|value| HeaderValue::from_str(value).is_err())
-            {
+            if value.as_ref().is_some_and(|value| HeaderValue::from_str(value).is_err()) {
                 return Err(format!("then.{key}: no valid header value"));
             }
         }

@@ -218,14 +218,10 @@ impl Switches {
             }
         }
         if self.folder_files_max > FOLDER_FILES_CEILING {
-            return Err(format!(
-                "switches.folder_files_max: more than {FOLDER_FILES_CEILING}"
-            ));
+            return Err(format!("switches.folder_files_max: more than {FOLDER_FILES_CEILING}"));
         }
         if self.request_bytes_max > REQUEST_BYTES_CEILING {
-            return Err(format!(
-                "switches.request_bytes_max: more than {REQUEST_BYTES_CEILING}"
-            ));
+            return Err(format!("switches.request_bytes_max: more than {REQUEST_BYTES_CEILING}"));
         }
         match &self.undecodable {
             Some(outcome) => outcome.check("switches.undecodable"),

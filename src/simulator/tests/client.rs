@@ -22,10 +22,7 @@ pub fn http() -> Client {
         // Another room's tests may have installed it first.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a plain client can be built")
+    Client::builder().no_proxy().build().expect("a plain client can be built")
 }
 
 impl Lab {
@@ -34,23 +31,15 @@ impl Lab {
     }
 
     pub async fn with(config: Config) -> Lab {
-        let simulator = Simulator::start_with(config)
-            .await
-            .expect("the loopback is free");
+        let simulator = Simulator::start_with(config).await.expect("the loopback is free");
         let token = simulator.service_token().to_owned();
-        Lab {
-            simulator,
-            http: http(),
-            token,
-        }
+        Lab { simulator, http: http(), token }
     }
 
     /// A lab, and a folder whose liveness media show the sample's person.
     pub async fn with_folder() -> (Lab, String) {
         let lab = Lab::new().await;
-        let folder = lab
-            .simulator
-            .add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let folder = lab.simulator.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         (lab, folder)
     }
 
@@ -59,21 +48,15 @@ impl Lab {
     }
 
     pub fn get(&self, path: &str) -> RequestBuilder {
-        self.http
-            .get(self.url(path))
-            .header("X-Forensic-Access-Token", &self.token)
+        self.http.get(self.url(path)).header("X-Forensic-Access-Token", &self.token)
     }
 
     pub fn post(&self, path: &str) -> RequestBuilder {
-        self.http
-            .post(self.url(path))
-            .header("X-Forensic-Access-Token", &self.token)
+        self.http.post(self.url(path)).header("X-Forensic-Access-Token", &self.token)
     }
 
     pub fn delete(&self, path: &str) -> RequestBuilder {
-        self.http
-            .delete(self.url(path))
-            .header("X-Forensic-Access-Token", &self.token)
+        self.http.delete(self.url(path)).header("X-Forensic-Access-Token", &self.token)
     }
 
     pub fn upload(&self, folder: &str, photo: &[u8]) -> RequestBuilder {
@@ -84,14 +67,12 @@ impl Lab {
         let form = Form::new()
             .text("payload", payload.to_string())
             .part("photo1", file(photo, "selfie.jpg", "image/jpeg"));
-        self.post(&format!("/api/folders/{folder}/media/"))
-            .multipart(form)
+        self.post(&format!("/api/folders/{folder}/media/")).multipart(form)
     }
 
     pub fn analyse(&self, folder: &str, analyses: &Value) -> RequestBuilder {
         let body = json!({ "analyses": analyses });
-        self.post(&format!("/api/folders/{folder}/analyses/"))
-            .json(&body)
+        self.post(&format!("/api/folders/{folder}/analyses/")).json(&body)
     }
 
     /// Uploads a photo, compares all media of the folder, and shows the finished analysis.
@@ -103,14 +84,9 @@ impl Lab {
     /// Compares all media of the folder, and shows the finished analysis.
     pub async fn compare(&self, folder: &str) -> Value {
         let started = answer(self.analyse(folder, &json!([{ "type": "biometry" }]))).await;
-        let id = started.expect(201)[0]["analyse_id"]
-            .as_str()
-            .expect("an id")
-            .to_owned();
+        let id = started.expect(201)[0]["analyse_id"].as_str().expect("an id").to_owned();
         self.simulator.skip(std::time::Duration::from_secs(60));
-        answer(self.get(&format!("/api/analyses/{id}")))
-            .await
-            .expect(200)
+        answer(self.get(&format!("/api/analyses/{id}"))).await.expect(200)
     }
 
     pub fn empty_folder(&self) -> String {
@@ -141,10 +117,7 @@ impl Answer {
 
     /// Status and `error_code`.
     pub fn error(&self) -> (u16, u64) {
-        (
-            self.status,
-            self.body["error_code"].as_u64().unwrap_or(u64::MAX),
-        )
+        (self.status, self.body["error_code"].as_u64().unwrap_or(u64::MAX))
     }
 }
 
@@ -154,9 +127,5 @@ pub async fn answer(request: RequestBuilder) -> Answer {
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.expect("the body is complete");
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-    Answer {
-        status,
-        headers,
-        body,
-    }
+    Answer { status, headers, body }
 }

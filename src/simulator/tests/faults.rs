@@ -19,54 +19,35 @@ async fn upload_breaks(lab: &Lab, folder: &str) {
 }
 
 fn media(lab: &Lab, folder: &str) -> usize {
-    lab.simulator
-        .folder(folder)
-        .map_or(0, |folder| folder.media.len())
+    lab.simulator.folder(folder).map_or(0, |folder| folder.media.len())
 }
 
 #[tokio::test]
 async fn dropped_before_acting_nothing_has_happened() {
     let (lab, folder) = Lab::with_folder().await;
-    lab.simulator.script([on_upload(Action {
-        drop_before_acting: true,
-        ..Action::default()
-    })]);
+    lab.simulator.script([on_upload(Action { drop_before_acting: true, ..Action::default() })]);
     upload_breaks(&lab, &folder).await;
     assert_eq!(media(&lab, &folder), 1);
     let record = lab.simulator.record();
-    assert_eq!(
-        (record[0].answered, record[0].acted),
-        (Answered::Dropped, false)
-    );
+    assert_eq!((record[0].answered, record[0].acted), (Answered::Dropped, false));
     assert_eq!(record[0].rules, ["0"]);
-    answer(lab.upload(&folder, sample::portrait_jpeg()))
-        .await
-        .expect(201);
+    answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
 }
 
 #[tokio::test]
 async fn dropped_after_acting_it_has_happened() {
     let (lab, folder) = Lab::with_folder().await;
-    lab.simulator.script([on_upload(Action {
-        drop_after_acting: true,
-        ..Action::default()
-    })]);
+    lab.simulator.script([on_upload(Action { drop_after_acting: true, ..Action::default() })]);
     upload_breaks(&lab, &folder).await;
     assert_eq!(media(&lab, &folder), 2);
     let record = lab.simulator.record();
-    assert_eq!(
-        (record[0].answered, record[0].acted),
-        (Answered::Dropped, true)
-    );
+    assert_eq!((record[0].answered, record[0].acted), (Answered::Dropped, true));
 }
 
 #[tokio::test]
 async fn acting_after_the_drop_comes_later() {
     let (lab, folder) = Lab::with_folder().await;
-    lab.simulator.script([on_upload(Action {
-        act_after_drop_ms: Some(50),
-        ..Action::default()
-    })]);
+    lab.simulator.script([on_upload(Action { act_after_drop_ms: Some(50), ..Action::default() })]);
     upload_breaks(&lab, &folder).await;
     lab.simulator.recorded(|record| record[0].acted).await;
     assert_eq!(media(&lab, &folder), 2);
@@ -76,20 +57,9 @@ async fn acting_after_the_drop_comes_later() {
 #[tokio::test]
 async fn a_delayed_request_is_acted_on_although_its_caller_left() {
     let (lab, folder) = Lab::with_folder().await;
-    lab.simulator.script([on_upload(Action {
-        delay_ms: Some(300),
-        ..Action::default()
-    })]);
-    let upload = lab
-        .upload(&folder, sample::portrait_jpeg())
-        .timeout(Duration::from_millis(100));
-    assert!(
-        upload
-            .send()
-            .await
-            .expect_err("the caller gives up")
-            .is_timeout()
-    );
+    lab.simulator.script([on_upload(Action { delay_ms: Some(300), ..Action::default() })]);
+    let upload = lab.upload(&folder, sample::portrait_jpeg()).timeout(Duration::from_millis(100));
+    assert!(upload.send().await.expect_err("the caller gives up").is_timeout());
     lab.simulator.recorded(|record| record[0].acted).await;
     assert_eq!(media(&lab, &folder), 2);
     assert_eq!(lab.simulator.record()[0].answered, Answered::Abandoned);
@@ -99,18 +69,11 @@ async fn a_delayed_request_is_acted_on_although_its_caller_left() {
 async fn an_answer_may_come_late_or_never() {
     let (lab, folder) = Lab::with_folder().await;
     for action in [
-        Action {
-            answer_delay_ms: Some(60_000),
-            ..Action::default()
-        },
-        Action {
-            never_answer: true,
-            ..Action::default()
-        },
+        Action { answer_delay_ms: Some(60_000), ..Action::default() },
+        Action { never_answer: true, ..Action::default() },
     ] {
         lab.simulator.clear_rules();
-        lab.simulator
-            .script([Rule::on(Endpoint::GetFolder).then(action)]);
+        lab.simulator.script([Rule::on(Endpoint::GetFolder).then(action)]);
         let path = format!("/api/folders/{folder}");
         let get = lab.get(&path).timeout(Duration::from_millis(100));
         assert!(get.send().await.expect_err("no answer comes").is_timeout());
@@ -122,10 +85,7 @@ async fn an_answer_may_come_late_or_never() {
 async fn a_status_takes_the_place_of_acting() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.script([
-        on_upload(Action {
-            status: Some(500),
-            ..Action::default()
-        }),
+        on_upload(Action { status: Some(500), ..Action::default() }),
         Rule::on(Endpoint::AddMedia).nth(2).then(Action {
             status: Some(500),
             act: true,
@@ -147,9 +107,7 @@ async fn throttling_says_when_to_come_again_or_does_not() {
         ..Action::default()
     };
     lab.simulator.script([
-        Rule::on(Endpoint::GetFolder)
-            .nth(1)
-            .then(throttled(Some("7"))),
+        Rule::on(Endpoint::GetFolder).nth(1).then(throttled(Some("7"))),
         Rule::on(Endpoint::GetFolder).nth(2).then(throttled(None)),
     ]);
     let path = format!("/api/folders/{folder}");
@@ -167,22 +125,14 @@ async fn a_proxy_answers_with_html() {
     let (lab, folder) = Lab::with_folder().await;
     for status in [502, 504, 413] {
         lab.simulator.clear_rules();
-        let action = Action {
-            html: Some(status),
-            ..Action::default()
-        };
-        lab.simulator
-            .script([Rule::on(Endpoint::GetFolder).then(action)]);
+        let action = Action { html: Some(status), ..Action::default() };
+        lab.simulator.script([Rule::on(Endpoint::GetFolder).then(action)]);
         let page = answer(lab.get(&format!("/api/folders/{folder}"))).await;
         assert_eq!(
             (page.status, &page.headers["content-type"]),
             (status, &"text/html".parse().expect("valid"))
         );
-        assert!(
-            page.body
-                .as_str()
-                .is_some_and(|html| html.starts_with("<html>"))
-        );
+        assert!(page.body.as_str().is_some_and(|html| html.starts_with("<html>")));
     }
 }
 
@@ -195,8 +145,7 @@ async fn a_body_and_headers_of_one_s_own() {
         headers: BTreeMap::from([("x-pot".to_owned(), "short".to_owned())]),
         ..Action::default()
     };
-    lab.simulator
-        .script([Rule::on(Endpoint::Version).then(action)]);
+    lab.simulator.script([Rule::on(Endpoint::Version).then(action)]);
     let version = answer(lab.get("/api/version")).await;
     assert_eq!(version.headers["x-pot"], "short");
     assert_eq!(version.expect(418), json!({ "tea": true }));
@@ -205,20 +154,12 @@ async fn a_body_and_headers_of_one_s_own() {
 #[tokio::test]
 async fn a_truncated_body_is_an_incomplete_one() {
     let (lab, folder) = Lab::with_folder().await;
-    let action = Action {
-        truncate_bytes: Some(20),
-        ..Action::default()
-    };
-    lab.simulator
-        .script([Rule::on(Endpoint::GetFolder).then(action)]);
+    let action = Action { truncate_bytes: Some(20), ..Action::default() };
+    lab.simulator.script([Rule::on(Endpoint::GetFolder).then(action)]);
     let get = lab.get(&format!("/api/folders/{folder}"));
     let mut response = get.send().await.expect("the head arrives");
     assert_eq!(response.status(), 200);
-    let first = response
-        .chunk()
-        .await
-        .expect("the first part arrives")
-        .expect("not the end");
+    let first = response.chunk().await.expect("the first part arrives").expect("not the end");
     assert_eq!(first.len(), 20);
     assert!(response.chunk().await.is_err());
 }
@@ -226,54 +167,28 @@ async fn a_truncated_body_is_an_incomplete_one() {
 #[tokio::test]
 async fn a_slow_body_arrives_whole() {
     let lab = Lab::new().await;
-    let action = Action {
-        slow_body_ms: Some(50),
-        ..Action::default()
-    };
-    lab.simulator
-        .script([Rule::on(Endpoint::Version).then(action)]);
-    assert!(
-        answer(lab.get("/api/version"))
-            .await
-            .expect(200)
-            .is_object()
-    );
+    let action = Action { slow_body_ms: Some(50), ..Action::default() };
+    lab.simulator.script([Rule::on(Endpoint::Version).then(action)]);
+    assert!(answer(lab.get("/api/version")).await.expect(200).is_object());
 }
 
 #[tokio::test]
 async fn json_may_be_invalid_or_an_array() {
     let lab = Lab::new().await;
     lab.simulator.script([
-        Rule::on(Endpoint::Version).nth(1).then(Action {
-            invalid_json: true,
-            ..Action::default()
-        }),
-        Rule::on(Endpoint::Version).nth(2).then(Action {
-            as_array: true,
-            ..Action::default()
-        }),
+        Rule::on(Endpoint::Version).nth(1).then(Action { invalid_json: true, ..Action::default() }),
+        Rule::on(Endpoint::Version).nth(2).then(Action { as_array: true, ..Action::default() }),
     ]);
-    assert!(
-        answer(lab.get("/api/version"))
-            .await
-            .expect(200)
-            .is_string()
-    );
+    assert!(answer(lab.get("/api/version")).await.expect(200).is_string());
     assert!(answer(lab.get("/api/version")).await.expect(200).is_array());
 }
 
 #[tokio::test]
 async fn a_session_expires_in_the_middle() {
     let (lab, folder) = Lab::with_folder().await;
-    let action = Action {
-        expire_session: true,
-        ..Action::default()
-    };
-    lab.simulator
-        .script([Rule::on(Endpoint::StartAnalyses).then(action)]);
-    answer(lab.upload(&folder, sample::portrait_jpeg()))
-        .await
-        .expect(201);
+    let action = Action { expire_session: true, ..Action::default() };
+    lab.simulator.script([Rule::on(Endpoint::StartAnalyses).then(action)]);
+    answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
     let started = answer(lab.analyse(&folder, &json!([{ "type": "biometry" }]))).await;
     assert_eq!(started.error(), (401, 8));
 }
@@ -281,12 +196,8 @@ async fn a_session_expires_in_the_middle() {
 #[tokio::test]
 async fn an_analysis_may_never_finish() {
     let (lab, folder) = Lab::with_folder().await;
-    let action = Action {
-        never_finish: true,
-        ..Action::default()
-    };
-    lab.simulator
-        .script([Rule::default().of_type(AnalysisType::Biometry).then(action)]);
+    let action = Action { never_finish: true, ..Action::default() };
+    lab.simulator.script([Rule::default().of_type(AnalysisType::Biometry).then(action)]);
     let analysis = lab.match_photo(&folder, sample::portrait_jpeg()).await;
     assert_eq!(
         (&analysis["state"], &analysis["resolution"]),
@@ -296,12 +207,8 @@ async fn an_analysis_may_never_finish() {
 
 async fn ending(outcome: Outcome) -> serde_json::Value {
     let (lab, folder) = Lab::with_folder().await;
-    let action = Action {
-        outcome: Some(outcome),
-        ..Action::default()
-    };
-    lab.simulator
-        .script([Rule::default().in_folder(&folder).then(action)]);
+    let action = Action { outcome: Some(outcome), ..Action::default() };
+    lab.simulator.script([Rule::default().in_folder(&folder).then(action)]);
     lab.match_photo(&folder, sample::portrait_jpeg()).await
 }
 
@@ -311,45 +218,26 @@ async fn outcomes_are_scripted() {
     assert_eq!(analysis["resolution"], "OPERATOR_REQUIRED");
     assert_eq!(analysis["results_data"]["min_confidence"], 0.8);
 
-    let scored = Outcome {
-        min_confidence: Some(0.3),
-        ..Outcome::default()
-    };
+    let scored = Outcome { min_confidence: Some(0.3), ..Outcome::default() };
     assert_eq!(ending(scored).await["resolution"], "DECLINED");
 
     let analysis = ending(Outcome::scored("PERHAPS", 7.0)).await;
     assert_eq!(
-        (
-            &analysis["resolution_status"],
-            &analysis["results_data"]["min_confidence"]
-        ),
+        (&analysis["resolution_status"], &analysis["results_data"]["min_confidence"]),
         (&json!("PERHAPS"), &json!(7.0))
     );
 
-    let analysis = ending(Outcome {
-        no_score: true,
-        ..Outcome::scored("SUCCESS", 1.0)
-    })
-    .await;
+    let analysis = ending(Outcome { no_score: true, ..Outcome::scored("SUCCESS", 1.0) }).await;
     assert_eq!(
         (&analysis["resolution"], &analysis["results_data"]),
         (&json!("SUCCESS"), &json!(null))
     );
 
-    let failed = Outcome {
-        state: Some("FAILED".to_owned()),
-        ..Outcome::default()
-    };
+    let failed = Outcome { state: Some("FAILED".to_owned()), ..Outcome::default() };
     let analysis = ending(failed).await;
-    assert_eq!(
-        (&analysis["state"], &analysis["resolution"]),
-        (&json!("FAILED"), &json!("FAILED"))
-    );
+    assert_eq!((&analysis["state"], &analysis["resolution"]), (&json!("FAILED"), &json!("FAILED")));
 
-    let lagging = Outcome {
-        resolution_lag_ms: Some(3_600_000),
-        ..Outcome::default()
-    };
+    let lagging = Outcome { resolution_lag_ms: Some(3_600_000), ..Outcome::default() };
     let analysis = ending(lagging).await;
     assert_eq!(
         (&analysis["state"], &analysis["resolution"]),
@@ -360,16 +248,9 @@ async fn outcomes_are_scripted() {
 #[tokio::test]
 async fn a_seed_repeats_a_run() {
     let run = || async {
-        let lab = Lab::with(Config {
-            seed: Some(42),
-            ..Config::default()
-        })
-        .await;
+        let lab = Lab::with(Config { seed: Some(42), ..Config::default() }).await;
         let rule = Rule::on(Endpoint::Version);
-        let mut rule = rule.then(Action {
-            status: Some(500),
-            ..Action::default()
-        });
+        let mut rule = rule.then(Action { status: Some(500), ..Action::default() });
         rule.when.probability = Some(0.5);
         lab.simulator.script([rule]);
         let mut statuses = Vec::new();

@@ -13,19 +13,13 @@ async fn sdk_folder(lab: &Lab, bytes: &[u8], name: &str, mime: &str) -> String {
         "folder:meta_data": { "transaction_id": "t-1" },
         "media:tags": { "video1": TAGS },
     });
-    let form = Form::new()
-        .text("payload", payload.to_string())
-        .part("video1", file(bytes, name, mime));
-    let folder = answer(lab.post("/api/folders/").multipart(form))
-        .await
-        .expect(201);
+    let form =
+        Form::new().text("payload", payload.to_string()).part("video1", file(bytes, name, mime));
+    let folder = answer(lab.post("/api/folders/").multipart(form)).await.expect(201);
     assert_eq!(folder["media"][0]["tags"], json!(TAGS));
     assert_eq!(folder["meta_data"]["transaction_id"], "t-1");
     assert_eq!(folder["resolution_status"], "INITIAL");
-    folder["folder_id"]
-        .as_str()
-        .expect("a folder has an id")
-        .to_owned()
+    folder["folder_id"].as_str().expect("a folder has an id").to_owned()
 }
 
 #[tokio::test]
@@ -52,12 +46,8 @@ async fn another_person_s_picture_is_declined() {
 #[tokio::test]
 async fn the_least_alike_pair_decides_unless_the_media_are_named() {
     let (lab, folder) = Lab::with_folder().await;
-    answer(lab.upload(&folder, sample::stranger_jpeg()))
-        .await
-        .expect(201);
-    let photo = answer(lab.upload(&folder, sample::portrait_jpeg()))
-        .await
-        .expect(201);
+    answer(lab.upload(&folder, sample::stranger_jpeg())).await.expect(201);
+    let photo = answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
     assert_eq!(lab.compare(&folder).await["resolution"], "DECLINED");
 
     let held = lab.simulator.folder(&folder).expect("the folder is there");
@@ -67,10 +57,7 @@ async fn the_least_alike_pair_decides_unless_the_media_are_named() {
     assert_eq!(started[0]["state"], "PROCESSING");
     lab.simulator.skip(std::time::Duration::from_secs(5));
     let held = lab.simulator.folder(&folder).expect("the folder is there");
-    assert_eq!(
-        held.analyses.last().map(|it| it.resolution.as_str()),
-        Some("SUCCESS")
-    );
+    assert_eq!(held.analyses.last().map(|it| it.resolution.as_str()), Some("SUCCESS"));
 }
 
 #[tokio::test]
@@ -80,10 +67,7 @@ async fn a_real_video_fails_and_says_how_to_script_it() {
     let analysis = lab.match_photo(&folder, sample::portrait_jpeg()).await;
     assert_eq!(analysis["state"], "FAILED");
     let message = analysis["error_message"].as_str().expect("it says why");
-    assert!(
-        message.contains("cannot decode video") && message.contains("script"),
-        "{message}"
-    );
+    assert!(message.contains("cannot decode video") && message.contains("script"), "{message}");
 }
 
 #[tokio::test]
@@ -92,10 +76,7 @@ async fn liveness_passes_with_a_low_score() {
     let path = format!("/api/folders/{folder}?with_analyses=true");
     let folder = answer(lab.get(&path)).await.expect(200);
     let quality = &folder["analyses"][0];
-    assert_eq!(
-        (&quality["type"], &quality["resolution"]),
-        (&json!("QUALITY"), &json!("SUCCESS"))
-    );
+    assert_eq!((&quality["type"], &quality["resolution"]), (&json!("QUALITY"), &json!("SUCCESS")));
     let spoofing = quality["results_media"][0]["results_data"]["confidence_spoofing"].as_f64();
     assert!(spoofing < Some(0.5));
     assert_eq!(folder["system_resolution"], "SUCCESS");
@@ -107,27 +88,14 @@ async fn the_record_tells_what_was_uploaded_and_asked() {
     lab.match_photo(&folder, sample::portrait_jpeg()).await;
     let record = lab.simulator.record();
     let endpoints: Vec<_> = record.iter().map(|request| request.endpoint).collect();
-    assert_eq!(
-        endpoints,
-        [
-            Endpoint::AddMedia,
-            Endpoint::StartAnalyses,
-            Endpoint::GetAnalysis
-        ]
-    );
+    assert_eq!(endpoints, [Endpoint::AddMedia, Endpoint::StartAnalyses, Endpoint::GetAnalysis]);
     let upload = &record[0].uploads[0];
     assert_eq!(upload.tags, ["photo_selfie"]);
     assert_eq!(upload.meta_data["match_id"], "m-1");
     assert_eq!(upload.file_name, "selfie.jpg");
     assert_eq!(upload.bytes, sample::portrait_jpeg().len() as u64);
-    assert_eq!(
-        upload.digest,
-        blake3::hash(sample::portrait_jpeg()).to_hex().to_string()
-    );
-    assert_eq!(
-        record[1].asked,
-        Some(json!({ "analyses": [{ "type": "biometry" }] }))
-    );
+    assert_eq!(upload.digest, blake3::hash(sample::portrait_jpeg()).to_hex().to_string());
+    assert_eq!(record[1].asked, Some(json!({ "analyses": [{ "type": "biometry" }] })));
     assert_eq!(record[1].analyses.len(), 1);
     assert!(record.iter().all(|request| request.acted));
 }

@@ -6,9 +6,7 @@ use super::client::{Lab, answer};
 use crate::simulator::sample;
 
 async fn found(lab: &Lab, query: &str) -> usize {
-    let list = answer(lab.get(&format!("/api/folders/?{query}")))
-        .await
-        .expect(200);
+    let list = answer(lab.get(&format!("/api/folders/?{query}"))).await.expect(200);
     list["items"].as_array().map_or(0, Vec::len)
 }
 
@@ -16,9 +14,7 @@ async fn found(lab: &Lab, query: &str) -> usize {
 async fn folders_are_listed_in_the_envelope() {
     let (lab, folder) = Lab::with_folder().await;
     lab.empty_folder();
-    let list = answer(lab.get("/api/folders/?limit=1&with_analyses=true"))
-        .await
-        .expect(200);
+    let list = answer(lab.get("/api/folders/?limit=1&with_analyses=true")).await.expect(200);
     assert_eq!(list["total_count"], 2);
     assert_eq!((&list["offset"], &list["limit"]), (&json!(0), &json!(1)));
     assert_eq!(list["items"][0]["analyses"], json!([]));
@@ -32,18 +28,10 @@ async fn folders_are_listed_in_the_envelope() {
 async fn folders_are_found_by_what_is_known_of_them() {
     let (lab, folder) = Lab::with_folder().await;
     let path = format!("/api/folders/{folder}/meta_data");
-    answer(lab.post(&path).json(&json!({ "transaction_id": "t-9" })))
-        .await
-        .expect(201);
+    answer(lab.post(&path).json(&json!({ "transaction_id": "t-9" }))).await.expect(201);
     lab.empty_folder();
-    assert_eq!(
-        found(&lab, "meta_data=transaction_id==t-9&with_analyses=true").await,
-        1
-    );
-    assert_eq!(
-        found(&lab, "resolution_status=FINISHED,PROCESSING").await,
-        1
-    );
+    assert_eq!(found(&lab, "meta_data=transaction_id==t-9&with_analyses=true").await, 1);
+    assert_eq!(found(&lab, "resolution_status=FINISHED,PROCESSING").await, 1);
     assert_eq!(found(&lab, "resolution_status.exclude=FINISHED").await, 1);
     assert_eq!(found(&lab, &format!("folder_id={folder}")).await, 1);
     assert_eq!(found(&lab, "time_created.min=99999999999999").await, 0);
@@ -60,11 +48,7 @@ async fn analyses_of_a_folder_are_filtered() {
     lab.match_photo(&folder, sample::portrait_jpeg()).await;
     let list = async |query: &str| {
         let path = format!("/api/folders/{folder}/analyses/?{query}");
-        answer(lab.get(&path))
-            .await
-            .expect(200)
-            .as_array()
-            .map_or(0, Vec::len)
+        answer(lab.get(&path)).await.expect(200).as_array().map_or(0, Vec::len)
     };
     assert_eq!(list("").await, 2);
     assert_eq!(list("type=BIOMETRY").await, 1);

@@ -24,10 +24,7 @@ fn tokens(pair: &Value) -> (String, String) {
 }
 
 async fn probe(lab: &Lab, token: &str) -> (u16, u64) {
-    let get = lab
-        .http
-        .get(lab.url("/api/folders"))
-        .header("x-forensic-access-token", token);
+    let get = lab.http.get(lab.url("/api/folders")).header("x-forensic-access-token", token);
     answer(get).await.error()
 }
 
@@ -50,10 +47,7 @@ async fn refusals_have_the_documented_codes() {
     lab.simulator.switch(|on| on.login_refused = true);
     assert_eq!(login(&lab, lab.simulator.login().1).await.error(), (401, 7));
 
-    let missing = lab
-        .http
-        .post(lab.url("/api/authorize/auth"))
-        .json(&json!({}));
+    let missing = lab.http.post(lab.url("/api/authorize/auth")).json(&json!({}));
     assert_eq!(answer(missing).await.error(), (400, 3));
     let none = lab.http.get(lab.url("/api/folders"));
     assert_eq!(answer(none).await.error(), (401, 6));
@@ -83,10 +77,7 @@ async fn sessions_slide_unless_they_are_told_not_to() {
 }
 
 async fn refresh(lab: &Lab, access: &str, body: Value) -> Answer {
-    let post = lab
-        .http
-        .post(lab.url("/api/authorize/refresh/"))
-        .json(&body);
+    let post = lab.http.post(lab.url("/api/authorize/refresh/")).json(&body);
     answer(post.header("X-Forensic-Access-Token", access)).await
 }
 
@@ -124,8 +115,7 @@ async fn a_login_ends_earlier_sessions_when_switched_on() {
     let (first, _) = pair(&lab).await;
     pair(&lab).await;
     assert_eq!(probe(&lab, &first).await, FINE);
-    lab.simulator
-        .switch(|on| on.login_ends_earlier_sessions = true);
+    lab.simulator.switch(|on| on.login_ends_earlier_sessions = true);
     pair(&lab).await;
     assert_eq!(probe(&lab, &first).await, (401, 7));
     assert_eq!(probe(&lab, lab.simulator.service_token()).await, FINE);

@@ -23,48 +23,28 @@ async fn a_script_is_replaced_extended_counted_and_cleared() {
     let rule = json!({ "match": { "endpoint": "version", "nth": 2 }, "then": { "status": 503 } });
     let script = json!({ "version": 1, "switches": { "processing_ms": 7 }, "rules": [rule] });
     put(&lab, "/sim/script", &script).await.expect(200);
-    post(
-        &lab,
-        "/sim/script",
-        &json!({ "version": 1, "rules": [rule] }),
-    )
-    .await
-    .expect(200);
+    post(&lab, "/sim/script", &json!({ "version": 1, "rules": [rule] })).await.expect(200);
     assert_eq!(answer(lab.get("/api/version")).await.status, 200);
     assert_eq!(answer(lab.get("/api/version")).await.status, 503);
     let script = get(&lab, "/sim/script").await;
     assert_eq!(script["switches"]["processing_ms"], 7);
     assert_eq!(script["counts"][1], json!({ "seen": 2, "applied": 1 }));
-    answer(lab.http.delete(lab.url("/sim/script")))
-        .await
-        .expect(204);
+    answer(lab.http.delete(lab.url("/sim/script"))).await.expect(204);
     assert_eq!(get(&lab, "/sim/script").await["rules"], json!([]));
 }
 
 #[tokio::test]
 async fn unknown_keys_are_refused_by_name() {
     let lab = Lab::new().await;
-    let refused = put(&lab, "/sim/script", &json!({ "version": 1, "ruls": [] }))
-        .await
-        .expect(400);
-    assert!(
-        refused["error"]
-            .as_str()
-            .is_some_and(|error| error.contains("ruls"))
-    );
+    let refused = put(&lab, "/sim/script", &json!({ "version": 1, "ruls": [] })).await.expect(400);
+    assert!(refused["error"].as_str().is_some_and(|error| error.contains("ruls")));
     let rules = json!({ "version": 1, "rules": [{ "then": { "sleep": 1 } }] });
     let refused = post(&lab, "/sim/script", &rules).await.expect(400);
-    assert!(
-        refused["error"]
-            .as_str()
-            .is_some_and(|error| error.contains("sleep"))
-    );
+    assert!(refused["error"].as_str().is_some_and(|error| error.contains("sleep")));
     for path in ["/sim/clock", "/sim/reset", "/sim/sessions/expire"] {
         post(&lab, path, &json!({ "odd": 1 })).await.expect(400);
     }
-    answer(lab.http.get(lab.url("/sim/record?odd=1")))
-        .await
-        .expect(400);
+    answer(lab.http.get(lab.url("/sim/record?odd=1"))).await.expect(400);
     answer(lab.http.get(lab.url("/sim/odd"))).await.expect(404);
 }
 
@@ -91,17 +71,12 @@ async fn the_record_is_paged_and_filtered() {
     }
     answer(lab.get("/api/folders")).await.expect(200);
     let page = get(&lab, "/sim/record?limit=2").await;
-    assert_eq!(
-        (&page["total"], &page["next_after"]),
-        (&json!(4), &json!(2))
-    );
+    assert_eq!((&page["total"], &page["next_after"]), (&json!(4), &json!(2)));
     let page = get(&lab, "/sim/record?after=2&endpoint=version").await;
     assert_eq!(page["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(page["items"][0]["n"], 3);
     assert_eq!(page["items"][0]["answered"], json!({ "status": 200 }));
-    answer(lab.http.delete(lab.url("/sim/record")))
-        .await
-        .expect(204);
+    answer(lab.http.delete(lab.url("/sim/record"))).await.expect(204);
     answer(lab.get("/api/version")).await.expect(200);
     assert_eq!(get(&lab, "/sim/record").await["items"][0]["n"], 5);
 }
@@ -120,9 +95,7 @@ async fn folders_are_shown_as_they_are() {
 async fn time_sessions_and_everything_else_can_be_moved() {
     let lab = Lab::new().await;
     let before = get(&lab, "/sim/health").await["time"].as_f64();
-    post(&lab, "/sim/clock", &json!({ "skip_ms": 1_000_000 }))
-        .await
-        .expect(200);
+    post(&lab, "/sim/clock", &json!({ "skip_ms": 1_000_000 })).await.expect(200);
     let after = get(&lab, "/sim/health").await["time"].as_f64();
     assert!(after >= before.map(|before| before + 1_000.0));
     let expired = post(&lab, "/sim/sessions/expire", &json!({ "service": true })).await;

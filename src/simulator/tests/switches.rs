@@ -7,19 +7,12 @@ use crate::simulator::{AnalysisIdName, AnalysisType, Outcome, Switches, TooFewMe
 
 async fn analysis(change: impl FnOnce(&mut Switches)) -> serde_json::Value {
     let (lab, folder) = Lab::with_folder().await;
-    answer(lab.upload(&folder, sample::portrait_jpeg()))
-        .await
-        .expect(201);
+    answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
     let started = answer(lab.analyse(&folder, &json!([{ "type": "biometry" }]))).await;
-    let id = started.expect(201)[0]["analyse_id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let id = started.expect(201)[0]["analyse_id"].as_str().expect("an id").to_owned();
     lab.simulator.skip(std::time::Duration::from_secs(60));
     lab.simulator.switch(change);
-    answer(lab.get(&format!("/api/analyses/{id}/")))
-        .await
-        .expect(200)
+    answer(lab.get(&format!("/api/analyses/{id}/"))).await.expect(200)
 }
 
 #[tokio::test]
@@ -32,10 +25,7 @@ async fn an_analysis_may_come_in_other_shapes() {
     let times = analysis(|on| on.timestamps_as_integers = true).await;
     assert!(times["time_created"].is_u64());
     let lower = analysis(|on| on.lower_case_words = true).await;
-    assert_eq!(
-        (&lower["state"], &lower["type"]),
-        (&json!("finished"), &json!("biometry"))
-    );
+    assert_eq!((&lower["state"], &lower["type"]), (&json!("finished"), &json!("biometry")));
     let extra = analysis(|on| on.extra_fields = true).await;
     assert!(extra["x_unknown"].is_object());
     let few = analysis(|on| on.optional_fields_missing = true).await;
@@ -66,9 +56,7 @@ async fn lists_and_uploads_may_come_in_other_shapes() {
     assert!(answer(lab.get("/api/folders")).await.expect(200).is_array());
     let path = format!("/api/folders/{folder}/analyses");
     assert!(answer(lab.get(&path)).await.expect(200)["items"].is_array());
-    let object = answer(lab.upload(&folder, sample::portrait_jpeg()))
-        .await
-        .expect(200);
+    let object = answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(200);
     let photo = &object["media"][1];
     assert!(photo["media_id"].is_string());
     assert!(photo["meta_data"].is_null() && photo["original_name"].is_null());
@@ -89,11 +77,9 @@ async fn too_few_media_are_refused_or_fail() {
     let (lab, folder) = Lab::with_folder().await;
     let start = || answer(lab.analyse(&folder, &json!([{ "type": "biometry" }])));
     assert_eq!(start().await.error(), (400, 3));
-    lab.simulator
-        .switch(|on| on.too_few_media = TooFewMedia::InvalidValue);
+    lab.simulator.switch(|on| on.too_few_media = TooFewMedia::InvalidValue);
     assert_eq!(start().await.error(), (400, 4));
-    lab.simulator
-        .switch(|on| on.too_few_media = TooFewMedia::Failed);
+    lab.simulator.switch(|on| on.too_few_media = TooFewMedia::Failed);
     assert_eq!(lab.compare(&folder).await["state"], "FAILED");
 }
 
@@ -111,8 +97,7 @@ async fn thresholds_open_a_gap_for_operators() {
 #[tokio::test]
 async fn a_user_may_be_forbidden_to_start_analyses() {
     let (lab, folder) = Lab::with_folder().await;
-    lab.simulator
-        .switch(|on| on.analyses_forbidden = vec![AnalysisType::Biometry]);
+    lab.simulator.switch(|on| on.analyses_forbidden = vec![AnalysisType::Biometry]);
     let started = answer(lab.analyse(&folder, &json!([{ "type": "BIOMETRY" }]))).await;
     assert_eq!(started.error(), (403, 9));
 }
@@ -120,26 +105,15 @@ async fn a_user_may_be_forbidden_to_start_analyses() {
 #[tokio::test]
 async fn undecodable_media_may_have_a_verdict_of_their_own() {
     let (lab, folder) = Lab::with_folder().await;
-    lab.simulator
-        .switch(|on| on.undecodable = Some(Outcome::scored("SUCCESS", 0.99)));
-    assert_eq!(
-        lab.match_photo(&folder, b"no picture").await["resolution"],
-        "SUCCESS"
-    );
+    lab.simulator.switch(|on| on.undecodable = Some(Outcome::scored("SUCCESS", 0.99)));
+    assert_eq!(lab.match_photo(&folder, b"no picture").await["resolution"], "SUCCESS");
 }
 
 #[tokio::test]
 async fn old_versions_put_the_verdict_into_the_folder_s_status() {
     let (lab, folder) = Lab::with_folder().await;
     let path = format!("/api/folders/{folder}");
-    assert_eq!(
-        answer(lab.get(&path)).await.expect(200)["resolution_status"],
-        "FINISHED"
-    );
-    lab.simulator
-        .switch(|on| on.folder_verdict_in_resolution_status = true);
-    assert_eq!(
-        answer(lab.get(&path)).await.expect(200)["resolution_status"],
-        "SUCCESS"
-    );
+    assert_eq!(answer(lab.get(&path)).await.expect(200)["resolution_status"], "FINISHED");
+    lab.simulator.switch(|on| on.folder_verdict_in_resolution_status = true);
+    assert_eq!(answer(lab.get(&path)).await.expect(200)["resolution_status"], "SUCCESS");
 }

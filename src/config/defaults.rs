@@ -1,0 +1,57 @@
+//! Settings for those who start the service from within: a demo, or a test.
+
+use std::path::PathBuf;
+
+use crate::config::{
+    Config, Credentials, Environment, Flags, OzConfig, Store, settings as s, source::Sources,
+};
+
+/// Why a default can't be wrong.
+const SOUND: &str = "the table's defaults are within its own limits";
+
+impl Config {
+    /// Every setting at its default, but where the journal lies and how Oz is reached.
+    pub fn new(store: PathBuf, oz: OzConfig) -> Self {
+        let defaults = defaults();
+        Self {
+            listen: defaults.get(&s::LISTEN).expect(SOUND),
+            store: Store::Sqlite(store),
+            oz,
+            poll_interval: defaults.get(&s::OZ_POLL_INTERVAL).expect(SOUND),
+            oz_settle: defaults.get(&s::OZ_SETTLE).expect(SOUND),
+            match_timeout: defaults.get(&s::MATCH_TIMEOUT).expect(SOUND),
+            photo_grace: defaults.get(&s::PHOTO_GRACE).expect(SOUND),
+            retention: defaults.get(&s::RETENTION).expect(SOUND),
+            max_unfinished: defaults.get(&s::MAX_UNFINISHED).expect(SOUND),
+            photo_memory: defaults.get(&s::PHOTO_MEMORY).expect(SOUND),
+            max_streams: defaults.get(&s::MAX_STREAMS).expect(SOUND),
+            heartbeat: defaults.get(&s::HEARTBEAT).expect(SOUND),
+            lease: defaults.get(&s::LEASE).expect(SOUND),
+            drain_timeout: defaults.get(&s::DRAIN_TIMEOUT).expect(SOUND),
+            log: defaults.get(&s::LOG).expect(SOUND),
+            log_level: defaults.get(&s::LOG_LEVEL).expect(SOUND),
+        }
+    }
+}
+
+impl OzConfig {
+    /// Every setting at its default, but where Oz is and who we are there.
+    pub fn new(url: String, credentials: Credentials) -> Self {
+        let defaults = defaults();
+        Self {
+            url,
+            credentials,
+            ca_file: None,
+            proxy: None,
+            timeout: defaults.get(&s::OZ_TIMEOUT).expect(SOUND),
+            connect_timeout: defaults.get(&s::OZ_CONNECT_TIMEOUT).expect(SOUND),
+            max_requests: defaults.get(&s::OZ_MAX_REQUESTS).expect(SOUND),
+        }
+    }
+}
+
+/// The table without flags, environment or file.
+fn defaults() -> Sources {
+    Sources::open(Flags::new(), Environment::default())
+        .expect("nothing is given, so nothing is wrong")
+}

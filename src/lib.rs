@@ -26,7 +26,6 @@
 //! [`simulator`] is an Oz of our own, and knows none of them.
 
 pub mod domain;
-pub mod journal;
 
 pub mod journal;
 pub mod oz;

@@ -248,8 +248,7 @@ async fn progress_is_shown_to_those_who_ask() {
     let mut request = portrait_request(&house.folder());
     request.include_progress = true;
     let updates = house.run(request).await;
-    let durable: Vec<_> =
-        names(&updates).into_iter().filter(|name| *name != "progress").collect();
+    let durable: Vec<_> = names(&updates).into_iter().filter(|name| *name != "progress").collect();
     assert_eq!(durable, HAPPY);
     let polls = updates.iter().filter_map(|update| match update.event.as_ref()? {
         Event::Progress(progress) => Some((update.sequence, progress.polls)),

@@ -69,7 +69,8 @@ fn the_halves_know_traits_and_no_engine() {
 fn the_core_knows_neither_time_nor_wires() {
     for (path, source) in sources("domain") {
         for name in NOT_IN_THE_CORE {
-            let found = source.contains(&format!("{name}::")) || source.contains(&format!("use {name}"));
+            let found =
+                source.contains(&format!("{name}::")) || source.contains(&format!("use {name}"));
             assert!(!found, "{} knows {name}", path.display());
         }
         for name in ["async fn", ".await", "SystemTime", "Instant", "std::env", "std::fs"] {
@@ -177,7 +178,9 @@ fn heads(list: &str) -> Vec<String> {
 }
 
 fn word(text: &str) -> Option<String> {
-    let word: String =
-        text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
+    let word: String = text
+        .chars()
+        .take_while(|character| character.is_alphanumeric() || *character == '_')
+        .collect();
     (!word.is_empty()).then_some(word)
 }

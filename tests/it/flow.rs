@@ -10,7 +10,7 @@ use facematch::{
     },
     simulator::{Action, Endpoint, FolderSeed, LivenessSeed, MediaSeed, Outcome, Rule, sample},
 };
-use image::{ImageFormat, imageops::FilterType};
+use image::{codecs::jpeg::JpegEncoder, imageops::FilterType};
 
 use crate::support::{House, get, last, names, portrait_request, request};
 
@@ -131,7 +131,8 @@ fn phone_photo() -> Bytes {
         pixel.0 = pixel.0.map(|channel| channel.saturating_add(noise));
     }
     let mut jpeg = Vec::new();
-    grainy.write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg).expect("a JPEG");
+    let encoder = JpegEncoder::new_with_quality(Cursor::new(&mut jpeg), 95);
+    grainy.write_with_encoder(encoder).expect("a JPEG");
     let exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\0\0\0\0\0";
     let length = u16::try_from(exif.len() + 2).expect("a short segment").to_be_bytes();
     let (start, rest) = jpeg.split_at(2);

@@ -18,7 +18,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("pb", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),
-    ("cli", &["config", "pb"]),
+    ("cli", &["config", "pb", "clock"]),
     ("simulator", &[]),
 ];
 

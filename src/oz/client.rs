@@ -170,8 +170,8 @@ impl Client {
         let outcome = tokio::select! {
             biased;
             answer = self.line.exchange(request) => answer,
-            () = progress.watch(photo.sent, self.line.upload_stall, self.line.timeout) => {
-                Err(Failure::new(FailureKind::TimedOut, "the upload stands still"))
+            missing = progress.watch(photo.sent, self.line.upload_stall, self.line.timeout) => {
+                Err(Failure::new(FailureKind::TimedOut, missing))
             }
         };
         progress.report(photo.sent);

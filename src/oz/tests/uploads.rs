@@ -131,6 +131,7 @@ async fn an_upload_that_stands_still_times_out() {
     let sent = |bytes| *told.lock().unwrap() = bytes;
     let failure = client(config).perform(&upload_photo(), Some(photo), &sent).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TimedOut);
+    assert_eq!(failure.message, "the upload stands still");
     assert!((1..32 * 1024 * 1024).contains(&*told.lock().unwrap()));
 }
 
@@ -168,6 +169,7 @@ async fn after_the_last_byte_the_answer_has_its_time_and_no_more() {
     let config = Config { timeout: Duration::from_millis(100), ..settings(&mock.url) };
     let failure = perform(&client(config), &upload_photo()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TimedOut);
+    assert_eq!(failure.message, "no answer in time after the whole photo was sent");
 }
 
 #[tokio::test]

@@ -93,22 +93,10 @@ impl Client {
     async fn list_analyses(&self, id: FolderId) -> Result<Vec<Analysis>, Failure> {
         let path = format!("/api/folders/{id}/analyses/");
         let answer = self.send(&Request::Get { path }).await;
-        // The folder is there: it was just read.
-        let answer = answer.map_err(|failure| match failure.kind {
-            FailureKind::NotFound => Failure { kind: FailureKind::Incomplete, ..failure },
-            FailureKind::Unreachable
-            | FailureKind::TimedOut
-            | FailureKind::Interrupted
-            | FailureKind::RateLimited
-            | FailureKind::ServerError
-            | FailureKind::Redirected
-            | FailureKind::Unreadable
-            | FailureKind::Incomplete
-            | FailureKind::SessionRefused
-            | FailureKind::LoginRefused
-            | FailureKind::Forbidden
-            | FailureKind::TooLarge
-            | FailureKind::Rejected => failure,
+        let answer = answer.map_err(|failure| match failure.kind == FailureKind::NotFound {
+            // The folder is there: it was just read.
+            true => Failure { kind: FailureKind::Incomplete, ..failure },
+            false => failure,
         })?;
         usable(&answer, wire::analyses(&answer.body))
     }
@@ -182,8 +170,8 @@ impl Client {
         let outcome = tokio::select! {
             biased;
             answer = self.line.exchange(request) => answer,
-            () = progress.watch(photo.sent, self.line.upload_stall, self.line.timeout) => {
-                Err(Failure::new(FailureKind::TimedOut, "the upload stands still"))
+            missing = progress.watch(photo.sent, self.line.upload_stall, self.line.timeout) => {
+                Err(Failure::new(FailureKind::TimedOut, missing))
             }
         };
         progress.report(photo.sent);
@@ -192,9 +180,8 @@ impl Client {
 
     /// Takes out of a reply what nobody may read.
     fn clean_reply(&self, reply: Reply) -> Reply {
-        let secrets = self.session.secrets();
         let clean = |analysis: Analysis| Analysis {
-            error_message: analysis.error_message.map(|text| scrub::clean(&text, &secrets)),
+            error_message: analysis.error_message.map(|text| self.clean(&text)),
             ..analysis
         };
         match reply {
@@ -208,7 +195,11 @@ impl Client {
     }
 
     fn clean_failure(&self, failure: Failure) -> Failure {
-        Failure { message: scrub::clean(&failure.message, &self.session.secrets()), ..failure }
+        Failure { message: self.clean(&failure.message), ..failure }
+    }
+
+    fn clean(&self, text: &str) -> String {
+        scrub::clean(text, &self.session.secrets())
     }
 }
 

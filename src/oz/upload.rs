@@ -22,6 +22,8 @@ use crate::{
 /// slow mobile link, large enough to cost nothing on a fast one.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+const NO_ANSWER: &str = "no answer in time after the whole photo was sent";
+
 /// Sees how far an upload is.
 pub struct Progress {
     taken: watch::Receiver<u64>,
@@ -60,16 +62,27 @@ fn body(photo: Bytes) -> (Body, watch::Receiver<u64>) {
 }
 
 impl Progress {
-    /// Reports the progress, and returns once there is none any more: nothing taken for `stall`,
-    /// or, after the last byte, no answer for `timeout`.
-    pub async fn watch(&mut self, sent: Sent<'_>, stall: Duration, timeout: Duration) {
+    /// Reports the progress, and returns once there is none any more, with what is missing: nothing
+    /// was taken for `stall`, or, after the last byte, no answer came for `timeout`.
+    pub async fn watch(
+        &mut self,
+        sent: Sent<'_>,
+        stall: Duration,
+        timeout: Duration,
+    ) -> &'static str {
         loop {
-            let limit = if self.reported >= self.total { timeout } else { stall };
+            let (limit, missing) = match self.reported >= self.total {
+                true => (timeout, NO_ANSWER),
+                false => (stall, "the upload stands still"),
+            };
             match time::timeout(limit, self.taken.changed()).await {
                 Ok(Ok(())) => self.report(sent),
                 // The connection wants no more of it: only the answer is waited for.
-                Ok(Err(_closed)) => return time::sleep(timeout).await,
-                Err(_elapsed) => return,
+                Ok(Err(_closed)) => {
+                    time::sleep(timeout).await;
+                    return NO_ANSWER;
+                }
+                Err(_elapsed) => return missing,
             }
         }
     }

@@ -60,7 +60,7 @@ pub struct Tokens {
 
 /// Reads a pair of tokens (authentication page).
 pub fn tokens(body: &[u8]) -> Result<Tokens, Unusable> {
-    let raw: RawTokens = lenient_object(json_of(body)?).unwrap_or_default();
+    let raw: RawTokens = object_of(json_of(body)?).unwrap_or_default();
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let access_token = filled(raw.access_token).ok_or(Unusable::Lacks("no access_token"))?;
     Ok(Tokens {
@@ -173,7 +173,8 @@ fn only_candidate(media: &[Media], kind: Kind) -> Option<&Media> {
     let alone = media.len() == 1;
     let mut candidates = media.iter().filter(|medium| {
         let image = medium.media_type.as_deref().map(|kind| kind.starts_with("IMAGE"));
-        let foreign = medium.match_id.is_some();
+        let foreign =
+            medium.match_id.is_some() || medium.tags.iter().any(|tag| tag.starts_with("video"));
         let tagged = medium.tags.iter().map(String::as_str).eq(kind.tags().iter().copied());
         !foreign && image.unwrap_or(alone) && (alone || tagged)
     });
@@ -230,10 +231,10 @@ struct RawAnalysis {
     resolution: Option<String>,
     #[serde(deserialize_with = "lenient")]
     resolution_status: Option<String>,
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     results_data: Option<Scores>,
     #[serde(deserialize_with = "lenient")]
-    results_media: Option<Vec<RawResult>>,
+    results_media: Option<Vec<Value>>,
     #[serde(deserialize_with = "lenient")]
     time_created: Option<f64>,
     error_code: Value,
@@ -244,7 +245,7 @@ struct RawAnalysis {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct RawResult {
-    #[serde(deserialize_with = "lenient")]
+    #[serde(deserialize_with = "object")]
     results_data: Option<Scores>,
 }
 
@@ -269,6 +270,19 @@ where
     Ok(if value.is_null() { None } else { serde_json::from_value(value).ok() })
 }
 
+/// An object, else nothing: our structs would take an array for one, member by member.
+fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    Ok(object_of(Value::deserialize(deserializer)?))
+}
+
+fn object_of<T: DeserializeOwned>(value: Value) -> Option<T> {
+    if value.is_object() { serde_json::from_value(value).ok() } else { None }
+}
+
 /// A score; not a number if something else is there.
 fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
@@ -280,11 +294,6 @@ fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::E
 
 fn json_of(body: &[u8]) -> Result<Value, Unusable> {
     serde_json::from_slice(body).map_err(|_| Unusable::NotJson)
-}
-
-/// None if it isn't an object: our structs would take an array for one.
-fn lenient_object<T: DeserializeOwned>(value: Value) -> Option<T> {
-    if value.is_object() { serde_json::from_value(value).ok() } else { None }
 }
 
 fn analysis_list(list: Value) -> Result<Vec<Analysis>, Unusable> {
@@ -310,10 +319,10 @@ fn listed_analysis(value: Value) -> Result<Analysis, Unusable> {
 }
 
 fn one_analysis(value: Value) -> Result<Analysis, Unusable> {
-    let raw: RawAnalysis = lenient_object(value).ok_or(Unusable::Lacks("not an analysis"))?;
+    let raw: RawAnalysis = object_of(value).ok_or(Unusable::Lacks("not an analysis"))?;
     let id = raw.analyse_id.as_ref().or(raw.analysis_id.as_ref()).map(|text| text.parse());
     let id = id.transpose().map_err(|_| Unusable::Lacks("an analysis with an unusable id"))?;
-    let scores = raw.scores();
+    let scores = scores(raw.results_data, raw.results_media.unwrap_or_default());
     Ok(Analysis {
         id,
         kind: raw.kind.and_then(word).map(|kind| kind.to_uppercase()),
@@ -331,21 +340,20 @@ fn one_analysis(value: Value) -> Result<Analysis, Unusable> {
     })
 }
 
-impl RawAnalysis {
-    /// The analysis' own scores first. Those of its media stand in for the similarity only where
-    /// the analysis tells none; for the likelihood of an attack they are the usual place.
-    fn scores(&self) -> Scores {
-        let own = self.results_data.as_ref();
-        let media =
-            || self.results_media.iter().flatten().filter_map(|it| it.results_data.as_ref());
-        let lowest = worst(media().filter_map(|scores| scores.min_confidence), f64::min);
-        let highest = worst(media().filter_map(|scores| scores.max_confidence), f64::max);
-        let spoofing = worst(media().filter_map(|scores| scores.confidence_spoofing), f64::max);
-        Scores {
-            min_confidence: own.and_then(|scores| scores.min_confidence).or(lowest),
-            max_confidence: own.and_then(|scores| scores.max_confidence).or(highest),
-            confidence_spoofing: spoofing.or(own.and_then(|scores| scores.confidence_spoofing)),
-        }
+/// The analysis' own scores first. Those of its media stand in for the similarity only where the
+/// analysis tells none; for the likelihood of an attack they are the usual place.
+fn scores(own: Option<Scores>, media: Vec<Value>) -> Scores {
+    let own = own.unwrap_or_default();
+    let results = media.into_iter().filter_map(object_of::<RawResult>);
+    let media: Vec<Scores> = results.filter_map(|result| result.results_data).collect();
+    let all = |score: fn(&Scores) -> Option<f64>| media.iter().filter_map(score);
+    let lowest = worst(all(|scores| scores.min_confidence), f64::min);
+    let highest = worst(all(|scores| scores.max_confidence), f64::max);
+    let spoofing = worst(all(|scores| scores.confidence_spoofing), f64::max);
+    Scores {
+        min_confidence: own.min_confidence.or(lowest),
+        max_confidence: own.max_confidence.or(highest),
+        confidence_spoofing: spoofing.or(own.confidence_spoofing),
     }
 }
 
@@ -364,7 +372,7 @@ fn source_media(items: Vec<Value>) -> Option<Vec<MediaId>> {
 }
 
 fn medium(value: Value) -> Result<Media, Unusable> {
-    let raw: RawMedia = lenient_object(value).ok_or(Unusable::Lacks("not a medium"))?;
+    let raw: RawMedia = object_of(value).ok_or(Unusable::Lacks("not a medium"))?;
     let id = raw.media_id.ok_or(Unusable::Lacks("a medium without an id"))?;
     let match_id =
         raw.meta_data.as_ref().and_then(|members| members.get(MATCH_ID_MEMBER)?.as_str());
@@ -397,4 +405,68 @@ fn timestamp(number: f64) -> Option<Timestamp> {
     let believable = seconds.is_finite() && (0.0..MILLISECONDS_MIN).contains(&seconds);
     // Within these bounds the microseconds fit.
     believable.then(|| Timestamp::from_micros((seconds * 1e6).round() as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    /// JSON of every shape, with our members in all the wrong places.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,80}".prop_map(Value::from),
+            Just(Value::from("f35716ed-7abf-4198-8146-229eb4f2ad25")),
+        ];
+        let name = prop::sample::select(vec![
+            "media",
+            "analyses",
+            "items",
+            "media_id",
+            "analyse_id",
+            "analysis_id",
+            "tags",
+            "type",
+            "state",
+            "resolution",
+            "results_data",
+            "results_media",
+            "source_media",
+            "meta_data",
+            "min_confidence",
+            "time_created",
+            "error_code",
+            "error_message",
+            "access_token",
+            "expire_date",
+            MATCH_ID_MEMBER,
+        ]);
+        leaf.prop_recursive(5, 64, 6, move |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..6).prop_map(Value::from),
+                vec((name.clone(), inner), 0..6).prop_map(|members| {
+                    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(value in any_json()) {
+            let body = value.to_string();
+            let body = body.as_bytes();
+            let id = "f35716ed-7abf-4198-8146-229eb4f2ad25";
+            let match_id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
+            let _ = (tokens(body).is_ok(), folder(body), analyses(body), started(body));
+            let _ = (analysis(body, &id.parse().unwrap()), uploaded(body, match_id, Kind::Selfie));
+            let failure = Unusable::Lacks("x").into_failure(StatusCode::OK, body);
+            prop_assert_eq!(failure.kind, crate::domain::FailureKind::Incomplete);
+        }
+    }
 }

@@ -76,7 +76,7 @@ async fn an_unknown_host_is_unreachable() {
 #[tokio::test]
 async fn silence_times_out() {
     let mock = Mock::answering([Answer::Silence]).await;
-    let config = Config { timeout: Duration::from_millis(100), ..settings(&mock.url) };
+    let config = Config { timeout: Duration::from_millis(300), ..settings(&mock.url) };
     let failure = perform(&client(config), &read_folder()).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TimedOut);
     assert_eq!(mock.seen().len(), 1);
@@ -86,7 +86,7 @@ async fn silence_times_out() {
 async fn an_answer_that_never_ends_times_out() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"media\":".to_vec();
     let mock = Mock::answering([Answer::Early(head)]).await;
-    let config = Config { timeout: Duration::from_millis(100), ..settings(&mock.url) };
+    let config = Config { timeout: Duration::from_millis(300), ..settings(&mock.url) };
     let failure = perform(&client(config), &read_folder()).await.unwrap_err();
     assert_eq!((failure.kind, failure.http_status), (FailureKind::TimedOut, Some(200)));
 }
@@ -245,5 +245,6 @@ async fn a_dropped_request_breaks_its_connection_and_frees_its_turn() {
         _ = perform(&client, &ask) => panic!("nothing was answered"),
         () = mock.saw(1, |_| true) => {}
     }
+    mock.left().await;
     assert!(perform(&client, &read_analysis()).await.is_ok());
 }

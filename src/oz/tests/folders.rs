@@ -294,6 +294,16 @@ async fn a_score_that_is_no_number_is_never_replaced() {
 }
 
 #[tokio::test]
+async fn a_list_is_not_taken_for_scores() {
+    let list = json!([0.99, 0.99, 0.01]);
+    let body = with(finished(), "results_data", list.clone());
+    let body = with(body, "results_media", json!([list, [{ "min_confidence": 0.99 }], "0.99"]));
+    let analysis = analysis_of(body).await.unwrap();
+    assert_eq!((analysis.min_confidence, analysis.max_confidence), (None, None));
+    assert_eq!(analysis.confidence_spoofing, None);
+}
+
+#[tokio::test]
 async fn finished_without_a_score_has_none() {
     let analysis = analysis_of(without(finished(), "results_data")).await.unwrap();
     assert_eq!((analysis.min_confidence, analysis.confidence_spoofing), (None, None));

@@ -74,6 +74,7 @@ type Handler = dyn Fn(&Request) -> Answer + Send + Sync;
 pub struct Mock {
     pub url: String,
     seen: watch::Receiver<Vec<Request>>,
+    left: watch::Receiver<usize>,
     _connections: JoinSet<()>,
 }
 
@@ -92,9 +93,11 @@ impl Mock {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (record, seen) = watch::channel(vec![]);
+        let (leaver, left) = watch::channel(0);
         let mut connections = JoinSet::new();
-        connections.spawn(accept(listener, Arc::new(handler), record));
-        Self { url, seen, _connections: connections }
+        let log = Log { record, leaver };
+        connections.spawn(accept(listener, Arc::new(handler), Arc::new(log)));
+        Self { url, seen, left, _connections: connections }
     }
 
     /// All requests so far.
@@ -110,32 +113,37 @@ impl Mock {
         seen.wait_for(enough).await.unwrap();
     }
 
+    /// Returns once somebody who was not answered, or too early, has left.
+    pub async fn left(&self) {
+        self.left.clone().wait_for(|left| *left > 0).await.unwrap();
+    }
+
     pub fn count(&self, like: impl Fn(&Request) -> bool) -> usize {
         self.seen.borrow().iter().filter(|request| like(request)).count()
     }
 }
 
-async fn accept(listener: TcpListener, handler: Arc<Handler>, record: watch::Sender<Vec<Request>>) {
-    let record = Arc::new(record);
+struct Log {
+    record: watch::Sender<Vec<Request>>,
+    leaver: watch::Sender<usize>,
+}
+
+async fn accept(listener: TcpListener, handler: Arc<Handler>, log: Arc<Log>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        connections.spawn(serve(stream, Arc::clone(&handler), Arc::clone(&record)));
+        connections.spawn(serve(stream, Arc::clone(&handler), Arc::clone(&log)));
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    handler: Arc<Handler>,
-    record: Arc<watch::Sender<Vec<Request>>>,
-) {
+async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Log>) {
     let Some((mut request, early)) = read_head(&mut stream).await else { return };
     let mut answer = handler(&request);
     if matches!(answer, Answer::Early(_) | Answer::Deafness) {
-        record.send_modify(|seen| seen.push(request.clone()));
+        log.record.send_modify(|seen| seen.push(request.clone()));
     } else {
         let length = length_of(&request);
         request.body = read_body(&mut stream, early, length).await;
-        record.send_modify(|seen| seen.push(request));
+        log.record.send_modify(|seen| seen.push(request));
     }
     while let Answer::Held(gate, held) = answer {
         gate.acquire().await.unwrap().forget();
@@ -145,18 +153,19 @@ async fn serve(
         Answer::Raw(bytes) => drop(stream.write_all(&bytes).await),
         Answer::Early(bytes) => {
             let _ = stream.write_all(&bytes).await;
-            swallow(&mut stream).await;
+            swallow(&mut stream, &log).await;
         }
-        Answer::Silence => swallow(&mut stream).await,
+        Answer::Silence => swallow(&mut stream, &log).await,
         Answer::Deafness => std::future::pending().await,
         Answer::Hangup | Answer::Held(..) => {}
     }
 }
 
 /// Reads until the client leaves.
-async fn swallow(stream: &mut TcpStream) {
+async fn swallow(stream: &mut TcpStream, log: &Log) {
     let mut buffer = [0; 4096];
     while matches!(stream.read(&mut buffer).await, Ok(1..)) {}
+    log.leaver.send_modify(|left| *left += 1);
 }
 
 async fn read_head(stream: &mut TcpStream) -> Option<(Request, Vec<u8>)> {

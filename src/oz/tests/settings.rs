@@ -78,6 +78,40 @@ fn a_file_of_certificates_holds_some() {
     }
 }
 
+/// Runs one test of these in a process of its own that finds no CA certificates.
+fn run_without_certificates(test: &str) -> std::process::Output {
+    std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--include-ignored", test])
+        .env("SSL_CERT_FILE", "/nowhere")
+        .env("SSL_CERT_DIR", "/nowhere")
+        .env(NO_CERTIFICATES, "1")
+        .env("HTTP_PROXY", "http://127.0.0.1:1")
+        .env("ALL_PROXY", "http://127.0.0.1:1")
+        .output()
+        .unwrap()
+}
+
+/// Set in that process.
+const NO_CERTIFICATES: &str = "FACEMATCH_TEST_NO_CERTIFICATES";
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test asks which process it runs in")]
+async fn plain_http_needs_no_certificates_and_no_proxy_of_the_environment() {
+    let name =
+        "oz::tests::settings::plain_http_needs_no_certificates_and_no_proxy_of_the_environment";
+    if std::env::var_os(NO_CERTIFICATES).is_none() {
+        let output = run_without_certificates(name);
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+        return;
+    }
+    let mock = Mock::answering([Answer::json(200, finished())]).await;
+    perform(&client(settings(&mock.url)), &read_analysis()).await.unwrap();
+    let error = refusal(settings("https://oz"));
+    assert!(error.starts_with("--oz-ca-file: "), "{error}");
+    let file = tls::ca_file();
+    client(Config { ca_file: Some(file.path().into()), ..settings("https://oz") });
+}
+
 #[test]
 fn a_proxy_is_plain_http_or_https() {
     for proxy in ["", "proxy:3128", "socks5://proxy", "ftp://user:canary@proxy"] {

@@ -171,7 +171,7 @@ pub struct MatchArgs {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// What the folder's liveness analysis has to do with the match
-    #[arg(long, value_enum, default_value_t = Policy::Report)]
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = Policy::Report)]
     pub liveness_policy: Policy,
     /// Compare with this medium instead of the newest liveness video; may be repeated
     #[arg(long = "liveness-media", value_name = "ID")]

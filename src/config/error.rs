@@ -33,16 +33,31 @@ impl Error {
 pub enum Problem {
     /// There is no value, and no default either.
     #[error("is required ({hint})")]
-    Missing { hint: &'static str },
+    Missing {
+        /// What it should be.
+        hint: &'static str,
+    },
     /// The flag stands on the command line more than once.
     #[error("is given more than once")]
     Repeated,
     /// The value is no such thing.
     #[error("{shown} is not {wanted}")]
-    Malformed { shown: Shown, wanted: &'static str },
+    Malformed {
+        /// The value, cut to a showable length.
+        shown: Shown,
+        /// What it should be.
+        wanted: &'static str,
+    },
     /// The value is beyond its limits.
     #[error("{shown} is out of range, {least} to {most}")]
-    OutOfRange { shown: Shown, least: String, most: String },
+    OutOfRange {
+        /// The value, cut to a showable length.
+        shown: Shown,
+        /// The least that is taken.
+        least: String,
+        /// The most that is taken.
+        most: String,
+    },
     /// The value is of a form that can't be used, for a reason that doesn't repeat it.
     #[error("{0}")]
     Unusable(&'static str),
@@ -51,16 +66,40 @@ pub enum Problem {
     WrongType,
     /// A file that the setting names can't be read.
     #[error("can't read {}: {why}", path.display())]
-    Unreadable { path: PathBuf, why: String },
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
     /// The settings file is not TOML.
     #[error("{} is not valid TOML, line {line}: {why}", path.display())]
-    NotToml { path: PathBuf, line: usize, why: String },
+    NotToml {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What the parser says.
+        why: String,
+    },
     /// The settings file has a key that no setting has.
     #[error("{} has the unknown key {key:?}{}", path.display(), Suggestion(.nearest))]
-    UnknownKey { path: PathBuf, key: String, nearest: Option<String> },
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// A setting of nearly that name.
+        nearest: Option<String>,
+    },
     /// Two settings exclude each other.
     #[error("can't be combined with --{other}{}", Whence(.origin))]
-    Conflict { other: &'static str, origin: Option<Origin> },
+    Conflict {
+        /// The other setting.
+        other: &'static str,
+        /// Where the other one's value came from, if elsewhere.
+        origin: Option<Origin>,
+    },
     /// A setting means nothing without another.
     #[error("needs --{0}")]
     Needs(&'static str),

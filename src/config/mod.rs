@@ -80,7 +80,12 @@ pub struct OzConfig {
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// An account.
-    Login { login: String, password: SecretString },
+    Login {
+        /// Its e-mail address.
+        login: String,
+        /// Its password.
+        password: SecretString,
+    },
     /// An access token that somebody else renews.
     Token(SecretString),
 }

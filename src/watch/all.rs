@@ -1,7 +1,7 @@
 //! A stream of many matches' updates, in the journal's order, resumable by token.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry as MapEntry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -95,12 +95,12 @@ impl Pages {
         let mut entries = Vec::with_capacity(events.len());
         for recorded in events {
             let id = recorded.match_id;
-            if !journals.contains_key(&id) {
-                journals.insert(id, snapshots(&self.reader.events(id).await?)?);
-            }
+            let journal = match journals.entry(id) {
+                MapEntry::Occupied(known) => known.into_mut(),
+                MapEntry::Vacant(slot) => slot.insert(snapshots(&self.reader.events(id).await?)?),
+            };
             // A match that was erased meanwhile is skipped.
-            let snapshot = journals.get(&id).and_then(|all| at(all, recorded.sequence));
-            if let Some(snapshot) = snapshot {
+            if let Some(snapshot) = at(journal, recorded.sequence) {
                 entries.push(Arc::new(Entry { recorded, snapshot }));
             }
         }

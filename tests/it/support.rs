@@ -8,8 +8,8 @@ use facematch::{
     clock::Clock,
     config::{Config, Credentials, OzConfig},
     pb::{
-        self, Match, MatchRequest, MatchState, MatchUpdate, ReferencePhoto,
-        face_match_client::FaceMatchClient, match_update::Event, reference_photo::Source,
+        self, Match, MatchRequest, MatchUpdate, ReferencePhoto, face_match_client::FaceMatchClient,
+        match_update::Event, reference_photo::Source,
     },
     simulator::{Simulator, sample},
 };
@@ -106,6 +106,7 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the house joins it when it stops")]
 async fn serve(config: Config) -> (String, CancellationToken, JoinHandle<()>) {
     let app = App::build(config, Clock::system()).await.expect("the service starts");
     let address = format!("http://{}", app.address().expect("an address"));
@@ -165,11 +166,6 @@ pub fn name(update: &MatchUpdate) -> &'static str {
 /// The match as of the last of some updates.
 pub fn last(updates: &[MatchUpdate]) -> &Match {
     updates.last().and_then(|update| update.r#match.as_ref()).expect("an update with a match")
-}
-
-/// The state of a match.
-pub fn state(m: &Match) -> MatchState {
-    m.state()
 }
 
 /// A call that failed, taken apart.

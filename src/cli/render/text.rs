@@ -107,7 +107,7 @@ fn verdict(of: &MatchResult) -> String {
     let resolution = resolution_word(of.resolution());
     let liveness = of.liveness.as_ref().map_or(String::new(), liveness);
     match (of.min_confidence, of.max_confidence) {
-        (Some(least), Some(most)) if least != most => {
+        (Some(least), Some(most)) if least < most => {
             format!("{resolution}, similarity {least} to {most}{liveness}")
         }
         (Some(one), _) => format!("{resolution}, similarity {one}{liveness}"),

@@ -18,9 +18,10 @@ pub fn duration(wire: &prost_types::Duration) -> Option<Duration> {
 
 /// A point in time. None if it is out of range.
 pub fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {
-    let in_range = SECONDS.contains(&wire.seconds) && (0..NANOS_PER_SECOND).contains(&wire.nanos);
-    let micros = wire.seconds * 1_000_000 + i64::from(wire.nanos / 1_000);
-    in_range.then(|| Timestamp::from_micros(micros))
+    if !SECONDS.contains(&wire.seconds) || !(0..NANOS_PER_SECOND).contains(&wire.nanos) {
+        return None;
+    }
+    Some(Timestamp::from_micros(wire.seconds * 1_000_000 + i64::from(wire.nanos / 1_000)))
 }
 
 /// A point in time as the wire has it.

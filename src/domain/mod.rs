@@ -32,3 +32,6 @@ pub use settle::{Moment, Outcome, Settled, settle};
 pub use state::{IllegalEvent, Match, State, apply};
 pub use step::{Step, next_step};
 pub use time::Timestamp;
+
+#[cfg(test)]
+mod tests;

@@ -145,7 +145,8 @@ mod hex {
 
     fn parse(text: &str) -> Option<[u8; 32]> {
         let mut bytes = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        // The number parser below would take a sign for a digit.
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {

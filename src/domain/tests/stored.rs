@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::domain::{
-    Cause, Event, LivenessPolicy, LivenessResult, MatchError, MatchResult, OzStatus, PhotoSource,
-    Reason, Resolution, Spec, Timeout,
+    Cause, Digest, Event, LivenessPolicy, LivenessResult, MatchError, MatchResult, OzStatus,
+    PhotoSource, Reason, Resolution, Spec, Timeout,
     event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Metadata, PhotoUploaded},
     photo::{Format, Kind},
     tests::{
@@ -217,4 +217,13 @@ fn fields_of_later_versions_are_passed_over() {
     let json = r#"{"analysis_started":{"analysis_id":"b","a_later_field":[1]}}"#;
     let event: Event = serde_json::from_str(json).unwrap();
     assert_eq!(event.name(), "analysis_started");
+}
+
+#[test]
+fn a_digest_is_64_hexadecimal_digits_and_nothing_else() {
+    let read = |text: &str| serde_json::from_str::<Digest>(&format!("{text:?}"));
+    assert_eq!(read(DIGEST).unwrap(), Digest([7; 32]));
+    for wrong in ["", "zz", &DIGEST[2..], &DIGEST.replace('0', "+"), &DIGEST.replace("07", "é")] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
 }

@@ -146,6 +146,29 @@ fn doubles_are_counted_and_change_nothing() {
 }
 
 #[test]
+fn a_failure_after_which_oz_may_have_acted_is_looked_for_and_no_other() {
+    for (kind, next) in [
+        (FailureKind::TimedOut, Some(ReadFolder)),
+        (FailureKind::Interrupted, Some(ReadFolder)),
+        (FailureKind::ServerError, Some(ReadFolder)),
+        (FailureKind::Redirected, Some(ReadFolder)),
+        (FailureKind::Unreadable, Some(ReadFolder)),
+        (FailureKind::Incomplete, Some(ReadFolder)),
+        (FailureKind::Unreachable, Some(UploadPhoto)),
+        (FailureKind::RateLimited, Some(UploadPhoto)),
+        (FailureKind::SessionRefused, Some(UploadPhoto)),
+        (FailureKind::LoginRefused, None),
+        (FailureKind::Forbidden, None),
+        (FailureKind::NotFound, None),
+        (FailureKind::TooLarge, None),
+        (FailureKind::Rejected, None),
+    ] {
+        let mut scene = after_upload(fails(kind));
+        assert_eq!(scene.next_ask().map(|ask| ask.kind()), next, "{kind:?}");
+    }
+}
+
+#[test]
 fn an_answer_to_another_question_may_hide_that_oz_acted() {
     let mut uploading = after_upload(told(biometry("b")));
     uploading.hears(ReadFolder, with_photo(vec![]));

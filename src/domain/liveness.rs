@@ -118,12 +118,15 @@ pub fn analyses_of<'a>(
     kind: &'static str,
     media: &[MediaId],
 ) -> Vec<&'a Analysis> {
-    let wanted: HashSet<&MediaId> = media.iter().collect();
-    let exactly = |analysis: &&Analysis| {
-        let sources = analysis.source_media.iter().flatten().collect::<HashSet<_>>();
-        analysis.kind.as_deref() == Some(kind) && analysis.id.is_some() && sources == wanted
-    };
-    folder.analyses.iter().filter(exactly).collect()
+    let typed = |analysis: &&Analysis| analysis.kind.as_deref() == Some(kind);
+    let named = folder.analyses.iter().filter(typed).filter(|analysis| analysis.id.is_some());
+    named.filter(|analysis| looks_at_exactly(analysis, media)).collect()
+}
+
+/// Whether an analysis looks at these media and no others, in whatever order.
+pub fn looks_at_exactly(analysis: &Analysis, media: &[MediaId]) -> bool {
+    let sources: HashSet<&MediaId> = analysis.source_media.iter().flatten().collect();
+    sources == media.iter().collect()
 }
 
 /// The ids of analyses that could be mistaken for the ones a match is about to ask for.

@@ -118,6 +118,22 @@ fn an_analysis_that_was_there_before_is_never_adopted() {
 }
 
 #[test]
+fn an_analysis_that_was_there_before_is_not_taken_from_an_answer_that_lists_it() {
+    let mut scene = Scene::naming_a_medium();
+    scene.hears(ReadFolder, folder(vec![image("p")], vec![decided("b0", "SUCCESS")]));
+    scene.hears(StartAnalyses, started(vec![decided("b0", "SUCCESS"), biometry("b")]));
+    assert_eq!(scene.m.analysis_id, Some(analysis_id("b")));
+}
+
+#[test]
+fn of_several_started_analyses_the_one_of_our_media_is_taken() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Report);
+    let other = analysis("BIOMETRY", "other", &["v", "stranger"], ["PROCESSING"; 3]);
+    scene.hears(StartAnalyses, started(vec![other, biometry("b")]));
+    assert_eq!(scene.m.analysis_id, Some(analysis_id("b")));
+}
+
+#[test]
 fn under_run_a_liveness_analysis_that_was_there_before_is_no_partner() {
     let mut scene = Scene::with(LivenessPolicy::Run);
     scene.hears(ReadFolder, folder(vec![], vec![judged("q0", "SUCCESS")]));
@@ -185,4 +201,11 @@ fn an_answer_without_the_analysis_may_hide_that_oz_acted() {
         scene.hears(ReadFolder, with_photo(vec![biometry("b"), quality("q")]));
         assert_eq!(scene.m.analysis_id, Some(analysis_id("b")));
     }
+}
+
+#[test]
+fn a_liveness_medium_is_never_taken_for_the_uploaded_photo() {
+    let mut scene = after_upload(photo("v"));
+    scene.hears(ReadFolder, with_photo(vec![]));
+    assert_eq!(scene.m.source_media(), Some(vec![media_id("v"), media_id("p")]));
 }

@@ -72,21 +72,22 @@ pub fn standing(folder: &Folder, liveness_media: &[MediaId]) -> Standing {
         return Standing::Absent;
     };
     match verdict::read_liveness(analysis, id) {
-        LivenessReading::Pending => Standing::Pending,
+        LivenessReading::Pending | LivenessReading::Incomplete(_) => Standing::Pending,
         LivenessReading::Over(result) => Standing::Over(result),
     }
 }
 
 /// What the newest finished QUALITY analysis of these media says.
 pub fn newest_finished(folder: &Folder, liveness_media: &[MediaId]) -> Option<LivenessResult> {
-    let finished = qualities(folder, liveness_media).filter(|analysis| {
-        let id = analysis.id.as_ref();
-        id.is_some_and(|id| verdict::read_liveness(analysis, id) != LivenessReading::Pending)
-    });
-    let newest = newest_by(finished, |analysis| analysis.time_created)?;
-    match verdict::read_liveness(newest, newest.id.as_ref()?) {
+    let read = |analysis: &Analysis| over(verdict::read_liveness(analysis, analysis.id.as_ref()?));
+    let finished = qualities(folder, liveness_media).filter(|analysis| read(analysis).is_some());
+    newest_by(finished, |analysis| analysis.time_created).and_then(read)
+}
+
+fn over(reading: LivenessReading) -> Option<LivenessResult> {
+    match reading {
         LivenessReading::Over(result) => Some(result),
-        LivenessReading::Pending => None,
+        LivenessReading::Pending | LivenessReading::Incomplete(_) => None,
     }
 }
 

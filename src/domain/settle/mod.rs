@@ -73,7 +73,7 @@ impl Settling<'_> {
     fn reply(&self, mut drive: Drive, ask: &Ask, reply: Reply) -> Settled {
         match (ask, reply) {
             (Ask::ReadFolder { .. }, Reply::Folder(folder)) => {
-                drive.worked(ask.kind());
+                drive.line.worked(ask.kind());
                 self.folder(drive, &folder)
             }
             (Ask::UploadPhoto { .. }, Reply::Photo(photo)) => self.sent(drive, ask, photo),

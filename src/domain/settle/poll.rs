@@ -31,7 +31,7 @@ pub fn timed_out(m: &Match, drive: &Drive, policy: &Policy) -> Event {
 impl Settling<'_> {
     pub(super) fn analysis(
         &self,
-        mut drive: Drive,
+        drive: Drive,
         ask: &Ask,
         id: &AnalysisId,
         answer: &Analysis,
@@ -47,11 +47,16 @@ impl Settling<'_> {
         if is_biometry {
             return self.biometry(drive, ask, answer);
         }
-        drive.worked(ask.kind());
+        self.quality(drive, ask, id, answer)
+    }
+
+    fn quality(&self, mut drive: Drive, ask: &Ask, id: &AnalysisId, answer: &Analysis) -> Settled {
         match verdict::read_liveness(answer, id) {
+            LivenessReading::Incomplete(what) => return self.incomplete(drive, ask, what),
             LivenessReading::Pending => drive.quality = Poll::next(self.next_poll()),
             LivenessReading::Over(result) => drive.quality.over = Some(Some(result)),
         }
+        drive.quality_line.worked(ask.kind());
         self.concluded(drive)
     }
 
@@ -65,7 +70,7 @@ impl Settling<'_> {
                 drive.biometry.over = Some(over);
             }
         }
-        drive.worked(ask.kind());
+        drive.line.worked(ask.kind());
         self.concluded(drive)
     }
 

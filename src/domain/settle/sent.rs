@@ -32,7 +32,7 @@ impl Settling<'_> {
         if drive.plan.as_ref().is_some_and(is_liveness) {
             return self.incomplete(drive, ask, "a liveness medium for the photo");
         }
-        drive.worked(ask.kind());
+        drive.line.worked(ask.kind());
         self.uploaded(drive, photo, false)
     }
 
@@ -64,7 +64,7 @@ impl Settling<'_> {
         let exact = biometry.iter().find(|analysis| self.is_about_ours(analysis));
         match exact.or(biometry.first()) {
             Some(ours) => {
-                drive.worked(ask.kind());
+                drive.line.worked(ask.kind());
                 self.analyses_started(drive, ours, partner_of(ours, &quality), false)
             }
             None => self.incomplete(drive, ask, "no BIOMETRY analysis in the answer"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Ask, Event, FailureKind, LivenessPolicy,
+    Ask, Event, FailureKind, LivenessPolicy, Resolution,
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
     drive::TROUBLES_MAX,
     tests::{
@@ -189,6 +189,37 @@ fn trouble_with_the_liveness_analysis_is_told_once_while_the_other_is_well() {
         run_on(&mut scene, DOWN);
     }
     assert_eq!(scene.troubles(), 1);
+}
+
+#[test]
+fn trouble_with_the_liveness_analysis_does_not_slow_the_verdict() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.chance = 1.0;
+    scene.polls("b", told(biometry("b"))).polls("q", fails(DOWN));
+    scene.polls("b", told(biometry("b")));
+    assert_eq!(scene.asked_ms(), 2000);
+}
+
+#[test]
+fn one_outage_is_told_once_for_both_analyses() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    for _ in 0..10 {
+        scene.polls("b", fails(DOWN)).polls("q", fails(DOWN));
+    }
+    assert_eq!(scene.troubles(), 1);
+}
+
+#[test]
+fn what_the_liveness_analysis_lacks_never_fails_the_match() {
+    let silent = |kind, id, sources| told(analysis(kind, id, sources, [""; 3]));
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    for _ in 0..5 {
+        scene.polls("b", told(biometry("b"))).polls("q", silent("QUALITY", "q", &["v"]));
+    }
+    scene.polls("b", silent("BIOMETRY", "b", &["v", "p"]));
+    scene.polls("b", told(decided("b", "DECLINED"))).ends();
+    assert_eq!(scene.result().resolution, Resolution::Declined);
+    assert_eq!(scene.result().liveness.as_ref().unwrap().resolution, None);
 }
 
 #[test]

@@ -196,7 +196,7 @@ impl Line {
 
     /// What watchers were told last is no news if it is met again.
     fn revived(m: &Match) -> Self {
-        let ask = first_ask(m.state);
+        let ask = main_ask(m);
         let trouble = m.trouble.map(|cause| Trouble { ask, cause, failures: 0 });
         Self { trouble, incomplete: 0 }
     }
@@ -213,8 +213,11 @@ impl Line {
         }
     }
 
+    /// A look that fails while a request waits to be sent again is trouble with that request.
     fn failed(&mut self, ask: AskKind, cause: Cause) {
         let failures = self.failures().saturating_add(1);
+        let sending = self.trouble.take().map(|trouble| trouble.ask).filter(|ask| ask.changes_oz());
+        let ask = sending.filter(|_| !ask.changes_oz()).unwrap_or(ask);
         self.trouble = Some(Trouble { ask, cause, failures });
     }
 
@@ -223,10 +226,12 @@ impl Line {
     }
 }
 
-/// What whoever takes a match over asks first.
-const fn first_ask(state: State) -> AskKind {
-    match state {
-        State::Accepted | State::Uploaded => AskKind::ReadFolder,
+/// The request whose success ends a trouble that somebody else met: not the look before it.
+fn main_ask(m: &Match) -> AskKind {
+    match m.state {
+        State::Accepted if m.spec.needs_photo() => AskKind::UploadPhoto,
+        State::Accepted => AskKind::ReadFolder,
+        State::Uploaded => AskKind::StartAnalyses,
         State::Processing | State::Finished | State::Failed | State::Cancelled => {
             AskKind::ReadAnalysis
         }

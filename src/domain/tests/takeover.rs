@@ -89,3 +89,16 @@ fn a_photo_of_the_folders_own_needs_no_grace() {
     scene.waits(500).revive().hears(ReadFolder, with_photo(vec![]));
     assert_eq!(scene.m.photo_media_id, Some(media_id("p")));
 }
+
+#[test]
+fn trouble_that_a_takeover_meets_again_is_not_news() {
+    const DOWN: FailureKind = FailureKind::ServerError;
+    let mut polling = Scene::processing(LivenessPolicy::Report);
+    polling.polls("b", fails(DOWN)).revive().polls("b", fails(DOWN));
+    assert_eq!(polling.troubles(), 1);
+    let mut starting = Scene::uploaded(LivenessPolicy::Report);
+    starting.hears(StartAnalyses, fails(DOWN)).revive();
+    starting.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
+    starting.hears(StartAnalyses, fails(DOWN));
+    assert_eq!(starting.troubles(), 1);
+}

@@ -9,7 +9,7 @@ use crate::domain::{
     tests::{
         oz::{
             analysis, analysis_id, bare, biometry, decided, fails, fails_until, photo, quality,
-            seconds, started, told,
+            seconds, started, told, with_photo,
         },
         scene::Scene,
     },
@@ -51,6 +51,33 @@ fn looks_that_succeed_between_failing_sends_do_not_make_it_new_trouble() {
         scene.hears(UploadPhoto, fails(DOWN)).hears(ReadFolder, bare()).hears(ReadFolder, bare());
     }
     assert_eq!(scene.troubles(), 1);
+}
+
+#[test]
+fn looks_that_fail_and_recover_between_failing_sends_do_not_make_it_new_trouble() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Report);
+    for _ in 0..10 {
+        scene.hears(StartAnalyses, fails(DOWN)).hears(ReadFolder, fails(DOWN));
+        while scene.next_ask().is_some_and(|ask| ask.kind() == ReadFolder) {
+            scene.hears(ReadFolder, with_photo(vec![]));
+        }
+    }
+    assert_eq!(scene.troubles(), 1);
+    assert_eq!(scene.drive.failures(), 20);
+}
+
+#[test]
+fn adopting_ends_the_trouble_of_sending() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare()).hears(UploadPhoto, fails(DOWN));
+    scene.hears(ReadFolder, with_photo(vec![]));
+    assert_eq!(scene.drive.failures(), 0);
+    scene.hears(StartAnalyses, fails(DOWN));
+    assert_eq!(scene.troubles(), 2);
+    scene.hears(ReadFolder, with_photo(vec![biometry("b")]));
+    assert_eq!(scene.drive.failures(), 0);
+    scene.polls("b", fails(DOWN));
+    assert_eq!(scene.troubles(), 3);
 }
 
 #[test]

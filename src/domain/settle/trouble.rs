@@ -80,10 +80,12 @@ impl Settling<'_> {
         Settled { event, drive, doubles: 0 }
     }
 
-    /// What failed waits. A lost answer is looked for at once, and another analysis is polled on.
+    /// What failed waits, and all that the match asks waits if Oz said so. Otherwise a lost answer
+    /// is looked for at once, and another analysis is polled on.
     fn postpone(&self, drive: &mut Drive, ask: &Ask, failure: &Failure, next_try: Timestamp) {
         let now = self.moment.now;
         let lost = ask.kind().changes_oz() && failure.kind.may_have_acted();
+        drive.not_before = now.after(failure.retry_after.unwrap_or_default());
         match ask.kind() {
             AskKind::ReadFolder => drive.not_before = next_try,
             AskKind::ReadAnalysis if self.is_quality(ask) => drive.quality.due = next_try,

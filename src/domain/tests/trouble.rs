@@ -127,6 +127,25 @@ fn what_oz_asks_for_with_retry_after_is_never_undercut() {
     assert_eq!(uploading.asked_ms(), 90_000);
 }
 
+#[test]
+fn retry_after_is_honoured_by_the_look_for_a_lost_answer_too() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare());
+    scene.hears(UploadPhoto, fails_until(DOWN, Duration::from_secs(40)));
+    scene.hears(ReadFolder, bare());
+    assert_eq!(scene.asked_ms(), 40_000);
+    scene.hears(UploadPhoto, photo("p"));
+}
+
+#[test]
+fn retry_after_on_one_analysis_holds_for_the_other() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", told(biometry("b")));
+    scene.polls("q", fails_until(FailureKind::RateLimited, Duration::from_secs(30)));
+    scene.polls("b", told(biometry("b")));
+    assert_eq!(scene.asked_ms(), 31_000);
+}
+
 // Giving up.
 
 #[test]

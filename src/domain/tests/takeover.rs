@@ -6,8 +6,8 @@ use crate::domain::{
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
     tests::{
         oz::{
-            analysis_id, bare, biometry, decided, fails, judged, media_id, photo, seconds, started,
-            told, with_photo,
+            analysis_id, bare, biometry, decided, fails, folder, judged, media_id, photo, quality,
+            seconds, started, told, with_photo,
         },
         scene::Scene,
     },
@@ -71,6 +71,18 @@ fn a_photo_is_lost_a_grace_after_the_first_look_that_found_nothing() {
     scene.hears(ReadFolder, bare()).hears(ReadFolder, bare()).ends();
     assert_eq!((scene.reason(), scene.error().retryable), ("PHOTO_LOST", true));
     assert_eq!(scene.now, seconds(161));
+}
+
+#[test]
+fn a_look_while_liveness_is_pending_counts_for_the_grace() {
+    let mut scene = Scene::with(LivenessPolicy::Require);
+    scene.revive();
+    for _ in 0..100 {
+        scene.hears(ReadFolder, folder(vec![], vec![quality("q")]));
+    }
+    scene.hears(ReadFolder, folder(vec![], vec![judged("q", "SUCCESS")])).ends();
+    assert_eq!(scene.reason(), "PHOTO_LOST");
+    assert_eq!(scene.now, seconds(100));
 }
 
 #[test]

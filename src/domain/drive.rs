@@ -167,6 +167,7 @@ impl Drive {
             polls: m.oz.as_ref().map_or(0, |oz| oz.polls),
             oz: m.oz.clone(),
             line: Line::revived(m),
+            last_trouble: m.trouble.map(|cause| (cause, Metadata::new())),
             ..Self::fresh(now)
         }
     }

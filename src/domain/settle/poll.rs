@@ -13,11 +13,9 @@ use crate::domain::{
     verdict::{self, LivenessReading, Reading},
 };
 
-/// The end of a match whose deadline has passed: a verdict that is known already counts.
+/// The end of a match whose deadline has passed: how the comparison ended counts, if it is known.
 pub fn timed_out(m: &Match, drive: &Drive, policy: &Policy) -> Event {
-    if let Some(Reading::Verdict { .. }) = drive.biometry.over
-        && let Some(event) = conclude(m, drive, policy)
-    {
+    if let Some(event) = conclude(m, drive, policy) {
         return event;
     }
     let mut error = MatchError::new(Reason::MatchTimedOut, "the match's deadline has passed");

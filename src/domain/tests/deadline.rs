@@ -74,6 +74,14 @@ fn a_match_without_an_analysis_times_out_with_its_last_cause() {
 }
 
 #[test]
+fn a_match_that_is_revived_after_its_deadline_still_knows_the_cause() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, fails(FailureKind::Unreachable));
+    scene.waits(5000).revive().ends();
+    assert_eq!(scene.error().metadata["cause"], "OZ_UNREACHABLE");
+}
+
+#[test]
 fn a_match_that_is_revived_after_its_deadline_is_still_looked_at() {
     let mut scene = overdue(LivenessPolicy::Report);
     scene.revive().polls("b", told(decided("b", "SUCCESS"))).ends();
@@ -88,6 +96,13 @@ fn a_verdict_that_is_known_at_the_deadline_wins() {
     let mut scene = overdue(LivenessPolicy::Run);
     scene.polls("b", told(decided("b", "SUCCESS"))).ends();
     assert_eq!(scene.result().liveness.as_ref().unwrap().resolution, None);
+}
+
+#[test]
+fn a_failure_that_is_known_at_the_deadline_is_told_instead_of_it() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", told(broken("b"))).polls("q", told(quality("q"))).waits(2000).ends();
+    assert_eq!(scene.reason(), "OZ_ANALYSIS_FAILED");
 }
 
 #[test]

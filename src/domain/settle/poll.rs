@@ -7,6 +7,7 @@ use crate::domain::{
     id::AnalysisId,
     liveness::{BIOMETRY, QUALITY},
     reason::Reason,
+    request::LivenessPolicy,
     settle::{Settled, Settling},
     state::Match,
     time::Timestamp,
@@ -104,11 +105,15 @@ fn conclude(m: &Match, drive: &Drive, policy: &Policy) -> Option<Event> {
     }
 }
 
-/// What is told of liveness: of the analysis that was started with it, else of what was found.
+/// What is told of liveness: under RUN of the analysis that was started, else of what was found.
 fn reported_liveness(m: &Match, drive: &Drive) -> Option<LivenessResult> {
-    let Some(analysis_id) = m.liveness_analysis_id.clone() else {
-        return m.liveness.clone();
-    };
-    let unknown = LivenessResult { resolution: None, confidence_spoofing: None, analysis_id };
-    Some(drive.quality.over.clone().flatten().unwrap_or(unknown))
+    match m.spec.liveness_policy {
+        LivenessPolicy::Report | LivenessPolicy::Require => m.liveness.clone(),
+        LivenessPolicy::Run => {
+            let analysis_id = m.liveness_analysis_id.clone()?;
+            let unknown =
+                LivenessResult { resolution: None, confidence_spoofing: None, analysis_id };
+            Some(drive.quality.over.clone().flatten().unwrap_or(unknown))
+        }
+    }
 }

@@ -108,6 +108,15 @@ fn a_failed_comparison_fails_the_match_when_liveness_is_over_too() {
 }
 
 #[test]
+fn run_never_reports_an_analysis_that_it_did_not_start() {
+    let mut scene = Scene::with(LivenessPolicy::Run);
+    scene.hears(ReadFolder, folder(vec![], vec![judged("q0", "SUCCESS")]));
+    scene.hears(UploadPhoto, photo("p")).hears(StartAnalyses, started(vec![biometry("b")]));
+    scene.polls("b", told(decided("b", "SUCCESS"))).ends();
+    assert_eq!(scene.result().liveness, None);
+}
+
+#[test]
 fn only_run_polls_a_liveness_analysis() {
     for policy in [LivenessPolicy::Report, LivenessPolicy::Require] {
         let mut scene = Scene::processing(policy);

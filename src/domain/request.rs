@@ -35,6 +35,16 @@ pub enum PhotoSource {
     FolderMedia(MediaId),
 }
 
+impl PhotoSource {
+    /// Whether it is this medium of the folder.
+    pub fn is(&self, media_id: &MediaId) -> bool {
+        match self {
+            Self::FolderMedia(photo) => photo == media_id,
+            Self::Content { .. } => false,
+        }
+    }
+}
+
 /// What the folder's QUALITY analysis has to do with the match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -2,8 +2,8 @@
 //!
 //! What one file promises by itself is tested at its own foot.
 
-mod oz;
-mod scene;
+pub mod oz;
+pub mod scene;
 
 mod adoption;
 mod deadline;

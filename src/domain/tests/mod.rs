@@ -13,3 +13,4 @@ mod stored;
 mod takeover;
 mod transitions;
 mod trouble;
+mod verdicts;

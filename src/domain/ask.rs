@@ -218,17 +218,17 @@ impl FailureKind {
         }
     }
 
-    /// Whether Oz may have acted all the same.
+    /// Whether Oz may have acted all the same. A redirect may be the answer to what was done (303).
     pub const fn may_have_acted(self) -> bool {
         match self {
             Self::TimedOut
             | Self::Interrupted
             | Self::ServerError
+            | Self::Redirected
             | Self::Unreadable
             | Self::Incomplete => true,
             Self::Unreachable
             | Self::RateLimited
-            | Self::Redirected
             | Self::SessionRefused
             | Self::LoginRefused
             | Self::Forbidden

@@ -74,7 +74,7 @@ pub struct Poll<T> {
     pub missing_since: Option<Timestamp>,
 }
 
-/// The present trouble.
+/// The present trouble of a line of requests.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Trouble {
     /// Which kind of request has it: only that one's success ends it.
@@ -83,6 +83,16 @@ pub struct Trouble {
     pub cause: Cause,
     /// How many failures in a row.
     pub failures: u32,
+}
+
+/// How a line of requests fares. The QUALITY analysis has one of its own, so that what befalls it
+/// neither slows nor ends the match.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Line {
+    /// The present trouble.
+    pub trouble: Option<Trouble>,
+    /// How many answers lacked what is needed.
+    pub incomplete: u32,
 }
 
 /// Everything the core knows of a match under way, beside its state.
@@ -108,12 +118,12 @@ pub struct Drive {
     pub polls: u64,
     /// Oz's words as last polled.
     pub oz: Option<OzStatus>,
-    /// The present trouble.
-    pub trouble: Option<Trouble>,
+    /// How the requests fare that the match can't do without.
+    pub line: Line,
+    /// How the polls of the QUALITY analysis fare.
+    pub quality_line: Line,
     /// The last trouble's cause and details, for the message of a deadline.
     pub last_trouble: Option<(Cause, Metadata)>,
-    /// How many answers lacked what is needed.
-    pub incomplete: u32,
     /// Whether the last look before the deadline's verdict was taken.
     pub last_look: bool,
 }
@@ -138,9 +148,9 @@ impl Drive {
             quality: Poll::due(now),
             polls: 0,
             oz: None,
-            trouble: None,
+            line: Line::NEW,
+            quality_line: Line::NEW,
             last_trouble: None,
-            incomplete: 0,
             last_look: false,
         }
     }
@@ -156,9 +166,40 @@ impl Drive {
             quality: Poll::due(first_poll),
             polls: m.oz.as_ref().map_or(0, |oz| oz.polls),
             oz: m.oz.clone(),
-            trouble: m.trouble.map(|cause| Trouble { ask: first_ask(m.state), cause, failures: 0 }),
+            line: Line::revived(m),
+            last_trouble: m.trouble.map(|cause| (cause, Metadata::new())),
             ..Self::fresh(now)
         }
+    }
+
+    /// How many requests have failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.line.failures().max(self.quality_line.failures())
+    }
+
+    /// Counts a failure, and tells whether watchers are to be told: trouble began, or changed.
+    pub fn failed(&mut self, of_quality: bool, ask: AskKind, failure: &Failure) -> bool {
+        let cause = failure.kind.cause();
+        let known = self.line.suffers(cause) || self.quality_line.suffers(cause);
+        self.line_mut(of_quality).failed(ask, cause);
+        self.last_trouble = Some((cause, failure.metadata()));
+        !known
+    }
+
+    /// The line of the QUALITY analysis, or of everything else.
+    pub const fn line_mut(&mut self, of_quality: bool) -> &mut Line {
+        if of_quality { &mut self.quality_line } else { &mut self.line }
+    }
+}
+
+impl Line {
+    const NEW: Self = Self { trouble: None, incomplete: 0 };
+
+    /// What watchers were told last is no news if it is met again.
+    fn revived(m: &Match) -> Self {
+        let ask = main_ask(m);
+        let trouble = m.trouble.map(|cause| Trouble { ask, cause, failures: 0 });
+        Self { trouble, incomplete: 0 }
     }
 
     /// How many requests have failed in a row.
@@ -173,21 +214,25 @@ impl Drive {
         }
     }
 
-    /// Counts a failure, and tells whether watchers are to be told: trouble began, or changed.
-    pub fn failed(&mut self, ask: AskKind, failure: &Failure) -> bool {
-        let cause = failure.kind.cause();
-        let known = self.trouble.as_ref().is_some_and(|trouble| trouble.cause == cause);
+    /// A look that fails while a request waits to be sent again is trouble with that request.
+    fn failed(&mut self, ask: AskKind, cause: Cause) {
         let failures = self.failures().saturating_add(1);
+        let sending = self.trouble.take().map(|trouble| trouble.ask).filter(|ask| ask.changes_oz());
+        let ask = sending.filter(|_| !ask.changes_oz()).unwrap_or(ask);
         self.trouble = Some(Trouble { ask, cause, failures });
-        self.last_trouble = Some((cause, failure.metadata()));
-        !known
+    }
+
+    fn suffers(&self, cause: Cause) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.cause == cause)
     }
 }
 
-/// What whoever takes a match over asks first.
-const fn first_ask(state: State) -> AskKind {
-    match state {
-        State::Accepted | State::Uploaded => AskKind::ReadFolder,
+/// The request whose success ends a trouble that somebody else met: not the look before it.
+fn main_ask(m: &Match) -> AskKind {
+    match m.state {
+        State::Accepted if m.spec.needs_photo() => AskKind::UploadPhoto,
+        State::Accepted => AskKind::ReadFolder,
+        State::Uploaded => AskKind::StartAnalyses,
         State::Processing | State::Finished | State::Failed | State::Cancelled => {
             AskKind::ReadAnalysis
         }

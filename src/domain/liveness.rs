@@ -28,18 +28,20 @@ pub enum Standing {
     Over(LivenessResult),
 }
 
-/// The media to compare with: the named ones, or the newest liveness media of the folder.
+/// The media to compare with: the named ones, or the newest liveness media of the folder. Never
+/// the reference photo itself, which would match itself.
 ///
 /// # Errors
 /// `LIVENESS_MEDIA_NOT_FOUND`: there is none, or a named one is missing.
 pub fn select(spec: &Spec, folder: &Folder) -> Result<Vec<MediaId>, MatchError> {
+    let others = folder.media.iter().filter(|media| !spec.photo.is(&media.id));
     if spec.liveness_media.is_empty() {
-        let newest = newest_by(folder.media.iter().filter(|m| is_liveness(m)), |m| m.time_created);
+        let newest = newest_by(others.filter(|media| is_liveness(media)), |m| m.time_created);
         return newest.map(|media| vec![media.id.clone()]).ok_or_else(|| {
             MatchError::new(Reason::LivenessMediaNotFound, "the folder has no liveness media")
         });
     }
-    let present: HashSet<&MediaId> = folder.media.iter().map(|media| &media.id).collect();
+    let present: HashSet<&MediaId> = others.map(|media| &media.id).collect();
     match spec.liveness_media.iter().find(|id| !present.contains(id)) {
         None => Ok(spec.liveness_media.clone()),
         Some(missing) => {
@@ -72,21 +74,22 @@ pub fn standing(folder: &Folder, liveness_media: &[MediaId]) -> Standing {
         return Standing::Absent;
     };
     match verdict::read_liveness(analysis, id) {
-        LivenessReading::Pending => Standing::Pending,
+        LivenessReading::Pending | LivenessReading::Incomplete(_) => Standing::Pending,
         LivenessReading::Over(result) => Standing::Over(result),
     }
 }
 
 /// What the newest finished QUALITY analysis of these media says.
 pub fn newest_finished(folder: &Folder, liveness_media: &[MediaId]) -> Option<LivenessResult> {
-    let finished = qualities(folder, liveness_media).filter(|analysis| {
-        let id = analysis.id.as_ref();
-        id.is_some_and(|id| verdict::read_liveness(analysis, id) != LivenessReading::Pending)
-    });
-    let newest = newest_by(finished, |analysis| analysis.time_created)?;
-    match verdict::read_liveness(newest, newest.id.as_ref()?) {
+    let read = |analysis: &Analysis| over(verdict::read_liveness(analysis, analysis.id.as_ref()?));
+    let finished = qualities(folder, liveness_media).filter(|analysis| read(analysis).is_some());
+    newest_by(finished, |analysis| analysis.time_created).and_then(read)
+}
+
+fn over(reading: LivenessReading) -> Option<LivenessResult> {
+    match reading {
         LivenessReading::Over(result) => Some(result),
-        LivenessReading::Pending => None,
+        LivenessReading::Pending | LivenessReading::Incomplete(_) => None,
     }
 }
 
@@ -101,7 +104,7 @@ fn qualities<'a>(
     })
 }
 
-/// The photos of this match that the folder holds, oldest first: by what we wrote into their
+/// The photos of this match that the folder holds, in Oz's order: by what we wrote into their
 /// metadata, or, where Oz doesn't give that back, by their names.
 pub fn photos_of<'a>(folder: &'a Folder, match_id: &MatchId) -> Vec<&'a Media> {
     let id = match_id.to_string();
@@ -118,12 +121,15 @@ pub fn analyses_of<'a>(
     kind: &'static str,
     media: &[MediaId],
 ) -> Vec<&'a Analysis> {
-    let wanted: HashSet<&MediaId> = media.iter().collect();
-    let exactly = |analysis: &&Analysis| {
-        let sources = analysis.source_media.iter().flatten().collect::<HashSet<_>>();
-        analysis.kind.as_deref() == Some(kind) && analysis.id.is_some() && sources == wanted
-    };
-    folder.analyses.iter().filter(exactly).collect()
+    let typed = |analysis: &&Analysis| analysis.kind.as_deref() == Some(kind);
+    let named = folder.analyses.iter().filter(typed).filter(|analysis| analysis.id.is_some());
+    named.filter(|analysis| looks_at_exactly(analysis, media)).collect()
+}
+
+/// Whether an analysis looks at these media and no others, in whatever order.
+pub fn looks_at_exactly(analysis: &Analysis, media: &[MediaId]) -> bool {
+    let sources: HashSet<&MediaId> = analysis.source_media.iter().flatten().collect();
+    sources == media.iter().collect()
 }
 
 /// The ids of analyses that could be mistaken for the ones a match is about to ask for.
@@ -140,4 +146,205 @@ fn newest_by<'a, T, K: Ord>(
     time: impl Fn(&T) -> K,
 ) -> Option<&'a T> {
     items.max_by_key(|item| time(item))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        PhotoSource,
+        tests::{
+            oz::{
+                analysis, analysis_id, as_of, holding, image, judged, match_id, media_id, medium,
+                our_photo, quality, seconds, video,
+            },
+            scene::spec,
+        },
+    };
+
+    fn created(second: i64, media: Media) -> Media {
+        Media { time_created: Some(seconds(second)), ..media }
+    }
+
+    fn tagged(tag: &str, media: Media) -> Media {
+        Media { tags: vec![tag.into()], ..media }
+    }
+
+    fn ids(names: &[&str]) -> Vec<MediaId> {
+        names.iter().map(|name| media_id(name)).collect()
+    }
+
+    /// What is selected when nothing is named; `-` if nothing is.
+    #[track_caller]
+    fn selects(media: Vec<Media>, expected: &str) {
+        let selected = select(&spec(), &holding(media, vec![]));
+        let selected = selected.map_or_else(
+            |error| error.reason.as_str().replace("LIVENESS_MEDIA_NOT_FOUND", "-"),
+            |ids| ids.iter().map(MediaId::as_str).collect::<Vec<_>>().join(" "),
+        );
+        assert_eq!(selected, expected);
+    }
+
+    #[test]
+    fn the_newest_liveness_medium_is_selected() {
+        selects(vec![created(2, video("new")), created(1, video("old"))], "new");
+        selects(vec![created(1, video("old")), created(2, video("new"))], "new");
+    }
+
+    #[test]
+    fn where_times_are_missing_or_equal_the_last_listed_is_selected() {
+        selects(vec![video("first"), video("last")], "last");
+        selects(vec![created(1, video("first")), created(1, video("last"))], "last");
+        selects(vec![created(1, video("timed")), video("timeless")], "timed");
+    }
+
+    #[test]
+    fn shot_sets_and_whatever_is_tagged_so_are_liveness_media() {
+        selects(vec![medium("shots", "SHOTS_SET_FOLDER")], "shots");
+        selects(vec![medium("shots", "SHOT_SET")], "shots");
+        selects(vec![tagged("video_selfie_blank", image("frame"))], "frame");
+        let untyped = Media { media_type: None, ..image("untyped") };
+        selects(vec![tagged("video_selfie", untyped.clone())], "untyped");
+        selects(vec![untyped], "-");
+    }
+
+    #[test]
+    fn a_photo_is_never_selected() {
+        let strangers = vec![
+            created(9, image("a-stranger")),
+            created(9, tagged("photo_selfie", image("a-selfie"))),
+            created(9, tagged("photo_id_front", image("an-id"))),
+            created(9, our_photo("p")),
+        ];
+        selects([strangers.clone(), vec![created(1, video("v"))]].concat(), "v");
+        selects(strangers, "-");
+    }
+
+    #[test]
+    fn named_media_are_taken_as_named_whatever_they_are() {
+        let spec = Spec { liveness_media: ids(&["i", "v"]), ..spec() };
+        let folder = holding(vec![video("w"), video("v"), image("i")], vec![]);
+        assert_eq!(select(&spec, &folder), Ok(ids(&["i", "v"])));
+    }
+
+    #[test]
+    fn a_named_medium_that_is_missing_is_named_in_the_refusal() {
+        let spec = Spec { liveness_media: ids(&["v", "w"]), ..spec() };
+        let error = select(&spec, &holding(vec![video("v")], vec![])).unwrap_err();
+        assert_eq!(error.reason, Reason::LivenessMediaNotFound);
+        assert_eq!(error.metadata["media_id"], "w");
+    }
+
+    #[test]
+    fn the_reference_photo_is_never_compared_with_itself() {
+        let photo = PhotoSource::FolderMedia(media_id("p"));
+        let frame = created(9, tagged("video_selfie", image("p")));
+        let folder = holding(vec![created(1, video("v")), frame], vec![]);
+        let spec = Spec { photo, ..spec() };
+        assert_eq!(select(&spec, &folder), Ok(ids(&["v"])));
+        let named = Spec { liveness_media: ids(&["p"]), ..spec };
+        assert_eq!(select(&named, &folder).unwrap_err().metadata["media_id"], "p");
+    }
+
+    // QUALITY analyses.
+
+    const V: [&str; 1] = ["v"];
+
+    fn over_ones(analyses: Vec<Analysis>) -> Option<String> {
+        let result = newest_finished(&holding(vec![], analyses), &ids(&V));
+        result.map(|result| result.analysis_id.to_string())
+    }
+
+    #[test]
+    fn the_newest_finished_analysis_is_told_of_whatever_it_says() {
+        let failed = analysis(QUALITY, "failed", &V, ["FAILED"; 3]);
+        let analyses = vec![
+            as_of(1, judged("old", "SUCCESS")),
+            as_of(3, failed),
+            as_of(2, judged("newer", "DECLINED")),
+            as_of(4, quality("running")),
+        ];
+        assert_eq!(over_ones(analyses).as_deref(), Some("failed"));
+        assert_eq!(over_ones(vec![judged("a", "SUCCESS"), judged("b", "SUCCESS")]).unwrap(), "b");
+        assert_eq!(over_ones(vec![quality("running")]), None);
+    }
+
+    #[test]
+    fn only_analyses_that_hold_the_liveness_media_count() {
+        let over = |sources: &[&str]| analysis(QUALITY, "q", sources, ["FINISHED"; 3]);
+        let unsaid = Analysis { source_media: None, ..over(&["v"]) };
+        let compared = Analysis { kind: Some(BIOMETRY.into()), ..over(&["v"]) };
+        for (analysis, counts) in [
+            (over(&["v"]), true),
+            (over(&["w", "v", "x"]), true),
+            (over(&["w"]), false),
+            (over(&[]), false),
+            (unsaid, false),
+            (compared, false),
+        ] {
+            let folder = holding(vec![], vec![analysis]);
+            assert_eq!(newest_finished(&folder, &ids(&V)).is_some(), counts);
+            assert_eq!(standing(&folder, &ids(&V)) != Standing::Absent, counts);
+        }
+        let both = holding(vec![], vec![over(&["v"])]);
+        assert_eq!(standing(&both, &ids(&["v", "w"])), Standing::Absent);
+    }
+
+    #[test]
+    fn the_newest_analysis_is_where_liveness_stands() {
+        let stands = |analyses| standing(&holding(vec![], analyses), &ids(&V));
+        let running = as_of(2, quality("running"));
+        assert_eq!(
+            stands(vec![running.clone(), as_of(1, judged("q", "SUCCESS"))]),
+            Standing::Pending
+        );
+        let Standing::Over(result) = stands(vec![as_of(3, judged("q", "DECLINED")), running])
+        else {
+            panic!()
+        };
+        assert_eq!(result.analysis_id, analysis_id("q"));
+        let nameless = Analysis { id: None, ..as_of(9, judged("q", "SUCCESS")) };
+        assert_eq!(stands(vec![as_of(1, judged("q0", "SUCCESS")), nameless]), Standing::Absent);
+        let silent = analysis(QUALITY, "q", &V, [""; 3]);
+        assert_eq!(stands(vec![silent]), Standing::Pending);
+    }
+
+    // What of ours is there.
+
+    #[test]
+    fn our_photos_are_known_by_metadata_and_by_name_only_without() {
+        let id = match_id().to_string();
+        let name = Some(format!("facematch-{id}.jpg"));
+        let by_name = Media { original_name: name.clone(), ..image("by-name") };
+        let of_another =
+            Media { match_id: Some("another".into()), original_name: name, ..image("x") };
+        let plain = Media { original_name: Some("selfie.jpg".into()), ..image("plain") };
+        let media = vec![plain, by_name, of_another, our_photo("by-metadata")];
+        let folder = holding(media, vec![]);
+        let found: Vec<&str> =
+            photos_of(&folder, &match_id()).into_iter().map(|media| media.id.as_str()).collect();
+        assert_eq!(found, ["by-name", "by-metadata"]);
+    }
+
+    #[test]
+    fn analyses_of_media_look_at_exactly_these() {
+        let of = |id: &str, sources: &[&str]| analysis(BIOMETRY, id, sources, ["PROCESSING"; 3]);
+        let unsaid = Analysis { source_media: None, ..of("unsaid", &[]) };
+        let nameless = Analysis { id: None, ..of("nameless", &["v", "p"]) };
+        let analyses = vec![
+            of("same", &["v", "p"]),
+            of("turned", &["p", "v"]),
+            of("repeated", &["p", "v", "p"]),
+            of("fewer", &["v"]),
+            of("more", &["v", "p", "x"]),
+            analysis(QUALITY, "other", &["v", "p"], ["PROCESSING"; 3]),
+            unsaid,
+            nameless,
+        ];
+        let folder = holding(vec![], analyses);
+        let found = analyses_of(&folder, BIOMETRY, &ids(&["v", "p"]));
+        let found: Vec<String> =
+            found.into_iter().filter_map(|a| Some(a.id.as_ref()?.to_string())).collect();
+        assert_eq!(found, ["same", "turned", "repeated"]);
+    }
 }

@@ -35,6 +35,16 @@ pub enum PhotoSource {
     FolderMedia(MediaId),
 }
 
+impl PhotoSource {
+    /// Whether it is this medium of the folder.
+    pub fn is(&self, media_id: &MediaId) -> bool {
+        match self {
+            Self::FolderMedia(photo) => photo == media_id,
+            Self::Content { .. } => false,
+        }
+    }
+}
+
 /// What the folder's QUALITY analysis has to do with the match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -145,7 +155,8 @@ mod hex {
 
     fn parse(text: &str) -> Option<[u8; 32]> {
         let mut bytes = [0; 32];
-        if text.len() != 64 || !text.is_ascii() {
+        // The number parser below would take a sign for a digit.
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {

@@ -94,23 +94,78 @@ pub fn delay(
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
     #[test]
-    fn the_delay_grows_is_capped_and_never_undercuts_retry_after() {
-        let (base, max) = (Duration::from_secs(1), Duration::from_secs(30));
-        let plain = Failure::new(FailureKind::ServerError, "");
-        let at = |failures, chance| delay(failures, base, max, chance, &plain);
-        assert_eq!(at(1, 0.0), base);
-        assert_eq!(at(1, 1.0), base * 2);
-        assert_eq!(at(3, 0.5), Duration::from_millis(4500));
-        assert_eq!(at(99, 1.0), max);
-        let asked = Failure { retry_after: Some(Duration::from_secs(90)), ..plain };
-        assert_eq!(delay(1, base, max, 0.3, &asked), Duration::from_secs(90));
+    fn every_failure_of_every_request_has_its_row() {
+        use FailureKind::{
+            Forbidden, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited, Redirected,
+            Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unreachable, Unreadable,
+        };
+        use Treatment::{End, Wait, WaitCounted as Counted, WaitMissing as Missing};
+        const FORBIDDEN: Treatment = End(Reason::OzForbidden);
+        const LOGIN: Treatment = End(Reason::OzLoginRefused);
+        const NO_FOLDER: Treatment = End(Reason::OzFolderNotFound);
+        const PHOTO: Treatment = End(Reason::OzRejectedPhoto);
+        const START: Treatment = End(Reason::OzAnalysisFailed);
+        let asks = [
+            (AskKind::ReadFolder, false),
+            (AskKind::UploadPhoto, false),
+            (AskKind::StartAnalyses, false),
+            (AskKind::ReadAnalysis, true),
+        ];
+        for (kind, row) in [
+            (Unreachable, [Wait, Wait, Wait, Wait]),
+            (TimedOut, [Wait, Wait, Wait, Wait]),
+            (Interrupted, [Wait, Wait, Wait, Wait]),
+            (RateLimited, [Wait, Wait, Wait, Wait]),
+            (ServerError, [Wait, Wait, Wait, Wait]),
+            (Redirected, [Wait, Wait, Wait, Wait]),
+            (Unreadable, [Wait, Wait, Wait, Wait]),
+            (SessionRefused, [Wait, Wait, Wait, Wait]),
+            (Incomplete, [Counted, Counted, Counted, Counted]),
+            (LoginRefused, [LOGIN, LOGIN, LOGIN, Wait]),
+            (Forbidden, [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+            (NotFound, [NO_FOLDER, NO_FOLDER, NO_FOLDER, Missing]),
+            (TooLarge, [Counted, PHOTO, START, Counted]),
+            (Rejected, [Counted, PHOTO, START, Counted]),
+        ] {
+            assert_eq!(asks.map(|(ask, processing)| treat(kind, ask, processing)), row, "{kind:?}");
+        }
     }
 
     #[test]
-    fn a_refused_login_ends_only_matches_without_an_analysis() {
-        let treat = |processing| treat(FailureKind::LoginRefused, AskKind::ReadFolder, processing);
-        assert_eq!(treat(false), Treatment::End(Reason::OzLoginRefused));
-        assert_eq!(treat(true), Treatment::Wait);
+    fn the_delay_lies_between_the_base_and_its_doubles_and_is_capped() {
+        let max = Duration::from_secs(30);
+        let plain = Failure::new(FailureKind::ServerError, "");
+        for (failures, [least, middle, most]) in [
+            (1, [1000, 1500, 2000]),
+            (2, [1000, 2500, 4000]),
+            (3, [1000, 4500, 8000]),
+            (4, [1000, 8500, 16_000]),
+            (5, [1000, 15_500, 30_000]),
+            (u32::MAX, [1000, 15_500, 30_000]),
+        ] {
+            let at = |chance| delay(failures, SECOND, max, chance, &plain).as_millis();
+            assert_eq!([0.0, 0.5, 1.0].map(at), [least, middle, most], "{failures}");
+            assert_eq!([-1.0, 2.0].map(at), [least, most], "chance out of bounds");
+        }
+    }
+
+    #[test]
+    fn a_base_beyond_the_cap_is_kept() {
+        let plain = Failure::new(FailureKind::ServerError, "");
+        let (base, max) = (Duration::from_secs(60), Duration::from_secs(30));
+        assert_eq!(delay(3, base, max, 1.0, &plain), base);
+    }
+
+    #[test]
+    fn retry_after_is_never_undercut() {
+        let failure = |seconds| Failure {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..Failure::new(FailureKind::RateLimited, "")
+        };
+        let delay = |seconds| delay(1, SECOND, SECOND * 30, 1.0, &failure(seconds)).as_secs();
+        assert_eq!([0, 1, 90, u64::MAX].map(delay), [2, 2, 90, u64::MAX]);
     }
 }

@@ -38,6 +38,8 @@ pub enum LivenessReading {
     Pending,
     /// It is over: with a decision that can be trusted, or without.
     Over(LivenessResult),
+    /// The answer lacks what is needed.
+    Incomplete(&'static str),
 }
 
 /// The words that Oz's three fields share, and the ones that only some have.
@@ -72,13 +74,16 @@ pub fn read_liveness(analysis: &Analysis, id: &AnalysisId) -> LivenessReading {
     let state = word(analysis.state.as_deref());
     let resolution = word(analysis.resolution.as_deref());
     let status = word(analysis.resolution_status.as_deref());
-    let pending = [resolution, status].contains(&Some(Word::Pending));
+    if (state, resolution, status) == (None, None, None) {
+        return LivenessReading::Incomplete("an analysis without a state");
+    }
     let over = match state {
         Some(Word::Failed) => true,
         Some(Word::Pending) => false,
-        Some(Word::Finished | Word::Decided(_) | Word::Unknown) => !pending,
         // An analysis without a `state` is over once its resolution fields are.
-        None => !pending && resolution.or(status).is_some(),
+        Some(Word::Finished | Word::Decided(_) | Word::Unknown) | None => {
+            ![resolution, status].contains(&Some(Word::Pending))
+        }
     };
     if !over {
         return LivenessReading::Pending;

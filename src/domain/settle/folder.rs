@@ -41,11 +41,7 @@ impl Settling<'_> {
         };
         if self.m.spec.liveness_policy == LivenessPolicy::Require {
             match liveness::standing(folder, &liveness_media) {
-                Standing::Pending => {
-                    drive.plan = None;
-                    drive.not_before = self.next_poll();
-                    return plain(drive);
-                }
+                Standing::Pending => return self.await_liveness(drive, folder),
                 Standing::Absent => return self.fail(drive, not_passed(None)),
                 Standing::Over(result) if result.resolution == Some(Resolution::Success) => {}
                 Standing::Over(result) => return self.fail(drive, not_passed(Some(&result))),
@@ -61,6 +57,16 @@ impl Settling<'_> {
             PhotoSource::Content { .. } => self.look_for_photo(drive, folder),
             PhotoSource::FolderMedia(photo) => self.find_photo(drive, folder, photo),
         }
+    }
+
+    /// The photo isn't sent yet, but whether it is lost is known by now.
+    fn await_liveness(&self, mut drive: Drive, folder: &Folder) -> Settled {
+        if liveness::photos_of(folder, &self.m.id).is_empty() {
+            drive.photo_missed.get_or_insert(self.moment.now);
+        }
+        drive.plan = None;
+        drive.not_before = self.next_poll();
+        plain(drive)
     }
 
     /// A photo of the caller's own: it may be at Oz already, its answer lost.

@@ -71,16 +71,12 @@ pub fn settle(
 
 impl Settling<'_> {
     fn reply(&self, mut drive: Drive, ask: &Ask, reply: Reply) -> Settled {
-        let kind = ask.kind();
         match (ask, reply) {
             (Ask::ReadFolder { .. }, Reply::Folder(folder)) => {
-                drive.worked(kind);
+                drive.line.worked(ask.kind());
                 self.folder(drive, &folder)
             }
-            (Ask::UploadPhoto { .. }, Reply::Photo(photo)) => {
-                drive.worked(kind);
-                self.uploaded(drive, photo, false)
-            }
+            (Ask::UploadPhoto { .. }, Reply::Photo(photo)) => self.sent(drive, ask, photo),
             (Ask::StartAnalyses { .. }, Reply::Started(analyses)) => {
                 self.started(drive, ask, &analyses)
             }

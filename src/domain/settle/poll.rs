@@ -7,17 +7,16 @@ use crate::domain::{
     id::AnalysisId,
     liveness::{BIOMETRY, QUALITY},
     reason::Reason,
+    request::LivenessPolicy,
     settle::{Settled, Settling},
     state::Match,
     time::Timestamp,
     verdict::{self, LivenessReading, Reading},
 };
 
-/// The end of a match whose deadline has passed: a verdict that is known already counts.
+/// The end of a match whose deadline has passed: how the comparison ended counts, if it is known.
 pub fn timed_out(m: &Match, drive: &Drive, policy: &Policy) -> Event {
-    if let Some(Reading::Verdict { .. }) = drive.biometry.over
-        && let Some(event) = conclude(m, drive, policy)
-    {
+    if let Some(event) = conclude(m, drive, policy) {
         return event;
     }
     let mut error = MatchError::new(Reason::MatchTimedOut, "the match's deadline has passed");
@@ -31,7 +30,7 @@ pub fn timed_out(m: &Match, drive: &Drive, policy: &Policy) -> Event {
 impl Settling<'_> {
     pub(super) fn analysis(
         &self,
-        mut drive: Drive,
+        drive: Drive,
         ask: &Ask,
         id: &AnalysisId,
         answer: &Analysis,
@@ -47,11 +46,16 @@ impl Settling<'_> {
         if is_biometry {
             return self.biometry(drive, ask, answer);
         }
-        drive.worked(ask.kind());
+        self.quality(drive, ask, id, answer)
+    }
+
+    fn quality(&self, mut drive: Drive, ask: &Ask, id: &AnalysisId, answer: &Analysis) -> Settled {
         match verdict::read_liveness(answer, id) {
+            LivenessReading::Incomplete(what) => return self.incomplete(drive, ask, what),
             LivenessReading::Pending => drive.quality = Poll::next(self.next_poll()),
             LivenessReading::Over(result) => drive.quality.over = Some(Some(result)),
         }
+        drive.quality_line.worked(ask.kind());
         self.concluded(drive)
     }
 
@@ -65,7 +69,7 @@ impl Settling<'_> {
                 drive.biometry.over = Some(over);
             }
         }
-        drive.worked(ask.kind());
+        drive.line.worked(ask.kind());
         self.concluded(drive)
     }
 
@@ -101,11 +105,15 @@ fn conclude(m: &Match, drive: &Drive, policy: &Policy) -> Option<Event> {
     }
 }
 
-/// What is told of liveness: of the analysis that was started with it, else of what was found.
+/// What is told of liveness: under RUN of the analysis that was started, else of what was found.
 fn reported_liveness(m: &Match, drive: &Drive) -> Option<LivenessResult> {
-    let Some(analysis_id) = m.liveness_analysis_id.clone() else {
-        return m.liveness.clone();
-    };
-    let unknown = LivenessResult { resolution: None, confidence_spoofing: None, analysis_id };
-    Some(drive.quality.over.clone().flatten().unwrap_or(unknown))
+    match m.spec.liveness_policy {
+        LivenessPolicy::Report | LivenessPolicy::Require => m.liveness.clone(),
+        LivenessPolicy::Run => {
+            let analysis_id = m.liveness_analysis_id.clone()?;
+            let unknown =
+                LivenessResult { resolution: None, confidence_spoofing: None, analysis_id };
+            Some(drive.quality.over.clone().flatten().unwrap_or(unknown))
+        }
+    }
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::domain::{
     ask::{Analysis, Ask},
-    drive::{Drive, Sending},
+    drive::{Drive, Plan, Sending},
     event::{AnalysisStarted, Event, PhotoUploaded},
-    id::MediaId,
-    liveness::{BIOMETRY, QUALITY},
+    id::{AnalysisId, MediaId},
+    liveness::{self, BIOMETRY, QUALITY},
     request::LivenessPolicy,
     settle::{Settled, Settling, plain},
     state::Match,
@@ -25,7 +25,18 @@ pub fn start(m: &Match) -> Option<Ask> {
 }
 
 impl Settling<'_> {
+    /// The answer to an upload. One that tells all that the folder holds may have been misread: a
+    /// liveness medium compared with itself would be a match.
+    pub(super) fn sent(&self, drive: Drive, ask: &Ask, photo: MediaId) -> Settled {
+        let is_liveness = |plan: &Plan| plan.liveness_media.contains(&photo);
+        if drive.plan.as_ref().is_some_and(is_liveness) {
+            return self.incomplete(drive, ask, "a liveness medium for the photo");
+        }
+        self.uploaded(drive, photo, false)
+    }
+
     pub(super) fn uploaded(&self, mut drive: Drive, photo: MediaId, adopted: bool) -> Settled {
+        drive.line.trouble = None;
         drive.upload = Sending::Clear;
         drive.start = Sending::Clear;
         drive.resend_at = self.moment.now;
@@ -43,18 +54,27 @@ impl Settling<'_> {
         Settled { event: Some(event), drive, doubles: 0 }
     }
 
-    pub(super) fn started(&self, mut drive: Drive, ask: &Ask, analyses: &[Analysis]) -> Settled {
+    pub(super) fn started(&self, drive: Drive, ask: &Ask, analyses: &[Analysis]) -> Settled {
+        let is_new = |a: &&Analysis| a.id.as_ref().is_some_and(|id| !self.was_there(id));
         let of = |kind: &str| -> Vec<&Analysis> {
-            analyses.iter().filter(|a| a.kind.as_deref() == Some(kind) && a.id.is_some()).collect()
+            analyses.iter().filter(|a| a.kind.as_deref() == Some(kind)).filter(is_new).collect()
         };
         let (biometry, quality) = (of(BIOMETRY), of(QUALITY));
-        match biometry.first() {
-            Some(first) => {
-                drive.worked(ask.kind());
-                self.analyses_started(drive, first, partner_of(first, &quality), false)
-            }
+        // An answer may list more than was asked for, and need not say what it is about.
+        let exact = biometry.iter().find(|analysis| self.is_about_ours(analysis));
+        match exact.or(biometry.first()) {
+            Some(ours) => self.analyses_started(drive, ours, partner_of(ours, &quality), false),
             None => self.incomplete(drive, ask, "no BIOMETRY analysis in the answer"),
         }
+    }
+
+    fn was_there(&self, id: &AnalysisId) -> bool {
+        self.m.earlier_analyses.contains(id)
+    }
+
+    fn is_about_ours(&self, biometry: &Analysis) -> bool {
+        let asked = self.m.source_media();
+        asked.is_some_and(|media| liveness::looks_at_exactly(biometry, &media))
     }
 
     pub(super) fn analyses_started(
@@ -68,6 +88,7 @@ impl Settling<'_> {
             return plain(drive);
         };
         let first_poll = self.next_poll();
+        drive.line.trouble = None;
         drive.start = Sending::Clear;
         drive.biometry.due = first_poll;
         drive.quality.due = first_poll;

@@ -25,8 +25,9 @@ impl Settling<'_> {
         match treatment {
             Treatment::Wait => self.wait(drive, ask, failure),
             Treatment::WaitCounted => {
-                drive.incomplete += 1;
-                match drive.incomplete >= INCOMPLETE_MAX {
+                let line = drive.line_mut(self.is_quality(ask));
+                line.incomplete += 1;
+                match line.incomplete >= INCOMPLETE_MAX {
                     true => self.give_up(drive, ask, Reason::OzProtocol, failure),
                     false => self.wait(drive, ask, failure),
                 }
@@ -55,6 +56,7 @@ impl Settling<'_> {
     fn give_up(&self, mut drive: Drive, ask: &Ask, reason: Reason, failure: &Failure) -> Settled {
         if self.is_quality(ask) {
             drive.quality.over = Some(None);
+            drive.quality_line.trouble = None;
             return self.concluded(drive);
         }
         let mut error = MatchError::new(reason, retry::message(reason)).with(failure.metadata());
@@ -67,27 +69,34 @@ impl Settling<'_> {
 
     fn wait(&self, mut drive: Drive, ask: &Ask, failure: &Failure) -> Settled {
         let Moment { now, chance, .. } = self.moment;
-        let tell = drive.failed(ask.kind(), failure);
+        let of_quality = self.is_quality(ask);
+        let tell = drive.failed(of_quality, ask.kind(), failure);
+        let failures = drive.line_mut(of_quality).failures();
         let base = self.policy.poll_interval;
-        let delay = retry::delay(drive.failures(), base, BACKOFF_MAX, chance, failure);
-        let next_try = now.after(delay);
-        let lost = ask.kind().changes_oz() && failure.kind.may_have_acted();
-        match ask.kind() {
-            AskKind::UploadPhoto if lost => drive.upload = Sending::Unsure(now),
-            AskKind::StartAnalyses if lost => drive.start = Sending::Unsure(now),
-            AskKind::UploadPhoto
-            | AskKind::StartAnalyses
-            | AskKind::ReadFolder
-            | AskKind::ReadAnalysis => {}
-        }
-        // A lost answer is looked for at once; what changes Oz waits.
-        drive.not_before = if lost { now } else { next_try };
-        if ask.kind().changes_oz() {
-            drive.resend_at = next_try;
-        }
+        let next_try = now.after(retry::delay(failures, base, BACKOFF_MAX, chance, failure));
+        self.postpone(&mut drive, ask, failure, next_try);
         let told = tell && self.m.troubles < TROUBLES_MAX && now < self.m.deadline();
         let event = told.then(|| attempt_failed(&drive, failure, next_try));
         Settled { event, drive, doubles: 0 }
+    }
+
+    /// What failed waits, and all that the match asks waits if Oz said so. Otherwise a lost answer
+    /// is looked for at once, and another analysis is polled on.
+    fn postpone(&self, drive: &mut Drive, ask: &Ask, failure: &Failure, next_try: Timestamp) {
+        let now = self.moment.now;
+        let lost = ask.kind().changes_oz() && failure.kind.may_have_acted();
+        drive.not_before = now.after(failure.retry_after.unwrap_or_default());
+        match ask.kind() {
+            AskKind::ReadFolder => drive.not_before = next_try,
+            AskKind::ReadAnalysis if self.is_quality(ask) => drive.quality.due = next_try,
+            AskKind::ReadAnalysis => drive.biometry.due = next_try,
+            AskKind::UploadPhoto if lost => drive.upload = Sending::Unsure(now),
+            AskKind::StartAnalyses if lost => drive.start = Sending::Unsure(now),
+            AskKind::UploadPhoto | AskKind::StartAnalyses => drive.not_before = next_try,
+        }
+        if ask.kind().changes_oz() {
+            drive.resend_at = next_try;
+        }
     }
 
     fn is_quality(&self, ask: &Ask) -> bool {

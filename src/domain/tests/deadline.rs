@@ -1,0 +1,124 @@
+//! The deadline: never a DECLINED, and never the loss of a verdict that was paid for.
+
+use std::time::Duration;
+
+use crate::domain::{
+    FailureKind, LivenessPolicy, Resolution, Step,
+    ask::AskKind::{ReadFolder, UploadPhoto},
+    tests::{
+        oz::{bare, biometry, broken, decided, fails, fails_until, folder, quality, seconds, told},
+        scene::Scene,
+    },
+};
+
+const NEVER: Duration = Duration::from_secs(1_000_000);
+
+/// A match with an analysis, at its deadline.
+fn overdue(policy: LivenessPolicy) -> Scene {
+    let mut scene = Scene::processing(policy);
+    scene.waits(1200);
+    scene
+}
+
+#[test]
+fn a_match_with_an_analysis_is_looked_at_once_more() {
+    let mut scene = overdue(LivenessPolicy::Report);
+    scene.polls("b", told(decided("b", "DECLINED"))).ends();
+    assert_eq!(scene.result().resolution, Resolution::Declined);
+}
+
+#[test]
+fn a_last_look_that_finds_no_verdict_is_the_last() {
+    for answer in [told(biometry("b")), fails(FailureKind::TimedOut)] {
+        let mut scene = overdue(LivenessPolicy::Report);
+        scene.polls("b", answer).ends();
+        assert_eq!((scene.reason(), scene.error().retryable), ("MATCH_TIMED_OUT", true));
+    }
+}
+
+#[test]
+fn the_last_look_says_that_the_analysis_failed() {
+    let mut scene = overdue(LivenessPolicy::Report);
+    scene.polls("b", told(broken("b"))).ends();
+    assert_eq!(scene.reason(), "OZ_ANALYSIS_FAILED");
+}
+
+#[test]
+fn a_poll_that_was_cut_by_the_deadline_is_not_the_last_look() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    scene.waits(1195).latency = Duration::from_secs(5);
+    scene.polls("b", fails(FailureKind::TimedOut));
+    scene.polls("b", told(decided("b", "SUCCESS"))).ends();
+    scene.result();
+}
+
+#[test]
+fn a_deadline_is_never_waited_past() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    scene.polls("b", fails_until(FailureKind::RateLimited, NEVER));
+    assert_eq!(scene.step(), Step::Wait(scene.m.deadline()));
+    scene.polls("b", told(biometry("b"))).ends();
+    assert_eq!(scene.error().metadata["cause"], "OZ_RATE_LIMITED");
+    assert_eq!(scene.now, scene.m.deadline());
+}
+
+#[test]
+fn a_match_without_an_analysis_times_out_with_its_last_cause() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare()).hears(UploadPhoto, fails(FailureKind::SessionRefused));
+    scene.hears(UploadPhoto, fails_until(FailureKind::Unreachable, NEVER)).ends();
+    assert_eq!(scene.reason(), "MATCH_TIMED_OUT");
+    assert_eq!(scene.error().metadata["cause"], "OZ_UNREACHABLE");
+    assert_eq!(scene.error().metadata["oz.error_message"], "trouble");
+    assert_eq!(scene.now, scene.m.deadline());
+}
+
+#[test]
+fn a_match_that_is_revived_after_its_deadline_still_knows_the_cause() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, fails(FailureKind::Unreachable));
+    scene.waits(5000).revive().ends();
+    assert_eq!(scene.error().metadata["cause"], "OZ_UNREACHABLE");
+}
+
+#[test]
+fn a_match_that_is_revived_after_its_deadline_is_still_looked_at() {
+    let mut scene = overdue(LivenessPolicy::Report);
+    scene.revive().polls("b", told(decided("b", "SUCCESS"))).ends();
+    scene.result();
+}
+
+#[test]
+fn a_verdict_that_is_known_at_the_deadline_wins() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", told(decided("b", "SUCCESS"))).waits(2000).ends();
+    assert_eq!(scene.result().resolution, Resolution::Success);
+    let mut scene = overdue(LivenessPolicy::Run);
+    scene.polls("b", told(decided("b", "SUCCESS"))).ends();
+    assert_eq!(scene.result().liveness.as_ref().unwrap().resolution, None);
+}
+
+#[test]
+fn a_failure_that_is_known_at_the_deadline_is_told_instead_of_it() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", told(broken("b"))).polls("q", told(quality("q"))).waits(2000).ends();
+    assert_eq!(scene.reason(), "OZ_ANALYSIS_FAILED");
+}
+
+#[test]
+fn trouble_past_the_deadline_is_not_told() {
+    let mut scene = overdue(LivenessPolicy::Report);
+    scene.polls("b", fails(FailureKind::ServerError)).ends();
+    assert_eq!(scene.troubles(), 0);
+    assert_eq!(scene.error().metadata["cause"], "OZ_SERVER_ERROR");
+}
+
+#[test]
+fn a_required_liveness_that_never_ends_is_a_deadline() {
+    let mut scene = Scene::with(LivenessPolicy::Require);
+    while scene.next_ask().is_some() {
+        scene.hears(ReadFolder, folder(vec![], vec![quality("q")]));
+    }
+    assert_eq!(scene.reason(), "MATCH_TIMED_OUT");
+    assert_eq!(scene.now, seconds(1200));
+}

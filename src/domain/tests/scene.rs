@@ -1,0 +1,237 @@
+//! A match on a stage: it waits as long as the core says, asks what the core says, and hears what
+//! the test says.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::domain::{
+    Ask, CallerId, Digest, Drive, Event, Format, Kind, LivenessPolicy, Match, MatchError,
+    MatchResult, Moment, Outcome, PhotoSource, Policy, Position, Recorded, Sequence, Settled, Spec,
+    State, Step, Timeout, Timestamp, apply, ask::AskKind, next_step, settle, state::fold,
+    tests::oz,
+};
+
+pub const POLICY: Policy = Policy {
+    poll_interval: Duration::from_secs(1),
+    oz_settle: Duration::from_secs(5),
+    photo_grace: Duration::from_secs(60),
+    retention: Duration::from_secs(86_400),
+};
+
+pub fn spec() -> Spec {
+    Spec {
+        caller: CallerId::default_caller(),
+        request_id: None,
+        folder_id: oz::folder_id(),
+        photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },
+        kind: Kind::Selfie,
+        timeout: Timeout { duration: Duration::from_secs(1200), named: false },
+        liveness_media: Vec::new(),
+        liveness_policy: LivenessPolicy::Report,
+        labels: BTreeMap::new(),
+    }
+}
+
+pub fn recorded(sequence: u64, time: Timestamp, event: Event) -> Recorded {
+    let (sequence, position) = (Sequence(sequence), Position(sequence));
+    Recorded { match_id: oz::match_id(), sequence, position, time, event }
+}
+
+pub struct Scene {
+    pub m: Match,
+    pub drive: Drive,
+    pub photo_here: bool,
+    pub now: Timestamp,
+    pub policy: Policy,
+    /// How long each answer takes.
+    pub latency: Duration,
+    /// What jitters each backoff: by default nothing.
+    pub chance: f64,
+    pub journal: Vec<Recorded>,
+    /// What was asked, and when.
+    pub asked: Vec<(Timestamp, Ask)>,
+    /// How many doubles were noticed.
+    pub doubles: usize,
+}
+
+impl Scene {
+    /// A match that was accepted just now, its photo at hand.
+    pub fn of(spec: Spec) -> Self {
+        let now = oz::seconds(0);
+        let accepted = recorded(1, now, Event::Accepted(Arc::new(spec)));
+        Self {
+            m: apply(None, &accepted).unwrap(),
+            drive: Drive::fresh(now),
+            photo_here: true,
+            now,
+            policy: POLICY,
+            latency: Duration::ZERO,
+            chance: 0.0,
+            journal: vec![accepted],
+            asked: Vec::new(),
+            doubles: 0,
+        }
+    }
+
+    pub fn new() -> Self {
+        Self::of(spec())
+    }
+
+    pub fn with(liveness_policy: LivenessPolicy) -> Self {
+        Self::of(Spec { liveness_policy, ..spec() })
+    }
+
+    /// A match whose photo is the folder's own medium `p`.
+    pub fn naming_a_medium() -> Self {
+        let photo = PhotoSource::FolderMedia(oz::media_id("p"));
+        let scene = Self::of(Spec { photo, ..spec() });
+        Self { photo_here: false, ..scene }
+    }
+
+    /// A match whose photo `p` is at Oz beside the video `v`.
+    pub fn uploaded(liveness_policy: LivenessPolicy) -> Self {
+        let mut scene = Self::with(liveness_policy);
+        let passed = match liveness_policy {
+            LivenessPolicy::Require => vec![oz::judged("q0", "SUCCESS")],
+            LivenessPolicy::Report | LivenessPolicy::Run => vec![],
+        };
+        scene.hears(AskKind::ReadFolder, oz::folder(vec![], passed));
+        scene.hears(AskKind::UploadPhoto, oz::photo("p"));
+        scene
+    }
+
+    /// A match whose analysis `b` runs, and under RUN `q` beside it.
+    pub fn processing(liveness_policy: LivenessPolicy) -> Self {
+        let mut scene = Self::uploaded(liveness_policy);
+        let analyses = vec![oz::biometry("b"), oz::quality("q")];
+        scene.hears(AskKind::StartAnalyses, oz::started(analyses));
+        scene
+    }
+
+    pub fn step(&self) -> Step {
+        next_step(&self.m, &self.drive, self.photo_here, self.now, &self.policy)
+    }
+
+    /// Waits as the core says, writes what time has made true, and returns what is asked then;
+    /// nothing if the match has ended.
+    pub fn next_ask(&mut self) -> Option<Ask> {
+        loop {
+            match self.step() {
+                Step::Ask(ask) => return Some(ask),
+                Step::Wait(until) => {
+                    assert!(until > self.now, "a wait for {until:?} at {:?}", self.now);
+                    self.now = until;
+                }
+                Step::Record(event) => self.write(event),
+                Step::Rest => return None,
+            }
+        }
+    }
+
+    /// Whatever is asked next, it is of this kind, and this is the answer.
+    #[track_caller]
+    pub fn hears(&mut self, kind: AskKind, outcome: Outcome) -> &mut Self {
+        let ask = self.next_ask();
+        assert_eq!(ask.as_ref().map(Ask::kind), Some(kind), "at {:?}: {ask:?}", self.now);
+        if let Some(ask) = ask {
+            self.answer(&ask, outcome);
+        }
+        self
+    }
+
+    /// The next poll is of this analysis, and this is the answer.
+    #[track_caller]
+    pub fn polls(&mut self, id: &str, outcome: Outcome) -> &mut Self {
+        let ask = self.next_ask();
+        let expected = Ask::ReadAnalysis { analysis_id: oz::analysis_id(id) };
+        assert_eq!(ask.as_ref(), Some(&expected), "at {:?}", self.now);
+        self.answer(&expected, outcome);
+        self
+    }
+
+    pub fn answer(&mut self, ask: &Ask, outcome: Outcome) {
+        let asked = self.now;
+        self.asked.push((asked, ask.clone()));
+        self.now = asked.after(self.latency);
+        let moment = Moment { asked, now: self.now, chance: self.chance };
+        let drive = self.drive.clone();
+        let Settled { event, drive, doubles } =
+            settle(&self.m, drive, ask, outcome, moment, &self.policy);
+        self.drive = drive;
+        self.doubles += doubles;
+        if let Some(event) = event {
+            self.write(event);
+        }
+    }
+
+    /// Nothing but time passes until the match ends.
+    #[track_caller]
+    pub fn ends(&mut self) -> &mut Self {
+        let ask = self.next_ask();
+        assert_eq!(ask, None, "at {:?}", self.now);
+        self
+    }
+
+    pub fn write(&mut self, event: Event) {
+        let recorded = recorded(self.m.sequence.next().0, self.now, event);
+        self.m = apply(Some(self.m.clone()), &recorded).unwrap();
+        self.journal.push(recorded);
+    }
+
+    /// Another replica takes over: it has the journal and nothing else.
+    pub fn revive(&mut self) -> &mut Self {
+        self.m = fold(&self.journal).unwrap().unwrap();
+        self.drive = Drive::revived(&self.m, self.now, &self.policy, 0.0);
+        self.photo_here = false;
+        self
+    }
+
+    pub fn waits(&mut self, seconds: u64) -> &mut Self {
+        self.now = self.now.after(Duration::from_secs(seconds));
+        self
+    }
+
+    // What came of it.
+
+    /// The names of all events, in order.
+    pub fn events(&self) -> Vec<&'static str> {
+        self.journal.iter().map(|recorded| recorded.event.name()).collect()
+    }
+
+    pub fn last_event(&self) -> &Event {
+        &self.journal.last().unwrap().event
+    }
+
+    /// How many events tell of trouble.
+    pub fn troubles(&self) -> usize {
+        self.events().into_iter().filter(|name| *name == "attempt_failed").count()
+    }
+
+    /// How often such a thing was asked.
+    pub fn count(&self, kind: AskKind) -> usize {
+        self.asked.iter().filter(|(_, ask)| ask.kind() == kind).count()
+    }
+
+    /// How many milliseconds into the match the last thing was asked.
+    pub fn asked_ms(&self) -> u128 {
+        let (time, _) = self.asked.last().unwrap();
+        time.since(oz::seconds(0)).as_millis()
+    }
+
+    #[track_caller]
+    pub fn result(&self) -> &MatchResult {
+        assert_eq!(self.m.state, State::Finished, "{:?}", self.m.error);
+        self.m.result.as_ref().unwrap()
+    }
+
+    #[track_caller]
+    pub fn error(&self) -> &MatchError {
+        assert_eq!(self.m.state, State::Failed, "{:?}", self.m.result);
+        self.m.error.as_ref().unwrap()
+    }
+
+    /// The word of the end without a verdict.
+    #[track_caller]
+    pub fn reason(&self) -> &'static str {
+        self.error().reason.as_str()
+    }
+}

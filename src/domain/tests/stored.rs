@@ -1,0 +1,229 @@
+//! What lies in journals, to the letter: a format that changes by accident can't be read any more.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::domain::{
+    Cause, Digest, Event, LivenessPolicy, LivenessResult, MatchError, MatchResult, OzStatus,
+    PhotoSource, Reason, Resolution, Spec, Timeout,
+    event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Metadata, PhotoUploaded},
+    photo::{Format, Kind},
+    tests::{
+        oz::{analysis_id, media_id, seconds},
+        scene::spec,
+    },
+};
+
+/// The value is stored as this, and this is read as the value.
+#[track_caller]
+fn check<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T, json: &str) {
+    assert_eq!(serde_json::to_string(value).unwrap(), json);
+    assert_eq!(&serde_json::from_str::<T>(json).unwrap(), value);
+}
+
+const DIGEST: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+
+fn liveness(resolution: Option<Resolution>) -> LivenessResult {
+    LivenessResult { resolution, confidence_spoofing: Some(0.25), analysis_id: analysis_id("q") }
+}
+
+#[test]
+fn a_plain_acceptance() {
+    let json = [
+        r#"{"accepted":{"caller":"default","folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1","#,
+        r#""photo":{"content":{"digest":""#,
+        DIGEST,
+        r#"","format":"jpeg"}},"kind":"selfie","timeout":{"micros":1200000000,"named":false},"#,
+        r#""liveness_policy":"report"}}"#,
+    ];
+    check(&Event::Accepted(Arc::new(spec())), &json.concat());
+}
+
+#[test]
+fn an_acceptance_with_everything() {
+    let spec = Spec {
+        request_id: Some("order 17/a".parse().unwrap()),
+        photo: PhotoSource::FolderMedia(media_id("p")),
+        kind: Kind::IdFront,
+        timeout: Timeout { duration: Duration::from_micros(1_500_000), named: true },
+        liveness_media: vec![media_id("v"), media_id("w")],
+        liveness_policy: LivenessPolicy::Run,
+        labels: BTreeMap::from([("branch".into(), "north".into())]),
+        ..spec()
+    };
+    let json = [
+        r#"{"accepted":{"caller":"default","request_id":"order 17/a","#,
+        r#""folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1","photo":{"folder_media":"p"},"#,
+        r#""kind":"id_front","timeout":{"micros":1500000,"named":true},"#,
+        r#""liveness_media":["v","w"],"liveness_policy":"run","labels":{"branch":"north"}}}"#,
+    ];
+    check(&Event::Accepted(Arc::new(spec)), &json.concat());
+}
+
+#[test]
+fn an_uploaded_photo() {
+    let bare = PhotoUploaded {
+        photo_media_id: media_id("p"),
+        liveness_media: vec![media_id("v")],
+        liveness: None,
+        earlier_analyses: vec![],
+        adopted: false,
+    };
+    let json = r#"{"photo_uploaded":{"photo_media_id":"p","liveness_media":["v"]}}"#;
+    check(&Event::PhotoUploaded(bare.clone()), json);
+    let full = PhotoUploaded {
+        liveness: Some(liveness(Some(Resolution::Declined))),
+        earlier_analyses: vec![analysis_id("b0")],
+        adopted: true,
+        ..bare
+    };
+    let json = [
+        r#"{"photo_uploaded":{"photo_media_id":"p","liveness_media":["v"],"#,
+        r#""liveness":{"resolution":"DECLINED","confidence_spoofing":0.25,"analysis_id":"q"},"#,
+        r#""earlier_analyses":["b0"],"adopted":true}}"#,
+    ];
+    check(&Event::PhotoUploaded(full), &json.concat());
+}
+
+#[test]
+fn a_started_analysis() {
+    let bare = AnalysisStarted {
+        analysis_id: analysis_id("b"),
+        liveness_analysis_id: None,
+        adopted: false,
+        oz: None,
+    };
+    check(&Event::AnalysisStarted(bare), r#"{"analysis_started":{"analysis_id":"b"}}"#);
+    let full = AnalysisStarted {
+        analysis_id: analysis_id("b"),
+        liveness_analysis_id: Some(analysis_id("q")),
+        adopted: true,
+        oz: Some(OzStatus { state: "PROCESSING".into(), ..OzStatus::default() }),
+    };
+    let json = [
+        r#"{"analysis_started":{"analysis_id":"b","liveness_analysis_id":"q","adopted":true,"#,
+        r#""oz":{"state":"PROCESSING","resolution":"","resolution_status":"","polls":0}}}"#,
+    ];
+    check(&Event::AnalysisStarted(full), &json.concat());
+}
+
+#[test]
+fn a_failed_attempt() {
+    let fact = AttemptFailed {
+        cause: Cause::OzRateLimited,
+        message: "slow down".into(),
+        next_attempt: seconds(4),
+        metadata: Metadata::from([("oz.http_status".into(), "429".into())]),
+        oz: None,
+    };
+    let json = [
+        r#"{"attempt_failed":{"cause":"OZ_RATE_LIMITED","message":"slow down","#,
+        r#""next_attempt":4000000,"metadata":{"oz.http_status":"429"}}}"#,
+    ];
+    check(&Event::AttemptFailed(fact), &json.concat());
+}
+
+#[test]
+fn a_verdict() {
+    let result = MatchResult {
+        resolution: Resolution::OperatorRequired,
+        min_confidence: 0.5,
+        max_confidence: Some(0.75),
+        liveness: Some(liveness(None)),
+    };
+    let words = OzStatus {
+        state: "FINISHED".into(),
+        resolution: "SUCCESS".into(),
+        resolution_status: String::new(),
+        polls: 3,
+        last_poll: Some(seconds(9)),
+    };
+    let fact = Finished { result, oz: Some(words), keep: Duration::from_secs(1) };
+    let json = [
+        r#"{"finished":{"result":{"resolution":"OPERATOR_REQUIRED","min_confidence":0.5,"#,
+        r#""max_confidence":0.75,"liveness":{"resolution":null,"confidence_spoofing":0.25,"#,
+        r#""analysis_id":"q"}},"oz":{"state":"FINISHED","resolution":"SUCCESS","#,
+        r#""resolution_status":"","polls":3,"last_poll":9000000},"keep_micros":1000000}}"#,
+    ];
+    check(&Event::Finished(fact), &json.concat());
+}
+
+#[test]
+fn an_end_without_a_verdict() {
+    let error = MatchError::new(Reason::PhotoLost, "gone");
+    let fact = Failed { error, oz: None, keep: Duration::from_secs(1) };
+    let json = [
+        r#"{"failed":{"error":{"reason":"PHOTO_LOST","message":"gone","retryable":true},"#,
+        r#""keep_micros":1000000}}"#,
+    ];
+    check(&Event::Failed(fact), &json.concat());
+}
+
+#[test]
+fn a_cancellation() {
+    let fact = Cancelled { keep: Duration::from_secs(1) };
+    check(&Event::Cancelled(fact), r#"{"cancelled":{"keep_micros":1000000}}"#);
+}
+
+#[test]
+fn every_reason_and_cause_is_stored_as_callers_see_it() {
+    for reason in [
+        Reason::OzAnalysisFailed,
+        Reason::OzInconclusive,
+        Reason::OzUnknownStatus,
+        Reason::OzFolderNotFound,
+        Reason::OzForbidden,
+        Reason::OzMediaNotFound,
+        Reason::LivenessMediaNotFound,
+        Reason::LivenessNotPassed,
+        Reason::OzRejectedPhoto,
+        Reason::OzFolderFull,
+        Reason::OzProtocol,
+        Reason::OzLoginRefused,
+        Reason::MatchTimedOut,
+        Reason::PhotoLost,
+    ] {
+        check(&reason, &format!("{:?}", reason.as_str()));
+    }
+    for cause in [
+        Cause::OzUnreachable,
+        Cause::OzTimeout,
+        Cause::OzInterrupted,
+        Cause::OzRateLimited,
+        Cause::OzServerError,
+        Cause::OzUnreadable,
+        Cause::OzIncomplete,
+        Cause::OzSessionRefused,
+        Cause::OzLoginRefused,
+        Cause::OzAnalysisMissing,
+    ] {
+        check(&cause, &format!("{:?}", cause.as_str()));
+    }
+}
+
+#[test]
+fn every_other_word() {
+    use LivenessPolicy::{Report, Require, Run};
+    use Resolution::{Declined, OperatorRequired, Success};
+    check(&[Format::Jpeg, Format::Png], r#"["jpeg","png"]"#);
+    check(&[Kind::Selfie, Kind::IdFront], r#"["selfie","id_front"]"#);
+    check(&[Report, Require, Run], r#"["report","require","run"]"#);
+    check(&[Success, Declined, OperatorRequired], r#"["SUCCESS","DECLINED","OPERATOR_REQUIRED"]"#);
+}
+
+#[test]
+fn fields_of_later_versions_are_passed_over() {
+    let json = r#"{"analysis_started":{"analysis_id":"b","a_later_field":[1]}}"#;
+    let event: Event = serde_json::from_str(json).unwrap();
+    assert_eq!(event.name(), "analysis_started");
+}
+
+#[test]
+fn a_digest_is_64_hexadecimal_digits_and_nothing_else() {
+    let read = |text: &str| serde_json::from_str::<Digest>(&format!("{text:?}"));
+    assert_eq!(read(DIGEST).unwrap(), Digest([7; 32]));
+    for wrong in ["", "zz", &DIGEST[2..], &DIGEST.replace('0', "+"), &DIGEST.replace("07", "é")] {
+        assert!(read(wrong).is_err(), "{wrong}");
+    }
+}

@@ -1,0 +1,283 @@
+//! Trouble at Oz: waited out, told once, and given up only where a repeat can't mend it.
+
+use std::time::Duration;
+
+use crate::domain::{
+    Ask, Event, FailureKind, LivenessPolicy, Resolution,
+    ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
+    drive::TROUBLES_MAX,
+    tests::{
+        oz::{
+            analysis, analysis_id, bare, biometry, decided, fails, fails_until, photo, quality,
+            seconds, started, told, with_photo,
+        },
+        scene::Scene,
+    },
+};
+
+const DOWN: FailureKind = FailureKind::ServerError;
+
+fn outage(scene: &mut Scene, tries: usize) {
+    for _ in 0..tries {
+        scene.polls("b", fails(DOWN));
+    }
+}
+
+#[test]
+fn trouble_is_told_when_it_starts_and_not_per_try() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    outage(&mut scene, 30);
+    assert_eq!(scene.troubles(), 1);
+    let Event::AttemptFailed(fact) = scene.last_event() else { panic!() };
+    assert_eq!(fact.cause.as_str(), "OZ_SERVER_ERROR");
+    assert_eq!(fact.next_attempt, seconds(2));
+}
+
+#[test]
+fn trouble_is_told_when_its_cause_changes_and_when_it_comes_again() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    outage(&mut scene, 3);
+    scene.polls("b", fails(FailureKind::Unreachable)).polls("b", fails(FailureKind::Unreachable));
+    assert_eq!(scene.troubles(), 2);
+    scene.polls("b", told(biometry("b"))).polls("b", fails(FailureKind::Unreachable));
+    assert_eq!(scene.troubles(), 3);
+}
+
+#[test]
+fn looks_that_succeed_between_failing_sends_do_not_make_it_new_trouble() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare());
+    for _ in 0..10 {
+        scene.hears(UploadPhoto, fails(DOWN)).hears(ReadFolder, bare()).hears(ReadFolder, bare());
+    }
+    assert_eq!(scene.troubles(), 1);
+}
+
+#[test]
+fn looks_that_fail_and_recover_between_failing_sends_do_not_make_it_new_trouble() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Report);
+    for _ in 0..10 {
+        scene.hears(StartAnalyses, fails(DOWN)).hears(ReadFolder, fails(DOWN));
+        while scene.next_ask().is_some_and(|ask| ask.kind() == ReadFolder) {
+            scene.hears(ReadFolder, with_photo(vec![]));
+        }
+    }
+    assert_eq!(scene.troubles(), 1);
+    assert_eq!(scene.drive.failures(), 20);
+}
+
+#[test]
+fn adopting_ends_the_trouble_of_sending() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare()).hears(UploadPhoto, fails(DOWN));
+    scene.hears(ReadFolder, with_photo(vec![]));
+    assert_eq!(scene.drive.failures(), 0);
+    scene.hears(StartAnalyses, fails(DOWN));
+    assert_eq!(scene.troubles(), 2);
+    scene.hears(ReadFolder, with_photo(vec![biometry("b")]));
+    assert_eq!(scene.drive.failures(), 0);
+    scene.polls("b", fails(DOWN));
+    assert_eq!(scene.troubles(), 3);
+}
+
+#[test]
+fn an_oz_that_flaps_does_not_fill_the_journal() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    for _ in 0..TROUBLES_MAX * 2 {
+        scene.polls("b", fails(DOWN)).polls("b", told(biometry("b")));
+    }
+    assert_eq!(scene.m.troubles, TROUBLES_MAX);
+}
+
+#[test]
+fn a_recovered_match_finishes_as_if_nothing_had_been() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, fails(FailureKind::Unreachable)).hears(ReadFolder, bare());
+    scene.hears(UploadPhoto, fails(FailureKind::SessionRefused)).hears(UploadPhoto, photo("p"));
+    scene.hears(StartAnalyses, fails(FailureKind::RateLimited));
+    scene.hears(StartAnalyses, started(vec![biometry("b")]));
+    outage(&mut scene, 5);
+    scene.polls("b", told(decided("b", "SUCCESS"))).ends();
+    scene.result();
+    assert_eq!(scene.drive.failures(), 0);
+}
+
+// Waiting.
+
+#[test]
+fn backoff_grows_and_is_capped() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    scene.chance = 1.0;
+    let mut times = Vec::new();
+    for _ in 0..8 {
+        outage(&mut scene, 1);
+        times.push(scene.asked_ms() / 1000);
+    }
+    assert_eq!(times, [1, 3, 7, 15, 31, 61, 91, 121]);
+}
+
+#[test]
+fn what_oz_asks_for_with_retry_after_is_never_undercut() {
+    let busy = || fails_until(FailureKind::RateLimited, Duration::from_secs(90));
+    let mut polling = Scene::processing(LivenessPolicy::Report);
+    polling.polls("b", busy()).polls("b", told(biometry("b")));
+    assert_eq!(polling.asked_ms(), 91_000);
+    let mut uploading = Scene::new();
+    uploading.hears(ReadFolder, bare()).hears(UploadPhoto, busy()).hears(UploadPhoto, photo("p"));
+    assert_eq!(uploading.asked_ms(), 90_000);
+}
+
+#[test]
+fn retry_after_is_honoured_by_the_look_for_a_lost_answer_too() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare());
+    scene.hears(UploadPhoto, fails_until(DOWN, Duration::from_secs(40)));
+    scene.hears(ReadFolder, bare());
+    assert_eq!(scene.asked_ms(), 40_000);
+    scene.hears(UploadPhoto, photo("p"));
+}
+
+#[test]
+fn retry_after_on_one_analysis_holds_for_the_other() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", told(biometry("b")));
+    scene.polls("q", fails_until(FailureKind::RateLimited, Duration::from_secs(30)));
+    scene.polls("b", told(biometry("b")));
+    assert_eq!(scene.asked_ms(), 31_000);
+}
+
+// Giving up.
+
+#[test]
+fn a_missing_analysis_is_waited_for_and_then_given_up() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    while scene.m.error.is_none() {
+        scene.polls("b", fails(FailureKind::NotFound));
+    }
+    assert_eq!(scene.reason(), "OZ_PROTOCOL");
+    assert_eq!(scene.now, seconds(31));
+    assert_eq!(scene.troubles(), 1);
+}
+
+#[test]
+fn an_analysis_that_turns_up_is_missing_anew_from_its_next_absence() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    for _ in 0..3 {
+        for _ in 0..20 {
+            scene.polls("b", fails(FailureKind::NotFound));
+        }
+        scene.polls("b", told(biometry("b")));
+    }
+    scene.polls("b", told(decided("b", "SUCCESS"))).ends();
+    scene.result();
+}
+
+#[test]
+fn the_fifth_answer_that_lacks_what_is_needed_is_the_last() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    for answer in [
+        told(analysis("BIOMETRY", "b", &["v", "p"], [""; 3])),
+        told(analysis("BIOMETRY", "b", &["v", "p"], ["FINISHED", "", ""])),
+        told(biometry("another")),
+        told(quality("b")),
+        photo("p"),
+    ] {
+        assert_eq!(scene.m.error, None);
+        scene.polls("b", answer);
+    }
+    assert_eq!(scene.reason(), "OZ_PROTOCOL");
+}
+
+#[test]
+fn refused_looks_are_counted_wherever_they_happen() {
+    let mut uploaded = Scene::uploaded(LivenessPolicy::Report);
+    uploaded.hears(StartAnalyses, fails(DOWN));
+    for mut scene in [Scene::new(), uploaded] {
+        for _ in 0..5 {
+            assert_eq!(scene.m.error, None);
+            scene.hears(ReadFolder, fails(FailureKind::Rejected));
+        }
+        assert_eq!(scene.reason(), "OZ_PROTOCOL");
+    }
+}
+
+#[test]
+fn a_refused_login_ends_what_has_no_analysis_and_is_waited_out_by_the_rest() {
+    let refused = || fails(FailureKind::LoginRefused);
+    let mut looking = Scene::new();
+    looking.hears(ReadFolder, refused()).ends();
+    assert_eq!((looking.reason(), looking.error().retryable), ("OZ_LOGIN_REFUSED", true));
+    let mut starting = Scene::uploaded(LivenessPolicy::Report);
+    starting.hears(StartAnalyses, refused()).ends();
+    assert_eq!(starting.reason(), "OZ_LOGIN_REFUSED");
+    let mut polling = Scene::processing(LivenessPolicy::Report);
+    for _ in 0..20 {
+        polling.polls("b", refused());
+    }
+    polling.polls("b", told(decided("b", "SUCCESS"))).ends();
+    assert_eq!(polling.events()[3..], ["attempt_failed", "finished"]);
+}
+
+// The QUALITY analysis that runs beside.
+
+/// What is asked next, of these two analyses that run, gets this for the QUALITY one.
+fn run_on(scene: &mut Scene, of_quality: FailureKind) {
+    let ask = scene.next_ask().unwrap();
+    let of_biometry = ask == Ask::ReadAnalysis { analysis_id: analysis_id("b") };
+    let answer = if of_biometry { told(biometry("b")) } else { fails(of_quality) };
+    scene.answer(&ask, answer);
+}
+
+#[test]
+fn trouble_with_the_liveness_analysis_is_told_once_while_the_other_is_well() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    for _ in 0..40 {
+        run_on(&mut scene, DOWN);
+    }
+    assert_eq!(scene.troubles(), 1);
+}
+
+#[test]
+fn trouble_with_the_liveness_analysis_does_not_slow_the_verdict() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.chance = 1.0;
+    scene.polls("b", told(biometry("b"))).polls("q", fails(DOWN));
+    scene.polls("b", told(biometry("b")));
+    assert_eq!(scene.asked_ms(), 2000);
+}
+
+#[test]
+fn one_outage_is_told_once_for_both_analyses() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    for _ in 0..10 {
+        scene.polls("b", fails(DOWN)).polls("q", fails(DOWN));
+    }
+    assert_eq!(scene.troubles(), 1);
+}
+
+#[test]
+fn what_the_liveness_analysis_lacks_never_fails_the_match() {
+    let silent = |kind, id, sources| told(analysis(kind, id, sources, [""; 3]));
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    for _ in 0..5 {
+        scene.polls("b", told(biometry("b"))).polls("q", silent("QUALITY", "q", &["v"]));
+    }
+    scene.polls("b", silent("BIOMETRY", "b", &["v", "p"]));
+    scene.polls("b", told(decided("b", "DECLINED"))).ends();
+    assert_eq!(scene.result().resolution, Resolution::Declined);
+    assert_eq!(scene.result().liveness.as_ref().unwrap().resolution, None);
+}
+
+#[test]
+fn a_missing_or_forbidden_liveness_analysis_is_reported_as_unspecified() {
+    for kind in [FailureKind::NotFound, FailureKind::Forbidden, FailureKind::Rejected] {
+        let mut scene = Scene::processing(LivenessPolicy::Run);
+        scene.polls("b", told(decided("b", "SUCCESS")));
+        while scene.next_ask().is_some() {
+            scene.polls("q", fails(kind));
+        }
+        let liveness = scene.result().liveness.as_ref().unwrap();
+        assert_eq!((liveness.resolution, liveness.analysis_id.as_str()), (None, "q"));
+        assert!(scene.now <= seconds(32), "{:?}", scene.now);
+    }
+}

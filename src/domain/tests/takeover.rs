@@ -1,0 +1,116 @@
+//! Whoever takes a match over has its journal and nothing else: it looks before it sends, and
+//! waits for the photo no longer than it must.
+
+use crate::domain::{
+    Drive, FailureKind, LivenessPolicy, Step,
+    ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
+    tests::{
+        oz::{
+            analysis_id, bare, biometry, decided, fails, folder, judged, media_id, photo, quality,
+            seconds, started, told, with_photo,
+        },
+        scene::Scene,
+    },
+};
+
+#[test]
+fn a_revived_match_looks_for_its_photo_first() {
+    let mut scene = Scene::new();
+    scene.revive().hears(ReadFolder, with_photo(vec![]));
+    assert_eq!(scene.m.photo_media_id, Some(media_id("p")));
+}
+
+#[test]
+fn a_revived_match_sends_its_photo_only_after_settling() {
+    let mut scene = Scene::new();
+    scene.revive().photo_here = true;
+    scene.hears(ReadFolder, bare()).hears(ReadFolder, bare());
+    assert_eq!(scene.asked_ms(), 5000);
+    scene.hears(UploadPhoto, photo("p"));
+}
+
+#[test]
+fn a_revived_match_looks_for_its_analysis_first() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Report);
+    scene.revive().hears(ReadFolder, with_photo(vec![biometry("b")]));
+    assert_eq!(scene.m.analysis_id, Some(analysis_id("b")));
+}
+
+#[test]
+fn a_revived_match_starts_its_analysis_only_after_settling() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Report);
+    scene.revive().hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
+    assert_eq!(scene.asked_ms(), 5000);
+    scene.hears(StartAnalyses, started(vec![biometry("b")]));
+}
+
+#[test]
+fn a_revived_match_goes_on_polling_and_counting() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", told(biometry("b"))).polls("q", fails(FailureKind::ServerError));
+    scene.revive().polls("b", told(decided("b", "SUCCESS")));
+    scene.polls("q", told(judged("q", "DECLINED"))).ends();
+    assert_eq!(scene.m.oz.as_ref().map(|oz| oz.polls), Some(2));
+}
+
+#[test]
+fn the_first_polls_of_many_revived_matches_are_spread_over_an_interval() {
+    let scene = Scene::processing(LivenessPolicy::Report);
+    let first = |chance| {
+        let revived = Drive::revived(&scene.m, scene.now, &scene.policy, chance);
+        revived.biometry.due.since(scene.now).as_millis()
+    };
+    assert_eq!([0.0, 0.25, 1.0].map(first), [0, 250, 1000]);
+}
+
+#[test]
+fn a_photo_is_lost_a_grace_after_the_first_look_that_found_nothing() {
+    let mut scene = Scene::new();
+    scene.waits(100).revive();
+    scene.hears(ReadFolder, fails(FailureKind::Unreachable));
+    scene.hears(ReadFolder, bare()).hears(ReadFolder, bare()).ends();
+    assert_eq!((scene.reason(), scene.error().retryable), ("PHOTO_LOST", true));
+    assert_eq!(scene.now, seconds(161));
+}
+
+#[test]
+fn a_look_while_liveness_is_pending_counts_for_the_grace() {
+    let mut scene = Scene::with(LivenessPolicy::Require);
+    scene.revive();
+    for _ in 0..100 {
+        scene.hears(ReadFolder, folder(vec![], vec![quality("q")]));
+    }
+    scene.hears(ReadFolder, folder(vec![], vec![judged("q", "SUCCESS")])).ends();
+    assert_eq!(scene.reason(), "PHOTO_LOST");
+    assert_eq!(scene.now, seconds(100));
+}
+
+#[test]
+fn a_photo_that_arrives_within_its_grace_is_sent() {
+    let mut scene = Scene::new();
+    scene.revive().hears(ReadFolder, bare()).hears(ReadFolder, bare());
+    assert_eq!(scene.step(), Step::Wait(seconds(60)));
+    scene.waits(50).photo_here = true;
+    scene.hears(UploadPhoto, photo("p"));
+    assert_eq!(scene.m.photo_media_id, Some(media_id("p")));
+}
+
+#[test]
+fn a_photo_of_the_folders_own_needs_no_grace() {
+    let mut scene = Scene::naming_a_medium();
+    scene.waits(500).revive().hears(ReadFolder, with_photo(vec![]));
+    assert_eq!(scene.m.photo_media_id, Some(media_id("p")));
+}
+
+#[test]
+fn trouble_that_a_takeover_meets_again_is_not_news() {
+    const DOWN: FailureKind = FailureKind::ServerError;
+    let mut polling = Scene::processing(LivenessPolicy::Report);
+    polling.polls("b", fails(DOWN)).revive().polls("b", fails(DOWN));
+    assert_eq!(polling.troubles(), 1);
+    let mut starting = Scene::uploaded(LivenessPolicy::Report);
+    starting.hears(StartAnalyses, fails(DOWN)).revive();
+    starting.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
+    starting.hears(StartAnalyses, fails(DOWN));
+    assert_eq!(starting.troubles(), 1);
+}

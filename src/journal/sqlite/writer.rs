@@ -91,6 +91,7 @@ pub(super) struct Start {
 
 impl Handle {
     /// Starts the writer's task.
+    #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
     pub(super) fn spawn(start: Start) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let (orphans, commits) = (Arc::default(), Arc::default());

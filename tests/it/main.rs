@@ -1,5 +1,6 @@
 //! The whole house, from outside: a real gRPC client, the service, and a simulated Oz.
 
+mod documents;
 mod house;
 mod support;
 

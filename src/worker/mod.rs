@@ -211,6 +211,14 @@ impl Engine {
         Slot(Arc::clone(&self.unfinished))
     }
 
+    /// A slot for a new match, if there are fewer than the settings allow.
+    fn free_slot(&self) -> Option<Slot> {
+        let max = self.config.unfinished_max;
+        let more = |unfinished| (unfinished < max).then_some(unfinished + 1);
+        self.unfinished.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Slot(Arc::clone(&self.unfinished)))
+    }
+
     /// Drives a match that somebody else drove before.
     fn revive(self: &Arc<Self>, m: Match, claim: Claim) {
         let chance = (self.with.chance)();

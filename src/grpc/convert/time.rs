@@ -19,8 +19,9 @@ pub fn duration(wire: &prost_types::Duration) -> Option<Duration> {
 /// A point in time. None if it is out of range.
 pub fn timestamp(wire: &prost_types::Timestamp) -> Option<Timestamp> {
     let in_range = SECONDS.contains(&wire.seconds) && (0..NANOS_PER_SECOND).contains(&wire.nanos);
-    let micros = wire.seconds * 1_000_000 + i64::from(wire.nanos / 1_000);
-    in_range.then(|| Timestamp::from_micros(micros))
+    // Only once it is known to be in range: beyond, it overflows.
+    let micros = || wire.seconds * 1_000_000 + i64::from(wire.nanos / 1_000);
+    in_range.then(|| Timestamp::from_micros(micros()))
 }
 
 /// A point in time as the wire has it.

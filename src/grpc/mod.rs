@@ -26,7 +26,7 @@ use crate::{
     grpc::door::Door,
     pb::{self, face_match_server::FaceMatchServer},
     watch::Watch,
-    worker::{Worker, shelf::Shelf},
+    worker::Worker,
 };
 
 /// The name that health checks ask for, beside the empty one.
@@ -57,7 +57,7 @@ pub struct Bound {
     listener: TcpListener,
     config: Config,
     service: Service,
-    shelf: Shelf,
+    worker: Worker,
     health: HealthReporter,
 }
 
@@ -86,9 +86,8 @@ impl Bound {
         watch: Watch,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
-        let shelf = worker.shelf().clone();
-        let service = Service::new(config, worker, watch);
-        Ok(Self { listener, config, service, shelf, health: HealthReporter::new() })
+        let service = Service::new(config, worker.clone(), watch);
+        Ok(Self { listener, config, service, worker, health: HealthReporter::new() })
     }
 
     /// The address, its port known.
@@ -119,7 +118,7 @@ impl Bound {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(self.config.streams_max)
-            .add_service(Door::new(face_match, self.shelf))
+            .add_service(Door::new(face_match, self.worker))
             .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
             .add_service(reflection_v1())
             .add_service(reflection_v1alpha())

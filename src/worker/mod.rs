@@ -186,6 +186,11 @@ impl Worker {
         self.0.draining.is_cancelled()
     }
 
+    /// Returns once new matches are refused because the server goes down.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.draining.clone().cancelled_owned()
+    }
+
     /// Refuses new matches, brings the photos in memory to Oz as far as the time allows, and
     /// stops. What is under way stays in the journal for whoever comes next.
     pub async fn drain(&self, timeout: Duration) {

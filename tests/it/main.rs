@@ -4,6 +4,10 @@ mod house;
 mod support;
 
 mod bad_input;
+mod errors;
 mod flow;
+mod limits;
 mod promises;
+mod starting;
+mod transport;
 mod watching;

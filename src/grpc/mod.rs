@@ -5,12 +5,14 @@
 
 mod convert;
 mod door;
+mod greeting;
 mod service;
 mod status;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Server, server::TcpIncoming};
 use tonic_health::{
@@ -23,7 +25,7 @@ use tonic_reflection::server::{v1, v1alpha};
 pub use service::Service;
 
 use crate::{
-    grpc::door::Door,
+    grpc::{door::Door, greeting::Greeted},
     pb::{self, face_match_server::FaceMatchServer},
     watch::Watch,
     worker::Worker,
@@ -110,7 +112,9 @@ impl Bound {
     pub async fn serve(self, closing: CancellationToken) -> Result<(), tonic::transport::Error> {
         let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
             .max_decoding_message_size(door::PHOTO_REQUEST_BYTES_MAX);
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::from(self.listener)
+            .with_nodelay(Some(true))
+            .map(|accepted| accepted.map(|socket| Greeted::new(socket, greeting::WITHIN)));
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

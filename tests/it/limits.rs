@@ -10,7 +10,8 @@ use facematch::{
     simulator::{Action, Endpoint, Rule, sample},
 };
 use futures_util::{StreamExt, future, stream};
-use tonic::{Code, Streaming};
+use tokio::task::JoinSet;
+use tonic::{Code, Status, Streaming, transport::Channel};
 
 use crate::{
     support::{House, Refusal, get, name, portrait_request},
@@ -135,12 +136,10 @@ async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
 async fn slow_senders_keep_nobody_else_out() {
     let mut house = House::build().await;
     let channel = transport::channel(&house.address).await;
-    let senders = (0..20).map(|_| {
-        let mut channel = channel.clone();
-        let body = stream::iter([Ok(announced(10 * 1024 * 1024, b""))]).chain(stream::pending());
-        tokio::spawn(async move { transport::call(&mut channel, "RunMatch", body).await })
-    });
-    let senders: Vec<_> = senders.collect();
+    let mut senders = JoinSet::new();
+    for _ in 0..20 {
+        senders.spawn(call_and_stall(channel.clone(), "RunMatch", 10 * 1024 * 1024));
+    }
     let load = house.load.clone();
     let reserved = || load.photo_bytes();
     let all = 20 * 10 * 1024 * 1024;
@@ -148,55 +147,72 @@ async fn slow_senders_keep_nobody_else_out() {
 
     let updates = house.run(portrait_request(&house.folder())).await;
     assert_eq!(updates.len(), 4);
-    senders.iter().for_each(tokio::task::JoinHandle::abort);
+    senders.abort_all();
     house.assert_empty_handed("senders that left").await;
 }
 
-#[tokio::test]
-async fn a_server_that_goes_down_says_so_to_everybody() {
+/// Announces a message, sends its beginning, and nothing more. Returns how that ends.
+async fn call_and_stall(mut channel: Channel, rpc: &str, bytes: u32) -> Status {
+    let body = stream::iter([Ok(announced(bytes, b"so far"))]).chain(stream::pending());
+    transport::call(&mut channel, rpc, body).await.expect_err("it can't be accepted")
+}
+
+/// One match is at Oz, and another's photo hangs on its way there, which holds a drain up.
+async fn house_with_a_photo_that_hangs() -> (House, pb::Match, MatchRequest) {
     let mut house = House::build().await;
-    let folder = house.folder();
-    house.oz.script([never_finishing(), uploads_hang().in_folder(house.folder())]);
-    let hanging = house.oz.folders()[1].folder_id.to_string();
+    let (folder, hanging) = (house.folder(), house.folder());
+    house.oz.script([never_finishing(), uploads_hang().in_folder(&hanging)]);
     let running = with_id(portrait_request(&folder), "running");
     let m = house.client.create_match(running).await.expect("it is accepted").into_inner();
-    let uploading = with_id(portrait_request(&hanging), "uploading");
-    let run = accepted(&mut house, uploading.clone()).await;
+    (house, m, with_id(portrait_request(&hanging), "hanging"))
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_takes_nothing_new_and_keeps_looking_things_up() {
+    let (mut house, m, hanging) = house_with_a_photo_that_hangs().await;
+    let _run = accepted(&mut house, hanging.clone()).await;
+    let mut sender = JoinSet::new();
+    let channel = transport::channel(&house.address).await;
+    sender.spawn(call_and_stall(channel, "CreateMatch", 1_000));
+    let (load, both) = (house.load.clone(), sample::portrait_jpeg().len() + 1_000);
+    crate::support::eventually(|| load.photo_bytes() > both, || "no sender".into()).await;
+
+    house.shut_down();
+    while house.client.run_match(hanging.clone()).await.is_ok() {}
+    assert_draining(&house.refused(hanging).await);
+    assert_draining(&house.refused(portrait_request(&m.folder_id)).await);
+    let told = sender.join_next().await.expect("it ends").expect("it ends in order");
+    assert_draining(&Refusal::of(told));
+    let found = house.client.get_match(get(&m.match_id)).await.expect("looks are still served");
+    assert_eq!(found.into_inner().state(), pb::MatchState::Processing);
+
+    house.client.cancel_match(cancel("hanging")).await.expect("that too");
+    house.stopped().await;
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_tells_everybody_who_watches() {
+    let (mut house, m, hanging) = house_with_a_photo_that_hangs().await;
     let id = Some(pb::watch_match_request::Id::MatchId(m.match_id.clone()));
     let watch = WatchMatchRequest { id, ..Default::default() };
     let watch = house.client.watch_match(watch).await.expect("a stream").into_inner();
     let watch_all = house.client.watch_matches(WatchMatchesRequest::default()).await;
     let watch_all = watch_all.expect("a stream").into_inner();
-    let id = Some(pb::wait_match_request::Id::MatchId(m.match_id.clone()));
     let mut waiting = house.client.clone();
-    let wait =
-        tokio::spawn(
-            async move { waiting.wait_match(WaitMatchRequest { id, timeout: None }).await },
-        );
-    let mut channel = transport::channel(&house.address).await;
-    let body = stream::iter([Ok(announced(1_000, b"so far"))]).chain(stream::pending());
-    let sender =
-        tokio::spawn(async move { transport::call(&mut channel, "CreateMatch", body).await });
-    let load = house.load.clone();
-    let two = sample::portrait_jpeg().len() + 1_000;
-    crate::support::eventually(|| load.photo_bytes() > two, || "no sender".into()).await;
+    let mut wait = JoinSet::new();
+    wait.spawn(async move {
+        let id = Some(pb::wait_match_request::Id::MatchId(m.match_id));
+        waiting.wait_match(WaitMatchRequest { id, timeout: None }).await
+    });
+    let _run = accepted(&mut house, hanging).await;
 
     house.shut_down();
-    // A photo is on its way, so the server is still there. It takes nothing new.
-    while house.client.run_match(uploading.clone()).await.is_ok() {}
-    let refused = house.refused(uploading).await;
-    assert_draining(&refused);
-    assert_draining(&house.refused(portrait_request(&folder)).await);
-    assert_draining(&Refusal::of(sender.await.expect("it ends").expect_err("it is refused")));
-    let found = house.client.get_match(get(&m.match_id)).await.expect("looks are still served");
-    assert_eq!(found.into_inner().state(), pb::MatchState::Processing);
-
-    house.client.cancel_match(cancel("uploading")).await.expect("that too");
+    house.client.cancel_match(cancel("hanging")).await.expect("it is cancelled");
     for stream in [watch, watch_all] {
         assert_draining(&ending(stream).await);
     }
-    assert_draining(&Refusal::of(wait.await.expect("it ends").expect_err("it is cut off")));
-    drop(run);
+    let told = wait.join_next().await.expect("it ends").expect("it ends in order");
+    assert_draining(&Refusal::of(told.expect_err("it is cut off")));
     house.stopped().await;
 }
 

@@ -4,6 +4,7 @@ mod house;
 mod support;
 
 mod bad_input;
+mod bad_lookups;
 mod errors;
 mod flow;
 mod limits;

@@ -37,6 +37,27 @@ pub struct App {
     drain_timeout: Duration,
 }
 
+/// Tells how much the service holds at this moment. Cheap to clone.
+#[derive(Clone)]
+pub struct Load(Worker);
+
+impl Load {
+    /// Bytes of memory taken for photos, those still being received included.
+    pub fn photo_bytes(&self) -> usize {
+        self.0.shelf().bytes()
+    }
+
+    /// Photos that wait to be at Oz.
+    pub fn photos(&self) -> usize {
+        self.0.shelf().photos()
+    }
+
+    /// Matches that are under way.
+    pub fn unfinished(&self) -> usize {
+        self.0.unfinished()
+    }
+}
+
 /// Why the service can't start. One line that names the setting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -87,6 +108,11 @@ impl App {
     /// Those of asking a socket for its address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.door.address()
+    }
+
+    /// Tells how much it holds, also while it runs.
+    pub fn load(&self) -> Load {
+        Load(self.worker.clone())
     }
 
     /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in

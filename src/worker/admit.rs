@@ -1,6 +1,6 @@
 //! Admission: a request becomes a match, or turns out to be one already, or is refused.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::sync::{Arc, PoisonError};
 
 use tracing::info;
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     domain::{Drive, Match, MatchId, Recorded, Spec, state},
     journal::{self, Admitted, Claim, Key},
-    worker::{Engine, Worker, shelf::Photo},
+    worker::{Engine, Slot, Worker, shelf::Photo},
 };
 
 /// Why a match was not admitted. Nothing was written.
@@ -54,10 +54,10 @@ impl Engine {
         if self.draining.is_cancelled() {
             return Err(Refused::Draining);
         }
-        if let Some(limit) = self.overload(photo.as_ref()) {
-            return self.admit_overloaded(&spec, photo, limit).await;
-        }
-        let slot = self.slot();
+        let slot = match self.room(photo.as_ref()) {
+            Ok(slot) => slot,
+            Err(limit) => return self.admit_overloaded(&spec, photo, limit).await,
+        };
         let spec = Arc::new(spec);
         match self.with.writer.admit(self.new_id(), Arc::clone(&spec)).await? {
             Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, photo, slot)?),
@@ -65,13 +65,13 @@ impl Engine {
         }
     }
 
-    /// What there is too much of, if a new match can't be taken.
-    fn overload(&self, photo: Option<&Photo>) -> Option<&'static str> {
+    /// A slot for a new match, or what there is too much of. The slot is taken before the match
+    /// is written, so that many at once can't exceed the limit together.
+    fn room(&self, photo: Option<&Photo>) -> Result<Slot, &'static str> {
         if photo.is_some_and(Photo::is_spare) {
-            return Some("photo memory");
+            return Err("photo memory");
         }
-        let unfinished = self.unfinished.load(Ordering::Relaxed);
-        (unfinished >= self.config.unfinished_max).then_some("unfinished matches")
+        self.free_slot().ok_or("unfinished matches")
     }
 
     /// A repeat of a known match is never refused as overload.
@@ -95,7 +95,7 @@ impl Engine {
         first: &Recorded,
         claim: Claim,
         photo: Option<Photo>,
-        slot: super::Slot,
+        slot: Slot,
     ) -> Result<Match, journal::Error> {
         let m = state::apply(None, first)
             .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;

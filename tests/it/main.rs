@@ -5,6 +5,11 @@ mod house;
 mod support;
 
 mod bad_input;
+mod bad_lookups;
+mod errors;
 mod flow;
+mod limits;
 mod promises;
+mod starting;
+mod transport;
 mod watching;

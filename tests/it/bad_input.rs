@@ -9,7 +9,7 @@ use facematch::{
 use prost_types::Duration;
 use tonic::Code;
 
-use crate::support::{House, Refusal, last, portrait_request, request, state};
+use crate::support::{House, Refusal, last, portrait_request, request};
 
 /// The most bytes of a photo.
 const PHOTO_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -187,7 +187,7 @@ async fn what_is_at_its_limit_is_taken() {
     let m = last(&updates);
     assert_eq!(m.folder_id, request.folder_id.to_lowercase());
     assert_eq!(m.labels, request.labels);
-    assert_eq!(state(m), pb::MatchState::Finished);
+    assert_eq!(m.state(), pb::MatchState::Finished);
 }
 
 /// A JPEG with this much EXIF, in as many segments as it takes.
@@ -269,7 +269,7 @@ async fn a_photo_of_just_the_size_and_one_with_much_exif_are_taken() {
     for photo in [padded(PHOTO_BYTES_MAX), exif] {
         let bytes = photo.len();
         let updates = house.run(request(&folder, photo)).await;
-        assert_eq!(state(last(&updates)), pb::MatchState::Finished, "{bytes} bytes");
+        assert_eq!(last(&updates).state(), pb::MatchState::Finished, "{bytes} bytes");
         house.assert_empty_handed("a large photo").await;
     }
 }

@@ -109,7 +109,7 @@ impl House {
     /// A good match still runs to its end.
     pub async fn assert_works(&mut self) {
         let updates = self.run(portrait_request(&self.folder())).await;
-        assert_eq!(state(last(&updates)), MatchState::Finished);
+        assert_eq!(last(&updates).state(), pb::MatchState::Finished);
         self.assert_empty_handed("a good match").await;
     }
 

@@ -95,7 +95,14 @@ impl App {
         let (reader, writer) = (Arc::new(journal.clone()), Arc::new(journal.clone()));
         let watch = Watch::new(watch_config(&config), Arc::clone(&reader) as _, clock.clone());
         let worker = worker(&config, writer, reader, oz, &watch, &clock);
-        let door = bind(&config, &worker, &watch).await?;
+        let door = match bind(&config, &worker, &watch).await {
+            Ok(door) => door,
+            Err(failure) => {
+                // Whoever fails to start leaves the file as it was found.
+                journal.close().await;
+                return Err(failure);
+            }
+        };
         watch.start().await?;
         worker.start().await?;
         let drain_timeout = config.drain_timeout;

@@ -16,6 +16,8 @@ use crate::{
 
 /// Who says so: the `domain` of every `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "facematch";
+/// The one token that goes with filters.
+const PAGE_TOKEN: &str = "page_token";
 /// When to come back after trouble that passes soon.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 /// When to come back to a server that is going down: another may have taken its place.
@@ -164,7 +166,10 @@ pub fn ended(ended: Ended, what: &str) -> Status {
 }
 
 fn token_invalid(field: &str) -> Status {
-    let description = "is damaged, not of this store, or goes with other filters";
+    let description = match field {
+        PAGE_TOKEN => "is damaged, not of this store, or goes with other filters",
+        _ => "is damaged, not of this store, or of a time that a restore of the store undid",
+    };
     let mut details = details("TOKEN_INVALID", []);
     details.add_bad_request_violation(field, description);
     Status::with_error_details(Code::InvalidArgument, format!("{field} {description}"), details)
@@ -179,7 +184,7 @@ pub fn not_found(id: &str) -> Status {
 
 /// A match that has ended can't be cancelled.
 pub fn match_ended(id: MatchId, state: &str) -> Status {
-    let message = format!("the match has ended as {state}");
+    let message = format!("the match has ended as {}", state.to_uppercase());
     precondition("MATCH_ENDED", id, message)
 }
 

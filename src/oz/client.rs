@@ -138,7 +138,7 @@ impl Client {
             return first;
         }
         match self.session.replace(&self.line, &pass).await {
-            None => first,
+            None => first.map_err(|failure| self.session.judge(failure)),
             Some(renewed) => self.send_once(request, &renewed?).await,
         }
     }

@@ -7,7 +7,10 @@
 //! what they ask.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,9 @@ const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 /// The session that all requests share.
 pub struct Session {
     credentials: Credentials,
+    /// Whether Oz has accepted a service token: one that it never did is as good as a refused
+    /// login, one that it did has an off moment.
+    token_has_worked: AtomicBool,
     state: Mutex<State>,
     /// Held by whoever renews the session, through all of it. A future that is dropped meanwhile
     /// lets go of it, and the next in line renews instead.
@@ -84,7 +90,12 @@ struct Pair {
 impl Session {
     /// No session yet; the first request opens one.
     pub fn new(credentials: Credentials) -> Self {
-        Self { credentials, state: Mutex::default(), flight: tokio::sync::Mutex::default() }
+        Self {
+            credentials,
+            token_has_worked: AtomicBool::new(false),
+            state: Mutex::default(),
+            flight: tokio::sync::Mutex::default(),
+        }
     }
 
     /// Something to send a request with: opens or renews the session if it is time to.
@@ -109,8 +120,18 @@ impl Session {
         }
     }
 
+    /// What a refusal means that no other pass can mend: a service token's.
+    pub fn judge(&self, failure: Failure) -> Failure {
+        if self.token_has_worked.load(Ordering::Relaxed) {
+            return failure;
+        }
+        tracing::error!("Oz refuses the service token: check --oz-token");
+        Failure { kind: FailureKind::LoginRefused, ..failure }
+    }
+
     /// Notes that Oz accepted the pass for a request sent at this time, which prolongs the session.
     pub fn used(&self, pass: &Pass, sent_at: Timestamp) {
+        self.token_has_worked.store(true, Ordering::Relaxed);
         let mut state = self.state();
         if let Some(pair) = &mut state.pair
             && pair.pass.generation == pass.generation
@@ -240,6 +261,7 @@ impl State {
             Err(failure) => {
                 self.last_failure = Some(failure.clone());
                 if failure.kind == FailureKind::LoginRefused {
+                    tracing::error!("Oz refuses the login: check --oz-login and --oz-password");
                     self.refused = Some((now.after(REFUSED_LOGIN_PAUSE), failure.clone()));
                 }
                 Err(failure)

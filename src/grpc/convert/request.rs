@@ -289,7 +289,7 @@ pub fn key(wrong: &mut Violations, id: Option<impl Into<Id>>) -> Option<Key> {
         Some(Id::Match(text)) => required(wrong, "match_id", &text).map(Key::Match),
         Some(Id::Request(text)) => required(wrong, "request_id", &text).map(Key::Request),
         None => {
-            wrong.add("match_id", "or request_id is required");
+            wrong.add("match_id", "is required, or request_id in its place");
             None
         }
     }

@@ -23,7 +23,8 @@ async fn every_status_has_its_kind() {
         (304, FailureKind::Redirected),
         (308, FailureKind::Redirected),
         (400, FailureKind::Rejected),
-        (401, FailureKind::SessionRefused),
+        // Of a service token that has never worked.
+        (401, FailureKind::LoginRefused),
         (402, FailureKind::Rejected),
         (403, FailureKind::Forbidden),
         (404, FailureKind::NotFound),

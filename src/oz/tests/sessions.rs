@@ -171,6 +171,14 @@ async fn a_service_token_is_used_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_service_token_that_never_worked_is_a_refused_login() {
+    let mock = Mock::answering([unauthorized(), unauthorized()]).await;
+    let client = client(settings(&mock.url));
+    assert_eq!(kind_asked(&client).await, FailureKind::LoginRefused);
+    assert_eq!(kind_asked(&client).await, FailureKind::LoginRefused);
+}
+
+#[tokio::test]
 async fn a_hundred_start_with_one_login() {
     let mock = Mock::serving(|request| if is_login(request) { pair("1") } else { found() }).await;
     let client = client(login_settings(&mock.url));

@@ -57,6 +57,9 @@ impl Pages {
     /// There may be something new.
     pub(super) fn look(&self) {
         self.looks.send_replace(());
+        let is_something =
+            |start: &Position, cell: &Cell| cell.get().is_some_and(|page| page.reached > *start);
+        self.lock().retain(|(start, cell)| is_something(start, cell));
     }
 
     /// Forgets what was read: something of it may have been erased.

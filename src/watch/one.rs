@@ -59,10 +59,11 @@ impl Follow {
             if let Err(failure) = log.refresh(self.inner.reader.as_ref()).await {
                 return self.end(failure.into());
             }
-            match self.look() {
-                Some(shown) => return shown,
-                None if self.has_seen_the_end() => return None,
-                None => {}
+            if self.has_seen_the_end() {
+                return None;
+            }
+            if let Some(shown) = self.look() {
+                return shown;
             }
             let beat = self.silent_since.after(self.inner.config.heartbeat);
             tokio::select! {

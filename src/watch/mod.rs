@@ -241,6 +241,11 @@ impl Watch {
     ///
     /// # Errors
     /// The journal's.
+    /// How many matches somebody watches: each of them has its updates in memory.
+    pub fn watched(&self) -> usize {
+        self.0.logs.watched()
+    }
+
     pub async fn ping(&self) -> Result<(), journal::Error> {
         self.0.reader.ping().await
     }

@@ -67,8 +67,10 @@ impl Follow {
             }
             let beat = self.silent_since.after(self.inner.config.heartbeat);
             tokio::select! {
+                biased;
+                // What was read before the goodbye is shown before it.
                 () = changed => {}
-                () = self.inner.draining.cancelled() => return self.end(Ended::Draining),
+                () = self.inner.closing.cancelled() => return self.end(Ended::Draining),
                 () = self.inner.clock.sleep_until(beat) => return Some(Ok(self.heartbeat())),
             }
         }

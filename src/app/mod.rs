@@ -89,6 +89,16 @@ impl App {
         self.door.address()
     }
 
+    /// The half that moves matches forward.
+    pub const fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// The half that shows them.
+    pub const fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
     /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in
     /// memory go to Oz as far as the time allows, streams are told, and the rest stays in the
     /// journal for the next start. All within the drain timeout.

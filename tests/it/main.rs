@@ -1,9 +1,13 @@
 //! The whole house, from outside: a real gRPC client, the service, and a simulated Oz.
 
+mod checker;
 mod house;
+mod odd_store;
+mod process;
 mod support;
 
 mod bad_input;
 mod flow;
 mod promises;
+mod races;
 mod watching;

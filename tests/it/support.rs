@@ -11,7 +11,9 @@ use facematch::{
         self, Match, MatchRequest, MatchUpdate, ReferencePhoto, face_match_client::FaceMatchClient,
         match_update::Event, reference_photo::Source,
     },
-    simulator::{Simulator, sample},
+    simulator::{Rule, Simulator, sample},
+    watch::Watch,
+    worker::Worker,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -29,6 +31,17 @@ pub struct House {
     pub directory: TempDir,
     pub config: Config,
     pub address: String,
+    pub worker: Worker,
+    pub watch: Watch,
+    shutdown: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+/// A service that runs.
+struct Served {
+    address: String,
+    worker: Worker,
+    watch: Watch,
     shutdown: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -41,23 +54,29 @@ impl House {
 
     /// A house with other settings.
     pub async fn build_with(change: impl FnOnce(&mut Config)) -> Self {
-        let oz = Simulator::start().await;
+        Self::build_around(Simulator::start().await, change).await
+    }
+
+    /// A house with other settings around an Oz that there is.
+    pub async fn build_around(oz: Simulator, change: impl FnOnce(&mut Config)) -> Self {
         oz.switch(|switches| switches.processing_ms = 50);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = config(&oz, directory.path());
         change(&mut config);
-        let (address, shutdown, served) = serve(config.clone()).await;
+        Self::open(oz, directory, config).await
+    }
+
+    async fn open(oz: Simulator, directory: TempDir, config: Config) -> Self {
+        let Served { address, worker, watch, shutdown, served } = serve(config.clone()).await;
         let client = connect(&address).await;
-        Self { oz, client, directory, config, address, shutdown, served }
+        Self { oz, client, directory, config, address, worker, watch, shutdown, served }
     }
 
     /// Stops the service in order and starts it again on the same journal.
     pub async fn restart(self) -> Self {
         self.shutdown.cancel();
         self.served.await.expect("the service stops in order");
-        let (address, shutdown, served) = serve(self.config.clone()).await;
-        let client = connect(&address).await;
-        Self { client, address, shutdown, served, ..self }
+        Self::open(self.oz, self.directory, self.config).await
     }
 
     /// Asks the service to stop; it drains meanwhile.
@@ -107,12 +126,13 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the house joins it when it stops")]
-async fn serve(config: Config) -> (String, CancellationToken, JoinHandle<()>) {
+async fn serve(config: Config) -> Served {
     let app = App::build(config, Clock::system()).await.expect("the service starts");
     let address = format!("http://{}", app.address().expect("an address"));
+    let (worker, watch) = (app.worker().clone(), app.watch().clone());
     let shutdown = CancellationToken::new();
     let served = tokio::spawn(app.run(shutdown.clone()));
-    (address, shutdown, served)
+    Served { address, worker, watch, shutdown, served }
 }
 
 /// A client of the service at an address.
@@ -127,6 +147,39 @@ pub async fn collect(mut updates: Streaming<MatchUpdate>) -> Result<Vec<MatchUpd
         all.push(update);
     }
     Ok(all)
+}
+
+/// Reads a stream until an event of this name, and returns what came up to it.
+pub async fn until(updates: &mut Streaming<MatchUpdate>, event: &str) -> Vec<MatchUpdate> {
+    let mut all = Vec::new();
+    while let Some(update) = updates.message().await.expect("the stream goes on") {
+        let is_it = name(&update) == event;
+        all.push(update);
+        if is_it {
+            return all;
+        }
+    }
+    panic!("no {event} came, but {:?}", names(&all));
+}
+
+/// A rule of a script, as the simulator's README writes it.
+pub fn rule(json: serde_json::Value) -> Rule {
+    serde_json::from_value(json).expect("a rule")
+}
+
+/// A photo that the folder holds against its liveness.
+pub fn folder_media_request(folder_id: &str, media_id: &str) -> MatchRequest {
+    let source = Some(Source::FolderMediaId(media_id.to_owned()));
+    MatchRequest {
+        folder_id: folder_id.to_owned(),
+        photo: Some(ReferencePhoto { source, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+/// A request that is safe to repeat.
+pub fn named(request_id: &str, request: MatchRequest) -> MatchRequest {
+    MatchRequest { request_id: request_id.to_owned(), ..request }
 }
 
 /// The sample portrait against a folder.
@@ -200,6 +253,41 @@ impl Refusal {
         let violations = self.details.bad_request().map(|bad| bad.field_violations.as_slice());
         violations.unwrap_or_default().iter().map(|violation| violation.field.as_str()).collect()
     }
+}
+
+/// A request to watch a match from its first update.
+pub fn watch(match_id: &str) -> pb::WatchMatchRequest {
+    watch_after(match_id, 0)
+}
+
+/// A request to watch a match after a sequence.
+pub fn watch_after(match_id: &str, after_sequence: u64) -> pb::WatchMatchRequest {
+    let id = pb::watch_match_request::Id::MatchId(match_id.to_owned());
+    pb::WatchMatchRequest { id: Some(id), after_sequence, include_progress: false }
+}
+
+/// A request to wait for a match for so long.
+pub fn wait(match_id: &str, timeout: Duration) -> pb::WaitMatchRequest {
+    let id = pb::wait_match_request::Id::MatchId(match_id.to_owned());
+    let timeout = timeout.try_into().expect("a duration that the wire takes");
+    pb::WaitMatchRequest { id: Some(id), timeout: Some(timeout) }
+}
+
+/// The same by the caller's own id.
+pub fn wait_by_request(request_id: &str, timeout: Duration) -> pb::WaitMatchRequest {
+    let id = pb::wait_match_request::Id::RequestId(request_id.to_owned());
+    pb::WaitMatchRequest { id: Some(id), ..wait("", timeout) }
+}
+
+/// A request to cancel a match.
+pub fn cancel(match_id: &str) -> pb::CancelMatchRequest {
+    let id = pb::cancel_match_request::Id::MatchId(match_id.to_owned());
+    pb::CancelMatchRequest { id: Some(id) }
+}
+
+/// A request to erase a match.
+pub fn delete(match_id: &str) -> pb::DeleteMatchRequest {
+    pb::DeleteMatchRequest { match_id: match_id.to_owned() }
 }
 
 /// A key of a match by its own id.

@@ -218,6 +218,23 @@ async fn a_watcher_that_leaves_while_it_reads_takes_nothing_from_others() {
 }
 
 #[tokio::test]
+async fn a_stream_whose_match_is_erased_under_it_ends_as_not_found() {
+    let halves = Halves::new().await;
+    let m = halves.write().await;
+    let mut stream = halves.watch.follow(m.clone(), Sequence::ZERO, false).await.unwrap();
+    assert!(matches!(stream.next().await, Some(Ok(Update::Event(_)))));
+    let mut waiting = Box::pin(stream.next());
+    assert!(poll!(waiting.as_mut()).is_pending());
+    let caller = CallerId::default_caller();
+    halves.worker.cancel(&caller, &Key::Match(m.id)).await.unwrap();
+    halves.worker.erase(&caller, m.id).await.unwrap();
+    halves.watch.erased(m.id);
+    let update = waiting.await;
+    assert!(matches!(update, Some(Err(watch::Ended::Absent))), "{update:?}");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
     let halves = Halves::new().await;
     let m = halves.write().await;

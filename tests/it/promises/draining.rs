@@ -53,7 +53,7 @@ async fn photos_on_the_shelf_are_uploaded_before_the_server_goes() {
 
 #[tokio::test]
 async fn a_draining_server_takes_no_new_match_and_still_answers_looks() {
-    let mut house = House::build().await;
+    let house = House::build().await;
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media", "nth": 1}, "then": {"delay_ms": 400}}),
     )]);

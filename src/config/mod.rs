@@ -64,7 +64,7 @@ pub struct OzConfig {
     pub url: String,
     /// Who we are there.
     pub credentials: Credentials,
-    /// PEM certificates to trust besides the public ones.
+    /// PEM certificates to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
     /// The URL of a proxy; it may hold a password.
     pub proxy: Option<SecretString>,

@@ -143,7 +143,7 @@ pub static OZ_TOKEN_FILE: Setting<PathBuf> = Setting::without(
 pub static OZ_CA_FILE: Setting<PathBuf> = Setting::without(
     "oz-ca-file",
     "FILE",
-    "PEM certificates to trust besides the public ones, for an Oz behind a private CA",
+    "PEM certificates to trust instead of the public ones, for an Oz behind a private CA",
     parse::path,
 );
 

@@ -268,7 +268,7 @@ async fn a_match_can_be_created_waited_for_listed_and_erased() {
     house.run(portrait_request(&folder)).await;
     let list = pb::ListMatchesRequest { labels: ended.labels.clone(), ..Default::default() };
     let listed = house.client.list_matches(list).await.unwrap().into_inner();
-    assert_eq!(listed.matches, [ended.clone()]);
+    assert_eq!(listed.matches, std::slice::from_ref(&ended));
     let all = pb::ListMatchesRequest { page_size: 1, ..Default::default() };
     let page = house.client.list_matches(all.clone()).await.unwrap().into_inner();
     assert_eq!(page.matches.len(), 1);

@@ -1,6 +1,7 @@
 //! The whole house, from outside: a real gRPC client, the service, and a simulated Oz.
 
 mod checker;
+mod documents;
 mod house;
 mod odd_store;
 mod process;

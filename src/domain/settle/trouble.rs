@@ -60,10 +60,8 @@ impl Settling<'_> {
             return self.concluded(drive);
         }
         let mut error = MatchError::new(reason, retry::message(reason)).with(failure.metadata());
-        if ask.kind() == AskKind::StartAnalyses && failure.kind != FailureKind::Incomplete {
-            // Oz says that the request is wrong: the same request stays wrong.
-            error.retryable &= reason != Reason::OzAnalysisFailed;
-        }
+        // Oz says that the request is wrong: the same request stays wrong.
+        error.retryable &= reason != Reason::OzAnalysisFailed;
         self.fail(drive, error)
     }
 

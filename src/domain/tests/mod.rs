@@ -2,6 +2,7 @@
 //!
 //! What one file promises by itself is tested at its own foot.
 
+mod chance;
 pub mod oz;
 pub mod scene;
 
@@ -14,3 +15,4 @@ mod takeover;
 mod transitions;
 mod trouble;
 mod verdicts;
+mod walks;

@@ -1,0 +1,214 @@
+//! Random walks: a match among answers of all shapes, failures of all kinds, takeovers and lost
+//! photos. Whatever happens, it stays legal, ends in time, asks little and sends nothing twice.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::domain::{
+    Ask, Failure, FailureKind, LivenessPolicy, Outcome, Reply, Spec, State, Timestamp,
+    ask::AskKind,
+    drive::{LAST_LOOK_MAX, TROUBLES_MAX},
+    state::fold,
+    tests::{
+        chance::{Answer, Turn, some_failure, some_spec, some_turn},
+        oz::{bare, biometry, decided, photo, started, told, with_photo},
+        scene::{POLICY, Scene},
+    },
+};
+
+/// A request that changes Oz, of which it isn't known whether it did.
+#[derive(Clone, Copy)]
+struct Doubt {
+    since: Timestamp,
+    /// Whether a complete look, late enough, has found nothing.
+    looked: bool,
+}
+
+/// A match that walks, and what must hold of it.
+struct Walk {
+    scene: Scene,
+    upload: Option<Doubt>,
+    start: Option<Doubt>,
+    takeovers: usize,
+}
+
+impl Walk {
+    fn of(spec: Spec) -> Self {
+        Self { scene: Scene::of(spec), upload: None, start: None, takeovers: 0 }
+    }
+
+    /// Turns are taken round and round until the match is over.
+    fn run(mut self, turns: &[Turn]) -> Self {
+        for turn in turns.iter().cycle() {
+            if let Some(photo_here) = turn.photo_here {
+                self.scene.photo_here = photo_here;
+            }
+            let Some(ask) = self.scene.next_ask() else { break };
+            self.may_be_asked(&ask);
+            self.hears(&ask, turn);
+        }
+        self
+    }
+
+    fn may_be_asked(&self, ask: &Ask) {
+        assert!(self.scene.asked.len() < 10_000, "it is busy");
+        let clear = |doubt: Option<Doubt>| doubt.is_none_or(|doubt| doubt.looked);
+        match ask.kind() {
+            AskKind::UploadPhoto => assert!(self.scene.photo_here && clear(self.upload)),
+            AskKind::StartAnalyses => assert!(clear(self.start)),
+            AskKind::ReadFolder | AskKind::ReadAnalysis => {}
+        }
+    }
+
+    fn hears(&mut self, ask: &Ask, turn: &Turn) {
+        let asked = self.scene.now;
+        let deadline = self.scene.m.deadline();
+        let limit = if asked < deadline { deadline } else { asked.after(LAST_LOOK_MAX) };
+        let is_cut = asked.after(turn.latency) > limit;
+        let latency = if is_cut { limit.since(asked) } else { turn.latency };
+        let cut = || Err(Failure::new(FailureKind::TimedOut, "cut"));
+        let outcome = if is_cut { cut() } else { turn.outcome.clone().to(ask) };
+        (self.scene.latency, self.scene.chance) = (latency, turn.chance);
+        if turn.revive && self.takeovers < 20 {
+            return self.is_taken_over(latency);
+        }
+        self.doubt(ask, &outcome, asked);
+        self.scene.answer(ask, outcome);
+    }
+
+    /// The answer, if there is one, is heard by nobody.
+    fn is_taken_over(&mut self, latency: Duration) {
+        self.scene.now = self.scene.now.after(latency);
+        self.scene.revive();
+        self.takeovers += 1;
+        let doubt = Some(Doubt { since: self.scene.now, looked: false });
+        match self.scene.m.state {
+            State::Accepted => self.upload = doubt,
+            State::Uploaded => self.start = doubt,
+            State::Processing | State::Finished | State::Failed | State::Cancelled => {}
+        }
+    }
+
+    fn doubt(&mut self, ask: &Ask, outcome: &Outcome, asked: Timestamp) {
+        let heard = asked.after(self.scene.latency);
+        let doubt = Doubt { since: heard, looked: false };
+        let may_have_acted = match outcome {
+            Ok(_) => true,
+            Err(failure) => failure.kind.may_have_acted(),
+        };
+        match (ask.kind(), outcome) {
+            (AskKind::UploadPhoto, _) if may_have_acted => self.upload = Some(doubt),
+            (AskKind::StartAnalyses, _) if may_have_acted => self.start = Some(doubt),
+            (AskKind::ReadFolder, Ok(Reply::Folder(_))) => {
+                for doubt in [&mut self.upload, &mut self.start].into_iter().flatten() {
+                    doubt.looked |= asked >= doubt.since.after(POLICY.oz_settle);
+                }
+            }
+            // Nothing new is known.
+            (AskKind::UploadPhoto | AskKind::StartAnalyses, _)
+            | (AskKind::ReadFolder | AskKind::ReadAnalysis, _) => {}
+        }
+    }
+
+    fn check(&self) {
+        let scene = &self.scene;
+        assert!(scene.m.state.has_ended());
+        // Whoever takes a match over past its deadline takes a last look of its own.
+        let looks = u32::try_from(self.takeovers).unwrap() + 1;
+        assert!(scene.now <= scene.m.deadline().after(LAST_LOOK_MAX * looks));
+        assert!(scene.m.troubles <= TROUBLES_MAX);
+        self.check_asks();
+        for (index, recorded) in scene.journal.iter().enumerate() {
+            let m = fold(&scene.journal[..=index]).unwrap().unwrap();
+            assert_eq!(m.sequence, recorded.sequence);
+        }
+        assert_eq!(fold(&scene.journal), Ok(Some(scene.m.clone())));
+    }
+
+    /// Requests stay below the duration over the poll interval (for each analysis under RUN),
+    /// what looks for lost answers (two for a request that failed), and a few.
+    fn check_asks(&self) {
+        let scene = &self.scene;
+        let seconds = scene.m.update_time.since(scene.m.create_time).as_secs() as usize;
+        let polls = match scene.m.spec.liveness_policy {
+            LivenessPolicy::Run => 2 * seconds,
+            LivenessPolicy::Report | LivenessPolicy::Require => seconds,
+        };
+        let asks = scene.asked.len();
+        let most = polls + 8 + 4 * self.takeovers;
+        assert!(asks <= most, "{asks} asks in {seconds} s, {} takeovers", self.takeovers);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_walk_is_legal_ends_in_time_asks_little_and_sends_nothing_twice(
+        spec in some_spec(),
+        turns in prop::collection::vec(some_turn(), 1..40),
+    ) {
+        Walk::of(spec).run(&turns).check();
+    }
+
+    #[test]
+    fn every_outage_is_outlived_or_timed_out(
+        spec in some_spec(),
+        failure in some_failure(),
+        chance in 0.0..1.0,
+    ) {
+        let turn = Turn {
+            outcome: Answer::Fails(failure),
+            latency: Duration::ZERO,
+            chance,
+            revive: false,
+            photo_here: None,
+        };
+        Walk::of(spec).run(&[turn]).check();
+    }
+}
+
+/// What a sound Oz answers, and how often each was sent to it.
+#[derive(Default)]
+struct Sound {
+    photos: usize,
+    starts: usize,
+}
+
+impl Sound {
+    fn answer(&mut self, ask: &Ask) -> Outcome {
+        match ask.kind() {
+            AskKind::ReadFolder if self.photos == 0 => bare(),
+            AskKind::ReadFolder if self.starts == 0 => with_photo(vec![]),
+            AskKind::ReadFolder => with_photo(vec![biometry("b")]),
+            AskKind::UploadPhoto => {
+                self.photos += 1;
+                photo("p")
+            }
+            AskKind::StartAnalyses => {
+                self.starts += 1;
+                started(vec![biometry("b")])
+            }
+            AskKind::ReadAnalysis => told(decided("b", "SUCCESS")),
+        }
+    }
+}
+
+#[test]
+fn any_answer_may_be_lost_with_its_replica_and_nothing_is_sent_twice() {
+    for lost in 0..6 {
+        let (mut scene, mut oz) = (Scene::new(), Sound::default());
+        for number in 0.. {
+            let Some(ask) = scene.next_ask() else { break };
+            let outcome = oz.answer(&ask);
+            if number == lost {
+                scene.revive().photo_here = true;
+            } else {
+                scene.answer(&ask, outcome);
+            }
+        }
+        assert_eq!((oz.photos, oz.starts), (1, 1), "answer {lost} was lost");
+        scene.result();
+    }
+}

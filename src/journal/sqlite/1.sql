@@ -23,35 +23,49 @@ CREATE TABLE incarnations (
     start_time       INTEGER NOT NULL
 ) STRICT;
 
--- What is known of each match without reading its events: for finding, fencing and erasing it.
+-- What is known of each match without reading its events, for finding, fencing and erasing it.
 -- The events are the truth; state and times are a cache of their fold.
+--
+-- Rows that name anything of a caller's or of Oz's are written once and never changed: SQLite
+-- overwrites what it deletes, but a row that grows in a full page may leave a copy of itself or
+-- of its neighbours in the page's unused part. What changes is kept apart and names nothing.
 CREATE TABLE matches (
-    match_id             BLOB    NOT NULL PRIMARY KEY CHECK (length(match_id) = 16),
-    caller               TEXT    NOT NULL,
-    request_id           TEXT,
-    folder_id            BLOB    NOT NULL,
-    state                TEXT    NOT NULL,
-    sequence             INTEGER NOT NULL,
-    epoch                INTEGER NOT NULL,
-    -- The incarnation that holds it; null if nobody does.
-    owner                INTEGER,
-    create_time          INTEGER NOT NULL,
-    update_time          INTEGER NOT NULL,
-    end_time             INTEGER,
-    expire_time          INTEGER,
-    analysis_id          TEXT,
-    liveness_analysis_id TEXT
+    match_id    BLOB    NOT NULL PRIMARY KEY CHECK (length(match_id) = 16),
+    caller      TEXT    NOT NULL,
+    request_id  TEXT,
+    folder_id   BLOB    NOT NULL,
+    create_time INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX matches_by_request ON matches (caller, request_id)
     WHERE request_id IS NOT NULL;
 CREATE INDEX matches_by_caller ON matches (caller, match_id);
 CREATE INDEX matches_by_folder ON matches (caller, folder_id, match_id);
-CREATE INDEX matches_unfinished ON matches (match_id) WHERE end_time IS NULL;
-CREATE INDEX matches_by_expiry ON matches (expire_time, match_id) WHERE expire_time IS NOT NULL;
-CREATE INDEX matches_by_analysis ON matches (analysis_id) WHERE analysis_id IS NOT NULL;
-CREATE INDEX matches_by_liveness_analysis ON matches (liveness_analysis_id)
-    WHERE liveness_analysis_id IS NOT NULL;
+
+CREATE TABLE match_states (
+    match_id    BLOB    NOT NULL PRIMARY KEY REFERENCES matches ON DELETE CASCADE,
+    state       TEXT    NOT NULL,
+    sequence    INTEGER NOT NULL,
+    epoch       INTEGER NOT NULL,
+    -- The incarnation that holds it; null if nobody does.
+    owner       INTEGER,
+    update_time INTEGER NOT NULL,
+    end_time    INTEGER,
+    expire_time INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX match_states_unfinished ON match_states (match_id) WHERE end_time IS NULL;
+CREATE INDEX match_states_by_expiry ON match_states (expire_time, match_id)
+    WHERE expire_time IS NOT NULL;
+
+-- Which match an analysis at Oz belongs to.
+CREATE TABLE match_analyses (
+    analysis_id TEXT NOT NULL,
+    match_id    BLOB NOT NULL REFERENCES matches ON DELETE CASCADE,
+    PRIMARY KEY (analysis_id, match_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX match_analyses_by_match ON match_analyses (match_id);
 
 CREATE TABLE match_labels (
     caller   TEXT NOT NULL,

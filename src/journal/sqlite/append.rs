@@ -1,26 +1,30 @@
 //! The writes that add one event: the first, the next, and the caller's last word.
 //!
 //! Fence, compare-and-append and status cache are one statement, an `UPDATE` of the match's own
-//! row; the event that follows it is inserted from that row, if the row was changed.
+//! row; the event is inserted from that row by the next one, if the row was changed.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Row, query};
+use sqlx::{QueryBuilder, Row, query, sqlite::SqliteRow};
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec, State,
-        Timestamp, event::Cancelled,
+        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec,
+        State, Timestamp, event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Error, Key,
         sqlite::{
-            rows::{self, blob},
-            writer::{Operation, Tx},
+            operation::{Operation, Rows, Tx},
+            rows::{self, Query, blob},
+            template::Template,
         },
     },
 };
+
+/// The sequence of the event that admits a match.
+const FIRST: Sequence = Sequence::ZERO.next();
 
 /// The epoch of a match that nobody has taken over yet.
 const EPOCH_FIRST: u64 = 1;
@@ -47,24 +51,57 @@ pub(super) struct Cancel {
     pub keep: Duration,
 }
 
+/// Admits a match if there is none with its request id, and none with its id.
+static ADMIT: Template = Template::new(
+    3,
+    10,
+    "INSERT INTO matches (match_id, caller, request_id, folder_id, create_time)
+     VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT DO NOTHING;
+
+     INSERT INTO match_states (match_id, state, sequence, epoch, owner, update_time)
+     SELECT $1, $6, $7, $8, $9, $5 WHERE changes() = 1;
+
+     INSERT INTO events (match_id, sequence, time, body)
+     SELECT $1, $7, $5, $10 WHERE changes() = 1
+     RETURNING position;",
+);
+
 #[async_trait]
 impl Operation for Admit {
     type Outcome = Admitted;
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
-        let Some(position) = self.insert(tx).await? else {
-            return self.known(tx).await.map(Admitted::Known);
-        };
-        tx.has_written = true;
-        self.insert_labels(tx).await?;
-        let recorded = Recorded {
-            match_id: self.match_id,
-            sequence: Sequence::ZERO.next(),
-            position,
-            time: tx.now,
-            event: Event::Accepted(Arc::clone(&self.spec)),
-        };
-        Ok(Admitted::New(recorded, Claim { match_id: self.match_id, epoch: EPOCH_FIRST }))
+    fn template(&self) -> Option<&'static Template> {
+        Some(&ADMIT)
+    }
+
+    fn bind<'q>(&self, query: Query<'q>, tx: &Tx<'_>) -> Query<'q> {
+        query
+            .bind(blob(self.match_id.as_uuid()))
+            .bind(self.spec.caller.as_str())
+            .bind(self.spec.request_id.as_ref().map(RequestId::as_str))
+            .bind(blob(self.spec.folder_id.as_uuid()))
+            .bind(tx.now.as_micros())
+            .bind(State::Accepted.name())
+            .bind(FIRST.0.cast_signed())
+            .bind(EPOCH_FIRST.cast_signed())
+            .bind(tx.owner)
+            .bind(self.body.as_str())
+    }
+
+    async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
+        if let Some(row) = rows.first() {
+            return self.complete(row, tx).await;
+        }
+        if let Some(known) = self.known(tx).await? {
+            return Ok(Admitted::Known(known));
+        }
+        // Whatever was in the way has been erased since, in this very transaction.
+        let alone = self.bind(query(ADMIT.sql()), tx).fetch_all(&mut *tx.connection).await?;
+        match alone.first() {
+            Some(row) => self.complete(row, tx).await,
+            None => Err(Error::Corrupt(format!("match {} is another caller's", self.match_id))),
+        }
     }
 
     fn claims(outcome: &Admitted) -> Vec<Claim> {
@@ -76,33 +113,18 @@ impl Operation for Admit {
 }
 
 impl Admit {
-    /// The position of the first event, or none if there is such a match already.
-    async fn insert(&self, tx: &mut Tx<'_>) -> Result<Option<Position>, Error> {
-        const INSERT: &str = "
-            INSERT INTO matches (match_id, caller, request_id, folder_id, state, sequence, epoch,
-                                 owner, create_time, update_time)
-            VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $8)
-            ON CONFLICT DO NOTHING;
-
-            INSERT INTO events (match_id, sequence, time, body)
-            SELECT $1, 1, $8, $9 WHERE changes() = 1
-            RETURNING position";
-        let rows = query(INSERT)
-            .bind(blob(self.match_id.as_uuid()))
-            .bind(self.spec.caller.as_str())
-            .bind(self.spec.request_id.as_ref().map(|id| id.as_str()))
-            .bind(blob(self.spec.folder_id.as_uuid()))
-            .bind(State::Accepted.name())
-            .bind(EPOCH_FIRST.cast_signed())
-            .bind(tx.owner)
-            .bind(tx.now.as_micros())
-            .bind(self.body.as_str())
-            .fetch_all(&mut *tx.connection)
-            .await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
+    /// The rest of a match whose first event has been inserted.
+    async fn complete(&self, row: &SqliteRow, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
+        tx.has_written = true;
+        self.insert_labels(tx).await?;
+        let recorded = Recorded {
+            match_id: self.match_id,
+            sequence: FIRST,
+            position: Position(row.try_get::<i64, _>(0)?.cast_unsigned()),
+            time: tx.now,
+            event: Event::Accepted(Arc::clone(&self.spec)),
         };
-        Ok(Some(Position(row.try_get::<i64, _>(0)?.cast_unsigned())))
+        Ok(Admitted::New(recorded, Claim { match_id: self.match_id, epoch: EPOCH_FIRST }))
     }
 
     async fn insert_labels(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
@@ -122,14 +144,14 @@ impl Admit {
     }
 
     /// The match that is in the way: the one that the request id names, or else this very one.
-    async fn known(&self, tx: &mut Tx<'_>) -> Result<Match, Error> {
+    async fn known(&self, tx: &mut Tx<'_>) -> Result<Option<Match>, Error> {
         let by_request = self.spec.request_id.clone().map(Key::Request);
         for key in by_request.into_iter().chain([Key::Match(self.match_id)]) {
             if let Some(known) = find(tx, &self.spec.caller, &key).await? {
-                return Ok(known);
+                return Ok(Some(known));
             }
         }
-        Err(Error::Corrupt(format!("match {} is another caller's", self.match_id)))
+        Ok(None)
     }
 }
 
@@ -137,15 +159,29 @@ impl Admit {
 impl Operation for Append {
     type Outcome = Appended;
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Appended, Error> {
-        let change = Change {
+    fn template(&self) -> Option<&'static Template> {
+        Some(self.change().template())
+    }
+
+    fn bind<'q>(&self, query: Query<'q>, tx: &Tx<'_>) -> Query<'q> {
+        self.change().bind(query, tx)
+    }
+
+    async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Appended, Error> {
+        let recorded = self.change().recorded(&rows, tx)?;
+        Ok(recorded.map_or(Appended::Lost, Appended::Done))
+    }
+}
+
+impl Append {
+    fn change(&self) -> Change<'_> {
+        Change {
             match_id: self.claim.match_id,
             epoch: Some(self.claim.epoch),
             after: self.after,
             event: &self.event,
             body: &self.body,
-        };
-        Ok(change.write(tx).await?.map_or(Appended::Lost, Appended::Done))
+        }
     }
 }
 
@@ -153,7 +189,7 @@ impl Operation for Append {
 impl Operation for Cancel {
     type Outcome = CancelledAs;
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<CancelledAs, Error> {
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<CancelledAs, Error> {
         let Some(known) = find(tx, &self.caller, &self.key).await? else {
             return Ok(CancelledAs::Absent);
         };
@@ -175,7 +211,9 @@ impl Cancel {
             event: &event,
             body: &body(&event),
         };
-        let Some(recorded) = change.write(tx).await? else {
+        let write = change.bind(query(change.template().sql()), tx);
+        let rows = write.fetch_all(&mut *tx.connection).await?;
+        let Some(recorded) = change.recorded(&rows, tx)? else {
             let (id, sequence) = (known.id, known.sequence.0);
             return Err(Error::Corrupt(format!("match {id} doesn't stand at event {sequence}")));
         };
@@ -193,41 +231,65 @@ struct Change<'a> {
     body: &'a str,
 }
 
-impl Change<'_> {
-    /// Writes it, or nothing if the match doesn't stand where it should. Whether the event may
-    /// follow at all is for its author to know, who has folded what came before.
-    async fn write(&self, tx: &mut Tx<'_>) -> Result<Option<Recorded>, Error> {
-        const WRITE: &str = "
-            UPDATE matches SET
-                sequence = sequence + 1,
-                epoch = epoch + ($2 IS NULL),
-                state = coalesce($4, state),
-                update_time = max(update_time, $5),
-                end_time = CASE WHEN $6 IS NOT NULL THEN max(update_time, $5) END,
-                expire_time = max(update_time, $5)
-                    + min($6, 9223372036854775807 - max(update_time, $5)),
-                analysis_id = coalesce($7, analysis_id),
-                liveness_analysis_id = coalesce($8, liveness_analysis_id)
-            WHERE match_id = $1 AND epoch = coalesce($2, epoch) AND sequence = $3
-                AND end_time IS NULL;
+macro_rules! change {
+    () => {
+        "UPDATE match_states SET
+             sequence = sequence + 1,
+             epoch = epoch + ($2 IS NULL),
+             state = coalesce($4, state),
+             update_time = max(update_time, $5),
+             end_time = CASE WHEN $6 IS NOT NULL THEN max(update_time, $5) END,
+             expire_time = max(update_time, $5)
+                 + min($6, 9223372036854775807 - max(update_time, $5))
+         WHERE match_id = $1 AND epoch = coalesce($2, epoch) AND sequence = $3
+             AND end_time IS NULL;
 
-            INSERT INTO events (match_id, sequence, time, body)
-            SELECT match_id, sequence, update_time, $9 FROM matches
-            WHERE match_id = $1 AND changes() = 1
-            RETURNING sequence, position, time";
-        let (analysis, liveness_analysis) = analyses(self.event);
-        let rows = query(WRITE)
+         INSERT INTO events (match_id, sequence, time, body)
+         SELECT match_id, sequence, update_time, $7 FROM match_states
+         WHERE match_id = $1 AND changes() = 1
+         RETURNING sequence, position, time;"
+    };
+}
+
+static CHANGE: Template = Template::new(2, 7, change!());
+
+static CHANGE_WITH_ANALYSES: Template = Template::new(
+    3,
+    9,
+    concat!(
+        change!(),
+        "INSERT INTO match_analyses (analysis_id, match_id)
+         SELECT column1, $1 FROM (VALUES ($8), ($9))
+         WHERE column1 IS NOT NULL AND changes() = 1;"
+    ),
+);
+
+impl Change<'_> {
+    fn template(&self) -> &'static Template {
+        match analyses(self.event) {
+            Some(_) => &CHANGE_WITH_ANALYSES,
+            None => &CHANGE,
+        }
+    }
+
+    fn bind<'q>(&self, query: Query<'q>, tx: &Tx<'_>) -> Query<'q> {
+        let query = query
             .bind(blob(self.match_id.as_uuid()))
             .bind(self.epoch.map(u64::cast_signed))
             .bind(self.after.0.cast_signed())
             .bind(state_after(self.event).map(State::name))
             .bind(tx.now.as_micros())
             .bind(self.event.keep().map(micros))
-            .bind(analysis.map(AnalysisId::as_str))
-            .bind(liveness_analysis.map(AnalysisId::as_str))
-            .bind(self.body)
-            .fetch_all(&mut *tx.connection)
-            .await?;
+            .bind(self.body);
+        match analyses(self.event) {
+            Some((one, other)) => query.bind(one.as_str()).bind(other.map(AnalysisId::as_str)),
+            None => query,
+        }
+    }
+
+    /// What was written: nothing if the match doesn't stand where it should. Whether the event
+    /// may follow at all is for its author to know, who has folded what came before.
+    fn recorded(&self, rows: &[SqliteRow], tx: &mut Tx<'_>) -> Result<Option<Recorded>, Error> {
         let Some(row) = rows.first() else {
             return Ok(None);
         };
@@ -265,18 +327,18 @@ fn state_after(event: &Event) -> Option<State> {
     }
 }
 
-/// The analyses that belong to a match from an event on.
-fn analyses(event: &Event) -> (Option<&AnalysisId>, Option<&AnalysisId>) {
+/// The analyses that belong to a match by an event.
+fn analyses(event: &Event) -> Option<(&AnalysisId, Option<&AnalysisId>)> {
     match event {
         Event::AnalysisStarted(fact) => {
-            (Some(&fact.analysis_id), fact.liveness_analysis_id.as_ref())
+            Some((&fact.analysis_id, fact.liveness_analysis_id.as_ref()))
         }
         Event::Accepted(_)
         | Event::PhotoUploaded(_)
         | Event::AttemptFailed(_)
         | Event::Finished(_)
         | Event::Failed(_)
-        | Event::Cancelled(_) => (None, None),
+        | Event::Cancelled(_) => None,
     }
 }
 

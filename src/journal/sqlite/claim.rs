@@ -12,8 +12,8 @@ use crate::{
     journal::{
         Claim, Error,
         sqlite::{
+            operation::{Operation, Rows, Tx},
             rows::{blob, columns, folded, same_match, uuid},
-            writer::{Operation, Tx},
         },
     },
 };
@@ -27,7 +27,7 @@ pub(super) struct ClaimSome {
 impl Operation for ClaimSome {
     type Outcome = Vec<(Match, Claim)>;
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error> {
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error> {
         let Some(from) = tx.unclaimed_from.filter(|_| self.limit > 0) else {
             return Ok(Vec::new());
         };
@@ -54,7 +54,7 @@ impl Operation for ClaimSome {
 async fn page(tx: &mut Tx<'_>, from: Uuid, limit: usize) -> Result<Vec<SqliteRow>, Error> {
     const PAGE: &str = concat!(
         "WITH page AS (
-             SELECT match_id, epoch FROM matches
+             SELECT match_id, epoch FROM match_states
              WHERE end_time IS NULL AND match_id >= $1 AND owner IS NOT $2
              ORDER BY match_id LIMIT $3
          )
@@ -72,7 +72,7 @@ async fn page(tx: &mut Tx<'_>, from: Uuid, limit: usize) -> Result<Vec<SqliteRow
 /// Takes all that [`page`] found: the same condition in the same transaction.
 async fn take(tx: &mut Tx<'_>, from: Uuid, to: Uuid) -> Result<(), Error> {
     query(
-        "UPDATE matches SET epoch = epoch + 1, owner = $2
+        "UPDATE match_states SET epoch = epoch + 1, owner = $2
          WHERE end_time IS NULL AND match_id BETWEEN $1 AND $3 AND owner IS NOT $2",
     )
     .bind(blob(&from))
@@ -108,7 +108,7 @@ fn fold_with_epoch(rows: &[SqliteRow]) -> Result<Option<(Match, Claim)>, Error> 
 pub(super) async fn release(tx: &mut Tx<'_>, claims: &[Claim]) -> Result<(), sqlx::Error> {
     for claim in claims {
         let id = *claim.match_id.as_uuid();
-        query("UPDATE matches SET owner = NULL WHERE match_id = $1 AND epoch = $2")
+        query("UPDATE match_states SET owner = NULL WHERE match_id = $1 AND epoch = $2")
             .bind(blob(&id))
             .bind(claim.epoch.cast_signed())
             .execute(&mut *tx.connection)

@@ -77,7 +77,7 @@ fn push_states(query: &mut Builder, states: &[State]) {
     if states.is_empty() {
         return;
     }
-    query.push(" AND m.state IN (");
+    query.push(" AND (SELECT s.state FROM match_states AS s WHERE s.match_id = m.match_id) IN (");
     let mut list = query.separated(", ");
     for state in states {
         list.push_bind(state.name());

@@ -10,9 +10,11 @@ mod erase;
 mod files;
 mod list;
 mod lock;
+mod operation;
 mod reader;
 mod rows;
 mod schema;
+mod template;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -10,9 +10,8 @@ use crate::{
     journal::{
         Error, Filter, Key, Keys, Origin, Reader, Standing,
         sqlite::{
-            Sqlite, list,
+            Sqlite, list, operation,
             rows::{self, blob, columns},
-            writer,
         },
     },
 };
@@ -115,7 +114,7 @@ impl Reader for Sqlite {
 
     async fn ping(&self) -> Result<(), Error> {
         if !self.0.writer.is_open() {
-            return Err(writer::closed());
+            return Err(operation::closed());
         }
         self.floor().await.map(drop)
     }
@@ -142,10 +141,8 @@ impl Sqlite {
     ) -> Result<Vec<AnalysisId>, Error> {
         const OWNED: &str = "
             SELECT asked.key FROM json_each($1) AS asked
-            WHERE EXISTS (SELECT 1 FROM matches AS m
-                          WHERE m.analysis_id = asked.value AND m.match_id <> $2)
-                OR EXISTS (SELECT 1 FROM matches AS m
-                           WHERE m.liveness_analysis_id = asked.value AND m.match_id <> $2)
+            WHERE EXISTS (SELECT 1 FROM match_analyses AS a
+                          WHERE a.analysis_id = asked.value AND a.match_id <> $2)
             ORDER BY asked.key";
         let asked = serde_json::to_string(analyses).expect("ids are plain text");
         let owned: Vec<i64> = query_scalar(OWNED)

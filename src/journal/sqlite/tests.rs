@@ -16,7 +16,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{Position, Sequence, Spec, Timestamp},
     journal::{
-        Appended, Erased, Error, Key, Reader, Writer,
+        Admitted, Appended, Claim, Erased, Error, Key, Reader, Writer,
         sqlite::{Config, OpenError, READERS, Sqlite, files::Files},
         suite::{self, facts::*},
     },
@@ -185,19 +185,30 @@ fn canaries(folder: &Path, word: &str) -> BTreeSet<u64> {
     numbers
 }
 
-/// Ends a match whose request id and label are canaries.
-async fn end_with_canaries(store: &Store, n: u64) {
-    let labels = labels(&[("shop", &format!("labelcanary{n:04}"))]);
-    let spec = Spec { labels, ..named_spec(&format!("requestcanary{n:04}")) };
-    end(store, match_id(n, 0), spec).await;
+/// Ends a thousand matches whose request ids and labels are canaries: out of order, so that pages
+/// of every index are split and their rows moved; in the same order each time.
+async fn end_a_thousand(journal: &Sqlite) {
+    let spec = |n: u64| Spec {
+        labels: labels(&[("shop", &format!("labelcanary{n:04}"))]),
+        ..named_spec(&format!("requestcanary{n:04}"))
+    };
+    let order = (0..1000).map(|step| step * 211 % 1000);
+    let admit = |n| journal.admit(match_id(n, 0), Arc::new(spec(n)));
+    for admitted in join_all(order.clone().map(admit)).await {
+        assert!(matches!(admitted, Ok(Admitted::New(..))));
+    }
+    let claim = |n| Claim { match_id: match_id(n, 0), epoch: 1 };
+    let append = |n| journal.append(claim(n), Sequence(1), failed());
+    for appended in join_all(order.map(append)).await {
+        assert!(matches!(appended, Ok(Appended::Done(_))));
+    }
 }
 
 #[tokio::test]
 async fn what_is_erased_is_nowhere_in_the_files() {
     let store = store().await;
     let folder = store.folder.path();
-    // Out of order, so that pages of every index are split and their rows moved.
-    join_all((0..1000).map(|step| end_with_canaries(&store, step * 211 % 1000))).await;
+    end_a_thousand(&store.journal).await;
     let mut left: BTreeSet<_> = (0..1000).collect();
     assert_eq!(canaries(folder, "requestcanary"), left);
     assert_eq!(canaries(folder, "labelcanary"), left);

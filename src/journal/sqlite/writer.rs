@@ -4,7 +4,6 @@
 //! that fails is tried once more alone, so that it takes none of its neighbours with it.
 
 use std::{
-    mem,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -12,10 +11,9 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection, query};
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     task::JoinHandle,
     time,
 };
@@ -23,13 +21,14 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
-    domain::Timestamp,
     journal::{
         Claim, Error,
         sqlite::{
             claim,
             files::{self, Files},
             lock::Lock,
+            operation::{self, Job, Operation, Orphans, Tx},
+            template,
         },
     },
 };
@@ -43,38 +42,6 @@ const WAITING_MAX: usize = 1024;
 /// When emptying the WAL is tried again that a reader stood in the way of.
 const EMPTYING_RETRY: Duration = Duration::from_secs(1);
 
-/// Something to be written, with the statements that write it.
-#[async_trait]
-pub(super) trait Operation: Send + Sync + 'static {
-    /// What its caller is told once it is durable.
-    type Outcome: Send + 'static;
-
-    /// Runs within a transaction; may be run again after a rollback.
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
-
-    /// Which matches its caller holds once it has the outcome.
-    fn claims(_outcome: &Self::Outcome) -> Vec<Claim> {
-        Vec::new()
-    }
-}
-
-/// A transaction under way, and what is to be done once it is committed.
-pub(super) struct Tx<'a> {
-    /// Where statements run.
-    pub connection: &'a mut SqliteConnection,
-    /// The time of everything that it writes, unless a match is ahead of it.
-    pub now: Timestamp,
-    /// This incarnation, as the owner of what it claims.
-    pub owner: i64,
-    /// Where the next search for matches that nobody holds starts: every unfinished one with a
-    /// smaller id is ours. None: all are.
-    pub unclaimed_from: Option<Uuid>,
-    /// Whether it has written events.
-    pub has_written: bool,
-    /// Whether it has erased anything.
-    pub has_erased: bool,
-}
-
 /// Brings operations to the writer. Lives as long as the journal.
 pub(super) struct Handle {
     messages: mpsc::Sender<Message>,
@@ -83,34 +50,9 @@ pub(super) struct Handle {
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// Claims of operations whose callers had gone when the answer came: nobody drives these matches
-/// unless they are let go.
-#[derive(Default)]
-struct Orphans(Mutex<Vec<Claim>>);
-
 enum Message {
     Job(Box<dyn Job>),
     Close,
-}
-
-/// An operation of any kind, with its caller waiting.
-#[async_trait]
-trait Job: Send {
-    async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error>;
-    fn answer(self: Box<Self>, committed: Result<(), Error>);
-}
-
-struct Asked<O: Operation> {
-    operation: O,
-    outcome: Option<O::Outcome>,
-    reply: oneshot::Sender<Result<O::Outcome, Error>>,
-    orphans: Arc<Orphans>,
-}
-
-/// Waits for an answer; should its caller go meanwhile, the claims in the answer are let go.
-struct Answer<O: Operation> {
-    reply: oneshot::Receiver<Result<O::Outcome, Error>>,
-    orphans: Arc<Orphans>,
 }
 
 struct Writer {
@@ -149,6 +91,7 @@ pub(super) struct Start {
 
 impl Handle {
     /// Starts the writer's task.
+    #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
     pub(super) fn spawn(start: Start) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let (orphans, commits) = (Arc::default(), Arc::default());
@@ -170,12 +113,9 @@ impl Handle {
 
     /// Has an operation written, and returns once it is durable.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
-        let (reply, answer) = oneshot::channel();
-        let orphans = Arc::clone(&self.orphans);
-        let job = Asked { operation, outcome: None, reply, orphans: Arc::clone(&orphans) };
-        let mut answer = Answer::<O> { reply: answer, orphans };
-        self.messages.send(Message::Job(Box::new(job))).await.map_err(|_| closed())?;
-        (&mut answer.reply).await.map_err(|_| closed())?
+        let (job, answer) = operation::asked(operation, &self.orphans);
+        self.messages.send(Message::Job(job)).await.map_err(|_| operation::closed())?;
+        answer.wait().await
     }
 
     /// How many transactions have been committed.
@@ -198,41 +138,6 @@ impl Handle {
         {
             tracing::error!(%error, "the journal's writer died");
         }
-    }
-}
-
-#[async_trait]
-impl<O: Operation> Job for Asked<O> {
-    async fn run(&mut self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        self.outcome = Some(self.operation.run(tx).await?);
-        Ok(())
-    }
-
-    fn answer(self: Box<Self>, committed: Result<(), Error>) {
-        let Self { outcome, reply, orphans, .. } = *self;
-        let outcome = committed.and_then(|()| outcome.ok_or_else(closed));
-        if let Err(Ok(unheard)) = reply.send(outcome) {
-            orphans.add(O::claims(&unheard));
-        }
-    }
-}
-
-impl<O: Operation> Drop for Answer<O> {
-    fn drop(&mut self) {
-        self.reply.close();
-        if let Ok(Ok(unheard)) = self.reply.try_recv() {
-            self.orphans.add(O::claims(&unheard));
-        }
-    }
-}
-
-impl Orphans {
-    fn add(&self, claims: Vec<Claim>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(claims);
-    }
-
-    fn take(&self) -> Vec<Claim> {
-        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -329,8 +234,9 @@ impl Writer {
             has_erased: false,
         };
         claim::release(&mut tx, orphans).await?;
-        for job in batch {
-            job.run(&mut tx).await.map_err(Failure::Operation)?;
+        let begun = template::begin(&mut tx, batch).await.map_err(Failure::Operation)?;
+        for (job, rows) in batch.iter_mut().zip(begun) {
+            job.run(rows, &mut tx).await.map_err(Failure::Operation)?;
         }
         query("COMMIT").execute(&mut *tx.connection).await?;
         self.unclaimed_from = tx.unclaimed_from;
@@ -393,14 +299,4 @@ impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }
-}
-
-/// The journal was closed before the operation was written.
-#[derive(Debug, thiserror::Error)]
-#[error("the journal is closed")]
-struct Closed;
-
-/// The error of whoever comes too late.
-pub(super) fn closed() -> Error {
-    Error::Unavailable(Arc::new(Closed))
 }

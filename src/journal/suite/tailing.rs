@@ -1,5 +1,7 @@
 //! The order of all events, and hearing of new ones.
 
+#![expect(clippy::disallowed_methods, reason = "each test joins what it spawns")]
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;

@@ -1,5 +1,7 @@
 //! Admitting, appending, cancelling.
 
+#![expect(clippy::disallowed_methods, reason = "each test joins what it spawns")]
+
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;

@@ -1,0 +1,121 @@
+//! Statements that many operations have in common, sent many times over in one trip.
+//!
+//! Every trip to SQLite's thread and back costs two thread switches, more than the statements
+//! themselves. So a template is written out twice, four times, eight times … with its values
+//! numbered on, and each of these texts is prepared once.
+
+use std::sync::{Arc, OnceLock};
+
+use futures_util::TryStreamExt;
+use sqlx::{AssertSqlSafe, Either, Executor, query};
+
+use crate::journal::{
+    Error,
+    sqlite::{
+        operation::{Job, Rows, Tx},
+        rows::Query,
+    },
+};
+
+/// The most copies in one text. More save little, and each is kept prepared.
+const COPIES_MAX: usize = 32;
+
+/// One text for each power of two up to [`COPIES_MAX`].
+const TEXTS: usize = COPIES_MAX.ilog2() as usize + 1;
+
+/// Statements with values `$1` to `$n`, each statement ended by a semicolon.
+pub(super) struct Template {
+    statements: usize,
+    values: usize,
+    sql: &'static str,
+    copies: [OnceLock<Arc<str>>; TEXTS],
+}
+
+impl Template {
+    pub(super) const fn new(statements: usize, values: usize, sql: &'static str) -> Self {
+        Self { statements, values, sql, copies: [const { OnceLock::new() }; TEXTS] }
+    }
+
+    /// The statements once.
+    pub(super) fn sql(&self) -> &'static str {
+        self.sql
+    }
+
+    /// The statements two to that power times over.
+    fn copies(&self, power: u32) -> Arc<str> {
+        let copies = || (0..1 << power).map(|copy| self.renumbered(copy * self.values)).collect();
+        let text = self.copies[power as usize].get_or_init(|| {
+            let text: String = copies();
+            text.into()
+        });
+        Arc::clone(text)
+    }
+
+    fn renumbered(&self, offset: usize) -> String {
+        let mut parts = self.sql.split('$');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let end = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+            let (number, rest) = part.split_at(end);
+            let number: usize = number.parse().expect("values are written as $ and a number");
+            text.push_str(&format!("${}{rest}", number + offset));
+        }
+        text
+    }
+}
+
+/// Sends what the jobs begin with, in as few trips as there can be. The rows of each job's
+/// statements, in the order of the jobs; none for jobs that begin with nothing of the kind.
+pub(super) async fn begin(tx: &mut Tx<'_>, jobs: &[Box<dyn Job>]) -> Result<Vec<Rows>, Error> {
+    let mut rows: Vec<Rows> = jobs.iter().map(|_| Rows::new()).collect();
+    let mut todo: Vec<usize> = (0..jobs.len()).collect();
+    while let Some(template) = todo.iter().find_map(|job| jobs[*job].template()) {
+        let is_same =
+            |job: &usize| jobs[*job].template().is_some_and(|t| std::ptr::eq(t, template));
+        let same: Vec<usize> = todo.extract_if(.., |job| is_same(job)).collect();
+        todo.retain(|job| jobs[*job].template().is_some());
+        let mut rest = same.as_slice();
+        while !rest.is_empty() {
+            let power = rest.len().min(COPIES_MAX).ilog2();
+            let (now, later) = rest.split_at(1 << power);
+            trip(tx, template, power, jobs, now, &mut rows).await?;
+            rest = later;
+        }
+    }
+    Ok(rows)
+}
+
+async fn trip(
+    tx: &mut Tx<'_>,
+    template: &Template,
+    power: u32,
+    jobs: &[Box<dyn Job>],
+    now: &[usize],
+    rows: &mut [Rows],
+) -> Result<(), Error> {
+    let mut query: Query<'_> = query(AssertSqlSafe(template.copies(power)));
+    for job in now {
+        query = jobs[*job].bind(query, tx);
+    }
+    let mut steps = tx.connection.fetch_many(query);
+    let mut statements_done = 0;
+    while let Some(step) = steps.try_next().await? {
+        match step {
+            Either::Left(_) => statements_done += 1,
+            Either::Right(row) => rows[now[statements_done / template.statements]].push(row),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_have_values_of_their_own() {
+        let template = Template::new(2, 11, "SELECT $1, $11; SELECT $2;");
+        assert_eq!(&*template.copies(0), "SELECT $1, $11; SELECT $2;");
+        assert_eq!(&*template.copies(1), "SELECT $1, $11; SELECT $2;SELECT $12, $22; SELECT $13;");
+    }
+}

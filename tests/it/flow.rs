@@ -4,10 +4,7 @@ use std::io::Cursor;
 
 use bytes::Bytes;
 use facematch::{
-    pb::{
-        self, LivenessPolicy, MatchRequest, MatchState, PhotoKind, ReferencePhoto, Resolution,
-        match_update::Event, reference_photo::Source,
-    },
+    pb::{self, LivenessPolicy, MatchState, PhotoKind, Resolution, match_update::Event},
     simulator::{Action, Endpoint, FolderSeed, LivenessSeed, MediaSeed, Outcome, Rule, sample},
 };
 use image::{codecs::jpeg::JpegEncoder, imageops::FilterType};

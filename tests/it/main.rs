@@ -1,5 +1,7 @@
 //! The whole house, from outside: a real gRPC client, the service, and a simulated Oz.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+
 mod checker;
 mod documents;
 mod house;

@@ -99,7 +99,8 @@ async fn neither_files_nor_logs_nor_errors_hold_the_photo_or_a_secret() {
     let refused = client.run_match(broken).await.unwrap_err();
     check_texts(&seen, &[reused, refused]);
     check_files(directory.path());
-    process.stop();
+    // Not on this thread: the client's connection is closed on it.
+    tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
     check_files(directory.path());
     assert!(fs::metadata(directory.path().join("log")).unwrap().len() > 10_000, "it was traced");
 }

@@ -37,6 +37,35 @@ pub struct App {
     drain_timeout: Duration,
 }
 
+/// Tells how much the service holds at this moment. Cheap to clone.
+#[derive(Clone)]
+pub struct Load {
+    worker: Worker,
+    watch: Watch,
+}
+
+impl Load {
+    /// Bytes of memory taken for photos, those still being received included.
+    pub fn photo_bytes(&self) -> usize {
+        self.worker.shelf().bytes()
+    }
+
+    /// Photos that wait to be at Oz.
+    pub fn photos(&self) -> usize {
+        self.worker.shelf().photos()
+    }
+
+    /// Matches that are under way.
+    pub fn unfinished(&self) -> usize {
+        self.worker.unfinished()
+    }
+
+    /// Matches that somebody watches: each of them has its updates in memory.
+    pub fn watched(&self) -> usize {
+        self.watch.watched()
+    }
+}
+
 /// Why the service can't start. One line that names the setting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -89,14 +118,9 @@ impl App {
         self.door.address()
     }
 
-    /// The half that moves matches forward.
-    pub const fn worker(&self) -> &Worker {
-        &self.worker
-    }
-
-    /// The half that shows them.
-    pub const fn watch(&self) -> &Watch {
-        &self.watch
+    /// Tells how much it holds, also while it runs.
+    pub fn load(&self) -> Load {
+        Load { worker: self.worker.clone(), watch: self.watch.clone() }
     }
 
     /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in

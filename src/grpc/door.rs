@@ -2,7 +2,7 @@
 //!
 //! gRPC reads a whole message before a handler sees it. So room on the photo shelf is taken while
 //! the body comes in, and a message that can't be taken is refused in our words, not in the
-//! transport's.
+//! transport's. Nobody is waited for without end: a body that stops coming gives its room back.
 
 use std::{
     collections::VecDeque,
@@ -11,18 +11,20 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Sleep;
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
 use crate::{
     domain::photo,
     grpc::status,
-    worker::shelf::{Place, Shelf},
+    worker::{Worker, shelf::Place},
 };
 
 /// The largest request with a photo: the photo and, amply, every other field at its limit.
@@ -31,6 +33,22 @@ pub const PHOTO_REQUEST_BYTES_MAX: usize = photo::BYTES_MAX + 256 * 1024;
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// A gRPC message starts with a compression flag and its length, big-endian.
 const PREFIX_BYTES: usize = 5;
+
+/// How patient the door is.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// In each such time a body has to bring [`PACE_BYTES`], or its rest.
+    pace: Duration,
+    /// How long a request waits for room: reading it, if only to find that it repeats a known
+    /// match, takes some, and callers had better come back than hang.
+    room: Duration,
+}
+
+const PATIENCE: Patience =
+    Patience { pace: Duration::from_secs(20), room: Duration::from_secs(10) };
+/// 100 kbit/s: slower than any back end's line, and a photo of 10 MiB may take 14 minutes. Without
+/// it, a body that trickles would hold its room for as long as it likes.
+const PACE_BYTES: usize = 256 * 1024;
 
 /// The room taken for a request's photo, for the handler to take over.
 #[derive(Clone, Default)]
@@ -52,13 +70,13 @@ impl Room {
 #[derive(Clone)]
 pub struct Door<S> {
     inner: S,
-    shelf: Shelf,
+    worker: Worker,
 }
 
 impl<S> Door<S> {
     /// Puts a service behind the door.
-    pub const fn new(inner: S, shelf: Shelf) -> Self {
-        Self { inner, shelf }
+    pub const fn new(inner: S, worker: Worker) -> Self {
+        Self { inner, worker }
     }
 }
 
@@ -82,16 +100,31 @@ where
         let room = Room::default();
         let brings_photo =
             matches!(request.uri().path().rsplit('/').next(), Some("RunMatch" | "CreateMatch"));
+        let keeper = brings_photo.then(|| Keeper::of(&self.worker));
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(room.clone());
-        let gate = Gate {
-            body,
-            stage: Stage::Prefix,
-            held: VecDeque::new(),
-            shelf: brings_photo.then(|| self.shelf.clone()),
-            room,
-        };
+        let gate = Gate::new(body, keeper, room, PATIENCE);
         self.inner.call(Request::from_parts(parts, Body::new(gate)))
+    }
+}
+
+type Waiting<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What the door asks the worker for where a photo comes in.
+struct Keeper {
+    reserve: Box<dyn Fn(usize) -> Waiting<Place> + Send>,
+    /// Resolves once new matches are refused: then no photo is waited for any more.
+    draining: Waiting<()>,
+}
+
+impl Keeper {
+    fn of(worker: &Worker) -> Self {
+        let shelf = worker.shelf().clone();
+        let reserve = move |bytes| -> Waiting<Place> {
+            let shelf = shelf.clone();
+            Box::pin(async move { shelf.reserve(bytes).await })
+        };
+        Self { reserve: Box::new(reserve), draining: Box::pin(worker.draining()) }
     }
 }
 
@@ -101,18 +134,30 @@ struct Gate {
     stage: Stage,
     /// What was read to see the prefix, to be handed on.
     held: VecDeque<Bytes>,
-    /// Where room is taken; none for requests that bring no photo.
-    shelf: Option<Shelf>,
+    read_bytes: usize,
+    /// How many bytes there may be: the prefix and its one message. Known with the prefix.
+    bytes_max: usize,
+    /// Who has room; nobody for requests that bring no photo.
+    keeper: Option<Keeper>,
     room: Room,
+    patience: Patience,
+    pace: Pace,
 }
 
 enum Stage {
     /// The prefix hasn't come in whole.
     Prefix,
     /// Room is waited for.
-    Waiting(Pin<Box<dyn Future<Output = Place> + Send>>),
+    Waiting(Waiting<Option<Place>>),
     /// Everything is handed on as it comes.
     Open,
+}
+
+/// Watches that a body keeps coming. Its timer runs only while the body is waited for.
+#[derive(Default)]
+struct Pace {
+    timer: Option<Pin<Box<Sleep>>>,
+    came_bytes: usize,
 }
 
 impl HttpBody for Gate {
@@ -128,15 +173,17 @@ impl HttpBody for Gate {
                 Stage::Open => {
                     return match self.held.pop_front() {
                         Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                        None => Pin::new(&mut self.body).poll_frame(context),
+                        None => self.poll_body(context),
                     };
                 }
                 Stage::Waiting(place) => {
                     let place = ready!(place.as_mut().poll(context));
-                    self.room.put(place);
+                    self.room.put(place.ok_or_else(|| status::overloaded("photo memory"))?);
+                    // Nothing could come meanwhile.
+                    self.pace = Pace::default();
                     self.stage = Stage::Open;
                 }
-                Stage::Prefix => match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Stage::Prefix => match ready!(self.poll_body(context)) {
                     Some(Ok(frame)) => match frame.into_data() {
                         Ok(bytes) => self.read(bytes)?,
                         Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
@@ -159,24 +206,72 @@ impl HttpBody for Gate {
 }
 
 impl Gate {
+    fn new(body: Body, keeper: Option<Keeper>, room: Room, patience: Patience) -> Self {
+        Self {
+            body,
+            stage: Stage::Prefix,
+            held: VecDeque::new(),
+            read_bytes: 0,
+            bytes_max: usize::MAX,
+            keeper,
+            room,
+            patience,
+            pace: Pace::default(),
+        }
+    }
+
+    /// The next frame, or why it isn't waited for any more.
+    fn poll_body(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                Poll::Ready(Some(self.count(bytes).map(|()| frame)))
+            }
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending if self.is_draining(context) => {
+                Poll::Ready(Some(Err(status::draining())))
+            }
+            Poll::Pending if self.pace.is_lost(self.patience.pace, context) => {
+                Poll::Ready(Some(Err(status::stalled(self.patience.pace))))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// There is room for one message, and no more than one is read.
+    fn count(&mut self, bytes: usize) -> Result<(), Status> {
+        self.pace.came_bytes += bytes;
+        self.read_bytes += bytes;
+        if self.read_bytes > self.bytes_max { Err(status::request_too_long()) } else { Ok(()) }
+    }
+
+    fn is_draining(&mut self, context: &mut Context<'_>) -> bool {
+        let keeper = self.keeper.as_mut();
+        keeper.is_some_and(|keeper| keeper.draining.as_mut().poll(context).is_ready())
+    }
+
     /// Takes bytes of the prefix, and judges it once it is whole.
     fn read(&mut self, bytes: Bytes) -> Result<(), Status> {
         self.held.push_back(bytes);
         let Some(length) = self.declared_length() else {
             return Ok(());
         };
-        self.stage = match &self.shelf {
+        self.stage = match &self.keeper {
             Some(_) if length > PHOTO_REQUEST_BYTES_MAX => return Err(status::photo_too_large()),
             None if length > REQUEST_BYTES_MAX => {
                 return Err(status::request_too_large(REQUEST_BYTES_MAX));
             }
-            Some(shelf) => {
-                let shelf = shelf.clone();
-                Stage::Waiting(Box::pin(async move { shelf.reserve(length).await }))
+            Some(keeper) => {
+                let place = tokio::time::timeout(self.patience.room, (keeper.reserve)(length));
+                Stage::Waiting(Box::pin(async move { place.await.ok() }))
             }
             None => Stage::Open,
         };
-        Ok(())
+        self.bytes_max = PREFIX_BYTES + length;
+        self.count(0)
     }
 
     fn declared_length(&self) -> Option<usize> {
@@ -185,3 +280,20 @@ impl Gate {
         usize::try_from(u32::from_be_bytes([a?, b?, c?, d?])).ok()
     }
 }
+
+impl Pace {
+    /// Whether the time is up and too little came in it. To be asked while nothing comes.
+    fn is_lost(&mut self, within: Duration, context: &mut Context<'_>) -> bool {
+        loop {
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+            match timer.as_mut().poll(context) {
+                Poll::Pending => return false,
+                Poll::Ready(()) if self.came_bytes < PACE_BYTES => return true,
+                Poll::Ready(()) => *self = Self::default(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,14 @@
 
 mod convert;
 mod door;
+mod greeting;
 mod service;
 mod status;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Server, server::TcpIncoming};
 use tonic_health::{
@@ -23,10 +25,10 @@ use tonic_reflection::server::{v1, v1alpha};
 pub use service::Service;
 
 use crate::{
-    grpc::door::Door,
+    grpc::{door::Door, greeting::Greeted},
     pb::{self, face_match_server::FaceMatchServer},
     watch::Watch,
-    worker::{Worker, shelf::Shelf},
+    worker::Worker,
 };
 
 /// The name that health checks ask for, beside the empty one.
@@ -57,7 +59,7 @@ pub struct Bound {
     listener: TcpListener,
     config: Config,
     service: Service,
-    shelf: Shelf,
+    worker: Worker,
     health: HealthReporter,
 }
 
@@ -86,9 +88,8 @@ impl Bound {
         watch: Watch,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
-        let shelf = worker.shelf().clone();
-        let service = Service::new(config, worker, watch);
-        Ok(Self { listener, config, service, shelf, health: HealthReporter::new() })
+        let service = Service::new(config, worker.clone(), watch);
+        Ok(Self { listener, config, service, worker, health: HealthReporter::new() })
     }
 
     /// The address, its port known.
@@ -111,7 +112,9 @@ impl Bound {
     pub async fn serve(self, closing: CancellationToken) -> Result<(), tonic::transport::Error> {
         let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
             .max_decoding_message_size(door::PHOTO_REQUEST_BYTES_MAX);
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = TcpIncoming::from(self.listener)
+            .with_nodelay(Some(true))
+            .map(|accepted| accepted.map(|socket| Greeted::new(socket, greeting::WITHIN)));
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -119,7 +122,7 @@ impl Bound {
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .max_concurrent_streams(self.config.streams_max)
-            .add_service(Door::new(face_match, self.shelf))
+            .add_service(Door::new(face_match, self.worker))
             .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
             .add_service(reflection_v1())
             .add_service(reflection_v1alpha())

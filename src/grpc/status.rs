@@ -21,6 +21,12 @@ const RETRY_SOON: Duration = Duration::from_secs(1);
 /// When to come back to a server that is going down: another may have taken its place.
 const RETRY_ELSEWHERE: Duration = Duration::from_secs(2);
 
+/// How many violations are told at once: more than a request has fields, and little enough that
+/// callers' libraries, which take 8 KiB of metadata, can read them.
+const VIOLATIONS_MAX: usize = 20;
+/// How many of them the message repeats for people.
+const SENTENCES_MAX: usize = 5;
+
 /// What is wrong with a request: everything at once.
 #[derive(Debug, Default)]
 pub struct Violations {
@@ -35,7 +41,10 @@ impl Violations {
     /// A field is missing, malformed, too long or unknown.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.others = true;
-        self.fields.push(FieldViolation::new(field, description));
+        // A field that may hold many values can be wrong in each of them.
+        if self.fields.len() < VIOLATIONS_MAX {
+            self.fields.push(FieldViolation::new(field, description));
+        }
     }
 
     /// The photo can't be read.
@@ -59,11 +68,20 @@ impl Violations {
             Some(reason) if !self.others => reason,
             Some(_) | None => "FIELD_INVALID",
         };
-        let sentences = self.fields.iter().map(|v| format!("{} {}", v.field, v.description));
-        let message = sentences.collect::<Vec<_>>().join("; ");
+        let message = self.message();
         let mut details = details(reason, []);
         details.set_bad_request(self.fields);
         Err(Status::with_error_details(Code::InvalidArgument, message, details))
+    }
+
+    fn message(&self) -> String {
+        let sentence = |v: &FieldViolation| format!("{} {}", v.field, v.description);
+        let mut sentences: Vec<_> = self.fields.iter().take(SENTENCES_MAX).map(sentence).collect();
+        let more = self.fields.len() - sentences.len();
+        if more > 0 {
+            sentences.push(format!("and {more} more"));
+        }
+        sentences.join("; ")
     }
 }
 
@@ -79,6 +97,22 @@ pub fn request_too_large(limit: usize) -> Status {
     let mut violations = Violations::default();
     violations.add("request", format!("is over {limit} bytes"));
     refusal(violations)
+}
+
+/// More bytes than the one message that was announced.
+pub fn request_too_long() -> Status {
+    let mut violations = Violations::default();
+    violations.add("request", "is followed by more than its own bytes");
+    refusal(violations)
+}
+
+/// The request stopped coming. Like whatever is refused before a request is there, it has the
+/// transport's own error, as if the caller's time were up: repeating is safe.
+pub fn stalled(within: Duration) -> Status {
+    let mut details = ErrorDetails::new();
+    details.set_retry_info(Some(RETRY_SOON));
+    let message = format!("the request stopped coming: too little of it in {within:?}");
+    Status::with_error_details(Code::DeadlineExceeded, message, details)
 }
 
 fn refusal(violations: Violations) -> Status {

@@ -1,6 +1,6 @@
 //! Admission: a request becomes a match, or turns out to be one already, or is refused.
 
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::sync::{Arc, PoisonError};
 
 use tracing::info;
 use uuid::Uuid;
@@ -58,10 +58,11 @@ impl Engine {
         if self.draining.is_cancelled() {
             return Err(Refused::Draining);
         }
-        if let Some(limit) = self.overload(photo.as_ref()) {
-            return self.admit_overloaded(&spec, photo, limit).await;
-        }
-        let (slot, id, spec) = (self.slot(), self.new_id(), Arc::new(spec));
+        let slot = match self.room(photo.as_ref()) {
+            Ok(slot) => slot,
+            Err(limit) => return self.admit_overloaded(&spec, photo, limit).await,
+        };
+        let (id, spec) = (self.new_id(), Arc::new(spec));
         // Taken before the match is durable, so that whoever cancels it at once finds its driver.
         let seat = Seat::take(&self, id, photo.clone());
         match self.with.writer.admit(id, Arc::clone(&spec)).await? {
@@ -70,13 +71,13 @@ impl Engine {
         }
     }
 
-    /// What there is too much of, if a new match can't be taken.
-    fn overload(&self, photo: Option<&Photo>) -> Option<&'static str> {
+    /// A slot for a new match, or what there is too much of. The slot is taken before the match
+    /// is written, so that many at once can't exceed the limit together.
+    fn room(&self, photo: Option<&Photo>) -> Result<Slot, &'static str> {
         if photo.is_some_and(Photo::is_spare) {
-            return Some("photo memory");
+            return Err("photo memory");
         }
-        let unfinished = self.unfinished.load(Ordering::Relaxed);
-        (unfinished >= self.config.unfinished_max).then_some("unfinished matches")
+        self.free_slot().ok_or("unfinished matches")
     }
 
     /// A repeat of a known match is never refused as overload.

@@ -189,6 +189,11 @@ impl Worker {
         self.0.draining.is_cancelled()
     }
 
+    /// Returns once new matches are refused because the server goes down.
+    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.0.draining.clone().cancelled_owned()
+    }
+
     /// Refuses new matches, brings the photos in memory to Oz as far as the time allows, and
     /// stops. What is under way stays in the journal for whoever comes next.
     pub async fn drain(&self, timeout: Duration) {
@@ -212,6 +217,14 @@ impl Engine {
     fn slot(&self) -> Slot {
         self.unfinished.fetch_add(1, Ordering::Relaxed);
         Slot(Arc::clone(&self.unfinished))
+    }
+
+    /// A slot for a new match, if there are fewer than the settings allow.
+    fn free_slot(&self) -> Option<Slot> {
+        let max = self.config.unfinished_max;
+        let more = |unfinished| (unfinished < max).then_some(unfinished + 1);
+        self.unfinished.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Slot(Arc::clone(&self.unfinished)))
     }
 
     /// Drives a match that somebody else drove before.

@@ -4,6 +4,7 @@
 
 use std::{
     fmt,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -11,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How many requests are still read when the shelf is full: a repeat of a known match is never
 /// refused as overload, and which match it repeats is known only once it was read.
@@ -26,6 +27,8 @@ struct Inner {
     bytes: AtomicUsize,
     photos: AtomicUsize,
     spare: Arc<Semaphore>,
+    /// Room came free: one of those who wait looks again.
+    freed: Notify,
 }
 
 /// Room for a photo, given back when dropped.
@@ -53,21 +56,35 @@ impl Shelf {
             bytes: AtomicUsize::new(0),
             photos: AtomicUsize::new(0),
             spare: Arc::new(Semaphore::new(SPARE_PLACES)),
+            freed: Notify::new(),
         }))
     }
 
-    /// Room for a request of this many bytes; when the shelf is full, one of the few spare places
-    /// as soon as one is free.
+    /// Room for a request of this many bytes; when the shelf is full, one of the few spare places,
+    /// or room, whichever comes free first.
     pub async fn reserve(&self, bytes: usize) -> Place {
         let inner = &self.0;
+        let place = |spare| Place { bytes, shelf: Arc::clone(inner), spare };
         if inner.take(bytes) {
-            return Place { bytes, shelf: Arc::clone(inner), spare: None };
+            return place(None);
         }
-        let permit = Arc::clone(&inner.spare).acquire_owned().await;
-        let permit = permit.expect("the shelf never closes its spare places");
-        // Room may have come free meanwhile.
-        let spare = if inner.take(bytes) { None } else { Some(permit) };
-        Place { bytes, shelf: Arc::clone(inner), spare }
+        let mut permit = pin!(Arc::clone(&inner.spare).acquire_owned());
+        loop {
+            let mut freed = pin!(inner.freed.notified());
+            freed.as_mut().enable();
+            if inner.take(bytes) {
+                // There may be room for the next one as well.
+                inner.freed.notify_one();
+                return place(None);
+            }
+            tokio::select! {
+                permit = &mut permit => {
+                    let permit = permit.expect("the shelf never closes its spare places");
+                    return place(Some(permit));
+                }
+                () = freed => {}
+            }
+        }
     }
 
     /// How many bytes are reserved.
@@ -99,6 +116,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.spare.is_none() {
             self.shelf.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+            self.shelf.freed.notify_one();
         }
     }
 }
@@ -161,6 +179,23 @@ mod tests {
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         drop(taken.pop());
         assert!(waiting.await.is_spare());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_spare_place_also_takes_room_that_comes_free() {
+        let shelf = Shelf::new(10);
+        let large = shelf.reserve(10).await;
+        let mut spare = Vec::new();
+        for _ in 0..SPARE_PLACES {
+            spare.push(shelf.reserve(1).await);
+        }
+        let (mut first, mut second) = (pin!(shelf.reserve(5)), pin!(shelf.reserve(5)));
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        drop(large);
+        assert!(!first.await.is_spare());
+        assert!(!second.await.is_spare(), "the first leaves word that there is more");
+        assert!(spare.iter().all(Place::is_spare));
     }
 
     #[tokio::test]

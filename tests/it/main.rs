@@ -10,7 +10,12 @@ mod process;
 mod support;
 
 mod bad_input;
+mod bad_lookups;
+mod errors;
 mod flow;
+mod limits;
 mod promises;
 mod races;
+mod starting;
+mod transport;
 mod watching;

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use facematch::{
-    app::App,
+    app::{App, Load},
     clock::Clock,
     config::{Config, Credentials, OzConfig},
     pb::{
@@ -12,8 +12,6 @@ use facematch::{
         match_update::Event, reference_photo::Source,
     },
     simulator::{Rule, Simulator, sample},
-    watch::Watch,
-    worker::Worker,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -24,6 +22,9 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// How often tests poll, so that none takes seconds.
 pub const POLL: Duration = Duration::from_millis(20);
 
+/// How long anything may take that is waited for: much longer than it does.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// The service under test, its Oz, and a client.
 pub struct House {
     pub oz: Simulator,
@@ -31,8 +32,7 @@ pub struct House {
     pub directory: TempDir,
     pub config: Config,
     pub address: String,
-    pub worker: Worker,
-    pub watch: Watch,
+    pub load: Load,
     shutdown: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -40,8 +40,7 @@ pub struct House {
 /// A service that runs.
 struct Served {
     address: String,
-    worker: Worker,
-    watch: Watch,
+    load: Load,
     shutdown: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -67,9 +66,9 @@ impl House {
     }
 
     async fn open(oz: Simulator, directory: TempDir, config: Config) -> Self {
-        let Served { address, worker, watch, shutdown, served } = serve(config.clone()).await;
+        let Served { address, load, shutdown, served } = serve(config.clone()).await;
         let client = connect(&address).await;
-        Self { oz, client, directory, config, address, worker, watch, shutdown, served }
+        Self { oz, client, directory, config, address, load, shutdown, served }
     }
 
     /// Stops the service in order and starts it again on the same journal.
@@ -105,6 +104,29 @@ impl House {
         Refusal::of(self.client.run_match(request).await.expect_err("the match is refused"))
     }
 
+    /// Nothing was asked of Oz, nothing is in the journal, nothing is held in memory.
+    pub async fn assert_untouched(&mut self, after: &str) {
+        assert!(self.oz.record().is_empty(), "{after}: Oz was asked {:?}", self.oz.record());
+        let listed = self.client.list_matches(pb::ListMatchesRequest::default()).await;
+        let matches = listed.expect("a list").into_inner().matches;
+        assert!(matches.is_empty(), "{after}: the journal holds {matches:?}");
+        self.assert_empty_handed(after).await;
+    }
+
+    /// Nothing is held in memory, at once or as soon as those who left are noticed.
+    pub async fn assert_empty_handed(&self, after: &str) {
+        let load = &self.load;
+        let held = || (load.photo_bytes(), load.photos(), load.unfinished());
+        eventually(|| held() == (0, 0, 0), || format!("{after}: {:?} is held", held())).await;
+    }
+
+    /// A good match still runs to its end.
+    pub async fn assert_works(&mut self) {
+        let updates = self.run(portrait_request(&self.folder())).await;
+        assert_eq!(last(&updates).state(), pb::MatchState::Finished);
+        self.assert_empty_handed("a good match").await;
+    }
+
     /// How many requests to an endpoint Oz has seen.
     pub fn asked(&self, method: &str, path_end: &str) -> usize {
         let fits = |path: &str| path.trim_end_matches('/').ends_with(path_end);
@@ -129,10 +151,21 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
 async fn serve(config: Config) -> Served {
     let app = App::build(config, Clock::system()).await.expect("the service starts");
     let address = format!("http://{}", app.address().expect("an address"));
-    let (worker, watch) = (app.worker().clone(), app.watch().clone());
-    let shutdown = CancellationToken::new();
+    let (load, shutdown) = (app.load(), CancellationToken::new());
     let served = tokio::spawn(app.run(shutdown.clone()));
-    Served { address, worker, watch, shutdown, served }
+    Served { address, load, shutdown, served }
+}
+
+/// Waits for what has no moment of its own to wait for.
+pub async fn eventually(mut holds: impl FnMut() -> bool, otherwise: impl FnOnce() -> String) {
+    let waiting = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        panic!("{}", otherwise());
+    }
 }
 
 /// A client of the service at an address.
@@ -231,6 +264,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn of(status: Status) -> Self {
+        assert!(metadata_bytes(&status) < METADATA_BYTES_MAX, "too much for clients: {status:?}");
         let details = status.get_error_details();
         Self { code: status.code(), message: status.message().to_owned(), details }
     }
@@ -253,6 +287,32 @@ impl Refusal {
         let violations = self.details.bad_request().map(|bad| bad.field_violations.as_slice());
         violations.unwrap_or_default().iter().map(|violation| violation.field.as_str()).collect()
     }
+
+    /// The code and the reason of a call that had to fail.
+    #[track_caller]
+    pub fn assert(&self, code: Code, reason: &str) {
+        assert_eq!((self.code, self.reason()), (code, reason), "{}", self.message);
+    }
+
+    /// The same, with the fields that are wrong.
+    #[track_caller]
+    pub fn assert_fields(&self, reason: &str, fields: &[&str]) {
+        self.assert(Code::InvalidArgument, reason);
+        assert_eq!(self.fields(), fields, "{}", self.message);
+    }
+
+    /// Whether it says when to come back.
+    pub fn says_when_to_retry(&self) -> bool {
+        self.details.retry_info().is_some_and(|info| info.retry_delay.is_some())
+    }
+}
+
+/// What clients take of metadata if nobody tells them otherwise (gRPC's core and Java's, 8 KiB).
+const METADATA_BYTES_MAX: usize = 8 * 1024;
+
+/// How much metadata an error takes, about: base64 makes four of three, escapes three of one.
+fn metadata_bytes(status: &Status) -> usize {
+    status.details().len() * 4 / 3 + status.message().len() * 3 / 2
 }
 
 /// A request to watch a match from its first update.

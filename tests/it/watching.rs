@@ -6,7 +6,7 @@ mod one;
 use facematch::pb::{MatchUpdate, WatchMatchesRequest};
 use tonic::Streaming;
 
-use crate::support::{House, name};
+use crate::support::{House, eventually, name};
 
 /// A stream of all matches after a token.
 async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
@@ -44,7 +44,5 @@ async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUp
 
 /// Waits until nobody watches a match any more: nothing of it is left in memory.
 async fn nobody_watches(house: &House) {
-    while house.watch.watched() > 0 {
-        tokio::task::yield_now().await;
-    }
+    eventually(|| house.load.watched() == 0, || "a match is still watched".into()).await;
 }

@@ -48,7 +48,7 @@ async fn cancelling_during_any_request_breaks_it_off_and_frees_the_photo() {
         };
         house.oz.recorded(is_left).await;
         let asked = house.oz.record().len();
-        assert_eq!((house.worker.shelf().photos(), house.worker.shelf().bytes()), (0, 0), "{name}");
+        assert_eq!((house.load.photos(), house.load.photo_bytes()), (0, 0), "{name}");
         house.restart().await.oz.recorded(|all| all.len() == asked).await;
     }
 }

@@ -121,7 +121,7 @@ async fn two_hundred_open_streams_are_told_well_within_the_drain_timeout() {
     }
     // Before the drain timeout of 30 s, or this takes too long to be overlooked.
     let mut house = house.restart().await;
-    assert_eq!(house.watch.watched(), 0);
+    assert_eq!(house.load.watched(), 0);
     let m = house.client.wait_match(wait(&created.match_id, Duration::ZERO)).await.unwrap();
     assert!(m.into_inner().sequence >= 2);
     house.client.cancel_match(cancel(&created.match_id)).await.unwrap();

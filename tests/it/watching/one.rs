@@ -203,7 +203,7 @@ async fn memory_returns_when_watchers_have_gone_however_they_went() {
         until(&mut stream, "analysis_started").await;
         streams.push(stream);
     }
-    assert_eq!(house.watch.watched(), 1, "they share what is in memory");
+    assert_eq!(house.load.watched(), 1, "they share what is in memory");
     house.client.wait_match(wait(id, Duration::from_millis(20))).await.unwrap();
     drop((streams, updates));
     nobody_watches(&house).await;

@@ -1,0 +1,127 @@
+//! Waits for no connection without end: who connects says so, or is let go.
+//!
+//! HTTP/2's own pings begin only once both sides have greeted each other. Until then nothing but
+//! this bounds how long a silent connection holds its descriptor.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+use tonic::transport::server::Connected;
+
+/// The bytes that every HTTP/2 client begins with (RFC 9113, section 3.4).
+const PREFACE_BYTES: usize = 24;
+/// How long they may take: amply for the slowest line.
+pub const WITHIN: Duration = Duration::from_secs(20);
+
+/// A connection that ends unless its greeting comes in time.
+pub struct Greeted<C> {
+    connection: C,
+    came_bytes: usize,
+    /// None once the greeting is there.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<C> Greeted<C> {
+    /// Begins to wait.
+    pub fn new(connection: C, within: Duration) -> Self {
+        Self { connection, came_bytes: 0, timer: Some(Box::pin(tokio::time::sleep(within))) }
+    }
+}
+
+impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.connection).poll_read(context, buffer);
+        let Some(timer) = &mut self.timer else {
+            return polled;
+        };
+        if polled.is_pending() {
+            let late = || Err(io::ErrorKind::TimedOut.into());
+            return timer.as_mut().poll(context).map(|()| late());
+        }
+        self.came_bytes += buffer.filled().len() - before;
+        if self.came_bytes >= PREFACE_BYTES {
+            self.timer = None;
+        }
+        polled
+    }
+}
+
+impl<C: AsyncWrite + Unpin> AsyncWrite for Greeted<C> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.connection).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.connection.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.connection).poll_write_vectored(context, slices)
+    }
+}
+
+impl<C: Connected> Connected for Greeted<C> {
+    type ConnectInfo = C::ConnectInfo;
+
+    fn connect_info(&self) -> Self::ConnectInfo {
+        self.connection.connect_info()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_says_too_little_is_let_go() {
+        for said in [&b""[..], b"PRI * HTTP/2.0"] {
+            let (mut caller, ours) = duplex(1024);
+            caller.write_all(said).await.unwrap();
+            let mut greeted = Greeted::new(ours, Duration::from_millis(5));
+            let mut heard = Vec::new();
+            let ended = greeted.read_to_end(&mut heard).await.unwrap_err();
+            assert_eq!((ended.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, said));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_greeted_may_be_silent() {
+        let (mut caller, ours) = duplex(1024);
+        let mut greeted = Greeted::new(ours, Duration::from_millis(5));
+        let greeting = [0; PREFACE_BYTES];
+        caller.write_all(&greeting).await.unwrap();
+        greeted.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        assert!(greeted.timer.is_none());
+    }
+}

@@ -1,0 +1,367 @@
+//! What callers see when a good request meets the wrong moment: ids used twice, matches in the
+//! wrong state, tokens of elsewhere, a store that is gone.
+
+use facematch::{
+    pb::{
+        self, CancelMatchRequest, DeleteMatchRequest, ListMatchesRequest, LivenessPolicy,
+        MatchRequest, PhotoKind, WatchMatchRequest, WatchMatchesRequest, cancel_match_request,
+        reference_photo::Source, watch_match_request,
+    },
+    simulator::{Action, Endpoint, Rule, sample},
+};
+use prost_types::Duration;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use tonic::{Code, Status};
+
+use crate::support::{House, Refusal, collect, get, last, portrait_request};
+
+type Change = fn(&mut MatchRequest);
+
+const FIRST_MEDIUM: &str = "f35716ed-7abf-4198-8146-229eb4f2ad25";
+const SECOND_MEDIUM: &str = "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1";
+
+fn photo(request: &mut MatchRequest) -> &mut pb::ReferencePhoto {
+    request.photo.as_mut().expect("a photo")
+}
+
+fn minutes(minutes: i64) -> Option<Duration> {
+    Some(Duration { seconds: minutes * 60, nanos: 0 })
+}
+
+/// Analyses of this house never end, so that its matches run for as long as a test needs them.
+async fn house_of_running_matches() -> House {
+    let house = House::build().await;
+    house.oz.script([never_finishing()]);
+    house
+}
+
+fn never_finishing() -> Rule {
+    Rule::on(Endpoint::StartAnalyses).then(Action { never_finish: true, ..Default::default() })
+}
+
+/// A match whose analysis has started.
+async fn running(house: &mut House, request: MatchRequest) -> pb::Match {
+    let m = house.client.create_match(request).await.expect("it is accepted").into_inner();
+    house.oz.recorded(|all| all.iter().any(|asked| asked.endpoint == Endpoint::GetAnalysis)).await;
+    m
+}
+
+fn cancel(m: &pb::Match) -> CancelMatchRequest {
+    let id = cancel_match_request::Id::MatchId(m.match_id.clone());
+    CancelMatchRequest { id: Some(id) }
+}
+
+#[tokio::test]
+async fn a_request_id_with_other_content_names_the_field_that_differs() {
+    let mut house = house_of_running_matches().await;
+    let mut request = portrait_request(&house.folder());
+    request.request_id = "order 17".into();
+    let m = running(&mut house, request.clone()).await;
+    let asked = house.asked("POST", "/media");
+    let table: [(&str, Change); 9] = [
+        ("folder_id", |request| request.folder_id = SECOND_MEDIUM.into()),
+        ("photo", |request| {
+            photo(request).source = Some(Source::Content(sample::stranger_jpeg().into()));
+        }),
+        ("photo", |request| {
+            photo(request).source = Some(Source::FolderMediaId(FIRST_MEDIUM.into()));
+        }),
+        ("photo.kind", |request| photo(request).set_kind(PhotoKind::IdFront)),
+        ("timeout", |request| request.timeout = minutes(19)),
+        ("liveness_media_ids", |request| request.liveness_media_ids = vec![FIRST_MEDIUM.into()]),
+        ("liveness_policy", |request| request.set_liveness_policy(LivenessPolicy::Run)),
+        ("labels", |request| request.labels = [("branch".into(), "riga".into())].into()),
+        ("folder_id", |request| {
+            request.labels = [("branch".into(), "riga".into())].into();
+            request.folder_id = SECOND_MEDIUM.into();
+        }),
+    ];
+    for (field, change) in table {
+        let mut other = request.clone();
+        change(&mut other);
+        let refusal = house.refused(other).await;
+        refusal.assert(Code::AlreadyExists, "REQUEST_ID_REUSED");
+        assert_eq!(refusal.metadata("field"), Some(field));
+        assert_eq!(refusal.metadata("match_id"), Some(m.match_id.as_str()));
+        let resource = refusal.details.resource_info().expect("which one");
+        assert_eq!(resource.resource_name, m.match_id);
+        assert!(!refusal.says_when_to_retry());
+    }
+    assert_eq!(house.asked("POST", "/media"), asked);
+    assert_eq!(house.load.photo_bytes(), 0, "no photo of a refused call is kept");
+    assert_eq!(house.load.unfinished(), 1);
+}
+
+#[tokio::test]
+async fn a_request_id_with_equal_content_is_the_same_match_however_it_is_said() {
+    let mut house = house_of_running_matches().await;
+    let mut request = portrait_request(&house.folder());
+    request.request_id = "order 17".into();
+    let video = house.oz.folder(&request.folder_id).expect("it").media[0].media_id.to_string();
+    request.liveness_media_ids = vec![video.clone()];
+    let m = running(&mut house, request.clone()).await;
+    let table: [(&str, Change); 8] = [
+        ("nothing", |_| {}),
+        ("the timeout's default", |request| request.timeout = minutes(20)),
+        ("the policy's default", |request| request.set_liveness_policy(LivenessPolicy::Report)),
+        ("the kind's default", |request| photo(request).set_kind(PhotoKind::Selfie)),
+        ("a file name", |request| photo(request).file_name = "Anna.jpg".into()),
+        ("progress", |request| request.include_progress = true),
+        ("the folder in capitals", |request| {
+            request.folder_id = request.folder_id.to_uppercase();
+        }),
+        ("an id said twice", |request| {
+            let twice = request.liveness_media_ids[0].to_uppercase();
+            request.liveness_media_ids.push(twice);
+        }),
+    ];
+    for (what, change) in table {
+        let mut same = request.clone();
+        change(&mut same);
+        let found = house.client.create_match(same).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(found.into_inner().match_id, m.match_id, "{what}");
+    }
+    assert_eq!(house.asked("POST", "/media"), 1);
+    assert_eq!(house.load.unfinished(), 1);
+}
+
+#[tokio::test]
+async fn liveness_media_are_a_set() {
+    let mut house = House::build().await;
+    let mut request = portrait_request(&house.folder());
+    request.request_id = "order 17".into();
+    request.liveness_media_ids = vec![FIRST_MEDIUM.into(), SECOND_MEDIUM.into()];
+    let first = house.run(request.clone()).await;
+    request.liveness_media_ids.reverse();
+    let second = house.run(request).await;
+    assert_eq!(last(&first).match_id, last(&second).match_id);
+}
+
+#[tokio::test]
+async fn a_refused_call_burns_no_id() {
+    let mut house = House::build().await;
+    let mut request = portrait_request(&house.folder());
+    request.request_id = "order 17".into();
+    let mut wrong = request.clone();
+    photo(&mut wrong).source = Some(Source::Content(b"hello".as_slice().into()));
+    house.refused(wrong.clone()).await.assert_fields("PHOTO_UNREADABLE", &["photo.content"]);
+    photo(&mut wrong).source = Some(Source::ReferenceKey("customer 17".into()));
+    house.refused(wrong).await.assert(Code::Unimplemented, "NOT_AVAILABLE");
+    house.assert_untouched("two refused calls").await;
+    let updates = house.run(request).await;
+    assert_eq!(last(&updates).request_id, "order 17");
+    assert_eq!(last(&updates).state(), pb::MatchState::Finished);
+}
+
+#[tokio::test]
+async fn a_match_is_cancelled_while_it_runs_and_erased_after_its_end() {
+    let mut house = house_of_running_matches().await;
+    let request = portrait_request(&house.folder());
+    let m = running(&mut house, request.clone()).await;
+    let delete = DeleteMatchRequest { match_id: m.match_id.clone() };
+    let refused = house.client.delete_match(delete.clone()).await.expect_err("it runs");
+    assert_precondition(refused, "MATCH_RUNNING", &m);
+
+    house.client.cancel_match(cancel(&m)).await.expect("it is cancelled");
+    house.client.delete_match(delete.clone()).await.expect("it is erased");
+    let again = house.client.delete_match(delete).await.expect_err("it is gone");
+    Refusal::of(again).assert(Code::NotFound, "MATCH_NOT_FOUND");
+
+    house.oz.clear_rules();
+    let updates = house.run(request).await;
+    let refused = house.client.cancel_match(cancel(last(&updates))).await.expect_err("it ended");
+    assert!(refused.message().contains("finished"), "{refused:?}");
+    assert_precondition(refused, "MATCH_ENDED", last(&updates));
+}
+
+#[track_caller]
+fn assert_precondition(status: Status, reason: &str, m: &pb::Match) {
+    let refusal = Refusal::of(status);
+    refusal.assert(Code::FailedPrecondition, reason);
+    let failure = refusal.details.precondition_failure().expect("what failed");
+    let [violation] = failure.violations.as_slice() else { panic!("one, not {failure:?}") };
+    assert_eq!((violation.r#type.as_str(), &violation.subject), (reason, &m.match_id));
+}
+
+#[tokio::test]
+async fn a_watch_from_beyond_what_was_reached_is_told_how_far_that_is() {
+    let mut house = House::build().await;
+    let m = last(&house.run(portrait_request(&house.folder())).await).clone();
+    for (after_sequence, fine) in [(4, true), (5, false), (u64::MAX, false)] {
+        let id = Some(watch_match_request::Id::MatchId(m.match_id.clone()));
+        let watch = WatchMatchRequest { id, after_sequence, include_progress: false };
+        match house.client.watch_match(watch).await {
+            Ok(updates) => {
+                assert!(fine, "{after_sequence}");
+                assert_eq!(collect(updates.into_inner()).await.expect("it ends"), []);
+            }
+            Err(status) => {
+                let refusal = Refusal::of(status);
+                refusal.assert(Code::OutOfRange, "WATCH_AHEAD");
+                assert_eq!(refusal.metadata("reached"), Some("4"));
+                assert!(!fine);
+            }
+        }
+    }
+}
+
+fn from(token: &str) -> WatchMatchesRequest {
+    WatchMatchesRequest { resume_token: token.to_owned(), ..Default::default() }
+}
+
+fn page(token: &str) -> ListMatchesRequest {
+    ListMatchesRequest { page_size: 1, page_token: token.to_owned(), ..Default::default() }
+}
+
+async fn page_token(house: &mut House) -> String {
+    for _ in 0..2 {
+        house.run(portrait_request(&house.folder())).await;
+    }
+    let listed = house.client.list_matches(page("")).await.expect("a page").into_inner();
+    assert!(!listed.next_page_token.is_empty());
+    listed.next_page_token
+}
+
+/// A token cut at each byte, and with each byte flipped to other letters of its alphabet.
+fn damaged(token: &str) -> Vec<String> {
+    let cut = (1..token.len()).map(|length| token[..length].to_owned());
+    let flipped = (0..token.len()).flat_map(|at| {
+        let other = move |letter: u8| {
+            let mut bytes = token.as_bytes().to_vec();
+            (bytes[at] != letter).then(|| {
+                bytes[at] = letter;
+                String::from_utf8(bytes).expect("ASCII")
+            })
+        };
+        [b'A', b'B', b'_', b'='].into_iter().filter_map(other)
+    });
+    let odd = ["late", "EARLIEST", "токен", "\n", "="].map(str::to_owned);
+    let long = token.repeat(100);
+    cut.chain(flipped).chain(odd).chain([format!("{token}A"), format!(" {token}"), long]).collect()
+}
+
+#[tokio::test]
+async fn tokens_that_were_damaged_or_swapped_are_refused() {
+    let mut house = House::build().await;
+    let page_token = page_token(&mut house).await;
+    let updates = house.run(portrait_request(&house.folder())).await;
+    let resume_token = updates[0].resume_token.clone();
+    let mut elsewhere = House::build().await;
+    let foreign_page = self::page_token(&mut elsewhere).await;
+    let foreign = elsewhere.run(portrait_request(&elsewhere.folder())).await[0].clone();
+
+    let mut resume_tokens = damaged(&resume_token);
+    resume_tokens.extend([page_token.clone(), foreign.resume_token]);
+    for token in resume_tokens {
+        let refused = house.client.watch_matches(from(&token)).await;
+        let refusal = Refusal::of(refused.err().unwrap_or_else(|| panic!("{token:?} is taken")));
+        refusal.assert_fields("TOKEN_INVALID", &["resume_token"]);
+    }
+    let mut page_tokens = damaged(&page_token);
+    page_tokens.extend([resume_token.clone(), foreign_page, "earliest".into()]);
+    for token in page_tokens {
+        let refused = house.client.list_matches(page(&token)).await;
+        let refusal = Refusal::of(refused.err().unwrap_or_else(|| panic!("{token:?} is taken")));
+        refusal.assert_fields("TOKEN_INVALID", &["page_token"]);
+    }
+    house.client.watch_matches(from(&resume_token)).await.expect("the right one is taken");
+    house.client.list_matches(page(&page_token)).await.expect("the right one is taken");
+}
+
+#[tokio::test]
+async fn a_page_token_goes_with_its_filters_and_any_page_size() {
+    let mut house = House::build().await;
+    let token = page_token(&mut house).await;
+    let time = Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 });
+    let table: [fn(&mut ListMatchesRequest, Option<prost_types::Timestamp>); 5] = [
+        |list, _| list.folder_id = SECOND_MEDIUM.into(),
+        |list, _| list.labels = [("branch".into(), "riga".into())].into(),
+        |list, _| list.states = vec![4],
+        |list, time| list.created_after = time,
+        |list, time| list.created_before = time,
+    ];
+    for (row, change) in table.into_iter().enumerate() {
+        let mut list = page(&token);
+        change(&mut list, time);
+        let refused = house.client.list_matches(list).await;
+        let refusal = Refusal::of(refused.err().unwrap_or_else(|| panic!("row {row} is taken")));
+        refusal.assert_fields("TOKEN_INVALID", &["page_token"]);
+    }
+    let other_size = ListMatchesRequest { page_size: 7, ..page(&token) };
+    let rest = house.client.list_matches(other_size).await.expect("it is fine").into_inner();
+    assert_eq!((rest.matches.len(), rest.next_page_token.as_str()), (1, ""));
+}
+
+#[tokio::test]
+async fn a_token_older_than_what_is_retained_has_expired() {
+    let retention = std::time::Duration::from_millis(10);
+    let mut house = House::build_with(|config| config.retention = retention).await;
+    let updates = house.run(portrait_request(&house.folder())).await;
+    // What has expired is erased when a server starts, and from time to time.
+    let mut house = house.restart().await;
+    let id = &last(&updates).match_id;
+    while house.client.get_match(get(id)).await.is_ok() {}
+
+    let refused = house.client.watch_matches(from(&updates[0].resume_token)).await;
+    let refusal = Refusal::of(refused.expect_err("it is too old"));
+    refusal.assert(Code::OutOfRange, "TOKEN_EXPIRED");
+    assert!(!refusal.says_when_to_retry());
+    for token in ["", "earliest", &updates[3].resume_token] {
+        house.client.watch_matches(from(token)).await.expect("it misses nothing");
+    }
+}
+
+/// A second hand on the journal's file, as an operator's own tool would be.
+async fn meddle(house: &House, sql: &'static str) {
+    let file = house.directory.path().join("facematch.db");
+    let options = SqliteConnectOptions::new().filename(file).foreign_keys(false);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("the file");
+    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is done");
+    connection.close().await.expect("it is closed");
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_unavailable_and_a_repeat_works_when_it_is_back() {
+    let mut house = House::build().await;
+    let mut request = portrait_request(&house.folder());
+    request.request_id = "order 17".into();
+    meddle(&house, "ALTER TABLE matches RENAME TO mislaid").await;
+    let refused = [
+        house.client.run_match(request.clone()).await.err(),
+        house.client.create_match(request.clone()).await.err(),
+        house.client.get_match(get(FIRST_MEDIUM)).await.err(),
+        house.client.list_matches(page("")).await.err(),
+        house
+            .client
+            .cancel_match(cancel(&pb::Match {
+                match_id: FIRST_MEDIUM.into(),
+                ..Default::default()
+            }))
+            .await
+            .err(),
+        house.client.delete_match(DeleteMatchRequest { match_id: FIRST_MEDIUM.into() }).await.err(),
+    ];
+    for (row, status) in refused.into_iter().enumerate() {
+        let refusal = Refusal::of(status.unwrap_or_else(|| panic!("call {row} is fine")));
+        refusal.assert(Code::Unavailable, "STORE_UNAVAILABLE");
+        assert!(refusal.says_when_to_retry());
+        assert!(!refusal.message.contains("table"), "{}", refusal.message);
+    }
+    house.assert_empty_handed("a store that is gone").await;
+    meddle(&house, "ALTER TABLE mislaid RENAME TO matches").await;
+    house.assert_untouched("a store that was gone").await;
+    let updates = house.run(request).await;
+    assert_eq!(last(&updates).state(), pb::MatchState::Finished);
+}
+
+#[tokio::test]
+async fn a_bug_of_ours_says_that_it_is_one_and_nothing_more() {
+    let mut house = House::build().await;
+    let updates = house.run(portrait_request(&house.folder())).await;
+    meddle(&house, "UPDATE events SET body = '{\"sesame\":1}' WHERE sequence = 2").await;
+    let broken = house.client.get_match(get(&last(&updates).match_id)).await;
+    let refusal = Refusal::of(broken.expect_err("it can't be read"));
+    refusal.assert(Code::Internal, "INTERNAL");
+    assert_eq!(refusal.message, "internal error");
+    house.assert_works().await;
+}

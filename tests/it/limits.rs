@@ -1,0 +1,247 @@
+//! The server at its limits and at its end: what callers are told, what is still served, and that
+//! everything is free again afterwards.
+
+use bytes::Bytes;
+use facematch::{
+    pb::{
+        self, CancelMatchRequest, MatchRequest, MatchUpdate, WaitMatchRequest, WatchMatchRequest,
+        WatchMatchesRequest, cancel_match_request,
+    },
+    simulator::{Action, Endpoint, Rule, sample},
+};
+use futures_util::{StreamExt, future, stream};
+use tokio::task::JoinSet;
+use tonic::{Code, Status, Streaming, transport::Channel};
+
+use crate::{
+    support::{House, Refusal, get, name, portrait_request},
+    transport::{self, announced},
+};
+
+/// Longer than any test: what waits for it is let go otherwise.
+const VERY_LONG_MS: u64 = 600_000;
+
+fn never_finishing() -> Rule {
+    Rule::on(Endpoint::StartAnalyses).then(Action { never_finish: true, ..Default::default() })
+}
+
+fn uploads_hang() -> Rule {
+    let then = Action { delay_ms: Some(VERY_LONG_MS), ..Default::default() };
+    Rule::on(Endpoint::AddMedia).then(then)
+}
+
+fn with_id(mut request: MatchRequest, id: &str) -> MatchRequest {
+    request.request_id = id.to_owned();
+    request
+}
+
+fn cancel(request_id: &str) -> CancelMatchRequest {
+    let id = cancel_match_request::Id::RequestId(request_id.to_owned());
+    CancelMatchRequest { id: Some(id) }
+}
+
+/// A match that is accepted and not yet further.
+async fn accepted(house: &mut House, request: MatchRequest) -> Streaming<MatchUpdate> {
+    let called = house.client.run_match(request).await;
+    let mut updates = called.expect("it is accepted").into_inner();
+    let first = updates.message().await.expect("an update").expect("an update");
+    assert_eq!(name(&first), "accepted");
+    updates
+}
+
+fn assert_overloaded(refusal: &Refusal, limit: &str) {
+    refusal.assert(Code::ResourceExhausted, "OVERLOADED");
+    assert_eq!(refusal.metadata("limit"), Some(limit));
+    assert!(refusal.says_when_to_retry());
+}
+
+#[tokio::test]
+async fn too_many_unfinished_matches_are_refused_and_known_ones_served() {
+    let mut house = House::build_with(|config| config.max_unfinished = 2).await;
+    house.oz.script([never_finishing()]);
+    let folder = house.folder();
+    let requests = ["first", "second"].map(|id| with_id(portrait_request(&folder), id));
+    let known = house.client.create_match(requests[0].clone()).await.expect("it is accepted");
+    let _second = accepted(&mut house, requests[1].clone()).await;
+
+    let third = with_id(portrait_request(&folder), "third");
+    for request in [third.clone(), portrait_request(&folder)] {
+        assert_overloaded(&house.refused(request).await, "unfinished matches");
+    }
+    let again = house.client.create_match(requests[0].clone()).await.expect("it is known");
+    assert_eq!(again.into_inner().match_id, known.into_inner().match_id);
+    let mut other = requests[0].clone();
+    other.labels = [("branch".into(), "riga".into())].into();
+    house.refused(other).await.assert(Code::AlreadyExists, "REQUEST_ID_REUSED");
+
+    house.client.cancel_match(cancel("first")).await.expect("it is cancelled");
+    let unfinished = || house.load.unfinished();
+    crate::support::eventually(|| unfinished() == 1, || format!("{}", unfinished())).await;
+    let _third = accepted(&mut house, third).await;
+    for id in ["second", "third"] {
+        house.client.cancel_match(cancel(id)).await.expect("it is cancelled");
+    }
+    house.assert_empty_handed("three cancelled matches").await;
+    house.oz.clear_rules();
+    house.assert_works().await;
+}
+
+#[tokio::test]
+async fn many_at_once_do_not_exceed_a_limit_together() {
+    let mut house = House::build_with(|config| config.max_unfinished = 3).await;
+    house.oz.script([never_finishing()]);
+    let folder = house.folder();
+    let calls = (0..16).map(|_| {
+        let mut client = house.client.clone();
+        let request = portrait_request(&folder);
+        async move { client.run_match(request).await }
+    });
+    let (accepted, refused): (Vec<_>, Vec<_>) =
+        future::join_all(calls).await.into_iter().partition(Result::is_ok);
+    assert_eq!((accepted.len(), refused.len()), (3, 13));
+    for refusal in refused {
+        assert_overloaded(&Refusal::of(refusal.expect_err("it is refused")), "unfinished matches");
+    }
+    let listed = house.client.list_matches(pb::ListMatchesRequest::default()).await;
+    assert_eq!(listed.expect("a list").into_inner().matches.len(), 3);
+}
+
+#[tokio::test]
+async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
+    let one_and_a_half = sample::portrait_jpeg().len() as u64 * 3 / 2;
+    let mut house = House::build_with(|config| config.photo_memory = one_and_a_half).await;
+    house.oz.script([uploads_hang()]);
+    let folder = house.folder();
+    let first = with_id(portrait_request(&folder), "first");
+    let _first = accepted(&mut house, first.clone()).await;
+    house.oz.recorded(|all| all.iter().any(|asked| asked.endpoint == Endpoint::AddMedia)).await;
+
+    let second = with_id(portrait_request(&folder), "second");
+    // More often than there are spare places: each is given back.
+    for _ in 0..10 {
+        assert_overloaded(&house.refused(second.clone()).await, "photo memory");
+        let _again = accepted(&mut house, first.clone()).await;
+    }
+    assert_eq!(house.asked("POST", "/media"), 1);
+
+    house.oz.clear_rules();
+    house.client.cancel_match(cancel("first")).await.expect("it is cancelled");
+    house.assert_empty_handed("a cancelled match").await;
+    let updates = house.run(second).await;
+    assert_eq!(updates.len(), 4);
+    house.assert_works().await;
+}
+
+#[tokio::test]
+async fn slow_senders_keep_nobody_else_out() {
+    let mut house = House::build().await;
+    let channel = transport::channel(&house.address).await;
+    let mut senders = JoinSet::new();
+    for _ in 0..20 {
+        senders.spawn(call_and_stall(channel.clone(), "RunMatch", 10 * 1024 * 1024));
+    }
+    let load = house.load.clone();
+    let reserved = || load.photo_bytes();
+    let all = 20 * 10 * 1024 * 1024;
+    crate::support::eventually(|| reserved() == all, || format!("{}", reserved())).await;
+
+    let updates = house.run(portrait_request(&house.folder())).await;
+    assert_eq!(updates.len(), 4);
+    senders.abort_all();
+    house.assert_empty_handed("senders that left").await;
+}
+
+/// Announces a message, sends its beginning, and nothing more. Returns how that ends.
+async fn call_and_stall(mut channel: Channel, rpc: &str, bytes: u32) -> Status {
+    let body = stream::iter([Ok(announced(bytes, b"so far"))]).chain(stream::pending());
+    transport::call(&mut channel, rpc, body).await.expect_err("it can't be accepted")
+}
+
+/// One match is at Oz, and another's photo hangs on its way there, which holds a drain up.
+async fn house_with_a_photo_that_hangs() -> (House, pb::Match, MatchRequest) {
+    let mut house = House::build().await;
+    let (folder, hanging) = (house.folder(), house.folder());
+    house.oz.script([never_finishing(), uploads_hang().in_folder(&hanging)]);
+    let running = with_id(portrait_request(&folder), "running");
+    let m = house.client.create_match(running).await.expect("it is accepted").into_inner();
+    (house, m, with_id(portrait_request(&hanging), "hanging"))
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_takes_nothing_new_and_keeps_looking_things_up() {
+    let (mut house, m, hanging) = house_with_a_photo_that_hangs().await;
+    let _run = accepted(&mut house, hanging.clone()).await;
+    let mut sender = JoinSet::new();
+    let channel = transport::channel(&house.address).await;
+    sender.spawn(call_and_stall(channel, "CreateMatch", 1_000));
+    let (load, both) = (house.load.clone(), sample::portrait_jpeg().len() + 1_000);
+    crate::support::eventually(|| load.photo_bytes() > both, || "no sender".into()).await;
+
+    house.shut_down();
+    while house.client.run_match(hanging.clone()).await.is_ok() {}
+    assert_draining(&house.refused(hanging).await);
+    assert_draining(&house.refused(portrait_request(&m.folder_id)).await);
+    let told = sender.join_next().await.expect("it ends").expect("it ends in order");
+    assert_draining(&Refusal::of(told));
+    let found = house.client.get_match(get(&m.match_id)).await.expect("looks are still served");
+    assert_eq!(found.into_inner().state(), pb::MatchState::Processing);
+
+    house.client.cancel_match(cancel("hanging")).await.expect("that too");
+    house.stopped().await;
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_tells_everybody_who_watches() {
+    let (mut house, m, hanging) = house_with_a_photo_that_hangs().await;
+    let id = Some(pb::watch_match_request::Id::MatchId(m.match_id.clone()));
+    let watch = WatchMatchRequest { id, ..Default::default() };
+    let watch = house.client.watch_match(watch).await.expect("a stream").into_inner();
+    let watch_all = house.client.watch_matches(WatchMatchesRequest::default()).await;
+    let watch_all = watch_all.expect("a stream").into_inner();
+    let mut waiting = house.client.clone();
+    let mut wait = JoinSet::new();
+    wait.spawn(async move {
+        let id = Some(pb::wait_match_request::Id::MatchId(m.match_id));
+        waiting.wait_match(WaitMatchRequest { id, timeout: None }).await
+    });
+    let _run = accepted(&mut house, hanging).await;
+
+    house.shut_down();
+    house.client.cancel_match(cancel("hanging")).await.expect("it is cancelled");
+    for stream in [watch, watch_all] {
+        assert_draining(&ending(stream).await);
+    }
+    let told = wait.join_next().await.expect("it ends").expect("it ends in order");
+    assert_draining(&Refusal::of(told.expect_err("it is cut off")));
+    house.stopped().await;
+}
+
+fn assert_draining(refusal: &Refusal) {
+    refusal.assert(Code::Unavailable, "SERVER_DRAINING");
+    assert!(refusal.says_when_to_retry());
+}
+
+async fn ending(mut updates: Streaming<MatchUpdate>) -> Refusal {
+    loop {
+        match updates.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream ends as if all were said"),
+            Err(status) => return Refusal::of(status),
+        }
+    }
+}
+
+/// A photo in many small pieces arrives as well as one in a few large ones.
+#[tokio::test]
+async fn a_sender_in_small_pieces_is_served() {
+    use prost::Message;
+    let mut house = House::build().await;
+    let request = portrait_request(&house.folder()).encode_to_vec();
+    let length = u32::try_from(request.len()).expect("a small request");
+    let whole = announced(length, &request);
+    let pieces: Vec<_> = whole.chunks(7).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let mut channel = transport::channel(&house.address).await;
+    let called = transport::call(&mut channel, "CreateMatch", stream::iter(pieces)).await;
+    called.expect("it is accepted");
+    house.assert_works().await;
+}

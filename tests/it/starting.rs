@@ -1,0 +1,171 @@
+//! `facematch serve` with a wrong setting: one line that names it, before anything is bound.
+
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
+use crate::support::{House, eventually};
+
+/// A process that doesn't outlive its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended in every test that passes.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// What is good, for tests to spoil: each setting may be given once.
+fn good(house: &House) -> Vec<(&'static str, String)> {
+    let (login, password) = house.oz.login();
+    let password_file = house.directory.path().join("password");
+    fs::write(&password_file, password).expect("a file");
+    vec![
+        // Taken already, so that whoever binds before all is checked is found out.
+        ("--listen", house.address.trim_start_matches("http://").to_owned()),
+        ("--store", format!("sqlite:{}", house.directory.path().join("own.db").display())),
+        ("--oz-url", house.oz.url()),
+        ("--oz-login", login.to_owned()),
+        ("--oz-password-file", password_file.display().to_string()),
+    ]
+}
+
+/// Serves with these settings, which has to fail, and returns what was said.
+async fn failing(settings: &[(&str, String)]) -> String {
+    let arguments = settings.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
+    let child = Command::new(env!("CARGO_BIN_EXE_facematch"))
+        .arg("serve")
+        .args(arguments)
+        .env_clear()
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut process = Process(child.expect("the program runs"));
+    let mut ended = None;
+    let mut look = || {
+        ended = process.0.try_wait().expect("a child of ours");
+        ended.is_some()
+    };
+    eventually(&mut look, || format!("it serves with {settings:?}")).await;
+    assert!(!ended.expect("it has ended").success(), "{settings:?}");
+    let mut said = String::new();
+    let (stdout, stderr) = (process.0.stdout.take(), process.0.stderr.take());
+    stdout.expect("a pipe").read_to_string(&mut said).expect("text");
+    assert_eq!(said, "", "nothing is ready");
+    stderr.expect("a pipe").read_to_string(&mut said).expect("text");
+    said
+}
+
+#[track_caller]
+fn assert_names(said: &str, flag: &str, why: &str) {
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.starts_with(&format!("facematch: {flag}: ")), "{flag}: {said}");
+    assert!(said.contains(why), "{said} doesn't say {why:?}");
+}
+
+/// The good settings with one of them changed, added, or left out.
+fn with(house: &House, flag: &'static str, value: Option<&str>) -> Vec<(&'static str, String)> {
+    let mut settings = good(house);
+    settings.retain(|(name, _)| *name != flag);
+    settings.extend(value.map(|value| (flag, value.to_owned())));
+    settings
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
+    let house = House::build().await;
+    let table = [
+        ("--oz-url", None, "required"),
+        ("--oz-url", Some("ftp://oz.example/"), "ftp"),
+        ("--oz-password-file", Some("/nowhere/password"), "/nowhere/password"),
+        ("--oz-ca-file", Some("/nowhere/ca.pem"), "/nowhere/ca.pem"),
+        ("--listen", Some("everywhere"), "everywhere"),
+        ("--store", Some("mysql://elsewhere"), ""),
+        ("--store", Some("postgres://elsewhere/facematch"), "postgres"),
+        ("--store", Some("sqlite:/nowhere/facematch.db"), "/nowhere/facematch.db"),
+        ("--photo-memory", Some("1KiB"), "out of range"),
+        ("--max-unfinished", Some("0"), "out of range"),
+        ("--retention", Some("-1s"), "-1s"),
+        ("--heartbeat", Some("banana"), "banana"),
+        ("--oz-poll-interval", Some("1ms"), "out of range"),
+        ("--log", Some("xml"), "xml"),
+        ("--config", Some("/nowhere/facematch.toml"), "/nowhere/facematch.toml"),
+    ];
+    for (flag, value, why) in table {
+        let said = failing(&with(&house, flag, value)).await;
+        assert_names(&said, flag, why);
+    }
+}
+
+#[tokio::test]
+async fn an_account_without_its_other_half_is_told_what_is_missing() {
+    let house = House::build().await;
+    let said = failing(&with(&house, "--oz-login", None)).await;
+    assert_names(&said, "--oz-password", "needs --oz-login");
+    let said = failing(&with(&house, "--oz-password-file", None)).await;
+    assert_names(&said, "--oz-login", "--oz-password");
+}
+
+#[tokio::test]
+async fn an_unknown_key_of_the_settings_file_is_refused() {
+    let house = House::build().await;
+    let file = house.directory.path().join("facematch.toml");
+    fs::write(&file, "heartbeet = \"20s\"\n").expect("a file");
+    let said = failing(&with(&house, "--config", file.to_str())).await;
+    assert_names(&said, "--config", "did you mean \"heartbeat\"?");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_told_with_its_address() {
+    let house = House::build().await;
+    let said = failing(&good(&house)).await;
+    assert_names(&said, "--listen", house.address.trim_start_matches("http://"));
+}
+
+#[tokio::test]
+async fn a_journal_in_other_hands_is_left_alone() {
+    let mut house = House::build().await;
+    let file = house.directory.path().join("facematch.db");
+    let said = failing(&with(&house, "--store", Some(&format!("sqlite:{}", file.display())))).await;
+    assert_names(&said, "--store", "in use by another process");
+    house.assert_untouched("a second process").await;
+    house.assert_works().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_journal_is_left_as_it_is() {
+    let house = House::build().await;
+    let folder = house.directory.path();
+    let (text, database, newer) =
+        (folder.join("notes.txt"), folder.join("other.db"), folder.join("newer.db"));
+    fs::write(
+        &text,
+        "not a journal, but somebody's notes, and long enough to be a header".repeat(20),
+    )
+    .expect("a file");
+    run_sql(&database, "CREATE TABLE accounts (id INTEGER)").await;
+    run_sql(&newer, "PRAGMA application_id = 1180913012; PRAGMA user_version = 99").await;
+    let not = "is not a FaceMatch journal";
+    for (file, why) in [(text, not), (database, not), (newer, "newer version")] {
+        let before = fs::read(&file).expect("the file");
+        let store = format!("sqlite:{}", file.display());
+        let said = failing(&with(&house, "--store", Some(&store))).await;
+        assert_names(&said, "--store", why);
+        assert_eq!(fs::read(&file).expect("the file"), before, "{}", file.display());
+    }
+}
+
+async fn run_sql(file: &Path, sql: &'static str) {
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let mut connection = SqliteConnection::connect_with(&options).await.expect("a database");
+    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is done");
+    connection.close().await.expect("it is closed");
+}

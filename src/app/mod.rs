@@ -39,22 +39,30 @@ pub struct App {
 
 /// Tells how much the service holds at this moment. Cheap to clone.
 #[derive(Clone)]
-pub struct Load(Worker);
+pub struct Load {
+    worker: Worker,
+    watch: Watch,
+}
 
 impl Load {
     /// Bytes of memory taken for photos, those still being received included.
     pub fn photo_bytes(&self) -> usize {
-        self.0.shelf().bytes()
+        self.worker.shelf().bytes()
     }
 
     /// Photos that wait to be at Oz.
     pub fn photos(&self) -> usize {
-        self.0.shelf().photos()
+        self.worker.shelf().photos()
     }
 
     /// Matches that are under way.
     pub fn unfinished(&self) -> usize {
-        self.0.unfinished()
+        self.worker.unfinished()
+    }
+
+    /// Matches that somebody watches: each of them has its updates in memory.
+    pub fn watched(&self) -> usize {
+        self.watch.watched()
     }
 }
 
@@ -119,7 +127,7 @@ impl App {
 
     /// Tells how much it holds, also while it runs.
     pub fn load(&self) -> Load {
-        Load(self.worker.clone())
+        Load { worker: self.worker.clone(), watch: self.watch.clone() }
     }
 
     /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in

@@ -54,8 +54,12 @@ impl Pages {
         Self { reader, kept: Mutex::default(), looks: watch::Sender::new(()) }
     }
 
-    /// There may be something new.
+    /// There may be something new. A read that has begun may not see it: nobody who comes after
+    /// this look may rest on what that read finds.
     pub(super) fn look(&self) {
+        let is_something =
+            |start: &Position, cell: &Cell| cell.get().is_some_and(|page| page.reached > *start);
+        self.lock().retain(|(start, cell)| is_something(start, cell));
         self.looks.send_replace(());
     }
 
@@ -200,9 +204,11 @@ impl FollowAll {
         }
         let beat = self.silent_since.unwrap_or_default().after(self.inner.config.heartbeat);
         tokio::select! {
+            biased;
+            // What was read before the goodbye is shown before it.
             changed = self.looks.changed() => changed.map_err(|_| Ended::Draining),
+            () = self.inner.closing.cancelled() => Err(Ended::Draining),
             () = self.inner.clock.sleep_until(beat) => Ok(()),
-            () = self.inner.draining.cancelled() => Err(Ended::Draining),
         }
     }
 

@@ -8,7 +8,10 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use crate::{
-    domain::{Match, MatchId, Progress, Recorded, Sequence, state},
+    domain::{
+        Match, MatchId, Progress, Recorded, Sequence,
+        state::{self, IllegalEvent},
+    },
     journal::{self, Reader},
 };
 
@@ -38,12 +41,24 @@ pub struct Log {
 #[derive(Default)]
 struct Contents {
     entries: Vec<Arc<Entry>>,
-    /// Whether the journal must be read before the entries can be relied on.
-    stale: bool,
+    trust: Trust,
     erased: bool,
     progress: Option<Progress>,
     /// How often progress was told.
     progress_count: u64,
+}
+
+/// Whether the entries can be relied on.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Trust {
+    /// No: something was missed, or never read.
+    #[default]
+    Stale,
+    /// Not before the journal has been read. Whoever reads may be dropped meanwhile; then the next
+    /// one reads again.
+    Reading,
+    /// They are all there is.
+    Fresh,
 }
 
 /// What a watcher finds after what it has seen.
@@ -74,12 +89,17 @@ impl Registry {
         let log = Arc::new(Log {
             id,
             registry: self.clone(),
-            contents: Mutex::new(Contents { stale: true, ..Contents::default() }),
+            contents: Mutex::default(),
             reading: AsyncMutex::new(()),
             changed: Notify::new(),
         });
         logs.insert(id, Arc::downgrade(&log));
         log
+    }
+
+    /// How many matches are watched.
+    pub fn watched(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<MatchId, Weak<Log>>> {
@@ -120,28 +140,23 @@ impl Log {
         self.changed.notified()
     }
 
-    /// Reads the journal if the log can't be relied on.
+    /// Reads the journal if the log can't be relied on. When it returns, the log can: also if
+    /// somebody else was reading already.
     pub async fn refresh(&self, reader: &dyn Reader) -> Result<(), journal::Error> {
-        if !self.lock().stale {
+        if self.lock().trust == Trust::Fresh {
             return Ok(());
         }
         let _reading = self.reading.lock().await;
-        // Whatever arrives while the journal is read makes the log stale again.
-        while std::mem::take(&mut self.lock().stale) {
-            match reader.events(self.id).await {
-                Ok(events) => self.lock().replace(events)?,
-                Err(failure) => {
-                    self.lock().stale = true;
-                    return Err(failure);
-                }
-            }
+        while self.lock().begin_reading() {
+            let events = reader.events(self.id).await?;
+            self.lock().replace(events)?;
         }
         Ok(())
     }
 
     /// Makes the next [`Log::refresh`] read the journal.
     pub fn distrust(&self) {
-        self.lock().stale = true;
+        self.lock().trust = Trust::Stale;
     }
 
     /// What there is after a sequence, and after so many tellings of progress.
@@ -180,28 +195,44 @@ impl Log {
 }
 
 impl Contents {
+    /// Whether there is something to be read.
+    fn begin_reading(&mut self) -> bool {
+        let is_fresh = self.trust == Trust::Fresh;
+        if !is_fresh {
+            self.trust = Trust::Reading;
+        }
+        !is_fresh
+    }
+
     fn push(&mut self, recorded: Recorded) {
         let reached = self.entries.len() as u64;
-        if self.stale || recorded.sequence.0 <= reached {
+        if self.trust == Trust::Stale || recorded.sequence.0 <= reached {
             return;
         }
-        let last = self.entries.last().map(|entry| (*entry.snapshot).clone());
-        match state::apply(last, &recorded) {
-            Ok(m) => self.entries.push(Arc::new(Entry { recorded, snapshot: Arc::new(m) })),
+        if self.append(recorded).is_err() {
             // It doesn't follow: something before it was missed.
-            Err(_) => self.stale = true,
+            self.trust = Trust::Stale;
         }
     }
 
-    /// Takes the whole journal of the match, keeping the entries that are there already.
+    /// Takes the whole journal of the match, keeping the entries that are there already. What
+    /// arrived while it was read and didn't follow has made the log stale again.
     fn replace(&mut self, events: Vec<Recorded>) -> Result<(), journal::Error> {
         self.erased |= events.is_empty() && !self.entries.is_empty();
         for recorded in events.into_iter().skip(self.entries.len()) {
-            let last = self.entries.last().map(|entry| (*entry.snapshot).clone());
-            let m = state::apply(last, &recorded)
+            self.append(recorded)
                 .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
-            self.entries.push(Arc::new(Entry { recorded, snapshot: Arc::new(m) }));
         }
+        if self.trust == Trust::Reading {
+            self.trust = Trust::Fresh;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, recorded: Recorded) -> Result<(), IllegalEvent> {
+        let last = self.entries.last().map(|entry| (*entry.snapshot).clone());
+        let snapshot = Arc::new(state::apply(last, &recorded)?);
+        self.entries.push(Arc::new(Entry { recorded, snapshot }));
         Ok(())
     }
 }

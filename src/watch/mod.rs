@@ -51,7 +51,10 @@ struct Inner {
     logs: Registry,
     pages: Pages,
     tasks: TaskTracker,
+    /// Nothing new is followed, and the journal is read once more.
     draining: CancellationToken,
+    /// Streams end once they have shown what was read.
+    closing: CancellationToken,
 }
 
 /// What a stream shows.
@@ -117,6 +120,7 @@ impl Watch {
             clock,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
+            closing: CancellationToken::new(),
         }))
     }
 
@@ -237,6 +241,11 @@ impl Watch {
         self.0.pages.forget();
     }
 
+    /// How many matches somebody watches: each of them has its updates in memory.
+    pub fn watched(&self) -> usize {
+        self.0.logs.watched()
+    }
+
     /// Whether the store answers.
     ///
     /// # Errors
@@ -245,11 +254,12 @@ impl Watch {
         self.0.reader.ping().await
     }
 
-    /// Ends all streams and stops following.
+    /// Shows what has become durable by now, then ends all streams and stops following.
     pub async fn drain(&self) {
         self.0.draining.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.0.closing.cancel();
     }
 }
 
@@ -258,16 +268,21 @@ impl Inner {
     async fn tail(self: Arc<Self>, mut after: Position) {
         let mut wake = self.reader.wake();
         loop {
+            // Looked at before reading, so that the last read is one of all that came before.
+            let is_last = self.draining.is_cancelled();
             // Marked as seen before looking, so that what is written meanwhile wakes again.
             wake.mark_unchanged();
             match self.read_new(&mut after).await {
                 Ok(()) => {}
                 Err(failure) => warn!(error = %failure, "the journal can't be followed"),
             }
+            if is_last {
+                return;
+            }
             tokio::select! {
                 changed = wake.changed() => if changed.is_err() { return },
                 () = self.clock.sleep(TAIL_INTERVAL) => {}
-                () = self.draining.cancelled() => return,
+                () = self.draining.cancelled() => {}
             }
         }
     }

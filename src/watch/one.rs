@@ -59,15 +59,18 @@ impl Follow {
             if let Err(failure) = log.refresh(self.inner.reader.as_ref()).await {
                 return self.end(failure.into());
             }
-            match self.look() {
-                Some(shown) => return shown,
-                None if self.has_seen_the_end() => return None,
-                None => {}
+            if self.has_seen_the_end() {
+                return None;
+            }
+            if let Some(shown) = self.look() {
+                return shown;
             }
             let beat = self.silent_since.after(self.inner.config.heartbeat);
             tokio::select! {
+                biased;
+                // What was read before the goodbye is shown before it.
                 () = changed => {}
-                () = self.inner.draining.cancelled() => return self.end(Ended::Draining),
+                () = self.inner.closing.cancelled() => return self.end(Ended::Draining),
                 () = self.inner.clock.sleep_until(beat) => return Some(Ok(self.heartbeat())),
             }
         }

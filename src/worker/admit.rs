@@ -8,7 +8,11 @@ use uuid::Uuid;
 use crate::{
     domain::{Drive, Match, MatchId, Recorded, Spec, state},
     journal::{self, Admitted, Claim, Key},
-    worker::{Engine, Slot, Worker, shelf::Photo},
+    worker::{
+        Engine, Slot, Worker,
+        driver::{Driver, Seat},
+        shelf::Photo,
+    },
 };
 
 /// Why a match was not admitted. Nothing was written.
@@ -58,9 +62,11 @@ impl Engine {
             Ok(slot) => slot,
             Err(limit) => return self.admit_overloaded(&spec, photo, limit).await,
         };
-        let spec = Arc::new(spec);
-        match self.with.writer.admit(self.new_id(), Arc::clone(&spec)).await? {
-            Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, photo, slot)?),
+        let (id, spec) = (self.new_id(), Arc::new(spec));
+        // Taken before the match is durable, so that whoever cancels it at once finds its driver.
+        let seat = Seat::take(&self, id, photo.clone());
+        match self.with.writer.admit(id, Arc::clone(&spec)).await? {
+            Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
             Admitted::Known(known) => self.known(known, &spec, photo),
         }
     }
@@ -91,17 +97,17 @@ impl Engine {
     }
 
     fn accepted(
-        self: &Arc<Self>,
+        &self,
         first: &Recorded,
         claim: Claim,
-        photo: Option<Photo>,
+        seat: Seat,
         slot: Slot,
     ) -> Result<Match, journal::Error> {
         let m = state::apply(None, first)
             .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
         info!(match.id = %m.id, oz.folder_id = %m.spec.folder_id, "match accepted");
         let drive = Drive::fresh(self.with.clock.now());
-        self.spawn(m.clone(), claim, drive, photo, slot);
+        self.spawn(Driver::new(m.clone(), claim, drive, seat), slot);
         Ok(m)
     }
 

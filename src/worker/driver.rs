@@ -14,9 +14,9 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     domain::{
-        Ask, Drive, Event, Failure, FailureKind, Match, Moment, Outcome, Progress, Recorded, Reply,
-        Settled, Step, Timestamp, drive::LAST_LOOK_MAX, next_step, settle, settle as settling,
-        state,
+        Ask, Drive, Event, Failure, FailureKind, Match, MatchId, Moment, Outcome, Progress,
+        Recorded, Reply, Settled, Step, Timestamp, drive::LAST_LOOK_MAX, next_step, settle,
+        settle as settling, state,
     },
     journal::{self, Appended, Claim},
     worker::{Engine, shelf::Photo},
@@ -40,7 +40,7 @@ enum Slot {
 
 impl Handle {
     /// For a driver that has its photo, or has none.
-    pub fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
+    fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
         Self { photo: Mutex::new(Slot::Wanted(photo)), poke: Notify::new(), stop }
     }
 
@@ -76,6 +76,30 @@ impl Handle {
     }
 }
 
+/// A place among the drivers that others can reach. It is given up when dropped, and the photo
+/// with it, also where a driver panics.
+pub struct Seat {
+    engine: Arc<Engine>,
+    match_id: MatchId,
+    handle: Arc<Handle>,
+}
+
+impl Seat {
+    /// Takes the place of a match.
+    pub fn take(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
+        let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
+        engine.drivers().insert(match_id, Arc::clone(&handle));
+        Self { engine: Arc::clone(engine), match_id, handle }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.handle.drop_photo();
+        self.engine.drivers().remove(&self.match_id);
+    }
+}
+
 /// A match, the hold on it, and what is known beside its journal.
 pub struct Driver {
     engine: Arc<Engine>,
@@ -83,6 +107,7 @@ pub struct Driver {
     claim: Claim,
     drive: Drive,
     handle: Arc<Handle>,
+    _seat: Seat,
 }
 
 /// Whether the driver goes on.
@@ -94,21 +119,14 @@ enum Turn {
 
 impl Driver {
     /// A driver that has not begun.
-    pub fn new(
-        engine: Arc<Engine>,
-        m: Match,
-        claim: Claim,
-        drive: Drive,
-        handle: Arc<Handle>,
-    ) -> Self {
-        Self { engine, m, claim, drive, handle }
+    pub fn new(m: Match, claim: Claim, drive: Drive, seat: Seat) -> Self {
+        let (engine, handle) = (Arc::clone(&seat.engine), Arc::clone(&seat.handle));
+        Self { engine, m, claim, drive, handle, _seat: seat }
     }
 
     /// Drives the match until it ends, is taken over, or the server goes down.
     pub async fn run(mut self) {
         while self.turn().await == Turn::On {}
-        self.handle.drop_photo();
-        self.engine.drivers().remove(&self.m.id);
     }
 
     async fn turn(&mut self) -> Turn {
@@ -276,23 +294,37 @@ impl Driver {
                     error!(match.id = %self.m.id, error = %failure, "a fact could not be written");
                 }
             }
-            let until = self.engine.with.clock.now().after(STORE_PAUSE);
-            tokio::select! {
-                () = self.engine.with.clock.sleep_until(until) => {}
-                () = self.handle.stop.cancelled() => return Turn::Over,
+            if self.pause_for_the_store().await == Turn::Over {
+                return Turn::Over;
             }
         }
     }
 
-    /// A commit whose outcome is unknown is found out, never guessed.
+    /// A commit whose outcome is unknown is found out, never guessed, however long the store takes.
     async fn find_out(&mut self, event: &Event) -> Turn {
         let next = self.m.sequence.next();
-        let Ok(events) = self.engine.with.reader.events(self.m.id).await else {
-            return self.lost();
-        };
-        match events.into_iter().find(|recorded| recorded.sequence == next) {
-            Some(recorded) if recorded.event == *event => self.apply(&recorded),
-            Some(_) | None => self.lost(),
+        loop {
+            match self.engine.with.reader.events(self.m.id).await {
+                Ok(events) => {
+                    return match events.into_iter().find(|recorded| recorded.sequence == next) {
+                        Some(recorded) if recorded.event == *event => self.apply(&recorded),
+                        Some(_) | None => self.lost(),
+                    };
+                }
+                Err(failure) => {
+                    error!(match.id = %self.m.id, error = %failure, "a fact could not be looked for");
+                }
+            }
+            if self.pause_for_the_store().await == Turn::Over {
+                return Turn::Over;
+            }
+        }
+    }
+
+    async fn pause_for_the_store(&self) -> Turn {
+        tokio::select! {
+            () = self.engine.with.clock.sleep(STORE_PAUSE) => Turn::On,
+            () = self.handle.stop.cancelled() => Turn::Over,
         }
     }
 

@@ -28,7 +28,10 @@ use crate::{
     domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
     journal::{self, Claim, Key, Reader, Writer},
     oz::Oz,
-    worker::{driver::Driver, shelf::Photo, shelf::Shelf},
+    worker::{
+        driver::{Driver, Seat},
+        shelf::Shelf,
+    },
 };
 
 /// How many matches are claimed at once: a page that is folded in some milliseconds.
@@ -228,21 +231,11 @@ impl Engine {
     fn revive(self: &Arc<Self>, m: Match, claim: Claim) {
         let chance = (self.with.chance)();
         let drive = Drive::revived(&m, self.with.clock.now(), &self.config.policy, chance);
-        let slot = self.slot();
-        self.spawn(m, claim, drive, None, slot);
+        let seat = Seat::take(self, m.id, None);
+        self.spawn(Driver::new(m, claim, drive, seat), self.slot());
     }
 
-    fn spawn(
-        self: &Arc<Self>,
-        m: Match,
-        claim: Claim,
-        drive: Drive,
-        photo: Option<Photo>,
-        slot: Slot,
-    ) {
-        let handle = Arc::new(driver::Handle::new(photo, self.stopping.child_token()));
-        self.drivers().insert(m.id, Arc::clone(&handle));
-        let driver = Driver::new(Arc::clone(self), m, claim, drive, handle);
+    fn spawn(&self, driver: Driver, slot: Slot) {
         self.tasks.spawn(async move {
             driver.run().await;
             drop(slot);

@@ -4,15 +4,12 @@ use std::io::Cursor;
 
 use bytes::Bytes;
 use facematch::{
-    pb::{
-        self, LivenessPolicy, MatchRequest, MatchState, PhotoKind, ReferencePhoto, Resolution,
-        match_update::Event, reference_photo::Source,
-    },
+    pb::{self, LivenessPolicy, MatchState, PhotoKind, Resolution, match_update::Event},
     simulator::{Action, Endpoint, FolderSeed, LivenessSeed, MediaSeed, Outcome, Rule, sample},
 };
 use image::{codecs::jpeg::JpegEncoder, imageops::FilterType};
 
-use crate::support::{House, get, last, names, portrait_request, request};
+use crate::support::{House, folder_media_request, get, last, names, portrait_request, request};
 
 const HAPPY: [&str; 4] = ["accepted", "photo_uploaded", "analysis_started", "finished"];
 
@@ -158,15 +155,6 @@ async fn a_photo_that_the_folder_holds_is_compared_without_an_upload() {
     let video = house.oz.folder(&folder).expect("the folder").media[0].media_id.to_string();
     let updates = house.run(folder_media_request(&folder, &video)).await;
     assert_eq!(last(&updates).error.as_ref().expect("an error").reason, "OZ_MEDIA_NOT_FOUND");
-}
-
-fn folder_media_request(folder: &str, media: &str) -> MatchRequest {
-    let source = Some(Source::FolderMediaId(media.to_owned()));
-    MatchRequest {
-        folder_id: folder.to_owned(),
-        photo: Some(ReferencePhoto { source, ..Default::default() }),
-        ..Default::default()
-    }
 }
 
 fn photo_seed(picture: &'static [u8], tag: &str) -> MediaSeed {

@@ -1,7 +1,12 @@
 //! The whole house, from outside: a real gRPC client, the service, and a simulated Oz.
 
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
+
+mod checker;
 mod documents;
 mod house;
+mod odd_store;
+mod process;
 mod support;
 
 mod bad_input;
@@ -10,6 +15,7 @@ mod errors;
 mod flow;
 mod limits;
 mod promises;
+mod races;
 mod starting;
 mod transport;
 mod watching;

@@ -1,1 +1,11 @@
-//! To come.
+//! What callers may rest on: each semantic of the contract, held against an Oz that misbehaves.
+
+mod calls;
+mod cancelling;
+mod deadlines;
+mod draining;
+mod one_of_each;
+mod repeating;
+mod restarting;
+mod secrets;
+mod trouble;

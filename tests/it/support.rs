@@ -11,7 +11,7 @@ use facematch::{
         self, Match, MatchRequest, MatchUpdate, ReferencePhoto, face_match_client::FaceMatchClient,
         match_update::Event, reference_photo::Source,
     },
-    simulator::{Simulator, sample},
+    simulator::{Rule, Simulator, sample},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -37,6 +37,14 @@ pub struct House {
     served: JoinHandle<()>,
 }
 
+/// A service that runs.
+struct Served {
+    address: String,
+    load: Load,
+    shutdown: CancellationToken,
+    served: JoinHandle<()>,
+}
+
 impl House {
     /// A house with fast polls and everything else as it comes.
     pub async fn build() -> Self {
@@ -45,12 +53,20 @@ impl House {
 
     /// A house with other settings.
     pub async fn build_with(change: impl FnOnce(&mut Config)) -> Self {
-        let oz = Simulator::start().await;
+        Self::build_around(Simulator::start().await, change).await
+    }
+
+    /// A house with other settings around an Oz that there is.
+    pub async fn build_around(oz: Simulator, change: impl FnOnce(&mut Config)) -> Self {
         oz.switch(|switches| switches.processing_ms = 50);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = config(&oz, directory.path());
         change(&mut config);
-        let (address, load, shutdown, served) = serve(config.clone()).await;
+        Self::open(oz, directory, config).await
+    }
+
+    async fn open(oz: Simulator, directory: TempDir, config: Config) -> Self {
+        let Served { address, load, shutdown, served } = serve(config.clone()).await;
         let client = connect(&address).await;
         Self { oz, client, directory, config, address, load, shutdown, served }
     }
@@ -59,9 +75,7 @@ impl House {
     pub async fn restart(self) -> Self {
         self.shutdown.cancel();
         self.served.await.expect("the service stops in order");
-        let (address, load, shutdown, served) = serve(self.config.clone()).await;
-        let client = connect(&address).await;
-        Self { client, address, load, shutdown, served, ..self }
+        Self::open(self.oz, self.directory, self.config).await
     }
 
     /// Asks the service to stop; it drains meanwhile.
@@ -134,12 +148,12 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the house joins it when it stops")]
-async fn serve(config: Config) -> (String, Load, CancellationToken, JoinHandle<()>) {
+async fn serve(config: Config) -> Served {
     let app = App::build(config, Clock::system()).await.expect("the service starts");
     let address = format!("http://{}", app.address().expect("an address"));
     let (load, shutdown) = (app.load(), CancellationToken::new());
     let served = tokio::spawn(app.run(shutdown.clone()));
-    (address, load, shutdown, served)
+    Served { address, load, shutdown, served }
 }
 
 /// Waits for what has no moment of its own to wait for.
@@ -166,6 +180,39 @@ pub async fn collect(mut updates: Streaming<MatchUpdate>) -> Result<Vec<MatchUpd
         all.push(update);
     }
     Ok(all)
+}
+
+/// Reads a stream until an event of this name, and returns what came up to it.
+pub async fn until(updates: &mut Streaming<MatchUpdate>, event: &str) -> Vec<MatchUpdate> {
+    let mut all = Vec::new();
+    while let Some(update) = updates.message().await.expect("the stream goes on") {
+        let is_it = name(&update) == event;
+        all.push(update);
+        if is_it {
+            return all;
+        }
+    }
+    panic!("no {event} came, but {:?}", names(&all));
+}
+
+/// A rule of a script, as the simulator's README writes it.
+pub fn rule(json: serde_json::Value) -> Rule {
+    serde_json::from_value(json).expect("a rule")
+}
+
+/// A photo that the folder holds against its liveness.
+pub fn folder_media_request(folder_id: &str, media_id: &str) -> MatchRequest {
+    let source = Some(Source::FolderMediaId(media_id.to_owned()));
+    MatchRequest {
+        folder_id: folder_id.to_owned(),
+        photo: Some(ReferencePhoto { source, ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+/// A request that is safe to repeat.
+pub fn named(request_id: &str, request: MatchRequest) -> MatchRequest {
+    MatchRequest { request_id: request_id.to_owned(), ..request }
 }
 
 /// The sample portrait against a folder.
@@ -266,6 +313,41 @@ const METADATA_BYTES_MAX: usize = 8 * 1024;
 /// How much metadata an error takes, about: base64 makes four of three, escapes three of one.
 fn metadata_bytes(status: &Status) -> usize {
     status.details().len() * 4 / 3 + status.message().len() * 3 / 2
+}
+
+/// A request to watch a match from its first update.
+pub fn watch(match_id: &str) -> pb::WatchMatchRequest {
+    watch_after(match_id, 0)
+}
+
+/// A request to watch a match after a sequence.
+pub fn watch_after(match_id: &str, after_sequence: u64) -> pb::WatchMatchRequest {
+    let id = pb::watch_match_request::Id::MatchId(match_id.to_owned());
+    pb::WatchMatchRequest { id: Some(id), after_sequence, include_progress: false }
+}
+
+/// A request to wait for a match for so long.
+pub fn wait(match_id: &str, timeout: Duration) -> pb::WaitMatchRequest {
+    let id = pb::wait_match_request::Id::MatchId(match_id.to_owned());
+    let timeout = timeout.try_into().expect("a duration that the wire takes");
+    pb::WaitMatchRequest { id: Some(id), timeout: Some(timeout) }
+}
+
+/// The same by the caller's own id.
+pub fn wait_by_request(request_id: &str, timeout: Duration) -> pb::WaitMatchRequest {
+    let id = pb::wait_match_request::Id::RequestId(request_id.to_owned());
+    pb::WaitMatchRequest { id: Some(id), ..wait("", timeout) }
+}
+
+/// A request to cancel a match.
+pub fn cancel(match_id: &str) -> pb::CancelMatchRequest {
+    let id = pb::cancel_match_request::Id::MatchId(match_id.to_owned());
+    pb::CancelMatchRequest { id: Some(id) }
+}
+
+/// A request to erase a match.
+pub fn delete(match_id: &str) -> pb::DeleteMatchRequest {
+    pb::DeleteMatchRequest { match_id: match_id.to_owned() }
 }
 
 /// A key of a match by its own id.

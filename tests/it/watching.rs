@@ -1,1 +1,48 @@
-//! To come.
+//! Watching resumes: what others' watches got wrong, one match at a time and all in one stream.
+
+mod many;
+mod one;
+
+use facematch::pb::{MatchUpdate, WatchMatchesRequest};
+use tonic::Streaming;
+
+use crate::support::{House, eventually, name};
+
+/// A stream of all matches after a token.
+async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
+    filtered(house, WatchMatchesRequest { resume_token: token.to_owned(), ..Default::default() })
+        .await
+}
+
+/// A stream of some matches, whose first message is a heartbeat that comes at once.
+async fn filtered(house: &House, request: WatchMatchesRequest) -> Streaming<MatchUpdate> {
+    let mut client = house.client.clone();
+    let mut updates = client.watch_matches(request).await.expect("the stream opens").into_inner();
+    let first = updates.message().await.expect("a message").expect("the stream goes on");
+    check_heartbeat_of_all(&first);
+    updates
+}
+
+fn check_heartbeat_of_all(update: &MatchUpdate) {
+    assert_eq!(name(update), "heartbeat");
+    assert_eq!((update.match_id.as_str(), update.sequence), ("", 0));
+    assert!(!update.resume_token.is_empty() && update.r#match.is_none());
+}
+
+/// The next so many updates that are facts.
+async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUpdate> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let update = updates.message().await.expect("a message").expect("the stream goes on");
+        match name(&update) {
+            "heartbeat" => check_heartbeat_of_all(&update),
+            _ => all.push(update),
+        }
+    }
+    all
+}
+
+/// Waits until nobody watches a match any more: nothing of it is left in memory.
+async fn nobody_watches(house: &House) {
+    eventually(|| house.load.watched() == 0, || "a match is still watched".into()).await;
+}

@@ -1,0 +1,209 @@
+//! A store around a store: it does the same, at moments and with outcomes that a test chooses.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use facematch::{
+    domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    journal::{
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Key, Keys, Origin, Reader,
+        Standing, Writer, sqlite::Sqlite,
+    },
+    worker::Worker,
+};
+use tokio::sync::watch;
+
+/// The journal, and what goes wrong with it. Clones are the same one.
+#[derive(Clone)]
+pub struct OddStore {
+    inner: Sqlite,
+    pub cues: Arc<Cues>,
+}
+
+/// What goes wrong.
+#[derive(Default)]
+pub struct Cues {
+    /// So many appends are written, and answered as if they weren't.
+    pub appends_unheard: AtomicUsize,
+    /// So many reads of a match's events fail.
+    pub reads_failing: AtomicUsize,
+    /// Reads of a match's events have their answer, and wait here before they give it.
+    pub events: Gate,
+    /// Reads of all events that take a page of this size, likewise.
+    pub tails: Gate,
+    pub tail_limit: AtomicUsize,
+    /// Cancels each match at the moment it is durable.
+    pub canceller: OnceLock<Worker>,
+}
+
+/// A place where one who comes waits, if it is shut.
+pub struct Gate {
+    is_shut: watch::Sender<bool>,
+    arrivals: watch::Sender<usize>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { is_shut: watch::Sender::new(false), arrivals: watch::Sender::new(0) }
+    }
+}
+
+impl Gate {
+    pub fn shut(&self) {
+        self.is_shut.send_replace(true);
+    }
+
+    pub fn open(&self) {
+        self.is_shut.send_replace(false);
+    }
+
+    /// Waits until somebody waits.
+    pub async fn somebody(&self) {
+        self.arrivals.subscribe().wait_for(|count| *count > 0).await.unwrap();
+    }
+
+    async fn pass(&self) {
+        if !*self.is_shut.borrow() {
+            return;
+        }
+        self.arrivals.send_modify(|count| *count += 1);
+        self.is_shut.subscribe().wait_for(|shut| !shut).await.unwrap();
+    }
+}
+
+impl OddStore {
+    pub fn new(inner: Sqlite) -> Self {
+        Self { inner, cues: Arc::default() }
+    }
+}
+
+/// Takes one of what is left.
+fn is_due(count: &AtomicUsize) -> bool {
+    count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn failure() -> Error {
+    Error::Unavailable(Arc::new(std::io::Error::other("as the test wants it")))
+}
+
+#[async_trait]
+impl Writer for OddStore {
+    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
+        let caller = spec.caller.clone();
+        let admitted = self.inner.admit(match_id, spec).await?;
+        if let Some(worker) = self.cues.canceller.get() {
+            worker.cancel(&caller, &Key::Match(match_id)).await?;
+        }
+        Ok(admitted)
+    }
+
+    async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
+        let appended = self.inner.append(claim, after, event).await;
+        if is_due(&self.cues.appends_unheard) { Err(failure()) } else { appended }
+    }
+
+    async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+        keep: Duration,
+    ) -> Result<CancelledAs, Error> {
+        self.inner.cancel(caller, key, keep).await
+    }
+
+    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
+        self.inner.erase(caller, match_id).await
+    }
+
+    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
+        self.inner.erase_expired(limit).await
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
+        self.inner.claim(limit).await
+    }
+
+    async fn owned_by_others(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, Error> {
+        self.inner.owned_by_others(match_id, analyses).await
+    }
+
+    fn may_act(&self) -> bool {
+        self.inner.may_act()
+    }
+
+    fn keys(&self) -> &Keys {
+        Writer::keys(&self.inner)
+    }
+}
+
+#[async_trait]
+impl Reader for OddStore {
+    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+        self.inner.find(caller, key).await
+    }
+
+    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
+        if is_due(&self.cues.reads_failing) {
+            return Err(failure());
+        }
+        let events = self.inner.events(match_id).await;
+        self.cues.events.pass().await;
+        events
+    }
+
+    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
+        let events = self.inner.tail(after, limit).await;
+        if limit == self.cues.tail_limit.load(Ordering::SeqCst) {
+            self.cues.tails.pass().await;
+        }
+        events
+    }
+
+    async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Vec<Match>, Error> {
+        self.inner.list(caller, filter, before, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        self.inner.head().await
+    }
+
+    async fn floor(&self) -> Result<Position, Error> {
+        self.inner.floor().await
+    }
+
+    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+        self.inner.standing(origin, position).await
+    }
+
+    fn origin(&self) -> Origin {
+        self.inner.origin()
+    }
+
+    fn keys(&self) -> &Keys {
+        Reader::keys(&self.inner)
+    }
+
+    fn wake(&self) -> watch::Receiver<()> {
+        self.inner.wake()
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.inner.ping().await
+    }
+}

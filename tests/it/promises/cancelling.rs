@@ -1,0 +1,106 @@
+//! A match can be cancelled wherever it stands; nothing more is sent to Oz for it.
+
+use facematch::{
+    pb::{MatchState, MatchUpdate},
+    simulator::{Answered, Endpoint},
+};
+use futures_util::future::join_all;
+use serde_json::json;
+use tonic::Code;
+
+use crate::{
+    checker::check_whole,
+    support::{House, Refusal, cancel, collect, get, last, portrait_request, rule, until},
+};
+
+/// Cancels a match while a request of its is under way, and returns all its updates.
+async fn cancel_during(house: &mut House, endpoint: Endpoint) -> Vec<MatchUpdate> {
+    let request = portrait_request(&house.folder());
+    let mut updates = house.client.run_match(request).await.unwrap().into_inner();
+    let mut seen = until(&mut updates, "accepted").await;
+    house.oz.recorded(|all| all.iter().any(|asked| asked.endpoint == endpoint)).await;
+    let id = seen[0].match_id.clone();
+    let cancelled = house.client.cancel_match(cancel(&id)).await.unwrap().into_inner();
+    seen.extend(collect(updates).await.unwrap());
+    check_whole(&seen);
+    assert_eq!(last(&seen), &cancelled);
+    assert_eq!(cancelled.state(), MatchState::Cancelled);
+    seen
+}
+
+#[tokio::test]
+async fn cancelling_during_any_request_breaks_it_off_and_frees_the_photo() {
+    let endpoints = [
+        ("get_folder", Endpoint::GetFolder),
+        ("add_media", Endpoint::AddMedia),
+        ("start_analyses", Endpoint::StartAnalyses),
+        ("get_analysis", Endpoint::GetAnalysis),
+    ];
+    for (name, endpoint) in endpoints {
+        let mut house = House::build().await;
+        let then = json!({"never_answer": true});
+        house.oz.script([rule(json!({"match": {"endpoint": name}, "then": then}))]);
+        cancel_during(&mut house, endpoint).await;
+        // The driver has gone when the connection of its request has.
+        let is_left = |all: &[facematch::simulator::RecordedRequest]| {
+            let abandoned = |asked: &&_| is_abandoned(asked, endpoint);
+            all.iter().find(abandoned).is_some()
+        };
+        house.oz.recorded(is_left).await;
+        let asked = house.oz.record().len();
+        assert_eq!((house.load.photos(), house.load.photo_bytes()), (0, 0), "{name}");
+        house.restart().await.oz.recorded(|all| all.len() == asked).await;
+    }
+}
+
+fn is_abandoned(asked: &facematch::simulator::RecordedRequest, endpoint: Endpoint) -> bool {
+    asked.endpoint == endpoint && asked.answered == Answered::Abandoned
+}
+
+#[tokio::test]
+async fn cancelling_at_the_moment_of_finishing_has_one_outcome() {
+    let house = House::build().await;
+    house.oz.switch(|switches| switches.processing_ms = 60_000);
+    let runs = (0..20).map(|_| run_to_the_brink(&house));
+    let brinks = join_all(runs).await;
+    house.oz.skip(std::time::Duration::from_secs(60));
+    let endings = brinks.into_iter().map(|(seen, updates)| async {
+        let (mut client, id) = (house.client.clone(), seen[0].match_id.clone());
+        let (cancelled, rest) = tokio::join!(client.cancel_match(cancel(&id)), collect(updates));
+        let seen = [seen, rest.unwrap()].concat();
+        check_whole(&seen);
+        let found = house.client.clone().get_match(get(&id)).await.unwrap().into_inner();
+        assert_eq!(last(&seen), &found);
+        match cancelled {
+            Ok(m) => assert_eq!(m.into_inner(), found),
+            Err(status) => {
+                let refusal = Refusal::of(status);
+                assert_eq!(refusal.code, Code::FailedPrecondition);
+                assert_eq!(refusal.reason(), "MATCH_ENDED");
+                assert_eq!(found.state(), MatchState::Finished);
+            }
+        }
+    });
+    join_all(endings).await;
+}
+
+/// Runs a match until it is polled.
+async fn run_to_the_brink(house: &House) -> (Vec<MatchUpdate>, tonic::Streaming<MatchUpdate>) {
+    let mut client = house.client.clone();
+    let request = portrait_request(&house.folder());
+    let mut updates = client.run_match(request).await.unwrap().into_inner();
+    let seen = until(&mut updates, "analysis_started").await;
+    (seen, updates)
+}
+
+#[tokio::test]
+async fn cancelling_what_has_ended_is_refused_and_changes_nothing() {
+    let mut house = House::build().await;
+    let updates = house.run(portrait_request(&house.folder())).await;
+    let id = &last(&updates).match_id;
+    let refusal = Refusal::of(house.client.cancel_match(cancel(id)).await.unwrap_err());
+    assert_eq!((refusal.code, refusal.reason()), (Code::FailedPrecondition, "MATCH_ENDED"));
+    assert_eq!(&house.client.get_match(get(id)).await.unwrap().into_inner(), last(&updates));
+    let nobody = cancel(&uuid::Uuid::nil().to_string());
+    assert_eq!(house.client.cancel_match(nobody).await.unwrap_err().code(), Code::NotFound);
+}

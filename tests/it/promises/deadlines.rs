@@ -1,0 +1,93 @@
+//! A deadline is no verdict, and a verdict at the last look is one.
+
+use std::time::Duration;
+
+use facematch::pb::{MatchRequest, MatchState, Resolution};
+use serde_json::json;
+
+use crate::{
+    checker::check_whole,
+    support::{House, last, names, portrait_request, rule},
+};
+
+fn within(limit: Duration, request: MatchRequest) -> MatchRequest {
+    MatchRequest { timeout: Some(limit.try_into().expect("a duration of the wire")), ..request }
+}
+
+#[tokio::test]
+async fn a_match_whose_analysis_never_ends_times_out_and_is_not_declined() {
+    let mut house = House::build().await;
+    house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
+    let limit = Duration::from_millis(400);
+    let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
+    check_whole(&updates);
+    assert_eq!(names(&updates), ["accepted", "photo_uploaded", "analysis_started", "failed"]);
+    let m = last(&updates);
+    assert_eq!(m.state(), MatchState::Failed);
+    let error = m.error.as_ref().expect("an error");
+    assert_eq!((error.reason.as_str(), error.code), ("MATCH_TIMED_OUT", 4));
+    assert!(m.result.is_none());
+    assert_eq!(m.oz.as_ref().expect("Oz's words").state, "PROCESSING");
+}
+
+#[tokio::test]
+async fn a_match_that_never_reached_oz_says_what_was_in_the_way() {
+    let mut house = House::build().await;
+    house.oz.script([rule(json!({"match": {"endpoint": "get_folder"}, "then": {"html": 502}}))]);
+    let limit = Duration::from_millis(300);
+    let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
+    check_whole(&updates);
+    assert_eq!(names(&updates), ["accepted", "attempt_failed", "failed"]);
+    let error = last(&updates).error.clone().expect("an error");
+    assert_eq!((error.reason.as_str(), error.code), ("MATCH_TIMED_OUT", 4));
+    assert_eq!(error.metadata["cause"], "OZ_SERVER_ERROR");
+    assert_eq!(error.metadata["oz.http_status"], "502");
+}
+
+#[tokio::test]
+async fn a_request_under_way_at_the_deadline_does_not_keep_the_match() {
+    let mut house = House::build().await;
+    for endpoint in ["get_folder", "add_media", "start_analyses"] {
+        house.oz.clear_rules();
+        let when = json!({"endpoint": endpoint});
+        house.oz.script([rule(json!({"match": when, "then": {"never_answer": true}}))]);
+        let limit = Duration::from_millis(300);
+        let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
+        check_whole(&updates);
+        let error = last(&updates).error.clone().expect("an error");
+        assert_eq!(error.reason, "MATCH_TIMED_OUT", "{endpoint}");
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_at_the_last_look_wins() {
+    // The first poll would come long after the deadline: only the last look sees the verdict.
+    let mut house =
+        House::build_with(|config| config.poll_interval = Duration::from_secs(60)).await;
+    let limit = Duration::from_millis(800);
+    let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
+    check_whole(&updates);
+    let result = last(&updates).result.as_ref().expect("a verdict");
+    assert_eq!(result.resolution(), Resolution::Success);
+    assert_eq!(
+        house
+            .oz
+            .record()
+            .iter()
+            .filter(|r| r.path.contains("/analyses/") && r.method == "GET")
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
+async fn a_deadline_that_passed_while_the_server_was_down_still_ends_the_match() {
+    let mut house = House::build().await;
+    house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
+    let request = within(Duration::from_millis(500), portrait_request(&house.folder()));
+    let created = house.client.create_match(request).await.unwrap().into_inner();
+    let mut house = house.restart().await;
+    let wait = crate::support::wait(&created.match_id, Duration::from_secs(30));
+    let ended = house.client.wait_match(wait).await.unwrap().into_inner();
+    assert_eq!(ended.error.expect("an error").reason, "MATCH_TIMED_OUT");
+}

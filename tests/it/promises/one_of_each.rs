@@ -1,0 +1,219 @@
+//! One photo, one analysis: an answer that was lost is looked for before anything is sent again.
+
+use std::time::Duration;
+
+use facematch::{
+    pb::{MatchUpdate, Resolution},
+    simulator::{Simulator, sample},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::{
+    checker::{check_one_of_each, check_whole},
+    support::{House, collect, delete, folder_media_request, last, names, portrait_request, rule},
+};
+
+/// Ways to lose an answer. Oz has acted after each, or will act before `--oz-settle`.
+fn acted() -> Vec<Value> {
+    vec![
+        json!({"drop_after_acting": true}),
+        json!({"act_after_drop_ms": 30}),
+        json!({"status": 500, "act": true}),
+        json!({"html": 502, "act": true}),
+        json!({"status": 503, "act": true, "retry_after": "0"}),
+        json!({"truncate_bytes": 9}),
+        json!({"invalid_json": true}),
+        json!({"body": {}}),
+    ]
+}
+
+/// Ways to fail that leave nothing at Oz.
+fn not_acted() -> Vec<Value> {
+    vec![
+        json!({"drop_before_acting": true}),
+        json!({"status": 500}),
+        json!({"html": 502}),
+        json!({"status": 429, "retry_after": "0"}),
+        json!({"expire_session": true}),
+    ]
+}
+
+/// Runs one match for each way to fail, all at once, the first request of each failing so.
+async fn run_each(house: &House, endpoint: &str, ways: &[Value]) -> Vec<Vec<MatchUpdate>> {
+    let runs = ways.iter().map(|then| {
+        let folder = house.folder();
+        let when = json!({"endpoint": endpoint, "folder": folder, "nth": 1});
+        house.oz.script([rule(json!({"match": when, "then": then}))]);
+        let mut client = house.client.clone();
+        async move {
+            let updates = client.run_match(portrait_request(&folder)).await.unwrap();
+            collect(updates.into_inner()).await.unwrap()
+        }
+    });
+    join_all(runs).await
+}
+
+fn check_each(oz: &Simulator, runs: &[Vec<MatchUpdate>], ways: &[Value]) {
+    for (updates, then) in runs.iter().zip(ways) {
+        check_whole(updates);
+        let m = last(updates);
+        let result = m.result.as_ref().unwrap_or_else(|| panic!("{then}: {m:?}"));
+        assert_eq!(result.resolution(), Resolution::Success, "{then}");
+        check_one_of_each(oz, m);
+        let told = names(updates).iter().filter(|name| **name == "attempt_failed").count();
+        let silent = then.get("expire_session").is_some();
+        assert_eq!(told, usize::from(!silent), "{then}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_whose_answer_was_lost_is_found_and_not_repeated() {
+    let house = House::build().await;
+    let runs = run_each(&house, "add_media", &acted()).await;
+    check_each(&house.oz, &runs, &acted());
+    assert_eq!(house.asked("POST", "/media"), acted().len(), "none was sent again");
+}
+
+#[tokio::test]
+async fn an_upload_that_oz_never_got_is_sent_again() {
+    let house = House::build().await;
+    let runs = run_each(&house, "add_media", &not_acted()).await;
+    check_each(&house.oz, &runs, &not_acted());
+    assert_eq!(house.asked("POST", "/media"), 2 * not_acted().len());
+}
+
+#[tokio::test]
+async fn a_photo_is_found_by_its_name_where_oz_gives_no_metadata_back() {
+    let house = House::build().await;
+    house.oz.switch(|switches| switches.media_meta_data_missing = true);
+    let runs = run_each(&house, "add_media", &acted()).await;
+    check_each(&house.oz, &runs, &acted());
+    assert_eq!(house.asked("POST", "/media"), acted().len());
+}
+
+#[tokio::test]
+async fn a_start_whose_answer_was_lost_is_found_and_not_repeated() {
+    let house = House::build().await;
+    let runs = run_each(&house, "start_analyses", &acted()).await;
+    check_each(&house.oz, &runs, &acted());
+    assert_eq!(house.asked("POST", "/analyses"), acted().len(), "none was sent again");
+}
+
+#[tokio::test]
+async fn a_start_that_oz_never_got_is_sent_again() {
+    let house = House::build().await;
+    let runs = run_each(&house, "start_analyses", &not_acted()).await;
+    check_each(&house.oz, &runs, &not_acted());
+    assert_eq!(house.asked("POST", "/analyses"), 2 * not_acted().len());
+}
+
+#[tokio::test]
+async fn what_is_never_answered_is_found_once_the_timeout_has_passed() {
+    let house = House::build_with(|config| config.oz.timeout = Duration::from_millis(250)).await;
+    let never = [json!({"never_answer": true})];
+    for endpoint in ["add_media", "start_analyses"] {
+        let runs = run_each(&house, endpoint, &never).await;
+        check_whole(&runs[0]);
+        check_one_of_each(&house.oz, last(&runs[0]));
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_again_before_oz_has_had_its_time() {
+    let house = House::build_with(|config| config.oz_settle = Duration::from_millis(300)).await;
+    let way = [json!({"drop_before_acting": true})];
+    let runs = run_each(&house, "add_media", &way).await;
+    check_each(&house.oz, &runs, &way);
+    let record = house.oz.record();
+    let sent: Vec<u64> = record
+        .iter()
+        .filter(|asked| asked.method == "POST" && asked.path.contains("/media"))
+        .map(|asked| asked.at_ms)
+        .collect();
+    assert_eq!(sent.len(), 2);
+    assert!(sent[1] - sent[0] >= 300, "{sent:?}");
+}
+
+/// A folder that holds a photo beside the liveness, and that photo's id.
+fn folder_with_photo(house: &House) -> (String, String) {
+    let mut seed = sample::liveness_folder(sample::portrait_jpeg());
+    seed.media.push(facematch::simulator::MediaSeed {
+        bytes: bytes::Bytes::from_static(sample::portrait_png()),
+        file_name: "photo.png".into(),
+        content_type: "image/png".into(),
+        tags: vec!["photo_id_front".into()],
+    });
+    let folder = house.oz.add_folder(seed);
+    let photo = house.oz.folder(&folder).unwrap().media[1].media_id.to_string();
+    (folder, photo)
+}
+
+fn biometries(house: &House, folder: &str) -> Vec<String> {
+    let folder = house.oz.folder(folder).unwrap();
+    let biometries = folder.analyses.iter().filter(|analysis| analysis.kind == "BIOMETRY");
+    biometries.map(|analysis| analysis.analyse_id.to_string()).collect()
+}
+
+#[tokio::test]
+async fn another_matchs_analysis_of_the_same_media_is_not_adopted() {
+    for then in [json!({"drop_before_acting": true}), json!({"drop_after_acting": true})] {
+        let mut house = House::build().await;
+        let (folder, photo) = folder_with_photo(&house);
+        let first = house.run(folder_media_request(&folder, &photo)).await;
+        let when = json!({"endpoint": "start_analyses", "nth": 1});
+        house.oz.script([rule(json!({"match": when, "then": then}))]);
+        let second = house.run(folder_media_request(&folder, &photo)).await;
+        check_whole(&second);
+        let (first, second) = (last(&first), last(&second));
+        assert_eq!(
+            biometries(&house, &folder),
+            [&first.analysis_id, &second.analysis_id].map(String::as_str),
+            "{then}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_analysis_that_was_there_before_is_not_adopted() {
+    let mut house = House::build().await;
+    let (folder, photo) = folder_with_photo(&house);
+    let first = house.run(folder_media_request(&folder, &photo)).await;
+    let first = last(&first);
+    // From here on nobody owns it any more; it is just one that lies there.
+    house.client.delete_match(delete(&first.match_id)).await.unwrap();
+    let when = json!({"endpoint": "start_analyses", "nth": 1});
+    house.oz.script([rule(json!({"match": when, "then": {"drop_after_acting": true}}))]);
+    let second = house.run(folder_media_request(&folder, &photo)).await;
+    let second = last(&second);
+    assert!(second.result.is_some());
+    assert_eq!(
+        biometries(&house, &folder),
+        [&first.analysis_id, &second.analysis_id].map(String::as_str)
+    );
+}
+
+#[tokio::test]
+async fn a_lost_start_of_both_types_leaves_one_of_each_type() {
+    use facematch::pb::LivenessPolicy;
+    for then in acted() {
+        let mut house = House::build().await;
+        let mut seed = sample::liveness_folder(sample::portrait_jpeg());
+        seed.liveness = None;
+        let folder = house.oz.add_folder(seed);
+        let when = json!({"endpoint": "start_analyses", "nth": 1});
+        house.oz.script([rule(json!({"match": when, "then": then}))]);
+        let mut request = portrait_request(&folder);
+        request.set_liveness_policy(LivenessPolicy::Run);
+        let updates = house.run(request).await;
+        check_whole(&updates);
+        let m = last(&updates);
+        let result = m.result.as_ref().expect("a verdict");
+        let held = house.oz.folder(&folder).unwrap();
+        assert_eq!(held.analyses.len(), 2, "{then}");
+        let quality = held.analyses.iter().find(|analysis| analysis.kind == "QUALITY").unwrap();
+        let liveness = result.liveness.as_ref().expect("liveness is reported");
+        assert_eq!(liveness.analysis_id, quality.analyse_id.to_string());
+        check_one_of_each(&house.oz, m);
+    }
+}

@@ -1,0 +1,140 @@
+//! Safe to repeat: one request id, one match, whoever asks, however often and whenever.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use facematch::{
+    pb::{LivenessPolicy, MatchRequest, MatchUpdate, PhotoKind},
+    simulator::sample,
+};
+use futures_util::future::join_all;
+use serde_json::json;
+use tonic::Code;
+
+use crate::{
+    checker::{check_one_of_each, check_whole},
+    support::{
+        House, cancel, collect, delete, last, name, named, portrait_request, request, rule, until,
+    },
+};
+
+const CALLERS: usize = 50;
+
+/// Updates without their tokens, which name the run of the server that wrote them.
+fn bare(updates: Vec<MatchUpdate>) -> Vec<MatchUpdate> {
+    let bare = |update| MatchUpdate { resume_token: String::new(), ..update };
+    updates.into_iter().map(bare).collect()
+}
+
+#[tokio::test]
+async fn fifty_callers_at_once_with_one_request_id_share_one_match() {
+    let house = House::build().await;
+    let request = named("order 17", portrait_request(&house.folder()));
+    let calls = (0..CALLERS).map(|_| {
+        let (mut client, request) = (house.client.clone(), request.clone());
+        async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
+    });
+    let all = join_all(calls).await;
+    all.iter().for_each(|updates| check_whole(updates));
+    assert!(all.iter().all(|updates| *updates == all[0]), "everybody sees the same");
+    assert_eq!((house.asked("POST", "/media"), house.asked("POST", "/analyses")), (1, 1));
+    check_one_of_each(&house.oz, last(&all[0]));
+}
+
+#[tokio::test]
+async fn a_repeat_after_the_end_streams_it_all_again_also_after_a_restart() {
+    let mut house = House::build().await;
+    let request = named("order 17", portrait_request(&house.folder()));
+    let first = house.run(request.clone()).await;
+    check_whole(&first);
+    assert_eq!(house.run(request.clone()).await, first);
+    let mut house = house.restart().await;
+    assert_eq!(bare(house.run(request).await), bare(first));
+    assert_eq!((house.asked("POST", "/media"), house.asked("POST", "/analyses")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_running_match_streams_it_from_its_first_update() {
+    let mut house = House::build().await;
+    house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
+    let request = named("order 17", portrait_request(&house.folder()));
+    let mut first = house.client.run_match(request.clone()).await.unwrap().into_inner();
+    let seen = until(&mut first, "analysis_started").await;
+    let mut again = house.client.run_match(request).await.unwrap().into_inner();
+    assert_eq!(until(&mut again, "analysis_started").await, seen);
+    house.client.cancel_match(cancel(&seen[0].match_id)).await.unwrap();
+    let (one, other) = (collect(first).await.unwrap(), collect(again).await.unwrap());
+    assert_eq!(one, other);
+    assert_eq!(name(&one[0]), "cancelled");
+}
+
+/// Requests that differ from a first one, each in the field that it is named by.
+fn others(first: &MatchRequest) -> Vec<(&'static str, MatchRequest)> {
+    let with = |change: fn(&mut MatchRequest)| {
+        let mut other = first.clone();
+        change(&mut other);
+        other
+    };
+    let nobody = || uuid::Uuid::nil().to_string();
+    let seven_seconds = Duration::from_secs(7).try_into().expect("a duration of the wire");
+    let stranger = request(&first.folder_id, Bytes::from_static(sample::stranger_jpeg()));
+    vec![
+        ("folder_id", MatchRequest { folder_id: nobody(), ..first.clone() }),
+        ("photo", named(&first.request_id, stranger)),
+        ("photo.kind", with(|r| r.photo.as_mut().unwrap().set_kind(PhotoKind::IdFront))),
+        ("timeout", MatchRequest { timeout: Some(seven_seconds), ..first.clone() }),
+        (
+            "liveness_media_ids",
+            MatchRequest { liveness_media_ids: vec![nobody()], ..first.clone() },
+        ),
+        ("liveness_policy", with(|r| r.set_liveness_policy(LivenessPolicy::Require))),
+        ("labels", with(|r| r.labels = [("branch".to_owned(), "riga".to_owned())].into())),
+    ]
+}
+
+#[tokio::test]
+async fn an_id_with_other_content_is_refused_and_the_field_is_named() {
+    let mut house = House::build().await;
+    let first = named("order 17", portrait_request(&house.folder()));
+    let updates = house.run(first.clone()).await;
+    for (field, other) in others(&first) {
+        let refusal = house.refused(other).await;
+        assert_eq!((refusal.code, refusal.reason()), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
+        assert_eq!(refusal.metadata("field"), Some(field));
+    }
+    let mut same = first;
+    same.set_liveness_policy(LivenessPolicy::Report);
+    let photo = same.photo.as_mut().expect("a photo");
+    photo.file_name = "other.jpg".into();
+    photo.set_kind(PhotoKind::Selfie);
+    assert_eq!(house.run(same).await, updates, "a file name is no content; nor is a default");
+}
+
+#[tokio::test]
+async fn a_refused_call_burns_no_id_and_an_erased_match_frees_its_own() {
+    let mut house = House::build().await;
+    let folder = house.folder();
+    let unreadable = named("order 17", request(&folder, Bytes::from_static(b"no picture")));
+    assert_eq!(house.refused(unreadable).await.code, Code::InvalidArgument);
+    let good = named("order 17", portrait_request(&folder));
+    let first = house.run(good.clone()).await;
+    house.client.delete_match(delete(&first[0].match_id)).await.unwrap();
+    let second = house.run(good).await;
+    check_whole(&second);
+    assert_ne!(first[0].match_id, second[0].match_id);
+}
+
+#[tokio::test]
+async fn a_repeat_is_never_refused_as_overload() {
+    let mut house = House::build_with(|config| config.max_unfinished = 1).await;
+    house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
+    let folder = house.folder();
+    let first = named("order 17", portrait_request(&folder));
+    let created = house.client.create_match(first.clone()).await.unwrap().into_inner();
+    let refusal = house.refused(named("order 18", portrait_request(&folder))).await;
+    assert_eq!((refusal.code, refusal.reason()), (Code::ResourceExhausted, "OVERLOADED"));
+    assert!(refusal.details.retry_info().is_some());
+    let again = house.client.create_match(first).await.unwrap().into_inner();
+    assert_eq!(again.match_id, created.match_id);
+    house.client.cancel_match(cancel(&created.match_id)).await.unwrap();
+}

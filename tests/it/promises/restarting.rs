@@ -1,0 +1,176 @@
+//! A service that is killed, at every state of a match, and one that comes back.
+
+use std::time::Duration;
+
+use facematch::{
+    pb::{Match, MatchRequest, MatchState, face_match_client::FaceMatchClient},
+    simulator::{Endpoint, Simulator, sample},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tonic::transport::Channel;
+
+use crate::{
+    checker::{check_one_of_each, check_whole},
+    process::Process,
+    support::{
+        collect, last, name, named, portrait_request, rule, until, wait, wait_by_request, watch,
+    },
+};
+
+/// An Oz, and the place of a journal.
+struct Scene {
+    oz: Simulator,
+    directory: TempDir,
+    request: MatchRequest,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let oz = Simulator::start().await;
+        oz.switch(|switches| switches.processing_ms = 50);
+        let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let request = named("order 17", portrait_request(&folder));
+        Self { oz, directory: tempfile::tempdir().unwrap(), request }
+    }
+
+    /// What happens to the first request to an endpoint, or to all of them.
+    fn when(&self, endpoint: &str, then: Value) {
+        self.oz.script([rule(json!({"match": {"endpoint": endpoint}, "then": then}))]);
+    }
+
+    fn process(&self, more: &[&str]) -> Process {
+        Process::start(&self.oz, self.directory.path(), more)
+    }
+
+    /// Begins the match and kills the service once Oz was asked this.
+    async fn kill_at(&self, endpoint: Endpoint) {
+        let process = self.process(&[]);
+        let mut client = process.client().await;
+        let mut updates = client.run_match(self.request.clone()).await.unwrap().into_inner();
+        until(&mut updates, "accepted").await;
+        let is_asked = |asked: &facematch::simulator::RecordedRequest| {
+            asked.endpoint == endpoint && (asked.acted || endpoint != Endpoint::StartAnalyses)
+        };
+        self.oz.recorded(|all| all.iter().any(is_asked)).await;
+        process.kill();
+    }
+
+    async fn check_end(&self, client: &mut FaceMatchClient<Channel>) -> Match {
+        let ended = wait_by_request("order 17", Duration::from_secs(60));
+        let ended = client.wait_match(ended).await.unwrap().into_inner();
+        let updates = client.watch_match(watch(&ended.match_id)).await.unwrap().into_inner();
+        let updates = collect(updates).await.unwrap();
+        check_whole(&updates);
+        assert_eq!(last(&updates), &ended);
+        ended
+    }
+
+    fn sent(&self, endpoint: Endpoint) -> usize {
+        self.oz.record().iter().filter(|asked| asked.endpoint == endpoint && asked.acted).count()
+    }
+
+    /// The match ends with its verdict, and Oz holds nothing twice.
+    async fn check_finished(&self, client: &mut FaceMatchClient<Channel>) {
+        let ended = self.check_end(client).await;
+        assert_eq!(ended.state(), MatchState::Finished, "{ended:?}");
+        check_one_of_each(&self.oz, &ended);
+        assert_eq!((self.sent(Endpoint::AddMedia), self.sent(Endpoint::StartAnalyses)), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_photo_that_died_with_its_server_is_brought_by_a_repeat() {
+    let scene = Scene::new().await;
+    scene.when("add_media", json!({"drop_before_acting": true}));
+    scene.kill_at(Endpoint::AddMedia).await;
+    let process = scene.process(&[]);
+    let mut client = process.client().await;
+    scene.oz.clear_rules();
+    let mut again = client.run_match(scene.request.clone()).await.unwrap().into_inner();
+    let first = until(&mut again, "accepted").await.remove(0);
+    assert_eq!(first.sequence, 1, "it is the same match, from its first update");
+    let rest = collect(again).await.unwrap();
+    assert_eq!(name(rest.last().unwrap()), "finished");
+    scene.check_finished(&mut client).await;
+}
+
+#[tokio::test]
+async fn a_photo_that_nobody_brings_again_is_lost_after_the_grace() {
+    let scene = Scene::new().await;
+    scene.when("add_media", json!({"drop_before_acting": true}));
+    scene.kill_at(Endpoint::AddMedia).await;
+    let process = scene.process(&["--photo-grace", "300ms"]);
+    let ended = scene.check_end(&mut process.client().await).await;
+    let error = ended.error.expect("an error");
+    assert_eq!((error.reason.as_str(), error.code, error.retryable), ("PHOTO_LOST", 14, true));
+    assert_eq!(scene.sent(Endpoint::AddMedia), 0);
+}
+
+#[tokio::test]
+async fn a_photo_that_oz_has_needs_nobody_to_bring_it() {
+    let scene = Scene::new().await;
+    scene.when("add_media", json!({"never_answer": true}));
+    let process = scene.process(&[]);
+    let mut client = process.client().await;
+    let mut updates = client.run_match(scene.request.clone()).await.unwrap().into_inner();
+    until(&mut updates, "accepted").await;
+    scene.oz.recorded(|all| all.iter().any(|asked| !asked.uploads.is_empty())).await;
+    process.kill();
+    scene.oz.clear_rules();
+    let process = scene.process(&[]);
+    scene.check_finished(&mut process.client().await).await;
+}
+
+#[tokio::test]
+async fn a_start_that_was_never_answered_is_found_after_a_kill() {
+    let scene = Scene::new().await;
+    scene.when("start_analyses", json!({"never_answer": true}));
+    scene.kill_at(Endpoint::StartAnalyses).await;
+    scene.oz.clear_rules();
+    let process = scene.process(&[]);
+    scene.check_finished(&mut process.client().await).await;
+}
+
+#[tokio::test]
+async fn a_match_that_is_being_polled_is_polled_on() {
+    let scene = Scene::new().await;
+    scene.oz.switch(|switches| switches.processing_ms = 60_000);
+    scene.kill_at(Endpoint::GetAnalysis).await;
+    scene.oz.skip(Duration::from_secs(60));
+    let process = scene.process(&[]);
+    scene.check_finished(&mut process.client().await).await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_killed_again_and_again_brings_the_match_to_its_end() {
+    let scene = Scene::new().await;
+    scene.oz.switch(|switches| switches.processing_ms = 60_000);
+    scene.kill_at(Endpoint::GetAnalysis).await;
+    for _ in 0..3 {
+        let asked = scene.oz.record().len();
+        let process = scene.process(&[]);
+        scene.oz.recorded(|all| all.len() > asked + 1).await;
+        process.kill();
+    }
+    scene.oz.skip(Duration::from_secs(60));
+    let process = scene.process(&[]);
+    scene.check_finished(&mut process.client().await).await;
+}
+
+#[tokio::test]
+async fn a_match_that_has_ended_stays_as_it_is() {
+    let scene = Scene::new().await;
+    let process = scene.process(&[]);
+    let mut client = process.client().await;
+    let updates = client.run_match(scene.request.clone()).await.unwrap().into_inner();
+    let updates = collect(updates).await.unwrap();
+    process.kill();
+    let asked = scene.oz.record().len();
+    let process = scene.process(&[]);
+    let mut client = process.client().await;
+    let wait = wait(&updates[0].match_id, Duration::ZERO);
+    assert_eq!(&client.wait_match(wait).await.unwrap().into_inner(), last(&updates));
+    scene.check_end(&mut client).await;
+    assert_eq!(scene.oz.record().len(), asked, "Oz is asked for nothing more");
+}

@@ -1,0 +1,170 @@
+//! Trouble that passes never ends a match, and is told once for each cause.
+
+use facematch::{
+    pb::{MatchState, MatchUpdate, match_update::Event},
+    simulator::{Config, Endpoint, Simulator, sample},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::{
+    checker::{check_one_of_each, check_whole},
+    support::{House, cancel, collect, last, names, portrait_request, rule, until},
+};
+
+/// Each kind of trouble, and what watchers are told.
+fn troubles() -> Vec<(Value, &'static str)> {
+    vec![
+        (json!({"status": 429, "retry_after": "0"}), "OZ_RATE_LIMITED"),
+        (json!({"status": 500}), "OZ_SERVER_ERROR"),
+        (json!({"html": 502}), "OZ_SERVER_ERROR"),
+        (json!({"truncate_bytes": 9}), "OZ_INTERRUPTED"),
+        (json!({"invalid_json": true}), "OZ_UNREADABLE"),
+        (json!({"drop_before_acting": true}), "OZ_INTERRUPTED"),
+        (json!({"drop_after_acting": true}), "OZ_INTERRUPTED"),
+    ]
+}
+
+/// The causes that were told, in order.
+fn causes(updates: &[MatchUpdate]) -> Vec<&str> {
+    let cause = |update: &'_ MatchUpdate| match update.event.as_ref() {
+        Some(Event::AttemptFailed(failed)) => Some(failed.cause.as_str().to_owned()),
+        _ => None,
+    };
+    updates.iter().filter_map(cause).map(|cause| &*cause.leak()).collect()
+}
+
+async fn pass_through(house: &House, endpoint: &str) {
+    let troubles = troubles();
+    let runs = troubles.iter().map(|(then, _)| {
+        let folder = house.folder();
+        let when = json!({"endpoint": endpoint, "folder": folder, "to": 3});
+        house.oz.script([rule(json!({"match": when, "then": then}))]);
+        let mut client = house.client.clone();
+        async move {
+            let updates = client.run_match(portrait_request(&folder)).await.unwrap();
+            collect(updates.into_inner()).await.unwrap()
+        }
+    });
+    for (updates, (then, cause)) in join_all(runs).await.iter().zip(&troubles) {
+        check_whole(updates);
+        assert!(last(updates).result.is_some(), "{then}: {:?}", last(updates));
+        assert_eq!(causes(updates), [*cause], "{then}: told once");
+        check_one_of_each(&house.oz, last(updates));
+    }
+}
+
+#[tokio::test]
+async fn trouble_with_reading_the_folder_passes() {
+    pass_through(&House::build().await, "get_folder").await;
+}
+
+#[tokio::test]
+async fn trouble_with_polling_passes() {
+    pass_through(&House::build().await, "get_analysis").await;
+}
+
+#[tokio::test]
+async fn a_change_of_cause_is_told_and_a_repetition_is_not() {
+    let mut house = House::build().await;
+    let (first, then) = (json!({"endpoint": "get_folder", "to": 3}), json!({"status": 500}));
+    let second = json!({"endpoint": "get_folder", "from": 4, "to": 6});
+    house.oz.script([
+        rule(json!({"match": first, "then": then})),
+        rule(json!({"match": second, "then": {"status": 429}})),
+    ]);
+    let updates = house.run(portrait_request(&house.folder())).await;
+    check_whole(&updates);
+    assert_eq!(causes(&updates), ["OZ_SERVER_ERROR", "OZ_RATE_LIMITED"]);
+}
+
+#[tokio::test]
+async fn retry_after_is_honoured() {
+    let mut house = House::build().await;
+    let when = json!({"endpoint": "get_folder", "nth": 1});
+    let then = json!({"status": 429, "retry_after": "1"});
+    house.oz.script([rule(json!({"match": when, "then": then}))]);
+    let updates = house.run(portrait_request(&house.folder())).await;
+    check_whole(&updates);
+    let record = house.oz.record();
+    let looks: Vec<_> = record.iter().filter(|r| r.endpoint == Endpoint::GetFolder).collect();
+    let pause_ms = looks[1].at_ms - looks[0].answered_at_ms.expect("an answer");
+    assert!(pause_ms >= 990, "{pause_ms}");
+}
+
+#[tokio::test]
+async fn an_oz_that_is_down_is_waited_for() {
+    // With a seed, the folder has the same id at both.
+    let seeded = Config { seed: Some(7), ..Config::default() };
+    let seed = || sample::liveness_folder(sample::portrait_jpeg());
+    let oz = Simulator::start_with(seeded.clone()).await.unwrap();
+    let (address, folder) = (oz.address(), oz.add_folder(seed()));
+    let mut house = House::build_around(oz, |_| {}).await;
+    std::mem::replace(&mut house.oz, Simulator::start().await).stop().await;
+
+    let mut updates = house.client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
+    let mut seen = until(&mut updates, "attempt_failed").await;
+    let oz = Simulator::start_with(Config { listen: address, ..seeded }).await.unwrap();
+    assert_eq!(oz.add_folder(seed()), folder);
+    seen.extend(collect(updates).await.unwrap());
+    check_whole(&seen);
+    assert_eq!(causes(&seen), ["OZ_UNREACHABLE"]);
+    check_one_of_each(&oz, last(&seen));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_is_renewed_without_a_word() {
+    let mut house = House::build().await;
+    for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
+        house.oz.clear_rules();
+        let when = json!({"endpoint": endpoint, "nth": 1});
+        house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
+        let updates = house.run(portrait_request(&house.folder())).await;
+        check_whole(&updates);
+        assert_eq!(updates.len(), 4, "{endpoint}: {:?}", names(&updates));
+        check_one_of_each(&house.oz, last(&updates));
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_is_refused_twice_is_trouble_that_passes() {
+    let mut house = House::build().await;
+    for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
+        house.oz.clear_rules();
+        let when = json!({"endpoint": endpoint, "to": 2});
+        house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
+        let updates = house.run(portrait_request(&house.folder())).await;
+        check_whole(&updates);
+        assert_eq!(causes(&updates), ["OZ_SESSION_REFUSED"], "{endpoint}");
+        check_one_of_each(&house.oz, last(&updates));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_login_ends_a_match_that_has_no_analysis() {
+    let mut house = House::build().await;
+    house.oz.switch(|switches| switches.login_refused = true);
+    let updates = house.run(portrait_request(&house.folder())).await;
+    check_whole(&updates);
+    assert_eq!(names(&updates), ["accepted", "failed"]);
+    let error = last(&updates).error.clone().expect("an error");
+    assert_eq!((error.reason.as_str(), error.code), ("OZ_LOGIN_REFUSED", 14));
+}
+
+#[tokio::test]
+async fn a_refused_login_does_not_end_a_match_that_has_an_analysis() {
+    let mut house = House::build().await;
+    house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
+    let request = portrait_request(&house.folder());
+    let mut updates = house.client.run_match(request).await.unwrap().into_inner();
+    let mut seen = until(&mut updates, "analysis_started").await;
+    house.oz.switch(|switches| switches.login_refused = true);
+    house.oz.expire_sessions();
+    seen.extend(until(&mut updates, "attempt_failed").await);
+    let m = last(&seen);
+    assert_eq!(m.state(), MatchState::Processing);
+    assert_eq!(causes(&seen), ["OZ_LOGIN_REFUSED"]);
+    house.client.cancel_match(cancel(&m.match_id)).await.unwrap();
+    seen.extend(collect(updates).await.unwrap());
+    check_whole(&seen);
+}

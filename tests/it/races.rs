@@ -1,0 +1,268 @@
+//! Moments that no caller can choose: the two halves over a store whose answers come late, or not.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use facematch::{
+    clock::{Clock, Hand},
+    domain::{
+        CallerId, FolderId, Format, Kind, LivenessPolicy, Match, MatchId, PhotoSource, Policy,
+        Sequence, Spec, State, Timeout, Timestamp,
+    },
+    journal::{
+        Filter, Key, Writer,
+        sqlite::{self, Sqlite},
+    },
+    oz,
+    simulator::{Simulator, sample},
+    watch::{self, Update, Watch},
+    worker::{self, Worker, shelf::Photo},
+};
+use futures_util::poll;
+use tempfile::TempDir;
+
+use crate::odd_store::OddStore;
+
+/// The page that streams of all matches read.
+const PAGE_OF_ALL: usize = 256;
+/// What tests wait for is nearer than this; a match's deadline is not.
+const NEAR: Duration = Duration::from_secs(5);
+
+/// Both halves over an odd store, with an Oz, and a time that stands still.
+struct Halves {
+    oz: Simulator,
+    store: OddStore,
+    worker: Worker,
+    watch: Watch,
+    clock: Clock,
+    hand: Hand,
+    _directory: TempDir,
+}
+
+impl Halves {
+    async fn new() -> Self {
+        let oz = Simulator::start().await;
+        oz.switch(|switches| switches.processing_ms = 0);
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, hand) = Clock::manual(Timestamp::from_micros(1_700_000_000_000_000));
+        let path = directory.path().join("facematch.db");
+        let config = sqlite::Config { path, clock: clock.clone(), readers: 4 };
+        let store = OddStore::new(Sqlite::open(config).await.unwrap());
+        let reader = Arc::new(store.clone());
+        let heartbeat = Duration::from_secs(3_600);
+        let watch = Watch::new(watch::Config { heartbeat }, reader, clock.clone());
+        let worker = Worker::new(worker_config(), collaborators(&oz, &store, &clock));
+        Self { oz, store, worker, watch, clock, hand, _directory: directory }
+    }
+
+    /// Admits a match of the portrait.
+    async fn admit(&self) -> Match {
+        let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let bytes = Bytes::from_static(sample::portrait_jpeg());
+        let digest = self.worker.digest(&bytes);
+        let place = self.worker.shelf().reserve(bytes.len()).await;
+        let source = PhotoSource::Content { digest, format: Format::Jpeg };
+        let photo = Some(Photo::new(bytes, place));
+        self.worker.admit(spec(folder.parse().unwrap(), source), photo).await.unwrap()
+    }
+
+    /// Writes a match that nobody drives.
+    async fn write(&self) -> Match {
+        let source = PhotoSource::FolderMedia("medium".parse().unwrap());
+        let spec = spec(FolderId::from_uuid(uuid::Uuid::nil()), source);
+        let id = MatchId::from_uuid(uuid::Uuid::now_v7());
+        self.store.admit(id, Arc::new(spec)).await.unwrap();
+        let key = Key::Match(id);
+        self.watch.find(&CallerId::default_caller(), &key).await.unwrap()
+    }
+
+    /// Moves the time on, from one thing that is waited for to the next, until the match ends.
+    async fn end(&self, m: Match) -> Match {
+        let id = m.id;
+        let mut follow = self.watch.follow(m, Sequence::ZERO, false).await.unwrap();
+        let mut last = None;
+        loop {
+            tokio::select! {
+                update = follow.next() => match update {
+                    Some(Ok(Update::Event(entry))) => last = Some(Arc::clone(&entry.snapshot)),
+                    Some(other) => panic!("{id}: {other:?}"),
+                    None => return (*last.expect("a last update")).clone(),
+                },
+                () = tokio::task::yield_now() => self.move_on(),
+            }
+        }
+    }
+
+    fn move_on(&self) {
+        let now = self.clock.now();
+        if let Some(wake) = self.hand.next_wake().filter(|wake| wake.since(now) <= NEAR) {
+            self.hand.advance(wake.since(now));
+        }
+    }
+}
+
+fn worker_config() -> worker::Config {
+    let second = Duration::from_secs(1);
+    let policy = Policy {
+        poll_interval: second,
+        oz_settle: second,
+        photo_grace: second,
+        retention: second * 3_600,
+    };
+    worker::Config { policy, unfinished_max: 100, photo_bytes_max: 1 << 20 }
+}
+
+fn collaborators(oz: &Simulator, store: &OddStore, clock: &Clock) -> worker::Collaborators {
+    let (login, password) = oz.login();
+    let credentials =
+        oz::Credentials::Login { email: login.to_owned(), password: password.to_owned().into() };
+    let config = oz::Config::new(oz.url(), credentials);
+    worker::Collaborators {
+        writer: Arc::new(store.clone()),
+        reader: Arc::new(store.clone()),
+        oz: Arc::new(oz::Client::new(config, clock.clone()).unwrap()),
+        clock: clock.clone(),
+        progress: Arc::new(|_, _| {}),
+        chance: Arc::new(|| 0.5),
+    }
+}
+
+fn spec(folder_id: FolderId, photo: PhotoSource) -> Spec {
+    Spec {
+        caller: CallerId::default_caller(),
+        request_id: None,
+        folder_id,
+        photo,
+        kind: Kind::Selfie,
+        timeout: Timeout { duration: Duration::from_secs(1_200), named: false },
+        liveness_media: Vec::new(),
+        liveness_policy: LivenessPolicy::Report,
+        labels: BTreeMap::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_match_is_not_given_up_while_the_store_cannot_say_what_was_written() {
+    let halves = Halves::new().await;
+    halves.watch.start().await.unwrap();
+    let m = halves.admit().await;
+    halves.store.cues.appends_unheard.store(1, Ordering::SeqCst);
+    halves.store.cues.reads_failing.store(3, Ordering::SeqCst);
+    // The watch reads as well; a stream that met a failing read would end with it.
+    while halves.store.cues.reads_failing.load(Ordering::SeqCst) > 0 {
+        halves.move_on();
+        tokio::task::yield_now().await;
+    }
+    let ended = halves.end(m).await;
+    assert_eq!((ended.state, ended.sequence), (State::Finished, Sequence(4)));
+    let uploads = halves.oz.record().iter().filter(|asked| !asked.uploads.is_empty()).count();
+    assert_eq!(uploads, 1);
+}
+
+#[tokio::test]
+async fn a_match_that_is_cancelled_as_it_becomes_durable_sends_nothing_to_oz() {
+    let halves = Halves::new().await;
+    halves.watch.start().await.unwrap();
+    halves.store.cues.canceller.set(halves.worker.clone()).ok().unwrap();
+    let m = halves.admit().await;
+    assert_eq!(halves.end(m).await.state, State::Cancelled);
+    while halves.worker.unfinished() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(halves.oz.record().len(), 0);
+    assert_eq!(halves.worker.shelf().photos(), 0);
+}
+
+#[tokio::test]
+async fn a_watcher_that_comes_while_another_reads_waits_for_what_is_read() {
+    let halves = Halves::new().await;
+    let m = halves.write().await;
+    halves.store.cues.events.shut();
+    let mut first = Box::pin(halves.watch.follow(m.clone(), Sequence::ZERO, false));
+    let mut second = Box::pin(halves.watch.follow(m.clone(), Sequence::ZERO, false));
+    tokio::select! {
+        () = halves.store.cues.events.somebody() => {}
+        _ = &mut first => panic!("nothing was read yet"),
+    }
+    assert!(poll!(second.as_mut()).is_pending(), "it knows nothing yet");
+    halves.store.cues.events.open();
+    let (first, second) = tokio::join!(first, second);
+    for follow in [first, second] {
+        let update = follow.unwrap().next().await;
+        assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_that_leaves_while_it_reads_takes_nothing_from_others() {
+    let halves = Halves::new().await;
+    let m = halves.write().await;
+    halves.store.cues.events.shut();
+    let mut first = Box::pin(halves.watch.follow(m.clone(), Sequence::ZERO, false));
+    let second = halves.watch.follow(m.clone(), Sequence::ZERO, false);
+    tokio::select! {
+        () = halves.store.cues.events.somebody() => {}
+        _ = &mut first => panic!("nothing was read yet"),
+    }
+    let mut second = Box::pin(second);
+    assert!(poll!(second.as_mut()).is_pending());
+    drop(first);
+    halves.store.cues.events.open();
+    let update = second.await.unwrap().next().await;
+    assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
+    assert_eq!(halves.watch.watched(), 0);
+}
+
+#[tokio::test]
+async fn a_stream_whose_match_is_erased_under_it_ends_as_not_found() {
+    let halves = Halves::new().await;
+    let m = halves.write().await;
+    let mut stream = halves.watch.follow(m.clone(), Sequence::ZERO, false).await.unwrap();
+    assert!(matches!(stream.next().await, Some(Ok(Update::Event(_)))));
+    let mut waiting = Box::pin(stream.next());
+    assert!(poll!(waiting.as_mut()).is_pending());
+    let caller = CallerId::default_caller();
+    halves.worker.cancel(&caller, &Key::Match(m.id)).await.unwrap();
+    halves.worker.erase(&caller, m.id).await.unwrap();
+    halves.watch.erased(m.id);
+    let update = waiting.await;
+    assert!(matches!(update, Some(Err(watch::Ended::Absent))), "{update:?}");
+    assert!(stream.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
+    let halves = Halves::new().await;
+    let m = halves.write().await;
+    halves.watch.start().await.unwrap();
+    let mut live = halves.watch.follow(m.clone(), m.sequence, false).await.unwrap();
+    let follow = || halves.watch.follow_all(CallerId::default_caller(), Filter::default(), "");
+    let (mut first, mut second) = (follow().await.unwrap(), follow().await.unwrap());
+    for stream in [&mut first, &mut second] {
+        let update = stream.next().await;
+        assert!(matches!(update, Some(Ok(Update::Heartbeat { .. }))), "{update:?}");
+    }
+    halves.store.cues.tail_limit.store(PAGE_OF_ALL, Ordering::SeqCst);
+    halves.store.cues.tails.shut();
+    let mut reading = Box::pin(first.next());
+    tokio::select! {
+        () = halves.store.cues.tails.somebody() => {}
+        update = &mut reading => panic!("nothing has happened: {update:?}"),
+    }
+    // The read under way has its answer: nothing. Now there is something, and everybody was told.
+    let key = Key::Match(m.id);
+    halves.worker.cancel(&CallerId::default_caller(), &key).await.unwrap();
+    let update = live.next().await;
+    assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
+    let mut coming = Box::pin(second.next());
+    assert!(poll!(coming.as_mut()).is_pending());
+    halves.store.cues.tails.open();
+    let (one, other) = tokio::join!(reading, coming);
+    for update in [one, other] {
+        assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
+    }
+}

@@ -1,0 +1,216 @@
+//! Streams of all matches.
+
+use std::{collections::HashMap, time::Duration};
+
+use facematch::pb::{MatchRequest, MatchUpdate, WatchMatchesRequest};
+use futures_util::future::join_all;
+use tonic::Code;
+
+use crate::{
+    checker::Checker,
+    support::{House, Refusal, collect, delete, get, last, name, portrait_request},
+    watching::{all_after, check_heartbeat_of_all, filtered, take},
+};
+
+/// Runs a match for each request, all at once.
+async fn run_all(house: &House, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpdate>> {
+    let runs = requests.into_iter().map(|request| {
+        let mut client = house.client.clone();
+        async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
+    });
+    join_all(runs).await
+}
+
+/// Matches that fail at once, for want of their folder: two updates each.
+async fn fail_many(house: &House, count: usize) {
+    let nobody = uuid::Uuid::nil().to_string();
+    let requests = (0..count).map(|_| portrait_request(&nobody)).collect();
+    for updates in run_all(house, requests).await {
+        assert_eq!(updates.len(), 2);
+    }
+}
+
+/// Checks each match for itself.
+fn check_each(all: &[MatchUpdate]) {
+    let mut checkers: HashMap<&str, Checker> = HashMap::new();
+    for update in all {
+        checkers.entry(&update.match_id).or_default().see(update);
+    }
+    assert!(checkers.values().all(Checker::has_closed));
+}
+
+fn keys(all: &[MatchUpdate]) -> Vec<(&str, u64)> {
+    all.iter().map(|update| (update.match_id.as_str(), update.sequence)).collect()
+}
+
+#[tokio::test]
+async fn concurrent_matches_come_each_update_once_in_one_order_resumable_at_each() {
+    const MATCHES: usize = 12;
+    let house = House::build().await;
+    let mut live = all_after(&house, "").await;
+    let requests = (0..MATCHES).map(|_| portrait_request(&house.folder())).collect();
+    let runs = run_all(&house, requests).await;
+    let count = runs.iter().map(Vec::len).sum();
+    let all = take(&mut live, count).await;
+    check_each(&all);
+    for run in &runs {
+        let of_run = all.iter().filter(|update| update.match_id == run[0].match_id);
+        assert!(of_run.eq(run), "a stream of all shows what a stream of one does");
+    }
+    let again = take(&mut all_after(&house, "earliest").await, count).await;
+    assert_eq!(again, all, "there is one order");
+    for (index, update) in all.iter().enumerate() {
+        let mut resumed = all_after(&house, &update.resume_token).await;
+        let rest = take(&mut resumed, count - index - 1).await;
+        assert_eq!(keys(&rest), keys(&all[index + 1..]));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_shows_only_what_its_filter_selects_and_its_filter_may_change() {
+    let mut house = House::build().await;
+    let (one, other) = (house.folder(), house.folder());
+    let labelled = |folder: &str, branch: &str| MatchRequest {
+        labels: [("branch", branch), ("kind", "test")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        ..portrait_request(folder)
+    };
+    let requests = [(&one, "riga"), (&other, "riga"), (&one, "brno"), (&other, "brno")];
+    let requests = requests.map(|(folder, branch)| labelled(folder, branch)).to_vec();
+    let runs = run_all(&house, requests).await;
+    let labels = |branch: &str| [("branch".to_owned(), branch.to_owned())].into();
+    let request = |folder_id: &str, branch: &str| WatchMatchesRequest {
+        resume_token: "earliest".into(),
+        folder_id: folder_id.to_owned(),
+        labels: labels(branch),
+    };
+    let mut riga = filtered(&house, request(&one, "riga")).await;
+    let seen = take(&mut riga, 4).await;
+    assert_eq!(keys(&seen), keys(&runs[0]));
+    let last_match = house.run(portrait_request(&one)).await;
+    let changed = WatchMatchesRequest {
+        resume_token: seen[3].resume_token.clone(),
+        folder_id: one.clone(),
+        labels: HashMap::new(),
+    };
+    let mut whole = filtered(&house, changed).await;
+    let rest = take(&mut whole, 4).await;
+    assert!(rest.iter().all(|update| update.r#match.as_ref().unwrap().folder_id == one));
+    assert!(rest.iter().all(|update| update.match_id != runs[0][0].match_id));
+    let closing = collect_until(&mut whole, &last_match).await;
+    assert_eq!(name(&closing), "finished");
+}
+
+/// Reads on to the closing update of a run.
+async fn collect_until(
+    updates: &mut tonic::Streaming<MatchUpdate>,
+    run: &[MatchUpdate],
+) -> MatchUpdate {
+    loop {
+        let update = take(updates, 1).await.remove(0);
+        if &update == run.last().expect("a closing update") {
+            return update;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_empty_token_starts_now_and_earliest_at_the_oldest() {
+    let mut house = House::build().await;
+    let before = house.run(portrait_request(&house.folder())).await;
+    let mut now = all_after(&house, "").await;
+    let after = house.run(portrait_request(&house.folder())).await;
+    assert_eq!(take(&mut now, 4).await, after);
+    let whole = take(&mut all_after(&house, "earliest").await, 8).await;
+    assert_eq!(whole, [before, after].concat());
+}
+
+#[tokio::test]
+async fn a_journal_longer_than_any_page_is_resumed_without_a_gap() {
+    const MATCHES: usize = 330;
+    let house = House::build().await;
+    fail_many(&house, MATCHES).await;
+    let all = take(&mut all_after(&house, "earliest").await, 2 * MATCHES).await;
+    check_each(&all);
+    let near_page_ends = [0, 1, 254, 255, 256, 257, 510, 511, 512, 513, 2 * MATCHES - 1];
+    for index in near_page_ends {
+        let mut resumed = all_after(&house, &all[index].resume_token).await;
+        let rest = take(&mut resumed, 2 * MATCHES - index - 1).await;
+        assert_eq!(keys(&rest), keys(&all[index + 1..]), "after {index}");
+    }
+    let house = house.restart().await;
+    let mut resumed = all_after(&house, &all[300].resume_token).await;
+    let rest = take(&mut resumed, 2 * MATCHES - 301).await;
+    assert_eq!(keys(&rest), keys(&all[301..]), "the next run of the server knows the token");
+}
+
+#[tokio::test]
+async fn a_silent_stream_beats_with_a_token_for_everything_passed() {
+    const BEAT: Duration = Duration::from_millis(50);
+    let mut house = House::build_with(|config| config.heartbeat = BEAT).await;
+    let elsewhere =
+        WatchMatchesRequest { folder_id: uuid::Uuid::nil().to_string(), ..Default::default() };
+    let mut updates = filtered(&house, elsewhere).await;
+    let run = house.run(portrait_request(&house.folder())).await;
+    let passed = &run.last().expect("a closing update").resume_token;
+    loop {
+        let beat = updates.message().await.unwrap().expect("the stream goes on");
+        check_heartbeat_of_all(&beat);
+        if beat.resume_token == *passed {
+            break;
+        }
+    }
+    let next = house.run(portrait_request(&house.folder())).await;
+    let seen = take(&mut all_after(&house, passed).await, 4).await;
+    check_each(&seen);
+    assert!(seen.iter().all(|update| update.match_id == next[0].match_id));
+}
+
+#[tokio::test]
+async fn erased_matches_are_skipped_and_open_streams_go_on() {
+    let mut house = House::build().await;
+    let folder = house.folder();
+    let first = house.run(portrait_request(&folder)).await;
+    let second = house.run(portrait_request(&folder)).await;
+    let mut open = all_after(&house, "earliest").await;
+    assert_eq!(take(&mut open, 8).await.len(), 8);
+    house.client.delete_match(delete(&first[0].match_id)).await.unwrap();
+    assert_eq!(take(&mut all_after(&house, "earliest").await, 4).await, second);
+    let token = &first[1].resume_token;
+    assert_eq!(take(&mut all_after(&house, token).await, 4).await, second);
+    let third = house.run(portrait_request(&folder)).await;
+    assert_eq!(take(&mut open, 4).await, third);
+}
+
+#[tokio::test]
+async fn a_token_older_than_what_is_retained_is_told_to_be_expired() {
+    let mut house = House::build_with(|config| config.retention = Duration::from_millis(1)).await;
+    let run = house.run(portrait_request(&house.folder())).await;
+    // A start sweeps at once.
+    let mut house = house.restart().await;
+    while house.client.get_match(get(&last(&run).match_id)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let request =
+        WatchMatchesRequest { resume_token: run[0].resume_token.clone(), ..Default::default() };
+    let refusal = Refusal::of(house.client.watch_matches(request).await.unwrap_err());
+    assert_eq!((refusal.code, refusal.reason()), (Code::OutOfRange, "TOKEN_EXPIRED"));
+    let at_the_floor = all_after(&house, &run[3].resume_token).await;
+    let earliest = all_after(&house, "earliest").await;
+    let next = house.run(portrait_request(&house.folder())).await;
+    for mut updates in [at_the_floor, earliest] {
+        assert_eq!(take(&mut updates, 4).await, next);
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_all_is_told_when_the_server_goes() {
+    let house = House::build().await;
+    let updates = all_after(&house, "").await;
+    house.shut_down();
+    let refusal = Refusal::of(collect(updates).await.unwrap_err());
+    assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "SERVER_DRAINING"));
+    assert!(refusal.details.retry_info().is_some());
+    house.stopped().await;
+}

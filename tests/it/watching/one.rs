@@ -1,0 +1,211 @@
+//! Streams of one match.
+
+use std::time::Duration;
+
+use facematch::pb::{MatchUpdate, face_match_client::FaceMatchClient};
+use futures_util::future::join_all;
+use serde_json::json;
+use tonic::{Code, Streaming, transport::Endpoint};
+
+use crate::{
+    checker::{Checker, check_rest, check_whole},
+    support::{
+        House, Refusal, cancel, collect, connect, delete, last, name, portrait_request, rule,
+        until, wait, watch, watch_after,
+    },
+    watching::nobody_watches,
+};
+
+/// A match that has its analysis and is polled until it is told to finish.
+async fn polled(house: &mut House) -> (Vec<MatchUpdate>, Streaming<MatchUpdate>) {
+    house.oz.switch(|switches| switches.processing_ms = 60_000);
+    let request = portrait_request(&house.folder());
+    let mut updates = house.client.run_match(request).await.unwrap().into_inner();
+    let seen = until(&mut updates, "analysis_started").await;
+    (seen, updates)
+}
+
+fn finish(house: &House) {
+    house.oz.skip(Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_watch_of_an_ended_match_resumes_at_every_sequence() {
+    let mut house = House::build().await;
+    let all = house.run(portrait_request(&house.folder())).await;
+    let id = all[0].match_id.clone();
+    for restarted in [false, true] {
+        if restarted {
+            house = house.restart().await;
+        }
+        for after in 0..=all.len() {
+            let request = watch_after(&id, after as u64);
+            let updates = house.client.watch_match(request).await.unwrap().into_inner();
+            let rest = collect(updates).await.expect("it ends in order");
+            let seen: Vec<u64> = rest.iter().map(|update| update.sequence).collect();
+            let missing: Vec<u64> = (after as u64 + 1..=all.len() as u64).collect();
+            assert_eq!(seen, missing, "after {after}");
+        }
+    }
+    nobody_watches(&house).await;
+}
+
+#[tokio::test]
+async fn a_watch_ahead_of_the_match_is_refused_and_says_how_far_it_is() {
+    let mut house = House::build().await;
+    let (seen, updates) = polled(&mut house).await;
+    let id = &seen[0].match_id;
+    for after in [4, 5, u64::MAX] {
+        let status = house.client.watch_match(watch_after(id, after)).await.unwrap_err();
+        let refusal = Refusal::of(status);
+        assert_eq!((refusal.code, refusal.reason()), (Code::OutOfRange, "WATCH_AHEAD"));
+        assert_eq!(refusal.metadata("reached"), Some("3"));
+    }
+    finish(&house);
+    check_rest(3, &collect(updates).await.unwrap());
+    let status = house.client.watch_match(watch_after(id, 5)).await.unwrap_err();
+    assert_eq!(Refusal::of(status).metadata("reached"), Some("4"));
+    let nobody = watch(&uuid::Uuid::nil().to_string());
+    let refusal = Refusal::of(house.client.watch_match(nobody).await.unwrap_err());
+    assert_eq!((refusal.code, refusal.reason()), (Code::NotFound, "MATCH_NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn a_watch_of_a_running_match_resumes_at_every_sequence_and_goes_live() {
+    let mut house = House::build().await;
+    let (seen, updates) = polled(&mut house).await;
+    let id = &seen[0].match_id;
+    let mut streams = Vec::new();
+    for after in 0..=3 {
+        let request = watch_after(id, after);
+        streams.push((after, house.client.watch_match(request).await.unwrap().into_inner()));
+    }
+    finish(&house);
+    for (after, stream) in streams {
+        check_rest(after, &collect(stream).await.unwrap());
+    }
+    check_rest(3, &collect(updates).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_watch_that_is_cut_and_resumed_at_every_update_misses_and_repeats_none() {
+    let mut house = House::build().await;
+    let when = json!({"endpoint": "get_analysis", "to": 2});
+    house.oz.script([rule(json!({"match": when, "then": {"status": 500}}))]);
+    let request = portrait_request(&house.folder());
+    let first = house.client.run_match(request).await.unwrap().into_inner().message().await;
+    let id = first.unwrap().expect("an update").match_id;
+    let mut checker = Checker::default();
+    while !checker.has_closed() {
+        let request = watch_after(&id, checker.sequence());
+        let mut updates = house.client.watch_match(request).await.unwrap().into_inner();
+        checker.see(&updates.message().await.unwrap().expect("an update"));
+    }
+    assert_eq!(checker.sequence(), 5);
+    nobody_watches(&house).await;
+}
+
+#[tokio::test]
+async fn a_thousand_watchers_see_it_all_though_one_never_reads() {
+    let mut house = House::build().await;
+    let (seen, updates) = polled(&mut house).await;
+    let id = &seen[0].match_id;
+    let never_reads = deaf(&house, id).await;
+    let mut watchers = Vec::new();
+    for _ in 0..10 {
+        let client = connect(&house.address).await;
+        watchers.extend((0..100).map(|_| {
+            let (mut client, request) = (client.clone(), watch(id));
+            async move { client.watch_match(request).await.unwrap().into_inner() }
+        }));
+    }
+    let streams = join_all(watchers).await;
+    finish(&house);
+    for all in join_all(streams.into_iter().map(collect)).await {
+        check_whole(&all.unwrap());
+    }
+    check_rest(3, &collect(updates).await.unwrap());
+    drop(never_reads);
+    nobody_watches(&house).await;
+}
+
+/// A stream on a connection with so little room that the server can't send one update whole.
+async fn deaf(house: &House, id: &str) -> Streaming<MatchUpdate> {
+    let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
+    let narrow = endpoint.initial_stream_window_size(16).connect().await.unwrap();
+    FaceMatchClient::new(narrow).watch_match(watch(id)).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn an_erased_match_is_not_found_however_it_is_watched() {
+    let mut house = House::build().await;
+    let all = house.run(portrait_request(&house.folder())).await;
+    let id = &all[0].match_id;
+    house.client.delete_match(delete(id)).await.unwrap();
+    for after in [0, 2, 4, 5] {
+        let status = house.client.watch_match(watch_after(id, after)).await.unwrap_err();
+        let refusal = Refusal::of(status);
+        assert_eq!((refusal.code, refusal.reason()), (Code::NotFound, "MATCH_NOT_FOUND"));
+    }
+    let long = wait(id, Duration::from_secs(60));
+    assert_eq!(house.client.wait_match(long).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_silent_stream_beats_in_time_and_names_only_what_was_delivered() {
+    const BEAT: Duration = Duration::from_millis(100);
+    let mut house = House::build_with(|config| config.heartbeat = BEAT).await;
+    let (mut seen, mut updates) = polled(&mut house).await;
+    for _ in 0..3 {
+        let beat = updates.message().await.unwrap().expect("the stream goes on");
+        assert_eq!((name(&beat), beat.sequence), ("heartbeat", 3));
+        seen.push(beat);
+    }
+    let times = seen.iter().map(|update| update.time.expect("a time"));
+    let millis: Vec<i64> =
+        times.map(|t| t.seconds * 1_000 + i64::from(t.nanos) / 1_000_000).collect();
+    for pair in millis[2..].windows(2) {
+        assert!((100..2_000).contains(&(pair[1] - pair[0])), "{millis:?}");
+    }
+    let mut resumed =
+        house.client.watch_match(watch_after(&seen[0].match_id, 3)).await.unwrap().into_inner();
+    let beat = resumed.message().await.unwrap().expect("the stream goes on");
+    assert_eq!((name(&beat), beat.sequence), ("heartbeat", 3));
+    assert_eq!(beat.r#match.as_ref().expect("its match"), last(&seen));
+    finish(&house);
+    seen.extend(collect(updates).await.unwrap());
+    check_whole(&seen);
+}
+
+#[tokio::test]
+async fn progress_that_is_over_is_not_shown_after_the_closing_update() {
+    let mut house = House::build().await;
+    let mut request = portrait_request(&house.folder());
+    request.include_progress = true;
+    let mut held = house.client.run_match(request).await.unwrap().into_inner();
+    let mut checker = Checker::default();
+    let all = until(&mut held, "finished").await;
+    all.iter().for_each(|update| checker.see(update));
+    let mut request = watch_after(&all[0].match_id, checker.sequence());
+    request.include_progress = true;
+    let again = house.client.watch_match(request).await.unwrap().into_inner();
+    assert_eq!(collect(again).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn memory_returns_when_watchers_have_gone_however_they_went() {
+    let mut house = House::build().await;
+    let (seen, updates) = polled(&mut house).await;
+    let id = &seen[0].match_id;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let mut stream = house.client.watch_match(watch(id)).await.unwrap().into_inner();
+        until(&mut stream, "analysis_started").await;
+        streams.push(stream);
+    }
+    assert_eq!(house.load.watched(), 1, "they share what is in memory");
+    house.client.wait_match(wait(id, Duration::from_millis(20))).await.unwrap();
+    drop((streams, updates));
+    nobody_watches(&house).await;
+    house.client.cancel_match(cancel(id)).await.unwrap();
+}

@@ -8,7 +8,7 @@ use crate::domain::{
     event::{LivenessResult, MatchError, Metadata},
     id::{AnalysisId, MatchId, MediaId},
     reason::Reason,
-    request::Spec,
+    request::{PhotoSource, Spec},
     verdict::{self, LivenessReading},
 };
 
@@ -26,6 +26,26 @@ pub enum Standing {
     Pending,
     /// It is over.
     Over(LivenessResult),
+}
+
+/// Whether the folder holds the photo that it is said to hold, if it is said to.
+///
+/// # Errors
+/// `OZ_MEDIA_NOT_FOUND`: there is no such medium, or it is no image.
+pub fn find_photo(spec: &Spec, folder: &Folder) -> Result<(), MatchError> {
+    let PhotoSource::FolderMedia(photo) = &spec.photo else {
+        return Ok(());
+    };
+    let found = folder.media.iter().find(|media| media.id == *photo);
+    if found.is_some_and(is_image) {
+        return Ok(());
+    }
+    let message = match found {
+        Some(_) => "the folder's medium that the request names is no image",
+        None => "the folder has no medium of the id that the request names",
+    };
+    let metadata = Metadata::from([("media_id".into(), photo.to_string())]);
+    Err(MatchError::new(Reason::OzMediaNotFound, message).with(metadata))
 }
 
 /// The media to compare with: the named ones, or the newest liveness media of the folder. Never
@@ -62,7 +82,7 @@ fn is_liveness(media: &Media) -> bool {
 }
 
 /// Whether Oz may take the medium for a photo. One of unknown type gets the benefit of the doubt.
-pub fn is_image(media: &Media) -> bool {
+fn is_image(media: &Media) -> bool {
     media.media_type.as_deref().is_none_or(|kind| kind.starts_with("IMAGE"))
 }
 

@@ -170,7 +170,7 @@ async fn a_match_is_cancelled_while_it_runs_and_erased_after_its_end() {
     house.oz.clear_rules();
     let updates = house.run(request).await;
     let refused = house.client.cancel_match(cancel(last(&updates))).await.expect_err("it ended");
-    assert!(refused.message().contains("finished"), "{refused:?}");
+    assert!(refused.message().contains("FINISHED"), "{refused:?}");
     assert_precondition(refused, "MATCH_ENDED", last(&updates));
 }
 

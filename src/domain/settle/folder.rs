@@ -35,7 +35,10 @@ impl Settling<'_> {
     }
 
     fn folder_accepted(&self, mut drive: Drive, folder: &Folder) -> Settled {
-        let liveness_media = match liveness::select(&self.m.spec, folder) {
+        // The photo first: what it is no photo for is no liveness medium to be missed either.
+        let selected = liveness::find_photo(&self.m.spec, folder)
+            .and_then(|()| liveness::select(&self.m.spec, folder));
+        let liveness_media = match selected {
             Ok(media) => media,
             Err(error) => return self.fail(drive, error),
         };
@@ -55,7 +58,10 @@ impl Settling<'_> {
         });
         match &self.m.spec.photo {
             PhotoSource::Content { .. } => self.look_for_photo(drive, folder),
-            PhotoSource::FolderMedia(photo) => self.find_photo(drive, folder, photo),
+            PhotoSource::FolderMedia(photo) => {
+                drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, photo));
+                self.uploaded(drive, photo.clone(), false)
+            }
         }
     }
 
@@ -85,22 +91,6 @@ impl Settling<'_> {
         // QUALITY analyses of the liveness media are there already; of the photo there is none.
         drive.plan = plan.map(|plan| plan.knowing_earlier_qualities(folder));
         plain(drive)
-    }
-
-    /// A photo that the folder is said to hold.
-    fn find_photo(&self, mut drive: Drive, folder: &Folder, photo: &MediaId) -> Settled {
-        let found = folder.media.iter().find(|media| media.id == *photo);
-        if !found.is_some_and(liveness::is_image) {
-            let message = match found {
-                Some(_) => "the folder's medium that the request names is no image",
-                None => "the folder has no medium of the id that the request names",
-            };
-            let metadata = Metadata::from([("media_id".into(), photo.to_string())]);
-            return self
-                .fail(drive, MatchError::new(Reason::OzMediaNotFound, message).with(metadata));
-        }
-        drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, photo));
-        self.uploaded(drive, photo.clone(), false)
     }
 
     /// A start of analyses may have been heard, its answer lost.

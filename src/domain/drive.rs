@@ -172,6 +172,14 @@ impl Drive {
         }
     }
 
+    /// A request was given up at the match's deadline. If it was unanswered for longer than a
+    /// poll's interval that is why the match ends; otherwise it says nothing of Oz.
+    pub fn cut_short(&mut self, unanswered: Duration, policy: &Policy) {
+        if unanswered > policy.poll_interval {
+            self.last_trouble = Some((Cause::OzTimeout, Metadata::new()));
+        }
+    }
+
     /// How many requests have failed in a row.
     pub fn failures(&self) -> u32 {
         self.line.failures().max(self.quality_line.failures())

@@ -267,7 +267,13 @@ impl Inner {
     /// Reads whatever is new and hands it to the logs that somebody watches.
     async fn tail(self: Arc<Self>, mut after: Position) {
         let mut wake = self.reader.wake();
+        let mut pages_since = self.clock.now();
         loop {
+            // Retention erases without a word: what was read for many streams isn't kept for long.
+            if self.clock.now() >= pages_since.after(TAIL_INTERVAL) {
+                self.pages.forget();
+                pages_since = self.clock.now();
+            }
             // Looked at before reading, so that the last read is one of all that came before.
             let is_last = self.draining.is_cancelled();
             // Marked as seen before looking, so that what is written meanwhile wakes again.

@@ -8,11 +8,7 @@ use uuid::Uuid;
 use crate::{
     domain::{Drive, Match, MatchId, Recorded, Spec, state},
     journal::{self, Admitted, Claim, Key},
-    worker::{
-        Engine, Slot, Worker,
-        driver::{Driver, Seat},
-        shelf::Photo,
-    },
+    worker::{Engine, Slot, Worker, driver::Driver, seat::Seat, shelf::Photo},
 };
 
 /// Why a match was not admitted. Nothing was written.

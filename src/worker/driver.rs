@@ -1,104 +1,27 @@
 //! One match, driven: asks the core what to do, does it, writes the fact, until the match ends.
 
-use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::{
     domain::{
-        Ask, Drive, Event, Failure, FailureKind, Match, MatchId, Moment, Outcome, Progress,
-        Recorded, Reply, Settled, Step, Timestamp, drive::LAST_LOOK_MAX, next_step, settle,
-        settle as settling, state,
+        Ask, Drive, Event, Failure, FailureKind, Match, Moment, Outcome, Progress, Recorded, Reply,
+        Settled, Step, Timestamp, drive::LAST_LOOK_MAX, next_step, settle, settle as settling,
+        state,
     },
     journal::{self, Appended, Claim},
-    worker::{Engine, shelf::Photo},
+    worker::{
+        Engine,
+        seat::{Handle, Seat},
+    },
 };
 
 /// The pause before a fact is written again after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What others reach a driver by.
-pub struct Handle {
-    photo: Mutex<Slot>,
-    poke: Notify,
-    stop: CancellationToken,
-}
-
-/// Where the photo of a match is kept while it is wanted.
-enum Slot {
-    Wanted(Option<Photo>),
-    Done,
-}
-
-impl Handle {
-    /// For a driver that has its photo, or has none.
-    fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
-        Self { photo: Mutex::new(Slot::Wanted(photo)), poke: Notify::new(), stop }
-    }
-
-    /// Gives a photo to a driver that may miss it. One that has a photo, or needs none any more,
-    /// drops it.
-    pub fn offer(&self, photo: Photo) {
-        let mut slot = self.slot();
-        if let Slot::Wanted(empty @ None) = &mut *slot {
-            *empty = Some(photo);
-            self.poke.notify_one();
-        }
-    }
-
-    /// Makes the driver stop wherever it is.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    fn photo(&self) -> Option<Photo> {
-        match &*self.slot() {
-            Slot::Wanted(photo) => photo.clone(),
-            Slot::Done => None,
-        }
-    }
-
-    fn drop_photo(&self) {
-        *self.slot() = Slot::Done;
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.photo.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A place among the drivers that others can reach. It is given up when dropped, and the photo
-/// with it, also where a driver panics.
-pub struct Seat {
-    engine: Arc<Engine>,
-    match_id: MatchId,
-    handle: Arc<Handle>,
-}
-
-impl Seat {
-    /// Takes the place of a match.
-    pub fn take(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
-        let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
-        engine.drivers().insert(match_id, Arc::clone(&handle));
-        Self { engine: Arc::clone(engine), match_id, handle }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.handle.drop_photo();
-        self.engine.drivers().remove(&self.match_id);
-    }
-}
+/// What is said of a last look that Oz doesn't answer.
+const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadline";
 
 /// A match, the hold on it, and what is known beside its journal.
 pub struct Driver {
@@ -108,6 +31,17 @@ pub struct Driver {
     drive: Drive,
     handle: Arc<Handle>,
     _seat: Seat,
+}
+
+/// What became of a request to Oz.
+#[expect(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
+enum Asked {
+    /// It was answered, or failed.
+    Settled(Outcome),
+    /// The match's deadline came first.
+    CutShort,
+    /// The driver has to leave.
+    Abandoned,
 }
 
 /// Whether the driver goes on.
@@ -120,7 +54,7 @@ enum Turn {
 impl Driver {
     /// A driver that has not begun.
     pub fn new(m: Match, claim: Claim, drive: Drive, seat: Seat) -> Self {
-        let (engine, handle) = (Arc::clone(&seat.engine), Arc::clone(&seat.handle));
+        let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
         Self { engine, m, claim, drive, handle, _seat: seat }
     }
 
@@ -174,8 +108,14 @@ impl Driver {
         if ask.kind().changes_oz() && !self.engine.with.writer.may_act() {
             return Turn::Over;
         }
-        let Some(outcome) = self.perform(&ask, asked).await else {
-            return Turn::Over;
+        let outcome = match self.perform(&ask, asked).await {
+            Asked::Settled(outcome) => outcome,
+            Asked::CutShort => {
+                let unanswered = self.engine.with.clock.now().since(asked);
+                self.drive.cut_short(unanswered, &self.engine.config.policy);
+                return Turn::On;
+            }
+            Asked::Abandoned => return Turn::Over,
         };
         let outcome = match self.without_strangers(outcome).await {
             Ok(outcome) => outcome,
@@ -187,34 +127,27 @@ impl Driver {
         self.settle(&ask, outcome, asked).await
     }
 
-    /// The outcome, or nothing if the driver has to leave meanwhile. A request that changes Oz is
-    /// not cut short by a drain: its answer would be lost.
-    async fn perform(&self, ask: &Ask, asked: Timestamp) -> Option<Outcome> {
+    /// Asks Oz until the match's deadline; for its last look after that, as long as such a look
+    /// may take. A request that changes Oz is not abandoned for a drain: its answer would be lost.
+    async fn perform(&self, ask: &Ask, asked: Timestamp) -> Asked {
         let photo = match ask {
             Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
             Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
         };
         let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
-        let bytes_sent = AtomicU64::new(0);
-        let sent = |bytes: u64| {
-            bytes_sent.store(bytes, Ordering::Relaxed);
-            self.tell(bytes, bytes_total);
-        };
-        let limit = match self.m.deadline() {
-            deadline if asked < deadline => deadline,
-            _ => asked.after(LAST_LOOK_MAX),
-        };
-        let changes_oz = ask.kind().changes_oz();
-        let performed = self.engine.with.oz.perform(ask, photo, &sent);
+        let sent = |bytes_sent| self.tell(bytes_sent, bytes_total);
+        let (deadline, changes_oz) = (self.m.deadline(), ask.kind().changes_oz());
+        let is_last_look = asked >= deadline;
+        let limit = if is_last_look { asked.after(LAST_LOOK_MAX) } else { deadline };
         tokio::select! {
             biased;
-            () = self.handle.stop.cancelled() => None,
-            outcome = performed => Some(outcome),
-            () = self.engine.with.clock.sleep_until(limit) => {
-                let message = "the match's deadline passed before Oz answered";
-                Some(Err(Failure::new(FailureKind::TimedOut, message)))
-            }
-            () = self.leaving(), if !changes_oz => None,
+            () = self.handle.stop.cancelled() => Asked::Abandoned,
+            outcome = self.engine.with.oz.perform(ask, photo, &sent) => Asked::Settled(outcome),
+            () = self.engine.with.clock.sleep_until(limit) => match is_last_look {
+                true => Asked::Settled(Err(Failure::new(FailureKind::TimedOut, NO_LAST_ANSWER))),
+                false => Asked::CutShort,
+            },
+            () = self.leaving(), if !changes_oz => Asked::Abandoned,
         }
     }
 

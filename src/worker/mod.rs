@@ -6,6 +6,7 @@
 
 mod admit;
 mod driver;
+mod seat;
 pub mod shelf;
 
 use std::{
@@ -28,19 +29,16 @@ use crate::{
     domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
     journal::{self, Claim, Key, Reader, Writer},
     oz::Oz,
-    worker::{
-        driver::{Driver, Seat},
-        shelf::Shelf,
-    },
+    worker::{driver::Driver, seat::Seat, shelf::Shelf},
 };
 
 /// How many matches are claimed at once: a page that is folded in some milliseconds.
 const CLAIM_PAGE: usize = 1_000;
 /// How many matches are erased in one commit: others wait for it no longer than for a slow sync.
 const ERASE_PAGE: usize = 500;
-/// How often ended matches are looked for whose time has come. They are promised to be gone
-/// within a minute.
-const ERASE_INTERVAL: Duration = Duration::from_secs(20);
+/// How often matches are looked for that have been kept long enough, or that nobody drives. The
+/// former are promised to be gone within a minute.
+const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
 /// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
 const DRAIN_SHARE_FOR_PHOTOS: f64 = 0.8;
 
@@ -87,7 +85,7 @@ struct Engine {
     with: Collaborators,
     shelf: Shelf,
     ids: Mutex<uuid::ContextV7>,
-    drivers: Mutex<HashMap<MatchId, Arc<driver::Handle>>>,
+    drivers: Mutex<HashMap<MatchId, Arc<seat::Handle>>>,
     unfinished: Arc<AtomicUsize>,
     tasks: TaskTracker,
     /// New matches are refused, and drivers stop once nothing hangs on their photo.
@@ -115,28 +113,15 @@ impl Worker {
         }))
     }
 
-    /// Claims every unfinished match that nobody holds and drives it on; starts the sweep of
-    /// ended ones. Returns once all are scheduled.
+    /// Claims every unfinished match that nobody holds and drives it on; goes on to do so, and to
+    /// erase what has been kept long enough. Returns once all are scheduled.
     ///
     /// # Errors
     /// The journal's.
     pub async fn start(&self) -> Result<(), journal::Error> {
-        let mut matches = 0_usize;
-        loop {
-            let page = self.0.with.writer.claim(CLAIM_PAGE).await?;
-            if page.is_empty() {
-                break;
-            }
-            matches += page.len();
-            for (m, claim) in page {
-                self.0.revive(m, claim);
-            }
-        }
-        if matches > 0 {
-            info!(matches, "going on with the matches that were under way");
-        }
+        self.0.claim_unheld().await?;
         let engine = Arc::clone(&self.0);
-        self.0.tasks.spawn(engine.sweep());
+        self.0.tasks.spawn(engine.keep_house());
         Ok(())
     }
 
@@ -209,7 +194,7 @@ impl Worker {
 }
 
 impl Engine {
-    fn drivers(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<driver::Handle>>> {
+    fn drivers(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<seat::Handle>>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -242,22 +227,47 @@ impl Engine {
         });
     }
 
-    /// Erases matches whose time has come, for as long as the server runs.
-    async fn sweep(self: Arc<Self>) {
+    /// Sees to it, for as long as the server runs, that no match is left lying.
+    async fn keep_house(self: Arc<Self>) {
         loop {
-            match self.with.writer.erase_expired(ERASE_PAGE).await {
-                Ok(0) => {}
-                Ok(matches) => {
-                    info!(matches, "matches erased at the end of their retention");
-                    continue;
-                }
-                Err(failure) => error!(error = %failure, "ended matches could not be erased"),
+            if let Err(failure) = self.erase_expired().await {
+                error!(error = %failure, "ended matches could not be erased");
             }
             tokio::select! {
-                () = self.with.clock.sleep(ERASE_INTERVAL) => {}
+                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
                 () = self.draining.cancelled() => return,
             }
+            if let Err(failure) = self.claim_unheld().await {
+                error!(error = %failure, "matches could not be claimed");
+            }
         }
+    }
+
+    async fn erase_expired(&self) -> Result<(), journal::Error> {
+        loop {
+            match self.with.writer.erase_expired(ERASE_PAGE).await? {
+                0 => return Ok(()),
+                matches => info!(matches, "matches erased at the end of their retention"),
+            }
+        }
+    }
+
+    async fn claim_unheld(self: &Arc<Self>) -> Result<(), journal::Error> {
+        let mut matches = 0_usize;
+        loop {
+            let page = self.with.writer.claim(CLAIM_PAGE).await?;
+            if page.is_empty() {
+                break;
+            }
+            matches += page.len();
+            for (m, claim) in page {
+                self.revive(m, claim);
+            }
+        }
+        if matches > 0 {
+            info!(matches, "going on with matches that nobody drove");
+        }
+        Ok(())
     }
 }
 

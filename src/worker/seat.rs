@@ -1,0 +1,104 @@
+//! The places of drivers: how others reach the one that drives a match, and where its photo lies.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    domain::MatchId,
+    worker::{Engine, shelf::Photo},
+};
+
+/// What others reach a driver by.
+pub struct Handle {
+    photo: Mutex<Slot>,
+    /// Says that a photo has come.
+    pub(super) poke: Notify,
+    /// Says that the driver is to leave.
+    pub(super) stop: CancellationToken,
+}
+
+/// Where the photo of a match is kept while it is wanted.
+enum Slot {
+    Wanted(Option<Photo>),
+    Done,
+}
+
+impl Handle {
+    /// For a driver that has its photo, or has none.
+    fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
+        Self { photo: Mutex::new(Slot::Wanted(photo)), poke: Notify::new(), stop }
+    }
+
+    /// Gives a photo to a driver that may miss it. One that has a photo, or needs none any more,
+    /// drops it.
+    pub fn offer(&self, photo: Photo) {
+        let mut slot = self.slot();
+        if let Slot::Wanted(empty @ None) = &mut *slot {
+            *empty = Some(photo);
+            self.poke.notify_one();
+        }
+    }
+
+    /// Makes the driver stop wherever it is.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// The photo, if it is here.
+    pub fn photo(&self) -> Option<Photo> {
+        match &*self.slot() {
+            Slot::Wanted(photo) => photo.clone(),
+            Slot::Done => None,
+        }
+    }
+
+    /// Lets go of the photo, and of any that comes later.
+    pub fn drop_photo(&self) {
+        *self.slot() = Slot::Done;
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.photo.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place among the drivers that others can reach. It is given up when dropped, and the photo
+/// with it, also where a driver panics.
+pub struct Seat {
+    engine: Arc<Engine>,
+    match_id: MatchId,
+    handle: Arc<Handle>,
+}
+
+impl Seat {
+    /// Takes the place of a match.
+    pub fn take(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
+        let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
+        engine.drivers().insert(match_id, Arc::clone(&handle));
+        Self { engine: Arc::clone(engine), match_id, handle }
+    }
+
+    /// What drivers share.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// How the driver is reached.
+    pub fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.handle.drop_photo();
+        let mut drivers = self.engine.drivers();
+        // Whoever has taken the match since keeps its place.
+        if drivers.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
+            drivers.remove(&self.match_id);
+        }
+    }
+}

@@ -193,7 +193,8 @@ fn credentials(sources: &Sources) -> Result<Credentials, Error> {
 }
 
 fn two(about: &About, origin: Origin, token: Origin) -> Error {
-    let problem = Problem::Conflict { other: s::OZ_TOKEN.about.name, origin: Some(token) };
+    let elsewhere = Some(token).filter(|token| *token != origin);
+    let problem = Problem::Conflict { other: s::OZ_TOKEN.about.name, origin: elsewhere };
     Error::new(about.name, problem, origin)
 }
 

@@ -254,6 +254,10 @@ fn credentials_that_are_missing_halved_or_doubled_are_told() {
          FACEMATCH_OZ_TOKEN) (from the command line)",
     );
     check_refused(
+        loaded(&[url, ("oz-login", "me"), ("oz-token", "s3cret")], &[]),
+        "--oz-login: can't be combined with --oz-token (from the command line)",
+    );
+    check_refused(
         loaded(&[LEAST[1]], &[]),
         "--oz-url: is required (the base URL of the Oz API, such as https://oz.example)",
     );

@@ -28,7 +28,10 @@ use std::{
 use bytes::Bytes;
 use clap::{Parser, error::ErrorKind};
 
-use crate::{config::Config, config::Environment, pb};
+use crate::{
+    config::{Config, Environment, Loaded},
+    pb,
+};
 
 pub use args::{DemoArgs, SimArgs};
 pub use exit::Exit;
@@ -87,11 +90,11 @@ fn misread(error: &clap::Error) -> Exit {
 }
 
 async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit {
-    match args.load(environment) {
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
-            part((parts.serve)(loaded.config)).await
-        }
+    let Loaded { config, warnings } = args.load(environment);
+    // Told also where there is an error: a misspelt variable may be its cause.
+    warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+    match config {
+        Ok(config) => part((parts.serve)(config)).await,
         Err(error) => {
             tell(&error.to_string());
             Exit::Usage

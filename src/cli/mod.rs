@@ -117,8 +117,11 @@ fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "facematch: {text}");
 }
 
-#[cfg(test)]
-mod tests;
+/// An error and its causes, in one line.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
 
 /// What an update says, in one line for people.
 pub fn describe(update: &pb::MatchUpdate) -> String {
@@ -128,7 +131,10 @@ pub fn describe(update: &pb::MatchUpdate) -> String {
 /// Reads a reference photo from a file.
 ///
 /// # Errors
-/// One line that names the file.
-pub async fn read_photo(path: &Path) -> Result<Bytes, photo::Error> {
-    photo::read(path).await
+/// One line that names the file and says why.
+pub async fn read_photo(path: &Path) -> Result<Bytes, String> {
+    photo::read(path).await.map_err(|error| with_causes(&error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,6 +97,9 @@ pub struct DemoArgs {
     /// Leave after the matches instead of serving on
     #[arg(long)]
     pub once: bool,
+    /// Where the server listens; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
 }
 
 /// Arguments of `sim`.

@@ -26,7 +26,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use clap::{Parser, error::ErrorKind};
+use clap::error::ErrorKind;
 
 use crate::{
     config::{Config, Environment, Loaded},
@@ -59,7 +59,7 @@ pub async fn run(
     environment: Environment,
     parts: Parts,
 ) -> Exit {
-    match Cli::try_parse_from(args) {
+    match Cli::read(args) {
         Ok(cli) => command(cli.command, environment, parts).await,
         Err(error) => misread(&error),
     }

@@ -37,6 +37,7 @@ async fn wrong_usage_and_wrong_settings_are_64_and_help_is_none() {
     check("facematch", &[], Exit::Usage).await;
     check("facematch march", &[], Exit::Usage).await;
     check("facematch match --folder f", &[], Exit::Usage).await;
+    check("facematch list --label a=b --label a=c", &[], Exit::Usage).await;
     check("facematch serve --oz-url http://oz", &[], Exit::Usage).await;
     check("facematch --version", &[], Exit::Success).await;
     check("facematch match --help", &[], Exit::Success).await;

@@ -8,7 +8,6 @@ use std::{
     io::{self, Write},
     net::SocketAddr,
     path::Path,
-    pin::pin,
 };
 
 use bytes::Bytes;
@@ -28,9 +27,6 @@ use crate::{
 
 /// What a demo logs: nothing that isn't wrong, so that its own lines are seen.
 const LOG_LEVEL: &str = "warn";
-/// Where the demo's server listens: where `serve` does by default.
-const LISTEN: &str = "127.0.0.1:50051";
-
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// One match to show.
@@ -49,21 +45,30 @@ pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Fail
     };
     let directory = tempfile::Builder::new().prefix("facematch-demo-").tempdir()?;
     let oz = Simulator::start_with(simulator::Config::default()).await?;
-    let config = config(LISTEN.parse()?, directory.path(), &oz);
+    let config = config(args.listen, directory.path(), &oz);
     let app = App::build(config, Clock::system()).await?;
     let address = app.address()?;
-    let mut served = pin!(app.run(shutdown.clone()));
     let shown = async {
-        let shown = show_all(address, &oz, own_photo, directory.path()).await;
-        match &shown {
-            Ok(()) if !args.once => shutdown.cancelled().await,
-            Ok(()) | Err(_) => shutdown.cancel(),
-        }
+        let shown = match show_all(address, &oz, own_photo).await {
+            Ok(sample_folder) if !args.once => {
+                stay(hints(address, &oz, &sample_folder, directory.path()), &shutdown).await
+            }
+            Ok(_) => Ok(()),
+            Err(failure) => Err(failure),
+        };
+        shutdown.cancel();
         shown
     };
-    let ((), shown) = tokio::join!(served.as_mut(), shown);
+    let ((), shown) = tokio::join!(app.run(shutdown.clone()), shown);
     oz.stop().await;
     shown
+}
+
+/// Says what to try next, for as long as there is a server to try it on.
+async fn stay(hints: io::Result<String>, shutdown: &CancellationToken) -> Result<(), Failure> {
+    say(&hints?);
+    shutdown.cancelled().await;
+    Ok(())
 }
 
 /// The server's settings: the simulator for Oz, and a journal that goes with the demo.
@@ -77,20 +82,19 @@ fn config(listen: SocketAddr, directory: &Path, oz: &Simulator) -> Config {
     Config { listen, ..Config::new(store, OzConfig::new(oz.url(), credentials)) }
 }
 
+/// Runs the matches, and names the sample's folder.
 async fn show_all(
     address: SocketAddr,
     oz: &Simulator,
     own_photo: Option<Bytes>,
-    directory: &Path,
-) -> Result<(), Failure> {
+) -> Result<String, Failure> {
     let mut client = FaceMatchClient::connect(format!("http://{address}")).await?;
     say(&format!("The server listens on {address}, the Oz simulator on {}.", oz.address()));
     let sample_folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     for showing in showings(oz, &sample_folder, own_photo) {
         show(&mut client, showing).await?;
     }
-    say(&hints(address, oz, &sample_folder, directory)?);
-    Ok(())
+    Ok(sample_folder)
 }
 
 fn showings(oz: &Simulator, sample_folder: &str, own_photo: Option<Bytes>) -> [Showing; 2] {
@@ -140,14 +144,9 @@ fn hints(
     oz: &Simulator,
     folder: &str,
     directory: &Path,
-) -> Result<String, Failure> {
-    let write = |name: &str, bytes: &[u8]| -> io::Result<String> {
-        let path = directory.join(name);
-        std::fs::write(&path, bytes)?;
-        Ok(path.display().to_string())
-    };
-    let portrait = write("portrait.jpg", sample::portrait_jpeg())?;
-    let stranger = write("stranger.jpg", sample::stranger_jpeg())?;
+) -> io::Result<String> {
+    let portrait = write(directory, "portrait.jpg", sample::portrait_jpeg())?;
+    let stranger = write(directory, "stranger.jpg", sample::stranger_jpeg())?;
     let service = "facematch.v1.FaceMatch";
     let run_match = |photo: &str| {
         format!(
@@ -166,6 +165,12 @@ fn hints(
         format!("\nThe simulator takes folders at {}/api/folders/, as Oz does.", oz.url()),
     ];
     Ok(lines.join("\n"))
+}
+
+fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<String> {
+    let path = directory.join(name);
+    std::fs::write(&path, bytes)?;
+    Ok(path.display().to_string())
 }
 
 /// A demo talks to whoever started it. Nobody to hear it is no reason to stop.

@@ -2,9 +2,12 @@
 //!
 //! It checks what can be checked without asking anybody; the server judges the rest.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::Error, error::ErrorKind,
+};
+use prost_types::Timestamp;
 use tonic::transport::Uri;
 
 use crate::cli::{
@@ -19,7 +22,8 @@ Exit codes of match and watch:
   2    OPERATOR_REQUIRED: Oz leaves it to a person
   3    FAILED or CANCELLED: there is no verdict
   4    the call failed
-Of every command: 0 done, 4 the call failed, 64 wrong usage or settings, 130 interrupted;
+Of every command: 0 done, 4 the call failed, 130 interrupted,
+64 wrong usage or settings, or a photo that can't be read or sent: nothing was done;
 serve, sim and demo exit with 1 when they can't start.";
 
 const MATCH_EXAMPLES: &str = "\
@@ -29,7 +33,8 @@ Examples:
   facematch match --folder 0b6f… --folder-media 77c1… --output json
   facematch match --folder 0b6f… --photo anna.jpg --request-id order-17 --label branch=riga
 
-The command goes on by itself when its connection breaks. Ctrl-C leaves it; the match goes on.
+The command goes on by itself when its connection breaks or the server shuts down. Ctrl-C leaves
+it; a match that was accepted goes on.
 A folder, a medium and a match are named by their UUIDs.";
 
 const WATCH_EXAMPLES: &str = "\
@@ -43,7 +48,13 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   facematch list
   facematch list --state processing --state uploaded
-  facematch list --folder 0b6f… --all --output json";
+  facematch list --folder 0b6f… --all --output json
+  facematch list --created-after 2027-01-15T00:00:00Z --created-before 2027-01-16T00:00:00Z";
+
+const SIM_NOTES: &str = "\
+The simulator compares pictures, not faces: the same picture, rescaled or recompressed, gives
+SUCCESS, any other picture DECLINED, also another photo of the same person. It is for tests and must
+never decide about a person.";
 
 const SERVE_EXAMPLES: &str = "\
 Each setting is also an environment variable (--oz-url is FACEMATCH_OZ_URL) and a key of the file
@@ -70,7 +81,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Try everything at once, with a simulated Oz and no account
     Demo(DemoArgs),
-    /// Run the Oz simulator alone
+    /// Run the Oz simulator alone; it compares pictures, not faces
+    #[command(after_help = SIM_NOTES)]
     Sim(SimArgs),
     /// Match a photo against a folder and follow the match to its verdict
     #[command(after_help = MATCH_EXAMPLES)]
@@ -89,6 +101,42 @@ pub enum Command {
     Delete(DeleteArgs),
 }
 
+impl Cli {
+    /// Reads what was typed. The arguments begin with the name of the program.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
+        let cli = Self::try_parse_from(args)?;
+        match repeated(cli.command.labels()) {
+            None => Ok(cli),
+            Some(key) => {
+                let message = format!("--label {key}=… is given more than once");
+                Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+            }
+        }
+    }
+}
+
+impl Command {
+    fn labels(&self) -> &[(String, String)] {
+        match self {
+            Self::Match(args) => &args.labels,
+            Self::Watch(args) => &args.labels,
+            Self::List(args) => &args.labels,
+            Self::Serve(_)
+            | Self::Demo(_)
+            | Self::Sim(_)
+            | Self::Get(_)
+            | Self::Cancel(_)
+            | Self::Delete(_) => &[],
+        }
+    }
+}
+
+/// The first key that an earlier label has too: which of the two is meant, nobody can tell.
+fn repeated(labels: &[(String, String)]) -> Option<&str> {
+    let mut keys = labels.iter().map(|(key, _)| key.as_str()).enumerate();
+    keys.find(|(n, key)| labels[..*n].iter().any(|(earlier, _)| earlier == key)).map(|(_, key)| key)
+}
+
 /// Arguments of `demo`.
 #[derive(Debug, Clone, Args)]
 pub struct DemoArgs {
@@ -97,6 +145,9 @@ pub struct DemoArgs {
     /// Leave after the matches instead of serving on
     #[arg(long)]
     pub once: bool,
+    /// Where the server listens; port 0 takes any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
 }
 
 /// Arguments of `sim`.
@@ -136,8 +187,8 @@ pub enum Output {
 /// How long to go on when the server can't be reached.
 #[derive(Debug, Clone, Args)]
 pub struct Patience {
-    /// How long to try to reconnect after a connection broke; a server that could not be reached
-    /// in the first place is not waited for
+    /// How long to try again after a connection broke or a server shut down; a server that could
+    /// not be reached in the first place is not waited for
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub give_up_after: Duration,
     /// Print progress and heartbeats too; on a terminal `match` and `watch` show them anyway
@@ -150,19 +201,19 @@ pub struct Patience {
 #[command(group = ArgGroup::new("source").required(true))]
 pub struct MatchArgs {
     /// The Oz folder with the person's liveness video
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = given)]
     pub folder: String,
     /// The reference photo: a JPEG or PNG of at most 10 MiB
     #[arg(long, value_name = "FILE", group = "source")]
     pub photo: Option<PathBuf>,
     /// A photo that the folder already holds, instead of a file
-    #[arg(long, value_name = "ID", group = "source")]
+    #[arg(long, value_name = "ID", group = "source", value_parser = given)]
     pub folder_media: Option<String>,
     /// What the photo shows
     #[arg(long, value_enum, default_value_t = Kind::Selfie)]
     pub kind: Kind,
     /// Your own id of the match, which makes the command safe to repeat; without one, a UUID
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = given)]
     pub request_id: Option<String>,
     /// How long the match may take; without one, the server decides
     #[arg(long, value_name = "DURATION", value_parser = duration)]
@@ -174,7 +225,7 @@ pub struct MatchArgs {
     #[arg(long, value_name = "POLICY", value_enum, default_value_t = Policy::Report)]
     pub liveness_policy: Policy,
     /// Compare with this medium instead of the newest liveness video; may be repeated
-    #[arg(long = "liveness-media", value_name = "ID")]
+    #[arg(long = "liveness-media", value_name = "ID", value_parser = given)]
     pub liveness_media: Vec<String>,
     #[command(flatten)]
     pub patience: Patience,
@@ -226,10 +277,10 @@ impl From<Policy> for LivenessPolicy {
 #[group(required = true, multiple = false, args = ["match_id", "request_id"])]
 pub struct Which {
     /// The server's id of the match
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = given)]
     pub match_id: Option<String>,
     /// Your own id of the match
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = given)]
     pub request_id: Option<String>,
 }
 
@@ -246,7 +297,7 @@ pub struct OneArgs {
 #[derive(Debug, Clone, Args)]
 pub struct DeleteArgs {
     /// The server's id of the match
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = given)]
     pub match_id: String,
     #[command(flatten)]
     pub common: Common,
@@ -257,10 +308,10 @@ pub struct DeleteArgs {
 #[command(group = ArgGroup::new("what").required(true))]
 pub struct WatchArgs {
     /// The server's id of the match
-    #[arg(value_name = "ID", group = "what")]
+    #[arg(value_name = "ID", group = "what", value_parser = given)]
     pub match_id: Option<String>,
     /// Your own id of the match
-    #[arg(long, value_name = "ID", group = "what")]
+    #[arg(long, value_name = "ID", group = "what", value_parser = given)]
     pub request_id: Option<String>,
     /// Follow all matches
     #[arg(long, group = "what")]
@@ -269,10 +320,10 @@ pub struct WatchArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0, conflicts_with = "all")]
     pub after: u64,
     /// With --all, where to go on: a token, or "earliest"; without one, from now on
-    #[arg(long, value_name = "TOKEN", conflicts_with_all = ["match_id", "request_id"])]
+    #[arg(long, value_name = "TOKEN", value_parser = given, conflicts_with_all = ["match_id", "request_id"])]
     pub resume_token: Option<String>,
     /// With --all, only matches of this Oz folder
-    #[arg(long, value_name = "ID", conflicts_with_all = ["match_id", "request_id"])]
+    #[arg(long, value_name = "ID", value_parser = given, conflicts_with_all = ["match_id", "request_id"])]
     pub folder: Option<String>,
     /// With --all, only matches with this label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label, conflicts_with_all = ["match_id", "request_id"])]
@@ -287,11 +338,17 @@ pub struct WatchArgs {
 #[derive(Debug, Clone, Args)]
 pub struct ListArgs {
     /// Only matches of this Oz folder
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = given)]
     pub folder: Option<String>,
     /// Only matches with this label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
+    /// Only matches accepted at this time or later, such as 2027-01-15T08:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub created_after: Option<Timestamp>,
+    /// Only matches accepted before this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub created_before: Option<Timestamp>,
     /// Only matches in this state; may be repeated
     #[arg(long = "state", value_name = "STATE", value_enum)]
     pub states: Vec<State>,
@@ -299,8 +356,8 @@ pub struct ListArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub page_size: i32,
     /// Where a list that was cut goes on
-    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
-    pub page_token: String,
+    #[arg(long, value_name = "TOKEN", value_parser = given)]
+    pub page_token: Option<String>,
     /// All pages instead of one
     #[arg(long)]
     pub all: bool,
@@ -337,6 +394,24 @@ fn label(text: &str) -> Result<(String, String), &'static str> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         Some(_) | None => Err("must be KEY=VALUE"),
     }
+}
+
+/// A word that is there. An empty one is what is left of a variable that a shell doesn't know, and
+/// would be taken for none.
+fn given(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("is empty; leave it out if there is none") } else { Ok(text.into()) }
+}
+
+/// A moment in RFC 3339, whose offset must be told: the server knows nothing of the caller's.
+fn time(text: &str) -> Result<Timestamp, &'static str> {
+    const WANTED: &str = "must be a time in RFC 3339 such as 2027-01-15T08:00:00Z";
+    let whole = text.contains(['T', 't']) && (text.ends_with(['Z', 'z']) || has_offset(text));
+    if whole { text.parse().map_err(|_| WANTED) } else { Err(WANTED) }
+}
+
+fn has_offset(text: &str) -> bool {
+    let offset = text.len().checked_sub("+00:00".len()).and_then(|at| text.get(at..));
+    offset.is_some_and(|offset| offset.starts_with(['+', '-']) && offset.contains(':'))
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

@@ -21,9 +21,9 @@ pub enum Exit {
     CallFailed,
     /// `serve`, `sim` or `demo` could not start, or broke.
     Broken,
-    /// The command line or a setting is wrong; nothing was done.
+    /// The command line, a setting or a photo is wrong; nothing was done.
     Usage,
-    /// Ctrl-C; what had been accepted goes on.
+    /// Ctrl-C; a match that had been accepted goes on.
     Interrupted,
 }
 

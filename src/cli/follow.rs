@@ -13,7 +13,7 @@ use crate::{
             GetMatchRequest, Match, MatchRequest, MatchUpdate, WatchMatchRequest,
             WatchMatchesRequest, get_match_request, watch_match_request,
         },
-        resume::{self, Call, Next, Outage, Outcome, Pace, Seen},
+        resume::{self, Acceptance, Call, Next, Outage, Outcome, Pace, Retry, Seen},
     },
     clock::Clock,
 };
@@ -26,8 +26,8 @@ const SILENCE_MAX: Duration = Duration::from_secs(90);
 pub trait Audience {
     /// An update, each durable one once.
     fn update(&mut self, update: &MatchUpdate) -> io::Result<()>;
-    /// The connection broke; the next try comes after the pause.
-    fn broken(&mut self, status: &Status, pause: Duration);
+    /// A call broke off or could not be made; there will be another one.
+    fn broken(&mut self, status: &Status, retry: Retry);
 }
 
 /// Why following stopped before the end.
@@ -36,8 +36,8 @@ pub enum Error {
     /// The server refused, and would again.
     #[error("the call was refused: {}", .0.message())]
     Refused(Box<Status>),
-    /// The connection broke; of a whole run it means that patience is at its end.
-    #[error("the connection broke: {}", .0.message())]
+    /// The call broke off; of a whole run it means that patience is at its end.
+    #[error("the call broke off: {}", .0.message())]
     Broken(Box<Status>),
     /// The audience is gone.
     #[error("can't write the output")]
@@ -72,6 +72,8 @@ pub struct Follow {
     pub target: Target,
     /// What is known already.
     pub seen: Seen,
+    /// Whether the server has taken the match over: of interest where it is run.
+    pub acceptance: Acceptance,
     /// How to try again.
     pub pace: Pace,
     /// What pauses and silence are measured by.
@@ -80,14 +82,14 @@ pub struct Follow {
 
 impl Follow {
     /// Follows the match to its end.
-    pub async fn until_end(mut self, audience: &mut dyn Audience) -> Result<Match, Error> {
-        let (start, mut outage) = (self.clock.now(), Outage::default());
+    pub async fn until_end(&mut self, audience: &mut dyn Audience) -> Result<Match, Error> {
+        let mut trying = Trying::new(&self.clock, self.pace);
         let mut call = match self.target {
             Target::Run(_) => Call::Run,
             Target::Watch(_) => Call::Watch { after: self.seen.sequence },
         };
         loop {
-            let error = match self.attend(call, &mut outage, audience).await {
+            let error = match self.attend(call, &mut trying, audience).await {
                 Ok(ended) => return Ok(ended),
                 Err(error) => error,
             };
@@ -100,13 +102,9 @@ impl Follow {
                 Next::Call(next) => call = next,
                 Next::Fail => return Err(error),
             }
-            let now = self.clock.now().since(start);
-            let Some(pause) = outage.pause(&self.pace, now, rand::random(), resume::asked(status))
-            else {
+            if !trying.again(status, audience).await {
                 return Err(error);
-            };
-            audience.broken(status, pause);
-            self.clock.sleep(pause).await;
+            }
         }
     }
 
@@ -121,17 +119,21 @@ impl Follow {
     async fn attend(
         &mut self,
         call: Call,
-        outage: &mut Outage,
+        trying: &mut Trying,
         audience: &mut dyn Audience,
     ) -> Result<Match, Error> {
         let mut stream = self.open(call).await?;
+        trying.taken();
         while let Some(update) = next(&self.clock, &mut stream).await? {
             if !self.seen.take(&update) {
                 continue;
             }
-            outage.over();
-            audience.update(&update)?;
             let durable = resume::is_durable(&update);
+            if durable {
+                self.acceptance = Acceptance::Yes;
+                trying.outage.news();
+            }
+            audience.update(&update)?;
             if let Some(ended) = update.r#match.filter(|m| durable && resume::has_ended(m)) {
                 return Ok(ended);
             }
@@ -141,13 +143,24 @@ impl Follow {
 
     async fn open(&mut self, call: Call) -> Result<Streaming<MatchUpdate>, Status> {
         let response = match (call, &self.target) {
-            (Call::Run, Target::Run(request)) => self.client.run_match(request.clone()).await?,
+            (Call::Run, Target::Run(request)) => return self.send(request.clone()).await,
             (Call::Watch { after }, target) => {
                 self.client.watch_match(watch_request(target, after)).await?
             }
             (Call::Run, Target::Watch(request)) => self.client.watch_match(request.clone()).await?,
         };
         Ok(response.into_inner())
+    }
+
+    /// Sends the request. From here on it may be accepted, whatever becomes of the call.
+    async fn send(&mut self, request: MatchRequest) -> Result<Streaming<MatchUpdate>, Status> {
+        let before = self.acceptance;
+        self.acceptance = before.max(Acceptance::Perhaps);
+        let sent = self.client.run_match(request).await;
+        if sent.as_ref().is_err_and(resume::left_nothing) {
+            self.acceptance = before;
+        }
+        Ok(sent?.into_inner())
     }
 
     /// A stream that ended well without news: the match had ended before it was opened.
@@ -180,22 +193,18 @@ pub struct FollowAll {
 impl FollowAll {
     /// Follows until the call fails for good.
     pub async fn until_failure(mut self, audience: &mut dyn Audience) -> Error {
-        let (start, mut outage) = (self.clock.now(), Outage::default());
+        let mut trying = Trying::new(&self.clock, self.pace);
         loop {
-            let error = self.attend(&mut outage, audience).await;
+            let error = self.attend(&mut trying, audience).await;
             let Error::Broken(status) = &error else { return error };
-            let now = self.clock.now().since(start);
-            let Some(pause) = outage.pause(&self.pace, now, rand::random(), resume::asked(status))
-            else {
+            if !trying.again(status, audience).await {
                 return error;
-            };
-            audience.broken(status, pause);
-            self.clock.sleep(pause).await;
+            }
         }
     }
 
-    async fn attend(&mut self, outage: &mut Outage, audience: &mut dyn Audience) -> Error {
-        match self.attend_to(outage, audience).await {
+    async fn attend(&mut self, trying: &mut Trying, audience: &mut dyn Audience) -> Error {
+        match self.attend_to(trying, audience).await {
             Ok(()) => Status::unavailable("the server ended the stream").into(),
             Err(error) => error,
         }
@@ -203,18 +212,52 @@ impl FollowAll {
 
     async fn attend_to(
         &mut self,
-        outage: &mut Outage,
+        trying: &mut Trying,
         audience: &mut dyn Audience,
     ) -> Result<(), Error> {
         let mut stream = self.client.watch_matches(self.request.clone()).await?.into_inner();
+        trying.taken();
         while let Some(update) = next(&self.clock, &mut stream).await? {
-            outage.over();
+            if resume::is_durable(&update) {
+                trying.outage.news();
+            }
             audience.update(&update)?;
             if !update.resume_token.is_empty() {
                 self.request.resume_token = update.resume_token;
             }
         }
         Ok(())
+    }
+}
+
+/// Tries again, by the clock.
+struct Trying {
+    clock: Clock,
+    elapsed: Box<dyn Fn() -> Duration + Send>,
+    pace: Pace,
+    outage: Outage,
+}
+
+impl Trying {
+    fn new(clock: &Clock, pace: Pace) -> Self {
+        let (start, watch) = (clock.now(), clock.clone());
+        let elapsed = Box::new(move || watch.now().since(start));
+        Self { clock: clock.clone(), elapsed, pace, outage: Outage::default() }
+    }
+
+    fn taken(&mut self) {
+        self.outage.taken((self.elapsed)());
+    }
+
+    /// Returns when it is time for the next call; false if there shall be none.
+    async fn again(&mut self, status: &Status, audience: &mut dyn Audience) -> bool {
+        let (now, asked) = ((self.elapsed)(), resume::asked(status));
+        let Some(retry) = self.outage.retry(&self.pace, now, rand::random(), asked) else {
+            return false;
+        };
+        audience.broken(status, retry);
+        self.clock.sleep(retry.pause).await;
+        true
     }
 }
 

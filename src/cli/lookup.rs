@@ -61,11 +61,12 @@ pub async fn list(args: ListArgs) -> Exit {
 async fn pages(args: ListArgs, client: &mut Client) -> Result<(), Error> {
     let mut request = ListMatchesRequest {
         page_size: args.page_size,
-        page_token: args.page_token,
+        page_token: args.page_token.unwrap_or_default(),
         folder_id: args.folder.unwrap_or_default(),
         labels: args.labels.into_iter().collect(),
         states: args.states.into_iter().map(|state| MatchState::from(state).into()).collect(),
-        ..Default::default()
+        created_after: args.created_after,
+        created_before: args.created_before,
     };
     loop {
         let page = client.list_matches(request.clone()).await?.into_inner();

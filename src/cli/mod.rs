@@ -26,9 +26,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use clap::{Parser, error::ErrorKind};
+use clap::error::ErrorKind;
 
-use crate::{config::Config, config::Environment, pb};
+use crate::{
+    config::{Config, Environment, Loaded},
+    pb,
+};
 
 pub use args::{DemoArgs, SimArgs};
 pub use exit::Exit;
@@ -56,7 +59,7 @@ pub async fn run(
     environment: Environment,
     parts: Parts,
 ) -> Exit {
-    match Cli::try_parse_from(args) {
+    match Cli::read(args) {
         Ok(cli) => command(cli.command, environment, parts).await,
         Err(error) => misread(&error),
     }
@@ -87,11 +90,11 @@ fn misread(error: &clap::Error) -> Exit {
 }
 
 async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit {
-    match args.load(environment) {
-        Ok(loaded) => {
-            loaded.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
-            part((parts.serve)(loaded.config)).await
-        }
+    let Loaded { config, warnings } = args.load(environment);
+    // Told also where there is an error: a misspelt variable may be its cause.
+    warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+    match config {
+        Ok(config) => part((parts.serve)(config)).await,
         Err(error) => {
             tell(&error.to_string());
             Exit::Usage
@@ -114,8 +117,11 @@ fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "facematch: {text}");
 }
 
-#[cfg(test)]
-mod tests;
+/// An error and its causes, in one line.
+fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
 
 /// What an update says, in one line for people.
 pub fn describe(update: &pb::MatchUpdate) -> String {
@@ -125,7 +131,10 @@ pub fn describe(update: &pb::MatchUpdate) -> String {
 /// Reads a reference photo from a file.
 ///
 /// # Errors
-/// One line that names the file.
-pub async fn read_photo(path: &Path) -> Result<Bytes, photo::Error> {
-    photo::read(path).await
+/// One line that names the file and says why.
+pub async fn read_photo(path: &Path) -> Result<Bytes, String> {
+    photo::read(path).await.map_err(|error| with_causes(&error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 //!
 //! Pure: it calls nothing, sleeps nowhere and reads no clock; `follow` does.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
-use tonic::{Code, Status};
+use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
 
 use crate::cli::{
@@ -51,6 +51,17 @@ impl Seen {
         }
         news
     }
+}
+
+/// Whether the server has taken a match over, as far as the client can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Acceptance {
+    /// It has not.
+    No,
+    /// The request was sent, and what became of it was never heard.
+    Perhaps,
+    /// It said so.
+    Yes,
 }
 
 /// Which call gives the updates.
@@ -126,6 +137,23 @@ pub fn outcome_of(status: &Status) -> Outcome {
     }
 }
 
+/// Whether a call that was not taken leaves nothing behind: the server refused it, or it never
+/// left. Its other answers don't say what the server had done before.
+pub fn left_nothing(status: &Status) -> bool {
+    match failure::reason(status).as_deref() {
+        Some("SERVER_DRAINING" | "OVERLOADED") => true,
+        Some(_) => outcome_of(status) == Outcome::Refused && status.code() != Code::Internal,
+        None => never_left(status),
+    }
+}
+
+/// Whether there was no connection to send a call over.
+pub fn never_left(status: &Status) -> bool {
+    let first = status.source();
+    let mut causes = std::iter::successors(first, |&error| error.source());
+    causes.any(|error| error.is::<ConnectError>())
+}
+
 /// How long the server asks to wait.
 pub fn asked(status: &Status) -> Option<Duration> {
     status.get_details_retry_info().and_then(|info| info.retry_delay)
@@ -184,32 +212,55 @@ impl Pace {
     }
 }
 
+/// The next try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// How long to wait before it.
+    pub pause: Duration,
+    /// Whether the outage has only begun.
+    pub first: bool,
+}
+
 /// An outage as it goes on: since when, and how often was tried.
+///
+/// All times count from the same moment, any before the first call.
 #[derive(Debug, Default)]
 pub struct Outage {
     since: Option<Duration>,
     tries: u32,
+    taken: Option<Duration>,
 }
 
 impl Outage {
-    /// The server is there: the outage, if there was one, is over.
-    pub fn over(&mut self) {
-        *self = Self::default();
+    /// The server took a call.
+    pub fn taken(&mut self, now: Duration) {
+        self.taken = Some(now);
     }
 
-    /// A call broke: how long to pause, or nothing if it is time to give up. `now` counts from any
-    /// moment before the first call.
-    pub fn pause(
+    /// There was news: patience begins anew. Pauses don't, since a server that says a word and dies
+    /// must not be called the faster for it.
+    pub fn news(&mut self) {
+        self.since = None;
+    }
+
+    /// A call broke: when to try again, or nothing if it is time to give up. What broke after it
+    /// had held for as long as the longest pause is another outage.
+    pub fn retry(
         &mut self,
         pace: &Pace,
         now: Duration,
         jitter: f64,
         asked: Option<Duration>,
-    ) -> Option<Duration> {
+    ) -> Option<Retry> {
+        if self.taken.take().is_some_and(|taken| now.saturating_sub(taken) >= pace.most) {
+            *self = Self::default();
+        }
+        let first = self.since.is_none();
         let since = *self.since.get_or_insert(now);
         let pause = pace.pause(self.tries, jitter, asked);
         self.tries = self.tries.saturating_add(1);
-        (now.saturating_sub(since) + pause <= pace.give_up_after).then_some(pause)
+        let patient = now.saturating_sub(since) + pause <= pace.give_up_after;
+        patient.then_some(Retry { pause, first })
     }
 }
 

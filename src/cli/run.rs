@@ -2,8 +2,6 @@
 //!
 //! It goes on by itself when the connection breaks; what is called then is `resume`'s rule.
 
-use std::error::Error;
-
 use tonic::transport::Uri;
 use uuid::Uuid;
 
@@ -16,10 +14,11 @@ use crate::{
         pb::{LivenessPolicy, MatchRequest, PhotoKind, ReferencePhoto, reference_photo::Source},
         photo,
         render::failure,
-        resume::{Pace, Seen},
+        resume::{Acceptance, Pace, Seen},
         screen::{Scope, Screen},
         tell,
         watch::Ending,
+        with_causes,
     },
     clock::Clock,
 };
@@ -29,23 +28,28 @@ const ENDLESS: prost_types::Duration = prost_types::Duration { seconds: i64::MAX
 
 /// Runs a match.
 pub async fn run(args: MatchArgs) -> Exit {
+    let source = match source(&args).await {
+        Ok(source) => source,
+        Err(error) => {
+            tell(&with_causes(&error));
+            return Exit::Usage;
+        }
+    };
     let server = args.common.server.clone();
     let mut screen =
         Screen::new(args.common.output, Scope::One, args.patience.progress, server.clone());
     let pace = Pace::patient(args.patience.give_up_after);
-    let request = match request(args, screen.wants_progress()).await {
-        Ok(request) => request,
-        Err(error) => return screen.fail(&told(&error)),
-    };
+    let request = request(args, source, screen.wants_progress());
     let request_id = request.request_id.clone();
     let client = match client::connect(&server).await {
         Ok(client) => client,
         Err(error) => return screen.fail(&failure::unreachable(&error, &server)),
     };
-    let follow = Follow {
+    let mut follow = Follow {
         client,
         target: Target::Run(request),
         seen: Seen::up_to(0),
+        acceptance: Acceptance::No,
         pace,
         clock: Clock::system(),
     };
@@ -53,24 +57,21 @@ pub async fn run(args: MatchArgs) -> Exit {
     let goes_on = ending.leaves_match();
     let exit = ending.tell(&screen);
     if goes_on {
-        tell(&how_to_go_on(&request_id, &server));
+        tell(&what_is_left(follow.acceptance, &request_id, &server));
     }
     exit
 }
 
-/// An error and its causes, in one line.
-fn told(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+async fn source(args: &MatchArgs) -> Result<Option<Source>, photo::Error> {
+    match (&args.photo, &args.folder_media) {
+        (Some(path), _) => Ok(Some(Source::Content(photo::read(path).await?))),
+        (None, media) => Ok(media.clone().map(Source::FolderMediaId)),
+    }
 }
 
-async fn request(args: MatchArgs, progress: bool) -> Result<MatchRequest, photo::Error> {
-    let source = match (args.photo, args.folder_media) {
-        (Some(path), _) => Some(Source::Content(photo::read(&path).await?)),
-        (None, media) => media.map(Source::FolderMediaId),
-    };
+fn request(args: MatchArgs, source: Option<Source>, progress: bool) -> MatchRequest {
     let kind = PhotoKind::from(args.kind).into();
-    Ok(MatchRequest {
+    MatchRequest {
         // Without an id of the caller's own, one is made: it is what makes going on safe.
         request_id: args.request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
         folder_id: args.folder,
@@ -80,13 +81,38 @@ async fn request(args: MatchArgs, progress: bool) -> Result<MatchRequest, photo:
         liveness_policy: LivenessPolicy::from(args.liveness_policy).into(),
         labels: args.labels.into_iter().collect(),
         include_progress: progress,
-    })
+    }
 }
 
-fn how_to_go_on(request_id: &str, server: &Uri) -> String {
+/// What became of a match that nobody follows any more.
+fn what_is_left(acceptance: Acceptance, request_id: &str, server: &Uri) -> String {
+    let so = match acceptance {
+        Acceptance::No => return "the match was not accepted".to_owned(),
+        Acceptance::Perhaps => "the match may have been accepted, and then goes on",
+        Acceptance::Yes => "the match goes on",
+    };
     format!(
-        "a match that was accepted goes on; to follow or to end it:\n  \
+        "{so}; to follow or to end it:\n  \
          facematch watch --request-id {request_id} --server {server}\n  \
          facematch cancel --request-id {request_id} --server {server}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_match_that_was_accepted_is_said_to_go_on() {
+        let server = Uri::from_static("http://127.0.0.1:50051");
+        let left = |acceptance| what_is_left(acceptance, "r", &server);
+        assert_eq!(left(Acceptance::No), "the match was not accepted");
+        assert!(left(Acceptance::Perhaps).starts_with("the match may have been accepted, and "));
+        assert_eq!(
+            left(Acceptance::Yes),
+            "the match goes on; to follow or to end it:\n  facematch watch --request-id r --server \
+             http://127.0.0.1:50051/\n  facematch cancel --request-id r --server \
+             http://127.0.0.1:50051/"
+        );
+    }
 }

@@ -17,7 +17,8 @@ use crate::cli::{
     follow::Audience,
     pb::MatchUpdate,
     render::{failure, json, text},
-    resume, tell,
+    resume::{self, Retry},
+    tell,
 };
 
 const TICK: Duration = Duration::from_millis(120);
@@ -39,6 +40,7 @@ pub struct Screen {
     server: Uri,
     live: Option<ProgressBar>,
     token: String,
+    outage: Option<String>,
 }
 
 impl Screen {
@@ -46,7 +48,7 @@ impl Screen {
     pub fn new(output: Output, scope: Scope, progress: bool, server: Uri) -> Self {
         let terminal = io::stderr().is_terminal();
         let live = (terminal && output == Output::Text && scope == Scope::One).then(live_line);
-        Self { output, scope, progress, server, live, token: String::new() }
+        Self { output, scope, progress, server, live, token: String::new(), outage: None }
     }
 
     /// Whether progress is of use: to be printed, or for the live line.
@@ -78,6 +80,21 @@ impl Screen {
         }
     }
 
+    /// Tells of something that is no update.
+    fn mention(&self, line: &str) {
+        match &self.live {
+            Some(live) => live.suspend(|| tell(line)),
+            None => tell(line),
+        }
+    }
+
+    /// The live line, whose clock is the match's.
+    fn refresh(&self, update: &MatchUpdate) {
+        let Some(live) = &self.live else { return };
+        live.set_elapsed(text::age(update).unwrap_or_else(|| live.elapsed()));
+        live.set_message(text::live(update));
+    }
+
     fn print(&self, line: &str) -> io::Result<()> {
         let print = || {
             let mut out = io::stdout().lock();
@@ -96,9 +113,7 @@ impl Audience for Screen {
         if !update.resume_token.is_empty() {
             self.token.clone_from(&update.resume_token);
         }
-        if let Some(live) = &self.live {
-            live.set_message(text::live(update));
-        }
+        self.refresh(update);
         if !self.progress && !resume::is_durable(update) {
             return Ok(());
         }
@@ -109,15 +124,17 @@ impl Audience for Screen {
         }
     }
 
-    fn broken(&mut self, status: &Status, pause: Duration) {
-        let cause = failure::status(status, &self.server);
-        let cause = cause.lines().next().unwrap_or_default();
-        let pause = pause.as_secs_f64();
-        let line = format!("the connection broke, {cause}; trying again in {pause:.1} s");
-        match &self.live {
-            Some(live) => live.suspend(|| tell(&line)),
-            None => tell(&line),
+    /// A line when it begins and when its cause changes; each try is for the live line only.
+    fn broken(&mut self, status: &Status, retry: Retry) {
+        let cause = failure::outage(status);
+        if retry.first || self.outage.as_ref() != Some(&cause) {
+            self.mention(&format!("{cause}; trying again"));
         }
+        if let Some(live) = &self.live {
+            let pause = retry.pause.as_secs_f64();
+            live.set_message(format!("{cause}; trying again in {pause:.1} s"));
+        }
+        self.outage = Some(cause);
     }
 }
 

@@ -16,7 +16,7 @@ pub struct ServeArgs {
 
 impl ServeArgs {
     /// All settings, with those of the environment and the settings file.
-    pub fn load(self, environment: Environment) -> Result<Loaded, config::Error> {
+    pub fn load(self, environment: Environment) -> Loaded {
         config::load(self.flags, environment)
     }
 }

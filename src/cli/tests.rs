@@ -37,6 +37,7 @@ async fn wrong_usage_and_wrong_settings_are_64_and_help_is_none() {
     check("facematch", &[], Exit::Usage).await;
     check("facematch march", &[], Exit::Usage).await;
     check("facematch match --folder f", &[], Exit::Usage).await;
+    check("facematch list --label a=b --label a=c", &[], Exit::Usage).await;
     check("facematch serve --oz-url http://oz", &[], Exit::Usage).await;
     check("facematch --version", &[], Exit::Success).await;
     check("facematch match --help", &[], Exit::Success).await;
@@ -52,6 +53,12 @@ async fn a_server_that_is_not_there_is_4_at_once() {
     }
     let by_media = format!("facematch match --folder f --folder-media m --server {server}");
     check(&by_media, &[], Exit::CallFailed).await;
-    let no_photo = "facematch match --folder f --photo /nowhere/p.jpg";
-    check(no_photo, &[], Exit::CallFailed).await;
+}
+
+#[tokio::test]
+async fn a_photo_that_cannot_be_sent_is_64_and_nobody_is_called() {
+    check("facematch match --folder f --photo /nowhere/p.jpg", &[], Exit::Usage).await;
+    check("facematch match --folder f --photo /", &[], Exit::Usage).await;
+    let error = read_photo(Path::new("/nowhere/p.jpg")).await.expect_err("nothing there");
+    assert!(error.starts_with("can't read the photo /nowhere/p.jpg: No such file"), "{error}");
 }

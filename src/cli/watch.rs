@@ -14,7 +14,7 @@ use crate::{
         follow::{Error, Follow, FollowAll, Target},
         pb::{Match, WatchMatchRequest, WatchMatchesRequest, watch_match_request::Id},
         render::failure,
-        resume::{Pace, Seen},
+        resume::{Acceptance, Pace, Seen},
         screen::{Scope, Screen},
         tell,
     },
@@ -42,10 +42,11 @@ async fn one(args: WatchArgs, client: Client, mut screen: Screen) -> Exit {
         after_sequence: args.after,
         include_progress: screen.wants_progress(),
     };
-    let follow = Follow {
+    let mut follow = Follow {
         client,
         target: Target::Watch(request),
         seen: Seen::up_to(args.after),
+        acceptance: Acceptance::Yes,
         pace: Pace::patient(args.patience.give_up_after),
         clock: Clock::system(),
     };

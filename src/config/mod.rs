@@ -108,19 +108,20 @@ pub enum LogFormat {
     Json,
 }
 
-/// Settings that hold, and what the operator should hear all the same.
+/// The settings, and what the operator should hear whether they hold or not.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The settings.
-    pub config: Config,
-    /// One sentence each.
+    /// The settings, or the first one that is wrong.
+    pub config: Result<Config, Error>,
+    /// One sentence each. What looks odd may be the very cause of an error.
     pub warnings: Vec<String>,
 }
 
-/// Reads the settings of `serve`. The first one that is wrong is the error.
-pub fn load(flags: Flags, environment: Environment) -> Result<Loaded, Error> {
-    let sources = Sources::open(flags, environment)?;
-    Ok(Loaded { config: config(&sources)?, warnings: sources.warnings() })
+/// Reads the settings of `serve`.
+pub fn load(flags: Flags, environment: Environment) -> Loaded {
+    let warnings = source::warnings(&flags, &environment);
+    let config = Sources::open(flags, environment).and_then(|sources| config(&sources));
+    Loaded { config, warnings }
 }
 
 fn config(sources: &Sources) -> Result<Config, Error> {
@@ -193,7 +194,8 @@ fn credentials(sources: &Sources) -> Result<Credentials, Error> {
 }
 
 fn two(about: &About, origin: Origin, token: Origin) -> Error {
-    let problem = Problem::Conflict { other: s::OZ_TOKEN.about.name, origin: Some(token) };
+    let elsewhere = Some(token).filter(|token| *token != origin);
+    let problem = Problem::Conflict { other: s::OZ_TOKEN.about.name, origin: elsewhere };
     Error::new(about.name, problem, origin)
 }
 

@@ -21,8 +21,10 @@ use super::{
 /// The longest settings file, and the longest file of a secret, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// How far a name may be from a known one to be taken for a slip of the pen, in letters.
-const SLIP_MAX: usize = 3;
+/// How far a name may be from a known one to be taken for a slip of the pen, in letters: one in so
+/// many of its own, so that short names aren't made others, and never more than that.
+const LETTERS_A_SLIP: usize = 3;
+const SLIPS_MAX: usize = 3;
 
 const PREFIX: &str = "FACEMATCH_";
 
@@ -48,10 +50,11 @@ impl Environment {
 
     /// One sentence for each variable that looks like ours and isn't.
     fn strangers(&self) -> Vec<String> {
-        let known: Vec<String> = TABLE.iter().map(|about| about.variable()).collect();
-        let stranger = |name: &&String| !known.contains(name);
+        let stranger = |name: &&String| TABLE.iter().all(|about| about.variable() != **name);
         let sentence = |name: &String| {
-            let nearest = nearest(name, known.iter().map(String::as_str));
+            // The prefix is right, so it says nothing about how near the rest is.
+            let own = name.strip_prefix(PREFIX).unwrap_or(name);
+            let nearest = nearest(own, TABLE.iter().copied()).map(About::variable);
             format!("unknown environment variable {name}{}", Suggestion(&nearest))
         };
         self.0.keys().filter(stranger).map(sentence).collect()
@@ -63,6 +66,20 @@ impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
         let owned = variables.into_iter().map(|(name, value)| (name.into(), value.into()));
         Self(owned.filter(|(name, _)| name.starts_with(PREFIX)).collect())
     }
+}
+
+/// What the operator should hear that stops nothing.
+pub(super) fn warnings(flags: &Flags, environment: &Environment) -> Vec<String> {
+    let secret = |name: &str| {
+        let given = flags.iter().any(|(flag, _)| *flag == name);
+        given.then(|| {
+            format!("--{name} on the command line can be read by every user of this machine")
+        })
+    };
+    let secrets = [&settings::OZ_PASSWORD.about, &settings::OZ_TOKEN.about];
+    let mut warnings = environment.strangers();
+    warnings.extend(secrets.iter().filter_map(|about| secret(about.name)));
+    warnings
 }
 
 /// All places a value may come from.
@@ -82,20 +99,6 @@ impl Sources {
             sources.file = Some((path, values));
         }
         Ok(sources)
-    }
-
-    /// What the operator should hear that stops nothing.
-    pub fn warnings(&self) -> Vec<String> {
-        let secret = |name: &str| {
-            let given = self.flags.iter().any(|(flag, _)| *flag == name);
-            given.then(|| {
-                format!("--{name} on the command line can be read by every user of this machine")
-            })
-        };
-        let secrets = [&settings::OZ_PASSWORD.about, &settings::OZ_TOKEN.about];
-        let mut warnings = self.environment.strangers();
-        warnings.extend(secrets.iter().filter_map(|about| secret(about.name)));
-        warnings
     }
 
     /// The value of a setting that must have one.
@@ -222,8 +225,8 @@ fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
 }
 
 fn unknown_key(path: &Path, key: String) -> Problem {
-    let known = TABLE.iter().map(|about| about.name).filter(|name| in_file(name).is_some());
-    let nearest = nearest(&key, known);
+    let known = TABLE.iter().copied().filter(|about| in_file(about.name).is_some());
+    let nearest = nearest(&key, known).map(|about| about.name.to_owned());
     Problem::UnknownKey { path: path.to_owned(), key, nearest }
 }
 
@@ -258,13 +261,13 @@ fn read_limited(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// The known name that was probably meant.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    let plain = |text: &str| text.to_ascii_lowercase().replace('_', "-");
-    let name = plain(name);
-    let (distance, known) =
-        known.map(|known| (edits(&name, &plain(known)), known)).min_by_key(|(d, _)| *d)?;
-    (distance <= SLIP_MAX).then(|| known.to_owned())
+/// The setting that was probably meant.
+fn nearest(name: &str, known: impl Iterator<Item = &'static About>) -> Option<&'static About> {
+    let name = name.to_ascii_lowercase().replace('_', "-");
+    let (slips, about) =
+        known.map(|about| (edits(&name, about.name), about)).min_by_key(|(slips, _)| *slips)?;
+    let slips_max = (name.chars().count() / LETTERS_A_SLIP).min(SLIPS_MAX);
+    (slips <= slips_max).then_some(about)
 }
 
 /// How many letters must be added, dropped or changed to make one text the other.

@@ -21,7 +21,7 @@ fn given(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<C
 fn loaded(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<Config, Error> {
     let flags: Flags = flags.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
     let environment: Environment = variables.iter().copied().collect();
-    load(flags, environment).map(|loaded| loaded.config)
+    load(flags, environment).config
 }
 
 #[track_caller]
@@ -166,6 +166,9 @@ fn an_unknown_key_of_the_file_is_refused_and_the_nearest_suggested() {
         ("oz_url", "; did you mean \"oz-url\"?"),
         ("oz-ulr", "; did you mean \"oz-url\"?"),
         ("config", ""),
+        ("foo", ""),
+        ("lgo", ""),
+        ("lisen", "; did you mean \"listen\"?"),
         ("something-else", ""),
     ] {
         let file = folder.file("f.toml", &format!("{key} = 'x'\n"));
@@ -254,6 +257,10 @@ fn credentials_that_are_missing_halved_or_doubled_are_told() {
          FACEMATCH_OZ_TOKEN) (from the command line)",
     );
     check_refused(
+        loaded(&[url, ("oz-login", "me"), ("oz-token", "s3cret")], &[]),
+        "--oz-login: can't be combined with --oz-token (from the command line)",
+    );
+    check_refused(
         loaded(&[LEAST[1]], &[]),
         "--oz-url: is required (the base URL of the Oz API, such as https://oz.example)",
     );
@@ -313,7 +320,8 @@ fn urls_that_cannot_be_a_base_are_refused() {
 fn variables_that_look_like_ours_and_are_not_are_warned_of() {
     let flags: Flags = LEAST.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
     let variables = [("FACEMATCH_OZ_ULR", "x"), ("FACEMATCH_SERVICE_HOST", "x"), ("HOME", "x")];
-    let loaded = load(flags, variables.into_iter().collect()).expect("the settings are right");
+    let loaded = load(flags, variables.into_iter().collect());
+    loaded.config.expect("the settings are right");
     assert_eq!(
         loaded.warnings,
         [
@@ -322,6 +330,24 @@ fn variables_that_look_like_ours_and_are_not_are_warned_of() {
             "--oz-token on the command line can be read by every user of this machine",
         ]
     );
+}
+
+#[test]
+fn what_looks_odd_is_told_also_where_the_settings_are_wrong() {
+    let variables = [("FACEMATCH_OZ_PASWORD", "s3cret"), ("FACEMATCH_FOO", "x")];
+    let flags: Flags = vec![("oz-login", "me".to_owned())];
+    let unknown = [
+        "unknown environment variable FACEMATCH_FOO",
+        "unknown environment variable FACEMATCH_OZ_PASWORD; did you mean \
+         \"FACEMATCH_OZ_PASSWORD\"?",
+    ];
+    let loaded = load(flags.clone(), variables.into_iter().collect());
+    loaded.config.expect_err("there is no password");
+    assert_eq!(loaded.warnings, unknown);
+    let unread = variables.into_iter().chain([("FACEMATCH_CONFIG", "/nowhere/f.toml")]);
+    let loaded = load(flags, unread.collect());
+    loaded.config.expect_err("there is no such file");
+    assert_eq!(loaded.warnings, unknown);
 }
 
 #[test]

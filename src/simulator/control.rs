@@ -69,7 +69,11 @@ fn refused(status: u16, message: impl Into<String>) -> Answer {
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
     // An empty body means no keys.
     let body = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| refused(400, error.to_string()))
+    serde_json::from_slice(body).map_err(|error| misread(&error))
+}
+
+fn misread(error: &serde_json::Error) -> Answer {
+    refused(400, script::shortened(&error.to_string()))
 }
 
 fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Answer> {
@@ -187,7 +191,7 @@ fn change_switches(world: &World, body: &[u8]) -> Done {
     for (key, value) in changes {
         switches[key] = value;
     }
-    let switches = serde_json::from_value(switches).map_err(|it| refused(400, it.to_string()))?;
+    let switches = serde_json::from_value(switches).map_err(|error| misread(&error))?;
     let script = Script { switches, ..Script::default() };
     let checked = script.checked().map_err(|message| refused(400, message))?;
     director.switch(checked.switches);

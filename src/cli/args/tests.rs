@@ -6,14 +6,14 @@ use super::*;
 
 #[track_caller]
 fn parsed(line: &str) -> Command {
-    match Cli::try_parse_from(line.split(' ')) {
+    match Cli::read(line.split(' ').map(OsString::from)) {
         Ok(cli) => cli.command,
         Err(error) => panic!("{error}"),
     }
 }
 
 fn refused(line: &str) -> String {
-    Cli::try_parse_from(line.split(' ')).expect_err("wrong usage").to_string()
+    Cli::read(line.split(' ').map(OsString::from)).expect_err("wrong usage").to_string()
 }
 
 #[test]
@@ -83,6 +83,19 @@ fn list_filters() {
 }
 
 #[test]
+fn list_takes_whole_moments_only() {
+    let list = "facematch list --created-after 2027-01-15T08:00:00Z --created-before \
+                2027-01-15T10:00:00.5+02:00";
+    let Command::List(args) = parsed(list) else { panic!("another command") };
+    assert_eq!(args.created_after, Some(Timestamp { seconds: 1_800_000_000, nanos: 0 }));
+    assert_eq!(args.created_before, Some(Timestamp { seconds: 1_800_000_000, nanos: 500_000_000 }));
+    for wrong in ["2027-01-15", "2027-01-15T08:00:00", "08:00", "yesterday", "2027-13-15T08:00:00Z"]
+    {
+        assert!(refused(&format!("facematch list --created-after {wrong}")).contains("RFC 3339"));
+    }
+}
+
+#[test]
 fn serve_has_a_flag_for_each_setting_and_keeps_repetitions() {
     let Command::Serve(args) = parsed("facematch serve --lease 1s --oz-token -x --lease 2s") else {
         panic!("another command");
@@ -103,6 +116,31 @@ fn sim_and_demo_have_their_own() {
         panic!("another command");
     };
     assert!(args.once && args.photo.is_some());
+    assert_eq!(args.listen.to_string(), "127.0.0.1:50051");
+    parsed("facematch demo --listen 127.0.0.1:0");
+}
+
+#[test]
+fn an_empty_word_is_not_taken_for_none() {
+    for line in [
+        "facematch match --folder f --photo p --request-id ",
+        "facematch match --photo p --folder ",
+        "facematch get --request-id ",
+        "facematch delete ",
+        "facematch watch --all --resume-token ",
+        "facematch list --folder ",
+        "facematch list --page-token ",
+    ] {
+        assert!(refused(line).contains("is empty"), "{line}");
+    }
+}
+
+#[test]
+fn a_label_has_one_value() {
+    for command in ["match --folder f --photo p", "watch --all", "list"] {
+        let error = refused(&format!("facematch {command} --label a=b --label c=d --label a=e"));
+        assert!(error.contains("--label a=… is given more than once"), "{error}");
+    }
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::cli::{
         self, MatchState, ReferencePhoto, face_match_server::FaceMatchServer, match_update::Event,
         reference_photo::Source,
     },
+    render::failure,
 };
 
 /// What a call answers: updates, and how the stream goes on after them.
@@ -35,6 +36,7 @@ struct Part {
 }
 
 enum Then {
+    Refuse(Status),
     End,
     Fail(Status),
     Hang,
@@ -72,6 +74,7 @@ impl Actor {
         let Part { updates, then } = part.expect("the play has a part for each call");
         let updates = stream::iter(updates.into_iter().map(Ok));
         let whole: Updates = match then {
+            Then::Refuse(status) => return Err(status),
             Then::End => Box::pin(updates),
             Then::Fail(status) => Box::pin(updates.chain(stream::iter([Err(status)]))),
             Then::Hang => Box::pin(updates.chain(stream::pending())),
@@ -218,7 +221,7 @@ impl Audience for Witness {
         Ok(())
     }
 
-    fn broken(&mut self, _: &Status, _: Duration) {
+    fn broken(&mut self, _: &Status, _: Retry) {
         self.breaks += 1;
     }
 }
@@ -241,6 +244,7 @@ fn running(client: &Client) -> Follow {
         client: client.clone(),
         target,
         seen: Seen::up_to(0),
+        acceptance: Acceptance::No,
         pace: PROMPT,
         clock: Clock::system(),
     }
@@ -288,6 +292,13 @@ fn refusal(code: Code, reason: &str) -> Then {
 
 fn draining() -> Then {
     refusal(Code::Unavailable, "SERVER_DRAINING")
+}
+
+fn turned_away() -> Then {
+    match draining() {
+        Then::Fail(status) => Then::Refuse(status),
+        then @ (Then::Refuse(_) | Then::End | Then::Hang) => then,
+    }
 }
 
 #[tokio::test]
@@ -348,6 +359,55 @@ async fn a_refusal_is_the_answer_at_once() {
 }
 
 #[tokio::test]
+async fn what_was_refused_was_never_accepted_and_what_was_cut_off_may_have_been() {
+    let impatient = Pace { give_up_after: Duration::ZERO, first: Duration::from_secs(2), ..PROMPT };
+    let impatient = Pace { most: Duration::from_secs(2), ..impatient };
+    for (then, updates, expected) in [
+        (turned_away(), vec![], Acceptance::No),
+        (draining(), vec![], Acceptance::Perhaps),
+        (draining(), vec![accepted()], Acceptance::Yes),
+    ] {
+        let actor = Actor::new([part(updates, then)]);
+        let stage = stage(&actor).await;
+        let mut follow = Follow { pace: impatient, ..running(&stage.client) };
+        let ended = follow.until_end(&mut Witness::default()).await;
+        assert!(matches!(ended, Err(Error::Broken(_))));
+        assert_eq!(follow.acceptance, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_and_one_that_is_cut_off_look_like_it() {
+    let actor = Actor::new([part([accepted(), uploaded()], Then::Hang)]);
+    let Stage { client, _tasks: tasks, .. } = stage(&actor).await;
+    let mut witness = Causes { tasks: Some(tasks), ..Default::default() };
+    let pace = Pace { give_up_after: Duration::ZERO, ..PROMPT };
+    let mut follow = Follow { pace, ..running(&client) };
+    let error = follow.until_end(&mut witness).await.expect_err("the server is gone");
+    let Error::Broken(last) = error else { panic!("{error:?}") };
+    assert_eq!(witness.causes, ["the connection broke"]);
+    assert!(failure::outage(&last).starts_with("can't reach the server: "), "{last:?}");
+}
+
+/// Ends the server at the first update, and notes what is said of it.
+#[derive(Default)]
+struct Causes {
+    tasks: Option<JoinSet<()>>,
+    causes: Vec<String>,
+}
+
+impl Audience for Causes {
+    fn update(&mut self, _: &MatchUpdate) -> io::Result<()> {
+        self.tasks = None;
+        Ok(())
+    }
+
+    fn broken(&mut self, status: &Status, _: Retry) {
+        self.causes.push(failure::outage(status));
+    }
+}
+
+#[tokio::test]
 async fn patience_has_an_end() {
     let actor = Actor::new([part([accepted(), uploaded()], draining())]);
     let stage = stage(&actor).await;
@@ -356,7 +416,7 @@ async fn patience_has_an_end() {
         most: Duration::from_secs(2),
         give_up_after: Duration::ZERO,
     };
-    let follow = Follow { pace, ..running(&stage.client) };
+    let mut follow = Follow { pace, ..running(&stage.client) };
     let mut witness = Witness::default();
     let error = follow.until_end(&mut witness).await;
     assert!(matches!(error, Err(Error::Broken(status)) if status.code() == Code::Unavailable));
@@ -370,7 +430,7 @@ async fn watching_beyond_the_end_finds_the_match_ended() {
     let stage = stage(&actor).await;
     let id = Some(watch_match_request::Id::RequestId("r".to_owned()));
     let target = Target::Watch(WatchMatchRequest { id, ..Default::default() });
-    let follow = Follow { target, seen: Seen::up_to(4), ..running(&stage.client) };
+    let mut follow = Follow { target, seen: Seen::up_to(4), ..running(&stage.client) };
     let ended = follow.until_end(&mut Witness::default()).await.expect("it has ended");
     assert_eq!(ended.state(), MatchState::Cancelled);
     assert_eq!(actor.calls(), ["watch r after 4", "get"]);

@@ -94,12 +94,13 @@ fn trouble_and_signs_of_life() {
         cause: "OZ_UNREACHABLE".to_owned(),
         message: "connection refused".to_owned(),
         next_attempt_time: at(2),
-        metadata: Default::default(),
+        metadata: [("oz.http_status".to_owned(), "502".to_owned())].into(),
     };
     check(
         &update(MatchState::Processing, Event::AttemptFailed(event)),
-        "trouble at Oz, OZ_UNREACHABLE: connection refused; next try at 2027-01-15T08:00:02.250Z",
-        r#""attempt_failed":{"cause":"OZ_UNREACHABLE","message":"connection refused","next_attempt_time":"2027-01-15T08:00:02.250Z"}"#,
+        "trouble at Oz, OZ_UNREACHABLE: connection refused [oz.http_status: 502]; next try at \
+         2027-01-15T08:00:02.250Z",
+        r#""attempt_failed":{"cause":"OZ_UNREACHABLE","message":"connection refused","next_attempt_time":"2027-01-15T08:00:02.250Z","metadata":{"oz.http_status":"502"}}"#,
     );
     let elapsed = Some(Duration { seconds: 12, nanos: 500_000_000 });
     let event = Progress { bytes_sent: 5, bytes_total: 9, polls: 0, failed_attempts: 2, elapsed };
@@ -116,6 +117,35 @@ fn trouble_and_signs_of_life() {
 }
 
 #[test]
+fn one_is_told_from_many_and_a_live_line_has_one_clock() {
+    let elapsed = Some(Duration { seconds: 3, nanos: 0 });
+    let event = Progress { polls: 1, failed_attempts: 1, elapsed, ..Default::default() };
+    let update = update(MatchState::Processing, Event::Progress(event));
+    assert!(text::update(&update).ends_with("  1 poll, 1 failed try, 3 s"));
+    assert_eq!(text::live(&update), "PROCESSING  1 poll, 1 failed try");
+    assert_eq!(text::age(&update), Some(std::time::Duration::from_secs(3)));
+}
+
+#[test]
+fn the_variable_parts_of_an_error_are_sorted_and_cut() {
+    let mut failed = whole();
+    let metadata = [
+        ("oz.error_message", "é".repeat(200)),
+        ("cause", "OZ_TIMEOUT".to_owned()),
+        ("said", "the deadline passed".to_owned()),
+    ];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).into();
+    (failed.result, failed.error) = (None, Some(MatchError { metadata, ..error() }));
+    let ending = format!(
+        "MATCH_TIMED_OUT: the deadline passed; a new match may succeed [cause: OZ_TIMEOUT, \
+         oz.error_message: {}…]\n",
+        "é".repeat(160)
+    );
+    assert!(text::snapshot(&failed).contains(&ending), "{}", text::snapshot(&failed));
+    assert!(text::row(&failed).ends_with("a new match may succeed"), "a row is short");
+}
+
+#[test]
 fn the_endings() {
     check(
         &update(MatchState::Finished, Event::Finished(Finished { result: Some(result()) })),
@@ -124,7 +154,7 @@ fn the_endings() {
     );
     check(
         &update(MatchState::Failed, Event::Failed(Failed { error: Some(error()) })),
-        "MATCH_TIMED_OUT: the deadline passed; a new match may succeed",
+        "MATCH_TIMED_OUT: the deadline passed; a new match may succeed [oz.http_status: 503]",
         r#""failed":{"error":{"code":4,"reason":"MATCH_TIMED_OUT","message":"the deadline passed","retryable":true,"metadata":{"oz.http_status":"503"}}}"#,
     );
     check(
@@ -146,7 +176,7 @@ fn a_heartbeat_of_all_matches_has_no_match() {
         json::update(&heartbeat),
         r#"{"sequence":0,"time":"2027-01-15T08:00:00.250Z","resume_token":"t","heartbeat":{}}"#
     );
-    assert!(text::update_of_many(&heartbeat).ends_with("nothing new"));
+    assert_eq!(text::update_of_many(&heartbeat), "2027-01-15T08:00:00.250Z  nothing new");
 }
 
 fn whole() -> Match {
@@ -193,7 +223,7 @@ created     2027-01-15T08:00:00.250Z
 updated     2027-01-15T08:00:04.250Z
 ended       2027-01-15T08:00:04.250Z
 erased at   2027-01-16T08:00:04.250Z
-Oz says     FINISHED SUCCESS, 3 polls"
+Oz says     state FINISHED, resolution SUCCESS, 3 polls"
     );
     assert_eq!(
         text::row(&whole()),

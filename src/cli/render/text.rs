@@ -2,6 +2,11 @@
 //!
 //! The lines may change from version to version: programs take JSON.
 
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
 use prost_types::Timestamp;
 
 use crate::cli::pb::{
@@ -17,8 +22,11 @@ pub fn update(update: &MatchUpdate) -> String {
     plain(&format!("{}  {state:<10}  {what}", time(update.time.as_ref())))
 }
 
-/// An update among those of other matches, in one line.
+/// An update among those of other matches, in one line. A sign of life is of none of them.
 pub fn update_of_many(update: &MatchUpdate) -> String {
+    if update.match_id.is_empty() {
+        return format!("{}  nothing new", time(update.time.as_ref()));
+    }
     plain(&update.match_id) + "  " + &self::update(update)
 }
 
@@ -30,7 +38,7 @@ pub fn row(of: &Match) -> String {
         of.match_id,
         state_word(of.state()),
         of.folder_id,
-        ending(of)
+        ending(of, reason)
     );
     plain(line.trim_end())
 }
@@ -43,7 +51,7 @@ pub fn snapshot(of: &Match) -> String {
         ("request id", of.request_id.clone()),
         ("folder", of.folder_id.clone()),
         ("state", format!("{}, update {}", state_word(of.state()), of.sequence)),
-        ("ending", ending(of)),
+        ("ending", ending(of, failure)),
         ("photo", of.photo_media_id.clone()),
         ("analysis", of.analysis_id.clone()),
         ("labels", labels(of)),
@@ -62,8 +70,16 @@ pub fn snapshot(of: &Match) -> String {
 pub fn live(update: &MatchUpdate) -> String {
     let state = update.r#match.as_ref().map_or("", |snapshot| state_word(snapshot.state()));
     match &update.event {
-        Some(Event::Progress(of)) => plain(&format!("{state}  {}", progress(of))),
+        Some(Event::Progress(of)) => plain(&format!("{state}  {}", steps(of).join(", "))),
         Some(_) | None => state.to_owned(),
+    }
+}
+
+/// How long ago the match was accepted, where an update says so.
+pub fn age(update: &MatchUpdate) -> Option<Duration> {
+    match &update.event {
+        Some(Event::Progress(of)) => of.elapsed.and_then(|elapsed| elapsed.try_into().ok()),
+        Some(_) | None => None,
     }
 }
 
@@ -100,7 +116,12 @@ fn uploaded(of: &PhotoUploaded) -> String {
 fn trouble(of: &AttemptFailed) -> String {
     let next = of.next_attempt_time.as_ref();
     let next = next.map_or(String::new(), |at| format!("; next try at {at}"));
-    format!("trouble at Oz, {}: {}{next}", of.cause, of.message)
+    format!(
+        "trouble at Oz, {}: {}{}{next}",
+        of.cause,
+        of.message,
+        details(&of.metadata, &of.message)
+    )
 }
 
 fn verdict(of: &MatchResult) -> String {
@@ -122,24 +143,52 @@ fn liveness(of: &LivenessResult) -> String {
 }
 
 fn failure(of: &MatchError) -> String {
+    reason(of) + &details(&of.metadata, &of.message)
+}
+
+/// The longest value of an error's variable parts that is shown whole, in characters.
+const DETAIL_CHARACTERS_MAX: usize = 160;
+
+/// The variable parts of an error that its message leaves out, in the order of their names.
+fn details(of: &HashMap<String, String>, message: &str) -> String {
+    let cut = |value: &str| match value.char_indices().nth(DETAIL_CHARACTERS_MAX) {
+        Some((at, _)) => format!("{}…", &value[..at]),
+        None => value.to_owned(),
+    };
+    let news = of.iter().filter(|(_, value)| !message.contains(*value));
+    let sorted: BTreeMap<_, _> = news.collect();
+    let parts = sorted.into_iter().map(|(key, value)| format!("{key}: {}", cut(value)));
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    if parts.is_empty() { parts } else { format!(" [{parts}]") }
+}
+
+fn reason(of: &MatchError) -> String {
     let again = if of.retryable { "; a new match may succeed" } else { "" };
     format!("{}: {}{again}", of.reason, of.message)
 }
 
 fn progress(of: &Progress) -> String {
+    let elapsed = of.elapsed.as_ref().map(|elapsed| format!("{} s", elapsed.seconds));
+    steps(of).into_iter().chain(elapsed).collect::<Vec<_>>().join(", ")
+}
+
+fn steps(of: &Progress) -> Vec<String> {
     let mut parts = Vec::new();
     if of.bytes_total > 0 && of.polls == 0 {
         parts.push(format!("{} of {} bytes sent", of.bytes_sent, of.bytes_total));
     }
-    parts.push(format!("{} polls", of.polls));
+    parts.push(counted(of.polls, "poll", "polls"));
     if of.failed_attempts > 0 {
-        parts.push(format!("{} failed tries", of.failed_attempts));
+        parts.push(counted(of.failed_attempts, "failed try", "failed tries"));
     }
-    parts.extend(of.elapsed.as_ref().map(|elapsed| format!("{} s", elapsed.seconds)));
-    parts.join(", ")
+    parts
 }
 
-fn ending(of: &Match) -> String {
+fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn ending(of: &Match, failure: fn(&MatchError) -> String) -> String {
     match (&of.result, &of.error) {
         (Some(result), _) => verdict(result),
         (None, Some(error)) => failure(error),
@@ -155,9 +204,14 @@ fn labels(of: &Match) -> String {
 
 fn oz(of: &Match) -> String {
     let Some(oz) = &of.oz else { return String::new() };
-    let words = [&oz.state, &oz.resolution, &oz.resolution_status].map(String::as_str);
-    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
-    format!("{}, {} polls", words.join(" "), oz.polls)
+    let words = [
+        ("state", &oz.state),
+        ("resolution", &oz.resolution),
+        ("resolution_status", &oz.resolution_status),
+    ];
+    let said = words.into_iter().filter(|(_, word)| !word.is_empty());
+    let said = said.map(|(name, word)| format!("{name} {word}"));
+    said.chain([counted(oz.polls, "poll", "polls")]).collect::<Vec<_>>().join(", ")
 }
 
 fn time(at: Option<&Timestamp>) -> String {

@@ -1,6 +1,6 @@
 //! The rule by which the client goes on, as a table, and the pauses.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, io, sync::Arc};
 
 use tonic_types::ErrorDetails;
 
@@ -109,9 +109,41 @@ fn an_outage_ends_patience_and_a_sign_of_life_renews_it() {
     let pace = Pace::patient(Duration::from_secs(60));
     let at = Duration::from_secs;
     let mut outage = Outage::default();
-    assert!(outage.pause(&pace, at(0), 0.5, None).is_some());
-    assert!(outage.pause(&pace, at(59), 0.5, None).is_some());
-    assert!(outage.pause(&pace, at(61), 0.5, None).is_none());
-    outage.over();
-    assert!(outage.pause(&pace, at(62), 0.5, None).is_some());
+    let first = |retry: Option<Retry>| retry.map(|retry| retry.first);
+    assert_eq!(first(outage.retry(&pace, at(0), 0.5, None)), Some(true));
+    assert_eq!(first(outage.retry(&pace, at(59), 0.5, None)), Some(false));
+    assert_eq!(first(outage.retry(&pace, at(61), 0.5, None)), None);
+    outage.news();
+    assert_eq!(first(outage.retry(&pace, at(62), 0.5, None)), Some(true));
+}
+
+#[test]
+fn a_server_that_takes_calls_and_dies_is_called_less_and_less_often() {
+    let pace = Pace::patient(Duration::from_secs(60));
+    let mut outage = Outage::default();
+    let mut dies = |at: u64, after: u64| {
+        outage.taken(Duration::from_secs(at));
+        outage.news();
+        outage.retry(&pace, Duration::from_secs(at + after), 1.0, None).expect("patience").pause
+    };
+    let pauses: Vec<_> = (0..8).map(|n| dies(n, 1).as_millis()).collect();
+    assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    assert_eq!(dies(100, 10).as_millis(), 200, "what has held was well again");
+}
+
+#[test]
+fn a_refusal_leaves_nothing_and_a_lost_answer_may() {
+    let mut away = Status::unavailable("tcp connect error");
+    away.set_source(Arc::new(ConnectError(io::Error::other("refused").into())));
+    for (status, nothing) in [
+        (refusal(Code::Unavailable, "SERVER_DRAINING", None), true),
+        (refusal(Code::ResourceExhausted, "OVERLOADED", None), true),
+        (refusal(Code::InvalidArgument, "FIELD_INVALID", None), true),
+        (away, true),
+        (refusal(Code::Unavailable, "STORE_UNAVAILABLE", None), false),
+        (refusal(Code::Internal, "INTERNAL", None), false),
+        (Status::unknown("h2 protocol error"), false),
+    ] {
+        assert_eq!(left_nothing(&status), nothing, "{status:?}");
+    }
 }

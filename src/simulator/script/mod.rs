@@ -5,6 +5,7 @@
 
 mod rule;
 mod switches;
+mod unknown;
 
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use rule::{Action, Match, Outcome, Rule};
 pub use switches::{AnalysisIdName, LoginCode, Switches, TooFewMedia};
+pub(in crate::simulator) use unknown::shortened;
 
 /// The only version of the schema there is.
 pub const VERSION: u32 = 1;
@@ -73,8 +75,8 @@ impl Script {
     /// Reads a script from JSON; the error is one line.
     pub fn from_json(text: &str) -> Result<Script, String> {
         let script: Script = serde_json::from_str(text).map_err(|error| match error.line() {
-            0 => error.to_string(),
-            line => at_line(text, line, &without_position(&error.to_string())),
+            0 => shortened(&error.to_string()),
+            line => at_line(text, line, &shortened(&without_position(&error.to_string()))),
         })?;
         script.checked()
     }
@@ -82,7 +84,7 @@ impl Script {
     /// Reads a script from TOML; the error is one line.
     pub fn from_toml(text: &str) -> Result<Script, String> {
         let script: Script = toml::from_str(text).map_err(|error| {
-            let message = error.message().replace('\n', ", ");
+            let message = shortened(&error.message().replace('\n', ", "));
             match error.span() {
                 Some(span) => at_line(text, line_of(text, span.start), &message),
                 None => message,
@@ -160,6 +162,35 @@ then = { drop_after_acting = true }
         }
         let message = Script::from_toml("version = 1\nswiches = 3\n").expect_err("unknown");
         assert!(message.starts_with("line 2") && message.contains("swiches"), "{message}");
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_with_the_one_that_was_meant() {
+        for (text, expected) in [
+            (r#"{"version":1,"swiches":{}}"#, "unknown key `swiches`; did you mean `switches`?"),
+            (
+                r#"{"version":1,"switches":{"procesing_ms":1}}"#,
+                "unknown key `procesing_ms`; did you mean `processing_ms`?",
+            ),
+            (
+                r#"{"version":1,"switches":{"ttl":1}}"#,
+                "unknown key `ttl`: none of the 43 in the simulator's README",
+            ),
+            (
+                r#"{"version":1,"odd":1}"#,
+                "unknown key `odd`, expected one of `version`, `switches`, `rules`",
+            ),
+            (
+                r#"{"version":1,"rules":[{"match":{"endpoint":"ad_media"},"then":{}}]}"#,
+                "unknown word `ad_media`; did you mean `add_media`?",
+            ),
+        ] {
+            let message = Script::from_json(text).expect_err("the name is unknown");
+            assert!(message.ends_with(expected), "{message}");
+        }
+        let toml = "version = 1\n[switches]\nprocesing_ms = 3\n";
+        let message = Script::from_toml(toml).expect_err("the key is unknown");
+        assert!(message.ends_with("did you mean `processing_ms`?"), "{message}");
     }
 
     #[test]

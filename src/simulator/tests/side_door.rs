@@ -59,7 +59,8 @@ async fn single_switches_change_and_the_others_stay() {
         (&switches["processing_ms"], &switches["lower_case_words"]),
         (&json!(9), &json!(true))
     );
-    patch(json!({ "odd": true })).await.expect(400);
+    let refused = patch(json!({ "lower_case_word": true })).await.expect(400);
+    assert_eq!(refused["error"], "unknown key `lower_case_word`; did you mean `lower_case_words`?");
     patch(json!({ "threshold_max": 2.0 })).await.expect(400);
 }
 

@@ -1,16 +1,21 @@
 //! Each switch of the dialect, as a client meets it.
 
-use serde_json::json;
+use std::time::Duration;
 
-use super::client::{Lab, answer};
-use crate::simulator::{AnalysisIdName, AnalysisType, Outcome, Switches, TooFewMedia, sample};
+use reqwest::multipart::Form;
+use serde_json::{Value, json};
 
-async fn analysis(change: impl FnOnce(&mut Switches)) -> serde_json::Value {
+use super::client::{Lab, answer, file};
+use crate::simulator::{
+    AnalysisIdName, AnalysisType, Config, Outcome, Script, Switches, TooFewMedia, sample,
+};
+
+async fn analysis(change: impl FnOnce(&mut Switches)) -> Value {
     let (lab, folder) = Lab::with_folder().await;
     answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
     let started = answer(lab.analyse(&folder, &json!([{ "type": "biometry" }]))).await;
     let id = started.expect(201)[0]["analyse_id"].as_str().expect("an id").to_owned();
-    lab.simulator.skip(std::time::Duration::from_secs(60));
+    lab.simulator.skip(Duration::from_secs(60));
     lab.simulator.switch(change);
     answer(lab.get(&format!("/api/analyses/{id}/"))).await.expect(200)
 }
@@ -116,4 +121,112 @@ async fn old_versions_put_the_verdict_into_the_folder_s_status() {
     assert_eq!(answer(lab.get(&path)).await.expect(200)["resolution_status"], "FINISHED");
     lab.simulator.switch(|on| on.folder_verdict_in_resolution_status = true);
     assert_eq!(answer(lab.get(&path)).await.expect(200)["resolution_status"], "SUCCESS");
+}
+
+#[tokio::test]
+async fn the_service_s_session_has_a_life_of_its_own() {
+    let switches =
+        Switches { service_ttl_seconds: 60, session_sliding: false, ..Switches::default() };
+    let script = Script { switches, ..Script::default() };
+    let lab = Lab::with(Config { script, ..Config::default() }).await;
+    answer(lab.get("/api/folders")).await.expect(200);
+    lab.simulator.skip(Duration::from_secs(61));
+    assert_eq!(answer(lab.get("/api/folders")).await.error(), (401, 8));
+}
+
+#[tokio::test]
+async fn jitter_is_added_to_the_time_that_an_analysis_takes() {
+    const YEAR_MS: u64 = 365 * 24 * 3_600 * 1_000;
+    let lab = Lab::with(Config { seed: Some(7), ..Config::default() }).await;
+    let folder = lab.simulator.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+    lab.simulator.switch(|on| on.processing_jitter_ms = YEAR_MS);
+    let late = lab.match_photo(&folder, sample::portrait_jpeg()).await;
+    assert_eq!(late["state"], "PROCESSING", "a minute is not enough");
+    lab.simulator.skip(Duration::from_millis(YEAR_MS));
+    let id = late["analyse_id"].as_str().expect("an id");
+    let ended = answer(lab.get(&format!("/api/analyses/{id}"))).await.expect(200);
+    assert_eq!(ended["state"], "FINISHED");
+}
+
+#[tokio::test]
+async fn additions_may_leave_the_folder_s_time_alone() {
+    for touched in [true, false] {
+        let (lab, folder) = Lab::with_folder().await;
+        lab.simulator.switch(|on| on.folder_touched_by_additions = touched);
+        let path = format!("/api/folders/{folder}");
+        let updated = async || answer(lab.get(&path)).await.expect(200)["time_updated"].as_f64();
+        let before = updated().await;
+        lab.simulator.skip(Duration::from_secs(10));
+        answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
+        let uploaded = updated().await;
+        assert_eq!(uploaded > before, touched);
+        lab.simulator.skip(Duration::from_secs(10));
+        answer(lab.analyse(&folder, &json!([{ "type": "biometry" }]))).await.expect(201);
+        assert_eq!(updated().await > uploaded, touched);
+    }
+}
+
+#[tokio::test]
+async fn liveness_may_report_three_scores() {
+    let (lab, folder) = Lab::with_folder().await;
+    let path = format!("/api/folders/{folder}?with_analyses=true");
+    let scores = async || {
+        let folder = answer(lab.get(&path)).await.expect(200);
+        folder["analyses"][0]["results_media"][0]["results_data"].clone()
+    };
+    assert_eq!(scores().await, json!({ "confidence_spoofing": 0.02 }));
+    lab.simulator.switch(|on| on.confidence_triple = true);
+    let three = json!({
+        "confidence_spoofing": 0.02, "confidence_replay": 0.02, "confidence_liveness": 0.98,
+    });
+    assert_eq!(scores().await, three);
+}
+
+#[tokio::test]
+async fn the_back_of_a_document_may_be_left_out() {
+    for (ignored, expected) in [(false, "DECLINED"), (true, "SUCCESS")] {
+        let (lab, folder) = Lab::with_folder().await;
+        lab.simulator.switch(|on| on.photo_id_back_ignored = ignored);
+        let payload = json!({ "media:tags": { "back": ["photo_id", "photo_id_back"] } });
+        let back = file(sample::stranger_jpeg(), "back.jpg", "image/jpeg");
+        let form = Form::new().text("payload", payload.to_string()).part("back", back);
+        let path = format!("/api/folders/{folder}/media/");
+        answer(lab.post(&path).multipart(form)).await.expect(201);
+        let analysis = lab.match_photo(&folder, sample::portrait_jpeg()).await;
+        assert_eq!(analysis["resolution"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_analysis_may_not_say_why() {
+    let (lab, folder) = Lab::with_folder().await;
+    let failed = lab.match_photo(&folder, b"no picture").await;
+    assert!(failed["state"] == "FAILED" && failed["error_message"].is_string());
+    lab.simulator.switch(|on| on.failure_reason_missing = true);
+    let id = failed["analyse_id"].as_str().expect("an id");
+    let silent = answer(lab.get(&format!("/api/analyses/{id}"))).await.expect(200);
+    assert!(silent["state"] == "FAILED" && silent.get("error_message").is_none());
+    assert!(silent.get("error_code").is_none());
+}
+
+#[tokio::test]
+async fn a_shot_set_may_have_another_type() {
+    let (lab, folder) = Lab::with_folder().await;
+    let path = format!("/api/folders/{folder}");
+    let media_type =
+        async || answer(lab.get(&path)).await.expect(200)["media"][0]["media_type"].clone();
+    assert_eq!(media_type().await, "SHOTS_SET_FOLDER");
+    lab.simulator.switch(|on| "VIDEO_FOLDER".clone_into(&mut on.shot_set_type));
+    assert_eq!(media_type().await, "VIDEO_FOLDER");
+}
+
+#[tokio::test]
+async fn a_list_may_not_know_the_filter_by_folder() {
+    let (lab, folder) = Lab::with_folder().await;
+    lab.empty_folder();
+    let path = format!("/api/folders/?folder_id={folder}");
+    let found = async || answer(lab.get(&path)).await.expect(200)["total_count"].clone();
+    assert_eq!(found().await, 1);
+    lab.simulator.switch(|on| on.folder_id_filter = false);
+    assert_eq!(found().await, 2, "the filter is ignored");
 }

@@ -1,24 +1,21 @@
-//! Filters, sorting and paging of lists, as the framework below Oz reads them.
+//! Which folders a query means, in which order, and which page of them.
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::simulator::analysis::Analysis;
 use crate::simulator::answer::Refusal;
+use crate::simulator::api::filter::condition::Condition;
+use crate::simulator::api::filter::span::Span;
+use crate::simulator::api::filter::words::Words;
+use crate::simulator::api::filter::{Pairs, STATES, flag, ids, number, values};
 use crate::simulator::clock::Millis;
 use crate::simulator::folders::Folder;
 use crate::simulator::script::Switches;
 
-type Pairs = [(String, String)];
-
 /// Items of a page, unless asked otherwise, and at most.
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 5_000;
-const DAY_MS: u64 = 24 * 3_600 * 1_000;
-const FOLDER_STATES: [&str; 7] =
-    ["INITIAL", "PROCESSING", "FAILED", "FINISHED", "DECLINED", "SUCCESS", "OPERATOR_REQUIRED"];
 
 /// A query over the list of folders.
 #[derive(Debug)]
@@ -73,7 +70,7 @@ impl FolderQuery {
             meta_data: values(query, "meta_data")
                 .map(|text| Condition::read(&text))
                 .collect::<Result<_, _>>()?,
-            status: Words::read(query, "resolution_status", Some(&FOLDER_STATES))?,
+            status: Words::read(query, "resolution_status", Some(&STATES))?,
             ids: if on.folder_id_filter { ids(query, "folder_id")? } else { None },
         })
     }
@@ -116,68 +113,6 @@ impl FolderQuery {
     }
 }
 
-/// A query over the analyses of one folder.
-#[derive(Debug)]
-pub struct AnalysisQuery {
-    id: Words,
-    kind: Words,
-    state: Words,
-}
-
-impl AnalysisQuery {
-    /// Reads a query; keys that nobody knows are ignored.
-    pub fn read(query: &Pairs) -> Result<AnalysisQuery, Refusal> {
-        let kinds = ["QUALITY", "BIOMETRY", "DOCUMENTS", "COLLECTION"];
-        Ok(AnalysisQuery {
-            id: Words::read(query, "analyse_id", None)?,
-            kind: Words::read(query, "type", Some(&kinds))?,
-            state: Words::read(query, "state", Some(&FOLDER_STATES))?,
-        })
-    }
-
-    /// Whether an analysis is meant. `state` may name a state or a resolution.
-    pub fn fits(&self, analysis: &Analysis, now: Millis) -> bool {
-        let words = analysis.words(now);
-        self.id.fit(&analysis.id.to_string().to_uppercase())
-            && self.kind.fit(analysis.kind.word())
-            && self.state.fit_any([words.state, words.resolution])
-    }
-}
-
-/// Reads a yes or no; missing is no.
-pub fn flag(query: &Pairs, key: &str) -> Result<bool, Refusal> {
-    let Some(value) = value(query, key) else {
-        return Ok(false);
-    };
-    match value.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" | "y" | "t" | "on" => Ok(true),
-        "0" | "false" | "no" | "n" | "f" | "off" => Ok(false),
-        _ => Err(Refusal::value(format!("Invalid param value: {key}"))),
-    }
-}
-
-fn value<'a>(query: &'a Pairs, key: &str) -> Option<&'a str> {
-    query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
-}
-
-/// All values of a key: given several times, or with commas between.
-fn values(query: &Pairs, key: &str) -> impl Iterator<Item = String> {
-    let given = query.iter().filter(move |(name, _)| name == key);
-    let split = given.flat_map(|(_, value)| value.split(',')).map(str::trim);
-    split.filter(|value| !value.is_empty()).map(str::to_owned).collect::<Vec<_>>().into_iter()
-}
-
-fn number(query: &Pairs, key: &str) -> Result<Option<i64>, Refusal> {
-    let number = value(query, key).map(str::parse).transpose();
-    number.map_err(|_| Refusal::value(format!("Invalid {key} value for pagination")))
-}
-
-fn ids(query: &Pairs, key: &str) -> Result<Option<Vec<Uuid>>, Refusal> {
-    let ids: Result<Vec<_>, _> = values(query, key).map(|id| Uuid::try_parse(&id)).collect();
-    let ids = ids.map_err(|_| Refusal::value(format!("Invalid param value: {key}")))?;
-    Ok(if ids.is_empty() { None } else { Some(ids) })
-}
-
 /// `time_created{asc},time_updated`: without braces descending. The framework unquotes twice.
 fn sorting(query: &Pairs) -> Result<Vec<(Time, bool)>, Refusal> {
     let read = |text: String| {
@@ -195,121 +130,6 @@ fn sorting(query: &Pairs) -> Result<Vec<(Time, bool)>, Refusal> {
         }
     };
     values(query, "sorting").map(read).collect()
-}
-
-/// A span of time, both ends included.
-#[derive(Debug)]
-struct Span {
-    min: Option<Millis>,
-    max: Option<Millis>,
-}
-
-impl Span {
-    fn read(query: &Pairs, key: &str, on: &Switches) -> Result<Span, Refusal> {
-        let read = |key: String| value(query, &key).map(|text| moment(text, &key)).transpose();
-        let (min, max) = (read(format!("{key}.min"))?, read(format!("{key}.max"))?);
-        if !on.time_filters_by_day {
-            return Ok(Span { min, max });
-        }
-        Ok(Span {
-            min: min.map(|min| min - min % DAY_MS),
-            max: max.map(|max| (max - max % DAY_MS).saturating_add(DAY_MS - 1)),
-        })
-    }
-
-    fn holds(&self, moment: Millis) -> bool {
-        self.min.is_none_or(|min| moment >= min) && self.max.is_none_or(|max| moment <= max)
-    }
-}
-
-/// Epoch seconds; with eleven digits or more, milliseconds.
-fn moment(text: &str, key: &str) -> Result<Millis, Refusal> {
-    let invalid = || Refusal::value(format!("Invalid param value: {key}"));
-    let number: f64 = text.parse().map_err(|_| invalid())?;
-    if !number.is_finite() {
-        return Err(invalid());
-    }
-    let is_millis = number.abs() >= 1e10;
-    Ok(if is_millis { number as Millis } else { (number * 1_000.0) as Millis })
-}
-
-/// Words that are wanted or excluded, in upper case.
-#[derive(Debug)]
-struct Words {
-    wanted: Vec<String>,
-    excluded: Vec<String>,
-}
-
-impl Words {
-    fn read(query: &Pairs, key: &str, known: Option<&[&str]>) -> Result<Words, Refusal> {
-        let read = |key: &str| -> Result<Vec<String>, Refusal> {
-            let words: Vec<_> = values(query, key).map(|word| word.to_uppercase()).collect();
-            let is_known = |word: &String| known.is_none_or(|known| known.contains(&&**word));
-            match words.iter().all(is_known) {
-                true => Ok(words),
-                false => Err(Refusal::value(format!("Invalid param value: {key}"))),
-            }
-        };
-        Ok(Words { wanted: read(key)?, excluded: read(&format!("{key}.exclude"))? })
-    }
-
-    fn fit(&self, word: &str) -> bool {
-        self.fit_any([word])
-    }
-
-    fn fit_any<const N: usize>(&self, words: [&str; N]) -> bool {
-        let holds = |list: &[String]| words.iter().any(|word| list.iter().any(|it| it == word));
-        (self.wanted.is_empty() || holds(&self.wanted)) && !holds(&self.excluded)
-    }
-}
-
-/// `key==value`: the key may be a path with slashes or dots.
-#[derive(Debug)]
-struct Condition {
-    path: Vec<String>,
-    operator: &'static str,
-    value: String,
-}
-
-impl Condition {
-    fn read(text: &str) -> Result<Condition, Refusal> {
-        for operator in ["==", "!=", "<=", ">=", "<", ">"] {
-            if let Some((path, value)) = text.split_once(operator) {
-                let path = path.split(['/', '.']).map(str::to_owned).collect();
-                return Ok(Condition { path, operator, value: value.to_owned() });
-            }
-        }
-        Err(Refusal::structure("Invalid meta_data filter descriptor"))
-    }
-
-    fn holds(&self, meta_data: &Map<String, Value>) -> bool {
-        let (first, rest) = (self.path.first(), self.path.iter().skip(1));
-        let found = first.and_then(|key| meta_data.get(key));
-        let found = rest.fold(found, |value, key| value.and_then(|value| value.get(key)));
-        let Some(found) = found else {
-            return self.operator == "!=";
-        };
-        let order = self.compare(found);
-        match self.operator {
-            "==" => order == Some(Ordering::Equal),
-            "!=" => order != Some(Ordering::Equal),
-            "<=" => order.is_some_and(Ordering::is_le),
-            ">=" => order.is_some_and(Ordering::is_ge),
-            "<" => order.is_some_and(Ordering::is_lt),
-            _ => order.is_some_and(Ordering::is_gt),
-        }
-    }
-
-    fn compare(&self, found: &Value) -> Option<Ordering> {
-        match found {
-            Value::String(text) => Some(text.as_str().cmp(&self.value)),
-            Value::Number(number) => number.as_f64()?.partial_cmp(&self.value.parse().ok()?),
-            other => {
-                let shown = other.to_string();
-                (shown == self.value).then_some(Ordering::Equal)
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What a second reading found. Each of these tests failed before the code was mended.
 
-use facematch::pb::{ListMatchesRequest, MatchState};
+use std::collections::{HashMap, HashSet};
 
-use crate::support::{House, last, portrait_request};
+use facematch::pb::{ListMatchesRequest, MatchRequest, MatchState};
+use futures_util::future::join_all;
+
+use crate::support::{House, collect, folder_media_request, last, portrait_request};
 
 #[tokio::test]
 async fn a_list_may_name_a_state_as_often_as_it_likes() {
@@ -13,4 +16,36 @@ async fn a_list_may_name_a_state_as_often_as_it_likes() {
     let request = ListMatchesRequest { states, ..Default::default() };
     let listed = house.client.list_matches(request).await.unwrap().into_inner();
     assert_eq!(listed.matches, [last(&run).clone()]);
+}
+
+/// As many labels as there may be, each as long as it may be.
+fn largest_labels() -> HashMap<String, String> {
+    let key = |index: usize| format!("{index:02}{}", "k".repeat(62));
+    (0..16).map(|index| (key(index), "\u{1d11e}".repeat(256))).collect()
+}
+
+#[tokio::test]
+async fn a_page_of_large_matches_has_as_many_as_clients_take() {
+    const MATCHES: usize = 260;
+    let mut house = House::build().await;
+    let nobody = uuid::Uuid::nil().to_string();
+    let request =
+        MatchRequest { labels: largest_labels(), ..folder_media_request(&nobody, &nobody) };
+    let runs = (0..MATCHES).map(|_| {
+        let (mut client, request) = (house.client.clone(), request.clone());
+        async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
+    });
+    join_all(runs).await;
+    let (mut seen, mut page_token) = (HashSet::new(), String::new());
+    loop {
+        let request = ListMatchesRequest { page_size: 1_000, page_token, ..Default::default() };
+        let page = house.client.list_matches(request).await.unwrap().into_inner();
+        let all_new = page.matches.into_iter().all(|m| seen.insert(m.match_id));
+        assert!(all_new, "no match comes twice");
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), MATCHES);
 }

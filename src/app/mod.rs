@@ -155,6 +155,7 @@ impl App {
         health.set(false).await;
         worker.drain(drain_timeout.saturating_sub(GOODBYE_MIN)).await;
         watch.drain().await;
+        health.close().await;
         closing.cancel();
         tasks.close();
         if clock.before(until, tasks.wait()).await.is_none() {

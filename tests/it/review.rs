@@ -1,9 +1,17 @@
 //! What a second reading found. Each of these tests failed before the code was mended.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use facematch::pb::{ListMatchesRequest, MatchRequest, MatchState};
 use futures_util::future::join_all;
+use tokio::{net::TcpStream, time::timeout};
+use tonic::transport::Channel;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
 
 use crate::support::{House, collect, folder_media_request, last, portrait_request};
 
@@ -48,4 +56,35 @@ async fn a_page_of_large_matches_has_as_many_as_clients_take() {
         }
     }
     assert_eq!(seen.len(), MATCHES);
+}
+
+/// Stops a house in far less than the drain timeout of 30 s.
+async fn stops_promptly(house: House) {
+    house.shut_down();
+    timeout(Duration::from_secs(8), house.stopped()).await.expect("nobody holds it up");
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_holds_no_drain_up() {
+    let mut house = House::build().await;
+    let address = house.address.trim_start_matches("http://");
+    let _silent = TcpStream::connect(address).await.unwrap();
+    // Taken in turn: whoever came before is taken by the time that this one is answered.
+    let _second = crate::support::connect(&house.address).await;
+    house.assert_works().await;
+    stops_promptly(house).await;
+}
+
+#[tokio::test]
+async fn those_who_watch_the_health_are_told_and_hold_no_drain_up() {
+    let house = House::build().await;
+    let channel = Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap();
+    let mut client = HealthClient::new(channel);
+    let service = String::from("facematch.v1.FaceMatch");
+    let mut health = client.watch(HealthCheckRequest { service }).await.unwrap().into_inner();
+    let mut told = async || health.message().await.unwrap().map(|told| told.status());
+    assert_eq!(told().await, Some(ServingStatus::Serving));
+    stops_promptly(house).await;
+    assert_eq!(told().await, Some(ServingStatus::NotServing));
+    assert_eq!(told().await, None);
 }

@@ -69,7 +69,6 @@ const fn days(days: u64) -> Duration {
     minutes(24 * 60 * days)
 }
 
-const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
 // Limits are wide: they keep out what can't work, not what is unwise.
@@ -200,7 +199,7 @@ pub static MATCH_TIMEOUT: Setting<Duration> = Setting::with(
     "DURATION",
     "20m",
     "how long a match may take where its caller says nothing; Oz may take 16 minutes",
-    |text| parse::duration(text, ms(1_000)..=days(1)),
+    |text| parse::duration(text, ms(1)..=days(1)),
 );
 
 pub static PHOTO_GRACE: Setting<Duration> = Setting::with(
@@ -216,7 +215,7 @@ pub static RETENTION: Setting<Duration> = Setting::with(
     "DURATION",
     "30d",
     "how long a match is kept after its end; it is erased within a minute after that",
-    |text| parse::duration(text, ms(1_000)..=days(3_650)),
+    |text| parse::duration(text, ms(1)..=days(3_650)),
 );
 
 pub static MAX_UNFINISHED: Setting<u64> = Setting::with(
@@ -231,8 +230,8 @@ pub static PHOTO_MEMORY: Setting<u64> = Setting::with(
     "photo-memory",
     "SIZE",
     "512MiB",
-    "for photos on their way to Oz, those still being received included; at least one must fit",
-    |text| parse::size(text, 16 * MIB..=TIB),
+    "for photos on their way to Oz, those still being received included; what finds no room is refused as overload",
+    |text| parse::size(text, 1_024..=TIB),
 );
 
 pub static MAX_STREAMS: Setting<u32> = Setting::with(

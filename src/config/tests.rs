@@ -110,8 +110,8 @@ fn a_wrong_value_is_told_with_its_setting_and_its_origin() {
          (from the environment, FACEMATCH_OZ_POLL_INTERVAL)",
     );
     check_refused(
-        given(&[("photo-memory", "1MiB")], &[]),
-        "--photo-memory: \"1MiB\" is out of range, 16MiB to 1TiB (from the command line)",
+        given(&[("photo-memory", "100")], &[]),
+        "--photo-memory: \"100\" is out of range, 1KiB to 1TiB (from the command line)",
     );
     check_refused(
         given(&[("photo-memory", "99999999999TiB")], &[]),

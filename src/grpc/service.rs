@@ -56,7 +56,10 @@ impl Service {
             |photo| self.worker.digest(photo),
         )?;
         let photo = match parsed.content {
-            Some(content) => Some(Photo::new(content, self.place(place, 0).await)),
+            Some(content) => {
+                let place = self.place(place, content.len()).await;
+                Some(Photo::new(content, place))
+            }
             None => None,
         };
         let m = self.worker.admit(parsed.spec, photo).await.map_err(status::refused)?;
@@ -76,14 +79,12 @@ impl Service {
         found.map_err(|ended| status::ended(ended, &name(key)))
     }
 
-    async fn follow(
+    /// The stream of one match's updates.
+    fn stream(
         &self,
-        m: Match,
-        after: Sequence,
-        include_progress: bool,
+        what: String,
+        followed: Result<crate::watch::Follow, Ended>,
     ) -> Result<Response<Updates>, Status> {
-        let what = m.id.to_string();
-        let followed = self.watch.follow(m, after, include_progress).await;
         let follow = followed.map_err(|ended| status::ended(ended, &what))?;
         let next = |mut follow: crate::watch::Follow| async move {
             let next = follow.next().await;
@@ -142,7 +143,8 @@ impl FaceMatch for Service {
         request: Request<pb::MatchRequest>,
     ) -> Result<Response<Updates>, Status> {
         let (m, include_progress) = self.admit(request).await?;
-        self.follow(m, Sequence::ZERO, include_progress).await
+        let what = m.id.to_string();
+        self.stream(what, self.watch.follow_admitted(m, include_progress).await)
     }
 
     async fn create_match(
@@ -178,7 +180,8 @@ impl FaceMatch for Service {
         let request = request.into_inner();
         let key = request::only_key(request.id)?;
         let m = self.find(&key).await?;
-        self.follow(m, Sequence(request.after_sequence), request.include_progress).await
+        let (what, after) = (m.id.to_string(), Sequence(request.after_sequence));
+        self.stream(what, self.watch.follow(m, after, request.include_progress).await)
     }
 
     async fn watch_matches(

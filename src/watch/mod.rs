@@ -206,6 +206,15 @@ impl Watch {
         Follow::open(Arc::clone(&self.0), m.id, after, include_progress).await
     }
 
+    /// Every update of a match that was admitted just now. While the server goes down it still
+    /// shows what is durable first: whoever is cut off knows then that the match was accepted.
+    ///
+    /// # Errors
+    /// [`Ended::Absent`]; the journal's.
+    pub async fn follow_admitted(&self, m: Match, include_progress: bool) -> Result<Follow, Ended> {
+        Follow::open(Arc::clone(&self.0), m.id, Sequence::ZERO, include_progress).await
+    }
+
     /// The updates of all matches of a caller that a filter selects, after a token.
     ///
     /// # Errors

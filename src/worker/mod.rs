@@ -169,11 +169,6 @@ impl Worker {
         self.0.with.writer.erase(caller, id).await
     }
 
-    /// Whether new matches are refused because the server goes down.
-    pub fn is_draining(&self) -> bool {
-        self.0.draining.is_cancelled()
-    }
-
     /// Returns once new matches are refused because the server goes down.
     pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         self.0.draining.clone().cancelled_owned()

@@ -24,7 +24,7 @@ pub const RULES_MAX: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// Always [`VERSION`].
+    /// Always 1, the only version there is.
     pub version: u32,
     /// How this Oz differs from the documented one.
     #[serde(default)]

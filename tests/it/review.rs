@@ -7,13 +7,14 @@ use std::{
 
 use facematch::pb::{ListMatchesRequest, MatchRequest, MatchState};
 use futures_util::future::join_all;
+use serde_json::json;
 use tokio::{net::TcpStream, time::timeout};
 use tonic::transport::Channel;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::support::{House, collect, folder_media_request, last, portrait_request};
+use crate::support::{House, collect, folder_media_request, last, portrait_request, rule, until};
 
 #[tokio::test]
 async fn a_list_may_name_a_state_as_often_as_it_likes() {
@@ -87,4 +88,25 @@ async fn those_who_watch_the_health_are_told_and_hold_no_drain_up() {
     stops_promptly(house).await;
     assert_eq!(told().await, Some(ServingStatus::NotServing));
     assert_eq!(told().await, None);
+}
+
+#[tokio::test]
+async fn a_store_that_stands_still_holds_no_drain_up() {
+    let house = House::build_with(|c| c.drain_timeout = Duration::from_secs(1)).await;
+    let delayed = json!({"match": {"endpoint": "start_analyses"}, "then": {"delay_ms": 200}});
+    house.oz.script([rule(delayed)]);
+    let mut client = house.client.clone();
+    let request = portrait_request(&house.folder());
+    let mut updates = client.run_match(request).await.unwrap().into_inner();
+    until(&mut updates, "photo_uploaded").await;
+    // An operator's own sqlite3, with a transaction open.
+    let path = house.directory.path().join("facematch.db");
+    let store = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    let mut operator = store.acquire().await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *operator).await.unwrap();
+    // By now the start of the analysis waits to be written.
+    timeout(Duration::from_millis(500), updates.message()).await.unwrap_err();
+    house.shut_down();
+    let stopped = timeout(Duration::from_secs(3), house.stopped()).await;
+    stopped.expect("SQLite would wait for 5 s");
 }

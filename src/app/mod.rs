@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::{
     clock::Clock,
     config::{self, Config, Store},
-    domain::Policy,
+    domain::{Policy, Timestamp},
     grpc, journal,
     journal::{Reader, Writer, sqlite::Sqlite},
     oz,
@@ -24,7 +24,8 @@ use crate::{
 
 /// How often the store is asked whether it answers, for health checks.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
-/// What is left of the drain time for closing connections, at least.
+/// What is left of the drain time for closing connections, at least; and what each step gets that
+/// comes too late for any.
 const GOODBYE_MIN: Duration = Duration::from_millis(500);
 
 /// The whole service, built and bound, its matches claimed; it serves once it runs.
@@ -151,17 +152,30 @@ impl App {
         shutdown.cancel();
 
         info!("draining");
-        let until = clock.now().after(drain_timeout);
+        let for_photos = drain_timeout.saturating_sub(GOODBYE_MIN);
+        let (photos_until, until) =
+            (clock.now().after(for_photos), clock.now().after(drain_timeout));
         health.set(false).await;
-        worker.drain(drain_timeout.saturating_sub(GOODBYE_MIN)).await;
-        watch.drain().await;
+        in_time(&clock, photos_until, worker.drain(for_photos)).await;
+        in_time(&clock, until, watch.drain()).await;
+        health.close().await;
         closing.cancel();
         tasks.close();
         if clock.before(until, tasks.wait()).await.is_none() {
             warn!("connections are cut: their callers didn't end them in time");
         }
-        journal.close().await;
+        in_time(&clock, until, journal.close()).await;
         info!("stopped");
+    }
+}
+
+/// Waits for a step that needs the store, which may stand still: until a time, and a moment longer
+/// if that has come. What isn't written by then is as if the process had died: nothing is lost
+/// that anybody was told of.
+async fn in_time(clock: &Clock, until: Timestamp, step: impl Future<Output = ()>) {
+    let until = until.max(clock.now().after(GOODBYE_MIN));
+    if clock.before(until, step).await.is_none() {
+        warn!("the store stands still: it is not waited for any longer");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Waits for no connection without end: who connects says so, or is let go.
 //!
 //! HTTP/2's own pings begin only once both sides have greeted each other. Until then nothing but
-//! this bounds how long a silent connection holds its descriptor.
+//! this bounds how long a silent connection holds its descriptor, and holds up a server that goes.
 
 use std::{
     io,
@@ -10,10 +10,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::Connected;
 
 /// The bytes that every HTTP/2 client begins with (RFC 9113, section 3.4).
@@ -25,14 +22,21 @@ pub const WITHIN: Duration = Duration::from_secs(20);
 pub struct Greeted<C> {
     connection: C,
     came_bytes: usize,
-    /// None once the greeting is there.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Resolves when it isn't waited for any more. None once the greeting is there.
+    patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<C> Greeted<C> {
-    /// Begins to wait.
-    pub fn new(connection: C, within: Duration) -> Self {
-        Self { connection, came_bytes: 0, timer: Some(Box::pin(tokio::time::sleep(within))) }
+    /// Begins to wait: for so long, and no longer than until `closing` resolves.
+    pub fn new(
+        connection: C,
+        within: Duration,
+        closing: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let patience = async move {
+            let _ = tokio::time::timeout(within, closing).await;
+        };
+        Self { connection, came_bytes: 0, patience: Some(Box::pin(patience)) }
     }
 }
 
@@ -44,16 +48,16 @@ impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.connection).poll_read(context, buffer);
-        let Some(timer) = &mut self.timer else {
+        let Some(patience) = &mut self.patience else {
             return polled;
         };
         if polled.is_pending() {
             let late = || Err(io::ErrorKind::TimedOut.into());
-            return timer.as_mut().poll(context).map(|()| late());
+            return patience.as_mut().poll(context).map(|()| late());
         }
         self.came_bytes += buffer.filled().len() - before;
         if self.came_bytes >= PREFACE_BYTES {
-            self.timer = None;
+            self.patience = None;
         }
         polled
     }
@@ -99,6 +103,8 @@ impl<C: Connected> Connected for Greeted<C> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
@@ -108,7 +114,7 @@ mod tests {
         for said in [&b""[..], b"PRI * HTTP/2.0"] {
             let (mut caller, ours) = duplex(1024);
             caller.write_all(said).await.unwrap();
-            let mut greeted = Greeted::new(ours, Duration::from_millis(5));
+            let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending());
             let mut heard = Vec::new();
             let ended = greeted.read_to_end(&mut heard).await.unwrap_err();
             assert_eq!((ended.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, said));
@@ -116,12 +122,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_says_nothing_is_let_go_when_the_server_goes() {
+        let (_caller, ours) = duplex(1024);
+        let mut greeted = Greeted::new(ours, WITHIN, ready(()));
+        let ended = greeted.read_u8().await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
     async fn a_connection_that_greeted_may_be_silent() {
         let (mut caller, ours) = duplex(1024);
-        let mut greeted = Greeted::new(ours, Duration::from_millis(5));
+        let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending());
         let greeting = [0; PREFACE_BYTES];
         caller.write_all(&greeting).await.unwrap();
         greeted.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
-        assert!(greeted.timer.is_none());
+        assert!(greeted.patience.is_none());
     }
 }

@@ -74,6 +74,12 @@ impl Health {
         self.0.set_service_status("", status).await;
         self.0.set_service_status(SERVICE_NAME, status).await;
     }
+
+    /// Ends the streams of those who watch it, once they were told what was set last.
+    pub async fn close(mut self) {
+        self.0.clear_service_status("").await;
+        self.0.clear_service_status(SERVICE_NAME).await;
+    }
 }
 
 impl Bound {
@@ -112,9 +118,13 @@ impl Bound {
     pub async fn serve(self, closing: CancellationToken) -> Result<(), tonic::transport::Error> {
         let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
             .max_decoding_message_size(door::PHOTO_REQUEST_BYTES_MAX);
+        let greeted = {
+            let closing = closing.clone();
+            move |socket| Greeted::new(socket, greeting::WITHIN, closing.clone().cancelled_owned())
+        };
         let incoming = TcpIncoming::from(self.listener)
             .with_nodelay(Some(true))
-            .map(|accepted| accepted.map(|socket| Greeted::new(socket, greeting::WITHIN)));
+            .map(move |accepted| accepted.map(&greeted));
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)

@@ -3,6 +3,7 @@
 use std::{future::Future, pin::Pin, time::Duration};
 
 use futures_util::{Stream, stream};
+use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -20,6 +21,10 @@ use crate::{
         shelf::{Photo, Place},
     },
 };
+
+/// How many bytes the matches of a page have: clients take messages of 4 MiB unless they are told
+/// otherwise, and a thousand matches with long labels would be 20. One match has 30 KB at most.
+const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 type Updates = Pin<Box<dyn Stream<Item = Result<pb::MatchUpdate, Status>> + Send>>;
 
@@ -201,12 +206,18 @@ impl FaceMatch for Service {
     ) -> Result<Response<pb::ListMatchesResponse>, Status> {
         let request = request.into_inner();
         let (filter, size) = request::list(&request)?;
-        let page = self.watch.list(&Self::caller(), &filter, &request.page_token, size).await;
-        let page = page.map_err(|ended| status::ended(ended, "page_token"))?;
-        Ok(Response::new(pb::ListMatchesResponse {
-            matches: page.matches.iter().map(update::snapshot).collect(),
-            next_page_token: page.next,
-        }))
+        let (caller, token) = (Self::caller(), &request.page_token);
+        let (mut matches, mut bytes) = (Vec::new(), 0);
+        let fits = |m: &Match| {
+            let m = update::snapshot(m);
+            bytes += m.encoded_len();
+            let fits = bytes <= PAGE_BYTES_MAX;
+            matches.extend(fits.then_some(m));
+            fits
+        };
+        let page = self.watch.list(&caller, &filter, token, size, fits).await;
+        let next_page_token = page.map_err(|ended| status::ended(ended, "page_token"))?.next;
+        Ok(Response::new(pb::ListMatchesResponse { matches, next_page_token }))
     }
 
     async fn cancel_match(

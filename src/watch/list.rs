@@ -15,20 +15,23 @@ pub struct Page {
     pub next: String,
 }
 
-/// The page after a token.
+/// The page after a token: up to `size` matches, and no more after the first that `fits` refuses.
+/// It is asked of each in turn, and has to take the first.
 pub async fn page(
     reader: &dyn Reader,
     caller: &CallerId,
     filter: &Filter,
     token: &str,
     size: usize,
+    fits: impl FnMut(&Match) -> bool + Send,
 ) -> Result<Page, Ended> {
     let before = token::read_page(reader, caller, filter, token)?;
     // One more than asked for tells whether there is another page.
     let mut matches = reader.list(caller, filter, before, size.saturating_add(1)).await?;
-    let more = matches.len() > size;
-    matches.truncate(size);
-    let next = match matches.last().filter(|_| more) {
+    let found = matches.len();
+    let fitting = matches.iter().take(size).map(fits).take_while(|fits| *fits).count();
+    matches.truncate(fitting);
+    let next = match matches.last().filter(|_| found > fitting) {
         Some(last) => token::write_page(reader, caller, filter, last.id),
         None => String::new(),
     };

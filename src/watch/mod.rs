@@ -143,7 +143,8 @@ impl Watch {
         self.0.reader.find(caller, key).await?.ok_or(Ended::Absent)
     }
 
-    /// A page of matches, newest first.
+    /// A page of matches, newest first: up to `size`, as far as each in turn `fits`. The first
+    /// has to.
     ///
     /// # Errors
     /// [`Ended::InvalidToken`]; the journal's.
@@ -153,8 +154,9 @@ impl Watch {
         filter: &Filter,
         token: &str,
         size: usize,
+        fits: impl FnMut(&Match) -> bool + Send,
     ) -> Result<Page, Ended> {
-        list::page(self.0.reader.as_ref(), caller, filter, token, size).await
+        list::page(self.0.reader.as_ref(), caller, filter, token, size, fits).await
     }
 
     /// The match once `done` holds for it or it has ended, or as it stands when the time is up.

@@ -238,13 +238,15 @@ impl Engine {
         }
     }
 
+    /// What a server that goes leaves, the next start erases.
     async fn erase_expired(&self) -> Result<(), journal::Error> {
-        loop {
+        while !self.draining.is_cancelled() {
             match self.with.writer.erase_expired(ERASE_PAGE).await? {
-                0 => return Ok(()),
+                0 => break,
                 matches => info!(matches, "matches erased at the end of their retention"),
             }
         }
+        Ok(())
     }
 
     async fn claim_unheld(self: &Arc<Self>) -> Result<(), journal::Error> {

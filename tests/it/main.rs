@@ -16,6 +16,7 @@ mod flow;
 mod limits;
 mod promises;
 mod races;
+mod review;
 mod starting;
 mod transport;
 mod watching;

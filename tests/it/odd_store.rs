@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,6 +38,8 @@ pub struct Cues {
     /// Reads of all events that take a page of this size, likewise.
     pub tails: Gate,
     pub tail_limit: AtomicUsize,
+    /// There is always more to erase.
+    pub endlessly_expired: AtomicBool,
     /// Cancels each match at the moment it is durable.
     pub canceller: OnceLock<Worker>,
 }
@@ -122,7 +124,8 @@ impl Writer for OddStore {
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.inner.erase_expired(limit).await
+        let erased = self.inner.erase_expired(limit).await?;
+        Ok(if self.cues.endlessly_expired.load(Ordering::SeqCst) { limit } else { erased })
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

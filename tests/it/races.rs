@@ -266,3 +266,12 @@ async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
         assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
     }
 }
+
+#[tokio::test]
+async fn a_worker_that_has_much_to_erase_stops_all_the_same() {
+    let halves = Halves::new().await;
+    halves.store.cues.endlessly_expired.store(true, Ordering::SeqCst);
+    halves.worker.start().await.unwrap();
+    let stopped = tokio::time::timeout(NEAR, halves.worker.drain(NEAR));
+    stopped.await.expect("what is left to erase is left to the next start");
+}

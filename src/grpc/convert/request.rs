@@ -363,22 +363,29 @@ fn filter(wrong: &mut Violations, folder: &str, wanted: &HashMap<String, String>
     Filter { folder_id, labels, ..Filter::default() }
 }
 
+/// Each state once, however often it is named.
 fn states(wrong: &mut Violations, wire: &[i32]) -> Vec<State> {
     let mut states = Vec::new();
     for (index, number) in wire.iter().enumerate() {
-        match pb::MatchState::try_from(*number) {
-            Ok(pb::MatchState::Accepted) => states.push(State::Accepted),
-            Ok(pb::MatchState::Uploaded) => states.push(State::Uploaded),
-            Ok(pb::MatchState::Processing) => states.push(State::Processing),
-            Ok(pb::MatchState::Finished) => states.push(State::Finished),
-            Ok(pb::MatchState::Failed) => states.push(State::Failed),
-            Ok(pb::MatchState::Cancelled) => states.push(State::Cancelled),
-            Ok(pb::MatchState::Unspecified) | Err(_) => {
-                wrong.add(format!("states[{index}]"), "is no known state");
-            }
+        match state(*number) {
+            Some(state) if states.contains(&state) => {}
+            Some(state) => states.push(state),
+            None => wrong.add(format!("states[{index}]"), "is no known state"),
         }
     }
     states
+}
+
+fn state(wire: i32) -> Option<State> {
+    match pb::MatchState::try_from(wire) {
+        Ok(pb::MatchState::Accepted) => Some(State::Accepted),
+        Ok(pb::MatchState::Uploaded) => Some(State::Uploaded),
+        Ok(pb::MatchState::Processing) => Some(State::Processing),
+        Ok(pb::MatchState::Finished) => Some(State::Finished),
+        Ok(pb::MatchState::Failed) => Some(State::Failed),
+        Ok(pb::MatchState::Cancelled) => Some(State::Cancelled),
+        Ok(pb::MatchState::Unspecified) | Err(_) => None,
+    }
 }
 
 fn instant(

@@ -21,6 +21,7 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 use tonic_reflection::server::{v1, v1alpha};
+use tracing::warn;
 
 pub use service::Service;
 
@@ -44,6 +45,8 @@ const HEADER_BYTES_MAX: u32 = 64 * 1024;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// How long it has to answer.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long no connection is taken after none could be: the process may be out of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The front door's settings.
 #[derive(Clone, Copy, Debug)]
@@ -122,9 +125,8 @@ impl Bound {
             let closing = closing.clone();
             move |socket| Greeted::new(socket, greeting::WITHIN, closing.clone().cancelled_owned())
         };
-        let incoming = TcpIncoming::from(self.listener)
-            .with_nodelay(Some(true))
-            .map(move |accepted| accepted.map(&greeted));
+        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
+        let incoming = incoming.then(paced).map(move |accepted| accepted.map(&greeted));
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
@@ -139,6 +141,24 @@ impl Bound {
             .serve_with_incoming_shutdown(incoming, closing.cancelled_owned())
             .await
     }
+}
+
+/// Passes a connection on, or says why there is none. The transport asks for the next one at once,
+/// whatever it is told: without a pause, a process out of descriptors would do nothing else.
+async fn paced<C>(accepted: io::Result<C>) -> io::Result<C> {
+    if let Err(failure) = &accepted
+        && !is_of_one_connection(failure)
+    {
+        warn!(error = %failure, "no connection can be taken");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+    accepted
+}
+
+/// Whether a failure says nothing of the next connection.
+fn is_of_one_connection(failure: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(failure.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {
@@ -159,9 +179,20 @@ fn reflection_v1alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerR
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
     use prost::Message;
 
     use super::*;
+
+    #[tokio::test]
+    async fn no_connection_is_asked_for_at_once_where_none_can_be_taken() {
+        // Too many open files, as POSIX counts it.
+        let exhausted = io::Error::from_raw_os_error(24);
+        assert!(paced(Err::<(), _>(exhausted)).now_or_never().is_none());
+        let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
+        assert!(paced(Err::<(), _>(gone)).now_or_never().is_some());
+        assert!(paced(Ok(())).now_or_never().is_some());
+    }
 
     #[test]
     fn the_descriptors_decode_and_name_the_service() {

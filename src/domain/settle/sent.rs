@@ -60,11 +60,12 @@ impl Settling<'_> {
             analyses.iter().filter(|a| a.kind.as_deref() == Some(kind)).filter(is_new).collect()
         };
         let (biometry, quality) = (of(BIOMETRY), of(QUALITY));
-        // An answer may list more than was asked for, and need not say what it is about.
+        // An answer may list more than was asked for, and need not say what it is about. One that
+        // says that it is about other media is never ours.
         let exact = biometry.iter().find(|analysis| self.is_about_ours(analysis));
-        match exact.or(biometry.first()) {
+        match exact.or(biometry.iter().find(|analysis| analysis.source_media.is_none())) {
             Some(ours) => self.analyses_started(drive, ours, partner_of(ours, &quality), false),
-            None => self.incomplete(drive, ask, "no BIOMETRY analysis in the answer"),
+            None => self.incomplete(drive, ask, "no BIOMETRY analysis of these media"),
         }
     }
 

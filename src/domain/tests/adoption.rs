@@ -134,6 +134,18 @@ fn of_several_started_analyses_the_one_of_our_media_is_taken() {
 }
 
 #[test]
+fn a_started_analysis_of_other_media_is_never_taken() {
+    let other = || analysis("BIOMETRY", "other", &["v", "stranger"], ["PROCESSING"; 3]);
+    let silent = Analysis { source_media: None, ..biometry("b") };
+    let scene = after_start(LivenessPolicy::Report, started(vec![other(), silent]));
+    assert_eq!(scene.m.analysis_id, Some(analysis_id("b")));
+    let mut scene = after_start(LivenessPolicy::Report, started(vec![other()]));
+    assert_eq!(scene.events().last(), Some(&"attempt_failed"));
+    scene.hears(ReadFolder, with_photo(vec![other(), biometry("b")]));
+    assert_eq!(scene.m.analysis_id, Some(analysis_id("b")), "ours is looked for");
+}
+
+#[test]
 fn under_run_a_liveness_analysis_that_was_there_before_is_no_partner() {
     let mut scene = Scene::with(LivenessPolicy::Run);
     scene.hears(ReadFolder, folder(vec![], vec![judged("q0", "SUCCESS")]));

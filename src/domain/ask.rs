@@ -218,17 +218,18 @@ impl FailureKind {
         }
     }
 
-    /// Whether Oz may have acted all the same. A redirect may be the answer to what was done (303).
+    /// Whether Oz may have acted all the same. What asks for fewer requests may stand behind what
+    /// acts as well as before it. A redirect may be the answer to what was done (303).
     pub const fn may_have_acted(self) -> bool {
         match self {
             Self::TimedOut
+            | Self::RateLimited
             | Self::Interrupted
             | Self::ServerError
             | Self::Redirected
             | Self::Unreadable
             | Self::Incomplete => true,
             Self::Unreachable
-            | Self::RateLimited
             | Self::SessionRefused
             | Self::LoginRefused
             | Self::Forbidden

@@ -71,7 +71,9 @@ impl Settling<'_> {
         let tell = drive.failed(of_quality, ask.kind(), failure);
         let failures = drive.line_mut(of_quality).failures();
         let base = self.policy.poll_interval;
-        let next_try = now.after(retry::delay(failures, base, BACKOFF_MAX, chance, failure));
+        let delay = retry::delay(failures, base, BACKOFF_MAX, chance, failure);
+        // Whatever Oz asks for, nothing is tried after the deadline, nor told to be.
+        let next_try = now.after(delay).min(self.m.deadline().max(now));
         self.postpone(&mut drive, ask, failure, next_try);
         let told = tell && self.m.troubles < TROUBLES_MAX && now < self.m.deadline();
         let event = told.then(|| attempt_failed(&drive, failure, next_try));

@@ -94,7 +94,7 @@ fn a_recovered_match_finishes_as_if_nothing_had_been() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, fails(FailureKind::Unreachable)).hears(ReadFolder, bare());
     scene.hears(UploadPhoto, fails(FailureKind::SessionRefused)).hears(UploadPhoto, photo("p"));
-    scene.hears(StartAnalyses, fails(FailureKind::RateLimited));
+    scene.hears(StartAnalyses, fails(FailureKind::Unreachable));
     scene.hears(StartAnalyses, started(vec![biometry("b")]));
     outage(&mut scene, 5);
     scene.polls("b", told(decided("b", "SUCCESS"))).ends();
@@ -123,7 +123,7 @@ fn what_oz_asks_for_with_retry_after_is_never_undercut() {
     polling.polls("b", busy()).polls("b", told(biometry("b")));
     assert_eq!(polling.asked_ms(), 91_000);
     let mut uploading = Scene::new();
-    uploading.hears(ReadFolder, bare()).hears(UploadPhoto, busy()).hears(UploadPhoto, photo("p"));
+    uploading.hears(ReadFolder, bare()).hears(UploadPhoto, busy()).hears(ReadFolder, bare());
     assert_eq!(uploading.asked_ms(), 90_000);
 }
 

@@ -77,6 +77,8 @@ impl Files {
         SqlitePoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            // Many who read at once take turns: that is no news before it is an error.
+            .acquire_slow_threshold(ACQUIRE_TIMEOUT)
             .max_lifetime(None)
             .idle_timeout(None)
             // A connection to a file doesn't die by itself.

@@ -6,7 +6,7 @@ mod one;
 use facematch::pb::{MatchUpdate, WatchMatchesRequest};
 use tonic::Streaming;
 
-use crate::support::{House, eventually, name};
+use crate::support::{House, PATIENCE, eventually, name};
 
 /// A stream of all matches after a token.
 async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
@@ -33,7 +33,9 @@ fn check_heartbeat_of_all(update: &MatchUpdate) {
 async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUpdate> {
     let mut all = Vec::new();
     while all.len() < count {
-        let update = updates.message().await.expect("a message").expect("the stream goes on");
+        let message = tokio::time::timeout(PATIENCE, updates.message()).await;
+        let message = message.unwrap_or_else(|_| panic!("silence after {} updates", all.len()));
+        let update = message.expect("a message").expect("the stream goes on");
         match name(&update) {
             "heartbeat" => check_heartbeat_of_all(&update),
             _ => all.push(update),

@@ -55,11 +55,19 @@ fn accepted(m: &Match, drive: &Drive, photo_here: bool, now: Timestamp, policy: 
     let PhotoSource::Content { format, .. } = m.spec.photo else {
         return look;
     };
-    if drive.plan.is_none() || drive.upload != Sending::Clear {
+    if drive.upload != Sending::Clear {
+        return look;
+    }
+    // Liveness may be waited for meanwhile, but no longer than the photo is.
+    let photo_until = drive.photo_missed.unwrap_or(now).after(policy.photo_grace);
+    if !photo_here && now >= photo_until {
+        return photo_lost(policy);
+    }
+    if drive.plan.is_none() {
         return look;
     }
     if !photo_here {
-        return await_photo(drive, now, policy);
+        return Step::Wait(photo_until);
     }
     if now < drive.resend_at {
         return Step::Wait(drive.resend_at);
@@ -72,12 +80,8 @@ fn accepted(m: &Match, drive: &Drive, photo_here: bool, now: Timestamp, policy: 
     })
 }
 
-/// The photo is neither here nor at Oz: its caller may send it again, for a while.
-fn await_photo(drive: &Drive, now: Timestamp, policy: &Policy) -> Step {
-    let until = drive.photo_missed.unwrap_or(now).after(policy.photo_grace);
-    if now < until {
-        return Step::Wait(until);
-    }
+/// The photo is neither here nor at Oz, and its caller didn't send it again.
+fn photo_lost(policy: &Policy) -> Step {
     let message = "the server lost the photo and it was not sent again in time";
     let error = MatchError::new(Reason::PhotoLost, message);
     Step::Record(Event::Failed(Failed { error, oz: None, keep: policy.retention }))

@@ -69,6 +69,9 @@ impl Settling<'_> {
     fn await_liveness(&self, mut drive: Drive, folder: &Folder) -> Settled {
         if liveness::photos_of(folder, &self.m.id).is_empty() {
             drive.photo_missed.get_or_insert(self.moment.now);
+            (drive.upload, _) = self.looked(drive.upload);
+        } else {
+            drive.photo_missed = None;
         }
         drive.plan = None;
         drive.not_before = self.next_poll();

@@ -6,8 +6,8 @@ use crate::domain::{
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
     tests::{
         oz::{
-            analysis_id, bare, biometry, decided, fails, folder, judged, media_id, photo, quality,
-            seconds, started, told, with_photo,
+            analysis_id, bare, biometry, decided, fails, folder, judged, media_id, our_photo,
+            photo, quality, seconds, started, told, with_photo,
         },
         scene::Scene,
     },
@@ -73,16 +73,43 @@ fn a_photo_is_lost_a_grace_after_the_first_look_that_found_nothing() {
     assert_eq!(scene.now, seconds(161));
 }
 
-#[test]
-fn a_look_while_liveness_is_pending_counts_for_the_grace() {
+/// A match that was taken over without its photo and has been told so often that liveness is
+/// pending, once a second.
+fn awaiting_liveness(looks: usize) -> Scene {
     let mut scene = Scene::with(LivenessPolicy::Require);
     scene.revive();
-    for _ in 0..100 {
+    for _ in 0..looks {
         scene.hears(ReadFolder, folder(vec![], vec![quality("q")]));
     }
-    scene.hears(ReadFolder, folder(vec![], vec![judged("q", "SUCCESS")])).ends();
-    assert_eq!(scene.reason(), "PHOTO_LOST");
-    assert_eq!(scene.now, seconds(100));
+    scene
+}
+
+#[test]
+fn a_photo_is_waited_for_no_longer_where_liveness_is_pending() {
+    let mut scene = awaiting_liveness(60);
+    assert_eq!(scene.ends().reason(), "PHOTO_LOST");
+    assert_eq!(scene.now, seconds(60));
+}
+
+#[test]
+fn a_photo_that_arrives_while_liveness_is_pending_is_sent_after_it() {
+    let mut scene = awaiting_liveness(50);
+    scene.photo_here = true;
+    for _ in 0..50 {
+        scene.hears(ReadFolder, folder(vec![], vec![quality("q")]));
+    }
+    scene.hears(ReadFolder, folder(vec![], vec![judged("q", "SUCCESS")]));
+    scene.hears(UploadPhoto, photo("p"));
+}
+
+#[test]
+fn a_photo_that_is_found_while_liveness_is_pending_is_not_lost() {
+    let mut scene = awaiting_liveness(50);
+    for _ in 0..50 {
+        scene.hears(ReadFolder, folder(vec![our_photo("p")], vec![quality("q")]));
+    }
+    scene.hears(ReadFolder, folder(vec![our_photo("p")], vec![judged("q", "SUCCESS")]));
+    assert_eq!(scene.m.photo_media_id, Some(media_id("p")));
 }
 
 #[test]

@@ -209,6 +209,9 @@ pub trait Reader: Send + Sync {
     /// The position of the newest event, zero if there is none.
     async fn head(&self) -> Result<Position, Error>;
 
+    /// The position right before the oldest event that is retained; the head if there is none.
+    async fn earliest(&self) -> Result<Position, Error>;
+
     /// The position after which everything is retained.
     async fn floor(&self) -> Result<Position, Error>;
 

@@ -96,6 +96,7 @@ macro_rules! conformance {
             expiry_is_at_the_microsecond
             expiry_keeps_to_its_limit_and_takes_the_longest_due_first
             expiry_raises_the_floor_and_erasing_does_not
+            the_earliest_lies_right_before_the_oldest_event
             positions_of_the_erased_are_not_used_again
             a_token_at_the_floor_has_missed_nothing
             a_token_of_another_store_is_foreign

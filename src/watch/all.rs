@@ -27,6 +27,8 @@ pub struct FollowAll {
     page: Arc<PageOfAll>,
     index: usize,
     after: Position,
+    /// Up to where retention had erased events when the stream began.
+    floor: Position,
     /// Nothing before the first message, which comes at once.
     silent_since: Option<Timestamp>,
     over: bool,
@@ -140,6 +142,7 @@ impl FollowAll {
         caller: CallerId,
         filter: Filter,
         after: Position,
+        floor: Position,
     ) -> Self {
         let looks = inner.pages.looks.subscribe();
         Self {
@@ -150,6 +153,7 @@ impl FollowAll {
             page: Arc::default(),
             index: 0,
             after,
+            floor,
             silent_since: None,
             over: false,
         }
@@ -194,8 +198,7 @@ impl FollowAll {
         self.looks.mark_unchanged();
         let page = self.inner.pages.after(self.after).await?;
         if page.reached > self.after {
-            // Whoever lags far behind may be overtaken by retention.
-            if page.is_full && self.after < self.inner.reader.floor().await? {
+            if page.is_full && self.is_overtaken().await? {
                 return Err(Ended::Expired);
             }
             self.page = page;
@@ -210,6 +213,12 @@ impl FollowAll {
             () = self.inner.closing.cancelled() => Err(Ended::Draining),
             () = self.inner.clock.sleep_until(beat) => Ok(()),
         }
+    }
+
+    /// Whether retention has erased, since the stream began, what this slow reader has yet to see.
+    async fn is_overtaken(&self) -> Result<bool, Ended> {
+        let floor = self.inner.reader.floor().await?;
+        Ok(floor > self.floor && self.after < floor)
     }
 
     fn is_silent_too_long(&self) -> bool {

@@ -228,8 +228,10 @@ impl Watch {
         if self.0.draining.is_cancelled() {
             return Err(Ended::Draining);
         }
+        // The floor first: what is erased from here on is missed, not skipped.
+        let floor = self.0.reader.floor().await?;
         let after = token::place(self.0.reader.as_ref(), token).await?;
-        Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after))
+        Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after, floor))
     }
 
     /// The token that goes on after a position.

@@ -33,7 +33,7 @@ pub fn write(reader: &dyn Reader, position: Position) -> String {
 pub async fn place(reader: &dyn Reader, token: &str) -> Result<Position, Ended> {
     match token {
         "" => return Ok(reader.head().await?),
-        EARLIEST => return Ok(reader.floor().await?),
+        EARLIEST => return Ok(reader.earliest().await?),
         _ => {}
     }
     let (origin, position) = read(reader.keys(), token).ok_or(Ended::InvalidToken)?;

@@ -186,6 +186,10 @@ impl Reader for OddStore {
         self.inner.head().await
     }
 
+    async fn earliest(&self) -> Result<Position, Error> {
+        self.inner.earliest().await
+    }
+
     async fn floor(&self) -> Result<Position, Error> {
         self.inner.floor().await
     }

@@ -70,6 +70,15 @@ impl Reader for Sqlite {
         Ok(Position(head.unwrap_or(0).cast_unsigned()))
     }
 
+    async fn earliest(&self) -> Result<Position, Error> {
+        let oldest: Option<i64> =
+            query_scalar("SELECT min(position) FROM events").fetch_one(&self.0.readers).await?;
+        match oldest {
+            Some(oldest) => Ok(Position(oldest.cast_unsigned().saturating_sub(1))),
+            None => self.head().await,
+        }
+    }
+
     async fn floor(&self) -> Result<Position, Error> {
         let floor: i64 = query_scalar("SELECT floor FROM store").fetch_one(&self.0.readers).await?;
         Ok(Position(floor.cast_unsigned()))

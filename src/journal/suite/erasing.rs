@@ -131,6 +131,19 @@ pub async fn expiry_raises_the_floor_and_erasing_does_not(engine: impl Engine) {
     assert_eq!(reader.floor().await.unwrap(), late);
 }
 
+/// Whatever was erased after it, by retention or by a caller.
+pub async fn the_earliest_lies_right_before_the_oldest_event(engine: impl Engine) {
+    let (reader, writer) = (engine.reader(), engine.writer());
+    assert_eq!(reader.earliest().await.unwrap(), Position(0));
+    admit(&engine, match_id(0, 1), plain_spec()).await;
+    let newest = end(&engine, match_id(0, 2), plain_spec()).await;
+    engine.hand().advance(KEEP);
+    assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
+    assert_eq!(reader.floor().await.unwrap(), newest);
+    let oldest = reader.tail(Position(0), 1).await.unwrap()[0].position;
+    assert_eq!(reader.earliest().await.unwrap(), Position(oldest.0 - 1));
+}
+
 /// Also when the newest event of all is erased, and across a restart.
 pub async fn positions_of_the_erased_are_not_used_again(mut engine: impl Engine) {
     let last = end(&engine, match_id(0, 1), plain_spec()).await;

@@ -4,11 +4,12 @@ use std::{collections::HashMap, time::Duration};
 
 use facematch::pb::{MatchRequest, MatchUpdate, WatchMatchesRequest};
 use futures_util::future::join_all;
+use serde_json::json;
 use tonic::Code;
 
 use crate::{
     checker::Checker,
-    support::{House, Refusal, collect, delete, get, last, portrait_request},
+    support::{House, Refusal, collect, delete, get, last, portrait_request, rule},
     watching::{all_after, check_heartbeat_of_all, filtered, take},
 };
 
@@ -211,4 +212,21 @@ async fn a_stream_of_all_is_told_when_the_server_goes() {
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "SERVER_DRAINING"));
     assert!(refusal.details.retry_info().is_some());
     house.stopped().await;
+}
+
+#[tokio::test]
+async fn earliest_starts_at_the_oldest_update_that_is_retained() {
+    let mut house = House::build_with(|config| config.retention = Duration::from_millis(1)).await;
+    let endless = json!({"match": {"endpoint": "start_analyses"}, "then": {"never_finish": true}});
+    house.oz.script([rule(endless)]);
+    let running = portrait_request(&house.folder());
+    let running = house.client.create_match(running).await.unwrap().into_inner();
+    // What began and ended later is erased first.
+    let ended = house.run(portrait_request(&uuid::Uuid::nil().to_string())).await;
+    let mut house = house.restart().await;
+    while house.client.get_match(get(&last(&ended).match_id)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    let first = take(&mut all_after(&house, "earliest").await, 1).await.remove(0);
+    assert_eq!((first.match_id, first.sequence), (running.match_id, 1));
 }

@@ -264,24 +264,9 @@ fn read_limited(path: &Path) -> io::Result<String> {
 /// The setting that was probably meant.
 fn nearest(name: &str, known: impl Iterator<Item = &'static About>) -> Option<&'static About> {
     let name = name.to_ascii_lowercase().replace('_', "-");
-    let (slips, about) =
-        known.map(|about| (edits(&name, about.name), about)).min_by_key(|(slips, _)| *slips)?;
+    let (slips, about) = known
+        .map(|about| (strsim::levenshtein(&name, about.name), about))
+        .min_by_key(|(slips, _)| *slips)?;
     let slips_max = (name.chars().count() / LETTERS_A_SLIP).min(SLIPS_MAX);
     (slips <= slips_max).then_some(about)
-}
-
-/// How many letters must be added, dropped or changed to make one text the other.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, letter) in from.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }

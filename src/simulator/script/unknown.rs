@@ -26,7 +26,7 @@ fn parts(message: &str) -> Option<(&'static str, &str, Vec<&str>)> {
 }
 
 fn told(what: &str, name: &str, known: &[&str]) -> String {
-    let nearest = known.iter().map(|known| (edits(name, known), known)).min();
+    let nearest = known.iter().map(|known| (strsim::levenshtein(name, known), known)).min();
     match nearest {
         Some((slips, nearest)) if slips <= name.chars().count() / LETTERS_A_SLIP => {
             format!("unknown {what} `{name}`; did you mean `{nearest}`?")
@@ -39,20 +39,4 @@ fn told(what: &str, name: &str, known: &[&str]) -> String {
             format!("unknown {what} `{name}`: none of the {count} in the simulator's README")
         }
     }
-}
-
-/// How many letters must be added, dropped or changed to make one text the other.
-fn edits(from: &str, to: &str) -> usize {
-    let to: Vec<char> = to.chars().collect();
-    let mut row: Vec<usize> = (0..=to.len()).collect();
-    for (i, letter) in from.chars().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, other) in to.iter().enumerate() {
-            let changed = diagonal + usize::from(letter != *other);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[to.len()]
 }

@@ -4,6 +4,8 @@
 //! finding matches. It deliberately knows nothing of Oz, of photos, or of who watches: it is told
 //! facts, keeps them in order, and says "look" when there are new ones.
 
+#[cfg(test)]
+pub mod memory;
 pub mod sqlite;
 #[cfg(test)]
 pub mod suite;

@@ -4,6 +4,8 @@
 
 pub mod commands;
 mod demo;
+#[cfg(test)]
+mod histories;
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 

@@ -26,9 +26,8 @@ use crate::{
     },
 };
 
-/// The sequence and the epoch that a match begins with.
+/// The sequence that a match begins with.
 const FIRST: Sequence = Sequence::ZERO.next();
-const EPOCH_FIRST: u64 = 1;
 
 /// One process's journal. Clones share it.
 #[derive(Clone)]
@@ -200,11 +199,12 @@ impl Writer for Memory {
             match keys.find_map(|key| store.find(&spec.caller, &key)) {
                 Some(known) => Admitted::Known(known),
                 None => {
-                    let row = Row { events: Vec::new(), epoch: EPOCH_FIRST, owner: self.owner() };
+                    let claim = Claim::of_new(match_id);
+                    let row = Row { events: Vec::new(), epoch: claim.epoch, owner: self.owner() };
                     store.matches.insert(match_id, row);
                     let first = store.write(match_id, self.clock.now(), Event::Accepted(spec));
                     let first = first.expect("the match is there");
-                    Admitted::New(first, Claim { match_id, epoch: EPOCH_FIRST })
+                    Admitted::New(first, claim)
                 }
             }
         };

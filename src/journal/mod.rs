@@ -29,6 +29,13 @@ pub struct Claim {
     pub epoch: u64,
 }
 
+impl Claim {
+    /// What whoever admitted a match holds, for as long as nobody has taken it over.
+    pub const fn of_new(match_id: MatchId) -> Self {
+        Self { match_id, epoch: 1 }
+    }
+}
+
 /// Which match is meant. Another caller's is never found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Key {

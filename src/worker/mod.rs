@@ -42,6 +42,9 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
 /// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
 const DRAIN_SHARE_FOR_PHOTOS: f64 = 0.8;
 
+/// The pause before the store is asked again after it failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
 /// The worker's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -154,6 +157,9 @@ impl Worker {
         let outcome = self.0.with.writer.cancel(caller, key, keep).await?;
         if let CancelledAs::Now(m) = &outcome {
             info!(match.id = %m.id, "match cancelled");
+        }
+        // A first cancel whose answer was lost stopped nobody.
+        if let CancelledAs::Now(m) | CancelledAs::Already(m) = &outcome {
             if let Some(handle) = self.0.drivers().get(&m.id) {
                 handle.stop();
             }

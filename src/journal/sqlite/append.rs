@@ -26,9 +26,6 @@ use crate::{
 /// The sequence of the event that admits a match.
 const FIRST: Sequence = Sequence::ZERO.next();
 
-/// The epoch of a match that nobody has taken over yet.
-const EPOCH_FIRST: u64 = 1;
-
 /// Writes the first event of a match.
 pub(super) struct Admit {
     pub match_id: MatchId,
@@ -84,7 +81,7 @@ impl Operation for Admit {
             .bind(tx.now.as_micros())
             .bind(State::Accepted.name())
             .bind(FIRST.0.cast_signed())
-            .bind(EPOCH_FIRST.cast_signed())
+            .bind(Claim::of_new(self.match_id).epoch.cast_signed())
             .bind(tx.owner)
             .bind(self.body.as_str())
     }
@@ -124,7 +121,7 @@ impl Admit {
             time: tx.now,
             event: Event::Accepted(Arc::clone(&self.spec)),
         };
-        Ok(Admitted::New(recorded, Claim { match_id: self.match_id, epoch: EPOCH_FIRST }))
+        Ok(Admitted::New(recorded, Claim::of_new(self.match_id)))
     }
 
     async fn insert_labels(&self, tx: &mut Tx<'_>) -> Result<(), Error> {

@@ -1,0 +1,240 @@
+//! Callers: what they send, when they come back, and what they have seen.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use crate::{
+    clock::Clock,
+    domain::{
+        CallerId, FolderId, Format, Kind, LivenessPolicy, Match, MatchId, MediaId, PhotoSource,
+        RequestId, Sequence, Spec, Timeout, Timestamp,
+    },
+    watch::{Ended, Entry, Filter, Follow, Key, Update, Watch},
+    worker::{Refused, Worker, shelf::Photo},
+};
+
+/// How long a caller waits before it repeats a call that failed.
+const PAUSE: Duration = Duration::from_millis(1_500);
+
+/// A process, as callers see it.
+pub struct House {
+    pub worker: Worker,
+    pub watch: Watch,
+    pub clock: Clock,
+}
+
+/// Somebody who wants a match.
+#[derive(Clone)]
+pub struct Plan {
+    pub request_id: RequestId,
+    pub folder_id: FolderId,
+    /// The folder's own medium, instead of a photo that is sent.
+    pub medium: Option<MediaId>,
+    pub policy: LivenessPolicy,
+    pub timeout: Duration,
+    pub arrives: Timestamp,
+    /// After a death of the server: how soon the call is repeated; never if none.
+    pub comes_back: Option<Duration>,
+    /// When the match is cancelled.
+    pub cancels: Option<Timestamp>,
+    /// How many do the same at once.
+    pub copies: usize,
+}
+
+/// A caller, and what it remembers.
+pub struct Caller {
+    pub plan: Plan,
+    seen: Vec<Arc<Mutex<Seen>>>,
+}
+
+/// What one stream, however often it was taken up again, has shown.
+#[derive(Clone, Default, Debug)]
+pub struct Seen {
+    pub match_id: Option<MatchId>,
+    pub sequence: Sequence,
+    pub time: Timestamp,
+    pub has_closed: bool,
+    pub names: Vec<&'static str>,
+}
+
+impl Caller {
+    pub fn new(plan: Plan) -> Arc<Self> {
+        let seen = (0..plan.copies).map(|_| Arc::default()).collect();
+        Arc::new(Self { plan, seen })
+    }
+
+    /// What each copy has seen.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.iter().map(|seen| lock(seen).clone()).collect()
+    }
+
+    /// Calls, or calls again after so many deaths, and watches until the match has ended.
+    pub fn attend(self: &Arc<Self>, house: &Arc<House>, deaths: usize, tasks: &mut JoinSet<()>) {
+        let now = house.clock.now();
+        let comes = match (deaths, self.plan.comes_back) {
+            (0, _) => Some(self.plan.arrives),
+            (_, Some(pause)) => Some(self.plan.arrives.max(now.after(pause))),
+            // It has never called, so it has nothing to come back to.
+            (_, None) if self.plan.arrives > now => Some(self.plan.arrives),
+            (_, None) => None,
+        };
+        for seen in &self.seen {
+            let (caller, house, seen) = (Arc::clone(self), Arc::clone(house), Arc::clone(seen));
+            tasks.spawn(async move { caller.call(&house, comes, &seen).await });
+        }
+        if let Some(time) = self.plan.cancels.filter(|time| *time > now) {
+            let (caller, house) = (Arc::clone(self), Arc::clone(house));
+            tasks.spawn(async move { caller.cancel(&house, time).await });
+        }
+    }
+
+    async fn call(&self, house: &House, comes: Option<Timestamp>, seen: &Mutex<Seen>) {
+        if lock(seen).has_closed {
+            return;
+        }
+        let known = lock(seen).match_id;
+        let m = match (comes, known) {
+            (Some(time), _) => {
+                house.clock.sleep_until(time).await;
+                self.admitted(house).await
+            }
+            // It brings no photo, but it watches on.
+            (None, Some(id)) => {
+                let caller = CallerId::default_caller();
+                house.watch.find(&caller, &Key::Match(id)).await.expect("it was accepted")
+            }
+            (None, None) => return,
+        };
+        if let Some(known) = known {
+            assert_eq!(known, m.id, "one request id, one match");
+        }
+        lock(seen).match_id = Some(m.id);
+        let after = lock(seen).sequence;
+        let follow = house.watch.follow(m, after, false).await.expect("what was seen is there");
+        read(house, follow, seen).await;
+    }
+
+    /// Repeats the call until it is taken.
+    async fn admitted(&self, house: &House) -> Match {
+        loop {
+            let photo = Bytes::from(format!("photo of {}", self.plan.request_id));
+            let spec = self.spec(house.worker.digest(&photo));
+            let place = house.worker.shelf().reserve(photo.len()).await;
+            let photo = self.plan.medium.is_none().then(|| Photo::new(photo, place));
+            match house.worker.admit(spec, photo).await {
+                Ok(m) => return m,
+                Err(Refused::Journal(_)) => house.clock.sleep(PAUSE).await,
+                Err(refused) => panic!("{}: {refused}", self.plan.request_id),
+            }
+        }
+    }
+
+    async fn cancel(&self, house: &House, time: Timestamp) {
+        house.clock.sleep_until(time).await;
+        let key = Key::Request(self.plan.request_id.clone());
+        while house.worker.cancel(&CallerId::default_caller(), &key).await.is_err() {
+            house.clock.sleep(PAUSE).await;
+        }
+    }
+
+    fn spec(&self, digest: crate::domain::Digest) -> Spec {
+        let plan = &self.plan;
+        Spec {
+            caller: CallerId::default_caller(),
+            request_id: Some(plan.request_id.clone()),
+            folder_id: plan.folder_id,
+            photo: match plan.medium.clone() {
+                Some(medium) => PhotoSource::FolderMedia(medium),
+                None => PhotoSource::Content { digest, format: Format::Jpeg },
+            },
+            kind: Kind::Selfie,
+            timeout: Timeout { duration: plan.timeout, named: true },
+            liveness_media: Vec::new(),
+            liveness_policy: plan.policy,
+            labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// Reads a stream to its end, and checks each update as a careful caller would.
+async fn read(house: &House, mut follow: Follow, seen: &Mutex<Seen>) {
+    while let Some(update) = follow.next().await {
+        match update.expect("the journal can be read") {
+            Update::Event(entry) => {
+                lock(seen).see(&entry);
+                let (caller, id) = (CallerId::default_caller(), entry.recorded.match_id);
+                let now = house.watch.find(&caller, &Key::Match(id)).await.expect("it is there");
+                assert!(now.sequence >= entry.recorded.sequence, "a read is behind a stream");
+            }
+            Update::Heartbeat { m, .. } => {
+                let named = m.map_or(Sequence::ZERO, |m| m.sequence);
+                assert_eq!(named, lock(seen).sequence, "a heartbeat names what was delivered");
+            }
+            Update::Progress { .. } => panic!("nobody asked for progress"),
+        }
+    }
+    assert!(lock(seen).has_closed, "a stream ends after the closing update only");
+}
+
+impl Seen {
+    fn see(&mut self, entry: &Entry) {
+        let recorded = &entry.recorded;
+        assert!(!self.has_closed, "something follows the closing update");
+        assert_eq!(recorded.sequence, self.sequence.next(), "dense and in order");
+        assert!(recorded.time >= self.time, "time never goes back");
+        assert_eq!(Some(recorded.match_id), self.match_id);
+        self.sequence = recorded.sequence;
+        self.time = recorded.time;
+        self.has_closed = entry.snapshot.state.has_ended();
+        self.names.push(recorded.event.name());
+    }
+}
+
+/// Somebody who follows all matches, by tokens.
+#[derive(Default)]
+pub struct All(Mutex<SeenAll>);
+
+#[derive(Clone, Default)]
+struct SeenAll {
+    token: Option<String>,
+    updates: Vec<(MatchId, Sequence)>,
+}
+
+impl All {
+    /// What was shown, in its order.
+    pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
+        lock(&self.0).updates.clone()
+    }
+
+    /// Goes on after the last token for as long as the process lives.
+    pub async fn follow(self: Arc<Self>, house: Arc<House>) {
+        let token = lock(&self.0).token.clone().unwrap_or("earliest".into());
+        let (caller, filter) = (CallerId::default_caller(), Filter::default());
+        let mut follow =
+            house.watch.follow_all(caller, filter, &token).await.expect("a good token");
+        while let Some(update) = follow.next().await {
+            let position = match update {
+                Ok(Update::Event(entry)) => {
+                    let recorded = &entry.recorded;
+                    lock(&self.0).updates.push((recorded.match_id, recorded.sequence));
+                    recorded.position
+                }
+                Ok(Update::Heartbeat { position, .. }) => position.expect("it names one"),
+                Ok(Update::Progress { .. }) => panic!("nobody asked for progress"),
+                Err(Ended::Draining) => return,
+                Err(ended) => panic!("{ended}"),
+            };
+            lock(&self.0).token = Some(house.watch.token(position));
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,146 @@
+//! The crash matrix: every boundary of a match by the n-th operation, times every fault.
+
+use std::time::Duration;
+
+use crate::{
+    app::histories::{
+        History, POLICY,
+        caller::{Caller, Plan},
+        oz::FAULTS,
+        plug::POINTS,
+    },
+    domain::LivenessPolicy,
+};
+
+const POLICIES: [LivenessPolicy; 3] =
+    [LivenessPolicy::Report, LivenessPolicy::Require, LivenessPolicy::Run];
+
+/// One match in a folder of its own.
+fn plan(history: &History, n: u32, policy: LivenessPolicy, sends_photo: bool) -> Plan {
+    Plan {
+        request_id: format!("order-{n}").parse().expect("an id"),
+        folder_id: history.oz.add_folder(n),
+        medium: (!sends_photo).then(|| format!("image-{n}").parse().expect("an id")),
+        policy,
+        timeout: Duration::from_secs(300),
+        arrives: History::at(1.0),
+        comes_back: Some(Duration::ZERO),
+        cancels: None,
+        copies: 1,
+    }
+}
+
+/// A history of one match, changed and run; whether the n-th operation was reached.
+fn check(policy: LivenessPolicy, sends_photo: bool, change: impl Fn(&mut History)) -> History {
+    let mut history = History::new(1);
+    let caller = Caller::new(plan(&history, 1, policy, sends_photo));
+    history.callers.push(caller);
+    change(&mut history);
+    history.run();
+    history
+}
+
+/// How a history's one match ended.
+fn last(history: &History) -> Vec<&'static str> {
+    history.callers[0].seen()[0].names.clone()
+}
+
+/// All kinds of match, and how many operations each takes when nothing goes wrong.
+fn kinds() -> Vec<(LivenessPolicy, bool, usize)> {
+    let mut kinds = Vec::new();
+    for policy in POLICIES {
+        for sends_photo in [true, false] {
+            let history = check(policy, sends_photo, |_| {});
+            assert_eq!(last(&history).last(), Some(&"finished"));
+            kinds.push((policy, sends_photo, history.plug.operations()));
+        }
+    }
+    kinds
+}
+
+#[test]
+fn a_match_outlives_a_death_at_every_point_of_every_operation() {
+    let mut points = 0;
+    for (policy, sends_photo, operations) in kinds() {
+        for n in 0..operations {
+            for point in POINTS {
+                let history = check(policy, sends_photo, |it| it.plug.pull_at(n, point));
+                assert_eq!(last(&history).last(), Some(&"finished"), "{policy:?} {n} {point:?}");
+                points += history.died;
+            }
+        }
+    }
+    assert!(points > 100, "{points} deaths");
+}
+
+#[test]
+fn a_match_outlives_every_fault_of_every_request() {
+    for (policy, sends_photo, operations) in kinds() {
+        for n in 0..operations {
+            for fault in FAULTS {
+                let history = check(policy, sends_photo, |it| it.oz.fail_at(n, *fault));
+                assert_eq!(last(&history).last(), Some(&"finished"), "{policy:?} {n} {fault:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_match_outlives_every_fault_followed_by_a_death_at_every_later_point() {
+    for (policy, sends_photo, operations) in kinds() {
+        for n in 0..operations {
+            for fault in FAULTS {
+                for (later, point) in (n..n + 4).flat_map(|n| POINTS.map(|point| (n, point))) {
+                    check(policy, sends_photo, |history| {
+                        history.oz.fail_at(n, *fault);
+                        history.plug.pull_at(later, point);
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_photo_that_nobody_brings_again_is_lost_after_the_grace_and_not_before() {
+    let mut lost = 0;
+    for (n, point) in (0..6).flat_map(|n| POINTS.map(|point| (n, point))) {
+        let history = check(LivenessPolicy::Report, true, |history| {
+            let plan = history.callers[0].plan.clone();
+            history.callers = vec![Caller::new(Plan { comes_back: None, ..plan })];
+            history.plug.pull_at(n, point);
+        });
+        let seen = &history.callers[0].seen()[0];
+        if seen.names.last() == Some(&"failed") {
+            lost += 1;
+            assert!(seen.time >= History::at(1.0).after(POLICY.photo_grace), "{n} {point:?}");
+        }
+    }
+    assert!(lost > 0, "no photo died");
+}
+
+#[test]
+fn a_match_that_is_cancelled_at_any_moment_sends_nothing_more() {
+    for tenth in 10..60 {
+        let history = check(LivenessPolicy::Report, true, |history| {
+            let plan = history.callers[0].plan.clone();
+            let cancels = Some(History::at(f64::from(tenth) / 10.0));
+            history.callers = vec![Caller::new(Plan { cancels, ..plan })];
+        });
+        let end = last(&history).last().copied();
+        assert!([Some("cancelled"), Some("finished")].contains(&end), "{end:?}");
+    }
+}
+
+#[test]
+fn fifty_callers_of_one_id_are_one_match_through_a_death_at_every_point() {
+    for n in 0..12 {
+        for point in POINTS {
+            check(LivenessPolicy::Run, true, |history| {
+                let plan = history.callers[0].plan.clone();
+                history.callers = vec![Caller::new(Plan { copies: 50, ..plan })];
+                history.plug.pull_at(n, point);
+            });
+        }
+    }
+}

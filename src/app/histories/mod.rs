@@ -1,0 +1,233 @@
+//! Histories: the two halves of the house over a journal, with an Oz, callers, faults, deaths and
+//! time, in one thread and repeatable. Whatever happens, the invariants hold.
+//!
+//! A process is a runtime of its own; it dies when that is dropped, wherever its tasks are. What
+//! lives on is the store, Oz, and what callers remember.
+
+mod caller;
+mod checks;
+mod matrix;
+mod oz;
+mod plug;
+mod seeds;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::{runtime::Runtime, sync::Notify, task::JoinSet};
+
+use crate::{
+    app::histories::{
+        caller::{All, Caller, House},
+        oz::Model,
+        plug::{Plug, Plugged},
+    },
+    clock::{Clock, Hand},
+    domain::{Policy, Timestamp},
+    journal::{
+        Reader, Writer,
+        memory::{Memory, Store},
+        suite::START,
+    },
+    watch::{self, Watch},
+    worker::{self, Worker},
+};
+
+/// How matches are driven in all histories: as by default, but for a short retention's worth.
+pub const POLICY: Policy = Policy {
+    poll_interval: Duration::from_secs(1),
+    oz_settle: Duration::from_secs(5),
+    photo_grace: Duration::from_secs(60),
+    retention: Duration::from_secs(86_400),
+};
+
+/// No history takes longer: no match may, and there are few deaths.
+const TIME_MAX: Duration = Duration::from_secs(3_600);
+
+/// What lives on when a process dies: another engine is plugged in here.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// A process's two sides of the store.
+    async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>);
+}
+
+/// The engine without a disk.
+pub struct InMemory(Arc<Mutex<Store>>);
+
+#[async_trait]
+impl Engine for InMemory {
+    async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>) {
+        let memory = Memory::open(Arc::clone(&self.0), clock.clone());
+        (Arc::new(memory.clone()), Arc::new(memory))
+    }
+}
+
+/// Everything that outlives a process, and what is to happen.
+pub struct History {
+    pub seed: u64,
+    pub clock: Clock,
+    hand: Hand,
+    pub plug: Arc<Plug>,
+    pub oz: Arc<Model>,
+    engine: Box<dyn Engine>,
+    pub callers: Vec<Arc<Caller>>,
+    all: Arc<All>,
+    /// When the process dies, of itself.
+    pub deaths: VecDeque<Timestamp>,
+    /// How probable it is that a write fails.
+    pub store_trouble: f64,
+    /// How often the process has died.
+    pub died: usize,
+}
+
+/// How a process's life ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Died,
+    Over,
+}
+
+impl History {
+    /// A history in which nothing happens yet.
+    pub fn new(seed: u64) -> Self {
+        Self::over(seed, Box::new(InMemory(Arc::new(Mutex::new(Store::new(seed))))))
+    }
+
+    /// The same over an engine.
+    pub fn over(seed: u64, engine: Box<dyn Engine>) -> Self {
+        let (clock, hand) = Clock::manual(START);
+        let plug = Arc::new(Plug::default());
+        let oz = Arc::new(Model::new(clock.clone(), Arc::clone(&plug), seed));
+        Self {
+            seed,
+            clock,
+            hand,
+            plug,
+            oz,
+            engine,
+            callers: Vec::new(),
+            all: Arc::default(),
+            deaths: VecDeque::new(),
+            store_trouble: 0.0,
+            died: 0,
+        }
+    }
+
+    /// The time so many seconds after the beginning.
+    pub fn at(seconds: f64) -> Timestamp {
+        START.after(Duration::from_secs_f64(seconds))
+    }
+
+    /// Lives until every match has ended, through as many processes as it takes, and checks.
+    pub fn run(&mut self) {
+        while self.life() == End::Died {
+            self.died += 1;
+            self.plug.mend();
+        }
+    }
+
+    fn life(&mut self) -> End {
+        let parked = Arc::new(Notify::new());
+        let runtime = runtime(Arc::clone(&parked));
+        runtime.block_on(self.live(&parked))
+    }
+
+    async fn live(&mut self, parked: &Notify) -> End {
+        let (house, reader) = self.open().await;
+        let mut tasks = JoinSet::new();
+        for caller in &self.callers {
+            caller.attend(&house, self.died, &mut tasks);
+        }
+        let mut beside = JoinSet::new();
+        beside.spawn(Arc::clone(&self.all).follow(Arc::clone(&house)));
+        loop {
+            tokio::select! {
+                biased;
+                () = self.plug.death() => return End::Died,
+                () = self.quiet(parked) => {}
+            }
+            while let Some(done) = tasks.try_join_next().or_else(|| beside.try_join_next()) {
+                done.unwrap_or_else(|panic| self.tell(&panic.to_string()));
+            }
+            if tasks.is_empty() && house.worker.unfinished() == 0 {
+                checks::check(self, reader.as_ref(), &self.all).await;
+                return End::Over;
+            }
+            self.move_on();
+        }
+    }
+
+    /// Waits until nothing runs: every task waits for time, and the store for nobody.
+    async fn quiet(&self, parked: &Notify) {
+        loop {
+            parked.notified().await;
+            if self.plug.at_store.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Moves the time on to the next thing that is waited for, or to the next death.
+    fn move_on(&mut self) {
+        let now = self.clock.now();
+        if now.since(START) > TIME_MAX {
+            let seen: Vec<_> = self.callers.iter().flat_map(|it| it.seen()).collect();
+            self.tell(&format!("it doesn't end: {seen:?}, store trouble {}", self.store_trouble));
+        }
+        let next = self.hand.next_wake().unwrap_or(Timestamp::MAX);
+        let death = self.deaths.front().copied().unwrap_or(Timestamp::MAX);
+        self.hand.advance(next.min(death).since(now));
+        if death <= next {
+            self.deaths.pop_front();
+            self.plug.pull();
+        }
+    }
+
+    async fn open(&self) -> (Arc<House>, Arc<dyn Reader>) {
+        let (writer, reader) = self.engine.open(&self.clock).await;
+        let config = watch::Config { heartbeat: Duration::from_secs(20) };
+        let watch = Watch::new(config, Arc::clone(&reader), self.clock.clone());
+        let seed = self.seed + self.died as u64;
+        let writer = Plugged::new(writer, Arc::clone(&self.plug), seed, self.store_trouble);
+        let random = Mutex::new(StdRng::seed_from_u64(seed));
+        let chance = move || random.lock().expect("nobody panics with it").random_range(0.0..1.0);
+        let with = worker::Collaborators {
+            writer: Arc::new(writer),
+            reader: Arc::clone(&reader),
+            oz: Arc::clone(&self.oz) as _,
+            clock: self.clock.clone(),
+            progress: Arc::new(|_, _| {}),
+            chance: Arc::new(chance),
+        };
+        let config =
+            worker::Config { policy: POLICY, unfinished_max: 1_000, photo_bytes_max: 1 << 20 };
+        let worker = Worker::new(config, with);
+        watch.start().await.expect("the journal can be read");
+        worker.start().await.expect("the journal can be written");
+        (Arc::new(House { worker, watch, clock: self.clock.clone() }), reader)
+    }
+
+    /// Whether Oz fails so often that its answers lack what is needed again and again.
+    pub fn is_harsh(&self) -> bool {
+        self.oz.fails_often()
+    }
+
+    /// Fails, and says how to see it again.
+    pub fn tell(&self, what: &str) -> ! {
+        panic!("seed {}, after {} deaths, at {:?}: {what}", self.seed, self.died, self.clock.now());
+    }
+}
+
+/// A runtime of one thread that says when nothing is left to be run.
+fn runtime(parked: Arc<Notify>) -> Runtime {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || parked.notify_waiters())
+        .build();
+    runtime.expect("a runtime")
+}

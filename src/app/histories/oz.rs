@@ -1,0 +1,382 @@
+//! An Oz as a value: it holds folders, does what it is asked, and fails as it is told.
+//!
+//! It stands behind the `Oz` trait, without HTTP, so that ten thousand histories take minutes.
+//! What the wire may do to an answer is tested with the simulator.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::{
+    app::histories::plug::{Plug, Point},
+    clock::Clock,
+    domain::{
+        Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId,
+        Reply, Timestamp,
+    },
+    oz::{Oz, Sent},
+};
+
+/// What goes wrong with one request.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Fault {
+    /// For people.
+    pub name: &'static str,
+    /// How it is answered; as it should be if none.
+    pub failure: Option<FailureKind>,
+    /// Whether and when Oz acts all the same.
+    pub acts: Acts,
+    /// How long the answer takes.
+    pub delay: Duration,
+    /// What Oz says of when to come back.
+    pub retry_after: Option<Duration>,
+}
+
+/// Whether a request takes effect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Acts {
+    Never,
+    AtOnce,
+    /// After the caller has been told that it failed.
+    Later(Duration),
+}
+
+const fn fault(name: &'static str, failure: FailureKind, acts: Acts) -> Fault {
+    Fault { name, failure: Some(failure), acts, delay: Duration::ZERO, retry_after: None }
+}
+
+/// Every way in which Oz fails without meaning it: each passes, and no match may be harmed.
+pub const FAULTS: &[Fault] = &[
+    fault("no connection", FailureKind::Unreachable, Acts::Never),
+    fault("dropped before acting", FailureKind::Interrupted, Acts::Never),
+    fault("acted, then dropped", FailureKind::Interrupted, Acts::AtOnce),
+    fault(
+        "dropped, acted a little later",
+        FailureKind::Interrupted,
+        Acts::Later(Duration::from_secs(3)),
+    ),
+    fault("timed out, never acted", FailureKind::TimedOut, Acts::Never),
+    Fault {
+        delay: Duration::from_secs(30),
+        ..fault("acted, timed out", FailureKind::TimedOut, Acts::AtOnce)
+    },
+    Fault {
+        name: "answered late",
+        failure: None,
+        acts: Acts::AtOnce,
+        delay: Duration::from_secs(20),
+        retry_after: None,
+    },
+    fault("401 in the middle", FailureKind::SessionRefused, Acts::Never),
+    fault("429", FailureKind::RateLimited, Acts::Never),
+    Fault {
+        retry_after: Some(Duration::from_secs(7)),
+        ..fault("429 with Retry-After", FailureKind::RateLimited, Acts::Never)
+    },
+    fault("500", FailureKind::ServerError, Acts::Never),
+    fault("acted, then 500", FailureKind::ServerError, Acts::AtOnce),
+    fault("acted, then a proxy's 502", FailureKind::ServerError, Acts::AtOnce),
+    fault("a redirect", FailureKind::Redirected, Acts::Never),
+    fault("acted, the body cut", FailureKind::Unreadable, Acts::AtOnce),
+    fault("acted, the body lacks the id", FailureKind::Incomplete, Acts::AtOnce),
+];
+
+/// How long every answer takes at least.
+const LATENCY: Duration = Duration::from_millis(30);
+
+/// The model. Lives through every crash of ours.
+pub struct Model {
+    clock: Clock,
+    plug: Arc<Plug>,
+    state: Mutex<State>,
+}
+
+struct State {
+    random: StdRng,
+    folders: BTreeMap<FolderId, Held>,
+    later: Vec<(Timestamp, Ask)>,
+    /// Faults by the number of the operation.
+    scripted: BTreeMap<usize, Fault>,
+    /// How probable a fault of each other request is.
+    fault_chance: f64,
+    /// Oz answers nobody between these times.
+    outage: Option<(Timestamp, Timestamp)>,
+    /// Whether media come back with what was written into their metadata.
+    echoes_metadata: bool,
+    /// Everything that was asked: when, and what.
+    pub record: Vec<(Timestamp, Ask)>,
+    ids: u32,
+}
+
+/// What a folder holds.
+#[derive(Default)]
+struct Held {
+    media: Vec<Media>,
+    analyses: Vec<(Timestamp, Analysis)>,
+}
+
+impl Model {
+    /// An empty Oz.
+    pub fn new(clock: Clock, plug: Arc<Plug>, seed: u64) -> Self {
+        let state = State {
+            random: StdRng::seed_from_u64(seed),
+            folders: BTreeMap::new(),
+            later: Vec::new(),
+            scripted: BTreeMap::new(),
+            fault_chance: 0.0,
+            outage: None,
+            echoes_metadata: true,
+            record: Vec::new(),
+            ids: 0,
+        };
+        Self { clock, plug, state: Mutex::new(state) }
+    }
+
+    /// The n-th operation of the history, if it is a request to Oz, fails like this.
+    pub fn fail_at(&self, n: usize, fault: Fault) {
+        self.lock().scripted.insert(n, fault);
+    }
+
+    /// Every request fails with this chance.
+    pub fn fail_often(&self, chance: f64) {
+        self.lock().fault_chance = chance;
+    }
+
+    /// Whether requests fail with some chance.
+    pub fn fails_often(&self) -> bool {
+        self.lock().fault_chance > 0.0
+    }
+
+    /// Nobody is answered between these times.
+    pub fn go_out(&self, from: Timestamp, to: Timestamp) {
+        self.lock().outage = Some((from, to));
+    }
+
+    /// Media come back without what was written into their metadata.
+    pub fn forget_metadata(&self) {
+        self.lock().echoes_metadata = false;
+    }
+
+    /// A folder with a liveness video that was judged to be genuine, and an image.
+    pub fn add_folder(&self, n: u32) -> FolderId {
+        let id = FolderId::from_uuid(uuid::Uuid::from_u128(u128::from(n) + 1));
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let video = medium(&format!("video-{n}"), "VIDEO_FOLDER", now);
+        let image = medium(&format!("image-{n}"), "IMAGE_FOLDER", now);
+        let quality = Analysis {
+            confidence_spoofing: Some(0.02),
+            ..ended("QUALITY", &format!("liveness-{n}"), vec![video.id.clone()], "SUCCESS", now)
+        };
+        let held = Held { media: vec![video, image], analyses: vec![(now, quality)] };
+        state.folders.insert(id, held);
+        id
+    }
+
+    /// Everything that was asked so far.
+    pub fn record(&self) -> Vec<(Timestamp, Ask)> {
+        self.lock().record.clone()
+    }
+
+    /// The photos that it holds of a match.
+    pub fn photos_of(&self, id: MatchId) -> Vec<MediaId> {
+        let (name, state) = (id.to_string(), self.lock());
+        let all = state.folders.values().flat_map(|held| &held.media);
+        let ours = |m: &&Media| m.original_name.as_deref().is_some_and(|it| it.contains(&name));
+        all.filter(ours).map(|media| media.id.clone()).collect()
+    }
+
+    /// The analyses of this type that look at a medium, as they will have ended.
+    pub fn analyses_of(&self, kind: &str, media: &MediaId) -> Vec<Analysis> {
+        let state = self.lock();
+        let all = state.folders.values().flat_map(|held| &held.analyses).map(|(_, it)| it);
+        let looks = |a: &&Analysis| a.source_media.iter().flatten().any(|it| it == media);
+        all.filter(|a| a.kind.as_deref() == Some(kind)).filter(looks).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, n: usize, ask: &Ask) -> Result<Reply, Failure> {
+        self.clock.sleep(LATENCY).await;
+        self.lock().catch_up(self.clock.now());
+        let fault = self.lock().fault(n, self.clock.now());
+        let acts = fault.map_or(Acts::AtOnce, |fault| fault.acts);
+        let reply = match acts {
+            Acts::AtOnce => Some(self.lock().act(ask, self.clock.now())),
+            Acts::Later(delay) => {
+                self.lock().later.push((self.clock.now().after(delay), ask.clone()));
+                None
+            }
+            Acts::Never => None,
+        };
+        self.plug.pass(n, Point::Acted).await;
+        self.clock.sleep(fault.map_or(Duration::ZERO, |fault| fault.delay)).await;
+        match fault.and_then(|fault| Some((fault.failure?, fault.retry_after))) {
+            Some((kind, retry_after)) => Err(Failure { retry_after, ..Failure::new(kind, "") }),
+            None => reply.expect("whoever answers has acted"),
+        }
+    }
+}
+
+#[async_trait]
+impl Oz for Model {
+    async fn perform(&self, ask: &Ask, _: Option<Bytes>, _: Sent<'_>) -> Result<Reply, Failure> {
+        let n = self.plug.begin(Point::Before).await;
+        self.lock().record.push((self.clock.now(), ask.clone()));
+        let answer = self.answer(n, ask).await;
+        self.plug.pass(n, Point::After).await;
+        answer
+    }
+}
+
+impl State {
+    fn fault(&mut self, n: usize, now: Timestamp) -> Option<Fault> {
+        if let Some(fault) = self.scripted.get(&n) {
+            return Some(*fault);
+        }
+        if self.outage.is_some_and(|(from, to)| from <= now && now < to) {
+            return Some(fault("out", FailureKind::Unreachable, Acts::Never));
+        }
+        let due = self.fault_chance > 0.0 && self.random.random_bool(self.fault_chance);
+        due.then(|| FAULTS[self.random.random_range(0..FAULTS.len())])
+    }
+
+    /// Does what was asked for by whoever has gone.
+    fn catch_up(&mut self, now: Timestamp) {
+        let (due, later) = self.later.drain(..).partition(|(time, _)| *time <= now);
+        self.later = later;
+        let due: Vec<(Timestamp, Ask)> = due;
+        for (time, ask) in due {
+            // Nobody hears how it went.
+            let _ = self.act(&ask, time);
+        }
+    }
+
+    fn act(&mut self, ask: &Ask, now: Timestamp) -> Result<Reply, Failure> {
+        let missing = || Failure::new(FailureKind::NotFound, "");
+        match ask {
+            Ask::ReadFolder { folder_id } => {
+                let held = self.folders.get(folder_id).ok_or_else(missing)?;
+                let media = held.media.iter().map(|media| self.told(media)).collect();
+                let analyses = held.analyses.iter().map(|(end, it)| as_of(it, *end, now));
+                Ok(Reply::Folder(Folder { media, analyses: analyses.collect() }))
+            }
+            Ask::UploadPhoto { folder_id, match_id, .. } => {
+                let id = format!("photo-{}", self.next_id());
+                let photo = Media {
+                    match_id: Some(match_id.to_string()),
+                    original_name: Some(format!("{match_id}.jpg")),
+                    ..medium(&id, "IMAGE_FOLDER", now)
+                };
+                let held = self.folders.get_mut(folder_id).ok_or_else(missing)?;
+                held.media.push(photo.clone());
+                Ok(Reply::Photo(photo.id))
+            }
+            Ask::StartAnalyses { folder_id, biometry, quality } => {
+                self.start(*folder_id, biometry, quality.as_ref(), now)
+            }
+            Ask::ReadAnalysis { analysis_id } => {
+                let all = self.folders.values().flat_map(|held| &held.analyses);
+                let is_it = |(_, a): &&(Timestamp, Analysis)| a.id.as_ref() == Some(analysis_id);
+                let (end, analysis) = all.into_iter().find(is_it).ok_or_else(missing)?;
+                Ok(Reply::Analysis(as_of(analysis, *end, now)))
+            }
+        }
+    }
+
+    fn start(
+        &mut self,
+        folder_id: FolderId,
+        biometry: &[MediaId],
+        quality: Option<&Vec<MediaId>>,
+        now: Timestamp,
+    ) -> Result<Reply, Failure> {
+        let group = self.next_id();
+        let mut started = vec![self.compared(biometry, now)];
+        if let Some(media) = quality {
+            let id = format!("quality-{}", self.next_id());
+            let score = Some(0.1);
+            let analysis = ended("QUALITY", &id, media.clone(), "SUCCESS", now);
+            started.push(Analysis { confidence_spoofing: score, ..analysis });
+        }
+        let mut told = Vec::new();
+        for mut analysis in started {
+            analysis.group_id = Some(group.to_string());
+            let end = now.after(Duration::from_millis(self.random.random_range(0..5_000)));
+            told.push(as_of(&analysis, end.max(now.after(Duration::from_micros(1))), now));
+            let held = self.folders.get_mut(&folder_id);
+            held.ok_or_else(|| Failure::new(FailureKind::NotFound, ""))?
+                .analyses
+                .push((end, analysis));
+        }
+        Ok(Reply::Started(told))
+    }
+
+    fn compared(&mut self, media: &[MediaId], now: Timestamp) -> Analysis {
+        let id = format!("biometry-{}", self.next_id());
+        let score = self.random.random_range(0.0..=1.0);
+        let word = if score >= 0.85 { "SUCCESS" } else { "DECLINED" };
+        let scores = (Some(score), Some(1.0_f64.min(score + 0.001)));
+        let analysis = ended("BIOMETRY", &id, media.to_vec(), word, now);
+        Analysis { min_confidence: scores.0, max_confidence: scores.1, ..analysis }
+    }
+
+    fn told(&self, media: &Media) -> Media {
+        let match_id = media.match_id.clone().filter(|_| self.echoes_metadata);
+        Media { match_id, ..media.clone() }
+    }
+
+    fn next_id(&mut self) -> u32 {
+        self.ids += 1;
+        self.ids
+    }
+}
+
+fn medium(id: &str, media_type: &str, now: Timestamp) -> Media {
+    Media {
+        id: id.parse().expect("an id"),
+        media_type: Some(media_type.into()),
+        tags: Vec::new(),
+        original_name: None,
+        match_id: None,
+        time_created: Some(now),
+    }
+}
+
+fn ended(kind: &str, id: &str, media: Vec<MediaId>, word: &str, now: Timestamp) -> Analysis {
+    Analysis {
+        id: Some(id.parse::<AnalysisId>().expect("an id")),
+        kind: Some(kind.into()),
+        source_media: Some(media),
+        state: Some("FINISHED".into()),
+        resolution: Some(word.into()),
+        resolution_status: Some(word.into()),
+        time_created: Some(now),
+        ..Analysis::default()
+    }
+}
+
+/// An analysis as Oz tells it at a time: before its end it has neither decision nor score.
+fn as_of(analysis: &Analysis, end: Timestamp, now: Timestamp) -> Analysis {
+    if now >= end {
+        return analysis.clone();
+    }
+    let pending = || Some("PROCESSING".to_owned());
+    Analysis {
+        state: pending(),
+        resolution: pending(),
+        resolution_status: pending(),
+        min_confidence: None,
+        max_confidence: None,
+        confidence_spoofing: None,
+        ..analysis.clone()
+    }
+}

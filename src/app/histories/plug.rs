@@ -1,0 +1,195 @@
+//! The plug: counts every operation at the store and at Oz, and is pulled at the n-th.
+//!
+//! Whoever passes the point at which it is pulled never comes back: the process is dead there.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::sync::Notify;
+
+use crate::{
+    domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
+    journal::{Admitted, Appended, CancelledAs, Claim, Erased, Error, Key, Keys, Writer},
+};
+
+/// Where in an operation the process dies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Point {
+    /// Before the request leaves, or before the commit.
+    Before,
+    /// After Oz has acted, before its answer is read.
+    Acted,
+    /// After the answer and before what it says is written, or after the commit and before anybody
+    /// is told.
+    After,
+}
+
+pub const POINTS: [Point; 3] = [Point::Before, Point::Acted, Point::After];
+
+/// Counts operations, and ends the process.
+#[derive(Default)]
+pub struct Plug {
+    operations: AtomicUsize,
+    /// Operations at the store that are under way: a store may work on threads of its own.
+    pub at_store: AtomicUsize,
+    pulled_at: Mutex<Option<(usize, Point)>>,
+    is_pulled: AtomicBool,
+    pulled: Notify,
+}
+
+impl Plug {
+    /// The process dies at this point of the n-th operation, counted from 0.
+    pub fn pull_at(&self, n: usize, point: Point) {
+        *self.pulled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((n, point));
+    }
+
+    /// The process dies now.
+    pub fn pull(&self) {
+        self.is_pulled.store(true, Ordering::Relaxed);
+        self.pulled.notify_one();
+    }
+
+    /// A new process begins.
+    pub fn mend(&self) {
+        self.is_pulled.store(false, Ordering::Relaxed);
+        self.at_store.store(0, Ordering::Relaxed);
+        *self.pulled_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// How many operations there have been.
+    pub fn operations(&self) -> usize {
+        self.operations.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the process has died.
+    pub async fn death(&self) {
+        while !self.is_pulled.load(Ordering::Relaxed) {
+            self.pulled.notified().await;
+        }
+    }
+
+    /// Begins an operation, and passes its first point.
+    pub async fn begin(&self, point: Point) -> usize {
+        let n = self.operations.fetch_add(1, Ordering::Relaxed);
+        self.pass(n, point).await;
+        n
+    }
+
+    /// Passes a point of an operation, if the process lives on.
+    pub async fn pass(&self, n: usize, point: Point) {
+        let here = Some((n, point));
+        if *self.pulled_at.lock().unwrap_or_else(PoisonError::into_inner) == here {
+            self.pull();
+        }
+        if self.is_pulled.load(Ordering::Relaxed) {
+            pending::<()>().await;
+        }
+    }
+}
+
+/// A store whose process may die, and that may fail: before a write, or after it.
+pub struct Plugged {
+    pub inner: Arc<dyn Writer>,
+    pub plug: Arc<Plug>,
+    trouble: Option<Mutex<(StdRng, f64)>>,
+}
+
+/// What becomes of a write.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Fine,
+    Unwritten,
+    Unheard,
+}
+
+impl Plugged {
+    /// Around a store; each write fails with this chance.
+    pub fn new(inner: Arc<dyn Writer>, plug: Arc<Plug>, seed: u64, chance: f64) -> Self {
+        let random = (StdRng::seed_from_u64(seed), chance);
+        Self { inner, plug, trouble: (chance > 0.0).then(|| Mutex::new(random)) }
+    }
+
+    fn fate(&self) -> Fate {
+        let Some(trouble) = &self.trouble else { return Fate::Fine };
+        let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let (random, chance) = &mut *trouble;
+        match (random.random_bool(*chance), random.random_bool(0.5)) {
+            (false, _) => Fate::Fine,
+            (true, false) => Fate::Unwritten,
+            (true, true) => Fate::Unheard,
+        }
+    }
+
+    async fn write<T>(&self, writing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let n = self.plug.begin(Point::Before).await;
+        let fate = self.fate();
+        if fate == Fate::Unwritten {
+            return Err(unavailable());
+        }
+        self.plug.at_store.fetch_add(1, Ordering::Relaxed);
+        let written = writing.await;
+        self.plug.at_store.fetch_sub(1, Ordering::Relaxed);
+        self.plug.pass(n, Point::After).await;
+        if fate == Fate::Unheard { Err(unavailable()) } else { written }
+    }
+}
+
+fn unavailable() -> Error {
+    Error::Unavailable(Arc::new(std::io::Error::other("the store is out of order")))
+}
+
+#[async_trait]
+impl Writer for Plugged {
+    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
+        self.write(self.inner.admit(match_id, spec)).await
+    }
+
+    async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
+        self.write(self.inner.append(claim, after, event)).await
+    }
+
+    async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+        keep: Duration,
+    ) -> Result<CancelledAs, Error> {
+        self.write(self.inner.cancel(caller, key, keep)).await
+    }
+
+    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
+        self.inner.erase(caller, match_id).await
+    }
+
+    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
+        self.inner.erase_expired(limit).await
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
+        self.inner.claim(limit).await
+    }
+
+    async fn owned_by_others(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, Error> {
+        self.inner.owned_by_others(match_id, analyses).await
+    }
+
+    fn may_act(&self) -> bool {
+        self.inner.may_act()
+    }
+
+    fn keys(&self) -> &Keys {
+        self.inner.keys()
+    }
+}

@@ -1,0 +1,109 @@
+//! Random histories: matches, callers, faults, outages, deaths and a failing store, all drawn from
+//! a seed that is printed where one fails.
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::{
+    app::histories::{
+        History,
+        caller::{Caller, Plan},
+        plug::POINTS,
+    },
+    domain::LivenessPolicy,
+};
+
+/// How many seeds every run of the tests takes. `FACEMATCH_SEEDS` asks for others.
+const SEEDS: u64 = 200;
+
+/// Seeds that have failed once.
+const REGRESSIONS: &[u64] = &[];
+
+/// A history of its own for each seed.
+fn draw(seed: u64) -> History {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut history = History::new(seed);
+    let matches = random.random_range(1..=5);
+    for n in 0..matches {
+        let plan = some_plan(&mut random, &history, n);
+        history.callers.push(Caller::new(plan));
+    }
+    if random.random_bool(0.3) {
+        history.oz.forget_metadata();
+    }
+    history.oz.fail_often([0.0, 0.05, 0.2, 0.5][random.random_range(0..4)]);
+    history.store_trouble = [0.0, 0.0, 0.05, 0.2][random.random_range(0..4)];
+    if random.random_bool(0.3) {
+        let from = random.random_range(0.0..20.0);
+        let to = from + random.random_range(1.0..200.0);
+        history.oz.go_out(History::at(from), History::at(to));
+    }
+    let mut deaths: Vec<_> = (0..random.random_range(0..5))
+        .map(|_| History::at(random.random_range(0.0..40.0)))
+        .collect();
+    deaths.sort();
+    history.deaths = deaths.into();
+    if random.random_bool(0.5) {
+        let point = POINTS[random.random_range(0..POINTS.len())];
+        history.plug.pull_at(random.random_range(0..40), point);
+    }
+    history
+}
+
+fn some_plan(random: &mut StdRng, history: &History, n: u32) -> Plan {
+    use LivenessPolicy::{Report, Require, Run};
+    let seconds =
+        |random: &mut StdRng, to: f64| Duration::from_secs_f64(random.random_range(0.0..to));
+    let is_sent = random.random_bool(0.8);
+    // Some matches share a folder; each compares a photo of its own.
+    let shared = if is_sent && n > 0 && random.random_bool(0.3) { Some(n - 1) } else { None };
+    let folder_id = match shared {
+        Some(other) => history.callers[other as usize].plan.folder_id,
+        None => history.oz.add_folder(n),
+    };
+    Plan {
+        request_id: format!("order-{n}").parse().expect("an id"),
+        folder_id,
+        medium: (!is_sent).then(|| format!("image-{n}").parse().expect("an id")),
+        policy: [Report, Require, Run][random.random_range(0..3)],
+        timeout: Duration::from_secs(random.random_range(20..300)),
+        arrives: History::at(random.random_range(0.0..20.0)),
+        comes_back: random.random_bool(0.8).then(|| seconds(random, 70.0)),
+        cancels: random.random_bool(0.15).then(|| History::at(random.random_range(0.0..40.0))),
+        copies: if random.random_bool(0.2) { random.random_range(2..6) } else { 1 },
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how far a test goes is for whoever runs it")]
+fn wanted() -> (u64, u64) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    (number("FACEMATCH_SEED").unwrap_or(1), number("FACEMATCH_SEEDS").unwrap_or(SEEDS))
+}
+
+#[test]
+fn every_history_keeps_every_promise() {
+    let (first, seeds) = wanted();
+    let (mut deaths, mut operations) = (0, 0);
+    for seed in REGRESSIONS.iter().copied().chain(first..first + seeds) {
+        let mut history = draw(seed);
+        history.run();
+        deaths += history.died;
+        operations += history.plug.operations();
+    }
+    println!("seeds: {seeds}, deaths: {deaths}, operations: {operations}, broken promises: 0");
+}
+
+#[test]
+fn a_history_repeats_from_its_seed() {
+    for seed in 1..20 {
+        let traces = [(); 2].map(|()| {
+            let mut history = draw(seed);
+            history.run();
+            let seen: Vec<_> = history.callers.iter().flat_map(|it| it.seen()).collect();
+            let seen: Vec<_> = seen.into_iter().map(|it| (it.names, it.time)).collect();
+            (history.plug.operations(), history.died, history.clock.now(), seen)
+        });
+        assert_eq!(traces[0], traces[1], "seed {seed}");
+    }
+}

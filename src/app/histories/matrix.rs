@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     app::histories::{
-        History, POLICY,
+        History, OnDisk, POLICY,
         caller::{Caller, Plan},
         oz::FAULTS,
         plug::POINTS,
@@ -30,9 +30,17 @@ fn plan(history: &History, n: u32, policy: LivenessPolicy, sends_photo: bool) ->
     }
 }
 
-/// A history of one match, changed and run; whether the n-th operation was reached.
+/// A history of one match, changed and run.
 fn check(policy: LivenessPolicy, sends_photo: bool, change: impl Fn(&mut History)) -> History {
-    let mut history = History::new(1);
+    check_in(History::new(1), policy, sends_photo, change)
+}
+
+fn check_in(
+    mut history: History,
+    policy: LivenessPolicy,
+    sends_photo: bool,
+    change: impl Fn(&mut History),
+) -> History {
     let caller = Caller::new(plan(&history, 1, policy, sends_photo));
     history.callers.push(caller);
     change(&mut history);
@@ -71,6 +79,18 @@ fn a_match_outlives_a_death_at_every_point_of_every_operation() {
         }
     }
     assert!(points > 100, "{points} deaths");
+}
+
+#[test]
+fn a_match_on_a_real_file_outlives_a_death_at_every_point_of_every_operation() {
+    for (policy, sends_photo, operations) in kinds().into_iter().filter(|(_, is_sent, _)| *is_sent)
+    {
+        for (n, point) in (0..operations).flat_map(|n| POINTS.map(|point| (n, point))) {
+            let history = History::over(1, Box::new(OnDisk::new()));
+            let history = check_in(history, policy, sends_photo, |it| it.plug.pull_at(n, point));
+            assert_eq!(last(&history).last(), Some(&"finished"), "{policy:?} {n} {point:?}");
+        }
+    }
 }
 
 #[test]

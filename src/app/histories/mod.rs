@@ -19,19 +19,21 @@ use std::{
 
 use async_trait::async_trait;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::Notify, task::JoinSet};
 
 use crate::{
     app::histories::{
         caller::{All, Caller, House},
         oz::Model,
-        plug::{Plug, Plugged},
+        plug::{Counted, Plug, Plugged},
     },
     clock::{Clock, Hand},
     domain::{Policy, Timestamp},
     journal::{
         Reader, Writer,
         memory::{Memory, Store},
+        sqlite::{self, Sqlite},
         suite::START,
     },
     watch::{self, Watch},
@@ -64,6 +66,25 @@ impl Engine for InMemory {
     async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>) {
         let memory = Memory::open(Arc::clone(&self.0), clock.clone());
         (Arc::new(memory.clone()), Arc::new(memory))
+    }
+}
+
+/// The engine that is served with, on a real file.
+pub struct OnDisk(TempDir);
+
+impl OnDisk {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary directory"))
+    }
+}
+
+#[async_trait]
+impl Engine for OnDisk {
+    async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>) {
+        let path = self.0.path().join("facematch.db");
+        let config = sqlite::Config { path, clock: clock.clone(), readers: sqlite::READERS };
+        let journal = Sqlite::open(config).await.expect("the former process is gone");
+        (Arc::new(journal.clone()), Arc::new(journal))
     }
 }
 
@@ -166,7 +187,7 @@ impl History {
     async fn quiet(&self, parked: &Notify) {
         loop {
             parked.notified().await;
-            if self.plug.at_store.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+            if !self.plug.is_store_busy() {
                 return;
             }
         }
@@ -189,7 +210,8 @@ impl History {
     }
 
     async fn open(&self) -> (Arc<House>, Arc<dyn Reader>) {
-        let (writer, reader) = self.engine.open(&self.clock).await;
+        let (writer, inner) = self.engine.open(&self.clock).await;
+        let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(&self.plug) });
         let config = watch::Config { heartbeat: Duration::from_secs(20) };
         let watch = Watch::new(config, Arc::clone(&reader), self.clock.clone());
         let seed = self.seed + self.died as u64;

@@ -13,11 +13,14 @@ use std::{
 
 use async_trait::async_trait;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{
-    domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
-    journal::{Admitted, Appended, CancelledAs, Claim, Erased, Error, Key, Keys, Writer},
+    domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    journal::{
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Key, Keys, Origin, Reader,
+        Standing, Writer,
+    },
 };
 
 /// Where in an operation the process dies.
@@ -38,8 +41,8 @@ pub const POINTS: [Point; 3] = [Point::Before, Point::Acted, Point::After];
 #[derive(Default)]
 pub struct Plug {
     operations: AtomicUsize,
-    /// Operations at the store that are under way: a store may work on threads of its own.
-    pub at_store: AtomicUsize,
+    /// Operations at the store that are under way: it may work on threads of its own.
+    at_store: AtomicUsize,
     pulled_at: Mutex<Option<(usize, Point)>>,
     is_pulled: AtomicBool,
     pulled: Notify,
@@ -60,13 +63,17 @@ impl Plug {
     /// A new process begins.
     pub fn mend(&self) {
         self.is_pulled.store(false, Ordering::Relaxed);
-        self.at_store.store(0, Ordering::Relaxed);
         *self.pulled_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// How many operations there have been.
     pub fn operations(&self) -> usize {
         self.operations.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store is at work for somebody.
+    pub fn is_store_busy(&self) -> bool {
+        self.at_store.load(Ordering::Relaxed) > 0
     }
 
     /// Resolves when the process has died.
@@ -134,11 +141,32 @@ impl Plugged {
         if fate == Fate::Unwritten {
             return Err(unavailable());
         }
-        self.plug.at_store.fetch_add(1, Ordering::Relaxed);
-        let written = writing.await;
-        self.plug.at_store.fetch_sub(1, Ordering::Relaxed);
+        let written = self.plug.counted(writing).await;
         self.plug.pass(n, Point::After).await;
         if fate == Fate::Unheard { Err(unavailable()) } else { written }
+    }
+}
+
+/// A store's reading side, whose reads are counted while they are under way.
+pub struct Counted {
+    pub inner: Arc<dyn Reader>,
+    pub plug: Arc<Plug>,
+}
+
+impl Plug {
+    async fn counted<T>(&self, working: impl Future<Output = T>) -> T {
+        self.at_store.fetch_add(1, Ordering::Relaxed);
+        let _done = AtStore(&self.at_store);
+        working.await
+    }
+}
+
+/// Something at the store; also where whoever waits for it goes away.
+struct AtStore<'a>(&'a AtomicUsize);
+
+impl Drop for AtStore<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -166,15 +194,15 @@ impl Writer for Plugged {
     }
 
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        self.inner.erase(caller, match_id).await
+        self.plug.counted(self.inner.erase(caller, match_id)).await
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.inner.erase_expired(limit).await
+        self.plug.counted(self.inner.erase_expired(limit)).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
-        self.inner.claim(limit).await
+        self.plug.counted(self.inner.claim(limit)).await
     }
 
     async fn owned_by_others(
@@ -182,7 +210,7 @@ impl Writer for Plugged {
         match_id: MatchId,
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error> {
-        self.inner.owned_by_others(match_id, analyses).await
+        self.plug.counted(self.inner.owned_by_others(match_id, analyses)).await
     }
 
     fn may_act(&self) -> bool {
@@ -191,5 +219,62 @@ impl Writer for Plugged {
 
     fn keys(&self) -> &Keys {
         self.inner.keys()
+    }
+}
+
+#[async_trait]
+impl Reader for Counted {
+    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+        self.plug.counted(self.inner.find(caller, key)).await
+    }
+
+    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
+        self.plug.counted(self.inner.events(match_id)).await
+    }
+
+    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
+        self.plug.counted(self.inner.tail(after, limit)).await
+    }
+
+    async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Vec<Match>, Error> {
+        self.plug.counted(self.inner.list(caller, filter, before, limit)).await
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        self.plug.counted(self.inner.head()).await
+    }
+
+    async fn earliest(&self) -> Result<Position, Error> {
+        self.plug.counted(self.inner.earliest()).await
+    }
+
+    async fn floor(&self) -> Result<Position, Error> {
+        self.plug.counted(self.inner.floor()).await
+    }
+
+    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+        self.plug.counted(self.inner.standing(origin, position)).await
+    }
+
+    fn origin(&self) -> Origin {
+        self.inner.origin()
+    }
+
+    fn keys(&self) -> &Keys {
+        self.inner.keys()
+    }
+
+    fn wake(&self) -> watch::Receiver<()> {
+        self.inner.wake()
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.plug.counted(self.inner.ping()).await
     }
 }

@@ -180,6 +180,11 @@ impl Drive {
         }
     }
 
+    /// The analysis that a look found turned out to be another match's: ours is looked for again.
+    pub fn start_was_anothers(&mut self, now: Timestamp) {
+        self.start = Sending::Unsure(now);
+    }
+
     /// How many requests have failed in a row.
     pub fn failures(&self) -> u32 {
         self.line.failures().max(self.quality_line.failures())

@@ -123,19 +123,25 @@ impl Row {
     }
 
     fn owns(&self, analysis: &AnalysisId) -> bool {
-        self.events.iter().any(|recorded| match &recorded.event {
-            Event::AnalysisStarted(fact) => {
-                fact.analysis_id == *analysis
-                    || fact.liveness_analysis_id.as_ref() == Some(analysis)
-            }
-            Event::Accepted(_)
-            | Event::PhotoUploaded(_)
-            | Event::AttemptFailed(_)
-            | Event::Finished(_)
-            | Event::Failed(_)
-            | Event::Cancelled(_) => false,
-        })
+        self.events.iter().any(|it| analyses(&it.event).any(|id| id == analysis))
     }
+}
+
+/// The analyses that belong to a match by an event.
+fn analyses(event: &Event) -> impl Iterator<Item = &AnalysisId> {
+    let started = match event {
+        Event::AnalysisStarted(fact) => Some(fact),
+        Event::Accepted(_)
+        | Event::PhotoUploaded(_)
+        | Event::AttemptFailed(_)
+        | Event::Finished(_)
+        | Event::Failed(_)
+        | Event::Cancelled(_) => None,
+    };
+    started
+        .into_iter()
+        .flat_map(|it| [Some(&it.analysis_id), it.liveness_analysis_id.as_ref()])
+        .flatten()
 }
 
 impl Memory {
@@ -217,18 +223,27 @@ impl Writer for Memory {
     }
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
-        let recorded = {
+        let appended = {
             let mut store = self.lock();
             let row = store.matches.get(&claim.match_id);
             let fits = row.is_some_and(|row| {
                 let reached = row.events.last().map(|last| last.sequence);
                 row.epoch == claim.epoch && reached == Some(after) && !row.has_ended()
             });
-            let now = self.clock.now();
-            fits.then(|| store.write(claim.match_id, now, event)).flatten()
+            let others = || store.matches.iter().filter(|(id, _)| **id != claim.match_id);
+            let is_taken = |id: &AnalysisId| others().any(|(_, row)| row.owns(id));
+            let taken = analyses(&event).any(is_taken);
+            match (fits, taken) {
+                (false, _) => Appended::Lost,
+                (true, true) => Appended::Taken,
+                (true, false) => {
+                    let recorded = store.write(claim.match_id, self.clock.now(), event);
+                    Appended::Done(recorded.expect("the match is there"))
+                }
+            }
         };
         self.answer(Vec::new()).await;
-        Ok(recorded.map_or(Appended::Lost, Appended::Done))
+        Ok(appended)
     }
 
     async fn cancel(
@@ -304,10 +319,14 @@ impl Writer for Memory {
         match_id: MatchId,
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error> {
-        let store = self.lock();
-        let others = || store.matches.iter().filter(|(id, _)| **id != match_id);
-        let owned = |id: &&AnalysisId| others().any(|(_, row)| row.owns(id));
-        Ok(analyses.iter().filter(owned).cloned().collect())
+        let owned = {
+            let store = self.lock();
+            let others = || store.matches.iter().filter(|(id, _)| **id != match_id);
+            let owned = |id: &&AnalysisId| others().any(|(_, row)| row.owns(id));
+            analyses.iter().filter(owned).cloned().collect()
+        };
+        yield_now().await;
+        Ok(owned)
     }
 
     fn may_act(&self) -> bool {
@@ -322,21 +341,28 @@ impl Writer for Memory {
 #[async_trait]
 impl Reader for Memory {
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        Ok(self.lock().find(caller, key))
+        let found = self.lock().find(caller, key);
+        yield_now().await;
+        Ok(found)
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
-        let store = self.lock();
-        Ok(store.matches.get(&match_id).map(|row| row.events.clone()).unwrap_or_default())
+        let events = self.lock().matches.get(&match_id).map(|row| row.events.clone());
+        yield_now().await;
+        Ok(events.unwrap_or_default())
     }
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
-        let store = self.lock();
-        let later = store.by_position.range((Bound::Excluded(after), Bound::Unbounded));
-        let read = |(position, id): (&Position, &MatchId)| {
-            store.matches[id].events.iter().find(|it| it.position == *position).cloned()
+        let later = {
+            let store = self.lock();
+            let later = store.by_position.range((Bound::Excluded(after), Bound::Unbounded));
+            let read = |(position, id): (&Position, &MatchId)| {
+                store.matches[id].events.iter().find(|it| it.position == *position).cloned()
+            };
+            later.take(limit).filter_map(read).collect()
         };
-        Ok(later.take(limit).filter_map(read).collect())
+        yield_now().await;
+        Ok(later)
     }
 
     async fn list(

@@ -66,6 +66,8 @@ pub enum Appended {
     Done(Recorded),
     /// It is not: the claim is another's by now, the match has gone on, or it is erased.
     Lost,
+    /// It is not: an analysis that it names belongs to another match. The claim holds.
+    Taken,
 }
 
 /// The answer to [`Writer::cancel`].
@@ -157,7 +159,8 @@ pub trait Writer: Send + Sync {
     /// request id names already. Safe to repeat with a request id.
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error>;
 
-    /// Writes the event after `after`, if the claim still holds and the match stands there.
+    /// Writes the event after `after`, if the claim still holds and the match stands there, and
+    /// if no analysis that it names belongs to another match.
     /// The journal stamps its time: never before the previous event's.
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error>;
 

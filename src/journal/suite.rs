@@ -76,6 +76,7 @@ macro_rules! conformance {
             time_never_goes_back_within_a_match
             every_prefix_of_every_journal_replays
             analyses_of_others_are_told
+            an_analysis_belongs_to_the_match_that_was_first
             a_tail_sees_all_events_in_order
             a_tail_while_many_write_misses_and_repeats_none
             a_wake_up_follows_every_event

@@ -219,6 +219,11 @@ impl Driver {
                 // The write before, whose outcome nobody knows, may have been this one.
                 Ok(Appended::Lost) if unsure => return self.find_out(&event).await,
                 Ok(Appended::Lost) => return self.lost(),
+                Ok(Appended::Taken) => {
+                    info!(match.id = %self.m.id, "the analysis that was found is another match's");
+                    self.drive.start_was_anothers(self.engine.with.clock.now());
+                    return Turn::On;
+                }
                 Err(failure) => {
                     unsure = true;
                     error!(match.id = %self.m.id, error = %failure, "a fact could not be written");

@@ -159,10 +159,10 @@ impl Worker {
             info!(match.id = %m.id, "match cancelled");
         }
         // A first cancel whose answer was lost stopped nobody.
-        if let CancelledAs::Now(m) | CancelledAs::Already(m) = &outcome {
-            if let Some(handle) = self.0.drivers().get(&m.id) {
-                handle.stop();
-            }
+        if let CancelledAs::Now(m) | CancelledAs::Already(m) = &outcome
+            && let Some(handle) = self.0.drivers().get(&m.id)
+        {
+            handle.stop();
         }
         Ok(outcome)
     }

@@ -34,8 +34,10 @@ pub struct House {
 pub struct Plan {
     pub request_id: RequestId,
     pub folder_id: FolderId,
-    /// The folder's own medium, instead of a photo that is sent.
-    pub medium: Option<MediaId>,
+    /// The image that the folder holds.
+    pub image: MediaId,
+    /// Whether a photo is sent, or the folder's image compared.
+    pub sends_photo: bool,
     pub policy: LivenessPolicy,
     pub timeout: Duration,
     pub arrives: Timestamp,
@@ -126,7 +128,7 @@ impl Caller {
             let photo = Bytes::from(format!("photo of {}", self.plan.request_id));
             let spec = self.spec(house.worker.digest(&photo));
             let place = house.worker.shelf().reserve(photo.len()).await;
-            let photo = self.plan.medium.is_none().then(|| Photo::new(photo, place));
+            let photo = self.plan.sends_photo.then(|| Photo::new(photo, place));
             match house.worker.admit(spec, photo).await {
                 Ok(m) => return m,
                 Err(Refused::Journal(_)) => house.clock.sleep(PAUSE).await,
@@ -149,9 +151,9 @@ impl Caller {
             caller: CallerId::default_caller(),
             request_id: Some(plan.request_id.clone()),
             folder_id: plan.folder_id,
-            photo: match plan.medium.clone() {
-                Some(medium) => PhotoSource::FolderMedia(medium),
-                None => PhotoSource::Content { digest, format: Format::Jpeg },
+            photo: match plan.sends_photo {
+                true => PhotoSource::Content { digest, format: Format::Jpeg },
+                false => PhotoSource::FolderMedia(plan.image.clone()),
             },
             kind: Kind::Selfie,
             timeout: Timeout { duration: plan.timeout, named: true },

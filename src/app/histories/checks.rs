@@ -31,9 +31,13 @@ pub async fn check(history: &History, reader: &dyn Reader, all: &All) {
         let events = reader.events(m.id).await.expect("the journal can be read");
         holds(fold(&events) == Ok(Some(m.clone())), "a match is not the fold of its journal");
         holds(m.state.has_ended(), "a match has not ended");
-        check_oz(history, m);
+        let same = |other: &&Match| other.photo_media_id == m.photo_media_id;
+        check_oz(history, m, matches.iter().filter(same).count());
         check_end(history, m);
     }
+    let owned: Vec<_> = matches.iter().filter_map(|m| m.analysis_id.clone()).collect();
+    let distinct: BTreeSet<_> = owned.iter().collect();
+    holds(distinct.len() == owned.len(), "two matches have the same analysis");
     for seen in history.callers.iter().flat_map(|caller| caller.seen()) {
         check_seen(history, &matches, &seen);
     }
@@ -44,8 +48,8 @@ pub async fn check(history: &History, reader: &dyn Reader, all: &All) {
 }
 
 /// Oz holds one photo of a match and one analysis of each type, of just these media, and the
-/// verdict is its own.
-fn check_oz(history: &History, m: &Match) {
+/// verdict is its own. Matches that share a photo of the folder have one analysis each.
+fn check_oz(history: &History, m: &Match, sharing: usize) {
     let photos = history.oz.photos_of(m.id);
     let sent = usize::from(m.spec.needs_photo() && m.photo_media_id.is_some());
     if photos.len() > 1 || photos.len() < sent {
@@ -56,13 +60,17 @@ fn check_oz(history: &History, m: &Match) {
         history.tell("the photo is not the one that Oz holds");
     }
     let biometry = history.oz.analyses_of("BIOMETRY", photo);
-    if biometry.len() > 1 || (biometry.is_empty() && m.analysis_id.is_some()) {
-        history.tell(&format!("{} analyses of one match", biometry.len()));
+    if biometry.len() > sharing {
+        history.tell(&format!("{} analyses of {sharing} matches", biometry.len()));
     }
-    let Some(analysis) = biometry.first().filter(|_| m.analysis_id.is_some()) else { return };
-    let exact = analysis.id == m.analysis_id && analysis.source_media == m.source_media();
-    if !exact {
-        history.tell("the analysis compares other media, or is another");
+    if m.analysis_id.is_none() {
+        return;
+    }
+    let Some(analysis) = biometry.iter().find(|it| it.id == m.analysis_id) else {
+        history.tell("the analysis is another's");
+    };
+    if analysis.source_media != m.source_media() {
+        history.tell("the analysis compares other media");
     }
     if let Some(result) = &m.result {
         let word = match result.resolution {

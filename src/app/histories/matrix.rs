@@ -6,7 +6,7 @@ use crate::{
     app::histories::{
         History, OnDisk, POLICY,
         caller::{Caller, Plan},
-        oz::FAULTS,
+        oz::{Acts, FAULTS},
         plug::POINTS,
     },
     domain::LivenessPolicy,
@@ -20,7 +20,8 @@ fn plan(history: &History, n: u32, policy: LivenessPolicy, sends_photo: bool) ->
     Plan {
         request_id: format!("order-{n}").parse().expect("an id"),
         folder_id: history.oz.add_folder(n),
-        medium: (!sends_photo).then(|| format!("image-{n}").parse().expect("an id")),
+        image: format!("image-{n}").parse().expect("an id"),
+        sends_photo,
         policy,
         timeout: Duration::from_secs(300),
         arrives: History::at(1.0),
@@ -160,6 +161,21 @@ fn fifty_callers_of_one_id_are_one_match_through_a_death_at_every_point() {
                 let plan = history.callers[0].plan.clone();
                 history.callers = vec![Caller::new(Plan { copies: 50, ..plan })];
                 history.plug.pull_at(n, point);
+            });
+        }
+    }
+}
+
+#[test]
+fn two_matches_of_the_same_media_never_share_an_analysis() {
+    for (first, second) in (4..16).flat_map(|n| (n + 1..16).map(move |m| (n, m))) {
+        for fault in FAULTS.iter().filter(|fault| fault.acts != Acts::Never) {
+            check(LivenessPolicy::Report, false, |history| {
+                let plan = history.callers[0].plan.clone();
+                let request_id = "order-2".parse().expect("an id");
+                history.callers.push(Caller::new(Plan { request_id, ..plan }));
+                history.oz.fail_at(first, *fault);
+                history.oz.fail_at(second, *fault);
             });
         }
     }

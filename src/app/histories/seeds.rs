@@ -56,16 +56,17 @@ fn some_plan(random: &mut StdRng, history: &History, n: u32) -> Plan {
     let seconds =
         |random: &mut StdRng, to: f64| Duration::from_secs_f64(random.random_range(0.0..to));
     let is_sent = random.random_bool(0.8);
-    // Some matches share a folder; each compares a photo of its own.
-    let shared = if is_sent && n > 0 && random.random_bool(0.3) { Some(n - 1) } else { None };
-    let folder_id = match shared {
-        Some(other) => history.callers[other as usize].plan.folder_id,
-        None => history.oz.add_folder(n),
+    // Some matches share a folder, and its image where they send none.
+    let shared = history.callers.last().filter(|_| random.random_bool(0.3));
+    let (folder_id, image) = match shared.map(|other| &other.plan) {
+        Some(plan) => (plan.folder_id, plan.image.clone()),
+        None => (history.oz.add_folder(n), format!("image-{n}").parse().expect("an id")),
     };
     Plan {
         request_id: format!("order-{n}").parse().expect("an id"),
         folder_id,
-        medium: (!is_sent).then(|| format!("image-{n}").parse().expect("an id")),
+        image,
+        sends_photo: is_sent,
         policy: [Report, Require, Run][random.random_range(0..3)],
         timeout: Duration::from_secs(random.random_range(20..300)),
         arrives: History::at(random.random_range(0.0..20.0)),

@@ -165,12 +165,38 @@ impl Operation for Append {
     }
 
     async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Appended, Error> {
-        let recorded = self.change().recorded(&rows, tx)?;
-        Ok(recorded.map_or(Appended::Lost, Appended::Done))
+        match self.change().recorded(&rows, tx)? {
+            Some(recorded) => Ok(Appended::Done(recorded)),
+            None if self.is_taken(tx).await? => Ok(Appended::Taken),
+            None => Ok(Appended::Lost),
+        }
     }
 }
 
 impl Append {
+    /// Whether an analysis of the event belongs to another match, and the match stands where the
+    /// event would follow.
+    async fn is_taken(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
+        const TAKEN: &str = "
+            SELECT EXISTS (SELECT 1 FROM match_states
+                           WHERE match_id = $1 AND epoch = $2 AND sequence = $3
+                               AND end_time IS NULL)
+               AND EXISTS (SELECT 1 FROM match_analyses
+                           WHERE analysis_id IN ($4, $5) AND match_id <> $1)";
+        let Some((one, other)) = analyses(&self.event) else {
+            return Ok(false);
+        };
+        let row = query(TAKEN)
+            .bind(blob(self.claim.match_id.as_uuid()))
+            .bind(self.claim.epoch.cast_signed())
+            .bind(self.after.0.cast_signed())
+            .bind(one.as_str())
+            .bind(other.map(AnalysisId::as_str))
+            .fetch_one(&mut *tx.connection)
+            .await?;
+        Ok(row.try_get(0)?)
+    }
+
     fn change(&self) -> Change<'_> {
         Change {
             match_id: self.claim.match_id,
@@ -229,8 +255,9 @@ struct Change<'a> {
 }
 
 macro_rules! change {
-    () => {
-        "UPDATE match_states SET
+    ($and:literal) => {
+        concat!(
+            "UPDATE match_states SET
              sequence = sequence + 1,
              epoch = epoch + ($2 IS NULL),
              state = coalesce($4, state),
@@ -239,22 +266,30 @@ macro_rules! change {
              expire_time = max(update_time, $5)
                  + min($6, 9223372036854775807 - max(update_time, $5))
          WHERE match_id = $1 AND epoch = coalesce($2, epoch) AND sequence = $3
-             AND end_time IS NULL;
+             AND end_time IS NULL ",
+            $and,
+            ";
 
          INSERT INTO events (match_id, sequence, time, body)
          SELECT match_id, sequence, update_time, $7 FROM match_states
          WHERE match_id = $1 AND changes() = 1
          RETURNING sequence, position, time;"
+        )
     };
 }
 
-static CHANGE: Template = Template::new(2, 7, change!());
+static CHANGE: Template = Template::new(2, 7, change!(""));
 
+/// Two matches may compare the same media, and each find the other's analysis in the folder: here
+/// it is one match's, and the other's write changes nothing.
 static CHANGE_WITH_ANALYSES: Template = Template::new(
     3,
     9,
     concat!(
-        change!(),
+        change!(
+            "AND NOT EXISTS (SELECT 1 FROM match_analyses AS a
+                             WHERE a.analysis_id IN ($8, $9) AND a.match_id <> $1)"
+        ),
         "INSERT INTO match_analyses (analysis_id, match_id)
          SELECT column1, $1 FROM (VALUES ($8), ($9))
          WHERE column1 IS NOT NULL AND changes() = 1;"

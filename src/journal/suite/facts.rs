@@ -146,7 +146,7 @@ pub(in crate::journal) async fn append(
 ) -> Recorded {
     match engine.writer().append(claim, after, event).await.unwrap() {
         Appended::Done(recorded) => recorded,
-        Appended::Lost => panic!("{} is lost after {after:?}", claim.match_id),
+        refused => panic!("{} after {after:?}: {refused:?}", claim.match_id),
     }
 }
 

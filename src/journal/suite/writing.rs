@@ -296,3 +296,27 @@ pub async fn analyses_of_others_are_told(engine: impl Engine) {
     assert_eq!(owned, ["other-liveness", "other"].map(analysis));
     assert_eq!(engine.writer().owned_by_others(mine, &[]).await.unwrap(), []);
 }
+
+/// By either of its names, also among many at once; whoever comes second keeps its claim.
+pub async fn an_analysis_belongs_to_the_match_that_was_first(engine: impl Engine) {
+    let mut claims = Vec::new();
+    for n in 0..10 {
+        let (_, claim) = run(&engine, match_id(0, n), plain_spec(), [uploaded()]).await;
+        claims.push(claim);
+    }
+    let writer = engine.writer();
+    let appends = claims.iter().map(|claim| writer.append(*claim, Sequence(2), started("a-1")));
+    let appended: Vec<_> = join_all(appends).await.into_iter().map(Result::unwrap).collect();
+    let won = appended.iter().filter(|it| matches!(it, Appended::Done(_))).count();
+    let taken = appended.iter().filter(|it| **it == Appended::Taken).count();
+    assert_eq!((won, taken), (1, 9));
+    let loser = appended.iter().position(|it| *it == Appended::Taken).unwrap();
+    let events = engine.reader().events(claims[loser].match_id).await.unwrap();
+    assert_eq!(events.len(), 2, "nothing was written");
+    let quality = started("a-1-liveness");
+    let refused = writer.append(claims[loser], Sequence(2), quality).await.unwrap();
+    assert_eq!(refused, Appended::Taken);
+    let stale = writer.append(claims[loser], Sequence(1), started("a-1")).await.unwrap();
+    assert_eq!(stale, Appended::Lost, "who doesn't stand there is told so");
+    append(&engine, claims[loser], Sequence(2), started("a-2")).await;
+}

@@ -39,6 +39,9 @@ impl Process {
             )
             .args(more)
             .env("FACEMATCH_OZ_PASSWORD", password)
+            // These are a test's own.
+            .env_remove("FACEMATCH_KILLS")
+            .env_remove("FACEMATCH_SEED")
             .stdout(Stdio::piped())
             .stderr(log.expect("a log"))
             .spawn()
@@ -53,6 +56,11 @@ impl Process {
     /// A client of it.
     pub async fn client(&self) -> FaceMatchClient<Channel> {
         connect(&self.address).await
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Ends it at once, wherever it is.

@@ -1,7 +1,7 @@
 //! What every watcher checks, and what Oz must hold of a match: the invariants, in one place.
 
 use facematch::{
-    pb::{Match, MatchState, MatchUpdate, match_update::Event},
+    pb::{Match, MatchState, MatchUpdate, Resolution, match_update::Event},
     simulator::Simulator,
 };
 
@@ -56,6 +56,54 @@ impl Checker {
     }
 }
 
+/// What one watcher sees of one match, over all the streams that it opens: what is told again is
+/// what was told before, and what is new goes on where the last stream broke.
+#[derive(Debug, Default)]
+pub struct History {
+    checker: Checker,
+    seen: Vec<MatchUpdate>,
+    told: usize,
+}
+
+impl History {
+    /// A new stream, which begins after a sequence.
+    pub fn resume_after(&mut self, sequence: u64) {
+        self.told = usize::try_from(sequence).expect("few updates");
+    }
+
+    /// Checks the next update of the stream.
+    pub fn see(&mut self, update: &MatchUpdate) {
+        if let Some(known) = self.seen.get(self.told) {
+            if !is_passing(update) {
+                assert_eq!(untokened(update), untokened(known), "told again as it was");
+                self.told += 1;
+            }
+            return;
+        }
+        self.checker.see(update);
+        assert!(self.seen.first().is_none_or(|first| first.match_id == update.match_id));
+        if !is_passing(update) {
+            self.seen.push(update.clone());
+            self.told += 1;
+        }
+    }
+
+    /// The last update that is no repetition.
+    pub fn last(&self) -> Option<&MatchUpdate> {
+        self.seen.last()
+    }
+
+    /// Whether the closing update came.
+    pub fn has_closed(&self) -> bool {
+        self.checker.has_closed()
+    }
+}
+
+/// All of an update that stays as it is.
+fn untokened(update: &MatchUpdate) -> MatchUpdate {
+    MatchUpdate { resume_token: String::new(), ..update.clone() }
+}
+
 /// Checks all updates of a match from its first to its closing one.
 pub fn check_whole(updates: &[MatchUpdate]) {
     check_rest(0, updates);
@@ -96,9 +144,40 @@ pub fn check_one_of_each(oz: &Simulator, m: &Match) {
     let ours: Vec<_> = folder.media.iter().filter(|media| is_ours(&media.meta_data)).collect();
     let [photo] = ours.as_slice() else { panic!("one photo, not {}", ours.len()) };
     assert_eq!(photo.media_id.to_string(), m.photo_media_id);
-    let of_photo = |sources: &[uuid::Uuid]| sources.contains(&photo.media_id);
+    check_one_analysis(oz, m);
+}
+
+/// Checks that Oz holds one analysis of a match's photo, wherever that came from, which compares
+/// just the liveness medium and the photo.
+pub fn check_one_analysis(oz: &Simulator, m: &Match) {
+    let folder = oz.folder(&m.folder_id).expect("the folder is there");
+    let photo: uuid::Uuid = m.photo_media_id.parse().expect("the photo's id");
+    let of_photo = |sources: &[uuid::Uuid]| sources.contains(&photo);
     let analyses: Vec<_> = folder.analyses.iter().filter(|a| of_photo(&a.source_media)).collect();
     let [analysis] = analyses.as_slice() else { panic!("one analysis, not {}", analyses.len()) };
     assert_eq!(analysis.analyse_id.to_string(), m.analysis_id);
-    assert_eq!(analysis.source_media, [folder.media[0].media_id, photo.media_id]);
+    assert_eq!(analysis.source_media, [folder.media[0].media_id, photo]);
+}
+
+/// Checks that the verdict of a match is Oz's: the same word, the same score, and of the liveness
+/// that was reported, if any, the same word of an analysis of the liveness medium alone.
+pub fn check_verdict(oz: &Simulator, m: &Match) {
+    let folder = oz.folder(&m.folder_id).expect("the folder is there");
+    let of = |id: &str| {
+        let mut analyses = folder.analyses.iter();
+        analyses.find(|a| a.analyse_id.to_string() == id).expect("Oz has the analysis")
+    };
+    let spoken = |resolution: Resolution| resolution.as_str_name().replace("RESOLUTION_", "");
+    let result = m.result.as_ref().expect("a verdict");
+    let biometry = of(&m.analysis_id);
+    assert_eq!(spoken(result.resolution()), biometry.resolution);
+    assert_eq!(result.min_confidence, biometry.min_confidence);
+    if let Some(liveness) = &result.liveness {
+        let quality = of(&liveness.analysis_id);
+        assert_eq!(
+            (quality.kind, &*quality.source_media),
+            ("QUALITY", &[folder.media[0].media_id][..])
+        );
+        assert_eq!(spoken(liveness.resolution()), quality.resolution);
+    }
 }

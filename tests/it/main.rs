@@ -13,6 +13,7 @@ mod bad_input;
 mod bad_lookups;
 mod errors;
 mod flow;
+mod kills;
 mod limits;
 mod promises;
 mod races;

@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
-use facematch::simulator::{Endpoint, RecordedRequest};
+use facematch::{
+    pb::{MatchRequest, MatchState, MatchUpdate},
+    simulator::{Endpoint, RecordedRequest, Simulator, sample},
+};
+use futures_util::{StreamExt, TryStreamExt, future::join_all, stream};
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Streaming};
 
 use crate::{
-    checker::{Checker, check_one_of_each, check_whole},
+    checker::{Checker, check_one_of_each, check_rest, check_whole},
+    process::Process,
     support::{
-        House, Refusal, cancel, collect, name, named, portrait_request, rule, until, wait,
-        wait_by_request, watch,
+        House, Refusal, cancel, collect, last, name, named, portrait_request, rule, until, wait,
+        wait_by_request, watch, watch_after,
     },
 };
 
@@ -48,7 +53,7 @@ async fn photos_on_the_shelf_are_uploaded_before_the_server_goes() {
     let all = house.run(request).await;
     check_whole(&all);
     assert_eq!(name(all.last().unwrap()), "finished");
-    check_one_of_each(&house.oz, crate::support::last(&all));
+    check_one_of_each(&house.oz, last(&all));
 }
 
 #[tokio::test]
@@ -97,7 +102,7 @@ async fn a_photo_that_oz_does_not_take_in_time_is_given_up_and_brought_again() {
     let all = house.run(request).await;
     check_whole(&all);
     assert_eq!(all[0].match_id, seen[0].match_id);
-    check_one_of_each(&house.oz, crate::support::last(&all));
+    check_one_of_each(&house.oz, last(&all));
 }
 
 #[tokio::test]
@@ -125,4 +130,101 @@ async fn two_hundred_open_streams_are_told_well_within_the_drain_timeout() {
     let m = house.client.wait_match(wait(&created.match_id, Duration::ZERO)).await.unwrap();
     assert!(m.into_inner().sequence >= 2);
     house.client.cancel_match(cancel(&created.match_id)).await.unwrap();
+}
+
+/// Matches under way, each with a stream of its own.
+const STREAMS: usize = 1_000;
+
+/// Connections of callers. Theirs and those to Oz are all the descriptors that it takes.
+const CONNECTIONS: usize = 4;
+
+/// Calls that wait for their acceptance at once: each of them holds its photo.
+const CALLS_AT_ONCE: usize = 32;
+
+/// How long an analysis takes, on the simulator's clock, which the test moves.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Far fewer sockets and polls than the defaults allow for.
+const QUIET: [&str; 6] =
+    ["--oz-poll-interval", "5s", "--oz-max-requests", "32", "--drain-timeout", "20s"];
+
+/// Begins many matches over few connections, and waits until all of them are being analysed.
+async fn many_under_way(oz: &Simulator, process: &Process) -> Vec<Streaming<MatchUpdate>> {
+    let clients = join_all((0..CONNECTIONS).map(|_| process.client())).await;
+    let calls = (0..STREAMS).map(|n| {
+        let mut client = clients[n % CONNECTIONS].clone();
+        let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        async move { client.run_match(portrait_request(&folder)).await.map(|it| it.into_inner()) }
+    });
+    let calls = stream::iter(calls).buffered(CALLS_AT_ONCE);
+    let mut streams: Vec<_> = calls.try_collect().await.expect("all are accepted");
+    for updates in &mut streams {
+        check_seen(&until(updates, "analysis_started").await);
+    }
+    streams
+}
+
+fn check_seen(updates: &[MatchUpdate]) {
+    let mut checker = Checker::default();
+    updates.iter().for_each(|update| checker.see(update));
+    assert_eq!(checker.sequence(), 3);
+}
+
+#[tokio::test]
+async fn a_thousand_open_streams_are_told_and_their_matches_go_on_at_the_next_start() {
+    let (oz, directory) = (Simulator::start().await, tempfile::tempdir().unwrap());
+    oz.switch(|switches| switches.processing_ms = LONG.as_millis().try_into().unwrap());
+    let mut process = Process::start(&oz, directory.path(), &QUIET);
+    let streams = many_under_way(&oz, &process).await;
+    process.terminate();
+    for updates in streams {
+        let refusal = Refusal::of(collect(updates).await.unwrap_err());
+        refusal.assert(Code::Unavailable, "SERVER_DRAINING");
+        assert!(refusal.says_when_to_retry());
+    }
+    assert_eq!(process.end().await.code(), Some(0), "it leaves in order");
+
+    oz.skip(LONG);
+    let process = Process::start(&oz, directory.path(), &QUIET);
+    let mut client = process.client().await;
+    let folders = oz.folders();
+    assert_eq!(folders.len(), STREAMS);
+    for folder in &folders {
+        let match_id = folder.media[1].meta_data["facematch_match_id"].as_str().unwrap();
+        let rest = client.watch_match(watch_after(match_id, 3)).await.unwrap().into_inner();
+        let rest = collect(rest).await.unwrap();
+        check_rest(3, &rest);
+        assert_eq!(last(&rest).state(), MatchState::Finished);
+        check_one_of_each(&oz, last(&rest));
+    }
+}
+
+/// Asks for matches until the process says that it drains.
+async fn draining(process: &Process, request: &MatchRequest) {
+    let mut client = process.client().await;
+    loop {
+        match client.run_match(request.clone()).await {
+            // The request was faster than the signal.
+            Ok(_) => tokio::task::yield_now().await,
+            Err(status) => break Refusal::of(status).assert(Code::Unavailable, "SERVER_DRAINING"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_drain_that_waits_for_oz() {
+    let (oz, directory) = (Simulator::start().await, tempfile::tempdir().unwrap());
+    oz.script([rule(json!({"match": {"endpoint": "add_media"}, "then": {"never_answer": true}}))]);
+    let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+    let request = named("order 17", portrait_request(&folder));
+    let mut process = Process::start(&oz, directory.path(), &["--drain-timeout", "60s"]);
+    let mut client = process.client().await;
+    let mut updates = client.run_match(request.clone()).await.unwrap().into_inner();
+    until(&mut updates, "accepted").await;
+    oz.recorded(|all| all.iter().any(is_upload)).await;
+    process.terminate();
+    draining(&process, &request).await;
+    assert_eq!(process.ended(), None, "it still waits for Oz to take the photo");
+    process.terminate();
+    assert_eq!(process.end().await.code(), Some(130), "as shells number an interruption");
 }

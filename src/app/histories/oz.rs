@@ -103,6 +103,8 @@ struct State {
     later: Vec<(Timestamp, Ask)>,
     /// Faults by the number of the operation.
     scripted: BTreeMap<usize, Fault>,
+    /// How many of those there were.
+    faults: usize,
     /// How probable a fault of each other request is.
     fault_chance: f64,
     /// Oz answers nobody between these times.
@@ -129,6 +131,7 @@ impl Model {
             folders: BTreeMap::new(),
             later: Vec::new(),
             scripted: BTreeMap::new(),
+            faults: 0,
             fault_chance: 0.0,
             outage: None,
             echoes_metadata: true,
@@ -141,6 +144,11 @@ impl Model {
     /// The n-th operation of the history, if it is a request to Oz, fails like this.
     pub fn fail_at(&self, n: usize, fault: Fault) {
         self.lock().scripted.insert(n, fault);
+    }
+
+    /// How many requests failed as they were told.
+    pub fn faults(&self) -> usize {
+        self.lock().faults
     }
 
     /// Every request fails with this chance.
@@ -240,6 +248,7 @@ impl Oz for Model {
 impl State {
     fn fault(&mut self, n: usize, now: Timestamp) -> Option<Fault> {
         if let Some(fault) = self.scripted.get(&n) {
+            self.faults += 1;
             return Some(*fault);
         }
         if self.outage.is_some_and(|(from, to)| from <= now && now < to) {

@@ -14,11 +14,12 @@ use crate::{
     domain::LivenessPolicy,
 };
 
-/// How many seeds every run of the tests takes. `FACEMATCH_SEEDS` asks for others.
+/// How many seeds every run of the tests takes, from 1 on. `FACEMATCH_SEEDS` asks for more, and
+/// `FACEMATCH_FIRST_SEED` for others.
 const SEEDS: u64 = 200;
 
-/// Seeds that have failed once.
-const REGRESSIONS: &[u64] = &[];
+/// Seeds that have failed once: 17 by a match that nobody drove after the store had failed.
+const REGRESSIONS: &[u64] = &[17];
 
 /// A history of its own for each seed.
 fn draw(seed: u64) -> History {
@@ -79,7 +80,7 @@ fn some_plan(random: &mut StdRng, history: &History, n: u32) -> Plan {
 #[expect(clippy::disallowed_methods, reason = "how far a test goes is for whoever runs it")]
 fn wanted() -> (u64, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    (number("FACEMATCH_SEED").unwrap_or(1), number("FACEMATCH_SEEDS").unwrap_or(SEEDS))
+    (number("FACEMATCH_FIRST_SEED").unwrap_or(1), number("FACEMATCH_SEEDS").unwrap_or(SEEDS))
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::{
 use secrecy::{SecretString, zeroize::Zeroizing};
 
 use super::{
-    error::{Error, Origin, Problem, Suggestion},
+    error::{Error, Origin, Problem, Shown, Suggestion},
     settings::{self, About, Setting, TABLE},
 };
 
@@ -227,7 +227,7 @@ fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
 fn unknown_key(path: &Path, key: String) -> Problem {
     let known = TABLE.iter().copied().filter(|about| in_file(about.name).is_some());
     let nearest = nearest(&key, known).map(|about| about.name.to_owned());
-    Problem::UnknownKey { path: path.to_owned(), key, nearest }
+    Problem::UnknownKey { path: path.to_owned(), key: Shown::new(&key), nearest }
 }
 
 fn read_secret(

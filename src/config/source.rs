@@ -184,10 +184,16 @@ fn rank(origin: &Origin) -> u8 {
 }
 
 fn read_settings(path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
+    match read(path) {
+        Ok(text) => settings_in(&text, path, origin),
+        Err(problem) => Err(Error::new(settings::CONFIG.about.name, problem, origin)),
+    }
+}
+
+/// The settings in the text of a file; `origin` is who named the file.
+fn settings_in(text: &str, path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
     let config = |problem| Error::new(settings::CONFIG.about.name, problem, origin.clone());
-    let text = read(path).map_err(config)?;
-    let table: toml::Table =
-        toml::from_str(&text).map_err(|e| config(not_toml(path, &text, &e)))?;
+    let table: toml::Table = toml::from_str(text).map_err(|e| config(not_toml(path, text, &e)))?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let Some(about) = in_file(&key) else { return Err(config(unknown_key(path, key))) };

@@ -2,6 +2,9 @@
 //!
 //! It finds texts and says whence; what a text means is the parsers' business.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::{
     collections::BTreeMap,
     env,

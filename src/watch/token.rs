@@ -1,6 +1,9 @@
 //! Tokens: opaque to callers, sealed by the store's key, so that none is cut, flipped, or taken
 //! for another store's, and none from a future that a restore undid goes unnoticed.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 

@@ -45,3 +45,6 @@ pub mod simulator;
 pub mod app;
 pub mod clock;
 pub mod telemetry;
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;

@@ -83,12 +83,12 @@ pub enum Problem {
         why: String,
     },
     /// The settings file has a key that no setting has.
-    #[error("{} has the unknown key {key:?}{}", path.display(), Suggestion(.nearest))]
+    #[error("{} has the unknown key {key}{}", path.display(), Suggestion(.nearest))]
     UnknownKey {
         /// The file.
         path: PathBuf,
-        /// The key.
-        key: String,
+        /// The key, cut to a showable length.
+        key: Shown,
         /// A setting of nearly that name.
         nearest: Option<String>,
     },

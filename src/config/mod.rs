@@ -17,6 +17,9 @@ pub use error::{Error, Origin, Problem};
 pub use settings::{About, TABLE, settings_markdown};
 pub use source::{Environment, Flags};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use source::fuzzing;
+
 use settings as s;
 use source::Sources;
 

@@ -2,6 +2,9 @@
 //!
 //! It finds texts and says whence; what a text means is the parsers' business.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use std::{
     collections::BTreeMap,
     env,
@@ -14,7 +17,7 @@ use std::{
 use secrecy::{SecretString, zeroize::Zeroizing};
 
 use super::{
-    error::{Error, Origin, Problem, Suggestion},
+    error::{Error, Origin, Problem, Shown, Suggestion},
     settings::{self, About, Setting, TABLE},
 };
 
@@ -184,10 +187,16 @@ fn rank(origin: &Origin) -> u8 {
 }
 
 fn read_settings(path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
+    match read(path) {
+        Ok(text) => settings_in(&text, path, origin),
+        Err(problem) => Err(Error::new(settings::CONFIG.about.name, problem, origin)),
+    }
+}
+
+/// The settings in the text of a file; `origin` is who named the file.
+fn settings_in(text: &str, path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
     let config = |problem| Error::new(settings::CONFIG.about.name, problem, origin.clone());
-    let text = read(path).map_err(config)?;
-    let table: toml::Table =
-        toml::from_str(&text).map_err(|e| config(not_toml(path, &text, &e)))?;
+    let table: toml::Table = toml::from_str(text).map_err(|e| config(not_toml(path, text, &e)))?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let Some(about) = in_file(&key) else { return Err(config(unknown_key(path, key))) };
@@ -227,7 +236,7 @@ fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
 fn unknown_key(path: &Path, key: String) -> Problem {
     let known = TABLE.iter().copied().filter(|about| in_file(about.name).is_some());
     let nearest = nearest(&key, known).map(|about| about.name.to_owned());
-    Problem::UnknownKey { path: path.to_owned(), key, nearest }
+    Problem::UnknownKey { path: path.to_owned(), key: Shown::new(&key), nearest }
 }
 
 fn read_secret(

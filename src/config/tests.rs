@@ -182,6 +182,17 @@ fn an_unknown_key_of_the_file_is_refused_and_the_nearest_suggested() {
 }
 
 #[test]
+fn a_long_unknown_key_is_cut_in_its_error() {
+    let folder = Folder::new();
+    let file = folder.file("f.toml", &format!("{} = 1\n", "k".repeat(5000)));
+    let shown = "k".repeat(80);
+    check_refused(
+        given(&[("config", &file)], &[]),
+        &format!("--config: {file} has the unknown key \"{shown}\" (from the command line)"),
+    );
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_told_by_line_without_its_text() {
     let folder = Folder::new();
     let file = folder.file("f.toml", "oz-url = 'https://oz.example'\noz-password = 's3cret\n");

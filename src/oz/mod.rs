@@ -7,6 +7,8 @@ mod client;
 mod config;
 mod exchange;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod scrub;
 mod session;
 #[cfg(test)]

@@ -34,6 +34,10 @@ pub fn clean(text: &str, secrets: &[SecretString]) -> String {
     let lines = text[..end].split(['\n', '\r']);
     let words: Vec<&str> = lines.flat_map(|line| clean_line(line, secrets)).collect();
     let kept = words.join(" ");
+    // Blanks that became one may have put a secret together that has blanks in it.
+    if secrets.iter().any(|secret| tells(&kept, secret)) {
+        return WITHHELD.to_owned();
+    }
     kept.chars().filter(|letter| !letter.is_control()).take(MESSAGE_CHARACTERS_MAX).collect()
 }
 
@@ -90,6 +94,14 @@ mod tests {
         ] {
             let text = format!("first\n{line}\nlast");
             assert_eq!(clean(&text, &secrets()), "first [withheld] last", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_secret_with_blanks_is_withheld_however_it_is_spaced() {
+        let secrets = ["open sesame 42".into()];
+        for text in ["open\tsesame\t42", "open\nsesame\n42", "is open  sesame  42 wrong"] {
+            assert_eq!(clean(text, &secrets), "[withheld]", "{text:?}");
         }
     }
 

@@ -325,7 +325,7 @@ fn one_analysis(value: Value) -> Result<Analysis, Unusable> {
     let scores = scores(raw.results_data, raw.results_media.unwrap_or_default());
     Ok(Analysis {
         id,
-        kind: raw.kind.and_then(word).map(|kind| kind.to_uppercase()),
+        kind: raw.kind.and_then(upper_word),
         group_id: raw.group_id.and_then(word),
         source_media: raw.source_media.and_then(source_media),
         state: raw.state.and_then(word),
@@ -378,7 +378,7 @@ fn medium(value: Value) -> Result<Media, Unusable> {
         raw.meta_data.as_ref().and_then(|members| members.get(MATCH_ID_MEMBER)?.as_str());
     Ok(Media {
         id: id.parse().map_err(|_| Unusable::Lacks("a medium with an unusable id"))?,
-        media_type: raw.media_type.and_then(word).map(|kind| kind.to_uppercase()),
+        media_type: raw.media_type.and_then(upper_word),
         tags: raw.tags.iter().flatten().filter_map(|tag| word(tag.as_str()?.to_owned())).collect(),
         match_id: match_id.and_then(|id| word(id.to_owned())),
         original_name: raw.original_name.map(text),
@@ -390,6 +390,11 @@ fn medium(value: Value) -> Result<Media, Unusable> {
 fn word(text: String) -> Option<String> {
     let word: String = text.trim().chars().take(WORD_CHARACTERS_MAX).collect();
     if word.is_empty() { None } else { Some(word) }
+}
+
+/// A word in upper case, which may be longer than it was: "ß" becomes two letters.
+fn upper_word(text: String) -> Option<String> {
+    word(text.to_uppercase())
 }
 
 fn text(text: String) -> String {
@@ -454,6 +459,14 @@ mod tests {
                 }),
             ]
         })
+    }
+
+    #[test]
+    fn a_word_that_grows_in_upper_case_is_not_longer_than_words_are() {
+        let kind = "ß".repeat(WORD_CHARACTERS_MAX);
+        let body = json!([{ "analyse_id": "a", "type": kind }]).to_string();
+        let kind = analyses(body.as_bytes()).unwrap()[0].kind.clone().unwrap();
+        assert_eq!(kind, "S".repeat(WORD_CHARACTERS_MAX));
     }
 
     proptest! {

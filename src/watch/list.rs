@@ -25,14 +25,14 @@ pub async fn page(
     size: usize,
     fits: impl FnMut(&Match) -> bool + Send,
 ) -> Result<Page, Ended> {
-    let before = token::read_page(reader, caller, filter, token)?;
+    let before = token::read_page(reader.keys(), caller, filter, token)?;
     // One more than asked for tells whether there is another page.
     let mut matches = reader.list(caller, filter, before, size.saturating_add(1)).await?;
     let found = matches.len();
     let fitting = matches.iter().take(size).map(fits).take_while(|fits| *fits).count();
     matches.truncate(fitting);
     let next = match matches.last().filter(|_| found > fitting) {
-        Some(last) => token::write_page(reader, caller, filter, last.id),
+        Some(last) => token::write_page(reader.keys(), caller, filter, last.id),
         None => String::new(),
     };
     Ok(Page { matches, next })

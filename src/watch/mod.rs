@@ -21,6 +21,9 @@ pub use list::Page;
 pub use log::Entry;
 pub use one::Follow;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use token::fuzzing;
+
 use crate::{
     clock::Clock,
     domain::{CallerId, Match, MatchId, Position, Progress, Sequence, Timestamp},

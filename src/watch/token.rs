@@ -1,6 +1,9 @@
 //! Tokens: opaque to callers, sealed by the store's key, so that none is cut, flipped, or taken
 //! for another store's, and none from a future that a restore undid goes unnoticed.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
@@ -21,12 +24,16 @@ const PAGE: u8 = 2;
 
 /// The token that goes on after a position.
 pub fn write(reader: &dyn Reader, position: Position) -> String {
-    let Origin { store, incarnation } = reader.origin();
+    written(reader.keys(), reader.origin(), position)
+}
+
+fn written(keys: &Keys, origin: Origin, position: Position) -> String {
+    let Origin { store, incarnation } = origin;
     let mut body = vec![RESUME];
     for number in [store, incarnation, position.0] {
         body.extend(number.to_be_bytes());
     }
-    seal(reader.keys(), body)
+    seal(keys, body)
 }
 
 /// Where a token goes on: now for an empty one, at the oldest update retained for `earliest`.
@@ -61,21 +68,16 @@ fn read(keys: &Keys, token: &str) -> Option<(Origin, Position)> {
 }
 
 /// The token of the page after a match, good for the same filters only.
-pub fn write_page(
-    reader: &dyn Reader,
-    caller: &CallerId,
-    filter: &Filter,
-    last: MatchId,
-) -> String {
+pub fn write_page(keys: &Keys, caller: &CallerId, filter: &Filter, last: MatchId) -> String {
     let mut body = vec![PAGE];
     body.extend(last.as_uuid().as_bytes());
-    body.extend(digest(reader.keys(), caller, filter));
-    seal(reader.keys(), body)
+    body.extend(digest(keys, caller, filter));
+    seal(keys, body)
 }
 
 /// After which match a page goes on; none for the first.
 pub fn read_page(
-    reader: &dyn Reader,
+    keys: &Keys,
     caller: &CallerId,
     filter: &Filter,
     token: &str,
@@ -83,12 +85,12 @@ pub fn read_page(
     if token.is_empty() {
         return Ok(None);
     }
-    let body = unseal(reader.keys(), token).ok_or(Ended::InvalidToken)?;
+    let body = unseal(keys, token).ok_or(Ended::InvalidToken)?;
     let [PAGE, rest @ ..] = body.as_slice() else {
         return Err(Ended::InvalidToken);
     };
     let (id, filters) = rest.split_first_chunk::<16>().ok_or(Ended::InvalidToken)?;
-    if filters != digest(reader.keys(), caller, filter) {
+    if filters != digest(keys, caller, filter) {
         return Err(Ended::InvalidToken);
     }
     Ok(Some(MatchId::from_uuid(Uuid::from_bytes(*id))))

@@ -3,6 +3,8 @@
 //! No pixel is decoded: headers and segment lengths are enough to refuse what Oz would refuse
 //! later, and a decoder is no place for a stranger's bytes.
 
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod jpeg;
 mod png;
 

@@ -1,0 +1,114 @@
+//! What holds of tokens, whatever comes as one: only what was written here is taken.
+//!
+//! The keys are the same at each run, so that a token that is kept in a corpus stays one.
+
+use super::{PAGE, RESUME, read, read_page, seal, write_page, written};
+use uuid::Uuid;
+
+use crate::{
+    domain::{CallerId, MatchId, Position, Timestamp},
+    journal::{Filter, Keys, Origin},
+};
+
+const KEYS: Keys = Keys { digest: [3; 32], token: [7; 32] };
+const OTHER_KEYS: Keys = Keys { digest: [3; 32], token: [8; 32] };
+
+/// Reads bytes as a token, as the body of a sealed one, and as what a token is written of.
+pub fn tokens(bytes: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        check_read(text);
+    }
+    check_read(&seal(&KEYS, bytes.to_vec()));
+    check_resume(bytes);
+    check_page(bytes);
+}
+
+/// What is taken is what would be written of what was read, letter by letter.
+fn check_read(text: &str) {
+    let (caller, filter) = (CallerId::default_caller(), Filter::default());
+    if let Some((origin, position)) = read(&KEYS, text) {
+        assert_eq!(written(&KEYS, origin, position), text);
+    }
+    match read_page(&KEYS, &caller, &filter, text) {
+        Ok(None) => assert!(text.is_empty(), "{text:?} is taken for the first page"),
+        Ok(Some(last)) => assert_eq!(write_page(&KEYS, &caller, &filter, last), text),
+        Err(_) => {}
+    }
+    assert!(read(&OTHER_KEYS, text).is_none(), "another store takes {text:?}");
+}
+
+fn check_resume(bytes: &[u8]) {
+    let [store, incarnation, position] = [0, 8, 16].map(|at| number(bytes, at));
+    let origin = Origin { store, incarnation };
+    let token = written(&KEYS, origin, Position(position));
+    assert_eq!(read(&KEYS, &token), Some((origin, Position(position))));
+    assert!(read(&OTHER_KEYS, &token).is_none(), "another store's token is taken");
+    let harmed = harmed(&token, bytes);
+    assert!(read(&KEYS, &harmed).is_none(), "{harmed:?} is taken for {token:?}");
+    let page = read_page(&KEYS, &CallerId::default_caller(), &Filter::default(), &token);
+    assert!(page.is_err(), "a resume token gives a page");
+}
+
+fn check_page(bytes: &[u8]) {
+    let caller = CallerId::default_caller();
+    let filter = filter(bytes);
+    let last = MatchId::from_uuid(Uuid::from_u64_pair(number(bytes, 0), number(bytes, 8)));
+    let token = write_page(&KEYS, &caller, &filter, last);
+    let page = |keys, filter, token: &str| read_page(keys, &caller, filter, token).ok();
+    assert_eq!(page(&KEYS, &filter, &token), Some(Some(last)));
+    assert_eq!(page(&OTHER_KEYS, &filter, &token), None, "another store's page is taken");
+    let other = other_than(filter.clone());
+    assert_eq!(page(&KEYS, &other, &token), None, "a page of another filter is taken");
+    let harmed = harmed(&token, bytes);
+    assert!(page(&KEYS, &filter, &harmed).is_none_or(|last| last.is_none() && harmed.is_empty()));
+    assert!(read(&KEYS, &token).is_none(), "a page token resumes");
+    assert_ne!(RESUME, PAGE);
+}
+
+/// The token with one letter changed, or cut, as the bytes say.
+fn harmed(token: &str, bytes: &[u8]) -> String {
+    let at = number(bytes, 3) as usize % token.len();
+    let letter = match token.as_bytes()[at] {
+        b'A' => 'B',
+        _ => 'A',
+    };
+    match bytes.len() % 3 {
+        0 => token[..at].to_owned(),
+        1 => format!("{token}{letter}"),
+        _ => format!("{}{letter}{}", &token[..at], &token[at + 1..]),
+    }
+}
+
+/// A filter of what the bytes spell.
+fn filter(bytes: &[u8]) -> Filter {
+    let text = String::from_utf8_lossy(bytes);
+    let mut words = text.split('\0');
+    let mut filter = Filter::default();
+    while let (Some(key), Some(value)) = (words.next(), words.next()) {
+        filter.labels.insert(key.to_owned(), value.to_owned());
+    }
+    let micros = number(bytes, 1) >> 1;
+    filter.created_after =
+        (bytes.len() % 2 == 1).then(|| Timestamp::from_micros(i64::try_from(micros).unwrap_or(0)));
+    filter
+}
+
+/// The nearest filter that is another: its last label is told apart differently.
+fn other_than(mut filter: Filter) -> Filter {
+    match filter.labels.pop_last() {
+        None => filter.labels.insert(String::new(), String::new()),
+        Some((key, value)) => match value.chars().next() {
+            None => filter.labels.insert(key + "x", value),
+            Some(first) => {
+                filter.labels.insert(format!("{key}{first}"), value[first.len_utf8()..].to_owned())
+            }
+        },
+    };
+    filter
+}
+
+/// Eight bytes from here on, with zeros where there are none.
+fn number(bytes: &[u8], at: usize) -> u64 {
+    let part = bytes.iter().skip(at).take(8);
+    part.fold(0, |number, byte| number << 8 | u64::from(*byte))
+}

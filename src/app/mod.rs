@@ -257,6 +257,7 @@ fn worker_config(config: &Config) -> worker::Config {
             retention: config.retention,
         },
         unfinished_max: usize::try_from(config.max_unfinished).unwrap_or(usize::MAX),
+        requests_max: config.oz.max_requests,
         photo_bytes_max: usize::try_from(config.photo_memory).unwrap_or(usize::MAX),
     }
 }

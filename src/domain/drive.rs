@@ -199,7 +199,26 @@ impl Drive {
         !known
     }
 
+    /// Notes what holds a request back, and tells whether watchers are to be told. Nothing was
+    /// sent, so nothing has failed. What the match has met itself is closer than what others met,
+    /// and their cause may be older.
+    pub fn held_back(&mut self, of_quality: bool, ask: AskKind, failure: &Failure) -> bool {
+        if self.failures() > 0 {
+            return false;
+        }
+        let cause = failure.kind.cause();
+        let known = self.line.suffers(cause) || self.quality_line.suffers(cause);
+        self.line_mut(of_quality).held_back(ask, cause);
+        self.last_trouble = Some((cause, failure.metadata()));
+        !known
+    }
+
     /// The line of the QUALITY analysis, or of everything else.
+    pub const fn line(&self, of_quality: bool) -> &Line {
+        if of_quality { &self.quality_line } else { &self.line }
+    }
+
+    /// The same, to be changed.
     pub const fn line_mut(&mut self, of_quality: bool) -> &mut Line {
         if of_quality { &mut self.quality_line } else { &mut self.line }
     }
@@ -233,6 +252,12 @@ impl Line {
         let sending = self.trouble.take().map(|trouble| trouble.ask).filter(|ask| ask.changes_oz());
         let ask = sending.filter(|_| !ask.changes_oz()).unwrap_or(ask);
         self.trouble = Some(Trouble { ask, cause, failures });
+    }
+
+    /// Whose success ends the trouble stays as it was.
+    fn held_back(&mut self, ask: AskKind, cause: Cause) {
+        let ask = self.trouble.as_ref().map_or(ask, |trouble| trouble.ask);
+        self.trouble = Some(Trouble { ask, cause, failures: 0 });
     }
 
     fn suffers(&self, cause: Cause) -> bool {

@@ -5,6 +5,7 @@
 //! What it deliberately does not do: talk to Oz, keep anything, or know who watches.
 
 pub mod ask;
+pub mod circuit;
 pub mod drive;
 pub mod event;
 pub mod id;
@@ -21,6 +22,7 @@ pub mod time;
 pub mod verdict;
 
 pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, Media, Reply};
+pub use circuit::{Circuit, Hold, Pass};
 pub use drive::{Drive, Policy};
 pub use event::{Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded, Resolution};
 pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
@@ -28,7 +30,7 @@ pub use photo::{Format, Kind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};
 pub use request::{Digest, LivenessPolicy, PhotoSource, Spec, Timeout};
-pub use settle::{Moment, Outcome, Settled, settle};
+pub use settle::{Moment, Outcome, Settled, held_back, settle};
 pub use state::{IllegalEvent, Match, State, apply};
 pub use step::{Step, next_step};
 pub use time::Timestamp;

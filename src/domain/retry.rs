@@ -84,10 +84,14 @@ pub fn delay(
     chance: f64,
     failure: &Failure,
 ) -> Duration {
-    let doubled = base.saturating_mul(2u32.saturating_pow(failures.min(20)));
+    spread(failures, base, max, chance).max(failure.retry_after.unwrap_or_default())
+}
+
+/// Somewhere from `base` to its `doublings`-th double, at most `max`; `chance` (0..1) says where.
+pub fn spread(doublings: u32, base: Duration, max: Duration, chance: f64) -> Duration {
+    let doubled = base.saturating_mul(2u32.saturating_pow(doublings.min(20)));
     let span = doubled.min(max).saturating_sub(base);
-    let jittered = base + span.mul_f64(chance.clamp(0.0, 1.0));
-    jittered.max(failure.retry_after.unwrap_or_default())
+    base + span.mul_f64(chance.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     domain::{
-        Ask, Drive, Event, Failure, FailureKind, Match, Moment, Outcome, Progress, Recorded, Reply,
-        Settled, Step, Timestamp, drive::LAST_LOOK_MAX, next_step, settle, settle as settling,
-        state,
+        Ask, Drive, Event, Failure, FailureKind, Hold, Match, Moment, Outcome, Progress, Recorded,
+        Reply, Settled, Step, Timestamp, drive::LAST_LOOK_MAX, held_back, next_step, settle,
+        settle as settling, state,
     },
     journal::{self, Appended, Claim},
     worker::{
@@ -31,10 +31,11 @@ pub struct Driver {
 }
 
 /// What became of a request to Oz.
-#[expect(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
 enum Asked {
     /// It was answered, or failed.
     Settled(Outcome),
+    /// It was not sent.
+    HeldBack(Hold),
     /// The match's deadline came first.
     CutShort,
     /// The driver has to leave.
@@ -107,6 +108,7 @@ impl Driver {
         }
         let outcome = match self.perform(&ask, asked).await {
             Asked::Settled(outcome) => outcome,
+            Asked::HeldBack(hold) => return self.held_back(&ask, &hold).await,
             Asked::CutShort => {
                 let unanswered = self.engine.with.clock.now().since(asked);
                 self.drive.cut_short(unanswered, &self.engine.config.policy);
@@ -127,25 +129,37 @@ impl Driver {
     /// Asks Oz until the match's deadline; for its last look after that, as long as such a look
     /// may take. A request that changes Oz is not abandoned for a drain: its answer would be lost.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Asked {
-        let photo = match ask {
-            Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
-            Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
-        };
-        let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
-        let sent = |bytes_sent| self.tell(bytes_sent, bytes_total);
         let (deadline, changes_oz) = (self.m.deadline(), ask.kind().changes_oz());
         let is_last_look = asked >= deadline;
         let limit = if is_last_look { asked.after(LAST_LOOK_MAX) } else { deadline };
         tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => Asked::Abandoned,
-            outcome = self.engine.with.oz.perform(ask, photo, &sent) => Asked::Settled(outcome),
+            outcome = self.send(ask, asked) => outcome,
             () = self.engine.with.clock.sleep_until(limit) => match is_last_look {
                 true => Asked::Settled(Err(Failure::new(FailureKind::TimedOut, NO_LAST_ANSWER))),
                 false => Asked::CutShort,
             },
             () = self.leaving(), if !changes_oz => Asked::Abandoned,
         }
+    }
+
+    /// Sends the request, if the gate to Oz lets it pass.
+    async fn send(&self, ask: &Ask, asked: Timestamp) -> Asked {
+        let retries = settling::retries(&self.m, &self.drive, ask, asked);
+        let leave = match self.engine.gate.enter(retries).await {
+            Ok(leave) => leave,
+            Err(hold) => return Asked::HeldBack(hold),
+        };
+        let photo = match ask {
+            Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
+            Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
+        };
+        let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
+        let sent = |bytes_sent| self.tell(bytes_sent, bytes_total);
+        let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
+        leave.report(&outcome);
+        Asked::Settled(outcome)
     }
 
     /// Takes out of a folder the analyses that another match owns: they are not to be adopted.
@@ -162,13 +176,25 @@ impl Driver {
         Ok(Ok(Reply::Folder(folder)))
     }
 
+    async fn held_back(&mut self, ask: &Ask, hold: &Hold) -> Turn {
+        debug!(match.id = %self.m.id, ask = ?ask.kind(), "held back");
+        let (now, drive) = (self.engine.with.clock.now(), self.drive.clone());
+        let settled = held_back(&self.m, drive, ask, hold, now, &self.engine.config.policy);
+        self.follow(settled).await
+    }
+
     async fn settle(&mut self, ask: &Ask, outcome: Outcome, asked: Timestamp) -> Turn {
         let chance = (self.engine.with.chance)();
         let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
         self.note(ask, &outcome, moment);
         let drive = self.drive.clone();
-        let Settled { event, drive, doubles } =
-            settle(&self.m, drive, ask, outcome, moment, &self.engine.config.policy);
+        let settled = settle(&self.m, drive, ask, outcome, moment, &self.engine.config.policy);
+        self.follow(settled).await
+    }
+
+    /// Takes on what follows, and writes the fact if there is one.
+    async fn follow(&mut self, settled: Settled) -> Turn {
+        let Settled { event, drive, doubles } = settled;
         if doubles > 0 {
             warn!(match.id = %self.m.id, doubles, "Oz holds doubles; they don't count");
         }

@@ -6,6 +6,7 @@
 
 mod admit;
 mod driver;
+mod gate;
 mod seat;
 pub mod shelf;
 
@@ -29,7 +30,7 @@ use crate::{
     domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
     journal::{self, Claim, Key, Reader, Writer},
     oz::Oz,
-    worker::{driver::Driver, seat::Seat, shelf::Shelf},
+    worker::{driver::Driver, gate::Gate, seat::Seat, shelf::Shelf},
 };
 
 /// How many matches are claimed at once: a page that is folded in some milliseconds.
@@ -52,6 +53,8 @@ pub struct Config {
     pub policy: Policy,
     /// How many matches may be under way.
     pub unfinished_max: usize,
+    /// How many requests to Oz may be under way.
+    pub requests_max: usize,
     /// How many bytes of photos may be in memory.
     pub photo_bytes_max: usize,
 }
@@ -87,6 +90,7 @@ struct Engine {
     config: Config,
     with: Collaborators,
     shelf: Shelf,
+    gate: Gate,
     ids: Mutex<uuid::ContextV7>,
     drivers: Mutex<HashMap<MatchId, Arc<seat::Handle>>>,
     unfinished: Arc<AtomicUsize>,
@@ -103,7 +107,9 @@ struct Slot(Arc<AtomicUsize>);
 impl Worker {
     /// A worker that has claimed nothing yet.
     pub fn new(config: Config, with: Collaborators) -> Self {
+        let gate = Gate::new(config.requests_max, with.clock.clone(), Arc::clone(&with.chance));
         Self(Arc::new(Engine {
+            gate,
             config,
             with,
             shelf: Shelf::new(config.photo_bytes_max),

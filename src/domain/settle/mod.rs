@@ -4,6 +4,7 @@
 //! The left half is `step`.
 
 mod folder;
+mod hold;
 mod poll;
 mod sent;
 mod trouble;
@@ -17,6 +18,7 @@ use crate::domain::{
 };
 
 pub use folder::candidates;
+pub use hold::{held_back, retries};
 pub use poll::timed_out;
 pub use sent::start;
 

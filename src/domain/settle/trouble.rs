@@ -75,8 +75,19 @@ impl Settling<'_> {
         // Whatever Oz asks for, nothing is tried after the deadline, nor told to be.
         let next_try = now.after(delay).min(self.m.deadline().max(now));
         self.postpone(&mut drive, ask, failure, next_try);
-        let told = tell && self.m.troubles < TROUBLES_MAX && now < self.m.deadline();
-        let event = told.then(|| attempt_failed(&drive, failure, next_try));
+        self.tells(drive, tell.then_some(failure), next_try)
+    }
+
+    /// Watchers are told of a trouble that is news, within limits.
+    pub(super) fn tells(
+        &self,
+        drive: Drive,
+        news: Option<&Failure>,
+        next_try: Timestamp,
+    ) -> Settled {
+        let may = self.m.troubles < TROUBLES_MAX && self.moment.now < self.m.deadline();
+        let news = news.filter(|_| may);
+        let event = news.map(|failure| attempt_failed(&drive, failure, next_try));
         Settled { event, drive, doubles: 0 }
     }
 
@@ -100,12 +111,7 @@ impl Settling<'_> {
     }
 
     fn is_quality(&self, ask: &Ask) -> bool {
-        match ask {
-            Ask::ReadAnalysis { analysis_id } => {
-                self.m.liveness_analysis_id.as_ref() == Some(analysis_id)
-            }
-            Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
-        }
+        is_quality(self.m, ask)
     }
 
     pub(super) fn fail(&self, drive: Drive, error: MatchError) -> Settled {
@@ -126,6 +132,14 @@ impl Drive {
             false => &mut self.quality.missing_since,
         };
         *since.get_or_insert(now)
+    }
+}
+
+/// Whether this is a poll of the match's QUALITY analysis.
+pub(super) fn is_quality(m: &Match, ask: &Ask) -> bool {
+    match ask {
+        Ask::ReadAnalysis { analysis_id } => m.liveness_analysis_id.as_ref() == Some(analysis_id),
+        Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
     }
 }
 

@@ -9,6 +9,8 @@ pub mod scene;
 mod adoption;
 mod deadline;
 mod happy;
+mod held;
+mod outage;
 mod policies;
 mod stored;
 mod takeover;

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ask, CallerId, Digest, Drive, Event, Format, Kind, LivenessPolicy, Match, MatchError,
+    Ask, CallerId, Digest, Drive, Event, Format, Hold, Kind, LivenessPolicy, Match, MatchError,
     MatchResult, Moment, Outcome, PhotoSource, Policy, Position, Recorded, Sequence, Settled, Spec,
-    State, Step, Timeout, Timestamp, apply, ask::AskKind, next_step, settle, state::fold,
-    tests::oz,
+    State, Step, Timeout, Timestamp, apply, ask::AskKind, held_back, next_step, settle,
+    state::fold, tests::oz,
 };
 
 pub const POLICY: Policy = Policy {
@@ -153,12 +153,30 @@ impl Scene {
         self.asked.push((asked, ask.clone()));
         self.now = asked.after(self.latency);
         let moment = Moment { asked, now: self.now, chance: self.chance };
-        let drive = self.drive.clone();
+        let drive = std::mem::replace(&mut self.drive, Drive::fresh(self.now));
         let Settled { event, drive, doubles } =
             settle(&self.m, drive, ask, outcome, moment, &self.policy);
         self.drive = drive;
         self.doubles += doubles;
         if let Some(event) = event {
+            self.write(event);
+        }
+    }
+
+    /// Whatever is asked next, it is of this kind, and is held back.
+    #[track_caller]
+    pub fn held(&mut self, kind: AskKind, hold: &Hold) -> &mut Self {
+        let ask = self.next_ask().unwrap();
+        assert_eq!(ask.kind(), kind, "at {:?}: {ask:?}", self.now);
+        self.hold(&ask, hold);
+        self
+    }
+
+    pub fn hold(&mut self, ask: &Ask, hold: &Hold) {
+        let drive = std::mem::replace(&mut self.drive, Drive::fresh(self.now));
+        let settled = held_back(&self.m, drive, ask, hold, self.now, &self.policy);
+        self.drive = settled.drive;
+        if let Some(event) = settled.event {
             self.write(event);
         }
     }

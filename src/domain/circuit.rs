@@ -1,0 +1,468 @@
+//! Whether a request may go to Oz at all: one circuit and one retry budget for all matches.
+//!
+//! Each match waits out its own trouble (`retry`). This is what they share, so that an outage
+//! lowers the rate of requests to single probes, whoever asks, and so that they don't all come
+//! back at once. It deliberately keeps no list of who waits: whoever is held back is given a time
+//! of its own, by chance, and asks again.
+
+use std::time::Duration;
+
+use crate::domain::{
+    ask::{Failure, FailureKind},
+    drive::BACKOFF_MAX,
+    retry,
+    time::Timestamp,
+};
+
+/// How many failures in a row open the circuit, over all matches. One match, or a few, that meet
+/// a fault of their own don't get there; thousands do within milliseconds.
+pub const OPENS_AFTER: u32 = 32;
+/// The shortest pause before a probe, and of those held back: a blip is over by then.
+pub const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// The longest of either. A probe's pause and a hold together are no longer than the longest
+/// pause between two tries of one match.
+pub const PAUSE_MAX: Duration = Duration::from_secs(BACKOFF_MAX.as_secs() / 2);
+/// For how long a single `Retry-After` keeps everybody's probes back: a strange one must not stop
+/// the service for a day. The match that was told it waits as long as it says.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+/// What an answer adds to the budget, in retries: they are at most a fifth of what works.
+pub const BUDGET_SHARE: f64 = 0.2;
+/// What time adds to the budget, in retries a second: few matches are never starved.
+pub const BUDGET_FLOOR: f64 = 10.0;
+/// How many retries the budget holds: what may come at once after a quiet time.
+pub const BUDGET_MAX: f64 = 100.0;
+/// How long a retry that finds the budget empty is held back at most.
+pub const BUDGET_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// What those are told that are held back. What Oz said to another match's request is not theirs.
+const HELD_BACK: &str = "held back: requests of other matches failed so";
+
+/// The state that all matches of one Oz account share.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Circuit {
+    state: State,
+    /// Grows whenever the state changes its kind, so that a failure of a request that was sent
+    /// before is known to say nothing of now.
+    generation: u64,
+    /// How many probes have failed since it opened.
+    failed_probes: u32,
+    budget: Budget,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+enum State {
+    /// All may send. So many failures in a row.
+    Closed { failures: u32 },
+    /// Nobody may send before this time; then one may, as a probe.
+    Open { until: Timestamp, why: Failure },
+    /// One request is under way, and decides. Should it be given up, another may be sent then.
+    Probing { again: Timestamp, why: Failure },
+}
+
+/// A bucket of retries.
+#[derive(Clone, PartialEq, Debug)]
+struct Budget {
+    retries: f64,
+    as_of: Timestamp,
+}
+
+/// The leave to send one request. It is to be reported or given back.
+#[derive(PartialEq, Eq, Debug)]
+#[must_use = "a probe that is neither reported nor given back holds up everybody"]
+pub struct Pass(u64);
+
+/// A request that must not be sent now.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Hold {
+    /// When to ask again.
+    pub until: Timestamp,
+    /// The trouble, if Oz is out; none if only the budget for retries is spent.
+    pub why: Option<Failure>,
+}
+
+/// What is worth a line in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// Nobody sends any more, but for probes.
+    Opened,
+    /// Oz answers again.
+    Closed,
+}
+
+impl Circuit {
+    /// A closed circuit with a full budget.
+    pub const fn new(now: Timestamp) -> Self {
+        let budget = Budget { retries: BUDGET_MAX, as_of: now };
+        Self { state: State::Closed { failures: 0 }, generation: 0, failed_probes: 0, budget }
+    }
+
+    /// Whether a request may be sent. `retries`: whether it repeats what has just failed, so that
+    /// it is charged. A probe is not.
+    ///
+    /// # Errors
+    /// When to ask again, spread by chance (0..1).
+    pub fn enter(&mut self, retries: bool, now: Timestamp, chance: f64) -> Result<Pass, Hold> {
+        let why = match &self.state {
+            State::Closed { .. } if !retries || self.budget.pays(now) => {
+                return Ok(Pass(self.generation));
+            }
+            State::Closed { .. } => {
+                let pause = retry::spread(u32::MAX, PAUSE_MIN, BUDGET_PAUSE_MAX, chance);
+                return Err(Hold { until: now.after(pause), why: None });
+            }
+            State::Open { until, why } if now >= *until => {
+                let again = now.after(PAUSE_MIN);
+                let why = why.clone();
+                self.enters(State::Probing { again, why });
+                return Ok(Pass(self.generation));
+            }
+            State::Open { why, .. } | State::Probing { why, .. } => why.clone(),
+        };
+        Err(Hold { until: now.after(self.pause(chance)), why: Some(why) })
+    }
+
+    /// Takes what came of a request: its failure, if it failed. Whatever says that Oz is there
+    /// closes the circuit, whoever asked and however long ago.
+    pub fn report(
+        &mut self,
+        pass: Pass,
+        failure: Option<&Failure>,
+        now: Timestamp,
+        chance: f64,
+    ) -> Option<Change> {
+        match failure.filter(|failure| is_outage(failure.kind)) {
+            None => self.answered(),
+            Some(failure) => self.failed(pass, failure, now, chance),
+        }
+    }
+
+    /// Takes back the leave for a request whose outcome nobody will know. After a probe another
+    /// may be sent, no sooner than probes follow each other.
+    pub fn give_back(&mut self, pass: Pass) {
+        match &self.state {
+            State::Probing { again, why } if pass.0 == self.generation => {
+                let (until, why) = (*again, why.clone());
+                self.enters(State::Open { until, why });
+            }
+            State::Closed { .. } | State::Open { .. } | State::Probing { .. } => {}
+        }
+    }
+
+    fn answered(&mut self) -> Option<Change> {
+        self.budget.earns();
+        match &mut self.state {
+            State::Closed { failures } => {
+                *failures = 0;
+                None
+            }
+            State::Open { .. } | State::Probing { .. } => {
+                self.enters(State::Closed { failures: 0 });
+                self.failed_probes = 0;
+                Some(Change::Closed)
+            }
+        }
+    }
+
+    fn failed(
+        &mut self,
+        pass: Pass,
+        failure: &Failure,
+        now: Timestamp,
+        chance: f64,
+    ) -> Option<Change> {
+        if pass.0 != self.generation {
+            return None;
+        }
+        match &mut self.state {
+            State::Closed { failures } => {
+                *failures += 1;
+                let opens = *failures >= OPENS_AFTER;
+                opens.then(|| self.open(failure, now, chance)).map(|()| Change::Opened)
+            }
+            State::Probing { .. } => {
+                self.failed_probes = self.failed_probes.saturating_add(1);
+                self.open(failure, now, chance);
+                None
+            }
+            State::Open { .. } => None,
+        }
+    }
+
+    fn open(&mut self, failure: &Failure, now: Timestamp, chance: f64) {
+        let asked_for = failure.retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
+        let until = now.after(self.pause(chance).max(asked_for));
+        let http_status = failure.http_status;
+        let why = Failure { http_status, ..Failure::new(failure.kind, HELD_BACK) };
+        self.enters(State::Open { until, why });
+    }
+
+    fn enters(&mut self, state: State) {
+        self.state = state;
+        self.generation += 1;
+    }
+
+    /// Grows with every probe that fails.
+    fn pause(&self, chance: f64) -> Duration {
+        retry::spread(self.failed_probes.saturating_add(1), PAUSE_MIN, PAUSE_MAX, chance)
+    }
+}
+
+impl Budget {
+    /// Whether one more retry can be paid for; it is, then.
+    fn pays(&mut self, now: Timestamp) -> bool {
+        let earned = now.since(self.as_of).as_secs_f64() * BUDGET_FLOOR;
+        self.retries = (self.retries + earned).min(BUDGET_MAX);
+        self.as_of = now.max(self.as_of);
+        let pays = self.retries >= 1.0;
+        if pays {
+            self.retries -= 1.0;
+        }
+        pays
+    }
+
+    fn earns(&mut self) {
+        self.retries = (self.retries + BUDGET_SHARE).min(BUDGET_MAX);
+    }
+}
+
+/// Whether such a failure says that Oz itself, or the way to it, is out. All others are answers.
+const fn is_outage(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Unreachable
+        | FailureKind::TimedOut
+        | FailureKind::Interrupted
+        | FailureKind::RateLimited
+        | FailureKind::ServerError
+        | FailureKind::Redirected
+        | FailureKind::Unreadable => true,
+        FailureKind::Incomplete
+        | FailureKind::SessionRefused
+        | FailureKind::LoginRefused
+        | FailureKind::Forbidden
+        | FailureKind::NotFound
+        | FailureKind::TooLarge
+        | FailureKind::Rejected => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn second(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000)
+    }
+
+    fn closed() -> Circuit {
+        Circuit::new(second(0))
+    }
+
+    fn failure(kind: FailureKind) -> Failure {
+        Failure::new(kind, "trouble")
+    }
+
+    /// Sends a request that ends so, with no jitter.
+    fn send(
+        circuit: &mut Circuit,
+        now: Timestamp,
+        outcome: Result<(), FailureKind>,
+    ) -> Option<Change> {
+        let pass = circuit.enter(false, now, 0.0).unwrap();
+        circuit.report(pass, outcome.map_err(failure).as_ref().err(), now, 0.0)
+    }
+
+    /// Opened just now, at second 0: the first probe is due at second 1.
+    fn open() -> Circuit {
+        let mut circuit = closed();
+        for _ in 1..OPENS_AFTER {
+            assert_eq!(send(&mut circuit, second(0), Err(FailureKind::TimedOut)), None);
+        }
+        let change = send(&mut circuit, second(0), Err(FailureKind::Unreachable));
+        assert_eq!(change, Some(Change::Opened));
+        circuit
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_a_hold_says_why() {
+        let mut circuit = open();
+        let hold = circuit.enter(false, second(0), 1.0).unwrap_err();
+        assert_eq!(hold.until, second(2));
+        let why = hold.why.unwrap();
+        assert_eq!((why.kind, &*why.message), (FailureKind::Unreachable, HELD_BACK));
+    }
+
+    #[test]
+    fn one_answer_between_failures_keeps_it_closed() {
+        let mut circuit = closed();
+        for turn in 0..OPENS_AFTER * 10 {
+            let outcome =
+                if turn % (OPENS_AFTER - 1) == 0 { Ok(()) } else { Err(FailureKind::TimedOut) };
+            assert_eq!(send(&mut circuit, second(0), outcome), None);
+        }
+    }
+
+    #[test]
+    fn only_what_says_that_oz_is_out_opens_it() {
+        use FailureKind::{
+            Forbidden, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited, Redirected,
+            Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unreachable, Unreadable,
+        };
+        let opens = |kind| {
+            let mut circuit = closed();
+            (0..OPENS_AFTER).any(|_| send(&mut circuit, second(0), Err(kind)).is_some())
+        };
+        for kind in
+            [Unreachable, TimedOut, Interrupted, RateLimited, ServerError, Redirected, Unreadable]
+        {
+            assert!(opens(kind), "{kind:?}");
+        }
+        for kind in
+            [Incomplete, SessionRefused, LoginRefused, Forbidden, NotFound, TooLarge, Rejected]
+        {
+            assert!(!opens(kind), "{kind:?}");
+            assert_eq!(send(&mut open(), second(1), Err(kind)), Some(Change::Closed), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn one_probe_at_a_time_goes_through() {
+        let mut circuit = open();
+        assert!(circuit.enter(false, second(0), 0.0).is_err());
+        let probe = circuit.enter(true, second(1), 0.0).unwrap();
+        for now in [1, 2, 600] {
+            assert!(circuit.enter(false, second(now), 0.0).is_err());
+        }
+        assert_eq!(circuit.report(probe, None, second(600), 0.0), Some(Change::Closed));
+        for _ in 0..10_000 {
+            circuit.give_back(circuit.clone().enter(false, second(600), 0.0).unwrap());
+        }
+    }
+
+    #[test]
+    fn the_pauses_between_probes_grow_and_are_capped() {
+        let mut circuit = open();
+        let mut now = second(2);
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            let probe = circuit.enter(false, now, 1.0).unwrap();
+            circuit.report(probe, Some(&failure(FailureKind::TimedOut)), now, 1.0);
+            let State::Open { until, .. } = circuit.state else { panic!() };
+            pauses.push(until.since(now).as_secs());
+            now = until;
+        }
+        assert_eq!(pauses, [4, 8, 15, 15, 15, 15]);
+    }
+
+    #[test]
+    fn the_last_probe_says_why() {
+        let mut circuit = open();
+        let why = |circuit: &mut Circuit| {
+            circuit.enter(false, second(1), 0.0).unwrap_err().why.unwrap().kind
+        };
+        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        assert_eq!(why(&mut circuit), FailureKind::Unreachable);
+        circuit.report(probe, Some(&failure(FailureKind::ServerError)), second(1), 0.0);
+        assert_eq!(why(&mut circuit), FailureKind::ServerError);
+    }
+
+    #[test]
+    fn a_probe_waits_as_long_as_oz_asks_but_not_for_ever() {
+        for (asked_for, waited) in [(90, 90), (0, 1), (u64::MAX, 600)] {
+            let mut circuit = open();
+            let probe = circuit.enter(false, second(1), 0.0).unwrap();
+            let retry_after = Some(Duration::from_secs(asked_for));
+            let busy = Failure { retry_after, ..failure(FailureKind::RateLimited) };
+            circuit.report(probe, Some(&busy), second(1), 0.0);
+            assert!(circuit.enter(false, second(waited), 0.0).is_err());
+            assert!(circuit.enter(false, second(waited + 1), 0.0).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_makes_way_for_another() {
+        let mut circuit = open();
+        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        circuit.give_back(probe);
+        assert!(circuit.enter(false, second(1), 0.0).is_err(), "not at once");
+        let next = circuit.enter(false, second(2), 0.0).unwrap();
+        assert_eq!(circuit.report(next, None, second(2), 0.0), Some(Change::Closed));
+    }
+
+    #[test]
+    fn what_was_sent_before_it_turned_fails_without_a_say() {
+        let mut circuit = closed();
+        let mut early: Vec<Pass> =
+            (0..4 * OPENS_AFTER).map(|_| circuit.enter(false, second(0), 0.0).unwrap()).collect();
+        let down = failure(FailureKind::TimedOut);
+        for pass in early.drain(..OPENS_AFTER as usize) {
+            circuit.report(pass, Some(&down), second(0), 0.0);
+        }
+        let as_opened = circuit.clone();
+        for pass in early.drain(..OPENS_AFTER as usize) {
+            assert_eq!(circuit.report(pass, Some(&down), second(0), 0.0), None);
+        }
+        assert_eq!(circuit, as_opened, "the pause doesn't grow");
+        assert_eq!(send(&mut circuit, second(1), Ok(())), Some(Change::Closed));
+        for pass in early {
+            assert_eq!(circuit.report(pass, Some(&down), second(1), 0.0), None, "it stays closed");
+        }
+    }
+
+    #[test]
+    fn a_late_answer_closes_it_and_the_probe_then_says_nothing_new() {
+        let mut circuit = closed();
+        let early = circuit.enter(false, second(0), 0.0).unwrap();
+        for _ in 0..OPENS_AFTER {
+            send(&mut circuit, second(0), Err(FailureKind::TimedOut));
+        }
+        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        assert_eq!(circuit.report(early, None, second(1), 0.0), Some(Change::Closed));
+        let down = failure(FailureKind::TimedOut);
+        assert_eq!(circuit.report(probe, Some(&down), second(2), 0.0), None);
+        assert!(circuit.enter(false, second(2), 0.0).is_ok());
+    }
+
+    #[test]
+    fn those_held_back_come_again_spread_over_an_interval() {
+        let mut circuit = open();
+        let mut until = |chance| circuit.enter(false, second(0), chance).unwrap_err().until;
+        assert_eq!([0.0, 1.0].map(&mut until), [second(1), second(2)]);
+        assert_eq!(until(0.5).since(second(0)), SECOND.mul_f64(1.5));
+    }
+
+    // The budget.
+
+    /// How many retries pass at once.
+    fn retries(circuit: &mut Circuit, now: Timestamp) -> usize {
+        (0..1_000).take_while(|_| circuit.enter(true, now, 0.0).is_ok()).count()
+    }
+
+    #[test]
+    fn retries_are_paid_for_and_first_tries_are_free() {
+        let mut circuit = closed();
+        assert_eq!(retries(&mut circuit, second(0)), BUDGET_MAX as usize);
+        let hold = circuit.enter(true, second(0), 1.0).unwrap_err();
+        assert_eq!((hold.until, hold.why), (second(10), None));
+        assert!(circuit.enter(false, second(0), 0.0).is_ok());
+    }
+
+    #[test]
+    fn a_fifth_of_what_works_may_be_retries() {
+        let mut circuit = closed();
+        retries(&mut circuit, second(0));
+        for _ in 0..51 {
+            send(&mut circuit, second(0), Ok(()));
+        }
+        assert_eq!(retries(&mut circuit, second(0)), 10);
+    }
+
+    #[test]
+    fn time_alone_pays_for_a_few_retries_and_saves_up_no_more_than_a_full_budget() {
+        let mut circuit = closed();
+        retries(&mut circuit, second(0));
+        assert_eq!(retries(&mut circuit, second(2)), 20);
+        assert_eq!(retries(&mut circuit, second(10_000)), 100);
+    }
+}

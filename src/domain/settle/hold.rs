@@ -1,0 +1,45 @@
+//! Requests that were held back: not sent, so that nothing has failed and nothing was lost.
+
+use crate::domain::{
+    ask::{Ask, AskKind},
+    circuit::Hold,
+    drive::{Drive, Policy},
+    settle::{Moment, Settled, Settling, plain, trouble::is_quality},
+    state::Match,
+    time::Timestamp,
+};
+
+/// Whether this repeats what has just failed: it is charged to the budget for retries. The last
+/// look after a deadline never is: it is one for each match, and may find what was paid for.
+pub fn retries(m: &Match, drive: &Drive, ask: &Ask, now: Timestamp) -> bool {
+    now < m.deadline() && drive.line(is_quality(m, ask)).failures() > 0
+}
+
+/// What a match makes of a request that it must not send now. Its watchers are told why as they
+/// are of a failure. A last look after the deadline that is held back is not waited for.
+pub fn held_back(
+    m: &Match,
+    mut drive: Drive,
+    ask: &Ask,
+    hold: &Hold,
+    now: Timestamp,
+    policy: &Policy,
+) -> Settled {
+    let deadline = m.deadline();
+    drive.last_look |= now >= deadline;
+    let until = hold.until.min(deadline.max(now));
+    let of_quality = is_quality(m, ask);
+    match ask.kind() {
+        AskKind::ReadAnalysis if of_quality => drive.quality.due = until,
+        AskKind::ReadAnalysis => drive.biometry.due = until,
+        AskKind::ReadFolder | AskKind::UploadPhoto | AskKind::StartAnalyses => {
+            drive.not_before = until;
+        }
+    }
+    let Some(failure) = &hold.why else {
+        return plain(drive);
+    };
+    let news = drive.held_back(of_quality, ask.kind(), failure);
+    let settling = Settling { m, moment: Moment { asked: now, now, chance: 0.0 }, policy };
+    settling.tells(drive, news.then_some(failure), until)
+}

@@ -1,0 +1,142 @@
+//! Requests that are held back: nothing is sent and nothing has failed, but watchers are told and
+//! deadlines hold.
+
+use std::time::Duration;
+
+use crate::domain::{
+    Event, Failure, FailureKind, Hold, LivenessPolicy,
+    ask::AskKind::{ReadAnalysis, ReadFolder, StartAnalyses, UploadPhoto},
+    drive::{Sending, TROUBLES_MAX},
+    settle,
+    tests::{
+        oz::{bare, biometry, decided, fails, lost, photo, seconds, started, told},
+        scene::Scene,
+    },
+};
+
+const OUT: FailureKind = FailureKind::Unreachable;
+
+/// Oz is out: until this second.
+fn out(kind: FailureKind, second: i64) -> Hold {
+    Hold { until: seconds(second), why: Some(Failure::new(kind, "trouble")) }
+}
+
+/// The budget is spent: until this second.
+fn spent(second: i64) -> Hold {
+    Hold { until: seconds(second), why: None }
+}
+
+#[test]
+fn what_is_held_back_is_asked_later_and_counts_as_no_failure() {
+    let mut scene = Scene::new();
+    scene.held(ReadFolder, &out(OUT, 7)).hears(ReadFolder, bare());
+    assert_eq!(scene.asked_ms(), 7000);
+    scene.held(UploadPhoto, &out(OUT, 9)).hears(UploadPhoto, photo("p"));
+    scene.held(StartAnalyses, &out(OUT, 12));
+    assert_eq!(scene.drive.failures(), 0);
+    scene.hears(StartAnalyses, started(vec![biometry("b")]));
+    scene.held(ReadAnalysis, &out(OUT, 20)).polls("b", told(decided("b", "SUCCESS"))).ends();
+    assert_eq!(scene.now, seconds(20));
+    scene.result();
+}
+
+#[test]
+fn what_is_held_back_neither_makes_a_sending_unsure_nor_clears_it() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare()).held(UploadPhoto, &out(OUT, 5));
+    assert_eq!(scene.drive.upload, Sending::Clear);
+    scene.hears(UploadPhoto, lost());
+    let unsure = scene.drive.upload;
+    assert_eq!(unsure, Sending::Unsure(seconds(5)));
+    scene.held(ReadFolder, &out(OUT, 30));
+    assert_eq!(scene.drive.upload, unsure);
+    scene.hears(ReadFolder, bare());
+    assert_eq!(scene.asked_ms(), 30_000);
+}
+
+#[test]
+fn watchers_are_told_once_for_each_cause() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    for second in 2..10 {
+        scene.held(ReadAnalysis, &out(OUT, second));
+    }
+    assert_eq!(scene.troubles(), 1);
+    let Event::AttemptFailed(fact) = scene.last_event() else { panic!() };
+    assert_eq!((fact.cause.as_str(), fact.next_attempt), ("OZ_UNREACHABLE", seconds(2)));
+    scene.held(ReadAnalysis, &out(FailureKind::ServerError, 11));
+    scene.held(ReadAnalysis, &out(FailureKind::ServerError, 12));
+    assert_eq!(scene.troubles(), 2);
+}
+
+#[test]
+fn a_trouble_that_the_match_has_met_itself_is_no_news() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", fails(OUT)).held(ReadAnalysis, &out(OUT, 5));
+    scene.held(ReadAnalysis, &out(FailureKind::TimedOut, 6)).polls("q", fails(OUT));
+    assert_eq!((scene.troubles(), scene.drive.failures()), (1, 1));
+}
+
+#[test]
+fn a_flapping_oz_does_not_fill_the_journal_of_those_held_back() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    for second in 1..=i64::from(TROUBLES_MAX) {
+        scene.held(ReadAnalysis, &out(OUT, 4 * second)).polls("b", told(biometry("b")));
+        scene.held(ReadAnalysis, &out(FailureKind::ServerError, 4 * second + 2));
+    }
+    assert_eq!(scene.m.troubles, TROUBLES_MAX);
+}
+
+#[test]
+fn a_spent_budget_holds_back_without_a_word() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", fails(OUT)).polls("q", told(biometry("q")));
+    let troubles = scene.troubles();
+    scene.held(ReadAnalysis, &spent(60));
+    assert_eq!(scene.troubles(), troubles);
+}
+
+#[test]
+fn only_what_repeats_a_failure_is_charged() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    let charged = |scene: &mut Scene| {
+        let ask = scene.next_ask().unwrap();
+        settle::retries(&scene.m, &scene.drive, &ask, scene.now)
+    };
+    assert!(!charged(&mut scene));
+    scene.held(ReadAnalysis, &out(OUT, 4));
+    scene.polls("q", fails(OUT));
+    assert!(charged(&mut scene), "the same poll again");
+    scene.polls("q", fails(OUT));
+    scene.waits(2);
+    scene.drive.quality.due = seconds(60);
+    assert!(!charged(&mut scene), "the other analysis is well");
+}
+
+#[test]
+fn a_deadline_holds_for_what_is_held_back() {
+    let mut scene = Scene::new();
+    scene.held(ReadFolder, &out(OUT, 1_000_000)).ends();
+    assert_eq!((scene.reason(), scene.now), ("MATCH_TIMED_OUT", scene.m.deadline()));
+    assert_eq!(scene.error().metadata["cause"], "OZ_UNREACHABLE");
+}
+
+#[test]
+fn a_last_look_is_free_and_when_held_back_not_waited_for() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    scene.polls("b", fails(OUT)).waits(2_000);
+    let ask = scene.next_ask().unwrap();
+    assert!(!settle::retries(&scene.m, &scene.drive, &ask, scene.now));
+    let troubles = scene.troubles();
+    scene.held(ReadAnalysis, &out(OUT, 3_000)).ends();
+    assert_eq!((scene.reason(), scene.now), ("MATCH_TIMED_OUT", seconds(2_001)));
+    assert_eq!(scene.troubles(), troubles, "the deadline is told instead");
+}
+
+#[test]
+fn what_one_analysis_is_charged_does_not_slow_the_other() {
+    let mut scene = Scene::processing(LivenessPolicy::Run);
+    scene.polls("b", told(biometry("b"))).polls("q", fails(OUT));
+    scene.polls("b", told(biometry("b"))).held(ReadAnalysis, &spent(60));
+    scene.polls("b", told(biometry("b")));
+    assert_eq!(scene.now.since(seconds(0)), Duration::from_secs(3));
+}

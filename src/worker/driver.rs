@@ -103,9 +103,6 @@ impl Driver {
     // Asking.
 
     async fn ask(&mut self, ask: Ask, asked: Timestamp) -> Turn {
-        if ask.kind().changes_oz() && !self.engine.with.writer.may_act() {
-            return Turn::Over;
-        }
         let outcome = match self.perform(&ask, asked).await {
             Asked::Settled(outcome) => outcome,
             Asked::HeldBack(hold) => return self.held_back(&ask, &hold).await,
@@ -151,6 +148,10 @@ impl Driver {
             Ok(leave) => leave,
             Err(hold) => return Asked::HeldBack(hold),
         };
+        // After the wait for a turn: a lease may have run out meanwhile.
+        if ask.kind().changes_oz() && !self.engine.with.writer.may_act() {
+            return Asked::Abandoned;
+        }
         let photo = match ask {
             Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
             Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,

@@ -226,8 +226,12 @@ impl History {
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(chance),
         };
-        let config =
-            worker::Config { policy: POLICY, unfinished_max: 1_000, photo_bytes_max: 1 << 20 };
+        let config = worker::Config {
+            policy: POLICY,
+            unfinished_max: 1_000,
+            photo_bytes_max: 1 << 20,
+            requests_max: 512,
+        };
         let worker = Worker::new(config, with);
         watch.start().await.expect("the journal can be read");
         worker.start().await.expect("the journal can be written");

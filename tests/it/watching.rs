@@ -1,5 +1,6 @@
 //! Watching resumes: what others' watches got wrong, one match at a time and all in one stream.
 
+mod checked;
 mod many;
 mod one;
 mod unread;

@@ -45,6 +45,7 @@ pub struct App {
 pub struct Load {
     worker: Worker,
     watch: Watch,
+    readers: grpc::Readers,
 }
 
 impl Load {
@@ -66,6 +67,11 @@ impl Load {
     /// Matches that somebody watches: each of them has its updates in memory.
     pub fn watched(&self) -> usize {
         self.watch.watched()
+    }
+
+    /// Answers that are under way and read: streams, nearly all of them.
+    pub fn streams(&self) -> usize {
+        self.readers.open()
     }
 }
 
@@ -106,7 +112,7 @@ impl App {
         let (reader, writer) = (Arc::new(journal.clone()), Arc::new(journal.clone()));
         let watch = Watch::new(watch_config(&config), Arc::clone(&reader) as _, clock.clone());
         let worker = worker(&config, writer, reader, oz, &watch, &clock);
-        let door = match bind(&config, &worker, &watch).await {
+        let door = match bind(&config, &worker, &watch, &clock).await {
             Ok(door) => door,
             Err(failure) => {
                 // Whoever fails to start leaves the file as it was found.
@@ -130,7 +136,11 @@ impl App {
 
     /// Tells how much it holds, also while it runs.
     pub fn load(&self) -> Load {
-        Load { worker: self.worker.clone(), watch: self.watch.clone() }
+        Load {
+            worker: self.worker.clone(),
+            watch: self.watch.clone(),
+            readers: self.door.readers(),
+        }
     }
 
     /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in
@@ -237,11 +247,25 @@ fn worker(
     Worker::new(worker_config(config), with)
 }
 
-async fn bind(config: &Config, worker: &Worker, watch: &Watch) -> Result<grpc::Bound, StartError> {
-    let door =
-        grpc::Config { match_timeout: config.match_timeout, streams_max: config.max_streams };
-    let bound = grpc::Bound::bind(config.listen, door, worker.clone(), watch.clone()).await;
+async fn bind(
+    config: &Config,
+    worker: &Worker,
+    watch: &Watch,
+    clock: &Clock,
+) -> Result<grpc::Bound, StartError> {
+    let (worker, watch, clock) = (worker.clone(), watch.clone(), clock.clone());
+    let bound = grpc::Bound::bind(config.listen, door(config), worker, watch, clock).await;
     bound.map_err(|source| StartError::Listen { address: config.listen, source })
+}
+
+fn door(config: &Config) -> grpc::Config {
+    grpc::Config {
+        match_timeout: config.match_timeout,
+        streams_max: config.max_streams,
+        header_bytes_max: u32::try_from(config.max_header).unwrap_or(u32::MAX),
+        keepalive: config.keepalive,
+        stream_stall: config.stream_stall,
+    }
 }
 
 const fn watch_config(config: &Config) -> watch::Config {

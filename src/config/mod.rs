@@ -48,6 +48,12 @@ pub struct Config {
     pub photo_memory: u64,
     /// Calls at once on one connection.
     pub max_streams: u32,
+    /// The most bytes of a request's headers.
+    pub max_header: u64,
+    /// Of silence before a connection is asked whether it is still there.
+    pub keepalive: Duration,
+    /// How long an update of a stream may lie unread.
+    pub stream_stall: Duration,
     /// Of silence before a stream says that it is alive.
     pub heartbeat: Duration,
     /// How long a replica may be silent before others take its matches.
@@ -140,6 +146,9 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         max_unfinished: sources.get(&s::MAX_UNFINISHED)?,
         photo_memory: sources.get(&s::PHOTO_MEMORY)?,
         max_streams: sources.get(&s::MAX_STREAMS)?,
+        max_header: sources.get(&s::MAX_HEADER)?,
+        keepalive: sources.get(&s::KEEPALIVE)?,
+        stream_stall: sources.get(&s::STREAM_STALL)?,
         heartbeat: sources.get(&s::HEARTBEAT)?,
         lease: sources.get(&s::LEASE)?,
         drain_timeout: sources.get(&s::DRAIN_TIMEOUT)?,

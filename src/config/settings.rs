@@ -242,6 +242,32 @@ pub static MAX_STREAMS: Setting<u32> = Setting::with(
     |text| parse::count(text, 1..=1_000_000),
 );
 
+pub static MAX_HEADER: Setting<u64> = Setting::with(
+    "max-header",
+    "SIZE",
+    "64KiB",
+    "for the headers of one call, 32 bytes beside each counted; beyond what any client sends",
+    |text| parse::size(text, 4_096..=16 << 20),
+);
+
+pub static KEEPALIVE: Setting<Duration> = Setting::with(
+    "keepalive",
+    "DURATION",
+    "60s",
+    "of silence before a connection is asked whether its caller is still there; without an answer \
+     within as long again, or 20s, it is closed",
+    |text| parse::duration(text, ms(100)..=minutes(60)),
+);
+
+pub static STREAM_STALL: Setting<Duration> = Setting::with(
+    "stream-stall",
+    "DURATION",
+    "2m",
+    "how long an update may lie unread before its stream is ended as OVERLOADED; whoever reads \
+     again resumes",
+    |text| parse::duration(text, ms(100)..=days(1)),
+);
+
 pub static HEARTBEAT: Setting<Duration> = Setting::with(
     "heartbeat",
     "DURATION",
@@ -278,7 +304,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order in which people read them.
-pub static TABLE: [&About; 27] = [
+pub static TABLE: [&About; 30] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
@@ -301,6 +327,9 @@ pub static TABLE: [&About; 27] = [
     &MAX_UNFINISHED.about,
     &PHOTO_MEMORY.about,
     &MAX_STREAMS.about,
+    &MAX_HEADER.about,
+    &KEEPALIVE.about,
+    &STREAM_STALL.about,
     &HEARTBEAT.about,
     &LEASE.about,
     &DRAIN_TIMEOUT.about,

@@ -55,6 +55,9 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(config.retention, Duration::from_secs(30 * 24 * 60 * 60));
     assert_eq!(config.photo_memory, 512 << 20);
     assert_eq!((config.max_unfinished, config.max_streams), (100_000, 20_000));
+    assert_eq!(config.max_header, 64 << 10);
+    let patience = (config.keepalive, config.stream_stall);
+    assert_eq!(patience, (Duration::from_secs(60), Duration::from_secs(120)));
     assert_eq!((config.log, config.log_level.as_str()), (LogFormat::Text, "info"));
 }
 
@@ -100,6 +103,18 @@ fn sizes_and_durations_have_units() {
     let match_timeout = |text| given(&[("match-timeout", text)], &[]).map(|c| c.match_timeout);
     assert_eq!(match_timeout("1h 30m"), Ok(Duration::from_secs(90 * 60)));
     assert_eq!(match_timeout("1500ms"), Ok(Duration::from_millis(1_500)));
+}
+
+#[test]
+fn the_limits_of_a_connection_are_checked_at_their_edges() {
+    for (name, least, below) in [
+        ("max-header", "4KiB", "4095"),
+        ("keepalive", "100ms", "99ms"),
+        ("stream-stall", "100ms", "99ms"),
+    ] {
+        assert!(given(&[(name, least)], &[]).is_ok(), "{name}");
+        assert!(given(&[(name, below)], &[]).is_err(), "{name}");
+    }
 }
 
 #[test]

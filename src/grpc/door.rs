@@ -23,7 +23,7 @@ use tower::Service;
 
 use crate::{
     domain::photo,
-    grpc::status,
+    grpc::{status, unread::Readers},
     worker::{Worker, shelf::Place},
 };
 
@@ -71,12 +71,13 @@ impl Room {
 pub struct Door<S> {
     inner: S,
     worker: Worker,
+    readers: Readers,
 }
 
 impl<S> Door<S> {
     /// Puts a service behind the door.
-    pub const fn new(inner: S, worker: Worker) -> Self {
-        Self { inner, worker }
+    pub const fn new(inner: S, worker: Worker, readers: Readers) -> Self {
+        Self { inner, worker, readers }
     }
 }
 
@@ -87,16 +88,17 @@ impl<S: NamedService> NamedService for Door<S> {
 impl<S> Service<Request<Body>> for Door<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
 {
     type Response = S::Response;
     type Error = S::Error;
-    type Future = S::Future;
+    type Future = Waiting<Result<S::Response, S::Error>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> S::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let room = Room::default();
         let brings_photo =
             matches!(request.uri().path().rsplit('/').next(), Some("RunMatch" | "CreateMatch"));
@@ -104,7 +106,9 @@ where
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(room.clone());
         let gate = Gate::new(body, keeper, room, PATIENCE);
-        self.inner.call(Request::from_parts(parts, Body::new(gate)))
+        let called = self.inner.call(Request::from_parts(parts, Body::new(gate)));
+        let readers = self.readers.clone();
+        Box::pin(async move { Ok(called.await?.map(|answer| readers.keep(answer))) })
     }
 }
 

@@ -8,6 +8,7 @@ mod door;
 mod greeting;
 mod service;
 mod status;
+mod unread;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -24,8 +25,10 @@ use tonic_reflection::server::{v1, v1alpha};
 use tracing::warn;
 
 pub use service::Service;
+pub use unread::Readers;
 
 use crate::{
+    clock::Clock,
     grpc::{door::Door, greeting::Greeted},
     pb::{self, face_match_server::FaceMatchServer},
     watch::Watch,
@@ -39,12 +42,8 @@ const SERVICE_NAME: &str = "facematch.v1.FaceMatch";
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 /// The same for all requests of a connection.
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// The most header bytes of a request: beyond what any client sends.
-const HEADER_BYTES_MAX: u32 = 64 * 1024;
-/// How often a silent connection is asked whether it is still there.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
-/// How long it has to answer.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a silent connection has to answer, at most: amply for the slowest line.
+const KEEPALIVE_TIMEOUT_MAX: Duration = Duration::from_secs(20);
 /// How long no connection is taken after none could be: the process may be out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -55,6 +54,12 @@ pub struct Config {
     pub match_timeout: Duration,
     /// How many calls one connection may have open.
     pub streams_max: u32,
+    /// The most header bytes of a request.
+    pub header_bytes_max: u32,
+    /// How often a silent connection is asked whether it is still there.
+    pub keepalive: Duration,
+    /// How long a piece of an answer may lie unread.
+    pub stream_stall: Duration,
 }
 
 /// A server that holds its address and has not begun to serve.
@@ -63,6 +68,7 @@ pub struct Bound {
     config: Config,
     service: Service,
     worker: Worker,
+    readers: Readers,
     health: HealthReporter,
 }
 
@@ -95,10 +101,13 @@ impl Bound {
         config: Config,
         worker: Worker,
         watch: Watch,
+        clock: Clock,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
+        let readers = Readers::new(config.stream_stall, clock);
         let service = Service::new(config, worker.clone(), watch);
-        Ok(Self { listener, config, service, worker, health: HealthReporter::new() })
+        let health = HealthReporter::new();
+        Ok(Self { listener, config, service, worker, readers, health })
     }
 
     /// The address, its port known.
@@ -114,6 +123,11 @@ impl Bound {
         Health(self.health.clone())
     }
 
+    /// The answers that are being read.
+    pub fn readers(&self) -> Readers {
+        self.readers.clone()
+    }
+
     /// Serves until `closing` is cancelled and the calls that are open have ended.
     ///
     /// # Errors
@@ -127,20 +141,28 @@ impl Bound {
         };
         let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
         let incoming = incoming.then(paced).map(move |accepted| accepted.map(&greeted));
-        Server::builder()
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-            .http2_max_header_list_size(HEADER_BYTES_MAX)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .max_concurrent_streams(self.config.streams_max)
-            .add_service(Door::new(face_match, self.worker))
+        let served = server(self.config)
+            .add_service(Door::new(face_match, self.worker, self.readers.clone()))
             .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
             .add_service(reflection_v1())
             .add_service(reflection_v1alpha())
-            .serve_with_incoming_shutdown(incoming, closing.cancelled_owned())
-            .await
+            .serve_with_incoming_shutdown(incoming, closing.cancelled_owned());
+        tokio::select! {
+            served = served => served,
+            () = self.readers.look_after() => Ok(()),
+        }
     }
+}
+
+/// The transport at its limits.
+fn server(config: Config) -> Server {
+    Server::builder()
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .http2_max_header_list_size(config.header_bytes_max)
+        .http2_keepalive_interval(Some(config.keepalive))
+        .http2_keepalive_timeout(Some(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX)))
+        .max_concurrent_streams(config.streams_max)
 }
 
 /// Passes a connection on, or says why there is none. The transport asks for the next one at once,

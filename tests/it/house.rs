@@ -14,7 +14,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("oz", &["domain", "clock"]),
     ("worker", &["domain", "clock", "journal", "oz"]),
     ("watch", &["domain", "clock", "journal"]),
-    ("grpc", &["domain", "worker", "watch", "pb"]),
+    ("grpc", &["domain", "worker", "watch", "pb", "clock"]),
     ("pb", &[]),
     ("config", &[]),
     ("telemetry", &["config"]),

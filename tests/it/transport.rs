@@ -201,3 +201,50 @@ async fn what_is_no_http2_is_closed_at_once() {
 async fn connect(address: &str) -> TcpStream {
     TcpStream::connect(address.trim_start_matches("http://")).await.expect("the service listens")
 }
+
+/// An empty call with a header of so many bytes.
+async fn with_header(channel: &mut Channel, bytes: usize) -> Result<(), Status> {
+    let header = "x".repeat(bytes);
+    let body = pieces(vec![announced(0, b"")]);
+    call_with(channel, "ListMatches", body, &[("x-large", &header)]).await
+}
+
+#[tokio::test]
+async fn headers_are_taken_up_to_their_limit_and_refused_beyond() {
+    const LIMIT: u32 = 8 * 1024;
+    let mut house = House::build_with(|config| config.max_header = LIMIT.into()).await;
+    let mut channel = channel(&house.address).await;
+    // The call's own headers take some, but less than a kilobyte.
+    with_header(&mut channel, LIMIT as usize - 1024).await.expect("it is taken");
+    with_header(&mut channel, LIMIT as usize).await.expect_err("it is refused");
+    with_header(&mut channel, 16).await.expect("the connection goes on");
+    house.assert_works().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_answers_nothing_is_closed_and_one_that_does_lives() {
+    use facematch::pb::{WatchMatchesRequest, face_match_client::FaceMatchClient};
+    const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(1);
+    let house = House::build_with(|config| config.keepalive = KEEPALIVE).await;
+    let channel = channel(&house.address).await;
+    let mut client = FaceMatchClient::new(channel);
+    let mut silent = client
+        .watch_matches(WatchMatchesRequest::default())
+        .await
+        .expect("the stream opens")
+        .into_inner();
+    let mut deaf = connect(&house.address).await;
+    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    deaf.write_all(greeting).await.expect("it listens");
+    let mut heard = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, deaf.read_to_end(&mut heard)).await;
+    assert!(closed.is_ok(), "it stays open");
+    let request = crate::support::portrait_request(&house.folder());
+    let _run = client.run_match(request).await.expect("it is accepted");
+    loop {
+        let update = silent.message().await.expect("the stream lives").expect("it goes on");
+        if crate::support::name(&update) == "finished" {
+            break;
+        }
+    }
+}

@@ -1,12 +1,20 @@
 //! Watching resumes: what others' watches got wrong, one match at a time and all in one stream.
 
+mod checked;
 mod many;
 mod one;
+mod unread;
 
-use facematch::pb::{MatchUpdate, WatchMatchesRequest};
+use std::collections::HashMap;
+
+use facematch::pb::{MatchRequest, MatchUpdate, WatchMatchesRequest};
+use futures_util::future::join_all;
 use tonic::Streaming;
 
-use crate::support::{House, PATIENCE, eventually, name};
+use crate::{
+    checker::Checker,
+    support::{House, PATIENCE, collect, eventually, name, portrait_request},
+};
 
 /// A stream of all matches after a token.
 async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
@@ -47,4 +55,35 @@ async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUp
 /// Waits until nobody watches a match any more: nothing of it is left in memory.
 async fn nobody_watches(house: &House) {
     eventually(|| house.load.watched() == 0, || "a match is still watched".into()).await;
+}
+
+/// Runs a match for each request, all at once.
+async fn run_all(house: &House, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpdate>> {
+    let runs = requests.into_iter().map(|request| {
+        let mut client = house.client.clone();
+        async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
+    });
+    join_all(runs).await
+}
+
+/// Matches that fail at once, for want of their folder: two updates each.
+async fn fail_many(house: &House, count: usize) {
+    let nobody = uuid::Uuid::nil().to_string();
+    let requests = (0..count).map(|_| portrait_request(&nobody)).collect();
+    for updates in run_all(house, requests).await {
+        assert_eq!(updates.len(), 2);
+    }
+}
+
+/// Checks each match for itself.
+fn check_each(all: &[MatchUpdate]) {
+    let mut checkers: HashMap<&str, Checker> = HashMap::new();
+    for update in all {
+        checkers.entry(&update.match_id).or_default().see(update);
+    }
+    assert!(checkers.values().all(Checker::has_closed));
+}
+
+fn keys(all: &[MatchUpdate]) -> Vec<(&str, u64)> {
+    all.iter().map(|update| (update.match_id.as_str(), update.sequence)).collect()
 }

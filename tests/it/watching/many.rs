@@ -3,46 +3,15 @@
 use std::{collections::HashMap, time::Duration};
 
 use facematch::pb::{MatchRequest, MatchUpdate, WatchMatchesRequest};
-use futures_util::future::join_all;
 use serde_json::json;
 use tonic::Code;
 
 use crate::{
-    checker::Checker,
     support::{House, Refusal, collect, delete, get, last, portrait_request, rule},
-    watching::{all_after, check_heartbeat_of_all, filtered, take},
+    watching::{
+        all_after, check_each, check_heartbeat_of_all, fail_many, filtered, keys, run_all, take,
+    },
 };
-
-/// Runs a match for each request, all at once.
-async fn run_all(house: &House, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpdate>> {
-    let runs = requests.into_iter().map(|request| {
-        let mut client = house.client.clone();
-        async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
-    });
-    join_all(runs).await
-}
-
-/// Matches that fail at once, for want of their folder: two updates each.
-async fn fail_many(house: &House, count: usize) {
-    let nobody = uuid::Uuid::nil().to_string();
-    let requests = (0..count).map(|_| portrait_request(&nobody)).collect();
-    for updates in run_all(house, requests).await {
-        assert_eq!(updates.len(), 2);
-    }
-}
-
-/// Checks each match for itself.
-fn check_each(all: &[MatchUpdate]) {
-    let mut checkers: HashMap<&str, Checker> = HashMap::new();
-    for update in all {
-        checkers.entry(&update.match_id).or_default().see(update);
-    }
-    assert!(checkers.values().all(Checker::has_closed));
-}
-
-fn keys(all: &[MatchUpdate]) -> Vec<(&str, u64)> {
-    all.iter().map(|update| (update.match_id.as_str(), update.sequence)).collect()
-}
 
 #[tokio::test]
 async fn concurrent_matches_come_each_update_once_in_one_order_resumable_at_each() {

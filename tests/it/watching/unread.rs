@@ -1,0 +1,127 @@
+//! Streams that nobody reads: what they cost, how they end, and that nobody else notices.
+
+use std::time::Duration;
+
+use facematch::{
+    config::Config,
+    pb::{MatchUpdate, WatchMatchesRequest, face_match_client::FaceMatchClient},
+};
+use serde_json::json;
+use tonic::{
+    Code, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    checker::check_rest,
+    support::{
+        House, Refusal, collect, eventually, last, name, portrait_request, rule, until, wait, watch,
+    },
+    watching::{all_after, fail_many, keys, nobody_watches, take},
+};
+
+const STALL: Duration = Duration::from_millis(200);
+
+fn impatient(config: &mut Config) {
+    config.stream_stall = STALL;
+}
+
+/// A client with so little room that the server can't send one update whole.
+async fn narrow(house: &House) -> FaceMatchClient<Channel> {
+    let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
+    FaceMatchClient::new(endpoint.initial_stream_window_size(16).connect().await.unwrap())
+}
+
+/// What a stream says until it breaks: its facts, and why it broke.
+async fn broken(mut updates: Streaming<MatchUpdate>) -> (Vec<MatchUpdate>, Status) {
+    let mut facts = Vec::new();
+    loop {
+        match updates.message().await {
+            Ok(update) => facts.extend(update.filter(|update| name(update) != "heartbeat")),
+            Err(status) => return (facts, status),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_ends_bounded_and_resumes_without_a_gap() {
+    const MATCHES: usize = 500;
+    let house = House::build_with(impatient).await;
+    fail_many(&house, MATCHES).await;
+    let earliest = WatchMatchesRequest { resume_token: "earliest".into(), ..Default::default() };
+    let deaf = narrow(&house).await.watch_matches(earliest).await.unwrap().into_inner();
+    let mut reader = all_after(&house, "earliest").await;
+    let all = take(&mut reader, 2 * MATCHES).await;
+    eventually(|| house.load.streams() == 1, || format!("{} streams", house.load.streams())).await;
+
+    let (seen, status) = broken(deaf).await;
+    let refusal = Refusal::of(status);
+    refusal.assert(Code::ResourceExhausted, "OVERLOADED");
+    assert_eq!(refusal.metadata("limit"), Some("unread updates"));
+    assert!(refusal.says_when_to_retry());
+    assert!((1..2 * MATCHES / 3).contains(&seen.len()), "{} were kept ready", seen.len());
+    let (before, after) = all.split_at(seen.len());
+    assert_eq!(keys(&seen), keys(before));
+    let token = &seen.last().unwrap().resume_token;
+    let rest = take(&mut all_after(&house, token).await, after.len()).await;
+    assert_eq!(keys(&rest), keys(after));
+
+    fail_many(&house, 1).await;
+    assert_eq!(take(&mut reader, 2).await.len(), 2, "who reads is told on");
+}
+
+#[tokio::test]
+async fn a_match_that_is_watched_by_nobody_who_reads_is_let_go_and_goes_on() {
+    let mut house = House::build_with(impatient).await;
+    let flaps = json!({"match": {"endpoint": "get_analysis", "to": 3}, "then": {"status": 500}});
+    house.oz.script([rule(flaps)]);
+    let deaf = narrow(&house).await.run_match(portrait_request(&house.folder())).await.unwrap();
+    nobody_watches(&house).await;
+    house.assert_empty_handed("a match that nobody reads of").await;
+    let (seen, status) = broken(deaf.into_inner()).await;
+    Refusal::of(status).assert(Code::ResourceExhausted, "OVERLOADED");
+    let (id, reached) = (&seen[0].match_id, seen.len() as u64);
+    let request = crate::support::watch_after(id, reached);
+    let rest = house.client.watch_match(request).await.unwrap().into_inner();
+    check_rest(reached, &collect(rest).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_silent_stream_that_is_read_lives_longer_than_any_stall() {
+    let mut house = House::build_with(impatient).await;
+    house.oz.switch(|switches| switches.processing_ms = 60_000);
+    let request = portrait_request(&house.folder());
+    let mut updates = house.client.run_match(request).await.unwrap().into_inner();
+    let seen = until(&mut updates, "analysis_started").await;
+    let id = &last(&seen).match_id;
+    let mut second = house.client.watch_match(watch(id)).await.unwrap().into_inner();
+    until(&mut second, "analysis_started").await;
+    house.client.wait_match(wait(id, 4 * STALL)).await.unwrap();
+    house.oz.skip(Duration::from_secs(60));
+    for stream in [updates, second] {
+        check_rest(3, &collect(stream).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_of_a_connection_wait_and_harm_no_other() {
+    const STREAMS: usize = 1_000;
+    let mut house = House::build_with(|config| config.max_streams = STREAMS as u32).await;
+    let mut greedy = crate::support::connect(&house.address).await;
+    let all = WatchMatchesRequest::default();
+    let mut streams = Vec::new();
+    for _ in 0..STREAMS {
+        streams.push(greedy.watch_matches(all.clone()).await.unwrap().into_inner());
+    }
+    assert_eq!(house.load.streams(), STREAMS);
+    let mut one_more = Box::pin(greedy.watch_matches(all));
+    tokio::select! {
+        biased;
+        _ = &mut one_more => panic!("it is one too many"),
+        () = house.assert_works() => {}
+    }
+    streams.pop();
+    one_more.await.expect("there is room now");
+    drop(streams);
+    eventually(|| house.load.streams() == 0, || format!("{} streams", house.load.streams())).await;
+}

@@ -31,7 +31,7 @@ pub struct Claim {
 
 impl Claim {
     /// What whoever admitted a match holds, for as long as nobody has taken it over.
-    pub const fn of_new(match_id: MatchId) -> Self {
+    const fn of_new(match_id: MatchId) -> Self {
         Self { match_id, epoch: 1 }
     }
 }
@@ -152,7 +152,8 @@ pub enum Error {
 /// Writes facts. All writes that wait at the same time are committed together.
 ///
 /// Every method is atomic, and durable when it returns Ok. Dropping a call's future may or may
-/// not stop the write.
+/// not stop the write, and so may a failure; the claims of a write that nobody heard of are free
+/// again by the next one.
 #[async_trait]
 pub trait Writer: Send + Sync {
     /// Writes the first event of a match and claims it; or finds the match that the caller's

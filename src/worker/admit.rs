@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, PoisonError};
 
-use tracing::{error, info};
+use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, Drive, Match, MatchId, Recorded, Spec, state},
+    domain::{Drive, Match, MatchId, Recorded, Spec, state},
     journal::{self, Admitted, Claim, Key},
-    worker::{Engine, STORE_PAUSE, Slot, Worker, driver::Driver, seat::Seat, shelf::Photo},
+    worker::{Engine, Slot, Worker, driver::Driver, seat::Seat, shelf::Photo},
 };
 
 /// Why a match was not admitted. Nothing was written.
@@ -61,44 +61,9 @@ impl Engine {
         let (id, spec) = (self.new_id(), Arc::new(spec));
         // Taken before the match is durable, so that whoever cancels it at once finds its driver.
         let seat = Seat::take(&self, id, photo.clone());
-        match self.with.writer.admit(id, Arc::clone(&spec)).await {
-            Ok(Admitted::New(recorded, claim)) => Ok(self.accepted(&recorded, claim, seat, slot)?),
-            Ok(Admitted::Known(known)) => self.known(known, &spec, photo),
-            Err(failure) => {
-                self.find_out(spec.caller.clone(), seat, slot);
-                Err(failure.into())
-            }
-        }
-    }
-
-    /// The store failed, and may have written the match all the same: nobody but us would drive
-    /// it then, and its caller's repeat would find it lying.
-    fn find_out(self: &Arc<Self>, caller: CallerId, seat: Seat, slot: Slot) {
-        let engine = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let id = seat.match_id();
-            if let Some(m) = engine.written(&caller, id).await {
-                info!(match.id = %id, "match accepted, although the store failed");
-                let drive = Drive::fresh(engine.with.clock.now());
-                Driver::new(m, Claim::of_new(id), drive, seat).run().await;
-            }
-            drop(slot);
-        });
-    }
-
-    /// The match if it was written, however long the store takes to say so.
-    async fn written(&self, caller: &CallerId, id: MatchId) -> Option<Match> {
-        loop {
-            match self.with.reader.find(caller, &Key::Match(id)).await {
-                Ok(found) => return found,
-                Err(failure) => {
-                    error!(match.id = %id, error = %failure, "a match could not be looked for");
-                }
-            }
-            tokio::select! {
-                () = self.with.clock.sleep(STORE_PAUSE) => {}
-                () = self.stopping.cancelled() => return None,
-            }
+        match self.with.writer.admit(id, Arc::clone(&spec)).await? {
+            Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
+            Admitted::Known(known) => self.known(known, &spec, photo).await,
         }
     }
 
@@ -113,7 +78,7 @@ impl Engine {
 
     /// A repeat of a known match is never refused as overload.
     async fn admit_overloaded(
-        &self,
+        self: &Arc<Self>,
         spec: &Spec,
         photo: Option<Photo>,
         limit: &'static str,
@@ -122,7 +87,7 @@ impl Engine {
             return Err(Refused::Overloaded(limit));
         };
         match self.with.reader.find(&spec.caller, &Key::Request(request_id)).await? {
-            Some(known) => self.known(known, spec, photo),
+            Some(known) => self.known(known, spec, photo).await,
             None => Err(Refused::Overloaded(limit)),
         }
     }
@@ -142,13 +107,22 @@ impl Engine {
         Ok(m)
     }
 
-    /// The same match again: whoever waits for its photo gets it.
-    fn known(&self, known: Match, spec: &Spec, photo: Option<Photo>) -> Result<Match, Refused> {
+    /// The same match again: whoever waits for its photo gets it. Nobody may be driving it, if the
+    /// store failed when it was written.
+    async fn known(
+        self: &Arc<Self>,
+        known: Match,
+        spec: &Spec,
+        photo: Option<Photo>,
+    ) -> Result<Match, Refused> {
         if let Some(field) = known.spec.differing_field(spec) {
             return Err(Refused::Reused { field, match_id: known.id });
         }
+        if !known.state.has_ended() && self.handle(known.id).is_none() {
+            self.claim_unheld().await?;
+        }
         if let (Some(photo), false) = (photo, known.is_safe())
-            && let Some(handle) = self.drivers().get(&known.id)
+            && let Some(handle) = self.handle(known.id)
         {
             handle.offer(photo);
         }

@@ -1,6 +1,6 @@
 //! One match, driven: asks the core what to do, does it, writes the fact, until the match ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tracing::{debug, error, info, warn};
 
@@ -12,10 +12,13 @@ use crate::{
     },
     journal::{self, Appended, Claim},
     worker::{
-        Engine, STORE_PAUSE,
+        Engine,
         seat::{Handle, Seat},
     },
 };
+
+/// The pause before a fact is written again after the store failed.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is said of a last look that Oz doesn't answer.
 const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadline";

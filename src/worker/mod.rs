@@ -43,9 +43,6 @@ const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
 /// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
 const DRAIN_SHARE_FOR_PHOTOS: f64 = 0.8;
 
-/// The pause before the store is asked again after it failed.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
-
 /// The worker's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
@@ -166,7 +163,7 @@ impl Worker {
         }
         // A first cancel whose answer was lost stopped nobody.
         if let CancelledAs::Now(m) | CancelledAs::Already(m) = &outcome
-            && let Some(handle) = self.0.drivers().get(&m.id)
+            && let Some(handle) = self.0.handle(m.id)
         {
             handle.stop();
         }
@@ -204,6 +201,11 @@ impl Engine {
     fn drivers(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<seat::Handle>>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How the driver of a match is reached, if it is here.
+    fn handle(&self, id: MatchId) -> Option<Arc<seat::Handle>> {
+        self.drivers().get(&id).cloned()
     }
 
     fn slot(&self) -> Slot {

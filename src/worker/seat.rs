@@ -81,11 +81,6 @@ impl Seat {
         Self { engine: Arc::clone(engine), match_id, handle }
     }
 
-    /// Whose place it is.
-    pub fn match_id(&self) -> MatchId {
-        self.match_id
-    }
-
     /// What drivers share.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine

@@ -12,6 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::{Notify, watch};
 
@@ -141,9 +142,14 @@ impl Plugged {
         if fate == Fate::Unwritten {
             return Err(unavailable());
         }
+        if fate == Fate::Unheard {
+            // It is on its way, and whoever asked for it is told that it failed.
+            let _ = writing.now_or_never();
+            return Err(unavailable());
+        }
         let written = self.plug.counted(writing).await;
         self.plug.pass(n, Point::After).await;
-        if fate == Fate::Unheard { Err(unavailable()) } else { written }
+        written
     }
 }
 

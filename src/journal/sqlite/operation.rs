@@ -67,8 +67,8 @@ pub(super) struct Tx<'a> {
     pub has_erased: bool,
 }
 
-/// Claims of operations whose callers had gone when the answer came: nobody drives these matches
-/// unless they are let go.
+/// Claims of operations whose callers had gone when the answer came, or were told that it failed:
+/// nobody drives these matches unless they are let go.
 #[derive(Default)]
 pub(super) struct Orphans(Mutex<Vec<Claim>>);
 
@@ -135,6 +135,10 @@ impl<O: Operation> Job for Asked<O> {
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
         let Self { outcome, reply, orphans, .. } = *self;
+        if let (Err(_), Some(doubtful)) = (&committed, &outcome) {
+            // It may have been committed all the same, and its caller is told that it failed.
+            orphans.add(O::claims(doubtful));
+        }
         let outcome = committed.and_then(|()| outcome.ok_or_else(closed));
         if let Err(Ok(unheard)) = reply.send(outcome) {
             orphans.add(O::claims(&unheard));

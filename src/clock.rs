@@ -99,8 +99,13 @@ impl Hand {
     /// The earliest time that anyone waits for.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let mut manual = lock(&self.0);
-        manual.sleepers.retain(|_, wake| !wake.is_closed());
-        manual.sleepers.keys().next().map(|(time, _)| *time)
+        while let Some(first) = manual.sleepers.first_entry() {
+            if !first.get().is_closed() {
+                return Some(first.key().0);
+            }
+            first.remove();
+        }
+        None
     }
 }
 

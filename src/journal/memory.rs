@@ -17,8 +17,8 @@ use tokio::{sync::watch, task::yield_now};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec, Timestamp,
-        event::Cancelled, state::fold,
+        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec,
+        Timestamp, event::Cancelled, state::fold,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Key, Keys, Origin, Reader,
@@ -95,11 +95,15 @@ impl Store {
     }
 
     fn find(&self, caller: &CallerId, key: &Key) -> Option<Match> {
-        let fits = |m: &Match| match key {
-            Key::Match(id) => m.id == *id,
-            Key::Request(id) => m.spec.request_id.as_ref() == Some(id),
+        let is_named = |row: &&Row, id: &RequestId| {
+            row.spec()
+                .is_some_and(|spec| spec.caller == *caller && spec.request_id.as_ref() == Some(id))
         };
-        self.of(caller).find(fits)
+        let row = match key {
+            Key::Match(id) => self.matches.get(id),
+            Key::Request(id) => self.matches.values().find(|row| is_named(row, id)),
+        };
+        row.map(Row::folded).filter(|m| m.spec.caller == *caller)
     }
 
     fn of<'a>(&'a self, caller: &'a CallerId) -> impl DoubleEndedIterator<Item = Match> + 'a {
@@ -116,6 +120,18 @@ impl Store {
 impl Row {
     fn folded(&self) -> Match {
         fold(&self.events).expect("what is written is legal").expect("a match has a first event")
+    }
+
+    fn spec(&self) -> Option<&Spec> {
+        self.events.iter().find_map(|recorded| match &recorded.event {
+            Event::Accepted(spec) => Some(&**spec),
+            Event::PhotoUploaded(_)
+            | Event::AnalysisStarted(_)
+            | Event::AttemptFailed(_)
+            | Event::Finished(_)
+            | Event::Failed(_)
+            | Event::Cancelled(_) => None,
+        })
     }
 
     fn has_ended(&self) -> bool {

@@ -7,6 +7,7 @@
 mod caller;
 mod checks;
 mod matrix;
+mod outages;
 mod oz;
 mod plug;
 mod seeds;
@@ -228,7 +229,7 @@ impl History {
         };
         let config = worker::Config {
             policy: POLICY,
-            unfinished_max: 1_000,
+            unfinished_max: 10_000,
             photo_bytes_max: 1 << 20,
             requests_max: 512,
         };

@@ -6,6 +6,7 @@ use std::{error::Error, io::Write};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{
     app::{App, demo},
@@ -19,6 +20,9 @@ use crate::{
 /// The exit code of a process that a second signal ends, as shells number it.
 const INTERRUPTED: i32 = 130;
 
+/// Descriptors beside those of callers and of Oz: the store's, the log's and the runtime's, amply.
+const DESCRIPTORS_APART: usize = 64;
+
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// What the command line can start.
@@ -31,10 +35,26 @@ pub const PARTS: Parts = Parts {
 /// Serves until a signal comes, then drains. A second signal ends it at once.
 async fn serve(config: Config) -> Result<(), Failure> {
     telemetry::start(config.log, &config.log_level)?;
+    take_descriptors(&config);
     let app = App::build(config, Clock::system()).await?;
     say(&format!("facematch is ready on {}", app.address()?));
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), app.run(shutdown)).await
+}
+
+/// Takes as many descriptors as the settings may need: shells hand out 1,024 where the system has
+/// far more.
+fn take_descriptors(config: &Config) {
+    let needed = config.max_connections + config.oz.max_requests + DESCRIPTORS_APART;
+    match rlimit::increase_nofile_limit(needed as u64) {
+        Ok(allowed) if allowed >= needed as u64 => {}
+        Ok(allowed) => warn!(
+            descriptors.needed = needed,
+            descriptors.allowed = allowed,
+            "--max-connections and --oz-max-requests may need more descriptors than the system allows"
+        ),
+        Err(failure) => warn!(error = %failure, "the limit of descriptors can't be raised"),
+    }
 }
 
 /// Serves the simulator until a signal comes.

@@ -155,11 +155,11 @@ impl App {
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
         tokio::select! {
             () = shutdown.cancelled() => {}
-            served = served => match served {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => error!(error = %failure, "the transport failed"),
-                Err(failure) => error!(error = %failure, "the server failed"),
-            },
+            served = served => {
+                if let Err(failure) = served {
+                    error!(error = %failure, "the server failed");
+                }
+            }
         }
         shutdown.cancel();
 
@@ -261,6 +261,8 @@ async fn bind(
 fn door(config: &Config) -> grpc::Config {
     grpc::Config {
         match_timeout: config.match_timeout,
+        connections_max: config.max_connections,
+        idle: config.idle_timeout,
         streams_max: config.max_streams,
         header_bytes_max: u32::try_from(config.max_header).unwrap_or(u32::MAX),
         keepalive: config.keepalive,

@@ -46,6 +46,10 @@ pub struct Config {
     pub max_unfinished: u64,
     /// For photos on their way to Oz, in bytes.
     pub photo_memory: u64,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// How long a connection may be without a call.
+    pub idle_timeout: Duration,
     /// Calls at once on one connection.
     pub max_streams: u32,
     /// The most bytes of a request's headers.
@@ -145,6 +149,8 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         retention: sources.get(&s::RETENTION)?,
         max_unfinished: sources.get(&s::MAX_UNFINISHED)?,
         photo_memory: sources.get(&s::PHOTO_MEMORY)?,
+        max_connections: sources.get(&s::MAX_CONNECTIONS)?,
+        idle_timeout: sources.get(&s::IDLE_TIMEOUT)?,
         max_streams: sources.get(&s::MAX_STREAMS)?,
         max_header: sources.get(&s::MAX_HEADER)?,
         keepalive: sources.get(&s::KEEPALIVE)?,

@@ -234,6 +234,24 @@ pub static PHOTO_MEMORY: Setting<u64> = Setting::with(
     |text| parse::size(text, 1_024..=TIB),
 );
 
+pub static MAX_CONNECTIONS: Setting<usize> = Setting::with(
+    "max-connections",
+    "NUMBER",
+    "10000",
+    "of callers at once; more are closed as soon as they are made, since Oz and the store need \
+     descriptors too",
+    |text| parse::count(text, 1..=1_000_000),
+);
+
+pub static IDLE_TIMEOUT: Setting<Duration> = Setting::with(
+    "idle-timeout",
+    "DURATION",
+    "30m",
+    "how long a connection may be without a call, pings or not, before it is closed in order; \
+     clients connect anew with their next call",
+    |text| parse::duration(text, ms(100)..=days(1)),
+);
+
 pub static MAX_STREAMS: Setting<u32> = Setting::with(
     "max-streams",
     "NUMBER",
@@ -304,7 +322,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order in which people read them.
-pub static TABLE: [&About; 30] = [
+pub static TABLE: [&About; 32] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
@@ -326,6 +344,8 @@ pub static TABLE: [&About; 30] = [
     &RETENTION.about,
     &MAX_UNFINISHED.about,
     &PHOTO_MEMORY.about,
+    &MAX_CONNECTIONS.about,
+    &IDLE_TIMEOUT.about,
     &MAX_STREAMS.about,
     &MAX_HEADER.about,
     &KEEPALIVE.about,

@@ -108,6 +108,8 @@ fn sizes_and_durations_have_units() {
 #[test]
 fn the_limits_of_a_connection_are_checked_at_their_edges() {
     for (name, least, below) in [
+        ("max-connections", "1", "0"),
+        ("idle-timeout", "100ms", "99ms"),
         ("max-header", "4KiB", "4095"),
         ("keepalive", "100ms", "99ms"),
         ("stream-stall", "100ms", "99ms"),

@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::DropGuard;
 use tonic::transport::server::Connected;
 
 /// The bytes that every HTTP/2 client begins with (RFC 9113, section 3.4).
@@ -24,19 +25,23 @@ pub struct Greeted<C> {
     came_bytes: usize,
     /// Resolves when it isn't waited for any more. None once the greeting is there.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Tells, by being dropped, that the connection is over.
+    _gone: DropGuard,
 }
 
 impl<C> Greeted<C> {
-    /// Begins to wait: for so long, and no longer than until `closing` resolves.
+    /// Begins to wait: for so long, and no longer than until `closing` resolves. `gone` goes with
+    /// the connection.
     pub fn new(
         connection: C,
         within: Duration,
         closing: impl Future<Output = ()> + Send + 'static,
+        gone: DropGuard,
     ) -> Self {
         let patience = async move {
             let _ = tokio::time::timeout(within, closing).await;
         };
-        Self { connection, came_bytes: 0, patience: Some(Box::pin(patience)) }
+        Self { connection, came_bytes: 0, patience: Some(Box::pin(patience)), _gone: gone }
     }
 }
 
@@ -106,15 +111,20 @@ mod tests {
     use std::future::{pending, ready};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+
+    fn guard() -> DropGuard {
+        CancellationToken::new().drop_guard()
+    }
 
     #[tokio::test]
     async fn a_connection_that_says_too_little_is_let_go() {
         for said in [&b""[..], b"PRI * HTTP/2.0"] {
             let (mut caller, ours) = duplex(1024);
             caller.write_all(said).await.unwrap();
-            let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending());
+            let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending(), guard());
             let mut heard = Vec::new();
             let ended = greeted.read_to_end(&mut heard).await.unwrap_err();
             assert_eq!((ended.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, said));
@@ -124,7 +134,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_says_nothing_is_let_go_when_the_server_goes() {
         let (_caller, ours) = duplex(1024);
-        let mut greeted = Greeted::new(ours, WITHIN, ready(()));
+        let mut greeted = Greeted::new(ours, WITHIN, ready(()), guard());
         let ended = greeted.read_u8().await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
@@ -132,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_greeted_may_be_silent() {
         let (mut caller, ours) = duplex(1024);
-        let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending());
+        let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending(), guard());
         let greeting = [0; PREFACE_BYTES];
         caller.write_all(&greeting).await.unwrap();
         greeted.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();

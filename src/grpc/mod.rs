@@ -3,6 +3,7 @@
 //! Everything a caller sends is parsed here, once; everything a caller sees is made here. It
 //! decides nothing about matches and keeps nothing.
 
+mod connections;
 mod convert;
 mod door;
 mod greeting;
@@ -13,23 +14,24 @@ mod unread;
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::net::TcpListener;
-use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::{service::Routes, transport::Server};
 use tonic_health::{
     ServingStatus,
     pb::health_server::HealthServer,
     server::{HealthReporter, HealthService},
 };
 use tonic_reflection::server::{v1, v1alpha};
-use tracing::warn;
 
 pub use service::Service;
 pub use unread::Readers;
 
 use crate::{
     clock::Clock,
-    grpc::{door::Door, greeting::Greeted},
+    grpc::{
+        connections::{Connections, Limits},
+        door::Door,
+    },
     pb::{self, face_match_server::FaceMatchServer},
     watch::Watch,
     worker::Worker,
@@ -44,14 +46,15 @@ const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// How long a silent connection has to answer, at most: amply for the slowest line.
 const KEEPALIVE_TIMEOUT_MAX: Duration = Duration::from_secs(20);
-/// How long no connection is taken after none could be: the process may be out of descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
 /// The front door's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// How long a match may take if its caller doesn't say.
     pub match_timeout: Duration,
+    /// How many connections there may be.
+    pub connections_max: usize,
+    /// How long a connection may be without a call.
+    pub idle: Duration,
     /// How many calls one connection may have open.
     pub streams_max: u32,
     /// The most header bytes of a request.
@@ -70,6 +73,7 @@ pub struct Bound {
     worker: Worker,
     readers: Readers,
     health: HealthReporter,
+    clock: Clock,
 }
 
 /// Sets what health checks say.
@@ -104,10 +108,10 @@ impl Bound {
         clock: Clock,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
-        let readers = Readers::new(config.stream_stall, clock);
+        let readers = Readers::new(config.stream_stall, clock.clone());
         let service = Service::new(config, worker.clone(), watch);
         let health = HealthReporter::new();
-        Ok(Self { listener, config, service, worker, readers, health })
+        Ok(Self { listener, config, service, worker, readers, health, clock })
     }
 
     /// The address, its port known.
@@ -129,29 +133,29 @@ impl Bound {
     }
 
     /// Serves until `closing` is cancelled and the calls that are open have ended.
-    ///
-    /// # Errors
-    /// Those of the transport.
-    pub async fn serve(self, closing: CancellationToken) -> Result<(), tonic::transport::Error> {
+    pub async fn serve(self, closing: CancellationToken) {
         let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
             .max_decoding_message_size(door::PHOTO_REQUEST_BYTES_MAX);
-        let greeted = {
-            let closing = closing.clone();
-            move |socket| Greeted::new(socket, greeting::WITHIN, closing.clone().cancelled_owned())
-        };
-        let incoming = TcpIncoming::from(self.listener).with_nodelay(Some(true));
-        let incoming = incoming.then(paced).map(move |accepted| accepted.map(&greeted));
-        let served = server(self.config)
-            .add_service(Door::new(face_match, self.worker, self.readers.clone()))
+        let routes = Routes::new(Door::new(face_match, self.worker, self.readers.clone()))
             .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
             .add_service(reflection_v1())
             .add_service(reflection_v1alpha())
-            .serve_with_incoming_shutdown(incoming, closing.cancelled_owned());
+            .prepare();
+        let connections = Connections {
+            transport: server(self.config),
+            routes,
+            limits: limits(self.config),
+            clock: self.clock,
+        };
         tokio::select! {
-            served = served => served,
-            () = self.readers.look_after() => Ok(()),
+            () = connections.serve(self.listener, closing) => {}
+            () = self.readers.look_after() => {}
         }
     }
+}
+
+const fn limits(config: Config) -> Limits {
+    Limits { connections_max: config.connections_max, idle: config.idle }
 }
 
 /// The transport at its limits.
@@ -163,24 +167,6 @@ fn server(config: Config) -> Server {
         .http2_keepalive_interval(Some(config.keepalive))
         .http2_keepalive_timeout(Some(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX)))
         .max_concurrent_streams(config.streams_max)
-}
-
-/// Passes a connection on, or says why there is none. The transport asks for the next one at once,
-/// whatever it is told: without a pause, a process out of descriptors would do nothing else.
-async fn paced<C>(accepted: io::Result<C>) -> io::Result<C> {
-    if let Err(failure) = &accepted
-        && !is_of_one_connection(failure)
-    {
-        warn!(error = %failure, "no connection can be taken");
-        tokio::time::sleep(ACCEPT_PAUSE).await;
-    }
-    accepted
-}
-
-/// Whether a failure says nothing of the next connection.
-fn is_of_one_connection(failure: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(failure.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {
@@ -201,20 +187,9 @@ fn reflection_v1alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerR
 
 #[cfg(test)]
 mod tests {
-    use futures_util::FutureExt;
     use prost::Message;
 
     use super::*;
-
-    #[tokio::test]
-    async fn no_connection_is_asked_for_at_once_where_none_can_be_taken() {
-        // Too many open files, as POSIX counts it.
-        let exhausted = io::Error::from_raw_os_error(24);
-        assert!(paced(Err::<(), _>(exhausted)).now_or_never().is_none());
-        let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
-        assert!(paced(Err::<(), _>(gone)).now_or_never().is_some());
-        assert!(paced(Ok(())).now_or_never().is_some());
-    }
 
     #[test]
     fn the_descriptors_decode_and_name_the_service() {

@@ -11,6 +11,7 @@ mod support;
 
 mod bad_input;
 mod bad_lookups;
+mod connections;
 mod errors;
 mod flow;
 mod kills;

@@ -1,0 +1,139 @@
+//! How many connections there may be, and for how long without a call.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use facematch::pb::{
+    ListMatchesRequest, WatchMatchesRequest, face_match_client::FaceMatchClient, match_update,
+};
+use tokio::{
+    io::{AsyncReadExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tonic::{Status, transport::Channel};
+
+use crate::support::{House, PATIENCE, connect, eventually};
+
+const IDLE: Duration = Duration::from_millis(500);
+const HEARTBEAT: Duration = Duration::from_millis(100);
+
+/// A way to the service on which it can be seen how connections come and go.
+struct Relay {
+    address: SocketAddr,
+    seen: Arc<Seen>,
+    _running: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Seen {
+    opened: AtomicUsize,
+    closed: AtomicUsize,
+}
+
+impl Relay {
+    async fn to(house: &House) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("its address");
+        let (seen, mut running) = (Arc::<Seen>::default(), JoinSet::new());
+        running.spawn(relay(listener, socket_of(house), Arc::clone(&seen)));
+        Self { address, seen, _running: running }
+    }
+
+    async fn client(&self) -> FaceMatchClient<Channel> {
+        connect(&format!("http://{}", self.address)).await
+    }
+
+    /// How many were made, and how many of them are over.
+    fn seen(&self) -> (usize, usize) {
+        (self.seen.opened.load(SeqCst), self.seen.closed.load(SeqCst))
+    }
+}
+
+async fn relay(listener: TcpListener, service: String, seen: Arc<Seen>) {
+    let mut connections = JoinSet::new();
+    while let Ok((mut caller, _)) = listener.accept().await {
+        seen.opened.fetch_add(1, SeqCst);
+        let (service, seen) = (service.clone(), Arc::clone(&seen));
+        connections.spawn(async move {
+            let mut there = TcpStream::connect(service).await.expect("the service listens");
+            // However it ends, it is over.
+            let _ = copy_bidirectional(&mut caller, &mut there).await;
+            seen.closed.fetch_add(1, SeqCst);
+        });
+    }
+}
+
+fn socket_of(house: &House) -> String {
+    house.address.trim_start_matches("http://").to_owned()
+}
+
+async fn list(client: &mut FaceMatchClient<Channel>) -> Result<(), Status> {
+    client.list_matches(ListMatchesRequest::default()).await.map(drop)
+}
+
+#[tokio::test]
+async fn a_connection_without_a_call_is_closed_and_the_next_call_makes_another() {
+    let house = House::build_with(|config| config.idle_timeout = IDLE).await;
+    let relay = Relay::to(&house).await;
+    let mut client = relay.client().await;
+    for round in 1..=3 {
+        list(&mut client).await.expect("it is answered");
+        assert_eq!(relay.seen(), (round, round - 1));
+        eventually(|| relay.seen() == (round, round), || "it stays open".to_owned()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_an_open_stream_is_not_idle_however_long() {
+    let house = House::build_with(|config| {
+        config.idle_timeout = IDLE;
+        config.heartbeat = HEARTBEAT;
+    })
+    .await;
+    let relay = Relay::to(&house).await;
+    let mut client = relay.client().await;
+    let watching = client.watch_matches(WatchMatchesRequest::default()).await;
+    let mut stream = watching.expect("the stream opens").into_inner();
+    // More silence than twice the idle time.
+    for _ in 0..2 * IDLE.as_millis().div_ceil(HEARTBEAT.as_millis()) + 2 {
+        let update = stream.message().await.expect("the stream lives").expect("it goes on");
+        assert!(matches!(update.event, Some(match_update::Event::Heartbeat(_))));
+    }
+    assert_eq!(relay.seen(), (1, 0));
+    drop(stream);
+    eventually(|| relay.seen() == (1, 1), || "it stays open without a call".to_owned()).await;
+}
+
+#[tokio::test]
+async fn connections_are_taken_up_to_their_limit_and_closed_at_once_beyond() {
+    const LIMIT: usize = 3;
+    let house = House::build_with(|config| config.max_connections = LIMIT).await;
+    // The house has a client of its own.
+    let mut clients =
+        vec![house.client.clone(), connect(&house.address).await, connect(&house.address).await];
+    assert_eq!(clients.len(), LIMIT);
+    for client in &mut clients {
+        list(client).await.expect("it is answered");
+    }
+    let mut beyond = TcpStream::connect(socket_of(&house)).await.expect("the system takes it");
+    let mut heard = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, beyond.read_to_end(&mut heard)).await;
+    assert_eq!(closed.expect("it is closed").unwrap_or_default(), 0, "nothing is said on it");
+    for client in &mut clients {
+        list(client).await.expect("those that were there go on");
+    }
+    clients.pop();
+    let served = async {
+        while list(&mut connect(&house.address).await).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, served).await.expect("there is room again");
+}

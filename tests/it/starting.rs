@@ -61,6 +61,7 @@ async fn failing(settings: &[(&str, String)]) -> String {
     stdout.expect("a pipe").read_to_string(&mut said).expect("text");
     assert_eq!(said, "", "nothing is ready");
     stderr.expect("a pipe").read_to_string(&mut said).expect("text");
+    crate::canary::check("what was said", said.as_bytes());
     said
 }
 

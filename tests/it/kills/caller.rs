@@ -16,6 +16,7 @@ use tonic::{Code, Status, Streaming, transport::Channel};
 use tonic_types::StatusExt;
 
 use crate::{
+    canary::FILE_NAME,
     checker::History,
     support::{PATIENCE, folder_media_request, get, named, request, watch_after},
 };
@@ -109,7 +110,7 @@ impl Caller {
     fn folder_media(&self, mut seed: FolderSeed, photo: &'static [u8]) -> MatchRequest {
         seed.media.push(MediaSeed {
             bytes: Bytes::from_static(photo),
-            file_name: "photo.jpg".to_owned(),
+            file_name: format!("{FILE_NAME}.jpg"),
             content_type: "image/jpeg".to_owned(),
             tags: vec!["photo_id_front".to_owned()],
         });

@@ -196,7 +196,7 @@ async fn folders_that_cannot_be_matched_say_why() {
 #[tokio::test]
 async fn liveness_is_required_before_the_photo_is_sent() {
     let mut house = House::build().await;
-    let declined = LivenessSeed { resolution: "DECLINED".into(), confidence_spoofing: 0.9 };
+    let declined = LivenessSeed { resolution: "DECLINED".into(), ..LivenessSeed::default() };
     let table = [(None, "LIVENESS_NOT_PASSED"), (Some(declined), "LIVENESS_NOT_PASSED")];
     for (liveness, reason) in table {
         let seed = FolderSeed { liveness, ..sample::liveness_folder(sample::portrait_jpeg()) };

@@ -300,7 +300,6 @@ fn oz_config(config: &config::OzConfig) -> oz::Config {
         proxy: config.proxy.as_ref().map(|url| url.expose_secret().to_owned()),
         timeout: config.timeout,
         connect_timeout: config.connect_timeout,
-        max_requests: config.max_requests,
         ..oz::Config::new(config.url.clone(), credentials)
     }
 }

@@ -29,7 +29,7 @@ use bytes::Bytes;
 use clap::error::ErrorKind;
 
 use crate::{
-    config::{Config, Environment, Loaded},
+    config::{self, Config, Environment, Loaded},
     pb,
 };
 
@@ -112,9 +112,9 @@ async fn part(running: Running) -> Exit {
     }
 }
 
-/// Says something to the person at the terminal, who may have closed it.
+/// Says something in one line to the person at the terminal, who may have closed it.
 fn tell(text: &str) {
-    let _ = writeln!(io::stderr(), "facematch: {text}");
+    let _ = writeln!(io::stderr(), "facematch: {}", config::one_line(text));
 }
 
 /// An error and its causes, in one line.

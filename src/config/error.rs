@@ -2,7 +2,10 @@
 //!
 //! It never holds the value of a secret; the parsers see to that.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 /// A setting that can't be used. Its text is one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +68,7 @@ pub enum Problem {
     #[error("must be a string or a whole number")]
     WrongType,
     /// A file that the setting names can't be read.
-    #[error("can't read {}: {why}", path.display())]
+    #[error("can't read {}: {why}", Named(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -73,7 +76,7 @@ pub enum Problem {
         why: String,
     },
     /// The settings file is not TOML.
-    #[error("{} is not valid TOML, line {line}: {why}", path.display())]
+    #[error("{} is not valid TOML, line {line}: {why}", Named(path))]
     NotToml {
         /// The file.
         path: PathBuf,
@@ -83,7 +86,7 @@ pub enum Problem {
         why: String,
     },
     /// The settings file has a key that no setting has.
-    #[error("{} has the unknown key {key}{}", path.display(), Suggestion(.nearest))]
+    #[error("{} has the unknown key {key}{}", Named(path), Suggestion(.nearest))]
     UnknownKey {
         /// The file.
         path: PathBuf,
@@ -123,9 +126,32 @@ impl fmt::Display for Origin {
         match self {
             Self::CommandLine => f.write_str("from the command line"),
             Self::Environment(name) => write!(f, "from the environment, {name}"),
-            Self::File(path) => write!(f, "from the file {}", path.display()),
+            Self::File(path) => write!(f, "from the file {}", Named(path)),
             Self::Default => f.write_str("the default"),
         }
+    }
+}
+
+/// The text with its line breaks and other control characters escaped, as programmers write them:
+/// what is one line stays one, whatever name a file was given.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
+}
+
+/// A file, by its path.
+struct Named<'a>(&'a Path);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&one_line(&self.0.display().to_string()))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-pub use error::{Error, Origin, Problem};
+pub use error::{Error, Origin, Problem, one_line};
 pub use settings::{About, TABLE, settings_markdown};
 pub use source::{Environment, Flags};
 

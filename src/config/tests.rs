@@ -228,6 +228,28 @@ fn a_settings_file_that_is_not_there_is_told() {
 }
 
 #[test]
+fn a_file_whose_name_has_a_line_break_is_told_in_one_line() {
+    let folder = Folder::new();
+    let (toml, key, port) = (
+        folder.file("toml\n.toml", "heartbeat"),
+        folder.file("key\r\n.toml", "heartbeet = \"20s\"\n"),
+        folder.file("port\u{85}.toml", "listen = \"everywhere\"\n"),
+    );
+    let table = [
+        (("oz-password-file", "/nowhere/a\nb"), "can't read /nowhere/a\\nb: "),
+        (("oz-ca-file", "/nowhere/a\u{1b}[31m"), "can't read /nowhere/a\\u{1b}[31m: "),
+        (("config", &toml), "toml\\n.toml is not valid TOML, line 1: "),
+        (("config", &key), "key\\r\\n.toml has the unknown key \"heartbeet\""),
+        (("config", &port), "port\\u{85}.toml)"),
+    ];
+    for (flag, expected) in table {
+        let text = given(&[flag], &[]).expect_err("the settings are wrong").to_string();
+        assert!(text.contains(expected), "{text:?}");
+        assert!(!text.contains(char::is_control), "{text:?} is not one line");
+    }
+}
+
+#[test]
 fn a_flag_given_twice_is_refused() {
     check_refused(
         given(&[("lease", "10s"), ("lease", "20s")], &[]),

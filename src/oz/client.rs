@@ -1,14 +1,14 @@
 //! The client: what is asked, as HTTP; what is answered, in the domain's words.
 //!
 //! One exit cleans every text that leaves the room. It deliberately repeats nothing but a request
-//! that was refused for its session, once.
+//! that was refused for its session, once; and it doesn't limit how many ask at once, but nobody
+//! who asks has two requests under way, a login included.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::sync::Semaphore;
 
 use crate::{
     clock::Clock,
@@ -30,9 +30,6 @@ use crate::{
 pub struct Client {
     line: Line,
     session: Session,
-    /// Whoever holds a permit may send. A login needs none: there is one at a time, and everybody
-    /// who holds a permit may be waiting for it.
-    turns: Arc<Semaphore>,
 }
 
 /// What is sent, without the session it is sent under: a replay sends the same.
@@ -55,12 +52,10 @@ impl Client {
     /// A client as the settings describe it. Nothing is sent before the first request.
     pub fn new(config: Config, clock: Clock) -> Result<Self, ConfigError> {
         let line = Line::new(&config, clock)?;
-        let turns = Arc::new(Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { line, session: Session::new(config.credentials), turns })
+        Ok(Self { line, session: Session::new(config.credentials) })
     }
 
     async fn ask(&self, ask: &Ask, photo: Option<Bytes>, sent: Sent<'_>) -> Result<Reply, Failure> {
-        let _turn = self.turns.acquire().await.expect("nobody closes the semaphore");
         match ask {
             Ask::ReadFolder { folder_id } => self.read_folder(*folder_id).await.map(Reply::Folder),
             Ask::UploadPhoto { folder_id, match_id, kind, format } => {

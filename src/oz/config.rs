@@ -20,16 +20,13 @@ pub struct Config {
     pub url: String,
     /// Who we are.
     pub credentials: Credentials,
-    /// How long one request may take, from connecting to the end of its answer. Waiting for one's
-    /// turn doesn't count, and an upload is limited by `upload_stall` until its last byte is sent.
+    /// How long one request may take, from connecting to the end of its answer. An upload is
+    /// limited by `upload_stall` until its last byte is sent.
     pub timeout: Duration,
     /// How long connecting may take, TLS included.
     pub connect_timeout: Duration,
     /// How long an upload may stand still.
     pub upload_stall: Duration,
-    /// How many requests may be under way at once; the rest wait for their turn, first come first
-    /// served.
-    pub max_requests: usize,
     /// The certificates to trust *instead of* the machine's own, in PEM.
     pub ca_file: Option<PathBuf>,
     /// The HTTP proxy that every request goes through. The environment is never asked for one.
@@ -88,7 +85,6 @@ impl Config {
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             upload_stall: Duration::from_secs(30),
-            max_requests: 512,
             ca_file: None,
             proxy: None,
         }
@@ -100,7 +96,6 @@ impl Config {
             ("--oz-timeout", self.timeout.is_zero()),
             ("--oz-connect-timeout", self.connect_timeout.is_zero()),
             ("--oz-upload-stall", self.upload_stall.is_zero()),
-            ("--oz-max-requests", self.max_requests == 0),
         ];
         if let Some((setting, _)) = limits.into_iter().find(|(_, zero)| *zero) {
             return Err(ConfigError::Zero { setting });
@@ -223,7 +218,6 @@ impl fmt::Debug for Config {
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("upload_stall", &self.upload_stall)
-            .field("max_requests", &self.max_requests)
             .field("ca_file", &self.ca_file)
             .finish_non_exhaustive()
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub struct FolderSeed {
     /// What was captured.
     pub media: Vec<MediaSeed>,
-    /// A finished liveness check of all those media.
+    /// A liveness check of all those media.
     pub liveness: Option<LivenessSeed>,
 }
 
@@ -27,18 +27,24 @@ pub struct MediaSeed {
     pub tags: Vec<String>,
 }
 
-/// How a liveness check ended.
+/// How a liveness check ended, or will.
 #[derive(Clone, Debug)]
 pub struct LivenessSeed {
     /// SUCCESS or DECLINED, or any other word.
     pub resolution: String,
     /// How sure Oz was that it was cheated, 0 to 1.
     pub confidence_spoofing: f64,
+    /// For so many milliseconds it is still under way.
+    pub processing_ms: u64,
 }
 
 impl Default for LivenessSeed {
     fn default() -> LivenessSeed {
-        LivenessSeed { resolution: "SUCCESS".to_owned(), confidence_spoofing: 0.02 }
+        LivenessSeed {
+            resolution: "SUCCESS".to_owned(),
+            confidence_spoofing: 0.02,
+            processing_ms: 0,
+        }
     }
 }
 

@@ -39,6 +39,8 @@ pub struct MediaView {
     pub digest: String,
     /// Whether the simulator could decode it.
     pub decoded: bool,
+    /// When it came, in milliseconds since the simulator started.
+    pub created_ms: u64,
 }
 
 /// An analysis.
@@ -59,6 +61,8 @@ pub struct AnalysisView {
     pub min_confidence: Option<f64>,
     /// Why it FAILED, once it has.
     pub error_message: Option<String>,
+    /// When it ends, in milliseconds since the simulator started; never, if unset.
+    pub ends_ms: Option<u64>,
 }
 
 impl FolderView {
@@ -73,6 +77,7 @@ impl FolderView {
             bytes: medium.contents.bytes,
             digest: medium.contents.digest.clone(),
             decoded: medium.looks().is_ok(),
+            created_ms: medium.created,
         });
         let analyses = folder.analyses.iter().map(|analysis| {
             let words = analysis.words(now);
@@ -85,6 +90,7 @@ impl FolderView {
                 resolution: words.resolution.to_owned(),
                 min_confidence: ending.and_then(|it| it.scores.likeness).map(|(least, _)| least),
                 error_message: ending.and_then(|it| it.error_message.clone()),
+                ends_ms: analysis.ends,
             }
         });
         FolderView {

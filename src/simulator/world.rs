@@ -149,7 +149,7 @@ impl World {
             let folder = folders.get(id)?;
             let media: Vec<_> = folder.media.iter().collect();
             let ending = liveness_ending(&liveness, &media, &on);
-            Some(api::settled(random, folder, ending, now))
+            Some(api::settled(random, folder, ending, (now, now + liveness.processing_ms)))
         });
         folders.add_analyses(id, liveness.into_iter().collect());
         id.to_string()

@@ -20,7 +20,8 @@ use crate::{
 /// What all requests to Oz pass.
 pub struct Gate {
     circuit: Mutex<Circuit>,
-    /// Who waits for a turn waits here and not at Oz's client, so that whoever has waited through
+    /// Whoever holds a turn has one request under way, its own or the login that it needs. Who
+    /// waits for one is asked last whether anything may be sent, so that whoever has waited through
     /// the beginning of an outage is still held back.
     turns: Semaphore,
     clock: Clock,
@@ -35,11 +36,11 @@ pub struct Leave<'a> {
 }
 
 impl Gate {
-    /// A gate that lets so many through at once.
+    /// A gate that lets so many through at once, and one at least.
     pub fn new(requests_max: usize, clock: Clock, chance: Chance) -> Self {
         Self {
             circuit: Mutex::new(Circuit::new(clock.now())),
-            turns: Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)),
+            turns: Semaphore::new(requests_max.clamp(1, Semaphore::MAX_PERMITS)),
             clock,
             chance,
         }
@@ -94,6 +95,8 @@ impl Drop for Leave<'_> {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use futures_util::poll;
+
     use super::*;
     use crate::{
         clock::Hand,
@@ -114,6 +117,32 @@ mod tests {
             gate.enter(false).await.unwrap().report(&down());
         }
         assert!(gate.enter(false).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn no_more_than_allowed_are_through_and_whoever_leaves_makes_room() {
+        let (gate, _hand) = gate(3);
+        let mut through = Vec::new();
+        for _ in 0..3 {
+            through.push(gate.enter(false).await.unwrap());
+        }
+        let mut fourth = std::pin::pin!(gate.enter(false));
+        assert!(poll!(&mut fourth).is_pending());
+        // Whether or not anything came of it.
+        drop(through.pop());
+        let fourth = fourth.await.unwrap();
+        let mut fifth = std::pin::pin!(gate.enter(false));
+        assert!(poll!(&mut fifth).is_pending());
+        fourth.report(&down());
+        assert!(fifth.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_gate_for_nobody_or_for_everybody_lets_one_through() {
+        for requests_max in [0, usize::MAX] {
+            let (gate, _hand) = gate(requests_max);
+            assert!(gate.enter(false).await.is_ok());
+        }
     }
 
     #[tokio::test]

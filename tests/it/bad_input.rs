@@ -9,7 +9,10 @@ use facematch::{
 use prost_types::Duration;
 use tonic::Code;
 
-use crate::support::{House, Refusal, last, portrait_request, request};
+use crate::{
+    canary::FILE_NAME,
+    support::{House, Refusal, last, portrait_request, request},
+};
 
 /// The most bytes of a photo.
 const PHOTO_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -33,6 +36,11 @@ type Change = Box<dyn FnOnce(&mut MatchRequest)>;
 
 fn change(change: impl FnOnce(&mut MatchRequest) + 'static) -> Change {
     Box::new(change)
+}
+
+/// A file's name of so many characters.
+fn long_name(characters: usize) -> String {
+    format!("{FILE_NAME}{}", "ж".repeat(characters - FILE_NAME.len()))
 }
 
 fn photo(request: &mut MatchRequest) -> &mut ReferencePhoto {
@@ -62,7 +70,7 @@ fn wrong_fields() -> Vec<(&'static str, Change)> {
         ("photo", change(|request| photo(request).source = None)),
         ("photo.kind", change(|request| photo(request).kind = 99)),
         ("photo.kind", change(|request| photo(request).kind = -1)),
-        ("photo.file_name", change(|request| photo(request).file_name = "ж".repeat(256))),
+        ("photo.file_name", change(|request| photo(request).file_name = long_name(256))),
         (
             "photo.folder_media_id",
             change(|request| {
@@ -149,7 +157,7 @@ async fn all_violations_are_told_at_once() {
     let mut request = request("%2f", Bytes::from_static(b"hello"));
     request.request_id = "\n".into();
     photo(&mut request).kind = 7;
-    photo(&mut request).file_name = "n".repeat(300);
+    photo(&mut request).file_name = long_name(300);
     request.timeout = Some(duration(-5, 0));
     request.liveness_media_ids = vec!["a".into(), uuid(), "b".into()];
     request.liveness_policy = 9;
@@ -178,7 +186,7 @@ async fn what_is_at_its_limit_is_taken() {
     let mut house = House::build().await;
     let mut request = portrait_request(&house.folder().to_uppercase());
     request.request_id = "~".repeat(128);
-    photo(&mut request).file_name = "ж".repeat(255);
+    photo(&mut request).file_name = long_name(255);
     request.timeout = Some(duration(24 * 3600, 0));
     let key = |n: u32| format!("{n:02}{}", "ключ".repeat(15)) + "ab";
     request.labels = (0..16).map(|n| (key(n), "ж".repeat(256))).collect();

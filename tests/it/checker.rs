@@ -147,6 +147,18 @@ pub fn check_one_of_each(oz: &Simulator, m: &Match) {
     check_one_analysis(oz, m);
 }
 
+/// Checks that no photo of a match came to Oz before the folder's liveness had passed.
+pub fn check_liveness_first(oz: &Simulator, m: &Match) {
+    let folder = oz.folder(&m.folder_id).expect("the folder is there");
+    let quality = folder.analyses.iter().find(|analysis| analysis.kind == "QUALITY");
+    let quality = quality.expect("the folder has a liveness analysis");
+    let passed_ms = quality.ends_ms.filter(|_| quality.resolution == "SUCCESS");
+    for photo in &folder.media[1..] {
+        let passed_ms = passed_ms.expect("no photo is sent if liveness hasn't passed");
+        assert!(photo.created_ms >= passed_ms, "{} before {passed_ms}", photo.created_ms);
+    }
+}
+
 /// Checks that Oz holds one analysis of a match's photo, wherever that came from, which compares
 /// just the liveness medium and the photo.
 pub fn check_one_analysis(oz: &Simulator, m: &Match) {

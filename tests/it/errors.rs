@@ -13,7 +13,10 @@ use prost_types::Duration;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tonic::{Code, Status};
 
-use crate::support::{House, Refusal, collect, get, last, portrait_request};
+use crate::{
+    canary::{FILE_NAME, marked},
+    support::{House, Refusal, collect, get, last, portrait_request},
+};
 
 type Change = fn(&mut MatchRequest);
 
@@ -61,7 +64,7 @@ async fn a_request_id_with_other_content_names_the_field_that_differs() {
     let table: [(&str, Change); 9] = [
         ("folder_id", |request| request.folder_id = SECOND_MEDIUM.into()),
         ("photo", |request| {
-            photo(request).source = Some(Source::Content(sample::stranger_jpeg().into()));
+            photo(request).source = Some(Source::Content(marked(sample::stranger_jpeg().into())));
         }),
         ("photo", |request| {
             photo(request).source = Some(Source::FolderMediaId(FIRST_MEDIUM.into()));
@@ -105,7 +108,7 @@ async fn a_request_id_with_equal_content_is_the_same_match_however_it_is_said() 
         ("the timeout's default", |request| request.timeout = minutes(20)),
         ("the policy's default", |request| request.set_liveness_policy(LivenessPolicy::Report)),
         ("the kind's default", |request| photo(request).set_kind(PhotoKind::Selfie)),
-        ("a file name", |request| photo(request).file_name = "Anna.jpg".into()),
+        ("a file name", |request| photo(request).file_name = format!("Anna, {FILE_NAME}.jpg")),
         ("progress", |request| request.include_progress = true),
         ("the folder in capitals", |request| {
             request.folder_id = request.folder_id.to_uppercase();

@@ -9,7 +9,10 @@ use facematch::{
 };
 use image::{codecs::jpeg::JpegEncoder, imageops::FilterType};
 
-use crate::support::{House, folder_media_request, get, last, names, portrait_request, request};
+use crate::{
+    canary::FILE_NAME,
+    support::{House, folder_media_request, get, last, names, portrait, portrait_request, request},
+};
 
 const HAPPY: [&str; 4] = ["accepted", "photo_uploaded", "analysis_started", "finished"];
 
@@ -54,7 +57,7 @@ async fn oz_is_asked_for_one_photo_and_one_analysis_of_just_these_media() {
     assert_eq!(upload.tags, ["photo_selfie"]);
     assert_eq!(upload.file_name, format!("facematch-{}.jpg", m.match_id));
     assert_eq!(upload.content_type, "image/jpeg");
-    assert_eq!(upload.bytes, sample::portrait_jpeg().len() as u64);
+    assert_eq!(upload.bytes, portrait().len() as u64);
     assert_eq!(upload.meta_data["facematch_match_id"], m.match_id);
 
     let held = house.oz.folder(&folder).expect("the folder is there");
@@ -95,7 +98,7 @@ async fn an_identity_document_is_tagged_as_one_and_a_png_named_as_one() {
     let mut request = request(&folder, Bytes::from_static(sample::portrait_png()));
     let photo = request.photo.as_mut().expect("a photo");
     photo.set_kind(PhotoKind::IdFront);
-    photo.file_name = "Anna Nováková passport.png".into();
+    photo.file_name = format!("Anna Nováková {FILE_NAME}.png");
     let updates = house.run(request).await;
     assert_eq!(names(&updates), HAPPY);
     let record = house.oz.record();
@@ -161,7 +164,7 @@ fn photo_seed(picture: &'static [u8], tag: &str) -> MediaSeed {
     let png = picture.starts_with(b"\x89PNG");
     MediaSeed {
         bytes: Bytes::from_static(picture),
-        file_name: if png { "photo.png".into() } else { "photo.jpg".into() },
+        file_name: format!("{FILE_NAME}.{}", if png { "png" } else { "jpg" }),
         content_type: if png { "image/png".into() } else { "image/jpeg".into() },
         tags: vec![tag.to_owned()],
     }
@@ -193,7 +196,7 @@ async fn folders_that_cannot_be_matched_say_why() {
 #[tokio::test]
 async fn liveness_is_required_before_the_photo_is_sent() {
     let mut house = House::build().await;
-    let declined = LivenessSeed { resolution: "DECLINED".into(), confidence_spoofing: 0.9 };
+    let declined = LivenessSeed { resolution: "DECLINED".into(), ..LivenessSeed::default() };
     let table = [(None, "LIVENESS_NOT_PASSED"), (Some(declined), "LIVENESS_NOT_PASSED")];
     for (liveness, reason) in table {
         let seed = FolderSeed { liveness, ..sample::liveness_folder(sample::portrait_jpeg()) };

@@ -1,35 +1,42 @@
 //! The service as a process of its own, to be killed or stopped, and what it wrote.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
+    thread::{self, JoinHandle},
 };
 
-use facematch::{pb::face_match_client::FaceMatchClient, simulator::Simulator};
-use tonic::transport::Channel;
+use facematch::simulator::Simulator;
 
-use crate::support::{connect, eventually};
+use crate::{
+    canary::{self, Client, Inspection, Log, search_log},
+    support::{JOURNAL, connect, eventually},
+};
 
 /// What suits most tests; those that say otherwise have it their way.
-const SETTINGS: [(&str, &str); 2] = [("--oz-poll-interval", "20ms"), ("--oz-settle", "100ms")];
+const SETTINGS: [(&str, &str); 3] =
+    [("--oz-poll-interval", "20ms"), ("--oz-settle", "100ms"), ("--log-level", canary::LEVELS)];
 
 /// A running process; killed when dropped.
 pub struct Process {
     child: Child,
     address: String,
+    /// Reads the log to its end, searching it.
+    log: Option<JoinHandle<Log>>,
+    /// Dropped when the process has ended.
+    _inspection: Inspection,
 }
 
 impl Process {
-    /// Starts the service on the journal in a directory, and returns once it is ready. What it
-    /// writes to standard error goes to `log` there.
+    /// Starts the service on the journal in a directory, and returns once it is ready.
     pub fn start(oz: &Simulator, directory: &Path, more: &[&str]) -> Self {
+        canary::check_account(oz);
+        let journal = directory.join(JOURNAL);
         let (login, password) = oz.login();
-        let log = File::options().create(true).append(true).open(directory.join("log"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_facematch"))
             .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", &oz.url()])
-            .args(["--store", &format!("sqlite:{}", directory.join("facematch.db").display())])
+            .args(["--store", &format!("sqlite:{}", journal.display())])
             .args(["--oz-login", login])
             .args(
                 SETTINGS
@@ -43,18 +50,21 @@ impl Process {
             .env_remove("FACEMATCH_KILLS")
             .env_remove("FACEMATCH_SEED")
             .stdout(Stdio::piped())
-            .stderr(log.expect("a log"))
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the service starts");
+        let log = child.stderr.take().expect("its standard error");
+        let log = Some(thread::spawn(|| search_log(log)));
         let mut ready = String::new();
         let stdout = child.stdout.take().expect("its standard output");
         BufReader::new(stdout).read_line(&mut ready).expect("a line");
         let address = ready.trim().rsplit(' ').next().expect("an address");
-        Self { address: format!("http://{address}"), child }
+        let address = format!("http://{address}");
+        Self { child, address, log, _inspection: Inspection::begin(journal) }
     }
 
     /// A client of it.
-    pub async fn client(&self) -> FaceMatchClient<Channel> {
+    pub async fn client(&self) -> Client {
         connect(&self.address).await
     }
 
@@ -69,10 +79,11 @@ impl Process {
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to stop, and returns once it has.
-    pub fn stop(mut self) {
+    /// Asks it to stop, and returns once it has, with how many bytes it logged.
+    pub fn stop(mut self) -> usize {
         self.terminate();
         assert!(self.child.wait().expect("it ends").success(), "it stops in order");
+        self.read_log()
     }
 
     /// Asks it to stop, and leaves it to it.
@@ -99,10 +110,25 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Fails if there was a canary in the log. It ends with the process.
+    fn read_log(&mut self) -> usize {
+        let Some(log) = self.log.take() else { return 0 };
+        let log = log.join().expect("the log can be read");
+        if let Some(secret) = log.secret
+            && !thread::panicking()
+        {
+            panic!("the log of the process: there is {secret}");
+        }
+        log.bytes
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         // An error means that it has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.read_log();
     }
 }

@@ -1,5 +1,6 @@
 //! What callers may rest on: each semantic of the contract, held against an Oz that misbehaves.
 
+mod at_once;
 mod calls;
 mod cancelling;
 mod deadlines;

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use facematch::{
     clock::{Clock, Hand},
     domain::{
@@ -25,7 +24,11 @@ use facematch::{
 use futures_util::poll;
 use tempfile::TempDir;
 
-use crate::odd_store::OddStore;
+use crate::{
+    canary::Inspection,
+    odd_store::OddStore,
+    support::{JOURNAL, portrait},
+};
 
 /// The page that streams of all matches read.
 const PAGE_OF_ALL: usize = 256;
@@ -34,6 +37,7 @@ const NEAR: Duration = Duration::from_secs(5);
 
 /// Both halves over an odd store, with an Oz, and a time that stands still.
 struct Halves {
+    _inspection: Inspection,
     oz: Simulator,
     store: OddStore,
     worker: Worker,
@@ -45,24 +49,25 @@ struct Halves {
 
 impl Halves {
     async fn new() -> Self {
-        let oz = Simulator::start().await;
+        let oz = crate::support::simulator().await;
         oz.switch(|switches| switches.processing_ms = 0);
         let directory = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::manual(Timestamp::from_micros(1_700_000_000_000_000));
-        let path = directory.path().join("facematch.db");
+        let path = directory.path().join(JOURNAL);
+        let _inspection = Inspection::begin(path.clone());
         let config = sqlite::Config { path, clock: clock.clone(), readers: 4 };
         let store = OddStore::new(Sqlite::open(config).await.unwrap());
         let reader = Arc::new(store.clone());
         let heartbeat = Duration::from_secs(3_600);
         let watch = Watch::new(watch::Config { heartbeat }, reader, clock.clone());
         let worker = Worker::new(worker_config(), collaborators(&oz, &store, &clock));
-        Self { oz, store, worker, watch, clock, hand, _directory: directory }
+        Self { _inspection, oz, store, worker, watch, clock, hand, _directory: directory }
     }
 
     /// Admits a match of the portrait.
     async fn admit(&self) -> Match {
         let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
-        let bytes = Bytes::from_static(sample::portrait_jpeg());
+        let bytes = portrait();
         let digest = self.worker.digest(&bytes);
         let place = self.worker.shelf().reserve(bytes.len()).await;
         let source = PhotoSource::Content { digest, format: Format::Jpeg };

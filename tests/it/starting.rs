@@ -61,6 +61,7 @@ async fn failing(settings: &[(&str, String)]) -> String {
     stdout.expect("a pipe").read_to_string(&mut said).expect("text");
     assert_eq!(said, "", "nothing is ready");
     stderr.expect("a pipe").read_to_string(&mut said).expect("text");
+    crate::canary::check("what was said", said.as_bytes());
     said
 }
 
@@ -91,6 +92,8 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
         ("--store", Some("mysql://elsewhere"), ""),
         ("--store", Some("postgres://elsewhere/facematch"), "postgres"),
         ("--store", Some("sqlite:/nowhere/facematch.db"), "/nowhere/facematch.db"),
+        ("--store", Some("sqlite:/nowhere/of\ntwo lines.db"), "/nowhere/of\\ntwo lines.db"),
+        ("--oz-password-file", Some("/nowhere/of\ntwo lines"), "/nowhere/of\\ntwo lines"),
         ("--photo-memory", Some("100"), "out of range"),
         ("--max-unfinished", Some("0"), "out of range"),
         ("--retention", Some("-1s"), "-1s"),

@@ -8,16 +8,18 @@ use facematch::{
     clock::Clock,
     config::{Config, Credentials, OzConfig},
     pb::{
-        self, Match, MatchRequest, MatchUpdate, ReferencePhoto, face_match_client::FaceMatchClient,
-        match_update::Event, reference_photo::Source,
+        self, Match, MatchRequest, MatchUpdate, ReferencePhoto, match_update::Event,
+        reference_photo::Source,
     },
     simulator::{Rule, Simulator, sample},
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::{Code, Status, Streaming, transport::Endpoint};
 use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::canary::{self, Client, Inspection};
 
 /// How often tests poll, so that none takes seconds.
 pub const POLL: Duration = Duration::from_millis(20);
@@ -25,10 +27,15 @@ pub const POLL: Duration = Duration::from_millis(20);
 /// How long anything may take that is waited for: much longer than it does.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The name of a journal's file.
+pub const JOURNAL: &str = "facematch.db";
+
 /// The service under test, its Oz, and a client.
 pub struct House {
+    /// Dropped before the journal is.
+    _inspection: Inspection,
     pub oz: Simulator,
-    pub client: FaceMatchClient<Channel>,
+    pub client: Client,
     pub directory: TempDir,
     pub config: Config,
     pub address: String,
@@ -53,7 +60,7 @@ impl House {
 
     /// A house with other settings.
     pub async fn build_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::build_around(Simulator::start().await, change).await
+        Self::build_around(simulator().await, change).await
     }
 
     /// A house with other settings around an Oz that there is.
@@ -66,9 +73,11 @@ impl House {
     }
 
     async fn open(oz: Simulator, directory: TempDir, config: Config) -> Self {
+        canary::check_account(&oz);
+        let _inspection = Inspection::begin(directory.path().join(JOURNAL));
         let Served { address, load, shutdown, served } = serve(config.clone()).await;
         let client = connect(&address).await;
-        Self { oz, client, directory, config, address, load, shutdown, served }
+        Self { _inspection, oz, client, directory, config, address, load, shutdown, served }
     }
 
     /// Stops the service in order and starts it again on the same journal.
@@ -144,7 +153,7 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
         poll_interval: POLL,
         // Much longer than the simulator lets anything act late, also on a busy machine.
         oz_settle: Duration::from_millis(300),
-        ..Config::new(directory.join("facematch.db"), oz_config)
+        ..Config::new(directory.join(JOURNAL), oz_config)
     }
 }
 
@@ -169,9 +178,20 @@ pub async fn eventually(mut holds: impl FnMut() -> bool, otherwise: impl FnOnce(
     }
 }
 
+/// An Oz.
+pub async fn simulator() -> Simulator {
+    Simulator::start_with(canary::config()).await.expect("the loopback has a free port")
+}
+
 /// A client of the service at an address.
-pub async fn connect(address: &str) -> FaceMatchClient<Channel> {
-    FaceMatchClient::connect(address.to_owned()).await.expect("the service listens")
+pub async fn connect(address: &str) -> Client {
+    try_connect(address).await.expect("the service listens")
+}
+
+/// The same, where nobody may listen.
+pub async fn try_connect(address: &str) -> Result<Client, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
+    Ok(canary::client(endpoint.connect().await?))
 }
 
 /// All updates of a stream.
@@ -227,13 +247,16 @@ pub fn portrait_request(folder_id: &str) -> MatchRequest {
     request(folder_id, Bytes::from_static(sample::portrait_jpeg()))
 }
 
-/// A photo against a folder.
+/// The sample portrait as it is sent.
+pub fn portrait() -> Bytes {
+    canary::marked(Bytes::from_static(sample::portrait_jpeg()))
+}
+
+/// A photo against a folder; the photo and its file's name carry canaries.
 pub fn request(folder_id: &str, photo: Bytes) -> MatchRequest {
-    MatchRequest {
-        folder_id: folder_id.to_owned(),
-        photo: Some(ReferencePhoto { source: Some(Source::Content(photo)), ..Default::default() }),
-        ..Default::default()
-    }
+    let source = Some(Source::Content(canary::marked(photo)));
+    let photo = ReferencePhoto { source, file_name: canary::FILE_NAME.into(), kind: 0 };
+    MatchRequest { folder_id: folder_id.to_owned(), photo: Some(photo), ..Default::default() }
 }
 
 /// The names of the events of some updates.
@@ -272,6 +295,7 @@ pub struct Refusal {
 impl Refusal {
     pub fn of(status: Status) -> Self {
         assert!(metadata_bytes(&status) < METADATA_BYTES_MAX, "too much for clients: {status:?}");
+        canary::check_status(&status);
         let details = status.get_error_details();
         Self { code: status.code(), message: status.message().to_owned(), details }
     }

@@ -64,6 +64,7 @@ async fn ending(response: http::Response<Body>) -> Result<(), Status> {
             Status::from_header_map(&trailers).unwrap_or_else(|| Status::unknown("no status"))
         }
     };
+    crate::canary::check_status(&status);
     if status.code() == Code::Ok { Ok(()) } else { Err(status) }
 }
 
@@ -223,11 +224,11 @@ async fn headers_are_taken_up_to_their_limit_and_refused_beyond() {
 
 #[tokio::test]
 async fn a_connection_that_answers_nothing_is_closed_and_one_that_does_lives() {
-    use facematch::pb::{WatchMatchesRequest, face_match_client::FaceMatchClient};
+    use facematch::pb::WatchMatchesRequest;
     const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(1);
     let house = House::build_with(|config| config.keepalive = KEEPALIVE).await;
     let channel = channel(&house.address).await;
-    let mut client = FaceMatchClient::new(channel);
+    let mut client = crate::canary::client(channel);
     let mut silent = client
         .watch_matches(WatchMatchesRequest::default())
         .await

@@ -1,12 +1,14 @@
 """The fixtures: one simulator and one server for all tests, a folder of its own for each.
 
-Nothing else is shared, so the tests run in any order.
+Nothing else is shared, so the tests run in any order. After each, all that the server has written is
+searched for canaries.
 """
 
 import os
 import uuid
 from types import SimpleNamespace
 
+import canary
 import pytest
 import support
 
@@ -46,27 +48,47 @@ def simulator(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def server(simulator, tmp_path_factory):
+def server(simulator, search, tmp_path_factory):
     folder = tmp_path_factory.mktemp("serve")
     server = support.Server(os.environ["FACEMATCH_BIN"], simulator, folder)
     yield server
     server.stop()
+    # Once more, all of it, and what it said as it went.
+    canary.Written(server, search).check()
 
 
 @pytest.fixture(scope="session")
-def client(server, stubs):
+def search(simulator):
+    pictures = [path.read_bytes() for path in sorted(support.SAMPLE.glob("*.jpg"))]
+    return canary.Search(pictures, simulator.password.encode())
+
+
+@pytest.fixture(scope="session")
+def written(server, search):
+    return canary.Written(server, search)
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks(written):
+    """A test in which something was written that may not be has failed."""
+    yield
+    written.check()
+
+
+@pytest.fixture(scope="session")
+def client(server, stubs, search):
     with server.channel() as channel:
-        yield stubs.rpc.FaceMatchStub(channel)
+        yield canary.Answers(stubs.rpc.FaceMatchStub(channel), search)
 
 
 @pytest.fixture(scope="session")
 def portrait():
-    return (support.SAMPLE / "portrait.jpg").read_bytes()
+    return canary.marked((support.SAMPLE / "portrait.jpg").read_bytes())
 
 
 @pytest.fixture(scope="session")
 def stranger():
-    return (support.SAMPLE / "stranger.jpg").read_bytes()
+    return canary.marked((support.SAMPLE / "stranger.jpg").read_bytes())
 
 
 @pytest.fixture
@@ -81,5 +103,6 @@ def request_id():
 
 
 @pytest.fixture(scope="session")
-def grpcurl(server):
-    return SimpleNamespace(program=os.environ["GRPCURL"], address=server.address)
+def grpcurl(server, search):
+    program = os.environ["GRPCURL"]
+    return SimpleNamespace(program=program, address=server.address, search=search)

@@ -162,15 +162,18 @@ class Simulator(Program):
 
 
 class Server(Program):
-    """`facematch serve` in front of a simulator, with its journal in `folder`."""
+    """`facematch serve` in front of a simulator, with its journal in `folder`.
+
+    It logs all that it and its libraries have to say, so that all of it can be searched.
+    """
 
     def __init__(self, binary, simulator, folder):
         self.folder = folder
         arguments = [binary, "serve", "--listen", "127.0.0.1:0"]
         arguments += ["--store", f"sqlite:{folder}/facematch.db"]
         arguments += ["--oz-url", simulator.url, "--oz-login", simulator.login]
-        arguments += ["--oz-password", simulator.password]
-        super().__init__(arguments, r"facematch is ready on (\S+:\d+)", f"{folder}/serve.log")
+        arguments += ["--oz-password", simulator.password, "--log-level", "trace"]
+        super().__init__(arguments, r"facematch is ready on (\S+:\d+)", folder / "serve.log")
         self.address = self.ready.group(1)
 
     def channel(self):

@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 
+import canary
 import pytest
 from support import CALL_SECONDS
 
@@ -27,6 +28,7 @@ def call(grpcurl):
             timeout=CALL_SECONDS + 10,
         )
         assert done.returncode == exit_code, done.stdout + done.stderr
+        grpcurl.search.check("what grpcurl says", (done.stdout + done.stderr).encode())
         return done.stdout if exit_code == 0 else done.stderr
 
     return run
@@ -51,7 +53,8 @@ def proto_names(pairs):
 
 
 def match_request(folder_id, photo):
-    return {"folderId": folder_id, "photo": {"content": base64.b64encode(photo).decode()}}
+    content = base64.b64encode(photo).decode()
+    return {"folderId": folder_id, "photo": {"content": content, "fileName": canary.FILE_NAME}}
 
 
 def test_reflection_lists_the_services(call):

@@ -214,33 +214,13 @@ async fn cookies_are_not_kept() {
 }
 
 #[tokio::test]
-async fn no_more_requests_than_allowed_are_under_way() {
-    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
-    let held = Answer::Held(gate.clone(), Box::new(Answer::json(200, finished())));
-    let mock = Mock::serving(move |_| held.clone()).await;
-    let client = client(Config { max_requests: 3, ..settings(&mock.url) });
-    let ask = read_analysis();
-    let all = futures_util::future::join_all((0..7).map(|_| perform(&client, &ask)));
-    let script = async {
-        mock.saw(3, |_| true).await;
-        for done in 1..=7 {
-            gate.add_permits(1);
-            mock.saw((3 + done).min(7), |_| true).await;
-            assert!(mock.seen().len() <= 3 + done, "{} at once", mock.seen().len() - done + 1);
-        }
-    };
-    let (replies, ()) = tokio::join!(all, script);
-    assert!(replies.iter().all(Result::is_ok));
-}
-
-#[tokio::test]
-async fn a_dropped_request_breaks_its_connection_and_frees_its_turn() {
+async fn a_dropped_request_breaks_its_connection() {
     let mock = Mock::serving(|request| match request.path.contains("folders") {
         true => Answer::Silence,
         false => Answer::json(200, finished()),
     })
     .await;
-    let client = client(Config { max_requests: 1, ..settings(&mock.url) });
+    let client = client(settings(&mock.url));
     let ask = read_folder();
     tokio::select! {
         _ = perform(&client, &ask) => panic!("nothing was answered"),

@@ -176,8 +176,13 @@ fn is_suitable(medium: &Medium, kind: AnalysisType, on: &Switches) -> bool {
     }
 }
 
-/// A finished liveness check of all media, as an SDK's folder has.
-pub fn settled(random: &mut Random, folder: &Folder, ending: Ending, now: Millis) -> Analysis {
+/// A liveness check of all media, as an SDK's folder has, from its start to its end.
+pub fn settled(
+    random: &mut Random,
+    folder: &Folder,
+    ending: Ending,
+    (created, ends): (Millis, Millis),
+) -> Analysis {
     Analysis {
         id: random.id(),
         group: random.id(),
@@ -185,8 +190,8 @@ pub fn settled(random: &mut Random, folder: &Folder, ending: Ending, now: Millis
         sources: folder.media.iter().map(Medium::source).collect(),
         params: Value::Null,
         meta_data: Map::new(),
-        created: now,
-        ends: Some(now),
+        created,
+        ends: Some(ends),
         ending,
     }
 }

@@ -1,50 +1,23 @@
-//! A caller that comes back: by the same request, or by a watch after what it has seen.
+//! A caller that comes back: by the same request, or by a watch after what it has seen; and some
+//! that want their match no more.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use facematch::{
-    pb::{
-        LivenessPolicy, Match, MatchRequest, MatchUpdate, Resolution,
-        face_match_client::FaceMatchClient, reference_photo::Source,
-    },
-    simulator::{FolderSeed, MediaSeed, sample},
-};
+use facematch::pb::{CancelMatchRequest, Match, MatchState, MatchUpdate, cancel_match_request};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{sync::watch, time::timeout};
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 use crate::{
+    canary::Client,
     checker::History,
-    support::{PATIENCE, folder_media_request, get, named, request, watch_after},
+    kills::{
+        asked::{Asked, Moment},
+        storm::{Service, Storm},
+    },
+    support::{PATIENCE, Refusal, get, try_connect, watch_after},
 };
-
-use super::storm::{Service, Storm};
-
-/// A match that a caller wants, and what must come of it.
-#[derive(Debug)]
-pub struct Asked {
-    pub request: MatchRequest,
-    pub resolution: Resolution,
-    /// Media that its folder, which is its own, holds in the end.
-    pub media: usize,
-    /// Analyses likewise.
-    pub analyses: usize,
-}
-
-impl Asked {
-    /// Whether the caller brings the photo.
-    pub fn is_upload(&self) -> bool {
-        let photo = self.request.photo.as_ref().expect("a photo");
-        matches!(photo.source, Some(Source::Content(_)))
-    }
-
-    /// Whether there is a liveness analysis to report.
-    pub fn has_liveness(&self) -> bool {
-        self.analyses == 2
-    }
-}
 
 /// A match that has ended.
 #[derive(Debug)]
@@ -52,6 +25,28 @@ pub struct Ended {
     pub asked: Asked,
     /// As its caller saw it last.
     pub last: Match,
+    pub cancel: Cancel,
+}
+
+/// What came of a caller's cancel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cancel {
+    /// It wasn't sent.
+    #[default]
+    Unsent,
+    /// Nobody knows yet.
+    Unanswered,
+    /// The match is cancelled.
+    Done,
+    /// It had ended before.
+    TooLate,
+}
+
+/// What a caller knows of its match, over all lives of the service.
+#[derive(Default)]
+struct Course {
+    history: History,
+    cancel: Cancel,
 }
 
 /// One caller.
@@ -73,63 +68,25 @@ impl Caller {
         let mut all = Vec::new();
         while !self.service.borrow().is_quiet {
             let request_id = format!("caller {}, match {}", self.number, all.len());
-            let asked = self.think_of(&request_id);
-            let last = self.bring_to_end(&asked).await;
-            all.push(Ended { asked, last });
+            let asked = Asked::think_of(&request_id, &mut self.random, &self.storm.oz);
+            all.push(self.bring_to_end(asked).await);
         }
         all
     }
 
-    /// Some match in a folder of its own.
-    fn think_of(&mut self, request_id: &str) -> Asked {
-        let random = &mut self.random;
-        let (is_upload, runs_liveness) = (random.random_bool(0.75), random.random_bool(0.5));
-        let photo =
-            if random.random_bool(0.8) { sample::portrait_jpeg() } else { sample::stranger_jpeg() };
-        let mut seed = sample::liveness_folder(sample::portrait_jpeg());
-        // One that runs anew is told from none, so that just one of each type can be asked for.
-        if runs_liveness || !is_upload {
-            seed.liveness = None;
-        }
-        let analyses = 1 + usize::from(runs_liveness || is_upload);
-        let mut request = if is_upload {
-            request(&self.storm.oz.add_folder(seed), Bytes::from_static(photo))
-        } else {
-            self.folder_media(seed, photo)
-        };
-        if runs_liveness {
-            request.set_liveness_policy(LivenessPolicy::Run);
-        }
-        let is_alike = photo == sample::portrait_jpeg();
-        let resolution = if is_alike { Resolution::Success } else { Resolution::Declined };
-        Asked { request: named(request_id, request), resolution, media: 2, analyses }
-    }
-
-    /// A match whose photo the folder holds already.
-    fn folder_media(&self, mut seed: FolderSeed, photo: &'static [u8]) -> MatchRequest {
-        seed.media.push(MediaSeed {
-            bytes: Bytes::from_static(photo),
-            file_name: "photo.jpg".to_owned(),
-            content_type: "image/jpeg".to_owned(),
-            tags: vec!["photo_id_front".to_owned()],
-        });
-        let folder = self.storm.oz.add_folder(seed);
-        let held = self.storm.oz.folder(&folder).expect("the folder is there");
-        folder_media_request(&folder, &held.media[1].media_id.to_string())
-    }
-
     /// Runs a match to its end, through as many lives of the service as it takes.
-    async fn bring_to_end(&mut self, asked: &Asked) -> Match {
-        let mut history = History::default();
-        while !history.has_closed() {
+    async fn bring_to_end(&mut self, asked: Asked) -> Ended {
+        let mut course = Course::default();
+        while !course.history.has_closed() || course.cancel == Cancel::Unanswered {
             let here = timeout(PATIENCE, self.service.wait_for(|now| now.address.is_some())).await;
             let here = here.expect("the service comes back").unwrap().clone();
-            if let Err(status) = self.follow(&here, asked, &mut history).await {
+            if let Err(status) = self.follow(&here, &asked, &mut course).await {
                 self.check_broken(&here, &status);
             }
         }
-        let last = history.last().and_then(|update| update.r#match.clone());
-        last.expect("a closing update with its match")
+        let last = course.history.last().and_then(|update| update.r#match.clone());
+        let last = last.expect("a closing update with its match");
+        Ended { asked, last, cancel: course.cancel }
     }
 
     /// A call may break because the service was killed, and for no other reason.
@@ -148,28 +105,96 @@ impl Caller {
         &mut self,
         here: &Service,
         asked: &Asked,
-        history: &mut History,
+        course: &mut Course,
     ) -> Result<(), Status> {
-        let address = here.address.clone().expect("the service is there");
-        let client = FaceMatchClient::connect(address).await;
+        let client = try_connect(here.address.as_ref().expect("the service is there")).await;
         let mut client = client.map_err(|failure| Status::unavailable(failure.to_string()))?;
-        look(&mut client, history).await?;
-        let mut updates = self.come_back(&mut client, asked, history).await?;
-        while let Some(update) = next(&mut updates).await? {
-            history.see(&update);
-            self.storm.saw_update();
-            if self.random.random_bool(0.3) {
-                look(&mut client, history).await?;
+        look(&mut client, &course.history).await?;
+        self.cancel_again(&mut client, asked, course).await?;
+        let mut updates = self.come_back(&mut client, asked, &mut course.history).await?;
+        loop {
+            tokio::select! {
+                update = next(&mut updates) => {
+                    let Some(update) = update? else { break };
+                    course.history.see(&update);
+                    self.storm.saw_update();
+                    if self.random.random_bool(0.3) {
+                        look(&mut client, &course.history).await?;
+                    }
+                }
+                () = self.moment(asked, &course.history), if course.cancel == Cancel::Unsent => {
+                    self.cancel(&mut client, asked, course).await?;
+                }
             }
         }
-        assert!(history.has_closed(), "a stream that ends in order has told the end");
+        assert!(course.history.has_closed(), "a stream that ends in order has told the end");
+        Ok(())
+    }
+
+    /// Waits until the match is to be cancelled, which may never be.
+    async fn moment(&self, asked: &Asked, history: &History) {
+        let has_seen = |count| history.last().is_some_and(|last| last.sequence >= count);
+        match asked.cancel {
+            Some(Moment::Seen(count)) if has_seen(count) => {}
+            Some(Moment::Asked(endpoint)) => {
+                let folder = asked.request.folder_id.parse().ok();
+                let oz = &self.storm.oz;
+                oz.recorded(|all| all.iter().any(|r| r.endpoint == endpoint && r.folder == folder))
+                    .await;
+            }
+            Some(Moment::Seen(_)) | None => std::future::pending().await,
+        }
+    }
+
+    /// A cancel whose answer was lost is repeated; and so is, sometimes, one that was answered.
+    async fn cancel_again(
+        &mut self,
+        client: &mut Client,
+        asked: &Asked,
+        course: &mut Course,
+    ) -> Result<(), Status> {
+        match course.cancel {
+            Cancel::Unanswered => self.cancel(client, asked, course).await,
+            Cancel::Done | Cancel::TooLate if self.random.random_bool(0.5) => {
+                self.cancel(client, asked, course).await
+            }
+            Cancel::Unsent | Cancel::Done | Cancel::TooLate => Ok(()),
+        }
+    }
+
+    /// Cancels the match; whenever it is asked again, the answer is the same.
+    async fn cancel(
+        &mut self,
+        client: &mut Client,
+        asked: &Asked,
+        course: &mut Course,
+    ) -> Result<(), Status> {
+        use cancel_match_request::Id;
+        let known = course.history.last().filter(|_| self.random.random_bool(0.5));
+        let id = known.map(|last| Id::MatchId(last.match_id.clone()));
+        let id = id.or_else(|| Some(Id::RequestId(asked.request.request_id.clone())));
+        let before = std::mem::replace(&mut course.cancel, Cancel::Unanswered);
+        let answer = match client.cancel_match(CancelMatchRequest { id }).await {
+            Ok(cancelled) => {
+                assert_eq!(cancelled.into_inner().state(), MatchState::Cancelled);
+                Cancel::Done
+            }
+            Err(status) if status.code() == Code::FailedPrecondition => {
+                Refusal::of(status).assert(Code::FailedPrecondition, "MATCH_ENDED");
+                Cancel::TooLate
+            }
+            Err(status) => return Err(status),
+        };
+        let is_same = matches!(before, Cancel::Unsent | Cancel::Unanswered) || before == answer;
+        assert!(is_same, "a cancel was {before:?}, and is {answer:?}");
+        course.cancel = answer;
         Ok(())
     }
 
     /// With the photo until Oz has it, and then in either way.
     async fn come_back(
         &mut self,
-        client: &mut FaceMatchClient<Channel>,
+        client: &mut Client,
         asked: &Asked,
         history: &mut History,
     ) -> Result<Streaming<MatchUpdate>, Status> {
@@ -195,7 +220,7 @@ async fn next(updates: &mut Streaming<MatchUpdate>) -> Result<Option<MatchUpdate
 }
 
 /// Looks where the match stands: never behind what was seen.
-async fn look(client: &mut FaceMatchClient<Channel>, history: &History) -> Result<(), Status> {
+async fn look(client: &mut Client, history: &History) -> Result<(), Status> {
     let Some(last) = history.last() else { return Ok(()) };
     let m = client.get_match(get(&last.match_id)).await?.into_inner();
     assert!(m.sequence >= last.sequence, "behind {}: {m:?}", last.sequence);

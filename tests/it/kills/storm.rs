@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
+    canary,
     process::Process,
     support::{PATIENCE, rule},
 };
@@ -52,7 +53,7 @@ pub struct Service {
 impl Storm {
     /// An Oz with faults, and the service's first life.
     pub async fn gather(seed: u64) -> (Arc<Self>, Process) {
-        let config = simulator::Config { seed: Some(seed), ..Default::default() };
+        let config = simulator::Config { seed: Some(seed), ..canary::config() };
         let oz = Simulator::start_with(config).await.unwrap();
         oz.switch(|switches| {
             switches.processing_ms = PROCESSING_MS;

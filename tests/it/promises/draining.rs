@@ -14,8 +14,8 @@ use crate::{
     checker::{Checker, check_one_of_each, check_rest, check_whole},
     process::Process,
     support::{
-        House, Refusal, cancel, collect, last, name, named, portrait_request, rule, until, wait,
-        wait_by_request, watch, watch_after,
+        House, Refusal, cancel, collect, last, name, named, portrait_request, rule, simulator,
+        until, wait, wait_by_request, watch, watch_after,
     },
 };
 
@@ -172,7 +172,7 @@ fn check_seen(updates: &[MatchUpdate]) {
 
 #[tokio::test]
 async fn a_thousand_open_streams_are_told_and_their_matches_go_on_at_the_next_start() {
-    let (oz, directory) = (Simulator::start().await, tempfile::tempdir().unwrap());
+    let (oz, directory) = (simulator().await, tempfile::tempdir().unwrap());
     oz.switch(|switches| switches.processing_ms = LONG.as_millis().try_into().unwrap());
     let mut process = Process::start(&oz, directory.path(), &QUIET);
     let streams = many_under_way(&oz, &process).await;
@@ -213,7 +213,7 @@ async fn draining(process: &Process, request: &MatchRequest) {
 
 #[tokio::test]
 async fn a_second_signal_ends_a_drain_that_waits_for_oz() {
-    let (oz, directory) = (Simulator::start().await, tempfile::tempdir().unwrap());
+    let (oz, directory) = (simulator().await, tempfile::tempdir().unwrap());
     oz.script([rule(json!({"match": {"endpoint": "add_media"}, "then": {"never_answer": true}}))]);
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let request = named("order 17", portrait_request(&folder));

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
+    canary::FILE_NAME,
     checker::{check_one_of_each, check_whole},
     support::{House, collect, delete, folder_media_request, last, names, portrait_request, rule},
 };
@@ -140,7 +141,7 @@ fn folder_with_photo(house: &House) -> (String, String) {
     let mut seed = sample::liveness_folder(sample::portrait_jpeg());
     seed.media.push(facematch::simulator::MediaSeed {
         bytes: bytes::Bytes::from_static(sample::portrait_png()),
-        file_name: "photo.png".into(),
+        file_name: format!("{FILE_NAME}.png"),
         content_type: "image/png".into(),
         tags: vec!["photo_id_front".into()],
     });

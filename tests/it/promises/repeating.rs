@@ -12,6 +12,7 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::{
+    canary::FILE_NAME,
     checker::{check_one_of_each, check_whole},
     support::{
         House, cancel, collect, delete, last, name, named, portrait_request, request, rule, until,
@@ -105,7 +106,7 @@ async fn an_id_with_other_content_is_refused_and_the_field_is_named() {
     let mut same = first;
     same.set_liveness_policy(LivenessPolicy::Report);
     let photo = same.photo.as_mut().expect("a photo");
-    photo.file_name = "other.jpg".into();
+    photo.file_name = format!("other {FILE_NAME}.jpg");
     photo.set_kind(PhotoKind::Selfie);
     assert_eq!(house.run(same).await, updates, "a file name is no content; nor is a default");
 }

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use facematch::{
-    pb::{Match, MatchRequest, MatchState, face_match_client::FaceMatchClient},
+    pb::{Match, MatchRequest, MatchState},
     simulator::{Endpoint, Simulator, sample},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tonic::transport::Channel;
 
 use crate::{
+    canary::Client,
     checker::{check_one_of_each, check_whole},
     process::Process,
     support::{
-        collect, last, name, named, portrait_request, rule, until, wait, wait_by_request, watch,
+        collect, last, name, named, portrait_request, rule, simulator, until, wait,
+        wait_by_request, watch,
     },
 };
 
@@ -27,7 +28,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let oz = Simulator::start().await;
+        let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = 50);
         let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         let request = named("order 17", portrait_request(&folder));
@@ -56,7 +57,7 @@ impl Scene {
         process.kill();
     }
 
-    async fn check_end(&self, client: &mut FaceMatchClient<Channel>) -> Match {
+    async fn check_end(&self, client: &mut Client) -> Match {
         let ended = wait_by_request("order 17", Duration::from_secs(60));
         let ended = client.wait_match(ended).await.unwrap().into_inner();
         let updates = client.watch_match(watch(&ended.match_id)).await.unwrap().into_inner();
@@ -71,7 +72,7 @@ impl Scene {
     }
 
     /// The match ends with its verdict, and Oz holds nothing twice.
-    async fn check_finished(&self, client: &mut FaceMatchClient<Channel>) {
+    async fn check_finished(&self, client: &mut Client) {
         let ended = self.check_end(client).await;
         assert_eq!(ended.state(), MatchState::Finished, "{ended:?}");
         check_one_of_each(&self.oz, &ended);

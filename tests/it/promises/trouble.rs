@@ -8,8 +8,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
+    canary,
     checker::{check_one_of_each, check_whole},
-    support::{House, cancel, collect, last, names, portrait_request, rule, until},
+    support::{House, cancel, collect, last, names, portrait_request, rule, simulator, until},
 };
 
 /// Each kind of trouble, and what watchers are told.
@@ -95,12 +96,12 @@ async fn retry_after_is_honoured() {
 #[tokio::test]
 async fn an_oz_that_is_down_is_waited_for() {
     // With a seed, the folder has the same id at both.
-    let seeded = Config { seed: Some(7), ..Config::default() };
+    let seeded = Config { seed: Some(7), ..canary::config() };
     let seed = || sample::liveness_folder(sample::portrait_jpeg());
     let oz = Simulator::start_with(seeded.clone()).await.unwrap();
     let (address, folder) = (oz.address(), oz.add_folder(seed()));
     let mut house = House::build_around(oz, |_| {}).await;
-    std::mem::replace(&mut house.oz, Simulator::start().await).stop().await;
+    std::mem::replace(&mut house.oz, simulator().await).stop().await;
 
     let mut updates = house.client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
     let mut seen = until(&mut updates, "attempt_failed").await;

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use facematch::pb::{Match, MatchUpdate, WatchMatchesRequest, face_match_client::FaceMatchClient};
+use facematch::pb::{Match, MatchUpdate, WatchMatchesRequest};
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
-use tonic::{Streaming, transport::Channel};
+use tonic::Streaming;
 
 use crate::{
+    canary::Client,
     checker::{Checker, is_passing},
     support::{House, connect, get, name, watch_after},
     watching::{all_after, fail_many, keys, take},
@@ -52,7 +53,7 @@ type Place = (String, u64);
 
 /// One watcher of everything.
 struct Watcher {
-    client: FaceMatchClient<Channel>,
+    client: Client,
     chance: StdRng,
     found: Found,
     seen: Vec<Place>,
@@ -60,7 +61,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn new(client: FaceMatchClient<Channel>, seed: u64) -> Self {
+    fn new(client: Client, seed: u64) -> Self {
         let chance = StdRng::seed_from_u64(seed);
         let (found, seen, checkers) = (Found::default(), Vec::new(), HashMap::new());
         Self { client, chance, found, seen, checkers }

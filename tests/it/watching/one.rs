@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use facematch::pb::{MatchUpdate, face_match_client::FaceMatchClient};
+use facematch::pb::MatchUpdate;
 use futures_util::future::join_all;
 use serde_json::json;
 use tonic::{Code, Streaming, transport::Endpoint};
 
 use crate::{
+    canary,
     checker::{Checker, check_rest, check_whole},
     support::{
         House, Refusal, cancel, collect, connect, delete, last, name, portrait_request, rule,
@@ -133,7 +134,7 @@ async fn a_thousand_watchers_see_it_all_though_one_never_reads() {
 async fn deaf(house: &House, id: &str) -> Streaming<MatchUpdate> {
     let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
     let narrow = endpoint.initial_stream_window_size(16).connect().await.unwrap();
-    FaceMatchClient::new(narrow).watch_match(watch(id)).await.unwrap().into_inner()
+    canary::client(narrow).watch_match(watch(id)).await.unwrap().into_inner()
 }
 
 #[tokio::test]

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use facematch::{
     config::Config,
-    pb::{MatchUpdate, WatchMatchesRequest, face_match_client::FaceMatchClient},
+    pb::{MatchUpdate, WatchMatchesRequest},
 };
 use serde_json::json;
-use tonic::{
-    Code, Status, Streaming,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Status, Streaming, transport::Endpoint};
 
 use crate::{
+    canary::{self, Client},
     checker::check_rest,
     support::{
         House, Refusal, collect, eventually, last, name, portrait_request, rule, until, wait, watch,
@@ -27,9 +25,9 @@ fn impatient(config: &mut Config) {
 }
 
 /// A client with so little room that the server can't send one update whole.
-async fn narrow(house: &House) -> FaceMatchClient<Channel> {
+async fn narrow(house: &House) -> Client {
     let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
-    FaceMatchClient::new(endpoint.initial_stream_window_size(16).connect().await.unwrap())
+    canary::client(endpoint.initial_stream_window_size(16).connect().await.unwrap())
 }
 
 /// What a stream says until it breaks: its facts, and why it broke.

@@ -1,0 +1,26 @@
+//! The journal's files, searched as they lie on the disk.
+
+use std::{
+    fs::{self, File},
+    path::Path,
+};
+
+use crate::canary::search_log;
+
+/// Fails if a file of the journal holds a canary: the database itself, its WAL, and what else is
+/// named after it.
+#[track_caller]
+pub fn search_journal(journal: &Path) {
+    let name = journal.file_name().expect("a file").to_string_lossy().into_owned();
+    let directory = journal.parent().expect("a directory");
+    // A service that never came so far has none.
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        let beside = path.file_name().expect("a name").to_string_lossy().into_owned();
+        if let Some(file) = File::open(&path).ok().filter(|_| beside.starts_with(&name))
+            && let Some(secret) = search_log(file).secret
+        {
+            panic!("{beside}: there is {secret}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The log, searched as it is written: nothing of it is kept.
+
+use std::{
+    cell::RefCell,
+    fmt::{Debug, Write},
+    io::{ErrorKind, Read},
+    sync::Once,
+};
+
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    layer::{Context, SubscriberExt},
+    registry::LookupSpan,
+};
+
+use crate::canary::{
+    FOUND, Findings,
+    needles::{Search, Secret, search},
+};
+
+/// Services say all they can, and what they are built on nearly all: the rest costs half as much
+/// again as all that is tested. `promises/secrets.rs` has one say that as well.
+pub const LEVELS: &str = "facematch=trace,debug";
+
+/// What is read at once of another process's log, in bytes.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Searches whatever is logged in this process from now on.
+pub fn search_all() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let searched = subscriber(LEVELS, &FOUND);
+        tracing::subscriber::set_global_default(searched).expect("nobody else takes the log");
+    });
+}
+
+/// A log of elsewhere that was read to its end.
+pub struct Log {
+    pub bytes: usize,
+    pub secret: Option<Secret>,
+}
+
+/// Searches a log of elsewhere to its end.
+pub fn search_log(mut log: impl Read) -> Log {
+    let (mut search, mut piece) = (Search::default(), vec![0; PIECE_BYTES]);
+    let (mut bytes, mut secret) = (0, None);
+    loop {
+        match log.read(&mut piece) {
+            Ok(0) => return Log { bytes, secret },
+            // Whoever writes must not wait, whatever was found: it is read on.
+            Ok(length) => {
+                bytes += length;
+                secret = secret.or(search.feed(&piece[..length]));
+            }
+            Err(failure) if failure.kind() == ErrorKind::Interrupted => {}
+            Err(failure) => panic!("a log can't be read: {failure}"),
+        }
+    }
+}
+
+/// Searches what is logged at these levels.
+pub fn subscriber(levels: &str, found: &'static Findings) -> impl Subscriber + Send + Sync {
+    let filter = EnvFilter::try_new(levels).expect("levels");
+    tracing_subscriber::registry().with(Lines { found }.with_filter(filter))
+}
+
+struct Lines {
+    found: &'static Findings,
+}
+
+impl Lines {
+    fn search(&self, of: &Metadata<'_>, record: impl FnOnce(&mut Line<'_>)) {
+        thread_local! {
+            static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+        }
+        LINE.with_borrow_mut(|line| {
+            line.clear();
+            record(&mut Line(line));
+            if let Some(secret) = search(line.as_bytes()) {
+                let at = of.file().zip(of.line()).map(|(file, line)| format!("{file}:{line}"));
+                let place = format!("the log of {}, {}", of.target(), at.unwrap_or_default());
+                self.found.report(secret, place);
+            }
+        });
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.search(event.metadata(), |line| event.record(line));
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.search(attributes.metadata(), |line| attributes.record(line));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(metadata) = context.metadata(id) else { return };
+        self.search(metadata, |line| values.record(line));
+    }
+}
+
+/// All fields of a line, one after the other.
+struct Line<'a>(&'a mut String);
+
+impl Visit for Line<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?} ").expect("a string takes it");
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        write!(self.0, "{field}={value} ").expect("a string takes it");
+    }
+}

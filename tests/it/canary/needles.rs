@@ -1,0 +1,161 @@
+//! The canaries, the forms in which they would stand somewhere, and the search for all at once.
+
+use std::{fmt, sync::LazyLock};
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
+use facematch::simulator::sample;
+
+pub const PHOTO: &str = "canary-of-the-photo-8f14e45f";
+pub const FILE_NAME: &str = "canary-of-the-file-name-c9f0f895";
+pub const PASSWORD: &str = "canary-of-the-password-45c48cce";
+pub const SERVICE_TOKEN: &str = "canary-of-the-token-d3d94468";
+
+/// A photo of this size is about its size, and stays as it is: what it shows is known as well.
+const MARKED_BYTES_MAX: usize = 9 * 1024 * 1024;
+
+/// As much of a picture as tells it from all others, in bytes.
+const STRETCH_BYTES: usize = 24;
+
+/// Stretches that are known of each picture: what is less than so much of it isn't found.
+const STRETCHES: usize = 16;
+
+/// So many hexadecimal digits in a row are a token: one of the simulator's has 128, and what else
+/// has many, the digest of a photo in the journal, has 64.
+const TOKEN_DIGITS: usize = 96;
+
+/// With so few different digits they are no token, but a test's own `aaaaa…`.
+const TOKEN_DIGITS_ALIKE: u32 = 7;
+
+/// What was found, without saying it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secret {
+    Photo,
+    FileName,
+    Password,
+    Token,
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Photo => "a piece of a photo",
+            Self::FileName => "a file's name",
+            Self::Password => "a password",
+            Self::Token => "a token",
+        })
+    }
+}
+
+/// The photo with a canary in it: at the front of a JPEG, in a comment; behind the end of a PNG,
+/// where it harms nobody who reads it. What is neither stays as it is.
+pub fn marked(photo: Bytes) -> Bytes {
+    let is_png = photo.starts_with(b"\x89PNG") && photo.ends_with(b"IEND\xae\x42\x60\x82");
+    if photo.len() > MARKED_BYTES_MAX {
+        photo
+    } else if is_png {
+        [&photo, PHOTO.as_bytes()].concat().into()
+    } else if photo.starts_with(b"\xff\xd8\xff") {
+        let length = u16::try_from(PHOTO.len() + 2).expect("a short comment").to_be_bytes();
+        let (start, rest) = photo.split_at(2);
+        [start, b"\xff\xfe", &length, PHOTO.as_bytes(), rest].concat().into()
+    } else {
+        photo
+    }
+}
+
+/// A search through something that comes in pieces.
+#[derive(Default)]
+pub struct Search {
+    /// The end of what came before: a canary may lie across.
+    seen: Vec<u8>,
+}
+
+impl Search {
+    /// Searches the next piece, together with the end of those before.
+    pub fn feed(&mut self, piece: &[u8]) -> Option<Secret> {
+        self.seen.extend_from_slice(piece);
+        let found = search(&self.seen);
+        let end = self.seen.len().saturating_sub(NEEDLES.longest - 1);
+        self.seen.drain(..end);
+        found
+    }
+}
+
+/// Searches something that is whole.
+pub fn search(text: &[u8]) -> Option<Secret> {
+    let found = NEEDLES.automaton.find(text);
+    let named = found.map(|needle| NEEDLES.secrets[needle.pattern().as_usize()]);
+    named.or_else(|| holds_token(text).then_some(Secret::Token))
+}
+
+/// Whether there are so many digits in a row. Each such row has a digit at every so manieth place,
+/// so nothing else is looked at.
+fn holds_token(text: &[u8]) -> bool {
+    let step = TOKEN_DIGITS / 2;
+    (0..text.len()).step_by(step).any(|at| {
+        text[at].is_ascii_hexdigit() && {
+            let is_digit = |byte: &&u8| byte.is_ascii_hexdigit();
+            let before = text[..at].iter().rev().take_while(is_digit).count();
+            let behind = text[at..].iter().take_while(is_digit).count();
+            before + behind >= TOKEN_DIGITS && is_mixed(&text[at - before..at + behind])
+        }
+    })
+}
+
+fn is_mixed(digits: &[u8]) -> bool {
+    let seen = digits.iter().fold(0_u128, |seen, digit| seen | 1 << (digit & 0x7f));
+    seen.count_ones() > TOKEN_DIGITS_ALIKE
+}
+
+struct Needles {
+    automaton: AhoCorasick,
+    /// What each needle is of, in the automaton's order.
+    secrets: Vec<Secret>,
+    longest: usize,
+}
+
+static NEEDLES: LazyLock<Needles> = LazyLock::new(|| {
+    let words = [
+        (Secret::Photo, PHOTO),
+        (Secret::FileName, FILE_NAME),
+        (Secret::Password, PASSWORD),
+        (Secret::Token, SERVICE_TOKEN),
+    ];
+    let words = words.map(|(secret, word)| (secret, word.as_bytes()));
+    let pictures = [sample::portrait_jpeg(), sample::stranger_jpeg(), sample::portrait_png()];
+    let stretches = pictures.into_iter().flat_map(stretches).map(|piece| (Secret::Photo, piece));
+    let (secrets, needles): (Vec<_>, Vec<_>) = words
+        .into_iter()
+        .chain(stretches)
+        .flat_map(|(secret, bytes)| forms(bytes).map(|form| (secret, form)))
+        .unzip();
+    let longest = needles.iter().map(Vec::len).max().expect("there are needles");
+    let automaton = AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        // Some megabytes, and the fastest by far.
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(needles);
+    Needles { automaton: automaton.expect("an automaton"), secrets, longest }
+});
+
+/// Stretches of a picture, all over it but for its tables, which other pictures have as well.
+fn stretches(picture: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let step = picture.len() / (STRETCHES + 1);
+    (1..=STRETCHES).map(move |number| &picture[number * step..][..STRETCH_BYTES])
+}
+
+/// Bytes as they are, and as they would be written: in hexadecimal, as a list of numbers, and in
+/// base64, where what is before them shifts them by up to two bytes.
+fn forms(bytes: &[u8]) -> [Vec<u8>; 6] {
+    let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let decimal: Vec<String> = bytes.iter().map(ToString::to_string).collect();
+    let base64 = |skipped: usize| {
+        let rest = &bytes[skipped..];
+        STANDARD_NO_PAD.encode(&rest[..rest.len() / 3 * 3])
+    };
+    let written = [hexadecimal, decimal.join(", "), base64(0), base64(1), base64(2)];
+    let [a, b, c, d, e] = written.map(String::into_bytes);
+    [bytes.to_vec(), a, b, c, d, e]
+}

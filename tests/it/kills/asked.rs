@@ -1,0 +1,146 @@
+//! What callers ask for, and what must come of it.
+
+use bytes::Bytes;
+use facematch::{
+    pb::{LivenessPolicy, MatchRequest, Resolution, reference_photo::Source},
+    simulator::{Endpoint, LivenessSeed, MediaSeed, Simulator, sample},
+};
+use rand::{RngExt, rngs::StdRng};
+
+use crate::{
+    canary::FILE_NAME,
+    support::{folder_media_request, named, request},
+};
+
+/// For how long liveness is still under way, at most, in milliseconds: a few polls.
+const LIVENESS_MS_MAX: u64 = 150;
+
+/// A match that a caller wants, and what must come of it.
+#[derive(Debug)]
+pub struct Asked {
+    pub request: MatchRequest,
+    /// How it ends if it is left alone.
+    pub end: End,
+    /// Media that its folder, which is its own, then holds.
+    pub media: usize,
+    /// Analyses likewise.
+    pub analyses: usize,
+    /// When its caller wants it no more, if ever.
+    pub cancel: Option<Moment>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Verdict(Resolution),
+    LivenessNotPassed,
+}
+
+/// A moment in the life of a match.
+#[derive(Debug, Clone, Copy)]
+pub enum Moment {
+    /// Its caller has seen so many updates.
+    Seen(u64),
+    /// Oz is asked this for it.
+    Asked(Endpoint),
+}
+
+impl Asked {
+    /// Some match in a folder of its own.
+    pub fn think_of(request_id: &str, random: &mut StdRng, oz: &Simulator) -> Self {
+        let is_upload = random.random_bool(0.75);
+        let policy = some_policy(is_upload, random);
+        let liveness = some_liveness(is_upload, policy, random);
+        let is_alike = random.random_bool(0.8);
+        let photo = if is_alike { sample::portrait_jpeg() } else { sample::stranger_jpeg() };
+        let is_reported = liveness.is_some() || policy == LivenessPolicy::Run;
+        let is_refused = policy == LivenessPolicy::Require
+            && liveness.as_ref().is_some_and(|liveness| liveness.resolution != "SUCCESS");
+        let (end, media, analyses) = if is_refused {
+            (End::LivenessNotPassed, 1, 1)
+        } else {
+            let resolution = if is_alike { Resolution::Success } else { Resolution::Declined };
+            (End::Verdict(resolution), 2, 1 + usize::from(is_reported))
+        };
+        let mut request =
+            if is_upload { upload(photo, liveness, oz) } else { folder_media(photo, oz) };
+        request.set_liveness_policy(policy);
+        let request = named(request_id, request);
+        Self { request, end, media, analyses, cancel: some_moment(random) }
+    }
+
+    /// Whether the caller brings the photo.
+    pub fn is_upload(&self) -> bool {
+        let photo = self.request.photo.as_ref().expect("a photo");
+        matches!(photo.source, Some(Source::Content(_)))
+    }
+
+    /// Whether the photo must not be sent before liveness has passed.
+    pub fn requires_liveness(&self) -> bool {
+        self.request.liveness_policy() == LivenessPolicy::Require
+    }
+
+    /// Whether there is a liveness analysis to report.
+    pub fn has_liveness(&self) -> bool {
+        self.analyses == 2
+    }
+}
+
+fn some_policy(is_upload: bool, random: &mut StdRng) -> LivenessPolicy {
+    use LivenessPolicy::{Report, Require, Run};
+    // A folder whose liveness is there before a photo of its own holds one of both.
+    let policies = if is_upload { &[Report, Run, Require][..] } else { &[Report, Run] };
+    policies[random.random_range(0..policies.len())]
+}
+
+/// What the folder has of liveness. A match that runs it is told from none, so that just one of
+/// each type can be asked for.
+fn some_liveness(
+    is_upload: bool,
+    policy: LivenessPolicy,
+    random: &mut StdRng,
+) -> Option<LivenessSeed> {
+    match policy {
+        LivenessPolicy::Require => {
+            let resolution = if random.random_bool(0.75) { "SUCCESS" } else { "DECLINED" };
+            let processing_ms = random.random_range(0..=LIVENESS_MS_MAX);
+            Some(LivenessSeed {
+                resolution: resolution.into(),
+                processing_ms,
+                ..Default::default()
+            })
+        }
+        LivenessPolicy::Report if is_upload => Some(LivenessSeed::default()),
+        LivenessPolicy::Report | LivenessPolicy::Run | LivenessPolicy::Unspecified => None,
+    }
+}
+
+fn some_moment(random: &mut StdRng) -> Option<Moment> {
+    use Endpoint::{AddMedia, GetAnalysis, GetFolder, StartAnalyses};
+    let endpoints = [GetFolder, AddMedia, StartAnalyses, GetAnalysis];
+    random.random_bool(0.3).then(|| match random.random_bool(0.5) {
+        // The last of them is too late.
+        true => Moment::Seen(random.random_range(1..=4)),
+        false => Moment::Asked(endpoints[random.random_range(0..endpoints.len())]),
+    })
+}
+
+fn upload(photo: &'static [u8], liveness: Option<LivenessSeed>, oz: &Simulator) -> MatchRequest {
+    let mut seed = sample::liveness_folder(sample::portrait_jpeg());
+    seed.liveness = liveness;
+    request(&oz.add_folder(seed), Bytes::from_static(photo))
+}
+
+/// A match whose photo the folder holds already.
+fn folder_media(photo: &'static [u8], oz: &Simulator) -> MatchRequest {
+    let mut seed = sample::liveness_folder(sample::portrait_jpeg());
+    seed.liveness = None;
+    seed.media.push(MediaSeed {
+        bytes: Bytes::from_static(photo),
+        file_name: format!("{FILE_NAME}.jpg"),
+        content_type: "image/jpeg".to_owned(),
+        tags: vec!["photo_id_front".to_owned()],
+    });
+    let folder = oz.add_folder(seed);
+    let held = oz.folder(&folder).expect("the folder is there");
+    folder_media_request(&folder, &held.media[1].media_id.to_string())
+}

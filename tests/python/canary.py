@@ -1,0 +1,131 @@
+"""What may stand nowhere, and the search for it in all that the server writes and answers.
+
+Photos and file names carry a canary; the password is the simulator's, and its tokens are known by
+their length. What is found is told by its place, and never itself.
+"""
+
+import base64
+import re
+
+import grpc
+from grpc_status import rpc_status
+
+PHOTO = b"canary-of-the-photo-8f14e45f"
+FILE_NAME = "canary-of-the-file-name-c9f0f895.jpg"
+
+# A token of the simulator's has 128 hexadecimal digits; a photo's digest in the journal has 64.
+TOKEN = re.compile(rb"[0-9a-f]{96,}", re.IGNORECASE)
+
+# As much of a picture as tells it from all others, and at how many places it is looked for.
+STRETCH_BYTES = 24
+STRETCHES = 8
+
+
+def marked(jpeg):
+    """The picture with a canary in a comment, right at its front."""
+    comment = b"\xff\xfe" + (len(PHOTO) + 2).to_bytes(2, "big") + PHOTO
+    return jpeg[:2] + comment + jpeg[2:]
+
+
+class Search:
+    """Looks for canaries in the forms that logs and files would have them in."""
+
+    def __init__(self, pictures, password):
+        words = {PHOTO: "a photo", FILE_NAME.encode(): "a file's name", password: "a password"}
+        for picture in pictures:
+            step = len(picture) // (STRETCHES + 1)
+            starts = [number * step for number in range(1, STRETCHES + 1)]
+            words |= {picture[at : at + STRETCH_BYTES]: "a photo" for at in starts}
+        self._needles = {form: what for word, what in words.items() for form in forms(word)}
+
+    def found(self, text):
+        """What is in a text, if anything is."""
+        for needle, what in self._needles.items():
+            if needle in text:
+                return what
+        # A test's own aaaaa… is none.
+        is_token = any(len(set(run.lower())) > 7 for run in TOKEN.findall(text))
+        return "a token" if is_token else None
+
+    def check(self, place, text):
+        found = self.found(text)
+        assert found is None, f"{place}: there is {found}"
+
+
+def forms(word):
+    """A word as it is, in hexadecimal, as a list of numbers, and in base64, however shifted."""
+    tails = [word[skipped:] for skipped in range(3)]
+    shifted = [base64.b64encode(tail[: len(tail) // 3 * 3]) for tail in tails]
+    numbers = ", ".join(map(str, word)).encode()
+    return [word, word.hex().encode(), word.hex().upper().encode(), numbers, *shifted]
+
+
+class Written:
+    """All that a server has written: its log, of which each part is read once, and its journal."""
+
+    def __init__(self, server, search):
+        self._server = server
+        self._search = search
+        self._read = 0
+
+    def check(self):
+        with open(self._server.log, "rb") as log:
+            # Once more what may have been cut off.
+            log.seek(max(0, self._read - 1024))
+            self._search.check("the log", log.read())
+            self._read = log.tell()
+        files = list(self._server.folder.glob("facematch.db*"))
+        assert files, "there is no journal"
+        for file in files:
+            self._search.check(file.name, file.read_bytes())
+
+
+class Answers:
+    """A stub whose answers are searched: messages, statuses and their details."""
+
+    def __init__(self, stub, search):
+        self._stub = stub
+        self._search = search
+
+    def __getattr__(self, rpc):
+        call = getattr(self._stub, rpc)
+
+        def searched(*arguments, **options):
+            answer = self.see(rpc, lambda: call(*arguments, **options))
+            return Stream(self, rpc, answer) if hasattr(answer, "__next__") else answer
+
+        return searched
+
+    def see(self, rpc, answering):
+        try:
+            answer = answering()
+        except grpc.RpcError as error:
+            self._see_status(rpc, error)
+            raise
+        if hasattr(answer, "SerializeToString"):
+            self._search.check(f"an answer of {rpc}", answer.SerializeToString())
+        return answer
+
+    def _see_status(self, rpc, error):
+        self._search.check(f"a status of {rpc}", (error.details() or "").encode())
+        status = rpc_status.from_call(error)
+        if status is not None:
+            self._search.check(f"the details of a status of {rpc}", status.SerializeToString())
+
+
+class Stream:
+    """A stream of answers that are searched as they come."""
+
+    def __init__(self, answers, rpc, stream):
+        self._answers = answers
+        self._rpc = rpc
+        self._stream = stream
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self._answers.see(self._rpc, lambda: next(self._stream))
+
+    def cancel(self):
+        return self._stream.cancel()

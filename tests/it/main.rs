@@ -10,7 +10,6 @@ mod process;
 mod support;
 
 mod bad_input;
-mod bad_lookups;
 mod errors;
 mod flow;
 mod kills;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A stream of all matches after a token.
-async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
+pub async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
     filtered(house, WatchMatchesRequest { resume_token: token.to_owned(), ..Default::default() })
         .await
 }
@@ -38,7 +38,7 @@ fn check_heartbeat_of_all(update: &MatchUpdate) {
 }
 
 /// The next so many updates that are facts.
-async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUpdate> {
+pub async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUpdate> {
     let mut all = Vec::new();
     while all.len() < count {
         let message = tokio::time::timeout(PATIENCE, updates.message()).await;

@@ -266,7 +266,7 @@ async fn a_token_older_than_what_is_retained_has_expired() {
 }
 
 /// A second hand on the journal's file, as an operator's own tool would be.
-async fn meddle(house: &House, sql: &'static str) {
+pub async fn meddle(house: &House, sql: &'static str) {
     let file = house.directory.path().join("facematch.db");
     let options = SqliteConnectOptions::new().filename(file).foreign_keys(false);
     let mut connection = SqliteConnection::connect_with(&options).await.expect("the file");

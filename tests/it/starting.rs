@@ -7,9 +7,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use facematch::simulator::Simulator;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::support::{House, eventually};
+use crate::{
+    process,
+    support::{House, eventually},
+};
 
 /// A process that doesn't outlive its test.
 struct Process(Child);
@@ -102,6 +106,15 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
     for (flag, value, why) in table {
         let said = failing(&with(&house, flag, value)).await;
         assert_names(&said, flag, why);
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
+    let oz = Simulator::start().await;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for _ in 0..10 {
+        process::Process::start(&oz, directory.path(), &[]).stop();
     }
 }
 

@@ -104,14 +104,17 @@ async fn with_header(channel: &mut Channel, bytes: usize) -> Result<(), Status> 
 
 #[tokio::test]
 async fn headers_are_taken_up_to_their_limit_and_refused_beyond() {
-    const LIMIT: u32 = 8 * 1024;
-    let mut house = House::build_with(|config| config.max_header = LIMIT.into()).await;
-    let mut channel = channel(&house.address).await;
-    // The call's own headers take some, but less than a kilobyte.
-    with_header(&mut channel, LIMIT as usize - 1024).await.expect("it is taken");
-    with_header(&mut channel, LIMIT as usize).await.expect_err("it is refused");
-    with_header(&mut channel, 16).await.expect("the connection goes on");
-    house.assert_works().await;
+    // The least, some, and the greatest that the setting takes.
+    for limit in [4 << 10, 8 << 10, 16 << 20] {
+        let mut house = House::build_with(|config| config.max_header = limit).await;
+        let limit = usize::try_from(limit).expect("it fits");
+        let mut channel = channel(&house.address).await;
+        // The call's own headers take some, but less than a kilobyte.
+        with_header(&mut channel, limit - 1024).await.expect("it is taken");
+        with_header(&mut channel, limit).await.expect_err("it is refused");
+        with_header(&mut channel, 16).await.expect("the connection goes on");
+        house.assert_works().await;
+    }
 }
 
 #[tokio::test]

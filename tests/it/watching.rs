@@ -1,6 +1,6 @@
 //! Watching resumes: what others' watches got wrong, one match at a time and all in one stream.
 
-mod checked;
+pub mod checked;
 mod connection;
 mod many;
 mod one;

@@ -9,6 +9,7 @@ mod odd_store;
 mod process;
 mod support;
 
+mod abuse;
 mod bad_input;
 mod errors;
 mod flow;

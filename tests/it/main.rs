@@ -17,6 +17,7 @@ mod kills;
 mod limits;
 mod promises;
 mod races;
+mod resume_storm;
 mod review;
 mod starting;
 mod transport;

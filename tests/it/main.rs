@@ -19,6 +19,7 @@ mod promises;
 mod races;
 mod resume_storm;
 mod review;
+mod soak;
 mod starting;
 mod transport;
 mod watching;

@@ -36,10 +36,14 @@ pub const PARTS: Parts = Parts {
 async fn serve(config: Config) -> Result<(), Failure> {
     telemetry::start(config.log, &config.log_level)?;
     take_descriptors(&config);
-    let app = App::build(config, Clock::system()).await?;
-    say(&format!("facematch is ready on {}", app.address()?));
     let shutdown = CancellationToken::new();
-    until_second_signal(shutdown.clone(), app.run(shutdown)).await
+    until_second_signal(shutdown.clone(), async move {
+        let app = App::build(config, Clock::system()).await?;
+        say(&format!("facematch is ready on {}", app.address()?));
+        app.run(shutdown).await;
+        Ok(())
+    })
+    .await?
 }
 
 /// Takes as many descriptors as the settings may need: shells hand out 1,024 where the system has
@@ -65,18 +69,20 @@ async fn sim(args: SimArgs) -> Result<(), Failure> {
     };
     let defaults = simulator::Config::default();
     let config = simulator::Config { listen: args.listen, seed: args.seed, script, ..defaults };
-    let oz = Simulator::start_with(config).await.map_err(|failure| {
-        let listen = args.listen;
-        format!("--listen: {listen}: {failure}")
-    })?;
-    let (login, password) = oz.login();
-    say(&format!("the Oz simulator is ready on {} (login {login}, password {password})", oz.url()));
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), async move {
+        let oz = Simulator::start_with(config).await.map_err(|failure| {
+            let listen = args.listen;
+            format!("--listen: {listen}: {failure}")
+        })?;
+        let (login, password) = oz.login();
+        let url = oz.url();
+        say(&format!("the Oz simulator is ready on {url} (login {login}, password {password})"));
         shutdown.cancelled().await;
         oz.stop().await;
+        Ok(())
     })
-    .await
+    .await?
 }
 
 async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
@@ -84,7 +90,8 @@ async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
     until_second_signal(shutdown.clone(), demo::run(args, shutdown)).await?
 }
 
-/// Runs something, tells it of the first signal, and ends the process at the second.
+/// Runs something, tells it of the first signal, and ends the process at the second. Signals count
+/// from before it begins: whoever hears that it is ready may tell it to stop.
 async fn until_second_signal<T>(
     shutdown: CancellationToken,
     running: impl Future<Output = T>,

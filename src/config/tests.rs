@@ -106,16 +106,29 @@ fn sizes_and_durations_have_units() {
 }
 
 #[test]
-fn the_limits_of_a_connection_are_checked_at_their_edges() {
-    for (name, least, below) in [
-        ("max-connections", "1", "0"),
-        ("idle-timeout", "100ms", "99ms"),
-        ("max-header", "4KiB", "4095"),
-        ("keepalive", "100ms", "99ms"),
-        ("stream-stall", "100ms", "99ms"),
+fn the_limits_are_taken_at_their_edges_and_refused_beyond_by_name() {
+    for (name, below, least, most, beyond) in [
+        ("max-connections", "0", "1", "1000000", "1000001"),
+        ("idle-timeout", "99ms", "100ms", "1day", "1day 1ms"),
+        ("max-streams", "0", "1", "1000000", "1000001"),
+        ("max-header", "4095", "4KiB", "16MiB", "16777217"),
+        ("keepalive", "99ms", "100ms", "1h", "1h 1ms"),
+        ("stream-stall", "99ms", "100ms", "1day", "1day 1ms"),
+        ("photo-memory", "1023", "1KiB", "1TiB", "1099511627777"),
+        ("max-unfinished", "0", "1", "10000000", "10000001"),
     ] {
-        assert!(given(&[(name, least)], &[]).is_ok(), "{name}");
-        assert!(given(&[(name, below)], &[]).is_err(), "{name}");
+        for within in [least, most] {
+            given(&[(name, within)], &[])
+                .unwrap_or_else(|error| panic!("{name} {within}: {error}"));
+        }
+        for outside in [below, beyond] {
+            check_refused(
+                given(&[(name, outside)], &[]),
+                &format!(
+                    "--{name}: {outside:?} is out of range, {least} to {most} (from the command line)"
+                ),
+            );
+        }
     }
 }
 

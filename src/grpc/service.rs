@@ -179,9 +179,12 @@ impl FaceMatch for Service {
     ) -> Result<Response<Updates>, Status> {
         let request = request.into_inner();
         let key = request::only_key(request.id)?;
-        let m = self.find(&key).await?;
-        let (what, after) = (m.id.to_string(), Sequence(request.after_sequence));
-        self.stream(what, self.watch.follow(m, after, request.include_progress).await)
+        let id = match self.watch.running(&Self::caller(), &key) {
+            Some(id) => id,
+            None => self.find(&key).await?.id,
+        };
+        let (what, after) = (id.to_string(), Sequence(request.after_sequence));
+        self.stream(what, self.watch.follow(id, after, request.include_progress).await)
     }
 
     async fn watch_matches(

@@ -183,6 +183,13 @@ impl Log {
         self.lock().entries.get(index).map(|entry| Arc::clone(&entry.snapshot))
     }
 
+    /// The match as of the last update, unless it is gone.
+    pub fn latest(&self) -> Option<Arc<Match>> {
+        let contents = self.lock();
+        let last = contents.entries.last().filter(|_| !contents.erased);
+        last.map(|entry| Arc::clone(&entry.snapshot))
+    }
+
     /// The sequence of the last update; zero if there is none.
     pub fn reached(&self) -> Sequence {
         Sequence(self.lock().entries.len() as u64)

@@ -146,6 +146,16 @@ impl Watch {
         self.0.reader.find(caller, key).await?.ok_or(Ended::Absent)
     }
 
+    /// The id of a match that runs and is watched already. Thousands may come at once to watch one
+    /// match, and the store needn't find it for each of them.
+    pub fn running(&self, caller: &CallerId, key: &Key) -> Option<MatchId> {
+        let Key::Match(id) = key else {
+            return None;
+        };
+        let m = self.0.logs.live(*id)?.latest()?;
+        (m.spec.caller == *caller && !m.state.has_ended()).then_some(*id)
+    }
+
     /// A page of matches, newest first: up to `size`, as far as each in turn `fits`. The first
     /// has to.
     ///
@@ -178,7 +188,7 @@ impl Watch {
         }
         let until = self.0.clock.now().after(timeout);
         let (caller, id) = (m.spec.caller.clone(), m.id);
-        let mut follow = self.follow(m, Sequence::ZERO, false).await?;
+        let mut follow = self.follow(id, Sequence::ZERO, false).await?;
         let waiting = async {
             while let Some(update) = follow.next().await {
                 if let Update::Event(entry) = update?
@@ -199,14 +209,14 @@ impl Watch {
     /// [`Ended::Ahead`], [`Ended::Absent`], [`Ended::Draining`]; the journal's.
     pub async fn follow(
         &self,
-        m: Match,
+        id: MatchId,
         after: Sequence,
         include_progress: bool,
     ) -> Result<Follow, Ended> {
         if self.0.draining.is_cancelled() {
             return Err(Ended::Draining);
         }
-        Follow::open(Arc::clone(&self.0), m.id, after, include_progress).await
+        Follow::open(Arc::clone(&self.0), id, after, include_progress).await
     }
 
     /// Every update of a match that was admitted just now. While the server goes down it still

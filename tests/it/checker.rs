@@ -8,7 +8,7 @@ use facematch::{
 use crate::support::name;
 
 /// Follows the updates of one match: dense, in order, one closing update, time never going back.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Checker {
     sequence: u64,
     time: (i64, i32),

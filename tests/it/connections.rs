@@ -9,17 +9,18 @@ use std::{
     time::Duration,
 };
 
-use facematch::pb::{
-    ListMatchesRequest, WatchMatchesRequest, face_match_client::FaceMatchClient, match_update,
-};
+use facematch::pb::{ListMatchesRequest, WatchMatchesRequest, match_update};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
-use tonic::{Status, transport::Channel};
+use tonic::Status;
 
-use crate::support::{House, PATIENCE, connect, eventually};
+use crate::{
+    canary::Client,
+    support::{House, PATIENCE, connect, eventually},
+};
 
 const IDLE: Duration = Duration::from_millis(500);
 const HEARTBEAT: Duration = Duration::from_millis(100);
@@ -46,7 +47,7 @@ impl Relay {
         Self { address, seen, _running: running }
     }
 
-    async fn client(&self) -> FaceMatchClient<Channel> {
+    async fn client(&self) -> Client {
         connect(&format!("http://{}", self.address)).await
     }
 
@@ -74,7 +75,7 @@ fn socket_of(house: &House) -> String {
     house.address.trim_start_matches("http://").to_owned()
 }
 
-async fn list(client: &mut FaceMatchClient<Channel>) -> Result<(), Status> {
+async fn list(client: &mut Client) -> Result<(), Status> {
     client.list_matches(ListMatchesRequest::default()).await.map(drop)
 }
 

@@ -20,6 +20,7 @@ use crate::{
         storm::Storm,
     },
     process::Process,
+    support::setting,
 };
 
 /// Callers at once, each with one match after the other.
@@ -53,14 +54,6 @@ async fn a_storm_of_kills_loses_no_match_and_doubles_nothing() {
     );
     assert_eq!((lost, doubled), (0, 0), "the seed was {seed}");
     ended.iter().for_each(|ended| check(&storm, ended));
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a test rages is no setting of the service")]
-fn setting(name: &str, otherwise: u64) -> u64 {
-    match std::env::var(name) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: {text} is no number")),
-        Err(_) => otherwise,
-    }
 }
 
 /// All matches of the journal.

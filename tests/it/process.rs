@@ -1,6 +1,7 @@
 //! The service as a process of its own, to be killed or stopped, and what it wrote.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -18,6 +19,10 @@ use crate::{
 const SETTINGS: [(&str, &str); 3] =
     [("--oz-poll-interval", "20ms"), ("--oz-settle", "100ms"), ("--log-level", canary::LEVELS)];
 
+/// What a test is told by, and the service isn't.
+const OF_TESTS: [&str; 5] =
+    ["FACEMATCH_KILLS", "FACEMATCH_SEED", "FACEMATCH_ABUSE", "FACEMATCH_SOAK", "FACEMATCH_STORM"];
+
 /// A running process; killed when dropped.
 pub struct Process {
     child: Child,
@@ -34,7 +39,11 @@ impl Process {
         canary::check_account(oz);
         let journal = directory.join(JOURNAL);
         let (login, password) = oz.login();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_facematch"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
+        for name in OF_TESTS {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", &oz.url()])
             .args(["--store", &format!("sqlite:{}", journal.display())])
             .args(["--oz-login", login])
@@ -46,9 +55,6 @@ impl Process {
             )
             .args(more)
             .env("FACEMATCH_OZ_PASSWORD", password)
-            // These are a test's own.
-            .env_remove("FACEMATCH_KILLS")
-            .env_remove("FACEMATCH_SEED")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -71,6 +77,20 @@ impl Process {
     /// Where it listens.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// How much memory it has, in KiB, as the operating system counts it.
+    pub fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        number.and_then(|number| number.parse().ok()).expect("a number of KiB")
+    }
+
+    /// How many files and sockets it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
     /// Ends it at once, wherever it is.
@@ -131,4 +151,14 @@ impl Drop for Process {
         let _ = self.child.wait();
         self.read_log();
     }
+}
+
+/// Fails with a reason where a process may not have so many files and sockets open: the service,
+/// and the test that calls it.
+pub fn assert_may_open(descriptors: usize) {
+    let limits = fs::read_to_string("/proc/self/limits").expect("the limits of a process");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()).expect("the limit");
+    let may = soft == "unlimited" || soft.parse::<usize>().expect("a number") >= descriptors;
+    assert!(may, "{descriptors} open files are needed, {soft} are allowed: raise ulimit -n");
 }

@@ -88,7 +88,7 @@ impl Halves {
     /// Moves the time on, from one thing that is waited for to the next, until the match ends.
     async fn end(&self, m: Match) -> Match {
         let id = m.id;
-        let mut follow = self.watch.follow(m, Sequence::ZERO, false).await.unwrap();
+        let mut follow = self.watch.follow(m.id, Sequence::ZERO, false).await.unwrap();
         let mut last = None;
         loop {
             tokio::select! {
@@ -187,8 +187,8 @@ async fn a_watcher_that_comes_while_another_reads_waits_for_what_is_read() {
     let halves = Halves::new().await;
     let m = halves.write().await;
     halves.store.cues.events.shut();
-    let mut first = Box::pin(halves.watch.follow(m.clone(), Sequence::ZERO, false));
-    let mut second = Box::pin(halves.watch.follow(m.clone(), Sequence::ZERO, false));
+    let mut first = Box::pin(halves.watch.follow(m.id, Sequence::ZERO, false));
+    let mut second = Box::pin(halves.watch.follow(m.id, Sequence::ZERO, false));
     tokio::select! {
         () = halves.store.cues.events.somebody() => {}
         _ = &mut first => panic!("nothing was read yet"),
@@ -207,8 +207,8 @@ async fn a_watcher_that_leaves_while_it_reads_takes_nothing_from_others() {
     let halves = Halves::new().await;
     let m = halves.write().await;
     halves.store.cues.events.shut();
-    let mut first = Box::pin(halves.watch.follow(m.clone(), Sequence::ZERO, false));
-    let second = halves.watch.follow(m.clone(), Sequence::ZERO, false);
+    let mut first = Box::pin(halves.watch.follow(m.id, Sequence::ZERO, false));
+    let second = halves.watch.follow(m.id, Sequence::ZERO, false);
     tokio::select! {
         () = halves.store.cues.events.somebody() => {}
         _ = &mut first => panic!("nothing was read yet"),
@@ -226,7 +226,7 @@ async fn a_watcher_that_leaves_while_it_reads_takes_nothing_from_others() {
 async fn a_stream_whose_match_is_erased_under_it_ends_as_not_found() {
     let halves = Halves::new().await;
     let m = halves.write().await;
-    let mut stream = halves.watch.follow(m.clone(), Sequence::ZERO, false).await.unwrap();
+    let mut stream = halves.watch.follow(m.id, Sequence::ZERO, false).await.unwrap();
     assert!(matches!(stream.next().await, Some(Ok(Update::Event(_)))));
     let mut waiting = Box::pin(stream.next());
     assert!(poll!(waiting.as_mut()).is_pending());
@@ -244,7 +244,7 @@ async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
     let halves = Halves::new().await;
     let m = halves.write().await;
     halves.watch.start().await.unwrap();
-    let mut live = halves.watch.follow(m.clone(), m.sequence, false).await.unwrap();
+    let mut live = halves.watch.follow(m.id, m.sequence, false).await.unwrap();
     let follow = || halves.watch.follow_all(CallerId::default_caller(), Filter::default(), "");
     let (mut first, mut second) = (follow().await.unwrap(), follow().await.unwrap());
     for stream in [&mut first, &mut second] {

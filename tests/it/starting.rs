@@ -7,9 +7,16 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use facematch::{
+    pb::MatchState,
+    simulator::{Simulator, sample},
+};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::support::{House, eventually};
+use crate::{
+    process,
+    support::{House, collect, eventually, last, portrait_request},
+};
 
 /// A process that doesn't outlive its test.
 struct Process(Child);
@@ -96,6 +103,12 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
         ("--oz-password-file", Some("/nowhere/of\ntwo lines"), "/nowhere/of\\ntwo lines"),
         ("--photo-memory", Some("100"), "out of range"),
         ("--max-unfinished", Some("0"), "out of range"),
+        ("--max-unfinished", Some("10000001"), "1 to 10000000"),
+        ("--max-streams", Some("1000001"), "1 to 1000000"),
+        ("--max-header", Some("17MiB"), "4KiB to 16MiB"),
+        ("--keepalive", Some("61m"), "100ms to 1h"),
+        ("--stream-stall", Some("25h"), "100ms to 1day"),
+        ("--photo-memory", Some("2TiB"), "1KiB to 1TiB"),
         ("--retention", Some("-1s"), "-1s"),
         ("--heartbeat", Some("banana"), "banana"),
         ("--oz-poll-interval", Some("1ms"), "out of range"),
@@ -105,6 +118,39 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
     for (flag, value, why) in table {
         let said = failing(&with(&house, flag, value)).await;
         assert_names(&said, flag, why);
+    }
+}
+
+#[tokio::test]
+async fn each_limit_serves_at_its_greatest_and_starts_at_its_least() {
+    let table = [
+        ("--max-streams", "1", "1000000"),
+        ("--max-header", "4KiB", "16MiB"),
+        ("--keepalive", "100ms", "1h"),
+        ("--stream-stall", "100ms", "1day"),
+        ("--photo-memory", "1KiB", "1TiB"),
+        ("--max-unfinished", "1", "10000000"),
+    ];
+    let oz = Simulator::start().await;
+    oz.switch(|switches| switches.processing_ms = 0);
+    for (flag, least, greatest) in table {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        process::Process::start(&oz, directory.path(), &[flag, least]).stop();
+        let serving = process::Process::start(&oz, directory.path(), &[flag, greatest]);
+        let mut client = serving.client().await;
+        let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let run = client.run_match(portrait_request(&folder)).await.expect(flag).into_inner();
+        let updates = collect(run).await.expect(flag);
+        assert_eq!(last(&updates).state(), MatchState::Finished, "{flag} {greatest}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
+    let oz = Simulator::start().await;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for _ in 0..10 {
+        process::Process::start(&oz, directory.path(), &[]).stop();
     }
 }
 

@@ -1,6 +1,9 @@
 //! A house to test in: a simulated Oz, the service over a real journal file, and a real client.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use facematch::{
@@ -164,6 +167,21 @@ async fn serve(config: Config) -> Served {
     let (load, shutdown) = (app.load(), CancellationToken::new());
     let served = tokio::spawn(app.run(shutdown.clone()));
     Served { address, load, shutdown, served }
+}
+
+/// How much of something a test does: as the environment says, or else so much.
+#[expect(clippy::disallowed_methods, reason = "how long a test rages is no setting of the service")]
+pub fn setting(name: &str, otherwise: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: {text} is no number")),
+        Err(_) => otherwise,
+    }
+}
+
+/// This moment, to tell how long something took.
+#[expect(clippy::disallowed_methods, reason = "what a figure says of time is real time")]
+pub fn now() -> Instant {
+    Instant::now()
 }
 
 /// Waits for what has no moment of its own to wait for.

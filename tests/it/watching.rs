@@ -1,6 +1,7 @@
 //! Watching resumes: what others' watches got wrong, one match at a time and all in one stream.
 
-mod checked;
+pub mod checked;
+mod connection;
 mod many;
 mod one;
 mod unread;
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// A stream of all matches after a token.
-async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
+pub async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
     filtered(house, WatchMatchesRequest { resume_token: token.to_owned(), ..Default::default() })
         .await
 }
@@ -38,7 +39,7 @@ fn check_heartbeat_of_all(update: &MatchUpdate) {
 }
 
 /// The next so many updates that are facts.
-async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUpdate> {
+pub async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUpdate> {
     let mut all = Vec::new();
     while all.len() < count {
         let message = tokio::time::timeout(PATIENCE, updates.message()).await;

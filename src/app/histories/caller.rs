@@ -118,7 +118,7 @@ impl Caller {
         }
         lock(seen).match_id = Some(m.id);
         let after = lock(seen).sequence;
-        let follow = house.watch.follow(m, after, false).await.expect("what was seen is there");
+        let follow = house.watch.follow(m.id, after, false).await.expect("what was seen is there");
         read(house, follow, seen).await;
     }
 

@@ -11,14 +11,14 @@ use tonic::Streaming;
 use crate::{
     canary::Client,
     checker::{Checker, is_passing},
-    support::{House, connect, get, name, watch_after},
+    support::{House, connect, get, name, setting, watch_after},
     watching::{all_after, fail_many, keys, take},
 };
 
 const WATCHERS: usize = 1_000;
 const CONNECTIONS: usize = 20;
 /// How many updates are seen in all, unless `FACEMATCH_WATCH_UPDATES` says more.
-const UPDATES: usize = 50_000;
+const UPDATES: u64 = 50_000;
 /// One update in so many is the last of its stream: the watcher comes back.
 const CUT_EACH: u32 = 8;
 /// One update in so many is looked for in the journal the moment it comes.
@@ -49,7 +49,7 @@ impl Found {
 }
 
 /// An update's place: its match and its sequence.
-type Place = (String, u64);
+pub type Place = (String, u64);
 
 /// One watcher of everything.
 struct Watcher {
@@ -139,20 +139,25 @@ impl Watcher {
 
     /// Holds what it saw against the one order that there is.
     fn compare(mut self, all: &[Place]) -> Found {
-        if self.seen != all {
-            let seen: HashSet<&Place> = self.seen.iter().collect();
-            self.found.missing = all.iter().filter(|place| !seen.contains(place)).count();
-            self.found.repeated = self.seen.len() - seen.len();
-            assert!(self.found.missing + self.found.repeated > 0, "another order was seen");
-        }
+        (self.found.missing, self.found.repeated) = missing_and_repeated(&self.seen, all);
         self.found
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test may be asked to take longer")]
+/// How many of all there are were not seen, and how many of those seen were seen before.
+pub fn missing_and_repeated(seen: &[Place], all: &[Place]) -> (usize, usize) {
+    if seen == all {
+        return (0, 0);
+    }
+    let once: HashSet<&Place> = seen.iter().collect();
+    let missing = all.iter().filter(|place| !once.contains(place)).count();
+    let repeated = seen.len() - once.len();
+    assert!(missing + repeated > 0, "another order was seen");
+    (missing, repeated)
+}
+
 fn updates_wanted() -> usize {
-    let wanted = std::env::var("FACEMATCH_WATCH_UPDATES");
-    wanted.map_or(UPDATES, |text| text.parse().expect("FACEMATCH_WATCH_UPDATES is a number"))
+    usize::try_from(setting("FACEMATCH_WATCH_UPDATES", UPDATES)).expect("not that many")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

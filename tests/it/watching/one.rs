@@ -10,6 +10,7 @@ use tonic::{Code, Streaming, transport::Endpoint};
 use crate::{
     canary,
     checker::{Checker, check_rest, check_whole},
+    errors::meddle,
     support::{
         House, Refusal, cancel, collect, connect, delete, last, name, portrait_request, rule,
         until, wait, watch, watch_after,
@@ -209,4 +210,21 @@ async fn memory_returns_when_watchers_have_gone_however_they_went() {
     drop((streams, updates));
     nobody_watches(&house).await;
     house.client.cancel_match(cancel(id)).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_may_come_to_watch_a_match_than_the_store_could_find_in_time() {
+    let mut house = House::build().await;
+    let (seen, updates) = polled(&mut house).await;
+    let id = &seen[0].match_id;
+    // Where the store finds nothing any more, whoever doesn't ask it is served.
+    meddle(&house, "ALTER TABLE matches RENAME TO mislaid").await;
+    let second = house.client.watch_match(watch(id)).await.expect("it is watched already");
+    let unwatched = watch(&uuid::Uuid::nil().to_string());
+    let refusal = Refusal::of(house.client.watch_match(unwatched).await.unwrap_err());
+    assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "STORE_UNAVAILABLE"));
+    meddle(&house, "ALTER TABLE mislaid RENAME TO matches").await;
+    finish(&house);
+    check_whole(&collect(second.into_inner()).await.unwrap());
+    check_rest(3, &collect(updates).await.unwrap());
 }

@@ -100,26 +100,3 @@ async fn a_silent_stream_that_is_read_lives_longer_than_any_stall() {
         check_rest(3, &collect(stream).await.unwrap());
     }
 }
-
-#[tokio::test]
-async fn streams_beyond_the_limit_of_a_connection_wait_and_harm_no_other() {
-    const STREAMS: usize = 1_000;
-    let mut house = House::build_with(|config| config.max_streams = STREAMS as u32).await;
-    let mut greedy = crate::support::connect(&house.address).await;
-    let all = WatchMatchesRequest::default();
-    let mut streams = Vec::new();
-    for _ in 0..STREAMS {
-        streams.push(greedy.watch_matches(all.clone()).await.unwrap().into_inner());
-    }
-    assert_eq!(house.load.streams(), STREAMS);
-    let mut one_more = Box::pin(greedy.watch_matches(all));
-    tokio::select! {
-        biased;
-        _ = &mut one_more => panic!("it is one too many"),
-        () = house.assert_works() => {}
-    }
-    streams.pop();
-    one_more.await.expect("there is room now");
-    drop(streams);
-    eventually(|| house.load.streams() == 0, || format!("{} streams", house.load.streams())).await;
-}

@@ -1,0 +1,219 @@
+//! Matches beside abuse: each ends with its verdict, abusers get what is stated for them, and a
+//! match hardly takes longer than without them.
+//!
+//! How long is printed, not asserted. `FACEMATCH_ABUSE` says how many matches there are on each
+//! side. Abusers keep a pace, so that it is the service that is measured, not how fast they are.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use facematch::{
+    pb::{MatchState, MatchUpdate, Resolution, WatchMatchesRequest},
+    simulator::{Simulator, sample},
+};
+use futures_util::{StreamExt, stream};
+use tokio::{
+    sync::watch::Sender,
+    task::JoinSet,
+    time::{interval, timeout},
+};
+use tonic::{Code, Streaming, transport::Endpoint};
+
+use crate::{
+    bad_input::{self, Case},
+    canary::{self, Client},
+    checker::check_whole,
+    process::Process,
+    support::{PATIENCE, Refusal, collect, last, now, portrait_request, setting, simulator},
+    transport::{self, announced},
+};
+
+/// Unless the environment says otherwise.
+const MATCHES: u64 = 40;
+
+/// Alone and beside abuse in turns, so that a machine that is busy for a while is so for both.
+const TURNS: u64 = 4;
+
+/// Each of them sends one bad input in so much time.
+const ABUSERS: usize = 5;
+const ABUSERS_PACE: Duration = Duration::from_millis(100);
+
+/// Streams that nobody reads, and senders that stop after their first bytes.
+const UNREAD: usize = 50;
+const STALLED: usize = 20;
+
+/// Long after a stream that nobody reads has to be ended: see `--stream-stall`.
+const UNREAD_AT_MOST: Duration = Duration::from_secs(5);
+
+const SETTINGS: [&str; 4] = ["--oz-poll-interval", "10ms", "--stream-stall", "1s"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_beside_abuse_ends_as_it_does_alone() {
+    let turn = setting("FACEMATCH_ABUSE", MATCHES).div_ceil(TURNS);
+    let oz = simulator().await;
+    oz.switch(|switches| switches.processing_ms = 0);
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(&oz, directory.path(), &SETTINGS);
+    let mut client = process.client().await;
+    let cases = Arc::new(bad_input::cases());
+    let (mut alone, mut beside, mut refused) = (Vec::new(), Vec::new(), 0);
+    // The first ones find everything cold.
+    run(&mut client, &oz, turn).await;
+    for _ in 0..TURNS {
+        alone.extend(run(&mut client, &oz, turn).await);
+        let abuse = Abuse::begin(process.address(), &cases).await;
+        beside.extend(run(&mut client, &oz, turn).await);
+        refused += abuse.end().await;
+    }
+    let (alone, beside) = (Took::of(alone), Took::of(beside));
+    println!(
+        "beside abuse: median {:.1} ms alone, {:.1} ms beside it, ratio {:.2}; the slowest of a \
+         hundred {:.1} ms and {:.1} ms; {refused} bad inputs, {UNREAD} streams that nobody reads \
+         and {STALLED} stalled senders meanwhile",
+        alone.median_ms,
+        beside.median_ms,
+        beside.median_ms / alone.median_ms,
+        alone.slowest_ms,
+        beside.slowest_ms,
+    );
+    process.stop();
+}
+
+/// Runs so many matches one after the other, and tells how long each took.
+async fn run(client: &mut Client, oz: &Simulator, count: u64) -> Vec<Duration> {
+    let mut took = Vec::new();
+    for _ in 0..count {
+        let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let begun = now();
+        let updates = client.run_match(portrait_request(&folder)).await;
+        let updates = collect(updates.expect("it is accepted").into_inner()).await;
+        took.push(begun.elapsed());
+        let updates = updates.expect("the stream ends in order");
+        check_whole(&updates);
+        let m = last(&updates);
+        assert_eq!(m.state(), MatchState::Finished, "{m:?}");
+        assert_eq!(m.result.as_ref().expect("a verdict").resolution(), Resolution::Success);
+    }
+    took
+}
+
+/// How long matches took.
+struct Took {
+    median_ms: f64,
+    /// Of a hundred, this is the slowest.
+    slowest_ms: f64,
+}
+
+impl Took {
+    fn of(mut took: Vec<Duration>) -> Self {
+        took.sort_unstable();
+        let ms = |index: usize| 1_000.0 * took[index].as_secs_f64();
+        let (half, hundredth) = (took.len() / 2, took.len().div_ceil(100));
+        Self { median_ms: ms(half), slowest_ms: ms(took.len() - hundredth) }
+    }
+}
+
+/// Abuse that is under way.
+struct Abuse {
+    abusers: JoinSet<()>,
+    unread: Vec<Streaming<MatchUpdate>>,
+    unread_since: Instant,
+    refused: Arc<Sender<usize>>,
+}
+
+impl Abuse {
+    /// Begins, and returns once every abuser was refused for the first time.
+    async fn begin(address: &str, cases: &Arc<Vec<Case>>) -> Self {
+        let (mut abusers, refused) = (JoinSet::new(), Arc::new(Sender::default()));
+        let next = Arc::new(AtomicUsize::new(rand::random_range(0..cases.len())));
+        for _ in 0..ABUSERS {
+            let (address, cases) = (address.to_owned(), Arc::clone(cases));
+            abusers.spawn(abuse(address, cases, Arc::clone(&next), Arc::clone(&refused)));
+        }
+        for _ in 0..STALLED {
+            abusers.spawn(stall(address.to_owned()));
+        }
+        let mut unread = Vec::new();
+        for _ in 0..UNREAD {
+            unread.push(unread_stream(address).await);
+        }
+        let mut seen = refused.subscribe();
+        let begun = timeout(PATIENCE, seen.wait_for(|refused| *refused >= ABUSERS)).await;
+        begun.expect("abusers are refused in time").expect("the abuse holds the other end");
+        Self { abusers, unread, unread_since: now(), refused }
+    }
+
+    /// Ends, and tells how often abusers were refused: always as stated.
+    async fn end(mut self) -> usize {
+        self.abusers.abort_all();
+        while let Some(ended) = self.abusers.join_next().await {
+            let failure = ended.expect_err("abusers don't stop by themselves");
+            assert!(failure.is_cancelled(), "{failure}");
+        }
+        let is_overdue = self.unread_since.elapsed() > UNREAD_AT_MOST;
+        for updates in self.unread {
+            let told = timeout(PATIENCE, first_error(updates, is_overdue)).await;
+            let told = told.expect("something was on its way");
+            assert!(told.is_some() || !is_overdue, "a stream that nobody reads goes on");
+        }
+        *self.refused.borrow()
+    }
+}
+
+/// Sends one bad input after the other, all abusers together each in turn.
+async fn abuse(
+    address: String,
+    cases: Arc<Vec<Case>>,
+    next: Arc<AtomicUsize>,
+    refused: Arc<Sender<usize>>,
+) {
+    let mut pace = interval(ABUSERS_PACE);
+    loop {
+        pace.tick().await;
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        cases[number % cases.len()].check(&address).await;
+        refused.send_modify(|refused| *refused += 1);
+    }
+}
+
+/// Announces a large photo and sends nothing of it, again whenever it isn't waited for any more.
+async fn stall(address: String) {
+    loop {
+        let mut channel = transport::channel(&address).await;
+        let body = stream::iter([Ok(announced(10 << 20, b"so far"))]).chain(stream::pending());
+        let told = transport::call(&mut channel, "RunMatch", body).await;
+        let status = told.expect_err("there is nothing to accept");
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    }
+}
+
+/// A stream of everything, with so little room that not even one update can be sent.
+async fn unread_stream(address: &str) -> Streaming<MatchUpdate> {
+    let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
+    let channel = endpoint.initial_stream_window_size(16).connect().await.unwrap();
+    let all = WatchMatchesRequest { resume_token: "earliest".into(), ..Default::default() };
+    let opened = canary::client(channel).watch_matches(all).await;
+    opened.expect("the stream opens").into_inner()
+}
+
+/// Whoever reads after all finds what was on its way, and then, if it took too long, why there is
+/// no more. Until it has found that, or else only the first message.
+async fn first_error(mut updates: Streaming<MatchUpdate>, to_the_end: bool) -> Option<()> {
+    loop {
+        match updates.message().await {
+            Ok(update) => assert!(update.is_some(), "a stream of everything doesn't end"),
+            Err(status) => {
+                Refusal::of(status).assert(Code::ResourceExhausted, "OVERLOADED");
+                return Some(());
+            }
+        }
+        if !to_the_end {
+            return None;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What looks bad and is not: everything just at its limit is taken.
+
+use bytes::Bytes;
+use facematch::{
+    pb::{MatchState, WaitMatchRequest, wait_match_request},
+    simulator::sample,
+};
+use prost_types::Duration;
+
+use super::{
+    long_name,
+    photos::{BYTES_MAX, padded, with_exif},
+};
+use crate::support::{House, last, portrait_request, request};
+
+#[tokio::test]
+async fn what_is_at_its_limit_is_taken() {
+    let mut house = House::build().await;
+    let mut request = portrait_request(&house.folder().to_uppercase());
+    request.request_id = "~".repeat(128);
+    request.photo.as_mut().expect("a photo").file_name = long_name(255);
+    request.timeout = Some(Duration { seconds: 24 * 3600, nanos: 0 });
+    let key = |n: u32| format!("{n:02}{}", "ключ".repeat(15)) + "ab";
+    request.labels = (0..16).map(|n| (key(n), "ж".repeat(256))).collect();
+    assert!(request.labels.keys().all(|key| key.chars().count() == 64));
+    let updates = house.run(request.clone()).await;
+    let m = last(&updates);
+    assert_eq!(m.folder_id, request.folder_id.to_lowercase());
+    assert_eq!(m.labels, request.labels);
+    assert_eq!(m.state(), MatchState::Finished);
+}
+
+#[tokio::test]
+async fn a_photo_of_just_the_size_and_one_with_much_exif_are_taken() {
+    let mut house = House::build().await;
+    let folder = house.folder();
+    let exif: Bytes = with_exif(sample::portrait_jpeg(), 1_000_000).into();
+    for photo in [padded(BYTES_MAX), exif] {
+        let bytes = photo.len();
+        let updates = house.run(request(&folder, photo)).await;
+        assert_eq!(last(&updates).state(), MatchState::Finished, "{bytes} bytes");
+        house.assert_empty_handed("a large photo").await;
+    }
+}
+
+#[tokio::test]
+async fn a_wait_is_from_nothing_to_ten_minutes() {
+    let mut house = House::build().await;
+    let updates = house.run(portrait_request(&house.folder())).await;
+    for (seconds, nanos) in [(0, 0), (0, 1), (600, 0)] {
+        let id = Some(wait_match_request::Id::MatchId(last(&updates).match_id.clone()));
+        let timeout = Some(Duration { seconds, nanos });
+        let waited = house.client.wait_match(WaitMatchRequest { id, timeout }).await;
+        assert_eq!(waited.expect("it is fine").into_inner(), *last(&updates));
+    }
+}
+
+#[tokio::test]
+async fn a_page_size_beyond_any_page_is_capped() {
+    let mut house = House::build().await;
+    let list = facematch::pb::ListMatchesRequest { page_size: i32::MAX, ..Default::default() };
+    house.client.list_matches(list).await.expect("it is capped");
+}

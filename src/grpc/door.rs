@@ -23,13 +23,13 @@ use tower::Service;
 
 use crate::{
     domain::photo,
-    grpc::{status, unread::Readers},
+    grpc::{beside::Beside, status, unread::Readers},
     worker::{Worker, shelf::Place},
 };
 
 /// The largest request with a photo: the photo and, amply, every other field at its limit.
-pub const PHOTO_REQUEST_BYTES_MAX: usize = photo::BYTES_MAX + 256 * 1024;
-/// The largest request without one.
+pub const PHOTO_REQUEST_BYTES_MAX: usize = photo::BYTES_MAX + REQUEST_BYTES_MAX;
+/// The largest request without one, and the most that there may be beside one.
 const REQUEST_BYTES_MAX: usize = 256 * 1024;
 /// A gRPC message starts with a compression flag and its length, big-endian.
 const PREFIX_BYTES: usize = 5;
@@ -143,6 +143,8 @@ struct Gate {
     bytes_max: usize,
     /// Who has room; nobody for requests that bring no photo.
     keeper: Option<Keeper>,
+    /// What comes beside the photo.
+    beside: Beside,
     room: Room,
     patience: Patience,
     pace: Pace,
@@ -218,6 +220,7 @@ impl Gate {
             read_bytes: 0,
             bytes_max: usize::MAX,
             keeper,
+            beside: Beside::new(PREFIX_BYTES),
             room,
             patience,
             pace: Pace::default(),
@@ -231,8 +234,8 @@ impl Gate {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                Poll::Ready(Some(self.count(bytes).map(|()| frame)))
+                let counted = frame.data_ref().map_or(Ok(()), |bytes| self.look_at(bytes));
+                Poll::Ready(Some(counted.map(|()| frame)))
             }
             Poll::Ready(end) => Poll::Ready(end),
             Poll::Pending if self.is_draining(context) => {
@@ -243,6 +246,13 @@ impl Gate {
             }
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn look_at(&mut self, bytes: &Bytes) -> Result<(), Status> {
+        if self.keeper.is_some() && self.beside.see(bytes) > REQUEST_BYTES_MAX {
+            return Err(status::too_much_beside_the_photo(REQUEST_BYTES_MAX));
+        }
+        self.count(bytes.len())
     }
 
     /// There is room for one message, and no more than one is read.

@@ -3,6 +3,7 @@
 //! Everything a caller sends is parsed here, once; everything a caller sees is made here. It
 //! decides nothing about matches and keeps nothing.
 
+mod beside;
 mod convert;
 mod door;
 mod greeting;

@@ -101,6 +101,13 @@ pub fn request_too_large(limit: usize) -> Status {
     refusal(violations)
 }
 
+/// A request whose photo isn't what makes it large.
+pub fn too_much_beside_the_photo(limit: usize) -> Status {
+    let mut violations = Violations::default();
+    violations.add("request", format!("holds over {limit} bytes beside its photo"));
+    refusal(violations)
+}
+
 /// More bytes than the one message that was announced.
 pub fn request_too_long() -> Status {
     let mut violations = Violations::default();

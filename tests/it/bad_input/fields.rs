@@ -142,7 +142,10 @@ fn wrong_ids() -> Vec<(&'static str, String, Change)> {
     };
     let media = [
         media("liveness_media_ids", "nine liveness media", vec![uuid(); 9]),
-        media("liveness_media_ids", "a million liveness media", vec![String::new(); 1_000_000]),
+        media("liveness_media_ids", "100,000 liveness media", vec![String::new(); 100_000]),
+        // More than anything beside a photo may be: refused before it is decoded.
+        media("request", "a million liveness media", vec![String::new(); 1_000_000]),
+        media("request", "five million liveness media", vec![String::new(); 5_000_000]),
         media("liveness_media_ids[1]", "a path for a medium", vec![uuid(), "a/b".into()]),
         media("liveness_media_ids[0]", "a liveness medium without a name", vec![String::new()]),
     ];

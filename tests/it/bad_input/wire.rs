@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
     let mut all = vec![unknown, megabyte_of_header("ListMatches"), megabyte_of_header("RunMatch")];
     all.extend(no_messages());
     all.extend(announced_too_long());
+    all.extend(much_beside_a_photo());
     all.extend(second_messages());
     all.extend(no_http2());
     all
@@ -57,6 +58,21 @@ fn announced_too_long() -> impl Iterator<Item = Case> {
         let name = format!("{rpc}: {bytes} bytes are announced");
         let expected = Expected::named(reason, &[field], "");
         Case { name, sent: Sent::Call(call), expected }
+    })
+}
+
+/// Large by what isn't a photo: a million file names, one after the other, and photos, and fields
+/// that nobody knows.
+fn much_beside_a_photo() -> impl Iterator<Item = Case> {
+    let names = [b"\x1a\x80\x89\x7a".as_slice(), &b"\x2a\0".repeat(1_000_000)].concat();
+    let table = [
+        ("a million file names", names),
+        ("a million photos", b"\x1a\x03\x0a\x01p".repeat(1_000_000)),
+        ("a million unknown fields", b"\xf8\x07\x01".repeat(1_000_000)),
+    ];
+    table.into_iter().flat_map(|(name, message)| {
+        ["RunMatch", "CreateMatch"]
+            .map(|rpc| Case::call(name, rpc, vec![framed(&message)], Expected::field("request")))
     })
 }
 

@@ -1,0 +1,204 @@
+//! Counts what a request for a match holds beside its photo's bytes, while it comes in.
+//!
+//! A photo is large and cheap: it is taken as it is. A message of the same size that is millions of
+//! empty fields takes ten times its size in memory once it is decoded, and keeps a processor busy
+//! meanwhile. What this deliberately does not do: judge anything else. What is no protobuf is the
+//! decoder's to refuse, and is counted no further.
+
+/// The number of `MatchRequest.photo`.
+const PHOTO: u64 = 3;
+/// The number of `ReferencePhoto.content`.
+const CONTENT: u64 = 1;
+
+/// A count that goes on with every piece of a message that begins with its prefix.
+#[derive(Debug)]
+pub struct Beside {
+    at: At,
+    number: Number,
+    /// How much of the photo's message is to come, while it does.
+    photo_bytes: Option<usize>,
+    counted_bytes: usize,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// The number and the type of a field.
+    Key,
+    /// How long this field is.
+    Length { field: u64 },
+    /// A number that is a field's value.
+    Value,
+    /// So many bytes that are a field's value.
+    Bytes { left: usize, counts: bool },
+    /// Nothing that is decoded.
+    Lost,
+}
+
+/// A varint on its way.
+#[derive(Clone, Copy, Default, Debug)]
+struct Number {
+    value: u64,
+    shift: u32,
+}
+
+impl Beside {
+    /// Nothing has come. The message begins behind a prefix of so many bytes.
+    pub fn new(prefix_bytes: usize) -> Self {
+        let at = At::Bytes { left: prefix_bytes, counts: false };
+        Self { at, number: Number::default(), photo_bytes: None, counted_bytes: 0 }
+    }
+
+    /// Takes the next piece, and tells how much there was so far.
+    pub fn see(&mut self, mut piece: &[u8]) -> usize {
+        while let Some(first) = piece.first() {
+            let is_in_photo = self.photo_bytes.is_some();
+            let taken = match self.at {
+                At::Lost => break,
+                At::Bytes { left, counts } => self.pass(left.min(piece.len()), left, counts),
+                At::Key | At::Length { .. } | At::Value => self.read(*first),
+            };
+            if is_in_photo {
+                self.leave(taken);
+            }
+            piece = &piece[taken..];
+        }
+        self.counted_bytes
+    }
+
+    fn pass(&mut self, taken: usize, left: usize, counts: bool) -> usize {
+        self.counted_bytes += if counts { taken } else { 0 };
+        self.at = Self::bytes(left - taken, counts);
+        taken
+    }
+
+    fn bytes(left: usize, counts: bool) -> At {
+        if left == 0 { At::Key } else { At::Bytes { left, counts } }
+    }
+
+    fn read(&mut self, byte: u8) -> usize {
+        self.counted_bytes += 1;
+        self.at = match self.number.add(byte) {
+            None => At::Lost,
+            Some(None) => self.at,
+            Some(Some(number)) => self.after(number),
+        };
+        1
+    }
+
+    /// What follows a whole number.
+    fn after(&mut self, number: u64) -> At {
+        match self.at {
+            At::Key => match (number & 7, number >> 3) {
+                (0, _) => At::Value,
+                (1, _) => Self::bytes(8, true),
+                (2, field) => At::Length { field },
+                // A group's beginning and its end have nothing of their own.
+                (3 | 4, _) => At::Key,
+                (5, _) => Self::bytes(4, true),
+                _ => At::Lost,
+            },
+            At::Length { field } => {
+                let Ok(length) = usize::try_from(number) else { return At::Lost };
+                match (field, self.photo_bytes) {
+                    (PHOTO, None) => {
+                        self.photo_bytes = Some(length).filter(|bytes| *bytes > 0);
+                        At::Key
+                    }
+                    (CONTENT, Some(_)) => Self::bytes(length, false),
+                    _ => Self::bytes(length, true),
+                }
+            }
+            At::Value => At::Key,
+            At::Bytes { .. } | At::Lost => At::Lost,
+        }
+    }
+
+    /// So many bytes of the photo's message have been passed.
+    fn leave(&mut self, taken: usize) {
+        match self.photo_bytes.and_then(|bytes| bytes.checked_sub(taken)) {
+            Some(0) if self.at == At::Key && self.number.shift == 0 => self.photo_bytes = None,
+            Some(0) | None => self.at = At::Lost,
+            more => self.photo_bytes = more,
+        }
+    }
+}
+
+impl Number {
+    /// Takes a byte: the number if it is whole, or nothing at all if it is none.
+    fn add(&mut self, byte: u8) -> Option<Option<u64>> {
+        if self.shift > 63 {
+            return None;
+        }
+        self.value |= u64::from(byte & 0x7f) << self.shift;
+        self.shift += 7;
+        if byte & 0x80 != 0 {
+            return Some(None);
+        }
+        Some(Some(std::mem::take(self).value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::pb::{MatchRequest, ReferencePhoto, reference_photo::Source};
+
+    const PREFIX: [u8; 5] = [0; 5];
+
+    fn request(content: usize) -> MatchRequest {
+        let source = Some(Source::Content(vec![b'p'; content].into()));
+        MatchRequest {
+            request_id: "order 17".into(),
+            folder_id: "a folder".into(),
+            photo: Some(ReferencePhoto { source, kind: 2, file_name: "anna.jpg".into() }),
+            timeout: Some(prost_types::Duration { seconds: 300, nanos: 5 }),
+            liveness_media_ids: vec!["a medium".into(); 3],
+            liveness_policy: 1,
+            labels: [("branch".into(), "riga".into())].into(),
+            include_progress: true,
+        }
+    }
+
+    fn counted(message: &[u8], pieces: usize) -> usize {
+        let mut beside = Beside::new(PREFIX.len());
+        let whole = [&PREFIX, message].concat();
+        whole.chunks(pieces).map(|piece| beside.see(piece)).last().unwrap()
+    }
+
+    #[test]
+    fn everything_but_the_photos_bytes_is_counted_in_whatever_pieces_it_comes() {
+        for content in [0, 1, 127, 128, 100_000] {
+            let message = request(content).encode_to_vec();
+            for pieces in [1, 2, 3, 7, 1_000, message.len() + PREFIX.len()] {
+                assert_eq!(counted(&message, pieces), message.len() - content, "{content}");
+            }
+        }
+    }
+
+    #[test]
+    fn empty_fields_count_wherever_they_are() {
+        let media = MatchRequest {
+            liveness_media_ids: vec![String::new(); 1_000],
+            ..MatchRequest::default()
+        };
+        assert_eq!(counted(&media.encode_to_vec(), 64), 2_000);
+        let names = [b"\x1a\xd0\x0f".as_slice(), &b"\x2a\0".repeat(1_000)].concat();
+        assert_eq!(counted(&names, 64), names.len());
+        let photos = b"\x1a\x03\x0a\x01p".repeat(1_000);
+        assert_eq!(counted(&photos, 64), 4_000, "all but one byte each");
+        let unknown = b"\xf8\x07\x01".repeat(1_000);
+        assert_eq!(counted(&unknown, 64), 3_000);
+    }
+
+    #[test]
+    fn what_is_no_protobuf_is_counted_no_further() {
+        for broken in [&[0xff; 100][..], b"\x0f", b"\x1a\x02\x0a\x7f", b"\x1a\x01\x80\x01\x01\x01"]
+        {
+            let more = [broken, &[0x08; 1_000]].concat();
+            assert!(counted(&more, 3) <= broken.len() + 2, "{broken:x?}");
+        }
+    }
+}

@@ -7,15 +7,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use facematch::{
-    pb::MatchState,
-    simulator::{Simulator, sample},
-};
+use facematch::{pb::MatchState, simulator::sample};
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     process,
-    support::{House, collect, eventually, last, portrait_request},
+    support::{House, collect, eventually, last, portrait_request, simulator},
 };
 
 /// A process that doesn't outlive its test.
@@ -104,6 +101,8 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
         ("--photo-memory", Some("100"), "out of range"),
         ("--max-unfinished", Some("0"), "out of range"),
         ("--max-unfinished", Some("10000001"), "1 to 10000000"),
+        ("--max-connections", Some("1000001"), "1 to 1000000"),
+        ("--idle-timeout", Some("25h"), "100ms to 1day"),
         ("--max-streams", Some("1000001"), "1 to 1000000"),
         ("--max-header", Some("17MiB"), "4KiB to 16MiB"),
         ("--keepalive", Some("61m"), "100ms to 1h"),
@@ -124,6 +123,8 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
 #[tokio::test]
 async fn each_limit_serves_at_its_greatest_and_starts_at_its_least() {
     let table = [
+        ("--max-connections", "1", "1000000"),
+        ("--idle-timeout", "100ms", "1day"),
         ("--max-streams", "1", "1000000"),
         ("--max-header", "4KiB", "16MiB"),
         ("--keepalive", "100ms", "1h"),
@@ -131,7 +132,7 @@ async fn each_limit_serves_at_its_greatest_and_starts_at_its_least() {
         ("--photo-memory", "1KiB", "1TiB"),
         ("--max-unfinished", "1", "10000000"),
     ];
-    let oz = Simulator::start().await;
+    let oz = simulator().await;
     oz.switch(|switches| switches.processing_ms = 0);
     for (flag, least, greatest) in table {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -147,7 +148,7 @@ async fn each_limit_serves_at_its_greatest_and_starts_at_its_least() {
 
 #[tokio::test]
 async fn whoever_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
-    let oz = Simulator::start().await;
+    let oz = simulator().await;
     let directory = tempfile::tempdir().expect("a temporary directory");
     for _ in 0..10 {
         process::Process::start(&oz, directory.path(), &[]).stop();

@@ -2,6 +2,8 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -9,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use facematch::pb::{ListMatchesRequest, WatchMatchesRequest, match_update};
+use facematch::{
+    pb::{ListMatchesRequest, WatchMatchesRequest, match_update},
+    simulator::Simulator,
+};
 use tokio::{
     io::{AsyncReadExt, copy_bidirectional},
     net::{TcpListener, TcpStream},
@@ -19,7 +24,8 @@ use tonic::Status;
 
 use crate::{
     canary::Client,
-    support::{House, PATIENCE, connect, eventually},
+    process::Process,
+    support::{House, PATIENCE, connect, eventually, simulator},
 };
 
 const IDLE: Duration = Duration::from_millis(500);
@@ -137,4 +143,28 @@ async fn connections_are_taken_up_to_their_limit_and_closed_at_once_beyond() {
         }
     };
     tokio::time::timeout(PATIENCE, served).await.expect("there is room again");
+}
+
+/// The service, started by a shell that hands out so few descriptors.
+fn start_with_descriptors(oz: &Simulator, directory: &Path, soft: usize) -> Process {
+    let limited = format!("ulimit -Sn {soft} && exec \"$0\" \"$@\"");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &limited, env!("CARGO_BIN_EXE_facematch")]);
+    Process::start_by(&mut shell, oz, directory, &["--max-connections", "500"])
+}
+
+#[tokio::test]
+async fn as_many_descriptors_are_taken_as_the_connections_may_need() {
+    const SOFT: usize = 100;
+    let (oz, directory) = (simulator().await, tempfile::tempdir().expect("a directory"));
+    let process = start_with_descriptors(&oz, directory.path(), SOFT);
+    // One connection each, and more than a shell would have it.
+    let mut clients = Vec::new();
+    for _ in 0..2 * SOFT {
+        clients.push(process.client().await);
+    }
+    for client in &mut clients {
+        let answered = tokio::time::timeout(PATIENCE, list(client)).await;
+        answered.expect("it is taken").expect("it is answered");
+    }
 }

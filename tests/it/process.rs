@@ -36,10 +36,19 @@ pub struct Process {
 impl Process {
     /// Starts the service on the journal in a directory, and returns once it is ready.
     pub fn start(oz: &Simulator, directory: &Path, more: &[&str]) -> Self {
+        Self::start_by(&mut Command::new(env!("CARGO_BIN_EXE_facematch")), oz, directory, more)
+    }
+
+    /// The same, by a command that runs the service with what it is given.
+    pub fn start_by(
+        command: &mut Command,
+        oz: &Simulator,
+        directory: &Path,
+        more: &[&str],
+    ) -> Self {
         canary::check_account(oz);
         let journal = directory.join(JOURNAL);
         let (login, password) = oz.login();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
         for name in OF_TESTS {
             command.env_remove(name);
         }

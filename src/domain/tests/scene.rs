@@ -17,6 +17,9 @@ pub const POLICY: Policy = Policy {
     retention: Duration::from_secs(86_400),
 };
 
+/// No match asks for more, however long it takes: one that does would ask for ever.
+const ASKS_MAX: usize = 10_000;
+
 pub fn spec() -> Spec {
     Spec {
         caller: CallerId::default_caller(),
@@ -149,6 +152,7 @@ impl Scene {
     }
 
     pub fn answer(&mut self, ask: &Ask, outcome: Outcome) {
+        assert!(self.asked.len() < ASKS_MAX, "it is busy");
         let asked = self.now;
         self.asked.push((asked, ask.clone()));
         self.now = asked.after(self.latency);

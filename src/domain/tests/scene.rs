@@ -17,8 +17,8 @@ pub const POLICY: Policy = Policy {
     retention: Duration::from_secs(86_400),
 };
 
-/// No match asks for more, however long it takes: one that does would ask for ever.
-const ASKS_MAX: usize = 10_000;
+/// No match asks for more, or has more to tell: one that does would go on for ever.
+const MOST: usize = 10_000;
 
 pub fn spec() -> Spec {
     Spec {
@@ -152,7 +152,7 @@ impl Scene {
     }
 
     pub fn answer(&mut self, ask: &Ask, outcome: Outcome) {
-        assert!(self.asked.len() < ASKS_MAX, "it is busy");
+        assert!(self.asked.len() < MOST, "it is busy");
         let asked = self.now;
         self.asked.push((asked, ask.clone()));
         self.now = asked.after(self.latency);
@@ -194,6 +194,7 @@ impl Scene {
     }
 
     pub fn write(&mut self, event: Event) {
+        assert!(self.journal.len() < MOST, "it never ends");
         let recorded = recorded(self.m.sequence.next().0, self.now, event);
         self.m = apply(Some(self.m.clone()), &recorded).unwrap();
         self.journal.push(recorded);

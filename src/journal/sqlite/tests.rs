@@ -5,6 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -24,6 +25,9 @@ use crate::{
         suite::{self, facts::*},
     },
 };
+
+/// How long anything may take that is waited for: much longer than it does.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Store {
     folder: TempDir,
@@ -259,6 +263,30 @@ async fn what_is_erased_while_somebody_reads_goes_with_the_first_write_after_it(
     query("COMMIT").execute(&mut reader).await.unwrap();
     store.journal.erase_expired(1).await.unwrap();
     assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn what_is_erased_while_somebody_reads_goes_soon_after_it_although_nobody_writes() {
+    let store = store().await;
+    end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
+    let mut reader = reader(&store).await;
+    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    query("COMMIT").execute(&mut reader).await.unwrap();
+    let gone = async {
+        while !canaries(store.folder.path(), "requestcanary").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_closes_although_somebody_still_reads_what_was_erased() {
+    let store = store().await;
+    end(&store, match_id(0, 1), plain_spec()).await;
+    let _reader = reader(&store).await;
+    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    tokio::time::timeout(PATIENCE, store.journal.close()).await.unwrap();
 }
 
 #[tokio::test]

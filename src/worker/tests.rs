@@ -3,7 +3,11 @@
 //!
 //! What holds through faults and deaths is tested by the histories of `app`.
 
-use std::{collections::BTreeMap, future::Future, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Mutex, atomic::AtomicBool},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,15 +20,19 @@ use super::{shelf::Photo, *};
 use crate::{
     clock::Hand,
     domain::{
-        Analysis, Ask, Failure, FailureKind, Folder, Format, Kind, LivenessPolicy, Media, MediaId,
-        Outcome, PhotoSource, Reply, Spec, State, Timeout, Timestamp, ask::AskKind,
+        Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Kind,
+        LivenessPolicy, Media, MediaId, Outcome, PhotoSource, Reply, Sequence, Spec, State,
+        Timeout, Timestamp, ask::AskKind,
     },
-    journal::memory::{Memory, Store},
+    journal::{
+        Admitted, Appended,
+        memory::{Memory, Store},
+    },
     oz::Sent,
 };
 
 /// How long anything may take that is waited for: much longer than it does.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A time that is no whole millisecond.
 const START: Timestamp = Timestamp::from_micros(1_764_000_000_512_345);
@@ -62,9 +70,73 @@ impl Oz for Passes {
     }
 }
 
+/// A journal whose answer to the next append is lost, if it is told to lose it.
+struct Losing {
+    journal: Memory,
+    loses: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Writer for Losing {
+    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, journal::Error> {
+        self.journal.admit(match_id, spec).await
+    }
+
+    async fn append(
+        &self,
+        claim: Claim,
+        after: Sequence,
+        event: Event,
+    ) -> Result<Appended, journal::Error> {
+        let appended = self.journal.append(claim, after, event).await;
+        match self.loses.swap(false, Ordering::Relaxed) {
+            true => Err(journal::Error::Unavailable(Arc::new(std::fmt::Error))),
+            false => appended,
+        }
+    }
+
+    async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+        keep: Duration,
+    ) -> Result<CancelledAs, journal::Error> {
+        self.journal.cancel(caller, key, keep).await
+    }
+
+    async fn erase(&self, caller: &CallerId, id: MatchId) -> Result<Erased, journal::Error> {
+        self.journal.erase(caller, id).await
+    }
+
+    async fn erase_expired(&self, limit: usize) -> Result<usize, journal::Error> {
+        self.journal.erase_expired(limit).await
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, journal::Error> {
+        self.journal.claim(limit).await
+    }
+
+    async fn owned_by_others(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, journal::Error> {
+        self.journal.owned_by_others(match_id, analyses).await
+    }
+
+    fn may_act(&self) -> bool {
+        self.journal.may_act()
+    }
+
+    fn keys(&self) -> &journal::Keys {
+        Writer::keys(&self.journal)
+    }
+}
+
 struct House {
     worker: Worker,
     journal: Memory,
+    loses: Arc<AtomicBool>,
     clock: Clock,
     hand: Hand,
     asked: mpsc::UnboundedReceiver<Asked>,
@@ -79,15 +151,16 @@ impl House {
 
     fn over(journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
+        let loses = Arc::new(AtomicBool::new(false));
         let with = Collaborators {
-            writer: Arc::new(journal.clone()),
+            writer: Arc::new(Losing { journal: journal.clone(), loses: Arc::clone(&loses) }),
             reader: Arc::new(journal.clone()),
             oz: Arc::new(Passes(asks)),
             clock: clock.clone(),
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(|| 0.0),
         };
-        Self { worker: Worker::new(CONFIG, with), journal, clock, hand, asked }
+        Self { worker: Worker::new(CONFIG, with), journal, loses, clock, hand, asked }
     }
 
     /// Another process at the same store, that has not begun.
@@ -250,6 +323,19 @@ async fn oz_may_take_its_time_until_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_fact_that_was_written_although_the_store_failed_is_found_and_gone_on_from() {
+    let mut house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    house.loses.store(true, Ordering::Relaxed);
+    house.hears(AskKind::ReadFolder, folder()).await;
+    let again = START.after(Duration::from_secs(1));
+    eventually("it pauses", || async { house.hand.next_wake() == Some(again) }).await;
+    house.hand.advance(Duration::from_secs(1));
+    house.next(AskKind::StartAnalyses).await;
+    assert_eq!(house.find(&m).await.unwrap().sequence, Sequence(2));
+}
+
+#[tokio::test]
 async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
     let mut house = House::new();
     let m = house.admit(spec()).await;
@@ -313,14 +399,23 @@ async fn a_server_that_goes_down_waits_for_nobody_to_bring_a_photo() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_before_it_has_started_asks_nothing() {
+async fn a_match_that_is_claimed_while_the_server_goes_down_is_left_unasked() {
     let first = House::new();
     first.admit(spec()).await;
     let mut second = first.next_process();
-    second.worker.drain(Duration::from_secs(10)).await;
-    second.worker.start().await.unwrap();
-    eventually("it is left", || async { second.worker.unfinished() == 0 }).await;
-    assert!(second.asked.try_recv().is_err(), "it asks Oz");
+    second.admit(spec()).await;
+    let look = second.next(AskKind::ReadFolder).await;
+    let worker = second.worker.clone();
+    let claimed = async {
+        worker.start().await.unwrap();
+        eventually("it is left", || async { worker.unfinished() == 1 }).await;
+        assert!(second.asked.try_recv().is_err(), "it asks Oz");
+        look.answer.send(Ok(folder())).unwrap();
+        second.hears(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
+    };
+    let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
+    let (down, ()) = tokio::join!(down, claimed);
+    assert!(down.is_ok(), "it waits for something");
 }
 
 // Keeping house.

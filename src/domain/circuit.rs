@@ -358,13 +358,13 @@ mod tests {
     #[test]
     fn the_last_probe_says_why() {
         let mut circuit = open();
-        let why = |circuit: &mut Circuit| {
-            circuit.enter(false, second(1), 0.0).unwrap_err().why.unwrap().kind
-        };
+        let why =
+            |circuit: &mut Circuit| circuit.enter(false, second(1), 0.0).unwrap_err().why.unwrap();
         let probe = circuit.enter(false, second(1), 0.0).unwrap();
-        assert_eq!(why(&mut circuit), FailureKind::Unreachable);
-        circuit.report(probe, Some(&failure(FailureKind::ServerError)), second(1), 0.0);
-        assert_eq!(why(&mut circuit), FailureKind::ServerError);
+        assert_eq!(why(&mut circuit).kind, FailureKind::Unreachable);
+        let down = Failure { http_status: Some(503), ..failure(FailureKind::ServerError) };
+        circuit.report(probe, Some(&down), second(1), 0.0);
+        assert_eq!(why(&mut circuit), Failure { message: HELD_BACK.into(), ..down });
     }
 
     #[test]
@@ -408,6 +408,19 @@ mod tests {
         for pass in early {
             assert_eq!(circuit.report(pass, Some(&down), second(1), 0.0), None, "it stays closed");
         }
+    }
+
+    #[test]
+    fn what_was_sent_before_it_turned_and_is_given_back_makes_way_for_no_probe() {
+        let mut circuit = closed();
+        let early = circuit.enter(false, second(0), 0.0).unwrap();
+        for _ in 0..OPENS_AFTER {
+            send(&mut circuit, second(0), Err(FailureKind::TimedOut));
+        }
+        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        circuit.give_back(early);
+        assert!(circuit.enter(false, second(2), 0.0).is_err(), "the probe is under way");
+        assert_eq!(circuit.report(probe, None, second(2), 0.0), Some(Change::Closed));
     }
 
     #[test]

@@ -214,8 +214,11 @@ mod tests {
         let upper: MediaId = "F35716ED-7ABF-4198-8146-229EB4F2AD25".parse().unwrap();
         let lower: MediaId = "f35716ed-7abf-4198-8146-229eb4f2ad25".parse().unwrap();
         assert_eq!(upper, lower);
-        assert!("m-1".parse::<AnalysisId>().is_ok());
-        for wrong in ["", "..", "a/b", "a?b", "a b", "é"] {
+        let (longest, too_long) = ("x".repeat(128), "x".repeat(129));
+        for id in ["m-1", "m_1", &longest] {
+            assert_eq!(id.parse::<AnalysisId>().unwrap().as_str(), id);
+        }
+        for wrong in ["", "..", "a/b", "a?b", "a b", "é", &too_long] {
             assert!(wrong.parse::<AnalysisId>().is_err(), "{wrong:?}");
         }
     }

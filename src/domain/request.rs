@@ -165,3 +165,60 @@ mod hex {
         Some(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::tests::{oz::media_id, scene::spec};
+
+    /// The field that a repeat names if it differs so, whichever of the two came first.
+    #[track_caller]
+    fn differs(change: impl Fn(&mut Spec), field: Option<&str>) {
+        let mut other = spec();
+        change(&mut other);
+        assert_eq!(spec().differing_field(&other), field);
+        assert_eq!(other.differing_field(&spec()), field);
+        assert_eq!(other.differing_field(&other), None);
+    }
+
+    #[test]
+    fn a_repeat_names_the_first_field_in_which_it_differs() {
+        let other_folder = "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b2".parse().unwrap();
+        let other_photo = PhotoSource::Content { digest: Digest([8; 32]), format: Format::Jpeg };
+        differs(|spec| spec.folder_id = other_folder, Some("folder_id"));
+        differs(|spec| spec.photo = other_photo.clone(), Some("photo"));
+        differs(|spec| spec.kind = Kind::IdFront, Some("photo.kind"));
+        differs(|spec| spec.liveness_media.push(media_id("v")), Some("liveness_media_ids"));
+        differs(|spec| spec.liveness_policy = LivenessPolicy::Run, Some("liveness_policy"));
+        let label = |spec: &mut Spec| drop(spec.labels.insert("branch".into(), "north".into()));
+        differs(label, Some("labels"));
+        let both = |spec: &mut Spec| (spec.kind, spec.folder_id) = (Kind::IdFront, other_folder);
+        differs(both, Some("folder_id"));
+    }
+
+    #[test]
+    fn a_repeat_by_another_request_id_differs_in_nothing() {
+        differs(|spec| spec.request_id = Some("order-17".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_timeout_differs_unless_neither_was_named() {
+        let timeout = |seconds, named| Timeout { duration: Duration::from_secs(seconds), named };
+        let spec = |timeout| Spec { timeout, ..spec() };
+        for (a, b, field) in [
+            (timeout(10, true), timeout(10, true), None),
+            (timeout(10, true), timeout(10, false), None),
+            (timeout(10, false), timeout(20, false), None),
+            (timeout(10, true), timeout(20, false), Some("timeout")),
+            (timeout(10, true), timeout(20, true), Some("timeout")),
+        ] {
+            assert_eq!(spec(a).differing_field(&spec(b)), field, "{a:?} {b:?}");
+            assert_eq!(spec(b).differing_field(&spec(a)), field, "{b:?} {a:?}");
+        }
+    }
+
+    #[test]
+    fn a_digest_is_not_shown() {
+        assert_eq!(format!("{:?}", Digest([7; 32])), "Digest(…)");
+    }
+}

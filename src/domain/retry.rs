@@ -96,6 +96,8 @@ pub fn spread(doublings: u32, base: Duration, max: Duration, chance: f64) -> Dur
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -136,6 +138,22 @@ mod tests {
         ] {
             assert_eq!(asks.map(|(ask, processing)| treat(kind, ask, processing)), row, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn every_end_that_a_failure_brings_is_told_in_words_of_its_own() {
+        let reasons = [
+            Reason::OzLoginRefused,
+            Reason::OzForbidden,
+            Reason::OzFolderNotFound,
+            Reason::OzRejectedPhoto,
+            Reason::OzFolderFull,
+            Reason::OzAnalysisFailed,
+            Reason::OzProtocol,
+        ];
+        let messages = BTreeSet::from(reasons.map(message));
+        assert_eq!(messages.len(), reasons.len());
+        assert!(messages.iter().all(|message| message.starts_with("Oz")), "{messages:?}");
     }
 
     #[test]

@@ -47,3 +47,33 @@ impl fmt::Debug for Timestamp {
         write!(f, "{}us", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_point_is_kept_and_shown_to_the_microsecond() {
+        let time = Timestamp::from_micros(1_764_000_000_512_345);
+        assert_eq!(time.as_micros(), 1_764_000_000_512_345);
+        assert_eq!(format!("{time:?}"), "1764000000512345us");
+    }
+
+    #[test]
+    fn points_lie_as_far_apart_as_they_were_moved() {
+        let time = Timestamp::from_micros(5_000_000);
+        assert_eq!(time.after(SECOND).since(time), SECOND);
+        assert_eq!(time.since(time.before(SECOND)), SECOND);
+        assert_eq!(time.before(SECOND).since(time), Duration::ZERO, "it lies ahead");
+    }
+
+    #[test]
+    fn the_ends_of_time_are_not_passed() {
+        let (first, last) = (Timestamp::from_micros(i64::MIN), Timestamp::MAX);
+        assert_eq!([last.after(SECOND), last.after(Duration::MAX)], [last; 2]);
+        assert_eq!(first.before(SECOND), first);
+        assert_eq!(last.since(first), Duration::from_micros(i64::MAX as u64));
+    }
+}

@@ -9,6 +9,8 @@ mod driver;
 mod gate;
 mod seat;
 pub mod shelf;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::HashMap,

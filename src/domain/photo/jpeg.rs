@@ -109,9 +109,60 @@ mod tests {
     fn every_cut_is_noticed() {
         let jpeg = skeleton(64, 64, 100, b"");
         for length in 3..jpeg.len() {
-            assert!(inspect(&jpeg[..length]).is_err(), "cut at {length}");
+            assert_eq!(inspect(&jpeg[..length]), Err(TRUNCATED), "cut at {length}");
         }
         assert!(inspect(&jpeg).is_ok());
+    }
+
+    /// What is made of a JPEG of these segments, with a scan behind them.
+    fn size_of(segments: &[&[u8]]) -> Result<Size, Unreadable> {
+        let scan: &[u8] = &[0xff, 0xda, 0, 2, 7, 0xff, 0xd9];
+        size(&[&[0xff, 0xd8], &segments.concat()[..], scan].concat())
+    }
+
+    /// A frame header of 3 x 2 pixels, under some marker.
+    const fn frame(marker: u8) -> [u8; 9] {
+        [0xff, marker, 0, 7, 8, 0, 2, 0, 3]
+    }
+
+    const SIZE: Result<Size, Unreadable> = Ok(Size { width: 3, height: 2 });
+
+    #[test]
+    fn frames_of_all_kinds_have_a_size_and_what_lies_among_them_has_none() {
+        for marker in 0xc0..=0xcf {
+            let expected = if [0xc4, 0xc8, 0xcc].contains(&marker) { Err(BROKEN) } else { SIZE };
+            assert_eq!(size_of(&[&frame(marker)]), expected, "{marker:x}");
+        }
+        for marker in [0xbf, 0xdb, 0xe0, 0xfe] {
+            assert_eq!(size_of(&[&frame(marker)]), Err(BROKEN), "{marker:x}");
+            assert_eq!(size_of(&[&frame(marker), &frame(0xc0)]), SIZE, "{marker:x}");
+        }
+    }
+
+    #[test]
+    fn markers_without_a_segment_and_fill_bytes_are_passed_over() {
+        for marker in (0xd0..=0xd7).chain([0x01]) {
+            assert_eq!(size_of(&[&[0xff, marker], &frame(0xc0)]), SIZE, "{marker:x}");
+        }
+        assert_eq!(size_of(&[&[0xff; 5], &frame(0xc0)]), SIZE);
+    }
+
+    #[test]
+    fn what_cannot_stand_before_a_scan_is_refused() {
+        for wrong in [[0xff, 0x00], [0xff, 0xd8], [0xff, 0xd9], [0x00, 0xe0]] {
+            assert_eq!(size_of(&[&wrong, &frame(0xc0)]), Err(BROKEN), "{wrong:x?}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_as_long_as_it_says() {
+        assert_eq!(size_of(&[&[0xff, 0xe0, 0, 2], &frame(0xc0)]), SIZE);
+        for length in [0, 1] {
+            assert_eq!(size_of(&[&[0xff, 0xe0, 0, length], &frame(0xc0)]), Err(BROKEN));
+        }
+        let [.., x1, _] = frame(0xc0);
+        let short = [0xff, 0xc0, 0, 6, 8, 0, 2, x1];
+        assert_eq!(size_of(&[&short]), Err(BROKEN), "a frame header without its last byte");
     }
 
     #[test]

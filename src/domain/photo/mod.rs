@@ -155,13 +155,16 @@ mod tests {
         let pdf = b"%PDF-1.7 \xff\xd8\xff";
         let svg = b"<svg xmlns='http://www.w3.org/2000/svg'/>";
         let heic = b"\0\0\0\x18ftypheic\0\0\0\0";
-        let table: [(&[u8], Unreadable); 7] = [
+        let video = b"\0\0\0\x18ftypmp42\0\0\0\0";
+        let table: [(&[u8], Unreadable); 9] = [
             (b"", Unreadable::Empty),
             (b"\xff", Unreadable::UnknownFormat),
             (b"hello", Unreadable::UnknownFormat),
             (pdf, Unreadable::UnknownFormat),
             (svg, Unreadable::UnknownFormat),
             (heic, Unreadable::Heic),
+            (video, Unreadable::UnknownFormat),
+            (b"a note on heic", Unreadable::UnknownFormat),
             (b"\xff\xd8\xff", Unreadable::Truncated("JPEG")),
         ];
         for (bytes, expected) in table {
@@ -173,9 +176,29 @@ mod tests {
     fn sizes_are_bounded_by_side_and_in_all() {
         let check = |width, height| Size { width, height }.check();
         assert_eq!(check(1, 1), Ok(()));
-        assert_eq!(check(20_000, 5_000), Ok(()));
-        assert_eq!(check(0, 5), Err(Unreadable::NoPixels));
-        assert!(matches!(check(20_001, 1), Err(Unreadable::TooManyPixels { .. })));
-        assert!(matches!(check(20_000, 5_001), Err(Unreadable::TooManyPixels { .. })));
+        assert_eq!([check(20_000, 5_000), check(5_000, 20_000)], [Ok(()); 2]);
+        assert_eq!([check(0, 5), check(5, 0)], [Err(Unreadable::NoPixels); 2]);
+        for (width, height) in [(20_001, 1), (1, 20_001), (20_000, 5_001), (u32::MAX, u32::MAX)] {
+            let refusal = Unreadable::TooManyPixels { width, height };
+            assert_eq!(check(width, height), Err(refusal));
+        }
+    }
+
+    #[test]
+    fn a_photo_may_be_as_large_as_a_file_at_oz() {
+        assert_eq!(BYTES_MAX, 10_485_760);
+    }
+
+    #[test]
+    fn formats_are_named_as_oz_knows_them() {
+        let named = |format: Format| (format.content_type(), format.extension());
+        assert_eq!(named(Format::Jpeg), ("image/jpeg", "jpg"));
+        assert_eq!(named(Format::Png), ("image/png", "png"));
+    }
+
+    #[test]
+    fn kinds_are_tagged_as_oz_knows_them() {
+        assert_eq!(Kind::Selfie.tags(), ["photo_selfie"]);
+        assert_eq!(Kind::IdFront.tags(), ["photo_id", "photo_id_front"]);
     }
 }

@@ -86,7 +86,32 @@ mod tests {
         let png = skeleton(300, 200);
         assert_eq!(inspect(&[&png[..], b"trailer"].concat()), Ok(Format::Png));
         for length in 8..png.len() {
-            assert!(inspect(&png[..length]).is_err(), "cut at {length}");
+            assert_eq!(inspect(&png[..length]), Err(TRUNCATED), "cut at {length}");
+        }
+        assert_eq!(size(&png), Ok(Size { width: 300, height: 200 }));
+    }
+
+    #[test]
+    fn a_png_is_its_header_then_its_pixels_then_its_end() {
+        let chunk = |name: &[u8; 4], data: &[u8]| {
+            let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+            [&length[..], name, data, &[0; CHECKSUM_BYTES]].concat()
+        };
+        let size_of = |chunks: &[Vec<u8>]| size(&[SIGNATURE, &chunks.concat()].concat());
+        let header = [0, 0, 0, 3, 0, 0, 0, 2, 8, 2, 0, 0, 0];
+        let [ihdr, text, idat, iend] =
+            [(b"IHDR", &header[..]), (b"tEXt", b"a"), (b"IDAT", b"pixels"), (b"IEND", b"")]
+                .map(|(name, data)| chunk(name, data));
+        let whole = [ihdr.clone(), text.clone(), idat.clone(), iend.clone()];
+        assert_eq!(size_of(&whole), Ok(Size { width: 3, height: 2 }));
+        let (short, odd) = (chunk(b"IHDR", &header[1..]), chunk(b"ID4T", b"pixels"));
+        for wrong in [
+            vec![text.clone(), ihdr.clone(), idat.clone(), iend.clone()],
+            vec![short, idat.clone(), iend.clone()],
+            vec![ihdr.clone(), text, iend.clone()],
+            vec![ihdr, odd, idat, iend],
+        ] {
+            assert_eq!(size_of(&wrong), Err(BROKEN));
         }
     }
 

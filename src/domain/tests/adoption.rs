@@ -106,6 +106,15 @@ fn under_run_the_adopted_partner_is_the_one_of_the_same_request() {
 }
 
 #[test]
+fn after_an_analysis_that_was_anothers_ours_is_looked_for_before_one_is_started() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Report);
+    scene.drive.start_was_anothers(scene.now);
+    scene.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
+    assert_eq!(scene.asked_ms(), 5000);
+    scene.hears(StartAnalyses, started(vec![biometry("b")]));
+}
+
+#[test]
 fn an_analysis_that_was_there_before_is_never_adopted() {
     let mut scene = Scene::naming_a_medium();
     let holds = |analyses| folder(vec![image("p")], analyses);

@@ -7,7 +7,7 @@ use crate::domain::{
     ask::AskKind::{ReadFolder, UploadPhoto},
     tests::{
         oz::{bare, biometry, broken, decided, fails, fails_until, folder, quality, seconds, told},
-        scene::Scene,
+        scene::{POLICY, Scene},
     },
 };
 
@@ -50,6 +50,17 @@ fn a_poll_that_was_cut_by_the_deadline_is_not_the_last_look() {
     scene.polls("b", fails(FailureKind::TimedOut));
     scene.polls("b", told(decided("b", "SUCCESS"))).ends();
     scene.result();
+}
+
+#[test]
+fn a_request_that_the_deadline_cuts_short_is_blamed_only_if_it_was_slower_than_a_poll() {
+    for (unanswered_ms, cause) in [(500, None), (1000, None), (1001, Some("OZ_TIMEOUT"))] {
+        let mut scene = Scene::new();
+        scene.waits(1200).drive.cut_short(Duration::from_millis(unanswered_ms), &POLICY);
+        scene.ends();
+        let told = scene.error().metadata.get("cause").map(String::as_str);
+        assert_eq!(told, cause, "{unanswered_ms} ms");
+    }
 }
 
 #[test]

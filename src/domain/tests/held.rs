@@ -133,6 +133,17 @@ fn a_last_look_is_free_and_when_held_back_not_waited_for() {
 }
 
 #[test]
+fn what_is_asked_before_the_deadline_is_charged_and_at_the_deadline_free() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    scene.polls("b", fails(OUT));
+    let ask = scene.next_ask().unwrap();
+    let charged = |now| settle::retries(&scene.m, &scene.drive, &ask, now);
+    let deadline = scene.m.deadline();
+    let just_before = deadline.before(Duration::from_micros(1));
+    assert_eq!([just_before, deadline].map(charged), [true, false]);
+}
+
+#[test]
 fn what_one_analysis_is_charged_does_not_slow_the_other() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     scene.polls("b", told(biometry("b"))).polls("q", fails(OUT));

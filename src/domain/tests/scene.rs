@@ -17,6 +17,9 @@ pub const POLICY: Policy = Policy {
     retention: Duration::from_secs(86_400),
 };
 
+/// No match asks for more, or has more to tell: one that does would go on for ever.
+const MOST: usize = 10_000;
+
 pub fn spec() -> Spec {
     Spec {
         caller: CallerId::default_caller(),
@@ -149,6 +152,7 @@ impl Scene {
     }
 
     pub fn answer(&mut self, ask: &Ask, outcome: Outcome) {
+        assert!(self.asked.len() < MOST, "it is busy");
         let asked = self.now;
         self.asked.push((asked, ask.clone()));
         self.now = asked.after(self.latency);
@@ -190,6 +194,7 @@ impl Scene {
     }
 
     pub fn write(&mut self, event: Event) {
+        assert!(self.journal.len() < MOST, "it never ends");
         let recorded = recorded(self.m.sequence.next().0, self.now, event);
         self.m = apply(Some(self.m.clone()), &recorded).unwrap();
         self.journal.push(recorded);

@@ -2,14 +2,14 @@
 //! waits for the photo no longer than it must.
 
 use crate::domain::{
-    Drive, FailureKind, LivenessPolicy, Step,
+    Drive, Event, FailureKind, LivenessPolicy, PhotoSource, Spec, Step,
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
     tests::{
         oz::{
-            analysis_id, bare, biometry, decided, fails, folder, judged, media_id, our_photo,
-            photo, quality, seconds, started, told, with_photo,
+            analysis_id, bare, biometry, decided, fails, folder, image, judged, media_id,
+            our_photo, photo, quality, seconds, started, told, with_photo,
         },
-        scene::Scene,
+        scene::{Scene, spec},
     },
 };
 
@@ -54,13 +54,22 @@ fn a_revived_match_goes_on_polling_and_counting() {
 }
 
 #[test]
+fn a_revived_match_tells_its_trouble_with_ozs_last_words() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    scene.polls("b", told(biometry("b"))).polls("b", fails(FailureKind::ServerError));
+    scene.revive().polls("b", fails(FailureKind::Unreachable));
+    let Event::AttemptFailed(fact) = scene.last_event() else { panic!() };
+    assert_eq!(fact.oz.as_ref().map(|oz| oz.state.as_str()), Some("PROCESSING"));
+}
+
+#[test]
 fn the_first_polls_of_many_revived_matches_are_spread_over_an_interval() {
     let scene = Scene::processing(LivenessPolicy::Report);
     let first = |chance| {
         let revived = Drive::revived(&scene.m, scene.now, &scene.policy, chance);
-        revived.biometry.due.since(scene.now).as_millis()
+        [revived.biometry.due, revived.quality.due].map(|due| due.since(scene.now).as_millis())
     };
-    assert_eq!([0.0, 0.25, 1.0].map(first), [0, 250, 1000]);
+    assert_eq!([0.0, 0.25, 1.0].map(first), [[0; 2], [250; 2], [1000; 2]]);
 }
 
 #[test]
@@ -140,4 +149,19 @@ fn trouble_that_a_takeover_meets_again_is_not_news() {
     starting.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
     starting.hears(StartAnalyses, fails(DOWN));
     assert_eq!(starting.troubles(), 1);
+    let mut uploading = Scene::new();
+    uploading.hears(ReadFolder, bare()).hears(UploadPhoto, fails(DOWN)).revive();
+    uploading.photo_here = true;
+    uploading.hears(ReadFolder, bare()).hears(ReadFolder, bare()).hears(UploadPhoto, fails(DOWN));
+    assert_eq!(uploading.troubles(), 1);
+}
+
+#[test]
+fn trouble_that_a_takeover_saw_end_is_news_when_it_comes_again() {
+    let photo = PhotoSource::FolderMedia(media_id("p"));
+    let mut scene = Scene::of(Spec { photo, liveness_policy: LivenessPolicy::Require, ..spec() });
+    scene.hears(ReadFolder, fails(FailureKind::ServerError)).revive();
+    scene.hears(ReadFolder, folder(vec![image("p")], vec![quality("q")]));
+    scene.hears(ReadFolder, fails(FailureKind::ServerError));
+    assert_eq!(scene.troubles(), 2);
 }

@@ -9,7 +9,7 @@ use crate::domain::{
     state::fold,
     tests::{
         oz::{analysis_id, media_id, seconds},
-        scene::{recorded, spec},
+        scene::{Scene, recorded, spec},
     },
 };
 
@@ -170,6 +170,13 @@ fn a_verdict_is_kept_with_ozs_words() {
 fn a_match_is_safe_once_only_oz_and_the_journal_are_needed() {
     let safe = State::ALL.map(|state| at(state).is_safe());
     assert_eq!(safe, [false, true, true, true, true, true]);
+    assert!(Scene::naming_a_medium().m.is_safe(), "no photo was sent");
+}
+
+#[test]
+fn a_match_has_ended_in_the_last_three_states() {
+    let ended = State::ALL.map(State::has_ended);
+    assert_eq!(ended, [false, false, false, true, true, true]);
 }
 
 #[test]

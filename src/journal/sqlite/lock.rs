@@ -47,3 +47,24 @@ fn beside(database: &Path) -> PathBuf {
     name.push(".lock");
     name.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_a_file_of_the_working_directory() {
+        let here = Path::new(".").canonicalize().unwrap();
+        assert_eq!(resolved(Path::new("absent.db")).unwrap(), here.join("absent.db"));
+        assert_eq!(resolved(Path::new("./absent.db")).unwrap(), here.join("absent.db"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_leads_nowhere_is_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let looped = folder.path().join("facematch.db");
+        std::os::unix::fs::symlink(&looped, &looped).unwrap();
+        assert!(resolved(&looped).is_err());
+    }
+}

@@ -55,7 +55,7 @@ pub async fn a_tail_while_many_write_misses_and_repeats_none(engine: impl Engine
         let page = reader.tail(after, 7).await.unwrap();
         match page.last() {
             Some(last) => after = last.position,
-            None => wake.changed().await.unwrap(),
+            None => heard(&mut wake).await,
         }
         seen.extend(page);
     }

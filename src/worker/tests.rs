@@ -1,0 +1,446 @@
+//! The worker over the journal without a disk: each test answers for Oz itself, one request after
+//! the other, and moves the time.
+//!
+//! What holds through faults and deaths is tested by the histories of `app`.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    sync::{Mutex, atomic::AtomicBool},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{shelf::Photo, *};
+use crate::{
+    clock::Hand,
+    domain::{
+        Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Kind,
+        LivenessPolicy, Media, MediaId, Outcome, PhotoSource, Reply, Sequence, Spec, State,
+        Timeout, Timestamp, ask::AskKind,
+    },
+    journal::{
+        Admitted, Appended,
+        memory::{Memory, Store},
+    },
+    oz::Sent,
+};
+
+/// How long anything may take that is waited for: much longer than it does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A time that is no whole millisecond.
+const START: Timestamp = Timestamp::from_micros(1_764_000_000_512_345);
+
+const CONFIG: Config = Config {
+    policy: Policy {
+        poll_interval: Duration::from_secs(1),
+        oz_settle: Duration::from_secs(5),
+        photo_grace: Duration::from_secs(60),
+        retention: Duration::from_secs(86_400),
+    },
+    unfinished_max: 2,
+    requests_max: 10,
+    photo_bytes_max: 100,
+};
+
+/// A request that waits for the test to answer it.
+struct Asked {
+    kind: AskKind,
+    photo: Option<Bytes>,
+    answer: oneshot::Sender<Outcome>,
+}
+
+/// Passes on what it is asked.
+struct Passes(mpsc::UnboundedSender<Asked>);
+
+#[async_trait]
+impl Oz for Passes {
+    async fn perform(&self, ask: &Ask, photo: Option<Bytes>, _: Sent<'_>) -> Outcome {
+        let (answer, told) = oneshot::channel();
+        let unheard = || Failure::new(FailureKind::Interrupted, "the test has ended");
+        let asked = Asked { kind: ask.kind(), photo, answer };
+        self.0.send(asked).map_err(|_| unheard())?;
+        told.await.unwrap_or_else(|_| Err(unheard()))
+    }
+}
+
+/// A journal whose answer to the next append is lost, if it is told to lose it.
+struct Losing {
+    journal: Memory,
+    loses: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Writer for Losing {
+    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, journal::Error> {
+        self.journal.admit(match_id, spec).await
+    }
+
+    async fn append(
+        &self,
+        claim: Claim,
+        after: Sequence,
+        event: Event,
+    ) -> Result<Appended, journal::Error> {
+        let appended = self.journal.append(claim, after, event).await;
+        match self.loses.swap(false, Ordering::Relaxed) {
+            true => Err(journal::Error::Unavailable(Arc::new(std::fmt::Error))),
+            false => appended,
+        }
+    }
+
+    async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+        keep: Duration,
+    ) -> Result<CancelledAs, journal::Error> {
+        self.journal.cancel(caller, key, keep).await
+    }
+
+    async fn erase(&self, caller: &CallerId, id: MatchId) -> Result<Erased, journal::Error> {
+        self.journal.erase(caller, id).await
+    }
+
+    async fn erase_expired(&self, limit: usize) -> Result<usize, journal::Error> {
+        self.journal.erase_expired(limit).await
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, journal::Error> {
+        self.journal.claim(limit).await
+    }
+
+    async fn owned_by_others(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, journal::Error> {
+        self.journal.owned_by_others(match_id, analyses).await
+    }
+
+    fn may_act(&self) -> bool {
+        self.journal.may_act()
+    }
+
+    fn keys(&self) -> &journal::Keys {
+        Writer::keys(&self.journal)
+    }
+}
+
+struct House {
+    worker: Worker,
+    journal: Memory,
+    loses: Arc<AtomicBool>,
+    clock: Clock,
+    hand: Hand,
+    asked: mpsc::UnboundedReceiver<Asked>,
+}
+
+impl House {
+    fn new() -> Self {
+        let (clock, hand) = Clock::manual(START);
+        let store = Arc::new(Mutex::new(Store::new(1)));
+        Self::over(Memory::open(store, clock.clone()), clock, hand)
+    }
+
+    fn over(journal: Memory, clock: Clock, hand: Hand) -> Self {
+        let (asks, asked) = mpsc::unbounded_channel();
+        let loses = Arc::new(AtomicBool::new(false));
+        let with = Collaborators {
+            writer: Arc::new(Losing { journal: journal.clone(), loses: Arc::clone(&loses) }),
+            reader: Arc::new(journal.clone()),
+            oz: Arc::new(Passes(asks)),
+            clock: clock.clone(),
+            progress: Arc::new(|_, _| {}),
+            chance: Arc::new(|| 0.0),
+        };
+        Self { worker: Worker::new(CONFIG, with), journal, loses, clock, hand, asked }
+    }
+
+    /// Another process at the same store, that has not begun.
+    fn next_process(&self) -> Self {
+        let journal = Memory::open(self.journal.store(), self.clock.clone());
+        Self::over(journal, self.clock.clone(), self.hand.clone())
+    }
+
+    async fn admit(&self, spec: Spec) -> Match {
+        let photo = match spec.needs_photo() {
+            true => Some(Photo::new(jpeg(), self.worker.shelf().reserve(4).await)),
+            false => None,
+        };
+        self.worker.admit(spec, photo).await.unwrap()
+    }
+
+    /// The next request to Oz, which is of this kind.
+    #[track_caller]
+    fn next(&mut self, kind: AskKind) -> impl Future<Output = Asked> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let asked = timeout(PATIENCE, self.asked.recv()).await;
+            let asked = asked.unwrap_or_else(|_| panic!("{caller}: Oz is not asked")).unwrap();
+            assert_eq!(asked.kind, kind, "{caller}");
+            asked
+        }
+    }
+
+    /// Whatever Oz is asked next, it is of this kind, and this is the answer.
+    async fn hears(&mut self, kind: AskKind, reply: Reply) -> &mut Self {
+        assert!(self.next(kind).await.answer.send(Ok(reply)).is_ok(), "somebody waits for it");
+        self
+    }
+
+    async fn find(&self, m: &Match) -> Option<Match> {
+        self.journal.find(&m.spec.caller, &Key::Match(m.id)).await.unwrap()
+    }
+}
+
+fn jpeg() -> Bytes {
+    Bytes::from_static(b"jpeg")
+}
+
+/// A match whose photo is sent.
+fn spec() -> Spec {
+    Spec {
+        caller: CallerId::default_caller(),
+        request_id: None,
+        folder_id: "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1".parse().unwrap(),
+        photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },
+        kind: Kind::Selfie,
+        timeout: Timeout { duration: Duration::from_secs(1_200), named: false },
+        liveness_media: Vec::new(),
+        liveness_policy: LivenessPolicy::Report,
+        labels: BTreeMap::new(),
+    }
+}
+
+/// A match whose photo is the folder's own medium `p`.
+fn naming_a_medium() -> Spec {
+    Spec { photo: PhotoSource::FolderMedia(medium_id("p")), ..spec() }
+}
+
+fn medium_id(text: &str) -> MediaId {
+    text.parse().unwrap()
+}
+
+fn medium(id: &str, media_type: &str) -> Media {
+    Media {
+        id: medium_id(id),
+        media_type: Some(media_type.into()),
+        tags: Vec::new(),
+        original_name: None,
+        match_id: None,
+        time_created: None,
+    }
+}
+
+/// A folder with a video `v` and an image `p` that is nobody's.
+fn folder() -> Reply {
+    let media = vec![medium("v", "VIDEO_FOLDER"), medium("p", "IMAGE_FOLDER")];
+    Reply::Folder(Folder { media, analyses: Vec::new() })
+}
+
+fn started() -> Reply {
+    let analysis = Analysis {
+        id: Some("b".parse().unwrap()),
+        kind: Some("BIOMETRY".into()),
+        state: Some("PROCESSING".into()),
+        ..Analysis::default()
+    };
+    Reply::Started(vec![analysis])
+}
+
+/// What is true within some turns of everybody's.
+async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    for _ in 0..1_000 {
+        if holds().await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("{what}");
+}
+
+/// A server that goes down does so without being asked anything more.
+async fn goes_down(house: &mut House) {
+    let down = timeout(PATIENCE, house.worker.drain(Duration::from_secs(10))).await;
+    assert!(down.is_ok(), "it waits for something");
+    assert!(house.asked.try_recv().is_err(), "it asks Oz for more");
+}
+
+// Admission.
+
+#[tokio::test]
+async fn the_id_of_a_match_tells_when_it_was_accepted() {
+    let house = House::new();
+    let m = house.admit(spec()).await;
+    let (seconds, nanos) = m.id.as_uuid().get_timestamp().unwrap().to_unix();
+    assert_eq!((seconds, nanos / 1_000_000), (1_764_000_000, 512));
+}
+
+#[tokio::test]
+async fn no_more_matches_are_under_way_than_the_settings_allow() {
+    let house = House::new();
+    let first = house.admit(naming_a_medium()).await;
+    house.admit(naming_a_medium()).await;
+    assert_eq!(house.worker.unfinished(), 2);
+    let refused = house.worker.admit(naming_a_medium(), None).await.unwrap_err();
+    assert!(matches!(refused, Refused::Overloaded("unfinished matches")), "{refused}");
+    house.worker.cancel(&first.spec.caller, &Key::Match(first.id)).await.unwrap();
+    eventually("its place is free", || async { house.worker.unfinished() == 1 }).await;
+    house.admit(naming_a_medium()).await;
+}
+
+// Driving.
+
+#[tokio::test]
+async fn a_photo_leaves_memory_once_oz_has_it() {
+    let mut house = House::new();
+    house.admit(spec()).await;
+    house.hears(AskKind::ReadFolder, folder()).await;
+    let upload = house.next(AskKind::UploadPhoto).await;
+    assert_eq!((upload.photo, house.worker.shelf().photos()), (Some(jpeg()), 1));
+    upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
+    let start = house.next(AskKind::StartAnalyses).await;
+    assert_eq!((start.photo, house.worker.shelf().photos()), (None, 0));
+}
+
+#[tokio::test]
+async fn oz_may_take_its_time_until_the_deadline() {
+    let mut house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    let look = house.next(AskKind::ReadFolder).await;
+    house.hand.advance(Duration::from_secs(600));
+    tokio::task::yield_now().await;
+    look.answer.send(Ok(folder())).unwrap();
+    house.next(AskKind::StartAnalyses).await;
+    assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
+}
+
+#[tokio::test]
+async fn a_fact_that_was_written_although_the_store_failed_is_found_and_gone_on_from() {
+    let mut house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    house.loses.store(true, Ordering::Relaxed);
+    house.hears(AskKind::ReadFolder, folder()).await;
+    let again = START.after(Duration::from_secs(1));
+    eventually("it pauses", || async { house.hand.next_wake() == Some(again) }).await;
+    house.hand.advance(Duration::from_secs(1));
+    house.next(AskKind::StartAnalyses).await;
+    assert_eq!(house.find(&m).await.unwrap().sequence, Sequence(2));
+}
+
+#[tokio::test]
+async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
+    let mut house = House::new();
+    let m = house.admit(spec()).await;
+    let mut look = house.next(AskKind::ReadFolder).await;
+    house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    timeout(PATIENCE, look.answer.closed()).await.unwrap();
+    let held = || (house.worker.unfinished(), house.worker.shelf().photos());
+    eventually("nothing is held", || async { held() == (0, 0) }).await;
+}
+
+// Going down.
+
+#[tokio::test]
+async fn a_server_that_goes_down_brings_its_photos_to_oz_and_leaves_the_rest() {
+    let mut house = House::new();
+    let m = house.admit(spec()).await;
+    let look = house.next(AskKind::ReadFolder).await;
+    let worker = house.worker.clone();
+    let brought = async {
+        look.answer.send(Ok(folder())).unwrap();
+        house.hears(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
+    };
+    let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
+    let (down, ()) = tokio::join!(down, brought);
+    assert!(down.is_ok(), "it waits for something");
+    assert!(house.asked.try_recv().is_err(), "it asks Oz for more");
+    assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
+    let refused = worker.admit(spec(), None).await.unwrap_err();
+    assert!(matches!(refused, Refused::Draining), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_waits_for_no_answer_about_a_match_without_photo() {
+    let mut house = House::new();
+    house.admit(naming_a_medium()).await;
+    let _look = house.next(AskKind::ReadFolder).await;
+    goes_down(&mut house).await;
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_waits_for_the_answer_to_what_changes_oz() {
+    let mut house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    house.hears(AskKind::ReadFolder, folder()).await;
+    let start = house.next(AskKind::StartAnalyses).await;
+    let worker = house.worker.clone();
+    let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
+    let (down, ()) = tokio::join!(down, async { start.answer.send(Ok(started())).unwrap() });
+    assert!(down.is_ok(), "it waits for something");
+    assert_eq!(house.find(&m).await.unwrap().state, State::Processing);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_waits_for_nobody_to_bring_a_photo() {
+    let first = House::new();
+    first.admit(spec()).await;
+    let mut second = first.next_process();
+    second.worker.start().await.unwrap();
+    let _look = second.next(AskKind::ReadFolder).await;
+    goes_down(&mut second).await;
+}
+
+#[tokio::test]
+async fn a_match_that_is_claimed_while_the_server_goes_down_is_left_unasked() {
+    let first = House::new();
+    first.admit(spec()).await;
+    let mut second = first.next_process();
+    second.admit(spec()).await;
+    let look = second.next(AskKind::ReadFolder).await;
+    let worker = second.worker.clone();
+    let claimed = async {
+        worker.start().await.unwrap();
+        eventually("it is left", || async { worker.unfinished() == 1 }).await;
+        assert!(second.asked.try_recv().is_err(), "it asks Oz");
+        look.answer.send(Ok(folder())).unwrap();
+        second.hears(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
+    };
+    let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
+    let (down, ()) = tokio::join!(down, claimed);
+    assert!(down.is_ok(), "it waits for something");
+}
+
+// Keeping house.
+
+#[tokio::test]
+async fn a_match_is_erased_when_its_time_has_come() {
+    let house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    house.worker.start().await.unwrap();
+    house.hand.advance(CONFIG.policy.retention - HOUSEKEEPING_INTERVAL * 2);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(house.find(&m).await.is_some(), "it is kept");
+    eventually("it is erased", || async {
+        house.hand.advance(HOUSEKEEPING_INTERVAL);
+        house.find(&m).await.is_none()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_photo_is_not_shown() {
+    let house = House::new();
+    let photo = Photo::new(jpeg(), house.worker.shelf().reserve(4).await);
+    assert_eq!(format!("{photo:?}"), "Photo(4 bytes)");
+}

@@ -7,6 +7,7 @@
 pub use crate::{
     config::fuzzing::settings,
     domain::photo::fuzzing::photo,
+    grpc::fuzzing::request,
     oz::fuzzing::{oz_answer, oz_error},
     watch::fuzzing::tokens,
 };
@@ -24,10 +25,11 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// The targets by the names of their corpora.
-    const TARGETS: [(&str, Target); 5] = [
+    const TARGETS: [(&str, Target); 6] = [
         ("oz_answer", oz_answer),
         ("oz_error", oz_error),
         ("photo", photo),
+        ("request", request),
         ("settings", settings),
         ("tokens", tokens),
     ];

@@ -17,6 +17,8 @@ pub struct Beside {
     number: Number,
     /// How much of the photo's message is to come, while it does.
     photo_bytes: Option<usize>,
+    /// Groups that are open. No field of ours is one: what is in them is passed over when decoded.
+    groups: u32,
     counted_bytes: usize,
 }
 
@@ -46,7 +48,7 @@ impl Beside {
     /// Nothing has come. The message begins behind a prefix of so many bytes.
     pub fn new(prefix_bytes: usize) -> Self {
         let at = At::Bytes { left: prefix_bytes, counts: false };
-        Self { at, number: Number::default(), photo_bytes: None, counted_bytes: 0 }
+        Self { at, number: Number::default(), photo_bytes: None, groups: 0, counted_bytes: 0 }
     }
 
     /// Takes the next piece, and tells how much there was so far.
@@ -93,14 +95,15 @@ impl Beside {
                 (0, _) => At::Value,
                 (1, _) => Self::bytes(8, true),
                 (2, field) => At::Length { field },
-                // A group's beginning and its end have nothing of their own.
-                (3 | 4, _) => At::Key,
+                (3, _) => self.group(1),
+                (4, _) => self.group(-1),
                 (5, _) => Self::bytes(4, true),
                 _ => At::Lost,
             },
             At::Length { field } => {
                 let Ok(length) = usize::try_from(number) else { return At::Lost };
                 match (field, self.photo_bytes) {
+                    _ if self.groups > 0 => Self::bytes(length, true),
                     (PHOTO, None) => {
                         self.photo_bytes = Some(length).filter(|bytes| *bytes > 0);
                         At::Key
@@ -114,10 +117,25 @@ impl Beside {
         }
     }
 
+    fn is_between_fields(&self) -> bool {
+        self.at == At::Key && self.number.shift == 0 && self.groups == 0
+    }
+
+    /// A group begins or ends, and has nothing of its own.
+    fn group(&mut self, more: i32) -> At {
+        match self.groups.checked_add_signed(more) {
+            Some(groups) => {
+                self.groups = groups;
+                At::Key
+            }
+            None => At::Lost,
+        }
+    }
+
     /// So many bytes of the photo's message have been passed.
     fn leave(&mut self, taken: usize) {
         match self.photo_bytes.and_then(|bytes| bytes.checked_sub(taken)) {
-            Some(0) if self.at == At::Key && self.number.shift == 0 => self.photo_bytes = None,
+            Some(0) if self.is_between_fields() => self.photo_bytes = None,
             Some(0) | None => self.at = At::Lost,
             more => self.photo_bytes = more,
         }
@@ -138,6 +156,9 @@ impl Number {
         Some(Some(std::mem::take(self).value))
     }
 }
+
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 
 #[cfg(test)]
 mod tests {
@@ -191,6 +212,15 @@ mod tests {
         assert_eq!(counted(&photos, 64), 4_000, "all but one byte each");
         let unknown = b"\xf8\x07\x01".repeat(1_000);
         assert_eq!(counted(&unknown, 64), 3_000);
+    }
+
+    #[test]
+    fn what_is_passed_over_in_a_group_hides_nothing() {
+        let group = b"\x7b\x1a\x02\x0f\x0f\x7c";
+        let message = [group, &b"\x2a\0".repeat(1_000)[..]].concat();
+        let decoded = MatchRequest::decode(&*message).expect("groups are passed over");
+        assert_eq!(decoded.liveness_media_ids.len(), 1_000);
+        assert_eq!(counted(&message, 64), message.len());
     }
 
     #[test]

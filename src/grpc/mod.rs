@@ -24,6 +24,8 @@ use tonic_health::{
 };
 use tonic_reflection::server::{v1, v1alpha};
 
+#[cfg(any(test, fuzzing))]
+pub use beside::fuzzing;
 pub use service::Service;
 pub use unread::Readers;
 

@@ -20,7 +20,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("telemetry", &["config"]),
     ("cli", &["config", "pb", "clock"]),
     ("simulator", &[]),
-    ("fuzzing", &["config", "domain", "oz", "watch"]),
+    ("fuzzing", &["config", "domain", "grpc", "oz", "watch"]),
 ];
 
 /// What the halves may not take from the rooms whose traits they use: their engines.

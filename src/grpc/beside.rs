@@ -132,12 +132,16 @@ impl Beside {
         }
     }
 
-    /// So many bytes of the photo's message have been passed.
+    /// So many bytes of the photo's message have been passed. What begins in it ends in it.
     fn leave(&mut self, taken: usize) {
+        let wanted = match self.at {
+            At::Bytes { left, .. } => left,
+            At::Key if self.is_between_fields() => 0,
+            At::Key | At::Length { .. } | At::Value | At::Lost => 1,
+        };
         match self.photo_bytes.and_then(|bytes| bytes.checked_sub(taken)) {
-            Some(0) if self.is_between_fields() => self.photo_bytes = None,
-            Some(0) | None => self.at = At::Lost,
-            more => self.photo_bytes = more,
+            Some(left) if left >= wanted => self.photo_bytes = Some(left).filter(|left| *left > 0),
+            Some(_) | None => self.at = At::Lost,
         }
     }
 }

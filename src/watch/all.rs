@@ -13,8 +13,13 @@ use crate::{
     watch::{Ended, Entry, Inner, Update},
 };
 
-/// How many events are read at once: a page of them is what a stream holds.
-const PAGE: usize = 256;
+/// How many events a stream reads at first: each match among them costs a look at its journal, and
+/// whoever is cut off again and again reads none in vain.
+const PAGE_FIRST: usize = 16;
+/// How many times more after each full page: who reads on has much to read.
+const PAGE_GROWTH: usize = 4;
+/// How many at most: a page is what a stream holds.
+const PAGE_MAX: usize = 256;
 /// How many pages are kept for streams that stand at the same place.
 const PAGES_KEPT: usize = 16;
 
@@ -25,6 +30,8 @@ pub struct FollowAll {
     filter: Filter,
     looks: watch::Receiver<()>,
     page: Arc<PageOfAll>,
+    /// How many events the next page may have.
+    limit: usize,
     index: usize,
     after: Position,
     /// Up to where retention had erased events when the stream began.
@@ -70,9 +77,14 @@ impl Pages {
         self.lock().clear();
     }
 
-    async fn after(&self, position: Position) -> Result<Arc<PageOfAll>, journal::Error> {
+    /// The page that begins there, of so many events unless somebody else has read it already.
+    async fn after(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Result<Arc<PageOfAll>, journal::Error> {
         let cell = self.cell(position);
-        let page = cell.get_or_try_init(|| self.read(position)).await?;
+        let page = cell.get_or_try_init(|| self.read(position, limit)).await?;
         if page.reached == position {
             // Nothing there yet: the next look has to read again.
             self.lock().retain(|(_, kept)| !Arc::ptr_eq(kept, &cell));
@@ -93,10 +105,10 @@ impl Pages {
         cell
     }
 
-    async fn read(&self, after: Position) -> Result<Arc<PageOfAll>, journal::Error> {
-        let events = self.reader.tail(after, PAGE).await?;
+    async fn read(&self, after: Position, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
+        let events = self.reader.tail(after, limit).await?;
         let reached = events.last().map_or(after, |last| last.position);
-        let is_full = events.len() == PAGE;
+        let is_full = events.len() == limit;
         let mut journals: HashMap<MatchId, Vec<Arc<Match>>> = HashMap::new();
         let mut entries = Vec::with_capacity(events.len());
         for recorded in events {
@@ -151,6 +163,7 @@ impl FollowAll {
             filter,
             looks,
             page: Arc::default(),
+            limit: PAGE_FIRST,
             index: 0,
             after,
             floor,
@@ -196,10 +209,13 @@ impl FollowAll {
     async fn turn_page(&mut self) -> Result<(), Ended> {
         // Marked as seen before looking, so that what is written meanwhile wakes again.
         self.looks.mark_unchanged();
-        let page = self.inner.pages.after(self.after).await?;
+        let page = self.inner.pages.after(self.after, self.limit).await?;
         if page.reached > self.after {
             if page.is_full && self.is_overtaken().await? {
                 return Err(Ended::Expired);
+            }
+            if page.is_full {
+                self.limit = PAGE_MAX.min(PAGE_GROWTH * self.limit);
             }
             self.page = page;
             self.index = 0;

@@ -30,8 +30,8 @@ use crate::{
     support::{JOURNAL, portrait},
 };
 
-/// The page that streams of all matches read.
-const PAGE_OF_ALL: usize = 256;
+/// The first page that streams of all matches read.
+const PAGE_OF_ALL: usize = 16;
 /// What tests wait for is nearer than this; a match's deadline is not.
 const NEAR: Duration = Duration::from_secs(5);
 

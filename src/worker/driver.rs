@@ -244,46 +244,37 @@ impl Driver {
         loop {
             let appended =
                 self.engine.with.writer.append(self.claim, self.m.sequence, event.clone()).await;
-            match appended {
+            let failure = match appended {
                 Ok(Appended::Done(recorded)) => return self.apply(&recorded),
                 // The write before, whose outcome nobody knows, may have been this one.
-                Ok(Appended::Lost) if unsure => return self.find_out(&event).await,
+                Ok(Appended::Lost) if unsure => match self.find_out(&event).await {
+                    Ok(turn) => return turn,
+                    Err(failure) => failure,
+                },
                 Ok(Appended::Lost) => return self.lost(),
                 Ok(Appended::Taken) => {
                     info!(match.id = %self.m.id, "the analysis that was found is another match's");
                     self.drive.start_was_anothers(self.engine.with.clock.now());
                     return Turn::On;
                 }
-                Err(failure) => {
-                    unsure = true;
-                    error!(match.id = %self.m.id, error = %failure, "a fact could not be written");
-                }
-            }
+                Err(failure) => failure,
+            };
+            unsure = true;
+            error!(match.id = %self.m.id, error = %failure, "a fact could not be written");
             if self.pause_for_the_store().await == Turn::Over {
                 return Turn::Over;
             }
         }
     }
 
-    /// A commit whose outcome is unknown is found out, never guessed, however long the store takes.
-    async fn find_out(&mut self, event: &Event) -> Turn {
+    /// A commit whose outcome is unknown is found out, never guessed.
+    async fn find_out(&mut self, event: &Event) -> Result<Turn, journal::Error> {
         let next = self.m.sequence.next();
-        loop {
-            match self.engine.with.reader.events(self.m.id).await {
-                Ok(events) => {
-                    return match events.into_iter().find(|recorded| recorded.sequence == next) {
-                        Some(recorded) if recorded.event == *event => self.apply(&recorded),
-                        Some(_) | None => self.lost(),
-                    };
-                }
-                Err(failure) => {
-                    error!(match.id = %self.m.id, error = %failure, "a fact could not be looked for");
-                }
-            }
-            if self.pause_for_the_store().await == Turn::Over {
-                return Turn::Over;
-            }
-        }
+        let events = self.engine.with.reader.events(self.m.id).await?;
+        Ok(match events.into_iter().find(|recorded| recorded.sequence == next) {
+            Some(recorded) if recorded.event == *event => self.apply(&recorded),
+            Some(_) | None => self.lost(),
+        })
     }
 
     async fn pause_for_the_store(&self) -> Turn {

@@ -176,8 +176,9 @@ impl App {
         if clock.before(until, tasks.wait()).await.is_none() {
             warn!("connections are cut: their callers didn't end them in time");
         }
+        let commits = journal.commits();
         in_time(&clock, until, journal.close()).await;
-        info!("stopped");
+        info!(journal.commits = commits, "stopped");
     }
 }
 

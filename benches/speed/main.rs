@@ -1,0 +1,106 @@
+//! The benchmark: the service beside what it can't beat, each figure with its limit.
+//!
+//! The simulator, the service and whoever makes the load are processes of their own, so that what
+//! the system counts for the service is the service's. It decides nothing: limits are those of
+//! the table in `rows`, and a row says whether it keeps to its own.
+//!
+//! ```sh
+//! cargo bench                         # everything, under ten minutes
+//! cargo bench -- --quick              # the same with smaller numbers, under two
+//! cargo bench -- --only in-flight     # some rows
+//! cargo bench -- compare OLD NEW      # two results: what got worse
+//! cargo bench -- plot RESULT SVG      # the growth of a result, as a picture
+//! ```
+
+#![expect(clippy::disallowed_methods, reason = "time is what a benchmark measures")]
+
+mod oz;
+mod plot;
+mod process;
+mod report;
+mod roles;
+mod rows;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use crate::{report::Report, rows::Size};
+
+/// Anything that stops a run.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+/// What a run comes to.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// What is wanted.
+#[derive(Debug, PartialEq)]
+enum Wanted {
+    Run { size: Size, only: Vec<String>, json: PathBuf },
+    Role(String),
+    Compare { old: PathBuf, new: PathBuf },
+    Plot { result: PathBuf, picture: PathBuf },
+}
+
+const USAGE: &str = "cargo bench [-- [--quick] [--only ROW]... [--json FILE]]\n       \
+                     cargo bench -- compare OLD NEW\n       \
+                     cargo bench -- plot RESULT SVG";
+
+fn main() -> ExitCode {
+    // Cargo adds a flag of its own.
+    let arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    match wanted(arguments.collect()).and_then(run) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("speed: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wanted(arguments: Vec<String>) -> Result<Wanted> {
+    let mut arguments = arguments.into_iter();
+    let mut next = |what| arguments.next().ok_or(format!("{what} is missing\n{USAGE}"));
+    let (mut size, mut only) = (Size::Full, Vec::new());
+    let mut json = PathBuf::from("target/speed.json");
+    while let Ok(argument) = next("") {
+        match argument.as_str() {
+            "--quick" => size = Size::Quick,
+            "--only" => only.push(next("a row")?),
+            "--json" => json = next("a file")?.into(),
+            "--role" => return Ok(Wanted::Role(next("a role")?)),
+            "compare" => {
+                let (old, new) = (next("the old result")?, next("the new result")?);
+                return Ok(Wanted::Compare { old: old.into(), new: new.into() });
+            }
+            "plot" => {
+                let (result, picture) = (next("the result")?, next("the picture")?);
+                return Ok(Wanted::Plot { result: result.into(), picture: picture.into() });
+            }
+            odd => return Err(format!("{odd}?\n{USAGE}").into()),
+        }
+    }
+    Ok(Wanted::Run { size, only, json })
+}
+
+fn run(wanted: Wanted) -> Result<ExitCode> {
+    match wanted {
+        Wanted::Run { size, only, json } => {
+            let report = rows::measure(size, &only)?;
+            print!("{}", report.table());
+            report.write(&json)?;
+            println!("\nas JSON: {}", json.display());
+            return Ok(if report.failures.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        Wanted::Role(role) => roles::play(&role)?,
+        Wanted::Compare { old, new } => {
+            let (old, new) = (Report::read(&old)?, Report::read(&new)?);
+            let comparison = report::compare(&old, &new);
+            print!("{}", comparison.text);
+            return Ok(if comparison.is_worse { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+        }
+        Wanted::Plot { result, picture } => plot::draw(&Report::read(&result)?, &picture)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,126 @@
+//! Callers who run matches to their end: as many at once as told, or so many a second.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use facematch::pb::{MatchUpdate, match_update::Event};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use tonic::{Code, Streaming};
+
+use crate::{
+    Result,
+    oz::Oz,
+    process::{heard, say},
+    roles::{Client, Tally, clients, line::Line, photo, request},
+};
+
+/// The pause of whoever finds the service at its limit.
+const COME_AGAIN: Duration = Duration::from_millis(200);
+
+/// Matches from their request to their verdict.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Matches {
+    pub oz: String,
+    pub count: usize,
+    pub at_once: usize,
+    pub connections: usize,
+    pub is_large: bool,
+    /// Begin so many a second, rather than one whenever another has ended.
+    pub per_second: Option<f64>,
+    /// Stand on the line between the service and Oz: its address is said when ready, and
+    /// latencies are from Oz's last answer to the update that it leads to.
+    pub on_the_line: bool,
+}
+
+impl Matches {
+    pub async fn play(self) -> Result<()> {
+        let (folders, photo) =
+            (Oz::at(&self.oz)?.folders(self.count).await?, photo(self.is_large)?);
+        let line = if self.on_the_line { Some(Line::to(&self.oz).await?) } else { None };
+        say(&line.as_ref().map_or("ready", |line| line.url()))?;
+        let server = heard()?.ok_or("nobody says where the service is")?;
+        let caller = Caller {
+            clients: clients(&server, self.connections).await?.into(),
+            photo,
+            line: line.map(Arc::new),
+        };
+        let started = Instant::now();
+        let ended = match self.per_second {
+            None => all(&caller, &folders, self.at_once).await?,
+            Some(per_second) => paced(&caller, &folders, per_second).await?,
+        };
+        say(&Tally::of(ended, started))?;
+        heard()?;
+        Ok(())
+    }
+}
+
+/// When a match ended, and what is asked about it.
+type Ended = (Instant, Duration);
+
+/// Whoever calls. Cheap to clone.
+#[derive(Clone)]
+struct Caller {
+    clients: Arc<[Client]>,
+    photo: Bytes,
+    line: Option<Arc<Line>>,
+}
+
+async fn all(caller: &Caller, folders: &[String], at_once: usize) -> Result<Vec<Ended>> {
+    let matches = stream::iter(folders.iter().enumerate()).map(|(n, folder)| caller.run(n, folder));
+    matches.buffer_unordered(at_once).try_collect().await
+}
+
+async fn paced(caller: &Caller, folders: &[String], per_second: f64) -> Result<Vec<Ended>> {
+    let mut running = JoinSet::new();
+    let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / per_second));
+    for (n, folder) in folders.iter().cloned().enumerate() {
+        beat.tick().await;
+        let caller = caller.clone();
+        running.spawn(async move { caller.run(n, &folder).await });
+    }
+    running.join_all().await.into_iter().collect()
+}
+
+impl Caller {
+    /// A match that the service takes on: as told, whoever finds it at its limit comes again.
+    async fn begin(&self, n: usize, folder: &str) -> Result<Streaming<MatchUpdate>> {
+        let mut client = self.clients[n % self.clients.len()].clone();
+        loop {
+            match client.run_match(request(folder, &self.photo)).await {
+                Ok(updates) => return Ok(updates.into_inner()),
+                Err(status) if status.code() == Code::ResourceExhausted => {
+                    tokio::time::sleep(COME_AGAIN).await;
+                }
+                Err(status) => return Err(status.into()),
+            }
+        }
+    }
+
+    /// One match to its verdict, and how long it took.
+    async fn run(&self, n: usize, folder: &str) -> Result<Ended> {
+        let started = Instant::now();
+        let mut updates = self.begin(n, folder).await?;
+        let mut last = None;
+        while let Some(update) = updates.message().await? {
+            let has_ended = matches!(update.event, Some(Event::Finished(_)));
+            last = Some((has_ended.then(Instant::now), update));
+        }
+        let Some((Some(told), update)) = last else {
+            return Err("a match has ended without a verdict".into());
+        };
+        match &self.line {
+            None => Ok((told, told.duration_since(started))),
+            Some(line) => Ok((told, line.since_answer(analysis_id(&update), told)?)),
+        }
+    }
+}
+
+fn analysis_id(update: &MatchUpdate) -> &str {
+    update.r#match.as_ref().map_or("", |m| &m.analysis_id)
+}

@@ -1,0 +1,157 @@
+//! Who makes the load: each a process of its own, told what to do by whoever measures.
+//!
+//! A role prints a line once it is ready, begins when it is told to, prints what came of it as one
+//! line of JSON, and ends when nobody listens any more. It measures what its callers would see;
+//! what the system counts is measured from outside.
+
+mod audience;
+mod bare;
+mod fill;
+mod flight;
+mod line;
+mod matches;
+mod nothing;
+mod rows;
+
+use std::time::{Duration, Instant};
+
+use facematch::pb::{
+    MatchRequest, ReferencePhoto, face_match_client::FaceMatchClient, reference_photo,
+};
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use tonic::transport::{Channel, Endpoint};
+
+pub use self::{
+    audience::Audience,
+    bare::Bare,
+    fill::Fill,
+    flight::{Flight, Flying},
+    matches::Matches,
+    nothing::Nothing,
+    rows::{Rows, Written},
+};
+use crate::{Result, oz};
+
+/// As large as the service's own, so that a photo isn't slowed down at this end.
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Latencies are kept to a thousandth of themselves.
+const DIGITS: u8 = 3;
+
+/// What somebody does in a run.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Role {
+    Bare(Bare),
+    Matches(Matches),
+    Flight(Flight),
+    Audience(Audience),
+    Fill(Fill),
+    Rows(Rows),
+    Nothing(Nothing),
+}
+
+impl Role {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Bare(_) => "bare loop",
+            Self::Matches(_) => "caller of matches",
+            Self::Flight(_) => "caller of matches in flight",
+            Self::Audience(_) => "audience",
+            Self::Fill(_) => "filler of a journal",
+            Self::Rows(_) => "writer of rows",
+            Self::Nothing(_) => "service that does nothing",
+        }
+    }
+}
+
+/// Plays a role to its end.
+pub fn play(role: &str) -> Result<()> {
+    let role: Role = serde_json::from_str(role)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match role {
+            Role::Bare(role) => role.play().await,
+            Role::Matches(role) => role.play().await,
+            Role::Flight(role) => role.play().await,
+            Role::Audience(role) => role.play().await,
+            Role::Fill(role) => role.play().await,
+            Role::Rows(role) => role.play().await,
+            Role::Nothing(role) => role.play().await,
+        }
+    })
+}
+
+/// What came of many of the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Tally {
+    pub done: u64,
+    pub seconds: f64,
+    /// Between the first and the last quarter of them: without beginning and end.
+    pub per_second: f64,
+    pub latency: Percentiles,
+}
+
+impl Tally {
+    /// Counts what has ended, each after so long, since a moment.
+    pub fn of(ended: Vec<(Instant, Duration)>, since: Instant) -> Self {
+        let mut times: Vec<f64> =
+            ended.iter().map(|(at, _)| at.duration_since(since).as_secs_f64()).collect();
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        let (first, last) = (at(0.25), at(0.75));
+        Self {
+            done: times.len() as u64,
+            seconds: at(1.0),
+            per_second: times.len() as f64 / 2.0 / (last - first).max(1e-9),
+            latency: Percentiles::of(ended.into_iter().map(|(_, took)| took)),
+        }
+    }
+}
+
+/// How long things took, in milliseconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Percentiles {
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+    pub max_ms: f64,
+}
+
+impl Percentiles {
+    pub fn of(durations: impl IntoIterator<Item = Duration>) -> Self {
+        let mut histogram = Histogram::<u64>::new(DIGITS).expect("as many digits as there may be");
+        for duration in durations {
+            let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+            histogram.record(micros).expect("it grows as far as it has to");
+        }
+        let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
+        Self { p50_ms: at(0.5), p99_ms: at(0.99), max_ms: histogram.max() as f64 / 1_000.0 }
+    }
+}
+
+type Client = FaceMatchClient<Channel>;
+
+/// Clients with a connection each.
+async fn clients(server: &str, connections: usize) -> Result<Vec<Client>> {
+    let endpoint = Endpoint::from_shared(server.to_owned())?
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(4 * WINDOW_BYTES);
+    let mut clients = Vec::new();
+    for _ in 0..connections {
+        clients.push(FaceMatchClient::new(endpoint.connect().await?));
+    }
+    Ok(clients)
+}
+
+/// A photo as it is sent: small as from a phone, or as large as may be.
+fn photo(is_large: bool) -> Result<bytes::Bytes> {
+    Ok(if is_large { oz::large_photo()? } else { oz::photo()? }.into())
+}
+
+fn request(folder: &str, photo: &bytes::Bytes) -> MatchRequest {
+    let source = reference_photo::Source::Content(photo.clone());
+    MatchRequest {
+        folder_id: folder.to_owned(),
+        photo: Some(ReferencePhoto { source: Some(source), ..Default::default() }),
+        ..Default::default()
+    }
+}

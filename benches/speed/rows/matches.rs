@@ -1,0 +1,198 @@
+//! What a match costs, how many a second there can be, and how long its verdict takes.
+
+use crate::{
+    Result,
+    process::{Part, Usage},
+    report::{Point, Unit},
+    roles::{Bare, Matches, Nothing, Role, Tally},
+    rows::{Bench, House},
+};
+
+/// Polled a second apart, an analysis of this length is over at the third poll.
+const THREE_POLLS_MS: u64 = 2_500;
+const POLL_MS: u64 = 1_000;
+/// As a fleet of back ends has them.
+const CONNECTIONS: usize = 8;
+/// What 16 times the load is, a second: the limit of the rate.
+const PER_SECOND: f64 = 1_000.0;
+
+/// The same matches by a bare loop and by the service, by turns, so that a noisy machine harms
+/// both alike.
+pub fn beside_the_bare_loop(bench: &mut Bench) -> Result<()> {
+    let (rounds, count) = (bench.size.of(2, 3), bench.size.of(1_000, 3_000));
+    let (mut bare, mut ours, mut rest) = (0.0, 0.0, Costs::default());
+    for _ in 0..rounds {
+        bare += bare_loop(bench, count)?;
+        let costs = by_the_service(bench, count)?;
+        ours += costs.service.cpu_seconds;
+        rest = rest.plus(costs);
+    }
+    let matches = f64::from(rounds) * count as f64;
+    let each = |seconds: f64| seconds * 1e6 / matches;
+    bench.tell("match/bare loop: CPU per match", each(bare), Unit::MicrosecondsOfCpu);
+    bench
+        .tell("match/service: CPU per match", each(ours), Unit::MicrosecondsOfCpu)
+        .refer("bare gateway: 1.3 to 1.8 times the bare loop");
+    bench
+        .tell("match/service over bare loop", ours / bare, Unit::TimesOfCpu)
+        .at_most(2.0)
+        .refer("bare gateway: 1.3 to 1.8");
+    let (caller, simulator) = (each(rest.caller), each(rest.simulator));
+    bench.tell("match/caller: CPU per match", caller, Unit::MicrosecondsOfCpu);
+    bench.tell("match/simulator: CPU per match", simulator, Unit::MicrosecondsOfCpu);
+    let written = rest.service.written_bytes / matches;
+    bench.tell("match/written to disk per match", written, Unit::Bytes);
+    bench.tell("match/syncs per match", rest.commits / matches, Unit::Count);
+    Ok(())
+}
+
+/// CPU seconds of a bare loop over so many matches.
+fn bare_loop(bench: &mut Bench, count: usize) -> Result<f64> {
+    let (_simulator, oz) = bench.simulator(THREE_POLLS_MS)?;
+    let role = Bare { oz, count, at_once: count, is_large: false, poll_ms: POLL_MS };
+    let (mut part, _) = Part::role(&Role::Bare(role))?;
+    let before = part.usage()?;
+    part.tell("go")?;
+    let _: Tally = part.outcome()?;
+    Ok(part.usage()?.since(before).cpu_seconds)
+}
+
+/// What a run has cost everybody.
+#[derive(Clone, Copy, Default)]
+struct Costs {
+    service: Usage,
+    caller: f64,
+    simulator: f64,
+    commits: f64,
+}
+
+impl Costs {
+    fn plus(self, other: Self) -> Self {
+        let written_bytes = self.service.written_bytes + other.service.written_bytes;
+        Self {
+            service: Usage { written_bytes, ..Usage::default() },
+            caller: self.caller + other.caller,
+            simulator: self.simulator + other.simulator,
+            commits: self.commits + other.commits,
+        }
+    }
+}
+
+fn by_the_service(bench: &mut Bench, count: usize) -> Result<Costs> {
+    let house = bench.house(THREE_POLLS_MS, &[])?;
+    let (mut caller, _) = Part::role(&Role::Matches(matches(&house, count, count)))?;
+    let before = (house.service.usage()?, caller.usage()?, house.simulator.usage()?);
+    caller.tell(&house.server)?;
+    let _: Tally = caller.outcome()?;
+    let costs = Costs {
+        service: house.service.usage()?.since(before.0),
+        caller: caller.usage()?.since(before.1).cpu_seconds,
+        simulator: house.simulator.usage()?.since(before.2).cpu_seconds,
+        commits: 0.0,
+    };
+    drop(caller);
+    Ok(Costs { commits: house.commits()?, ..costs })
+}
+
+fn matches(house: &House, count: usize, at_once: usize) -> Matches {
+    Matches {
+        oz: house.oz.clone(),
+        count,
+        at_once,
+        connections: CONNECTIONS,
+        is_large: false,
+        per_second: None,
+        on_the_line: false,
+    }
+}
+
+/// How many a second, everything on the one machine.
+pub fn rate(bench: &mut Bench) -> Result<()> {
+    let (count, at_once) = (bench.size.of(8_000, 16_000), 5_000);
+    let house = bench.house(THREE_POLLS_MS, &[])?;
+    let (mut caller, _) = Part::role(&Role::Matches(matches(&house, count, at_once)))?;
+    caller.tell(&house.server)?;
+    let tally: Tally = caller.outcome()?;
+    bench
+        .tell("rate/matches a second", tally.per_second, Unit::PerSecond)
+        .at_least(PER_SECOND)
+        .refer("bare gateway: 1,780");
+    Ok(())
+}
+
+/// The same at one, four and sixteen times the load, and in between at half of what is promised.
+pub fn growth(bench: &mut Bench) -> Result<()> {
+    for load in [1.0, 4.0, 16.0] {
+        let per_second = PER_SECOND * load / 16.0;
+        let (cpu, tally) = paced(bench, per_second)?;
+        let latency = tally.latency;
+        bench.report.grow("CPU per match", "µs", Point { load, at: per_second, value: cpu });
+        let p50 = Point { load, at: per_second, value: latency.p50_ms };
+        bench.report.grow("Oz's answer to the update, p50", "ms", p50);
+        let p99 = Point { load, at: per_second, value: latency.p99_ms };
+        bench.report.grow("Oz's answer to the update, p99", "ms", p99);
+    }
+    let (_, tally) = paced(bench, PER_SECOND / 2.0)?;
+    bench
+        .tell("latency/Oz's answer to the update, p50", tally.latency.p50_ms, Unit::Milliseconds)
+        .at_most(2.0)
+        .refer("bare gateway: 0.35");
+    bench
+        .tell("latency/Oz's answer to the update, p99", tally.latency.p99_ms, Unit::Milliseconds)
+        .at_most(10.0)
+        .refer("bare gateway: 2.1");
+    Ok(())
+}
+
+/// So many matches a second for some seconds: CPU per match in microseconds, and how long it took
+/// from Oz's last answer to the update.
+fn paced(bench: &mut Bench, per_second: f64) -> Result<(f64, Tally)> {
+    let count = (per_second * bench.size.of(5.0, 10.0)) as usize;
+    let (simulator, oz) = bench.simulator(THREE_POLLS_MS)?;
+    let role = Matches {
+        oz,
+        count,
+        at_once: count,
+        connections: CONNECTIONS,
+        is_large: false,
+        per_second: Some(per_second),
+        on_the_line: true,
+    };
+    let (mut caller, line) = Part::role(&Role::Matches(role))?;
+    let directory = tempfile::tempdir()?;
+    let line: String = serde_json::from_str(&line)?;
+    let (service, server) = Part::service(&line, directory.path(), &[])?;
+    let before = service.usage()?;
+    caller.tell(&server)?;
+    let tally: Tally = caller.outcome()?;
+    let cpu = service.usage()?.since(before).cpu_seconds * 1e6 / count as f64;
+    drop(simulator);
+    Ok((cpu, tally))
+}
+
+/// That neither the simulator nor the load generator is what is measured: how far each gets when
+/// nobody holds it up.
+pub fn parts_alone(bench: &mut Bench) -> Result<()> {
+    let count = bench.size.of(2_000, 10_000);
+    let (_simulator, oz) = bench.simulator(0)?;
+    let role = Bare { oz: oz.clone(), count, at_once: 128, is_large: false, poll_ms: 0 };
+    let (mut bare, _) = Part::role(&Role::Bare(role))?;
+    bare.tell("go")?;
+    let tally: Tally = bare.outcome()?;
+    bench.tell("alone/simulator: matches a second", tally.per_second, Unit::PerSecond);
+    let (_nothing, server) = Part::role(&Role::Nothing(Nothing))?;
+    let role = Matches {
+        oz,
+        count,
+        at_once: 128,
+        connections: CONNECTIONS,
+        is_large: false,
+        per_second: None,
+        on_the_line: false,
+    };
+    let (mut caller, _) = Part::role(&Role::Matches(role))?;
+    caller.tell(&serde_json::from_str::<String>(&server)?)?;
+    let tally: Tally = caller.outcome()?;
+    bench.tell("alone/load generator: matches a second", tally.per_second, Unit::PerSecond);
+    Ok(())
+}

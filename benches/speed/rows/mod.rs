@@ -1,0 +1,152 @@
+//! What is measured, row by row, and what it may cost.
+//!
+//! A row starts the parts that it needs and stops them again: nothing of one row is left for the
+//! next. Limits and references are those that the design sets; a reference was measured on two
+//! cores with tonic 0.14 and reqwest 0.13, without a journal and without checks.
+
+mod audience;
+mod flight;
+mod journal;
+mod large;
+mod matches;
+mod start;
+
+use std::{path::Path, time::Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::{
+    Result,
+    oz::Oz,
+    process::Part,
+    report::{Report, Unit},
+};
+
+/// How large the numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    Quick,
+    Full,
+}
+
+impl Size {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+
+    /// One number or the other.
+    pub fn of<T>(self, quick: T, full: T) -> T {
+        match self {
+            Self::Quick => quick,
+            Self::Full => full,
+        }
+    }
+}
+
+type Row = (&'static str, fn(&mut Bench) -> Result<()>);
+
+/// All rows, in the order in which they are told.
+const ROWS: [Row; 9] = [
+    ("start", start::start),
+    ("match", matches::beside_the_bare_loop),
+    ("rate", matches::rate),
+    ("growth", matches::growth),
+    ("alone", matches::parts_alone),
+    ("in-flight", flight::in_flight),
+    ("audience", audience::audience),
+    ("large-photo", large::large_photo),
+    ("journal", journal::journal),
+];
+
+/// A run under way.
+pub struct Bench {
+    pub size: Size,
+    pub report: Report,
+    runtime: Runtime,
+}
+
+/// The simulator and the service, with a journal of their own.
+pub struct House {
+    pub simulator: Part,
+    pub service: Part,
+    pub oz: String,
+    pub server: String,
+    pub directory: TempDir,
+}
+
+/// Measures all rows, or those that are named.
+pub fn measure(size: Size, only: &[String]) -> Result<Report> {
+    if let Some(odd) = only.iter().find(|name| ROWS.iter().all(|(row, _)| row != name)) {
+        let rows = ROWS.map(|(row, _)| row).join(", ");
+        return Err(format!("there is no row {odd}; there are {rows}").into());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut bench = Bench { size, report: Report::new(size.name())?, runtime };
+    for (name, row) in ROWS {
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+            let started = Instant::now();
+            // The other rows are worth their figures all the same.
+            if let Err(failure) = row(&mut bench) {
+                bench.report.failures.push(format!("{name}: {failure}"));
+            }
+            eprintln!("{name}: {:.0} s", started.elapsed().as_secs_f64());
+        }
+    }
+    Ok(bench.report)
+}
+
+impl Bench {
+    /// A simulator in which analyses take so long, and the service before it.
+    pub fn house(&mut self, processing_ms: u64, more: &[&str]) -> Result<House> {
+        let (simulator, oz) = self.simulator(processing_ms)?;
+        let directory = tempfile::tempdir()?;
+        let (service, server) = Part::service(&oz, directory.path(), more)?;
+        Ok(House { simulator, service, oz, server, directory })
+    }
+
+    /// A simulator in which analyses take so long, and where it is.
+    pub fn simulator(&mut self, processing_ms: u64) -> Result<(Part, String)> {
+        let (simulator, url) = Part::simulator()?;
+        self.switch(&url, &json!({ "processing_ms": processing_ms }))?;
+        Ok((simulator, url))
+    }
+
+    fn switch(&mut self, oz: &str, switches: &Value) -> Result<()> {
+        self.runtime.block_on(Oz::at(oz)?.switch(switches))
+    }
+
+    /// How many requests a simulator has had.
+    pub fn requests(&mut self, oz: &str) -> Result<u64> {
+        self.runtime.block_on(Oz::at(oz)?.requests())
+    }
+
+    /// When the polls came that a simulator remembers of a folder.
+    pub fn polls(&mut self, oz: &str, folder: &str) -> Result<Vec<f64>> {
+        self.runtime.block_on(Oz::at(oz)?.polls(folder))
+    }
+
+    pub fn tell(&mut self, figure: &str, value: f64, unit: Unit) -> &mut crate::report::Figure {
+        self.report.add(figure, value, unit)
+    }
+}
+
+impl House {
+    /// Stops the service in order, and says how many commits it has made.
+    pub fn commits(self) -> Result<f64> {
+        self.service.stop()?;
+        let log = std::fs::read_to_string(self.directory.path().join("log"))?;
+        let count = log.rsplit_once("journal.commits=").map(|(_, rest)| rest);
+        let count = count.and_then(|rest| rest.split_whitespace().next());
+        Ok(count.ok_or("the service doesn't tell its commits")?.parse()?)
+    }
+}
+
+/// Where a journal lies in a directory.
+pub fn store(directory: &Path) -> std::path::PathBuf {
+    directory.join("facematch.db")
+}

@@ -19,7 +19,7 @@ use crate::{
 /// How many are started at once.
 const STARTED_AT_ONCE: usize = 256;
 /// How many folders are told, for somebody to look at the polls of each.
-const FOLDERS_TOLD: usize = 200;
+const FOLDERS_TOLD: usize = 40;
 
 /// Matches that are held in flight until the role ends.
 #[derive(Debug, Serialize, Deserialize)]

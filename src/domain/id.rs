@@ -161,6 +161,8 @@ pub struct Sequence(pub u64);
 impl Sequence {
     /// Before the first update.
     pub const ZERO: Self = Self(0);
+    /// Of the first update.
+    pub const FIRST: Self = Self::ZERO.next();
 
     /// The sequence of the update after this one.
     pub const fn next(self) -> Self {

@@ -26,9 +26,6 @@ use crate::{
     },
 };
 
-/// The sequence that a match begins with.
-const FIRST: Sequence = Sequence::ZERO.next();
-
 /// One process's journal. Clones share it.
 #[derive(Clone)]
 pub struct Memory {
@@ -85,7 +82,7 @@ impl Store {
         let position = Position(self.head.0 + 1);
         let row = self.matches.get_mut(&id)?;
         let last = row.events.last();
-        let sequence = last.map_or(FIRST, |last| last.sequence.next());
+        let sequence = last.map_or(Sequence::FIRST, |last| last.sequence.next());
         let time = last.map_or(now, |last| now.max(last.time));
         let recorded = Recorded { match_id: id, sequence, position, time, event };
         row.events.push(recorded.clone());
@@ -366,6 +363,10 @@ impl Reader for Memory {
         let events = self.lock().matches.get(&match_id).map(|row| row.events.clone());
         yield_now().await;
         Ok(events.unwrap_or_default())
+    }
+
+    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
+        self.lock().matches.get(&match_id).map(|row| row.events.clone())
     }
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {

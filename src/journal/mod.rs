@@ -206,6 +206,11 @@ pub trait Reader: Send + Sync {
     /// The events of a match from its first on; empty if it doesn't exist.
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error>;
 
+    /// The same from memory, without asking the store: none if they aren't known from the first
+    /// on. Those may be missing that are being committed at this moment, and of which
+    /// [`Reader::wake`] tells next.
+    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>>;
+
     /// Up to `limit` events after a position, in the journal's order. No position becomes visible
     /// before a smaller one, so a reader that goes on after the last misses none.
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error>;

@@ -112,10 +112,9 @@ impl Pages {
         let mut journals: HashMap<MatchId, Vec<Arc<Match>>> = HashMap::new();
         let mut entries = Vec::with_capacity(events.len());
         for recorded in events {
-            let id = recorded.match_id;
-            let journal = match journals.entry(id) {
+            let journal = match journals.entry(recorded.match_id) {
                 MapEntry::Occupied(known) => known.into_mut(),
-                MapEntry::Vacant(slot) => slot.insert(snapshots(&self.reader.events(id).await?)?),
+                MapEntry::Vacant(slot) => slot.insert(snapshots(&self.journal(&recorded).await?)?),
             };
             // A match that was erased meanwhile is skipped.
             if let Some(snapshot) = at(journal, recorded.sequence) {
@@ -123,6 +122,15 @@ impl Pages {
             }
         }
         Ok(Arc::new(PageOfAll { entries, reached, is_full }))
+    }
+
+    /// The events of a match, the one that was read among them.
+    async fn journal(&self, read: &Recorded) -> Result<Vec<Recorded>, journal::Error> {
+        let recent = self.reader.recent(read.match_id);
+        match recent.filter(|events| events.len() as u64 >= read.sequence.0) {
+            Some(events) => Ok(events),
+            None => self.reader.events(read.match_id).await,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Position, Cell)>> {

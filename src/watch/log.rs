@@ -148,10 +148,18 @@ impl Log {
         }
         let _reading = self.reading.lock().await;
         while self.lock().begin_reading() {
-            let events = reader.events(self.id).await?;
+            let events = match self.recent(reader) {
+                Some(events) => events,
+                None => reader.events(self.id).await?,
+            };
             self.lock().replace(events)?;
         }
         Ok(())
+    }
+
+    /// What memory has of a match that is looked at first. What it may lack comes by the tail.
+    fn recent(&self, reader: &dyn Reader) -> Option<Vec<Recorded>> {
+        if self.reached() > Sequence::ZERO { None } else { reader.recent(self.id) }
     }
 
     /// Makes the next [`Log::refresh`] read the journal.

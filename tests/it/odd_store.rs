@@ -164,6 +164,11 @@ impl Reader for OddStore {
         events
     }
 
+    /// Always asks the store, where the cues are.
+    fn recent(&self, _: MatchId) -> Option<Vec<Recorded>> {
+        None
+    }
+
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
         let events = self.inner.tail(after, limit).await;
         if limit == self.cues.tail_limit.load(Ordering::SeqCst) {

@@ -238,6 +238,10 @@ impl Reader for Counted {
         self.plug.counted(self.inner.events(match_id)).await
     }
 
+    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
+        self.inner.recent(match_id)
+    }
+
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
         self.plug.counted(self.inner.tail(after, limit)).await
     }

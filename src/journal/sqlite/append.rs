@@ -23,9 +23,6 @@ use crate::{
     },
 };
 
-/// The sequence of the event that admits a match.
-const FIRST: Sequence = Sequence::ZERO.next();
-
 /// Writes the first event of a match.
 pub(super) struct Admit {
     pub match_id: MatchId,
@@ -80,7 +77,7 @@ impl Operation for Admit {
             .bind(blob(self.spec.folder_id.as_uuid()))
             .bind(tx.now.as_micros())
             .bind(State::Accepted.name())
-            .bind(FIRST.0.cast_signed())
+            .bind(Sequence::FIRST.0.cast_signed())
             .bind(Claim::of_new(self.match_id).epoch.cast_signed())
             .bind(tx.owner)
             .bind(self.body.as_str())
@@ -112,15 +109,15 @@ impl Operation for Admit {
 impl Admit {
     /// The rest of a match whose first event has been inserted.
     async fn complete(&self, row: &SqliteRow, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
-        tx.has_written = true;
         self.insert_labels(tx).await?;
         let recorded = Recorded {
             match_id: self.match_id,
-            sequence: FIRST,
+            sequence: Sequence::FIRST,
             position: Position(row.try_get::<i64, _>(0)?.cast_unsigned()),
             time: tx.now,
             event: Event::Accepted(Arc::clone(&self.spec)),
         };
+        tx.written.push(recorded.clone());
         Ok(Admitted::New(recorded, Claim::of_new(self.match_id)))
     }
 
@@ -325,14 +322,15 @@ impl Change<'_> {
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        tx.has_written = true;
-        Ok(Some(Recorded {
+        let recorded = Recorded {
             match_id: self.match_id,
             sequence: Sequence(row.try_get::<i64, _>(0)?.cast_unsigned()),
             position: Position(row.try_get::<i64, _>(1)?.cast_unsigned()),
             time: Timestamp::from_micros(row.try_get(2)?),
             event: self.event.clone(),
-        }))
+        };
+        tx.written.push(recorded.clone());
+        Ok(Some(recorded))
     }
 }
 

@@ -12,6 +12,7 @@ mod list;
 mod lock;
 mod operation;
 mod reader;
+mod recent;
 mod rows;
 mod schema;
 mod template;
@@ -30,7 +31,7 @@ use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Key, Keys, Origin, Writer,
-        sqlite::{files::Files, schema::Found},
+        sqlite::{files::Files, recent::Recent, schema::Found},
     },
 };
 
@@ -98,6 +99,7 @@ pub struct Sqlite(Arc<Shared>);
 
 struct Shared {
     writer: writer::Handle,
+    recent: Arc<Recent>,
     readers: SqlitePool,
     origin: Origin,
     keys: Keys,
@@ -124,16 +126,17 @@ impl Sqlite {
         let (origin, keys) =
             schema::prepare(&mut connection, version, now).await.map_err(unusable)?;
         let readers = files.readers(config.readers).await.map_err(unusable)?;
-        let wake = watch::Sender::new(());
+        let (recent, wake) = (Arc::<Recent>::default(), watch::Sender::new(()));
         let writer = writer::Handle::spawn(writer::Start {
             files,
             clock: config.clock,
             owner: origin.incarnation.cast_signed(),
             connection,
+            recent: Arc::clone(&recent),
             wake: wake.clone(),
             lock,
         });
-        Ok(Self(Arc::new(Shared { writer, readers, origin, keys, wake })))
+        Ok(Self(Arc::new(Shared { writer, recent, readers, origin, keys, wake })))
     }
 
     /// Writes what waits, empties the WAL and lets go of the file. Whatever is asked of the

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
-    domain::Timestamp,
+    domain::{Recorded, Timestamp},
     journal::{
         Claim, Error,
         sqlite::{rows::Query, template::Template},
@@ -61,8 +61,8 @@ pub(super) struct Tx<'a> {
     /// Where the next search for matches that nobody holds starts: every unfinished one with a
     /// smaller id is ours. None: all are.
     pub unclaimed_from: Option<Uuid>,
-    /// Whether it has written events.
-    pub has_written: bool,
+    /// The events that it has written.
+    pub written: Vec<Recorded>,
     /// Whether it has erased anything.
     pub has_erased: bool,
 }

@@ -32,10 +32,17 @@ impl Reader for Sqlite {
         rows.iter().map(rows::recorded).collect()
     }
 
+    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
+        self.0.recent.events(match_id)
+    }
+
     // Positions are safe to go on from because SQLite has one writer: they are drawn and become
     // visible in the same order. With several writers, one could draw a smaller position and
     // commit it later.
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
+        if let Some(recent) = self.0.recent.tail(after, limit) {
+            return Ok(recent);
+        }
         const TAIL: &str = concat!(
             "SELECT ",
             columns!(),

@@ -331,11 +331,12 @@ async fn one_that_fails_takes_no_other_with_it() {
 
 #[tokio::test]
 async fn a_body_that_cannot_be_read_is_named_by_its_place() {
-    let store = store().await;
+    let mut store = store().await;
     let id = match_id(0, 1);
     run(&store, id, plain_spec(), [uploaded()]).await;
     tamper(&path(&store.folder), "UPDATE events SET body = '{\"secret\":1}' WHERE position = 2")
         .await;
+    suite::Engine::restart(&mut store, START).await;
     let errors = [
         store.journal.events(id).await.unwrap_err(),
         store.journal.find(&anna(), &Key::Match(id)).await.unwrap_err(),
@@ -346,6 +347,32 @@ async fn a_body_that_cannot_be_read_is_named_by_its_place() {
         assert!(text.contains(&id.to_string()) && text.contains("event 2"), "{text}");
         assert!(!text.contains("secret"));
     }
+}
+
+#[tokio::test]
+async fn memory_tells_what_the_file_tells() {
+    let mut store = store().await;
+    for n in 0..3 {
+        run(&store, match_id(0, n), plain_spec(), [uploaded(), trouble()]).await;
+    }
+    let id = match_id(0, 1);
+    let recent = store.journal.recent(id).expect("it was written just now");
+    let tail = store.journal.tail(Position(0), 100).await.unwrap();
+    suite::Engine::restart(&mut store, START).await;
+    assert_eq!(store.journal.recent(id), None, "another process knows nothing yet");
+    assert_eq!(store.journal.events(id).await.unwrap(), recent);
+    assert_eq!(store.journal.tail(Position(0), 100).await.unwrap(), tail);
+}
+
+#[tokio::test]
+async fn memory_keeps_nothing_of_what_was_erased() {
+    let store = store().await;
+    let id = match_id(0, 1);
+    run(&store, id, plain_spec(), [uploaded(), failed()]).await;
+    assert_eq!(store.journal.recent(id).map(|events| events.len()), Some(3));
+    assert_eq!(store.journal.erase(&anna(), id).await.unwrap(), Erased::Done);
+    assert_eq!(store.journal.recent(id), None);
+    assert_eq!(store.journal.tail(Position(0), 100).await.unwrap(), []);
 }
 
 #[tokio::test]

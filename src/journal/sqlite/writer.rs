@@ -28,6 +28,7 @@ use crate::{
             files::{self, Files},
             lock::Lock,
             operation::{self, Job, Operation, Orphans, Tx},
+            recent::Recent,
             template,
         },
     },
@@ -66,6 +67,7 @@ struct Writer {
     must_empty: bool,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
+    recent: Arc<Recent>,
     wake: watch::Sender<()>,
     /// Held until the last connection is closed.
     _lock: Lock,
@@ -85,6 +87,7 @@ pub(super) struct Start {
     pub clock: Clock,
     pub owner: i64,
     pub connection: SqliteConnection,
+    pub recent: Arc<Recent>,
     pub wake: watch::Sender<()>,
     pub lock: Lock,
 }
@@ -104,6 +107,7 @@ impl Handle {
             must_empty: false,
             orphans: Arc::clone(&orphans),
             commits: Arc::clone(&commits),
+            recent: start.recent,
             wake: start.wake,
             _lock: start.lock,
         };
@@ -209,6 +213,7 @@ impl Writer {
         let orphans = self.orphans.take();
         let committed = self.transact(&orphans, batch).await;
         if committed.is_err() {
+            self.recent.forget();
             self.orphans.add(orphans);
             self.roll_back().await;
         }
@@ -230,7 +235,7 @@ impl Writer {
             now: self.clock.now(),
             owner: self.owner,
             unclaimed_from: self.unclaimed_from,
-            has_written: false,
+            written: Vec::new(),
             has_erased: false,
         };
         claim::release(&mut tx, orphans).await?;
@@ -242,7 +247,12 @@ impl Writer {
         self.unclaimed_from = tx.unclaimed_from;
         self.must_empty |= tx.has_erased;
         self.commits.fetch_add(1, Ordering::Relaxed);
-        if tx.has_written {
+        let has_written = !tx.written.is_empty();
+        self.recent.add(tx.written);
+        if tx.has_erased {
+            self.recent.forget();
+        }
+        if has_written {
             self.wake.send_replace(());
         }
         Ok(())

@@ -95,3 +95,19 @@ pub async fn a_wake_up_follows_every_event(engine: impl Engine) {
 async fn heard(wake: &mut tokio::sync::watch::Receiver<()>) {
     tokio::time::timeout(Duration::from_secs(10), wake.changed()).await.unwrap().unwrap();
 }
+
+/// All of a match that was written just now, or that the engine doesn't know it without asking.
+pub async fn what_is_recent_of_a_match_is_its_journal_or_unknown(engine: impl Engine) {
+    let (reader, writer) = (engine.reader(), engine.writer());
+    assert_eq!(reader.recent(match_id(0, 0)), None);
+    for n in 0..3 {
+        run(&engine, match_id(0, n), plain_spec(), [uploaded(), failed()]).await;
+        for known in 0..=n {
+            let events = reader.events(match_id(0, known)).await.unwrap();
+            let recent = reader.recent(match_id(0, known));
+            assert!(recent.is_none_or(|recent| recent == events));
+        }
+    }
+    writer.erase(&anna(), match_id(0, 1)).await.unwrap();
+    assert_eq!(reader.recent(match_id(0, 1)), None);
+}

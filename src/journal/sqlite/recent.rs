@@ -1,0 +1,186 @@
+//! What was committed last, kept in memory: whoever follows live finds it here, and no statement
+//! is run for it.
+//!
+//! It holds every event after a position, as the file does, or says that it doesn't know. Since it
+//! is told of a commit only after the file has it, it may lack what is being committed at this
+//! moment; whoever is woken by that commit finds it.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use crate::domain::{MatchId, Position, Recorded, Sequence};
+
+/// How many events are kept: twice what a follower reads at once, so that one that is a page
+/// behind needn't read the file either. An event has some hundred bytes, with the largest labels
+/// that there may be 30 KB.
+const EVENTS_MAX: usize = 1024;
+
+/// The newest events. Nothing is known before the first commit.
+#[derive(Default)]
+pub(super) struct Recent(Mutex<Option<Stretch>>);
+
+/// All events after a position, without gaps.
+struct Stretch {
+    after: Position,
+    events: VecDeque<Recorded>,
+}
+
+impl Recent {
+    /// Takes what one transaction has written, in any order.
+    pub(super) fn add(&self, mut events: Vec<Recorded>) {
+        events.sort_unstable_by_key(|recorded| recorded.position);
+        let Some(first) = events.first() else {
+            return;
+        };
+        let before = Position(first.position.0.saturating_sub(1));
+        let mut stretch = self.lock();
+        match &mut *stretch {
+            Some(known) if known.reached() == before => known.extend(events),
+            other => {
+                let known = other.insert(Stretch { after: before, events: VecDeque::new() });
+                known.extend(events);
+            }
+        }
+    }
+
+    /// Forgets everything: some of it may have been erased, or nobody knows what was written.
+    pub(super) fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    /// Up to `limit` events after a position; none if not all of them are known.
+    pub(super) fn tail(&self, after: Position, limit: usize) -> Option<Vec<Recorded>> {
+        let stretch = self.lock();
+        let known = stretch.as_ref()?;
+        let skip = usize::try_from(after.0.checked_sub(known.after.0)?).unwrap_or(usize::MAX);
+        Some(known.events.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    /// The events of a match, if its first one is known, and so all that followed.
+    pub(super) fn events(&self, id: MatchId) -> Option<Vec<Recorded>> {
+        let stretch = self.lock();
+        let mut events = Vec::new();
+        // Who asks has just admitted it, so it is among the last.
+        for recorded in stretch.as_ref()?.events.iter().rev() {
+            if recorded.match_id == id {
+                events.push(recorded.clone());
+                if recorded.sequence == Sequence::FIRST {
+                    events.reverse();
+                    return Some(events);
+                }
+            }
+        }
+        None
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Stretch>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Stretch {
+    fn reached(&self) -> Position {
+        Position(self.after.0 + self.events.len() as u64)
+    }
+
+    /// Takes what follows, and lets go of the oldest.
+    fn extend(&mut self, events: Vec<Recorded>) {
+        self.events.extend(events);
+        let too_many = self.events.len().saturating_sub(EVENTS_MAX);
+        self.events.drain(..too_many);
+        self.after.0 += too_many as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::suite::facts::{match_id, plain_spec, trouble};
+
+    fn event(n: u64, sequence: u64, position: u64) -> Recorded {
+        Recorded {
+            match_id: match_id(0, n),
+            sequence: Sequence(sequence),
+            position: Position(position),
+            time: crate::domain::Timestamp::from_micros(0),
+            event: match sequence {
+                1 => crate::domain::Event::Accepted(plain_spec().into()),
+                _ => trouble(),
+            },
+        }
+    }
+
+    fn positions(events: Option<Vec<Recorded>>) -> Option<Vec<u64>> {
+        events.map(|events| events.iter().map(|recorded| recorded.position.0).collect())
+    }
+
+    #[test]
+    fn nothing_is_known_before_the_first_commit() {
+        let recent = Recent::default();
+        recent.add(Vec::new());
+        assert_eq!(recent.tail(Position(0), 10), None);
+        assert_eq!(recent.events(match_id(0, 0)), None);
+    }
+
+    #[test]
+    fn what_is_known_is_told_in_the_order_of_positions() {
+        let recent = Recent::default();
+        recent.add(vec![event(0, 3, 8), event(1, 1, 7)]);
+        recent.add(vec![event(1, 2, 9)]);
+        assert_eq!(positions(recent.tail(Position(5), 10)), None, "the sixth isn't known");
+        assert_eq!(positions(recent.tail(Position(6), 10)), Some(vec![7, 8, 9]));
+        assert_eq!(positions(recent.tail(Position(6), 2)), Some(vec![7, 8]));
+        assert_eq!(positions(recent.tail(Position(8), 10)), Some(vec![9]));
+        for nothing_yet in [9, 10, u64::MAX] {
+            assert_eq!(positions(recent.tail(Position(nothing_yet), 10)), Some(vec![]));
+        }
+    }
+
+    #[test]
+    fn a_match_is_known_from_its_first_event_on_or_not_at_all() {
+        let recent = Recent::default();
+        recent.add(vec![event(0, 3, 7), event(1, 1, 8), event(0, 4, 9), event(1, 2, 10)]);
+        assert_eq!(positions(recent.events(match_id(0, 1))), Some(vec![8, 10]));
+        assert_eq!(recent.events(match_id(0, 0)), None);
+        assert_eq!(recent.events(match_id(0, 2)), None);
+    }
+
+    #[test]
+    fn a_gap_is_not_bridged() {
+        let recent = Recent::default();
+        recent.add(vec![event(0, 1, 1)]);
+        recent.add(vec![event(0, 3, 3)]);
+        assert_eq!(positions(recent.tail(Position(0), 10)), None);
+        assert_eq!(positions(recent.tail(Position(2), 10)), Some(vec![3]));
+        assert_eq!(recent.events(match_id(0, 0)), None);
+    }
+
+    #[test]
+    fn the_oldest_is_let_go_of() {
+        let recent = Recent::default();
+        let max = EVENTS_MAX as u64;
+        for position in 1..=max + 1 {
+            recent.add(vec![event(position, 1, position)]);
+        }
+        assert_eq!(positions(recent.tail(Position(0), 1)), None);
+        assert_eq!(positions(recent.tail(Position(1), 1)), Some(vec![2]));
+        assert_eq!(positions(recent.tail(Position(max), 10)), Some(vec![max + 1]));
+        assert_eq!(recent.events(match_id(0, 1)), None);
+        assert!(recent.events(match_id(0, 2)).is_some());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_known_and_what_follows_is() {
+        let recent = Recent::default();
+        recent.add(vec![event(0, 1, 1)]);
+        recent.forget();
+        assert_eq!(positions(recent.tail(Position(0), 10)), None);
+        assert_eq!(recent.events(match_id(0, 0)), None);
+        recent.add(vec![event(1, 1, 2)]);
+        assert_eq!(positions(recent.tail(Position(1), 10)), Some(vec![2]));
+        assert_eq!(positions(recent.tail(Position(0), 10)), None);
+    }
+}

@@ -11,12 +11,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
 
     let descriptors = protox::compile([PROTO], ["proto"])?;
-    let out = PathBuf::from(env::var("OUT_DIR")?).join("facematch_descriptor.bin");
-    std::fs::write(out, prost::Message::encode_to_vec(&descriptors))?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let encoded = prost::Message::encode_to_vec(&descriptors);
+    std::fs::write(out.join("facematch_descriptor.bin"), encoded)?;
 
     tonic_prost_build::configure()
         // Photos are handed on as they arrived: slices of the receive buffer, never copied.
         .bytes(".facematch.v1.ReferencePhoto.content")
+        .compile_fds(descriptors.clone())?;
+
+    // The server once more, for the front door: what it sends are updates that are encoded already.
+    let server = out.join("server");
+    std::fs::create_dir_all(&server)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .extern_path(".facematch.v1.MatchUpdate", "crate::grpc::encoded::Encoded")
+        .extern_path(".facematch.v1", "crate::pb")
+        .codec_path("crate::grpc::encoded::Codec")
+        .out_dir(server)
         .compile_fds(descriptors)?;
     Ok(())
 }

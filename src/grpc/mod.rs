@@ -7,6 +7,7 @@ mod beside;
 mod connections;
 mod convert;
 mod door;
+pub mod encoded;
 mod greeting;
 mod service;
 mod status;
@@ -34,8 +35,9 @@ use crate::{
     grpc::{
         connections::{Connections, Limits},
         door::Door,
+        encoded::server::face_match_server::FaceMatchServer,
     },
-    pb::{self, face_match_server::FaceMatchServer},
+    pb,
     watch::Watch,
     worker::Worker,
 };

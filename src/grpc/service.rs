@@ -12,9 +12,10 @@ use crate::{
         Config,
         convert::{request, update},
         door::Room,
+        encoded::{Encoded, server::face_match_server::FaceMatch},
         status,
     },
-    pb::{self, face_match_server::FaceMatch},
+    pb,
     watch::{Ended, Key, Update, Watch},
     worker::{
         CancelledAs, Erased, Worker,
@@ -26,7 +27,7 @@ use crate::{
 /// otherwise, and a thousand matches with long labels would be 20. One match has 30 KB at most.
 const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
 
-type Updates = Pin<Box<dyn Stream<Item = Result<pb::MatchUpdate, Status>> + Send>>;
+type Updates = Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
 
 /// The service as callers reach it.
 pub struct Service {
@@ -116,12 +117,21 @@ where
     let shown = stream::unfold((watch, follow, what), move |(watch, follow, what)| async move {
         let (update, follow) = next(follow).await;
         let shown = match update? {
-            Ok(update) => Ok(update::update(&watch, &update)),
+            Ok(update) => Ok(encoded(&watch, &update)),
             Err(ended) => Err(status::ended(ended, &what)),
         };
         Some((shown, (watch, follow, what)))
     });
     Box::pin(shown)
+}
+
+/// An update for the wire. A fact is the same for everybody who is shown it.
+fn encoded(watch: &Watch, update: &Update) -> Encoded {
+    let encode = || Encoded::of(&update::update(watch, update));
+    match update {
+        Update::Event(entry) => Encoded::again(entry.shown(|| encode().bytes())),
+        Update::Progress { .. } | Update::Heartbeat { .. } => encode(),
+    }
 }
 
 /// An id as errors name it.

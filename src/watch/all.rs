@@ -118,7 +118,7 @@ impl Pages {
             };
             // A match that was erased meanwhile is skipped.
             if let Some(snapshot) = at(journal, recorded.sequence) {
-                entries.push(Arc::new(Entry { recorded, snapshot }));
+                entries.push(Arc::new(Entry::new(recorded, snapshot)));
             }
         }
         Ok(Arc::new(PageOfAll { entries, reached, is_full }))

@@ -2,9 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use bytes::Bytes;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use crate::{
@@ -22,6 +26,31 @@ pub struct Entry {
     pub recorded: Recorded,
     /// The match after it.
     pub snapshot: Arc<Match>,
+    shown: Shown,
+}
+
+/// What an entry looks like to whoever is shown it, kept once it was asked for twice: most matches
+/// have one watcher, and there may be many of them.
+#[derive(Debug, Default)]
+struct Shown {
+    was_asked: AtomicBool,
+    made: OnceLock<Bytes>,
+}
+
+impl Entry {
+    /// An event, and the match after it.
+    pub fn new(recorded: Recorded, snapshot: Arc<Match>) -> Self {
+        Self { recorded, snapshot, shown: Shown::default() }
+    }
+
+    /// What it looks like: the same for everybody, and made once for many.
+    pub fn shown(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+        if self.shown.was_asked.swap(true, Ordering::Relaxed) {
+            self.shown.made.get_or_init(make).clone()
+        } else {
+            make()
+        }
+    }
 }
 
 /// The logs that somebody watches, by match. Cheap to clone; clones share them.
@@ -247,7 +276,7 @@ impl Contents {
     fn append(&mut self, recorded: Recorded) -> Result<(), IllegalEvent> {
         let last = self.entries.last().map(|entry| (*entry.snapshot).clone());
         let snapshot = Arc::new(state::apply(last, &recorded)?);
-        self.entries.push(Arc::new(Entry { recorded, snapshot }));
+        self.entries.push(Arc::new(Entry::new(recorded, snapshot)));
         Ok(())
     }
 }

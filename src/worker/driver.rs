@@ -73,8 +73,9 @@ impl Driver {
         match next_step(&self.m, &self.drive, photo_here, now, &self.engine.config.policy) {
             Step::Rest => Turn::Over,
             Step::Wait(until) => self.wait(until).await,
-            Step::Record(event) => self.record(event).await,
-            Step::Ask(ask) => self.ask(ask, now).await,
+            // Boxed, so that the many who wait hold no room for what few do at a time.
+            Step::Record(event) => Box::pin(self.record(event)).await,
+            Step::Ask(ask) => Box::pin(self.ask(ask, now)).await,
         }
     }
 
@@ -182,7 +183,8 @@ impl Driver {
 
     async fn held_back(&mut self, ask: &Ask, hold: &Hold) -> Turn {
         debug!(match.id = %self.m.id, ask = ?ask.kind(), "held back");
-        let (now, drive) = (self.engine.with.clock.now(), self.drive.clone());
+        let now = self.engine.with.clock.now();
+        let drive = self.lend_drive(now);
         let settled = held_back(&self.m, drive, ask, hold, now, &self.engine.config.policy);
         self.follow(settled).await
     }
@@ -191,9 +193,14 @@ impl Driver {
         let chance = (self.engine.with.chance)();
         let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
         self.note(ask, &outcome, moment);
-        let drive = self.drive.clone();
+        let drive = self.lend_drive(moment.now);
         let settled = settle(&self.m, drive, ask, outcome, moment, &self.engine.config.policy);
         self.follow(settled).await
+    }
+
+    /// What is known, for the core, which gives it back changed.
+    fn lend_drive(&mut self, now: Timestamp) -> Drive {
+        std::mem::replace(&mut self.drive, Drive::fresh(now))
     }
 
     /// Takes on what follows, and writes the fact if there is one.

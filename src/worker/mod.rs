@@ -265,22 +265,29 @@ impl Engine {
         Ok(())
     }
 
+    /// Claims all before the first of them moves: their polls would take the time that claiming
+    /// the others needs.
     async fn claim_unheld(self: &Arc<Self>) -> Result<(), journal::Error> {
-        let mut matches = 0_usize;
+        let mut claimed = Vec::new();
+        let outcome = self.claim_pages(&mut claimed).await;
+        if !claimed.is_empty() {
+            info!(matches = claimed.len(), "going on with matches that nobody drove");
+        }
+        for (m, claim) in claimed {
+            self.revive(m, claim);
+        }
+        outcome
+    }
+
+    /// Whatever was claimed is driven, also if what follows can't be.
+    async fn claim_pages(&self, claimed: &mut Vec<(Match, Claim)>) -> Result<(), journal::Error> {
         loop {
             let page = self.with.writer.claim(CLAIM_PAGE).await?;
             if page.is_empty() {
-                break;
+                return Ok(());
             }
-            matches += page.len();
-            for (m, claim) in page {
-                self.revive(m, claim);
-            }
+            claimed.extend(page);
         }
-        if matches > 0 {
-            info!(matches, "going on with matches that nobody drove");
-        }
-        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@
 
 mod claiming;
 mod erasing;
-pub(super) mod facts;
+pub(crate) mod facts;
 mod listing;
 mod resuming;
 mod tailing;

@@ -290,3 +290,33 @@ impl Drop for Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::journal::suite::facts;
+
+    #[test]
+    fn what_many_are_shown_is_made_for_the_first_and_once_for_all_others() {
+        let recorded = Recorded {
+            match_id: facts::match_id(0, 0),
+            sequence: Sequence::FIRST,
+            position: crate::domain::Position(1),
+            time: crate::domain::Timestamp::default(),
+            event: crate::domain::Event::Accepted(facts::plain_spec().into()),
+        };
+        let snapshot = Arc::new(state::apply(None, &recorded).unwrap());
+        let entry = Entry::new(recorded, snapshot);
+        let made = Cell::new(0);
+        let make = || {
+            made.set(made.get() + 1);
+            Bytes::from_static(b"update")
+        };
+        for _ in 0..10 {
+            assert_eq!(entry.shown(make), "update");
+        }
+        assert_eq!(made.get(), 2);
+    }
+}

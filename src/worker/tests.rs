@@ -421,6 +421,20 @@ async fn a_match_that_is_claimed_while_the_server_goes_down_is_left_unasked() {
 // Keeping house.
 
 #[tokio::test]
+async fn oz_is_asked_once_all_matches_are_claimed_that_nobody_drives() {
+    let house = House::new();
+    for _ in 0..=CLAIM_PAGE {
+        let id = MatchId::from_uuid(uuid::Uuid::now_v7());
+        house.journal.admit(id, Arc::new(naming_a_medium())).await.unwrap();
+    }
+    let mut next = house.next_process();
+    next.worker.start().await.unwrap();
+    assert_eq!(next.worker.unfinished(), CLAIM_PAGE + 1);
+    assert!(next.asked.try_recv().is_err(), "the first page waited for the second");
+    assert_eq!(next.asked.recv().await.unwrap().kind, AskKind::ReadFolder);
+}
+
+#[tokio::test]
 async fn a_match_is_erased_when_its_time_has_come() {
     let house = House::new();
     let m = house.admit(naming_a_medium()).await;

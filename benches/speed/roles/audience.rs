@@ -57,7 +57,7 @@ impl Audience {
         let id = cancel_match_request::Id::MatchId(id);
         main.cancel_match(CancelMatchRequest { id: Some(id) }).await?;
         begun.send(now).expect("somebody waits for it");
-        say(&Tally::of(seeing.join_next().await.expect("they see it")??, now))?;
+        say(&Tally::of(seeing.join_next().await.expect("they see it")??, now, 0))?;
         heard()?;
         Ok(())
     }

@@ -35,7 +35,7 @@ impl Bare {
         let started = Instant::now();
         let matches = stream::iter(&folders).map(|folder| self.one(&oz, folder, photo.clone()));
         let ended = matches.buffer_unordered(self.at_once).try_collect().await?;
-        say(&Tally::of(ended, started))?;
+        say(&Tally::of(ended, started, self.at_once))?;
         heard()?;
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Matches {
             None => all(&caller, &folders, self.at_once).await?,
             Some(per_second) => paced(&caller, &folders, per_second).await?,
         };
-        say(&Tally::of(ended, started))?;
+        say(&Tally::of(ended, started, self.at_once))?;
         heard()?;
         Ok(())
     }

@@ -86,23 +86,24 @@ pub fn play(role: &str) -> Result<()> {
 pub struct Tally {
     pub done: u64,
     pub seconds: f64,
-    /// Between the first and the last quarter of them: without beginning and end.
+    /// Without the first and the last of them, when not all are under way that may be.
     pub per_second: f64,
     pub latency: Percentiles,
 }
 
 impl Tally {
-    /// Counts what has ended, each after so long, since a moment.
-    pub fn of(ended: Vec<(Instant, Duration)>, since: Instant) -> Self {
+    /// Counts what has ended, each after so long, since a moment. So many were under way at once.
+    pub fn of(ended: Vec<(Instant, Duration)>, since: Instant, at_once: usize) -> Self {
         let mut times: Vec<f64> =
             ended.iter().map(|(at, _)| at.duration_since(since).as_secs_f64()).collect();
         times.sort_by(f64::total_cmp);
-        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-        let (first, last) = (at(0.25), at(0.75));
+        let end = times.len() - 1;
+        let edge = at_once.min(end / 4);
+        let (first, last) = (times[edge], times[end - edge]);
         Self {
             done: times.len() as u64,
-            seconds: at(1.0),
-            per_second: times.len() as f64 / 2.0 / (last - first).max(1e-9),
+            seconds: times[end],
+            per_second: (end - 2 * edge) as f64 / (last - first).max(1e-9),
             latency: Percentiles::of(ended.into_iter().map(|(_, took)| took)),
         }
     }

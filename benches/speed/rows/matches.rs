@@ -108,7 +108,8 @@ fn matches(house: &House, count: usize, at_once: usize) -> Matches {
 
 /// How many a second, everything on the one machine.
 pub fn rate(bench: &mut Bench) -> Result<()> {
-    let (count, at_once) = (bench.size.of(8_000, 16_000), 5_000);
+    // Several times as many as are under way at once, which is what a few seconds bring.
+    let (count, at_once) = (bench.size.of(16_000, 30_000), 4_000);
     let house = bench.house(THREE_POLLS_MS, &[])?;
     let (mut caller, _) = Part::role(&Role::Matches(matches(&house, count, at_once)))?;
     caller.tell(&house.server)?;

@@ -22,7 +22,7 @@ pub const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 pub(in crate::journal) const KEEP: Duration = Duration::from_secs(3600);
 
 /// The n-th id of a millisecond, milliseconds counted from [`START`].
-pub(in crate::journal) fn match_id(millis: u64, n: u64) -> MatchId {
+pub(crate) fn match_id(millis: u64, n: u64) -> MatchId {
     let mut counter = [0; 10];
     counter[2..].copy_from_slice(&n.to_be_bytes());
     let start = START.as_micros().unsigned_abs() / 1000;
@@ -46,7 +46,7 @@ pub(in crate::journal) fn request(id: &str) -> Key {
 }
 
 /// What Anna asks for, without a request id or labels.
-pub(in crate::journal) fn plain_spec() -> Spec {
+pub(crate) fn plain_spec() -> Spec {
     Spec {
         caller: anna(),
         request_id: None,

@@ -81,8 +81,16 @@ impl Line {
         Err(failure::from_answer(status, &headers, &body, self.clock.now()))
     }
 
-    fn address(&self, path: &str) -> String {
-        format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+    /// The address of a path, perhaps with a query. The host isn't parsed again for each.
+    fn address(&self, path: &str) -> Url {
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        };
+        let mut address = self.base.clone();
+        address.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        address.set_query(query);
+        address
     }
 }
 

@@ -65,6 +65,8 @@ pub struct Log {
     /// Held while the journal is read, so that many watchers read it once.
     reading: AsyncMutex<()>,
     changed: Notify,
+    /// Apart from facts, since it comes with every poll and few want to know.
+    progressed: Notify,
 }
 
 #[derive(Default)]
@@ -121,6 +123,7 @@ impl Registry {
             contents: Mutex::default(),
             reading: AsyncMutex::new(()),
             changed: Notify::new(),
+            progressed: Notify::new(),
         });
         logs.insert(id, Arc::downgrade(&log));
         log
@@ -154,7 +157,7 @@ impl Log {
         contents.progress = Some(progress);
         contents.progress_count += 1;
         drop(contents);
-        self.changed.notify_waiters();
+        self.progressed.notify_waiters();
     }
 
     /// The match is gone from the journal.
@@ -163,10 +166,15 @@ impl Log {
         self.changed.notify_waiters();
     }
 
-    /// Resolves when there may be something new. Registered from when it is first polled or
-    /// enabled: do that, then look, then wait.
+    /// Resolves when there may be a new fact. Registered from when it is first polled or enabled:
+    /// do that, then look, then wait.
     pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()
+    }
+
+    /// The same for progress.
+    pub fn progressed(&self) -> tokio::sync::futures::Notified<'_> {
+        self.progressed.notified()
     }
 
     /// Reads the journal if the log can't be relied on. When it returns, the log can: also if
@@ -295,8 +303,21 @@ impl Drop for Log {
 mod tests {
     use std::cell::Cell;
 
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::journal::suite::facts;
+
+    #[test]
+    fn progress_wakes_nobody_but_those_who_want_it() {
+        let log = Registry::default().open(facts::match_id(0, 0));
+        let (mut changed, mut progressed) = (Box::pin(log.changed()), Box::pin(log.progressed()));
+        changed.as_mut().enable();
+        progressed.as_mut().enable();
+        log.progress(Progress { bytes_sent: 0, bytes_total: 0, polls: 1, failed_attempts: 0 });
+        assert!(progressed.now_or_never().is_some());
+        assert!(changed.now_or_never().is_none());
+    }
 
     #[test]
     fn what_many_are_shown_is_made_for_the_first_and_once_for_all_others() {

@@ -53,9 +53,13 @@ impl Follow {
             return None;
         }
         let log = Arc::clone(&self.log);
+        let wants_progress = self.progress_seen.is_some();
         loop {
-            let mut changed = pin!(log.changed());
+            let (mut changed, mut progressed) = (pin!(log.changed()), pin!(log.progressed()));
             changed.as_mut().enable();
+            if wants_progress {
+                progressed.as_mut().enable();
+            }
             if let Err(failure) = log.refresh(self.inner.reader.as_ref()).await {
                 return self.end(failure.into());
             }
@@ -70,6 +74,7 @@ impl Follow {
                 biased;
                 // What was read before the goodbye is shown before it.
                 () = changed => {}
+                () = progressed, if wants_progress => {}
                 () = self.inner.closing.cancelled() => return self.end(Ended::Draining),
                 () = self.inner.clock.sleep_until(beat) => return Some(Ok(self.heartbeat())),
             }

@@ -101,7 +101,9 @@ async fn read(mut response: Response, bytes_max: usize) -> Result<Bytes, Failure
     loop {
         match response.chunk().await {
             Ok(None) => return Ok(body.freeze()),
-            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => body.extend(chunk),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= bytes_max => {
+                body.extend_from_slice(&chunk);
+            }
             Ok(Some(_)) => {
                 let what = format!("answered with more than {bytes_max} bytes");
                 return Err(with_status(Failure::new(FailureKind::Unreadable, what)));

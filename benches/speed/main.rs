@@ -9,7 +9,8 @@
 //! cargo bench -- --quick              # the same with smaller numbers, under two
 //! cargo bench -- --only in-flight     # some rows
 //! cargo bench -- compare OLD NEW      # two results: what got worse
-//! cargo bench -- plot RESULT SVG      # the growth of a result, as a picture
+//! cargo bench -- table RESULT         # a result as a table
+//! cargo bench -- plot RESULT SVG      # its growth, as a picture
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "time is what a benchmark measures")]
@@ -36,11 +37,13 @@ enum Wanted {
     Run { size: Size, only: Vec<String>, json: PathBuf },
     Role(String),
     Compare { old: PathBuf, new: PathBuf },
+    Table { result: PathBuf },
     Plot { result: PathBuf, picture: PathBuf },
 }
 
 const USAGE: &str = "cargo bench [-- [--quick] [--only ROW]... [--json FILE]]\n       \
                      cargo bench -- compare OLD NEW\n       \
+                     cargo bench -- table RESULT\n       \
                      cargo bench -- plot RESULT SVG";
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn wanted(arguments: Vec<String>) -> Result<Wanted> {
                 let (old, new) = (next("the old result")?, next("the new result")?);
                 return Ok(Wanted::Compare { old: old.into(), new: new.into() });
             }
+            "table" => return Ok(Wanted::Table { result: next("the result")?.into() }),
             "plot" => {
                 let (result, picture) = (next("the result")?, next("the picture")?);
                 return Ok(Wanted::Plot { result: result.into(), picture: picture.into() });
@@ -100,6 +104,7 @@ fn run(wanted: Wanted) -> Result<ExitCode> {
             print!("{}", comparison.text);
             return Ok(if comparison.is_worse { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
+        Wanted::Table { result } => print!("{}", Report::read(&result)?.table()),
         Wanted::Plot { result, picture } => plot::draw(&Report::read(&result)?, &picture)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,11 @@ use prost::{
 use tonic::codec::{self, BufferSettings};
 use tonic_prost::ProstCodec;
 
-use crate::pb;
+use crate::{
+    grpc::convert,
+    pb,
+    watch::{Update, Watch},
+};
 
 /// What each call has at first for its messages: most updates fit, and a stream that waits holds
 /// no more. tonic's own 8 KiB would be a third of what a match in flight takes.
@@ -32,6 +36,15 @@ pub mod server {
 pub struct Encoded(Bytes);
 
 impl Encoded {
+    /// An update as a stream shows it. A fact is the same for everybody who is shown it.
+    pub fn shown(watch: &Watch, update: &Update) -> Self {
+        let encode = || Self::of(&convert::update::update(watch, update));
+        match update {
+            Update::Event(entry) => Self::again(entry.shown(|| encode().bytes())),
+            Update::Progress { .. } | Update::Heartbeat { .. } => encode(),
+        }
+    }
+
     /// Encodes an update.
     pub fn of(update: &pb::MatchUpdate) -> Self {
         Self(update.encode_to_vec().into())

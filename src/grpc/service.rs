@@ -117,21 +117,12 @@ where
     let shown = stream::unfold((watch, follow, what), move |(watch, follow, what)| async move {
         let (update, follow) = next(follow).await;
         let shown = match update? {
-            Ok(update) => Ok(encoded(&watch, &update)),
+            Ok(update) => Ok(Encoded::shown(&watch, &update)),
             Err(ended) => Err(status::ended(ended, &what)),
         };
         Some((shown, (watch, follow, what)))
     });
     Box::pin(shown)
-}
-
-/// An update for the wire. A fact is the same for everybody who is shown it.
-fn encoded(watch: &Watch, update: &Update) -> Encoded {
-    let encode = || Encoded::of(&update::update(watch, update));
-    match update {
-        Update::Event(entry) => Encoded::again(entry.shown(|| encode().bytes())),
-        Update::Progress { .. } | Update::Heartbeat { .. } => encode(),
-    }
 }
 
 /// An id as errors name it.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::StatusCode;
 use serde_json::Value;
 
 use crate::{
@@ -121,7 +122,7 @@ impl Client {
     async fn read_analysis(&self, id: &AnalysisId) -> Result<Analysis, Failure> {
         let path = format!("/api/analyses/{id}");
         let answer = self.send(&Request::Get { path }).await?;
-        usable(&answer, wire::analysis(&answer.body, id))
+        read_analysis(answer.status, &answer.body, id)
     }
 
     /// Sends with a pass; and once more with another, if it was the pass that was refused.
@@ -229,6 +230,19 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
     }
+}
+
+/// Reads the answer to a poll: a success, by its status, that tells of the analysis asked for. It
+/// is nearly all that Oz ever answers, so that its cost is counted apart from sending.
+///
+/// # Errors
+/// The failure that the answer is, if it can't be read or lacks what is needed.
+pub fn read_analysis(
+    status: StatusCode,
+    body: &[u8],
+    asked: &AnalysisId,
+) -> Result<Analysis, Failure> {
+    wire::analysis(body, asked).map_err(|unusable| unusable.into_failure(status, body))
 }
 
 /// The reading of an answer, or the failure that it is.

@@ -16,7 +16,7 @@ mod tests;
 mod upload;
 mod wire;
 
-pub use client::Client;
+pub use client::{Client, read_analysis};
 pub use config::{Config, ConfigError, Credentials};
 
 use async_trait::async_trait;

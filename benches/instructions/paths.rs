@@ -1,0 +1,206 @@
+//! The paths: each takes what it needs from `inputs`, and is then run as often as it is told.
+
+use std::{hint::black_box, sync::Arc, time::Duration};
+
+use facematch::{
+    clock::Clock,
+    domain::{
+        Ask, Drive, Event, Match, Moment, Position, Recorded, Reply, Sequence, State, Step,
+        Timestamp, apply, next_step, settle,
+    },
+    grpc::encoded::Encoded,
+    journal::sqlite::{self, Sqlite},
+    oz,
+    watch::{self, Entry, Update, Watch},
+};
+use http::StatusCode;
+
+use crate::{
+    Result,
+    inputs::{self, LATENCY, POLICY, START},
+};
+
+/// How many of Oz's answers a match has heard once its analysis is under way.
+const REPLIES_TO_PROCESSING: usize = 3;
+const CONFIG: watch::Config = watch::Config { heartbeat: Duration::from_secs(15) };
+
+/// What is counted. Each is what the service does most, without what it waits for.
+#[derive(Clone, Copy, Debug)]
+pub enum Path {
+    /// A plain match from accepted to finished, by the pure core: every step, answer and fact.
+    Match,
+    /// The answer to one poll, read as the client reads it, and settled.
+    Poll,
+    /// One fact, encoded for the first who is shown it, with a resume token.
+    Update,
+    /// The facts of a match, written as the journal's JSON, read back and folded; without SQLite.
+    Facts,
+}
+
+impl Path {
+    pub const ALL: [Self; 4] = [Self::Match, Self::Poll, Self::Update, Self::Facts];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Match => "match",
+            Self::Poll => "poll",
+            Self::Update => "update",
+            Self::Facts => "facts",
+        }
+    }
+
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|path| path.name() == name)
+    }
+
+    /// Does nothing but this, so many times.
+    pub fn run(self, times: u64) -> Result<()> {
+        match self {
+            Self::Match => matches(times),
+            Self::Poll => polls(times),
+            Self::Update => updates(times),
+            Self::Facts => facts(times),
+        }
+    }
+}
+
+fn matches(times: u64) -> Result<()> {
+    let (accepted, replies) = (accepted()?, inputs::replies()?);
+    for _ in 0..times {
+        let walk = Walk::of(black_box(&accepted), black_box(&replies))?;
+        black_box(walk.ended()?);
+    }
+    Ok(())
+}
+
+fn polls(times: u64) -> Result<()> {
+    let (accepted, replies) = (accepted()?, inputs::replies()?);
+    let Walk { m, mut drive, now, .. } = Walk::of(&accepted, &replies[..REPLIES_TO_PROCESSING])?;
+    let analysis_id = inputs::analysis_id()?;
+    let ask = Ask::ReadAnalysis { analysis_id: analysis_id.clone() };
+    for _ in 0..times {
+        let read = oz::read_analysis(StatusCode::OK, black_box(inputs::PROCESSING), &analysis_id);
+        let outcome = read.map(Reply::Analysis);
+        drive = black_box(settle(&m, drive, &ask, outcome, moment(now), &POLICY)).drive;
+    }
+    let is_pending = drive.polls == times && drive.biometry.over.is_none() && drive.failures() == 0;
+    if is_pending { Ok(()) } else { Err("the polls were not what they should be".into()) }
+}
+
+fn updates(times: u64) -> Result<()> {
+    let watch = watch()?;
+    let Walk { m, journal, .. } = Walk::of(&accepted()?, &inputs::replies()?)?;
+    let (m, last) = (Arc::new(m), journal.last().ok_or("a match without facts")?);
+    for _ in 0..times {
+        // Each is a new one: what was encoded twice is kept.
+        let entry = Entry::new(black_box(last).clone(), Arc::clone(&m));
+        let update = Update::Event(Arc::new(entry));
+        black_box(Encoded::shown(black_box(&watch), &update).bytes());
+    }
+    Ok(())
+}
+
+fn facts(times: u64) -> Result<()> {
+    let Walk { journal, .. } = Walk::of(&accepted()?, &inputs::replies()?)?;
+    for _ in 0..times {
+        let mut m = None;
+        for recorded in black_box(&journal) {
+            let body = serde_json::to_string(&recorded.event)?;
+            let event = serde_json::from_str(black_box(&body))?;
+            m = Some(apply(m, &Recorded { event, ..*recorded })?);
+        }
+        black_box(m);
+    }
+    Ok(())
+}
+
+/// A match on its way, driven as the worker drives it, by answers that are known beforehand.
+struct Walk {
+    m: Match,
+    drive: Drive,
+    now: Timestamp,
+    journal: Vec<Recorded>,
+}
+
+impl Walk {
+    /// As far as these answers lead.
+    fn of(accepted: &Recorded, replies: &[Reply]) -> Result<Self> {
+        let mut walk = Self {
+            m: apply(None, accepted)?,
+            drive: Drive::fresh(accepted.time),
+            now: accepted.time,
+            journal: vec![accepted.clone()],
+        };
+        for reply in replies {
+            let ask = walk.next_ask()?.ok_or("the match has ended before its last answer")?;
+            walk.hear(&ask, reply.clone())?;
+        }
+        Ok(walk)
+    }
+
+    /// What is asked of Oz once that is due; nothing after the end.
+    fn next_ask(&mut self) -> Result<Option<Ask>> {
+        loop {
+            match next_step(&self.m, &self.drive, true, self.now, &POLICY) {
+                Step::Ask(ask) => return Ok(Some(ask)),
+                Step::Wait(until) => self.now = until,
+                Step::Record(event) => self.write(event)?,
+                Step::Rest => return Ok(None),
+            }
+        }
+    }
+
+    fn hear(&mut self, ask: &Ask, reply: Reply) -> Result<()> {
+        let moment = moment(self.now);
+        self.now = moment.now;
+        let drive = std::mem::replace(&mut self.drive, Drive::fresh(self.now));
+        let settled = settle(&self.m, drive, ask, Ok(reply), moment, &POLICY);
+        self.drive = settled.drive;
+        settled.event.map_or(Ok(()), |event| self.write(event))
+    }
+
+    fn write(&mut self, event: Event) -> Result<()> {
+        let sequence = self.m.sequence.next();
+        let position = Position(sequence.0);
+        let recorded = Recorded { match_id: self.m.id, sequence, position, time: self.now, event };
+        self.m = apply(Some(self.m.clone()), &recorded)?;
+        self.journal.push(recorded);
+        Ok(())
+    }
+
+    /// The match, which has its verdict by now.
+    fn ended(mut self) -> Result<Match> {
+        let has_verdict = self.next_ask()?.is_none() && self.m.state == State::Finished;
+        if has_verdict { Ok(self.m) } else { Err("the match has no verdict".into()) }
+    }
+}
+
+/// The match's first fact.
+fn accepted() -> Result<Recorded> {
+    Ok(Recorded {
+        match_id: inputs::match_id()?,
+        sequence: Sequence::FIRST,
+        position: Position(1),
+        time: START,
+        event: Event::Accepted(Arc::new(inputs::spec()?)),
+    })
+}
+
+fn moment(asked: Timestamp) -> Moment {
+    Moment { asked, now: asked.after(LATENCY), chance: 0.5 }
+}
+
+/// A watch, for its tokens: the journal that they name is closed before anything is counted, so
+/// that no thread of its own is.
+fn watch() -> Result<Watch> {
+    let directory = tempfile::tempdir()?;
+    let (clock, _) = Clock::manual(START);
+    let path = directory.path().join("facematch.db");
+    let config = sqlite::Config { path, clock: clock.clone(), readers: 1 };
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let journal = Sqlite::open(config).await?;
+        let watch = Watch::new(CONFIG, Arc::new(journal.clone()), clock);
+        journal.close().await;
+        Ok(watch)
+    })
+}

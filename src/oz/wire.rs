@@ -403,13 +403,23 @@ fn medium(value: Value) -> Result<Media, Unusable> {
 
 /// A word, not longer than words are. A blank one is none: it stands for "not yet".
 fn word(text: String) -> Option<String> {
-    let word: String = text.trim().chars().take(WORD_CHARACTERS_MAX).collect();
-    if word.is_empty() { None } else { Some(word) }
+    let trimmed = text.trim();
+    let word = match trimmed.char_indices().nth(WORD_CHARACTERS_MAX) {
+        Some((end, _)) => &trimmed[..end],
+        None => trimmed,
+    };
+    match word.len() {
+        0 => None,
+        // As nearly all are: it is taken as it came.
+        whole if whole == text.len() => Some(text),
+        _ => Some(word.to_owned()),
+    }
 }
 
 /// A word in upper case, which may be longer than it was: "ß" becomes two letters.
 fn upper_word(text: String) -> Option<String> {
-    word(text.to_uppercase())
+    let is_upper = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase());
+    word(if is_upper { text } else { text.to_uppercase() })
 }
 
 fn text(text: String) -> String {
@@ -474,6 +484,24 @@ mod tests {
                 }),
             ]
         })
+    }
+
+    #[test]
+    fn a_word_is_trimmed_cut_and_never_blank() {
+        let long = "é".repeat(WORD_CHARACTERS_MAX);
+        for (text, expected) in [
+            ("", None),
+            (" \t", None),
+            ("FINISHED", Some("FINISHED")),
+            (" FINISHED\n", Some("FINISHED")),
+            (&long, Some(long.as_str())),
+            (&format!("{long}e"), Some(long.as_str())),
+            (&format!(" {long} e"), Some(long.as_str())),
+        ] {
+            assert_eq!(word(text.to_owned()).as_deref(), expected, "{text:?}");
+        }
+        assert_eq!(upper_word("Biometry".to_owned()).as_deref(), Some("BIOMETRY"));
+        assert_eq!(upper_word("BIOMETRY".to_owned()).as_deref(), Some("BIOMETRY"));
     }
 
     #[test]

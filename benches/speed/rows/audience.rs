@@ -31,6 +31,6 @@ pub fn audience(bench: &mut Bench) -> Result<()> {
     let each = (seated.resident_bytes - idle.resident_bytes) / watchers as f64;
     bench
         .tell("audience/memory per watcher", each, Unit::Bytes)
-        .refer("an idle stream of bare tonic: 5,500");
+        .refer("an idle stream of bare tonic: 5.5 KB");
     Ok(())
 }

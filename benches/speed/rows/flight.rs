@@ -48,7 +48,7 @@ pub fn in_flight(bench: &mut Bench) -> Result<()> {
     bench
         .tell(&name("memory for each, watcher included"), greatest.bytes_each, Unit::Bytes)
         .at_most(20_000.0)
-        .refer("bare gateway: 14,000");
+        .refer("bare gateway: 14 KB");
     let ratio = greatest.cpu_us_per_poll / least.cpu_us_per_poll;
     bench
         .tell("in-flight/CPU per poll, 16 times the load over once", ratio, Unit::TimesOfCpu)

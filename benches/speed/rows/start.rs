@@ -23,7 +23,7 @@ pub fn start(bench: &mut Bench) -> Result<()> {
     bench
         .tell("start/resident when idle", median(resident), Unit::Bytes)
         .at_most(20e6)
-        .refer("bare gateway: 6,000,000");
+        .refer("bare gateway: 6 MB");
     Ok(())
 }
 

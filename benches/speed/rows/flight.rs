@@ -58,7 +58,7 @@ pub fn in_flight(bench: &mut Bench) -> Result<()> {
 }
 
 fn fly(bench: &mut Bench, count: usize) -> Result<Cost> {
-    let window = Duration::from_secs(bench.size.of(5, 10));
+    let window = Duration::from_secs(bench.size.of(4, 10));
     let house = bench.house(NEVER_ENDS_MS, &[])?;
     let role = Flight { oz: house.oz.clone(), count, connections: CONNECTIONS };
     let (mut caller, _) = Part::role(&Role::Flight(role))?;

@@ -115,7 +115,7 @@ fn matches(house: &House, count: usize, at_once: usize) -> Matches {
 /// How many a second, everything on the one machine.
 pub fn rate(bench: &mut Bench) -> Result<()> {
     // Several times as many as are under way at once, which is what a few seconds bring.
-    let (count, at_once) = (bench.size.of(16_000, 30_000), 4_000);
+    let (count, at_once) = (bench.size.of(12_000, 30_000), 4_000);
     let house = bench.house(THREE_POLLS_MS, &[])?;
     let (mut caller, _) = Part::role(&Role::Matches(matches(&house, count, at_once)))?;
     caller.tell(&house.server)?;
@@ -154,7 +154,7 @@ pub fn growth(bench: &mut Bench) -> Result<()> {
 /// So many matches a second for some seconds: CPU per match in microseconds, and how long it took
 /// from Oz's last answer to the update.
 fn paced(bench: &mut Bench, per_second: f64) -> Result<(f64, Tally)> {
-    let count = (per_second * bench.size.of(5.0, 10.0)) as usize;
+    let count = (per_second * bench.size.of(3.5, 10.0)) as usize;
     let (simulator, oz) = bench.simulator(THREE_POLLS_MS)?;
     let role = Matches {
         oz,

@@ -21,7 +21,7 @@ const WELL_BEYOND: f64 = 2.0 * PER_SECOND;
 /// The same matches by a bare loop and by the service, by turns, so that a noisy machine harms
 /// both alike.
 pub fn beside_the_bare_loop(bench: &mut Bench) -> Result<()> {
-    let (rounds, count) = (bench.size.of(2, 3), bench.size.of(1_000, 3_000));
+    let (rounds, count) = (bench.size.of(2, 3), bench.size.of(2_500, 3_000));
     let (mut bare, mut ours, mut rest) = (0.0, 0.0, Costs::default());
     for _ in 0..rounds {
         bare += bare_loop(bench, count)?;

@@ -53,7 +53,8 @@ impl Reader for Sqlite {
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.0.readers)
             .await?;
-        rows.iter().map(rows::recorded).collect()
+        let events = rows.iter().map(rows::recorded).collect::<Result<_, _>>()?;
+        Ok(self.0.recent.bound(events))
     }
 
     async fn list(

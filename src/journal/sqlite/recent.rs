@@ -58,6 +58,15 @@ impl Recent {
         Some(known.events.iter().skip(skip).take(limit).cloned().collect())
     }
 
+    /// Leaves out of what the file has after a position whatever isn't known here yet: whoever
+    /// follows would go on behind it, and who then begins with what is known would miss it.
+    pub(super) fn bound(&self, mut events: Vec<Recorded>) -> Vec<Recorded> {
+        if let Some(known) = &*self.lock() {
+            events.retain(|recorded| recorded.position <= known.reached());
+        }
+        events
+    }
+
     /// The events of a match, if its first one is known, and so all that followed.
     pub(super) fn events(&self, id: MatchId) -> Option<Vec<Recorded>> {
         let stretch = self.lock();
@@ -146,6 +155,17 @@ mod tests {
         assert_eq!(positions(recent.events(match_id(0, 1))), Some(vec![8, 10]));
         assert_eq!(recent.events(match_id(0, 0)), None);
         assert_eq!(recent.events(match_id(0, 2)), None);
+    }
+
+    #[test]
+    fn what_the_file_has_earlier_waits_until_it_is_known() {
+        let in_file = || vec![event(0, 1, 6), event(0, 2, 7), event(0, 3, 8)];
+        let recent = Recent::default();
+        assert_eq!(recent.bound(in_file()).len(), 3, "nothing is known");
+        recent.add(vec![event(0, 2, 7)]);
+        assert_eq!(positions(Some(recent.bound(in_file()))), Some(vec![6, 7]));
+        recent.add(vec![event(0, 3, 8)]);
+        assert_eq!(recent.bound(in_file()).len(), 3);
     }
 
     #[test]

@@ -223,12 +223,13 @@ impl Engine {
         Some(Slot(Arc::clone(&self.unfinished)))
     }
 
-    /// Drives a match that somebody else drove before.
-    fn revive(self: &Arc<Self>, m: Match, claim: Claim) {
+    /// The driver of a match that somebody else drove before: whoever cancels the match, or brings
+    /// its photo, reaches it from now on.
+    fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Driver {
         let chance = (self.with.chance)();
         let drive = Drive::revived(&m, self.with.clock.now(), &self.config.policy, chance);
         let seat = Seat::take(self, m.id, None);
-        self.spawn(Driver::new(m, claim, drive, seat), self.slot());
+        Driver::new(m, claim, drive, seat)
     }
 
     fn spawn(&self, driver: Driver, slot: Slot) {
@@ -273,20 +274,23 @@ impl Engine {
         if !claimed.is_empty() {
             info!(matches = claimed.len(), "going on with matches that nobody drove");
         }
-        for (m, claim) in claimed {
-            self.revive(m, claim);
+        for (driver, slot) in claimed {
+            self.spawn(driver, slot);
         }
         outcome
     }
 
     /// Whatever was claimed is driven, also if what follows can't be.
-    async fn claim_pages(&self, claimed: &mut Vec<(Match, Claim)>) -> Result<(), journal::Error> {
+    async fn claim_pages(
+        self: &Arc<Self>,
+        claimed: &mut Vec<(Driver, Slot)>,
+    ) -> Result<(), journal::Error> {
         loop {
             let page = self.with.writer.claim(CLAIM_PAGE).await?;
             if page.is_empty() {
                 return Ok(());
             }
-            claimed.extend(page);
+            claimed.extend(page.into_iter().map(|(m, claim)| (self.revive(m, claim), self.slot())));
         }
     }
 }

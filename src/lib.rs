@@ -48,3 +48,7 @@ pub mod telemetry;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+
+#[cfg(all(test, feature = "postgres-tests"))]
+#[path = "../tests/postgres/mod.rs"]
+mod postgres;

@@ -7,11 +7,16 @@ mod checker;
 mod documents;
 mod house;
 mod odd_store;
+#[cfg(feature = "postgres-tests")]
+#[path = "../postgres/mod.rs"]
+mod postgres;
 mod process;
 mod support;
 
 mod abuse;
 mod bad_input;
+#[cfg(feature = "postgres-tests")]
+mod clusters;
 mod connections;
 mod errors;
 mod flow;

@@ -1,0 +1,112 @@
+//! The PostgreSQL that tests stand on does to whoever uses it what it says.
+
+use std::{
+    env,
+    io::{BufRead, BufReader, Read, Write, stdin},
+    net::TcpStream,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::{
+    postgres::{Cluster, Stop, shared},
+    support::{eventually, setting},
+};
+
+/// Asks for TLS, which a server answers by one byte.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+/// Tells a process that it is the one to be killed.
+const HOLDER: &str = "FACEMATCH_HOLDS_A_CLUSTER";
+
+#[test]
+fn what_is_committed_outlives_a_kill_and_both_stops() {
+    let cluster = Cluster::start();
+    let database = cluster.create_database();
+    cluster.sql(&database, "CREATE TABLE kept (number int)");
+    let insert = |number| cluster.sql(&database, &format!("INSERT INTO kept VALUES ({number})"));
+    insert(1);
+    cluster.kill();
+    assert!(TcpStream::connect(("127.0.0.1", cluster.port())).is_err(), "it is down");
+    cluster.start_again();
+    insert(2);
+    cluster.restart(Stop::Immediate);
+    insert(3);
+    cluster.restart(Stop::Fast);
+    assert_eq!(cluster.sql(&database, "SELECT number FROM kept ORDER BY 1"), "1\n2\n3");
+}
+
+#[test]
+fn a_paused_cluster_answers_when_it_goes_on() {
+    let cluster = Cluster::start();
+    cluster.pause();
+    let mut client = TcpStream::connect(("127.0.0.1", cluster.port())).expect("it is taken");
+    client.write_all(&SSL_REQUEST).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut answer = [0];
+    client.read_exact(&mut answer).expect_err("nobody answers");
+    client.set_read_timeout(None).unwrap();
+    cluster.resume();
+    client.read_exact(&mut answer).expect("it goes on");
+    assert_eq!(answer, *b"N");
+}
+
+#[test]
+fn a_paused_cluster_can_be_killed() {
+    let cluster = Cluster::start();
+    cluster.pause();
+    cluster.kill();
+    cluster.start_again();
+    assert_eq!(cluster.sql("postgres", "SELECT 1"), "1");
+}
+
+#[test]
+fn a_backup_brings_a_database_back() {
+    let cluster = shared();
+    let database = cluster.create_database();
+    cluster.sql(&database, "CREATE TABLE kept AS SELECT 1 AS number");
+    let dump = cluster.dump(&database);
+    cluster.sql(&database, "DROP TABLE kept");
+    cluster.restore(&database, &dump);
+    assert_eq!(cluster.sql(&database, "SELECT number FROM kept"), "1");
+    cluster.drop_database(&database);
+    assert!(cluster.try_sql(&database, "SELECT 1").is_err(), "it is gone");
+}
+
+#[test]
+fn a_dropped_cluster_leaves_nothing() {
+    let cluster = Cluster::start();
+    let directory = cluster.sql("postgres", "SHOW data_directory");
+    let port = cluster.port();
+    drop(cluster);
+    assert!(!Path::new(&directory).exists(), "{directory} is there");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it listens");
+}
+
+#[tokio::test]
+async fn a_killed_process_leaves_nothing() {
+    let mut holder = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "clusters::the_process_to_be_killed", "--nocapture"])
+        .env(HOLDER, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let directory = lines.find(|line| line.starts_with('/')).expect("a directory");
+    assert!(Path::new(&directory).exists(), "{directory} isn't there");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let is_gone = || !Path::new(&directory).exists();
+    eventually(is_gone, || format!("{directory} is there")).await;
+}
+
+/// Not a test, but a part of the one above.
+#[test]
+fn the_process_to_be_killed() {
+    if setting(HOLDER, 0) == 1 {
+        println!("\n{}", shared().sql("postgres", "SHOW data_directory"));
+        stdin().read_line(&mut String::new()).unwrap();
+    }
+}

@@ -1,0 +1,51 @@
+//! A cluster's processes, as the operating system lists them. That the postmaster is their parent
+//! ends with it, so they are known by what they are called.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// All that run for the cluster in a directory.
+pub fn of(directory: &Path) -> Vec<u32> {
+    let name = directory.file_name().and_then(|name| name.to_str()).expect("a name");
+    // The first is what the postmaster is called, and those that it has only just forked.
+    let called = [format!("{}/data", directory.display()), format!("postgres: {name}: ")];
+    let all = fs::read_dir("/proc").expect("the processes").flatten();
+    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter(|id| called.iter().any(|called| command_line(*id).contains(called))).collect()
+}
+
+/// Sends a signal to processes. Those that have ended meanwhile don't matter.
+pub fn signal(name: &str, ids: &[u32]) {
+    if ids.is_empty() {
+        return;
+    }
+    // The shell's own kill is everywhere.
+    let mut kill = Command::new("sh");
+    kill.args(["-c", r#"kill -s "$@""#, "sh", name]).args(ids.iter().map(u32::to_string));
+    kill.stderr(Stdio::null()).status().expect("a shell runs");
+}
+
+/// Whether a process has let go of what it had.
+pub fn has_ended(id: u32) -> bool {
+    matches!(state(id), None | Some('Z' | 'X'))
+}
+
+/// Whether a process is stopped, or has ended.
+pub fn is_paused(id: u32) -> bool {
+    has_ended(id) || state(id) == Some('T')
+}
+
+/// Empty if it has ended.
+fn command_line(id: u32) -> String {
+    let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+/// The letter behind the name, which is in parentheses and may be anything.
+fn state(id: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
+}

@@ -1,0 +1,121 @@
+//! PostgreSQL's programs: where they are, and as whom they run.
+
+use std::{
+    env, fs,
+    io::Write,
+    os::unix::{
+        fs::{MetadataExt, chown},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// What a place must have to be taken for PostgreSQL's. Clients are there as well, so that their
+/// version fits.
+const NEEDED: [&str; 5] = ["initdb", "postgres", "psql", "pg_dump", "pg_restore"];
+
+/// Where Debian has the programs of each version, which it doesn't put on the PATH.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// Who runs a server in root's stead, which PostgreSQL refuses to be run by: the first that there
+/// is.
+const INSTEAD_OF_ROOT: [&str; 2] = ["postgres", "nobody"];
+
+/// The programs of one version.
+pub struct Programs {
+    place: PathBuf,
+    /// As whom servers run, if it isn't whoever runs the tests.
+    user: Option<User>,
+}
+
+#[derive(Clone, Copy)]
+struct User {
+    user: u32,
+    group: u32,
+}
+
+impl Programs {
+    /// Those on the PATH, or else the newest of Debian's.
+    pub fn find() -> Self {
+        let mut places = on_path().into_iter().chain(of_debian());
+        let place = places.find(|place| NEEDED.iter().all(|name| place.join(name).exists()));
+        let place = place.expect(
+            "PostgreSQL's server programs are missing: run tests/run, which installs them, or \
+             install the Debian package postgresql",
+        );
+        Self { place, user: is_root().then(instead_of_root) }
+    }
+
+    /// A program of the server's, as whoever may run it.
+    pub fn server(&self, name: &str) -> Command {
+        let mut command = self.client(name);
+        if let Some(user) = self.user {
+            command.uid(user.user).gid(user.group);
+        }
+        command
+    }
+
+    /// A program of the clients'. What the environment says to PostgreSQL, it doesn't hear.
+    pub fn client(&self, name: &str) -> Command {
+        let mut command = Command::new(self.place.join(name));
+        command.env_clear().env("LC_ALL", "C").current_dir("/");
+        command
+    }
+
+    /// Gives a directory to whoever runs servers.
+    pub fn give(&self, directory: &Path) {
+        if let Some(user) = self.user {
+            chown(directory, Some(user.user), Some(user.group)).expect("root may give");
+        }
+    }
+}
+
+/// Runs a program to its end with an input, and returns its output, or what it says if it fails.
+pub fn run(mut command: Command, input: &[u8]) -> Result<Vec<u8>, String> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    // One that doesn't read it all says why by itself.
+    let _ = child.stdin.take().expect("its standard input").write_all(input);
+    let output = child.wait_with_output().expect("it ends");
+    if output.status.success() {
+        return Ok(output.stdout);
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned())
+}
+
+/// Where links on the PATH to the server's programs lead.
+#[expect(clippy::disallowed_methods, reason = "where programs are is no setting of the service")]
+fn on_path() -> Vec<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let programs =
+        env::split_paths(&path).filter_map(|place| place.join("initdb").canonicalize().ok());
+    programs.filter_map(|program| Some(program.parent()?.to_owned())).collect()
+}
+
+/// The newest version first.
+fn of_debian() -> Vec<PathBuf> {
+    let mut versions: Vec<PathBuf> =
+        fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    versions.sort_by_key(|version| {
+        version.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok())
+    });
+    versions.iter().rev().map(|version| version.join("bin")).collect()
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").expect("this process").uid() == 0
+}
+
+fn instead_of_root() -> User {
+    let users = fs::read_to_string("/etc/passwd").expect("the users");
+    let user = INSTEAD_OF_ROOT.iter().find_map(|name| named(&users, name));
+    user.expect("PostgreSQL isn't run by root, and there is no user called postgres or nobody")
+}
+
+/// A user among the lines of `/etc/passwd`.
+fn named(users: &str, name: &str) -> Option<User> {
+    let mut users = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let fields = users.find(|fields| fields.first() == Some(&name))?;
+    Some(User { user: fields.get(2)?.parse().ok()?, group: fields.get(3)?.parse().ok()? })
+}

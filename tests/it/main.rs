@@ -22,6 +22,8 @@ mod errors;
 mod flow;
 mod kills;
 mod limits;
+#[cfg(feature = "postgres-tests")]
+mod links;
 mod promises;
 mod races;
 mod resume_storm;

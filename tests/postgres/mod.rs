@@ -4,9 +4,10 @@
 //! It deliberately knows nothing of the journal. Its calls block whoever makes them, for as long as
 //! PostgreSQL takes. The crate's unit tests and `tests/it` mount it, both as `crate::postgres`.
 
-#![allow(dead_code, reason = "of those who mount it, none uses everything")]
+#![allow(dead_code, unused_imports, reason = "of those who mount it, none uses everything")]
 
 mod keeper;
+mod link;
 mod processes;
 mod programs;
 
@@ -26,6 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use crate::postgres::link::{Link, Loss};
 use crate::postgres::{
     keeper::Keeper,
     programs::{Programs, run},
@@ -185,6 +187,11 @@ impl Cluster {
     /// Where a database is.
     pub fn url(&self, database: &str) -> String {
         url(self.port, database)
+    }
+
+    /// A line to it, on which things may go wrong.
+    pub fn link(&self) -> Link {
+        Link::to(self.port)
     }
 
     /// Its port on 127.0.0.1, for as long as it lives.

@@ -1,0 +1,355 @@
+//! A line between clients and a server, which a test cuts, silences or closes.
+//!
+//! It knows as much of PostgreSQL's protocol as tells where a request and an answer end, and none
+//! of TLS. It has threads of its own, so that whoever uses it may block.
+
+use std::{
+    io::{self, ErrorKind},
+    mem,
+    net::{self, Ipv4Addr},
+    ops::RangeInclusive,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+    runtime::{Builder, Runtime},
+    sync::watch,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::postgres::{free_port, url, wait_until};
+
+/// The codes, in a first message's place of a version, of those that ask for encryption.
+const ENCRYPTION: [u32; 2] = [80_877_103, 80_877_104];
+
+/// The bytes of a first message that a server takes.
+const FIRST_MESSAGE: RangeInclusive<u32> = 8..=10_000;
+
+/// A line to a server. Everything on it is cut when it is dropped.
+pub struct Link {
+    /// Taken when it is dropped.
+    runtime: Option<Runtime>,
+    port: u16,
+    line: Arc<Line>,
+    /// Takes connections, unless they are refused.
+    door: Mutex<Option<Tasks>>,
+}
+
+/// What gets lost, and the connection with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// A request: the server hears nothing of it.
+    Request,
+    /// An answer: the server has done what was asked, and the client hears nothing of it. What is
+    /// prepared for the first time is answered once more than what is executed.
+    Answer,
+    /// An answer that says `COMMIT`.
+    Commit,
+}
+
+/// What all connections share.
+struct Line {
+    server: u16,
+    silent: watch::Sender<bool>,
+    loss: Mutex<Option<(Loss, usize)>>,
+    losses: AtomicUsize,
+    connections: Mutex<Tasks>,
+}
+
+/// Tasks that are ended together.
+#[derive(Default)]
+struct Tasks {
+    end: CancellationToken,
+    running: TaskTracker,
+}
+
+impl Link {
+    /// A line to the server behind a port of the loopback.
+    pub fn to(server: u16) -> Self {
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_io().build();
+        let line = Line {
+            server,
+            silent: watch::Sender::new(false),
+            loss: Mutex::default(),
+            losses: AtomicUsize::default(),
+            connections: Mutex::default(),
+        };
+        let (runtime, line) = (Some(runtime.expect("a runtime")), Arc::new(line));
+        let link = Self { runtime, port: free_port(), line, door: Mutex::default() };
+        link.open();
+        link
+    }
+
+    /// Where clients find a database through it.
+    pub fn url(&self, database: &str) -> String {
+        url(self.port, database)
+    }
+
+    /// Cuts all connections, and returns once they are cut. New ones are made as before.
+    pub fn cut(&self) {
+        let cut = mem::take(&mut *locked(&self.line.connections));
+        cut.end();
+    }
+
+    /// Takes no new connections until [`Self::heal`]. Those that there are stay.
+    pub fn refuse(&self) {
+        if let Some(door) = locked(&self.door).take() {
+            door.end();
+        }
+    }
+
+    /// Lets nothing through until [`Self::heal`], and keeps it until then. Connections stay, and
+    /// new ones are taken.
+    pub fn silence(&self) {
+        self.line.silent.send_replace(true);
+    }
+
+    /// Cuts the connection whose request or answer is the n-th from now, of all of them, instead of
+    /// delivering it. The first is 1; what a connection begins with doesn't count.
+    pub fn lose(&self, what: Loss, nth: usize) {
+        assert!(nth > 0, "the first is 1");
+        *locked(&self.line.loss) = Some((what, nth));
+    }
+
+    /// How many requests and answers were lost so far.
+    pub fn losses(&self) -> usize {
+        self.line.losses.load(Ordering::SeqCst)
+    }
+
+    /// Lets everything through again: what was kept, new connections, and what was yet to be lost.
+    pub fn heal(&self) {
+        *locked(&self.line.loss) = None;
+        self.line.silent.send_replace(false);
+        self.open();
+    }
+
+    /// Takes connections, if it doesn't.
+    fn open(&self) {
+        let mut door = locked(&self.door);
+        if door.is_some() {
+            return;
+        }
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, self.port));
+        let listener = listener.expect("its port is its own");
+        listener.set_nonblocking(true).expect("a socket that doesn't block");
+        let runtime = self.runtime.as_ref().expect("it isn't dropped").handle();
+        let _inside = runtime.enter();
+        let listener = TcpListener::from_std(listener).expect("a listener");
+        door.insert(Tasks::default()).spawn(accept(listener, self.line.clone()));
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // Not waited for: that would be a panic in an asynchronous test.
+        self.runtime.take().expect("it is dropped once").shutdown_background();
+    }
+}
+
+impl Tasks {
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let end = self.end.clone();
+        self.running.spawn(async move { end.run_until_cancelled(work).await });
+    }
+
+    /// Ends all, and returns once they have let go of what they had.
+    fn end(&self) {
+        self.end.cancel();
+        wait_until("a link's tasks have ended", || self.running.is_empty());
+    }
+}
+
+impl Line {
+    /// Waits while nothing gets through.
+    async fn sound(&self) {
+        let mut silent = self.silent.subscribe();
+        silent.wait_for(|silent| !silent).await.expect("the line is alive");
+    }
+
+    /// Whether something may get lost.
+    fn is_risky(&self) -> bool {
+        locked(&self.loss).is_some()
+    }
+
+    /// Counts what is about to be delivered, and says whether it is lost.
+    fn loses(&self, held: &Held) -> bool {
+        let mut loss = locked(&self.loss);
+        let Some((_, left)) = loss.as_mut().filter(|(what, _)| held.is(*what)) else {
+            return false;
+        };
+        *left -= 1;
+        if *left > 0 {
+            return false;
+        }
+        *loss = None;
+        self.losses.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+}
+
+async fn accept(listener: TcpListener, line: Arc<Line>) {
+    loop {
+        let (client, _) = listener.accept().await.expect("a client");
+        let connection = connect(client, line.clone());
+        locked(&line.connections).spawn(async {
+            // One that fails is cut, which is all that there is to say.
+            let _ = connection.await;
+        });
+    }
+}
+
+/// Forwards a connection until one of its ends is closed, or something of it is lost.
+async fn connect(mut client: TcpStream, line: Arc<Line>) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    let mut server = greet(&mut client, &line).await?;
+    let (from_client, to_client) = client.split();
+    let (from_server, to_server) = server.split();
+    tokio::select! {
+        ended = forward(from_client, to_server, Way::ToServer, &line) => ended,
+        ended = forward(from_server, to_client, Way::ToClient, &line) => ended,
+    }
+}
+
+/// Forwards the messages of a client that have no type yet: the requests for encryption, which the
+/// server answers by a byte, and the first real one.
+async fn greet(client: &mut TcpStream, line: &Line) -> io::Result<TcpStream> {
+    let mut first = read_first(client).await?;
+    line.sound().await;
+    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server)).await?;
+    server.set_nodelay(true)?;
+    while asks_for_encryption(&first) {
+        server.write_all(&first).await?;
+        let answer = server.read_u8().await?;
+        line.sound().await;
+        client.write_u8(answer).await?;
+        first = read_first(client).await?;
+        line.sound().await;
+    }
+    server.write_all(&first).await?;
+    Ok(server)
+}
+
+fn asks_for_encryption(first: &[u8]) -> bool {
+    ENCRYPTION.iter().any(|code| first[4..].starts_with(&code.to_be_bytes()))
+}
+
+/// Reads a message that has no type, with its length in front.
+async fn read_first(client: &mut TcpStream) -> io::Result<Vec<u8>> {
+    let length = client.read_u32().await?;
+    if !FIRST_MESSAGE.contains(&length) {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    let mut message = length.to_be_bytes().to_vec();
+    message.resize(length as usize, 0);
+    client.read_exact(&mut message[4..]).await?;
+    Ok(message)
+}
+
+/// Which way messages go.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToServer,
+    ToClient,
+}
+
+impl Way {
+    /// Whether a message of this type ends a request (Sync, Query), or an answer (ReadyForQuery).
+    fn is_end(self, kind: u8) -> bool {
+        match self {
+            Self::ToServer => matches!(kind, b'S' | b'Q'),
+            Self::ToClient => kind == b'Z',
+        }
+    }
+
+    /// Whether a message of this type is no part of either: Terminate; NotificationResponse,
+    /// NoticeResponse, ParameterStatus.
+    fn is_apart(self, kind: u8) -> bool {
+        match self {
+            Self::ToServer => kind == b'X',
+            Self::ToClient => matches!(kind, b'A' | b'N' | b'S'),
+        }
+    }
+}
+
+/// What has come of a request or an answer, and isn't delivered while it may get lost.
+struct Held {
+    way: Way,
+    bytes: Vec<u8>,
+    commits: bool,
+}
+
+impl Held {
+    fn is(&self, what: Loss) -> bool {
+        match what {
+            Loss::Request => self.way == Way::ToServer,
+            Loss::Answer => self.way == Way::ToClient,
+            Loss::Commit => self.commits,
+        }
+    }
+}
+
+/// Forwards typed messages one way.
+async fn forward(
+    from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    way: Way,
+    line: &Line,
+) -> io::Result<()> {
+    let mut from = BufReader::new(from);
+    if way == Way::ToClient {
+        while deliver(&mut from, &mut to, line).await? != b'Z' {}
+    }
+    let mut held = Held { way, bytes: Vec::new(), commits: false };
+    loop {
+        let message = read_message(&mut from).await?;
+        let kind = message[0];
+        line.sound().await;
+        if way.is_apart(kind) {
+            to.write_all(&message).await?;
+            continue;
+        }
+        held.commits |= way == Way::ToClient && kind == b'C' && &message[5..] == b"COMMIT\0";
+        held.bytes.extend_from_slice(&message);
+        if way.is_end(kind) {
+            if line.loses(&held) {
+                return Ok(());
+            }
+            held.commits = false;
+        } else if line.is_risky() {
+            continue;
+        }
+        to.write_all(&mem::take(&mut held.bytes)).await?;
+    }
+}
+
+/// Forwards a message that nobody counts, and returns its type.
+async fn deliver(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    line: &Line,
+) -> io::Result<u8> {
+    let message = read_message(from).await?;
+    line.sound().await;
+    to.write_all(&message).await?;
+    Ok(message[0])
+}
+
+/// Reads a message: its type, its length without the type, and the rest.
+async fn read_message(from: &mut (impl AsyncRead + Unpin)) -> io::Result<Vec<u8>> {
+    let (kind, length) = (from.read_u8().await?, from.read_u32().await?);
+    let mut message = vec![kind];
+    message.extend_from_slice(&length.to_be_bytes());
+    let rest = length.checked_sub(4).ok_or(ErrorKind::InvalidData)?;
+    message.resize(message.len() + rest as usize, 0);
+    from.read_exact(&mut message[5..]).await?;
+    Ok(message)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

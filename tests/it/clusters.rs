@@ -1,11 +1,11 @@
 //! The PostgreSQL that tests stand on does to whoever uses it what it says.
 
 use std::{
-    env,
+    env, fs,
     io::{BufRead, BufReader, Read, Write, stdin},
     net::TcpStream,
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     time::Duration,
 };
 
@@ -17,7 +17,7 @@ use crate::{
 /// Asks for TLS, which a server answers by one byte.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Tells a process that it is the one to be killed.
+/// Tells a process that it is the one that holds a cluster, until it is killed.
 const HOLDER: &str = "FACEMATCH_HOLDS_A_CLUSTER";
 
 #[test]
@@ -86,15 +86,7 @@ fn a_dropped_cluster_leaves_nothing() {
 
 #[tokio::test]
 async fn a_killed_process_leaves_nothing() {
-    let mut holder = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "clusters::the_process_to_be_killed", "--nocapture"])
-        .env(HOLDER, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let directory = lines.find(|line| line.starts_with('/')).expect("a directory");
+    let (mut holder, directory) = hold();
     assert!(Path::new(&directory).exists(), "{directory} isn't there");
     holder.kill().unwrap();
     holder.wait().unwrap();
@@ -102,9 +94,35 @@ async fn a_killed_process_leaves_nothing() {
     eventually(is_gone, || format!("{directory} is there")).await;
 }
 
-/// Not a test, but a part of the one above.
 #[test]
-fn the_process_to_be_killed() {
+fn what_was_left_is_swept_by_the_next_process() {
+    let left = tempfile::Builder::new().prefix("facematch-postgres-").tempdir().unwrap().keep();
+    fs::write(left.join("needed"), "").unwrap();
+    let needed = Cluster::start();
+    let (mut next, _) = hold();
+    next.kill().unwrap();
+    next.wait().unwrap();
+    assert!(!left.exists(), "{left:?} is there");
+    assert_eq!(needed.sql("postgres", "SELECT 1"), "1", "what is needed stays");
+}
+
+/// A process that has a cluster, and where that is.
+fn hold() -> (Child, String) {
+    let mut holder = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "clusters::the_process_that_holds", "--nocapture"])
+        .env(HOLDER, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let directory = lines.find(|line| line.starts_with('/')).expect("a directory");
+    (holder, directory)
+}
+
+/// Not a test, but that process.
+#[test]
+fn the_process_that_holds() {
     if setting(HOLDER, 0) == 1 {
         println!("\n{}", shared().sql("postgres", "SHOW data_directory"));
         stdin().read_line(&mut String::new()).unwrap();

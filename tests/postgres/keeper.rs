@@ -4,7 +4,6 @@
 use std::{
     env,
     fs::{self, File},
-    io::ErrorKind,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -69,19 +68,10 @@ fn need(directory: &Path) -> File {
     file
 }
 
-/// Whether nobody needs a directory any more.
+/// Whether nobody needs a directory any more. One without the file is on its way to be made or to be
+/// removed, and another user's isn't ours to remove.
 fn is_left(directory: &Path) -> bool {
-    match File::open(directory.join(LOCK)) {
-        Ok(file) => file.try_lock().is_ok(),
-        // Another user's, on its way to be made, or to be removed.
-        Err(error) => {
-            debug_assert!(matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::PermissionDenied
-            ));
-            false
-        }
-    }
+    File::open(directory.join(LOCK)).is_ok_and(|file| file.try_lock().is_ok())
 }
 
 /// Starts a keeper that waits for the end of its standard input. It is in a group of its own, so

@@ -9,18 +9,39 @@ die() {
     exit 1
 }
 
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# may_install PACKAGE...
+may_install() {
+    command -v apt-get >/dev/null || die "can't install $*: there is no apt-get here; install it yourself"
+    [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+        die "can't install $*: neither root nor sudo; install it yourself"
+}
+
 # apt_install WHY PACKAGE...
 apt_install() {
-    local why=$1 as_root=()
+    local why=$1
     shift
     say "installing $* by apt-get: $why"
-    command -v apt-get >/dev/null || die "can't install $*: there is no apt-get here; install it yourself"
-    if [ "$(id -u)" -ne 0 ]; then
-        command -v sudo >/dev/null || die "can't install $*: neither root nor sudo; install it yourself"
-        as_root=(sudo -n)
-    fi
-    "${as_root[@]}" apt-get update -qq || die "apt-get update failed"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    may_install "$@"
+    as_root apt-get update -qq || die "apt-get update failed"
+    as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@" >/dev/null ||
         die "apt-get couldn't install $*"
+}
+
+# PostgreSQL's server programs, by which tests start clusters of their own. The package would also
+# make one for the whole machine, start it, and start it again after each boot: nobody asked for it.
+need_postgres() {
+    local initdb settings=/etc/postgresql-common/createcluster.d
+    for initdb in "$(command -v initdb)" /usr/lib/postgresql/*/bin/initdb; do
+        [ -x "$initdb" ] && return
+    done
+    may_install postgresql
+    as_root mkdir -p "$settings"
+    as_root tee "$settings/facematch.conf" <<<'create_main_cluster = false' >/dev/null
+    apt_install "the journal may lie in PostgreSQL" postgresql
+    as_root rm "$settings/facematch.conf"
 }

@@ -1,5 +1,6 @@
 # Waits for the end of its standard input, which is that of the tests' process at the latest. Then
 # ends the cluster in $DIRECTORY, and removes it.
+# shellcheck shell=sh
 trap '' HUP INT TERM
 read -r _
 

@@ -204,10 +204,28 @@ pub struct Recorded {
     pub sequence: Sequence,
     /// Its place among all events.
     pub position: Position,
+    /// The run of the writer that wrote it, where a store has several; zero where it has one.
+    pub incarnation: u64,
     /// When it became durable; never before the one ahead of it in the same match.
     pub time: Timestamp,
     /// What happened.
     pub event: Event,
+}
+
+/// A place in the journal, as tokens name it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
+    /// Where it is.
+    pub position: Position,
+    /// As [`Recorded::incarnation`].
+    pub incarnation: u64,
+}
+
+impl Recorded {
+    /// Its place, as tokens name it.
+    pub const fn place(&self) -> Place {
+        Place { position: self.position, incarnation: self.incarnation }
+    }
 }
 
 impl MatchError {

@@ -24,7 +24,9 @@ pub mod verdict;
 pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, Media, Reply};
 pub use circuit::{Circuit, Hold, Pass};
 pub use drive::{Drive, Policy};
-pub use event::{Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded, Resolution};
+pub use event::{
+    Event, LivenessResult, MatchError, MatchResult, OzStatus, Place, Recorded, Resolution,
+};
 pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
 pub use photo::{Format, Kind};
 pub use progress::Progress;

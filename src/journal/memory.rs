@@ -21,8 +21,8 @@ use crate::{
         Timestamp, event::Cancelled, state::fold,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Key, Keys, Origin, Reader,
-        Standing, Writer,
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Origin,
+        Reader, Standing, Taken, Tenure, Writer,
     },
 };
 
@@ -34,6 +34,7 @@ pub struct Memory {
     origin: Origin,
     keys: Keys,
     wake: watch::Sender<()>,
+    fleet: watch::Sender<Fleet>,
 }
 
 /// What outlives a process.
@@ -84,7 +85,7 @@ impl Store {
         let last = row.events.last();
         let sequence = last.map_or(Sequence::FIRST, |last| last.sequence.next());
         let time = last.map_or(now, |last| now.max(last.time));
-        let recorded = Recorded { match_id: id, sequence, position, time, event };
+        let recorded = Recorded { match_id: id, sequence, position, incarnation: 0, time, event };
         row.events.push(recorded.clone());
         self.by_position.insert(position, id);
         self.head = position;
@@ -169,7 +170,8 @@ impl Memory {
             Origin { store: store.id, incarnation }
         };
         let keys = Keys { digest: [3; 32], token: [5; 32] };
-        Self { store, clock, origin, keys, wake: watch::Sender::new(()) }
+        let fleet = watch::Sender::new(Fleet { alive: 1 });
+        Self { store, clock, origin, keys, wake: watch::Sender::new(()), fleet }
     }
 
     /// What outlives this process.
@@ -327,6 +329,36 @@ impl Writer for Memory {
         Ok(taken)
     }
 
+    async fn take(&self, match_id: MatchId, _has_photo: bool) -> Result<Taken, Error> {
+        let taken = {
+            let owner = self.owner();
+            match self.lock().matches.get_mut(&match_id).filter(|row| !row.has_ended()) {
+                None => Taken::Past,
+                Some(row) if row.owner == owner => Taken::Held,
+                Some(row) => {
+                    (row.owner, row.epoch) = (owner, row.epoch + 1);
+                    Taken::Now(row.folded(), Claim { match_id, epoch: row.epoch })
+                }
+            }
+        };
+        let claims = match &taken {
+            Taken::Now(_, claim) => vec![*claim],
+            Taken::Held | Taken::Past => Vec::new(),
+        };
+        self.answer(claims).await;
+        Ok(taken)
+    }
+
+    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+        Ok(Some(claim))
+    }
+
+    async fn release(&self, _claims: Vec<Claim>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn leave(&self) {}
+
     async fn owned_by_others(
         &self,
         match_id: MatchId,
@@ -344,6 +376,14 @@ impl Writer for Memory {
 
     fn may_act(&self) -> bool {
         true
+    }
+
+    fn tenure(&self, _claim: Claim) -> Tenure {
+        Tenure::Held
+    }
+
+    fn fleet(&self) -> watch::Receiver<Fleet> {
+        self.fleet.subscribe()
     }
 
     fn keys(&self) -> &Keys {

@@ -4,9 +4,13 @@
 //! finding matches. It deliberately knows nothing of Oz, of photos, or of who watches: it is told
 //! facts, keeps them in order, and says "look" when there are new ones.
 
+mod answer;
+mod listing;
 #[cfg(test)]
 pub mod memory;
+mod recent;
 pub mod sqlite;
+mod stored;
 #[cfg(test)]
 pub mod suite;
 
@@ -94,6 +98,43 @@ pub enum Erased {
     Absent,
 }
 
+/// The answer to [`Writer::take`].
+#[derive(Clone, PartialEq, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most takes take, and the others are asked once a second"
+)]
+pub enum Taken {
+    /// The match, and the hold on it.
+    Now(Match, Claim),
+    /// Somebody else holds it.
+    Held,
+    /// It needs nobody who takes it: it has ended or is gone, or somebody holds it who has its
+    /// photo at Oz by now.
+    Past,
+}
+
+/// What a claim is worth at this moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tenure {
+    /// The match is this replica's.
+    Held,
+    /// It is, until somebody comes who has its photo. Nothing may be uploaded for it.
+    Lent,
+    /// This replica couldn't renew its lease in time: the match may become another's any moment,
+    /// and nothing may be done for it until that is known.
+    Unsure,
+    /// It is another's, or nobody's, or it was ended by somebody else.
+    Lost,
+}
+
+/// The replicas at a store, as far as this one knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fleet {
+    /// How many are alive, this one included.
+    pub alive: usize,
+}
+
 /// Which matches of a caller to list: all conditions hold.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Filter {
@@ -179,8 +220,25 @@ pub trait Writer: Send + Sync {
     /// Erases up to `limit` matches whose time has come, and says how many it erased.
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
 
-    /// Claims up to `limit` unfinished matches that nobody holds, oldest first.
+    /// Claims up to `limit` unfinished matches that nobody holds, oldest first. Where several
+    /// replicas do so, each gets its share. Those that wait for their photo are only lent.
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error>;
+
+    /// Claims a match that nobody holds; `has_photo`: also one that is lent, since this replica
+    /// has what it waits for.
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error>;
+
+    /// Makes a hold that is lent a whole one, since this replica has the photo by now. None if the
+    /// match is somebody else's.
+    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error>;
+
+    /// Lets go of matches, so that others go on with them at once. Those that were lost already
+    /// stay whose they are.
+    async fn release(&self, claims: Vec<Claim>) -> Result<(), Error>;
+
+    /// Lets go of everything, so that others needn't wait for the end of a lease. Nothing can be
+    /// claimed any more. Ends that callers ask for are still written.
+    async fn leave(&self);
 
     /// Which of these analyses belong to other matches than this one.
     async fn owned_by_others(
@@ -189,9 +247,14 @@ pub trait Writer: Send + Sync {
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error>;
 
-    /// Whether this replica may still act on its claims. Asked right before each request that
-    /// changes something at Oz.
+    /// Whether this replica may claim anything, and act on what it has claimed.
     fn may_act(&self) -> bool;
+
+    /// What a claim is worth. Asked before each request to Oz.
+    fn tenure(&self, claim: Claim) -> Tenure;
+
+    /// Tells when the fleet changes, and whenever there may be matches that nobody holds.
+    fn fleet(&self) -> watch::Receiver<Fleet>;
 
     /// The store's keys.
     fn keys(&self) -> &Keys;
@@ -236,8 +299,18 @@ pub trait Reader: Send + Sync {
     /// What is to be said of a position that a token from this origin names.
     async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error>;
 
-    /// What new tokens name as their origin.
+    /// What new tokens name as their origin, where the store has one writer at a time.
     fn origin(&self) -> Origin;
+
+    /// What tokens name that stand for a place with this incarnation.
+    fn origin_of(&self, _incarnation: u64) -> Origin {
+        self.origin()
+    }
+
+    /// The incarnation that is to be named with a position that was not read from an event.
+    async fn incarnation_at(&self, _position: Position) -> Result<u64, Error> {
+        Ok(stored::ONE_WRITER)
+    }
 
     /// The store's keys.
     fn keys(&self) -> &Keys;

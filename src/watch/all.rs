@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{OnceCell, watch};
 
 use crate::{
-    domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp, state},
+    domain::{CallerId, Match, MatchId, Place, Position, Recorded, Sequence, Timestamp, state},
     journal::{self, Filter, Reader},
     watch::{Ended, Entry, Inner, Update},
 };
@@ -33,7 +33,7 @@ pub struct FollowAll {
     /// How many events the next page may have.
     limit: usize,
     index: usize,
-    after: Position,
+    after: Place,
     /// Up to where retention had erased events when the stream began.
     floor: Position,
     /// Nothing before the first message, which comes at once.
@@ -45,7 +45,7 @@ pub struct FollowAll {
 #[derive(Default)]
 struct PageOfAll {
     entries: Vec<Arc<Entry>>,
-    reached: Position,
+    reached: Place,
     is_full: bool,
 }
 
@@ -66,8 +66,9 @@ impl Pages {
     /// There may be something new. A read that has begun may not see it: nobody who comes after
     /// this look may rest on what that read finds.
     pub(super) fn look(&self) {
-        let is_something =
-            |start: &Position, cell: &Cell| cell.get().is_some_and(|page| page.reached > *start);
+        let is_something = |start: &Position, cell: &Cell| {
+            cell.get().is_some_and(|page| page.reached.position > *start)
+        };
         self.lock().retain(|(start, cell)| is_something(start, cell));
         self.looks.send_replace(());
     }
@@ -78,14 +79,10 @@ impl Pages {
     }
 
     /// The page that begins there, of so many events unless somebody else has read it already.
-    async fn after(
-        &self,
-        position: Position,
-        limit: usize,
-    ) -> Result<Arc<PageOfAll>, journal::Error> {
-        let cell = self.cell(position);
-        let page = cell.get_or_try_init(|| self.read(position, limit)).await?;
-        if page.reached == position {
+    async fn after(&self, place: Place, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
+        let cell = self.cell(place.position);
+        let page = cell.get_or_try_init(|| self.read(place, limit)).await?;
+        if page.reached.position == place.position {
             // Nothing there yet: the next look has to read again.
             self.lock().retain(|(_, kept)| !Arc::ptr_eq(kept, &cell));
         }
@@ -105,9 +102,9 @@ impl Pages {
         cell
     }
 
-    async fn read(&self, after: Position, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
-        let events = self.reader.tail(after, limit).await?;
-        let reached = events.last().map_or(after, |last| last.position);
+    async fn read(&self, after: Place, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
+        let events = self.reader.tail(after.position, limit).await?;
+        let reached = events.last().map_or(after, Recorded::place);
         let is_full = events.len() == limit;
         let mut journals: HashMap<MatchId, Vec<Arc<Match>>> = HashMap::new();
         let mut entries = Vec::with_capacity(events.len());
@@ -161,7 +158,7 @@ impl FollowAll {
         inner: Arc<Inner>,
         caller: CallerId,
         filter: Filter,
-        after: Position,
+        after: Place,
         floor: Position,
     ) -> Self {
         let looks = inner.pages.looks.subscribe();
@@ -204,12 +201,14 @@ impl FollowAll {
     fn next_of_page(&mut self) -> Option<Arc<Entry>> {
         while let Some(entry) = self.page.entries.get(self.index) {
             self.index += 1;
-            self.after = entry.recorded.position;
+            self.after = entry.recorded.place();
             if selects(&self.caller, &self.filter, &entry.snapshot) {
                 return Some(Arc::clone(entry));
             }
         }
-        self.after = self.after.max(self.page.reached);
+        if self.page.reached.position > self.after.position {
+            self.after = self.page.reached;
+        }
         None
     }
 
@@ -218,7 +217,7 @@ impl FollowAll {
         // Marked as seen before looking, so that what is written meanwhile wakes again.
         self.looks.mark_unchanged();
         let page = self.inner.pages.after(self.after, self.limit).await?;
-        if page.reached > self.after {
+        if page.reached.position > self.after.position {
             if page.is_full && self.is_overtaken().await? {
                 return Err(Ended::Expired);
             }
@@ -242,7 +241,7 @@ impl FollowAll {
     /// Whether retention has erased, since the stream began, what this slow reader has yet to see.
     async fn is_overtaken(&self) -> Result<bool, Ended> {
         let floor = self.inner.reader.floor().await?;
-        Ok(floor > self.floor && self.after < floor)
+        Ok(floor > self.floor && self.after.position < floor)
     }
 
     fn is_silent_too_long(&self) -> bool {
@@ -255,7 +254,7 @@ impl FollowAll {
     fn heartbeat(&mut self) -> Update {
         let time = self.inner.clock.now();
         self.silent_since = Some(time);
-        Update::Heartbeat { m: None, position: Some(self.after), time }
+        Update::Heartbeat { m: None, place: Some(self.after), time }
     }
 }
 

@@ -325,6 +325,7 @@ mod tests {
             match_id: facts::match_id(0, 0),
             sequence: Sequence::FIRST,
             position: crate::domain::Position(1),
+            incarnation: 0,
             time: crate::domain::Timestamp::default(),
             event: crate::domain::Event::Accepted(facts::plain_spec().into()),
         };

@@ -26,7 +26,7 @@ pub(crate) use token::fuzzing;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Match, MatchId, Position, Progress, Sequence, Timestamp},
+    domain::{CallerId, Match, MatchId, Place, Position, Progress, Sequence, Timestamp},
     journal::{self, Reader},
     watch::{all::Pages, log::Registry},
 };
@@ -80,7 +80,7 @@ pub enum Update {
         /// before the first.
         m: Option<Arc<Match>>,
         /// Everything up to here has been passed; only where many matches are followed.
-        position: Option<Position>,
+        place: Option<Place>,
         /// When it was sent.
         time: Timestamp,
     },
@@ -247,9 +247,9 @@ impl Watch {
         Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after, floor))
     }
 
-    /// The token that goes on after a position.
-    pub fn token(&self, position: Position) -> String {
-        token::write(self.0.reader.as_ref(), position)
+    /// The token that goes on after a place.
+    pub fn token(&self, place: Place) -> String {
+        token::write(self.0.reader.as_ref(), place)
     }
 
     /// Shows progress to those who asked for it.

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, MatchId, Position, Timestamp},
+    domain::{CallerId, MatchId, Place, Position, Timestamp},
     journal::{Filter, Keys, Origin, Reader, Standing},
     watch::Ended,
 };
@@ -22,9 +22,9 @@ const SEAL_BYTES: usize = 16;
 const RESUME: u8 = 1;
 const PAGE: u8 = 2;
 
-/// The token that goes on after a position.
-pub fn write(reader: &dyn Reader, position: Position) -> String {
-    written(reader.keys(), reader.origin(), position)
+/// The token that goes on after a place.
+pub fn write(reader: &dyn Reader, place: Place) -> String {
+    written(reader.keys(), reader.origin_of(place.incarnation), place.position)
 }
 
 fn written(keys: &Keys, origin: Origin, position: Position) -> String {
@@ -37,15 +37,18 @@ fn written(keys: &Keys, origin: Origin, position: Position) -> String {
 }
 
 /// Where a token goes on: now for an empty one, at the oldest update retained for `earliest`.
-pub async fn place(reader: &dyn Reader, token: &str) -> Result<Position, Ended> {
-    match token {
-        "" => return Ok(reader.head().await?),
-        EARLIEST => return Ok(reader.earliest().await?),
-        _ => {}
+pub async fn place(reader: &dyn Reader, token: &str) -> Result<Place, Ended> {
+    let start = match token {
+        "" => Some(reader.head().await?),
+        EARLIEST => Some(reader.earliest().await?),
+        _ => None,
+    };
+    if let Some(position) = start {
+        return Ok(Place { position, incarnation: reader.incarnation_at(position).await? });
     }
     let (origin, position) = read(reader.keys(), token).ok_or(Ended::InvalidToken)?;
     match reader.standing(origin, position).await? {
-        Standing::Retained => Ok(position),
+        Standing::Retained => Ok(Place { position, incarnation: origin.incarnation }),
         Standing::Expired => Err(Ended::Expired),
         Standing::Foreign => Err(Ended::InvalidToken),
     }

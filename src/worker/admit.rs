@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{Drive, Match, MatchId, Recorded, Spec, state},
-    journal::{self, Admitted, Claim, Key},
+    journal::{self, Admitted, Claim, Key, Taken},
     worker::{Engine, Slot, Worker, driver::Driver, seat::Seat, shelf::Photo},
 };
 
@@ -118,15 +118,33 @@ impl Engine {
         if let Some(field) = known.spec.differing_field(spec) {
             return Err(Refused::Reused { field, match_id: known.id });
         }
-        if !known.state.has_ended() && self.handle(known.id).is_none() {
-            self.claim_unheld().await?;
-        }
-        if let (Some(photo), false) = (photo, known.is_safe())
-            && let Some(handle) = self.handle(known.id)
-        {
-            handle.offer(photo);
+        let photo = photo.filter(|_| !known.is_safe());
+        match self.handle(known.id) {
+            _ if known.state.has_ended() => {}
+            Some(handle) => handle.offer_if_any(photo),
+            None => self.go_on(known.id, photo).await?,
         }
         Ok(known)
+    }
+
+    /// Goes on with a match that nobody drives here: drives it if nobody does elsewhere, or keeps
+    /// its photo for as long as somebody does who may yet lose it.
+    async fn go_on(self: &Arc<Self>, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
+        match self.with.writer.take(id, photo.is_some()).await? {
+            Taken::Now(m, claim) => {
+                let driver = self.revive(m, claim);
+                driver.handle().offer_if_any(photo);
+                self.spawn(driver, self.slot());
+            }
+            // Perhaps somebody else was as fast.
+            Taken::Held => match (self.handle(id), photo) {
+                (Some(handle), photo) => handle.offer_if_any(photo),
+                (None, Some(photo)) => self.spawn_keeper(Seat::take(self, id, Some(photo))),
+                (None, None) => {}
+            },
+            Taken::Past => {}
+        }
+        Ok(())
     }
 
     /// A new id, greater than all that were given out before.

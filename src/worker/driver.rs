@@ -10,7 +10,7 @@ use crate::{
         Reply, Settled, Step, Timestamp, drive::LAST_LOOK_MAX, held_back, next_step, settle,
         settle as settling, state,
     },
-    journal::{self, Appended, Claim},
+    journal::{self, Appended, Claim, Tenure},
     worker::{
         Engine,
         seat::{Handle, Seat},
@@ -30,7 +30,19 @@ pub struct Driver {
     claim: Claim,
     drive: Drive,
     handle: Arc<Handle>,
-    _seat: Seat,
+    seat: Seat,
+    end: End,
+}
+
+/// How a driver's work comes to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The match ends, or the driver is stopped.
+    Over,
+    /// The match is in other hands.
+    Lost,
+    /// The server goes down, and the match goes on elsewhere.
+    Left,
 }
 
 /// What became of a request to Oz.
@@ -39,6 +51,8 @@ enum Asked {
     Settled(Outcome),
     /// It was not sent.
     HeldBack(Hold),
+    /// It was not sent, because the hold on the match isn't what it takes.
+    Unentitled,
     /// The match's deadline came first.
     CutShort,
     /// The driver has to leave.
@@ -56,17 +70,38 @@ impl Driver {
     /// A driver that has not begun.
     pub fn new(m: Match, claim: Claim, drive: Drive, seat: Seat) -> Self {
         let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
-        Self { engine, m, claim, drive, handle, _seat: seat }
+        Self { engine, m, claim, drive, handle, seat, end: End::Over }
     }
 
-    /// Drives the match until it ends, is taken over, or the server goes down.
-    pub async fn run(mut self) {
+    /// How it is reached.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
+    /// photo is still here while somebody else drives it.
+    pub async fn run(mut self) -> Option<Seat> {
         while self.turn().await == Turn::On {}
+        match self.end {
+            End::Over => None,
+            End::Left => {
+                self.engine.leave_behind(self.claim);
+                None
+            }
+            End::Lost => (!self.m.is_safe() && self.handle.photo().is_some()).then_some(self.seat),
+        }
     }
 
     async fn turn(&mut self) -> Turn {
         if self.should_leave() {
-            return Turn::Over;
+            return self.leave();
+        }
+        match self.engine.with.writer.tenure(self.claim) {
+            Tenure::Held => {}
+            Tenure::Lent if self.handle.photo().is_none() || self.m.is_safe() => {}
+            Tenure::Lent => return Box::pin(self.secure()).await,
+            Tenure::Unsure => return self.pause_for_the_store().await,
+            Tenure::Lost => return self.lost(),
         }
         let now = self.engine.with.clock.now();
         let photo_here = self.handle.photo().is_some();
@@ -86,12 +121,35 @@ impl Driver {
             || (draining && (self.m.is_safe() || self.handle.photo().is_none()))
     }
 
+    /// The photo has come: nobody else who has it may take the match now.
+    async fn secure(&mut self) -> Turn {
+        match self.engine.with.writer.secure(self.claim).await {
+            Ok(Some(claim)) => {
+                self.claim = claim;
+                Turn::On
+            }
+            Ok(None) => self.lost(),
+            Err(failure) => {
+                debug!(match.id = %self.m.id, error = %failure, "the match can't be secured");
+                self.pause_for_the_store().await
+            }
+        }
+    }
+
+    /// Leaves the match as it is, for others to go on with unless it was stopped here.
+    fn leave(&mut self) -> Turn {
+        if !self.handle.stop.is_cancelled() {
+            self.end = End::Left;
+        }
+        Turn::Over
+    }
+
     /// Waits for a time, a photo, or the end.
-    async fn wait(&self, until: Timestamp) -> Turn {
+    async fn wait(&mut self, until: Timestamp) -> Turn {
         tokio::select! {
             () = self.engine.with.clock.sleep_until(until) => Turn::On,
             () = self.handle.poke.notified() => Turn::On,
-            () = self.leaving() => Turn::Over,
+            () = self.leaving() => self.leave(),
         }
     }
 
@@ -110,12 +168,13 @@ impl Driver {
         let outcome = match self.perform(&ask, asked).await {
             Asked::Settled(outcome) => outcome,
             Asked::HeldBack(hold) => return self.held_back(&ask, &hold).await,
+            Asked::Unentitled => return Turn::On,
             Asked::CutShort => {
                 let unanswered = self.engine.with.clock.now().since(asked);
                 self.drive.cut_short(unanswered, &self.engine.config.policy);
                 return Turn::On;
             }
-            Asked::Abandoned => return Turn::Over,
+            Asked::Abandoned => return self.leave(),
         };
         let outcome = match self.without_strangers(outcome).await {
             Ok(outcome) => outcome,
@@ -153,8 +212,8 @@ impl Driver {
             Err(hold) => return Asked::HeldBack(hold),
         };
         // After the wait for a turn: a lease may have run out meanwhile.
-        if ask.kind().changes_oz() && !self.engine.with.writer.may_act() {
-            return Asked::Abandoned;
+        if !self.is_entitled(ask) {
+            return Asked::Unentitled;
         }
         let photo = match ask {
             Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
@@ -165,6 +224,15 @@ impl Driver {
         let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
         leave.report(&outcome);
         Asked::Settled(outcome)
+    }
+
+    /// Whether the hold on the match is what a request takes.
+    fn is_entitled(&self, ask: &Ask) -> bool {
+        match self.engine.with.writer.tenure(self.claim) {
+            Tenure::Held => true,
+            Tenure::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
+            Tenure::Unsure | Tenure::Lost => false,
+        }
     }
 
     /// Takes out of a folder the analyses that another match owns: they are not to be adopted.
@@ -266,8 +334,10 @@ impl Driver {
                 }
                 Err(failure) => failure,
             };
+            if !unsure {
+                warn!(match.id = %self.m.id, error = %failure, "a fact can't be written yet");
+            }
             unsure = true;
-            error!(match.id = %self.m.id, error = %failure, "a fact could not be written");
             if self.pause_for_the_store().await == Turn::Over {
                 return Turn::Over;
             }
@@ -291,8 +361,9 @@ impl Driver {
         }
     }
 
-    fn lost(&self) -> Turn {
+    fn lost(&mut self) -> Turn {
         info!(match.id = %self.m.id, "the match is in other hands");
+        self.end = End::Lost;
         Turn::Over
     }
 

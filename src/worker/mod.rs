@@ -7,6 +7,7 @@
 mod admit;
 mod driver;
 mod gate;
+mod keeper;
 mod seat;
 pub mod shelf;
 #[cfg(test)]
@@ -21,15 +22,16 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 pub use crate::journal::{CancelledAs, Erased};
 pub use admit::Refused;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
+    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, Timestamp},
     journal::{self, Claim, Key, Reader, Writer},
     oz::Oz,
     worker::{driver::Driver, gate::Gate, seat::Seat, shelf::Shelf},
@@ -42,6 +44,8 @@ const ERASE_PAGE: usize = 500;
 /// How often matches are looked for that have been kept long enough, or that nobody drives. The
 /// former are promised to be gone within a minute.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
+/// How often what is left behind is let go of while the server goes down.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 /// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
 const DRAIN_SHARE_FOR_PHOTOS: f64 = 0.8;
 
@@ -92,6 +96,9 @@ struct Engine {
     gate: Gate,
     ids: Mutex<uuid::ContextV7>,
     drivers: Mutex<HashMap<MatchId, Arc<seat::Handle>>>,
+    /// Matches that nobody drives here any more, for others to go on with.
+    left: Mutex<Vec<Claim>>,
+    has_left: Notify,
     unfinished: Arc<AtomicUsize>,
     tasks: TaskTracker,
     /// New matches are refused, and drivers stop once nothing hangs on their photo.
@@ -114,6 +121,8 @@ impl Worker {
             shelf: Shelf::new(config.photo_bytes_max),
             ids: Mutex::new(uuid::ContextV7::new()),
             drivers: Mutex::default(),
+            left: Mutex::default(),
+            has_left: Notify::new(),
             unfinished: Arc::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -121,7 +130,7 @@ impl Worker {
         }))
     }
 
-    /// Claims every unfinished match that nobody holds and drives it on; goes on to do so, and to
+    /// Claims the unfinished matches that nobody holds and drives them on; goes on to do so, and to
     /// erase what has been kept long enough. Returns once all are scheduled.
     ///
     /// # Errors
@@ -191,11 +200,12 @@ impl Worker {
         self.0.draining.cancel();
         self.0.tasks.close();
         let until = self.0.with.clock.now().after(timeout.mul_f64(DRAIN_SHARE_FOR_PHOTOS));
-        if self.0.with.clock.before(until, self.0.tasks.wait()).await.is_none() {
+        if self.0.with.clock.before(until, self.0.empty()).await.is_none() {
             warn!(photos = self.0.shelf.photos(), "photos in memory are given up");
         }
         self.0.stopping.cancel();
         self.0.tasks.wait().await;
+        self.0.with.writer.leave().await;
     }
 }
 
@@ -224,33 +234,97 @@ impl Engine {
     }
 
     /// The driver of a match that somebody else drove before: whoever cancels the match, or brings
-    /// its photo, reaches it from now on.
+    /// its photo, reaches it from now on. If the photo was kept here, it goes along.
     fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Driver {
+        let former = self.handle(m.id);
+        let photo = former.as_ref().and_then(|former| former.photo());
+        let seat = Seat::take(self, m.id, photo);
+        if let Some(former) = former {
+            former.stop();
+        }
+        self.revive_at(seat, m, claim)
+    }
+
+    fn revive_at(&self, seat: Seat, m: Match, claim: Claim) -> Driver {
         let chance = (self.with.chance)();
         let drive = Drive::revived(&m, self.with.clock.now(), &self.config.policy, chance);
-        let seat = Seat::take(self, m.id, None);
         Driver::new(m, claim, drive, seat)
     }
 
     fn spawn(&self, driver: Driver, slot: Slot) {
         self.tasks.spawn(async move {
-            driver.run().await;
+            drive(driver).await;
             drop(slot);
         });
     }
 
+    /// Keeps the photo of a match that somebody else drives.
+    fn spawn_keeper(self: &Arc<Self>, seat: Seat) {
+        let engine = Arc::clone(self);
+        self.tasks.spawn(async move {
+            if let Some(driver) = keeper::keep(seat).await {
+                engine.spawn(driver, engine.slot());
+            }
+        });
+    }
+
+    /// A driver has gone before its match has ended.
+    fn leave_behind(&self, claim: Claim) {
+        self.left().push(claim);
+        self.has_left.notify_one();
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<Claim>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once all drivers have gone. What they leave is let go of meanwhile.
+    async fn empty(&self) {
+        loop {
+            let is_empty = tokio::select! {
+                () = self.tasks.wait() => true,
+                () = self.with.clock.sleep(RELEASE_INTERVAL) => false,
+            };
+            self.let_go().await;
+            if is_empty {
+                return;
+            }
+        }
+    }
+
+    /// Lets go of what nobody drives here any more.
+    async fn let_go(&self) {
+        let left = std::mem::take(&mut *self.left());
+        if left.is_empty() {
+            return;
+        }
+        if let Err(failure) = self.with.writer.release(left.clone()).await {
+            warn!(error = %failure, "matches can't be let go of yet");
+            self.left().extend(left);
+        }
+    }
+
     /// Sees to it, for as long as the server runs, that no match is left lying.
     async fn keep_house(self: Arc<Self>) {
+        let mut fleet = self.with.writer.fleet();
+        let mut erased = None;
         loop {
-            if let Err(failure) = self.erase_expired().await {
-                error!(error = %failure, "ended matches could not be erased");
+            let now = self.with.clock.now();
+            if erased.is_none_or(|erased: Timestamp| erased.after(HOUSEKEEPING_INTERVAL) <= now) {
+                erased = Some(now);
+                if let Err(failure) = self.erase_expired().await {
+                    warn!(error = %failure, "ended matches could not be erased");
+                }
             }
             tokio::select! {
                 () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                Ok(()) = fleet.changed() => {}
+                () = self.has_left.notified() => self.let_go().await,
                 () = self.draining.cancelled() => return,
             }
             if let Err(failure) = self.claim_unheld().await {
-                error!(error = %failure, "matches could not be claimed");
+                warn!(error = %failure, "matches could not be claimed");
             }
         }
     }
@@ -292,6 +366,17 @@ impl Engine {
             }
             claimed.extend(page.into_iter().map(|(m, claim)| (self.revive(m, claim), self.slot())));
         }
+    }
+}
+
+/// Drives a match, and keeps its photo while it is in other hands.
+async fn drive(driver: Driver) {
+    let mut next = Some(driver);
+    while let Some(driver) = next {
+        next = match driver.run().await {
+            Some(seat) => Box::pin(keeper::keep(seat)).await,
+            None => None,
+        };
     }
 }
 

@@ -41,6 +41,13 @@ impl Handle {
         }
     }
 
+    /// The same, for whoever may have none.
+    pub fn offer_if_any(&self, photo: Option<Photo>) {
+        if let Some(photo) = photo {
+            self.offer(photo);
+        }
+    }
+
     /// Makes the driver stop wherever it is.
     pub fn stop(&self) {
         self.stop.cancel();
@@ -79,6 +86,11 @@ impl Seat {
         let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
         engine.drivers().insert(match_id, Arc::clone(&handle));
         Self { engine: Arc::clone(engine), match_id, handle }
+    }
+
+    /// Whose place it is.
+    pub fn match_id(&self) -> MatchId {
+        self.match_id
     }
 
     /// What drivers share.

@@ -116,6 +116,26 @@ impl Writer for Losing {
         self.journal.claim(limit).await
     }
 
+    async fn take(
+        &self,
+        match_id: MatchId,
+        has_photo: bool,
+    ) -> Result<journal::Taken, journal::Error> {
+        self.journal.take(match_id, has_photo).await
+    }
+
+    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, journal::Error> {
+        self.journal.secure(claim).await
+    }
+
+    async fn release(&self, claims: Vec<Claim>) -> Result<(), journal::Error> {
+        self.journal.release(claims).await
+    }
+
+    async fn leave(&self) {
+        self.journal.leave().await;
+    }
+
     async fn owned_by_others(
         &self,
         match_id: MatchId,
@@ -126,6 +146,14 @@ impl Writer for Losing {
 
     fn may_act(&self) -> bool {
         self.journal.may_act()
+    }
+
+    fn tenure(&self, claim: Claim) -> journal::Tenure {
+        self.journal.tenure(claim)
+    }
+
+    fn fleet(&self) -> tokio::sync::watch::Receiver<journal::Fleet> {
+        self.journal.fleet()
     }
 
     fn keys(&self) -> &journal::Keys {

@@ -221,18 +221,18 @@ impl All {
         let mut follow =
             house.watch.follow_all(caller, filter, &token).await.expect("a good token");
         while let Some(update) = follow.next().await {
-            let position = match update {
+            let place = match update {
                 Ok(Update::Event(entry)) => {
                     let recorded = &entry.recorded;
                     lock(&self.0).updates.push((recorded.match_id, recorded.sequence));
-                    recorded.position
+                    recorded.place()
                 }
-                Ok(Update::Heartbeat { position, .. }) => position.expect("it names one"),
+                Ok(Update::Heartbeat { place, .. }) => place.expect("it names one"),
                 Ok(Update::Progress { .. }) => panic!("nobody asked for progress"),
                 Err(Ended::Draining) => return,
                 Err(ended) => panic!("{ended}"),
             };
-            lock(&self.0).token = Some(house.watch.token(position));
+            lock(&self.0).token = Some(house.watch.token(place));
         }
     }
 }

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Key, Keys, Origin, Reader,
-        Standing, Writer,
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Origin,
+        Reader, Standing, Taken, Tenure, Writer,
     },
 };
 
@@ -211,6 +211,22 @@ impl Writer for Plugged {
         self.plug.counted(self.inner.claim(limit)).await
     }
 
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+        self.plug.counted(self.inner.take(match_id, has_photo)).await
+    }
+
+    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+        self.inner.secure(claim).await
+    }
+
+    async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
+        self.inner.release(claims).await
+    }
+
+    async fn leave(&self) {
+        self.inner.leave().await;
+    }
+
     async fn owned_by_others(
         &self,
         match_id: MatchId,
@@ -221,6 +237,14 @@ impl Writer for Plugged {
 
     fn may_act(&self) -> bool {
         self.inner.may_act()
+    }
+
+    fn tenure(&self, claim: Claim) -> Tenure {
+        self.inner.tenure(claim)
+    }
+
+    fn fleet(&self) -> watch::Receiver<Fleet> {
+        self.inner.fleet()
     }
 
     fn keys(&self) -> &Keys {

@@ -36,7 +36,7 @@ pub fn spec() -> Spec {
 
 pub fn recorded(sequence: u64, time: Timestamp, event: Event) -> Recorded {
     let (sequence, position) = (Sequence(sequence), Position(sequence));
-    Recorded { match_id: oz::match_id(), sequence, position, time, event }
+    Recorded { match_id: oz::match_id(), sequence, position, incarnation: 0, time, event }
 }
 
 pub struct Scene {

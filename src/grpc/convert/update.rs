@@ -20,15 +20,15 @@ pub fn update(watch: &Watch, update: &Update) -> pb::MatchUpdate {
             sequence: entry.recorded.sequence.0,
             time: Some(to_wire(entry.recorded.time)),
             r#match: Some(snapshot(&entry.snapshot)),
-            resume_token: watch.token(entry.recorded.position),
+            resume_token: watch.token(entry.recorded.place()),
             event: Some(event(&entry.recorded, &entry.snapshot)),
         },
         Update::Progress { m, progress, time } => {
             let event = Wire::Progress(self::progress(m, *progress, *time));
             passing(Some(m), *time, event)
         }
-        Update::Heartbeat { m, position, time } => pb::MatchUpdate {
-            resume_token: position.map(|position| watch.token(position)).unwrap_or_default(),
+        Update::Heartbeat { m, place, time } => pb::MatchUpdate {
+            resume_token: place.map(|place| watch.token(place)).unwrap_or_default(),
             ..passing(m.as_deref(), *time, Wire::Heartbeat(pb::Heartbeat {}))
         },
     }

@@ -20,6 +20,7 @@ use crate::{
             rows::{self, Query, blob},
             template::Template,
         },
+        stored::{self, ONE_WRITER, analyses, body, micros, state_after},
     },
 };
 
@@ -97,13 +98,6 @@ impl Operation for Admit {
             None => Err(Error::Corrupt(format!("match {} is another caller's", self.match_id))),
         }
     }
-
-    fn claims(outcome: &Admitted) -> Vec<Claim> {
-        match outcome {
-            Admitted::New(_, claim) => vec![*claim],
-            Admitted::Known(_) => Vec::new(),
-        }
-    }
 }
 
 impl Admit {
@@ -114,6 +108,7 @@ impl Admit {
             match_id: self.match_id,
             sequence: Sequence::FIRST,
             position: Position(row.try_get::<i64, _>(0)?.cast_unsigned()),
+            incarnation: ONE_WRITER,
             time: tx.now,
             event: Event::Accepted(Arc::clone(&self.spec)),
         };
@@ -237,7 +232,7 @@ impl Cancel {
             let (id, sequence) = (known.id, known.sequence.0);
             return Err(Error::Corrupt(format!("match {id} doesn't stand at event {sequence}")));
         };
-        rows::next(Some(known), &recorded).map(CancelledAs::Now)
+        stored::next(Some(known), &recorded).map(CancelledAs::Now)
     }
 }
 
@@ -326,6 +321,7 @@ impl Change<'_> {
             match_id: self.match_id,
             sequence: Sequence(row.try_get::<i64, _>(0)?.cast_unsigned()),
             position: Position(row.try_get::<i64, _>(1)?.cast_unsigned()),
+            incarnation: ONE_WRITER,
             time: Timestamp::from_micros(row.try_get(2)?),
             event: self.event.clone(),
         };
@@ -337,41 +333,4 @@ impl Change<'_> {
 /// The match that a key names, as this transaction sees it.
 async fn find(tx: &mut Tx<'_>, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
     rows::folded(&rows::journal_by_key(caller, key).fetch_all(&mut *tx.connection).await?)
-}
-
-/// An event as the journal holds it.
-pub(super) fn body(event: &Event) -> String {
-    serde_json::to_string(event).expect("an event is text, numbers and maps by text")
-}
-
-/// The state that an event leads to; none if it leaves the state as it is.
-fn state_after(event: &Event) -> Option<State> {
-    match event {
-        Event::Accepted(_) => Some(State::Accepted),
-        Event::PhotoUploaded(_) => Some(State::Uploaded),
-        Event::AnalysisStarted(_) => Some(State::Processing),
-        Event::AttemptFailed(_) => None,
-        Event::Finished(_) => Some(State::Finished),
-        Event::Failed(_) => Some(State::Failed),
-        Event::Cancelled(_) => Some(State::Cancelled),
-    }
-}
-
-/// The analyses that belong to a match by an event.
-fn analyses(event: &Event) -> Option<(&AnalysisId, Option<&AnalysisId>)> {
-    match event {
-        Event::AnalysisStarted(fact) => {
-            Some((&fact.analysis_id, fact.liveness_analysis_id.as_ref()))
-        }
-        Event::Accepted(_)
-        | Event::PhotoUploaded(_)
-        | Event::AttemptFailed(_)
-        | Event::Finished(_)
-        | Event::Failed(_)
-        | Event::Cancelled(_) => None,
-    }
-}
-
-fn micros(duration: Duration) -> i64 {
-    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }

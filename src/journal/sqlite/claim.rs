@@ -8,9 +8,9 @@ use sqlx::{Row, query, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
-    domain::Match,
+    domain::{Match, MatchId},
     journal::{
-        Claim, Error,
+        Claim, Error, Taken,
         sqlite::{
             operation::{Operation, Rows, Tx},
             rows::{blob, columns, folded, same_match, uuid},
@@ -21,6 +21,11 @@ use crate::{
 /// Claims unfinished matches, oldest first.
 pub(super) struct ClaimSome {
     pub limit: usize,
+}
+
+/// Claims one match, if nobody holds it.
+pub(super) struct TakeOne {
+    pub match_id: MatchId,
 }
 
 #[async_trait]
@@ -43,9 +48,30 @@ impl Operation for ClaimSome {
         tx.unclaimed_from = last.filter(|_| matches.len() == self.limit);
         Ok(matches.into_iter().filter_map(claimed).collect())
     }
+}
 
-    fn claims(outcome: &Self::Outcome) -> Vec<Claim> {
-        outcome.iter().map(|(_, claim)| *claim).collect()
+#[async_trait]
+impl Operation for TakeOne {
+    type Outcome = Taken;
+
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Taken, Error> {
+        const STANDS: &str = "
+            SELECT owner IS NOT $2 FROM match_states WHERE match_id = $1 AND end_time IS NULL";
+        let id = blob(self.match_id.as_uuid());
+        let stands = query(STANDS).bind(id).bind(tx.owner);
+        let Some(row) = stands.fetch_optional(&mut *tx.connection).await? else {
+            return Ok(Taken::Past);
+        };
+        if !row.try_get::<bool, _>(0)? {
+            return Ok(Taken::Held);
+        }
+        let id = *self.match_id.as_uuid();
+        let rows = page(tx, id, 1).await?;
+        take(tx, id, id).await?;
+        Ok(match fold_with_epoch(&rows)? {
+            Some((m, claim)) => Taken::Now(m, claim),
+            None => Taken::Past,
+        })
     }
 }
 

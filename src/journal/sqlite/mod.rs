@@ -8,11 +8,9 @@ mod append;
 mod claim;
 mod erase;
 mod files;
-mod list;
 mod lock;
 mod operation;
 mod reader;
-mod recent;
 mod rows;
 mod schema;
 mod template;
@@ -30,8 +28,11 @@ use crate::{
     clock::Clock,
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Key, Keys, Origin, Writer,
-        sqlite::{files::Files, recent::Recent, schema::Found},
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
+        Tenure, Writer,
+        recent::Recent,
+        sqlite::{files::Files, schema::Found},
+        stored,
     },
 };
 
@@ -104,6 +105,8 @@ struct Shared {
     origin: Origin,
     keys: Keys,
     wake: watch::Sender<()>,
+    /// This process alone, always.
+    fleet: watch::Sender<Fleet>,
 }
 
 impl Sqlite {
@@ -136,7 +139,8 @@ impl Sqlite {
             wake: wake.clone(),
             lock,
         });
-        Ok(Self(Arc::new(Shared { writer, recent, readers, origin, keys, wake })))
+        let fleet = watch::Sender::new(Fleet { alive: 1 });
+        Ok(Self(Arc::new(Shared { writer, recent, readers, origin, keys, wake, fleet })))
     }
 
     /// Writes what waits, empties the WAL and lets go of the file. Whatever is asked of the
@@ -186,12 +190,12 @@ impl From<sqlx::Error> for Error {
 #[async_trait]
 impl Writer for Sqlite {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
-        let body = append::body(&Event::Accepted(Arc::clone(&spec)));
+        let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
         self.0.writer.ask(append::Admit { match_id, spec, body }).await
     }
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
-        let body = append::body(&event);
+        let body = stored::body(&event);
         self.0.writer.ask(append::Append { claim, after, event, body }).await
     }
 
@@ -217,6 +221,23 @@ impl Writer for Sqlite {
         self.0.writer.ask(claim::ClaimSome { limit }).await
     }
 
+    async fn take(&self, match_id: MatchId, _has_photo: bool) -> Result<Taken, Error> {
+        self.0.writer.ask(claim::TakeOne { match_id }).await
+    }
+
+    // There is nobody to whom anything could be lent, or who would go on with it: the next process
+    // takes what this one held, however it went.
+
+    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+        Ok(Some(claim))
+    }
+
+    async fn release(&self, _claims: Vec<Claim>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn leave(&self) {}
+
     async fn owned_by_others(
         &self,
         match_id: MatchId,
@@ -227,6 +248,15 @@ impl Writer for Sqlite {
 
     fn may_act(&self) -> bool {
         self.0.writer.is_open()
+    }
+
+    // Nobody else can have taken what this process holds.
+    fn tenure(&self, _claim: Claim) -> Tenure {
+        if self.0.writer.is_open() { Tenure::Held } else { Tenure::Lost }
+    }
+
+    fn fleet(&self) -> watch::Receiver<Fleet> {
+        self.0.fleet.subscribe()
     }
 
     fn keys(&self) -> &Keys {

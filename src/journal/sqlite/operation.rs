@@ -1,22 +1,16 @@
-//! What the writer is asked to write, and how whoever asked gets the answer.
-//!
-//! An answer that nobody is there to hear may hold claims; they are let go, since otherwise these
-//! matches would be driven by nobody until the next start.
+//! What the writer is asked to write.
 
-use std::{
-    mem,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
     domain::{Recorded, Timestamp},
     journal::{
-        Claim, Error,
+        Error,
+        answer::{self, Answer, Orphans, Outcome, Reply},
         sqlite::{rows::Query, template::Template},
     },
 };
@@ -28,7 +22,7 @@ pub(super) type Rows = Vec<SqliteRow>;
 #[async_trait]
 pub(super) trait Operation: Send + Sync + 'static {
     /// What its caller is told once it is durable.
-    type Outcome: Send + Sync + 'static;
+    type Outcome: Outcome;
 
     /// The statements that it begins with, if others begin with the same.
     fn template(&self) -> Option<&'static Template> {
@@ -43,11 +37,6 @@ pub(super) trait Operation: Send + Sync + 'static {
     /// Goes on within the transaction, given what its template returned; may be run again after
     /// a rollback. In between, others of the same transaction may have run.
     async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
-
-    /// Which matches its caller holds once it has the outcome.
-    fn claims(_outcome: &Self::Outcome) -> Vec<Claim> {
-        Vec::new()
-    }
 }
 
 /// A transaction under way, and what is to be done once it is committed.
@@ -66,11 +55,6 @@ pub(super) struct Tx<'a> {
     /// Whether it has erased anything.
     pub has_erased: bool,
 }
-
-/// Claims of operations whose callers had gone when the answer came, or were told that it failed:
-/// nobody drives these matches unless they are let go.
-#[derive(Default)]
-pub(super) struct Orphans(Mutex<Vec<Claim>>);
 
 /// An operation of any kind, with its caller waiting.
 #[async_trait]
@@ -91,31 +75,16 @@ pub(super) trait Job: Send + Sync {
 struct Asked<O: Operation> {
     operation: O,
     outcome: Option<O::Outcome>,
-    reply: oneshot::Sender<Result<O::Outcome, Error>>,
-    orphans: Arc<Orphans>,
-}
-
-/// Waits for an answer; should its caller go meanwhile, the claims in the answer are let go.
-pub(super) struct Answer<O: Operation> {
-    reply: oneshot::Receiver<Result<O::Outcome, Error>>,
-    orphans: Arc<Orphans>,
+    reply: Reply<O::Outcome>,
 }
 
 /// An operation for the writer's queue, and where its answer comes.
 pub(super) fn asked<O: Operation>(
     operation: O,
     orphans: &Arc<Orphans>,
-) -> (Box<dyn Job>, Answer<O>) {
-    let (reply, answer) = oneshot::channel();
-    let job = Asked { operation, outcome: None, reply, orphans: Arc::clone(orphans) };
-    (Box::new(job), Answer { reply: answer, orphans: Arc::clone(orphans) })
-}
-
-impl<O: Operation> Answer<O> {
-    /// What became of the operation.
-    pub(super) async fn wait(mut self) -> Result<O::Outcome, Error> {
-        (&mut self.reply).await.map_err(|_| closed())?
-    }
+) -> (Box<dyn Job>, Answer<O::Outcome>) {
+    let (reply, answer) = answer::pair(orphans);
+    (Box::new(Asked { operation, outcome: None, reply }), answer)
 }
 
 #[async_trait]
@@ -134,43 +103,13 @@ impl<O: Operation> Job for Asked<O> {
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
-        let Self { outcome, reply, orphans, .. } = *self;
-        if let (Err(_), Some(doubtful)) = (&committed, &outcome) {
+        let Self { outcome, reply, .. } = *self;
+        match (committed, outcome) {
+            (Ok(()), Some(outcome)) => reply.give(Ok(outcome)),
+            (Ok(()), None) => reply.give(Err(answer::closed())),
             // It may have been committed all the same, and its caller is told that it failed.
-            orphans.add(O::claims(doubtful));
-        }
-        let outcome = committed.and_then(|()| outcome.ok_or_else(closed));
-        if let Err(Ok(unheard)) = reply.send(outcome) {
-            orphans.add(O::claims(&unheard));
+            (Err(error), Some(doubtful)) => reply.fail(&doubtful, error),
+            (Err(error), None) => reply.give(Err(error)),
         }
     }
-}
-
-impl<O: Operation> Drop for Answer<O> {
-    fn drop(&mut self) {
-        self.reply.close();
-        if let Ok(Ok(unheard)) = self.reply.try_recv() {
-            self.orphans.add(O::claims(&unheard));
-        }
-    }
-}
-
-impl Orphans {
-    pub(super) fn add(&self, claims: Vec<Claim>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(claims);
-    }
-
-    pub(super) fn take(&self) -> Vec<Claim> {
-        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// The journal was closed before the operation was written.
-#[derive(Debug, thiserror::Error)]
-#[error("the journal is closed")]
-struct Closed;
-
-/// The error of whoever comes too late.
-pub(super) fn closed() -> Error {
-    Error::Unavailable(Arc::new(Closed))
 }

@@ -2,19 +2,23 @@
 //! none ever waits for the writer.
 
 use async_trait::async_trait;
-use sqlx::{Row, query, query_scalar};
+use sqlx::{QueryBuilder, Row, query, query_scalar};
 use tokio::sync::watch;
 
 use crate::{
     domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
     journal::{
-        Error, Filter, Key, Keys, Origin, Reader, Standing,
+        Error, Filter, Key, Keys, Origin, Reader, Standing, answer,
+        listing::{self, Dialect, Piece},
         sqlite::{
-            Sqlite, list, operation,
+            Sqlite,
             rows::{self, blob, columns},
         },
     },
 };
+
+/// Outer tables are read first as they are written: the planner knows little of what there is.
+const DIALECT: Dialect = Dialect { join: "CROSS JOIN", columns: columns!() };
 
 #[async_trait]
 impl Reader for Sqlite {
@@ -64,7 +68,15 @@ impl Reader for Sqlite {
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Vec<Match>, Error> {
-        let mut query = list::query(caller, filter, before, limit);
+        let mut query = QueryBuilder::<sqlx::Sqlite>::new("");
+        for piece in listing::pieces(&DIALECT, caller, filter, before, limit) {
+            match piece {
+                Piece::Sql(text) => query.push(text),
+                Piece::Text(text) => query.push_bind(text),
+                Piece::Id(id) => query.push_bind(id.into_bytes().to_vec()),
+                Piece::Number(number) => query.push_bind(number),
+            };
+        }
         rows::folded_each(&query.build().fetch_all(&self.0.readers).await?)
     }
 
@@ -131,7 +143,7 @@ impl Reader for Sqlite {
 
     async fn ping(&self) -> Result<(), Error> {
         if !self.0.writer.is_open() {
-            return Err(operation::closed());
+            return Err(answer::closed());
         }
         self.floor().await.map(drop)
     }

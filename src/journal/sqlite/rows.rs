@@ -4,8 +4,11 @@ use sqlx::{Row, query, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Timestamp, apply},
-    journal::{Error, Key},
+    domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp},
+    journal::{
+        Error, Key,
+        stored::{self, ONE_WRITER},
+    },
 };
 
 /// The columns that [`recorded`] reads, of `events AS e`.
@@ -57,23 +60,15 @@ pub(super) fn recorded(row: &SqliteRow) -> Result<Recorded, Error> {
         match_id,
         sequence,
         position: Position(row.try_get::<i64, _>(2)?.cast_unsigned()),
+        incarnation: ONE_WRITER,
         time: Timestamp::from_micros(row.try_get(3)?),
-        event: event(row.try_get(4)?, match_id, sequence)?,
-    })
-}
-
-/// The event that a body holds. The error names the place and quotes nothing.
-fn event(body: &str, match_id: MatchId, sequence: Sequence) -> Result<Event, Error> {
-    serde_json::from_str(body).map_err(|error| {
-        let column = error.column();
-        let place = format!("match {match_id}, event {}, at byte {column}", sequence.0);
-        Error::Corrupt(place)
+        event: stored::event(row.try_get(4)?, match_id, sequence)?,
     })
 }
 
 /// The match that the events of one match fold into.
 pub(super) fn folded(rows: &[SqliteRow]) -> Result<Option<Match>, Error> {
-    rows.iter().try_fold(None, |state, row| next(state, &recorded(row)?).map(Some))
+    rows.iter().try_fold(None, |state, row| stored::next(state, &recorded(row)?).map(Some))
 }
 
 /// The matches that events of many fold into, each match's being together and in order.
@@ -85,10 +80,4 @@ pub(super) fn folded_each(rows: &[SqliteRow]) -> Result<Vec<Match>, Error> {
 /// Whether two rows are of the same match.
 pub(super) fn same_match(a: &SqliteRow, b: &SqliteRow) -> bool {
     uuid(a, 0).ok() == uuid(b, 0).ok()
-}
-
-/// The state after an event that the journal holds.
-pub(super) fn next(state: Option<Match>, recorded: &Recorded) -> Result<Match, Error> {
-    let id = recorded.match_id;
-    apply(state, recorded).map_err(|illegal| Error::Corrupt(format!("match {id}, {illegal}")))
 }

@@ -23,12 +23,13 @@ use crate::{
     clock::Clock,
     journal::{
         Claim, Error,
+        answer::{self, Orphans},
+        recent::Recent,
         sqlite::{
             claim,
             files::{self, Files},
             lock::Lock,
-            operation::{self, Job, Operation, Orphans, Tx},
-            recent::Recent,
+            operation::{self, Job, Operation, Tx},
             template,
         },
     },
@@ -118,7 +119,7 @@ impl Handle {
     /// Has an operation written, and returns once it is durable.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
         let (job, answer) = operation::asked(operation, &self.orphans);
-        self.messages.send(Message::Job(job)).await.map_err(|_| operation::closed())?;
+        self.messages.send(Message::Job(job)).await.map_err(|_| answer::closed())?;
         answer.wait().await
     }
 
@@ -250,7 +251,7 @@ impl Writer {
         let has_written = !tx.written.is_empty();
         self.recent.add(tx.written);
         if tx.has_erased {
-            self.recent.forget();
+            self.recent.clear();
         }
         if has_written {
             self.wake.send_replace(());

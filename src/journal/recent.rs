@@ -1,8 +1,8 @@
 //! What was committed last, kept in memory: whoever follows live finds it here, and no statement
 //! is run for it.
 //!
-//! It holds every event after a position, as the file does, or says that it doesn't know. Since it
-//! is told of a commit only after the file has it, it may lack what is being committed at this
+//! It holds every event after a position, as the store does, or says that it doesn't know. Since
+//! it is told of a commit only after the store has it, it may lack what is being committed at this
 //! moment; whoever is woken by that commit finds it.
 
 use std::{
@@ -13,7 +13,7 @@ use std::{
 use crate::domain::{MatchId, Position, Recorded, Sequence};
 
 /// How many events are kept: twice what a follower reads at once, so that one that is a page
-/// behind needn't read the file either. An event has some hundred bytes, with the largest labels
+/// behind needn't read the store either. An event has some hundred bytes, with the largest labels
 /// that there may be 30 KB.
 const EVENTS_MAX: usize = 1024;
 
@@ -21,48 +21,80 @@ const EVENTS_MAX: usize = 1024;
 #[derive(Default)]
 pub(super) struct Recent(Mutex<Option<Stretch>>);
 
-/// All events after a position, without gaps.
+/// All events after a position and up to another.
 struct Stretch {
     after: Position,
+    reached: Position,
     events: VecDeque<Recorded>,
 }
 
 impl Recent {
-    /// Takes what one transaction has written, in any order.
-    pub(super) fn add(&self, mut events: Vec<Recorded>) {
-        events.sort_unstable_by_key(|recorded| recorded.position);
-        let Some(first) = events.first() else {
-            return;
-        };
-        let before = Position(first.position.0.saturating_sub(1));
-        let mut stretch = self.lock();
-        match &mut *stretch {
-            Some(known) if known.reached() == before => known.extend(events),
-            other => {
-                let known = other.insert(Stretch { after: before, events: VecDeque::new() });
-                known.extend(events);
-            }
-        }
+    /// Nothing yet, but whatever comes after a position will be known.
+    pub(super) fn after(position: Position) -> Self {
+        let recent = Self::default();
+        recent.restart(position);
+        recent
     }
 
-    /// Forgets everything: some of it may have been erased, or nobody knows what was written.
+    /// Forgets all, and knows whatever comes after a position.
+    pub(super) fn restart(&self, position: Position) {
+        *self.lock() = Some(Stretch::after(position));
+    }
+
+    /// Takes what one commit has written, in any order: all that there is after `before`. False if
+    /// that isn't where what is known ends.
+    pub(super) fn follow(&self, before: Position, mut events: Vec<Recorded>) -> bool {
+        events.sort_unstable_by_key(|recorded| recorded.position);
+        match &mut *self.lock() {
+            Some(known) if known.reached == before => known.extend(events),
+            Some(_) | None => return false,
+        }
+        true
+    }
+
+    /// Takes what the only writer has committed; what was known before and isn't followed by it is
+    /// forgotten.
+    pub(super) fn add(&self, events: Vec<Recorded>) {
+        let first = events.iter().map(|recorded| recorded.position.0).min();
+        let Some(before) = first.map(|first| Position(first.saturating_sub(1))) else {
+            return;
+        };
+        if self.reached() != Some(before) {
+            self.restart(before);
+        }
+        self.follow(before, events);
+    }
+
+    /// How far it reaches, if anything is known.
+    pub(super) fn reached(&self) -> Option<Position> {
+        self.lock().as_ref().map(|known| known.reached)
+    }
+
+    /// Forgets everything: nobody knows what was written.
     pub(super) fn forget(&self) {
         *self.lock() = None;
+    }
+
+    /// Forgets what there has been, some of which was erased. What comes will be known.
+    pub(super) fn clear(&self) {
+        if let Some(known) = &mut *self.lock() {
+            *known = Stretch::after(known.reached);
+        }
     }
 
     /// Up to `limit` events after a position; none if not all of them are known.
     pub(super) fn tail(&self, after: Position, limit: usize) -> Option<Vec<Recorded>> {
         let stretch = self.lock();
-        let known = stretch.as_ref()?;
-        let skip = usize::try_from(after.0.checked_sub(known.after.0)?).unwrap_or(usize::MAX);
+        let known = stretch.as_ref().filter(|known| known.after <= after)?;
+        let skip = known.events.partition_point(|recorded| recorded.position <= after);
         Some(known.events.iter().skip(skip).take(limit).cloned().collect())
     }
 
-    /// Leaves out of what the file has after a position whatever isn't known here yet: whoever
+    /// Leaves out of what the store has after a position whatever isn't known here yet: whoever
     /// follows would go on behind it, and who then begins with what is known would miss it.
     pub(super) fn bound(&self, mut events: Vec<Recorded>) -> Vec<Recorded> {
         if let Some(known) = &*self.lock() {
-            events.retain(|recorded| recorded.position <= known.reached());
+            events.retain(|recorded| recorded.position <= known.reached);
         }
         events
     }
@@ -91,16 +123,18 @@ impl Recent {
 }
 
 impl Stretch {
-    fn reached(&self) -> Position {
-        Position(self.after.0 + self.events.len() as u64)
+    const fn after(position: Position) -> Self {
+        Self { after: position, reached: position, events: VecDeque::new() }
     }
 
     /// Takes what follows, and lets go of the oldest.
     fn extend(&mut self, events: Vec<Recorded>) {
         self.events.extend(events);
         let too_many = self.events.len().saturating_sub(EVENTS_MAX);
-        self.events.drain(..too_many);
-        self.after.0 += too_many as u64;
+        if let Some(gone) = self.events.drain(..too_many).next_back() {
+            self.after = gone.position;
+        }
+        self.reached = self.events.back().map_or(self.reached, |last| last.position);
     }
 }
 
@@ -114,6 +148,7 @@ mod tests {
             match_id: match_id(0, n),
             sequence: Sequence(sequence),
             position: Position(position),
+            incarnation: 0,
             time: crate::domain::Timestamp::from_micros(0),
             event: match sequence {
                 1 => crate::domain::Event::Accepted(plain_spec().into()),

@@ -1,0 +1,136 @@
+//! How whoever asks a writer for something gets the answer.
+//!
+//! An answer that nobody is there to hear may hold claims; they are let go, since otherwise these
+//! matches would be driven by nobody for as long as this process lives.
+
+use std::{
+    mem,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    domain::Match,
+    journal::{Admitted, Appended, CancelledAs, Claim, Erased, Error, Taken},
+};
+
+/// What may be answered.
+pub(super) trait Outcome: Send + Sync + 'static {
+    /// Which matches its hearer holds by it.
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
+    }
+}
+
+/// Claims that nobody knows to be theirs: nobody drives these matches unless they are let go.
+#[derive(Default)]
+pub(super) struct Orphans(Mutex<Vec<Claim>>);
+
+/// Gives the answer.
+pub(super) struct Reply<T: Outcome> {
+    sender: oneshot::Sender<Result<T, Error>>,
+    orphans: Arc<Orphans>,
+}
+
+/// Waits for the answer; should its hearer go meanwhile, the claims in it are let go.
+pub(super) struct Answer<T: Outcome> {
+    receiver: oneshot::Receiver<Result<T, Error>>,
+    orphans: Arc<Orphans>,
+}
+
+/// Where an answer is given, and where it is heard.
+pub(super) fn pair<T: Outcome>(orphans: &Arc<Orphans>) -> (Reply<T>, Answer<T>) {
+    let (sender, receiver) = oneshot::channel();
+    let reply = Reply { sender, orphans: Arc::clone(orphans) };
+    (reply, Answer { receiver, orphans: Arc::clone(orphans) })
+}
+
+impl<T: Outcome> Reply<T> {
+    /// Whether nobody waits any more.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Answers.
+    pub(super) fn give(self, answer: Result<T, Error>) {
+        if let Err(Ok(unheard)) = self.sender.send(answer) {
+            self.orphans.add(unheard.claims());
+        }
+    }
+
+    /// Answers that it failed, where it may have been done all the same.
+    pub(super) fn fail(self, doubtful: &T, error: Error) {
+        self.orphans.add(doubtful.claims());
+        self.give(Err(error));
+    }
+}
+
+impl<T: Outcome> Answer<T> {
+    /// What became of it.
+    pub(super) async fn wait(mut self) -> Result<T, Error> {
+        (&mut self.receiver).await.map_err(|_| closed())?
+    }
+}
+
+impl<T: Outcome> Drop for Answer<T> {
+    fn drop(&mut self) {
+        self.receiver.close();
+        if let Ok(Ok(unheard)) = self.receiver.try_recv() {
+            self.orphans.add(unheard.claims());
+        }
+    }
+}
+
+impl Orphans {
+    pub(super) fn add(&self, claims: Vec<Claim>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(claims);
+    }
+
+    pub(super) fn take(&self) -> Vec<Claim> {
+        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Outcome for Appended {}
+impl Outcome for CancelledAs {}
+impl Outcome for Erased {}
+impl Outcome for usize {}
+impl Outcome for () {}
+
+/// Whose hold it is was known before.
+impl Outcome for Option<Claim> {}
+
+impl Outcome for Admitted {
+    fn claims(&self) -> Vec<Claim> {
+        match self {
+            Self::New(_, claim) => vec![*claim],
+            Self::Known(_) => Vec::new(),
+        }
+    }
+}
+
+impl Outcome for Vec<(Match, Claim)> {
+    fn claims(&self) -> Vec<Claim> {
+        self.iter().map(|(_, claim)| *claim).collect()
+    }
+}
+
+impl Outcome for Taken {
+    fn claims(&self) -> Vec<Claim> {
+        match self {
+            Self::Now(_, claim) => vec![*claim],
+            Self::Held | Self::Past => Vec::new(),
+        }
+    }
+}
+
+/// The journal was closed before anything was done.
+#[derive(Debug, thiserror::Error)]
+#[error("the journal is closed")]
+struct Closed;
+
+/// The error of whoever comes too late.
+pub(super) fn closed() -> Error {
+    Error::Unavailable(Arc::new(Closed))
+}

@@ -6,19 +6,21 @@ pub mod commands;
 mod demo;
 #[cfg(test)]
 mod histories;
+mod store;
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
+    app::store::Journal,
     clock::Clock,
-    config::{self, Config, Store},
+    config::{self, Config},
     domain::{Policy, Timestamp},
     grpc, journal,
-    journal::{Reader, Writer, sqlite::Sqlite},
+    journal::{Reader, Writer},
     oz,
     watch::{self, Watch},
     worker::{self, Worker},
@@ -35,7 +37,7 @@ pub struct App {
     door: grpc::Bound,
     worker: Worker,
     watch: Watch,
-    journal: Sqlite,
+    journal: Journal,
     clock: Clock,
     drain_timeout: Duration,
 }
@@ -83,13 +85,13 @@ pub enum StartError {
     Oz(#[from] oz::ConfigError),
     /// The journal can't be opened.
     #[error("--store: {0}")]
-    Store(#[from] journal::sqlite::OpenError),
+    Sqlite(#[from] journal::sqlite::OpenError),
+    /// The journal can't be opened.
+    #[error("--store: {0}")]
+    Postgres(#[from] journal::postgres::OpenError),
     /// The journal can't be read.
     #[error("--store: {0}")]
     Journal(#[from] journal::Error),
-    /// This version has no such store.
-    #[error("--store: postgres is not available in this version")]
-    NoPostgres,
     /// The address can't be taken.
     #[error("--listen: {address}: {source}")]
     Listen {
@@ -108,9 +110,9 @@ impl App {
     /// [`StartError`], before anything is served.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
         let oz = oz::Client::new(oz_config(&config.oz), clock.clone())?;
-        let journal = open(&config.store, &clock).await?;
-        let (reader, writer) = (Arc::new(journal.clone()), Arc::new(journal.clone()));
-        let watch = Watch::new(watch_config(&config), Arc::clone(&reader) as _, clock.clone());
+        let journal = Journal::open(&config, &clock).await?;
+        let (reader, writer) = (journal.reader(), journal.writer());
+        let watch = Watch::new(watch_config(&config), Arc::clone(&reader), clock.clone());
         let worker = worker(&config, writer, reader, oz, &watch, &clock);
         let door = match bind(&config, &worker, &watch, &clock).await {
             Ok(door) => door,
@@ -210,21 +212,6 @@ async fn check_health(
             serving = answers;
             health.set(serving).await;
         }
-    }
-}
-
-async fn open(store: &Store, clock: &Clock) -> Result<Sqlite, StartError> {
-    match store {
-        Store::Sqlite(path) => Ok(Sqlite::open(sqlite_config(path, clock)).await?),
-        Store::Postgres(_) => Err(StartError::NoPostgres),
-    }
-}
-
-fn sqlite_config(path: &Path, clock: &Clock) -> journal::sqlite::Config {
-    journal::sqlite::Config {
-        path: path.to_owned(),
-        clock: clock.clone(),
-        readers: journal::sqlite::READERS,
     }
 }
 

@@ -140,7 +140,7 @@ pub fn load(flags: Flags, environment: Environment) -> Loaded {
 fn config(sources: &Sources) -> Result<Config, Error> {
     Ok(Config {
         listen: sources.get(&s::LISTEN)?,
-        store: store(sources)?,
+        store: sources.get(&s::STORE)?,
         oz: oz(sources)?,
         poll_interval: sources.get(&s::OZ_POLL_INTERVAL)?,
         oz_settle: sources.get(&s::OZ_SETTLE)?,
@@ -173,17 +173,6 @@ fn oz(sources: &Sources) -> Result<OzConfig, Error> {
         connect_timeout: sources.get(&s::OZ_CONNECT_TIMEOUT)?,
         max_requests: sources.get(&s::OZ_MAX_REQUESTS)?,
     })
-}
-
-/// The one engine there is. The other one's name is taken, so that it is refused by name.
-fn store(sources: &Sources) -> Result<Store, Error> {
-    match sources.get(&s::STORE)? {
-        store @ Store::Sqlite(_) => Ok(store),
-        Store::Postgres(_) => {
-            let problem = Problem::Unusable("postgres is not available in this version");
-            Err(Error::bare(s::STORE.about.name, problem))
-        }
-    }
 }
 
 fn credentials(sources: &Sources) -> Result<Credentials, Error> {

@@ -64,7 +64,9 @@ pub fn store(text: &str) -> Result<Store, Problem> {
         return Ok(Store::Postgres(SecretString::from(text)));
     }
     match text.strip_prefix("sqlite:") {
-        None => Err(Problem::Unusable("must be sqlite:PATH")),
+        None => {
+            Err(Problem::Unusable("must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE"))
+        }
         Some("") => Err(Problem::Unusable("lacks the path of the file after sqlite:")),
         Some(":memory:") => {
             Err(Problem::Unusable("must name a file: a journal in memory dies with its process"))

@@ -8,6 +8,7 @@ mod answer;
 mod listing;
 #[cfg(test)]
 pub mod memory;
+pub mod postgres;
 mod recent;
 pub mod sqlite;
 mod stored;

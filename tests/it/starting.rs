@@ -94,7 +94,7 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
         ("--oz-ca-file", Some("/nowhere/ca.pem"), "/nowhere/ca.pem"),
         ("--listen", Some("everywhere"), "everywhere"),
         ("--store", Some("mysql://elsewhere"), ""),
-        ("--store", Some("postgres://elsewhere/facematch"), "postgres"),
+        ("--store", Some("postgres://127.0.0.1:1/facematch"), "127.0.0.1:1"),
         ("--store", Some("sqlite:/nowhere/facematch.db"), "/nowhere/facematch.db"),
         ("--store", Some("sqlite:/nowhere/of\ntwo lines.db"), "/nowhere/of\\ntwo lines.db"),
         ("--oz-password-file", Some("/nowhere/of\ntwo lines"), "/nowhere/of\\ntwo lines"),

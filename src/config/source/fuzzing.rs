@@ -4,6 +4,8 @@
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+use secrecy::ExposeSecret;
+
 use super::{Environment, Flags, Origin, Sources, settings_in};
 use crate::config::{
     Config, Credentials, Error, Problem, Store, TABLE,
@@ -137,6 +139,9 @@ fn check_oz(config: &Config) {
     if let Credentials::Login { login, .. } = &config.oz.credentials {
         assert!(!login.is_empty());
     }
-    assert!(matches!(&config.store, Store::Sqlite(path) if !path.as_os_str().is_empty()));
+    match &config.store {
+        Store::Sqlite(path) => assert!(!path.as_os_str().is_empty()),
+        Store::Postgres(url) => assert!(url.expose_secret().contains("://")),
+    }
     assert!(!format!("{config:?}").contains(SECRET), "a secret is shown");
 }

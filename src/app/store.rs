@@ -1,0 +1,76 @@
+//! Which engine the journal has, by the settings.
+
+use std::sync::Arc;
+
+use crate::{
+    app::StartError,
+    clock::Clock,
+    config::{Config, Store},
+    journal::{
+        Reader, Writer,
+        postgres::{self, Postgres},
+        sqlite::{self, Sqlite},
+    },
+};
+
+/// The journal of this process. Clones are handles to the same one.
+#[derive(Clone)]
+pub enum Journal {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+impl Journal {
+    /// Opens the journal that the settings name.
+    pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        Ok(match &config.store {
+            Store::Sqlite(path) => {
+                let (path, clock) = (path.clone(), clock.clone());
+                let config = sqlite::Config { path, clock, readers: sqlite::READERS };
+                Self::Sqlite(Sqlite::open(config).await?)
+            }
+            Store::Postgres(url) => {
+                let config = postgres::Config {
+                    url: url.clone(),
+                    clock: clock.clone(),
+                    ticks: clock.clone(),
+                    lease: config.lease,
+                    readers: postgres::READERS,
+                };
+                Self::Postgres(Postgres::open(config).await?)
+            }
+        })
+    }
+
+    /// The side that writes.
+    pub fn writer(&self) -> Arc<dyn Writer> {
+        match self {
+            Self::Sqlite(journal) => Arc::new(journal.clone()),
+            Self::Postgres(journal) => Arc::new(journal.clone()),
+        }
+    }
+
+    /// The side that reads.
+    pub fn reader(&self) -> Arc<dyn Reader> {
+        match self {
+            Self::Sqlite(journal) => Arc::new(journal.clone()),
+            Self::Postgres(journal) => Arc::new(journal.clone()),
+        }
+    }
+
+    /// How many commits have written events since it was opened.
+    pub fn commits(&self) -> u64 {
+        match self {
+            Self::Sqlite(journal) => journal.commits(),
+            Self::Postgres(journal) => journal.commits(),
+        }
+    }
+
+    /// Writes what waits and lets go of the store.
+    pub async fn close(self) {
+        match self {
+            Self::Sqlite(journal) => journal.close().await,
+            Self::Postgres(journal) => journal.close().await,
+        }
+    }
+}

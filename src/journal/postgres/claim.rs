@@ -1,0 +1,282 @@
+//! Who holds a match: taking those that nobody holds, and letting go.
+//!
+//! A match is a replica's for as long as the lease stands that it was claimed under. Once its
+//! lease is gone from `leases`, which it never comes back to, anybody may take it; the statement
+//! that does so moves the epoch on, and whatever its former holder still writes has no effect.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, Row, postgres::PgRow, query};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Match, MatchId},
+    journal::{
+        Claim, Error, Taken,
+        postgres::{
+            lease::{LeaseId, Share},
+            rows::{self, columns},
+            writer::Step,
+        },
+    },
+};
+
+/// How long matches that a replica left are for those whose share they are; after that they are
+/// anybody's, so that none waits for a replica that doesn't come.
+pub(super) const SHARING_TIME: Duration = Duration::from_secs(1);
+
+const LEASE_BITS: u32 = 32;
+const LENT: u64 = 1 << LEASE_BITS;
+const EPOCH_SHIFT: u32 = LEASE_BITS + 1;
+
+/// What the epoch of a [`Claim`] is made of here, the greatest part first, so that it grows with
+/// every take-over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Hold {
+    /// The epoch in the match's row.
+    pub epoch: i64,
+    /// Whether whoever has the match's photo may take it.
+    pub lent: bool,
+    /// The lease that it was claimed under.
+    pub lease: LeaseId,
+}
+
+impl Hold {
+    /// What whoever admits a match holds.
+    pub(super) const fn of_new(lease: LeaseId) -> Self {
+        Self { epoch: 1, lent: false, lease }
+    }
+
+    pub(super) fn claim(self, match_id: MatchId) -> Claim {
+        let lent = if self.lent { LENT } else { 0 };
+        let epoch = self.epoch.cast_unsigned() << EPOCH_SHIFT | lent | u64::from(self.lease.bits());
+        Claim { match_id, epoch }
+    }
+
+    /// From its columns: epoch, lent, owner.
+    pub(super) fn read(row: &PgRow) -> sqlx::Result<Self> {
+        let lease = LeaseId::from_number(row.try_get(2)?);
+        Ok(Self { epoch: row.try_get(0)?, lent: row.try_get(1)?, lease })
+    }
+
+    pub(super) fn of(claim: Claim) -> Self {
+        Self {
+            epoch: (claim.epoch >> EPOCH_SHIFT).cast_signed(),
+            lent: claim.epoch & LENT != 0,
+            lease: LeaseId::from_bits(claim.epoch),
+        }
+    }
+}
+
+/// Claims matches that nobody holds, oldest first: of a dead replica's only this one's share, as
+/// long as it is to be shared.
+pub(super) struct ClaimSome {
+    pub lease: LeaseId,
+    pub share: Share,
+    pub limit: usize,
+}
+
+/// Claims one match if nobody holds it, or if it is lent and its photo is here.
+pub(super) struct TakeOne {
+    pub lease: LeaseId,
+    pub match_id: MatchId,
+    pub has_photo: bool,
+}
+
+/// Makes a hold that is lent a whole one.
+pub(super) struct Secure {
+    pub claim: Claim,
+}
+
+/// Lets go of matches, so that the next search finds them.
+pub(super) struct Release {
+    pub claims: Vec<Claim>,
+}
+
+/// Owners are few, and the index has them in order: each is found by one look. What they hold is
+/// read for each, so that no more than a page of it is.
+const CLAIM: &str = "
+    WITH RECURSIVE owners (owner) AS (
+        (SELECT min(owner) FROM match_states WHERE end_time IS NULL)
+        UNION ALL
+        SELECT (SELECT min(s.owner) FROM match_states AS s
+                WHERE s.end_time IS NULL AND s.owner > o.owner)
+        FROM owners AS o WHERE o.owner IS NOT NULL
+    ), free AS (
+        SELECT p.match_id, p.owner, p.epoch FROM owners AS o CROSS JOIN LATERAL (
+            SELECT s.match_id, s.owner, s.epoch FROM match_states AS s
+            WHERE s.end_time IS NULL AND s.owner = o.owner AND s.slot % $3 = $4
+            ORDER BY s.match_id LIMIT $2) AS p
+        WHERE NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.lease = o.owner)
+        ORDER BY p.match_id LIMIT $2
+    )
+    UPDATE match_states AS s
+    SET owner = $1, epoch = s.epoch + 1, lent = s.needs_photo
+    FROM free AS f
+    WHERE s.match_id = f.match_id AND s.owner = f.owner AND s.epoch = f.epoch
+        AND s.end_time IS NULL
+    RETURNING s.match_id, s.epoch, s.lent";
+
+/// Only from whom it was seen with.
+const TAKE: &str = "
+    WITH free AS (
+        SELECT s.match_id, s.owner, s.epoch FROM match_states AS s
+        WHERE s.match_id = $2 AND s.end_time IS NULL
+            AND (s.lent AND $3 OR NOT EXISTS (SELECT 1 FROM leases AS l
+                                              WHERE l.lease = s.owner))
+    )
+    UPDATE match_states AS s
+    SET owner = $1, epoch = s.epoch + 1, lent = s.needs_photo AND NOT $3
+    FROM free AS f
+    WHERE s.match_id = f.match_id AND s.owner = f.owner AND s.epoch = f.epoch
+        AND s.end_time IS NULL
+    RETURNING s.match_id, s.epoch, s.lent";
+const WAITS: &str = "
+    SELECT 1 FROM match_states
+    WHERE match_id = $1 AND end_time IS NULL AND (needs_photo OR NOT $2)";
+
+#[async_trait]
+impl Step for ClaimSome {
+    type Output = Vec<(Match, Claim)>;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, Error> {
+        if self.limit == 0 {
+            return Ok(Vec::new());
+        }
+        let taken = query(CLAIM)
+            .bind(self.lease.number())
+            .bind(rows::limit(self.limit))
+            .bind(self.share.of)
+            .bind(self.share.rank)
+            .fetch_all(&mut *connection)
+            .await?;
+        let claims = taken.iter().map(|row| held(row, self.lease));
+        let mut claims = claims.collect::<Result<Vec<_>, _>>()?;
+        claims.sort_unstable_by_key(|claim| claim.match_id);
+        fold(connection, &claims).await
+    }
+}
+
+#[async_trait]
+impl Step for TakeOne {
+    type Output = Taken;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Taken, Error> {
+        let taken = query(TAKE)
+            .bind(self.lease.number())
+            .bind(self.match_id.as_uuid())
+            .bind(self.has_photo)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some(row) = taken {
+            let claim = held(&row, self.lease)?;
+            let state = fold(connection, &[claim]).await?.pop();
+            return Ok(state.map_or(Taken::Past, |(m, claim)| Taken::Now(m, claim)));
+        }
+        let waits = query(WAITS).bind(self.match_id.as_uuid()).bind(self.has_photo);
+        let waits = waits.fetch_optional(connection).await?;
+        Ok(if waits.is_some() { Taken::Held } else { Taken::Past })
+    }
+}
+
+fn held(row: &PgRow, lease: LeaseId) -> sqlx::Result<Claim> {
+    let match_id = MatchId::from_uuid(row.try_get(0)?);
+    let hold = Hold { epoch: row.try_get(1)?, lent: row.try_get(2)?, lease };
+    Ok(hold.claim(match_id))
+}
+
+/// The matches as they stand, read after they were claimed (claims are in the order of ids): their
+/// former holder may have written until then. One that can't be read is told of and left aside, since it must not keep those
+/// behind it from being driven on.
+async fn fold(
+    connection: &mut PgConnection,
+    claims: &[Claim],
+) -> Result<Vec<(Match, Claim)>, Error> {
+    const EVENTS: &str = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM events AS e WHERE e.match_id = ANY($1) ORDER BY e.match_id, e.sequence"
+    );
+    if claims.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = claims.iter().map(|claim| *claim.match_id.as_uuid()).collect();
+    let events = query(EVENTS).bind(ids).fetch_all(connection).await?;
+    let mut matches = Vec::with_capacity(claims.len());
+    for rows in rows::by_match(&events) {
+        match rows::folded(rows) {
+            Ok(Some(m)) => matches.push(m),
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "an unfinished match is left aside"),
+        }
+    }
+    let with_claim = |m: Match| {
+        let index = claims.binary_search_by_key(&m.id, |claim| claim.match_id).ok()?;
+        Some((m, claims[index]))
+    };
+    Ok(matches.into_iter().filter_map(with_claim).collect())
+}
+
+#[async_trait]
+impl Step for Secure {
+    type Output = Option<Claim>;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Claim>, Error> {
+        const SECURE: &str = "
+            UPDATE match_states SET lent = FALSE
+            WHERE match_id = $1 AND epoch = $2 AND owner = $3 AND end_time IS NULL
+            RETURNING match_id, epoch, lent";
+        let hold = Hold::of(self.claim);
+        let secured = query(SECURE)
+            .bind(self.claim.match_id.as_uuid())
+            .bind(hold.epoch)
+            .bind(hold.lease.number())
+            .fetch_optional(connection)
+            .await?;
+        Ok(secured.map(|row| held(&row, hold.lease)).transpose()?)
+    }
+}
+
+#[async_trait]
+impl Step for Release {
+    type Output = ();
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        const RELEASE: &str = "
+            UPDATE match_states AS s SET owner = 0
+            FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS r (match_id, epoch, owner)
+            WHERE s.match_id = r.match_id AND s.epoch = r.epoch AND s.owner = r.owner";
+        let holds: Vec<Hold> = self.claims.iter().map(|claim| Hold::of(*claim)).collect();
+        let ids = self.claims.iter().map(|claim| *claim.match_id.as_uuid());
+        query(RELEASE)
+            .bind(ids.collect::<Vec<Uuid>>())
+            .bind(holds.iter().map(|hold| hold.epoch).collect::<Vec<_>>())
+            .bind(holds.iter().map(|hold| hold.lease.number()).collect::<Vec<_>>())
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::suite::facts::match_id;
+
+    #[test]
+    fn a_hold_is_the_epoch_of_its_claim_which_grows_with_every_take_over() {
+        let mut former = 0;
+        for epoch in [1, 2, 1 << 20, (1 << 30) + 1] {
+            for (lent, number) in [(false, 1), (true, i32::MAX), (false, 77)] {
+                let hold = Hold { epoch, lent, lease: LeaseId::from_number(number) };
+                let claim = hold.claim(match_id(0, 0));
+                assert_eq!(Hold::of(claim), hold);
+            }
+            let claim =
+                Hold { epoch, lent: false, lease: LeaseId::from_number(1) }.claim(match_id(0, 0));
+            assert!(claim.epoch > former);
+            former = claim.epoch;
+        }
+    }
+}

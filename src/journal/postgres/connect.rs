@@ -1,0 +1,150 @@
+//! How connections to the database are made, what they must be like, and what their errors mean.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    ConnectOptions, PgConnection, PgPool,
+    error::DatabaseError,
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
+    query_scalar,
+};
+use tokio::time;
+
+/// How long making a connection may take.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a read waits for a connection; one that fails is tried again meanwhile.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long one statement may take: an unlucky sync of a slow disk does. Whoever waits longer has
+/// lost the connection without knowing it.
+pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After a failed try to connect, how long nobody tries again.
+pub(super) const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+/// Where the database is, and who we are there.
+#[derive(Clone)]
+pub(super) struct Database {
+    options: PgConnectOptions,
+}
+
+/// What a failure says of the statement that failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Meaning {
+    /// It did nothing, because somebody else was faster: it can be sent again at once.
+    Raced,
+    /// It did nothing: the database refused it.
+    Refused,
+    /// The connection or the database is gone, and whether it did anything is unknown.
+    Unknown,
+}
+
+impl Database {
+    /// What a `postgres://` URL names.
+    pub(super) fn parse(url: &SecretString) -> sqlx::Result<Self> {
+        let options = PgConnectOptions::from_str(url.expose_secret())?;
+        let options = options.application_name("facematch").disable_statement_logging();
+        Ok(Self { options })
+    }
+
+    /// A connection of one's own.
+    pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
+        in_time(CONNECT_TIMEOUT, self.options.connect()).await
+    }
+
+    /// Connections for reading, made as they are needed.
+    pub(super) fn readers(&self, connections_max: u32) -> PgPool {
+        self.pool(connections_max)
+    }
+
+    /// A place for the one connection that listens.
+    pub(super) fn listener(&self) -> PgPool {
+        self.pool(1)
+    }
+
+    fn pool(&self, connections_max: u32) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(connections_max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            // Many who read at once take turns: that is no news before it is an error.
+            .acquire_slow_threshold(ACQUIRE_TIMEOUT)
+            .max_lifetime(None)
+            .idle_timeout(None)
+            // Another trip for each read; whoever meets a dead connection takes the next one.
+            .test_before_acquire(false)
+            .connect_lazy_with(self.options.clone())
+    }
+}
+
+/// Without the password.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let host = self.options.get_host();
+        let port = self.options.get_port();
+        let database = self.options.get_database().unwrap_or_default();
+        write!(f, "postgres://{host}:{port}/{database}")
+    }
+}
+
+/// What `synchronous_commit` must be, so that whatever is committed is synced before we hear of it.
+pub(super) const SYNCHRONOUS: &str = "on";
+
+/// What `synchronous_commit` is.
+pub(super) async fn synchronous_commit(connection: &mut PgConnection) -> sqlx::Result<String> {
+    let shown = query_scalar("SHOW synchronous_commit").fetch_one(connection);
+    in_time(STATEMENT_TIMEOUT, shown).await
+}
+
+/// What a statement came to, or that it took too long. Its connection is not to be used again
+/// then: the answer may still come.
+pub(super) async fn in_time<T>(
+    limit: Duration,
+    statement: impl Future<Output = sqlx::Result<T>>,
+) -> sqlx::Result<T> {
+    time::timeout(limit, statement).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// No answer in time.
+pub(super) fn late() -> sqlx::Error {
+    sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+/// What a failure says of the statement that failed. Codes are of the appendix "PostgreSQL Error
+/// Codes" of PostgreSQL's manual.
+pub(super) fn meaning(error: &sqlx::Error) -> Meaning {
+    let sqlx::Error::Database(error) = error else {
+        return Meaning::Unknown;
+    };
+    let code = error.code().unwrap_or_default();
+    match &*code {
+        // The key that orders commits.
+        "23505" if error.constraint() == Some("commits_pkey") => Meaning::Raced,
+        // serialization_failure, deadlock_detected.
+        "40001" | "40P01" => Meaning::Raced,
+        // statement_completion_unknown.
+        "40003" => Meaning::Unknown,
+        // The class of connection exceptions, and that of an operator's intervention.
+        code if code.starts_with("08") || code.starts_with("57P") => Meaning::Unknown,
+        _ if ends_connection(&**error) => Meaning::Unknown,
+        _ => Meaning::Refused,
+    }
+}
+
+/// Whether the connection is of no use any more.
+pub(super) fn is_broken(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => false,
+        sqlx::Error::Database(_) => meaning(error) == Meaning::Unknown,
+        sqlx::Error::RowNotFound | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => {
+            false
+        }
+        _ => true,
+    }
+}
+
+fn ends_connection(error: &dyn DatabaseError) -> bool {
+    let error = error.try_downcast_ref::<PgDatabaseError>();
+    error.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}

@@ -1,0 +1,100 @@
+//! Erasing matches: the rows of each in every table.
+//!
+//! PostgreSQL overwrites what was deleted when it next cleans up the table (autovacuum), and its
+//! log is recycled; backups and the log's archive keep what they hold. How often an erasure took
+//! place is counted, and other replicas are told, so that nobody shows from memory what is gone.
+
+use async_trait::async_trait;
+use sqlx::{PgConnection, Row, query};
+
+use crate::{
+    domain::{CallerId, MatchId, Timestamp},
+    journal::{
+        Erased, Error,
+        postgres::{rows, writer::Step},
+    },
+};
+
+macro_rules! erase {
+    ($due:literal, $floor:literal, $returned:literal) => {
+        concat!(
+            "WITH due AS (",
+            $due,
+            "), gone AS (
+                DELETE FROM match_states AS s USING due AS d
+                WHERE s.match_id = d.match_id AND s.end_time IS NOT NULL RETURNING s.match_id
+            ), gone_matches AS (
+                DELETE FROM matches AS m USING gone AS g WHERE m.match_id = g.match_id
+            ), gone_labels AS (
+                DELETE FROM match_labels AS l USING gone AS g WHERE l.match_id = g.match_id
+            ), gone_analyses AS (
+                DELETE FROM match_analyses AS a USING gone AS g WHERE a.match_id = g.match_id
+            ), gone_events AS (
+                DELETE FROM events AS e USING gone AS g WHERE e.match_id = g.match_id
+                RETURNING e.position
+            ), counted AS (
+                UPDATE store SET erasures = erasures + 1, floor = ",
+            $floor,
+            " WHERE EXISTS (SELECT 1 FROM gone)
+            )
+            SELECT (SELECT count(*) FROM gone), ",
+            $returned
+        )
+    };
+}
+
+/// Erases one match of a caller's, if it has ended.
+pub(super) struct EraseOne {
+    pub caller: CallerId,
+    pub match_id: MatchId,
+}
+
+#[async_trait]
+impl Step for EraseOne {
+    type Output = Erased;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<Erased, Error> {
+        const ERASE: &str = erase!(
+            "SELECT m.match_id FROM matches AS m WHERE m.match_id = $1 AND m.caller = $2",
+            "floor",
+            "(SELECT count(*) FROM due AS d JOIN match_states AS s ON s.match_id = d.match_id)"
+        );
+        let erasing = query(ERASE).bind(self.match_id.as_uuid()).bind(self.caller.as_str());
+        let row = erasing.fetch_one(connection).await?;
+        Ok(match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) {
+            (0, 0) => Erased::Absent,
+            (0, _) => Erased::Running,
+            (_, _) => Erased::Done,
+        })
+    }
+}
+
+/// Erases matches whose time has come, the longest due first.
+pub(super) struct EraseExpired {
+    pub now: Timestamp,
+    pub limit: usize,
+}
+
+#[async_trait]
+impl Step for EraseExpired {
+    type Output = usize;
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<usize, Error> {
+        const ERASE: &str = erase!(
+            "SELECT match_id FROM match_states WHERE expire_time <= $1
+         ORDER BY expire_time, match_id LIMIT $2",
+            "greatest(floor, (SELECT max(position) FROM gone_events))",
+            "1"
+        );
+        // No token below the floor is looked up any more.
+        const FORGET: &str = "DELETE FROM commits WHERE last_position < (SELECT floor FROM store)
+            AND first_position < (SELECT max(first_position) FROM commits)";
+        let erasing = query(ERASE).bind(self.now.as_micros()).bind(rows::limit(self.limit));
+        let row = erasing.fetch_one(&mut *connection).await?;
+        let erased = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
+        if erased > 0 {
+            query(FORGET).execute(connection).await?;
+        }
+        Ok(erased)
+    }
+}

@@ -1,0 +1,429 @@
+//! The journal in a PostgreSQL database, for any number of replicas.
+//!
+//! One task of each replica writes, over one connection, each batch of events in one statement;
+//! others renew its lease, listen for what other replicas write, and read it. It deliberately
+//! holds no transaction open between two trips, and no lock; what must not be done twice is held
+//! off by the rows themselves: the order of the journal by the key of `commits` (see `write.sql`),
+//! the match by its epoch (see `claim.rs`), the replica by its lease (see `lease.rs`).
+
+mod claim;
+mod connect;
+mod erase;
+mod lease;
+mod notice;
+mod reader;
+mod rows;
+mod schema;
+mod tail;
+#[cfg(all(test, feature = "postgres-tests"))]
+mod tests;
+mod write;
+mod writer;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use sqlx::{PgConnection, query_scalar};
+use tokio::{sync::watch, task::JoinHandle};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::Clock,
+    domain::{
+        AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec, State, event::Cancelled,
+    },
+    journal::{
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
+        Tenure, Writer,
+        postgres::{
+            claim::Hold,
+            connect::Database,
+            lease::{Keeper, Leases},
+            reader::Readers,
+            schema::Found,
+            tail::Tail,
+            write::{What, Write, Written},
+            writer::Ask,
+        },
+        recent::Recent,
+        stored,
+    },
+};
+
+/// How many reads run at once unless a [`Config`] says otherwise. With one connection each for
+/// writing, for the lease, for listening and for reading what others write, a replica has eight.
+pub const READERS: u32 = 4;
+
+/// Where the journal lies and what it needs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `postgres://user:password@host:port/database`.
+    pub url: SecretString,
+    /// Stamps events.
+    pub clock: Clock,
+    /// Counts leases and pauses: a clock that runs, also where events are stamped by hand.
+    pub ticks: Clock,
+    /// How long a replica that has died is waited for.
+    pub lease: Duration,
+    /// How many reads run at once.
+    pub readers: u32,
+}
+
+/// Why a database can't be used as a journal. Each is one line that makes sense after `--store: `.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It isn't a URL, or has settings that nobody knows.
+    #[error("not a postgres:// URL that can be used: {source}")]
+    Url {
+        /// What is wrong with it.
+        source: sqlx::Error,
+    },
+    /// It can't be reached.
+    #[error("{database} can't be reached: {source}")]
+    Unreachable {
+        /// The database, without its password.
+        database: String,
+        /// What the operating system or PostgreSQL says.
+        source: sqlx::Error,
+    },
+    /// It answers a commit before it is safe.
+    #[error("{database} has synchronous_commit = {found}: a commit could be lost, set it to on")]
+    NotDurable {
+        /// The database.
+        database: String,
+        /// What it is set to.
+        found: String,
+    },
+    /// It needs a newer program.
+    #[error("{database} was made by a newer version (schema {found}, this is {known})")]
+    Newer {
+        /// The database.
+        database: String,
+        /// Its version.
+        found: usize,
+        /// The newest version that this program knows.
+        known: usize,
+    },
+    /// It holds something else.
+    #[error("{database} holds other tables and is not a FaceMatch journal")]
+    NotAJournal {
+        /// The database.
+        database: String,
+    },
+    /// PostgreSQL can't work with it.
+    #[error("{database} can't be used: {source}")]
+    Unusable {
+        /// The database.
+        database: String,
+        /// What PostgreSQL says.
+        source: sqlx::Error,
+    },
+}
+
+/// A journal in a PostgreSQL database. Clones are handles to the same replica.
+#[derive(Clone)]
+pub struct Postgres(Arc<Shared>);
+
+struct Shared {
+    writer: writer::Handle,
+    recent: Arc<Recent>,
+    readers: Readers,
+    leases: Arc<Leases>,
+    tail: Arc<Tail>,
+    origin: Origin,
+    keys: Keys,
+    wake: watch::Sender<()>,
+    /// Tells the lease's keeper to say goodbye.
+    leaving: CancellationToken,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    /// Tells those who look for what others write to stop.
+    closing: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Postgres {
+    /// Opens a journal, made if there is none, begins a new incarnation and takes a lease.
+    ///
+    /// # Errors
+    /// [`OpenError`] if the database can't be used.
+    #[expect(clippy::disallowed_methods, reason = "leave and close join it")]
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        let database = Database::parse(&config.url).map_err(|source| OpenError::Url { source })?;
+        let mut connection = prepare(&database).await?;
+        let unusable = |source| OpenError::Unusable { database: database.to_string(), source };
+        let now = config.clock.now();
+        let (origin, keys) = schema::enter(&mut connection, now).await.map_err(unusable)?;
+        let notices = carries_notices(&mut connection).await.map_err(unusable)?;
+        let head = schema::head(&mut connection).await.map_err(unusable)?;
+
+        let leases = Arc::new(Leases::new(config.ticks.clone()));
+        let (leaving, closing) = (CancellationToken::new(), CancellationToken::new());
+        let mut keeper = Keeper::new(
+            database.clone(),
+            Arc::clone(&leases),
+            origin.incarnation,
+            config.lease,
+            notices,
+            leaving.clone(),
+        );
+        keeper.begin().await.map_err(unusable)?;
+        let keeper = Mutex::new(Some(tokio::spawn(keeper.run())));
+
+        let wake = watch::Sender::new(());
+        let recent = Arc::new(Recent::after(head));
+        let tail = Arc::new(Tail::new(Arc::clone(&recent), wake.clone()));
+        let tasks = TaskTracker::new();
+        tasks.spawn(Arc::clone(&tail).run(database.clone(), closing.clone()));
+        if notices {
+            let (tail, leases) = (Arc::clone(&tail), Arc::clone(&leases));
+            tasks.spawn(tail.listen(database.clone(), leases, closing.clone()));
+        }
+        let readers = Readers::new(database.readers(config.readers), config.readers);
+        let writer = writer::Writer {
+            database,
+            clock: config.clock,
+            ticks: config.ticks,
+            incarnation: origin.incarnation,
+            notices,
+            leases: Arc::clone(&leases),
+            recent: Arc::clone(&recent),
+            tail: Arc::clone(&tail),
+            wake: wake.clone(),
+        };
+        let writer = writer::Handle::spawn(writer, connection);
+        Ok(Self(Arc::new(Shared {
+            writer,
+            recent,
+            readers,
+            leases,
+            tail,
+            origin,
+            keys,
+            wake,
+            leaving,
+            keeper,
+            closing,
+            tasks,
+        })))
+    }
+
+    /// Writes what waits, says goodbye to the other replicas and closes all connections. Whatever
+    /// is asked of the journal or its clones afterwards fails as unavailable.
+    pub async fn close(self) {
+        self.0.writer.close().await;
+        self.leave().await;
+        self.0.closing.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+        self.0.readers.close().await;
+    }
+
+    /// How many statements have written events since it was opened.
+    pub fn commits(&self) -> u64 {
+        self.0.writer.commits()
+    }
+
+    /// What is in the way of a new match: another of that request id, or that very match.
+    async fn known(&self, match_id: MatchId, spec: &Spec) -> Result<Option<Match>, Error> {
+        let by_request = spec.request_id.clone().map(Key::Request);
+        for key in by_request.into_iter().chain([Key::Match(match_id)]) {
+            if let Some(known) = self.find_match(&spec.caller, &key).await? {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A match that was admitted by a statement whose answer was lost, if it is still ours.
+    async fn admitted_before(&self, match_id: MatchId) -> Result<Option<Admitted>, Error> {
+        let first = self.read_events(match_id).await?.into_iter().next();
+        let hold = self.hold(match_id).await?;
+        let is_ours = |hold: &Hold| Some(hold.lease) == self.0.leases.held();
+        let admitted = first.zip(hold.filter(is_ours));
+        Ok(admitted.map(|(first, hold)| Admitted::New(first, hold.claim(match_id))))
+    }
+
+    /// Whether an event was written by a statement whose answer was lost, and if not why not.
+    async fn appended_before(
+        &self,
+        claim: Claim,
+        after: Sequence,
+        event: &Event,
+        doubtful: bool,
+    ) -> Result<Appended, Error> {
+        if doubtful {
+            let events = self.read_events(claim.match_id).await?;
+            let next = events.into_iter().find(|recorded| recorded.sequence == after.next());
+            if let Some(recorded) = next.filter(|recorded| recorded.event == *event) {
+                return Ok(Appended::Done(recorded));
+            }
+        }
+        let is_taken = self.is_taken(claim, after, event).await?;
+        Ok(if is_taken { Appended::Taken } else { Appended::Lost })
+    }
+}
+
+/// The writer's connection to a database that is as it must be, migrated.
+async fn prepare(database: &Database) -> Result<PgConnection, OpenError> {
+    let unusable = |source| OpenError::Unusable { database: database.to_string(), source };
+    let mut connection = database
+        .connect()
+        .await
+        .map_err(|source| OpenError::Unreachable { database: database.to_string(), source })?;
+    let found = connect::synchronous_commit(&mut connection).await.map_err(unusable)?;
+    if found != connect::SYNCHRONOUS {
+        return Err(OpenError::NotDurable { database: database.to_string(), found });
+    }
+    match schema::migrate(&mut connection).await.map_err(unusable)? {
+        Found::Ours { .. } => Ok(connection),
+        Found::Newer { version } => Err(OpenError::Newer {
+            database: database.to_string(),
+            found: version,
+            known: schema::VERSION,
+        }),
+        Found::Foreign => Err(OpenError::NotAJournal { database: database.to_string() }),
+    }
+}
+
+/// Whether the database has LISTEN and NOTIFY. Distributed ones that speak PostgreSQL's protocol
+/// may have neither; there the timer finds everything.
+async fn carries_notices(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    query_scalar("SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify')")
+        .fetch_one(connection)
+        .await
+}
+
+#[async_trait]
+impl Writer for Postgres {
+    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
+        let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
+        loop {
+            let (what, body) = (What::New(Arc::clone(&spec)), body.clone());
+            match self.0.writer.write(Write { match_id, what, body }).await? {
+                Written::Done(recorded, Some(claim)) => return Ok(Admitted::New(recorded, claim)),
+                Written::Done(_, None) => {
+                    return Err(Error::Corrupt("a match without a hold".into()));
+                }
+                Written::Not { doubtful } => {
+                    if doubtful && let Some(new) = self.admitted_before(match_id).await? {
+                        return Ok(new);
+                    }
+                    if let Some(known) = self.known(match_id, &spec).await? {
+                        return Ok(Admitted::Known(known));
+                    }
+                    if !self.read_events(match_id).await?.is_empty() {
+                        let problem = format!("match {match_id} is another caller's");
+                        return Err(Error::Corrupt(problem));
+                    }
+                    // Whatever was in the way has been erased since.
+                }
+            }
+        }
+    }
+
+    async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
+        let body = stored::body(&event);
+        let what = What::Next { claim, after, event: event.clone() };
+        match self.0.writer.write(Write { match_id: claim.match_id, what, body }).await? {
+            Written::Done(recorded, _) => Ok(Appended::Done(recorded)),
+            Written::Not { doubtful } => self.appended_before(claim, after, &event, doubtful).await,
+        }
+    }
+
+    async fn cancel(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+        keep: Duration,
+    ) -> Result<CancelledAs, Error> {
+        let mut doubtful_before = false;
+        loop {
+            let Some(known) = self.find_match(caller, key).await? else {
+                return Ok(CancelledAs::Absent);
+            };
+            match known.state {
+                State::Cancelled if doubtful_before => return Ok(CancelledAs::Now(known)),
+                State::Cancelled => return Ok(CancelledAs::Already(known)),
+                State::Finished | State::Failed => return Ok(CancelledAs::Ended(known)),
+                State::Accepted | State::Uploaded | State::Processing => {}
+            }
+            let event = Event::Cancelled(Cancelled { keep });
+            let body = stored::body(&event);
+            let write = Write { match_id: known.id, what: What::End(event), body };
+            match self.0.writer.write(write).await? {
+                Written::Done(recorded, _) if recorded.sequence == known.sequence.next() => {
+                    return stored::next(Some(known), &recorded).map(CancelledAs::Now);
+                }
+                // It had gone on in between: what it is now is read anew.
+                Written::Done(..) => doubtful_before = true,
+                Written::Not { doubtful } => doubtful_before |= doubtful,
+            }
+        }
+    }
+
+    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
+        let caller = caller.clone();
+        self.0.writer.ask(|reply| Ask::Erase { caller, match_id, reply }).await
+    }
+
+    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
+        self.0.writer.ask(|reply| Ask::EraseExpired { limit, reply }).await
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
+        self.0.writer.ask(|reply| Ask::Claim { limit, reply }).await
+    }
+
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+        self.0.writer.ask(|reply| Ask::Take { match_id, has_photo, reply }).await
+    }
+
+    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+        self.0.writer.ask(|reply| Ask::Secure { claim, reply }).await
+    }
+
+    async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
+        self.0.writer.ask(|reply| Ask::Release { claims, reply }).await
+    }
+
+    async fn leave(&self) {
+        self.0.leaving.cancel();
+        let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper
+            && let Err(error) = keeper.await
+        {
+            tracing::error!(%error, "the keeper of the lease died");
+        }
+    }
+
+    async fn owned_by_others(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, Error> {
+        self.others_own(match_id, analyses).await
+    }
+
+    fn may_act(&self) -> bool {
+        self.0.writer.is_open() && self.0.leases.held().is_some()
+    }
+
+    fn tenure(&self, claim: Claim) -> Tenure {
+        if !self.0.writer.is_open() || self.0.tail.has_cancelled(claim.match_id) {
+            return Tenure::Lost;
+        }
+        self.0.leases.tenure(claim)
+    }
+
+    fn fleet(&self) -> watch::Receiver<Fleet> {
+        self.0.leases.fleet()
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+}

@@ -1,0 +1,312 @@
+//! Everything that only reads. Each call is one statement, and so sees one state of the store.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow, query};
+use tokio::{sync::watch, time};
+
+use crate::{
+    domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence},
+    journal::{
+        Claim, Error, Filter, Key, Keys, Origin, Reader, Standing, Writer, answer,
+        listing::{self, Dialect, Piece},
+        postgres::{
+            Postgres,
+            claim::Hold,
+            connect,
+            rows::{self, Query, columns},
+        },
+        stored,
+    },
+};
+
+const DIALECT: Dialect = Dialect { join: "JOIN", columns: columns!() };
+
+/// How long a read may take in all, tries over dead connections included.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The newest position, a scalar.
+macro_rules! head {
+    () => {
+        "(SELECT last_position FROM commits ORDER BY first_position DESC LIMIT 1)"
+    };
+}
+
+/// The reading half of a replica.
+pub(super) struct Readers {
+    pool: PgPool,
+    connections_max: u32,
+}
+
+impl Readers {
+    pub(super) fn new(pool: PgPool, connections_max: u32) -> Self {
+        Self { pool, connections_max }
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// What a statement returns. After a restart of the database each connection is found dead
+    /// once: the next one is taken.
+    async fn rows<'q>(
+        &self,
+        statement: impl Fn() -> Query<'q> + Send + Sync,
+    ) -> Result<Vec<PgRow>, Error> {
+        let reading = async {
+            let mut tries = 0;
+            loop {
+                let read = statement().fetch_all(&self.pool).await;
+                tries += 1;
+                match read {
+                    Err(error) if connect::is_broken(&error) && tries <= self.connections_max => {}
+                    read => return Ok(read?),
+                }
+            }
+        };
+        let late = || Err(connect::late().into());
+        time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| late())
+    }
+
+    /// The only row of a statement that always has one.
+    async fn row<'q>(
+        &self,
+        statement: impl Fn() -> Query<'q> + Send + Sync,
+    ) -> Result<PgRow, Error> {
+        self.rows(statement).await?.pop().ok_or_else(|| sqlx::Error::RowNotFound.into())
+    }
+}
+
+/// A statement's text, its values numbered.
+fn numbered(pieces: &[Piece<'_>]) -> String {
+    let (mut sql, mut values) = (String::new(), 0);
+    for piece in pieces {
+        match piece {
+            Piece::Sql(text) => sql.push_str(text),
+            Piece::Text(_) | Piece::Id(_) | Piece::Number(_) => {
+                values += 1;
+                sql.push_str(&format!("${values}"));
+            }
+        }
+    }
+    sql
+}
+
+/// A statement with its values.
+fn bound<'q>(sql: &Arc<str>, pieces: &[Piece<'q>]) -> Query<'q> {
+    pieces.iter().fold(query(AssertSqlSafe(Arc::clone(sql))), |query, piece| match *piece {
+        Piece::Sql(_) => query,
+        Piece::Text(text) => query.bind(text),
+        Piece::Id(id) => query.bind(id),
+        Piece::Number(number) => query.bind(number),
+    })
+}
+
+impl Postgres {
+    /// The match that a key names.
+    pub(super) async fn find_match(
+        &self,
+        caller: &CallerId,
+        key: &Key,
+    ) -> Result<Option<Match>, Error> {
+        let rows = self.0.readers.rows(|| rows::journal_by_key(caller, key)).await?;
+        rows::folded(&rows)
+    }
+
+    /// The events of a match, whose ever it is.
+    pub(super) async fn read_events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
+        const EVENTS: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM events AS e WHERE e.match_id = $1 ORDER BY e.sequence"
+        );
+        let rows = self.0.readers.rows(|| query(EVENTS).bind(match_id.as_uuid())).await?;
+        rows.iter().map(rows::recorded).collect()
+    }
+
+    /// The hold that somebody has on a match, if there is one.
+    pub(super) async fn hold(&self, match_id: MatchId) -> Result<Option<Hold>, Error> {
+        const HOLD: &str = "
+            SELECT epoch, lent, owner FROM match_states
+            WHERE match_id = $1 AND end_time IS NULL";
+        let rows = self.0.readers.rows(|| query(HOLD).bind(match_id.as_uuid())).await?;
+        Ok(rows.first().map(Hold::read).transpose()?)
+    }
+
+    /// Whether a match stands where an event would follow, and an analysis of that event belongs to
+    /// another.
+    pub(super) async fn is_taken(
+        &self,
+        claim: Claim,
+        after: Sequence,
+        event: &Event,
+    ) -> Result<bool, Error> {
+        const TAKEN: &str = "
+            SELECT EXISTS (SELECT 1 FROM match_states
+                           WHERE match_id = $1 AND epoch = $2 AND owner = $3 AND sequence = $4
+                               AND end_time IS NULL)
+               AND EXISTS (SELECT 1 FROM match_analyses
+                           WHERE analysis_id IN ($5, $6) AND match_id <> $1)";
+        let Some((one, other)) = stored::analyses(event) else {
+            return Ok(false);
+        };
+        let hold = Hold::of(claim);
+        let asking = || {
+            query(TAKEN)
+                .bind(claim.match_id.as_uuid())
+                .bind(hold.epoch)
+                .bind(hold.lease.number())
+                .bind(after.0.cast_signed())
+                .bind(one.as_str())
+                .bind(other.map(AnalysisId::as_str))
+        };
+        Ok(self.0.readers.row(asking).await?.try_get(0)?)
+    }
+
+    /// Which of these analyses belong to other matches, whoever's they are: Oz's folders know
+    /// nothing of our callers.
+    pub(super) async fn others_own(
+        &self,
+        match_id: MatchId,
+        analyses: &[AnalysisId],
+    ) -> Result<Vec<AnalysisId>, Error> {
+        const OWNED: &str = "
+            SELECT analysis_id FROM match_analyses
+            WHERE analysis_id = ANY($1) AND match_id <> $2";
+        let ids: Vec<&str> = analyses.iter().map(AnalysisId::as_str).collect();
+        let asking = || query(OWNED).bind(ids.as_slice()).bind(match_id.as_uuid());
+        let rows = self.0.readers.rows(asking).await?;
+        let owned = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
+        let is_owned = |id: &&AnalysisId| owned.contains(&id.as_str());
+        Ok(analyses.iter().filter(is_owned).cloned().collect())
+    }
+}
+
+#[async_trait]
+impl Reader for Postgres {
+    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+        self.find_match(caller, key).await
+    }
+
+    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
+        self.read_events(match_id).await
+    }
+
+    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
+        self.0.recent.events(match_id)
+    }
+
+    // Positions are safe to go on from because each statement that writes events takes the next one
+    // as a key before it does anything else, and none sees a larger one before it: see write.sql.
+    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
+        if let Some(recent) = self.0.recent.tail(after, limit) {
+            return Ok(recent);
+        }
+        const TAIL: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2"
+        );
+        let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+        let rows = self.0.readers.rows(|| query(TAIL).bind(after).bind(rows::limit(limit))).await?;
+        let events = rows.iter().map(rows::recorded).collect::<Result<_, _>>()?;
+        Ok(self.0.recent.bound(events))
+    }
+
+    async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Vec<Match>, Error> {
+        let pieces = listing::pieces(&DIALECT, caller, filter, before, limit);
+        let sql: Arc<str> = numbered(&pieces).into();
+        let rows = self.0.readers.rows(|| bound(&sql, &pieces)).await?;
+        rows::folded_each(&rows)
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        let row = self.0.readers.row(|| query(concat!("SELECT ", head!()))).await?;
+        Ok(Position(rows::unsigned(&row, 0)?))
+    }
+
+    async fn earliest(&self) -> Result<Position, Error> {
+        const EARLIEST: &str =
+            concat!("SELECT coalesce((SELECT min(position) FROM events) - 1, ", head!(), ")");
+        let row = self.0.readers.row(|| query(EARLIEST)).await?;
+        Ok(Position(rows::unsigned(&row, 0)?))
+    }
+
+    async fn floor(&self) -> Result<Position, Error> {
+        let row = self.0.readers.row(|| query("SELECT floor FROM store")).await?;
+        Ok(Position(rows::unsigned(&row, 0)?))
+    }
+
+    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+        if origin.store != self.0.origin.store {
+            return Ok(Standing::Foreign);
+        }
+        // Whether this position is from the history that this store has. A token names the run that
+        // wrote it; or one that began after it, since that one saw it here. In a store that was
+        // restored from a backup, whatever came after the backup was written by other runs.
+        const PLACE: &str = concat!(
+            "SELECT s.floor, ",
+            head!(),
+            ", coalesce(i.started_position >= $2 OR i.incarnation = (
+                   SELECT c.incarnation FROM commits AS c WHERE c.first_position <= $2
+                   ORDER BY c.first_position DESC LIMIT 1), FALSE), i.incarnation IS NOT NULL
+             FROM store AS s LEFT JOIN incarnations AS i ON i.incarnation = $1"
+        );
+        let Ok(at) = i64::try_from(position.0) else {
+            return Ok(Standing::Foreign);
+        };
+        let place = || query(PLACE).bind(origin.incarnation.cast_signed()).bind(at);
+        let row = self.0.readers.row(place).await?;
+        let (floor, head) = (rows::unsigned(&row, 0)?, rows::unsigned(&row, 1)?);
+        let (was_there, is_known): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
+        Ok(match position.0 {
+            position if position > head || !is_known => Standing::Foreign,
+            // Who wrote what is below the floor is forgotten.
+            position if position < floor => Standing::Expired,
+            _ if was_there => Standing::Retained,
+            _ => Standing::Foreign,
+        })
+    }
+
+    fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    fn origin_of(&self, incarnation: u64) -> Origin {
+        Origin { incarnation, ..self.0.origin }
+    }
+
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
+        const WRITTEN_BY: &str = "
+            SELECT incarnation FROM commits WHERE first_position <= $1
+            ORDER BY first_position DESC LIMIT 1";
+        let position = i64::try_from(position.0).unwrap_or(i64::MAX);
+        let rows = self.0.readers.rows(|| query(WRITTEN_BY).bind(position)).await?;
+        let written_by = rows.first().map(|row| rows::unsigned(row, 0)).transpose()?;
+        // At the very beginning nobody has written anything: every run has come after it.
+        Ok(written_by.filter(|run| *run != 0).unwrap_or(self.0.origin.incarnation))
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.0.keys
+    }
+
+    fn wake(&self) -> watch::Receiver<()> {
+        self.0.wake.subscribe()
+    }
+
+    /// A replica that couldn't renew its lease isn't one that anybody should come to.
+    async fn ping(&self) -> Result<(), Error> {
+        if !self.may_act() {
+            return Err(answer::closed());
+        }
+        self.floor().await.map(drop)
+    }
+}

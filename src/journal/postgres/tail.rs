@@ -1,0 +1,278 @@
+//! Reads what others have written, so that this replica's memory of what is newest is whole.
+//!
+//! It looks when it is told to: by the writer, whose commit didn't follow what is known, by a
+//! notice of another replica's, and by a timer, for notices that are lost or that a pooler doesn't
+//! carry. A notice says "look", never what.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    PgConnection, Row,
+    postgres::{PgListener, PgRow},
+    query,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    domain::{Event, MatchId, Position, Recorded},
+    journal::{
+        Error,
+        postgres::{
+            connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
+            lease::Leases,
+            notice,
+            rows::{self, columns},
+        },
+        recent::Recent,
+    },
+};
+
+/// How long a lost notice may go unnoticed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The pause after a look, so that many notices cost one.
+const LOOK_PAUSE: Duration = Duration::from_millis(1);
+
+/// How many events are read at once.
+const PAGE: usize = 512;
+
+/// How many matches are remembered that others cancelled: their drivers here look every second.
+const CANCELLED_MAX: usize = 10_000;
+
+/// How often somebody whose notices are lost listens anew.
+const LISTEN_AGAIN: Duration = Duration::from_secs(30);
+
+/// What is known here of what others wrote.
+pub(super) struct Tail {
+    recent: Arc<Recent>,
+    wake: watch::Sender<()>,
+    poke: Notify,
+    /// A notice came since the last look.
+    was_told: AtomicBool,
+    /// The timer found what no notice had told of.
+    is_deaf: Notify,
+    cancelled: Mutex<Cancelled>,
+}
+
+/// The matches that were cancelled last.
+#[derive(Default)]
+struct Cancelled {
+    ids: HashSet<MatchId>,
+    oldest_first: VecDeque<MatchId>,
+}
+
+impl Tail {
+    pub(super) fn new(recent: Arc<Recent>, wake: watch::Sender<()>) -> Self {
+        Self {
+            recent,
+            wake,
+            poke: Notify::new(),
+            was_told: AtomicBool::new(false),
+            is_deaf: Notify::new(),
+            cancelled: Mutex::default(),
+        }
+    }
+
+    /// There may be something new.
+    pub(super) fn look(&self) {
+        self.poke.notify_one();
+    }
+
+    /// Whether somebody elsewhere has cancelled a match.
+    pub(super) fn has_cancelled(&self, id: MatchId) -> bool {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).ids.contains(&id)
+    }
+
+    /// Reads on until the journal is closed.
+    pub(super) async fn run(self: Arc<Self>, database: Database, closing: CancellationToken) {
+        let mut eye = Eye { database, connection: None, erasures: None };
+        let mut failing = false;
+        loop {
+            let looked = self.read_new(&mut eye).await;
+            if looked.is_err() {
+                eye.connection = None;
+            }
+            if let (Err(error), false) = (&looked, failing) {
+                warn!(%error, "what others write can't be read");
+            }
+            failing = looked.is_err();
+            let pause = if failing { RECONNECT_PAUSE } else { LOOK_PAUSE };
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = time::sleep(pause) => {}
+            }
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = self.poke.notified() => {}
+                () = time::sleep(LOOK_INTERVAL) => {}
+            }
+        }
+    }
+
+    async fn read_new(&self, eye: &mut Eye) -> Result<(), Error> {
+        let was_told = self.was_told.swap(false, Ordering::Relaxed);
+        loop {
+            let Some(before) = self.recent.reached() else { return Ok(()) };
+            let (events, has_erased) = eye.read(before).await?;
+            if has_erased {
+                self.recent.clear();
+                self.wake.send_replace(());
+            }
+            if events.is_empty() {
+                return Ok(());
+            }
+            let is_full = events.len() == PAGE;
+            self.note(&events);
+            // If a commit of our own was faster, it has been told already: look again.
+            if self.recent.follow(before, events) {
+                self.wake.send_replace(());
+                if !was_told {
+                    self.is_deaf.notify_one();
+                }
+                if !is_full {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Remembers what was cancelled: whoever drives it here learns by it.
+    fn note(&self, events: &[Recorded]) {
+        let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+        for recorded in events {
+            if matches!(recorded.event, Event::Cancelled(_)) {
+                cancelled.add(recorded.match_id);
+            }
+        }
+    }
+
+    /// Hears notices until the journal is closed.
+    pub(super) async fn listen(
+        self: Arc<Self>,
+        database: Database,
+        leases: Arc<Leases>,
+        closing: CancellationToken,
+    ) {
+        loop {
+            let hearing = self.hear(&database, &leases);
+            let heard = tokio::select! {
+                () = closing.cancelled() => return,
+                heard = hearing => heard,
+            };
+            let pause = match heard {
+                Ok(()) => LISTEN_AGAIN,
+                Err(error) => {
+                    debug!(%error, "notices can't be heard");
+                    RECONNECT_PAUSE
+                }
+            };
+            tokio::select! {
+                () = closing.cancelled() => return,
+                () = time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Returns when notices are lost, or the connection is.
+    async fn hear(&self, database: &Database, leases: &Leases) -> sqlx::Result<()> {
+        let pool = database.listener();
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(notice::CHANNEL).await?;
+        // Whatever was said before is looked for.
+        self.look();
+        leases.look();
+        // What was found before now says nothing.
+        let mut deaf = std::pin::pin!(self.is_deaf.notified());
+        let mut misses = 0;
+        loop {
+            let notice = tokio::select! {
+                notice = listener.try_recv() => notice?,
+                () = deaf.as_mut() => {
+                    deaf.set(self.is_deaf.notified());
+                    misses += 1;
+                    if misses > MISSES_MAX {
+                        return Ok(());
+                    }
+                    continue;
+                }
+            };
+            misses = 0;
+            match notice {
+                Some(notice) => match notice.payload() {
+                    notice::LEASES => leases.look(),
+                    notice::RELEASED => leases.share_anew(),
+                    _ => {
+                        self.was_told.store(true, Ordering::Relaxed);
+                        self.look();
+                    }
+                },
+                None => return Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into())),
+            }
+        }
+    }
+}
+
+/// How often in a row something may be found that no notice told of: a notice may come later than
+/// the look that a timer or a commit of our own caused.
+const MISSES_MAX: u32 = 20;
+
+impl Cancelled {
+    fn add(&mut self, id: MatchId) {
+        if !self.ids.insert(id) {
+            return;
+        }
+        self.oldest_first.push_back(id);
+        if self.oldest_first.len() > CANCELLED_MAX
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.ids.remove(&oldest);
+        }
+    }
+}
+
+/// What reads.
+struct Eye {
+    database: Database,
+    connection: Option<PgConnection>,
+    /// How often something had been erased at the last look.
+    erasures: Option<i64>,
+}
+
+impl Eye {
+    /// The events after a position, and whether something was erased since the last look.
+    async fn read(&mut self, after: Position) -> Result<(Vec<Recorded>, bool), Error> {
+        const LOOK: &str = concat!(
+            "SELECT ",
+            columns!(),
+            ", s.erasures FROM store AS s LEFT JOIN LATERAL (
+                 SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2
+             ) AS e ON TRUE ORDER BY e.position"
+        );
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.database.connect().await?),
+        };
+        let looking =
+            query(LOOK).bind(after.0.cast_signed()).bind(rows::limit(PAGE)).fetch_all(connection);
+        let rows = connect::in_time(STATEMENT_TIMEOUT, looking).await?;
+        let erasures: Option<i64> = rows.first().map(|row| row.try_get(6)).transpose()?;
+        let has_erased = self.erasures.is_some() && self.erasures != erasures;
+        self.erasures = erasures;
+        let is_event = |row: &&PgRow| rows::id(row).is_some();
+        let events = rows.iter().filter(is_event).map(rows::recorded).collect::<Result<_, _>>()?;
+        Ok((events, has_erased))
+    }
+}

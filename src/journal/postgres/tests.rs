@@ -1,0 +1,87 @@
+//! What only this engine has: a real PostgreSQL, which the tests start for themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    clock::{Clock, Hand},
+    domain::Timestamp,
+    journal::{
+        Reader, Writer,
+        postgres::{Config, Postgres, READERS},
+        suite::{self, START},
+    },
+    postgres::shared,
+};
+
+/// A database of its own, the replica at it, and the hand of its clock.
+struct Served {
+    database: String,
+    journal: Option<Postgres>,
+    hand: Hand,
+}
+
+suite::conformance!(Served);
+
+fn config(database: &str, clock: Clock) -> Config {
+    Config {
+        url: shared().url(database).into(),
+        clock,
+        ticks: Clock::system(),
+        lease: Duration::from_secs(10),
+        readers: READERS,
+    }
+}
+
+async fn open(database: &str, now: Timestamp) -> Served {
+    let (clock, hand) = Clock::manual(now);
+    let journal = Postgres::open(config(database, clock)).await.unwrap();
+    Served { database: database.to_owned(), journal: Some(journal), hand }
+}
+
+impl Served {
+    fn journal(&self) -> &Postgres {
+        self.journal.as_ref().unwrap()
+    }
+
+    async fn close(&mut self) {
+        self.journal.take().unwrap().close().await;
+    }
+}
+
+#[async_trait]
+impl suite::Engine for Served {
+    type Backup = Vec<u8>;
+
+    async fn create() -> Self {
+        open(&shared().create_database(), START).await
+    }
+
+    fn writer(&self) -> Arc<dyn Writer> {
+        Arc::new(self.journal().clone())
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(self.journal().clone())
+    }
+
+    fn hand(&self) -> Hand {
+        self.hand.clone()
+    }
+
+    async fn restart(&mut self, now: Timestamp) {
+        self.close().await;
+        *self = open(&self.database, now).await;
+    }
+
+    async fn backup(&self) -> Vec<u8> {
+        shared().dump(&self.database)
+    }
+
+    async fn restore(&mut self, backup: &Vec<u8>) {
+        self.close().await;
+        shared().restore(&self.database, backup);
+        *self = open(&self.database, START).await;
+    }
+}

@@ -1,0 +1,333 @@
+//! What is written to the journal, and the one statement that writes a batch of it.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, LazyLock},
+};
+
+use sqlx::{AssertSqlSafe, Row, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        AnalysisId, CallerId, Event, MatchId, Position, Recorded, RequestId, Sequence, Spec, State,
+        Timestamp,
+    },
+    journal::{
+        Claim,
+        answer::{Outcome, Reply},
+        postgres::{
+            claim::Hold,
+            lease::LeaseId,
+            rows::{self, Query},
+        },
+        stored::{analyses, micros, state_after},
+    },
+};
+
+/// The statement, for a database that carries notices.
+static WITH_NOTICE: LazyLock<Arc<str>> =
+    LazyLock::new(|| text(", CASE WHEN $23 THEN pg_notify('facematch', '')::text END"));
+
+/// And for one that doesn't.
+static WITHOUT_NOTICE: LazyLock<Arc<str>> = LazyLock::new(|| text(""));
+
+fn text(notice: &str) -> Arc<str> {
+    include_str!("write.sql").replace("{notice}", notice).into()
+}
+
+/// One event to be written.
+pub(super) struct Write {
+    pub match_id: MatchId,
+    pub what: What,
+    /// The event as the journal holds it.
+    pub body: String,
+}
+
+/// Which event of a match it is.
+pub(super) enum What {
+    /// The first.
+    New(Arc<Spec>),
+    /// The one after a sequence, by whoever holds the match.
+    Next { claim: Claim, after: Sequence, event: Event },
+    /// The last, whoever holds the match and wherever it stands.
+    End(Event),
+}
+
+/// What became of a write.
+pub(super) enum Written {
+    /// It is durable, and this is the hold on it, if it is new.
+    Done(Recorded, Option<Claim>),
+    /// It isn't: something is in the way. `doubtful`: which may be this very write, sent before
+    /// a connection was lost.
+    Not { doubtful: bool },
+}
+
+impl Outcome for Written {
+    fn claims(&self) -> Vec<Claim> {
+        match self {
+            Self::Done(_, claim) => claim.iter().copied().collect(),
+            Self::Not { .. } => Vec::new(),
+        }
+    }
+}
+
+/// A write with whoever waits for it.
+pub(super) struct Job {
+    pub write: Write,
+    pub reply: Reply<Written>,
+    /// When it was asked for.
+    pub asked: Timestamp,
+    /// Whether it was sent before, and nobody knows what came of it.
+    pub doubtful: bool,
+}
+
+/// Who writes, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Author {
+    pub now: Timestamp,
+    pub incarnation: u64,
+    /// Needed for new matches only.
+    pub lease: Option<LeaseId>,
+    pub notices: bool,
+    pub tell_others: bool,
+}
+
+/// Two writes that name the same thing can't be in one statement: neither would see the other.
+#[derive(PartialEq, Eq, Hash)]
+enum Name<'a> {
+    Match(MatchId),
+    Request(&'a CallerId, &'a RequestId),
+    Analysis(&'a AnalysisId),
+}
+
+impl Write {
+    fn event(&self) -> Option<&Event> {
+        match &self.what {
+            What::New(_) => None,
+            What::Next { event, .. } | What::End(event) => Some(event),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = Name<'_>> {
+        let request = match &self.what {
+            What::New(spec) => spec.request_id.as_ref().map(|id| Name::Request(&spec.caller, id)),
+            What::Next { .. } | What::End(_) => None,
+        };
+        let analyses = self.event().and_then(analyses);
+        let analyses = analyses.into_iter().flat_map(|(one, other)| [Some(one), other]);
+        let analyses = analyses.flatten().map(Name::Analysis);
+        [Name::Match(self.match_id)].into_iter().chain(request).chain(analyses)
+    }
+
+    /// The event with its place.
+    fn recorded(&self, row: &PgRow, author: Author) -> sqlx::Result<Recorded> {
+        let event = match &self.what {
+            What::New(spec) => Event::Accepted(Arc::clone(spec)),
+            What::Next { event, .. } | What::End(event) => event.clone(),
+        };
+        Ok(Recorded {
+            match_id: self.match_id,
+            sequence: Sequence(rows::unsigned(row, 1)?),
+            position: Position(rows::unsigned(row, 2)?),
+            time: Timestamp::from_micros(row.try_get(3)?),
+            incarnation: author.incarnation,
+            event,
+        })
+    }
+
+    /// What whoever wrote it holds.
+    pub(super) fn claim(&self, author: Author) -> Option<Claim> {
+        match (&self.what, author.lease) {
+            (What::New(_), Some(lease)) => Some(Hold::of_new(lease).claim(self.match_id)),
+            (What::New(_) | What::Next { .. } | What::End(_), Some(_) | None) => None,
+        }
+    }
+}
+
+/// Those that can go in one statement, and those that have to wait for the next.
+pub(super) fn compatible(jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
+    let mut seen = HashSet::new();
+    let fits: Vec<bool> = jobs
+        .iter()
+        .map(|job| {
+            let names: Vec<_> = job.write.names().collect();
+            let fits = names.iter().all(|name| !seen.contains(name));
+            seen.extend(names);
+            fits
+        })
+        .collect();
+    let mut fits = fits.into_iter();
+    jobs.into_iter().partition(|_| fits.next().unwrap_or(false))
+}
+
+/// The rows of a statement's results, by match.
+pub(super) fn written(
+    jobs: &[Job],
+    rows: &[PgRow],
+    author: Author,
+) -> sqlx::Result<HashMap<MatchId, Recorded>> {
+    let mut by_match: HashMap<MatchId, &Write> = HashMap::with_capacity(jobs.len());
+    by_match.extend(jobs.iter().map(|job| (job.write.match_id, &job.write)));
+    let recorded = |row: &PgRow| {
+        let id = MatchId::from_uuid(row.try_get(0)?);
+        let write = by_match.get(&id).ok_or(sqlx::Error::RowNotFound)?;
+        Ok((id, write.recorded(row, author)?))
+    };
+    rows.iter().map(recorded).collect()
+}
+
+/// What a job is answered once its statement is committed.
+pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> Written {
+    match recorded {
+        Some(recorded) => Written::Done(recorded, job.write.claim(author)),
+        None => Written::Not { doubtful: job.doubtful },
+    }
+}
+
+/// The statement that writes these.
+pub(super) fn statement<'q>(jobs: &'q [Job], author: Author) -> Query<'q> {
+    let sql = if author.notices { &WITH_NOTICE } else { &WITHOUT_NOTICE };
+    let query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
+    let query = New::of(jobs).bind(query);
+    let query = Labels::of(jobs).bind(query);
+    Next::of(jobs)
+        .bind(query)
+        .bind(author.now.as_micros())
+        .bind(author.incarnation.cast_signed())
+        .bind(author.tell_others)
+        .bind(author.lease.map(LeaseId::number))
+}
+
+/// New matches, column by column.
+#[derive(Default)]
+struct New<'a> {
+    match_id: Vec<Uuid>,
+    caller: Vec<&'a str>,
+    request_id: Vec<Option<&'a str>>,
+    folder_id: Vec<Uuid>,
+    needs_photo: Vec<bool>,
+    slot: Vec<i16>,
+    body: Vec<&'a str>,
+}
+
+impl<'a> New<'a> {
+    fn of(jobs: &'a [Job]) -> Self {
+        let mut new = Self::default();
+        for write in jobs.iter().map(|job| &job.write) {
+            if let What::New(spec) = &write.what {
+                new.match_id.push(*write.match_id.as_uuid());
+                new.caller.push(spec.caller.as_str());
+                new.request_id.push(spec.request_id.as_ref().map(RequestId::as_str));
+                new.folder_id.push(*spec.folder_id.as_uuid());
+                new.needs_photo.push(spec.needs_photo());
+                new.slot.push(slot(write.match_id));
+                new.body.push(&write.body);
+            }
+        }
+        new
+    }
+
+    fn bind(self, query: Query<'a>) -> Query<'a> {
+        query
+            .bind(self.match_id)
+            .bind(self.caller)
+            .bind(self.request_id)
+            .bind(self.folder_id)
+            .bind(self.needs_photo)
+            .bind(self.slot)
+            .bind(self.body)
+    }
+}
+
+/// A number that is spread evenly: the last bytes of an id are random.
+fn slot(match_id: MatchId) -> i16 {
+    let [.., high, low] = *match_id.as_uuid().as_bytes();
+    i16::from_be_bytes([high & 0x7F, low])
+}
+
+/// The labels of new matches, column by column.
+#[derive(Default)]
+struct Labels<'a> {
+    match_id: Vec<Uuid>,
+    caller: Vec<&'a str>,
+    key: Vec<&'a str>,
+    value: Vec<&'a str>,
+}
+
+impl<'a> Labels<'a> {
+    fn of(jobs: &'a [Job]) -> Self {
+        let mut labels = Self::default();
+        for write in jobs.iter().map(|job| &job.write) {
+            if let What::New(spec) = &write.what {
+                for (key, value) in &spec.labels {
+                    labels.match_id.push(*write.match_id.as_uuid());
+                    labels.caller.push(spec.caller.as_str());
+                    labels.key.push(key);
+                    labels.value.push(value);
+                }
+            }
+        }
+        labels
+    }
+
+    fn bind(self, query: Query<'a>) -> Query<'a> {
+        query.bind(self.match_id).bind(self.caller).bind(self.key).bind(self.value)
+    }
+}
+
+/// Next events of known matches, column by column.
+#[derive(Default)]
+struct Next<'a> {
+    match_id: Vec<Uuid>,
+    epoch: Vec<Option<i64>>,
+    owner: Vec<Option<i32>>,
+    after: Vec<Option<i64>>,
+    state: Vec<Option<&'a str>>,
+    keep: Vec<Option<i64>>,
+    body: Vec<&'a str>,
+    analysis_id: Vec<Option<&'a str>>,
+    other_analysis_id: Vec<Option<&'a str>>,
+}
+
+impl<'a> Next<'a> {
+    fn of(jobs: &'a [Job]) -> Self {
+        let mut next = Self::default();
+        for write in jobs.iter().map(|job| &job.write) {
+            match &write.what {
+                What::New(_) => {}
+                What::Next { claim, after, event } => {
+                    next.push(write, Some((Hold::of(*claim), *after)), event);
+                }
+                What::End(event) => next.push(write, None, event),
+            }
+        }
+        next
+    }
+
+    fn push(&mut self, write: &'a Write, fence: Option<(Hold, Sequence)>, event: &'a Event) {
+        let (one, other) = analyses(event).unzip();
+        self.match_id.push(*write.match_id.as_uuid());
+        self.epoch.push(fence.map(|(hold, _)| hold.epoch));
+        self.owner.push(fence.map(|(hold, _)| hold.lease.number()));
+        self.after.push(fence.map(|(_, after)| after.0.cast_signed()));
+        self.state.push(state_after(event).map(State::name));
+        self.keep.push(event.keep().map(micros));
+        self.body.push(&write.body);
+        self.analysis_id.push(one.map(AnalysisId::as_str));
+        self.other_analysis_id.push(other.flatten().map(AnalysisId::as_str));
+    }
+
+    fn bind(self, query: Query<'a>) -> Query<'a> {
+        query
+            .bind(self.match_id)
+            .bind(self.epoch)
+            .bind(self.owner)
+            .bind(self.after)
+            .bind(self.state)
+            .bind(self.keep)
+            .bind(self.body)
+            .bind(self.analysis_id)
+            .bind(self.other_analysis_id)
+    }
+}

@@ -1,0 +1,91 @@
+-- Writes a batch of events: first events of new matches ($1 to $7, their labels in $8 to $11), and
+-- next events of known ones ($12 to $20). $21: the time; $22: this replica's incarnation; $23:
+-- whether others are to be told; $24: the lease
+-- of this replica. One row for each event that was written.
+--
+-- What makes this safe with many writers is the insertion into commits, before anything else. Its
+-- key is the position after the newest that this statement sees. If somebody else commits after
+-- what this statement sees and before that insertion, or is about to, the key is taken: this
+-- statement waits for the other's commit, fails, and is sent again by its writer, to see what the
+-- other wrote. So all statements of this kind take effect one after another, each seeing all
+-- before it, and no position ever becomes visible before a smaller one. (A counter's row would
+-- order positions as well, but whoever waits for it sees, once it goes on, everything else as it
+-- was before; and its dead versions pile up under a long snapshot.)
+--
+-- Statements of other kinds change who holds a match, at any time. So the fence is in the UPDATE
+-- of the match's own row, which looks at the row as it is once its lock is had; sub-selects see
+-- what was when the statement began.
+WITH asked_new AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::boolean[], $6::smallint[], $7::text[])
+        AS n (match_id, caller, request_id, folder_id, needs_photo, slot, body)
+), new AS (
+    SELECT n.* FROM asked_new AS n
+    WHERE NOT EXISTS (SELECT 1 FROM matches AS m WHERE m.match_id = n.match_id)
+        AND NOT EXISTS (SELECT 1 FROM matches AS m
+                        WHERE m.caller = n.caller AND m.request_id = n.request_id)
+), asked_next AS (
+    SELECT * FROM unnest(
+        $12::uuid[], $13::bigint[], $14::integer[], $15::bigint[], $16::text[], $17::bigint[],
+        $18::text[], $19::text[], $20::text[])
+        AS x (match_id, epoch, owner, after, state, keep, body, analysis_id, other_analysis_id)
+), next AS (
+    SELECT x.* FROM asked_next AS x JOIN match_states AS s ON s.match_id = x.match_id
+    WHERE s.end_time IS NULL
+        AND (x.epoch IS NULL OR s.epoch = x.epoch AND s.owner = x.owner AND s.sequence = x.after)
+        AND NOT EXISTS (SELECT 1 FROM match_analyses AS a
+                        WHERE a.analysis_id IN (x.analysis_id, x.other_analysis_id)
+                            AND a.match_id <> x.match_id)
+), taken AS (
+    INSERT INTO commits (first_position, last_position, incarnation)
+    SELECT head.last_position + 1, head.last_position + found.events, $22
+    FROM (SELECT last_position FROM commits ORDER BY first_position DESC LIMIT 1) AS head,
+        (SELECT (SELECT count(*) FROM new) + (SELECT count(*) FROM next) AS events) AS found
+    WHERE found.events > 0
+    RETURNING first_position{notice}
+), new_matches AS (
+    INSERT INTO matches (match_id, caller, request_id, folder_id, create_time)
+    SELECT n.match_id, n.caller, n.request_id, n.folder_id, $21 FROM new AS n, taken
+), new_states AS (
+    INSERT INTO match_states
+        (match_id, state, sequence, epoch, owner, needs_photo, lent, slot, update_time)
+    SELECT n.match_id, 'accepted', 1, 1, $24, n.needs_photo, FALSE, n.slot, $21
+    FROM new AS n, taken
+), new_labels AS (
+    INSERT INTO match_labels (match_id, caller, key, value)
+    SELECT l.match_id, l.caller, l.key, l.value
+    FROM unnest($8::uuid[], $9::text[], $10::text[], $11::text[])
+        AS l (match_id, caller, key, value) JOIN new AS n ON n.match_id = l.match_id, taken
+), changed AS (
+    UPDATE match_states AS s SET
+        sequence = s.sequence + 1,
+        epoch = CASE WHEN x.epoch IS NULL THEN s.epoch + 1 ELSE s.epoch END,
+        state = coalesce(x.state, s.state),
+        needs_photo = s.needs_photo AND x.state IS NULL,
+        lent = s.lent AND x.state IS NULL,
+        update_time = greatest(s.update_time, $21),
+        end_time = CASE WHEN x.keep IS NOT NULL THEN greatest(s.update_time, $21) END,
+        expire_time = CASE WHEN x.keep IS NOT NULL THEN greatest(s.update_time, $21)
+            + least(x.keep, 9223372036854775807 - greatest(s.update_time, $21)) END
+    FROM next AS x, taken
+    WHERE s.match_id = x.match_id AND s.end_time IS NULL
+        AND (x.epoch IS NULL OR s.epoch = x.epoch AND s.owner = x.owner AND s.sequence = x.after)
+    RETURNING s.match_id, s.sequence, s.update_time
+), new_analyses AS (
+    INSERT INTO match_analyses (analysis_id, match_id)
+    SELECT x.analysis_id, c.match_id FROM changed AS c JOIN next AS x ON x.match_id = c.match_id
+    WHERE x.analysis_id IS NOT NULL
+    UNION
+    SELECT x.other_analysis_id, c.match_id
+    FROM changed AS c JOIN next AS x ON x.match_id = c.match_id
+    WHERE x.other_analysis_id IS NOT NULL
+), written AS (
+    SELECT n.match_id, 1 AS sequence, $21 AS time, n.body FROM new AS n
+    UNION ALL
+    SELECT c.match_id, c.sequence, c.update_time, x.body
+    FROM changed AS c JOIN next AS x ON x.match_id = c.match_id
+)
+INSERT INTO events (position, match_id, sequence, time, incarnation, body)
+SELECT t.first_position + row_number() OVER () - 1, w.match_id, w.sequence, w.time, $22, w.body
+FROM written AS w, taken AS t
+RETURNING match_id, sequence, position, time

@@ -1,0 +1,563 @@
+//! The one of this replica that writes: takes whatever waits, commits its events in one statement,
+//! then answers.
+//!
+//! No transaction is ever open between two trips. A statement whose outcome is unknown, because
+//! the connection broke, is sent once more over a new one: it can't do its work twice, and
+//! whoever asked looks for what the first may have done.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{Connection, PgConnection, query_scalar};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time,
+};
+use tracing::{debug, warn};
+
+use crate::{
+    clock::Clock,
+    domain::{CallerId, Match, MatchId, Position, Recorded, Timestamp},
+    journal::{
+        Claim, Erased, Error, Taken, Tenure,
+        answer::{self, Orphans, Outcome, Reply},
+        postgres::{
+            claim,
+            connect::{self, Database, Meaning, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
+            erase,
+            lease::Leases,
+            notice,
+            tail::Tail,
+            write::{self, Author, Job, What, Write, Written},
+        },
+        recent::Recent,
+    },
+};
+
+/// The most writes in one statement. More gain no speed, and keep the first one waiting.
+const BATCH_MAX: usize = 128;
+
+/// The most operations that wait; whoever brings more waits for room.
+const WAITING_MAX: usize = 1024;
+
+/// How long a caller waits for the store before it hears that it is unavailable.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// For how long a statement whose connection was lost may still be carried out: what it would
+/// claim is let go of again and again meanwhile. Longer than any database is paused for.
+const LINGERING: Duration = Duration::from_secs(600);
+
+/// How often.
+const LINGERING_CHECK: Duration = Duration::from_secs(5);
+
+/// How often what isn't an event is tried while others are faster.
+const RACES_MAX: u32 = 5;
+
+/// Brings operations to the writer. Lives as long as the journal.
+pub(super) struct Handle {
+    messages: mpsc::Sender<Message>,
+    orphans: Arc<Orphans>,
+    commits: Arc<AtomicU64>,
+    task: Mutex<Option<JoinHandle<()>>>,
+    ticks: Clock,
+}
+
+/// Something that isn't an event.
+pub(super) enum Ask {
+    /// As [`journal::Writer::claim`](crate::journal::Writer::claim).
+    Claim { limit: usize, reply: Reply<Vec<(Match, Claim)>> },
+    /// As [`journal::Writer::take`](crate::journal::Writer::take).
+    Take { match_id: MatchId, has_photo: bool, reply: Reply<Taken> },
+    /// As [`journal::Writer::secure`](crate::journal::Writer::secure).
+    Secure { claim: Claim, reply: Reply<Option<Claim>> },
+    /// As [`journal::Writer::release`](crate::journal::Writer::release).
+    Release { claims: Vec<Claim>, reply: Reply<()> },
+    /// As [`journal::Writer::erase`](crate::journal::Writer::erase).
+    Erase { caller: CallerId, match_id: MatchId, reply: Reply<Erased> },
+    /// As [`journal::Writer::erase_expired`](crate::journal::Writer::erase_expired).
+    EraseExpired { limit: usize, reply: Reply<usize> },
+}
+
+/// What is done by a statement or two, each safe to repeat.
+#[async_trait]
+pub(super) trait Step: Send + Sync {
+    /// What comes of it.
+    type Output: Send;
+
+    /// Does it.
+    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, Error>;
+}
+
+/// Has the other replicas look.
+struct Tell {
+    notice: &'static str,
+}
+
+#[async_trait]
+impl Step for Tell {
+    type Output = ();
+
+    async fn run(&self, connection: &mut PgConnection) -> Result<(), Error> {
+        Ok(notice::send(connection, self.notice).await?)
+    }
+}
+
+enum Message {
+    Write(Job),
+    Ask(Ask),
+    Close,
+}
+
+/// What a writer starts with.
+pub(super) struct Writer {
+    pub database: Database,
+    pub clock: Clock,
+    /// Counts pauses and time limits, also where events are stamped by hand.
+    pub ticks: Clock,
+    pub incarnation: u64,
+    pub notices: bool,
+    pub leases: Arc<Leases>,
+    pub recent: Arc<Recent>,
+    pub tail: Arc<Tail>,
+    pub wake: watch::Sender<()>,
+}
+
+struct Running {
+    with: Writer,
+    connection: Option<PgConnection>,
+    /// Nobody connects before.
+    connect_at: Timestamp,
+    /// The first position of the last commit that we know of.
+    last_commit: Option<Position>,
+    orphans: Arc<Orphans>,
+    lingering: VecDeque<(Timestamp, Claim)>,
+    commits: Arc<AtomicU64>,
+}
+
+/// What a statement wrote.
+type ByMatch = HashMap<MatchId, Recorded>;
+
+/// Why a batch was not written, as far as we know.
+struct Failure {
+    author: Author,
+    meaning: Meaning,
+    error: Error,
+}
+
+/// The replica has no lease at this moment, so it can't hold what it would claim.
+#[derive(Debug, thiserror::Error)]
+#[error("this replica could not renew its lease")]
+struct NoLease;
+
+/// The store was too slow.
+#[derive(Debug, thiserror::Error)]
+#[error("no answer from the store in time")]
+struct Late;
+
+fn no_lease() -> Error {
+    Error::Unavailable(Arc::new(NoLease))
+}
+
+impl Handle {
+    /// Starts the writer's task.
+    #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
+    pub(super) fn spawn(with: Writer, connection: PgConnection) -> Self {
+        let (messages, waiting) = mpsc::channel(WAITING_MAX);
+        let (orphans, commits) = (Arc::default(), Arc::default());
+        let ticks = with.ticks.clone();
+        let running = Running {
+            connect_at: with.ticks.now(),
+            with,
+            connection: Some(connection),
+            last_commit: None,
+            orphans: Arc::clone(&orphans),
+            lingering: VecDeque::new(),
+            commits: Arc::clone(&commits),
+        };
+        let task = Mutex::new(Some(tokio::spawn(running.run(waiting))));
+        Self { messages, orphans, commits, task, ticks }
+    }
+
+    /// Has an event written.
+    pub(super) async fn write(&self, write: Write) -> Result<Written, Error> {
+        let asked = self.ticks.now();
+        self.answered(|reply| Message::Write(Job { write, reply, asked, doubtful: false })).await
+    }
+
+    /// Has something else done.
+    pub(super) async fn ask<T: Outcome>(
+        &self,
+        ask: impl FnOnce(Reply<T>) -> Ask + Send,
+    ) -> Result<T, Error> {
+        self.answered(|reply| Message::Ask(ask(reply))).await
+    }
+
+    /// Whatever comes of it, the caller hears in time.
+    async fn answered<T: Outcome>(
+        &self,
+        message: impl FnOnce(Reply<T>) -> Message + Send,
+    ) -> Result<T, Error> {
+        let (reply, answer) = answer::pair(&self.orphans);
+        let message = message(reply);
+        let answered = async {
+            self.messages.send(message).await.map_err(|_| answer::closed())?;
+            answer.wait().await
+        };
+        let late = || Err(Error::Unavailable(Arc::new(Late)));
+        time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| late())
+    }
+
+    /// How many statements have written events.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Whether it still takes operations.
+    pub(super) fn is_open(&self) -> bool {
+        !self.messages.is_closed()
+    }
+
+    /// Has everything written that waits, and returns once the connection is closed.
+    pub(super) async fn close(&self) {
+        // An error means that it has stopped by itself: there is nothing left to tell it.
+        let _ = self.messages.send(Message::Close).await;
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the journal's writer died");
+        }
+    }
+}
+
+impl Running {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
+        let mut messages = Vec::with_capacity(BATCH_MAX);
+        while self.take(&mut waiting, &mut messages).await {
+            self.release_orphans().await;
+            let (mut writes, mut asks) = (Vec::with_capacity(messages.len()), Vec::new());
+            for message in messages.drain(..) {
+                match message {
+                    // Its caller was told that it failed, and comes again.
+                    Message::Write(job) if self.is_stale(&job) => {}
+                    Message::Write(job) => writes.push(job),
+                    Message::Ask(ask) => asks.push(ask),
+                    // What waits already is still taken.
+                    Message::Close => waiting.close(),
+                }
+            }
+            while !writes.is_empty() {
+                let (now, later) = write::compatible(writes);
+                self.write(now).await;
+                writes = later;
+            }
+            for ask in asks {
+                self.answer(ask).await;
+            }
+        }
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            debug!(%error, "the connection was not closed properly");
+        }
+    }
+
+    fn is_stale(&self, job: &Job) -> bool {
+        job.reply.is_deaf() && job.asked.after(PATIENCE) <= self.with.ticks.now()
+    }
+
+    /// Waits for messages; false when there will be none any more.
+    async fn take(
+        &self,
+        waiting: &mut mpsc::Receiver<Message>,
+        messages: &mut Vec<Message>,
+    ) -> bool {
+        let taking = waiting.recv_many(messages, BATCH_MAX);
+        if self.lingering.is_empty() {
+            return taking.await > 0;
+        }
+        match time::timeout(LINGERING_CHECK, taking).await {
+            Ok(taken) => taken > 0,
+            Err(_) => true,
+        }
+    }
+
+    /// Writes a batch and answers it.
+    async fn write(&mut self, jobs: Vec<Job>) {
+        let mut jobs = self.entitled(jobs);
+        if jobs.is_empty() {
+            return;
+        }
+        match self.commit(&mut jobs).await {
+            Ok((author, mut recorded)) => {
+                for job in jobs {
+                    let recorded = recorded.remove(&job.write.match_id);
+                    let outcome = write::outcome(&job, recorded, author);
+                    job.reply.give(Ok(outcome));
+                }
+            }
+            // One of them is to blame, and takes none of the others with it.
+            Err(Failure { meaning: Meaning::Refused, .. }) if jobs.len() > 1 => {
+                for job in jobs {
+                    Box::pin(self.write(vec![job])).await;
+                }
+            }
+            Err(failure) => self.fail(jobs, &failure),
+        }
+    }
+
+    /// Answers those whose claims are lost, or can't be relied on at this moment.
+    fn entitled(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let mut entitled = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            let tenure = match &job.write.what {
+                What::New(_) if self.with.leases.held().is_some() => Tenure::Held,
+                What::New(_) => Tenure::Unsure,
+                What::Next { claim, .. } => self.with.leases.tenure(*claim),
+                What::End(_) => Tenure::Held,
+            };
+            match tenure {
+                Tenure::Held | Tenure::Lent => entitled.push(job),
+                Tenure::Unsure => job.reply.give(Err(no_lease())),
+                Tenure::Lost => {
+                    let doubtful = job.doubtful;
+                    job.reply.give(Ok(Written::Not { doubtful }));
+                }
+            }
+        }
+        entitled
+    }
+
+    /// Tells those who wait that the store failed. What was new may have become theirs all the
+    /// same, and stays nobody's.
+    fn fail(&mut self, jobs: Vec<Job>, failure: &Failure) {
+        let until = self.with.ticks.now().after(LINGERING);
+        for job in jobs {
+            if failure.meaning == Meaning::Unknown
+                && let Some(claim) = job.write.claim(failure.author)
+            {
+                self.lingering.push_back((until, claim));
+            }
+            job.reply.give(Err(failure.error.clone()));
+        }
+    }
+
+    /// Commits a batch in one statement, however often another replica is faster; once more if the
+    /// connection breaks meanwhile.
+    async fn commit(&mut self, jobs: &mut [Job]) -> Result<(Author, ByMatch), Failure> {
+        let mut is_second = false;
+        loop {
+            let author = self.author();
+            let failure = match self.try_commit(jobs, author).await {
+                Ok(recorded) => return Ok((author, recorded)),
+                Err(error) => error,
+            };
+            let meaning = connect::meaning(&failure);
+            match meaning {
+                Meaning::Raced => {}
+                Meaning::Refused => return Err(Failure { author, meaning, error: failure.into() }),
+                Meaning::Unknown => {
+                    self.disconnect(&failure);
+                    jobs.iter_mut().for_each(|job| job.doubtful = true);
+                    if mem::replace(&mut is_second, true) {
+                        return Err(Failure { author, meaning, error: failure.into() });
+                    }
+                }
+            }
+        }
+    }
+
+    fn author(&self) -> Author {
+        Author {
+            now: self.with.clock.now(),
+            incarnation: self.with.incarnation,
+            lease: self.with.leases.held(),
+            notices: self.with.notices,
+            tell_others: self.with.leases.has_others(),
+        }
+    }
+
+    async fn try_commit(&mut self, jobs: &[Job], author: Author) -> sqlx::Result<ByMatch> {
+        let connection = self.connected().await?;
+        let statement = write::statement(jobs, author);
+        let rows = connect::in_time(STATEMENT_TIMEOUT, statement.fetch_all(connection)).await?;
+        let recorded = write::written(jobs, &rows, author)?;
+        let Some(first) = recorded.values().map(|recorded| recorded.position.0).min() else {
+            return Ok(recorded);
+        };
+        self.last_commit = Some(Position(first));
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if self.with.recent.follow(Position(first - 1), recorded.values().cloned().collect()) {
+            self.with.wake.send_replace(());
+        } else {
+            // Others have written in between.
+            self.with.tail.look();
+        }
+        Ok(recorded)
+    }
+
+    /// The connection, made anew if need be.
+    async fn connected(&mut self) -> sqlx::Result<&mut PgConnection> {
+        if self.connection.is_none() {
+            let connecting = self.connect().await;
+            if connecting.is_err() {
+                self.connect_at = self.with.ticks.now().after(RECONNECT_PAUSE);
+            }
+            self.connection = Some(connecting?);
+        }
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        if self.with.ticks.now() < self.connect_at {
+            return Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()));
+        }
+        let mut connection = self.with.database.connect().await?;
+        if connect::synchronous_commit(&mut connection).await? != connect::SYNCHRONOUS {
+            return Err(sqlx::Error::Configuration("synchronous_commit is not on".into()));
+        }
+        self.check_history(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// A database that has lost what was committed, by a failover or a restore, is not gone on
+    /// with: what callers were told by this replica hasn't happened there, and its numbers would be
+    /// given out again.
+    async fn check_history(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let Some(last) = self.last_commit else { return Ok(()) };
+        let looking = query_scalar::<_, i64>(
+            "SELECT incarnation FROM commits WHERE first_position = $1
+             UNION ALL SELECT $2 FROM store WHERE floor > $1",
+        )
+        .bind(last.0.cast_signed())
+        .bind(self.with.incarnation.cast_signed())
+        .fetch_optional(connection);
+        let found = connect::in_time(STATEMENT_TIMEOUT, looking).await?;
+        if found.map(i64::cast_unsigned) == Some(self.with.incarnation) {
+            return Ok(());
+        }
+        tracing::error!(
+            "the database has lost what was committed: this replica has to be restarted"
+        );
+        Err(sqlx::Error::Configuration("the database has lost what was committed".into()))
+    }
+
+    fn disconnect(&mut self, failure: &sqlx::Error) {
+        if self.connection.take().is_some() {
+            warn!(error = %failure, "the connection to the database is lost");
+        }
+    }
+
+    // What isn't events.
+
+    async fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::Claim { limit, reply } => reply.give(self.claim(limit).await),
+            Ask::Take { match_id, has_photo, reply } => {
+                reply.give(self.take_one(match_id, has_photo).await);
+            }
+            Ask::Secure { claim, reply } => {
+                reply.give(self.run_step(&claim::Secure { claim }).await);
+            }
+            Ask::Release { claims, reply } => {
+                let released = self.run_step(&claim::Release { claims }).await;
+                self.tell(notice::RELEASED).await;
+                reply.give(released);
+            }
+            Ask::Erase { caller, match_id, reply } => {
+                let erased = self.run_step(&erase::EraseOne { caller, match_id }).await;
+                self.forget(matches!(erased, Ok(Erased::Done))).await;
+                reply.give(erased);
+            }
+            Ask::EraseExpired { limit, reply } => {
+                let now = self.with.clock.now();
+                let erased = self.run_step(&erase::EraseExpired { now, limit }).await;
+                self.forget(matches!(erased, Ok(1..))).await;
+                reply.give(erased);
+            }
+        }
+    }
+
+    async fn claim(&mut self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
+        let lease = self.with.leases.held().ok_or_else(no_lease)?;
+        let share = self.with.leases.share();
+        self.run_step(&claim::ClaimSome { lease, share, limit }).await
+    }
+
+    async fn take_one(&mut self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+        let lease = self.with.leases.held().ok_or_else(no_lease)?;
+        self.run_step(&claim::TakeOne { lease, match_id, has_photo }).await
+    }
+
+    /// Nothing of what is gone may be shown from memory, here or elsewhere.
+    async fn forget(&mut self, has_erased: bool) {
+        if !has_erased {
+            return;
+        }
+        self.with.recent.clear();
+        self.tell(notice::WRITTEN).await;
+    }
+
+    /// Has the other replicas look.
+    async fn tell(&mut self, notice: &'static str) {
+        if self.with.notices
+            && self.with.leases.has_others()
+            && let Err(error) = self.run_step(&Tell { notice }).await
+        {
+            debug!(%error, "the others will see by themselves");
+        }
+    }
+
+    /// What is done by a few statements, each safe to repeat; again if somebody was faster.
+    async fn run_step<S: Step>(&mut self, step: &S) -> Result<S::Output, Error> {
+        let mut tries = 0;
+        loop {
+            let connection = self.connected().await?;
+            let outcome = match time::timeout(STATEMENT_TIMEOUT, step.run(connection)).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(Error::Unavailable(Arc::new(Late))),
+            };
+            let Err(Error::Unavailable(failure)) = &outcome else { return outcome };
+            let failure = failure.downcast_ref::<sqlx::Error>();
+            match failure.map_or(Meaning::Unknown, connect::meaning) {
+                Meaning::Raced if tries < RACES_MAX => tries += 1,
+                Meaning::Raced | Meaning::Refused => return outcome,
+                Meaning::Unknown => {
+                    warn!(error = ?failure, "the connection to the database is lost");
+                    self.connection = None;
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    /// Lets go of what nobody heard that it is theirs.
+    async fn release_orphans(&mut self) {
+        let now = self.with.ticks.now();
+        while self.lingering.front().is_some_and(|(until, _)| *until <= now) {
+            self.lingering.pop_front();
+        }
+        let orphans = self.orphans.take();
+        if orphans.is_empty() && self.lingering.is_empty() {
+            return;
+        }
+        let lingering = self.lingering.iter().map(|(_, claim)| *claim);
+        let claims: Vec<Claim> = lingering.chain(orphans.iter().copied()).collect();
+        match self.run_step(&claim::Release { claims }).await {
+            Ok(()) => self.with.leases.hint(),
+            Err(error) => {
+                debug!(%error, "claims that nobody heard of can't be let go yet");
+                self.orphans.add(orphans);
+            }
+        }
+    }
+}

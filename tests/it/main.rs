@@ -27,6 +27,8 @@ mod limits;
 mod links;
 mod promises;
 mod races;
+#[cfg(feature = "postgres-tests")]
+mod replicas;
 mod resume_storm;
 mod review;
 mod soak;

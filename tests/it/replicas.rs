@@ -8,6 +8,7 @@ mod cut;
 mod fleet;
 mod follower;
 mod moving;
+mod outage;
 mod road;
 mod storm;
 mod takeover;

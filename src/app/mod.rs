@@ -102,6 +102,12 @@ pub enum StartError {
     },
 }
 
+/// The store has lost what was committed, by a failover or a restore: what callers were told
+/// hasn't happened there, so that this process can't go on with it. The next one can.
+#[derive(Debug, thiserror::Error)]
+#[error("the database has lost what was committed: was it restored, or has it failed over?")]
+pub struct Lost;
+
 impl App {
     /// Builds the service: connects what belongs together, opens the journal, takes the address,
     /// and goes on with the matches that were under way.
@@ -148,15 +154,23 @@ impl App {
     /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in
     /// memory go to Oz as far as the time allows, streams are told, and the rest stays in the
     /// journal for the next start. All within the drain timeout.
-    pub async fn run(self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// [`Lost`], after draining.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
         let Self { door, worker, watch, journal, clock, drain_timeout } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let health = door.health();
         health.set(true).await;
         let served = tasks.spawn(door.serve(closing.clone()));
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
+        let mut outcome = Ok(());
         tokio::select! {
             () = shutdown.cancelled() => {}
+            () = journal.lost() => {
+                error!("{Lost}");
+                outcome = Err(Lost);
+            }
             served = served => {
                 if let Err(failure) = served {
                     error!(error = %failure, "the server failed");
@@ -181,6 +195,7 @@ impl App {
         let commits = journal.commits();
         in_time(&clock, until, journal.close()).await;
         info!(journal.commits = commits, "stopped");
+        outcome
     }
 }
 

@@ -31,7 +31,7 @@ pub use admit::Refused;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, Timestamp},
+    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
     journal::{self, Claim, Key, Reader, Writer},
     oz::Oz,
     worker::{driver::Driver, gate::Gate, seat::Seat, shelf::Shelf},
@@ -44,6 +44,8 @@ const ERASE_PAGE: usize = 500;
 /// How often matches are looked for that have been kept long enough, or that nobody drives. The
 /// former are promised to be gone within a minute.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
+/// When claiming is tried again that has failed.
+const CLAIMING_PAUSE: Duration = Duration::from_secs(1);
 /// How often what is left behind is let go of while the server goes down.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 /// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
@@ -308,24 +310,28 @@ impl Engine {
     /// Sees to it, for as long as the server runs, that no match is left lying.
     async fn keep_house(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
-        let mut erased = None;
+        let mut erasing_due = self.with.clock.now();
+        let mut pause = HOUSEKEEPING_INTERVAL;
         loop {
-            let now = self.with.clock.now();
-            if erased.is_none_or(|erased: Timestamp| erased.after(HOUSEKEEPING_INTERVAL) <= now) {
-                erased = Some(now);
+            if self.with.clock.now() >= erasing_due {
+                erasing_due = self.with.clock.now().after(HOUSEKEEPING_INTERVAL);
                 if let Err(failure) = self.erase_expired().await {
                     warn!(error = %failure, "ended matches could not be erased");
                 }
             }
             tokio::select! {
-                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                () = self.with.clock.sleep(pause) => {}
                 Ok(()) = fleet.changed() => {}
                 () = self.has_left.notified() => self.let_go().await,
                 () = self.draining.cancelled() => return,
             }
-            if let Err(failure) = self.claim_unheld().await {
-                warn!(error = %failure, "matches could not be claimed");
-            }
+            pause = match self.claim_unheld().await {
+                Ok(()) => HOUSEKEEPING_INTERVAL,
+                Err(failure) => {
+                    warn!(error = %failure, "matches could not be claimed");
+                    CLAIMING_PAUSE
+                }
+            };
         }
     }
 

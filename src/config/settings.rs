@@ -181,7 +181,8 @@ pub static OZ_MAX_REQUESTS: Setting<usize> = Setting::with(
     "oz-max-requests",
     "NUMBER",
     "512",
-    "requests to Oz at once, logins included; without a cap, 20,000 polls would open 20,000 sockets",
+    "requests to Oz at once, logins included, of all replicas together; without a cap, 20,000 \
+     polls would open 20,000 sockets",
     |text| parse::count(text, 1..=65_536),
 );
 

@@ -3,9 +3,10 @@
 //! It decides nothing itself: the core's circuit does. It brings the time and the chance, logs
 //! when the circuit turns, and sees to it that a leave to send is never lost.
 
+mod turns;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::{info, warn};
 
 use crate::{
@@ -14,7 +15,10 @@ use crate::{
         Circuit, Hold, Outcome, Pass,
         circuit::{self, Change},
     },
-    worker::Chance,
+    worker::{
+        Chance,
+        gate::turns::{Turn, Turns},
+    },
 };
 
 /// What all requests to Oz pass.
@@ -23,7 +27,7 @@ pub struct Gate {
     /// Whoever holds a turn has one request under way, its own or the login that it needs. Who
     /// waits for one is asked last whether anything may be sent, so that whoever has waited through
     /// the beginning of an outage is still held back.
-    turns: Semaphore,
+    turns: Turns,
     clock: Clock,
     chance: Chance,
 }
@@ -32,15 +36,15 @@ pub struct Gate {
 pub struct Leave<'a> {
     gate: &'a Gate,
     pass: Option<Pass>,
-    _turn: SemaphorePermit<'a>,
+    _turn: Turn<'a>,
 }
 
 impl Gate {
-    /// A gate that lets so many through at once, and one at least.
+    /// A gate that lets so many through at once, and one at least, for a replica that is alone.
     pub fn new(requests_max: usize, clock: Clock, chance: Chance) -> Self {
         Self {
             circuit: Mutex::new(Circuit::new(clock.now())),
-            turns: Semaphore::new(requests_max.clamp(1, Semaphore::MAX_PERMITS)),
+            turns: Turns::new(requests_max),
             clock,
             chance,
         }
@@ -51,10 +55,15 @@ impl Gate {
     /// # Errors
     /// When to come again, if the request must not be sent now.
     pub async fn enter(&self, retries: bool) -> Result<Leave<'_>, Hold> {
-        let turn = self.turns.acquire().await.expect("nobody closes the semaphore");
+        let turn = self.turns.take().await;
         let (now, chance) = (self.clock.now(), (self.chance)());
         let pass = self.circuit().enter(retries, now, chance)?;
         Ok(Leave { gate: self, pass: Some(pass), _turn: turn })
+    }
+
+    /// Keeps the share of one of so many replicas, from now on. What is under way goes on.
+    pub fn share_among(&self, replicas: usize) {
+        self.turns.share_among(replicas);
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {

@@ -52,7 +52,7 @@ pub struct Config {
     pub policy: Policy,
     /// How many matches may be under way.
     pub unfinished_max: usize,
-    /// How many requests to Oz may be under way.
+    /// How many requests to Oz may be under way, of all replicas together.
     pub requests_max: usize,
     /// How many bytes of photos may be in memory.
     pub photo_bytes_max: usize,
@@ -147,6 +147,11 @@ impl Worker {
     /// How many matches are under way here.
     pub fn unfinished(&self) -> usize {
         self.0.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// Asks no more of Oz than the share of one of so many replicas, from now on.
+    pub fn share_among(&self, replicas: usize) {
+        self.0.gate.share_among(replicas);
     }
 
     /// Ends a match as cancelled, whoever drives it. Nothing more is sent to Oz for it.

@@ -7,7 +7,7 @@ mod demo;
 #[cfg(test)]
 mod histories;
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroU32, path::Path, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -284,7 +284,10 @@ fn worker_config(config: &Config) -> worker::Config {
             retention: config.retention,
         },
         unfinished_max: usize::try_from(config.max_unfinished).unwrap_or(usize::MAX),
-        requests_max: config.oz.max_requests,
+        oz: worker::Limits {
+            requests_max: config.oz.max_requests,
+            rate_max: config.oz.max_rate.and_then(NonZeroU32::new),
+        },
         photo_bytes_max: usize::try_from(config.photo_memory).unwrap_or(usize::MAX),
     }
 }

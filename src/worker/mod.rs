@@ -26,6 +26,7 @@ use tracing::{error, info, warn};
 
 pub use crate::journal::{CancelledAs, Erased};
 pub use admit::Refused;
+pub use gate::Limits;
 
 use crate::{
     clock::Clock,
@@ -52,8 +53,8 @@ pub struct Config {
     pub policy: Policy,
     /// How many matches may be under way.
     pub unfinished_max: usize,
-    /// How many requests to Oz may be under way, of all replicas together.
-    pub requests_max: usize,
+    /// What all replicas together may ask of Oz.
+    pub oz: Limits,
     /// How many bytes of photos may be in memory.
     pub photo_bytes_max: usize,
 }
@@ -106,7 +107,7 @@ struct Slot(Arc<AtomicUsize>);
 impl Worker {
     /// A worker that has claimed nothing yet.
     pub fn new(config: Config, with: Collaborators) -> Self {
-        let gate = Gate::new(config.requests_max, with.clock.clone(), Arc::clone(&with.chance));
+        let gate = Gate::new(config.oz, with.clock.clone(), Arc::clone(&with.chance));
         Self(Arc::new(Engine {
             gate,
             config,

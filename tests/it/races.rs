@@ -118,7 +118,8 @@ fn worker_config() -> worker::Config {
         photo_grace: second,
         retention: second * 3_600,
     };
-    worker::Config { policy, unfinished_max: 100, requests_max: 100, photo_bytes_max: 1 << 20 }
+    let oz = worker::Limits { requests_max: 100, rate_max: None };
+    worker::Config { policy, unfinished_max: 100, oz, photo_bytes_max: 1 << 20 }
 }
 
 fn collaborators(oz: &Simulator, store: &OddStore, clock: &Clock) -> worker::Collaborators {

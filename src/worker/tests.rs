@@ -341,6 +341,24 @@ async fn a_fact_that_was_written_although_the_store_failed_is_found_and_gone_on_
 }
 
 #[tokio::test]
+async fn a_request_that_never_left_for_want_of_a_session_is_held_back_and_says_nothing_of_oz() {
+    let mut house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    let again = Duration::from_secs(20);
+    for round in 1..=50 {
+        let look = house.next(AskKind::ReadFolder).await;
+        look.answer.send(Err(Failure::without_session(again))).unwrap();
+        let due = START.after(again * round);
+        eventually("it is held back", || async { house.hand.next_wake() == Some(due) }).await;
+        house.hand.advance(again);
+    }
+    house.hears(AskKind::ReadFolder, folder()).await;
+    house.next(AskKind::StartAnalyses).await;
+    let found = house.find(&m).await.unwrap();
+    assert_eq!((found.troubles, found.state), (1, State::Uploaded), "it is told once");
+}
+
+#[tokio::test]
 async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
     let mut house = House::new();
     let m = house.admit(spec()).await;

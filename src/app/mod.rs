@@ -107,7 +107,7 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything is served.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let oz = oz::Client::new(oz_config(&config.oz), clock.clone())?;
+        let oz = oz::Client::new(oz_config(&config.oz), clock.clone(), chance())?;
         let journal = open(&config.store, &clock).await?;
         let (reader, writer) = (Arc::new(journal.clone()), Arc::new(journal.clone()));
         let watch = Watch::new(watch_config(&config), Arc::clone(&reader) as _, clock.clone());
@@ -243,9 +243,14 @@ fn worker(
         oz: Arc::new(oz),
         clock: clock.clone(),
         progress: Arc::new(move |id, progress| watch.progress(id, progress)),
-        chance: Arc::new(rand::random::<f64>),
+        chance: chance(),
     };
     Worker::new(worker_config(config), with)
+}
+
+/// Where all jitter comes from.
+fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
+    Arc::new(rand::random::<f64>)
 }
 
 async fn bind(

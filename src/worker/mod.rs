@@ -24,7 +24,10 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
-pub use crate::journal::{CancelledAs, Erased};
+pub use crate::{
+    journal::{CancelledAs, Erased},
+    oz::Chance,
+};
 pub use admit::Refused;
 pub use gate::Limits;
 
@@ -61,9 +64,6 @@ pub struct Config {
 
 /// Is told how far a match is, at moments that aren't facts.
 pub type ProgressSink = Arc<dyn Fn(MatchId, Progress) + Send + Sync>;
-
-/// Where jitter comes from: a number from 0 to 1.
-pub type Chance = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// What the worker works with.
 pub struct Collaborators {

@@ -130,7 +130,7 @@ fn collaborators(oz: &Simulator, store: &OddStore, clock: &Clock) -> worker::Col
     worker::Collaborators {
         writer: Arc::new(store.clone()),
         reader: Arc::new(store.clone()),
-        oz: Arc::new(oz::Client::new(config, clock.clone()).unwrap()),
+        oz: Arc::new(oz::Client::new(config, clock.clone(), Arc::new(|| 0.5)).unwrap()),
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),
         chance: Arc::new(|| 0.5),

@@ -8,7 +8,7 @@ mod demo;
 mod histories;
 mod store;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -115,7 +115,7 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything is served.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let oz = oz::Client::new(oz_config(&config.oz), clock.clone())?;
+        let oz = oz::Client::new(oz_config(&config.oz), clock.clone(), chance())?;
         let journal = Journal::open(&config, &clock).await?;
         let (reader, writer) = (journal.reader(), journal.writer());
         let watch = Watch::new(watch_config(&config), Arc::clone(&reader), clock.clone());
@@ -245,9 +245,14 @@ fn worker(
         oz: Arc::new(oz),
         clock: clock.clone(),
         progress: Arc::new(move |id, progress| watch.progress(id, progress)),
-        chance: Arc::new(rand::random::<f64>),
+        chance: chance(),
     };
     Worker::new(worker_config(config), with)
+}
+
+/// Where all jitter comes from.
+fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
+    Arc::new(rand::random::<f64>)
 }
 
 async fn bind(
@@ -286,7 +291,10 @@ fn worker_config(config: &Config) -> worker::Config {
             retention: config.retention,
         },
         unfinished_max: usize::try_from(config.max_unfinished).unwrap_or(usize::MAX),
-        requests_max: config.oz.max_requests,
+        oz: worker::Limits {
+            requests_max: config.oz.max_requests,
+            rate_max: config.oz.max_rate.and_then(NonZeroU32::new),
+        },
         photo_bytes_max: usize::try_from(config.photo_memory).unwrap_or(usize::MAX),
     }
 }

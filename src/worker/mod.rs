@@ -26,8 +26,12 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-pub use crate::journal::{CancelledAs, Erased};
+pub use crate::{
+    journal::{CancelledAs, Erased},
+    oz::Chance,
+};
 pub use admit::Refused;
+pub use gate::Limits;
 
 use crate::{
     clock::Clock,
@@ -58,17 +62,14 @@ pub struct Config {
     pub policy: Policy,
     /// How many matches may be under way.
     pub unfinished_max: usize,
-    /// How many requests to Oz may be under way.
-    pub requests_max: usize,
+    /// What all replicas together may ask of Oz.
+    pub oz: Limits,
     /// How many bytes of photos may be in memory.
     pub photo_bytes_max: usize,
 }
 
 /// Is told how far a match is, at moments that aren't facts.
 pub type ProgressSink = Arc<dyn Fn(MatchId, Progress) + Send + Sync>;
-
-/// Where jitter comes from: a number from 0 to 1.
-pub type Chance = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// What the worker works with.
 pub struct Collaborators {
@@ -115,7 +116,7 @@ struct Slot(Arc<AtomicUsize>);
 impl Worker {
     /// A worker that has claimed nothing yet.
     pub fn new(config: Config, with: Collaborators) -> Self {
-        let gate = Gate::new(config.requests_max, with.clock.clone(), Arc::clone(&with.chance));
+        let gate = Gate::new(config.oz, with.clock.clone(), Arc::clone(&with.chance));
         Self(Arc::new(Engine {
             gate,
             config,
@@ -158,6 +159,11 @@ impl Worker {
     /// How many matches are under way here.
     pub fn unfinished(&self) -> usize {
         self.0.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// Asks no more of Oz than the share of one of so many replicas, from now on.
+    pub fn share_among(&self, replicas: usize) {
+        self.0.gate.share_among(replicas);
     }
 
     /// Ends a match as cancelled, whoever drives it. Nothing more is sent to Oz for it.
@@ -310,8 +316,10 @@ impl Engine {
     /// Sees to it, for as long as the server runs, that no match is left lying.
     async fn keep_house(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
+        self.gate.share_among(fleet.borrow_and_update().alive);
         let mut erasing_due = self.with.clock.now();
-        let mut pause = HOUSEKEEPING_INTERVAL;
+        // Whatever came free since all was claimed first.
+        let mut pause = CLAIMING_PAUSE;
         loop {
             if self.with.clock.now() >= erasing_due {
                 erasing_due = self.with.clock.now().after(HOUSEKEEPING_INTERVAL);
@@ -325,6 +333,7 @@ impl Engine {
                 () = self.has_left.notified() => self.let_go().await,
                 () = self.draining.cancelled() => return,
             }
+            self.gate.share_among(fleet.borrow_and_update().alive);
             pause = match self.claim_unheld().await {
                 Ok(()) => HOUSEKEEPING_INTERVAL,
                 Err(failure) => {

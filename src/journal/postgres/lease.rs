@@ -372,7 +372,8 @@ async fn turn(
         leases.view().given_up = None;
     }
     if let Some(mine) = mine {
-        let may_delete = leases.clock.now() >= patient_until;
+        let now = leases.clock.now();
+        let may_delete = now < mine.until && now >= patient_until;
         let renewed = renew(connection, mine.lease, terms, may_delete, &leases.clock).await?;
         if let Some(renewed) = renewed {
             return Ok(renewed);

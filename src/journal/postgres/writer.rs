@@ -527,10 +527,14 @@ impl Running {
         }
     }
 
-    /// What is done by a statement or two; again if somebody was faster.
+    /// What is done by a statement or two; again if somebody was faster, and once more if the
+    /// connection turns out to be dead.
     async fn run_step<S: Step>(&mut self, step: &S) -> Result<S::Output, Error> {
-        let mut tries = 0;
+        let (mut tries, mut is_second) = (0, false);
         loop {
+            if S::CLAIMS {
+                self.probe().await;
+            }
             let connection = self.connected().await?;
             let outcome = match time::timeout(STATEMENT_TIMEOUT, step.run(connection)).await {
                 Ok(outcome) => outcome,
@@ -546,10 +550,22 @@ impl Running {
                     self.connection = None;
                     if S::CLAIMS {
                         self.with.leases.start_over();
+                        return outcome;
                     }
-                    return outcome;
+                    if mem::replace(&mut is_second, true) {
+                        return outcome;
+                    }
                 }
             }
+        }
+    }
+
+    /// Finds out whether the connection is dead before it is used for what can't be asked twice.
+    async fn probe(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && let Err(failure) = connect::in_time(STATEMENT_TIMEOUT, connection.ping()).await
+        {
+            self.disconnect(&failure);
         }
     }
 

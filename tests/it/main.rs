@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 
+mod callers;
 mod canary;
 mod checker;
 mod documents;
@@ -26,6 +27,8 @@ mod limits;
 mod links;
 mod promises;
 mod races;
+#[cfg(feature = "postgres-tests")]
+mod replicas;
 mod resume_storm;
 mod review;
 mod soak;

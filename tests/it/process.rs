@@ -19,9 +19,19 @@ use crate::{
 const SETTINGS: [(&str, &str); 3] =
     [("--oz-poll-interval", "20ms"), ("--oz-settle", "100ms"), ("--log-level", canary::LEVELS)];
 
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
+
 /// What a test is told by, and the service isn't.
-const OF_TESTS: [&str; 5] =
-    ["FACEMATCH_KILLS", "FACEMATCH_SEED", "FACEMATCH_ABUSE", "FACEMATCH_SOAK", "FACEMATCH_STORM"];
+const OF_TESTS: [&str; 7] = [
+    "FACEMATCH_KILLS",
+    "FACEMATCH_SEED",
+    "FACEMATCH_ABUSE",
+    "FACEMATCH_SOAK",
+    "FACEMATCH_STORM",
+    "FACEMATCH_REPLICA_KILLS",
+    "FACEMATCH_DATABASE_KILLS",
+];
 
 /// A running process; killed when dropped.
 pub struct Process {
@@ -36,7 +46,7 @@ pub struct Process {
 impl Process {
     /// Starts the service on the journal in a directory, and returns once it is ready.
     pub fn start(oz: &Simulator, directory: &Path, more: &[&str]) -> Self {
-        Self::start_by(&mut Command::new(env!("CARGO_BIN_EXE_facematch")), oz, directory, more)
+        Self::start_by(&mut Command::new(PROGRAM), oz, directory, more)
     }
 
     /// The same, by a command that runs the service with what it is given.
@@ -46,15 +56,33 @@ impl Process {
         directory: &Path,
         more: &[&str],
     ) -> Self {
-        canary::check_account(oz);
         let journal = directory.join(JOURNAL);
+        let store = format!("sqlite:{}", journal.display());
+        Self::launch(command, oz, &oz.url(), &store, more, Inspection::begin(journal))
+    }
+
+    /// Starts the service on a database, and returns once it is ready. What is in the database is
+    /// searched by whoever made that.
+    pub fn start_on(store: &str, oz: &Simulator, oz_url: &str, more: &[&str]) -> Self {
+        let inspection = Inspection::begin_elsewhere();
+        Self::launch(&mut Command::new(PROGRAM), oz, oz_url, store, more, inspection)
+    }
+
+    fn launch(
+        command: &mut Command,
+        oz: &Simulator,
+        oz_url: &str,
+        store: &str,
+        more: &[&str],
+        inspection: Inspection,
+    ) -> Self {
+        canary::check_account(oz);
         let (login, password) = oz.login();
         for name in OF_TESTS {
             command.env_remove(name);
         }
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", &oz.url()])
-            .args(["--store", &format!("sqlite:{}", journal.display())])
+            .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", oz_url, "--store", store])
             .args(["--oz-login", login])
             .args(
                 SETTINGS
@@ -73,9 +101,10 @@ impl Process {
         let mut ready = String::new();
         let stdout = child.stdout.take().expect("its standard output");
         BufReader::new(stdout).read_line(&mut ready).expect("a line");
+        assert!(!ready.is_empty(), "it ends before it is ready: {:?}", child.wait());
         let address = ready.trim().rsplit(' ').next().expect("an address");
         let address = format!("http://{address}");
-        Self { child, address, log, _inspection: Inspection::begin(journal) }
+        Self { child, address, log, _inspection: inspection }
     }
 
     /// A client of it.
@@ -117,9 +146,27 @@ impl Process {
 
     /// Asks it to stop, and leaves it to it.
     pub fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Stops it where it is, as a machine does that hangs. Before anything but [`Self::resume`]
+    /// and [`Self::kill`], resume it.
+    pub async fn pause(&self) {
+        self.signal("-STOP");
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let is_paused = || fs::read_to_string(&stat).expect("it runs").contains(") T ");
+        eventually(is_paused, || "the process doesn't pause".to_owned()).await;
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
-        assert!(asked.success());
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
+        assert!(sent.success());
     }
 
     /// How it ended, if it has.

@@ -322,8 +322,8 @@ impl Keeper {
 
     fn take(&mut self, renewed: Renewed) -> Duration {
         let now = self.leases.clock.now();
-        let was_late = self.leases.view().mine.is_some_and(|mine| mine.until <= renewed.sent);
-        if was_late {
+        let gave_it_up = self.leases.view().mine.is_some_and(|mine| mine.until <= renewed.sent);
+        if gave_it_up || renewed.was_late {
             self.patient_until = now.after(self.terms.length);
         }
         let mine = Mine {
@@ -388,11 +388,14 @@ struct Renewed {
     /// Before it left.
     sent: Timestamp,
     lease: LeaseId,
+    /// Whether it was over by then, and nobody had deleted it.
+    was_late: bool,
     /// How long the others have left.
     others: BTreeMap<LeaseId, Duration>,
 }
 
-/// Renews a lease and deletes others' that are over. None if it is gone itself.
+/// Renews a lease and deletes others' that are over, unless it was over itself: then the database
+/// was away for all, also where it hung and this very statement waited in it. None if it is gone.
 async fn renew(
     connection: &mut PgConnection,
     lease: LeaseId,
@@ -405,7 +408,10 @@ async fn renew(
             UPDATE leases SET expire_time = now() + $2 * INTERVAL '1 second'
             WHERE lease = $1 RETURNING lease
         ), over AS (
-            DELETE FROM leases WHERE expire_time < now() AND lease <> $1 AND $3 RETURNING lease
+            DELETE FROM leases WHERE expire_time < now() AND lease <> $1 AND $3
+                AND EXISTS (SELECT 1 FROM leases AS mine
+                            WHERE mine.lease = $1 AND mine.expire_time >= now())
+            RETURNING lease
         )
         SELECT l.lease, l.lease = $1 AND EXISTS (SELECT 1 FROM renewed),
             CAST(extract(epoch FROM l.expire_time - now()) AS double precision)
@@ -418,18 +424,20 @@ async fn renew(
         .fetch_all(connection);
     let rows = connect::in_time(terms.patience(), renewing).await?;
     let mut others = BTreeMap::new();
-    let mut is_renewed = false;
+    let (mut is_renewed, mut was_late) = (false, false);
     for row in &rows {
-        let (other, renewed, left) = other(row)?;
-        is_renewed |= renewed;
-        if other != lease {
-            others.insert(other, left);
+        let (found, renewed, left) = found(row)?;
+        if found == lease {
+            // What was left of it as the statement began.
+            (is_renewed, was_late) = (renewed, left.is_zero());
+        } else {
+            others.insert(found, left);
         }
     }
-    Ok(is_renewed.then_some(Renewed { sent, lease, others }))
+    Ok(is_renewed.then_some(Renewed { sent, lease, was_late, others }))
 }
 
-fn other(row: &PgRow) -> sqlx::Result<(LeaseId, bool, Duration)> {
+fn found(row: &PgRow) -> sqlx::Result<(LeaseId, bool, Duration)> {
     let left: f64 = row.try_get(2)?;
     Ok((LeaseId(row.try_get(0)?), row.try_get(1)?, Duration::from_secs_f64(left.max(0.0))))
 }

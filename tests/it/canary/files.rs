@@ -24,3 +24,18 @@ pub fn search_journal(journal: &Path) {
         }
     }
 }
+
+/// Fails if a file in a directory, or below it, holds a canary.
+#[track_caller]
+#[cfg_attr(not(feature = "postgres-tests"), expect(dead_code, reason = "what a server keeps"))]
+pub fn search_directory(directory: &Path) {
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            search_directory(&path);
+        } else if let Some(secret) = File::open(&path).ok().and_then(|file| search_log(file).secret)
+        {
+            panic!("{}: there is {secret}", path.display());
+        }
+    }
+}

@@ -138,7 +138,7 @@ async fn what_was_found_fails_the_test_that_it_is_of_and_no_other() {
     let (directory, _connection) = journal("nothing").await;
     let end = |found, thread: &str| {
         let journal = directory.path().join(JOURNAL);
-        let inspection = Inspection { journal, thread: thread.to_owned(), found };
+        let inspection = Inspection { journal: Some(journal), thread: thread.to_owned(), found };
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(inspection))).is_err()
     };
     let (mine, other) = (thread_name(), "promises::calls::another_test");

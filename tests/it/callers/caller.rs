@@ -10,12 +10,12 @@ use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt;
 
 use crate::{
+    callers::{
+        asked::{Asked, Moment},
+        stage::{Door, Service, Stage},
+    },
     canary::Client,
     checker::History,
-    kills::{
-        asked::{Asked, Moment},
-        storm::{Service, Storm},
-    },
     support::{PATIENCE, Refusal, get, try_connect, watch_after},
 };
 
@@ -52,15 +52,26 @@ struct Course {
 /// One caller.
 pub struct Caller {
     number: u64,
-    storm: Arc<Storm>,
+    stage: Arc<Stage>,
     service: watch::Receiver<Service>,
     random: StdRng,
+    /// Where it was let down last.
+    shunned: Option<usize>,
+}
+
+/// A replica that a caller has gone to, in one of its lives.
+#[derive(Clone)]
+struct Here {
+    number: usize,
+    life: u64,
+    client: Client,
 }
 
 impl Caller {
-    pub fn new(number: u64, seed: u64, storm: &Arc<Storm>) -> Self {
+    pub fn new(number: u64, seed: u64, stage: &Arc<Stage>) -> Self {
         let random = StdRng::seed_from_u64(seed.wrapping_add(number + 1));
-        Self { number, storm: Arc::clone(storm), service: storm.service(), random }
+        let (stage, service) = (Arc::clone(stage), stage.service());
+        Self { number, stage, service, random, shunned: None }
     }
 
     /// Runs one match after the other until the storm is over and the last one has ended.
@@ -68,7 +79,7 @@ impl Caller {
         let mut all = Vec::new();
         while !self.service.borrow().is_quiet {
             let request_id = format!("caller {}, match {}", self.number, all.len());
-            let asked = Asked::think_of(&request_id, &mut self.random, &self.storm.oz);
+            let asked = Asked::think_of(&request_id, &mut self.random, &self.stage.oz);
             all.push(self.bring_to_end(asked).await);
         }
         all
@@ -78,10 +89,9 @@ impl Caller {
     async fn bring_to_end(&mut self, asked: Asked) -> Ended {
         let mut course = Course::default();
         while !course.history.has_closed() || course.cancel == Cancel::Unanswered {
-            let here = timeout(PATIENCE, self.service.wait_for(|now| now.address.is_some())).await;
-            let here = here.expect("the service comes back").unwrap().clone();
+            let Some(here) = self.go_somewhere().await else { continue };
             if let Err(status) = self.follow(&here, &asked, &mut course).await {
-                self.check_broken(&here, &status);
+                self.let_down(here.number, here.life, &status).await;
             }
         }
         let last = course.history.last().and_then(|update| update.r#match.clone());
@@ -89,27 +99,60 @@ impl Caller {
         Ended { asked, last, cancel: course.cancel }
     }
 
-    /// A call may break because the service was killed, and for no other reason.
-    fn check_broken(&self, here: &Service, status: &Status) {
-        let now = self.service.borrow();
-        let was_killed = now.address.is_none() || now.life > here.life;
-        assert!(was_killed, "a call broke while the service lived: {status:?}");
-        let reason = status.get_details_error_info().map(|info| info.reason);
-        assert_eq!(reason, None, "the transport broke, the server said nothing");
-        // The transport's names for it, by the moment at which it happens.
-        let broken = [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal];
-        assert!(broken.contains(&status.code()), "callers don't repeat this: {status:?}");
+    /// Goes to some replica, and not to the one that has just failed if there is another. None if
+    /// it fails as well.
+    async fn go_somewhere(&mut self) -> Option<Here> {
+        let is_open = |now: &Service| !now.open().is_empty();
+        let now = timeout(PATIENCE, self.service.wait_for(is_open)).await;
+        let now = now.expect("the service comes back").unwrap().clone();
+        let mut open = now.open();
+        if open.len() > 1 {
+            open.retain(|number| Some(*number) != self.shunned);
+        }
+        let number = open[self.random.random_range(0..open.len())];
+        let Door { life, address } = &now.doors[number];
+        match try_connect(address.as_ref().expect("it is open")).await {
+            Ok(client) => Some(Here { number, life: *life, client }),
+            Err(failure) => {
+                let status = Status::unavailable(failure.to_string());
+                self.let_down(number, *life, &status).await;
+                None
+            }
+        }
+    }
+
+    /// A call may break because the replica was killed or stopped, or because the store is away,
+    /// and for no other reason.
+    async fn let_down(&mut self, number: usize, life: u64, status: &Status) {
+        self.shunned = Some(number);
+        let now = self.service.borrow_and_update().clone();
+        let is_gone = now.doors[number].address.is_none() || now.doors[number].life > life;
+        let Some(reason) = status.get_details_error_info().map(|info| info.reason) else {
+            assert!(is_gone, "a call broke while the service lived: {status:?}");
+            // The transport's names for it, by the moment at which it happens.
+            let broken = [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal];
+            assert!(broken.contains(&status.code()), "callers don't repeat this: {status:?}");
+            return;
+        };
+        match &*reason {
+            "SERVER_DRAINING" => assert!(is_gone, "it drains for no reason: {status:?}"),
+            "STORE_UNAVAILABLE" => assert!(now.outages > 0, "the store is there: {status:?}"),
+            _ => panic!("callers don't repeat this: {status:?}"),
+        }
+        assert_eq!(status.code(), Code::Unavailable);
+        let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        // As long as it is told to, unless something changes. A caller has no other moment.
+        let _ = timeout(delay.expect("it says when to come back"), self.service.changed()).await;
     }
 
     async fn follow(
         &mut self,
-        here: &Service,
+        here: &Here,
         asked: &Asked,
         course: &mut Course,
     ) -> Result<(), Status> {
-        let client = try_connect(here.address.as_ref().expect("the service is there")).await;
-        let mut client = client.map_err(|failure| Status::unavailable(failure.to_string()))?;
-        look(&mut client, &course.history).await?;
+        self.look(here, &course.history).await?;
+        let mut client = here.client.clone();
         self.cancel_again(&mut client, asked, course).await?;
         let mut updates = self.come_back(&mut client, asked, &mut course.history).await?;
         loop {
@@ -117,9 +160,9 @@ impl Caller {
                 update = next(&mut updates) => {
                     let Some(update) = update? else { break };
                     course.history.see(&update);
-                    self.storm.saw_update();
+                    self.stage.saw_update();
                     if self.random.random_bool(0.3) {
-                        look(&mut client, &course.history).await?;
+                        self.look(here, &course.history).await?;
                     }
                 }
                 () = self.moment(asked, &course.history), if course.cancel == Cancel::Unsent => {
@@ -131,6 +174,20 @@ impl Caller {
         Ok(())
     }
 
+    /// Looks where the match stands, here or at another replica: never behind what was seen.
+    async fn look(&mut self, here: &Here, history: &History) -> Result<(), Status> {
+        let Some(last) = history.last() else { return Ok(()) };
+        let replicas = self.service.borrow().doors.len();
+        if replicas == 1 || self.random.random_bool(0.5) {
+            return look(&mut here.client.clone(), last).await;
+        }
+        let Some(mut there) = self.go_somewhere().await else { return Ok(()) };
+        if let Err(status) = look(&mut there.client, last).await {
+            self.let_down(there.number, there.life, &status).await;
+        }
+        Ok(())
+    }
+
     /// Waits until the match is to be cancelled, which may never be.
     async fn moment(&self, asked: &Asked, history: &History) {
         let has_seen = |count| history.last().is_some_and(|last| last.sequence >= count);
@@ -138,7 +195,7 @@ impl Caller {
             Some(Moment::Seen(count)) if has_seen(count) => {}
             Some(Moment::Asked(endpoint)) => {
                 let folder = asked.request.folder_id.parse().ok();
-                let oz = &self.storm.oz;
+                let oz = &self.stage.oz;
                 oz.recorded(|all| all.iter().any(|r| r.endpoint == endpoint && r.folder == folder))
                     .await;
             }
@@ -219,9 +276,7 @@ async fn next(updates: &mut Streaming<MatchUpdate>) -> Result<Option<MatchUpdate
     timeout(PATIENCE, updates.message()).await.expect("a match goes on")
 }
 
-/// Looks where the match stands: never behind what was seen.
-async fn look(client: &mut Client, history: &History) -> Result<(), Status> {
-    let Some(last) = history.last() else { return Ok(()) };
+async fn look(client: &mut Client, last: &MatchUpdate) -> Result<(), Status> {
     let m = client.get_match(get(&last.match_id)).await?.into_inner();
     assert!(m.sequence >= last.sequence, "behind {}: {m:?}", last.sequence);
     Ok(())

@@ -1,0 +1,132 @@
+//! Callers that do what the README tells callers to do while the service is disturbed, and what
+//! must have come of their matches when it is quiet again.
+
+pub mod asked;
+pub mod caller;
+pub mod stage;
+
+use std::collections::HashSet;
+
+use facematch::{
+    pb::{ListMatchesRequest, Match, MatchState, Resolution},
+    simulator::Simulator,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    callers::{
+        asked::{Asked, End},
+        caller::{Cancel, Ended},
+    },
+    canary::Client,
+    checker::{check_liveness_first, check_one_analysis, check_one_of_each, check_verdict},
+};
+
+/// What became of all matches of some callers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub matches: usize,
+    pub cancelled: usize,
+    /// Matches that have not ended as they were asked to, and those that the journal no longer
+    /// tells as their callers saw them.
+    pub lost: usize,
+    /// Photos and analyses that Oz holds beyond what was asked for, and second matches of a
+    /// request.
+    pub doubled: usize,
+}
+
+impl Tally {
+    /// Of callers that have left, against all matches of the journal.
+    pub fn of(oz: &Simulator, ended: &[Ended], listed: &[Match]) -> Self {
+        let cancelled = ended.iter().filter(|ended| ended.cancel == Cancel::Done).count();
+        let (lost, doubled) = (lost(ended, listed), doubled(oz, ended, listed));
+        Self { matches: ended.len(), cancelled, lost, doubled }
+    }
+}
+
+/// What all callers brought to an end.
+pub async fn gather(callers: JoinSet<Vec<Ended>>) -> Vec<Ended> {
+    callers.join_all().await.into_iter().flatten().collect()
+}
+
+/// All matches of the journal.
+pub async fn list(client: &mut Client) -> Vec<Match> {
+    let mut all = Vec::new();
+    let mut request = ListMatchesRequest { page_size: 1_000, ..Default::default() };
+    loop {
+        let page = client.list_matches(request.clone()).await.unwrap().into_inner();
+        all.extend(page.matches);
+        if page.next_page_token.is_empty() {
+            return all;
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+fn lost(ended: &[Ended], listed: &[Match]) -> usize {
+    use MatchState::{Accepted, Processing, Uploaded};
+    let is_under_way = |m: &&Match| [Accepted, Uploaded, Processing].contains(&m.state());
+    let unended = listed.iter().filter(is_under_way).count();
+    let otherwise = ended.iter().filter(|ended| ended.last.state() != wanted(ended)).count();
+    let forgotten = ended.iter().filter(|ended| !listed.contains(&ended.last)).count();
+    unended + otherwise + forgotten
+}
+
+/// The state that a match must have ended in.
+fn wanted(Ended { asked, cancel, .. }: &Ended) -> MatchState {
+    match (cancel, asked.end) {
+        (Cancel::Done, _) => MatchState::Cancelled,
+        (Cancel::Unsent | Cancel::Unanswered | Cancel::TooLate, End::Verdict(_)) => {
+            MatchState::Finished
+        }
+        (Cancel::Unsent | Cancel::Unanswered | Cancel::TooLate, End::LivenessNotPassed) => {
+            MatchState::Failed
+        }
+    }
+}
+
+fn doubled(oz: &Simulator, ended: &[Ended], listed: &[Match]) -> usize {
+    let at_oz = ended.iter().map(|Ended { asked, .. }| {
+        let folder = oz.folder(&asked.request.folder_id).expect("the folder is there");
+        folder.media.len().saturating_sub(asked.media)
+            + folder.analyses.len().saturating_sub(asked.analyses)
+    });
+    let requests: HashSet<&str> = listed.iter().map(|m| m.request_id.as_str()).collect();
+    at_oz.sum::<usize>() + listed.len() - requests.len()
+}
+
+/// One match is whole, at Oz too.
+pub fn check(oz: &Simulator, ended: &Ended) {
+    let Ended { asked, last, cancel } = ended;
+    let request = &asked.request;
+    assert_eq!((&last.request_id, &last.folder_id), (&request.request_id, &request.folder_id));
+    if asked.requires_liveness() {
+        check_liveness_first(oz, last);
+    }
+    let folder = oz.folder(&last.folder_id).expect("the folder is there");
+    let held = (folder.media.len(), folder.analyses.len());
+    match (cancel, asked.end) {
+        // How far it came is anybody's guess.
+        (Cancel::Done, _) => assert!(held.0 <= asked.media && held.1 <= asked.analyses),
+        (_, End::LivenessNotPassed) => {
+            assert_eq!(held, (asked.media, asked.analyses));
+            assert_eq!(last.error.as_ref().expect("an error").reason, "LIVENESS_NOT_PASSED");
+        }
+        (_, End::Verdict(resolution)) => {
+            assert_eq!(held, (asked.media, asked.analyses));
+            check_result(oz, asked, last, resolution);
+        }
+    }
+}
+
+fn check_result(oz: &Simulator, asked: &Asked, last: &Match, resolution: Resolution) {
+    if asked.is_upload() {
+        check_one_of_each(oz, last);
+    } else {
+        check_one_analysis(oz, last);
+    }
+    check_verdict(oz, last);
+    let result = last.result.as_ref().expect("a verdict");
+    assert_eq!(result.resolution(), resolution);
+    assert_eq!(result.liveness.is_some(), asked.has_liveness());
+}

@@ -1,0 +1,14 @@
+//! Many replicas over one PostgreSQL: what callers were promised holds while replicas are killed,
+//! paused, cut off and replaced, and while the database goes away.
+//!
+//! The replicas are real processes, the PostgreSQL is a real one, and Oz's own record says what it
+//! was asked. A lease is short here, so that nobody waits for its end for long.
+
+mod cut;
+mod fleet;
+mod follower;
+mod moving;
+mod outage;
+mod road;
+mod storm;
+mod takeover;

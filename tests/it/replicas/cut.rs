@@ -1,0 +1,95 @@
+//! A replica that is cut off from the database and not from Oz, and one the other way round.
+
+use facematch::pb::ListMatchesRequest;
+use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
+
+use crate::{
+    postgres::Link,
+    replicas::fleet::{Fleet, Plan},
+    support::{cancel, get, named, portrait_request, watch},
+};
+
+/// Matches of each replica.
+const MATCHES: usize = 6;
+
+fn plan() -> Plan {
+    Plan { links: true, roads: true, ..Plan::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_whose_line_to_the_database_is_cut_is_replaced() {
+    is_replaced(|link| {
+        link.refuse();
+        link.cut();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_whose_line_to_the_database_is_silent_is_replaced() {
+    is_replaced(Link::silence).await;
+}
+
+/// Others take over, and it does nothing more at Oz, until the line heals.
+async fn is_replaced(harm: impl FnOnce(&Link)) {
+    let fleet = Fleet::gather_as(plan()).await;
+    let matches = [fleet.create(0, MATCHES).await, fleet.create(1, MATCHES).await].concat();
+    harm(fleet.link(0));
+    fleet.health_says(0, NotServing).await;
+    check_all_unavailable(&fleet, &matches[0].match_id).await;
+    // It has given its lease up before anybody takes it for dead.
+    fleet.leases(2).await;
+    let asked = fleet.road(0).asked();
+    fleet.polled_anew(&matches, 10).await;
+    assert_eq!(fleet.road(0).asked(), asked, "it goes on at Oz");
+    fleet.health_says(1, Serving).await;
+
+    fleet.link(0).heal();
+    fleet.health_says(0, Serving).await;
+    fleet.leases(3).await;
+    let fresh = fleet.create(0, 1).await;
+    fleet.finish();
+    fleet.check_finished(&[matches, fresh].concat()).await;
+    fleet.disband().await;
+}
+
+/// Whatever needs the store says so, and when to come back.
+async fn check_all_unavailable(fleet: &Fleet, match_id: &str) {
+    let client = fleet.client(0).await;
+    let client = || client.clone();
+    let request = named("cut off", portrait_request(&fleet.folder()));
+    let all = ListMatchesRequest::default;
+    let watching = async {
+        let mut updates = client().watch_match(watch(match_id)).await?.into_inner();
+        while updates.message().await?.is_some() {}
+        Ok(())
+    };
+    tokio::join!(
+        fleet.check_unavailable(async { client().get_match(get(match_id)).await }),
+        fleet.check_unavailable(async { client().run_match(request.clone()).await }),
+        fleet.check_unavailable(async { client().create_match(request.clone()).await }),
+        fleet.check_unavailable(async { client().cancel_match(cancel(match_id)).await }),
+        fleet.check_unavailable(async { client().list_matches(all()).await }),
+        fleet.check_unavailable(watching),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_whose_road_to_oz_is_closed_keeps_its_matches_and_goes_on_later() {
+    let fleet = Fleet::gather_as(plan()).await;
+    let stuck = fleet.create(0, MATCHES).await;
+    let others = fleet.create(1, MATCHES).await;
+    fleet.road(0).close();
+    let asked = fleet.road(0).asked();
+    let attempts = "SELECT count(*) FROM events WHERE body LIKE '%ttempt%'";
+    fleet.sql_says(attempts, &MATCHES.to_string()).await;
+    fleet.polled_anew(&others, 20).await;
+    assert!(fleet.polls(0).keys().all(|folder| others.iter().any(|m| m.folder_id == *folder)));
+    println!("closed: {} tries of {MATCHES} matches in 2 s", fleet.road(0).asked() - asked);
+    fleet.health_says(0, Serving).await;
+    fleet.road(0).open();
+    fleet.polled_anew(&stuck, 2).await;
+    fleet.finish();
+    fleet.check_finished(&[stuck, others].concat()).await;
+    fleet.disband().await;
+}

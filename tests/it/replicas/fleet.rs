@@ -1,0 +1,389 @@
+//! Replicas of the service over one database, each a process of its own, and what can be done to
+//! them.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use facematch::{
+    pb::{Match, MatchState},
+    simulator::{Endpoint, RecordedRequest, Simulator, sample},
+};
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::{
+    callers::stage::Stage,
+    canary::{Client, search_directory},
+    checker::{check_one_of_each, check_verdict},
+    postgres::{Cluster, Link, shared},
+    process::Process,
+    replicas::road::Road,
+    support::{PATIENCE, Refusal, eventually, get, now, portrait_request, simulator, wait},
+};
+
+/// How long the dead are waited for. Short, and long enough for a busy machine to renew it.
+pub const LEASE: Duration = Duration::from_secs(2);
+
+/// Longer than any test: an analysis ends when the test says so.
+pub const NEVER_MS: u64 = 3_600_000;
+
+/// How soon callers hear that the store is unavailable, on a busy machine too.
+const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
+
+/// What suits most of these tests; those that say otherwise have it their way.
+const SETTINGS: [(&str, &str); 4] = [
+    ("--lease", "2s"),
+    ("--oz-poll-interval", "100ms"),
+    ("--oz-settle", "300ms"),
+    ("--photo-grace", "10m"),
+];
+
+/// What a fleet is made of.
+pub struct Plan {
+    pub replicas: usize,
+    /// Whether its database is on a server of its own, which may be killed.
+    pub own_cluster: bool,
+    /// Whether each replica has a line of its own to the database.
+    pub links: bool,
+    /// Whether each replica has a road of its own to Oz.
+    pub roads: bool,
+    /// The settings of each replica.
+    pub settings: Vec<(&'static str, &'static str)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { replicas: 3, own_cluster: false, links: false, roads: false, settings: Vec::new() }
+    }
+}
+
+/// The replicas, what they stand on, and whoever calls them.
+pub struct Fleet {
+    /// Dropped before the cluster is, whose directory is searched in between.
+    replicas: Vec<Replica>,
+    pub stage: Arc<Stage>,
+    began: Instant,
+    database: Database,
+    settings: Vec<&'static str>,
+}
+
+/// One of them, with what is between it and others.
+struct Replica {
+    process: Option<Process>,
+    link: Option<Link>,
+    road: Option<Road>,
+}
+
+/// A database on a cluster.
+struct Database {
+    own: Option<Cluster>,
+    name: String,
+}
+
+impl Fleet {
+    /// Three replicas.
+    pub async fn gather() -> Self {
+        Self::gather_as(Plan::default()).await
+    }
+
+    /// As planned, around an Oz in which no analysis ends before the test says so.
+    pub async fn gather_as(plan: Plan) -> Self {
+        let oz = simulator().await;
+        oz.switch(|switches| switches.processing_ms = NEVER_MS);
+        Self::gather_around(oz, plan).await
+    }
+
+    /// As planned, around an Oz that there is.
+    pub async fn gather_around(oz: Simulator, plan: Plan) -> Self {
+        let began = now();
+        let database = Database::lay(plan.own_cluster);
+        let mut replicas = Vec::new();
+        for _ in 0..plan.replicas {
+            let link = plan.links.then(|| database.cluster().link());
+            let road = if plan.roads { Some(Road::to(oz.address()).await) } else { None };
+            replicas.push(Replica { process: None, link, road });
+        }
+        let others = SETTINGS.iter().filter(|(flag, _)| plan.settings.iter().all(|s| s.0 != *flag));
+        let settings = others.chain(&plan.settings).flat_map(|(flag, value)| [*flag, *value]);
+        let settings = settings.collect();
+        let stage = Arc::new(Stage::new(oz, plan.replicas));
+        let mut fleet = Self { replicas, stage, began, database, settings };
+        fleet.start_all();
+        fleet
+    }
+
+    pub fn oz(&self) -> &Simulator {
+        &self.stage.oz
+    }
+
+    /// How many there are, alive or not.
+    pub fn len(&self) -> usize {
+        self.replicas.len()
+    }
+
+    /// The time on Oz's clock, in milliseconds, unless that was moved.
+    pub fn clock_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).expect("not that long")
+    }
+
+    /// The server of its database.
+    pub fn cluster(&self) -> &Cluster {
+        self.database.cluster()
+    }
+
+    /// What the database says, whatever the replicas' lines do.
+    pub fn sql(&self, statement: &str) -> String {
+        self.cluster().sql(&self.database.name, statement)
+    }
+
+    /// A replica's line to the database.
+    pub fn link(&self, number: usize) -> &Link {
+        self.replicas[number].link.as_ref().expect("it was planned")
+    }
+
+    /// A replica's road to Oz.
+    pub fn road(&self, number: usize) -> &Road {
+        self.replicas[number].road.as_ref().expect("it was planned")
+    }
+
+    /// A replica that runs.
+    pub fn process(&self, number: usize) -> &Process {
+        self.replicas[number].process.as_ref().expect("it runs")
+    }
+
+    /// A client of a replica.
+    pub async fn client(&self, number: usize) -> Client {
+        self.process(number).client().await
+    }
+}
+
+/// What is done to them.
+impl Fleet {
+    /// Starts all that don't run, all at once, and returns once they are ready.
+    pub fn start_all(&mut self) {
+        let (stage, settings, database) = (&self.stage, &self.settings, &self.database);
+        thread::scope(|scope| {
+            for (number, replica) in self.replicas.iter_mut().enumerate() {
+                if replica.process.is_none() {
+                    scope.spawn(move || replica.start(number, stage, settings, database));
+                }
+            }
+        });
+    }
+
+    /// Ends one at once, wherever it is.
+    pub fn kill(&mut self, number: usize) {
+        self.stage.closes(number);
+        self.replicas[number].process.take().expect("it runs").kill();
+    }
+
+    /// Asks one to stop, and returns once it has.
+    pub async fn stop(&mut self, number: usize) {
+        self.stage.closes(number);
+        let mut process = self.replicas[number].process.take().expect("it runs");
+        process.terminate();
+        assert!(process.end().await.success(), "it stops in order");
+    }
+
+    /// Stops all in order, so that their logs are searched to the end.
+    pub async fn disband(mut self) {
+        for number in 0..self.len() {
+            if self.replicas[number].process.is_some() {
+                self.stop(number).await;
+            }
+        }
+    }
+}
+
+impl Replica {
+    fn start(&mut self, number: usize, stage: &Stage, settings: &[&str], database: &Database) {
+        let store = match &self.link {
+            Some(link) => link.url(&database.name),
+            None => database.cluster().url(&database.name),
+        };
+        let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), Road::url);
+        let process = Process::start_on(&store, &stage.oz, &oz_url, settings);
+        stage.opens(number, process.address());
+        self.process = Some(process);
+    }
+}
+
+impl Database {
+    fn lay(own: bool) -> Self {
+        let own = own.then(Cluster::start);
+        let name = own.as_ref().unwrap_or_else(|| shared()).create_database();
+        Self { own, name }
+    }
+
+    fn cluster(&self) -> &Cluster {
+        self.own.as_ref().unwrap_or_else(|| shared())
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            return;
+        }
+        // Written to its files before they are searched; its log of writes is among them anyway.
+        self.cluster().sql(&self.name, "CHECKPOINT");
+        let directory = self.cluster().sql(&self.name, "SHOW data_directory");
+        search_directory(directory.as_ref());
+    }
+}
+
+/// Matches, and what Oz was asked of them.
+impl Fleet {
+    /// A folder whose liveness media show the sample portrait.
+    pub fn folder(&self) -> String {
+        self.oz().add_folder(sample::liveness_folder(sample::portrait_jpeg()))
+    }
+
+    /// Matches that a replica has accepted and that are being analysed.
+    pub async fn create(&self, number: usize, count: usize) -> Vec<Match> {
+        let client = self.client(number).await;
+        let created = (0..count).map(|_| {
+            let (mut client, folder) = (client.clone(), self.folder());
+            async move {
+                let m = client.create_match(portrait_request(&folder)).await;
+                m.expect("it is accepted").into_inner()
+            }
+        });
+        let created = join_all(created).await;
+        self.polled(&created, 0, 1).await;
+        created
+    }
+
+    /// Waits until each of these matches was polled so often at this time of Oz's clock or later.
+    pub async fn polled(&self, matches: &[Match], since_ms: u64, times: usize) {
+        let all_polled = |record: &[RecordedRequest]| {
+            let polls = polls(record, since_ms);
+            let of = |m: &Match| polls.get(&m.folder_id).map_or(0, Vec::len);
+            matches.iter().all(|m| of(m) >= times)
+        };
+        let polled = timeout(PATIENCE, self.oz().recorded(all_polled)).await;
+        polled.expect("all of them are polled");
+    }
+
+    /// Waits until each of these matches is polled so often from now on. What was recorded before
+    /// is forgotten.
+    pub async fn polled_anew(&self, matches: &[Match], times: usize) {
+        self.oz().clear_record();
+        self.polled(matches, 0, times).await;
+    }
+
+    /// When the matches of each folder were polled, on Oz's clock.
+    pub fn polls(&self, since_ms: u64) -> HashMap<String, Vec<u64>> {
+        polls(&self.oz().record(), since_ms)
+    }
+
+    /// Has all analyses end.
+    pub fn finish(&self) {
+        self.oz().switch(|switches| switches.processing_ms = 0);
+        self.oz().skip(Duration::from_millis(NEVER_MS));
+    }
+
+    /// Waits until a match has ended, at a replica.
+    pub async fn ended(&self, number: usize, match_id: &str) -> Match {
+        let mut client = self.client(number).await;
+        client.wait_match(wait(match_id, PATIENCE)).await.expect("it ends").into_inner()
+    }
+
+    /// What a call says that the store keeps from being answered, and how soon.
+    pub async fn check_unavailable<T: fmt::Debug>(
+        &self,
+        call: impl Future<Output = Result<T, Status>>,
+    ) {
+        let asked = now();
+        let answer = timeout(PATIENCE, call).await.expect("it is answered");
+        let refusal = Refusal::of(answer.expect_err("the store is away"));
+        refusal.assert(Code::Unavailable, "STORE_UNAVAILABLE");
+        assert!(refusal.says_when_to_retry());
+        assert!(asked.elapsed() < UNAVAILABLE_WITHIN, "it took {:?}", asked.elapsed());
+    }
+
+    /// Checks that each of these matches ends with Oz's verdict, one photo and one analysis at Oz,
+    /// and says the same at every replica that runs.
+    pub async fn check_finished(&self, matches: &[Match]) {
+        let running: Vec<usize> =
+            (0..self.len()).filter(|n| self.replicas[*n].process.is_some()).collect();
+        for (index, m) in matches.iter().enumerate() {
+            let ended = self.ended(running[index % running.len()], &m.match_id).await;
+            assert_eq!(ended.state(), MatchState::Finished, "{ended:?}");
+            check_one_of_each(self.oz(), &ended);
+            check_verdict(self.oz(), &ended);
+        }
+        for number in running {
+            let mut client = self.client(number).await;
+            for m in matches {
+                let told = client.get_match(get(&m.match_id)).await.expect("it is known");
+                assert_eq!(told.into_inner().state(), MatchState::Finished);
+            }
+        }
+        self.check_dense();
+    }
+
+    /// Checks that neither a match nor the journal has a gap.
+    pub fn check_dense(&self) {
+        assert_eq!(self.gaps(), 0, "the journal has gaps");
+    }
+
+    /// How many events are missing, in matches and in the order of all.
+    pub fn gaps(&self) -> u64 {
+        let gaps = self.sql(
+            "SELECT (SELECT coalesce(sum(gap), 0) FROM (
+                    SELECT max(sequence) - count(*) AS gap FROM events GROUP BY match_id) AS g)
+                + (SELECT coalesce(max(position), 0) - count(*) FROM events)",
+        );
+        gaps.parse().expect("a number")
+    }
+
+    /// Waits until so many leases stand.
+    pub async fn leases(&self, count: usize) {
+        let standing = "SELECT count(*) FROM leases WHERE expire_time > now()";
+        self.sql_says(standing, &count.to_string()).await;
+    }
+
+    /// Waits until the database says so.
+    pub async fn sql_says(&self, statement: &str, wanted: &str) {
+        let says = || self.sql(statement) == wanted;
+        eventually(says, || format!("{statement} isn't {wanted}, but {}", self.sql(statement)))
+            .await;
+    }
+
+    /// Waits until a replica's health says so.
+    pub async fn health_says(&self, number: usize, wanted: ServingStatus) {
+        let address = self.process(number).address().to_owned();
+        let channel = Channel::from_shared(address).expect("an address").connect().await;
+        let mut client = HealthClient::new(channel.expect("it listens"));
+        let service = String::from("facematch.v1.FaceMatch");
+        let request = HealthCheckRequest { service };
+        let mut told = client.watch(request).await.expect("it tells").into_inner();
+        let waiting = async {
+            while told.message().await.expect("it tells").expect("it goes on").status() != wanted {}
+        };
+        timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{number} isn't {wanted:?}"));
+    }
+}
+
+/// When analyses were polled at this time or later, by their folders.
+fn polls(record: &[RecordedRequest], since_ms: u64) -> HashMap<String, Vec<u64>> {
+    let mut polls: HashMap<String, Vec<u64>> = HashMap::new();
+    let is_poll = |r: &&RecordedRequest| r.endpoint == Endpoint::GetAnalysis && r.at_ms >= since_ms;
+    for request in record.iter().filter(is_poll) {
+        // Known as soon as the simulator has looked.
+        if let Some(folder) = request.folder {
+            polls.entry(folder.to_string()).or_default().push(request.at_ms);
+        }
+    }
+    polls
+}

@@ -1,0 +1,134 @@
+//! Callers that go from one replica to another, with a match that a third may drive.
+
+use std::time::Duration;
+
+use facematch::{
+    pb::{ListMatchesRequest, MatchState},
+    simulator::Endpoint,
+};
+use serde_json::json;
+use tonic::Code;
+
+use crate::{
+    checker::{check_one_of_each, check_whole},
+    replicas::fleet::{Fleet, LEASE},
+    support::{
+        Refusal, cancel, collect, delete, get, last, named, portrait_request, rule, until, watch,
+    },
+};
+
+/// A driver hears of a cancel elsewhere within about a second; the rest is for a busy machine.
+const STOPS_WITHIN_MS: u64 = 2_000;
+
+/// What a replica does beyond another's lease, on a busy machine.
+const BEYOND_LEASE: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_photo_that_is_brought_to_two_replicas_is_uploaded_once() {
+    let fleet = Fleet::gather().await;
+    fleet.oz().switch(|switches| switches.processing_ms = 0);
+    let slow = json!({"match": {"endpoint": "add_media"}, "then": {"delay_ms": 1_500}});
+    fleet.oz().script([rule(slow)]);
+    let request = named("moved", portrait_request(&fleet.folder()));
+    let (mut here, mut there) = (fleet.client(0).await, fleet.client(1).await);
+    let first = here.run_match(request.clone()).await.unwrap().into_inner();
+    fleet.oz().recorded(|all| all.iter().any(|r| r.endpoint == Endpoint::AddMedia)).await;
+    let second = there.run_match(request).await.unwrap().into_inner();
+    let (first, second) = tokio::join!(collect(first), collect(second));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    check_whole(&first);
+    check_whole(&second);
+    assert_eq!(last(&first), last(&second));
+    assert_eq!(last(&first).state(), MatchState::Finished);
+    check_one_of_each(fleet.oz(), last(&first));
+    assert_eq!(uploads(&fleet).len(), 1);
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_photo_that_was_brought_again_goes_to_oz_once_its_first_replica_is_dead() {
+    let mut fleet = Fleet::gather().await;
+    fleet.oz().switch(|switches| switches.processing_ms = 0);
+    let stuck =
+        json!({"match": {"endpoint": "get_folder", "nth": 1}, "then": {"delay_ms": 60_000}});
+    fleet.oz().script([rule(stuck)]);
+    let request = named("moved", portrait_request(&fleet.folder()));
+    let mut here = fleet.client(0).await;
+    let mut first = here.run_match(request.clone()).await.unwrap().into_inner();
+    until(&mut first, "accepted").await;
+    let mut there = fleet.client(1).await;
+    let mut second = there.run_match(request).await.unwrap().into_inner();
+    let accepted = until(&mut second, "accepted").await;
+    fleet.kill(0);
+    let died_ms = fleet.clock_ms();
+    let rest = collect(second).await.unwrap();
+    check_whole(&[accepted, rest.clone()].concat());
+    assert_eq!(last(&rest).state(), MatchState::Finished);
+    check_one_of_each(fleet.oz(), last(&rest));
+    let [uploaded_ms] = uploads(&fleet)[..] else { panic!("one upload") };
+    let took_ms = uploaded_ms - died_ms;
+    println!("moved: uploaded {took_ms} ms after the death, lease {} ms", LEASE.as_millis());
+    assert!(u128::from(took_ms) <= (LEASE + BEYOND_LEASE).as_millis());
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_at_another_replica_is_told_at_once_and_soon_heard_by_the_driver() {
+    let fleet = Fleet::gather().await;
+    let matches = fleet.create(0, 2).await;
+    let (unwanted, wanted) = (&matches[0], &matches[1..]);
+    let mut elsewhere = fleet.client(1).await;
+    let cancelled = elsewhere.cancel_match(cancel(&unwanted.match_id)).await.unwrap().into_inner();
+    let cancelled_ms = fleet.clock_ms();
+    assert_eq!(cancelled.state(), MatchState::Cancelled);
+    for number in 0..fleet.len() {
+        let told = fleet.client(number).await.get_match(get(&unwanted.match_id)).await.unwrap();
+        assert_eq!(told.into_inner(), cancelled, "{number} is behind");
+    }
+    // For longer than its driver may take to hear of it.
+    fleet.polled(wanted, cancelled_ms + STOPS_WITHIN_MS, 10).await;
+    let polls = fleet.polls(0);
+    let last_ms = polls[&unwanted.folder_id].last().expect("it was polled");
+    let went_on_ms = last_ms.saturating_sub(cancelled_ms);
+    println!("cancelled elsewhere: its driver went on for {went_on_ms} ms");
+    assert!(went_on_ms <= STOPS_WITHIN_MS);
+    fleet.finish();
+    fleet.check_finished(wanted).await;
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_that_is_erased_at_one_replica_is_gone_at_all() {
+    let fleet = Fleet::gather().await;
+    let matches = fleet.create(0, 1).await;
+    let id = &matches[0].match_id;
+    let mut elsewhere = fleet.client(1).await;
+    let refused = elsewhere.delete_match(delete(id)).await.unwrap_err();
+    Refusal::of(refused).assert(Code::FailedPrecondition, "MATCH_RUNNING");
+    fleet.finish();
+    for number in 0..fleet.len() {
+        // So that each has it in its memory.
+        let updates = fleet.client(number).await.watch_match(watch(id)).await.unwrap();
+        check_whole(&collect(updates.into_inner()).await.unwrap());
+    }
+    elsewhere.delete_match(delete(id)).await.unwrap();
+    for number in 0..fleet.len() {
+        let mut client = fleet.client(number).await;
+        let found = client.get_match(get(id)).await.unwrap_err();
+        Refusal::of(found).assert(Code::NotFound, "MATCH_NOT_FOUND");
+        let listed = client.list_matches(ListMatchesRequest::default()).await.unwrap();
+        assert_eq!(listed.into_inner().matches, []);
+        let watched = match client.watch_match(watch(id)).await {
+            Ok(updates) => collect(updates.into_inner()).await.unwrap_err(),
+            Err(refused) => refused,
+        };
+        Refusal::of(watched).assert(Code::NotFound, "MATCH_NOT_FOUND");
+    }
+    fleet.disband().await;
+}
+
+/// When photos came to Oz, on its clock.
+fn uploads(fleet: &Fleet) -> Vec<u64> {
+    let record = fleet.oz().record();
+    record.iter().filter(|r| r.endpoint == Endpoint::AddMedia).map(|r| r.at_ms).collect()
+}

@@ -1,0 +1,137 @@
+//! A storm of real kills over a fleet: replicas and their database die again and again.
+//!
+//! `FACEMATCH_REPLICA_KILLS`, `FACEMATCH_DATABASE_KILLS` and `FACEMATCH_SEED` make it longer, or
+//! another one.
+
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use tokio::{sync::watch, task::JoinSet};
+
+use crate::{
+    callers::{self, Tally, caller::Caller, stage::stormy_oz},
+    replicas::{
+        fleet::{Fleet, Plan},
+        follower::Follower,
+    },
+    support::setting,
+    watching::checked::{Place, missing_and_repeated},
+};
+
+/// Callers at once, each with one match after the other.
+const CALLERS: u64 = 12;
+
+/// Those who follow everything.
+const FOLLOWERS: u64 = 2;
+
+/// Kills of a replica, and of the database, unless the environment says otherwise.
+const KILLS: u64 = 20;
+const DATABASE_KILLS: u64 = 3;
+
+/// One kill in so many is of all replicas.
+const ALL_EACH: u32 = 8;
+
+/// What happens to the fleet next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blow {
+    Replica,
+    Database,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_over_many_replicas_loses_no_match_and_doubles_nothing() {
+    let kills = setting("FACEMATCH_REPLICA_KILLS", KILLS);
+    let outages = setting("FACEMATCH_DATABASE_KILLS", DATABASE_KILLS);
+    let seed = setting("FACEMATCH_SEED", rand::random());
+    println!(
+        "FACEMATCH_REPLICA_KILLS={kills} FACEMATCH_DATABASE_KILLS={outages} FACEMATCH_SEED={seed}"
+    );
+    let plan = Plan { own_cluster: true, ..Plan::default() };
+    let mut fleet = Fleet::gather_around(stormy_oz(seed).await, plan).await;
+    let (mut callers, mut followers) = (JoinSet::new(), JoinSet::new());
+    let in_all = watch::Sender::new(None);
+    for number in 0..CALLERS {
+        callers.spawn(Caller::new(number, seed, &fleet.stage).run_until_quiet());
+    }
+    for number in 0..FOLLOWERS {
+        followers.spawn(Follower::new(seed + number, &fleet.stage).run(in_all.subscribe()));
+    }
+    tokio::select! {
+        () = rage(&mut fleet, blows(kills, outages, seed), seed) => {}
+        Some(early) = callers.join_next() => panic!("a caller has left: {early:?}"),
+        Some(early) = followers.join_next() => panic!("a follower has left: {early:?}"),
+    }
+    let ended = callers::gather(callers).await;
+    let events = events(&fleet);
+    in_all.send_replace(Some(events.len()));
+    let (mut missing, mut repeated) = (0, 0);
+    for seen in followers.join_all().await {
+        let found = missing_and_repeated(&seen, &events);
+        (missing, repeated) = (missing + found.0, repeated + found.1);
+    }
+    let listed = callers::list(&mut fleet.client(0).await).await;
+    let tally = Tally::of(fleet.oz(), &ended, &listed);
+    let Tally { matches, cancelled, lost, doubled } = tally;
+    let gaps = fleet.gaps();
+    println!(
+        "replica kills: {kills}, database kills: {outages}, matches: {matches}, cancelled: \
+         {cancelled}, lost: {lost}, doubled: {doubled}, gaps: {gaps}, updates checked: {}, \
+         followed: {}, missing: {missing}, repeated: {repeated}",
+        fleet.stage.updates_seen(),
+        events.len() as u64 * FOLLOWERS,
+    );
+    assert_eq!((lost, doubled, gaps, missing, repeated), (0, 0, 0, 0, 0), "the seed was {seed}");
+    ended.iter().for_each(|ended| callers::check(fleet.oz(), ended));
+    fleet.disband().await;
+}
+
+/// So many blows of each kind, in some order.
+fn blows(kills: u64, outages: u64, seed: u64) -> Vec<Blow> {
+    let kinds = [(Blow::Replica, kills), (Blow::Database, outages)];
+    let mut blows: Vec<_> =
+        kinds.into_iter().flat_map(|(blow, times)| (0..times).map(move |_| blow)).collect();
+    blows.shuffle(&mut StdRng::seed_from_u64(seed));
+    blows
+}
+
+/// Strikes again and again at some moment, then leaves the fleet in peace.
+async fn rage(fleet: &mut Fleet, blows: Vec<Blow>, seed: u64) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut blows = blows.into_iter().peekable();
+    while let Some(blow) = blows.next() {
+        fleet.stage.some_moment(&mut random).await;
+        let victim = random.random_range(0..fleet.len());
+        match blow {
+            Blow::Replica => fleet.kill(victim),
+            Blow::Database => {
+                fleet.stage.loses_store();
+                fleet.cluster().kill();
+            }
+        }
+        // Sometimes all at once, the database among them.
+        if blow == Blow::Replica && random.random_ratio(1, ALL_EACH) {
+            let others = (0..fleet.len()).filter(|number| *number != victim).collect::<Vec<_>>();
+            for number in others {
+                if blows.next_if_eq(&Blow::Replica).is_some() {
+                    fleet.kill(number);
+                }
+            }
+        }
+        if blow == Blow::Database {
+            if blows.next_if_eq(&Blow::Replica).is_some() {
+                fleet.kill(victim);
+            }
+            fleet.cluster().start_again();
+        }
+        fleet.start_all();
+    }
+    fleet.stage.calms_down();
+}
+
+/// All events of the journal as the database has them, in their order.
+fn events(fleet: &Fleet) -> Vec<Place> {
+    let rows = fleet.sql("SELECT match_id, sequence FROM events ORDER BY position");
+    let place = |row: &str| {
+        let (id, sequence) = row.split_once('|').expect("two columns");
+        (id.to_owned(), sequence.parse().expect("a number"))
+    };
+    rows.lines().map(place).collect()
+}

@@ -1,0 +1,128 @@
+//! What becomes of the matches of a replica that dies, and of one that was only asleep.
+
+use std::time::Duration;
+
+use facematch::{
+    pb::{Match, MatchState},
+    simulator::Endpoint,
+};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use crate::{
+    checker::check_one_of_each,
+    replicas::fleet::{Fleet, LEASE, NEVER_MS, Plan},
+    support::{collect, last, portrait_request, rule, until},
+};
+
+/// Matches of the replica that dies.
+const MATCHES: usize = 250;
+
+/// What was sent before a death comes to Oz within so many milliseconds, and nobody takes over so
+/// soon.
+const LAST_WORDS_MS: u64 = 100;
+
+/// What is promised beyond the lease is a second; the rest is for a busy machine.
+const BEYOND_LEASE: Duration = Duration::from_secs(3);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
+    let settings = vec![("--oz-poll-interval", "1s")];
+    let mut fleet = Fleet::gather_as(Plan { settings, ..Plan::default() }).await;
+    let matches = fleet.create(0, MATCHES).await;
+    fleet.oz().clear_record();
+    fleet.kill(0);
+    let died_ms = fleet.clock_ms();
+    fleet.polled(&matches, died_ms + LAST_WORDS_MS, 1).await;
+    let polls = fleet.polls(died_ms + LAST_WORDS_MS);
+    let mut took: Vec<u64> = matches.iter().map(|m| polls[&m.folder_id][0] - died_ms).collect();
+    took.sort_unstable();
+    let [p50, p99, max] = [took.len() / 2, took.len() * 99 / 100, took.len() - 1].map(|n| took[n]);
+    println!(
+        "takeover: {} matches polled again after a death, lease {} ms, p50 {p50} ms, p99 {p99} ms, \
+         max {max} ms",
+        took.len(),
+        LEASE.as_millis(),
+    );
+    assert!(u128::from(p99) <= (LEASE + BEYOND_LEASE).as_millis());
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_slept_through_its_lease_writes_nothing_and_goes_on_as_a_member() {
+    let mut fleet = Fleet::gather().await;
+    let matches = fleet.create(0, 20).await;
+    // It falls asleep over questions whose answers would be facts.
+    let slow = json!({"match": {"endpoint": "get_analysis"}, "then": {"delay_ms": 300}});
+    fleet.oz().script([rule(slow)]);
+    fleet.polled_anew(&matches, 1).await;
+    fleet.process(0).pause().await;
+    fleet.finish();
+    fleet.oz().clear_rules();
+    for m in &matches {
+        assert_eq!(fleet.ended(1, &m.match_id).await.state(), MatchState::Finished);
+    }
+    fleet.process(0).resume();
+    fleet.leases(3).await;
+    fleet.check_finished(&matches).await;
+
+    fleet.oz().switch(|switches| switches.processing_ms = NEVER_MS);
+    let matches = [fleet.create(1, 5).await, fleet.create(2, 5).await].concat();
+    fleet.kill(1);
+    fleet.kill(2);
+    fleet.polled_anew(&matches, 2).await;
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_slept_brings_its_photos_to_oz_once_it_is_awake() {
+    const PHOTOS: usize = 8;
+    let fleet = Fleet::gather().await;
+    fleet.oz().switch(|switches| switches.processing_ms = 0);
+    let slow = json!({"match": {"endpoint": "get_folder"}, "then": {"delay_ms": 1_000}});
+    fleet.oz().script([rule(slow)]);
+    let mut runs = JoinSet::new();
+    for _ in 0..PHOTOS {
+        let (mut client, request) = (fleet.client(0).await, portrait_request(&fleet.folder()));
+        let mut updates = client.run_match(request).await.unwrap().into_inner();
+        until(&mut updates, "accepted").await;
+        runs.spawn(async move { last(&collect(updates).await.unwrap()).clone() });
+    }
+    fleet.process(0).pause().await;
+    // The others have them, and look at Oz; they can't do more.
+    fleet.sql_says("SELECT count(*) FROM match_states WHERE lent", &PHOTOS.to_string()).await;
+    fleet.process(0).resume();
+    let matches: Vec<Match> = runs.join_all().await;
+    fleet.check_finished(&matches).await;
+    assert_eq!(uploads(&fleet), PHOTOS);
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_sleeps_over_an_upload_counts_no_double() {
+    let fleet = Fleet::gather().await;
+    fleet.oz().switch(|switches| switches.processing_ms = 0);
+    let (mut client, folder) = (fleet.client(0).await, fleet.folder());
+    let slow = json!({"match": {"endpoint": "add_media"}, "then": {"answer_delay_ms": 500}});
+    fleet.oz().script([rule(slow)]);
+    let mut updates = client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
+    fleet.oz().recorded(|all| all.iter().any(|r| r.endpoint == Endpoint::AddMedia)).await;
+    fleet.process(0).pause().await;
+    let accepted = until(&mut updates, "accepted").await;
+    // It is there, so that whoever takes over finds it.
+    let ended = fleet.ended(1, &last(&accepted).match_id).await;
+    assert_eq!(ended.state(), MatchState::Finished);
+    fleet.process(0).resume();
+    collect(updates).await.unwrap();
+    check_one_of_each(fleet.oz(), &ended);
+    assert_eq!(uploads(&fleet), 1);
+    fleet.disband().await;
+}
+
+fn uploads(fleet: &Fleet) -> usize {
+    fleet.oz().record().iter().filter(|r| r.endpoint == Endpoint::AddMedia).count()
+}

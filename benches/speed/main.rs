@@ -17,6 +17,8 @@
 
 mod oz;
 mod plot;
+#[path = "../../tests/postgres/mod.rs"]
+mod postgres;
 mod process;
 mod report;
 mod roles;

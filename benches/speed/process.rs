@@ -53,13 +53,18 @@ impl Part {
 
     /// The service on the journal in a directory, and where it listens.
     pub fn service(oz: &str, directory: &Path, more: &[&str]) -> Result<(Self, String)> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
         let store = format!("sqlite:{}", directory.join("facematch.db").display());
+        Self::service_on(&store, oz, &directory.join("log"), more)
+    }
+
+    /// The service on any store, and where it listens.
+    pub fn service_on(store: &str, oz: &str, log: &Path, more: &[&str]) -> Result<(Self, String)> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", oz, "--store", &store])
+            .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", oz, "--store", store])
             .args(more)
             .env("FACEMATCH_OZ_TOKEN", crate::oz::TOKEN)
-            .stderr(fs::File::create(directory.join("log"))?);
+            .stderr(fs::File::create(log)?);
         let mut part = Self::start("service", &mut command)?;
         let ready = part.line()?;
         let address = ready.rsplit(' ').next().ok_or("the service doesn't say where it is")?;
@@ -173,6 +178,15 @@ fn usage(id: u32) -> Result<Usage> {
         peak_bytes: number(&status, "VmHWM:")? * 1024.0,
         written_bytes: number(&io, "write_bytes:")?,
     })
+}
+
+/// CPU seconds of a process and of those of its children that have ended, whoever's it is. None of
+/// one that has ended meanwhile.
+pub fn cpu_seconds_with_children(id: u32) -> Result<f64> {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else { return Ok(0.0) };
+    let (_, fields) = stat.rsplit_once(')').ok_or("a process without a name")?;
+    let ticks = fields.split_whitespace().skip(11).take(4).map(str::parse::<f64>);
+    Ok(ticks.sum::<Result<f64, _>>()? / TICKS_PER_SECOND)
 }
 
 fn number(text: &str, name: &str) -> Result<f64> {

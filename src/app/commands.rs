@@ -40,8 +40,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     until_second_signal(shutdown.clone(), async move {
         let app = App::build(config, Clock::system()).await?;
         say(&format!("facematch is ready on {}", app.address()?));
-        app.run(shutdown).await;
-        Ok(())
+        Ok(app.run(shutdown).await?)
     })
     .await?
 }

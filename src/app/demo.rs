@@ -59,9 +59,10 @@ pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Fail
         shutdown.cancel();
         shown
     };
-    let ((), shown) = tokio::join!(app.run(shutdown.clone()), shown);
+    let (ran, shown) = tokio::join!(app.run(shutdown.clone()), shown);
     oz.stop().await;
-    shown
+    shown?;
+    Ok(ran?)
 }
 
 /// Says what to try next, for as long as there is a server to try it on.

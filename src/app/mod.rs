@@ -8,7 +8,7 @@ mod demo;
 mod histories;
 mod store;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -102,6 +102,12 @@ pub enum StartError {
     },
 }
 
+/// The store has lost what was committed, by a failover or a restore: what callers were told
+/// hasn't happened there, so that this process can't go on with it. The next one can.
+#[derive(Debug, thiserror::Error)]
+#[error("the database has lost what was committed: was it restored, or has it failed over?")]
+pub struct Lost;
+
 impl App {
     /// Builds the service: connects what belongs together, opens the journal, takes the address,
     /// and goes on with the matches that were under way.
@@ -109,7 +115,7 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything is served.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let oz = oz::Client::new(oz_config(&config.oz), clock.clone())?;
+        let oz = oz::Client::new(oz_config(&config.oz), clock.clone(), chance())?;
         let journal = Journal::open(&config, &clock).await?;
         let (reader, writer) = (journal.reader(), journal.writer());
         let watch = Watch::new(watch_config(&config), Arc::clone(&reader), clock.clone());
@@ -148,15 +154,23 @@ impl App {
     /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in
     /// memory go to Oz as far as the time allows, streams are told, and the rest stays in the
     /// journal for the next start. All within the drain timeout.
-    pub async fn run(self, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    /// [`Lost`], after draining.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
         let Self { door, worker, watch, journal, clock, drain_timeout } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let health = door.health();
         health.set(true).await;
         let served = tasks.spawn(door.serve(closing.clone()));
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
+        let mut outcome = Ok(());
         tokio::select! {
             () = shutdown.cancelled() => {}
+            () = journal.lost() => {
+                error!("{Lost}");
+                outcome = Err(Lost);
+            }
             served = served => {
                 if let Err(failure) = served {
                     error!(error = %failure, "the server failed");
@@ -181,6 +195,7 @@ impl App {
         let commits = journal.commits();
         in_time(&clock, until, journal.close()).await;
         info!(journal.commits = commits, "stopped");
+        outcome
     }
 }
 
@@ -230,9 +245,14 @@ fn worker(
         oz: Arc::new(oz),
         clock: clock.clone(),
         progress: Arc::new(move |id, progress| watch.progress(id, progress)),
-        chance: Arc::new(rand::random::<f64>),
+        chance: chance(),
     };
     Worker::new(worker_config(config), with)
+}
+
+/// Where all jitter comes from.
+fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
+    Arc::new(rand::random::<f64>)
 }
 
 async fn bind(
@@ -271,7 +291,10 @@ fn worker_config(config: &Config) -> worker::Config {
             retention: config.retention,
         },
         unfinished_max: usize::try_from(config.max_unfinished).unwrap_or(usize::MAX),
-        requests_max: config.oz.max_requests,
+        oz: worker::Limits {
+            requests_max: config.oz.max_requests,
+            rate_max: config.oz.max_rate.and_then(NonZeroU32::new),
+        },
         photo_bytes_max: usize::try_from(config.photo_memory).unwrap_or(usize::MAX),
     }
 }

@@ -66,6 +66,15 @@ impl Journal {
         }
     }
 
+    /// Returns once the store is found to have lost what was committed.
+    pub async fn lost(&self) {
+        match self {
+            // It lies beside us, and nobody else has it.
+            Self::Sqlite(_) => std::future::pending().await,
+            Self::Postgres(journal) => journal.lost().await,
+        }
+    }
+
     /// Writes what waits and lets go of the store.
     pub async fn close(self) {
         match self {

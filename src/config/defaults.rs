@@ -51,6 +51,7 @@ impl OzConfig {
             timeout: defaults.get(&s::OZ_TIMEOUT).expect(SOUND),
             connect_timeout: defaults.get(&s::OZ_CONNECT_TIMEOUT).expect(SOUND),
             max_requests: defaults.get(&s::OZ_MAX_REQUESTS).expect(SOUND),
+            max_rate: None,
         }
     }
 }

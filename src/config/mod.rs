@@ -85,8 +85,10 @@ pub struct OzConfig {
     pub timeout: Duration,
     /// For opening a connection.
     pub connect_timeout: Duration,
-    /// Requests at once.
+    /// Requests at once, of all replicas.
     pub max_requests: usize,
+    /// Requests a second, of all replicas; any number if none.
+    pub max_rate: Option<u32>,
 }
 
 /// Who we are at Oz.
@@ -172,6 +174,7 @@ fn oz(sources: &Sources) -> Result<OzConfig, Error> {
         timeout: sources.get(&s::OZ_TIMEOUT)?,
         connect_timeout: sources.get(&s::OZ_CONNECT_TIMEOUT)?,
         max_requests: sources.get(&s::OZ_MAX_REQUESTS)?,
+        max_rate: sources.find(&s::OZ_MAX_RATE)?.map(|(rate, _)| rate),
     })
 }
 

@@ -181,8 +181,18 @@ pub static OZ_MAX_REQUESTS: Setting<usize> = Setting::with(
     "oz-max-requests",
     "NUMBER",
     "512",
-    "requests to Oz at once, logins included; without a cap, 20,000 polls would open 20,000 sockets",
+    "requests to Oz at once, logins included, of all replicas together; without a cap, 20,000 \
+     polls would open 20,000 sockets",
     |text| parse::count(text, 1..=65_536),
+);
+
+// A clock of microseconds tells no more than a million apart.
+pub static OZ_MAX_RATE: Setting<u32> = Setting::without(
+    "oz-max-rate",
+    "NUMBER",
+    "requests to Oz a second, logins not counted, of all replicas together; beyond it, all \
+     matches are polled less often",
+    |text| parse::count(text, 1..=1_000_000),
 );
 
 pub static OZ_SETTLE: Setting<Duration> = Setting::with(
@@ -322,7 +332,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order in which people read them.
-pub static TABLE: [&About; 32] = [
+pub static TABLE: [&About; 33] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
@@ -338,6 +348,7 @@ pub static TABLE: [&About; 32] = [
     &OZ_TIMEOUT.about,
     &OZ_CONNECT_TIMEOUT.about,
     &OZ_MAX_REQUESTS.about,
+    &OZ_MAX_RATE.about,
     &OZ_SETTLE.about,
     &MATCH_TIMEOUT.about,
     &PHOTO_GRACE.about,

@@ -51,6 +51,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
     assert!(matches!(config.store, Store::Sqlite(path) if path.as_os_str() == "facematch.db"));
     assert_eq!(config.oz.url, "https://oz.example");
+    assert_eq!((config.oz.max_requests, config.oz.max_rate), (512, None));
     assert_eq!(config.poll_interval, Duration::from_secs(1));
     assert_eq!(config.retention, Duration::from_secs(30 * 24 * 60 * 60));
     assert_eq!(config.photo_memory, 512 << 20);
@@ -86,9 +87,11 @@ fn an_empty_variable_counts_as_unset() {
 #[test]
 fn numbers_of_the_file_need_no_quotes() {
     let folder = Folder::new();
-    let file = folder.file("f.toml", "oz-max-requests = 7\nphoto-memory = 33554432\n");
+    let file =
+        folder.file("f.toml", "oz-max-requests = 7\noz-max-rate = 30\nphoto-memory = 33554432\n");
     let config = given(&[("config", &file)], &[]).expect("the settings are right");
-    assert_eq!((config.oz.max_requests, config.photo_memory), (7, 32 << 20));
+    assert_eq!((config.oz.max_requests, config.oz.max_rate), (7, Some(30)));
+    assert_eq!(config.photo_memory, 32 << 20);
 }
 
 #[test]
@@ -116,6 +119,8 @@ fn the_limits_are_taken_at_their_edges_and_refused_beyond_by_name() {
         ("stream-stall", "99ms", "100ms", "1day", "1day 1ms"),
         ("photo-memory", "1023", "1KiB", "1TiB", "1099511627777"),
         ("max-unfinished", "0", "1", "10000000", "10000001"),
+        ("oz-max-requests", "0", "1", "65536", "65537"),
+        ("oz-max-rate", "0", "1", "1000000", "1000001"),
     ] {
         for within in [least, most] {
             given(&[(name, within)], &[])

@@ -185,7 +185,7 @@ pub enum FailureKind {
     Unreadable,
     /// A 2xx that can be read but lacks what is needed.
     Incomplete,
-    /// 401, and 401 again after a renewal.
+    /// 401, and 401 again after a renewal; or no session, where one after the other was refused.
     SessionRefused,
     /// The login itself is refused.
     LoginRefused,
@@ -250,6 +250,18 @@ impl Failure {
             message: message.into(),
             retry_after: None,
         }
+    }
+
+    /// There is no session, and for so long none is opened: nothing was sent.
+    pub fn without_session(pause: Duration) -> Self {
+        let message = "Oz ends the sessions of this server's account one after the other";
+        Self { retry_after: Some(pause), ..Self::new(FailureKind::SessionRefused, message) }
+    }
+
+    /// For how long the request was withheld for want of a session, if it never left.
+    pub fn withheld(&self) -> Option<Duration> {
+        let never_left = self.kind == FailureKind::SessionRefused && self.http_status.is_none();
+        self.retry_after.filter(|_| never_left)
     }
 
     /// What callers are told of it.

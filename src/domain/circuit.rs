@@ -76,7 +76,7 @@ pub struct Pass(u64);
 pub struct Hold {
     /// When to ask again.
     pub until: Timestamp,
-    /// The trouble, if Oz is out; none if only the budget for retries is spent.
+    /// The trouble, if Oz is out or there is no session; none if only the budget for retries is spent.
     pub why: Option<Failure>,
 }
 

@@ -10,6 +10,7 @@ pub mod drive;
 pub mod event;
 pub mod id;
 pub mod liveness;
+pub mod pace;
 pub mod photo;
 pub mod progress;
 pub mod reason;
@@ -28,6 +29,7 @@ pub use event::{
     Event, LivenessResult, MatchError, MatchResult, OzStatus, Place, Recorded, Resolution,
 };
 pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
+pub use pace::Pace;
 pub use photo::{Format, Kind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};

@@ -319,6 +319,11 @@ pub trait Reader: Send + Sync {
     /// Changes whenever there may be something new. A hint: it says "look", never what.
     fn wake(&self) -> watch::Receiver<()>;
 
-    /// Whether the store answers.
+    /// Grows whenever other replicas have erased something; [`Reader::wake`] tells of it.
+    fn erasures(&self) -> u64 {
+        0
+    }
+
+    /// Whether the store answers, and this replica is one to come to.
     async fn ping(&self) -> Result<(), Error>;
 }

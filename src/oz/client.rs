@@ -18,7 +18,7 @@ use crate::{
         MediaId, Reply,
     },
     oz::{
-        Config, ConfigError, Oz, Sent,
+        Chance, Config, ConfigError, Oz, Sent,
         exchange::{Answer, Line},
         scrub,
         session::{Pass, Session},
@@ -51,9 +51,9 @@ struct Photo<'a> {
 
 impl Client {
     /// A client as the settings describe it. Nothing is sent before the first request.
-    pub fn new(config: Config, clock: Clock) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, clock: Clock, chance: Chance) -> Result<Self, ConfigError> {
         let line = Line::new(&config, clock)?;
-        Ok(Self { line, session: Session::new(config.credentials) })
+        Ok(Self { line, session: Session::new(config.credentials, chance) })
     }
 
     async fn ask(&self, ask: &Ask, photo: Option<Bytes>, sent: Sent<'_>) -> Result<Reply, Failure> {
@@ -135,7 +135,10 @@ impl Client {
         }
         match self.session.replace(&self.line, &pass).await {
             None => first.map_err(|failure| self.session.judge(failure)),
-            Some(renewed) => self.send_once(request, &renewed?).await,
+            Some(Ok(renewed)) => self.send_once(request, &renewed).await,
+            // This request was sent, whatever those are told that come after it.
+            Some(Err(failure)) if failure.withheld().is_some() => first,
+            Some(Err(failure)) => Err(failure),
         }
     }
 

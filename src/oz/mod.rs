@@ -27,13 +27,18 @@ use crate::domain::{Ask, Failure, Reply};
 /// Is told how many bytes of a photo have been sent.
 pub type Sent<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
+/// Where jitter comes from: a number from 0 to 1.
+pub type Chance = std::sync::Arc<dyn Fn() -> f64 + Send + Sync>;
+
 /// The one thing that is done with Oz.
 #[async_trait]
 pub trait Oz: Send + Sync {
     /// Sends one request and tells what came of it.
     ///
     /// A session that has ended is renewed and the request replayed, once. Nothing else is ever
-    /// repeated here. Dropping the future breaks the connection; Oz may act all the same.
+    /// repeated here. Where sessions end one after the other nothing is sent for a while
+    /// ([`Failure::without_session`]). Dropping the future breaks the connection; Oz may act all
+    /// the same.
     /// `photo` is needed for [`Ask::UploadPhoto`] only.
     async fn perform(
         &self,

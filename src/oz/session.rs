@@ -3,6 +3,9 @@
 //! Facts are from Oz's authentication page: the access token travels bare in one header; a session
 //! lasts for some time after its last use; an expire token buys the next pair, and the old pair
 //! serves until the new one is used.
+//! An Oz may end a user's earlier sessions when that user logs in. Replicas with one login then end
+//! each other's, each with the login that it needs: the pauses before those grow, so that each
+//! session lasts long enough to be of use.
 //! It deliberately repeats no request of others (the client does, once), and it knows nothing of
 //! what they ask.
 
@@ -20,9 +23,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::{
-    domain::{Failure, FailureKind, Timestamp},
+    domain::{Failure, FailureKind, Timestamp, retry},
     oz::{
-        Credentials,
+        Chance, Credentials,
         exchange::{Answer, Line},
         wire,
     },
@@ -39,6 +42,17 @@ const REFRESH_PATH: &str = "/api/authorize/refresh/";
 /// account.
 const REFUSED_LOGIN_PAUSE: Duration = Duration::from_secs(5);
 
+/// A session that is refused sooner than this is young: whoever shares our login and needs a
+/// session has logged in at least once by then, so that an older one wasn't ended by a rival.
+const YOUNG: Duration = Duration::from_secs(300);
+
+/// The shortest pause between the refusal of a second young session and its renewal.
+const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// The longest: a few rivals still have minutes each before a match's deadline, and a stretch is
+/// long enough to poll each match often.
+const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(60);
+
 /// How long before its end a session is renewed; less for sessions that are shorter than five
 /// times this.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
@@ -50,6 +64,7 @@ pub struct Session {
     /// login, one that it did has an off moment.
     token_has_worked: AtomicBool,
     state: Mutex<State>,
+    chance: Chance,
     /// Held by whoever renews the session, through all of it. A future that is dropped meanwhile
     /// lets go of it, and the next in line renews instead.
     flight: tokio::sync::Mutex<()>,
@@ -72,8 +87,18 @@ struct State {
     /// Grows with every attempt to renew, so that who waited for one knows that it is over.
     attempts: u64,
     last_failure: Option<Failure>,
-    /// No login before this time, and what to answer meanwhile.
-    refused: Option<(Timestamp, Failure)>,
+    /// How many pairs in a row were refused young.
+    refused_young: u32,
+    /// No renewal before this time, and why.
+    pause: Option<(Timestamp, Pause)>,
+}
+
+/// Why nobody renews the session now.
+enum Pause {
+    /// The login was refused like this.
+    LoginRefused(Failure),
+    /// Session after session was refused.
+    Unrest,
 }
 
 /// The tokens of a session.
@@ -83,15 +108,19 @@ struct Pair {
     expire_token: Option<SecretString>,
     /// How long it lasts after a use, if Oz said something believable.
     lifetime: Option<Duration>,
+    obtained_at: Timestamp,
     /// When it was last used, as far as Oz agreed.
     used_at: Timestamp,
+    /// Whether Oz has refused it since.
+    refused: bool,
 }
 
 impl Session {
     /// No session yet; the first request opens one.
-    pub fn new(credentials: Credentials) -> Self {
+    pub fn new(credentials: Credentials, chance: Chance) -> Self {
         Self {
             credentials,
+            chance,
             token_has_worked: AtomicBool::new(false),
             state: Mutex::default(),
             flight: tokio::sync::Mutex::default(),
@@ -106,6 +135,7 @@ impl Session {
         let current = self.state().current(line.clock.now());
         match current {
             None => self.renew(line, 0).await,
+            Some((pass, Age::Over)) => self.renew(line, pass.generation).await,
             Some((pass, Age::Fresh)) => Ok(pass),
             // Where it can't be renewed it may still be good: Oz knows better than our clock.
             Some((pass, Age::Old)) => Ok(self.renew(line, pass.generation).await.unwrap_or(pass)),
@@ -116,7 +146,11 @@ impl Session {
     pub async fn replace(&self, line: &Line, refused: &Pass) -> Option<Result<Pass, Failure>> {
         match &self.credentials {
             Credentials::Token(_) => None,
-            Credentials::Login { .. } => Some(self.renew(line, refused.generation).await),
+            Credentials::Login { .. } => {
+                let (now, chance) = (line.clock.now(), (self.chance)());
+                self.state().refuse(refused.generation, now, chance);
+                Some(self.renew(line, refused.generation).await)
+            }
         }
     }
 
@@ -214,6 +248,8 @@ impl Pass {
 enum Age {
     Fresh,
     Old,
+    /// Oz has refused it.
+    Over,
 }
 
 impl State {
@@ -235,8 +271,39 @@ impl State {
             return Some(Ok(pair.pass.clone()));
         }
         let waited_for = self.last_failure.as_ref().filter(|_| self.attempts > attempts_seen);
-        let refused = self.refused.as_ref().filter(|(until, _)| now < *until);
-        waited_for.or(refused.map(|(_, failure)| failure)).cloned().map(Err)
+        waited_for.cloned().or_else(|| self.paused(now)).map(Err)
+    }
+
+    /// What to answer while nobody renews.
+    fn paused(&self, now: Timestamp) -> Option<Failure> {
+        let (until, why) = self.pause.as_ref().filter(|(until, _)| now < *until)?;
+        Some(match why {
+            Pause::LoginRefused(failure) => failure.clone(),
+            Pause::Unrest => Failure::without_session(until.since(now)),
+        })
+    }
+
+    /// Notes that Oz has refused a pair. Out of the blue, as by an Oz that was restarted, that is no
+    /// reason to wait.
+    fn refuse(&mut self, generation: u64, now: Timestamp, chance: f64) {
+        let Some(pair) = &mut self.pair else { return };
+        if pair.refused || pair.pass.generation != generation {
+            return;
+        }
+        pair.refused = true;
+        if now.since(pair.obtained_at) >= YOUNG {
+            self.refused_young = 0;
+            return;
+        }
+        self.refused_young = self.refused_young.saturating_add(1);
+        if let Some(pause) = renewal_pause(self.refused_young, chance) {
+            let pause_ms = pause.as_millis() as u64;
+            tracing::warn!(
+                pause_ms,
+                "Oz ends our sessions early: does anybody else log in as we do?"
+            );
+            self.pause = Some((now.after(pause), Pause::Unrest));
+        }
     }
 
     /// Takes the outcome of an attempt to renew.
@@ -247,13 +314,13 @@ impl State {
         now: Timestamp,
     ) -> Result<Pass, Failure> {
         self.attempts += 1;
-        self.refused = None;
         let generation = self.generation + 1;
         let outcome = outcome.and_then(|tokens| Pair::new(tokens, generation, asked_at));
         match outcome {
             Ok(pair) => {
                 self.generation = generation;
                 self.last_failure = None;
+                self.pause = None;
                 let pass = pair.pass.clone();
                 self.former = self.pair.replace(pair);
                 Ok(pass)
@@ -262,7 +329,8 @@ impl State {
                 self.last_failure = Some(failure.clone());
                 if failure.kind == FailureKind::LoginRefused {
                     tracing::error!("Oz refuses the login: check --oz-login and --oz-password");
-                    self.refused = Some((now.after(REFUSED_LOGIN_PAUSE), failure.clone()));
+                    let why = Pause::LoginRefused(failure.clone());
+                    self.pause = Some((now.after(REFUSED_LOGIN_PAUSE), why));
                 }
                 Err(failure)
             }
@@ -280,15 +348,29 @@ impl Pair {
             access_token: tokens.access_token,
             expire_token: tokens.expire_token,
             lifetime: lifetime.filter(|lifetime| !lifetime.is_zero()),
+            obtained_at: asked_at,
             used_at: asked_at,
+            refused: false,
         })
     }
 
     fn age(&self, now: Timestamp) -> Age {
+        if self.refused {
+            return Age::Over;
+        }
         let Some(lifetime) = self.lifetime else { return Age::Fresh };
         let margin = RENEWAL_MARGIN.min(lifetime / 5);
         if now.since(self.used_at) < lifetime - margin { Age::Fresh } else { Age::Old }
     }
+}
+
+/// How long nobody renews after so many young pairs in a row were refused: not at all after the
+/// first, then each time up to twice as long. `chance` (0..1) says where in the upper half, so that
+/// rivals don't keep step.
+fn renewal_pause(refused_young: u32, chance: f64) -> Option<Duration> {
+    let doublings = refused_young.checked_sub(2)?.min(20);
+    let longest = RENEWAL_PAUSE_MIN.saturating_mul(2 << doublings).min(RENEWAL_PAUSE_MAX);
+    Some(retry::spread(1, longest / 2, longest, chance))
 }
 
 /// Reads the answer to a login or a refresh.

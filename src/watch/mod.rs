@@ -294,6 +294,7 @@ impl Inner {
     async fn tail(self: Arc<Self>, mut after: Position) {
         let mut wake = self.reader.wake();
         let mut pages_since = self.clock.now();
+        let mut erasures = self.reader.erasures();
         loop {
             // Retention erases without a word: what was read for many streams isn't kept for long.
             if self.clock.now() >= pages_since.after(TAIL_INTERVAL) {
@@ -304,6 +305,11 @@ impl Inner {
             let is_last = self.draining.is_cancelled();
             // Marked as seen before looking, so that what is written meanwhile wakes again.
             wake.mark_unchanged();
+            if self.reader.erasures() != erasures {
+                erasures = self.reader.erasures();
+                self.pages.forget();
+                self.logs.doubt_ended();
+            }
             match self.read_new(&mut after).await {
                 Ok(()) => {}
                 Err(failure) => warn!(error = %failure, "the journal can't be followed"),

@@ -222,6 +222,10 @@ impl Driver {
         let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
         let sent = |bytes_sent| self.tell(bytes_sent, bytes_total);
         let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
+        if let Some(hold) = self.withheld(&outcome) {
+            // Nothing was sent, so it says nothing of Oz: the leave is given back.
+            return Asked::HeldBack(hold);
+        }
         leave.report(&outcome);
         Asked::Settled(outcome)
     }
@@ -233,6 +237,15 @@ impl Driver {
             Tenure::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
             Tenure::Unsure | Tenure::Lost => false,
         }
+    }
+
+    /// When a request may be tried again that never left, for want of a session. Not all at once,
+    /// when that time comes.
+    fn withheld(&self, outcome: &Outcome) -> Option<Hold> {
+        let why = outcome.as_ref().err()?;
+        let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
+        let until = self.engine.with.clock.now().after(why.withheld()?).after(spread);
+        Some(Hold { until, why: Some(why.clone()) })
     }
 
     /// Takes out of a folder the analyses that another match owns: they are not to be adopted.

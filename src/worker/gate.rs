@@ -1,29 +1,51 @@
-//! The gate to Oz, which all drivers pass: how many at once, and whether at all.
+//! The gate to Oz, which all drivers pass: how many at once, how fast, and whether at all.
 //!
-//! It decides nothing itself: the core's circuit does. It brings the time and the chance, logs
-//! when the circuit turns, and sees to it that a leave to send is never lost.
+//! It decides nothing itself: the core's pace and circuit do. It brings the time and the chance,
+//! logs when the circuit turns, and sees to it that a leave to send is never lost.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod line;
+mod turns;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::{
+    num::NonZeroU32,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
 use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
     domain::{
-        Circuit, Hold, Outcome, Pass,
+        Circuit, Hold, Outcome, Pace, Pass,
         circuit::{self, Change},
     },
-    worker::Chance,
+    worker::{
+        Chance,
+        gate::{
+            line::Line,
+            turns::{Turn, Turns},
+        },
+    },
 };
+
+/// What all replicas together may ask of Oz.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many requests may be under way.
+    pub requests_max: usize,
+    /// How many requests a second may be sent; any number if none.
+    pub rate_max: Option<NonZeroU32>,
+}
 
 /// What all requests to Oz pass.
 pub struct Gate {
     circuit: Mutex<Circuit>,
-    /// Whoever holds a turn has one request under way, its own or the login that it needs. Who
-    /// waits for one is asked last whether anything may be sent, so that whoever has waited through
-    /// the beginning of an outage is still held back.
-    turns: Semaphore,
+    /// Whoever waits for its time to send; none where the rate has no limit. Then nobody queues
+    /// for anything but a turn: through a line of its own, each would be woken by the one before.
+    line: Option<Line>,
+    /// Whoever holds a turn has one request under way, its own or the login that it needs; or it
+    /// is the first in the line.
+    turns: Turns,
     clock: Clock,
     chance: Chance,
 }
@@ -32,29 +54,56 @@ pub struct Gate {
 pub struct Leave<'a> {
     gate: &'a Gate,
     pass: Option<Pass>,
-    _turn: SemaphorePermit<'a>,
+    _turn: Turn<'a>,
 }
 
 impl Gate {
-    /// A gate that lets so many through at once, and one at least.
-    pub fn new(requests_max: usize, clock: Clock, chance: Chance) -> Self {
+    /// A gate that lets so many through, and one at once at least, for a replica that is alone.
+    pub fn new(limits: Limits, clock: Clock, chance: Chance) -> Self {
+        let now = clock.now();
         Self {
-            circuit: Mutex::new(Circuit::new(clock.now())),
-            turns: Semaphore::new(requests_max.clamp(1, Semaphore::MAX_PERMITS)),
+            circuit: Mutex::new(Circuit::new(now)),
+            line: limits.rate_max.map(|rate| Line::new(Pace::new(rate, now))),
+            turns: Turns::new(limits.requests_max),
             clock,
             chance,
         }
     }
 
-    /// Waits for a turn. `retries`: whether the request repeats what has just failed.
+    /// Waits for a turn and for the time to send, in order of arrival. `retries`: whether the
+    /// request repeats what has just failed.
+    ///
+    /// Nobody but the first in the line holds a turn that it doesn't use yet. Those behind it
+    /// couldn't use it earlier, since they are sent after it; so neither limit lets less through
+    /// for the other's sake.
     ///
     /// # Errors
     /// When to come again, if the request must not be sent now.
     pub async fn enter(&self, retries: bool) -> Result<Leave<'_>, Hold> {
-        let turn = self.turns.acquire().await.expect("nobody closes the semaphore");
+        let first = match &self.line {
+            Some(line) => Some(line.first().await),
+            None => None,
+        };
+        let turn = self.turns.take().await;
+        if let Some(first) = &first {
+            first.wait(&self.clock).await;
+        }
         let (now, chance) = (self.clock.now(), (self.chance)());
+        // Asked last, so that whoever has waited through the beginning of an outage is still held
+        // back; and it pays nothing for what it may not send.
         let pass = self.circuit().enter(retries, now, chance)?;
+        if let Some(first) = first {
+            first.go(now);
+        }
         Ok(Leave { gate: self, pass: Some(pass), _turn: turn })
+    }
+
+    /// Keeps the share of one of so many replicas, from now on. What is under way goes on.
+    pub fn share_among(&self, replicas: usize) {
+        self.turns.share_among(replicas);
+        if let Some(line) = &self.line {
+            line.share_among(replicas, self.clock.now());
+        }
     }
 
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
@@ -95,7 +144,7 @@ impl Drop for Leave<'_> {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use futures_util::poll;
+    use futures_util::{FutureExt, future::join_all, poll};
 
     use super::*;
     use crate::{
@@ -104,8 +153,49 @@ mod tests {
     };
 
     fn gate(requests_max: usize) -> (Gate, Hand) {
+        gate_with(Limits { requests_max, rate_max: None })
+    }
+
+    /// One that lets so many through at once, and in a second.
+    fn paced(requests_max: usize, rate: u32) -> (Gate, Hand) {
+        gate_with(Limits { requests_max, rate_max: NonZeroU32::new(rate) })
+    }
+
+    fn gate_with(limits: Limits) -> (Gate, Hand) {
         let (clock, hand) = Clock::manual(Timestamp::from_micros(0));
-        (Gate::new(requests_max, clock, Arc::new(|| 0.0)), hand)
+        (Gate::new(limits, clock, Arc::new(|| 0.0)), hand)
+    }
+
+    /// Moves the time on to the next moment that somebody waits for.
+    fn move_on(gate: &Gate, hand: &Hand) {
+        let next = hand.next_wake().expect("somebody waits");
+        hand.advance(next.since(gate.clock.now()));
+    }
+
+    /// When each of so many passes, who all come at once and whose answers come at once.
+    async fn passed(gate: &Gate, hand: &Hand, count: usize) -> Vec<(usize, Timestamp)> {
+        let order = Mutex::new(Vec::new());
+        let all = (0..count).map(|nth| {
+            let order = &order;
+            async move {
+                let leave = gate.enter(false).await.unwrap();
+                order.lock().unwrap().push((nth, gate.clock.now()));
+                leave.report(&up());
+            }
+        });
+        let mut all = std::pin::pin!(join_all(all));
+        while all.as_mut().now_or_never().is_none() {
+            move_on(gate, hand);
+        }
+        order.lock().unwrap().clone()
+    }
+
+    fn millis(millis: i64) -> Timestamp {
+        Timestamp::from_micros(millis * 1_000)
+    }
+
+    fn up() -> Outcome {
+        Ok(Reply::Started(Vec::new()))
     }
 
     fn down() -> Outcome {
@@ -180,5 +270,96 @@ mod tests {
         let hold = waited.err().expect("it is held back");
         assert_eq!(hold.why.map(|why| why.kind), Some(FailureKind::Unreachable));
         assert_eq!(hold.until.since(Timestamp::from_micros(0)), Duration::from_secs(1));
+    }
+
+    #[tokio::test]
+    async fn those_who_come_together_are_sent_one_by_one_in_their_order() {
+        let (gate, hand) = paced(100, 10);
+        let passed = passed(&gate, &hand, 30).await;
+        let expected: Vec<_> = (0..30).map(|nth| (nth, millis(nth as i64 * 100))).collect();
+        assert_eq!(passed, expected);
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_is_one_of_many_is_as_much_slower() {
+        let (gate, hand) = paced(100, 10);
+        gate.share_among(20);
+        let passed = passed(&gate, &hand, 3).await;
+        // What it had saved up when it was alone is a twentieth of what a request costs now.
+        assert_eq!(passed, [(0, millis(1_900)), (1, millis(3_900)), (2, millis(5_900))]);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_its_time_leaves_it_to_the_next_when_it_goes_away() {
+        let (gate, hand) = paced(100, 1);
+        gate.enter(false).await.unwrap().report(&up());
+        let mut first = Box::pin(gate.enter(false));
+        let mut second = Box::pin(gate.enter(false));
+        assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
+        hand.advance(Duration::from_millis(900));
+        drop(first);
+        assert!(poll!(&mut second).is_pending());
+        hand.advance(Duration::from_millis(100));
+        assert!(second.now_or_never().is_some(), "it waits for the first one's second only");
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_its_time_learns_at_once_that_others_are_gone() {
+        let (gate, hand) = paced(100, 1);
+        gate.enter(false).await.unwrap().report(&up());
+        gate.share_among(60);
+        let mut next = Box::pin(gate.enter(false));
+        assert!(poll!(&mut next).is_pending());
+        hand.advance(Duration::from_secs(1));
+        assert!(poll!(&mut next).is_pending());
+        gate.share_among(1);
+        assert!(next.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_their_time_hold_one_turn_among_them() {
+        let (gate, hand) = paced(2, 1);
+        let under_way = gate.enter(false).await.unwrap();
+        let mut waiters: Vec<_> = (0..5).map(|_| Box::pin(gate.enter(false))).collect();
+        for waiter in &mut waiters {
+            assert!(poll!(waiter).is_pending());
+        }
+        hand.advance(Duration::from_secs(1));
+        let second = waiters.remove(0).now_or_never().expect("its time has come").unwrap();
+        // Now it is the turns that lack, while the time goes by.
+        assert!(poll!(&mut waiters[0]).is_pending());
+        hand.advance(Duration::from_secs(1));
+        assert!(poll!(&mut waiters[0]).is_pending(), "two are under way");
+        drop(under_way);
+        let third = waiters.remove(0).now_or_never().expect("there is a turn");
+        assert!(third.is_ok());
+        drop(second);
+    }
+
+    #[tokio::test]
+    async fn an_outage_holds_back_all_who_wait_for_their_time_at_once_and_costs_no_time() {
+        let (gate, hand) = paced(100, 1);
+        let last = gate.enter(false).await.unwrap();
+        let mut waiters: Vec<_> = (0..50).map(|_| Box::pin(gate.enter(false))).collect();
+        for waiter in &mut waiters {
+            assert!(poll!(waiter).is_pending());
+        }
+        last.report(&down());
+        for _ in 1..circuit::OPENS_AFTER {
+            let pass = gate.circuit().enter(false, gate.clock.now(), 0.0).unwrap();
+            gate.circuit().report(pass, down().as_ref().err(), gate.clock.now(), 0.0);
+        }
+        hand.advance(Duration::from_millis(999));
+        assert!(poll!(&mut waiters[0]).is_pending());
+        hand.advance(Duration::from_millis(1));
+        let probe = waiters.remove(0).now_or_never().expect("it may be sent");
+        let probe = probe.expect("as a probe");
+        hand.advance(Duration::from_secs(1));
+        for waiter in waiters.drain(..) {
+            let held = waiter.now_or_never().expect("nobody waits for what may not be sent");
+            assert!(held.is_err());
+        }
+        probe.report(&up());
+        assert!(gate.enter(false).now_or_never().expect("its second was not spent").is_ok());
     }
 }

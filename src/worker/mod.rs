@@ -26,12 +26,16 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
-pub use crate::journal::{CancelledAs, Erased};
+pub use crate::{
+    journal::{CancelledAs, Erased},
+    oz::Chance,
+};
 pub use admit::Refused;
+pub use gate::Limits;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, Timestamp},
+    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
     journal::{self, Claim, Key, Reader, Writer},
     oz::Oz,
     worker::{driver::Driver, gate::Gate, seat::Seat, shelf::Shelf},
@@ -44,6 +48,8 @@ const ERASE_PAGE: usize = 500;
 /// How often matches are looked for that have been kept long enough, or that nobody drives. The
 /// former are promised to be gone within a minute.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
+/// When claiming is tried again that has failed.
+const CLAIMING_PAUSE: Duration = Duration::from_secs(1);
 /// How often what is left behind is let go of while the server goes down.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 /// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
@@ -56,17 +62,14 @@ pub struct Config {
     pub policy: Policy,
     /// How many matches may be under way.
     pub unfinished_max: usize,
-    /// How many requests to Oz may be under way.
-    pub requests_max: usize,
+    /// What all replicas together may ask of Oz.
+    pub oz: Limits,
     /// How many bytes of photos may be in memory.
     pub photo_bytes_max: usize,
 }
 
 /// Is told how far a match is, at moments that aren't facts.
 pub type ProgressSink = Arc<dyn Fn(MatchId, Progress) + Send + Sync>;
-
-/// Where jitter comes from: a number from 0 to 1.
-pub type Chance = Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// What the worker works with.
 pub struct Collaborators {
@@ -113,7 +116,7 @@ struct Slot(Arc<AtomicUsize>);
 impl Worker {
     /// A worker that has claimed nothing yet.
     pub fn new(config: Config, with: Collaborators) -> Self {
-        let gate = Gate::new(config.requests_max, with.clock.clone(), Arc::clone(&with.chance));
+        let gate = Gate::new(config.oz, with.clock.clone(), Arc::clone(&with.chance));
         Self(Arc::new(Engine {
             gate,
             config,
@@ -156,6 +159,11 @@ impl Worker {
     /// How many matches are under way here.
     pub fn unfinished(&self) -> usize {
         self.0.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// Asks no more of Oz than the share of one of so many replicas, from now on.
+    pub fn share_among(&self, replicas: usize) {
+        self.0.gate.share_among(replicas);
     }
 
     /// Ends a match as cancelled, whoever drives it. Nothing more is sent to Oz for it.
@@ -308,24 +316,31 @@ impl Engine {
     /// Sees to it, for as long as the server runs, that no match is left lying.
     async fn keep_house(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
-        let mut erased = None;
+        self.gate.share_among(fleet.borrow_and_update().alive);
+        let mut erasing_due = self.with.clock.now();
+        // Whatever came free since all was claimed first.
+        let mut pause = CLAIMING_PAUSE;
         loop {
-            let now = self.with.clock.now();
-            if erased.is_none_or(|erased: Timestamp| erased.after(HOUSEKEEPING_INTERVAL) <= now) {
-                erased = Some(now);
+            if self.with.clock.now() >= erasing_due {
+                erasing_due = self.with.clock.now().after(HOUSEKEEPING_INTERVAL);
                 if let Err(failure) = self.erase_expired().await {
                     warn!(error = %failure, "ended matches could not be erased");
                 }
             }
             tokio::select! {
-                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                () = self.with.clock.sleep(pause) => {}
                 Ok(()) = fleet.changed() => {}
                 () = self.has_left.notified() => self.let_go().await,
                 () = self.draining.cancelled() => return,
             }
-            if let Err(failure) = self.claim_unheld().await {
-                warn!(error = %failure, "matches could not be claimed");
-            }
+            self.gate.share_among(fleet.borrow_and_update().alive);
+            pause = match self.claim_unheld().await {
+                Ok(()) => HOUSEKEEPING_INTERVAL,
+                Err(failure) => {
+                    warn!(error = %failure, "matches could not be claimed");
+                    CLAIMING_PAUSE
+                }
+            };
         }
     }
 

@@ -45,13 +45,14 @@ const CONFIG: Config = Config {
         retention: Duration::from_secs(86_400),
     },
     unfinished_max: 2,
-    requests_max: 10,
+    oz: Limits { requests_max: 10, rate_max: None },
     photo_bytes_max: 100,
 };
 
 /// A request that waits for the test to answer it.
 struct Asked {
     kind: AskKind,
+    ask: Ask,
     photo: Option<Bytes>,
     answer: oneshot::Sender<Outcome>,
 }
@@ -64,7 +65,7 @@ impl Oz for Passes {
     async fn perform(&self, ask: &Ask, photo: Option<Bytes>, _: Sent<'_>) -> Outcome {
         let (answer, told) = oneshot::channel();
         let unheard = || Failure::new(FailureKind::Interrupted, "the test has ended");
-        let asked = Asked { kind: ask.kind(), photo, answer };
+        let asked = Asked { kind: ask.kind(), ask: ask.clone(), photo, answer };
         self.0.send(asked).map_err(|_| unheard())?;
         told.await.unwrap_or_else(|_| Err(unheard()))
     }
@@ -172,12 +173,16 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let (clock, hand) = Clock::manual(START);
-        let store = Arc::new(Mutex::new(Store::new(1)));
-        Self::over(Memory::open(store, clock.clone()), clock, hand)
+        Self::with(CONFIG)
     }
 
-    fn over(journal: Memory, clock: Clock, hand: Hand) -> Self {
+    fn with(config: Config) -> Self {
+        let (clock, hand) = Clock::manual(START);
+        let store = Arc::new(Mutex::new(Store::new(1)));
+        Self::over(config, Memory::open(store, clock.clone()), clock, hand)
+    }
+
+    fn over(config: Config, journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
         let loses = Arc::new(AtomicBool::new(false));
         let with = Collaborators {
@@ -188,13 +193,13 @@ impl House {
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(|| 0.0),
         };
-        Self { worker: Worker::new(CONFIG, with), journal, loses, clock, hand, asked }
+        Self { worker: Worker::new(config, with), journal, loses, clock, hand, asked }
     }
 
     /// Another process at the same store, that has not begun.
     fn next_process(&self) -> Self {
         let journal = Memory::open(self.journal.store(), self.clock.clone());
-        Self::over(journal, self.clock.clone(), self.hand.clone())
+        Self::over(CONFIG, journal, self.clock.clone(), self.hand.clone())
     }
 
     async fn admit(&self, spec: Spec) -> Match {
@@ -364,6 +369,24 @@ async fn a_fact_that_was_written_although_the_store_failed_is_found_and_gone_on_
 }
 
 #[tokio::test]
+async fn a_request_that_never_left_for_want_of_a_session_is_held_back_and_says_nothing_of_oz() {
+    let mut house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    let again = Duration::from_secs(20);
+    for round in 1..=50 {
+        let look = house.next(AskKind::ReadFolder).await;
+        look.answer.send(Err(Failure::without_session(again))).unwrap();
+        let due = START.after(again * round);
+        eventually("it is held back", || async { house.hand.next_wake() == Some(due) }).await;
+        house.hand.advance(again);
+    }
+    house.hears(AskKind::ReadFolder, folder()).await;
+    house.next(AskKind::StartAnalyses).await;
+    let found = house.find(&m).await.unwrap();
+    assert_eq!((found.troubles, found.state), (1, State::Uploaded), "it is told once");
+}
+
+#[tokio::test]
 async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
     let mut house = House::new();
     let m = house.admit(spec()).await;
@@ -372,6 +395,56 @@ async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
     timeout(PATIENCE, look.answer.closed()).await.unwrap();
     let held = || (house.worker.unfinished(), house.worker.shelf().photos());
     eventually("nothing is held", || async { held() == (0, 0) }).await;
+}
+
+/// An Oz that is still at work on whatever was started: each folder has an analysis of its own.
+fn processing(ask: &Ask) -> Reply {
+    let analysis = |id: AnalysisId| Analysis {
+        id: Some(id),
+        kind: Some("BIOMETRY".into()),
+        state: Some("PROCESSING".into()),
+        ..Analysis::default()
+    };
+    match ask {
+        Ask::ReadFolder { .. } => folder(),
+        Ask::UploadPhoto { .. } => Reply::Photo(medium_id("ours")),
+        Ask::StartAnalyses { folder_id, .. } => {
+            Reply::Started(vec![analysis(folder_id.to_string().parse().unwrap())])
+        }
+        Ask::ReadAnalysis { analysis_id } => Reply::Analysis(analysis(analysis_id.clone())),
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_rate_that_is_allowed_all_matches_are_polled_less_often_alike() {
+    let oz = Limits { rate_max: std::num::NonZeroU32::new(2), ..CONFIG.oz };
+    let mut house = House::with(Config { unfinished_max: 6, oz, ..CONFIG });
+    house.worker.share_among(2);
+    for folder in 1..=6 {
+        let folder_id = crate::domain::FolderId::from_uuid(uuid::Uuid::from_u128(folder));
+        house.admit(Spec { folder_id, ..naming_a_medium() }).await;
+    }
+    let (until, mut times, mut polls) =
+        (START.after(Duration::from_secs(120)), vec![], BTreeMap::new());
+    while house.clock.now() < until {
+        eventually("all wait", || async { house.hand.next_wake().is_some() }).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        while let Ok(asked) = house.asked.try_recv() {
+            times.push(house.clock.now());
+            if let Ask::ReadAnalysis { analysis_id } = &asked.ask {
+                *polls.entry(analysis_id.clone()).or_insert(0) += 1;
+            }
+            asked.answer.send(Ok(processing(&asked.ask))).unwrap();
+        }
+        house.hand.advance(Duration::from_millis(100));
+    }
+    // One a second is the share of one of two replicas.
+    assert!((118..=120).contains(&times.len()), "{}", times.len());
+    assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(900)));
+    assert_eq!(polls.len(), 6);
+    assert!(polls.values().all(|polls| (17..=19).contains(polls)), "{polls:?}");
 }
 
 // Going down.

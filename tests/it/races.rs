@@ -118,7 +118,8 @@ fn worker_config() -> worker::Config {
         photo_grace: second,
         retention: second * 3_600,
     };
-    worker::Config { policy, unfinished_max: 100, requests_max: 100, photo_bytes_max: 1 << 20 }
+    let oz = worker::Limits { requests_max: 100, rate_max: None };
+    worker::Config { policy, unfinished_max: 100, oz, photo_bytes_max: 1 << 20 }
 }
 
 fn collaborators(oz: &Simulator, store: &OddStore, clock: &Clock) -> worker::Collaborators {
@@ -129,7 +130,7 @@ fn collaborators(oz: &Simulator, store: &OddStore, clock: &Clock) -> worker::Col
     worker::Collaborators {
         writer: Arc::new(store.clone()),
         reader: Arc::new(store.clone()),
-        oz: Arc::new(oz::Client::new(config, clock.clone()).unwrap()),
+        oz: Arc::new(oz::Client::new(config, clock.clone(), Arc::new(|| 0.5)).unwrap()),
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),
         chance: Arc::new(|| 0.5),

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use facematch::{
-    app::{App, Load},
+    app::{self, App, Load},
     clock::Clock,
     config::{Config, Credentials, OzConfig},
     pb::{
@@ -44,7 +44,7 @@ pub struct House {
     pub address: String,
     pub load: Load,
     shutdown: CancellationToken,
-    served: JoinHandle<()>,
+    served: JoinHandle<Result<(), app::Lost>>,
 }
 
 /// A service that runs.
@@ -52,7 +52,7 @@ struct Served {
     address: String,
     load: Load,
     shutdown: CancellationToken,
-    served: JoinHandle<()>,
+    served: JoinHandle<Result<(), app::Lost>>,
 }
 
 impl House {
@@ -86,7 +86,7 @@ impl House {
     /// Stops the service in order and starts it again on the same journal.
     pub async fn restart(self) -> Self {
         self.shutdown.cancel();
-        self.served.await.expect("the service stops in order");
+        self.served.await.expect("nothing panics").expect("the service stops in order");
         Self::open(self.oz, self.directory, self.config).await
     }
 
@@ -97,7 +97,7 @@ impl House {
 
     /// Waits until the service has stopped.
     pub async fn stopped(self) {
-        self.served.await.expect("the service stops in order");
+        self.served.await.expect("nothing panics").expect("the service stops in order");
     }
 
     /// A folder whose liveness media show the sample portrait.

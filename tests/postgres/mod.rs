@@ -252,6 +252,11 @@ impl Cluster {
 }
 
 impl Cluster {
+    /// All processes that run for it, the postmaster among them.
+    pub fn processes(&self) -> Vec<u32> {
+        processes::of(self.directory())
+    }
+
     fn directory(&self) -> &Path {
         self.keeper.directory()
     }

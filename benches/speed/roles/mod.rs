@@ -12,6 +12,7 @@ mod line;
 mod matches;
 mod nothing;
 mod rows;
+mod witness;
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,7 @@ pub use self::{
     matches::Matches,
     nothing::Nothing,
     rows::{Rows, Written},
+    witness::{Witness, Witnessed},
 };
 use crate::{Result, oz};
 
@@ -48,6 +50,7 @@ pub enum Role {
     Fill(Fill),
     Rows(Rows),
     Nothing(Nothing),
+    Witness(Witness),
 }
 
 impl Role {
@@ -60,6 +63,7 @@ impl Role {
             Self::Fill(_) => "filler of a journal",
             Self::Rows(_) => "writer of rows",
             Self::Nothing(_) => "service that does nothing",
+            Self::Witness(_) => "witness of what others do",
         }
     }
 }
@@ -77,6 +81,7 @@ pub fn play(role: &str) -> Result<()> {
             Role::Fill(role) => role.play().await,
             Role::Rows(role) => role.play().await,
             Role::Nothing(role) => role.play().await,
+            Role::Witness(role) => role.play().await,
         }
     })
 }
@@ -131,13 +136,13 @@ impl Percentiles {
 
 type Client = FaceMatchClient<Channel>;
 
-/// Clients with a connection each.
-async fn clients(server: &str, connections: usize) -> Result<Vec<Client>> {
-    let endpoint = Endpoint::from_shared(server.to_owned())?
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(4 * WINDOW_BYTES);
+/// Clients with a connection each, in turn to each of the servers, which a blank parts.
+async fn clients(servers: &str, connections: usize) -> Result<Vec<Client>> {
     let mut clients = Vec::new();
-    for _ in 0..connections {
+    for server in servers.split(' ').cycle().take(connections) {
+        let endpoint = Endpoint::from_shared(server.to_owned())?
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(4 * WINDOW_BYTES);
         clients.push(FaceMatchClient::new(endpoint.connect().await?));
     }
     Ok(clients)

@@ -9,6 +9,7 @@ mod flight;
 mod journal;
 mod large;
 mod matches;
+mod replicas;
 mod start;
 
 use std::{path::Path, time::Instant};
@@ -51,7 +52,7 @@ impl Size {
 type Row = (&'static str, fn(&mut Bench) -> Result<()>);
 
 /// All rows, in the order in which they are told.
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     ("start", start::start),
     ("match", matches::beside_the_bare_loop),
     ("rate", matches::rate),
@@ -61,6 +62,7 @@ const ROWS: [Row; 9] = [
     ("audience", audience::audience),
     ("large-photo", large::large_photo),
     ("journal", journal::journal),
+    ("replicas", replicas::replicas),
 ];
 
 /// A run under way.

@@ -231,7 +231,7 @@ impl History {
             policy: POLICY,
             unfinished_max: 10_000,
             photo_bytes_max: 1 << 20,
-            requests_max: 512,
+            oz: worker::Limits { requests_max: 512, rate_max: None },
         };
         let worker = Worker::new(config, with);
         watch.start().await.expect("the journal can be read");

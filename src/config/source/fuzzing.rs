@@ -129,6 +129,7 @@ fn check_limits(config: &Config) {
     assert!((1024..=1 << 40).contains(&config.photo_memory));
     assert!((1..=1_000_000).contains(&config.max_streams));
     assert!((1..=65_536).contains(&config.oz.max_requests));
+    assert!(config.oz.max_rate.is_none_or(|rate| (1..=1_000_000).contains(&rate)));
 }
 
 fn check_oz(config: &Config) {

@@ -151,3 +151,15 @@ fn what_one_analysis_is_charged_does_not_slow_the_other() {
     scene.polls("b", told(biometry("b")));
     assert_eq!(scene.now.since(seconds(0)), Duration::from_secs(3));
 }
+
+#[test]
+fn only_what_was_withheld_for_want_of_a_session_never_left() {
+    let pause = Duration::from_secs(7);
+    assert_eq!(Failure::without_session(pause).withheld(), Some(pause));
+    let refused = Failure { http_status: Some(401), ..Failure::without_session(pause) };
+    let limited = Failure { kind: FailureKind::RateLimited, ..Failure::without_session(pause) };
+    let unsaid = Failure::new(FailureKind::SessionRefused, "refused");
+    for failure in [refused, limited, unsaid] {
+        assert_eq!(failure.withheld(), None, "{failure:?}");
+    }
+}

@@ -140,6 +140,8 @@ const WAITS: &str = "
 impl Step for ClaimSome {
     type Output = Vec<(Match, Claim)>;
 
+    const CLAIMS: bool = true;
+
     async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, Error> {
         if self.limit == 0 {
             return Ok(Vec::new());
@@ -161,6 +163,8 @@ impl Step for ClaimSome {
 #[async_trait]
 impl Step for TakeOne {
     type Output = Taken;
+
+    const CLAIMS: bool = true;
 
     async fn run(&self, connection: &mut PgConnection) -> Result<Taken, Error> {
         let taken = query(TAKE)

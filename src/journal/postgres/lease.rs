@@ -91,6 +91,8 @@ pub(super) struct Leases {
 /// The fleet as last seen.
 struct View {
     mine: Option<Mine>,
+    /// One that was this replica's, and is not to be used any more.
+    given_up: Option<LeaseId>,
     /// Those alive, this one included.
     alive: Vec<LeaseId>,
     /// When that changed last, or matches were let go.
@@ -107,15 +109,29 @@ struct Mine {
     until: Timestamp,
 }
 
-/// Renews the lease for as long as the replica lives.
-pub(super) struct Keeper {
-    pub database: Database,
-    pub leases: Arc<Leases>,
+/// What a lease is taken with.
+pub(super) struct Terms {
+    /// Whose it is.
     pub incarnation: u64,
+    /// How long it lasts.
     pub length: Duration,
     /// Whether the database carries notices.
     pub notices: bool,
-    pub closing: CancellationToken,
+}
+
+impl Terms {
+    /// How long a statement of the lease's is waited for: there has to be time for another.
+    fn patience(&self) -> Duration {
+        STATEMENT_TIMEOUT.min(self.length / 2)
+    }
+}
+
+/// Renews the lease for as long as the replica lives.
+pub(super) struct Keeper {
+    database: Database,
+    leases: Arc<Leases>,
+    terms: Terms,
+    leaving: CancellationToken,
     connection: Option<PgConnection>,
     /// Others' leases are left alone until then: an outage of the database lets all of them
     /// lapse at once, and who comes back first must not take them all.
@@ -125,7 +141,13 @@ pub(super) struct Keeper {
 impl Leases {
     pub(super) fn new(clock: Clock) -> Self {
         let changed = clock.now();
-        let view = Mutex::new(View { mine: None, alive: Vec::new(), changed, has_swept: false });
+        let view = Mutex::new(View {
+            mine: None,
+            given_up: None,
+            alive: Vec::new(),
+            changed,
+            has_swept: false,
+        });
         Self { clock, view, fleet: watch::Sender::new(Fleet { alive: 1 }), poke: Notify::new() }
     }
 
@@ -192,6 +214,16 @@ impl Leases {
         self.look();
     }
 
+    /// Gives the lease up, and everything that was claimed under it: some of that may be known to
+    /// nobody. A new one follows.
+    pub(super) fn start_over(&self) {
+        {
+            let mut view = self.view();
+            view.given_up = view.mine.take().map(|mine| mine.lease).or(view.given_up);
+        }
+        self.look();
+    }
+
     /// Nothing is held any more.
     fn lose(&self) {
         self.view().mine = None;
@@ -238,22 +270,11 @@ impl Keeper {
     pub(super) fn new(
         database: Database,
         leases: Arc<Leases>,
-        incarnation: u64,
-        length: Duration,
-        notices: bool,
-        closing: CancellationToken,
+        terms: Terms,
+        leaving: CancellationToken,
     ) -> Self {
         let patient_until = leases.clock.now();
-        Self {
-            database,
-            leases,
-            incarnation,
-            length,
-            notices,
-            closing,
-            connection: None,
-            patient_until,
-        }
+        Self { database, leases, terms, leaving, connection: None, patient_until }
     }
 
     /// Takes the first lease.
@@ -264,10 +285,10 @@ impl Keeper {
     /// Renews until the journal is closed, then says goodbye.
     pub(super) async fn run(mut self) {
         let mut failing = false;
-        let mut next = self.length / RENEWALS;
+        let mut next = self.terms.length / RENEWALS;
         loop {
             tokio::select! {
-                () = self.closing.cancelled() => break,
+                () = self.leaving.cancelled() => break,
                 () = self.leases.clock.sleep(next) => {}
                 () = self.leases.poke.notified() => {}
             }
@@ -294,45 +315,28 @@ impl Keeper {
             Some(connection) => connection,
             none => none.insert(self.database.connect().await?),
         };
-        let clock = self.leases.clock.clone();
-        let mine = self.leases.view().mine;
-        let outcome = match mine {
-            Some(mine) => {
-                let may_delete = clock.now() >= self.patient_until;
-                renew(connection, mine.lease, self.length, may_delete, &clock).await
-            }
-            None => Ok(None),
-        };
-        let renewed = match outcome {
-            Ok(Some(renewed)) => renewed,
-            Ok(None) => {
-                self.leases.lose();
-                let taking = begin(connection, self.incarnation, self.length, self.notices, &clock);
-                taking.await.inspect_err(|_| self.connection = None)?
-            }
-            Err(error) => {
-                self.connection = None;
-                return Err(error);
-            }
-        };
+        let outcome = turn(connection, &self.leases, &self.terms, self.patient_until).await;
+        let renewed = outcome.inspect_err(|_| self.connection = None)?;
         Ok(self.take(renewed))
     }
 
     fn take(&mut self, renewed: Renewed) -> Duration {
         let now = self.leases.clock.now();
-        if renewed.was_late {
-            self.patient_until = now.after(self.length);
+        let gave_it_up = self.leases.view().mine.is_some_and(|mine| mine.until <= renewed.sent);
+        if gave_it_up || renewed.was_late {
+            self.patient_until = now.after(self.terms.length);
         }
         let mine = Mine {
             lease: renewed.lease,
-            until: renewed.sent.after(self.length.mul_f64(COUNTED_ON)),
+            until: renewed.sent.after(self.terms.length.mul_f64(COUNTED_ON)),
         };
         let ends = renewed.others.values().copied().filter(|left| !left.is_zero());
         let first_end = ends.min().map(|left| left + LAPSE_MARGIN);
         let mut alive: Vec<_> = renewed.others.into_keys().chain([renewed.lease]).collect();
         alive.sort_unstable();
         self.leases.take(mine, alive);
-        let next = self.length / RENEWALS;
+        // A database that was slow to answer is asked again the sooner.
+        let next = renewed.sent.after(self.terms.length / RENEWALS).since(now);
         self.leases.until_swept(first_end.map_or(next, |end| next.min(end)))
     }
 
@@ -341,14 +345,42 @@ impl Keeper {
             return Ok(());
         };
         let leaving = query("DELETE FROM leases WHERE incarnation = $1")
-            .bind(self.incarnation.cast_signed())
+            .bind(self.terms.incarnation.cast_signed())
             .execute(&mut connection);
         connect::in_time(STATEMENT_TIMEOUT, leaving).await?;
-        if self.notices {
+        if self.terms.notices {
             notice::send(&mut connection, notice::LEASES).await?;
         }
         connection.close().await
     }
+}
+
+/// Renews the lease that there is; takes a new one if there is none any more.
+async fn turn(
+    connection: &mut PgConnection,
+    leases: &Leases,
+    terms: &Terms,
+    patient_until: Timestamp,
+) -> sqlx::Result<Renewed> {
+    let (mine, given_up) = {
+        let view = leases.view();
+        (view.mine, view.given_up)
+    };
+    if let Some(given_up) = given_up {
+        let leaving = query("DELETE FROM leases WHERE lease = $1").bind(given_up.number());
+        connect::in_time(terms.patience(), leaving.execute(&mut *connection)).await?;
+        leases.view().given_up = None;
+    }
+    if let Some(mine) = mine {
+        let now = leases.clock.now();
+        let may_delete = now < mine.until && now >= patient_until;
+        let renewed = renew(connection, mine.lease, terms, may_delete, &leases.clock).await?;
+        if let Some(renewed) = renewed {
+            return Ok(renewed);
+        }
+        leases.lose();
+    }
+    begin(connection, terms, &leases.clock).await
 }
 
 /// What a renewal found.
@@ -367,7 +399,7 @@ struct Renewed {
 async fn renew(
     connection: &mut PgConnection,
     lease: LeaseId,
-    length: Duration,
+    terms: &Terms,
     may_delete: bool,
     clock: &Clock,
 ) -> sqlx::Result<Option<Renewed>> {
@@ -387,10 +419,10 @@ async fn renew(
     let sent = clock.now();
     let renewing = query(RENEW)
         .bind(lease.number())
-        .bind(length.as_secs_f64())
+        .bind(terms.length.as_secs_f64())
         .bind(may_delete)
         .fetch_all(connection);
-    let rows = connect::in_time(STATEMENT_TIMEOUT, renewing).await?;
+    let rows = connect::in_time(terms.patience(), renewing).await?;
     let mut others = BTreeMap::new();
     let (mut is_renewed, mut was_late) = (false, false);
     for row in &rows {
@@ -413,23 +445,21 @@ fn found(row: &PgRow) -> sqlx::Result<(LeaseId, bool, Duration)> {
 /// Takes a new lease, and has the others look.
 async fn begin(
     connection: &mut PgConnection,
-    incarnation: u64,
-    length: Duration,
-    notices: bool,
+    terms: &Terms,
     clock: &Clock,
 ) -> sqlx::Result<Renewed> {
     let taking = query_scalar::<_, i32>(
         "INSERT INTO leases (incarnation, expire_time)
          VALUES ($1, now() + $2 * INTERVAL '1 second') RETURNING lease",
     )
-    .bind(incarnation.cast_signed())
-    .bind(length.as_secs_f64())
+    .bind(terms.incarnation.cast_signed())
+    .bind(terms.length.as_secs_f64())
     .fetch_one(&mut *connection);
-    let lease = LeaseId(connect::in_time(STATEMENT_TIMEOUT, taking).await?);
+    let lease = LeaseId(connect::in_time(terms.patience(), taking).await?);
     info!(lease = lease.number(), "a lease was taken");
-    if notices {
+    if terms.notices {
         notice::send(connection, notice::LEASES).await?;
     }
-    let renewed = renew(connection, lease, length, true, clock).await?;
+    let renewed = renew(connection, lease, terms, true, clock).await?;
     renewed.ok_or_else(|| sqlx::Error::RowNotFound)
 }

@@ -42,7 +42,7 @@ use crate::{
         postgres::{
             claim::Hold,
             connect::Database,
-            lease::{Keeper, Leases},
+            lease::{Keeper, Leases, Terms},
             reader::Readers,
             schema::Found,
             tail::Tail,
@@ -143,6 +143,7 @@ struct Shared {
     /// Tells those who look for what others write to stop.
     closing: CancellationToken,
     tasks: TaskTracker,
+    lost: CancellationToken,
 }
 
 impl Postgres {
@@ -162,14 +163,8 @@ impl Postgres {
 
         let leases = Arc::new(Leases::new(config.ticks.clone()));
         let (leaving, closing) = (CancellationToken::new(), CancellationToken::new());
-        let mut keeper = Keeper::new(
-            database.clone(),
-            Arc::clone(&leases),
-            origin.incarnation,
-            config.lease,
-            notices,
-            leaving.clone(),
-        );
+        let terms = Terms { incarnation: origin.incarnation, length: config.lease, notices };
+        let mut keeper = Keeper::new(database.clone(), Arc::clone(&leases), terms, leaving.clone());
         keeper.begin().await.map_err(unusable)?;
         let keeper = Mutex::new(Some(tokio::spawn(keeper.run())));
 
@@ -183,7 +178,9 @@ impl Postgres {
             tasks.spawn(tail.listen(database.clone(), leases, closing.clone()));
         }
         let readers = Readers::new(database.readers(config.readers), config.readers);
+        let lost = CancellationToken::new();
         let writer = writer::Writer {
+            lost: lost.clone(),
             database,
             clock: config.clock,
             ticks: config.ticks,
@@ -208,6 +205,7 @@ impl Postgres {
             keeper,
             closing,
             tasks,
+            lost,
         })))
     }
 
@@ -225,6 +223,13 @@ impl Postgres {
     /// How many statements have written events since it was opened.
     pub fn commits(&self) -> u64 {
         self.0.writer.commits()
+    }
+
+    /// Returns once the database is found to have lost what this replica committed, by a failover
+    /// or a restore: what callers were told by it hasn't happened there. Nothing is written any
+    /// more, and a new start is needed.
+    pub async fn lost(&self) {
+        self.0.lost.cancelled().await;
     }
 
     /// What is in the way of a new match: another of that request id, or that very match.
@@ -409,11 +414,12 @@ impl Writer for Postgres {
     }
 
     fn may_act(&self) -> bool {
-        self.0.writer.is_open() && self.0.leases.held().is_some()
+        self.0.writer.is_open() && !self.0.lost.is_cancelled() && self.0.leases.held().is_some()
     }
 
     fn tenure(&self, claim: Claim) -> Tenure {
-        if !self.0.writer.is_open() || self.0.tail.has_cancelled(claim.match_id) {
+        let is_over = !self.0.writer.is_open() || self.0.lost.is_cancelled();
+        if is_over || self.0.tail.has_cancelled(claim.match_id) {
             return Tenure::Lost;
         }
         self.0.leases.tenure(claim)

@@ -302,6 +302,10 @@ impl Reader for Postgres {
         self.0.wake.subscribe()
     }
 
+    fn erasures(&self) -> u64 {
+        self.0.tail.erasures()
+    }
+
     /// A replica that couldn't renew its lease isn't one that anybody should come to.
     async fn ping(&self) -> Result<(), Error> {
         if !self.may_act() {

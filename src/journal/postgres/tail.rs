@@ -8,7 +8,7 @@ use std::{
     collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -64,6 +64,8 @@ pub(super) struct Tail {
     /// The timer found what no notice had told of.
     is_deaf: Notify,
     cancelled: Mutex<Cancelled>,
+    /// How often it was seen that something had been erased.
+    erasures: AtomicU64,
 }
 
 /// The matches that were cancelled last.
@@ -82,6 +84,7 @@ impl Tail {
             was_told: AtomicBool::new(false),
             is_deaf: Notify::new(),
             cancelled: Mutex::default(),
+            erasures: AtomicU64::new(0),
         }
     }
 
@@ -93,6 +96,11 @@ impl Tail {
     /// Whether somebody elsewhere has cancelled a match.
     pub(super) fn has_cancelled(&self, id: MatchId) -> bool {
         self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).ids.contains(&id)
+    }
+
+    /// Grows whenever something was erased.
+    pub(super) fn erasures(&self) -> u64 {
+        self.erasures.load(Ordering::Relaxed)
     }
 
     /// Reads on until the journal is closed.
@@ -128,6 +136,7 @@ impl Tail {
             let (events, has_erased) = eye.read(before).await?;
             if has_erased {
                 self.recent.clear();
+                self.erasures.fetch_add(1, Ordering::Relaxed);
                 self.wake.send_replace(());
             }
             if events.is_empty() {

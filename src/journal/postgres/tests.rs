@@ -1,19 +1,31 @@
 //! What only this engine has: a real PostgreSQL, which the tests start for themselves.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use crate::{
     clock::{Clock, Hand},
-    domain::Timestamp,
+    domain::{Match, MatchId, Position, Sequence, Timestamp},
     journal::{
-        Reader, Writer,
+        Admitted, Appended, Claim, Erased, Error, Reader, Tenure, Writer,
         postgres::{Config, Postgres, READERS},
-        suite::{self, START},
+        suite::{
+            self, START,
+            facts::{
+                self, anna, failed, finished, match_id, plain_spec, started, trouble, uploaded,
+            },
+        },
     },
-    postgres::shared,
+    postgres::{Link, Loss, shared},
 };
+
+/// As the setting has it.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// As short as the setting may be.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// A database of its own, the replica at it, and the hand of its clock.
 struct Served {
@@ -29,7 +41,7 @@ fn config(database: &str, clock: Clock) -> Config {
         url: shared().url(database).into(),
         clock,
         ticks: Clock::system(),
-        lease: Duration::from_secs(10),
+        lease: LEASE,
         readers: READERS,
     }
 }
@@ -84,4 +96,281 @@ impl suite::Engine for Served {
         shared().restore(&self.database, backup);
         *self = open(&self.database, START).await;
     }
+}
+
+// Opening.
+
+/// However many come at once to a database with nothing in it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_start_together_migrate_once() {
+    let database = shared().create_database();
+    let starts = (0..8).map(|_| open(&database, START));
+    let replicas = futures_util::future::join_all(starts).await;
+    let stores: HashSet<u64> = replicas.iter().map(|it| it.journal().origin().store).collect();
+    let runs: HashSet<u64> = replicas.iter().map(|it| it.journal().origin().incarnation).collect();
+    assert_eq!((stores.len(), runs.len()), (1, 8));
+    let versions = shared().sql(&database, "SELECT count(*), max(version) FROM facematch_schema");
+    assert_eq!(versions, "1|1");
+    let is_whole = |it: &Served| it.journal().fleet().borrow().alive == 8;
+    until("everybody knows of everybody", || replicas.iter().all(is_whole)).await;
+    for mut replica in replicas {
+        replica.close().await;
+    }
+    assert_eq!(shared().sql(&database, "SELECT count(*) FROM leases"), "0");
+}
+
+#[tokio::test]
+async fn databases_that_cannot_be_used_are_refused_in_one_line() {
+    let (newer, foreign, early) =
+        (shared().create_database(), shared().create_database(), shared().create_database());
+    open(&newer, START).await.close().await;
+    shared().sql(&newer, "UPDATE facematch_schema SET version = 7");
+    shared().sql(&foreign, "CREATE TABLE events (id integer)");
+    let off = format!("ALTER DATABASE \"{early}\" SET synchronous_commit = off");
+    shared().sql(&early, &off);
+    let cases = [
+        (newer, "was made by a newer version (schema 7, this is 1)"),
+        (foreign, "holds other tables and is not a FaceMatch journal"),
+        (early, "has synchronous_commit = off: a commit could be lost, set it to on"),
+    ];
+    for (database, reason) in cases {
+        let refused = Postgres::open(config(&database, Clock::system())).await.err().unwrap();
+        let text = refused.to_string();
+        assert!(text.ends_with(reason) && text.contains(&database), "{text}");
+    }
+    let url = "postgres://me:s3cret@127.0.0.1:1/nothing".to_owned().into();
+    let nowhere = Config { url, ..config("", Clock::system()) };
+    let text = Postgres::open(nowhere).await.err().unwrap().to_string();
+    assert!(text.contains("127.0.0.1:1/nothing can't be reached"), "{text}");
+    assert!(!text.contains("s3cret"));
+}
+
+// A line that breaks.
+
+/// A replica behind a line that breaks when it is told to.
+struct Behind {
+    link: Link,
+    journal: Postgres,
+}
+
+impl Behind {
+    async fn open(database: &str, lease: Duration) -> Self {
+        let link = shared().link();
+        let (clock, _) = Clock::manual(START);
+        let url = link.url(database).into();
+        let journal = Postgres::open(Config { url, lease, ..config(database, clock) }).await;
+        Self { journal: journal.unwrap(), link }
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("not within half a minute: {what}");
+}
+
+/// Whether it was carried out or not: each statement's answer is lost once, and then its request.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_lost_line_left_of_a_commit_is_found_out() {
+    for loss in [Loss::Answer, Loss::Request] {
+        let database = shared().create_database();
+        let behind = Behind::open(&database, LEASE).await;
+        let mut lost = 0;
+        for n in 0.. {
+            let before = behind.link.losses();
+            behind.link.lose(loss, 1 + n);
+            live(&behind.journal, match_id(0, n as u64)).await;
+            behind.link.heal();
+            if behind.link.losses() == before {
+                break;
+            }
+            lost += 1;
+        }
+        assert!(lost >= 5, "{lost} statements were lost");
+        let each = "SELECT count(*) FROM (SELECT match_id FROM events GROUP BY match_id
+                    HAVING count(*) <> 5 OR max(sequence) <> 5) AS odd";
+        assert_eq!(shared().sql(&database, each), "0");
+        behind.journal.close().await;
+    }
+}
+
+/// A match from its first event to its last, each write once: whatever it takes is the engine's.
+async fn live(journal: &Postgres, id: MatchId) {
+    let spec = Arc::new(facts::named_spec(&id.to_string()));
+    let Admitted::New(_, claim) =
+        persist(async || journal.admit(id, Arc::clone(&spec)).await).await
+    else {
+        panic!("{id} was there before");
+    };
+    let events = [uploaded(), started(&id.to_string()), trouble(), finished()];
+    for (index, event) in events.into_iter().enumerate() {
+        let after = Sequence(1 + index as u64);
+        let appended = persist(async || journal.append(claim, after, event.clone()).await).await;
+        assert!(matches!(appended, Appended::Done(_)), "{appended:?}");
+    }
+}
+
+/// One broken line is the engine's to mend; a second at the same write, its caller's.
+async fn persist<T>(write: impl AsyncFn() -> Result<T, Error>) -> T {
+    let mut last = None;
+    for _ in 0..2 {
+        match write().await {
+            Ok(done) => return done,
+            Err(error) => last = Some(error),
+        }
+    }
+    panic!("{last:?}");
+}
+
+// Leases.
+
+/// Two of three go on with what the third held, each with about half, once its lease is over and
+/// not before; what it writes then has no effect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_silent_replica_held_is_taken_over_in_fair_shares() {
+    let database = shared().create_database();
+    let third = Behind::open(&database, SHORT).await;
+    let (one, two) = (Behind::open(&database, SHORT).await, Behind::open(&database, SHORT).await);
+    let mut claims = Vec::new();
+    for _ in 0..60 {
+        let spec = Arc::new(plain_spec());
+        let admitted = third.journal.admit(MatchId::from_uuid(Uuid::new_v4()), spec).await.unwrap();
+        let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+        claims.push(claim);
+    }
+    assert_eq!(one.journal.claim(100).await.unwrap(), []);
+    third.link.silence();
+    let first = claims[0];
+    until("it gives its lease up by itself", || third.journal.tenure(first) == Tenure::Unsure)
+        .await;
+    assert!(third.journal.append(first, Sequence(1), uploaded()).await.is_err());
+    let shares = tokio::join!(all_of(&one.journal), all_of(&two.journal));
+    assert_eq!(shares.0.len() + shares.1.len(), 60);
+    assert!(shares.0.len().min(shares.1.len()) >= 15, "{}", shares.0.len());
+
+    third.link.heal();
+    until("it knows that its lease is gone", || third.journal.tenure(first) == Tenure::Lost).await;
+    until("it has a new one", || third.journal.may_act()).await;
+    let late = third.journal.append(first, Sequence(1), uploaded()).await.unwrap();
+    assert_eq!(late, Appended::Lost);
+    let (_, taken) = &shares.0[0];
+    let appended = one.journal.append(*taken, Sequence(1), uploaded()).await.unwrap();
+    assert!(matches!(appended, Appended::Done(_)));
+    third.link.heal();
+    for behind in [one, two, third] {
+        behind.journal.close().await;
+    }
+}
+
+/// What a replica claims as soon as it is told that there is something.
+async fn all_of(journal: &Postgres) -> Vec<(Match, Claim)> {
+    let mut fleet = journal.fleet();
+    let mut all = Vec::new();
+    while fleet.borrow_and_update().alive > 2 {
+        fleet.changed().await.unwrap();
+    }
+    all.extend(journal.claim(100).await.unwrap());
+    all
+}
+
+/// It goes on with what it held: nobody has touched it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_is_renewed_late_is_good_if_nobody_ended_it() {
+    let database = shared().create_database();
+    let alone = Behind::open(&database, SHORT).await;
+    let admitted = alone.journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
+    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    alone.link.refuse();
+    alone.link.cut();
+    until("it gives its lease up", || alone.journal.tenure(claim) == Tenure::Unsure).await;
+    assert!(alone.journal.ping().await.is_err());
+    assert!(alone.journal.admit(match_id(0, 2), Arc::new(plain_spec())).await.is_err());
+    alone.link.heal();
+    until("it renews it", || alone.journal.tenure(claim) == Tenure::Held).await;
+    let appended = alone.journal.append(claim, Sequence(1), uploaded()).await.unwrap();
+    assert!(matches!(appended, Appended::Done(_)));
+    alone.journal.close().await;
+}
+
+/// An outage lets all leases lapse at once: whoever comes back first waits for the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_outage_for_all_everybody_keeps_what_they_held() {
+    let database = shared().create_database();
+    let (one, two) = (Behind::open(&database, SHORT).await, Behind::open(&database, SHORT).await);
+    let admitted = two.journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
+    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    for behind in [&one, &two] {
+        behind.link.refuse();
+        behind.link.cut();
+    }
+    until("both give up", || !one.journal.may_act() && !two.journal.may_act()).await;
+    one.link.heal();
+    until("the first is back", || one.journal.may_act()).await;
+    assert_eq!(one.journal.claim(10).await.unwrap(), []);
+    two.link.heal();
+    until("the second is back", || two.journal.tenure(claim) == Tenure::Held).await;
+    for behind in [one, two] {
+        behind.journal.close().await;
+    }
+}
+
+// Other replicas.
+
+/// Of a database that has lost what was committed, by a failover or a restore.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_that_was_lost_is_not_gone_on_with() {
+    let database = shared().create_database();
+    let mut served = open(&database, START).await;
+    served.journal().admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
+    let backup = shared().dump(&database);
+    served.journal().admit(match_id(0, 2), Arc::new(plain_spec())).await.unwrap();
+    shared().restore(&database, &backup);
+    let mut outcome = Ok(());
+    for n in 3..6 {
+        outcome = served.journal().admit(match_id(0, n), Arc::new(plain_spec())).await.map(drop);
+    }
+    assert!(outcome.is_err());
+    served.journal().lost().await;
+    assert!(!served.journal().may_act());
+    assert_eq!(shared().sql(&database, "SELECT count(*) FROM matches"), "1");
+    served.close().await;
+}
+
+/// By notice or by the timer; until then it may be read from memory.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_another_replica_erases_is_forgotten() {
+    let database = shared().create_database();
+    let (mut one, mut two) = (open(&database, START).await, open(&database, START).await);
+    let admitted = one.journal().admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
+    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    one.journal().append(claim, Sequence(1), failed()).await.unwrap();
+    until("the other knows it", || two.journal().recent(match_id(0, 1)).is_some()).await;
+    let erasures = two.journal().erasures();
+    assert_eq!(one.journal().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    until("the other has forgotten it", || two.journal().erasures() > erasures).await;
+    assert_eq!(two.journal().recent(match_id(0, 1)), None);
+    assert_eq!(two.journal().tail(Position(0), 10).await.unwrap(), []);
+    one.close().await;
+    two.close().await;
+}
+
+/// A pooler or a distributed engine may have none: the timer finds everything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_write_is_found_without_notices() {
+    let database = shared().create_database();
+    let (mut one, mut two) = (open(&database, START).await, open(&database, START).await);
+    let deaf = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    shared().sql(&database, deaf);
+    for n in 0..3 {
+        one.journal().admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
+        let id = match_id(0, n);
+        until("the other sees it", || two.journal().recent(id).is_some()).await;
+    }
+    one.close().await;
+    two.close().await;
 }

@@ -22,6 +22,7 @@ use tokio::{
     task::JoinHandle,
     time,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
@@ -59,6 +60,9 @@ const LINGERING: Duration = Duration::from_secs(600);
 /// How often.
 const LINGERING_CHECK: Duration = Duration::from_secs(5);
 
+/// Why nothing is written any more.
+const LOST: &str = "the database has lost what was committed";
+
 /// How often what isn't an event is tried while others are faster.
 const RACES_MAX: u32 = 5;
 
@@ -92,6 +96,9 @@ pub(super) enum Ask {
 pub(super) trait Step: Send + Sync {
     /// What comes of it.
     type Output: Send;
+
+    /// Whether it claims matches. If nobody hears which, this replica holds what nobody drives.
+    const CLAIMS: bool = false;
 
     /// Does it.
     async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, Error>;
@@ -129,6 +136,8 @@ pub(super) struct Writer {
     pub recent: Arc<Recent>,
     pub tail: Arc<Tail>,
     pub wake: watch::Sender<()>,
+    /// Says that the database has lost what was committed.
+    pub lost: CancellationToken,
 }
 
 struct Running {
@@ -418,6 +427,9 @@ impl Running {
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
+        if self.with.lost.is_cancelled() {
+            return Err(sqlx::Error::Configuration(LOST.into()));
+        }
         if self.with.ticks.now() < self.connect_at {
             return Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()));
         }
@@ -445,10 +457,8 @@ impl Running {
         if found.map(i64::cast_unsigned) == Some(self.with.incarnation) {
             return Ok(());
         }
-        tracing::error!(
-            "the database has lost what was committed: this replica has to be restarted"
-        );
-        Err(sqlx::Error::Configuration("the database has lost what was committed".into()))
+        self.with.lost.cancel();
+        Err(sqlx::Error::Configuration(LOST.into()))
     }
 
     fn disconnect(&mut self, failure: &sqlx::Error) {
@@ -517,14 +527,18 @@ impl Running {
         }
     }
 
-    /// What is done by a few statements, each safe to repeat; again if somebody was faster.
+    /// What is done by a statement or two; again if somebody was faster, and once more if the
+    /// connection turns out to be dead.
     async fn run_step<S: Step>(&mut self, step: &S) -> Result<S::Output, Error> {
-        let mut tries = 0;
+        let (mut tries, mut is_second) = (0, false);
         loop {
+            if S::CLAIMS {
+                self.probe().await;
+            }
             let connection = self.connected().await?;
             let outcome = match time::timeout(STATEMENT_TIMEOUT, step.run(connection)).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(Error::Unavailable(Arc::new(Late))),
+                Err(_) => Err(connect::late().into()),
             };
             let Err(Error::Unavailable(failure)) = &outcome else { return outcome };
             let failure = failure.downcast_ref::<sqlx::Error>();
@@ -534,9 +548,24 @@ impl Running {
                 Meaning::Unknown => {
                     warn!(error = ?failure, "the connection to the database is lost");
                     self.connection = None;
-                    return outcome;
+                    if S::CLAIMS {
+                        self.with.leases.start_over();
+                        return outcome;
+                    }
+                    if mem::replace(&mut is_second, true) {
+                        return outcome;
+                    }
                 }
             }
+        }
+    }
+
+    /// Finds out whether the connection is dead before it is used for what can't be asked twice.
+    async fn probe(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && let Err(failure) = connect::in_time(STATEMENT_TIMEOUT, connection.ping()).await
+        {
+            self.disconnect(&failure);
         }
     }
 

@@ -6,13 +6,14 @@
 mod failures;
 mod folders;
 mod mock;
+mod replicas;
 mod secrets;
 mod sessions;
 mod settings;
 mod tls;
 mod uploads;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -97,7 +98,7 @@ fn client(config: Config) -> Client {
 
 fn client_in_time(config: Config) -> (Client, Hand) {
     let (clock, hand) = Clock::manual(NOW);
-    (Client::new(config, clock).unwrap(), hand)
+    (Client::new(config, clock, Arc::new(|| 0.0)).unwrap(), hand)
 }
 
 async fn perform(client: &Client, ask: &Ask) -> Result<Reply, Failure> {

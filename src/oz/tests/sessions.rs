@@ -2,8 +2,6 @@
 
 use super::*;
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 use mock::Request;
 use tokio::sync::Semaphore;
@@ -359,4 +357,88 @@ async fn a_session_that_another_login_ended_is_survived() {
     asked(&client).await.unwrap();
     asked(&client).await.unwrap();
     assert_eq!((mock.count(is_login), mock.count(is_refresh)), (2, 1));
+}
+
+/// An Oz that refuses every session once it has been used.
+async fn refusing_oz() -> Mock {
+    Mock::serving(|request| if is_ask(request) { unauthorized() } else { pair("1") }).await
+}
+
+#[tokio::test]
+async fn a_session_that_is_refused_out_of_the_blue_is_renewed_at_once() {
+    let answers =
+        [pair("1"), unauthorized(), pair("2"), found(), unauthorized(), pair("3"), found()];
+    let mock = Mock::answering(answers).await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    asked(&client).await.unwrap();
+    hand.advance(Duration::from_secs(300));
+    asked(&client).await.unwrap();
+    assert_eq!(mock.count(is_refresh), 2);
+}
+
+#[tokio::test]
+async fn sessions_that_are_refused_one_after_the_other_are_renewed_after_growing_pauses() {
+    let mock = refusing_oz().await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    let renewals = || mock.count(|request| !is_ask(request));
+    assert_eq!(kind_asked(&client).await, FailureKind::SessionRefused);
+    assert_eq!(renewals(), 2, "the login, and a renewal at once");
+    let (mut elapsed, mut renewed_at) = (0, vec![0]);
+    while renewed_at.len() < 9 {
+        let before = renewals();
+        assert_eq!(kind_asked(&client).await, FailureKind::SessionRefused);
+        if renewals() > before {
+            renewed_at.push(elapsed);
+        }
+        hand.advance(Duration::from_millis(500));
+        elapsed += 500;
+    }
+    let pauses: Vec<u64> = renewed_at.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+}
+
+#[tokio::test]
+async fn nothing_is_sent_without_a_session_and_who_asks_is_told_for_how_long() {
+    let mock = refusing_oz().await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    asked(&client).await.unwrap_err();
+    let refused = asked(&client).await.unwrap_err();
+    assert_eq!((refused.http_status, refused.withheld()), (Some(401), None), "it was sent");
+    let so_far = mock.seen().len();
+    hand.advance(Duration::from_millis(400));
+    for failure in join_all((0..100).map(|_| asked(&client))).await {
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::SessionRefused);
+        assert_eq!(failure.withheld(), Some(Duration::from_millis(600)));
+    }
+    assert_eq!(mock.seen().len(), so_far);
+}
+
+#[tokio::test]
+async fn a_session_that_lives_long_ends_the_pauses() {
+    let refuses = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let refusing = Arc::clone(&refuses);
+    let mock = Mock::serving(move |request| {
+        let refuse = refusing.load(std::sync::atomic::Ordering::SeqCst);
+        match is_ask(request) {
+            true if refuse => unauthorized(),
+            true => found(),
+            false => pair("1"),
+        }
+    })
+    .await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    let set = |refuse| refuses.store(refuse, std::sync::atomic::Ordering::SeqCst);
+    for _ in 0..20 {
+        asked(&client).await.unwrap_err();
+        hand.advance(Duration::from_secs(30));
+    }
+    set(false);
+    hand.advance(Duration::from_secs(60));
+    asked(&client).await.unwrap();
+    hand.advance(Duration::from_secs(300));
+    set(true);
+    let before = mock.count(is_refresh);
+    asked(&client).await.unwrap_err();
+    assert_eq!(mock.count(is_refresh), before + 1, "at once");
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 
 fn refusal(config: Config) -> String {
     let (clock, _) = Clock::manual(NOW);
-    let error = Client::new(config, clock).expect_err("refused").to_string();
+    let error = Client::new(config, clock, Arc::new(|| 0.0)).expect_err("refused").to_string();
     assert!(!error.contains('\n'), "{error}");
     error
 }

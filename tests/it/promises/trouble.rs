@@ -115,9 +115,8 @@ async fn an_oz_that_is_down_is_waited_for() {
 
 #[tokio::test]
 async fn a_session_that_ends_is_renewed_without_a_word() {
-    let mut house = House::build().await;
     for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
-        house.oz.clear_rules();
+        let mut house = House::build().await;
         let when = json!({"endpoint": endpoint, "nth": 1});
         house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
         let updates = house.run(portrait_request(&house.folder())).await;
@@ -129,9 +128,8 @@ async fn a_session_that_ends_is_renewed_without_a_word() {
 
 #[tokio::test]
 async fn a_session_that_is_refused_twice_is_trouble_that_passes() {
-    let mut house = House::build().await;
     for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
-        house.oz.clear_rules();
+        let mut house = House::build().await;
         let when = json!({"endpoint": endpoint, "to": 2});
         house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
         let updates = house.run(portrait_request(&house.folder())).await;

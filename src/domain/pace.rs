@@ -1,0 +1,194 @@
+//! How fast requests may follow each other: one rate for all replicas of one Oz account.
+//!
+//! It deliberately keeps no list of who waits: it says when the next one may be sent, and takes
+//! nothing from whoever then doesn't send.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use crate::domain::time::Timestamp;
+
+/// What may be sent at once after a quiet time: what fits into this, and one request at least. A
+/// timer that fires late, or a runtime that is busy for a moment, loses nothing of the rate by
+/// that; and it is too short for Oz to meet more than the rate in any second it counts by.
+pub const BURST: Duration = Duration::from_millis(100);
+
+/// What one request costs a replica that is alone.
+const REQUEST: u64 = 1_000_000;
+
+/// The bucket that requests are paid from.
+///
+/// It is counted in millionths of a request, so that neither a rate nor a share is ever rounded:
+/// each microsecond earns as many as the rate says. All replicas earn them at the same time, so a
+/// request costs as many requests as there are replicas.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pace {
+    /// Requests a second of all replicas together: millionths that a microsecond earns.
+    rate: u64,
+    /// What a request costs.
+    cost: u64,
+    credit: u64,
+    as_of: Timestamp,
+}
+
+impl Pace {
+    /// So many requests a second, for a replica that is alone and has sent nothing yet.
+    pub fn new(rate: NonZeroU32, now: Timestamp) -> Self {
+        let empty = Self { rate: rate.get().into(), cost: REQUEST, credit: 0, as_of: now };
+        Self { credit: empty.capacity(), ..empty }
+    }
+
+    /// From when on the next request may be sent: now, or later.
+    pub fn due(&mut self, now: Timestamp) -> Timestamp {
+        self.earn(now);
+        let missing = self.cost.saturating_sub(self.credit);
+        now.after(Duration::from_micros(missing.div_ceil(self.rate)))
+    }
+
+    /// Pays for a request that is sent now.
+    pub fn take(&mut self, now: Timestamp) {
+        self.earn(now);
+        self.credit = self.credit.saturating_sub(self.cost);
+    }
+
+    /// Goes on at the share of one of so many replicas.
+    pub fn share_among(&mut self, replicas: usize, now: Timestamp) {
+        self.earn(now);
+        let replicas = u64::try_from(replicas).unwrap_or(u64::MAX).max(1);
+        self.cost = REQUEST.saturating_mul(replicas);
+        self.credit = self.credit.min(self.capacity());
+    }
+
+    fn earn(&mut self, now: Timestamp) {
+        let micros = u64::try_from(now.since(self.as_of).as_micros()).unwrap_or(u64::MAX);
+        let earned = micros.saturating_mul(self.rate);
+        self.credit = self.credit.saturating_add(earned).min(self.capacity());
+        self.as_of = now.max(self.as_of);
+    }
+
+    fn capacity(&self) -> u64 {
+        let burst = self.rate * BURST.as_micros() as u64;
+        burst.max(self.cost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const START: Timestamp = Timestamp::from_micros(1_764_000_000_512_345);
+
+    fn pace(rate: u32) -> Pace {
+        Pace::new(NonZeroU32::new(rate).unwrap(), START)
+    }
+
+    /// When each request is sent until then, by somebody who always has one more.
+    fn sent(pace: &mut Pace, from: Timestamp, until: Timestamp) -> Vec<Timestamp> {
+        let mut times = Vec::new();
+        let mut now = pace.due(from);
+        while now < until {
+            pace.take(now);
+            times.push(now);
+            now = pace.due(now);
+        }
+        times
+    }
+
+    /// Micros from each to the next.
+    fn gaps(times: &[Timestamp]) -> Vec<u128> {
+        times.windows(2).map(|pair| pair[1].since(pair[0]).as_micros()).collect()
+    }
+
+    #[test]
+    fn no_span_of_time_has_more_than_its_rate_and_one_burst() {
+        for (rate, replicas) in [(1, 1), (3, 1), (7, 4), (10, 1), (999, 2), (40_000, 3)] {
+            let mut pace = pace(rate);
+            pace.share_among(replicas, START);
+            let times = sent(&mut pace, START, START.after(20 * SECOND));
+            let share = f64::from(rate) / replicas as f64;
+            let burst = (share * BURST.as_secs_f64()).max(1.0);
+            for (nth, time) in times.iter().enumerate() {
+                let allowed = burst + share * time.since(START).as_secs_f64();
+                assert!((nth + 1) as f64 <= allowed + 1e-6, "{rate} among {replicas}: {nth}");
+            }
+            let least = share * 20.0;
+            assert!(times.len() as f64 >= least.floor(), "{rate} among {replicas}: too few");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_kept_to_the_microsecond_though_it_divides_no_second() {
+        let mut three = pace(3);
+        let times = sent(&mut three, START, START.after(100 * SECOND));
+        assert_eq!(times.len(), 300);
+        assert!(gaps(&times).iter().all(|gap| (333_333..=333_334).contains(gap)));
+    }
+
+    #[test]
+    fn requests_are_evenly_paced_once_the_burst_is_spent() {
+        let mut hundred = pace(100);
+        let times = sent(&mut hundred, START, START.after(SECOND));
+        let gaps = gaps(&times);
+        assert!(gaps[..9].iter().all(|gap| *gap == 0), "what fits into 100 ms: {gaps:?}");
+        assert!(gaps[9..].iter().all(|gap| *gap == 10_000), "{gaps:?}");
+    }
+
+    #[test]
+    fn a_quiet_hour_saves_up_no_more_than_one_burst() {
+        let mut hundred = pace(100);
+        sent(&mut hundred, START, START.after(SECOND));
+        let later = START.after(3_600 * SECOND);
+        let at_once = sent(&mut hundred, later, later.after(Duration::from_micros(1)));
+        assert_eq!(at_once.len(), 10);
+    }
+
+    #[test]
+    fn whoever_does_not_send_takes_nothing() {
+        let mut one = pace(1);
+        one.take(START);
+        for _ in 0..10 {
+            assert_eq!(one.due(START.after(SECOND / 2)), START.after(SECOND));
+        }
+    }
+
+    #[test]
+    fn a_share_may_be_below_one_a_second_and_changes_at_once() {
+        let mut two = pace(2);
+        two.share_among(10, START);
+        two.take(START);
+        assert_eq!(two.due(START), START.after(5 * SECOND));
+        two.share_among(5, START.after(SECOND));
+        assert_eq!(two.due(START.after(SECOND)), START.after(SECOND * 5 / 2));
+        two.share_among(0, START.after(SECOND));
+        assert_eq!(two.due(START.after(SECOND)), START.after(SECOND), "it is alone again");
+    }
+
+    #[test]
+    fn all_replicas_together_keep_the_rate() {
+        let mut replicas: Vec<Pace> = (0..7).map(|_| pace(5)).collect();
+        let mut sent_in_all = 0;
+        for pace in &mut replicas {
+            pace.share_among(7, START);
+            sent_in_all += sent(pace, START, START.after(700 * SECOND)).len();
+        }
+        assert!((3_500..=3_507).contains(&sent_in_all), "{sent_in_all}");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_earns_nothing_twice() {
+        let mut one = pace(1);
+        one.take(START);
+        one.due(START.after(SECOND / 2));
+        one.due(START);
+        assert_eq!(one.due(START.after(SECOND / 2)), START.after(SECOND));
+    }
+
+    #[test]
+    fn absurd_numbers_overflow_nothing() {
+        let mut fastest = pace(u32::MAX);
+        assert_eq!(fastest.due(Timestamp::MAX), Timestamp::MAX);
+        fastest.share_among(usize::MAX, START);
+        fastest.take(START);
+        assert!(fastest.due(START) > START);
+    }
+}

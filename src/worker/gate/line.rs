@@ -1,0 +1,75 @@
+//! Those who wait for their time to send, where Oz is asked at a limited rate: one behind the
+//! other.
+//!
+//! Only the first waits for the time; the core's pace says when it comes. So nobody has a place
+//! in time that it could leave unused: whoever goes away, or may not send after all, leaves the
+//! same time to the next.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{self, Notify};
+
+use crate::{
+    clock::Clock,
+    domain::{Pace, Timestamp},
+};
+
+/// The line before the gate.
+pub struct Line {
+    /// Held by whoever is first; tokio's lock keeps the order.
+    first: sync::Mutex<()>,
+    pace: Mutex<Pace>,
+    /// The first has to look again when its time comes.
+    changed: Notify,
+}
+
+/// The first place in the line.
+pub struct First<'a> {
+    line: &'a Line,
+    _first: sync::MutexGuard<'a, ()>,
+}
+
+impl Line {
+    /// A line in which nobody waits.
+    pub fn new(pace: Pace) -> Self {
+        Self { first: sync::Mutex::default(), pace: Mutex::new(pace), changed: Notify::new() }
+    }
+
+    /// Waits until nobody is before, in order of arrival.
+    pub async fn first(&self) -> First<'_> {
+        First { line: self, _first: self.first.lock().await }
+    }
+
+    /// Goes on at the share of one of so many replicas, whoever is first included.
+    pub fn share_among(&self, replicas: usize, now: Timestamp) {
+        self.pace().share_among(replicas, now);
+        self.changed.notify_one();
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl First<'_> {
+    /// Waits until something may be sent.
+    pub async fn wait(&self, clock: &Clock) {
+        loop {
+            let now = clock.now();
+            let due = self.line.pace().due(now);
+            if due <= now {
+                return;
+            }
+            tokio::select! {
+                () = clock.sleep_until(due) => {}
+                () = self.line.changed.notified() => {}
+            }
+        }
+    }
+
+    /// Sends now, and makes way for the next.
+    pub fn go(self, now: Timestamp) {
+        self.line.pace().take(now);
+    }
+}

@@ -10,5 +10,8 @@ mod follower;
 mod moving;
 mod outage;
 mod road;
+mod rolling;
+mod starting;
 mod storm;
 mod takeover;
+mod unheard;

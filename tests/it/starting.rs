@@ -42,7 +42,7 @@ fn good(house: &House) -> Vec<(&'static str, String)> {
 }
 
 /// Serves with these settings, which has to fail, and returns what was said.
-async fn failing(settings: &[(&str, String)]) -> String {
+pub async fn failing(settings: &[(&str, String)]) -> String {
     let arguments = settings.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
     let child = Command::new(env!("CARGO_BIN_EXE_facematch"))
         .arg("serve")
@@ -70,14 +70,14 @@ async fn failing(settings: &[(&str, String)]) -> String {
 }
 
 #[track_caller]
-fn assert_names(said: &str, flag: &str, why: &str) {
+pub fn assert_names(said: &str, flag: &str, why: &str) {
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.starts_with(&format!("facematch: {flag}: ")), "{flag}: {said}");
     assert!(said.contains(why), "{said} doesn't say {why:?}");
 }
 
 /// The good settings with one of them changed, added, or left out.
-fn with(house: &House, flag: &'static str, value: Option<&str>) -> Vec<(&'static str, String)> {
+pub fn with(house: &House, flag: &'static str, value: Option<&str>) -> Vec<(&'static str, String)> {
     let mut settings = good(house);
     settings.retain(|(name, _)| *name != flag);
     settings.extend(value.map(|value| (flag, value.to_owned())));

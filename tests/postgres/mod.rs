@@ -128,10 +128,11 @@ impl Cluster {
     /// gone. What the operating system was told to write is written.
     pub fn kill(&self) {
         let mut postmaster = self.running();
+        // Of those who are just ending by themselves nothing else is known.
+        let mut killed = processes::children(postmaster.id());
         // First, as it would replace the others.
         postmaster.kill().expect("it can be killed");
         postmaster.wait().expect("it ends");
-        let mut killed = Vec::new();
         wait_until("all of its processes are gone", || {
             let left = processes::of(self.directory());
             processes::signal("KILL", &left);

@@ -7,14 +7,24 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// All that run for the cluster in a directory.
+/// All that run for the cluster in a directory. One that is ending has no name any more, while it
+/// may still have the cluster's memory.
 pub fn of(directory: &Path) -> Vec<u32> {
     let name = directory.file_name().and_then(|name| name.to_str()).expect("a name");
     // The first is what the postmaster is called, and those that it has only just forked.
     let called = [format!("{}/data", directory.display()), format!("postgres: {name}: ")];
-    let all = fs::read_dir("/proc").expect("the processes").flatten();
-    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    ids.filter(|id| called.iter().any(|called| command_line(*id).contains(called))).collect()
+    all().filter(|id| called.iter().any(|called| command_line(*id).contains(called))).collect()
+}
+
+/// Those that a process has forked, as long as it lives.
+pub fn children(parent: u32) -> Vec<u32> {
+    let is_child = |id: &u32| fields(*id).is_some_and(|fields| fields.parent == parent);
+    all().filter(is_child).collect()
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").expect("the processes").flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// Sends a signal to processes. Those that have ended meanwhile don't matter.
@@ -30,12 +40,12 @@ pub fn signal(name: &str, ids: &[u32]) {
 
 /// Whether a process has let go of what it had.
 pub fn has_ended(id: u32) -> bool {
-    matches!(state(id), None | Some('Z' | 'X'))
+    fields(id).is_none_or(|fields| matches!(fields.state, 'Z' | 'X'))
 }
 
 /// Whether a process is stopped, or has ended.
 pub fn is_paused(id: u32) -> bool {
-    has_ended(id) || state(id) == Some('T')
+    has_ended(id) || fields(id).is_some_and(|fields| fields.state == 'T')
 }
 
 /// Empty if it has ended.
@@ -44,8 +54,15 @@ fn command_line(id: u32) -> String {
     String::from_utf8_lossy(&line).into_owned()
 }
 
-/// The letter behind the name, which is in parentheses and may be anything.
-fn state(id: u32) -> Option<char> {
+/// What the operating system says of a process.
+struct Fields {
+    state: char,
+    parent: u32,
+}
+
+/// They are behind the name, which is in parentheses and may be anything.
+fn fields(id: u32) -> Option<Fields> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    Some(Fields { state: fields.next()?.chars().next()?, parent: fields.next()?.parse().ok()? })
 }

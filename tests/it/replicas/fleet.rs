@@ -56,13 +56,22 @@ pub struct Plan {
     pub links: bool,
     /// Whether each replica has a road of its own to Oz.
     pub roads: bool,
+    /// How many connections the database gives to all of them together, if that is limited.
+    pub connections_max: Option<u32>,
     /// The settings of each replica.
     pub settings: Vec<(&'static str, &'static str)>,
 }
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { replicas: 3, own_cluster: false, links: false, roads: false, settings: Vec::new() }
+        Self {
+            replicas: 3,
+            own_cluster: false,
+            links: false,
+            roads: false,
+            connections_max: None,
+            settings: Vec::new(),
+        }
     }
 }
 
@@ -83,10 +92,12 @@ struct Replica {
     road: Option<Road>,
 }
 
-/// A database on a cluster.
-struct Database {
+/// A database on a cluster, which is searched for canaries when it is dropped.
+pub struct Database {
     own: Option<Cluster>,
     name: String,
+    /// Who owns it, if it isn't the superuser, for whom there are no limits.
+    owner: Option<String>,
 }
 
 impl Fleet {
@@ -105,7 +116,7 @@ impl Fleet {
     /// As planned, around an Oz that there is.
     pub async fn gather_around(oz: Simulator, plan: Plan) -> Self {
         let began = now();
-        let database = Database::lay(plan.own_cluster);
+        let database = Database::lay(plan.own_cluster, plan.connections_max);
         let mut replicas = Vec::new();
         for _ in 0..plan.replicas {
             let link = plan.links.then(|| database.cluster().link());
@@ -138,6 +149,11 @@ impl Fleet {
     /// The server of its database.
     pub fn cluster(&self) -> &Cluster {
         self.database.cluster()
+    }
+
+    /// The name of its database.
+    pub fn database(&self) -> &str {
+        &self.database.name
     }
 
     /// What the database says, whatever the replicas' lines do.
@@ -208,7 +224,7 @@ impl Replica {
     fn start(&mut self, number: usize, stage: &Stage, settings: &[&str], database: &Database) {
         let store = match &self.link {
             Some(link) => link.url(&database.name),
-            None => database.cluster().url(&database.name),
+            None => database.url(),
         };
         let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), Road::url);
         let process = Process::start_on(&store, &stage.oz, &oz_url, settings);
@@ -218,10 +234,28 @@ impl Replica {
 }
 
 impl Database {
-    fn lay(own: bool) -> Self {
+    /// An empty one.
+    pub fn lay(own: bool, connections_max: Option<u32>) -> Self {
         let own = own.then(Cluster::start);
-        let name = own.as_ref().unwrap_or_else(|| shared()).create_database();
-        Self { own, name }
+        let cluster = own.as_ref().unwrap_or_else(|| shared());
+        let name = cluster.create_database();
+        let owner = connections_max.map(|limit| {
+            let role = format!("owner_of_{name}");
+            let create = format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT {limit}");
+            cluster.sql("postgres", &create);
+            cluster.sql("postgres", &format!("ALTER DATABASE {name} OWNER TO {role}"));
+            role
+        });
+        Self { own, name, owner }
+    }
+
+    /// Where it is, for whoever owns it.
+    pub fn url(&self) -> String {
+        let url = self.cluster().url(&self.name);
+        match &self.owner {
+            Some(owner) => url.replacen("facematch@", &format!("{owner}@"), 1),
+            None => url,
+        }
     }
 
     fn cluster(&self) -> &Cluster {

@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::{
     checker::{check_one_of_each, check_whole},
-    replicas::fleet::{Fleet, LEASE},
+    replicas::fleet::{Fleet, LEASE, Plan},
     support::{
         Refusal, cancel, collect, delete, get, last, named, portrait_request, rule, until, watch,
     },
@@ -69,6 +69,26 @@ async fn a_photo_that_was_brought_again_goes_to_oz_once_its_first_replica_is_dea
     let took_ms = uploaded_ms - died_ms;
     println!("moved: uploaded {took_ms} ms after the death, lease {} ms", LEASE.as_millis());
     assert!(u128::from(took_ms) <= (LEASE + BEYOND_LEASE).as_millis());
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_photo_that_nobody_brings_again_is_lost_with_its_replica() {
+    let settings = vec![("--photo-grace", "500ms")];
+    let mut fleet = Fleet::gather_as(Plan { settings, ..Plan::default() }).await;
+    let stuck =
+        json!({"match": {"endpoint": "get_folder", "nth": 1}, "then": {"delay_ms": 60_000}});
+    fleet.oz().script([rule(stuck)]);
+    let mut here = fleet.client(0).await;
+    let mut first = here.run_match(portrait_request(&fleet.folder())).await.unwrap().into_inner();
+    let accepted = until(&mut first, "accepted").await;
+    fleet.kill(0);
+    let ended = fleet.ended(1, &last(&accepted).match_id).await;
+    assert_eq!(ended.state(), MatchState::Failed);
+    let error = ended.error.expect("it failed");
+    assert_eq!((&*error.reason, error.retryable), ("PHOTO_LOST", true));
+    assert!(uploads(&fleet).is_empty());
+    fleet.check_dense();
     fleet.disband().await;
 }
 

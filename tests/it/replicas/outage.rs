@@ -62,6 +62,23 @@ async fn a_database_that_hangs_for_longer_than_a_lease_costs_no_match() {
     waiting.go_on().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_that_stop_while_the_database_is_away_lose_nothing_but_photos_in_memory() {
+    let plan = Plan { settings: vec![("--drain-timeout", "2s")], ..plan(false) };
+    let mut fleet = Fleet::gather_as(plan).await;
+    let matches = fleet.create(0, ANALYSED).await;
+    fleet.cluster().pause();
+    for number in 0..fleet.len() {
+        fleet.stop(number).await;
+    }
+    fleet.cluster().resume();
+    fleet.start_all();
+    fleet.polled_anew(&matches, 2).await;
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
 /// A fleet whose matches wait for the end of an outage.
 struct Waiting {
     fleet: Fleet,

@@ -1,0 +1,105 @@
+//! The crash matrix of the connection to the database: each request, each answer and each answer
+//! to a commit gets lost once, and the connection with it.
+
+use facematch::pb::{Match, MatchRequest, MatchState};
+use tonic::{Code, Status};
+
+use crate::{
+    canary::Client,
+    checker::History,
+    postgres::Loss,
+    replicas::fleet::{Fleet, Plan},
+    support::{Refusal, cancel, named, portrait_request},
+};
+
+/// More than a match has points: the matrix has an end.
+const POINTS_MAX: usize = 200;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_outlives_the_loss_of_each_request_to_the_database() {
+    outlives_each(Loss::Request).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_outlives_the_loss_of_each_answer_of_the_database() {
+    outlives_each(Loss::Answer).await;
+}
+
+/// What a replica does to take matches over, and what else it has to ask meanwhile.
+const POINTS: usize = 12;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_takeover_outlives_the_loss_of_each_answer_of_the_database() {
+    let mut fleet = Fleet::gather_as(plan()).await;
+    let mut matches = Vec::new();
+    for point in 1..=POINTS {
+        let left = fleet.create(1, 2).await;
+        fleet.link(0).lose(Loss::Answer, point);
+        fleet.stop(1).await;
+        fleet.polled_anew(&left, 2).await;
+        let mut client = fleet.client(0).await;
+        // Whatever is lost of it, it is done once, and told so whenever it is asked for.
+        while let Err(status) = client.cancel_match(cancel(&left[0].match_id)).await {
+            Refusal::of(status).assert(Code::Unavailable, "STORE_UNAVAILABLE");
+        }
+        matches.push(left[1].clone());
+        fleet.start_all();
+    }
+    println!("unheard: takeovers outlived {} losses", fleet.link(0).losses());
+    fleet.link(0).heal();
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+fn plan() -> Plan {
+    Plan { replicas: 2, links: true, ..Plan::default() }
+}
+
+/// Runs a match for each point, until one comes to its end before anything was to be lost.
+async fn outlives_each(loss: Loss) {
+    let fleet = Fleet::gather_as(plan()).await;
+    fleet.oz().switch(|switches| switches.processing_ms = 0);
+    let (link, client) = (fleet.link(0), fleet.client(0).await);
+    let mut matches = Vec::new();
+    for point in 1.. {
+        assert!(point < POINTS_MAX, "there is no end of it");
+        let losses = link.losses();
+        link.lose(loss, point);
+        let request = named(&format!("{loss:?} {point}"), portrait_request(&fleet.folder()));
+        matches.push(bring_to_end(client.clone(), request).await);
+        if link.losses() == losses {
+            break;
+        }
+    }
+    link.heal();
+    println!("unheard: a match outlived the loss of {loss:?} at {} points", matches.len() - 1);
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+/// Repeats the call until the match has ended, as callers do.
+pub async fn bring_to_end(mut client: Client, request: MatchRequest) -> Match {
+    let mut history = History::default();
+    while !history.has_closed() {
+        history.resume_after(0);
+        if let Err(status) = follow(&mut client, request.clone(), &mut history).await {
+            Refusal::of(status).assert(Code::Unavailable, "STORE_UNAVAILABLE");
+        }
+    }
+    let m = history.last().and_then(|update| update.r#match.clone()).expect("a match");
+    assert_eq!(m.state(), MatchState::Finished);
+    m
+}
+
+async fn follow(
+    client: &mut Client,
+    request: MatchRequest,
+    history: &mut History,
+) -> Result<(), Status> {
+    let mut updates = client.run_match(request).await?.into_inner();
+    while let Some(update) = updates.message().await? {
+        history.see(&update);
+    }
+    Ok(())
+}

@@ -79,6 +79,14 @@ impl suite::Engine for Kept {
     }
 }
 
+#[async_trait]
+impl suite::Shared for Kept {
+    async fn join(&self) -> Self {
+        let journal = Memory::join(self.journal.store(), self.clock.clone(), LEASE);
+        Self::new(journal, self.clock.clone(), self.hand.clone())
+    }
+}
+
 /// Two processes without a pulse of their own.
 fn two() -> (Memory, Memory, Hand) {
     let (clock, hand) = Clock::manual(START);

@@ -15,7 +15,8 @@ mod reader;
 mod rows;
 mod schema;
 mod tail;
-#[cfg(all(test, feature = "postgres-tests"))]
+#[cfg(feature = "postgres-tests")]
+#[cfg(test)]
 mod tests;
 mod write;
 mod writer;

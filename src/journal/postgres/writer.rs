@@ -118,6 +118,7 @@ impl Step for Tell {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are writes")]
 enum Message {
     Write(Job),
     Ask(Ask),

@@ -306,6 +306,10 @@ async fn carries_notices(connection: &mut PgConnection) -> sqlx::Result<bool> {
 #[async_trait]
 impl Writer for Postgres {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
+        if !self.may_act() {
+            // Told at once: the writer may be waiting for a database that hangs.
+            return Err(writer::no_lease());
+        }
         let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
         loop {
             let (what, body) = (What::New(Arc::clone(&spec)), body.clone());

@@ -173,7 +173,8 @@ struct NoLease;
 #[error("no answer from the store in time")]
 struct Late;
 
-fn no_lease() -> Error {
+/// The error of whoever would need a lease.
+pub(super) fn no_lease() -> Error {
     Error::Unavailable(Arc::new(NoLease))
 }
 

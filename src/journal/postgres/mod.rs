@@ -6,6 +6,7 @@
 //! off by the rows themselves: the order of the journal by the key of `commits` (see `write.sql`),
 //! the match by its epoch (see `claim.rs`), the replica by its lease (see `lease.rs`).
 
+mod ask;
 mod claim;
 mod connect;
 mod erase;
@@ -41,6 +42,7 @@ use crate::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
         Tenure, Writer,
         postgres::{
+            ask::Ask,
             claim::Hold,
             connect::Database,
             lease::{Keeper, Leases, Terms},
@@ -48,7 +50,6 @@ use crate::{
             schema::Found,
             tail::Tail,
             write::{What, Write, Written},
-            writer::Ask,
         },
         recent::Recent,
         stored,

@@ -93,7 +93,7 @@ pub static STORE: Setting<Store> = Setting::with(
     "store",
     "STORE",
     "sqlite:facematch.db",
-    "where the journal lies; a file that this process alone may use",
+    "where the journal lies: a file that this process alone may use, or postgres://… for many replicas",
     parse::store,
 );
 

@@ -2,11 +2,17 @@
 //!
 //! It has no tasks, no files and no time of its own, so a test that drives the house over it
 //! repeats exactly. What dies with a process here is a [`Memory`]; what a disk would keep is its
-//! [`Store`], which the next one is opened on.
+//! [`Store`], which the next one is opened on, or several at once are.
+//!
+//! What PostgreSQL's engine does by itself, whoever holds this one does for it, by
+//! [`Memory::pulse`]: renews its lease, and looks at what others have written. A process that is
+//! paused, or cut off from its store, has no pulse.
+
+mod store;
+mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    ops::Bound,
+    collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,17 +20,23 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::watch, task::yield_now};
 
+use self::store::{Hold, LeaseId, Row, analyses};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec,
-        Timestamp, event::Cancelled, state::fold,
+        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec, State,
+        Timestamp, event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Origin,
         Reader, Standing, Taken, Tenure, Writer,
     },
 };
+
+pub use self::store::Store;
+
+/// The share of a lease that its owner counts on.
+const COUNTED_ON: f64 = 0.9;
 
 /// One process's journal. Clones share it.
 #[derive(Clone)]
@@ -33,30 +45,35 @@ pub struct Memory {
     clock: Clock,
     origin: Origin,
     keys: Keys,
+    /// How long it is believed to be alive without a pulse.
+    lease: Duration,
+    here: Arc<Mutex<Here>>,
     wake: watch::Sender<()>,
     fleet: watch::Sender<Fleet>,
 }
 
-/// What outlives a process.
-#[derive(Clone)]
-pub struct Store {
-    id: u64,
-    matches: BTreeMap<MatchId, Row>,
-    by_position: BTreeMap<Position, MatchId>,
-    head: Position,
-    floor: Position,
-    /// Each incarnation, and the head that it found.
-    incarnations: Vec<(u64, Position)>,
-    /// How many there have been, also in what a restore undid.
-    drawn: u64,
+/// What a process knows of itself and of the others.
+struct Here {
+    mine: Option<Mine>,
+    has_left: bool,
+    is_dead: bool,
+    /// Others' leases are left alone until then: after an outage all come back one by one.
+    patient_until: Timestamp,
+    alive: Vec<LeaseId>,
+    /// How often matches had become free at the last pulse.
+    freed: u64,
+    /// How far it has read.
+    reached: Position,
+    /// What it has seen there that ended as cancelled.
+    cancelled: BTreeSet<MatchId>,
 }
 
-/// One match.
-#[derive(Clone)]
-struct Row {
-    events: Vec<Recorded>,
-    epoch: u64,
-    owner: Option<u64>,
+/// A process's own lease.
+#[derive(Clone, Copy)]
+struct Mine {
+    lease: LeaseId,
+    /// Until when it is counted on.
+    until: Timestamp,
 }
 
 /// Gives claims back unless their taker lived to hear of them.
@@ -65,113 +82,40 @@ struct Unheard<'a> {
     claims: Vec<Claim>,
 }
 
-impl Store {
-    /// An empty store.
-    pub fn new(id: u64) -> Self {
-        Self {
-            id,
-            matches: BTreeMap::new(),
-            by_position: BTreeMap::new(),
-            head: Position(0),
-            floor: Position(0),
-            incarnations: Vec::new(),
-            drawn: 0,
-        }
-    }
-
-    fn write(&mut self, id: MatchId, now: Timestamp, event: Event) -> Option<Recorded> {
-        let position = Position(self.head.0 + 1);
-        let row = self.matches.get_mut(&id)?;
-        let last = row.events.last();
-        let sequence = last.map_or(Sequence::FIRST, |last| last.sequence.next());
-        let time = last.map_or(now, |last| now.max(last.time));
-        let recorded = Recorded { match_id: id, sequence, position, incarnation: 0, time, event };
-        row.events.push(recorded.clone());
-        self.by_position.insert(position, id);
-        self.head = position;
-        Some(recorded)
-    }
-
-    fn find(&self, caller: &CallerId, key: &Key) -> Option<Match> {
-        let is_named = |row: &&Row, id: &RequestId| {
-            row.spec()
-                .is_some_and(|spec| spec.caller == *caller && spec.request_id.as_ref() == Some(id))
-        };
-        let row = match key {
-            Key::Match(id) => self.matches.get(id),
-            Key::Request(id) => self.matches.values().find(|row| is_named(row, id)),
-        };
-        row.map(Row::folded).filter(|m| m.spec.caller == *caller)
-    }
-
-    fn of<'a>(&'a self, caller: &'a CallerId) -> impl DoubleEndedIterator<Item = Match> + 'a {
-        self.matches.values().map(Row::folded).filter(move |m| m.spec.caller == *caller)
-    }
-
-    fn erase(&mut self, id: MatchId) {
-        for recorded in self.matches.remove(&id).map(|row| row.events).unwrap_or_default() {
-            self.by_position.remove(&recorded.position);
-        }
-    }
-}
-
-impl Row {
-    fn folded(&self) -> Match {
-        fold(&self.events).expect("what is written is legal").expect("a match has a first event")
-    }
-
-    fn spec(&self) -> Option<&Spec> {
-        self.events.iter().find_map(|recorded| match &recorded.event {
-            Event::Accepted(spec) => Some(&**spec),
-            Event::PhotoUploaded(_)
-            | Event::AnalysisStarted(_)
-            | Event::AttemptFailed(_)
-            | Event::Finished(_)
-            | Event::Failed(_)
-            | Event::Cancelled(_) => None,
-        })
-    }
-
-    fn has_ended(&self) -> bool {
-        self.events.last().is_some_and(|last| last.event.keep().is_some())
-    }
-
-    fn owns(&self, analysis: &AnalysisId) -> bool {
-        self.events.iter().any(|it| analyses(&it.event).any(|id| id == analysis))
-    }
-}
-
-/// The analyses that belong to a match by an event.
-fn analyses(event: &Event) -> impl Iterator<Item = &AnalysisId> {
-    let started = match event {
-        Event::AnalysisStarted(fact) => Some(fact),
-        Event::Accepted(_)
-        | Event::PhotoUploaded(_)
-        | Event::AttemptFailed(_)
-        | Event::Finished(_)
-        | Event::Failed(_)
-        | Event::Cancelled(_) => None,
-    };
-    started
-        .into_iter()
-        .flat_map(|it| [Some(&it.analysis_id), it.liveness_analysis_id.as_ref()])
-        .flatten()
-}
-
 impl Memory {
-    /// A process at a store. Whoever was there before writes nothing more with what it claimed.
+    /// The only process at a store, which needs no pulse. Whoever was there before is known to be
+    /// dead: what they held can be claimed at once.
     pub fn open(store: Arc<Mutex<Store>>, clock: Clock) -> Self {
-        let origin = {
+        lock(&store).end_leases(|_, _| true);
+        Self::join(store, clock, Duration::MAX)
+    }
+
+    /// A process beside those that are at a store.
+    pub fn join(store: Arc<Mutex<Store>>, clock: Clock, lease: Duration) -> Self {
+        let now = clock.now();
+        let (origin, here) = {
             let mut store = lock(&store);
-            store.drawn += 1;
-            let incarnation = store.drawn;
-            let head = store.head;
-            store.incarnations.push((incarnation, head));
-            Origin { store: store.id, incarnation }
+            let origin = store.enter();
+            let mine = Mine {
+                lease: store.begin_lease(now.after(lease)),
+                until: now.after(lease.mul_f64(COUNTED_ON)),
+            };
+            let here = Here {
+                mine: Some(mine),
+                has_left: false,
+                is_dead: false,
+                patient_until: now,
+                alive: store.leases.keys().copied().collect(),
+                freed: store.freed,
+                reached: store.head,
+                cancelled: BTreeSet::new(),
+            };
+            (origin, here)
         };
         let keys = Keys { digest: [3; 32], token: [5; 32] };
-        let fleet = watch::Sender::new(Fleet { alive: 1 });
-        Self { store, clock, origin, keys, wake: watch::Sender::new(()), fleet }
+        let fleet = watch::Sender::new(Fleet { alive: here.alive.len() });
+        let here = Arc::new(Mutex::new(here));
+        Self { store, clock, origin, keys, lease, here, wake: watch::Sender::new(()), fleet }
     }
 
     /// What outlives this process.
@@ -179,19 +123,117 @@ impl Memory {
         Arc::clone(&self.store)
     }
 
+    /// Rings whenever a pulse would find something.
+    pub fn bell(&self) -> watch::Receiver<()> {
+        self.lock().bell.subscribe()
+    }
+
+    /// Renews the lease, looks who else is alive, and at what others have written.
+    pub fn pulse(&self) {
+        self.renew();
+        self.look();
+    }
+
+    /// The process is dead: nothing that is left of it gives anything back.
+    pub fn die(&self) {
+        let mut here = self.here();
+        (here.mine, here.is_dead) = (None, true);
+    }
+
+    /// Whether this process holds a match, by what the store says, and may upload its photo.
+    pub fn holds(&self, m: &Match) -> bool {
+        let mine = self.here().mine;
+        mine.is_some_and(|mine| self.lock().holds(mine.lease, m))
+    }
+
+    fn renew(&self) {
+        let now = self.clock.now();
+        let mut here = self.here();
+        if here.has_left || here.is_dead {
+            return;
+        }
+        let mut store = self.lock();
+        let ends = now.after(self.lease);
+        let kept = here.mine.filter(|mine| store.leases.contains_key(&mine.lease));
+        let lease = match kept {
+            Some(mine) if now < mine.until && now >= here.patient_until => {
+                store.end_leases(|lease, until| lease != mine.lease && until < now);
+                mine.lease
+            }
+            Some(mine) if now < mine.until => mine.lease,
+            Some(mine) => {
+                here.patient_until = ends;
+                mine.lease
+            }
+            None => store.begin_lease(ends),
+        };
+        store.leases.insert(lease, ends);
+        here.mine = Some(Mine { lease, until: now.after(self.lease.mul_f64(COUNTED_ON)) });
+        let alive: Vec<_> = store.leases.keys().copied().collect();
+        let has_changed = here.alive != alive || here.freed != store.freed || kept.is_none();
+        (here.alive, here.freed) = (alive, store.freed);
+        let fleet = Fleet { alive: here.alive.len() };
+        drop((here, store));
+        if has_changed {
+            self.fleet.send_replace(fleet);
+        }
+    }
+
+    fn look(&self) {
+        let mut here = self.here();
+        let store = self.lock();
+        if here.reached == store.head {
+            return;
+        }
+        let new = store.between(here.reached, store.head);
+        let ended = new.filter(|recorded| matches!(recorded.event, Event::Cancelled(_)));
+        here.cancelled.extend(ended.map(|recorded| recorded.match_id));
+        here.reached = store.head;
+        drop((here, store));
+        self.wake.send_replace(());
+    }
+
+    fn here(&self) -> MutexGuard<'_, Here> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Store> {
         lock(&self.store)
     }
 
-    fn owner(&self) -> Option<u64> {
-        Some(self.origin.incarnation)
+    /// The lease, while it can be counted on.
+    fn lease(&self) -> Result<LeaseId, Error> {
+        let counted_on = |mine: &Mine| self.clock.now() < mine.until;
+        let mine = self.here().mine.filter(counted_on).map(|mine| mine.lease);
+        let unavailable = || Error::Unavailable(Arc::new(std::fmt::Error));
+        mine.filter(|lease| self.lock().leases.contains_key(lease)).ok_or_else(unavailable)
+    }
+
+    /// What the lease says of a claim.
+    fn leased(&self, claim: Claim) -> Tenure {
+        let hold = Hold::of(claim);
+        match self.here().mine.filter(|mine| mine.lease == hold.lease) {
+            None => Tenure::Lost,
+            Some(mine) if self.clock.now() >= mine.until => Tenure::Unsure,
+            Some(_) if hold.lent => Tenure::Lent,
+            Some(_) => Tenure::Held,
+        }
+    }
+
+    /// Hears of what this process wrote itself, unless it has yet to read what came before.
+    fn follow(&self, recorded: &Recorded) {
+        let mut here = self.here();
+        if here.reached.0 + 1 == recorded.position.0 {
+            here.reached = recorded.position;
+            drop(here);
+            self.wake.send_replace(());
+        }
     }
 
     /// Lets others run, as a store that takes time would, with claims that are given back if
     /// whoever takes them is gone by then.
     async fn answer(&self, claims: Vec<Claim>) {
         let mut unheard = Unheard { of: self, claims };
-        self.wake.send_replace(());
         yield_now().await;
         unheard.claims.clear();
     }
@@ -199,20 +241,18 @@ impl Memory {
 
 impl Drop for Unheard<'_> {
     fn drop(&mut self) {
-        let mut store = self.of.lock();
-        for claim in &self.claims {
-            if let Some(row) = store.matches.get_mut(&claim.match_id)
-                && row.epoch == claim.epoch
-            {
-                row.owner = None;
-            }
+        if self.claims.is_empty() || self.of.here().is_dead {
+            return;
         }
+        self.of.lock().release(&self.claims);
+        self.of.fleet.send_modify(|_| {});
     }
 }
 
 #[async_trait]
 impl Writer for Memory {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
+        let lease = self.lease()?;
         let admitted = {
             let mut store = self.lock();
             let by_request = spec.request_id.clone().map(Key::Request);
@@ -220,17 +260,20 @@ impl Writer for Memory {
             match keys.find_map(|key| store.find(&spec.caller, &key)) {
                 Some(known) => Admitted::Known(known),
                 None => {
-                    let claim = Claim::of_new(match_id);
-                    let row = Row { events: Vec::new(), epoch: claim.epoch, owner: self.owner() };
+                    let (events, hold) = (Vec::new(), Hold { epoch: 1, lent: false, lease });
+                    let row = Row { events, epoch: 1, owner: Some(lease), lent: false };
                     store.matches.insert(match_id, row);
-                    let first = store.write(match_id, self.clock.now(), Event::Accepted(spec));
-                    let first = first.expect("the match is there");
-                    Admitted::New(first, claim)
+                    let (now, author) = (self.clock.now(), self.origin.incarnation);
+                    let first = store.write(match_id, now, author, Event::Accepted(spec));
+                    Admitted::New(first.expect("the match is there"), hold.claim(match_id))
                 }
             }
         };
         let claims = match &admitted {
-            Admitted::New(_, claim) => vec![*claim],
+            Admitted::New(first, claim) => {
+                self.follow(first);
+                vec![*claim]
+            }
             Admitted::Known(_) => Vec::new(),
         };
         self.answer(claims).await;
@@ -238,25 +281,31 @@ impl Writer for Memory {
     }
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
+        match self.leased(claim) {
+            Tenure::Held | Tenure::Lent => {}
+            Tenure::Unsure => self.lease().map(drop)?,
+            Tenure::Lost => return Ok(Appended::Lost),
+        }
         let appended = {
             let mut store = self.lock();
-            let row = store.matches.get(&claim.match_id);
-            let fits = row.is_some_and(|row| {
+            let fits = store.held(claim).is_some_and(|row| {
                 let reached = row.events.last().map(|last| last.sequence);
-                row.epoch == claim.epoch && reached == Some(after) && !row.has_ended()
+                reached == Some(after) && !row.has_ended()
             });
-            let others = || store.matches.iter().filter(|(id, _)| **id != claim.match_id);
-            let is_taken = |id: &AnalysisId| others().any(|(_, row)| row.owns(id));
-            let taken = analyses(&event).any(is_taken);
+            let taken = analyses(&event).any(|id| store.is_others(claim.match_id, id));
             match (fits, taken) {
                 (false, _) => Appended::Lost,
                 (true, true) => Appended::Taken,
                 (true, false) => {
-                    let recorded = store.write(claim.match_id, self.clock.now(), event);
+                    let (now, author) = (self.clock.now(), self.origin.incarnation);
+                    let recorded = store.write(claim.match_id, now, author, event);
                     Appended::Done(recorded.expect("the match is there"))
                 }
             }
         };
+        if let Appended::Done(recorded) = &appended {
+            self.follow(recorded);
+        }
         self.answer(Vec::new()).await;
         Ok(appended)
     }
@@ -267,21 +316,25 @@ impl Writer for Memory {
         key: &Key,
         keep: Duration,
     ) -> Result<CancelledAs, Error> {
+        let mut ended = None;
         let outcome = {
             let mut store = self.lock();
             match store.find(caller, key) {
                 None => CancelledAs::Absent,
-                Some(m) if m.state == crate::domain::State::Cancelled => CancelledAs::Already(m),
+                Some(m) if m.state == State::Cancelled => CancelledAs::Already(m),
                 Some(m) if m.state.has_ended() => CancelledAs::Ended(m),
                 Some(m) => {
                     let event = Event::Cancelled(Cancelled { keep });
-                    store.write(m.id, self.clock.now(), event);
+                    ended = store.write(m.id, self.clock.now(), self.origin.incarnation, event);
                     let row = store.matches.get_mut(&m.id).expect("the match is there");
                     row.epoch += 1;
                     CancelledAs::Now(row.folded())
                 }
             }
         };
+        if let Some(recorded) = &ended {
+            self.follow(recorded);
+        }
         self.answer(Vec::new()).await;
         Ok(outcome)
     }
@@ -299,46 +352,31 @@ impl Writer for Memory {
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        let mut store = self.lock();
-        let now = self.clock.now();
-        let due = |row: &Row| Some((row.folded().expire_time?, row.events.first()?.match_id));
-        let due: BTreeSet<_> = store.matches.values().filter_map(due).collect();
-        let due: Vec<_> = due.into_iter().filter(|(time, _)| *time <= now).take(limit).collect();
-        for (_, id) in &due {
-            let last = store.matches[id].events.last().map(|last| last.position);
-            store.floor = store.floor.max(last.expect("a match has events"));
-            store.erase(*id);
-        }
-        Ok(due.len())
+        Ok(self.lock().erase_expired(self.clock.now(), limit))
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
+        let lease = self.lease()?;
         let taken: Vec<(Match, Claim)> = {
-            let owner = self.owner();
             let mut store = self.lock();
-            let free = store.matches.values_mut().filter(|row| row.owner != owner);
-            let take = |row: &mut Row| {
-                (row.owner, row.epoch) = (owner, row.epoch + 1);
-                let m = row.folded();
-                let claim = Claim { match_id: m.id, epoch: row.epoch };
-                (m, claim)
-            };
-            free.filter(|row| !row.has_ended()).take(limit).map(take).collect()
+            let ids: Vec<_> = store.matches.keys().copied().collect();
+            ids.into_iter().filter_map(|id| store.take(lease, id, false)).take(limit).collect()
         };
         self.answer(taken.iter().map(|(_, claim)| *claim).collect()).await;
         Ok(taken)
     }
 
-    async fn take(&self, match_id: MatchId, _has_photo: bool) -> Result<Taken, Error> {
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+        let lease = self.lease()?;
         let taken = {
-            let owner = self.owner();
-            match self.lock().matches.get_mut(&match_id).filter(|row| !row.has_ended()) {
+            let mut store = self.lock();
+            let taken = store.take(lease, match_id, has_photo);
+            let row = store.matches.get(&match_id).filter(|row| !row.has_ended());
+            let waits = row.is_some_and(|row| row.needs_photo() || !has_photo);
+            match taken {
+                Some((m, claim)) => Taken::Now(m, claim),
+                None if waits => Taken::Held,
                 None => Taken::Past,
-                Some(row) if row.owner == owner => Taken::Held,
-                Some(row) => {
-                    (row.owner, row.epoch) = (owner, row.epoch + 1);
-                    Taken::Now(row.folded(), Claim { match_id, epoch: row.epoch })
-                }
             }
         };
         let claims = match &taken {
@@ -350,14 +388,34 @@ impl Writer for Memory {
     }
 
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        Ok(Some(claim))
+        let secured = {
+            let mut store = self.lock();
+            let row = store.held(claim).filter(|row| !row.has_ended());
+            row.map(|row| {
+                row.lent = false;
+                Hold { lent: false, ..Hold::of(claim) }.claim(claim.match_id)
+            })
+        };
+        yield_now().await;
+        Ok(secured)
     }
 
-    async fn release(&self, _claims: Vec<Claim>) -> Result<(), Error> {
+    async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
+        self.lock().release(&claims);
+        yield_now().await;
         Ok(())
     }
 
-    async fn leave(&self) {}
+    async fn leave(&self) {
+        let mine = {
+            let mut here = self.here();
+            here.has_left = true;
+            here.mine.take()
+        };
+        if let Some(mine) = mine {
+            self.lock().end_leases(|lease, _| lease == mine.lease);
+        }
+    }
 
     async fn owned_by_others(
         &self,
@@ -366,20 +424,21 @@ impl Writer for Memory {
     ) -> Result<Vec<AnalysisId>, Error> {
         let owned = {
             let store = self.lock();
-            let others = || store.matches.iter().filter(|(id, _)| **id != match_id);
-            let owned = |id: &&AnalysisId| others().any(|(_, row)| row.owns(id));
-            analyses.iter().filter(owned).cloned().collect()
+            analyses.iter().filter(|id| store.is_others(match_id, id)).cloned().collect()
         };
         yield_now().await;
         Ok(owned)
     }
 
     fn may_act(&self) -> bool {
-        true
+        self.lease().is_ok()
     }
 
-    fn tenure(&self, _claim: Claim) -> Tenure {
-        Tenure::Held
+    fn tenure(&self, claim: Claim) -> Tenure {
+        if self.here().cancelled.contains(&claim.match_id) {
+            return Tenure::Lost;
+        }
+        self.leased(claim)
     }
 
     fn fleet(&self) -> watch::Receiver<Fleet> {
@@ -406,18 +465,15 @@ impl Reader for Memory {
     }
 
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
-        self.lock().matches.get(&match_id).map(|row| row.events.clone())
+        let reached = self.here().reached;
+        let mut events = self.lock().matches.get(&match_id)?.events.clone();
+        events.retain(|recorded| recorded.position <= reached);
+        Some(events).filter(|events| !events.is_empty())
     }
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
-        let later = {
-            let store = self.lock();
-            let later = store.by_position.range((Bound::Excluded(after), Bound::Unbounded));
-            let read = |(position, id): (&Position, &MatchId)| {
-                store.matches[id].events.iter().find(|it| it.position == *position).cloned()
-            };
-            later.take(limit).filter_map(read).collect()
-        };
+        let reached = self.here().reached;
+        let later = self.lock().between(after, reached).take(limit).cloned().collect();
         yield_now().await;
         Ok(later)
     }
@@ -446,9 +502,7 @@ impl Reader for Memory {
     }
 
     async fn earliest(&self) -> Result<Position, Error> {
-        let store = self.lock();
-        let oldest = store.by_position.keys().next();
-        Ok(oldest.map_or(store.head, |oldest| Position(oldest.0 - 1)))
+        Ok(self.lock().earliest())
     }
 
     async fn floor(&self) -> Result<Position, Error> {
@@ -456,23 +510,19 @@ impl Reader for Memory {
     }
 
     async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
-        let store = self.lock();
-        let is_it = |(incarnation, _): &(u64, Position)| *incarnation == origin.incarnation;
-        let Some(index) = store.incarnations.iter().position(is_it) else {
-            return Ok(Standing::Foreign);
-        };
-        let end = store.incarnations.get(index + 1).map_or(store.head, |(_, start)| *start);
-        Ok(if origin.store != store.id || position > end {
-            Standing::Foreign
-        } else if position < store.floor {
-            Standing::Expired
-        } else {
-            Standing::Retained
-        })
+        Ok(self.lock().standing(origin, position))
     }
 
     fn origin(&self) -> Origin {
         self.origin
+    }
+
+    fn origin_of(&self, incarnation: u64) -> Origin {
+        Origin { incarnation, ..self.origin }
+    }
+
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
+        Ok(self.lock().author(position).unwrap_or(self.origin.incarnation))
     }
 
     fn keys(&self) -> &Keys {
@@ -484,67 +534,11 @@ impl Reader for Memory {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        Ok(())
+        self.lease().map(drop)
     }
 }
 
 /// Nothing that holds this lock can panic half-way but a test that fails anyway.
 fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-mod tests {
-    use super::*;
-    use crate::{
-        clock::Hand,
-        journal::suite::{self, START},
-    };
-
-    /// A store, the process at it, and the hand of its clock.
-    struct Kept {
-        journal: Memory,
-        hand: Hand,
-    }
-
-    suite::conformance!(Kept);
-
-    fn open(store: Arc<Mutex<Store>>, now: Timestamp) -> Kept {
-        let (clock, hand) = Clock::manual(now);
-        Kept { journal: Memory::open(store, clock), hand }
-    }
-
-    #[async_trait]
-    impl suite::Engine for Kept {
-        type Backup = Store;
-
-        async fn create() -> Self {
-            open(Arc::new(Mutex::new(Store::new(7))), START)
-        }
-
-        fn writer(&self) -> Arc<dyn Writer> {
-            Arc::new(self.journal.clone())
-        }
-
-        fn reader(&self) -> Arc<dyn Reader> {
-            Arc::new(self.journal.clone())
-        }
-
-        fn hand(&self) -> Hand {
-            self.hand.clone()
-        }
-
-        async fn restart(&mut self, now: Timestamp) {
-            *self = open(self.journal.store(), now);
-        }
-
-        async fn backup(&self) -> Store {
-            self.journal.lock().clone()
-        }
-
-        async fn restore(&mut self, backup: &Store) {
-            // What a restore undid doesn't undo chance: the next incarnation is a new one.
-            let drawn = self.journal.lock().drawn;
-            *self = open(Arc::new(Mutex::new(Store { drawn, ..backup.clone() })), START);
-        }
-    }
 }

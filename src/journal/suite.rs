@@ -9,6 +9,7 @@ mod erasing;
 pub(crate) mod facts;
 mod listing;
 mod resuming;
+mod sharing;
 mod tailing;
 mod writing;
 
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::{
-    claiming::*, erasing::*, facts::START, listing::*, resuming::*, tailing::*, writing::*,
+    claiming::*, erasing::*, facts::START, listing::*, resuming::*, sharing::*, tailing::*,
+    writing::*,
 };
 use crate::{
     clock::Hand,
@@ -54,10 +56,35 @@ pub trait Engine: Sized + Send + Sync + 'static {
     async fn restore(&mut self, backup: &Self::Backup);
 }
 
-/// Makes a test of each property for an engine.
+/// An engine whose store several processes may be at.
+#[async_trait]
+pub trait Shared: Engine {
+    /// Another process at the same store, whose clock is the same.
+    async fn join(&self) -> Self;
+}
+
+/// Makes a test of each property for an engine. One that doesn't share its store says why.
 macro_rules! conformance {
     ($engine:ty) => {
-        $crate::journal::suite::conformance! { $engine:
+        $crate::journal::suite::conformance! { $engine, except sharing because "it is below" }
+        $crate::journal::suite::conformance! { @tests sharing $engine:
+            a_match_that_somebody_holds_is_not_taken
+            what_nobody_holds_is_taken_once_though_many_ask_at_once
+            what_is_let_go_of_is_claimed_by_another_and_lost_to_the_former
+            a_lent_match_is_taken_by_whoever_has_its_photo
+            securing_a_lent_match_keeps_it
+            nobody_takes_a_match_for_a_photo_that_is_uploaded
+            a_lent_match_whose_photo_is_found_at_oz_is_not_taken
+            what_two_processes_write_has_one_order_for_both
+            a_reader_hears_of_what_another_process_writes
+            a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver
+            leaving_frees_everything_at_once
+            tokens_of_one_process_are_good_at_the_other
+            a_request_id_is_one_match_for_all_processes
+        }
+    };
+    ($engine:ty, except sharing because $reason:literal) => {
+        $crate::journal::suite::conformance! { @tests conformance $engine:
             admitting_starts_a_match
             admitting_a_known_request_id_writes_nothing
             admitting_the_same_match_again_finds_it
@@ -109,8 +136,8 @@ macro_rules! conformance {
             a_store_answers
         }
     };
-    ($engine:ty: $($property:ident)+) => {
-        mod conformance {
+    (@tests $module:ident $engine:ty: $($property:ident)+) => {
+        mod $module {
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -85,6 +85,7 @@ fn cost(bench: &mut Bench, cluster: &Cluster, count: usize) -> Result<()> {
     const ROWS: &str = "SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables";
     const CONNECTED: &str =
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'facematch'";
+    const LOGGED: &str = "SELECT pg_current_wal_lsn() - '0/0'";
     let (matches, at_once) = (bench.size.of(6_000, 15_000), 3_000);
     let fleet = Fleet::start(bench, cluster, count, THREE_POLLS_MS)?;
     let role = Matches {
@@ -98,6 +99,7 @@ fn cost(bench: &mut Bench, cluster: &Cluster, count: usize) -> Result<()> {
     };
     let (mut caller, _) = Part::role(&Role::Matches(role))?;
     let before = (fleet.cpu_seconds()?, database_seconds(cluster)?);
+    let logged = fleet.count(cluster, LOGGED)?;
     caller.tell(&fleet.servers)?;
     let tally: Tally = caller.outcome()?;
     let each = |seconds: f64| seconds * 1e6 / matches as f64;
@@ -106,6 +108,8 @@ fn cost(bench: &mut Bench, cluster: &Cluster, count: usize) -> Result<()> {
     bench.tell(&name("matches a second"), tally.per_second, Unit::PerSecond);
     bench.tell(&name("CPU per match, all replicas"), each(ours), Unit::MicrosecondsOfCpu);
     bench.tell(&name("CPU per match, PostgreSQL"), each(theirs), Unit::MicrosecondsOfCpu);
+    let logged = fleet.count(cluster, LOGGED)? - logged;
+    bench.tell(&name("PostgreSQL's log (WAL) per match"), logged / matches as f64, Unit::Bytes);
     let commits = fleet.count(cluster, "SELECT count(*) - 1 FROM commits")?;
     bench.tell(&name("commits per match"), commits / matches as f64, Unit::Count);
     if count == 1 {

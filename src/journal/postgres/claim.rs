@@ -15,9 +15,9 @@ use crate::{
     journal::{
         Claim, Error, Taken,
         postgres::{
+            ask::Step,
             lease::{LeaseId, Share},
             rows::{self, columns},
-            writer::Step,
         },
     },
 };

@@ -7,7 +7,7 @@ use sqlx::{
     ConnectOptions, PgConnection, PgPool,
     error::DatabaseError,
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
-    query_scalar,
+    query_scalar, raw_sql,
 };
 use tokio::time;
 
@@ -51,7 +51,12 @@ impl Database {
 
     /// A connection of one's own.
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
-        in_time(CONNECT_TIMEOUT, self.options.connect()).await
+        in_time(CONNECT_TIMEOUT, async {
+            let mut connection = self.options.connect().await?;
+            set_out(&mut connection).await?;
+            Ok(connection)
+        })
+        .await
     }
 
     /// Connections for reading, made as they are needed.
@@ -74,6 +79,7 @@ impl Database {
             .idle_timeout(None)
             // Another trip for each read; whoever meets a dead connection takes the next one.
             .test_before_acquire(false)
+            .after_connect(|connection, _| Box::pin(set_out(connection)))
             .connect_lazy_with(self.options.clone())
     }
 }
@@ -86,6 +92,29 @@ impl fmt::Display for Database {
         let database = self.options.get_database().unwrap_or_default();
         write!(f, "postgres://{host}:{port}/{database}")
     }
+}
+
+/// How statements are planned here: each looks up rows by their keys. A plan is kept for the life of
+/// a connection, also one that was made while the tables were small and reading all of one was
+/// cheapest; so that is not among the choices.
+const PLANNING: [&str; 6] = [
+    "SET enable_seqscan = off",
+    "SET enable_bitmapscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    "SET plan_cache_mode = force_generic_plan",
+    "SET jit = off",
+];
+
+/// Makes a new connection ready. An engine that doesn't know a setting plans as it likes.
+async fn set_out(connection: &mut PgConnection) -> sqlx::Result<()> {
+    for setting in PLANNING {
+        match raw_sql(setting).execute(&mut *connection).await {
+            Ok(_) | Err(sqlx::Error::Database(_)) => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok(())
 }
 
 /// What `synchronous_commit` must be, so that whatever is committed is synced before we hear of it.

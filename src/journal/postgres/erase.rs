@@ -11,7 +11,7 @@ use crate::{
     domain::{CallerId, MatchId, Timestamp},
     journal::{
         Erased, Error,
-        postgres::{rows, writer::Step},
+        postgres::{ask::Step, rows},
     },
 };
 

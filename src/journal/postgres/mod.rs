@@ -6,6 +6,7 @@
 //! off by the rows themselves: the order of the journal by the key of `commits` (see `write.sql`),
 //! the match by its epoch (see `claim.rs`), the replica by its lease (see `lease.rs`).
 
+mod ask;
 mod claim;
 mod connect;
 mod erase;
@@ -15,7 +16,8 @@ mod reader;
 mod rows;
 mod schema;
 mod tail;
-#[cfg(all(test, feature = "postgres-tests"))]
+#[cfg(feature = "postgres-tests")]
+#[cfg(test)]
 mod tests;
 mod write;
 mod writer;
@@ -40,6 +42,7 @@ use crate::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
         Tenure, Writer,
         postgres::{
+            ask::Ask,
             claim::Hold,
             connect::Database,
             lease::{Keeper, Leases, Terms},
@@ -47,7 +50,6 @@ use crate::{
             schema::Found,
             tail::Tail,
             write::{What, Write, Written},
-            writer::Ask,
         },
         recent::Recent,
         stored,
@@ -305,6 +307,10 @@ async fn carries_notices(connection: &mut PgConnection) -> sqlx::Result<bool> {
 #[async_trait]
 impl Writer for Postgres {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
+        if !self.may_act() {
+            // Told at once: the writer may be waiting for a database that hangs.
+            return Err(writer::no_lease());
+        }
         let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
         loop {
             let (what, body) = (What::New(Arc::clone(&spec)), body.clone());

@@ -31,6 +31,7 @@ const SHORT: Duration = Duration::from_secs(1);
 struct Served {
     database: String,
     journal: Option<Postgres>,
+    clock: Clock,
     hand: Hand,
 }
 
@@ -48,8 +49,12 @@ fn config(database: &str, clock: Clock) -> Config {
 
 async fn open(database: &str, now: Timestamp) -> Served {
     let (clock, hand) = Clock::manual(now);
-    let journal = Postgres::open(config(database, clock)).await.unwrap();
-    Served { database: database.to_owned(), journal: Some(journal), hand }
+    open_by(database, clock, hand).await
+}
+
+async fn open_by(database: &str, clock: Clock, hand: Hand) -> Served {
+    let journal = Postgres::open(config(database, clock.clone())).await.unwrap();
+    Served { database: database.to_owned(), journal: Some(journal), clock, hand }
 }
 
 impl Served {
@@ -95,6 +100,13 @@ impl suite::Engine for Served {
         self.close().await;
         shared().restore(&self.database, backup);
         *self = open(&self.database, START).await;
+    }
+}
+
+#[async_trait]
+impl suite::Shared for Served {
+    async fn join(&self) -> Self {
+        open_by(&self.database, self.clock.clone(), self.hand.clone()).await
     }
 }
 

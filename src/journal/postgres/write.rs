@@ -55,6 +55,7 @@ pub(super) enum What {
 }
 
 /// What became of a write.
+#[expect(clippy::large_enum_variant, reason = "nearly all are done")]
 pub(super) enum Written {
     /// It is durable, and this is the hold on it, if it is new.
     Done(Recorded, Option<Claim>),

@@ -12,6 +12,9 @@
 -- order positions as well, but whoever waits for it sees, once it goes on, everything else as it
 -- was before; and its dead versions pile up under a long snapshot.)
 --
+-- Whether a match has ended is asked in words that keep the planner from the index of those that
+-- haven't: it is in the order of their owners, and would be read from end to end for each match.
+--
 -- Statements of other kinds change who holds a match, at any time. So the fence is in the UPDATE
 -- of the match's own row, which looks at the row as it is once its lock is had; sub-selects see
 -- what was when the statement began.
@@ -31,7 +34,7 @@ WITH asked_new AS (
         AS x (match_id, epoch, owner, after, state, keep, body, analysis_id, other_analysis_id)
 ), next AS (
     SELECT x.* FROM asked_next AS x JOIN match_states AS s ON s.match_id = x.match_id
-    WHERE s.end_time IS NULL
+    WHERE coalesce(s.end_time, 0) = 0
         AND (x.epoch IS NULL OR s.epoch = x.epoch AND s.owner = x.owner AND s.sequence = x.after)
         AND NOT EXISTS (SELECT 1 FROM match_analyses AS a
                         WHERE a.analysis_id IN (x.analysis_id, x.other_analysis_id)
@@ -68,7 +71,7 @@ WITH asked_new AS (
         expire_time = CASE WHEN x.keep IS NOT NULL THEN greatest(s.update_time, $21)
             + least(x.keep, 9223372036854775807 - greatest(s.update_time, $21)) END
     FROM next AS x, taken
-    WHERE s.match_id = x.match_id AND s.end_time IS NULL
+    WHERE s.match_id = x.match_id AND coalesce(s.end_time, 0) = 0
         AND (x.epoch IS NULL OR s.epoch = x.epoch AND s.owner = x.owner AND s.sequence = x.after)
     RETURNING s.match_id, s.sequence, s.update_time
 ), new_analyses AS (

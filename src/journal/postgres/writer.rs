@@ -15,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, query_scalar};
 use tokio::{
     sync::{mpsc, watch},
@@ -27,16 +26,14 @@ use tracing::{debug, warn};
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Match, MatchId, Position, Recorded, Timestamp},
+    domain::{MatchId, Position, Recorded, Timestamp},
     journal::{
-        Claim, Erased, Error, Taken, Tenure,
+        Claim, Error, Tenure,
         answer::{self, Orphans, Outcome, Reply},
         postgres::{
-            claim,
+            ask::Ask,
             connect::{self, Database, Meaning, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
-            erase,
             lease::Leases,
-            notice,
             tail::Tail,
             write::{self, Author, Job, What, Write, Written},
         },
@@ -63,9 +60,6 @@ const LINGERING_CHECK: Duration = Duration::from_secs(5);
 /// Why nothing is written any more.
 const LOST: &str = "the database has lost what was committed";
 
-/// How often what isn't an event is tried while others are faster.
-const RACES_MAX: u32 = 5;
-
 /// Brings operations to the writer. Lives as long as the journal.
 pub(super) struct Handle {
     messages: mpsc::Sender<Message>,
@@ -75,49 +69,7 @@ pub(super) struct Handle {
     ticks: Clock,
 }
 
-/// Something that isn't an event.
-pub(super) enum Ask {
-    /// As [`journal::Writer::claim`](crate::journal::Writer::claim).
-    Claim { limit: usize, reply: Reply<Vec<(Match, Claim)>> },
-    /// As [`journal::Writer::take`](crate::journal::Writer::take).
-    Take { match_id: MatchId, has_photo: bool, reply: Reply<Taken> },
-    /// As [`journal::Writer::secure`](crate::journal::Writer::secure).
-    Secure { claim: Claim, reply: Reply<Option<Claim>> },
-    /// As [`journal::Writer::release`](crate::journal::Writer::release).
-    Release { claims: Vec<Claim>, reply: Reply<()> },
-    /// As [`journal::Writer::erase`](crate::journal::Writer::erase).
-    Erase { caller: CallerId, match_id: MatchId, reply: Reply<Erased> },
-    /// As [`journal::Writer::erase_expired`](crate::journal::Writer::erase_expired).
-    EraseExpired { limit: usize, reply: Reply<usize> },
-}
-
-/// What is done by a statement or two, each safe to repeat.
-#[async_trait]
-pub(super) trait Step: Send + Sync {
-    /// What comes of it.
-    type Output: Send;
-
-    /// Whether it claims matches. If nobody hears which, this replica holds what nobody drives.
-    const CLAIMS: bool = false;
-
-    /// Does it.
-    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, Error>;
-}
-
-/// Has the other replicas look.
-struct Tell {
-    notice: &'static str,
-}
-
-#[async_trait]
-impl Step for Tell {
-    type Output = ();
-
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Error> {
-        Ok(notice::send(connection, self.notice).await?)
-    }
-}
-
+#[expect(clippy::large_enum_variant, reason = "nearly all are writes")]
 enum Message {
     Write(Job),
     Ask(Ask),
@@ -140,15 +92,17 @@ pub(super) struct Writer {
     pub lost: CancellationToken,
 }
 
-struct Running {
-    with: Writer,
-    connection: Option<PgConnection>,
+/// The writer at work.
+pub(super) struct Running {
+    pub with: Writer,
+    pub connection: Option<PgConnection>,
     /// Nobody connects before.
     connect_at: Timestamp,
     /// The first position of the last commit that we know of.
     last_commit: Option<Position>,
-    orphans: Arc<Orphans>,
-    lingering: VecDeque<(Timestamp, Claim)>,
+    pub orphans: Arc<Orphans>,
+    /// What lost statements may yet claim, and until when.
+    pub lingering: VecDeque<(Timestamp, Claim)>,
     commits: Arc<AtomicU64>,
 }
 
@@ -172,7 +126,8 @@ struct NoLease;
 #[error("no answer from the store in time")]
 struct Late;
 
-fn no_lease() -> Error {
+/// The error of whoever would need a lease.
+pub(super) fn no_lease() -> Error {
     Error::Unavailable(Arc::new(NoLease))
 }
 
@@ -415,7 +370,7 @@ impl Running {
     }
 
     /// The connection, made anew if need be.
-    async fn connected(&mut self) -> sqlx::Result<&mut PgConnection> {
+    pub(super) async fn connected(&mut self) -> sqlx::Result<&mut PgConnection> {
         if self.connection.is_none() {
             let connecting = self.connect().await;
             if connecting.is_err() {
@@ -461,132 +416,9 @@ impl Running {
         Err(sqlx::Error::Configuration(LOST.into()))
     }
 
-    fn disconnect(&mut self, failure: &sqlx::Error) {
+    pub(super) fn disconnect(&mut self, failure: &sqlx::Error) {
         if self.connection.take().is_some() {
             warn!(error = %failure, "the connection to the database is lost");
-        }
-    }
-
-    // What isn't events.
-
-    async fn answer(&mut self, ask: Ask) {
-        match ask {
-            Ask::Claim { limit, reply } => reply.give(self.claim(limit).await),
-            Ask::Take { match_id, has_photo, reply } => {
-                reply.give(self.take_one(match_id, has_photo).await);
-            }
-            Ask::Secure { claim, reply } => {
-                reply.give(self.run_step(&claim::Secure { claim }).await);
-            }
-            Ask::Release { claims, reply } => {
-                let released = self.run_step(&claim::Release { claims }).await;
-                self.tell(notice::RELEASED).await;
-                reply.give(released);
-            }
-            Ask::Erase { caller, match_id, reply } => {
-                let erased = self.run_step(&erase::EraseOne { caller, match_id }).await;
-                self.forget(matches!(erased, Ok(Erased::Done))).await;
-                reply.give(erased);
-            }
-            Ask::EraseExpired { limit, reply } => {
-                let now = self.with.clock.now();
-                let erased = self.run_step(&erase::EraseExpired { now, limit }).await;
-                self.forget(matches!(erased, Ok(1..))).await;
-                reply.give(erased);
-            }
-        }
-    }
-
-    async fn claim(&mut self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
-        let lease = self.with.leases.held().ok_or_else(no_lease)?;
-        let share = self.with.leases.share();
-        self.run_step(&claim::ClaimSome { lease, share, limit }).await
-    }
-
-    async fn take_one(&mut self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
-        let lease = self.with.leases.held().ok_or_else(no_lease)?;
-        self.run_step(&claim::TakeOne { lease, match_id, has_photo }).await
-    }
-
-    /// Nothing of what is gone may be shown from memory, here or elsewhere.
-    async fn forget(&mut self, has_erased: bool) {
-        if !has_erased {
-            return;
-        }
-        self.with.recent.clear();
-        self.tell(notice::WRITTEN).await;
-    }
-
-    /// Has the other replicas look.
-    async fn tell(&mut self, notice: &'static str) {
-        if self.with.notices
-            && self.with.leases.has_others()
-            && let Err(error) = self.run_step(&Tell { notice }).await
-        {
-            debug!(%error, "the others will see by themselves");
-        }
-    }
-
-    /// What is done by a statement or two; again if somebody was faster, and once more if the
-    /// connection turns out to be dead.
-    async fn run_step<S: Step>(&mut self, step: &S) -> Result<S::Output, Error> {
-        let (mut tries, mut is_second) = (0, false);
-        loop {
-            if S::CLAIMS {
-                self.probe().await;
-            }
-            let connection = self.connected().await?;
-            let outcome = match time::timeout(STATEMENT_TIMEOUT, step.run(connection)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(connect::late().into()),
-            };
-            let Err(Error::Unavailable(failure)) = &outcome else { return outcome };
-            let failure = failure.downcast_ref::<sqlx::Error>();
-            match failure.map_or(Meaning::Unknown, connect::meaning) {
-                Meaning::Raced if tries < RACES_MAX => tries += 1,
-                Meaning::Raced | Meaning::Refused => return outcome,
-                Meaning::Unknown => {
-                    warn!(error = ?failure, "the connection to the database is lost");
-                    self.connection = None;
-                    if S::CLAIMS {
-                        self.with.leases.start_over();
-                        return outcome;
-                    }
-                    if mem::replace(&mut is_second, true) {
-                        return outcome;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Finds out whether the connection is dead before it is used for what can't be asked twice.
-    async fn probe(&mut self) {
-        if let Some(connection) = &mut self.connection
-            && let Err(failure) = connect::in_time(STATEMENT_TIMEOUT, connection.ping()).await
-        {
-            self.disconnect(&failure);
-        }
-    }
-
-    /// Lets go of what nobody heard that it is theirs.
-    async fn release_orphans(&mut self) {
-        let now = self.with.ticks.now();
-        while self.lingering.front().is_some_and(|(until, _)| *until <= now) {
-            self.lingering.pop_front();
-        }
-        let orphans = self.orphans.take();
-        if orphans.is_empty() && self.lingering.is_empty() {
-            return;
-        }
-        let lingering = self.lingering.iter().map(|(_, claim)| *claim);
-        let claims: Vec<Claim> = lingering.chain(orphans.iter().copied()).collect();
-        match self.run_step(&claim::Release { claims }).await {
-            Ok(()) => self.with.leases.hint(),
-            Err(error) => {
-                debug!(%error, "claims that nobody heard of can't be let go yet");
-                self.orphans.add(orphans);
-            }
         }
     }
 }

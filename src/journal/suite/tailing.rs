@@ -42,7 +42,7 @@ async fn read_all(reader: &dyn Reader, size: usize) -> Vec<Recorded> {
 }
 
 const MATCHES: u64 = 40;
-const EVENTS: u64 = 12;
+pub(super) const EVENTS: u64 = 12;
 
 /// The reader goes on after its last position while forty writers append.
 pub async fn a_tail_while_many_write_misses_and_repeats_none(engine: impl Engine) {
@@ -69,7 +69,7 @@ pub async fn a_tail_while_many_write_misses_and_repeats_none(engine: impl Engine
     assert!(sequences.values().all(|sequences| *sequences == dense));
 }
 
-async fn live(writer: Arc<dyn Writer>, id: MatchId) {
+pub(super) async fn live(writer: Arc<dyn Writer>, id: MatchId) {
     let admitted = writer.admit(id, Arc::new(plain_spec())).await.unwrap();
     let Admitted::New(_, claim) = admitted else { panic!("{id} is known") };
     for after in 1..EVENTS {
@@ -92,7 +92,7 @@ pub async fn a_wake_up_follows_every_event(engine: impl Engine) {
 }
 
 /// Waits rather than looks, since an engine may be told by its store a moment later.
-async fn heard(wake: &mut tokio::sync::watch::Receiver<()>) {
+pub(super) async fn heard(wake: &mut tokio::sync::watch::Receiver<()>) {
     tokio::time::timeout(Duration::from_secs(10), wake.changed()).await.unwrap().unwrap();
 }
 

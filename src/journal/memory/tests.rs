@@ -1,0 +1,157 @@
+//! What this engine's leases do as its clock is moved; the rest is the suite's.
+
+use super::*;
+use crate::{
+    clock::Hand,
+    journal::suite::{self, facts::*},
+};
+
+const LEASE: Duration = Duration::from_secs(10);
+
+/// A store, the process at it, and the hand of its clock.
+struct Kept {
+    journal: Memory,
+    hand: Hand,
+    clock: Clock,
+    /// What PostgreSQL's engine does of itself.
+    pulse: tokio::task::JoinHandle<()>,
+}
+
+suite::conformance!(Kept);
+
+impl Kept {
+    #[expect(clippy::disallowed_methods, reason = "it ends with this process")]
+    fn new(journal: Memory, clock: Clock, hand: Hand) -> Self {
+        let (beating, mut bell) = (journal.clone(), journal.bell());
+        let pulse = tokio::spawn(async move {
+            while bell.changed().await.is_ok() {
+                beating.pulse();
+            }
+        });
+        Self { journal, hand, clock, pulse }
+    }
+
+    fn open(store: Arc<Mutex<Store>>, now: Timestamp) -> Self {
+        let (clock, hand) = Clock::manual(now);
+        Self::new(Memory::open(store, clock.clone()), clock, hand)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.pulse.abort();
+    }
+}
+
+#[async_trait]
+impl suite::Engine for Kept {
+    type Backup = Store;
+
+    async fn create() -> Self {
+        Self::open(Arc::new(Mutex::new(Store::new(7))), START)
+    }
+
+    fn writer(&self) -> Arc<dyn Writer> {
+        Arc::new(self.journal.clone())
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(self.journal.clone())
+    }
+
+    fn hand(&self) -> Hand {
+        self.hand.clone()
+    }
+
+    async fn restart(&mut self, now: Timestamp) {
+        *self = Self::open(self.journal.store(), now);
+    }
+
+    async fn backup(&self) -> Store {
+        self.journal.lock().clone()
+    }
+
+    async fn restore(&mut self, backup: &Store) {
+        // What a restore undid doesn't undo chance: the next incarnation is a new one.
+        let mut store = backup.clone();
+        store.drawn = self.journal.lock().drawn;
+        *self = Self::open(Arc::new(Mutex::new(store)), START);
+    }
+}
+
+#[async_trait]
+impl suite::Shared for Kept {
+    async fn join(&self) -> Self {
+        let journal = Memory::join(self.journal.store(), self.clock.clone(), LEASE);
+        Self::new(journal, self.clock.clone(), self.hand.clone())
+    }
+}
+
+/// Two processes without a pulse of their own.
+fn two() -> (Memory, Memory, Hand) {
+    let (clock, hand) = Clock::manual(START);
+    let store = Arc::new(Mutex::new(Store::new(7)));
+    let join = || Memory::join(Arc::clone(&store), clock.clone(), LEASE);
+    (join(), join(), hand)
+}
+
+async fn admitted(journal: &Memory, n: u64) -> Claim {
+    match journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap() {
+        Admitted::New(_, claim) => claim,
+        Admitted::Known(known) => panic!("{} is known", known.id),
+    }
+}
+
+async fn appended(journal: &Memory, claim: Claim) -> Result<Appended, Error> {
+    journal.append(claim, Sequence(1), trouble()).await
+}
+
+#[tokio::test]
+async fn a_process_that_stops_has_its_matches_taken_after_its_lease_and_not_before() {
+    let (one, other, hand) = two();
+    let claim = admitted(&one, 1).await;
+    hand.advance(LEASE.mul_f64(0.8));
+    other.pulse();
+    assert_eq!(one.tenure(claim), Tenure::Held);
+    hand.advance(LEASE.mul_f64(0.15));
+    other.pulse();
+    assert_eq!(one.tenure(claim), Tenure::Unsure, "its owner counts on less");
+    assert!(appended(&one, claim).await.is_err());
+    assert_eq!(other.claim(10).await.unwrap(), []);
+    hand.advance(LEASE.mul_f64(0.1));
+    other.pulse();
+    assert_eq!(other.claim(10).await.unwrap().len(), 1);
+    one.pulse();
+    assert_eq!(one.tenure(claim), Tenure::Lost);
+    assert_eq!(appended(&one, claim).await.unwrap(), Appended::Lost);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_late_is_good_if_nobody_has_taken_it_down() {
+    let (one, other, hand) = two();
+    let claim = admitted(&one, 1).await;
+    hand.advance(LEASE * 2);
+    assert_eq!(one.tenure(claim), Tenure::Unsure);
+    one.pulse();
+    assert_eq!(one.tenure(claim), Tenure::Held);
+    assert!(matches!(appended(&one, claim).await, Ok(Appended::Done(_))));
+    other.pulse();
+    assert_eq!(other.claim(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn whoever_comes_back_first_after_an_outage_leaves_the_others_theirs() {
+    let (one, other, hand) = two();
+    let claim = admitted(&other, 1).await;
+    hand.advance(LEASE * 2);
+    one.pulse();
+    one.pulse();
+    assert_eq!(one.claim(10).await.unwrap(), []);
+    other.pulse();
+    assert_eq!(other.tenure(claim), Tenure::Held);
+    hand.advance(LEASE.mul_f64(0.8));
+    one.pulse();
+    hand.advance(LEASE.mul_f64(0.3));
+    one.pulse();
+    assert_eq!(one.claim(10).await.unwrap().len(), 1, "it doesn't wait for ever");
+}

@@ -1,0 +1,300 @@
+//! Several processes at one store: who drives a match, and what each hears of the others.
+
+#![expect(clippy::disallowed_methods, reason = "each test joins what it spawns")]
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::{sync::watch, time::timeout};
+
+use super::{facts::*, tailing};
+use crate::{
+    domain::{MatchId, Position, Recorded, Sequence, State},
+    journal::{
+        Admitted, Appended, CancelledAs, Claim, Fleet, Key, Reader, Standing, Taken, Tenure,
+        suite::Shared,
+    },
+};
+
+/// How long anything may take that is waited for: much longer than it does.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The next claim that finds something; whoever looks is told when there may be more.
+async fn claimed(engine: &impl Shared) -> Vec<Claim> {
+    let writer = engine.writer();
+    let mut fleet = writer.fleet();
+    loop {
+        fleet.mark_unchanged();
+        let page = writer.claim(10).await.unwrap();
+        if !page.is_empty() {
+            return page.into_iter().map(|(_, claim)| claim).collect();
+        }
+        told(&mut fleet).await;
+    }
+}
+
+async fn told(fleet: &mut watch::Receiver<Fleet>) {
+    timeout(PATIENCE, fleet.changed()).await.expect("somebody says so").unwrap();
+}
+
+/// Takes a match that must be free, or lent.
+async fn taken(engine: &impl Shared, id: MatchId, has_photo: bool) -> Claim {
+    match engine.writer().take(id, has_photo).await.unwrap() {
+        Taken::Now(m, claim) => {
+            assert_eq!((m.id, claim.match_id), (id, id));
+            claim
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn assert_not_taken(engine: &impl Shared, id: MatchId, has_photo: bool, why: Taken) {
+    assert_eq!(engine.writer().take(id, has_photo).await.unwrap(), why);
+}
+
+async fn assert_lost(engine: &impl Shared, claim: Claim) {
+    let before = engine.reader().events(claim.match_id).await.unwrap();
+    let after = before.last().unwrap().sequence;
+    let appended = engine.writer().append(claim, after, trouble()).await.unwrap();
+    assert_eq!(appended, Appended::Lost);
+    assert_eq!(engine.reader().events(claim.match_id).await.unwrap(), before);
+}
+
+/// A match that waits for its photo, with a process that holds it although it has no photo.
+async fn lent(engine: &impl Shared, other: &impl Shared, id: MatchId) -> Claim {
+    let (_, first) = admit(engine, id, plain_spec()).await;
+    engine.writer().release(vec![first]).await.unwrap();
+    let claim = claimed(other).await.remove(0);
+    assert_eq!(other.writer().tenure(claim), Tenure::Lent);
+    claim
+}
+
+/// Neither with its photo nor without, nor among others.
+pub async fn a_match_that_somebody_holds_is_not_taken(engine: impl Shared) {
+    let other = engine.join().await;
+    let id = match_id(0, 1);
+    let (_, claim) = admit(&engine, id, plain_spec()).await;
+    assert_eq!(other.writer().claim(10).await.unwrap(), []);
+    for has_photo in [false, true] {
+        assert_not_taken(&other, id, has_photo, Taken::Held).await;
+        assert_not_taken(&engine, id, has_photo, Taken::Held).await;
+    }
+    assert_eq!(engine.writer().tenure(claim), Tenure::Held);
+    append(&engine, claim, Sequence(1), uploaded()).await;
+}
+
+/// By two processes, a dozen times each.
+pub async fn what_nobody_holds_is_taken_once_though_many_ask_at_once(engine: impl Shared) {
+    let other = engine.join().await;
+    let id = match_id(0, 1);
+    let (_, first) = run(&engine, id, plain_spec(), [uploaded()]).await;
+    engine.writer().release(vec![first]).await.unwrap();
+    let asking = (0..24).map(|n| {
+        let writer = if n % 2 == 0 { engine.writer() } else { other.writer() };
+        tokio::spawn(async move { writer.take(id, false).await.unwrap() })
+    });
+    let answers: Vec<_> = join_all(asking).await.into_iter().map(Result::unwrap).collect();
+    let won = answers.iter().filter(|it| matches!(it, Taken::Now(..))).count();
+    let held = answers.iter().filter(|it| **it == Taken::Held).count();
+    assert_eq!((won, held), (1, 23));
+}
+
+/// Whoever let go of it is fenced, before it is claimed and after.
+pub async fn what_is_let_go_of_is_claimed_by_another_and_lost_to_the_former(engine: impl Shared) {
+    let other = engine.join().await;
+    let (_, first) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
+    let (_, kept) = run(&engine, match_id(0, 2), plain_spec(), [uploaded()]).await;
+    engine.writer().release(vec![first]).await.unwrap();
+    assert_lost(&engine, first).await;
+    let claims = claimed(&other).await;
+    assert_eq!(claims.iter().map(|claim| claim.match_id).collect::<Vec<_>>(), [match_id(0, 1)]);
+    assert_lost(&engine, first).await;
+    append(&other, claims[0], Sequence(2), trouble()).await;
+    append(&engine, kept, Sequence(2), trouble()).await;
+    // What is somebody else's by now stays so.
+    engine.writer().release(vec![first]).await.unwrap();
+    append(&other, claims[0], Sequence(3), trouble()).await;
+}
+
+/// Though its holder is alive; who comes without it has to wait.
+pub async fn a_lent_match_is_taken_by_whoever_has_its_photo(engine: impl Shared) {
+    let other = engine.join().await;
+    let id = match_id(0, 1);
+    let lent = lent(&engine, &other, id).await;
+    append(&other, lent, Sequence(1), trouble()).await;
+    assert_not_taken(&engine, id, false, Taken::Held).await;
+    let claim = taken(&engine, id, true).await;
+    assert_eq!(engine.writer().tenure(claim), Tenure::Held);
+    assert_lost(&other, lent).await;
+    assert_eq!(other.writer().secure(lent).await.unwrap(), None);
+    assert_not_taken(&other, id, true, Taken::Held).await;
+    append(&engine, claim, Sequence(2), uploaded()).await;
+}
+
+/// Its driver goes on where it is, and nobody has the match from it any more.
+pub async fn securing_a_lent_match_keeps_it(engine: impl Shared) {
+    let other = engine.join().await;
+    let id = match_id(0, 1);
+    let lent = lent(&engine, &other, id).await;
+    append(&other, lent, Sequence(1), trouble()).await;
+    let whole = other.writer().secure(lent).await.unwrap().expect("it is still its own");
+    assert_eq!(other.writer().tenure(whole), Tenure::Held);
+    assert_not_taken(&engine, id, true, Taken::Held).await;
+    append(&other, whole, Sequence(2), uploaded()).await;
+    assert_eq!(other.writer().secure(whole).await.unwrap(), Some(whole), "safe to repeat");
+}
+
+/// Whoever keeps a photo for it may drop it. A match that is absent or over needs nobody either.
+pub async fn nobody_takes_a_match_for_a_photo_that_is_uploaded(engine: impl Shared) {
+    let other = engine.join().await;
+    let (held, over) = (match_id(0, 1), match_id(0, 2));
+    let (_, claim) = run(&engine, held, plain_spec(), [uploaded()]).await;
+    end(&engine, over, plain_spec()).await;
+    assert_not_taken(&other, held, true, Taken::Past).await;
+    assert_not_taken(&other, held, false, Taken::Held).await;
+    for id in [over, match_id(0, 3)] {
+        assert_not_taken(&other, id, true, Taken::Past).await;
+        assert_not_taken(&other, id, false, Taken::Past).await;
+    }
+    engine.writer().release(vec![claim]).await.unwrap();
+    let claim = taken(&other, held, true).await;
+    assert_eq!(other.writer().tenure(claim), Tenure::Held, "a photo at Oz is lent to nobody");
+}
+
+/// An adopted photo makes a lent match its driver's own.
+pub async fn a_lent_match_whose_photo_is_found_at_oz_is_not_taken(engine: impl Shared) {
+    let other = engine.join().await;
+    let id = match_id(0, 1);
+    let lent = lent(&engine, &other, id).await;
+    append(&other, lent, Sequence(1), uploaded()).await;
+    assert_not_taken(&engine, id, true, Taken::Past).await;
+    append(&other, lent, Sequence(2), started("a-1")).await;
+}
+
+const MATCHES: u64 = 12;
+
+/// Each reader follows while both write.
+pub async fn what_two_processes_write_has_one_order_for_both(engine: impl Shared) {
+    let other = engine.join().await;
+    let lives = (0..MATCHES).map(|n| {
+        let writer = if n % 2 == 0 { engine.writer() } else { other.writer() };
+        tokio::spawn(tailing::live(writer, match_id(0, n)))
+    });
+    let writing = tokio::spawn(join_all(lives));
+    let events = usize::try_from(MATCHES * tailing::EVENTS).unwrap();
+    let (here, there) =
+        tokio::join!(followed(engine.reader(), events), followed(other.reader(), events));
+    assert!(writing.await.unwrap().into_iter().all(|written| written.is_ok()));
+    assert!(here.is_sorted_by(|a, b| a.position < b.position));
+    assert_eq!(here, there);
+}
+
+async fn followed(reader: Arc<dyn Reader>, events: usize) -> Vec<Recorded> {
+    let (mut wake, mut seen) = (reader.wake(), Vec::<Recorded>::new());
+    while seen.len() < events {
+        wake.borrow_and_update();
+        let after = seen.last().map_or(Position(0), |last| last.position);
+        let page = reader.tail(after, 7).await.unwrap();
+        if page.is_empty() {
+            tailing::heard(&mut wake).await;
+        }
+        seen.extend(page);
+    }
+    seen
+}
+
+/// On every path; on those that follow, when it is told.
+pub async fn a_reader_hears_of_what_another_process_writes(engine: impl Shared) {
+    let other = engine.join().await;
+    let (id, reader) = (match_id(0, 1), other.reader());
+    let (journal, _) = run(&engine, id, named_spec("order-1"), [uploaded()]).await;
+    assert_eq!(reader.events(id).await.unwrap(), journal);
+    let found = reader.find(&anna(), &request("order-1")).await.unwrap().unwrap();
+    assert_eq!((found.id, found.state), (id, State::Uploaded));
+    assert_eq!(followed(Arc::clone(&reader), 2).await, journal);
+    assert!(reader.recent(id).is_none_or(|recent| recent == journal));
+}
+
+/// Though it has written nothing since. What it may have sent to Oz meanwhile counts for nothing.
+pub async fn a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver(engine: impl Shared) {
+    let other = engine.join().await;
+    let id = match_id(0, 1);
+    let (_, claim) = run(&engine, id, plain_spec(), [uploaded()]).await;
+    let mut wake = engine.reader().wake();
+    let cancelled = other.writer().cancel(&anna(), &Key::Match(id), KEEP).await.unwrap();
+    assert!(matches!(cancelled, CancelledAs::Now(_)));
+    while engine.writer().tenure(claim) != Tenure::Lost {
+        tailing::heard(&mut wake).await;
+    }
+    assert_lost(&engine, claim).await;
+}
+
+/// Nothing is claimed by whoever has gone; what a caller asks it to end is ended.
+pub async fn leaving_frees_everything_at_once(engine: impl Shared) {
+    let other = engine.join().await;
+    let (_, one) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
+    let (_, two) = admit(&engine, match_id(0, 2), plain_spec()).await;
+    let (writer, mut fleet) = (engine.writer(), other.writer().fleet());
+    while fleet.borrow_and_update().alive != 2 {
+        told(&mut fleet).await;
+    }
+    writer.leave().await;
+    let mut claims = Vec::new();
+    while claims.len() < 2 {
+        claims.extend(claimed(&other).await);
+    }
+    assert!(claims.iter().map(|claim| claim.match_id).eq([one, two].map(|claim| claim.match_id)));
+    while fleet.borrow_and_update().alive != 1 {
+        told(&mut fleet).await;
+    }
+    for claim in [one, two] {
+        assert_eq!(writer.tenure(claim), Tenure::Lost);
+        assert_lost(&engine, claim).await;
+    }
+    assert!(!writer.may_act());
+    assert!(writer.claim(10).await.is_err());
+    assert!(writer.admit(match_id(0, 3), Arc::new(plain_spec())).await.is_err());
+    let cancelled = writer.cancel(&anna(), &Key::Match(match_id(0, 1)), KEEP).await.unwrap();
+    assert!(matches!(cancelled, CancelledAs::Now(_)));
+    assert_lost(&other, claims[0]).await;
+}
+
+/// Whoever wrote what stands there, and wherever no event has been read yet.
+pub async fn tokens_of_one_process_are_good_at_the_other(engine: impl Shared) {
+    let beginning = engine.reader();
+    let start = beginning.origin_of(beginning.incarnation_at(Position(0)).await.unwrap());
+    let other = engine.join().await;
+    let (journal, _) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
+    let (later, _) = run(&other, match_id(0, 2), plain_spec(), [uploaded()]).await;
+    for (from, at) in [(&engine, &other), (&other, &engine)] {
+        let (from, at) = (from.reader(), at.reader());
+        assert_eq!(at.standing(start, Position(0)).await.unwrap(), Standing::Retained);
+        for recorded in journal.iter().chain(&later) {
+            let origin = from.origin_of(recorded.incarnation);
+            assert_eq!(origin, at.origin_of(recorded.incarnation));
+            let standing = at.standing(origin, recorded.position).await.unwrap();
+            assert_eq!(standing, Standing::Retained);
+            let incarnation = from.incarnation_at(recorded.position).await.unwrap();
+            assert_eq!(incarnation, recorded.incarnation);
+        }
+        let end = from.head().await.unwrap();
+        let ahead = from.origin_of(from.incarnation_at(end).await.unwrap());
+        let standing = at.standing(ahead, Position(end.0 + 1)).await.unwrap();
+        assert_eq!(standing, Standing::Foreign);
+    }
+}
+
+/// However close together they come.
+pub async fn a_request_id_is_one_match_for_all_processes(engine: impl Shared) {
+    let other = engine.join().await;
+    let admissions = (0..20).map(|n| {
+        let writer = if n % 2 == 0 { engine.writer() } else { other.writer() };
+        tokio::spawn(async move {
+            writer.admit(match_id(0, n), Arc::new(named_spec("order-1"))).await.unwrap()
+        })
+    });
+    let admitted: Vec<_> = join_all(admissions).await.into_iter().map(Result::unwrap).collect();
+    let new = admitted.iter().filter(|it| matches!(it, Admitted::New(..))).count();
+    assert_eq!((new, admitted.len()), (1, 20));
+    assert_eq!(engine.reader().head().await.unwrap(), Position(1));
+}

@@ -81,6 +81,24 @@ pub(super) struct Job {
     pub asked: Timestamp,
     /// Whether it was sent before, and nobody knows what came of it.
     pub doubtful: bool,
+    /// The lease that it was sent under then.
+    pub sent_under: Option<LeaseId>,
+}
+
+impl Job {
+    /// A write that was never sent.
+    pub(super) fn new(write: Write, reply: Reply<Written>, asked: Timestamp) -> Self {
+        Self { write, reply, asked, doubtful: false, sent_under: None }
+    }
+
+    /// What it may yet claim, whoever hears of it. Under the lease of that time, which may be
+    /// doubtful by now and good again later.
+    pub(super) fn unheard(&self) -> Option<Claim> {
+        match (&self.write.what, self.sent_under) {
+            (What::New(_), Some(lease)) => Some(Hold::of_new(lease).claim(self.write.match_id)),
+            (What::New(_) | What::Next { .. } | What::End(_), Some(_) | None) => None,
+        }
+    }
 }
 
 /// Who writes, and when.

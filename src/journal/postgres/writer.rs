@@ -111,7 +111,6 @@ type ByMatch = HashMap<MatchId, Recorded>;
 
 /// Why a batch was not written, as far as we know.
 struct Failure {
-    author: Author,
     meaning: Meaning,
     error: Error,
 }
@@ -154,7 +153,7 @@ impl Handle {
     /// Has an event written.
     pub(super) async fn write(&self, write: Write) -> Result<Written, Error> {
         let asked = self.ticks.now();
-        self.answered(|reply| Message::Write(Job { write, reply, asked, doubtful: false })).await
+        self.answered(|reply| Message::Write(Job::new(write, reply, asked))).await
     }
 
     /// Has something else done.
@@ -275,12 +274,12 @@ impl Running {
                     Box::pin(self.write(vec![job])).await;
                 }
             }
-            Err(failure) => self.fail(jobs, &failure),
+            Err(failure) => jobs.into_iter().for_each(|job| self.fail(job, &failure.error)),
         }
     }
 
     /// Answers those whose claims are lost, or can't be relied on at this moment.
-    fn entitled(&self, jobs: Vec<Job>) -> Vec<Job> {
+    fn entitled(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let mut entitled = Vec::with_capacity(jobs.len());
         for job in jobs {
             let tenure = match &job.write.what {
@@ -291,7 +290,7 @@ impl Running {
             };
             match tenure {
                 Tenure::Held | Tenure::Lent => entitled.push(job),
-                Tenure::Unsure => job.reply.give(Err(no_lease())),
+                Tenure::Unsure => self.fail(job, &no_lease()),
                 Tenure::Lost => {
                     let doubtful = job.doubtful;
                     job.reply.give(Ok(Written::Not { doubtful }));
@@ -301,18 +300,13 @@ impl Running {
         entitled
     }
 
-    /// Tells those who wait that the store failed. What was new may have become theirs all the
-    /// same, and stays nobody's.
-    fn fail(&mut self, jobs: Vec<Job>, failure: &Failure) {
-        let until = self.with.ticks.now().after(LINGERING);
-        for job in jobs {
-            if failure.meaning == Meaning::Unknown
-                && let Some(claim) = job.write.claim(failure.author)
-            {
-                self.lingering.push_back((until, claim));
-            }
-            job.reply.give(Err(failure.error.clone()));
+    /// Tells whoever waits that the store failed. What was new may have become this replica's all
+    /// the same, and stays nobody's.
+    fn fail(&mut self, job: Job, error: &Error) {
+        if let Some(claim) = job.unheard() {
+            self.lingering.push_back((self.with.ticks.now().after(LINGERING), claim));
         }
+        job.reply.give(Err(error.clone()));
     }
 
     /// Commits a batch in one statement, however often another replica is faster; once more if the
@@ -328,12 +322,15 @@ impl Running {
             let meaning = connect::meaning(&failure);
             match meaning {
                 Meaning::Raced => {}
-                Meaning::Refused => return Err(Failure { author, meaning, error: failure.into() }),
+                Meaning::Refused => return Err(Failure { meaning, error: failure.into() }),
                 Meaning::Unknown => {
                     self.disconnect(&failure);
-                    jobs.iter_mut().for_each(|job| job.doubtful = true);
+                    for job in jobs.iter_mut() {
+                        job.doubtful = true;
+                        job.sent_under = author.lease.or(job.sent_under);
+                    }
                     if mem::replace(&mut is_second, true) {
-                        return Err(Failure { author, meaning, error: failure.into() });
+                        return Err(Failure { meaning, error: failure.into() });
                     }
                 }
             }

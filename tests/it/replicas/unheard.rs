@@ -2,6 +2,7 @@
 //! to a commit gets lost once, and the connection with it.
 
 use facematch::pb::{Match, MatchRequest, MatchState};
+use tokio::time::timeout;
 use tonic::{Code, Status};
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     checker::History,
     postgres::Loss,
     replicas::fleet::{Fleet, Plan},
-    support::{Refusal, cancel, named, portrait_request},
+    support::{PATIENCE, Refusal, cancel, get, named, portrait_request},
 };
 
 /// More than a match has points: the matrix has an end.
@@ -24,6 +25,10 @@ async fn a_match_outlives_the_loss_of_each_request_to_the_database() {
 async fn a_match_outlives_the_loss_of_each_answer_of_the_database() {
     outlives_each(Loss::Answer).await;
 }
+
+/// After so many milliseconds a replica has given up what it sent to a database that hangs, and has
+/// failed to send it again.
+const GIVEN_UP_MS: u64 = 16_000;
 
 /// What a replica does to take matches over, and what else it has to ask meanwhile.
 const POINTS: usize = 12;
@@ -47,6 +52,30 @@ async fn a_takeover_outlives_the_loss_of_each_answer_of_the_database() {
     }
     println!("unheard: takeovers outlived {} losses", fleet.link(0).losses());
     fleet.link(0).heal();
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_that_a_hung_database_accepts_after_all_goes_on_when_it_is_asked_for_again() {
+    let fleet = Fleet::gather_as(Plan { replicas: 1, own_cluster: true, ..plan() }).await;
+    // What is prepared is carried out as soon as it is read.
+    let prepared = fleet.create(0, 1).await;
+    let client = fleet.client(0).await;
+    let request = named("unheard", portrait_request(&fleet.folder()));
+    fleet.cluster().pause();
+    let until_ms = fleet.clock_ms() + GIVEN_UP_MS;
+    fleet.check_unavailable(client.clone().create_match(request.clone())).await;
+    while fleet.clock_ms() < until_ms {
+        fleet
+            .check_unavailable(client.clone().get_match(get(&uuid::Uuid::nil().to_string())))
+            .await;
+    }
+    fleet.cluster().resume();
+    fleet.sql_says("SELECT count(*) FROM matches", "2").await;
+    let started = timeout(PATIENCE, bring_to_start(client, request)).await;
+    let matches = [prepared, vec![started.expect("somebody drives it")]].concat();
     fleet.finish();
     fleet.check_finished(&matches).await;
     fleet.disband().await;
@@ -76,6 +105,16 @@ async fn outlives_each(loss: Loss) {
     println!("unheard: a match outlived the loss of {loss:?} at {} points", matches.len() - 1);
     fleet.check_finished(&matches).await;
     fleet.disband().await;
+}
+
+/// Repeats the call until the match is being analysed.
+async fn bring_to_start(mut client: Client, request: MatchRequest) -> Match {
+    loop {
+        match client.create_match(request.clone()).await {
+            Ok(m) => return m.into_inner(),
+            Err(status) => Refusal::of(status).assert(Code::Unavailable, "STORE_UNAVAILABLE"),
+        }
+    }
 }
 
 /// Repeats the call until the match has ended, as callers do.

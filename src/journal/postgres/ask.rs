@@ -18,7 +18,7 @@ use crate::{
             claim,
             connect::{self, Meaning, STATEMENT_TIMEOUT},
             erase, notice,
-            writer::{Running, no_lease},
+            writer::{LINGERING_CHECK, Running, no_lease},
         },
     },
 };
@@ -83,7 +83,7 @@ impl Running {
             Ask::Release { claims, reply } => {
                 let released = self.run_step(&claim::Release { claims }).await;
                 self.tell(notice::RELEASED).await;
-                reply.give(released);
+                reply.give(released.map(drop));
             }
             Ask::Erase { caller, match_id, reply } => {
                 let erased = self.run_step(&erase::EraseOne { caller, match_id }).await;
@@ -171,20 +171,28 @@ impl Running {
         }
     }
 
-    /// Lets go of what nobody heard that it is theirs.
+    /// Lets go of what nobody heard that it is theirs. What lingers is looked at now and then: each
+    /// time that something is freed, somebody searches for it, and comes back here with what it
+    /// found.
     pub(super) async fn release_orphans(&mut self) {
         let now = self.with.ticks.now();
         while self.lingering.front().is_some_and(|(until, _)| *until <= now) {
             self.lingering.pop_front();
         }
         let orphans = self.orphans.take();
-        if orphans.is_empty() && self.lingering.is_empty() {
+        let may_linger = !self.lingering.is_empty() && self.linger_at <= now;
+        if orphans.is_empty() && !may_linger {
             return;
         }
         let lingering = self.lingering.iter().map(|(_, claim)| *claim);
         let claims: Vec<Claim> = lingering.chain(orphans.iter().copied()).collect();
         match self.run_step(&claim::Release { claims }).await {
-            Ok(()) => self.with.leases.hint(),
+            Ok(freed) => {
+                self.linger_at = now.after(LINGERING_CHECK);
+                if freed > 0 {
+                    self.with.leases.hint();
+                }
+            }
             Err(error) => {
                 debug!(%error, "claims that nobody heard of can't be let go yet");
                 self.orphans.add(orphans);

@@ -244,22 +244,23 @@ impl Step for Secure {
 
 #[async_trait]
 impl Step for Release {
-    type Output = ();
+    /// How many matches were let go of.
+    type Output = u64;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Error> {
+    async fn run(&self, connection: &mut PgConnection) -> Result<u64, Error> {
         const RELEASE: &str = "
             UPDATE match_states AS s SET owner = 0
             FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS r (match_id, epoch, owner)
             WHERE s.match_id = r.match_id AND s.epoch = r.epoch AND s.owner = r.owner";
         let holds: Vec<Hold> = self.claims.iter().map(|claim| Hold::of(*claim)).collect();
         let ids = self.claims.iter().map(|claim| *claim.match_id.as_uuid());
-        query(RELEASE)
+        let released = query(RELEASE)
             .bind(ids.collect::<Vec<Uuid>>())
             .bind(holds.iter().map(|hold| hold.epoch).collect::<Vec<_>>())
             .bind(holds.iter().map(|hold| hold.lease.number()).collect::<Vec<_>>())
             .execute(connection)
             .await?;
-        Ok(())
+        Ok(released.rows_affected())
     }
 }
 

@@ -55,7 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LINGERING: Duration = Duration::from_secs(600);
 
 /// How often.
-const LINGERING_CHECK: Duration = Duration::from_secs(5);
+pub(super) const LINGERING_CHECK: Duration = Duration::from_secs(5);
 
 /// Why nothing is written any more.
 const LOST: &str = "the database has lost what was committed";
@@ -103,6 +103,8 @@ pub(super) struct Running {
     pub orphans: Arc<Orphans>,
     /// What lost statements may yet claim, and until when.
     pub lingering: VecDeque<(Timestamp, Claim)>,
+    /// It isn't let go of before.
+    pub linger_at: Timestamp,
     commits: Arc<AtomicU64>,
 }
 
@@ -139,6 +141,7 @@ impl Handle {
         let ticks = with.ticks.clone();
         let running = Running {
             connect_at: with.ticks.now(),
+            linger_at: with.ticks.now(),
             with,
             connection: Some(connection),
             last_commit: None,
@@ -304,7 +307,9 @@ impl Running {
     /// the same, and stays nobody's.
     fn fail(&mut self, job: Job, error: &Error) {
         if let Some(claim) = job.unheard() {
-            self.lingering.push_back((self.with.ticks.now().after(LINGERING), claim));
+            let now = self.with.ticks.now();
+            self.lingering.push_back((now.after(LINGERING), claim));
+            self.linger_at = now;
         }
         job.reply.give(Err(error.clone()));
     }

@@ -30,6 +30,9 @@ async fn a_match_outlives_the_loss_of_each_answer_of_the_database() {
 /// failed to send it again.
 const GIVEN_UP_MS: u64 = 16_000;
 
+/// More requests than a replica with nothing to do has in 2 s, many times over.
+const BUSY: usize = 60;
+
 /// What a replica does to take matches over, and what else it has to ask meanwhile.
 const POINTS: usize = 12;
 
@@ -52,6 +55,29 @@ async fn a_takeover_outlives_the_loss_of_each_answer_of_the_database() {
     }
     println!("unheard: takeovers outlived {} losses", fleet.link(0).losses());
     fleet.link(0).heal();
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_whose_acceptance_was_unheard_keeps_nobody_busy() {
+    let plan = Plan { replicas: 1, own_cluster: true, ..plan() };
+    let fleet = Fleet::gather_as(plan).await;
+    let reference = fleet.create(0, 1).await;
+    let (link, mut client) = (fleet.link(0), fleet.client(0).await);
+    let request = named("unheard", portrait_request(&fleet.folder()));
+    fleet.cluster().pause();
+    fleet.check_unavailable(client.create_match(request.clone())).await;
+    // Whether it was written, nobody will ever hear.
+    fleet.cluster().kill();
+    fleet.cluster().start_again();
+    let matches = [reference, vec![bring_to_start(client, request).await]].concat();
+    let losses = link.losses();
+    link.lose(Loss::Request, BUSY);
+    fleet.polled_anew(&matches, 20).await;
+    assert_eq!(link.losses(), losses, "the database is asked all the time");
+    link.heal();
     fleet.finish();
     fleet.check_finished(&matches).await;
     fleet.disband().await;

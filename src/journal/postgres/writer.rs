@@ -371,9 +371,13 @@ impl Running {
         Ok(recorded)
     }
 
-    /// The connection, made anew if need be.
+    /// The connection, made anew if need be. The pause after a try that failed begins with that
+    /// try: those who are refused because of it, however many, don't make it longer.
     pub(super) async fn connected(&mut self) -> sqlx::Result<&mut PgConnection> {
         if self.connection.is_none() {
+            if self.with.ticks.now() < self.connect_at {
+                return Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()));
+            }
             let connecting = self.connect().await;
             if connecting.is_err() {
                 self.connect_at = self.with.ticks.now().after(RECONNECT_PAUSE);
@@ -386,9 +390,6 @@ impl Running {
     async fn connect(&self) -> sqlx::Result<PgConnection> {
         if self.with.lost.is_cancelled() {
             return Err(sqlx::Error::Configuration(LOST.into()));
-        }
-        if self.with.ticks.now() < self.connect_at {
-            return Err(sqlx::Error::Io(std::io::ErrorKind::NotConnected.into()));
         }
         let mut connection = self.with.database.connect().await?;
         if connect::synchronous_commit(&mut connection).await? != connect::SYNCHRONOUS {

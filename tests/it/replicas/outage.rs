@@ -4,16 +4,21 @@ use facematch::pb::{ListMatchesRequest, Match};
 use futures_util::future::join_all;
 use serde_json::json;
 
+use tokio::time::timeout;
+use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
 
 use crate::{
     replicas::fleet::{Fleet, LEASE, Plan},
-    support::{get, last, portrait_request, rule, until},
+    support::{PATIENCE, Refusal, get, last, portrait_request, rule, until},
 };
 
 /// Matches of each replica: so many are being analysed, and of so many the photo is in memory.
 const ANALYSED: usize = 5;
 const PHOTOS: usize = 2;
+
+/// How often callers are refused before the database is there again.
+const REFUSED: u32 = 3;
 
 /// How long it is away, in leases, unless it is for a moment.
 const AWAY_LEASES: u32 = 3;
@@ -76,6 +81,32 @@ async fn replicas_that_stop_while_the_database_is_away_lose_nothing_but_photos_i
     fleet.polled_anew(&matches, 2).await;
     fleet.finish();
     fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_who_come_back_all_the_time_keep_no_replica_from_its_database() {
+    let plan = Plan { replicas: 1, links: true, ..Plan::default() };
+    let fleet = Fleet::gather_as(plan).await;
+    let (client, mut refused) = (fleet.client(0).await, 0);
+    fleet.link(0).refuse();
+    fleet.link(0).cut();
+    let created = async {
+        loop {
+            let answer = client.clone().create_match(portrait_request(&fleet.folder())).await;
+            match answer {
+                Ok(m) => return m.into_inner(),
+                Err(status) => Refusal::of(status).assert(Code::Unavailable, "STORE_UNAVAILABLE"),
+            }
+            refused += 1;
+            if refused == REFUSED {
+                fleet.link(0).heal();
+            }
+        }
+    };
+    let created = timeout(PATIENCE, created).await.expect("it finds its database");
+    fleet.finish();
+    fleet.check_finished(&[created]).await;
     fleet.disband().await;
 }
 

@@ -73,11 +73,6 @@ impl Driver {
         Self { engine, m, claim, drive, handle, seat, end: End::Over }
     }
 
-    /// How it is reached.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
     /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
     /// photo is still here while somebody else drives it.
     pub async fn run(mut self) -> Option<Seat> {

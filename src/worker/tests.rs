@@ -374,6 +374,23 @@ async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
     eventually("nothing is held", || async { held() == (0, 0) }).await;
 }
 
+#[tokio::test]
+async fn of_two_claims_that_are_heard_of_in_the_wrong_order_the_later_one_is_driven() {
+    let first = House::new();
+    let m = first.admit(naming_a_medium()).await;
+    let mut house = first.next_process();
+    let (earlier, early) = house.journal.claim(1).await.unwrap().remove(0);
+    house.journal.release(vec![early]).await.unwrap();
+    let (later, late) = house.journal.claim(1).await.unwrap().remove(0);
+    let engine = Arc::clone(&house.worker.0);
+    let driver = engine.revive(later, late).unwrap();
+    assert!(engine.revive(earlier, early).is_none());
+    engine.spawn(driver, engine.slot());
+    house.hears(AskKind::ReadFolder, folder()).await;
+    eventually("it goes on", || async { house.find(&m).await.unwrap().state != State::Accepted })
+        .await;
+}
+
 // Going down.
 
 #[tokio::test]

@@ -509,6 +509,21 @@ fn folder_with_photo(m: &Match) -> Reply {
 }
 
 #[tokio::test]
+async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    let (m, look, other_look) = lost(&mut house, &mut other).await;
+    look.answer.send(Ok(folder())).unwrap();
+    house.hears(AskKind::ReadFolder, folder_with_photo(&m)).await;
+    let _start = house.next(AskKind::StartAnalyses).await;
+    other.loses.store(true, Ordering::Relaxed);
+    other_look.answer.send(Ok(folder_with_photo(&m))).unwrap();
+    other.pass(Duration::from_secs(2), &[&house, &other]).await;
+    other.is_quiet();
+    assert_eq!(other.worker.unfinished(), 0);
+}
+
+#[tokio::test]
 async fn a_driver_that_has_lost_its_match_lets_go_of_the_photo_once_it_is_at_oz() {
     let mut house = House::shared();
     let mut other = house.replica();

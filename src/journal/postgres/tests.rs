@@ -6,11 +6,11 @@ use async_trait::async_trait;
 
 use crate::{
     clock::{Clock, Hand},
-    domain::Timestamp,
+    domain::{Sequence, Timestamp},
     journal::{
-        Reader, Writer,
+        Appended, Reader, Writer,
         postgres::{Config, Postgres, READERS},
-        suite::{self, START},
+        suite::{self, Engine as _, facts::*},
     },
     postgres::shared,
 };
@@ -96,4 +96,17 @@ impl suite::Shared for Served {
     async fn join(&self) -> Self {
         open_by(&self.database, self.clock.clone(), self.hand.clone()).await
     }
+}
+
+/// Both have found the same photo at Oz, and one of them has had its connection cut.
+#[tokio::test]
+async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
+    let one = Served::create().await;
+    let other = suite::Shared::join(&one).await;
+    let (_, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
+    let ours = append(&one, claim, Sequence(1), trouble()).await;
+    let found = one.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
+    assert_eq!(found.unwrap(), Appended::Done(ours));
+    let found = other.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
+    assert_eq!(found.unwrap(), Appended::Lost);
 }

@@ -73,11 +73,6 @@ impl Driver {
         Self { engine, m, claim, drive, handle, seat, end: End::Over }
     }
 
-    /// How it is reached.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
     /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
     /// photo is still here while somebody else drives it.
     pub async fn run(mut self) -> Option<Seat> {
@@ -357,12 +352,16 @@ impl Driver {
         }
     }
 
-    /// A commit whose outcome is unknown is found out, never guessed.
+    /// A commit whose outcome is unknown is found out, never guessed. Another replica that has
+    /// taken the match may have written the same: what this one would do next is that one's then.
     async fn find_out(&mut self, event: &Event) -> Result<Turn, journal::Error> {
-        let next = self.m.sequence.next();
-        let events = self.engine.with.reader.events(self.m.id).await?;
+        let (reader, next) = (&self.engine.with.reader, self.m.sequence.next());
+        let is_ours = |recorded: &Recorded| {
+            recorded.event == *event && reader.origin_of(recorded.incarnation) == reader.origin()
+        };
+        let events = reader.events(self.m.id).await?;
         Ok(match events.into_iter().find(|recorded| recorded.sequence == next) {
-            Some(recorded) if recorded.event == *event => self.apply(&recorded),
+            Some(recorded) if is_ours(&recorded) => self.apply(&recorded),
             Some(_) | None => self.lost(),
         })
     }

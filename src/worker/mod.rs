@@ -242,15 +242,10 @@ impl Engine {
     }
 
     /// The driver of a match that somebody else drove before: whoever cancels the match, or brings
-    /// its photo, reaches it from now on. If the photo was kept here, it goes along.
-    fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Driver {
-        let former = self.handle(m.id);
-        let photo = former.as_ref().and_then(|former| former.photo());
-        let seat = Seat::take(self, m.id, photo);
-        if let Some(former) = former {
-            former.stop();
-        }
-        self.revive_at(seat, m, claim)
+    /// its photo, reaches it from now on. If the photo was kept here, it goes along. None if the
+    /// match has been claimed again here since.
+    fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Option<Driver> {
+        Seat::take_over(self, claim).map(|seat| self.revive_at(seat, m, claim))
     }
 
     fn revive_at(&self, seat: Seat, m: Match, claim: Claim) -> Driver {
@@ -379,7 +374,8 @@ impl Engine {
             if page.is_empty() {
                 return Ok(());
             }
-            claimed.extend(page.into_iter().map(|(m, claim)| (self.revive(m, claim), self.slot())));
+            let drivers = page.into_iter().filter_map(|(m, claim)| self.revive(m, claim));
+            claimed.extend(drivers.map(|driver| (driver, self.slot())));
         }
     }
 }

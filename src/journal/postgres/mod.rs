@@ -36,7 +36,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec, State, event::Cancelled,
+        AnalysisId, CallerId, Event, Match, MatchId, Recorded, Sequence, Spec, State,
+        event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
@@ -264,8 +265,13 @@ impl Postgres {
     ) -> Result<Appended, Error> {
         if doubtful {
             let events = self.read_events(claim.match_id).await?;
-            let next = events.into_iter().find(|recorded| recorded.sequence == after.next());
-            if let Some(recorded) = next.filter(|recorded| recorded.event == *event) {
+            // Another replica that has taken the match may have written the same.
+            let is_ours = |recorded: &Recorded| {
+                recorded.sequence == after.next()
+                    && recorded.event == *event
+                    && recorded.incarnation == self.0.origin.incarnation
+            };
+            if let Some(recorded) = events.into_iter().find(is_ours) {
                 return Ok(Appended::Done(recorded));
             }
         }

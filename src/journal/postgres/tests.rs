@@ -11,12 +11,7 @@ use crate::{
     journal::{
         Admitted, Appended, Claim, Erased, Error, Reader, Tenure, Writer,
         postgres::{Config, Postgres, READERS},
-        suite::{
-            self, START,
-            facts::{
-                self, anna, failed, finished, match_id, plain_spec, started, trouble, uploaded,
-            },
-        },
+        suite::{self, Engine as _, facts::*},
     },
     postgres::{Link, Loss, shared},
 };
@@ -212,7 +207,7 @@ async fn what_a_lost_line_left_of_a_commit_is_found_out() {
 
 /// A match from its first event to its last, each write once: whatever it takes is the engine's.
 async fn live(journal: &Postgres, id: MatchId) {
-    let spec = Arc::new(facts::named_spec(&id.to_string()));
+    let spec = Arc::new(named_spec(&id.to_string()));
     let Admitted::New(_, claim) =
         persist(async || journal.admit(id, Arc::clone(&spec)).await).await
     else {
@@ -385,4 +380,17 @@ async fn what_others_write_is_found_without_notices() {
     }
     one.close().await;
     two.close().await;
+}
+
+/// Both have found the same photo at Oz, and one of them has had its connection cut.
+#[tokio::test]
+async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
+    let one = Served::create().await;
+    let other = suite::Shared::join(&one).await;
+    let (_, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
+    let ours = append(&one, claim, Sequence(1), trouble()).await;
+    let found = one.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
+    assert_eq!(found.unwrap(), Appended::Done(ours));
+    let found = other.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
+    assert_eq!(found.unwrap(), Appended::Lost);
 }

@@ -298,7 +298,9 @@ impl Keeper {
         let mine = self.leases.view().mine;
         let outcome = match mine {
             Some(mine) => {
-                let may_delete = clock.now() >= self.patient_until;
+                // Whoever is late itself doesn't know whether all are.
+                let now = clock.now();
+                let may_delete = now >= self.patient_until && now < mine.until;
                 renew(connection, mine.lease, self.length, may_delete, &clock).await
             }
             None => Ok(None),

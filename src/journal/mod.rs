@@ -304,14 +304,10 @@ pub trait Reader: Send + Sync {
     fn origin(&self) -> Origin;
 
     /// What tokens name that stand for a place with this incarnation.
-    fn origin_of(&self, _incarnation: u64) -> Origin {
-        self.origin()
-    }
+    fn origin_of(&self, incarnation: u64) -> Origin;
 
     /// The incarnation that is to be named with a position that was not read from an event.
-    async fn incarnation_at(&self, _position: Position) -> Result<u64, Error> {
-        Ok(stored::ONE_WRITER)
-    }
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error>;
 
     /// The store's keys.
     fn keys(&self) -> &Keys;

@@ -234,6 +234,14 @@ impl Reader for OddStore {
         self.inner.origin()
     }
 
+    fn origin_of(&self, incarnation: u64) -> Origin {
+        self.inner.origin_of(incarnation)
+    }
+
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
+        self.inner.incarnation_at(position).await
+    }
+
     fn keys(&self) -> &Keys {
         Reader::keys(&self.inner)
     }

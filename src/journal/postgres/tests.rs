@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use sqlx::{Connection, PgConnection, query, query_scalar};
 use uuid::Uuid;
 
 use crate::{
@@ -393,4 +394,24 @@ async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_
     assert_eq!(found.unwrap(), Appended::Done(ours));
     let found = other.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
     assert_eq!(found.unwrap(), Appended::Lost);
+}
+
+/// An outage of the database lets all leases lapse, and somebody is the first to come back.
+#[tokio::test]
+async fn whoever_renews_its_lease_late_leaves_the_others_theirs() {
+    let database = shared().create_database();
+    let (ticks, hand) = Clock::manual(START);
+    let (still, _hand) = Clock::manual(START);
+    let journal = |ticks| Postgres::open(Config { ticks, ..config(&database, still.clone()) });
+    let (late, _other) = (journal(ticks).await.unwrap(), journal(still.clone()).await.unwrap());
+    let mut beside = PgConnection::connect(&shared().url(&database)).await.unwrap();
+    let lapse = "UPDATE leases SET expire_time = now() - INTERVAL '1 hour'";
+    query(lapse).execute(&mut beside).await.unwrap();
+    hand.advance(Duration::from_secs(10));
+    assert!(!late.may_act());
+    while !late.may_act() {
+        late.floor().await.unwrap();
+    }
+    let leases = query_scalar::<_, i64>("SELECT count(*) FROM leases").fetch_one(&mut beside);
+    assert_eq!(leases.await.unwrap(), 2);
 }

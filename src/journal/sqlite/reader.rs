@@ -14,6 +14,7 @@ use crate::{
             Sqlite,
             rows::{self, blob, columns},
         },
+        stored::ONE_WRITER,
     },
 };
 
@@ -131,6 +132,14 @@ impl Reader for Sqlite {
 
     fn origin(&self) -> Origin {
         self.0.origin
+    }
+
+    fn origin_of(&self, _incarnation: u64) -> Origin {
+        self.origin()
+    }
+
+    async fn incarnation_at(&self, _position: Position) -> Result<u64, Error> {
+        Ok(ONE_WRITER)
     }
 
     fn keys(&self) -> &Keys {

@@ -534,6 +534,10 @@ impl Reader for Memory {
         self.wake.subscribe()
     }
 
+    fn take_erased(&self) -> Vec<MatchId> {
+        Vec::new()
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.lease().map(drop)
     }

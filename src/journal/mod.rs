@@ -315,10 +315,9 @@ pub trait Reader: Send + Sync {
     /// Changes whenever there may be something new. A hint: it says "look", never what.
     fn wake(&self) -> watch::Receiver<()>;
 
-    /// Grows whenever other replicas have erased something; [`Reader::wake`] tells of it.
-    fn erasures(&self) -> u64 {
-        0
-    }
+    /// What other replicas have erased since this was last asked, for the one who shows it;
+    /// [`Reader::wake`] tells of it.
+    fn take_erased(&self) -> Vec<MatchId>;
 
     /// Whether the store answers, and this replica is one to come to.
     async fn ping(&self) -> Result<(), Error>;

@@ -63,7 +63,11 @@ impl Engine {
         let seat = Seat::take(&self, id, photo.clone());
         match self.with.writer.admit(id, Arc::clone(&spec)).await? {
             Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
-            Admitted::Known(known) => self.known(known, &spec, photo).await,
+            Admitted::Known(known) => {
+                // Should it be this very one, nobody is in this place.
+                drop(seat);
+                self.known(known, &spec, photo).await
+            }
         }
     }
 

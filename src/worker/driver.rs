@@ -78,8 +78,9 @@ impl Driver {
     pub async fn run(mut self) -> Option<Seat> {
         while self.turn().await == Turn::On {}
         match self.end {
-            End::Over => None,
-            End::Left => {
+            End::Over if self.m.state.has_ended() => None,
+            // Also where it was stopped here, for a claim that is later: then this does nothing.
+            End::Over | End::Left => {
                 self.engine.leave_behind(self.claim);
                 None
             }

@@ -141,6 +141,7 @@ impl Worker {
     pub async fn start(&self) -> Result<(), journal::Error> {
         self.0.claim_unheld().await?;
         let engine = Arc::clone(&self.0);
+        self.0.tasks.spawn(Arc::clone(&engine).keep_tidy());
         self.0.tasks.spawn(engine.keep_house());
         Ok(())
     }
@@ -312,16 +313,9 @@ impl Engine {
     async fn keep_house(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
         self.gate.share_among(fleet.borrow_and_update().alive);
-        let mut erasing_due = self.with.clock.now();
         // Whatever came free since all was claimed first.
         let mut pause = CLAIMING_PAUSE;
         loop {
-            if self.with.clock.now() >= erasing_due {
-                erasing_due = self.with.clock.now().after(HOUSEKEEPING_INTERVAL);
-                if let Err(failure) = self.erase_expired().await {
-                    warn!(error = %failure, "ended matches could not be erased");
-                }
-            }
             tokio::select! {
                 () = self.with.clock.sleep(pause) => {}
                 Ok(()) = fleet.changed() => {}
@@ -336,6 +330,20 @@ impl Engine {
                     CLAIMING_PAUSE
                 }
             };
+        }
+    }
+
+    /// Erases what has been kept long enough, for as long as the server runs. Apart from what comes
+    /// free, which must not wait for a backlog of this.
+    async fn keep_tidy(self: Arc<Self>) {
+        loop {
+            if let Err(failure) = self.erase_expired().await {
+                warn!(error = %failure, "ended matches could not be erased");
+            }
+            tokio::select! {
+                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                () = self.draining.cancelled() => return,
+            }
         }
     }
 

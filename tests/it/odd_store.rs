@@ -250,6 +250,10 @@ impl Reader for OddStore {
         self.inner.wake()
     }
 
+    fn take_erased(&self) -> Vec<MatchId> {
+        self.inner.take_erased()
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.inner.ping().await
     }

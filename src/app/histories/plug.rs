@@ -398,6 +398,10 @@ impl Reader for Counted {
         self.inner.wake()
     }
 
+    fn take_erased(&self) -> Vec<MatchId> {
+        self.inner.take_erased()
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         self.plug.reached(self.inner.ping()).await
     }

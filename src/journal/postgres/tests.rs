@@ -146,6 +146,18 @@ async fn databases_that_cannot_be_used_are_refused_in_one_line() {
         let text = refused.to_string();
         assert!(text.ends_with(reason) && text.contains(&database), "{text}");
     }
+    let odd = [
+        "postgres://me:/s3cret@db/journal",
+        "postgres://me:1/s3cret@db/journal",
+        "postgres://me:x?s3cret@db/journal",
+        "postgres://me:s3@cret@db/journal",
+        "postgres://me:s3cret@db/journal?target_session_attrs=s3cret",
+    ];
+    for url in odd {
+        let odd = Config { url: url.to_owned().into(), ..config("", Clock::system()) };
+        let text = Postgres::open(odd).await.err().unwrap().to_string();
+        assert!(text.starts_with("not a postgres:// URL") && !text.contains("cret"), "{text}");
+    }
     let url = "postgres://me:s3cret@127.0.0.1:1/nothing".to_owned().into();
     let nowhere = Config { url, ..config("", Clock::system()) };
     let text = Postgres::open(nowhere).await.err().unwrap().to_string();
@@ -348,6 +360,20 @@ async fn a_history_that_was_lost_is_not_gone_on_with() {
     served.close().await;
 }
 
+/// Who has only read what is lost has shown it, and would miss what comes in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_read_what_was_lost_does_not_go_on_either() {
+    let database = shared().create_database();
+    let (mut one, mut two) = (open(&database, START).await, open(&database, START).await);
+    let backup = shared().dump(&database);
+    one.journal().admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
+    until("the other sees it", || two.journal().recent(match_id(0, 1)).is_some()).await;
+    shared().restore(&database, &backup);
+    tokio::join!(one.journal().lost(), two.journal().lost());
+    one.close().await;
+    two.close().await;
+}
+
 /// By notice or by the timer; until then it may be read from memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_replica_erases_is_forgotten() {
@@ -357,10 +383,10 @@ async fn what_another_replica_erases_is_forgotten() {
     let Admitted::New(_, claim) = admitted else { panic!("it is new") };
     one.journal().append(claim, Sequence(1), failed()).await.unwrap();
     until("the other knows it", || two.journal().recent(match_id(0, 1)).is_some()).await;
-    let erasures = two.journal().erasures();
     assert_eq!(one.journal().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
-    until("the other has forgotten it", || two.journal().erasures() > erasures).await;
-    assert_eq!(two.journal().recent(match_id(0, 1)), None);
+    until("the other has forgotten it", || two.journal().recent(match_id(0, 1)).is_none()).await;
+    assert_eq!(two.journal().take_erased(), [match_id(0, 1)]);
+    assert_eq!(two.journal().tenure(claim), Tenure::Lost);
     assert_eq!(two.journal().tail(Position(0), 10).await.unwrap(), []);
     one.close().await;
     two.close().await;

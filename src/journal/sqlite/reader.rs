@@ -150,6 +150,11 @@ impl Reader for Sqlite {
         self.0.wake.subscribe()
     }
 
+    // There is no other replica that could.
+    fn take_erased(&self) -> Vec<MatchId> {
+        Vec::new()
+    }
+
     async fn ping(&self) -> Result<(), Error> {
         if !self.0.writer.is_open() {
             return Err(answer::closed());

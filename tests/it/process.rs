@@ -63,6 +63,7 @@ impl Process {
 
     /// Starts the service on a database, and returns once it is ready. What is in the database is
     /// searched by whoever made that.
+    #[cfg(feature = "postgres-tests")]
     pub fn start_on(store: &str, oz: &Simulator, oz_url: &str, more: &[&str]) -> Self {
         let inspection = Inspection::begin_elsewhere();
         Self::launch(&mut Command::new(PROGRAM), oz, oz_url, store, more, inspection)
@@ -151,6 +152,7 @@ impl Process {
 
     /// Stops it where it is, as a machine does that hangs. Before anything but [`Self::resume`]
     /// and [`Self::kill`], resume it.
+    #[cfg(feature = "postgres-tests")]
     pub async fn pause(&self) {
         self.signal("-STOP");
         let stat = format!("/proc/{}/stat", self.child.id());
@@ -159,6 +161,7 @@ impl Process {
     }
 
     /// Lets it go on.
+    #[cfg(feature = "postgres-tests")]
     pub fn resume(&self) {
         self.signal("-CONT");
     }

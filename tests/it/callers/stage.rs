@@ -86,6 +86,7 @@ impl Stage {
     }
 
     /// The store is about to go.
+    #[cfg(feature = "postgres-tests")]
     pub fn loses_store(&self) {
         self.service.send_modify(|service| service.outages += 1);
     }

@@ -98,7 +98,7 @@ impl Unheard {
     }
 
     /// It is theirs.
-    pub(super) fn is_heard(mut self) {
+    pub(super) fn heard(mut self) {
         self.claim = None;
     }
 }

@@ -334,7 +334,7 @@ impl Writer for Postgres {
                     // Whatever else comes of this: nobody is told that it is theirs.
                     let unheard = self.0.writer.unheard(unheard);
                     if let Some(new) = self.admitted_before(match_id, unheard.claim()).await? {
-                        unheard.is_heard();
+                        unheard.heard();
                         return Ok(new);
                     }
                     if let Some(known) = self.known(match_id, &spec).await? {

@@ -162,7 +162,14 @@ impl Walk {
     fn write(&mut self, event: Event) -> Result<()> {
         let sequence = self.m.sequence.next();
         let position = Position(sequence.0);
-        let recorded = Recorded { match_id: self.m.id, sequence, position, time: self.now, event };
+        let recorded = Recorded {
+            match_id: self.m.id,
+            sequence,
+            position,
+            incarnation: 0,
+            time: self.now,
+            event,
+        };
         self.m = apply(Some(self.m.clone()), &recorded)?;
         self.journal.push(recorded);
         Ok(())
@@ -181,6 +188,7 @@ fn accepted() -> Result<Recorded> {
         match_id: inputs::match_id()?,
         sequence: Sequence::FIRST,
         position: Position(1),
+        incarnation: 0,
         time: START,
         event: Event::Accepted(Arc::new(inputs::spec()?)),
     })

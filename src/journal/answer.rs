@@ -82,6 +82,33 @@ impl<T: Outcome> Drop for Answer<T> {
     }
 }
 
+/// A claim that somebody may be about to hear of. It is let go of unless they do.
+pub(super) struct Unheard {
+    claim: Option<Claim>,
+    orphans: Arc<Orphans>,
+}
+
+impl Unheard {
+    pub(super) fn new(claim: Option<Claim>, orphans: &Arc<Orphans>) -> Self {
+        Self { claim, orphans: Arc::clone(orphans) }
+    }
+
+    pub(super) fn claim(&self) -> Option<Claim> {
+        self.claim
+    }
+
+    /// It is theirs.
+    pub(super) fn heard(mut self) {
+        self.claim = None;
+    }
+}
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        self.orphans.add(self.claim.take().into_iter().collect());
+    }
+}
+
 impl Orphans {
     pub(super) fn add(&self, claims: Vec<Claim>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(claims);

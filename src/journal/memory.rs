@@ -140,10 +140,11 @@ impl Memory {
         (here.mine, here.is_dead) = (None, true);
     }
 
-    /// Whether this process holds a match, by what the store says, and may upload its photo.
-    pub fn holds(&self, m: &Match) -> bool {
+    /// The matches for which this process may change Oz, by what the store says: it holds them,
+    /// and not as a loan.
+    pub fn held(&self) -> Vec<Match> {
         let mine = self.here().mine;
-        mine.is_some_and(|mine| self.lock().holds(mine.lease, m))
+        mine.map_or_else(Vec::new, |mine| self.lock().held_whole(mine.lease))
     }
 
     fn renew(&self) {
@@ -531,6 +532,10 @@ impl Reader for Memory {
 
     fn wake(&self) -> watch::Receiver<()> {
         self.wake.subscribe()
+    }
+
+    fn take_erased(&self) -> Vec<MatchId> {
+        Vec::new()
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -304,14 +304,10 @@ pub trait Reader: Send + Sync {
     fn origin(&self) -> Origin;
 
     /// What tokens name that stand for a place with this incarnation.
-    fn origin_of(&self, _incarnation: u64) -> Origin {
-        self.origin()
-    }
+    fn origin_of(&self, incarnation: u64) -> Origin;
 
     /// The incarnation that is to be named with a position that was not read from an event.
-    async fn incarnation_at(&self, _position: Position) -> Result<u64, Error> {
-        Ok(stored::ONE_WRITER)
-    }
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error>;
 
     /// The store's keys.
     fn keys(&self) -> &Keys;
@@ -319,10 +315,9 @@ pub trait Reader: Send + Sync {
     /// Changes whenever there may be something new. A hint: it says "look", never what.
     fn wake(&self) -> watch::Receiver<()>;
 
-    /// Grows whenever other replicas have erased something; [`Reader::wake`] tells of it.
-    fn erasures(&self) -> u64 {
-        0
-    }
+    /// What other replicas have erased since this was last asked, for the one who shows it;
+    /// [`Reader::wake`] tells of it.
+    fn take_erased(&self) -> Vec<MatchId>;
 
     /// Whether the store answers, and this replica is one to come to.
     async fn ping(&self) -> Result<(), Error>;

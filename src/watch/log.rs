@@ -129,17 +129,6 @@ impl Registry {
         log
     }
 
-    /// Has the matches looked at again that have ended: another replica may have erased them.
-    pub fn doubt_ended(&self) {
-        let logs: Vec<_> = self.lock().values().filter_map(Weak::upgrade).collect();
-        for log in logs {
-            if log.latest().is_some_and(|m| m.state.has_ended()) {
-                log.distrust();
-                log.changed.notify_waiters();
-            }
-        }
-    }
-
     /// How many matches are watched.
     pub fn watched(&self) -> usize {
         self.lock().len()

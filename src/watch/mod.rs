@@ -294,7 +294,6 @@ impl Inner {
     async fn tail(self: Arc<Self>, mut after: Position) {
         let mut wake = self.reader.wake();
         let mut pages_since = self.clock.now();
-        let mut erasures = self.reader.erasures();
         loop {
             // Retention erases without a word: what was read for many streams isn't kept for long.
             if self.clock.now() >= pages_since.after(TAIL_INTERVAL) {
@@ -305,11 +304,7 @@ impl Inner {
             let is_last = self.draining.is_cancelled();
             // Marked as seen before looking, so that what is written meanwhile wakes again.
             wake.mark_unchanged();
-            if self.reader.erasures() != erasures {
-                erasures = self.reader.erasures();
-                self.pages.forget();
-                self.logs.doubt_ended();
-            }
+            self.forget_erased();
             match self.read_new(&mut after).await {
                 Ok(()) => {}
                 Err(failure) => warn!(error = %failure, "the journal can't be followed"),
@@ -322,6 +317,17 @@ impl Inner {
                 () = self.clock.sleep(TAIL_INTERVAL) => {}
                 () = self.draining.cancelled() => {}
             }
+        }
+    }
+
+    /// What another replica has erased is shown by nobody here any more.
+    fn forget_erased(&self) {
+        let erased = self.reader.take_erased();
+        if !erased.is_empty() {
+            self.pages.forget();
+        }
+        for log in erased.into_iter().filter_map(|id| self.logs.live(id)) {
+            log.erase();
         }
     }
 

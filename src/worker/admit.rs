@@ -63,7 +63,11 @@ impl Engine {
         let seat = Seat::take(&self, id, photo.clone());
         match self.with.writer.admit(id, Arc::clone(&spec)).await? {
             Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
-            Admitted::Known(known) => self.known(known, &spec, photo).await,
+            Admitted::Known(known) => {
+                // Should it be this very one, nobody is in this place.
+                drop(seat);
+                self.known(known, &spec, photo).await
+            }
         }
     }
 
@@ -103,6 +107,7 @@ impl Engine {
             .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
         info!(match.id = %m.id, oz.folder_id = %m.spec.folder_id, "match accepted");
         let drive = Drive::fresh(self.with.clock.now());
+        seat.hold(claim);
         self.spawn(Driver::new(m.clone(), claim, drive, seat), slot);
         Ok(m)
     }
@@ -133,8 +138,12 @@ impl Engine {
         match self.with.writer.take(id, photo.is_some()).await? {
             Taken::Now(m, claim) => {
                 let driver = self.revive(m, claim);
-                driver.handle().offer_if_any(photo);
-                self.spawn(driver, self.slot());
+                if let Some(handle) = self.handle(id) {
+                    handle.offer_if_any(photo);
+                }
+                if let Some(driver) = driver {
+                    self.spawn(driver, self.slot());
+                }
             }
             // Perhaps somebody else was as fast.
             Taken::Held => match (self.handle(id), photo) {

@@ -73,18 +73,14 @@ impl Driver {
         Self { engine, m, claim, drive, handle, seat, end: End::Over }
     }
 
-    /// How it is reached.
-    pub fn handle(&self) -> &Handle {
-        &self.handle
-    }
-
     /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
     /// photo is still here while somebody else drives it.
     pub async fn run(mut self) -> Option<Seat> {
         while self.turn().await == Turn::On {}
         match self.end {
-            End::Over => None,
-            End::Left => {
+            End::Over if self.m.state.has_ended() => None,
+            // Also where it was stopped here, for a claim that is later: then this does nothing.
+            End::Over | End::Left => {
                 self.engine.leave_behind(self.claim);
                 None
             }
@@ -357,12 +353,16 @@ impl Driver {
         }
     }
 
-    /// A commit whose outcome is unknown is found out, never guessed.
+    /// A commit whose outcome is unknown is found out, never guessed. Another replica that has
+    /// taken the match may have written the same: what this one would do next is that one's then.
     async fn find_out(&mut self, event: &Event) -> Result<Turn, journal::Error> {
-        let next = self.m.sequence.next();
-        let events = self.engine.with.reader.events(self.m.id).await?;
+        let (reader, next) = (&self.engine.with.reader, self.m.sequence.next());
+        let is_ours = |recorded: &Recorded| {
+            recorded.event == *event && reader.origin_of(recorded.incarnation) == reader.origin()
+        };
+        let events = reader.events(self.m.id).await?;
         Ok(match events.into_iter().find(|recorded| recorded.sequence == next) {
-            Some(recorded) if recorded.event == *event => self.apply(&recorded),
+            Some(recorded) if is_ours(&recorded) => self.apply(&recorded),
             Some(_) | None => self.lost(),
         })
     }

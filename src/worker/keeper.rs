@@ -25,12 +25,14 @@ pub async fn keep(seat: Seat) -> Option<Driver> {
     loop {
         fleet.mark_unchanged();
         match writer.take(seat.match_id(), true).await {
+            Ok(Taken::Now(m, claim)) if seat.hold(claim) => {
+                return Some(engine.revive_at(seat, m, claim));
+            }
             // Somebody here was faster, and lost the match by this.
-            Ok(Taken::Now(_, claim)) if handle.stop.is_cancelled() => {
+            Ok(Taken::Now(_, claim)) => {
                 engine.leave_behind(claim);
                 return None;
             }
-            Ok(Taken::Now(m, claim)) => return Some(engine.revive_at(seat, m, claim)),
             Ok(Taken::Past) => return None,
             Ok(Taken::Held) => {}
             Err(failure) => debug!(error = %failure, "a match that waits can't be asked for"),

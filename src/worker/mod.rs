@@ -141,6 +141,7 @@ impl Worker {
     pub async fn start(&self) -> Result<(), journal::Error> {
         self.0.claim_unheld().await?;
         let engine = Arc::clone(&self.0);
+        self.0.tasks.spawn(Arc::clone(&engine).keep_tidy());
         self.0.tasks.spawn(engine.keep_house());
         Ok(())
     }
@@ -242,15 +243,10 @@ impl Engine {
     }
 
     /// The driver of a match that somebody else drove before: whoever cancels the match, or brings
-    /// its photo, reaches it from now on. If the photo was kept here, it goes along.
-    fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Driver {
-        let former = self.handle(m.id);
-        let photo = former.as_ref().and_then(|former| former.photo());
-        let seat = Seat::take(self, m.id, photo);
-        if let Some(former) = former {
-            former.stop();
-        }
-        self.revive_at(seat, m, claim)
+    /// its photo, reaches it from now on. If the photo was kept here, it goes along. None if the
+    /// match has been claimed again here since.
+    fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Option<Driver> {
+        Seat::take_over(self, claim).map(|seat| self.revive_at(seat, m, claim))
     }
 
     fn revive_at(&self, seat: Seat, m: Match, claim: Claim) -> Driver {
@@ -317,16 +313,9 @@ impl Engine {
     async fn keep_house(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
         self.gate.share_among(fleet.borrow_and_update().alive);
-        let mut erasing_due = self.with.clock.now();
         // Whatever came free since all was claimed first.
         let mut pause = CLAIMING_PAUSE;
         loop {
-            if self.with.clock.now() >= erasing_due {
-                erasing_due = self.with.clock.now().after(HOUSEKEEPING_INTERVAL);
-                if let Err(failure) = self.erase_expired().await {
-                    warn!(error = %failure, "ended matches could not be erased");
-                }
-            }
             tokio::select! {
                 () = self.with.clock.sleep(pause) => {}
                 Ok(()) = fleet.changed() => {}
@@ -341,6 +330,20 @@ impl Engine {
                     CLAIMING_PAUSE
                 }
             };
+        }
+    }
+
+    /// Erases what has been kept long enough, for as long as the server runs. Apart from what comes
+    /// free, which must not wait for a backlog of this.
+    async fn keep_tidy(self: Arc<Self>) {
+        loop {
+            if let Err(failure) = self.erase_expired().await {
+                warn!(error = %failure, "ended matches could not be erased");
+            }
+            tokio::select! {
+                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                () = self.draining.cancelled() => return,
+            }
         }
     }
 
@@ -379,7 +382,8 @@ impl Engine {
             if page.is_empty() {
                 return Ok(());
             }
-            claimed.extend(page.into_iter().map(|(m, claim)| (self.revive(m, claim), self.slot())));
+            let drivers = page.into_iter().filter_map(|(m, claim)| self.revive(m, claim));
+            claimed.extend(drivers.map(|driver| (driver, self.slot())));
         }
     }
 }

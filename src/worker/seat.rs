@@ -1,12 +1,16 @@
 //! The places of drivers: how others reach the one that drives a match, and where its photo lies.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::MatchId,
+    journal::Claim,
     worker::{Engine, shelf::Photo},
 };
 
@@ -17,6 +21,8 @@ pub struct Handle {
     pub(super) poke: Notify,
     /// Says that the driver is to leave.
     pub(super) stop: CancellationToken,
+    /// Of the claim that it drives by; zero for whoever has none yet.
+    epoch: AtomicU64,
 }
 
 /// Where the photo of a match is kept while it is wanted.
@@ -28,7 +34,8 @@ enum Slot {
 impl Handle {
     /// For a driver that has its photo, or has none.
     fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
-        Self { photo: Mutex::new(Slot::Wanted(photo)), poke: Notify::new(), stop }
+        let (photo, epoch) = (Mutex::new(Slot::Wanted(photo)), AtomicU64::new(0));
+        Self { photo, poke: Notify::new(), stop, epoch }
     }
 
     /// Gives a photo to a driver that may miss it. One that has a photo, or needs none any more,
@@ -66,6 +73,10 @@ impl Handle {
         *self.slot() = Slot::Done;
     }
 
+    fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
     fn slot(&self) -> MutexGuard<'_, Slot> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.photo.lock().unwrap_or_else(PoisonError::into_inner)
@@ -86,6 +97,33 @@ impl Seat {
         let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
         engine.drivers().insert(match_id, Arc::clone(&handle));
         Self { engine: Arc::clone(engine), match_id, handle }
+    }
+
+    /// Takes the place of a match for a claim, and the photo that is there. Whoever was there has
+    /// lost the match by this claim, and leaves. None if its own claim is the later one: two that
+    /// were made at once may be heard of in any order.
+    pub fn take_over(engine: &Arc<Engine>, claim: Claim) -> Option<Self> {
+        let mut drivers = engine.drivers();
+        let former = drivers.get(&claim.match_id).cloned();
+        if former.as_ref().is_some_and(|former| former.epoch() > claim.epoch) {
+            return None;
+        }
+        let photo = former.as_ref().and_then(|former| former.photo());
+        let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
+        handle.epoch.store(claim.epoch, Ordering::Relaxed);
+        drivers.insert(claim.match_id, Arc::clone(&handle));
+        if let Some(former) = former {
+            former.stop();
+        }
+        Some(Self { engine: Arc::clone(engine), match_id: claim.match_id, handle })
+    }
+
+    /// Drives by this claim from now on; false if the place was taken over meanwhile.
+    pub fn hold(&self, claim: Claim) -> bool {
+        // While it is locked nobody takes the place over.
+        let _drivers = self.engine.drivers();
+        self.handle.epoch.store(claim.epoch, Ordering::Relaxed);
+        !self.handle.stop.is_cancelled()
     }
 
     /// Whose place it is.

@@ -49,6 +49,9 @@ const CONFIG: Config = Config {
     photo_bytes_max: 100,
 };
 
+/// How long a replica is believed to be alive.
+const LEASE: Duration = Duration::from_secs(10);
+
 /// A request that waits for the test to answer it.
 struct Asked {
     kind: AskKind,
@@ -202,6 +205,38 @@ impl House {
         Self::over(CONFIG, journal, self.clock.clone(), self.hand.clone())
     }
 
+    /// A house whose journal others may share.
+    fn shared() -> Self {
+        let (clock, hand) = Clock::manual(START);
+        let store = Arc::new(Mutex::new(Store::new(1)));
+        Self::over(CONFIG, Memory::join(store, clock.clone(), LEASE), clock, hand)
+    }
+
+    /// Another replica at the same store, that has not begun.
+    fn replica(&self) -> Self {
+        let journal = Memory::join(self.journal.store(), self.clock.clone(), LEASE);
+        Self::over(CONFIG, journal, self.clock.clone(), self.hand.clone())
+    }
+
+    /// Time passes, second by second, in which only these are able to renew their leases.
+    async fn pass(&self, time: Duration, alive: &[&Self]) {
+        for _ in 0..time.as_secs() {
+            self.hand.advance(Duration::from_secs(1));
+            for house in alive {
+                house.journal.pulse();
+            }
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Nothing is asked of Oz.
+    #[track_caller]
+    fn is_quiet(&mut self) {
+        assert!(self.asked.try_recv().is_err(), "Oz is asked");
+    }
+
     async fn admit(&self, spec: Spec) -> Match {
         let photo = match spec.needs_photo() {
             true => Some(Photo::new(jpeg(), self.worker.shelf().reserve(4).await)),
@@ -250,6 +285,11 @@ fn spec() -> Spec {
         liveness_policy: LivenessPolicy::Report,
         labels: BTreeMap::new(),
     }
+}
+
+/// The same, as it may be repeated.
+fn repeatable() -> Spec {
+    Spec { request_id: Some("order-1".parse().unwrap()), ..spec() }
 }
 
 /// A match whose photo is the folder's own medium `p`.
@@ -445,6 +485,217 @@ async fn beyond_the_rate_that_is_allowed_all_matches_are_polled_less_often_alike
     assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(900)));
     assert_eq!(polls.len(), 6);
     assert!(polls.values().all(|polls| (17..=19).contains(polls)), "{polls:?}");
+}
+
+#[tokio::test]
+async fn of_two_claims_that_are_heard_of_in_the_wrong_order_the_later_one_is_driven() {
+    let first = House::new();
+    let m = first.admit(naming_a_medium()).await;
+    let mut house = first.next_process();
+    let (earlier, early) = house.journal.claim(1).await.unwrap().remove(0);
+    house.journal.release(vec![early]).await.unwrap();
+    let (later, late) = house.journal.claim(1).await.unwrap().remove(0);
+    let engine = Arc::clone(&house.worker.0);
+    let driver = engine.revive(later, late).unwrap();
+    assert!(engine.revive(earlier, early).is_none());
+    engine.spawn(driver, engine.slot());
+    house.hears(AskKind::ReadFolder, folder()).await;
+    eventually("it goes on", || async { house.find(&m).await.unwrap().state != State::Accepted })
+        .await;
+}
+
+// Among replicas.
+
+#[tokio::test]
+async fn a_driver_whose_hold_is_unsure_asks_nothing_and_goes_on_when_it_is_sure_again() {
+    let mut house = House::shared();
+    house.admit(naming_a_medium()).await;
+    house.hears(AskKind::ReadFolder, folder()).await;
+    house.hears(AskKind::StartAnalyses, started()).await;
+    let poll = START.after(CONFIG.policy.poll_interval);
+    eventually("it waits", || async { house.hand.next_wake() == Some(poll) }).await;
+    house.hand.advance(LEASE);
+    house.pass(LEASE, &[]).await;
+    house.is_quiet();
+    house.journal.pulse();
+    house.pass(Duration::from_secs(1), &[]).await;
+    house.next(AskKind::ReadAnalysis).await;
+}
+
+#[tokio::test]
+async fn a_fact_whose_hold_is_unsure_is_written_once_it_is_sure_again() {
+    let mut house = House::shared();
+    let m = house.admit(naming_a_medium()).await;
+    let look = house.next(AskKind::ReadFolder).await;
+    house.hand.advance(LEASE);
+    look.answer.send(Ok(folder())).unwrap();
+    house.pass(Duration::from_secs(3), &[]).await;
+    assert_eq!(house.find(&m).await.unwrap().state, State::Accepted);
+    house.journal.pulse();
+    house.pass(Duration::from_secs(1), &[]).await;
+    house.next(AskKind::StartAnalyses).await;
+    assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
+}
+
+/// A match that one replica has lost by its lease, and another has as a loan: both have yet to be
+/// answered by Oz.
+async fn lost(house: &mut House, other: &mut House) -> (Match, Asked, Asked) {
+    let m = house.admit(repeatable()).await;
+    let look = house.next(AskKind::ReadFolder).await;
+    house.hand.advance(LEASE.mul_f64(0.5));
+    other.journal.pulse();
+    house.hand.advance(LEASE.mul_f64(0.6));
+    other.journal.pulse();
+    other.worker.start().await.unwrap();
+    let other_look = other.next(AskKind::ReadFolder).await;
+    house.journal.pulse();
+    (m, look, other_look)
+}
+
+#[tokio::test]
+async fn a_driver_that_has_lost_its_match_keeps_the_photo_and_takes_it_back_when_it_is_lent() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    let (m, look, other_look) = lost(&mut house, &mut other).await;
+    look.answer.send(Ok(folder())).unwrap();
+    house.hears(AskKind::ReadFolder, folder()).await;
+    other_look.answer.send(Ok(folder())).unwrap();
+    house.pass(CONFIG.policy.oz_settle, &[&house, &other]).await;
+    house.hears(AskKind::ReadFolder, folder()).await;
+    other.hears(AskKind::ReadFolder, folder()).await;
+    let upload = house.next(AskKind::UploadPhoto).await;
+    assert_eq!(upload.photo, Some(jpeg()));
+    upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
+    let _start = house.next(AskKind::StartAnalyses).await;
+    assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
+    house.pass(CONFIG.policy.photo_grace, &[&house, &other]).await;
+    assert_eq!(other.worker.unfinished(), 0, "whoever waits for the photo finds that it is lost");
+    assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
+    other.is_quiet();
+}
+
+/// Of a folder in which the photo of a match is.
+fn folder_with_photo(m: &Match) -> Reply {
+    let ours = Media { match_id: Some(m.id.to_string()), ..medium("ours", "IMAGE_FOLDER") };
+    let media = vec![medium("v", "VIDEO_FOLDER"), ours];
+    Reply::Folder(Folder { media, analyses: Vec::new() })
+}
+
+#[tokio::test]
+async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    let (m, look, other_look) = lost(&mut house, &mut other).await;
+    look.answer.send(Ok(folder())).unwrap();
+    house.hears(AskKind::ReadFolder, folder_with_photo(&m)).await;
+    let _start = house.next(AskKind::StartAnalyses).await;
+    other.loses.store(true, Ordering::Relaxed);
+    other_look.answer.send(Ok(folder_with_photo(&m))).unwrap();
+    other.pass(Duration::from_secs(2), &[&house, &other]).await;
+    other.is_quiet();
+    assert_eq!(other.worker.unfinished(), 0);
+}
+
+#[tokio::test]
+async fn a_driver_that_has_lost_its_match_lets_go_of_the_photo_once_it_is_at_oz() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    let (m, look, other_look) = lost(&mut house, &mut other).await;
+    other_look.answer.send(Ok(folder_with_photo(&m))).unwrap();
+    other.next(AskKind::StartAnalyses).await;
+    look.answer.send(Ok(folder())).unwrap();
+    let held = || (house.worker.unfinished(), house.worker.shelf().photos());
+    eventually("nothing is held", || async { held() == (0, 0) }).await;
+    house.is_quiet();
+}
+
+#[tokio::test]
+async fn a_photo_that_comes_to_another_replica_is_kept_until_it_is_at_oz_and_not_uploaded() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    let m = house.admit(repeatable()).await;
+    house.hears(AskKind::ReadFolder, folder()).await;
+    let upload = house.next(AskKind::UploadPhoto).await;
+    assert_eq!(other.admit(repeatable()).await.id, m.id);
+    other.pass(Duration::from_secs(3), &[&house, &other]).await;
+    assert_eq!(other.worker.shelf().photos(), 1);
+    upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
+    let _start = house.next(AskKind::StartAnalyses).await;
+    other.pass(Duration::from_secs(1), &[&house, &other]).await;
+    assert_eq!(other.worker.shelf().photos(), 0);
+    other.is_quiet();
+    house.is_quiet();
+}
+
+#[tokio::test]
+async fn a_photo_that_came_to_another_replica_is_uploaded_there_if_the_first_one_dies() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    let m = house.admit(repeatable()).await;
+    house.hears(AskKind::ReadFolder, folder()).await;
+    let _upload = house.next(AskKind::UploadPhoto).await;
+    other.admit(repeatable()).await;
+    other.pass(LEASE - Duration::from_secs(1), &[&other]).await;
+    other.is_quiet();
+    other.pass(Duration::from_secs(3), &[&other]).await;
+    other.hears(AskKind::ReadFolder, folder()).await;
+    other.pass(CONFIG.policy.oz_settle, &[&other]).await;
+    other.hears(AskKind::ReadFolder, folder()).await;
+    let upload = other.next(AskKind::UploadPhoto).await;
+    assert_eq!(upload.photo, Some(jpeg()));
+    upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
+    other.next(AskKind::StartAnalyses).await;
+    assert_eq!(other.find(&m).await.unwrap().state, State::Uploaded);
+    house.is_quiet();
+}
+
+#[tokio::test]
+async fn a_lent_match_is_secured_before_its_photo_is_uploaded() {
+    let house = House::shared();
+    let mut other = house.replica();
+    let m = house.admit(repeatable()).await;
+    house.journal.leave().await;
+    other.worker.start().await.unwrap();
+    other.hears(AskKind::ReadFolder, folder()).await;
+    other.pass(CONFIG.policy.oz_settle, &[&other]).await;
+    other.hears(AskKind::ReadFolder, folder()).await;
+    other.pass(Duration::from_secs(3), &[&other]).await;
+    other.is_quiet();
+    other.admit(repeatable()).await;
+    let upload = other.next(AskKind::UploadPhoto).await;
+    let third = other.replica();
+    assert_eq!(third.journal.take(m.id, true).await.unwrap(), journal::Taken::Held);
+    upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
+    other.next(AskKind::StartAnalyses).await;
+}
+
+#[tokio::test]
+async fn a_match_that_is_cancelled_at_another_replica_asks_nothing_more() {
+    let mut house = House::shared();
+    let other = house.replica();
+    let m = house.admit(naming_a_medium()).await;
+    house.hears(AskKind::ReadFolder, folder()).await;
+    house.hears(AskKind::StartAnalyses, started()).await;
+    other.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    house.journal.pulse();
+    house.pass(Duration::from_secs(3), &[&house]).await;
+    house.is_quiet();
+    assert_eq!(house.worker.unfinished(), 0);
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_keeps_no_photo_for_others_and_leaves_its_matches_to_them() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    house.admit(repeatable()).await;
+    let _look = house.next(AskKind::ReadFolder).await;
+    other.admit(repeatable()).await;
+    let second = other.admit(naming_a_medium()).await;
+    let _other_look = other.next(AskKind::ReadFolder).await;
+    goes_down(&mut other).await;
+    assert_eq!(other.worker.shelf().photos(), 0);
+    let claimed = house.journal.claim(10).await.unwrap();
+    assert!(claimed.iter().map(|(m, _)| m.id).eq([second.id]));
 }
 
 // Going down.

@@ -234,12 +234,24 @@ impl Reader for OddStore {
         self.inner.origin()
     }
 
+    fn origin_of(&self, incarnation: u64) -> Origin {
+        self.inner.origin_of(incarnation)
+    }
+
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
+        self.inner.incarnation_at(position).await
+    }
+
     fn keys(&self) -> &Keys {
         Reader::keys(&self.inner)
     }
 
     fn wake(&self) -> watch::Receiver<()> {
         self.inner.wake()
+    }
+
+    fn take_erased(&self) -> Vec<MatchId> {
+        self.inner.take_erased()
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -71,6 +71,16 @@ impl Caller {
         Arc::new(Self { plan, seen })
     }
 
+    /// What each copy has seen, for whoever plays it.
+    pub fn copies(&self) -> &[Arc<Mutex<Seen>>] {
+        &self.seen
+    }
+
+    /// The photo that is sent.
+    pub fn photo(&self) -> Bytes {
+        Bytes::from(format!("photo of {}", self.plan.request_id))
+    }
+
     /// What each copy has seen.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.iter().map(|seen| lock(seen).clone()).collect()
@@ -125,7 +135,7 @@ impl Caller {
     /// Repeats the call until it is taken.
     async fn admitted(&self, house: &House) -> Match {
         loop {
-            let photo = Bytes::from(format!("photo of {}", self.plan.request_id));
+            let photo = self.photo();
             let spec = self.spec(house.worker.digest(&photo));
             let place = house.worker.shelf().reserve(photo.len()).await;
             let photo = self.plan.sends_photo.then(|| Photo::new(photo, place));
@@ -145,7 +155,8 @@ impl Caller {
         }
     }
 
-    fn spec(&self, digest: crate::domain::Digest) -> Spec {
+    /// What is asked for.
+    pub fn spec(&self, digest: crate::domain::Digest) -> Spec {
         let plan = &self.plan;
         Spec {
             caller: CallerId::default_caller(),
@@ -185,7 +196,8 @@ async fn read(house: &House, mut follow: Follow, seen: &Mutex<Seen>) {
 }
 
 impl Seen {
-    fn see(&mut self, entry: &Entry) {
+    /// Takes an update, which is the next one.
+    pub fn see(&mut self, entry: &Entry) {
         let recorded = &entry.recorded;
         assert!(!self.has_closed, "something follows the closing update");
         assert_eq!(recorded.sequence, self.sequence.next(), "dense and in order");
@@ -237,6 +249,6 @@ impl All {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

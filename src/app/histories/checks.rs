@@ -1,28 +1,49 @@
 //! The invariants, checked when a history is over: against the journal, against what callers saw,
 //! and against what Oz holds and was asked.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     app::histories::{
-        History, POLICY,
-        caller::{All, Seen},
+        POLICY,
+        caller::{Caller, Seen},
+        oz::Model,
     },
-    domain::{CallerId, LivenessPolicy, Match, Position, Reason, Resolution, State, state::fold},
+    domain::{
+        Analysis, AnalysisId, CallerId, LivenessPolicy, Match, MatchId, Position, Reason,
+        Resolution, Sequence, State, state::fold,
+    },
     journal::{Filter, Reader},
 };
 
 /// More than any history has.
 const MANY: usize = 100_000;
 
-/// Checks everything.
-pub async fn check(history: &History, reader: &dyn Reader, all: &All) {
+/// What there was in a history.
+pub struct Case<'a> {
+    pub oz: &'a Model,
+    pub callers: &'a [Arc<Caller>],
+    /// How often a process died, or stood still, or was cut off.
+    pub disturbances: usize,
+    /// How to see it again.
+    pub again: String,
+}
+
+impl Case<'_> {
+    /// Fails.
+    fn tell(&self, what: &str) -> ! {
+        panic!("{}: {what}", self.again);
+    }
+}
+
+/// Checks everything, with what streams of all matches have shown.
+pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Sequence)>]) {
     let caller = CallerId::default_caller();
     let listed = reader.list(&caller, &Filter::default(), None, MANY).await;
     let matches = listed.expect("the journal can be read");
     let holds = |holds: bool, what: &str| {
         if !holds {
-            history.tell(what);
+            case.tell(what);
         }
     };
     let ids: BTreeSet<_> = matches.iter().map(|m| m.spec.request_id.clone()).collect();
@@ -32,45 +53,49 @@ pub async fn check(history: &History, reader: &dyn Reader, all: &All) {
         holds(fold(&events) == Ok(Some(m.clone())), "a match is not the fold of its journal");
         holds(m.state.has_ended(), "a match has not ended");
         let same = |other: &&Match| other.photo_media_id == m.photo_media_id;
-        check_oz(history, m, matches.iter().filter(same).count());
-        check_end(history, m);
+        check_oz(case, m, matches.iter().filter(same).count());
+        check_end(case, m);
     }
     let owned: Vec<_> = matches.iter().filter_map(|m| m.analysis_id.clone()).collect();
     let distinct: BTreeSet<_> = owned.iter().collect();
     holds(distinct.len() == owned.len(), "two matches have the same analysis");
-    for seen in history.callers.iter().flat_map(|caller| caller.seen()) {
-        check_seen(history, &matches, &seen);
+    for seen in case.callers.iter().flat_map(|caller| caller.seen()) {
+        check_seen(case, &matches, &seen);
     }
     let tail = reader.tail(Position(0), MANY).await.expect("the journal can be read");
     let facts: Vec<_> = tail.iter().map(|it| (it.match_id, it.sequence)).collect();
-    holds(all.updates() == facts, "a stream of all matches missed or repeated an update");
-    check_rate(history, &matches);
+    let is_whole = |shown: &Vec<_>| *shown == facts;
+    holds(all.iter().all(is_whole), "a stream of all matches missed or repeated an update");
+    let unentitled = case.oz.unentitled();
+    holds(unentitled.is_empty(), &format!("sent without the right to: {unentitled:?}"));
+    check_rate(case, &matches);
 }
 
 /// Oz holds one photo of a match and one analysis of each type, of just these media, and the
 /// verdict is its own. Matches that share a photo of the folder have one analysis each.
-fn check_oz(history: &History, m: &Match, sharing: usize) {
-    let photos = history.oz.photos_of(m.id);
+fn check_oz(case: &Case<'_>, m: &Match, sharing: usize) {
+    let mut photos = case.oz.photos_of(m.id);
+    photos.retain(|id| m.photo_media_id.as_ref() == Some(id) || !case.oz.is_stray(id.as_str()));
     let sent = usize::from(m.spec.needs_photo() && m.photo_media_id.is_some());
     if photos.len() > 1 || photos.len() < sent {
-        history.tell(&format!("{} photos of one match: {:?}", photos.len(), m.state));
+        case.tell(&format!("{} photos of one match: {:?}", photos.len(), m.state));
     }
     let Some(photo) = &m.photo_media_id else { return };
     if m.spec.needs_photo() && photos != [photo.clone()] {
-        history.tell("the photo is not the one that Oz holds");
+        case.tell("the photo is not the one that Oz holds");
     }
-    let biometry = history.oz.analyses_of("BIOMETRY", photo);
+    let biometry = counted(case, m, case.oz.analyses_of("BIOMETRY", photo));
     if biometry.len() > sharing {
-        history.tell(&format!("{} analyses of {sharing} matches", biometry.len()));
+        case.tell(&format!("{} analyses of {sharing} matches", biometry.len()));
     }
     if m.analysis_id.is_none() {
         return;
     }
     let Some(analysis) = biometry.iter().find(|it| it.id == m.analysis_id) else {
-        history.tell("the analysis is another's");
+        case.tell("the analysis is another's");
     };
     if analysis.source_media != m.source_media() {
-        history.tell("the analysis compares other media");
+        case.tell("the analysis compares other media");
     }
     if let Some(result) = &m.result {
         let word = match result.resolution {
@@ -82,38 +107,48 @@ fn check_oz(history: &History, m: &Match, sharing: usize) {
             && analysis.min_confidence == Some(result.min_confidence)
             && analysis.max_confidence == result.max_confidence;
         if !same {
-            history.tell("the verdict is not Oz's");
+            case.tell("the verdict is not Oz's");
         }
     }
-    check_quality(history, m);
+    check_quality(case, m);
+}
+
+/// Those that count: doubles that nobody could keep from being made don't.
+fn counted(case: &Case<'_>, m: &Match, mut analyses: Vec<Analysis>) -> Vec<Analysis> {
+    let is_ours = |id: &AnalysisId| {
+        [&m.analysis_id, &m.liveness_analysis_id].into_iter().any(|ours| ours.as_ref() == Some(id))
+    };
+    let counts = |id: &AnalysisId| is_ours(id) || !case.oz.is_stray(id.as_str());
+    analyses.retain(|analysis| analysis.id.as_ref().is_none_or(counts));
+    analyses
 }
 
 /// Under RUN one QUALITY analysis was started beside the one that the folder had.
-fn check_quality(history: &History, m: &Match) {
-    let of_folder = |caller: &&std::sync::Arc<super::Caller>| {
+fn check_quality(case: &Case<'_>, m: &Match) {
+    let of_folder = |caller: &&Arc<Caller>| {
         caller.plan.folder_id == m.spec.folder_id && caller.plan.policy == LivenessPolicy::Run
     };
-    let most = 1 + history.callers.iter().filter(of_folder).count();
+    let most = 1 + case.callers.iter().filter(of_folder).count();
     for media in &m.liveness_media {
-        if history.oz.analyses_of("QUALITY", media).len() > most {
-            history.tell("a QUALITY analysis too many");
+        if counted(case, m, case.oz.analyses_of("QUALITY", media)).len() > most {
+            case.tell("a QUALITY analysis too many");
         }
     }
 }
 
 /// A match without a verdict has one of the reasons that a history can give it.
-fn check_end(history: &History, m: &Match) {
+fn check_end(case: &Case<'_>, m: &Match) {
     let caller =
-        history.callers.iter().find(|it| Some(&it.plan.request_id) == m.spec.request_id.as_ref());
-    let Some(caller) = caller else { history.tell("a match that nobody asked for") };
+        case.callers.iter().find(|it| Some(&it.plan.request_id) == m.spec.request_id.as_ref());
+    let Some(caller) = caller else { case.tell("a match that nobody asked for") };
     let fine = match (m.state, m.error.as_ref().map(|error| error.reason)) {
         (State::Finished, None) => true,
         (State::Cancelled, None) => caller.plan.cancels.is_some(),
-        (State::Failed, Some(Reason::PhotoLost)) => history.died > 0,
+        (State::Failed, Some(Reason::PhotoLost)) => case.disturbances > 0,
         (State::Failed, Some(Reason::MatchTimedOut)) => {
             m.end_time.is_some_and(|end| end >= m.deadline())
         }
-        (State::Failed, Some(Reason::OzProtocol)) => history.is_harsh(),
+        (State::Failed, Some(Reason::OzProtocol)) => case.oz.fails_often(),
         (
             State::Accepted
             | State::Uploaded
@@ -125,25 +160,25 @@ fn check_end(history: &History, m: &Match) {
         ) => false,
     };
     if !fine {
-        history.tell(&format!("a match ended as {:?}: {:?}", m.state, m.error));
+        case.tell(&format!("a match ended as {:?}: {:?}", m.state, m.error));
     }
 }
 
 /// Whoever watched saw everything up to the end.
-fn check_seen(history: &History, matches: &[Match], seen: &Seen) {
+fn check_seen(case: &Case<'_>, matches: &[Match], seen: &Seen) {
     let Some(id) = seen.match_id else { return };
     let Some(m) = matches.iter().find(|m| m.id == id) else {
-        history.tell("a match that was accepted is gone");
+        case.tell("a match that was accepted is gone");
     };
     if !seen.has_closed || seen.sequence != m.sequence {
-        history.tell(&format!("a watcher saw {:?} of {:?}", seen.names, m.sequence));
+        case.tell(&format!("a watcher saw {:?} of {:?}", seen.names, m.sequence));
     }
 }
 
 /// Nothing is busy: requests stay below the time over the poll interval, and a few for each fault
 /// and each death.
-fn check_rate(history: &History, matches: &[Match]) {
-    let record = history.oz.record();
+fn check_rate(case: &Case<'_>, matches: &[Match]) {
+    let record = case.oz.record();
     for m in matches.iter().filter(|m| m.analysis_id.is_some()) {
         let mine = |ask: &crate::domain::Ask| match ask {
             crate::domain::Ask::ReadAnalysis { analysis_id } => {
@@ -155,9 +190,9 @@ fn check_rate(history: &History, matches: &[Match]) {
         };
         let polls = record.iter().filter(|(_, ask)| mine(ask)).count();
         let time = m.update_time.since(m.create_time).as_secs_f64();
-        let most = time / POLICY.poll_interval.as_secs_f64() + 3.0 + 2.0 * history.died as f64;
+        let most = time / POLICY.poll_interval.as_secs_f64() + 3.0 + 2.0 * case.disturbances as f64;
         if polls as f64 > most {
-            history.tell(&format!("{polls} polls in {time} s"));
+            case.tell(&format!("{polls} polls in {time} s"));
         }
     }
 }

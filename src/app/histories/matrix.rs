@@ -6,7 +6,8 @@ use crate::{
     app::histories::{
         History, OnDisk, POLICY,
         caller::{Caller, Plan},
-        oz::{Acts, FAULTS},
+        fleet::{Fleet, LEASE},
+        oz::{Acts, FAULTS, Model},
         plug::{POINTS, Point},
     },
     domain::LivenessPolicy,
@@ -16,10 +17,10 @@ const POLICIES: [LivenessPolicy; 3] =
     [LivenessPolicy::Report, LivenessPolicy::Require, LivenessPolicy::Run];
 
 /// One match in a folder of its own.
-fn plan(history: &History, n: u32, policy: LivenessPolicy, sends_photo: bool) -> Plan {
+fn plan(oz: &Model, n: u32, policy: LivenessPolicy, sends_photo: bool) -> Plan {
     Plan {
         request_id: format!("order-{n}").parse().expect("an id"),
-        folder_id: history.oz.add_folder(n),
+        folder_id: oz.add_folder(n),
         image: format!("image-{n}").parse().expect("an id"),
         sends_photo,
         policy,
@@ -42,7 +43,7 @@ fn check_in(
     sends_photo: bool,
     change: impl Fn(&mut History),
 ) -> History {
-    let caller = Caller::new(plan(&history, 1, policy, sends_photo));
+    let caller = Caller::new(plan(&history.oz, 1, policy, sends_photo));
     history.callers.push(caller);
     change(&mut history);
     history.run();
@@ -99,6 +100,75 @@ fn a_match_on_a_real_file_outlives_a_death_at_every_point_of_every_operation() {
         }
     }
     println!("deaths on a file: {deaths}, lost: 0, doubled: 0");
+}
+
+/// Two replicas, and a match whose caller comes back to whichever is there; none is started again.
+fn check_fleet(
+    policy: LivenessPolicy,
+    sends_photo: bool,
+    change: impl Fn(&mut Fleet),
+) -> (Fleet, Vec<&'static str>) {
+    let mut fleet = Fleet::new(1, 2);
+    let caller = Caller::new(plan(&fleet.oz, 1, policy, sends_photo));
+    fleet.callers.push(caller);
+    fleet.restart = Duration::from_secs(1_000);
+    change(&mut fleet);
+    fleet.run();
+    let names = fleet.callers[0].seen()[0].names.clone();
+    (fleet, names)
+}
+
+/// The same kinds, and how many operations each takes where there are two replicas.
+fn kinds_in_fleet() -> Vec<(LivenessPolicy, bool, usize)> {
+    let of = |policy, sends_photo| {
+        let (fleet, names) = check_fleet(policy, sends_photo, |_| {});
+        assert_eq!(names.last(), Some(&"finished"));
+        (policy, sends_photo, fleet.plug.operations())
+    };
+    POLICIES.into_iter().flat_map(|policy| [true, false].map(|sends| of(policy, sends))).collect()
+}
+
+#[test]
+fn a_match_is_taken_over_after_a_death_at_every_point_of_every_operation() {
+    let mut deaths = 0;
+    for (policy, sends_photo, operations) in kinds_in_fleet() {
+        for (n, point) in points(0..operations) {
+            for alone in [true, false] {
+                let (fleet, names) = check_fleet(policy, sends_photo, |it| {
+                    it.plug.pull_at(n, point);
+                    it.oz.act_alone(alone);
+                });
+                assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?}");
+                assert!(fleet.oz.strays() == 0);
+                deaths += fleet.struck;
+            }
+        }
+    }
+    assert!(deaths > 100, "{deaths} deaths");
+    println!("deaths beside another replica: {deaths}, lost: 0, doubled: 0");
+}
+
+#[test]
+fn a_match_is_taken_over_while_its_driver_stands_still_at_every_point_of_every_operation() {
+    let (mut halts, mut strays) = (0, 0);
+    for (policy, sends_photo, operations) in kinds_in_fleet() {
+        for (n, point) in points(0..operations) {
+            for (alone, leases) in [(true, 2), (false, 2), (true, 5), (false, 5)] {
+                let (fleet, names) = check_fleet(policy, sends_photo, |it| {
+                    it.plug.halt_at(n, point);
+                    it.halt = leases * LEASE;
+                    it.oz.act_alone(alone);
+                });
+                assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?}");
+                halts += fleet.struck;
+                strays += fleet.oz.strays();
+            }
+        }
+    }
+    assert!(halts > 100, "{halts} halts");
+    println!(
+        "standing still past the lease: {halts}, lost: 0, doubled by what was in flight: {strays}"
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod caller;
 mod checks;
+mod fleet;
 mod matrix;
 mod outages;
 mod oz;
@@ -26,7 +27,7 @@ use tokio::{runtime::Runtime, sync::Notify, task::JoinSet};
 use crate::{
     app::histories::{
         caller::{All, Caller, House},
-        oz::Model,
+        oz::{Model, Wire},
         plug::{Counted, Plug, Plugged},
     },
     clock::{Clock, Hand},
@@ -124,7 +125,7 @@ impl History {
     pub fn over(seed: u64, engine: Box<dyn Engine>) -> Self {
         let (clock, hand) = Clock::manual(START);
         let plug = Arc::new(Plug::default());
-        let oz = Arc::new(Model::new(clock.clone(), Arc::clone(&plug), seed));
+        let oz = Arc::new(Model::new(clock.clone(), seed));
         Self {
             seed,
             clock,
@@ -177,7 +178,13 @@ impl History {
                 done.unwrap_or_else(|panic| self.tell(&panic.to_string()));
             }
             if tasks.is_empty() && house.worker.unfinished() == 0 {
-                checks::check(self, reader.as_ref(), &self.all).await;
+                let case = checks::Case {
+                    oz: &self.oz,
+                    callers: &self.callers,
+                    disturbances: self.died,
+                    again: self.again(),
+                };
+                checks::check(&case, reader.as_ref(), &[self.all.updates()]).await;
                 return End::Over;
             }
             self.move_on();
@@ -222,7 +229,11 @@ impl History {
         let with = worker::Collaborators {
             writer: Arc::new(writer),
             reader: Arc::clone(&reader),
-            oz: Arc::clone(&self.oz) as _,
+            oz: Arc::new(Wire {
+                oz: Arc::clone(&self.oz),
+                plug: Arc::clone(&self.plug),
+                journal: None,
+            }),
             clock: self.clock.clone(),
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(chance),
@@ -239,14 +250,13 @@ impl History {
         (Arc::new(House { worker, watch, clock: self.clock.clone() }), reader)
     }
 
-    /// Whether Oz fails so often that its answers lack what is needed again and again.
-    pub fn is_harsh(&self) -> bool {
-        self.oz.fails_often()
-    }
-
     /// Fails, and says how to see it again.
     pub fn tell(&self, what: &str) -> ! {
-        panic!("seed {}, after {} deaths, at {:?}: {what}", self.seed, self.died, self.clock.now());
+        panic!("{}: {what}", self.again());
+    }
+
+    fn again(&self) -> String {
+        format!("seed {}, after {} deaths, at {:?}", self.seed, self.died, self.clock.now())
     }
 }
 

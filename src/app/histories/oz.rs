@@ -4,7 +4,7 @@
 //! What the wire may do to an answer is tested with the simulator.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -20,6 +20,7 @@ use crate::{
         Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId,
         Reply, Timestamp,
     },
+    journal::{Writer, memory::Memory},
     oz::{Oz, Sent},
 };
 
@@ -90,17 +91,36 @@ pub const FAULTS: &[Fault] = &[
 /// How long every answer takes at least.
 const LATENCY: Duration = Duration::from_millis(30);
 
+/// Longer than any request is on its way, unless its sender stands still.
+const STANDSTILL: Duration = Duration::from_secs(1);
+
 /// The model. Lives through every crash of ours.
 pub struct Model {
     clock: Clock,
-    plug: Arc<Plug>,
     state: Mutex<State>,
+}
+
+/// The way from a process to the model.
+pub struct Wire {
+    pub oz: Arc<Model>,
+    pub plug: Arc<Plug>,
+    /// Where it is looked up whether the process may ask what it asks.
+    pub journal: Option<Memory>,
 }
 
 struct State {
     random: StdRng,
     folders: BTreeMap<FolderId, Held>,
-    later: Vec<(Timestamp, Ask)>,
+    later: Vec<Due>,
+    /// What came of requests whose senders have yet to hear of it.
+    acted: BTreeMap<usize, Result<Reply, Failure>>,
+    /// Whether a request that has left takes effect although its sender stands still.
+    acts_alone: bool,
+    /// What was made by requests that stood still with their sender, and left much later than they
+    /// were begun.
+    strays: BTreeSet<String>,
+    /// Requests that were sent by a process that had no right to.
+    unentitled: Vec<String>,
     /// Faults by the number of the operation.
     scripted: BTreeMap<usize, Fault>,
     /// How many of those there were.
@@ -116,6 +136,15 @@ struct State {
     ids: u32,
 }
 
+/// A request that takes effect at a time, whoever waits for it.
+struct Due {
+    time: Timestamp,
+    ask: Ask,
+    /// The operation whose sender hears of it, if that waits.
+    n: Option<usize>,
+    is_stray: bool,
+}
+
 /// What a folder holds.
 #[derive(Default)]
 struct Held {
@@ -125,11 +154,15 @@ struct Held {
 
 impl Model {
     /// An empty Oz.
-    pub fn new(clock: Clock, plug: Arc<Plug>, seed: u64) -> Self {
+    pub fn new(clock: Clock, seed: u64) -> Self {
         let state = State {
             random: StdRng::seed_from_u64(seed),
             folders: BTreeMap::new(),
             later: Vec::new(),
+            acted: BTreeMap::new(),
+            acts_alone: false,
+            strays: BTreeSet::new(),
+            unentitled: Vec::new(),
             scripted: BTreeMap::new(),
             faults: 0,
             fault_chance: 0.0,
@@ -138,7 +171,7 @@ impl Model {
             record: Vec::new(),
             ids: 0,
         };
-        Self { clock, plug, state: Mutex::new(state) }
+        Self { clock, state: Mutex::new(state) }
     }
 
     /// The n-th operation of the history, if it is a request to Oz, fails like this.
@@ -164,6 +197,27 @@ impl Model {
     /// Nobody is answered between these times.
     pub fn go_out(&self, from: Timestamp, to: Timestamp) {
         self.lock().outage = Some((from, to));
+    }
+
+    /// Whether requests that have left take effect although their senders stand still.
+    pub fn act_alone(&self, alone: bool) {
+        self.lock().acts_alone = alone;
+    }
+
+    /// Requests that were sent by a process that had no right to.
+    pub fn unentitled(&self) -> Vec<String> {
+        self.lock().unentitled.clone()
+    }
+
+    /// How much was made by requests that stood still with their sender.
+    pub fn strays(&self) -> usize {
+        self.lock().strays.len()
+    }
+
+    /// Whether this was made by a request that stood still with its sender: a double that nobody
+    /// can keep from being made.
+    pub fn is_stray(&self, id: &str) -> bool {
+        self.lock().strays.contains(id)
     }
 
     /// Media come back without what was written into their metadata.
@@ -212,36 +266,62 @@ impl Model {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn answer(&self, n: usize, ask: &Ask) -> Result<Reply, Failure> {
+    async fn answer(
+        &self,
+        plug: &Plug,
+        n: usize,
+        ask: &Ask,
+        begun: Timestamp,
+    ) -> Result<Reply, Failure> {
+        let left = self.clock.now();
+        let known = self.lock().send_off(n, ask, begun, left);
         self.clock.sleep(LATENCY).await;
-        self.lock().catch_up(self.clock.now());
-        let fault = self.lock().fault(n, self.clock.now());
-        let acts = fault.map_or(Acts::AtOnce, |fault| fault.acts);
-        let reply = match acts {
-            Acts::AtOnce => Some(self.lock().act(ask, self.clock.now())),
-            Acts::Later(delay) => {
-                self.lock().later.push((self.clock.now().after(delay), ask.clone()));
-                None
-            }
-            Acts::Never => None,
-        };
-        self.plug.pass(n, Point::Acted).await;
+        let arrived = self.clock.now();
+        let begun = if known.is_some() { (begun, left) } else { (begun, arrived) };
+        let (fault, reply) = self.lock().arrive(n, ask, known, begun, arrived);
+        plug.pass(n, Point::Acted).await;
         self.clock.sleep(fault.map_or(Duration::ZERO, |fault| fault.delay)).await;
         match fault.and_then(|fault| Some((fault.failure?, fault.retry_after))) {
             Some((kind, retry_after)) => Err(Failure { retry_after, ..Failure::new(kind, "") }),
             None => reply.expect("whoever answers has acted"),
         }
     }
+
+    fn note(&self, ask: &Ask, is_entitled: bool) {
+        let (now, mut state) = (self.clock.now(), self.lock());
+        state.record.push((now, ask.clone()));
+        if !is_entitled {
+            state.unentitled.push(format!("{ask:?} at {now:?}"));
+        }
+    }
 }
 
 #[async_trait]
-impl Oz for Model {
+impl Oz for Wire {
     async fn perform(&self, ask: &Ask, _: Option<Bytes>, _: Sent<'_>) -> Result<Reply, Failure> {
+        // Nobody can be kept from standing still between this and what follows.
+        let (begun, is_entitled) = (self.oz.clock.now(), self.is_entitled(ask));
         let n = self.plug.begin(Point::Before).await;
-        self.lock().record.push((self.clock.now(), ask.clone()));
-        let answer = self.answer(n, ask).await;
+        self.oz.note(ask, is_entitled);
+        let answer = self.oz.answer(&self.plug, n, ask, begun).await;
         self.plug.pass(n, Point::After).await;
         answer
+    }
+}
+
+impl Wire {
+    /// Whether the process may act, and holds the match for which it would change Oz.
+    fn is_entitled(&self, ask: &Ask) -> bool {
+        let Some(journal) = &self.journal else { return true };
+        let held = journal.held();
+        let holds = match ask {
+            Ask::UploadPhoto { match_id, .. } => held.iter().any(|m| m.id == *match_id),
+            Ask::StartAnalyses { biometry, .. } => {
+                held.iter().any(|m| m.source_media().as_ref() == Some(biometry))
+            }
+            Ask::ReadFolder { .. } | Ask::ReadAnalysis { .. } => true,
+        };
+        holds && journal.may_act()
     }
 }
 
@@ -258,15 +338,72 @@ impl State {
         due.then(|| FAULTS[self.random.random_range(0..FAULTS.len())])
     }
 
-    /// Does what was asked for by whoever has gone.
-    fn catch_up(&mut self, now: Timestamp) {
-        let (due, later) = self.later.drain(..).partition(|(time, _)| *time <= now);
-        self.later = later;
-        let due: Vec<(Timestamp, Ask)> = due;
-        for (time, ask) in due {
-            // Nobody hears how it went.
-            let _ = self.act(&ask, time);
+    /// Where requests act alone: what becomes of one that leaves now, if it has a fault.
+    fn send_off(
+        &mut self,
+        n: usize,
+        ask: &Ask,
+        begun: Timestamp,
+        now: Timestamp,
+    ) -> Option<Option<Fault>> {
+        if !self.acts_alone {
+            return None;
         }
+        let fault = self.fault(n, now);
+        if fault.is_none_or(|fault| fault.acts == Acts::AtOnce) {
+            let is_stray = now.since(begun) > STANDSTILL;
+            let time = now.after(LATENCY);
+            self.later.push(Due { time, ask: ask.clone(), n: Some(n), is_stray });
+        }
+        Some(fault)
+    }
+
+    /// A request is there, with the fault that it has had, or is to have now; what comes of it. It
+    /// was begun at a time, and has its effect as of another.
+    fn arrive(
+        &mut self,
+        n: usize,
+        ask: &Ask,
+        known: Option<Option<Fault>>,
+        (begun, since): (Timestamp, Timestamp),
+        now: Timestamp,
+    ) -> (Option<Fault>, Option<Result<Reply, Failure>>) {
+        self.catch_up(now);
+        let is_stray = since.since(begun) > STANDSTILL;
+        let fault = known.unwrap_or_else(|| self.fault(n, now));
+        let reply = match fault.map_or(Acts::AtOnce, |fault| fault.acts) {
+            Acts::AtOnce if known.is_some() => self.acted.remove(&n),
+            Acts::AtOnce => Some(self.make(ask, now, is_stray)),
+            Acts::Later(delay) => {
+                let time = since.after(delay);
+                self.later.push(Due { time, ask: ask.clone(), n: None, is_stray });
+                None
+            }
+            Acts::Never => None,
+        };
+        (fault, reply)
+    }
+
+    /// Does what was asked for by whoever has gone, or stands still.
+    fn catch_up(&mut self, now: Timestamp) {
+        let (mut due, later): (Vec<_>, _) =
+            self.later.drain(..).partition(|due: &Due| due.time <= now);
+        self.later = later;
+        due.sort_by_key(|due| due.time);
+        for Due { time, ask, n, is_stray } in due {
+            let acted = self.make(&ask, time, is_stray);
+            if let Some(n) = n {
+                self.acted.insert(n, acted);
+            }
+        }
+    }
+
+    fn make(&mut self, ask: &Ask, now: Timestamp, is_stray: bool) -> Result<Reply, Failure> {
+        let reply = self.act(ask, now);
+        if is_stray && let Ok(reply) = &reply {
+            self.strays.extend(made(reply));
+        }
+        reply
     }
 
     fn act(&mut self, ask: &Ask, now: Timestamp) -> Result<Reply, Failure> {
@@ -346,6 +483,17 @@ impl State {
     fn next_id(&mut self) -> u32 {
         self.ids += 1;
         self.ids
+    }
+}
+
+/// The ids of what a request has made.
+fn made(reply: &Reply) -> Vec<String> {
+    match reply {
+        Reply::Photo(id) => vec![id.to_string()],
+        Reply::Started(analyses) => {
+            analyses.iter().filter_map(|a| a.id.as_ref()).map(ToString::to_string).collect()
+        }
+        Reply::Folder(_) | Reply::Analysis(_) => Vec::new(),
     }
 }
 

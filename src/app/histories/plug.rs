@@ -5,7 +5,7 @@
 use std::{
     future::pending,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -41,18 +41,69 @@ pub const POINTS: [Point; 3] = [Point::Before, Point::Acted, Point::After];
 /// Counts operations, and ends the process.
 #[derive(Default)]
 pub struct Plug {
-    operations: AtomicUsize,
+    count: Arc<Count>,
     /// Operations at the store that are under way: it may work on threads of its own.
     at_store: AtomicUsize,
-    pulled_at: Mutex<Option<(usize, Point)>>,
     is_pulled: AtomicBool,
     pulled: Notify,
+    /// Whether the process can't reach its store.
+    is_cut: AtomicBool,
+    /// Whether it stands still at a point.
+    is_halted: AtomicBool,
+    goes_on: Notify,
+}
+
+/// The operations of all processes of a history, and where whoever is at it dies.
+#[derive(Default)]
+struct Count {
+    operations: AtomicUsize,
+    pulled_at: Mutex<Option<(usize, Point)>>,
+    halted_at: Mutex<Option<(usize, Point)>>,
 }
 
 impl Plug {
-    /// The process dies at this point of the n-th operation, counted from 0.
+    /// The plug of another process of the same history.
+    pub fn beside(&self) -> Self {
+        Self { count: Arc::clone(&self.count), ..Self::default() }
+    }
+
+    /// Whichever process is there dies at this point of the n-th operation, counted from 0.
     pub fn pull_at(&self, n: usize, point: Point) {
-        *self.pulled_at.lock().unwrap_or_else(PoisonError::into_inner) = Some((n, point));
+        *self.pulled_at() = Some((n, point));
+    }
+
+    /// Whichever process is there stands still at this point of the n-th operation.
+    pub fn halt_at(&self, n: usize, point: Point) {
+        *self.halted_at() = Some((n, point));
+    }
+
+    /// Whether the process stands still at a point.
+    pub fn is_halted(&self) -> bool {
+        self.is_halted.load(Ordering::Relaxed)
+    }
+
+    /// The process goes on where it stood.
+    pub fn go_on(&self) {
+        self.is_halted.store(false, Ordering::Relaxed);
+        self.goes_on.notify_waiters();
+    }
+
+    fn halted_at(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
+        self.count.halted_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pulled_at(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
+        self.count.pulled_at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The store can't be reached from now on, or can be again.
+    pub fn cut(&self, is_cut: bool) {
+        self.is_cut.store(is_cut, Ordering::Relaxed);
+    }
+
+    /// Whether the store can't be reached.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     /// The process dies now.
@@ -64,12 +115,12 @@ impl Plug {
     /// A new process begins.
     pub fn mend(&self) {
         self.is_pulled.store(false, Ordering::Relaxed);
-        *self.pulled_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.pulled_at() = None;
     }
 
     /// How many operations there have been.
     pub fn operations(&self) -> usize {
-        self.operations.load(Ordering::Relaxed)
+        self.count.operations.load(Ordering::Relaxed)
     }
 
     /// Whether the store is at work for somebody.
@@ -86,7 +137,7 @@ impl Plug {
 
     /// Begins an operation, and passes its first point.
     pub async fn begin(&self, point: Point) -> usize {
-        let n = self.operations.fetch_add(1, Ordering::Relaxed);
+        let n = self.count.operations.fetch_add(1, Ordering::Relaxed);
         self.pass(n, point).await;
         n
     }
@@ -94,8 +145,14 @@ impl Plug {
     /// Passes a point of an operation, if the process lives on.
     pub async fn pass(&self, n: usize, point: Point) {
         let here = Some((n, point));
-        if *self.pulled_at.lock().unwrap_or_else(PoisonError::into_inner) == here {
+        if *self.pulled_at() == here {
             self.pull();
+        }
+        if self.halted_at().take_if(|at| Some(*at) == here).is_some() {
+            self.is_halted.store(true, Ordering::Relaxed);
+        }
+        while self.is_halted() {
+            self.goes_on.notified().await;
         }
         if self.is_pulled.load(Ordering::Relaxed) {
             pending::<()>().await;
@@ -139,7 +196,7 @@ impl Plugged {
     async fn write<T>(&self, writing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let n = self.plug.begin(Point::Before).await;
         let fate = self.fate();
-        if fate == Fate::Unwritten {
+        if fate == Fate::Unwritten || self.plug.is_cut() {
             return Err(unavailable());
         }
         if fate == Fate::Unheard {
@@ -151,6 +208,17 @@ impl Plugged {
         self.plug.pass(n, Point::After).await;
         written
     }
+
+    /// A change of who holds what.
+    async fn change<T>(
+        &self,
+        changing: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let n = self.plug.begin(Point::Before).await;
+        let changed = self.plug.reached(changing).await;
+        self.plug.pass(n, Point::After).await;
+        changed
+    }
 }
 
 /// A store's reading side, whose reads are counted while they are under way.
@@ -160,6 +228,17 @@ pub struct Counted {
 }
 
 impl Plug {
+    /// Something at the store, if that can be reached.
+    async fn reached<T>(
+        &self,
+        working: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        match self.is_cut() {
+            true => Err(unavailable()),
+            false => self.counted(working).await,
+        }
+    }
+
     async fn counted<T>(&self, working: impl Future<Output = T>) -> T {
         self.at_store.fetch_add(1, Ordering::Relaxed);
         let _done = AtStore(&self.at_store);
@@ -200,31 +279,34 @@ impl Writer for Plugged {
     }
 
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        self.plug.counted(self.inner.erase(caller, match_id)).await
+        self.plug.reached(self.inner.erase(caller, match_id)).await
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.plug.counted(self.inner.erase_expired(limit)).await
+        self.plug.reached(self.inner.erase_expired(limit)).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
-        self.plug.counted(self.inner.claim(limit)).await
+        self.plug.reached(self.inner.claim(limit)).await
     }
 
     async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
-        self.plug.counted(self.inner.take(match_id, has_photo)).await
+        self.change(self.inner.take(match_id, has_photo)).await
     }
 
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        self.inner.secure(claim).await
+        self.change(self.inner.secure(claim)).await
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
-        self.inner.release(claims).await
+        self.change(self.inner.release(claims)).await
     }
 
     async fn leave(&self) {
-        self.inner.leave().await;
+        // Whoever can't say goodbye is waited for.
+        if !self.plug.is_cut() {
+            self.inner.leave().await;
+        }
     }
 
     async fn owned_by_others(
@@ -232,7 +314,7 @@ impl Writer for Plugged {
         match_id: MatchId,
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error> {
-        self.plug.counted(self.inner.owned_by_others(match_id, analyses)).await
+        self.plug.reached(self.inner.owned_by_others(match_id, analyses)).await
     }
 
     fn may_act(&self) -> bool {
@@ -255,11 +337,11 @@ impl Writer for Plugged {
 #[async_trait]
 impl Reader for Counted {
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        self.plug.counted(self.inner.find(caller, key)).await
+        self.plug.reached(self.inner.find(caller, key)).await
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
-        self.plug.counted(self.inner.events(match_id)).await
+        self.plug.reached(self.inner.events(match_id)).await
     }
 
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
@@ -267,7 +349,7 @@ impl Reader for Counted {
     }
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
-        self.plug.counted(self.inner.tail(after, limit)).await
+        self.plug.reached(self.inner.tail(after, limit)).await
     }
 
     async fn list(
@@ -277,27 +359,35 @@ impl Reader for Counted {
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Vec<Match>, Error> {
-        self.plug.counted(self.inner.list(caller, filter, before, limit)).await
+        self.plug.reached(self.inner.list(caller, filter, before, limit)).await
     }
 
     async fn head(&self) -> Result<Position, Error> {
-        self.plug.counted(self.inner.head()).await
+        self.plug.reached(self.inner.head()).await
     }
 
     async fn earliest(&self) -> Result<Position, Error> {
-        self.plug.counted(self.inner.earliest()).await
+        self.plug.reached(self.inner.earliest()).await
     }
 
     async fn floor(&self) -> Result<Position, Error> {
-        self.plug.counted(self.inner.floor()).await
+        self.plug.reached(self.inner.floor()).await
     }
 
     async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
-        self.plug.counted(self.inner.standing(origin, position)).await
+        self.plug.reached(self.inner.standing(origin, position)).await
     }
 
     fn origin(&self) -> Origin {
         self.inner.origin()
+    }
+
+    fn origin_of(&self, incarnation: u64) -> Origin {
+        self.inner.origin_of(incarnation)
+    }
+
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
+        self.plug.reached(self.inner.incarnation_at(position)).await
     }
 
     fn keys(&self) -> &Keys {
@@ -308,7 +398,11 @@ impl Reader for Counted {
         self.inner.wake()
     }
 
+    fn take_erased(&self) -> Vec<MatchId> {
+        self.inner.take_erased()
+    }
+
     async fn ping(&self) -> Result<(), Error> {
-        self.plug.counted(self.inner.ping()).await
+        self.plug.reached(self.inner.ping()).await
     }
 }

@@ -1,7 +1,7 @@
 //! Random histories: matches, callers, faults, outages, deaths and a failing store, all drawn from
 //! a seed that is printed where one fails.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -9,6 +9,7 @@ use crate::{
     app::histories::{
         History,
         caller::{Caller, Plan},
+        oz::Model,
         plug::POINTS,
     },
     domain::LivenessPolicy,
@@ -27,7 +28,7 @@ fn draw(seed: u64) -> History {
     let mut history = History::new(seed);
     let matches = random.random_range(1..=5);
     for n in 0..matches {
-        let plan = some_plan(&mut random, &history, n);
+        let plan = some_plan(&mut random, &history.oz, &history.callers, n);
         history.callers.push(Caller::new(plan));
     }
     if random.random_bool(0.3) {
@@ -52,16 +53,17 @@ fn draw(seed: u64) -> History {
     history
 }
 
-fn some_plan(random: &mut StdRng, history: &History, n: u32) -> Plan {
+/// One caller's plan; it may share the folder of one before it.
+pub fn some_plan(random: &mut StdRng, oz: &Model, others: &[Arc<Caller>], n: u32) -> Plan {
     use LivenessPolicy::{Report, Require, Run};
     let seconds =
         |random: &mut StdRng, to: f64| Duration::from_secs_f64(random.random_range(0.0..to));
     let is_sent = random.random_bool(0.8);
     // Some matches share a folder, and its image where they send none.
-    let shared = history.callers.last().filter(|_| random.random_bool(0.3));
+    let shared = others.last().filter(|_| random.random_bool(0.3));
     let (folder_id, image) = match shared.map(|other| &other.plan) {
         Some(plan) => (plan.folder_id, plan.image.clone()),
-        None => (history.oz.add_folder(n), format!("image-{n}").parse().expect("an id")),
+        None => (oz.add_folder(n), format!("image-{n}").parse().expect("an id")),
     };
     Plan {
         request_id: format!("order-{n}").parse().expect("an id"),
@@ -77,8 +79,9 @@ fn some_plan(random: &mut StdRng, history: &History, n: u32) -> Plan {
     }
 }
 
+/// The first seed, and how many.
 #[expect(clippy::disallowed_methods, reason = "how far a test goes is for whoever runs it")]
-fn wanted() -> (u64, u64) {
+pub fn wanted() -> (u64, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     (number("FACEMATCH_FIRST_SEED").unwrap_or(1), number("FACEMATCH_SEEDS").unwrap_or(SEEDS))
 }

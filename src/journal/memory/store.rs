@@ -103,6 +103,11 @@ impl Store {
         self.matches.values().filter(|row| !row.has_ended()).count()
     }
 
+    /// How many events there are.
+    pub fn events(&self) -> usize {
+        self.by_position.len()
+    }
+
     // Who is there.
 
     pub(super) fn enter(&mut self) -> Origin {
@@ -136,10 +141,10 @@ impl Store {
 
     // Who holds what.
 
-    /// Whether this very lease holds a match whole.
-    pub(super) fn holds(&self, lease: LeaseId, m: &Match) -> bool {
-        let row = self.matches.get(&m.id);
-        row.is_some_and(|row| row.owner == Some(lease) && (!row.lent || m.is_safe()))
+    /// What is held under a lease, and not lent.
+    pub(super) fn held_whole(&self, lease: LeaseId) -> Vec<Match> {
+        let is_its = |row: &&Row| row.owner == Some(lease) && !row.lent;
+        self.matches.values().filter(is_its).map(Row::folded).collect()
     }
 
     /// Takes a match that nobody holds, or that is lent and whose photo is here.

@@ -2,7 +2,7 @@
 //!
 //! Each is a statement or two, and runs between two batches of events, on the same connection.
 
-use std::mem;
+use std::{mem, sync::Arc};
 
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection};
@@ -51,8 +51,8 @@ pub(super) trait Step: Send + Sync {
     /// Whether it claims matches. If nobody hears which, this replica holds what nobody drives.
     const CLAIMS: bool = false;
 
-    /// Does it.
-    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, Error>;
+    /// Does it. `again`: it may have been done already, and nobody heard of it.
+    async fn run(&self, connection: &mut PgConnection, again: bool) -> Result<Self::Output, Error>;
 }
 
 /// Has the other replicas look.
@@ -64,7 +64,7 @@ struct Tell {
 impl Step for Tell {
     type Output = ();
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<(), Error> {
+    async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<(), Error> {
         Ok(notice::send(connection, self.notice).await?)
     }
 }
@@ -102,12 +102,14 @@ impl Running {
     async fn claim(&mut self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
         let lease = self.with.leases.held().ok_or_else(no_lease)?;
         let share = self.with.leases.share();
-        self.run_step(&claim::ClaimSome { lease, share, limit }).await
+        let orphans = Arc::clone(&self.orphans);
+        self.run_step(&claim::ClaimSome { lease, share, limit, orphans }).await
     }
 
     async fn take_one(&mut self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
         let lease = self.with.leases.held().ok_or_else(no_lease)?;
-        self.run_step(&claim::TakeOne { lease, match_id, has_photo }).await
+        let orphans = Arc::clone(&self.orphans);
+        self.run_step(&claim::TakeOne { lease, match_id, has_photo, orphans }).await
     }
 
     /// Nothing of what is gone may be shown from memory, here or elsewhere.
@@ -138,10 +140,11 @@ impl Running {
                 self.probe().await;
             }
             let connection = self.connected().await?;
-            let outcome = match time::timeout(STATEMENT_TIMEOUT, step.run(connection)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(connect::late().into()),
-            };
+            let outcome =
+                match time::timeout(STATEMENT_TIMEOUT, step.run(connection, is_second)).await {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(connect::late().into()),
+                };
             let Err(Error::Unavailable(failure)) = &outcome else { return outcome };
             let failure = failure.downcast_ref::<sqlx::Error>();
             match failure.map_or(Meaning::Unknown, connect::meaning) {

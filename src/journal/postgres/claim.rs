@@ -4,7 +4,7 @@
 //! lease is gone from `leases`, which it never comes back to, anybody may take it; the statement
 //! that does so moves the epoch on, and whatever its former holder still writes has no effect.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row, postgres::PgRow, query};
@@ -14,6 +14,7 @@ use crate::{
     domain::{Match, MatchId},
     journal::{
         Claim, Error, Taken,
+        answer::Orphans,
         postgres::{
             ask::Step,
             lease::{LeaseId, Share},
@@ -75,6 +76,7 @@ pub(super) struct ClaimSome {
     pub lease: LeaseId,
     pub share: Share,
     pub limit: usize,
+    pub orphans: Arc<Orphans>,
 }
 
 /// Claims one match if nobody holds it, or if it is lent and its photo is here.
@@ -82,6 +84,7 @@ pub(super) struct TakeOne {
     pub lease: LeaseId,
     pub match_id: MatchId,
     pub has_photo: bool,
+    pub orphans: Arc<Orphans>,
 }
 
 /// Makes a hold that is lent a whole one.
@@ -142,7 +145,11 @@ impl Step for ClaimSome {
 
     const CLAIMS: bool = true;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Self::Output, Error> {
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        _again: bool,
+    ) -> Result<Self::Output, Error> {
         if self.limit == 0 {
             return Ok(Vec::new());
         }
@@ -156,7 +163,9 @@ impl Step for ClaimSome {
         let claims = taken.iter().map(|row| held(row, self.lease));
         let mut claims = claims.collect::<Result<Vec<_>, _>>()?;
         claims.sort_unstable_by_key(|claim| claim.match_id);
-        fold(connection, &claims).await
+        // Claimed they are: if they can't be read, somebody else may try.
+        let folded = fold(connection, &claims).await;
+        folded.inspect_err(|_| self.orphans.add(claims.clone()))
     }
 }
 
@@ -166,7 +175,7 @@ impl Step for TakeOne {
 
     const CLAIMS: bool = true;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Taken, Error> {
+    async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<Taken, Error> {
         let taken = query(TAKE)
             .bind(self.lease.number())
             .bind(self.match_id.as_uuid())
@@ -175,7 +184,8 @@ impl Step for TakeOne {
             .await?;
         if let Some(row) = taken {
             let claim = held(&row, self.lease)?;
-            let state = fold(connection, &[claim]).await?.pop();
+            let folded = fold(connection, &[claim]).await;
+            let state = folded.inspect_err(|_| self.orphans.add(vec![claim]))?.pop();
             return Ok(state.map_or(Taken::Past, |(m, claim)| Taken::Now(m, claim)));
         }
         let waits = query(WAITS).bind(self.match_id.as_uuid()).bind(self.has_photo);
@@ -226,7 +236,11 @@ async fn fold(
 impl Step for Secure {
     type Output = Option<Claim>;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Option<Claim>, Error> {
+    async fn run(
+        &self,
+        connection: &mut PgConnection,
+        _again: bool,
+    ) -> Result<Option<Claim>, Error> {
         const SECURE: &str = "
             UPDATE match_states SET lent = FALSE
             WHERE match_id = $1 AND epoch = $2 AND owner = $3 AND end_time IS NULL
@@ -247,7 +261,7 @@ impl Step for Release {
     /// How many matches were let go of.
     type Output = u64;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<u64, Error> {
+    async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<u64, Error> {
         const RELEASE: &str = "
             UPDATE match_states AS s SET owner = 0
             FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS r (match_id, epoch, owner)

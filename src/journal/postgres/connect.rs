@@ -44,6 +44,7 @@ pub(super) enum Meaning {
 impl Database {
     /// What a `postgres://` URL names.
     pub(super) fn parse(url: &SecretString) -> sqlx::Result<Self> {
+        check(url.expose_secret())?;
         let options = PgConnectOptions::from_str(url.expose_secret())?;
         let options = options.application_name("facematch").disable_statement_logging();
         Ok(Self { options })
@@ -84,6 +85,51 @@ impl Database {
     }
 }
 
+/// What a URL may say after its question mark: what sqlx knows. Of anything else it would log the
+/// value, which may be a piece of a password, and go on without.
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
+/// Refuses what would be taken apart in the wrong places. A password with a slash in it would be
+/// shown as the name of a database. Nothing of the URL is repeated.
+fn check(url: &str) -> sqlx::Result<()> {
+    let refused = |why: &str| Err(sqlx::Error::Configuration(why.into()));
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
+    if path.contains(['@', '/']) || parameters.contains('@') || authority.matches('@').count() > 1 {
+        return refused(
+            "characters such as / ? # @ in a user's name or password are written %2F %3F %23 %40",
+        );
+    }
+    let name = |parameter: &str| parameter.split('=').next().unwrap_or_default().to_owned();
+    let names = parameters.split('&').filter(|parameter| !parameter.is_empty()).map(name);
+    let is_known =
+        |name: &String| PARAMETERS.contains(&name.as_str()) || name.starts_with("options[");
+    if !names.clone().all(|name| is_known(&name)) {
+        return refused("it has a parameter that is not known here");
+    }
+    Ok(())
+}
+
 /// Without the password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,8 +152,14 @@ const PLANNING: [&str; 6] = [
     "SET jit = off",
 ];
 
-/// Makes a new connection ready. An engine that doesn't know a setting plans as it likes.
+/// Makes a new connection ready. An engine that doesn't know a setting plans as it likes. A standby
+/// isn't connected to, as one may be for a moment while another takes over: what it has is old.
 async fn set_out(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let read_only: String =
+        query_scalar("SHOW transaction_read_only").fetch_one(&mut *connection).await?;
+    if read_only != "off" {
+        return Err(sqlx::Error::Io(std::io::Error::other("it can only be read: a standby?")));
+    }
     for setting in PLANNING {
         match raw_sql(setting).execute(&mut *connection).await {
             Ok(_) | Err(sqlx::Error::Database(_)) => {}

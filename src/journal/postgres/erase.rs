@@ -35,7 +35,10 @@ macro_rules! erase {
             ), counted AS (
                 UPDATE store SET erasures = erasures + 1, floor = ",
             $floor,
-            " WHERE EXISTS (SELECT 1 FROM gone)
+            " WHERE EXISTS (SELECT 1 FROM gone) RETURNING erasures
+            ), told AS (
+                INSERT INTO erased (erasure, match_id, erase_time)
+                SELECT c.erasures, g.match_id, now() FROM counted AS c, gone AS g
             )
             SELECT (SELECT count(*) FROM gone), ",
             $returned
@@ -53,7 +56,7 @@ pub(super) struct EraseOne {
 impl Step for EraseOne {
     type Output = Erased;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<Erased, Error> {
+    async fn run(&self, connection: &mut PgConnection, again: bool) -> Result<Erased, Error> {
         const ERASE: &str = erase!(
             "SELECT m.match_id FROM matches AS m WHERE m.match_id = $1 AND m.caller = $2",
             "floor",
@@ -62,6 +65,7 @@ impl Step for EraseOne {
         let erasing = query(ERASE).bind(self.match_id.as_uuid()).bind(self.caller.as_str());
         let row = erasing.fetch_one(connection).await?;
         Ok(match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) {
+            (0, 0) if again => Erased::Done,
             (0, 0) => Erased::Absent,
             (0, _) => Erased::Running,
             (_, _) => Erased::Done,
@@ -79,7 +83,7 @@ pub(super) struct EraseExpired {
 impl Step for EraseExpired {
     type Output = usize;
 
-    async fn run(&self, connection: &mut PgConnection) -> Result<usize, Error> {
+    async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<usize, Error> {
         const ERASE: &str = erase!(
             "SELECT match_id FROM match_states WHERE expire_time <= $1
          ORDER BY expire_time, match_id LIMIT $2",
@@ -87,8 +91,13 @@ impl Step for EraseExpired {
             "1"
         );
         // No token below the floor is looked up any more.
+        // By the key, or all that is retained would be read for it.
         const FORGET: &str = "DELETE FROM commits WHERE last_position < (SELECT floor FROM store)
+            AND first_position < (SELECT floor FROM store)
             AND first_position < (SELECT max(first_position) FROM commits)";
+        // Nobody has been away for longer and is still what it was.
+        const TOLD: &str = "DELETE FROM erased WHERE erase_time < now() - INTERVAL '1 hour'";
+        query(TOLD).execute(&mut *connection).await?;
         let erasing = query(ERASE).bind(self.now.as_micros()).bind(rows::limit(self.limit));
         let row = erasing.fetch_one(&mut *connection).await?;
         let erased = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);

@@ -134,7 +134,7 @@ pub(super) struct Keeper {
     leaving: CancellationToken,
     connection: Option<PgConnection>,
     /// Others' leases are left alone until then: an outage of the database lets all of them
-    /// lapse at once, and who comes back first must not take them all.
+    /// lapse at once, and who comes back first, or is started just then, must not take them all.
     patient_until: Timestamp,
 }
 
@@ -248,6 +248,10 @@ impl Leases {
     /// Takes what a renewal found.
     fn take(&self, mine: Mine, alive: Vec<LeaseId>) {
         let mut view = self.view();
+        // It was given up while its renewal was under way.
+        if view.given_up == Some(mine.lease) {
+            return;
+        }
         let has_changed = view.alive != alive || view.mine.is_none();
         view.mine = Some(mine);
         if has_changed {
@@ -323,7 +327,7 @@ impl Keeper {
     fn take(&mut self, renewed: Renewed) -> Duration {
         let now = self.leases.clock.now();
         let gave_it_up = self.leases.view().mine.is_some_and(|mine| mine.until <= renewed.sent);
-        if gave_it_up || renewed.was_late {
+        if gave_it_up || renewed.was_late || renewed.is_new {
             self.patient_until = now.after(self.terms.length);
         }
         let mine = Mine {
@@ -390,11 +394,14 @@ struct Renewed {
     lease: LeaseId,
     /// Whether it was over by then, and nobody had deleted it.
     was_late: bool,
+    /// Whether it is a new one.
+    is_new: bool,
     /// How long the others have left.
     others: BTreeMap<LeaseId, Duration>,
 }
 
-/// Renews a lease and deletes others' that are over, unless it was over itself: then the database
+/// Renews a lease, shortens others' that last longer than they can (the database's clock went back,
+/// and a dead replica would live on for as long), and deletes those that are over, unless it was over itself: then the database
 /// was away for all, also where it hung and this very statement waited in it. None if it is gone.
 async fn renew(
     connection: &mut PgConnection,
@@ -406,7 +413,10 @@ async fn renew(
     const RENEW: &str = "
         WITH renewed AS (
             UPDATE leases SET expire_time = now() + $2 * INTERVAL '1 second'
-            WHERE lease = $1 RETURNING lease
+            WHERE lease = $1 AND incarnation = $4 RETURNING lease
+        ), too_long AS (
+            UPDATE leases SET expire_time = now() + seconds * INTERVAL '1 second'
+            WHERE lease <> $1 AND expire_time > now() + (seconds + 1) * INTERVAL '1 second'
         ), over AS (
             DELETE FROM leases WHERE expire_time < now() AND lease <> $1 AND $3
                 AND EXISTS (SELECT 1 FROM leases AS mine
@@ -421,6 +431,7 @@ async fn renew(
         .bind(lease.number())
         .bind(terms.length.as_secs_f64())
         .bind(may_delete)
+        .bind(terms.incarnation.cast_signed())
         .fetch_all(connection);
     let rows = connect::in_time(terms.patience(), renewing).await?;
     let mut others = BTreeMap::new();
@@ -434,7 +445,7 @@ async fn renew(
             others.insert(found, left);
         }
     }
-    Ok(is_renewed.then_some(Renewed { sent, lease, was_late, others }))
+    Ok(is_renewed.then_some(Renewed { sent, lease, was_late, is_new: false, others }))
 }
 
 fn found(row: &PgRow) -> sqlx::Result<(LeaseId, bool, Duration)> {
@@ -449,8 +460,8 @@ async fn begin(
     clock: &Clock,
 ) -> sqlx::Result<Renewed> {
     let taking = query_scalar::<_, i32>(
-        "INSERT INTO leases (incarnation, expire_time)
-         VALUES ($1, now() + $2 * INTERVAL '1 second') RETURNING lease",
+        "INSERT INTO leases (incarnation, seconds, expire_time)
+         VALUES ($1, $2, now() + $2 * INTERVAL '1 second') RETURNING lease",
     )
     .bind(terms.incarnation.cast_signed())
     .bind(terms.length.as_secs_f64())
@@ -460,6 +471,7 @@ async fn begin(
     if terms.notices {
         notice::send(connection, notice::LEASES).await?;
     }
-    let renewed = renew(connection, lease, terms, true, clock).await?;
-    renewed.ok_or_else(|| sqlx::Error::RowNotFound)
+    let renewed = renew(connection, lease, terms, false, clock).await?;
+    let renewed = renewed.ok_or_else(|| sqlx::Error::RowNotFound)?;
+    Ok(Renewed { is_new: true, ..renewed })
 }

@@ -10,6 +10,7 @@ mod ask;
 mod claim;
 mod connect;
 mod erase;
+mod history;
 mod lease;
 mod notice;
 mod reader;
@@ -36,7 +37,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec, State, event::Cancelled,
+        AnalysisId, CallerId, Event, Match, MatchId, Recorded, Sequence, Spec, State,
+        event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
@@ -45,6 +47,7 @@ use crate::{
             ask::Ask,
             claim::Hold,
             connect::Database,
+            history::History,
             lease::{Keeper, Leases, Terms},
             reader::Readers,
             schema::Found,
@@ -145,7 +148,7 @@ struct Shared {
     /// Tells those who look for what others write to stop.
     closing: CancellationToken,
     tasks: TaskTracker,
-    lost: CancellationToken,
+    history: Arc<History>,
 }
 
 impl Postgres {
@@ -162,6 +165,7 @@ impl Postgres {
         let (origin, keys) = schema::enter(&mut connection, now).await.map_err(unusable)?;
         let notices = carries_notices(&mut connection).await.map_err(unusable)?;
         let head = schema::head(&mut connection).await.map_err(unusable)?;
+        let history = Arc::new(History::new(origin.incarnation, head));
 
         let leases = Arc::new(Leases::new(config.ticks.clone()));
         let (leaving, closing) = (CancellationToken::new(), CancellationToken::new());
@@ -171,8 +175,8 @@ impl Postgres {
         let keeper = Mutex::new(Some(tokio::spawn(keeper.run())));
 
         let wake = watch::Sender::new(());
-        let recent = Arc::new(Recent::after(head));
-        let tail = Arc::new(Tail::new(Arc::clone(&recent), wake.clone()));
+        let recent = Arc::new(Recent::after(head.position));
+        let tail = Arc::new(Tail::new(Arc::clone(&recent), wake.clone(), Arc::clone(&history)));
         let tasks = TaskTracker::new();
         tasks.spawn(Arc::clone(&tail).run(database.clone(), closing.clone()));
         if notices {
@@ -180,9 +184,8 @@ impl Postgres {
             tasks.spawn(tail.listen(database.clone(), leases, closing.clone()));
         }
         let readers = Readers::new(database.readers(config.readers), config.readers);
-        let lost = CancellationToken::new();
         let writer = writer::Writer {
-            lost: lost.clone(),
+            history: Arc::clone(&history),
             database,
             clock: config.clock,
             ticks: config.ticks,
@@ -207,7 +210,7 @@ impl Postgres {
             keeper,
             closing,
             tasks,
-            lost,
+            history,
         })))
     }
 
@@ -227,11 +230,11 @@ impl Postgres {
         self.0.writer.commits()
     }
 
-    /// Returns once the database is found to have lost what this replica committed, by a failover
-    /// or a restore: what callers were told by it hasn't happened there. Nothing is written any
+    /// Returns once the database is found to have lost what this replica wrote or showed, by a
+    /// failover or a restore: what callers were told hasn't happened there. Nothing is written any
     /// more, and a new start is needed.
     pub async fn lost(&self) {
-        self.0.lost.cancelled().await;
+        self.0.history.lost().await;
     }
 
     /// What is in the way of a new match: another of that request id, or that very match.
@@ -246,12 +249,15 @@ impl Postgres {
     }
 
     /// A match that was admitted by a statement whose answer was lost, if it is still ours.
-    async fn admitted_before(&self, match_id: MatchId) -> Result<Option<Admitted>, Error> {
+    async fn admitted_before(
+        &self,
+        match_id: MatchId,
+        claim: Option<Claim>,
+    ) -> Result<Option<Admitted>, Error> {
+        let Some(claim) = claim else { return Ok(None) };
         let first = self.read_events(match_id).await?.into_iter().next();
-        let hold = self.hold(match_id).await?;
-        let is_ours = |hold: &Hold| Some(hold.lease) == self.0.leases.held();
-        let admitted = first.zip(hold.filter(is_ours));
-        Ok(admitted.map(|(first, hold)| Admitted::New(first, hold.claim(match_id))))
+        let is_ours = self.hold(match_id).await? == Some(Hold::of(claim));
+        Ok(first.filter(|_| is_ours).map(|first| Admitted::New(first, claim)))
     }
 
     /// Whether an event was written by a statement whose answer was lost, and if not why not.
@@ -264,8 +270,13 @@ impl Postgres {
     ) -> Result<Appended, Error> {
         if doubtful {
             let events = self.read_events(claim.match_id).await?;
-            let next = events.into_iter().find(|recorded| recorded.sequence == after.next());
-            if let Some(recorded) = next.filter(|recorded| recorded.event == *event) {
+            // Another replica that has taken the match may have written the same.
+            let is_ours = |recorded: &Recorded| {
+                recorded.sequence == after.next()
+                    && recorded.event == *event
+                    && recorded.incarnation == self.0.origin.incarnation
+            };
+            if let Some(recorded) = events.into_iter().find(is_ours) {
                 return Ok(Appended::Done(recorded));
             }
         }
@@ -319,8 +330,11 @@ impl Writer for Postgres {
                 Written::Done(_, None) => {
                     return Err(Error::Corrupt("a match without a hold".into()));
                 }
-                Written::Not { doubtful } => {
-                    if doubtful && let Some(new) = self.admitted_before(match_id).await? {
+                Written::Not { unheard, .. } => {
+                    // Whatever else comes of this: nobody is told that it is theirs.
+                    let unheard = self.0.writer.unheard(unheard);
+                    if let Some(new) = self.admitted_before(match_id, unheard.claim()).await? {
+                        unheard.heard();
                         return Ok(new);
                     }
                     if let Some(known) = self.known(match_id, &spec).await? {
@@ -341,7 +355,9 @@ impl Writer for Postgres {
         let what = What::Next { claim, after, event: event.clone() };
         match self.0.writer.write(Write { match_id: claim.match_id, what, body }).await? {
             Written::Done(recorded, _) => Ok(Appended::Done(recorded)),
-            Written::Not { doubtful } => self.appended_before(claim, after, &event, doubtful).await,
+            Written::Not { doubtful, .. } => {
+                self.appended_before(claim, after, &event, doubtful).await
+            }
         }
     }
 
@@ -371,7 +387,7 @@ impl Writer for Postgres {
                 }
                 // It had gone on in between: what it is now is read anew.
                 Written::Done(..) => doubtful_before = true,
-                Written::Not { doubtful } => doubtful_before |= doubtful,
+                Written::Not { doubtful, .. } => doubtful_before |= doubtful,
             }
         }
     }
@@ -420,12 +436,12 @@ impl Writer for Postgres {
     }
 
     fn may_act(&self) -> bool {
-        self.0.writer.is_open() && !self.0.lost.is_cancelled() && self.0.leases.held().is_some()
+        self.0.writer.is_open() && !self.0.history.is_lost() && self.0.leases.held().is_some()
     }
 
     fn tenure(&self, claim: Claim) -> Tenure {
-        let is_over = !self.0.writer.is_open() || self.0.lost.is_cancelled();
-        if is_over || self.0.tail.has_cancelled(claim.match_id) {
+        let is_over = !self.0.writer.is_open() || self.0.history.is_lost();
+        if is_over || self.0.tail.has_gone(claim.match_id) {
             return Tenure::Lost;
         }
         self.0.leases.tenure(claim)

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgPool, Row, postgres::PgRow, query};
+use sqlx::{AssertSqlSafe, PgPool, Row, pool::PoolConnection, postgres::PgRow, query};
 use tokio::{sync::watch, time};
 
 use crate::{
@@ -39,6 +39,25 @@ pub(super) struct Readers {
     connections_max: u32,
 }
 
+/// A connection with a statement under way. If nobody waits for that any more the connection may
+/// be silent for good: it is closed, rather than given back and asked whether it is well, which
+/// would keep its place taken for as long as the system waits for an answer.
+struct Reading(Option<PoolConnection<sqlx::Postgres>>);
+
+impl Reading {
+    fn is_over(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
+
 impl Readers {
     pub(super) fn new(pool: PgPool, connections_max: u32) -> Self {
         Self { pool, connections_max }
@@ -57,7 +76,12 @@ impl Readers {
         let reading = async {
             let mut tries = 0;
             loop {
-                let read = statement().fetch_all(&self.pool).await;
+                let mut reading = Reading(Some(self.pool.acquire().await?));
+                let read = match reading.0.as_mut() {
+                    Some(connection) => statement().fetch_all(&mut **connection).await,
+                    None => return Err(answer::closed()),
+                };
+                reading.is_over();
                 tries += 1;
                 match read {
                     Err(error) if connect::is_broken(&error) && tries <= self.connections_max => {}
@@ -302,8 +326,8 @@ impl Reader for Postgres {
         self.0.wake.subscribe()
     }
 
-    fn erasures(&self) -> u64 {
-        self.0.tail.erasures()
+    fn take_erased(&self) -> Vec<MatchId> {
+        self.0.tail.take_erased()
     }
 
     /// A replica that couldn't renew its lease isn't one that anybody should come to.

@@ -7,10 +7,13 @@
 use sqlx::{PgConnection, Row, query, query_scalar, raw_sql};
 
 use crate::{
-    domain::{Position, Timestamp},
+    domain::{Place, Position, Timestamp},
     journal::{
         Keys, Origin,
-        postgres::connect::{self, Meaning, STATEMENT_TIMEOUT},
+        postgres::{
+            connect::{self, Meaning, STATEMENT_TIMEOUT},
+            rows,
+        },
     },
 };
 
@@ -116,13 +119,13 @@ pub(super) async fn enter(
     Ok((Origin { store, incarnation }, keys))
 }
 
-/// The newest position.
-pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Position> {
-    let head: i64 =
-        query_scalar("SELECT last_position FROM commits ORDER BY first_position DESC LIMIT 1")
-            .fetch_one(connection)
-            .await?;
-    Ok(Position(head.cast_unsigned()))
+/// The newest position, and who wrote it.
+pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Place> {
+    const HEAD: &str = "
+        SELECT last_position, incarnation FROM commits ORDER BY first_position DESC LIMIT 1";
+    let row = query(HEAD).fetch_one(connection).await?;
+    let (position, incarnation) = (rows::unsigned(&row, 0)?, rows::unsigned(&row, 1)?);
+    Ok(Place { position: Position(position), incarnation })
 }
 
 async fn identity(connection: &mut PgConnection) -> sqlx::Result<(u64, Keys)> {

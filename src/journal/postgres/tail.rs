@@ -6,9 +6,10 @@
 
 use std::{
     collections::{HashSet, VecDeque},
+    mem,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -31,6 +32,7 @@ use crate::{
         Error,
         postgres::{
             connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
+            history::History,
             lease::Leases,
             notice,
             rows::{self, columns},
@@ -48,8 +50,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(1);
 /// How many events are read at once.
 const PAGE: usize = 512;
 
-/// How many matches are remembered that others cancelled: their drivers here look every second.
-const CANCELLED_MAX: usize = 10_000;
+/// How many matches are remembered that others ended: their drivers here look every second.
+const GONE_MAX: usize = 10_000;
 
 /// How often somebody whose notices are lost listens anew.
 const LISTEN_AGAIN: Duration = Duration::from_secs(30);
@@ -63,28 +65,30 @@ pub(super) struct Tail {
     was_told: AtomicBool,
     /// The timer found what no notice had told of.
     is_deaf: Notify,
-    cancelled: Mutex<Cancelled>,
-    /// How often it was seen that something had been erased.
-    erasures: AtomicU64,
+    gone: Mutex<Gone>,
+    /// What others erased, until somebody takes it who shows it.
+    erased: Mutex<Vec<MatchId>>,
+    history: Arc<History>,
 }
 
-/// The matches that were cancelled last.
+/// The matches that were cancelled or erased last.
 #[derive(Default)]
-struct Cancelled {
+struct Gone {
     ids: HashSet<MatchId>,
     oldest_first: VecDeque<MatchId>,
 }
 
 impl Tail {
-    pub(super) fn new(recent: Arc<Recent>, wake: watch::Sender<()>) -> Self {
+    pub(super) fn new(recent: Arc<Recent>, wake: watch::Sender<()>, history: Arc<History>) -> Self {
         Self {
             recent,
             wake,
             poke: Notify::new(),
             was_told: AtomicBool::new(false),
             is_deaf: Notify::new(),
-            cancelled: Mutex::default(),
-            erasures: AtomicU64::new(0),
+            gone: Mutex::default(),
+            erased: Mutex::default(),
+            history,
         }
     }
 
@@ -93,14 +97,14 @@ impl Tail {
         self.poke.notify_one();
     }
 
-    /// Whether somebody elsewhere has cancelled a match.
-    pub(super) fn has_cancelled(&self, id: MatchId) -> bool {
-        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner).ids.contains(&id)
+    /// Whether somebody elsewhere has cancelled or erased a match.
+    pub(super) fn has_gone(&self, id: MatchId) -> bool {
+        lock(&self.gone).ids.contains(&id)
     }
 
-    /// Grows whenever something was erased.
-    pub(super) fn erasures(&self) -> u64 {
-        self.erasures.load(Ordering::Relaxed)
+    /// What others have erased since this was last asked.
+    pub(super) fn take_erased(&self) -> Vec<MatchId> {
+        mem::take(&mut *lock(&self.erased))
     }
 
     /// Reads on until the journal is closed.
@@ -133,10 +137,11 @@ impl Tail {
         let was_told = self.was_told.swap(false, Ordering::Relaxed);
         loop {
             let Some(before) = self.recent.reached() else { return Ok(()) };
-            let (events, has_erased) = eye.read(before).await?;
-            if has_erased {
+            let (events, erased) = eye.read(before, &self.history).await?;
+            if !erased.is_empty() {
                 self.recent.clear();
-                self.erasures.fetch_add(1, Ordering::Relaxed);
+                erased.iter().for_each(|id| lock(&self.gone).add(*id));
+                lock(&self.erased).extend(erased);
                 self.wake.send_replace(());
             }
             if events.is_empty() {
@@ -144,6 +149,9 @@ impl Tail {
             }
             let is_full = events.len() == PAGE;
             self.note(&events);
+            if let Some(last) = events.last() {
+                self.history.reach(last.place());
+            }
             // If a commit of our own was faster, it has been told already: look again.
             if self.recent.follow(before, events) {
                 self.wake.send_replace(());
@@ -159,10 +167,10 @@ impl Tail {
 
     /// Remembers what was cancelled: whoever drives it here learns by it.
     fn note(&self, events: &[Recorded]) {
-        let mut cancelled = self.cancelled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut gone = lock(&self.gone);
         for recorded in events {
             if matches!(recorded.event, Event::Cancelled(_)) {
-                cancelled.add(recorded.match_id);
+                gone.add(recorded.match_id);
             }
         }
     }
@@ -238,13 +246,13 @@ impl Tail {
 /// the look that a timer or a commit of our own caused.
 const MISSES_MAX: u32 = 20;
 
-impl Cancelled {
+impl Gone {
     fn add(&mut self, id: MatchId) {
         if !self.ids.insert(id) {
             return;
         }
         self.oldest_first.push_back(id);
-        if self.oldest_first.len() > CANCELLED_MAX
+        if self.oldest_first.len() > GONE_MAX
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             self.ids.remove(&oldest);
@@ -261,8 +269,12 @@ struct Eye {
 }
 
 impl Eye {
-    /// The events after a position, and whether something was erased since the last look.
-    async fn read(&mut self, after: Position) -> Result<(Vec<Recorded>, bool), Error> {
+    /// The events after a position, and what was erased since the last look.
+    async fn read(
+        &mut self,
+        after: Position,
+        history: &History,
+    ) -> Result<(Vec<Recorded>, Vec<MatchId>), Error> {
         const LOOK: &str = concat!(
             "SELECT ",
             columns!(),
@@ -270,18 +282,41 @@ impl Eye {
                  SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2
              ) AS e ON TRUE ORDER BY e.position"
         );
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(self.database.connect().await?),
-        };
+        let connection = self.connected(history).await?;
         let looking =
             query(LOOK).bind(after.0.cast_signed()).bind(rows::limit(PAGE)).fetch_all(connection);
         let rows = connect::in_time(STATEMENT_TIMEOUT, looking).await?;
-        let erasures: Option<i64> = rows.first().map(|row| row.try_get(6)).transpose()?;
-        let has_erased = self.erasures.is_some() && self.erasures != erasures;
-        self.erasures = erasures;
         let is_event = |row: &&PgRow| rows::id(row).is_some();
         let events = rows.iter().filter(is_event).map(rows::recorded).collect::<Result<_, _>>()?;
-        Ok((events, has_erased))
+        let erasures = rows.first().map(|row| row.try_get(6)).transpose()?;
+        let erased = match (self.erasures, erasures) {
+            (Some(before), Some(now)) if before < now => self.read_erased(before, history).await?,
+            (Some(_) | None, Some(_) | None) => Vec::new(),
+        };
+        self.erasures = erasures;
+        Ok((events, erased))
     }
+
+    /// What was erased by the erasures after one.
+    async fn read_erased(&mut self, after: i64, history: &History) -> Result<Vec<MatchId>, Error> {
+        let reading = query("SELECT match_id FROM erased WHERE erasure > $1")
+            .bind(after)
+            .fetch_all(self.connected(history).await?);
+        let rows = connect::in_time(STATEMENT_TIMEOUT, reading).await?;
+        Ok(rows.iter().filter_map(rows::id).collect())
+    }
+
+    async fn connected(&mut self, history: &History) -> sqlx::Result<&mut PgConnection> {
+        if self.connection.is_none() {
+            let mut connection = self.database.connect().await?;
+            history.check(&mut connection).await?;
+            self.connection = Some(connection);
+        }
+        self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
+    }
+}
+
+/// Nothing that holds such a lock can panic half-way, so a poisoned one is sound.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use sqlx::{Connection, PgConnection, query, query_scalar};
 use uuid::Uuid;
 
 use crate::{
@@ -11,12 +12,7 @@ use crate::{
     journal::{
         Admitted, Appended, Claim, Erased, Error, Reader, Tenure, Writer,
         postgres::{Config, Postgres, READERS},
-        suite::{
-            self, START,
-            facts::{
-                self, anna, failed, finished, match_id, plain_spec, started, trouble, uploaded,
-            },
-        },
+        suite::{self, Engine as _, facts::*},
     },
     postgres::{Link, Loss, shared},
 };
@@ -150,6 +146,18 @@ async fn databases_that_cannot_be_used_are_refused_in_one_line() {
         let text = refused.to_string();
         assert!(text.ends_with(reason) && text.contains(&database), "{text}");
     }
+    let odd = [
+        "postgres://me:/s3cret@db/journal",
+        "postgres://me:1/s3cret@db/journal",
+        "postgres://me:x?s3cret@db/journal",
+        "postgres://me:s3@cret@db/journal",
+        "postgres://me:s3cret@db/journal?target_session_attrs=s3cret",
+    ];
+    for url in odd {
+        let odd = Config { url: url.to_owned().into(), ..config("", Clock::system()) };
+        let text = Postgres::open(odd).await.err().unwrap().to_string();
+        assert!(text.starts_with("not a postgres:// URL") && !text.contains("cret"), "{text}");
+    }
     let url = "postgres://me:s3cret@127.0.0.1:1/nothing".to_owned().into();
     let nowhere = Config { url, ..config("", Clock::system()) };
     let text = Postgres::open(nowhere).await.err().unwrap().to_string();
@@ -212,7 +220,7 @@ async fn what_a_lost_line_left_of_a_commit_is_found_out() {
 
 /// A match from its first event to its last, each write once: whatever it takes is the engine's.
 async fn live(journal: &Postgres, id: MatchId) {
-    let spec = Arc::new(facts::named_spec(&id.to_string()));
+    let spec = Arc::new(named_spec(&id.to_string()));
     let Admitted::New(_, claim) =
         persist(async || journal.admit(id, Arc::clone(&spec)).await).await
     else {
@@ -352,6 +360,20 @@ async fn a_history_that_was_lost_is_not_gone_on_with() {
     served.close().await;
 }
 
+/// Who has only read what is lost has shown it, and would miss what comes in its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_read_what_was_lost_does_not_go_on_either() {
+    let database = shared().create_database();
+    let (mut one, mut two) = (open(&database, START).await, open(&database, START).await);
+    let backup = shared().dump(&database);
+    one.journal().admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
+    until("the other sees it", || two.journal().recent(match_id(0, 1)).is_some()).await;
+    shared().restore(&database, &backup);
+    tokio::join!(one.journal().lost(), two.journal().lost());
+    one.close().await;
+    two.close().await;
+}
+
 /// By notice or by the timer; until then it may be read from memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_another_replica_erases_is_forgotten() {
@@ -361,10 +383,10 @@ async fn what_another_replica_erases_is_forgotten() {
     let Admitted::New(_, claim) = admitted else { panic!("it is new") };
     one.journal().append(claim, Sequence(1), failed()).await.unwrap();
     until("the other knows it", || two.journal().recent(match_id(0, 1)).is_some()).await;
-    let erasures = two.journal().erasures();
     assert_eq!(one.journal().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
-    until("the other has forgotten it", || two.journal().erasures() > erasures).await;
-    assert_eq!(two.journal().recent(match_id(0, 1)), None);
+    until("the other has forgotten it", || two.journal().recent(match_id(0, 1)).is_none()).await;
+    assert_eq!(two.journal().take_erased(), [match_id(0, 1)]);
+    assert_eq!(two.journal().tenure(claim), Tenure::Lost);
     assert_eq!(two.journal().tail(Position(0), 10).await.unwrap(), []);
     one.close().await;
     two.close().await;
@@ -385,4 +407,37 @@ async fn what_others_write_is_found_without_notices() {
     }
     one.close().await;
     two.close().await;
+}
+
+/// Both have found the same photo at Oz, and one of them has had its connection cut.
+#[tokio::test]
+async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
+    let one = Served::create().await;
+    let other = suite::Shared::join(&one).await;
+    let (_, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
+    let ours = append(&one, claim, Sequence(1), trouble()).await;
+    let found = one.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
+    assert_eq!(found.unwrap(), Appended::Done(ours));
+    let found = other.journal().appended_before(claim, Sequence(1), &trouble(), true).await;
+    assert_eq!(found.unwrap(), Appended::Lost);
+}
+
+/// An outage of the database lets all leases lapse, and somebody is the first to come back.
+#[tokio::test]
+async fn whoever_renews_its_lease_late_leaves_the_others_theirs() {
+    let database = shared().create_database();
+    let (ticks, hand) = Clock::manual(START);
+    let (still, _hand) = Clock::manual(START);
+    let journal = |ticks| Postgres::open(Config { ticks, ..config(&database, still.clone()) });
+    let (late, _other) = (journal(ticks).await.unwrap(), journal(still.clone()).await.unwrap());
+    let mut beside = PgConnection::connect(&shared().url(&database)).await.unwrap();
+    let lapse = "UPDATE leases SET expire_time = now() - INTERVAL '1 hour'";
+    query(lapse).execute(&mut beside).await.unwrap();
+    hand.advance(Duration::from_secs(10));
+    assert!(!late.may_act());
+    while !late.may_act() {
+        late.floor().await.unwrap();
+    }
+    let leases = query_scalar::<_, i64>("SELECT count(*) FROM leases").fetch_one(&mut beside);
+    assert_eq!(leases.await.unwrap(), 2);
 }

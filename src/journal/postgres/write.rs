@@ -60,15 +60,15 @@ pub(super) enum Written {
     /// It is durable, and this is the hold on it, if it is new.
     Done(Recorded, Option<Claim>),
     /// It isn't: something is in the way. `doubtful`: which may be this very write, sent before
-    /// a connection was lost.
-    Not { doubtful: bool },
+    /// a connection was lost. `unheard`: what that may have claimed.
+    Not { doubtful: bool, unheard: Option<Claim> },
 }
 
 impl Outcome for Written {
     fn claims(&self) -> Vec<Claim> {
         match self {
             Self::Done(_, claim) => claim.iter().copied().collect(),
-            Self::Not { .. } => Vec::new(),
+            Self::Not { unheard, .. } => unheard.iter().copied().collect(),
         }
     }
 }
@@ -89,6 +89,11 @@ impl Job {
     /// A write that was never sent.
     pub(super) fn new(write: Write, reply: Reply<Written>, asked: Timestamp) -> Self {
         Self { write, reply, asked, doubtful: false, sent_under: None }
+    }
+
+    /// What its caller hears if something is in the way.
+    pub(super) fn not_written(&self) -> Written {
+        Written::Not { doubtful: self.doubtful, unheard: self.unheard() }
     }
 
     /// What it may yet claim, whoever hears of it. Under the lease of that time, which may be
@@ -200,7 +205,7 @@ pub(super) fn written(
 pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> Written {
     match recorded {
         Some(recorded) => Written::Done(recorded, job.write.claim(author)),
-        None => Written::Not { doubtful: job.doubtful },
+        None => job.not_written(),
     }
 }
 

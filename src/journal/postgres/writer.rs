@@ -15,13 +15,12 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection, PgConnection, query_scalar};
+use sqlx::{Connection, PgConnection};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
     time,
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
@@ -29,10 +28,11 @@ use crate::{
     domain::{MatchId, Position, Recorded, Timestamp},
     journal::{
         Claim, Error, Tenure,
-        answer::{self, Orphans, Outcome, Reply},
+        answer::{self, Orphans, Outcome, Reply, Unheard},
         postgres::{
             ask::Ask,
             connect::{self, Database, Meaning, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
+            history::History,
             lease::Leases,
             tail::Tail,
             write::{self, Author, Job, What, Write, Written},
@@ -56,9 +56,6 @@ const LINGERING: Duration = Duration::from_secs(600);
 
 /// How often.
 pub(super) const LINGERING_CHECK: Duration = Duration::from_secs(5);
-
-/// Why nothing is written any more.
-const LOST: &str = "the database has lost what was committed";
 
 /// Brings operations to the writer. Lives as long as the journal.
 pub(super) struct Handle {
@@ -88,8 +85,7 @@ pub(super) struct Writer {
     pub recent: Arc<Recent>,
     pub tail: Arc<Tail>,
     pub wake: watch::Sender<()>,
-    /// Says that the database has lost what was committed.
-    pub lost: CancellationToken,
+    pub history: Arc<History>,
 }
 
 /// The writer at work.
@@ -98,8 +94,6 @@ pub(super) struct Running {
     pub connection: Option<PgConnection>,
     /// Nobody connects before.
     connect_at: Timestamp,
-    /// The first position of the last commit that we know of.
-    last_commit: Option<Position>,
     pub orphans: Arc<Orphans>,
     /// What lost statements may yet claim, and until when.
     pub lingering: VecDeque<(Timestamp, Claim)>,
@@ -144,7 +138,6 @@ impl Handle {
             linger_at: with.ticks.now(),
             with,
             connection: Some(connection),
-            last_commit: None,
             orphans: Arc::clone(&orphans),
             lingering: VecDeque::new(),
             commits: Arc::clone(&commits),
@@ -180,6 +173,11 @@ impl Handle {
         };
         let late = || Err(Error::Unavailable(Arc::new(Late)));
         time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| late())
+    }
+
+    /// Keeps in mind what a lost statement may have claimed, until somebody hears of it.
+    pub(super) fn unheard(&self, claim: Option<Claim>) -> Unheard {
+        Unheard::new(claim, &self.orphans)
     }
 
     /// How many statements have written events.
@@ -295,8 +293,8 @@ impl Running {
                 Tenure::Held | Tenure::Lent => entitled.push(job),
                 Tenure::Unsure => self.fail(job, &no_lease()),
                 Tenure::Lost => {
-                    let doubtful = job.doubtful;
-                    job.reply.give(Ok(Written::Not { doubtful }));
+                    let not = job.not_written();
+                    job.reply.give(Ok(not));
                 }
             }
         }
@@ -360,7 +358,9 @@ impl Running {
         let Some(first) = recorded.values().map(|recorded| recorded.position.0).min() else {
             return Ok(recorded);
         };
-        self.last_commit = Some(Position(first));
+        if let Some(last) = recorded.values().map(Recorded::place).max_by_key(|at| at.position) {
+            self.with.history.reach(last);
+        }
         self.commits.fetch_add(1, Ordering::Relaxed);
         if self.with.recent.follow(Position(first - 1), recorded.values().cloned().collect()) {
             self.with.wake.send_replace(());
@@ -388,35 +388,12 @@ impl Running {
     }
 
     async fn connect(&self) -> sqlx::Result<PgConnection> {
-        if self.with.lost.is_cancelled() {
-            return Err(sqlx::Error::Configuration(LOST.into()));
-        }
         let mut connection = self.with.database.connect().await?;
         if connect::synchronous_commit(&mut connection).await? != connect::SYNCHRONOUS {
             return Err(sqlx::Error::Configuration("synchronous_commit is not on".into()));
         }
-        self.check_history(&mut connection).await?;
+        self.with.history.check(&mut connection).await?;
         Ok(connection)
-    }
-
-    /// A database that has lost what was committed, by a failover or a restore, is not gone on
-    /// with: what callers were told by this replica hasn't happened there, and its numbers would be
-    /// given out again.
-    async fn check_history(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let Some(last) = self.last_commit else { return Ok(()) };
-        let looking = query_scalar::<_, i64>(
-            "SELECT incarnation FROM commits WHERE first_position = $1
-             UNION ALL SELECT $2 FROM store WHERE floor > $1",
-        )
-        .bind(last.0.cast_signed())
-        .bind(self.with.incarnation.cast_signed())
-        .fetch_optional(connection);
-        let found = connect::in_time(STATEMENT_TIMEOUT, looking).await?;
-        if found.map(i64::cast_unsigned) == Some(self.with.incarnation) {
-            return Ok(());
-        }
-        self.with.lost.cancel();
-        Err(sqlx::Error::Configuration(LOST.into()))
     }
 
     pub(super) fn disconnect(&mut self, failure: &sqlx::Error) {

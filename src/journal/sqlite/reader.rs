@@ -14,6 +14,7 @@ use crate::{
             Sqlite,
             rows::{self, blob, columns},
         },
+        stored::ONE_WRITER,
     },
 };
 
@@ -133,12 +134,25 @@ impl Reader for Sqlite {
         self.0.origin
     }
 
+    fn origin_of(&self, _incarnation: u64) -> Origin {
+        self.origin()
+    }
+
+    async fn incarnation_at(&self, _position: Position) -> Result<u64, Error> {
+        Ok(ONE_WRITER)
+    }
+
     fn keys(&self) -> &Keys {
         &self.0.keys
     }
 
     fn wake(&self) -> watch::Receiver<()> {
         self.0.wake.subscribe()
+    }
+
+    // There is no other replica that could.
+    fn take_erased(&self) -> Vec<MatchId> {
+        Vec::new()
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -1,0 +1,225 @@
+//! One life of a replica, in a runtime of its own, and whoever lives outside of all.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tokio::{
+    runtime::{Handle, Runtime},
+    sync::Notify,
+};
+
+use crate::{
+    app::histories::{
+        POLICY,
+        caller::House,
+        fleet::{LEASE, client::Door},
+        oz::{Model, Wire},
+        plug::{Counted, Plug, Plugged},
+        runtime,
+    },
+    clock::Clock,
+    journal::{Reader, memory::Memory},
+    watch::{self, Watch},
+    worker::{self, Worker},
+};
+
+/// How often a lease is renewed before it would end.
+const RENEWALS: u32 = 4;
+
+/// How long a replica takes to go down.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// A runtime that runs until nothing is left to be run.
+pub struct Outside {
+    runtime: Runtime,
+    parked: Arc<Notify>,
+}
+
+/// One life of a replica.
+pub struct Life {
+    rest: Outside,
+    house: Arc<House>,
+    journal: Memory,
+    pub plug: Arc<Plug>,
+    /// Whether it isn't given its turn.
+    pub stands_still: bool,
+    has_gone: Arc<AtomicBool>,
+}
+
+/// How a turn of a replica ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Every task waits.
+    Quiet,
+    /// It has died.
+    Died,
+    /// It has gone down in order.
+    Gone,
+    /// It stands still at a point of an operation.
+    Halted,
+}
+
+/// What is drawn for a life.
+pub struct Chances {
+    pub seed: u64,
+    /// How probable it is that a write fails.
+    pub store_trouble: f64,
+    /// How long it takes to hear of others.
+    pub lag: Duration,
+}
+
+impl Outside {
+    pub fn new() -> Self {
+        let parked = Arc::new(Notify::new());
+        Self { runtime: runtime(Arc::clone(&parked)), parked }
+    }
+
+    pub fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
+    }
+
+    /// Runs until every task waits.
+    pub fn run(&self) {
+        self.runtime.block_on(self.parked.notified());
+    }
+
+    /// Whether nobody was woken since by somebody in another runtime.
+    pub fn is_quiet(&self) -> bool {
+        self.runtime.metrics().global_queue_depth() == 0
+    }
+}
+
+impl Life {
+    /// A process that has claimed what nobody holds.
+    pub fn begin(
+        journal: Memory,
+        plug: Arc<Plug>,
+        oz: &Arc<Model>,
+        clock: &Clock,
+        chances: Chances,
+    ) -> Self {
+        let rest = Outside::new();
+        let wire =
+            Wire { oz: Arc::clone(oz), plug: Arc::clone(&plug), journal: Some(journal.clone()) };
+        let house = house(&journal, &plug, wire, clock, &chances);
+        rest.block_on(async {
+            house.watch.start().await.expect("the journal can be read");
+            house.worker.start().await.expect("the journal can be written");
+        });
+        let beating = beat(journal.clone(), Arc::clone(&plug), clock.clone(), chances.lag);
+        spawn(&rest, beating);
+        let has_gone = Arc::new(AtomicBool::new(false));
+        Self { rest, house: Arc::new(house), journal, plug, stands_still: false, has_gone }
+    }
+
+    /// Where callers come in.
+    pub fn door(&self) -> Door {
+        Door { handle: self.rest.handle().clone(), house: Arc::clone(&self.house) }
+    }
+
+    /// Runs until every task waits, or it is over, or stands still.
+    pub fn run(&mut self) -> End {
+        let lives = self.rest.block_on(async {
+            tokio::select! {
+                biased;
+                () = self.plug.death() => false,
+                () = self.rest.parked.notified() => true,
+            }
+        });
+        let has_gone = self.has_gone.load(Ordering::Relaxed);
+        match (lives, has_gone, self.plug.is_halted()) {
+            (false, ..) => End::Died,
+            (true, true, _) => End::Gone,
+            (true, false, true) => End::Halted,
+            (true, false, false) => End::Quiet,
+        }
+    }
+
+    /// Whether nobody was woken since.
+    pub fn is_quiet(&self) -> bool {
+        self.rest.is_quiet()
+    }
+
+    /// Begins to go down in order.
+    pub fn drain(&self) {
+        let (house, has_gone) = (Arc::clone(&self.house), Arc::clone(&self.has_gone));
+        spawn(&self.rest, async move {
+            house.worker.drain(DRAIN_TIME).await;
+            house.watch.drain().await;
+            has_gone.store(true, Ordering::Relaxed);
+        });
+    }
+
+    /// It is over, wherever its tasks are.
+    pub fn end(self) {
+        self.journal.die();
+    }
+}
+
+/// The two halves of a process.
+fn house(
+    journal: &Memory,
+    plug: &Arc<Plug>,
+    wire: Wire,
+    clock: &Clock,
+    chances: &Chances,
+) -> House {
+    let inner = Arc::new(journal.clone());
+    let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(plug) });
+    let config = watch::Config { heartbeat: Duration::from_secs(20) };
+    let watch = Watch::new(config, Arc::clone(&reader), clock.clone());
+    let random = Mutex::new(StdRng::seed_from_u64(chances.seed));
+    let chance = move || random.lock().expect("nobody panics with it").random_range(0.0..1.0);
+    let writer = Arc::new(journal.clone());
+    let with = worker::Collaborators {
+        writer: Arc::new(Plugged::new(
+            writer,
+            Arc::clone(plug),
+            chances.seed,
+            chances.store_trouble,
+        )),
+        reader,
+        oz: Arc::new(wire),
+        clock: clock.clone(),
+        progress: Arc::new(|_, _| {}),
+        chance: Arc::new(chance),
+    };
+    let config = worker::Config {
+        policy: POLICY,
+        unfinished_max: 10_000,
+        photo_bytes_max: 1 << 20,
+        oz: worker::Limits { requests_max: 512, rate_max: None },
+    };
+    House { worker: Worker::new(config, with), watch, clock: clock.clone() }
+}
+
+/// What the engine of PostgreSQL does beside: renews the lease, and hears of the others.
+async fn beat(journal: Memory, plug: Arc<Plug>, clock: Clock, lag: Duration) {
+    let mut bell = journal.bell();
+    loop {
+        bell.mark_unchanged();
+        if !plug.is_cut() {
+            journal.pulse();
+        }
+        tokio::select! {
+            biased;
+            Ok(()) = bell.changed() => clock.sleep(lag).await,
+            () = clock.sleep(LEASE / RENEWALS) => {}
+        }
+    }
+}
+
+/// It ends with its runtime.
+fn spawn(rest: &Outside, task: impl Future<Output = ()> + Send + 'static) {
+    drop(rest.handle().spawn(task));
+}

@@ -297,6 +297,12 @@ impl Fleet {
         created
     }
 
+    /// Waits until Oz was asked such a thing, answered or not.
+    pub async fn is_asked(&self, endpoint: Endpoint) {
+        let is_asked = |record: &[RecordedRequest]| record.iter().any(|r| r.endpoint == endpoint);
+        timeout(PATIENCE, self.oz().recorded(is_asked)).await.expect("Oz is asked");
+    }
+
     /// Waits until each of these matches was polled so often at this time of Oz's clock or later.
     pub async fn polled(&self, matches: &[Match], since_ms: u64, times: usize) {
         let all_polled = |record: &[RecordedRequest]| {

@@ -56,6 +56,7 @@ async fn a_photo_that_was_brought_again_goes_to_oz_once_its_first_replica_is_dea
     let mut here = fleet.client(0).await;
     let mut first = here.run_match(request.clone()).await.unwrap().into_inner();
     until(&mut first, "accepted").await;
+    fleet.is_asked(Endpoint::GetFolder).await;
     let mut there = fleet.client(1).await;
     let mut second = there.run_match(request).await.unwrap().into_inner();
     let accepted = until(&mut second, "accepted").await;
@@ -82,6 +83,7 @@ async fn a_photo_that_nobody_brings_again_is_lost_with_its_replica() {
     let mut here = fleet.client(0).await;
     let mut first = here.run_match(portrait_request(&fleet.folder())).await.unwrap().into_inner();
     let accepted = until(&mut first, "accepted").await;
+    fleet.is_asked(Endpoint::GetFolder).await;
     fleet.kill(0);
     let ended = fleet.ended(1, &last(&accepted).match_id).await;
     assert_eq!(ended.state(), MatchState::Failed);

@@ -14,6 +14,7 @@ mod history;
 mod lease;
 mod notice;
 mod reader;
+mod renewal;
 mod rows;
 mod schema;
 mod tail;
@@ -48,8 +49,9 @@ use crate::{
             claim::Hold,
             connect::Database,
             history::History,
-            lease::{Keeper, Leases, Terms},
+            lease::Leases,
             reader::Readers,
+            renewal::{Keeper, Terms},
             schema::Found,
             tail::Tail,
             write::{What, Write, Written},

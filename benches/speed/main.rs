@@ -6,7 +6,7 @@
 //!
 //! ```sh
 //! cargo bench                         # everything, under ten minutes
-//! cargo bench -- --quick              # the same with smaller numbers, under two
+//! cargo bench -- --quick              # the same with smaller numbers, in three
 //! cargo bench -- --only in-flight     # some rows
 //! cargo bench -- compare OLD NEW      # two results: what got worse
 //! cargo bench -- table RESULT         # a result as a table

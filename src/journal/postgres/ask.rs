@@ -151,7 +151,8 @@ impl Running {
                 Meaning::Raced if tries < RACES_MAX => tries += 1,
                 Meaning::Raced | Meaning::Refused => return outcome,
                 Meaning::Unknown => {
-                    warn!(error = ?failure, "the connection to the database is lost");
+                    let error = failure.map(ToString::to_string);
+                    warn!(error, "the connection to the database is lost");
                     self.connection = None;
                     if S::CLAIMS {
                         self.with.leases.start_over();

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{Connection, PgConnection, query, query_scalar};
+use sqlx::{Connection, PgConnection, query, query_scalar, raw_sql};
 use uuid::Uuid;
 
 use crate::{
@@ -440,4 +440,69 @@ async fn whoever_renews_its_lease_late_leaves_the_others_theirs() {
     }
     let leases = query_scalar::<_, i64>("SELECT count(*) FROM leases").fetch_one(&mut beside);
     assert_eq!(leases.await.unwrap(), 2);
+}
+
+// What statements see of each other.
+
+/// Begins a transaction that stays open, as another replica's statement does for a moment.
+async fn meanwhile(database: &str, statement: &'static str) -> PgConnection {
+    let mut other = PgConnection::connect(&shared().url(database)).await.unwrap();
+    for statement in ["BEGIN", statement] {
+        raw_sql(statement).execute(&mut other).await.unwrap();
+    }
+    other
+}
+
+/// Waits until a statement of the journal's waits for somebody else's lock, then lets go of it.
+async fn let_wait_and_go_on(database: &str, mut other: PgConnection) {
+    let waiting = "SELECT count(*) > 0 FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    until("somebody waits", || shared().sql(database, waiting) == "t").await;
+    raw_sql("COMMIT").execute(&mut other).await.unwrap();
+}
+
+/// The take-over began after the write had looked, and was committed while it waited: a fence that
+/// was looked up beside would have let it through.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_waits_for_a_take_over_has_no_effect() {
+    let one = Served::create().await;
+    let (_, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
+    let taking = "UPDATE match_states SET epoch = epoch + 1, owner = 77";
+    let other = meanwhile(&one.database, taking).await;
+    let writing = one.journal().append(claim, Sequence(1), uploaded());
+    let (appended, ()) = tokio::join!(writing, let_wait_and_go_on(&one.database, other));
+    assert_eq!(appended.unwrap(), Appended::Lost);
+    assert_eq!(one.journal().events(match_id(0, 1)).await.unwrap().len(), 1);
+}
+
+/// Whoever began first but commits later has the greater position, and sees what the other wrote.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_are_in_the_order_of_commits_and_a_later_write_sees_an_earlier_one() {
+    let one = Served::create().await;
+    let (first, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
+    let elsewhere = "
+        INSERT INTO commits SELECT max(last_position) + 1, max(last_position) + 1, 5 FROM commits;
+        INSERT INTO match_analyses VALUES ('a-1', gen_random_uuid())";
+    let other = meanwhile(&one.database, elsewhere).await;
+    let writing = async {
+        let appended = one.journal().append(claim, Sequence(1), uploaded()).await.unwrap();
+        let Appended::Done(second) = appended else { panic!("{appended:?}") };
+        (second, one.journal().append(claim, Sequence(2), started("a-1")).await.unwrap())
+    };
+    let going_on = let_wait_and_go_on(&one.database, other);
+    let ((second, third), ()) = tokio::join!(writing, going_on);
+    assert_eq!(second.position, Position(first.position.0 + 2));
+    assert_eq!(third, Appended::Taken);
+}
+
+/// Nor is any lock held: what a replica does between two statements holds up nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_transaction_is_open_between_two_trips() {
+    let one = Served::create().await;
+    let open = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
+    for n in 0..20 {
+        live(one.journal(), match_id(0, n)).await;
+        assert_eq!(shared().sql(&one.database, open), "0");
+    }
 }

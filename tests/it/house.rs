@@ -24,7 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
 ];
 
 /// What the halves may not take from the rooms whose traits they use: their engines.
-const ENGINES: &[&str] = &["journal::sqlite", "oz::Client", "oz::client"];
+const ENGINES: &[&str] = &["journal::postgres", "journal::sqlite", "oz::Client", "oz::client"];
 
 /// Crates that the core must not know: no async, no IO, no logging, no transport, no store.
 const NOT_IN_THE_CORE: &[&str] =

@@ -10,7 +10,7 @@ use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving
 
 use crate::{
     replicas::fleet::{Fleet, LEASE, Plan},
-    support::{PATIENCE, Refusal, get, last, portrait_request, rule, until},
+    support::{PATIENCE, Refusal, get, last, portrait_request, rule, setting, until},
 };
 
 /// Matches of each replica: so many are being analysed, and of so many the photo is in memory.
@@ -20,8 +20,8 @@ const PHOTOS: usize = 2;
 /// How often callers are refused before the database is there again.
 const REFUSED: u32 = 3;
 
-/// How long it is away, in leases, unless it is for a moment.
-const AWAY_LEASES: u32 = 3;
+/// How long it is away, in leases, unless it is for a moment, or the environment says otherwise.
+const AWAY_LEASES: u64 = 3;
 
 fn plan(links: bool) -> Plan {
     Plan { own_cluster: true, links, ..Plan::default() }
@@ -144,7 +144,8 @@ impl Waiting {
         let (fleet, began_ms) = (&self.fleet, self.fleet.clock_ms());
         let lease_ms = u64::try_from(LEASE.as_millis()).unwrap();
         join_all((0..fleet.len()).map(|number| fleet.health_says(number, NotServing))).await;
-        while fleet.clock_ms() < began_ms + lease_ms * u64::from(AWAY_LEASES) {
+        let away_ms = lease_ms * setting("FACEMATCH_AWAY_LEASES", AWAY_LEASES);
+        while fleet.clock_ms() < began_ms + away_ms {
             join_all((0..fleet.len()).map(|number| self.check_unavailable(number))).await;
         }
         let polls = fleet.polls(began_ms + lease_ms).into_values().flatten().count();

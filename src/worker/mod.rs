@@ -162,11 +162,6 @@ impl Worker {
         self.0.unfinished.load(Ordering::Relaxed)
     }
 
-    /// Asks no more of Oz than the share of one of so many replicas, from now on.
-    pub fn share_among(&self, replicas: usize) {
-        self.0.gate.share_among(replicas);
-    }
-
     /// Ends a match as cancelled, whoever drives it. Nothing more is sent to Oz for it.
     ///
     /// # Errors

@@ -207,9 +207,13 @@ impl House {
 
     /// A house whose journal others may share.
     fn shared() -> Self {
+        Self::shared_with(CONFIG)
+    }
+
+    fn shared_with(config: Config) -> Self {
         let (clock, hand) = Clock::manual(START);
         let store = Arc::new(Mutex::new(Store::new(1)));
-        Self::over(CONFIG, Memory::join(store, clock.clone(), LEASE), clock, hand)
+        Self::over(config, Memory::join(store, clock.clone(), LEASE), clock, hand)
     }
 
     /// Another replica at the same store, that has not begun.
@@ -456,10 +460,15 @@ fn processing(ask: &Ask) -> Reply {
 }
 
 #[tokio::test]
-async fn beyond_the_rate_that_is_allowed_all_matches_are_polled_less_often_alike() {
+async fn beyond_its_share_of_the_rate_a_replica_polls_all_matches_less_often_alike() {
     let oz = Limits { rate_max: std::num::NonZeroU32::new(2), ..CONFIG.oz };
-    let mut house = House::with(Config { unfinished_max: 6, oz, ..CONFIG });
-    house.worker.share_among(2);
+    let mut house = House::shared_with(Config { unfinished_max: 6, oz, ..CONFIG });
+    let other = house.replica();
+    house.journal.pulse();
+    house.worker.start().await.unwrap();
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
     for folder in 1..=6 {
         let folder_id = crate::domain::FolderId::from_uuid(uuid::Uuid::from_u128(folder));
         house.admit(Spec { folder_id, ..naming_a_medium() }).await;
@@ -479,6 +488,8 @@ async fn beyond_the_rate_that_is_allowed_all_matches_are_polled_less_often_alike
             asked.answer.send(Ok(processing(&asked.ask))).unwrap();
         }
         house.hand.advance(Duration::from_millis(100));
+        house.journal.pulse();
+        other.journal.pulse();
     }
     // One a second is the share of one of two replicas.
     assert!((118..=120).contains(&times.len()), "{}", times.len());

@@ -115,7 +115,11 @@ fn check(url: &str) -> sqlx::Result<()> {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    if path.contains(['@', '/']) || parameters.contains('@') || authority.matches('@').count() > 1 {
+    let is_taken_apart = url.contains('#')
+        || path.contains(['@', '/'])
+        || parameters.contains('@')
+        || authority.matches('@').count() > 1;
+    if is_taken_apart {
         return refused(
             "characters such as / ? # @ in a user's name or password are written %2F %3F %23 %40",
         );

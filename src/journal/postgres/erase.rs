@@ -90,8 +90,8 @@ impl Step for EraseExpired {
             "greatest(floor, (SELECT max(position) FROM gone_events))",
             "1"
         );
-        // No token below the floor is looked up any more.
-        // By the key, or all that is retained would be read for it.
+        // No token below the floor is looked up any more. By the key, or all that is retained would
+        // be read for it.
         const FORGET: &str = "DELETE FROM commits WHERE last_position < (SELECT floor FROM store)
             AND first_position < (SELECT floor FROM store)
             AND first_position < (SELECT max(first_position) FROM commits)";

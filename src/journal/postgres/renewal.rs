@@ -187,8 +187,9 @@ struct Renewed {
 }
 
 /// Renews a lease, shortens others' that last longer than they can (the database's clock went back,
-/// and a dead replica would live on for as long), and deletes those that are over, unless it was over itself: then the database
-/// was away for all, also where it hung and this very statement waited in it. None if it is gone.
+/// and a dead replica would live on for as long), and deletes those that are over, unless it was
+/// over itself: then the database was away for all, also where it hung and this very statement
+/// waited in it. None if it is gone.
 async fn renew(
     connection: &mut PgConnection,
     lease: LeaseId,

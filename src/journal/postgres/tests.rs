@@ -151,6 +151,7 @@ async fn databases_that_cannot_be_used_are_refused_in_one_line() {
         "postgres://me:1/s3cret@db/journal",
         "postgres://me:x?s3cret@db/journal",
         "postgres://me:s3@cret@db/journal",
+        "postgres://me:1#s3cret@db/journal",
         "postgres://me:s3cret@db/journal?target_session_attrs=s3cret",
     ];
     for url in odd {

@@ -116,11 +116,6 @@ struct Failure {
 #[error("this replica could not renew its lease")]
 struct NoLease;
 
-/// The store was too slow.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer from the store in time")]
-struct Late;
-
 /// The error of whoever would need a lease.
 pub(super) fn no_lease() -> Error {
     Error::Unavailable(Arc::new(NoLease))
@@ -171,7 +166,7 @@ impl Handle {
             self.messages.send(message).await.map_err(|_| answer::closed())?;
             answer.wait().await
         };
-        let late = || Err(Error::Unavailable(Arc::new(Late)));
+        let late = || Err(connect::late().into());
         time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| late())
     }
 

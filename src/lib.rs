@@ -44,6 +44,7 @@ pub mod simulator;
 
 pub mod app;
 pub mod clock;
+pub mod outage;
 pub mod telemetry;
 
 #[cfg(any(test, fuzzing))]

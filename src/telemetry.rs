@@ -38,3 +38,6 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), Error> {
     let _ = started;
     Ok(())
 }
+
+#[cfg(test)]
+pub mod captured;

@@ -21,6 +21,7 @@ use crate::{
     domain::{Policy, Timestamp},
     grpc, journal,
     journal::{Reader, Writer},
+    outage::Outage,
     oz,
     watch::{self, Watch},
     worker::{self, Worker},
@@ -118,8 +119,10 @@ impl App {
         let oz = oz::Client::new(oz_config(&config.oz), clock.clone(), chance())?;
         let journal = Journal::open(&config, &clock).await?;
         let (reader, writer) = (journal.reader(), journal.writer());
-        let watch = Watch::new(watch_config(&config), Arc::clone(&reader), clock.clone());
-        let worker = worker(&config, writer, reader, oz, &watch, &clock);
+        let store = Outage::new("the store", clock.clone());
+        let watch =
+            Watch::new(watch_config(&config), Arc::clone(&reader), store.clone(), clock.clone());
+        let worker = worker(&config, writer, reader, oz, &watch, &store, &clock);
         let door = match bind(&config, &worker, &watch, &clock).await {
             Ok(door) => door,
             Err(failure) => {
@@ -236,6 +239,7 @@ fn worker(
     reader: Arc<dyn Reader>,
     oz: oz::Client,
     watch: &Watch,
+    store: &Outage,
     clock: &Clock,
 ) -> Worker {
     let watch = watch.clone();
@@ -246,6 +250,7 @@ fn worker(
         clock: clock.clone(),
         progress: Arc::new(move |id, progress| watch.progress(id, progress)),
         chance: chance(),
+        store: store.clone(),
     };
     Worker::new(worker_config(config), with)
 }

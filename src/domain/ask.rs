@@ -71,6 +71,16 @@ impl Ask {
 }
 
 impl AskKind {
+    /// Its name, as the log has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReadFolder => "read_folder",
+            Self::UploadPhoto => "upload_photo",
+            Self::StartAnalyses => "start_analyses",
+            Self::ReadAnalysis => "read_analysis",
+        }
+    }
+
     /// Whether it changes something at Oz, so that a lost answer must be looked for.
     pub const fn changes_oz(self) -> bool {
         match self {
@@ -164,6 +174,8 @@ pub struct Failure {
     pub message: String,
     /// How long Oz asks us to wait.
     pub retry_after: Option<Duration>,
+    /// The whole chain of causes, where there is one: for the operator's log alone.
+    pub causes: Option<String>,
 }
 
 /// The ways in which a request to Oz fails.
@@ -249,6 +261,7 @@ impl Failure {
             error_code: None,
             message: message.into(),
             retry_after: None,
+            causes: None,
         }
     }
 
@@ -262,6 +275,11 @@ impl Failure {
     pub fn withheld(&self) -> Option<Duration> {
         let never_left = self.kind == FailureKind::SessionRefused && self.http_status.is_none();
         self.retry_after.filter(|_| never_left)
+    }
+
+    /// What operators are told of it.
+    pub fn told(&self) -> &str {
+        self.causes.as_deref().unwrap_or(&self.message)
     }
 
     /// What callers are told of it.

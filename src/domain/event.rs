@@ -134,6 +134,17 @@ pub enum Resolution {
     OperatorRequired,
 }
 
+impl Resolution {
+    /// Oz's word for it, which is the API's as well.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "SUCCESS",
+            Self::Declined => "DECLINED",
+            Self::OperatorRequired => "OPERATOR_REQUIRED",
+        }
+    }
+}
+
 /// The verdict of a finished match.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MatchResult {

@@ -26,7 +26,8 @@ pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, Media, Reply};
 pub use circuit::{Circuit, Hold, Pass};
 pub use drive::{Drive, Policy};
 pub use event::{
-    Event, LivenessResult, MatchError, MatchResult, OzStatus, Place, Recorded, Resolution,
+    AttemptFailed, Event, LivenessResult, MatchError, MatchResult, OzStatus, Place, Recorded,
+    Resolution,
 };
 pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
 pub use pace::Pace;

@@ -194,7 +194,8 @@ impl Client {
     }
 
     fn clean_failure(&self, failure: Failure) -> Failure {
-        Failure { message: self.clean(&failure.message), ..failure }
+        let causes = failure.causes.as_deref().map(|causes| self.clean(causes));
+        Failure { message: self.clean(&failure.message), causes, ..failure }
     }
 
     fn clean(&self, text: &str) -> String {
@@ -219,9 +220,11 @@ impl Oz for Client {
         let duration_ms = self.line.clock.now().since(started).as_millis() as u64;
         let failed = outcome.as_ref().err();
         tracing::debug!(
-            oz.ask = ?ask.kind(),
-            oz.failure = failed.map(|failure| tracing::field::debug(failure.kind)),
-            http.status = failed.and_then(|failure| failure.http_status),
+            oz.ask = ask.kind().name(),
+            oz.failure = failed.map(|failure| failure.kind.cause().as_str()),
+            oz.http_status = failed.and_then(|failure| failure.http_status),
+            oz.error_code = failed.and_then(|failure| failure.error_code),
+            error = failed.map(Failure::told),
             duration_ms,
             "asked Oz"
         );

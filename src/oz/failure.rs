@@ -9,7 +9,10 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::domain::{Failure, FailureKind, Timestamp};
+use crate::{
+    domain::{Failure, FailureKind, Timestamp},
+    outage,
+};
 
 /// Where a request broke.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +38,7 @@ pub fn from_answer(
         error_code: told.error_code,
         message: if status.is_redirection() { redirected } else { told.message },
         retry_after: retry_after(headers, now),
+        causes: None,
     }
 }
 
@@ -53,7 +57,8 @@ pub fn from_transport(error: &reqwest::Error, stage: Stage) -> Failure {
             (FailureKind::Interrupted, "the connection broke within the answer")
         }
     };
-    Failure::new(kind, format!("{what}: {}", root_cause(error)))
+    let causes = format!("{what}: {}", chain(error));
+    Failure { causes: Some(causes), ..Failure::new(kind, format!("{what}: {}", root_cause(error))) }
 }
 
 /// Makes a failure of a success that lacks what is needed. An error that came as a success is
@@ -121,6 +126,12 @@ fn root_cause(error: &reqwest::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+/// All reasons, outermost first: where in connecting it broke as well. reqwest's own sentence, which
+/// names the URL, is not among them.
+fn chain(error: &reqwest::Error) -> String {
+    error.source().map_or_else(|| "no reason given".to_owned(), outage::causes)
 }
 
 /// What Oz says about a failure.

@@ -13,7 +13,6 @@ mod token;
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::warn;
 
 pub use crate::journal::{Error as StoreError, Filter, Key};
 pub use all::FollowAll;
@@ -28,6 +27,7 @@ use crate::{
     clock::Clock,
     domain::{CallerId, Match, MatchId, Place, Position, Progress, Sequence, Timestamp},
     journal::{self, Reader},
+    outage::Outage,
     watch::{all::Pages, log::Registry},
 };
 
@@ -50,6 +50,8 @@ pub struct Watch(Arc<Inner>);
 struct Inner {
     config: Config,
     reader: Arc<dyn Reader>,
+    /// Of the store: told of by all who use it.
+    store: Outage,
     clock: Clock,
     logs: Registry,
     pages: Pages,
@@ -114,12 +116,13 @@ pub enum Ended {
 
 impl Watch {
     /// A watch over a journal. It shows nothing live before [`Watch::start`].
-    pub fn new(config: Config, reader: Arc<dyn Reader>, clock: Clock) -> Self {
+    pub fn new(config: Config, reader: Arc<dyn Reader>, store: Outage, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             config,
             pages: Pages::new(Arc::clone(&reader)),
             logs: Registry::default(),
             reader,
+            store,
             clock,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -277,7 +280,12 @@ impl Watch {
     /// # Errors
     /// The journal's.
     pub async fn ping(&self) -> Result<(), journal::Error> {
-        self.0.reader.ping().await
+        let answered = self.0.reader.ping().await;
+        match &answered {
+            Ok(()) => self.0.store.worked(),
+            Err(failure) => self.0.store.failed(failure),
+        }
+        answered
     }
 
     /// Shows what has become durable by now, then ends all streams and stops following.
@@ -306,8 +314,8 @@ impl Inner {
             wake.mark_unchanged();
             self.forget_erased();
             match self.read_new(&mut after).await {
-                Ok(()) => {}
-                Err(failure) => warn!(error = %failure, "the journal can't be followed"),
+                Ok(()) => self.store.worked(),
+                Err(failure) => self.store.failed(&failure),
             }
             if is_last {
                 return;

@@ -6,7 +6,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Drive, Match, MatchId, Recorded, Spec, state},
+    domain::{Drive, Match, MatchId, Recorded, RequestId, Spec, state},
     journal::{self, Admitted, Claim, Key, Taken},
     worker::{Engine, Slot, Worker, driver::Driver, seat::Seat, shelf::Photo},
 };
@@ -105,7 +105,12 @@ impl Engine {
     ) -> Result<Match, journal::Error> {
         let m = state::apply(None, first)
             .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
-        info!(match.id = %m.id, oz.folder_id = %m.spec.folder_id, "match accepted");
+        info!(
+            match.id = %m.id,
+            request.id = m.spec.request_id.as_ref().map(RequestId::as_str),
+            oz.folder_id = %m.spec.folder_id,
+            "match accepted"
+        );
         let drive = Drive::fresh(self.with.clock.now());
         seat.hold(claim);
         self.spawn(Driver::new(m.clone(), claim, drive, seat), slot);

@@ -6,9 +6,9 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     domain::{
-        Ask, Drive, Event, Failure, FailureKind, Hold, Match, Moment, Outcome, Progress, Recorded,
-        Reply, Settled, Step, Timestamp, drive::LAST_LOOK_MAX, held_back, next_step, settle,
-        settle as settling, state,
+        Ask, AttemptFailed, Drive, Event, Failure, FailureKind, Hold, Match, MatchError, Moment,
+        Outcome, Progress, Recorded, Reply, RequestId, Resolution, Settled, Step, Timestamp,
+        drive::LAST_LOOK_MAX, held_back, next_step, settle, settle as settling, state,
     },
     journal::{self, Appended, Claim, Tenure},
     worker::{
@@ -32,6 +32,8 @@ pub struct Driver {
     handle: Arc<Handle>,
     seat: Seat,
     end: End,
+    /// Why Oz last failed, with its causes: for the log of the fact that tells of it.
+    trouble: Option<String>,
 }
 
 /// How a driver's work comes to its end.
@@ -70,7 +72,7 @@ impl Driver {
     /// A driver that has not begun.
     pub fn new(m: Match, claim: Claim, drive: Drive, seat: Seat) -> Self {
         let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
-        Self { engine, m, claim, drive, handle, seat, end: End::Over }
+        Self { engine, m, claim, drive, handle, seat, end: End::Over, trouble: None }
     }
 
     /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
@@ -126,7 +128,7 @@ impl Driver {
             }
             Ok(None) => self.lost(),
             Err(failure) => {
-                debug!(match.id = %self.m.id, error = %failure, "the match can't be secured");
+                self.engine.store_failed(&failure, "a lent claim can't be confirmed yet");
                 self.pause_for_the_store().await
             }
         }
@@ -175,7 +177,7 @@ impl Driver {
         let outcome = match self.without_strangers(outcome).await {
             Ok(outcome) => outcome,
             Err(failure) => {
-                warn!(match.id = %self.m.id, error = %failure, "the store can't be read");
+                self.engine.store_failed(&failure, "owners of analyses can't be read yet");
                 return self.wait(asked.after(STORE_PAUSE)).await;
             }
         };
@@ -259,7 +261,8 @@ impl Driver {
     }
 
     async fn held_back(&mut self, ask: &Ask, hold: &Hold) -> Turn {
-        debug!(match.id = %self.m.id, ask = ?ask.kind(), "held back");
+        debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
+        self.trouble = hold.why.as_ref().map(|failure| failure.told().to_owned());
         let now = self.engine.with.clock.now();
         let drive = self.lend_drive(now);
         let settled = held_back(&self.m, drive, ask, hold, now, &self.engine.config.policy);
@@ -270,6 +273,7 @@ impl Driver {
         let chance = (self.engine.with.chance)();
         let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
         self.note(ask, &outcome, moment);
+        self.trouble = outcome.as_ref().err().map(|failure| failure.told().to_owned());
         let drive = self.lend_drive(moment.now);
         let settled = settle(&self.m, drive, ask, outcome, moment, &self.engine.config.policy);
         self.follow(settled).await
@@ -305,14 +309,16 @@ impl Driver {
     }
 
     fn note(&self, ask: &Ask, outcome: &Outcome, moment: Moment) {
-        let duration_ms = u64::try_from(moment.now.since(moment.asked).as_millis()).unwrap_or(0);
+        let duration_ms = millis(moment.now.since(moment.asked));
         match outcome {
-            Ok(_) => debug!(match.id = %self.m.id, ask = ?ask.kind(), duration_ms, "Oz answered"),
+            Ok(_) => {
+                debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), duration_ms, "Oz answered");
+            }
             Err(failure) => debug!(
                 match.id = %self.m.id,
-                ask = ?ask.kind(),
+                oz.ask = ask.kind().name(),
                 duration_ms,
-                failure = ?failure.kind,
+                oz.failure = failure.kind.cause().as_str(),
                 oz.http_status = failure.http_status,
                 "Oz failed"
             ),
@@ -337,15 +343,13 @@ impl Driver {
                 },
                 Ok(Appended::Lost) => return self.lost(),
                 Ok(Appended::Taken) => {
-                    info!(match.id = %self.m.id, "the analysis that was found is another match's");
+                    info!(match.id = %self.m.id, "analysis not adopted: it is another match's");
                     self.drive.start_was_anothers(self.engine.with.clock.now());
                     return Turn::On;
                 }
                 Err(failure) => failure,
             };
-            if !unsure {
-                warn!(match.id = %self.m.id, error = %failure, "a fact can't be written yet");
-            }
+            self.engine.store_failed(&failure, "a fact can't be written yet");
             unsure = true;
             if self.pause_for_the_store().await == Turn::Over {
                 return Turn::Over;
@@ -375,7 +379,7 @@ impl Driver {
     }
 
     fn lost(&mut self) -> Turn {
-        info!(match.id = %self.m.id, "the match is in other hands");
+        info!(match.id = %self.m.id, "claim lost: the match has ended elsewhere, or another replica drives it");
         self.end = End::Lost;
         Turn::Over
     }
@@ -395,6 +399,7 @@ impl Driver {
         if self.m.state.has_ended() { Turn::Over } else { Turn::On }
     }
 
+    /// One line for each fact. It has no scores: what a person looks like is no business of a log.
     fn log(&self, event: &Event) {
         let id = self.m.id;
         match event {
@@ -405,15 +410,64 @@ impl Driver {
             Event::AnalysisStarted(fact) => {
                 info!(match.id = %id, oz.analysis_id = %fact.analysis_id, adopted = fact.adopted, "analysis started");
             }
-            Event::AttemptFailed(fact) => {
-                warn!(match.id = %id, cause = fact.cause.as_str(), "trouble at Oz");
-            }
-            Event::Finished(fact) => {
-                info!(match.id = %id, resolution = ?fact.result.resolution, "match finished");
-            }
-            Event::Failed(fact) => {
-                info!(match.id = %id, reason = fact.error.reason.as_str(), "match failed");
-            }
+            Event::AttemptFailed(fact) => self.log_trouble(fact),
+            Event::Finished(fact) => self.log_end(fact.result.resolution),
+            Event::Failed(fact) => self.log_failure(&fact.error),
         }
     }
+
+    fn log_trouble(&self, fact: &AttemptFailed) {
+        let now = self.engine.with.clock.now();
+        warn!(
+            match.id = %self.m.id,
+            cause = fact.cause.as_str(),
+            error = self.trouble.as_deref().unwrap_or(&fact.message),
+            oz.http_status = fact.metadata.get("oz.http_status"),
+            oz.error_code = fact.metadata.get("oz.error_code"),
+            next_attempt_in_ms = millis(fact.next_attempt.since(now)),
+            "trouble at Oz"
+        );
+    }
+
+    fn log_end(&self, resolution: Resolution) {
+        info!(
+            match.id = %self.m.id,
+            request.id = self.request_id(),
+            oz.folder_id = %self.m.spec.folder_id,
+            resolution = resolution.as_str(),
+            duration_ms = self.duration_ms(),
+            polls = self.drive.polls,
+            "match finished"
+        );
+    }
+
+    fn log_failure(&self, error: &MatchError) {
+        info!(
+            match.id = %self.m.id,
+            request.id = self.request_id(),
+            oz.folder_id = %self.m.spec.folder_id,
+            reason = error.reason.as_str(),
+            error = error.message,
+            oz.http_status = error.metadata.get("oz.http_status"),
+            oz.error_code = error.metadata.get("oz.error_code"),
+            oz.error_message = error.metadata.get("oz.error_message"),
+            retryable = error.retryable,
+            duration_ms = self.duration_ms(),
+            polls = self.drive.polls,
+            "match failed"
+        );
+    }
+
+    fn request_id(&self) -> Option<&str> {
+        self.m.spec.request_id.as_ref().map(RequestId::as_str)
+    }
+
+    /// From the match's acceptance to its last fact.
+    fn duration_ms(&self) -> u64 {
+        millis(self.m.update_time.since(self.m.create_time))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,8 +6,6 @@
 
 use std::time::Duration;
 
-use tracing::debug;
-
 use crate::{
     journal::Taken,
     worker::{driver::Driver, seat::Seat},
@@ -35,7 +33,9 @@ pub async fn keep(seat: Seat) -> Option<Driver> {
             }
             Ok(Taken::Past) => return None,
             Ok(Taken::Held) => {}
-            Err(failure) => debug!(error = %failure, "a match that waits can't be asked for"),
+            Err(failure) => {
+                engine.store_failed(&failure, "a match that waits can't be claimed yet")
+            }
         }
         tokio::select! {
             () = clock.sleep(TAKE_INTERVAL) => {}

@@ -24,7 +24,7 @@ use std::{
 
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 pub use crate::{
     journal::{CancelledAs, Erased},
@@ -35,8 +35,9 @@ pub use gate::Limits;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress},
+    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, RequestId},
     journal::{self, Claim, Key, Reader, Writer},
+    outage::{self, Outage},
     oz::Oz,
     worker::{driver::Driver, gate::Gate, seat::Seat, shelf::Shelf},
 };
@@ -85,6 +86,8 @@ pub struct Collaborators {
     pub progress: ProgressSink,
     /// Where jitter comes from.
     pub chance: Chance,
+    /// Of the store: told of by all who use it.
+    pub store: Outage,
 }
 
 /// The handle of the worker: admits, cancels, erases, drains. Cheap to clone.
@@ -174,7 +177,8 @@ impl Worker {
         let keep = self.0.config.policy.retention;
         let outcome = self.0.with.writer.cancel(caller, key, keep).await?;
         if let CancelledAs::Now(m) = &outcome {
-            info!(match.id = %m.id, "match cancelled");
+            let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);
+            info!(match.id = %m.id, request.id = request_id, "match cancelled");
         }
         // A first cancel whose answer was lost stopped nobody.
         if let CancelledAs::Now(m) | CancelledAs::Already(m) = &outcome
@@ -190,7 +194,11 @@ impl Worker {
     /// # Errors
     /// The journal's.
     pub async fn erase(&self, caller: &CallerId, id: MatchId) -> Result<Erased, journal::Error> {
-        self.0.with.writer.erase(caller, id).await
+        let erased = self.0.with.writer.erase(caller, id).await?;
+        if erased == Erased::Done {
+            info!(match.id = %id, "match erased at its caller's wish");
+        }
+        Ok(erased)
     }
 
     /// Returns once new matches are refused because the server goes down.
@@ -205,7 +213,10 @@ impl Worker {
         self.0.tasks.close();
         let until = self.0.with.clock.now().after(timeout.mul_f64(DRAIN_SHARE_FOR_PHOTOS));
         if self.0.with.clock.before(until, self.0.empty()).await.is_none() {
-            warn!(photos = self.0.shelf.photos(), "photos in memory are given up");
+            warn!(
+                photos = self.0.shelf.photos(),
+                "drain: photos in memory are dropped, their time is up"
+            );
         }
         self.0.stopping.cancel();
         self.0.tasks.wait().await;
@@ -222,6 +233,12 @@ impl Engine {
     /// How the driver of a match is reached, if it is here.
     fn handle(&self, id: MatchId) -> Option<Arc<seat::Handle>> {
         self.drivers().get(&id).cloned()
+    }
+
+    /// The store has failed in the background: counted as its outage, which the log tells of once.
+    fn store_failed(&self, failure: &journal::Error, what: &str) {
+        debug!(error = outage::causes(failure), "{what}");
+        self.with.store.failed(failure);
     }
 
     fn slot(&self) -> Slot {
@@ -299,7 +316,7 @@ impl Engine {
             return;
         }
         if let Err(failure) = self.with.writer.release(left.clone()).await {
-            warn!(error = %failure, "matches can't be let go of yet");
+            self.store_failed(&failure, "claims can't be released yet");
             self.left().extend(left);
         }
     }
@@ -321,7 +338,7 @@ impl Engine {
             pause = match self.claim_unheld().await {
                 Ok(()) => HOUSEKEEPING_INTERVAL,
                 Err(failure) => {
-                    warn!(error = %failure, "matches could not be claimed");
+                    self.store_failed(&failure, "matches can't be claimed yet");
                     CLAIMING_PAUSE
                 }
             };
@@ -333,7 +350,7 @@ impl Engine {
     async fn keep_tidy(self: Arc<Self>) {
         loop {
             if let Err(failure) = self.erase_expired().await {
-                warn!(error = %failure, "ended matches could not be erased");
+                self.store_failed(&failure, "expired matches can't be erased yet");
             }
             tokio::select! {
                 () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
@@ -359,7 +376,10 @@ impl Engine {
         let mut claimed = Vec::new();
         let outcome = self.claim_pages(&mut claimed).await;
         if !claimed.is_empty() {
-            info!(matches = claimed.len(), "going on with matches that nobody drove");
+            info!(
+                matches = claimed.len(),
+                "unclaimed matches claimed: this replica drives them now"
+            );
         }
         for (driver, slot) in claimed {
             self.spawn(driver, slot);

@@ -30,6 +30,7 @@ use crate::{
         Admitted, Appended,
         memory::{Memory, Store},
     },
+    outage::Outage,
     oz::Sent,
 };
 
@@ -197,6 +198,7 @@ impl House {
             clock: clock.clone(),
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(|| 0.0),
+            store: Outage::new("the store", clock.clone()),
         };
         Self { worker: Worker::new(config, with), journal, loses, clock, hand, asked }
     }

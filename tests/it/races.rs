@@ -16,6 +16,7 @@ use facematch::{
         Filter, Key, Writer,
         sqlite::{self, Sqlite},
     },
+    outage::Outage,
     oz,
     simulator::{Simulator, sample},
     watch::{self, Update, Watch},
@@ -59,7 +60,8 @@ impl Halves {
         let store = OddStore::new(Sqlite::open(config).await.unwrap());
         let reader = Arc::new(store.clone());
         let heartbeat = Duration::from_secs(3_600);
-        let watch = Watch::new(watch::Config { heartbeat }, reader, clock.clone());
+        let outage = Outage::new("the store", clock.clone());
+        let watch = Watch::new(watch::Config { heartbeat }, reader, outage, clock.clone());
         let worker = Worker::new(worker_config(), collaborators(&oz, &store, &clock));
         Self { _inspection, oz, store, worker, watch, clock, hand, _directory: directory }
     }
@@ -134,6 +136,7 @@ fn collaborators(oz: &Simulator, store: &OddStore, clock: &Clock) -> worker::Col
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),
         chance: Arc::new(|| 0.5),
+        store: Outage::new("the store", clock.clone()),
     }
 }
 

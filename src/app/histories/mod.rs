@@ -38,6 +38,7 @@ use crate::{
         sqlite::{self, Sqlite},
         suite::START,
     },
+    outage::Outage,
     watch::{self, Watch},
     worker::{self, Worker},
 };
@@ -221,7 +222,8 @@ impl History {
         let (writer, inner) = self.engine.open(&self.clock).await;
         let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(&self.plug) });
         let config = watch::Config { heartbeat: Duration::from_secs(20) };
-        let watch = Watch::new(config, Arc::clone(&reader), self.clock.clone());
+        let store = Outage::new("the store", self.clock.clone());
+        let watch = Watch::new(config, Arc::clone(&reader), store.clone(), self.clock.clone());
         let seed = self.seed + self.died as u64;
         let writer = Plugged::new(writer, Arc::clone(&self.plug), seed, self.store_trouble);
         let random = Mutex::new(StdRng::seed_from_u64(seed));
@@ -237,6 +239,7 @@ impl History {
             clock: self.clock.clone(),
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(chance),
+            store,
         };
         let config = worker::Config {
             policy: POLICY,

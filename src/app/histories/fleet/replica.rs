@@ -25,6 +25,7 @@ use crate::{
     },
     clock::Clock,
     journal::{Reader, memory::Memory},
+    outage::Outage,
     watch::{self, Watch},
     worker::{self, Worker},
 };
@@ -177,7 +178,8 @@ fn house(
     let inner = Arc::new(journal.clone());
     let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(plug) });
     let config = watch::Config { heartbeat: Duration::from_secs(20) };
-    let watch = Watch::new(config, Arc::clone(&reader), clock.clone());
+    let store = Outage::new("the store", clock.clone());
+    let watch = Watch::new(config, Arc::clone(&reader), store.clone(), clock.clone());
     let random = Mutex::new(StdRng::seed_from_u64(chances.seed));
     let chance = move || random.lock().expect("nobody panics with it").random_range(0.0..1.0);
     let writer = Arc::new(journal.clone());
@@ -193,6 +195,7 @@ fn house(
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),
         chance: Arc::new(chance),
+        store,
     };
     let config = worker::Config {
         policy: POLICY,

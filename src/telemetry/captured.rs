@@ -1,0 +1,74 @@
+//! What is logged while a test runs, line by line.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+};
+
+/// The lines of a test. Clones share them.
+#[derive(Clone, Default)]
+pub struct Lines(Arc<Mutex<Vec<Line>>>);
+
+/// One line.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Its level.
+    pub level: Level,
+    /// Its message.
+    pub message: String,
+    fields: BTreeMap<&'static str, String>,
+}
+
+/// What this thread logs meanwhile, at all levels.
+pub fn capture(work: impl FnOnce()) -> Lines {
+    let lines = Lines::default();
+    let subscriber = tracing_subscriber::registry().with(lines.clone());
+    tracing::subscriber::with_default(subscriber, work);
+    lines
+}
+
+impl Lines {
+    /// All of them, in order.
+    pub fn all(&self) -> Vec<Line> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Line {
+    /// The value of a field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.get(name).map(String::as_str)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields(BTreeMap::new());
+        event.record(&mut fields);
+        let message = fields.0.remove("message").unwrap_or_default();
+        let line = Line { level: *event.metadata().level(), message, fields: fields.0 };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
+struct Fields(BTreeMap<&'static str, String>);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+}

@@ -49,6 +49,7 @@ pub struct Load {
     worker: Worker,
     watch: Watch,
     readers: grpc::Readers,
+    calls: grpc::CallLog,
 }
 
 impl Load {
@@ -75,6 +76,11 @@ impl Load {
     /// Answers that are under way and read: streams, nearly all of them.
     pub fn streams(&self) -> usize {
         self.readers.open()
+    }
+
+    /// Calls that have ended, by method, code and reason.
+    pub fn ended_calls(&self) -> Vec<grpc::Ended> {
+        self.calls.ended()
     }
 }
 
@@ -123,7 +129,7 @@ impl App {
         let watch =
             Watch::new(watch_config(&config), Arc::clone(&reader), store.clone(), clock.clone());
         let worker = worker(&config, writer, reader, oz, &watch, &store, &clock);
-        let door = match bind(&config, &worker, &watch, &clock).await {
+        let door = match bind(&config, &worker, &watch, &store, &clock).await {
             Ok(door) => door,
             Err(failure) => {
                 // Whoever fails to start leaves the file as it was found.
@@ -151,6 +157,7 @@ impl App {
             worker: self.worker.clone(),
             watch: self.watch.clone(),
             readers: self.door.readers(),
+            calls: self.door.calls(),
         }
     }
 
@@ -163,7 +170,7 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
         let Self { door, worker, watch, journal, clock, drain_timeout } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let health = door.health();
+        let (health, calls) = (door.health(), door.calls());
         health.set(true).await;
         let served = tasks.spawn(door.serve(closing.clone()));
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
@@ -195,6 +202,7 @@ impl App {
         if clock.before(until, tasks.wait()).await.is_none() {
             warn!("connections are cut: their callers didn't end them in time");
         }
+        calls.close();
         let commits = journal.commits();
         in_time(&clock, until, journal.close()).await;
         info!(journal.commits = commits, "stopped");
@@ -264,10 +272,12 @@ async fn bind(
     config: &Config,
     worker: &Worker,
     watch: &Watch,
+    store: &Outage,
     clock: &Clock,
 ) -> Result<grpc::Bound, StartError> {
-    let (worker, watch, clock) = (worker.clone(), watch.clone(), clock.clone());
-    let bound = grpc::Bound::bind(config.listen, door(config), worker, watch, clock).await;
+    let (worker, watch) = (worker.clone(), watch.clone());
+    let (store, clock) = (store.clone(), clock.clone());
+    let bound = grpc::Bound::bind(config.listen, door(config), worker, watch, store, clock).await;
     bound.map_err(|source| StartError::Listen { address: config.listen, source })
 }
 

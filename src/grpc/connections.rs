@@ -32,7 +32,10 @@ use tracing::{debug, warn};
 use crate::{
     clock::Clock,
     domain::Timestamp,
-    grpc::greeting::{self, Greeted},
+    grpc::{
+        call_log::CallLog,
+        greeting::{self, Greeted},
+    },
 };
 
 /// How long no connection is taken after none could be: the process may be out of descriptors.
@@ -50,6 +53,7 @@ pub struct Limits {
 pub struct Connections {
     pub transport: Server,
     pub routes: Routes,
+    pub call_log: CallLog,
     pub limits: Limits,
     pub clock: Clock,
 }
@@ -98,7 +102,7 @@ impl Connections {
         let greeted =
             Greeted::new(socket, greeting::WITHIN, closing.cancelled_owned(), gone.drop_guard());
         let one = stream::iter([io::Result::Ok(greeted)]).chain(stream::pending());
-        let service = Counted { inner: self.routes, calls };
+        let service = Counted { inner: self.call_log.over(self.routes), calls };
         if let Err(failure) =
             self.transport.serve_with_incoming_shutdown(service, one, ending).await
         {

@@ -4,6 +4,7 @@
 //! decides nothing about matches and keeps nothing.
 
 mod beside;
+mod call_log;
 mod connections;
 mod convert;
 mod door;
@@ -27,6 +28,7 @@ use tonic_reflection::server::{v1, v1alpha};
 
 #[cfg(any(test, fuzzing))]
 pub use beside::fuzzing;
+pub use call_log::{CallLog, Ended};
 pub use service::Service;
 pub use unread::Readers;
 
@@ -37,6 +39,7 @@ use crate::{
         door::Door,
         encoded::server::face_match_server::FaceMatchServer,
     },
+    outage::Outage,
     pb,
     watch::Watch,
     worker::Worker,
@@ -77,6 +80,7 @@ pub struct Bound {
     service: Service,
     worker: Worker,
     readers: Readers,
+    calls: CallLog,
     health: HealthReporter,
     clock: Clock,
 }
@@ -110,13 +114,15 @@ impl Bound {
         config: Config,
         worker: Worker,
         watch: Watch,
+        store: Outage,
         clock: Clock,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let readers = Readers::new(config.stream_stall, clock.clone());
         let service = Service::new(config, worker.clone(), watch);
+        let calls = CallLog::new(store, clock.clone());
         let health = HealthReporter::new();
-        Ok(Self { listener, config, service, worker, readers, health, clock })
+        Ok(Self { listener, config, service, worker, readers, calls, health, clock })
     }
 
     /// The address, its port known.
@@ -137,6 +143,11 @@ impl Bound {
         self.readers.clone()
     }
 
+    /// The calls that have ended.
+    pub fn calls(&self) -> CallLog {
+        self.calls.clone()
+    }
+
     /// Serves until `closing` is cancelled and the calls that are open have ended.
     pub async fn serve(self, closing: CancellationToken) {
         let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
@@ -149,12 +160,14 @@ impl Bound {
         let connections = Connections {
             transport: server(self.config),
             routes,
+            call_log: self.calls.clone(),
             limits: limits(self.config),
             clock: self.clock,
         };
         tokio::select! {
             () = connections.serve(self.listener, closing) => {}
             () = self.readers.look_after() => {}
+            () = self.calls.clone().tell_untold() => {}
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     domain::{CallerId, Match, Sequence},
     grpc::{
         Config,
+        call_log::CallRecord,
         convert::{request, update},
         door::Room,
         encoded::{Encoded, server::face_match_server::FaceMatch},
@@ -18,7 +19,7 @@ use crate::{
     pb,
     watch::{Ended, Key, Update, Watch},
     worker::{
-        CancelledAs, Erased, Worker,
+        CancelledAs, Erased, Refused, Worker,
         shelf::{Photo, Place},
     },
 };
@@ -50,12 +51,13 @@ impl Service {
     /// Admits a match, or finds the one that it repeats.
     async fn admit(&self, request: Request<pb::MatchRequest>) -> Result<(Match, bool), Status> {
         let place = request.extensions().get::<Room>().and_then(Room::take);
-        let parsed = request::match_request(
-            request.into_inner(),
-            Self::caller(),
-            self.config.match_timeout,
-            |photo| self.worker.digest(photo),
-        )?;
+        let record = CallRecord::of(&request);
+        let request = request.into_inner();
+        record.names_request(&request.request_id);
+        let parsed =
+            request::match_request(request, Self::caller(), self.config.match_timeout, |photo| {
+                self.worker.digest(photo)
+            })?;
         let photo = match parsed.content {
             Some(content) => {
                 let place = self.place(place, content.len()).await;
@@ -63,7 +65,14 @@ impl Service {
             }
             None => None,
         };
-        let m = self.worker.admit(parsed.spec, photo).await.map_err(status::refused)?;
+        let admitted = self.worker.admit(parsed.spec, photo).await;
+        let m = admitted.map_err(|refused| {
+            if let Refused::Reused { match_id, .. } = &refused {
+                record.names_match(*match_id);
+            }
+            status::refused(refused)
+        })?;
+        record.found(&m);
         Ok((m, parsed.include_progress))
     }
 
@@ -75,9 +84,12 @@ impl Service {
         }
     }
 
-    async fn find(&self, key: &Key) -> Result<Match, Status> {
+    async fn find(&self, key: &Key, record: &CallRecord) -> Result<Match, Status> {
+        record.names(key);
         let found = self.watch.find(&Self::caller(), key).await;
-        found.map_err(|ended| status::ended(ended, &name(key)))
+        let m = found.map_err(|ended| status::ended(ended, &name(key)))?;
+        record.found(&m);
+        Ok(m)
     }
 
     /// The stream of one match's updates.
@@ -85,13 +97,14 @@ impl Service {
         &self,
         what: String,
         followed: Result<crate::watch::Follow, Ended>,
+        record: CallRecord,
     ) -> Result<Response<Updates>, Status> {
         let follow = followed.map_err(|ended| status::ended(ended, &what))?;
         let next = |mut follow: crate::watch::Follow| async move {
             let next = follow.next().await;
             (next, follow)
         };
-        Ok(Response::new(updates(self.watch.clone(), follow, what, next)))
+        Ok(Response::new(updates(self.watch.clone(), follow, what, record, next)))
     }
 
     async fn wait(
@@ -108,19 +121,30 @@ impl Service {
 }
 
 /// A stream that asks for the next update when there is room for it, and keeps none.
-fn updates<F, N, Next>(watch: Watch, follow: F, what: String, next: Next) -> Updates
+fn updates<F, N, Next>(
+    watch: Watch,
+    follow: F,
+    what: String,
+    record: CallRecord,
+    next: Next,
+) -> Updates
 where
     F: Send + 'static,
     Next: Fn(F) -> N + Send + Copy + 'static,
     N: Future<Output = (Option<Result<Update, Ended>>, F)> + Send,
 {
-    let shown = stream::unfold((watch, follow, what), move |(watch, follow, what)| async move {
+    let with = (watch, follow, what, record);
+    let shown = stream::unfold(with, move |(watch, follow, what, record)| async move {
         let (update, follow) = next(follow).await;
         let shown = match update? {
             Ok(update) => Ok(Encoded::shown(&watch, &update)),
-            Err(ended) => Err(status::ended(ended, &what)),
+            Err(ended) => {
+                let status = status::ended(ended, &what);
+                record.broke_off(&status);
+                Err(status)
+            }
         };
-        Some((shown, (watch, follow, what)))
+        Some((shown, (watch, follow, what, record)))
     });
     Box::pin(shown)
 }
@@ -143,9 +167,10 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::MatchRequest>,
     ) -> Result<Response<Updates>, Status> {
+        let record = CallRecord::of(&request);
         let (m, include_progress) = self.admit(request).await?;
         let what = m.id.to_string();
-        self.stream(what, self.watch.follow_admitted(m, include_progress).await)
+        self.stream(what, self.watch.follow_admitted(m, include_progress).await, record)
     }
 
     async fn create_match(
@@ -160,8 +185,9 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::GetMatchRequest>,
     ) -> Result<Response<pb::Match>, Status> {
+        let record = CallRecord::of(&request);
         let key = request::only_key(request.into_inner().id)?;
-        let m = self.find(&key).await?;
+        let m = self.find(&key, &record).await?;
         Ok(Response::new(update::snapshot(&m)))
     }
 
@@ -169,8 +195,9 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::WaitMatchRequest>,
     ) -> Result<Response<pb::Match>, Status> {
+        let record = CallRecord::of(&request);
         let (key, timeout) = request::wait(request.into_inner())?;
-        let m = self.find(&key).await?;
+        let m = self.find(&key, &record).await?;
         self.wait(m, timeout, |_| false).await
     }
 
@@ -178,20 +205,23 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::WatchMatchRequest>,
     ) -> Result<Response<Updates>, Status> {
+        let record = CallRecord::of(&request);
         let request = request.into_inner();
         let key = request::only_key(request.id)?;
+        record.names(&key);
         let id = match self.watch.running(&Self::caller(), &key) {
             Some(id) => id,
-            None => self.find(&key).await?.id,
+            None => self.find(&key, &record).await?.id,
         };
         let (what, after) = (id.to_string(), Sequence(request.after_sequence));
-        self.stream(what, self.watch.follow(id, after, request.include_progress).await)
+        self.stream(what, self.watch.follow(id, after, request.include_progress).await, record)
     }
 
     async fn watch_matches(
         &self,
         request: Request<pb::WatchMatchesRequest>,
     ) -> Result<Response<Updates>, Status> {
+        let record = CallRecord::of(&request);
         let request = request.into_inner();
         let filter = request::watch_all(&request)?;
         let what = String::from("resume_token");
@@ -201,7 +231,7 @@ impl FaceMatch for Service {
             let next = follow.next().await;
             (next, follow)
         };
-        Ok(Response::new(updates(self.watch.clone(), follow, what, next)))
+        Ok(Response::new(updates(self.watch.clone(), follow, what, record, next)))
     }
 
     async fn list_matches(
@@ -228,13 +258,19 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::CancelMatchRequest>,
     ) -> Result<Response<pb::Match>, Status> {
+        let record = CallRecord::of(&request);
         let key = request::only_key(request.into_inner().id)?;
+        record.names(&key);
         let cancelled = self.worker.cancel(&Self::caller(), &key).await;
         match cancelled.map_err(|failure| status::store(&failure))? {
             CancelledAs::Now(m) | CancelledAs::Already(m) => {
+                record.found(&m);
                 Ok(Response::new(update::snapshot(&m)))
             }
-            CancelledAs::Ended(m) => Err(status::match_ended(m.id, m.state.name())),
+            CancelledAs::Ended(m) => {
+                record.found(&m);
+                Err(status::match_ended(m.id, m.state.name()))
+            }
             CancelledAs::Absent => Err(status::not_found(&name(&key))),
         }
     }
@@ -243,7 +279,9 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::DeleteMatchRequest>,
     ) -> Result<Response<pb::DeleteMatchResponse>, Status> {
+        let record = CallRecord::of(&request);
         let id = request::match_id(&request.into_inner().match_id)?;
+        record.names_match(id);
         let erased = self.worker.erase(&Self::caller(), id).await;
         match erased.map_err(|failure| status::store(&failure))? {
             Erased::Done => {

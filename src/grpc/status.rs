@@ -1,12 +1,12 @@
 //! The one place where errors become statuses, with machine-readable details.
 //!
-//! What the store or a library says is logged, never sent.
+//! What the store or a library says is the source of the status: the call log tells it, and it is
+//! never sent.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
-use tracing::error;
 
 use crate::{
     domain::MatchId,
@@ -224,11 +224,13 @@ pub fn overloaded(limit: &str) -> Status {
 /// The journal can't be used.
 pub fn store(failure: &StoreError) -> Status {
     match failure {
-        StoreError::Unavailable(source) => {
-            error!(error = %failure, source = %source, "the store is unavailable");
+        StoreError::Unavailable(_) => {
             let mut details = details("STORE_UNAVAILABLE", []);
             details.set_retry_info(Some(RETRY_SOON));
-            Status::with_error_details(Code::Unavailable, "the store is unavailable", details)
+            let message = "the store is unavailable";
+            let mut status = Status::with_error_details(Code::Unavailable, message, details);
+            status.set_source(Arc::new(failure.clone()));
+            status
         }
         StoreError::Corrupt(what) => internal(what),
     }
@@ -236,9 +238,16 @@ pub fn store(failure: &StoreError) -> Status {
 
 /// A bug of ours.
 pub fn internal(what: &str) -> Status {
-    error!(what, "internal error");
-    Status::with_error_details(Code::Internal, "internal error", details("INTERNAL", []))
+    let details = details("INTERNAL", []);
+    let mut status = Status::with_error_details(Code::Internal, "internal error", details);
+    status.set_source(Arc::new(Bug(what.to_owned())));
+    status
 }
+
+/// What is wrong with us, for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Bug(String);
 
 fn details<const N: usize>(reason: &str, metadata: [(&str, String); N]) -> ErrorDetails {
     let metadata: HashMap<String, String> =

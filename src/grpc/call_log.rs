@@ -1,0 +1,436 @@
+//! The log of calls: one line for each call that ends on this port, whichever service it is of.
+//!
+//! It stands outside of everything else, so that it sees what was refused before a handler ran and
+//! streams that end because their caller has gone. Handlers write what only they know (which
+//! match) into the call's [`CallRecord`]. It deliberately judges nothing and keeps nothing but
+//! counts. What callers write into headers is repeated only as [`caller_text`] lets it pass.
+
+mod caller_text;
+mod method;
+mod record;
+mod tally;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
+use tonic_types::StatusExt;
+use tower::Service;
+use tracing::{debug, error, info};
+
+pub use record::CallRecord;
+pub use tally::Ended;
+
+use crate::{
+    clock::Clock,
+    domain::Timestamp,
+    grpc::call_log::{
+        method::{METHODS, OTHER, Sort},
+        tally::{Kind, Tally, WINDOW},
+    },
+    outage::{self, Outage},
+};
+
+/// Who calls, and for whom, until callers are authenticated.
+const DEFAULT: &str = "default";
+/// The reason of calls that the store failed.
+const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
+
+/// The log of the calls of one port. Cheap to clone; clones share their counts.
+#[derive(Clone)]
+pub struct CallLog(Arc<Inner>);
+
+struct Inner {
+    tally: Tally,
+    store: Outage,
+    clock: Clock,
+}
+
+impl CallLog {
+    /// No calls yet. Those that the store fails are counted as its outage as well.
+    pub fn new(store: Outage, clock: Clock) -> Self {
+        Self(Arc::new(Inner { tally: Tally::new(), store, clock }))
+    }
+
+    /// How many calls have ended, by method, code and reason.
+    pub fn ended(&self) -> Vec<Ended> {
+        self.0.tally.ended()
+    }
+
+    /// Tells, for ever, of the refusals that were too many for lines of their own.
+    pub async fn tell_untold(self) {
+        loop {
+            self.0.clock.sleep(WINDOW).await;
+            self.tell(false);
+        }
+    }
+
+    /// Tells of all of them that have not been told: the port is closed.
+    pub fn close(&self) {
+        self.tell(true);
+    }
+
+    fn tell(&self, all: bool) {
+        for untold in self.0.tally.untold(self.0.clock.now(), all) {
+            info!(
+                rpc.method = METHODS[untold.kind.method].name,
+                rpc.code = tally::word(untold.kind.code),
+                reason = untold.kind.reason,
+                calls = untold.calls,
+                "more calls ended alike"
+            );
+        }
+    }
+
+    /// Puts a service, or all of them, under this log.
+    pub fn over<S>(&self, inner: S) -> Logged<S> {
+        Logged { inner, log: self.clone() }
+    }
+}
+
+/// A service whose calls are logged.
+#[derive(Clone)]
+pub struct Logged<S> {
+    inner: S,
+    log: CallLog,
+}
+
+impl<S> Service<Request<Body>> for Logged<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let call = Call::begin(self.log.clone(), &request);
+        let record = call.record.clone();
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(record.clone());
+        let body = Body::new(Coming { body, record });
+        let called = self.inner.call(Request::from_parts(parts, body));
+        Box::pin(async move { Ok(call.answered(called.await?)) })
+    }
+}
+
+/// A call that has begun. It ends once: with its status, or when it is dropped without one.
+struct Call {
+    log: CallLog,
+    record: CallRecord,
+    method: usize,
+    began: Timestamp,
+    caller: Caller,
+    bytes_out: u64,
+    has_ended: bool,
+}
+
+/// What a request's head tells of its caller.
+struct Caller {
+    peer: Option<SocketAddr>,
+    /// The path of a method that the port hasn't got.
+    path: Option<Box<str>>,
+    user_agent: Option<HeaderValue>,
+    traceparent: Option<HeaderValue>,
+    request_id: Option<HeaderValue>,
+    /// How long the caller waits.
+    timeout: Option<Duration>,
+}
+
+/// How a call ended.
+struct End {
+    code: Code,
+    reason: Option<String>,
+    limit: Option<String>,
+    /// What went wrong in the server, with its causes. Never sent.
+    error: Option<String>,
+}
+
+impl Call {
+    fn begin(log: CallLog, request: &Request<Body>) -> Self {
+        let (method, began) = (method::number(request.uri().path()), log.0.clock.now());
+        let (record, caller) = (CallRecord::default(), Caller::of(request, method));
+        Self { log, record, method, began, caller, bytes_out: 0, has_ended: false }
+    }
+
+    /// The answer has begun. One without a body has ended as well.
+    fn answered(mut self, response: Response<Body>) -> Response<Body> {
+        if let Some(end) = End::at_once(&response) {
+            self.end(end);
+            return response;
+        }
+        response.map(|body| Body::new(Going { body, call: self }))
+    }
+
+    fn end(&mut self, end: End) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        let sort = METHODS[self.method].sort;
+        let kind = Kind { method: self.method, code: end.code, reason: end.reason.clone() };
+        let (tally, now) = (&self.log.0.tally, self.log.0.clock.now());
+        if end.reason.as_deref() == Some(STORE_UNAVAILABLE) {
+            self.log.0.store.failed_because(|| self.error(&end).unwrap_or_default().to_owned());
+        }
+        match (end.code, sort) {
+            (Code::Ok, Sort::Change) => {
+                tally.ok(self.method);
+                self.info(&end, now);
+            }
+            (Code::Ok, Sort::Read | Sort::Probe) => {
+                tally.ok(self.method);
+                self.debug(&end, now);
+            }
+            // A caller that has seen enough of a stream leaves: that is no refusal.
+            (Code::Cancelled, Sort::Read) | (_, Sort::Probe) => {
+                tally.left(kind, now);
+                self.debug(&end, now);
+            }
+            (_, Sort::Change | Sort::Read) => match tally.refused(kind, now) {
+                true if end.code == Code::Internal => self.failed(&end, now),
+                true => self.info(&end, now),
+                false => self.debug(&end, now),
+            },
+        }
+    }
+
+    /// What went wrong: by the status, or by the record where a stream broke off.
+    fn error<'a>(&'a self, end: &'a End) -> Option<&'a str> {
+        end.error.as_deref().or_else(|| self.record.error())
+    }
+}
+
+/// Writes the line of a call at a level. The levels of `tracing` are constants.
+macro_rules! line {
+    ($level:ident, $call:ident, $end:ident, $now:ident) => {{
+        let method = &METHODS[$call.method];
+        let known = method.is_ours().then_some(DEFAULT);
+        let caller = &$call.caller;
+        $level!(
+            rpc.method = method.name,
+            rpc.code = tally::word($end.code),
+            reason = $end.reason.as_deref(),
+            limit = $end.limit.as_deref(),
+            error = $call.error($end),
+            tenant = known,
+            caller = known,
+            peer = caller.peer.map(tracing::field::display),
+            user_agent = caller.user_agent.as_ref().and_then(caller_text::user_agent),
+            match.id = $call.record.match_id().map(tracing::field::display),
+            request.id = $call.record.request_id().map(|id| id.as_str()),
+            duration_ms = millis($now.since($call.began)),
+            bytes_in = $call.record.bytes_in(),
+            bytes_out = $call.bytes_out,
+            trace_id = caller.traceparent.as_ref().and_then(caller_text::trace_id),
+            x_request_id = caller.request_id.as_ref().and_then(caller_text::request_id),
+            rpc.path = caller.path.as_deref(),
+            "call ended"
+        );
+    }};
+}
+
+impl Call {
+    fn info(&self, end: &End, now: Timestamp) {
+        line!(info, self, end, now);
+    }
+
+    fn debug(&self, end: &End, now: Timestamp) {
+        line!(debug, self, end, now);
+    }
+
+    /// A bug of ours has ended it.
+    fn failed(&self, end: &End, now: Timestamp) {
+        line!(error, self, end, now);
+    }
+}
+
+impl Drop for Call {
+    /// Nothing was sent that tells how it ended: its caller has gone, by itself or with its
+    /// connection, or has been left, since it waited for no longer.
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let waited = self.log.0.clock.now().since(self.began);
+        let is_late = self.caller.timeout.is_some_and(|timeout| timeout <= waited);
+        self.end(match is_late {
+            _ if thread::panicking() => End::by_code(Code::Internal),
+            true => End::by_code(Code::DeadlineExceeded),
+            false => End::by_code(Code::Cancelled),
+        });
+    }
+}
+
+impl Caller {
+    fn of(request: &Request<Body>, method: usize) -> Self {
+        let header = |name: &str| request.headers().get(name).cloned();
+        let connection = request.extensions().get::<TcpConnectInfo>();
+        let path = (method == OTHER).then(|| caller_text::path(request.uri().path())).flatten();
+        Self {
+            peer: connection.and_then(TcpConnectInfo::remote_addr),
+            path: path.map(Into::into),
+            user_agent: request.headers().get(header::USER_AGENT).cloned(),
+            traceparent: header("traceparent"),
+            request_id: header("x-request-id"),
+            timeout: request.headers().get("grpc-timeout").and_then(timeout),
+        }
+    }
+}
+
+impl End {
+    const fn by_code(code: Code) -> Self {
+        Self { code, reason: None, limit: None, error: None }
+    }
+
+    /// The end of an answer that has no body.
+    fn at_once(response: &Response<Body>) -> Option<Self> {
+        if !response.body().is_end_stream() {
+            return None;
+        }
+        Some(match response.extensions().get::<Status>() {
+            Some(status) => Self::of(status),
+            None => Self::by_headers(response.headers())
+                .unwrap_or_else(|| Self::by_code(code_of(response.status()))),
+        })
+    }
+
+    /// By the headers or the trailers of an answer, if they tell.
+    fn by_headers(headers: &HeaderMap) -> Option<Self> {
+        // Nearly all of them.
+        if headers.get(Status::GRPC_STATUS)?.as_bytes() == b"0" {
+            return Some(Self::by_code(Code::Ok));
+        }
+        Status::from_header_map(headers).as_ref().map(Self::of)
+    }
+
+    fn of(status: &Status) -> Self {
+        let info = status.get_details_error_info();
+        let (reason, limit) = match info {
+            Some(mut info) => (Some(info.reason), info.metadata.remove("limit")),
+            None => (None, None),
+        };
+        let error = std::error::Error::source(status).map(outage::causes);
+        Self { code: status.code(), reason, limit, error }
+    }
+}
+
+/// What gRPC makes of an answer that isn't gRPC's, by its HTTP status.
+fn code_of(status: StatusCode) -> Code {
+    match status.as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    }
+}
+
+/// gRPC's own spelling of a timeout: up to eight digits and a unit.
+fn timeout(header: &HeaderValue) -> Option<Duration> {
+    let (digits, unit) = header.to_str().ok()?.split_at_checked(header.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A request's body, counted as it comes.
+struct Coming {
+    body: Body,
+    record: CallRecord,
+}
+
+impl HttpBody for Coming {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        if let Some(Ok(frame)) = &frame {
+            self.record.came(frame.data_ref().map_or(0, Bytes::len));
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body: its call ends with it.
+struct Going {
+    body: Body,
+    call: Call,
+}
+
+impl HttpBody for Going {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
+                (Some(bytes), _) => self.call.bytes_out += bytes.len() as u64,
+                (None, Some(trailers)) => {
+                    let end = End::by_headers(trailers);
+                    self.call.end(end.unwrap_or_else(|| End::by_code(Code::Unknown)));
+                }
+                (None, None) => {}
+            },
+            Some(Err(status)) => self.call.end(End::of(status)),
+            None => self.call.end(End::by_code(Code::Unknown)),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,179 @@
+//! What callers write into headers, as far as the log may repeat it: short, of few characters, on
+//! one line, and nothing that looks like a secret.
+//!
+//! Headers are any caller's to fill. What doesn't have the form that it should have is left out
+//! rather than mended: half an id finds nothing.
+
+use http::HeaderValue;
+
+/// The longest `x-request-id` that is repeated: a UUID has 36 characters, and what proxies make no
+/// more than this.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+/// The longest `user-agent` that is repeated.
+const USER_AGENT_BYTES_MAX: usize = 96;
+/// The longest word of one: `grpc-java-netty/1.58.0` has 22 bytes, keys and tokens have more.
+const WORD_BYTES_MAX: usize = 32;
+/// The longest path of an unknown method that is repeated.
+const PATH_BYTES_MAX: usize = 80;
+/// What stands for a word that is not repeated.
+const WITHHELD: &str = "[withheld]";
+/// How keys of callers and JSON web tokens begin.
+const SECRET_PREFIXES: [&str; 2] = ["fm_", "eyJ"];
+
+/// The trace id of a W3C `traceparent`, if it is a valid one: version, trace, parent, flags.
+pub fn trace_id(header: &HeaderValue) -> Option<&str> {
+    let text = header.to_str().ok()?;
+    let mut parts = text.split('-');
+    let [version, trace, parent, flags] = [(); 4].map(|()| parts.next());
+    let (version, trace) = (version?, trace?);
+    // Later versions may add parts; the first has none.
+    let ends = parts.next().is_none() || version != "00";
+    let valid = ends
+        && version != "ff"
+        && is_hex(version, 2)
+        && is_hex(trace, 32)
+        && is_hex(parent?, 16)
+        && is_hex(flags?, 2)
+        && [trace, parent?].iter().all(|id| id.bytes().any(|byte| byte != b'0'));
+    valid.then_some(trace)
+}
+
+fn is_hex(text: &str, digits: usize) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    text.len() == digits && text.bytes().all(is_digit)
+}
+
+/// An `x-request-id`, if it is one.
+pub fn request_id(header: &HeaderValue) -> Option<&str> {
+    let text = header.to_str().ok()?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
+    let fits = (1..=REQUEST_ID_BYTES_MAX).contains(&text.len());
+    (fits && text.bytes().all(allowed) && !looks_secret(text)).then_some(text)
+}
+
+/// A `user-agent`: its words, without those that no client's name and version has.
+pub fn user_agent(header: &HeaderValue) -> Option<String> {
+    let text = header.to_str().ok()?;
+    let mut agent = String::new();
+    for word in text.split_ascii_whitespace().map(shown) {
+        if agent.len() + 1 + word.len() > USER_AGENT_BYTES_MAX {
+            break;
+        }
+        if !agent.is_empty() {
+            agent.push(' ');
+        }
+        agent.push_str(word);
+    }
+    (!agent.is_empty()).then_some(agent)
+}
+
+fn shown(word: &str) -> &str {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./+();:,".contains(&byte);
+    let fits = word.len() <= WORD_BYTES_MAX && word.bytes().all(allowed) && !looks_secret(word);
+    if fits { word } else { WITHHELD }
+}
+
+/// The path of a method that this port hasn't got, if it has the form of one.
+pub fn path(path: &str) -> Option<&str> {
+    let (service, method) = path.strip_prefix('/')?.split_once('/')?;
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(allowed) && !name.split('.').any(looks_secret)
+    };
+    let fits = path.len() <= PATH_BYTES_MAX && is_name(service) && is_name(method);
+    fits.then_some(&path[1..])
+}
+
+fn looks_secret(text: &str) -> bool {
+    SECRET_PREFIXES.iter().any(|prefix| text.contains(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+
+    fn header(text: &str) -> HeaderValue {
+        HeaderValue::from_bytes(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_trace_id_is_taken_from_a_valid_traceparent_only() {
+        let parent = "00f067aa0ba902b7";
+        for valid in [format!("00-{TRACE}-{parent}-01"), format!("cc-{TRACE}-{parent}-01-more")] {
+            assert_eq!(trace_id(&header(&valid)), Some(TRACE), "{valid}");
+        }
+        let zeros = "0".repeat(32);
+        for wrong in [
+            String::new(),
+            TRACE.to_owned(),
+            format!("00-{TRACE}-{parent}"),
+            format!("00-{TRACE}-{parent}-01-more"),
+            format!("ff-{TRACE}-{parent}-01"),
+            format!("00-{zeros}-{parent}-01"),
+            format!("00-{TRACE}-0000000000000000-01"),
+            format!("00-{}-{parent}-01", TRACE.to_uppercase()),
+            format!("00-{}-{parent}-01", &TRACE[1..]),
+            format!("00-{TRACE}-{parent}-0é"),
+        ] {
+            assert_eq!(trace_id(&header(&wrong)), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_of_another_form_is_left_out() {
+        for id in ["01a2068d-39a9-715f-9e90-6791c003e0b7", "Root=1-67891233-abcdef0123", "a:b_c.1"]
+        {
+            assert_eq!(request_id(&header(id)), Some(id));
+        }
+        let long = "a".repeat(65);
+        for wrong in
+            ["", " ", "a b", "a\" rpc.code=OK", "é", "fm_k7_c2VjcmV0", "x=eyJhbGciOi", &long]
+        {
+            assert_eq!(request_id(&header(wrong)), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_user_agent_keeps_its_names_and_versions() {
+        for agent in [
+            "grpc-python/1.60.0 grpc-c/37.0.0 (linux; chttp2)",
+            "grpc-java-netty/1.58.0",
+            "tonic/0.14.9",
+            "grpc-dotnet/2.59.0 (.NET 8.0.0; CLR 8.0.0; net8.0; linux; x64)",
+        ] {
+            assert_eq!(user_agent(&header(agent)).as_deref(), Some(agent));
+        }
+    }
+
+    #[test]
+    fn a_user_agent_carries_no_secrets_and_breaks_no_line() {
+        let key = "fm_k7_c2VjcmV0LXNlY3JldA";
+        let token = "0123456789abcdef".repeat(8);
+        for secret in [key, &token, "password=hunter2", "me@bank.example", "a\"b", "{}", "é\u{1f}"]
+        {
+            let Ok(header) = HeaderValue::from_bytes(format!("curl/8 {secret} x").as_bytes())
+            else {
+                continue;
+            };
+            let told = user_agent(&header);
+            assert!(told.is_none() || told.as_deref() == Some("curl/8 [withheld] x"), "{told:?}");
+        }
+        let long = user_agent(&header(&"word/1 ".repeat(1000))).unwrap();
+        assert!(long.len() <= USER_AGENT_BYTES_MAX, "{long}");
+        assert_eq!(user_agent(&header("")), None);
+    }
+
+    #[test]
+    fn a_path_is_told_only_where_it_could_be_a_methods() {
+        let known = "/other.v1.Service/Method_1";
+        assert_eq!(path(known), Some("other.v1.Service/Method_1"));
+        let long = format!("/{}/a", "s".repeat(90));
+        for wrong in
+            ["", "/", "//", "/a", "/a/", "/a/b/c", "/a/b?token=1", "/a/b%20", "/eyJ/a", &long]
+        {
+            assert_eq!(path(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Counts the calls that ended, and says which of the refused ones get a line of their own.
+//!
+//! A flood of refusals that are alike must not become a flood of lines: the first few are told
+//! one by one, the rest by their number, once in each [`WINDOW`]. Every call is counted.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tonic::Code;
+
+use crate::{
+    domain::Timestamp,
+    grpc::call_log::method::{METHODS, OTHER},
+};
+
+/// How long refusals that are alike are counted together: short enough to see how an attack goes.
+pub const WINDOW: Duration = Duration::from_secs(10);
+/// How many of them get a line of their own before the rest is counted.
+pub const LINES_MAX: u32 = 5;
+/// How many kinds of refusals are told apart: far more than there are, since methods, codes and
+/// reasons are all the server's own words.
+const KINDS_MAX: usize = 1024;
+
+/// Calls that ended alike.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Kind {
+    /// The method's number.
+    pub method: usize,
+    /// How they ended.
+    pub code: Code,
+    /// Why, where there is a reason.
+    pub reason: Option<String>,
+}
+
+/// How many calls of a kind have ended since the start.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ended {
+    /// The method's full name.
+    pub method: &'static str,
+    /// How they ended, in gRPC's word.
+    pub code: &'static str,
+    /// Why, where there is a reason; else empty.
+    pub reason: String,
+    /// How many.
+    pub calls: u64,
+}
+
+/// Refusals of a kind that got no line of their own, in one window.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Untold {
+    /// Of which kind.
+    pub kind: Kind,
+    /// How many.
+    pub calls: u64,
+}
+
+/// What was counted.
+pub struct Tally {
+    /// Calls that ended well, by method.
+    ok: [AtomicU64; METHODS.len()],
+    others: Mutex<HashMap<Kind, Count>>,
+}
+
+struct Count {
+    calls: u64,
+    window_began: Timestamp,
+    in_window: u32,
+    untold: u64,
+    /// How many of this window's calls are told: none while a flood goes on.
+    lines: u32,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self { ok: std::array::from_fn(|_| AtomicU64::new(0)), others: Mutex::default() }
+    }
+
+    /// A call has ended well.
+    pub fn ok(&self, method: usize) {
+        self.ok[method].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call has ended otherwise. Whether it gets a line of its own.
+    pub fn refused(&self, kind: Kind, now: Timestamp) -> bool {
+        let mut others = self.others();
+        let is_known = others.len() < KINDS_MAX || others.contains_key(&kind);
+        let kind = if is_known { kind } else { Kind { method: OTHER, reason: None, ..kind } };
+        let count = others.entry(kind).or_insert_with(|| Count::new(now));
+        count.calls += 1;
+        count.in_window = count.in_window.saturating_add(1);
+        let is_told = count.in_window <= count.lines;
+        count.untold += u64::from(!is_told);
+        is_told
+    }
+
+    /// A call has ended in a way that is no refusal: it is only counted.
+    pub fn left(&self, kind: Kind, now: Timestamp) {
+        self.others().entry(kind).or_insert_with(|| Count::new(now)).calls += 1;
+    }
+
+    /// What got no line of its own in the windows that are over by now, or in all of them.
+    pub fn untold(&self, now: Timestamp, all: bool) -> Vec<Untold> {
+        let mut untold = Vec::new();
+        for (kind, count) in self.others().iter_mut() {
+            if all || now.since(count.window_began) >= WINDOW {
+                let calls = count.next_window(now);
+                untold.extend((calls > 0).then(|| Untold { kind: kind.clone(), calls }));
+            }
+        }
+        untold
+    }
+
+    /// All counts since the start.
+    pub fn ended(&self) -> Vec<Ended> {
+        let ok = self.ok.iter().enumerate().map(|(method, calls)| {
+            let kind = Kind { method, code: Code::Ok, reason: None };
+            Ended::new(&kind, calls.load(Ordering::Relaxed))
+        });
+        let mut ended: Vec<_> = ok.filter(|ended| ended.calls > 0).collect();
+        ended.extend(self.others().iter().map(|(kind, count)| Ended::new(kind, count.calls)));
+        ended
+    }
+
+    fn others(&self) -> MutexGuard<'_, HashMap<Kind, Count>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Count {
+    const fn new(now: Timestamp) -> Self {
+        Self { calls: 0, window_began: now, in_window: 0, untold: 0, lines: LINES_MAX }
+    }
+
+    /// Begins a new window, and returns what got no line in the last one. While a flood goes on it
+    /// is told by numbers alone.
+    fn next_window(&mut self, now: Timestamp) -> u64 {
+        self.lines = if self.in_window > LINES_MAX { 0 } else { LINES_MAX };
+        self.window_began = now;
+        self.in_window = 0;
+        std::mem::take(&mut self.untold)
+    }
+}
+
+impl Ended {
+    fn new(kind: &Kind, calls: u64) -> Self {
+        let reason = kind.reason.clone().unwrap_or_default();
+        Self { method: METHODS[kind.method].name, code: word(kind.code), reason, calls }
+    }
+}
+
+/// gRPC's word for a code, as its specification writes it.
+pub const fn word(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(reason: &str) -> Kind {
+        Kind { method: 2, code: Code::NotFound, reason: Some(reason.to_owned()) }
+    }
+
+    fn told(tally: &Tally, calls: u32, now: Timestamp) -> usize {
+        (0..calls).filter(|_| tally.refused(kind("MATCH_NOT_FOUND"), now)).count()
+    }
+
+    #[test]
+    fn a_flood_is_a_few_lines_and_then_a_number_in_each_window() {
+        let (tally, began) = (Tally::new(), Timestamp::default());
+        assert_eq!(told(&tally, 1000, began), 5);
+        assert_eq!(tally.untold(began, false), [], "the window isn't over");
+        let mut now = began.after(WINDOW);
+        let untold = |calls| [Untold { kind: kind("MATCH_NOT_FOUND"), calls }];
+        assert_eq!(tally.untold(now, false), untold(995));
+        assert_eq!(told(&tally, 1000, now), 0, "the flood goes on");
+        now = now.after(WINDOW);
+        assert_eq!(tally.untold(now, false), untold(1000));
+        now = now.after(WINDOW);
+        assert_eq!(tally.untold(now, false), []);
+        assert_eq!(told(&tally, 3, now), 3, "the flood is over");
+        assert_eq!(tally.ended().iter().map(|ended| ended.calls).collect::<Vec<_>>(), [2003]);
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        let (tally, now) = (Tally::new(), Timestamp::default());
+        told(&tally, 1000, now);
+        assert!(tally.refused(kind("TOKEN_INVALID"), now));
+        assert!(tally.refused(Kind { method: 3, ..kind("MATCH_NOT_FOUND") }, now));
+        assert!(tally.refused(Kind { code: Code::Internal, ..kind("MATCH_NOT_FOUND") }, now));
+    }
+
+    #[test]
+    fn there_are_so_many_kinds_and_no_more() {
+        let (tally, now) = (Tally::new(), Timestamp::default());
+        for number in 0..10 * KINDS_MAX {
+            tally.refused(kind(&format!("REASON_{number}")), now);
+        }
+        let ended = tally.ended();
+        assert_eq!(ended.len(), KINDS_MAX + 1);
+        assert_eq!(ended.iter().map(|ended| ended.calls).sum::<u64>(), 10 * KINDS_MAX as u64);
+    }
+
+    #[test]
+    fn what_ended_well_is_counted_by_method() {
+        let tally = Tally::new();
+        tally.ok(0);
+        tally.ok(0);
+        tally.left(Kind { method: 4, code: Code::Cancelled, reason: None }, Timestamp::default());
+        let named = |method, code, calls| Ended { method, code, reason: String::new(), calls };
+        assert_eq!(
+            tally.ended(),
+            [
+                named("facematch.v1.FaceMatch/RunMatch", "OK", 2),
+                named("facematch.v1.FaceMatch/WatchMatch", "CANCELLED", 1)
+            ]
+        );
+    }
+}

@@ -1,0 +1,340 @@
+use std::{io, sync::Mutex};
+
+use futures_util::{FutureExt, stream};
+use http_body_util::{BodyExt, StreamBody};
+use tonic_types::ErrorDetails;
+use tracing::Level;
+
+use super::*;
+use crate::{
+    clock::Hand,
+    domain::MatchId,
+    grpc::status,
+    telemetry::captured::{Line, Lines, capture},
+    watch::StoreError,
+};
+
+const GET: &str = "/facematch.v1.FaceMatch/GetMatch";
+const CANCEL: &str = "/facematch.v1.FaceMatch/CancelMatch";
+const WATCH: &str = "/facematch.v1.FaceMatch/WatchMatch";
+const CHECK: &str = "/grpc.health.v1.Health/Check";
+const MATCH: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+type Handler = Box<dyn FnMut(Request<Body>) -> Option<Response<Body>> + Send>;
+
+/// Answers as it is told, or never.
+struct Answering(Mutex<Handler>);
+
+impl Service<Request<Body>> for Answering {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let answer = (self.0.get_mut().unwrap())(request);
+        Box::pin(async move {
+            match answer {
+                Some(answer) => Ok(answer),
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+/// A port whose time is moved by hand.
+struct Port {
+    log: CallLog,
+    hand: Hand,
+}
+
+impl Port {
+    fn new() -> Self {
+        let (clock, hand) = Clock::manual(Timestamp::default());
+        let store = Outage::new("the store", clock.clone());
+        Self { log: CallLog::new(store, clock), hand }
+    }
+
+    fn over(
+        &self,
+        answer: impl FnMut(Request<Body>) -> Option<Response<Body>> + Send + 'static,
+    ) -> Logged<Answering> {
+        self.log.over(Answering(Mutex::new(Box::new(answer))))
+    }
+
+    /// Calls a method that answers so, and reads the whole answer.
+    fn call(&self, path: &str, answer: impl Fn() -> Response<Body> + Send + 'static) {
+        let called = self.over(move |_| Some(answer())).call(request(path));
+        let answer = called.now_or_never().unwrap().unwrap();
+        // A body that fails has ended as well.
+        let _ = answer.into_body().collect().now_or_never().unwrap();
+    }
+}
+
+fn request(path: &str) -> Request<Body> {
+    Request::post(path).body(Body::empty()).unwrap()
+}
+
+fn ok() -> Response<Body> {
+    streamed(&["one", "other"], Some(Status::ok("")))
+}
+
+/// Some pieces, and how they end.
+fn streamed(pieces: &[&'static str], end: Option<Status>) -> Response<Body> {
+    let data = pieces.iter().map(|piece| Frame::data(Bytes::from_static(piece.as_bytes())));
+    let trailers = end.map(|status| {
+        let mut trailers = HeaderMap::new();
+        status.add_header(&mut trailers).unwrap();
+        Frame::trailers(trailers)
+    });
+    let frames: Vec<_> = data.chain(trailers).map(Ok::<_, Status>).collect();
+    Response::new(Body::new(StreamBody::new(stream::iter(frames))))
+}
+
+fn full() -> Status {
+    let details = ErrorDetails::with_error_info(
+        "OVERLOADED",
+        "facematch",
+        [("limit".to_owned(), "photo-memory".to_owned())],
+    );
+    Status::with_error_details(Code::ResourceExhausted, "full", details)
+}
+
+#[track_caller]
+fn only(lines: &Lines) -> Line {
+    match &lines.all()[..] {
+        [line] => line.clone(),
+        lines => panic!("one line, not {lines:#?}"),
+    }
+}
+
+/// The fields of a line, in this order.
+fn fields<'a, const N: usize>(line: &'a Line, names: [&str; N]) -> [&'a str; N] {
+    names.map(|name| line.field(name).unwrap_or("-"))
+}
+
+#[test]
+fn a_call_that_changes_something_is_one_line_at_info_with_all_that_is_known() {
+    let port = Port::new();
+    let hand = port.hand.clone();
+    let mut service = port.over(move |request| {
+        let record = request.extensions().get::<CallRecord>().unwrap().clone();
+        record.names_match(MATCH.parse::<MatchId>().unwrap());
+        record.names_request("order 17\" rpc.code=OK");
+        // As a handler would, it reads the request before it answers.
+        request.into_body().collect().now_or_never().unwrap().unwrap();
+        hand.advance(Duration::from_millis(250));
+        Some(ok())
+    });
+    let mut request = request(CANCEL)
+        .map(|_| Body::new(http_body_util::Full::from("question").map_err(|e| match e {})));
+    let headers = request.headers_mut();
+    headers.insert("user-agent", "grpc-go/1.60.0".parse().unwrap());
+    headers.insert("x-request-id", "edge-7".parse().unwrap());
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    headers.insert("traceparent", parent.parse().unwrap());
+    let address: SocketAddr = "192.0.2.7:4711".parse().unwrap();
+    request
+        .extensions_mut()
+        .insert(TcpConnectInfo { local_addr: None, remote_addr: Some(address) });
+    let line = only(&capture(|| {
+        let answer = service.call(request).now_or_never().unwrap().unwrap();
+        answer.into_body().collect().now_or_never().unwrap().unwrap();
+    }));
+    assert_eq!((line.level, line.message.as_str()), (Level::INFO, "call ended"));
+    for (name, value) in [
+        ("rpc.method", "facematch.v1.FaceMatch/CancelMatch"),
+        ("rpc.code", "OK"),
+        ("tenant", "default"),
+        ("caller", "default"),
+        ("peer", "192.0.2.7:4711"),
+        ("user_agent", "grpc-go/1.60.0"),
+        ("match.id", MATCH),
+        ("request.id", "order 17\" rpc.code=OK"),
+        ("duration_ms", "250"),
+        ("bytes_in", "8"),
+        ("bytes_out", "8"),
+        ("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"),
+        ("x_request_id", "edge-7"),
+    ] {
+        assert_eq!(line.field(name), Some(value), "{name}");
+    }
+    for name in ["reason", "limit", "error", "rpc.path"] {
+        assert_eq!(line.field(name), None, "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let line = only(&capture(|| Port::new().call(CANCEL, ok)));
+    for name in ["peer", "user_agent", "match.id", "request.id", "trace_id", "x_request_id"] {
+        assert_eq!(line.field(name), None, "{name}");
+    }
+}
+
+#[test]
+fn reads_and_probes_are_told_at_debug_and_refusals_at_info() {
+    let refused = || full().into_http();
+    for (path, answer, level) in [
+        (CANCEL, ok as fn() -> Response<Body>, Level::INFO),
+        (GET, ok, Level::DEBUG),
+        (CHECK, ok, Level::DEBUG),
+        (CANCEL, refused, Level::INFO),
+        (GET, refused, Level::INFO),
+        (CHECK, refused, Level::DEBUG),
+        (GET, || status::internal("a bug").into_http(), Level::ERROR),
+    ] {
+        let line = only(&capture(|| Port::new().call(path, answer)));
+        assert_eq!(line.level, level, "{path} {:?}", line.field("rpc.code"));
+    }
+}
+
+#[test]
+fn a_refusal_tells_its_reason_and_limit_whether_it_comes_at_once_or_at_the_end() {
+    for answer in [
+        || full().into_http(),
+        // As another layer would hand it on.
+        || full().into_http::<Body>().map(|_| Body::empty()),
+        || {
+            let mut response = full().into_http::<Body>();
+            response.extensions_mut().clear();
+            response
+        },
+        || streamed(&["an update"], Some(full())),
+    ] {
+        let line = only(&capture(|| Port::new().call(GET, answer)));
+        assert_eq!(
+            fields(&line, ["rpc.code", "reason", "limit"]),
+            ["RESOURCE_EXHAUSTED", "OVERLOADED", "photo-memory"]
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_is_no_grpc_has_the_code_that_grpc_makes_of_it() {
+    for (status, code) in [(415, "UNKNOWN"), (404, "UNIMPLEMENTED"), (503, "UNAVAILABLE")] {
+        let answer = move || Response::builder().status(status).body(Body::empty()).unwrap();
+        let line = only(&capture(|| Port::new().call(GET, answer)));
+        assert_eq!(line.field("rpc.code"), Some(code));
+    }
+    let line = only(&capture(|| Port::new().call(GET, || streamed(&["cut"], None))));
+    assert_eq!(line.field("rpc.code"), Some("UNKNOWN"));
+}
+
+#[test]
+fn a_stream_whose_caller_goes_is_cancelled_and_told_once() {
+    let port = Port::new();
+    let line = only(&capture(|| {
+        let endless = || stream::pending::<Result<Frame<Bytes>, Status>>();
+        let mut service =
+            port.over(move |_| Some(Response::new(Body::new(StreamBody::new(endless())))));
+        let answer = service.call(request(WATCH)).now_or_never().unwrap().unwrap();
+        let mut body = answer.into_body();
+        assert!(body.frame().now_or_never().is_none());
+        port.hand.advance(Duration::from_secs(60));
+    }));
+    assert_eq!(line.level, Level::DEBUG, "a caller that has seen enough is no refusal");
+    assert_eq!(fields(&line, ["rpc.code", "duration_ms"]), ["CANCELLED", "60000"]);
+}
+
+#[test]
+fn a_call_that_is_dropped_before_its_answer_is_cancelled_or_late() {
+    for (timeout, code) in
+        [(None, "CANCELLED"), (Some("3S"), "CANCELLED"), (Some("700m"), "DEADLINE_EXCEEDED")]
+    {
+        let port = Port::new();
+        let line = only(&capture(|| {
+            let mut request = request(CANCEL);
+            if let Some(timeout) = timeout {
+                request.headers_mut().insert("grpc-timeout", timeout.parse().unwrap());
+            }
+            let called = port.over(|_| None).call(request);
+            port.hand.advance(Duration::from_secs(1));
+            drop(called);
+        }));
+        assert_eq!((line.level, line.field("rpc.code")), (Level::INFO, Some(code)), "{timeout:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_refusals_is_a_few_lines_and_a_count() {
+    let port = Port::new();
+    let lines = capture(|| {
+        for _ in 0..1000 {
+            port.call(GET, || full().into_http());
+        }
+        port.call(WATCH, || full().into_http());
+        port.log.close();
+    });
+    let told: Vec<_> = lines.all().into_iter().filter(|line| line.level <= Level::INFO).collect();
+    assert_eq!(told.len(), 7, "five of the flood, one of another method, and the count");
+    let rest = &told[6];
+    assert_eq!(rest.message, "more calls ended alike");
+    assert_eq!(
+        fields(rest, ["rpc.method", "rpc.code", "reason", "calls"]),
+        ["facematch.v1.FaceMatch/GetMatch", "RESOURCE_EXHAUSTED", "OVERLOADED", "995"]
+    );
+    let of_get = |ended: &Ended| ended.method.ends_with("GetMatch") && ended.reason == "OVERLOADED";
+    assert_eq!(port.log.ended().iter().find(|ended| of_get(ended)).unwrap().calls, 1000);
+}
+
+#[test]
+fn a_store_outage_is_told_where_it_begins_and_not_by_each_call() {
+    let port = Port::new();
+    let unavailable = || {
+        let cause = io::Error::other("connection refused");
+        status::store(&StoreError::Unavailable(Arc::new(cause)))
+    };
+    let lines = capture(|| {
+        for path in [GET, CANCEL, WATCH] {
+            (0..100).for_each(|_| port.call(path, move || unavailable().into_http()));
+        }
+    });
+    let warned: Vec<_> = lines.all().into_iter().filter(|line| line.level <= Level::WARN).collect();
+    let [line] = &warned[..] else { panic!("one warning, not {warned:?}") };
+    assert_eq!(line.message, "the store fails");
+    let why = "the store is unavailable: connection refused";
+    assert_eq!(line.field("error"), Some(why));
+    assert_eq!(lines.all()[1].field("error"), Some(why), "the call's own line has it too");
+}
+
+#[test]
+fn what_breaks_a_stream_is_told_by_its_record() {
+    let port = Port::new();
+    let line = only(&capture(|| {
+        let mut service = port.over(|request| {
+            let bug = status::internal("event 7 can't follow");
+            request.extensions().get::<CallRecord>().unwrap().broke_off(&bug);
+            Some(streamed(&["an update"], Some(bug)))
+        });
+        let answer = service.call(request(WATCH)).now_or_never().unwrap().unwrap();
+        answer.into_body().collect().now_or_never().unwrap().unwrap();
+    }));
+    assert_eq!(fields(&line, ["rpc.code", "error"]), ["INTERNAL", "event 7 can't follow"]);
+    assert_eq!(line.level, Level::ERROR);
+}
+
+#[test]
+fn an_unknown_method_is_other_and_its_path_is_told_if_it_is_one() {
+    let unknown = || Status::unimplemented("").into_http();
+    for (path, told) in
+        [("/a.v1.B/C", Some("a.v1.B/C")), ("/a/b?token=c", Some("a/b")), ("/a%0Ab/c", None)]
+    {
+        let line = only(&capture(|| Port::new().call(path, unknown)));
+        assert_eq!((line.field("rpc.method"), line.field("rpc.path")), (Some("other"), told));
+        assert_eq!(line.field("tenant"), None);
+    }
+}
+
+#[test]
+fn timeouts_are_read_as_grpc_spells_them() {
+    let read = |text: &str| timeout(&text.parse().unwrap());
+    assert_eq!(read("700m"), Some(Duration::from_millis(700)));
+    assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
+    for wrong in ["", "m", "7", "-1S", "1s", "123456789S", "1,5S"] {
+        assert_eq!(read(wrong), None, "{wrong}");
+    }
+}

@@ -98,7 +98,7 @@ pub enum Command {
     /// End a match without a verdict
     Cancel(OneArgs),
     /// Erase a match that has ended
-    Delete(DeleteArgs),
+    Delete(OneArgs),
 }
 
 impl Cli {
@@ -284,21 +284,11 @@ pub struct Which {
     pub request_id: Option<String>,
 }
 
-/// Arguments of `get` and `cancel`.
+/// Arguments of `get`, `cancel` and `delete`.
 #[derive(Debug, Clone, Args)]
 pub struct OneArgs {
     #[command(flatten)]
     pub which: Which,
-    #[command(flatten)]
-    pub common: Common,
-}
-
-/// Arguments of `delete`.
-#[derive(Debug, Clone, Args)]
-pub struct DeleteArgs {
-    /// The server's id of the match
-    #[arg(value_name = "ID", value_parser = given)]
-    pub match_id: String,
     #[command(flatten)]
     pub common: Common,
 }

@@ -8,11 +8,11 @@ use tonic::{Status, transport::Uri};
 
 use crate::cli::{
     Exit,
-    args::{Common, DeleteArgs, ListArgs, OneArgs, Output},
+    args::{Common, ListArgs, OneArgs, Output},
     client::{self, Client},
     pb::{
         CancelMatchRequest, DeleteMatchRequest, GetMatchRequest, ListMatchesRequest, Match,
-        MatchState, cancel_match_request, get_match_request,
+        MatchState, cancel_match_request, delete_match_request, get_match_request,
     },
     render::{failure, json, text},
     tell,
@@ -42,12 +42,19 @@ pub async fn cancel(args: OneArgs) -> Exit {
     .await
 }
 
-/// Erases a match. There is nothing to print when it is gone.
-pub async fn delete(args: DeleteArgs) -> Exit {
-    let request = DeleteMatchRequest { match_id: args.match_id };
-    call(&args.common, async |client| {
-        client.delete_match(request).await?;
-        Ok(())
+/// Erases a match, and tells of the photo that stays at Oz.
+pub async fn delete(args: OneArgs) -> Exit {
+    let OneArgs { which, common } = args;
+    let by_request = which.request_id.map(delete_match_request::Id::RequestId);
+    let id = which.match_id.map(delete_match_request::Id::MatchId).or(by_request);
+    let output = common.output;
+    call(&common, async |client| {
+        let erased = client.delete_match(DeleteMatchRequest { id }).await?.into_inner();
+        let line = match output {
+            Output::Text => text::erased(&erased),
+            Output::Json => json::erased(&erased),
+        };
+        Ok(writeln!(io::stdout(), "{line}")?)
     })
     .await
 }

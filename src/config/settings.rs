@@ -291,8 +291,8 @@ pub static STREAM_STALL: Setting<Duration> = Setting::with(
     "stream-stall",
     "DURATION",
     "2m",
-    "how long an update may lie unread before its stream is ended as OVERLOADED; whoever reads \
-     again resumes",
+    "how long an update may lie unread before its stream is ended as UPDATES_UNREAD; a \
+     caller that reads again resumes",
     |text| parse::duration(text, ms(100)..=days(1)),
 );
 

@@ -10,7 +10,7 @@ use crate::domain::{
     event::{LivenessResult, Metadata, OzStatus},
     id::{AnalysisId, MediaId},
     reason::Cause,
-    state::{Match, State},
+    state::{self, Match, State},
     time::Timestamp,
     verdict::Reading,
 };
@@ -167,7 +167,7 @@ impl Drive {
             polls: m.oz.as_ref().map_or(0, |oz| oz.polls),
             oz: m.oz.clone(),
             line: Line::revived(m),
-            last_trouble: m.trouble.map(|cause| (cause, Metadata::new())),
+            last_trouble: m.trouble.as_ref().map(|told| (told.cause, told.metadata.clone())),
             ..Self::fresh(now)
         }
     }
@@ -230,7 +230,8 @@ impl Line {
     /// What watchers were told last is no news if it is met again.
     fn revived(m: &Match) -> Self {
         let ask = main_ask(m);
-        let trouble = m.trouble.map(|cause| Trouble { ask, cause, failures: 0 });
+        let trouble = |told: &state::Trouble| Trouble { ask, cause: told.cause, failures: 0 };
+        let trouble = m.trouble.as_deref().map(trouble);
         Self { trouble, incomplete: 0 }
     }
 

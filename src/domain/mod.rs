@@ -9,6 +9,7 @@ pub mod circuit;
 pub mod drive;
 pub mod event;
 pub mod id;
+pub mod limit;
 pub mod liveness;
 pub mod pace;
 pub mod photo;
@@ -30,13 +31,14 @@ pub use event::{
     Resolution,
 };
 pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
+pub use limit::Limit;
 pub use pace::Pace;
 pub use photo::{Format, Kind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};
 pub use request::{Digest, LivenessPolicy, PhotoSource, Spec, Timeout};
 pub use settle::{Moment, Outcome, Settled, held_back, settle};
-pub use state::{IllegalEvent, Match, State, apply};
+pub use state::{IllegalEvent, Match, State, Trouble, apply};
 pub use step::{Step, next_step};
 pub use time::Timestamp;
 

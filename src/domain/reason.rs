@@ -57,6 +57,24 @@ pub enum Code {
 }
 
 impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 14] = [
+        Self::OzAnalysisFailed,
+        Self::OzInconclusive,
+        Self::OzUnknownStatus,
+        Self::OzFolderNotFound,
+        Self::OzForbidden,
+        Self::OzMediaNotFound,
+        Self::LivenessMediaNotFound,
+        Self::LivenessNotPassed,
+        Self::OzRejectedPhoto,
+        Self::OzFolderFull,
+        Self::OzProtocol,
+        Self::OzLoginRefused,
+        Self::MatchTimedOut,
+        Self::PhotoLost,
+    ];
+
     /// The word as callers see it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -143,6 +161,20 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// All causes.
+    pub const ALL: [Self; 10] = [
+        Self::OzUnreachable,
+        Self::OzTimeout,
+        Self::OzInterrupted,
+        Self::OzRateLimited,
+        Self::OzServerError,
+        Self::OzUnreadable,
+        Self::OzIncomplete,
+        Self::OzSessionRefused,
+        Self::OzLoginRefused,
+        Self::OzAnalysisMissing,
+    ];
+
     /// The word as callers see it.
     pub const fn as_str(self) -> &'static str {
         match self {

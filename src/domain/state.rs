@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    event::{Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded},
+    event::{Event, LivenessResult, MatchError, MatchResult, Metadata, OzStatus, Recorded},
     id::{AnalysisId, MatchId, MediaId, Sequence},
     reason::Cause,
     request::Spec,
@@ -89,7 +89,7 @@ pub struct Match {
     /// Oz's words as of the last event that carried any.
     pub oz: Option<OzStatus>,
     /// The trouble that the last event told of, if it told of trouble.
-    pub trouble: Option<Cause>,
+    pub trouble: Option<Box<Trouble>>,
     /// How many events told of trouble.
     pub troubles: u32,
     /// When it was accepted.
@@ -100,6 +100,22 @@ pub struct Match {
     pub end_time: Option<Timestamp>,
     /// When it is erased.
     pub expire_time: Option<Timestamp>,
+}
+
+/// Trouble at Oz as the journal tells of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trouble {
+    /// What kind it is.
+    pub cause: Cause,
+    /// A sentence for people.
+    pub message: String,
+    /// When the first of the troubles became durable that follow each other without another fact
+    /// between them.
+    pub since: Timestamp,
+    /// When the next try was due.
+    pub next_attempt: Timestamp,
+    /// Oz's status, code and message.
+    pub metadata: Metadata,
 }
 
 /// An event that can't follow the state it came to: a corrupt journal or a bug of ours.
@@ -182,7 +198,7 @@ fn accept(recorded: &Recorded) -> Option<Match> {
 fn transit(mut m: Match, recorded: &Recorded) -> Option<Match> {
     m.sequence = recorded.sequence;
     m.update_time = recorded.time;
-    m.trouble = None;
+    let earlier = m.trouble.take();
     match (m.state, recorded.event.clone()) {
         (State::Accepted, Event::PhotoUploaded(fact)) => {
             m.state = State::Uploaded;
@@ -198,7 +214,13 @@ fn transit(mut m: Match, recorded: &Recorded) -> Option<Match> {
             m.oz = fact.oz;
         }
         (State::Accepted | State::Uploaded | State::Processing, Event::AttemptFailed(fact)) => {
-            m.trouble = Some(fact.cause);
+            m.trouble = Some(Box::new(Trouble {
+                cause: fact.cause,
+                message: fact.message,
+                since: earlier.map_or(recorded.time, |trouble| trouble.since),
+                next_attempt: fact.next_attempt,
+                metadata: fact.metadata,
+            }));
             m.troubles += 1;
             m.oz = fact.oz.or(m.oz);
         }
@@ -245,6 +267,22 @@ impl Match {
     pub fn source_media(&self) -> Option<Vec<MediaId>> {
         let photo = self.photo_media_id.clone()?;
         Some(self.liveness_media.iter().cloned().chain([photo]).collect())
+    }
+
+    /// What the photo is compared with, as soon as it is known: what was asked for, then what was
+    /// found.
+    pub fn compared_with(&self) -> &[MediaId] {
+        match self.liveness_media.as_slice() {
+            [] => &self.spec.liveness_media,
+            found => found,
+        }
+    }
+
+    /// The QUALITY analysis that belongs to the match, as soon as it is known: the one that was
+    /// started with it, else the one that was read before.
+    pub fn quality_analysis(&self) -> Option<&AnalysisId> {
+        let read = self.liveness.as_ref().map(|liveness| &liveness.analysis_id);
+        self.liveness_analysis_id.as_ref().or(read)
     }
 
     /// Whether nothing that the server holds only in memory is needed any more.

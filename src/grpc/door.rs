@@ -22,7 +22,7 @@ use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
 use crate::{
-    domain::photo,
+    domain::{Limit, photo},
     grpc::{beside::Beside, status, unread::Readers},
     worker::{Worker, shelf::Place},
 };
@@ -184,7 +184,7 @@ impl HttpBody for Gate {
                 }
                 Stage::Waiting(place) => {
                     let place = ready!(place.as_mut().poll(context));
-                    self.room.put(place.ok_or_else(|| status::overloaded("photo memory"))?);
+                    self.room.put(place.ok_or_else(|| status::overloaded(Limit::PhotoMemory))?);
                     // Nothing could come meanwhile.
                     self.pace = Pace::default();
                     self.stage = Stage::Open;
@@ -242,7 +242,7 @@ impl Gate {
                 Poll::Ready(Some(Err(status::draining())))
             }
             Poll::Pending if self.pace.is_lost(self.patience.pace, context) => {
-                Poll::Ready(Some(Err(status::stalled(self.patience.pace))))
+                Poll::Ready(Some(Err(stalled(self.patience.pace))))
             }
             Poll::Pending => Poll::Pending,
         }
@@ -293,6 +293,11 @@ impl Gate {
         let [_flag, a, b, c, d] = [(); PREFIX_BYTES].map(|()| prefix.next());
         usize::try_from(u32::from_be_bytes([a?, b?, c?, d?])).ok()
     }
+}
+
+/// The request stopped coming.
+fn stalled(within: Duration) -> Status {
+    status::call_timed_out(format!("the request stopped coming: too little of it in {within:?}"))
 }
 
 impl Pace {

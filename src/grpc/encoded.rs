@@ -127,7 +127,7 @@ mod tests {
         let update = pb::MatchUpdate {
             match_id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
             sequence: 3,
-            event: Some(pb::match_update::Event::Heartbeat(pb::Heartbeat {})),
+            event: Some(pb::match_update::Event::Heartbeat(pb::Heartbeat::default())),
             ..pb::MatchUpdate::default()
         };
         let encoded = Encoded::of(&update);

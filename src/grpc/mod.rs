@@ -10,6 +10,7 @@ mod convert;
 mod door;
 pub mod encoded;
 mod greeting;
+mod reason;
 mod service;
 mod status;
 mod unread;
@@ -29,6 +30,7 @@ use tonic_reflection::server::{v1, v1alpha};
 #[cfg(any(test, fuzzing))]
 pub use beside::fuzzing;
 pub use call_log::{CallLog, Ended};
+pub use reason::Reason;
 pub use service::Service;
 pub use unread::Readers;
 

@@ -19,7 +19,7 @@ use crate::{
     pb,
     watch::{Ended, Key, Update, Watch},
     worker::{
-        CancelledAs, Erased, Refused, Worker,
+        CancelledAs, Deleted, Refused, Worker,
         shelf::{Photo, Place},
     },
 };
@@ -280,16 +280,17 @@ impl FaceMatch for Service {
         request: Request<pb::DeleteMatchRequest>,
     ) -> Result<Response<pb::DeleteMatchResponse>, Status> {
         let record = CallRecord::of(&request);
-        let id = request::match_id(&request.into_inner().match_id)?;
-        record.names_match(id);
-        let erased = self.worker.erase(&Self::caller(), id).await;
-        match erased.map_err(|failure| status::store(&failure))? {
-            Erased::Done => {
-                self.watch.erased(id);
-                Ok(Response::new(pb::DeleteMatchResponse {}))
+        let key = request::only_key(request.into_inner().id)?;
+        record.names(&key);
+        let deleted = self.worker.delete(&Self::caller(), &key).await;
+        match deleted.map_err(|failure| status::store(&failure))? {
+            Deleted::Now(m, time) => {
+                record.found(&m);
+                self.watch.erased(m.id);
+                Ok(Response::new(update::deletion(&m, time)))
             }
-            Erased::Running => Err(status::match_running(id)),
-            Erased::Absent => Err(status::not_found(&id.to_string())),
+            Deleted::Running(id) => Err(status::match_running(id)),
+            Deleted::Absent => Err(status::not_found(&name(&key))),
         }
     }
 }

@@ -3,13 +3,14 @@
 //! What the store or a library says is the source of the status: the call log tells it, and it is
 //! never sent.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use tonic::{Code, Status};
+use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
-    domain::MatchId,
+    domain::{Limit, MatchId},
+    grpc::reason::Reason,
     watch::{Ended, StoreError},
     worker::Refused,
 };
@@ -18,11 +19,6 @@ use crate::{
 const DOMAIN: &str = "facematch";
 /// The one token that goes with filters.
 const PAGE_TOKEN: &str = "page_token";
-/// When to come back after trouble that passes soon.
-const RETRY_SOON: Duration = Duration::from_secs(1);
-/// When to come back to a server that is going down: another may have taken its place.
-const RETRY_ELSEWHERE: Duration = Duration::from_secs(2);
-
 /// How many violations are told at once: more than a request has fields, and little enough that
 /// callers' libraries, which take 8 KiB of metadata, can read them.
 const VIOLATIONS_MAX: usize = 20;
@@ -34,7 +30,7 @@ const SENTENCES_MAX: usize = 5;
 pub struct Violations {
     fields: Vec<FieldViolation>,
     /// The reason if nothing but the photo is wrong.
-    photo: Option<&'static str>,
+    photo: Option<Reason>,
     /// Whether anything but the photo is wrong.
     others: bool,
 }
@@ -51,13 +47,13 @@ impl Violations {
 
     /// The photo can't be read.
     pub fn photo_unreadable(&mut self, description: impl Into<String>) {
-        self.photo = Some("PHOTO_UNREADABLE");
+        self.photo = Some(Reason::PhotoUnreadable);
         self.fields.push(FieldViolation::new("photo.content", description));
     }
 
     /// The photo is too large.
     pub fn photo_too_large(&mut self) {
-        self.photo = Some("PHOTO_TOO_LARGE");
+        self.photo = Some(Reason::PhotoTooLarge);
         self.fields.push(FieldViolation::new("photo.content", "is over 10 MiB (10,485,760 bytes)"));
     }
 
@@ -68,12 +64,12 @@ impl Violations {
         }
         let reason = match self.photo {
             Some(reason) if !self.others => reason,
-            Some(_) | None => "FIELD_INVALID",
+            Some(_) | None => Reason::FieldInvalid,
         };
         let message = self.message();
         let mut details = details(reason, []);
         details.set_bad_request(self.fields);
-        Err(Status::with_error_details(Code::InvalidArgument, message, details))
+        Err(of(reason, message, details))
     }
 
     fn message(&self) -> String {
@@ -115,13 +111,10 @@ pub fn request_too_long() -> Status {
     refusal(violations)
 }
 
-/// The request stopped coming. Like whatever is refused before a request is there, it has the
-/// transport's own error, as if the caller's time were up: repeating is safe.
-pub fn stalled(within: Duration) -> Status {
-    let mut details = ErrorDetails::new();
-    details.set_retry_info(Some(RETRY_SOON));
-    let message = format!("the request stopped coming: too little of it in {within:?}");
-    Status::with_error_details(Code::DeadlineExceeded, message, details)
+/// The call's own deadline passed here, or its request didn't arrive in time. `what` says which,
+/// and of what, for people.
+pub fn call_timed_out(what: impl Into<String>) -> Status {
+    plain(Reason::CallTimedOut, what)
 }
 
 fn refusal(violations: Violations) -> Status {
@@ -133,8 +126,7 @@ fn refusal(violations: Violations) -> Status {
 
 /// A source of photos that this server doesn't have.
 pub fn not_available(what: &str) -> Status {
-    let message = format!("{what} is not available on this server");
-    Status::with_error_details(Code::Unimplemented, message, details("NOT_AVAILABLE", []))
+    plain(Reason::NotAvailable, format!("{what} is not available on this server"))
 }
 
 /// Why a match was not admitted.
@@ -145,9 +137,9 @@ pub fn refused(refused: Refused) -> Status {
         Refused::Reused { field, match_id } => {
             let message = format!("the request_id names a match with another {field}");
             let metadata = [("field", field.to_owned()), ("match_id", match_id.to_string())];
-            let mut details = details("REQUEST_ID_REUSED", metadata);
+            let mut details = details(Reason::RequestIdReused, metadata);
             details.set_resource_info("match", match_id.to_string(), "", "has other content");
-            Status::with_error_details(Code::AlreadyExists, message, details)
+            of(Reason::RequestIdReused, message, details)
         }
         Refused::Journal(failure) => store(&failure),
     }
@@ -160,11 +152,10 @@ pub fn ended(ended: Ended, what: &str) -> Status {
         Ended::Ahead { reached } => {
             let message = format!("after_sequence is ahead: the match has reached {}", reached.0);
             let metadata = [("reached", reached.0.to_string())];
-            Status::with_error_details(Code::OutOfRange, message, details("WATCH_AHEAD", metadata))
+            of(Reason::WatchAhead, message, details(Reason::WatchAhead, metadata))
         }
         Ended::Expired => {
-            let message = "the resume_token is older than what is retained";
-            Status::with_error_details(Code::OutOfRange, message, details("TOKEN_EXPIRED", []))
+            plain(Reason::TokenExpired, "the resume_token is older than what is retained")
         }
         Ended::InvalidToken => token_invalid(what),
         Ended::Draining => draining(),
@@ -177,58 +168,57 @@ fn token_invalid(field: &str) -> Status {
         PAGE_TOKEN => "is damaged, not of this store, or goes with other filters",
         _ => "is damaged, not of this store, or of a time that a restore of the store undid",
     };
-    let mut details = details("TOKEN_INVALID", []);
+    let mut details = details(Reason::TokenInvalid, []);
     details.add_bad_request_violation(field, description);
-    Status::with_error_details(Code::InvalidArgument, format!("{field} {description}"), details)
+    of(Reason::TokenInvalid, format!("{field} {description}"), details)
 }
 
 /// There is no such match, or it is another caller's.
 pub fn not_found(id: &str) -> Status {
-    let mut details = details("MATCH_NOT_FOUND", []);
+    let mut details = details(Reason::MatchNotFound, []);
     details.set_resource_info("match", id, "", "doesn't exist");
-    Status::with_error_details(Code::NotFound, "there is no such match", details)
+    of(Reason::MatchNotFound, "there is no such match", details)
 }
 
 /// A match that has ended can't be cancelled.
 pub fn match_ended(id: MatchId, state: &str) -> Status {
     let message = format!("the match has ended as {}", state.to_uppercase());
-    precondition("MATCH_ENDED", id, message)
+    precondition(Reason::MatchEnded, id, message)
 }
 
 /// A match that runs can't be erased.
 pub fn match_running(id: MatchId) -> Status {
-    precondition("MATCH_RUNNING", id, "the match runs: cancel it first, or wait".into())
+    precondition(Reason::MatchRunning, id, "the match runs: cancel it first, or wait".into())
 }
 
-fn precondition(reason: &'static str, id: MatchId, message: String) -> Status {
+fn precondition(reason: Reason, id: MatchId, message: String) -> Status {
     let mut details = details(reason, []);
-    details.add_precondition_failure_violation(reason, id.to_string(), message.clone());
-    Status::with_error_details(Code::FailedPrecondition, message, details)
+    let (kind, subject) = (reason.as_str(), id.to_string());
+    details.add_precondition_failure_violation(kind, subject, message.clone());
+    of(reason, message, details)
 }
 
 /// The server goes down.
 pub fn draining() -> Status {
-    let mut details = details("SERVER_DRAINING", []);
-    details.set_retry_info(Some(RETRY_ELSEWHERE));
-    Status::with_error_details(Code::Unavailable, "the server is shutting down", details)
+    plain(Reason::ServerDraining, "the server is shutting down")
 }
 
-/// There is too much of something.
-pub fn overloaded(limit: &str) -> Status {
-    let mut details = details("OVERLOADED", [("limit", limit.to_owned())]);
-    details.set_retry_info(Some(RETRY_SOON));
-    let message = format!("the server is at its limit of {limit}");
-    Status::with_error_details(Code::ResourceExhausted, message, details)
+/// The server is at a limit of its own, and the call had no effect.
+pub fn overloaded(limit: Limit) -> Status {
+    let details = details(Reason::Overloaded, [("limit", limit.as_str().to_owned())]);
+    of(Reason::Overloaded, format!("the server is at its limit of {limit}"), details)
+}
+
+/// A stream's updates lay unread for too long.
+pub fn updates_unread() -> Status {
+    plain(Reason::UpdatesUnread, "the updates lay unread for too long; nothing is lost: resume")
 }
 
 /// The journal can't be used.
 pub fn store(failure: &StoreError) -> Status {
     match failure {
         StoreError::Unavailable(_) => {
-            let mut details = details("STORE_UNAVAILABLE", []);
-            details.set_retry_info(Some(RETRY_SOON));
-            let message = "the store is unavailable";
-            let mut status = Status::with_error_details(Code::Unavailable, message, details);
+            let mut status = plain(Reason::StoreUnavailable, "the store is unavailable");
             status.set_source(Arc::new(failure.clone()));
             status
         }
@@ -238,8 +228,7 @@ pub fn store(failure: &StoreError) -> Status {
 
 /// A bug of ours.
 pub fn internal(what: &str) -> Status {
-    let details = details("INTERNAL", []);
-    let mut status = Status::with_error_details(Code::Internal, "internal error", details);
+    let mut status = plain(Reason::Internal, "internal error");
     status.set_source(Arc::new(Bug(what.to_owned())));
     status
 }
@@ -249,8 +238,20 @@ pub fn internal(what: &str) -> Status {
 #[error("{0}")]
 struct Bug(String);
 
-fn details<const N: usize>(reason: &str, metadata: [(&str, String); N]) -> ErrorDetails {
+/// A refusal of which there is no more to tell than its reason.
+fn plain(reason: Reason, message: impl Into<String>) -> Status {
+    of(reason, message, details(reason, []))
+}
+
+fn of(reason: Reason, message: impl Into<String>, details: ErrorDetails) -> Status {
+    Status::with_error_details(reason.code(), message, details)
+}
+
+/// What every refusal has: its reason, and when to come back if that may help.
+fn details<const N: usize>(reason: Reason, metadata: [(&str, String); N]) -> ErrorDetails {
     let metadata: HashMap<String, String> =
         metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    ErrorDetails::with_error_info(reason, DOMAIN, metadata)
+    let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
+    details.set_retry_info(reason.retry_after());
+    details
 }

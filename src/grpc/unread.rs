@@ -184,7 +184,7 @@ impl Read {
 /// The end of an answer, as gRPC has it behind the last message.
 fn goodbye() -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();
-    status::overloaded("unread updates").add_header(&mut trailers)?;
+    status::updates_unread().add_header(&mut trailers)?;
     Ok(Frame::trailers(trailers))
 }
 

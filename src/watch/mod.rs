@@ -159,6 +159,11 @@ impl Watch {
         (m.spec.caller == *caller && !m.state.has_ended()).then_some(*id)
     }
 
+    /// After how much silence a stream shows a sign of life.
+    pub fn heartbeat(&self) -> Duration {
+        self.0.config.heartbeat
+    }
+
     /// A page of matches, newest first: up to `size`, as far as each in turn `fits`. The first
     /// has to.
     ///

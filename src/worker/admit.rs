@@ -6,7 +6,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Drive, Match, MatchId, Recorded, RequestId, Spec, state},
+    domain::{Drive, Limit, Match, MatchId, Recorded, RequestId, Spec, state},
     journal::{self, Admitted, Claim, Key, Taken},
     worker::{Engine, Slot, Worker, driver::Driver, seat::Seat, shelf::Photo},
 };
@@ -19,7 +19,7 @@ pub enum Refused {
     Draining,
     /// Too many matches are under way, or there is no room for the photo.
     #[error("the server is at its limit of {0}")]
-    Overloaded(&'static str),
+    Overloaded(Limit),
     /// The request id names a match of other content.
     #[error("the request id names a match with another {field}")]
     Reused {
@@ -73,11 +73,11 @@ impl Engine {
 
     /// A slot for a new match, or what there is too much of. The slot is taken before the match
     /// is written, so that many at once can't exceed the limit together.
-    fn room(&self, photo: Option<&Photo>) -> Result<Slot, &'static str> {
+    fn room(&self, photo: Option<&Photo>) -> Result<Slot, Limit> {
         if photo.is_some_and(Photo::is_spare) {
-            return Err("photo memory");
+            return Err(Limit::PhotoMemory);
         }
-        self.free_slot().ok_or("unfinished matches")
+        self.free_slot().ok_or(Limit::UnfinishedMatches)
     }
 
     /// A repeat of a known match is never refused as overload.
@@ -85,7 +85,7 @@ impl Engine {
         self: &Arc<Self>,
         spec: &Spec,
         photo: Option<Photo>,
-        limit: &'static str,
+        limit: Limit,
     ) -> Result<Match, Refused> {
         let Some(request_id) = spec.request_id.clone() else {
             return Err(Refused::Overloaded(limit));

@@ -26,17 +26,14 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, info, warn};
 
-pub use crate::{
-    journal::{CancelledAs, Erased},
-    oz::Chance,
-};
+pub use crate::{journal::CancelledAs, oz::Chance};
 pub use admit::Refused;
 pub use gate::Limits;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, RequestId},
-    journal::{self, Claim, Key, Reader, Writer},
+    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, RequestId, Timestamp},
+    journal::{self, Claim, Erased, Key, Reader, Writer},
     outage::{self, Outage},
     oz::Oz,
     worker::{driver::Driver, gate::Gate, seat::Seat, shelf::Shelf},
@@ -111,6 +108,17 @@ struct Engine {
     draining: CancellationToken,
     /// Drivers stop wherever they are.
     stopping: CancellationToken,
+}
+
+/// What became of a wish to erase a match.
+#[derive(Debug)]
+pub enum Deleted {
+    /// It was erased at this time; so it was before.
+    Now(Box<Match>, Timestamp),
+    /// It runs.
+    Running(MatchId),
+    /// There is none.
+    Absent,
 }
 
 /// Counts one unfinished match for as long as it is held.
@@ -189,16 +197,28 @@ impl Worker {
         Ok(outcome)
     }
 
-    /// Erases a match that has ended.
+    /// Erases a match that has ended. By a request id it erases the match that this names when it
+    /// is looked up: not another one that gets the id a moment later.
     ///
     /// # Errors
     /// The journal's.
-    pub async fn erase(&self, caller: &CallerId, id: MatchId) -> Result<Erased, journal::Error> {
-        let erased = self.0.with.writer.erase(caller, id).await?;
-        if erased == Erased::Done {
-            info!(match.id = %id, "match erased at its caller's wish");
+    pub async fn delete(&self, caller: &CallerId, key: &Key) -> Result<Deleted, journal::Error> {
+        let Some(m) = self.0.with.reader.find(caller, key).await? else {
+            return Ok(Deleted::Absent);
+        };
+        // One that ends after the look is refused all the same: what it had was not yet known.
+        if !m.state.has_ended() {
+            return Ok(Deleted::Running(m.id));
         }
-        Ok(erased)
+        match self.0.with.writer.erase(caller, m.id).await? {
+            Erased::Done => {
+                info!(match.id = %m.id, "match erased at its caller's wish");
+                let time = self.0.with.clock.now().max(m.update_time);
+                Ok(Deleted::Now(Box::new(m), time))
+            }
+            Erased::Running => Ok(Deleted::Running(m.id)),
+            Erased::Absent => Ok(Deleted::Absent),
+        }
     }
 
     /// Returns once new matches are refused because the server goes down.

@@ -22,7 +22,7 @@ use super::{shelf::Photo, *};
 use crate::{
     clock::Hand,
     domain::{
-        Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Kind,
+        Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Kind, Limit,
         LivenessPolicy, Media, MediaId, Outcome, PhotoSource, Reply, Sequence, Spec, State,
         Timeout, Timestamp, ask::AskKind,
     },
@@ -371,7 +371,7 @@ async fn no_more_matches_are_under_way_than_the_settings_allow() {
     house.admit(naming_a_medium()).await;
     assert_eq!(house.worker.unfinished(), 2);
     let refused = house.worker.admit(naming_a_medium(), None).await.unwrap_err();
-    assert!(matches!(refused, Refused::Overloaded("unfinished matches")), "{refused}");
+    assert!(matches!(refused, Refused::Overloaded(Limit::UnfinishedMatches)), "{refused}");
     house.worker.cancel(&first.spec.caller, &Key::Match(first.id)).await.unwrap();
     eventually("its place is free", || async { house.worker.unfinished() == 1 }).await;
     house.admit(naming_a_medium()).await;

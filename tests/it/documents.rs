@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Where refusals and ends get their words.
-const WORDS: &[&str] = &["src/domain/reason.rs", "src/grpc/status.rs"];
+use facematch::{
+    domain::{Cause, Limit, Reason},
+    grpc,
+};
+use tonic::Code;
 
 #[test]
 fn the_readme_shows_every_setting() {
@@ -12,11 +15,53 @@ fn the_readme_shows_every_setting() {
 }
 
 #[test]
-fn the_readme_lists_every_reason_and_cause() {
-    let readme = read("README.md");
-    for word in WORDS.iter().flat_map(|path| words_in(&read(path))) {
-        assert!(readme.contains(&format!("| `{word}` |")), "README.md lacks {word}");
+fn the_readme_lists_every_reason_of_a_refusal_with_its_code() {
+    for reason in grpc::Reason::ALL {
+        let code = code_name(reason.code());
+        assert_row(reason.as_str(), &[code]);
     }
+}
+
+#[test]
+fn the_readme_lists_every_reason_of_a_failed_match_with_its_code_and_whether_to_retry() {
+    for reason in Reason::ALL {
+        let code = code_name(Code::from_i32(reason.code() as i32));
+        assert_row(reason.as_str(), &[code, if reason.retryable() { "yes" } else { "no" }]);
+    }
+}
+
+#[test]
+fn the_readme_lists_every_cause_of_trouble() {
+    for cause in Cause::ALL {
+        assert_row(cause.as_str(), &[]);
+    }
+}
+
+#[test]
+fn the_proto_lists_every_reason_of_a_refusal_with_its_code() {
+    let proto = read("proto/facematch/v1/face_match.proto");
+    for reason in grpc::Reason::ALL {
+        let row = format!("//   {:<19} {:<20}", reason.as_str(), code_name(reason.code()));
+        assert!(proto.contains(&row), "the proto lacks {row:?}");
+    }
+}
+
+#[test]
+fn the_proto_and_the_readme_list_every_word_of_a_limit() {
+    for limit in Limit::ALL {
+        let proto = read("proto/facematch/v1/face_match.proto");
+        assert!(proto.contains(&format!("\"{limit}\"")), "the proto lacks {limit}");
+        assert!(read("README.md").contains(&format!("`{limit}`")), "README.md lacks {limit}");
+    }
+}
+
+#[test]
+fn the_lists_of_words_are_whole() {
+    let refusals: BTreeSet<_> = grpc::Reason::ALL.map(|reason| reason.as_str().into()).into();
+    assert_eq!(words_in(&read("src/grpc/reason.rs")), refusals);
+    let reasons = Reason::ALL.iter().map(|reason| reason.as_str().to_owned());
+    let causes = Cause::ALL.iter().map(|cause| cause.as_str().to_owned());
+    assert_eq!(words_in(&read("src/domain/reason.rs")), reasons.chain(causes).collect());
 }
 
 #[test]
@@ -35,6 +80,41 @@ fn words_in(source: &str) -> BTreeSet<String> {
     let quoted = source.split('"').skip(1).step_by(2).filter(is_word);
     // serde's name for the form, not a word of that form.
     quoted.filter(|text| *text != "SCREAMING_SNAKE_CASE").map(str::to_owned).collect()
+}
+
+/// That the README has a row for a word, whose next cells begin with these.
+#[track_caller]
+fn assert_row(word: &str, cells: &[&str]) {
+    let readme = read("README.md");
+    let of_word = |line: &&str| line.starts_with(&format!("| `{word}` |"));
+    let has_cells = |line: &str| {
+        line.split(" | ").skip(1).zip(cells).all(|(cell, wanted)| cell.starts_with(wanted))
+    };
+    let mut rows = readme.lines().filter(of_word);
+    assert!(rows.any(has_cells), "README.md has no row of {word} with {cells:?}");
+}
+
+/// A code's name as gRPC has it.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
 }
 
 /// Where a document's links lead within the repository.

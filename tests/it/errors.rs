@@ -3,9 +3,9 @@
 
 use facematch::{
     pb::{
-        self, CancelMatchRequest, DeleteMatchRequest, ListMatchesRequest, LivenessPolicy,
-        MatchRequest, PhotoKind, WatchMatchRequest, WatchMatchesRequest, cancel_match_request,
-        reference_photo::Source, watch_match_request,
+        self, CancelMatchRequest, ListMatchesRequest, LivenessPolicy, MatchRequest, PhotoKind,
+        WatchMatchRequest, WatchMatchesRequest, cancel_match_request, reference_photo::Source,
+        watch_match_request,
     },
     simulator::{Action, Endpoint, Rule, sample},
 };
@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::{FILE_NAME, marked},
-    support::{House, Refusal, collect, get, last, portrait_request},
+    support::{House, Refusal, collect, delete, get, last, portrait_request},
 };
 
 type Change = fn(&mut MatchRequest);
@@ -161,7 +161,7 @@ async fn a_match_is_cancelled_while_it_runs_and_erased_after_its_end() {
     let mut house = house_of_running_matches().await;
     let request = portrait_request(&house.folder());
     let m = running(&mut house, request.clone()).await;
-    let delete = DeleteMatchRequest { match_id: m.match_id.clone() };
+    let delete = delete(&m.match_id);
     let refused = house.client.delete_match(delete.clone()).await.expect_err("it runs");
     assert_precondition(refused, "MATCH_RUNNING", &m);
 
@@ -296,7 +296,7 @@ async fn a_store_that_is_gone_is_unavailable_and_a_repeat_works_when_it_is_back(
             }))
             .await
             .err(),
-        house.client.delete_match(DeleteMatchRequest { match_id: FIRST_MEDIUM.into() }).await.err(),
+        house.client.delete_match(delete(FIRST_MEDIUM)).await.err(),
     ];
     for (row, status) in refused.into_iter().enumerate() {
         let refusal = Refusal::of(status.unwrap_or_else(|| panic!("call {row} is fine")));

@@ -11,7 +11,9 @@ use image::{codecs::jpeg::JpegEncoder, imageops::FilterType};
 
 use crate::{
     canary::FILE_NAME,
-    support::{House, folder_media_request, get, last, names, portrait, portrait_request, request},
+    support::{
+        House, delete, folder_media_request, get, last, names, portrait, portrait_request, request,
+    },
 };
 
 const HAPPY: [&str; 4] = ["accepted", "photo_uploaded", "analysis_started", "finished"];
@@ -277,8 +279,13 @@ async fn a_match_can_be_created_waited_for_listed_and_erased() {
     let page = house.client.list_matches(next).await.unwrap().into_inner();
     assert_eq!((page.matches, page.next_page_token.as_str()), (vec![ended.clone()], ""));
 
-    let delete = pb::DeleteMatchRequest { match_id: ended.match_id.clone() };
-    house.client.delete_match(delete).await.expect("it is erased");
+    let erased = house.client.delete_match(delete(&ended.match_id)).await.expect("it is erased");
+    let erased = erased.into_inner();
+    assert_eq!(
+        (erased.match_id, erased.photo_media_id),
+        (ended.match_id.clone(), ended.photo_media_id)
+    );
+    assert!(erased.delete_time.unwrap().seconds >= ended.end_time.unwrap().seconds);
     let gone = house.client.get_match(get(&ended.match_id)).await.unwrap_err();
     assert_eq!(gone.code(), tonic::Code::NotFound);
 }

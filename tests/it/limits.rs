@@ -66,7 +66,7 @@ async fn too_many_unfinished_matches_are_refused_and_known_ones_served() {
 
     let third = with_id(portrait_request(&folder), "third");
     for request in [third.clone(), portrait_request(&folder)] {
-        assert_overloaded(&house.refused(request).await, "unfinished matches");
+        assert_overloaded(&house.refused(request).await, "unfinished-matches");
     }
     let again = house.client.create_match(requests[0].clone()).await.expect("it is known");
     assert_eq!(again.into_inner().match_id, known.into_inner().match_id);
@@ -100,7 +100,7 @@ async fn many_at_once_do_not_exceed_a_limit_together() {
         future::join_all(calls).await.into_iter().partition(Result::is_ok);
     assert_eq!((accepted.len(), refused.len()), (3, 13));
     for refusal in refused {
-        assert_overloaded(&Refusal::of(refusal.expect_err("it is refused")), "unfinished matches");
+        assert_overloaded(&Refusal::of(refusal.expect_err("it is refused")), "unfinished-matches");
     }
     let listed = house.client.list_matches(pb::ListMatchesRequest::default()).await;
     assert_eq!(listed.expect("a list").into_inner().matches.len(), 3);
@@ -119,7 +119,7 @@ async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
     let second = with_id(portrait_request(&folder), "second");
     // More often than there are spare places: each is given back.
     for _ in 0..10 {
-        assert_overloaded(&house.refused(second.clone()).await, "photo memory");
+        assert_overloaded(&house.refused(second.clone()).await, "photo-memory");
         let _again = accepted(&mut house, first.clone()).await;
     }
     assert_eq!(house.asked("POST", "/media"), 1);

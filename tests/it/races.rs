@@ -236,7 +236,7 @@ async fn a_stream_whose_match_is_erased_under_it_ends_as_not_found() {
     assert!(poll!(waiting.as_mut()).is_pending());
     let caller = CallerId::default_caller();
     halves.worker.cancel(&caller, &Key::Match(m.id)).await.unwrap();
-    halves.worker.erase(&caller, m.id).await.unwrap();
+    halves.worker.delete(&caller, &Key::Match(m.id)).await.unwrap();
     halves.watch.erased(m.id);
     let update = waiting.await;
     assert!(matches!(update, Some(Err(watch::Ended::Absent))), "{update:?}");

@@ -396,7 +396,8 @@ pub fn cancel(match_id: &str) -> pb::CancelMatchRequest {
 
 /// A request to erase a match.
 pub fn delete(match_id: &str) -> pb::DeleteMatchRequest {
-    pb::DeleteMatchRequest { match_id: match_id.to_owned() }
+    let id = pb::delete_match_request::Id::MatchId(match_id.to_owned());
+    pb::DeleteMatchRequest { id: Some(id) }
 }
 
 /// A key of a match by its own id.

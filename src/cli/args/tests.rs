@@ -51,14 +51,12 @@ fn match_needs_one_photo() {
 
 #[test]
 fn one_match_is_named_by_either_id_and_not_by_both() {
-    for command in ["get", "cancel", "watch"] {
+    for command in ["get", "cancel", "delete", "watch"] {
         parsed(&format!("facematch {command} 0193"));
         parsed(&format!("facematch {command} --request-id r"));
         refused(&format!("facematch {command}"));
         refused(&format!("facematch {command} 0193 --request-id r"));
     }
-    parsed("facematch delete 0193");
-    refused("facematch delete --request-id r");
 }
 
 #[test]

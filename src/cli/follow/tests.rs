@@ -440,7 +440,7 @@ async fn watching_beyond_the_end_finds_the_match_ended() {
 async fn all_matches_are_followed_from_the_last_token_on() {
     let heartbeat = MatchUpdate {
         resume_token: "t0".to_owned(),
-        event: Some(Event::Heartbeat(pb::Heartbeat {})),
+        event: Some(Event::Heartbeat(pb::Heartbeat::default())),
         ..Default::default()
     };
     let actor = Actor::new([

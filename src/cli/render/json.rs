@@ -30,6 +30,15 @@ pub fn snapshot(snapshot: &pb::Match) -> String {
     line(&Match::from(snapshot))
 }
 
+/// What was erased, in one line.
+pub fn erased(of: &pb::DeleteMatchResponse) -> String {
+    line(&Erased {
+        match_id: &of.match_id,
+        delete_time: of.delete_time.as_ref().map(Time),
+        photo_media_id: &of.photo_media_id,
+    })
+}
+
 fn line(message: &impl Serialize) -> String {
     serde_json::to_string(message).expect("messages have text keys only")
 }
@@ -47,6 +56,15 @@ struct Update<'a> {
     resume_token: &'a str,
     #[serde(flatten)]
     event: Option<Body<'a>>,
+}
+
+#[derive(Serialize)]
+struct Erased<'a> {
+    match_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delete_time: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    photo_media_id: &'a str,
 }
 
 #[derive(Serialize)]
@@ -77,6 +95,18 @@ struct Match<'a> {
     expire_time: Option<Time<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     oz: Option<Oz<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<Trouble<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    liveness_policy: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    photo_kind: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    liveness_media_ids: &'a [String],
+    #[serde(skip_serializing_if = "str::is_empty")]
+    liveness_analysis_id: &'a str,
 }
 
 impl<'a> From<&'a pb::Match> for Match<'a> {
@@ -97,6 +127,12 @@ impl<'a> From<&'a pb::Match> for Match<'a> {
             end_time: of.end_time.as_ref().map(Time),
             expire_time: of.expire_time.as_ref().map(Time),
             oz: of.oz.as_ref().map(Oz::from),
+            deadline: of.deadline.as_ref().map(Time),
+            trouble: of.trouble.as_ref().map(Trouble::from),
+            liveness_policy: liveness_policy(of.liveness_policy),
+            photo_kind: photo_kind(of.photo_kind),
+            liveness_media_ids: &of.liveness_media_ids,
+            liveness_analysis_id: &of.liveness_analysis_id,
         }
     }
 }
@@ -189,6 +225,30 @@ impl<'a> From<&'a pb::OzStatus> for Oz<'a> {
     }
 }
 
+#[derive(Serialize)]
+struct Trouble<'a> {
+    cause: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_time: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<&'a str, &'a str>,
+}
+
+impl<'a> From<&'a pb::Trouble> for Trouble<'a> {
+    fn from(of: &'a pb::Trouble) -> Self {
+        Self {
+            cause: &of.cause,
+            message: &of.message,
+            since: of.since.as_ref().map(Time),
+            next_attempt_time: of.next_attempt_time.as_ref().map(Time),
+            metadata: sorted(&of.metadata),
+        }
+    }
+}
+
 /// The event, under its own name beside the fields of the update.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -231,7 +291,10 @@ enum Body<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         elapsed: Option<Span<'a>>,
     },
-    Heartbeat {},
+    Heartbeat {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interval: Option<Span<'a>>,
+    },
 }
 
 impl<'a> From<&'a Event> for Body<'a> {
@@ -262,7 +325,7 @@ impl<'a> From<&'a Event> for Body<'a> {
                 failed_attempts: of.failed_attempts,
                 elapsed: of.elapsed.as_ref().map(Span),
             },
-            Event::Heartbeat(pb::Heartbeat {}) => Self::Heartbeat {},
+            Event::Heartbeat(of) => Self::Heartbeat { interval: of.interval.as_ref().map(Span) },
         }
     }
 }
@@ -295,6 +358,24 @@ fn resolution(number: i32) -> Cow<'static, str> {
     match pb::Resolution::try_from(number) {
         Ok(known) => Cow::Borrowed(known.as_str_name()),
         Err(_) => Cow::Owned(number.to_string()),
+    }
+}
+
+/// None from a server of an earlier version.
+fn liveness_policy(number: i32) -> Option<Cow<'static, str>> {
+    match pb::LivenessPolicy::try_from(number) {
+        Ok(pb::LivenessPolicy::Unspecified) => None,
+        Ok(known) => Some(Cow::Borrowed(known.as_str_name())),
+        Err(_) => Some(Cow::Owned(number.to_string())),
+    }
+}
+
+/// None from a server of an earlier version.
+fn photo_kind(number: i32) -> Option<Cow<'static, str>> {
+    match pb::PhotoKind::try_from(number) {
+        Ok(pb::PhotoKind::Unspecified) => None,
+        Ok(known) => Some(Cow::Borrowed(known.as_str_name())),
+        Err(_) => Some(Cow::Owned(number.to_string())),
     }
 }
 

@@ -4,9 +4,10 @@ use prost_types::{Duration, Timestamp};
 
 use super::{json, text};
 use crate::cli::pb::{
-    Accepted, AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Heartbeat,
-    LivenessResult, Match, MatchError, MatchResult, MatchState, MatchUpdate, OzStatus,
-    PhotoUploaded, Progress, Resolution, match_update::Event,
+    Accepted, AnalysisStarted, AttemptFailed, Cancelled, DeleteMatchResponse, Failed, Finished,
+    Heartbeat, LivenessPolicy, LivenessResult, Match, MatchError, MatchResult, MatchState,
+    MatchUpdate, OzStatus, PhotoKind, PhotoUploaded, Progress, Resolution, Trouble,
+    match_update::Event,
 };
 
 fn at(seconds: i64) -> Option<Timestamp> {
@@ -110,9 +111,9 @@ fn trouble_and_signs_of_life() {
         r#""progress":{"bytes_sent":5,"bytes_total":9,"polls":0,"failed_attempts":2,"elapsed":"12.500s"}"#,
     );
     check(
-        &update(MatchState::Processing, Event::Heartbeat(Heartbeat {})),
+        &update(MatchState::Processing, Event::Heartbeat(heartbeat())),
         "nothing new",
-        r#""heartbeat":{}"#,
+        r#""heartbeat":{"interval":"20s"}"#,
     );
 }
 
@@ -169,14 +170,18 @@ fn a_heartbeat_of_all_matches_has_no_match() {
     let heartbeat = MatchUpdate {
         time: at(0),
         resume_token: "t".to_owned(),
-        event: Some(Event::Heartbeat(Heartbeat {})),
+        event: Some(Event::Heartbeat(heartbeat())),
         ..Default::default()
     };
     assert_eq!(
         json::update(&heartbeat),
-        r#"{"sequence":0,"time":"2027-01-15T08:00:00.250Z","resume_token":"t","heartbeat":{}}"#
+        r#"{"sequence":0,"time":"2027-01-15T08:00:00.250Z","resume_token":"t","heartbeat":{"interval":"20s"}}"#
     );
     assert_eq!(text::update_of_many(&heartbeat), "2027-01-15T08:00:00.250Z  nothing new");
+}
+
+fn heartbeat() -> Heartbeat {
+    Heartbeat { interval: Some(Duration { seconds: 20, nanos: 0 }) }
 }
 
 fn whole() -> Match {
@@ -203,6 +208,31 @@ fn whole() -> Match {
             polls: 3,
             last_poll_time: at(4),
         }),
+        deadline: None,
+        trouble: None,
+        liveness_policy: LivenessPolicy::Require.into(),
+        photo_kind: PhotoKind::IdFront.into(),
+        liveness_media_ids: vec!["v".to_owned(), "w".to_owned()],
+        liveness_analysis_id: "q".to_owned(),
+    }
+}
+
+fn troubled() -> Match {
+    Match {
+        state: MatchState::Uploaded.into(),
+        deadline: at(1_200),
+        trouble: Some(Trouble {
+            cause: "OZ_SERVER_ERROR".to_owned(),
+            message: "Oz has a fault".to_owned(),
+            since: at(2),
+            next_attempt_time: at(3),
+            metadata: [("oz.http_status".to_owned(), "502".to_owned())].into(),
+        }),
+        result: None,
+        end_time: None,
+        expire_time: None,
+        oz: None,
+        ..whole()
     }
 }
 
@@ -216,8 +246,10 @@ request id  r
 folder      f
 state       FINISHED, update 4
 ending      SUCCESS, similarity 0.875 to 1; liveness SUCCESS, spoofing 0
-photo       p
+photo       p, ID_FRONT
+compared    v, w
 analysis    a
+liveness    REQUIRE, analysis q
 labels      a=1, b=2
 created     2027-01-15T08:00:00.250Z
 updated     2027-01-15T08:00:04.250Z
@@ -234,6 +266,52 @@ Oz says     state FINISHED, resolution SUCCESS, 3 polls"
     assert_eq!(json["labels"], serde_json::json!({"a": "1", "b": "2"}));
     assert_eq!(json["expire_time"], "2027-01-16T08:00:04.250Z");
     assert_eq!(json["oz"]["polls"], 3);
+    assert_eq!(json["liveness_policy"], "LIVENESS_POLICY_REQUIRE");
+    assert_eq!(json["photo_kind"], "PHOTO_KIND_ID_FRONT");
+    assert_eq!(json["liveness_media_ids"], serde_json::json!(["v", "w"]));
+    assert_eq!(json["liveness_analysis_id"], "q");
+}
+
+#[test]
+fn a_match_in_trouble_shows_it_and_its_deadline() {
+    let text = text::snapshot(&troubled());
+    let trouble = "trouble     OZ_SERVER_ERROR: Oz has a fault [oz.http_status: 502]; since \
+                   2027-01-15T08:00:02.250Z\n";
+    assert!(text.contains(trouble), "{text}");
+    assert!(text.contains("\nuntil       2027-01-15T08:20:00.250Z"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&json::snapshot(&troubled())).expect("JSON");
+    assert_eq!(json["deadline"], "2027-01-15T08:20:00.250Z");
+    assert_eq!(
+        json["trouble"],
+        serde_json::json!({
+            "cause": "OZ_SERVER_ERROR",
+            "message": "Oz has a fault",
+            "since": "2027-01-15T08:00:02.250Z",
+            "next_attempt_time": "2027-01-15T08:00:03.250Z",
+            "metadata": {"oz.http_status": "502"},
+        })
+    );
+}
+
+#[test]
+fn what_was_erased_is_told_with_the_photo_that_stays() {
+    let erased = |photo: &str| DeleteMatchResponse {
+        match_id: "m".to_owned(),
+        delete_time: at(0),
+        photo_media_id: photo.to_owned(),
+    };
+    assert_eq!(
+        text::erased(&erased("p")),
+        "2027-01-15T08:00:00.250Z  match m is erased; its photo stays at Oz: p"
+    );
+    assert_eq!(
+        text::erased(&erased("")),
+        "2027-01-15T08:00:00.250Z  match m is erased; it had no photo at Oz"
+    );
+    assert_eq!(
+        json::erased(&erased("p")),
+        r#"{"match_id":"m","delete_time":"2027-01-15T08:00:00.250Z","photo_media_id":"p"}"#
+    );
 }
 
 #[test]

@@ -10,8 +10,9 @@ use std::{
 use prost_types::Timestamp;
 
 use crate::cli::pb::{
-    AttemptFailed, LivenessResult, Match, MatchError, MatchResult, MatchState, MatchUpdate,
-    PhotoUploaded, Progress, Resolution, match_update::Event,
+    AttemptFailed, DeleteMatchResponse, LivenessPolicy, LivenessResult, Match, MatchError,
+    MatchResult, MatchState, MatchUpdate, PhotoKind, PhotoUploaded, Progress, Resolution, Trouble,
+    match_update::Event,
 };
 
 /// An update, in one line.
@@ -52,11 +53,15 @@ pub fn snapshot(of: &Match) -> String {
         ("folder", of.folder_id.clone()),
         ("state", format!("{}, update {}", state_word(of.state()), of.sequence)),
         ("ending", ending(of, failure)),
-        ("photo", of.photo_media_id.clone()),
+        ("trouble", of.trouble.as_ref().map_or(String::new(), standing_trouble)),
+        ("photo", photo(of)),
+        ("compared", of.liveness_media_ids.join(", ")),
         ("analysis", of.analysis_id.clone()),
+        ("liveness", liveness_asked(of)),
         ("labels", labels(of)),
         ("created", optional(&of.create_time)),
         ("updated", optional(&of.update_time)),
+        ("until", optional(&of.deadline)),
         ("ended", optional(&of.end_time)),
         ("erased at", optional(&of.expire_time)),
         ("Oz says", oz(of)),
@@ -64,6 +69,15 @@ pub fn snapshot(of: &Match) -> String {
     let known = facts.iter().filter(|(_, value)| !value.is_empty());
     let lines = known.map(|(name, value)| plain(&format!("{name:<10}  {value}")));
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What was erased, in one line.
+pub fn erased(of: &DeleteMatchResponse) -> String {
+    let photo = match of.photo_media_id.as_str() {
+        "" => "it had no photo at Oz".to_owned(),
+        id => format!("its photo stays at Oz: {id}"),
+    };
+    plain(&format!("{}  match {} is erased; {photo}", time(of.delete_time.as_ref()), of.match_id))
 }
 
 /// How far a match is, for the live line.
@@ -116,12 +130,38 @@ fn uploaded(of: &PhotoUploaded) -> String {
 fn trouble(of: &AttemptFailed) -> String {
     let next = of.next_attempt_time.as_ref();
     let next = next.map_or(String::new(), |at| format!("; next try at {at}"));
-    format!(
-        "trouble at Oz, {}: {}{}{next}",
-        of.cause,
-        of.message,
-        details(&of.metadata, &of.message)
-    )
+    format!("trouble at Oz, {}{next}", cause(&of.cause, &of.message, &of.metadata))
+}
+
+fn standing_trouble(of: &Trouble) -> String {
+    let since = of.since.as_ref().map_or(String::new(), |at| format!("; since {at}"));
+    cause(&of.cause, &of.message, &of.metadata) + &since
+}
+
+fn cause(cause: &str, message: &str, metadata: &HashMap<String, String>) -> String {
+    format!("{cause}: {message}{}", details(metadata, message))
+}
+
+/// The photo at Oz, and what it shows if that is no plain face.
+fn photo(of: &Match) -> String {
+    match of.photo_kind() {
+        PhotoKind::IdFront if of.photo_media_id.is_empty() => "ID_FRONT".to_owned(),
+        PhotoKind::IdFront => format!("{}, ID_FRONT", of.photo_media_id),
+        PhotoKind::Unspecified | PhotoKind::Selfie => of.photo_media_id.clone(),
+    }
+}
+
+fn liveness_asked(of: &Match) -> String {
+    let policy = match of.liveness_policy() {
+        LivenessPolicy::Unspecified => return of.liveness_analysis_id.clone(),
+        policy => policy.as_str_name(),
+    };
+    let policy = policy.strip_prefix("LIVENESS_POLICY_").unwrap_or(policy);
+    match of.liveness_analysis_id.as_str() {
+        "" if of.liveness_policy() == LivenessPolicy::Report => String::new(),
+        "" => policy.to_owned(),
+        id => format!("{policy}, analysis {id}"),
+    }
 }
 
 fn verdict(of: &MatchResult) -> String {

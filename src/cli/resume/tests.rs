@@ -87,7 +87,7 @@ fn an_update_is_news_once() {
     let mut seen = Seen::up_to(0);
     assert!(seen.take(&update("a", 1, accepted.clone())));
     assert!(!seen.take(&update("a", 1, accepted.clone())));
-    assert!(seen.take(&update("a", 1, Event::Heartbeat(Heartbeat {}))));
+    assert!(seen.take(&update("a", 1, Event::Heartbeat(Heartbeat::default()))));
     assert!(seen.take(&update("a", 2, accepted.clone())));
     assert!(seen.take(&update("b", 1, accepted)), "another match begins anew");
 }

@@ -4,8 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use crate::domain::{
     Cause, Event, Match, MatchError, MatchId, MatchResult, OzStatus, Reason, Recorded, Resolution,
-    State, apply,
-    event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Metadata, PhotoUploaded},
+    Spec, State, apply,
+    event::{
+        AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, LivenessResult, Metadata,
+        PhotoUploaded,
+    },
     state::fold,
     tests::{
         oz::{analysis_id, media_id, seconds},
@@ -149,7 +152,8 @@ fn an_event_changes_what_it_says_and_nothing_else() {
     assert_eq!((m.end_time, m.expire_time), (None, None));
 
     let troubled = apply(Some(m), &recorded(4, seconds(4), trouble)).unwrap();
-    assert_eq!((troubled.trouble, troubled.troubles), (Some(Cause::OzTimeout), 1));
+    assert_eq!(troubled.trouble.as_ref().map(|told| told.cause), Some(Cause::OzTimeout));
+    assert_eq!(troubled.troubles, 1);
     assert_eq!(troubled.oz, Some(words("PROCESSING")), "words once heard are kept");
 
     let ended = apply(Some(troubled), &recorded(5, seconds(5), failed)).unwrap();
@@ -157,6 +161,58 @@ fn an_event_changes_what_it_says_and_nothing_else() {
     assert_eq!((ended.end_time, ended.expire_time), (Some(seconds(5)), Some(seconds(105))));
     assert_eq!(ended.result, None);
     assert_eq!(ended.error.map(|error| error.reason), Some(Reason::OzProtocol));
+}
+
+#[test]
+fn trouble_is_as_old_as_the_first_of_those_in_a_row() {
+    let [_, uploaded, _, trouble, ..] = every_event();
+    let Event::AttemptFailed(first) = trouble else { panic!("{trouble:?}") };
+    let other =
+        AttemptFailed { cause: Cause::OzServerError, next_attempt: seconds(9), ..first.clone() };
+    let m = apply(
+        Some(at(State::Accepted)),
+        &recorded(2, seconds(5), Event::AttemptFailed(first.clone())),
+    );
+    let m = apply(Some(m.unwrap()), &recorded(3, seconds(7), Event::AttemptFailed(other.clone())));
+    let told = m.clone().unwrap().trouble.unwrap();
+    assert_eq!((told.cause, told.since), (Cause::OzServerError, seconds(5)));
+    assert_eq!(
+        (told.next_attempt, told.message, told.metadata),
+        (seconds(9), other.message.clone(), other.metadata.clone())
+    );
+
+    let m = apply(Some(m.unwrap()), &recorded(4, seconds(8), uploaded)).unwrap();
+    assert_eq!(m.trouble, None, "it got on");
+    let m = apply(Some(m), &recorded(5, seconds(9), Event::AttemptFailed(other))).unwrap();
+    assert_eq!(m.trouble.map(|told| told.since), Some(seconds(9)), "it is another trouble");
+}
+
+#[test]
+fn what_is_compared_is_known_from_the_request_or_from_the_folder() {
+    let [accepted, uploaded, ..] = every_event();
+    let Event::Accepted(spec) = &accepted else { panic!("{accepted:?}") };
+    let unnamed = Spec { liveness_media: vec![], ..(**spec).clone() };
+    let named = Spec { liveness_media: vec![media_id("v")], ..(**spec).clone() };
+    for (spec, at_first) in [(unnamed, vec![]), (named, vec![media_id("v")])] {
+        let m = apply(None, &recorded(1, seconds(1), Event::Accepted(Arc::new(spec)))).unwrap();
+        assert_eq!(m.compared_with(), at_first);
+        let m = apply(Some(m), &recorded(2, seconds(2), uploaded.clone())).unwrap();
+        assert_eq!(m.compared_with(), m.liveness_media);
+        assert!(!m.liveness_media.is_empty());
+    }
+}
+
+#[test]
+fn the_liveness_analysis_is_the_one_that_was_started_or_else_read() {
+    let read = LivenessResult {
+        resolution: None,
+        confidence_spoofing: None,
+        analysis_id: analysis_id("read"),
+    };
+    let m = Match { liveness: Some(read), ..at(State::Uploaded) };
+    assert_eq!(m.quality_analysis(), Some(&analysis_id("read")));
+    assert_eq!(at(State::Uploaded).quality_analysis(), None);
+    assert_eq!(at(State::Processing).quality_analysis(), Some(&analysis_id("q")));
 }
 
 #[test]

@@ -281,7 +281,13 @@ macro_rules! id_of {
     };
 }
 
-id_of!(get_match_request, wait_match_request, watch_match_request, cancel_match_request);
+id_of!(
+    get_match_request,
+    wait_match_request,
+    watch_match_request,
+    cancel_match_request,
+    delete_match_request
+);
 
 /// Parses which match is meant.
 pub fn key(wrong: &mut Violations, id: Option<impl Into<Id>>) -> Option<Key> {
@@ -301,14 +307,6 @@ pub fn only_key(id: Option<impl Into<Id>>) -> Result<Key, Status> {
     let key = key(&mut wrong, id);
     wrong.check()?;
     key.ok_or_else(|| status::internal("a request without violations lacks its key"))
-}
-
-/// Parses which match is to be erased.
-pub fn match_id(text: &str) -> Result<MatchId, Status> {
-    let mut wrong = Violations::default();
-    let id = required(&mut wrong, "match_id", text);
-    wrong.check()?;
-    id.ok_or_else(|| status::internal("a request without violations lacks its id"))
 }
 
 /// Parses which match is waited for, and for how long.

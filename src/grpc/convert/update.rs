@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::{
     domain::{
-        Event, LivenessResult, Match, MatchError, MatchResult, OzStatus, Progress, Recorded,
-        Resolution, State, Timestamp, event::Metadata,
+        Event, Kind, LivenessPolicy, LivenessResult, Match, MatchError, MatchResult, OzStatus,
+        Progress, Recorded, Resolution, State, Timestamp, Trouble, event::Metadata,
     },
     grpc::convert::time::{duration_to_wire, to_wire},
     pb::{self, match_update::Event as Wire},
@@ -29,7 +29,7 @@ pub fn update(watch: &Watch, update: &Update) -> pb::MatchUpdate {
         }
         Update::Heartbeat { m, place, time } => pb::MatchUpdate {
             resume_token: place.map(|place| watch.token(place)).unwrap_or_default(),
-            ..passing(m.as_deref(), *time, Wire::Heartbeat(pb::Heartbeat {}))
+            ..passing(m.as_deref(), *time, heartbeat(watch))
         },
     }
 }
@@ -44,6 +44,11 @@ fn passing(m: Option<&Match>, time: Timestamp, event: Wire) -> pb::MatchUpdate {
         resume_token: String::new(),
         event: Some(event),
     }
+}
+
+/// How much silence is normal goes with it, so that callers can tell a quiet stream from a dead one.
+fn heartbeat(watch: &Watch) -> Wire {
+    Wire::Heartbeat(pb::Heartbeat { interval: Some(duration_to_wire(watch.heartbeat())) })
 }
 
 fn event(recorded: &Recorded, after: &Match) -> Wire {
@@ -101,6 +106,46 @@ pub fn snapshot(m: &Match) -> pb::Match {
         end_time: m.end_time.map(to_wire),
         expire_time: m.expire_time.map(to_wire),
         oz: m.oz.as_ref().map(oz_status),
+        deadline: (!m.state.has_ended()).then(|| to_wire(m.deadline())),
+        trouble: m.trouble.as_deref().map(trouble),
+        liveness_policy: liveness_policy(m.spec.liveness_policy).into(),
+        photo_kind: photo_kind(m.spec.kind).into(),
+        liveness_media_ids: m.compared_with().iter().map(ToString::to_string).collect(),
+        liveness_analysis_id: text(m.quality_analysis()),
+    }
+}
+
+/// What was erased.
+pub fn deletion(m: &Match, time: Timestamp) -> pb::DeleteMatchResponse {
+    pb::DeleteMatchResponse {
+        match_id: m.id.to_string(),
+        delete_time: Some(to_wire(time)),
+        photo_media_id: text(m.photo_media_id.as_ref()),
+    }
+}
+
+fn trouble(trouble: &Trouble) -> pb::Trouble {
+    pb::Trouble {
+        cause: trouble.cause.as_str().into(),
+        message: trouble.message.clone(),
+        since: Some(to_wire(trouble.since)),
+        next_attempt_time: Some(to_wire(trouble.next_attempt)),
+        metadata: map(&trouble.metadata),
+    }
+}
+
+const fn liveness_policy(policy: LivenessPolicy) -> pb::LivenessPolicy {
+    match policy {
+        LivenessPolicy::Report => pb::LivenessPolicy::Report,
+        LivenessPolicy::Require => pb::LivenessPolicy::Require,
+        LivenessPolicy::Run => pb::LivenessPolicy::Run,
+    }
+}
+
+const fn photo_kind(kind: Kind) -> pb::PhotoKind {
+    match kind {
+        Kind::Selfie => pb::PhotoKind::Selfie,
+        Kind::IdFront => pb::PhotoKind::IdFront,
     }
 }
 

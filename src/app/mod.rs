@@ -276,8 +276,8 @@ async fn bind(
     clock: &Clock,
 ) -> Result<grpc::Bound, StartError> {
     let (worker, watch) = (worker.clone(), watch.clone());
-    let (store, clock) = (store.clone(), clock.clone());
-    let bound = grpc::Bound::bind(config.listen, door(config), worker, watch, store, clock).await;
+    let (door, store, clock) = (door(config), store.clone(), clock.clone());
+    let bound = grpc::Bound::bind(config.listen, door, worker, watch, store, clock, chance()).await;
     bound.map_err(|source| StartError::Listen { address: config.listen, source })
 }
 

@@ -33,6 +33,7 @@ use crate::{
     clock::Clock,
     domain::Timestamp,
     grpc::{
+        answer::Answering,
         call_log::CallLog,
         greeting::{self, Greeted},
     },
@@ -52,7 +53,7 @@ pub struct Limits {
 #[derive(Clone)]
 pub struct Connections {
     pub transport: Server,
-    pub routes: Routes,
+    pub routes: Answering<Routes>,
     pub call_log: CallLog,
     pub limits: Limits,
     pub clock: Clock,

@@ -3,6 +3,7 @@
 //! Everything a caller sends is parsed here, once; everything a caller sees is made here. It
 //! decides nothing about matches and keeps nothing.
 
+mod answer;
 mod beside;
 mod call_log;
 mod connections;
@@ -37,6 +38,7 @@ pub use unread::Readers;
 use crate::{
     clock::Clock,
     grpc::{
+        answer::Answering,
         connections::{Connections, Limits},
         door::Door,
         encoded::server::face_match_server::FaceMatchServer,
@@ -44,7 +46,7 @@ use crate::{
     outage::Outage,
     pb,
     watch::Watch,
-    worker::Worker,
+    worker::{Chance, Worker},
 };
 
 /// The name that health checks ask for, beside the empty one.
@@ -85,6 +87,7 @@ pub struct Bound {
     calls: CallLog,
     health: HealthReporter,
     clock: Clock,
+    chance: Chance,
 }
 
 /// Sets what health checks say.
@@ -107,7 +110,7 @@ impl Health {
 }
 
 impl Bound {
-    /// Takes the address.
+    /// Takes the address. `chance` (0..1) spreads the callers that are told to come back.
     ///
     /// # Errors
     /// Those of binding a socket.
@@ -118,13 +121,14 @@ impl Bound {
         watch: Watch,
         store: Outage,
         clock: Clock,
+        chance: Chance,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let readers = Readers::new(config.stream_stall, clock.clone());
         let service = Service::new(config, worker.clone(), watch);
         let calls = CallLog::new(store, clock.clone());
         let health = HealthReporter::new();
-        Ok(Self { listener, config, service, worker, readers, calls, health, clock })
+        Ok(Self { listener, config, service, worker, readers, calls, health, clock, chance })
     }
 
     /// The address, its port known.
@@ -161,7 +165,7 @@ impl Bound {
             .prepare();
         let connections = Connections {
             transport: server(self.config),
-            routes,
+            routes: Answering::new(routes, self.chance),
             call_log: self.calls.clone(),
             limits: limits(self.config),
             clock: self.clock,

@@ -111,6 +111,11 @@ pub fn request_too_long() -> Status {
     refusal(violations)
 }
 
+/// Bytes that are no message: the transport's own error, without a reason of ours.
+pub fn undecodable(what: &str) -> Status {
+    Status::invalid_argument(format!("the request can't be decoded: {what}"))
+}
+
 /// The call's own deadline passed here, or its request didn't arrive in time. `what` says which,
 /// and of what, for people.
 pub fn call_timed_out(what: impl Into<String>) -> Status {

@@ -261,7 +261,7 @@ pub fn no_utf8_in(place: &str, rpc: &'static str, request: &impl Message) -> Vec
     };
     let case = |bytes| {
         let name = format!("{place} that is no UTF-8, {bytes:x?}");
-        Case::call(name, rpc, vec![spoilt(bytes)], Expected::Untold(Code::Internal))
+        Case::call(name, rpc, vec![spoilt(bytes)], Expected::Untold(Code::InvalidArgument))
     };
     NO_UTF8.map(case).into()
 }

@@ -26,16 +26,24 @@ pub fn cases() -> Vec<Case> {
 
 fn no_messages() -> impl Iterator<Item = Case> {
     let table: [(&str, Vec<Bytes>, Code); 10] = [
-        ("no message", vec![], Code::Internal),
-        ("half a prefix", vec![Bytes::from_static(b"\0\0")], Code::Internal),
-        ("not protobuf", vec![framed(&[0xff; 5])], Code::Internal),
-        ("an endless number", vec![framed(&[&[0x08][..], &[0xff; 20]].concat())], Code::Internal),
-        ("a field longer than its message", vec![framed(b"\x0a\x7f")], Code::Internal),
-        ("a field of another type", vec![framed(b"\x09\0\0\0\0\0\0\0\0")], Code::Internal),
-        ("ten thousand groups in each other", vec![framed(&[0x7b; 10_000])], Code::Internal),
-        ("less than announced", vec![announced(100, b"so far")], Code::Internal),
-        ("compressed", vec![Bytes::from_static(b"\x01\0\0\0\x01a")], Code::Internal),
-        ("compressed as nobody does", vec![Bytes::from_static(b"\x07\0\0\0\x01a")], Code::Internal),
+        ("no message", vec![], Code::InvalidArgument),
+        ("half a prefix", vec![Bytes::from_static(b"\0\0")], Code::InvalidArgument),
+        ("not protobuf", vec![framed(&[0xff; 5])], Code::InvalidArgument),
+        (
+            "an endless number",
+            vec![framed(&[&[0x08][..], &[0xff; 20]].concat())],
+            Code::InvalidArgument,
+        ),
+        ("a field longer than its message", vec![framed(b"\x0a\x7f")], Code::InvalidArgument),
+        ("a field of another type", vec![framed(b"\x09\0\0\0\0\0\0\0\0")], Code::InvalidArgument),
+        ("ten thousand groups in each other", vec![framed(&[0x7b; 10_000])], Code::InvalidArgument),
+        ("less than announced", vec![announced(100, b"so far")], Code::InvalidArgument),
+        ("compressed", vec![Bytes::from_static(b"\x01\0\0\0\x01a")], Code::InvalidArgument),
+        (
+            "compressed as nobody does",
+            vec![Bytes::from_static(b"\x07\0\0\0\x01a")],
+            Code::InvalidArgument,
+        ),
     ];
     table.into_iter().flat_map(|(name, pieces, code)| {
         ["RunMatch", "CreateMatch", "GetMatch", "ListMatches"]

@@ -1,0 +1,261 @@
+//! What every answer of the port has: the server's version, and where it says when to come back, a
+//! delay of its own.
+//!
+//! It stands outside everything that answers, refusals before a handler included, and is the one
+//! place where delays are made, and where the transport's word for bytes that can't be decoded is
+//! mended. It decides neither whether a call is refused nor whether a repeat may help: statuses say
+//! so.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tonic::{Code, Status, body::Body};
+use tonic_types::StatusExt;
+use tower::Service;
+
+use crate::{grpc::status, worker::Chance};
+
+/// The server's version, in the initial metadata.
+const VERSION: HeaderName = HeaderName::from_static("facematch-version");
+/// When to come back, in milliseconds, as client libraries that repeat by themselves read it (gRPC
+/// proposal A6). In the trailers.
+const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
+/// By how much a delay is stretched at most, so that callers that were refused together don't come
+/// back together. It is never cut short.
+const STRETCH_MAX: f64 = 0.5;
+
+/// A service whose answers have that.
+#[derive(Clone)]
+pub struct Answering<S> {
+    inner: S,
+    chance: Chance,
+}
+
+impl<S> Answering<S> {
+    /// Around a service. `chance` (0..1) is drawn once for each delay.
+    pub const fn new(inner: S, chance: Chance) -> Self {
+        Self { inner, chance }
+    }
+}
+
+impl<S> Service<Request<Body>> for Answering<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let called = self.inner.call(request);
+        let chance = self.chance.clone();
+        Box::pin(async move { Ok(answer(called.await?, chance)) })
+    }
+}
+
+fn answer(mut answer: Response<Body>, chance: Chance) -> Response<Body> {
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    answer.headers_mut().insert(VERSION, version);
+    // A refusal is nothing but trailers, which come as headers.
+    if answer.headers().contains_key(Status::GRPC_STATUS) {
+        if let Some(mended) = finish(answer.headers_mut(), &chance) {
+            // The transport's own copy, for what reads it further out.
+            answer.extensions_mut().insert(mended);
+        }
+        return answer;
+    }
+    answer.map(|body| Body::new(Trailed { body, chance }))
+}
+
+/// A body whose trailers are looked at.
+struct Trailed {
+    body: Body,
+    chance: Chance,
+}
+
+impl HttpBody for Trailed {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| {
+            let mut frame = frame?;
+            if let Some(trailers) = frame.trailers_mut() {
+                finish(trailers, &self.chance);
+            }
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Sees to the status that an answer ends with, and returns it if it is another one now.
+fn finish(trailers: &mut HeaderMap, chance: &Chance) -> Option<Status> {
+    // Nearly all of them.
+    if trailers.get(Status::GRPC_STATUS)?.as_bytes() == b"0" {
+        return None;
+    }
+    let status = Status::from_header_map(trailers)?;
+    if status.details().is_empty() {
+        return blame_the_bytes(trailers, &status);
+    }
+    spread(trailers, &status, chance);
+    None
+}
+
+/// The transport calls bytes that it can't decode INTERNAL, which operators are woken for. Whatever
+/// is INTERNAL by our own word has details.
+fn blame_the_bytes(trailers: &mut HeaderMap, status: &Status) -> Option<Status> {
+    if status.code() != Code::Internal {
+        return None;
+    }
+    let mended = status::undecodable(status.message());
+    // What was a status a moment ago is one still.
+    mended.add_header(trailers).ok().map(|()| mended)
+}
+
+/// Gives a status that says when to come back its own time, and says it in both ways.
+fn spread(trailers: &mut HeaderMap, status: &Status, chance: &Chance) {
+    let mut details = status.get_error_details();
+    let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) else { return };
+    let millis = stretched(delay, chance());
+    details.set_retry_info(Some(Duration::from_millis(millis)));
+    let spread = Status::with_error_details(status.code(), status.message(), details);
+    // What was a status a moment ago is one still.
+    if spread.add_header(trailers).is_ok() {
+        trailers.insert(PUSHBACK, HeaderValue::from(millis));
+    }
+}
+
+fn stretched(delay: Duration, chance: f64) -> u64 {
+    let stretched = delay.mul_f64(1.0 + STRETCH_MAX * chance.clamp(0.0, 1.0));
+    u64::try_from(stretched.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        sync::{Arc, Mutex},
+    };
+
+    use futures_util::{FutureExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+    use super::*;
+    use crate::{domain::Limit, grpc::status};
+
+    fn seeded() -> Chance {
+        let random = Mutex::new(StdRng::seed_from_u64(1));
+        Arc::new(move || random.lock().unwrap().random())
+    }
+
+    fn certain(chance: f64) -> Chance {
+        Arc::new(move || chance)
+    }
+
+    fn delay(trailers: &HeaderMap) -> Option<Duration> {
+        let status = Status::from_header_map(trailers).unwrap();
+        status.get_error_details().retry_info().and_then(|info| info.retry_delay)
+    }
+
+    fn refused(status: &Status, chance: Chance) -> HeaderMap {
+        answer(status.clone().into_http(), chance).headers().clone()
+    }
+
+    #[test]
+    fn a_delay_is_stretched_by_half_at_most_and_said_in_both_ways() {
+        let status = status::overloaded(Limit::Calls);
+        let asked = status.get_error_details().retry_info().unwrap().retry_delay.unwrap();
+        for (chance, factor) in [(0.0, 1.0), (0.5, 1.25), (1.0, 1.5)] {
+            let told = refused(&status, certain(chance));
+            let expected = asked.mul_f64(factor);
+            assert_eq!(delay(&told), Some(expected));
+            assert_eq!(told[PUSHBACK], expected.as_millis().to_string());
+            assert_eq!(told["grpc-status"], "8");
+        }
+    }
+
+    #[test]
+    fn refusals_at_once_are_told_to_come_back_at_different_times() {
+        let chance = seeded();
+        let status = status::draining();
+        let told = |_| delay(&refused(&status, Arc::clone(&chance)));
+        let times: BTreeSet<_> = (0..100).map(told).collect();
+        assert!(times.len() > 80, "{} times", times.len());
+    }
+
+    #[test]
+    fn nothing_but_the_delay_changes() {
+        let status = status::overloaded(Limit::PhotoMemory);
+        let told = refused(&status, certain(0.3));
+        let told = Status::from_header_map(&told).unwrap();
+        assert_eq!((told.code(), told.message()), (status.code(), status.message()));
+        let (told, before) = (told.get_error_details(), status.get_error_details());
+        assert_eq!(format!("{:?}", told.error_info()), format!("{:?}", before.error_info()));
+    }
+
+    #[test]
+    fn without_a_delay_there_is_no_pushback() {
+        for status in [status::not_found("m"), Status::unimplemented("foreign")] {
+            let told = refused(&status, certain(0.5));
+            assert!(!told.contains_key(PUSHBACK), "{told:?}");
+            assert_eq!(
+                told.contains_key(Status::GRPC_STATUS_DETAILS),
+                !status.details().is_empty()
+            );
+        }
+    }
+
+    #[test]
+    fn bytes_that_cannot_be_decoded_are_the_callers_and_bugs_are_ours() {
+        let told = refused(&Status::internal("failed to decode Protobuf message"), certain(0.5));
+        let told = Status::from_header_map(&told).unwrap();
+        assert_eq!(told.code(), Code::InvalidArgument);
+        assert!(told.message().contains("failed to decode Protobuf message"), "{told:?}");
+        let told = refused(&status::internal("a bug"), certain(0.5));
+        assert_eq!(Status::from_header_map(&told).unwrap().code(), Code::Internal);
+    }
+
+    #[test]
+    fn every_answer_has_the_version_and_a_stream_its_delay_at_its_end() {
+        let mut trailers = HeaderMap::new();
+        status::updates_unread().add_header(&mut trailers).unwrap();
+        let frames = [Frame::data(Bytes::from_static(b"update")), Frame::trailers(trailers)];
+        let frames = stream::iter(frames.map(Ok::<_, Status>));
+        let stream = Response::new(Body::new(StreamBody::new(frames)));
+        let answered = answer(stream, certain(0.5));
+        assert_eq!(answered.headers()[VERSION], env!("CARGO_PKG_VERSION"));
+        let all = answered.into_body().collect().now_or_never().unwrap().unwrap();
+        let trailers = all.trailers().unwrap();
+        assert_eq!(trailers[PUSHBACK], "1250");
+        assert_eq!(delay(trailers), Some(Duration::from_millis(1_250)));
+        let refused = refused(&status::not_found("m"), certain(0.5));
+        assert_eq!(refused[VERSION], env!("CARGO_PKG_VERSION"));
+    }
+}

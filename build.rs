@@ -20,12 +20,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".facematch.v1.ReferencePhoto.content")
         .compile_fds(descriptors.clone())?;
 
-    // The server once more, for the front door: what it sends are updates that are encoded already.
+    // The server once more, for the front door: with a codec whose buffers are small.
     let server = out.join("server");
     std::fs::create_dir_all(&server)?;
     tonic_prost_build::configure()
         .build_client(false)
-        .extern_path(".facematch.v1.MatchUpdate", "crate::grpc::encoded::Encoded")
         .extern_path(".facematch.v1", "crate::pb")
         .codec_path("crate::grpc::encoded::Codec")
         .out_dir(server)

@@ -1,15 +1,13 @@
-//! Updates as they go over the wire: each is encoded once, however many are shown it.
+//! Updates as they go over the wire: each is encoded once, however many streams show it.
 //!
-//! To the generated server an [`Encoded`] is a message like any other; it writes bytes that it was
-//! made with. What is here too are the buffers of streams, of which there may be tens of thousands.
+//! Streams send these bytes without copying them (see [`update_body`](crate::grpc::update_body)),
+//! so a thousand streams that are slow hold one copy of the update that they wait to send. The
+//! buffers of the other messages are here too: there may be tens of thousands of calls.
 
 use std::marker::PhantomData;
 
-use bytes::{Buf, BufMut, Bytes};
-use prost::{
-    DecodeError, Message,
-    encoding::{DecodeContext, WireType, skip_field},
-};
+use bytes::Bytes;
+use prost::Message;
 use tonic::codec::{self, BufferSettings};
 use tonic_prost::ProstCodec;
 
@@ -19,70 +17,50 @@ use crate::{
     watch::{Update, Watch},
 };
 
-/// What each call has at first for its messages: most updates fit, and a stream that waits holds
-/// no more. tonic's own 8 KiB would be a third of what a match in flight takes.
+/// A gRPC message starts with a compression flag and its length, big-endian.
+const PREFIX_BYTES: usize = 5;
+/// The flag of a message that isn't compressed.
+const UNCOMPRESSED: u8 = 0;
+/// What each call has at first for its messages: most fit. tonic's own 8 KiB would be a third of
+/// what a match in flight takes.
 const BUFFER_BYTES: usize = 1024;
 /// How much is encoded before it is handed on, where much is ready. As tonic has it.
 const YIELD_BYTES: usize = 32 * 1024;
 
-/// The server, with updates that are encoded already.
+/// The server, with small buffers for each call.
 pub mod server {
     #![allow(missing_docs, clippy::all, reason = "generated code, documented in the proto")]
     include!(concat!(env!("OUT_DIR"), "/server/facematch.v1.rs"));
 }
 
-/// A `MatchUpdate`, encoded.
+/// A `MatchUpdate` as it goes over the wire: gRPC's prefix and the encoded message in one piece.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Encoded(Bytes);
 
 impl Encoded {
-    /// An update as a stream shows it. A fact is the same for everybody who is shown it.
+    /// An update as a stream shows it. A fact is encoded once for all streams that show it.
     pub fn shown(watch: &Watch, update: &Update) -> Self {
         let encode = || Self::of(&convert::update::update(watch, update));
         match update {
-            Update::Event(entry) => Self::again(entry.shown(|| encode().bytes())),
+            Update::Event(entry) => Self(entry.shown(|| encode().0)),
             Update::Progress { .. } | Update::Heartbeat { .. } => encode(),
         }
     }
 
     /// Encodes an update.
     pub fn of(update: &pb::MatchUpdate) -> Self {
-        Self(update.encode_to_vec().into())
+        let length = update.encoded_len();
+        let prefix = u32::try_from(length).expect("an update is far smaller than 4 GiB");
+        let mut bytes = Vec::with_capacity(PREFIX_BYTES + length);
+        bytes.push(UNCOMPRESSED);
+        bytes.extend_from_slice(&prefix.to_be_bytes());
+        update.encode_raw(&mut bytes);
+        Self(bytes.into())
     }
 
-    /// An update that [`Encoded::bytes`] was made of.
-    pub const fn again(bytes: Bytes) -> Self {
-        Self(bytes)
-    }
-
-    /// The encoded update.
+    /// The bytes of the wire.
     pub fn bytes(self) -> Bytes {
         self.0
-    }
-}
-
-impl Message for Encoded {
-    fn encode_raw(&self, buffer: &mut impl BufMut) {
-        buffer.put_slice(&self.0);
-    }
-
-    /// Nothing decodes one.
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buffer: &mut impl Buf,
-        context: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        skip_field(wire_type, tag, buffer, context)
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
     }
 }
 
@@ -123,16 +101,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_encoded_update_is_the_update() {
+    fn an_encoded_update_is_the_update_behind_its_prefix() {
         let update = pb::MatchUpdate {
             match_id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
             sequence: 3,
             event: Some(pb::match_update::Event::Heartbeat(pb::Heartbeat::default())),
             ..pb::MatchUpdate::default()
         };
-        let encoded = Encoded::of(&update);
-        assert_eq!(encoded.encoded_len(), update.encoded_len());
-        let sent = Encoded::again(encoded.bytes()).encode_to_vec();
-        assert_eq!(pb::MatchUpdate::decode(sent.as_slice()), Ok(update));
+        let sent = Encoded::of(&update).bytes();
+        let (prefix, message) = sent.split_at(PREFIX_BYTES);
+        assert_eq!(prefix[0], UNCOMPRESSED);
+        assert_eq!(prefix[1..], u32::to_be_bytes(message.len() as u32));
+        assert_eq!(pb::MatchUpdate::decode(message), Ok(update));
     }
 }

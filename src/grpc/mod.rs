@@ -15,6 +15,7 @@ mod reason;
 mod service;
 mod status;
 mod unread;
+mod update_body;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -42,6 +43,7 @@ use crate::{
         connections::{Connections, Limits},
         door::Door,
         encoded::server::face_match_server::FaceMatchServer,
+        update_body::UpdateStreams,
     },
     outage::Outage,
     pb,
@@ -158,6 +160,7 @@ impl Bound {
     pub async fn serve(self, closing: CancellationToken) {
         let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
             .max_decoding_message_size(door::PHOTO_REQUEST_BYTES_MAX);
+        let face_match = UpdateStreams::new(face_match);
         let routes = Routes::new(Door::new(face_match, self.worker, self.readers.clone()))
             .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
             .add_service(reflection_v1())

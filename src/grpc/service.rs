@@ -1,8 +1,8 @@
 //! The nine calls. Each parses, hands on, and writes the answer; none decides.
 
-use std::{future::Future, pin::Pin, time::Duration};
+use std::{future::Future, time::Duration};
 
-use futures_util::{Stream, stream};
+use futures_util::stream;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
@@ -15,6 +15,7 @@ use crate::{
         door::Room,
         encoded::{Encoded, server::face_match_server::FaceMatch},
         status,
+        update_body::{self, HandedOver, Updates},
     },
     pb,
     watch::{Ended, Key, Update, Watch},
@@ -27,8 +28,6 @@ use crate::{
 /// How many bytes the matches of a page have: clients take messages of 4 MiB unless they are told
 /// otherwise, and a thousand matches with long labels would be 20. One match has 30 KB at most.
 const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
-
-type Updates = Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
 
 /// The service as callers reach it.
 pub struct Service {
@@ -98,13 +97,13 @@ impl Service {
         what: String,
         followed: Result<crate::watch::Follow, Ended>,
         record: CallRecord,
-    ) -> Result<Response<Updates>, Status> {
+    ) -> Result<Response<HandedOver>, Status> {
         let follow = followed.map_err(|ended| status::ended(ended, &what))?;
         let next = |mut follow: crate::watch::Follow| async move {
             let next = follow.next().await;
             (next, follow)
         };
-        Ok(Response::new(updates(self.watch.clone(), follow, what, record, next)))
+        Ok(update_body::hand_over(updates(self.watch.clone(), follow, what, record, next)))
     }
 
     async fn wait(
@@ -159,14 +158,14 @@ fn name(key: &Key) -> String {
 
 #[tonic::async_trait]
 impl FaceMatch for Service {
-    type RunMatchStream = Updates;
-    type WatchMatchStream = Updates;
-    type WatchMatchesStream = Updates;
+    type RunMatchStream = HandedOver;
+    type WatchMatchStream = HandedOver;
+    type WatchMatchesStream = HandedOver;
 
     async fn run_match(
         &self,
         request: Request<pb::MatchRequest>,
-    ) -> Result<Response<Updates>, Status> {
+    ) -> Result<Response<HandedOver>, Status> {
         let record = CallRecord::of(&request);
         let (m, include_progress) = self.admit(request).await?;
         let what = m.id.to_string();
@@ -204,7 +203,7 @@ impl FaceMatch for Service {
     async fn watch_match(
         &self,
         request: Request<pb::WatchMatchRequest>,
-    ) -> Result<Response<Updates>, Status> {
+    ) -> Result<Response<HandedOver>, Status> {
         let record = CallRecord::of(&request);
         let request = request.into_inner();
         let key = request::only_key(request.id)?;
@@ -220,7 +219,7 @@ impl FaceMatch for Service {
     async fn watch_matches(
         &self,
         request: Request<pb::WatchMatchesRequest>,
-    ) -> Result<Response<Updates>, Status> {
+    ) -> Result<Response<HandedOver>, Status> {
         let record = CallRecord::of(&request);
         let request = request.into_inner();
         let filter = request::watch_all(&request)?;
@@ -231,7 +230,7 @@ impl FaceMatch for Service {
             let next = follow.next().await;
             (next, follow)
         };
-        Ok(Response::new(updates(self.watch.clone(), follow, what, record, next)))
+        Ok(update_body::hand_over(updates(self.watch.clone(), follow, what, record, next)))
     }
 
     async fn list_matches(

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry as MapEntry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use tokio::sync::{OnceCell, watch};
@@ -18,10 +21,21 @@ use crate::{
 const PAGE_FIRST: usize = 16;
 /// How many times more after each full page: who reads on has much to read.
 const PAGE_GROWTH: usize = 4;
-/// How many at most: a page is what a stream holds.
+/// How many at most: so many are read from the store at once.
 const PAGE_MAX: usize = 256;
-/// How many pages are kept for streams that stand at the same place.
-const PAGES_KEPT: usize = 16;
+/// How much memory the pages take that are kept for streams at the same place. The oldest go first.
+const SHARED_BYTES_MAX: usize = 8 << 20;
+/// How much memory all pages may take before a stream holds its own no longer than until the next
+/// update is found: it reads it again if it isn't kept for others. Without that, thousands of
+/// stalled streams would hold as many pages.
+const HELD_BYTES_MAX: usize = 24 << 20;
+/// How much all pages may take for streams to read larger ones. A thousand streams that catch up
+/// at different places find room for small pages, and none is read twice.
+const GROWTH_BYTES_MAX: usize = 6 << 20;
+/// About what an event takes in a page beside its labels: with its snapshot and its encoded form.
+const EVENT_BYTES: usize = 1024;
+/// How often a label is in a page: in the snapshot, and in the encoded form.
+const LABEL_COPIES: usize = 2;
 
 /// The updates of all matches of a caller that a filter selects, after a position.
 pub struct FollowAll {
@@ -29,7 +43,10 @@ pub struct FollowAll {
     caller: CallerId,
     filter: Filter,
     looks: watch::Receiver<()>,
-    page: Arc<PageOfAll>,
+    /// The page that it reads, as long as it is kept.
+    page: Weak<PageOfAll>,
+    /// The same page, unless pages take too much memory.
+    held: Option<Arc<PageOfAll>>,
     /// How many events the next page may have.
     limit: usize,
     index: usize,
@@ -47,6 +64,27 @@ struct PageOfAll {
     entries: Vec<Arc<Entry>>,
     reached: Place,
     is_full: bool,
+    memory: Memory,
+}
+
+/// About how much memory a page takes, counted as long as it is there.
+#[derive(Default)]
+struct Memory {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Memory {
+    fn take(bytes: usize, all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(bytes, Ordering::Relaxed);
+        Self { bytes, all: Arc::clone(all) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 type Cell = Arc<OnceCell<Arc<PageOfAll>>>;
@@ -56,11 +94,26 @@ pub(super) struct Pages {
     reader: Arc<dyn Reader>,
     kept: Mutex<VecDeque<(Position, Cell)>>,
     looks: watch::Sender<()>,
+    /// Of all pages that are kept here or held by streams.
+    bytes: Arc<AtomicUsize>,
+    limits: Limits,
 }
+
+/// How much memory pages may take, in bytes.
+#[derive(Clone, Copy)]
+struct Limits {
+    shared: usize,
+    held: usize,
+    growth: usize,
+}
+
+const LIMITS: Limits =
+    Limits { shared: SHARED_BYTES_MAX, held: HELD_BYTES_MAX, growth: GROWTH_BYTES_MAX };
 
 impl Pages {
     pub(super) fn new(reader: Arc<dyn Reader>) -> Self {
-        Self { reader, kept: Mutex::default(), looks: watch::Sender::new(()) }
+        let (kept, bytes) = (Mutex::default(), Arc::default());
+        Self { reader, kept, looks: watch::Sender::new(()), bytes, limits: LIMITS }
     }
 
     /// There may be something new. A read that has begun may not see it: nobody who comes after
@@ -86,16 +139,24 @@ impl Pages {
             // Nothing there yet: the next look has to read again.
             self.lock().retain(|(_, kept)| !Arc::ptr_eq(kept, &cell));
         }
+        self.evict();
         Ok(Arc::clone(page))
+    }
+
+    /// Drops the oldest of the pages that are kept, as far as they take too much memory.
+    fn evict(&self) {
+        let mut kept = self.lock();
+        let bytes = |cell: &Cell| cell.get().map_or(0, |page| page.memory.bytes);
+        let mut sum: usize = kept.iter().map(|(_, cell)| bytes(cell)).sum();
+        while sum > self.limits.shared {
+            sum -= kept.pop_front().map_or(0, |(_, oldest)| bytes(&oldest));
+        }
     }
 
     fn cell(&self, position: Position) -> Cell {
         let mut kept = self.lock();
         if let Some((_, cell)) = kept.iter().find(|(start, _)| *start == position) {
             return Arc::clone(cell);
-        }
-        if kept.len() == PAGES_KEPT {
-            kept.pop_front();
         }
         let cell = Cell::default();
         kept.push_back((position, Arc::clone(&cell)));
@@ -108,6 +169,7 @@ impl Pages {
         let is_full = events.len() == limit;
         let mut journals: HashMap<MatchId, Vec<Arc<Match>>> = HashMap::new();
         let mut entries = Vec::with_capacity(events.len());
+        let mut bytes = EVENT_BYTES * events.len();
         for recorded in events {
             let journal = match journals.entry(recorded.match_id) {
                 MapEntry::Occupied(known) => known.into_mut(),
@@ -115,10 +177,12 @@ impl Pages {
             };
             // A match that was erased meanwhile is skipped.
             if let Some(snapshot) = at(journal, recorded.sequence) {
+                bytes += label_bytes(&snapshot);
                 entries.push(Arc::new(Entry::new(recorded, snapshot)));
             }
         }
-        Ok(Arc::new(PageOfAll { entries, reached, is_full }))
+        let memory = Memory::take(bytes, &self.bytes);
+        Ok(Arc::new(PageOfAll { entries, reached, is_full, memory }))
     }
 
     /// The events of a match, the one that was read among them.
@@ -130,10 +194,26 @@ impl Pages {
         }
     }
 
+    /// Whether streams may hold their pages.
+    fn may_be_held(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= self.limits.held
+    }
+
+    /// Whether streams may read larger pages.
+    fn may_grow(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= self.limits.growth
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Position, Cell)>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How much memory the labels of a match take in a page.
+fn label_bytes(m: &Match) -> usize {
+    let labels: usize = m.spec.labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+    LABEL_COPIES * labels
 }
 
 /// The match after each of its events.
@@ -167,7 +247,8 @@ impl FollowAll {
             caller,
             filter,
             looks,
-            page: Arc::default(),
+            page: Weak::new(),
+            held: None,
             limit: PAGE_FIRST,
             index: 0,
             after,
@@ -182,38 +263,57 @@ impl FollowAll {
         if self.over {
             return None;
         }
+        // In hand until the next update is found, so that each page that is read brings one nearer.
+        let mut page = self.present_page();
         loop {
             // Between updates, so that a long stretch that the filter skips isn't silent either.
             if self.is_silent_too_long() {
                 return Some(Ok(self.heartbeat()));
             }
-            if let Some(entry) = self.next_of_page() {
+            if let Some(entry) = page.as_deref().and_then(|page| self.next_of(page)) {
                 self.silent_since = Some(self.inner.clock.now());
+                self.held = page.filter(|_| self.inner.pages.may_be_held());
                 return Some(Ok(Update::Event(entry)));
             }
-            if let Err(why) = self.turn_page().await {
-                self.over = true;
-                return Some(Err(why));
+            // Not held while the stream waits.
+            drop(page.take());
+            match self.turn_page().await {
+                Ok(turned) => page = turned,
+                Err(why) => {
+                    self.over = true;
+                    return Some(Err(why));
+                }
             }
         }
     }
 
-    fn next_of_page(&mut self) -> Option<Arc<Entry>> {
-        while let Some(entry) = self.page.entries.get(self.index) {
+    /// The page that the stream reads. A stream whose page was dropped meanwhile reads small pages
+    /// again, since the next one may be dropped as well.
+    fn present_page(&mut self) -> Option<Arc<PageOfAll>> {
+        let page = self.held.take().or_else(|| self.page.upgrade());
+        if page.is_none() {
+            self.limit = PAGE_FIRST;
+        }
+        page
+    }
+
+    fn next_of(&mut self, page: &PageOfAll) -> Option<Arc<Entry>> {
+        while let Some(entry) = page.entries.get(self.index) {
             self.index += 1;
             self.after = entry.recorded.place();
             if selects(&self.caller, &self.filter, &entry.snapshot) {
                 return Some(Arc::clone(entry));
             }
         }
-        if self.page.reached.position > self.after.position {
-            self.after = self.page.reached;
+        if page.reached.position > self.after.position {
+            self.after = page.reached;
         }
         None
     }
 
-    /// Takes the next page; where there is none yet, waits for one or for a heartbeat's time.
-    async fn turn_page(&mut self) -> Result<(), Ended> {
+    /// The next page; where there is none yet, nothing, once there may be one or it is time for a
+    /// heartbeat.
+    async fn turn_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
         // Marked as seen before looking, so that what is written meanwhile wakes again.
         self.looks.mark_unchanged();
         let page = self.inner.pages.after(self.after, self.limit).await?;
@@ -221,21 +321,22 @@ impl FollowAll {
             if page.is_full && self.is_overtaken().await? {
                 return Err(Ended::Expired);
             }
-            if page.is_full {
+            if page.is_full && self.inner.pages.may_grow() {
                 self.limit = PAGE_MAX.min(PAGE_GROWTH * self.limit);
             }
-            self.page = page;
+            self.page = Arc::downgrade(&page);
             self.index = 0;
-            return Ok(());
+            return Ok(Some(page));
         }
         let beat = self.silent_since.unwrap_or_default().after(self.inner.config.heartbeat);
         tokio::select! {
             biased;
             // What was read before the goodbye is shown before it.
-            changed = self.looks.changed() => changed.map_err(|_| Ended::Draining),
-            () = self.inner.closing.cancelled() => Err(Ended::Draining),
-            () = self.inner.clock.sleep_until(beat) => Ok(()),
+            changed = self.looks.changed() => changed.map_err(|_| Ended::Draining)?,
+            () = self.inner.closing.cancelled() => return Err(Ended::Draining),
+            () = self.inner.clock.sleep_until(beat) => {}
         }
+        Ok(None)
     }
 
     /// Whether retention has erased, since the stream began, what this slow reader has yet to see.
@@ -264,4 +365,100 @@ fn selects(caller: &CallerId, filter: &Filter, m: &Match) -> bool {
     spec.caller == *caller
         && filter.folder_id.is_none_or(|folder| folder == spec.folder_id)
         && filter.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        journal::{
+            Writer,
+            memory::{Memory as Journal, Store},
+            suite::facts::{START, match_id, plain_spec},
+        },
+        watch::{Config, Watch},
+    };
+
+    const MATCHES: u64 = 100;
+
+    /// A watch over a journal of accepted matches.
+    async fn watch(limits: Limits) -> Watch {
+        let (clock, _hand) = Clock::manual(START);
+        let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock.clone());
+        for n in 0..MATCHES {
+            journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
+        }
+        let config = Config { heartbeat: Duration::from_secs(20) };
+        let Watch(mut inner) = Watch::new(config, Arc::new(journal), clock);
+        Arc::get_mut(&mut inner).expect("it has no clone yet").pages.limits = limits;
+        Watch(inner)
+    }
+
+    async fn follow(watch: &Watch) -> FollowAll {
+        let filter = Filter::default();
+        watch.follow_all(plain_spec().caller, filter, "earliest").await.unwrap()
+    }
+
+    /// The match of the next update; none of the first message, which is a heartbeat.
+    async fn next(stream: &mut FollowAll) -> Option<MatchId> {
+        match stream.next().await.expect("the stream goes on").unwrap() {
+            Update::Event(entry) => Some(entry.recorded.match_id),
+            Update::Progress { .. } | Update::Heartbeat { .. } => None,
+        }
+    }
+
+    fn bytes(watch: &Watch) -> usize {
+        watch.0.pages.bytes.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn streams_whose_pages_are_dropped_miss_nothing_and_repeat_nothing() {
+        for held in [0, 5 * PAGE_FIRST * EVENT_BYTES] {
+            let watch = watch(Limits { shared: 0, held, growth: 0 }).await;
+            let all: Vec<_> = (0..MATCHES).map(|n| match_id(0, n)).collect();
+            let mut streams = Vec::new();
+            for ahead in 0..10 {
+                let (mut stream, mut seen) = (follow(&watch).await, Vec::new());
+                for _ in 0..=9 * ahead {
+                    seen.extend(next(&mut stream).await);
+                }
+                streams.push((stream, seen));
+            }
+            while streams.iter().any(|(_, seen)| seen.len() < all.len()) {
+                for (stream, seen) in &mut streams {
+                    if seen.len() < all.len() {
+                        seen.extend(next(stream).await);
+                    }
+                }
+            }
+            for (mut stream, seen) in streams {
+                assert_eq!(seen, all);
+                assert!(next(&mut stream).now_or_never().is_none(), "there is nothing more");
+            }
+            assert_eq!(bytes(&watch), 0, "a page stays without a stream");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_pages_of_streams_at_different_places_take_bounded_memory() {
+        const PAGE_BYTES: usize = PAGE_FIRST * EVENT_BYTES;
+        let limits = Limits { shared: 2 * PAGE_BYTES, held: 5 * PAGE_BYTES, growth: 0 };
+        let watch = watch(limits).await;
+        let mut streams = Vec::new();
+        for start in 0..MATCHES - 1 {
+            let mut stream = follow(&watch).await;
+            stream.after.position = Position(start);
+            while next(&mut stream).await.is_none() {}
+            streams.push(stream);
+            let most = limits.held + limits.shared + PAGE_BYTES;
+            assert!(bytes(&watch) <= most, "{} bytes of {} streams", bytes(&watch), start + 1);
+        }
+        drop(streams);
+        assert!(bytes(&watch) <= limits.shared);
+    }
 }

@@ -1,0 +1,100 @@
+//! Thousands of streams of everything that nobody reads: they share what they wait to send.
+
+use std::time::Duration;
+
+use facematch::{
+    pb::{MatchRequest, MatchUpdate, WatchMatchesRequest},
+    simulator::{Simulator, sample},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::time::interval;
+use tonic::{Streaming, transport::Endpoint};
+
+use crate::{
+    canary::{self, Client},
+    process::Process,
+    support::{eventually, portrait_request, simulator},
+};
+
+const STREAMS: usize = 2_000;
+const MATCHES: usize = 300;
+/// The finding's measure: each stream may hold so much, its HTTP/2 stream included.
+const KIB_EACH: u64 = 20;
+/// What the allocator may keep of what was given back.
+const SLACK_KIB: u64 = 8 * 1024;
+/// The least window that takes anything.
+const WINDOW_BYTES: u32 = 16;
+/// How long memory is looked at, and how often: what a stream holds it holds within moments.
+const LOOKS: usize = 30;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// As many labels as there may be, each as large as it may be, of characters of so many bytes.
+fn largest_labels(character: char) -> impl Iterator<Item = (String, String)> {
+    let of = move |count: usize| character.to_string().repeat(count);
+    (0..16).map(move |n| (format!("{n:02}{}", of(62)), of(256)))
+}
+
+async fn run_matches(client: &Client, oz: &Simulator, character: char) {
+    let run = |_| {
+        let mut client = client.clone();
+        let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let labels = largest_labels(character).collect();
+        let request = MatchRequest { labels, ..portrait_request(&folder) };
+        async move {
+            let updates = client.run_match(request).await?.into_inner();
+            updates.try_for_each(|_| async { Ok(()) }).await
+        }
+    };
+    let all = stream::iter(0..MATCHES).map(run).buffer_unordered(16).try_collect::<()>();
+    all.await.expect("every match is accepted and ends");
+}
+
+async fn open(address: &str, count: usize) -> Vec<Streaming<MatchUpdate>> {
+    let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
+    let channel = endpoint.initial_stream_window_size(WINDOW_BYTES).connect().await.unwrap();
+    let watch = |_| {
+        let mut client = canary::client(channel.clone());
+        let all = WatchMatchesRequest { resume_token: "earliest".into(), ..Default::default() };
+        async move { client.watch_matches(all).await.map(tonic::Response::into_inner) }
+    };
+    let opened = stream::iter(0..count).map(watch).buffered(64).try_collect().await;
+    opened.expect("every stream opens")
+}
+
+/// The most memory that the process has while it is looked at.
+async fn most_kib(process: &Process) -> u64 {
+    let mut ticks = interval(LOOK_EVERY);
+    let mut most = 0;
+    for _ in 0..LOOKS {
+        ticks.tick().await;
+        most = most.max(process.resident_kib());
+    }
+    most
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_nobody_reads_hold_little_each_and_give_it_back() {
+    let oz = simulator().await;
+    oz.switch(|switches| switches.processing_ms = 0);
+    for character in ['x', '\u{1f600}'] {
+        let directory = tempfile::tempdir().unwrap();
+        let process = Process::start(&oz, directory.path(), &["--oz-poll-interval", "10ms"]);
+        let client = process.client().await;
+        run_matches(&client, &oz, character).await;
+        // The first stream has everything read that streams share.
+        let first = open(process.address(), 1).await;
+        let before = most_kib(&process).await;
+        let streams = open(process.address(), STREAMS).await;
+        let beside = most_kib(&process).await;
+        let each = beside.saturating_sub(before) / STREAMS as u64;
+        println!(
+            "unread watchers: {STREAMS} streams hold {each} KiB each, labels of {character:?}"
+        );
+        assert!(each <= KIB_EACH, "{before} KiB before, {beside} KiB beside {STREAMS} streams");
+        drop((first, streams));
+        let is_back = || process.resident_kib() <= before + SLACK_KIB;
+        let kept = || format!("{} KiB, {before} KiB before", process.resident_kib());
+        eventually(is_back, kept).await;
+        process.stop();
+    }
+}

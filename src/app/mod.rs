@@ -285,7 +285,9 @@ fn door(config: &Config) -> grpc::Config {
     grpc::Config {
         match_timeout: config.match_timeout,
         connections_max: config.max_connections,
+        connections_per_address_max: config.max_connections_per_address(),
         idle: config.idle_timeout,
+        connection_age: config.max_connection_age,
         streams_max: config.max_streams,
         header_bytes_max: u32::try_from(config.max_header).unwrap_or(u32::MAX),
         keepalive: config.keepalive,

@@ -25,6 +25,8 @@ impl Config {
             max_unfinished: defaults.get(&s::MAX_UNFINISHED).expect(SOUND),
             photo_memory: defaults.get(&s::PHOTO_MEMORY).expect(SOUND),
             max_connections: defaults.get(&s::MAX_CONNECTIONS).expect(SOUND),
+            max_connections_per_address: None,
+            max_connection_age: defaults.get(&s::MAX_CONNECTION_AGE).expect(SOUND),
             idle_timeout: defaults.get(&s::IDLE_TIMEOUT).expect(SOUND),
             max_streams: defaults.get(&s::MAX_STREAMS).expect(SOUND),
             max_header: defaults.get(&s::MAX_HEADER).expect(SOUND),

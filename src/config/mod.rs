@@ -48,6 +48,10 @@ pub struct Config {
     pub photo_memory: u64,
     /// Connections at once.
     pub max_connections: usize,
+    /// Connections of one address at once; half of all unless set.
+    pub max_connections_per_address: Option<usize>,
+    /// How long a connection may live, give or take a tenth.
+    pub max_connection_age: Duration,
     /// How long a connection may be without a call.
     pub idle_timeout: Duration,
     /// Calls at once on one connection.
@@ -68,6 +72,13 @@ pub struct Config {
     pub log: LogFormat,
     /// What is logged, as a list of directives.
     pub log_level: String,
+}
+
+impl Config {
+    /// How many connections one address may hold.
+    pub fn max_connections_per_address(&self) -> usize {
+        self.max_connections_per_address.unwrap_or(self.max_connections.div_ceil(2))
+    }
 }
 
 /// How Oz is reached.
@@ -152,6 +163,10 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         max_unfinished: sources.get(&s::MAX_UNFINISHED)?,
         photo_memory: sources.get(&s::PHOTO_MEMORY)?,
         max_connections: sources.get(&s::MAX_CONNECTIONS)?,
+        max_connections_per_address: sources
+            .find(&s::MAX_CONNECTIONS_PER_ADDRESS)?
+            .map(|(count, _)| count),
+        max_connection_age: sources.get(&s::MAX_CONNECTION_AGE)?,
         idle_timeout: sources.get(&s::IDLE_TIMEOUT)?,
         max_streams: sources.get(&s::MAX_STREAMS)?,
         max_header: sources.get(&s::MAX_HEADER)?,

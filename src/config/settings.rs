@@ -253,6 +253,25 @@ pub static MAX_CONNECTIONS: Setting<usize> = Setting::with(
     |text| parse::count(text, 1..=1_000_000),
 );
 
+pub static MAX_CONNECTIONS_PER_ADDRESS: Setting<usize> = Setting::without(
+    "max-connections-per-address",
+    "NUMBER",
+    "connections of one address (an IPv4 address, or the first 64 bits of an IPv6 address) at once; \
+     half of --max-connections unless set, so that no address can hold them all: set it higher \
+     where all callers come through one proxy",
+    |text| parse::count(text, 1..=1_000_000),
+);
+
+pub static MAX_CONNECTION_AGE: Setting<Duration> = Setting::with(
+    "max-connection-age",
+    "DURATION",
+    "1h",
+    "give or take a tenth: a connection that old is closed in order, so that load reaches new \
+     replicas; calls on it may go on for as long again, 10m at most, before their streams are \
+     told to resume",
+    |text| parse::duration(text, ms(100)..=days(30)),
+);
+
 pub static IDLE_TIMEOUT: Setting<Duration> = Setting::with(
     "idle-timeout",
     "DURATION",
@@ -332,7 +351,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order in which people read them.
-pub static TABLE: [&About; 33] = [
+pub static TABLE: [&About; 35] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
@@ -356,6 +375,8 @@ pub static TABLE: [&About; 33] = [
     &MAX_UNFINISHED.about,
     &PHOTO_MEMORY.about,
     &MAX_CONNECTIONS.about,
+    &MAX_CONNECTIONS_PER_ADDRESS.about,
+    &MAX_CONNECTION_AGE.about,
     &IDLE_TIMEOUT.about,
     &MAX_STREAMS.about,
     &MAX_HEADER.about,

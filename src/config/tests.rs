@@ -112,6 +112,8 @@ fn sizes_and_durations_have_units() {
 fn the_limits_are_taken_at_their_edges_and_refused_beyond_by_name() {
     for (name, below, least, most, beyond) in [
         ("max-connections", "0", "1", "1000000", "1000001"),
+        ("max-connections-per-address", "0", "1", "1000000", "1000001"),
+        ("max-connection-age", "99ms", "100ms", "30days", "30days 1ms"),
         ("idle-timeout", "99ms", "100ms", "1day", "1day 1ms"),
         ("max-streams", "0", "1", "1000000", "1000001"),
         ("max-header", "4095", "4KiB", "16MiB", "16777217"),
@@ -135,6 +137,17 @@ fn the_limits_are_taken_at_their_edges_and_refused_beyond_by_name() {
             );
         }
     }
+}
+
+#[test]
+fn an_address_may_hold_half_of_the_connections_unless_told_otherwise() {
+    let of_one = |flags: &[(&'static str, &'static str)]| {
+        given(flags, &[]).expect("the settings are right").max_connections_per_address()
+    };
+    assert_eq!(of_one(&[]), 5_000);
+    assert_eq!(of_one(&[("max-connections", "1")]), 1);
+    assert_eq!(of_one(&[("max-connections", "7")]), 4);
+    assert_eq!(of_one(&[("max-connections-per-address", "10000")]), 10_000);
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Takes connections, and lets go of those that nobody calls on.
+//! Accepts connections, and ends those that are idle or old.
 //!
 //! Each is served by itself, so that one can be told to go while the others stay. How many there
-//! may be is bounded: each takes a descriptor, and Oz and the store need theirs.
+//! may be is bounded, in all and for each address: each takes a descriptor, and Oz and the store
+//! need theirs.
 
 use std::{
     convert::Infallible,
@@ -15,11 +16,14 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
 use tonic::{
     Status,
     body::Body,
@@ -33,30 +37,58 @@ use crate::{
     clock::Clock,
     domain::Timestamp,
     grpc::{
+        addresses::{AddressSlot, Addresses},
         answer::Answering,
         call_log::CallLog,
         greeting::{self, Greeted},
+        status,
     },
+    worker::Chance,
 };
 
 /// How long no connection is taken after none could be: the process may be out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// How many connections there may be, and for how long without a call.
+/// How long the calls of a connection that has reached its age may go on, at most: the longest wait
+/// that a caller may ask for. What is open then is a stream, and its caller resumes it.
+const AGE_GRACE_MAX: Duration = Duration::from_mins(10);
+/// By how much the ages of connections differ, either way: connections that were opened together,
+/// after a restart, would be opened together again.
+const AGE_SPREAD: f64 = 0.1;
+
+/// How many connections there may be, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     pub connections_max: usize,
+    /// Of one address.
+    pub per_address_max: usize,
+    /// Without a call.
     pub idle: Duration,
+    /// In all.
+    pub age: Duration,
+}
+
+impl Limits {
+    /// How long a connection may live; `chance` is from 0 to 1.
+    fn age(&self, chance: f64) -> Duration {
+        self.age.mul_f64(1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * chance)
+    }
+
+    /// How long its calls may go on after that, and, when they have been ended, the connection.
+    fn age_grace(&self) -> Duration {
+        self.age.min(AGE_GRACE_MAX)
+    }
 }
 
 /// What a connection gets. Cheap to clone.
 #[derive(Clone)]
 pub struct Connections {
     pub transport: Server,
-    pub routes: Answering<Routes>,
+    pub routes: Routes,
     pub call_log: CallLog,
     pub limits: Limits,
     pub clock: Clock,
+    pub chance: Chance,
 }
 
 impl Connections {
@@ -71,44 +103,79 @@ impl Connections {
     async fn take(&self, listener: TcpListener, open: &TaskTracker, closing: &CancellationToken) {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let mut incoming = pin!(incoming.then(paced));
+        let addresses = Addresses::new(self.limits.per_address_max);
         let mut was_full = false;
         while let Some(Some(accepted)) = closing.run_until_cancelled(incoming.next()).await {
             let Ok(socket) = accepted else { continue };
             let is_full = open.len() >= self.limits.connections_max;
             if is_full && !was_full {
-                warn!(connections.max = self.limits.connections_max, "connections are turned away");
+                warn!(
+                    connections.max = self.limits.connections_max,
+                    "connections refused: there are as many as there may be"
+                );
             }
             was_full = is_full;
-            if !is_full {
-                open.spawn(self.clone().keep(socket, closing.clone()));
+            // A connection whose peer can't be told has gone already.
+            let slot = socket.peer_addr().ok().filter(|_| !is_full);
+            if let Some(slot) = slot.and_then(|peer| addresses.take(peer.ip())) {
+                open.spawn(self.clone().keep(socket, slot, closing.clone()));
             }
         }
     }
 
-    /// Serves one connection. It is told to go when nobody called on it for long, or when all are;
-    /// the calls that are open by then still end as they would.
-    async fn keep(self, socket: TcpStream, closing: CancellationToken) {
-        let calls = Calls::new(self.clock);
-        let gone = CancellationToken::new();
+    /// Serves one connection. It is told to go when it has been idle for long, when it has reached
+    /// its age, or when all are; the calls that are open by then still end as they would, within
+    /// their grace.
+    async fn keep(self, socket: TcpStream, _slot: AddressSlot, closing: CancellationToken) {
+        let calls = Calls::new(self.clock.clone());
+        let (gone, old) = (CancellationToken::new(), Age::default());
         let ending = {
             let (calls, gone, closing) = (calls.clone(), gone.clone(), closing.clone());
+            let reached = old.reached.clone();
             async move {
                 tokio::select! {
-                    () = calls.idle(self.limits.idle) => debug!("a connection was idle for too long"),
+                    () = calls.idle(self.limits.idle) => debug!("connection ended: idle for too long"),
+                    () = reached.cancelled() => debug!("connection ended: it has reached its age"),
                     () = gone.cancelled() => {}
                     () = closing.cancelled() => {}
                 }
             }
         };
-        let greeted =
-            Greeted::new(socket, greeting::WITHIN, closing.cancelled_owned(), gone.drop_guard());
+        let (cut, gone) = (old.cut.clone().cancelled_owned(), gone.drop_guard());
+        let greeted = Greeted::new(socket, greeting::WITHIN, closing.cancelled_owned(), cut, gone);
         let one = stream::iter([io::Result::Ok(greeted)]).chain(stream::pending());
-        let service = Counted { inner: self.call_log.over(self.routes), calls };
-        if let Err(failure) =
-            self.transport.serve_with_incoming_shutdown(service, one, ending).await
-        {
-            warn!(error = %failure, "a connection could not be served");
+        let age = self.limits.age((self.chance)());
+        let counted = Counted { inner: self.routes, calls, ended: old.calls_ended.clone() };
+        let service = self.call_log.over(Answering::new(counted, self.chance));
+        let served = self.transport.serve_with_incoming_shutdown(service, one, ending);
+        tokio::select! {
+            served = served => if let Err(failure) = served {
+                warn!(error = %failure, "a connection could not be served");
+            },
+            never = old.pass(&self.clock, age, self.limits.age_grace()) => match never {},
         }
+    }
+}
+
+/// What happens to a connection by its age, in this order.
+#[derive(Default)]
+struct Age {
+    /// It is told to go.
+    reached: CancellationToken,
+    /// The calls that are still open end.
+    calls_ended: CancellationToken,
+    /// It is cut: its caller reads nothing.
+    cut: CancellationToken,
+}
+
+impl Age {
+    async fn pass(&self, clock: &Clock, age: Duration, grace: Duration) -> Infallible {
+        for (after, step) in [(age, &self.reached), (grace, &self.calls_ended), (grace, &self.cut)]
+        {
+            clock.sleep(after).await;
+            step.cancel();
+        }
+        std::future::pending().await
     }
 }
 
@@ -189,11 +256,13 @@ impl Drop for Call {
     }
 }
 
-/// A service whose calls are counted, from their first byte to the last of their answer.
+/// A service whose calls are counted, from their first byte to the last of their answer, and end
+/// at the latest when those of their connection have to.
 #[derive(Clone)]
 struct Counted<S> {
     inner: S,
     calls: Calls,
+    ended: CancellationToken,
 }
 
 impl<S> Service<Request<Body>> for Counted<S>
@@ -212,16 +281,46 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let call = self.calls.begin();
         let called = self.inner.call(request);
-        Box::pin(
-            async move { Ok(called.await?.map(|body| Body::new(Answer { body, _call: call }))) },
-        )
+        let ended = self.ended.clone();
+        Box::pin(async move {
+            let response = tokio::select! {
+                biased;
+                response = called => response?,
+                () = ended.cancelled() => return Ok(status::connection_ended().into_http()),
+            };
+            Ok(response
+                .map(|body| Body::new(Answer { body, ended: Ended::No(ended), _call: call })))
+        })
     }
 }
 
-/// An answer that keeps its call open.
+/// An answer that keeps its call open. When the calls of its connection have to end, it ends
+/// between two messages: each frame of an answer holds whole ones.
 struct Answer {
     body: Body,
+    ended: Ended,
     _call: Call,
+}
+
+/// Whether an answer was ended before its end.
+enum Ended {
+    No(CancellationToken),
+    /// It waits for its next message, and for that.
+    Awaited(Pin<Box<WaitForCancellationFutureOwned>>),
+    Yes,
+}
+
+impl Ended {
+    /// Registers to be woken. An answer that never waits needs no waker.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Self::No(token) = self {
+            *self = Self::Awaited(Box::pin(token.clone().cancelled_owned()));
+        }
+        match self {
+            Self::Awaited(ended) => ended.as_mut().poll(context),
+            Self::No(_) | Self::Yes => Poll::Pending,
+        }
+    }
 }
 
 impl HttpBody for Answer {
@@ -232,11 +331,26 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let answer = &mut *self;
+        if matches!(answer.ended, Ended::Yes) {
+            return Poll::Ready(None);
+        }
+        let frame = Pin::new(&mut answer.body).poll_frame(context);
+        if frame.is_ready() || answer.ended.poll(context).is_pending() {
+            return frame;
+        }
+        answer.ended = Ended::Yes;
+        answer.body = Body::empty();
+        let mut trailers = HeaderMap::new();
+        let written = status::connection_ended().add_header(&mut trailers);
+        Poll::Ready(Some(written.map(|()| Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match self.ended {
+            Ended::Yes => true,
+            Ended::No(_) | Ended::Awaited(_) => self.body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -251,6 +365,7 @@ mod tests {
     use super::*;
 
     const IDLE: Duration = Duration::from_secs(60);
+    const AGE: Duration = Duration::from_hours(1);
     const MOMENT: Duration = Duration::from_millis(1);
 
     #[tokio::test]
@@ -280,5 +395,31 @@ mod tests {
         assert!(!is_idle(), "the last call ended a moment too late");
         hand.advance(MOMENT);
         assert!(is_idle());
+    }
+
+    #[test]
+    fn a_connection_is_told_to_go_then_its_calls_end_then_it_is_cut() {
+        let (clock, hand) = Clock::manual(Timestamp::default());
+        let old = Age::default();
+        let mut passing = pin!(old.pass(&clock, AGE, IDLE));
+        let mut at = |after: Duration| {
+            hand.advance(after);
+            assert!(passing.as_mut().now_or_never().is_none());
+            let tokens = [&old.reached, &old.calls_ended, &old.cut];
+            tokens.map(CancellationToken::is_cancelled)
+        };
+        assert_eq!(at(Duration::ZERO), [false; 3]);
+        assert_eq!(at(AGE - MOMENT), [false; 3]);
+        assert_eq!(at(MOMENT), [true, false, false]);
+        assert_eq!(at(IDLE), [true, true, false]);
+        assert_eq!(at(IDLE), [true; 3]);
+    }
+
+    #[test]
+    fn ages_differ_by_a_tenth_either_way() {
+        let limits = Limits { connections_max: 1, per_address_max: 1, idle: IDLE, age: AGE };
+        assert_eq!(limits.age(0.0), AGE.mul_f64(0.9));
+        assert_eq!(limits.age(0.5), AGE);
+        assert_eq!(limits.age(1.0), AGE.mul_f64(1.1));
     }
 }

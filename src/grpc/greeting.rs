@@ -25,23 +25,27 @@ pub struct Greeted<C> {
     came_bytes: usize,
     /// Resolves when it isn't waited for any more. None once the greeting is there.
     patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Resolves when the connection is cut.
+    cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Tells, by being dropped, that the connection is over.
     _gone: DropGuard,
 }
 
 impl<C> Greeted<C> {
-    /// Begins to wait: for so long, and no longer than until `closing` resolves. `gone` goes with
-    /// the connection.
+    /// Begins to wait: for so long, and no longer than until `closing` resolves. The connection is
+    /// cut when `cut` resolves. `gone` goes with the connection.
     pub fn new(
         connection: C,
         within: Duration,
         closing: impl Future<Output = ()> + Send + 'static,
+        cut: impl Future<Output = ()> + Send + 'static,
         gone: DropGuard,
     ) -> Self {
         let patience = async move {
             let _ = tokio::time::timeout(within, closing).await;
         };
-        Self { connection, came_bytes: 0, patience: Some(Box::pin(patience)), _gone: gone }
+        let (patience, cut) = (Some(Box::pin(patience) as _), Box::pin(cut));
+        Self { connection, came_bytes: 0, patience, cut, _gone: gone }
     }
 }
 
@@ -53,6 +57,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.connection).poll_read(context, buffer);
+        if polled.is_pending() && self.cut.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         let Some(patience) = &mut self.patience else {
             return polled;
         };
@@ -124,7 +131,8 @@ mod tests {
         for said in [&b""[..], b"PRI * HTTP/2.0"] {
             let (mut caller, ours) = duplex(1024);
             caller.write_all(said).await.unwrap();
-            let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending(), guard());
+            let mut greeted =
+                Greeted::new(ours, Duration::from_millis(5), pending(), pending(), guard());
             let mut heard = Vec::new();
             let ended = greeted.read_to_end(&mut heard).await.unwrap_err();
             assert_eq!((ended.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, said));
@@ -134,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_says_nothing_is_let_go_when_the_server_goes() {
         let (_caller, ours) = duplex(1024);
-        let mut greeted = Greeted::new(ours, WITHIN, ready(()), guard());
+        let mut greeted = Greeted::new(ours, WITHIN, ready(()), pending(), guard());
         let ended = greeted.read_u8().await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
@@ -142,10 +150,24 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_greeted_may_be_silent() {
         let (mut caller, ours) = duplex(1024);
-        let mut greeted = Greeted::new(ours, Duration::from_millis(5), pending(), guard());
+        let mut greeted =
+            Greeted::new(ours, Duration::from_millis(5), pending(), pending(), guard());
         let greeting = [0; PREFACE_BYTES];
         caller.write_all(&greeting).await.unwrap();
         greeted.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
         assert!(greeted.patience.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_greeted_can_be_cut() {
+        let (mut caller, ours) = duplex(1024);
+        let cut = CancellationToken::new();
+        let cancelled = cut.clone().cancelled_owned();
+        let mut greeted = Greeted::new(ours, WITHIN, pending(), cancelled, guard());
+        caller.write_all(&[0; PREFACE_BYTES]).await.unwrap();
+        greeted.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        cut.cancel();
+        let ended = greeted.read_u8().await.unwrap_err();
+        assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -3,6 +3,7 @@
 //! Everything a caller sends is parsed here, once; everything a caller sees is made here. It
 //! decides nothing about matches and keeps nothing.
 
+mod addresses;
 mod answer;
 mod beside;
 mod call_log;
@@ -39,7 +40,6 @@ pub use unread::Readers;
 use crate::{
     clock::Clock,
     grpc::{
-        answer::Answering,
         connections::{Connections, Limits},
         door::Door,
         encoded::server::face_match_server::FaceMatchServer,
@@ -67,8 +67,12 @@ pub struct Config {
     pub match_timeout: Duration,
     /// How many connections there may be.
     pub connections_max: usize,
+    /// How many connections one address may hold.
+    pub connections_per_address_max: usize,
     /// How long a connection may be without a call.
     pub idle: Duration,
+    /// How long a connection may live, about.
+    pub connection_age: Duration,
     /// How many calls one connection may have open.
     pub streams_max: u32,
     /// The most header bytes of a request.
@@ -168,10 +172,11 @@ impl Bound {
             .prepare();
         let connections = Connections {
             transport: server(self.config),
-            routes: Answering::new(routes, self.chance),
+            routes,
             call_log: self.calls.clone(),
             limits: limits(self.config),
             clock: self.clock,
+            chance: self.chance,
         };
         tokio::select! {
             () = connections.serve(self.listener, closing) => {}
@@ -182,7 +187,12 @@ impl Bound {
 }
 
 const fn limits(config: Config) -> Limits {
-    Limits { connections_max: config.connections_max, idle: config.idle }
+    Limits {
+        connections_max: config.connections_max,
+        per_address_max: config.connections_per_address_max,
+        idle: config.idle,
+        age: config.connection_age,
+    }
 }
 
 /// The transport at its limits.

@@ -122,6 +122,11 @@ pub fn call_timed_out(what: impl Into<String>) -> Status {
     plain(Reason::CallTimedOut, what)
 }
 
+/// The connection has reached its age, and the call has to go on over another one.
+pub fn connection_ended() -> Status {
+    plain(Reason::ServerDraining, "the connection has reached its age: go on over a new one")
+}
+
 fn refusal(violations: Violations) -> Status {
     match violations.check() {
         Err(status) => status,

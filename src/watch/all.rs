@@ -381,6 +381,7 @@ mod tests {
             memory::{Memory as Journal, Store},
             suite::facts::{START, match_id, plain_spec},
         },
+        outage::Outage,
         watch::{Config, Watch},
     };
 
@@ -394,7 +395,8 @@ mod tests {
             journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
         }
         let config = Config { heartbeat: Duration::from_secs(20) };
-        let Watch(mut inner) = Watch::new(config, Arc::new(journal), clock);
+        let store = Outage::new("the store", clock.clone());
+        let Watch(mut inner) = Watch::new(config, Arc::new(journal), store, clock);
         Arc::get_mut(&mut inner).expect("it has no clone yet").pages.limits = limits;
         Watch(inner)
     }

@@ -16,16 +16,16 @@ use facematch::{
     simulator::Simulator,
 };
 use tokio::{
-    io::{AsyncReadExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinSet,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 use crate::{
     canary::Client,
     process::Process,
-    support::{House, PATIENCE, connect, eventually, simulator},
+    support::{House, PATIENCE, Refusal, connect, eventually, simulator},
 };
 
 const IDLE: Duration = Duration::from_millis(500);
@@ -119,9 +119,118 @@ async fn a_connection_with_an_open_stream_is_not_idle_however_long() {
 }
 
 #[tokio::test]
+async fn a_connection_that_has_reached_its_age_is_closed_and_the_next_call_makes_another() {
+    let house = House::build_with(|config| config.max_connection_age = IDLE).await;
+    let relay = Relay::to(&house).await;
+    let mut client = relay.client().await;
+    for round in 1..=3 {
+        list(&mut client).await.expect("it is answered");
+        eventually(|| relay.seen() == (round, round), || "it stays open".to_owned()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_outlives_its_connections_age_and_is_told_to_resume_after_its_grace() {
+    let house = House::build_with(|config| {
+        config.max_connection_age = IDLE;
+        config.heartbeat = HEARTBEAT;
+    })
+    .await;
+    let relay = Relay::to(&house).await;
+    let mut client = relay.client().await;
+    let opened = client.watch_matches(WatchMatchesRequest::default()).await;
+    let mut stream = opened.expect("the stream opens").into_inner();
+    let mut heartbeats = 0;
+    let told = loop {
+        match stream.message().await {
+            Ok(update) => heartbeats += usize::from(update.is_some()),
+            Err(status) => break Refusal::of(status),
+        }
+    };
+    told.assert(Code::Unavailable, "SERVER_DRAINING");
+    assert!(told.says_when_to_retry());
+    // At least as many as fit into the shortest age alone.
+    assert!(heartbeats > 4, "{heartbeats} heartbeats: the grace is over at once");
+    let again = client.watch_matches(WatchMatchesRequest::default()).await;
+    again.expect("it resumes over another connection");
+    assert_eq!(relay.seen().0, 2);
+}
+
+#[tokio::test]
+async fn an_old_connection_whose_caller_reads_nothing_is_cut() {
+    let house = House::build_with(|config| config.max_connection_age = IDLE).await;
+    let mut deaf = TcpStream::connect(socket_of(&house)).await.expect("the system takes it");
+    // A connection preface, settings with a window of nothing, and a stream of everything.
+    deaf.write_all(&watch_without_a_window()).await.expect("it listens");
+    let mut heard = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, deaf.read_to_end(&mut heard)).await;
+    assert!(closed.is_ok(), "it stays open");
+}
+
+/// The frames of a caller that opens `WatchMatches` and gives it no room to answer.
+fn watch_without_a_window() -> Vec<u8> {
+    const SETTINGS: u8 = 4;
+    const HEADERS: u8 = 1;
+    const DATA: u8 = 0;
+    const END_HEADERS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
+        let length = u8::try_from(payload.len()).expect("a short frame");
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    };
+    let literal = |name: &str, value: &str| {
+        let length = |text: &str| u8::try_from(text.len()).expect("a short text");
+        [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
+    };
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", "/facematch.v1.FaceMatch/WatchMatches"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    let headers: Vec<u8> = headers.iter().flat_map(|(name, value)| literal(name, value)).collect();
+    // Setting 4 is the initial window of each stream.
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+        frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]),
+        frame(HEADERS, END_HEADERS, 1, &headers),
+        frame(DATA, END_STREAM, 1, &[0; 5]),
+    ]
+    .concat()
+}
+
+#[tokio::test]
+async fn one_address_cannot_hold_all_connections() {
+    const LIMIT: usize = 4;
+    let house = House::build_with(|config| config.max_connections = LIMIT).await;
+    // The house has a client of its own.
+    let mut mine = vec![house.client.clone(), connect(&house.address).await];
+    let mut beyond = TcpStream::connect(socket_of(&house)).await.expect("the system takes it");
+    let mut heard = Vec::new();
+    let closed = tokio::time::timeout(PATIENCE, beyond.read_to_end(&mut heard)).await;
+    assert_eq!(closed.expect("it is closed").unwrap_or_default(), 0, "nothing is said on it");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.2:0".parse().unwrap()).expect("the loopback has more addresses");
+    let service = socket_of(&house).parse().expect("an address");
+    let mut other = socket.connect(service).await.expect("the system takes it");
+    other.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let answered = tokio::time::timeout(PATIENCE, other.read_u8()).await;
+    answered.expect("it is served").expect("another address has room");
+    for client in &mut mine {
+        list(client).await.expect("those that were there go on");
+    }
+}
+
+#[tokio::test]
 async fn connections_are_taken_up_to_their_limit_and_closed_at_once_beyond() {
     const LIMIT: usize = 3;
-    let house = House::build_with(|config| config.max_connections = LIMIT).await;
+    let house = House::build_with(|config| {
+        config.max_connections = LIMIT;
+        config.max_connections_per_address = Some(LIMIT);
+    })
+    .await;
     // The house has a client of its own.
     let mut clients =
         vec![house.client.clone(), connect(&house.address).await, connect(&house.address).await];

@@ -102,6 +102,8 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
         ("--max-unfinished", Some("0"), "out of range"),
         ("--max-unfinished", Some("10000001"), "1 to 10000000"),
         ("--max-connections", Some("1000001"), "1 to 1000000"),
+        ("--max-connections-per-address", Some("0"), "1 to 1000000"),
+        ("--max-connection-age", Some("31days"), "100ms to 30days"),
         ("--idle-timeout", Some("25h"), "100ms to 1day"),
         ("--max-streams", Some("1000001"), "1 to 1000000"),
         ("--max-header", Some("17MiB"), "4KiB to 16MiB"),
@@ -124,6 +126,8 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
 async fn each_limit_serves_at_its_greatest_and_starts_at_its_least() {
     let table = [
         ("--max-connections", "1", "1000000"),
+        ("--max-connections-per-address", "1", "1000000"),
+        ("--max-connection-age", "100ms", "30days"),
         ("--idle-timeout", "100ms", "1day"),
         ("--max-streams", "1", "1000000"),
         ("--max-header", "4KiB", "16MiB"),

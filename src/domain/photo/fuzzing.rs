@@ -9,17 +9,47 @@ use super::{Format, Size, Unreadable, inspect, jpeg, png};
 const CUTS: usize = 16;
 
 /// Judges bytes as a photo, then the same photo cut and with something behind it.
+///
+/// A PNG is judged once more with its checksums put right: no fuzzer finds them.
 pub fn photo(bytes: &[u8]) {
+    judge(bytes);
+    if bytes.starts_with(png::SIGNATURE) {
+        judge(&with_checksums(bytes));
+    }
+}
+
+fn with_checksums(png: &[u8]) -> Vec<u8> {
+    let (signature, mut rest) = png.split_at(png::SIGNATURE.len());
+    let mut repaired = signature.to_vec();
+    while let Some((length, named)) = rest.split_first_chunk::<4>() {
+        let end = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((named, after)) = named.split_at_checked(end.saturating_add(4)) else { break };
+        repaired.extend(length);
+        repaired.extend(named);
+        repaired.extend(crc32fast::hash(named).to_be_bytes());
+        rest = after.get(4..).unwrap_or_default();
+    }
+    repaired.extend(rest);
+    repaired
+}
+
+fn judge(bytes: &[u8]) {
     match inspect(bytes) {
         Ok(format) => {
             check_start(bytes, format);
             check_size(bytes, format);
             check_longer(bytes, format);
             check_cuts(bytes, format);
+            match format {
+                Format::Jpeg => check_junk(bytes),
+                Format::Png => check_checksum(bytes),
+            }
         }
         Err(refusal) => {
             let text = refusal.to_string();
-            assert!(text.len() < 120 && !text.contains(char::is_control), "{text:?}");
+            assert!(text.len() < 160 && !text.contains(char::is_control), "{text:?}");
+            assert!(text.starts_with("is ") || text.starts_with("has "), "{text:?}");
+            check_start_is_named(bytes, refusal);
         }
     }
 }
@@ -30,6 +60,16 @@ fn check_start(bytes: &[u8], format: Format) {
         Format::Png => b"\x89PNG\r\n\x1a\n",
     };
     assert!(bytes.starts_with(magic), "{format:?} begins otherwise");
+}
+
+/// What starts as a picture is never said to be something else.
+fn check_start_is_named(bytes: &[u8], refusal: Unreadable) {
+    let is_started = bytes.starts_with(b"\xff\xd8\xff") || bytes.starts_with(png::SIGNATURE);
+    let is_named = !matches!(
+        refusal,
+        Unreadable::Empty | Unreadable::Other { .. } | Unreadable::UnknownFormat
+    );
+    assert_eq!(is_started, is_named, "{refusal:?}");
 }
 
 fn check_size(bytes: &[u8], format: Format) {
@@ -48,12 +88,31 @@ fn check_longer(bytes: &[u8], format: Format) {
     assert_eq!(inspect(&longer), Ok(format), "with a trailer");
 }
 
+/// Decoders look for the first marker behind anything that is none.
+fn check_junk(bytes: &[u8]) {
+    let (start, rest) = bytes.split_at(2);
+    for junk in [&b"\xff\x00"[..], b"\xff\xff\xff", b"\xff\xd3 junk", b"\xff\xfe\0\x04ab"] {
+        let filled = [start, junk, rest].concat();
+        assert_eq!(inspect(&filled), Ok(Format::Jpeg), "{junk:x?} behind the start");
+    }
+}
+
+/// The checksum of the header stands over each of its bits.
+fn check_checksum(bytes: &[u8]) {
+    let header = png::SIGNATURE.len() + 8..png::SIGNATURE.len() + 21;
+    for at in header {
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= 1;
+        assert!(inspect(&flipped).is_err(), "bit {at} of the header is flipped, and accepted");
+    }
+}
+
 /// A cut photo is still whole, where only what lies behind its picture was cut; or it is said to
 /// be cut off, and nothing else.
 fn check_cuts(bytes: &[u8], format: Format) {
-    let (name, end): (_, &[u8]) = match format {
-        Format::Jpeg => ("JPEG", b"\xff\xd9"),
-        Format::Png => ("PNG", b"IEND"),
+    let end: &[u8] = match format {
+        Format::Jpeg => b"\xff\xd9",
+        Format::Png => b"IEND",
     };
     let last = (0..bytes.len()).rev().take(CUTS);
     for length in last.chain([bytes.len() / 2, bytes.len() / 3]).filter(|length| *length >= 8) {
@@ -64,7 +123,9 @@ fn check_cuts(bytes: &[u8], format: Format) {
                 let whole = cut.windows(end.len()).any(|part| part == end);
                 assert!(whole, "cut at {length}, without an end, and accepted");
             }
-            Err(refusal) => assert_eq!(refusal, Unreadable::Truncated(name), "cut at {length}"),
+            Err(refusal) => {
+                assert!(matches!(refusal, Unreadable::CutOff(_)), "cut at {length}: {refusal}");
+            }
         }
     }
 }

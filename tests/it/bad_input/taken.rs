@@ -9,9 +9,12 @@ use prost_types::Duration;
 
 use super::{
     long_name,
-    photos::{BYTES_MAX, padded, with_exif},
+    photos::{self, BYTES_MAX, padded, with_exif},
 };
-use crate::support::{House, last, portrait_request, request};
+use crate::{
+    canary,
+    support::{House, last, portrait_request, request},
+};
 
 #[tokio::test]
 async fn what_is_at_its_limit_is_taken() {
@@ -40,6 +43,21 @@ async fn a_photo_of_just_the_size_and_one_with_much_exif_are_taken() {
         let updates = house.run(request(&folder, photo)).await;
         assert_eq!(last(&updates).state(), MatchState::Finished, "{bytes} bytes");
         house.assert_empty_handed("a large photo").await;
+    }
+}
+
+#[tokio::test]
+async fn pictures_that_decoders_take_are_uploaded_byte_for_byte() {
+    let mut house = House::build().await;
+    for name in photos::SOUND {
+        let photo = canary::marked(photos::field(name).into());
+        house.oz.clear_record();
+        let folder = house.folder();
+        house.run(request(&folder, photo.clone())).await;
+        let record = house.oz.record();
+        let uploads = record.iter().flat_map(|asked| &asked.uploads);
+        let digests: Vec<&str> = uploads.map(|upload| upload.digest.as_str()).collect();
+        assert_eq!(digests, [blake3::hash(&photo).to_hex().as_str()], "{name}");
     }
 }
 

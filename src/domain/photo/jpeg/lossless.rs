@@ -1,0 +1,48 @@
+//! What libjpeg-turbo, from version 3 on, asks of a lossless JPEG beside what it asks of others.
+//!
+//! It converts no colours there, and restarts only where a row of pixels starts.
+
+use super::{Unreadable, frame::Frame, unsupported};
+
+/// What the application segments say of the colours.
+#[derive(Default)]
+pub struct Colours {
+    is_jfif: bool,
+    /// The transform that an Adobe segment names.
+    adobe: Option<u8>,
+}
+
+impl Colours {
+    pub fn read(&mut self, marker: u8, payload: &[u8]) {
+        match (marker, payload) {
+            (0xe0, [b'J', b'F', b'I', b'F', 0, _, _, _, _, _, _, _, _, _, ..]) => {
+                self.is_jfif = true;
+            }
+            (0xee, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
+                self.adobe = Some(*transform);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the samples are the colours themselves.
+    fn are_plain(&self, components: usize) -> bool {
+        match components {
+            3 => !self.is_jfif && self.adobe.unwrap_or(0) == 0,
+            4 => self.adobe.unwrap_or(0) == 0,
+            _ => true,
+        }
+    }
+}
+
+pub fn check(frame: &Frame, colours: &Colours, restart_interval: u16) -> Result<(), Unreadable> {
+    if !colours.are_plain(frame.components().len()) {
+        return Err(unsupported("it is lossless and its colours are not RGB"));
+    }
+    let finest = frame.components().iter().map(|component| component.horizontal).max();
+    let units_of_a_row = frame.size.width.div_ceil(finest.unwrap_or(1).into());
+    if !u32::from(restart_interval).is_multiple_of(units_of_a_row) {
+        return Err(unsupported("it is lossless and restarts within a row of pixels"));
+    }
+    Ok(())
+}

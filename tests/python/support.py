@@ -167,12 +167,12 @@ class Server(Program):
     It logs all that it and its libraries have to say, so that all of it can be searched.
     """
 
-    def __init__(self, binary, simulator, folder):
+    def __init__(self, binary, simulator, folder, log_level="trace"):
         self.folder = folder
         arguments = [binary, "serve", "--listen", "127.0.0.1:0"]
         arguments += ["--store", f"sqlite:{folder}/facematch.db"]
         arguments += ["--oz-url", simulator.url, "--oz-login", simulator.login]
-        arguments += ["--oz-password", simulator.password, "--log-level", "trace"]
+        arguments += ["--oz-password", simulator.password, "--log-level", log_level]
         super().__init__(arguments, r"facematch is ready on (\S+:\d+)", folder / "serve.log")
         self.address = self.ready.group(1)
 

@@ -1,0 +1,227 @@
+"""Where the door judges otherwise than the decoders do, and why.
+
+The rule: what the common decoders take is accepted, and what none of them takes is refused by its
+headers alone. Decoders differ, and headers don't tell everything. Each row below is one kind of
+disagreement that stays, with its reason and with a test that tells the kind from others. A
+disagreement that no row explains is a bug.
+"""
+
+import itertools
+import re
+import zlib
+from typing import NamedTuple
+
+import pictures
+
+
+class Case(NamedTuple):
+    """A picture, which decoders take it, and the door's sentence, which is None if it does too.
+
+    `judge` asks the door about another picture, and `takers` asks the decoders.
+    """
+
+    photo: bytes
+    taken_by: set
+    sentence: str | None
+    judge: object
+    takers: object
+
+
+class Row(NamedTuple):
+    name: str
+    reason: str
+    explains: object
+
+
+def is_png(photo):
+    return photo.startswith(pictures.SIGNATURE)
+
+
+def explanation(case):
+    """The name of the first row that explains a disagreement, or None."""
+    rows = ACCEPTED if case.sentence is None else REFUSED
+    return next((row.name for row in rows if row.explains(case)), None)
+
+
+# Of an accepted PNG.
+
+
+def pixels_are_broken(case):
+    if not is_png(case.photo):
+        return False
+    parts = readable_chunks(case.photo)
+    data = b"".join(part.data for part in parts if part.name == b"IDAT")
+    unpacker = zlib.decompressobj()
+    try:
+        raw = unpacker.decompress(data)
+    except zlib.error:
+        return True
+    return not unpacker.eof or not rows_are_sound(parts[0].data, raw)
+
+
+def readable_chunks(photo):
+    """The chunks up to IEND, whatever lies behind it."""
+    end = photo.index(b"IEND", len(pictures.SIGNATURE)) + 8
+    return pictures.chunks(photo[:end])
+
+
+def rows_are_sound(header, raw):
+    """Whether there are as many rows as announced, each with a filter that exists."""
+    width, height, depth, colour, _, _, interlace = pictures.struct.unpack(">IIBBBBB", header[:13])
+    bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    passes = ADAM7 if interlace else [(0, 0, 1, 1)]
+    at = 0
+    for x, y, across, down in passes:
+        columns, rows = -(-(width - x) // across), -(-(height - y) // down)
+        if columns <= 0 or rows <= 0:
+            continue
+        stride = 1 + -(-columns * bits // 8)
+        filters = raw[at : at + rows * stride : stride]
+        at += rows * stride
+        if len(raw) < at or any(kind > 4 for kind in filters):
+            return False
+    return True
+
+
+# Where each pass of an interlaced PNG starts, and its steps.
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)]
+ADAM7 += [(0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+
+
+def animation_is_broken(case):
+    """Without its animation, and all behind its first picture, it is taken."""
+    if not is_png(case.photo):
+        return False
+    parts = [part for part in readable_chunks(case.photo) if part.name not in (b"acTL", b"fcTL")]
+    first = next(at for at, part in enumerate(parts) if part.name == b"IDAT")
+    pixels = itertools.takewhile(lambda part: part.name == b"IDAT", parts[first:])
+    still = pictures.png_of([*parts[:first], *pixels, pictures.Chunk(b"IEND", b"")])
+    is_animated = b"acTL" in case.photo or b"fcTL" in case.photo
+    return is_animated and bool(case.takers(still))
+
+
+# Of an accepted JPEG.
+
+
+def stray_marker_among_restarts(case):
+    """Without reserved markers it is taken."""
+    photo = case.photo
+    if is_png(photo) or b"\xff\xdd" not in photo:
+        return False
+    return bool(case.takers(re.sub(rb"\xff[\x02-\xbf]", b"", photo)))
+
+
+def refused_for_two_reasons(case):
+    """A lossless frame, or TEM, or a damaged application segment: all but one decoder takes each."""
+    photo = case.photo
+    plain = re.sub(rb"\xff\x01", b"", photo)
+    return not is_png(photo) and (b"\xff\xc3" in photo or bool(case.takers(plain)))
+
+
+ACCEPTED = [
+    Row(
+        "pixels of a PNG",
+        "the compressed pixels are not looked into at the door: that takes a decompressor, and the "
+        "time that it needs. Bytes that were changed on their way are seen by their checksum, so "
+        "this is left to what an encoder wrote wrong",
+        pixels_are_broken,
+    ),
+    Row(
+        "animation of a PNG",
+        "what animates a PNG is no part of its first picture. Decoders without animation take it, "
+        "and the two here refuse some damage to it",
+        animation_is_broken,
+    ),
+    Row(
+        "reserved marker among restarts",
+        "libjpeg passes over reserved markers up to the last restart marker of a scan. Which one is "
+        "the last is known only to a decoder that counts the blocks",
+        stray_marker_among_restarts,
+    ),
+    Row(
+        "refused for two reasons",
+        "each decoder here refuses it for something that the other one takes",
+        refused_for_two_reasons,
+    ),
+]
+
+
+# Refused at the door.
+
+
+def says(*words):
+    return lambda case: any(word in case.sentence for word in words)
+
+
+def by(decoder, explains):
+    """That decoder alone takes it."""
+    return lambda case: case.taken_by == {decoder} and explains(case)
+
+
+def is_sound_up_to_its_first_scan(case):
+    """The same JPEG, ended behind its first scan, is accepted."""
+    at = 2
+    photo = case.photo
+    while not is_png(photo) and (at := photo.find(b"\xff\xda", at)) > 0:
+        try:
+            end = pictures.next_marker(photo, at + 2 + pictures.length_at(photo, at + 2))
+        except (IndexError, ValueError, pictures.struct.error):
+            return False
+        if case.judge(photo[:end] + pictures.END) is None:
+            return True
+        at += 2
+    return False
+
+
+LIBPNG = (
+    "it doesn't start with its header",
+    "it has two headers",
+    "its header (IHDR) is not 13 bytes long",
+    "its compression, filter or interlace method",
+    "its palette (PLTE)",
+    "it has two palettes",
+    "a checksum is wrong",
+    "a critical chunk",
+    "a chunk's name",
+    "it has no pixels (IDAT)",
+)
+
+REFUSED = [
+    Row(
+        "cut off",
+        "a picture without its end is cut off, also where a decoder makes up the rest: OpenCV paints "
+        "it grey, and Pillow reads a PNG only as far as its pixels. Headers don't tell a file that "
+        "lacks nothing but its end from one that lacks half of its pixels",
+        says("is cut off"),
+    ),
+    Row("too many pixels", "a limit of the service", says("pixels; at most")),
+    Row(
+        "behind the first scan",
+        "OpenCV doesn't read on once it has the last row, and paints grey what it has not. Pillow "
+        "reads to the end and refuses the picture",
+        by("OpenCV", is_sound_up_to_its_first_scan),
+    ),
+    Row(
+        "tables before the picture",
+        "Pillow takes a JPEG of tables alone for the beginning of the next one",
+        by("Pillow", says("it ends before its first scan", "it starts twice")),
+    ),
+    Row(
+        "what libpng refuses",
+        "Pillow reads PNGs by itself and looks at little: it makes up a missing palette, and pixels "
+        "under a wrong checksum are those of another picture. libpng refuses them",
+        by("Pillow", says(*LIBPNG)),
+    ),
+    Row(
+        "chunks between pixels",
+        "decoders stop at the first gap. It is taken only if all pixels lie before it, which takes a "
+        "decompressor to know",
+        says("other chunks lie between its pixels"),
+    ),
+    Row(
+        "animation without a first picture",
+        "some decoders show a later picture of an animation whose first one is broken",
+        lambda case: b"acTL" in case.photo
+        and (case.taken_by == {"OpenCV"} or "compressed with zlib" in case.sentence),
+    ),
+]

@@ -20,6 +20,7 @@ mod bad_input;
 #[cfg(feature = "postgres-tests")]
 mod clusters;
 mod connections;
+mod contract;
 mod errors;
 mod flow;
 mod kills;

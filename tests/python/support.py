@@ -134,6 +134,19 @@ class Simulator(Program):
         path = f"/sim/record?endpoint={endpoint}&folder={folder_id}&limit=1000"
         return self._call("GET", path)["items"]
 
+    def slow(self, folder_id):
+        """Lets the analyses of a folder take ten minutes by the simulator's clock."""
+        rule = {"match": {"folder": folder_id}, "then": {"outcome": {"processing_ms": 600_000}}}
+        self._post("/sim/script", {"version": 1, "rules": [rule]})
+
+    def hurry(self):
+        """Moves the simulator's clock over these ten minutes: less than a session lives."""
+        self._post("/sim/clock", {"skip_ms": 600_000})
+
+    def _post(self, path, body):
+        headers = {"Content-Type": "application/json"}
+        return self._call("POST", path, json.dumps(body).encode(), headers)
+
     def _hint(self, name):
         """Who may sign in, which it says in its ready line or after it."""
         hint = re.compile(rf"{name}[\s:=]+([^\s,;)]+)")

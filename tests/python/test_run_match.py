@@ -81,9 +81,15 @@ def test_every_update_carries_the_match_as_it_then_was(
     assert (bool(uploaded.photo_media_id), uploaded.analysis_id) == (True, "")
     assert processing.analysis_id and processing.photo_media_id == uploaded.photo_media_id
     for running in (accepted, uploaded, processing):
+        assert running.deadline == updates[0].accepted.deadline
         assert not running.HasField("result")
         assert not running.HasField("end_time")
     assert finished.HasField("end_time") and finished.HasField("expire_time")
+    assert not finished.HasField("deadline") and not finished.HasField("trouble")
+    assert finished.liveness_policy == pb.LIVENESS_POLICY_REPORT
+    assert finished.photo_kind == pb.PHOTO_KIND_SELFIE
+    assert finished.liveness_media_ids == updates[1].photo_uploaded.liveness_media_ids
+    assert finished.liveness_analysis_id == finished.result.liveness.analysis_id
     assert finished.oz.state.upper() == "FINISHED"
 
     asked = pb.GetMatchRequest(match_id=finished.match_id)
@@ -308,9 +314,15 @@ def test_a_list_is_paged_newest_first(pb, client, run, request_for, portrait, st
 def test_an_erased_match_is_gone_and_its_id_free(
     pb, client, run, request_for, portrait, request_id
 ):
-    match_id = run(request_for(portrait, request_id=request_id))[-1].match_id
-    client.DeleteMatch(pb.DeleteMatchRequest(match_id=match_id), timeout=CALL_SECONDS)
+    ended = run(request_for(portrait, request_id=request_id))[-1].match
+    match_id = ended.match_id
+    by_request = pb.DeleteMatchRequest(request_id=request_id)
+    erased = client.DeleteMatch(by_request, timeout=CALL_SECONDS)
+    assert (erased.match_id, erased.photo_media_id) == (match_id, ended.photo_media_id)
+    assert erased.delete_time.ToNanoseconds() >= ended.end_time.ToNanoseconds()
 
+    for repeat in (by_request, pb.DeleteMatchRequest(match_id=match_id)):
+        assert refused(client.DeleteMatch, repeat).reason == "MATCH_NOT_FOUND"
     told = refused(client.GetMatch, pb.GetMatchRequest(match_id=match_id))
     assert told.code == grpc.StatusCode.NOT_FOUND
     assert (told.domain, told.reason) == ("facematch", "MATCH_NOT_FOUND")

@@ -25,7 +25,7 @@ pub struct Switches {
     pub login_code: LoginCode,
     /// Types of analyses that this user may not start: 403, code 9.
     pub analyses_forbidden: Vec<AnalysisType>,
-    /// This user may not delete anything: 403, code 9.
+    /// This user may not delete anything: 403, code 9. So it is for a CLIENT.
     pub deletion_forbidden: bool,
 
     /// Media a folder may hold.
@@ -149,7 +149,7 @@ impl Default for Switches {
             login_refused: false,
             login_code: LoginCode::default(),
             analyses_forbidden: Vec::new(),
-            deletion_forbidden: false,
+            deletion_forbidden: true,
             folder_files_max: 10,
             file_bytes_max: 10 * 1024 * 1024,
             request_bytes_max: 50 * 1024 * 1024,

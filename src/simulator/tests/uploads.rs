@@ -85,16 +85,21 @@ async fn metadata_is_kept_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn deleting_answers_204_and_forgets() {
+async fn deleting_is_forbidden_unless_a_switch_allows_it() {
     let (lab, folder) = Lab::with_folder().await;
     let media = answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
     let medium = format!("/api/media/{}", media[0]["media_id"].as_str().expect("an id"));
+    let path = format!("/api/folders/{folder}");
+    let held = lab.simulator.folder(&folder).expect("the folder is there");
+    let analysis = format!("/api/analyses/{}", held.analyses[0].analyse_id);
+    for path in [&medium, &analysis, &path] {
+        assert_eq!(answer(lab.delete(path)).await.error(), (403, 9), "a CLIENT may not");
+        answer(lab.get(path)).await.expect(200);
+    }
+    lab.simulator.switch(|on| on.deletion_forbidden = false);
     answer(lab.delete(&medium)).await.expect(204);
     assert_eq!(answer(lab.get(&medium)).await.error(), (404, 10));
-    let path = format!("/api/folders/{folder}");
-    lab.simulator.switch(|on| on.deletion_forbidden = true);
-    assert_eq!(answer(lab.delete(&path)).await.error(), (403, 9));
-    lab.simulator.switch(|on| on.deletion_forbidden = false);
+    answer(lab.delete(&analysis)).await.expect(204);
     answer(lab.delete(&path)).await.expect(204);
     assert_eq!(answer(lab.get(&path)).await.error(), (404, 10));
 }

@@ -1,5 +1,6 @@
 //! What the simulator was asked, and what it answered: everything a test may want to assert.
 //!
+//! Each request is also logged when it ends.
 //! Never the bytes of a file, never a token, never a password.
 
 use std::collections::VecDeque;
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::Notify;
+use tracing::info;
 use uuid::Uuid;
 
 use crate::simulator::endpoint::Endpoint;
@@ -34,7 +36,7 @@ pub struct RecordedRequest {
     pub answered: Answered,
     /// Whether the simulator did what was asked.
     pub acted: bool,
-    /// The rules that changed it: their names, or their places in the script, from 0.
+    /// The rules that changed it, by name; a rule without one is called by its place, from 0.
     pub rules: Vec<String>,
     /// Bytes of the request's body.
     pub body_bytes: u64,
@@ -225,20 +227,61 @@ impl Line {
         self.n
     }
 
-    /// Closes the line.
+    /// Closes the line, and logs it.
     pub fn close(mut self, answered: Answered, at_ms: u64) {
         self.closed = true;
         self.record.note(self.n, |request| {
             request.answered = answered;
             request.answered_at_ms = Some(at_ms);
+            request.tell();
         });
+    }
+}
+
+impl RecordedRequest {
+    /// Logs the request, without its query: callers may search for what is nobody else's business.
+    fn tell(&self) {
+        let message = match self.answered {
+            Answered::Pending => "request under way",
+            Answered::Status(_) => "request answered",
+            Answered::Dropped => "connection broken by a rule",
+            Answered::Abandoned => "caller left before the answer",
+        };
+        info!(
+            request.n = self.n,
+            http.method = self.method,
+            http.path = self.path.split('?').next().unwrap_or_default(),
+            http.status = self.answered.status(),
+            rules = self.rules_shown(),
+            folder.id = self.folder.map(tracing::field::display),
+            acted = self.acted,
+            duration_ms = self.answered_at_ms.map(|at_ms| at_ms.saturating_sub(self.at_ms)),
+            "{message}"
+        );
+    }
+
+    /// The names of the rules that applied, or none.
+    fn rules_shown(&self) -> Option<String> {
+        (!self.rules.is_empty()).then(|| self.rules.join(", "))
+    }
+}
+
+impl Answered {
+    fn status(self) -> Option<u16> {
+        match self {
+            Answered::Status(status) => Some(status),
+            Answered::Pending | Answered::Dropped | Answered::Abandoned => None,
+        }
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         if !self.closed {
-            self.record.note(self.n, |request| request.answered = Answered::Abandoned);
+            self.record.note(self.n, |request| {
+                request.answered = Answered::Abandoned;
+                request.tell();
+            });
         }
     }
 }

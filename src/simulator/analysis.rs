@@ -95,6 +95,42 @@ pub struct Ending {
     pub scores: Scores,
     /// Why it FAILED.
     pub error_message: Option<String>,
+    /// What decided.
+    pub basis: Basis,
+}
+
+/// What decided how an analysis ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// A rule's `outcome`.
+    Rule,
+    /// The outcome that came with the folder.
+    Folder,
+    /// A switch: `undecodable`, `confidence_spoofing`, `too_few_media`.
+    Switch,
+    /// The pictures were compared.
+    Pictures,
+    /// A video or a shot set could not be decoded: SUCCESS, although nothing was compared.
+    UndecodedVideo,
+    /// A photo could not be decoded: FAILED.
+    UndecodedPhoto,
+    /// It looks at nothing: every analysis of this type is a SUCCESS.
+    Nothing,
+}
+
+impl Basis {
+    /// Its word in the log and in `/sim/folders`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Basis::Rule => "rule",
+            Basis::Folder => "folder",
+            Basis::Switch => "switch",
+            Basis::Pictures => "pictures",
+            Basis::UndecodedVideo => "undecoded_video",
+            Basis::UndecodedPhoto => "undecoded_photo",
+            Basis::Nothing => "nothing",
+        }
+    }
 }
 
 /// An analysis' words at one moment.
@@ -109,6 +145,7 @@ pub struct Words<'a> {
 }
 
 const PROCESSING: &str = "PROCESSING";
+const SUCCESS: &str = "SUCCESS";
 const FAILED: &str = "FAILED";
 
 impl Analysis {
@@ -136,34 +173,34 @@ impl Ending {
         kind: AnalysisType,
         media: &[&Medium],
         params: &Value,
-        outcome: Option<&Outcome>,
+        outcome: Option<(&Outcome, Basis)>,
         on: &Switches,
     ) -> Ending {
-        if let Some(outcome) = outcome {
-            return Ending::scripted(kind, media, params, outcome, on);
+        if let Some((outcome, basis)) = outcome {
+            return Ending { basis, ..Ending::scripted(kind, media, params, outcome, on) };
         }
         match kind {
             AnalysisType::Biometry => Ending::biometry(media, params, on),
             AnalysisType::Quality => {
                 let scores = Scores::spoofing(media, on.confidence_spoofing);
-                Ending::finished(spoofing_resolution(on.confidence_spoofing, params), scores)
+                let resolution = spoofing_resolution(on.confidence_spoofing, params);
+                Ending::finished(resolution, scores, Basis::Switch)
             }
             AnalysisType::Documents | AnalysisType::Collection => {
-                Ending::finished("SUCCESS", Scores::default())
+                Ending::finished("SUCCESS", Scores::default(), Basis::Nothing)
             }
         }
     }
 
-    /// An analysis that FAILED, and why.
-    pub fn failed(message: impl Into<String>) -> Ending {
+    fn failed(message: impl Into<String>, basis: Basis) -> Ending {
         Ending {
             state: FAILED.to_owned(),
             error_message: Some(message.into()),
-            ..Ending::finished(FAILED, Scores::default())
+            ..Ending::finished(FAILED, Scores::default(), basis)
         }
     }
 
-    fn finished(resolution: &str, scores: Scores) -> Ending {
+    fn finished(resolution: &str, scores: Scores, basis: Basis) -> Ending {
         Ending {
             state: "FINISHED".to_owned(),
             resolution: resolution.to_owned(),
@@ -171,22 +208,33 @@ impl Ending {
             resolution_lag_ms: 0,
             scores,
             error_message: None,
+            basis,
         }
     }
 
     fn biometry(media: &[&Medium], params: &Value, on: &Switches) -> Ending {
         if media.len() < 2 {
-            return Ending::failed("biometry needs at least two media");
+            return Ending::failed("biometry needs at least two media", Basis::Switch);
         }
-        match (verdict::compare(media), &on.undecodable) {
-            (Ok(scores), _) => Ending::finished(scores.resolution(params, on), scores),
-            (Err(_), Some(outcome)) => {
-                Ending::scripted(AnalysisType::Biometry, media, params, outcome, on)
+        let unreadable = match verdict::compare(media) {
+            Ok(scores) => {
+                return Ending::finished(scores.resolution(params, on), scores, Basis::Pictures);
             }
-            (Err(unreadable), None) => Ending::failed(format!(
-                "{unreadable}: script a verdict for this folder, see `outcome` in the \
-                 simulator's README"
-            )),
+            Err(unreadable) => unreadable,
+        };
+        let scripted =
+            |outcome| Ending::scripted(AnalysisType::Biometry, media, params, outcome, on);
+        match &on.undecodable {
+            Some(outcome) => Ending { basis: Basis::Switch, ..scripted(outcome) },
+            None if is_liveness_unread(media) => {
+                let success =
+                    Outcome { resolution: Some(SUCCESS.to_owned()), ..Outcome::default() };
+                Ending { basis: Basis::UndecodedVideo, ..scripted(&success) }
+            }
+            None => Ending::failed(
+                format!("{unreadable}: script an `outcome`, see docs/simulator.md"),
+                Basis::UndecodedPhoto,
+            ),
         }
     }
 
@@ -220,8 +268,15 @@ impl Ending {
             },
             state,
             resolution,
+            basis: Basis::Rule,
         }
     }
+}
+
+/// Whether a video or a shot set is what can't be decoded: real SDKs send what the simulator has
+/// no decoder for.
+fn is_liveness_unread(media: &[&Medium]) -> bool {
+    media.iter().any(|medium| medium.kind != MediaKind::Image && medium.looks().is_err())
 }
 
 fn scripted_scores(

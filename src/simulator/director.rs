@@ -2,30 +2,14 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
+use serde::Serialize;
 
 use crate::simulator::analysis::AnalysisType;
+use crate::simulator::clock::Millis;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::script::{Action, Match, Outcome, RULES_MAX, Rule, Script, Switches};
 use crate::simulator::seed::Random;
-
-/// What a rule can tell requests apart by.
-#[derive(Clone, Debug, Default)]
-pub struct Subject {
-    /// The folder that the request is about.
-    pub folder: Option<Uuid>,
-    /// The types of the analyses that it starts or is about.
-    pub types: Vec<AnalysisType>,
-    /// Whether it starts analyses.
-    pub starts: bool,
-}
-
-impl Subject {
-    /// A folder that is created with analyses tells their types too late: any may be among them.
-    fn may_concern(&self, kind: AnalysisType) -> bool {
-        self.types.contains(&kind) || (self.starts && self.types.is_empty())
-    }
-}
+use crate::simulator::subject::Subject;
 
 /// What happens to one request.
 #[derive(Clone, Debug, Default)]
@@ -60,17 +44,56 @@ impl Plan {
     }
 }
 
+/// A rule, and how often it was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct RuleView<'a> {
+    /// Its own name, or its place among those added.
+    pub name: &'a str,
+    #[serde(rename = "match")]
+    when: &'a Match,
+    then: &'a Action,
+    /// How many requests it concerned.
+    pub counts: Counts,
+}
+
+/// How many requests a rule concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Requests that fitted, whichever of them were chosen.
+    pub seen: u64,
+    /// Requests to which it was applied.
+    pub applied: u64,
+}
+
+/// There is no room for further rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "rules: {present} are there, {added} more are over the limit of {RULES_MAX}; \
+     DELETE /sim/rules/NAME removes a rule, DELETE /sim/script all"
+)]
+pub struct ScriptIsFull {
+    present: usize,
+    added: usize,
+}
+
 /// A script as it runs: with a count for each rule.
 #[derive(Debug)]
 pub struct Director {
     switches: Arc<Switches>,
     rules: Vec<Running>,
+    /// Rules that were added since the script was last emptied, removed ones included.
+    added: u64,
     random: Random,
 }
 
+/// A rule as it runs.
 #[derive(Debug)]
 struct Running {
+    /// Its own name, or its place among those added.
+    name: String,
     rule: Rule,
+    /// When the first request that fits came.
+    began: Option<Millis>,
     /// Requests that fitted, whichever of them were chosen.
     seen: u64,
     /// Requests that were chosen.
@@ -81,7 +104,7 @@ impl Director {
     /// Starts a script.
     pub fn new(script: Script, random: Random) -> Director {
         let mut director =
-            Director { switches: Arc::new(script.switches), rules: Vec::new(), random };
+            Director { switches: Arc::new(script.switches), rules: Vec::new(), added: 0, random };
         director.add(script.rules);
         director
     }
@@ -99,22 +122,50 @@ impl Director {
     /// Adds rules after those there are; those beyond the limit are left out.
     pub fn add(&mut self, rules: Vec<Rule>) {
         let room = RULES_MAX.saturating_sub(self.rules.len());
-        let added = rules.into_iter().take(room);
-        self.rules.extend(added.map(|rule| Running { rule, seen: 0, applied: 0 }));
+        for rule in rules.into_iter().take(room) {
+            self.rules.push(Running::new(rule, self.added));
+            self.added += 1;
+        }
     }
 
-    /// Adds rules after those there are, all or none, and says which.
-    pub fn try_add(&mut self, rules: Vec<Rule>) -> bool {
-        let fits = self.rules.len() + rules.len() <= RULES_MAX;
-        if fits {
-            self.add(rules);
+    /// Adds rules after those there are, all or none.
+    pub fn try_add(&mut self, rules: Vec<Rule>) -> Result<(), ScriptIsFull> {
+        let (present, added) = (self.rules.len(), rules.len());
+        if present + added > RULES_MAX {
+            return Err(ScriptIsFull { present, added });
         }
-        fits
+        self.add(rules);
+        Ok(())
+    }
+
+    /// Puts a rule into the place of the first with its name, and forgets the others of that name;
+    /// where there is none, the rule is added.
+    pub fn put(&mut self, name: &str, rule: Rule) -> Result<(), ScriptIsFull> {
+        let Some(place) = self.rules.iter().position(|running| running.name == name) else {
+            return self.try_add(vec![rule]);
+        };
+        self.remove(name);
+        self.rules.insert(place, Running::new(rule, self.added));
+        self.added += 1;
+        Ok(())
+    }
+
+    /// Forgets all rules with this name, and says how many there were.
+    pub fn remove(&mut self, name: &str) -> usize {
+        let before = self.rules.len();
+        self.rules.retain(|running| running.name != name);
+        before - self.rules.len()
     }
 
     /// Forgets all rules.
     pub fn clear_rules(&mut self) {
         self.rules.clear();
+        self.added = 0;
+    }
+
+    /// Whether a rule asks for metadata or media.
+    pub fn is_about_contents(&self) -> bool {
+        self.rules.iter().any(|running| running.rule.when.is_about_contents())
     }
 
     /// The script as it stands, without counts.
@@ -126,20 +177,25 @@ impl Director {
         }
     }
 
-    /// How many requests fitted each rule, and to how many it was applied.
-    pub fn counts(&self) -> Vec<(u64, u64)> {
-        self.rules.iter().map(|running| (running.seen, running.applied)).collect()
+    /// The rules, in their order.
+    pub fn rules(&self) -> impl Iterator<Item = RuleView<'_>> {
+        self.rules.iter().map(|Running { name, rule, seen, applied, .. }| RuleView {
+            name,
+            when: &rule.when,
+            then: &rule.then,
+            counts: Counts { seen: *seen, applied: *applied },
+        })
     }
 
     /// Decides what happens to a request, and counts it.
-    pub fn plan(&mut self, endpoint: Endpoint, subject: &Subject) -> Plan {
+    pub fn plan(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> Plan {
         let mut plan = Plan::default();
-        for (index, running) in self.rules.iter_mut().enumerate() {
-            if !running.fits(endpoint, subject) || !running.is_due(&mut self.random) {
+        for running in &mut self.rules {
+            if !running.fits(endpoint, subject, now) || !running.is_due(&mut self.random) {
                 continue;
             }
-            let Rule { name, when, then } = &running.rule;
-            plan.rules.push(name.clone().unwrap_or_else(|| index.to_string()));
+            let Rule { when, then, .. } = &running.rule;
+            plan.rules.push(running.name.clone());
             plan.action = plan.action.or(then);
             plan.endings.push(ScriptedEnding {
                 of_type: when.analysis_type,
@@ -152,7 +208,21 @@ impl Director {
 }
 
 impl Running {
-    fn fits(&self, endpoint: Endpoint, subject: &Subject) -> bool {
+    fn new(rule: Rule, place: u64) -> Running {
+        let name = rule.name.clone().unwrap_or_else(|| place.to_string());
+        Running { name, rule, began: None, seen: 0, applied: 0 }
+    }
+
+    /// Whether a request fits; the first that does begins the rule's time.
+    fn fits(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> bool {
+        if !self.is_for(endpoint, subject) {
+            return false;
+        }
+        let began = *self.began.get_or_insert(now);
+        self.rule.when.for_ms.is_none_or(|for_ms| now < began.saturating_add(for_ms))
+    }
+
+    fn is_for(&self, endpoint: Endpoint, subject: &Subject) -> bool {
         let when = &self.rule.when;
         let is_folder = |wanted: &String| {
             subject.folder.is_some_and(|it| wanted.eq_ignore_ascii_case(&it.to_string()))
@@ -163,6 +233,7 @@ impl Running {
             && when.folder.as_ref().is_none_or(is_folder)
             && when.analysis_type.is_none_or(|it| subject.may_concern(it))
             && (!only_endings || subject.starts)
+            && subject.has_contents(when)
     }
 
     fn is_due(&mut self, random: &mut Random) -> bool {
@@ -192,7 +263,7 @@ mod tests {
         let rule = Rule { name: None, when, then: action };
         let script = Script { rules: vec![rule], ..Script::default() };
         let mut director = Director::new(script, Random::new(Some(3)));
-        let mut ask = || director.plan(Endpoint::Login, &Subject::default()).action.delay_ms;
+        let mut ask = || director.plan(Endpoint::Login, &Subject::default(), 0).action.delay_ms;
         (0..requests).map(|_| ask().is_some()).collect()
     }
 
@@ -222,9 +293,71 @@ mod tests {
         let script = Script { rules: vec![rule], ..Script::default() };
         let mut director = Director::new(script, Random::new(Some(3)));
         let types = vec![AnalysisType::Quality, AnalysisType::Biometry];
-        let subject = Subject { folder: None, types, starts: true };
-        let plan = director.plan(Endpoint::StartAnalyses, &subject);
+        let subject = Subject::that_starts(types);
+        let plan = director.plan(Endpoint::StartAnalyses, &subject, 0);
         assert!(plan.outcome(AnalysisType::Biometry).is_some());
         assert!(plan.outcome(AnalysisType::Quality).is_none());
+    }
+
+    fn director(rules: Vec<Rule>) -> Director {
+        let script = Script { rules, ..Script::default() };
+        Director::new(script, Random::new(Some(3)))
+    }
+
+    fn delayed(when: Match) -> Rule {
+        let then = Action { delay_ms: Some(1), ..Action::default() };
+        Rule { name: None, when, then }
+    }
+
+    #[test]
+    fn a_rule_with_a_time_ends_by_the_clock() {
+        let mut director = director(vec![delayed(Match { for_ms: Some(100), ..Match::default() })]);
+        let mut is_delayed = |now| {
+            let plan = director.plan(Endpoint::Version, &Subject::default(), now);
+            plan.action.delay_ms.is_some()
+        };
+        assert_eq!([5_000, 5_099, 5_100, 9_000].map(&mut is_delayed), [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_rule_chooses_folders_by_all_that_it_names_of_their_metadata() {
+        let meta_data = |pairs: &[(&str, i32)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()
+        };
+        let when = Match { meta_data: meta_data(&[("a", 1), ("b", 2)]), ..Match::default() };
+        let mut director = director(vec![delayed(when)]);
+        let mut fits = |pairs| {
+            let subject = Subject::with_meta_data(meta_data(pairs));
+            director.plan(Endpoint::GetFolder, &subject, 0).action.delay_ms.is_some()
+        };
+        assert!(fits(&[("a", 1), ("b", 2), ("c", 3)]));
+        assert!(!fits(&[("a", 1), ("b", 3)]));
+        assert!(!fits(&[]));
+    }
+
+    #[test]
+    fn names_stay_when_other_rules_go() {
+        let named = Rule { name: Some("mine".to_owned()), ..delayed(Match::default()) };
+        let mut director = director(vec![named.clone(), delayed(Match::default()), named]);
+        assert_eq!(director.remove("mine"), 2);
+        let names = |director: &Director| {
+            director.rules().map(|rule| rule.name.to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&director), ["1"]);
+        director.add(vec![delayed(Match::default())]);
+        assert_eq!(names(&director), ["1", "3"]);
+        director.put("1", Rule { name: Some("1".to_owned()), ..Rule::default() }).expect("room");
+        assert_eq!(names(&director), ["1", "3"]);
+        assert!(director.plan(Endpoint::Login, &Subject::default(), 0).rules == ["1", "3"]);
+    }
+
+    #[test]
+    fn a_full_script_says_what_to_do() {
+        let mut director = director(vec![Rule::default(); RULES_MAX]);
+        let full = director.try_add(vec![Rule::default()]).expect_err("the script is full");
+        let told = full.to_string();
+        assert!(told.contains("1000") && told.contains("DELETE /sim/rules/NAME"), "{told}");
+        assert_eq!(director.remove("7"), 1);
+        assert!(director.try_add(vec![Rule::default()]).is_ok());
     }
 }

@@ -56,6 +56,11 @@ impl Answer {
         Answer::new(status, JSON, document.to_string())
     }
 
+    /// A file.
+    pub fn file(content_type: &str, bytes: impl Into<Bytes>) -> Answer {
+        Answer::new(200, content_type, bytes)
+    }
+
     /// A proxy's page.
     pub fn page(status: u16) -> Answer {
         Answer::new(status, HTML, proxy_page(status))
@@ -66,7 +71,7 @@ impl Answer {
         match reply {
             Reply::Json(status, document) => Answer::json(status, &dialect::dress(document, on)),
             Reply::Empty(status) => Answer::empty(status),
-            Reply::File { content_type, bytes } => Answer::new(200, &content_type, bytes),
+            Reply::File { content_type, bytes } => Answer::file(&content_type, bytes),
         }
     }
 

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::simulator::analysis::Analysis;
+use crate::simulator::analysis::{Analysis, AnalysisType};
 use crate::simulator::clock::Millis;
 use crate::simulator::media::Medium;
+use crate::simulator::script::Outcome;
 
 /// A unit of work: media and the analyses of them.
 #[derive(Clone, Debug)]
@@ -26,8 +27,40 @@ pub struct Folder {
     pub created: Millis,
     /// When it was changed last.
     pub updated: Millis,
-    /// Bytes of memory it takes, roughly; it only grows.
+    /// Bytes of memory it takes, roughly; it grows until a reset.
     pub weight: usize,
+    /// How its analyses end, unless a rule says otherwise.
+    pub endings: Endings,
+    origin: Origin,
+}
+
+/// How the analyses of one folder end, as its maker said.
+#[derive(Clone, Debug, Default)]
+pub struct Endings {
+    /// Those of face matching.
+    pub biometry: Option<Outcome>,
+    /// Those of liveness.
+    pub quality: Option<Outcome>,
+}
+
+impl Endings {
+    /// How an analysis of this type ends.
+    pub fn of(&self, kind: AnalysisType) -> Option<&Outcome> {
+        match kind {
+            AnalysisType::Biometry => self.biometry.as_ref(),
+            AnalysisType::Quality => self.quality.as_ref(),
+            AnalysisType::Documents | AnalysisType::Collection => None,
+        }
+    }
+}
+
+/// A folder as it was made, to be put back to.
+#[derive(Clone, Debug, Default)]
+struct Origin {
+    meta_data: Map<String, Value>,
+    media: Vec<Medium>,
+    analyses: Vec<Analysis>,
+    weight: usize,
 }
 
 /// Bytes that a folder, a medium or an analysis takes besides what the caller says of it.
@@ -69,17 +102,7 @@ impl Folders {
         let number = self.next_number;
         self.next_number += 1;
         self.by_number.insert(number, id);
-        let folder = Folder {
-            id,
-            number,
-            meta_data,
-            media: Vec::new(),
-            analyses: Vec::new(),
-            created: now,
-            updated: now,
-            weight: 0,
-        };
-        self.by_id.insert(id, folder);
+        self.by_id.insert(id, Folder::empty(id, number, meta_data, now));
         self.grow(id, OBJECT_BYTES);
     }
 
@@ -145,6 +168,39 @@ impl Folders {
             self.of_analyses.extend(analyses.iter().map(|analysis| (analysis.id, folder)));
             to.analyses.extend(analyses);
         }
+    }
+
+    /// Notes that a folder is as it was made: what a reset puts it back to.
+    pub fn seal(&mut self, id: Uuid) {
+        if let Some(folder) = self.by_id.get_mut(&id) {
+            folder.origin = Origin {
+                meta_data: folder.meta_data.clone(),
+                media: folder.media.clone(),
+                analyses: folder.analyses.clone(),
+                weight: folder.weight,
+            };
+        }
+    }
+
+    /// Puts a folder back to what it was when it was made, and says whether it exists.
+    pub fn reset(&mut self, id: Uuid, now: Millis) -> bool {
+        let Some(folder) = self.by_id.get_mut(&id) else {
+            return false;
+        };
+        let Origin { meta_data, media, analyses, weight } = folder.origin.clone();
+        self.weight -= folder.weight - weight;
+        folder.weight = weight;
+        folder.meta_data = meta_data;
+        folder.updated = now;
+        for medium in std::mem::take(&mut folder.media) {
+            self.of_media.remove(&medium.id);
+        }
+        for analysis in std::mem::take(&mut folder.analyses) {
+            self.of_analyses.remove(&analysis.id);
+        }
+        self.add_media(id, media);
+        self.add_analyses(id, analyses);
+        true
     }
 
     /// The folder that holds this medium.
@@ -213,6 +269,22 @@ fn badness(resolution: &str) -> u8 {
 }
 
 impl Folder {
+    /// A folder with nothing in it.
+    pub fn empty(id: Uuid, number: u64, meta_data: Map<String, Value>, now: Millis) -> Self {
+        Self {
+            id,
+            number,
+            meta_data,
+            media: Vec::new(),
+            analyses: Vec::new(),
+            created: now,
+            updated: now,
+            weight: 0,
+            endings: Endings::default(),
+            origin: Origin::default(),
+        }
+    }
+
     /// INITIAL, PROCESSING, FAILED or FINISHED: how far the analyses are.
     pub fn progress(&self, now: Millis) -> &'static str {
         let failed = |analysis: &Analysis| analysis.words(now).state == "FAILED";

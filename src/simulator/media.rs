@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use crate::simulator::analysis::Source;
@@ -18,7 +18,7 @@ use crate::simulator::picture::{Fingerprint, Unreadable};
 pub enum MediaKind {
     /// A JPEG or PNG.
     Image,
-    /// A video, which the simulator can't decode.
+    /// A video, which the simulator can't decode unless it made it.
     Video,
     /// A ZIP of frames.
     ShotSet,
@@ -51,6 +51,15 @@ impl MediaKind {
         }
     }
 
+    /// Its word in `/sim/folders`.
+    pub fn word(self) -> &'static str {
+        match self {
+            MediaKind::Image => "image",
+            MediaKind::Video => "video",
+            MediaKind::ShotSet => "shot_set",
+        }
+    }
+
     /// How an analysis names a medium of this kind that it reports on.
     pub fn result_key(self) -> &'static str {
         match self {
@@ -72,6 +81,13 @@ pub struct File {
     pub content_type: String,
     /// The file itself.
     pub bytes: Bytes,
+}
+
+impl File {
+    /// BLAKE3 of its bytes, in hexadecimal.
+    pub fn digest(&self) -> String {
+        blake3::hash(&self.bytes).to_hex().to_string()
+    }
 }
 
 /// What is known of a file's contents once it was looked at.
@@ -157,7 +173,7 @@ impl Gallery {
 
     /// Looks at a file. Slow only for contents that were not seen lately.
     pub async fn look(&self, file: &File, kind: MediaKind) -> Contents {
-        let digest = blake3::hash(&file.bytes).to_hex().to_string();
+        let digest = file.digest();
         let looks = match self.known(&digest, kind) {
             Some(looks) => looks,
             None => self.learn(&digest, kind, self.decode(file.bytes.clone(), kind).await),
@@ -168,7 +184,7 @@ impl Gallery {
 
     /// Looks at a file on this very thread: for tests, which have time.
     pub fn look_here(&self, file: &File, kind: MediaKind) -> Contents {
-        let digest = blake3::hash(&file.bytes).to_hex().to_string();
+        let digest = file.digest();
         let looks = match self.known(&digest, kind) {
             Some(looks) => looks,
             None => self.learn(&digest, kind, decode(&file.bytes, kind)),
@@ -197,8 +213,13 @@ impl Gallery {
         lock(&self.files).get(digest).cloned()
     }
 
+    /// Waits for a turn to decode pictures, until it is dropped.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.decodings.acquire().await.ok()
+    }
+
     async fn decode(&self, bytes: Bytes, kind: MediaKind) -> Result<Vec<Fingerprint>, Unreadable> {
-        let Ok(_permit) = self.decodings.acquire().await else {
+        let Some(_turn) = self.turn().await else {
             return Err(Unreadable::Picture);
         };
         let decoding = tokio::task::spawn_blocking(move || decode(&bytes, kind));
@@ -225,7 +246,7 @@ fn decode(bytes: &[u8], kind: MediaKind) -> Result<Vec<Fingerprint>, Unreadable>
     match kind {
         MediaKind::Image => Fingerprint::of_picture(bytes).map(|it| vec![it]),
         MediaKind::ShotSet => Fingerprint::of_shot_set(bytes),
-        MediaKind::Video => Err(Unreadable::Video),
+        MediaKind::Video => Fingerprint::of_video(bytes),
     }
 }
 

@@ -2,22 +2,9 @@
 //!
 //! It is written from Oz's documents and imports nothing of ours, so it is an independent witness.
 //! It is a stand-in for testing: its verdict compares pictures, not faces.
-//! In a test it is one line, `Simulator::start().await`; the README beside this file says the rest.
+//! In a test it is one line, `Simulator::start().await`; `docs/simulator.md` says the rest.
 //!
-//! Besides Oz's own endpoints it serves a tester's side door:
-//!
-//! | endpoint | what |
-//! | --- | --- |
-//! | `GET /sim/health` | that it runs, and how much it holds |
-//! | `GET /sim/record?after=&limit=&endpoint=&folder=` | a page of the requests it was asked |
-//! | `DELETE /sim/record` | forgets them; numbers go on |
-//! | `GET`, `PUT`, `DELETE /sim/script` | reads, replaces, clears the script |
-//! | `POST /sim/script` | adds rules |
-//! | `GET`, `PATCH /sim/switches` | reads all switches, changes some |
-//! | `GET /sim/folders?offset=&limit=`, `GET /sim/folders/{id}` | what it holds |
-//! | `POST /sim/sessions/expire` | lets sessions expire; `{"service": true}`: the service's too |
-//! | `POST /sim/clock` | moves its clock forward by `{"skip_ms": n}` |
-//! | `POST /sim/reset` | forgets folders, sessions, the record and the script |
+//! Besides Oz's own endpoints it serves a tester's side door, `/sim/…`, which `GET /sim` lists.
 
 pub mod sample;
 
@@ -39,6 +26,7 @@ mod script;
 mod seed;
 mod server;
 mod session;
+mod subject;
 mod upload;
 mod verdict;
 mod view;
@@ -86,6 +74,8 @@ pub struct Config {
     pub service_token: String,
     /// How much it may hold.
     pub limits: Limits,
+    /// Whether a folder of the sample person is there from the start.
+    pub sample_folder: bool,
 }
 
 /// How much a simulator may hold. What is over a limit is forgotten, oldest first.
@@ -115,6 +105,7 @@ impl Default for Config {
             password: "simulated".to_owned(),
             service_token: "simulated-service-token".to_owned(),
             limits: Limits::default(),
+            sample_folder: false,
         }
     }
 }
@@ -168,7 +159,12 @@ impl Simulator {
 
     /// Where it serves, without a slash at the end.
     pub fn url(&self) -> String {
-        format!("http://{}", self.world.address)
+        self.world.url()
+    }
+
+    /// The folder that is there from the start, if there is one.
+    pub fn sample_folder(&self) -> Option<String> {
+        self.world.sample_folder().map(|id| id.to_string())
     }
 
     /// Where it listens.
@@ -195,7 +191,12 @@ impl Simulator {
         let script = Script { rules: rules.into_iter().collect(), ..Script::default() };
         let script = script.checked().expect("the rules are within their ranges");
         let added = lock(&self.world.director).try_add(script.rules);
-        assert!(added, "the script has no room for more rules");
+        added.expect("the script has room for the rules");
+    }
+
+    /// Forgets all rules with this name, and says how many there were.
+    pub fn remove_rules(&self, name: &str) -> usize {
+        lock(&self.world.director).remove(name)
     }
 
     /// Forgets all rules; the switches stay.
@@ -220,7 +221,15 @@ impl Simulator {
     ///
     /// It looks at the pictures on this thread, which takes a moment for large ones.
     pub fn add_folder(&self, seed: FolderSeed) -> String {
-        self.world.add_folder(seed)
+        self.world.add_folder(seed).to_string()
+    }
+
+    /// Puts a folder back to what it was when it was made, and says whether it exists.
+    pub fn reset_folder(&self, id: &str) -> bool {
+        let Ok(id) = Uuid::try_parse(id) else {
+            return false;
+        };
+        lock(&self.world.state).folders.reset(id, self.world.clock.now())
     }
 
     /// Lets all sessions of the ordinary user expire now, and says how many.

@@ -34,6 +34,18 @@ const AGREEMENT_CHANCE: f64 = 0.5;
 /// Agreement of slopes that counts as full likeness.
 const AGREEMENT_FULL: f64 = 0.87;
 
+/// How a video of the simulator's begins: an MP4's `ftyp` box with a brand of its own. An `mdat`
+/// box follows that holds a shot set, so that such videos can be compared as shot sets are.
+const VIDEO_HEAD: [u8; 24] = *b"\0\0\0\x18ftypisom\0\0\0\0isomozsm";
+/// The head of a box in an MP4: four bytes of length and four of type.
+const BOX_HEAD_BYTES: usize = 8;
+
+/// Wraps a shot set in what looks like an MP4; no player shows it.
+pub fn video(shot_set: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(BOX_HEAD_BYTES + shot_set.len()).unwrap_or(u32::MAX);
+    [&VIDEO_HEAD[..], &length.to_be_bytes(), b"mdat", shot_set].concat()
+}
+
 /// How a picture looks: the signs of its brightness slopes, and its coarse colours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -66,6 +78,14 @@ impl Fingerprint {
         let frames: Vec<_> =
             frames(bytes).iter().filter_map(|frame| Self::of_picture(frame).ok()).collect();
         if frames.is_empty() { Err(Unreadable::Picture) } else { Ok(frames) }
+    }
+
+    /// Takes the fingerprints of a video that the simulator made; it has no decoder for others.
+    pub fn of_video(bytes: &[u8]) -> Result<Vec<Fingerprint>, Unreadable> {
+        match bytes.strip_prefix(&VIDEO_HEAD).and_then(|rest| rest.get(BOX_HEAD_BYTES..)) {
+            Some(shot_set) => Self::of_shot_set(shot_set),
+            None => Err(Unreadable::Video),
+        }
     }
 
     /// Takes the fingerprint of a decoded picture.

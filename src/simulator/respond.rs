@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
 use http::header::HOST;
 use http::{Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -15,11 +14,13 @@ use crate::simulator::answer::Refusal;
 use crate::simulator::api::{self, Call};
 use crate::simulator::control;
 use crate::simulator::director::Plan;
-use crate::simulator::endpoint::Route;
+use crate::simulator::endpoint::{Endpoint, Route};
 use crate::simulator::fault::{self, Answer};
 use crate::simulator::lock;
 use crate::simulator::record::{Answered, Line, RecordedRequest};
 use crate::simulator::script::Action;
+use crate::simulator::subject::Subject;
+use crate::simulator::upload::Upload;
 use crate::simulator::world::World;
 
 /// Characters of path and query that the record keeps.
@@ -96,8 +97,7 @@ async fn receive(
         Err(_) => return Err(Answer::refused(&Refusal::structure("Broken body"), &on).closing()),
     };
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let base =
-        host.map_or_else(|| format!("http://{}", world.address), |host| format!("http://{host}"));
+    let base = host.map_or_else(|| world.url(), |host| world.url_at(host));
     let mut call = Call {
         world: world.clone(),
         n: line.n(),
@@ -110,19 +110,41 @@ async fn receive(
         on,
         plan: Plan::default(),
     };
-    plan(&mut call);
+    plan(&mut call).await;
     Ok(call)
 }
 
-fn plan(call: &mut Call) {
+/// Asks the script what happens to a request. What the request brings is read only where a rule
+/// asks for it.
+async fn plan(call: &mut Call) {
     let world = call.world.clone();
-    let subject = call.subject(&lock(&world.state));
-    call.plan = lock(&world.director).plan(call.route.endpoint, &subject);
+    let is_about_contents = lock(&world.director).is_about_contents();
+    let brought = if is_about_contents { brought(call).await } else { None };
+    let subject = {
+        let state = lock(&world.state);
+        let subject = Subject::of(call, &state);
+        match is_about_contents {
+            true => subject.with_contents(call, &state, brought.as_ref()),
+            false => subject,
+        }
+    };
+    let now = world.clock.now();
+    call.plan = lock(&world.director).plan(call.route.endpoint, &subject, now);
     world.record.note(call.n, |request| {
         request.body_bytes = call.body.len() as u64;
         request.rules.clone_from(&call.plan.rules);
         request.folder = subject.folder;
     });
+}
+
+/// The upload that a request brings, if it brings one that can be read.
+async fn brought(call: &Call) -> Option<Upload> {
+    match call.route.endpoint {
+        Endpoint::CreateFolder | Endpoint::AddMedia => {
+            Upload::read(&call.headers, call.body.clone(), &call.on).await.ok()
+        }
+        _ => None,
+    }
 }
 
 async fn decide(call: Call) -> Fate {
@@ -191,9 +213,4 @@ async fn wait(duration_ms: Option<u64>) {
     if let Some(duration_ms) = duration_ms {
         tokio::time::sleep(Duration::from_millis(duration_ms)).await;
     }
-}
-
-/// The whole of a body, for a control request.
-pub async fn whole(body: Incoming, bytes_max: usize) -> Option<Bytes> {
-    Limited::new(body, bytes_max).collect().await.ok().map(|body| body.to_bytes())
 }

@@ -25,6 +25,8 @@ pub struct FolderView {
 pub struct MediaView {
     /// Its id.
     pub media_id: Uuid,
+    /// `image`, `video` or `shot_set`.
+    pub kind: &'static str,
     /// Oz's tags.
     pub tags: Vec<String>,
     /// The caller's own words about it.
@@ -61,6 +63,9 @@ pub struct AnalysisView {
     pub min_confidence: Option<f64>,
     /// Why it FAILED, once it has.
     pub error_message: Option<String>,
+    /// What decided how it ends: `rule`, `folder`, `switch`, `pictures`, `undecoded_video`,
+    /// `undecoded_photo` or `nothing`.
+    pub settled_by: &'static str,
     /// When it ends, in milliseconds since the simulator started; never, if unset.
     pub ends_ms: Option<u64>,
 }
@@ -70,6 +75,7 @@ impl FolderView {
     pub fn of(folder: &Folder, now: Millis) -> FolderView {
         let media = folder.media.iter().map(|medium| MediaView {
             media_id: medium.id,
+            kind: medium.kind.word(),
             tags: medium.tags.clone(),
             meta_data: medium.meta_data.clone(),
             file_name: medium.file_name.clone(),
@@ -90,6 +96,7 @@ impl FolderView {
                 resolution: words.resolution.to_owned(),
                 min_confidence: ending.and_then(|it| it.scores.likeness).map(|(least, _)| least),
                 error_message: ending.and_then(|it| it.error_message.clone()),
+                settled_by: analysis.ending.basis.word(),
                 ends_ms: analysis.ends,
             }
         });

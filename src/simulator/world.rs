@@ -6,16 +6,18 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
-use crate::simulator::analysis::{AnalysisType, Ending};
+use crate::simulator::analysis::{AnalysisType, Basis, Ending};
 use crate::simulator::api;
-use crate::simulator::clock::Clock;
+use crate::simulator::clock::{Clock, Millis};
 use crate::simulator::director::Director;
-use crate::simulator::folders::Folders;
+use crate::simulator::folders::{Endings, Folder, Folders};
 use crate::simulator::media::{Contents, File, Gallery, MediaKind, Medium};
 use crate::simulator::record::Record;
+use crate::simulator::sample;
 use crate::simulator::script::{Outcome, Switches};
-use crate::simulator::seed::{FolderSeed, LivenessSeed, MediaSeed, Random};
+use crate::simulator::seed::{FolderSeed, MediaSeed, Random};
 use crate::simulator::session::Sessions;
 use crate::simulator::{Config, Limits, lock};
 
@@ -63,6 +65,36 @@ pub struct World {
     /// Every task there is.
     pub tasks: TaskTracker,
     limits: Limits,
+    /// The folder that is there from the start, if there is one.
+    sample_folder: Option<Uuid>,
+}
+
+/// A folder that is about to be made.
+#[derive(Debug, Default)]
+pub struct NewFolder {
+    /// The caller's own words about it.
+    pub meta_data: Map<String, Value>,
+    /// What it holds.
+    pub media: Vec<NewMedium>,
+    /// How its analyses end.
+    pub endings: Endings,
+    /// A liveness check of the media that has begun with the folder, and how long it takes.
+    pub liveness: Option<(Outcome, Millis)>,
+}
+
+/// A medium of it, which was looked at.
+#[derive(Debug)]
+pub struct NewMedium {
+    /// The file.
+    pub file: File,
+    /// What it is.
+    pub kind: MediaKind,
+    /// What it looks like.
+    pub contents: Contents,
+    /// Oz's tags.
+    pub tags: Vec<String>,
+    /// The caller's own words about it.
+    pub meta_data: Map<String, Value>,
 }
 
 /// Chances of rules come from the same seed, but not from the same numbers as ids.
@@ -77,7 +109,7 @@ impl World {
             service_token: config.service_token,
         };
         let rules_random = Random::new(config.seed.map(|seed| seed ^ RULES_SEED));
-        let world = World {
+        let mut world = World {
             address,
             account,
             clock: Clock::start(),
@@ -95,9 +127,29 @@ impl World {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits: config.limits,
+            sample_folder: None,
         };
         world.open_service_session();
+        if config.sample_folder {
+            world.sample_folder = Some(lock(&world.state).random.id());
+            world.open_sample_folder();
+        }
         world
+    }
+
+    /// Where it serves, without a slash at the end.
+    pub fn url(&self) -> String {
+        self.url_at(&self.address.to_string())
+    }
+
+    /// Where it serves by another name of its host.
+    pub fn url_at(&self, host: &str) -> String {
+        format!("http://{host}")
+    }
+
+    /// The folder that is there from the start, if there is one.
+    pub fn sample_folder(&self) -> Option<Uuid> {
+        self.sample_folder
     }
 
     /// The switches of the moment.
@@ -105,7 +157,8 @@ impl World {
         lock(&self.director).switches()
     }
 
-    /// Forgets folders, sessions and the record; the script stays, with its counts.
+    /// Forgets folders, sessions and the record; the script stays, with its counts, and the sample
+    /// folder is made anew under its old id.
     pub fn reset(&self) {
         {
             let mut state = lock(&self.state);
@@ -113,6 +166,7 @@ impl World {
             state.folders = self.limits.folders();
         }
         self.open_service_session();
+        self.open_sample_folder();
         self.record.clear();
     }
 
@@ -125,47 +179,75 @@ impl World {
     }
 
     /// Opens a folder as an SDK would, and names it.
-    pub fn add_folder(&self, seed: FolderSeed) -> String {
-        let media: Vec<_> = seed.media.iter().map(|medium| self.look(medium)).collect();
+    pub fn add_folder(&self, seed: FolderSeed) -> Uuid {
+        let id = lock(&self.state).random.id();
+        self.open_folder(id, self.seeded(seed));
+        id
+    }
+
+    /// Opens a folder.
+    pub fn open_folder(&self, id: Uuid, new: NewFolder) {
         let on = self.switches();
         let mut state = lock(&self.state);
         let State { random, folders, .. } = &mut *state;
-        let (id, now) = (random.id(), self.clock.now());
-        folders.create(id, Map::new(), now);
-        let media = media.into_iter().map(|(file, kind, contents, tags)| Medium {
+        let now = self.clock.now();
+        folders.create(id, new.meta_data, now);
+        let media = new.media.into_iter().map(|medium| Medium {
             id: random.id(),
-            kind,
-            tags,
-            meta_data: Map::new(),
-            file_name: file.file_name,
-            content_type: file.content_type,
-            contents,
+            kind: medium.kind,
+            tags: medium.tags,
+            meta_data: medium.meta_data,
+            file_name: medium.file.file_name,
+            content_type: medium.file.content_type,
+            contents: medium.contents,
             created: now,
             updated: now,
         });
         let media = media.collect();
         folders.add_media(id, media);
-        let liveness = seed.liveness.and_then(|liveness| {
+        let liveness = new.liveness.and_then(|(outcome, takes_ms)| {
             let folder = folders.get(id)?;
-            let media: Vec<_> = folder.media.iter().collect();
-            let ending = liveness_ending(&liveness, &media, &on);
-            Some(api::settled(random, folder, ending, (now, now + liveness.processing_ms)))
+            let ending = liveness_ending(&outcome, folder, &on);
+            Some(api::settled(random, folder, ending, (now, now + takes_ms)))
         });
         folders.add_analyses(id, liveness.into_iter().collect());
-        id.to_string()
+        if let Some(folder) = folders.get_mut(id) {
+            folder.endings = new.endings;
+        }
+        folders.seal(id);
     }
 
-    fn look(&self, medium: &MediaSeed) -> (File, MediaKind, Contents, Vec<String>) {
+    fn open_sample_folder(&self) {
+        if let Some(id) = self.sample_folder {
+            self.open_folder(id, self.seeded(sample::liveness_folder(sample::portrait_jpeg())));
+        }
+    }
+
+    fn seeded(&self, seed: FolderSeed) -> NewFolder {
+        let liveness = seed.liveness.map(|liveness| {
+            let outcome = Outcome {
+                resolution: Some(liveness.resolution),
+                confidence_spoofing: Some(liveness.confidence_spoofing),
+                ..Outcome::default()
+            };
+            (outcome, liveness.processing_ms)
+        });
+        let media = seed.media.into_iter().map(|medium| self.look(medium)).collect();
+        NewFolder { media, liveness, ..NewFolder::default() }
+    }
+
+    /// Looks at a medium on this very thread.
+    pub fn look(&self, medium: MediaSeed) -> NewMedium {
         let file = File {
             part: String::new(),
-            file_name: medium.file_name.clone(),
-            content_type: medium.content_type.clone(),
-            bytes: medium.bytes.clone(),
+            file_name: medium.file_name,
+            content_type: medium.content_type,
+            bytes: medium.bytes,
         };
         let kind = MediaKind::read(&file.content_type, &file.file_name);
         let kind = kind.unwrap_or(MediaKind::Video);
         let contents = self.gallery.look_here(&file, kind);
-        (file, kind, contents, medium.tags.clone())
+        NewMedium { file, kind, contents, tags: medium.tags, meta_data: Map::new() }
     }
 }
 
@@ -175,12 +257,8 @@ impl Limits {
     }
 }
 
-fn liveness_ending(liveness: &LivenessSeed, media: &[&Medium], on: &Switches) -> Ending {
-    let outcome = Outcome {
-        resolution: Some(liveness.resolution.clone()),
-        confidence_spoofing: Some(liveness.confidence_spoofing),
-        ..Outcome::default()
-    };
-    let kind = AnalysisType::Quality;
-    Ending::settle(kind, media, &Value::Null, Some(&outcome), on)
+fn liveness_ending(outcome: &Outcome, folder: &Folder, on: &Switches) -> Ending {
+    let media: Vec<_> = folder.media.iter().collect();
+    let outcome = Some((outcome, Basis::Folder));
+    Ending::settle(AnalysisType::Quality, &media, &Value::Null, outcome, on)
 }

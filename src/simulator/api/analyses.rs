@@ -1,9 +1,10 @@
 //! Analyses: started in a folder, read, listed, deleted.
 
 use serde_json::{Map, Value, json};
+use tracing::info;
 use uuid::Uuid;
 
-use crate::simulator::analysis::{Analysis, AnalysisType, Ending};
+use crate::simulator::analysis::{Analysis, AnalysisType, Basis, Ending};
 use crate::simulator::answer::{Refusal, Reply};
 use crate::simulator::api::Call;
 use crate::simulator::api::filter::AnalysisQuery;
@@ -11,7 +12,7 @@ use crate::simulator::clock::Millis;
 use crate::simulator::folders::Folder;
 use crate::simulator::lock;
 use crate::simulator::media::Medium;
-use crate::simulator::script::{Switches, TooFewMedia};
+use crate::simulator::script::{Outcome, Switches, TooFewMedia};
 use crate::simulator::seed::Random;
 use crate::simulator::world::State;
 
@@ -37,6 +38,15 @@ pub fn types_asked(body: &[u8]) -> Vec<AnalysisType> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let items = body["analyses"].as_array().map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(|item| AnalysisType::read(item["type"].as_str()?)).collect()
+}
+
+/// The media that a body names, as far as it can be read; none where an analysis takes all.
+pub fn media_asked(body: &[u8]) -> Option<Vec<Uuid>> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let lists = body["analyses"].as_array()?.iter().map(|item| item["source_media"].as_array());
+    let lists: Vec<&Vec<Value>> = lists.collect::<Option<_>>()?;
+    let ids = lists.into_iter().flatten().filter_map(Value::as_str);
+    Some(ids.filter_map(|id| Uuid::try_parse(id).ok()).collect())
 }
 
 /// `POST /api/folders/{id}/analyses/`
@@ -105,8 +115,10 @@ pub fn begin(
             return Err(Refusal::forbidden());
         }
         let media = sources(held, &asked, &call.on)?;
-        let ending = settle(call, &asked, &media)?;
-        let ends = end_time(call, asked.kind, random.below(call.on.processing_jitter_ms), now);
+        let outcome = outcome(call, held, asked.kind);
+        let ending = settle(call, &asked, &media, outcome)?;
+        let jitter_ms = random.below(call.on.processing_jitter_ms);
+        let ends = end_time(call, asked.kind, outcome, now + jitter_ms);
         begun.push(Analysis {
             id: random.id(),
             group,
@@ -119,6 +131,7 @@ pub fn begin(
             ending,
         });
     }
+    begun.iter().for_each(|analysis| tell(folder, analysis));
     let ids: Vec<Uuid> = begun.iter().map(|analysis| analysis.id).collect();
     call.world.record.note(call.n, |request| request.analyses.clone_from(&ids));
     folders.add_analyses(folder, begun);
@@ -128,8 +141,46 @@ pub fn begin(
     Ok(ids)
 }
 
-fn settle(call: &Call, asked: &Asked, media: &[&Medium]) -> Result<Ending, Refusal> {
-    let outcome = call.plan.outcome(asked.kind);
+/// How analyses of this type end: as a rule says, else as the folder's maker said.
+fn outcome<'a>(
+    call: &'a Call,
+    folder: &'a Folder,
+    kind: AnalysisType,
+) -> Option<(&'a Outcome, Basis)> {
+    let by_rule = call.plan.outcome(kind).map(|outcome| (outcome, Basis::Rule));
+    by_rule.or_else(|| folder.endings.of(kind).map(|outcome| (outcome, Basis::Folder)))
+}
+
+/// Logs how an analysis will end and what decided, plainly where nothing was compared.
+fn tell(folder: Uuid, analysis: &Analysis) {
+    let Ending { resolution, scores, basis, .. } = &analysis.ending;
+    let message = match basis {
+        Basis::UndecodedVideo => {
+            "analysis settled: nothing was compared, a video that can't be decoded counts as \
+             SUCCESS unless a rule, the folder or the switch `undecodable` says otherwise"
+        }
+        Basis::UndecodedPhoto => "analysis settled: a photo that can't be decoded counts as FAILED",
+        Basis::Rule | Basis::Folder | Basis::Switch | Basis::Pictures | Basis::Nothing => {
+            "analysis settled"
+        }
+    };
+    info!(
+        folder.id = %folder,
+        analysis.id = %analysis.id,
+        analysis.r#type = analysis.kind.word(),
+        resolution,
+        min_confidence = scores.likeness.map(|(least, _)| least),
+        settled_by = basis.word(),
+        "{message}"
+    );
+}
+
+fn settle(
+    call: &Call,
+    asked: &Asked,
+    media: &[&Medium],
+    outcome: Option<(&Outcome, Basis)>,
+) -> Result<Ending, Refusal> {
     if asked.kind == AnalysisType::Biometry && media.len() < 2 && outcome.is_none() {
         let message = "Biometry needs at least two media";
         match call.on.too_few_media {
@@ -141,12 +192,17 @@ fn settle(call: &Call, asked: &Asked, media: &[&Medium]) -> Result<Ending, Refus
     Ok(Ending::settle(asked.kind, media, &asked.params, outcome, &call.on))
 }
 
-fn end_time(call: &Call, kind: AnalysisType, jitter_ms: u64, now: Millis) -> Option<Millis> {
+fn end_time(
+    call: &Call,
+    kind: AnalysisType,
+    outcome: Option<(&Outcome, Basis)>,
+    now: Millis,
+) -> Option<Millis> {
     if call.plan.never_finishes(kind) {
         return None;
     }
-    let scripted = call.plan.outcome(kind).and_then(|outcome| outcome.processing_ms);
-    Some(now + scripted.unwrap_or(call.on.processing_ms + jitter_ms))
+    let scripted = outcome.and_then(|(outcome, _)| outcome.processing_ms);
+    Some(now + scripted.unwrap_or(call.on.processing_ms))
 }
 
 fn sources<'a>(

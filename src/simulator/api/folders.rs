@@ -32,14 +32,16 @@ pub async fn create(call: &Call) -> Result<Reply, Refusal> {
         call.world.record.note(call.n, |request| request.folder = Some(id));
         media::put(call, &mut state, id, arrived, now);
         call.world.record.weigh(call.n, upload.payload_bytes);
-        match asked.map(|asked| analyses::begin(call, &mut state, id, asked)) {
+        let wait_until = match asked.map(|asked| analyses::begin(call, &mut state, id, asked)) {
             Some(Err(refusal)) => {
                 state.folders.remove(id);
                 return Err(refusal);
             }
-            Some(Ok(begun)) => (id, latest_end(call, &state, &begun)),
-            None => (id, None),
-        }
+            Some(Ok(begun)) => latest_end(call, &state, &begun),
+            None => None,
+        };
+        state.folders.seal(id);
+        (id, wait_until)
     };
     let with_analyses = wait_until.is_some();
     if let Some(wait_until) = wait_until {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::simulator::answer::{Refusal, Reply};
 use crate::simulator::api::Call;
 use crate::simulator::endpoint::Endpoint;
+use crate::simulator::subject::Subject;
 use crate::simulator::world::State;
 
 /// Bytes of one object's metadata, as JSON.
@@ -32,7 +33,7 @@ pub fn serve(call: &Call) -> Result<Reply, Refusal> {
     }
     *present = changed;
     let view = Value::Object(present.clone());
-    if let Some(folder) = call.subject(&state).folder {
+    if let Some(folder) = Subject::of(call, &state).folder {
         state.folders.grow(folder, call.body.len());
     }
     Ok(if call.method == Method::POST { call.created(view) } else { Reply::Json(200, view) })

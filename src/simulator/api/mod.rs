@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::simulator::answer::{Refusal, Reply};
 use crate::simulator::clock::Millis;
-use crate::simulator::director::{Plan, Subject};
+use crate::simulator::director::Plan;
 use crate::simulator::endpoint::{Endpoint, Route};
 use crate::simulator::lock;
 use crate::simulator::script::Switches;
@@ -26,7 +26,7 @@ use crate::simulator::session::User;
 use crate::simulator::wire::Look;
 use crate::simulator::world::{State, World};
 
-pub use analyses::{settled, types_asked};
+pub use analyses::{media_asked, settled, types_asked};
 
 /// The only header that carries a token. The plural in one document is a misprint.
 pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
@@ -90,29 +90,6 @@ impl Call {
     /// The token that the request carries.
     pub fn token(&self) -> Option<&str> {
         self.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok())
-    }
-
-    /// What rules can tell this request apart by.
-    pub fn subject(&self, state: &State) -> Subject {
-        let (folder, mut types) = match (self.route.endpoint, self.route.id) {
-            (Endpoint::GetMedia | Endpoint::DeleteMedia | Endpoint::MediaMetaData, Some(id)) => {
-                (state.folders.folder_of_medium(id), Vec::new())
-            }
-            (
-                Endpoint::GetAnalysis | Endpoint::DeleteAnalysis | Endpoint::AnalysisMetaData,
-                Some(id),
-            ) => {
-                let kind = state.folders.analysis(id).map(|(_, analysis)| analysis.kind);
-                (state.folders.folder_of_analysis(id), kind.into_iter().collect())
-            }
-            _ => (self.route.folder(), Vec::new()),
-        };
-        let starts = [Endpoint::StartAnalyses, Endpoint::CreateFolder];
-        let starts = starts.contains(&self.route.endpoint);
-        if self.route.endpoint == Endpoint::StartAnalyses {
-            types = types_asked(&self.body);
-        }
-        Subject { folder, types, starts }
     }
 
     /// The session's user; refused without one.

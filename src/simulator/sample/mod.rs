@@ -18,6 +18,9 @@ const FRAME_SIDE_MAX: u32 = 720;
 /// The frames of a shot set: percent of the size, and JPEG quality.
 const FRAMES: [(u32, u8); 3] = [(100, 80), (92, 70), (85, 60)];
 
+/// What an SDK says of its liveness media.
+pub const LIVENESS_TAGS: [&str; 3] = ["video_selfie", "video_selfie_blank", "orientation_portrait"];
+
 /// A portrait, 512 × 512 pixels, as a JPEG.
 pub fn portrait_jpeg() -> &'static [u8] {
     include_bytes!("portrait.jpg")
@@ -43,13 +46,12 @@ pub fn shot_set(picture: &[u8]) -> Vec<u8> {
 
 /// A folder as an SDK leaves it: a shot set made from a picture, with its liveness passed.
 pub fn liveness_folder(picture: &[u8]) -> FolderSeed {
-    let tags = ["video_selfie", "video_selfie_blank", "orientation_portrait"];
     FolderSeed {
         media: vec![MediaSeed {
             bytes: shot_set(picture).into(),
             file_name: "liveness.zip".to_owned(),
             content_type: "application/zip".to_owned(),
-            tags: tags.map(str::to_owned).to_vec(),
+            tags: LIVENESS_TAGS.map(str::to_owned).to_vec(),
         }],
         liveness: Some(LivenessSeed::default()),
     }

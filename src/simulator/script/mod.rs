@@ -1,8 +1,9 @@
 //! What the simulator is told to do: switches for its dialect, rules for single requests.
 //!
 //! A script is a public interface: it has a version, and unknown keys are refused.
-//! The README beside this room describes every key.
+//! `docs/simulator.md` describes every key. Keys are added, never removed or given another meaning.
 
+mod outcome;
 mod rule;
 mod switches;
 mod unknown;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use rule::{Action, Match, Outcome, Rule};
+pub use outcome::Outcome;
+pub use rule::{Action, Match, Rule};
 pub use switches::{AnalysisIdName, LoginCode, Switches, TooFewMedia};
 pub(in crate::simulator) use unknown::shortened;
 
@@ -174,7 +176,7 @@ then = { drop_after_acting = true }
             ),
             (
                 r#"{"version":1,"switches":{"ttl":1}}"#,
-                "unknown key `ttl`: none of the 43 in the simulator's README",
+                "unknown key `ttl`: none of the 43 in docs/simulator.md",
             ),
             (
                 r#"{"version":1,"odd":1}"#,

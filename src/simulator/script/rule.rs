@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::simulator::Endpoint;
 use crate::simulator::analysis::AnalysisType;
+use crate::simulator::script::Outcome;
 
 /// Which requests, and what then.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// For people: shown in the record beside each request it changed.
+    /// Shown in the log and in the record beside each request that it changed; names the rule in
+    /// `/sim/rules/NAME`. Unset, its place among the rules added so far, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Which requests.
@@ -33,6 +35,15 @@ pub struct Match {
     /// The folder that the request is about, by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+    /// The folder that the request is about, or creates, has all of these in its metadata.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub meta_data: Map<String, Value>,
+    /// A medium that the request brings or is about has all of these in its metadata.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub media_meta_data: Map<String, Value>,
+    /// A medium that the request brings or is about has this BLAKE3 digest, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_digest: Option<String>,
     /// The type of an analysis that the request starts or is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis_type: Option<AnalysisType>,
@@ -51,6 +62,9 @@ pub struct Match {
     /// At most so many requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
+    /// Only for so many milliseconds by the simulator's clock, from the first request that fits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub for_ms: Option<u64>,
     /// Each request with this probability, drawn from the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
@@ -114,43 +128,12 @@ pub struct Action {
     pub outcome: Option<Outcome>,
 }
 
-/// How an analysis ends. Words may be any word, also one that Oz does not know.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Outcome {
-    /// `resolution`; unset, what the scores say.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resolution: Option<String>,
-    /// `resolution_status`; unset, as `resolution`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resolution_status: Option<String>,
-    /// `state`; unset, FINISHED.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<String>,
-    /// The least likeness; any number, also one outside 0 and 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_confidence: Option<f64>,
-    /// The greatest likeness; unset, as `min_confidence`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_confidence: Option<f64>,
-    /// The score of a liveness check.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confidence_spoofing: Option<f64>,
-    /// No score at all.
-    pub no_score: bool,
-    /// How long this analysis takes, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub processing_ms: Option<u64>,
-    /// So many milliseconds longer the resolutions say PROCESSING while `state` has ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resolution_lag_ms: Option<u64>,
-    /// `error_message` of an analysis that FAILED.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_message: Option<String>,
-}
-
 /// Longest scripted wait, in milliseconds: a day.
 const WAIT_MS_MAX: u64 = 24 * 3_600 * 1_000;
+/// Longest name of a rule, in bytes: it stands in URLs, log lines and recorded requests.
+const NAME_BYTES_MAX: usize = 200;
+/// Digits of a BLAKE3 digest in hexadecimal.
+const DIGEST_DIGITS: usize = 64;
 
 impl Rule {
     /// A rule for one endpoint; see the other methods for what narrows it.
@@ -161,6 +144,18 @@ impl Rule {
     /// Only requests about this folder.
     pub fn in_folder(mut self, folder: impl Into<String>) -> Rule {
         self.when.folder = Some(folder.into());
+        self
+    }
+
+    /// Only requests about folders that have this in their metadata.
+    pub fn with_meta_data(mut self, key: impl Into<String>, value: impl Into<Value>) -> Rule {
+        self.when.meta_data.insert(key.into(), value.into());
+        self
+    }
+
+    /// Called so in the log, in the record and in `/sim/rules/NAME`.
+    pub fn named(mut self, name: impl Into<String>) -> Rule {
+        self.name = Some(name.into());
         self
     }
 
@@ -190,12 +185,21 @@ impl Rule {
 
     /// Checks the ranges; the error names the key.
     pub(super) fn check(&self) -> Result<(), String> {
+        if self.name.as_ref().is_some_and(|name| name.is_empty() || name.len() > NAME_BYTES_MAX) {
+            return Err(format!("name: must have 1 to {NAME_BYTES_MAX} bytes"));
+        }
         self.when.check()?;
         self.then.check()
     }
 }
 
 impl Match {
+    /// Whether it asks for what callers say of their folders and media, or bring.
+    pub(in crate::simulator) fn is_about_contents(&self) -> bool {
+        let words = !self.meta_data.is_empty() || !self.media_meta_data.is_empty();
+        words || self.media_digest.is_some()
+    }
+
     fn check(&self) -> Result<(), String> {
         for (key, number) in [("nth", self.nth), ("from", self.from), ("to", self.to)] {
             if number == Some(0) {
@@ -205,6 +209,13 @@ impl Match {
         if self.every == Some(0) {
             return Err("match.every: must be 1 or more".to_owned());
         }
+        let is_digest = |text: &String| {
+            text.len() == DIGEST_DIGITS && text.chars().all(|digit| digit.is_ascii_hexdigit())
+        };
+        if self.media_digest.as_ref().is_some_and(|text| !is_digest(text)) {
+            return Err(format!("match.media_digest: not {DIGEST_DIGITS} hexadecimal digits"));
+        }
+        check_wait("match.for_ms", self.for_ms)?;
         match self.probability {
             Some(share) if !(0.0..=1.0).contains(&share) => {
                 Err(format!("match.probability: {share} is not within 0 and 1"))
@@ -287,23 +298,7 @@ impl Action {
     }
 }
 
-impl Outcome {
-    /// An outcome with this resolution and this score.
-    pub fn scored(resolution: impl Into<String>, confidence: f64) -> Outcome {
-        Outcome {
-            resolution: Some(resolution.into()),
-            min_confidence: Some(confidence),
-            ..Outcome::default()
-        }
-    }
-
-    pub(super) fn check(&self, key: &str) -> Result<(), String> {
-        check_wait(&format!("{key}.processing_ms"), self.processing_ms)?;
-        check_wait(&format!("{key}.resolution_lag_ms"), self.resolution_lag_ms)
-    }
-}
-
-fn check_wait(key: &str, wait_ms: Option<u64>) -> Result<(), String> {
+pub(super) fn check_wait(key: &str, wait_ms: Option<u64>) -> Result<(), String> {
     match wait_ms {
         Some(wait_ms) if wait_ms > WAIT_MS_MAX => Err(format!("{key}: longer than a day")),
         _ => Ok(()),

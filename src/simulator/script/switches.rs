@@ -61,7 +61,8 @@ pub struct Switches {
     pub too_few_media: TooFewMedia,
     /// Biometry over all media of a folder leaves out `photo_id_back`.
     pub photo_id_back_ignored: bool,
-    /// What biometry says of media that can't be decoded; unset, it FAILED.
+    /// What biometry says where a medium can't be decoded; unset, SUCCESS for a video or a shot set,
+    /// since SDKs send videos, and FAILED for a photo.
     pub undecodable: Option<Outcome>,
 
     /// Created things answer 200, not 201.

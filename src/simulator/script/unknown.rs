@@ -36,7 +36,7 @@ fn told(what: &str, name: &str, known: &[&str]) -> String {
         }
         Some(_) | None => {
             let count = known.len();
-            format!("unknown {what} `{name}`: none of the {count} in the simulator's README")
+            format!("unknown {what} `{name}`: none of the {count} in docs/simulator.md")
         }
     }
 }

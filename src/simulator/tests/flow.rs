@@ -61,13 +61,35 @@ async fn the_least_alike_pair_decides_unless_the_media_are_named() {
 }
 
 #[tokio::test]
-async fn a_real_video_fails_and_says_how_to_script_it() {
-    let lab = Lab::new().await;
-    let folder = sdk_folder(&lab, b"no decoder for this", "v.mp4", "video/mp4").await;
-    let analysis = lab.match_photo(&folder, sample::portrait_jpeg()).await;
+async fn media_that_sdks_send_and_that_cannot_be_decoded_succeed_and_say_so() {
+    for (name, mime) in [
+        ("v.mp4", "video/mp4"),
+        ("v.mov", "video/quicktime"),
+        ("v.webm", "video/webm"),
+        ("v.mp4", "application/octet-stream"),
+        ("v.zip", "application/zip"),
+    ] {
+        let lab = Lab::new().await;
+        let folder = sdk_folder(&lab, b"no decoder for this", name, mime).await;
+        let analysis = lab.match_photo(&folder, sample::stranger_jpeg()).await;
+        assert_eq!(
+            (&analysis["state"], &analysis["resolution"]),
+            (&json!("FINISHED"), &json!("SUCCESS"))
+        );
+        assert!(analysis["results_data"]["min_confidence"].as_f64() > Some(0.85));
+        let held = lab.simulator.folder(&folder).expect("the folder is there");
+        assert_eq!(held.analyses[0].settled_by, "undecoded_video", "{mime}");
+        assert!(!held.media[0].decoded);
+    }
+}
+
+#[tokio::test]
+async fn a_photo_that_cannot_be_decoded_fails_and_says_how_to_script_it() {
+    let (lab, folder) = Lab::with_folder().await;
+    let analysis = lab.match_photo(&folder, b"no picture").await;
     assert_eq!(analysis["state"], "FAILED");
     let message = analysis["error_message"].as_str().expect("it says why");
-    assert!(message.contains("cannot decode video") && message.contains("script"), "{message}");
+    assert!(message.contains("could not decode") && message.contains("`outcome`"), "{message}");
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ mod client;
 mod faults;
 mod flow;
 mod lists;
+mod made_folders;
+mod rules;
 mod sessions;
 mod side_door;
 mod switches;

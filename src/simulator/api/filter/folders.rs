@@ -148,16 +148,8 @@ mod tests {
 
     fn folder(number: u64, created: Millis) -> Folder {
         let meta_data = json!({"transaction_id": "t-1", "person": {"age": 42}});
-        Folder {
-            id: Uuid::from_u128(number.into()),
-            number,
-            meta_data: meta_data.as_object().cloned().unwrap_or_default(),
-            media: Vec::new(),
-            analyses: Vec::new(),
-            created,
-            updated: created,
-            weight: 0,
-        }
+        let meta_data = meta_data.as_object().cloned().unwrap_or_default();
+        Folder::empty(Uuid::from_u128(number.into()), number, meta_data, created)
     }
 
     fn fits(query: &[(&str, &str)]) -> bool {

@@ -1,0 +1,95 @@
+//! `/sim/folders`: what the simulator holds, and folders made with their verdict in one call.
+
+use std::sync::Arc;
+
+use http::Uri;
+use serde::Deserialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::folder_request::FolderRequest;
+use super::{Done, LIMIT_DEFAULT, LIMIT_MAX, query, read, refused};
+use crate::simulator::fault::Answer;
+use crate::simulator::lock;
+use crate::simulator::view::FolderView;
+use crate::simulator::world::World;
+
+/// Bytes of a request for a folder: its pictures, in base64, as many as Oz takes in one request.
+pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FoldersQuery {
+    #[serde(default)]
+    offset: usize,
+    limit: Option<usize>,
+}
+
+/// `GET /sim/folders`
+pub fn list(world: &World, uri: &Uri) -> Done {
+    let query: FoldersQuery = query(uri)?;
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT).min(LIMIT_MAX);
+    let state = lock(&world.state);
+    let now = world.clock.now();
+    let page = state.folders.iter().skip(query.offset).take(limit);
+    let items: Vec<_> = page.map(|folder| FolderView::of(folder, now)).collect();
+    Ok(Answer::json(200, &json!({ "total": state.folders.len(), "items": items })))
+}
+
+/// `GET /sim/folders/{id}`
+pub fn get(world: &World, id: &str) -> Done {
+    show(world, id, 200)
+}
+
+fn show(world: &World, id: &str, status: u16) -> Done {
+    let state = lock(&world.state);
+    let folder = Uuid::try_parse(id).ok().and_then(|id| state.folders.get(id));
+    let folder = folder.ok_or_else(unknown)?;
+    Ok(Answer::json(status, &json!(FolderView::of(folder, world.clock.now()))))
+}
+
+/// `DELETE /sim/folders/{id}`, whatever the account may do.
+pub fn remove(world: &World, id: &str) -> Done {
+    let id = Uuid::try_parse(id).map_err(|_| unknown())?;
+    match lock(&world.state).folders.remove(id) {
+        true => Ok(Answer::empty(204)),
+        false => Err(unknown()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reset {}
+
+/// `POST /sim/folders/{id}/reset`: as it was when it was made.
+pub fn reset(world: &World, id: &str, body: &[u8]) -> Done {
+    let Reset {} = read(body)?;
+    let now = world.clock.now();
+    match Uuid::try_parse(id).is_ok_and(|id| lock(&world.state).folders.reset(id, now)) {
+        true => get(world, id),
+        false => Err(unknown()),
+    }
+}
+
+fn unknown() -> Answer {
+    refused(404, "no such folder")
+}
+
+/// `POST /sim/folders`: a folder with its verdict, in one call.
+pub async fn make(world: &Arc<World>, body: &[u8]) -> Done {
+    let request: FolderRequest = read(body)?;
+    let on = world.switches();
+    request.check(&on).map_err(|message| refused(400, message))?;
+    let _turn = world.gallery.turn().await;
+    let preparing = {
+        let world = world.clone();
+        // Pictures are decoded and encoded, which takes a moment for large ones.
+        tokio::task::spawn_blocking(move || request.prepare(&world, &on))
+    };
+    // A decoder that panics has met something that is no picture.
+    let prepared = preparing.await.unwrap_or_else(|_| Err("a picture can't be decoded".to_owned()));
+    let folder = prepared.map_err(|message| refused(400, message))?;
+    let id = lock(&world.state).random.id();
+    world.open_folder(id, folder);
+    show(world, &id.to_string(), 201)
+}

@@ -1,0 +1,145 @@
+//! What rules can tell a request apart by: its folder, its analyses, its media and their metadata.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::simulator::analysis::AnalysisType;
+use crate::simulator::api::{Call, media_asked, types_asked};
+use crate::simulator::endpoint::Endpoint;
+use crate::simulator::folders::Folder;
+use crate::simulator::media::{File, Medium};
+use crate::simulator::script::Match;
+use crate::simulator::upload::Upload;
+use crate::simulator::world::State;
+
+/// What rules can tell a request apart by.
+#[derive(Clone, Debug, Default)]
+pub struct Subject {
+    /// The folder that the request is about.
+    pub folder: Option<Uuid>,
+    /// The types of the analyses that it starts or is about.
+    pub types: Vec<AnalysisType>,
+    /// Whether it starts analyses.
+    pub starts: bool,
+    /// What is read only where a rule asks for it: reading it takes time.
+    contents: Contents,
+}
+
+/// The metadata and the media of a request's folder, or of what the request brings.
+#[derive(Clone, Debug, Default)]
+struct Contents {
+    meta_data: Map<String, Value>,
+    media: Vec<MediumContents>,
+}
+
+#[derive(Clone, Debug)]
+struct MediumContents {
+    meta_data: Map<String, Value>,
+    digest: String,
+}
+
+impl Subject {
+    /// Of a request, as far as its method, its path and its JSON tell.
+    pub fn of(call: &Call, state: &State) -> Self {
+        use Endpoint as E;
+        let (folder, types) = match (call.route.endpoint, call.route.id) {
+            (E::GetMedia | E::DeleteMedia | E::MediaMetaData, Some(id)) => {
+                (state.folders.folder_of_medium(id), Vec::new())
+            }
+            (E::GetAnalysis | E::DeleteAnalysis | E::AnalysisMetaData, Some(id)) => {
+                let kind = state.folders.analysis(id).map(|(_, analysis)| analysis.kind);
+                (state.folders.folder_of_analysis(id), kind.into_iter().collect())
+            }
+            (E::StartAnalyses, _) => (call.route.folder(), types_asked(&call.body)),
+            _ => (call.route.folder(), Vec::new()),
+        };
+        let starts = [E::StartAnalyses, E::CreateFolder].contains(&call.route.endpoint);
+        Self { folder, types, starts, contents: Contents::default() }
+    }
+
+    /// Adds the metadata and the media: those of an upload where there is one.
+    pub fn with_contents(mut self, call: &Call, state: &State, brought: Option<&Upload>) -> Self {
+        let folder = self.folder.and_then(|id| state.folders.get(id));
+        self.contents = Contents {
+            meta_data: match folder {
+                Some(folder) => folder.meta_data.clone(),
+                None => brought.map(Upload::folder_meta_data).unwrap_or_default(),
+            },
+            media: match brought {
+                Some(upload) => MediumContents::of_upload(upload),
+                None => folder.map(|it| MediumContents::of_folder(call, it)).unwrap_or_default(),
+            },
+        };
+        self
+    }
+
+    /// A folder that is created with analyses tells their types too late: any may be among them.
+    pub fn may_concern(&self, kind: AnalysisType) -> bool {
+        self.types.contains(&kind) || (self.starts && self.types.is_empty())
+    }
+
+    /// Whether the metadata and the media are those that a rule asks for.
+    pub fn has_contents(&self, when: &Match) -> bool {
+        let Contents { meta_data, media } = &self.contents;
+        let digest = when.media_digest.as_deref();
+        let of_medium = |medium: &MediumContents| {
+            has_all(&medium.meta_data, &when.media_meta_data)
+                && digest.is_none_or(|digest| digest.eq_ignore_ascii_case(&medium.digest))
+        };
+        let is_about_media = digest.is_some() || !when.media_meta_data.is_empty();
+        has_all(meta_data, &when.meta_data) && (!is_about_media || media.iter().any(of_medium))
+    }
+}
+
+#[cfg(test)]
+impl Subject {
+    /// Of a request that starts analyses of these types.
+    pub fn that_starts(types: Vec<AnalysisType>) -> Self {
+        Self { types, starts: true, ..Self::default() }
+    }
+
+    /// Of a request about a folder with this metadata.
+    pub fn with_meta_data(meta_data: Map<String, Value>) -> Self {
+        let contents = Contents { meta_data, media: Vec::new() };
+        Self { contents, ..Self::default() }
+    }
+}
+
+impl MediumContents {
+    fn of_upload(upload: &Upload) -> Vec<Self> {
+        let of_file = |file: &File| Self {
+            meta_data: upload.media_meta_data(&file.part),
+            digest: file.digest(),
+        };
+        upload.files.iter().map(|(file, _)| of_file(file)).collect()
+    }
+
+    /// Those that the request names, in its path or its JSON; all where it names none.
+    fn of_folder(call: &Call, folder: &Folder) -> Vec<Self> {
+        use Endpoint as E;
+        let named: Option<Vec<Uuid>> = match (call.route.endpoint, call.route.id) {
+            (E::GetMedia | E::DeleteMedia | E::MediaMetaData, Some(id)) => Some(vec![id]),
+            (E::GetAnalysis | E::DeleteAnalysis | E::AnalysisMetaData, Some(id)) => {
+                let analysis = folder.analyses.iter().find(|analysis| analysis.id == id);
+                analysis.map(|it| it.sources.iter().map(|source| source.id).collect())
+            }
+            (E::StartAnalyses, _) => media_asked(&call.body),
+            _ => None,
+        };
+        let is_meant = |medium: &&Medium| match &named {
+            Some(ids) => ids.contains(&medium.id),
+            None => true,
+        };
+        let meant = folder.media.iter().filter(is_meant);
+        meant
+            .map(|medium| Self {
+                meta_data: medium.meta_data.clone(),
+                digest: medium.contents.digest.clone(),
+            })
+            .collect()
+    }
+}
+
+fn has_all(present: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
+    wanted.iter().all(|(key, value)| present.get(key) == Some(value))
+}

@@ -1,0 +1,159 @@
+//! Folders that are made with their verdict in one call, and put back or removed one by one.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Lab, answer};
+use crate::simulator::{Config, sample};
+
+async fn make(lab: &Lab, wish: &Value) -> Answer {
+    answer(lab.http.post(lab.url("/sim/folders")).json(wish)).await
+}
+
+async fn made(lab: &Lab, wish: &Value) -> Value {
+    make(lab, wish).await.expect(201)
+}
+
+fn id(folder: &Value) -> &str {
+    folder["folder_id"].as_str().expect("a folder has an id")
+}
+
+#[tokio::test]
+async fn an_empty_wish_is_the_sample_person_and_pictures_decide() {
+    let lab = Lab::new().await;
+    for (photo, expected) in
+        [(sample::portrait_png(), "SUCCESS"), (sample::stranger_jpeg(), "DECLINED")]
+    {
+        let folder = made(&lab, &json!({})).await;
+        assert_eq!(folder["media"][0]["kind"], "shot_set");
+        assert!(folder["media"][0]["media_id"].is_string());
+        assert_eq!(folder["analyses"][0]["type"], "QUALITY");
+        assert_eq!(folder["analyses"][0]["resolution"], "SUCCESS");
+        assert_eq!(lab.match_photo(id(&folder), photo).await["resolution"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_video_made_from_a_picture_is_compared_as_one() {
+    let lab = Lab::new().await;
+    let picture = BASE64_STANDARD.encode(sample::stranger_jpeg());
+    for (photo, expected) in
+        [(sample::stranger_jpeg(), "SUCCESS"), (sample::portrait_jpeg(), "DECLINED")]
+    {
+        let folder = made(&lab, &json!({ "kind": "video", "picture": picture })).await;
+        assert_eq!(folder["media"][0]["content_type"], "video/mp4");
+        assert_eq!(folder["media"][0]["decoded"], true);
+        assert_eq!(lab.match_photo(id(&folder), photo).await["resolution"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_has_its_verdict_its_score_and_its_delay() {
+    let lab = Lab::new().await;
+    let verdict = json!({ "resolution": "OPERATOR_REQUIRED", "min_confidence": 0.7, "processing_ms": 61_000 });
+    let folder = made(&lab, &json!({ "verdict": verdict })).await;
+    let analysis = lab.match_photo(id(&folder), sample::portrait_jpeg()).await;
+    assert_eq!(analysis["state"], "PROCESSING", "a minute is not enough");
+    lab.simulator.skip(std::time::Duration::from_secs(2));
+    let held = lab.simulator.folder(id(&folder)).expect("the folder is there");
+    let biometry = held.analyses.last().expect("it was started");
+    assert_eq!((&*biometry.resolution, biometry.settled_by), ("OPERATOR_REQUIRED", "folder"));
+    assert_eq!(biometry.min_confidence, Some(0.7));
+}
+
+#[tokio::test]
+async fn liveness_that_was_wished_holds_for_every_liveness_check() {
+    let lab = Lab::new().await;
+    let quality = json!({ "resolution": "DECLINED", "confidence_spoofing": 0.8 });
+    let folder = made(&lab, &json!({ "quality": quality })).await;
+    assert_eq!(folder["analyses"][0]["resolution"], "DECLINED");
+    let started = answer(lab.analyse(id(&folder), &json!([{ "type": "quality" }]))).await;
+    started.expect(201);
+    lab.simulator.skip(std::time::Duration::from_secs(60));
+    let held = lab.simulator.folder(id(&folder)).expect("the folder is there");
+    assert!(held.analyses.iter().all(|analysis| analysis.resolution == "DECLINED"));
+    let without = made(&lab, &json!({ "quality_analysis": false, "kind": "none" })).await;
+    assert_eq!((&without["analyses"], &without["media"]), (&json!([]), &json!([])));
+}
+
+#[tokio::test]
+async fn photos_and_metadata_come_with_the_folder() {
+    let lab = Lab::new().await;
+    let wish = json!({
+        "meta_data": { "transaction_id": "t-9" },
+        "media_meta_data": { "device": "test" },
+        "photos": [{ "person": "stranger", "tags": ["photo_id", "photo_id_front"] }],
+    });
+    let folder = made(&lab, &wish).await;
+    assert_eq!(folder["meta_data"]["transaction_id"], "t-9");
+    assert_eq!(folder["media"][0]["meta_data"]["device"], "test");
+    assert_eq!(folder["media"][1]["kind"], "image");
+    assert_eq!(folder["media"][1]["tags"][1], "photo_id_front");
+    let listed = answer(lab.get("/api/folders/?meta_data=transaction_id==t-9")).await.expect(200);
+    assert_eq!(listed["items"][0]["folder_id"], folder["folder_id"]);
+}
+
+#[tokio::test]
+async fn a_wish_that_cannot_be_met_is_refused_by_its_key() {
+    let lab = Lab::new().await;
+    for (wish, expected) in [
+        (json!({ "verdikt": {} }), "unknown key `verdikt`; did you mean `verdict`?"),
+        (json!({ "person": "nobody" }), "unknown word `nobody`"),
+        (json!({ "picture": "AAAA" }), "picture: neither a JPEG nor a PNG"),
+        (json!({ "verdict": { "processing_ms": 1e12 as u64 } }), "verdict.processing_ms"),
+        (json!({ "meta_data": { "long": "x".repeat(70_000) } }), "meta_data: more than"),
+    ] {
+        let refused = make(&lab, &wish).await.expect(400);
+        assert!(refused["error"].as_str().is_some_and(|it| it.contains(expected)), "{refused}");
+    }
+    assert!(lab.simulator.folders().is_empty());
+}
+
+#[tokio::test]
+async fn one_folder_is_put_back_and_the_others_stay() {
+    let lab = Lab::new().await;
+    let wish = json!({ "meta_data": { "transaction_id": "t-1" } });
+    let (mine, other) = (made(&lab, &wish).await, made(&lab, &wish).await);
+    for folder in [&mine, &other] {
+        lab.match_photo(id(folder), sample::portrait_jpeg()).await;
+    }
+    let meta_data = format!("/api/folders/{}/meta_data", id(&mine));
+    answer(lab.post(&meta_data).json(&json!({ "transaction_id": "t-2" }))).await.expect(201);
+    let path = format!("/sim/folders/{}/reset", id(&mine));
+    assert_eq!(answer(lab.http.post(lab.url(&path))).await.expect(200), mine);
+    let held = |folder| lab.simulator.folder(id(folder)).map(|it| it.media.len());
+    assert_eq!((held(&mine), held(&other)), (Some(1), Some(2)));
+    // As often as tests like: nothing of earlier matches is left.
+    for _ in 0..20 {
+        answer(lab.upload(id(&mine), sample::portrait_jpeg())).await.expect(201);
+        answer(lab.http.post(lab.url(&path))).await.expect(200);
+    }
+    answer(lab.http.post(lab.url("/sim/folders/odd/reset"))).await.expect(404);
+}
+
+#[tokio::test]
+async fn one_folder_is_removed_whatever_the_account_may_do() {
+    let lab = Lab::new().await;
+    let folder = made(&lab, &json!({})).await;
+    let path = format!("/sim/folders/{}", id(&folder));
+    answer(lab.http.delete(lab.url(&path))).await.expect(204);
+    answer(lab.http.delete(lab.url(&path))).await.expect(404);
+    answer(lab.get(&format!("/api/folders/{}", id(&folder)))).await.expect(404);
+}
+
+#[tokio::test]
+async fn the_sample_folder_is_there_from_the_start_and_after_a_reset() {
+    let lab = Lab::with(Config { sample_folder: true, ..Config::default() }).await;
+    let folder = lab.simulator.sample_folder().expect("it was asked for");
+    for _ in 0..2 {
+        let match_ = lab.match_photo(&folder, sample::portrait_jpeg()).await;
+        assert_eq!(match_["resolution"], "SUCCESS");
+        answer(lab.http.post(lab.url("/sim/reset"))).await.expect(204);
+        assert_eq!(lab.simulator.folder(&folder).map(|it| it.media.len()), Some(1));
+    }
+    let picture = lab.http.get(lab.url("/sim/samples/portrait.jpg")).send().await;
+    let bytes = picture.expect("it answers").bytes().await.expect("it is complete");
+    assert_eq!(bytes, sample::portrait_jpeg());
+    assert_eq!(Lab::new().await.simulator.sample_folder(), None);
+}

@@ -27,6 +27,7 @@ mod seed;
 mod server;
 mod session;
 mod subject;
+mod tls;
 mod upload;
 mod verdict;
 mod view;
@@ -53,8 +54,10 @@ pub use script::{
     TooFewMedia,
 };
 pub use seed::{FolderSeed, LivenessSeed, MediaSeed};
+pub use tls::{Tls, TlsError};
 pub use view::{AnalysisView, FolderView, MediaView};
 
+use server::Door;
 use world::World;
 
 /// How a simulator is set up.
@@ -76,6 +79,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether a folder of the sample person is there from the start.
     pub sample_folder: bool,
+    /// What it shows to callers who come over TLS; unset, it serves plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 /// How much a simulator may hold. What is over a limit is forgotten, oldest first.
@@ -106,6 +111,7 @@ impl Default for Config {
             service_token: "simulated-service-token".to_owned(),
             limits: Limits::default(),
             sample_folder: false,
+            tls: None,
         }
     }
 }
@@ -150,9 +156,9 @@ impl Simulator {
             .checked()
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
         let listener = TcpListener::bind(config.listen).await?;
-        let connections_max = config.limits.connections_max.max(1);
+        let door = Door { connections_max: config.limits.connections_max, tls: config.tls.clone() };
         let world = Arc::new(World::new(listener.local_addr()?, config));
-        world.tasks.spawn(server::serve(listener, world.clone(), connections_max));
+        world.tasks.spawn(server::serve(listener, world.clone(), door));
         world.tasks.close();
         Ok(Simulator { world })
     }

@@ -1,9 +1,10 @@
-//! Accepts connections, and breaks them when a rule says so.
+//! Accepts connections, plain or over TLS, and breaks them when a rule says so.
 //!
 //! The loop is our own because a handler can't break the connection it answers on.
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,25 +16,42 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
 use crate::simulator::respond::respond;
+use crate::simulator::tls::Tls;
 use crate::simulator::world::World;
 
 /// Pause after an accept that failed, usually for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How long a TLS handshake may take: clients that never begin one keep a place no longer.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How connections come in.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Connections at once; further ones wait.
+    pub connections_max: usize,
+    /// The certificate that is shown, where there is one.
+    pub tls: Option<Tls>,
+}
+
 /// Accepts connections until the simulator stops.
-pub async fn serve(listener: TcpListener, world: Arc<World>, connections_max: usize) {
-    let room = Arc::new(Semaphore::new(connections_max));
+pub async fn serve(listener: TcpListener, world: Arc<World>, door: Door) {
+    let room = Arc::new(Semaphore::new(door.connections_max.max(1)));
+    let acceptor = door.tls.as_ref().map(Tls::acceptor);
     let accepting = async {
         loop {
             let Ok(place) = room.clone().acquire_owned().await else {
                 return;
             };
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    let connection = connection(stream, world.clone());
+                Ok((stream, peer)) => {
+                    let connection = connection(stream, peer, acceptor.clone(), world.clone());
                     world.tasks.spawn(async move {
                         connection.await;
                         drop(place);
@@ -49,23 +67,55 @@ pub async fn serve(listener: TcpListener, world: Arc<World>, connections_max: us
     }
 }
 
-async fn connection(stream: TcpStream, world: Arc<World>) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    world: Arc<World>,
+) {
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let cut = CancellationToken::new();
     let stream = Severable { stream, cut: cut.clone() };
-    let service = service_fn(|request| {
-        let (world, cut) = (world.clone(), cut.clone());
-        async move { Ok::<_, Infallible>(respond(world, cut, request).await) }
-    });
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let serving = async {
+        match acceptor {
+            None => requests(stream, &world, &cut).await,
+            Some(acceptor) => match shake_hands(&acceptor, stream).await {
+                Ok(stream) => requests(stream, &world, &cut).await,
+                Err(error) => info!(%peer, %error, "TLS handshake failed"),
+            },
+        }
+    };
     tokio::select! {
         biased;
         () = world.stopping.cancelled() => {}
         () = cut.cancelled() => {}
-        // Whatever a caller does to its connection is its own affair.
-        _ = serving => {}
+        () = serving => {}
     }
+}
+
+async fn shake_hands(
+    acceptor: &TlsAcceptor,
+    stream: Severable,
+) -> io::Result<TlsStream<Severable>> {
+    match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
+        Ok(accepted) => accepted,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes too long")),
+    }
+}
+
+/// Answers the requests of one connection until its client has gone.
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    world: &Arc<World>,
+    cut: &CancellationToken,
+) {
+    let service = service_fn(|request| {
+        let (world, cut) = (world.clone(), cut.clone());
+        async move { Ok::<_, Infallible>(respond(world, cut, request).await) }
+    });
+    // An error means that the client broke its connection, which is its own affair.
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// A stream that resets its connection when it is dropped after a cut, as a crashed server does.

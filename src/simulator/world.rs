@@ -65,6 +65,7 @@ pub struct World {
     /// Every task there is.
     pub tasks: TaskTracker,
     limits: Limits,
+    is_tls: bool,
     /// The folder that is there from the start, if there is one.
     sample_folder: Option<Uuid>,
 }
@@ -127,6 +128,7 @@ impl World {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             limits: config.limits,
+            is_tls: config.tls.is_some(),
             sample_folder: None,
         };
         world.open_service_session();
@@ -144,7 +146,7 @@ impl World {
 
     /// Where it serves by another name of its host.
     pub fn url_at(&self, host: &str) -> String {
-        format!("http://{host}")
+        format!("{}://{host}", if self.is_tls { "https" } else { "http" })
     }
 
     /// The folder that is there from the start, if there is one.

@@ -10,4 +10,5 @@ mod rules;
 mod sessions;
 mod side_door;
 mod switches;
+mod tls;
 mod uploads;

@@ -137,7 +137,12 @@ impl Medium {
         Source { id: self.id, kind: self.kind }
     }
 
-    /// What its pictures look like, or why nobody knows.
+    /// Whether it is a photo of an identity document, which liveness leaves out.
+    pub fn is_document(&self) -> bool {
+        self.tags.iter().any(|tag| tag.starts_with("photo_id"))
+    }
+
+    /// What its pictures look like, or why that is unknown.
     pub fn looks(&self) -> Result<&[Fingerprint], Unreadable> {
         match self.contents.looks.as_ref() {
             Ok(looks) => Ok(looks),

@@ -239,7 +239,7 @@ impl Line {
 }
 
 impl RecordedRequest {
-    /// Logs the request, without its query: callers may search for what is nobody else's business.
+    /// Logs the request, without its query, which may hold personal data.
     fn tell(&self) {
         let message = match self.answered {
             Answered::Pending => "request under way",

@@ -260,7 +260,7 @@ impl Limits {
 }
 
 fn liveness_ending(outcome: &Outcome, folder: &Folder, on: &Switches) -> Ending {
-    let media: Vec<_> = folder.media.iter().collect();
+    let media: Vec<_> = api::liveness_media(folder).collect();
     let outcome = Some((outcome, Basis::Folder));
     Ending::settle(AnalysisType::Quality, &media, &Value::Null, outcome, on)
 }

@@ -223,16 +223,15 @@ fn sources<'a>(
 
 /// Whether an analysis over all media of a folder takes this one.
 fn is_suitable(medium: &Medium, kind: AnalysisType, on: &Switches) -> bool {
-    let is_document = medium.tags.iter().any(|tag| tag.starts_with("photo_id"));
     let is_back = medium.tags.iter().any(|tag| tag == "photo_id_back");
     match kind {
         AnalysisType::Biometry => !(on.photo_id_back_ignored && is_back),
-        AnalysisType::Quality | AnalysisType::Collection => !is_document,
-        AnalysisType::Documents => is_document,
+        AnalysisType::Quality | AnalysisType::Collection => !medium.is_document(),
+        AnalysisType::Documents => medium.is_document(),
     }
 }
 
-/// A liveness check of all media, as an SDK's folder has, from its start to its end.
+/// A liveness check of all media but documents, as an SDK's folder has, from its start to its end.
 pub fn settled(
     random: &mut Random,
     folder: &Folder,
@@ -243,13 +242,18 @@ pub fn settled(
         id: random.id(),
         group: random.id(),
         kind: AnalysisType::Quality,
-        sources: folder.media.iter().map(Medium::source).collect(),
+        sources: liveness_media(folder).map(Medium::source).collect(),
         params: Value::Null,
         meta_data: Map::new(),
         created,
         ends: Some(ends),
         ending,
     }
+}
+
+/// What a liveness check of a whole folder looks at.
+pub fn liveness_media(folder: &Folder) -> impl Iterator<Item = &Medium> {
+    folder.media.iter().filter(|medium| !medium.is_document())
 }
 
 /// `GET /api/folders/{id}/analyses/`

@@ -26,7 +26,7 @@ use crate::simulator::session::User;
 use crate::simulator::wire::Look;
 use crate::simulator::world::{State, World};
 
-pub use analyses::{media_asked, settled, types_asked};
+pub use analyses::{liveness_media, media_asked, settled, types_asked};
 
 /// The only header that carries a token. The plural in one document is a misprint.
 pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";

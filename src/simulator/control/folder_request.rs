@@ -17,7 +17,7 @@ use crate::simulator::world::{NewFolder, NewMedium, World};
 const META_DATA_BYTES_MAX: usize = 64 * 1024;
 
 /// The body of `POST /sim/folders`. Every key may be left out.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FolderRequest {
     person: Option<Person>,
@@ -29,7 +29,7 @@ pub struct FolderRequest {
     photos: Vec<PhotoRequest>,
     verdict: Option<Outcome>,
     quality: Option<Outcome>,
-    quality_analysis: bool,
+    quality_analysis: Option<bool>,
 }
 
 /// A photo that the folder holds besides, such as a document that the SDK captured.
@@ -59,23 +59,6 @@ enum LivenessKind {
     ShotSet,
     Video,
     None,
-}
-
-impl Default for FolderRequest {
-    fn default() -> Self {
-        Self {
-            person: None,
-            picture: None,
-            kind: LivenessKind::default(),
-            tags: None,
-            meta_data: Map::new(),
-            media_meta_data: Map::new(),
-            photos: Vec::new(),
-            verdict: None,
-            quality: None,
-            quality_analysis: true,
-        }
-    }
 }
 
 impl FolderRequest {
@@ -112,7 +95,8 @@ impl FolderRequest {
             let key = format!("photos[{index}]");
             media.push(photo.prepare(&key, world, on)?);
         }
-        let liveness = self.quality_analysis.then(|| {
+        let has_liveness = !matches!(self.kind, LivenessKind::None);
+        let liveness = self.quality_analysis.unwrap_or(has_liveness).then(|| {
             let outcome = self.quality.clone().unwrap_or_default();
             let takes_ms = outcome.processing_ms.unwrap_or(0);
             (outcome, takes_ms)

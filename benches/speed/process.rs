@@ -34,6 +34,9 @@ pub struct Usage {
     pub written_bytes: f64,
 }
 
+/// The simulator without its log: a line for each request would be measured too.
+const SIMULATOR: [&str; 5] = ["sim", "--listen", "127.0.0.1:0", "--log-level", "warn"];
+
 impl Part {
     pub fn start(name: &'static str, command: &mut Command) -> Result<Self> {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -45,7 +48,7 @@ impl Part {
     /// The simulator, and where it listens.
     pub fn simulator() -> Result<(Self, String)> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
-        let mut part = Self::start("simulator", command.args(["sim", "--listen", "127.0.0.1:0"]))?;
+        let mut part = Self::start("simulator", command.args(SIMULATOR))?;
         let ready = part.line()?;
         let url = ready.split(' ').find(|word| word.starts_with("http://"));
         Ok((part, url.ok_or("the simulator doesn't say where it is")?.to_owned()))

@@ -9,11 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::{
-    app::{App, demo},
+    app::{App, demo, sim},
     cli::{DemoArgs, Parts, Running, SimArgs},
     clock::Clock,
     config::Config,
-    simulator::{self, Script, Simulator},
     telemetry,
 };
 
@@ -28,7 +27,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// What the command line can start.
 pub const PARTS: Parts = Parts {
     serve: |config| -> Running { Box::pin(serve(config)) },
-    sim: |args| -> Running { Box::pin(sim(args)) },
+    sim: |args| -> Running { Box::pin(simulate(args)) },
     demo: |args| -> Running { Box::pin(demonstrate(args)) },
 };
 
@@ -61,27 +60,9 @@ fn take_descriptors(config: &Config) {
 }
 
 /// Serves the simulator until a signal comes.
-async fn sim(args: SimArgs) -> Result<(), Failure> {
-    let script = match &args.script {
-        Some(path) => Script::load(path)?,
-        None => Script::default(),
-    };
-    let defaults = simulator::Config::default();
-    let config = simulator::Config { listen: args.listen, seed: args.seed, script, ..defaults };
+async fn simulate(args: SimArgs) -> Result<(), Failure> {
     let shutdown = CancellationToken::new();
-    until_second_signal(shutdown.clone(), async move {
-        let oz = Simulator::start_with(config).await.map_err(|failure| {
-            let listen = args.listen;
-            format!("--listen: {listen}: {failure}")
-        })?;
-        let (login, password) = oz.login();
-        let url = oz.url();
-        say(&format!("the Oz simulator is ready on {url} (login {login}, password {password})"));
-        shutdown.cancelled().await;
-        oz.stop().await;
-        Ok(())
-    })
-    .await?
+    until_second_signal(shutdown.clone(), sim::run(args, shutdown)).await?
 }
 
 async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ pub mod commands;
 mod demo;
 #[cfg(test)]
 mod histories;
+mod sim;
 mod store;
 
 use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};

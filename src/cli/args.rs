@@ -162,6 +162,33 @@ pub struct SimArgs {
     /// A file that says what the simulator answers and when it misbehaves
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
+    /// The login that it takes [default: tester@example.com]
+    #[arg(long, value_name = "NAME", value_parser = given)]
+    pub login: Option<String>,
+    /// The password that goes with it [default: simulated]
+    #[arg(long, value_name = "PASSWORD", value_parser = given)]
+    pub password: Option<String>,
+    /// The token that it takes without a login [default: simulated-service-token]
+    #[arg(long, value_name = "TOKEN", value_parser = given)]
+    pub token: Option<String>,
+    /// Serve over TLS with this certificate, a PEM file with its chain
+    #[arg(long, value_name = "FILE", requires = "tls_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// The certificate's key, a PEM file
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Where to write all requests when it ends, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// How it says where it is: lines for people, or one JSON object for programs
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+    /// The form of the log, which goes to standard error: a line for each request
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
+    pub log: Output,
+    /// What is logged, such as info, or warn for nothing about requests
+    #[arg(long, value_name = "LEVELS", default_value = "info")]
+    pub log_level: String,
 }
 
 /// Where the server is and how to print its answers.
@@ -180,7 +207,7 @@ pub struct Common {
 pub enum Output {
     /// Lines for people.
     Text,
-    /// One JSON object a line, with the field names of the proto.
+    /// One JSON object a line; of a match, with the field names of the proto.
     Json,
 }
 

@@ -33,7 +33,7 @@ use crate::{
     pb,
 };
 
-pub use args::{DemoArgs, SimArgs};
+pub use args::{DemoArgs, Output, SimArgs};
 pub use exit::Exit;
 
 use args::{Cli, Command};

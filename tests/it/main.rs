@@ -15,6 +15,7 @@ mod process;
 mod support;
 
 mod abuse;
+mod as_a_tester;
 mod attacks;
 mod bad_input;
 #[cfg(feature = "postgres-tests")]

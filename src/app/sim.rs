@@ -1,0 +1,134 @@
+//! `facematch sim`: the Oz simulator alone, as a process that tests can start, ask and stop.
+//!
+//! It reads its flags, says where it is, and writes its record when it ends. What the simulator
+//! does is the simulator's.
+
+use std::{
+    error::Error,
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{Output, SimArgs},
+    config::LogFormat,
+    simulator::{Config, RecordedRequest, Script, Simulator, Tls},
+    telemetry,
+};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// Serves until `shutdown` is cancelled, then writes the record if that was asked for.
+pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failure> {
+    telemetry::start(log_format(args.log), &args.log_level)?;
+    let config = config(&args)?;
+    let record = args.record.as_deref().map(RecordFile::create).transpose()?;
+    let listen = args.listen;
+    let oz = Simulator::start_with(config)
+        .await
+        .map_err(|failure| format!("--listen: {listen}: {failure}"))?;
+    say(&ready(&oz, args.output));
+    shutdown.cancelled().await;
+    let requests = oz.record();
+    oz.stop().await;
+    match record {
+        Some(file) => Ok(file.write(&requests)?),
+        None => Ok(()),
+    }
+}
+
+fn log_format(format: Output) -> LogFormat {
+    match format {
+        Output::Text => LogFormat::Text,
+        Output::Json => LogFormat::Json,
+    }
+}
+
+fn config(args: &SimArgs) -> Result<Config, Failure> {
+    let defaults = Config::default();
+    let script = args.script.as_deref().map(Script::load).transpose()?;
+    let tls = match (&args.tls_cert_file, &args.tls_key_file) {
+        (Some(certificates), Some(key)) => Some(
+            Tls::load(certificates, key).map_err(|error| format!("--tls-cert-file: {error}"))?,
+        ),
+        _ => None,
+    };
+    Ok(Config {
+        listen: args.listen,
+        seed: args.seed,
+        script: script.unwrap_or_default(),
+        email: args.login.clone().unwrap_or(defaults.email),
+        password: args.password.clone().unwrap_or(defaults.password),
+        service_token: args.token.clone().unwrap_or(defaults.service_token),
+        sample_folder: true,
+        tls,
+        limits: defaults.limits,
+    })
+}
+
+/// Where the simulator is and who may sign in: for people, or as one line of JSON.
+fn ready(oz: &Simulator, output: Output) -> String {
+    let (login, password) = oz.login();
+    let (url, token, folder) = (oz.url(), oz.service_token(), oz.sample_folder());
+    if output == Output::Json {
+        let ready = json!({
+            "url": url,
+            "login": login,
+            "password": password,
+            "token": token,
+            "sample_folder": folder,
+            "pid": std::process::id(),
+        });
+        return ready.to_string();
+    }
+    let folder = folder.unwrap_or_default();
+    format!(
+        "the Oz simulator is ready on {url} (login {login}, password {password})\n\
+         the service account's token is {token}\n\
+         the sample folder is {folder}, made from the picture at {url}/sim/samples/portrait.jpg"
+    )
+}
+
+/// The file that the record goes to. It is opened at the start: a path that can't be written is
+/// told before the tests run, not after them.
+struct RecordFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl RecordFile {
+    fn create(path: &Path) -> Result<Self, String> {
+        match File::create(path) {
+            Ok(file) => Ok(Self { path: path.to_owned(), file }),
+            Err(error) => Err(failed(path, &error)),
+        }
+    }
+
+    /// Writes one JSON object a line.
+    fn write(self, requests: &[RecordedRequest]) -> Result<(), String> {
+        let Self { path, file } = self;
+        let mut out = BufWriter::new(file);
+        let mut write = || -> io::Result<()> {
+            for request in requests {
+                serde_json::to_writer(&mut out, request)?;
+                out.write_all(b"\n")?;
+            }
+            out.flush()
+        };
+        write().map_err(|error| failed(&path, &error))
+    }
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("--record: {}: {error}", path.display())
+}
+
+/// Lines for the process that started this one. If it has closed its end, the simulator still runs.
+fn say(lines: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{lines}").and_then(|()| out.flush());
+}

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use facematch::{
     domain::{Cause, Limit, Reason},
     grpc,
+    simulator::Switches,
 };
 use tonic::Code;
 
@@ -66,11 +67,37 @@ fn the_lists_of_words_are_whole() {
 
 #[test]
 fn documents_link_to_what_is_there() {
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/simulator.md"] {
+        let folder = root().join(document).parent().expect("a folder").to_owned();
         for link in links_in(&read(document)) {
-            assert!(root().join(&link).exists(), "{document} links to {link}");
+            assert!(folder.join(&link).exists(), "{document} links to {link}");
         }
     }
+}
+
+#[test]
+fn the_simulator_s_page_names_every_key_and_default_of_its_script() {
+    let page = read("docs/simulator.md");
+    let switches = serde_json::to_value(Switches::default()).expect("switches are JSON");
+    for (key, default) in switches.as_object().expect("an object") {
+        assert!(page.contains(&format!("`{key}`")), "docs/simulator.md lacks the switch {key}");
+        if let Some(on) = default.as_bool() {
+            assert!(page.contains(&format!("| `{key}` | {on} |")), "{key} is {on} by default");
+        }
+    }
+    for source in ["rule.rs", "outcome.rs"] {
+        for key in public_fields(&read(&format!("src/simulator/script/{source}"))) {
+            let key = if key == "when" { "match" } else { &key };
+            assert!(page.contains(&format!("`{key}`")), "docs/simulator.md lacks {key}");
+        }
+    }
+}
+
+/// The names of the public fields in a source.
+fn public_fields(source: &str) -> Vec<String> {
+    let fields = source.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+    let names = fields.map(|(name, _)| name.to_owned());
+    names.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect()
 }
 
 /// The quoted words in capitals of a source, such as `"OZ_PROTOCOL"`.

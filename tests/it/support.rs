@@ -240,7 +240,7 @@ pub async fn until(updates: &mut Streaming<MatchUpdate>, event: &str) -> Vec<Mat
     panic!("no {event} came, but {:?}", names(&all));
 }
 
-/// A rule of a script, as the simulator's README writes it.
+/// A rule of a script, as docs/simulator.md writes it.
 pub fn rule(json: serde_json::Value) -> Rule {
     serde_json::from_value(json).expect("a rule")
 }

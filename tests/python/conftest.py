@@ -14,7 +14,7 @@ import support
 
 
 def pytest_configure():
-    for name in ("FACEMATCH_BIN", "GRPCURL"):
+    for name in ("FACEMATCH_BIN", "GRPCURL", "FACEMATCH_NGINX"):
         if not os.access(os.environ.get(name, ""), os.X_OK):
             raise pytest.UsageError(f"{name} must name a program; run tests/run, which sets it")
 

@@ -95,9 +95,13 @@ impl Step for EraseExpired {
         const FORGET: &str = "DELETE FROM commits WHERE last_position < (SELECT floor FROM store)
             AND first_position < (SELECT floor FROM store)
             AND first_position < (SELECT max(first_position) FROM commits)";
-        // Nobody has been away for longer and is still what it was.
-        const TOLD: &str = "DELETE FROM erased WHERE erase_time < now() - INTERVAL '1 hour'";
-        query(TOLD).execute(&mut *connection).await?;
+        // No replica that was away for longer still has its lease. The oldest are looked at, twice
+        // as many as are erased now: all of an hour would be read with each step of a backlog.
+        const TOLD: &str = "DELETE FROM erased AS e USING (
+                SELECT erasure, match_id FROM erased ORDER BY erasure, match_id LIMIT 2 * $1) AS o
+            WHERE e.erasure = o.erasure AND e.match_id = o.match_id
+                AND e.erase_time < now() - INTERVAL '1 hour'";
+        query(TOLD).bind(rows::limit(self.limit)).execute(&mut *connection).await?;
         let erasing = query(ERASE).bind(self.now.as_micros()).bind(rows::limit(self.limit));
         let row = erasing.fetch_one(&mut *connection).await?;
         let erased = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);

@@ -393,6 +393,21 @@ async fn what_another_replica_erases_is_forgotten() {
     two.close().await;
 }
 
+/// All of an hour's would be read with each step of a backlog.
+#[tokio::test]
+async fn erasures_of_long_ago_are_forgotten_a_page_at_a_time() {
+    let mut served = Served::create().await;
+    let old = "INSERT INTO erased SELECT n, gen_random_uuid(), now() - INTERVAL '2 hours'
+               FROM generate_series(1, 10) AS n";
+    shared().sql(&served.database, old);
+    let left = "SELECT count(*), min(erasure) FROM erased";
+    served.journal().erase_expired(2).await.unwrap();
+    assert_eq!(shared().sql(&served.database, left), "6|5");
+    served.journal().erase_expired(3).await.unwrap();
+    assert_eq!(shared().sql(&served.database, left), "0|");
+    served.close().await;
+}
+
 /// A pooler or a distributed engine may have none: the timer finds everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_others_write_is_found_without_notices() {

@@ -4,11 +4,11 @@ use std::{
     collections::{HashMap, VecDeque, hash_map::Entry as MapEntry},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, Semaphore, watch};
 
 use crate::{
     domain::{CallerId, Match, MatchId, Place, Position, Recorded, Sequence, Timestamp, state},
@@ -36,6 +36,12 @@ const GROWTH_BYTES_MAX: usize = 6 << 20;
 const EVENT_BYTES: usize = 1024;
 /// How often a label is in a page: in the snapshot, and in the encoded form.
 const LABEL_COPIES: usize = 2;
+/// How many events a stream may be behind before it takes turns with others to read the store:
+/// half of what the journal keeps in memory, which costs no statement.
+const BEHIND_MAX: u64 = 512;
+/// How many streams that are further behind read at once: half of the journal's readers, so that
+/// look-ups and live streams always find one, however many begin at the oldest update.
+const CATCHING_UP_MAX: usize = 2;
 
 /// The updates of all matches of a caller that a filter selects, after a position.
 pub struct FollowAll {
@@ -97,6 +103,9 @@ pub(super) struct Pages {
     /// Of all pages that are kept here or held by streams.
     bytes: Arc<AtomicUsize>,
     limits: Limits,
+    /// How far the journal has been read by the follower.
+    reached: AtomicU64,
+    catching_up: Semaphore,
 }
 
 /// How much memory pages may take, in bytes.
@@ -112,13 +121,21 @@ const LIMITS: Limits =
 
 impl Pages {
     pub(super) fn new(reader: Arc<dyn Reader>) -> Self {
-        let (kept, bytes) = (Mutex::default(), Arc::default());
-        Self { reader, kept, looks: watch::Sender::new(()), bytes, limits: LIMITS }
+        Self {
+            reader,
+            kept: Mutex::default(),
+            looks: watch::Sender::new(()),
+            bytes: Arc::default(),
+            limits: LIMITS,
+            reached: AtomicU64::new(0),
+            catching_up: Semaphore::new(CATCHING_UP_MAX),
+        }
     }
 
-    /// There may be something new. A read that has begun may not see it: nobody who comes after
-    /// this look may rest on what that read finds.
-    pub(super) fn look(&self) {
+    /// Signals new events, up to a position. A read already in flight may miss them, so pages that
+    /// it finds empty are not kept.
+    pub(super) fn look(&self, reached: Position) {
+        self.reached.store(reached.0, Ordering::Relaxed);
         let is_something = |start: &Position, cell: &Cell| {
             cell.get().is_some_and(|page| page.reached.position > *start)
         };
@@ -164,6 +181,11 @@ impl Pages {
     }
 
     async fn read(&self, after: Place, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
+        // Nothing closes it.
+        let _turn = match self.is_far_behind(after) {
+            true => self.catching_up.acquire().await.ok(),
+            false => None,
+        };
         let events = self.reader.tail(after.position, limit).await?;
         let reached = events.last().map_or(after, Recorded::place);
         let is_full = events.len() == limit;
@@ -183,6 +205,10 @@ impl Pages {
         }
         let memory = Memory::take(bytes, &self.bytes);
         Ok(Arc::new(PageOfAll { entries, reached, is_full, memory }))
+    }
+
+    fn is_far_behind(&self, place: Place) -> bool {
+        self.reached.load(Ordering::Relaxed).saturating_sub(place.position.0) > BEHIND_MAX
     }
 
     /// The events of a match, the one that was read among them.
@@ -462,5 +488,26 @@ mod tests {
         }
         drop(streams);
         assert!(bytes(&watch) <= limits.shared);
+    }
+    #[tokio::test]
+    async fn streams_that_are_far_behind_take_turns_and_the_others_don_t_wait_for_them() {
+        let at = |position| Place { position: Position(position), incarnation: 0 };
+        let (clock, _hand) = Clock::manual(START);
+        let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock);
+        let head = BEHIND_MAX + 100;
+        for n in 0..head {
+            journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
+        }
+        let pages = Pages::new(Arc::new(journal));
+        pages.look(Position(head));
+        let turns = CATCHING_UP_MAX.try_into().unwrap();
+        let others = pages.catching_up.acquire_many(turns).await.unwrap();
+        let mut behind = Box::pin(pages.after(at(3), PAGE_FIRST));
+        assert!((&mut behind).now_or_never().is_none());
+        let live = pages.after(at(head - BEHIND_MAX), PAGE_FIRST).await.unwrap();
+        assert_eq!(live.entries.len(), PAGE_FIRST);
+        assert!((&mut behind).now_or_never().is_none());
+        drop(others);
+        assert_eq!(behind.await.unwrap().entries.len(), PAGE_FIRST);
     }
 }

@@ -136,6 +136,7 @@ impl Watch {
     /// The journal's.
     pub async fn start(&self) -> Result<(), journal::Error> {
         let head = self.0.reader.head().await?;
+        self.0.pages.look(head);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(inner.tail(head));
         Ok(())
@@ -357,7 +358,7 @@ impl Inner {
                 }
             }
             *after = reached;
-            self.pages.look();
+            self.pages.look(reached);
         }
     }
 }

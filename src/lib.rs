@@ -50,6 +50,9 @@ pub mod telemetry;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
+#[cfg(test)]
+#[path = "../tests/crowd/mod.rs"]
+mod crowd;
 #[cfg(all(test, feature = "postgres-tests"))]
 #[path = "../tests/postgres/mod.rs"]
 mod postgres;

@@ -81,7 +81,8 @@ async fn pages(args: ListArgs, client: &mut Client) -> Result<(), Error> {
         if page.next_page_token.is_empty() {
             return Ok(());
         }
-        if !args.all {
+        // A page without matches says only that none of those that were looked at fits.
+        if !args.all && !page.matches.is_empty() {
             tell(&format!("there are more: --all, or --page-token {}", page.next_page_token));
             return Ok(());
         }

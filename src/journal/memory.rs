@@ -28,8 +28,8 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Origin,
-        Reader, Standing, Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
+        Origin, Reader, Standing, Taken, Tenure, Writer,
     },
 };
 
@@ -356,6 +356,11 @@ impl Writer for Memory {
         Ok(self.lock().erase_expired(self.clock.now(), limit))
     }
 
+    // There is no older version of it.
+    async fn enlist(&self, _limit: usize) -> Result<usize, Error> {
+        Ok(0)
+    }
+
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
         let lease = self.lease()?;
         let taken: Vec<(Match, Claim)> = {
@@ -485,17 +490,12 @@ impl Reader for Memory {
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
-    ) -> Result<Vec<Match>, Error> {
-        let fits = |m: &Match| {
-            let labels = &m.spec.labels;
-            before.is_none_or(|before| m.id < before)
-                && filter.folder_id.is_none_or(|id| m.spec.folder_id == id)
-                && filter.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
-                && (filter.states.is_empty() || filter.states.contains(&m.state))
-                && filter.created_after.is_none_or(|time| m.create_time >= time)
-                && filter.created_before.is_none_or(|time| m.create_time < time)
-        };
-        Ok(self.lock().of(caller).rev().filter(fits).take(limit).collect())
+    ) -> Result<Listing, Error> {
+        let fits = |m: &Match| before.is_none_or(|before| m.id < before) && filter.selects(m);
+        let store = self.lock();
+        let matches: Vec<Match> = store.of(caller).rev().filter(fits).take(limit).collect();
+        let last = matches.last().filter(|_| matches.len() == limit);
+        Ok(Listing { reached: last.map(|m| m.id), rows: matches.len(), matches })
     }
 
     async fn head(&self) -> Result<Position, Error> {

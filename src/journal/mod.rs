@@ -20,6 +20,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
+pub use self::listing::Listing;
 use crate::domain::{
     AnalysisId, CallerId, Event, FolderId, Match, MatchId, Position, Recorded, RequestId, Sequence,
     Spec, State, Timestamp,
@@ -221,6 +222,10 @@ pub trait Writer: Send + Sync {
     /// Erases up to `limit` matches whose time has come, and says how many it erased.
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
 
+    /// Enters up to `limit` matches that an older version wrote into the indexes that lists walk,
+    /// and says how many it entered. Until then lists find them by an index of their own.
+    async fn enlist(&self, limit: usize) -> Result<usize, Error>;
+
     /// Claims up to `limit` unfinished matches that nobody holds, oldest first. Where several
     /// replicas do so, each gets its share. Those that wait for their photo are only lent.
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error>;
@@ -279,14 +284,16 @@ pub trait Reader: Send + Sync {
     /// before a smaller one, so a reader that goes on after the last misses none.
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error>;
 
-    /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given.
+    /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given. Its
+    /// work is bounded, so there may be fewer, or none, although there are more: whether there
+    /// are is told by [`Listing::reached`]. Dropping the future ends the work.
     async fn list(
         &self,
         caller: &CallerId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
-    ) -> Result<Vec<Match>, Error>;
+    ) -> Result<Listing, Error>;
 
     /// The position of the newest event, zero if there is none.
     async fn head(&self) -> Result<Position, Error>;

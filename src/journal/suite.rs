@@ -5,6 +5,7 @@
 //! never sleeps: time is moved by hand.
 
 mod claiming;
+pub(crate) mod crowd;
 mod erasing;
 pub(crate) mod facts;
 mod listing;

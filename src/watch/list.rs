@@ -1,4 +1,5 @@
-//! Pages of matches, newest first.
+//! Pages of matches, newest first. The token of a page names the match that was looked at last, so
+//! that the next page goes on there, also where none of those that were looked at fits.
 
 use crate::{
     domain::{CallerId, Match},
@@ -11,7 +12,7 @@ use crate::{
 pub struct Page {
     /// Newest first.
     pub matches: Vec<Match>,
-    /// Gives the next page; empty on the last.
+    /// Gives the next page; empty on the last. A page that has one may have no matches.
     pub next: String,
 }
 
@@ -27,13 +28,12 @@ pub async fn page(
 ) -> Result<Page, Ended> {
     let before = token::read_page(reader.keys(), caller, filter, token)?;
     // One more than asked for tells whether there is another page.
-    let mut matches = reader.list(caller, filter, before, size.saturating_add(1)).await?;
-    let found = matches.len();
+    let listing = reader.list(caller, filter, before, size.saturating_add(1)).await?;
+    let (found, mut matches) = (listing.matches.len(), listing.matches);
     let fitting = matches.iter().take(size).map(fits).take_while(|fits| *fits).count();
     matches.truncate(fitting);
-    let next = match matches.last().filter(|_| found > fitting) {
-        Some(last) => token::write_page(reader.keys(), caller, filter, last.id),
-        None => String::new(),
-    };
-    Ok(Page { matches, next })
+    let last = matches.last().map(|last| last.id);
+    let position = if found > fitting { last } else { listing.reached };
+    let next = position.map(|last| token::write_page(reader.keys(), caller, filter, last));
+    Ok(Page { matches, next: next.unwrap_or_default() })
 }

@@ -43,6 +43,9 @@ use crate::{
 const CLAIM_PAGE: usize = 1_000;
 /// How many matches are erased in one commit: others wait for it no longer than for a slow sync.
 const ERASE_PAGE: usize = 500;
+/// How many matches of an older version are entered into the indexes of lists in one commit: as
+/// many as are erased, for the same reason.
+const ENLIST_PAGE: usize = 500;
 /// How often matches are looked for that have been kept long enough, or that nobody drives. The
 /// former are promised to be gone within a minute.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
@@ -365,12 +368,16 @@ impl Engine {
         }
     }
 
-    /// Erases what has been kept long enough, for as long as the server runs. Apart from what comes
-    /// free, which must not wait for a backlog of this.
+    /// Erases what has been kept long enough, and enters what replicas of an older version wrote
+    /// into the indexes of lists, for as long as the server runs. Apart from what comes free, which
+    /// must not wait for a backlog of this.
     async fn keep_tidy(self: Arc<Self>) {
         loop {
             if let Err(failure) = self.erase_expired().await {
                 self.store_failed(&failure, "expired matches can't be erased yet");
+            }
+            if let Err(failure) = self.enlist().await {
+                self.store_failed(&failure, "matches of an older version can't be indexed yet");
             }
             tokio::select! {
                 () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
@@ -386,6 +393,21 @@ impl Engine {
                 0 => break,
                 matches => info!(matches, "matches erased at the end of their retention"),
             }
+        }
+        Ok(())
+    }
+
+    /// What replicas of an older version go on to write, the next round enters.
+    async fn enlist(&self) -> Result<(), journal::Error> {
+        let mut entered = 0;
+        while !self.draining.is_cancelled() {
+            match self.with.writer.enlist(ENLIST_PAGE).await? {
+                0 => break,
+                matches => entered += matches,
+            }
+        }
+        if entered > 0 {
+            info!(matches = entered, "matches of an older version were indexed");
         }
         Ok(())
     }

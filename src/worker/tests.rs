@@ -119,6 +119,10 @@ impl Writer for Losing {
         self.journal.erase_expired(limit).await
     }
 
+    async fn enlist(&self, limit: usize) -> Result<usize, journal::Error> {
+        self.journal.enlist(limit).await
+    }
+
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, journal::Error> {
         self.journal.claim(limit).await
     }

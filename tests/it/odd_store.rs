@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use facematch::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Origin,
-        Reader, Standing, Taken, Tenure, Writer, sqlite::Sqlite,
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
+        Origin, Reader, Standing, Taken, Tenure, Writer, sqlite::Sqlite,
     },
     worker::Worker,
 };
@@ -128,6 +128,10 @@ impl Writer for OddStore {
         Ok(if self.cues.endlessly_expired.load(Ordering::SeqCst) { limit } else { erased })
     }
 
+    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
+        self.inner.enlist(limit).await
+    }
+
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
         self.inner.claim(limit).await
     }
@@ -210,7 +214,7 @@ impl Reader for OddStore {
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
-    ) -> Result<Vec<Match>, Error> {
+    ) -> Result<Listing, Error> {
         self.inner.list(caller, filter, before, limit).await
     }
 

@@ -40,7 +40,7 @@ impl Case<'_> {
 pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Sequence)>]) {
     let caller = CallerId::default_caller();
     let listed = reader.list(&caller, &Filter::default(), None, MANY).await;
-    let matches = listed.expect("the journal can be read");
+    let matches = listed.expect("the journal can be read").matches;
     let holds = |holds: bool, what: &str| {
         if !holds {
             case.tell(what);

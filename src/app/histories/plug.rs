@@ -19,8 +19,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Origin,
-        Reader, Standing, Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
+        Origin, Reader, Standing, Taken, Tenure, Writer,
     },
 };
 
@@ -286,6 +286,11 @@ impl Writer for Plugged {
         self.plug.reached(self.inner.erase_expired(limit)).await
     }
 
+    // No step of its own: nothing here was written by an older version.
+    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
+        self.inner.enlist(limit).await
+    }
+
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
         self.plug.reached(self.inner.claim(limit)).await
     }
@@ -358,7 +363,7 @@ impl Reader for Counted {
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
-    ) -> Result<Vec<Match>, Error> {
+    ) -> Result<Listing, Error> {
         self.plug.reached(self.inner.list(caller, filter, before, limit)).await
     }
 

@@ -17,7 +17,7 @@ use crate::{
         postgres::{
             claim,
             connect::{self, Meaning, STATEMENT_TIMEOUT},
-            erase, notice,
+            enlist, erase, notice,
             writer::{LINGERING_CHECK, Running, no_lease},
         },
     },
@@ -40,6 +40,8 @@ pub(super) enum Ask {
     Erase { caller: CallerId, match_id: MatchId, reply: Reply<Erased> },
     /// As [`journal::Writer::erase_expired`](crate::journal::Writer::erase_expired).
     EraseExpired { limit: usize, reply: Reply<usize> },
+    /// As [`journal::Writer::enlist`](crate::journal::Writer::enlist).
+    Enlist { limit: usize, reply: Reply<usize> },
 }
 
 /// What is done by a statement or two, each safe to repeat.
@@ -95,6 +97,9 @@ impl Running {
                 let erased = self.run_step(&erase::EraseExpired { now, limit }).await;
                 self.forget(matches!(erased, Ok(1..))).await;
                 reply.give(erased);
+            }
+            Ask::Enlist { limit, reply } => {
+                reply.give(self.run_step(&enlist::Enlist { limit }).await);
             }
         }
     }

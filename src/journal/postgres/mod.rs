@@ -9,9 +9,11 @@
 mod ask;
 mod claim;
 mod connect;
+mod enlist;
 mod erase;
 mod history;
 mod lease;
+mod lists;
 mod notice;
 mod reader;
 mod renewal;
@@ -50,6 +52,7 @@ use crate::{
             connect::Database,
             history::History,
             lease::Leases,
+            lists::Lists,
             reader::Readers,
             renewal::{Keeper, Terms},
             schema::Found,
@@ -62,7 +65,8 @@ use crate::{
 };
 
 /// How many reads run at once unless a [`Config`] says otherwise. With one connection each for
-/// writing, for the lease, for listening and for reading what others write, a replica has eight.
+/// writing, for the lease, for listening, for reading what others write and for health, and two for
+/// lists, a replica has eleven.
 pub const READERS: u32 = 4;
 
 /// Where the journal lies and what it needs.
@@ -138,7 +142,10 @@ pub struct Postgres(Arc<Shared>);
 struct Shared {
     writer: writer::Handle,
     recent: Arc<Recent>,
-    readers: Readers,
+    readers: Arc<Readers>,
+    lists: Lists,
+    /// For health alone: no read keeps it waiting.
+    health: Readers,
     leases: Arc<Leases>,
     tail: Arc<Tail>,
     origin: Origin,
@@ -186,6 +193,9 @@ impl Postgres {
             tasks.spawn(tail.listen(database.clone(), leases, closing.clone()));
         }
         let readers = Readers::new(database.readers(config.readers), config.readers);
+        let readers = Arc::new(readers);
+        let lists = Lists::new(database.clone(), Arc::clone(&readers));
+        let health = Readers::new(database.readers(1), 1);
         let writer = writer::Writer {
             history: Arc::clone(&history),
             database,
@@ -203,6 +213,8 @@ impl Postgres {
             writer,
             recent,
             readers,
+            lists,
+            health,
             leases,
             tail,
             origin,
@@ -224,6 +236,8 @@ impl Postgres {
         self.0.closing.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.0.lists.close().await;
+        self.0.health.close().await;
         self.0.readers.close().await;
     }
 
@@ -401,6 +415,10 @@ impl Writer for Postgres {
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
         self.0.writer.ask(|reply| Ask::EraseExpired { limit, reply }).await
+    }
+
+    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
+        self.0.writer.ask(|reply| Ask::Enlist { limit, reply }).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

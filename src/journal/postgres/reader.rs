@@ -1,16 +1,15 @@
 //! Everything that only reads. Each call is one statement, and so sees one state of the store.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, PgPool, Row, pool::PoolConnection, postgres::PgRow, query};
+use sqlx::{PgPool, Row, pool::PoolConnection, postgres::PgRow, query};
 use tokio::{sync::watch, time};
 
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence},
     journal::{
-        Claim, Error, Filter, Key, Keys, Origin, Reader, Standing, Writer, answer,
-        listing::{self, Dialect, Piece},
+        Claim, Error, Filter, Key, Keys, Listing, Origin, Reader, Standing, Writer, answer,
         postgres::{
             Postgres,
             claim::Hold,
@@ -21,10 +20,8 @@ use crate::{
     },
 };
 
-const DIALECT: Dialect = Dialect { join: "JOIN", columns: columns!() };
-
 /// How long a read may take in all, tries over dead connections included.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The newest position, a scalar.
 macro_rules! head {
@@ -69,7 +66,7 @@ impl Readers {
 
     /// What a statement returns. After a restart of the database each connection is found dead
     /// once: the next one is taken.
-    async fn rows<'q>(
+    pub(super) async fn rows<'q>(
         &self,
         statement: impl Fn() -> Query<'q> + Send + Sync,
     ) -> Result<Vec<PgRow>, Error> {
@@ -100,31 +97,6 @@ impl Readers {
     ) -> Result<PgRow, Error> {
         self.rows(statement).await?.pop().ok_or_else(|| sqlx::Error::RowNotFound.into())
     }
-}
-
-/// A statement's text, its values numbered.
-fn numbered(pieces: &[Piece<'_>]) -> String {
-    let (mut sql, mut values) = (String::new(), 0);
-    for piece in pieces {
-        match piece {
-            Piece::Sql(text) => sql.push_str(text),
-            Piece::Text(_) | Piece::Id(_) | Piece::Number(_) => {
-                values += 1;
-                sql.push_str(&format!("${values}"));
-            }
-        }
-    }
-    sql
-}
-
-/// A statement with its values.
-fn bound<'q>(sql: &Arc<str>, pieces: &[Piece<'q>]) -> Query<'q> {
-    pieces.iter().fold(query(AssertSqlSafe(Arc::clone(sql))), |query, piece| match *piece {
-        Piece::Sql(_) => query,
-        Piece::Text(text) => query.bind(text),
-        Piece::Id(id) => query.bind(id),
-        Piece::Number(number) => query.bind(number),
-    })
 }
 
 impl Postgres {
@@ -244,11 +216,8 @@ impl Reader for Postgres {
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
-    ) -> Result<Vec<Match>, Error> {
-        let pieces = listing::pieces(&DIALECT, caller, filter, before, limit);
-        let sql: Arc<str> = numbered(&pieces).into();
-        let rows = self.0.readers.rows(|| bound(&sql, &pieces)).await?;
-        rows::folded_each(&rows)
+    ) -> Result<Listing, Error> {
+        self.0.lists.list(caller, filter, before, limit).await
     }
 
     async fn head(&self) -> Result<Position, Error> {
@@ -335,6 +304,6 @@ impl Reader for Postgres {
         if !self.may_act() {
             return Err(answer::closed());
         }
-        self.floor().await.map(drop)
+        self.0.health.row(|| query("SELECT floor FROM store")).await.map(drop)
     }
 }

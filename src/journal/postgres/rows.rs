@@ -48,6 +48,11 @@ pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
+/// How large the event in a row is.
+pub(super) fn body_bytes(row: &PgRow) -> usize {
+    row.try_get::<&str, _>(5).map_or(0, str::len)
+}
+
 /// One row as [`columns!`] lists them.
 pub(super) fn recorded(row: &PgRow) -> Result<Recorded, Error> {
     let match_id = MatchId::from_uuid(row.try_get(0)?);

@@ -2,7 +2,9 @@
 //!
 //! Forward only: each version is one SQL file that writes its number into `facematch_schema`, and
 //! a database of a newer version is refused. Each file runs as one transaction, sent at once;
-//! replicas that start together may all try it, and all but one fail and look again.
+//! replicas that start together may all try it, and all but one fail and look again. What replicas
+//! of an older version can live with is an addition and raises no version, so that they may go on
+//! beside newer ones, and start again.
 
 use sqlx::{PgConnection, Row, query, query_scalar, raw_sql};
 
@@ -18,7 +20,10 @@ use crate::{
 };
 
 /// Each takes the schema one version further.
-const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+pub(super) const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+
+/// What was added to a version: the index that tells that it is there, and how it comes there.
+const ADDITIONS: [(&str, &str); 1] = [("match_states_unlisted", include_str!("lists.sql"))];
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -70,17 +75,32 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> sqlx::Result<Found
         let Found::Ours { version } = found else {
             return Ok(found);
         };
-        let Some(&migration) = MIGRATIONS.get(version) else {
+        let step = match MIGRATIONS.get(version) {
+            Some(&migration) => Some(migration),
+            None => addition(connection).await?,
+        };
+        let Some(step) = step else {
             return Ok(found);
         };
         tries += 1;
-        match raw_sql(migration).execute(&mut *connection).await {
-            Ok(_) => tracing::info!(schema.version = version + 1, "the database was migrated"),
+        match raw_sql(step).execute(&mut *connection).await {
+            Ok(_) => tracing::info!(schema.version = version, "the database's schema was extended"),
             // Another replica was faster, or is about to be.
             Err(error) if tries < TRIES_MAX && is_done_already(&error) => {}
             Err(error) => return Err(error),
         }
     }
+}
+
+/// The next addition that is not there yet.
+async fn addition(connection: &mut PgConnection) -> sqlx::Result<Option<&'static str>> {
+    for (index, addition) in ADDITIONS {
+        let is_there = query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(index);
+        if !is_there.fetch_one(&mut *connection).await? {
+            return Ok(Some(addition));
+        }
+    }
+    Ok(None)
 }
 
 /// What a migration fails with that somebody else does at the same time: a unique key of the

@@ -1,5 +1,7 @@
 //! What only this engine has: a real PostgreSQL, which the tests start for themselves.
 
+mod lists;
+
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;

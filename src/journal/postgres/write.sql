@@ -51,8 +51,8 @@ WITH asked_new AS (
     SELECT n.match_id, n.caller, n.request_id, n.folder_id, $21 FROM new AS n, taken
 ), new_states AS (
     INSERT INTO match_states
-        (match_id, state, sequence, epoch, owner, needs_photo, lent, slot, update_time)
-    SELECT n.match_id, 'accepted', 1, 1, $24, n.needs_photo, FALSE, n.slot, $21
+        (match_id, state, sequence, epoch, owner, needs_photo, lent, slot, update_time, caller)
+    SELECT n.match_id, 'accepted', 1, 1, $24, n.needs_photo, FALSE, n.slot, $21, n.caller
     FROM new AS n, taken
 ), new_labels AS (
     INSERT INTO match_labels (match_id, caller, key, value)
@@ -68,6 +68,7 @@ WITH asked_new AS (
         lent = s.lent AND x.state IS NULL,
         update_time = greatest(s.update_time, $21),
         end_time = CASE WHEN x.keep IS NOT NULL THEN greatest(s.update_time, $21) END,
+        end_state = CASE WHEN x.keep IS NOT NULL THEN coalesce(x.state, s.state) END,
         expire_time = CASE WHEN x.keep IS NOT NULL THEN greatest(s.update_time, $21)
             + least(x.keep, 9223372036854775807 - greatest(s.update_time, $21)) END
     FROM next AS x, taken

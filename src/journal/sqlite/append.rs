@@ -54,8 +54,8 @@ static ADMIT: Template = Template::new(
      VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT DO NOTHING;
 
-     INSERT INTO match_states (match_id, state, sequence, epoch, owner, update_time)
-     SELECT $1, $6, $7, $8, $9, $5 WHERE changes() = 1;
+     INSERT INTO match_states (match_id, state, sequence, epoch, owner, update_time, caller)
+     SELECT $1, $6, $7, $8, $9, $5, $2 WHERE changes() = 1;
 
      INSERT INTO events (match_id, sequence, time, body)
      SELECT $1, $7, $5, $10 WHERE changes() = 1
@@ -255,6 +255,7 @@ macro_rules! change {
              state = coalesce($4, state),
              update_time = max(update_time, $5),
              end_time = CASE WHEN $6 IS NOT NULL THEN max(update_time, $5) END,
+             end_state = CASE WHEN $6 IS NOT NULL THEN coalesce($4, state) END,
              expire_time = max(update_time, $5)
                  + min($6, 9223372036854775807 - max(update_time, $5))
          WHERE match_id = $1 AND epoch = coalesce($2, epoch) AND sequence = $3

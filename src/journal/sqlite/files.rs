@@ -71,6 +71,11 @@ impl Files {
             .await
     }
 
+    /// A connection for reading, which never waits for the writer.
+    pub(super) async fn reader(&self) -> sqlx::Result<SqliteConnection> {
+        self.options().read_only(true).connect().await
+    }
+
     /// Connections for reading, which never wait for the writer.
     pub(super) async fn readers(&self, connections_max: u32) -> sqlx::Result<SqlitePool> {
         let options = self.options().read_only(true);

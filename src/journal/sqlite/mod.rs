@@ -1,13 +1,16 @@
 //! The journal in one SQLite file, for one process.
 //!
-//! One task writes, over one connection; everything else reads, over a few of its own. It
+//! One task writes, over one connection; everything else reads, over a few of its own, lists and
+//! health over others that nothing else waits for. It
 //! deliberately knows no leases: a lock beside the file keeps every other process out, so what a
 //! former process held is this one's to take at once.
 
 mod append;
 mod claim;
+mod enlist;
 mod erase;
 mod files;
+mod lists;
 mod lock;
 mod operation;
 mod reader;
@@ -31,7 +34,7 @@ use crate::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
         Tenure, Writer,
         recent::Recent,
-        sqlite::{files::Files, schema::Found},
+        sqlite::{files::Files, lists::Lists, schema::Found},
         stored,
     },
 };
@@ -102,6 +105,9 @@ struct Shared {
     writer: writer::Handle,
     recent: Arc<Recent>,
     readers: SqlitePool,
+    lists: Lists,
+    /// For health alone: no read keeps it waiting.
+    health: SqlitePool,
     origin: Origin,
     keys: Keys,
     wake: watch::Sender<()>,
@@ -129,6 +135,8 @@ impl Sqlite {
         let (origin, keys) =
             schema::prepare(&mut connection, version, now).await.map_err(unusable)?;
         let readers = files.readers(config.readers).await.map_err(unusable)?;
+        let health = files.readers(1).await.map_err(unusable)?;
+        let lists = Lists::new(files.clone());
         let (recent, wake) = (Arc::<Recent>::default(), watch::Sender::new(()));
         let writer = writer::Handle::spawn(writer::Start {
             files,
@@ -140,12 +148,24 @@ impl Sqlite {
             lock,
         });
         let fleet = watch::Sender::new(Fleet { alive: 1 });
-        Ok(Self(Arc::new(Shared { writer, recent, readers, origin, keys, wake, fleet })))
+        Ok(Self(Arc::new(Shared {
+            writer,
+            recent,
+            readers,
+            lists,
+            health,
+            origin,
+            keys,
+            wake,
+            fleet,
+        })))
     }
 
     /// Writes what waits, empties the WAL and lets go of the file. Whatever is asked of the
     /// journal or its clones afterwards fails as unavailable.
     pub async fn close(self) {
+        self.0.lists.close().await;
+        self.0.health.close().await;
         self.0.readers.close().await;
         self.0.writer.close().await;
     }
@@ -215,6 +235,10 @@ impl Writer for Sqlite {
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
         self.0.writer.ask(erase::EraseExpired { limit }).await
+    }
+
+    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
+        self.0.writer.ask(enlist::Enlist { limit }).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

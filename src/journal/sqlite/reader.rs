@@ -2,14 +2,13 @@
 //! none ever waits for the writer.
 
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Row, query, query_scalar};
+use sqlx::{Row, query, query_scalar};
 use tokio::sync::watch;
 
 use crate::{
     domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
     journal::{
-        Error, Filter, Key, Keys, Origin, Reader, Standing, answer,
-        listing::{self, Dialect, Piece},
+        Error, Filter, Key, Keys, Listing, Origin, Reader, Standing, answer,
         sqlite::{
             Sqlite,
             rows::{self, blob, columns},
@@ -17,9 +16,6 @@ use crate::{
         stored::ONE_WRITER,
     },
 };
-
-/// Outer tables are read first as they are written: the planner knows little of what there is.
-const DIALECT: Dialect = Dialect { join: "CROSS JOIN", columns: columns!() };
 
 #[async_trait]
 impl Reader for Sqlite {
@@ -68,17 +64,8 @@ impl Reader for Sqlite {
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
-    ) -> Result<Vec<Match>, Error> {
-        let mut query = QueryBuilder::<sqlx::Sqlite>::new("");
-        for piece in listing::pieces(&DIALECT, caller, filter, before, limit) {
-            match piece {
-                Piece::Sql(text) => query.push(text),
-                Piece::Text(text) => query.push_bind(text),
-                Piece::Id(id) => query.push_bind(id.into_bytes().to_vec()),
-                Piece::Number(number) => query.push_bind(number),
-            };
-        }
-        rows::folded_each(&query.build().fetch_all(&self.0.readers).await?)
+    ) -> Result<Listing, Error> {
+        self.0.lists.list(caller, filter, before, limit).await
     }
 
     // Of the counter that positions are drawn from, not of the events: the newest one may have
@@ -159,7 +146,8 @@ impl Reader for Sqlite {
         if !self.0.writer.is_open() {
             return Err(answer::closed());
         }
-        self.floor().await.map(drop)
+        query("SELECT floor FROM store").fetch_one(&self.0.health).await?;
+        Ok(())
     }
 }
 

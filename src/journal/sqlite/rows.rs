@@ -52,6 +52,11 @@ pub(super) fn uuid(row: &SqliteRow, column: usize) -> sqlx::Result<Uuid> {
     Uuid::from_slice(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
+/// How large the event in a row is.
+pub(super) fn body_bytes(row: &SqliteRow) -> usize {
+    row.try_get::<&str, _>(4).map_or(0, str::len)
+}
+
 /// One row as [`columns!`] lists them.
 pub(super) fn recorded(row: &SqliteRow) -> Result<Recorded, Error> {
     let match_id = MatchId::from_uuid(uuid(row, 0)?);

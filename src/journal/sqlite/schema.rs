@@ -1,9 +1,10 @@
 //! What the file must be before anything else touches it, and how it becomes that.
 //!
 //! Forward only: each version is one SQL file that ends in the next `user_version`, all that are
-//! due run in one transaction, and a file of a newer version is refused.
+//! due run in one transaction, and a file of a newer version is refused. What a program of an older
+//! version can live with is an addition and raises no version, so that it may go back to the file.
 
-use sqlx::{Connection, Row, SqliteConnection, query, raw_sql};
+use sqlx::{Connection, Row, SqliteConnection, query, query_scalar, raw_sql};
 
 use crate::{
     domain::Timestamp,
@@ -14,7 +15,11 @@ use crate::{
 const APPLICATION_ID: i64 = 1_180_913_012;
 
 /// Each takes the schema one version further, and says so in `user_version`.
-const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+pub(super) const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
+
+/// What was added to a version: the name in the schema that tells that it is there, and how it
+/// comes there.
+const ADDITIONS: [(&str, &str); 1] = [("match_states_unlisted", include_str!("lists.sql"))];
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -67,6 +72,11 @@ pub(super) async fn prepare(
     for &migration in &MIGRATIONS[version..] {
         raw_sql(migration).execute(&mut *transaction).await?;
     }
+    for (name, addition) in ADDITIONS {
+        if !exists(&mut transaction, name).await? {
+            raw_sql(addition).execute(&mut *transaction).await?;
+        }
+    }
     let drawn: ([u8; 32], [u8; 32]) = (rand::random(), rand::random());
     query(
         "INSERT INTO store (id, store, digest_key, token_key, floor) VALUES (1, $1, $2, $3, 0)
@@ -89,6 +99,13 @@ pub(super) async fn prepare(
     let (store, keys) = identity(&mut transaction).await?;
     transaction.commit().await?;
     Ok((Origin { store, incarnation }, keys))
+}
+
+async fn exists(connection: &mut SqliteConnection, name: &str) -> sqlx::Result<bool> {
+    query_scalar("SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = $1)")
+        .bind(name)
+        .fetch_one(connection)
+        .await
 }
 
 async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(u64, Keys)> {

@@ -1,5 +1,7 @@
 //! What only SQLite promises: its file, its lock, its transactions. The rest is the suite's.
 
+mod lists;
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -19,7 +19,7 @@ async fn assert_gone(engine: &impl Engine, id: MatchId, request_id: &str) {
     assert!(tail.iter().all(|recorded| recorded.match_id != id));
     let shop = Filter { labels: labels(&[("shop", "7")]), ..Filter::default() };
     for filter in [Filter::default(), shop] {
-        let listed = reader.list(&anna(), &filter, None, 100).await.unwrap();
+        let listed = reader.list(&anna(), &filter, None, 100).await.unwrap().matches;
         assert!(listed.iter().all(|state| state.id != id));
     }
     assert_eq!(writer.erase(&anna(), id).await.unwrap(), Erased::Absent);

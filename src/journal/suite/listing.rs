@@ -28,7 +28,7 @@ async fn ids(
     limit: usize,
 ) -> Vec<MatchId> {
     let listed = engine.reader().list(&anna(), filter, before, limit).await.unwrap();
-    listed.into_iter().map(|state| state.id).collect()
+    listed.matches.into_iter().map(|state| state.id).collect()
 }
 
 /// By id, so that paging is exact however many came at once.

@@ -221,7 +221,7 @@ pub async fn what_was_written_is_read_on_every_path(engine: impl Engine) {
         for key in [Key::Match(id), request("order-1")] {
             assert_eq!(reader.find(&anna(), &key).await.unwrap(), state);
         }
-        let listed = reader.list(&anna(), &Filter::default(), None, 10).await.unwrap();
+        let listed = reader.list(&anna(), &Filter::default(), None, 10).await.unwrap().matches;
         assert_eq!(listed.first(), state.as_ref());
         let admitted = writer.admit(match_id(9, 9), Arc::new(named_spec("order-1"))).await;
         assert_eq!(admitted.unwrap(), Admitted::Known(state.unwrap()));

@@ -1,0 +1,258 @@
+//! Which index a list walks: decided from the filter alone, so that the plan is the same on every
+//! store, whatever its statistics say.
+//!
+//! All indexes are in the order of match ids, and ids grow with time. So a page is found by walking
+//! one index backwards, or several that are merged; what an index can't answer is checked row by
+//! row.
+
+use std::{collections::btree_map, time::Duration};
+
+use uuid::Uuid;
+
+use crate::{
+    domain::{FolderId, MatchId, State, Timestamp},
+    journal::Filter,
+};
+
+/// How much later than its id says a match may have been created: a commit that waits for a slow
+/// disk or a database that is away takes no longer. `created_after` starts that much earlier.
+const ID_BEHIND_MAX: Duration = Duration::from_secs(60);
+
+/// How far the time in an id may run ahead of the clock: ids of one millisecond are counted on,
+/// so that each is greater than the one before. `created_before` starts that much later.
+const ID_AHEAD_MAX: Duration = Duration::from_secs(1);
+
+/// The bits of an id that follow its milliseconds.
+const BITS_AFTER_MILLIS: u32 = 80;
+
+/// The latest time that an id can name.
+const MILLIS_MAX: u128 = (1 << 48) - 1;
+
+/// An index that is walked, newest match first.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Source<'a> {
+    /// All of the caller's matches.
+    Caller,
+    /// Those of a folder.
+    Folder(FolderId),
+    /// Those with a label.
+    Label(Label<'a>),
+    /// Those that have not ended; the row tells whether it is in one of these states.
+    Unfinished(Vec<State>),
+    /// Those that ended in this state.
+    Ended(State),
+    /// Those of all callers whose rows an older version wrote, which are in neither of the two
+    /// indexes above yet; the rows tell whether they are the caller's and in one of these states.
+    Unlisted(Vec<State>),
+}
+
+/// What is looked up for each match that the sources give.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Check<'a> {
+    /// Whether it has this label as well.
+    Label(Label<'a>),
+    /// Whether it is in one of these states.
+    States(Vec<State>),
+    /// Whether it was created in time: ids tell that nearly, not exactly.
+    Created { after: Option<Timestamp>, before: Option<Timestamp> },
+}
+
+/// A label, as the filter has it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Label<'a> {
+    pub key: &'a str,
+    pub value: &'a str,
+}
+
+/// How a list is read.
+#[derive(Clone, PartialEq, Debug)]
+pub(in crate::journal) struct Plan<'a> {
+    /// Each match is in one of them at most.
+    pub(super) sources: Vec<Source<'a>>,
+    pub(super) checks: Vec<Check<'a>>,
+    /// No match with a smaller id can fit.
+    pub(super) from: Option<MatchId>,
+    /// No match with this id or a greater one can fit.
+    pub(super) until: Option<MatchId>,
+}
+
+/// The plan for a filter.
+///
+/// A folder has a few dozen matches, so it comes first. Unfinished matches are bounded by
+/// `--max-unfinished`, and a label may be on every match there is, so they come before labels; ended
+/// states come after them, since most matches are in one of those.
+pub(in crate::journal) fn plan(filter: &Filter) -> Plan<'_> {
+    let (states, mut labels) = (states(&filter.states), labels(filter.labels.iter()));
+    let (sources, states) = match (filter.folder_id, states) {
+        (Some(folder_id), states) => (vec![Source::Folder(folder_id)], states),
+        (None, Some(states)) if labels.is_empty() || is_unfinished(&states) => {
+            (by_state(states), None)
+        }
+        (None, states) if labels.is_empty() => (vec![Source::Caller], states),
+        (None, states) => (vec![Source::Label(labels.remove(0))], states),
+    };
+    let mut checks: Vec<Check<'_>> = labels.into_iter().map(Check::Label).collect();
+    checks.extend(states.map(Check::States));
+    let (after, before) = (filter.created_after, filter.created_before);
+    if after.is_some() || before.is_some() {
+        checks.push(Check::Created { after, before });
+    }
+    Plan { sources, checks, from: after.and_then(first_id), until: before.and_then(last_id) }
+}
+
+impl Plan<'_> {
+    /// Whether every row that the sources give fits.
+    pub(super) fn is_exact(&self) -> bool {
+        let is_exact = |source: &Source<'_>| match source {
+            Source::Caller | Source::Folder(_) | Source::Label(_) | Source::Ended(_) => true,
+            // An empty index, but for the time after an update.
+            Source::Unlisted(_) => true,
+            Source::Unfinished(states) => states.len() == unfinished().count(),
+        };
+        self.checks.is_empty() && self.sources.iter().all(is_exact)
+    }
+}
+
+fn labels<'a>(labels: btree_map::Iter<'a, String, String>) -> Vec<Label<'a>> {
+    labels.map(|(key, value)| Label { key, value }).collect()
+}
+
+/// The states that are asked for, each once; none if any will do.
+fn states(asked: &[State]) -> Option<Vec<State>> {
+    let states: Vec<State> = State::ALL.into_iter().filter(|it| asked.contains(it)).collect();
+    Some(states).filter(|states| !states.is_empty() && states.len() < State::ALL.len())
+}
+
+fn unfinished() -> impl Iterator<Item = State> {
+    State::ALL.into_iter().filter(|state| !state.has_ended())
+}
+
+fn is_unfinished(states: &[State]) -> bool {
+    states.iter().all(|state| !state.has_ended())
+}
+
+fn by_state<'a>(states: Vec<State>) -> Vec<Source<'a>> {
+    let (ended, unfinished): (Vec<_>, Vec<_>) =
+        states.iter().copied().partition(|state| state.has_ended());
+    let mut sources: Vec<Source<'a>> = ended.into_iter().map(Source::Ended).collect();
+    sources.extend(Some(unfinished).filter(|it| !it.is_empty()).map(Source::Unfinished));
+    sources.push(Source::Unlisted(states));
+    sources
+}
+
+/// The smallest id that a match may have which was created at this time or later.
+fn first_id(time: Timestamp) -> Option<MatchId> {
+    let micros = u128::try_from(time.before(ID_BEHIND_MAX).as_micros()).ok()?;
+    Some(id_at(micros / 1000))
+}
+
+/// An id that is greater than that of any match which was created before this time.
+fn last_id(time: Timestamp) -> Option<MatchId> {
+    let micros = u128::try_from(time.after(ID_AHEAD_MAX).as_micros()).unwrap_or(0);
+    let millis = micros.div_ceil(1000);
+    (millis <= MILLIS_MAX).then(|| id_at(millis))
+}
+
+/// The smallest id of a millisecond.
+fn id_at(millis: u128) -> MatchId {
+    MatchId::from_uuid(Uuid::from_u128(millis.min(MILLIS_MAX) << BITS_AFTER_MILLIS))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::journal::suite::{
+        START,
+        facts::{folder, labels, match_id},
+    };
+
+    const SHOP: Label<'static> = Label { key: "shop", value: "7" };
+    const UNIT: Label<'static> = Label { key: "unit", value: "b" };
+
+    fn with(labels: BTreeMap<String, String>, states: &[State]) -> Filter {
+        Filter { labels, states: states.to_vec(), ..Filter::default() }
+    }
+
+    fn check(filter: &Filter, sources: &[Source<'_>], checks: &[Check<'_>]) {
+        let plan = plan(filter);
+        assert_eq!((&*plan.sources, &*plan.checks), (sources, checks), "{filter:?}");
+        assert_eq!((plan.from, plan.until), (None, None), "{filter:?}");
+    }
+
+    #[test]
+    fn each_filter_starts_where_the_fewest_matches_are() {
+        use State::{Accepted, Cancelled, Failed, Processing};
+        let (none, shop) = (BTreeMap::new(), labels(&[("shop", "7")]));
+        let both = labels(&[("unit", "b"), ("shop", "7")]);
+        let unlisted = |states: &[State]| Source::Unlisted(states.to_vec());
+        check(&with(none.clone(), &[]), &[Source::Caller], &[]);
+        check(&with(none.clone(), &State::ALL), &[Source::Caller], &[]);
+        check(&with(shop.clone(), &[]), &[Source::Label(SHOP)], &[]);
+        check(&with(both, &[]), &[Source::Label(SHOP)], &[Check::Label(UNIT)]);
+        check(
+            &with(none.clone(), &[Failed, Failed]),
+            &[Source::Ended(Failed), unlisted(&[Failed])],
+            &[],
+        );
+        check(
+            &with(none, &[Processing, Cancelled, Failed]),
+            &[
+                Source::Ended(Failed),
+                Source::Ended(Cancelled),
+                Source::Unfinished(vec![Processing]),
+                unlisted(&[Processing, Failed, Cancelled]),
+            ],
+            &[],
+        );
+        check(
+            &with(shop.clone(), &[Accepted]),
+            &[Source::Unfinished(vec![Accepted]), unlisted(&[Accepted])],
+            &[Check::Label(SHOP)],
+        );
+        check(
+            &with(shop.clone(), &[Accepted, Failed]),
+            &[Source::Label(SHOP)],
+            &[Check::States(vec![Accepted, Failed])],
+        );
+        let folder_id = Some(folder(1));
+        check(
+            &Filter { folder_id, ..with(shop, &[Accepted]) },
+            &[Source::Folder(folder(1))],
+            &[Check::Label(SHOP), Check::States(vec![Accepted])],
+        );
+    }
+
+    #[test]
+    fn times_bound_the_ids_that_are_walked_and_are_checked_as_well() {
+        let (after, before) = (Some(START), Some(START.after(Duration::from_secs(5))));
+        let filter = Filter { created_after: after, created_before: before, ..Filter::default() };
+        let plan = plan(&filter);
+        assert_eq!(plan.checks, [Check::Created { after, before }]);
+        let (from, until) = (plan.from.unwrap(), plan.until.unwrap());
+        assert!(from <= match_id(0, 0) && match_id(0, 0) < until);
+        assert!(match_id(5_999, u64::MAX) < until && until < match_id(6_001, 0));
+        assert_eq!(
+            first_id(START.after(ID_BEHIND_MAX)),
+            Some(id_at(START.as_micros() as u128 / 1000))
+        );
+    }
+
+    #[test]
+    fn times_beyond_what_ids_can_name_bound_nothing_or_everything() {
+        let (dawn, doom) = (Timestamp::from_micros(i64::MIN), Timestamp::MAX);
+        assert_eq!((first_id(dawn), last_id(doom)), (None, None));
+        assert_eq!((first_id(doom), last_id(dawn)), (Some(id_at(MILLIS_MAX)), Some(id_at(0))));
+    }
+
+    #[test]
+    fn only_sources_that_answer_the_whole_filter_are_exact() {
+        let is_exact = |states: &[State]| plan(&with(BTreeMap::new(), states)).is_exact();
+        assert!(is_exact(&[]) && is_exact(&[State::Failed]));
+        assert!(is_exact(&[State::Accepted, State::Uploaded, State::Processing]));
+        assert!(!is_exact(&[State::Accepted]));
+        let timed = Filter { created_after: Some(START), ..Filter::default() };
+        assert!(!plan(&timed).is_exact());
+    }
+}

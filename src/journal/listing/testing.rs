@@ -1,0 +1,54 @@
+//! The statements of lists as text, for tests that have an engine explain them.
+
+use std::fmt::Write;
+
+use uuid::Uuid;
+
+use crate::{
+    domain::CallerId,
+    journal::{
+        Filter,
+        listing::{
+            plan::plan,
+            statement::{Piece, Stretch, look},
+        },
+    },
+};
+
+/// A statement that looks at the first stretch of a list, its values numbered.
+pub(in crate::journal) fn statement(filter: &Filter) -> String {
+    let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
+    let pieces = look(&plan, &caller, Stretch { before: None, rows: 512 });
+    pieces.iter().zip(1..).fold(String::new(), |mut sql, (piece, number)| {
+        match piece {
+            Piece::Sql(text) => sql.push_str(text),
+            _ => write!(sql, "?{number}").expect("it is text"),
+        }
+        sql
+    })
+}
+
+/// The same as a statement that PostgreSQL prepares, and one that explains it as it would be run
+/// with these values, whatever they are.
+pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2] {
+    let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
+    let pieces = look(&plan, &caller, Stretch { before: None, rows: 512 });
+    let (mut sql, mut types, mut values) = (String::new(), Vec::new(), Vec::new());
+    for piece in &pieces {
+        let (kind, value) = match piece {
+            Piece::Sql(text) => {
+                sql.push_str(text);
+                continue;
+            }
+            Piece::Text(text) => ("text", format!("'{text}'")),
+            Piece::Id(id) => ("uuid", format!("'{id}'")),
+            Piece::Number(number) => ("bigint", number.to_string()),
+        };
+        types.push(kind);
+        values.push(value);
+        write!(sql, "${}", values.len()).expect("it is text");
+    }
+    let name = format!("l{}", Uuid::new_v4().simple());
+    let (types, values) = (types.join(", "), values.join(", "));
+    [format!("PREPARE {name} ({types}) AS {sql}"), format!("{explain} EXECUTE {name} ({values})")]
+}

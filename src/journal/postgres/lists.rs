@@ -1,0 +1,254 @@
+//! Lists of the database, over connections of their own: they never stand in the way of look-ups,
+//! however many there are, and stop when their callers have gone.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, query, query_scalar, raw_sql};
+use tokio::time;
+use uuid::Uuid;
+
+use crate::{
+    domain::{CallerId, MatchId},
+    journal::{
+        Error, Filter, Listing, answer,
+        listing::{self, Look, Looked, Piece, Read, Turns},
+        postgres::{
+            connect::{self, Database},
+            reader::{PATIENCE, Readers},
+            rows::{self, Query, columns},
+        },
+    },
+};
+
+/// How many lists a replica reads at once: each takes a connection of the few that a database has,
+/// and is over within milliseconds.
+const LISTS_MAX: usize = 2;
+
+/// A read that is under way.
+type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Reads lists.
+pub(super) struct Lists {
+    turns: Turns,
+    shared: Arc<Shared>,
+}
+
+/// What lists share.
+struct Shared {
+    database: Database,
+    /// Made as they are needed, one for each turn at most.
+    idle: Mutex<Vec<Connected>>,
+    /// Over which a list that was given up is cancelled.
+    readers: Arc<Readers>,
+}
+
+/// A connection, and how the database calls it.
+struct Connected {
+    connection: PgConnection,
+    process_id: i32,
+}
+
+impl Lists {
+    pub(super) fn new(database: Database, readers: Arc<Readers>) -> Self {
+        let shared = Shared { database, idle: Mutex::default(), readers };
+        Self { turns: Turns::new(LISTS_MAX), shared: Arc::new(shared) }
+    }
+
+    /// As [`crate::journal::Reader::list`].
+    pub(super) async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Listing, Error> {
+        let (caller, filter) = (caller.clone(), filter.clone());
+        let listing = self.run(move |connected| {
+            let (caller, filter) = (caller.clone(), filter.clone());
+            Box::pin(async move { listing::list(connected, &caller, &filter, before, limit).await })
+        });
+        listing.await
+    }
+
+    /// Reads something over a connection for lists when its turn has come, for as long as this is
+    /// waited for, and no longer than a look-up may take.
+    async fn run<T: Send + 'static>(
+        &self,
+        read: impl Fn(&mut Connected) -> Reading<'_, T> + Send + Sync + 'static,
+    ) -> Result<T, Error> {
+        let shared = Arc::clone(&self.shared);
+        let reading = self.turns.take(|gone| async move {
+            let mut connected = None;
+            let reading = time::timeout(PATIENCE, shared.read(&mut connected, read));
+            let read = tokio::select! {
+                read = reading => read.unwrap_or_else(|_| Err(connect::late().into())),
+                () = gone.cancelled() => Err(answer::closed()),
+            };
+            if let Some(connected) = connected {
+                shared.put(connected, read.is_ok()).await;
+            }
+            read
+        });
+        reading.await
+    }
+
+    /// Refuses further lists, waits for those under way, and closes the connections.
+    pub(super) async fn close(&self) {
+        self.turns.close().await;
+        let connections = std::mem::take(&mut *self.shared.lock());
+        for Connected { connection, .. } in connections {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "a connection for lists was not closed properly");
+            }
+        }
+    }
+
+    /// A list that would never end.
+    #[cfg(all(test, feature = "postgres-tests"))]
+    pub(super) async fn endless(&self) -> Result<(), Error> {
+        const ENDLESS: &str = "SELECT pg_sleep(4) FROM generate_series(1, 1000000)";
+        let reading = self.run(|connected| {
+            Box::pin(async {
+                Ok(query(ENDLESS).execute(&mut connected.connection).await.map(drop)?)
+            })
+        });
+        reading.await
+    }
+
+    /// How many lists could begin at once.
+    #[cfg(all(test, feature = "postgres-tests"))]
+    pub(super) fn free(&self) -> usize {
+        self.turns.free()
+    }
+}
+
+/// Whether the connection is of no use any more.
+fn is_broken(error: &Error) -> bool {
+    match error {
+        Error::Unavailable(source) => {
+            source.downcast_ref::<sqlx::Error>().is_some_and(connect::is_broken)
+        }
+        Error::Corrupt(_) => false,
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Vec<Connected>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn take(&self) -> sqlx::Result<Connected> {
+        let idle = self.lock().pop();
+        match idle {
+            Some(connected) => Ok(connected),
+            None => self.connect().await,
+        }
+    }
+
+    /// Reads; over another connection if the first turns out to be dead, as each is found once
+    /// after a restart of the database.
+    async fn read<T>(
+        &self,
+        connected: &mut Option<Connected>,
+        read: impl Fn(&mut Connected) -> Reading<'_, T>,
+    ) -> Result<T, Error> {
+        for _ in 0..LISTS_MAX {
+            match read(connected.insert(self.take().await?)).await {
+                Err(error) if is_broken(&error) => *connected = None,
+                read => return read,
+            }
+        }
+        read(connected.insert(self.take().await?)).await
+    }
+
+    /// Keeps the connection, if it is at rest or comes to rest.
+    async fn put(&self, connected: Connected, is_at_rest: bool) {
+        if is_at_rest {
+            self.lock().push(connected);
+        } else {
+            self.stop(connected).await;
+        }
+    }
+
+    /// The database ends a statement by itself that takes too long, also where this replica is not
+    /// there any more to cancel it.
+    async fn connect(&self) -> sqlx::Result<Connected> {
+        connect::in_time(connect::CONNECT_TIMEOUT, async {
+            let mut connection = self.database.connect().await?;
+            let limit = format!("SET statement_timeout = {}", PATIENCE.as_millis());
+            raw_sql(AssertSqlSafe(limit)).execute(&mut connection).await?;
+            let process_id = query_scalar("SELECT pg_backend_pid()");
+            let process_id = process_id.fetch_one(&mut connection).await?;
+            Ok(Connected { connection, process_id })
+        })
+        .await
+    }
+
+    /// Cancels the statement if it is still under way, and keeps the connection if it comes to rest.
+    async fn stop(&self, mut connected: Connected) {
+        const CANCEL: &str = "SELECT pg_cancel_backend($1)";
+        let cancelled = self.readers.rows(|| query(CANCEL).bind(connected.process_id)).await;
+        let rest = connect::in_time(PATIENCE, connected.connection.ping()).await;
+        match (cancelled, rest) {
+            (Ok(_), Ok(())) => self.lock().push(connected),
+            // Closed, that is: it is not known what would come over it.
+            (Err(error), _) => tracing::debug!(%error, "a list could not be cancelled"),
+            (_, Err(error)) => tracing::debug!(%error, "a connection for lists is gone"),
+        }
+    }
+}
+
+/// A statement's text, its values numbered.
+fn numbered(pieces: &[Piece<'_>]) -> String {
+    let (mut sql, mut values) = (String::new(), 0);
+    for piece in pieces {
+        match piece {
+            Piece::Sql(text) => sql.push_str(text),
+            Piece::Text(_) | Piece::Id(_) | Piece::Number(_) => {
+                values += 1;
+                sql.push_str(&format!("${values}"));
+            }
+        }
+    }
+    sql
+}
+
+/// A statement with its values.
+fn bound<'q>(pieces: &[Piece<'q>]) -> Query<'q> {
+    let sql: Arc<str> = numbered(pieces).into();
+    pieces.iter().fold(query(AssertSqlSafe(sql)), |query, piece| match *piece {
+        Piece::Sql(_) => query,
+        Piece::Text(text) => query.bind(text),
+        Piece::Id(id) => query.bind(id),
+        Piece::Number(number) => query.bind(number),
+    })
+}
+
+#[async_trait]
+impl Look for Connected {
+    async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
+        let looked = bound(pieces).fetch_all(&mut self.connection).await?;
+        let looked = looked.iter().map(|row| {
+            let match_id = MatchId::from_uuid(row.try_get(0)?);
+            Ok(Looked { match_id, fits: row.try_get(1)? })
+        });
+        Ok(looked.collect::<sqlx::Result<_>>()?)
+    }
+
+    async fn read(&mut self, ids: &[MatchId]) -> Result<Read, Error> {
+        const READ: &str = concat!(
+            "SELECT ",
+            columns!(),
+            " FROM events AS e WHERE e.match_id = ANY($1) ORDER BY e.match_id DESC, e.sequence"
+        );
+        let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
+        let events = query(READ).bind(ids).fetch_all(&mut self.connection).await?;
+        let bytes = events.iter().map(rows::body_bytes).sum();
+        Ok(Read { matches: rows::folded_each(&events)?, events: events.len(), bytes })
+    }
+}

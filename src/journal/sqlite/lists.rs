@@ -1,0 +1,229 @@
+//! Lists of the file, over connections of their own: they never stand in the way of look-ups,
+//! however many there are, and stop when their callers have gone.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, SqliteConnection, query};
+
+use crate::{
+    domain::{CallerId, MatchId},
+    journal::{
+        Error, Filter, Listing, answer,
+        listing::{self, GROUP, Look, Looked, Piece, Read, Turns},
+        sqlite::{
+            files::Files,
+            rows::{self, blob, columns},
+        },
+    },
+};
+
+/// How many lists are under way at once. A list is as fast as a core and the disk, so more would
+/// take cores from what is not a list, and win nothing.
+const LISTS_MAX: usize = 2;
+
+/// After how many of SQLite's own steps a statement looks whether it is to stop: some tens of
+/// microseconds.
+const STEPS: i32 = 1000;
+
+/// A read that is under way.
+type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Reads lists.
+pub(super) struct Lists {
+    files: Files,
+    turns: Turns,
+    idle: Arc<Idle>,
+}
+
+/// What lists share.
+#[derive(Default)]
+struct Idle {
+    /// Made as they are needed, one for each turn at most.
+    connections: Mutex<Vec<Connected>>,
+    /// How often [`STEPS`] steps were done by lists: their work, as SQLite counts it.
+    work: Arc<AtomicU64>,
+}
+
+/// A connection, and what stops its statement.
+struct Connected {
+    connection: SqliteConnection,
+    is_to_stop: Arc<AtomicBool>,
+}
+
+impl Lists {
+    pub(super) fn new(files: Files) -> Self {
+        Self { files, turns: Turns::new(LISTS_MAX), idle: Arc::default() }
+    }
+
+    /// As [`crate::journal::Reader::list`].
+    pub(super) async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Listing, Error> {
+        let (caller, filter) = (caller.clone(), filter.clone());
+        let listing = self.run(move |connected| {
+            Box::pin(async move { listing::list(connected, &caller, &filter, before, limit).await })
+        });
+        listing.await
+    }
+
+    /// Reads something over a connection for lists when its turn has come, for as long as this is
+    /// waited for.
+    async fn run<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut Connected) -> Reading<'_, T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (files, idle) = (self.files.clone(), Arc::clone(&self.idle));
+        let reading = self.turns.take(|gone| async move {
+            let mut connected = idle.take(&files).await?;
+            let read = tokio::select! {
+                read = read(&mut connected) => Some(read),
+                () = gone.cancelled() => None,
+            };
+            if read.is_none() {
+                connected.stop().await;
+            }
+            idle.lock().push(connected);
+            read.unwrap_or_else(|| Err(answer::closed()))
+        });
+        reading.await
+    }
+
+    /// Refuses further lists, waits for those under way, and lets go of the file.
+    pub(super) async fn close(&self) {
+        self.turns.close().await;
+        let connections = std::mem::take(&mut *self.idle.lock());
+        for Connected { connection, .. } in connections {
+            if let Err(error) = connection.close().await {
+                tracing::debug!(%error, "a connection for lists was not closed properly");
+            }
+        }
+    }
+
+    /// A list that would never end.
+    #[cfg(test)]
+    pub(super) async fn endless(&self) -> Result<(), Error> {
+        const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
+            SELECT count(*) FROM n";
+        let reading = self.run(|connected| {
+            Box::pin(async {
+                Ok(query(ENDLESS).execute(&mut connected.connection).await.map(drop)?)
+            })
+        });
+        reading.await
+    }
+
+    /// How many lists could begin at once.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.turns.free()
+    }
+
+    /// How many of SQLite's steps lists have cost so far, to the nearest [`STEPS`].
+    #[cfg(test)]
+    pub(super) fn work(&self) -> u64 {
+        self.idle.work.load(Ordering::Relaxed) * STEPS.unsigned_abs() as u64
+    }
+}
+
+impl Idle {
+    fn lock(&self) -> MutexGuard<'_, Vec<Connected>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn take(&self, files: &Files) -> sqlx::Result<Connected> {
+        let idle = self.lock().pop();
+        match idle {
+            Some(connected) => Ok(connected),
+            None => self.connect(files).await,
+        }
+    }
+
+    async fn connect(&self, files: &Files) -> sqlx::Result<Connected> {
+        let mut connection = files.reader().await?;
+        let (is_to_stop, work) = (Arc::<AtomicBool>::default(), Arc::clone(&self.work));
+        let goes_on = {
+            let is_to_stop = Arc::clone(&is_to_stop);
+            move || {
+                work.fetch_add(1, Ordering::Relaxed);
+                !is_to_stop.load(Ordering::Relaxed)
+            }
+        };
+        connection.lock_handle().await?.set_progress_handler(STEPS, goes_on);
+        Ok(Connected { connection, is_to_stop })
+    }
+}
+
+impl Connected {
+    /// Interrupts the statement that was given up, and returns once it has ended: the next one
+    /// would be interrupted in its place.
+    async fn stop(&mut self) {
+        self.is_to_stop.store(true, Ordering::Relaxed);
+        // A ping is answered after the statement, and is none itself.
+        let pinged = self.connection.ping().await;
+        self.is_to_stop.store(false, Ordering::Relaxed);
+        if let Err(error) = pinged {
+            tracing::debug!(%error, "a connection for lists is gone");
+        }
+    }
+}
+
+#[async_trait]
+impl Look for Connected {
+    async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
+        let mut query = QueryBuilder::<sqlx::Sqlite>::new("");
+        for piece in pieces {
+            match *piece {
+                Piece::Sql(text) => query.push(text),
+                Piece::Text(text) => query.push_bind(text),
+                Piece::Id(id) => query.push_bind(id.into_bytes().to_vec()),
+                Piece::Number(number) => query.push_bind(number),
+            };
+        }
+        let looked = query.build().fetch_all(&mut self.connection).await?;
+        let looked = looked.iter().map(|row| {
+            let match_id = MatchId::from_uuid(rows::uuid(row, 0)?);
+            Ok(Looked { match_id, fits: row.try_get(1)? })
+        });
+        Ok(looked.collect::<sqlx::Result<_>>()?)
+    }
+
+    async fn read(&mut self, ids: &[MatchId]) -> Result<Read, Error> {
+        let Some(last) = ids.last() else {
+            return Ok(Read { matches: Vec::new(), events: 0, bytes: 0 });
+        };
+        let mut query = query(AssertSqlSafe(read_group()));
+        // Always so many values, so that the statement is prepared once.
+        for id in ids.iter().chain(std::iter::repeat(last)).take(GROUP) {
+            query = query.bind(blob(id.as_uuid()));
+        }
+        let events = query.fetch_all(&mut self.connection).await?;
+        let bytes = events.iter().map(rows::body_bytes).sum();
+        Ok(Read { matches: rows::folded_each(&events)?, events: events.len(), bytes })
+    }
+}
+
+/// Reads the events of a group of matches, newest match first, each one's in order.
+fn read_group() -> &'static str {
+    static READ: OnceLock<String> = OnceLock::new();
+    READ.get_or_init(|| {
+        let values: Vec<String> = (1..=GROUP).map(|number| format!("${number}")).collect();
+        let values = values.join(", ");
+        let columns = columns!();
+        format!(
+            "SELECT {columns} FROM events AS e WHERE e.match_id IN ({values})
+             ORDER BY e.match_id DESC, e.sequence"
+        )
+    })
+}

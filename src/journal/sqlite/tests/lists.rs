@@ -1,0 +1,187 @@
+//! Lists of a file with very many matches: what they cost, and that no other read waits for them.
+
+use futures_util::future::join_all;
+use sqlx::{Connection, Row, raw_sql};
+
+use super::*;
+use crate::{
+    domain::State,
+    journal::{
+        Filter,
+        listing::testing::statement,
+        sqlite::schema::MIGRATIONS,
+        suite::crowd::{self, PATIENCE, cases, crowd},
+    },
+};
+
+/// Twenty times what a page may look at, and done within seconds without optimisation.
+const COUNT: u64 = 40_000;
+
+/// The most of SQLite's steps that a list may take: some fifty for each row that it looks at. To
+/// read all of a crowd takes ten times as many.
+const WORK_MAX: u64 = 120_000;
+
+/// A file of the first version with a crowd in it, as a program of that version left it.
+async fn old_file(count: u64) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::new(path(&folder));
+    files.create().unwrap();
+    let mut connection = files.connect().await.unwrap();
+    raw_sql(MIGRATIONS[0]).execute(&mut connection).await.unwrap();
+    fill(&mut connection, &crowd(0, count)).await;
+    connection.close().await.unwrap();
+    folder
+}
+
+async fn fill(connection: &mut SqliteConnection, crowd: &crate::crowd::Crowd) {
+    let mut transaction = connection.begin().await.unwrap();
+    raw_sql(sqlx::AssertSqlSafe(crowd.sqlite())).execute(&mut *transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+/// As an older version left it, and once it is entered into the indexes of lists.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_list_of_an_old_file_is_exact_and_costs_what_its_page_costs() {
+    let folder = old_file(COUNT).await;
+    let (journal, _hand) = open(&path(&folder), START).await;
+    check(&journal).await;
+    assert_eq!(journal.enlist(usize::MAX).await.unwrap(), COUNT as usize);
+    assert_eq!(journal.enlist(usize::MAX).await.unwrap(), 0);
+    check(&journal).await;
+    journal.close().await;
+}
+
+async fn check(journal: &Sqlite) {
+    let lists = &journal.0.lists;
+    let mut before = lists.work();
+    crowd::check(journal, &crowd(0, COUNT), |filter, _, _| {
+        let work = lists.work() - std::mem::replace(&mut before, lists.work());
+        assert!(work <= WORK_MAX, "{filter:?}: {work} steps");
+        async {}
+    })
+    .await;
+}
+
+/// What one version wrote is listed by the other, and goes on.
+#[tokio::test]
+async fn a_file_goes_back_and_forth_between_versions() {
+    let folder = old_file(10).await;
+    let (journal, _hand) = open(&path(&folder), START).await;
+    assert_eq!(journal.enlist(100).await.unwrap(), 10);
+    journal.close().await;
+    let mut older = Files::new(path(&folder)).connect().await.unwrap();
+    fill(&mut older, &crowd(10, 10)).await;
+    older.close().await.unwrap();
+    let (journal, _hand) = open(&path(&folder), START).await;
+    crowd::check(&journal, &crowd(0, 20), |_, _, _| async {}).await;
+    assert_eq!(journal.enlist(100).await.unwrap(), 10);
+    journal.close().await;
+}
+
+/// An index that is lost, or isn't taken, is a list that reads the whole store.
+#[tokio::test]
+async fn every_list_is_found_by_an_index() {
+    let store = store().await;
+    let mut connection = Files::new(path(&store.folder)).look().await.unwrap();
+    for case in cases(&crowd(0, 100)) {
+        let explained = format!("EXPLAIN QUERY PLAN {}", statement(&case.filter));
+        let rows = raw_sql(sqlx::AssertSqlSafe(explained)).fetch_all(&mut connection);
+        let steps: Vec<String> =
+            rows.await.unwrap().iter().map(|row| row.try_get("detail").unwrap()).collect();
+        for step in &steps {
+            let is_found = step.starts_with("SEARCH") && step.contains("INDEX")
+                || step.starts_with("SEARCH") && step.contains("PRIMARY KEY")
+                || step.starts_with("SCAN") && step.contains("match_states_unlisted")
+                || [
+                    "SCAN l",
+                    "SCAN s",
+                    "SCAN (",
+                    "USE TEMP",
+                    "CO-ROUTINE",
+                    "MATERIALIZE",
+                    "CORRELATED",
+                    "COMPOUND",
+                    "UNION ALL",
+                    "LEFT-MOST",
+                    "MERGE",
+                    "LEFT",
+                    "RIGHT",
+                ]
+                .iter()
+                .any(|other| step.starts_with(other));
+            assert!(is_found, "{:?}: {steps:#?}", case.filter);
+        }
+        let walked = steps.join("; ");
+        assert!(walked.contains(expected(&case.filter)), "{:?}: {walked}", case.filter);
+    }
+}
+
+/// The index that a filter has to start from.
+fn expected(filter: &Filter) -> &'static str {
+    let (has_ended, runs): (Vec<State>, Vec<State>) =
+        filter.states.iter().partition(|state| state.has_ended());
+    match filter {
+        Filter { folder_id: Some(_), .. } => "matches_by_folder",
+        Filter { labels, .. }
+            if !labels.is_empty() && (runs.is_empty() || !has_ended.is_empty()) =>
+        {
+            "SEARCH i USING PRIMARY KEY (caller=? AND key=? AND value=?"
+        }
+        _ if !has_ended.is_empty() => "match_states_by_end (caller=? AND end_state=?",
+        _ if !runs.is_empty() => "match_states_unfinished_by_caller (caller=?",
+        _ => "matches_by_caller (caller=?",
+    }
+}
+
+/// However many lists wait for their turns.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_keep_no_look_up_waiting_and_no_health() {
+    let store = store().await;
+    let (journal, caller) = (&store.journal, anna());
+    let (id, filter) = (match_id(0, 1), Filter::default());
+    run(&store, id, plain_spec(), [uploaded()]).await;
+    let mut endless: Vec<_> = (0..2).map(|_| Box::pin(journal.0.lists.endless())).collect();
+    for list in &mut endless {
+        assert!(futures_util::poll!(list).is_pending());
+    }
+    let mut waiting = Box::pin(join_all((0..40).map(|_| journal.list(&caller, &filter, None, 9))));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    for _ in 0..100 {
+        assert!(journal.find(&caller, &Key::Match(id)).await.unwrap().is_some());
+        assert_eq!(journal.events(id).await.unwrap().len(), 2);
+        journal.ping().await.unwrap();
+    }
+    drop(endless);
+    for listed in tokio::time::timeout(PATIENCE, waiting).await.unwrap() {
+        assert_eq!(listed.unwrap().matches.len(), 1);
+    }
+}
+
+/// SQLite does not go on with it: the statement is interrupted, and its connection is as good as new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_given_up_ends_its_work() {
+    let store = store().await;
+    let lists = &store.journal.0.lists;
+    for _ in 0..3 {
+        let mut endless: Vec<_> = (0..2).map(|_| Box::pin(lists.endless())).collect();
+        for list in &mut endless {
+            assert!(futures_util::poll!(list).is_pending());
+        }
+        let before = lists.work();
+        until(|| lists.work() > before).await;
+        assert_eq!(lists.free(), 0);
+        drop(endless);
+        until(|| lists.free() == 2).await;
+        let listed = store.journal.list(&anna(), &Filter::default(), None, 9).await;
+        assert_eq!(listed.unwrap().matches, []);
+    }
+}
+
+async fn until(mut holds: impl FnMut() -> bool) {
+    let holding = async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, holding).await.unwrap();
+}

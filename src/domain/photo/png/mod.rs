@@ -68,18 +68,20 @@ impl Picture {
             return self.read_pixels(chunk);
         }
         self.pixels.end();
+        if chunk.name == *b"IDAT" {
+            return Err(unsound("other chunks lie between its pixels (IDAT)"));
+        }
         // Of an animation decoders read the first picture, and nothing behind it.
         if self.is_animated && self.pixels.are_over() {
             return Ok(());
         }
         chunk.check_name()?;
         match &chunk.name {
-            b"acTL" => self.is_animated = true,
+            b"acTL" => self.is_animated = !self.pixels.are_over(),
             b"PLTE" if self.header.has_palette && !self.pixels.are_over() => {
                 self.read_palette(chunk)?;
             }
             b"PLTE" => {}
-            b"IDAT" => return Err(unsound("other chunks lie between its pixels (IDAT)")),
             b"IHDR" => return Err(unsound("it has two headers (IHDR)")),
             _ if chunk.is_critical() => {
                 return Err(unsupported("it has a critical chunk that is not in the standard"));

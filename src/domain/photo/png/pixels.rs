@@ -14,6 +14,7 @@ const ZLIB_HEADER_BYTES: usize = 2;
 /// What there was of the stream.
 #[derive(Default)]
 pub struct Pixels {
+    have_begun: bool,
     bytes: usize,
     zlib_header: [u8; ZLIB_HEADER_BYTES],
     are_over: bool,
@@ -27,6 +28,7 @@ impl Pixels {
 
     /// The data of the next IDAT, which may be empty.
     pub fn take(&mut self, data: &[u8]) -> Result<(), Unreadable> {
+        self.have_begun = true;
         for (at, byte) in (self.bytes..ZLIB_HEADER_BYTES).zip(data) {
             self.zlib_header[at] = *byte;
             if at + 1 == ZLIB_HEADER_BYTES {
@@ -37,9 +39,9 @@ impl Pixels {
         Ok(())
     }
 
-    /// A chunk that is no IDAT: it ends the run, if there was one.
+    /// A chunk that is no IDAT: it ends the run, if there was one, were it empty.
     pub const fn end(&mut self) {
-        self.are_over = self.bytes > 0;
+        self.are_over = self.have_begun;
     }
 
     pub fn check(&self, header: &Header) -> Result<(), Unreadable> {

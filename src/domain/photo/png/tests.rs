@@ -73,6 +73,8 @@ fn a_png_is_its_header_then_its_pixels_then_its_end() {
     }
     let between = "other chunks lie between its pixels (IDAT)";
     assert_eq!(why(&[small(8, 2), idat(), text(), idat(), iend()]), between);
+    let empty = chunk(b"IDAT", b"");
+    assert_eq!(why(&[small(8, 2), empty, text(), idat(), iend()]), between);
     let name = "a chunk's name is not four letters";
     assert_eq!(why(&[small(8, 2), chunk(b"tE4t", b"a"), idat(), iend()]), name);
     let critical = "it has a critical chunk that is not in the standard";
@@ -154,10 +156,16 @@ fn the_checksums_of_what_is_read_are_compared() {
 #[test]
 fn of_an_animation_only_the_first_picture_counts() {
     let control = chunk(b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]);
-    let behind = [chunk(b"ABCD", b"a"), chunk(b"fd4T", b"a"), small(8, 2), idat()].concat();
+    let behind = [chunk(b"ABCD", b"a"), chunk(b"fd4T", b"a"), small(8, 2)].concat();
     let mut pixels = idat();
     pixels[10] ^= 1;
-    assert_eq!(judged(&[small(8, 2), control, pixels, behind, iend()]), SIZE);
+    let animated = [small(8, 2), control.clone(), pixels, behind.clone(), iend()];
+    assert_eq!(judged(&animated), SIZE);
+    assert!(judged(&[small(8, 2), idat(), control.clone(), behind, iend()]).is_err());
+    let between = "other chunks lie between its pixels (IDAT)";
+    for chunks in [[control.clone(), idat(), control.clone()], [idat(), control.clone(), control]] {
+        assert_eq!(why(&[small(8, 2), chunks.concat(), idat(), iend()]), between);
+    }
 }
 
 #[test]

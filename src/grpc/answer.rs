@@ -225,6 +225,8 @@ mod tests {
         for status in [status::not_found("m"), Status::unimplemented("foreign")] {
             let told = refused(&status, certain(0.5));
             assert!(!told.contains_key(PUSHBACK), "{told:?}");
+            let told_status = Status::from_header_map(&told).unwrap();
+            assert!(told_status.get_error_details().retry_info().is_none(), "{told:?}");
             assert_eq!(
                 told.contains_key(Status::GRPC_STATUS_DETAILS),
                 !status.details().is_empty()

@@ -262,6 +262,9 @@ fn details<const N: usize>(reason: Reason, metadata: [(&str, String); N]) -> Err
     let metadata: HashMap<String, String> =
         metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
-    details.set_retry_info(reason.retry_after());
+    if let Some(delay) = reason.retry_after() {
+        // Without a delay there would be a RetryInfo all the same, an empty one.
+        details.set_retry_info(Some(delay));
+    }
     details
 }

@@ -147,7 +147,8 @@ impl Expected {
                 let fields = fields.iter().map(String::as_str).collect();
                 assert_eq!(told, (Code::InvalidArgument, *reason, fields), "{name}: {refusal:?}");
                 assert!(refusal.message.contains(words), "{name}: {}", refusal.message);
-                assert!(!refusal.says_when_to_retry(), "{name}: the same again is as wrong");
+                let retry = refusal.details.retry_info();
+                assert!(retry.is_none(), "{name}: the same again is as wrong");
             }
             Self::Told(code, reason) => {
                 let refusal = Refusal::of(status);

@@ -10,6 +10,7 @@ use facematch::{
     },
     grpc::encoded::Encoded,
     journal::sqlite::{self, Sqlite},
+    outage::Outage,
     oz,
     watch::{self, Entry, Update, Watch},
 };
@@ -207,7 +208,8 @@ fn watch() -> Result<Watch> {
     let config = sqlite::Config { path, clock: clock.clone(), readers: 1 };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let journal = Sqlite::open(config).await?;
-        let watch = Watch::new(CONFIG, Arc::new(journal.clone()), clock);
+        let store = Outage::new("the store", clock.clone());
+        let watch = Watch::new(CONFIG, Arc::new(journal.clone()), store, clock);
         journal.close().await;
         Ok(watch)
     })

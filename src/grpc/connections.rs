@@ -8,6 +8,7 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
+    net::IpAddr,
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -31,7 +32,7 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use tower::Service;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::{
     clock::Clock,
@@ -43,11 +44,15 @@ use crate::{
         greeting::{self, Greeted},
         status,
     },
+    outage::{self, Outage},
     worker::Chance,
 };
 
 /// How long no connection is taken after none could be: the process may be out of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why a connection is closed as soon as it is made.
+const ALL_IN_USE: &str = "all connections that --max-connections allows are in use";
 
 /// How long the calls of a connection that has reached its age may go on, at most: the longest wait
 /// that a caller may ask for. What is open then is a stream, and its caller resumes it.
@@ -102,23 +107,26 @@ impl Connections {
 
     async fn take(&self, listener: TcpListener, open: &TaskTracker, closing: &CancellationToken) {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        let mut incoming = pin!(incoming.then(paced));
+        let listener = Outage::new("the listener", self.clock.clone());
+        let failing = listener.clone();
+        let mut incoming = pin!(incoming.then(move |taken| paced(taken, failing.clone())));
         let addresses = Addresses::new(self.limits.per_address_max);
-        let mut was_full = false;
+        let full = Outage::new("the listener", self.clock.clone());
         while let Some(Some(accepted)) = closing.run_until_cancelled(incoming.next()).await {
             let Ok(socket) = accepted else { continue };
-            let is_full = open.len() >= self.limits.connections_max;
-            if is_full && !was_full {
-                warn!(
-                    connections.max = self.limits.connections_max,
-                    "connections refused: there are as many as there may be"
-                );
+            listener.worked();
+            if open.len() >= self.limits.connections_max {
+                full.failed_because(|| ALL_IN_USE.to_owned());
+                continue;
             }
-            was_full = is_full;
             // A connection whose peer can't be told has gone already.
-            let slot = socket.peer_addr().ok().filter(|_| !is_full);
-            if let Some(slot) = slot.and_then(|peer| addresses.take(peer.ip())) {
-                open.spawn(self.clone().keep(socket, slot, closing.clone()));
+            let Ok(peer) = socket.peer_addr() else { continue };
+            match addresses.take(peer.ip()) {
+                Some(slot) => {
+                    full.worked();
+                    open.spawn(self.clone().keep(socket, slot, closing.clone()));
+                }
+                None => full.failed_because(|| all_of_address(peer.ip())),
             }
         }
     }
@@ -150,7 +158,8 @@ impl Connections {
         let served = self.transport.serve_with_incoming_shutdown(service, one, ending);
         tokio::select! {
             served = served => if let Err(failure) = served {
-                warn!(error = %failure, "a connection could not be served");
+                // Callers' doing, as a rule, and as many as they like.
+                debug!(error = outage::causes(&failure), "a connection could not be served");
             },
             never = old.pass(&self.clock, age, self.limits.age_grace()) => match never {},
         }
@@ -179,13 +188,17 @@ impl Age {
     }
 }
 
+fn all_of_address(address: IpAddr) -> String {
+    format!("all connections that one address may have are in use by {address}")
+}
+
 /// Passes a connection on, or says why there is none. The listener is asked for the next one at
 /// once: without a pause, a process out of descriptors would do nothing else.
-async fn paced<C>(accepted: io::Result<C>) -> io::Result<C> {
+async fn paced<C>(accepted: io::Result<C>, listener: Outage) -> io::Result<C> {
     if let Err(failure) = &accepted
         && !is_of_one_connection(failure)
     {
-        warn!(error = %failure, "no connection can be taken");
+        listener.failed(failure);
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
     accepted
@@ -372,10 +385,11 @@ mod tests {
     async fn no_connection_is_asked_for_at_once_where_none_can_be_taken() {
         // Too many open files, as POSIX counts it.
         let exhausted = io::Error::from_raw_os_error(24);
-        assert!(paced(Err::<(), _>(exhausted)).now_or_never().is_none());
+        let listener = Outage::new("the listener", Clock::manual(Timestamp::default()).0);
+        assert!(paced(Err::<(), _>(exhausted), listener.clone()).now_or_never().is_none());
         let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
-        assert!(paced(Err::<(), _>(gone)).now_or_never().is_some());
-        assert!(paced(Ok(())).now_or_never().is_some());
+        assert!(paced(Err::<(), _>(gone), listener.clone()).now_or_never().is_some());
+        assert!(paced(Ok(()), listener.clone()).now_or_never().is_some());
     }
 
     #[test]

@@ -32,8 +32,21 @@ pub struct Driver {
     handle: Arc<Handle>,
     seat: Seat,
     end: End,
-    /// Why Oz last failed, with its causes: for the log of the fact that tells of it.
-    trouble: Option<String>,
+    /// Why Oz last failed, or failed others: for the log of the fact that tells of it.
+    trouble: Option<Trouble>,
+}
+
+/// Why Oz can't be asked, in the operator's words.
+struct Trouble {
+    causes: String,
+    /// Whether requests of other matches failed so, and this one's was not sent.
+    held_back: bool,
+}
+
+impl Trouble {
+    fn of(failure: &Failure, held_back: bool) -> Self {
+        Self { causes: failure.told().to_owned(), held_back }
+    }
 }
 
 /// How a driver's work comes to its end.
@@ -262,7 +275,7 @@ impl Driver {
 
     async fn held_back(&mut self, ask: &Ask, hold: &Hold) -> Turn {
         debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
-        self.trouble = hold.why.as_ref().map(|failure| failure.told().to_owned());
+        self.trouble = hold.why.as_ref().map(|failure| Trouble::of(failure, true));
         let now = self.engine.with.clock.now();
         let drive = self.lend_drive(now);
         let settled = held_back(&self.m, drive, ask, hold, now, &self.engine.config.policy);
@@ -273,7 +286,7 @@ impl Driver {
         let chance = (self.engine.with.chance)();
         let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
         self.note(ask, &outcome, moment);
-        self.trouble = outcome.as_ref().err().map(|failure| failure.told().to_owned());
+        self.trouble = outcome.as_ref().err().map(|failure| Trouble::of(failure, false));
         let drive = self.lend_drive(moment.now);
         let settled = settle(&self.m, drive, ask, outcome, moment, &self.engine.config.policy);
         self.follow(settled).await
@@ -388,7 +401,11 @@ impl Driver {
         match state::apply(Some(self.m.clone()), recorded) {
             Ok(m) => self.m = m,
             Err(illegal) => {
-                error!(match.id = %self.m.id, error = %illegal, "the journal contradicts the core");
+                error!(
+                    match.id = %self.m.id,
+                    error = illegal.to_string(),
+                    "the journal contradicts the core"
+                );
                 return Turn::Over;
             }
         }
@@ -416,17 +433,25 @@ impl Driver {
         }
     }
 
+    /// During an outage the circuit breaker warns once for all who are held back.
     fn log_trouble(&self, fact: &AttemptFailed) {
-        let now = self.engine.with.clock.now();
-        warn!(
-            match.id = %self.m.id,
-            cause = fact.cause.as_str(),
-            error = self.trouble.as_deref().unwrap_or(&fact.message),
-            oz.http_status = fact.metadata.get("oz.http_status"),
-            oz.error_code = fact.metadata.get("oz.error_code"),
-            next_attempt_in_ms = millis(fact.next_attempt.since(now)),
-            "trouble at Oz"
-        );
+        let next = fact.next_attempt.since(self.engine.with.clock.now());
+        let held_back = self.trouble.as_ref().is_some_and(|trouble| trouble.held_back);
+        let error = self.trouble.as_ref().map_or(&fact.message, |trouble| &trouble.causes);
+        macro_rules! trouble {
+            ($level:ident) => {
+                $level!(
+                    match.id = %self.m.id,
+                    cause = fact.cause.as_str(),
+                    error,
+                    oz.http_status = fact.metadata.get("oz.http_status"),
+                    oz.error_code = fact.metadata.get("oz.error_code"),
+                    next_attempt_in_ms = millis(next),
+                    "trouble at Oz"
+                )
+            };
+        }
+        if held_back { trouble!(info) } else { trouble!(warn) }
     }
 
     fn log_end(&self, resolution: Resolution) {

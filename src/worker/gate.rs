@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::{
     clock::Clock,
     domain::{
-        Circuit, Hold, Outcome, Pace, Pass,
+        Circuit, Failure, Hold, Outcome, Pace, Pass,
         circuit::{self, Change},
     },
     worker::{
@@ -123,10 +123,12 @@ impl Leave<'_> {
         match change {
             Some(Change::Opened) => warn!(
                 cause,
+                error = failure.map(Failure::told),
+                oz.http_status = failure.and_then(|failure| failure.http_status),
                 failures = circuit::OPENS_AFTER,
-                "Oz is out: nothing but single probes is sent"
+                "circuit breaker open: Oz is out, and only single probes are sent"
             ),
-            Some(Change::Closed) => info!("Oz answers again: what was held back goes on"),
+            Some(Change::Closed) => info!("circuit breaker closed: Oz answers again"),
             None => {}
         }
     }

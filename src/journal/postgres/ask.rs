@@ -21,6 +21,7 @@ use crate::{
             writer::{LINGERING_CHECK, Running, no_lease},
         },
     },
+    outage,
 };
 
 /// How often what isn't an event is tried while others are faster.
@@ -132,7 +133,7 @@ impl Running {
             && self.with.leases.has_others()
             && let Err(error) = self.run_step(&Tell { notice }).await
         {
-            debug!(%error, "the others will see by themselves");
+            debug!(error = outage::causes(&error), "NOTIFY failed: other replicas will poll");
         }
     }
 
@@ -156,8 +157,8 @@ impl Running {
                 Meaning::Raced if tries < RACES_MAX => tries += 1,
                 Meaning::Raced | Meaning::Refused => return outcome,
                 Meaning::Unknown => {
-                    let error = failure.map(ToString::to_string);
-                    warn!(error, "the connection to the database is lost");
+                    let error = failure.map(|failure| outage::causes(failure));
+                    warn!(error, "database connection lost");
                     self.connection = None;
                     if S::CLAIMS {
                         self.with.leases.start_over();
@@ -203,7 +204,7 @@ impl Running {
                 }
             }
             Err(error) => {
-                debug!(%error, "claims that nobody heard of can't be let go yet");
+                debug!(error = outage::causes(&error), "orphaned claims can't be released yet");
                 self.orphans.add(orphans);
             }
         }

@@ -21,6 +21,7 @@ use crate::{
             rows::{self, columns},
         },
     },
+    outage,
 };
 
 /// How long matches that a replica left are for those whose share they are; after that they are
@@ -222,7 +223,10 @@ async fn fold(
         match rows::folded(rows) {
             Ok(Some(m)) => matches.push(m),
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "an unfinished match is left aside"),
+            Err(error) => {
+                let error = outage::causes(&error);
+                tracing::error!(error, "unfinished match not driven: its journal can't be read");
+            }
         }
     }
     let with_claim = |m: Match| {

@@ -187,7 +187,7 @@ impl Postgres {
         let recent = Arc::new(Recent::after(head.position));
         let tail = Arc::new(Tail::new(Arc::clone(&recent), wake.clone(), Arc::clone(&history)));
         let tasks = TaskTracker::new();
-        tasks.spawn(Arc::clone(&tail).run(database.clone(), closing.clone()));
+        tasks.spawn(Arc::clone(&tail).run(database.clone(), config.clock.clone(), closing.clone()));
         if notices {
             let (tail, leases) = (Arc::clone(&tail), Arc::clone(&leases));
             tasks.spawn(tail.listen(database.clone(), leases, closing.clone()));
@@ -441,9 +441,10 @@ impl Writer for Postgres {
         self.0.leaving.cancel();
         let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper
-            && let Err(error) = keeper.await
+            && keeper.await.is_err()
         {
-            tracing::error!(%error, "the keeper of the lease died");
+            // Its panic was told as it happened.
+            tracing::error!("the lease's renewal died");
         }
     }
 

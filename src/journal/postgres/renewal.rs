@@ -16,6 +16,7 @@ use crate::{
         lease::{LeaseId, Leases, Mine},
         notice,
     },
+    outage::{self, Outage},
 };
 
 /// How many times a lease is renewed before it would end: all but one of them may fail.
@@ -74,7 +75,7 @@ impl Keeper {
 
     /// Renews until the journal is closed, then says goodbye.
     pub(super) async fn run(mut self) {
-        let mut failing = false;
+        let renewal = Outage::new("the lease's renewal", self.leases.clock.clone());
         let mut next = self.terms.length / RENEWALS;
         loop {
             tokio::select! {
@@ -83,18 +84,18 @@ impl Keeper {
                 () = self.leases.poke.notified() => {}
             }
             let round = self.round().await;
-            if round.is_err() != failing {
-                failing = round.is_err();
-                match &round {
-                    Ok(_) => info!("the database answers again"),
-                    Err(error) => warn!(%error, "the lease can't be renewed"),
-                }
+            match &round {
+                Ok(_) => renewal.worked(),
+                Err(error) => renewal.failed(error),
             }
             next = round.unwrap_or(RECONNECT_PAUSE);
         }
         self.leases.lose();
         if let Err(error) = self.say_goodbye().await {
-            warn!(%error, "the others will know at the end of the lease that this one has gone");
+            warn!(
+                error = outage::causes(&error),
+                "lease not given back: other replicas will see it expire"
+            );
         }
     }
 
@@ -258,7 +259,7 @@ async fn begin(
     .bind(terms.length.as_secs_f64())
     .fetch_one(&mut *connection);
     let lease = LeaseId::from_number(connect::in_time(terms.patience(), taking).await?);
-    info!(lease = lease.number(), "a lease was taken");
+    info!(lease = lease.number(), "lease taken");
     if terms.notices {
         notice::send(connection, notice::LEASES).await?;
     }

@@ -24,9 +24,10 @@ use tokio::{
     time,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::{
+    clock::Clock,
     domain::{Event, MatchId, Position, Recorded},
     journal::{
         Error,
@@ -39,6 +40,7 @@ use crate::{
         },
         recent::Recent,
     },
+    outage::{self, Outage},
 };
 
 /// How long a lost notice may go unnoticed.
@@ -108,19 +110,27 @@ impl Tail {
     }
 
     /// Reads on until the journal is closed.
-    pub(super) async fn run(self: Arc<Self>, database: Database, closing: CancellationToken) {
+    pub(super) async fn run(
+        self: Arc<Self>,
+        database: Database,
+        clock: Clock,
+        closing: CancellationToken,
+    ) {
         let mut eye = Eye { database, connection: None, erasures: None };
-        let mut failing = false;
+        let following = Outage::new("following other replicas", clock);
         loop {
             let looked = self.read_new(&mut eye).await;
-            if looked.is_err() {
-                eye.connection = None;
-            }
-            if let (Err(error), false) = (&looked, failing) {
-                warn!(%error, "what others write can't be read");
-            }
-            failing = looked.is_err();
-            let pause = if failing { RECONNECT_PAUSE } else { LOOK_PAUSE };
+            let pause = match &looked {
+                Ok(()) => {
+                    following.worked();
+                    LOOK_PAUSE
+                }
+                Err(error) => {
+                    eye.connection = None;
+                    following.failed(error);
+                    RECONNECT_PAUSE
+                }
+            };
             tokio::select! {
                 () = closing.cancelled() => return,
                 () = time::sleep(pause) => {}
@@ -191,7 +201,7 @@ impl Tail {
             let pause = match heard {
                 Ok(()) => LISTEN_AGAIN,
                 Err(error) => {
-                    debug!(%error, "notices can't be heard");
+                    debug!(error = outage::causes(&error), "LISTEN failed: this replica polls");
                     RECONNECT_PAUSE
                 }
             };

@@ -39,6 +39,7 @@ use crate::{
         },
         recent::Recent,
     },
+    outage,
 };
 
 /// The most writes in one statement. More gain no speed, and keep the first one waiting.
@@ -191,9 +192,10 @@ impl Handle {
         let _ = self.messages.send(Message::Close).await;
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task
-            && let Err(error) = task.await
+            && task.await.is_err()
         {
-            tracing::error!(%error, "the journal's writer died");
+            // Its panic was told as it happened.
+            tracing::error!("the journal's writer died");
         }
     }
 }
@@ -226,7 +228,7 @@ impl Running {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            debug!(%error, "the connection was not closed properly");
+            debug!(error = outage::causes(&error), "database connection not closed in order");
         }
     }
 
@@ -393,7 +395,7 @@ impl Running {
 
     pub(super) fn disconnect(&mut self, failure: &sqlx::Error) {
         if self.connection.take().is_some() {
-            warn!(error = %failure, "the connection to the database is lost");
+            warn!(error = outage::causes(failure), "database connection lost");
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
             rows::{blob, columns, folded, same_match, uuid},
         },
     },
+    outage,
 };
 
 /// Claims unfinished matches, oldest first.
@@ -115,7 +116,8 @@ fn claimed(rows: &[SqliteRow]) -> Option<(Match, Claim)> {
     match fold_with_epoch(rows) {
         Ok(claimed) => claimed,
         Err(error) => {
-            tracing::error!(%error, "an unfinished match is left aside");
+            let error = outage::causes(&error);
+            tracing::error!(error, "unfinished match not driven: its journal can't be read");
             None
         }
     }

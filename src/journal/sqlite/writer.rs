@@ -33,6 +33,7 @@ use crate::{
             template,
         },
     },
+    outage::{self, Outage},
 };
 
 /// The most operations in one transaction. More gain no speed, and keep the first one waiting.
@@ -66,6 +67,8 @@ struct Writer {
     unclaimed_from: Option<Uuid>,
     /// Whether the WAL may still hold what was erased.
     must_empty: bool,
+    /// Of emptying it.
+    emptying: Outage,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
     recent: Arc<Recent>,
@@ -101,6 +104,7 @@ impl Handle {
         let (orphans, commits) = (Arc::default(), Arc::default());
         let writer = Writer {
             files: start.files,
+            emptying: Outage::new("emptying the WAL of what was erased", start.clock.clone()),
             clock: start.clock,
             owner: start.owner,
             connection: Some(start.connection),
@@ -139,9 +143,10 @@ impl Handle {
         let _ = self.messages.send(Message::Close).await;
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task
-            && let Err(error) = task.await
+            && task.await.is_err()
         {
-            tracing::error!(%error, "the journal's writer died");
+            // Its panic was told as it happened.
+            tracing::error!("the journal's writer died");
         }
     }
 }
@@ -279,10 +284,11 @@ impl Writer {
             return;
         };
         match files::empty_wal(connection).await {
-            Ok(is_empty) => self.must_empty = !is_empty,
-            Err(error) => {
-                tracing::warn!(%error, "the WAL can't be emptied of what was erased; trying again");
+            Ok(is_empty) => {
+                self.must_empty = !is_empty;
+                self.emptying.worked();
             }
+            Err(error) => self.emptying.failed(&error),
         }
     }
 
@@ -293,7 +299,7 @@ impl Writer {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(%error, "the journal was not closed properly");
+            tracing::warn!(error = outage::causes(&error), "journal not closed in order");
         }
     }
 }

@@ -1,12 +1,17 @@
 //! The log: where it goes and in which form.
 //!
-//! It goes to standard error, so that standard output has nothing but what a command answers.
+//! It goes to standard error, so that standard output has nothing but what a command answers. In
+//! JSON everything that the process writes there is JSON, panics included.
+
+#[cfg(test)]
+pub mod captured;
+mod panics;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt};
 
-use crate::config::LogFormat;
+use crate::config::{ALWAYS_LOGGED, LogFormat};
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -16,28 +21,125 @@ pub enum Error {
     Level(String),
 }
 
-/// Starts logging. A second call in one process changes nothing.
+/// Starts logging, panics included. A second call in one process changes nothing.
 ///
 /// # Errors
 /// [`Error::Level`].
 pub fn start(format: LogFormat, level: &str) -> Result<(), Error> {
-    let filter = EnvFilter::try_new(level).map_err(|_| Error::Level(level.to_owned()))?;
-    let registry = tracing_subscriber::registry().with(filter);
-    let colours = std::io::stderr().is_terminal();
-    let started = match format {
-        LogFormat::Text => {
-            let layer = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
-            registry.with(layer).try_init()
-        }
-        LogFormat::Json => {
-            let layer = fmt::layer().json().with_writer(std::io::stderr).flatten_event(true);
-            registry.with(layer).try_init()
-        }
-    };
-    // Somebody has set up logging before: a test, or a command that runs several parts.
-    let _ = started;
+    let subscriber = Registry::default().with(lines(format)).with(filter(level)?);
+    // An earlier one stays: a test's, or of a command that runs several parts.
+    if tracing::subscriber::set_global_default(subscriber).is_ok() {
+        std::panic::set_hook(Box::new(panics::tell));
+    }
     Ok(())
 }
 
+/// What ends the process is logged whatever the level.
+fn filter(level: &str) -> Result<EnvFilter, Error> {
+    EnvFilter::try_new(level).map_err(|_| Error::Level(level.to_owned()))?;
+    let level = format!("{level},{ALWAYS_LOGGED}=error");
+    EnvFilter::try_new(&level).map_err(|_| Error::Level(level))
+}
+
+fn lines(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    match format {
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        // On a terminal with colours, unless NO_COLOR asks for none, which the layer looks at.
+        LogFormat::Text if std::io::stderr().is_terminal() => lines.boxed(),
+        LogFormat::Text => lines.with_ansi(false).boxed(),
+    }
+}
+
 #[cfg(test)]
-pub mod captured;
+mod tests {
+    use std::process::{Command, Output};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Tells a child of these tests to be one.
+    const CHILD: &str = "FACEMATCH_TEST_OF_THE_LOG";
+
+    /// Runs the test named `child` in a process of its own, with this in its environment.
+    fn run_child(told: &str) -> Output {
+        let program = std::env::current_exe().unwrap();
+        let arguments = ["--exact", "telemetry::tests::child", "--nocapture", "--test-threads=1"];
+        let mut command = Command::new(program);
+        command.args(arguments).env(CHILD, told).env_remove("RUST_BACKTRACE").output().unwrap()
+    }
+
+    fn logged(told: &str) -> Vec<Value> {
+        let output = run_child(told);
+        let text = String::from_utf8(output.stderr).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    }
+
+    /// What the others run in a process of its own; nothing where it isn't told what.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "this is how the child is told what to do")]
+    fn child() {
+        let Ok(told) = std::env::var(CHILD) else { return };
+        let (format, level) = match told.split_once(' ') {
+            Some((_, level)) => (LogFormat::Json, level),
+            None => (LogFormat::Text, "info"),
+        };
+        start(format, level).unwrap();
+        tracing::info!(user = "a\"b\nc", "two\nlines");
+        let panics: fn() = match told.split(' ').next().unwrap() {
+            "literal" => || panic!("the core and the journal disagree"),
+            "formatted" => || panic!("not this: {}", std::hint::black_box("canary-of-a-panic")),
+            "expect" => || std::hint::black_box(Err("canary-of-a-panic")).expect("it is there"),
+            _ => || {},
+        };
+        let _ = std::thread::Builder::new().name("driver-7".into()).spawn(panics).unwrap().join();
+    }
+
+    #[test]
+    fn a_panic_is_a_line_of_json_with_its_place_and_its_thread() {
+        let lines = logged("literal info");
+        let [_, line] = &lines[..] else { panic!("two lines, not {lines:?}") };
+        assert_eq!((&line["message"], &line["level"]), (&"panic".into(), &"ERROR".into()));
+        assert_eq!(line["panic.thread"], "driver-7");
+        assert_eq!(line["panic.message"], "the core and the journal disagree");
+        assert!(
+            line["panic.location"].as_str().unwrap().starts_with("src/telemetry.rs:"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn a_panic_is_told_at_every_level_and_what_it_quotes_at_none() {
+        for panic in ["formatted", "expect"] {
+            for level in ["off", "trace"] {
+                let lines = logged(&format!("{panic} {level}"));
+                let line = lines.last().expect("the panic");
+                assert_eq!(line["message"], "panic");
+                assert!(!format!("{lines:?}").contains("canary"), "{lines:?}");
+                assert!(line["panic.location"].is_string());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_told_stays_on_its_line_in_either_form() {
+        let lines = logged("nothing info");
+        assert_eq!(
+            (&lines[0]["message"], &lines[0]["user"]),
+            (&"two\nlines".into(), &"a\"b\nc".into())
+        );
+        let output = run_child("nothing");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(r#"user="a\"b\nc""#), "{text}");
+        assert!(!text.contains('\u{1b}'), "colours in what is no terminal: {text:?}");
+    }
+
+    #[test]
+    fn a_level_that_is_none_is_told() {
+        assert!(filter("loud=banana").is_err());
+        for level in ["off", "info", "warn,facematch=debug"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+    }
+}

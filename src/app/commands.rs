@@ -6,7 +6,7 @@ use std::{error::Error, io::Write};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::{
     app::{App, demo, sim},
@@ -26,6 +26,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// What the command line can start.
 pub const PARTS: Parts = Parts {
+    log: |log| Ok(telemetry::start(log.format, &log.level)?),
     serve: |config| -> Running { Box::pin(serve(config)) },
     sim: |args| -> Running { Box::pin(simulate(args)) },
     demo: |args| -> Running { Box::pin(demonstrate(args)) },
@@ -33,12 +34,16 @@ pub const PARTS: Parts = Parts {
 
 /// Serves until a signal comes, then drains. A second signal ends it at once.
 async fn serve(config: Config) -> Result<(), Failure> {
-    telemetry::start(config.log, &config.log_level)?;
     take_descriptors(&config);
+    // Told once it has started: a start that fails is one line, which names the setting.
+    let (store, settings) = (config.store.kind(), config.changed.to_string());
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), async move {
         let app = App::build(config, Clock::system()).await?;
-        say(&format!("facematch is ready on {}", app.address()?));
+        let address = app.address()?;
+        let version = env!("CARGO_PKG_VERSION");
+        info!(version, %address, store, settings, "facematch started");
+        say(&format!("facematch is ready on {address}"));
         Ok(app.run(shutdown).await?)
     })
     .await?
@@ -53,9 +58,11 @@ fn take_descriptors(config: &Config) {
         Ok(allowed) => warn!(
             descriptors.needed = needed,
             descriptors.allowed = allowed,
-            "--max-connections and --oz-max-requests may need more descriptors than the system allows"
+            "descriptors: --max-connections and --oz-max-requests may need more than the system allows"
         ),
-        Err(failure) => warn!(error = %failure, "the limit of descriptors can't be raised"),
+        Err(failure) => {
+            warn!(error = failure.to_string(), "descriptors: their limit can't be raised")
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     domain::{Policy, Timestamp},
     grpc, journal,
     journal::{Reader, Writer},
-    outage::Outage,
+    outage::{self, Outage},
     oz,
     watch::{self, Watch},
     worker::{self, Worker},
@@ -33,6 +33,10 @@ const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// What is left of the drain time for closing connections, at least; and what each step gets that
 /// comes too late for any.
 const GOODBYE_MIN: Duration = Duration::from_millis(500);
+
+/// What health checks are answered, as the log has it.
+const SERVING: &str = "SERVING";
+const NOT_SERVING: &str = "NOT_SERVING";
 
 /// The whole service, built and bound, its matches claimed; it serves once it runs.
 pub struct App {
@@ -173,24 +177,30 @@ impl App {
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let (health, calls) = (door.health(), door.calls());
         health.set(true).await;
+        info!(health = SERVING, "health changed: the server serves");
         let served = tasks.spawn(door.serve(closing.clone()));
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
         let mut outcome = Ok(());
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = journal.lost() => {
-                error!("{Lost}");
+                error!(error = %Lost, "the server stops: it can't go on with this store");
                 outcome = Err(Lost);
             }
             served = served => {
                 if let Err(failure) = served {
-                    error!(error = %failure, "the server failed");
+                    // What a panic says was told as it happened.
+                    error!(panicked = failure.is_panic(), "the server failed");
                 }
             }
         }
         shutdown.cancel();
 
-        info!("draining");
+        info!(
+            health = NOT_SERVING,
+            reason = "SERVER_DRAINING",
+            "health changed: the server drains"
+        );
         let for_photos = drain_timeout.saturating_sub(GOODBYE_MIN);
         let (photos_until, until) =
             (clock.now().after(for_photos), clock.now().after(drain_timeout));
@@ -201,7 +211,7 @@ impl App {
         closing.cancel();
         tasks.close();
         if clock.before(until, tasks.wait()).await.is_none() {
-            warn!("connections are cut: their callers didn't end them in time");
+            warn!("drain: connections are cut, their calls didn't end in time");
         }
         calls.close();
         let commits = journal.commits();
@@ -217,7 +227,7 @@ impl App {
 async fn in_time(clock: &Clock, until: Timestamp, step: impl Future<Output = ()>) {
     let until = until.max(clock.now().after(GOODBYE_MIN));
     if clock.before(until, step).await.is_none() {
-        warn!("the store stands still: it is not waited for any longer");
+        warn!("drain: the store stands still and is not waited for any longer");
     }
 }
 
@@ -234,10 +244,20 @@ async fn check_health(
             () = clock.sleep(PING_INTERVAL) => {}
             () = shutdown.cancelled() => return,
         }
-        let answers = watch.ping().await.is_ok();
+        let answered = watch.ping().await;
+        let answers = answered.is_ok();
         if answers != serving && !shutdown.is_cancelled() {
             serving = answers;
             health.set(serving).await;
+            match answered {
+                Ok(()) => info!(health = SERVING, "health changed: the store answers again"),
+                Err(failure) => warn!(
+                    health = NOT_SERVING,
+                    reason = "STORE_UNAVAILABLE",
+                    error = outage::causes(&failure),
+                    "health changed: the store doesn't answer"
+                ),
+            }
         }
     }
 }

@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli::{Output, SimArgs},
-    config::LogFormat,
     simulator::{Config, RecordedRequest, Script, Simulator, Tls},
     telemetry,
 };
@@ -24,7 +23,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// Serves until `shutdown` is cancelled, then writes the record if that was asked for.
 pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failure> {
-    telemetry::start(log_format(args.log), &args.log_level)?;
+    telemetry::start(args.log.log_format(), &args.log_level)?;
     let config = config(&args)?;
     let record = args.record.as_deref().map(RecordFile::create).transpose()?;
     let listen = args.listen;
@@ -38,13 +37,6 @@ pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failu
     match record {
         Some(file) => Ok(file.write(&requests)?),
         None => Ok(()),
-    }
-}
-
-fn log_format(format: Output) -> LogFormat {
-    match format {
-        Output::Text => LogFormat::Text,
-        Output::Json => LogFormat::Json,
     }
 }
 

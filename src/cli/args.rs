@@ -10,9 +10,12 @@ use clap::{
 use prost_types::Timestamp;
 use tonic::transport::Uri;
 
-use crate::cli::{
-    pb::{LivenessPolicy, MatchState, PhotoKind},
-    serve::ServeArgs,
+use crate::{
+    cli::{
+        pb::{LivenessPolicy, MatchState, PhotoKind},
+        serve::ServeArgs,
+    },
+    config::LogFormat,
 };
 
 const EXIT_CODES: &str = "\
@@ -209,6 +212,16 @@ pub enum Output {
     Text,
     /// One JSON object a line; of a match, with the field names of the proto.
     Json,
+}
+
+impl Output {
+    /// The form of a log that is printed so.
+    pub const fn log_format(self) -> LogFormat {
+        match self {
+            Self::Text => LogFormat::Text,
+            Self::Json => LogFormat::Json,
+        }
+    }
 }
 
 /// How long to go on when the server can't be reached.

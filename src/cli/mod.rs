@@ -14,6 +14,7 @@ mod resume;
 mod run;
 mod screen;
 mod serve;
+mod told;
 mod watch;
 
 use std::{
@@ -27,9 +28,10 @@ use std::{
 
 use bytes::Bytes;
 use clap::error::ErrorKind;
+use tracing::warn;
 
 use crate::{
-    config::{self, Config, Environment, Loaded},
+    config::{self, Config, Environment, Loaded, LogFormat, LogSettings},
     pb,
 };
 
@@ -38,6 +40,7 @@ pub use exit::Exit;
 
 use args::{Cli, Command};
 use serve::ServeArgs;
+use told::Told;
 
 /// Something that runs until it is told to stop.
 pub type Running = Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send>>;
@@ -45,6 +48,8 @@ pub type Running = Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send +
 /// What `main` hands in: the parts of the product that this room may not know.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts {
+    /// The log, which `serve` begins with.
+    pub log: fn(&LogSettings) -> Result<(), Box<dyn Error + Send + Sync>>,
     /// The service, which also prints the line that says that it is ready.
     pub serve: fn(Config) -> Running,
     /// The Oz simulator alone.
@@ -59,8 +64,15 @@ pub async fn run(
     environment: Environment,
     parts: Parts,
 ) -> Exit {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let told = Told::guess(&args, &environment);
     match Cli::read(args) {
         Ok(cli) => command(cli.command, environment, parts).await,
+        Err(error) if told.in_json() && error.use_stderr() => {
+            start_log(&LogSettings { format: LogFormat::Json, level: "info".to_owned() }, parts);
+            told.error(error.to_string().trim_end());
+            Exit::Usage
+        }
         Err(error) => misread(&error),
     }
 }
@@ -68,8 +80,11 @@ pub async fn run(
 async fn command(command: Command, environment: Environment, parts: Parts) -> Exit {
     match command {
         Command::Serve(args) => serve(args, environment, parts).await,
-        Command::Sim(args) => part((parts.sim)(args)).await,
-        Command::Demo(args) => part((parts.demo)(args)).await,
+        Command::Sim(args) => {
+            let told = Told::with(args.log.log_format());
+            part((parts.sim)(args), told).await
+        }
+        Command::Demo(args) => part((parts.demo)(args), Told::with(LogFormat::Text)).await,
         Command::Match(args) => run::run(args).await,
         Command::Watch(args) => watch::watch(args).await,
         Command::Get(args) => lookup::get(args).await,
@@ -90,23 +105,32 @@ fn misread(error: &clap::Error) -> Exit {
 }
 
 async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit {
-    let Loaded { config, warnings } = args.load(environment);
+    let Loaded { config, warnings, log } = args.load(environment);
+    start_log(&log, parts);
+    let told = Told::with(log.format);
     // Told also where there is an error: a misspelt variable may be its cause.
-    warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+    warnings.iter().for_each(|warning| warn!("{}", config::one_line(warning)));
     match config {
-        Ok(config) => part((parts.serve)(config)).await,
+        Ok(config) => part((parts.serve)(config), told).await,
         Err(error) => {
-            tell(&error.to_string());
+            told.error(&error.to_string());
             Exit::Usage
         }
     }
 }
 
-async fn part(running: Running) -> Exit {
+/// Starts the log. Its level was checked with the other settings.
+fn start_log(log: &LogSettings, parts: Parts) {
+    if let Err(error) = (parts.log)(log) {
+        tell(&error.to_string());
+    }
+}
+
+async fn part(running: Running, told: Told) -> Exit {
     match running.await {
         Ok(()) => Exit::Success,
         Err(error) => {
-            tell(&error.to_string());
+            told.error(&error.to_string());
             Exit::Broken
         }
     }

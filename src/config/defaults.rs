@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::{
-    Config, Credentials, Environment, Flags, OzConfig, Store, settings as s, source::Sources,
+    Changed, Config, Credentials, Environment, Flags, OzConfig, Store, settings as s,
+    source::Sources,
 };
 
 /// Why a default can't be wrong.
@@ -37,6 +38,7 @@ impl Config {
             drain_timeout: defaults.get(&s::DRAIN_TIMEOUT).expect(SOUND),
             log: defaults.get(&s::LOG).expect(SOUND),
             log_level: defaults.get(&s::LOG_LEVEL).expect(SOUND),
+            changed: Changed::default(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The only room that reads the environment. It opens nothing but the settings file and the files
 //! of secrets: that an address is free or a journal can be opened is found out by its own room.
 
+mod changed;
 mod defaults;
 mod error;
 mod parse;
@@ -13,6 +14,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
+pub use changed::Changed;
 pub use error::{Error, Origin, Problem, one_line};
 pub use settings::{About, TABLE, settings_markdown};
 pub use source::{Environment, Flags};
@@ -72,6 +74,8 @@ pub struct Config {
     pub log: LogFormat,
     /// What is logged, as a list of directives.
     pub log_level: String,
+    /// What was set otherwise than by default, as the log may show it.
+    pub changed: Changed,
 }
 
 impl Config {
@@ -125,6 +129,16 @@ pub enum Store {
     Postgres(SecretString),
 }
 
+impl Store {
+    /// Its kind, without its place or its password.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        }
+    }
+}
+
 /// The form of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
@@ -134,6 +148,19 @@ pub enum LogFormat {
     Json,
 }
 
+/// The target of what is logged at every level: what keeps the process from starting, what ends
+/// it, and panics.
+pub const ALWAYS_LOGGED: &str = "facematch::always";
+
+/// How to log, as far as that is known: also where another setting is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// The form of the log.
+    pub format: LogFormat,
+    /// What is logged, as a list of directives.
+    pub level: String,
+}
+
 /// The settings, and what the operator should hear whether they hold or not.
 #[derive(Debug, Clone)]
 pub struct Loaded {
@@ -141,13 +168,26 @@ pub struct Loaded {
     pub config: Result<Config, Error>,
     /// One sentence each. What looks odd may be the very cause of an error.
     pub warnings: Vec<String>,
+    /// How to log either.
+    pub log: LogSettings,
 }
 
 /// Reads the settings of `serve`.
 pub fn load(flags: Flags, environment: Environment) -> Loaded {
     let warnings = source::warnings(&flags, &environment);
-    let config = Sources::open(flags, environment).and_then(|sources| config(&sources));
-    Loaded { config, warnings }
+    let mut sources = Sources::without_file(flags, environment);
+    let opened = sources.read_file();
+    let log = log(&sources);
+    let config = opened.and_then(|()| config(&sources));
+    Loaded { config, warnings, log }
+}
+
+/// What can't be read is as if it weren't there: the error that says so has to be logged somehow.
+fn log(sources: &Sources) -> LogSettings {
+    LogSettings {
+        format: sources.get(&s::LOG).unwrap_or(LogFormat::Text),
+        level: sources.get(&s::LOG_LEVEL).unwrap_or_else(|_| "info".to_owned()),
+    }
 }
 
 fn config(sources: &Sources) -> Result<Config, Error> {
@@ -177,6 +217,7 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         drain_timeout: sources.get(&s::DRAIN_TIMEOUT)?,
         log: sources.get(&s::LOG)?,
         log_level: sources.get(&s::LOG_LEVEL)?,
+        changed: Changed::of(sources),
     })
 }
 

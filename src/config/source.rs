@@ -51,6 +51,11 @@ impl Environment {
         self.0.get(name).filter(|value| !value.is_empty())
     }
 
+    /// Whether a variable has this value.
+    pub fn has(&self, name: &str, value: &str) -> bool {
+        self.get(name).is_some_and(|text| text == value)
+    }
+
     /// One sentence for each variable that looks like ours and isn't.
     fn strangers(&self) -> Vec<String> {
         let stranger = |name: &&String| TABLE.iter().all(|about| about.variable() != **name);
@@ -93,15 +98,25 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    /// All places but the file.
+    pub const fn without_file(flags: Flags, environment: Environment) -> Self {
+        Self { flags, environment, file: None }
+    }
+
     /// Looks at all places, and reads the file if one of the others names it.
     pub fn open(flags: Flags, environment: Environment) -> Result<Self, Error> {
-        let mut sources = Self { flags, environment, file: None };
-        let path = sources.find(&settings::CONFIG)?;
-        if let Some((path, origin)) = path {
-            let values = read_settings(&path, origin)?;
-            sources.file = Some((path, values));
-        }
+        let mut sources = Self::without_file(flags, environment);
+        sources.read_file()?;
         Ok(sources)
+    }
+
+    /// Reads the file if one of the other places names it.
+    pub fn read_file(&mut self) -> Result<(), Error> {
+        if let Some((path, origin)) = self.find(&settings::CONFIG)? {
+            let values = read_settings(&path, origin)?;
+            self.file = Some((path, values));
+        }
+        Ok(())
     }
 
     /// The value of a setting that must have one.
@@ -144,7 +159,8 @@ impl Sources {
         }
     }
 
-    fn text(&self, about: &About) -> Result<Option<(&str, Origin)>, Error> {
+    /// The text of a setting and where it came from, if there is one.
+    pub fn text(&self, about: &About) -> Result<Option<(&str, Origin)>, Error> {
         if let Some(text) = self.flag(about)? {
             return Ok(Some((text, Origin::CommandLine)));
         }

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tracing::warn;
+use tracing::debug;
 
 /// The bits of an IPv6 address that name a host's network.
 const NETWORK_BITS: u32 = 64;
@@ -52,8 +52,9 @@ impl Addresses {
             return Some(AddressSlot { addresses: self.clone(), address });
         }
         held.refused += 1;
+        // A peer can come and go as fast as it likes: the listener warns, with a count.
         if held.refused == 1 {
-            warn!(peer.address = %address, connections.max = self.0.each_max,
+            debug!(peer.address = %address, connections.max = self.0.each_max,
                 "connections refused: the address holds as many as one address may");
         }
         None
@@ -64,7 +65,7 @@ impl Addresses {
         let Some(held) = all.get_mut(&address) else { return };
         held.connections -= 1;
         if held.refused > 0 {
-            warn!(peer.address = %address, connections.refused = held.refused,
+            debug!(peer.address = %address, connections.refused = held.refused,
                 "connections accepted again: the address has ended one");
             held.refused = 0;
         }

@@ -215,7 +215,8 @@ impl Worker {
         }
         match self.0.with.writer.erase(caller, m.id).await? {
             Erased::Done => {
-                info!(match.id = %m.id, "match erased at its caller's wish");
+                let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);
+                info!(match.id = %m.id, request.id = request_id, "match erased");
                 let time = self.0.with.clock.now().max(m.update_time);
                 Ok(Deleted::Now(Box::new(m), time))
             }

@@ -28,6 +28,7 @@ mod kills;
 mod limits;
 #[cfg(feature = "postgres-tests")]
 mod links;
+mod logging;
 mod promises;
 mod races;
 #[cfg(feature = "postgres-tests")]

@@ -1,0 +1,69 @@
+//! What `serve` and `sim` say of their start and their end: a line for people or, where the log is
+//! JSON, a line of JSON like all others.
+
+use std::ffi::OsString;
+
+use crate::config::{ALWAYS_LOGGED, Environment, LogFormat};
+
+/// Says it in the form that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told(LogFormat);
+
+impl Told {
+    /// For a log of this form, which has been started.
+    pub const fn with(format: LogFormat) -> Self {
+        Self(format)
+    }
+
+    /// The form that is asked for by arguments that can't be read, as far as it can be told.
+    pub fn guess(args: &[OsString], environment: &Environment) -> Self {
+        let is = |name: &str| args.get(1).is_some_and(|command| command == name);
+        let by_flag = args.windows(2).any(|pair| pair[0] == "--log" && pair[1] == "json")
+            || args.iter().any(|arg| arg == "--log=json");
+        let is_json = match (is("serve"), is("sim")) {
+            (true, _) => by_flag || environment.has("FACEMATCH_LOG", "json"),
+            (false, true) => by_flag,
+            (false, false) => false,
+        };
+        Self(if is_json { LogFormat::Json } else { LogFormat::Text })
+    }
+
+    /// Whether it is said in JSON.
+    pub fn in_json(self) -> bool {
+        self.0 == LogFormat::Json
+    }
+
+    /// Says why the service doesn't start, or what ended it.
+    pub fn error(self, text: &str) {
+        // A level that is none has kept the log from starting.
+        let has_log = tracing::dispatcher::has_been_set();
+        match self.0 {
+            LogFormat::Json if has_log => tracing::error!(target: ALWAYS_LOGGED, "{text}"),
+            LogFormat::Json | LogFormat::Text => super::tell(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_known_from_flags_and_the_environment_of_serve_alone() {
+        let guess = |line: &str, variables: &[(&str, &str)]| {
+            let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            Told::guess(&args, &variables.iter().copied().collect()).in_json()
+        };
+        let json = [("FACEMATCH_LOG", "json")];
+        assert!(guess("facematch serve --log json --nonsense", &[]));
+        assert!(guess("facematch serve --log=json --nonsense", &[]));
+        assert!(guess("facematch serve --nonsense", &json));
+        assert!(
+            guess("facematch sim --log json --nonsense", &[]) && !guess("facematch sim", &json)
+        );
+        assert!(!guess("facematch serve --log text", &[]));
+        assert!(!guess("facematch get --log json", &[]));
+        assert!(!guess("facematch list", &json));
+        assert!(!guess("facematch", &[]));
+    }
+}

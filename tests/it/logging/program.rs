@@ -1,0 +1,135 @@
+//! The program with its log in a file, to be read line by line.
+
+use std::{
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use facematch::simulator::Simulator;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{canary, support::eventually};
+
+/// The program.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
+
+/// A running `facematch serve`; killed when dropped.
+pub struct Program {
+    child: Child,
+    pub address: String,
+    log: PathBuf,
+    _directory: TempDir,
+}
+
+/// What ended on its own.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Program {
+    /// Serves with a log in JSON at this level, and these settings beside.
+    pub fn start(oz: &Simulator, level: &str, more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let url = oz.url();
+        let oz_url = ["--oz-url", url.as_str()];
+        let oz_url = if more.contains(&"--oz-url") { &[][..] } else { &oz_url[..] };
+        let mut command = command(oz, &directory, more);
+        command.args(oz_url).args(["--log", "json", "--log-level", level]);
+        let file = File::create(&log).unwrap();
+        Self::launch(command, file.into(), log, directory)
+    }
+
+    fn launch(mut command: Command, stderr: Stdio, log: PathBuf, directory: TempDir) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        assert!(ready.starts_with("facematch is ready on "), "{ready:?} {:?}", lines(&log));
+        let address = format!("http://{}", ready.trim().rsplit(' ').next().unwrap());
+        Self { child, address, log, _directory: directory }
+    }
+
+    /// The same, as text into a pipe.
+    pub fn start_into_a_pipe(oz: &Simulator) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let command = command(oz, &directory, &["--oz-url", &oz.url()]);
+        Self::launch(command, Stdio::piped(), log, directory)
+    }
+
+    /// What reads its log goes away.
+    pub fn close_the_pipe(&mut self) {
+        drop(self.child.stderr.take());
+    }
+
+    /// Its log so far.
+    pub fn log(&self) -> Vec<Value> {
+        lines(&self.log)
+    }
+
+    /// Stops it in order, and returns its whole log.
+    pub fn stop(mut self) -> Vec<Value> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "it stops in order");
+        self.log()
+    }
+
+    /// Waits for a line with this message, and returns it.
+    pub async fn line(&self, message: &str) -> Value {
+        let find = || self.log().into_iter().find(|line| line["message"] == message);
+        eventually(|| find().is_some(), || format!("no {message:?} in {:?}", self.log())).await;
+        find().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // An error means that it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(oz: &Simulator, directory: &TempDir, more: &[&str]) -> Command {
+    let (login, password) = oz.login();
+    let store = format!("sqlite:{}", directory.path().join("own.db").display());
+    let mut command = Command::new(PROGRAM);
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--store", &store])
+        .args(["--oz-poll-interval", "20ms", "--oz-login", login])
+        .args(more)
+        .env_clear()
+        .env("FACEMATCH_OZ_PASSWORD", password);
+    command
+}
+
+/// A log's lines that are whole by now, each of which has to be JSON, and to hold no canary.
+fn lines(log: &Path) -> Vec<Value> {
+    let text = fs::read(log).unwrap();
+    canary::check("the log", &text);
+    let text = String::from_utf8(text).unwrap();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    json(whole)
+}
+
+/// Lines of JSON.
+pub fn json(text: &str) -> Vec<Value> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))
+        .collect()
+}
+
+/// Runs the program until it ends by itself.
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Ended {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env_clear().envs(environment.iter().copied()).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr) }
+}

@@ -5,6 +5,9 @@ use std::process::ExitCode;
 
 use facematch::{app::commands::PARTS, cli, config::Environment};
 
+#[cfg(not(unix))]
+compile_error!("facematch needs Unix, whose signals it is stopped by; on Windows it runs in WSL");
+
 /// It takes a sixth off the cost of a match, a third off its memory, and gives back what a large
 /// photo took: see ARCHITECTURE.md.
 #[cfg(feature = "jemalloc")]

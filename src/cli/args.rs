@@ -2,32 +2,40 @@
 //!
 //! It checks what can be checked without asking anybody; the server judges the rest.
 
+mod server;
+mod value;
+
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{
     ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::Error, error::ErrorKind,
 };
 use prost_types::Timestamp;
-use tonic::transport::Uri;
 
-use crate::{
-    cli::{
-        pb::{LivenessPolicy, MatchState, PhotoKind},
-        serve::ServeArgs,
-    },
-    config::LogFormat,
+use crate::cli::{
+    pb::{LivenessPolicy, MatchState, PhotoKind},
+    serve::ServeArgs,
 };
+
+pub use server::{Common, Limit, Output, Server, shown};
+
+use value::{duration, given, label, limit, time};
 
 const EXIT_CODES: &str = "\
 Exit codes of match and watch:
   0    SUCCESS: the same person
   1    DECLINED: another person
-  2    OPERATOR_REQUIRED: Oz leaves it to a person
+  2    OPERATOR_REQUIRED: Oz leaves the decision to a person
   3    FAILED or CANCELLED: there is no verdict
+  5    the match has ended with a result that this version does not know
+Exit codes of every command:
+  0    done
   4    the call failed
-Of every command: 0 done, 4 the call failed, 130 interrupted,
-64 wrong usage or settings, or a photo that can't be read or sent: nothing was done;
-serve, sim and demo exit with 1 when they can't start.";
+  64   wrong usage or settings, or a photo that can't be read: nothing was sent
+  74   the output can't be written
+  130  interrupted by Ctrl-C; a match that was accepted goes on
+  141  the reader of the output has closed it, as `| head -1` does
+serve, sim and demo exit with 1 if they can't start.";
 
 const MATCH_EXAMPLES: &str = "\
 Examples:
@@ -35,9 +43,10 @@ Examples:
   facematch match --folder 0b6f… --photo passport.png --kind id-front --liveness-policy require
   facematch match --folder 0b6f… --folder-media 77c1… --output json
   facematch match --folder 0b6f… --photo anna.jpg --request-id order-17 --label branch=riga
+  camera | facematch match --folder 0b6f… --photo -
 
-The command goes on by itself when its connection breaks or the server shuts down. Ctrl-C leaves
-it; a match that was accepted goes on.
+If its connection breaks or the server shuts down, the command continues by itself. Ctrl-C ends the
+command; a match that was accepted goes on.
 A folder, a medium and a match are named by their UUIDs.";
 
 const WATCH_EXAMPLES: &str = "\
@@ -52,7 +61,10 @@ Examples:
   facematch list
   facematch list --state processing --state uploaded
   facematch list --folder 0b6f… --all --output json
-  facematch list --created-after 2027-01-15T00:00:00Z --created-before 2027-01-16T00:00:00Z";
+  facematch list --created-after 2027-01-15T00:00:00Z --created-before 2027-01-16T00:00:00Z
+
+With --output json each line is a match. If there are more matches, a last line gives the token
+for --page-token: {\"next_page_token\":\"…\"}";
 
 const SIM_NOTES: &str = "\
 The simulator compares pictures, not faces: the same picture, rescaled or recompressed, gives
@@ -134,7 +146,7 @@ impl Command {
     }
 }
 
-/// The first key that an earlier label has too: which of the two is meant, nobody can tell.
+/// The first key that an earlier label has too: which of the two is meant can't be told.
 fn repeated(labels: &[(String, String)]) -> Option<&str> {
     let mut keys = labels.iter().map(|(key, _)| key.as_str()).enumerate();
     keys.find(|(n, key)| labels[..*n].iter().any(|(earlier, _)| earlier == key)).map(|(_, key)| key)
@@ -194,44 +206,14 @@ pub struct SimArgs {
     pub log_level: String,
 }
 
-/// Where the server is and how to print its answers.
-#[derive(Debug, Clone, Args)]
-pub struct Common {
-    /// The FaceMatch server
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:50051", value_parser = server)]
-    pub server: Uri,
-    /// Text for people, or one JSON object a line for programs
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
-    pub output: Output,
-}
-
-/// The form of what is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line; of a match, with the field names of the proto.
-    Json,
-}
-
-impl Output {
-    /// The form of a log that is printed so.
-    pub const fn log_format(self) -> LogFormat {
-        match self {
-            Self::Text => LogFormat::Text,
-            Self::Json => LogFormat::Json,
-        }
-    }
-}
-
 /// How long to go on when the server can't be reached.
 #[derive(Debug, Clone, Args)]
 pub struct Patience {
-    /// How long to try again after a connection broke or a server shut down; a server that could
-    /// not be reached in the first place is not waited for
+    /// How long to try again after a connection broke or a server shut down, without a new update
+    /// in between; a server that can't be reached in the first place is not waited for
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub give_up_after: Duration,
-    /// Print progress and heartbeats too; on a terminal `match` and `watch` show them anyway
+    /// Print progress and heartbeats too; on a terminal the line that moves shows them anyway
     #[arg(long)]
     pub progress: bool,
 }
@@ -243,7 +225,7 @@ pub struct MatchArgs {
     /// The Oz folder with the person's liveness video
     #[arg(long, value_name = "ID", value_parser = given)]
     pub folder: String,
-    /// The reference photo: a JPEG or PNG of at most 10 MiB
+    /// The reference photo: a JPEG or PNG of at most 10 MiB; - reads it from standard input
     #[arg(long, value_name = "FILE", group = "source")]
     pub photo: Option<PathBuf>,
     /// A photo that the folder already holds, instead of a file
@@ -255,8 +237,8 @@ pub struct MatchArgs {
     /// Your own id of the match, which makes the command safe to repeat; without one, a UUID
     #[arg(long, value_name = "ID", value_parser = given)]
     pub request_id: Option<String>,
-    /// How long the match may take; without one, the server decides
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// How long the match may take, and the command with it; without it, the server decides
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
     pub timeout: Option<Duration>,
     /// A label to find the match by; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
@@ -330,6 +312,8 @@ pub struct OneArgs {
     #[command(flatten)]
     pub which: Which,
     #[command(flatten)]
+    pub limit: Limit,
+    #[command(flatten)]
     pub common: Common,
 }
 
@@ -358,6 +342,9 @@ pub struct WatchArgs {
     /// With --all, only matches with this label; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label, conflicts_with_all = ["match_id", "request_id"])]
     pub labels: Vec<(String, String)>,
+    /// How long to follow; without it, until the match ends, or with --all until Ctrl-C
+    #[arg(long, value_name = "DURATION", value_parser = limit)]
+    pub timeout: Option<Duration>,
     #[command(flatten)]
     pub patience: Patience,
     #[command(flatten)]
@@ -392,6 +379,8 @@ pub struct ListArgs {
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
+    pub limit: Limit,
+    #[command(flatten)]
     pub common: Common,
 }
 
@@ -416,44 +405,6 @@ impl From<State> for MatchState {
             State::Failed => Self::Failed,
             State::Cancelled => Self::Cancelled,
         }
-    }
-}
-
-fn label(text: &str) -> Result<(String, String), &'static str> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        Some(_) | None => Err("must be KEY=VALUE"),
-    }
-}
-
-/// A word that is there. An empty one is what is left of a variable that a shell doesn't know, and
-/// would be taken for none.
-fn given(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() { Err("is empty; leave it out if there is none") } else { Ok(text.into()) }
-}
-
-/// A moment in RFC 3339, whose offset must be told: the server knows nothing of the caller's.
-fn time(text: &str) -> Result<Timestamp, &'static str> {
-    const WANTED: &str = "must be a time in RFC 3339 such as 2027-01-15T08:00:00Z";
-    let whole = text.contains(['T', 't']) && (text.ends_with(['Z', 'z']) || has_offset(text));
-    if whole { text.parse().map_err(|_| WANTED) } else { Err(WANTED) }
-}
-
-fn has_offset(text: &str) -> bool {
-    let offset = text.len().checked_sub("+00:00".len()).and_then(|at| text.get(at..));
-    offset.is_some_and(|offset| offset.starts_with(['+', '-']) && offset.contains(':'))
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    humantime::parse_duration(text).map_err(|_| "must be a duration such as 90s or 5m")
-}
-
-fn server(text: &str) -> Result<Uri, &'static str> {
-    let uri: Uri = text.parse().map_err(|_| "must be a URL such as http://127.0.0.1:50051")?;
-    match (uri.scheme_str(), uri.host()) {
-        (Some("http"), Some(_)) => Ok(uri),
-        (Some("https"), Some(_)) => Err("https is not available in this version"),
-        _ => Err("must be a URL such as http://127.0.0.1:50051"),
     }
 }
 

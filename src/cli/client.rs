@@ -2,15 +2,30 @@
 //!
 //! It reconnects by itself once it has been up; whether to call again is `resume`'s to say.
 
+mod answer;
+mod first_bytes;
+mod foreign;
+mod tls;
+
 use std::time::Duration;
 
-use tonic::transport::{Channel, Endpoint, Error, Uri};
+use tonic::{
+    Status,
+    transport::{ClientTlsConfig, Endpoint},
+};
 
-use crate::cli::pb::face_match_client::FaceMatchClient;
+use crate::cli::{args::Server, pb::face_match_client::FaceMatchClient};
+
+pub use foreign::Foreign;
+pub use tls::TlsProblem;
+
+use answer::Answers;
+use first_bytes::{Connector, FirstBytes};
 
 /// A client of the service.
-pub type Client = FaceMatchClient<Channel>;
+pub type Client = FaceMatchClient<Answers>;
 
+/// For name, connection and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection that is gone without a word is noticed within this time, twice at most.
@@ -19,12 +34,41 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// The largest answer: a page of 1,000 matches, each with 16 labels of the longest kind.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// Connects to a server that is there.
-pub async fn connect(server: &Uri) -> Result<Client, Error> {
-    let endpoint = Endpoint::from(server.clone())
-        .connect_timeout(CONNECT_TIMEOUT)
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file of certificates can't be used; nothing was called.
+    #[error(transparent)]
+    CaFile(#[from] tls::CaFileError),
+    /// The server can't be reached.
+    #[error("can't reach the server")]
+    Unreachable(Box<Status>),
+}
+
+/// Connects to a server that is there, within a limit of time if there is one.
+pub async fn connect(server: &Server, limit: Option<Duration>) -> Result<Client, Error> {
+    let mut endpoint = Endpoint::from(server.url.clone())
+        .connect_timeout(limit.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT))
         .http2_keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_INTERVAL);
-    let channel = endpoint.connect().await?;
-    Ok(FaceMatchClient::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX))
+    if server.url.scheme_str() == Some("https") {
+        endpoint = endpoint.tls_config(tls_config(server).await?).map_err(unreachable)?;
+    }
+    let first_bytes = FirstBytes::default();
+    let connector = Connector::new(first_bytes.clone());
+    let channel = endpoint.connect_with_connector(connector).await.map_err(unreachable)?;
+    let client = FaceMatchClient::new(Answers::new(channel, first_bytes));
+    Ok(client.max_decoding_message_size(ANSWER_BYTES_MAX))
+}
+
+async fn tls_config(server: &Server) -> Result<ClientTlsConfig, Error> {
+    let config = ClientTlsConfig::new().timeout(CONNECT_TIMEOUT);
+    match &server.ca_file {
+        Some(path) => Ok(config.ca_certificate(tls::authorities(path).await?)),
+        None => Ok(config.with_native_roots()),
+    }
+}
+
+fn unreachable(error: tonic::transport::Error) -> Error {
+    Error::Unreachable(Box::new(Status::from_error(error.into())))
 }

@@ -17,19 +17,26 @@ pub enum Exit {
     OperatorRequired,
     /// The match FAILED or was CANCELLED: there is no verdict.
     NoVerdict,
-    /// The call failed: nobody knows more than before.
+    /// The call failed: nothing is known that wasn't known before.
     CallFailed,
+    /// The match has ended in a way that this version doesn't know, so the call has not failed.
+    UnknownVerdict,
     /// `serve`, `sim` or `demo` could not start, or broke.
     Broken,
     /// The command line, a setting or a photo is wrong; nothing was done.
     Usage,
+    /// The output can't be written: a full disk, for instance.
+    Unwritable,
     /// Ctrl-C; a match that had been accepted goes on.
     Interrupted,
+    /// The reader of the output has closed it: `| head -1`.
+    ClosedPipe,
 }
 
 impl Exit {
     /// The number that the shell sees. Clap's own 2 would be taken for OPERATOR_REQUIRED, hence 64,
-    /// the number that sysexits.h gives to wrong usage.
+    /// the number that sysexits.h gives to wrong usage; 74 is its number for an output that can't
+    /// be written. 130 and 141 are what shells show of a process that SIGINT or SIGPIPE ended.
     pub const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -37,28 +44,28 @@ impl Exit {
             Self::OperatorRequired => 2,
             Self::NoVerdict => 3,
             Self::CallFailed => 4,
+            Self::UnknownVerdict => 5,
             Self::Usage => 64,
+            Self::Unwritable => 74,
             Self::Interrupted => 130,
+            Self::ClosedPipe => 141,
         }
     }
 
-    /// What a match that has ended means. One that claims to be finished without a resolution
-    /// that this version knows is no success.
+    /// What a match that has ended means. A state or a resolution that this version doesn't know is
+    /// no success.
     pub fn of(ended: &Match) -> Self {
         let resolution = ended.result.as_ref().map(|result| result.resolution());
         match (ended.state(), resolution) {
             (MatchState::Finished, Some(Resolution::Success)) => Self::Success,
             (MatchState::Finished, Some(Resolution::Declined)) => Self::Declined,
             (MatchState::Finished, Some(Resolution::OperatorRequired)) => Self::OperatorRequired,
-            (MatchState::Finished, Some(Resolution::Unspecified) | None) => Self::CallFailed,
+            (MatchState::Finished, Some(Resolution::Unspecified) | None)
+            | (MatchState::Unspecified, _) => Self::UnknownVerdict,
             (MatchState::Failed | MatchState::Cancelled, _) => Self::NoVerdict,
-            (
-                MatchState::Unspecified
-                | MatchState::Accepted
-                | MatchState::Uploaded
-                | MatchState::Processing,
-                _,
-            ) => Self::CallFailed,
+            (MatchState::Accepted | MatchState::Uploaded | MatchState::Processing, _) => {
+                Self::CallFailed
+            }
         }
     }
 }
@@ -88,8 +95,9 @@ mod tests {
             (MatchState::Finished, Some(Resolution::OperatorRequired), 2),
             (MatchState::Failed, None, 3),
             (MatchState::Cancelled, None, 3),
-            (MatchState::Finished, None, 4),
-            (MatchState::Finished, Some(Resolution::Unspecified), 4),
+            (MatchState::Finished, None, 5),
+            (MatchState::Finished, Some(Resolution::Unspecified), 5),
+            (MatchState::Unspecified, None, 5),
             (MatchState::Processing, Some(Resolution::Success), 4),
         ] {
             let exit = Exit::of(&ended(state, resolution));
@@ -102,6 +110,6 @@ mod tests {
         let result = MatchResult { resolution: 99, ..Default::default() };
         let state = MatchState::Finished.into();
         let ended = Match { state, result: Some(result), ..Default::default() };
-        assert_eq!(Exit::of(&ended), Exit::CallFailed);
+        assert_eq!(Exit::of(&ended), Exit::UnknownVerdict);
     }
 }

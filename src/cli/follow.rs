@@ -2,7 +2,7 @@
 //!
 //! What to call next is `resume`'s rule; what an update looks like is the audience's business.
 
-use std::{io, time::Duration};
+use std::{future::Future, io, time::Duration};
 
 use tonic::{Status, Streaming};
 
@@ -18,11 +18,11 @@ use crate::{
     clock::Clock,
 };
 
-/// Silence after which a stream is taken for dead: heartbeats come every 20 s unless the operator
-/// chose otherwise, and a stream that is taken for dead wrongly is only opened again.
-const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// How long a call may take until the server has taken it, its photo included: longer than servers
+/// receive a request for (60 s), so that theirs is the word for it.
+const TAKING_MAX: Duration = Duration::from_secs(90);
 
-/// Whoever hears of the updates.
+/// The listener to the updates.
 pub trait Audience {
     /// An update, each durable one once.
     fn update(&mut self, update: &MatchUpdate) -> io::Result<()>;
@@ -122,9 +122,10 @@ impl Follow {
         trying: &mut Trying,
         audience: &mut dyn Audience,
     ) -> Result<Match, Error> {
-        let mut stream = self.open(call).await?;
+        let clock = self.clock.clone();
+        let mut stream = taken(&clock, self.open(call)).await?;
         trying.taken();
-        while let Some(update) = next(&self.clock, &mut stream).await? {
+        while let Some(update) = trying.next(&mut stream).await? {
             if !self.seen.take(&update) {
                 continue;
             }
@@ -171,7 +172,7 @@ impl Follow {
             None => return Err(Status::internal("nothing to follow").into()),
         };
         let found = self.client.get_match(GetMatchRequest { id: Some(id) }).await?.into_inner();
-        if resume::has_ended(&found) {
+        if resume::has_ended(&found) || resume::is_unknown_state(&found) {
             return Ok(found);
         }
         Err(Status::unavailable("the stream ended before the match did").into())
@@ -215,14 +216,14 @@ impl FollowAll {
         trying: &mut Trying,
         audience: &mut dyn Audience,
     ) -> Result<(), Error> {
-        let mut stream = self.client.watch_matches(self.request.clone()).await?.into_inner();
+        let opening = self.client.watch_matches(self.request.clone());
+        let mut stream = taken(&self.clock, opening).await?.into_inner();
         trying.taken();
-        while let Some(update) = next(&self.clock, &mut stream).await? {
-            if resume::is_durable(&update) {
-                trying.outage.news();
-            }
+        while let Some(update) = trying.next(&mut stream).await? {
             audience.update(&update)?;
+            // A new token is progress, also where it comes with a heartbeat.
             if !update.resume_token.is_empty() {
+                trying.outage.news();
                 self.request.resume_token = update.resume_token;
             }
         }
@@ -236,21 +237,40 @@ struct Trying {
     elapsed: Box<dyn Fn() -> Duration + Send>,
     pace: Pace,
     outage: Outage,
+    /// How much silence is normal, as the last heartbeat said.
+    heartbeat: Option<Duration>,
 }
 
 impl Trying {
     fn new(clock: &Clock, pace: Pace) -> Self {
         let (start, watch) = (clock.now(), clock.clone());
         let elapsed = Box::new(move || watch.now().since(start));
-        Self { clock: clock.clone(), elapsed, pace, outage: Outage::default() }
+        Self { clock: clock.clone(), elapsed, pace, outage: Outage::default(), heartbeat: None }
     }
 
     fn taken(&mut self) {
         self.outage.taken((self.elapsed)());
     }
 
+    /// The next update of a stream, which is taken for dead if it is silent for too long.
+    async fn next(
+        &mut self,
+        stream: &mut Streaming<MatchUpdate>,
+    ) -> Result<Option<MatchUpdate>, Status> {
+        let end = self.clock.now().after(resume::silence_max(self.heartbeat));
+        let Some(message) = self.clock.before(end, stream.message()).await else {
+            return Err(Status::unavailable("the server has been silent for too long"));
+        };
+        let update = message?;
+        self.heartbeat = update.as_ref().and_then(resume::heartbeat).or(self.heartbeat);
+        Ok(update)
+    }
+
     /// Returns when it is time for the next call; false if there shall be none.
     async fn again(&mut self, status: &Status, audience: &mut dyn Audience) -> bool {
+        if !self.outage.may_pass(status) {
+            return false;
+        }
         let (now, asked) = ((self.elapsed)(), resume::asked(status));
         let Some(retry) = self.outage.retry(&self.pace, now, rand::random(), asked) else {
             return false;
@@ -261,13 +281,14 @@ impl Trying {
     }
 }
 
-async fn next(
+/// A call that the server takes, as long as it has for that.
+async fn taken<T>(
     clock: &Clock,
-    stream: &mut Streaming<MatchUpdate>,
-) -> Result<Option<MatchUpdate>, Status> {
-    match clock.before(clock.now().after(SILENCE_MAX), stream.message()).await {
-        Some(message) => message,
-        None => Err(Status::unavailable("the server has been silent for too long")),
+    opening: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    match clock.before(clock.now().after(TAKING_MAX), opening).await {
+        Some(opened) => opened,
+        None => Err(Status::unavailable("the server has not answered the call")),
     }
 }
 

@@ -2,70 +2,79 @@
 //!
 //! They don't try again: repeating them is safe, and the caller's to do.
 
-use std::io::{self, Write};
+use std::{
+    future::Future,
+    io::{self, Write},
+    time::Duration,
+};
 
-use tonic::{Status, transport::Uri};
+use tonic::{Response, Status, transport::Uri};
 
-use crate::cli::{
-    Exit,
-    args::{Common, ListArgs, OneArgs, Output},
-    client::{self, Client},
-    pb::{
-        CancelMatchRequest, DeleteMatchRequest, GetMatchRequest, ListMatchesRequest, Match,
-        MatchState, cancel_match_request, delete_match_request, get_match_request,
+use crate::{
+    cli::{
+        Exit,
+        args::{Common, ListArgs, OneArgs, Output, shown},
+        client::{self, Client},
+        pb::{
+            CancelMatchRequest, DeleteMatchRequest, GetMatchRequest, ListMatchesRequest, Match,
+            MatchState, cancel_match_request, delete_match_request, get_match_request,
+        },
+        render::{json, notice::Notice, text},
+        report,
+        watch::not_connected,
     },
-    render::{failure, json, text},
-    tell,
+    clock::Clock,
+    config::Environment,
 };
 
 /// Tells where a match stands.
-pub async fn get(args: OneArgs) -> Exit {
-    let OneArgs { which, common } = args;
+pub async fn get(args: OneArgs, environment: &Environment) -> Exit {
+    let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(get_match_request::Id::RequestId);
     let id = which.match_id.map(get_match_request::Id::MatchId).or(by_request);
-    let output = common.output;
-    call(&common, async |client| {
-        show(output, client.get_match(GetMatchRequest { id }).await?.get_ref())
+    call(&common, limit.timeout, environment, async |asking| {
+        let found = asking.answer(asking.client().get_match(GetMatchRequest { id })).await?;
+        show(common.output, &found)
     })
     .await
 }
 
 /// Ends a match.
-pub async fn cancel(args: OneArgs) -> Exit {
-    let OneArgs { which, common } = args;
+pub async fn cancel(args: OneArgs, environment: &Environment) -> Exit {
+    let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(cancel_match_request::Id::RequestId);
     let id = which.match_id.map(cancel_match_request::Id::MatchId).or(by_request);
-    let output = common.output;
-    call(&common, async |client| {
-        show(output, client.cancel_match(CancelMatchRequest { id }).await?.get_ref())
+    call(&common, limit.timeout, environment, async |asking| {
+        let found = asking.answer(asking.client().cancel_match(CancelMatchRequest { id })).await?;
+        show(common.output, &found)
     })
     .await
 }
 
 /// Erases a match, and tells of the photo that stays at Oz.
-pub async fn delete(args: OneArgs) -> Exit {
-    let OneArgs { which, common } = args;
+pub async fn delete(args: OneArgs, environment: &Environment) -> Exit {
+    let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(delete_match_request::Id::RequestId);
     let id = which.match_id.map(delete_match_request::Id::MatchId).or(by_request);
-    let output = common.output;
-    call(&common, async |client| {
-        let erased = client.delete_match(DeleteMatchRequest { id }).await?.into_inner();
-        let line = match output {
+    call(&common, limit.timeout, environment, async |asking| {
+        let request = DeleteMatchRequest { id };
+        let erased = asking.answer(asking.client().delete_match(request)).await?;
+        print(&match common.output {
             Output::Text => text::erased(&erased),
             Output::Json => json::erased(&erased),
-        };
-        Ok(writeln!(io::stdout(), "{line}")?)
+        })
     })
     .await
 }
 
 /// Lists matches.
-pub async fn list(args: ListArgs) -> Exit {
-    let common = args.common.clone();
-    call(&common, async |client| pages(args, client).await).await
+pub async fn list(args: ListArgs, environment: &Environment) -> Exit {
+    let (common, limit) = (args.common.clone(), args.limit.timeout);
+    call(&common, limit, environment, async |asking| pages(args, asking).await).await
 }
 
-async fn pages(args: ListArgs, client: &mut Client) -> Result<(), Error> {
+async fn pages(args: ListArgs, asking: &Asking) -> Result<(), Error> {
+    let output = args.common.output;
     let mut request = ListMatchesRequest {
         page_size: args.page_size,
         page_token: args.page_token.unwrap_or_default(),
@@ -75,19 +84,33 @@ async fn pages(args: ListArgs, client: &mut Client) -> Result<(), Error> {
         created_after: args.created_after,
         created_before: args.created_before,
     };
+    let mut is_first = true;
     loop {
-        let page = client.list_matches(request.clone()).await?.into_inner();
-        page.matches.iter().try_for_each(|found| show_row(args.common.output, found))?;
+        let page = asking.answer(asking.client().list_matches(request.clone())).await;
+        if page.is_err() && !is_first {
+            report::notice(output, &Notice::ListGoesOn(&request.page_token));
+        }
+        let page = page?;
+        page.matches.iter().try_for_each(|found| show_row(output, found))?;
         if page.next_page_token.is_empty() {
             return Ok(());
         }
-        // A page without matches says only that none of those that were looked at fits.
+        // A page may be empty and give a token all the same: then the list goes on.
         if !args.all && !page.matches.is_empty() {
-            tell(&format!("there are more: --all, or --page-token {}", page.next_page_token));
-            return Ok(());
+            return show_token(output, &page.next_page_token);
         }
         request.page_token = page.next_page_token;
+        is_first = false;
     }
+}
+
+/// For programs the token is part of the answer: the last line.
+fn show_token(output: Output, token: &str) -> Result<(), Error> {
+    match output {
+        Output::Text => report::notice(output, &Notice::ListGoesOn(token)),
+        Output::Json => print(&json::next_page(token))?,
+    }
+    Ok(())
 }
 
 /// Why a command failed.
@@ -105,43 +128,73 @@ impl From<Status> for Error {
     }
 }
 
-async fn call(common: &Common, ask: impl AsyncFnOnce(&mut Client) -> Result<(), Error>) -> Exit {
-    let server = &common.server;
-    let mut client = match client::connect(server).await {
-        Ok(client) => client,
-        Err(error) => {
-            tell(&failure::unreachable(&error, server));
-            return Exit::CallFailed;
+/// A client whose answers have a limit of time.
+struct Asking {
+    client: Client,
+    clock: Clock,
+    timeout: Duration,
+    server: Uri,
+}
+
+impl Asking {
+    fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// The answer to a call, if it comes in time.
+    async fn answer<T>(
+        &self,
+        calling: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        let end = self.clock.now().after(self.timeout);
+        match self.clock.before(end, calling).await {
+            Some(answer) => answer.map(Response::into_inner),
+            None => Err(Status::deadline_exceeded(format!(
+                "{} has not answered within {}",
+                shown(&self.server),
+                humantime::format_duration(self.timeout)
+            ))),
         }
-    };
-    match ask(&mut client).await {
-        Ok(()) => Exit::Success,
-        Err(error) => failed(error, server),
     }
 }
 
-fn failed(error: Error, server: &Uri) -> Exit {
-    match error {
-        Error::Call(status) => tell(&failure::status(&status, server)),
-        // Whoever closed the pipe knows.
-        Error::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => (),
-        Error::Output(error) => tell(&format!("can't write the output: {error}")),
+async fn call(
+    common: &Common,
+    timeout: Duration,
+    environment: &Environment,
+    ask: impl AsyncFnOnce(&Asking) -> Result<(), Error>,
+) -> Exit {
+    let output = common.output;
+    let server = match common.server(environment) {
+        Ok(server) => server,
+        Err(problem) => return report::usage(output, &problem),
+    };
+    let client = match client::connect(&server, Some(timeout)).await {
+        Ok(client) => client,
+        Err(error) => return not_connected(output, &error, &server),
+    };
+    let asking = Asking { client, clock: Clock::system(), timeout, server: server.url };
+    match ask(&asking).await {
+        Ok(()) => Exit::Success,
+        Err(Error::Call(status)) => report::call_failed(output, &status, &asking.server),
+        Err(Error::Output(error)) => report::unwritable(output, &error),
     }
-    Exit::CallFailed
 }
 
 fn show(output: Output, found: &Match) -> Result<(), Error> {
-    let line = match output {
+    print(&match output {
         Output::Text => text::snapshot(found),
         Output::Json => json::snapshot(found),
-    };
-    Ok(writeln!(io::stdout(), "{line}")?)
+    })
 }
 
 fn show_row(output: Output, found: &Match) -> Result<(), Error> {
-    let line = match output {
+    print(&match output {
         Output::Text => text::row(found),
         Output::Json => json::snapshot(found),
-    };
+    })
+}
+
+fn print(line: &str) -> Result<(), Error> {
     Ok(writeln!(io::stdout(), "{line}")?)
 }

@@ -10,6 +10,7 @@ mod follow;
 mod lookup;
 mod photo;
 mod render;
+mod report;
 mod resume;
 mod run;
 mod screen;
@@ -17,14 +18,7 @@ mod serve;
 mod told;
 mod watch;
 
-use std::{
-    error::Error,
-    ffi::OsString,
-    future::Future,
-    io::{self, Write},
-    path::Path,
-    pin::Pin,
-};
+use std::{error::Error, ffi::OsString, future::Future, path::Path, pin::Pin};
 
 use bytes::Bytes;
 use clap::error::ErrorKind;
@@ -66,14 +60,14 @@ pub async fn run(
 ) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
     let told = Told::guess(&args, &environment);
-    match Cli::read(args) {
+    match Cli::read(args.clone()) {
         Ok(cli) => command(cli.command, environment, parts).await,
         Err(error) if told.in_json() && error.use_stderr() => {
             start_log(&LogSettings { format: LogFormat::Json, level: "info".to_owned() }, parts);
             told.error(error.to_string().trim_end());
             Exit::Usage
         }
-        Err(error) => misread(&error),
+        Err(error) => misread(&error, wanted_output(&args)),
     }
 }
 
@@ -85,22 +79,38 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
             part((parts.sim)(args), told).await
         }
         Command::Demo(args) => part((parts.demo)(args), Told::with(LogFormat::Text)).await,
-        Command::Match(args) => run::run(args).await,
-        Command::Watch(args) => watch::watch(args).await,
-        Command::Get(args) => lookup::get(args).await,
-        Command::List(args) => lookup::list(args).await,
-        Command::Cancel(args) => lookup::cancel(args).await,
-        Command::Delete(args) => lookup::delete(args).await,
+        Command::Match(args) => run::run(args, &environment).await,
+        Command::Watch(args) => watch::watch(args, &environment).await,
+        Command::Get(args) => lookup::get(args, &environment).await,
+        Command::List(args) => lookup::list(args, &environment).await,
+        Command::Cancel(args) => lookup::cancel(args, &environment).await,
+        Command::Delete(args) => lookup::delete(args, &environment).await,
     }
 }
 
 /// Help and the version are no errors; all else is wrong usage.
-fn misread(error: &clap::Error) -> Exit {
-    // Nobody is left to be told when even this can't be printed.
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Success,
-        _ => Exit::Usage,
+fn misread(error: &clap::Error, output: Output) -> Exit {
+    match (error.kind(), output) {
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, _) => match error.print() {
+            Ok(()) => Exit::Success,
+            Err(error) => report::unwritable(Output::Text, &error),
+        },
+        (_, Output::Json) => report::usage(output, error.to_string().trim_end()),
+        (_, Output::Text) => {
+            // Standard error may be closed; there is no other place to say so.
+            let _ = error.print();
+            Exit::Usage
+        }
+    }
+}
+
+/// The output that arguments ask for which can't be read as a whole: programs that ask for JSON
+/// get it for wrong usage too.
+fn wanted_output(args: &[OsString]) -> Output {
+    let is_json = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
+    match args.windows(2).any(is_json) || args.iter().any(|arg| arg == "--output=json") {
+        true => Output::Json,
+        false => Output::Text,
     }
 }
 
@@ -136,15 +146,9 @@ async fn part(running: Running, told: Told) -> Exit {
     }
 }
 
-/// Says something in one line to the person at the terminal, who may have closed it.
+/// Says something of `serve`, `sim` or `demo` in one line, as logs are read.
 fn tell(text: &str) {
-    let _ = writeln!(io::stderr(), "facematch: {}", config::one_line(text));
-}
-
-/// An error and its causes, in one line.
-fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    report::people(&config::one_line(text));
 }
 
 /// What an update says, in one line for people.
@@ -157,7 +161,7 @@ pub fn describe(update: &pb::MatchUpdate) -> String {
 /// # Errors
 /// One line that names the file and says why.
 pub async fn read_photo(path: &Path) -> Result<Bytes, String> {
-    photo::read(path).await.map_err(|error| with_causes(&error))
+    photo::read(path).await.map_err(|error| report::with_causes(&error))
 }
 
 #[cfg(test)]

@@ -1,41 +1,77 @@
-//! Reads a reference photo from a file.
+//! Reads a reference photo from a file or from standard input.
 //!
-//! What is in it is for the server to judge; only its size is, since it would travel in vain.
+//! What is in it is for the server to judge; only its size is judged here, since too large a photo
+//! would travel in vain.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
-use tokio::{
-    fs::File,
-    io::{self, AsyncReadExt},
-};
+use tokio::task;
+
+use crate::config;
 
 /// The largest photo that a server takes, in bytes.
 const PHOTO_BYTES_MAX: u64 = 10 << 20;
 
+/// The path that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
 /// A photo that can't be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file can't be read.
-    #[error("can't read the photo {}", path.display())]
+    /// It can't be read.
+    #[error("can't read the photo {}", named(path))]
     Unreadable { path: PathBuf, source: io::Error },
     /// The path is that of a directory.
-    #[error("the photo {} is a directory", .0.display())]
+    #[error("the photo {} is a directory", named(.0))]
     Directory(PathBuf),
-    /// The file is larger than a server takes.
-    #[error("the photo {} is larger than 10 MiB", .0.display())]
+    /// It is larger than a server takes.
+    #[error("the photo {} is larger than 10 MiB", named(.0))]
     TooLarge(PathBuf),
 }
 
-/// Reads a photo, from a pipe too.
+fn named(path: &Path) -> String {
+    match is_standard_input(path) {
+        true => "from standard input".to_owned(),
+        false => config::one_line(&path.display().to_string()),
+    }
+}
+
+/// Whether a person has to type the photo, which is hardly meant.
+pub fn is_typed(path: &Path) -> bool {
+    is_standard_input(path) && io::stdin().is_terminal()
+}
+
+fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == STANDARD_INPUT
+}
+
+/// Reads a photo, from a pipe too. A pipe may be silent for long, so no other task waits for it.
 pub async fn read(path: &Path) -> Result<Bytes, Error> {
+    let path = path.to_owned();
+    task::spawn_blocking(move || read_now(&path)).await.expect("reading doesn't panic")
+}
+
+fn read_now(path: &Path) -> Result<Bytes, Error> {
+    if is_standard_input(path) {
+        return bounded(path, io::stdin());
+    }
     let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
-    let file = File::open(path).await.map_err(unreadable)?;
-    if file.metadata().await.map_err(unreadable)?.is_dir() {
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_dir() {
         return Err(Error::Directory(path.to_owned()));
     }
+    bounded(path, file)
+}
+
+fn bounded(path: &Path, from: impl Read) -> Result<Bytes, Error> {
     let mut content = Vec::new();
-    file.take(PHOTO_BYTES_MAX + 1).read_to_end(&mut content).await.map_err(unreadable)?;
+    let read = from.take(PHOTO_BYTES_MAX + 1).read_to_end(&mut content);
+    read.map_err(|source| Error::Unreadable { path: path.to_owned(), source })?;
     if content.len() as u64 > PHOTO_BYTES_MAX {
         return Err(Error::TooLarge(path.to_owned()));
     }
@@ -62,12 +98,19 @@ mod tests {
         );
     }
 
+    #[test]
+    fn standard_input_is_read_no_further_than_a_photo_may_be_long() {
+        let endless = io::repeat(7);
+        let error = bounded(Path::new("-"), endless).expect_err("it has no end");
+        assert_eq!(error.to_string(), "the photo from standard input is larger than 10 MiB");
+    }
+
     #[tokio::test]
     async fn what_is_no_file_is_told_by_its_name() {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let error = read(folder.path()).await.expect_err("a directory");
         assert!(matches!(error, Error::Directory(_)));
-        let error = read(Path::new("/nowhere/p.jpg")).await.expect_err("nothing there");
-        assert_eq!(error.to_string(), "can't read the photo /nowhere/p.jpg");
+        let error = read(Path::new("/nowhere/p\n.jpg")).await.expect_err("nothing there");
+        assert_eq!(error.to_string(), r"can't read the photo /nowhere/p\n.jpg");
     }
 }

@@ -9,12 +9,29 @@ use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
 
 use crate::cli::{
+    client::{Foreign, TlsProblem},
     pb::{Match, MatchState, MatchUpdate, match_update::Event},
     render::failure,
 };
 
 /// The longest pause that a server may ask for.
 const ASKED_MAX: Duration = Duration::from_secs(60);
+
+/// How many answers in a row without a reason are taken for a connection that breaks. Gateways
+/// answer so for what passes, such as a restart behind them, and for what doesn't, such as a photo
+/// that is too large for them: this many calls take some 6 s.
+const UNEXPLAINED_MAX: u32 = 5;
+
+/// Silence after which a stream is taken for dead: so many intervals between heartbeats, since one
+/// may be late, and never less than a busy machine may be still; while the interval is not known,
+/// that of the server's default. A stream that is taken for dead wrongly is only opened again.
+const SILENT_INTERVALS_MAX: u32 = 3;
+const SILENCE_LEAST: Duration = Duration::from_secs(15);
+const SILENCE_UNKNOWN: Duration = Duration::from_secs(60);
+
+/// The trailer by which gRPC asks a client to wait, in milliseconds; what is no such number asks it
+/// not to call again.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// What the client has of a match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,11 +140,18 @@ fn may_need_photo(state: MatchState) -> bool {
 /// What an error means for going on.
 ///
 /// The server's own errors carry a reason. Without one, these codes are what a connection that
-/// breaks looks like from inside the transport.
+/// breaks looks like from inside the transport. A peer that is not the service goes on being
+/// another, unless its answer is one of those that pass.
 pub fn outcome_of(status: &Status) -> Outcome {
+    if let Some(met) = Foreign::behind(status) {
+        return if met.may_pass() { Outcome::Broken } else { Outcome::Refused };
+    }
+    if TlsProblem::behind(status).is_some() || pushback(status) == Some(None) {
+        return Outcome::Refused;
+    }
     let transports = matches!(
         status.code(),
-        Code::Unknown | Code::Internal | Code::Cancelled | Code::Unavailable
+        Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted | Code::Unavailable
     );
     match failure::reason(status).as_deref() {
         Some("MATCH_NOT_FOUND") => Outcome::Unknown,
@@ -137,13 +161,24 @@ pub fn outcome_of(status: &Status) -> Outcome {
     }
 }
 
+/// Whether something answered that the call failed, and not why. What breaks within this side's own
+/// transport has a cause.
+pub fn is_unexplained(status: &Status) -> bool {
+    let code =
+        matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted);
+    code && status.source().is_none() && failure::reason(status).is_none()
+}
+
 /// Whether a call that was not taken leaves nothing behind: the server refused it, or it never
 /// left. Its other answers don't say what the server had done before.
 pub fn left_nothing(status: &Status) -> bool {
     match failure::reason(status).as_deref() {
         Some("SERVER_DRAINING" | "OVERLOADED") => true,
         Some(_) => outcome_of(status) == Outcome::Refused && status.code() != Code::Internal,
-        None => never_left(status),
+        None => {
+            let met = Foreign::behind(status);
+            never_left(status) || met.is_some_and(Foreign::stands_before_the_service)
+        }
     }
 }
 
@@ -154,15 +189,25 @@ pub fn never_left(status: &Status) -> bool {
     causes.any(|error| error.is::<ConnectError>())
 }
 
-/// How long the server asks to wait.
+/// How long the server, or what stands in front of it, asks to wait.
 pub fn asked(status: &Status) -> Option<Duration> {
-    status.get_details_retry_info().and_then(|info| info.retry_delay)
+    let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
+    let met = Foreign::behind(status).and_then(Foreign::retry_after);
+    told.or_else(|| pushback(status).flatten()).or(met)
 }
 
-/// Whether an update is one of the journal's.
+/// What the trailer for it says, if it is there.
+fn pushback(status: &Status) -> Option<Option<Duration>> {
+    let text = status.metadata().get(PUSHBACK)?.to_str().unwrap_or_default();
+    Some(text.parse().ok().map(Duration::from_millis))
+}
+
+/// Whether an update is one of the journal's. One whose event a later version added is taken for
+/// that: its number tells whether it is news.
 pub fn is_durable(update: &MatchUpdate) -> bool {
     match update.event {
-        Some(Event::Progress(_) | Event::Heartbeat(_)) | None => false,
+        Some(Event::Progress(_) | Event::Heartbeat(_)) => false,
+        None => true,
         Some(
             Event::Accepted(_)
             | Event::PhotoUploaded(_)
@@ -173,6 +218,27 @@ pub fn is_durable(update: &MatchUpdate) -> bool {
             | Event::Cancelled(_),
         ) => true,
     }
+}
+
+/// How long a stream may be silent that said how often it sends heartbeats.
+pub fn silence_max(heartbeat: Option<Duration>) -> Duration {
+    let told =
+        |interval: Duration| interval.saturating_mul(SILENT_INTERVALS_MAX).max(SILENCE_LEAST);
+    heartbeat.map_or(SILENCE_UNKNOWN, told)
+}
+
+/// How often a stream sends heartbeats, if an update says so.
+pub fn heartbeat(update: &MatchUpdate) -> Option<Duration> {
+    match &update.event {
+        Some(Event::Heartbeat(heartbeat)) => heartbeat.interval?.try_into().ok(),
+        Some(_) | None => None,
+    }
+}
+
+/// Whether a match is in a state that a later version added. After a stream that ended in order,
+/// such a state ends a match.
+pub fn is_unknown_state(snapshot: &Match) -> bool {
+    MatchState::try_from(snapshot.state).is_err()
 }
 
 /// Whether a match has ended.
@@ -204,11 +270,13 @@ impl Pace {
     }
 
     /// The pause before try number `tries` (from 0): half of it fixed, half by `jitter` (0 to 1),
-    /// and never less than the server asked for.
+    /// and never less than the server asked for. Half as much is added to that by `jitter`, so that
+    /// callers who were refused together don't return together.
     fn pause(&self, tries: u32, jitter: f64, asked: Option<Duration>) -> Duration {
         let whole = self.first.saturating_mul(1 << tries.min(16)).min(self.most);
         let pause = whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0));
-        pause.max(asked.unwrap_or_default().min(ASKED_MAX))
+        let asked = asked.unwrap_or_default().min(ASKED_MAX);
+        pause.max(asked + (asked / 2).mul_f64(jitter.clamp(0.0, 1.0)))
     }
 }
 
@@ -229,6 +297,7 @@ pub struct Outage {
     since: Option<Duration>,
     tries: u32,
     taken: Option<Duration>,
+    unexplained: u32,
 }
 
 impl Outage {
@@ -241,6 +310,13 @@ impl Outage {
     /// must not be called the faster for it.
     pub fn news(&mut self) {
         self.since = None;
+        self.unexplained = 0;
+    }
+
+    /// Whether the trouble behind this error may pass, after the errors before it.
+    pub fn may_pass(&mut self, status: &Status) -> bool {
+        self.unexplained = if is_unexplained(status) { self.unexplained + 1 } else { 0 };
+        self.unexplained <= UNEXPLAINED_MAX
     }
 
     /// A call broke: when to try again, or nothing if it is time to give up. What broke after it

@@ -2,49 +2,62 @@
 //!
 //! It goes on by itself when the connection breaks; what is called then is `resume`'s rule.
 
-use tonic::transport::Uri;
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use crate::{
     cli::{
         Exit,
-        args::MatchArgs,
+        args::{MatchArgs, Server},
         client,
         follow::{Follow, Target},
         pb::{LivenessPolicy, MatchRequest, PhotoKind, ReferencePhoto, reference_photo::Source},
         photo,
-        render::failure,
+        render::notice::Notice,
+        report,
         resume::{Acceptance, Pace, Seen},
         screen::{Scope, Screen},
-        tell,
-        watch::Ending,
-        with_causes,
+        watch::{Ending, not_connected},
     },
     clock::Clock,
+    config::Environment,
 };
 
 /// What a duration becomes that the wire can't hold: one that every server refuses.
 const ENDLESS: prost_types::Duration = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
 
+/// How much longer the command waits than its match may take, so that the verdict, or the server's
+/// word that there is none, comes first.
+const AFTER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Runs a match.
-pub async fn run(args: MatchArgs) -> Exit {
-    let source = match source(&args).await {
-        Ok(source) => source,
-        Err(error) => {
-            tell(&with_causes(&error));
-            return Exit::Usage;
-        }
+pub async fn run(args: MatchArgs, environment: &Environment) -> Exit {
+    let output = args.common.output;
+    let server = match args.common.server(environment) {
+        Ok(server) => server,
+        Err(problem) => return report::usage(output, &problem),
     };
-    let server = args.common.server.clone();
-    let mut screen =
-        Screen::new(args.common.output, Scope::One, args.patience.progress, server.clone());
+    if args.photo.as_ref().is_some_and(|path| photo::is_typed(path)) {
+        report::notice(output, &Notice::ReadingPhoto);
+    }
+    match source(&args).await {
+        Ok(source) => send(args, source, server).await,
+        Err(error) => report::usage(output, &report::with_causes(&error)),
+    }
+}
+
+async fn send(args: MatchArgs, source: Option<Source>, server: Server) -> Exit {
+    let output = args.common.output;
+    let limit = args.timeout.map(|timeout| timeout.saturating_add(AFTER_TIMEOUT));
     let pace = Pace::patient(args.patience.give_up_after);
+    let client = match client::connect(&server, args.timeout).await {
+        Ok(client) => client,
+        Err(error) => return not_connected(output, &error, &server),
+    };
+    let mut screen = Screen::new(output, Scope::One, args.patience.progress, server.clone());
     let request = request(args, source, screen.wants_progress());
     let request_id = request.request_id.clone();
-    let client = match client::connect(&server).await {
-        Ok(client) => client,
-        Err(error) => return screen.fail(&failure::unreachable(&error, &server)),
-    };
     let mut follow = Follow {
         client,
         target: Target::Run(request),
@@ -53,11 +66,13 @@ pub async fn run(args: MatchArgs) -> Exit {
         pace,
         clock: Clock::system(),
     };
-    let ending = Ending::of(follow.until_end(&mut screen)).await;
-    let goes_on = ending.leaves_match();
+    let ending = Ending::of(follow.until_end(&mut screen), limit).await;
+    let acceptance = follow.acceptance;
+    let is_left = ending.leaves_match(acceptance);
     let exit = ending.tell(&screen);
-    if goes_on {
-        tell(&what_is_left(follow.acceptance, &request_id, &server));
+    if is_left {
+        let left = Notice::MatchLeft { acceptance, request_id: &request_id, server: &server };
+        report::notice(output, &left);
     }
     exit
 }
@@ -81,38 +96,5 @@ fn request(args: MatchArgs, source: Option<Source>, progress: bool) -> MatchRequ
         liveness_policy: LivenessPolicy::from(args.liveness_policy).into(),
         labels: args.labels.into_iter().collect(),
         include_progress: progress,
-    }
-}
-
-/// What became of a match that nobody follows any more.
-fn what_is_left(acceptance: Acceptance, request_id: &str, server: &Uri) -> String {
-    let so = match acceptance {
-        Acceptance::No => return "the match was not accepted".to_owned(),
-        Acceptance::Perhaps => "the match may have been accepted, and then goes on",
-        Acceptance::Yes => "the match goes on",
-    };
-    format!(
-        "{so}; to follow or to end it:\n  \
-         facematch watch --request-id {request_id} --server {server}\n  \
-         facematch cancel --request-id {request_id} --server {server}"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_match_that_was_accepted_is_said_to_go_on() {
-        let server = Uri::from_static("http://127.0.0.1:50051");
-        let left = |acceptance| what_is_left(acceptance, "r", &server);
-        assert_eq!(left(Acceptance::No), "the match was not accepted");
-        assert!(left(Acceptance::Perhaps).starts_with("the match may have been accepted, and "));
-        assert_eq!(
-            left(Acceptance::Yes),
-            "the match goes on; to follow or to end it:\n  facematch watch --request-id r --server \
-             http://127.0.0.1:50051/\n  facematch cancel --request-id r --server \
-             http://127.0.0.1:50051/"
-        );
     }
 }

@@ -9,16 +9,21 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tonic::{Status, transport::Uri};
+use tonic::Status;
 
 use crate::cli::{
     Exit,
-    args::Output,
+    args::{Output, Server},
     follow::Audience,
     pb::MatchUpdate,
-    render::{failure, json, text},
+    render::{
+        failure::{self, Failure},
+        json,
+        notice::Notice,
+        text,
+    },
+    report,
     resume::{self, Retry},
-    tell,
 };
 
 const TICK: Duration = Duration::from_millis(120);
@@ -37,7 +42,7 @@ pub struct Screen {
     output: Output,
     scope: Scope,
     progress: bool,
-    server: Uri,
+    server: Server,
     live: Option<ProgressBar>,
     token: String,
     outage: Option<String>,
@@ -45,7 +50,7 @@ pub struct Screen {
 
 impl Screen {
     /// A screen that also prints progress and heartbeats if they were asked for.
-    pub fn new(output: Output, scope: Scope, progress: bool, server: Uri) -> Self {
+    pub fn new(output: Output, scope: Scope, progress: bool, server: Server) -> Self {
         let terminal = io::stderr().is_terminal();
         let live = (terminal && output == Output::Text && scope == Scope::One).then(live_line);
         Self { output, scope, progress, server, live, token: String::new(), outage: None }
@@ -61,18 +66,6 @@ impl Screen {
         &self.token
     }
 
-    /// The server that the updates come from.
-    pub fn server(&self) -> &Uri {
-        &self.server
-    }
-
-    /// Takes the live line away and tells why the call failed.
-    pub fn fail(&self, why: &str) -> Exit {
-        self.close();
-        tell(why);
-        Exit::CallFailed
-    }
-
     /// Takes the live line away.
     pub fn close(&self) {
         if let Some(live) = &self.live {
@@ -80,11 +73,23 @@ impl Screen {
         }
     }
 
+    /// Takes the live line away and tells why the call failed.
+    pub fn call_failed(&self, status: &Status) -> Exit {
+        self.close();
+        report::call_failed(self.output, status, &self.server.url)
+    }
+
+    /// Takes the live line away and tells of an output that can't be written.
+    pub fn unwritable(&self, error: &io::Error) -> Exit {
+        self.close();
+        report::unwritable(self.output, error)
+    }
+
     /// Tells of something that is no update.
-    fn mention(&self, line: &str) {
+    pub fn notice(&self, notice: &Notice<'_>) {
         match &self.live {
-            Some(live) => live.suspend(|| tell(line)),
-            None => tell(line),
+            Some(live) => live.suspend(|| report::notice(self.output, notice)),
+            None => report::notice(self.output, notice),
         }
     }
 
@@ -126,12 +131,13 @@ impl Audience for Screen {
 
     /// A line when it begins and when its cause changes; each try is for the live line only.
     fn broken(&mut self, status: &Status, retry: Retry) {
-        let cause = failure::outage(status);
+        let (cause, pause) = (failure::outage(status), retry.pause);
         if retry.first || self.outage.as_ref() != Some(&cause) {
-            self.mention(&format!("{cause}; trying again"));
+            let failure = Failure::of(status, &self.server.url);
+            self.notice(&Notice::Reconnecting { cause: &cause, failure: &failure, pause });
         }
         if let Some(live) = &self.live {
-            let pause = retry.pause.as_secs_f64();
+            let pause = pause.as_secs_f64();
             live.set_message(format!("{cause}; trying again in {pause:.1} s"));
         }
         self.outage = Some(cause);

@@ -57,7 +57,7 @@ async fn a_server_that_is_not_there_is_4_at_once() {
 }
 
 #[tokio::test]
-async fn a_photo_that_cannot_be_sent_is_64_and_nobody_is_called() {
+async fn a_photo_that_cannot_be_sent_is_64_and_nothing_is_called() {
     check("facematch match --folder f --photo /nowhere/p.jpg", &[], Exit::Usage).await;
     check("facematch match --folder f --photo /", &[], Exit::Usage).await;
     let error = read_photo(Path::new("/nowhere/p.jpg")).await.expect_err("nothing there");

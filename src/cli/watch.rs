@@ -2,37 +2,51 @@
 //!
 //! It also holds what `match` shares with it: how following ends, and what is said then.
 
-use std::{future::Future, io};
+use std::{future::Future, time::Duration};
 
 use tokio::signal;
+use tonic::Status;
 
 use crate::{
     cli::{
         Exit,
-        args::WatchArgs,
+        args::{Output, Server, WatchArgs},
         client::{self, Client},
         follow::{Error, Follow, FollowAll, Target},
         pb::{Match, WatchMatchRequest, WatchMatchesRequest, watch_match_request::Id},
-        render::failure,
+        render::{failure, notice::Notice},
+        report,
         resume::{Acceptance, Pace, Seen},
         screen::{Scope, Screen},
-        tell,
     },
     clock::Clock,
+    config::Environment,
 };
 
 /// Follows what the arguments name.
-pub async fn watch(args: WatchArgs) -> Exit {
-    let scope = if args.all { Scope::Many } else { Scope::One };
-    let server = args.common.server.clone();
-    let screen = Screen::new(args.common.output, scope, args.patience.progress, server.clone());
-    let client = match client::connect(&server).await {
-        Ok(client) => client,
-        Err(error) => return screen.fail(&failure::unreachable(&error, &server)),
+pub async fn watch(args: WatchArgs, environment: &Environment) -> Exit {
+    let output = args.common.output;
+    let server = match args.common.server(environment) {
+        Ok(server) => server,
+        Err(problem) => return report::usage(output, &problem),
     };
+    let client = match client::connect(&server, args.timeout).await {
+        Ok(client) => client,
+        Err(error) => return not_connected(output, &error, &server),
+    };
+    let scope = if args.all { Scope::Many } else { Scope::One };
+    let screen = Screen::new(output, scope, args.patience.progress, server);
     match scope {
         Scope::One => one(args, client, screen).await,
         Scope::Many => all(args, client, screen).await,
+    }
+}
+
+/// Tells why there is no connection.
+pub fn not_connected(output: Output, error: &client::Error, server: &Server) -> Exit {
+    match error {
+        client::Error::CaFile(error) => report::usage(output, &error.to_string()),
+        client::Error::Unreachable(status) => report::call_failed(output, status, &server.url),
     }
 }
 
@@ -50,7 +64,7 @@ async fn one(args: WatchArgs, client: Client, mut screen: Screen) -> Exit {
         pace: Pace::patient(args.patience.give_up_after),
         clock: Clock::system(),
     };
-    Ending::of(follow.until_end(&mut screen)).await.tell(&screen)
+    Ending::of(follow.until_end(&mut screen), args.timeout).await.tell(&screen)
 }
 
 async fn all(args: WatchArgs, client: Client, mut screen: Screen) -> Exit {
@@ -62,9 +76,10 @@ async fn all(args: WatchArgs, client: Client, mut screen: Screen) -> Exit {
     let pace = Pace::patient(args.patience.give_up_after);
     let follow = FollowAll { client, request, pace, clock: Clock::system() };
     let failure = async { Err(follow.until_failure(&mut screen).await) };
-    let exit = Ending::of(failure).await.tell(&screen);
-    if !screen.token().is_empty() {
-        tell(&format!("to go on from here: --resume-token {}", screen.token()));
+    let exit = Ending::of(failure, args.timeout).await.tell(&screen);
+    // A reader that has closed its pipe wants no more.
+    if !screen.token().is_empty() && exit != Exit::ClosedPipe {
+        screen.notice(&Notice::ResumeFrom(screen.token()));
     }
     exit
 }
@@ -76,15 +91,18 @@ pub enum Ending {
     Ended(Box<Match>),
     /// Following has, before the match.
     Stopped(Error),
-    /// Somebody pressed Ctrl-C.
+    /// Ctrl-C was pressed.
     Interrupted,
 }
 
 impl Ending {
-    /// Waits for the end, or for Ctrl-C.
-    pub async fn of(following: impl Future<Output = Result<Match, Error>>) -> Self {
+    /// Waits for the end, for Ctrl-C, or for as long as the command may take.
+    pub async fn of(
+        following: impl Future<Output = Result<Match, Error>>,
+        limit: Option<Duration>,
+    ) -> Self {
         tokio::select! {
-            result = following => match result {
+            result = within(limit, following) => match result {
                 Ok(ended) => Self::Ended(Box::new(ended)),
                 Err(error) => Self::Stopped(error),
             },
@@ -92,11 +110,15 @@ impl Ending {
         }
     }
 
-    /// Whether a match may be going on without its follower.
-    pub fn leaves_match(&self) -> bool {
+    /// Whether there may be a match that goes on without its follower, which is worth telling.
+    pub fn leaves_match(&self, acceptance: Acceptance) -> bool {
         match self {
+            Self::Ended(_) => false,
             Self::Interrupted | Self::Stopped(Error::Broken(_) | Error::Output(_)) => true,
-            Self::Ended(_) | Self::Stopped(Error::Refused(_)) => false,
+            Self::Stopped(Error::Refused(status)) => {
+                let is_gone = failure::reason(status).as_deref() == Some("MATCH_NOT_FOUND");
+                acceptance > Acceptance::No && !is_gone
+            }
         }
     }
 
@@ -104,18 +126,31 @@ impl Ending {
     pub fn tell(self, screen: &Screen) -> Exit {
         screen.close();
         match self {
-            Self::Ended(ended) => Exit::of(&ended),
+            Self::Ended(ended) => {
+                let exit = Exit::of(&ended);
+                if exit == Exit::UnknownVerdict {
+                    screen.notice(&Notice::UnknownVerdict);
+                }
+                exit
+            }
             Self::Interrupted => Exit::Interrupted,
-            // Whoever closed the pipe knows.
-            Self::Stopped(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                Exit::CallFailed
-            }
-            Self::Stopped(Error::Output(error)) => {
-                screen.fail(&format!("can't write the output: {error}"))
-            }
+            Self::Stopped(Error::Output(error)) => screen.unwritable(&error),
             Self::Stopped(Error::Refused(status) | Error::Broken(status)) => {
-                screen.fail(&failure::status(&status, screen.server()))
+                screen.call_failed(&status)
             }
         }
     }
+}
+
+async fn within(
+    limit: Option<Duration>,
+    following: impl Future<Output = Result<Match, Error>>,
+) -> Result<Match, Error> {
+    let Some(limit) = limit else { return following.await };
+    let clock = Clock::system();
+    let end = clock.now().after(limit);
+    clock.before(end, following).await.unwrap_or_else(|| {
+        let words = format!("the match has not ended within {}", humantime::format_duration(limit));
+        Err(Error::Broken(Box::new(Status::deadline_exceeded(words))))
+    })
 }

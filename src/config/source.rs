@@ -31,6 +31,9 @@ const SLIPS_MAX: usize = 3;
 
 const PREFIX: &str = "FACEMATCH_";
 
+/// The variables of the client commands, which `serve` has no use for.
+const OF_CLIENT_COMMANDS: &[&str] = &["FACEMATCH_SERVER", "FACEMATCH_CA_FILE"];
+
 /// Flags as they were given: the name of a setting and its text.
 pub type Flags = Vec<(&'static str, String)>;
 
@@ -47,7 +50,7 @@ impl Environment {
 
     /// The value of a variable. An empty one counts as unset: that is how a compose file or a
     /// pod template says that it has no value.
-    fn get(&self, name: &str) -> Option<&OsString> {
+    pub fn get(&self, name: &str) -> Option<&OsString> {
         self.0.get(name).filter(|value| !value.is_empty())
     }
 
@@ -58,7 +61,10 @@ impl Environment {
 
     /// One sentence for each variable that looks like ours and isn't.
     fn strangers(&self) -> Vec<String> {
-        let stranger = |name: &&String| TABLE.iter().all(|about| about.variable() != **name);
+        let stranger = |name: &&String| {
+            let is_clients = OF_CLIENT_COMMANDS.contains(&name.as_str());
+            !is_clients && TABLE.iter().all(|about| about.variable() != **name)
+        };
         let sentence = |name: &String| {
             // The prefix is right, so it says nothing about how near the rest is.
             let own = name.strip_prefix(PREFIX).unwrap_or(name);

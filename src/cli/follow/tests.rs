@@ -21,6 +21,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
 use crate::cli::{
+    args::Server as Address,
     client,
     pb::{
         self, MatchState, ReferencePhoto, face_match_server::FaceMatchServer, match_update::Event,
@@ -179,7 +180,8 @@ async fn stage(actor: &Actor) -> Stage {
     let cut = Arc::new(Notify::new());
     tasks.spawn(wire(listener, behind, cut.clone()));
     let url = format!("http://{front}").parse().expect("a URL");
-    let client = client::connect(&url).await.expect("the server is there");
+    let server = Address { url, ca_file: None };
+    let client = client::connect(&server, None).await.expect("the server is there");
     Stage { client, cut, _tasks: tasks }
 }
 

@@ -3,6 +3,8 @@
 //! Close to the proto's own JSON mapping, but for two things that are easier on shell scripts:
 //! names stay in snake_case, and 64-bit numbers are numbers. What is unset or empty is left out.
 
+mod told;
+
 use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
@@ -12,6 +14,8 @@ use prost_types::{Duration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use crate::cli::pb::{self, match_update::Event};
+
+pub use told::{failure, notice};
 
 /// An update, in one line.
 pub fn update(update: &pb::MatchUpdate) -> String {
@@ -37,6 +41,11 @@ pub fn erased(of: &pb::DeleteMatchResponse) -> String {
         delete_time: of.delete_time.as_ref().map(Time),
         photo_media_id: &of.photo_media_id,
     })
+}
+
+/// Where a list goes on, in one line.
+pub fn next_page(next_page_token: &str) -> String {
+    line(&NextPage { next_page_token })
 }
 
 fn line(message: &impl Serialize) -> String {
@@ -65,6 +74,11 @@ struct Erased<'a> {
     delete_time: Option<Time<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     photo_media_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct NextPage<'a> {
+    next_page_token: &'a str,
 }
 
 #[derive(Serialize)]

@@ -275,9 +275,14 @@ Oz says     state FINISHED, resolution SUCCESS, 3 polls"
 #[test]
 fn a_match_in_trouble_shows_it_and_its_deadline() {
     let text = text::snapshot(&troubled());
-    let trouble = "trouble     OZ_SERVER_ERROR: Oz has a fault [oz.http_status: 502]; since \
-                   2027-01-15T08:00:02.250Z\n";
+    let trouble = "\
+trouble     OZ_SERVER_ERROR: Oz has a fault [oz.http_status: 502]
+since       2027-01-15T08:00:02.250Z
+next try    at 2027-01-15T08:00:03.250Z or later
+";
     assert!(text.contains(trouble), "{text}");
+    let row = text::row(&troubled());
+    assert!(row.ends_with("  trouble at Oz, OZ_SERVER_ERROR"), "{row}");
     assert!(text.contains("\nuntil       2027-01-15T08:20:00.250Z"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&json::snapshot(&troubled())).expect("JSON");
     assert_eq!(json["deadline"], "2027-01-15T08:20:00.250Z");

@@ -39,13 +39,21 @@ pub fn row(of: &Match) -> String {
         of.match_id,
         state_word(of.state()),
         of.folder_id,
-        ending(of, reason)
+        row_ending(of)
     );
     plain(line.trim_end())
 }
 
+fn row_ending(of: &Match) -> String {
+    match &of.trouble {
+        Some(trouble) => format!("trouble at Oz, {}", trouble.cause),
+        None => ending(of, reason),
+    }
+}
+
 /// A match with all that is known of it, a line for each fact.
 pub fn snapshot(of: &Match) -> String {
+    let trouble = of.trouble.as_ref();
     let optional = |at: &Option<Timestamp>| at.as_ref().map_or(String::new(), Timestamp::to_string);
     let facts = [
         ("match", of.match_id.clone()),
@@ -53,7 +61,9 @@ pub fn snapshot(of: &Match) -> String {
         ("folder", of.folder_id.clone()),
         ("state", format!("{}, update {}", state_word(of.state()), of.sequence)),
         ("ending", ending(of, failure)),
-        ("trouble", of.trouble.as_ref().map_or(String::new(), standing_trouble)),
+        ("trouble", trouble.map_or(String::new(), standing_trouble)),
+        ("since", trouble.map_or(String::new(), |trouble| optional(&trouble.since))),
+        ("next try", trouble.map_or(String::new(), next_try)),
         ("photo", photo(of)),
         ("compared", of.liveness_media_ids.join(", ")),
         ("analysis", of.analysis_id.clone()),
@@ -133,9 +143,13 @@ fn trouble(of: &AttemptFailed) -> String {
     format!("trouble at Oz, {}{next}", cause(&of.cause, &of.message, &of.metadata))
 }
 
+/// It may have been made, and failed in the same way: such tries are no news.
+fn next_try(of: &Trouble) -> String {
+    of.next_attempt_time.as_ref().map_or(String::new(), |at| format!("at {at} or later"))
+}
+
 fn standing_trouble(of: &Trouble) -> String {
-    let since = of.since.as_ref().map_or(String::new(), |at| format!("; since {at}"));
-    cause(&of.cause, &of.message, &of.metadata) + &since
+    cause(&of.cause, &of.message, &of.metadata)
 }
 
 fn cause(cause: &str, message: &str, metadata: &HashMap<String, String>) -> String {

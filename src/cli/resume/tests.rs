@@ -20,6 +20,34 @@ fn refusal(code: Code, reason: &str, retry: Option<Duration>) -> Status {
     Status::with_error_details(code, "no", details)
 }
 
+fn met(status: u16) -> Status {
+    let answer = http::Response::builder().status(status).header("retry-after", "3").body(());
+    Foreign::of_answer(&answer.expect("a response")).expect("no gRPC").into_status()
+}
+
+fn pushed_back(text: &'static str) -> Status {
+    let mut status = Status::unavailable("no");
+    status.metadata_mut().insert(PUSHBACK, text.parse().expect("a value"));
+    status
+}
+
+#[test]
+fn a_server_asks_to_wait_in_three_ways() {
+    let ms = Duration::from_millis;
+    assert_eq!(asked(&refusal(Code::Unavailable, "SERVER_DRAINING", Some(ms(5)))), Some(ms(5)));
+    assert_eq!(asked(&pushed_back("700")), Some(ms(700)));
+    assert_eq!(asked(&pushed_back("-1")), None);
+    assert_eq!(asked(&met(503)), Some(ms(3_000)));
+}
+
+#[test]
+fn an_event_of_a_later_version_is_news_once() {
+    let update = |sequence| MatchUpdate { sequence, ..Default::default() };
+    let mut seen = Seen::up_to(2);
+    assert!(seen.take(&update(3)));
+    assert!(!seen.take(&update(3)));
+}
+
 #[test]
 fn the_next_call_follows_from_what_was_seen_and_how_it_broke() {
     use Call::{Run, Watch};
@@ -41,7 +69,7 @@ fn the_next_call_follows_from_what_was_seen_and_how_it_broke() {
         (true, Run, (0, Unspecified), Unknown, Next::Fail),
         (true, Run, (0, Unspecified), Refused, Next::Fail),
         (true, watch(3), (3, Processing), Refused, Next::Fail),
-        // Whoever only watches has nothing to send.
+        // A watcher has nothing to send.
         (false, watch(0), (0, Unspecified), Broken, Next::Call(watch(0))),
         (false, watch(0), (1, Accepted), Broken, Next::Call(watch(1))),
         (false, watch(4), (4, Processing), Unknown, Next::Fail),
@@ -60,6 +88,16 @@ fn an_error_is_an_outage_only_if_a_repeat_may_help() {
         (Status::unknown("transport error"), Outcome::Broken),
         (Status::internal("h2 protocol error"), Outcome::Broken),
         (Status::cancelled("operation was canceled"), Outcome::Broken),
+        (Status::aborted("upstream reset"), Outcome::Broken),
+        (Status::resource_exhausted("message too large"), Outcome::Refused),
+        (Status::deadline_exceeded("too late"), Outcome::Refused),
+        (met(404), Outcome::Refused),
+        (met(413), Outcome::Refused),
+        (met(503), Outcome::Broken),
+        (Foreign::Tls.into_status(), Outcome::Refused),
+        (pushed_back("700"), Outcome::Broken),
+        (pushed_back("-1"), Outcome::Refused),
+        (pushed_back("soon"), Outcome::Refused),
         (Status::unimplemented("no such service"), Outcome::Refused),
         (refusal(Code::Unavailable, "SERVER_DRAINING", second), Outcome::Broken),
         (refusal(Code::Unavailable, "STORE_UNAVAILABLE", None), Outcome::Broken),
@@ -100,8 +138,9 @@ fn pauses_grow_to_a_limit_and_jitter_keeps_half() {
     assert_eq!(pace.pause(0, 1.0, None), ms(200));
     assert_eq!(pace.pause(3, 0.5, None), ms(1_200));
     assert_eq!(pace.pause(40, 1.0, None), ms(10_000));
-    assert_eq!(pace.pause(0, 1.0, Some(ms(3_000))), ms(3_000), "the server's wish holds");
-    assert_eq!(pace.pause(0, 1.0, Some(ms(9_000_000))), ASKED_MAX, "within reason");
+    assert_eq!(pace.pause(0, 0.0, Some(ms(3_000))), ms(3_000), "the server's wish holds");
+    assert_eq!(pace.pause(0, 1.0, Some(ms(3_000))), ms(4_500), "and callers spread beyond it");
+    assert_eq!(pace.pause(0, 0.0, Some(ms(9_000_000))), ASKED_MAX, "within reason");
 }
 
 #[test]
@@ -132,6 +171,35 @@ fn a_server_that_takes_calls_and_dies_is_called_less_and_less_often() {
 }
 
 #[test]
+fn silence_is_loss_after_some_heartbeats() {
+    let seconds = Duration::from_secs;
+    for (interval, silence) in
+        [(None, 60), (Some(1), 15), (Some(20), 60), (Some(120), 360), (Some(u64::MAX), u64::MAX)]
+    {
+        assert!(silence_max(interval.map(seconds)) >= seconds(silence), "{interval:?}");
+    }
+    assert_eq!(silence_max(Some(seconds(20))), seconds(60));
+    let interval = Some(prost_types::Duration { seconds: 7, nanos: 0 });
+    let event = Some(Event::Heartbeat(Heartbeat { interval }));
+    assert_eq!(heartbeat(&MatchUpdate { event, ..Default::default() }), Some(seconds(7)));
+}
+
+#[test]
+fn answers_without_a_reason_are_believed_after_a_few() {
+    let answer = || Status::unknown("Payload Too Large");
+    let mut outage = Outage::default();
+    assert_eq!((0..10).take_while(|_| outage.may_pass(&answer())).count(), 5);
+    outage.news();
+    assert!(outage.may_pass(&answer()), "after an update they count anew");
+
+    let mut broken = answer();
+    broken.set_source(Arc::new(io::Error::other("reset")));
+    let mut outage = Outage::default();
+    assert!((0..10).all(|_| outage.may_pass(&broken)), "a connection that breaks is no answer");
+    assert!((0..10).all(|_| outage.may_pass(&Status::unavailable("later"))));
+}
+
+#[test]
 fn a_refusal_leaves_nothing_and_a_lost_answer_may() {
     let mut away = Status::unavailable("tcp connect error");
     away.set_source(Arc::new(ConnectError(io::Error::other("refused").into())));
@@ -140,6 +208,8 @@ fn a_refusal_leaves_nothing_and_a_lost_answer_may() {
         (refusal(Code::ResourceExhausted, "OVERLOADED", None), true),
         (refusal(Code::InvalidArgument, "FIELD_INVALID", None), true),
         (away, true),
+        (met(413), true),
+        (met(502), false),
         (refusal(Code::Unavailable, "STORE_UNAVAILABLE", None), false),
         (refusal(Code::Internal, "INTERNAL", None), false),
         (Status::unknown("h2 protocol error"), false),

@@ -1,0 +1,44 @@
+//! The values of arguments: what can be told of them without asking a server.
+
+use std::time::Duration;
+
+use prost_types::Timestamp;
+
+/// A label, whose value may be empty.
+pub fn label(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        Some(_) | None => Err("must be KEY=VALUE"),
+    }
+}
+
+/// A word that is there. An empty one is what is left of a variable that a shell doesn't know, and
+/// would be taken for none.
+pub fn given(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("is empty; leave it out if there is none") } else { Ok(text.into()) }
+}
+
+/// A moment in RFC 3339, whose offset must be told: the server knows nothing of the caller's.
+pub fn time(text: &str) -> Result<Timestamp, &'static str> {
+    const WANTED: &str = "must be a time in RFC 3339 such as 2027-01-15T08:00:00Z";
+    let whole = text.contains(['T', 't']) && (text.ends_with(['Z', 'z']) || has_offset(text));
+    if whole { text.parse().map_err(|_| WANTED) } else { Err(WANTED) }
+}
+
+fn has_offset(text: &str) -> bool {
+    let offset = text.len().checked_sub("+00:00".len()).and_then(|at| text.get(at..));
+    offset.is_some_and(|offset| offset.starts_with(['+', '-']) && offset.contains(':'))
+}
+
+/// A length of time with its unit.
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "must be a duration such as 90s or 5m")
+}
+
+/// A duration that something is given, so that 0 leaves none.
+pub fn limit(text: &str) -> Result<Duration, &'static str> {
+    match duration(text)? {
+        Duration::ZERO => Err("must be more than 0"),
+        limit => Ok(limit),
+    }
+}

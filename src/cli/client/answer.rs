@@ -1,0 +1,62 @@
+//! Looks at each answer before gRPC does: an answer that isn't gRPC's ends the call with what was
+//! met.
+//!
+//! Without it such an answer is "protocol error: invalid compression flag", which is taken for a
+//! connection that broke.
+
+use std::{
+    error::Error,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http::{Request, Response};
+use tonic::{body::Body, transport::Channel};
+use tower::Service;
+
+use crate::cli::client::{first_bytes::FirstBytes, foreign::Foreign};
+
+/// A channel whose answers are looked at.
+#[derive(Debug, Clone)]
+pub struct Answers {
+    channel: Channel,
+    first_bytes: FirstBytes,
+}
+
+impl Answers {
+    /// Looks at the answers of a channel, whose connections note what they met.
+    pub fn new(channel: Channel, first_bytes: FirstBytes) -> Self {
+        Self { channel, first_bytes }
+    }
+}
+
+type Failure = Box<dyn Error + Send + Sync>;
+type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + Send>>;
+
+impl Service<Request<Body>> for Answers {
+    type Response = Response<Body>;
+    type Error = Failure;
+    type Future = Answering;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.channel.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Answering {
+        let (answer, first_bytes) = (self.channel.call(request), self.first_bytes.clone());
+        Box::pin(async move {
+            let answer = match answer.await {
+                Ok(answer) => answer,
+                Err(error) => match first_bytes.foreign() {
+                    Some(met) => return Err(met.into_status().into()),
+                    None => return Err(error.into()),
+                },
+            };
+            match Foreign::of_answer(&answer) {
+                Some(met) => Err(met.into_status().into()),
+                None => Ok(answer),
+            }
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Errors and notices as JSON, one object a line: an error has a `code`, a notice has a `notice`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use crate::cli::render::{
+    failure::{self, Failure},
+    json::line,
+    notice::Notice,
+};
+
+/// Why a command failed, in one line.
+pub fn failure(failure: &Failure) -> String {
+    line(&Refusal::from(failure))
+}
+
+/// A notice, in one line.
+pub fn notice(notice: &Notice<'_>) -> String {
+    line(&Remark::from(notice))
+}
+
+/// An error of a call, in words that scripts rest on.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<Violation<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: BTreeMap<&'a str, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_delay: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Violation<'a> {
+    field: &'a str,
+    description: &'a str,
+}
+
+impl<'a> From<&'a Failure> for Refusal<'a> {
+    fn from(of: &'a Failure) -> Self {
+        let violation =
+            |(field, description): &'a (String, String)| Violation { field, description };
+        Self {
+            code: failure::code_name(of.code),
+            reason: of.reason.as_deref(),
+            message: &of.message,
+            violations: of.violations.iter().map(violation).collect(),
+            metadata: of
+                .metadata
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_str()))
+                .collect(),
+            retry_delay: of.retry_delay.map(seconds),
+            hint: of.hint.as_deref(),
+        }
+    }
+}
+
+/// What is told that is no error.
+#[derive(Serialize)]
+struct Remark<'a> {
+    notice: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<Refusal<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume_token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_page_token: Option<&'a str>,
+}
+
+impl<'a> From<&'a Notice<'a>> for Remark<'a> {
+    fn from(of: &'a Notice<'a>) -> Self {
+        let mut remark = Self {
+            notice: of.sentence(),
+            cause: None,
+            retry_in: None,
+            request_id: None,
+            resume_token: None,
+            next_page_token: None,
+        };
+        match of {
+            Notice::Reconnecting { failure, pause, .. } => {
+                remark.cause = Some(Refusal::from(*failure));
+                remark.retry_in = Some(seconds(*pause));
+            }
+            Notice::MatchLeft { request_id, .. } => remark.request_id = Some(request_id),
+            Notice::ResumeFrom(token) => remark.resume_token = Some(token),
+            Notice::ListGoesOn(token) => remark.next_page_token = Some(token),
+            Notice::ReadingPhoto | Notice::UnknownVerdict => {}
+        }
+        remark
+    }
+}
+
+/// A duration as the proto's JSON mapping writes it.
+fn seconds(duration: Duration) -> String {
+    prost_types::Duration::try_from(duration)
+        .map_or_else(|_| String::new(), |whole| whole.to_string())
+}

@@ -1,0 +1,155 @@
+//! What a command tells beside its answer that is no error.
+
+use std::time::Duration;
+
+use crate::cli::{
+    args::{Server, shown},
+    render::failure::Failure,
+    resume::Acceptance,
+};
+
+/// Something to tell.
+#[derive(Debug, Clone, Copy)]
+pub enum Notice<'a> {
+    /// A call broke off, and another one will be made.
+    Reconnecting {
+        /// What keeps the call from going on, in a few words.
+        cause: &'a str,
+        /// The same, whole.
+        failure: &'a Failure,
+        /// How long it is until then.
+        pause: Duration,
+    },
+    /// What became of a match that is not followed any more.
+    MatchLeft {
+        /// Whether the server has it.
+        acceptance: Acceptance,
+        /// The caller's id of it.
+        request_id: &'a str,
+        /// The server.
+        server: &'a Server,
+    },
+    /// Where following all matches goes on.
+    ResumeFrom(&'a str),
+    /// Where a list goes on.
+    ListGoesOn(&'a str),
+    /// The photo is read from a terminal.
+    ReadingPhoto,
+    /// The match has ended in a way that this version doesn't know.
+    UnknownVerdict,
+}
+
+impl Notice<'_> {
+    /// One or more lines for people.
+    pub fn text(&self) -> String {
+        let sentence = self.sentence();
+        match self {
+            Self::MatchLeft { acceptance: Acceptance::No, .. }
+            | Self::Reconnecting { .. }
+            | Self::ReadingPhoto
+            | Self::UnknownVerdict => sentence,
+            Self::MatchLeft { request_id, server, .. } => {
+                let ca_file = server.ca_file.as_ref().map_or_else(String::new, |path| {
+                    format!(" --ca-file {}", quoted(&path.to_string_lossy()))
+                });
+                let request_id = quoted(request_id);
+                let which =
+                    format!("--request-id {request_id} --server {}{ca_file}", shown(&server.url));
+                format!(
+                    "{sentence}; to follow or to end it:\n  facematch watch {which}\n  facematch \
+                     cancel {which}"
+                )
+            }
+            Self::ResumeFrom(token) => format!("{sentence}: --resume-token {token}"),
+            Self::ListGoesOn(token) => format!("{sentence}: --all, or --page-token {token}"),
+        }
+    }
+
+    /// What it is about, in one sentence.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Reconnecting { cause, .. } => format!("{cause}; trying again"),
+            Self::MatchLeft { acceptance, .. } => match acceptance {
+                Acceptance::No => "the match was not accepted",
+                Acceptance::Perhaps => "the match may have been accepted, and then it goes on",
+                Acceptance::Yes => "the match goes on",
+            }
+            .to_owned(),
+            Self::ResumeFrom(_) => "to continue from here".to_owned(),
+            Self::ListGoesOn(_) => "there are more matches".to_owned(),
+            Self::ReadingPhoto => "reading the photo from the terminal; Ctrl-C leaves".to_owned(),
+            Self::UnknownVerdict => {
+                "the match has ended with a result that this version doesn't know; a newer \
+                 facematch shows it"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// A word that a shell reads as it is.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::transport::Uri;
+
+    use super::*;
+    use crate::cli::render::json;
+
+    fn server(url: &'static str, ca_file: Option<&str>) -> Server {
+        Server { url: Uri::from_static(url), ca_file: ca_file.map(Into::into) }
+    }
+
+    fn left(acceptance: Acceptance, request_id: &str) -> String {
+        let server = server("http://127.0.0.1:50051", None);
+        Notice::MatchLeft { acceptance, request_id, server: &server }.text()
+    }
+
+    #[test]
+    fn only_a_match_that_was_accepted_is_said_to_go_on() {
+        assert_eq!(left(Acceptance::No, "r"), "the match was not accepted");
+        let perhaps = left(Acceptance::Perhaps, "r");
+        assert!(perhaps.starts_with("the match may have been accepted, and then it goes on; to "));
+        assert_eq!(
+            left(Acceptance::Yes, "r"),
+            "the match goes on; to follow or to end it:\n  facematch watch --request-id r --server \
+             http://127.0.0.1:50051\n  facematch cancel --request-id r --server \
+             http://127.0.0.1:50051"
+        );
+    }
+
+    #[test]
+    fn a_command_to_paste_is_safe_to_paste() {
+        assert!(left(Acceptance::Yes, "it's; rm -rf").contains(r"--request-id 'it'\''s; rm -rf' "));
+    }
+
+    #[test]
+    fn programs_get_the_same_as_fields() {
+        assert_eq!(
+            json::notice(&Notice::ResumeFrom("t")),
+            r#"{"notice":"to continue from here","resume_token":"t"}"#
+        );
+        let failure = Failure::own("no such thing");
+        let pause = Duration::from_millis(200);
+        assert_eq!(
+            json::notice(&Notice::Reconnecting { cause: "gone", failure: &failure, pause }),
+            r#"{"notice":"gone; trying again","cause":{"code":"INVALID_ARGUMENT","message":"no such thing"},"retry_in":"0.200s"}"#
+        );
+        let server = server("https://h", Some("my ca.pem"));
+        let left =
+            Notice::MatchLeft { acceptance: Acceptance::Yes, request_id: "r", server: &server };
+        assert!(left.text().ends_with(" --server https://h --ca-file 'my ca.pem'"));
+        assert_eq!(json::notice(&left), r#"{"notice":"the match goes on","request_id":"r"}"#);
+        assert_eq!(
+            json::notice(&Notice::ListGoesOn("p")),
+            r#"{"notice":"there are more matches","next_page_token":"p"}"#
+        );
+    }
+}

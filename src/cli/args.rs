@@ -10,6 +10,7 @@ use std::{ffi::OsString, net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{
     ArgGroup, Args, CommandFactory, Parser, Subcommand, ValueEnum, error::Error, error::ErrorKind,
 };
+use clap_complete::Shell;
 use prost_types::Timestamp;
 
 use crate::cli::{
@@ -66,6 +67,15 @@ Examples:
 With --output json each line is a match. If there are more matches, a last line gives the token
 for --page-token: {\"next_page_token\":\"…\"}";
 
+const MAN_NOTES: &str = "\
+One file for each command, such as facematch-match.1. To read one: man DIR/facematch-match.1";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  facematch completions bash > /etc/bash_completion.d/facematch
+  facematch completions zsh > /usr/local/share/zsh/site-functions/_facematch
+  facematch completions fish > ~/.config/fish/completions/facematch.fish";
+
 const SIM_NOTES: &str = "\
 The simulator compares pictures, not faces: the same picture, rescaled or recompressed, gives
 SUCCESS, any other picture DECLINED, also another photo of the same person. It is for tests and must
@@ -114,6 +124,12 @@ pub enum Command {
     Cancel(OneArgs),
     /// Erase a match that has ended
     Delete(OneArgs),
+    /// Print the completions of a shell
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(after_help = MAN_NOTES)]
+    Man(ManArgs),
 }
 
 impl Cli {
@@ -141,7 +157,9 @@ impl Command {
             | Self::Sim(_)
             | Self::Get(_)
             | Self::Cancel(_)
-            | Self::Delete(_) => &[],
+            | Self::Delete(_)
+            | Self::Completions(_)
+            | Self::Man(_) => &[],
         }
     }
 }
@@ -382,6 +400,21 @@ pub struct ListArgs {
     pub limit: Limit,
     #[command(flatten)]
     pub common: Common,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Clone, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, Clone, Args)]
+pub struct ManArgs {
+    /// The directory to write the pages into; it is made if it isn't there
+    pub dir: PathBuf,
 }
 
 /// Where a match stands.

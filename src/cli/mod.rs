@@ -8,6 +8,7 @@ mod client;
 mod exit;
 mod follow;
 mod lookup;
+mod pages;
 mod photo;
 mod render;
 mod report;
@@ -85,6 +86,8 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
         Command::List(args) => lookup::list(args, &environment).await,
         Command::Cancel(args) => lookup::cancel(args, &environment).await,
         Command::Delete(args) => lookup::delete(args, &environment).await,
+        Command::Completions(args) => pages::completions(&args),
+        Command::Man(args) => pages::man(&args),
     }
 }
 

@@ -1,0 +1,103 @@
+//! `facematch completions` and `facematch man`: what packages install beside the program.
+//!
+//! Both are made from the command line's own definition, so that they can't lag behind it.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use crate::{
+    cli::{
+        Exit,
+        args::{Cli, CompletionsArgs, ManArgs, Output},
+        render::failure::Failure,
+        report,
+    },
+    config,
+};
+
+const PROGRAM: &str = "facematch";
+
+/// Prints the completions of a shell.
+pub fn completions(args: &CompletionsArgs) -> Exit {
+    match io::stdout().write_all(&script(args.shell)).and_then(|()| io::stdout().flush()) {
+        Ok(()) => Exit::Success,
+        Err(error) => report::unwritable(Output::Text, &error),
+    }
+}
+
+fn script(shell: Shell) -> Vec<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), PROGRAM, &mut script);
+    script
+}
+
+/// Writes the manual pages.
+pub fn man(args: &ManArgs) -> Exit {
+    match write_pages(&args.dir) {
+        Ok(()) => Exit::Success,
+        Err(error) => {
+            let dir = config::one_line(&args.dir.display().to_string());
+            let why = Failure::own(format!("can't write the manual pages into {dir}: {error}"));
+            report::failure(Output::Text, &why);
+            Exit::Unwritable
+        }
+    }
+}
+
+fn write_pages(dir: &Path) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    let mut program = Cli::command().disable_help_subcommand(true);
+    program.build();
+    write_page(program.clone(), dir)?;
+    program.get_subcommands().try_for_each(|command| write_page(command.clone(), dir))
+}
+
+fn write_page(command: clap::Command, dir: &Path) -> io::Result<()> {
+    let man = Man::new(command);
+    let mut page = Vec::new();
+    man.render(&mut page)?;
+    // Examples are lines: nothing may be moved from one to the next.
+    let page = String::from_utf8_lossy(&page).replace(".SH EXTRA\n", ".SH NOTES\n.nf\n");
+    fs::write(dir.join(man.get_filename()), page)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    #[test]
+    fn each_shell_completes_each_command() {
+        for shell in Shell::value_variants() {
+            let script = String::from_utf8(script(*shell)).expect("text");
+            for command in Cli::command().get_subcommands() {
+                assert!(script.contains(command.get_name()), "{shell} {}", command.get_name());
+            }
+        }
+    }
+
+    #[test]
+    fn each_command_has_a_page_that_names_its_options() {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        let dir = folder.path().join("man/man1");
+        write_pages(&dir).expect("pages");
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let page = fs::read_to_string(dir.join(format!("facematch-{name}.1"))).expect(name);
+            for option in command.get_arguments().filter_map(|argument| argument.get_long()) {
+                let escaped = format!("\\-\\-{}", option.replace('-', "\\-"));
+                assert!(page.contains(&escaped), "{name} --{option}");
+            }
+        }
+        let program = fs::read_to_string(dir.join("facematch.1")).expect("the program's page");
+        assert!(program.contains("\n.SH NOTES\n.nf\nExit codes of match and watch:\n"));
+    }
+}

@@ -20,6 +20,7 @@ mod attacks;
 mod bad_input;
 #[cfg(feature = "postgres-tests")]
 mod clusters;
+mod commands;
 mod connections;
 mod contract;
 mod errors;

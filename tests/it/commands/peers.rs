@@ -1,0 +1,150 @@
+//! What a client may meet in place of the service.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{Router, extract::Request, response::Response};
+use rustls::{
+    ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{service::Routes, transport::Server};
+
+/// Something that listens, until it is dropped.
+pub struct Peer {
+    pub port: u16,
+    calls: Arc<AtomicUsize>,
+    _tasks: JoinSet<()>,
+}
+
+impl Peer {
+    /// How often it was called.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Its address without TLS.
+    pub fn http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A gateway that speaks HTTP/2 and answers all calls alike, without reading them.
+    pub async fn gateway(status: u16, headers: &[(&'static str, &'static str)]) -> Self {
+        let headers = headers.to_vec();
+        Self::serve(move |calls, listener| async move {
+            let answer = move |_: Request| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                let whole = headers
+                    .iter()
+                    .fold(Response::builder().status(status), |all, (name, value)| {
+                        all.header(*name, *value)
+                    });
+                let answer = whole.body(axum::body::Body::from("<html>no</html>"));
+                async move { answer.expect("an answer") }
+            };
+            let routes = Routes::from(Router::new().fallback(answer));
+            let serving = Server::builder().add_routes(routes);
+            serving.serve_with_incoming(TcpListenerStream::new(listener)).await.expect("it serves");
+        })
+        .await
+    }
+
+    /// A server that says something once it was told something, and closes the connection.
+    pub async fn saying(words: &'static [u8]) -> Self {
+        Self::serve(move |calls, listener| async move {
+            loop {
+                let (mut caller, _) = listener.accept().await.expect("it listens");
+                calls.fetch_add(1, Ordering::Relaxed);
+                let mut some = [0; 24];
+                let _ = caller.read(&mut some).await;
+                let _ = caller.write_all(words).await;
+                let _ = caller.shutdown().await;
+                // What is closed with bytes unread is reset, and what was said may be lost.
+                let _ = caller.read_to_end(&mut Vec::new()).await;
+            }
+        })
+        .await
+    }
+
+    /// A server that takes connections and never answers.
+    pub async fn silent() -> Self {
+        Self::serve(|calls, listener| async move {
+            let mut held = Vec::new();
+            loop {
+                held.push(listener.accept().await.expect("it listens"));
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+        .await
+    }
+
+    /// What takes the TLS off the connections to a service, with the certificate and the key of a
+    /// file, agreeing on these protocols.
+    pub async fn terminating_tls(pem: &'static [u8], protocols: &[&[u8]], behind: &str) -> Self {
+        Self::terminating_tls_at("127.0.0.1", pem, protocols, behind).await
+    }
+
+    /// The same at another address of the loopback.
+    pub async fn terminating_tls_at(
+        host: &str,
+        pem: &'static [u8],
+        protocols: &[&[u8]],
+        behind: &str,
+    ) -> Self {
+        let acceptor = TlsAcceptor::from(Arc::new(tls(pem, protocols)));
+        let behind = behind.trim_start_matches("http://").to_owned();
+        Self::serve_at(host, |_, listener| async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (front, _) = listener.accept().await.expect("it listens");
+                let (acceptor, behind) = (acceptor.clone(), behind.clone());
+                connections.spawn(async move {
+                    // A client that doesn't trust the certificate leaves.
+                    let Ok(mut front) = acceptor.accept(front).await else { return };
+                    let mut back = TcpStream::connect(behind).await.expect("the service is there");
+                    let _ = copy_bidirectional(&mut front, &mut back).await;
+                });
+            }
+        })
+        .await
+    }
+
+    async fn serve<F: Future<Output = ()> + Send + 'static>(
+        serve: impl FnOnce(Arc<AtomicUsize>, TcpListener) -> F,
+    ) -> Self {
+        Self::serve_at("127.0.0.1", serve).await
+    }
+
+    async fn serve_at<F: Future<Output = ()> + Send + 'static>(
+        host: &str,
+        serve: impl FnOnce(Arc<AtomicUsize>, TcpListener) -> F,
+    ) -> Self {
+        let listener = TcpListener::bind((host, 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("it is bound").port();
+        let calls = Arc::new(AtomicUsize::new(0));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(calls.clone(), listener));
+        Self { port, calls, _tasks: tasks }
+    }
+}
+
+fn tls(pem: &[u8], protocols: &[&[u8]]) -> ServerConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let chain = vec![CertificateDer::from_pem_slice(pem).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_slice(pem).expect("a key");
+    let builder = ServerConfig::builder_with_provider(provider);
+    let builder = builder.with_safe_default_protocol_versions().expect("versions");
+    let config = builder.with_no_client_auth().with_single_cert(chain, key);
+    let mut config = config.expect("they fit");
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+    config
+}

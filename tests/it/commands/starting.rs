@@ -1,0 +1,46 @@
+//! `demo`, `sim` and `serve` as people start them: what is said, and what is said of a start that
+//! fails.
+
+use crate::commands::{
+    program::{Program, Ran},
+    showing::assert_lines,
+};
+
+#[tokio::test]
+async fn the_demo_shows_both_verdicts_and_leaves() {
+    let demo = || Program::new("demo --once --listen 127.0.0.1:0").variable("TERM", "xterm");
+    let (piped, shown) = tokio::join!(demo().piped(), demo().on_terminals());
+    for Ran { code, stdout, stderr } in [piped, shown] {
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+        assert!(stdout.contains("FINISHED    SUCCESS, similarity"), "{stdout}");
+        assert!(stdout.contains("FINISHED    DECLINED, similarity"), "{stdout}");
+        assert!(!stdout.contains('\u{1b}'), "{stdout:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why_in_one_line() {
+    let secret = [("FACEMATCH_OZ_TOKEN", "t")];
+    for (line, variables, code, words) in [
+        ("serve", &[][..], 64, "facematch: --oz-url: is required"),
+        ("serve --oz-url http://h --store sqlite:/nowhere/f.db", &secret, 1, "--store: "),
+        ("serve --oz-url http://h --log-level loud,,=", &secret, 64, "--log-level: "),
+        ("sim --script /nowhere/script.json", &[], 1, "/nowhere/script.json"),
+        ("sim --listen 192.0.2.1:1", &[], 1, "facematch: --listen: 192.0.2.1:1: "),
+        ("demo --once /nowhere/me.jpg", &[], 1, "can't read the photo /nowhere/me.jpg: "),
+        ("demo --once --listen 192.0.2.1:1", &[], 1, "--listen: "),
+    ] {
+        let program = variables
+            .iter()
+            .fold(Program::new(line), |program, (name, value)| program.variable(name, *value));
+        let (piped, shown) = tokio::join!(
+            program.clone().piped(),
+            program.variable("TERM", "xterm").variable("NO_COLOR", "1").on_terminals()
+        );
+        for ran in [piped, shown] {
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{line}: {ran:?}");
+            assert_lines(&ran.stderr, &[words]);
+            assert!(!ran.stderr.contains('\u{1b}'), "{ran:?}");
+        }
+    }
+}

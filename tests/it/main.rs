@@ -5,6 +5,8 @@
 mod callers;
 mod canary;
 mod checker;
+#[path = "../crowd/mod.rs"]
+mod crowd;
 mod documents;
 mod house;
 mod odd_store;
@@ -29,6 +31,7 @@ mod kills;
 mod limits;
 #[cfg(feature = "postgres-tests")]
 mod links;
+mod lists;
 mod logging;
 mod promises;
 mod races;

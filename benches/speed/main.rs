@@ -15,6 +15,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "time is what a benchmark measures")]
 
+#[path = "../../tests/crowd/mod.rs"]
+mod crowd;
 mod oz;
 mod plot;
 #[path = "../../tests/postgres/mod.rs"]

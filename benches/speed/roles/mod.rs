@@ -6,9 +6,11 @@
 
 mod audience;
 mod bare;
+mod crowd;
 mod fill;
 mod flight;
 mod line;
+mod lists;
 mod matches;
 mod nothing;
 mod rows;
@@ -26,8 +28,10 @@ use tonic::transport::{Channel, Endpoint};
 pub use self::{
     audience::Audience,
     bare::Bare,
+    crowd::Crowd,
     fill::Fill,
     flight::{Flight, Flying},
+    lists::{Listed, Lists},
     matches::Matches,
     nothing::Nothing,
     rows::{Rows, Written},
@@ -48,6 +52,8 @@ pub enum Role {
     Flight(Flight),
     Audience(Audience),
     Fill(Fill),
+    Crowd(Crowd),
+    Lists(Lists),
     Rows(Rows),
     Nothing(Nothing),
     Witness(Witness),
@@ -61,6 +67,8 @@ impl Role {
             Self::Flight(_) => "caller of matches in flight",
             Self::Audience(_) => "audience",
             Self::Fill(_) => "filler of a journal",
+            Self::Crowd(_) => "filler of a journal with ended matches",
+            Self::Lists(_) => "caller of lists",
             Self::Rows(_) => "writer of rows",
             Self::Nothing(_) => "service that does nothing",
             Self::Witness(_) => "witness of what others do",
@@ -79,6 +87,8 @@ pub fn play(role: &str) -> Result<()> {
             Role::Flight(role) => role.play().await,
             Role::Audience(role) => role.play().await,
             Role::Fill(role) => role.play().await,
+            Role::Crowd(role) => role.play().await,
+            Role::Lists(role) => role.play().await,
             Role::Rows(role) => role.play().await,
             Role::Nothing(role) => role.play().await,
             Role::Witness(role) => role.play().await,

@@ -8,6 +8,7 @@ mod audience;
 mod flight;
 mod journal;
 mod large;
+mod lists;
 mod matches;
 mod replicas;
 mod start;
@@ -52,7 +53,7 @@ impl Size {
 type Row = (&'static str, fn(&mut Bench) -> Result<()>);
 
 /// All rows, in the order in which they are told.
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     ("start", start::start),
     ("match", matches::beside_the_bare_loop),
     ("rate", matches::rate),
@@ -62,6 +63,7 @@ const ROWS: [Row; 10] = [
     ("audience", audience::audience),
     ("large-photo", large::large_photo),
     ("journal", journal::journal),
+    ("lists", lists::lists),
     ("replicas", replicas::replicas),
 ];
 

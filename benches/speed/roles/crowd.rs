@@ -1,0 +1,47 @@
+//! A journal with very many matches that have ended, each with its labels and four events.
+
+use std::path::PathBuf;
+
+use facematch::journal::Writer;
+use serde::{Deserialize, Serialize};
+use sqlx::{AssertSqlSafe, Connection, raw_sql};
+
+use crate::{Result, crowd, process::say, roles::fill::open};
+
+/// Retained matches, a month of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Crowd {
+    pub store: PathBuf,
+    pub count: u64,
+}
+
+impl Crowd {
+    pub async fn play(self) -> Result<()> {
+        // Makes the schema.
+        open(self.store.clone()).await?.close().await;
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&self.store);
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
+        let mut transaction = connection.begin().await?;
+        let sql = crowd_of(self.count).sqlite();
+        raw_sql(AssertSqlSafe(sql)).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        connection.close().await?;
+        let journal = open(self.store).await?;
+        journal.enlist(usize::MAX).await?;
+        journal.close().await;
+        say(&"filled")
+    }
+}
+
+/// What it is made of.
+pub fn crowd_of(count: u64) -> crowd::Crowd {
+    const START_MS: u64 = 1_700_000_000_000;
+    const MONTH_MS: u64 = 30 * 86_400_000;
+    crowd::Crowd {
+        caller: "default",
+        first: 0,
+        count,
+        start_ms: START_MS,
+        step_ms: MONTH_MS / count,
+    }
+}

@@ -54,10 +54,13 @@ fn flag(about: &'static About) -> Arg {
         Some(default) => format!("{} [default: {default}]", about.reason),
         None => about.reason.to_owned(),
     };
-    Arg::new(about.name)
+    let arg = Arg::new(about.name)
         .long(about.name)
         .value_name(about.value)
         .help(help)
-        .action(ArgAction::Append)
-        .allow_hyphen_values(true)
+        .action(ArgAction::Append);
+    match about.is_switch() {
+        true => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        false => arg.allow_hyphen_values(true),
+    }
 }

@@ -4,8 +4,9 @@
 use std::fmt;
 
 use super::{
+    about::{About, Secrecy},
     error::{Origin, one_line},
-    settings::{About, TABLE},
+    settings::TABLE,
     source::Sources,
 };
 
@@ -13,8 +14,6 @@ use super::{
 const SHOWN_CHARACTERS_MAX: usize = 200;
 /// What stands for a value that is not shown.
 const HIDDEN: &str = "[hidden]";
-/// Names that hold one of these are of secrets; `oz-login` is a person's or a robot's address.
-const SECRET_WORDS: [&str; 4] = ["password", "token", "secret", "login"];
 
 /// What was set otherwise than by default, in the order of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,12 +41,12 @@ impl fmt::Display for Changed {
 }
 
 fn shown(about: &About, text: &str) -> String {
-    // A file of a secret is named by its path.
-    let is_file = about.name.ends_with("-file");
-    if !is_file && SECRET_WORDS.iter().any(|word| about.name.contains(word)) {
-        return HIDDEN.to_owned();
+    match about.secrecy {
+        Secrecy::Secret | Secrecy::Account => HIDDEN.to_owned(),
+        Secrecy::Open | Secrecy::PasswordInUrl => {
+            one_line(&place(text)).chars().take(SHOWN_CHARACTERS_MAX).collect()
+        }
     }
-    one_line(&place(text)).chars().take(SHOWN_CHARACTERS_MAX).collect()
 }
 
 /// A URL's scheme, host, port and path; any other text as it is. Where a `@` comes behind what

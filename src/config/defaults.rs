@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::config::{
-    Changed, Config, Credentials, Environment, Flags, OzConfig, Store, settings as s,
+    Changed, Config, Credentials, Environment, Flags, Origins, OzConfig, Store, settings as s,
     source::Sources,
 };
 
@@ -17,6 +17,7 @@ impl Config {
         Self {
             listen: defaults.get(&s::LISTEN).expect(SOUND),
             store: Store::Sqlite(store),
+            store_password_file: None,
             oz,
             poll_interval: defaults.get(&s::OZ_POLL_INTERVAL).expect(SOUND),
             oz_settle: defaults.get(&s::OZ_SETTLE).expect(SOUND),
@@ -36,9 +37,11 @@ impl Config {
             heartbeat: defaults.get(&s::HEARTBEAT).expect(SOUND),
             lease: defaults.get(&s::LEASE).expect(SOUND),
             drain_timeout: defaults.get(&s::DRAIN_TIMEOUT).expect(SOUND),
+            allow_core_dumps: defaults.get(&s::ALLOW_CORE_DUMPS).expect(SOUND),
             log: defaults.get(&s::LOG).expect(SOUND),
             log_level: defaults.get(&s::LOG_LEVEL).expect(SOUND),
             changed: Changed::default(),
+            origins: Origins::default(),
         }
     }
 }
@@ -50,6 +53,7 @@ impl OzConfig {
         Self {
             url,
             credentials,
+            secret_file: None,
             ca_file: None,
             proxy: None,
             timeout: defaults.get(&s::OZ_TIMEOUT).expect(SOUND),

@@ -64,6 +64,9 @@ pub enum Problem {
     /// The value is of a form that can't be used, for a reason that doesn't repeat it.
     #[error("{0}")]
     Unusable(&'static str),
+    /// The room that the value is for refuses it, in words that don't repeat a secret.
+    #[error("{0}")]
+    Refused(String),
     /// The value of the settings file has a type that no setting has.
     #[error("must be a string or a whole number")]
     WrongType,

@@ -3,20 +3,27 @@
 //! The only room that reads the environment. It opens nothing but the settings file and the files
 //! of secrets: that an address is free or a journal can be opened is found out by its own room.
 
+mod about;
 mod changed;
 mod defaults;
 mod error;
+mod origins;
 mod parse;
+mod secret_file;
+mod service_link;
 mod settings;
 mod source;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
+pub use about::{About, Secrecy};
 pub use changed::Changed;
 pub use error::{Error, Origin, Problem, one_line};
-pub use settings::{About, TABLE, settings_markdown};
+pub use origins::Origins;
+pub use secret_file::SecretFile;
+pub use settings::{TABLE, settings_markdown};
 pub use source::{Environment, Flags};
 
 #[cfg(any(test, fuzzing))]
@@ -32,6 +39,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where the journal lies.
     pub store: Store,
+    /// The file of the database's password.
+    pub store_password_file: Option<SecretFile>,
     /// How Oz is reached.
     pub oz: OzConfig,
     /// Between two polls of one analysis.
@@ -70,12 +79,16 @@ pub struct Config {
     pub lease: Duration,
     /// For leaving in order.
     pub drain_timeout: Duration,
+    /// Whether a crash may write the memory of the process to a disk.
+    pub allow_core_dumps: bool,
     /// The form of the log.
     pub log: LogFormat,
     /// What is logged, as a list of directives.
     pub log_level: String,
     /// What was set otherwise than by default, as the log may show it.
     pub changed: Changed,
+    /// Where the values came from, for errors of other rooms.
+    pub origins: Origins,
 }
 
 impl Config {
@@ -92,6 +105,8 @@ pub struct OzConfig {
     pub url: String,
     /// Who we are there.
     pub credentials: Credentials,
+    /// The file that the password or the token was read from.
+    pub secret_file: Option<SecretFile>,
     /// PEM certificates to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
     /// The URL of a proxy; it may hold a password.
@@ -194,6 +209,7 @@ fn config(sources: &Sources) -> Result<Config, Error> {
     Ok(Config {
         listen: sources.get(&s::LISTEN)?,
         store: sources.get(&s::STORE)?,
+        store_password_file: store_password_file(sources)?,
         oz: oz(sources)?,
         poll_interval: sources.get(&s::OZ_POLL_INTERVAL)?,
         oz_settle: sources.get(&s::OZ_SETTLE)?,
@@ -215,16 +231,40 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         heartbeat: sources.get(&s::HEARTBEAT)?,
         lease: sources.get(&s::LEASE)?,
         drain_timeout: sources.get(&s::DRAIN_TIMEOUT)?,
+        allow_core_dumps: sources.get(&s::ALLOW_CORE_DUMPS)?,
         log: sources.get(&s::LOG)?,
         log_level: sources.get(&s::LOG_LEVEL)?,
         changed: Changed::of(sources),
+        origins: Origins::of(sources),
     })
 }
 
+/// Read here already, so that a file that is wrong is told at the start.
+fn store_password_file(sources: &Sources) -> Result<Option<SecretFile>, Error> {
+    let Some((path, origin)) = sources.find(&s::STORE_PASSWORD_FILE)? else { return Ok(None) };
+    let refuse =
+        |problem| Err(Error::new(s::STORE_PASSWORD_FILE.about.name, problem, origin.clone()));
+    match sources.get(&s::STORE)? {
+        Store::Sqlite(_) => refuse(Problem::Unusable("is for a postgres:// store only")),
+        Store::Postgres(url) if parse::url_holds_password(url.expose_secret()) => {
+            refuse(Problem::Unusable("can't be combined with a password in the URL of --store"))
+        }
+        Store::Postgres(_) => {
+            let file =
+                SecretFile::new(&s::OZ_PASSWORD, &s::STORE_PASSWORD_FILE, path, origin.clone());
+            file.read().map(|_| Some(file))
+        }
+    }
+}
+
 fn oz(sources: &Sources) -> Result<OzConfig, Error> {
+    let url =
+        sources.value(&s::OZ_URL, "the base URL of the Oz API, such as https://oz.example")?;
+    let (credentials, secret_file) = credentials(sources)?;
     Ok(OzConfig {
-        url: sources.value(&s::OZ_URL, "the base URL of the Oz API, such as https://oz.example")?,
-        credentials: credentials(sources)?,
+        url,
+        credentials,
+        secret_file,
         ca_file: ca_file(sources)?,
         proxy: sources.find(&s::OZ_PROXY)?.map(|(url, _)| url),
         timeout: sources.get(&s::OZ_TIMEOUT)?,
@@ -234,23 +274,26 @@ fn oz(sources: &Sources) -> Result<OzConfig, Error> {
     })
 }
 
-fn credentials(sources: &Sources) -> Result<Credentials, Error> {
+fn credentials(sources: &Sources) -> Result<(Credentials, Option<SecretFile>), Error> {
     let login = sources.find(&s::OZ_LOGIN)?;
     let password = sources.secret(&s::OZ_PASSWORD, &s::OZ_PASSWORD_FILE)?;
     let token = sources.secret(&s::OZ_TOKEN, &s::OZ_TOKEN_FILE)?;
     match (login, password, token) {
-        (Some((login, _)), Some((password, _)), None) => Ok(Credentials::Login { login, password }),
-        (None, None, Some((token, _))) => Ok(Credentials::Token(token)),
-        (Some((_, origin)), _, Some((_, other))) => Err(two(&s::OZ_LOGIN.about, origin, other)),
-        (None, Some((_, origin)), Some((_, other))) => {
-            Err(two(&s::OZ_PASSWORD.about, origin, other))
+        (Some((login, _)), Some(password), None) => {
+            Ok((Credentials::Login { login, password: password.value }, password.file))
+        }
+        (None, None, Some(token)) => Ok((Credentials::Token(token.value), token.file)),
+        (Some((_, origin)), _, Some(token)) => Err(two(&s::OZ_LOGIN.about, origin, token.origin)),
+        (None, Some(password), Some(token)) => {
+            Err(two(&s::OZ_PASSWORD.about, password.origin, token.origin))
         }
         (Some((_, origin)), None, None) => {
             let problem = Problem::Needs("oz-password or --oz-password-file");
             Err(Error::new(s::OZ_LOGIN.about.name, problem, origin))
         }
-        (None, Some((_, origin)), None) => {
-            Err(Error::new(s::OZ_PASSWORD.about.name, Problem::Needs("oz-login"), origin))
+        (None, Some(password), None) => {
+            let problem = Problem::Needs("oz-login");
+            Err(Error::new(s::OZ_PASSWORD.about.name, problem, password.origin))
         }
         (None, None, None) => {
             let hint = "with --oz-password or its file; or --oz-token or its file instead";

@@ -12,6 +12,8 @@ use super::{
     error::{Problem, Shown},
 };
 
+const BAD_PORT: &str = "has a port that is not a number from 1 to 65535";
+
 const KIB: u64 = 1 << 10;
 const KB: u64 = 1_000;
 
@@ -27,6 +29,9 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("GB", KB * KB * KB),
     ("B", 1),
 ];
+
+/// What some editors put in front of a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -61,7 +66,7 @@ pub fn address(text: &str) -> Result<SocketAddr, Problem> {
 /// Where the journal lies. A store's URL may hold a password, so that it is never repeated.
 pub fn store(text: &str) -> Result<Store, Problem> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Ok(Store::Postgres(SecretString::from(text)));
+        return postgres(text);
     }
     match text.strip_prefix("sqlite:") {
         None => {
@@ -72,6 +77,14 @@ pub fn store(text: &str) -> Result<Store, Problem> {
             Err(Problem::Unusable("must name a file: a journal in memory dies with its process"))
         }
         Some(path) => Ok(Store::Sqlite(PathBuf::from(path))),
+    }
+}
+
+/// The URL of a PostgreSQL database. What its parts mean is judged where it is opened.
+fn postgres(text: &str) -> Result<Store, Problem> {
+    match port(authority(text)) {
+        Port::Invalid => Err(Problem::Unusable(BAD_PORT)),
+        Port::Default | Port::Given => Ok(Store::Postgres(SecretString::from(text))),
     }
 }
 
@@ -91,6 +104,7 @@ pub fn oz_url(text: &str) -> Result<String, Problem> {
 pub fn proxy(text: &str) -> Result<SecretString, Problem> {
     match http_url(text) {
         Ok(_) => Ok(SecretString::from(text)),
+        Err(Problem::Unusable(BAD_PORT)) => Err(Problem::Unusable(BAD_PORT)),
         Err(_) => Err(Problem::Unusable("must be a URL such as http://proxy.example:3128")),
     }
 }
@@ -100,15 +114,23 @@ pub fn text(text: &str) -> Result<String, Problem> {
     if text.is_empty() { Err(Problem::Unusable("is empty")) } else { Ok(text.to_owned()) }
 }
 
-/// A secret: any text but none.
+/// A secret: a line of text. A byte order mark or a line break is what an editor or a shell added,
+/// and would be refused by Oz or the database as a wrong secret.
 pub fn secret(value: &str) -> Result<SecretString, Problem> {
+    if value.starts_with(BYTE_ORDER_MARK) {
+        return Err(Problem::Unusable("begins with a byte order mark"));
+    }
+    if value.contains(['\n', '\r']) {
+        return Err(Problem::Unusable("holds more than one line"));
+    }
     text(value).map(SecretString::from)
 }
 
 /// A secret that is sent in a header: what a header can't carry is refused here, not at Oz.
 pub fn token(value: &str) -> Result<SecretString, Problem> {
+    let token = secret(value)?;
     if value.bytes().all(|byte| byte.is_ascii_graphic()) {
-        secret(value)
+        Ok(token)
     } else {
         Err(Problem::Unusable("must be printable ASCII without spaces"))
     }
@@ -117,6 +139,11 @@ pub fn token(value: &str) -> Result<SecretString, Problem> {
 /// The path of a file.
 pub fn path(value: &str) -> Result<PathBuf, Problem> {
     text(value).map(PathBuf::from)
+}
+
+/// Whether something is allowed.
+pub fn switch(text: &str) -> Result<bool, Problem> {
+    text.parse().map_err(|_| malformed(text, "true or false"))
 }
 
 /// The form of the log.
@@ -153,8 +180,48 @@ fn http_url(text: &str) -> Result<Uri, Problem> {
         false => malformed(text, "a URL such as https://oz.example"),
     };
     let url: Uri = text.parse().map_err(|_| refused())?;
+    if matches!(port(authority(text)), Port::Invalid) {
+        return Err(Problem::Unusable(BAD_PORT));
+    }
     let known = matches!(url.scheme_str(), Some("http" | "https"));
     if known && url.host().is_some_and(|host| !host.is_empty()) { Ok(url) } else { Err(refused()) }
+}
+
+/// Whether a URL holds a password: after the user's name, or as a parameter.
+pub fn url_holds_password(text: &str) -> bool {
+    if !text.contains("://") {
+        return false;
+    }
+    let login = authority(text).rsplit_once('@').map_or("", |(login, _)| login);
+    let parameters = text.split_once('?').map_or("", |(_, parameters)| parameters);
+    login.contains(':') || parameters.split('&').any(|given| given.starts_with("password="))
+}
+
+/// What stands between the slashes of a URL: login, host and port. A password that has a slash of
+/// its own is whole in it.
+fn authority(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let login = rest.rfind('@').map_or(0, |at| at + 1);
+    let end = rest[login..].find(['/', '?', '#']).map_or(rest.len(), |length| login + length);
+    &rest[..end]
+}
+
+/// What an authority says of a port.
+enum Port {
+    Default,
+    Given,
+    Invalid,
+}
+
+fn port(authority: &str) -> Port {
+    let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
+    // Colons within brackets are the address's.
+    let after_host = place.rsplit_once(']').map_or(place, |(_, rest)| rest);
+    match after_host.rsplit_once(':') {
+        None | Some((_, "")) => Port::Default,
+        Some((_, digits)) if digits.parse().is_ok_and(|port: u16| port > 0) => Port::Given,
+        Some(_) => Port::Invalid,
+    }
 }
 
 fn bytes(text: &str) -> Option<u64> {

@@ -6,56 +6,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use super::{LogFormat, Store, error::Problem, parse};
-
-/// What people are told of a setting.
-#[derive(Debug)]
-pub struct About {
-    /// Its flag without the dashes, which is also its key in the settings file.
-    pub name: &'static str,
-    /// What stands for the value in the help text.
-    pub value: &'static str,
-    /// The value that holds if nobody sets one.
-    pub default: Option<&'static str>,
-    /// What it is for, and why its default is what it is.
-    pub reason: &'static str,
-}
-
-impl About {
-    /// The name of its environment variable.
-    pub fn variable(&self) -> String {
-        format!("FACEMATCH_{}", self.name.to_ascii_uppercase().replace('-', "_"))
-    }
-}
-
-/// A setting and the way to read it.
-pub struct Setting<T> {
-    /// What people are told of it.
-    pub about: About,
-    /// Reads and checks its value.
-    pub parse: fn(&str) -> Result<T, Problem>,
-}
-
-impl<T> Setting<T> {
-    const fn with(
-        name: &'static str,
-        value: &'static str,
-        default: &'static str,
-        reason: &'static str,
-        parse: fn(&str) -> Result<T, Problem>,
-    ) -> Self {
-        Self { about: About { name, value, default: Some(default), reason }, parse }
-    }
-
-    const fn without(
-        name: &'static str,
-        value: &'static str,
-        reason: &'static str,
-        parse: fn(&str) -> Result<T, Problem>,
-    ) -> Self {
-        Self { about: About { name, value, default: None, reason }, parse }
-    }
-}
+use super::{
+    LogFormat, Store,
+    about::{About, Secrecy, Setting},
+    parse,
+};
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -95,6 +50,15 @@ pub static STORE: Setting<Store> = Setting::with(
     "sqlite:facematch.db",
     "where the journal lies: a file that this process alone may use, or postgres://… for many replicas",
     parse::store,
+)
+.hiding(Secrecy::PasswordInUrl);
+
+pub static STORE_PASSWORD_FILE: Setting<PathBuf> = Setting::without(
+    "store-password-file",
+    "FILE",
+    "a file that holds the password for a postgres:// store, so that no URL with a secret stands \
+     in a list of processes; read again when it changes, for new connections",
+    parse::path,
 );
 
 pub static OZ_URL: Setting<String> = Setting::without(
@@ -102,26 +66,30 @@ pub static OZ_URL: Setting<String> = Setting::without(
     "URL",
     "the base URL of the Oz API, from the vendor; required",
     parse::oz_url,
-);
+)
+.hiding(Secrecy::PasswordInUrl);
 
 pub static OZ_LOGIN: Setting<String> = Setting::without(
     "oz-login",
     "LOGIN",
     "the Oz account, together with a password; this or a token is required",
     parse::text,
-);
+)
+.hiding(Secrecy::Account);
 
 pub static OZ_PASSWORD: Setting<SecretString> = Setting::without(
     "oz-password",
     "PASSWORD",
     "its password; other users of the machine can read flags, so prefer the file",
     parse::secret,
-);
+)
+.hiding(Secrecy::Secret);
 
 pub static OZ_PASSWORD_FILE: Setting<PathBuf> = Setting::without(
     "oz-password-file",
     "FILE",
-    "a file that holds the password; a line break at its end is dropped",
+    "a file that holds the password; a line break at its end is dropped; read again when it \
+     changes, when Oz refuses the password, and on SIGHUP",
     parse::path,
 );
 
@@ -130,12 +98,14 @@ pub static OZ_TOKEN: Setting<SecretString> = Setting::without(
     "TOKEN",
     "an Oz access token, instead of an account",
     parse::token,
-);
+)
+.hiding(Secrecy::Secret);
 
 pub static OZ_TOKEN_FILE: Setting<PathBuf> = Setting::without(
     "oz-token-file",
     "FILE",
-    "a file that holds the token; a line break at its end is dropped",
+    "a file that holds the token; a line break at its end is dropped; read again when it changes, \
+     when Oz refuses the token, and on SIGHUP",
     parse::path,
 );
 
@@ -151,7 +121,8 @@ pub static OZ_PROXY: Setting<SecretString> = Setting::without(
     "URL",
     "a proxy for the requests to Oz; proxy variables of the environment are not read",
     parse::proxy,
-);
+)
+.hiding(Secrecy::PasswordInUrl);
 
 pub static OZ_POLL_INTERVAL: Setting<Duration> = Setting::with(
     "oz-poll-interval",
@@ -339,6 +310,12 @@ pub static DRAIN_TIMEOUT: Setting<Duration> = Setting::with(
     |text| parse::duration(text, ms(0)..=minutes(60)),
 );
 
+pub static ALLOW_CORE_DUMPS: Setting<bool> = Setting::switch(
+    "allow-core-dumps",
+    "lets a crash write the memory of the process to a disk, photos and secrets included, and other \
+     processes of its user read it; Linux only, elsewhere the limits of the system say it",
+);
+
 pub static LOG: Setting<LogFormat> =
     Setting::with("log", "FORMAT", "text", "the form of the log: text or json", parse::log_format);
 
@@ -351,10 +328,11 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order in which people read them.
-pub static TABLE: [&About; 35] = [
+pub static TABLE: [&About; 37] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
+    &STORE_PASSWORD_FILE.about,
     &OZ_URL.about,
     &OZ_LOGIN.about,
     &OZ_PASSWORD.about,
@@ -385,6 +363,7 @@ pub static TABLE: [&About; 35] = [
     &HEARTBEAT.about,
     &LEASE.about,
     &DRAIN_TIMEOUT.about,
+    &ALLOW_CORE_DUMPS.about,
     &LOG.about,
     &LOG_LEVEL.about,
 ];

@@ -9,20 +9,18 @@ use std::{
     collections::BTreeMap,
     env,
     ffi::OsString,
-    fs::File,
-    io::{self, Read},
     path::{Path, PathBuf},
 };
 
-use secrecy::{SecretString, zeroize::Zeroizing};
+use secrecy::SecretString;
 
 use super::{
+    about::{About, Setting},
     error::{Error, Origin, Problem, Shown, Suggestion},
-    settings::{self, About, Setting, TABLE},
+    secret_file::{self, SecretFile},
+    service_link::is_service_link,
+    settings::{self, TABLE},
 };
-
-/// The longest settings file, and the longest file of a secret, in bytes.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// How far a name may be from a known one to be taken for a slip of the pen, in letters: one in so
 /// many of its own, so that short names aren't made others, and never more than that.
@@ -59,7 +57,8 @@ impl Environment {
         self.get(name).is_some_and(|text| text == value)
     }
 
-    /// One sentence for each variable that looks like ours and isn't.
+    /// One sentence for each variable that looks like ours and isn't. What Kubernetes injects for a
+    /// Service of our name is no mistake of anybody's.
     fn strangers(&self) -> Vec<String> {
         let stranger = |name: &&String| {
             let is_clients = OF_CLIENT_COMMANDS.contains(&name.as_str());
@@ -71,7 +70,8 @@ impl Environment {
             let nearest = nearest(own, TABLE.iter().copied()).map(About::variable);
             format!("unknown environment variable {name}{}", Suggestion(&nearest))
         };
-        self.0.keys().filter(stranger).map(sentence).collect()
+        let names = self.0.keys().filter(|name| !is_service_link(name));
+        names.filter(stranger).map(sentence).collect()
     }
 }
 
@@ -84,16 +84,24 @@ impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
 
 /// What the operator should hear that stops nothing.
 pub(super) fn warnings(flags: &Flags, environment: &Environment) -> Vec<String> {
-    let secret = |name: &str| {
-        let given = flags.iter().any(|(flag, _)| *flag == name);
-        given.then(|| {
-            format!("--{name} on the command line can be read by every user of this machine")
-        })
+    let gives_away = |about: &&&About| {
+        let texts = flags.iter().filter(|(flag, _)| *flag == about.name);
+        texts.into_iter().any(|(_, text)| about.secrecy.covers(text))
     };
-    let secrets = [&settings::OZ_PASSWORD.about, &settings::OZ_TOKEN.about];
-    let mut warnings = environment.strangers();
-    warnings.extend(secrets.iter().filter_map(|about| secret(about.name)));
-    warnings
+    let exposed = TABLE.iter().filter(gives_away).map(|about| exposed(about.name));
+    environment.strangers().into_iter().chain(exposed).collect()
+}
+
+/// The warning of a flag whose value holds a secret.
+fn exposed(flag: &str) -> String {
+    format!("--{flag} on the command line holds a secret that every user of this machine can read")
+}
+
+/// A secret that was found, and the file that it may be read from again.
+pub(super) struct Secret {
+    pub value: SecretString,
+    pub origin: Origin,
+    pub file: Option<SecretFile>,
 }
 
 /// All places a value may come from.
@@ -151,18 +159,27 @@ impl Sources {
         &self,
         direct: &'static Setting<SecretString>,
         from_file: &'static Setting<PathBuf>,
-    ) -> Result<Option<(SecretString, Origin)>, Error> {
+    ) -> Result<Option<Secret>, Error> {
         match (self.find(direct)?, self.find(from_file)?) {
             (Some((_, here)), Some((_, there))) if rank(&here) == rank(&there) => {
                 let problem = Problem::Conflict { other: from_file.about.name, origin: None };
                 Err(Error::new(direct.about.name, problem, here))
             }
-            (Some((value, here)), Some((_, there))) if rank(&here) < rank(&there) => {
-                Ok(Some((value, here)))
+            (Some((value, origin)), Some((_, there))) if rank(&origin) < rank(&there) => {
+                Ok(Some(Secret { value, origin, file: None }))
             }
-            (_, Some((path, there))) => read_secret(direct, from_file, &path, there).map(Some),
-            (value, None) => Ok(value),
+            (_, Some((path, origin))) => {
+                let file = SecretFile::new(direct, from_file, path, origin.clone());
+                Ok(Some(Secret { value: file.read()?, origin, file: Some(file) }))
+            }
+            (Some((value, origin)), None) => Ok(Some(Secret { value, origin, file: None })),
+            (None, None) => Ok(None),
         }
+    }
+
+    /// Where the value of a setting comes from.
+    pub fn origin(&self, about: &About) -> Option<Origin> {
+        self.text(about).ok().flatten().map(|(_, origin)| origin)
     }
 
     /// The text of a setting and where it came from, if there is one.
@@ -209,7 +226,7 @@ fn rank(origin: &Origin) -> u8 {
 }
 
 fn read_settings(path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
-    match read(path) {
+    match secret_file::read(path) {
         Ok(text) => settings_in(&text, path, origin),
         Err(problem) => Err(Error::new(settings::CONFIG.about.name, problem, origin)),
     }
@@ -222,7 +239,7 @@ fn settings_in(text: &str, path: &Path, origin: Origin) -> Result<BTreeMap<Strin
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let Some(about) = in_file(&key) else { return Err(config(unknown_key(path, key))) };
-        let text = plain(value).ok_or_else(|| {
+        let text = plain(value, about).ok_or_else(|| {
             Error::new(about.name, Problem::WrongType, Origin::File(path.to_owned()))
         })?;
         values.insert(key, text);
@@ -235,10 +252,11 @@ fn in_file(key: &str) -> Option<&'static About> {
     TABLE.iter().copied().find(|about| about.name == key && key != settings::CONFIG.about.name)
 }
 
-fn plain(value: toml::Value) -> Option<String> {
+fn plain(value: toml::Value, about: &About) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text),
         toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(allowed) if about.is_switch() => Some(allowed.to_string()),
         toml::Value::Float(_)
         | toml::Value::Boolean(_)
         | toml::Value::Datetime(_)
@@ -259,37 +277,6 @@ fn unknown_key(path: &Path, key: String) -> Problem {
     let known = TABLE.iter().copied().filter(|about| in_file(about.name).is_some());
     let nearest = nearest(&key, known).map(|about| about.name.to_owned());
     Problem::UnknownKey { path: path.to_owned(), key: Shown::new(&key), nearest }
-}
-
-fn read_secret(
-    direct: &Setting<SecretString>,
-    from_file: &Setting<PathBuf>,
-    path: &Path,
-    origin: Origin,
-) -> Result<(SecretString, Origin), Error> {
-    let name = from_file.about.name;
-    let secret = read(path).map(Zeroizing::new).and_then(|text| {
-        let line = text.strip_suffix('\n').unwrap_or(&text);
-        (direct.parse)(line.strip_suffix('\r').unwrap_or(line))
-    });
-    match secret {
-        Ok(secret) => Ok((secret, origin)),
-        Err(problem) => Err(Error::new(name, problem, origin)),
-    }
-}
-
-fn read(path: &Path) -> Result<String, Problem> {
-    read_limited(path)
-        .map_err(|error| Problem::Unreadable { path: path.to_owned(), why: error.to_string() })
-}
-
-fn read_limited(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
-    }
-    Ok(text)
 }
 
 /// The setting that was probably meant.

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use crate::config::{
-    Config, Credentials, Environment, Error, Flags, LogFormat, Store, TABLE, load,
+    Config, Credentials, Environment, Error, Flags, LogFormat, Secrecy, Store, TABLE, load,
 };
 
 const LEAST: [(&str, &str); 2] = [("oz-url", "https://oz.example/"), ("oz-token", "t0ken")];
@@ -301,6 +301,73 @@ fn secrets_come_from_files_without_their_line_break() {
 }
 
 #[test]
+fn what_an_editor_added_to_a_secret_is_refused() {
+    let folder = Folder::new();
+    for (content, problem) in [
+        ("\u{feff}s3cret\n", "begins with a byte order mark"),
+        ("s3cret\n\n", "holds more than one line"),
+        ("s3cret\r\n\r\n", "holds more than one line"),
+        ("s3cret\nsecond\n", "holds more than one line"),
+        ("s3cret\rsecond", "holds more than one line"),
+        ("\n", "is empty"),
+        ("", "is empty"),
+    ] {
+        let file = folder.file("secret", content);
+        let password = [LEAST[0], ("oz-login", "me"), ("oz-password-file", &file)];
+        let store = ("store", "postgres://me@db/facematch");
+        for (name, refused) in [
+            ("oz-password-file", loaded(&password, &[])),
+            ("oz-token-file", loaded(&[LEAST[0], ("oz-token-file", &file)], &[])),
+            ("store-password-file", given(&[store, ("store-password-file", &file)], &[])),
+        ] {
+            check_refused(refused, &format!("--{name}: {problem} (from the command line)"));
+        }
+    }
+    check_refused(
+        loaded(&[LEAST[0], ("oz-login", "me")], &[("FACEMATCH_OZ_PASSWORD", "s3cret\n")]),
+        "--oz-password: holds more than one line (from the environment, FACEMATCH_OZ_PASSWORD)",
+    );
+}
+
+#[test]
+fn the_password_of_the_database_comes_from_a_file_or_the_url_and_never_from_both() {
+    let folder = Folder::new();
+    let file = folder.file("password", "pass/word\n");
+    let with =
+        |store: &str| given(&[("store", store)], &[("FACEMATCH_STORE_PASSWORD_FILE", &file)]);
+    let config = with("postgres://me@db/facematch").expect("the settings are right");
+    let password = config.store_password_file.expect("a file was given").read();
+    assert_eq!(password.expect("it holds one").expose_secret(), "pass/word");
+    for url in ["postgres://me:s3cret@db/facematch", "postgres://me@db/f?password=s3cret"] {
+        check_refused(
+            with(url),
+            "--store-password-file: can't be combined with a password in the URL of --store \
+             (from the environment, FACEMATCH_STORE_PASSWORD_FILE)",
+        );
+    }
+    check_refused(
+        with("sqlite:facematch.db"),
+        "--store-password-file: is for a postgres:// store only (from the environment, \
+         FACEMATCH_STORE_PASSWORD_FILE)",
+    );
+}
+
+#[test]
+fn a_file_of_a_secret_can_be_read_again() {
+    let folder = Folder::new();
+    let file = folder.file("token", "first\n");
+    let config = loaded(&[LEAST[0], ("oz-token-file", &file)], &[]);
+    let config = config.expect("the settings are right");
+    let secret_file = config.oz.secret_file.expect("a file was given");
+    folder.file("token", "second\n");
+    assert_eq!(secret_file.read().expect("it holds one").expose_secret(), "second");
+    folder.file("token", "");
+    let error = secret_file.read().expect_err("it is half-written").to_string();
+    assert_eq!(error, "--oz-token-file: is empty (from the command line)");
+    assert!(given(&[], &[]).expect("a token was given").oz.secret_file.is_none());
+}
+
+#[test]
 fn a_secret_and_its_file_in_one_place_are_refused_and_else_the_nearer_place_wins() {
     let folder = Folder::new();
     let file = folder.file("token", "from-file\n");
@@ -398,19 +465,100 @@ fn urls_that_cannot_be_a_base_are_refused() {
 }
 
 #[test]
+fn a_port_that_is_none_is_told_with_its_place_and_without_the_url() {
+    for (name, url) in [
+        ("store", "postgres://me:s3cret@db:99999/facematch"),
+        ("store", "postgres://me@[::1]:0/facematch"),
+        ("store", "postgres://me@db:x/facematch"),
+        ("oz-url", "https://oz.example:99999"),
+        ("oz-url", "https://oz.example:0/api"),
+        ("oz-proxy", "http://me:s3cret@proxy:99999"),
+    ] {
+        check_refused(
+            given(&[(name, url)], &[]),
+            &format!(
+                "--{name}: has a port that is not a number from 1 to 65535 (from the command line)"
+            ),
+        );
+    }
+    for url in ["postgres://me@[::1]:5432/f", "postgres://me@[::1]/f", "postgres://me:a@db/f"] {
+        given(&[("store", url)], &[]).expect("the port is one");
+    }
+}
+
+#[test]
 fn variables_that_look_like_ours_and_are_not_are_warned_of() {
     let flags: Flags = LEAST.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
-    let variables = [("FACEMATCH_OZ_ULR", "x"), ("FACEMATCH_SERVICE_HOST", "x"), ("HOME", "x")];
+    let variables = [("FACEMATCH_OZ_ULR", "x"), ("FACEMATCH_SERVICE", "x"), ("HOME", "x")];
     let loaded = load(flags, variables.into_iter().collect());
     loaded.config.expect("the settings are right");
     assert_eq!(
         loaded.warnings,
         [
             "unknown environment variable FACEMATCH_OZ_ULR; did you mean \"FACEMATCH_OZ_URL\"?",
-            "unknown environment variable FACEMATCH_SERVICE_HOST",
-            "--oz-token on the command line can be read by every user of this machine",
+            "unknown environment variable FACEMATCH_SERVICE",
+            "--oz-token on the command line holds a secret that every user of this machine can read",
         ]
     );
+}
+
+#[test]
+fn what_kubernetes_injects_for_a_service_of_our_name_is_not_warned_of() {
+    let names = [
+        "FACEMATCH_PORT",
+        "FACEMATCH_PORT_50051_TCP",
+        "FACEMATCH_PORT_50051_TCP_ADDR",
+        "FACEMATCH_SERVICE_HOST",
+        "FACEMATCH_SERVICE_PORT",
+        "FACEMATCH_SERVICE_PORT_GRPC",
+    ];
+    let variables = names.into_iter().map(|name| (name, "tcp://10.0.0.1:50051"));
+    assert_eq!(load(Flags::new(), variables.collect()).warnings, [""; 0]);
+}
+
+#[test]
+fn a_flag_is_warned_of_by_what_its_value_gives_away() {
+    let warned = |name: &'static str, text: &str| {
+        let warnings = load(vec![(name, text.to_owned())], Environment::default()).warnings;
+        let about_flag = |warning: &&String| warning.starts_with(&format!("--{name} "));
+        let found = warnings.iter().filter(about_flag).count();
+        assert!(warnings.iter().all(|warning| !warning.contains("s3cret")), "{warnings:?}");
+        found == 1
+    };
+    for (name, text) in [
+        ("oz-password", "s3cret"),
+        ("oz-token", "s3cret"),
+        ("store", "postgres://u:s3cret@db/facematch"),
+        ("store", "postgres://u:s3/cret@db/facematch"),
+        ("store", "postgres://u@db/facematch?password=s3cret"),
+        ("oz-proxy", "http://a:s3cret@proxy:3128"),
+        ("oz-url", "https://a:s3cret@oz.example"),
+    ] {
+        assert!(warned(name, text), "--{name} {text}");
+    }
+    for (name, text) in [
+        ("store", "sqlite:u:p@ss.db"),
+        ("store", "postgres://u@[::1]:5432/facematch"),
+        ("oz-proxy", "http://proxy:3128"),
+        ("oz-url", "https://oz.example:8443"),
+        ("oz-login", "me@example.com"),
+        ("oz-password-file", "/run/secrets/oz"),
+    ] {
+        assert!(!warned(name, text), "--{name} {text}");
+    }
+}
+
+#[test]
+fn each_setting_that_takes_a_secret_or_a_url_says_what_it_may_give_away() {
+    for about in TABLE {
+        let hides = match about.value {
+            "LOGIN" => Secrecy::Account,
+            "PASSWORD" | "TOKEN" | "SECRET" => Secrecy::Secret,
+            "URL" | "STORE" => Secrecy::PasswordInUrl,
+            _ => Secrecy::Open,
+        };
+        assert_eq!(about.secrecy, hides, "--{}", about.name);
+    }
 }
 
 #[test]

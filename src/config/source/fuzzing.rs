@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{Environment, Flags, Origin, Sources, settings_in};
 use crate::config::{
     Config, Credentials, Error, Problem, Store, TABLE,
-    settings::{OZ_CA_FILE, OZ_PASSWORD_FILE, OZ_TOKEN_FILE},
+    settings::{OZ_CA_FILE, OZ_PASSWORD_FILE, OZ_TOKEN_FILE, STORE_PASSWORD_FILE},
 };
 
 const FILE: &str = "facematch.toml";
@@ -54,7 +54,7 @@ pub fn settings(bytes: &[u8]) {
 /// The settings in a file, with what every start needs where the file lacks it.
 fn read(text: &str) -> Result<Config, Error> {
     let mut values = settings_in(text, Path::new(FILE), Origin::CommandLine)?;
-    for setting in [&OZ_CA_FILE, &OZ_PASSWORD_FILE, &OZ_TOKEN_FILE] {
+    for setting in [&OZ_CA_FILE, &OZ_PASSWORD_FILE, &OZ_TOKEN_FILE, &STORE_PASSWORD_FILE] {
         if values.contains_key(setting.about.name) {
             of(values.clone()).find(setting)?;
             values.remove(setting.about.name);

@@ -32,6 +32,9 @@ pub struct Policy {
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// For how long Oz may not know an analysis that it started.
 pub const MISSING_MAX: Duration = Duration::from_secs(30);
+/// For how long our login may be refused: a secret that is being replaced is read again meanwhile.
+/// Longer, and callers wait in vain for an account that stays wrong.
+pub const LOGIN_REFUSED_MAX: Duration = Duration::from_secs(60);
 /// How many answers of one match may lack what is needed.
 pub const INCOMPLETE_MAX: u32 = 5;
 /// How many troubles of one match are told: an Oz that flaps must not fill the journal.
@@ -118,6 +121,8 @@ pub struct Drive {
     pub polls: u64,
     /// Oz's words as last polled.
     pub oz: Option<OzStatus>,
+    /// Since when our login has been refused, without anything else in between.
+    pub login_refused_since: Option<Timestamp>,
     /// How the requests fare that the match can't do without.
     pub line: Line,
     /// How the polls of the QUALITY analysis fare.
@@ -148,6 +153,7 @@ impl Drive {
             quality: Poll::due(now),
             polls: 0,
             oz: None,
+            login_refused_since: None,
             line: Line::NEW,
             quality_line: Line::NEW,
             last_trouble: None,
@@ -211,6 +217,25 @@ impl Drive {
         self.line_mut(of_quality).held_back(ask, cause);
         self.last_trouble = Some((cause, failure.metadata()));
         !known
+    }
+
+    /// Whether Oz refuses what this server shows it of itself, so that new credentials may help.
+    pub fn lacks_credentials(&self) -> bool {
+        [Cause::OzLoginRefused, Cause::OzSessionRefused]
+            .into_iter()
+            .any(|cause| self.line.suffers(cause) || self.quality_line.suffers(cause))
+    }
+
+    /// There are new credentials: what waits is tried by this time, however long it would wait.
+    pub fn try_by(&mut self, time: Timestamp) {
+        for due in [
+            &mut self.not_before,
+            &mut self.resend_at,
+            &mut self.biometry.due,
+            &mut self.quality.due,
+        ] {
+            *due = time.min(*due);
+        }
     }
 
     /// The line of the QUALITY analysis, or of everything else.

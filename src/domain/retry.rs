@@ -19,14 +19,16 @@ pub enum Treatment {
     WaitCounted,
     /// Oz doesn't know what it made for us: it may not have got round to it yet.
     WaitMissing,
+    /// Our login is refused: it passes if the operator mends the credentials soon.
+    WaitForLogin,
     /// It ends the match.
     End(Reason),
 }
 
 /// The row for this failure of this request. `processing`: whether the match has an analysis,
-/// which has been paid for and is waited for through a refused login too.
+/// which has been paid for and is waited for through a refused login too, until the deadline.
 pub fn treat(kind: FailureKind, ask: AskKind, processing: bool) -> Treatment {
-    use Treatment::{End, Wait, WaitCounted, WaitMissing};
+    use Treatment::{End, Wait, WaitCounted, WaitForLogin, WaitMissing};
     match kind {
         FailureKind::Unreachable
         | FailureKind::TimedOut
@@ -38,7 +40,7 @@ pub fn treat(kind: FailureKind, ask: AskKind, processing: bool) -> Treatment {
         | FailureKind::SessionRefused => Wait,
         FailureKind::Incomplete => WaitCounted,
         FailureKind::LoginRefused if processing => Wait,
-        FailureKind::LoginRefused => End(Reason::OzLoginRefused),
+        FailureKind::LoginRefused => WaitForLogin,
         FailureKind::Forbidden => End(Reason::OzForbidden),
         FailureKind::NotFound => match ask {
             AskKind::ReadFolder | AskKind::UploadPhoto | AskKind::StartAnalyses => {
@@ -108,9 +110,10 @@ mod tests {
             Forbidden, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited, Redirected,
             Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unreachable, Unreadable,
         };
-        use Treatment::{End, Wait, WaitCounted as Counted, WaitMissing as Missing};
+        use Treatment::{
+            End, Wait, WaitCounted as Counted, WaitForLogin as Login, WaitMissing as Missing,
+        };
         const FORBIDDEN: Treatment = End(Reason::OzForbidden);
-        const LOGIN: Treatment = End(Reason::OzLoginRefused);
         const NO_FOLDER: Treatment = End(Reason::OzFolderNotFound);
         const PHOTO: Treatment = End(Reason::OzRejectedPhoto);
         const START: Treatment = End(Reason::OzAnalysisFailed);
@@ -130,7 +133,7 @@ mod tests {
             (Unreadable, [Wait, Wait, Wait, Wait]),
             (SessionRefused, [Wait, Wait, Wait, Wait]),
             (Incomplete, [Counted, Counted, Counted, Counted]),
-            (LoginRefused, [LOGIN, LOGIN, LOGIN, Wait]),
+            (LoginRefused, [Login, Login, Login, Wait]),
             (Forbidden, [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
             (NotFound, [NO_FOLDER, NO_FOLDER, NO_FOLDER, Missing]),
             (TooLarge, [Counted, PHOTO, START, Counted]),

@@ -53,7 +53,7 @@ impl Client {
     /// A client as the settings describe it. Nothing is sent before the first request.
     pub fn new(config: Config, clock: Clock, chance: Chance) -> Result<Self, ConfigError> {
         let line = Line::new(&config, clock)?;
-        Ok(Self { line, session: Session::new(config.credentials, chance) })
+        Ok(Self { line, session: Session::new(config.credentials, config.keychain, chance) })
     }
 
     async fn ask(&self, ask: &Ask, photo: Option<Bytes>, sent: Sent<'_>) -> Result<Reply, Failure> {
@@ -134,7 +134,7 @@ impl Client {
             return first;
         }
         match self.session.replace(&self.line, &pass).await {
-            None => first.map_err(|failure| self.session.judge(failure)),
+            None => first.map_err(|failure| self.session.judge(failure, &pass)),
             Some(Ok(renewed)) => self.send_once(request, &renewed).await,
             // This request was sent, whatever those are told that come after it.
             Some(Err(failure)) if failure.withheld().is_some() => first,
@@ -229,6 +229,10 @@ impl Oz for Client {
             "asked Oz"
         );
         outcome
+    }
+
+    async fn credentials_replaced(&self) {
+        self.session.credentials_replaced().await;
     }
 }
 

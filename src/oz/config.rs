@@ -4,10 +4,12 @@
 //! the environment nor a file of settings, and its errors name settings, never their values: a
 //! URL may hold a password.
 
-use std::{fmt, fs, path::PathBuf, time::Duration};
+use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{Certificate, ClientBuilder, Proxy, Url, header::HeaderValue, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::oz::Keychain;
 
 /// How long an idle connection is kept for the next request. Shorter than what proxies in front
 /// of an Oz usually grant (nginx: 75 s), so that it is rarely they who close it first.
@@ -20,6 +22,8 @@ pub struct Config {
     pub url: String,
     /// Who we are.
     pub credentials: Credentials,
+    /// Where the password or the token is found again after it was replaced. None: it never is.
+    pub keychain: Option<Arc<dyn Keychain>>,
     /// How long one request may take, from connecting to the end of its answer. An upload is
     /// limited by `upload_stall` until its last byte is sent.
     pub timeout: Duration,
@@ -69,11 +73,39 @@ pub enum ConfigError {
     #[error("--oz-proxy: {0}")]
     Proxy(&'static str),
     /// A limit that would let nothing through.
-    #[error("{setting}: must be more than zero")]
+    #[error("--{setting}: must be more than zero")]
     Zero {
         /// Which setting.
         setting: &'static str,
     },
+}
+
+impl ConfigError {
+    /// The setting that can't be used, by the name of its flag.
+    pub const fn setting(&self) -> &'static str {
+        match self {
+            Self::Url(_) => "oz-url",
+            Self::Login(_) => "oz-login",
+            Self::Password(_) => "oz-password",
+            Self::Token(_) => "oz-token",
+            Self::CaFile(_) => "oz-ca-file",
+            Self::Proxy(_) => "oz-proxy",
+            Self::Zero { setting } => setting,
+        }
+    }
+
+    /// Why not, without the name of the setting.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Url(why)
+            | Self::Login(why)
+            | Self::Password(why)
+            | Self::Token(why)
+            | Self::Proxy(why) => (*why).to_owned(),
+            Self::CaFile(why) => why.clone(),
+            Self::Zero { .. } => "must be more than zero".to_owned(),
+        }
+    }
 }
 
 impl Config {
@@ -82,6 +114,7 @@ impl Config {
         Self {
             url: url.into(),
             credentials,
+            keychain: None,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
             upload_stall: Duration::from_secs(30),
@@ -93,9 +126,9 @@ impl Config {
     /// Looks at what can be judged without building anything.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let limits = [
-            ("--oz-timeout", self.timeout.is_zero()),
-            ("--oz-connect-timeout", self.connect_timeout.is_zero()),
-            ("--oz-upload-stall", self.upload_stall.is_zero()),
+            ("oz-timeout", self.timeout.is_zero()),
+            ("oz-connect-timeout", self.connect_timeout.is_zero()),
+            ("oz-upload-stall", self.upload_stall.is_zero()),
         ];
         if let Some((setting, _)) = limits.into_iter().find(|(_, zero)| *zero) {
             return Err(ConfigError::Zero { setting });
@@ -191,6 +224,14 @@ impl Config {
 }
 
 impl Credentials {
+    /// The password or the token.
+    pub(super) fn secret(&self) -> &SecretString {
+        match self {
+            Self::Login { password, .. } => password,
+            Self::Token(token) => token,
+        }
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Login { email, .. } if email.trim().is_empty() => {

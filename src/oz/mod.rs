@@ -9,6 +9,7 @@ mod exchange;
 mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod keychain;
 mod scrub;
 mod session;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod wire;
 
 pub use client::{Client, read_analysis};
 pub use config::{Config, ConfigError, Credentials};
+pub use keychain::Keychain;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -46,4 +48,10 @@ pub trait Oz: Send + Sync {
         photo: Option<Bytes>,
         sent: Sent<'_>,
     ) -> Result<Reply, Failure>;
+
+    /// Resolves once our credentials have been replaced: what Oz refused for them may be tried
+    /// again at once. Never, where they stay as they are.
+    async fn credentials_replaced(&self) {
+        std::future::pending().await
+    }
 }

@@ -6,14 +6,13 @@
 //! An Oz may end a user's earlier sessions when that user logs in. Replicas with one login then end
 //! each other's, each with the login that it needs: the pauses before those grow, so that each
 //! session lasts long enough to be of use.
+//! The password or the token may be replaced while we run. Where Oz refuses it the keychain looks
+//! for another, which is tried at once, since another secret is no repeated guess at a password.
 //! It deliberately repeats no request of others (the client does, once), and it knows nothing of
 //! what they ask.
 
 use std::{
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -25,8 +24,9 @@ use serde_json::json;
 use crate::{
     domain::{Failure, FailureKind, Timestamp, retry},
     oz::{
-        Chance, Credentials,
+        Chance, Credentials, Keychain,
         exchange::{Answer, Line},
+        keychain::Fixed,
         wire,
     },
 };
@@ -59,10 +59,9 @@ const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
 /// The session that all requests share.
 pub struct Session {
+    /// Who we are, with the secret that we had at the start.
     credentials: Credentials,
-    /// Whether Oz has accepted a service token: one that it never did is as good as a refused
-    /// login, one that it did has an off moment.
-    token_has_worked: AtomicBool,
+    keychain: Arc<dyn Keychain>,
     state: Mutex<State>,
     chance: Chance,
     /// Held by whoever renews the session, through all of it. A future that is dropped meanwhile
@@ -95,8 +94,8 @@ struct State {
 
 /// Why nobody renews the session now.
 enum Pause {
-    /// The login was refused like this.
-    LoginRefused(Failure),
+    /// The login with this password was refused like this.
+    LoginRefused(SecretString, Failure),
     /// Session after session was refused.
     Unrest,
 }
@@ -113,15 +112,23 @@ struct Pair {
     used_at: Timestamp,
     /// Whether Oz has refused it since.
     refused: bool,
+    /// Whether Oz has accepted it: a service token that it never accepted is as good as a refused
+    /// login, one that it did accept has an off moment.
+    has_worked: bool,
 }
 
 impl Session {
     /// No session yet; the first request opens one.
-    pub fn new(credentials: Credentials, chance: Chance) -> Self {
+    pub fn new(
+        credentials: Credentials,
+        keychain: Option<Arc<dyn Keychain>>,
+        chance: Chance,
+    ) -> Self {
+        let fixed = || -> Arc<dyn Keychain> { Arc::new(Fixed(credentials.secret().clone())) };
         Self {
+            keychain: keychain.unwrap_or_else(fixed),
             credentials,
             chance,
-            token_has_worked: AtomicBool::new(false),
             state: Mutex::default(),
             flight: tokio::sync::Mutex::default(),
         }
@@ -129,8 +136,8 @@ impl Session {
 
     /// Something to send a request with: opens or renews the session if it is time to.
     pub async fn pass(&self, line: &Line) -> Result<Pass, Failure> {
-        if let Credentials::Token(token) = &self.credentials {
-            return Ok(Pass { header: secret_header(token)?, generation: 0 });
+        if let Credentials::Token(_) = &self.credentials {
+            return self.token_pass(line);
         }
         let current = self.state().current(line.clock.now());
         match current {
@@ -142,10 +149,15 @@ impl Session {
         }
     }
 
-    /// A new pass after this one was refused. None for a service token: there is no other.
+    /// A new pass after this one was refused. None for a service token that is still the only one.
     pub async fn replace(&self, line: &Line, refused: &Pass) -> Option<Result<Pass, Failure>> {
         match &self.credentials {
-            Credentials::Token(_) => None,
+            Credentials::Token(_) => {
+                self.keychain.reread().await;
+                let pass = self.token_pass(line);
+                let is_same = |pass: &Pass| pass.generation == refused.generation;
+                Some(pass).filter(|pass| !pass.as_ref().is_ok_and(is_same))
+            }
             Credentials::Login { .. } => {
                 let (now, chance) = (line.clock.now(), (self.chance)());
                 self.state().refuse(refused.generation, now, chance);
@@ -155,33 +167,41 @@ impl Session {
     }
 
     /// What a refusal means that no other pass can mend: a service token's.
-    pub fn judge(&self, failure: Failure) -> Failure {
-        if self.token_has_worked.load(Ordering::Relaxed) {
+    pub fn judge(&self, failure: Failure, refused: &Pass) -> Failure {
+        if self.state().has_worked(refused) {
             return failure;
         }
-        tracing::error!("Oz refuses the service token: check --oz-token");
+        tracing::error!("Oz refuses the service token: check --oz-token or its file");
         Failure { kind: FailureKind::LoginRefused, ..failure }
+    }
+
+    /// Resolves once the password or the token is replaced.
+    pub async fn credentials_replaced(&self) {
+        self.keychain.replaced().await;
+    }
+
+    /// The service token as it is now.
+    fn token_pass(&self, line: &Line) -> Result<Pass, Failure> {
+        self.state().adopt(self.keychain.current(), line.clock.now())
     }
 
     /// Notes that Oz accepted the pass for a request sent at this time, which prolongs the session.
     pub fn used(&self, pass: &Pass, sent_at: Timestamp) {
-        self.token_has_worked.store(true, Ordering::Relaxed);
         let mut state = self.state();
         if let Some(pair) = &mut state.pair
             && pair.pass.generation == pass.generation
         {
             pair.used_at = pair.used_at.max(sent_at);
+            pair.has_worked = true;
         }
     }
 
     /// All that must not appear in any text.
     pub fn secrets(&self) -> Vec<SecretString> {
-        let mut secrets = match &self.credentials {
-            Credentials::Token(token) => vec![token.clone()],
-            Credentials::Login { email, password } => {
-                vec![email.as_str().into(), password.clone()]
-            }
-        };
+        let mut secrets = vec![self.credentials.secret().clone(), self.keychain.current()];
+        if let Credentials::Login { email, .. } = &self.credentials {
+            secrets.push(email.as_str().into());
+        }
         let state = self.state();
         for pair in [&state.pair, &state.former].into_iter().flatten() {
             secrets.push(pair.access_token.clone());
@@ -194,20 +214,49 @@ impl Session {
     async fn renew(&self, line: &Line, stale: u64) -> Result<Pass, Failure> {
         let attempts_seen = self.state().attempts;
         let _flight = self.flight.lock().await;
-        if let Some(settled) = self.state().settled(stale, attempts_seen, line.clock.now()) {
+        let (now, password) = (line.clock.now(), self.keychain.current());
+        if let Some(settled) = self.state().settled(stale, attempts_seen, &password, now) {
             return settled;
         }
+        let outcome = self.fetch_tokens(line, &password).await;
+        let outcome = self.state().record(outcome, &password, now, line.clock.now());
+        match outcome {
+            Err(failure) if failure.kind == FailureKind::LoginRefused => {
+                self.login_anew(line, &password, failure).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Logs in once more after a login was refused, if the password turns out to be another one.
+    async fn login_anew(
+        &self,
+        line: &Line,
+        refused: &SecretString,
+        failure: Failure,
+    ) -> Result<Pass, Failure> {
+        self.keychain.reread().await;
+        let password = self.keychain.current();
+        if is_same(&password, refused) {
+            return Err(failure);
+        }
         let asked_at = line.clock.now();
-        let outcome = self.fetch_tokens(line).await;
-        self.state().record(outcome, asked_at, line.clock.now())
+        let outcome = self.login(line, &password).await;
+        self.state().record(outcome, &password, asked_at, line.clock.now())
     }
 
     /// Asks for a new pair: by the expire token if there is one, else by logging in.
-    async fn fetch_tokens(&self, line: &Line) -> Result<wire::Tokens, Failure> {
-        let Some(refresh) = self.refresh_request(line) else { return self.login(line).await };
+    async fn fetch_tokens(
+        &self,
+        line: &Line,
+        password: &SecretString,
+    ) -> Result<wire::Tokens, Failure> {
+        let Some(refresh) = self.refresh_request(line) else {
+            return self.login(line, password).await;
+        };
         match tokens(line.exchange(refresh).await) {
             Ok(tokens) => Ok(tokens),
-            Err(failure) if ends_refresh(failure.kind) => self.login(line).await,
+            Err(failure) if ends_refresh(failure.kind) => self.login(line, password).await,
             Err(failure) => Err(failure),
         }
     }
@@ -220,8 +269,8 @@ impl Session {
         Some(request.json(&json!({ "expire_token": expire_token })))
     }
 
-    async fn login(&self, line: &Line) -> Result<wire::Tokens, Failure> {
-        let Credentials::Login { email, password } = &self.credentials else {
+    async fn login(&self, line: &Line, password: &SecretString) -> Result<wire::Tokens, Failure> {
+        let Credentials::Login { email, .. } = &self.credentials else {
             return Err(Failure::new(FailureKind::SessionRefused, "a token can't be renewed"));
         };
         tracing::debug!("logging in to Oz");
@@ -257,12 +306,35 @@ impl State {
         self.pair.as_ref().map(|pair| (pair.pass.clone(), pair.age(now)))
     }
 
+    /// The pass of a service token, a new one if that was replaced.
+    fn adopt(&mut self, token: SecretString, now: Timestamp) -> Result<Pass, Failure> {
+        if let Some(pair) = &self.pair
+            && is_same(&pair.access_token, &token)
+        {
+            return Ok(pair.pass.clone());
+        }
+        let tokens = wire::Tokens { access_token: token, expire_token: None, expire_date: None };
+        let pair = Pair::new(tokens, self.generation + 1, now)?;
+        self.generation += 1;
+        let pass = pair.pass.clone();
+        self.former = self.pair.replace(pair);
+        Ok(pass)
+    }
+
+    fn has_worked(&self, pass: &Pass) -> bool {
+        // Of one that was replaced meanwhile nothing is known: the next answer tells.
+        self.pair
+            .as_ref()
+            .is_none_or(|pair| pair.pass.generation != pass.generation || pair.has_worked)
+    }
+
     /// What is known without asking Oz: a newer pair, the failure that was waited for, or that no
     /// login is tried now.
     fn settled(
         &self,
         stale: u64,
         attempts_seen: u64,
+        password: &SecretString,
         now: Timestamp,
     ) -> Option<Result<Pass, Failure>> {
         if let Some(pair) = &self.pair
@@ -271,16 +343,19 @@ impl State {
             return Some(Ok(pair.pass.clone()));
         }
         let waited_for = self.last_failure.as_ref().filter(|_| self.attempts > attempts_seen);
-        waited_for.cloned().or_else(|| self.paused(now)).map(Err)
+        waited_for.cloned().or_else(|| self.paused(password, now)).map(Err)
     }
 
-    /// What to answer while nobody renews.
-    fn paused(&self, now: Timestamp) -> Option<Failure> {
+    /// What to answer while nobody renews. A password that has not been refused yet is not waited
+    /// with.
+    fn paused(&self, password: &SecretString, now: Timestamp) -> Option<Failure> {
         let (until, why) = self.pause.as_ref().filter(|(until, _)| now < *until)?;
-        Some(match why {
-            Pause::LoginRefused(failure) => failure.clone(),
-            Pause::Unrest => Failure::without_session(until.since(now)),
-        })
+        match why {
+            Pause::LoginRefused(refused, failure) => {
+                Some(failure.clone()).filter(|_| is_same(refused, password))
+            }
+            Pause::Unrest => Some(Failure::without_session(until.since(now))),
+        }
     }
 
     /// Notes that Oz has refused a pair. Out of the blue, as by an Oz that was restarted, that is no
@@ -310,6 +385,7 @@ impl State {
     fn record(
         &mut self,
         outcome: Result<wire::Tokens, Failure>,
+        password: &SecretString,
         asked_at: Timestamp,
         now: Timestamp,
     ) -> Result<Pass, Failure> {
@@ -328,8 +404,10 @@ impl State {
             Err(failure) => {
                 self.last_failure = Some(failure.clone());
                 if failure.kind == FailureKind::LoginRefused {
-                    tracing::error!("Oz refuses the login: check --oz-login and --oz-password");
-                    let why = Pause::LoginRefused(failure.clone());
+                    tracing::error!(
+                        "Oz refuses the login: check --oz-login, and --oz-password or its file"
+                    );
+                    let why = Pause::LoginRefused(password.clone(), failure.clone());
                     self.pause = Some((now.after(REFUSED_LOGIN_PAUSE), why));
                 }
                 Err(failure)
@@ -351,6 +429,7 @@ impl Pair {
             obtained_at: asked_at,
             used_at: asked_at,
             refused: false,
+            has_worked: false,
         })
     }
 
@@ -377,6 +456,10 @@ fn renewal_pause(refused_young: u32, chance: f64) -> Option<Duration> {
 fn tokens(answer: Result<Answer, Failure>) -> Result<wire::Tokens, Failure> {
     let Answer { status, body } = answer?;
     wire::tokens(&body).map_err(|error| error.into_failure(status, &body))
+}
+
+fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    one.expose_secret() == other.expose_secret()
 }
 
 fn secret_header(token: &SecretString) -> Result<HeaderValue, Failure> {

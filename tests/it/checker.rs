@@ -193,3 +193,12 @@ pub fn check_verdict(oz: &Simulator, m: &Match) {
         assert_eq!(spoken(liveness.resolution()), quality.resolution);
     }
 }
+
+/// The causes that were told, in order.
+pub fn causes(updates: &[MatchUpdate]) -> Vec<&str> {
+    let cause = |update: &'_ MatchUpdate| match update.event.as_ref() {
+        Some(Event::AttemptFailed(failed)) => Some(failed.cause.as_str().to_owned()),
+        _ => None,
+    };
+    updates.iter().filter_map(cause).map(|cause| &*cause.leak()).collect()
+}

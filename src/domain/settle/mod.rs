@@ -10,7 +10,7 @@ mod sent;
 mod trouble;
 
 use crate::domain::{
-    ask::{Ask, Failure, Reply},
+    ask::{Ask, Failure, FailureKind, Reply},
     drive::{Drive, Policy},
     event::Event,
     state::Match,
@@ -65,6 +65,9 @@ pub fn settle(
 ) -> Settled {
     let settling = Settling { m, moment, policy };
     drive.last_look |= moment.asked >= m.deadline();
+    if !matches!(&outcome, Err(failure) if failure.kind == FailureKind::LoginRefused) {
+        drive.login_refused_since = None;
+    }
     match outcome {
         Ok(reply) => settling.reply(drive, ask, reply),
         Err(failure) => settling.failure(drive, ask, &failure),

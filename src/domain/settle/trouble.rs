@@ -3,7 +3,8 @@
 use crate::domain::{
     ask::{Ask, AskKind, Failure, FailureKind},
     drive::{
-        BACKOFF_MAX, Drive, FOLDER_MEDIA_MAX, INCOMPLETE_MAX, MISSING_MAX, Sending, TROUBLES_MAX,
+        BACKOFF_MAX, Drive, FOLDER_MEDIA_MAX, INCOMPLETE_MAX, LOGIN_REFUSED_MAX, MISSING_MAX,
+        Sending, TROUBLES_MAX,
     },
     event::{AttemptFailed, Event, Failed, MatchError},
     reason::Reason,
@@ -39,6 +40,14 @@ impl Settling<'_> {
                     false => self.wait(drive, ask, failure),
                 }
             }
+            Treatment::WaitForLogin => {
+                let since = *drive.login_refused_since.get_or_insert(self.moment.now);
+                let until = since.after(LOGIN_REFUSED_MAX);
+                match self.moment.now >= until {
+                    true => self.give_up(drive, ask, Reason::OzLoginRefused, failure),
+                    false => self.wait_until(drive, ask, failure, until),
+                }
+            }
             Treatment::End(reason) => {
                 let reason = self.full_or(reason, &drive);
                 self.give_up(drive, ask, reason, failure)
@@ -65,7 +74,18 @@ impl Settling<'_> {
         self.fail(drive, error)
     }
 
-    fn wait(&self, mut drive: Drive, ask: &Ask, failure: &Failure) -> Settled {
+    fn wait(&self, drive: Drive, ask: &Ask, failure: &Failure) -> Settled {
+        self.wait_until(drive, ask, failure, self.m.deadline())
+    }
+
+    /// Waits before the next try, at most until a time or the deadline.
+    fn wait_until(
+        &self,
+        mut drive: Drive,
+        ask: &Ask,
+        failure: &Failure,
+        latest: Timestamp,
+    ) -> Settled {
         let Moment { now, chance, .. } = self.moment;
         let of_quality = self.is_quality(ask);
         let tell = drive.failed(of_quality, ask.kind(), failure);
@@ -73,7 +93,7 @@ impl Settling<'_> {
         let base = self.policy.poll_interval;
         let delay = retry::delay(failures, base, BACKOFF_MAX, chance, failure);
         // Whatever Oz asks for, nothing is tried after the deadline, nor told to be.
-        let next_try = now.after(delay).min(self.m.deadline().max(now));
+        let next_try = now.after(delay).min(latest.min(self.m.deadline()).max(now));
         self.postpone(&mut drive, ask, failure, next_try);
         self.tells(drive, tell.then_some(failure), next_try)
     }

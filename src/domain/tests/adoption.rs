@@ -194,7 +194,7 @@ fn a_failure_after_which_oz_may_have_acted_is_looked_for_and_no_other() {
         (FailureKind::RateLimited, Some(ReadFolder)),
         (FailureKind::Unreachable, Some(UploadPhoto)),
         (FailureKind::SessionRefused, Some(UploadPhoto)),
-        (FailureKind::LoginRefused, None),
+        (FailureKind::LoginRefused, Some(UploadPhoto)),
         (FailureKind::Forbidden, None),
         (FailureKind::NotFound, None),
         (FailureKind::TooLarge, None),

@@ -5,13 +5,13 @@ use std::time::Duration;
 use crate::domain::{
     Ask, Event, FailureKind, LivenessPolicy, Resolution,
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
-    drive::TROUBLES_MAX,
+    drive::{LOGIN_REFUSED_MAX, TROUBLES_MAX},
     tests::{
         oz::{
             analysis, analysis_id, bare, biometry, decided, fails, fails_until, photo, quality,
             seconds, started, told, with_photo,
         },
-        scene::Scene,
+        scene::{POLICY, Scene},
     },
 };
 
@@ -202,14 +202,50 @@ fn refused_looks_are_counted_wherever_they_happen() {
 }
 
 #[test]
-fn a_refused_login_ends_what_has_no_analysis_and_is_waited_out_by_the_rest() {
+fn a_refused_login_is_waited_out_for_a_minute_by_what_has_no_analysis() {
     let refused = || fails(FailureKind::LoginRefused);
-    let mut looking = Scene::new();
-    looking.hears(ReadFolder, refused()).ends();
-    assert_eq!((looking.reason(), looking.error().retryable), ("OZ_LOGIN_REFUSED", true));
-    let mut starting = Scene::uploaded(LivenessPolicy::Report);
-    starting.hears(StartAnalyses, refused()).ends();
-    assert_eq!(starting.reason(), "OZ_LOGIN_REFUSED");
+    let uploaded = Scene::uploaded(LivenessPolicy::Report);
+    for (mut scene, ask) in [(Scene::new(), ReadFolder), (uploaded, StartAnalyses)] {
+        let told_before = scene.events().len();
+        let began = scene.now;
+        while scene.m.error.is_none() {
+            assert!(scene.now.since(began) <= LOGIN_REFUSED_MAX, "it doesn't end");
+            scene.hears(ask, refused());
+        }
+        assert_eq!(scene.events()[told_before..], ["attempt_failed", "failed"]);
+        assert_eq!((scene.reason(), scene.error().retryable), ("OZ_LOGIN_REFUSED", true));
+        assert_eq!(scene.now.since(began), LOGIN_REFUSED_MAX);
+    }
+}
+
+#[test]
+fn a_login_that_works_again_within_the_minute_ends_nothing() {
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, fails(FailureKind::LoginRefused));
+    scene.hears(ReadFolder, fails(DOWN));
+    assert_eq!(scene.drive.login_refused_since, None, "the minute begins anew");
+}
+
+#[test]
+fn new_credentials_are_tried_at_once_by_what_lacks_them_and_by_nothing_else() {
+    for (kind, lacks) in
+        [(FailureKind::LoginRefused, true), (FailureKind::SessionRefused, true), (DOWN, false)]
+    {
+        let mut scene = Scene { chance: 1.0, ..Scene::new() };
+        for _ in 0..3 {
+            scene.hears(ReadFolder, fails(kind));
+        }
+        assert_eq!(scene.drive.lacks_credentials(), lacks, "{kind:?}");
+        let soon = scene.now.after(POLICY.poll_interval);
+        assert!(scene.drive.not_before > soon, "{kind:?}");
+        scene.drive.try_by(soon);
+        assert_eq!(scene.drive.not_before, soon, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_refused_login_is_waited_out_by_what_has_an_analysis() {
+    let refused = || fails(FailureKind::LoginRefused);
     let mut polling = Scene::processing(LivenessPolicy::Report);
     for _ in 0..20 {
         polling.polls("b", refused());

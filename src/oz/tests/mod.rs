@@ -6,6 +6,7 @@
 mod failures;
 mod folders;
 mod mock;
+mod replaced;
 mod replicas;
 mod secrets;
 mod sessions;

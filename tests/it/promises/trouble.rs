@@ -1,7 +1,7 @@
 //! Trouble that passes never ends a match, and is told once for each cause.
 
 use facematch::{
-    pb::{MatchState, MatchUpdate, match_update::Event},
+    pb::MatchState,
     simulator::{Config, Endpoint, Simulator, sample},
 };
 use futures_util::future::join_all;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::{
     canary,
-    checker::{check_one_of_each, check_whole},
+    checker::{causes, check_one_of_each, check_whole},
     support::{House, cancel, collect, last, names, portrait_request, rule, simulator, until},
 };
 
@@ -24,15 +24,6 @@ fn troubles() -> Vec<(Value, &'static str)> {
         (json!({"drop_before_acting": true}), "OZ_INTERRUPTED"),
         (json!({"drop_after_acting": true}), "OZ_INTERRUPTED"),
     ]
-}
-
-/// The causes that were told, in order.
-fn causes(updates: &[MatchUpdate]) -> Vec<&str> {
-    let cause = |update: &'_ MatchUpdate| match update.event.as_ref() {
-        Some(Event::AttemptFailed(failed)) => Some(failed.cause.as_str().to_owned()),
-        _ => None,
-    };
-    updates.iter().filter_map(cause).map(|cause| &*cause.leak()).collect()
 }
 
 async fn pass_through(house: &House, endpoint: &str) {
@@ -140,14 +131,17 @@ async fn a_session_that_is_refused_twice_is_trouble_that_passes() {
 }
 
 #[tokio::test]
-async fn a_refused_login_ends_a_match_that_has_no_analysis() {
+async fn a_refused_login_is_waited_out_also_by_a_match_that_has_no_analysis() {
     let mut house = House::build().await;
     house.oz.switch(|switches| switches.login_refused = true);
-    let updates = house.run(portrait_request(&house.folder())).await;
-    check_whole(&updates);
-    assert_eq!(names(&updates), ["accepted", "failed"]);
-    let error = last(&updates).error.clone().expect("an error");
-    assert_eq!((error.reason.as_str(), error.code), ("OZ_LOGIN_REFUSED", 14));
+    let request = portrait_request(&house.folder());
+    let mut updates = house.client.run_match(request).await.unwrap().into_inner();
+    let mut seen = until(&mut updates, "attempt_failed").await;
+    assert_eq!(causes(&seen), ["OZ_LOGIN_REFUSED"]);
+    house.oz.switch(|switches| switches.login_refused = false);
+    seen.extend(collect(updates).await.unwrap());
+    check_whole(&seen);
+    assert_eq!(last(&seen).state(), MatchState::Finished);
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ impl Journal {
             Store::Postgres(url) => {
                 let config = postgres::Config {
                     url: url.clone(),
+                    password: None,
                     clock: clock.clone(),
                     ticks: clock.clone(),
                     lease: config.lease,

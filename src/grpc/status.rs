@@ -232,6 +232,11 @@ pub fn store(failure: &StoreError) -> Status {
             status.set_source(Arc::new(failure.clone()));
             status
         }
+        StoreError::Refused(_) => {
+            let mut status = plain(Reason::Internal, "internal error");
+            status.set_source(Arc::new(failure.clone()));
+            status
+        }
         StoreError::Corrupt(what) => internal(what),
     }
 }

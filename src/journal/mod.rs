@@ -187,9 +187,23 @@ pub enum Error {
     /// The store can't be reached or doesn't work. Whether a write took place is not known.
     #[error("the store is unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The store refuses the value for good: the same write fails the same way for ever. Nothing
+    /// was written.
+    #[error("the store can never hold this")]
+    Refused(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// What the store holds can't be read.
     #[error("the journal can't be read: {0}")]
     Corrupt(String),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let is_permanent = postgres::is_permanent(&error) || sqlite::is_permanent(&error);
+        match is_permanent {
+            true => Self::Refused(Arc::new(error)),
+            false => Self::Unavailable(Arc::new(error)),
+        }
+    }
 }
 
 /// Writes facts. All writes that wait at the same time are committed together.

@@ -1,14 +1,15 @@
 //! One match, driven: asks the core what to do, does it, writes the fact, until the match ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use tracing::{debug, error, info, warn};
 
 use crate::{
     domain::{
         Ask, AttemptFailed, Drive, Event, Failure, FailureKind, Hold, Match, MatchError, Moment,
-        Outcome, Progress, Recorded, Reply, RequestId, Resolution, Settled, Step, Timestamp,
-        drive::LAST_LOOK_MAX, held_back, next_step, settle, settle as settling, state,
+        Outcome, Progress, Reason, Recorded, Reply, RequestId, Resolution, Settled, Step,
+        Timestamp, drive::LAST_LOOK_MAX, event::Failed, held_back, next_step, settle,
+        settle as settling, state,
     },
     journal::{self, Appended, Claim, Tenure},
     worker::{
@@ -22,6 +23,9 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is said of a last look that Oz doesn't answer.
 const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadline";
+
+/// What is said of a match that ends because its store can't hold what Oz answered.
+pub const UNWRITABLE: &str = "the server's store can't hold what Oz answered";
 
 /// A match, the hold on it, and what is known beside its journal.
 pub struct Driver {
@@ -360,6 +364,7 @@ impl Driver {
                     self.drive.start_was_anothers(self.engine.with.clock.now());
                     return Turn::On;
                 }
+                Err(journal::Error::Refused(source)) => return self.refuse(&event, &*source).await,
                 Err(failure) => failure,
             };
             self.engine.store_failed(&failure, "a fact can't be written yet");
@@ -368,6 +373,21 @@ impl Driver {
                 return Turn::Over;
             }
         }
+    }
+
+    /// A fact that can never be written ends its match, with words of our own alone. Where not even
+    /// that can be written, the match is left as it is until the next start.
+    async fn refuse(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Turn {
+        error!(match.id = %self.m.id, error = %source, "a fact can never be written");
+        let is_last_resort = matches!(event, Event::Failed(fact) if fact.oz.is_none());
+        if is_last_resort {
+            // Not let go of: whoever took it would come to the same.
+            self.end = End::Lost;
+            return Turn::Over;
+        }
+        let error = MatchError::new(Reason::OzProtocol, UNWRITABLE);
+        let keep = self.engine.config.policy.retention;
+        Box::pin(self.record(Event::Failed(Failed { error, oz: None, keep }))).await
     }
 
     /// A commit whose outcome is unknown is found out, never guessed. Another replica that has

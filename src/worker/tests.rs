@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{shelf::Photo, *};
+use super::{driver::UNWRITABLE, shelf::Photo, *};
 use crate::{
     clock::Hand,
     domain::{
@@ -81,6 +81,8 @@ impl Oz for Passes {
 struct Losing {
     journal: Memory,
     loses: Arc<AtomicBool>,
+    /// Whether it can hold nothing but ends.
+    refuses: Arc<AtomicBool>,
 }
 
 #[async_trait]
@@ -95,6 +97,9 @@ impl Writer for Losing {
         after: Sequence,
         event: Event,
     ) -> Result<Appended, journal::Error> {
+        if self.refuses.load(Ordering::Relaxed) && !matches!(event, Event::Failed(_)) {
+            return Err(journal::Error::Refused(Arc::new(std::fmt::Error)));
+        }
         let appended = self.journal.append(claim, after, event).await;
         match self.loses.swap(false, Ordering::Relaxed) {
             true => Err(journal::Error::Unavailable(Arc::new(std::fmt::Error))),
@@ -176,6 +181,7 @@ struct House {
     worker: Worker,
     journal: Memory,
     loses: Arc<AtomicBool>,
+    refuses: Arc<AtomicBool>,
     clock: Clock,
     hand: Hand,
     asked: mpsc::UnboundedReceiver<Asked>,
@@ -194,9 +200,14 @@ impl House {
 
     fn over(config: Config, journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
-        let loses = Arc::new(AtomicBool::new(false));
+        let (loses, refuses) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let writer = Losing {
+            journal: journal.clone(),
+            loses: Arc::clone(&loses),
+            refuses: Arc::clone(&refuses),
+        };
         let with = Collaborators {
-            writer: Arc::new(Losing { journal: journal.clone(), loses: Arc::clone(&loses) }),
+            writer: Arc::new(writer),
             reader: Arc::new(journal.clone()),
             oz: Arc::new(Passes(asks)),
             clock: clock.clone(),
@@ -204,7 +215,7 @@ impl House {
             chance: Arc::new(|| 0.0),
             store: Outage::new("the store", clock.clone()),
         };
-        Self { worker: Worker::new(config, with), journal, loses, clock, hand, asked }
+        Self { worker: Worker::new(config, with), journal, loses, refuses, clock, hand, asked }
     }
 
     /// Another process at the same store, that has not begun.
@@ -418,6 +429,17 @@ async fn a_fact_that_was_written_although_the_store_failed_is_found_and_gone_on_
     house.hand.advance(Duration::from_secs(1));
     house.next(AskKind::StartAnalyses).await;
     assert_eq!(house.find(&m).await.unwrap().sequence, Sequence(2));
+}
+
+#[tokio::test]
+async fn a_fact_that_can_never_be_written_ends_its_match() {
+    let mut house = House::new();
+    let m = house.admit(naming_a_medium()).await;
+    house.refuses.store(true, Ordering::Relaxed);
+    house.hears(AskKind::ReadFolder, folder()).await;
+    eventually("it ends", || async { house.find(&m).await.unwrap().state.has_ended() }).await;
+    let error = house.find(&m).await.unwrap().error.unwrap();
+    assert_eq!((error.reason.as_str(), error.message.as_str()), ("OZ_PROTOCOL", UNWRITABLE));
 }
 
 #[tokio::test]

@@ -27,6 +27,7 @@ mod connections;
 mod contract;
 mod errors;
 mod flow;
+mod full_disk;
 mod kills;
 mod limits;
 #[cfg(feature = "postgres-tests")]

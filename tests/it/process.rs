@@ -79,12 +79,19 @@ impl Process {
     ) -> Self {
         canary::check_account(oz);
         let (login, password) = oz.login();
+        let account: &[&str] = match more.contains(&"--oz-token-file") {
+            true => &[],
+            false => &["--oz-login", login],
+        };
+        if !account.is_empty() {
+            command.env("FACEMATCH_OZ_PASSWORD", password);
+        }
         for name in OF_TESTS {
             command.env_remove(name);
         }
         let mut child = command
             .args(["serve", "--listen", "127.0.0.1:0", "--oz-url", oz_url, "--store", store])
-            .args(["--oz-login", login])
+            .args(account)
             .args(
                 SETTINGS
                     .iter()
@@ -92,7 +99,6 @@ impl Process {
                     .flat_map(|(flag, value)| [flag, value]),
             )
             .args(more)
-            .env("FACEMATCH_OZ_PASSWORD", password)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -166,10 +172,20 @@ impl Process {
         self.signal("-CONT");
     }
 
-    fn signal(&self, signal: &str) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: &str) {
+        assert!(self.try_signal(signal));
+    }
+
+    /// The same, and whether it was still there.
+    pub fn try_signal(&self, signal: &str) -> bool {
         let id = self.child.id().to_string();
-        let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
-        assert!(sent.success());
+        Command::new("kill").args([signal, &id]).status().expect("kill runs").success()
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// How it ended, if it has.

@@ -1,15 +1,17 @@
 //! How connections to the database are made, what they must be like, and what their errors mean.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     ConnectOptions, PgConnection, PgPool,
     error::DatabaseError,
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
-    query_scalar, raw_sql,
+    query_as, query_scalar, raw_sql,
 };
-use tokio::time;
+use tokio::{sync::watch, time};
+
+use crate::journal::postgres::address::{self, Malformed};
 
 /// How long making a connection may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -28,6 +30,8 @@ pub(super) const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub(super) struct Database {
     options: PgConnectOptions,
+    /// The password, if it may be replaced: each new connection takes the present one.
+    password: Option<watch::Receiver<SecretString>>,
 }
 
 /// What a failure says of the statement that failed.
@@ -42,18 +46,27 @@ pub(super) enum Meaning {
 }
 
 impl Database {
-    /// What a `postgres://` URL names.
-    pub(super) fn parse(url: &SecretString) -> sqlx::Result<Self> {
-        check(url.expose_secret())?;
-        let options = PgConnectOptions::from_str(url.expose_secret())?;
-        let options = options.application_name("facematch").disable_statement_logging();
-        Ok(Self { options })
+    /// What a `postgres://` URL names, with its own password or this one.
+    pub(super) fn parse(
+        url: &SecretString,
+        password: Option<watch::Receiver<SecretString>>,
+    ) -> Result<Self, Malformed> {
+        let options = address::options(url.expose_secret())?;
+        Ok(Self { options: options.disable_statement_logging(), password })
+    }
+
+    /// How to connect at this moment.
+    fn options(&self) -> PgConnectOptions {
+        match &self.password {
+            Some(password) => self.options.clone().password(password.borrow().expose_secret()),
+            None => self.options.clone(),
+        }
     }
 
     /// A connection of one's own.
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
         in_time(CONNECT_TIMEOUT, async {
-            let mut connection = self.options.connect().await?;
+            let mut connection = self.options().connect().await?;
             set_out(&mut connection).await?;
             Ok(connection)
         })
@@ -70,6 +83,15 @@ impl Database {
         self.pool(1)
     }
 
+    /// Has a pool connect with the present password, whenever that is replaced.
+    pub(super) async fn keep_password(mut self, pool: PgPool) {
+        while let Some(password) = &mut self.password
+            && password.changed().await.is_ok()
+        {
+            pool.set_connect_options(self.options());
+        }
+    }
+
     fn pool(&self, connections_max: u32) -> PgPool {
         PgPoolOptions::new()
             .max_connections(connections_max)
@@ -81,63 +103,21 @@ impl Database {
             // Another trip for each read; whoever meets a dead connection takes the next one.
             .test_before_acquire(false)
             .after_connect(|connection, _| Box::pin(set_out(connection)))
-            .connect_lazy_with(self.options.clone())
+            .connect_lazy_with(self.options())
     }
-}
-
-/// What a URL may say after its question mark: what sqlx knows. Of anything else it would log the
-/// value, which may be a piece of a password, and go on without.
-const PARAMETERS: [&str; 18] = [
-    "application_name",
-    "dbname",
-    "host",
-    "hostaddr",
-    "options",
-    "password",
-    "port",
-    "ssl-ca",
-    "ssl-cert",
-    "ssl-key",
-    "ssl-mode",
-    "ssl-root-cert",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslrootcert",
-    "statement-cache-capacity",
-    "user",
-];
-
-/// Refuses what would be taken apart in the wrong places. A password with a slash in it would be
-/// shown as the name of a database. Nothing of the URL is repeated.
-fn check(url: &str) -> sqlx::Result<()> {
-    let refused = |why: &str| Err(sqlx::Error::Configuration(why.into()));
-    let (_, rest) = url.split_once("://").unwrap_or_default();
-    let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-    let (authority, path) = place.split_once('/').unwrap_or((place, ""));
-    let is_taken_apart = url.contains('#')
-        || path.contains(['@', '/'])
-        || parameters.contains('@')
-        || authority.matches('@').count() > 1;
-    if is_taken_apart {
-        return refused(
-            "characters such as / ? # @ in a user's name or password are written %2F %3F %23 %40",
-        );
-    }
-    let name = |parameter: &str| parameter.split('=').next().unwrap_or_default().to_owned();
-    let names = parameters.split('&').filter(|parameter| !parameter.is_empty()).map(name);
-    let is_known =
-        |name: &String| PARAMETERS.contains(&name.as_str()) || name.starts_with("options[");
-    if !names.clone().all(|name| is_known(&name)) {
-        return refused("it has a parameter that is not known here");
-    }
-    Ok(())
 }
 
 /// Without the password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let host = self.options.get_host();
+        if let Some(socket) = self.options.get_socket() {
+            let database = self.options.get_database().unwrap_or_default();
+            return write!(f, "postgres:///{database}?host={}", socket.display());
+        }
+        let host = match self.options.get_host() {
+            host if host.contains(':') => format!("[{host}]"),
+            host => host.to_owned(),
+        };
         let port = self.options.get_port();
         let database = self.options.get_database().unwrap_or_default();
         write!(f, "postgres://{host}:{port}/{database}")
@@ -182,6 +162,53 @@ pub(super) async fn synchronous_commit(connection: &mut PgConnection) -> sqlx::R
     in_time(STATEMENT_TIMEOUT, shown).await
 }
 
+/// The encoding that a database must have: an event may hold any character.
+pub(super) const ENCODING: &str = "UTF8";
+
+/// The encoding of the database.
+pub(super) async fn encoding(connection: &mut PgConnection) -> sqlx::Result<String> {
+    let shown = query_scalar("SHOW server_encoding").fetch_one(connection);
+    in_time(STATEMENT_TIMEOUT, shown).await
+}
+
+/// How many connections our role may have at once, if that is limited: by itself or by the
+/// database. A superuser is not held to it.
+pub(super) async fn connections_allowed(
+    connection: &mut PgConnection,
+) -> sqlx::Result<Option<(String, u32)>> {
+    const LIMIT: &str = "
+        SELECT r.rolname::text, least(nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
+        FROM pg_roles AS r, pg_database AS d
+        WHERE r.rolname = current_user AND d.datname = current_database() AND NOT r.rolsuper";
+    let found = query_as(LIMIT).fetch_optional(connection);
+    let found: Option<(String, Option<i32>)> = match in_time(STATEMENT_TIMEOUT, found).await {
+        // An engine without these tables has no such limits.
+        Err(sqlx::Error::Database(_)) => None,
+        found => found?,
+    };
+    Ok(found.and_then(|(role, limit)| Some((role, u32::try_from(limit?).ok()?))))
+}
+
+/// What a failure says, in PostgreSQL's own words where it is PostgreSQL that says it, with the code
+/// that its manual lists. sqlx adds the line of PostgreSQL's source.
+pub(super) fn sentence(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(error) => {
+            let detail =
+                error.try_downcast_ref::<PgDatabaseError>().and_then(|error| error.detail());
+            let detail = detail.map(|text| format!(", {text}")).unwrap_or_default();
+            let code = error.code().unwrap_or_default();
+            format!("PostgreSQL says: {}{detail} ({code})", error.message())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Whether a failure says that there are too many connections already.
+pub(super) fn lacks_connections(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53300")
+}
+
 /// What a statement came to, or that it took too long. Its connection is not to be used again
 /// then: the answer may still come.
 pub(super) async fn in_time<T>(
@@ -215,6 +242,17 @@ pub(super) fn meaning(error: &sqlx::Error) -> Meaning {
         _ if ends_connection(&**error) => Meaning::Unknown,
         _ => Meaning::Refused,
     }
+}
+
+/// Whether the database refuses what was to be written for good, by the code: a value that it
+/// can't hold (class 22), one against its own rules (not null, check), or one too large for it
+/// (class 54). The same statement fails the same way for ever.
+pub fn is_permanent(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
+    error.is_some_and(|error: &PgDatabaseError| {
+        let code = error.code();
+        code.starts_with("22") || code.starts_with("54") || ["23502", "23514"].contains(&code)
+    })
 }
 
 /// Whether the connection is of no use any more.

@@ -132,7 +132,7 @@ fn is_broken(error: &Error) -> bool {
         Error::Unavailable(source) => {
             source.downcast_ref::<sqlx::Error>().is_some_and(connect::is_broken)
         }
-        Error::Corrupt(_) => false,
+        Error::Refused(_) | Error::Corrupt(_) => false,
     }
 }
 

@@ -6,6 +6,7 @@
 //! off by the rows themselves: the order of the journal by the key of `commits` (see `write.sql`),
 //! the match by its epoch (see `claim.rs`), the replica by its lease (see `lease.rs`).
 
+mod address;
 mod ask;
 mod claim;
 mod connect;
@@ -47,6 +48,7 @@ use crate::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
         Tenure, Writer,
         postgres::{
+            address::Malformed,
             ask::Ask,
             claim::Hold,
             connect::Database,
@@ -64,6 +66,16 @@ use crate::{
     },
 };
 
+/// Connections beside those that read: for writing, for the lease, for listening, for reading what
+/// others write, for health, and two for lists.
+const CONNECTIONS_BESIDE: u32 = 7;
+
+/// With fewer than these a replica can't work at all: for writing, for the lease, for listening, for
+/// reading what others write, for health, and one to read.
+const CONNECTIONS_MIN: u32 = 6;
+
+pub(super) use connect::is_permanent;
+
 /// How many reads run at once unless a [`Config`] says otherwise. With one connection each for
 /// writing, for the lease, for listening, for reading what others write and for health, and two for
 /// lists, a replica has eleven.
@@ -74,6 +86,8 @@ pub const READERS: u32 = 4;
 pub struct Config {
     /// `postgres://user:password@host:port/database`.
     pub url: SecretString,
+    /// The password, if it isn't in the URL and may be replaced.
+    pub password: Option<watch::Receiver<SecretString>>,
     /// Stamps events.
     pub clock: Clock,
     /// Counts leases and pauses: a clock that runs, also where events are stamped by hand.
@@ -91,15 +105,43 @@ pub enum OpenError {
     #[error("not a postgres:// URL that can be used: {source}")]
     Url {
         /// What is wrong with it.
-        source: sqlx::Error,
+        source: Malformed,
     },
     /// It can't be reached.
     #[error("{database} can't be reached: {source}")]
     Unreachable {
         /// The database, without its password.
         database: String,
-        /// What the operating system or PostgreSQL says.
+        /// What the operating system says.
         source: sqlx::Error,
+    },
+    /// It was reached, and doesn't let us in.
+    #[error("{database} refuses the connection: {}", connect::sentence(source))]
+    Refused {
+        /// The database.
+        database: String,
+        /// What PostgreSQL says.
+        source: sqlx::Error,
+    },
+    /// It doesn't let us have as many connections as we need.
+    #[error("{database}: {why}; a replica needs {needed} connections")]
+    TooFewConnections {
+        /// The database.
+        database: String,
+        /// What PostgreSQL says.
+        why: String,
+        /// How many one replica needs.
+        needed: u32,
+    },
+    /// It can't hold every character.
+    #[error(
+        "{database} has the encoding {found}: it can't hold every character, make it with UTF8"
+    )]
+    NotUtf8 {
+        /// The database.
+        database: String,
+        /// What it has.
+        found: String,
     },
     /// It answers a commit before it is safe.
     #[error("{database} has synchronous_commit = {found}: a commit could be lost, set it to on")]
@@ -126,13 +168,28 @@ pub enum OpenError {
         database: String,
     },
     /// PostgreSQL can't work with it.
-    #[error("{database} can't be used: {source}")]
+    #[error("{database} can't be used: {}", connect::sentence(source))]
     Unusable {
         /// The database.
         database: String,
         /// What PostgreSQL says.
         source: sqlx::Error,
     },
+}
+
+impl OpenError {
+    /// What a failure to connect is, or to begin after that.
+    fn of(database: &Database, needed: u32, is_connected: bool, source: sqlx::Error) -> Self {
+        let database = database.to_string();
+        match source {
+            source if connect::lacks_connections(&source) => {
+                Self::TooFewConnections { database, why: connect::sentence(&source), needed }
+            }
+            source if is_connected => Self::Unusable { database, source },
+            source @ sqlx::Error::Database(_) => Self::Refused { database, source },
+            source => Self::Unreachable { database, source },
+        }
+    }
 }
 
 /// A journal in a PostgreSQL database. Clones are handles to the same replica.
@@ -167,9 +224,11 @@ impl Postgres {
     /// [`OpenError`] if the database can't be used.
     #[expect(clippy::disallowed_methods, reason = "leave and close join it")]
     pub async fn open(config: Config) -> Result<Self, OpenError> {
-        let database = Database::parse(&config.url).map_err(|source| OpenError::Url { source })?;
-        let mut connection = prepare(&database).await?;
-        let unusable = |source| OpenError::Unusable { database: database.to_string(), source };
+        let database = Database::parse(&config.url, config.password.clone())
+            .map_err(|source| OpenError::Url { source })?;
+        let needed = config.readers + CONNECTIONS_BESIDE;
+        let mut connection = prepare(&database, needed).await?;
+        let unusable = |source| OpenError::of(&database, needed, true, source);
         let now = config.clock.now();
         let (origin, keys) = schema::enter(&mut connection, now).await.map_err(unusable)?;
         let notices = carries_notices(&mut connection).await.map_err(unusable)?;
@@ -192,10 +251,15 @@ impl Postgres {
             let (tail, leases) = (Arc::clone(&tail), Arc::clone(&leases));
             tasks.spawn(tail.listen(database.clone(), leases, closing.clone()));
         }
-        let readers = Readers::new(database.readers(config.readers), config.readers);
-        let readers = Arc::new(readers);
+        let readers = database.readers(config.readers);
+        let health = database.readers(1);
+        for pool in [&readers, &health] {
+            let kept = database.clone().keep_password(pool.clone());
+            tasks.spawn(closing.clone().run_until_cancelled_owned(kept));
+        }
+        let readers = Arc::new(Readers::new(readers, config.readers));
         let lists = Lists::new(database.clone(), Arc::clone(&readers));
-        let health = Readers::new(database.readers(1), 1);
+        let health = Readers::new(health, 1);
         let writer = writer::Writer {
             history: Arc::clone(&history),
             database,
@@ -302,12 +366,16 @@ impl Postgres {
 }
 
 /// The writer's connection to a database that is as it must be, migrated.
-async fn prepare(database: &Database) -> Result<PgConnection, OpenError> {
-    let unusable = |source| OpenError::Unusable { database: database.to_string(), source };
-    let mut connection = database
-        .connect()
-        .await
-        .map_err(|source| OpenError::Unreachable { database: database.to_string(), source })?;
+async fn prepare(database: &Database, needed: u32) -> Result<PgConnection, OpenError> {
+    let unusable = |source| OpenError::of(database, needed, true, source);
+    let connected = database.connect().await;
+    let mut connection =
+        connected.map_err(|source| OpenError::of(database, needed, false, source))?;
+    check_limit(&mut connection, database, needed).await?;
+    let found = connect::encoding(&mut connection).await.map_err(unusable)?;
+    if found != connect::ENCODING {
+        return Err(OpenError::NotUtf8 { database: database.to_string(), found });
+    }
     let found = connect::synchronous_commit(&mut connection).await.map_err(unusable)?;
     if found != connect::SYNCHRONOUS {
         return Err(OpenError::NotDurable { database: database.to_string(), found });
@@ -321,6 +389,34 @@ async fn prepare(database: &Database) -> Result<PgConnection, OpenError> {
         }),
         Found::Foreign => Err(OpenError::NotAJournal { database: database.to_string() }),
     }
+}
+
+/// A limit of connections is looked at before it is met: later, calls would wait for one and fail.
+/// With some fewer than it needs a replica is slow, and says so; with too few it doesn't start.
+async fn check_limit(
+    connection: &mut PgConnection,
+    database: &Database,
+    needed: u32,
+) -> Result<(), OpenError> {
+    let allowed = connect::connections_allowed(connection).await;
+    let Some((role, limit)) =
+        allowed.map_err(|source| OpenError::of(database, needed, true, source))?
+    else {
+        return Ok(());
+    };
+    if limit < CONNECTIONS_MIN {
+        let why = format!("too many connections for role \"{role}\", whose limit is {limit}");
+        return Err(OpenError::TooFewConnections { database: database.to_string(), why, needed });
+    }
+    if limit < needed {
+        tracing::warn!(
+            role,
+            limit,
+            needed,
+            "the database allows fewer connections than a replica uses"
+        );
+    }
+    Ok(())
 }
 
 /// Whether the database has LISTEN and NOTIFY. Distributed ones that speak PostgreSQL's protocol

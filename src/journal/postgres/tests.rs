@@ -1,6 +1,7 @@
 //! What only this engine has: a real PostgreSQL, which the tests start for themselves.
 
 mod lists;
+mod opening;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -38,6 +39,7 @@ suite::conformance!(Served);
 fn config(database: &str, clock: Clock) -> Config {
     Config {
         url: shared().url(database).into(),
+        password: None,
         clock,
         ticks: Clock::system(),
         lease: LEASE,

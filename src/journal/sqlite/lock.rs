@@ -14,13 +14,14 @@ use std::{
 #[derive(Debug)]
 pub(super) struct Lock(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
 
-/// Takes the lock of a database file; none if another process has it.
-pub(super) fn take(database: &Path) -> io::Result<Option<Lock>> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(beside(&resolved(database)?))?;
+/// The file that stands for the lock of a database file.
+pub(super) fn file_of(database: &Path) -> io::Result<PathBuf> {
+    resolved(database).map(|database| beside(&database))
+}
+
+/// Takes a lock; none if another process has it.
+pub(super) fn take(lock_file: &Path) -> io::Result<Option<Lock>> {
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(lock_file)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Lock(file))),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -13,6 +13,7 @@ mod files;
 mod lists;
 mod lock;
 mod operation;
+mod probe;
 mod reader;
 mod rows;
 mod schema;
@@ -24,7 +25,7 @@ mod writer;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{Connection, SqlitePool};
+use sqlx::{Connection, SqlitePool, error::DatabaseError, sqlite::SqliteError};
 use tokio::sync::watch;
 
 use crate::{
@@ -79,7 +80,15 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// The file, its lock or its folder can't be made or opened.
+    /// Its lock can't be taken: another user's, for instance.
+    #[error("the lock file {} can't be opened: {source}", path.display())]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file or its folder can't be made or opened.
     #[error("sqlite:{} can't be opened: {source}", path.display())]
     Inaccessible {
         /// The file.
@@ -123,7 +132,9 @@ impl Sqlite {
     /// [`OpenError`] if the file can't be used.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let inaccessible = |source| OpenError::Inaccessible { path: config.path.clone(), source };
-        let Some(lock) = lock::take(&config.path).map_err(inaccessible)? else {
+        let lock_file = lock::file_of(&config.path).map_err(inaccessible)?;
+        let untaken = |source| OpenError::Lock { path: lock_file.clone(), source };
+        let Some(lock) = lock::take(&lock_file).map_err(untaken)? else {
             return Err(OpenError::InUse { path: config.path });
         };
         let files = Files::new(config.path.clone());
@@ -201,10 +212,13 @@ fn is_no_database(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "26")
 }
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(Arc::new(error))
-    }
+/// Whether SQLite refuses what was to be written for good: a value too large (18), of the wrong type
+/// (20, 3091), or against a rule of its table (275, 1299). The same statement fails the same way for
+/// ever.
+pub(super) fn is_permanent(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
+    let code = error.and_then(|error: &SqliteError| error.code());
+    code.is_some_and(|code| ["18", "20", "275", "1299", "3091"].contains(&&*code))
 }
 
 #[async_trait]

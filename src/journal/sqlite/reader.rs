@@ -1,9 +1,11 @@
 //! Everything that only reads. Each call is one statement, and so sees one state of the store;
-//! none ever waits for the writer.
+//! none ever waits for the writer, but a ping after a commit that failed.
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Row, query, query_scalar};
-use tokio::sync::watch;
+use tokio::{sync::watch, time};
 
 use crate::{
     domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
@@ -11,11 +13,15 @@ use crate::{
         Error, Filter, Key, Keys, Listing, Origin, Reader, Standing, answer,
         sqlite::{
             Sqlite,
+            probe::Probe,
             rows::{self, blob, columns},
         },
         stored::ONE_WRITER,
     },
 };
+
+/// How long a probe waits for the store: as long as its readers do.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Reader for Sqlite {
@@ -147,7 +153,14 @@ impl Reader for Sqlite {
             return Err(answer::closed());
         }
         query("SELECT floor FROM store").fetch_one(&self.0.health).await?;
-        Ok(())
+        // A store that can be read may take no writes. Where the last one failed this writes, as
+        // nothing else may while the service is told to be out of order.
+        match self.0.writer.fails() {
+            true => time::timeout(PROBE_TIMEOUT, self.0.writer.ask(Probe))
+                .await
+                .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())),
+            false => Ok(()),
+        }
     }
 }
 

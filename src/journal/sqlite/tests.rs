@@ -412,3 +412,36 @@ async fn closing_leaves_one_file_and_refuses_what_comes_later() {
     assert!(matches!(store.journal.claim(1).await, Err(Error::Unavailable(_))));
     assert!(!store.journal.may_act());
 }
+
+#[tokio::test]
+async fn a_value_that_sqlite_can_never_hold_is_told_from_trouble() {
+    let store = store().await;
+    let mut connection = Files::new(path(&store.folder)).look().await.unwrap();
+    for (statement, is_permanent) in [
+        ("SELECT zeroblob(2000000000)", true),
+        ("UPDATE store SET floor = 'text'", true),
+        ("UPDATE store SET floor = NULL", true),
+        ("UPDATE store SET digest_key = x'00'", true),
+        ("SELECT * FROM nowhere", false),
+        ("INSERT INTO store SELECT * FROM store", false),
+    ] {
+        let failure = query(statement).execute(&mut connection).await.unwrap_err();
+        assert_eq!(super::is_permanent(&failure), is_permanent, "{statement}: {failure}");
+        assert_eq!(matches!(Error::from(failure), Error::Refused(_)), is_permanent, "{statement}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_lock_that_cannot_be_taken_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody may open a folder as a file, root included.
+    fs::create_dir(folder.path().join("facematch.db.lock")).unwrap();
+    let (clock, _) = Clock::manual(START);
+    let config = Config { path: path(&folder), clock, readers: READERS };
+    let text = Sqlite::open(config).await.err().expect("it is refused").to_string();
+    assert!(
+        text.contains("the lock file ") && text.contains("facematch.db.lock can't be"),
+        "{text}"
+    );
+}

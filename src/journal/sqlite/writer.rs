@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -50,6 +50,7 @@ pub(super) struct Handle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
+    fails: Arc<AtomicBool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -71,6 +72,8 @@ struct Writer {
     emptying: Outage,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
+    /// Whether the store failed at the last transaction.
+    fails: Arc<AtomicBool>,
     recent: Arc<Recent>,
     wake: watch::Sender<()>,
     /// Held until the last connection is closed.
@@ -102,6 +105,7 @@ impl Handle {
     pub(super) fn spawn(start: Start) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let (orphans, commits) = (Arc::default(), Arc::default());
+        let fails = Arc::<AtomicBool>::default();
         let writer = Writer {
             files: start.files,
             emptying: Outage::new("emptying the WAL of what was erased", start.clock.clone()),
@@ -112,12 +116,13 @@ impl Handle {
             must_empty: false,
             orphans: Arc::clone(&orphans),
             commits: Arc::clone(&commits),
+            fails: Arc::clone(&fails),
             recent: start.recent,
             wake: start.wake,
             _lock: start.lock,
         };
         let task = Mutex::new(Some(tokio::spawn(writer.run(waiting))));
-        Self { messages, orphans, commits, task }
+        Self { messages, orphans, commits, fails, task }
     }
 
     /// Has an operation written, and returns once it is durable.
@@ -130,6 +135,11 @@ impl Handle {
     /// How many transactions have been committed.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Whether the store failed at the last transaction: a disk that is full, for instance.
+    pub(super) fn fails(&self) -> bool {
+        self.fails.load(Ordering::Relaxed)
     }
 
     /// Whether it still takes operations.
@@ -218,12 +228,33 @@ impl Writer {
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
         let orphans = self.orphans.take();
         let committed = self.transact(&orphans, batch).await;
+        self.note(&committed);
         if committed.is_err() {
             self.recent.forget();
             self.orphans.add(orphans);
             self.roll_back().await;
         }
         committed
+    }
+
+    /// Keeps in mind whether commits succeed, and tells when that changes.
+    fn note(&self, committed: &Result<(), Failure>) {
+        let failure = match committed {
+            Ok(()) => None,
+            Err(Failure::Operation(error) | Failure::Store(error)) => match error {
+                Error::Unavailable(source) => Some(source),
+                // Nothing is wrong with the store, but with what was to be written.
+                Error::Refused(_) | Error::Corrupt(_) => return,
+            },
+        };
+        let failed_before = self.fails.swap(failure.is_some(), Ordering::Relaxed);
+        match failure {
+            Some(source) if !failed_before => {
+                tracing::error!(error = %source, "commits fail: nothing new is accepted");
+            }
+            None if failed_before => tracing::info!("commits succeed again"),
+            Some(_) | None => {}
+        }
     }
 
     async fn transact(

@@ -65,7 +65,7 @@ async fn check(served: &Served) {
 
 /// A connection that plans as those of lists do.
 async fn planning(database: &str) -> PgConnection {
-    let database = Database::parse(&shared().url(database).into()).unwrap();
+    let database = Database::parse(&shared().url(database).into(), None).unwrap();
     database.connect().await.unwrap()
 }
 

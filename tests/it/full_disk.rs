@@ -1,0 +1,75 @@
+//! SQLite on a disk that is full: the system refuses to let any file grow, which it does for
+//! everybody, root or not.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use facematch::simulator::{Simulator, sample};
+use tonic::transport::Channel;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::{
+    process::Process,
+    support::{Refusal, collect, portrait_request, simulator},
+};
+
+/// The largest file: the new database fits, and the WAL of a few dozen matches.
+const BLOCKS_MAX: &str = "600";
+
+/// More matches than fit.
+const MATCHES_MAX: usize = 500;
+
+/// The service, whose files can't grow beyond the limit. A write beyond is an error, not a signal.
+fn start(oz: &Simulator, directory: &Path) -> Process {
+    let script = format!(r#"trap "" XFSZ; ulimit -S -f {BLOCKS_MAX}; exec "$0" "$@""#);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_facematch")]);
+    Process::start_by(&mut command, oz, directory, &[])
+}
+
+/// Waits until health says so.
+async fn health_says(process: &Process, expected: ServingStatus) {
+    let address = process.address().to_owned();
+    let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
+    let mut client = HealthClient::new(channel);
+    let mut told = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let turning = async { while told.message().await.unwrap().unwrap().status() != expected {} };
+    let turned = tokio::time::timeout(Duration::from_secs(60), turning).await;
+    turned.unwrap_or_else(|_| panic!("health doesn't turn {expected:?}"));
+}
+
+#[tokio::test]
+async fn health_tells_of_a_full_disk_and_of_its_end() {
+    let oz = simulator().await;
+    oz.switch(|switches| switches.processing_ms = 0);
+    let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+    let directory = tempfile::tempdir().unwrap();
+    let process = start(&oz, directory.path());
+    let mut client = process.client().await;
+    let mut refused = None;
+    for _ in 0..MATCHES_MAX {
+        match client.create_match(portrait_request(&folder)).await {
+            Ok(_) => {}
+            Err(status) => {
+                refused = Some(status);
+                break;
+            }
+        }
+    }
+    let refused = refused.expect("the disk is full before so many matches");
+    Refusal::of(refused).assert(tonic::Code::Unavailable, "STORE_UNAVAILABLE");
+    health_says(&process, ServingStatus::NotServing).await;
+
+    rlimit::prlimit(
+        process.id().try_into().unwrap(),
+        rlimit::Resource::FSIZE,
+        Some((rlimit::INFINITY, rlimit::INFINITY)),
+        None,
+    )
+    .unwrap();
+    health_says(&process, ServingStatus::Serving).await;
+    let run = client.run_match(portrait_request(&folder)).await.unwrap();
+    collect(run.into_inner()).await.unwrap();
+    tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
+}

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    app::{App, demo, sim},
+    app::{App, StartError, demo, process, sim},
     cli::{DemoArgs, Parts, Running, SimArgs},
     clock::Clock,
     config::Config,
@@ -26,6 +26,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// What the command line can start.
 pub const PARTS: Parts = Parts {
+    guard: process::guard,
     log: |log| Ok(telemetry::start(log.format, &log.level)?),
     serve: |config| -> Running { Box::pin(serve(config)) },
     sim: |args| -> Running { Box::pin(simulate(args)) },
@@ -34,19 +35,34 @@ pub const PARTS: Parts = Parts {
 
 /// Serves until a signal comes, then drains. A second signal ends it at once.
 async fn serve(config: Config) -> Result<(), Failure> {
+    if config.allow_core_dumps {
+        process::allow_core_dumps();
+    }
     take_descriptors(&config);
     // Told once it has started: a start that fails is one line, which names the setting.
     let (store, settings) = (config.store.kind(), config.changed.to_string());
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), async move {
-        let app = App::build(config, Clock::system()).await?;
+        let app = App::build(config, Clock::system()).await.map_err(told)?;
         let address = app.address()?;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, %address, store, settings, "facematch started");
         say(&format!("facematch is ready on {address}"));
-        Ok(app.run(shutdown).await?)
+        let secrets = app.secrets();
+        tokio::select! {
+            outcome = app.run(shutdown) => Ok(outcome?),
+            failed = process::reread_on_hangup(secrets) => match failed? {},
+        }
     })
     .await?
+}
+
+/// A wrong setting is told apart from what a right one can't have.
+fn told(error: StartError) -> Failure {
+    match error {
+        StartError::Setting(wrong) => wrong.into(),
+        error => error.into(),
+    }
 }
 
 /// Takes as many descriptors as the settings may need: shells hand out 1,024 where the system has

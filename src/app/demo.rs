@@ -17,7 +17,7 @@ use tonic::transport::Channel;
 
 use crate::{
     app::App,
-    cli::{self, DemoArgs},
+    cli::{self, DemoArgs, Misuse},
     clock::Clock,
     config::{Config, Credentials, LogFormat, OzConfig},
     pb::{self, face_match_client::FaceMatchClient},
@@ -40,7 +40,7 @@ struct Showing {
 pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Failure> {
     telemetry::start(LogFormat::Text, LOG_LEVEL)?;
     let own_photo = match &args.photo {
-        Some(path) => Some(cli::read_photo(path).await?),
+        Some(path) => Some(cli::read_photo(path).await.map_err(Misuse)?),
         None => None,
     };
     let directory = tempfile::Builder::new().prefix("facematch-demo-").tempdir()?;

@@ -6,6 +6,8 @@ pub mod commands;
 mod demo;
 #[cfg(test)]
 mod histories;
+mod process;
+mod secrets;
 mod sim;
 mod store;
 
@@ -16,7 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    app::store::Journal,
+    app::{secrets::Secrets, store::Journal},
     clock::Clock,
     config::{self, Config},
     domain::{Policy, Timestamp},
@@ -44,6 +46,7 @@ pub struct App {
     worker: Worker,
     watch: Watch,
     journal: Journal,
+    secrets: Secrets,
     clock: Clock,
     drain_timeout: Duration,
 }
@@ -92,9 +95,9 @@ impl Load {
 /// Why the service can't start. One line that names the setting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Oz can't be reached as configured.
+    /// A setting is wrong.
     #[error(transparent)]
-    Oz(#[from] oz::ConfigError),
+    Setting(#[from] config::Error),
     /// The journal can't be opened.
     #[error("--store: {0}")]
     Sqlite(#[from] journal::sqlite::OpenError),
@@ -127,8 +130,10 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything is served.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
-        let oz = oz::Client::new(oz_config(&config.oz), clock.clone(), chance())?;
-        let journal = Journal::open(&config, &clock).await?;
+        let secrets = Secrets::open(&config, &clock)?;
+        let oz = oz::Client::new(oz_config(&config.oz, &secrets), clock.clone(), chance())
+            .map_err(|refused| config.origins.refused(refused.setting(), refused.why()))?;
+        let journal = Journal::open(&config, secrets.store_password(), &clock).await?;
         let (reader, writer) = (journal.reader(), journal.writer());
         let store = Outage::new("the store", clock.clone());
         let watch =
@@ -145,7 +150,7 @@ impl App {
         watch.start().await?;
         worker.start().await?;
         let drain_timeout = config.drain_timeout;
-        Ok(Self { door, worker, watch, journal, clock, drain_timeout })
+        Ok(Self { door, worker, watch, journal, secrets, clock, drain_timeout })
     }
 
     /// Where it listens, its port known.
@@ -154,6 +159,11 @@ impl App {
     /// Those of asking a socket for its address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.door.address()
+    }
+
+    /// The secrets that lie in files.
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 
     /// Tells how much it holds, also while it runs.
@@ -173,13 +183,14 @@ impl App {
     /// # Errors
     /// [`Lost`], after draining.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
-        let Self { door, worker, watch, journal, clock, drain_timeout } = self;
+        let Self { door, worker, watch, journal, secrets, clock, drain_timeout } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let (health, calls) = (door.health(), door.calls());
         health.set(true).await;
         info!(health = SERVING, "health changed: the server serves");
         let served = tasks.spawn(door.serve(closing.clone()));
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
+        tasks.spawn(secrets.poll(clock.clone(), closing.clone()));
         let mut outcome = Ok(());
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -337,7 +348,7 @@ fn worker_config(config: &Config) -> worker::Config {
     }
 }
 
-fn oz_config(config: &config::OzConfig) -> oz::Config {
+fn oz_config(config: &config::OzConfig, secrets: &Secrets) -> oz::Config {
     let credentials = match &config.credentials {
         config::Credentials::Login { login, password } => {
             oz::Credentials::Login { email: login.clone(), password: password.clone() }
@@ -345,6 +356,7 @@ fn oz_config(config: &config::OzConfig) -> oz::Config {
         config::Credentials::Token(token) => oz::Credentials::Token(token.clone()),
     };
     oz::Config {
+        keychain: secrets.keychain(),
         ca_file: config.ca_file.clone(),
         proxy: config.proxy.as_ref().map(|url| url.expose_secret().to_owned()),
         timeout: config.timeout,

@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::{Output, SimArgs},
+    cli::{Misuse, Output, SimArgs},
     simulator::{Config, RecordedRequest, Script, Simulator, Tls},
     telemetry,
 };
@@ -42,10 +42,12 @@ pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failu
 
 fn config(args: &SimArgs) -> Result<Config, Failure> {
     let defaults = Config::default();
-    let script = args.script.as_deref().map(Script::load).transpose()?;
+    let script = args.script.as_deref().map(Script::load).transpose();
+    let script = script.map_err(|wrong| Misuse(format!("--script: {wrong}")))?;
     let tls = match (&args.tls_cert_file, &args.tls_key_file) {
         (Some(certificates), Some(key)) => Some(
-            Tls::load(certificates, key).map_err(|error| format!("--tls-cert-file: {error}"))?,
+            Tls::load(certificates, key)
+                .map_err(|wrong| Misuse(format!("--tls-cert-file: {wrong}")))?,
         ),
         _ => None,
     };

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
+use tokio::sync::watch;
+
 use crate::{
     app::StartError,
     clock::Clock,
@@ -21,8 +24,12 @@ pub enum Journal {
 }
 
 impl Journal {
-    /// Opens the journal that the settings name.
-    pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+    /// Opens the journal that the settings name. `password`: the database's, if it lies in a file.
+    pub async fn open(
+        config: &Config,
+        password: Option<watch::Receiver<SecretString>>,
+        clock: &Clock,
+    ) -> Result<Self, StartError> {
         Ok(match &config.store {
             Store::Sqlite(path) => {
                 let (path, clock) = (path.clone(), clock.clone());
@@ -30,15 +37,21 @@ impl Journal {
                 Self::Sqlite(Sqlite::open(config).await?)
             }
             Store::Postgres(url) => {
+                let origins = &config.origins;
                 let config = postgres::Config {
                     url: url.clone(),
-                    password: None,
+                    password,
                     clock: clock.clone(),
                     ticks: clock.clone(),
                     lease: config.lease,
                     readers: postgres::READERS,
                 };
-                Self::Postgres(Postgres::open(config).await?)
+                Self::Postgres(Postgres::open(config).await.map_err(|error| match error {
+                    postgres::OpenError::Url { .. } => {
+                        origins.refused("store", error.to_string()).into()
+                    }
+                    error => StartError::from(error),
+                })?)
             }
         })
     }

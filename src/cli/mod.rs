@@ -40,9 +40,16 @@ use told::Told;
 /// Something that runs until it is told to stop.
 pub type Running = Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send>>;
 
+/// An argument of a part that can't be used: nothing was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);
+
 /// What `main` hands in: the parts of the product that this room may not know.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts {
+    /// What the others need done before any secret is read.
+    pub guard: fn(),
     /// The log, which `serve` begins with.
     pub log: fn(&LogSettings) -> Result<(), Box<dyn Error + Send + Sync>>,
     /// The service, which also prints the line that says that it is ready.
@@ -73,6 +80,9 @@ pub async fn run(
 }
 
 async fn command(command: Command, environment: Environment, parts: Parts) -> Exit {
+    if matches!(command, Command::Serve(_) | Command::Sim(_) | Command::Demo(_)) {
+        (parts.guard)();
+    }
     match command {
         Command::Serve(args) => serve(args, environment, parts).await,
         Command::Sim(args) => {
@@ -144,7 +154,10 @@ async fn part(running: Running, told: Told) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             told.error(&error.to_string());
-            Exit::Broken
+            match error.is::<config::Error>() || error.is::<Misuse>() {
+                true => Exit::Usage,
+                false => Exit::Broken,
+            }
         }
     }
 }

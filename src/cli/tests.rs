@@ -5,6 +5,7 @@ use tokio::net::TcpListener;
 use super::*;
 
 const PARTS: Parts = Parts {
+    guard: || {},
     log: |_| Ok(()),
     serve: |config| Box::pin(async move { known(config.oz.url == "http://oz") }),
     sim: |args| Box::pin(async move { known(args.seed == Some(7)) }),

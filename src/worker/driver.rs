@@ -159,13 +159,25 @@ impl Driver {
         Turn::Over
     }
 
-    /// Waits for a time, a photo, or the end.
+    /// Waits for a time, a photo, new credentials if those are refused, or the end.
     async fn wait(&mut self, until: Timestamp) -> Turn {
+        let lacks_credentials = self.drive.lacks_credentials();
         tokio::select! {
             () = self.engine.with.clock.sleep_until(until) => Turn::On,
             () = self.handle.poke.notified() => Turn::On,
+            // Within a block, so that nothing is made for the many who don't wait for it.
+            () = async { self.engine.with.oz.credentials_replaced().await }, if lacks_credentials => {
+                self.try_soon()
+            }
             () = self.leaving() => self.leave(),
         }
+    }
+
+    /// What waits for new credentials is tried soon; not all matches at once.
+    fn try_soon(&mut self) -> Turn {
+        let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
+        self.drive.try_by(self.engine.with.clock.now().after(spread));
+        Turn::On
     }
 
     /// Resolves once the driver should leave although nothing has happened to its match.

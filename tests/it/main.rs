@@ -40,6 +40,7 @@ mod races;
 mod replicas;
 mod resume_storm;
 mod review;
+mod secrets;
 mod soak;
 mod starting;
 mod transport;

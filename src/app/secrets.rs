@@ -1,0 +1,246 @@
+//! Secrets that lie in files, read again while the service runs: at an interval, when Oz refuses
+//! what they held, and on SIGHUP.
+//!
+//! Each is replaced as a whole or kept: a file that is empty, half-written or gone changes nothing.
+//! It deliberately uses no notices of the file system: mounted secrets are swapped by links, on
+//! file systems that send none.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Mutex, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    clock::Clock,
+    config::{self, Config, SecretFile},
+    domain::Timestamp,
+    oz::Keychain,
+};
+
+/// How often a file is looked at: soon enough for a secret that is valid beside its successor for
+/// a minute.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long after a look a refusal by Oz is no reason for another: each match under way is refused
+/// once.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// The secrets of a process that lie in files. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    oz: Option<Arc<Secret>>,
+    store: Option<Arc<Secret>>,
+}
+
+/// A secret that lies in a file.
+pub struct Secret {
+    file: SecretFile,
+    clock: Clock,
+    value: watch::Sender<SecretString>,
+    look: Mutex<Look>,
+}
+
+/// What the last look at a file found.
+struct Look {
+    at: Timestamp,
+    failed: bool,
+}
+
+impl Secrets {
+    /// Those that the settings name, as they are now.
+    ///
+    /// # Errors
+    /// That of a file that can't be read.
+    pub fn open(config: &Config, clock: &Clock) -> Result<Self, config::Error> {
+        let open = |file: &SecretFile| Secret::open(file.clone(), clock.clone()).map(Arc::new);
+        Ok(Self {
+            oz: config.oz.secret_file.as_ref().map(open).transpose()?,
+            store: config.store_password_file.as_ref().map(open).transpose()?,
+        })
+    }
+
+    /// Where Oz's password or token is found again.
+    pub fn keychain(&self) -> Option<Arc<dyn Keychain>> {
+        self.oz.clone().map(|secret| -> Arc<dyn Keychain> { secret })
+    }
+
+    /// The database's password, now and later.
+    pub fn store_password(&self) -> Option<watch::Receiver<SecretString>> {
+        self.store.as_ref().map(|secret| secret.value.subscribe())
+    }
+
+    /// Looks at the files until there is no use for them any more.
+    pub async fn poll(self, clock: Clock, closing: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = clock.sleep(POLL_INTERVAL) => {}
+                () = closing.cancelled() => return,
+            }
+            self.reread().await;
+        }
+    }
+
+    /// Looks at all of them now.
+    pub async fn reread(&self) {
+        for secret in [&self.oz, &self.store].into_iter().flatten() {
+            secret.look_again(Duration::ZERO).await;
+        }
+    }
+}
+
+impl Secret {
+    fn open(file: SecretFile, clock: Clock) -> Result<Self, config::Error> {
+        let value = watch::Sender::new(file.read()?);
+        let look = Mutex::new(Look { at: clock.now(), failed: false });
+        Ok(Self { file, clock, value, look })
+    }
+
+    /// Reads the file, unless it was read less than `pause` ago. What was read once from a pipe
+    /// can't be read again.
+    async fn look_again(&self, pause: Duration) {
+        let mut look = self.look.lock().await;
+        let now = self.clock.now();
+        if now.since(look.at) < pause || self.file.is_pipe() {
+            return;
+        }
+        look.at = now;
+        let setting = self.file.setting();
+        match self.file.read() {
+            Ok(secret) => {
+                look.failed = false;
+                if self.replace(secret) {
+                    info!(setting, "the secret file has changed: its new secret is used");
+                }
+            }
+            Err(error) if !look.failed => {
+                look.failed = true;
+                warn!(setting, %error, "the secret file can't be used: the secret before it is kept");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn replace(&self, secret: SecretString) -> bool {
+        self.value.send_if_modified(|value| {
+            let is_new = value.expose_secret() != secret.expose_secret();
+            if is_new {
+                *value = secret;
+            }
+            is_new
+        })
+    }
+}
+
+#[async_trait]
+impl Keychain for Secret {
+    fn current(&self) -> SecretString {
+        self.value.borrow().clone()
+    }
+
+    async fn reread(&self) {
+        self.look_again(REFUSAL_PAUSE).await;
+    }
+
+    async fn replaced(&self) {
+        // An error means that the process ends.
+        let _ = self.value.subscribe().changed().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::config::{Environment, Flags, load};
+
+    struct Scene {
+        folder: TempDir,
+        secrets: Secrets,
+        hand: crate::clock::Hand,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            write(folder.path(), "first\n");
+            let path = folder.path().join("token").to_str().unwrap().to_owned();
+            let url = "http://oz".to_owned();
+            let flags: Flags = vec![("oz-url", url), ("oz-token-file", path)];
+            let config = load(flags, Environment::default()).config.unwrap();
+            let (clock, hand) = Clock::manual(Timestamp::from_micros(0));
+            let secrets = Secrets::open(&config, &clock).unwrap();
+            Self { folder, secrets, hand }
+        }
+
+        fn write(&self, content: &str) {
+            write(self.folder.path(), content);
+        }
+
+        fn keychain(&self) -> Arc<dyn Keychain> {
+            self.secrets.keychain().unwrap()
+        }
+
+        fn current(&self) -> String {
+            self.keychain().current().expose_secret().to_owned()
+        }
+    }
+
+    fn write(folder: &Path, content: &str) {
+        fs::write(folder.join("token"), content).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_changed_is_taken_by_the_next_look() {
+        let scene = Scene::new();
+        let (keychain, clock) =
+            (scene.keychain(), scene.secrets.oz.as_ref().unwrap().clock.clone());
+        let closing = CancellationToken::new();
+        let polling = scene.secrets.clone().poll(clock, closing.clone());
+        let changing = async {
+            tokio::task::yield_now().await;
+            scene.write("second\n");
+            let replaced = keychain.replaced();
+            let advance = async { scene.hand.advance(POLL_INTERVAL) };
+            tokio::join!(replaced, advance);
+            assert_eq!(scene.current(), "second");
+            closing.cancel();
+        };
+        tokio::join!(polling, changing);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_used_changes_nothing() {
+        let scene = Scene::new();
+        for content in ["", "\n", "two\nlines\n", "\u{feff}second\n"] {
+            scene.write(content);
+            scene.secrets.reread().await;
+            assert_eq!(scene.current(), "first", "{content:?}");
+        }
+        fs::remove_file(scene.folder.path().join("token")).unwrap();
+        scene.secrets.reread().await;
+        assert_eq!(scene.current(), "first");
+        scene.write("second");
+        scene.secrets.reread().await;
+        assert_eq!(scene.current(), "second");
+    }
+
+    #[tokio::test]
+    async fn many_refusals_cost_one_look() {
+        let scene = Scene::new();
+        let keychain = scene.keychain();
+        scene.hand.advance(REFUSAL_PAUSE);
+        keychain.reread().await;
+        scene.write("second\n");
+        keychain.reread().await;
+        assert_eq!(scene.current(), "first", "it was looked at just now");
+        scene.hand.advance(REFUSAL_PAUSE);
+        keychain.reread().await;
+        assert_eq!(scene.current(), "second");
+    }
+}

@@ -1,0 +1,189 @@
+//! Secrets that are replaced while the service runs, signals that must not end it, and a process
+//! that leaves nothing of its memory behind. With the real program.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, Stdio},
+};
+
+use facematch::{
+    pb::MatchState,
+    simulator::{Simulator, sample},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    checker::{causes, check_whole},
+    process::Process,
+    support::{collect, last, portrait_request, simulator, until},
+};
+
+/// A service with a secret in a file, and its Oz.
+struct Scene {
+    oz: Simulator,
+    directory: TempDir,
+    process: Process,
+}
+
+impl Scene {
+    /// `flag` names a file that holds `secret`.
+    async fn with(flag: &str, secret: &str) -> Self {
+        let oz = simulator().await;
+        oz.switch(|switches| switches.processing_ms = 50);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("secret");
+        fs::write(&file, secret).unwrap();
+        let process = Process::start(&oz, directory.path(), &[flag, file.to_str().unwrap()]);
+        Self { oz, directory, process }
+    }
+
+    /// Replaces the secret as Kubernetes does: at once, by a name.
+    fn replace(&self, secret: &str) {
+        let new = self.directory.path().join("new");
+        fs::write(&new, format!("{secret}\n")).unwrap();
+        fs::rename(new, self.directory.path().join("secret")).unwrap();
+    }
+
+    /// Runs a match that meets this trouble, which `mend` mends, to its verdict.
+    async fn mended(&self, trouble: &str, mend: impl FnOnce()) {
+        let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+        let mut client = self.process.client().await;
+        let run = client.run_match(portrait_request(&folder)).await.unwrap();
+        let mut updates = run.into_inner();
+        let mut seen = until(&mut updates, "attempt_failed").await;
+        assert_eq!(causes(&seen), [trouble]);
+        mend();
+        seen.extend(collect(updates).await.unwrap());
+        check_whole(&seen);
+        assert_eq!(last(&seen).state(), MatchState::Finished);
+    }
+}
+
+/// An access token of Oz's, as an operator's own tool would fetch one.
+async fn access_token(oz: &Simulator) -> String {
+    let (email, password) = oz.login();
+    let body = json!({ "credentials": { "email": email, "password": password } });
+    let url = format!("{}/api/authorize/auth/", oz.url());
+    let answer = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
+    let answer = answer.post(url).json(&body).send().await.unwrap();
+    let tokens: Value = answer.json().await.unwrap();
+    tokens["access_token"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_that_worked_and_was_revoked_is_replaced_by_its_file() {
+    let oz = simulator().await;
+    let token = access_token(&oz).await;
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("secret"), &token).unwrap();
+    let file = directory.path().join("secret");
+    let process =
+        Process::start(&oz, directory.path(), &["--oz-token-file", file.to_str().unwrap()]);
+    let scene = Scene { oz, directory, process };
+    let folder = scene.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+    let mut client = scene.process.client().await;
+    let run = client.run_match(portrait_request(&folder)).await.unwrap();
+    assert_eq!(last(&collect(run.into_inner()).await.unwrap()).state(), MatchState::Finished);
+    scene.oz.expire_sessions();
+    let second = access_token(&scene.oz).await;
+    scene.mended("OZ_SESSION_REFUSED", || scene.replace(&second)).await;
+}
+
+#[tokio::test]
+async fn a_token_that_never_worked_is_mended_by_its_file_and_a_hangup() {
+    let scene = Scene::with("--oz-token-file", "nonsense\n").await;
+    let token = access_token(&scene.oz).await;
+    let mend = || {
+        scene.replace(&token);
+        scene.process.signal("-HUP");
+    };
+    scene.mended("OZ_LOGIN_REFUSED", mend).await;
+}
+
+#[tokio::test]
+async fn a_password_that_is_wrong_is_mended_by_its_file_after_a_half_written_one() {
+    let scene = Scene::with("--oz-password-file", "nonsense\n").await;
+    let (_, password) = scene.oz.login();
+    let mend = || {
+        fs::write(scene.directory.path().join("secret"), "").unwrap();
+        scene.process.signal("-HUP");
+        scene.replace(password);
+    };
+    scene.mended("OZ_LOGIN_REFUSED", mend).await;
+}
+
+/// A command of the program that prints a line when it is ready.
+struct Running(Child);
+
+impl Running {
+    fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
+        let mut child = command.args(args).env_clear().stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "{args:?}: it ends before it says anything");
+        Self(child)
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.0.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // An error means that it has ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_hangup_ends_neither_the_simulator_nor_the_demo() {
+    for args in [&["sim", "--listen", "127.0.0.1:0"][..], &["demo", "--listen", "127.0.0.1:0"]] {
+        let mut running = Running::start(args);
+        running.signal("-HUP");
+        running.signal("-HUP");
+        running.signal("-TERM");
+        let ended = running.0.wait().unwrap();
+        assert!(ended.success(), "{args:?}: {ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_hangup_does_not_end_the_service_even_while_it_drains() {
+    let oz = simulator().await;
+    oz.script([crate::support::rule(json!({"then": {"never_finish": true}}))]);
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::start(&oz, directory.path(), &[]);
+    process.signal("-HUP");
+    let mut client = process.client().await;
+    let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+    let run = client.run_match(portrait_request(&folder)).await.unwrap();
+    until(&mut run.into_inner(), "analysis_started").await;
+    process.signal("-HUP");
+    process.terminate();
+    // It may be gone already; if it isn't, this must not end it.
+    process.try_signal("-HUP");
+    drop(client);
+    let ended = process.end().await;
+    assert!(ended.success(), "{ended}");
+}
+
+#[tokio::test]
+async fn a_crash_leaves_no_core_dump() {
+    let oz = simulator().await;
+    let directory = tempfile::tempdir().unwrap();
+    let script = r#"ulimit -c "$(ulimit -H -c)"; exec "$0" "$@""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_facematch")]);
+    command.current_dir(directory.path());
+    let mut process = Process::start_by(&mut command, &oz, directory.path(), &[]);
+    process.signal("-ABRT");
+    let ended = process.end().await;
+    assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false));
+}

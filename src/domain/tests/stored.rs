@@ -9,9 +9,10 @@ use crate::domain::{
     PhotoSource, Reason, Resolution, Spec, Timeout,
     event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Metadata, PhotoUploaded},
     photo::{Format, Kind},
+    state::fold,
     tests::{
         oz::{analysis_id, media_id, seconds},
-        scene::spec,
+        scene::{recorded, spec},
     },
 };
 
@@ -226,4 +227,27 @@ fn a_digest_is_64_hexadecimal_digits_and_nothing_else() {
     for wrong in ["", "zz", &DIGEST[2..], &DIGEST.replace('0', "+"), &DIGEST.replace("07", "é")] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_journal_of_an_earlier_version_tells_what_matches_show_now() {
+    let journal = [
+        r#"{"accepted":{"caller":"default","folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1","photo":{"folder_media":"p"},"kind":"id_front","timeout":{"micros":1200000000,"named":false},"liveness_policy":"require"}}"#,
+        r#"{"photo_uploaded":{"photo_media_id":"p","liveness_media":["v"],"liveness":{"resolution":"SUCCESS","confidence_spoofing":0.25,"analysis_id":"q"}}}"#,
+        r#"{"attempt_failed":{"cause":"OZ_TIMEOUT","message":"slow","next_attempt":9000000,"metadata":{"oz.http_status":"504"}}}"#,
+    ];
+    let recorded = (1..).zip(journal).map(|(n, json)| {
+        let event = serde_json::from_str(json).unwrap();
+        recorded(n, seconds(i64::try_from(n).unwrap()), event)
+    });
+    let recorded: Vec<_> = recorded.collect();
+    let m = fold(&recorded).unwrap().unwrap();
+    assert_eq!(m.deadline(), seconds(1_201));
+    assert_eq!((m.spec.kind, m.spec.liveness_policy), (Kind::IdFront, LivenessPolicy::Require));
+    assert_eq!(m.compared_with(), [media_id("v")]);
+    assert_eq!(m.quality_analysis(), Some(&analysis_id("q")));
+    let trouble = m.trouble.unwrap();
+    assert_eq!((trouble.cause, trouble.since), (Cause::OzTimeout, seconds(3)));
+    assert_eq!((trouble.message.as_str(), trouble.next_attempt), ("slow", seconds(9)));
+    assert_eq!(trouble.metadata["oz.http_status"], "504");
 }

@@ -63,12 +63,12 @@ pub struct Load {
 impl Load {
     /// Bytes of memory taken for photos, those still being received included.
     pub fn photo_bytes(&self) -> usize {
-        self.worker.shelf().bytes()
+        self.worker.photo_memory().bytes()
     }
 
     /// Photos that wait to be at Oz.
     pub fn photos(&self) -> usize {
-        self.worker.shelf().photos()
+        self.worker.photo_memory().photos()
     }
 
     /// Matches that are under way.
@@ -323,6 +323,9 @@ fn door(config: &Config) -> grpc::Config {
         streams_max: config.max_streams,
         header_bytes_max: u32::try_from(config.max_header).unwrap_or(u32::MAX),
         keepalive: config.keepalive,
+        request_bytes_max: usize::try_from(config.request_memory).unwrap_or(usize::MAX),
+        calls_max: config.max_calls,
+        receive_timeout: config.receive_timeout,
         stream_stall: config.stream_stall,
     }
 }

@@ -71,6 +71,12 @@ pub struct Config {
     pub max_header: u64,
     /// Of silence before a connection is asked whether it is still there.
     pub keepalive: Duration,
+    /// Calls at once, on all connections.
+    pub max_calls: usize,
+    /// For requests that are being received, photos apart, in bytes.
+    pub request_memory: u64,
+    /// For the whole body of a request.
+    pub receive_timeout: Duration,
     /// How long an update of a stream may lie unread.
     pub stream_stall: Duration,
     /// Of silence before a stream says that it is alive.
@@ -227,6 +233,9 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         max_streams: sources.get(&s::MAX_STREAMS)?,
         max_header: sources.get(&s::MAX_HEADER)?,
         keepalive: sources.get(&s::KEEPALIVE)?,
+        max_calls: sources.get(&s::MAX_CALLS)?,
+        request_memory: sources.get(&s::REQUEST_MEMORY)?,
+        receive_timeout: sources.get(&s::RECEIVE_TIMEOUT)?,
         stream_stall: sources.get(&s::STREAM_STALL)?,
         heartbeat: sources.get(&s::HEARTBEAT)?,
         lease: sources.get(&s::LEASE)?,

@@ -277,6 +277,33 @@ pub static KEEPALIVE: Setting<Duration> = Setting::with(
     |text| parse::duration(text, ms(100)..=minutes(60)),
 );
 
+pub static MAX_CALLS: Setting<usize> = Setting::with(
+    "max-calls",
+    "NUMBER",
+    "50000",
+    "open calls of all connections, from their headers to the end of their answers; beyond its \
+     share of them, a connection is refused as OVERLOADED",
+    |text| parse::count(text, 1..=10_000_000),
+);
+
+pub static REQUEST_MEMORY: Setting<u64> = Setting::with(
+    "request-memory",
+    "SIZE",
+    "64MiB",
+    "for all requests that are being received, headers included and photos apart; no request may \
+     be over 64KiB beside its photo, and no connection has more than its share",
+    |text| parse::size(text, 128 << 10..=TIB),
+);
+
+pub static RECEIVE_TIMEOUT: Setting<Duration> = Setting::with(
+    "receive-timeout",
+    "DURATION",
+    "60s",
+    "for the whole body of a request; an upload that brings less than 256KiB in 20s, and not its \
+     rest, is ended sooner",
+    |text| parse::duration(text, ms(100)..=minutes(60)),
+);
+
 pub static STREAM_STALL: Setting<Duration> = Setting::with(
     "stream-stall",
     "DURATION",
@@ -328,7 +355,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order in which people read them.
-pub static TABLE: [&About; 37] = [
+pub static TABLE: [&About; 40] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
@@ -359,6 +386,9 @@ pub static TABLE: [&About; 37] = [
     &MAX_STREAMS.about,
     &MAX_HEADER.about,
     &KEEPALIVE.about,
+    &MAX_CALLS.about,
+    &REQUEST_MEMORY.about,
+    &RECEIVE_TIMEOUT.about,
     &STREAM_STALL.about,
     &HEARTBEAT.about,
     &LEASE.about,

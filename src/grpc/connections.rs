@@ -39,6 +39,7 @@ use crate::{
     domain::Timestamp,
     grpc::{
         addresses::{AddressSlot, Addresses},
+        admission::Admission,
         answer::Answering,
         call_log::CallLog,
         greeting::{self, Greeted},
@@ -89,7 +90,7 @@ impl Limits {
 #[derive(Clone)]
 pub struct Connections {
     pub transport: Server,
-    pub routes: Routes,
+    pub admission: Arc<Admission<Routes>>,
     pub call_log: CallLog,
     pub limits: Limits,
     pub clock: Clock,
@@ -153,7 +154,8 @@ impl Connections {
         let greeted = Greeted::new(socket, greeting::WITHIN, closing.cancelled_owned(), cut, gone);
         let one = stream::iter([io::Result::Ok(greeted)]).chain(stream::pending());
         let age = self.limits.age((self.chance)());
-        let counted = Counted { inner: self.routes, calls, ended: old.calls_ended.clone() };
+        let inner = self.admission.connection();
+        let counted = Counted { inner, calls, ended: old.calls_ended.clone() };
         let service = self.call_log.over(Answering::new(counted, self.chance));
         let served = self.transport.serve_with_incoming_shutdown(service, one, ending);
         tokio::select! {

@@ -4,12 +4,11 @@
 //! decides nothing about matches and keeps nothing.
 
 mod addresses;
+mod admission;
 mod answer;
-mod beside;
 mod call_log;
 mod connections;
 mod convert;
-mod door;
 pub mod encoded;
 mod greeting;
 mod reason;
@@ -31,7 +30,7 @@ use tonic_health::{
 use tonic_reflection::server::{v1, v1alpha};
 
 #[cfg(any(test, fuzzing))]
-pub use beside::fuzzing;
+pub use admission::fuzzing;
 pub use call_log::{CallLog, Ended};
 pub use reason::Reason;
 pub use service::Service;
@@ -40,8 +39,8 @@ pub use unread::Readers;
 use crate::{
     clock::Clock,
     grpc::{
+        admission::{Admission, Shares, Terms},
         connections::{Connections, Limits},
-        door::Door,
         encoded::server::face_match_server::FaceMatchServer,
         update_body::UpdateStreams,
     },
@@ -79,6 +78,12 @@ pub struct Config {
     pub header_bytes_max: u32,
     /// How often a silent connection is asked whether it is still there.
     pub keepalive: Duration,
+    /// How many bytes all requests that are being received may hold together, photos apart.
+    pub request_bytes_max: usize,
+    /// How many calls may be open.
+    pub calls_max: usize,
+    /// How long the body of a request may take.
+    pub receive_timeout: Duration,
     /// How long a piece of an answer may lie unread.
     pub stream_stall: Duration,
 }
@@ -162,17 +167,21 @@ impl Bound {
 
     /// Serves until `closing` is cancelled and the calls that are open have ended.
     pub async fn serve(self, closing: CancellationToken) {
-        let face_match = FaceMatchServer::from_arc(Arc::new(self.service))
-            .max_decoding_message_size(door::PHOTO_REQUEST_BYTES_MAX);
-        let face_match = UpdateStreams::new(face_match);
-        let routes = Routes::new(Door::new(face_match, self.worker, self.readers.clone()))
+        let face_match = UpdateStreams::new(FaceMatchServer::from_arc(Arc::new(self.service)));
+        let routes = Routes::new(face_match)
             .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
             .add_service(reflection_v1())
             .add_service(reflection_v1alpha())
             .prepare();
+        let terms = terms(self.config, &self.worker, &self.clock);
         let connections = Connections {
             transport: server(self.config),
-            routes,
+            admission: Arc::new(Admission::new(
+                routes,
+                shares(self.config),
+                terms,
+                self.readers.clone(),
+            )),
             call_log: self.calls.clone(),
             limits: limits(self.config),
             clock: self.clock,
@@ -183,6 +192,27 @@ impl Bound {
             () = self.readers.look_after() => {}
             () = self.calls.clone().tell_untold() => {}
         }
+    }
+}
+
+fn shares(config: Config) -> Shares {
+    Shares::new(config.request_bytes_max, config.calls_max, config.connections_max)
+}
+
+fn terms(config: Config, worker: &Worker, clock: &Clock) -> Terms {
+    let (knowing, draining) = (worker.clone(), worker.draining());
+    Terms {
+        clock: clock.clone(),
+        timeout: config.receive_timeout,
+        draining,
+        photo_memory: worker.photo_memory().clone(),
+        knows: Arc::new(move |id| {
+            let worker = knowing.clone();
+            Box::pin(async move {
+                let known = worker.knows(&Service::caller(), id).await;
+                known.map_err(|failure| status::store(&failure))
+            })
+        }),
     }
 }
 

@@ -10,19 +10,16 @@ use crate::{
     domain::{CallerId, Match, Sequence},
     grpc::{
         Config,
+        admission::Received,
         call_log::CallRecord,
         convert::{request, update},
-        door::Room,
         encoded::{Encoded, server::face_match_server::FaceMatch},
         status,
         update_body::{self, HandedOver, Updates},
     },
     pb,
     watch::{Ended, Key, Update, Watch},
-    worker::{
-        CancelledAs, Deleted, Refused, Worker,
-        shelf::{Photo, Place},
-    },
+    worker::{CancelledAs, Deleted, Refused, Worker, photo_memory::Photo},
 };
 
 /// How many bytes the matches of a page have: clients take messages of 4 MiB unless they are told
@@ -43,27 +40,24 @@ impl Service {
     }
 
     /// Who calls. Until callers are authenticated there is one.
-    fn caller() -> CallerId {
+    pub fn caller() -> CallerId {
         CallerId::default_caller()
     }
 
     /// Admits a match, or finds the one that it repeats.
     async fn admit(&self, request: Request<pb::MatchRequest>) -> Result<(Match, bool), Status> {
-        let place = request.extensions().get::<Room>().and_then(Room::take);
+        let received = request.extensions().get::<Received>().and_then(Received::take);
         let record = CallRecord::of(&request);
-        let request = request.into_inner();
+        let (message, reservation) =
+            received.ok_or_else(|| status::internal("a request that was not received"))?;
+        let request = pb::MatchRequest::decode(message)
+            .map_err(|failure| status::undecodable(&failure.to_string()))?;
         record.names_request(&request.request_id);
         let parsed =
             request::match_request(request, Self::caller(), self.config.match_timeout, |photo| {
                 self.worker.digest(photo)
             })?;
-        let photo = match parsed.content {
-            Some(content) => {
-                let place = self.place(place, content.len()).await;
-                Some(Photo::new(content, place))
-            }
-            None => None,
-        };
+        let photo = parsed.content.map(|content| Photo::new(content, reservation));
         let admitted = self.worker.admit(parsed.spec, photo).await;
         let m = admitted.map_err(|refused| {
             if let Refused::Reused { match_id, .. } = &refused {
@@ -73,14 +67,6 @@ impl Service {
         })?;
         record.found(&m);
         Ok((m, parsed.include_progress))
-    }
-
-    /// The room that was taken at the door.
-    async fn place(&self, place: Option<Place>, bytes: usize) -> Place {
-        match place {
-            Some(place) => place,
-            None => self.worker.shelf().reserve(bytes).await,
-        }
     }
 
     async fn find(&self, key: &Key, record: &CallRecord) -> Result<Match, Status> {

@@ -111,6 +111,13 @@ pub fn request_too_long() -> Status {
     refusal(violations)
 }
 
+/// A header of the call that can't be read.
+pub fn header_invalid(name: &str, description: &str) -> Status {
+    let mut violations = Violations::default();
+    violations.add(name, description);
+    refusal(violations)
+}
+
 /// Bytes that are no message: the transport's own error, without a reason of ours.
 pub fn undecodable(what: &str) -> Status {
     Status::invalid_argument(format!("the request can't be decoded: {what}"))

@@ -6,9 +6,9 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Drive, Limit, Match, MatchId, Recorded, RequestId, Spec, state},
+    domain::{CallerId, Drive, Limit, Match, MatchId, Recorded, RequestId, Spec, state},
     journal::{self, Admitted, Claim, Key, Taken},
-    worker::{Engine, Slot, Worker, driver::Driver, seat::Seat, shelf::Photo},
+    worker::{Engine, Slot, Worker, driver::Driver, photo_memory::Photo, seat::Seat},
 };
 
 /// Why a match was not admitted. Nothing was written.
@@ -49,6 +49,17 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// Whether the request id of a caller names a match, so that a request with it is a repeat.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn knows(&self, caller: &CallerId, id: RequestId) -> Result<bool, journal::Error> {
+        let found = self.0.with.reader.find(caller, &Key::Request(id)).await?;
+        Ok(found.is_some())
+    }
+}
+
 impl Engine {
     async fn admit(self: Arc<Self>, spec: Spec, photo: Option<Photo>) -> Result<Match, Refused> {
         if self.draining.is_cancelled() {
@@ -74,7 +85,7 @@ impl Engine {
     /// A slot for a new match, or what there is too much of. The slot is taken before the match
     /// is written, so that many at once can't exceed the limit together.
     fn room(&self, photo: Option<&Photo>) -> Result<Slot, Limit> {
-        if photo.is_some_and(Photo::is_spare) {
+        if photo.is_some_and(Photo::is_overflow) {
             return Err(Limit::PhotoMemory);
         }
         self.free_slot().ok_or(Limit::UnfinishedMatches)

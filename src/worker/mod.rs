@@ -8,8 +8,8 @@ mod admit;
 mod driver;
 mod gate;
 mod keeper;
+pub mod photo_memory;
 mod seat;
-pub mod shelf;
 #[cfg(test)]
 mod tests;
 
@@ -36,7 +36,7 @@ use crate::{
     journal::{self, Claim, Erased, Key, Reader, Writer},
     outage::{self, Outage},
     oz::Oz,
-    worker::{driver::Driver, gate::Gate, seat::Seat, shelf::Shelf},
+    worker::{driver::Driver, gate::Gate, photo_memory::PhotoMemory, seat::Seat},
 };
 
 /// How many matches are claimed at once: a page that is folded in some milliseconds.
@@ -98,7 +98,7 @@ pub struct Worker(Arc<Engine>);
 struct Engine {
     config: Config,
     with: Collaborators,
-    shelf: Shelf,
+    photo_memory: PhotoMemory,
     gate: Gate,
     ids: Mutex<uuid::ContextV7>,
     drivers: Mutex<HashMap<MatchId, Arc<seat::Handle>>>,
@@ -135,7 +135,7 @@ impl Worker {
             gate,
             config,
             with,
-            shelf: Shelf::new(config.photo_bytes_max),
+            photo_memory: PhotoMemory::new(config.photo_bytes_max),
             ids: Mutex::new(uuid::ContextV7::new()),
             drivers: Mutex::default(),
             left: Mutex::default(),
@@ -161,8 +161,8 @@ impl Worker {
     }
 
     /// Where photos are kept, also while they are being received.
-    pub fn shelf(&self) -> &Shelf {
-        &self.0.shelf
+    pub fn photo_memory(&self) -> &PhotoMemory {
+        &self.0.photo_memory
     }
 
     /// The digest of a photo, by the store's own key.
@@ -225,9 +225,9 @@ impl Worker {
         }
     }
 
-    /// Returns once new matches are refused because the server goes down.
-    pub fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
-        self.0.draining.clone().cancelled_owned()
+    /// Cancelled once new matches are refused because the server goes down.
+    pub fn draining(&self) -> CancellationToken {
+        self.0.draining.clone()
     }
 
     /// Refuses new matches, brings the photos in memory to Oz as far as the time allows, and
@@ -238,7 +238,7 @@ impl Worker {
         let until = self.0.with.clock.now().after(timeout.mul_f64(DRAIN_SHARE_FOR_PHOTOS));
         if self.0.with.clock.before(until, self.0.empty()).await.is_none() {
             warn!(
-                photos = self.0.shelf.photos(),
+                photos = self.0.photo_memory.photos(),
                 "drain: photos in memory are dropped, their time is up"
             );
         }

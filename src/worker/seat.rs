@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::MatchId,
     journal::Claim,
-    worker::{Engine, shelf::Photo},
+    worker::{Engine, photo_memory::Photo},
 };
 
 /// What others reach a driver by.

@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{driver::UNWRITABLE, shelf::Photo, *};
+use super::{driver::UNWRITABLE, photo_memory::Photo, *};
 use crate::{
     clock::Hand,
     domain::{
@@ -262,7 +262,7 @@ impl House {
 
     async fn admit(&self, spec: Spec) -> Match {
         let photo = match spec.needs_photo() {
-            true => Some(Photo::new(jpeg(), self.worker.shelf().reserve(4).await)),
+            true => Some(Photo::new(jpeg(), self.worker.photo_memory().reserve(4).unwrap())),
             false => None,
         };
         self.worker.admit(spec, photo).await.unwrap()
@@ -400,10 +400,10 @@ async fn a_photo_leaves_memory_once_oz_has_it() {
     house.admit(spec()).await;
     house.hears(AskKind::ReadFolder, folder()).await;
     let upload = house.next(AskKind::UploadPhoto).await;
-    assert_eq!((upload.photo, house.worker.shelf().photos()), (Some(jpeg()), 1));
+    assert_eq!((upload.photo, house.worker.photo_memory().photos()), (Some(jpeg()), 1));
     upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
     let start = house.next(AskKind::StartAnalyses).await;
-    assert_eq!((start.photo, house.worker.shelf().photos()), (None, 0));
+    assert_eq!((start.photo, house.worker.photo_memory().photos()), (None, 0));
 }
 
 #[tokio::test]
@@ -467,7 +467,7 @@ async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
     let mut look = house.next(AskKind::ReadFolder).await;
     house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
     timeout(PATIENCE, look.answer.closed()).await.unwrap();
-    let held = || (house.worker.unfinished(), house.worker.shelf().photos());
+    let held = || (house.worker.unfinished(), house.worker.photo_memory().photos());
     eventually("nothing is held", || async { held() == (0, 0) }).await;
 }
 
@@ -654,6 +654,6 @@ async fn a_match_is_erased_when_its_time_has_come() {
 #[tokio::test]
 async fn a_photo_is_not_shown() {
     let house = House::new();
-    let photo = Photo::new(jpeg(), house.worker.shelf().reserve(4).await);
+    let photo = Photo::new(jpeg(), house.worker.photo_memory().reserve(4).unwrap());
     assert_eq!(format!("{photo:?}"), "Photo(4 bytes)");
 }

@@ -1,8 +1,8 @@
 //! Matches beside abuse: each ends with its verdict, abusers get what is stated for them, and a
 //! match hardly takes longer than without them.
 //!
-//! How long is printed, not asserted. `FACEMATCH_ABUSE` says how many matches there are on each
-//! side. Abusers keep a pace, so that it is the service that is measured, not how fast they are.
+//! By how much is printed, and asserted in the best of a few rounds: a machine may be busy with
+//! something else in one of them. `FACEMATCH_ABUSE` says how many matches there are on each side. Abusers keep a pace, so that it is the service that is measured, not how fast they are.
 
 use std::{
     sync::{
@@ -45,7 +45,13 @@ const ABUSERS_PACE: Duration = Duration::from_millis(100);
 
 /// Streams that nobody reads, and senders that stop after their first bytes.
 const UNREAD: usize = 50;
-const STALLED: usize = 20;
+/// By what they announce, so many photos would not fit into the default photo memory.
+const STALLED: usize = 60;
+
+/// How much longer a match may take beside abuse, in the median.
+const RATIO_MAX: f64 = 1.5;
+/// How often it is measured, at most.
+const ROUNDS: usize = 3;
 
 /// Long after a stream that nobody reads has to be ended: see `--stream-stall`.
 const UNREAD_AT_MOST: Duration = Duration::from_secs(5);
@@ -61,27 +67,33 @@ async fn a_match_beside_abuse_ends_as_it_does_alone() {
     let process = Process::start(&oz, directory.path(), &SETTINGS);
     let mut client = process.client().await;
     let cases = Arc::new(bad_input::cases());
-    let (mut alone, mut beside, mut refused) = (Vec::new(), Vec::new(), 0);
     // The first ones find everything cold.
     run(&mut client, &oz, turn).await;
-    for _ in 0..TURNS {
-        alone.extend(run(&mut client, &oz, turn).await);
-        let abuse = Abuse::begin(process.address(), &cases).await;
-        beside.extend(run(&mut client, &oz, turn).await);
-        refused += abuse.end().await;
+    let mut ratios = Vec::new();
+    while ratios.len() < ROUNDS && ratios.last().is_none_or(|ratio| *ratio > RATIO_MAX) {
+        let (mut alone, mut beside, mut refused) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..TURNS {
+            alone.extend(run(&mut client, &oz, turn).await);
+            let abuse = Abuse::begin(process.address(), &cases).await;
+            beside.extend(run(&mut client, &oz, turn).await);
+            refused += abuse.end().await;
+        }
+        ratios.push(report(&Took::of(alone), &Took::of(beside), refused));
     }
-    let (alone, beside) = (Took::of(alone), Took::of(beside));
+    assert!(ratios.last().is_some_and(|ratio| *ratio <= RATIO_MAX), "{ratios:.2?}");
+    process.stop();
+}
+
+/// Prints how long matches took, and returns how much longer beside abuse.
+fn report(alone: &Took, beside: &Took, refused: usize) -> f64 {
+    let ratio = beside.median_ms / alone.median_ms;
     println!(
         "beside abuse: median {:.1} ms alone, {:.1} ms beside it, ratio {:.2}; the slowest of a \
          hundred {:.1} ms and {:.1} ms; {refused} bad inputs, {UNREAD} streams that nobody reads \
          and {STALLED} stalled senders meanwhile",
-        alone.median_ms,
-        beside.median_ms,
-        beside.median_ms / alone.median_ms,
-        alone.slowest_ms,
-        beside.slowest_ms,
+        alone.median_ms, beside.median_ms, ratio, alone.slowest_ms, beside.slowest_ms,
     );
-    process.stop();
+    ratio
 }
 
 /// Runs so many matches one after the other, and tells how long each took.
@@ -208,7 +220,7 @@ async fn first_error(mut updates: Streaming<MatchUpdate>, to_the_end: bool) -> O
         match updates.message().await {
             Ok(update) => assert!(update.is_some(), "a stream of everything doesn't end"),
             Err(status) => {
-                Refusal::of(status).assert(Code::ResourceExhausted, "OVERLOADED");
+                Refusal::of(status).assert(Code::ResourceExhausted, "UPDATES_UNREAD");
                 return Some(());
             }
         }

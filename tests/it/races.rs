@@ -20,7 +20,7 @@ use facematch::{
     oz,
     simulator::{Simulator, sample},
     watch::{self, Update, Watch},
-    worker::{self, Worker, shelf::Photo},
+    worker::{self, Worker, photo_memory::Photo},
 };
 use futures_util::poll;
 use tempfile::TempDir;
@@ -71,7 +71,7 @@ impl Halves {
         let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         let bytes = portrait();
         let digest = self.worker.digest(&bytes);
-        let place = self.worker.shelf().reserve(bytes.len()).await;
+        let place = self.worker.photo_memory().reserve(bytes.len()).expect("room");
         let source = PhotoSource::Content { digest, format: Format::Jpeg };
         let photo = Some(Photo::new(bytes, place));
         self.worker.admit(spec(folder.parse().unwrap(), source), photo).await.unwrap()
@@ -183,7 +183,7 @@ async fn a_match_that_is_cancelled_as_it_becomes_durable_sends_nothing_to_oz() {
         tokio::task::yield_now().await;
     }
     assert_eq!(halves.oz.record().len(), 0);
-    assert_eq!(halves.worker.shelf().photos(), 0);
+    assert_eq!(halves.worker.photo_memory().photos(), 0);
 }
 
 #[tokio::test]

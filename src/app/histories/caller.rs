@@ -16,7 +16,7 @@ use crate::{
         RequestId, Sequence, Spec, Timeout, Timestamp,
     },
     watch::{Ended, Entry, Filter, Follow, Key, Update, Watch},
-    worker::{Refused, Worker, shelf::Photo},
+    worker::{Refused, Worker, photo_memory::Photo},
 };
 
 /// How long a caller waits before it repeats a call that failed.
@@ -137,7 +137,7 @@ impl Caller {
         loop {
             let photo = self.photo();
             let spec = self.spec(house.worker.digest(&photo));
-            let place = house.worker.shelf().reserve(photo.len()).await;
+            let place = house.worker.photo_memory().reserve(photo.len()).expect("room");
             let photo = self.plan.sends_photo.then(|| Photo::new(photo, place));
             match house.worker.admit(spec, photo).await {
                 Ok(m) => return m,

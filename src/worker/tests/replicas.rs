@@ -100,7 +100,7 @@ async fn a_driver_that_has_lost_its_match_lets_go_of_the_photo_once_it_is_at_oz(
     other_look.answer.send(Ok(folder_with_photo(&m))).unwrap();
     other.next(AskKind::StartAnalyses).await;
     look.answer.send(Ok(folder())).unwrap();
-    let held = || (house.worker.unfinished(), house.worker.shelf().photos());
+    let held = || (house.worker.unfinished(), house.worker.photo_memory().photos());
     eventually("nothing is held", || async { held() == (0, 0) }).await;
     house.is_quiet();
 }
@@ -114,11 +114,11 @@ async fn a_photo_that_comes_to_another_replica_is_kept_until_it_is_at_oz_and_not
     let upload = house.next(AskKind::UploadPhoto).await;
     assert_eq!(other.admit(repeatable()).await.id, m.id);
     other.pass(Duration::from_secs(3), &[&house, &other]).await;
-    assert_eq!(other.worker.shelf().photos(), 1);
+    assert_eq!(other.worker.photo_memory().photos(), 1);
     upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
     let _start = house.next(AskKind::StartAnalyses).await;
     other.pass(Duration::from_secs(1), &[&house, &other]).await;
-    assert_eq!(other.worker.shelf().photos(), 0);
+    assert_eq!(other.worker.photo_memory().photos(), 0);
     other.is_quiet();
     house.is_quiet();
 }
@@ -189,7 +189,7 @@ async fn a_server_that_goes_down_keeps_no_photo_for_others_and_leaves_its_matche
     let second = other.admit(naming_a_medium()).await;
     let _other_look = other.next(AskKind::ReadFolder).await;
     goes_down(&mut other).await;
-    assert_eq!(other.worker.shelf().photos(), 0);
+    assert_eq!(other.worker.photo_memory().photos(), 0);
     let claimed = house.journal.claim(10).await.unwrap();
     assert!(claimed.iter().map(|(m, _)| m.id).eq([second.id]));
 }

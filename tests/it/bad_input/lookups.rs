@@ -117,8 +117,8 @@ fn lists() -> Vec<Case> {
     // As many as are told at once.
     let told: Vec<String> = (0..20).map(|index| format!("states[{index}]")).collect();
     let told: Vec<&str> = told.iter().map(String::as_str).collect();
-    let states = ListMatchesRequest { states: vec![-1; 10_000], ..base() };
-    all.push(list("ten thousand mistakes", states, &told));
+    let states = ListMatchesRequest { states: vec![-1; 6_000], ..base() };
+    all.push(list("six thousand mistakes", states, &told));
     all.extend(NO_UUIDS.map(|folder_id| {
         let request = ListMatchesRequest { folder_id: folder_id.into(), ..base() };
         list(&format!("folder_id {folder_id:?}"), request, &["folder_id"])

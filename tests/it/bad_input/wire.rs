@@ -38,12 +38,12 @@ fn no_messages() -> impl Iterator<Item = Case> {
         ("a field of another type", vec![framed(b"\x09\0\0\0\0\0\0\0\0")], Code::InvalidArgument),
         ("ten thousand groups in each other", vec![framed(&[0x7b; 10_000])], Code::InvalidArgument),
         ("less than announced", vec![announced(100, b"so far")], Code::InvalidArgument),
-        ("compressed", vec![Bytes::from_static(b"\x01\0\0\0\x01a")], Code::InvalidArgument),
         (
-            "compressed as nobody does",
-            vec![Bytes::from_static(b"\x07\0\0\0\x01a")],
+            "compressed without an encoding",
+            vec![Bytes::from_static(b"\x01\0\0\0\x01a")],
             Code::InvalidArgument,
         ),
+        ("an unknown flag", vec![Bytes::from_static(b"\x07\0\0\0\x01a")], Code::InvalidArgument),
     ];
     table.into_iter().flat_map(|(name, pieces, code)| {
         ["RunMatch", "CreateMatch", "GetMatch", "ListMatches"]

@@ -13,7 +13,7 @@ use crate::{
     clock::Clock,
     domain::{CallerId, MatchId, Sequence, Timestamp},
     watch::{Ended, Filter, Key, Update},
-    worker::{Refused, shelf::Photo},
+    worker::{Refused, photo_memory::Photo},
 };
 
 /// How long a client waits for a word; streams say one every 20 s.
@@ -200,7 +200,7 @@ async fn call(
 ) {
     let photo = caller.photo();
     let spec = caller.spec(house.worker.digest(&photo));
-    let place = house.worker.shelf().reserve(photo.len()).await;
+    let place = house.worker.photo_memory().reserve(photo.len()).expect("room");
     let photo = caller.plan.sends_photo.then(|| Photo::new(photo, place));
     match house.worker.admit(spec, photo).await {
         Ok(m) => {

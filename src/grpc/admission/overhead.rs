@@ -1,18 +1,24 @@
-//! Counts what a request for a match holds beside its photo's bytes, while it comes in.
+//! Counts what a request for a match holds beside its photo's bytes, while it comes in, and reads
+//! its `request_id`.
 //!
 //! A photo is large and cheap: it is taken as it is. A message of the same size that is millions of
 //! empty fields takes ten times its size in memory once it is decoded, and keeps a processor busy
-//! meanwhile. What this deliberately does not do: judge anything else. What is no protobuf is the
-//! decoder's to refuse, and is counted no further.
+//! meanwhile. What this deliberately does not do: judge anything else. What is no protobuf is
+//! counted no further, and told.
 
+/// The number of `MatchRequest.request_id`.
+const REQUEST_ID: u64 = 1;
 /// The number of `MatchRequest.photo`.
 const PHOTO: u64 = 3;
 /// The number of `ReferencePhoto.content`.
 const CONTENT: u64 = 1;
 
-/// A count that goes on with every piece of a message that begins with its prefix.
-#[derive(Debug)]
-pub struct Beside {
+/// The most bytes of an id that are kept: a longer one is none.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// A count that goes on with every piece of a message.
+#[derive(Default, Debug)]
+pub struct OverheadCounter {
     at: At,
     number: Number,
     /// How much of the photo's message is to come, while it does.
@@ -20,21 +26,32 @@ pub struct Beside {
     /// Groups that are open. No field of ours is one: what is in them is passed over when decoded.
     groups: u32,
     counted_bytes: usize,
+    request_id: Vec<u8>,
 }
 
 /// What the next byte belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 enum At {
     /// The number and the type of a field.
+    #[default]
     Key,
     /// How long this field is.
     Length { field: u64 },
     /// A number that is a field's value.
     Value,
     /// So many bytes that are a field's value.
-    Bytes { left: usize, counts: bool },
+    Bytes { left: usize, of: Of },
     /// Nothing that is decoded.
     Lost,
+}
+
+/// What bytes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Of {
+    /// A photo's, which aren't counted.
+    Photo,
+    RequestId,
+    Other,
 }
 
 /// A varint on its way.
@@ -44,20 +61,14 @@ struct Number {
     shift: u32,
 }
 
-impl Beside {
-    /// Nothing has come. The message begins behind a prefix of so many bytes.
-    pub fn new(prefix_bytes: usize) -> Self {
-        let at = At::Bytes { left: prefix_bytes, counts: false };
-        Self { at, number: Number::default(), photo_bytes: None, groups: 0, counted_bytes: 0 }
-    }
-
+impl OverheadCounter {
     /// Takes the next piece, and tells how much there was so far.
-    pub fn see(&mut self, mut piece: &[u8]) -> usize {
+    pub fn count(&mut self, mut piece: &[u8]) -> usize {
         while let Some(first) = piece.first() {
             let is_in_photo = self.photo_bytes.is_some();
             let taken = match self.at {
                 At::Lost => break,
-                At::Bytes { left, counts } => self.pass(left.min(piece.len()), left, counts),
+                At::Bytes { left, of } => self.pass(&piece[..left.min(piece.len())], left, of),
                 At::Key | At::Length { .. } | At::Value => self.read(*first),
             };
             if is_in_photo {
@@ -68,14 +79,35 @@ impl Beside {
         self.counted_bytes
     }
 
-    fn pass(&mut self, taken: usize, left: usize, counts: bool) -> usize {
-        self.counted_bytes += if counts { taken } else { 0 };
-        self.at = Self::bytes(left - taken, counts);
+    /// Whether what has come is no protobuf, so that nothing can decode it.
+    pub fn is_lost(&self) -> bool {
+        self.at == At::Lost
+    }
+
+    /// The request's id, as far as it has come.
+    pub fn request_id(&self) -> &[u8] {
+        &self.request_id
+    }
+
+    fn pass(&mut self, piece: &[u8], left: usize, of: Of) -> usize {
+        let taken = piece.len();
+        self.counted_bytes += if of == Of::Photo { 0 } else { taken };
+        if of == Of::RequestId {
+            self.request_id.extend_from_slice(piece);
+        }
+        self.at = Self::bytes(left - taken, of);
         taken
     }
 
-    fn bytes(left: usize, counts: bool) -> At {
-        if left == 0 { At::Key } else { At::Bytes { left, counts } }
+    fn bytes(left: usize, of: Of) -> At {
+        if left == 0 { At::Key } else { At::Bytes { left, of } }
+    }
+
+    /// An id begins; of two, the last one counts.
+    fn id(&mut self, length: usize) -> At {
+        self.request_id.clear();
+        let is_id = length <= REQUEST_ID_BYTES_MAX;
+        Self::bytes(length, if is_id { Of::RequestId } else { Of::Other })
     }
 
     fn read(&mut self, byte: u8) -> usize {
@@ -93,23 +125,24 @@ impl Beside {
         match self.at {
             At::Key => match (number & 7, number >> 3) {
                 (0, _) => At::Value,
-                (1, _) => Self::bytes(8, true),
+                (1, _) => Self::bytes(8, Of::Other),
                 (2, field) => At::Length { field },
                 (3, _) => self.group(1),
                 (4, _) => self.group(-1),
-                (5, _) => Self::bytes(4, true),
+                (5, _) => Self::bytes(4, Of::Other),
                 _ => At::Lost,
             },
             At::Length { field } => {
                 let Ok(length) = usize::try_from(number) else { return At::Lost };
                 match (field, self.photo_bytes) {
-                    _ if self.groups > 0 => Self::bytes(length, true),
+                    _ if self.groups > 0 => Self::bytes(length, Of::Other),
+                    (REQUEST_ID, None) => self.id(length),
                     (PHOTO, None) => {
                         self.photo_bytes = Some(length).filter(|bytes| *bytes > 0);
                         At::Key
                     }
-                    (CONTENT, Some(_)) => Self::bytes(length, false),
-                    _ => Self::bytes(length, true),
+                    (CONTENT, Some(_)) => Self::bytes(length, Of::Photo),
+                    _ => Self::bytes(length, Of::Other),
                 }
             }
             At::Value => At::Key,
@@ -171,8 +204,6 @@ mod tests {
     use super::*;
     use crate::pb::{MatchRequest, ReferencePhoto, reference_photo::Source};
 
-    const PREFIX: [u8; 5] = [0; 5];
-
     fn request(content: usize) -> MatchRequest {
         let source = Some(Source::Content(vec![b'p'; content].into()));
         MatchRequest {
@@ -188,16 +219,32 @@ mod tests {
     }
 
     fn counted(message: &[u8], pieces: usize) -> usize {
-        let mut beside = Beside::new(PREFIX.len());
-        let whole = [&PREFIX, message].concat();
-        whole.chunks(pieces).map(|piece| beside.see(piece)).last().unwrap()
+        let mut overhead = OverheadCounter::default();
+        message.chunks(pieces).map(|piece| overhead.count(piece)).last().unwrap()
+    }
+
+    #[test]
+    fn the_request_id_is_known_before_the_photo_comes() {
+        let message = request(100_000).encode_to_vec();
+        for pieces in [1, 3, 64] {
+            let mut overhead = OverheadCounter::default();
+            for piece in message[..64].chunks(pieces) {
+                overhead.count(piece);
+            }
+            assert_eq!(overhead.request_id(), b"order 17");
+        }
+        let mut overhead = OverheadCounter::default();
+        overhead.count(&[b"\x0a\x02ab", b"\x0a\x81\x01".as_slice(), &[b'x'; 129]].concat());
+        assert_eq!(overhead.request_id(), b"", "the last one is too long");
+        overhead.count(b"\x1a\x04\x0a\x02cd\x7b\x0a\x01e\x7c");
+        assert_eq!(overhead.request_id(), b"", "neither a photo nor a group is one");
     }
 
     #[test]
     fn everything_but_the_photos_bytes_is_counted_in_whatever_pieces_it_comes() {
         for content in [0, 1, 127, 128, 100_000] {
             let message = request(content).encode_to_vec();
-            for pieces in [1, 2, 3, 7, 1_000, message.len() + PREFIX.len()] {
+            for pieces in [1, 2, 3, 7, 1_000, message.len()] {
                 assert_eq!(counted(&message, pieces), message.len() - content, "{content}");
             }
         }

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::{At, Beside};
+use super::OverheadCounter;
 use crate::pb::MatchRequest;
 
 /// A key and a length, for what is empty.
@@ -10,15 +10,19 @@ const FIELD_BYTES_MIN: usize = 2;
 
 /// Counts a message whole and in pieces, and compares with what is decoded.
 pub fn request(message: &[u8]) {
-    let mut whole = Beside::new(0);
-    let counted = whole.see(message);
+    let mut whole = OverheadCounter::default();
+    let counted = whole.count(message);
     for pieces in [1, 3, 64] {
-        let mut beside = Beside::new(0);
-        let in_pieces = message.chunks(pieces).map(|piece| beside.see(piece)).last();
+        let mut overhead = OverheadCounter::default();
+        let in_pieces = message.chunks(pieces).map(|piece| overhead.count(piece)).last();
         assert_eq!(in_pieces.unwrap_or(0), counted, "in pieces of {pieces}");
+        assert_eq!(overhead.request_id(), whole.request_id(), "in pieces of {pieces}");
     }
     if let Ok(request) = MatchRequest::decode(message) {
-        assert_ne!(whole.at, At::Lost, "it is decoded");
+        assert!(!whole.is_lost(), "it is decoded");
+        assert!(
+            whole.request_id().is_empty() || whole.request_id() == request.request_id.as_bytes()
+        );
         let fields = request.liveness_media_ids.len() + request.labels.len();
         assert!(counted >= FIELD_BYTES_MIN * fields, "{fields} fields in {counted} bytes");
     }

@@ -1,0 +1,321 @@
+//! Admission control: stands around every service of the port, and bounds what a call may take.
+//!
+//! Whatever a call holds is counted and shared out before its handler sees it: open calls, the
+//! memory of requests that are being received, photo memory, time. What exceeds a limit is refused
+//! in our words, by an ordinary answer. It deliberately knows no handler: what a request says is
+//! theirs to judge.
+
+mod answer;
+mod content;
+mod head;
+mod message;
+mod methods;
+mod min_rate;
+mod overhead;
+mod pool;
+mod receive;
+mod share;
+mod timeout;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream;
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tonic::{Status, body::Body};
+use tower::Service;
+
+#[cfg(any(test, fuzzing))]
+pub use overhead::fuzzing;
+pub use receive::Terms;
+pub use share::Shares;
+
+use crate::{
+    domain::{Limit, Timestamp},
+    grpc::{
+        admission::{
+            answer::{Answer, Deadline, Refusal, timed_out},
+            head::Head,
+            message::Whole,
+            methods::{Kind, Methods},
+            receive::{Form, PREFIX_BYTES, Receiver},
+            share::{ConnectionShare, Lease},
+        },
+        status,
+        unread::Readers,
+    },
+    worker::photo_memory::Reservation,
+};
+
+/// What a call that is being received takes beside its bytes: the transport's stream, the task,
+/// and what is known of it so far.
+const CALL_BYTES: usize = 1024;
+/// How much sooner than its deadline a call is ended: the transport has a timer of its own, which
+/// would end it as CANCELLED, and timers are a millisecond exact.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(2);
+
+/// Admission to services, for all connections.
+pub struct Admission<S> {
+    shared: Arc<Shared<S>>,
+}
+
+struct Shared<S> {
+    inner: S,
+    methods: Methods,
+    shares: Shares,
+    terms: Terms,
+    readers: Readers,
+}
+
+/// Admission to services, for the calls of one connection. Cheap to clone.
+pub struct Admitting<S> {
+    shared: Arc<Shared<S>>,
+    share: ConnectionShare,
+}
+
+/// A request that may bring a photo, for its handler to take over. It gets it here instead of in
+/// the body, which tonic would copy once more.
+#[derive(Clone)]
+pub struct Received(Arc<Mutex<Option<(Bytes, Reservation)>>>);
+
+/// A call that has its place.
+struct Call {
+    kind: Kind,
+    head: Head,
+    deadline: Option<Timestamp>,
+    memory: Lease,
+    memory_bytes: usize,
+}
+
+impl Received {
+    fn new(bytes: Bytes, reservation: Reservation) -> Self {
+        Self(Arc::new(Mutex::new(Some((bytes, reservation)))))
+    }
+
+    /// Takes the message over, and the room of its photo.
+    pub fn take(&self) -> Option<(Bytes, Reservation)> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl<S> Admission<S> {
+    /// Stands around services.
+    pub fn new(inner: S, shares: Shares, terms: Terms, readers: Readers) -> Self {
+        let methods = Methods::of_all_services();
+        Self { shared: Arc::new(Shared { inner, methods, shares, terms, readers }) }
+    }
+
+    /// Admission for the calls of a new connection.
+    pub fn connection(&self) -> Admitting<S> {
+        Admitting { shared: Arc::clone(&self.shared), share: self.shared.shares.connection() }
+    }
+}
+
+impl<S> Clone for Admitting<S> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), share: self.share.clone() }
+    }
+}
+
+impl<S> Service<Request<Body>> for Admitting<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S: Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let Self { shared, share } = self.clone();
+        Box::pin(async move { Ok(shared.answer(&share, request).await) })
+    }
+}
+
+impl<S> Shared<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    async fn answer(&self, share: &ConnectionShare, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        if let Some(refusal) = head::refuse_other_than_grpc(&parts) {
+            return refusal;
+        }
+        let request = Request::from_parts(parts, body);
+        let admitted = self.admitted(share, request).await;
+        let mut response = admitted.unwrap_or_else(Status::into_http);
+        response.headers_mut().insert(head::ACCEPT_ENCODING, head::ENCODINGS);
+        response
+    }
+
+    async fn admitted(
+        &self,
+        share: &ConnectionShare,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Status> {
+        let Some(kind) = self.methods.kind(request.uri().path()) else {
+            return Ok(self.call(request.map(|_| Body::empty())).await);
+        };
+        let place = share.call().ok_or_else(|| status::overloaded(Limit::Calls))?;
+        let call = self.place(share, kind, &request)?;
+        let (deadline, refusal) = (call.deadline, Refusal::default());
+        let handled = async {
+            let request = self.received(share, call, request, &refusal).await?;
+            Ok(self.call(request).await)
+        };
+        let response = self.in_time(deadline, handled).await?;
+        let deadline = deadline.map(|time| self.at(time));
+        let refusal = (kind == Kind::Stream).then_some(refusal);
+        let answer = |body| Body::new(Answer::new(body, deadline, refusal, place));
+        Ok(response.map(|body| self.readers.keep(answer(body))))
+    }
+
+    /// The place of a call, taken by its headers alone.
+    fn place(
+        &self,
+        share: &ConnectionShare,
+        kind: Kind,
+        request: &Request<Body>,
+    ) -> Result<Call, Status> {
+        let memory_bytes = CALL_BYTES + head::bytes(request);
+        let memory = share.memory(memory_bytes);
+        let memory = memory.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
+        let head = Head::read(request.headers())?;
+        let ends = |timeout: Duration| {
+            self.terms.clock.now().after(timeout.saturating_sub(DEADLINE_MARGIN))
+        };
+        Ok(Call { kind, deadline: head.timeout.map(ends), head, memory, memory_bytes })
+    }
+
+    /// The request as its handler gets it.
+    async fn received(
+        &self,
+        share: &ConnectionShare,
+        call: Call,
+        request: Request<Body>,
+        refusal: &Refusal,
+    ) -> Result<Request<Body>, Status> {
+        let (mut parts, body) = request.into_parts();
+        // What is handed on is inflated.
+        parts.headers.remove(head::ENCODING);
+        let brings_photo = call.kind == Kind::Photo;
+        let form = Form { encoding: call.head.encoding, brings_photo };
+        let receiver = Receiver::new(self.terms.clone(), form, body);
+        if call.kind == Kind::Stream {
+            let messages = Messages { receiver, share: share.clone(), _call: call.memory };
+            return Ok(Request::from_parts(parts, messages.body(Arc::clone(refusal))));
+        }
+        let Whole { bytes, lease, reservation } =
+            receiver.single(call.memory, call.memory_bytes).await?;
+        let bytes = match reservation {
+            None => bytes,
+            Some(reservation) => {
+                parts.extensions.insert(Received::new(bytes, reservation));
+                Bytes::new()
+            }
+        };
+        Ok(Request::from_parts(parts, whole_body(bytes, lease)))
+    }
+
+    async fn call(&self, request: Request<Body>) -> Response<Body> {
+        match self.inner.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// What a call comes to, or that its time is up.
+    async fn in_time<T>(
+        &self,
+        deadline: Option<Timestamp>,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Status> {
+        let clock = &self.terms.clock;
+        match deadline {
+            None => call.await,
+            Some(time) if time <= clock.now() => Err(timed_out()),
+            Some(time) => clock.before(time, call).await.unwrap_or_else(|| Err(timed_out())),
+        }
+    }
+
+    fn at(&self, time: Timestamp) -> Deadline {
+        let clock = self.terms.clock.clone();
+        Box::pin(async move { clock.sleep_until(time).await })
+    }
+}
+
+/// The requests of a stream, each received as its handler asks for it.
+struct Messages {
+    receiver: Receiver,
+    share: ConnectionShare,
+    _call: Lease,
+}
+
+impl Messages {
+    /// The body that their handler reads. Why it ends early is kept for the answer.
+    fn body(self, refusal: Refusal) -> Body {
+        let messages = stream::unfold(Some((self, None)), move |state| {
+            let refusal = Arc::clone(&refusal);
+            async move {
+                let (mut messages, last): (Self, Option<Lease>) = state?;
+                // The handler has decoded it.
+                drop(last);
+                match messages.next().await {
+                    Ok(None) => None,
+                    Ok(Some(Whole { bytes, lease, .. })) => {
+                        let message = [prefix(&bytes), bytes].concat().into();
+                        Some((Ok(Frame::data(message)), Some((messages, Some(lease)))))
+                    }
+                    Err(status) => {
+                        // It is set once: this is the end.
+                        let _ = refusal.set(status.clone());
+                        Some((Err(status), None))
+                    }
+                }
+            }
+        });
+        Body::new(StreamBody::new(messages))
+    }
+
+    async fn next(&mut self) -> Result<Option<Whole>, Status> {
+        let lease = self.share.memory(0);
+        let lease = lease.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
+        self.receiver.next(lease, 0).await
+    }
+}
+
+/// A request of one message. Its memory is given back with it.
+fn whole_body(message: Bytes, lease: Lease) -> Body {
+    let frames = [prefix(&message), message];
+    let frames = stream::iter(frames.into_iter().map(move |bytes| {
+        let _held = &lease;
+        Ok::<_, Status>(Frame::data(bytes))
+    }));
+    Body::new(StreamBody::new(frames))
+}
+
+/// What stands in front of a message that is not compressed.
+fn prefix(message: &Bytes) -> Bytes {
+    let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
+    prefix.put_u8(0);
+    prefix.put_u32(u32::try_from(message.len()).expect("a message within its limit"));
+    prefix.freeze()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,272 @@
+//! Receives the request of a call, message by message, within its limits and in its time.
+//!
+//! A single request is received whole before its handler sees it: a refusal is an ordinary answer,
+//! and a call that stalls holds what it sent and no more. It never stops reading for want of room:
+//! unread bytes would take the window that the other calls of the connection share.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::{Buf, Bytes};
+use http_body_util::BodyExt;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, body::Body};
+
+use crate::{
+    clock::Clock,
+    domain::{RequestId, Timestamp},
+    grpc::{
+        admission::{
+            content::Content,
+            head::Encoding,
+            message::{self, Message, PHOTO_REQUEST_BYTES_MAX, Photo, REQUEST_BYTES_MAX, Whole},
+            min_rate::{MIN_RATE_PERIOD, MinRate},
+            share::Lease,
+        },
+        status,
+    },
+    worker::photo_memory::PhotoMemory,
+};
+
+/// A gRPC message starts with a compression flag and its length, big-endian.
+pub const PREFIX_BYTES: usize = 5;
+/// How long a request without a photo may still come while the server goes down: such calls are
+/// served until its end, and their bytes are nearly always on their way. A photo gets no time.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
+
+type Lookup = Pin<Box<dyn Future<Output = Result<bool, Status>> + Send>>;
+
+/// What receiving goes by. Cheap to clone.
+#[derive(Clone)]
+pub struct Terms {
+    /// What time it is.
+    pub clock: Clock,
+    /// How long the body of a request may take, or a stream be without a message.
+    pub timeout: Duration,
+    /// Cancelled when the server goes down.
+    pub draining: CancellationToken,
+    /// Where photos are kept.
+    pub photo_memory: PhotoMemory,
+    /// Whether a request id names a match.
+    pub knows: Arc<dyn Fn(RequestId) -> Lookup + Send + Sync>,
+}
+
+/// What messages a request has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Form {
+    /// How those are encoded that say that they are.
+    pub encoding: Encoding,
+    /// Whether they may bring a photo.
+    pub brings_photo: bool,
+}
+
+/// A request's body that is being received.
+pub struct Receiver {
+    terms: Terms,
+    form: Form,
+    body: Body,
+    /// What has come and is not used yet.
+    rest: Bytes,
+    due: Timestamp,
+    /// For requests that may bring a photo: others hold little, and have to end in their time.
+    rate: Option<MinRate>,
+    is_draining: bool,
+}
+
+/// What a message announces of itself.
+struct Prefix {
+    is_compressed: bool,
+    length: usize,
+}
+
+impl Receiver {
+    /// Begins to receive.
+    pub fn new(terms: Terms, form: Form, body: Body) -> Self {
+        let now = terms.clock.now();
+        let rate = form.brings_photo.then(|| MinRate::new(now));
+        let due = now.after(terms.timeout);
+        Self { terms, form, body, rest: Bytes::new(), due, rate, is_draining: false }
+    }
+
+    /// Receives a request of one message, to its end. The lease holds so many bytes for the rest
+    /// of the call.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn single(mut self, lease: Lease, base_bytes: usize) -> Result<Whole, Status> {
+        let Some(prefix) = self.prefix().await? else {
+            return Err(status::undecodable("there is no message"));
+        };
+        let whole = self.message(&prefix, lease, base_bytes).await?;
+        while self.rest.is_empty() {
+            match self.more().await? {
+                Some(bytes) => self.rest = bytes,
+                None => return Ok(whole),
+            }
+        }
+        Err(status::request_too_long())
+    }
+
+    /// Receives the next message of a stream; none at its end. A stream may be silent for as long
+    /// as a request may take.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub async fn next(&mut self, lease: Lease, base_bytes: usize) -> Result<Option<Whole>, Status> {
+        self.due = self.terms.clock.now().after(self.terms.timeout);
+        match self.prefix().await? {
+            Some(prefix) => self.message(&prefix, lease, base_bytes).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn prefix(&mut self) -> Result<Option<Prefix>, Status> {
+        let mut prefix = [0; PREFIX_BYTES];
+        let mut has = 0;
+        while has < PREFIX_BYTES {
+            if self.rest.is_empty() {
+                match self.more().await? {
+                    Some(bytes) => self.rest = bytes,
+                    None if has == 0 => return Ok(None),
+                    None => return Err(status::undecodable("it is cut off")),
+                }
+            }
+            let take = self.rest.len().min(PREFIX_BYTES - has);
+            self.rest.copy_to_slice(&mut prefix[has..has + take]);
+            has += take;
+        }
+        self.announced(prefix).map(Some)
+    }
+
+    fn announced(&self, prefix: [u8; PREFIX_BYTES]) -> Result<Prefix, Status> {
+        let [flag, length @ ..] = prefix;
+        let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        let is_compressed = match (flag, self.form.encoding) {
+            (0, _) => false,
+            (1, Encoding::Gzip) => true,
+            (1, Encoding::Identity) => {
+                return Err(status::undecodable(
+                    "it is compressed, and grpc-encoding says how not",
+                ));
+            }
+            _ => return Err(status::undecodable("its compression flag is neither 0 nor 1")),
+        };
+        match self.form.brings_photo {
+            true if length > PHOTO_REQUEST_BYTES_MAX => Err(status::photo_too_large()),
+            false if length > REQUEST_BYTES_MAX => {
+                Err(status::request_too_large(REQUEST_BYTES_MAX))
+            }
+            _ => Ok(Prefix { is_compressed, length }),
+        }
+    }
+
+    async fn message(
+        &mut self,
+        prefix: &Prefix,
+        lease: Lease,
+        base_bytes: usize,
+    ) -> Result<Whole, Status> {
+        let mut content = self.content(prefix, lease, base_bytes)?;
+        let (mut left, mut lookup) = (prefix.length, None);
+        while left > 0 {
+            if self.rest.is_empty() {
+                self.rest = match self.more_or_known(&mut content, &mut lookup).await? {
+                    Some(bytes) => bytes,
+                    None => return Err(status::undecodable("it is cut off")),
+                };
+            }
+            let piece = self.rest.split_to(left.min(self.rest.len()));
+            left -= piece.len();
+            content.append(&piece)?;
+            if let Some(id) = content.message().take_doubt() {
+                lookup = Some((self.terms.knows)(id));
+            }
+        }
+        Ok(content.end()?.whole())
+    }
+
+    fn content(&self, prefix: &Prefix, lease: Lease, base: usize) -> Result<Content, Status> {
+        let photo = || Photo::new(self.terms.photo_memory.reservation());
+        let photo = self.form.brings_photo.then(photo);
+        let length = match (prefix.is_compressed, self.form.brings_photo) {
+            (false, _) => prefix.length,
+            (true, false) => REQUEST_BYTES_MAX,
+            (true, true) => PHOTO_REQUEST_BYTES_MAX,
+        };
+        Content::new(prefix.is_compressed, Message::new(length, lease, base, photo))
+    }
+
+    /// The next bytes. Meanwhile it is looked up whether the request repeats a known match, if
+    /// only such a one may go on.
+    async fn more_or_known(
+        &mut self,
+        content: &mut Content,
+        lookup: &mut Option<Lookup>,
+    ) -> Result<Option<Bytes>, Status> {
+        while let Some(looking) = lookup {
+            tokio::select! {
+                biased;
+                is_known = looking => {
+                    *lookup = None;
+                    match is_known? {
+                        true => content.message().confirm_known(),
+                        false => return Err(message::no_room()),
+                    }
+                }
+                more = self.more() => return more,
+            }
+        }
+        self.more().await
+    }
+
+    /// The next bytes, or none at the end of the request.
+    async fn more(&mut self) -> Result<Option<Bytes>, Status> {
+        loop {
+            let rate_due = self.rate.as_ref().map_or(Timestamp::MAX, MinRate::due);
+            let wake = self.due.min(rate_due);
+            tokio::select! {
+                biased;
+                frame = self.body.frame() => match frame.transpose()? {
+                    None => return Ok(None),
+                    // Trailers say nothing that is asked for.
+                    Some(frame) => if let Ok(bytes) = frame.into_data() && !bytes.is_empty() {
+                        if let Some(rate) = &mut self.rate {
+                            rate.add(bytes.len());
+                        }
+                        return Ok(Some(bytes));
+                    }
+                },
+                () = self.terms.draining.cancelled(), if !self.is_draining => self.drain()?,
+                () = self.terms.clock.sleep_until(wake) => {}
+            }
+            self.check_time()?;
+        }
+    }
+
+    /// The server goes down.
+    fn drain(&mut self) -> Result<(), Status> {
+        if self.form.brings_photo {
+            return Err(status::draining());
+        }
+        self.is_draining = true;
+        self.due = self.due.min(self.terms.clock.now().after(DRAIN_GRACE));
+        Ok(())
+    }
+
+    fn check_time(&mut self) -> Result<(), Status> {
+        let now = self.terms.clock.now();
+        if self.due <= now {
+            return Err(match self.is_draining {
+                true => status::draining(),
+                false => status::call_timed_out(format!(
+                    "the request did not end within {:?}",
+                    self.terms.timeout
+                )),
+            });
+        }
+        if self.rate.as_mut().is_some_and(|rate| rate.is_missed(now)) {
+            let what = format!("too little of the request came within {MIN_RATE_PERIOD:?}");
+            return Err(status::call_timed_out(what));
+        }
+        Ok(())
+    }
+}

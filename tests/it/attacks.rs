@@ -1,3 +1,235 @@
-//! Attacks on the built program: what one caller can hold, and what other callers notice of it.
+//! Attacks on the built program, a file each: what they get, what memory they take, and that the
+//! matches of other callers go on beside them.
+//!
+//! Memory is what the operating system counts. How much longer matches take is printed, not
+//! asserted, but where an attack has an end that time can't move.
 
+mod compressed;
+mod headers;
+mod photos;
+mod same_connection;
+mod stalled;
 mod unread_watchers;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use facematch::{
+    pb::{self, MatchState},
+    simulator::{Simulator, sample},
+};
+use futures_util::{StreamExt, stream};
+use prost::Message;
+use prost_types::FileDescriptorSet;
+use tokio::{task::JoinSet, time::timeout};
+use tonic::{Status, transport::Channel};
+use tonic_types::StatusExt;
+
+use crate::{
+    canary::Client,
+    process::{Process, assert_may_open},
+    support::{collect, last, now, portrait_request, simulator},
+    transport,
+};
+
+/// What memory may grow by beside what the settings give to requests.
+const ALLOWANCE_KIB: u64 = 32 * 1024;
+/// `--request-memory`, at its default.
+const REQUEST_MEMORY_KIB: u64 = 64 * 1024;
+/// Matches of others in each look.
+const MATCHES: usize = 5;
+/// How long an attack may take to be in place: much longer than it does.
+const ATTACK_PATIENCE: Duration = Duration::from_secs(300);
+/// How many matches are run at most until memory has returned: what is free is given back to the
+/// operating system while the program does something.
+const MATCHES_UNTIL_RETURNED: usize = 300;
+
+/// The program under attack, and the caller beside.
+struct Target {
+    oz: Simulator,
+    process: Process,
+    client: Client,
+    /// Before anything attacks, in KiB.
+    idle_kib: u64,
+    _directory: tempfile::TempDir,
+}
+
+impl Target {
+    async fn start(settings: &[&str]) -> Self {
+        assert_may_open(1_000);
+        let oz = simulator().await;
+        oz.switch(|switches| switches.processing_ms = 0);
+        let directory = tempfile::tempdir().unwrap();
+        let settings = [&["--log-level", "info"], settings].concat();
+        let process = Process::start(&oz, directory.path(), &settings);
+        let client = process.client().await;
+        let mut target = Self { oz, process, client, idle_kib: 0, _directory: directory };
+        // The first ones find everything cold.
+        for _ in 0..4 {
+            target.run_matches().await;
+        }
+        target.idle_kib = target.process.resident_kib();
+        target
+    }
+
+    async fn channel(&self) -> Channel {
+        transport::channel(self.process.address()).await
+    }
+
+    /// Runs matches of another caller, each to its verdict; tells the median of what they took.
+    async fn run_matches(&mut self) -> Duration {
+        let mut took = Vec::new();
+        for _ in 0..MATCHES {
+            let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+            let begun = now();
+            let updates = self.client.run_match(portrait_request(&folder)).await;
+            let updates = collect(updates.expect("it is accepted").into_inner()).await;
+            took.push(begun.elapsed());
+            assert_eq!(last(&updates.expect("it ends")).state(), MatchState::Finished);
+        }
+        took.sort_unstable();
+        took[took.len() / 2]
+    }
+
+    /// Runs matches beside the attack that goes on.
+    async fn assert_others_are_served(&mut self, attack: &str, alone: Duration) {
+        let beside = self.run_matches().await;
+        let ratio = beside.as_secs_f64() / alone.as_secs_f64();
+        println!("beside {attack}: {alone:?} alone, {beside:?} beside it, ratio {ratio:.2}");
+    }
+
+    /// Fails if memory has grown by more than so much since the start.
+    #[track_caller]
+    fn assert_grown_at_most(&self, kib: u64, attack: &str) {
+        let grown = self.process.resident_kib().saturating_sub(self.idle_kib);
+        println!("{attack}: resident memory has grown by {} MiB", grown / 1024);
+        assert!(grown <= kib, "{attack}: it has grown by {grown} KiB");
+    }
+
+    /// Waits until memory is nearly what it was.
+    async fn assert_returned(&mut self, attack: &str) {
+        for _ in 0..MATCHES_UNTIL_RETURNED {
+            if self.process.resident_kib() <= self.idle_kib + ALLOWANCE_KIB {
+                return;
+            }
+            self.run_matches().await;
+        }
+        panic!("{attack}: {} KiB stay, of {} idle", self.process.resident_kib(), self.idle_kib);
+    }
+}
+
+/// Calls that are open, and how those ended that did.
+#[derive(Default)]
+struct Calls {
+    open: JoinSet<()>,
+    ended: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl Calls {
+    /// Begins so many calls, which send the beginning of their request, and no more.
+    fn stall(
+        &mut self,
+        channel: &Channel,
+        path: &str,
+        headers: &[(&str, &str)],
+        begun: &Bytes,
+        count: usize,
+    ) {
+        for _ in 0..count {
+            // An empty frame would be one more attack.
+            let begun = (!begun.is_empty()).then(|| Ok(begun.clone()));
+            let body = stream::iter(begun).chain(stream::pending());
+            self.call(channel, path, headers, body);
+        }
+    }
+
+    fn call(
+        &mut self,
+        channel: &Channel,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl stream::Stream<Item = Result<Bytes, Status>> + Send + 'static,
+    ) {
+        let (mut channel, path, ended) =
+            (channel.clone(), path.to_owned(), Arc::clone(&self.ended));
+        let headers: Vec<_> =
+            headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        self.open.spawn(async move {
+            let headers: Vec<_> =
+                headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let told = transport::call_at(&mut channel, &path, body, &headers).await;
+            let word = told.map_or_else(|status| word(&status), |()| "OK".into());
+            *lock(&ended).entry(word).or_default() += 1;
+        });
+    }
+
+    /// How many have ended so far, by what they were told.
+    fn ended(&self) -> BTreeMap<String, usize> {
+        lock(&self.ended).clone()
+    }
+
+    /// Waits until so many have ended.
+    async fn wait_for(&mut self, count: usize) {
+        let waiting = async {
+            while lock(&self.ended).values().sum::<usize>() < count {
+                self.open.join_next().await.expect("more are open").expect("it ends in order");
+            }
+        };
+        let waited = timeout(ATTACK_PATIENCE, waiting).await;
+        assert!(waited.is_ok(), "of {count} that should end: {:?}", self.ended());
+    }
+
+    /// Ends all, and returns once they have.
+    async fn end(mut self) {
+        self.open.shutdown().await;
+    }
+}
+
+/// The reason of a refusal, and its limit if it has one; else its code.
+fn word(status: &Status) -> String {
+    let Some(info) = status.get_details_error_info() else {
+        return format!("{:?}: {}", status.code(), status.message());
+    };
+    match info.metadata.get("limit") {
+        Some(limit) => format!("{} {limit}", info.reason),
+        None => info.reason,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The paths of all calls of all services on the port, as the descriptors list them.
+fn every_call() -> Vec<String> {
+    let sets = [
+        pb::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let sets = sets.map(|set| FileDescriptorSet::decode(set).expect("descriptors"));
+    let mut paths = Vec::new();
+    for file in sets.iter().flat_map(|set| &set.file) {
+        for service in &file.service {
+            let path = |name: &str| format!("/{}.{}/{name}", file.package(), service.name());
+            paths.extend(service.method.iter().map(|method| path(method.name())));
+        }
+    }
+    assert!(paths.len() >= 13, "{paths:?}");
+    paths
+}
+
+/// The beginning of a message of the largest size beside a photo, whole but for two bytes: one
+/// long field that no message knows.
+fn all_but_two_bytes() -> Bytes {
+    const MESSAGE_BYTES: usize = 64 * 1024;
+    // Field 15, and its length as a number of three bytes.
+    let head = b"\x7a\xfc\xff\x03";
+    let come = [head, &[0; MESSAGE_BYTES - 4 - 2][..]].concat();
+    transport::announced(u32::try_from(MESSAGE_BYTES).unwrap(), &come)
+}

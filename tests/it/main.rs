@@ -20,6 +20,7 @@ mod abuse;
 mod as_a_tester;
 mod attacks;
 mod bad_input;
+mod calls;
 #[cfg(feature = "postgres-tests")]
 mod clusters;
 mod commands;

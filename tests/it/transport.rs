@@ -39,18 +39,79 @@ pub async fn call_with(
     body: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
     headers: &[(&str, &str)],
 ) -> Result<(), Status> {
+    call_at(channel, &format!("/facematch.v1.FaceMatch/{rpc}"), body, headers).await
+}
+
+/// The same for a call of any service.
+pub async fn call_at(
+    channel: &mut Channel,
+    path: &str,
+    body: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+    headers: &[(&str, &str)],
+) -> Result<(), Status> {
+    ending(answer(channel, path, body, headers).await?).await
+}
+
+/// The answer to a call, as HTTP has it. Headers may replace those that every call has.
+pub async fn answer(
+    channel: &mut Channel,
+    path: &str,
+    body: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+    headers: &[(&str, &str)],
+) -> Result<http::Response<Body>, Status> {
+    std::future::poll_fn(|context| channel.poll_ready(context)).await.map_err(broken)?;
+    channel.call(request(path, body, headers)).await.map_err(broken)
+}
+
+fn request(
+    path: &str,
+    body: impl Stream<Item = Result<Bytes, Status>> + Send + 'static,
+    headers: &[(&str, &str)],
+) -> http::Request<Body> {
     use futures_util::TryStreamExt;
     let frames = body.map_ok(http_body::Frame::data);
-    let mut request = http::Request::post(format!("/facematch.v1.FaceMatch/{rpc}"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers");
-    for (name, value) in headers {
-        request = request.header(*name, *value);
+    let request = http::Request::post(path).body(Body::new(StreamBody::new(frames)));
+    let mut request = request.expect("a request");
+    let of_all = [("content-type", "application/grpc"), ("te", "trailers")];
+    for (name, value) in of_all.iter().chain(headers) {
+        let name: http::HeaderName = name.parse().expect("a name");
+        request.headers_mut().insert(name, value.parse().expect("a value"));
     }
-    let request = request.body(Body::new(StreamBody::new(frames))).expect("a request");
-    std::future::poll_fn(|context| channel.poll_ready(context)).await.map_err(broken)?;
-    let response = channel.call(request).await.map_err(broken)?;
-    ending(response).await
+    request
+}
+
+/// A connection without a gRPC client, which would end calls by timers of its own.
+#[derive(Clone)]
+pub struct Bare {
+    authority: String,
+    sender: hyper::client::conn::http2::SendRequest<Body>,
+}
+
+impl Bare {
+    /// Connects.
+    #[expect(clippy::disallowed_methods, reason = "the connection ends with its last sender")]
+    pub async fn connect(address: &str) -> Self {
+        let socket = hyper_util::rt::TokioIo::new(connect(address).await);
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let (sender, connection) =
+            hyper::client::conn::http2::handshake(executor, socket).await.expect("HTTP/2");
+        tokio::spawn(connection);
+        Self { authority: address.to_owned(), sender }
+    }
+
+    /// Calls with one message, and returns how the call ends.
+    pub async fn call(
+        &mut self,
+        path: &str,
+        message: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Result<(), Status> {
+        let length = u32::try_from(message.len()).expect("a small message");
+        let body = pieces(vec![announced(length, message)]);
+        let url = format!("{}{path}", self.authority);
+        let answer = self.sender.send_request(request(&url, body, headers)).await;
+        ending(answer.map_err(broken)?.map(Body::new)).await
+    }
 }
 
 async fn ending(response: http::Response<Body>) -> Result<(), Status> {
@@ -70,7 +131,13 @@ async fn ending(response: http::Response<Body>) -> Result<(), Status> {
 }
 
 fn broken(error: impl std::error::Error) -> Status {
-    Status::unknown(error.to_string())
+    let mut why = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        why = format!("{why}: {cause}");
+        source = cause.source();
+    }
+    Status::unknown(why)
 }
 
 /// A body of these pieces, whole.

@@ -1,0 +1,41 @@
+//! Photos that are announced at the maximum and hardly come.
+
+use bytes::Bytes;
+
+use crate::{
+    attacks::{ALLOWANCE_KIB, Calls, Target},
+    transport::announced,
+};
+
+/// By what they announce, 52 of them would be over 512 MiB.
+const STREAMS: usize = 60;
+/// What comes of each in a time that the minimum rate allows.
+const COME_BYTES: usize = 256 * 1024;
+
+/// A request that announces a photo of 10 MiB, of which so many bytes come.
+fn half_a_photo() -> Bytes {
+    let head = b"\x1a\x85\x80\x80\x05\x0a\x80\x80\x80\x05";
+    announced(10 + (10 << 20), &[&head[..], &[b'p'; COME_BYTES]].concat())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn photos_that_are_announced_and_hardly_come_refuse_no_other() {
+    let mut target = Target::start(&[]).await;
+    let alone = target.run_matches().await;
+    let channel = target.channel().await;
+    let mut calls = Calls::default();
+    let begun = half_a_photo();
+    for path in ["/facematch.v1.FaceMatch/RunMatch", "/facematch.v1.FaceMatch/CreateMatch"] {
+        calls.stall(&channel, path, &[], &begun, STREAMS / 2);
+    }
+    target.assert_others_are_served("photos that hardly come", alone).await;
+    target.assert_others_are_served("photos that hardly come", alone).await;
+    let come_kib = u64::try_from(STREAMS * COME_BYTES / 1024).unwrap();
+    target.assert_grown_at_most(come_kib + ALLOWANCE_KIB, "photos that hardly come");
+    for told in calls.ended().keys() {
+        assert_eq!(told, "CALL_TIMED_OUT", "they are ended for nothing else");
+    }
+    calls.end().await;
+    target.assert_returned("photos that hardly come").await;
+    target.process.stop();
+}

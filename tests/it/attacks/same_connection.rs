@@ -1,0 +1,84 @@
+//! A full photo memory, and the other calls of a connection that uploads.
+
+use bytes::Bytes;
+use facematch::{
+    pb::MatchRequest,
+    simulator::{Action, Endpoint, Rule},
+};
+use futures_util::{StreamExt, stream};
+use prost::Message;
+use tonic::transport::Channel;
+
+use crate::{
+    attacks::Calls,
+    canary,
+    support::{House, get, named, now, portrait, portrait_request, request},
+    transport::{self, announced},
+};
+
+const UPLOADS: usize = 6;
+const UPLOAD_BYTES: usize = 9 << 20;
+/// What of each upload is sent: more than the windows of all of them on one connection.
+const SENT_BYTES: usize = 2 << 20;
+/// How often a look is made on each connection by turns.
+const LOOKS: u32 = 20;
+/// How often it is measured, if the machine was busy with something else.
+const TRIES: usize = 5;
+
+/// An upload that stops after a part, so that it would wait for as long as it is let.
+fn upload(folder: &str, number: usize) -> Bytes {
+    let photo = [&portrait()[..], &vec![0; UPLOAD_BYTES]].concat().into();
+    let whole = named(&format!("upload {number}"), request(folder, photo)).encode_to_vec();
+    announced(u32::try_from(whole.len()).unwrap(), &whole[..SENT_BYTES])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_that_find_no_room_block_no_other_call_of_their_connection() {
+    let mut house = House::build_with(|config| {
+        config.photo_memory = portrait().len() as u64 * 3 / 2;
+    })
+    .await;
+    let hangs = Action { delay_ms: Some(600_000), ..Default::default() };
+    house.oz.script([Rule::on(Endpoint::AddMedia).then(hangs)]);
+    let folder = house.folder();
+    let known: MatchRequest = named("known", portrait_request(&folder));
+    let mut accepted = house.client.run_match(known.clone()).await.unwrap().into_inner();
+    let id = accepted.message().await.unwrap().unwrap().match_id;
+
+    let (same, other) =
+        (transport::channel(&house.address).await, transport::channel(&house.address).await);
+    let uploads: Vec<_> = (0..UPLOADS).map(|number| upload(&folder, number)).collect();
+    let mut ratios = Vec::new();
+    for _ in 0..TRIES {
+        let mut calls = Calls::default();
+        for begun in &uploads {
+            let body = stream::iter([Ok(begun.clone())]).chain(stream::pending());
+            calls.call(&same, "/facematch.v1.FaceMatch/CreateMatch", &[], body);
+        }
+        let (beside, apart) = looks(&same, &other, &id).await;
+        calls.wait_for(UPLOADS).await;
+        let told = calls.ended().into_keys().collect::<Vec<_>>();
+        assert_eq!(told, ["OVERLOADED photo-memory"], "each is refused at once");
+        ratios.push(beside / apart);
+        if beside <= 2.0 * apart {
+            break;
+        }
+    }
+    println!("looks on a connection whose uploads find no room: {ratios:.2?} times as long");
+    assert!(ratios.last().is_some_and(|ratio| *ratio <= 2.0), "{ratios:?}");
+    house.client.run_match(known).await.expect("a repeat of a known match is never refused");
+}
+
+/// How long looks took on each of two connections, in seconds.
+async fn looks(same: &Channel, other: &Channel, id: &str) -> (f64, f64) {
+    let mut took = [0.0; 2];
+    for _ in 0..LOOKS {
+        for (channel, took) in [same, other].into_iter().zip(&mut took) {
+            let begun = now();
+            let found = canary::client(channel.clone()).get_match(get(id)).await;
+            found.expect("it is found");
+            *took += begun.elapsed().as_secs_f64();
+        }
+    }
+    (took[0], took[1])
+}

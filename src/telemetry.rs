@@ -9,9 +9,17 @@ mod panics;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, layer::SubscriberExt};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry,
+    fmt::{self, writer::BoxMakeWriter},
+    layer::SubscriberExt,
+};
 
 use crate::config::{ALWAYS_LOGGED, LogFormat};
+
+/// How many lines wait for a standard error that is not read: some megabytes. Later ones are lost.
+const WAITING_LINES_MAX: usize = 10_000;
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +34,23 @@ pub enum Error {
 /// # Errors
 /// [`Error::Level`].
 pub fn start(format: LogFormat, level: &str) -> Result<(), Error> {
-    let subscriber = Registry::default().with(lines(format)).with(filter(level)?);
+    start_to(BoxMakeWriter::new(std::io::stderr), format, level)
+}
+
+/// The same, but the process goes on where its standard error is a full pipe, as in a test that
+/// doesn't read it. Lines are written by a thread of their own, until the guard is dropped.
+///
+/// # Errors
+/// [`Error::Level`].
+pub fn start_without_waiting(format: LogFormat, level: &str) -> Result<WorkerGuard, Error> {
+    let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING_LINES_MAX);
+    let (writer, guard) = builder.lossy(true).finish(std::io::stderr());
+    start_to(BoxMakeWriter::new(writer), format, level)?;
+    Ok(guard)
+}
+
+fn start_to(writer: BoxMakeWriter, format: LogFormat, level: &str) -> Result<(), Error> {
+    let subscriber = Registry::default().with(lines(writer, format)).with(filter(level)?);
     // An earlier one stays: a test's, or of a command that runs several parts.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         std::panic::set_hook(Box::new(panics::tell));
@@ -41,8 +65,8 @@ fn filter(level: &str) -> Result<EnvFilter, Error> {
     EnvFilter::try_new(&level).map_err(|_| Error::Level(level))
 }
 
-fn lines(format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
-    let lines = fmt::layer().with_writer(std::io::stderr);
+fn lines(writer: BoxMakeWriter, format: LogFormat) -> Box<dyn Layer<Registry> + Send + Sync> {
+    let lines = fmt::layer().with_writer(writer);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
         // On a terminal with colours, unless NO_COLOR asks for none, which the layer looks at.

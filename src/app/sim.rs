@@ -23,7 +23,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// Serves until `shutdown` is cancelled, then writes the record if that was asked for.
 pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failure> {
-    telemetry::start(args.log.log_format(), &args.log_level)?;
+    let _log = telemetry::start_without_waiting(args.log.log_format(), &args.log_level)?;
     let config = config(&args)?;
     let record = args.record.as_deref().map(RecordFile::create).transpose()?;
     let listen = args.listen;

@@ -9,11 +9,12 @@ use std::{
 
 use facematch::simulator::sample;
 use rcgen::CertifiedKey;
-use reqwest::{Certificate, Client, RequestBuilder};
+use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
-use crate::support::eventually;
+use crate::support::{PATIENCE, eventually};
 
 const SCRIPT: &str = r#"
 version = 1
@@ -273,4 +274,28 @@ fn what_the_simulator_cannot_start_with_is_told_by_its_flag() {
         assert!(!run.status.success() && said.contains(named), "{flags:?}: {said}");
         assert!(run.stdout.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_simulator_whose_log_is_not_read_goes_on() {
+    // Each line has over a hundred bytes, and a pipe takes 64 KiB.
+    const REQUESTS: usize = 1_500;
+    let mut child = command(&["sim", "--listen", "127.0.0.1:0", "--output", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut ready = String::new();
+    let stdout = child.stdout.take().expect("its standard output");
+    BufReader::new(stdout).read_line(&mut ready).expect("a line");
+    let ready: Value = serde_json::from_str(&ready).expect("a line of JSON");
+    let url = format!("{}/api/folders/", ready["url"].as_str().expect("its address"));
+    let client = Bench::set().http();
+    for _ in 0..REQUESTS {
+        let answered = timeout(PATIENCE, client.get(&url).send()).await;
+        let answer = answered.expect("it goes on").expect("it answers");
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
 }

@@ -18,7 +18,10 @@ use crate::{
 
 /// How many events a stream reads at first: each match among them costs a look at its journal, and
 /// whoever is cut off again and again reads none in vain.
-const PAGE_FIRST: usize = 16;
+const PAGE_FIRST: usize = 8;
+/// How many it reads where pages take too much memory for it to hold one: what it reads beyond the
+/// next update it would read again.
+const PAGE_UNHELD: usize = 1;
 /// How many times more after each full page: who reads on has much to read.
 const PAGE_GROWTH: usize = 4;
 /// How many at most: so many are read from the store at once.
@@ -28,7 +31,7 @@ const SHARED_BYTES_MAX: usize = 8 << 20;
 /// How much memory all pages may take before a stream holds its own no longer than until the next
 /// update is found: it reads it again if it isn't kept for others. Without that, thousands of
 /// stalled streams would hold as many pages.
-const HELD_BYTES_MAX: usize = 24 << 20;
+const HELD_BYTES_MAX: usize = 32 << 20;
 /// How much all pages may take for streams to read larger ones. A thousand streams that catch up
 /// at different places find room for small pages, and none is read twice.
 const GROWTH_BYTES_MAX: usize = 6 << 20;
@@ -342,7 +345,8 @@ impl FollowAll {
     async fn turn_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
         // Marked as seen before looking, so that what is written meanwhile wakes again.
         self.looks.mark_unchanged();
-        let page = self.inner.pages.after(self.after, self.limit).await?;
+        let limit = if self.inner.pages.may_be_held() { self.limit } else { PAGE_UNHELD };
+        let page = self.inner.pages.after(self.after, limit).await?;
         if page.reached.position > self.after.position {
             if page.is_full && self.is_overtaken().await? {
                 return Err(Ended::Expired);
@@ -489,6 +493,7 @@ mod tests {
         drop(streams);
         assert!(bytes(&watch) <= limits.shared);
     }
+
     #[tokio::test]
     async fn streams_that_are_far_behind_take_turns_and_the_others_don_t_wait_for_them() {
         let at = |position| Place { position: Position(position), incarnation: 0 };

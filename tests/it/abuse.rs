@@ -197,7 +197,9 @@ async fn abuse(
 async fn stall(address: String) {
     loop {
         let mut channel = transport::channel(&address).await;
-        let body = stream::iter([Ok(announced(10 << 20, b"so far"))]).chain(stream::pending());
+        // A photo of 10 MiB, of which nothing comes.
+        let head = b"\x1a\x85\x80\x80\x05\x0a\x80\x80\x80\x05";
+        let body = stream::iter([Ok(announced(10 + (10 << 20), head))]).chain(stream::pending());
         let told = transport::call(&mut channel, "RunMatch", body).await;
         let status = told.expect_err("there is nothing to accept");
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");

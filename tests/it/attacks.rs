@@ -5,6 +5,7 @@
 //! asserted, but where an attack has an end that time can't move.
 
 mod compressed;
+mod floods;
 mod headers;
 mod photos;
 mod same_connection;
@@ -13,6 +14,7 @@ mod unread_watchers;
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -74,6 +76,10 @@ impl Target {
         }
         target.idle_kib = target.process.resident_kib();
         target
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.process.address().trim_start_matches("http://").parse().expect("an address")
     }
 
     async fn channel(&self) -> Channel {
@@ -181,6 +187,16 @@ impl Calls {
         };
         let waited = timeout(ATTACK_PATIENCE, waiting).await;
         assert!(waited.is_ok(), "of {count} that should end: {:?}", self.ended());
+    }
+
+    /// Fails if a call ended for another reason than memory, or time on a slow machine.
+    #[track_caller]
+    fn assert_only_memory_and_time(&self, attack: &str) {
+        let ended = self.ended();
+        assert!(ended.contains_key("OVERLOADED request-memory"), "{attack}: {ended:?}");
+        let is_expected =
+            |told: &String| told == "OVERLOADED request-memory" || told == "CALL_TIMED_OUT";
+        assert!(ended.keys().all(is_expected), "{attack}: {ended:?}");
     }
 
     /// Ends all, and returns once they have.

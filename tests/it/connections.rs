@@ -24,6 +24,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::Client,
+    http2,
     process::Process,
     support::{House, PATIENCE, Refusal, connect, eventually, simulator},
 };
@@ -160,45 +161,11 @@ async fn a_stream_outlives_its_connections_age_and_is_told_to_resume_after_its_g
 async fn an_old_connection_whose_caller_reads_nothing_is_cut() {
     let house = House::build_with(|config| config.max_connection_age = IDLE).await;
     let mut deaf = TcpStream::connect(socket_of(&house)).await.expect("the system takes it");
-    // A connection preface, settings with a window of nothing, and a stream of everything.
-    deaf.write_all(&watch_without_a_window()).await.expect("it listens");
+    let watch = http2::empty_call(1, "/facematch.v1.FaceMatch/WatchMatches");
+    deaf.write_all(&[http2::begin(0), watch].concat()).await.expect("it listens");
     let mut heard = Vec::new();
     let closed = tokio::time::timeout(PATIENCE, deaf.read_to_end(&mut heard)).await;
     assert!(closed.is_ok(), "it stays open");
-}
-
-/// The frames of a caller that opens `WatchMatches` and gives it no room to answer.
-fn watch_without_a_window() -> Vec<u8> {
-    const SETTINGS: u8 = 4;
-    const HEADERS: u8 = 1;
-    const DATA: u8 = 0;
-    const END_HEADERS: u8 = 4;
-    const END_STREAM: u8 = 1;
-    let frame = |kind: u8, flags: u8, stream: u8, payload: &[u8]| {
-        let length = u8::try_from(payload.len()).expect("a short frame");
-        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
-    };
-    let literal = |name: &str, value: &str| {
-        let length = |text: &str| u8::try_from(text.len()).expect("a short text");
-        [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
-    };
-    let headers = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":authority", "localhost"),
-        (":path", "/facematch.v1.FaceMatch/WatchMatches"),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-    ];
-    let headers: Vec<u8> = headers.iter().flat_map(|(name, value)| literal(name, value)).collect();
-    // Setting 4 is the initial window of each stream.
-    [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
-        frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]),
-        frame(HEADERS, END_HEADERS, 1, &headers),
-        frame(DATA, END_STREAM, 1, &[0; 5]),
-    ]
-    .concat()
 }
 
 #[tokio::test]
@@ -215,7 +182,7 @@ async fn one_address_cannot_hold_all_connections() {
     socket.bind("127.0.0.2:0".parse().unwrap()).expect("the loopback has more addresses");
     let service = socket_of(&house).parse().expect("an address");
     let mut other = socket.connect(service).await.expect("the system takes it");
-    other.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    other.write_all(&http2::begin(0)).await.unwrap();
     let answered = tokio::time::timeout(PATIENCE, other.read_u8()).await;
     answered.expect("it is served").expect("another address has room");
     for client in &mut mine {

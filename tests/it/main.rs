@@ -9,6 +9,7 @@ mod checker;
 mod crowd;
 mod documents;
 mod house;
+mod http2;
 mod odd_store;
 #[cfg(feature = "postgres-tests")]
 #[path = "../postgres/mod.rs"]

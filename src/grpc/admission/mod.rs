@@ -56,9 +56,10 @@ use crate::{
     worker::photo_memory::Reservation,
 };
 
-/// What a call that is being received takes beside its bytes: the transport's stream, the task,
-/// and what is known of it so far.
-const CALL_BYTES: usize = 1024;
+/// What a call that is being received takes beside its bytes, about: the transport's stream, the
+/// task, and what is known of it so far. A flood of calls whose bodies never come takes no more
+/// memory than one of large bodies.
+const CALL_BYTES: usize = 8 * 1024;
 /// How much sooner than its deadline a call is ended: the transport has a timer of its own, which
 /// would end it as CANCELLED, and timers are a millisecond exact.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(2);

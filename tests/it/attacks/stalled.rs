@@ -26,8 +26,7 @@ async fn stalled_calls_of_every_method_take_their_share_of_memory_and_no_more() 
         calls.wait_for(CALLS - HELD_MAX).await;
         target.assert_grown_at_most(REQUEST_MEMORY_KIB + ALLOWANCE_KIB, &path);
         target.assert_others_are_served(&path, alone).await;
-        let ended = calls.ended();
-        assert_eq!(ended.keys().collect::<Vec<_>>(), ["OVERLOADED request-memory"], "{path}");
+        calls.assert_only_memory_and_time(&path);
         calls.end().await;
         target.assert_returned(&path).await;
     }

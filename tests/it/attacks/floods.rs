@@ -1,0 +1,180 @@
+//! Floods of frames, the smallest windows, and more connections than there may be.
+
+use std::{io, net::SocketAddr};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{
+    attacks::{ALLOWANCE_KIB, REQUEST_MEMORY_KIB, Target},
+    http2::{self, END_HEADERS, Kind, empty_call, frame, headers},
+    process::assert_may_open,
+    support::PATIENCE,
+};
+
+/// How many frames of a flood are sent at most, on each connection: a server may end it sooner.
+const FRAMES: u32 = 200_000;
+/// How many frames are written at once.
+const FRAMES_AT_ONCE: u32 = 1_000;
+/// Connections of a flood.
+const CONNECTIONS: usize = 4;
+/// Streams whose reader takes a byte at a time.
+const SLOW_STREAMS: u32 = 500;
+/// What each of those may take, its HTTP/2 stream included.
+const SLOW_STREAM_KIB: u64 = 20;
+
+const GET_MATCH: &str = "/facematch.v1.FaceMatch/GetMatch";
+const RUN_MATCH: &str = "/facematch.v1.FaceMatch/RunMatch";
+const WATCH_MATCHES: &str = "/facematch.v1.FaceMatch/WatchMatches";
+
+/// A flood: what its connection begins with, and its n-th frames.
+struct Flood {
+    name: &'static str,
+    begin: fn() -> Vec<u8>,
+    frames: fn(u32) -> Vec<u8>,
+}
+
+/// Client streams have odd numbers.
+const fn stream(n: u32) -> u32 {
+    2 * n + 1
+}
+
+const FLOODS: [Flood; 5] = [
+    Flood {
+        name: "RST_STREAM",
+        begin: Vec::new,
+        frames: |n| {
+            let head = frame(Kind::Headers, END_HEADERS, stream(n), &headers(GET_MATCH));
+            [head, frame(Kind::RstStream, 0, stream(n), &[0, 0, 0, 8])].concat()
+        },
+    },
+    Flood { name: "SETTINGS", begin: Vec::new, frames: |_| frame(Kind::Settings, 0, 0, &[]) },
+    Flood {
+        name: "PING",
+        begin: Vec::new,
+        frames: |n| frame(Kind::Ping, 0, 0, &u64::from(n).to_be_bytes()),
+    },
+    Flood {
+        name: "CONTINUATION",
+        begin: || frame(Kind::Headers, 0, 1, &headers(GET_MATCH)),
+        frames: |n| {
+            let header = format!("\0\x08x{n:07}\x10{n:016}");
+            frame(Kind::Continuation, 0, 1, header.as_bytes())
+        },
+    },
+    Flood {
+        name: "empty DATA",
+        begin: || frame(Kind::Headers, END_HEADERS, 1, &headers(RUN_MATCH)),
+        frames: |_| frame(Kind::Data, 0, 1, &[]),
+    },
+];
+
+/// Sends the frames and reads nothing, until they are sent or the connection is ended.
+async fn flood(address: SocketAddr, begin: fn() -> Vec<u8>, frames: fn(u32) -> Vec<u8>) {
+    let sending = async {
+        let mut socket = TcpStream::connect(address).await?;
+        socket.write_all(&[http2::begin(65_535), begin()].concat()).await?;
+        for first in (0..FRAMES).step_by(FRAMES_AT_ONCE as usize) {
+            let batch: Vec<u8> = (first..first + FRAMES_AT_ONCE).flat_map(frames).collect();
+            socket.write_all(&batch).await?;
+        }
+        // The answers lie unread until the test ends it.
+        std::future::pending::<io::Result<()>>().await
+    };
+    // However the connection ends, it has done its harm.
+    let _ = sending.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn floods_of_frames_harm_no_other_caller() {
+    let mut target = Target::start(&[]).await;
+    for Flood { name, begin, frames } in FLOODS {
+        let alone = target.run_matches().await;
+        let mut floods = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            floods.spawn(flood(target.address(), begin, frames));
+        }
+        for _ in 0..3 {
+            target.assert_others_are_served(name, alone).await;
+            // Calls are counted by what they take about: in a debug build it is more.
+            target.assert_grown_at_most(2 * REQUEST_MEMORY_KIB + ALLOWANCE_KIB, name);
+        }
+        floods.shutdown().await;
+        target.assert_returned(name).await;
+    }
+    target.process.stop();
+}
+
+/// Opens streams of everything, and makes room for one byte of each, again and again.
+async fn read_byte_by_byte(address: SocketAddr) {
+    let reading = async {
+        let mut socket = TcpStream::connect(address).await?;
+        let calls = (0..SLOW_STREAMS).flat_map(|n| empty_call(stream(n), WATCH_MATCHES));
+        socket.write_all(&[http2::begin(1), calls.collect()].concat()).await?;
+        let (mut answers, mut room) = socket.into_split();
+        let more: Vec<u8> = (0..SLOW_STREAMS)
+            .flat_map(|n| frame(Kind::WindowUpdate, 0, stream(n), &[0, 0, 0, 1]))
+            .collect();
+        let mut came = vec![0; 64 * 1024];
+        while answers.read(&mut came).await? > 0 {
+            room.write_all(&more).await?;
+        }
+        io::Result::Ok(())
+    };
+    let _ = reading.await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_single_bytes_harm_no_other_caller() {
+    let mut target = Target::start(&[]).await;
+    let alone = target.run_matches().await;
+    let mut readers = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        readers.spawn(read_byte_by_byte(target.address()));
+    }
+    for _ in 0..5 {
+        target.assert_others_are_served("readers of single bytes", alone).await;
+        let streams = u64::from(SLOW_STREAMS) * CONNECTIONS as u64;
+        target.assert_grown_at_most(streams * SLOW_STREAM_KIB, "readers of single bytes");
+    }
+    readers.shutdown().await;
+    target.assert_returned("readers of single bytes").await;
+    target.process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_connections_of_one_address_leave_room_for_others() {
+    const TRIED: usize = 10_000;
+    // Half of --max-connections, without the one that runs matches beside it.
+    const SERVED: usize = 4_999;
+    assert_may_open(TRIED + 1_000);
+    let mut target = Target::start(&[]).await;
+    let alone = target.run_matches().await;
+    let (mut served, mut refused) = (Vec::new(), 0);
+    for _ in 0..TRIED {
+        let mut socket = TcpStream::connect(target.address()).await.expect("the system takes it");
+        // Ended by the service before or after the preface is there.
+        let _ = socket.write_all(&http2::begin(65_535)).await;
+        let answered = timeout(PATIENCE, socket.read_u8()).await.expect("it is served or ended");
+        if answered.is_ok() {
+            served.push(socket);
+        } else {
+            refused += 1;
+        }
+    }
+    assert_eq!((served.len(), refused), (SERVED, TRIED - SERVED));
+    target.assert_others_are_served("10,000 connections", alone).await;
+    let other = TcpSocket::new_v4().unwrap();
+    other.bind("127.0.0.2:0".parse().unwrap()).expect("the loopback has more addresses");
+    let mut other = other.connect(target.address()).await.expect("the system takes it");
+    other.write_all(&http2::begin(65_535)).await.unwrap();
+    let answered = timeout(PATIENCE, other.read_u8()).await.expect("it is served");
+    answered.expect("another address has room");
+    drop(served);
+    target.assert_returned("10,000 connections").await;
+    target.process.stop();
+}

@@ -1,0 +1,56 @@
+//! HTTP/2 frame by frame, for what no client library sends.
+
+/// What every connection begins with.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+
+/// The kinds of frames (RFC 9113, section 6).
+#[derive(Clone, Copy)]
+pub enum Kind {
+    Data = 0,
+    Headers = 1,
+    RstStream = 3,
+    Settings = 4,
+    Ping = 6,
+    WindowUpdate = 8,
+    Continuation = 9,
+}
+
+/// A frame.
+pub fn frame(kind: Kind, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).expect("a frame").to_be_bytes();
+    let head = [&length[1..], &[kind as u8, flags], &stream.to_be_bytes()].concat();
+    [&head, payload].concat()
+}
+
+/// The preface, and settings with this window for each stream.
+pub fn begin(window_bytes: u32) -> Vec<u8> {
+    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+    let setting = [&INITIAL_WINDOW_SIZE[..], &window_bytes.to_be_bytes()].concat();
+    [PREFACE, &frame(Kind::Settings, 0, 0, &setting)].concat()
+}
+
+/// The headers of a call, without compression.
+pub fn headers(path: &str) -> Vec<u8> {
+    let literal = |name: &str, value: &str| {
+        let length = |text: &str| u8::try_from(text.len()).expect("a short text");
+        [&[0, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
+    };
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "localhost"),
+        (":path", path),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ];
+    headers.iter().flat_map(|(name, value)| literal(name, value)).collect()
+}
+
+/// A call with an empty message, whole.
+pub fn empty_call(stream: u32, path: &str) -> Vec<u8> {
+    let head = frame(Kind::Headers, END_HEADERS, stream, &headers(path));
+    [head, frame(Kind::Data, END_STREAM, stream, &[0; 5])].concat()
+}

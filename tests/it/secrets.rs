@@ -67,6 +67,8 @@ async fn access_token(oz: &Simulator) -> String {
     let (email, password) = oz.login();
     let body = json!({ "credentials": { "email": email, "password": password } });
     let url = format!("{}/api/authorize/auth/", oz.url());
+    // Another test may have installed it already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let answer = answer.post(url).json(&body).send().await.unwrap();
     let tokens: Value = answer.json().await.unwrap();
@@ -115,16 +117,16 @@ async fn a_password_that_is_wrong_is_mended_by_its_file_after_a_half_written_one
     scene.mended("OZ_LOGIN_REFUSED", mend).await;
 }
 
-/// A command of the program that prints a line when it is ready.
+/// A command of the program that prints a line with some words when it is ready.
 struct Running(Child);
 
 impl Running {
-    fn start(args: &[&str]) -> Self {
+    fn start(args: &[&str], words: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
         let mut child = command.args(args).env_clear().stdout(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "{args:?}: it ends before it says anything");
+        let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
+        let ready = lines.map_while(Result::ok).any(|line| line.contains(words));
+        assert!(ready, "{args:?}: it ends before it says {words:?}");
         Self(child)
     }
 
@@ -144,13 +146,13 @@ impl Drop for Running {
 
 #[test]
 fn a_hangup_ends_neither_the_simulator_nor_the_demo() {
-    for args in [&["sim", "--listen", "127.0.0.1:0"][..], &["demo", "--listen", "127.0.0.1:0"]] {
-        let mut running = Running::start(args);
+    for (command, words) in [("sim", "is ready on"), ("demo", "The simulator takes folders at")] {
+        let mut running = Running::start(&[command, "--listen", "127.0.0.1:0"], words);
         running.signal("-HUP");
         running.signal("-HUP");
         running.signal("-TERM");
         let ended = running.0.wait().unwrap();
-        assert!(ended.success(), "{args:?}: {ended}");
+        assert!(ended.success(), "{command}: {ended}");
     }
 }
 

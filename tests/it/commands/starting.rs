@@ -25,9 +25,9 @@ async fn what_cannot_start_says_why_in_one_line() {
         ("serve", &[][..], 64, "facematch: --oz-url: is required"),
         ("serve --oz-url http://h --store sqlite:/nowhere/f.db", &secret, 1, "--store: "),
         ("serve --oz-url http://h --log-level loud,,=", &secret, 64, "--log-level: "),
-        ("sim --script /nowhere/script.json", &[], 1, "/nowhere/script.json"),
+        ("sim --script /nowhere/script.json", &[], 64, "facematch: --script: /nowhere/script.json"),
         ("sim --listen 192.0.2.1:1", &[], 1, "facematch: --listen: 192.0.2.1:1: "),
-        ("demo --once /nowhere/me.jpg", &[], 1, "can't read the photo /nowhere/me.jpg: "),
+        ("demo --once /nowhere/me.jpg", &[], 64, "can't read the photo /nowhere/me.jpg: "),
         ("demo --once --listen 192.0.2.1:1", &[], 1, "--listen: "),
     ] {
         let program = variables

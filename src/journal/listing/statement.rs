@@ -5,10 +5,11 @@ use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, MatchId, State},
-    journal::listing::plan::{Check, Label, Plan, Source},
+    journal::listing::plan::{Check, Plan, Source},
 };
 
 /// A piece of a statement.
+#[derive(Clone, Copy)]
 pub(in crate::journal) enum Piece<'a> {
     /// Just text.
     Sql(&'static str),
@@ -31,7 +32,7 @@ pub(in crate::journal) struct Stretch {
     pub rows: i64,
 }
 
-/// Looks at a stretch, newest match first: each match's id, and whether it fits.
+/// Looks at a stretch: each match's id, and whether it fits. The rows come in any order.
 ///
 /// The bound is on what the sources give, before anything is checked. So the work is the same
 /// however few matches fit.
@@ -56,8 +57,85 @@ pub(in crate::journal) fn look<'a>(
             pieces.extend([Sql(" ORDER BY match_id DESC LIMIT "), Number(stretch.rows)]);
         }
     }
-    pieces.push(Sql(") AS l ORDER BY l.match_id DESC"));
+    pieces.push(Sql(") AS l"));
     pieces
+}
+
+/// How an index is walked: by all of its columns, the match's id last.
+///
+/// The columns before the id are compared together with it, not each by itself, and the order names
+/// them too. So no other index has that order. Where PostgreSQL finds two, it chooses by its
+/// statistics, and walks the table's own key past every match if it takes rare rows for common ones.
+/// The connections of lists don't sort instead.
+struct Walk<'a> {
+    /// What is selected, and from which table.
+    select: Vec<Piece<'a>>,
+    /// As `(i.a, i.match_id)`.
+    columns: &'static str,
+    /// As `i.a DESC, i.match_id DESC`.
+    order: &'static str,
+    /// The values of the columns before the id.
+    values: Vec<Piece<'a>>,
+    /// What else the index's rows have in common.
+    rows: &'static str,
+}
+
+impl<'a> Walk<'a> {
+    fn of(source: &Source<'a>, caller: &'a CallerId) -> Self {
+        const STATE: &str = "SELECT i.match_id, i.state";
+        let exact = |table| vec![Sql("SELECT i.match_id, TRUE AS fits FROM "), Sql(table)];
+        let caller = Text(caller.as_str());
+        let by_caller = ("(i.caller, i.match_id)", "i.caller DESC, i.match_id DESC");
+        let (select, (columns, order), values, rows) = match source {
+            Source::Caller => (exact("matches AS i"), by_caller, vec![caller], "TRUE"),
+            Source::Folder(id) => {
+                let columns = "(i.caller, i.folder_id, i.match_id)";
+                let order = "i.caller DESC, i.folder_id DESC, i.match_id DESC";
+                let values = vec![caller, Id(*id.as_uuid())];
+                (exact("matches AS i"), (columns, order), values, "TRUE")
+            }
+            Source::Label(label) => {
+                let columns = "(i.caller, i.key, i.value, i.match_id)";
+                let order = "i.caller DESC, i.key DESC, i.value DESC, i.match_id DESC";
+                let values = vec![caller, Text(label.key), Text(label.value)];
+                (exact("match_labels AS i"), (columns, order), values, "TRUE")
+            }
+            Source::Ended(state) => {
+                let columns = "(i.caller, i.end_state, i.match_id)";
+                let order = "i.caller DESC, i.end_state DESC, i.match_id DESC";
+                let values = vec![caller, Text(state.name())];
+                (exact("match_states AS i"), (columns, order), values, "i.end_state IS NOT NULL")
+            }
+            Source::Unfinished(states) => {
+                let mut select = vec![Sql(STATE)];
+                select.extend(one_of(states));
+                select.push(Sql(" AS fits FROM match_states AS i"));
+                (select, by_caller, vec![caller], "i.end_time IS NULL")
+            }
+            Source::Unlisted(states) => {
+                let mut select = vec![Sql(STATE)];
+                select.extend(one_of(states));
+                select.extend([Sql(CALLER), caller, Sql(" AS fits FROM match_states AS i")]);
+                // The caller follows the id: the table's own key has no such order.
+                let columns = ("(i.match_id)", "i.match_id DESC, i.caller DESC");
+                (select, columns, Vec::new(), UNLISTED)
+            }
+        };
+        Self { select, columns, order, values, rows }
+    }
+
+    /// The rows between two ids, the upper one left out.
+    fn pieces(self, from: Uuid, until: Uuid, rows: i64) -> Vec<Piece<'a>> {
+        let mut pieces = self.select;
+        pieces.extend([Sql(" WHERE "), Sql(self.rows)]);
+        for (compare, id) in [(" >= (", from), (" < (", until)] {
+            pieces.extend([Sql(" AND "), Sql(self.columns), Sql(compare)]);
+            pieces.extend(self.values.iter().flat_map(|value| [*value, Sql(", ")]));
+            pieces.extend([Id(id), Sql(")")]);
+        }
+        pieces.extend([Sql(" ORDER BY "), Sql(self.order), Sql(" LIMIT "), Number(rows)]);
+        pieces
+    }
 }
 
 /// The newest matches of one source: each one's id, and whether it fits as far as its row tells.
@@ -67,50 +145,15 @@ fn source<'a>(
     caller: &'a CallerId,
     stretch: Stretch,
 ) -> Vec<Piece<'a>> {
-    const MATCHES: &str = "SELECT i.match_id, TRUE AS fits FROM matches AS i WHERE i.caller = ";
-    const LABELS: &str = "SELECT i.match_id, TRUE AS fits FROM match_labels AS i WHERE i.caller = ";
-    const ENDED: &str = "SELECT i.match_id, TRUE AS fits FROM match_states AS i WHERE i.caller = ";
-    let caller = Text(caller.as_str());
-    let mut pieces = match source {
-        Source::Caller => vec![Sql(MATCHES), caller],
-        Source::Folder(id) => {
-            vec![Sql(MATCHES), caller, Sql(" AND i.folder_id = "), Id(*id.as_uuid())]
-        }
-        Source::Label(label) => {
-            let mut pieces = vec![Sql(LABELS), caller];
-            pieces.extend(labelled("i", *label));
-            pieces
-        }
-        Source::Ended(state) => {
-            vec![Sql(ENDED), caller, Sql(" AND i.end_state = "), Text(state.name())]
-        }
-        Source::Unfinished(states) => {
-            let mut pieces = vec![Sql("SELECT i.match_id, i.state")];
-            pieces.extend(one_of(states));
-            pieces.push(Sql(" AS fits FROM match_states AS i WHERE i.caller = "));
-            pieces.extend([caller, Sql(" AND i.end_time IS NULL")]);
-            pieces
-        }
-        Source::Unlisted(states) => {
-            let mut pieces = vec![Sql("SELECT i.match_id, i.state")];
-            pieces.extend(one_of(states));
-            pieces.push(Sql(" AND (SELECT m.caller FROM matches AS m
-                WHERE m.match_id = i.match_id) = "));
-            pieces.extend([caller, Sql(" AS fits FROM match_states AS i WHERE ")]);
-            pieces.push(Sql(UNLISTED));
-            pieces
-        }
-    };
+    let from = plan.from.map_or(Uuid::nil(), |id| *id.as_uuid());
     let until = [plan.until, stretch.before].into_iter().flatten().min();
-    if let Some(until) = until {
-        pieces.extend([Sql(" AND i.match_id < "), Id(*until.as_uuid())]);
-    }
-    if let Some(from) = plan.from {
-        pieces.extend([Sql(" AND i.match_id >= "), Id(*from.as_uuid())]);
-    }
-    pieces.extend([Sql(" ORDER BY i.match_id DESC LIMIT "), Number(stretch.rows)]);
-    pieces
+    // No match has the greatest id: it is of no version.
+    let until = until.map_or(Uuid::max(), |id| *id.as_uuid());
+    Walk::of(source, caller).pieces(from, until, stretch.rows)
 }
+
+/// Whether the caller of a row is this one, where the row doesn't say.
+const CALLER: &str = " AND (SELECT m.caller FROM matches AS m WHERE m.match_id = i.match_id) = ";
 
 /// Which rows an older version wrote: as the index that finds them has it.
 const UNLISTED: &str = "(i.caller IS NULL OR i.end_time IS NOT NULL AND i.end_state IS NULL)";
@@ -122,8 +165,8 @@ fn check<'a>(check: &Check<'a>, caller: &'a CallerId) -> Vec<Piece<'a>> {
         Check::Label(label) => {
             const LABELLED: &str = " AND (SELECT TRUE FROM match_labels AS o WHERE o.caller = ";
             let mut pieces = vec![Sql(LABELLED)];
-            pieces.push(Text(caller.as_str()));
-            pieces.extend(labelled("o", *label));
+            pieces.extend([Text(caller.as_str()), Sql(" AND o.key = "), Text(label.key)]);
+            pieces.extend([Sql(" AND o.value = "), Text(label.value)]);
             pieces.push(Sql(" AND o.match_id = l.match_id)"));
             pieces
         }
@@ -146,14 +189,6 @@ fn check<'a>(check: &Check<'a>, caller: &'a CallerId) -> Vec<Piece<'a>> {
             pieces
         }
     }
-}
-
-fn labelled<'a>(table: &'static str, label: Label<'a>) -> [Piece<'a>; 4] {
-    let (key, value) = match table {
-        "i" => (" AND i.key = ", " AND i.value = "),
-        _ => (" AND o.key = ", " AND o.value = "),
-    };
-    [Sql(key), Text(label.key), Sql(value), Text(label.value)]
 }
 
 fn one_of<'a>(states: &[State]) -> Vec<Piece<'a>> {

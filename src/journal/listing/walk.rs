@@ -3,6 +3,8 @@
 //! Each step is a statement of bounded work of its own, so a list can be given up between any two,
 //! and no statement holds an old state of the store for long.
 
+use std::cmp::Reverse;
+
 use async_trait::async_trait;
 use tokio::task;
 
@@ -76,7 +78,8 @@ pub(in crate::journal) async fn list(
     let mut rows = walk.first_step(&plan);
     while !walk.is_over() {
         let stretch = Stretch { before: walk.reached, rows: as_number(rows) };
-        let looked = store.look(&statement::look(&plan, caller, stretch)).await?;
+        let mut looked = store.look(&statement::look(&plan, caller, stretch)).await?;
+        looked.sort_unstable_by_key(|row| Reverse(row.match_id));
         walk.looked += looked.len();
         let is_last = looked.len() < rows;
         walk.take(store, &looked).await?;

@@ -136,16 +136,23 @@ const PLANNING: [&str; 6] = [
     "SET jit = off",
 ];
 
-/// Makes a new connection ready. An engine that doesn't know a setting plans as it likes. A standby
-/// isn't connected to, as one may be for a moment while another takes over: what it has is old.
+/// Makes a new connection ready. A standby isn't connected to, as one may be for a moment while another takes over: what it has is old.
 async fn set_out(connection: &mut PgConnection) -> sqlx::Result<()> {
     let read_only: String =
         query_scalar("SHOW transaction_read_only").fetch_one(&mut *connection).await?;
     if read_only != "off" {
         return Err(sqlx::Error::Io(std::io::Error::other("it can only be read: a standby?")));
     }
-    for setting in PLANNING {
-        match raw_sql(setting).execute(&mut *connection).await {
+    plan_with(connection, &PLANNING).await
+}
+
+/// Has statements planned with these settings, as far as the engine knows them.
+pub(super) async fn plan_with(
+    connection: &mut PgConnection,
+    settings: &[&'static str],
+) -> sqlx::Result<()> {
+    for setting in settings {
+        match raw_sql(*setting).execute(&mut *connection).await {
             Ok(_) | Err(sqlx::Error::Database(_)) => {}
             Err(failure) => return Err(failure),
         }

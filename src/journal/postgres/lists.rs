@@ -28,6 +28,11 @@ use crate::{
 /// and is over within milliseconds.
 const LISTS_MAX: usize = 2;
 
+/// How the statements of lists are planned, beside what holds for all: each walks an index that has
+/// the order it asks for. To sort would be to read first all that is to be sorted.
+pub(super) const PLANNING: [&str; 2] =
+    ["SET enable_sort = off", "SET enable_incremental_sort = off"];
+
 /// A read that is under way.
 type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
@@ -182,6 +187,7 @@ impl Shared {
             let mut connection = self.database.connect().await?;
             let limit = format!("SET statement_timeout = {}", PATIENCE.as_millis());
             raw_sql(AssertSqlSafe(limit)).execute(&mut connection).await?;
+            connect::plan_with(&mut connection, &PLANNING).await?;
             let process_id = query_scalar("SELECT pg_backend_pid()");
             let process_id = process_id.fetch_one(&mut connection).await?;
             Ok(Connected { connection, process_id })

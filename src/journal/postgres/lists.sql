@@ -14,5 +14,5 @@ CREATE INDEX match_states_unfinished_by_caller ON match_states (caller, match_id
     WHERE end_time IS NULL;
 CREATE INDEX match_states_by_end ON match_states (caller, end_state, match_id)
     WHERE end_state IS NOT NULL;
-CREATE INDEX match_states_unlisted ON match_states (match_id)
+CREATE INDEX match_states_unlisted ON match_states (match_id, caller)
     WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL;

@@ -9,7 +9,11 @@ use crate::{
     journal::{
         Filter, Key,
         listing::testing::prepared,
-        postgres::{connect::Database, schema::MIGRATIONS},
+        postgres::{
+            connect::{self, Database},
+            lists::PLANNING,
+            schema::MIGRATIONS,
+        },
         suite::crowd::{self, PATIENCE, cases, crowd},
     },
 };
@@ -66,7 +70,9 @@ async fn check(served: &Served) {
 /// A connection that plans as those of lists do.
 async fn planning(database: &str) -> PgConnection {
     let database = Database::parse(&shared().url(database).into(), None).unwrap();
-    database.connect().await.unwrap()
+    let mut connection = database.connect().await.unwrap();
+    connect::plan_with(&mut connection, &PLANNING).await.unwrap();
+    connection
 }
 
 async fn lines(connection: &mut PgConnection, explain: String) -> Vec<String> {

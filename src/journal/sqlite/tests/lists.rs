@@ -121,15 +121,21 @@ fn expected(filter: &Filter) -> &'static str {
     let (has_ended, runs): (Vec<State>, Vec<State>) =
         filter.states.iter().partition(|state| state.has_ended());
     match filter {
-        Filter { folder_id: Some(_), .. } => "matches_by_folder",
+        Filter { folder_id: Some(_), .. } => {
+            "matches_by_folder ((caller,folder_id,match_id)>(?,?,?) AND (caller,folder_id,match_id)<"
+        }
         Filter { labels, .. }
             if !labels.is_empty() && (runs.is_empty() || !has_ended.is_empty()) =>
         {
-            "SEARCH i USING PRIMARY KEY (caller=? AND key=? AND value=?"
+            "SEARCH i USING PRIMARY KEY ((caller,key,value,match_id)>(?,?,?,?) AND (caller,key,value,match_id)<"
         }
-        _ if !has_ended.is_empty() => "match_states_by_end (caller=? AND end_state=?",
-        _ if !runs.is_empty() => "match_states_unfinished_by_caller (caller=?",
-        _ => "matches_by_caller (caller=?",
+        _ if !has_ended.is_empty() => {
+            "match_states_by_end ((caller,end_state,match_id)>(?,?,?) AND (caller,end_state,match_id)<"
+        }
+        _ if !runs.is_empty() => {
+            "match_states_unfinished_by_caller ((caller,match_id)>(?,?) AND (caller,match_id)<"
+        }
+        _ => "matches_by_caller ((caller,match_id)>(?,?) AND (caller,match_id)<",
     }
 }
 

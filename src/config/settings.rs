@@ -282,7 +282,7 @@ pub static MAX_CALLS: Setting<usize> = Setting::with(
     "NUMBER",
     "50000",
     "open calls of all connections, from their headers to the end of their answers; beyond its \
-     share of them, a connection is refused as OVERLOADED",
+     share of them, a connection is refused as OVERLOADED; an open call takes some 8KiB",
     |text| parse::count(text, 1..=10_000_000),
 );
 

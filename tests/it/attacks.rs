@@ -1,8 +1,8 @@
 //! Attacks on the built program, a file each: what they get, what memory they take, and that the
 //! matches of other callers go on beside them.
 //!
-//! Memory is what the operating system counts. How much longer matches take is printed, not
-//! asserted, but where an attack has an end that time can't move.
+//! Memory is what the operating system counts. How much longer matches take is asserted of the best
+//! of a few looks, while the attack goes on: a machine may be busy with something else in one.
 
 mod compressed;
 mod floods;
@@ -15,7 +15,7 @@ mod unread_watchers;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -24,10 +24,15 @@ use facematch::{
     pb::{self, MatchState},
     simulator::{Simulator, sample},
 };
-use futures_util::{StreamExt, stream};
+use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 use prost::Message;
 use prost_types::FileDescriptorSet;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, transport::Channel};
 use tonic_types::StatusExt;
 
@@ -44,24 +49,37 @@ const ALLOWANCE_KIB: u64 = 32 * 1024;
 const REQUEST_MEMORY_KIB: u64 = 64 * 1024;
 /// Matches of others in each look.
 const MATCHES: usize = 5;
+/// For how long Oz processes a match whose time is taken: hardly a real one is faster.
+const OZ_TAKES_MS: u64 = 500;
+/// How much longer the matches of others may take, in the median.
+const RATIO_MAX: f64 = 1.5;
+/// How often it is measured, at most.
+const LOOKS: usize = 3;
 /// How long an attack may take to be in place: much longer than it does.
 const ATTACK_PATIENCE: Duration = Duration::from_secs(300);
 /// How many matches are run at most until memory has returned: what is free is given back to the
 /// operating system while the program does something.
 const MATCHES_UNTIL_RETURNED: usize = 300;
 
+/// Attacks are made one after the other, or each would be measured beside the others.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
 /// The program under attack, and the caller beside.
 struct Target {
+    _only: MutexGuard<'static, ()>,
     oz: Simulator,
     process: Process,
     client: Client,
     /// Before anything attacks, in KiB.
     idle_kib: u64,
+    /// What a match takes before anything attacks, in the median.
+    alone: Duration,
     _directory: tempfile::TempDir,
 }
 
 impl Target {
     async fn start(settings: &[&str]) -> Self {
+        let only = ONE_AT_A_TIME.lock().await;
         assert_may_open(1_000);
         let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = 0);
@@ -69,11 +87,20 @@ impl Target {
         let settings = [&["--log-level", "info"], settings].concat();
         let process = Process::start(&oz, directory.path(), &settings);
         let client = process.client().await;
-        let mut target = Self { oz, process, client, idle_kib: 0, _directory: directory };
+        let mut target = Self {
+            _only: only,
+            oz,
+            process,
+            client,
+            idle_kib: 0,
+            alone: Duration::ZERO,
+            _directory: directory,
+        };
         // The first ones find everything cold.
         for _ in 0..4 {
             target.run_matches().await;
         }
+        target.alone = target.timed_matches().await;
         target.idle_kib = target.process.resident_kib();
         target
     }
@@ -86,26 +113,41 @@ impl Target {
         transport::channel(self.process.address()).await
     }
 
-    /// Runs matches of another caller, each to its verdict; tells the median of what they took.
-    async fn run_matches(&mut self) -> Duration {
-        let mut took = Vec::new();
-        for _ in 0..MATCHES {
+    /// Runs matches of another caller beside each other, each to its verdict; tells the median of
+    /// what they took.
+    async fn run_matches(&self) -> Duration {
+        let run = |_| {
+            let mut client = self.client.clone();
             let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
-            let begun = now();
-            let updates = self.client.run_match(portrait_request(&folder)).await;
-            let updates = collect(updates.expect("it is accepted").into_inner()).await;
-            took.push(begun.elapsed());
-            assert_eq!(last(&updates.expect("it ends")).state(), MatchState::Finished);
-        }
+            async move {
+                let begun = now();
+                let updates = client.run_match(portrait_request(&folder)).await;
+                let updates = collect(updates.expect("it is accepted").into_inner()).await;
+                assert_eq!(last(&updates.expect("it ends")).state(), MatchState::Finished);
+                begun.elapsed()
+            }
+        };
+        let mut took = join_all((0..MATCHES).map(run)).await;
         took.sort_unstable();
         took[took.len() / 2]
     }
 
+    /// The same, where Oz takes as long as it does for hardly any match.
+    async fn timed_matches(&self) -> Duration {
+        self.oz.switch(|switches| switches.processing_ms = OZ_TAKES_MS);
+        let took = self.run_matches().await;
+        self.oz.switch(|switches| switches.processing_ms = 0);
+        took
+    }
+
     /// Runs matches beside the attack that goes on.
-    async fn assert_others_are_served(&mut self, attack: &str, alone: Duration) {
-        let beside = self.run_matches().await;
-        let ratio = beside.as_secs_f64() / alone.as_secs_f64();
-        println!("beside {attack}: {alone:?} alone, {beside:?} beside it, ratio {ratio:.2}");
+    async fn assert_others_are_served(&self, attack: &str) {
+        let mut ratios = Vec::new();
+        while ratios.len() < LOOKS && ratios.last().is_none_or(|ratio| *ratio > RATIO_MAX) {
+            ratios.push(self.timed_matches().await.as_secs_f64() / self.alone.as_secs_f64());
+        }
+        println!("beside {attack}: matches take {ratios:.2?} times as long");
+        assert!(ratios.last().is_some_and(|ratio| *ratio <= RATIO_MAX), "{attack}: {ratios:.2?}");
     }
 
     /// Fails if memory has grown by more than so much since the start.
@@ -117,7 +159,7 @@ impl Target {
     }
 
     /// Waits until memory is nearly what it was.
-    async fn assert_returned(&mut self, attack: &str) {
+    async fn assert_returned(&self, attack: &str) {
         for _ in 0..MATCHES_UNTIL_RETURNED {
             if self.process.resident_kib() <= self.idle_kib + ALLOWANCE_KIB {
                 return;
@@ -132,7 +174,9 @@ impl Target {
 #[derive(Default)]
 struct Calls {
     open: JoinSet<()>,
-    ended: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Ends the requests that stall: a client whose call is dropped leaves its request open.
+    over: CancellationToken,
+    ended: Arc<StdMutex<BTreeMap<String, usize>>>,
 }
 
 impl Calls {
@@ -148,8 +192,9 @@ impl Calls {
         for _ in 0..count {
             // An empty frame would be one more attack.
             let begun = (!begun.is_empty()).then(|| Ok(begun.clone()));
-            let body = stream::iter(begun).chain(stream::pending());
-            self.call(channel, path, headers, body);
+            let over = self.over.clone().cancelled_owned();
+            let end = stream::once(over.map(|()| Err(Status::cancelled("the attack is over"))));
+            self.call(channel, path, headers, stream::iter(begun).chain(end));
         }
     }
 
@@ -189,19 +234,19 @@ impl Calls {
         assert!(waited.is_ok(), "of {count} that should end: {:?}", self.ended());
     }
 
-    /// Fails if a call ended for another reason than memory, or time on a slow machine.
+    /// Fails if a call ended for anything else than that.
     #[track_caller]
-    fn assert_only_memory_and_time(&self, attack: &str) {
+    fn assert_all_told(&self, word: &str, attack: &str) {
         let ended = self.ended();
-        assert!(ended.contains_key("OVERLOADED request-memory"), "{attack}: {ended:?}");
-        let is_expected =
-            |told: &String| told == "OVERLOADED request-memory" || told == "CALL_TIMED_OUT";
-        assert!(ended.keys().all(is_expected), "{attack}: {ended:?}");
+        assert!(ended.keys().eq([word]), "{attack}: {ended:?}");
     }
 
     /// Ends all, and returns once they have.
     async fn end(mut self) {
-        self.open.shutdown().await;
+        self.over.cancel();
+        let ending = async { while self.open.join_next().await.is_some() {} };
+        let ended = timeout(ATTACK_PATIENCE, ending).await;
+        assert!(ended.is_ok(), "{} calls are still open", self.open.len());
     }
 }
 
@@ -216,7 +261,7 @@ fn word(status: &Status) -> String {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &StdMutex<T>) -> StdMutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// The first page that streams of all matches read.
-const PAGE_OF_ALL: usize = 16;
+const PAGE_OF_ALL: usize = 8;
 /// What tests wait for is nearer than this; a match's deadline is not.
 const NEAR: Duration = Duration::from_secs(5);
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::{Status, body::Body};
 
 use crate::grpc::admission::timeout;
@@ -48,12 +48,12 @@ impl Head {
 
 /// The answer to what is no gRPC call, in HTTP's words. A web page may send a plain POST to any
 /// address without asking first, so that nothing may act on one.
-pub fn refuse_other_than_grpc(parts: &Parts) -> Option<Response<Body>> {
-    if parts.method != Method::POST {
+pub fn refuse_other_than_grpc(method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
+    if method != Method::POST {
         let allow = (header::ALLOW, HeaderValue::from_static("POST"));
         return Some(refusal(StatusCode::METHOD_NOT_ALLOWED, allow));
     }
-    if !is_grpc(&parts.headers) {
+    if !is_grpc(headers) {
         let accept = (header::ACCEPT, HeaderValue::from_static(GRPC));
         return Some(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, accept));
     }
@@ -99,6 +99,8 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, Status> {
 
 #[cfg(test)]
 mod tests {
+    use http::request::Parts;
+
     use super::*;
 
     fn parts(method: Method, types: &[&str]) -> Parts {
@@ -111,7 +113,9 @@ mod tests {
     }
 
     fn refused(method: Method, types: &[&str]) -> Option<u16> {
-        refuse_other_than_grpc(&parts(method, types)).map(|response| response.status().as_u16())
+        let parts = parts(method, types);
+        refuse_other_than_grpc(&parts.method, &parts.headers)
+            .map(|response| response.status().as_u16())
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod timeout;
 use std::{
     convert::Infallible,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
@@ -56,10 +56,10 @@ use crate::{
     worker::photo_memory::Reservation,
 };
 
-/// What a call that is being received takes beside its bytes, about: the transport's stream, the
-/// task, and what is known of it so far. A flood of calls whose bodies never come takes no more
-/// memory than one of large bodies.
-const CALL_BYTES: usize = 8 * 1024;
+/// What is counted for a call that is being received, beside its bytes. It takes about 8 KiB in the
+/// transport and the runtime, which `--max-calls` bounds for the whole process; this share of it
+/// bounds what one connection may have, and lets a client begin ten thousand calls at once.
+const CALL_BYTES: usize = 1536;
 /// How much sooner than its deadline a call is ended: the transport has a timer of its own, which
 /// would end it as CANCELLED, and timers are a millisecond exact.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(2);
@@ -153,11 +153,9 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
     async fn answer(&self, share: &ConnectionShare, request: Request<Body>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        if let Some(refusal) = head::refuse_other_than_grpc(&parts) {
+        if let Some(refusal) = head::refuse_other_than_grpc(request.method(), request.headers()) {
             return refusal;
         }
-        let request = Request::from_parts(parts, body);
         let admitted = self.admitted(share, request).await;
         let mut response = admitted.unwrap_or_else(Status::into_http);
         response.headers_mut().insert(head::ACCEPT_ENCODING, head::ENCODINGS);
@@ -179,7 +177,8 @@ where
             let request = self.received(share, call, request, &refusal).await?;
             Ok(self.call(request).await)
         };
-        let response = self.in_time(deadline, handled).await?;
+        // Moved about, it would be in this future several times.
+        let response = self.in_time(deadline, pin!(handled)).await?;
         let deadline = deadline.map(|time| self.at(time));
         let refusal = (kind == Kind::Stream).then_some(refusal);
         let answer = |body| Body::new(Answer::new(body, deadline, refusal, place));
@@ -244,7 +243,7 @@ where
     async fn in_time<T>(
         &self,
         deadline: Option<Timestamp>,
-        call: impl Future<Output = Result<T, Status>>,
+        call: Pin<&mut impl Future<Output = Result<T, Status>>>,
     ) -> Result<T, Status> {
         let clock = &self.terms.clock;
         match deadline {

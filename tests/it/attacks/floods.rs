@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::{
-    attacks::{ALLOWANCE_KIB, REQUEST_MEMORY_KIB, Target},
+    attacks::{ALLOWANCE_KIB, Target},
     http2::{self, END_HEADERS, Kind, empty_call, frame, headers},
     process::assert_may_open,
     support::PATIENCE,
@@ -22,6 +22,9 @@ const FRAMES: u32 = 200_000;
 const FRAMES_AT_ONCE: u32 = 1_000;
 /// Connections of a flood.
 const CONNECTIONS: usize = 4;
+/// `--max-calls`, at its default, and what each of them takes at most.
+const MAX_CALLS: u64 = 50_000;
+const CALL_KIB: u64 = 8;
 /// Streams whose reader takes a byte at a time.
 const SLOW_STREAMS: u32 = 500;
 /// What each of those may take, its HTTP/2 stream included.
@@ -36,6 +39,8 @@ struct Flood {
     name: &'static str,
     begin: fn() -> Vec<u8>,
     frames: fn(u32) -> Vec<u8>,
+    /// By how much memory may grow.
+    kib: u64,
 }
 
 /// Client streams have odd numbers.
@@ -43,7 +48,7 @@ const fn stream(n: u32) -> u32 {
     2 * n + 1
 }
 
-const FLOODS: [Flood; 5] = [
+const FLOODS: [Flood; 6] = [
     Flood {
         name: "RST_STREAM",
         begin: Vec::new,
@@ -51,12 +56,25 @@ const FLOODS: [Flood; 5] = [
             let head = frame(Kind::Headers, END_HEADERS, stream(n), &headers(GET_MATCH));
             [head, frame(Kind::RstStream, 0, stream(n), &[0, 0, 0, 8])].concat()
         },
+        kib: ALLOWANCE_KIB,
     },
-    Flood { name: "SETTINGS", begin: Vec::new, frames: |_| frame(Kind::Settings, 0, 0, &[]) },
+    Flood {
+        name: "calls without a body",
+        begin: Vec::new,
+        frames: |n| frame(Kind::Headers, END_HEADERS, stream(n), &headers(GET_MATCH)),
+        kib: MAX_CALLS * CALL_KIB + ALLOWANCE_KIB,
+    },
+    Flood {
+        name: "SETTINGS",
+        begin: Vec::new,
+        frames: |_| frame(Kind::Settings, 0, 0, &[]),
+        kib: ALLOWANCE_KIB,
+    },
     Flood {
         name: "PING",
         begin: Vec::new,
         frames: |n| frame(Kind::Ping, 0, 0, &u64::from(n).to_be_bytes()),
+        kib: ALLOWANCE_KIB,
     },
     Flood {
         name: "CONTINUATION",
@@ -65,11 +83,13 @@ const FLOODS: [Flood; 5] = [
             let header = format!("\0\x08x{n:07}\x10{n:016}");
             frame(Kind::Continuation, 0, 1, header.as_bytes())
         },
+        kib: ALLOWANCE_KIB,
     },
     Flood {
         name: "empty DATA",
         begin: || frame(Kind::Headers, END_HEADERS, 1, &headers(RUN_MATCH)),
         frames: |_| frame(Kind::Data, 0, 1, &[]),
+        kib: ALLOWANCE_KIB,
     },
 ];
 
@@ -91,17 +111,15 @@ async fn flood(address: SocketAddr, begin: fn() -> Vec<u8>, frames: fn(u32) -> V
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn floods_of_frames_harm_no_other_caller() {
-    let mut target = Target::start(&[]).await;
-    for Flood { name, begin, frames } in FLOODS {
-        let alone = target.run_matches().await;
+    let target = Target::start(&[]).await;
+    for Flood { name, begin, frames, kib } in FLOODS {
         let mut floods = JoinSet::new();
         for _ in 0..CONNECTIONS {
             floods.spawn(flood(target.address(), begin, frames));
         }
         for _ in 0..3 {
-            target.assert_others_are_served(name, alone).await;
-            // Calls are counted by what they take about: in a debug build it is more.
-            target.assert_grown_at_most(2 * REQUEST_MEMORY_KIB + ALLOWANCE_KIB, name);
+            target.assert_others_are_served(name).await;
+            target.assert_grown_at_most(kib, name);
         }
         floods.shutdown().await;
         target.assert_returned(name).await;
@@ -130,14 +148,13 @@ async fn read_byte_by_byte(address: SocketAddr) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_of_single_bytes_harm_no_other_caller() {
-    let mut target = Target::start(&[]).await;
-    let alone = target.run_matches().await;
+    let target = Target::start(&[]).await;
     let mut readers = JoinSet::new();
     for _ in 0..CONNECTIONS {
         readers.spawn(read_byte_by_byte(target.address()));
     }
     for _ in 0..5 {
-        target.assert_others_are_served("readers of single bytes", alone).await;
+        target.assert_others_are_served("readers of single bytes").await;
         let streams = u64::from(SLOW_STREAMS) * CONNECTIONS as u64;
         target.assert_grown_at_most(streams * SLOW_STREAM_KIB, "readers of single bytes");
     }
@@ -152,8 +169,7 @@ async fn ten_thousand_connections_of_one_address_leave_room_for_others() {
     // Half of --max-connections, without the one that runs matches beside it.
     const SERVED: usize = 4_999;
     assert_may_open(TRIED + 1_000);
-    let mut target = Target::start(&[]).await;
-    let alone = target.run_matches().await;
+    let target = Target::start(&[]).await;
     let (mut served, mut refused) = (Vec::new(), 0);
     for _ in 0..TRIED {
         let mut socket = TcpStream::connect(target.address()).await.expect("the system takes it");
@@ -167,7 +183,7 @@ async fn ten_thousand_connections_of_one_address_leave_room_for_others() {
         }
     }
     assert_eq!((served.len(), refused), (SERVED, TRIED - SERVED));
-    target.assert_others_are_served("10,000 connections", alone).await;
+    target.assert_others_are_served("10,000 connections").await;
     let other = TcpSocket::new_v4().unwrap();
     other.bind("127.0.0.2:0".parse().unwrap()).expect("the loopback has more addresses");
     let mut other = other.connect(target.address()).await.expect("the system takes it");

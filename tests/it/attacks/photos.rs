@@ -20,16 +20,15 @@ fn half_a_photo() -> Bytes {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn photos_that_are_announced_and_hardly_come_refuse_no_other() {
-    let mut target = Target::start(&[]).await;
-    let alone = target.run_matches().await;
+    let target = Target::start(&[]).await;
     let channel = target.channel().await;
     let mut calls = Calls::default();
     let begun = half_a_photo();
     for path in ["/facematch.v1.FaceMatch/RunMatch", "/facematch.v1.FaceMatch/CreateMatch"] {
         calls.stall(&channel, path, &[], &begun, STREAMS / 2);
     }
-    target.assert_others_are_served("photos that hardly come", alone).await;
-    target.assert_others_are_served("photos that hardly come", alone).await;
+    target.assert_others_are_served("photos that hardly come").await;
+    target.assert_others_are_served("photos that hardly come").await;
     let come_kib = u64::try_from(STREAMS * COME_BYTES / 1024).unwrap();
     target.assert_grown_at_most(come_kib + ALLOWANCE_KIB, "photos that hardly come");
     for told in calls.ended().keys() {

@@ -3,17 +3,17 @@
 use bytes::Bytes;
 use facematch::{
     pb::MatchRequest,
-    simulator::{Action, Endpoint, Rule},
+    simulator::{Action, Endpoint, Rule, sample},
 };
-use futures_util::{StreamExt, stream};
 use prost::Message;
 use tonic::transport::Channel;
 
 use crate::{
     attacks::Calls,
     canary,
-    support::{House, get, named, now, portrait, portrait_request, request},
-    transport::{self, announced},
+    process::Process,
+    support::{get, named, now, portrait, portrait_request, request, simulator},
+    transport::{announced, channel},
 };
 
 const UPLOADS: usize = 6;
@@ -34,26 +34,25 @@ fn upload(folder: &str, number: usize) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn uploads_that_find_no_room_block_no_other_call_of_their_connection() {
-    let mut house = House::build_with(|config| {
-        config.photo_memory = portrait().len() as u64 * 3 / 2;
-    })
-    .await;
+    let room = (portrait().len() * 3 / 2).to_string();
+    let oz = simulator().await;
+    let directory = tempfile::tempdir().unwrap();
+    let process = Process::start(&oz, directory.path(), &["--photo-memory", &room]);
+    let mut client = process.client().await;
     let hangs = Action { delay_ms: Some(600_000), ..Default::default() };
-    house.oz.script([Rule::on(Endpoint::AddMedia).then(hangs)]);
-    let folder = house.folder();
+    oz.script([Rule::on(Endpoint::AddMedia).then(hangs)]);
+    let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let known: MatchRequest = named("known", portrait_request(&folder));
-    let mut accepted = house.client.run_match(known.clone()).await.unwrap().into_inner();
+    let mut accepted = client.run_match(known.clone()).await.unwrap().into_inner();
     let id = accepted.message().await.unwrap().unwrap().match_id;
 
-    let (same, other) =
-        (transport::channel(&house.address).await, transport::channel(&house.address).await);
+    let (same, other) = (channel(process.address()).await, channel(process.address()).await);
     let uploads: Vec<_> = (0..UPLOADS).map(|number| upload(&folder, number)).collect();
     let mut ratios = Vec::new();
     for _ in 0..TRIES {
         let mut calls = Calls::default();
         for begun in &uploads {
-            let body = stream::iter([Ok(begun.clone())]).chain(stream::pending());
-            calls.call(&same, "/facematch.v1.FaceMatch/CreateMatch", &[], body);
+            calls.stall(&same, "/facematch.v1.FaceMatch/CreateMatch", &[], begun, 1);
         }
         let (beside, apart) = looks(&same, &other, &id).await;
         calls.wait_for(UPLOADS).await;
@@ -66,7 +65,9 @@ async fn uploads_that_find_no_room_block_no_other_call_of_their_connection() {
     }
     println!("looks on a connection whose uploads find no room: {ratios:.2?} times as long");
     assert!(ratios.last().is_some_and(|ratio| *ratio <= 2.0), "{ratios:?}");
-    house.client.run_match(known).await.expect("a repeat of a known match is never refused");
+    client.run_match(known).await.expect("a repeat of a known match is never refused");
+    oz.script([]);
+    process.stop();
 }
 
 /// How long looks took on each of two connections, in seconds.

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::attacks::{ALLOWANCE_KIB, Calls, REQUEST_MEMORY_KIB, Target, every_call};
+use crate::attacks::{ALLOWANCE_KIB, Calls, REQUEST_MEMORY_KIB, Target};
 
-/// Together they would take six times what the settings give.
-const CALLS: usize = 2_000;
+/// Together they would take three times what the settings give.
+const CALLS: usize = 1_000;
 /// Each takes over 200 KiB in the process, and one connection may have three eighths of 64 MiB.
 const HELD_MAX: usize = 130;
 /// How many headers there are, each of a few letters: with what HTTP/2 adds for each, the 64 KiB
@@ -17,7 +17,8 @@ async fn stalled_calls_with_large_headers_take_no_more_memory_than_others() {
     let target = Target::start(&["--receive-timeout", "10m"]).await;
     let names: Vec<String> = (0..HEADERS).map(|number| format!("x-{number}")).collect();
     let headers: Vec<_> = names.iter().map(|name| (name.as_str(), "yes")).collect();
-    for path in [&every_call()[0], "/grpc.health.v1.Health/Check"] {
+    // Photos have a minimum rate besides, which would end calls while the rest are begun.
+    for path in ["/facematch.v1.FaceMatch/GetMatch", "/grpc.health.v1.Health/Check"] {
         let channel = target.channel().await;
         let mut calls = Calls::default();
         calls.stall(&channel, path, &headers, &Bytes::new(), CALLS);

@@ -195,14 +195,17 @@ pub struct SimArgs {
     /// A file that says what the simulator answers and when it misbehaves
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// The login that it takes [default: tester@example.com]
+    /// The login that it takes
     #[arg(long, value_name = "NAME", value_parser = given)]
+    #[arg(help = "The login that it takes [default: tester@example.com]")]
     pub login: Option<String>,
-    /// The password that goes with it [default: simulated]
+    /// The password that goes with it
     #[arg(long, value_name = "PASSWORD", value_parser = given)]
+    #[arg(help = "The password that goes with it [default: simulated]")]
     pub password: Option<String>,
-    /// The token that it takes without a login [default: simulated-service-token]
+    /// The token that it takes without a login
     #[arg(long, value_name = "TOKEN", value_parser = given)]
+    #[arg(help = "The token that it takes without a login [default: simulated-service-token]")]
     pub token: Option<String>,
     /// Serve over TLS with this certificate, a PEM file with its chain
     #[arg(long, value_name = "FILE", requires = "tls_key_file")]

@@ -1,8 +1,8 @@
 //! Updates as they go over the wire: each is encoded once, however many streams show it.
 //!
-//! Streams send these bytes without copying them (see [`update_body`](crate::grpc::update_body)),
-//! so a thousand streams that are slow hold one copy of the update that they wait to send. The
-//! buffers of the other messages are here too: there may be tens of thousands of calls.
+//! Streams send these bytes without copying them (see `update_body`), so a thousand streams that are
+//! slow hold one copy of the update that they wait to send. The buffers of the other messages are
+//! here too: there may be tens of thousands of calls.
 
 use std::marker::PhantomData;
 

@@ -143,15 +143,16 @@ async fn bytes_that_cannot_be_decoded_are_the_callers_mistake_everywhere() {
         // Field 1 of every request is a text or, in a list, a number.
         ("no UTF-8", vec![announced(6, b"\x0a\x04\xff\xfe\xfd\xfc")]),
     ];
-    // tonic's reflection drops what it can't decode, and ends as if nothing had come.
-    for method in METHODS.into_iter().filter(|method| !method.contains("Reflection")) {
-        for (name, body) in &table {
+    for method in METHODS {
+        let is_stream = method.contains("Reflection");
+        // A stream without a message is one.
+        for (name, body) in table.iter().skip(usize::from(is_stream)) {
             let ended = answer(&house, method, body.clone()).await;
             let status = ended.status();
             assert_eq!(status.code(), Code::InvalidArgument, "{method}, {name}: {status:?}");
             assert_eq!(ended.pushback(), None, "{method}, {name}");
         }
-        if method.contains("FaceMatch") {
+        if !is_stream {
             let twice = vec![Bytes::from_static(b"\0\0\0\0\0"); 2];
             let status = answer(&house, method, twice).await.status();
             assert_eq!(status.code(), Code::InvalidArgument, "{method}, two messages: {status:?}");

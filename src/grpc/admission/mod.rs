@@ -31,7 +31,9 @@ use futures_util::stream;
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use prost::Message as _;
 use tonic::{Status, body::Body};
+use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tower::Service;
 
 #[cfg(any(test, fuzzing))]
@@ -259,7 +261,8 @@ where
     }
 }
 
-/// The requests of a stream, each received as its handler asks for it.
+/// The requests of a stream, each received as its handler asks for it. The port's streams are those
+/// of reflection, whose versions have the same messages.
 struct Messages {
     receiver: Receiver,
     share: ConnectionShare,
@@ -295,7 +298,13 @@ impl Messages {
     async fn next(&mut self) -> Result<Option<Whole>, Status> {
         let lease = self.share.memory(0);
         let lease = lease.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
-        self.receiver.next(lease, 0).await
+        let next = self.receiver.next(lease, 0).await?;
+        // Its handler would drop a message that it can't decode, and end as if all were well.
+        if let Some(whole) = &next {
+            ServerReflectionRequest::decode(whole.bytes.clone())
+                .map_err(|error| status::undecodable(&error.to_string()))?;
+        }
+        Ok(next)
     }
 }
 

@@ -178,7 +178,7 @@ impl Bound {
             transport: server(self.config),
             admission: Arc::new(Admission::new(
                 routes,
-                shares(self.config),
+                shares(self.config, &self.worker),
                 terms,
                 self.readers.clone(),
             )),
@@ -195,8 +195,13 @@ impl Bound {
     }
 }
 
-fn shares(config: Config) -> Shares {
-    Shares::new(config.request_bytes_max, config.calls_max, config.connections_max)
+fn shares(config: Config, worker: &Worker) -> Shares {
+    Shares::new(
+        config.request_bytes_max,
+        config.calls_max,
+        worker.photo_memory().bytes_max(),
+        config.connections_max,
+    )
 }
 
 fn terms(config: Config, worker: &Worker, clock: &Clock) -> Terms {

@@ -91,6 +91,11 @@ impl PhotoMemory {
         has_room.then_some(reservation)
     }
 
+    /// How many bytes there are, the overflow not counted.
+    pub fn bytes_max(&self) -> usize {
+        self.0.bytes_max
+    }
+
     /// How many bytes are reserved, the overflow not counted.
     pub fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)

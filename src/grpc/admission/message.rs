@@ -45,6 +45,8 @@ pub struct Message {
 /// The photo of a message.
 pub struct Photo {
     reservation: Reservation,
+    /// What its connection holds for it; nothing if it is in the overflow, which is for repeats.
+    share: Option<Lease>,
     overhead: OverheadCounter,
     /// The id of the request, if photo memory was full: whether it names a match is to be looked
     /// up.
@@ -63,13 +65,15 @@ pub struct Whole {
 
 impl Photo {
     /// A photo that hasn't begun to arrive.
-    pub fn new(reservation: Reservation) -> Self {
-        Self { reservation, overhead: OverheadCounter::default(), in_doubt: None }
+    pub fn new(reservation: Reservation, share: Lease) -> Self {
+        let overhead = OverheadCounter::default();
+        Self { reservation, share: Some(share), overhead, in_doubt: None }
     }
 
     /// Room for so much of the photo.
     fn grow_to(&mut self, bytes: usize) -> Result<(), Status> {
-        if self.reservation.grow_to(bytes) {
+        let may = self.share.as_mut().is_none_or(|share| share.grow_to(bytes));
+        if may && self.reservation.grow_to(bytes) {
             return Ok(());
         }
         // A repeat of a known match is never refused as overload. Encoders write fields in the
@@ -79,6 +83,7 @@ impl Photo {
         let id = id.and_then(|id| id.parse().ok()).filter(|_| !self.reservation.is_overflow());
         self.in_doubt = Some(id.ok_or_else(no_room)?);
         self.reservation.move_to_overflow();
+        self.share = None;
         if self.reservation.grow_to(bytes) { Ok(()) } else { Err(no_room()) }
     }
 }

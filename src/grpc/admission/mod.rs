@@ -217,7 +217,7 @@ where
         parts.headers.remove(head::ENCODING);
         let brings_photo = call.kind == Kind::Photo;
         let form = Form { encoding: call.head.encoding, brings_photo };
-        let receiver = Receiver::new(self.terms.clone(), form, body);
+        let receiver = Receiver::new(self.terms.clone(), share.clone(), form, body);
         if call.kind == Kind::Stream {
             let messages = Messages { receiver, share: share.clone(), _call: call.memory };
             return Ok(Request::from_parts(parts, messages.body(Arc::clone(refusal))));

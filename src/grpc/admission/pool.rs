@@ -28,6 +28,13 @@ impl Pool {
         Self { floor, shared_max: limit - floor * holders_max, shared: 0 }
     }
 
+    /// A limit that is bounded elsewhere as a whole, where each holder may have as much as the floor
+    /// while the others hold less than all: nothing is set aside for floors, and what is within
+    /// them isn't counted.
+    pub const fn with_free_floors(limit: usize, floor: usize) -> Self {
+        Self { floor, shared_max: limit, shared: 0 }
+    }
+
     /// Whether a holder of `held` may take so much more; then it is taken.
     pub fn take(&mut self, held: usize, more: usize) -> bool {
         let Some(wanted) = held.checked_add(more) else { return false };
@@ -141,6 +148,18 @@ mod tests {
         assert_eq!(takes_all(), 1 + 375, "its floor, and half of the rest");
         assert_eq!(takes_all(), 1 + 188);
         assert_eq!(takes_all(), 1 + 94);
+    }
+
+    #[test]
+    fn free_floors_come_beside_what_is_shared() {
+        let mut pool = Pool::with_free_floors(100, 30);
+        let mut takes_all = || (0..).take_while(|held| pool.take(*held, 1)).count();
+        assert_eq!(takes_all(), 30 + 50);
+        assert_eq!(takes_all(), 30 + 25);
+        pool.give_back(80, 80);
+        pool.give_back(55, 55);
+        assert_eq!(pool.shared, 0);
+        assert!(Pool::with_free_floors(20, 30).take(0, 30), "a limit elsewhere is for that");
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
             head::Encoding,
             message::{self, Message, PHOTO_REQUEST_BYTES_MAX, Photo, REQUEST_BYTES_MAX, Whole},
             min_rate::{MIN_RATE_PERIOD, MinRate},
-            share::Lease,
+            share::{ConnectionShare, Lease},
         },
         status,
     },
@@ -62,6 +62,7 @@ pub struct Form {
 /// A request's body that is being received.
 pub struct Receiver {
     terms: Terms,
+    share: ConnectionShare,
     form: Form,
     body: Body,
     /// What has come and is not used yet.
@@ -80,11 +81,11 @@ struct Prefix {
 
 impl Receiver {
     /// Begins to receive.
-    pub fn new(terms: Terms, form: Form, body: Body) -> Self {
+    pub fn new(terms: Terms, share: ConnectionShare, form: Form, body: Body) -> Self {
         let now = terms.clock.now();
         let rate = form.brings_photo.then(|| MinRate::new(now));
         let due = now.after(terms.timeout);
-        Self { terms, form, body, rest: Bytes::new(), due, rate, is_draining: false }
+        Self { terms, share, form, body, rest: Bytes::new(), due, rate, is_draining: false }
     }
 
     /// Receives a request of one message, to its end. The lease holds so many bytes for the rest
@@ -185,7 +186,7 @@ impl Receiver {
     }
 
     fn content(&self, prefix: &Prefix, lease: Lease, base: usize) -> Result<Content, Status> {
-        let photo = || Photo::new(self.terms.photo_memory.reservation());
+        let photo = || Photo::new(self.terms.photo_memory.reservation(), self.share.photo());
         let photo = self.form.brings_photo.then(photo);
         let length = match (prefix.is_compressed, self.form.brings_photo) {
             (false, _) => prefix.length,

@@ -5,13 +5,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::grpc::admission::pool::Pool;
+use crate::{domain::photo, grpc::admission::pool::Pool};
 
 /// The limits of the process. Cheap to clone; clones share them.
 #[derive(Clone)]
 pub struct Shares {
     memory: Arc<Mutex<Pool>>,
     calls: Arc<Mutex<Pool>>,
+    photos: Arc<Mutex<Pool>>,
 }
 
 /// What one connection holds of them. Cheap to clone; clones are of the same connection.
@@ -19,6 +20,7 @@ pub struct Shares {
 pub struct ConnectionShare {
     memory: Arc<Held>,
     calls: Arc<Held>,
+    photos: Arc<Held>,
 }
 
 /// What one connection holds of one limit.
@@ -35,10 +37,19 @@ pub struct Lease {
 }
 
 impl Shares {
-    /// Shares of this many bytes and calls among at most so many connections.
-    pub fn new(memory_bytes: usize, calls_max: usize, connections_max: usize) -> Self {
+    /// Shares of this many bytes of requests, calls, and bytes of photos among at most so many
+    /// connections.
+    pub fn new(
+        memory_bytes: usize,
+        calls_max: usize,
+        photo_bytes: usize,
+        connections_max: usize,
+    ) -> Self {
         let pool = |limit| Arc::new(Mutex::new(Pool::new(limit, connections_max)));
-        Self { memory: pool(memory_bytes), calls: pool(calls_max) }
+        // Photo memory itself is the limit, and one photo is the least that is of use.
+        let photos = Pool::with_free_floors(photo_bytes, photo::BYTES_MAX);
+        let photos = Arc::new(Mutex::new(photos));
+        Self { memory: pool(memory_bytes), calls: pool(calls_max), photos }
     }
 
     /// The share of a new connection.
@@ -46,7 +57,11 @@ impl Shares {
         let held = |pool: &Arc<Mutex<Pool>>| {
             Arc::new(Held { pool: Arc::clone(pool), amount: Mutex::default() })
         };
-        ConnectionShare { memory: held(&self.memory), calls: held(&self.calls) }
+        ConnectionShare {
+            memory: held(&self.memory),
+            calls: held(&self.calls),
+            photos: held(&self.photos),
+        }
     }
 }
 
@@ -59,6 +74,11 @@ impl ConnectionShare {
     /// So many bytes of request memory, if the connection may have them.
     pub fn memory(&self, bytes: usize) -> Option<Lease> {
         Self::lease(&self.memory, bytes)
+    }
+
+    /// A lease of photo memory that holds nothing yet, for a photo while it is received.
+    pub fn photo(&self) -> Lease {
+        Lease { held: Arc::clone(&self.photos), amount: 0 }
     }
 
     fn lease(held: &Arc<Held>, amount: usize) -> Option<Lease> {
@@ -100,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_lease_returns_what_it_grew_to() {
-        let shares = Shares::new(1_000, 10, 1);
+        let shares = Shares::new(1_000, 10, 0, 1);
         let connection = shares.connection();
         for _ in 0..3 {
             let mut lease = connection.memory(100).unwrap();
@@ -113,7 +133,7 @@ mod tests {
 
     #[test]
     fn one_connection_does_not_take_the_calls_of_another() {
-        let shares = Shares::new(0, 100, 25);
+        let shares = Shares::new(0, 100, 0, 25);
         let (hog, other) = (shares.connection(), shares.connection());
         let taken: Vec<_> = std::iter::from_fn(|| hog.call()).collect();
         assert_eq!(taken.len(), 1 + 38, "its floor and half of 75");

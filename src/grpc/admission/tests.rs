@@ -53,13 +53,19 @@ impl Stage {
                 Box::pin(async move { Ok(knows) })
             }),
         };
-        let shares = Shares::new(PLENTY, 100, 1);
+        let shares = Shares::new(PLENTY, 100, photo_bytes, 1);
         Self { terms, hand, share: shares.connection(), shares, is_known }
     }
 
     fn receiver(&self, frames: impl Frames, form: Form) -> Receiver {
+        self.receiver_over(&self.share, frames, form)
+    }
+
+    /// The same over another connection.
+    fn receiver_over(&self, share: &ConnectionShare, frames: impl Frames, form: Form) -> Receiver {
         let frames = frames.map(|bytes| Ok::<_, Status>(Frame::data(Bytes::from(bytes))));
-        Receiver::new(self.terms.clone(), form, Body::new(StreamBody::new(frames)))
+        let body = Body::new(StreamBody::new(frames));
+        Receiver::new(self.terms.clone(), share.clone(), form, body)
     }
 
     async fn single(&self, frames: impl Frames, form: Form) -> Result<Whole, Status> {
@@ -198,6 +204,26 @@ async fn photo_memory_is_taken_by_what_has_come_not_by_what_is_announced() {
 }
 
 #[tokio::test]
+async fn one_connection_does_not_take_the_photo_memory_of_others() {
+    let stage = Stage::new(8 * photo::BYTES_MAX);
+    let half = message(&request("", photo::BYTES_MAX - 64))[..photo::BYTES_MAX / 2].to_vec();
+    let mut waiting = Vec::new();
+    let mut has_room = |share: &ConnectionShare| {
+        let frames = once(half.clone()).chain(stream::pending());
+        let receiver = stage.receiver_over(share, frames, PHOTO);
+        let mut receiving = Box::pin(receiver.single(share.memory(0).unwrap(), 0));
+        let ended = receiving.as_mut().now_or_never();
+        waiting.push(receiving);
+        ended.is_none()
+    };
+    let (hog, other) = (stage.shares.connection(), stage.shares.connection());
+    let most = (0..).take_while(|_| has_room(&hog)).count();
+    // In halves of a photo: one photo, and half of all.
+    assert_eq!(most, 2 + 8);
+    assert!((0..5).all(|_| has_room(&other)));
+}
+
+#[tokio::test]
 async fn without_photo_memory_a_request_is_refused_at_once_unless_it_repeats_a_known_match() {
     let stage = Stage::new(1_000);
     let room = stage.terms.photo_memory.reserve(1_000).unwrap();
@@ -309,7 +335,7 @@ async fn limits_count_what_is_inflated() {
 #[tokio::test]
 async fn request_memory_is_taken_by_what_has_come_and_returns() {
     let stage = Stage::new(PLENTY);
-    let shares = Shares::new(200_000, 100, 1);
+    let shares = Shares::new(200_000, 100, PLENTY, 1);
     let share = shares.connection();
     let received = |frames, form| {
         let receiver = stage.receiver(frames, form);
@@ -446,7 +472,7 @@ async fn calls_are_counted_from_their_headers_to_the_end_of_their_answers() {
         let silence = stream::pending::<Result<Frame<Bytes>, Status>>();
         Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(silence))))
     });
-    let shares = Shares::new(PLENTY, 1, 1);
+    let shares = Shares::new(PLENTY, 1, PLENTY, 1);
     let admission = Admission::new(silent, shares, stage.terms.clone(), readers);
     let mut connection = admission.connection();
     let body = || Body::new(http_body_util::Full::new(Bytes::from(message(b""))));

@@ -1,9 +1,11 @@
-//! Photos that are announced at the maximum and hardly come.
+//! Photos that are announced at the maximum, and hardly come or come but for their ends.
 
 use bytes::Bytes;
+use prost::Message;
 
 use crate::{
     attacks::{ALLOWANCE_KIB, Calls, Target},
+    support::{portrait, request},
     transport::announced,
 };
 
@@ -36,5 +38,34 @@ async fn photos_that_are_announced_and_hardly_come_refuse_no_other() {
     }
     calls.end().await;
     target.assert_returned("photos that hardly come").await;
+    target.process.stop();
+}
+
+/// As many as photo memory has room for, and more.
+const UPLOADS: usize = 60;
+/// A connection may have one photo and half of all, and each upload a step more than has come.
+const UPLOADS_HELD_MAX: usize = 28;
+const PHOTO_MEMORY_KIB: u64 = 512 * 1024;
+
+/// A request with a photo of nearly the maximum, whole but for its end.
+fn nearly_whole() -> Bytes {
+    let photo = [&portrait()[..], &vec![0; (10 << 20) - 1024 - portrait().len()]].concat();
+    let whole = request("7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1", photo.into()).encode_to_vec();
+    announced(u32::try_from(whole.len()).unwrap(), &whole[..whole.len() - 1024])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn photos_that_never_end_leave_room_for_others() {
+    let target = Target::start(&[]).await;
+    let channel = target.channel().await;
+    let mut calls = Calls::default();
+    let path = "/facematch.v1.FaceMatch/CreateMatch";
+    calls.stall(&channel, path, &[], &nearly_whole(), UPLOADS);
+    calls.wait_for(UPLOADS - UPLOADS_HELD_MAX).await;
+    calls.assert_all_told("OVERLOADED photo-memory", path);
+    target.assert_grown_at_most(PHOTO_MEMORY_KIB + ALLOWANCE_KIB, "photos that never end");
+    target.assert_others_are_served("photos that never end").await;
+    calls.end().await;
+    target.assert_returned("photos that never end").await;
     target.process.stop();
 }

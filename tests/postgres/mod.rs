@@ -246,7 +246,8 @@ impl Cluster {
         self.sql("postgres", &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
         self.create_database_named(database);
         let mut pg_restore = self.programs.client("pg_restore");
-        pg_restore.args(["--exit-on-error", "--dbname", &self.url(database)]);
+        // In one piece: a replica that still runs would write into tables without their keys.
+        pg_restore.args(["--single-transaction", "--dbname", &self.url(database)]);
         run(pg_restore, dump).unwrap_or_else(|error| panic!("pg_restore: {error}"));
     }
 }

@@ -171,7 +171,9 @@ impl Follow {
             Some(watch_match_request::Id::RequestId(id)) => get_match_request::Id::RequestId(id),
             None => return Err(Status::internal("nothing to follow").into()),
         };
-        let found = self.client.get_match(GetMatchRequest { id: Some(id) }).await?.into_inner();
+        let clock = self.clock.clone();
+        let looking = self.client.get_match(GetMatchRequest { id: Some(id) });
+        let found = taken(&clock, looking).await?.into_inner();
         if resume::has_ended(&found) || resume::is_unknown_state(&found) {
             return Ok(found);
         }

@@ -7,6 +7,7 @@ use std::{
     fs::File,
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
 use secrecy::{SecretString, zeroize::Zeroizing};
@@ -26,6 +27,8 @@ pub struct SecretFile {
     path: PathBuf,
     origin: Origin,
     parse: fn(&str) -> Result<SecretString, Problem>,
+    /// What a pipe gave: it gives that once.
+    of_pipe: Arc<OnceLock<SecretString>>,
 }
 
 impl SecretFile {
@@ -36,7 +39,8 @@ impl SecretFile {
         path: PathBuf,
         origin: Origin,
     ) -> Self {
-        Self { setting: setting.about.name, path, origin, parse: direct.parse }
+        let of_pipe = Arc::default();
+        Self { setting: setting.about.name, path, origin, parse: direct.parse, of_pipe }
     }
 
     /// The name of the setting that names the file, as in its flag.
@@ -49,16 +53,27 @@ impl SecretFile {
         std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file() && !found.is_dir())
     }
 
-    /// The secret that the file holds at this moment. A line break at its end is no part of it.
+    /// The secret that the file holds at this moment; of a pipe, what it gave first. A line break at
+    /// its end is no part of it.
     ///
     /// # Errors
     /// One line that names the setting, if the file can't be read or doesn't hold such a secret.
     pub fn read(&self) -> Result<SecretString, Error> {
+        if let Some(secret) = self.of_pipe.get() {
+            return Ok(secret.clone());
+        }
+        let is_pipe = self.is_pipe();
         let secret = read(&self.path).map(Zeroizing::new).and_then(|text| {
             let line = text.strip_suffix('\n').unwrap_or(&text);
             (self.parse)(line.strip_suffix('\r').unwrap_or(line))
         });
-        secret.map_err(|problem| Error::new(self.setting, problem, self.origin.clone()))
+        let secret =
+            secret.map_err(|problem| Error::new(self.setting, problem, self.origin.clone()))?;
+        if is_pipe {
+            // Whoever read it at the same time has read nothing.
+            let _ = self.of_pipe.set(secret.clone());
+        }
+        Ok(secret)
     }
 }
 

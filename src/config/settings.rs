@@ -282,7 +282,7 @@ pub static MAX_CALLS: Setting<usize> = Setting::with(
     "NUMBER",
     "50000",
     "open calls of all connections, from their headers to the end of their answers; beyond its \
-     share of them, a connection is refused as OVERLOADED; an open call takes some 8KiB",
+     share of them, a connection is refused as OVERLOADED; an open call takes 8KiB to 13KiB",
     |text| parse::count(text, 1..=10_000_000),
 );
 
@@ -291,7 +291,8 @@ pub static REQUEST_MEMORY: Setting<u64> = Setting::with(
     "SIZE",
     "64MiB",
     "for all requests that are being received, headers included and photos apart; no request may \
-     be over 64KiB beside its photo, and no connection has more than its share",
+     be over 64KiB beside its photo, and no connection has more than its share; answers that wait \
+     to be read may take as much again",
     |text| parse::size(text, 128 << 10..=TIB),
 );
 

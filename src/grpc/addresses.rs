@@ -1,4 +1,5 @@
-//! How many connections each address holds: no address may hold all that there may be.
+//! How many connections each address holds, and what they share: no address may hold all that there
+//! may be.
 //!
 //! An address is what one host has: an IPv4 address, or the first 64 bits of an IPv6 address, since
 //! a host may choose the others as it likes.
@@ -11,6 +12,8 @@ use std::{
 
 use tracing::debug;
 
+use crate::grpc::admission::{AddressShare, Shares};
+
 /// The bits of an IPv6 address that name a host's network.
 const NETWORK_BITS: u32 = 64;
 
@@ -20,12 +23,13 @@ pub struct Addresses(Arc<Inner>);
 
 struct Inner {
     each_max: usize,
+    shares: Shares,
     held: Mutex<HashMap<IpAddr, Held>>,
 }
 
-#[derive(Default)]
 struct Held {
     connections: usize,
+    share: AddressShare,
     /// Refused since the address had room last.
     refused: u64,
 }
@@ -34,22 +38,28 @@ struct Held {
 pub struct AddressSlot {
     addresses: Addresses,
     address: IpAddr,
+    share: AddressShare,
 }
 
 impl Addresses {
-    /// No connections yet; each address may hold so many.
-    pub fn new(each_max: usize) -> Self {
-        Self(Arc::new(Inner { each_max, held: Mutex::default() }))
+    /// No connections yet; each address may hold so many, and its share of the limits.
+    pub fn new(each_max: usize, shares: Shares) -> Self {
+        Self(Arc::new(Inner { each_max, shares, held: Mutex::default() }))
     }
 
     /// Counts a connection, unless its address holds as many as it may.
     pub fn take(&self, peer: IpAddr) -> Option<AddressSlot> {
         let address = network(peer);
         let mut all = self.lock();
-        let held = all.entry(address).or_default();
+        let held = all.entry(address).or_insert_with(|| Held {
+            connections: 0,
+            share: self.0.shares.address(),
+            refused: 0,
+        });
         if held.connections < self.0.each_max {
             held.connections += 1;
-            return Some(AddressSlot { addresses: self.clone(), address });
+            let share = held.share.clone();
+            return Some(AddressSlot { addresses: self.clone(), address, share });
         }
         held.refused += 1;
         // A peer can come and go as fast as it likes: the listener warns, with a count.
@@ -80,6 +90,13 @@ impl Addresses {
     }
 }
 
+impl AddressSlot {
+    /// What the connections of its address share.
+    pub const fn share(&self) -> &AddressShare {
+        &self.share
+    }
+}
+
 impl Drop for AddressSlot {
     fn drop(&mut self) {
         self.addresses.give_back(self.address);
@@ -100,14 +117,26 @@ fn network(peer: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::grpc::admission::ShareLimits;
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
+    fn addresses(each_max: usize) -> Addresses {
+        let limits = ShareLimits {
+            memory_bytes: 0,
+            calls: 0,
+            photo_bytes: 0,
+            connections: 10,
+            by_address: true,
+        };
+        Addresses::new(each_max, Shares::new(limits))
+    }
+
     #[test]
     fn an_address_holds_as_many_as_it_may_and_others_are_not_concerned() {
-        let addresses = Addresses::new(2);
+        let addresses = addresses(2);
         let held: Vec<_> = (0..3).map(|_| addresses.take(address("10.0.0.1"))).collect();
         assert_eq!(held.iter().flatten().count(), 2);
         assert!(addresses.take(address("10.0.0.2")).is_some());
@@ -117,7 +146,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_of_an_address_without_connections() {
-        let addresses = Addresses::new(1);
+        let addresses = addresses(1);
         let held = addresses.take(address("10.0.0.1"));
         assert!(addresses.take(address("10.0.0.1")).is_none());
         drop(held);
@@ -126,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_host_is_counted_once_however_it_writes_its_address() {
-        let addresses = Addresses::new(1);
+        let addresses = addresses(1);
         for (one, other) in [
             ("10.0.0.1", "::ffff:10.0.0.1"),
             ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff"),

@@ -42,7 +42,7 @@ use crate::{
         admission::Admission,
         answer::Answering,
         call_log::CallLog,
-        greeting::{self, Greeted},
+        greeting::{self, Greeted, Patience},
         status,
     },
     outage::{self, Outage},
@@ -68,6 +68,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// Of one address.
     pub per_address_max: usize,
+    /// Without taking anything of what is written.
+    pub taking: Duration,
     /// Without a call.
     pub idle: Duration,
     /// In all.
@@ -111,7 +113,7 @@ impl Connections {
         let listener = Outage::new("the listener", self.clock.clone());
         let failing = listener.clone();
         let mut incoming = pin!(incoming.then(move |taken| paced(taken, failing.clone())));
-        let addresses = Addresses::new(self.limits.per_address_max);
+        let addresses = Addresses::new(self.limits.per_address_max, self.admission.shares());
         let full = Outage::new("the listener", self.clock.clone());
         while let Some(Some(accepted)) = closing.run_until_cancelled(incoming.next()).await {
             let Ok(socket) = accepted else { continue };
@@ -135,7 +137,7 @@ impl Connections {
     /// Serves one connection. It is told to go when it has been idle for long, when it has reached
     /// its age, or when all are; the calls that are open by then still end as they would, within
     /// their grace.
-    async fn keep(self, socket: TcpStream, _slot: AddressSlot, closing: CancellationToken) {
+    async fn keep(self, socket: TcpStream, slot: AddressSlot, closing: CancellationToken) {
         let calls = Calls::new(self.clock.clone());
         let (gone, old) = (CancellationToken::new(), Age::default());
         let ending = {
@@ -151,10 +153,11 @@ impl Connections {
             }
         };
         let (cut, gone) = (old.cut.clone().cancelled_owned(), gone.drop_guard());
-        let greeted = Greeted::new(socket, greeting::WITHIN, closing.cancelled_owned(), cut, gone);
+        let patience = Patience { greeting: greeting::WITHIN, taking: self.limits.taking };
+        let greeted = Greeted::new(socket, patience, closing.cancelled_owned(), cut, gone);
         let one = stream::iter([io::Result::Ok(greeted)]).chain(stream::pending());
         let age = self.limits.age((self.chance)());
-        let inner = self.admission.connection();
+        let inner = self.admission.connection(slot.share());
         let counted = Counted { inner, calls, ended: old.calls_ended.clone() };
         let service = self.call_log.over(Answering::new(counted, self.chance));
         let served = self.transport.serve_with_incoming_shutdown(service, one, ending);
@@ -433,7 +436,8 @@ mod tests {
 
     #[test]
     fn ages_differ_by_a_tenth_either_way() {
-        let limits = Limits { connections_max: 1, per_address_max: 1, idle: IDLE, age: AGE };
+        let limits =
+            Limits { connections_max: 1, per_address_max: 1, taking: IDLE, idle: IDLE, age: AGE };
         assert_eq!(limits.age(0.0), AGE.mul_f64(0.9));
         assert_eq!(limits.age(0.5), AGE);
         assert_eq!(limits.age(1.0), AGE.mul_f64(1.1));

@@ -39,7 +39,7 @@ pub use unread::Readers;
 use crate::{
     clock::Clock,
     grpc::{
-        admission::{Admission, Shares, Terms},
+        admission::{Admission, ShareLimits, Shares, Terms},
         connections::{Connections, Limits},
         encoded::server::face_match_server::FaceMatchServer,
         update_body::UpdateStreams,
@@ -196,12 +196,13 @@ impl Bound {
 }
 
 fn shares(config: Config, worker: &Worker) -> Shares {
-    Shares::new(
-        config.request_bytes_max,
-        config.calls_max,
-        worker.photo_memory().bytes_max(),
-        config.connections_max,
-    )
+    Shares::new(ShareLimits {
+        memory_bytes: config.request_bytes_max,
+        calls: config.calls_max,
+        photo_bytes: worker.photo_memory().bytes_max(),
+        connections: config.connections_max,
+        by_address: config.connections_per_address_max < config.connections_max,
+    })
 }
 
 fn terms(config: Config, worker: &Worker, clock: &Clock) -> Terms {
@@ -221,10 +222,11 @@ fn terms(config: Config, worker: &Worker, clock: &Clock) -> Terms {
     }
 }
 
-const fn limits(config: Config) -> Limits {
+fn limits(config: Config) -> Limits {
     Limits {
         connections_max: config.connections_max,
         per_address_max: config.connections_per_address_max,
+        taking: config.keepalive + config.keepalive.min(KEEPALIVE_TIMEOUT_MAX),
         idle: config.idle,
         age: config.connection_age,
     }

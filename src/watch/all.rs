@@ -166,11 +166,17 @@ impl Pages {
     /// Drops the oldest of the pages that are kept, as far as they take too much memory.
     fn evict(&self) {
         let mut kept = self.lock();
-        let bytes = |cell: &Cell| cell.get().map_or(0, |page| page.memory.bytes);
-        let mut sum: usize = kept.iter().map(|(_, cell)| bytes(cell)).sum();
-        while sum > self.limits.shared {
-            sum -= kept.pop_front().map_or(0, |(_, oldest)| bytes(&oldest));
-        }
+        // Looked at once: a page that comes meanwhile is for whoever read it to count.
+        let bytes = kept.iter().map(|(_, cell)| cell.get().map_or(0, |page| page.memory.bytes));
+        let bytes: Vec<usize> = bytes.collect();
+        let mut sum: usize = bytes.iter().sum();
+        let oldest = bytes.iter().take_while(|bytes| {
+            let is_too_much = sum > self.limits.shared;
+            sum -= if is_too_much { **bytes } else { 0 };
+            is_too_much
+        });
+        let oldest = oldest.count();
+        kept.drain(..oldest);
     }
 
     fn cell(&self, position: Position) -> Cell {
@@ -294,15 +300,20 @@ impl FollowAll {
         }
         // In hand until the next update is found, so that each page that is read brings one nearer.
         let mut page = self.present_page();
+        // Its first sign of life says where it stands, before anything is read.
+        if self.silent_since.is_none() {
+            return Some(Ok(self.heartbeat()));
+        }
         loop {
-            // Between updates, so that a long stretch that the filter skips isn't silent either.
-            if self.is_silent_too_long() {
-                return Some(Ok(self.heartbeat()));
-            }
             if let Some(entry) = page.as_deref().and_then(|page| self.next_of(page)) {
                 self.silent_since = Some(self.inner.clock.now());
                 self.held = page.filter(|_| self.inner.pages.may_be_held());
                 return Some(Ok(Update::Event(entry)));
+            }
+            // Between pages, so that a long stretch that the filter skips isn't silent either. Never
+            // before an update that is in hand: it is a sign of life as well.
+            if self.is_silent_too_long() {
+                return Some(Ok(self.heartbeat()));
             }
             // Not held while the stream waits.
             drop(page.take());

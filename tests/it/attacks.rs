@@ -14,7 +14,7 @@ mod unread_watchers;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,7 +24,11 @@ use facematch::{
     pb::{self, MatchState},
     simulator::{Simulator, sample},
 };
-use futures_util::{FutureExt, StreamExt, future::join_all, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{join_all, try_join_all},
+    stream,
+};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tokio::{
@@ -60,6 +64,9 @@ const ATTACK_PATIENCE: Duration = Duration::from_secs(300);
 /// How many matches are run at most until memory has returned: what is free is given back to the
 /// operating system while the program does something.
 const MATCHES_UNTIL_RETURNED: usize = 300;
+
+/// The loopback has more addresses than one.
+const ANOTHER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// Attacks are made one after the other, or each would be measured beside the others.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
@@ -111,6 +118,14 @@ impl Target {
 
     async fn channel(&self) -> Channel {
         transport::channel(self.process.address()).await
+    }
+
+    /// Connections of another address than the callers beside have.
+    async fn channels_of_another(&self, count: usize) -> Vec<Channel> {
+        let endpoint = Channel::from_shared(self.process.address().to_owned()).unwrap();
+        let endpoint = endpoint.local_address(Some(ANOTHER_ADDRESS));
+        let connecting = (0..count).map(|_| endpoint.connect());
+        try_join_all(connecting).await.expect("the service listens")
     }
 
     /// Runs matches of another caller beside each other, each to its verdict; tells the median of
@@ -205,14 +220,15 @@ impl Calls {
         headers: &[(&str, &str)],
         body: impl stream::Stream<Item = Result<Bytes, Status>> + Send + 'static,
     ) {
-        let (mut channel, path, ended) =
-            (channel.clone(), path.to_owned(), Arc::clone(&self.ended));
+        let (mut channel, path) = (channel.clone(), path.to_owned());
+        let (over, ended) = (self.over.clone(), Arc::clone(&self.ended));
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         self.open.spawn(async move {
             let headers: Vec<_> =
                 headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            let told = transport::call_at(&mut channel, &path, body, &headers).await;
+            let calling = transport::call_at(&mut channel, &path, body, &headers);
+            let Some(told) = over.run_until_cancelled(calling).await else { return };
             let word = told.map_or_else(|status| word(&status), |()| "OK".into());
             *lock(&ended).entry(word).or_default() += 1;
         });

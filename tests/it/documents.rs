@@ -67,7 +67,15 @@ fn the_lists_of_words_are_whole() {
 
 #[test]
 fn documents_link_to_what_is_there() {
-    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/simulator.md"] {
+    for document in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "docs/operating.md",
+        "docs/proxies.md",
+        "docs/simulator.md",
+    ] {
         let folder = root().join(document).parent().expect("a folder").to_owned();
         for link in links_in(&read(document)) {
             assert!(folder.join(&link).exists(), "{document} links to {link}");

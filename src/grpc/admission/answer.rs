@@ -6,7 +6,7 @@
 use std::{
     pin::Pin,
     sync::{Arc, OnceLock},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -14,7 +14,16 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 
-use crate::grpc::{admission::share::Lease, status};
+use crate::{
+    domain::Limit,
+    grpc::{
+        admission::share::{ConnectionShare, Lease},
+        status,
+    },
+};
+
+/// The largest piece of an answer that isn't counted: an open call takes more in the transport.
+const FREE_BYTES: usize = 1024;
 
 /// Why no more requests of a stream are taken, once that is so.
 pub type Refusal = Arc<OnceLock<Status>>;
@@ -28,7 +37,28 @@ pub struct Answer {
     deadline: Option<Deadline>,
     refusal: Option<Refusal>,
     is_over: bool,
-    _call: Lease,
+    /// Whose share holds what of it waits to be read; none if others share that.
+    share: Option<ConnectionShare>,
+    _places: Places,
+}
+
+/// The places of a call, among the open calls and, if it is one, among the lists.
+pub struct Places {
+    pub _call: Lease,
+    pub _list: Option<Lease>,
+}
+
+/// A piece of an answer. The transport may keep it for as long as its reader likes, and longer than
+/// the answer that it is of.
+struct Leased {
+    bytes: Bytes,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for Leased {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Answer {
@@ -37,9 +67,23 @@ impl Answer {
         body: Body,
         deadline: Option<Deadline>,
         refusal: Option<Refusal>,
-        call: Lease,
+        share: Option<ConnectionShare>,
+        places: Places,
     ) -> Self {
-        Self { body, deadline, refusal, is_over: false, _call: call }
+        Self { body, deadline, refusal, is_over: false, share, _places: places }
+    }
+
+    /// The frame with room for it; nothing if there is none.
+    fn leased(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let Some(share) = &self.share else { return Some(frame) };
+        match frame.into_data() {
+            Ok(bytes) if bytes.len() > FREE_BYTES => {
+                let lease = share.answer(bytes.len())?;
+                Some(Frame::data(Bytes::from_owner(Leased { bytes, _lease: lease })))
+            }
+            Ok(bytes) => Some(Frame::data(bytes)),
+            Err(frame) => Some(frame),
+        }
     }
 
     fn refusal(&self) -> Option<&Status> {
@@ -71,18 +115,21 @@ impl HttpBody for Answer {
         if self.is_over {
             return Poll::Ready(None);
         }
-        let frame = match Pin::new(&mut self.body).poll_frame(context) {
-            Poll::Pending => {
-                let deadline = self.deadline.as_mut();
-                let is_late = deadline.is_some_and(|time| time.as_mut().poll(context).is_ready());
-                return if is_late { Poll::Ready(self.end(&timed_out())) } else { Poll::Pending };
-            }
-            Poll::Ready(frame) => frame,
-        };
+        // Before anything is shown: there may always be more.
+        let deadline = self.deadline.as_mut();
+        if deadline.is_some_and(|time| time.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(self.end(&timed_out()));
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let goes_on = matches!(&frame, Some(Ok(frame)) if frame.is_data());
         match self.refusal().cloned() {
-            Some(refusal) if !goes_on => Poll::Ready(self.end(&refusal)),
-            Some(_) | None => Poll::Ready(frame),
+            Some(refusal) if !goes_on => return Poll::Ready(self.end(&refusal)),
+            Some(_) | None => {}
+        }
+        let Some(Ok(frame)) = frame else { return Poll::Ready(frame) };
+        match self.leased(frame) {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => Poll::Ready(self.end(&status::overloaded(Limit::RequestMemory))),
         }
     }
 

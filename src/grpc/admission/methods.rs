@@ -13,6 +13,8 @@ use crate::pb;
 const WITH_PHOTO: [&str; 2] =
     ["/facematch.v1.FaceMatch/RunMatch", "/facematch.v1.FaceMatch/CreateMatch"];
 
+const LIST: &str = "/facematch.v1.FaceMatch/ListMatches";
+
 /// What a call's request is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -24,9 +26,19 @@ pub enum Kind {
     Stream,
 }
 
+/// What is known of a call by its name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Method {
+    pub kind: Kind,
+    /// Whether its answers are its own. The updates of a stream are shared with others.
+    pub owns_answer: bool,
+    /// Whether it reads a list, for which calls wait in turn.
+    pub is_list: bool,
+}
+
 /// Every call there is.
 #[derive(Debug)]
-pub struct Methods(HashMap<String, Kind>);
+pub struct Methods(HashMap<String, Method>);
 
 impl Methods {
     /// Those of all services.
@@ -40,13 +52,13 @@ impl Methods {
         Self(sets.into_iter().flat_map(methods).collect())
     }
 
-    /// What the request of a call is; none if there is no such call.
-    pub fn kind(&self, path: &str) -> Option<Kind> {
+    /// What is known of a call; nothing if there is no such call.
+    pub fn find(&self, path: &str) -> Option<Method> {
         self.0.get(path).copied()
     }
 }
 
-fn methods(descriptors: &[u8]) -> Vec<(String, Kind)> {
+fn methods(descriptors: &[u8]) -> Vec<(String, Method)> {
     let set =
         FileDescriptorSet::decode(descriptors).expect("the descriptors are made by the build");
     let mut all = Vec::new();
@@ -55,7 +67,9 @@ fn methods(descriptors: &[u8]) -> Vec<(String, Kind)> {
             for method in &service.method {
                 let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                 let kind = kind(&path, method.client_streaming());
-                all.push((path, kind));
+                let owns_answer = method.client_streaming() || !method.server_streaming();
+                let is_list = path == LIST;
+                all.push((path, Method { kind, owns_answer, is_list }));
             }
         }
     }
@@ -89,7 +103,7 @@ mod tests {
             ("/facematch.v1.FaceMatch/RunMatches", None),
             ("/another.Service/RunMatch", None),
         ] {
-            assert_eq!(methods.kind(path), kind, "{path}");
+            assert_eq!(methods.find(path).map(|method| method.kind), kind, "{path}");
         }
     }
 }

@@ -39,13 +39,13 @@ use tower::Service;
 #[cfg(any(test, fuzzing))]
 pub use overhead::fuzzing;
 pub use receive::Terms;
-pub use share::Shares;
+pub use share::{AddressShare, Limits as ShareLimits, Shares};
 
 use crate::{
     domain::{Limit, Timestamp},
     grpc::{
         admission::{
-            answer::{Answer, Deadline, Refusal, timed_out},
+            answer::{Answer, Deadline, Places, Refusal, timed_out},
             head::Head,
             message::Whole,
             methods::{Kind, Methods},
@@ -58,10 +58,10 @@ use crate::{
     worker::photo_memory::Reservation,
 };
 
-/// What is counted for a call that is being received, beside its bytes. It takes about 8 KiB in the
+/// What is counted for a call that is being received, beside its bytes. It takes 8 to 13 KiB in the
 /// transport and the runtime, which `--max-calls` bounds for the whole process; this share of it
 /// bounds what one connection may have, and lets a client begin ten thousand calls at once.
-const CALL_BYTES: usize = 1536;
+const CALL_BYTES: usize = 1792;
 /// How much sooner than its deadline a call is ended: the transport has a timer of its own, which
 /// would end it as CANCELLED, and timers are a millisecond exact.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(2);
@@ -118,9 +118,15 @@ impl<S> Admission<S> {
         Self { shared: Arc::new(Shared { inner, methods, shares, terms, readers }) }
     }
 
-    /// Admission for the calls of a new connection.
-    pub fn connection(&self) -> Admitting<S> {
-        Admitting { shared: Arc::clone(&self.shared), share: self.shared.shares.connection() }
+    /// The limits that its calls share.
+    pub fn shares(&self) -> Shares {
+        self.shared.shares.clone()
+    }
+
+    /// Admission for the calls of a new connection from an address.
+    pub fn connection(&self, address: &AddressShare) -> Admitting<S> {
+        let share = self.shared.shares.connection(address);
+        Admitting { shared: Arc::clone(&self.shared), share }
     }
 }
 
@@ -169,21 +175,26 @@ where
         share: &ConnectionShare,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let Some(kind) = self.methods.kind(request.uri().path()) else {
+        let Some(method) = self.methods.find(request.uri().path()) else {
             return Ok(self.call(request.map(|_| Body::empty())).await);
         };
-        let place = share.call().ok_or_else(|| status::overloaded(Limit::Calls))?;
+        let no_place = || status::overloaded(Limit::Calls);
+        let place = share.call().ok_or_else(no_place)?;
+        let kind = method.kind;
         let call = self.place(share, kind, &request)?;
         let (deadline, refusal) = (call.deadline, Refusal::default());
         let handled = async {
             let request = self.received(share, call, request, &refusal).await?;
-            Ok(self.call(request).await)
+            let list = method.is_list.then(|| share.list().ok_or_else(no_place)).transpose()?;
+            Ok((self.call(request).await, list))
         };
         // Moved about, it would be in this future several times.
-        let response = self.in_time(deadline, pin!(handled)).await?;
+        let (response, list) = self.in_time(deadline, pin!(handled)).await?;
+        let places = Places { _call: place, _list: list };
         let deadline = deadline.map(|time| self.at(time));
         let refusal = (kind == Kind::Stream).then_some(refusal);
-        let answer = |body| Body::new(Answer::new(body, deadline, refusal, place));
+        let share = method.owns_answer.then(|| share.clone());
+        let answer = |body| Body::new(Answer::new(body, deadline, refusal, share, places));
         Ok(response.map(|body| self.readers.keep(answer(body))))
     }
 

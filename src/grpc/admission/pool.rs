@@ -11,7 +11,7 @@
 const FLOOR_PART: usize = 4;
 
 /// A limit, and how much of it is taken.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pool {
     /// What every holder may have whatever the others hold.
     floor: usize,

@@ -113,7 +113,9 @@ impl Receiver {
     /// # Errors
     /// Why it is refused.
     pub async fn next(&mut self, lease: Lease, base_bytes: usize) -> Result<Option<Whole>, Status> {
-        self.due = self.terms.clock.now().after(self.terms.timeout);
+        if !self.is_draining {
+            self.due = self.terms.clock.now().after(self.terms.timeout);
+        }
         match self.prefix().await? {
             Some(prefix) => self.message(&prefix, lease, base_bytes).await.map(Some),
             None => Ok(None),

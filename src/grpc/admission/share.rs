@@ -1,33 +1,76 @@
-//! What each connection holds of the limits that all connections share.
+//! What each address and each connection holds of the limits that all of them share.
 //!
-//! A connection's share goes with its last lease, and a lease gives back what it has when it is
-//! dropped. How much a connection may hold is decided by [`Pool`].
+//! A share goes with its last lease, and a lease gives back what it has when it is dropped. How much
+//! an address or a connection may hold is decided by [`Pool`]: a connection may have what both it
+//! and its address may have, so that an address wins nothing by more connections.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{domain::photo, grpc::admission::pool::Pool};
 
-/// The limits of the process. Cheap to clone; clones share them.
+/// Lists wait for each other in turn. One in so many open calls may be a list, so that a turn comes
+/// within seconds whoever else lists.
+const CALLS_FOR_A_LIST: usize = 25;
+/// But so many at least.
+const LISTS_MIN: usize = 64;
+
+/// The limits of the process.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of requests that are being received, and as many of answers that wait to be read.
+    pub memory_bytes: usize,
+    /// Open calls.
+    pub calls: usize,
+    /// Bytes of photos.
+    pub photo_bytes: usize,
+    /// How many connections share them.
+    pub connections: usize,
+    /// Whether addresses share them first. Not where all callers come from one.
+    pub by_address: bool,
+}
+
+/// The limits of the process, shared. Cheap to clone; clones share them.
 #[derive(Clone)]
 pub struct Shares {
-    memory: Arc<Mutex<Pool>>,
-    calls: Arc<Mutex<Pool>>,
-    photos: Arc<Mutex<Pool>>,
+    connections: Pools,
+    addresses: Option<Pools>,
 }
+
+/// What one address holds of them. Cheap to clone; clones are of the same address.
+#[derive(Clone)]
+pub struct AddressShare(Option<Holdings>);
 
 /// What one connection holds of them. Cheap to clone; clones are of the same connection.
 #[derive(Clone)]
-pub struct ConnectionShare {
+pub struct ConnectionShare(Holdings);
+
+/// Each limit, as it is shared.
+#[derive(Clone)]
+struct Pools {
+    memory: Arc<Mutex<Pool>>,
+    answers: Arc<Mutex<Pool>>,
+    calls: Arc<Mutex<Pool>>,
+    lists: Arc<Mutex<Pool>>,
+    photos: Arc<Mutex<Pool>>,
+}
+
+/// What one holder has of each.
+#[derive(Clone)]
+struct Holdings {
     memory: Arc<Held>,
+    answers: Arc<Held>,
     calls: Arc<Held>,
+    lists: Arc<Held>,
     photos: Arc<Held>,
 }
 
-/// What one connection holds of one limit.
+/// What one holder has of one limit.
 struct Held {
     pool: Arc<Mutex<Pool>>,
     /// Written under the pool's lock only.
     amount: Mutex<usize>,
+    /// The holder that this one is a part of, which must have room as well.
+    whole: Option<Arc<Held>>,
 }
 
 /// A part of a limit that is held until this is dropped.
@@ -37,30 +80,52 @@ pub struct Lease {
 }
 
 impl Shares {
-    /// Shares of this many bytes of requests, calls, and bytes of photos among at most so many
-    /// connections.
-    pub fn new(
-        memory_bytes: usize,
-        calls_max: usize,
-        photo_bytes: usize,
-        connections_max: usize,
-    ) -> Self {
-        let pool = |limit| Arc::new(Mutex::new(Pool::new(limit, connections_max)));
-        // Photo memory itself is the limit, and one photo is the least that is of use.
-        let photos = Pool::with_free_floors(photo_bytes, photo::BYTES_MAX);
-        let photos = Arc::new(Mutex::new(photos));
-        Self { memory: pool(memory_bytes), calls: pool(calls_max), photos }
+    /// Shares of these limits.
+    pub fn new(limits: Limits) -> Self {
+        let set_aside = |limit| Pool::new(limit, limits.connections);
+        let connections = Pools::new(limits, set_aside);
+        let halved = |limit| Pool::with_free_floors(limit, 0);
+        let addresses = limits.by_address.then(|| Pools::new(limits, halved));
+        Self { connections, addresses }
     }
 
-    /// The share of a new connection.
-    pub fn connection(&self) -> ConnectionShare {
-        let held = |pool: &Arc<Mutex<Pool>>| {
-            Arc::new(Held { pool: Arc::clone(pool), amount: Mutex::default() })
+    /// The share of a new address.
+    pub fn address(&self) -> AddressShare {
+        AddressShare(self.addresses.as_ref().map(|pools| pools.holdings(None)))
+    }
+
+    /// The share of a new connection from an address.
+    pub fn connection(&self, address: &AddressShare) -> ConnectionShare {
+        ConnectionShare(self.connections.holdings(address.0.as_ref()))
+    }
+}
+
+impl Pools {
+    fn new(limits: Limits, pool: impl Fn(usize) -> Pool) -> Self {
+        let shared = |limit| Arc::new(Mutex::new(pool(limit)));
+        // Photo memory itself is the limit, and one photo is the least that is of use.
+        let photos = Pool::with_free_floors(limits.photo_bytes, photo::BYTES_MAX);
+        Self {
+            memory: shared(limits.memory_bytes),
+            answers: shared(limits.memory_bytes),
+            calls: shared(limits.calls),
+            lists: shared((limits.calls / CALLS_FOR_A_LIST).max(LISTS_MIN)),
+            photos: Arc::new(Mutex::new(photos)),
+        }
+    }
+
+    /// What a new holder has, which may be a part of another.
+    fn holdings(&self, whole: Option<&Holdings>) -> Holdings {
+        let held = |pool: &Arc<Mutex<Pool>>, whole: Option<&Arc<Held>>| {
+            let (pool, whole) = (Arc::clone(pool), whole.map(Arc::clone));
+            Arc::new(Held { pool, amount: Mutex::default(), whole })
         };
-        ConnectionShare {
-            memory: held(&self.memory),
-            calls: held(&self.calls),
-            photos: held(&self.photos),
+        Holdings {
+            memory: held(&self.memory, whole.map(|it| &it.memory)),
+            answers: held(&self.answers, whole.map(|it| &it.answers)),
+            calls: held(&self.calls, whole.map(|it| &it.calls)),
+            lists: held(&self.lists, whole.map(|it| &it.lists)),
+            photos: held(&self.photos, whole.map(|it| &it.photos)),
         }
     }
 }
@@ -68,17 +133,27 @@ impl Shares {
 impl ConnectionShare {
     /// One more call, if the connection may have it.
     pub fn call(&self) -> Option<Lease> {
-        Self::lease(&self.calls, 1)
+        Self::lease(&self.0.calls, 1)
+    }
+
+    /// One more list, if the connection may have it.
+    pub fn list(&self) -> Option<Lease> {
+        Self::lease(&self.0.lists, 1)
+    }
+
+    /// Room for so many bytes of an answer, if the connection may have it.
+    pub fn answer(&self, bytes: usize) -> Option<Lease> {
+        Self::lease(&self.0.answers, bytes)
     }
 
     /// So many bytes of request memory, if the connection may have them.
     pub fn memory(&self, bytes: usize) -> Option<Lease> {
-        Self::lease(&self.memory, bytes)
+        Self::lease(&self.0.memory, bytes)
     }
 
     /// A lease of photo memory that holds nothing yet, for a photo while it is received.
     pub fn photo(&self) -> Lease {
-        Lease { held: Arc::clone(&self.photos), amount: 0 }
+        Lease { held: Arc::clone(&self.0.photos), amount: 0 }
     }
 
     fn lease(held: &Arc<Held>, amount: usize) -> Option<Lease> {
@@ -87,25 +162,49 @@ impl ConnectionShare {
     }
 }
 
+impl Held {
+    /// Whether so much more may be held; then it is.
+    fn take(&self, more: usize) -> bool {
+        if !self.whole.as_ref().is_none_or(|whole| whole.take(more)) {
+            return false;
+        }
+        let may = {
+            let (mut pool, mut held) = (lock(&self.pool), lock(&self.amount));
+            let may = pool.take(*held, more);
+            *held += if may { more } else { 0 };
+            may
+        };
+        if let (Some(whole), false) = (&self.whole, may) {
+            whole.give_back(more);
+        }
+        may
+    }
+
+    fn give_back(&self, less: usize) {
+        {
+            let (mut pool, mut held) = (lock(&self.pool), lock(&self.amount));
+            pool.give_back(*held, less);
+            *held -= less;
+        }
+        if let Some(whole) = &self.whole {
+            whole.give_back(less);
+        }
+    }
+}
+
 impl Lease {
     /// Holds at least so much, if the connection may; otherwise nothing changes.
     pub fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
-        let (mut pool, mut held) = (lock(&self.held.pool), lock(&self.held.amount));
-        let may = more == 0 || pool.take(*held, more);
-        if may {
-            *held += more;
-            self.amount += more;
-        }
+        let may = more == 0 || self.held.take(more);
+        self.amount += if may { more } else { 0 };
         may
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let (mut pool, mut held) = (lock(&self.held.pool), lock(&self.held.amount));
-        pool.give_back(*held, self.amount);
-        *held -= self.amount;
+        self.held.give_back(self.amount);
     }
 }
 
@@ -118,27 +217,63 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits {
+        memory_bytes: 1_000,
+        calls: 100,
+        photo_bytes: 0,
+        connections: 25,
+        by_address: true,
+    };
+
+    fn alone(limits: Limits) -> ConnectionShare {
+        let shares = Shares::new(limits);
+        shares.connection(&shares.address())
+    }
+
     #[test]
     fn a_lease_returns_what_it_grew_to() {
-        let shares = Shares::new(1_000, 10, 0, 1);
-        let connection = shares.connection();
+        let connection = alone(Limits { connections: 1, by_address: false, ..LIMITS });
         for _ in 0..3 {
             let mut lease = connection.memory(100).unwrap();
             assert!(lease.grow_to(600) && lease.grow_to(50), "it holds more than that");
             assert!(!lease.grow_to(700), "it holds more than is free");
             assert!(connection.memory(100).is_none());
         }
-        assert_eq!(*lock(&connection.memory.amount), 0);
+        assert_eq!(*lock(&connection.0.memory.amount), 0);
     }
 
     #[test]
     fn one_connection_does_not_take_the_calls_of_another() {
-        let shares = Shares::new(0, 100, 0, 25);
-        let (hog, other) = (shares.connection(), shares.connection());
+        let shares = Shares::new(Limits { by_address: false, ..LIMITS });
+        let connection = || shares.connection(&shares.address());
+        let (hog, other) = (connection(), connection());
         let taken: Vec<_> = std::iter::from_fn(|| hog.call()).collect();
         assert_eq!(taken.len(), 1 + 38, "its floor and half of 75");
         assert!(other.call().is_some());
         drop(taken);
         assert!(hog.call().is_some());
+    }
+
+    #[test]
+    fn however_many_connections_an_address_has_others_have_room() {
+        let shares = Shares::new(LIMITS);
+        let (hog, other) = (shares.address(), shares.address());
+        let hogs: Vec<_> = (0..20).map(|_| shares.connection(&hog)).collect();
+        let taken: Vec<_> = hogs.iter().flat_map(|hog| std::iter::from_fn(|| hog.call())).collect();
+        assert!((45..=50).contains(&taken.len()), "{}", taken.len());
+        let other = shares.connection(&other);
+        assert_eq!(std::iter::from_fn(|| other.call()).take(10).count(), 10);
+        drop(taken);
+        assert_eq!(*lock(&hog.0.unwrap().calls.amount), 0);
+    }
+
+    #[test]
+    fn what_a_connection_may_not_have_is_not_held_by_its_address() {
+        let shares = Shares::new(LIMITS);
+        let address = shares.address();
+        let connection = shares.connection(&address);
+        let _held = connection.memory(300).unwrap();
+        assert!(connection.memory(200).is_none(), "the address may have it, the connection not");
+        assert_eq!(*lock(&address.0.as_ref().unwrap().memory.amount), 300);
     }
 }

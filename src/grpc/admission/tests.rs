@@ -53,8 +53,8 @@ impl Stage {
                 Box::pin(async move { Ok(knows) })
             }),
         };
-        let shares = Shares::new(PLENTY, 100, photo_bytes, 1);
-        Self { terms, hand, share: shares.connection(), shares, is_known }
+        let shares = shares(PLENTY, 100, photo_bytes);
+        Self { terms, hand, share: shares.connection(&shares.address()), shares, is_known }
     }
 
     fn receiver(&self, frames: impl Frames, form: Form) -> Receiver {
@@ -86,6 +86,11 @@ impl Stage {
 
 trait Frames: Stream<Item = Vec<u8>> + Send + 'static {}
 impl<S: Stream<Item = Vec<u8>> + Send + 'static> Frames for S {}
+
+fn shares(memory_bytes: usize, calls: usize, photo_bytes: usize) -> Shares {
+    let (connections, by_address) = (1, false);
+    Shares::new(ShareLimits { memory_bytes, calls, photo_bytes, connections, by_address })
+}
 
 const PLAIN: Form = Form { encoding: Encoding::Identity, brings_photo: false };
 const PHOTO: Form = Form { encoding: Encoding::Identity, brings_photo: true };
@@ -216,7 +221,8 @@ async fn one_connection_does_not_take_the_photo_memory_of_others() {
         waiting.push(receiving);
         ended.is_none()
     };
-    let (hog, other) = (stage.shares.connection(), stage.shares.connection());
+    let connection = || stage.shares.connection(&stage.shares.address());
+    let (hog, other) = (connection(), connection());
     let most = (0..).take_while(|_| has_room(&hog)).count();
     // In halves of a photo: one photo, and half of all.
     assert_eq!(most, 2 + 8);
@@ -335,8 +341,8 @@ async fn limits_count_what_is_inflated() {
 #[tokio::test]
 async fn request_memory_is_taken_by_what_has_come_and_returns() {
     let stage = Stage::new(PLENTY);
-    let shares = Shares::new(200_000, 100, PLENTY, 1);
-    let share = shares.connection();
+    let shares = shares(200_000, 100, PLENTY);
+    let share = shares.connection(&shares.address());
     let received = |frames, form| {
         let receiver = stage.receiver(frames, form);
         let lease = share.memory(1_000).unwrap();
@@ -411,18 +417,30 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
 
     let admission =
         Admission::new(never, stage.shares.clone(), stage.terms.clone(), readers.clone());
-    let mut waiting = Box::pin(admission.connection().call(call(GET, &deadline, body())));
+    let mut waiting = Box::pin(admission.connection(&admission.shares().address()).call(call(
+        GET,
+        &deadline,
+        body(),
+    )));
     assert!(waiting.as_mut().now_or_never().is_none());
     stage.hand.advance(Duration::from_secs(30));
     let answer = waiting.now_or_never().expect("its time is up").unwrap();
     assert_eq!(reason(&status_of(answer).await.unwrap()), "CALL_TIMED_OUT");
 
-    let at_once = admission.connection().call(call(GET, &[("grpc-timeout", "0S")], body()));
+    let at_once = admission.connection(&admission.shares().address()).call(call(
+        GET,
+        &[("grpc-timeout", "0S")],
+        body(),
+    ));
     let answer = at_once.now_or_never().expect("there is no time").unwrap();
     assert_eq!(reason(&status_of(answer).await.unwrap()), "CALL_TIMED_OUT");
 
     let admission = Admission::new(silent, stage.shares.clone(), stage.terms.clone(), readers);
-    let answer = admission.connection().call(call(GET, &deadline, body())).await.unwrap();
+    let answer = admission
+        .connection(&admission.shares().address())
+        .call(call(GET, &deadline, body()))
+        .await
+        .unwrap();
     let mut told = Box::pin(status_of(answer));
     assert!(told.as_mut().now_or_never().is_none());
     stage.hand.advance(Duration::from_secs(30));
@@ -450,17 +468,20 @@ async fn a_handler_acts_on_no_call_that_is_none() {
         ("grpc-timeout", "123456789S", Code::InvalidArgument),
         ("grpc-encoding", "deflate", Code::Unimplemented),
     ] {
-        let answer = admission.connection().call(call(GET, &[(name, value)], body())).await;
+        let answer = admission
+            .connection(&admission.shares().address())
+            .call(call(GET, &[(name, value)], body()))
+            .await;
         let answer = answer.unwrap();
         assert_eq!(answer.headers()["grpc-accept-encoding"], "gzip,identity");
         assert_eq!(status_of(answer).await.unwrap().code(), code, "{name}: {value}");
     }
     let mut plain = call(GET, &[], body());
     plain.headers_mut().insert("content-type", "text/plain".parse().unwrap());
-    let answer = admission.connection().call(plain).await.unwrap();
+    let answer = admission.connection(&admission.shares().address()).call(plain).await.unwrap();
     assert_eq!(answer.status(), http::StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert!(!acted.load(Ordering::Relaxed));
-    admission.connection().call(call(GET, &[], body())).await.unwrap();
+    admission.connection(&admission.shares().address()).call(call(GET, &[], body())).await.unwrap();
     assert!(acted.load(Ordering::Relaxed));
 }
 
@@ -472,9 +493,9 @@ async fn calls_are_counted_from_their_headers_to_the_end_of_their_answers() {
         let silence = stream::pending::<Result<Frame<Bytes>, Status>>();
         Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(silence))))
     });
-    let shares = Shares::new(PLENTY, 1, PLENTY, 1);
+    let shares = shares(PLENTY, 1, PLENTY);
     let admission = Admission::new(silent, shares, stage.terms.clone(), readers);
-    let mut connection = admission.connection();
+    let mut connection = admission.connection(&admission.shares().address());
     let body = || Body::new(http_body_util::Full::new(Bytes::from(message(b""))));
     let stalled = connection.call(call(
         GET,
@@ -490,7 +511,11 @@ async fn calls_are_counted_from_their_headers_to_the_end_of_their_answers() {
     assert_eq!(refused().await, Some(Some("calls".into())));
     drop(stalled);
     assert_eq!(refused().await, None, "its answer is dropped at once");
-    let answer = admission.connection().call(call(GET, &[], body())).await.unwrap();
+    let answer = admission
+        .connection(&admission.shares().address())
+        .call(call(GET, &[], body()))
+        .await
+        .unwrap();
     assert_eq!(refused().await, Some(Some("calls".into())), "an answer is under way");
     drop(answer);
     assert_eq!(refused().await, None);

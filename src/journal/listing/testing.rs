@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use uuid::Uuid;
-
 use crate::{
     domain::CallerId,
     journal::{
@@ -30,6 +28,7 @@ pub(in crate::journal) fn statement(filter: &Filter) -> String {
 
 /// The same as a statement that PostgreSQL prepares, and one that explains it as it would be run
 /// with these values, whatever they are.
+#[cfg(feature = "postgres-tests")]
 pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2] {
     let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
     let pieces = look(&plan, &caller, Stretch { before: None, rows: 512 });
@@ -48,7 +47,7 @@ pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2
         values.push(value);
         write!(sql, "${}", values.len()).expect("it is text");
     }
-    let name = format!("l{}", Uuid::new_v4().simple());
+    let name = format!("l{}", uuid::Uuid::new_v4().simple());
     let (types, values) = (types.join(", "), values.join(", "));
     [format!("PREPARE {name} ({types}) AS {sql}"), format!("{explain} EXECUTE {name} ({values})")]
 }

@@ -149,9 +149,11 @@ impl<'a> Walk<'a> {
     async fn take(&mut self, store: &mut impl Look, looked: &[Looked]) -> Result<(), Error> {
         let fitting: Vec<MatchId> =
             looked.iter().filter(|row| row.fits).map(|row| row.match_id).collect();
-        for group in fitting.chunks(GROUP) {
+        let mut rest = fitting.as_slice();
+        while !rest.is_empty() {
             let room = self.limit - self.matches.len();
-            let group = &group[..group.len().min(room)];
+            let (group, further) = rest.split_at(rest.len().min(GROUP).min(room));
+            rest = further;
             let read = store.read(group).await?;
             self.events += read.events;
             self.bytes += read.bytes;
@@ -179,4 +181,45 @@ impl<'a> Walk<'a> {
 
 fn as_number(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::journal::suite::facts::match_id;
+
+    /// A store whose matches fit when they are looked at, and don't any more when they are read.
+    struct Moving {
+        left: Vec<MatchId>,
+        read: BTreeMap<MatchId, usize>,
+    }
+
+    #[async_trait]
+    impl Look for Moving {
+        async fn look(&mut self, _pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
+            let looked = std::mem::take(&mut self.left).into_iter();
+            Ok(looked.map(|match_id| Looked { match_id, fits: true }).collect())
+        }
+
+        async fn read(&mut self, ids: &[MatchId]) -> Result<Read, Error> {
+            assert!(ids.len() <= GROUP);
+            for id in ids {
+                *self.read.entry(*id).or_default() += 1;
+            }
+            Ok(Read { matches: Vec::new(), events: 0, bytes: 0 })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_match_that_fits_no_more_leaves_its_room_to_the_next() {
+        let ids: Vec<MatchId> = (0..200).map(|n| match_id(0, n)).collect();
+        let mut store = Moving { left: ids.clone(), read: BTreeMap::new() };
+        let caller = CallerId::default_caller();
+        let listing = list(&mut store, &caller, &Filter::default(), None, 51).await.unwrap();
+        assert!(listing.matches.is_empty());
+        let expected: BTreeMap<_, _> = ids.into_iter().map(|id| (id, 1)).collect();
+        assert_eq!(store.read, expected, "each is read, and once");
+    }
 }

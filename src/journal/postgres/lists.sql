@@ -5,14 +5,10 @@
 -- They are set at the beginning and at the end of a match only. An index over the state itself
 -- would be written with every event, and all others of the table with it.
 
-ALTER TABLE match_states
-    ADD COLUMN caller text,
-    -- The state, once it is the last.
-    ADD COLUMN end_state text;
+-- They wait for their table for a moment only: everything else waits behind them.
+SELECT set_config('lock_timeout', '2s', true);
 
-CREATE INDEX match_states_unfinished_by_caller ON match_states (caller, match_id)
-    WHERE end_time IS NULL;
-CREATE INDEX match_states_by_end ON match_states (caller, end_state, match_id)
-    WHERE end_state IS NOT NULL;
-CREATE INDEX match_states_unlisted ON match_states (match_id, caller)
-    WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL;
+ALTER TABLE match_states
+    ADD COLUMN IF NOT EXISTS caller text,
+    -- The state, once it is the last.
+    ADD COLUMN IF NOT EXISTS end_state text;

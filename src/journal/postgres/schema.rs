@@ -4,9 +4,13 @@
 //! a database of a newer version is refused. Each file runs as one transaction, sent at once;
 //! replicas that start together may all try it, and all but one fail and look again. What replicas
 //! of an older version can live with is an addition and raises no version, so that they may go on
-//! beside newer ones, and start again.
+//! beside newer ones, and start again. They also write meanwhile: no addition keeps them waiting for
+//! longer than a moment.
 
-use sqlx::{PgConnection, Row, query, query_scalar, raw_sql};
+use std::time::Duration;
+
+use sqlx::{AssertSqlSafe, PgConnection, Row, query, query_scalar, raw_sql};
+use tokio::time;
 
 use crate::{
     domain::{Place, Position, Timestamp},
@@ -22,8 +26,41 @@ use crate::{
 /// Each takes the schema one version further.
 pub(super) const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
 
-/// What was added to a version: the index that tells that it is there, and how it comes there.
-const ADDITIONS: [(&str, &str); 1] = [("match_states_unlisted", include_str!("lists.sql"))];
+/// What was added to a version, in this order. Each is a statement of its own: an index is built
+/// while others write.
+const ADDITIONS: [Addition; 4] = [
+    Addition::Columns { one: "end_state", add: include_str!("lists.sql") },
+    Addition::Index {
+        name: "match_states_unfinished_by_caller",
+        create: "CREATE INDEX CONCURRENTLY IF NOT EXISTS match_states_unfinished_by_caller
+            ON match_states (caller, match_id) WHERE end_time IS NULL",
+    },
+    Addition::Index {
+        name: "match_states_by_end",
+        create: "CREATE INDEX CONCURRENTLY IF NOT EXISTS match_states_by_end
+            ON match_states (caller, end_state, match_id) WHERE end_state IS NOT NULL",
+    },
+    Addition::Index {
+        name: "match_states_unlisted",
+        create: "CREATE INDEX CONCURRENTLY IF NOT EXISTS match_states_unlisted
+            ON match_states (match_id, caller)
+            WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL",
+    },
+];
+
+/// Something that was added to `match_states`.
+#[derive(Clone, Copy, Debug)]
+enum Addition {
+    /// Columns, one of which tells that they are there.
+    Columns { one: &'static str, add: &'static str },
+    /// An index. One that was given up half-way is there, but isn't valid.
+    Index { name: &'static str, create: &'static str },
+}
+
+/// How often an addition is tried, and the pause between: a backup may have the table, or another
+/// replica be at it.
+const ADDING_TRIES_MAX: usize = 30;
+const ADDING_PAUSE: Duration = Duration::from_secs(2);
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -77,9 +114,10 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> sqlx::Result<Found
         };
         let step = match MIGRATIONS.get(version) {
             Some(&migration) => Some(migration),
-            None => addition(connection).await?,
+            None => None,
         };
         let Some(step) = step else {
+            extend(connection).await?;
             return Ok(found);
         };
         tries += 1;
@@ -92,15 +130,69 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> sqlx::Result<Found
     }
 }
 
+/// Adds what is not there yet. Replicas that start together may all try.
+async fn extend(connection: &mut PgConnection) -> sqlx::Result<()> {
+    let mut failures = 0;
+    while let Some(addition) = missing(connection).await? {
+        match add(connection, addition).await {
+            Ok(true) => tracing::info!(?addition, "the database's schema was extended"),
+            Ok(false) => time::sleep(ADDING_PAUSE).await,
+            Err(error) if is_in_the_way(&error) && failures < ADDING_TRIES_MAX => {
+                failures += 1;
+                time::sleep(ADDING_PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
 /// The next addition that is not there yet.
-async fn addition(connection: &mut PgConnection) -> sqlx::Result<Option<&'static str>> {
-    for (index, addition) in ADDITIONS {
-        let is_there = query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(index);
+async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<Addition>> {
+    const COLUMN: &str = "SELECT EXISTS (SELECT FROM pg_attribute
+        WHERE attrelid = to_regclass('match_states') AND attname = $1 AND NOT attisdropped)";
+    const INDEX: &str = "SELECT EXISTS (SELECT FROM pg_index
+        WHERE indexrelid = to_regclass($1) AND indisvalid)";
+    for addition in ADDITIONS {
+        let is_there = match addition {
+            Addition::Columns { one, .. } => query_scalar(COLUMN).bind(one),
+            Addition::Index { name, .. } => query_scalar(INDEX).bind(name),
+        };
         if !is_there.fetch_one(&mut *connection).await? {
             return Ok(Some(addition));
         }
     }
     Ok(None)
+}
+
+/// Adds something; false if another replica is at it.
+async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<bool> {
+    // As long as it takes: an index of many matches takes minutes.
+    const IS_BUILT: &str = "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index
+        WHERE index_relid = to_regclass($1))";
+    match addition {
+        Addition::Columns { add, .. } => {
+            raw_sql(add).execute(connection).await?;
+        }
+        Addition::Index { name, create } => {
+            if query_scalar(IS_BUILT).bind(name).fetch_one(&mut *connection).await? {
+                return Ok(false);
+            }
+            // One that was given up half-way.
+            let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
+            raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+            raw_sql(create).execute(connection).await?;
+        }
+    }
+    Ok(true)
+}
+
+/// Whether it may work next time: somebody else has the table, or has added the same just now.
+fn is_in_the_way(error: &sqlx::Error) -> bool {
+    const LOCK_NOT_AVAILABLE: &str = "55P03";
+    const DEADLOCK: &str = "40P01";
+    let code = error.as_database_error().and_then(|error| error.code());
+    is_done_already(error) || matches!(code.as_deref(), Some(LOCK_NOT_AVAILABLE | DEADLOCK))
 }
 
 /// What a migration fails with that somebody else does at the same time: a unique key of the

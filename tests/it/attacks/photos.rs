@@ -41,9 +41,10 @@ async fn photos_that_are_announced_and_hardly_come_refuse_no_other() {
     target.process.stop();
 }
 
-/// As many as photo memory has room for, and more.
+/// As many as photo memory has room for, and more, over many connections of one address.
 const UPLOADS: usize = 60;
-/// A connection may have one photo and half of all, and each upload a step more than has come.
+const CONNECTIONS: usize = 30;
+/// An address may have one photo and half of all, and each upload a step more than has come.
 const UPLOADS_HELD_MAX: usize = 28;
 const PHOTO_MEMORY_KIB: u64 = 512 * 1024;
 
@@ -57,10 +58,11 @@ fn nearly_whole() -> Bytes {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn photos_that_never_end_leave_room_for_others() {
     let target = Target::start(&[]).await;
-    let channel = target.channel().await;
     let mut calls = Calls::default();
-    let path = "/facematch.v1.FaceMatch/CreateMatch";
-    calls.stall(&channel, path, &[], &nearly_whole(), UPLOADS);
+    let (path, begun) = ("/facematch.v1.FaceMatch/CreateMatch", nearly_whole());
+    for channel in target.channels_of_another(CONNECTIONS).await {
+        calls.stall(&channel, path, &[], &begun, UPLOADS / CONNECTIONS);
+    }
     calls.wait_for(UPLOADS - UPLOADS_HELD_MAX).await;
     calls.assert_all_told("OVERLOADED photo-memory", path);
     target.assert_grown_at_most(PHOTO_MEMORY_KIB + ALLOWANCE_KIB, "photos that never end");

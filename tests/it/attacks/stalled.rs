@@ -1,9 +1,11 @@
 //! Calls of every method of every service that stall in the middle of their request.
 
 use bytes::Bytes;
+use futures_util::stream;
 
-use crate::attacks::{
-    ALLOWANCE_KIB, Calls, REQUEST_MEMORY_KIB, Target, all_but_two_bytes, every_call,
+use crate::{
+    attacks::{ALLOWANCE_KIB, Calls, REQUEST_MEMORY_KIB, Target, all_but_two_bytes, every_call},
+    transport::announced,
 };
 
 const CALLS: usize = 2_000;
@@ -11,7 +13,15 @@ const CALLS: usize = 2_000;
 /// eighths of 64 MiB, and a little.
 const HELD_MAX: usize = 400;
 /// The same of calls of which nothing comes: what the service itself needs is counted.
-const CALLS_HELD_MAX: usize = 12_500;
+const CALLS_HELD_MAX: usize = 11_500;
+/// Connections of one address, the calls of each, and how many of all these it may have: half of
+/// `--max-calls`, and what half of `--request-memory` is good for.
+const CONNECTIONS: usize = 20;
+const CALLS_EACH: usize = 1_500;
+const ADDRESS_CALLS: usize = 25_000;
+const ADDRESS_STALLED_MAX: usize = 18_000;
+/// What an open call takes, a stream that waits among them.
+const CALL_KIB: u64 = 13;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn stalled_calls_of_every_method_take_their_share_of_memory_and_no_more() {
@@ -45,5 +55,33 @@ async fn twenty_thousand_stalled_calls_leave_room_for_others() {
     calls.assert_all_told("OVERLOADED request-memory", "20,000 stalled calls");
     calls.end().await;
     target.assert_returned("20,000 stalled calls").await;
+    target.process.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_over_many_connections_of_one_address_leave_room_for_others() {
+    let target = Target::start(&["--receive-timeout", "10m"]).await;
+    for (path, body, held_max, told) in [
+        ("/facematch.v1.FaceMatch/GetMatch", None, ADDRESS_STALLED_MAX, "request-memory"),
+        ("/facematch.v1.FaceMatch/WatchMatches", Some(announced(0, b"")), ADDRESS_CALLS, "calls"),
+    ] {
+        let mut calls = Calls::default();
+        for channel in &target.channels_of_another(CONNECTIONS).await {
+            match &body {
+                None => calls.stall(channel, path, &[], &Bytes::new(), CALLS_EACH),
+                Some(body) => {
+                    for _ in 0..CALLS_EACH {
+                        calls.call(channel, path, &[], stream::iter([Ok(body.clone())]));
+                    }
+                }
+            }
+        }
+        calls.wait_for(CONNECTIONS * CALLS_EACH - held_max).await;
+        calls.assert_all_told(&format!("OVERLOADED {told}"), path);
+        target.assert_grown_at_most(ADDRESS_CALLS as u64 * CALL_KIB + ALLOWANCE_KIB, path);
+        target.assert_others_are_served(path).await;
+        calls.end().await;
+        target.assert_returned(path).await;
+    }
     target.process.stop();
 }

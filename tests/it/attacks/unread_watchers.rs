@@ -1,19 +1,26 @@
-//! Thousands of streams of everything that nobody reads: they share what they wait to send.
+//! Answers that nobody reads: thousands of streams of everything, which share what they wait to send,
+//! and lists, which wait with bytes of their own.
 
 use std::time::Duration;
 
 use facematch::{
-    pb::{MatchRequest, MatchUpdate, WatchMatchesRequest},
+    pb::{ListMatchesRequest, MatchRequest, MatchUpdate, WatchMatchesRequest},
     simulator::{Simulator, sample},
 };
 use futures_util::{StreamExt, TryStreamExt, stream};
+use prost::Message;
 use tokio::time::interval;
-use tonic::{Streaming, transport::Endpoint};
+use tonic::{
+    Streaming,
+    transport::{Channel, Endpoint},
+};
 
 use crate::{
+    attacks::{Calls, Target},
     canary::{self, Client},
     process::Process,
     support::{eventually, portrait_request, simulator},
+    transport::announced,
 };
 
 const STREAMS: usize = 2_000;
@@ -49,9 +56,14 @@ async fn run_matches(client: &Client, oz: &Simulator, character: char) {
     all.await.expect("every match is accepted and ends");
 }
 
-async fn open(address: &str, count: usize) -> Vec<Streaming<MatchUpdate>> {
+/// A connection whose calls take hardly anything of their answers.
+async fn narrow(address: &str) -> Channel {
     let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
-    let channel = endpoint.initial_stream_window_size(WINDOW_BYTES).connect().await.unwrap();
+    endpoint.initial_stream_window_size(WINDOW_BYTES).connect().await.unwrap()
+}
+
+async fn open(address: &str, count: usize) -> Vec<Streaming<MatchUpdate>> {
+    let channel = narrow(address).await;
     let watch = |_| {
         let mut client = canary::client(channel.clone());
         let all = WatchMatchesRequest { resume_token: "earliest".into(), ..Default::default() };
@@ -97,4 +109,34 @@ async fn streams_that_nobody_reads_hold_little_each_and_give_it_back() {
         eventually(is_back, kept).await;
         process.stop();
     }
+}
+
+/// Lists of all matches, three MiB each: beyond their share they are refused.
+const LISTS: usize = 100;
+/// What one connection has of `--request-memory`, and as many lists as that holds.
+const LISTS_HELD_MAX: usize = 12;
+const LISTS_KIB: u64 = 96 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_that_nobody_reads_hold_no_more_than_their_share() {
+    let target = Target::start(&["--oz-poll-interval", "10ms"]).await;
+    run_matches(&target.client, &target.oz, '\u{1f600}').await;
+    let before = target.process.resident_kib();
+    let mut calls = Calls::default();
+    let page = ListMatchesRequest { page_size: 1_000, ..Default::default() }.encode_to_vec();
+    let page = announced(u32::try_from(page.len()).unwrap(), &page);
+    let channel = narrow(target.process.address()).await;
+    for _ in 0..LISTS {
+        let path = "/facematch.v1.FaceMatch/ListMatches";
+        calls.call(&channel, path, &[], stream::iter([Ok(page.clone())]));
+    }
+    // A few bytes at a time, a refusal comes as well.
+    calls.wait_for(LISTS - LISTS_HELD_MAX).await;
+    calls.assert_all_told("OVERLOADED request-memory", "lists that nobody reads");
+    let grown = target.process.resident_kib().saturating_sub(before);
+    println!("lists that nobody reads: resident memory has grown by {} MiB", grown / 1024);
+    assert!(grown <= LISTS_KIB, "it has grown by {grown} KiB");
+    target.assert_others_are_served("lists that nobody reads").await;
+    calls.end().await;
+    target.process.stop();
 }

@@ -37,7 +37,7 @@ pub struct Message {
     lease: Lease,
     /// What the lease holds for the rest of the call.
     base_bytes: usize,
-    photo: Option<Photo>,
+    photo: Option<Box<Photo>>,
     /// Why a piece was not taken that was written.
     refusal: Option<Status>,
 }
@@ -96,6 +96,7 @@ pub fn no_room() -> Status {
 impl Message {
     /// A message that hasn't begun to arrive, and is at most so long.
     pub fn new(length: usize, lease: Lease, base_bytes: usize, photo: Option<Photo>) -> Self {
+        let photo = photo.map(Box::new);
         Self { bytes: BytesMut::new(), length, lease, base_bytes, photo, refusal: None }
     }
 

@@ -18,6 +18,8 @@ pub struct Pool {
     shared_max: usize,
     /// What holders have above their floors.
     shared: usize,
+    /// How many times what is still free a holder may have.
+    factor: usize,
 }
 
 impl Pool {
@@ -25,14 +27,27 @@ impl Pool {
     pub fn new(limit: usize, holders_max: usize) -> Self {
         let holders_max = holders_max.max(1);
         let floor = limit / FLOOR_PART / holders_max;
-        Self { floor, shared_max: limit - floor * holders_max, shared: 0 }
+        Self { floor, shared_max: limit - floor * holders_max, shared: 0, factor: 1 }
     }
 
     /// A limit that is bounded elsewhere as a whole, where each holder may have as much as the floor
     /// while the others hold less than all: nothing is set aside for floors, and what is within
     /// them isn't counted.
     pub const fn with_free_floors(limit: usize, floor: usize) -> Self {
-        Self { floor, shared_max: limit, shared: 0 }
+        Self { floor, shared_max: limit, shared: 0, factor: 1 }
+    }
+
+    /// The same where a holder may have twice what is still free: two thirds, if it is alone.
+    pub const fn generous(mut self) -> Self {
+        self.factor = 2;
+        self
+    }
+
+    /// How much more a holder of `held` may take, bit by bit.
+    pub fn room(&self, held: usize) -> usize {
+        let free = self.shared_max - self.shared;
+        let shared = (self.factor * free).saturating_sub(self.above(held)) / (self.factor + 1);
+        self.floor.saturating_sub(held) + shared
     }
 
     /// Whether a holder of `held` may take so much more; then it is taken.
@@ -41,7 +56,8 @@ impl Pool {
         let above = self.above(held);
         let growth = self.above(wanted) - above;
         let free = self.shared_max - self.shared;
-        let may = growth == 0 || free.checked_sub(growth).is_some_and(|rest| above <= rest);
+        let may =
+            growth == 0 || free.checked_sub(growth).is_some_and(|rest| above <= self.factor * rest);
         self.shared += if may { growth } else { 0 };
         may
     }
@@ -160,6 +176,26 @@ mod tests {
         pool.give_back(55, 55);
         assert_eq!(pool.shared, 0);
         assert!(Pool::with_free_floors(20, 30).take(0, 30), "a limit elsewhere is for that");
+    }
+
+    #[test]
+    fn a_generous_pool_gives_two_thirds_to_one() {
+        let mut pool = Pool::with_free_floors(900, 0).generous();
+        let mut takes_all = || (0..).take_while(|held| pool.take(*held, 1)).count();
+        assert_eq!((takes_all(), takes_all()), (600, 200));
+    }
+
+    #[test]
+    fn room_is_what_may_be_taken_bit_by_bit() {
+        for pool in [Pool::new(1_000, 10), Pool::with_free_floors(1_000, 0).generous()] {
+            for held in [0, 10, 100, 300] {
+                let mut pool = pool.clone();
+                assert!(pool.take(0, held));
+                let room = pool.room(held);
+                let taken = (held..).take_while(|held| pool.take(*held, 1)).count();
+                assert!(taken.abs_diff(room) <= 2, "{held}: {room} and {taken}");
+            }
+        }
     }
 
     #[test]

@@ -84,8 +84,11 @@ impl Shares {
     pub fn new(limits: Limits) -> Self {
         let set_aside = |limit| Pool::new(limit, limits.connections);
         let connections = Pools::new(limits, set_aside);
-        let halved = |limit| Pool::with_free_floors(limit, 0);
-        let addresses = limits.by_address.then(|| Pools::new(limits, halved));
+        let addresses = limits.by_address.then(|| {
+            let mut pools = Pools::new(limits, |limit| Pool::with_free_floors(limit, 0).generous());
+            pools.photos = shared(photos(limits).generous());
+            pools
+        });
         Self { connections, addresses }
     }
 
@@ -102,15 +105,12 @@ impl Shares {
 
 impl Pools {
     fn new(limits: Limits, pool: impl Fn(usize) -> Pool) -> Self {
-        let shared = |limit| Arc::new(Mutex::new(pool(limit)));
-        // Photo memory itself is the limit, and one photo is the least that is of use.
-        let photos = Pool::with_free_floors(limits.photo_bytes, photo::BYTES_MAX);
         Self {
-            memory: shared(limits.memory_bytes),
-            answers: shared(limits.memory_bytes),
-            calls: shared(limits.calls),
-            lists: shared((limits.calls / CALLS_FOR_A_LIST).max(LISTS_MIN)),
-            photos: Arc::new(Mutex::new(photos)),
+            memory: shared(pool(limits.memory_bytes)),
+            answers: shared(pool(limits.memory_bytes)),
+            calls: shared(pool(limits.calls)),
+            lists: shared(pool((limits.calls / CALLS_FOR_A_LIST).max(LISTS_MIN))),
+            photos: shared(photos(limits)),
         }
     }
 
@@ -163,32 +163,44 @@ impl ConnectionShare {
 }
 
 impl Held {
-    /// Whether so much more may be held; then it is.
+    /// Whether so much more may be held; then it is. A part takes no more once it holds more than
+    /// its whole has room for, so that further parts find some.
     fn take(&self, more: usize) -> bool {
-        if !self.whole.as_ref().is_none_or(|whole| whole.take(more)) {
+        let Some(whole) = &self.whole else { return self.take_here(more) };
+        let held = *lock(&self.amount);
+        if held > whole.room().saturating_sub(more) || !whole.take_here(more) {
             return false;
         }
-        let may = {
-            let (mut pool, mut held) = (lock(&self.pool), lock(&self.amount));
-            let may = pool.take(*held, more);
-            *held += if may { more } else { 0 };
-            may
-        };
-        if let (Some(whole), false) = (&self.whole, may) {
-            whole.give_back(more);
+        let may = self.take_here(more);
+        if !may {
+            whole.give_back_here(more);
         }
         may
     }
 
     fn give_back(&self, less: usize) {
-        {
-            let (mut pool, mut held) = (lock(&self.pool), lock(&self.amount));
-            pool.give_back(*held, less);
-            *held -= less;
-        }
+        self.give_back_here(less);
         if let Some(whole) = &self.whole {
-            whole.give_back(less);
+            whole.give_back_here(less);
         }
+    }
+
+    fn room(&self) -> usize {
+        let (pool, held) = (lock(&self.pool), lock(&self.amount));
+        pool.room(*held)
+    }
+
+    fn take_here(&self, more: usize) -> bool {
+        let (mut pool, mut held) = (lock(&self.pool), lock(&self.amount));
+        let may = pool.take(*held, more);
+        *held += if may { more } else { 0 };
+        may
+    }
+
+    fn give_back_here(&self, less: usize) {
+        let (mut pool, mut held) = (lock(&self.pool), lock(&self.amount));
+        pool.give_back(*held, less);
+        *held -= less;
     }
 }
 
@@ -206,6 +218,15 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.held.give_back(self.amount);
     }
+}
+
+/// Photo memory itself is the limit, and one photo is the least that is of use.
+const fn photos(limits: Limits) -> Pool {
+    Pool::with_free_floors(limits.photo_bytes, photo::BYTES_MAX)
+}
+
+fn shared(pool: Pool) -> Arc<Mutex<Pool>> {
+    Arc::new(Mutex::new(pool))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -260,11 +281,25 @@ mod tests {
         let (hog, other) = (shares.address(), shares.address());
         let hogs: Vec<_> = (0..20).map(|_| shares.connection(&hog)).collect();
         let taken: Vec<_> = hogs.iter().flat_map(|hog| std::iter::from_fn(|| hog.call())).collect();
-        assert!((45..=50).contains(&taken.len()), "{}", taken.len());
+        assert!((55..=67).contains(&taken.len()), "{}", taken.len());
         let other = shares.connection(&other);
         assert_eq!(std::iter::from_fn(|| other.call()).take(10).count(), 10);
         drop(taken);
         assert_eq!(*lock(&hog.0.unwrap().calls.amount), 0);
+    }
+
+    #[test]
+    fn one_connection_leaves_room_to_others_of_its_address() {
+        let shares = Shares::new(Limits { calls: 1_000, ..LIMITS });
+        let address = shares.address();
+        let mut taken = Vec::new();
+        for at_least in [300, 100, 30, 10] {
+            let one = shares.connection(&address);
+            let before = taken.len();
+            taken.extend(std::iter::from_fn(|| one.call()));
+            let count = taken.len() - before;
+            assert!(count >= at_least, "{count} of {at_least}");
+        }
     }
 
     #[test]

@@ -112,11 +112,7 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> sqlx::Result<Found
         let Found::Ours { version } = found else {
             return Ok(found);
         };
-        let step = match MIGRATIONS.get(version) {
-            Some(&migration) => Some(migration),
-            None => None,
-        };
-        let Some(step) = step else {
+        let Some(&step) = MIGRATIONS.get(version) else {
             extend(connection).await?;
             return Ok(found);
         };

@@ -44,8 +44,8 @@ async fn photos_that_are_announced_and_hardly_come_refuse_no_other() {
 /// As many as photo memory has room for, and more, over many connections of one address.
 const UPLOADS: usize = 60;
 const CONNECTIONS: usize = 30;
-/// An address may have one photo and half of all, and each upload a step more than has come.
-const UPLOADS_HELD_MAX: usize = 28;
+/// An address may have one photo and two thirds of all, and each upload a step more than has come.
+const UPLOADS_HELD_MAX: usize = 37;
 const PHOTO_MEMORY_KIB: u64 = 512 * 1024;
 
 /// A request with a photo of nearly the maximum, whole but for its end.

@@ -14,12 +14,12 @@ const CALLS: usize = 2_000;
 const HELD_MAX: usize = 400;
 /// The same of calls of which nothing comes: what the service itself needs is counted.
 const CALLS_HELD_MAX: usize = 11_500;
-/// Connections of one address, the calls of each, and how many of all these it may have: half of
-/// `--max-calls`, and what half of `--request-memory` is good for.
+/// Connections of one address, the calls of each, and how many of all these it may have: two thirds
+/// of `--max-calls`, and what two thirds of `--request-memory` are good for.
 const CONNECTIONS: usize = 20;
-const CALLS_EACH: usize = 1_500;
-const ADDRESS_CALLS: usize = 25_000;
-const ADDRESS_STALLED_MAX: usize = 18_000;
+const CALLS_EACH: usize = 2_000;
+const ADDRESS_CALLS: usize = 33_400;
+const ADDRESS_STALLED_MAX: usize = 20_000;
 /// What an open call takes, a stream that waits among them.
 const CALL_KIB: u64 = 13;
 
@@ -63,7 +63,7 @@ async fn calls_over_many_connections_of_one_address_leave_room_for_others() {
     let target = Target::start(&["--receive-timeout", "10m"]).await;
     for (path, body, held_max, told) in [
         ("/facematch.v1.FaceMatch/GetMatch", None, ADDRESS_STALLED_MAX, "request-memory"),
-        ("/facematch.v1.FaceMatch/WatchMatches", Some(announced(0, b"")), ADDRESS_CALLS, "calls"),
+        ("/grpc.health.v1.Health/Watch", Some(announced(0, b"")), ADDRESS_CALLS, "calls"),
     ] {
         let mut calls = Calls::default();
         for channel in &target.channels_of_another(CONNECTIONS).await {

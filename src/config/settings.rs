@@ -293,7 +293,8 @@ pub static REQUEST_MEMORY: Setting<u64> = Setting::with(
     "for all requests that are being received, headers included and photos apart; no request may \
      be over 64KiB beside its photo, and no connection has more than its share; answers that wait \
      to be read may take as much again",
-    |text| parse::size(text, 128 << 10..=TIB),
+    // The largest request finds room in it.
+    |text| parse::size(text, 256 << 10..=TIB),
 );
 
 pub static RECEIVE_TIMEOUT: Setting<Duration> = Setting::with(

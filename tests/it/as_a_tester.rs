@@ -255,6 +255,9 @@ async fn a_service_that_does_not_trust_the_certificate_is_seen_in_the_log() {
     assert_eq!(failed, Some(3), "FAILED: {}", read(&service.log));
     let (_, log) = oz.stop().await;
     assert!(log.contains("TLS handshake failed"), "{log}");
+    // Of the service's, what its operator looks for.
+    let log = read(&service.log);
+    assert!(log.contains("trouble at Oz") && log.contains("invalid peer certificate"), "{log}");
 }
 
 #[test]

@@ -17,13 +17,19 @@ use crate::{
 /// The largest file: the new database fits, and the WAL of a few dozen matches.
 const BLOCKS_MAX: &str = "600";
 
+const LOG: &str = "log";
+
 /// More matches than fit.
 const MATCHES_MAX: usize = 500;
 
 /// The service, whose files can't grow beyond the limit. A write beyond is an error, not a signal.
 fn start(oz: &Simulator, directory: &Path) -> Process {
-    let script = format!(r#"trap "" XFSZ; ulimit -S -f {BLOCKS_MAX}; exec "$0" "$@""#);
-    let mut command = Command::new("sh");
+    // The log can't grow in a file either: a pipe carries it there.
+    let log = directory.join(LOG).display().to_string();
+    let script = format!(
+        r#"trap "" XFSZ; exec 3>&2 2> >(exec tee "{log}" >&3); ulimit -S -f {BLOCKS_MAX}; exec "$0" "$@""#
+    );
+    let mut command = Command::new("bash");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_facematch")]);
     Process::start_by(&mut command, oz, directory, &[])
 }
@@ -45,7 +51,7 @@ async fn health_tells_of_a_full_disk_and_of_its_end() {
     oz.switch(|switches| switches.processing_ms = 0);
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let directory = tempfile::tempdir().unwrap();
-    let process = start(&oz, directory.path());
+    let (process, log) = (start(&oz, directory.path()), directory.path().join(LOG));
     let mut client = process.client().await;
     let mut refused = None;
     for _ in 0..MATCHES_MAX {
@@ -72,4 +78,12 @@ async fn health_tells_of_a_full_disk_and_of_its_end() {
     let run = client.run_match(portrait_request(&folder)).await.unwrap();
     collect(run.into_inner()).await.unwrap();
     tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
+    let log = std::fs::read_to_string(log).unwrap();
+    let [fails, unhealthy, healthy] = [
+        "the store fails",
+        r#"health="NOT_SERVING" reason="STORE_UNAVAILABLE""#,
+        r#"health="SERVING""#,
+    ]
+    .map(|words| log.rfind(words).unwrap_or_else(|| panic!("no {words:?} in {log}")));
+    assert!(unhealthy < healthy && fails < healthy, "{log}");
 }

@@ -13,7 +13,7 @@ use facematch::{
     pb::{GetMatchRequest, ListMatchesRequest, Match, MatchState, get_match_request},
     simulator::sample,
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt, future::join_all};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, raw_sql, sqlite::SqliteConnectOptions};
 use tokio::time::timeout;
 use tonic::transport::Channel;
@@ -133,6 +133,9 @@ async fn forty_lists_at_once_disturb_no_other_call() {
         let mut client = service.client().await;
         let channel = Channel::from_shared(service.address().to_owned()).unwrap();
         let mut health = HealthClient::new(channel.connect().await.unwrap());
+        let told = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+        let mut told = told.map(|told| told.unwrap().status());
+        assert_eq!(told.next().await, Some(ServingStatus::Serving));
         for n in 0..200 {
             look_up(&mut client, n * 211 % COUNT).await;
             let asked = health.check(HealthCheckRequest::default()).await.unwrap();
@@ -142,6 +145,7 @@ async fn forty_lists_at_once_disturb_no_other_call() {
         let updates = client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
         let updates = collect(updates).await.unwrap();
         assert_eq!(last(&updates).state(), MatchState::Finished);
+        assert_eq!(told.next().now_or_never(), None, "health has not turned meanwhile");
         is_over.store(true, Ordering::Relaxed);
     };
     tokio::join!(join_all(lists), others);

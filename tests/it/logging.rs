@@ -8,6 +8,7 @@ use facematch::{
     pb::{CancelMatchRequest, MatchRequest, MatchState, cancel_match_request::Id},
     simulator::sample,
 };
+use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::{Value, json};
 use tonic::{Code, Request, transport::Endpoint};
 
@@ -17,6 +18,7 @@ use crate::{
         cancel, collect, delete, get, last, named, portrait_request, rule, simulator, until,
         watch_after,
     },
+    transport,
 };
 use program::Program;
 
@@ -237,6 +239,39 @@ fn listener(answer: &'static [u8]) -> String {
         }
     });
     format!("https://localhost:{port}")
+}
+
+/// What a limit refuses or ends is told with the limit and with who met it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_limit_that_is_met_has_its_line() {
+    let oz = simulator().await;
+    oz.script([rule(json!({"then": {"never_finish": true}}))]);
+    let limits = ["--max-unfinished", "1", "--receive-timeout", "1s", "--request-memory", "256KiB"];
+    let program = Program::start(&oz, "info", &limits);
+    let mut client = crate::support::connect(&program.address).await;
+    let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
+    client.create_match(portrait_request(&folder)).await.unwrap();
+    client.create_match(portrait_request(&folder)).await.unwrap_err();
+    // One that comes in part, and two that stall just before their ends: there is no room for both.
+    let channel = transport::channel(&program.address).await;
+    let stalled = |begun| {
+        let mut channel = channel.clone();
+        let body = stream::iter([Ok(begun)]).chain(stream::pending());
+        async move { transport::call(&mut channel, "GetMatch", body).await.unwrap_err() }
+    };
+    stalled(transport::announced(9, b"so far")).await;
+    join_all((0..2).map(|_| stalled(transport::announced(65_536, &[0; 65_535])))).await;
+    let log = tokio::task::spawn_blocking(|| program.stop()).await.unwrap();
+    for (method, code, reason, limit) in [
+        ("CreateMatch", "RESOURCE_EXHAUSTED", "OVERLOADED", Some("unfinished-matches")),
+        ("GetMatch", "DEADLINE_EXCEEDED", "CALL_TIMED_OUT", None),
+        ("GetMatch", "RESOURCE_EXHAUSTED", "OVERLOADED", Some("request-memory")),
+    ] {
+        let lines = ended(&log, method, code, reason);
+        let line = lines.first().unwrap_or_else(|| panic!("no {method} {reason} in {log:#?}"));
+        assert_eq!(line["limit"].as_str(), limit, "{line}");
+        assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
+    }
 }
 
 #[tokio::test]

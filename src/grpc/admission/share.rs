@@ -13,6 +13,8 @@ use crate::{domain::photo, grpc::admission::pool::Pool};
 const CALLS_FOR_A_LIST: usize = 25;
 /// But so many at least.
 const LISTS_MIN: usize = 64;
+/// The least memory that there is for answers: the largest page of a list finds room in it.
+const ANSWERS_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 /// The limits of the process.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +109,7 @@ impl Pools {
     fn new(limits: Limits, pool: impl Fn(usize) -> Pool) -> Self {
         Self {
             memory: shared(pool(limits.memory_bytes)),
-            answers: shared(pool(limits.memory_bytes)),
+            answers: shared(pool(limits.memory_bytes.max(ANSWERS_BYTES_MIN))),
             calls: shared(pool(limits.calls)),
             lists: shared(pool((limits.calls / CALLS_FOR_A_LIST).max(LISTS_MIN))),
             photos: shared(photos(limits)),

@@ -59,8 +59,8 @@ enum Addition {
 
 /// How often an addition is tried, and the pause between: a backup may have the table, or another
 /// replica be at it.
-const ADDING_TRIES_MAX: usize = 30;
-const ADDING_PAUSE: Duration = Duration::from_secs(2);
+const ADDING_TRIES_MAX: usize = 300;
+const ADDING_PAUSE: Duration = Duration::from_millis(200);
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -166,6 +166,9 @@ async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<
     // As long as it takes: an index of many matches takes minutes.
     const IS_BUILT: &str = "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index
         WHERE index_relid = to_regclass($1))";
+    // Whoever built it has given up.
+    const IS_HALF: &str = "SELECT EXISTS (SELECT FROM pg_index
+        WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
     match addition {
         Addition::Columns { add, .. } => {
             raw_sql(add).execute(connection).await?;
@@ -174,9 +177,10 @@ async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<
             if query_scalar(IS_BUILT).bind(name).fetch_one(&mut *connection).await? {
                 return Ok(false);
             }
-            // One that was given up half-way.
-            let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
-            raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+            if query_scalar(IS_HALF).bind(name).fetch_one(&mut *connection).await? {
+                let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
+                raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+            }
             raw_sql(create).execute(connection).await?;
         }
     }
@@ -187,8 +191,11 @@ async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<
 fn is_in_the_way(error: &sqlx::Error) -> bool {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     const DEADLOCK: &str = "40P01";
+    // Also what a catalogue that two write at once fails with.
+    const INTERNAL: &str = "XX000";
     let code = error.as_database_error().and_then(|error| error.code());
-    is_done_already(error) || matches!(code.as_deref(), Some(LOCK_NOT_AVAILABLE | DEADLOCK))
+    is_done_already(error)
+        || matches!(code.as_deref(), Some(LOCK_NOT_AVAILABLE | DEADLOCK | INTERNAL))
 }
 
 /// What a migration fails with that somebody else does at the same time: a unique key of the

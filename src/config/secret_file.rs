@@ -70,7 +70,7 @@ impl SecretFile {
         let secret =
             secret.map_err(|problem| Error::new(self.setting, problem, self.origin.clone()))?;
         if is_pipe {
-            // Whoever read it at the same time has read nothing.
+            // A second reader at the same time has read nothing.
             let _ = self.of_pipe.set(secret.clone());
         }
         Ok(secret)

@@ -329,6 +329,28 @@ fn what_an_editor_added_to_a_secret_is_refused() {
     );
 }
 
+/// Settings read it, and what looks after secrets reads it again.
+#[test]
+#[cfg(unix)]
+fn a_secret_from_a_pipe_stays_what_it_was() {
+    let folder = Folder::new();
+    let pipe = folder.0.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo runs").success());
+    let writes = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::write(pipe, "t0ken\n")
+    });
+    let (url, pipe) = (LEAST[0], pipe.to_str().expect("a UTF-8 path"));
+    let config = loaded(&[url, ("oz-token-file", pipe)], &[]).expect("the settings are right");
+    writes.join().expect("the writer ends").expect("it was read");
+    let file = config.oz.secret_file.expect("a file was given");
+    assert!(file.is_pipe());
+    for _ in 0..2 {
+        assert_eq!(file.read().expect("it holds one").expose_secret(), "t0ken");
+    }
+}
+
 #[test]
 fn the_password_of_the_database_comes_from_a_file_or_the_url_and_never_from_both() {
     let folder = Folder::new();

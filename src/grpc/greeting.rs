@@ -92,7 +92,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
 }
 
 impl<C> Greeted<C> {
-    /// What a write came to, or that the connection is cut: whoever reads nothing would hold it
+    /// What a write came to, or that the connection is cut: a peer that reads nothing would hold it
     /// for ever, since nothing is read from it either while a write waits.
     fn unless_cut<T>(
         &mut self,

@@ -166,7 +166,7 @@ impl Pages {
     /// Drops the oldest of the pages that are kept, as far as they take too much memory.
     fn evict(&self) {
         let mut kept = self.lock();
-        // Looked at once: a page that comes meanwhile is for whoever read it to count.
+        // Looked at once: a page that comes meanwhile is counted by the stream that read it.
         let bytes = kept.iter().map(|(_, cell)| cell.get().map_or(0, |page| page.memory.bytes));
         let bytes: Vec<usize> = bytes.collect();
         let mut sum: usize = bytes.iter().sum();

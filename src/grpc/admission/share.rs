@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::{domain::photo, grpc::admission::pool::Pool};
 
 /// Lists wait for each other in turn. One in so many open calls may be a list, so that a turn comes
-/// within seconds whoever else lists.
+/// within seconds however many lists other callers ask for.
 const CALLS_FOR_A_LIST: usize = 25;
 /// But so many at least.
 const LISTS_MIN: usize = 64;

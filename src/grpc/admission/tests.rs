@@ -452,6 +452,49 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
 }
 
 #[tokio::test]
+async fn an_answer_that_never_ends_is_ended_at_the_deadline() {
+    let stage = Stage::new(PLENTY);
+    let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());
+    let endless = service_fn(|_| async {
+        let frames = stream::repeat_with(|| Ok::<_, Status>(Frame::data(Bytes::from_static(b"x"))));
+        Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(frames))))
+    });
+    let admission = Admission::new(endless, stage.shares.clone(), stage.terms.clone(), readers);
+    let mut connection = admission.connection(&admission.shares().address());
+    let request = Body::new(http_body_util::Full::new(Bytes::from(message(b""))));
+    let calling = connection.call(call(GET, &[("grpc-timeout", "30S")], request));
+    let mut body = calling.await.unwrap().into_body();
+    assert!(body.frame().await.unwrap().unwrap().is_data());
+    stage.hand.advance(Duration::from_secs(30));
+    let trailers = body.frame().await.unwrap().unwrap().into_trailers();
+    let status = Status::from_header_map(&trailers.expect("its time is up")).unwrap();
+    assert_eq!(reason(&status), "CALL_TIMED_OUT");
+}
+
+#[tokio::test]
+async fn lists_that_wait_leave_open_calls_to_others() {
+    const CALLS: usize = 10_000;
+    let stage = Stage::new(PLENTY);
+    let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());
+    let waits = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
+    let all = shares(PLENTY, CALLS, PLENTY);
+    let admission = Admission::new(waits, all, stage.terms.clone(), readers);
+    let mut connection = admission.connection(&admission.shares().address());
+    let mut waiting = Vec::new();
+    let mut is_taken = |path: &str| {
+        let request = Body::new(http_body_util::Full::new(Bytes::from(message(b""))));
+        let mut calling = connection.call(call(path, &[], request));
+        let ended = calling.as_mut().now_or_never();
+        waiting.push(calling);
+        ended.is_none()
+    };
+    let list = "/facematch.v1.FaceMatch/ListMatches";
+    let lists = (0..CALLS).take_while(|_| is_taken(list)).count();
+    assert!((100..CALLS / 25).contains(&lists), "{lists}");
+    assert!(is_taken(GET), "it is no list");
+}
+
+#[tokio::test]
 async fn a_handler_acts_on_no_call_that_is_none() {
     let stage = Stage::new(PLENTY);
     let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());

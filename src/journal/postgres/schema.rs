@@ -53,7 +53,7 @@ const ADDITIONS: [Addition; 4] = [
 enum Addition {
     /// Columns, one of which tells that they are there.
     Columns { one: &'static str, add: &'static str },
-    /// An index. One that was given up half-way is there, but isn't valid.
+    /// An index. Where its building stopped half-way, the index is there, but not valid.
     Index { name: &'static str, create: &'static str },
 }
 
@@ -166,7 +166,7 @@ async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<
     // As long as it takes: an index of many matches takes minutes.
     const IS_BUILT: &str = "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index
         WHERE index_relid = to_regclass($1))";
-    // Whoever built it has given up.
+    // The replica that built it has stopped.
     const IS_HALF: &str = "SELECT EXISTS (SELECT FROM pg_index
         WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
     match addition {
@@ -187,7 +187,7 @@ async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<
     Ok(true)
 }
 
-/// Whether it may work next time: somebody else has the table, or has added the same just now.
+/// Whether it may work next time: another session has the table, or has added the same just now.
 fn is_in_the_way(error: &sqlx::Error) -> bool {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     const DEADLOCK: &str = "40P01";

@@ -1,4 +1,4 @@
-//! Answers that nobody reads: thousands of streams of everything, which share what they wait to send,
+//! Answers that their callers don't read: thousands of streams of everything, which share what they wait to send,
 //! and lists, which wait with bytes of their own.
 
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::{
     io,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
@@ -107,13 +107,37 @@ impl AsyncRead for Watched {
     }
 }
 
+/// The most that is read of what a peer said that has closed the connection.
+const SAID_BYTES_MAX: usize = 512;
+
+impl Watched {
+    /// What a write came to, unless the peer has said what it is before it closed the connection: a
+    /// write may fail before that is read.
+    fn or_what_it_said<T>(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if self.first_bytes.is_none() || !matches!(written, Poll::Ready(Err(_))) {
+            return written;
+        }
+        let mut said = [0; SAID_BYTES_MAX];
+        // What is closed has an end to be read at least.
+        match ready!(self.as_mut().poll_read(cx, &mut ReadBuf::new(&mut said))) {
+            Err(met) if self.first_bytes.is_none() => Poll::Ready(Err(met)),
+            _ => written,
+        }
+    }
+}
+
 impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.or_what_it_said(cx, written)
     }
 
     fn poll_write_vectored(
@@ -121,7 +145,8 @@ impl AsyncWrite for Watched {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.or_what_it_said(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -134,5 +159,37 @@ impl AsyncWrite for Watched {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_peer_said_before_it_closed_is_read_though_a_write_fails() {
+        for (said, met) in [(&b"\x15\x03\x03\0\x02\x02\x32"[..], Some(Foreign::Tls)), (b"", None)] {
+            let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let first_bytes = FirstBytes::default();
+            let mut watched = Watched { stream, first_bytes: Some(first_bytes.clone()) };
+            watched.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+            let (mut peer, _) = listener.accept().await.unwrap();
+            peer.read_u8().await.unwrap();
+            peer.write_all(said).await.unwrap();
+            // With bytes unread: the next write meets a reset.
+            drop(peer);
+            let failure = loop {
+                if let Err(failure) = watched.write(b"more").await {
+                    break failure;
+                }
+            };
+            assert_eq!(first_bytes.foreign(), met, "{failure}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use crate::{
@@ -56,6 +57,8 @@ pub struct FollowAll {
     page: Weak<PageOfAll>,
     /// The same page, unless pages take too much memory.
     held: Option<Arc<PageOfAll>>,
+    /// The page that is being read or waits for its turn, which isn't lost by a heartbeat meanwhile.
+    turning: Option<Turning>,
     /// How many events the next page may have.
     limit: usize,
     index: usize,
@@ -96,6 +99,7 @@ impl Drop for Memory {
     }
 }
 
+type Turning = BoxFuture<'static, Result<Arc<PageOfAll>, journal::Error>>;
 type Cell = Arc<OnceCell<Arc<PageOfAll>>>;
 
 /// The pages that streams read: each is read once for all that stand at its beginning.
@@ -284,6 +288,7 @@ impl FollowAll {
             looks,
             page: Weak::new(),
             held: None,
+            turning: None,
             limit: PAGE_FIRST,
             index: 0,
             after,
@@ -354,10 +359,7 @@ impl FollowAll {
     /// The next page; where there is none yet, nothing, once there may be one or it is time for a
     /// heartbeat.
     async fn turn_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
-        // Marked as seen before looking, so that what is written meanwhile wakes again.
-        self.looks.mark_unchanged();
-        let limit = if self.inner.pages.may_be_held() { self.limit } else { PAGE_UNHELD };
-        let page = self.inner.pages.after(self.after, limit).await?;
+        let Some(page) = self.read_page().await? else { return Ok(None) };
         if page.reached.position > self.after.position {
             if page.is_full && self.is_overtaken().await? {
                 return Err(Ended::Expired);
@@ -369,7 +371,7 @@ impl FollowAll {
             self.index = 0;
             return Ok(Some(page));
         }
-        let beat = self.silent_since.unwrap_or_default().after(self.inner.config.heartbeat);
+        let beat = self.beat();
         tokio::select! {
             biased;
             // What was read before the goodbye is shown before it.
@@ -380,16 +382,44 @@ impl FollowAll {
         Ok(None)
     }
 
+    /// What follows, which may be an empty page; nothing when it is time for a heartbeat first.
+    async fn read_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
+        let is_far_behind = self.inner.pages.is_far_behind(self.after);
+        let beat = self.beat();
+        let turning = match &mut self.turning {
+            Some(turning) => turning,
+            none => {
+                // Marked as seen before looking, so that what is written meanwhile wakes again.
+                self.looks.mark_unchanged();
+                let limit = if self.inner.pages.may_be_held() { self.limit } else { PAGE_UNHELD };
+                let (inner, after) = (Arc::clone(&self.inner), self.after);
+                none.insert(async move { inner.pages.after(after, limit).await }.boxed())
+            }
+        };
+        let page = tokio::select! {
+            biased;
+            page = turning => page,
+            // Whoever is near sees what was read before the goodbye.
+            () = self.inner.closing.cancelled(), if is_far_behind => return Err(Ended::Draining),
+            () = self.inner.clock.sleep_until(beat) => return Ok(None),
+        };
+        self.turning = None;
+        Ok(Some(page?))
+    }
+
     /// Whether retention has erased, since the stream began, what this slow reader has yet to see.
-    async fn is_overtaken(&self) -> Result<bool, Ended> {
+    async fn is_overtaken(&mut self) -> Result<bool, Ended> {
         let floor = self.inner.reader.floor().await?;
         Ok(floor > self.floor && self.after.position < floor)
     }
 
+    /// When it has been silent for too long.
+    fn beat(&self) -> Timestamp {
+        self.silent_since.unwrap_or_default().after(self.inner.config.heartbeat)
+    }
+
     fn is_silent_too_long(&self) -> bool {
-        let heartbeat = self.inner.config.heartbeat;
-        let now = self.inner.clock.now();
-        self.silent_since.is_none_or(|since| since.after(heartbeat) <= now)
+        self.beat() <= self.inner.clock.now()
     }
 
     /// Its token stands for everything passed, filtered or not.
@@ -416,7 +446,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        clock::Clock,
+        clock::{Clock, Hand},
         journal::{
             Writer,
             memory::{Memory as Journal, Store},
@@ -428,18 +458,26 @@ mod tests {
 
     const MATCHES: u64 = 100;
 
+    const HEARTBEAT: Duration = Duration::from_secs(20);
+
     /// A watch over a journal of accepted matches.
     async fn watch(limits: Limits) -> Watch {
-        let (clock, _hand) = Clock::manual(START);
+        watch_of(MATCHES, limits).await.0
+    }
+
+    async fn watch_of(matches: u64, limits: Limits) -> (Watch, Hand) {
+        let (clock, hand) = Clock::manual(START);
         let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock.clone());
-        for n in 0..MATCHES {
+        for n in 0..matches {
             journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
         }
-        let config = Config { heartbeat: Duration::from_secs(20) };
+        let config = Config { heartbeat: HEARTBEAT };
         let store = Outage::new("the store", clock.clone());
         let Watch(mut inner) = Watch::new(config, Arc::new(journal), store, clock);
-        Arc::get_mut(&mut inner).expect("it has no clone yet").pages.limits = limits;
-        Watch(inner)
+        let pages = &mut Arc::get_mut(&mut inner).expect("it has no clone yet").pages;
+        pages.limits = limits;
+        pages.look(Position(matches));
+        (Watch(inner), hand)
     }
 
     async fn follow(watch: &Watch) -> FollowAll {
@@ -525,5 +563,48 @@ mod tests {
         assert!((&mut behind).now_or_never().is_none());
         drop(others);
         assert_eq!(behind.await.unwrap().entries.len(), PAGE_FIRST);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_waits_for_its_turn_beats_and_keeps_its_turn() {
+        let (watch, hand) = watch_of(BEHIND_MAX + 100, LIMITS).await;
+        let pages = &watch.0.pages;
+        let turns = CATCHING_UP_MAX.try_into().unwrap();
+        let others = pages.catching_up.acquire_many(turns).await.unwrap();
+        let mut streams = [follow(&watch).await, follow(&watch).await];
+        streams[1].after.position = Position(1);
+        for stream in &mut streams {
+            assert_eq!(next(stream).await, None);
+            assert!(next(stream).now_or_never().is_none(), "it waits for its turn");
+        }
+        // Whoever comes later has its turn later.
+        let mut late = Box::pin(pages.catching_up.acquire_many(turns));
+        assert!((&mut late).now_or_never().is_none());
+        for _ in 0..3 {
+            hand.advance(HEARTBEAT);
+            for stream in &mut streams {
+                assert_eq!(next(stream).now_or_never(), Some(None), "a heartbeat in time");
+                assert!(next(stream).now_or_never().is_none(), "and no other before its time");
+            }
+        }
+        drop(others);
+        assert!((&mut late).now_or_never().is_none());
+        for (stream, first) in streams.iter_mut().zip(0..) {
+            assert_eq!(next(stream).await, Some(match_id(0, first)));
+        }
+        assert!(late.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_waits_for_its_turn_hears_of_the_drain() {
+        let (watch, _hand) = watch_of(BEHIND_MAX + 100, LIMITS).await;
+        let turns = CATCHING_UP_MAX.try_into().unwrap();
+        let _others = watch.0.pages.catching_up.acquire_many(turns).await.unwrap();
+        let mut stream = follow(&watch).await;
+        assert_eq!(next(&mut stream).await, None);
+        assert!(next(&mut stream).now_or_never().is_none());
+        watch.0.closing.cancel();
+        let told = stream.next().await.expect("it says so");
+        assert!(matches!(told, Err(Ended::Draining)), "{told:?}");
     }
 }

@@ -37,9 +37,12 @@ pub use tally::Ended;
 use crate::{
     clock::Clock,
     domain::Timestamp,
-    grpc::call_log::{
-        method::{METHODS, OTHER, Sort},
-        tally::{Kind, Tally, WINDOW},
+    grpc::{
+        call_log::{
+            method::{METHODS, OTHER, Sort},
+            tally::{Kind, Tally, WINDOW},
+        },
+        status,
     },
     outage::{self, Outage},
 };
@@ -273,6 +276,7 @@ impl Drop for Call {
         let is_late = self.caller.timeout.is_some_and(|timeout| timeout <= waited);
         self.end(match is_late {
             _ if thread::panicking() => End::by_code(Code::Internal),
+            _ if self.record.is_unread() => End::of(&status::updates_unread()),
             true => End::by_code(Code::DeadlineExceeded),
             false => End::by_code(Code::Cancelled),
         });

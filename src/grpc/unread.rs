@@ -19,7 +19,11 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 
-use crate::{clock::Clock, domain::Timestamp, grpc::status};
+use crate::{
+    clock::Clock,
+    domain::Timestamp,
+    grpc::{call_log::CallRecord, status},
+};
 
 /// How often in the allowed time it is looked whether somebody still reads.
 const LOOKS: u32 = 4;
@@ -51,6 +55,7 @@ impl Open {
 enum Slot {
     Live {
         answer: Body,
+        record: CallRecord,
         /// Since when a piece waits to be on its way; none while the reader waits for one.
         unread_since: Option<Timestamp>,
     },
@@ -72,12 +77,12 @@ impl Readers {
         Self(Arc::new(Inner { stall, clock, open: Mutex::default() }))
     }
 
-    /// Looks after an answer.
-    pub fn keep(&self, answer: Body) -> Body {
+    /// Looks after the answer to a call.
+    pub fn keep(&self, answer: Body, record: CallRecord) -> Body {
         if answer.is_end_stream() {
             return answer;
         }
-        let slot = Arc::new(Mutex::new(Slot::Live { answer, unread_since: None }));
+        let slot = Arc::new(Mutex::new(Slot::Live { answer, record, unread_since: None }));
         let number = self.lock().insert(Arc::clone(&slot));
         Body::new(Read { number, readers: self.clone(), slot })
     }
@@ -103,12 +108,14 @@ impl Readers {
         self.lock().slots.retain(|_, slot| {
             // Who is being read at this moment isn't stuck.
             let Some(mut slot) = unless_busy(slot) else { return true };
-            let has_stuck =
-                matches!(&*slot, Slot::Live { unread_since, .. } if is_stuck(unread_since));
-            if has_stuck {
-                gone.push(mem::replace(&mut *slot, Slot::Stalled));
+            match &*slot {
+                Slot::Live { unread_since, record, .. } if is_stuck(unread_since) => {
+                    record.lies_unread();
+                    gone.push(mem::replace(&mut *slot, Slot::Stalled));
+                    false
+                }
+                _ => true,
             }
-            !has_stuck
         });
         // Answers are dropped under no lock of ours: they have their own to take.
         drop(gone);
@@ -142,7 +149,7 @@ impl HttpBody for Read {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut slot = self.slot();
         match &mut *slot {
-            Slot::Live { answer, unread_since } => {
+            Slot::Live { answer, unread_since, .. } => {
                 *unread_since = None;
                 let frame = ready!(Pin::new(answer).poll_frame(context));
                 if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
@@ -216,7 +223,8 @@ mod tests {
     fn an_answer_is_ended_once_a_piece_of_it_lay_unread_for_just_so_long() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let readers = Readers::new(STALL, clock);
-        let mut answer = readers.keep(endless());
+        let record = CallRecord::default();
+        let mut answer = readers.keep(endless(), record.clone());
         for _ in 0..3 {
             assert!(next(&mut answer).is_some_and(|frame| frame.is_data()));
             hand.advance(STALL - Duration::from_millis(1));
@@ -224,8 +232,10 @@ mod tests {
             assert_eq!(readers.open(), 1, "it was read in time");
         }
         hand.advance(Duration::from_millis(1));
+        assert!(!record.is_unread());
         readers.let_go();
         assert_eq!(readers.open(), 0);
+        assert!(record.is_unread());
         let told = next(&mut answer).unwrap().into_trailers().unwrap();
         assert_eq!(told["grpc-status"], "8", "RESOURCE_EXHAUSTED");
         assert!(next(&mut answer).is_none() && answer.is_end_stream());
@@ -235,7 +245,7 @@ mod tests {
     fn an_answer_without_a_body_is_not_looked_after() {
         let (clock, _hand) = Clock::manual(Timestamp::default());
         let readers = Readers::new(STALL, clock);
-        assert!(readers.keep(Body::empty()).is_end_stream());
+        assert!(readers.keep(Body::empty(), CallRecord::default()).is_end_stream());
         assert_eq!(readers.open(), 0);
     }
 
@@ -244,7 +254,7 @@ mod tests {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let readers = Readers::new(STALL, clock);
         let pieces = stream::pending::<Result<Frame<Bytes>, Status>>().boxed();
-        let mut silent = readers.keep(Body::new(StreamBody::new(pieces)));
+        let mut silent = readers.keep(Body::new(StreamBody::new(pieces)), CallRecord::default());
         assert!(silent.frame().now_or_never().is_none());
         hand.advance(100 * STALL);
         readers.let_go();

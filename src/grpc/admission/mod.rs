@@ -52,6 +52,7 @@ use crate::{
             receive::{Form, PREFIX_BYTES, Receiver},
             share::{ConnectionShare, Lease},
         },
+        call_log::CallRecord,
         status,
         unread::Readers,
     },
@@ -181,6 +182,7 @@ where
         let no_place = || status::overloaded(Limit::Calls);
         let place = share.call().ok_or_else(no_place)?;
         let kind = method.kind;
+        let record = CallRecord::among(request.extensions());
         let call = self.place(share, kind, &request)?;
         let (deadline, refusal) = (call.deadline, Refusal::default());
         let handled = async {
@@ -195,7 +197,7 @@ where
         let refusal = (kind == Kind::Stream).then_some(refusal);
         let share = method.owns_answer.then(|| share.clone());
         let answer = |body| Body::new(Answer::new(body, deadline, refusal, share, places));
-        Ok(response.map(|body| self.readers.keep(answer(body))))
+        Ok(response.map(|body| self.readers.keep(answer(body), record)))
     }
 
     /// The place of a call, taken by its headers alone.

@@ -2,9 +2,10 @@
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use http::Extensions;
 use tonic::{Request, Status};
 
 use crate::{
@@ -23,12 +24,18 @@ struct Written {
     request_id: OnceLock<RequestId>,
     error: OnceLock<String>,
     bytes_in: AtomicU64,
+    is_unread: AtomicBool,
 }
 
 impl CallRecord {
     /// The record of a call; of a request that came by no port, one that nothing reads.
     pub fn of<T>(request: &Request<T>) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or_default()
+        Self::among(request.extensions())
+    }
+
+    /// The record among a request's extensions, likewise.
+    pub fn among(extensions: &Extensions) -> Self {
+        extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
     /// The call is about this match.
@@ -67,6 +74,16 @@ impl CallRecord {
         if let Some(error) = std::error::Error::source(status) {
             let _ = self.0.error.set(outage::causes(error));
         }
+    }
+
+    /// Its answer has lain unread for too long, and is let go: its caller may never hear of it.
+    pub fn lies_unread(&self) {
+        self.0.is_unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its answer was let go unread.
+    pub fn is_unread(&self) -> bool {
+        self.0.is_unread.load(Ordering::Relaxed)
     }
 
     /// Which match, if it is known.

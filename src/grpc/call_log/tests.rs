@@ -260,6 +260,22 @@ fn a_call_that_is_dropped_before_its_answer_is_cancelled_or_late() {
 }
 
 #[test]
+fn a_stream_that_was_let_go_unread_says_so_though_its_caller_never_hears_of_it() {
+    let port = Port::new();
+    let line = only(&capture(|| {
+        let called = port.over(|request| {
+            CallRecord::among(request.extensions()).lies_unread();
+            let silent = stream::pending::<Result<Frame<Bytes>, Status>>();
+            Some(Response::new(Body::new(StreamBody::new(Box::pin(silent)))))
+        });
+        let answer = { called }.call(request(WATCH)).now_or_never().unwrap().unwrap();
+        drop(answer);
+    }));
+    assert_eq!(line.level, Level::INFO);
+    assert_eq!(fields(&line, ["rpc.code", "reason"]), ["RESOURCE_EXHAUSTED", "UPDATES_UNREAD"]);
+}
+
+#[test]
 fn a_flood_of_refusals_is_a_few_lines_and_a_count() {
     let port = Port::new();
     let lines = capture(|| {

@@ -32,6 +32,13 @@ pub enum Stands {
 /// How many matches each folder has.
 pub const FOLDER_OF: u64 = 20;
 
+/// How many matches tests of lists make: as many as the environment says, or as they usually do.
+#[expect(clippy::disallowed_methods, reason = "how large a test is, its caller says")]
+pub fn count(usual: u64) -> u64 {
+    let told = std::env::var("FACEMATCH_LIST_MATCHES");
+    told.map_or(usual, |told| told.parse().expect("FACEMATCH_LIST_MATCHES is a number"))
+}
+
 const ACCEPTED: &str = r#"{"accepted":{"caller":"{caller}","folder_id":"@folder@","photo":{"folder_media":"p"},"kind":"selfie","timeout":{"micros":1200000000,"named":false},"liveness_policy":"report","labels":{"rank":"@rank@","shop":"@shop@"}}}"#;
 const UPLOADED: &str = r#"{"photo_uploaded":{"photo_media_id":"p","liveness_media":["v"]}}"#;
 const STARTED: &str = r#"{"analysis_started":{"analysis_id":"a"}}"#;

@@ -24,17 +24,13 @@ use facematch::{
     pb::{self, MatchState},
     simulator::{Simulator, sample},
 };
-use futures_util::{
-    FutureExt, StreamExt,
-    future::{join_all, try_join_all},
-    stream,
-};
+use futures_util::{FutureExt, StreamExt, future::try_join_all, stream};
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tokio::{
     sync::{Mutex, MutexGuard},
     task::JoinSet,
-    time::timeout,
+    time::{interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, transport::Channel};
@@ -43,7 +39,7 @@ use tonic_types::StatusExt;
 use crate::{
     canary::Client,
     process::{Process, assert_may_open},
-    support::{collect, last, now, portrait_request, simulator},
+    support::{collect, last, now, portrait_request, setting, simulator},
     transport,
 };
 
@@ -51,8 +47,10 @@ use crate::{
 const ALLOWANCE_KIB: u64 = 32 * 1024;
 /// `--request-memory`, at its default.
 const REQUEST_MEMORY_KIB: u64 = 64 * 1024;
-/// Matches of others in each look.
-const MATCHES: usize = 5;
+/// Matches of others in each look, unless the environment says how many, and how many of them run
+/// at once: as many as leave a small machine time for the attack.
+const MATCHES: u64 = 5;
+const MATCHES_AT_ONCE: usize = 20;
 /// For how long Oz processes a match whose time is taken: hardly a real one is faster.
 const OZ_TAKES_MS: u64 = 500;
 /// How much longer the matches of others may take, in the median.
@@ -70,6 +68,11 @@ const ANOTHER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
 /// Attacks are made one after the other, or each would be measured beside the others.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+/// Matches of others in each look.
+fn matches() -> u64 {
+    setting("FACEMATCH_ATTACK_MATCHES", MATCHES)
+}
 
 /// The program under attack, and the caller beside.
 struct Target {
@@ -142,7 +145,8 @@ impl Target {
                 begun.elapsed()
             }
         };
-        let mut took = join_all((0..MATCHES).map(run)).await;
+        let running = stream::iter(0..matches()).map(run).buffer_unordered(MATCHES_AT_ONCE);
+        let mut took: Vec<_> = running.collect().await;
         took.sort_unstable();
         took[took.len() / 2]
     }
@@ -161,7 +165,10 @@ impl Target {
         while ratios.len() < LOOKS && ratios.last().is_none_or(|ratio| *ratio > RATIO_MAX) {
             ratios.push(self.timed_matches().await.as_secs_f64() / self.alone.as_secs_f64());
         }
-        println!("beside {attack}: matches take {ratios:.2?} times as long");
+        println!(
+            "attacked: by {attack}, {} matches of others take {ratios:.2?} times as long, none fails",
+            matches()
+        );
         assert!(ratios.last().is_some_and(|ratio| *ratio <= RATIO_MAX), "{attack}: {ratios:.2?}");
     }
 
@@ -169,7 +176,7 @@ impl Target {
     #[track_caller]
     fn assert_grown_at_most(&self, kib: u64, attack: &str) {
         let grown = self.process.resident_kib().saturating_sub(self.idle_kib);
-        println!("{attack}: resident memory has grown by {} MiB", grown / 1024);
+        println!("attacked: by {attack}, resident memory grows by {} MiB", grown / 1024);
         assert!(grown <= kib, "{attack}: it has grown by {grown} KiB");
     }
 
@@ -232,6 +239,28 @@ impl Calls {
             let word = told.map_or_else(|status| word(&status), |()| "OK".into());
             *lock(&ended).entry(word).or_default() += 1;
         });
+    }
+
+    /// Begins so many calls, which go on to send such a piece each time so long has passed.
+    fn trickle(
+        &mut self,
+        channel: &Channel,
+        path: &str,
+        begun: &Bytes,
+        (piece, every): (&Bytes, Duration),
+        count: usize,
+    ) {
+        for _ in 0..count {
+            let mut ticks = interval(every);
+            ticks.reset();
+            let pieces = stream::unfold((ticks, piece.clone()), |(mut ticks, piece)| async {
+                ticks.tick().await;
+                Some((Ok(piece.clone()), (ticks, piece)))
+            });
+            let body = stream::iter([Ok(begun.clone())]).chain(pieces);
+            let over = self.over.clone().cancelled_owned();
+            self.call(channel, path, &[], body.take_until(over));
+        }
     }
 
     /// How many have ended so far, by what they were told.

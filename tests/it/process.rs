@@ -23,8 +23,10 @@ const SETTINGS: [(&str, &str); 3] =
 const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
 
 /// What a test is told by, and the service isn't.
-const OF_TESTS: [&str; 7] = [
+const OF_TESTS: [&str; 9] = [
+    "FACEMATCH_ATTACK_MATCHES",
     "FACEMATCH_KILLS",
+    "FACEMATCH_LIST_MATCHES",
     "FACEMATCH_SEED",
     "FACEMATCH_ABUSE",
     "FACEMATCH_SOAK",

@@ -5,7 +5,7 @@
 //! was asked. A lease is short here, so that nobody waits for its end for long.
 
 mod cut;
-mod fleet;
+pub mod fleet;
 mod follower;
 mod moving;
 mod outage;

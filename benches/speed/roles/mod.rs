@@ -28,7 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 pub use self::{
     audience::Audience,
     bare::Bare,
-    crowd::Crowd,
+    crowd::{Crowd, crowd_of},
     fill::Fill,
     flight::{Flight, Flying},
     lists::{Listed, Lists},

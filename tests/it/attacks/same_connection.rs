@@ -63,7 +63,9 @@ async fn uploads_that_find_no_room_block_no_other_call_of_their_connection() {
             break;
         }
     }
-    println!("looks on a connection whose uploads find no room: {ratios:.2?} times as long");
+    println!(
+        "attacked: by uploads that find no room, looks on their connection take {ratios:.2?} times as long"
+    );
     assert!(ratios.last().is_some_and(|ratio| *ratio <= 2.0), "{ratios:?}");
     client.run_match(known).await.expect("a repeat of a known match is never refused");
     oz.script([]);

@@ -19,7 +19,7 @@ use crate::{
     attacks::{Calls, Target},
     canary::{self, Client},
     process::Process,
-    support::{eventually, portrait_request, simulator},
+    support::{eventually, portrait_request},
     transport::announced,
 };
 
@@ -86,28 +86,27 @@ async fn most_kib(process: &Process) -> u64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_that_nobody_reads_hold_little_each_and_give_it_back() {
-    let oz = simulator().await;
-    oz.switch(|switches| switches.processing_ms = 0);
     for character in ['x', '\u{1f600}'] {
-        let directory = tempfile::tempdir().unwrap();
-        let process = Process::start(&oz, directory.path(), &["--oz-poll-interval", "10ms"]);
-        let client = process.client().await;
-        run_matches(&client, &oz, character).await;
+        let target = Target::start(&["--oz-poll-interval", "10ms"]).await;
+        let process = &target.process;
+        run_matches(&target.client, &target.oz, character).await;
         // The first stream has everything read that streams share.
         let first = open(process.address(), 1).await;
-        let before = most_kib(&process).await;
+        let before = most_kib(process).await;
         let streams = open(process.address(), STREAMS).await;
-        let beside = most_kib(&process).await;
+        let beside = most_kib(process).await;
         let each = beside.saturating_sub(before) / STREAMS as u64;
         println!(
-            "unread watchers: {STREAMS} streams hold {each} KiB each, labels of {character:?}"
+            "attacked: by unread watchers, {STREAMS} streams hold {each} KiB each, labels of \
+             {character:?}"
         );
         assert!(each <= KIB_EACH, "{before} KiB before, {beside} KiB beside {STREAMS} streams");
+        target.assert_others_are_served("unread watchers").await;
         drop((first, streams));
         let is_back = || process.resident_kib() <= before + SLACK_KIB;
         let kept = || format!("{} KiB, {before} KiB before", process.resident_kib());
         eventually(is_back, kept).await;
-        process.stop();
+        target.process.stop();
     }
 }
 
@@ -134,7 +133,7 @@ async fn lists_that_nobody_reads_hold_no_more_than_their_share() {
     calls.wait_for(LISTS - LISTS_HELD_MAX).await;
     calls.assert_all_told("OVERLOADED request-memory", "lists that nobody reads");
     let grown = target.process.resident_kib().saturating_sub(before);
-    println!("lists that nobody reads: resident memory has grown by {} MiB", grown / 1024);
+    println!("attacked: by unread lists, resident memory grows by {} MiB", grown / 1024);
     assert!(grown <= LISTS_KIB, "it has grown by {grown} KiB");
     target.assert_others_are_served("lists that nobody reads").await;
     calls.end().await;

@@ -158,7 +158,7 @@ impl Fleet {
 
     /// What the database says, whatever the replicas' lines do.
     pub fn sql(&self, statement: &str) -> String {
-        self.cluster().sql(&self.database.name, statement)
+        self.database.sql(statement)
     }
 
     /// A replica's line to the database.
@@ -261,6 +261,11 @@ impl Database {
     fn cluster(&self) -> &Cluster {
         self.own.as_ref().unwrap_or_else(|| shared())
     }
+
+    /// What it says to a statement.
+    pub fn sql(&self, statement: &str) -> String {
+        self.cluster().sql(&self.name, statement)
+    }
 }
 
 impl Drop for Database {
@@ -269,8 +274,8 @@ impl Drop for Database {
             return;
         }
         // Written to its files before they are searched; its log of writes is among them anyway.
-        self.cluster().sql(&self.name, "CHECKPOINT");
-        let directory = self.cluster().sql(&self.name, "SHOW data_directory");
+        self.sql("CHECKPOINT");
+        let directory = self.sql("SHOW data_directory");
         search_directory(directory.as_ref());
     }
 }

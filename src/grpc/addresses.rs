@@ -10,8 +10,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tracing::debug;
-
 use crate::grpc::admission::{AddressShare, Shares};
 
 /// The bits of an IPv6 address that name a host's network.
@@ -30,8 +28,6 @@ struct Inner {
 struct Held {
     connections: usize,
     share: AddressShare,
-    /// Refused since the address had room last.
-    refused: u64,
 }
 
 /// One connection of an address, given back when dropped.
@@ -51,34 +47,21 @@ impl Addresses {
     pub fn take(&self, peer: IpAddr) -> Option<AddressSlot> {
         let address = network(peer);
         let mut all = self.lock();
-        let held = all.entry(address).or_insert_with(|| Held {
-            connections: 0,
-            share: self.0.shares.address(),
-            refused: 0,
-        });
-        if held.connections < self.0.each_max {
-            held.connections += 1;
-            let share = held.share.clone();
-            return Some(AddressSlot { addresses: self.clone(), address, share });
+        let held = all
+            .entry(address)
+            .or_insert_with(|| Held { connections: 0, share: self.0.shares.address() });
+        if held.connections >= self.0.each_max {
+            return None;
         }
-        held.refused += 1;
-        // A peer can come and go as fast as it likes: the listener warns, with a count.
-        if held.refused == 1 {
-            debug!(peer.address = %address, connections.max = self.0.each_max,
-                "connections refused: the address holds as many as one address may");
-        }
-        None
+        held.connections += 1;
+        let share = held.share.clone();
+        Some(AddressSlot { addresses: self.clone(), address, share })
     }
 
     fn give_back(&self, address: IpAddr) {
         let mut all = self.lock();
         let Some(held) = all.get_mut(&address) else { return };
         held.connections -= 1;
-        if held.refused > 0 {
-            debug!(peer.address = %address, connections.refused = held.refused,
-                "connections accepted again: the address has ended one");
-            held.refused = 0;
-        }
         if held.connections == 0 {
             all.remove(&address);
         }

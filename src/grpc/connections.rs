@@ -8,7 +8,6 @@ use std::{
     convert::Infallible,
     future::Future,
     io,
-    net::IpAddr,
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -42,6 +41,7 @@ use crate::{
         admission::Admission,
         answer::Answering,
         call_log::CallLog,
+        connection_log::{ConnectionLog, PeerLog, Trouble},
         greeting::{self, Greeted, Patience},
         status,
     },
@@ -94,6 +94,7 @@ pub struct Connections {
     pub transport: Server,
     pub admission: Arc<Admission<Routes>>,
     pub call_log: CallLog,
+    pub connection_log: ConnectionLog,
     pub limits: Limits,
     pub clock: Clock,
     pub chance: Chance,
@@ -124,12 +125,13 @@ impl Connections {
             }
             // A connection whose peer can't be told has gone already.
             let Ok(peer) = socket.peer_addr() else { continue };
+            full.worked();
+            let log = self.connection_log.of(peer.ip());
             match addresses.take(peer.ip()) {
                 Some(slot) => {
-                    full.worked();
-                    open.spawn(self.clone().keep(socket, slot, closing.clone()));
+                    open.spawn(self.clone().keep(socket, slot, log, closing.clone()));
                 }
-                None => full.failed_because(|| all_of_address(peer.ip())),
+                None => log.note(Trouble::AddressFull),
             }
         }
     }
@@ -137,7 +139,13 @@ impl Connections {
     /// Serves one connection. It is told to go when it has been idle for long, when it has reached
     /// its age, or when all are; the calls that are open by then still end as they would, within
     /// their grace.
-    async fn keep(self, socket: TcpStream, slot: AddressSlot, closing: CancellationToken) {
+    async fn keep(
+        self,
+        socket: TcpStream,
+        slot: AddressSlot,
+        log: PeerLog,
+        closing: CancellationToken,
+    ) {
         let calls = Calls::new(self.clock.clone());
         let (gone, old) = (CancellationToken::new(), Age::default());
         let ending = {
@@ -154,7 +162,7 @@ impl Connections {
         };
         let (cut, gone) = (old.cut.clone().cancelled_owned(), gone.drop_guard());
         let patience = Patience { greeting: greeting::WITHIN, taking: self.limits.taking };
-        let greeted = Greeted::new(socket, patience, closing.cancelled_owned(), cut, gone);
+        let greeted = Greeted::new(socket, patience, closing.cancelled_owned(), cut, log, gone);
         let one = stream::iter([io::Result::Ok(greeted)]).chain(stream::pending());
         let age = self.limits.age((self.chance)());
         let inner = self.admission.connection(slot.share());
@@ -191,10 +199,6 @@ impl Age {
         }
         std::future::pending().await
     }
-}
-
-fn all_of_address(address: IpAddr) -> String {
-    format!("all connections that one address may have are in use by {address}")
 }
 
 /// Passes a connection on, or says why there is none. The listener is asked for the next one at

@@ -6,7 +6,7 @@
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -17,8 +17,13 @@ use tokio::{
 use tokio_util::sync::DropGuard;
 use tonic::transport::server::Connected;
 
-/// The bytes that every HTTP/2 client begins with (RFC 9113, section 3.4).
-const PREFACE_BYTES: usize = 24;
+use crate::grpc::{
+    connection_log::{PeerLog, Trouble},
+    goaway::Tail,
+};
+
+/// What every HTTP/2 client begins with (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long they may take: amply for the slowest line.
 pub const WITHIN: Duration = Duration::from_secs(20);
 
@@ -34,14 +39,18 @@ pub struct Patience {
 /// A connection that ends unless its greeting comes in time.
 pub struct Greeted<C> {
     connection: C,
+    /// Of the greeting.
     came_bytes: usize,
-    /// Resolves when it isn't waited for any more. None once the greeting is there.
-    patience: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Resolves when it isn't waited for any more, with whether that is the peer's doing. None once
+    /// the greeting is there.
+    patience: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     taking: Duration,
     /// Resolves when nothing was taken for that long. None unless a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
     /// Resolves when the connection is cut.
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
+    written: Tail,
+    log: PeerLog,
     /// Tells, by being dropped, that the connection is over.
     _gone: DropGuard,
 }
@@ -54,14 +63,14 @@ impl<C> Greeted<C> {
         within: Patience,
         closing: impl Future<Output = ()> + Send + 'static,
         cut: impl Future<Output = ()> + Send + 'static,
+        log: PeerLog,
         gone: DropGuard,
     ) -> Self {
-        let patience = async move {
-            let _ = tokio::time::timeout(within.greeting, closing).await;
-        };
+        let patience = async move { tokio::time::timeout(within.greeting, closing).await.is_err() };
         let (patience, cut) = (Some(Box::pin(patience) as _), Box::pin(cut));
         let (taking, stuck) = (within.taking, None);
-        Self { connection, came_bytes: 0, patience, taking, stuck, cut, _gone: gone }
+        let written = Tail::new();
+        Self { connection, came_bytes: 0, patience, taking, stuck, cut, written, log, _gone: gone }
     }
 }
 
@@ -80,11 +89,20 @@ impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
             return polled;
         };
         if polled.is_pending() {
-            let late = || Err(io::ErrorKind::TimedOut.into());
-            return patience.as_mut().poll(context).map(|()| late());
+            if ready!(patience.as_mut().poll(context)) {
+                self.log.note(Trouble::Silent);
+            }
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        self.came_bytes += buffer.filled().len() - before;
-        if self.came_bytes >= PREFACE_BYTES {
+        let came = &buffer.filled()[before..];
+        let expected = &PREFACE[self.came_bytes..];
+        let count = came.len().min(expected.len());
+        if came[..count] != expected[..count] {
+            // The transport ends it.
+            self.log.note(Trouble::OtherProtocol);
+        }
+        self.came_bytes += count;
+        if self.came_bytes == PREFACE.len() {
             self.patience = None;
         }
         polled
@@ -104,10 +122,12 @@ impl<C> Greeted<C> {
             return polled;
         }
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.taking)));
-        if stuck.as_mut().poll(context).is_ready() || self.cut.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        if stuck.as_mut().poll(context).is_ready() {
+            self.log.note(Trouble::Unread);
+        } else if self.cut.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
         }
-        Poll::Pending
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -118,6 +138,9 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Greeted<C> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.connection).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = polled {
+            self.written.write(&bytes[..count]);
+        }
         self.unless_cut(polled, context)
     }
 
@@ -141,7 +164,24 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Greeted<C> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.connection).poll_write_vectored(context, slices);
+        if let Poll::Ready(Ok(count)) = polled {
+            let mut rest = count;
+            for slice in slices {
+                let (written, _) = slice.split_at(rest.min(slice.len()));
+                self.written.write(written);
+                rest -= written.len();
+            }
+        }
         self.unless_cut(polled, context)
+    }
+}
+
+impl<C> Drop for Greeted<C> {
+    /// What the transport wrote last says why it ended the connection.
+    fn drop(&mut self) {
+        if let Some(code) = self.written.error() {
+            self.log.note(Trouble::Http2(code));
+        }
     }
 }
 
@@ -157,79 +197,115 @@ impl<C: Connected> Connected for Greeted<C> {
 mod tests {
     use std::future::{pending, ready};
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::{clock::Clock, domain::Timestamp, grpc::connection_log::ConnectionLog};
 
-    fn guard() -> DropGuard {
-        CancellationToken::new().drop_guard()
+    const MOMENT: Duration = Duration::from_millis(5);
+
+    /// A connection that takes so many bytes unread, and what is noted of it.
+    struct Stage {
+        patience: Patience,
+        closing: bool,
+        cut: CancellationToken,
+        log: ConnectionLog,
     }
 
-    fn within(greeting: Duration) -> Patience {
-        Patience { greeting, taking: WITHIN }
+    impl Stage {
+        fn new(greeting: Duration, taking: Duration) -> Self {
+            let log = ConnectionLog::new(Clock::manual(Timestamp::default()).0);
+            let patience = Patience { greeting, taking };
+            Self { patience, closing: false, cut: CancellationToken::new(), log }
+        }
+
+        fn connect(&self, bytes: usize) -> (DuplexStream, Greeted<DuplexStream>) {
+            let (caller, ours) = duplex(bytes);
+            let closing = if self.closing { Box::pin(ready(())) as _ } else { never() };
+            let cut = self.cut.clone().cancelled_owned();
+            let log = self.log.of([10, 0, 0, 1].into());
+            let gone = CancellationToken::new().drop_guard();
+            (caller, Greeted::new(ours, self.patience, closing, cut, log, gone))
+        }
+    }
+
+    fn never() -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(pending())
     }
 
     #[tokio::test]
     async fn a_connection_that_says_too_little_is_let_go() {
         for said in [&b""[..], b"PRI * HTTP/2.0"] {
-            let (mut caller, ours) = duplex(1024);
+            let stage = Stage::new(MOMENT, WITHIN);
+            let (mut caller, mut greeted) = stage.connect(1024);
             caller.write_all(said).await.unwrap();
-            let mut greeted =
-                Greeted::new(ours, within(Duration::from_millis(5)), pending(), pending(), guard());
             let mut heard = Vec::new();
             let ended = greeted.read_to_end(&mut heard).await.unwrap_err();
             assert_eq!((ended.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, said));
+            assert_eq!(stage.log.noted(), [Trouble::Silent]);
         }
     }
 
     #[tokio::test]
     async fn a_connection_that_says_nothing_is_let_go_when_the_server_goes() {
-        let (_caller, ours) = duplex(1024);
-        let mut greeted = Greeted::new(ours, within(WITHIN), ready(()), pending(), guard());
+        let stage = Stage { closing: true, ..Stage::new(WITHIN, WITHIN) };
+        let (_caller, mut greeted) = stage.connect(1024);
         let ended = greeted.read_u8().await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stage.log.noted(), [], "that is not its doing");
     }
 
     #[tokio::test]
     async fn a_connection_that_greeted_may_be_silent() {
-        let (mut caller, ours) = duplex(1024);
-        let mut greeted =
-            Greeted::new(ours, within(Duration::from_millis(5)), pending(), pending(), guard());
-        let greeting = [0; PREFACE_BYTES];
-        caller.write_all(&greeting).await.unwrap();
-        greeted.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
+        let stage = Stage::new(MOMENT, WITHIN);
+        let (mut caller, mut greeted) = stage.connect(1024);
+        caller.write_all(PREFACE).await.unwrap();
+        greeted.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
         assert!(greeted.patience.is_none());
+        drop(greeted);
+        assert_eq!(stage.log.noted(), []);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_speaks_something_else_is_noted_however_it_comes() {
+        for said in [&b"\x16\x03\x01\0\xa5\x01"[..], b"PRI * HTTP/1.1\r\n"] {
+            let stage = Stage::new(WITHIN, WITHIN);
+            let (mut caller, mut greeted) = stage.connect(1024);
+            for byte in said {
+                caller.write_u8(*byte).await.unwrap();
+                greeted.read_u8().await.unwrap();
+            }
+            assert_eq!(stage.log.noted(), [Trouble::OtherProtocol]);
+        }
     }
 
     #[tokio::test]
     async fn a_connection_that_greeted_can_be_cut() {
-        let (mut caller, ours) = duplex(1024);
-        let cut = CancellationToken::new();
-        let cancelled = cut.clone().cancelled_owned();
-        let mut greeted = Greeted::new(ours, within(WITHIN), pending(), cancelled, guard());
-        caller.write_all(&[0; PREFACE_BYTES]).await.unwrap();
-        greeted.read_exact(&mut [0; PREFACE_BYTES]).await.unwrap();
-        cut.cancel();
+        let stage = Stage::new(WITHIN, WITHIN);
+        let (mut caller, mut greeted) = stage.connect(1024);
+        caller.write_all(PREFACE).await.unwrap();
+        greeted.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+        stage.cut.cancel();
         let ended = greeted.read_u8().await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(stage.log.noted(), []);
     }
 
     #[tokio::test]
     async fn a_connection_that_takes_nothing_of_what_is_written_is_let_go() {
-        let cut = CancellationToken::new();
-        for (taking, is_cut) in [(Duration::from_millis(5), false), (WITHIN, true)] {
-            let (_caller, ours) = duplex(16);
-            let patience = Patience { greeting: WITHIN, taking };
-            let cancelled = cut.clone().cancelled_owned();
-            let mut greeted = Greeted::new(ours, patience, pending(), cancelled, guard());
+        for (taking, is_cut) in [(MOMENT, false), (WITHIN, true)] {
+            let stage = Stage::new(WITHIN, taking);
+            let (_caller, mut greeted) = stage.connect(16);
             greeted.write_all(&[0; 16]).await.unwrap();
             let mut writing = Box::pin(greeted.write_all(&[0; 16]));
             if is_cut {
                 assert!(futures_util::poll!(&mut writing).is_pending());
-                cut.cancel();
+                stage.cut.cancel();
             }
             assert_eq!(writing.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            let noted = if is_cut { vec![] } else { vec![Trouble::Unread] };
+            assert_eq!(stage.log.noted(), noted);
         }
     }
 }

@@ -7,9 +7,11 @@ mod addresses;
 mod admission;
 mod answer;
 mod call_log;
+mod connection_log;
 mod connections;
 mod convert;
 pub mod encoded;
+mod goaway;
 mod greeting;
 mod reason;
 mod service;
@@ -40,6 +42,7 @@ use crate::{
     clock::Clock,
     grpc::{
         admission::{Admission, ShareLimits, Shares, Terms},
+        connection_log::ConnectionLog,
         connections::{Connections, Limits},
         encoded::server::face_match_server::FaceMatchServer,
         update_body::UpdateStreams,
@@ -174,6 +177,7 @@ impl Bound {
             .add_service(reflection_v1alpha())
             .prepare();
         let terms = terms(self.config, &self.worker, &self.clock);
+        let connection_log = ConnectionLog::new(self.clock.clone());
         let connections = Connections {
             transport: server(self.config),
             admission: Arc::new(Admission::new(
@@ -183,6 +187,7 @@ impl Bound {
                 self.readers.clone(),
             )),
             call_log: self.calls.clone(),
+            connection_log: connection_log.clone(),
             limits: limits(self.config),
             clock: self.clock,
             chance: self.chance,
@@ -191,7 +196,9 @@ impl Bound {
             () = connections.serve(self.listener, closing) => {}
             () = self.readers.look_after() => {}
             () = self.calls.clone().tell_untold() => {}
+            () = connection_log.clone().tell_untold() => {}
         }
+        connection_log.tell();
     }
 }
 

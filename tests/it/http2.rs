@@ -1,5 +1,16 @@
 //! HTTP/2 frame by frame, for what no client library sends.
 
+use std::net::SocketAddr;
+
+use tokio::net::{TcpSocket, TcpStream};
+
+/// A connection from an address of the loopback, which has more than one.
+pub async fn connect_from(host: &str, to: SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(format!("{host}:0").parse().expect("an address")).expect("it is the loopback's");
+    socket.connect(to).await.expect("the system takes it")
+}
+
 /// What every connection begins with.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -10,10 +10,12 @@ use facematch::{
 };
 use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::{Code, Request, transport::Endpoint};
 
 use crate::{
     canary,
+    http2::{self, END_HEADERS, Kind, frame, headers},
     support::{
         cancel, collect, delete, get, last, named, portrait_request, rule, simulator, until,
         watch_after,
@@ -272,6 +274,56 @@ async fn each_limit_that_is_met_has_its_line() {
         assert_eq!(line["limit"].as_str(), limit, "{line}");
         assert!(line["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")), "{line}");
     }
+}
+
+/// Who floods, speaks something else or holds all connections that one may have is found by the log.
+#[tokio::test]
+async fn connections_that_are_refused_or_broken_off_are_told_with_their_peers() {
+    let oz = simulator().await;
+    let program = Program::start(&oz, LEVEL, &["--max-connections-per-address", "2"]);
+    let address = program.address.trim_start_matches("http://").parse().unwrap();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut socket = http2::connect_from("127.0.0.1", address).await;
+        socket.write_all(&http2::begin(65_535)).await.unwrap();
+        socket.read_u8().await.expect("it is served");
+        held.push(socket);
+    }
+    for _ in 0..3 {
+        let mut socket = http2::connect_from("127.0.0.1", address).await;
+        socket.read_u8().await.expect_err("it is refused");
+    }
+    let mut other = http2::connect_from("127.0.0.2", address).await;
+    other.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let _ = other.read_to_end(&mut Vec::new()).await;
+    let mut flood = http2::connect_from("127.0.0.3", address).await;
+    flood.write_all(&http2::begin(65_535)).await.unwrap();
+    for n in 0.. {
+        let call = frame(Kind::Headers, END_HEADERS, 2 * n + 1, &headers("/a/b"));
+        let reset = frame(Kind::RstStream, 0, 2 * n + 1, &[0, 0, 0, 8]);
+        if flood.write_all(&[call, reset].concat()).await.is_err() {
+            break;
+        }
+    }
+    drop(held);
+    let log = program.stop();
+    let of = |peer: &str| -> Vec<(&str, &str, Option<u64>)> {
+        let lines = log.iter().filter(|line| line["peer.address"] == peer);
+        let told = lines.map(|line| {
+            let reason = line["reason"].as_str().unwrap().split(':').next().unwrap();
+            (line["message"].as_str().unwrap(), reason, line["connections"].as_u64())
+        });
+        told.collect()
+    };
+    let full = "the address holds as many connections as --max-connections-per-address allows";
+    let refused = of("127.0.0.1");
+    assert_eq!(
+        refused,
+        [("connection refused", full, None), ("more connections refused alike", full, Some(2))]
+    );
+    let other = "it speaks something else than HTTP/2 in plain text, such as TLS or HTTP/1.1";
+    assert_eq!(of("127.0.0.2"), [("connection broken off", other, None)]);
+    assert_eq!(of("127.0.0.3"), [("connection broken off", "ENHANCE_YOUR_CALM", None)]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::TcpStream,
     task::JoinSet,
     time::timeout,
 };
@@ -184,9 +184,7 @@ async fn ten_thousand_connections_of_one_address_leave_room_for_others() {
     }
     assert_eq!((served.len(), refused), (SERVED, TRIED - SERVED));
     target.assert_others_are_served("10,000 connections").await;
-    let other = TcpSocket::new_v4().unwrap();
-    other.bind("127.0.0.2:0".parse().unwrap()).expect("the loopback has more addresses");
-    let mut other = other.connect(target.address()).await.expect("the system takes it");
+    let mut other = http2::connect_from("127.0.0.2", target.address()).await;
     other.write_all(&http2::begin(65_535)).await.unwrap();
     let answered = timeout(PATIENCE, other.read_u8()).await.expect("it is served");
     answered.expect("another address has room");

@@ -1,0 +1,249 @@
+//! The log of connections that are refused or broken off: which peer, why, and how often.
+//!
+//! Peers come and go as fast as they like, so each of them has a line where its trouble begins and
+//! one with a count at the end of each [`WINDOW`], for each sort of trouble; of very many peers only
+//! the first have lines of their own. It deliberately decides nothing: limits are kept elsewhere.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    mem,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+
+/// How long what is alike is counted together.
+const WINDOW: Duration = Duration::from_secs(60);
+/// How many troubles of peers have lines of their own in a window.
+const TOLD_MAX: usize = 32;
+
+/// What befalls a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Trouble {
+    /// Refused: its address holds as many connections as one address may.
+    AddressFull,
+    /// Broken off: the peer didn't greet in time.
+    Silent,
+    /// Broken off: the peer speaks something else than HTTP/2.
+    OtherProtocol,
+    /// Broken off: the peer took nothing of what was written.
+    Unread,
+    /// Broken off: the peer broke HTTP/2's rules or limits, by its error code.
+    Http2(u32),
+}
+
+/// The log of the connections of one port. Cheap to clone; clones share their counts.
+#[derive(Clone)]
+pub struct ConnectionLog(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    /// How often each came in this window without a line of its own. Of the peers that are too many
+    /// no address is kept.
+    untold: Mutex<HashMap<(Trouble, Option<IpAddr>), u64>>,
+}
+
+/// One peer's part in the log.
+#[derive(Clone)]
+pub struct PeerLog {
+    log: ConnectionLog,
+    peer: IpAddr,
+}
+
+impl ConnectionLog {
+    /// Nothing yet.
+    pub fn new(clock: Clock) -> Self {
+        Self(Arc::new(Inner { clock, untold: Mutex::default() }))
+    }
+
+    /// The part of a peer.
+    pub fn of(&self, peer: IpAddr) -> PeerLog {
+        PeerLog { log: self.clone(), peer: peer.to_canonical() }
+    }
+
+    /// Tells, for ever, of what had no lines of its own.
+    pub async fn tell_untold(self) {
+        loop {
+            self.0.clock.sleep(WINDOW).await;
+            self.tell();
+        }
+    }
+
+    /// Tells of all that has not been told, and begins a new window.
+    pub fn tell(&self) {
+        let untold = mem::take(&mut *self.untold());
+        for ((trouble, peer), connections) in untold {
+            if connections > 0 {
+                trouble.tell_more(peer, connections);
+            }
+        }
+    }
+
+    /// What was noted in this window.
+    #[cfg(test)]
+    pub fn noted(&self) -> Vec<Trouble> {
+        self.untold().keys().map(|(trouble, _)| *trouble).collect()
+    }
+
+    fn untold(&self) -> MutexGuard<'_, HashMap<(Trouble, Option<IpAddr>), u64>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.0.untold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl PeerLog {
+    /// A connection of the peer has ended so.
+    pub fn note(&self, trouble: Trouble) {
+        let mut untold = self.log.untold();
+        let is_named = untold.len() < TOLD_MAX || untold.contains_key(&(trouble, Some(self.peer)));
+        match untold.entry((trouble, is_named.then_some(self.peer))) {
+            Entry::Occupied(mut count) => *count.get_mut() += 1,
+            Entry::Vacant(first) => {
+                first.insert(0);
+                drop(untold);
+                trouble.tell(self.peer);
+            }
+        }
+    }
+}
+
+impl Trouble {
+    /// The first of its kind and its peer in a window.
+    fn tell(self, peer: IpAddr) {
+        match self {
+            Self::AddressFull => {
+                warn!(peer.address = %peer, reason = self.reason(), "connection refused");
+            }
+            Self::Silent | Self::OtherProtocol | Self::Unread | Self::Http2(_) => {
+                info!(peer.address = %peer, reason = self.reason(), "connection broken off");
+            }
+        }
+    }
+
+    /// More of them; of all further peers together, if none is named.
+    fn tell_more(self, peer: Option<IpAddr>, connections: u64) {
+        let peer = peer.map(tracing::field::display);
+        match self {
+            Self::AddressFull => warn!(
+                peer.address = peer,
+                reason = self.reason(),
+                connections,
+                "more connections refused alike"
+            ),
+            Self::Silent | Self::OtherProtocol | Self::Unread | Self::Http2(_) => info!(
+                peer.address = peer,
+                reason = self.reason(),
+                connections,
+                "more connections broken off alike"
+            ),
+        }
+    }
+
+    const fn reason(self) -> &'static str {
+        match self {
+            Self::AddressFull => {
+                "the address holds as many connections as --max-connections-per-address allows"
+            }
+            Self::Silent => "it did not begin to speak HTTP/2 in time",
+            Self::OtherProtocol => {
+                "it speaks something else than HTTP/2 in plain text, such as TLS or HTTP/1.1"
+            }
+            Self::Unread => "it took nothing of what was written for too long",
+            Self::Http2(code) => http2_error(code),
+        }
+    }
+}
+
+/// An error of HTTP/2 and its name (RFC 9113, section 7).
+const fn http2_error(code: u32) -> &'static str {
+    match code {
+        0x1 => "PROTOCOL_ERROR: it broke HTTP/2's rules",
+        0x2 => "INTERNAL_ERROR",
+        0x3 => "FLOW_CONTROL_ERROR: it sent more than it may",
+        0x4 => "SETTINGS_TIMEOUT: it did not take the settings in time",
+        0x5 => "STREAM_CLOSED: it sent for a stream that is closed",
+        0x6 => "FRAME_SIZE_ERROR: it sent a frame of a wrong size",
+        0x7 => "REFUSED_STREAM",
+        0x8 => "CANCEL",
+        0x9 => "COMPRESSION_ERROR: its headers can't be decoded",
+        0xa => "CONNECT_ERROR",
+        0xb => "ENHANCE_YOUR_CALM: it flooded the connection",
+        0xc => "INADEQUATE_SECURITY",
+        0xd => "HTTP_1_1_REQUIRED",
+        _ => "an unknown error of HTTP/2",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::{
+        domain::Timestamp,
+        telemetry::captured::{Line, capture},
+    };
+
+    fn log() -> ConnectionLog {
+        ConnectionLog::new(Clock::manual(Timestamp::default()).0)
+    }
+
+    fn peer(number: u32) -> IpAddr {
+        Ipv4Addr::from_bits(0x0a00_0000 + number).into()
+    }
+
+    fn told(act: impl FnOnce()) -> Vec<(String, Option<String>, Option<String>)> {
+        let field = |line: &Line, name| line.field(name).map(str::to_owned);
+        let lines = capture(act).all();
+        let told = lines.iter().map(|line| {
+            (line.message.clone(), field(line, "peer.address"), field(line, "connections"))
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_peer_has_a_line_where_its_trouble_begins_and_a_count_at_the_end() {
+        let log = log();
+        let lines = told(|| {
+            for number in [1, 2, 1, 1] {
+                log.of(peer(number)).note(Trouble::AddressFull);
+            }
+            log.of(peer(1)).note(Trouble::Http2(0xb));
+            log.tell();
+            log.of(peer(1)).note(Trouble::AddressFull);
+        });
+        let line = |message: &str, peer: &str, count: Option<&str>| {
+            (message.to_owned(), Some(peer.to_owned()), count.map(str::to_owned))
+        };
+        let expected = [
+            line("connection refused", "10.0.0.1", None),
+            line("connection refused", "10.0.0.2", None),
+            line("connection broken off", "10.0.0.1", None),
+            line("more connections refused alike", "10.0.0.1", Some("2")),
+            line("connection refused", "10.0.0.1", None),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn very_many_peers_are_few_lines_and_all_are_counted() {
+        const PEERS: u32 = 10_000;
+        let log = log();
+        let lines = told(|| {
+            for number in 0..PEERS {
+                log.of(peer(number)).note(Trouble::Silent);
+                log.of(peer(number)).note(Trouble::Silent);
+            }
+            log.tell();
+        });
+        assert!(lines.len() <= 2 * (TOLD_MAX + 1), "{} lines", lines.len());
+        let counts = lines.iter().filter_map(|(_, _, count)| count.as_ref()?.parse::<u32>().ok());
+        let firsts = lines.iter().filter(|(_, _, count)| count.is_none()).count();
+        assert_eq!(counts.sum::<u32>() + u32::try_from(firsts).unwrap(), 2 * PEERS);
+        assert!(log.untold().is_empty());
+    }
+}

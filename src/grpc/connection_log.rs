@@ -6,9 +6,13 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    error::Error,
     mem,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,8 +36,8 @@ pub enum Trouble {
     OtherProtocol,
     /// Broken off: the peer took nothing of what was written.
     Unread,
-    /// Broken off: the peer broke HTTP/2's rules or limits, by its error code.
-    Http2(u32),
+    /// Broken off: the peer broke HTTP/2's rules or limits; which.
+    Http2(&'static str),
 }
 
 /// The log of the connections of one port. Cheap to clone; clones share their counts.
@@ -47,11 +51,13 @@ struct Inner {
     untold: Mutex<HashMap<(Trouble, Option<IpAddr>), u64>>,
 }
 
-/// One peer's part in the log.
+/// One connection's part in the log. Clones share it.
 #[derive(Clone)]
 pub struct PeerLog {
     log: ConnectionLog,
     peer: IpAddr,
+    /// What befell it first: all else follows from that.
+    is_noted: Arc<AtomicBool>,
 }
 
 impl ConnectionLog {
@@ -60,9 +66,9 @@ impl ConnectionLog {
         Self(Arc::new(Inner { clock, untold: Mutex::default() }))
     }
 
-    /// The part of a peer.
+    /// The part of a new connection of a peer.
     pub fn of(&self, peer: IpAddr) -> PeerLog {
-        PeerLog { log: self.clone(), peer: peer.to_canonical() }
+        PeerLog { log: self.clone(), peer: peer.to_canonical(), is_noted: Arc::default() }
     }
 
     /// Tells, for ever, of what had no lines of its own.
@@ -96,8 +102,19 @@ impl ConnectionLog {
 }
 
 impl PeerLog {
-    /// A connection of the peer has ended so.
+    /// The transport has ended the connection. What the peer or the network ended is no trouble.
+    pub fn note_if_broken(&self, failure: &hyper::Error) {
+        let error = failure.source().and_then(|source| source.downcast_ref::<h2::Error>());
+        if let Some(reason) = error.filter(|error| error.is_library()).and_then(h2::Error::reason) {
+            self.note(Trouble::Http2(http2_error(reason)));
+        }
+    }
+
+    /// The connection ends so.
     pub fn note(&self, trouble: Trouble) {
+        if self.is_noted.swap(true, Ordering::Relaxed) {
+            return;
+        }
         let mut untold = self.log.untold();
         let is_named = untold.len() < TOLD_MAX || untold.contains_key(&(trouble, Some(self.peer)));
         match untold.entry((trouble, is_named.then_some(self.peer))) {
@@ -153,28 +170,22 @@ impl Trouble {
                 "it speaks something else than HTTP/2 in plain text, such as TLS or HTTP/1.1"
             }
             Self::Unread => "it took nothing of what was written for too long",
-            Self::Http2(code) => http2_error(code),
+            Self::Http2(error) => error,
         }
     }
 }
 
 /// An error of HTTP/2 and its name (RFC 9113, section 7).
-const fn http2_error(code: u32) -> &'static str {
-    match code {
-        0x1 => "PROTOCOL_ERROR: it broke HTTP/2's rules",
-        0x2 => "INTERNAL_ERROR",
-        0x3 => "FLOW_CONTROL_ERROR: it sent more than it may",
-        0x4 => "SETTINGS_TIMEOUT: it did not take the settings in time",
-        0x5 => "STREAM_CLOSED: it sent for a stream that is closed",
-        0x6 => "FRAME_SIZE_ERROR: it sent a frame of a wrong size",
-        0x7 => "REFUSED_STREAM",
-        0x8 => "CANCEL",
-        0x9 => "COMPRESSION_ERROR: its headers can't be decoded",
-        0xa => "CONNECT_ERROR",
-        0xb => "ENHANCE_YOUR_CALM: it flooded the connection",
-        0xc => "INADEQUATE_SECURITY",
-        0xd => "HTTP_1_1_REQUIRED",
-        _ => "an unknown error of HTTP/2",
+const fn http2_error(reason: h2::Reason) -> &'static str {
+    match reason {
+        h2::Reason::PROTOCOL_ERROR => "PROTOCOL_ERROR: it broke HTTP/2's rules",
+        h2::Reason::FLOW_CONTROL_ERROR => "FLOW_CONTROL_ERROR: it sent more than it may",
+        h2::Reason::SETTINGS_TIMEOUT => "SETTINGS_TIMEOUT: it did not take the settings in time",
+        h2::Reason::STREAM_CLOSED => "STREAM_CLOSED: it sent for a stream that is closed",
+        h2::Reason::FRAME_SIZE_ERROR => "FRAME_SIZE_ERROR: it sent a frame of a wrong size",
+        h2::Reason::COMPRESSION_ERROR => "COMPRESSION_ERROR: its headers can't be decoded",
+        h2::Reason::ENHANCE_YOUR_CALM => "ENHANCE_YOUR_CALM: it flooded the connection",
+        _ => "another error of HTTP/2",
     }
 }
 
@@ -212,7 +223,7 @@ mod tests {
             for number in [1, 2, 1, 1] {
                 log.of(peer(number)).note(Trouble::AddressFull);
             }
-            log.of(peer(1)).note(Trouble::Http2(0xb));
+            log.of(peer(1)).note(Trouble::Http2("ENHANCE_YOUR_CALM"));
             log.tell();
             log.of(peer(1)).note(Trouble::AddressFull);
         });

@@ -2,7 +2,8 @@
 //!
 //! Each is served by itself, so that one can be told to go while the others stay. How many there
 //! may be is bounded, in all and for each address: each takes a descriptor, and Oz and the store
-//! need theirs.
+//! need theirs. The transport calls our services as soon as a request's headers are read, before it
+//! gives the call a task of its own: what is refused by its headers is gone before the next are read.
 
 use std::{
     convert::Infallible,
@@ -15,9 +16,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::stream;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::{body::Incoming, server::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt;
 use tokio_util::{
@@ -28,7 +30,7 @@ use tonic::{
     Status,
     body::Body,
     service::Routes,
-    transport::{Server, server::TcpIncoming},
+    transport::server::{Connected, TcpConnectInfo, TcpIncoming},
 };
 use tower::Service;
 use tracing::debug;
@@ -91,7 +93,7 @@ impl Limits {
 /// What a connection gets. Cheap to clone.
 #[derive(Clone)]
 pub struct Connections {
-    pub transport: Server,
+    pub transport: http2::Builder<TokioExecutor>,
     pub admission: Arc<Admission<Routes>>,
     pub call_log: CallLog,
     pub connection_log: ConnectionLog,
@@ -146,36 +148,68 @@ impl Connections {
         log: PeerLog,
         closing: CancellationToken,
     ) {
-        let calls = Calls::new(self.clock.clone());
-        let (gone, old) = (CancellationToken::new(), Age::default());
-        let ending = {
-            let (calls, gone, closing) = (calls.clone(), gone.clone(), closing.clone());
-            let reached = old.reached.clone();
-            async move {
-                tokio::select! {
-                    () = calls.idle(self.limits.idle) => debug!("connection ended: idle for too long"),
-                    () = reached.cancelled() => debug!("connection ended: it has reached its age"),
-                    () = gone.cancelled() => {}
-                    () = closing.cancelled() => {}
+        let (calls, old) = (Calls::new(self.clock.clone()), Age::default());
+        let counted = Counted {
+            inner: self.admission.connection(slot.share()),
+            calls: calls.clone(),
+            ended: old.calls_ended.clone(),
+        };
+        let service = Calling {
+            service: self.call_log.over(Answering::new(counted, self.chance.clone())),
+            peer: socket.connect_info(),
+        };
+        let patience = Patience { greeting: greeting::WITHIN, taking: self.limits.taking };
+        let cut = old.cut.clone().cancelled_owned();
+        let going = closing.clone().cancelled_owned();
+        let greeted = Greeted::new(socket, patience, going, cut, log.clone());
+        let mut served = pin!(self.transport.serve_connection(TokioIo::new(greeted), service));
+        let mut told = pin!(async {
+            tokio::select! {
+                () = calls.idle(self.limits.idle) => debug!("connection ended: idle for too long"),
+                () = old.reached.cancelled() => debug!("connection ended: it has reached its age"),
+                () = closing.cancelled() => {}
+            }
+        });
+        let age = self.limits.age((self.chance)());
+        let mut aging = pin!(old.pass(&self.clock, age, self.limits.age_grace()));
+        let mut is_told = false;
+        let served = loop {
+            tokio::select! {
+                served = &mut served => break served,
+                () = &mut told, if !is_told => {
+                    is_told = true;
+                    served.as_mut().graceful_shutdown();
                 }
+                never = &mut aging => match never {},
             }
         };
-        let (cut, gone) = (old.cut.clone().cancelled_owned(), gone.drop_guard());
-        let patience = Patience { greeting: greeting::WITHIN, taking: self.limits.taking };
-        let greeted = Greeted::new(socket, patience, closing.cancelled_owned(), cut, log, gone);
-        let one = stream::iter([io::Result::Ok(greeted)]).chain(stream::pending());
-        let age = self.limits.age((self.chance)());
-        let inner = self.admission.connection(slot.share());
-        let counted = Counted { inner, calls, ended: old.calls_ended.clone() };
-        let service = self.call_log.over(Answering::new(counted, self.chance));
-        let served = self.transport.serve_with_incoming_shutdown(service, one, ending);
-        tokio::select! {
-            served = served => if let Err(failure) = served {
-                // Callers' doing, as a rule, and as many as they like.
-                debug!(error = outage::causes(&failure), "a connection could not be served");
-            },
-            never = old.pass(&self.clock, age, self.limits.age_grace()) => match never {},
+        if let Err(failure) = served {
+            log.note_if_broken(&failure);
+            debug!(error = outage::causes(&failure), "a connection could not be served");
         }
+    }
+}
+
+/// Services as the transport calls them.
+#[derive(Clone)]
+struct Calling<S> {
+    service: S,
+    peer: TcpConnectInfo,
+}
+
+impl<S> hyper::service::Service<Request<Incoming>> for Calling<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer.clone());
+        // Ours are always ready: who finds no place is refused.
+        self.service.clone().call(request)
     }
 }
 

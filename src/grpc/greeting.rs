@@ -14,13 +14,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Sleep,
 };
-use tokio_util::sync::DropGuard;
-use tonic::transport::server::Connected;
 
-use crate::grpc::{
-    connection_log::{PeerLog, Trouble},
-    goaway::Tail,
-};
+use crate::grpc::connection_log::{PeerLog, Trouble};
 
 /// What every HTTP/2 client begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -49,28 +44,23 @@ pub struct Greeted<C> {
     stuck: Option<Pin<Box<Sleep>>>,
     /// Resolves when the connection is cut.
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
-    written: Tail,
     log: PeerLog,
-    /// Tells, by being dropped, that the connection is over.
-    _gone: DropGuard,
 }
 
 impl<C> Greeted<C> {
     /// Begins to wait: for so long, and for the greeting no longer than until `closing` resolves. The
-    /// connection is cut when `cut` resolves. `gone` goes with the connection.
+    /// connection is cut when `cut` resolves.
     pub fn new(
         connection: C,
         within: Patience,
         closing: impl Future<Output = ()> + Send + 'static,
         cut: impl Future<Output = ()> + Send + 'static,
         log: PeerLog,
-        gone: DropGuard,
     ) -> Self {
         let patience = async move { tokio::time::timeout(within.greeting, closing).await.is_err() };
         let (patience, cut) = (Some(Box::pin(patience) as _), Box::pin(cut));
         let (taking, stuck) = (within.taking, None);
-        let written = Tail::new();
-        Self { connection, came_bytes: 0, patience, taking, stuck, cut, written, log, _gone: gone }
+        Self { connection, came_bytes: 0, patience, taking, stuck, cut, log }
     }
 }
 
@@ -138,9 +128,6 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Greeted<C> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.connection).poll_write(context, bytes);
-        if let Poll::Ready(Ok(count)) = polled {
-            self.written.write(&bytes[..count]);
-        }
         self.unless_cut(polled, context)
     }
 
@@ -164,32 +151,7 @@ impl<C: AsyncWrite + Unpin> AsyncWrite for Greeted<C> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.connection).poll_write_vectored(context, slices);
-        if let Poll::Ready(Ok(count)) = polled {
-            let mut rest = count;
-            for slice in slices {
-                let (written, _) = slice.split_at(rest.min(slice.len()));
-                self.written.write(written);
-                rest -= written.len();
-            }
-        }
         self.unless_cut(polled, context)
-    }
-}
-
-impl<C> Drop for Greeted<C> {
-    /// What the transport wrote last says why it ended the connection.
-    fn drop(&mut self) {
-        if let Some(code) = self.written.error() {
-            self.log.note(Trouble::Http2(code));
-        }
-    }
-}
-
-impl<C: Connected> Connected for Greeted<C> {
-    type ConnectInfo = C::ConnectInfo;
-
-    fn connect_info(&self) -> Self::ConnectInfo {
-        self.connection.connect_info()
     }
 }
 
@@ -225,8 +187,7 @@ mod tests {
             let closing = if self.closing { Box::pin(ready(())) as _ } else { never() };
             let cut = self.cut.clone().cancelled_owned();
             let log = self.log.of([10, 0, 0, 1].into());
-            let gone = CancellationToken::new().drop_guard();
-            (caller, Greeted::new(ours, self.patience, closing, cut, log, gone))
+            (caller, Greeted::new(ours, self.patience, closing, cut, log))
         }
     }
 

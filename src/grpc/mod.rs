@@ -11,7 +11,6 @@ mod connection_log;
 mod connections;
 mod convert;
 pub mod encoded;
-mod goaway;
 mod greeting;
 mod reason;
 mod service;
@@ -21,9 +20,11 @@ mod update_body;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::service::Routes;
 use tonic_health::{
     ServingStatus,
     pb::health_server::HealthServer,
@@ -179,7 +180,7 @@ impl Bound {
         let terms = terms(self.config, &self.worker, &self.clock);
         let connection_log = ConnectionLog::new(self.clock.clone());
         let connections = Connections {
-            transport: server(self.config),
+            transport: transport(self.config),
             admission: Arc::new(Admission::new(
                 routes,
                 shares(self.config, &self.worker),
@@ -240,14 +241,17 @@ fn limits(config: Config) -> Limits {
 }
 
 /// The transport at its limits.
-fn server(config: Config) -> Server {
-    Server::builder()
+fn transport(config: Config) -> http2::Builder<TokioExecutor> {
+    let mut transport = http2::Builder::new(TokioExecutor::new());
+    transport
+        .timer(TokioTimer::new())
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .http2_max_header_list_size(config.header_bytes_max)
-        .http2_keepalive_interval(Some(config.keepalive))
-        .http2_keepalive_timeout(Some(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX)))
-        .max_concurrent_streams(config.streams_max)
+        .max_header_list_size(config.header_bytes_max)
+        .keep_alive_interval(config.keepalive)
+        .keep_alive_timeout(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX))
+        .max_concurrent_streams(config.streams_max);
+    transport
 }
 
 fn reflection() -> tonic_reflection::server::Builder<'static> {

@@ -286,6 +286,14 @@ impl Calls {
         assert!(ended.keys().eq([word]), "{attack}: {ended:?}");
     }
 
+    /// Fails if a call ended for anything else than that one of these limits is reached.
+    #[track_caller]
+    fn assert_all_told_one_of(&self, limits: &[&str], attack: &str) {
+        let ended = self.ended();
+        let is_known = |word: &String| limits.iter().any(|it| *word == format!("OVERLOADED {it}"));
+        assert!(!ended.is_empty() && ended.keys().all(is_known), "{attack}: {ended:?}");
+    }
+
     /// Ends all, and returns once they have.
     async fn end(mut self) {
         self.over.cancel();

@@ -58,7 +58,7 @@ fn only<'a>(log: &'a [Value], method: &str, code: &str, reason: &str) -> &'a Val
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_kind_of_refusal_has_its_line() {
     let oz = simulator().await;
     oz.switch(|switches| switches.processing_ms = 0);
@@ -133,7 +133,7 @@ async fn each_kind_of_refusal_has_its_line() {
     assert!(finished["duration_ms"].is_u64() && finished["oz.folder_id"] == *folder);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_is_bounded_lines_and_their_count() {
     let oz = simulator().await;
     let program = Program::start(&oz, "info", &[]);

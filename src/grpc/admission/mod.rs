@@ -28,7 +28,7 @@ use std::{
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use prost::Message as _;
@@ -46,9 +46,9 @@ use crate::{
     grpc::{
         admission::{
             answer::{Answer, Deadline, Places, Refusal, timed_out},
-            head::Head,
+            head::{Encoding, Head},
             message::Whole,
-            methods::{Kind, Methods},
+            methods::{Kind, Method, Methods},
             receive::{Form, PREFIX_BYTES, Receiver},
             share::{ConnectionShare, Lease},
         },
@@ -63,8 +63,8 @@ use crate::{
 /// transport and the runtime, which `--max-calls` bounds for the whole process; this share of it
 /// bounds what one connection may have, and lets a client begin ten thousand calls at once.
 const CALL_BYTES: usize = 1792;
-/// How much sooner than its deadline a call is ended: the transport has a timer of its own, which
-/// would end it as CANCELLED, and timers are a millisecond exact.
+/// How much sooner than its deadline a call is ended: its caller has a timer of its own, and hears
+/// no reason once that has ended the call. Timers are a millisecond exact.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(2);
 
 /// Admission to services, for all connections.
@@ -91,11 +91,30 @@ pub struct Admitting<S> {
 #[derive(Clone)]
 pub struct Received(Arc<Mutex<Option<(Bytes, Reservation)>>>);
 
+/// What becomes of a call.
+enum Decided {
+    /// It isn't gRPC's.
+    OtherThanGrpc(Response<Body>),
+    /// There is no such call. Its headers are dropped: nothing reads them.
+    Unknown(Request<Body>),
+    /// There is no place for it, or its headers say nothing that a call may say.
+    Refused(Status),
+    /// It has its place, and is received.
+    Admitted(Call, Request<Body>),
+}
+
 /// A call that has its place.
 struct Call {
-    kind: Kind,
-    head: Head,
+    method: Method,
     deadline: Option<Timestamp>,
+    place: Lease,
+    arriving: Arriving,
+}
+
+/// What is known of its request before that is there.
+struct Arriving {
+    kind: Kind,
+    encoding: Encoding,
     memory: Lease,
     memory_bytes: usize,
 }
@@ -153,7 +172,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Self { shared, share } = self.clone();
-        Box::pin(async move { Ok(shared.answer(&share, request).await) })
+        // At once, before the call has a task: what finds no place is dropped, its headers with it.
+        let decided = shared.decide(&share, request);
+        Box::pin(async move { Ok(shared.answer(&share, decided).await) })
     }
 }
 
@@ -161,12 +182,31 @@ impl<S> Shared<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
-    async fn answer(&self, share: &ConnectionShare, request: Request<Body>) -> Response<Body> {
-        if let Some(refusal) = head::refuse_other_than_grpc(request.method(), request.headers()) {
-            return refusal;
+    /// What becomes of a call by its headers alone.
+    fn decide(&self, share: &ConnectionShare, request: Request<Body>) -> Decided {
+        if let Some(answer) = head::refuse_other_than_grpc(request.method(), request.headers()) {
+            return Decided::OtherThanGrpc(answer);
         }
-        let admitted = self.admitted(share, request).await;
-        let mut response = admitted.unwrap_or_else(Status::into_http);
+        let Some(method) = self.methods.find(request.uri().path()) else {
+            let mut request = request.map(|_| Body::empty());
+            *request.headers_mut() = HeaderMap::new();
+            return Decided::Unknown(request);
+        };
+        match self.place(share, method, &request) {
+            Ok(call) => Decided::Admitted(call, request),
+            Err(refusal) => Decided::Refused(refusal),
+        }
+    }
+
+    async fn answer(&self, share: &ConnectionShare, decided: Decided) -> Response<Body> {
+        let mut response = match decided {
+            Decided::OtherThanGrpc(answer) => return answer,
+            Decided::Unknown(request) => self.call(request).await,
+            Decided::Refused(refusal) => refusal.into_http(),
+            Decided::Admitted(call, request) => {
+                self.admitted(share, call, request).await.unwrap_or_else(Status::into_http)
+            }
+        };
         response.headers_mut().insert(head::ACCEPT_ENCODING, head::ENCODINGS);
         response
     }
@@ -174,19 +214,14 @@ where
     async fn admitted(
         &self,
         share: &ConnectionShare,
+        call: Call,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let Some(method) = self.methods.find(request.uri().path()) else {
-            return Ok(self.call(request.map(|_| Body::empty())).await);
-        };
-        let no_place = || status::overloaded(Limit::Calls);
-        let place = share.call().ok_or_else(no_place)?;
-        let kind = method.kind;
+        let Call { method, deadline, place, arriving } = call;
         let record = CallRecord::among(request.extensions());
-        let call = self.place(share, kind, &request)?;
-        let (deadline, refusal) = (call.deadline, Refusal::default());
+        let refusal = Refusal::default();
         let handled = async {
-            let request = self.received(share, call, request, &refusal).await?;
+            let request = self.received(share, arriving, request, &refusal).await?;
             let list = method.is_list.then(|| share.list().ok_or_else(no_place)).transpose()?;
             Ok((self.call(request).await, list))
         };
@@ -194,7 +229,7 @@ where
         let (response, list) = self.in_time(deadline, pin!(handled)).await?;
         let places = Places { _call: place, _list: list };
         let deadline = deadline.map(|time| self.at(time));
-        let refusal = (kind == Kind::Stream).then_some(refusal);
+        let refusal = (method.kind == Kind::Stream).then_some(refusal);
         let share = method.owns_answer.then(|| share.clone());
         let answer = |body| Body::new(Answer::new(body, deadline, refusal, share, places));
         Ok(response.map(|body| self.readers.keep(answer(body), record)))
@@ -204,39 +239,40 @@ where
     fn place(
         &self,
         share: &ConnectionShare,
-        kind: Kind,
+        method: Method,
         request: &Request<Body>,
     ) -> Result<Call, Status> {
+        let place = share.call().ok_or_else(no_place)?;
         let memory_bytes = CALL_BYTES + head::bytes(request);
         let memory = share.memory(memory_bytes);
         let memory = memory.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
-        let head = Head::read(request.headers())?;
+        let Head { timeout, encoding } = Head::read(request.headers())?;
         let ends = |timeout: Duration| {
             self.terms.clock.now().after(timeout.saturating_sub(DEADLINE_MARGIN))
         };
-        Ok(Call { kind, deadline: head.timeout.map(ends), head, memory, memory_bytes })
+        let arriving = Arriving { kind: method.kind, encoding, memory, memory_bytes };
+        Ok(Call { method, deadline: timeout.map(ends), place, arriving })
     }
 
     /// The request as its handler gets it.
     async fn received(
         &self,
         share: &ConnectionShare,
-        call: Call,
+        arriving: Arriving,
         request: Request<Body>,
         refusal: &Refusal,
     ) -> Result<Request<Body>, Status> {
+        let Arriving { kind, encoding, memory, memory_bytes } = arriving;
         let (mut parts, body) = request.into_parts();
         // What is handed on is inflated.
         parts.headers.remove(head::ENCODING);
-        let brings_photo = call.kind == Kind::Photo;
-        let form = Form { encoding: call.head.encoding, brings_photo };
+        let form = Form { encoding, brings_photo: kind == Kind::Photo };
         let receiver = Receiver::new(self.terms.clone(), share.clone(), form, body);
-        if call.kind == Kind::Stream {
-            let messages = Messages { receiver, share: share.clone(), _call: call.memory };
+        if kind == Kind::Stream {
+            let messages = Messages { receiver, share: share.clone(), _call: memory };
             return Ok(Request::from_parts(parts, messages.body(Arc::clone(refusal))));
         }
-        let Whole { bytes, lease, reservation } =
-            receiver.single(call.memory, call.memory_bytes).await?;
+        let Whole { bytes, lease, reservation } = receiver.single(memory, memory_bytes).await?;
         let bytes = match reservation {
             None => bytes,
             Some(reservation) => {
@@ -319,6 +355,11 @@ impl Messages {
         }
         Ok(next)
     }
+}
+
+/// All calls that there may be are open.
+fn no_place() -> Status {
+    status::overloaded(Limit::Calls)
 }
 
 /// A request of one message. Its memory is given back with it.

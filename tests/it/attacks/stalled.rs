@@ -61,9 +61,16 @@ async fn twenty_thousand_stalled_calls_leave_room_for_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_over_many_connections_of_one_address_leave_room_for_others() {
     let target = Target::start(&["--receive-timeout", "10m"]).await;
+    // Calls that begin at once take memory until their requests are there, which may come to more
+    // than calls that are open.
     for (path, body, held_max, told) in [
-        ("/facematch.v1.FaceMatch/GetMatch", None, ADDRESS_STALLED_MAX, "request-memory"),
-        ("/grpc.health.v1.Health/Watch", Some(announced(0, b"")), ADDRESS_CALLS, "calls"),
+        ("/facematch.v1.FaceMatch/GetMatch", None, ADDRESS_STALLED_MAX, &["request-memory"][..]),
+        (
+            "/grpc.health.v1.Health/Watch",
+            Some(announced(0, b"")),
+            ADDRESS_CALLS,
+            &["calls", "request-memory"],
+        ),
     ] {
         let mut calls = Calls::default();
         for channel in &target.channels_of_another(CONNECTIONS).await {
@@ -77,7 +84,7 @@ async fn calls_over_many_connections_of_one_address_leave_room_for_others() {
             }
         }
         calls.wait_for(CONNECTIONS * CALLS_EACH - held_max).await;
-        calls.assert_all_told(&format!("OVERLOADED {told}"), path);
+        calls.assert_all_told_one_of(told, path);
         target.assert_grown_at_most(ADDRESS_CALLS as u64 * CALL_KIB + ALLOWANCE_KIB, path);
         target.assert_others_are_served(path).await;
         calls.end().await;

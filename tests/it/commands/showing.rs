@@ -131,6 +131,76 @@ async fn on_a_terminal_a_line_moves_and_leaves_nothing_behind() {
     assert_eq!((Ran::json(&ran.stdout).len(), ran.stderr.as_str()), (4, ""));
 }
 
+/// What stays on a terminal: lines as lines, and nothing of what was taken away again.
+fn stays(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .split('\n')
+        .map(|line| line.rsplit("\r\u{1b}[2K").next().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[tokio::test]
+async fn on_terminals_each_command_shows_what_it_writes_into_pipes() {
+    let house = House::build().await;
+    let (photo, server) = (photo(), house.address.clone());
+    let command = |line: &str| Program::new(&format!("{line} --server {server}"));
+    for name in ["r", "erased-at-once"] {
+        matching(&house, &photo, &format!(" --request-id {name}")).piped().await.assert_code(0);
+    }
+    for line in [
+        "get --request-id r",
+        "get --request-id r --output json",
+        "get --request-id absent",
+        "list",
+        "list --label a=b",
+        "watch --request-id r",
+        "watch --request-id r --after 99",
+        "cancel --request-id r",
+        "delete --request-id absent",
+    ] {
+        let piped = command(line).piped().await;
+        let shown = command(line).variable("TERM", "xterm").on_terminals().await;
+        assert_eq!(shown.code, piped.code, "{line}");
+        assert_eq!(stays(&shown.stdout), piped.stdout, "{line}");
+        assert_eq!(stays(&shown.stderr), piped.stderr, "{line}");
+    }
+    let erased = command("delete --request-id erased-at-once").variable("TERM", "xterm");
+    let erased = erased.on_terminals().await;
+    erased.assert_code(0);
+    assert_lines(&erased.stdout, &["is erased; its photo stays at Oz: "]);
+}
+
+/// From the match that a command runs to the end of its watchers.
+#[tokio::test]
+async fn a_match_that_runs_can_be_cancelled_by_a_command() {
+    let house = House::build().await;
+    house.oz.switch(|switches| switches.processing_ms = 600_000);
+    let (photo, server) = (photo(), house.address.clone());
+    for (name, is_shown) in [("piped", false), ("shown", true)] {
+        let run = async |program: Program| match is_shown {
+            false => program.piped().await,
+            true => program.variable("TERM", "xterm").on_terminals().await,
+        };
+        let running = run(matching(&house, &photo, &format!(" --request-id {name}")));
+        let cancelling = async {
+            let line = format!("cancel --request-id {name} --server {server}");
+            loop {
+                let ran = run(Program::new(&line)).await;
+                if ran.code != Some(4) {
+                    break ran;
+                }
+            }
+        };
+        let (ran, cancelled) = tokio::join!(running, cancelling);
+        cancelled.assert_code(0);
+        assert!(stays(&cancelled.stdout).contains("CANCELLED"), "{cancelled:?}");
+        assert_eq!(stays(&cancelled.stderr), "");
+        ran.assert_code(3);
+        assert!(stays(&ran.stdout).lines().last().unwrap().contains("CANCELLED"), "{ran:?}");
+    }
+}
+
 #[tokio::test]
 async fn help_has_colours_on_a_terminal_that_wants_them_and_nowhere_else() {
     let help = |command: &str| Program::new(&format!("{command} --help"));

@@ -67,10 +67,13 @@ pub(in crate::journal) fn look<'a>(
 /// them too. So no other index has that order. Where PostgreSQL finds two, it chooses by its
 /// statistics, and walks the table's own key past every match if it takes rare rows for common ones.
 /// The connections of lists don't sort instead.
+///
+/// It is walked from the newest row for so many rows, whatever they are, and those beyond the oldest
+/// are left out of what it gave. As a condition of the walk, the oldest would not end it: PostgreSQL
+/// goes on to the first row of the index where such a comparison is decided by a later column.
 struct Walk<'a> {
-    /// What is selected, and from which table.
-    select: Vec<Piece<'a>>,
-    /// As `(i.a, i.match_id)`.
+    table: &'static str,
+    /// As `i.a, i.match_id`.
     columns: &'static str,
     /// As `i.a DESC, i.match_id DESC`.
     order: &'static str,
@@ -78,62 +81,94 @@ struct Walk<'a> {
     values: Vec<Piece<'a>>,
     /// What else the index's rows have in common.
     rows: &'static str,
+    /// Whether a row fits, as far as it tells.
+    fits: Vec<Piece<'a>>,
+    /// What that needs besides, as `, i.b`.
+    needs: &'static str,
 }
 
 impl<'a> Walk<'a> {
     fn of(source: &Source<'a>, caller: &'a CallerId) -> Self {
-        const STATE: &str = "SELECT i.match_id, i.state";
-        let exact = |table| vec![Sql("SELECT i.match_id, TRUE AS fits FROM "), Sql(table)];
         let caller = Text(caller.as_str());
-        let by_caller = ("(i.caller, i.match_id)", "i.caller DESC, i.match_id DESC");
-        let (select, (columns, order), values, rows) = match source {
-            Source::Caller => (exact("matches AS i"), by_caller, vec![caller], "TRUE"),
-            Source::Folder(id) => {
-                let columns = "(i.caller, i.folder_id, i.match_id)";
-                let order = "i.caller DESC, i.folder_id DESC, i.match_id DESC";
-                let values = vec![caller, Id(*id.as_uuid())];
-                (exact("matches AS i"), (columns, order), values, "TRUE")
-            }
-            Source::Label(label) => {
-                let columns = "(i.caller, i.key, i.value, i.match_id)";
-                let order = "i.caller DESC, i.key DESC, i.value DESC, i.match_id DESC";
-                let values = vec![caller, Text(label.key), Text(label.value)];
-                (exact("match_labels AS i"), (columns, order), values, "TRUE")
-            }
-            Source::Ended(state) => {
-                let columns = "(i.caller, i.end_state, i.match_id)";
-                let order = "i.caller DESC, i.end_state DESC, i.match_id DESC";
-                let values = vec![caller, Text(state.name())];
-                (exact("match_states AS i"), (columns, order), values, "i.end_state IS NOT NULL")
-            }
-            Source::Unfinished(states) => {
-                let mut select = vec![Sql(STATE)];
-                select.extend(one_of(states));
-                select.push(Sql(" AS fits FROM match_states AS i"));
-                (select, by_caller, vec![caller], "i.end_time IS NULL")
-            }
-            Source::Unlisted(states) => {
-                let mut select = vec![Sql(STATE)];
-                select.extend(one_of(states));
-                select.extend([Sql(CALLER), caller, Sql(" AS fits FROM match_states AS i")]);
-                // The caller follows the id: the table's own key has no such order.
-                let columns = ("(i.match_id)", "i.match_id DESC, i.caller DESC");
-                (select, columns, Vec::new(), UNLISTED)
-            }
+        let all = Self {
+            table: "matches AS i",
+            columns: "i.caller, i.match_id",
+            order: "i.caller DESC, i.match_id DESC",
+            values: vec![caller],
+            rows: "TRUE",
+            fits: vec![Sql("TRUE")],
+            needs: "",
         };
-        Self { select, columns, order, values, rows }
+        let with_state = |states: &[State]| {
+            let mut fits = vec![Sql("i.state")];
+            fits.extend(one_of(states));
+            fits
+        };
+        match source {
+            Source::Caller => all,
+            Source::Folder(id) => Self {
+                columns: "i.caller, i.folder_id, i.match_id",
+                order: "i.caller DESC, i.folder_id DESC, i.match_id DESC",
+                values: vec![caller, Id(*id.as_uuid())],
+                ..all
+            },
+            Source::Label(label) => Self {
+                table: "match_labels AS i",
+                columns: "i.caller, i.key, i.value, i.match_id",
+                order: "i.caller DESC, i.key DESC, i.value DESC, i.match_id DESC",
+                values: vec![caller, Text(label.key), Text(label.value)],
+                ..all
+            },
+            Source::Ended(state) => Self {
+                table: "match_states AS i",
+                columns: "i.caller, i.end_state, i.match_id",
+                order: "i.caller DESC, i.end_state DESC, i.match_id DESC",
+                values: vec![caller, Text(state.name())],
+                rows: "i.end_state IS NOT NULL",
+                ..all
+            },
+            Source::Unfinished(states) => Self {
+                table: "match_states AS i",
+                rows: "i.end_time IS NULL",
+                fits: with_state(states),
+                needs: ", i.state",
+                ..all
+            },
+            Source::Unlisted(states) => {
+                let mut fits = with_state(states);
+                fits.extend([Sql(CALLER), caller]);
+                Self {
+                    table: "match_states AS i",
+                    // The caller follows the id: the table's own key has no such order.
+                    columns: "i.match_id",
+                    order: "i.match_id DESC, i.caller DESC",
+                    values: Vec::new(),
+                    rows: UNLISTED,
+                    fits,
+                    needs: ", i.state",
+                }
+            }
+        }
     }
 
-    /// The rows between two ids, the upper one left out.
+    /// The rows between two ids, the upper one left out, among so many below that.
     fn pieces(self, from: Uuid, until: Uuid, rows: i64) -> Vec<Piece<'a>> {
-        let mut pieces = self.select;
-        pieces.extend([Sql(" WHERE "), Sql(self.rows)]);
-        for (compare, id) in [(" >= (", from), (" < (", until)] {
-            pieces.extend([Sql(" AND "), Sql(self.columns), Sql(compare)]);
-            pieces.extend(self.values.iter().flat_map(|value| [*value, Sql(", ")]));
+        let (columns, values) = (self.columns, self.values);
+        let compared = |compare: &'static str, id| {
+            let mut pieces = vec![Sql("("), Sql(columns), Sql(compare)];
+            pieces.extend(values.iter().flat_map(|value| [*value, Sql(", ")]));
             pieces.extend([Id(id), Sql(")")]);
-        }
+            pieces
+        };
+        let mut pieces = vec![Sql("SELECT i.match_id, ")];
+        pieces.extend(self.fits);
+        pieces.extend([Sql(" AS fits FROM (SELECT "), Sql(columns), Sql(self.needs)]);
+        pieces.extend([Sql(" FROM "), Sql(self.table), Sql(" WHERE "), Sql(self.rows)]);
+        pieces.push(Sql(" AND "));
+        pieces.extend(compared(") < (", until));
         pieces.extend([Sql(" ORDER BY "), Sql(self.order), Sql(" LIMIT "), Number(rows)]);
+        pieces.push(Sql(") AS i WHERE "));
+        pieces.extend(compared(") >= (", from));
         pieces
     }
 }

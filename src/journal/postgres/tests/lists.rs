@@ -46,8 +46,12 @@ async fn every_list_of_an_old_database_is_exact_and_costs_what_its_page_costs() 
     let database = old_database(crowd.count).await;
     let mut served = open(&database, START).await;
     check(&served, &crowd).await;
-    let count = crowd.count as usize;
-    assert_eq!(served.journal().enlist(count).await.unwrap(), count);
+    let (count, mut entered) = (crowd.count as usize, 0);
+    while entered < count {
+        let page = served.journal().enlist(USUAL as usize).await.unwrap();
+        assert!(page > 0, "{entered} of {count} are entered");
+        entered += page;
+    }
     assert_eq!(served.journal().enlist(count).await.unwrap(), 0);
     check(&served, &crowd).await;
     // As autovacuum does sooner or later.
@@ -125,6 +129,9 @@ async fn every_list_is_found_by_an_index() {
         let plan = lines(&mut connection, explain).await.join("\n");
         let is_odd =
             ["Seq Scan", "Bitmap", "Hash", "Merge Join"].iter().any(|it| plan.contains(it));
+        // PostgreSQL does not stop at a bound that is decided by a later column.
+        let is_odd =
+            is_odd || plan.lines().any(|it| it.contains("Index Cond") && it.contains(">= ROW"));
         let expected = expected(&case.filter);
         assert!(!is_odd && plan.contains(expected), "{:?}: {expected}? {plan}", case.filter);
     }

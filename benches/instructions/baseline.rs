@@ -55,7 +55,9 @@ impl Baseline {
             passed &= is_good;
         }
         if !passed {
-            text.push_str("if that is meant: cargo bench --bench instructions -- --bless\n");
+            text.push_str(
+                "if that is meant: cargo bench --profile counted --bench instructions -- --bless\n",
+            );
         }
         Judgement { text, passed }
     }

@@ -12,8 +12,8 @@
 //! one without copies memory by up to a tenth more instructions.
 //!
 //! ```sh
-//! cargo bench --bench instructions              # every path against its baseline
-//! cargo bench --bench instructions -- --bless   # makes what they take now the baseline
+//! cargo bench --profile counted --bench instructions              # every path against its baseline
+//! cargo bench --profile counted --bench instructions -- --bless   # makes what they take now the baseline
 //! ```
 
 mod baseline;
@@ -47,7 +47,7 @@ enum Wanted {
     Run { path: Path, times: u64 },
 }
 
-const USAGE: &str = "cargo bench --bench instructions [-- --bless]";
+const USAGE: &str = "cargo bench --profile counted --bench instructions [-- --bless]";
 
 fn main() -> ExitCode {
     // Cargo adds a flag of its own.

@@ -250,7 +250,10 @@ fn transport(config: Config) -> http2::Builder<TokioExecutor> {
         .max_header_list_size(config.header_bytes_max)
         .keep_alive_interval(config.keepalive)
         .keep_alive_timeout(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX))
-        .max_concurrent_streams(config.streams_max);
+        .max_concurrent_streams(config.streams_max)
+        // What still comes for a call that was refused counts as an error, and a caller whose calls
+        // are refused keeps its connection.
+        .max_local_error_reset_streams(None);
     transport
 }
 

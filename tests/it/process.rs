@@ -20,7 +20,7 @@ const SETTINGS: [(&str, &str); 3] =
     [("--oz-poll-interval", "20ms"), ("--oz-settle", "100ms"), ("--log-level", canary::LEVELS)];
 
 /// The program.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
 
 /// What a test is told by, and the service isn't.
 const OF_TESTS: [&str; 9] = [
@@ -128,9 +128,24 @@ impl Process {
 
     /// How much memory it has, in KiB, as the operating system counts it.
     pub fn resident_kib(&self) -> u64 {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most memory that it has had since [`Self::forget_peak`].
+    pub fn peak_kib(&self) -> u64 {
+        self.status_kib("VmHWM:")
+    }
+
+    /// Forgets how much memory it had at most.
+    pub fn forget_peak(&self) {
+        let counters = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(counters, "5").expect("it runs");
+    }
+
+    fn status_kib(&self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
         let status = status.expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
         number.and_then(|number| number.parse().ok()).expect("a number of KiB")
     }

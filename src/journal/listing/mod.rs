@@ -13,7 +13,7 @@ mod walk;
 
 pub(super) use self::{
     statement::Piece,
-    turns::Turns,
+    turns::{LISTS_MAX, Turns, at_once},
     walk::{GROUP, Look, Looked, Read, list},
 };
 use crate::{

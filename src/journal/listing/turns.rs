@@ -5,7 +5,7 @@
 //! repeat, which costs more than the wait. Only a list whose turn doesn't come for half a minute is
 //! refused, as when the store is away.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZero, sync::Arc, thread, time::Duration};
 
 use tokio::{sync::Semaphore, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,6 +15,17 @@ use crate::journal::{Error, answer};
 /// How long a list waits for its turn: hundreds of others go before it meanwhile. Its caller may
 /// give up earlier, which costs nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many lists are under way at once, at most: each takes a connection of the few that a database
+/// has, and is over within milliseconds.
+pub(in crate::journal) const LISTS_MAX: usize = 2;
+
+/// How many lists are under way at once here. A list is as fast as a processor, so half of them stay
+/// for what is not a list.
+pub(in crate::journal) fn at_once() -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    (processors / 2).clamp(1, LISTS_MAX)
+}
 
 /// So many lists were asked for that this one's turn did not come.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use crate::{
     domain::{CallerId, MatchId},
     journal::{
         Error, Filter, Listing, answer,
-        listing::{self, Look, Looked, Piece, Read, Turns},
+        listing::{self, LISTS_MAX, Look, Looked, Piece, Read, Turns},
         postgres::{
             connect::{self, Database},
             reader::{PATIENCE, Readers},
@@ -23,10 +23,6 @@ use crate::{
         },
     },
 };
-
-/// How many lists a replica reads at once: each takes a connection of the few that a database has,
-/// and is over within milliseconds.
-const LISTS_MAX: usize = 2;
 
 /// How the statements of lists are planned, beside what holds for all: each walks an index that has
 /// the order it asks for. To sort would be to read first all that is to be sorted.
@@ -60,7 +56,7 @@ struct Connected {
 impl Lists {
     pub(super) fn new(database: Database, readers: Arc<Readers>) -> Self {
         let shared = Shared { database, idle: Mutex::default(), readers };
-        Self { turns: Turns::new(LISTS_MAX), shared: Arc::new(shared) }
+        Self { turns: Turns::new(listing::at_once()), shared: Arc::new(shared) }
     }
 
     /// As [`crate::journal::Reader::list`].

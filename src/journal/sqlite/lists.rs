@@ -24,10 +24,6 @@ use crate::{
     },
 };
 
-/// How many lists are under way at once. A list is as fast as a core and the disk, so more would
-/// take cores from what is not a list, and win nothing.
-const LISTS_MAX: usize = 2;
-
 /// After how many of SQLite's own steps a statement looks whether it is to stop: some tens of
 /// microseconds.
 const STEPS: i32 = 1000;
@@ -59,7 +55,7 @@ struct Connected {
 
 impl Lists {
     pub(super) fn new(files: Files) -> Self {
-        Self { files, turns: Turns::new(LISTS_MAX), idle: Arc::default() }
+        Self { files, turns: Turns::new(listing::at_once()), idle: Arc::default() }
     }
 
     /// As [`crate::journal::Reader::list`].

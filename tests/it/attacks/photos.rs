@@ -37,14 +37,12 @@ async fn photos_that_come_at_the_minimum_rate_refuse_no_other() {
         let rate = (&piece, PIECE_EVERY);
         calls.trickle(&channel, path, &begun_photo(), rate, STREAMS / 2);
     }
-    let mut most_kib = 0;
     while since.elapsed() < GO_ON {
         target.assert_others_are_served(attack).await;
-        most_kib = most_kib.max(target.process.resident_kib());
     }
     assert_eq!(calls.ended(), BTreeMap::new(), "they send what is asked for");
     let come_kib = u64::try_from(STREAMS * 2 * PIECE_BYTES / 1024).unwrap();
-    assert!(most_kib <= target.idle_kib + come_kib + ALLOWANCE_KIB, "{most_kib} KiB");
+    target.assert_grown_at_most(come_kib + ALLOWANCE_KIB, attack);
     calls.end().await;
     target.assert_returned(attack).await;
     target.process.stop();

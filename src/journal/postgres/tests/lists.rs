@@ -8,7 +8,7 @@ use crate::{
     domain::State,
     journal::{
         Filter, Key,
-        listing::testing::prepared,
+        listing::{at_once, testing::prepared},
         postgres::{
             connect::{self, Database},
             lists::PLANNING,
@@ -162,7 +162,7 @@ async fn lists_keep_no_look_up_waiting_and_no_health() {
     let (journal, caller) = (served.journal(), anna());
     let (id, filter) = (match_id(0, 1), Filter::default());
     run(&served, id, plain_spec(), [uploaded()]).await;
-    let mut endless: Vec<_> = (0..2).map(|_| Box::pin(journal.0.lists.endless())).collect();
+    let mut endless: Vec<_> = (0..at_once()).map(|_| Box::pin(journal.0.lists.endless())).collect();
     for list in &mut endless {
         assert!(futures_util::poll!(list).is_pending());
     }
@@ -206,16 +206,17 @@ async fn a_list_that_is_given_up_ends_its_work() {
     let served = Served::create().await;
     let lists = &served.journal().0.lists;
     for _ in 0..3 {
-        let mut endless: Vec<_> = (0..2).map(|_| Box::pin(lists.endless())).collect();
-        let sleeping =
-            until("they are at work", || shared().sql(&served.database, SLEEPING) == "2");
+        let mut endless: Vec<_> = (0..at_once()).map(|_| Box::pin(lists.endless())).collect();
+        let sleeping = until("they are at work", || {
+            shared().sql(&served.database, SLEEPING) == at_once().to_string()
+        });
         tokio::select! {
             _ = join_all(endless.iter_mut()) => panic!("they never end"),
             () = sleeping => {}
         }
         assert_eq!(lists.free(), 0);
         drop(endless);
-        until("they have stopped", || lists.free() == 2).await;
+        until("they have stopped", || lists.free() == at_once()).await;
         assert_eq!(shared().sql(&served.database, SLEEPING), "0");
         let listed = served.journal().list(&anna(), &Filter::default(), None, 9).await;
         assert_eq!(listed.unwrap().matches, []);

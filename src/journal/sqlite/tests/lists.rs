@@ -8,7 +8,7 @@ use crate::{
     domain::State,
     journal::{
         Filter,
-        listing::testing::statement,
+        listing::{at_once, testing::statement},
         sqlite::schema::MIGRATIONS,
         suite::crowd::{self, PATIENCE, cases, crowd},
     },
@@ -150,7 +150,7 @@ async fn lists_keep_no_look_up_waiting_and_no_health() {
     let (journal, caller) = (&store.journal, anna());
     let (id, filter) = (match_id(0, 1), Filter::default());
     run(&store, id, plain_spec(), [uploaded()]).await;
-    let mut endless: Vec<_> = (0..2).map(|_| Box::pin(journal.0.lists.endless())).collect();
+    let mut endless: Vec<_> = (0..at_once()).map(|_| Box::pin(journal.0.lists.endless())).collect();
     for list in &mut endless {
         assert!(futures_util::poll!(list).is_pending());
     }
@@ -173,7 +173,7 @@ async fn a_list_that_is_given_up_ends_its_work() {
     let store = store().await;
     let lists = &store.journal.0.lists;
     for _ in 0..3 {
-        let mut endless: Vec<_> = (0..2).map(|_| Box::pin(lists.endless())).collect();
+        let mut endless: Vec<_> = (0..at_once()).map(|_| Box::pin(lists.endless())).collect();
         for list in &mut endless {
             assert!(futures_util::poll!(list).is_pending());
         }
@@ -181,7 +181,7 @@ async fn a_list_that_is_given_up_ends_its_work() {
         until(|| lists.work() > before).await;
         assert_eq!(lists.free(), 0);
         drop(endless);
-        until(|| lists.free() == 2).await;
+        until(|| lists.free() == at_once()).await;
         let listed = store.journal.list(&anna(), &Filter::default(), None, 9).await;
         assert_eq!(listed.unwrap().matches, []);
     }

@@ -185,7 +185,7 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
         let Self { door, worker, watch, journal, secrets, clock, drain_timeout } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let (health, calls) = (door.health(), door.calls());
+        let (health, calls, connections) = (door.health(), door.calls(), door.connections());
         health.set(true).await;
         info!(health = SERVING, "health changed: the server serves");
         let served = tasks.spawn(door.serve(closing.clone()));
@@ -225,6 +225,7 @@ impl App {
             warn!("drain: connections are cut, their calls didn't end in time");
         }
         calls.close();
+        connections.tell();
         let commits = journal.commits();
         in_time(&clock, until, journal.close()).await;
         info!(journal.commits = commits, "stopped");

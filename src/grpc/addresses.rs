@@ -87,7 +87,7 @@ impl Drop for AddressSlot {
 }
 
 /// What connections of one host have in common.
-fn network(peer: IpAddr) -> IpAddr {
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
             let host_bits = Ipv6Addr::BITS - NETWORK_BITS;

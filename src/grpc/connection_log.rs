@@ -1,8 +1,10 @@
 //! The log of connections that are refused or broken off: which peer, why, and how often.
 //!
-//! Peers come and go as fast as they like, so each of them has a line where its trouble begins and
-//! one with a count at the end of each [`WINDOW`], for each sort of trouble; of very many peers only
-//! the first have lines of their own. It deliberately decides nothing: limits are kept elsewhere.
+//! A peer is what `addresses` counts connections for. Peers come and go as fast as they like, so each
+//! of them has a line where its trouble begins and one with a count at the end of each [`WINDOW`], for
+//! each sort of trouble; of very many peers only the first have lines of their own. It deliberately
+//! decides nothing: limits are kept elsewhere. What a peer ended itself, or the network, has no line,
+//! whatever it had done before.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -18,11 +20,11 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, grpc::addresses::network};
 
 /// How long what is alike is counted together.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many troubles of peers have lines of their own in a window.
+/// How many peers have lines of their own in a window, for each trouble.
 const TOLD_MAX: usize = 32;
 
 /// What befalls a connection.
@@ -68,7 +70,7 @@ impl ConnectionLog {
 
     /// The part of a new connection of a peer.
     pub fn of(&self, peer: IpAddr) -> PeerLog {
-        PeerLog { log: self.clone(), peer: peer.to_canonical(), is_noted: Arc::default() }
+        PeerLog { log: self.clone(), peer: network(peer), is_noted: Arc::default() }
     }
 
     /// Tells, for ever, of what had no lines of its own.

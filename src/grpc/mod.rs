@@ -35,6 +35,7 @@ use tonic_reflection::server::{v1, v1alpha};
 #[cfg(any(test, fuzzing))]
 pub use admission::fuzzing;
 pub use call_log::{CallLog, Ended};
+pub use connection_log::ConnectionLog;
 pub use reason::Reason;
 pub use service::Service;
 pub use unread::Readers;
@@ -43,7 +44,6 @@ use crate::{
     clock::Clock,
     grpc::{
         admission::{Admission, ShareLimits, Shares, Terms},
-        connection_log::ConnectionLog,
         connections::{Connections, Limits},
         encoded::server::face_match_server::FaceMatchServer,
         update_body::UpdateStreams,
@@ -100,6 +100,7 @@ pub struct Bound {
     worker: Worker,
     readers: Readers,
     calls: CallLog,
+    connections: ConnectionLog,
     health: HealthReporter,
     clock: Clock,
     chance: Chance,
@@ -141,9 +142,18 @@ impl Bound {
         let listener = TcpListener::bind(listen).await?;
         let readers = Readers::new(config.stream_stall, clock.clone());
         let service = Service::new(config, worker.clone(), watch);
-        let calls = CallLog::new(store, clock.clone());
-        let health = HealthReporter::new();
-        Ok(Self { listener, config, service, worker, readers, calls, health, clock, chance })
+        Ok(Self {
+            listener,
+            config,
+            service,
+            worker,
+            readers,
+            calls: CallLog::new(store, clock.clone()),
+            connections: ConnectionLog::new(clock.clone()),
+            health: HealthReporter::new(),
+            clock,
+            chance,
+        })
     }
 
     /// The address, its port known.
@@ -169,6 +179,11 @@ impl Bound {
         self.calls.clone()
     }
 
+    /// The connections that were refused or broken off.
+    pub fn connections(&self) -> ConnectionLog {
+        self.connections.clone()
+    }
+
     /// Serves until `closing` is cancelled and the calls that are open have ended.
     pub async fn serve(self, closing: CancellationToken) {
         let face_match = UpdateStreams::new(FaceMatchServer::from_arc(Arc::new(self.service)));
@@ -178,7 +193,6 @@ impl Bound {
             .add_service(reflection_v1alpha())
             .prepare();
         let terms = terms(self.config, &self.worker, &self.clock);
-        let connection_log = ConnectionLog::new(self.clock.clone());
         let connections = Connections {
             transport: transport(self.config),
             admission: Arc::new(Admission::new(
@@ -188,7 +202,7 @@ impl Bound {
                 self.readers.clone(),
             )),
             call_log: self.calls.clone(),
-            connection_log: connection_log.clone(),
+            connection_log: self.connections.clone(),
             limits: limits(self.config),
             clock: self.clock,
             chance: self.chance,
@@ -197,9 +211,8 @@ impl Bound {
             () = connections.serve(self.listener, closing) => {}
             () = self.readers.look_after() => {}
             () = self.calls.clone().tell_untold() => {}
-            () = connection_log.clone().tell_untold() => {}
+            () = self.connections.clone().tell_untold() => {}
         }
-        connection_log.tell();
     }
 }
 

@@ -8,8 +8,9 @@ use std::{
     },
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::FutureExt;
 use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
     domain::{CallerId, Match, MatchId, Place, Position, Recorded, Sequence, Timestamp, state},
@@ -58,6 +59,8 @@ pub struct FollowAll {
     /// The same page, unless pages take too much memory.
     held: Option<Arc<PageOfAll>>,
     /// The page that is being read or waits for its turn, which isn't lost by a heartbeat meanwhile.
+    /// It has a task of its own: a stream whose reader makes no room for the heartbeat isn't polled,
+    /// and would keep others from the page, and its turn.
     turning: Option<Turning>,
     /// How many events the next page may have.
     limit: usize,
@@ -99,7 +102,7 @@ impl Drop for Memory {
     }
 }
 
-type Turning = BoxFuture<'static, Result<Arc<PageOfAll>, journal::Error>>;
+type Turning = AbortOnDropHandle<Result<Arc<PageOfAll>, journal::Error>>;
 type Cell = Arc<OnceCell<Arc<PageOfAll>>>;
 
 /// The pages that streams read: each is read once for all that stand at its beginning.
@@ -336,7 +339,7 @@ impl FollowAll {
     /// again, since the next one may be dropped as well.
     fn present_page(&mut self) -> Option<Arc<PageOfAll>> {
         let page = self.held.take().or_else(|| self.page.upgrade());
-        if page.is_none() {
+        if page.is_none() && self.turning.is_none() {
             self.limit = PAGE_FIRST;
         }
         page
@@ -393,7 +396,12 @@ impl FollowAll {
                 self.looks.mark_unchanged();
                 let limit = if self.inner.pages.may_be_held() { self.limit } else { PAGE_UNHELD };
                 let (inner, after) = (Arc::clone(&self.inner), self.after);
-                none.insert(async move { inner.pages.after(after, limit).await }.boxed())
+                let mut reading = async move { inner.pages.after(after, limit).await }.boxed();
+                // Nearly all pages are there at once, and need no task.
+                if let Some(page) = (&mut reading).now_or_never() {
+                    return Ok(Some(page?));
+                }
+                none.insert(AbortOnDropHandle::new(self.inner.tasks.spawn(reading)))
             }
         };
         let page = tokio::select! {
@@ -404,7 +412,8 @@ impl FollowAll {
             () = self.inner.clock.sleep_until(beat) => return Ok(None),
         };
         self.turning = None;
-        Ok(Some(page?))
+        // It is neither aborted nor does it panic; whoever is told otherwise resumes.
+        Ok(Some(page.map_err(|_| Ended::Draining)??))
     }
 
     /// Whether retention has erased, since the stream began, what this slow reader has yet to see.
@@ -593,6 +602,34 @@ mod tests {
             assert_eq!(next(stream).await, Some(match_id(0, first)));
         }
         assert!(late.now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_not_polled_after_its_heartbeat_keeps_no_other_waiting() {
+        let (watch, hand) = watch_of(BEHIND_MAX + 100, LIMITS).await;
+        let pages = &watch.0.pages;
+        let turns = CATCHING_UP_MAX.try_into().unwrap();
+        let others = pages.catching_up.acquire_many(turns).await.unwrap();
+        // As many as there are turns, and one more at the place of the first.
+        let mut stuck = Vec::new();
+        for place in 0..CATCHING_UP_MAX as u64 {
+            let mut stream = follow(&watch).await;
+            stream.after.position = Position(place);
+            assert_eq!(next(&mut stream).await, None);
+            assert!(next(&mut stream).now_or_never().is_none());
+            stuck.push(stream);
+        }
+        let mut reader = follow(&watch).await;
+        assert_eq!(next(&mut reader).await, None);
+        assert!(next(&mut reader).now_or_never().is_none());
+        hand.advance(HEARTBEAT);
+        for stream in &mut stuck {
+            assert_eq!(next(stream).now_or_never(), Some(None), "their reader takes no more");
+        }
+        drop(others);
+        while next(&mut reader).await.is_none() {}
+        let free = tokio::time::timeout(HEARTBEAT, pages.catching_up.acquire_many(turns)).await;
+        assert!(free.is_ok(), "they keep their turns");
     }
 
     #[tokio::test]

@@ -70,22 +70,25 @@ fn enlisted(cluster: &Cluster, database: &str) -> Result<()> {
 
 fn list(bench: &mut Bench, engine: &str, server: String, count: u64) -> Result<()> {
     let (_caller, line) = Part::role(&Role::Lists(Lists { server, count }))?;
-    let listed: Listed = serde_json::from_str(&line)?;
-    let name = |what: &str| format!("lists/{engine}, {count} matches: {what}");
-    for (filter, times) in &listed.pages {
-        bench.tell(&name(&format!("a page by {filter}, p50")), times.p50_ms, Unit::Milliseconds);
-        bench
-            .tell(&name(&format!("a page by {filter}, p99")), times.p99_ms, Unit::Milliseconds)
-            .at_most(PAGE_MS);
+    let Listed { mut pages, idle, beside, read, failed } = serde_json::from_str(&line)?;
+    for (filter, times) in &pages {
+        eprintln!("{engine}, {filter}: p50 {:.2} ms, p99 {:.2} ms", times.p50_ms, times.p99_ms);
     }
-    bench.tell(&name("GetMatch alone, p99"), listed.idle.p99_ms, Unit::Milliseconds);
-    bench.tell(&name("GetMatch beside 40 lists, p50"), listed.beside.p50_ms, Unit::Milliseconds);
-    bench.tell(&name("GetMatch beside 40 lists, p99"), listed.beside.p99_ms, Unit::Milliseconds);
-    let times = listed.beside.p99_ms / listed.idle.p99_ms.max(1e-9);
+    let name = |what: &str| format!("lists/{count} in {engine}: {what}");
+    pages.sort_by(|(_, a), (_, b)| a.p99_ms.total_cmp(&b.p99_ms));
+    let (slowest, times) = pages.last().ok_or("no filter is listed by")?;
+    bench
+        .tell(&name("a page by the slowest filter, p99"), times.p99_ms, Unit::Milliseconds)
+        .at_most(PAGE_MS)
+        .refer(&format!("by {slowest}, of {} filters", pages.len()));
+    bench.tell(&name("GetMatch alone, p99"), idle.p99_ms, Unit::Milliseconds);
+    bench.tell(&name("GetMatch beside 40 lists, p50"), beside.p50_ms, Unit::Milliseconds);
+    bench.tell(&name("GetMatch beside 40 lists, p99"), beside.p99_ms, Unit::Milliseconds);
+    let times = beside.p99_ms / idle.p99_ms.max(1e-9);
     bench
         .tell(&name("GetMatch beside 40 lists, p99 over alone"), times, Unit::Times)
         .at_most(TIMES);
-    bench.tell(&name("pages read beside them"), listed.read as f64, Unit::Count);
-    bench.tell(&name("calls that failed"), listed.failed as f64, Unit::Count).at_most(0.0);
+    bench.tell(&name("pages read beside them"), read as f64, Unit::Count);
+    bench.tell(&name("calls that failed"), failed as f64, Unit::Count).at_most(0.0);
     Ok(())
 }

@@ -118,7 +118,8 @@ impl Watched {
         cx: &mut Context<'_>,
         written: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if self.first_bytes.is_none() || !matches!(written, Poll::Ready(Err(_))) {
+        let is_closed = matches!(&written, Poll::Ready(Err(failure)) if is_closed(failure));
+        if self.first_bytes.is_none() || !is_closed {
             return written;
         }
         let mut said = [0; SAID_BYTES_MAX];
@@ -128,6 +129,12 @@ impl Watched {
             _ => written,
         }
     }
+}
+
+/// Whether a write failed because the peer has closed the connection.
+fn is_closed(failure: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    matches!(failure.kind(), BrokenPipe | ConnectionAborted | ConnectionReset)
 }
 
 impl AsyncWrite for Watched {

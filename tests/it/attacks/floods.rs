@@ -22,9 +22,9 @@ const FRAMES: u32 = 200_000;
 const FRAMES_AT_ONCE: u32 = 1_000;
 /// Connections of a flood.
 const CONNECTIONS: usize = 4;
-/// `--max-calls`, at its default, and what each of them takes at most.
+/// `--max-calls`, at its default, and what each of them takes at most, as the operating guide says.
 const MAX_CALLS: u64 = 50_000;
-const CALL_KIB: u64 = 8;
+const CALL_KIB: u64 = 13;
 /// Streams whose reader takes a byte at a time.
 const SLOW_STREAMS: u32 = 500;
 /// What each of those may take, its HTTP/2 stream included.

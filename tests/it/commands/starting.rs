@@ -44,3 +44,20 @@ async fn what_cannot_start_says_why_in_one_line() {
         }
     }
 }
+
+/// A start that warns before it fails.
+#[tokio::test]
+async fn the_log_has_colours_on_a_terminal_that_wants_them_and_nowhere_else() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let store = directory.path().join("journal.db").display().to_string();
+    let line = "serve --listen 192.0.2.1:1 --oz-url http://127.0.0.1:1 --oz-token t --store";
+    let program = Program::new(line).arg(format!("sqlite:{store}")).variable("TERM", "xterm");
+    let piped = program.clone().piped().await;
+    let shown = program.clone().on_terminals().await;
+    let plain = program.variable("NO_COLOR", "1").on_terminals().await;
+    for (ran, is_coloured) in [(piped, false), (shown, true), (plain, false)] {
+        ran.assert_code(1);
+        assert!(ran.stderr.contains("WARN") && ran.stderr.contains("--oz-token"), "{ran:?}");
+        assert_eq!(ran.stderr.contains('\u{1b}'), is_coloured, "{:?}", ran.stderr);
+    }
+}

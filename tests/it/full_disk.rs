@@ -4,6 +4,7 @@
 use std::{path::Path, process::Command, time::Duration};
 
 use facematch::simulator::{Simulator, sample};
+use tokio::time::timeout;
 use tonic::transport::Channel;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -21,6 +22,9 @@ const LOG: &str = "log";
 
 /// More matches than fit.
 const MATCHES_MAX: usize = 500;
+
+/// How long an accepted match is waited for: longer than one takes while there is room.
+const ACCEPTED_WITHIN: Duration = Duration::from_secs(2);
 
 /// The service, whose files can't grow beyond the limit. A write beyond is an error, not a signal.
 fn start(oz: &Simulator, directory: &Path) -> Process {
@@ -41,7 +45,7 @@ async fn health_says(process: &Process, expected: ServingStatus) {
     let mut client = HealthClient::new(channel);
     let mut told = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     let turning = async { while told.message().await.unwrap().unwrap().status() != expected {} };
-    let turned = tokio::time::timeout(Duration::from_secs(60), turning).await;
+    let turned = timeout(Duration::from_secs(60), turning).await;
     turned.unwrap_or_else(|_| panic!("health doesn't turn {expected:?}"));
 }
 
@@ -55,12 +59,11 @@ async fn health_tells_of_a_full_disk_and_of_its_end() {
     let mut client = process.client().await;
     let mut refused = None;
     for _ in 0..MATCHES_MAX {
-        match client.create_match(portrait_request(&folder)).await {
-            Ok(_) => {}
-            Err(status) => {
-                refused = Some(status);
-                break;
-            }
+        let created = client.create_match(portrait_request(&folder));
+        // One that was accepted, and whose photo can't be noted as uploaded, waits for that.
+        if let Ok(Err(status)) = timeout(ACCEPTED_WITHIN, created).await {
+            refused = Some(status);
+            break;
         }
     }
     let refused = refused.expect("the disk is full before so many matches");

@@ -72,7 +72,8 @@ async fn photos_that_never_end_leave_room_for_others() {
     }
     calls.wait_for(UPLOADS - UPLOADS_HELD_MAX).await;
     calls.assert_all_told("OVERLOADED photo-memory", path);
-    target.assert_grown_at_most(PHOTO_MEMORY_KIB + ALLOWANCE_KIB, "photos that never end");
+    // What is on its way is in the windows of connections besides.
+    target.assert_grown_at_most(PHOTO_MEMORY_KIB + 2 * ALLOWANCE_KIB, "photos that never end");
     target.assert_others_are_served("photos that never end").await;
     calls.end().await;
     target.assert_returned("photos that never end").await;

@@ -23,6 +23,8 @@ async fn what_cannot_start_says_why_in_one_line() {
     let secret = [("FACEMATCH_OZ_TOKEN", "t")];
     for (line, variables, code, words) in [
         ("serve", &[][..], 64, "facematch: --oz-url: is required"),
+        ("serve --oz-url oz.example", &secret, 64, "facematch: --oz-url: "),
+        ("serve --oz-url http://h --listen 127.0.0.1:99999", &secret, 64, "facematch: --listen: "),
         ("serve --oz-url http://h --store sqlite:/nowhere/f.db", &secret, 1, "--store: "),
         ("serve --oz-url http://h --log-level loud,,=", &secret, 64, "--log-level: "),
         ("sim --script /nowhere/script.json", &[], 64, "facematch: --script: /nowhere/script.json"),

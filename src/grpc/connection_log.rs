@@ -118,7 +118,8 @@ impl PeerLog {
             return;
         }
         let mut untold = self.log.untold();
-        let is_named = untold.len() < TOLD_MAX || untold.contains_key(&(trouble, Some(self.peer)));
+        let is_named = untold.contains_key(&(trouble, Some(self.peer)))
+            || untold.keys().filter(|(other, _)| *other == trouble).count() < TOLD_MAX;
         match untold.entry((trouble, is_named.then_some(self.peer))) {
             Entry::Occupied(mut count) => *count.get_mut() += 1,
             Entry::Vacant(first) => {
@@ -252,7 +253,14 @@ mod tests {
                 log.of(peer(number)).note(Trouble::Silent);
             }
             log.tell();
+            for number in 0..PEERS {
+                log.of(peer(number)).note(Trouble::Silent);
+            }
         });
+        let other = told(|| log.of(peer(PEERS)).note(Trouble::AddressFull));
+        assert_eq!(other[0].1.as_deref(), Some("10.0.39.16"), "another trouble names its peers");
+        log.tell();
+        let lines = &lines[..lines.len() - TOLD_MAX - 1];
         assert!(lines.len() <= 2 * (TOLD_MAX + 1), "{} lines", lines.len());
         let counts = lines.iter().filter_map(|(_, _, count)| count.as_ref()?.parse::<u32>().ok());
         let firsts = lines.iter().filter(|(_, _, count)| count.is_none()).count();

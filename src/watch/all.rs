@@ -407,12 +407,12 @@ impl FollowAll {
         let page = tokio::select! {
             biased;
             page = turning => page,
-            // Whoever is near sees what was read before the goodbye.
+            // A stream near the head shows what was read before the server's goodbye.
             () = self.inner.closing.cancelled(), if is_far_behind => return Err(Ended::Draining),
             () = self.inner.clock.sleep_until(beat) => return Ok(None),
         };
         self.turning = None;
-        // It is neither aborted nor does it panic; whoever is told otherwise resumes.
+        // The task doesn't panic, and only a stream that is dropped aborts it.
         Ok(Some(page.map_err(|_| Ended::Draining)??))
     }
 
@@ -586,7 +586,7 @@ mod tests {
             assert_eq!(next(stream).await, None);
             assert!(next(stream).now_or_never().is_none(), "it waits for its turn");
         }
-        // Whoever comes later has its turn later.
+        // A later stream has a later turn.
         let mut late = Box::pin(pages.catching_up.acquire_many(turns));
         assert!((&mut late).now_or_never().is_none());
         for _ in 0..3 {

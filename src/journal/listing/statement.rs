@@ -68,8 +68,8 @@ pub(in crate::journal) fn look<'a>(
 /// statistics, and walks the table's own key past every match if it takes rare rows for common ones.
 /// The connections of lists don't sort instead.
 ///
-/// It is walked from the newest row for so many rows, whatever they are, and those beyond the oldest
-/// are left out of what it gave. As a condition of the walk, the oldest would not end it: PostgreSQL
+/// The store walks it from the newest row for so many rows, whatever they are, and the statement leaves
+/// out those beyond the oldest. As a condition of the walk, the oldest would not end it: PostgreSQL
 /// goes on to the first row of the index where such a comparison is decided by a later column.
 struct Walk<'a> {
     table: &'static str,

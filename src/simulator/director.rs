@@ -7,7 +7,9 @@ use serde::Serialize;
 use crate::simulator::analysis::AnalysisType;
 use crate::simulator::clock::Millis;
 use crate::simulator::endpoint::Endpoint;
-use crate::simulator::script::{Action, Match, Outcome, RULES_MAX, Rule, Script, Switches};
+use crate::simulator::script::{
+    Action, GATEWAY, Match, Outcome, RULES_MAX, Rule, Script, Switches,
+};
 use crate::simulator::seed::Random;
 use crate::simulator::subject::Subject;
 
@@ -80,6 +82,8 @@ pub struct ScriptIsFull {
 #[derive(Debug)]
 pub struct Director {
     switches: Arc<Switches>,
+    /// When the gateway of the switches first answered.
+    gateway_began: Option<Millis>,
     rules: Vec<Running>,
     /// Rules that were added since the script was last emptied, removed ones included.
     added: u64,
@@ -103,8 +107,13 @@ struct Running {
 impl Director {
     /// Starts a script.
     pub fn new(script: Script, random: Random) -> Director {
-        let mut director =
-            Director { switches: Arc::new(script.switches), rules: Vec::new(), added: 0, random };
+        let mut director = Director {
+            switches: Arc::new(script.switches),
+            gateway_began: None,
+            rules: Vec::new(),
+            added: 0,
+            random,
+        };
         director.add(script.rules);
         director
     }
@@ -116,6 +125,9 @@ impl Director {
 
     /// Sets all switches.
     pub fn switch(&mut self, switches: Switches) {
+        if switches.gateway != self.switches.gateway {
+            self.gateway_began = None;
+        }
         self.switches = Arc::new(switches);
     }
 
@@ -187,9 +199,14 @@ impl Director {
         })
     }
 
-    /// Decides what happens to a request, and counts it.
+    /// Decides what happens to a request, and counts it. What a gateway answers concerns no rule.
     pub fn plan(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> Plan {
         let mut plan = Plan::default();
+        if let Some(action) = self.gateway(endpoint, now) {
+            plan.rules.push(GATEWAY.to_owned());
+            plan.action = action;
+            return plan;
+        }
         for running in &mut self.rules {
             if !running.fits(endpoint, subject, now) || !running.is_due(&mut self.random) {
                 continue;
@@ -204,6 +221,15 @@ impl Director {
             });
         }
         plan
+    }
+}
+
+impl Director {
+    /// What the gateway does with a request; the first one begins its time.
+    fn gateway(&mut self, endpoint: Endpoint, now: Millis) -> Option<Action> {
+        let gateway = self.switches.gateway.as_ref().filter(|it| it.stands_before(endpoint))?;
+        let began = *self.gateway_began.get_or_insert(now);
+        gateway.is_there(began, now).then(|| gateway.action())
     }
 }
 

@@ -50,8 +50,8 @@ pub use api::TOKEN_HEADER;
 pub use endpoint::Endpoint;
 pub use record::{Answered, RecordedRequest, RecordedUpload};
 pub use script::{
-    Action, AnalysisIdName, LoginCode, Match, Outcome, Rule, Script, ScriptError, Switches,
-    TooFewMedia,
+    Action, AnalysisIdName, Gateway, LoginCode, Match, Outcome, Rule, Script, ScriptError,
+    Switches, TooFewMedia,
 };
 pub use seed::{FolderSeed, LivenessSeed, MediaSeed};
 pub use tls::{Tls, TlsError};

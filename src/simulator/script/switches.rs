@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::simulator::analysis::AnalysisType;
-use crate::simulator::script::Outcome;
+use crate::simulator::script::{Gateway, Outcome};
 
 /// Every switch. A key that is left out has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,6 +64,10 @@ pub struct Switches {
     /// What biometry says where a medium can't be decoded; unset, SUCCESS for a video or a shot set,
     /// since SDKs send videos, and FAILED for a photo.
     pub undecodable: Option<Outcome>,
+
+    /// A gateway in front of Oz that answers in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<Gateway>,
 
     /// Created things answer 200, not 201.
     pub created_is_200: bool,
@@ -168,6 +172,7 @@ impl Default for Switches {
             too_few_media: TooFewMedia::default(),
             photo_id_back_ignored: false,
             undecodable: None,
+            gateway: None,
             created_is_200: false,
             analysis_as_array: false,
             folder_list_bare: false,
@@ -223,6 +228,9 @@ impl Switches {
         }
         if self.request_bytes_max > REQUEST_BYTES_CEILING {
             return Err(format!("switches.request_bytes_max: more than {REQUEST_BYTES_CEILING}"));
+        }
+        if let Some(gateway) = &self.gateway {
+            gateway.check("switches.gateway")?;
         }
         match &self.undecodable {
             Some(outcome) => outcome.check("switches.undecodable"),

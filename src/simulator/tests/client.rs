@@ -55,6 +55,10 @@ impl Lab {
         self.http.post(self.url(path)).header("X-Forensic-Access-Token", &self.token)
     }
 
+    pub fn patch(&self, path: &str) -> RequestBuilder {
+        http().patch(self.url(path))
+    }
+
     pub fn delete(&self, path: &str) -> RequestBuilder {
         self.http.delete(self.url(path)).header("X-Forensic-Access-Token", &self.token)
     }

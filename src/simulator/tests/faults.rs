@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::client::{Lab, answer};
-use crate::simulator::{Action, AnalysisType, Answered, Config, Endpoint, Outcome, Rule, sample};
+use crate::simulator::{
+    Action, AnalysisType, Answered, Config, Endpoint, Gateway, Outcome, Rule, sample,
+};
 
 fn on_upload(action: Action) -> Rule {
     Rule::on(Endpoint::AddMedia).nth(1).then(action)
@@ -260,4 +262,51 @@ async fn a_seed_repeats_a_run() {
         (lab.empty_folder(), statuses)
     };
     assert_eq!(run().await, run().await);
+}
+
+#[tokio::test]
+async fn a_gateway_answers_in_the_place_of_oz_before_the_endpoints_it_is_told() {
+    let (lab, folder) = Lab::with_folder().await;
+    lab.simulator.script([on_upload(Action { delay_ms: Some(1), ..Action::default() })]);
+    let gateway = Gateway::answering(404).before([Endpoint::AddMedia, Endpoint::Login]);
+    lab.simulator.switch(|on| on.gateway = Some(gateway));
+    let refused = lab.upload(&folder, sample::portrait_jpeg()).send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 404);
+    assert_eq!(refused.headers()["content-type"], "text/html");
+    assert!(refused.text().await.unwrap().contains("nginx"));
+    answer(lab.get(&format!("/api/folders/{folder}"))).await.expect(200);
+    let record = lab.simulator.record();
+    assert_eq!((record[0].rules.as_slice(), record[0].acted), (&["gateway".to_owned()][..], false));
+    lab.simulator.switch(|on| on.gateway = None);
+    answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
+    assert_eq!(lab.simulator.record()[2].rules, ["0"], "the rule's first request");
+}
+
+#[tokio::test]
+async fn a_gateway_goes_by_the_clock_and_may_lose_what_oz_answers() {
+    let (lab, folder) = Lab::with_folder().await;
+    let set = json!({ "gateway": { "status": 401, "body": { "message": "no" }, "act": true, "for_ms": 60_000 } });
+    answer(lab.patch("/sim/switches").json(&set)).await.expect(200);
+    let refused = lab.upload(&folder, sample::portrait_jpeg()).send().await.unwrap();
+    assert_eq!(refused.headers()["content-type"], "application/json");
+    assert_eq!(refused.text().await.unwrap(), r#"{"message":"no"}"#);
+    assert_eq!(media(&lab, &folder), 2, "Oz has acted");
+    lab.simulator.skip(Duration::from_secs(60));
+    answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_gateway_that_makes_no_sense_is_refused_by_the_name_of_its_key() {
+    let lab = Lab::new().await;
+    for (gateway, key) in [
+        (json!({ "status": 99 }), "switches.gateway.status"),
+        (json!({ "status": 404, "for_ms": 86_400_001 }), "switches.gateway.for_ms"),
+        (json!({ "status": 404, "content_type": "a\nb" }), "switches.gateway.content_type"),
+        (json!({ "status": 404, "endpoint": "login" }), "endpoint"),
+        (json!({}), "status"),
+    ] {
+        let set = json!({ "gateway": gateway });
+        let refused = answer(lab.patch("/sim/switches").json(&set)).await.expect(400);
+        assert!(refused["error"].as_str().unwrap().contains(key), "{key}: {refused}");
+    }
 }

@@ -197,17 +197,23 @@ pub enum FailureKind {
     Unreadable,
     /// A 2xx that can be read but lacks what is needed.
     Incomplete,
-    /// 401, and 401 again after a renewal; or no session, where one after the other was refused.
+    /// 401 with one of Oz's codes for sessions, and again after a renewal; or no session, where one
+    /// after the other was refused.
     SessionRefused,
+    /// 401 in Oz's words, but with no code for sessions.
+    Unauthorized,
     /// The login itself is refused.
     LoginRefused,
-    /// 403.
+    /// A 4xx without an error object of Oz's: the answer of a gateway, an ingress or a WAF, which
+    /// says nothing of the folder, the photo or the analysis.
+    Foreign,
+    /// 403 in Oz's words.
     Forbidden,
-    /// 404.
+    /// 404 in Oz's words.
     NotFound,
-    /// 413.
+    /// 413 in Oz's words, or any 413 to an upload.
     TooLarge,
-    /// 400 and every other 4xx.
+    /// 400 and every other 4xx in Oz's words.
     Rejected,
 }
 
@@ -219,19 +225,18 @@ impl FailureKind {
             Self::TimedOut => Cause::OzTimeout,
             Self::Interrupted => Cause::OzInterrupted,
             Self::RateLimited => Cause::OzRateLimited,
-            Self::ServerError | Self::Redirected => Cause::OzServerError,
+            Self::ServerError | Self::Redirected | Self::Foreign => Cause::OzServerError,
             Self::Unreadable => Cause::OzUnreadable,
-            Self::Incomplete | Self::TooLarge | Self::Rejected | Self::Forbidden => {
-                Cause::OzIncomplete
-            }
-            Self::SessionRefused => Cause::OzSessionRefused,
+            Self::Incomplete | Self::TooLarge | Self::Rejected => Cause::OzIncomplete,
+            Self::SessionRefused | Self::Unauthorized => Cause::OzSessionRefused,
             Self::LoginRefused => Cause::OzLoginRefused,
-            Self::NotFound => Cause::OzAnalysisMissing,
+            Self::NotFound | Self::Forbidden => Cause::OzAnalysisMissing,
         }
     }
 
     /// Whether Oz may have acted all the same. What asks for fewer requests may stand behind what
-    /// acts as well as before it. A redirect may be the answer to what was done (303).
+    /// acts as well as before it. A redirect may be the answer to what was done (303), and a
+    /// gateway may refuse the answer rather than the request.
     pub const fn may_have_acted(self) -> bool {
         match self {
             Self::TimedOut
@@ -240,7 +245,9 @@ impl FailureKind {
             | Self::ServerError
             | Self::Redirected
             | Self::Unreadable
-            | Self::Incomplete => true,
+            | Self::Incomplete
+            | Self::Unauthorized
+            | Self::Foreign => true,
             Self::Unreachable
             | Self::SessionRefused
             | Self::LoginRefused

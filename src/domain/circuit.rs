@@ -234,9 +234,11 @@ const fn is_outage(kind: FailureKind) -> bool {
         | FailureKind::RateLimited
         | FailureKind::ServerError
         | FailureKind::Redirected
-        | FailureKind::Unreadable => true,
+        | FailureKind::Unreadable
+        | FailureKind::Foreign => true,
         FailureKind::Incomplete
         | FailureKind::SessionRefused
+        | FailureKind::Unauthorized
         | FailureKind::LoginRefused
         | FailureKind::Forbidden
         | FailureKind::NotFound
@@ -306,21 +308,36 @@ mod tests {
     #[test]
     fn only_what_says_that_oz_is_out_opens_it() {
         use FailureKind::{
-            Forbidden, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited, Redirected,
-            Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unreachable, Unreadable,
+            Forbidden, Foreign, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited,
+            Redirected, Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unauthorized,
+            Unreachable, Unreadable,
         };
         let opens = |kind| {
             let mut circuit = closed();
             (0..OPENS_AFTER).any(|_| send(&mut circuit, second(0), Err(kind)).is_some())
         };
-        for kind in
-            [Unreachable, TimedOut, Interrupted, RateLimited, ServerError, Redirected, Unreadable]
-        {
+        for kind in [
+            Unreachable,
+            TimedOut,
+            Interrupted,
+            RateLimited,
+            ServerError,
+            Redirected,
+            Unreadable,
+            Foreign,
+        ] {
             assert!(opens(kind), "{kind:?}");
         }
-        for kind in
-            [Incomplete, SessionRefused, LoginRefused, Forbidden, NotFound, TooLarge, Rejected]
-        {
+        for kind in [
+            Incomplete,
+            SessionRefused,
+            Unauthorized,
+            LoginRefused,
+            Forbidden,
+            NotFound,
+            TooLarge,
+            Rejected,
+        ] {
             assert!(!opens(kind), "{kind:?}");
             assert_eq!(send(&mut open(), second(1), Err(kind)), Some(Change::Closed), "{kind:?}");
         }

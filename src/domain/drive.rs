@@ -30,8 +30,9 @@ pub struct Policy {
 
 /// The longest pause between two tries. Longer, and the end of an outage is noticed late.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// For how long Oz may not know an analysis that it started.
-pub const MISSING_MAX: Duration = Duration::from_secs(30);
+/// For how long Oz may not know, or not show, an analysis that it started: an installation that is
+/// deployed anew, or whose database fails over, is whole again by then.
+pub const MISSING_MAX: Duration = Duration::from_secs(300);
 /// For how long our login may be refused: a secret that is being replaced is read again meanwhile.
 /// Longer, and callers wait in vain for an account that stays wrong.
 pub const LOGIN_REFUSED_MAX: Duration = Duration::from_secs(60);

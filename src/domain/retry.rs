@@ -17,7 +17,8 @@ pub enum Treatment {
     Wait,
     /// It passes only if it isn't one of many: the answer lacked what was needed.
     WaitCounted,
-    /// Oz doesn't know what it made for us: it may not have got round to it yet.
+    /// Oz doesn't know, or doesn't show, the analysis that it started: it passes within minutes,
+    /// as while Oz is deployed anew, or not at all.
     WaitMissing,
     /// Our login is refused: it passes if the operator mends the credentials soon.
     WaitForLogin,
@@ -37,11 +38,18 @@ pub fn treat(kind: FailureKind, ask: AskKind, processing: bool) -> Treatment {
         | FailureKind::ServerError
         | FailureKind::Redirected
         | FailureKind::Unreadable
-        | FailureKind::SessionRefused => Wait,
+        | FailureKind::SessionRefused
+        | FailureKind::Unauthorized
+        | FailureKind::Foreign => Wait,
         FailureKind::Incomplete => WaitCounted,
         FailureKind::LoginRefused if processing => Wait,
         FailureKind::LoginRefused => WaitForLogin,
-        FailureKind::Forbidden => End(Reason::OzForbidden),
+        FailureKind::Forbidden => match ask {
+            AskKind::ReadFolder | AskKind::UploadPhoto | AskKind::StartAnalyses => {
+                End(Reason::OzForbidden)
+            }
+            AskKind::ReadAnalysis => WaitMissing,
+        },
         FailureKind::NotFound => match ask {
             AskKind::ReadFolder | AskKind::UploadPhoto | AskKind::StartAnalyses => {
                 End(Reason::OzFolderNotFound)
@@ -107,8 +115,9 @@ mod tests {
     #[test]
     fn every_failure_of_every_request_has_its_row() {
         use FailureKind::{
-            Forbidden, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited, Redirected,
-            Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unreachable, Unreadable,
+            Forbidden, Foreign, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited,
+            Redirected, Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unauthorized,
+            Unreachable, Unreadable,
         };
         use Treatment::{
             End, Wait, WaitCounted as Counted, WaitForLogin as Login, WaitMissing as Missing,
@@ -132,9 +141,11 @@ mod tests {
             (Redirected, [Wait, Wait, Wait, Wait]),
             (Unreadable, [Wait, Wait, Wait, Wait]),
             (SessionRefused, [Wait, Wait, Wait, Wait]),
+            (Unauthorized, [Wait, Wait, Wait, Wait]),
+            (Foreign, [Wait, Wait, Wait, Wait]),
             (Incomplete, [Counted, Counted, Counted, Counted]),
             (LoginRefused, [Login, Login, Login, Wait]),
-            (Forbidden, [FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN]),
+            (Forbidden, [FORBIDDEN, FORBIDDEN, FORBIDDEN, Missing]),
             (NotFound, [NO_FOLDER, NO_FOLDER, NO_FOLDER, Missing]),
             (TooLarge, [Counted, PHOTO, START, Counted]),
             (Rejected, [Counted, PHOTO, START, Counted]),

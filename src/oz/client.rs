@@ -15,13 +15,13 @@ use crate::{
     clock::Clock,
     domain::{
         Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, Format, Kind, MatchId,
-        MediaId, Reply,
+        MediaId, Reply, Timestamp,
     },
     oz::{
         Chance, Config, ConfigError, Oz, Sent,
         exchange::{Answer, Line},
-        scrub,
-        session::{Pass, Session},
+        failure, scrub,
+        session::{Pass, Refusal, Remedy, Session},
         upload,
         wire::{self, Unusable},
     },
@@ -38,6 +38,23 @@ enum Request<'a> {
     Get { path: String },
     Post { path: String, body: Value },
     Upload { path: String, photo: Photo<'a> },
+}
+
+impl Request<'_> {
+    fn path(&self) -> &str {
+        match self {
+            Self::Get { path } | Self::Post { path, .. } | Self::Upload { path, .. } => path,
+        }
+    }
+
+    /// Whether it may be sent again at once after this refusal: a GET always, what changes Oz only
+    /// if Oz refused it before it did anything.
+    fn may_be_replayed(&self, refusal: &Failure) -> bool {
+        match self {
+            Self::Get { .. } => true,
+            Self::Post { .. } | Self::Upload { .. } => !refusal.kind.may_have_acted(),
+        }
+    }
 }
 
 /// A photo to upload.
@@ -125,25 +142,46 @@ impl Client {
         read_analysis(answer.status, &answer.body, id)
     }
 
-    /// Sends with a pass; and once more with another, if it was the pass that was refused.
+    /// Sends with a pass; and once more with another, if the session was at fault and the request
+    /// was refused before anything was done.
     async fn send(&self, request: &Request<'_>) -> Result<Answer, Failure> {
         let pass = self.session.pass(&self.line).await?;
-        let first = self.send_once(request, &pass).await;
-        let refused = matches!(&first, Err(failure) if failure.kind == FailureKind::SessionRefused);
-        if !refused {
-            return first;
-        }
-        match self.session.replace(&self.line, &pass).await {
-            None => first.map_err(|failure| self.session.judge(failure, &pass)),
-            Some(Ok(renewed)) => self.send_once(request, &renewed).await,
-            // This request was sent, whatever those are told that come after it.
-            Some(Err(failure)) if failure.withheld().is_some() => first,
-            Some(Err(failure)) => Err(failure),
+        let sent_at = self.line.clock.now();
+        let failure = match self.send_once(request, &pass, sent_at).await {
+            Err(failure) if failure.http_status == Some(401) => failure,
+            outcome => return outcome,
+        };
+        let refusal = Refusal { path: request.path(), sent_at, kind: failure.kind };
+        match self.session.remedy(&self.line, &pass, &refusal).await {
+            Remedy::None => Err(failure),
+            Remedy::TokenRefused => Err(Failure { kind: FailureKind::LoginRefused, ..failure }),
+            // This request was sent, whatever the next ones are told.
+            Remedy::Failed(renewal) if renewal.withheld().is_some() => Err(failure),
+            Remedy::Failed(renewal) => Err(renewal),
+            Remedy::Pass(_) if !request.may_be_replayed(&failure) => Err(failure),
+            Remedy::Pass(renewed) => self.replay(request, &renewed).await,
         }
     }
 
-    async fn send_once(&self, request: &Request<'_>, pass: &Pass) -> Result<Answer, Failure> {
+    async fn replay(&self, request: &Request<'_>, renewed: &Pass) -> Result<Answer, Failure> {
         let sent_at = self.line.clock.now();
+        let outcome = self.send_once(request, renewed, sent_at).await;
+        match &outcome {
+            Err(failure) if failure.http_status == Some(401) => {
+                self.session.refused_again(request.path(), sent_at);
+            }
+            Ok(_) => self.session.renewal_helped(),
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn send_once(
+        &self,
+        request: &Request<'_>,
+        pass: &Pass,
+        sent_at: Timestamp,
+    ) -> Result<Answer, Failure> {
         let answer = match request {
             Request::Get { path } => self.line.exchange(pass.sign(self.line.get(path))).await,
             Request::Post { path, body } => {
@@ -152,7 +190,7 @@ impl Client {
             Request::Upload { path, photo } => self.upload_once(path, photo, pass).await,
         };
         if answer.is_ok() {
-            self.session.used(pass, sent_at);
+            self.session.used(pass, request.path(), sent_at);
         }
         answer
     }
@@ -168,7 +206,9 @@ impl Client {
         let request = pass.sign(self.line.upload(path)).multipart(form);
         let outcome = tokio::select! {
             biased;
-            answer = self.line.exchange(request) => answer,
+            answer = self.line.exchange(request) => {
+                answer.map_err(failure::too_large_for_a_gateway)
+            }
             missing = progress.watch(photo.sent, self.line.upload_stall, self.line.timeout) => {
                 Err(Failure::new(FailureKind::TimedOut, missing))
             }

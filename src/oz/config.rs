@@ -152,6 +152,11 @@ impl Config {
             return Err(ConfigError::Url("must not have a query or a fragment"));
         }
         let path = url.path().trim_end_matches('/').to_owned();
+        if path.ends_with("/api") {
+            return Err(ConfigError::Url(
+                "must be given without its last part, /api: every request adds that itself",
+            ));
+        }
         url.set_path(&path);
         Ok(url)
     }

@@ -12,7 +12,12 @@ use serde_json::Value;
 use crate::{
     domain::{Failure, FailureKind, Timestamp},
     outage,
+    oz::lenient_json,
 };
+
+/// Oz's codes for a session that it refuses before it does anything: no token, an unknown one, an
+/// expired one (its page on return codes, `AUTH NOT PROVIDED`, `AUTH INVALID`, `AUTH EXPIRED`).
+const SESSION_CODES: [i64; 3] = [6, 7, 8];
 
 /// Where a request broke.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,7 +38,7 @@ pub fn from_answer(
     let told = told(body);
     let redirected = "answered with a redirect".to_owned();
     Failure {
-        kind: kind_of(status),
+        kind: kind_of(status, &told),
         http_status: Some(status.as_u16()),
         error_code: told.error_code,
         message: if status.is_redirection() { redirected } else { told.message },
@@ -64,8 +69,8 @@ pub fn from_transport(error: &reqwest::Error, stage: Stage) -> Failure {
 /// Makes a failure of a success that lacks what is needed. An error that came as a success is
 /// told as such.
 pub fn incomplete(status: StatusCode, body: &[u8], what: &str) -> Failure {
-    let error = serde_json::from_slice::<Value>(body).ok().and_then(error_of);
-    let told = error.unwrap_or(Told { error_code: None, message: what.to_owned() });
+    let error = lenient_json::read(body).ok().and_then(error_of);
+    let told = error.unwrap_or_else(|| Told::foreign(what));
     Failure {
         http_status: Some(status.as_u16()),
         error_code: told.error_code,
@@ -79,19 +84,35 @@ pub fn unreadable(status: StatusCode, body: &[u8]) -> Failure {
     Failure { http_status: Some(status.as_u16()), ..Failure::new(FailureKind::Unreadable, message) }
 }
 
-/// What a status other than 2xx means.
-fn kind_of(status: StatusCode) -> FailureKind {
+/// An upload that a gateway refuses for its size: its limit, unlike its other answers, is known not
+/// to pass.
+pub fn too_large_for_a_gateway(failure: Failure) -> Failure {
+    let is_its = failure.kind == FailureKind::Foreign && failure.http_status == Some(413);
+    if !is_its {
+        return failure;
+    }
+    let message = "a gateway in front of Oz takes no request of this size".to_owned();
+    Failure { kind: FailureKind::TooLarge, message, ..failure }
+}
+
+/// What a status other than 2xx means. Of a 4xx that depends on who says it.
+fn kind_of(status: StatusCode, told: &Told) -> FailureKind {
     match status.as_u16() {
         300..=399 => FailureKind::Redirected,
-        401 => FailureKind::SessionRefused,
-        403 => FailureKind::Forbidden,
-        404 => FailureKind::NotFound,
-        // The proxy that we go through refuses us: over TLS the same is a failed connection.
+        // The connection led to the wrong server, or the request came too early: neither was acted
+        // upon by Oz.
+        421 | 425 => FailureKind::Foreign,
+        // The proxy on the way refuses this server: over TLS the same is a failed connection.
         407 => FailureKind::Unreachable,
         // A server's word for an upload that stood still.
         408 => FailureKind::TimedOut,
-        413 => FailureKind::TooLarge,
         429 => FailureKind::RateLimited,
+        400..=499 if !told.by_oz => FailureKind::Foreign,
+        401 if told.is_about_the_session() => FailureKind::SessionRefused,
+        401 => FailureKind::Unauthorized,
+        403 => FailureKind::Forbidden,
+        404 => FailureKind::NotFound,
+        413 => FailureKind::TooLarge,
         400..=499 => FailureKind::Rejected,
         // 5xx, and what HTTP doesn't define.
         _ => FailureKind::ServerError,
@@ -134,10 +155,23 @@ fn chain(error: &reqwest::Error) -> String {
     error.source().map_or_else(|| "no reason given".to_owned(), outage::causes)
 }
 
-/// What Oz says about a failure.
+/// What is said about a failure, and whether Oz says it.
 struct Told {
+    /// Whether it is an error object of Oz's: it has a code or a message by Oz's names.
+    by_oz: bool,
     error_code: Option<i64>,
     message: String,
+}
+
+impl Told {
+    /// What somebody else said is only described.
+    fn foreign(what: &str) -> Self {
+        Self { by_oz: false, error_code: None, message: what.to_owned() }
+    }
+
+    fn is_about_the_session(&self) -> bool {
+        self.error_code.is_some_and(|code| SESSION_CODES.contains(&code))
+    }
 }
 
 /// Oz's error body (its page on return codes). The third member is called `details` there, and
@@ -152,12 +186,10 @@ struct ErrorBody {
 }
 
 fn told(body: &[u8]) -> Told {
-    match serde_json::from_slice::<Value>(body) {
-        Ok(value) => error_of(value).unwrap_or(Told {
-            error_code: None,
-            message: "answered with JSON that is no error of Oz's".to_owned(),
-        }),
-        Err(_) => Told { error_code: None, message: not_json(body) },
+    match lenient_json::read(body) {
+        Ok(value) => error_of(value)
+            .unwrap_or_else(|| Told::foreign("answered with JSON that is no error of Oz's")),
+        Err(_) => Told::foreign(&not_json(body)),
     }
 }
 
@@ -168,12 +200,14 @@ fn error_of(value: Value) -> Option<Told> {
     }
     let body: ErrorBody = serde_json::from_value(value).ok()?;
     let error_code = integer(&body.error_code);
-    let texts = [body.error_message, body.details, body.error_details];
-    let message = texts.iter().find_map(|text| text.as_str().filter(|text| !text.is_empty()));
-    if error_code.is_none() && message.is_none() {
+    // Details alone are a word that many frameworks use.
+    let by_oz = error_code.is_some() || body.error_message.is_string();
+    if !by_oz {
         return None;
     }
-    Some(Told { error_code, message: message.unwrap_or("gave no reason").to_owned() })
+    let texts = [body.error_message, body.details, body.error_details];
+    let message = texts.iter().find_map(|text| text.as_str().filter(|text| !text.is_empty()));
+    Some(Told { by_oz, error_code, message: message.unwrap_or("gave no reason").to_owned() })
 }
 
 /// A whole number, also one in quotation marks.

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
 
 use super::{
-    failure, scrub,
+    failure, lenient_json, scrub,
     wire::{self, Unusable},
 };
 use crate::domain::{
@@ -42,7 +42,7 @@ const OWN_MESSAGES: [&str; 8] = [
 
 /// Reads bytes as each of the answers that Oz gives.
 pub fn oz_answer(body: &[u8]) {
-    let Ok(said) = serde_json::from_slice::<Value>(body) else {
+    let Ok(said) = lenient_json::read(body) else {
         assert_eq!(wire::tokens(body).err(), Some(Unusable::NotJson));
         assert_eq!(wire::folder(body).err(), Some(Unusable::NotJson));
         return;
@@ -72,7 +72,7 @@ pub fn oz_error(body: &[u8]) {
     if let Ok(value) = HeaderValue::from_bytes(line) {
         headers.insert(header::RETRY_AFTER, value);
     }
-    let said = serde_json::from_slice(body).unwrap_or(Value::Null);
+    let said = lenient_json::read(body).unwrap_or(Value::Null);
     for status in [StatusCode::FOUND, StatusCode::BAD_REQUEST] {
         check_failure(&failure::from_answer(status, &headers, body, now), &said);
     }

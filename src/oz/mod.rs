@@ -10,6 +10,7 @@ mod failure;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod keychain;
+mod lenient_json;
 mod scrub;
 mod session;
 #[cfg(test)]

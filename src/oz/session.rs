@@ -6,12 +6,15 @@
 //! An Oz may end a user's earlier sessions when that user logs in. Replicas with one login then end
 //! each other's, each with the login that it needs: the pauses before those grow, so that each
 //! session lasts long enough to be of use.
+//! A 401 says who was refused, not why: a gateway may refuse one path whatever the token. A request
+//! that a renewal didn't help has trouble of its own, as long as the session works for others.
 //! The password or the token may be replaced while we run. Where Oz refuses it the keychain looks
 //! for another, which is tried at once, since another secret is no repeated guess at a password.
 //! It deliberately repeats no request of others (the client does, once), and it knows nothing of
 //! what they ask.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -53,6 +56,11 @@ const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// long enough to poll each match often.
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// How many requests are known to be refused whatever the session, by their paths: more than there
+/// are for as long as one gateway is wrong about a few paths. Beyond, the oldest is forgotten,
+/// which costs a renewal.
+const REFUSED_REQUESTS_MAX: usize = 1_024;
+
 /// How long before its end a session is renewed; less for sessions that are shorter than five
 /// times this.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
@@ -76,6 +84,25 @@ pub struct Pass {
     generation: u64,
 }
 
+/// A request that was answered with 401.
+pub struct Refusal<'a> {
+    pub path: &'a str,
+    pub sent_at: Timestamp,
+    pub kind: FailureKind,
+}
+
+/// What helps a request that was answered with 401.
+pub enum Remedy {
+    /// A pass that was made since it was refused.
+    Pass(Pass),
+    /// Nothing that the session could do: the trouble is the request's own.
+    None,
+    /// The session was at fault, and could not be renewed.
+    Failed(Failure),
+    /// Another service token, which only the operator has.
+    TokenRefused,
+}
+
 #[derive(Default)]
 struct State {
     pair: Option<Pair>,
@@ -90,6 +117,19 @@ struct State {
     refused_young: u32,
     /// No renewal before this time, and why.
     pause: Option<(Timestamp, Pause)>,
+    /// When each request was sent that was last refused although the session was new.
+    refused_requests: HashMap<String, Timestamp>,
+    doubt: Doubt,
+}
+
+/// Renewals for requests of which it isn't known whether the session is at fault. They follow each
+/// other in growing pauses, in which such a request fails, and everything else goes on.
+#[derive(Default)]
+struct Doubt {
+    /// How many in a row have helped nothing.
+    renewals: u32,
+    renewed_at: Option<Timestamp>,
+    until: Option<Timestamp>,
 }
 
 /// Why nobody renews the session now.
@@ -112,9 +152,9 @@ struct Pair {
     used_at: Timestamp,
     /// Whether Oz has refused it since.
     refused: bool,
-    /// Whether Oz has accepted it: a service token that it never accepted is as good as a refused
-    /// login, one that it did accept has an off moment.
-    has_worked: bool,
+    /// When the newest request was sent that Oz accepted with it. A service token that it never
+    /// accepted is as good as a refused login, one that it did accept has an off moment.
+    worked_at: Option<Timestamp>,
 }
 
 impl Session {
@@ -149,30 +189,50 @@ impl Session {
         }
     }
 
-    /// A new pass after this one was refused. None for a service token that is still the only one.
-    pub async fn replace(&self, line: &Line, refused: &Pass) -> Option<Result<Pass, Failure>> {
-        match &self.credentials {
-            Credentials::Token(_) => {
-                self.keychain.reread().await;
-                let pass = self.token_pass(line);
-                let is_same = |pass: &Pass| pass.generation == refused.generation;
-                Some(pass).filter(|pass| !pass.as_ref().is_ok_and(is_same))
+    /// What helps a request that was refused with this pass.
+    pub async fn remedy(&self, line: &Line, pass: &Pass, refusal: &Refusal<'_>) -> Remedy {
+        if let Credentials::Token(_) = &self.credentials {
+            return self.another_token(line, pass, refusal).await;
+        }
+        let (now, chance) = (line.clock.now(), (self.chance)());
+        let blame = self.state().blame(pass, refusal, now, chance);
+        match blame {
+            Blame::Request => Remedy::None,
+            // The session is still in use: others don't lose it because it can't be renewed.
+            Blame::Unknown => {
+                self.renew(line, pass.generation).await.map_or(Remedy::None, Remedy::Pass)
             }
-            Credentials::Login { .. } => {
-                let (now, chance) = (line.clock.now(), (self.chance)());
-                self.state().refuse(refused.generation, now, chance);
-                Some(self.renew(line, refused.generation).await)
-            }
+            Blame::Session => match self.renew(line, pass.generation).await {
+                Ok(renewed) => Remedy::Pass(renewed),
+                Err(failure) => Remedy::Failed(failure),
+            },
         }
     }
 
-    /// What a refusal means that no other pass can mend: a service token's.
-    pub fn judge(&self, failure: Failure, refused: &Pass) -> Failure {
-        if self.state().has_worked(refused) {
-            return failure;
+    /// Notes that a request was refused although its pass was new.
+    pub fn refused_again(&self, path: &str, sent_at: Timestamp) {
+        self.state().note_refused(path, sent_at);
+    }
+
+    /// Notes that a renewal ended a request's trouble: the session was at fault.
+    pub fn renewal_helped(&self) {
+        self.state().doubt = Doubt::default();
+    }
+
+    async fn another_token(&self, line: &Line, pass: &Pass, refusal: &Refusal<'_>) -> Remedy {
+        self.keychain.reread().await;
+        match self.token_pass(line) {
+            Ok(other) if other.generation != pass.generation => Remedy::Pass(other),
+            // A gateway's 401 tells nothing of the token.
+            Ok(_) if refusal.kind == FailureKind::Foreign || self.state().has_worked(pass) => {
+                Remedy::None
+            }
+            Ok(_) => {
+                tracing::error!("Oz refuses the service token: check --oz-token or its file");
+                Remedy::TokenRefused
+            }
+            Err(failure) => Remedy::Failed(failure),
         }
-        tracing::error!("Oz refuses the service token: check --oz-token or its file");
-        Failure { kind: FailureKind::LoginRefused, ..failure }
     }
 
     /// Resolves once the password or the token is replaced.
@@ -186,13 +246,16 @@ impl Session {
     }
 
     /// Notes that Oz accepted the pass for a request sent at this time, which prolongs the session.
-    pub fn used(&self, pass: &Pass, sent_at: Timestamp) {
+    pub fn used(&self, pass: &Pass, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
+        if !state.refused_requests.is_empty() {
+            state.refused_requests.remove(path);
+        }
         if let Some(pair) = &mut state.pair
             && pair.pass.generation == pass.generation
         {
             pair.used_at = pair.used_at.max(sent_at);
-            pair.has_worked = true;
+            pair.worked_at = pair.worked_at.max(Some(sent_at));
         }
     }
 
@@ -325,7 +388,43 @@ impl State {
         // Of one that was replaced meanwhile nothing is known: the next answer tells.
         self.pair
             .as_ref()
-            .is_none_or(|pair| pair.pass.generation != pass.generation || pair.has_worked)
+            .is_none_or(|pair| pair.pass.generation != pass.generation || pair.worked_at.is_some())
+    }
+
+    /// What is at fault when a request is refused, and what follows for later ones.
+    fn blame(&mut self, pass: &Pass, refusal: &Refusal<'_>, now: Timestamp, chance: f64) -> Blame {
+        let Some(pair) = self.pair.as_ref().filter(|pair| pair.pass.generation == pass.generation)
+        else {
+            // Another request was refused before, and the session is renewed already.
+            return Blame::Session;
+        };
+        let refused_before = self.refused_requests.get(refusal.path).copied();
+        if refused_before.is_some_and(|before| pair.worked_at >= Some(before)) {
+            self.note_refused(refusal.path, refusal.sent_at);
+            return Blame::Request;
+        }
+        if refused_before.is_none() && refusal.kind == FailureKind::SessionRefused {
+            self.refuse(pass.generation, now, chance);
+            return Blame::Session;
+        }
+        match self.doubt.allows_renewal(now, chance) {
+            true => Blame::Unknown,
+            false => {
+                self.note_refused(refusal.path, refusal.sent_at);
+                Blame::Request
+            }
+        }
+    }
+
+    fn note_refused(&mut self, path: &str, sent_at: Timestamp) {
+        let is_full = self.refused_requests.len() >= REFUSED_REQUESTS_MAX;
+        if is_full && !self.refused_requests.contains_key(path) {
+            let oldest = self.refused_requests.iter().min_by_key(|(_, sent_at)| **sent_at);
+            if let Some(path) = oldest.map(|(path, _)| path.clone()) {
+                self.refused_requests.remove(&path);
+            }
+        }
+        self.refused_requests.insert(path.to_owned(), sent_at);
     }
 
     /// What is known without asking Oz: a newer pair, the failure that was waited for, or that no
@@ -429,7 +528,7 @@ impl Pair {
             obtained_at: asked_at,
             used_at: asked_at,
             refused: false,
-            has_worked: false,
+            worked_at: None,
         })
     }
 
@@ -440,6 +539,32 @@ impl Pair {
         let Some(lifetime) = self.lifetime else { return Age::Fresh };
         let margin = RENEWAL_MARGIN.min(lifetime / 5);
         if now.since(self.used_at) < lifetime - margin { Age::Fresh } else { Age::Old }
+    }
+}
+
+/// What is at fault when a request is refused.
+enum Blame {
+    /// The session has ended.
+    Session,
+    /// The request: the session works for others.
+    Request,
+    /// Either: a renewal is due, and tells.
+    Unknown,
+}
+
+impl Doubt {
+    /// Whether the session may be renewed now; the next time only after a longer pause.
+    fn allows_renewal(&mut self, now: Timestamp, chance: f64) -> bool {
+        if self.until.is_some_and(|until| now < until) {
+            return false;
+        }
+        if self.renewed_at.is_some_and(|renewed_at| now.since(renewed_at) >= YOUNG) {
+            self.renewals = 0;
+        }
+        self.renewals = self.renewals.saturating_add(1);
+        self.renewed_at = Some(now);
+        self.until = renewal_pause(self.renewals + 1, chance).map(|pause| now.after(pause));
+        true
     }
 }
 
@@ -470,10 +595,13 @@ fn secret_header(token: &SecretString) -> Result<HeaderValue, Failure> {
     Ok(header)
 }
 
-/// Whether a login may succeed where a refresh failed so: Oz was there, and answered.
+/// Whether a login may succeed where a refresh failed so: there was an answer. A gateway may refuse
+/// the one and let the other pass.
 const fn ends_refresh(kind: FailureKind) -> bool {
     match kind {
         FailureKind::SessionRefused
+        | FailureKind::Unauthorized
+        | FailureKind::Foreign
         | FailureKind::Forbidden
         | FailureKind::NotFound
         | FailureKind::TooLarge
@@ -494,6 +622,7 @@ const fn ends_refresh(kind: FailureKind) -> bool {
 const fn login_kind(kind: FailureKind) -> FailureKind {
     match kind {
         FailureKind::SessionRefused
+        | FailureKind::Unauthorized
         | FailureKind::LoginRefused
         | FailureKind::Forbidden
         | FailureKind::NotFound
@@ -506,6 +635,26 @@ const fn login_kind(kind: FailureKind) -> FailureKind {
         | FailureKind::ServerError
         | FailureKind::Redirected
         | FailureKind::Unreadable
-        | FailureKind::Incomplete => kind,
+        | FailureKind::Incomplete
+        | FailureKind::Foreign => kind,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_of_refused_requests_is_bounded_and_forgets_the_oldest() {
+        let mut state = State::default();
+        let at = |n: usize| Timestamp::from_micros(n as i64);
+        for n in 0..REFUSED_REQUESTS_MAX + 10 {
+            state.note_refused(&format!("/api/analyses/{n}"), at(n));
+        }
+        state.note_refused("/api/analyses/10", at(REFUSED_REQUESTS_MAX * 2));
+        assert_eq!(state.refused_requests.len(), REFUSED_REQUESTS_MAX);
+        let forgotten = state.refused_requests.values().filter(|time| **time < at(10)).count();
+        assert_eq!(forgotten, 0);
+        assert!(state.refused_requests.contains_key("/api/analyses/11"));
     }
 }

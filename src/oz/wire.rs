@@ -14,7 +14,7 @@ use crate::{
     domain::{
         Analysis, AnalysisId, Failure, Folder, Format, Kind, MatchId, Media, MediaId, Timestamp,
     },
-    oz::{failure, scrub::OUR_FILE_PREFIX},
+    oz::{failure, lenient_json, scrub::OUR_FILE_PREFIX},
 };
 
 /// The part of an upload that is the photo; the payload speaks of it by this name.
@@ -305,7 +305,7 @@ fn object_at_once<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
 }
 
 fn json_of(body: &[u8]) -> Result<Value, Unusable> {
-    serde_json::from_slice(body).map_err(|_| Unusable::NotJson)
+    lenient_json::read(body).map_err(|_| Unusable::NotJson)
 }
 
 fn analysis_list(list: Value) -> Result<Vec<Analysis>, Unusable> {

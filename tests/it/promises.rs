@@ -5,6 +5,7 @@ mod calls;
 mod cancelling;
 mod deadlines;
 mod draining;
+mod gateway;
 mod one_of_each;
 mod repeating;
 mod restarting;

@@ -1,5 +1,5 @@
-//! An outage of some minutes, through the real engine: the rate of requests falls to single
-//! probes, and rises to what it was, not beyond.
+//! An outage of some minutes, through the real engine: the rate of requests falls, no match ends by
+//! it or is doubled, and the rate rises to what it was, not beyond.
 
 use std::time::Duration;
 
@@ -7,25 +7,21 @@ use crate::{
     app::histories::{
         History,
         caller::{Caller, Plan},
+        oz::{OUTAGES, Outage},
     },
-    domain::{LivenessPolicy, Timestamp},
+    domain::{Ask, LivenessPolicy, Timestamp, ask::AskKind},
 };
 
 /// How many matches are under way.
 const MATCHES: u32 = 1_000;
-/// When Oz goes, and when it is back, in seconds.
+/// When the outage begins and ends, in seconds.
 const OUT: (f64, f64) = (10.0, 310.0);
 
-/// How many of these times lie between these seconds.
-fn count(times: &[Timestamp], from: f64, to: f64) -> usize {
-    let between = |time: &&Timestamp| History::at(from) <= **time && **time < History::at(to);
-    times.iter().filter(between).count()
-}
-
-#[test]
-fn an_outage_is_waited_out_by_single_probes_and_ends_without_a_stampede() {
+/// A thousand matches that arrive between these seconds, beside an outage.
+fn beside(outage: Outage, arrive: (f64, f64)) -> History {
     let mut history = History::new(1);
     for n in 0..MATCHES {
+        let (from, to) = arrive;
         let plan = Plan {
             request_id: format!("order-{n}").parse().expect("an id"),
             folder_id: history.oz.add_folder(n),
@@ -33,29 +29,70 @@ fn an_outage_is_waited_out_by_single_probes_and_ends_without_a_stampede() {
             sends_photo: true,
             policy: LivenessPolicy::Report,
             timeout: Duration::from_secs(1_200),
-            arrives: History::at(8.0 + 2.0 * f64::from(n) / f64::from(MATCHES)),
+            arrives: History::at(from + (to - from) * f64::from(n) / f64::from(MATCHES)),
             comes_back: None,
             cancels: None,
             copies: 1,
         };
         history.callers.push(Caller::new(plan));
     }
-    history.oz.go_out(History::at(OUT.0), History::at(OUT.1));
+    history.oz.go_out(outage);
     history.run();
+    history
+}
 
-    let times: Vec<Timestamp> = history.oz.record().into_iter().map(|(time, _)| time).collect();
-    let before = count(&times, 9.0, 10.0);
-    let late = count(&times, OUT.1 - 120.0, OUT.1);
-    assert!(before > 500 && late < 60, "{before} in a second before, {late} in two minutes of it");
-    for second in 0..60 {
-        let from = OUT.1 + f64::from(second);
-        let after = count(&times, from, from + 1.0);
-        assert!(after <= before, "{after} in a second after, {before} before");
-    }
-    println!("requests a second: {before} before, {late} in the last 120 of the outage");
+/// How many of these times lie between these seconds.
+fn count(times: &[Timestamp], from: f64, to: f64) -> usize {
+    let between = |time: &&Timestamp| History::at(from) <= **time && **time < History::at(to);
+    times.iter().filter(between).count()
+}
+
+/// When each such request was sent.
+fn times(history: &History, of: impl Fn(&Ask) -> bool) -> Vec<Timestamp> {
+    history.oz.record().into_iter().filter(|(_, ask)| of(ask)).map(|(time, _)| time).collect()
+}
+
+/// No match ended by it, and each was told of it once.
+fn check_ends(history: &History) {
     for seen in history.callers.iter().flat_map(|caller| caller.seen()) {
         assert_eq!(seen.names.last(), Some(&"finished"));
         let told = seen.names.iter().filter(|name| **name == "attempt_failed").count();
         assert!(told <= 1, "one outage is told once, not {told} times");
+    }
+}
+
+#[test]
+fn an_outage_is_waited_out_by_single_probes_and_ends_without_a_stampede() {
+    for fault in OUTAGES {
+        let (from, to) = (History::at(OUT.0), History::at(OUT.1));
+        let history = beside(Outage { from, to, of: None, fault: *fault }, (8.0, 10.0));
+        let times = times(&history, |_| true);
+        let before = count(&times, 9.0, 10.0);
+        let late = count(&times, OUT.1 - 120.0, OUT.1);
+        assert!(before > 500 && late < 60, "{before} a second before, {late} in two minutes of it");
+        for second in 0..60 {
+            let from = OUT.1 + f64::from(second);
+            let after = count(&times, from, from + 1.0);
+            assert!(after <= before, "{after} in a second after, {before} before");
+        }
+        println!("{}: {before} requests a second before, {late} in its last 120 s", fault.name);
+        check_ends(&history);
+    }
+}
+
+#[test]
+fn a_gateway_before_one_endpoint_ends_no_match_and_is_asked_less_and_less() {
+    let kinds =
+        [AskKind::ReadFolder, AskKind::UploadPhoto, AskKind::StartAnalyses, AskKind::ReadAnalysis];
+    for (of, fault) in kinds.into_iter().flat_map(|of| OUTAGES[1..].iter().map(move |it| (of, it)))
+    {
+        let (from, to) = (History::at(OUT.0), History::at(OUT.1));
+        let history = beside(Outage { from, to, of: Some(of), fault: *fault }, (8.0, 12.0));
+        let refused = times(&history, |ask| ask.kind() == of);
+        let (early, late) = (count(&refused, 10.0, 12.0), count(&refused, OUT.1 - 60.0, OUT.1));
+        println!("{} on {}: {early} in 2 s, {late} in its last 60", fault.name, of.name());
+        let (early, late) = (early as f64 / 2.0, late as f64 / 60.0);
+        assert!(late < early / 2.0, "{late} a second in the end, {early} at first");
+        check_ends(&history);
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     domain::{
         Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId,
-        Reply, Timestamp,
+        Reply, Timestamp, ask::AskKind,
     },
     journal::{Writer, memory::Memory},
     oz::{Oz, Sent},
@@ -84,8 +84,19 @@ pub const FAULTS: &[Fault] = &[
     fault("acted, then 500", FailureKind::ServerError, Acts::AtOnce),
     fault("acted, then a proxy's 502", FailureKind::ServerError, Acts::AtOnce),
     fault("a redirect", FailureKind::Redirected, Acts::Never),
+    fault("a gateway's 404", FailureKind::Foreign, Acts::Never),
+    fault("acted, then a gateway's 403", FailureKind::Foreign, Acts::AtOnce),
+    fault("401 without a code for sessions", FailureKind::Unauthorized, Acts::Never),
+    fault("acted, then 401 without a code", FailureKind::Unauthorized, Acts::AtOnce),
     fault("acted, the body cut", FailureKind::Unreadable, Acts::AtOnce),
     fault("acted, the body lacks the id", FailureKind::Incomplete, Acts::AtOnce),
+];
+
+/// What an outage is like: nothing answers, or a gateway does, which may even lose Oz's answers.
+pub const OUTAGES: &[Fault] = &[
+    fault("out", FailureKind::Unreachable, Acts::Never),
+    fault("a gateway's 404", FailureKind::Foreign, Acts::Never),
+    fault("acted, then a gateway's 404", FailureKind::Foreign, Acts::AtOnce),
 ];
 
 /// How long every answer takes at least.
@@ -127,13 +138,23 @@ struct State {
     faults: usize,
     /// How probable a fault of each other request is.
     fault_chance: f64,
-    /// Oz answers nobody between these times.
-    outage: Option<(Timestamp, Timestamp)>,
+    /// Between these times, requests of this kind, or all, fail like this.
+    outage: Option<Outage>,
     /// Whether media come back with what was written into their metadata.
     echoes_metadata: bool,
     /// Everything that was asked: when, and what.
     pub record: Vec<(Timestamp, Ask)>,
     ids: u32,
+}
+
+/// Trouble that lasts for a while.
+#[derive(Clone, Copy)]
+pub struct Outage {
+    pub from: Timestamp,
+    pub to: Timestamp,
+    /// Which requests; all if none.
+    pub of: Option<AskKind>,
+    pub fault: Fault,
 }
 
 /// A request that takes effect at a time, whoever waits for it.
@@ -194,9 +215,9 @@ impl Model {
         self.lock().fault_chance > 0.0
     }
 
-    /// Nobody is answered between these times.
-    pub fn go_out(&self, from: Timestamp, to: Timestamp) {
-        self.lock().outage = Some((from, to));
+    /// Requests of this kind, or all, fail like this between these times.
+    pub fn go_out(&self, outage: Outage) {
+        self.lock().outage = Some(outage);
     }
 
     /// Whether requests that have left take effect although their senders stand still.
@@ -326,13 +347,16 @@ impl Wire {
 }
 
 impl State {
-    fn fault(&mut self, n: usize, now: Timestamp) -> Option<Fault> {
+    fn fault(&mut self, n: usize, ask: &Ask, now: Timestamp) -> Option<Fault> {
         if let Some(fault) = self.scripted.get(&n) {
             self.faults += 1;
             return Some(*fault);
         }
-        if self.outage.is_some_and(|(from, to)| from <= now && now < to) {
-            return Some(fault("out", FailureKind::Unreachable, Acts::Never));
+        let is_out = |outage: &Outage| {
+            outage.from <= now && now < outage.to && outage.of.is_none_or(|kind| kind == ask.kind())
+        };
+        if let Some(outage) = self.outage.filter(is_out) {
+            return Some(outage.fault);
         }
         let due = self.fault_chance > 0.0 && self.random.random_bool(self.fault_chance);
         due.then(|| FAULTS[self.random.random_range(0..FAULTS.len())])
@@ -349,7 +373,7 @@ impl State {
         if !self.acts_alone {
             return None;
         }
-        let fault = self.fault(n, now);
+        let fault = self.fault(n, ask, now);
         if fault.is_none_or(|fault| fault.acts == Acts::AtOnce) {
             let is_stray = now.since(begun) > STANDSTILL;
             let time = now.after(LATENCY);
@@ -370,7 +394,7 @@ impl State {
     ) -> (Option<Fault>, Option<Result<Reply, Failure>>) {
         self.catch_up(now);
         let is_stray = since.since(begun) > STANDSTILL;
-        let fault = known.unwrap_or_else(|| self.fault(n, now));
+        let fault = known.unwrap_or_else(|| self.fault(n, ask, now));
         let reply = match fault.map_or(Acts::AtOnce, |fault| fault.acts) {
             Acts::AtOnce if known.is_some() => self.acted.remove(&n),
             Acts::AtOnce => Some(self.make(ask, now, is_stray)),

@@ -9,7 +9,7 @@ use crate::{
     app::histories::{
         History,
         caller::{Caller, Plan},
-        oz::Model,
+        oz::{Model, OUTAGES, Outage},
         plug::POINTS,
     },
     domain::LivenessPolicy,
@@ -39,7 +39,9 @@ fn draw(seed: u64) -> History {
     if random.random_bool(0.3) {
         let from = random.random_range(0.0..20.0);
         let to = from + random.random_range(1.0..200.0);
-        history.oz.go_out(History::at(from), History::at(to));
+        let fault = OUTAGES[random.random_range(0..OUTAGES.len())];
+        let (from, to) = (History::at(from), History::at(to));
+        history.oz.go_out(Outage { from, to, of: None, fault });
     }
     let mut deaths: Vec<_> = (0..random.random_range(0..5))
         .map(|_| History::at(random.random_range(0.0..40.0)))

@@ -149,13 +149,19 @@ fn retry_after_on_one_analysis_holds_for_the_other() {
 // Giving up.
 
 #[test]
-fn a_missing_analysis_is_waited_for_and_then_given_up() {
+fn a_missing_or_forbidden_analysis_is_waited_for_and_then_given_up() {
+    for kind in [FailureKind::NotFound, FailureKind::Forbidden] {
+        gives_up_an_analysis_after_minutes_of(kind);
+    }
+}
+
+fn gives_up_an_analysis_after_minutes_of(kind: FailureKind) {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     while scene.m.error.is_none() {
-        scene.polls("b", fails(FailureKind::NotFound));
+        scene.polls("b", fails(kind));
     }
     assert_eq!(scene.reason(), "OZ_PROTOCOL");
-    assert_eq!(scene.now, seconds(31));
+    assert_eq!(scene.now, seconds(301));
     assert_eq!(scene.troubles(), 1);
 }
 
@@ -314,6 +320,6 @@ fn a_missing_or_forbidden_liveness_analysis_is_reported_as_unspecified() {
         }
         let liveness = scene.result().liveness.as_ref().unwrap();
         assert_eq!((liveness.resolution, liveness.analysis_id.as_str()), (None, "q"));
-        assert!(scene.now <= seconds(32), "{:?}", scene.now);
+        assert!(scene.now <= seconds(302), "{:?}", scene.now);
     }
 }

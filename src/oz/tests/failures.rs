@@ -3,6 +3,12 @@
 use super::*;
 
 use http::header;
+
+use crate::domain::{
+    Reason,
+    ask::AskKind,
+    verdict::{self, Reading},
+};
 use tokio::net::TcpListener;
 
 /// What Oz answers with when something is wrong (its page on return codes).
@@ -45,6 +51,52 @@ async fn every_status_has_its_kind() {
         let failure = by_status(status).await;
         assert_eq!((failure.kind, failure.http_status), (kind, Some(status)));
     }
+}
+
+#[tokio::test]
+async fn a_4xx_that_is_no_error_object_of_ozs_is_a_gateways() {
+    let bodies = [
+        "<html>default backend - 404</html>",
+        "default backend - 404",
+        r#"{"message":"no Route matched with those values"}"#,
+        r#"{"details":"Not Found"}"#,
+        r#"{"error_code":"GW-17","error_message":{"en":"no"}}"#,
+        r#"["error_code"]"#,
+        "",
+    ];
+    for status in (400..500).filter(|status| ![407, 408, 429].contains(status)) {
+        for ask in [read_folder(), read_analysis(), start_analyses(), upload_photo()] {
+            let body = bodies[usize::from(status) % bodies.len()];
+            let failure = failure_of(&ask, Answer::http(status, &[], body)).await;
+            let expected = match (status, ask.kind()) {
+                (413, AskKind::UploadPhoto) => FailureKind::TooLarge,
+                _ => FailureKind::Foreign,
+            };
+            assert_eq!(failure.kind, expected, "{status} {ask:?} {body}");
+            assert_eq!((failure.http_status, failure.error_code), (Some(status), None));
+        }
+    }
+    for body in bodies {
+        assert_eq!(
+            kind_of(&read_folder(), Answer::http(404, &[], body)).await,
+            FailureKind::Foreign
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_to_the_wrong_server_or_too_early_is_refused_by_no_one() {
+    for status in [421, 425] {
+        assert_eq!(by_status(status).await.kind, FailureKind::Foreign);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_is_too_large_for_a_gateway_says_so() {
+    let failure = failure_of(&upload_photo(), Answer::http(413, &[], "<html>")).await;
+    assert_eq!(failure.message, "a gateway in front of Oz takes no request of this size");
+    let by_oz = failure_of(&upload_photo(), oz_error(413, 14, "Request body too big")).await;
+    assert_eq!((by_oz.kind, &*by_oz.message), (FailureKind::TooLarge, "Request body too big"));
 }
 
 #[tokio::test]
@@ -164,9 +216,9 @@ async fn the_body_of_an_error_may_be_anything() {
         assert!(!failure.message.contains("nginx"), "{}", failure.message);
     }
     let cut = "HTTP/1.1 404 Not Found\r\nContent-Length: 99\r\n\r\n{\"error";
-    assert_eq!(kind_of(&read_analysis(), Answer::Raw(cut.into())).await, FailureKind::NotFound);
+    assert_eq!(kind_of(&read_analysis(), Answer::Raw(cut.into())).await, FailureKind::Foreign);
     let huge = Answer::http(413, &[], "x".repeat(1024 * 1024));
-    assert_eq!(kind_of(&read_analysis(), huge).await, FailureKind::TooLarge);
+    assert_eq!(kind_of(&upload_photo(), huge).await, FailureKind::TooLarge);
 }
 
 #[tokio::test]
@@ -228,4 +280,32 @@ async fn a_dropped_request_breaks_its_connection() {
     }
     mock.left().await;
     assert!(perform(&client, &read_analysis()).await.is_ok());
+}
+
+/// What a finished analysis means whose score is given like this, after a byte order mark or none.
+async fn read_with_score(score: &str, mark: &str) -> Reading {
+    let text = finished().to_string().replace("0.9,", &format!("{score},"));
+    let text = text.replace("0.9}", &format!("{score}}}"));
+    let reply = answered(&read_analysis(), Answer::http(200, &[], format!("{mark}{text}"))).await;
+    match reply.unwrap() {
+        Reply::Analysis(analysis) => verdict::read(&analysis),
+        other => panic!("not an analysis: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_score_that_is_no_number_is_inconclusive_at_once() {
+    for score in ["NaN", "Infinity", "-Infinity"] {
+        match read_with_score(score, "").await {
+            Reading::Failed(error) => assert_eq!(error.reason, Reason::OzInconclusive, "{score}"),
+            other => panic!("{score}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_keeps_no_verdict_from_being_read() {
+    for mark in ["", "\u{feff}"] {
+        assert!(matches!(read_with_score("0.9", mark).await, Reading::Verdict { .. }));
+    }
 }

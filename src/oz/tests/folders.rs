@@ -111,9 +111,15 @@ async fn analyses_that_do_not_come_with_a_folder_are_asked_for() {
 #[tokio::test]
 async fn a_folder_that_was_just_read_is_not_missing() {
     let folder = json!({ "folder_id": FOLDER, "media": [] });
-    let mock = Mock::answering([Answer::json(200, folder), Answer::http(404, &[], "")]).await;
-    let failure = perform(&client(settings(&mock.url)), &read_folder()).await.unwrap_err();
-    assert_eq!(failure.kind, FailureKind::Incomplete);
+    let unknown = json!({ "error_code": 10, "error_message": "Object not exist" });
+    for (answer, kind) in [
+        (Answer::json(404, unknown), FailureKind::Incomplete),
+        (Answer::http(404, &[], ""), FailureKind::Foreign),
+    ] {
+        let mock = Mock::answering([Answer::json(200, folder.clone()), answer]).await;
+        let failure = perform(&client(settings(&mock.url)), &read_folder()).await.unwrap_err();
+        assert_eq!(failure.kind, kind);
+    }
 }
 
 #[tokio::test]

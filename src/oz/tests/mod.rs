@@ -11,6 +11,7 @@ mod replicas;
 mod secrets;
 mod sessions;
 mod settings;
+mod suspects;
 mod tls;
 mod uploads;
 

@@ -6,25 +6,25 @@ use futures_util::future::join_all;
 use mock::Request;
 use tokio::sync::Semaphore;
 
-const LOGIN: &str = "/api/authorize/auth/";
-const REFRESH: &str = "/api/authorize/refresh/";
+pub const LOGIN: &str = "/api/authorize/auth/";
+pub const REFRESH: &str = "/api/authorize/refresh/";
 
 /// How long the sessions of these tests last: Oz's default.
 const LIFETIME: Duration = Duration::from_secs(900);
 
-fn is_login(request: &Request) -> bool {
+pub fn is_login(request: &Request) -> bool {
     request.path == LOGIN
 }
 
-fn is_refresh(request: &Request) -> bool {
+pub fn is_refresh(request: &Request) -> bool {
     request.path == REFRESH
 }
 
-fn is_ask(request: &Request) -> bool {
+pub fn is_ask(request: &Request) -> bool {
     !is_login(request) && !is_refresh(request)
 }
 
-fn token_of(request: &Request) -> &str {
+pub fn token_of(request: &Request) -> &str {
     request.headers.get("x-forensic-access-token").map_or("", |token| token.to_str().unwrap())
 }
 
@@ -33,7 +33,7 @@ fn seconds(time: Timestamp) -> f64 {
 }
 
 /// A pair as Oz hands it out at the start of these tests' time.
-fn pair(name: &str) -> Answer {
+pub fn pair(name: &str) -> Answer {
     pair_until(name, seconds(NOW.after(LIFETIME)))
 }
 
@@ -47,19 +47,19 @@ fn pair_until(name: &str, expire_date: f64) -> Answer {
     )
 }
 
-fn unauthorized() -> Answer {
+pub fn unauthorized() -> Answer {
     Answer::json(
         401,
         json!({ "error_code": 8, "error_message": "Provided user auth token has expired" }),
     )
 }
 
-fn found() -> Answer {
+pub fn found() -> Answer {
     Answer::json(200, finished())
 }
 
 /// What was asked, in order, in short.
-fn steps(mock: &Mock) -> Vec<String> {
+pub fn steps(mock: &Mock) -> Vec<String> {
     let name = |request: &Request| match request.path.as_str() {
         LOGIN => "login".to_owned(),
         REFRESH => format!("refresh {}", token_of(request)),
@@ -68,11 +68,21 @@ fn steps(mock: &Mock) -> Vec<String> {
     mock.seen().iter().map(name).collect()
 }
 
-async fn asked(client: &Client) -> Result<(), Failure> {
+pub async fn asked(client: &Client) -> Result<(), Failure> {
     perform(client, &read_analysis()).await.map(|_| ())
 }
 
-async fn kind_asked(client: &Client) -> FailureKind {
+/// Asks for one of many analyses.
+pub async fn asked_for_nth(client: &Client, n: u64) -> Result<(), Failure> {
+    let analysis_id = format!("analysis-{n}").parse().unwrap();
+    perform(client, &Ask::ReadAnalysis { analysis_id }).await.map(|_| ())
+}
+
+pub async fn kind_of_nth(client: &Client, n: u64) -> FailureKind {
+    asked_for_nth(client, n).await.unwrap_err().kind
+}
+
+pub async fn kind_asked(client: &Client) -> FailureKind {
     asked(client).await.unwrap_err().kind
 }
 
@@ -153,7 +163,8 @@ async fn a_request_is_replayed_once() {
 
 #[tokio::test]
 async fn forbidden_is_no_reason_to_renew() {
-    let mock = Mock::answering([pair("1"), Answer::http(403, &[], "")]).await;
+    let forbidden = json!({ "error_code": 9, "error_message": "Not authorized to do this" });
+    let mock = Mock::answering([pair("1"), Answer::json(403, forbidden)]).await;
     assert_eq!(kind_asked(&client(login_settings(&mock.url))).await, FailureKind::Forbidden);
     assert_eq!(steps(&mock), ["login", "ask access-1"]);
 }
@@ -258,11 +269,23 @@ async fn a_refused_login_is_not_tried_again_for_a_while() {
 }
 
 #[tokio::test]
-async fn any_4xx_at_the_door_is_a_refused_login() {
-    for status in [400, 401, 403, 404, 405, 422] {
-        let mock = Mock::answering([Answer::http(status, &[], "")]).await;
+async fn any_4xx_of_ozs_at_the_door_is_a_refused_login() {
+    for status in [400, 401, 403, 404, 405, 413, 422] {
+        let refusal = json!({ "error_code": 3, "error_message": "Required param is missing" });
+        let mock = Mock::answering([Answer::json(status, refusal)]).await;
         let kind = kind_asked(&client(login_settings(&mock.url))).await;
         assert_eq!(kind, FailureKind::LoginRefused, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_at_the_door_refuses_no_login() {
+    for status in [400, 401, 403, 404, 405, 413] {
+        let answer = Answer::http(status, &[], "<html>Not here</html>");
+        let mock = Mock::answering([answer, pair("1"), found()]).await;
+        let client = client(login_settings(&mock.url));
+        assert_eq!(kind_asked(&client).await, FailureKind::Foreign, "{status}");
+        asked(&client).await.unwrap();
     }
 }
 
@@ -381,12 +404,12 @@ async fn sessions_that_are_refused_one_after_the_other_are_renewed_after_growing
     let mock = refusing_oz().await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     let renewals = || mock.count(|request| !is_ask(request));
-    assert_eq!(kind_asked(&client).await, FailureKind::SessionRefused);
+    assert_eq!(kind_of_nth(&client, 0).await, FailureKind::SessionRefused);
     assert_eq!(renewals(), 2, "the login, and a renewal at once");
     let (mut elapsed, mut renewed_at) = (0, vec![0]);
     while renewed_at.len() < 9 {
         let before = renewals();
-        assert_eq!(kind_asked(&client).await, FailureKind::SessionRefused);
+        assert_eq!(kind_of_nth(&client, 1 + elapsed).await, FailureKind::SessionRefused);
         if renewals() > before {
             renewed_at.push(elapsed);
         }
@@ -402,7 +425,7 @@ async fn nothing_is_sent_without_a_session_and_who_asks_is_told_for_how_long() {
     let mock = refusing_oz().await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     asked(&client).await.unwrap_err();
-    let refused = asked(&client).await.unwrap_err();
+    let refused = asked_for_nth(&client, 1).await.unwrap_err();
     assert_eq!((refused.http_status, refused.withheld()), (Some(401), None), "it was sent");
     let so_far = mock.seen().len();
     hand.advance(Duration::from_millis(400));
@@ -429,8 +452,8 @@ async fn a_session_that_lives_long_ends_the_pauses() {
     .await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     let set = |refuse| refuses.store(refuse, std::sync::atomic::Ordering::SeqCst);
-    for _ in 0..20 {
-        asked(&client).await.unwrap_err();
+    for n in 0..20 {
+        asked_for_nth(&client, n).await.unwrap_err();
         hand.advance(Duration::from_secs(30));
     }
     set(false);

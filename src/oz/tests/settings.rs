@@ -24,12 +24,20 @@ fn an_address_is_plain_http_or_https() {
         "https://oz?canary=1",
         "https://oz/#canary",
         "file:///etc",
+        "https://oz/api",
+        "https://oz/path/api/",
     ] {
         let error = refusal(settings(url));
         assert!(error.starts_with("--oz-url: "), "{url}: {error}");
         assert!(!error.contains("canary"), "{error}");
     }
-    for url in ["http://oz", "http://127.0.0.1:8000/", "http://[::1]:80/a/b//", " http://oz "] {
+    for url in [
+        "http://oz",
+        "http://127.0.0.1:8000/",
+        "http://[::1]:80/a/b//",
+        " http://oz ",
+        "http://oz/myapi",
+    ] {
         client(settings(url));
     }
 }

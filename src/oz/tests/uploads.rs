@@ -187,7 +187,7 @@ async fn an_upload_refused_for_its_session_is_sent_again_whole() {
     let token = |name: &str| json!({ "access_token": name, "expire_token": "e" });
     let mock = Mock::answering([
         Answer::json(200, token("first-token")),
-        Answer::http(401, &[], ""),
+        Answer::json(401, json!({ "error_code": 8, "error_message": "expired" })),
         Answer::json(200, token("second-token")),
         Answer::json(201, json!([ours()])),
     ])

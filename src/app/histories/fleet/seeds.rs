@@ -9,6 +9,7 @@ use crate::app::histories::{
     History,
     caller::Caller,
     fleet::{Fleet, LEASE, Strike},
+    oz::{OUTAGES, Outage},
     plug::POINTS,
     seeds::{some_plan, wanted},
 };
@@ -39,7 +40,9 @@ fn draw(seed: u64) -> Fleet {
     if random.random_bool(0.2) {
         let from = random.random_range(0.0..20.0);
         let to = from + random.random_range(1.0..100.0);
-        fleet.oz.go_out(History::at(from), History::at(to));
+        let fault = OUTAGES[random.random_range(0..OUTAGES.len())];
+        let (from, to) = (History::at(from), History::at(to));
+        fleet.oz.go_out(Outage { from, to, of: None, fault });
     }
     for _ in 0..random.random_range(0..6) {
         some_strike(&mut random, &mut fleet, replicas);

@@ -1,0 +1,156 @@
+//! Requests that are refused whatever the session: their trouble is theirs alone.
+
+use super::{sessions::*, *};
+
+use mock::Request;
+
+const HTML: &str = "<html>401 Authorization Required</html>";
+
+fn by_a_gateway() -> Answer {
+    Answer::http(401, &[], HTML)
+}
+
+/// An Oz with a session for everything but what is refused, each time with this answer.
+async fn refusing(
+    refused: impl Fn(&Request) -> bool + Send + Sync + 'static,
+    refusal: Answer,
+) -> Mock {
+    Mock::serving(move |request| match request.path.as_str() {
+        LOGIN | REFRESH => pair("1"),
+        _ if refused(request) => refusal.clone(),
+        _ => any_analysis(request),
+    })
+    .await
+}
+
+/// The analysis that is asked for.
+fn any_analysis(request: &Request) -> Answer {
+    let id = request.path.rsplit('/').next().unwrap();
+    let mut analysis = finished();
+    analysis["analyse_id"] = json!(id);
+    Answer::json(200, analysis)
+}
+
+fn renewals(mock: &Mock) -> usize {
+    mock.count(|request| !is_ask(request)) - 1
+}
+
+#[tokio::test]
+async fn a_request_that_is_always_refused_takes_the_session_from_no_other() {
+    for refusal in [unauthorized(), by_a_gateway(), Answer::json(401, json!({ "error_code": 5 }))] {
+        let mock = refusing(|request| request.path.contains("analysis-0"), refusal).await;
+        let (client, hand) = client_in_time(login_settings(&mock.url));
+        for second in 0..600 {
+            let refused = asked_for_nth(&client, 0).await.unwrap_err();
+            assert_eq!((refused.http_status, refused.withheld()), (Some(401), None));
+            asked_for_nth(&client, 1 + second % 7).await.unwrap();
+            hand.advance(Duration::from_secs(1));
+        }
+        assert_eq!(renewals(&mock), 1, "one for the first refusal");
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_ever_new_requests_takes_the_session_from_no_other() {
+    let mock = refusing(|request| !request.path.ends_with("analysis-0"), by_a_gateway()).await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    for n in 1..=300 {
+        assert_eq!(kind_of_nth(&client, n).await, FailureKind::Foreign);
+        asked_for_nth(&client, 0).await.unwrap();
+        hand.advance(Duration::from_secs(1));
+    }
+    assert!(renewals(&mock) <= 16, "30 s apart in the end: {}", renewals(&mock));
+}
+
+#[tokio::test]
+async fn what_is_refused_alone_renews_in_growing_pauses_and_keeps_nobody_waiting() {
+    let mock = refusing(|request| request.path.contains("analysis-0"), unauthorized()).await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    for _ in 0..300 {
+        assert_eq!(kind_of_nth(&client, 0).await, FailureKind::SessionRefused);
+        hand.advance(Duration::from_secs(1));
+    }
+    assert!((3..=16).contains(&renewals(&mock)), "30 s apart in the end");
+    asked_for_nth(&client, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_ends_is_renewed_by_what_was_refused_before_too() {
+    let epoch = Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let now = Arc::clone(&epoch);
+    // Until it is well again, Oz refuses one request; from then on all with the sessions of before.
+    let mock = Mock::serving(move |request| {
+        let well = now.load(std::sync::atomic::Ordering::SeqCst) == 1;
+        match request.path.as_str() {
+            LOGIN | REFRESH if well => pair("new"),
+            LOGIN | REFRESH => pair("old"),
+            path if !well && path.contains("analysis-0") => unauthorized(),
+            _ if well && token_of(request) != "access-new" => unauthorized(),
+            _ => any_analysis(request),
+        }
+    })
+    .await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    for _ in 0..10 {
+        asked_for_nth(&client, 0).await.unwrap_err();
+        asked_for_nth(&client, 1).await.unwrap();
+        hand.advance(Duration::from_secs(1));
+    }
+    epoch.store(1, std::sync::atomic::Ordering::SeqCst);
+    let mut tries = 0;
+    while asked_for_nth(&client, 0).await.is_err() {
+        tries += 1;
+        assert!(tries < 5, "nothing renews the session");
+        hand.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_get_is_replayed_after_any_401_and_a_post_only_after_ozs_own() {
+    for (refusal, replays_posts) in [(unauthorized(), true), (by_a_gateway(), false)] {
+        for ask in [read_folder(), read_analysis(), start_analyses(), upload_photo()] {
+            let mock = refusing(|_| true, refusal.clone()).await;
+            let failure = perform(&client(login_settings(&mock.url)), &ask).await.unwrap_err();
+            let sent = mock.count(is_ask);
+            let replayed = replays_posts || !ask.kind().changes_oz();
+            assert_eq!(sent, if replayed { 2 } else { 1 }, "{ask:?}");
+            assert_eq!(renewals(&mock), 1, "{ask:?}");
+            assert_eq!(failure.kind.may_have_acted(), !replays_posts);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_a_gateway_ends_is_renewed_and_the_request_goes_on() {
+    let mock = Mock::answering([pair("1"), by_a_gateway(), pair("2"), found()]).await;
+    asked(&client(login_settings(&mock.url))).await.unwrap();
+    assert_eq!(steps(&mock), ["login", "ask access-1", "refresh access-1", "ask access-2"]);
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_leaves_the_session_to_the_others() {
+    let mock = Mock::serving({
+        let logins = std::sync::atomic::AtomicUsize::new(0);
+        move |request| match request.path.as_str() {
+            LOGIN if logins.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 => pair("1"),
+            LOGIN | REFRESH => Answer::http(404, &[], HTML),
+            path if path.contains("analysis-0") => by_a_gateway(),
+            _ => any_analysis(request),
+        }
+    })
+    .await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    for _ in 0..30 {
+        assert_eq!(kind_of_nth(&client, 0).await, FailureKind::Foreign);
+        asked_for_nth(&client, 1).await.unwrap();
+        hand.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_gateways_401_says_nothing_of_a_service_token() {
+    let mock = Mock::answering([by_a_gateway(), found()]).await;
+    let client = client(settings(&mock.url));
+    assert_eq!(kind_asked(&client).await, FailureKind::Foreign);
+    asked(&client).await.unwrap();
+}

@@ -1,0 +1,134 @@
+//! A gateway in front of Oz that answers in its own words: no match ends by it, none is doubled.
+
+use std::time::Duration;
+
+use facematch::{
+    pb::MatchUpdate,
+    simulator::{Endpoint, Gateway},
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    checker::{causes, check_one_of_each, check_whole},
+    support::{House, collect, eventually, last, portrait_request, rule},
+};
+
+/// What a gateway says: a page, plain text, an object of its own, nothing.
+fn bodies() -> [(Value, &'static str); 4] {
+    [
+        (json!("<html>Not here</html>"), "text/html"),
+        (json!("default backend - 404"), "text/plain"),
+        (json!({ "message": "no Route matched with those values" }), "application/json"),
+        (json!(""), "text/plain"),
+    ]
+}
+
+const STATUSES: [u16; 9] = [400, 401, 403, 404, 405, 409, 413, 429, 502];
+
+/// Where a match meets it.
+const ENDPOINTS: [&str; 4] = ["get_folder", "add_media", "start_analyses", "get_analysis"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_a_gateway_says_at_any_endpoint_ends_no_match_and_doubles_none() {
+    let house = House::build().await;
+    for endpoint in ENDPOINTS {
+        for (body, content_type) in bodies() {
+            // The exception: a gateway's limit for uploads doesn't pass.
+            let said = STATUSES.iter().filter(|it| !(endpoint == "add_media" && **it == 413));
+            let runs =
+                said.flat_map(|status| [(status, false), (status, true)]).map(|(status, act)| {
+                    let then = json!({
+                        "status": status, "body": body, "content_type": content_type, "act": act,
+                    });
+                    run_through(&house, endpoint, then)
+                });
+            for (then, updates) in join_all(runs).await {
+                let said = format!("{endpoint}: {then}");
+                check_whole(&updates);
+                assert!(last(&updates).result.is_some(), "{said}: {:?}", last(&updates).error);
+                assert!(causes(&updates).len() <= 1, "{said}: told once");
+                check_one_of_each(&house.oz, last(&updates));
+            }
+        }
+    }
+}
+
+/// A match whose first request to this endpoint is answered like this.
+async fn run_through(house: &House, endpoint: &str, then: Value) -> (Value, Vec<MatchUpdate>) {
+    let folder = house.folder();
+    let when = json!({ "endpoint": endpoint, "folder": folder, "to": 1 });
+    house.oz.script([rule(json!({ "match": when, "then": then }))]);
+    let mut client = house.client.clone();
+    let updates = client.run_match(portrait_request(&folder)).await.unwrap();
+    (then, collect(updates.into_inner()).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_gateway_at_the_login_is_no_refused_login() {
+    let mut house = House::build().await;
+    house.oz.expire_sessions();
+    let gateway = Gateway::answering(404).before([Endpoint::Login, Endpoint::Refresh]);
+    house.oz.switch(|on| on.gateway = Some(Gateway { for_ms: Some(200), ..gateway }));
+    let updates = house.run(portrait_request(&house.folder())).await;
+    check_whole(&updates);
+    assert_eq!(causes(&updates), ["OZ_SERVER_ERROR"]);
+    check_one_of_each(&house.oz, last(&updates));
+}
+
+#[tokio::test]
+async fn an_upload_over_a_gateways_limit_ends_its_match_and_says_whose_limit_it_is() {
+    let mut house = House::build().await;
+    let gateway = Gateway::answering(413).before([Endpoint::AddMedia]);
+    house.oz.switch(|on| on.gateway = Some(gateway));
+    let updates = house.run(portrait_request(&house.folder())).await;
+    let error = last(&updates).error.clone().expect("the match fails");
+    assert_eq!(error.reason, "OZ_REJECTED_PHOTO");
+    let said = error.metadata.get("oz.error_message").map(String::as_str);
+    assert_eq!(said, Some("a gateway in front of Oz takes no request of this size"));
+}
+
+/// How many matches are under way when the gateway comes.
+const MATCHES: usize = 1_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_matches_under_way_outlive_a_gateway_and_ask_less() {
+    let house = House::build_with(|config| {
+        config.poll_interval = Duration::from_millis(200);
+    })
+    .await;
+    house.oz.switch(|on| on.processing_ms = 5_000);
+    let mut runs = JoinSet::new();
+    for _ in 0..MATCHES {
+        let (mut client, folder) = (house.client.clone(), house.folder());
+        runs.spawn(async move {
+            let updates = client.run_match(portrait_request(&folder)).await.unwrap();
+            collect(updates.into_inner()).await.unwrap()
+        });
+    }
+    let met = || house.oz.record().iter().filter(|it| it.rules == ["gateway"]).count();
+    let polled =
+        || house.oz.record().iter().filter(|it| it.endpoint == Endpoint::GetAnalysis).count();
+    eventually(|| polled() > MATCHES / 2, || "matches are under way".to_owned()).await;
+    for (status, (body, content_type)) in [404, 401, 403].into_iter().zip(bodies()) {
+        let before = met();
+        let gateway = Gateway::answering(status);
+        let content_type = Some(content_type.to_owned());
+        house.oz.switch(|on| {
+            on.gateway = Some(Gateway { body: Some(body), content_type, ..gateway });
+        });
+        eventually(|| met() > before, || format!("a request meets the gateway's {status}")).await;
+    }
+    let asked = met();
+    house.oz.switch(|on| on.gateway = None);
+    for updates in runs.join_all().await {
+        check_whole(&updates);
+        assert!(last(&updates).result.is_some(), "{:?}", last(&updates).error);
+        check_one_of_each(&house.oz, last(&updates));
+    }
+    // What opens the circuit breaker, what is under way by then, and probes: not one for each match
+    // and status, as without it.
+    println!("{asked} requests met the gateway of {MATCHES} matches");
+    assert!(asked < MATCHES, "{asked}");
+}

@@ -55,7 +55,8 @@ enum State {
     Closed { failures: u32 },
     /// Nobody may send before this time; then one may, as a probe.
     Open { until: Timestamp, why: Failure },
-    /// One request is under way, and decides. Should it be given up, another may be sent then.
+    /// One request that only reads is under way, and decides. Should it be given up, another may be
+    /// sent then.
     Probing { again: Timestamp, why: Failure },
 }
 
@@ -64,6 +65,17 @@ enum State {
 struct Budget {
     retries: f64,
     as_of: Timestamp,
+}
+
+/// What the breaker asks of a request before it lets it through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Entry {
+    /// It repeats what has just failed, so that it is charged to the budget.
+    pub retries: bool,
+    /// It changes Oz. Such a request is no probe: it may take minutes, and is the costliest to lose.
+    pub changes_oz: bool,
+    /// It is the last look at an analysis, after the match's deadline.
+    pub is_last_look: bool,
 }
 
 /// The leave to send one request. It is to be reported or given back.
@@ -78,6 +90,8 @@ pub struct Hold {
     pub until: Timestamp,
     /// The trouble, if Oz is out or there is no session; none if only the budget for retries is spent.
     pub why: Option<Failure>,
+    /// A probe is due, but this request can't be it: its match may look at its folder instead.
+    pub look_first: bool,
 }
 
 /// What is worth a line in the log.
@@ -96,19 +110,21 @@ impl Circuit {
         Self { state: State::Closed { failures: 0 }, generation: 0, failed_probes: 0, budget }
     }
 
-    /// Whether a request may be sent. `retries`: whether it repeats what has just failed, so that
-    /// it is charged. A probe is not.
+    /// Whether a request may be sent. A probe is not charged.
     ///
     /// # Errors
     /// When to ask again, spread by chance (0..1).
-    pub fn enter(&mut self, retries: bool, now: Timestamp, chance: f64) -> Result<Pass, Hold> {
+    pub fn enter(&mut self, entry: Entry, now: Timestamp, chance: f64) -> Result<Pass, Hold> {
         let why = match &self.state {
-            State::Closed { .. } if !retries || self.budget.pays(now) => {
+            State::Closed { .. } if !entry.retries || self.budget.pays(now) => {
                 return Ok(Pass(self.generation));
             }
             State::Closed { .. } => {
                 let pause = retry::spread(u32::MAX, PAUSE_MIN, BUDGET_PAUSE_MAX, chance);
-                return Err(Hold { until: now.after(pause), why: None });
+                return Err(Hold { until: now.after(pause), why: None, look_first: false });
+            }
+            State::Open { until, why } if now >= *until && entry.changes_oz => {
+                return Err(Hold { until: now, why: Some(why.clone()), look_first: true });
             }
             State::Open { until, why } if now >= *until => {
                 let again = now.after(PAUSE_MIN);
@@ -118,7 +134,7 @@ impl Circuit {
             }
             State::Open { why, .. } | State::Probing { why, .. } => why.clone(),
         };
-        Err(Hold { until: now.after(self.pause(chance)), why: Some(why) })
+        Err(Hold { until: now.after(self.pause(chance)), why: Some(why), look_first: false })
     }
 
     /// Takes what came of a request: its failure, if it failed. Whatever says that Oz is there
@@ -252,6 +268,8 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const RETRY: Entry = Entry { retries: true, changes_oz: false, is_last_look: false };
+    const SENDING: Entry = Entry { retries: false, changes_oz: true, is_last_look: false };
 
     fn second(second: i64) -> Timestamp {
         Timestamp::from_micros(second * 1_000_000)
@@ -271,7 +289,7 @@ mod tests {
         now: Timestamp,
         outcome: Result<(), FailureKind>,
     ) -> Option<Change> {
-        let pass = circuit.enter(false, now, 0.0).unwrap();
+        let pass = circuit.enter(Entry::default(), now, 0.0).unwrap();
         circuit.report(pass, outcome.map_err(failure).as_ref().err(), now, 0.0)
     }
 
@@ -289,7 +307,7 @@ mod tests {
     #[test]
     fn failures_in_a_row_open_it_and_a_hold_says_why() {
         let mut circuit = open();
-        let hold = circuit.enter(false, second(0), 1.0).unwrap_err();
+        let hold = circuit.enter(Entry::default(), second(0), 1.0).unwrap_err();
         assert_eq!(hold.until, second(2));
         let why = hold.why.unwrap();
         assert_eq!((why.kind, &*why.message), (FailureKind::Unreachable, HELD_BACK));
@@ -344,16 +362,30 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_oz_is_never_the_probe_and_its_match_may_look_instead() {
+        let mut circuit = open();
+        let early = circuit.enter(SENDING, second(0), 0.0).unwrap_err();
+        assert_eq!((early.until, early.look_first), (second(1), false));
+        let hold = circuit.enter(SENDING, second(1), 0.0).unwrap_err();
+        assert_eq!((hold.until, hold.look_first), (second(1), true));
+        let look = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
+        let beside = circuit.enter(SENDING, second(1), 0.0).unwrap_err();
+        assert!(!beside.look_first, "another one is the probe");
+        assert_eq!(circuit.report(look, None, second(2), 0.0), Some(Change::Closed));
+        assert!(circuit.enter(SENDING, second(2), 0.0).is_ok());
+    }
+
+    #[test]
     fn one_probe_at_a_time_goes_through() {
         let mut circuit = open();
-        assert!(circuit.enter(false, second(0), 0.0).is_err());
-        let probe = circuit.enter(true, second(1), 0.0).unwrap();
+        assert!(circuit.enter(Entry::default(), second(0), 0.0).is_err());
+        let probe = circuit.enter(RETRY, second(1), 0.0).unwrap();
         for now in [1, 2, 600] {
-            assert!(circuit.enter(false, second(now), 0.0).is_err());
+            assert!(circuit.enter(Entry::default(), second(now), 0.0).is_err());
         }
         assert_eq!(circuit.report(probe, None, second(600), 0.0), Some(Change::Closed));
         for _ in 0..10_000 {
-            circuit.give_back(circuit.clone().enter(false, second(600), 0.0).unwrap());
+            circuit.give_back(circuit.clone().enter(Entry::default(), second(600), 0.0).unwrap());
         }
     }
 
@@ -363,7 +395,7 @@ mod tests {
         let mut now = second(2);
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            let probe = circuit.enter(false, now, 1.0).unwrap();
+            let probe = circuit.enter(Entry::default(), now, 1.0).unwrap();
             circuit.report(probe, Some(&failure(FailureKind::TimedOut)), now, 1.0);
             let State::Open { until, .. } = circuit.state else { panic!() };
             pauses.push(until.since(now).as_secs());
@@ -375,9 +407,10 @@ mod tests {
     #[test]
     fn the_last_probe_says_why() {
         let mut circuit = open();
-        let why =
-            |circuit: &mut Circuit| circuit.enter(false, second(1), 0.0).unwrap_err().why.unwrap();
-        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        let why = |circuit: &mut Circuit| {
+            circuit.enter(Entry::default(), second(1), 0.0).unwrap_err().why.unwrap()
+        };
+        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
         assert_eq!(why(&mut circuit).kind, FailureKind::Unreachable);
         let down = Failure { http_status: Some(503), ..failure(FailureKind::ServerError) };
         circuit.report(probe, Some(&down), second(1), 0.0);
@@ -388,30 +421,31 @@ mod tests {
     fn a_probe_waits_as_long_as_oz_asks_but_not_for_ever() {
         for (asked_for, waited) in [(90, 90), (0, 1), (u64::MAX, 600)] {
             let mut circuit = open();
-            let probe = circuit.enter(false, second(1), 0.0).unwrap();
+            let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
             let retry_after = Some(Duration::from_secs(asked_for));
             let busy = Failure { retry_after, ..failure(FailureKind::RateLimited) };
             circuit.report(probe, Some(&busy), second(1), 0.0);
-            assert!(circuit.enter(false, second(waited), 0.0).is_err());
-            assert!(circuit.enter(false, second(waited + 1), 0.0).is_ok());
+            assert!(circuit.enter(Entry::default(), second(waited), 0.0).is_err());
+            assert!(circuit.enter(Entry::default(), second(waited + 1), 0.0).is_ok());
         }
     }
 
     #[test]
     fn a_probe_that_is_given_up_makes_way_for_another() {
         let mut circuit = open();
-        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
         circuit.give_back(probe);
-        assert!(circuit.enter(false, second(1), 0.0).is_err(), "not at once");
-        let next = circuit.enter(false, second(2), 0.0).unwrap();
+        assert!(circuit.enter(Entry::default(), second(1), 0.0).is_err(), "not at once");
+        let next = circuit.enter(Entry::default(), second(2), 0.0).unwrap();
         assert_eq!(circuit.report(next, None, second(2), 0.0), Some(Change::Closed));
     }
 
     #[test]
     fn what_was_sent_before_it_turned_fails_without_a_say() {
         let mut circuit = closed();
-        let mut early: Vec<Pass> =
-            (0..4 * OPENS_AFTER).map(|_| circuit.enter(false, second(0), 0.0).unwrap()).collect();
+        let mut early: Vec<Pass> = (0..4 * OPENS_AFTER)
+            .map(|_| circuit.enter(Entry::default(), second(0), 0.0).unwrap())
+            .collect();
         let down = failure(FailureKind::TimedOut);
         for pass in early.drain(..OPENS_AFTER as usize) {
             circuit.report(pass, Some(&down), second(0), 0.0);
@@ -430,34 +464,35 @@ mod tests {
     #[test]
     fn what_was_sent_before_it_turned_and_is_given_back_makes_way_for_no_probe() {
         let mut circuit = closed();
-        let early = circuit.enter(false, second(0), 0.0).unwrap();
+        let early = circuit.enter(Entry::default(), second(0), 0.0).unwrap();
         for _ in 0..OPENS_AFTER {
             send(&mut circuit, second(0), Err(FailureKind::TimedOut));
         }
-        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
         circuit.give_back(early);
-        assert!(circuit.enter(false, second(2), 0.0).is_err(), "the probe is under way");
+        assert!(circuit.enter(Entry::default(), second(2), 0.0).is_err(), "the probe is under way");
         assert_eq!(circuit.report(probe, None, second(2), 0.0), Some(Change::Closed));
     }
 
     #[test]
     fn a_late_answer_closes_it_and_the_probe_then_says_nothing_new() {
         let mut circuit = closed();
-        let early = circuit.enter(false, second(0), 0.0).unwrap();
+        let early = circuit.enter(Entry::default(), second(0), 0.0).unwrap();
         for _ in 0..OPENS_AFTER {
             send(&mut circuit, second(0), Err(FailureKind::TimedOut));
         }
-        let probe = circuit.enter(false, second(1), 0.0).unwrap();
+        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
         assert_eq!(circuit.report(early, None, second(1), 0.0), Some(Change::Closed));
         let down = failure(FailureKind::TimedOut);
         assert_eq!(circuit.report(probe, Some(&down), second(2), 0.0), None);
-        assert!(circuit.enter(false, second(2), 0.0).is_ok());
+        assert!(circuit.enter(Entry::default(), second(2), 0.0).is_ok());
     }
 
     #[test]
     fn those_held_back_come_again_spread_over_an_interval() {
         let mut circuit = open();
-        let mut until = |chance| circuit.enter(false, second(0), chance).unwrap_err().until;
+        let mut until =
+            |chance| circuit.enter(Entry::default(), second(0), chance).unwrap_err().until;
         assert_eq!([0.0, 1.0].map(&mut until), [second(1), second(2)]);
         assert_eq!(until(0.5).since(second(0)), SECOND.mul_f64(1.5));
     }
@@ -466,16 +501,16 @@ mod tests {
 
     /// How many retries pass at once.
     fn retries(circuit: &mut Circuit, now: Timestamp) -> usize {
-        (0..1_000).take_while(|_| circuit.enter(true, now, 0.0).is_ok()).count()
+        (0..1_000).take_while(|_| circuit.enter(RETRY, now, 0.0).is_ok()).count()
     }
 
     #[test]
     fn retries_are_paid_for_and_first_tries_are_free() {
         let mut circuit = closed();
         assert_eq!(retries(&mut circuit, second(0)), BUDGET_MAX as usize);
-        let hold = circuit.enter(true, second(0), 1.0).unwrap_err();
+        let hold = circuit.enter(RETRY, second(0), 1.0).unwrap_err();
         assert_eq!((hold.until, hold.why), (second(10), None));
-        assert!(circuit.enter(false, second(0), 0.0).is_ok());
+        assert!(circuit.enter(Entry::default(), second(0), 0.0).is_ok());
     }
 
     #[test]

@@ -42,8 +42,11 @@ pub const INCOMPLETE_MAX: u32 = 5;
 pub const TROUBLES_MAX: u32 = 50;
 /// How many files a folder holds at Oz by default (`OZ_ATTACHMENT_MAX_COUNT`, configuration page).
 pub const FOLDER_MEDIA_MAX: usize = 10;
-/// How long the last look before a deadline's verdict may take.
+/// How long the last look before a deadline's verdict may take once it is sent.
 pub const LAST_LOOK_MAX: Duration = Duration::from_secs(5);
+/// How long the last look may wait to be sent. Only other last looks are before it, so that it
+/// waits for long only where Oz itself is slow; its caller waits as well.
+pub const LAST_LOOK_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What was found in the folder, and decided from it.
 #[derive(Clone, PartialEq, Debug)]
@@ -132,6 +135,9 @@ pub struct Drive {
     pub last_trouble: Option<(Cause, Metadata)>,
     /// Whether the last look before the deadline's verdict was taken.
     pub last_look: bool,
+    /// The folder is read before anything that changes Oz is sent: the circuit breaker needs a
+    /// probe.
+    pub look_first: bool,
 }
 
 impl<T> Poll<T> {
@@ -159,6 +165,7 @@ impl Drive {
             quality_line: Line::NEW,
             last_trouble: None,
             last_look: false,
+            look_first: false,
         }
     }
 
@@ -180,7 +187,8 @@ impl Drive {
     }
 
     /// A request was given up at the match's deadline. If it was unanswered for longer than a
-    /// poll's interval that is why the match ends; otherwise it says nothing of Oz.
+    /// poll's interval since it was sent, that is why the match ends; otherwise it says nothing of
+    /// Oz.
     pub fn cut_short(&mut self, unanswered: Duration, policy: &Policy) {
         if unanswered > policy.poll_interval {
             self.last_trouble = Some((Cause::OzTimeout, Metadata::new()));

@@ -24,7 +24,7 @@ pub mod time;
 pub mod verdict;
 
 pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, Media, Reply};
-pub use circuit::{Circuit, Hold, Pass};
+pub use circuit::{Circuit, Entry, Hold, Pass};
 pub use drive::{Drive, Policy};
 pub use event::{
     AttemptFailed, Event, LivenessResult, MatchError, MatchResult, OzStatus, Place, Recorded,

@@ -55,7 +55,7 @@ fn accepted(m: &Match, drive: &Drive, photo_here: bool, now: Timestamp, policy: 
     let PhotoSource::Content { format, .. } = m.spec.photo else {
         return look;
     };
-    if drive.upload != Sending::Clear {
+    if drive.upload != Sending::Clear || drive.look_first {
         return look;
     }
     // Liveness may be waited for meanwhile, but no longer than the photo is.
@@ -89,7 +89,7 @@ fn photo_lost(policy: &Policy) -> Step {
 
 fn uploaded(m: &Match, drive: &Drive, now: Timestamp) -> Step {
     let folder_id = m.spec.folder_id;
-    if drive.start != Sending::Clear {
+    if drive.start != Sending::Clear || drive.look_first {
         return Step::Ask(Ask::ReadFolder { folder_id });
     }
     if now < drive.resend_at {

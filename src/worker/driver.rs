@@ -8,12 +8,15 @@ use crate::{
     domain::{
         Ask, AttemptFailed, Drive, Event, Failure, FailureKind, Hold, Match, MatchError, Moment,
         Outcome, Progress, Reason, Recorded, Reply, RequestId, Resolution, Settled, Step,
-        Timestamp, drive::LAST_LOOK_MAX, event::Failed, held_back, next_step, settle,
-        settle as settling, state,
+        Timestamp,
+        drive::{LAST_LOOK_MAX, LAST_LOOK_WAIT_MAX},
+        event::Failed,
+        held_back, next_step, settle, settle as settling, state,
     },
     journal::{self, Appended, Claim, Tenure},
     worker::{
         Engine,
+        gate::Leave,
         seat::{Handle, Seat},
     },
 };
@@ -72,8 +75,8 @@ enum Asked {
     HeldBack(Hold),
     /// It was not sent, because the hold on the match isn't what it takes.
     Unentitled,
-    /// The match's deadline came first.
-    CutShort,
+    /// The match's deadline came first. It had been unanswered for so long since it was sent.
+    CutShort(Duration),
     /// The driver has to leave.
     Abandoned,
 }
@@ -196,8 +199,7 @@ impl Driver {
             Asked::Settled(outcome) => outcome,
             Asked::HeldBack(hold) => return self.held_back(&ask, &hold).await,
             Asked::Unentitled => return Turn::On,
-            Asked::CutShort => {
-                let unanswered = self.engine.with.clock.now().since(asked);
+            Asked::CutShort(unanswered) => {
                 self.drive.cut_short(unanswered, &self.engine.config.policy);
                 return Turn::On;
             }
@@ -213,35 +215,70 @@ impl Driver {
         self.settle(&ask, outcome, asked).await
     }
 
-    /// Asks Oz until the match's deadline; for its last look after that, as long as such a look
-    /// may take. A request that changes Oz is not abandoned for a drain: its answer would be lost.
+    /// Asks Oz, once the gate lets the request pass. A request that changes Oz is not abandoned for
+    /// a drain: its answer would be lost.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Asked {
-        let (deadline, changes_oz) = (self.m.deadline(), ask.kind().changes_oz());
-        let is_last_look = asked >= deadline;
-        let limit = if is_last_look { asked.after(LAST_LOOK_MAX) } else { deadline };
-        tokio::select! {
+        let (clock, changes_oz) = (&self.engine.with.clock, ask.kind().changes_oz());
+        let entry = settling::entry(&self.m, &self.drive, ask, asked);
+        let leave = tokio::select! {
             biased;
-            () = self.handle.stop.cancelled() => Asked::Abandoned,
-            outcome = self.send(ask, asked) => outcome,
-            () = self.engine.with.clock.sleep_until(limit) => match is_last_look {
-                true => Asked::Settled(Err(Failure::new(FailureKind::TimedOut, NO_LAST_ANSWER))),
-                false => Asked::CutShort,
+            () = self.handle.stop.cancelled() => return Asked::Abandoned,
+            entered = self.engine.gate.enter(entry) => match entered {
+                Ok(leave) => leave,
+                Err(hold) => return Asked::HeldBack(hold),
             },
-            () = self.leaving(), if !changes_oz => Asked::Abandoned,
-        }
-    }
-
-    /// Sends the request, if the gate to Oz lets it pass.
-    async fn send(&self, ask: &Ask, asked: Timestamp) -> Asked {
-        let retries = settling::retries(&self.m, &self.drive, ask, asked);
-        let leave = match self.engine.gate.enter(retries).await {
-            Ok(leave) => leave,
-            Err(hold) => return Asked::HeldBack(hold),
+            () = clock.sleep_until(self.sent_by(asked)) => return self.unsent(asked),
+            () = self.leaving(), if !changes_oz => return Asked::Abandoned,
         };
         // After the wait for a turn: a lease may have run out meanwhile.
         if !self.is_entitled(ask) {
             return Asked::Unentitled;
         }
+        let sent = clock.now();
+        tokio::select! {
+            biased;
+            () = self.handle.stop.cancelled() => Asked::Abandoned,
+            outcome = self.send(ask, leave) => outcome,
+            () = clock.sleep_until(self.answered_by(ask, sent)) => self.unanswered(asked, sent),
+            () = self.leaving(), if !changes_oz => Asked::Abandoned,
+        }
+    }
+
+    /// Until when a request may wait to be sent: until the deadline, a last look for some time more.
+    fn sent_by(&self, asked: Timestamp) -> Timestamp {
+        let deadline = self.m.deadline();
+        if asked < deadline { deadline } else { asked.after(LAST_LOOK_WAIT_MAX) }
+    }
+
+    /// What becomes of a request that was not sent in time. It says nothing of Oz.
+    fn unsent(&self, asked: Timestamp) -> Asked {
+        let until = self.engine.with.clock.now();
+        match asked < self.m.deadline() {
+            true => Asked::CutShort(Duration::ZERO),
+            false => Asked::HeldBack(Hold { until, why: None, look_first: false }),
+        }
+    }
+
+    /// Until when a request is waited for that was sent at a time: until the deadline, a poll as long
+    /// as a last look may take, since a verdict in its answer was paid for.
+    fn answered_by(&self, ask: &Ask, sent: Timestamp) -> Timestamp {
+        let deadline = self.m.deadline();
+        match settling::is_biometry(&self.m, ask) {
+            true => sent.max(deadline).after(LAST_LOOK_MAX),
+            false => deadline,
+        }
+    }
+
+    /// What becomes of a request that was not answered in time.
+    fn unanswered(&self, asked: Timestamp, sent: Timestamp) -> Asked {
+        match asked < self.m.deadline() {
+            true => Asked::CutShort(self.engine.with.clock.now().since(sent)),
+            false => Asked::Settled(Err(Failure::new(FailureKind::TimedOut, NO_LAST_ANSWER))),
+        }
+    }
+
+    /// Sends the request.
+    async fn send(&self, ask: &Ask, leave: Leave<'_>) -> Asked {
         let photo = match ask {
             Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
             Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
@@ -272,7 +309,7 @@ impl Driver {
         let why = outcome.as_ref().err()?;
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
         let until = self.engine.with.clock.now().after(why.withheld()?).after(spread);
-        Some(Hold { until, why: Some(why.clone()) })
+        Some(Hold { until, why: Some(why.clone()), look_first: false })
     }
 
     /// Takes out of a folder the analyses that another match owns: they are not to be adopted.

@@ -11,13 +11,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync;
 use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
     domain::{
         Circuit, Failure, Hold, Outcome, Pace, Pass,
-        circuit::{self, Change},
+        circuit::{self, Change, Entry},
     },
     worker::{
         Chance,
@@ -40,6 +41,8 @@ pub struct Limits {
 /// What all requests to Oz pass.
 pub struct Gate {
     circuit: Mutex<Circuit>,
+    /// Held by the request that is next, last looks apart: those wait behind that one only.
+    next: sync::Mutex<()>,
     /// Whoever waits for its time to send; none where the rate has no limit. Then nobody queues
     /// for anything but a turn: through a line of its own, each would be woken by the one before.
     line: Option<Line>,
@@ -63,6 +66,7 @@ impl Gate {
         let now = clock.now();
         Self {
             circuit: Mutex::new(Circuit::new(now)),
+            next: sync::Mutex::default(),
             line: limits.rate_max.map(|rate| Line::new(Pace::new(rate, now))),
             turns: Turns::new(limits.requests_max),
             clock,
@@ -70,8 +74,8 @@ impl Gate {
         }
     }
 
-    /// Waits for a turn and for the time to send, in order of arrival. `retries`: whether the
-    /// request repeats what has just failed.
+    /// Waits for a turn and for the time to send, in order of arrival, last looks before all others:
+    /// where polls are stretched beyond that, a verdict that was paid for would not be read.
     ///
     /// Nobody but the first in the line holds a turn that it doesn't use yet. Those behind it
     /// couldn't use it earlier, since they are sent after it; so neither limit lets less through
@@ -79,7 +83,11 @@ impl Gate {
     ///
     /// # Errors
     /// When to come again, if the request must not be sent now.
-    pub async fn enter(&self, retries: bool) -> Result<Leave<'_>, Hold> {
+    pub async fn enter(&self, entry: Entry) -> Result<Leave<'_>, Hold> {
+        let next = match entry.is_last_look {
+            true => None,
+            false => Some(self.next.lock().await),
+        };
         let first = match &self.line {
             Some(line) => Some(line.first().await),
             None => None,
@@ -88,10 +96,11 @@ impl Gate {
         if let Some(first) = &first {
             first.wait(&self.clock).await;
         }
+        drop(next);
         let (now, chance) = (self.clock.now(), (self.chance)());
         // Asked last, so that whoever has waited through the beginning of an outage is still held
         // back; and it pays nothing for what it may not send.
-        let pass = self.circuit().enter(retries, now, chance)?;
+        let pass = self.circuit().enter(entry, now, chance)?;
         if let Some(first) = first {
             first.go(now);
         }
@@ -180,7 +189,7 @@ mod tests {
         let all = (0..count).map(|nth| {
             let order = &order;
             async move {
-                let leave = gate.enter(false).await.unwrap();
+                let leave = gate.enter(Entry::default()).await.unwrap();
                 order.lock().unwrap().push((nth, gate.clock.now()));
                 leave.report(&up());
             }
@@ -206,9 +215,9 @@ mod tests {
 
     async fn open(gate: &Gate) {
         for _ in 0..circuit::OPENS_AFTER {
-            gate.enter(false).await.unwrap().report(&down());
+            gate.enter(Entry::default()).await.unwrap().report(&down());
         }
-        assert!(gate.enter(false).await.is_err());
+        assert!(gate.enter(Entry::default()).await.is_err());
     }
 
     #[tokio::test]
@@ -216,14 +225,14 @@ mod tests {
         let (gate, _hand) = gate(3);
         let mut through = Vec::new();
         for _ in 0..3 {
-            through.push(gate.enter(false).await.unwrap());
+            through.push(gate.enter(Entry::default()).await.unwrap());
         }
-        let mut fourth = std::pin::pin!(gate.enter(false));
+        let mut fourth = std::pin::pin!(gate.enter(Entry::default()));
         assert!(poll!(&mut fourth).is_pending());
         // Whether or not anything came of it.
         drop(through.pop());
         let fourth = fourth.await.unwrap();
-        let mut fifth = std::pin::pin!(gate.enter(false));
+        let mut fifth = std::pin::pin!(gate.enter(Entry::default()));
         assert!(poll!(&mut fifth).is_pending());
         fourth.report(&down());
         assert!(fifth.await.is_ok());
@@ -233,7 +242,7 @@ mod tests {
     async fn a_gate_for_nobody_or_for_everybody_lets_one_through() {
         for requests_max in [0, usize::MAX] {
             let (gate, _hand) = gate(requests_max);
-            assert!(gate.enter(false).await.is_ok());
+            assert!(gate.enter(Entry::default()).await.is_ok());
         }
     }
 
@@ -242,10 +251,10 @@ mod tests {
         let (gate, hand) = gate(10);
         open(&gate).await;
         hand.advance(circuit::PAUSE_MIN);
-        let probe = gate.enter(false).await.unwrap();
-        assert!(gate.enter(false).await.is_err());
+        let probe = gate.enter(Entry::default()).await.unwrap();
+        assert!(gate.enter(Entry::default()).await.is_err());
         probe.report(&Ok(Reply::Started(Vec::new())));
-        let (one, other) = (gate.enter(false).await, gate.enter(false).await);
+        let (one, other) = (gate.enter(Entry::default()).await, gate.enter(Entry::default()).await);
         assert!(one.is_ok() && other.is_ok());
     }
 
@@ -255,20 +264,21 @@ mod tests {
         open(&gate).await;
         for _ in 0..3 {
             hand.advance(circuit::PAUSE_MIN);
-            drop(gate.enter(false).await.unwrap());
+            drop(gate.enter(Entry::default()).await.unwrap());
         }
         hand.advance(circuit::PAUSE_MIN);
-        assert!(gate.enter(false).await.is_ok());
+        assert!(gate.enter(Entry::default()).await.is_ok());
     }
 
     #[tokio::test]
     async fn who_waits_for_a_turn_as_an_outage_begins_is_held_back() {
         let (gate, _hand) = gate(1);
         for _ in 1..circuit::OPENS_AFTER {
-            gate.enter(false).await.unwrap().report(&down());
+            gate.enter(Entry::default()).await.unwrap().report(&down());
         }
-        let last = gate.enter(false).await.unwrap();
-        let (waited, ()) = tokio::join!(gate.enter(false), async { last.report(&down()) });
+        let last = gate.enter(Entry::default()).await.unwrap();
+        let (waited, ()) =
+            tokio::join!(gate.enter(Entry::default()), async { last.report(&down()) });
         let hold = waited.err().expect("it is held back");
         assert_eq!(hold.why.map(|why| why.kind), Some(FailureKind::Unreachable));
         assert_eq!(hold.until.since(Timestamp::from_micros(0)), Duration::from_secs(1));
@@ -294,9 +304,9 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_its_time_leaves_it_to_the_next_when_it_goes_away() {
         let (gate, hand) = paced(100, 1);
-        gate.enter(false).await.unwrap().report(&up());
-        let mut first = Box::pin(gate.enter(false));
-        let mut second = Box::pin(gate.enter(false));
+        gate.enter(Entry::default()).await.unwrap().report(&up());
+        let mut first = Box::pin(gate.enter(Entry::default()));
+        let mut second = Box::pin(gate.enter(Entry::default()));
         assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
         hand.advance(Duration::from_millis(900));
         drop(first);
@@ -308,9 +318,9 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_its_time_learns_at_once_that_others_are_gone() {
         let (gate, hand) = paced(100, 1);
-        gate.enter(false).await.unwrap().report(&up());
+        gate.enter(Entry::default()).await.unwrap().report(&up());
         gate.share_among(60);
-        let mut next = Box::pin(gate.enter(false));
+        let mut next = Box::pin(gate.enter(Entry::default()));
         assert!(poll!(&mut next).is_pending());
         hand.advance(Duration::from_secs(1));
         assert!(poll!(&mut next).is_pending());
@@ -321,8 +331,8 @@ mod tests {
     #[tokio::test]
     async fn those_who_wait_for_their_time_hold_one_turn_among_them() {
         let (gate, hand) = paced(2, 1);
-        let under_way = gate.enter(false).await.unwrap();
-        let mut waiters: Vec<_> = (0..5).map(|_| Box::pin(gate.enter(false))).collect();
+        let under_way = gate.enter(Entry::default()).await.unwrap();
+        let mut waiters: Vec<_> = (0..5).map(|_| Box::pin(gate.enter(Entry::default()))).collect();
         for waiter in &mut waiters {
             assert!(poll!(waiter).is_pending());
         }
@@ -339,16 +349,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_last_look_waits_for_the_next_request_only() {
+        const LAST_LOOK: Entry = Entry { retries: false, changes_oz: false, is_last_look: true };
+        for (gate, hand) in [paced(100, 1), gate(1)] {
+            let mut under_way = Some(gate.enter(Entry::default()).await.unwrap());
+            let mut waiters: Vec<_> =
+                (0..5).map(|_| Box::pin(gate.enter(Entry::default()))).collect();
+            for waiter in &mut waiters {
+                assert!(poll!(waiter).is_pending());
+            }
+            let mut looks: Vec<_> = (0..2).map(|_| Box::pin(gate.enter(LAST_LOOK))).collect();
+            for look in &mut looks {
+                assert!(poll!(look).is_pending());
+            }
+            for next in [waiters.remove(0), looks.remove(0), looks.remove(0), waiters.remove(0)] {
+                drop(under_way.take());
+                hand.advance(Duration::from_secs(1));
+                under_way = Some(next.now_or_never().expect("it is its turn").unwrap());
+                for later in looks.iter_mut().chain(&mut waiters) {
+                    assert!(poll!(later).is_pending());
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn an_outage_holds_back_all_who_wait_for_their_time_at_once_and_costs_no_time() {
         let (gate, hand) = paced(100, 1);
-        let last = gate.enter(false).await.unwrap();
-        let mut waiters: Vec<_> = (0..50).map(|_| Box::pin(gate.enter(false))).collect();
+        let last = gate.enter(Entry::default()).await.unwrap();
+        // Not more than one poll of a task may take of tokio's budget.
+        let mut waiters: Vec<_> = (0..30).map(|_| Box::pin(gate.enter(Entry::default()))).collect();
         for waiter in &mut waiters {
             assert!(poll!(waiter).is_pending());
         }
         last.report(&down());
         for _ in 1..circuit::OPENS_AFTER {
-            let pass = gate.circuit().enter(false, gate.clock.now(), 0.0).unwrap();
+            let pass = gate.circuit().enter(Entry::default(), gate.clock.now(), 0.0).unwrap();
             gate.circuit().report(pass, down().as_ref().err(), gate.clock.now(), 0.0);
         }
         hand.advance(Duration::from_millis(999));
@@ -362,6 +398,8 @@ mod tests {
             assert!(held.is_err());
         }
         probe.report(&up());
-        assert!(gate.enter(false).now_or_never().expect("its second was not spent").is_ok());
+        assert!(
+            gate.enter(Entry::default()).now_or_never().expect("its second was not spent").is_ok()
+        );
     }
 }

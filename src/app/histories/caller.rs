@@ -63,6 +63,8 @@ pub struct Seen {
     pub time: Timestamp,
     pub has_closed: bool,
     pub names: Vec<&'static str>,
+    /// What the match's failure was blamed on.
+    pub cause: Option<String>,
 }
 
 impl Caller {
@@ -207,6 +209,8 @@ impl Seen {
         self.time = recorded.time;
         self.has_closed = entry.snapshot.state.has_ended();
         self.names.push(recorded.event.name());
+        let error = entry.snapshot.error.as_ref();
+        self.cause = error.and_then(|error| error.metadata.get("cause").cloned());
     }
 }
 

@@ -12,6 +12,7 @@ mod outages;
 mod oz;
 mod plug;
 mod seeds;
+mod stretched;
 
 use std::{
     collections::VecDeque,
@@ -101,6 +102,8 @@ pub struct History {
     engine: Box<dyn Engine>,
     pub callers: Vec<Arc<Caller>>,
     all: Arc<All>,
+    /// What may be asked of Oz.
+    pub limits: worker::Limits,
     /// When the process dies, of itself.
     pub deaths: VecDeque<Timestamp>,
     /// How probable it is that a write fails.
@@ -136,6 +139,7 @@ impl History {
             engine,
             callers: Vec::new(),
             all: Arc::default(),
+            limits: worker::Limits { requests_max: 512, rate_max: None },
             deaths: VecDeque::new(),
             store_trouble: 0.0,
             died: 0,
@@ -245,7 +249,7 @@ impl History {
             policy: POLICY,
             unfinished_max: 10_000,
             photo_bytes_max: 1 << 20,
-            oz: worker::Limits { requests_max: 512, rate_max: None },
+            oz: self.limits,
         };
         let worker = Worker::new(config, with);
         watch.start().await.expect("the journal can be read");

@@ -142,6 +142,8 @@ struct State {
     outage: Option<Outage>,
     /// Whether media come back with what was written into their metadata.
     echoes_metadata: bool,
+    /// When all analyses end; each within 5 seconds if none.
+    analyses_end: Option<Timestamp>,
     /// Everything that was asked: when, and what.
     pub record: Vec<(Timestamp, Ask)>,
     ids: u32,
@@ -189,6 +191,7 @@ impl Model {
             fault_chance: 0.0,
             outage: None,
             echoes_metadata: true,
+            analyses_end: None,
             record: Vec::new(),
             ids: 0,
         };
@@ -239,6 +242,11 @@ impl Model {
     /// can keep from being made.
     pub fn is_stray(&self, id: &str) -> bool {
         self.lock().strays.contains(id)
+    }
+
+    /// All analyses end at this time.
+    pub fn end_analyses_at(&self, time: Timestamp) {
+        self.lock().analyses_end = Some(time);
     }
 
     /// Media come back without what was written into their metadata.
@@ -480,7 +488,8 @@ impl State {
         let mut told = Vec::new();
         for mut analysis in started {
             analysis.group_id = Some(group.to_string());
-            let end = now.after(Duration::from_millis(self.random.random_range(0..5_000)));
+            let soon = now.after(Duration::from_millis(self.random.random_range(0..5_000)));
+            let end = self.analyses_end.unwrap_or(soon);
             told.push(as_of(&analysis, end.max(now.after(Duration::from_micros(1))), now));
             let held = self.folders.get_mut(&folder_id);
             held.ok_or_else(|| Failure::new(FailureKind::NotFound, ""))?

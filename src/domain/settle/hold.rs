@@ -2,17 +2,23 @@
 
 use crate::domain::{
     ask::{Ask, AskKind},
-    circuit::Hold,
+    circuit::{Entry, Hold},
     drive::{Drive, Policy},
     settle::{Moment, Settled, Settling, plain, trouble::is_quality},
     state::Match,
     time::Timestamp,
 };
 
-/// Whether this repeats what has just failed: it is charged to the budget for retries. The last
-/// look after a deadline never is: it is one for each match, and may find what was paid for.
-pub fn retries(m: &Match, drive: &Drive, ask: &Ask, now: Timestamp) -> bool {
-    now < m.deadline() && drive.line(is_quality(m, ask)).failures() > 0
+/// How a request comes to the gate to Oz. The last look after a deadline is never charged to the
+/// budget for retries: it is one for each match, and may find what was paid for.
+pub fn entry(m: &Match, drive: &Drive, ask: &Ask, now: Timestamp) -> Entry {
+    let is_last_look = now >= m.deadline();
+    let has_failed = drive.line(is_quality(m, ask)).failures() > 0;
+    Entry {
+        retries: has_failed && !is_last_look,
+        changes_oz: ask.kind().changes_oz(),
+        is_last_look,
+    }
 }
 
 /// What a match makes of a request that it must not send now. Its watchers are told why as they
@@ -27,6 +33,7 @@ pub fn held_back(
 ) -> Settled {
     let deadline = m.deadline();
     drive.last_look |= now >= deadline;
+    drive.look_first |= hold.look_first;
     let until = hold.until.min(deadline.max(now));
     let of_quality = is_quality(m, ask);
     match ask.kind() {

@@ -18,9 +18,10 @@ use crate::domain::{
 };
 
 pub use folder::candidates;
-pub use hold::{held_back, retries};
+pub use hold::{entry, held_back};
 pub use poll::timed_out;
 pub use sent::start;
+pub use trouble::is_biometry;
 
 /// What came of asking.
 pub type Outcome = Result<Reply, Failure>;
@@ -64,7 +65,7 @@ pub fn settle(
     policy: &Policy,
 ) -> Settled {
     let settling = Settling { m, moment, policy };
-    drive.last_look |= moment.asked >= m.deadline();
+    drive.last_look |= is_last_look(m, ask, &outcome, moment);
     if !matches!(&outcome, Err(failure) if failure.kind == FailureKind::LoginRefused) {
         drive.login_refused_since = None;
     }
@@ -74,11 +75,20 @@ pub fn settle(
     }
 }
 
+/// Whether this was the last look at the match's analysis: it was asked for after the deadline, or
+/// before it and answered after.
+fn is_last_look(m: &Match, ask: &Ask, outcome: &Outcome, moment: Moment) -> bool {
+    let deadline = m.deadline();
+    let answered = outcome.is_ok() && moment.now >= deadline && is_biometry(m, ask);
+    moment.asked >= deadline || answered
+}
+
 impl Settling<'_> {
     fn reply(&self, mut drive: Drive, ask: &Ask, reply: Reply) -> Settled {
         match (ask, reply) {
             (Ask::ReadFolder { .. }, Reply::Folder(folder)) => {
                 drive.line.worked(ask.kind());
+                drive.look_first = false;
                 self.folder(drive, &folder)
             }
             (Ask::UploadPhoto { .. }, Reply::Photo(photo)) => self.sent(drive, ask, photo),

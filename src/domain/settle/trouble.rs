@@ -143,15 +143,19 @@ impl Settling<'_> {
 
 impl Drive {
     fn missing_since(&mut self, m: &Match, ask: &Ask, now: Timestamp) -> Timestamp {
-        let is_biometry = match ask {
-            Ask::ReadAnalysis { analysis_id } => m.analysis_id.as_ref() == Some(analysis_id),
-            Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
-        };
-        let since = match is_biometry {
+        let since = match is_biometry(m, ask) {
             true => &mut self.biometry.missing_since,
             false => &mut self.quality.missing_since,
         };
         *since.get_or_insert(now)
+    }
+}
+
+/// Whether this is a poll of the match's BIOMETRY analysis.
+pub fn is_biometry(m: &Match, ask: &Ask) -> bool {
+    match ask {
+        Ask::ReadAnalysis { analysis_id } => m.analysis_id.as_ref() == Some(analysis_id),
+        Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
     }
 }
 

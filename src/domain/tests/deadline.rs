@@ -53,6 +53,14 @@ fn a_poll_that_was_cut_by_the_deadline_is_not_the_last_look() {
 }
 
 #[test]
+fn a_poll_that_is_answered_after_the_deadline_is_the_last_look() {
+    let mut scene = Scene::processing(LivenessPolicy::Report);
+    scene.waits(1198).latency = Duration::from_secs(5);
+    scene.polls("b", told(biometry("b"))).ends();
+    assert_eq!(scene.reason(), "MATCH_TIMED_OUT");
+}
+
+#[test]
 fn a_request_that_the_deadline_cuts_short_is_blamed_only_if_it_was_slower_than_a_poll() {
     for (unanswered_ms, cause) in [(500, None), (1000, None), (1001, Some("OZ_TIMEOUT"))] {
         let mut scene = Scene::new();

@@ -18,12 +18,12 @@ const OUT: FailureKind = FailureKind::Unreachable;
 
 /// Oz is out: until this second.
 fn out(kind: FailureKind, second: i64) -> Hold {
-    Hold { until: seconds(second), why: Some(Failure::new(kind, "trouble")) }
+    Hold { until: seconds(second), why: Some(Failure::new(kind, "trouble")), look_first: false }
 }
 
 /// The budget is spent: until this second.
 fn spent(second: i64) -> Hold {
-    Hold { until: seconds(second), why: None }
+    Hold { until: seconds(second), why: None, look_first: false }
 }
 
 #[test]
@@ -52,6 +52,19 @@ fn what_is_held_back_neither_makes_a_sending_unsure_nor_clears_it() {
     assert_eq!(scene.drive.upload, unsure);
     scene.hears(ReadFolder, bare());
     assert_eq!(scene.asked_ms(), 30_000);
+}
+
+#[test]
+fn what_can_be_no_probe_is_sent_after_a_look_at_the_folder() {
+    let probe = Hold { look_first: true, ..out(OUT, 5) };
+    let mut scene = Scene::new();
+    scene.hears(ReadFolder, bare()).held(UploadPhoto, &probe);
+    scene.held(ReadFolder, &out(OUT, 9)).hears(ReadFolder, bare());
+    assert_eq!(scene.asked_ms(), 9_000);
+    scene.hears(UploadPhoto, photo("p")).held(StartAnalyses, &probe).hears(ReadFolder, bare());
+    scene.hears(StartAnalyses, started(vec![biometry("b")]));
+    scene.polls("b", told(decided("b", "SUCCESS"))).ends();
+    scene.result();
 }
 
 #[test]
@@ -100,7 +113,7 @@ fn only_what_repeats_a_failure_is_charged() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     let charged = |scene: &mut Scene| {
         let ask = scene.next_ask().unwrap();
-        settle::retries(&scene.m, &scene.drive, &ask, scene.now)
+        settle::entry(&scene.m, &scene.drive, &ask, scene.now).retries
     };
     assert!(!charged(&mut scene));
     scene.held(ReadAnalysis, &out(OUT, 4));
@@ -125,7 +138,7 @@ fn a_last_look_is_free_and_when_held_back_not_waited_for() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", fails(OUT)).waits(2_000);
     let ask = scene.next_ask().unwrap();
-    assert!(!settle::retries(&scene.m, &scene.drive, &ask, scene.now));
+    assert!(!settle::entry(&scene.m, &scene.drive, &ask, scene.now).retries);
     let troubles = scene.troubles();
     scene.held(ReadAnalysis, &out(OUT, 3_000)).ends();
     assert_eq!((scene.reason(), scene.now), ("MATCH_TIMED_OUT", seconds(2_001)));
@@ -137,7 +150,7 @@ fn what_is_asked_before_the_deadline_is_charged_and_at_the_deadline_free() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", fails(OUT));
     let ask = scene.next_ask().unwrap();
-    let charged = |now| settle::retries(&scene.m, &scene.drive, &ask, now);
+    let charged = |now| settle::entry(&scene.m, &scene.drive, &ask, now).retries;
     let deadline = scene.m.deadline();
     let just_before = deadline.before(Duration::from_micros(1));
     assert_eq!([just_before, deadline].map(charged), [true, false]);

@@ -137,8 +137,8 @@ impl Stage {
                 Step::Record(event) => scene.write(event),
                 Step::Wait(until) => return self.due.push(Reverse((until, number))),
                 Step::Ask(ask) => {
-                    let retries = settle::retries(&scene.m, &scene.drive, &ask, now);
-                    match self.circuit.enter(retries, now, self.chance.random()) {
+                    let entry = settle::entry(&scene.m, &scene.drive, &ask, now);
+                    match self.circuit.enter(entry, now, self.chance.random()) {
                         Ok(pass) => return self.sends(number, ask, pass),
                         Err(hold) => scene.hold(&ask, &hold),
                     }

@@ -34,13 +34,28 @@ pub const UNWRITABLE: &str = "the server's store can't hold what Oz answered";
 pub struct Driver {
     engine: Arc<Engine>,
     m: Match,
-    claim: Claim,
+    held: Held,
     drive: Drive,
     handle: Arc<Handle>,
     seat: Seat,
     end: End,
     /// Why Oz last failed, or failed others: for the log of the fact that tells of it.
     trouble: Option<Trouble>,
+}
+
+/// The claim of a driver. If the driver panics, the claim is not left with a replica that drives the
+/// match no more: it is released.
+struct Held {
+    engine: Arc<Engine>,
+    claim: Claim,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.engine.release_after_panic(self.claim);
+        }
+    }
 }
 
 /// Why Oz can't be asked, in the operator's words.
@@ -92,7 +107,8 @@ impl Driver {
     /// A driver that has not begun.
     pub fn new(m: Match, claim: Claim, drive: Drive, seat: Seat) -> Self {
         let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
-        Self { engine, m, claim, drive, handle, seat, end: End::Over, trouble: None }
+        let held = Held { engine: Arc::clone(&engine), claim };
+        Self { engine, m, held, drive, handle, seat, end: End::Over, trouble: None }
     }
 
     /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
@@ -103,7 +119,7 @@ impl Driver {
             End::Over if self.m.state.has_ended() => None,
             // Also where it was stopped here, for a claim that is later: then this does nothing.
             End::Over | End::Left => {
-                self.engine.leave_behind(self.claim);
+                self.engine.leave_behind(self.held.claim);
                 None
             }
             End::Lost => (!self.m.is_safe() && self.handle.photo().is_some()).then_some(self.seat),
@@ -114,7 +130,7 @@ impl Driver {
         if self.should_leave() {
             return self.leave();
         }
-        match self.engine.with.writer.tenure(self.claim) {
+        match self.engine.with.writer.tenure(self.held.claim) {
             Tenure::Held => {}
             Tenure::Lent if self.handle.photo().is_none() || self.m.is_safe() => {}
             Tenure::Lent => return Box::pin(self.secure()).await,
@@ -141,9 +157,9 @@ impl Driver {
 
     /// The photo has come: nobody else who has it may take the match now.
     async fn secure(&mut self) -> Turn {
-        match self.engine.with.writer.secure(self.claim).await {
+        match self.engine.with.writer.secure(self.held.claim).await {
             Ok(Some(claim)) => {
-                self.claim = claim;
+                self.held.claim = claim;
                 Turn::On
             }
             Ok(None) => self.lost(),
@@ -296,7 +312,7 @@ impl Driver {
 
     /// Whether the hold on the match is what a request takes.
     fn is_entitled(&self, ask: &Ask) -> bool {
-        match self.engine.with.writer.tenure(self.claim) {
+        match self.engine.with.writer.tenure(self.held.claim) {
             Tenure::Held => true,
             Tenure::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
             Tenure::Unsure | Tenure::Lost => false,
@@ -398,8 +414,12 @@ impl Driver {
     async fn record(&mut self, event: Event) -> Turn {
         let mut unsure = false;
         loop {
-            let appended =
-                self.engine.with.writer.append(self.claim, self.m.sequence, event.clone()).await;
+            let appended = self
+                .engine
+                .with
+                .writer
+                .append(self.held.claim, self.m.sequence, event.clone())
+                .await;
             let failure = match appended {
                 Ok(Appended::Done(recorded)) => return self.apply(&recorded),
                 // The write before, whose outcome nobody knows, may have been this one.

@@ -15,16 +15,18 @@ mod tests;
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub use crate::{journal::CancelledAs, oz::Chance};
 pub use admit::Refused;
@@ -51,6 +53,9 @@ const ENLIST_PAGE: usize = 500;
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
 /// When claiming is tried again that has failed.
 const CLAIMING_PAUSE: Duration = Duration::from_secs(1);
+/// How long a match stays unclaimed whose driver has panicked: if it always does so, its next driver
+/// is not the end of this one's.
+const PANIC_PAUSE: Duration = Duration::from_secs(60);
 /// How often what is left behind is let go of while the server goes down.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 /// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
@@ -102,9 +107,12 @@ struct Engine {
     gate: Gate,
     ids: Mutex<uuid::ContextV7>,
     drivers: Mutex<HashMap<MatchId, Arc<seat::Handle>>>,
-    /// Matches that nobody drives here any more, for others to go on with.
-    left: Mutex<Vec<Claim>>,
+    /// Claims that no driver here holds any more, each with the time from when on it is released.
+    left: Mutex<Vec<(Claim, Timestamp)>>,
     has_left: Notify,
+    /// Claiming stopped at the limit of unfinished matches: what is still unclaimed comes before
+    /// new matches.
+    has_backlog: AtomicBool,
     unfinished: Arc<AtomicUsize>,
     tasks: TaskTracker,
     /// New matches are refused, and drivers stop once nothing hangs on their photo.
@@ -140,6 +148,7 @@ impl Worker {
             drivers: Mutex::default(),
             left: Mutex::default(),
             has_left: Notify::new(),
+            has_backlog: AtomicBool::new(false),
             unfinished: Arc::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -154,9 +163,8 @@ impl Worker {
     /// The journal's.
     pub async fn start(&self) -> Result<(), journal::Error> {
         self.0.claim_unheld().await?;
-        let engine = Arc::clone(&self.0);
-        self.0.tasks.spawn(Arc::clone(&engine).keep_tidy());
-        self.0.tasks.spawn(engine.keep_house());
+        self.0.tasks.spawn(Arc::clone(&self.0).keep_up(Engine::keep_tidy));
+        self.0.tasks.spawn(Arc::clone(&self.0).keep_up(Engine::keep_house));
         Ok(())
     }
 
@@ -173,7 +181,7 @@ impl Worker {
 
     /// How many matches are under way here.
     pub fn unfinished(&self) -> usize {
-        self.0.unfinished.load(Ordering::Relaxed)
+        self.0.unfinished()
     }
 
     /// Ends a match as cancelled, whoever drives it. Nothing more is sent to Oz for it.
@@ -270,8 +278,12 @@ impl Engine {
         Slot(Arc::clone(&self.unfinished))
     }
 
-    /// A slot for a new match, if there are fewer than the settings allow.
+    /// A slot for a new match, if there are fewer than the settings allow, and no older one waits
+    /// for a slot.
     fn free_slot(&self) -> Option<Slot> {
+        if self.has_backlog.load(Ordering::Relaxed) {
+            return None;
+        }
         let max = self.config.unfinished_max;
         let more = |unfinished| (unfinished < max).then_some(unfinished + 1);
         self.unfinished.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
@@ -310,11 +322,18 @@ impl Engine {
 
     /// A driver has gone before its match has ended.
     fn leave_behind(&self, claim: Claim) {
-        self.left().push(claim);
+        self.left().push((claim, self.with.clock.now()));
         self.has_left.notify_one();
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<Claim>> {
+    /// A driver has panicked: its match goes on, here or elsewhere, after a pause.
+    fn release_after_panic(&self, claim: Claim) {
+        let pause_ms = PANIC_PAUSE.as_millis() as u64;
+        error!(match.id = %claim.match_id, pause_ms, "driver panicked: its claim will be released");
+        self.left().push((claim, self.with.clock.now().after(PANIC_PAUSE)));
+    }
+
+    fn left(&self) -> MutexGuard<'_, Vec<(Claim, Timestamp)>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -333,15 +352,30 @@ impl Engine {
         }
     }
 
-    /// Lets go of what nobody drives here any more.
+    /// Releases the claims that no driver here holds any more, once it is time to; all of them if
+    /// the server goes down.
     async fn let_go(&self) {
-        let left = std::mem::take(&mut *self.left());
-        if left.is_empty() {
+        let (now, is_last) = (self.with.clock.now(), self.draining.is_cancelled());
+        let due: Vec<_> = self.left().extract_if(.., |(_, time)| is_last || *time <= now).collect();
+        if due.is_empty() {
             return;
         }
-        if let Err(failure) = self.with.writer.release(left.clone()).await {
+        let claims = due.iter().map(|(claim, _)| *claim).collect();
+        if let Err(failure) = self.with.writer.release(claims).await {
             self.store_failed(&failure, "claims can't be released yet");
-            self.left().extend(left);
+            self.left().extend(due);
+        }
+    }
+
+    /// Runs a task of housekeeping for as long as the server runs, begun anew if it panics: without
+    /// it no match would be claimed, or erased, ever again.
+    async fn keep_up<F: Future<Output = ()>>(self: Arc<Self>, task: fn(Arc<Self>) -> F) {
+        while AssertUnwindSafe(task(Arc::clone(&self))).catch_unwind().await.is_err() {
+            error!("housekeeping panicked: it begins anew");
+            tokio::select! {
+                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                () = self.draining.cancelled() => return,
+            }
         }
     }
 
@@ -355,11 +389,13 @@ impl Engine {
             tokio::select! {
                 () = self.with.clock.sleep(pause) => {}
                 Ok(()) = fleet.changed() => {}
-                () = self.has_left.notified() => self.let_go().await,
+                () = self.has_left.notified() => {}
                 () = self.draining.cancelled() => return,
             }
+            self.let_go().await;
             self.gate.share_among(fleet.borrow_and_update().alive);
             pause = match self.claim_unheld().await {
+                Ok(()) if self.has_backlog.load(Ordering::Relaxed) => CLAIMING_PAUSE,
                 Ok(()) => HOUSEKEEPING_INTERVAL,
                 Err(failure) => {
                     self.store_failed(&failure, "matches can't be claimed yet");
@@ -430,18 +466,42 @@ impl Engine {
         outcome
     }
 
-    /// Whatever was claimed is driven, also if what follows can't be.
+    /// Claims pages up to the limit of unfinished matches: other replicas may have room for the
+    /// rest. Whatever was claimed is driven, also if what follows can't be.
     async fn claim_pages(
         self: &Arc<Self>,
         claimed: &mut Vec<(Driver, Slot)>,
     ) -> Result<(), journal::Error> {
         loop {
-            let page = self.with.writer.claim(CLAIM_PAGE).await?;
+            let room = self.config.unfinished_max.saturating_sub(self.unfinished());
+            if room == 0 {
+                return Ok(());
+            }
+            let limit = room.min(CLAIM_PAGE);
+            let page = self.with.writer.claim(limit).await?;
+            self.note_backlog(page.len() == room);
             if page.is_empty() {
                 return Ok(());
             }
             let drivers = page.into_iter().filter_map(|(m, claim)| self.revive(m, claim));
             claimed.extend(drivers.map(|driver| (driver, self.slot())));
+        }
+    }
+}
+
+impl Engine {
+    fn unfinished(&self) -> usize {
+        self.unfinished.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether there may be unclaimed matches beyond the limit.
+    fn note_backlog(&self, has_backlog: bool) {
+        let had_backlog = self.has_backlog.swap(has_backlog, Ordering::Relaxed);
+        if has_backlog && !had_backlog {
+            warn!(
+                unfinished = self.config.unfinished_max,
+                "claiming paused at --max-unfinished: new matches are refused while unclaimed ones wait"
+            );
         }
     }
 }

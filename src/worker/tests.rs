@@ -52,6 +52,9 @@ const CONFIG: Config = Config {
     photo_bytes_max: 100,
 };
 
+/// The driver that hears this failure panics.
+const PANIC: &str = "panic";
+
 /// How long a replica is believed to be alive.
 const LEASE: Duration = Duration::from_secs(10);
 
@@ -73,7 +76,9 @@ impl Oz for Passes {
         let unheard = || Failure::new(FailureKind::Interrupted, "the test has ended");
         let asked = Asked { kind: ask.kind(), ask: ask.clone(), photo, answer };
         self.0.send(asked).map_err(|_| unheard())?;
-        told.await.unwrap_or_else(|_| Err(unheard()))
+        let outcome = told.await.unwrap_or_else(|_| Err(unheard()));
+        assert!(!matches!(&outcome, Err(failure) if failure.message == PANIC), "as the test wants");
+        outcome
     }
 }
 
@@ -83,6 +88,14 @@ struct Losing {
     loses: Arc<AtomicBool>,
     /// Whether it can hold nothing but ends.
     refuses: Arc<AtomicBool>,
+    /// Whether its housekeeping panics.
+    panics: Arc<AtomicBool>,
+}
+
+impl Losing {
+    fn may_panic(&self) {
+        assert!(!self.panics.load(Ordering::Relaxed), "as the test wants");
+    }
 }
 
 #[async_trait]
@@ -121,6 +134,7 @@ impl Writer for Losing {
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, journal::Error> {
+        self.may_panic();
         self.journal.erase_expired(limit).await
     }
 
@@ -129,6 +143,7 @@ impl Writer for Losing {
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, journal::Error> {
+        self.may_panic();
         self.journal.claim(limit).await
     }
 
@@ -182,6 +197,7 @@ struct House {
     journal: Memory,
     loses: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
+    panics: Arc<AtomicBool>,
     clock: Clock,
     hand: Hand,
     asked: mpsc::UnboundedReceiver<Asked>,
@@ -201,10 +217,12 @@ impl House {
     fn over(config: Config, journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
         let (loses, refuses) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
+        let panics = Arc::<AtomicBool>::default();
         let writer = Losing {
             journal: journal.clone(),
             loses: Arc::clone(&loses),
             refuses: Arc::clone(&refuses),
+            panics: Arc::clone(&panics),
         };
         let with = Collaborators {
             writer: Arc::new(writer),
@@ -215,13 +233,26 @@ impl House {
             chance: Arc::new(|| 0.0),
             store: Outage::new("the store", clock.clone()),
         };
-        Self { worker: Worker::new(config, with), journal, loses, refuses, clock, hand, asked }
+        Self {
+            worker: Worker::new(config, with),
+            journal,
+            loses,
+            refuses,
+            panics,
+            clock,
+            hand,
+            asked,
+        }
     }
 
     /// Another process at the same store, that has not begun.
     fn next_process(&self) -> Self {
+        self.next_process_with(CONFIG)
+    }
+
+    fn next_process_with(&self, config: Config) -> Self {
         let journal = Memory::open(self.journal.store(), self.clock.clone());
-        Self::over(CONFIG, journal, self.clock.clone(), self.hand.clone())
+        Self::over(config, journal, self.clock.clone(), self.hand.clone())
     }
 
     /// A house whose journal others may share.
@@ -620,13 +651,90 @@ async fn a_match_that_is_claimed_while_the_server_goes_down_is_left_unasked() {
 // Keeping house.
 
 #[tokio::test]
+async fn a_match_whose_driver_panicked_is_driven_again_after_a_pause() {
+    let mut house = House::new();
+    house.worker.start().await.unwrap();
+    let m = house.admit(naming_a_medium()).await;
+    for _ in 0..3 {
+        let look = house.next(AskKind::ReadFolder).await;
+        look.answer.send(Err(Failure::new(FailureKind::Interrupted, PANIC))).unwrap();
+        eventually("its driver has gone", || async { house.worker.unfinished() == 0 }).await;
+        house.pass(PANIC_PAUSE - HOUSEKEEPING_INTERVAL, &[]).await;
+        house.is_quiet();
+        house.pass(HOUSEKEEPING_INTERVAL * 2, &[]).await;
+    }
+    house.hears(AskKind::ReadFolder, folder()).await;
+    house.hears(AskKind::StartAnalyses, started()).await;
+    assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
+}
+
+#[tokio::test]
+async fn housekeeping_that_panics_goes_on() {
+    let house = House::new();
+    house.worker.start().await.unwrap();
+    let m = house.admit(naming_a_medium()).await;
+    house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    house.panics.store(true, Ordering::Relaxed);
+    house.pass(HOUSEKEEPING_INTERVAL * 3, &[]).await;
+    house.panics.store(false, Ordering::Relaxed);
+    let late = MatchId::from_uuid(uuid::Uuid::now_v7());
+    let admitted = house.journal.admit(late, Arc::new(naming_a_medium())).await.unwrap();
+    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    house.journal.release(vec![claim]).await.unwrap();
+    house.pass(HOUSEKEEPING_INTERVAL * 3, &[]).await;
+    assert_eq!(house.worker.unfinished(), 1, "the late match is claimed");
+    house.hand.advance(CONFIG.policy.retention);
+    house.pass(HOUSEKEEPING_INTERVAL * 3, &[]).await;
+    assert!(house.find(&m).await.is_none(), "it is erased");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_down_releases_what_panicked_at_once() {
+    let mut house = House::shared();
+    house.admit(naming_a_medium()).await;
+    let look = house.next(AskKind::ReadFolder).await;
+    look.answer.send(Err(Failure::new(FailureKind::Interrupted, PANIC))).unwrap();
+    eventually("its driver has gone", || async { house.worker.unfinished() == 0 }).await;
+    let mut other = house.replica();
+    goes_down(&mut house).await;
+    other.worker.start().await.unwrap();
+    other.hears(AskKind::ReadFolder, folder()).await;
+}
+
+#[tokio::test]
+async fn no_more_matches_are_claimed_than_the_settings_allow_and_new_ones_wait_for_them() {
+    let house = House::new();
+    let mut all = Vec::new();
+    for _ in 0..5 {
+        let id = MatchId::from_uuid(uuid::Uuid::now_v7());
+        house.journal.admit(id, Arc::new(naming_a_medium())).await.unwrap();
+        all.push(id);
+    }
+    let next = house.next_process();
+    next.worker.start().await.unwrap();
+    for left in (0..5).rev() {
+        assert_eq!(next.worker.unfinished(), 2.min(left + 1));
+        // The oldest of those that are driven ends: its place is not for a new one.
+        let caller = CallerId::default_caller();
+        next.worker.cancel(&caller, &Key::Match(all[4 - left])).await.unwrap();
+        eventually("its place is free", || async { next.worker.unfinished() < 2 }).await;
+        if left > 1 {
+            let refused = next.worker.admit(naming_a_medium(), None).await.unwrap_err();
+            assert!(matches!(refused, Refused::Overloaded(Limit::UnfinishedMatches)));
+        }
+        next.pass(CLAIMING_PAUSE * 2, &[]).await;
+    }
+    next.admit(naming_a_medium()).await;
+}
+
+#[tokio::test]
 async fn oz_is_asked_once_all_matches_are_claimed_that_nobody_drives() {
     let house = House::new();
     for _ in 0..=CLAIM_PAGE {
         let id = MatchId::from_uuid(uuid::Uuid::now_v7());
         house.journal.admit(id, Arc::new(naming_a_medium())).await.unwrap();
     }
-    let mut next = house.next_process();
+    let mut next = house.next_process_with(Config { unfinished_max: 2_000, ..CONFIG });
     next.worker.start().await.unwrap();
     assert_eq!(next.worker.unfinished(), CLAIM_PAGE + 1);
     assert!(next.asked.try_recv().is_err(), "the first page waited for the second");

@@ -1,28 +1,60 @@
 //! The time of day, and waiting for one: the only room that reads a clock.
 //!
-//! Everybody else is given a [`Clock`]. Tests give one that they move by hand, so that a test of
+//! All other rooms are given a [`Clock`]. Tests give one that they move by hand, so that a test of
 //! an hour takes none, and a real connection pool doesn't time out meanwhile.
+//!
+//! Three clocks of the machine are read. Time since boot (`CLOCK_BOOTTIME`), which counts the time
+//! in which the machine is suspended, carries every [`Clock`] on. The time of day only moves it
+//! forward. Timers are tokio's, which stand still while the machine is suspended.
 
 use std::{
     collections::BTreeMap,
     fmt,
     future::Future,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use tokio::sync::oneshot;
 
 use crate::domain::Timestamp;
 
+/// How much a clock that is ahead of the one that it follows gives way at a time. It stands still
+/// for as long, and so do the timers that go by it.
+const GIVE_WAY_MAX: Duration = Duration::from_millis(100);
+
 /// Tells the time and waits for it. Cheap to clone; clones share their time.
+///
+/// The time never goes back. It is the machine's time of day, forward steps included, until it
+/// [follows](Clock::follow) another clock.
 #[derive(Clone)]
 pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    System { start: Timestamp, origin: Instant },
-    Manual(Arc<Mutex<Manual>>),
+    System(Arc<System>),
+    /// Time since boot, as if nobody had ever set a clock.
+    Steady(Arc<System>),
+    /// `skew`: by how many microseconds the clock differs from the hand.
+    Manual {
+        shared: Arc<Mutex<Manual>>,
+        skew: Arc<AtomicI64>,
+    },
+}
+
+/// The machine's clocks, all times in microseconds.
+struct System {
+    /// The time of day at the start, less the time since boot.
+    offset_at_start: i64,
+    /// What makes a time of day of the time since boot.
+    offset: AtomicI64,
+    /// The latest time that was told.
+    latest: AtomicI64,
+    /// Whether another clock is followed, and the machine's time of day no more.
+    is_led: AtomicBool,
 }
 
 /// Moves a manual clock.
@@ -36,35 +68,84 @@ struct Manual {
 }
 
 impl Clock {
-    /// The machine's time of day as of now, carried on by its monotonic clock: it never goes
-    /// back, whatever is done to the time of day while the process runs.
-    #[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]
+    /// The machine's clock.
     pub fn system() -> Self {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let start = Timestamp::from_micros(0).after(since_epoch);
-        Self(Source::System { start, origin: Instant::now() })
+        Self(Source::System(Arc::new(System::start())))
     }
 
     /// A clock that stands still until its hand is moved.
     pub fn manual(now: Timestamp) -> (Self, Hand) {
         let manual = Manual { now, sleepers_made: 0, sleepers: BTreeMap::new() };
         let shared = Arc::new(Mutex::new(manual));
-        (Self(Source::Manual(Arc::clone(&shared))), Hand(shared))
+        let skew = Arc::default();
+        (Self(Source::Manual { shared: Arc::clone(&shared), skew }), Hand(shared))
     }
 
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System { start, origin } => start.after(origin.elapsed()),
-            Source::Manual(manual) => lock(manual).now,
+            Source::System(system) => Timestamp::from_micros(system.now()),
+            Source::Steady(system) => {
+                Timestamp::from_micros(since_boot().saturating_add(system.offset_at_start))
+            }
+            Source::Manual { shared, skew } => {
+                let now = lock(shared).now.as_micros();
+                Timestamp::from_micros(now.saturating_add(skew.load(Ordering::Relaxed)))
+            }
+        }
+    }
+
+    /// The same clock as a stopwatch: it counts suspended time, and neither the time of day nor a
+    /// clock that is followed moves it.
+    pub fn steady(&self) -> Self {
+        Self(match &self.0 {
+            Source::System(system) | Source::Steady(system) => Source::Steady(Arc::clone(system)),
+            Source::Manual { shared, .. } => {
+                Source::Manual { shared: Arc::clone(shared), skew: Arc::default() }
+            }
+        })
+    }
+
+    /// Follows another clock, which shows this time now, instead of the machine's time of day.
+    ///
+    /// The first time it is set to it, so nothing may have been stamped by then. Later it steps
+    /// forward at once, and gives way slowly where it is ahead, since the time never goes back.
+    pub fn follow(&self, leader: Timestamp) {
+        match &self.0 {
+            Source::System(system) => system.follow(leader.as_micros()),
+            Source::Steady(_) => {}
+            Source::Manual { shared, skew } => {
+                let now = lock(shared).now.as_micros();
+                skew.store(leader.as_micros().saturating_sub(now), Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Steps forward to this time, if it is before it.
+    pub fn step_to(&self, time: Timestamp) {
+        match &self.0 {
+            Source::System(system) => {
+                system.raise_offset(time.as_micros().saturating_sub(since_boot()));
+            }
+            Source::Steady(_) => {}
+            Source::Manual { shared, skew } => {
+                let now = lock(shared).now.as_micros();
+                skew.fetch_max(time.as_micros().saturating_sub(now), Ordering::Relaxed);
+            }
         }
     }
 
     /// Returns once that time has come; at once if it has passed.
     pub async fn sleep_until(&self, time: Timestamp) {
         match &self.0 {
-            Source::System { .. } => tokio::time::sleep(time.since(self.now())).await,
-            Source::Manual(manual) => sleeper(manual, time).await,
+            Source::System(_) | Source::Steady(_) => {
+                tokio::time::sleep(time.since(self.now())).await;
+            }
+            Source::Manual { shared, skew } => {
+                let skew = skew.load(Ordering::Relaxed);
+                let time = Timestamp::from_micros(time.as_micros().saturating_sub(skew));
+                sleeper(shared, time).await;
+            }
         }
     }
 
@@ -81,6 +162,78 @@ impl Clock {
             () = self.sleep_until(time) => None,
         }
     }
+
+    /// A clock by the same hand that is this many microseconds ahead of it, or behind.
+    #[cfg(test)]
+    pub fn skewed(&self, micros: i64) -> Self {
+        let Source::Manual { shared, .. } = &self.0 else {
+            panic!("only a manual clock is skewed")
+        };
+        let skew = Arc::new(AtomicI64::new(micros));
+        Self(Source::Manual { shared: Arc::clone(shared), skew })
+    }
+}
+
+impl System {
+    fn start() -> Self {
+        let offset = time_of_day().saturating_sub(since_boot());
+        Self {
+            offset_at_start: offset,
+            offset: AtomicI64::new(offset),
+            latest: AtomicI64::new(i64::MIN),
+            is_led: AtomicBool::new(false),
+        }
+    }
+
+    fn now(&self) -> i64 {
+        let boot = since_boot();
+        if !self.is_led.load(Ordering::Relaxed) {
+            self.raise_offset(time_of_day().saturating_sub(boot));
+        }
+        let time = boot.saturating_add(self.offset.load(Ordering::Relaxed));
+        self.latest.fetch_max(time, Ordering::Relaxed).max(time)
+    }
+
+    fn raise_offset(&self, offset: i64) {
+        // Written only where it changes, which it hardly ever does: every thread reads it.
+        if offset > self.offset.load(Ordering::Relaxed) {
+            self.offset.fetch_max(offset, Ordering::Relaxed);
+        }
+    }
+
+    fn follow(&self, leader: i64) {
+        let wanted = leader.saturating_sub(since_boot());
+        if !self.is_led.swap(true, Ordering::Relaxed) {
+            self.offset.store(wanted, Ordering::Relaxed);
+            self.latest.store(leader, Ordering::Relaxed);
+            return;
+        }
+        let least = self.offset.load(Ordering::Relaxed) - GIVE_WAY_MAX.as_micros() as i64;
+        self.offset.store(wanted.max(least), Ordering::Relaxed);
+    }
+}
+
+/// Microseconds since 1970, by the machine's time of day.
+#[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]
+fn time_of_day() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(0).after(since_epoch).as_micros()
+}
+
+/// Microseconds since the machine was started, those in which it was suspended included.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn since_boot() -> i64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+}
+
+/// Microseconds since some moment: what this system counts of suspended time is its own affair.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn since_boot() -> i64 {
+    static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    #[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]
+    let origin = ORIGIN.get_or_init(std::time::Instant::now);
+    Timestamp::from_micros(0).after(origin.elapsed()).as_micros()
 }
 
 impl Hand {
@@ -157,6 +310,58 @@ mod tests {
             }
         );
         assert_eq!(sleeping.0, due.after(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn a_clock_steps_forward_and_never_back() {
+        let clock = Clock::system();
+        let later = clock.now().after(Duration::from_secs(3_600));
+        clock.step_to(later);
+        assert!(clock.now() >= later);
+        clock.step_to(later.before(Duration::from_secs(1_800)));
+        assert!(clock.now() >= later);
+    }
+
+    #[test]
+    fn a_clock_is_set_to_the_first_time_it_follows_and_then_gives_way_slowly() {
+        const YEAR: Duration = Duration::from_secs(365 * 86_400);
+        let clock = Clock::system();
+        let start = clock.now();
+        clock.follow(start.before(YEAR));
+        let year_ago = clock.now();
+        assert!(year_ago.since(start.before(YEAR)) < Duration::from_secs(60), "{year_ago:?}");
+        clock.follow(start);
+        assert!(clock.now() >= start, "it steps forward at once");
+        clock.follow(start.before(YEAR));
+        assert!(clock.now() >= start, "it never goes back");
+        clock.follow(start.after(YEAR));
+        assert!(clock.now() >= start.after(YEAR));
+    }
+
+    #[test]
+    fn a_stopwatch_is_moved_by_no_other_clock() {
+        let clock = Clock::system();
+        let (start, steady) = (clock.now(), clock.steady());
+        clock.step_to(start.after(Duration::from_secs(86_400)));
+        clock.follow(start.before(Duration::from_secs(86_400)));
+        let passed = steady.now().since(start).max(start.since(steady.now()));
+        assert!(passed < Duration::from_secs(60), "{passed:?}");
+    }
+
+    #[tokio::test]
+    async fn a_skewed_clock_sleeps_as_long_as_any_other() {
+        let (clock, hand) = Clock::manual(Timestamp::from_micros(0));
+        let ahead = clock.skewed(3_600_000_000);
+        let (slept, ()) = tokio::join!(
+            async {
+                ahead.sleep(Duration::from_secs(2)).await;
+                ahead.now().since(clock.now())
+            },
+            async { hand.advance(Duration::from_secs(2)) }
+        );
+        assert_eq!(slept, Duration::from_secs(3_600));
+        ahead.follow(clock.now());
+        assert_eq!(ahead.now(), clock.now());
     }
 
     #[test]

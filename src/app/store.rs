@@ -42,7 +42,7 @@ impl Journal {
                     url: url.clone(),
                     password,
                     clock: clock.clone(),
-                    ticks: clock.clone(),
+                    ticks: clock.steady(),
                     lease: config.lease,
                     readers: postgres::READERS,
                 };

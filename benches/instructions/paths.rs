@@ -205,7 +205,7 @@ fn watch() -> Result<Watch> {
     let directory = tempfile::tempdir()?;
     let (clock, _) = Clock::manual(START);
     let path = directory.path().join("facematch.db");
-    let config = sqlite::Config { path, clock: clock.clone(), readers: 1 };
+    let config = sqlite::Config { path, clock: clock.clone(), ticks: Clock::system(), readers: 1 };
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let journal = Sqlite::open(config).await?;
         let store = Outage::new("the store", clock.clone());

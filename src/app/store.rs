@@ -32,8 +32,12 @@ impl Journal {
     ) -> Result<Self, StartError> {
         Ok(match &config.store {
             Store::Sqlite(path) => {
-                let (path, clock) = (path.clone(), clock.clone());
-                let config = sqlite::Config { path, clock, readers: sqlite::READERS };
+                let config = sqlite::Config {
+                    path: path.clone(),
+                    clock: clock.clone(),
+                    ticks: clock.clone(),
+                    readers: sqlite::READERS,
+                };
                 Self::Sqlite(Sqlite::open(config).await?)
             }
             Store::Postgres(url) => {

@@ -63,8 +63,13 @@ impl Store {
     async fn file() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(JOURNAL);
-        let config =
-            sqlite::Config { path: path.clone(), clock: Clock::system(), readers: sqlite::READERS };
+        let clock = Clock::system();
+        let config = sqlite::Config {
+            path: path.clone(),
+            clock: clock.clone(),
+            ticks: clock,
+            readers: sqlite::READERS,
+        };
         Sqlite::open(config).await.unwrap().close().await;
         let options = SqliteConnectOptions::new().filename(path);
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();

@@ -56,7 +56,8 @@ impl Halves {
         let (clock, hand) = Clock::manual(Timestamp::from_micros(1_700_000_000_000_000));
         let path = directory.path().join(JOURNAL);
         let _inspection = Inspection::begin(path.clone());
-        let config = sqlite::Config { path, clock: clock.clone(), readers: 4 };
+        let config =
+            sqlite::Config { path, clock: clock.clone(), ticks: Clock::system(), readers: 4 };
         let store = OddStore::new(Sqlite::open(config).await.unwrap());
         let reader = Arc::new(store.clone());
         let heartbeat = Duration::from_secs(3_600);

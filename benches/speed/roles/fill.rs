@@ -44,7 +44,8 @@ impl Fill {
 
 pub(super) async fn open(path: PathBuf) -> Result<Sqlite> {
     let readers = sqlite::READERS;
-    Ok(Sqlite::open(sqlite::Config { path, clock: Clock::system(), readers }).await?)
+    let clock = Clock::system();
+    Ok(Sqlite::open(sqlite::Config { path, clock: clock.clone(), ticks: clock, readers }).await?)
 }
 
 async fn under_way(journal: &Sqlite, n: usize) -> Result<()> {

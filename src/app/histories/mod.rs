@@ -86,7 +86,12 @@ impl OnDisk {
 impl Engine for OnDisk {
     async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>) {
         let path = self.0.path().join("facematch.db");
-        let config = sqlite::Config { path, clock: clock.clone(), readers: sqlite::READERS };
+        let config = sqlite::Config {
+            path,
+            clock: clock.clone(),
+            ticks: Clock::system(),
+            readers: sqlite::READERS,
+        };
         let journal = Sqlite::open(config).await.expect("the former process is gone");
         (Arc::new(journal.clone()), Arc::new(journal))
     }

@@ -1,7 +1,8 @@
 //! Erasing matches: the row, and by it all others that are the match's.
 //!
 //! Deleted bytes are overwritten (`secure_delete`), and the writer empties the WAL before it
-//! answers. One thing this can't promise: when SQLite rebuilds a page, it doesn't overwrite the
+//! answers, unless a reader stands in the way for longer than a caller can wait (see `emptying`):
+//! then the WAL is emptied as soon as that reader is done. One thing this can't promise: when SQLite rebuilds a page, it doesn't overwrite the
 //! places that living rows move away from, and a row that is erased later may have left a copy
 //! there until the page is used again. The schema keeps that rare (see `1.sql`); only a `VACUUM`
 //! of the whole file rules it out.
@@ -53,8 +54,11 @@ impl Operation for EraseOne {
         }
         let erasing = query("DELETE FROM matches WHERE match_id = $1").bind(id);
         erasing.execute(&mut *tx.connection).await?;
-        tx.has_erased = true;
         Ok(Erased::Done)
+    }
+
+    fn has_erased(outcome: &Erased) -> bool {
+        matches!(outcome, Erased::Done)
     }
 }
 
@@ -79,7 +83,10 @@ impl Operation for EraseExpired {
             .bind(i64::try_from(self.limit).unwrap_or(i64::MAX))
             .fetch_all(&mut *tx.connection)
             .await?;
-        tx.has_erased |= !erased.is_empty();
         Ok(erased.len())
+    }
+
+    fn has_erased(outcome: &usize) -> bool {
+        *outcome > 0
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions, Row, SqliteConnection, SqlitePool, raw_sql,
+    AssertSqlSafe, ConnectOptions, Row, SqliteConnection, SqlitePool, raw_sql,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -104,16 +104,20 @@ impl Files {
     }
 }
 
-/// Moves the WAL into the database and cuts it off; false if a reader stands in the way, for
-/// which it waits a moment only, since everybody who writes waits with it.
-pub(super) async fn empty_wal(connection: &mut SqliteConnection) -> sqlx::Result<bool> {
-    let rows = raw_sql(
-        "PRAGMA busy_timeout = 100;
+/// Moves the WAL into the database and cuts it off; false if a reader still stands in the way after
+/// that wait, during which nothing can be written.
+pub(super) async fn empty_wal(
+    connection: &mut SqliteConnection,
+    wait: Duration,
+) -> sqlx::Result<bool> {
+    let sql = format!(
+        "PRAGMA busy_timeout = {};
          PRAGMA wal_checkpoint(TRUNCATE);
-         PRAGMA busy_timeout = 5000;",
-    )
-    .fetch_all(connection)
-    .await?;
+         PRAGMA busy_timeout = {};",
+        wait.as_millis(),
+        BUSY_TIMEOUT.as_millis(),
+    );
+    let rows = raw_sql(AssertSqlSafe(sql)).fetch_all(connection).await?;
     let checkpoint = rows.iter().find(|row| row.len() == 3).ok_or(sqlx::Error::RowNotFound)?;
     Ok(checkpoint.try_get::<i64, _>(0)? == 0)
 }

@@ -7,6 +7,7 @@
 
 mod append;
 mod claim;
+mod emptying;
 mod enlist;
 mod erase;
 mod files;
@@ -51,6 +52,9 @@ pub struct Config {
     pub path: PathBuf,
     /// Stamps events.
     pub clock: Clock,
+    /// Measures how long the writer waits and works: the machine's own time, also where a test moves
+    /// the other.
+    pub ticks: Clock,
     /// How many reads run at once.
     pub readers: u32,
 }
@@ -152,6 +156,7 @@ impl Sqlite {
         let writer = writer::Handle::spawn(writer::Start {
             files,
             clock: config.clock,
+            ticks: config.ticks,
             owner: origin.incarnation.cast_signed(),
             connection,
             recent: Arc::clone(&recent),

@@ -37,6 +37,11 @@ pub(super) trait Operation: Send + Sync + 'static {
     /// Goes on within the transaction, given what its template returned; may be run again after
     /// a rollback. In between, others of the same transaction may have run.
     async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
+
+    /// Whether it has erased anything, given its outcome.
+    fn has_erased(_outcome: &Self::Outcome) -> bool {
+        false
+    }
 }
 
 /// A transaction under way, and what is to be done once it is committed.
@@ -52,8 +57,6 @@ pub(super) struct Tx<'a> {
     pub unclaimed_from: Option<Uuid>,
     /// The events that it has written.
     pub written: Vec<Recorded>,
-    /// Whether it has erased anything.
-    pub has_erased: bool,
 }
 
 /// An operation of any kind, with its caller waiting.
@@ -67,6 +70,9 @@ pub(super) trait Job: Send + Sync {
 
     /// Runs it, and keeps the outcome to itself until it is committed.
     async fn run(&mut self, rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error>;
+
+    /// Whether it has erased anything when it was run.
+    fn has_erased(&self) -> bool;
 
     /// Tells whoever asked.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
@@ -100,6 +106,10 @@ impl<O: Operation> Job for Asked<O> {
     async fn run(&mut self, rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error> {
         self.outcome = Some(self.operation.run(rows, tx).await?);
         Ok(())
+    }
+
+    fn has_erased(&self) -> bool {
+        self.outcome.as_ref().is_some_and(O::has_erased)
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {

@@ -1,5 +1,6 @@
 //! What only SQLite promises: its file, its lock, its transactions. The rest is the suite's.
 
+mod emptying;
 mod lists;
 
 use std::{
@@ -20,10 +21,7 @@ use crate::{
     domain::{Position, Sequence, Spec, Timestamp},
     journal::{
         Admitted, Appended, Claim, Erased, Error, Key, Reader, Writer,
-        sqlite::{
-            Config, OpenError, READERS, Sqlite,
-            files::{self, Files},
-        },
+        sqlite::{Config, OpenError, READERS, Sqlite, files::Files},
         suite::{self, facts::*},
     },
 };
@@ -85,7 +83,7 @@ fn path(folder: &TempDir) -> PathBuf {
 
 fn config(path: &Path, now: Timestamp) -> (Config, Hand) {
     let (clock, hand) = Clock::manual(now);
-    (Config { path: path.to_owned(), clock, readers: READERS }, hand)
+    (Config { path: path.to_owned(), clock, ticks: Clock::system(), readers: READERS }, hand)
 }
 
 async fn open(path: &Path, now: Timestamp) -> (Sqlite, Hand) {
@@ -248,61 +246,6 @@ async fn what_has_expired_is_nowhere_in_the_files() {
     assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::new());
 }
 
-/// A reader that has looked at the file, and keeps what it has seen.
-async fn reader(store: &Store) -> SqliteConnection {
-    let mut reader = Files::new(path(&store.folder)).look().await.unwrap();
-    query("BEGIN").execute(&mut reader).await.unwrap();
-    query("SELECT position FROM events").fetch_all(&mut reader).await.unwrap();
-    reader
-}
-
-#[tokio::test]
-async fn what_is_erased_while_somebody_reads_goes_with_the_first_write_after_it() {
-    let store = store().await;
-    end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
-    let mut reader = reader(&store).await;
-    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
-    query("COMMIT").execute(&mut reader).await.unwrap();
-    store.journal.erase_expired(1).await.unwrap();
-    assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::new());
-}
-
-#[tokio::test]
-async fn what_is_erased_while_somebody_reads_goes_soon_after_it_although_nobody_writes() {
-    let store = store().await;
-    end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
-    let mut reader = reader(&store).await;
-    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
-    query("COMMIT").execute(&mut reader).await.unwrap();
-    let gone = async {
-        while !canaries(store.folder.path(), "requestcanary").is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, gone).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_journal_closes_although_somebody_still_reads_what_was_erased() {
-    let store = store().await;
-    end(&store, match_id(0, 1), plain_spec()).await;
-    let _reader = reader(&store).await;
-    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
-    tokio::time::timeout(PATIENCE, store.journal.close()).await.unwrap();
-}
-
-#[tokio::test]
-async fn the_wal_is_emptied_once_nobody_reads_it() {
-    let store = store().await;
-    let mut reader = reader(&store).await;
-    admit(&store, match_id(0, 1), plain_spec()).await;
-    let mut writer = Files::new(path(&store.folder)).connect().await.unwrap();
-    assert!(!files::empty_wal(&mut writer).await.unwrap());
-    query("COMMIT").execute(&mut reader).await.unwrap();
-    assert!(files::empty_wal(&mut writer).await.unwrap());
-    assert_eq!(fs::metadata(store.folder.path().join("facematch.db-wal")).unwrap().len(), 0);
-}
-
 #[tokio::test]
 async fn what_waits_is_committed_together() {
     let store = store().await;
@@ -438,7 +381,7 @@ async fn a_lock_that_cannot_be_taken_is_named() {
     // Nobody may open a folder as a file, root included.
     fs::create_dir(folder.path().join("facematch.db.lock")).unwrap();
     let (clock, _) = Clock::manual(START);
-    let config = Config { path: path(&folder), clock, readers: READERS };
+    let config = Config { path: path(&folder), clock, ticks: Clock::system(), readers: READERS };
     let text = Sqlite::open(config).await.err().expect("it is refused").to_string();
     assert!(
         text.contains("the lock file ") && text.contains("facematch.db.lock can't be"),

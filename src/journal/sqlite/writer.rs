@@ -15,7 +15,6 @@ use sqlx::{Connection, SqliteConnection, query};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time,
 };
 use uuid::Uuid;
 
@@ -27,13 +26,14 @@ use crate::{
         recent::Recent,
         sqlite::{
             claim,
+            emptying::Emptying,
             files::{self, Files},
             lock::Lock,
             operation::{self, Job, Operation, Tx},
             template,
         },
     },
-    outage::{self, Outage},
+    outage,
 };
 
 /// The most operations in one transaction. More gain no speed, and keep the first one waiting.
@@ -42,14 +42,16 @@ const BATCH_MAX: usize = 128;
 /// The most operations that wait; whoever brings more waits for room.
 const WAITING_MAX: usize = 1024;
 
-/// When emptying the WAL is tried again that a reader stood in the way of.
-const EMPTYING_RETRY: Duration = Duration::from_secs(1);
+/// How long the last try to empty the WAL waits for readers: nothing else is written any more.
+const LAST_TRY: Duration = Duration::from_millis(100);
 
 /// Brings operations to the writer. Lives as long as the journal.
 pub(super) struct Handle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
+    #[cfg(test)]
+    emptying_tries: Arc<AtomicU64>,
     fails: Arc<AtomicBool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -62,14 +64,13 @@ enum Message {
 struct Writer {
     files: Files,
     clock: Clock,
+    /// Measures waits.
+    ticks: Clock,
     owner: i64,
     /// None after a failure that may have broken it: the next batch connects anew.
     connection: Option<SqliteConnection>,
     unclaimed_from: Option<Uuid>,
-    /// Whether the WAL may still hold what was erased.
-    must_empty: bool,
-    /// Of emptying it.
-    emptying: Outage,
+    emptying: Emptying,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
     /// Whether the store failed at the last transaction.
@@ -92,6 +93,7 @@ enum Failure {
 pub(super) struct Start {
     pub files: Files,
     pub clock: Clock,
+    pub ticks: Clock,
     pub owner: i64,
     pub connection: SqliteConnection,
     pub recent: Arc<Recent>,
@@ -106,14 +108,17 @@ impl Handle {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let (orphans, commits) = (Arc::default(), Arc::default());
         let fails = Arc::<AtomicBool>::default();
+        let emptying = Emptying::new(start.clock.clone(), start.ticks.clone());
+        #[cfg(test)]
+        let emptying_tries = emptying.tries();
         let writer = Writer {
             files: start.files,
-            emptying: Outage::new("emptying the WAL of what was erased", start.clock.clone()),
             clock: start.clock,
+            ticks: start.ticks,
+            emptying,
             owner: start.owner,
             connection: Some(start.connection),
             unclaimed_from: Some(Uuid::nil()),
-            must_empty: false,
             orphans: Arc::clone(&orphans),
             commits: Arc::clone(&commits),
             fails: Arc::clone(&fails),
@@ -122,7 +127,15 @@ impl Handle {
             _lock: start.lock,
         };
         let task = Mutex::new(Some(tokio::spawn(writer.run(waiting))));
-        Self { messages, orphans, commits, fails, task }
+        Self {
+            messages,
+            orphans,
+            commits,
+            #[cfg(test)]
+            emptying_tries,
+            fails,
+            task,
+        }
     }
 
     /// Has an operation written, and returns once it is durable.
@@ -135,6 +148,12 @@ impl Handle {
     /// How many transactions have been committed.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// How often emptying the WAL was tried.
+    #[cfg(test)]
+    pub(super) fn emptying_tries(&self) -> u64 {
+        self.emptying_tries.load(Ordering::Relaxed)
     }
 
     /// Whether the store failed at the last transaction: a disk that is full, for instance.
@@ -173,29 +192,26 @@ impl Writer {
                     Message::Close => waiting.close(),
                 }
             }
-            if batch.is_empty() {
-                self.empty_wal().await;
-            } else {
+            if !batch.is_empty() {
                 self.write(batch).await;
             }
+            self.empty_wal().await;
         }
         self.finish().await;
     }
 
-    /// Waits for messages; false when there will be none any more.
+    /// Waits for messages, or until the WAL is to be emptied; false when there will be none any more.
     async fn take(
         &self,
         waiting: &mut mpsc::Receiver<Message>,
         messages: &mut Vec<Message>,
     ) -> bool {
         let taking = waiting.recv_many(messages, BATCH_MAX);
-        if !self.must_empty {
-            return taking.await > 0;
-        }
-        match time::timeout(EMPTYING_RETRY, taking).await {
-            Ok(taken) => taken > 0,
-            Err(_) => true,
-        }
+        let taken = match self.emptying.next_try() {
+            Some(next_try) => self.ticks.before(next_try, taking).await,
+            None => Some(taking.await),
+        };
+        taken.is_none_or(|taken| taken > 0)
     }
 
     /// Writes a batch and answers it; one by one if one of them failed.
@@ -206,21 +222,24 @@ impl Writer {
                     self.write_alone(job).await;
                 }
             }
-            committed => self.answer(batch, committed).await,
+            committed => self.answer(batch, committed),
         }
     }
 
     async fn write_alone(&mut self, job: Box<dyn Job>) {
         let mut batch = vec![job];
         let committed = self.commit(&mut batch).await;
-        self.answer(batch, committed).await;
+        self.answer(batch, committed);
     }
 
-    async fn answer(&mut self, batch: Vec<Box<dyn Job>>, committed: Result<(), Failure>) {
-        self.empty_wal().await;
+    /// Answers at once, but for what was erased: that waits for the WAL to be emptied.
+    fn answer(&mut self, batch: Vec<Box<dyn Job>>, committed: Result<(), Failure>) {
         let committed = committed.map_err(Failure::into_error);
         for job in batch {
-            job.answer(committed.clone());
+            match committed.is_ok() && job.has_erased() {
+                true => self.emptying.erased(job),
+                false => job.answer(committed.clone()),
+            }
         }
     }
 
@@ -262,10 +281,7 @@ impl Writer {
         orphans: &[Claim],
         batch: &mut [Box<dyn Job>],
     ) -> Result<(), Failure> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(self.files.connect().await?),
-        };
+        let connection = connected(&mut self.connection, &self.files).await?;
         query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
         let mut tx = Tx {
             connection,
@@ -273,7 +289,6 @@ impl Writer {
             owner: self.owner,
             unclaimed_from: self.unclaimed_from,
             written: Vec::new(),
-            has_erased: false,
         };
         claim::release(&mut tx, orphans).await?;
         let begun = template::begin(&mut tx, batch).await.map_err(Failure::Operation)?;
@@ -282,11 +297,10 @@ impl Writer {
         }
         query("COMMIT").execute(&mut *tx.connection).await?;
         self.unclaimed_from = tx.unclaimed_from;
-        self.must_empty |= tx.has_erased;
         self.commits.fetch_add(1, Ordering::Relaxed);
         let has_written = !tx.written.is_empty();
         self.recent.add(tx.written);
-        if tx.has_erased {
+        if batch.iter().any(|job| job.has_erased()) {
             self.recent.clear();
         }
         if has_written {
@@ -306,33 +320,42 @@ impl Writer {
         }
     }
 
-    /// Moves the WAL into the database and cuts it off, if it may hold what was erased.
+    /// Empties the WAL if that is due, and answers the callers that have waited for it.
     async fn empty_wal(&mut self) {
-        if !self.must_empty {
-            return;
+        if self.emptying.is_due() {
+            let is_empty = self.try_emptying(Duration::ZERO).await;
+            self.emptying.tried(is_empty.map_err(Error::from));
         }
-        let Some(connection) = &mut self.connection else {
-            return;
-        };
-        match files::empty_wal(connection).await {
-            Ok(is_empty) => {
-                self.must_empty = !is_empty;
-                self.emptying.worked();
-            }
-            Err(error) => self.emptying.failed(&error),
-        }
+        self.emptying.answer();
+    }
+
+    async fn try_emptying(&mut self, wait: Duration) -> sqlx::Result<bool> {
+        let connection = connected(&mut self.connection, &self.files).await?;
+        files::empty_wal(connection, wait).await
     }
 
     /// Leaves a file that is whole without its WAL.
     async fn finish(mut self) {
-        self.must_empty = true;
-        self.empty_wal().await;
+        let is_empty = self.try_emptying(LAST_TRY).await;
+        self.emptying.tried(is_empty.map_err(Error::from));
+        self.emptying.answer_all();
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
             tracing::warn!(error = outage::causes(&error), "journal not closed in order");
         }
     }
+}
+
+/// The writer's connection, made anew if there is none.
+async fn connected<'a>(
+    connection: &'a mut Option<SqliteConnection>,
+    files: &Files,
+) -> sqlx::Result<&'a mut SqliteConnection> {
+    Ok(match connection {
+        Some(connection) => connection,
+        none => none.insert(files.connect().await?),
+    })
 }
 
 impl Failure {

@@ -1,0 +1,180 @@
+//! The WAL of a file from which something is erased while a reader keeps what it has seen.
+
+use futures_util::{FutureExt, poll};
+
+use super::*;
+use crate::journal::sqlite::{
+    emptying::{PAUSE_MAX, PAUSE_MIN},
+    files,
+};
+
+/// A reader that has looked at the file, and keeps what it has seen.
+async fn reader(store: &Store) -> SqliteConnection {
+    let mut reader = Files::new(path(&store.folder)).look().await.unwrap();
+    query("BEGIN").execute(&mut reader).await.unwrap();
+    query("SELECT position FROM events").fetch_all(&mut reader).await.unwrap();
+    reader
+}
+
+#[tokio::test]
+async fn what_is_erased_while_somebody_reads_goes_soon_after_it_although_others_write() {
+    let store = store().await;
+    end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
+    let mut reader = reader(&store).await;
+    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    query("COMMIT").execute(&mut reader).await.unwrap();
+    let gone = async {
+        while !canaries(store.folder.path(), "requestcanary").is_empty() {
+            commit(&store, 1).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_erased_while_somebody_reads_goes_soon_after_it_although_nobody_writes() {
+    let store = store().await;
+    end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
+    let mut reader = reader(&store).await;
+    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    query("COMMIT").execute(&mut reader).await.unwrap();
+    gone(store.folder.path()).await;
+}
+
+#[tokio::test]
+async fn a_journal_closes_although_somebody_still_reads_what_was_erased() {
+    let store = store().await;
+    end(&store, match_id(0, 1), plain_spec()).await;
+    let _reader = reader(&store).await;
+    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    tokio::time::timeout(PATIENCE, store.journal.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_wal_is_emptied_once_nobody_reads_it() {
+    let store = store().await;
+    let mut reader = reader(&store).await;
+    admit(&store, match_id(0, 1), plain_spec()).await;
+    // Its writer tries as well.
+    store.journal.clone().close().await;
+    let mut writer = Files::new(path(&store.folder)).connect().await.unwrap();
+    assert!(!files::empty_wal(&mut writer, Duration::ZERO).await.unwrap());
+    query("COMMIT").execute(&mut reader).await.unwrap();
+    assert!(files::empty_wal(&mut writer, Duration::ZERO).await.unwrap());
+    assert_eq!(fs::metadata(store.folder.path().join("facematch.db-wal")).unwrap().len(), 0);
+}
+
+/// A store whose pauses between tries are ended by hand.
+async fn store_by_hand() -> (Store, Hand) {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, hand) = config(&path(&folder), START);
+    let (ticks, ticking) = Clock::manual(START);
+    let journal = Sqlite::open(Config { ticks, ..config }).await.unwrap();
+    (Store { folder, journal, hand }, ticking)
+}
+
+/// As many commits as it says, one after another.
+async fn commit(store: &Store, count: u64) {
+    let before = store.journal.commits();
+    for n in 0..count {
+        admit(store, match_id(before, n), plain_spec()).await;
+    }
+    assert_eq!(store.journal.commits() - before, count);
+}
+
+/// The pauses that callers who erase may wait for.
+fn pauses() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(PAUSE_MIN), |pause| Some(*pause * 2))
+        .take_while(|p| *p * 2 < PAUSE_MAX)
+}
+
+#[tokio::test]
+async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
+    let (store, ticking) = store_by_hand().await;
+    let caller = anna();
+    for n in [1, 2] {
+        end(&store, match_id(0, n), plain_spec()).await;
+    }
+    let tries = || store.journal.0.writer.emptying_tries();
+    let _reader = reader(&store).await;
+    let at_first = tries();
+    let mut erasing = Box::pin(store.journal.erase(&caller, match_id(0, 1)));
+    assert!(poll!(&mut erasing).is_pending());
+    commit(&store, 100).await;
+    assert_eq!(tries() - at_first, 1, "for a hundred commits");
+    for pause in pauses() {
+        assert!(poll!(&mut erasing).is_pending());
+        ticking.advance(pause);
+        commit(&store, 100).await;
+    }
+    let erased = tokio::time::timeout(PATIENCE, erasing).await.unwrap();
+    assert_eq!(erased.unwrap(), Erased::Done, "it is committed, and the reader is a long one");
+    let before = tries();
+    assert_eq!(before - at_first, 1 + pauses().count() as u64);
+
+    let erased = tokio::time::timeout(PATIENCE, store.journal.erase(&caller, match_id(0, 2))).await;
+    assert_eq!(erased.unwrap().unwrap(), Erased::Done, "it waits no more");
+    for seconds in 1..=10 {
+        ticking.advance(PAUSE_MAX);
+        commit(&store, 20).await;
+        assert_eq!(tries() - before, seconds, "once a second");
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_beside_an_erasure_is_answered_before_the_wal_is_emptied() {
+    let (store, ticking) = store_by_hand().await;
+    end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
+    let mut reader = reader(&store).await;
+    let (caller, spec) = (anna(), Arc::new(plain_spec()));
+    let mut erasing = store.journal.erase(&caller, match_id(0, 1));
+    let mut beside = store.journal.admit(match_id(0, 2), spec);
+    assert!(poll!(&mut erasing).is_pending() && poll!(&mut beside).is_pending());
+    let beside = tokio::time::timeout(PATIENCE, beside).await.unwrap();
+    assert!(matches!(beside, Ok(Admitted::New(..))));
+    assert!(erasing.as_mut().now_or_never().is_none(), "its bytes are in the WAL");
+
+    query("COMMIT").execute(&mut reader).await.unwrap();
+    let ticks = async {
+        loop {
+            ticking.advance(PAUSE_MIN);
+            tokio::task::yield_now().await;
+        }
+    };
+    let erased = async {
+        tokio::select! {
+            erased = erasing => erased,
+            () = ticks => unreachable!("they have no end"),
+        }
+    };
+    let erased = tokio::time::timeout(PATIENCE, erased).await.unwrap();
+    assert_eq!(erased.unwrap(), Erased::Done);
+    assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::new());
+}
+
+/// As a process leaves it that dies while a reader stands in the way.
+#[tokio::test]
+async fn what_a_former_process_left_in_the_wal_goes_although_nobody_writes() {
+    let store = store().await;
+    end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
+    let _reader = reader(&store).await;
+    assert_eq!(store.journal.erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
+    let crashed = suite::Engine::backup(&store).await;
+    assert_eq!(canaries(crashed.path(), "requestcanary"), BTreeSet::from([1]));
+    let mut reader = Files::new(path(&crashed)).look().await.unwrap();
+    query("BEGIN").execute(&mut reader).await.unwrap();
+    query("SELECT position FROM events").fetch_all(&mut reader).await.unwrap();
+    let _journal = open(&path(&crashed), START).await;
+    assert_eq!(canaries(crashed.path(), "requestcanary"), BTreeSet::from([1]));
+    query("COMMIT").execute(&mut reader).await.unwrap();
+    gone(crashed.path()).await;
+}
+
+async fn gone(folder: &Path) {
+    let gone = async {
+        while !canaries(folder, "requestcanary").is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+}

@@ -233,11 +233,12 @@ pub trait Writer: Send + Sync {
     /// Erases a match that has ended, its events and its traces in the store's files.
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
 
-    /// Erases up to `limit` matches whose time has come, and says how many it erased.
+    /// Erases up to `limit` matches whose time has come, and says how many it erased. A store whose
+    /// commits wait for each other may do so in several, with those of others in between.
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
 
     /// Enters up to `limit` matches that an older version wrote into the indexes that lists walk,
-    /// and says how many it entered. Until then lists find them by an index of their own.
+    /// and says how many it entered, in one commit or several. Until then lists find them by an index of their own.
     async fn enlist(&self, limit: usize) -> Result<usize, Error>;
 
     /// Claims up to `limit` unfinished matches that nobody holds, oldest first. Where several

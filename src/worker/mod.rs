@@ -43,10 +43,10 @@ use crate::{
 
 /// How many matches are claimed at once: a page that is folded in some milliseconds.
 const CLAIM_PAGE: usize = 1_000;
-/// How many matches are erased in one commit: others wait for it no longer than for a slow sync.
+/// How many matches are erased at once; a store in which others wait for that does it in parts.
 const ERASE_PAGE: usize = 500;
-/// How many matches of an older version are entered into the indexes of lists in one commit: as
-/// many as are erased, for the same reason.
+/// How many matches of an older version are entered into the indexes of lists at once: as many as
+/// are erased.
 const ENLIST_PAGE: usize = 500;
 /// How often matches are looked for that have been kept long enough, or that nobody drives. The
 /// former are promised to be gone within a minute.

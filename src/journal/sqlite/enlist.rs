@@ -1,23 +1,29 @@
 //! Entering what an older version wrote into the indexes that lists walk.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::query;
 
 use crate::journal::{
     Error,
-    sqlite::operation::{Operation, Rows, Tx},
+    sqlite::{
+        operation::{Operation, Rows, Tx},
+        parts::{Part, Parts},
+    },
 };
 
-/// Enters some matches, oldest first.
+/// Enters some matches, oldest first: so many at most, or as many as make one part.
 pub(super) struct Enlist {
     pub limit: usize,
+    pub parts: Arc<Parts>,
 }
 
 #[async_trait]
 impl Operation for Enlist {
-    type Outcome = usize;
+    type Outcome = Part;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<usize, Error> {
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Part, Error> {
         // A row without a match can't be; it would come again and again.
         const ENLIST: &str = "
             UPDATE match_states SET
@@ -28,10 +34,14 @@ impl Operation for Enlist {
                 SELECT match_id FROM match_states
                 WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL
                 ORDER BY match_id LIMIT $1)";
+        let (most, began) = self.parts.begin();
+        let limit = self.limit.min(most);
         let entered = query(ENLIST)
-            .bind(i64::try_from(self.limit).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .execute(&mut *tx.connection)
             .await?;
-        Ok(usize::try_from(entered.rows_affected()).unwrap_or(usize::MAX))
+        let done = usize::try_from(entered.rows_affected()).unwrap_or(usize::MAX);
+        self.parts.end(done, began);
+        Ok(Part { done, is_last: done < limit })
     }
 }

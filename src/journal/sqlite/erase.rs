@@ -7,6 +7,8 @@
 //! there until the page is used again. The schema keeps that rare (see `1.sql`); only a `VACUUM`
 //! of the whole file rules it out.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{Row, query};
 
@@ -16,6 +18,7 @@ use crate::{
         Erased, Error,
         sqlite::{
             operation::{Operation, Rows, Tx},
+            parts::{Part, Parts},
             rows::blob,
         },
     },
@@ -27,9 +30,10 @@ pub(super) struct EraseOne {
     pub match_id: MatchId,
 }
 
-/// Erases matches whose time has come.
+/// Erases matches whose time has come: so many at most, or as many as make one part.
 pub(super) struct EraseExpired {
     pub limit: usize,
+    pub parts: Arc<Parts>,
 }
 
 #[async_trait]
@@ -57,6 +61,10 @@ impl Operation for EraseOne {
         Ok(Erased::Done)
     }
 
+    fn erases(&self) -> bool {
+        true
+    }
+
     fn has_erased(outcome: &Erased) -> bool {
         matches!(outcome, Erased::Done)
     }
@@ -64,9 +72,9 @@ impl Operation for EraseOne {
 
 #[async_trait]
 impl Operation for EraseExpired {
-    type Outcome = usize;
+    type Outcome = Part;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<usize, Error> {
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Part, Error> {
         // Both statements mean the same matches: nothing changes between them.
         const ERASE: &str = "
             UPDATE store SET floor = max(floor, coalesce((
@@ -78,15 +86,18 @@ impl Operation for EraseExpired {
                 SELECT match_id FROM match_states WHERE expire_time <= $1
                 ORDER BY expire_time, match_id LIMIT $2)
             RETURNING 1";
+        let (most, began) = self.parts.begin();
+        let limit = self.limit.min(most);
         let erased = query(ERASE)
             .bind(tx.now.as_micros())
-            .bind(i64::try_from(self.limit).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&mut *tx.connection)
             .await?;
-        Ok(erased.len())
+        self.parts.end(erased.len(), began);
+        Ok(Part { done: erased.len(), is_last: erased.len() < limit })
     }
 
-    fn has_erased(outcome: &usize) -> bool {
-        *outcome > 0
+    fn has_erased(outcome: &Part) -> bool {
+        outcome.done > 0
     }
 }

@@ -14,6 +14,7 @@ mod files;
 mod lists;
 mod lock;
 mod operation;
+mod parts;
 mod probe;
 mod reader;
 mod rows;
@@ -36,7 +37,13 @@ use crate::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
         Tenure, Writer,
         recent::Recent,
-        sqlite::{files::Files, lists::Lists, schema::Found},
+        sqlite::{
+            files::Files,
+            lists::Lists,
+            operation::Operation,
+            parts::{Part, Parts},
+            schema::Found,
+        },
         stored,
     },
 };
@@ -124,6 +131,8 @@ struct Shared {
     origin: Origin,
     keys: Keys,
     wake: watch::Sender<()>,
+    erasing: Arc<Parts>,
+    enlisting: Arc<Parts>,
     /// This process alone, always.
     fleet: watch::Sender<Fleet>,
 }
@@ -153,6 +162,7 @@ impl Sqlite {
         let health = files.readers(1).await.map_err(unusable)?;
         let lists = Lists::new(files.clone());
         let (recent, wake) = (Arc::<Recent>::default(), watch::Sender::new(()));
+        let [erasing, enlisting] = [(); 2].map(|()| Arc::new(Parts::new(config.ticks.clone())));
         let writer = writer::Handle::spawn(writer::Start {
             files,
             clock: config.clock,
@@ -173,6 +183,8 @@ impl Sqlite {
             origin,
             keys,
             wake,
+            erasing,
+            enlisting,
             fleet,
         })))
     }
@@ -184,6 +196,23 @@ impl Sqlite {
         self.0.health.close().await;
         self.0.readers.close().await;
         self.0.writer.close().await;
+    }
+
+    /// Does up to so much, part by part: what others write comes in between.
+    async fn by_parts<O: Operation<Outcome = Part>>(
+        &self,
+        limit: usize,
+        part: impl Fn(usize) -> O + Send,
+    ) -> Result<usize, Error> {
+        let mut done = 0;
+        while done < limit {
+            let part = self.0.writer.ask(part(limit - done)).await?;
+            done += part.done;
+            if part.is_last {
+                break;
+            }
+        }
+        Ok(done)
     }
 
     /// How many transactions have been committed since it was opened.
@@ -253,11 +282,13 @@ impl Writer for Sqlite {
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.0.writer.ask(erase::EraseExpired { limit }).await
+        let parts = &self.0.erasing;
+        self.by_parts(limit, |limit| erase::EraseExpired { limit, parts: Arc::clone(parts) }).await
     }
 
     async fn enlist(&self, limit: usize) -> Result<usize, Error> {
-        self.0.writer.ask(enlist::Enlist { limit }).await
+        let parts = &self.0.enlisting;
+        self.by_parts(limit, |limit| enlist::Enlist { limit, parts: Arc::clone(parts) }).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

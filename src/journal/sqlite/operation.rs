@@ -38,6 +38,11 @@ pub(super) trait Operation: Send + Sync + 'static {
     /// a rollback. In between, others of the same transaction may have run.
     async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
 
+    /// Whether it may erase what a caller names.
+    fn erases(&self) -> bool {
+        false
+    }
+
     /// Whether it has erased anything, given its outcome.
     fn has_erased(_outcome: &Self::Outcome) -> bool {
         false
@@ -70,6 +75,9 @@ pub(super) trait Job: Send + Sync {
 
     /// Runs it, and keeps the outcome to itself until it is committed.
     async fn run(&mut self, rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error>;
+
+    /// As [`Operation::erases`].
+    fn erases(&self) -> bool;
 
     /// Whether it has erased anything when it was run.
     fn has_erased(&self) -> bool;
@@ -106,6 +114,10 @@ impl<O: Operation> Job for Asked<O> {
     async fn run(&mut self, rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error> {
         self.outcome = Some(self.operation.run(rows, tx).await?);
         Ok(())
+    }
+
+    fn erases(&self) -> bool {
+        self.operation.erases()
     }
 
     fn has_erased(&self) -> bool {

@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use sqlx::{Connection, SqliteConnection, query};
 use tempfile::TempDir;
 
@@ -387,4 +387,47 @@ async fn a_lock_that_cannot_be_taken_is_named() {
         text.contains("the lock file ") && text.contains("facematch.db.lock can't be"),
         "{text}"
     );
+}
+
+/// Five hundred matches are one page of retention: what others write comes in between its parts.
+#[tokio::test]
+async fn what_is_written_beside_a_page_of_retention_waits_for_a_part_of_it() {
+    let store = store().await;
+    end_a_thousand(&store.journal).await;
+    store.hand.advance(KEEP);
+    let (mut erasing, mut beside) = (store.journal.erase_expired(500), 0);
+    let commits = store.journal.commits();
+    let erased = loop {
+        let admitted = store.journal.admit(match_id(beside, 1), Arc::new(plain_spec()));
+        match select(erasing, admitted).await {
+            Either::Left((erased, admitted)) => {
+                admitted.await.unwrap();
+                break erased;
+            }
+            Either::Right((admitted, still_erasing)) => {
+                admitted.unwrap();
+                (erasing, beside) = (still_erasing, beside + 1);
+            }
+        }
+    };
+    assert_eq!(erased.unwrap(), 500);
+    let commits = store.journal.commits() - commits;
+    assert!(beside >= 4, "{beside} others were written in {commits} commits");
+}
+
+/// However many matches callers erase at once.
+#[tokio::test]
+async fn what_is_written_beside_many_erasures_waits_for_some_of_them() {
+    let store = store().await;
+    end_a_thousand(&store.journal).await;
+    let (journal, caller, before) = (&store.journal, anna(), store.journal.commits());
+    let erasing = join_all((0..500).map(|n| journal.erase(&caller, match_id(n, 0))));
+    let beside = async {
+        journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
+        journal.commits() - before
+    };
+    let (erased, beside) = tokio::join!(erasing, beside);
+    assert!(erased.iter().all(|erased| matches!(erased, Ok(Erased::Done))));
+    let commits = journal.commits() - before;
+    assert!(beside * 3 < commits, "commit {beside} of {commits}");
 }

@@ -39,6 +39,10 @@ use crate::{
 /// The most operations in one transaction. More gain no speed, and keep the first one waiting.
 const BATCH_MAX: usize = 128;
 
+/// The most callers' erasures in one transaction: each may read pages of half a dozen indexes from
+/// a disk, and everything else that is written waits for it.
+const ERASURES_MAX: usize = 32;
+
 /// The most operations that wait; whoever brings more waits for room.
 const WAITING_MAX: usize = 1024;
 
@@ -71,6 +75,8 @@ struct Writer {
     connection: Option<SqliteConnection>,
     unclaimed_from: Option<Uuid>,
     emptying: Emptying,
+    /// Erasures that make room for others' operations, up to the next transaction.
+    postponed: Vec<Box<dyn Job>>,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
     /// Whether the store failed at the last transaction.
@@ -116,6 +122,7 @@ impl Handle {
             clock: start.clock,
             ticks: start.ticks,
             emptying,
+            postponed: Vec::new(),
             owner: start.owner,
             connection: Some(start.connection),
             unclaimed_from: Some(Uuid::nil()),
@@ -184,7 +191,7 @@ impl Writer {
     async fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH_MAX);
         while self.take(&mut waiting, &mut messages).await {
-            let mut batch = Vec::with_capacity(messages.len());
+            let mut batch = std::mem::take(&mut self.postponed);
             for message in messages.drain(..) {
                 match message {
                     Message::Job(job) => batch.push(job),
@@ -192,6 +199,7 @@ impl Writer {
                     Message::Close => waiting.close(),
                 }
             }
+            self.postpone(&mut batch);
             if !batch.is_empty() {
                 self.write(batch).await;
             }
@@ -206,12 +214,28 @@ impl Writer {
         waiting: &mut mpsc::Receiver<Message>,
         messages: &mut Vec<Message>,
     ) -> bool {
-        let taking = waiting.recv_many(messages, BATCH_MAX);
-        let taken = match self.emptying.next_try() {
-            Some(next_try) => self.ticks.before(next_try, taking).await,
+        // So that postponed ones don't keep others from being taken, and can't pile up.
+        let room = WAITING_MAX + ERASURES_MAX - self.postponed.len();
+        let taking = waiting.recv_many(messages, BATCH_MAX.min(room));
+        let until = match self.postponed.is_empty() {
+            true => self.emptying.next_try(),
+            false => Some(self.ticks.now()),
+        };
+        let taken = match until {
+            Some(until) => self.ticks.before(until, taking).await,
             None => Some(taking.await),
         };
-        taken.is_none_or(|taken| taken > 0)
+        taken.is_none_or(|taken| taken > 0) || !self.postponed.is_empty()
+    }
+
+    /// Leaves erasures beyond what one transaction takes for the next.
+    fn postpone(&mut self, batch: &mut Vec<Box<dyn Job>>) {
+        let mut erasures = 0;
+        let is_late = |job: &mut Box<dyn Job>| {
+            erasures += usize::from(job.erases());
+            job.erases() && erasures > ERASURES_MAX
+        };
+        self.postponed = batch.extract_if(.., is_late).collect();
     }
 
     /// Writes a batch and answers it; one by one if one of them failed.

@@ -194,6 +194,21 @@ async fn a_journal_in_other_hands_is_left_alone() {
     house.assert_works().await;
 }
 
+/// A link in its place would lead the service to another user's file.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_lock_file_that_is_a_link_is_named_and_not_followed() {
+    let house = House::build().await;
+    let [store, lock, elsewhere] =
+        ["own.db", "own.db.lock", "elsewhere"].map(|name| house.directory.path().join(name));
+    std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
+    let said =
+        failing(&with(&house, "--store", Some(&format!("sqlite:{}", store.display())))).await;
+    let why = format!("the lock file {} can't be opened: it is a symbolic link", lock.display());
+    assert_names(&said, "--store", &why);
+    assert!(!elsewhere.exists() && !store.exists());
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_journal_is_left_as_it_is() {
     let house = House::build().await;

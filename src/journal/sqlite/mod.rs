@@ -15,6 +15,7 @@ mod lists;
 mod lock;
 mod operation;
 mod parts;
+mod paths;
 mod probe;
 mod reader;
 mod rows;
@@ -145,15 +146,18 @@ impl Sqlite {
     /// [`OpenError`] if the file can't be used.
     pub async fn open(config: Config) -> Result<Self, OpenError> {
         let inaccessible = |source| OpenError::Inaccessible { path: config.path.clone(), source };
-        let lock_file = lock::file_of(&config.path).map_err(inaccessible)?;
+        let database = paths::resolved(&config.path).map_err(inaccessible)?;
+        let lock_file = paths::beside(&database, ".lock");
         let untaken = |source| OpenError::Lock { path: lock_file.clone(), source };
         let Some(lock) = lock::take(&lock_file).map_err(untaken)? else {
             return Err(OpenError::InUse { path: config.path });
         };
+        paths::check(&database).map_err(inaccessible)?;
         let files = Files::new(config.path.clone());
         files.create().map_err(inaccessible)?;
         let unusable = |source| OpenError::Unusable { path: config.path.clone(), source };
         let version = inspect(&files).await?;
+        paths::narrow_all(&database);
         let mut connection = files.connect().await.map_err(unusable)?;
         let now = config.clock.now();
         let (origin, keys) =

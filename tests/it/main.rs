@@ -20,6 +20,8 @@ mod support;
 mod abuse;
 mod as_a_tester;
 mod attacks;
+#[cfg(unix)]
+mod backup;
 mod bad_input;
 mod calls;
 #[cfg(feature = "postgres-tests")]

@@ -38,10 +38,12 @@ enum Source {
     System(Arc<System>),
     /// Time since boot, as if nobody had ever set a clock.
     Steady(Arc<System>),
-    /// `skew`: by how many microseconds the clock differs from the hand.
+    /// `skew`: by how many microseconds the clock differs from the hand. `follows`: whether it
+    /// follows other clocks, as only those do that were skewed.
     Manual {
         shared: Arc<Mutex<Manual>>,
         skew: Arc<AtomicI64>,
+        follows: bool,
     },
 }
 
@@ -78,7 +80,8 @@ impl Clock {
         let manual = Manual { now, sleepers_made: 0, sleepers: BTreeMap::new() };
         let shared = Arc::new(Mutex::new(manual));
         let skew = Arc::default();
-        (Self(Source::Manual { shared: Arc::clone(&shared), skew }), Hand(shared))
+        let source = Source::Manual { shared: Arc::clone(&shared), skew, follows: false };
+        (Self(source), Hand(shared))
     }
 
     /// What time it is.
@@ -88,7 +91,7 @@ impl Clock {
             Source::Steady(system) => {
                 Timestamp::from_micros(since_boot().saturating_add(system.offset_at_start))
             }
-            Source::Manual { shared, skew } => {
+            Source::Manual { shared, skew, .. } => {
                 let now = lock(shared).now.as_micros();
                 Timestamp::from_micros(now.saturating_add(skew.load(Ordering::Relaxed)))
             }
@@ -101,7 +104,8 @@ impl Clock {
         Self(match &self.0 {
             Source::System(system) | Source::Steady(system) => Source::Steady(Arc::clone(system)),
             Source::Manual { shared, .. } => {
-                Source::Manual { shared: Arc::clone(shared), skew: Arc::default() }
+                let shared = Arc::clone(shared);
+                Source::Manual { shared, skew: Arc::default(), follows: false }
             }
         })
     }
@@ -114,7 +118,8 @@ impl Clock {
         match &self.0 {
             Source::System(system) => system.follow(leader.as_micros()),
             Source::Steady(_) => {}
-            Source::Manual { shared, skew } => {
+            Source::Manual { follows: false, .. } => {}
+            Source::Manual { shared, skew, follows: true } => {
                 let now = lock(shared).now.as_micros();
                 skew.store(leader.as_micros().saturating_sub(now), Ordering::Relaxed);
             }
@@ -128,7 +133,7 @@ impl Clock {
                 system.raise_offset(time.as_micros().saturating_sub(since_boot()));
             }
             Source::Steady(_) => {}
-            Source::Manual { shared, skew } => {
+            Source::Manual { shared, skew, .. } => {
                 let now = lock(shared).now.as_micros();
                 skew.fetch_max(time.as_micros().saturating_sub(now), Ordering::Relaxed);
             }
@@ -141,7 +146,7 @@ impl Clock {
             Source::System(_) | Source::Steady(_) => {
                 tokio::time::sleep(time.since(self.now())).await;
             }
-            Source::Manual { shared, skew } => {
+            Source::Manual { shared, skew, .. } => {
                 let skew = skew.load(Ordering::Relaxed);
                 let time = Timestamp::from_micros(time.as_micros().saturating_sub(skew));
                 sleeper(shared, time).await;
@@ -163,14 +168,15 @@ impl Clock {
         }
     }
 
-    /// A clock by the same hand that is this many microseconds ahead of it, or behind.
+    /// A clock by the same hand that is this many microseconds ahead of it, or behind, until it
+    /// follows another.
     #[cfg(test)]
     pub fn skewed(&self, micros: i64) -> Self {
         let Source::Manual { shared, .. } = &self.0 else {
             panic!("only a manual clock is skewed")
         };
         let skew = Arc::new(AtomicI64::new(micros));
-        Self(Source::Manual { shared: Arc::clone(shared), skew })
+        Self(Source::Manual { shared: Arc::clone(shared), skew, follows: true })
     }
 }
 

@@ -43,6 +43,8 @@ const COUNTED_ON: f64 = 0.9;
 pub struct Memory {
     store: Arc<Mutex<Store>>,
     clock: Clock,
+    /// Counts leases, and is the store's.
+    steady: Clock,
     origin: Origin,
     keys: Keys,
     /// How long it is believed to be alive without a pulse.
@@ -92,7 +94,10 @@ impl Memory {
 
     /// A process beside those that are at a store.
     pub fn join(store: Arc<Mutex<Store>>, clock: Clock, lease: Duration) -> Self {
-        let now = clock.now();
+        // The store's own clock, which those of processes follow.
+        let steady = clock.steady();
+        let now = steady.now();
+        clock.follow(now);
         let (origin, here) = {
             let mut store = lock(&store);
             let origin = store.enter();
@@ -115,7 +120,17 @@ impl Memory {
         let keys = Keys { digest: [3; 32], token: [5; 32] };
         let fleet = watch::Sender::new(Fleet { alive: here.alive.len() });
         let here = Arc::new(Mutex::new(here));
-        Self { store, clock, origin, keys, lease, here, wake: watch::Sender::new(()), fleet }
+        Self {
+            store,
+            clock,
+            steady,
+            origin,
+            keys,
+            lease,
+            here,
+            wake: watch::Sender::new(()),
+            fleet,
+        }
     }
 
     /// What outlives this process.
@@ -148,7 +163,8 @@ impl Memory {
     }
 
     fn renew(&self) {
-        let now = self.clock.now();
+        let now = self.steady.now();
+        self.clock.follow(now);
         let mut here = self.here();
         if here.has_left || here.is_dead {
             return;
@@ -204,7 +220,7 @@ impl Memory {
 
     /// The lease, while it can be counted on.
     fn lease(&self) -> Result<LeaseId, Error> {
-        let counted_on = |mine: &Mine| self.clock.now() < mine.until;
+        let counted_on = |mine: &Mine| self.steady.now() < mine.until;
         let mine = self.here().mine.filter(counted_on).map(|mine| mine.lease);
         let unavailable = || Error::Unavailable(Arc::new(std::fmt::Error));
         mine.filter(|lease| self.lock().leases.contains_key(lease)).ok_or_else(unavailable)
@@ -215,7 +231,7 @@ impl Memory {
         let hold = Hold::of(claim);
         match self.here().mine.filter(|mine| mine.lease == hold.lease) {
             None => Tenure::Lost,
-            Some(mine) if self.clock.now() >= mine.until => Tenure::Unsure,
+            Some(mine) if self.steady.now() >= mine.until => Tenure::Unsure,
             Some(_) if hold.lent => Tenure::Lent,
             Some(_) => Tenure::Held,
         }
@@ -353,7 +369,8 @@ impl Writer for Memory {
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        Ok(self.lock().erase_expired(self.clock.now(), limit))
+        let now = self.clock.now().min(self.steady.now());
+        Ok(self.lock().erase_expired(now, limit))
     }
 
     // There is no older version of it.

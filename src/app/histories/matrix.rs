@@ -171,6 +171,28 @@ fn a_match_is_taken_over_while_its_driver_stands_still_at_every_point_of_every_o
     );
 }
 
+/// A year, in microseconds.
+const YEAR: i64 = 365 * 86_400 * 1_000_000;
+
+#[test]
+fn a_match_is_taken_over_by_replicas_whose_clocks_are_years_apart() {
+    let mut deaths = 0;
+    for (policy, sends_photo, operations) in kinds_in_fleet() {
+        for (n, point) in points(0..operations) {
+            for skews in [[YEAR, 0], [0, YEAR], [-YEAR, 0], [0, -YEAR], [YEAR, -YEAR]] {
+                let (fleet, names) = check_fleet(policy, sends_photo, |it| {
+                    it.plug.pull_at(n, point);
+                    it.skews = skews.to_vec();
+                });
+                assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?} {skews:?}");
+                deaths += fleet.struck;
+            }
+        }
+    }
+    assert!(deaths > 100, "{deaths} deaths");
+    println!("deaths beside clocks that are years apart: {deaths}, lost: 0, doubled: 0");
+}
+
 #[test]
 fn a_match_outlives_every_fault_of_every_request() {
     let mut faults = 0;

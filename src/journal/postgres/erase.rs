@@ -85,7 +85,9 @@ impl Step for EraseExpired {
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<usize, Error> {
         const ERASE: &str = erase!(
-            "SELECT match_id FROM match_states WHERE expire_time <= $1
+            // Never by this replica's clock alone.
+            "SELECT match_id FROM match_states WHERE expire_time
+             <= least($1, CAST(extract(epoch FROM now()) * 1000000 AS bigint))
          ORDER BY expire_time, match_id LIMIT $2",
             "greatest(floor, (SELECT max(position) FROM gone_events))",
             "1"

@@ -88,7 +88,7 @@ pub struct Config {
     pub url: SecretString,
     /// The password, if it isn't in the URL and may be replaced.
     pub password: Option<watch::Receiver<SecretString>>,
-    /// Stamps events.
+    /// Stamps events; it follows the database's.
     pub clock: Clock,
     /// Counts leases and pauses: a clock that runs, also where events are stamped by hand.
     pub ticks: Clock,
@@ -229,6 +229,8 @@ impl Postgres {
         let needed = config.readers + CONNECTIONS_BESIDE;
         let mut connection = prepare(&database, needed).await?;
         let unusable = |source| OpenError::of(&database, needed, true, source);
+        let time = renewal::database_time(&mut connection).await.map_err(unusable)?;
+        config.clock.follow(time);
         let now = config.clock.now();
         let (origin, keys) = schema::enter(&mut connection, now).await.map_err(unusable)?;
         let notices = carries_notices(&mut connection).await.map_err(unusable)?;
@@ -238,7 +240,13 @@ impl Postgres {
         let leases = Arc::new(Leases::new(config.ticks.clone()));
         let (leaving, closing) = (CancellationToken::new(), CancellationToken::new());
         let terms = Terms { incarnation: origin.incarnation, length: config.lease, notices };
-        let mut keeper = Keeper::new(database.clone(), Arc::clone(&leases), terms, leaving.clone());
+        let mut keeper = Keeper::new(
+            database.clone(),
+            Arc::clone(&leases),
+            terms,
+            config.clock.clone(),
+            leaving.clone(),
+        );
         keeper.begin().await.map_err(unusable)?;
         let keeper = Mutex::new(Some(tokio::spawn(keeper.run())));
 

@@ -51,6 +51,8 @@ pub(super) struct Keeper {
     leases: Arc<Leases>,
     terms: Terms,
     leaving: CancellationToken,
+    /// Follows the database's clock: events are stamped by it, and deadlines judged.
+    clock: Clock,
     connection: Option<PgConnection>,
     /// Others' leases are left alone until then: an outage of the database lets all of them
     /// lapse at once, and who comes back first, or is started just then, must not take them all.
@@ -62,10 +64,11 @@ impl Keeper {
         database: Database,
         leases: Arc<Leases>,
         terms: Terms,
+        clock: Clock,
         leaving: CancellationToken,
     ) -> Self {
         let patient_until = leases.clock.now();
-        Self { database, leases, terms, leaving, connection: None, patient_until }
+        Self { database, leases, terms, leaving, clock, connection: None, patient_until }
     }
 
     /// Takes the first lease.
@@ -112,6 +115,7 @@ impl Keeper {
     }
 
     fn take(&mut self, renewed: Renewed) -> Duration {
+        self.clock.follow(renewed.time);
         let now = self.leases.clock.now();
         let gave_it_up = self.leases.view().mine.is_some_and(|mine| mine.until <= renewed.sent);
         if gave_it_up || renewed.was_late || renewed.is_new {
@@ -185,6 +189,8 @@ struct Renewed {
     is_new: bool,
     /// How long the others have left.
     others: BTreeMap<LeaseId, Duration>,
+    /// What the database's clock showed.
+    time: Timestamp,
 }
 
 /// Renews a lease, shortens others' that last longer than they can (the database's clock went back,
@@ -212,7 +218,8 @@ async fn renew(
             RETURNING lease
         )
         SELECT l.lease, l.lease = $1 AND EXISTS (SELECT 1 FROM renewed),
-            CAST(extract(epoch FROM l.expire_time - now()) AS double precision)
+            CAST(extract(epoch FROM l.expire_time - now()) AS double precision),
+            CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)
         FROM leases AS l WHERE l.lease NOT IN (SELECT o.lease FROM over AS o)";
     let sent = clock.now();
     let renewing = query(RENEW)
@@ -224,16 +231,18 @@ async fn renew(
     let rows = connect::in_time(terms.patience(), renewing).await?;
     let mut others = BTreeMap::new();
     let (mut is_renewed, mut was_late) = (false, false);
+    let mut time = Timestamp::from_micros(0);
     for row in &rows {
         let (found, renewed, left) = found(row)?;
         if found == lease {
             // What was left of it as the statement began.
             (is_renewed, was_late) = (renewed, left.is_zero());
+            time = Timestamp::from_micros(row.try_get(3)?);
         } else {
             others.insert(found, left);
         }
     }
-    Ok(is_renewed.then_some(Renewed { sent, lease, was_late, is_new: false, others }))
+    Ok(is_renewed.then_some(Renewed { sent, lease, was_late, is_new: false, others, time }))
 }
 
 fn found(row: &PgRow) -> sqlx::Result<(LeaseId, bool, Duration)> {
@@ -243,6 +252,13 @@ fn found(row: &PgRow) -> sqlx::Result<(LeaseId, bool, Duration)> {
         row.try_get(1)?,
         Duration::from_secs_f64(left.max(0.0)),
     ))
+}
+
+/// What the database's clock shows.
+pub(super) async fn database_time(connection: &mut PgConnection) -> sqlx::Result<Timestamp> {
+    const TIME: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)";
+    let asking = query_scalar(TIME).fetch_one(connection);
+    Ok(Timestamp::from_micros(connect::in_time(STATEMENT_TIMEOUT, asking).await?))
 }
 
 /// Takes a new lease, and has the others look.

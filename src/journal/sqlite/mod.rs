@@ -11,6 +11,7 @@ mod emptying;
 mod enlist;
 mod erase;
 mod files;
+mod hold;
 mod lists;
 mod lock;
 mod operation;
@@ -40,6 +41,7 @@ use crate::{
         recent::Recent,
         sqlite::{
             files::Files,
+            hold::Hold,
             lists::Lists,
             operation::Operation,
             parts::{Part, Parts},
@@ -133,6 +135,7 @@ struct Shared {
     keys: Keys,
     wake: watch::Sender<()>,
     erasing: Arc<Parts>,
+    hold: Hold,
     enlisting: Arc<Parts>,
     /// This process alone, always.
     fleet: watch::Sender<Fleet>,
@@ -162,6 +165,7 @@ impl Sqlite {
         let now = config.clock.now();
         let (origin, keys) =
             schema::prepare(&mut connection, version, now).await.map_err(unusable)?;
+        let hold = Hold::open(&mut connection, &config.clock).await.map_err(unusable)?;
         let readers = files.readers(config.readers).await.map_err(unusable)?;
         let health = files.readers(1).await.map_err(unusable)?;
         let lists = Lists::new(files.clone());
@@ -188,6 +192,7 @@ impl Sqlite {
             keys,
             wake,
             erasing,
+            hold,
             enlisting,
             fleet,
         })))
@@ -286,7 +291,13 @@ impl Writer for Sqlite {
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        let parts = &self.0.erasing;
+        let (parts, hold) = (&self.0.erasing, &self.0.hold);
+        if let Some(note) = hold.due() {
+            hold.noted(self.0.writer.ask(note).await?);
+        }
+        if hold.is_on() {
+            return Ok(0);
+        }
         self.by_parts(limit, |limit| erase::EraseExpired { limit, parts: Arc::clone(parts) }).await
     }
 

@@ -43,13 +43,13 @@ pub(super) fn check(database: &Path) -> io::Result<()> {
     if database.is_symlink() {
         return Err(io::Error::other("it is a symbolic link that leads nowhere"));
     }
-    if let Some(file) = regular(database)? {
-        if is_mounted_alone(database, &file)? {
-            return Err(io::Error::other(
-                "it is mounted by itself, and its WAL and lock would lie outside of the mount: \
-                 mount its folder",
-            ));
-        }
+    if let Some(file) = regular(database)?
+        && is_mounted_alone(database, &file)?
+    {
+        return Err(io::Error::other(
+            "it is mounted by itself, and its WAL and lock would lie outside of the mount: \
+             mount its folder",
+        ));
     }
     for ending in ENDINGS {
         let path = beside(database, ending);

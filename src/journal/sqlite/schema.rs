@@ -19,7 +19,10 @@ pub(super) const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
 
 /// What was added to a version: the name in the schema that tells that it is there, and how it
 /// comes there.
-const ADDITIONS: [(&str, &str); 1] = [("match_states_unlisted", include_str!("lists.sql"))];
+const ADDITIONS: [(&str, &str); 2] = [
+    ("match_states_unlisted", include_str!("lists.sql")),
+    ("erasing_hold", include_str!("hold.sql")),
+];
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();

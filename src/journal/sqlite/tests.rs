@@ -1,6 +1,7 @@
 //! What only SQLite promises: its file, its lock, its transactions. The rest is the suite's.
 
 mod emptying;
+mod hold;
 mod lists;
 
 use std::{

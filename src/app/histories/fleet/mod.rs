@@ -92,6 +92,8 @@ pub struct Fleet {
     pub restart: Duration,
     /// For how long whoever is told to by the plug stands still.
     pub halt: Duration,
+    /// By how many microseconds the clock of each replica is ahead when it starts.
+    pub skews: Vec<i64>,
     /// How often a caller moves of itself, after each update.
     pub restless: f64,
     strikes: BTreeMap<(Timestamp, usize), (usize, Strike)>,
@@ -122,6 +124,7 @@ impl Fleet {
             lag: Duration::from_millis(5),
             restart: Duration::from_secs(1),
             halt: 2 * LEASE,
+            skews: vec![0; replicas],
             restless: 0.0,
             strikes: BTreeMap::new(),
             strikes_made: 0,
@@ -279,13 +282,14 @@ impl Fleet {
     fn start(&mut self, replica: usize) {
         self.lives += 1;
         let seed = self.seed + 1_000 * self.lives;
-        let journal = Memory::join(Arc::clone(&self.store), self.clock.clone(), LEASE);
+        let clock = self.clock.skewed(self.skews[replica]);
+        let journal = Memory::join(Arc::clone(&self.store), clock.clone(), LEASE);
         let plug = Arc::new(self.plug.beside());
         let life = Life::begin(
             journal,
             plug,
             &self.oz,
-            &self.clock,
+            &clock,
             replica::Chances { seed, store_trouble: self.store_trouble, lag: self.lag },
         );
         self.doors.open(replica, life.door());

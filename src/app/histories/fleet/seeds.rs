@@ -18,6 +18,9 @@ use crate::app::histories::{
 /// by a driver that took another replica's fact for its own.
 const REGRESSIONS: &[u64] = &[9, 449, 3857];
 
+/// By how many seconds a clock may be wrong when its replica starts.
+const SKEWS: [i64; 6] = [0, 0, 3_600, -3_600, 365 * 86_400, -365 * 86_400];
+
 /// A history of its own for each seed.
 fn draw(seed: u64) -> Fleet {
     let mut random = StdRng::seed_from_u64(seed);
@@ -55,6 +58,10 @@ fn draw(seed: u64) -> Fleet {
         let point = POINTS[random.random_range(0..POINTS.len())];
         fleet.plug.halt_at(random.random_range(0..60), point);
         fleet.halt = LEASE.mul_f64(random.random_range(0.5..4.0));
+    }
+    // Last, so that what was drawn before stays what it was.
+    for skew in &mut fleet.skews {
+        *skew = SKEWS[random.random_range(0..SKEWS.len())] * 1_000_000;
     }
     fleet
 }

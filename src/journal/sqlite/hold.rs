@@ -1,0 +1,167 @@
+//! Holds retention back after the clock has jumped: times from before and after a jump can't be
+//! compared, and a clock that is a year ahead would erase everything.
+//!
+//! A jump is a gap at the start, between the clock and both the newest event and what the clock
+//! showed last, or a step of the clock while the process runs. From then on nothing is erased by
+//! retention for as long as the match that expires last was to be kept: whatever the right time is,
+//! each match has been kept long enough by then. It deliberately doesn't judge which clock is right.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sqlx::{Row, SqliteConnection, query, query_scalar};
+use tracing::warn;
+
+use crate::{
+    clock::Clock,
+    domain::Timestamp,
+    journal::{
+        Error,
+        answer::Outcome,
+        sqlite::operation::{Operation, Rows, Tx},
+    },
+};
+
+/// How far the clock may be from what it showed last before that counts as a jump. A service that is
+/// stopped over a week's holiday starts as usual; and a match is erased too early by less.
+pub(super) const JUMP_MIN: Duration = Duration::from_secs(7 * 86_400);
+
+/// How often it is noted what the clock shows.
+const NOTE_INTERVAL: Duration = Duration::from_secs(3_600);
+
+/// Whether retention is held back.
+pub(super) struct Hold {
+    clock: Clock,
+    /// Shows steps of the clock.
+    steady: Clock,
+    state: Mutex<State>,
+}
+
+struct State {
+    until: Timestamp,
+    /// Both clocks when the time was noted.
+    noted: (Timestamp, Timestamp),
+}
+
+/// Notes what the clock shows, and holds retention back if it has jumped.
+pub(super) struct Note {
+    pub has_jumped: bool,
+}
+
+/// Until when retention is held back.
+pub(super) struct Noted(Timestamp);
+
+impl Outcome for Noted {}
+
+impl Hold {
+    /// Looks for a jump since the last start, and goes on with what an earlier start began.
+    pub(super) async fn open(
+        connection: &mut SqliteConnection,
+        clock: &Clock,
+    ) -> sqlx::Result<Self> {
+        let (now, steady) = (clock.now(), clock.steady());
+        let gap = gap(connection, now).await?;
+        let until = note(connection, now, gap > JUMP_MIN).await?;
+        if now < until {
+            tell(gap, until.since(now));
+        }
+        let state = Mutex::new(State { until, noted: (now, steady.now()) });
+        Ok(Self { clock: clock.clone(), steady, state })
+    }
+
+    /// What is to be noted now: a jump, or the time now and then.
+    pub(super) fn due(&self) -> Option<Note> {
+        let (now, steady) = (self.clock.now(), self.steady.now());
+        let (noted, noted_steady) = self.state().noted;
+        let step = now.since(noted).saturating_sub(steady.since(noted_steady));
+        let has_jumped = step > JUMP_MIN;
+        (has_jumped || now.since(noted) >= NOTE_INTERVAL).then_some(Note { has_jumped })
+    }
+
+    /// The time is noted.
+    pub(super) fn noted(&self, Noted(until): Noted) {
+        let (now, steady) = (self.clock.now(), self.steady.now());
+        let mut state = self.state();
+        if now < until && until != state.until {
+            tell(now.since(state.noted.0), until.since(now));
+        }
+        *state = State { until, noted: (now, steady) };
+    }
+
+    /// Whether nothing may be erased by retention now.
+    pub(super) fn is_on(&self) -> bool {
+        self.clock.now() < self.state().until
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Operation for Note {
+    type Outcome = Noted;
+
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Noted, Error> {
+        Ok(Noted(note(&mut *tx.connection, tx.now, self.has_jumped).await?))
+    }
+}
+
+/// How far the time is from the newest event, or from what the clock showed last if that is closer.
+async fn gap(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<Duration> {
+    let row = query(
+        "SELECT seen_time, coalesce(
+             (SELECT time FROM events ORDER BY position DESC LIMIT 1), seen_time)
+         FROM erasing_hold",
+    )
+    .fetch_one(connection)
+    .await?;
+    let distance = |time: i64| {
+        let time = Timestamp::from_micros(time);
+        time.since(now).max(now.since(time))
+    };
+    Ok(distance(row.try_get(0)?).min(distance(row.try_get(1)?)))
+}
+
+/// Notes what the clock shows. After a jump retention is held back from now on; a hold that was
+/// begun by a clock far ahead is shortened. Until when.
+async fn note(
+    connection: &mut SqliteConnection,
+    now: Timestamp,
+    has_jumped: bool,
+) -> sqlx::Result<Timestamp> {
+    let latest = now.after(longest_keep(&mut *connection).await?);
+    let until: i64 = query_scalar(
+        "UPDATE erasing_hold SET seen_time = $1, until = iif($2, $3, min(until, $3))
+         RETURNING until",
+    )
+    .bind(now.as_micros())
+    .bind(has_jumped)
+    .bind(latest.as_micros())
+    .fetch_one(connection)
+    .await?;
+    Ok(Timestamp::from_micros(until))
+}
+
+/// For how long the match that expires last is kept after its end.
+async fn longest_keep(connection: &mut SqliteConnection) -> sqlx::Result<Duration> {
+    let keep: Option<i64> = query_scalar(
+        "SELECT expire_time - end_time FROM match_states WHERE expire_time IS NOT NULL
+         ORDER BY expire_time DESC LIMIT 1",
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(Duration::from_micros(keep.unwrap_or(0).max(0).cast_unsigned()))
+}
+
+fn tell(jump: Duration, pause: Duration) {
+    warn!(
+        clock_jump_hours = jump.as_secs() / 3_600,
+        pause_hours = pause.as_secs() / 3_600,
+        "retention paused: the clock has jumped, or jumped before an earlier start"
+    );
+}

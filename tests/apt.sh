@@ -45,3 +45,25 @@ need_postgres() {
     apt_install "the journal may lie in PostgreSQL" postgresql
     as_root rm "$settings/facematch.conf"
 }
+
+# need_unpacked PACKAGE PROGRAM WHY LIBRARY...: a package's program alone, in target/test-tools. The
+# package would start a server, now and after each boot.
+need_unpacked() {
+    local package=$1 program=$2 why=$3 place="$PWD/target/test-tools/$1"
+    shift 3
+    if [ ! -x "$place/$program" ]; then
+        apt_install "$why" "$@"
+        rm -rf "$place"
+        mkdir -p "$place"
+        (cd "$place" && apt-get download -qq "$package" && dpkg-deb --extract "$package"_*.deb .) ||
+            die "$package couldn't be downloaded"
+    fi
+    "$place/$program" -V >/dev/null 2>&1 || die "$package can't be run: $place/$program"
+}
+
+# PgBouncer is tried in front of PostgreSQL.
+need_pgbouncer() {
+    [ -x /usr/sbin/pgbouncer ] && return
+    need_unpacked pgbouncer usr/sbin/pgbouncer "PgBouncer is tried in front of PostgreSQL" \
+        libc-ares2 libevent-2.1-7 libpam0g libssl3 libsystemd0
+}

@@ -8,6 +8,7 @@
 
 mod keeper;
 mod link;
+mod pooler;
 mod processes;
 mod programs;
 
@@ -27,10 +28,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use crate::postgres::link::{Link, Loss};
 use crate::postgres::{
     keeper::Keeper,
     programs::{Programs, run},
+};
+pub use crate::postgres::{
+    link::{Link, Loss},
+    pooler::{Mode, Pooler},
 };
 
 /// The superuser, who may connect without a password.
@@ -193,6 +197,11 @@ impl Cluster {
     /// A line to it, on which things may go wrong.
     pub fn link(&self) -> Link {
         Link::to(self.port)
+    }
+
+    /// A PgBouncer in front of it, with so many connections to each database.
+    pub fn pooler(&self, mode: Mode, connections_max: usize) -> Pooler {
+        Pooler::to(self.port, mode, connections_max)
     }
 
     /// Its port on 127.0.0.1, for as long as it lives.

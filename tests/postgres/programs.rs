@@ -1,4 +1,4 @@
-//! PostgreSQL's programs: where they are, and as whom they run.
+//! PostgreSQL's programs and PgBouncer: where they are, and as whom they run.
 
 use std::{
     env, fs,
@@ -17,6 +17,9 @@ const NEEDED: [&str; 5] = ["initdb", "postgres", "psql", "pg_dump", "pg_restore"
 
 /// Where Debian has the programs of each version, which it doesn't put on the PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// Where Debian's package of PgBouncer has it.
+const PGBOUNCER: &str = "usr/sbin/pgbouncer";
 
 /// Who runs a server in root's stead, which PostgreSQL refuses to be run by: the first that there
 /// is.
@@ -49,7 +52,12 @@ impl Programs {
 
     /// A program of the server's, as whoever may run it.
     pub fn server(&self, name: &str) -> Command {
-        let mut command = self.client(name);
+        self.server_at(&self.place.join(name))
+    }
+
+    /// The same for a server of another product.
+    pub fn server_at(&self, program: &Path) -> Command {
+        let mut command = at(program);
         if let Some(user) = self.user {
             command.uid(user.user).gid(user.group);
         }
@@ -58,9 +66,7 @@ impl Programs {
 
     /// A program of the clients'. What the environment says to PostgreSQL, it doesn't hear.
     pub fn client(&self, name: &str) -> Command {
-        let mut command = Command::new(self.place.join(name));
-        command.env_clear().env("LC_ALL", "C").current_dir("/");
-        command
+        at(&self.place.join(name))
     }
 
     /// Gives a directory to whoever runs servers.
@@ -69,6 +75,22 @@ impl Programs {
             chown(directory, Some(user.user), Some(user.group)).expect("root may give");
         }
     }
+}
+
+fn at(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("LC_ALL", "C").current_dir("/");
+    command
+}
+
+/// PgBouncer's program: where tests/run puts it, or where its package does.
+pub fn pgbouncer() -> PathBuf {
+    let tools = concat!(env!("CARGO_MANIFEST_DIR"), "/target/test-tools/pgbouncer");
+    let places = [Path::new(tools).join(PGBOUNCER), Path::new("/").join(PGBOUNCER)];
+    places.into_iter().find(|program| program.exists()).expect(
+        "PgBouncer is missing: run tests/run, which installs it, or install the Debian package \
+         pgbouncer",
+    )
 }
 
 /// Runs a program to its end with an input, and returns its output, or what it says if it fails.

@@ -9,6 +9,7 @@ pub mod fleet;
 mod follower;
 mod moving;
 mod outage;
+mod pooled;
 mod road;
 mod rolling;
 mod starting;

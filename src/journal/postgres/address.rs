@@ -15,6 +15,15 @@ const PORT: u16 = 5432;
 const SOCKET_FOLDERS: [&str; 4] =
     ["/run/postgresql", "/var/run/postgresql", "/private/tmp", "/tmp"];
 
+/// Where a URL leads, and what it asks of each session there.
+pub(super) struct Address {
+    /// How to connect.
+    pub connect: PgConnectOptions,
+    /// PostgreSQL's settings by `options`, name and value. They are set in each new session: a pooler
+    /// such as PgBouncer refuses them among the parameters of the start.
+    pub settings: Vec<(String, String)>,
+}
+
 /// A URL that can't be used: why, without repeating anything of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -37,11 +46,11 @@ struct Parts {
     options: Vec<(String, String)>,
 }
 
-/// How to connect to what a URL names.
+/// Where a URL leads.
 ///
 /// # Errors
 /// [`Malformed`] if it is no such URL.
-pub(super) fn options(url: &str) -> Result<PgConnectOptions, Malformed> {
+pub(super) fn address(url: &str) -> Result<Address, Malformed> {
     let parts = parts(url)?;
     let port = match &parts.port {
         Some(digits) => {
@@ -64,8 +73,11 @@ pub(super) fn options(url: &str) -> Result<PgConnectOptions, Malformed> {
         .username(&user)
         .password(parts.password.as_deref().unwrap_or_default())
         .database(&database)
+        // PgBouncer refuses it, and no value here has that many digits.
+        .extra_float_digits(None)
         .application_name(parts.application.as_deref().unwrap_or("facematch"));
-    with_details(at(options, parts.host.as_deref(), port), &parts)
+    let connect = with_details(at(options, parts.host.as_deref(), port), &parts)?;
+    Ok(Address { connect, settings: parts.options })
 }
 
 /// With the host, or the folder of the socket, or what there is on this machine.
@@ -101,9 +113,6 @@ fn with_details(options: PgConnectOptions, parts: &Parts) -> Result<PgConnectOpt
         let size =
             digits.parse().map_err(|_| Malformed("statement-cache-capacity is no number"))?;
         options = options.statement_cache_capacity(size);
-    }
-    for (name, value) in &parts.options {
-        options = options.options([(name, value)]);
     }
     Ok(options)
 }
@@ -255,7 +264,11 @@ mod tests {
     use super::*;
 
     fn read(url: &str) -> PgConnectOptions {
-        options(url).unwrap_or_else(|error| panic!("{url}: {error}"))
+        read_all(url).connect
+    }
+
+    fn read_all(url: &str) -> Address {
+        address(url).unwrap_or_else(|error| panic!("{url}: {error}"))
     }
 
     #[test]
@@ -275,15 +288,15 @@ mod tests {
 
     #[test]
     fn parameters_and_codes_are_read() {
-        let options = read(
+        let Address { connect: options, settings } = read_all(
             "postgresql://u%40corp:s%2Fcret@/d%20b?host=/run/pg&port=7&sslmode=require\
              &options[search_path]=fm&options=-c%20lock_timeout%3D5s%20--geqo%3Doff",
         );
         assert_eq!((options.get_username(), options.get_database()), ("u@corp", Some("d b")));
         assert_eq!(options.get_socket().map(|path| path.as_path()), Some(Path::new("/run/pg")));
         assert_eq!(options.get_port(), 7);
-        let said = options.get_options().unwrap_or_default();
-        assert!(said.ends_with("-c search_path=fm -c lock_timeout=5s -c geqo=off"), "{said}");
+        let settings: Vec<_> = settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(settings, [("search_path", "fm"), ("lock_timeout", "5s"), ("geqo", "off")]);
     }
 
     #[test]
@@ -301,7 +314,7 @@ mod tests {
             "postgres://u@db/facematch?sslmode=s3cret",
             "postgres://u@db/facematch?options=s3cret",
         ] {
-            let error = options(url).expect_err(url).to_string();
+            let error = address(url).err().expect(url).to_string();
             assert!(!error.contains("s3"), "{error}");
         }
     }

@@ -1,17 +1,17 @@
 //! How connections to the database are made, what they must be like, and what their errors mean.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    ConnectOptions, PgConnection, PgPool,
+    AssertSqlSafe, ConnectOptions, PgConnection, PgPool, Row,
     error::DatabaseError,
     postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions, PgSeverity},
     query_as, query_scalar, raw_sql,
 };
 use tokio::{sync::watch, time};
 
-use crate::journal::postgres::address::{self, Malformed};
+use crate::journal::postgres::address::{self, Address, Malformed};
 
 /// How long making a connection may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,6 +30,8 @@ pub(super) const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub(super) struct Database {
     options: PgConnectOptions,
+    /// What sets PostgreSQL's settings of the URL in a new session, if it has any.
+    settings: Option<Arc<str>>,
     /// The password, if it may be replaced: each new connection takes the present one.
     password: Option<watch::Receiver<SecretString>>,
 }
@@ -51,8 +53,9 @@ impl Database {
         url: &SecretString,
         password: Option<watch::Receiver<SecretString>>,
     ) -> Result<Self, Malformed> {
-        let options = address::options(url.expose_secret())?;
-        Ok(Self { options: options.disable_statement_logging(), password })
+        let Address { connect, settings } = address::address(url.expose_secret())?;
+        let settings = (!settings.is_empty()).then(|| setting(&settings).into());
+        Ok(Self { options: connect.disable_statement_logging(), settings, password })
     }
 
     /// How to connect at this moment.
@@ -67,10 +70,20 @@ impl Database {
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
         in_time(CONNECT_TIMEOUT, async {
             let mut connection = self.options().connect().await?;
-            set_out(&mut connection).await?;
+            set_out(&mut connection, self.settings.as_deref()).await?;
             Ok(connection)
         })
         .await
+    }
+
+    /// A connection on which nothing was said yet.
+    pub(super) async fn reach(&self) -> sqlx::Result<PgConnection> {
+        in_time(CONNECT_TIMEOUT, self.options().connect()).await
+    }
+
+    /// Makes such a connection ready.
+    pub(super) async fn set_out(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        in_time(CONNECT_TIMEOUT, set_out(connection, self.settings.as_deref())).await
     }
 
     /// Connections for reading, made as they are needed.
@@ -93,6 +106,7 @@ impl Database {
     }
 
     fn pool(&self, connections_max: u32) -> PgPool {
+        let settings = self.settings.clone();
         PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -102,7 +116,10 @@ impl Database {
             .idle_timeout(None)
             // Another trip for each read; whoever meets a dead connection takes the next one.
             .test_before_acquire(false)
-            .after_connect(|connection, _| Box::pin(set_out(connection)))
+            .after_connect(move |connection, _| {
+                let settings = settings.clone();
+                Box::pin(async move { set_out(connection, settings.as_deref()).await })
+            })
             .connect_lazy_with(self.options())
     }
 }
@@ -136,14 +153,27 @@ const PLANNING: [&str; 6] = [
     "SET jit = off",
 ];
 
-/// Makes a new connection ready. A standby isn't connected to, as one may be for a moment while another takes over: what it has is old.
-async fn set_out(connection: &mut PgConnection) -> sqlx::Result<()> {
-    let read_only: String =
-        query_scalar("SHOW transaction_read_only").fetch_one(&mut *connection).await?;
-    if read_only != "off" {
+/// Makes a new connection ready. A standby is not connected to, as may happen for a moment while
+/// another server takes over: what it has is old.
+async fn set_out(connection: &mut PgConnection, settings: Option<&str>) -> sqlx::Result<()> {
+    if let Some(settings) = settings {
+        raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
+    }
+    let shown = raw_sql("SHOW transaction_read_only").fetch_one(&mut *connection).await?;
+    if shown.try_get::<&str, _>(0)? != "off" {
         return Err(sqlx::Error::Io(std::io::Error::other("it can only be read: a standby?")));
     }
     plan_with(connection, &PLANNING).await
+}
+
+/// The statement that sets these settings for a session.
+fn setting(settings: &[(String, String)]) -> String {
+    // Read the same whether the database takes a backslash for itself or not.
+    let literal = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+    let set = |(name, value): &(String, String)| {
+        format!("set_config({}, {}, false)", literal(name), literal(value))
+    };
+    format!("SELECT {}", settings.iter().map(set).collect::<Vec<_>>().join(", "))
 }
 
 /// Has statements planned with these settings, as far as the engine knows them.
@@ -223,6 +253,11 @@ pub(super) async fn in_time<T>(
     statement: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
     time::timeout(limit, statement).await.unwrap_or_else(|_| Err(late()))
+}
+
+/// Whether a failure is that no answer came in time.
+pub(super) fn is_late(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// No answer in time.

@@ -16,6 +16,7 @@ mod history;
 mod lease;
 mod lists;
 mod notice;
+mod pooler;
 mod reader;
 mod renewal;
 mod rows;
@@ -55,6 +56,7 @@ use crate::{
             history::History,
             lease::Leases,
             lists::Lists,
+            pooler::Sessions,
             reader::Readers,
             renewal::{Keeper, Terms},
             schema::Found,
@@ -133,6 +135,16 @@ pub enum OpenError {
         /// How many one replica needs.
         needed: u32,
     },
+    /// A pooler in front of it gives each transaction another session.
+    #[error(
+        "{database} is reached through a pooler that gives each transaction another session; a \
+         replica needs sessions of its own: set pool_mode = session, or name the database's own \
+         address"
+    )]
+    SharedSessions {
+        /// What stands in front of the database.
+        database: String,
+    },
     /// It can't hold every character.
     #[error(
         "{database} has the encoding {found}: it can't hold every character, make it with UTF8"
@@ -185,6 +197,11 @@ impl OpenError {
             source if connect::lacks_connections(&source) => {
                 Self::TooFewConnections { database, why: connect::sentence(&source), needed }
             }
+            sqlx::Error::PoolTimedOut => {
+                let why = "a second connection gets no session".to_owned();
+                Self::TooFewConnections { database, why, needed }
+            }
+            source if pooler::lost_its_session(&source) => Self::SharedSessions { database },
             source if is_connected => Self::Unusable { database, source },
             source @ sqlx::Error::Database(_) => Self::Refused { database, source },
             source => Self::Unreachable { database, source },
@@ -376,9 +393,7 @@ impl Postgres {
 /// The writer's connection to a database that is as it must be, migrated.
 async fn prepare(database: &Database, needed: u32) -> Result<PgConnection, OpenError> {
     let unusable = |source| OpenError::of(database, needed, true, source);
-    let connected = database.connect().await;
-    let mut connection =
-        connected.map_err(|source| OpenError::of(database, needed, false, source))?;
+    let mut connection = reach(database, needed).await?;
     check_limit(&mut connection, database, needed).await?;
     let found = connect::encoding(&mut connection).await.map_err(unusable)?;
     if found != connect::ENCODING {
@@ -397,6 +412,20 @@ async fn prepare(database: &Database, needed: u32) -> Result<PgConnection, OpenE
         }),
         Found::Foreign => Err(OpenError::NotAJournal { database: database.to_string() }),
     }
+}
+
+/// The first connection, whose session is its own.
+async fn reach(database: &Database, needed: u32) -> Result<PgConnection, OpenError> {
+    let unreachable = |source| OpenError::of(database, needed, false, source);
+    let mut connection = database.reach().await.map_err(unreachable)?;
+    match pooler::sessions(database, &mut connection).await.map_err(unreachable)? {
+        Sessions::Own => {}
+        Sessions::Shared => {
+            return Err(OpenError::SharedSessions { database: database.to_string() });
+        }
+    }
+    database.set_out(&mut connection).await.map_err(unreachable)?;
+    Ok(connection)
 }
 
 /// A limit of connections is looked at before it is met: later, calls would wait for one and fail.

@@ -2,6 +2,7 @@
 
 mod lists;
 mod opening;
+mod pooler;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 

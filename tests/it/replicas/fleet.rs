@@ -24,7 +24,7 @@ use crate::{
     callers::stage::Stage,
     canary::{Client, search_directory},
     checker::{check_one_of_each, check_verdict},
-    postgres::{Cluster, Link, shared},
+    postgres::{Cluster, Link, Mode, Pooler, shared},
     process::Process,
     replicas::road::Road,
     support::{PATIENCE, Refusal, eventually, get, now, portrait_request, simulator, wait},
@@ -38,6 +38,9 @@ pub const NEVER_MS: u64 = 3_600_000;
 
 /// How soon callers hear that the store is unavailable, on a busy machine too.
 const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
+
+/// Connections of a PgBouncer for each replica, as README.md has it.
+const CONNECTIONS_OF_A_REPLICA: usize = 11;
 
 /// What suits most of these tests; those that say otherwise have it their way.
 const SETTINGS: [(&str, &str); 4] = [
@@ -54,6 +57,8 @@ pub struct Plan {
     pub own_cluster: bool,
     /// Whether each replica has a line of its own to the database.
     pub links: bool,
+    /// Whether a PgBouncer in session mode is between them and the database.
+    pub pooled: bool,
     /// Whether each replica has a road of its own to Oz.
     pub roads: bool,
     /// How many connections the database gives to all of them together, if that is limited.
@@ -68,6 +73,7 @@ impl Default for Plan {
             replicas: 3,
             own_cluster: false,
             links: false,
+            pooled: false,
             roads: false,
             connections_max: None,
             settings: Vec::new(),
@@ -81,6 +87,8 @@ pub struct Fleet {
     replicas: Vec<Replica>,
     pub stage: Arc<Stage>,
     began: Instant,
+    /// Dropped before the database, whose sessions it has.
+    pooler: Option<Pooler>,
     database: Database,
     settings: Vec<&'static str>,
 }
@@ -117,6 +125,8 @@ impl Fleet {
     pub async fn gather_around(oz: Simulator, plan: Plan) -> Self {
         let began = now();
         let database = Database::lay(plan.own_cluster, plan.connections_max);
+        let sessions = plan.replicas * CONNECTIONS_OF_A_REPLICA;
+        let pooler = plan.pooled.then(|| database.cluster().pooler(Mode::Session, sessions));
         let mut replicas = Vec::new();
         for _ in 0..plan.replicas {
             let link = plan.links.then(|| database.cluster().link());
@@ -127,7 +137,7 @@ impl Fleet {
         let settings = others.chain(&plan.settings).flat_map(|(flag, value)| [*flag, *value]);
         let settings = settings.collect();
         let stage = Arc::new(Stage::new(oz, plan.replicas));
-        let mut fleet = Self { replicas, stage, began, database, settings };
+        let mut fleet = Self { replicas, stage, began, pooler, database, settings };
         fleet.start_all();
         fleet
     }
@@ -186,11 +196,12 @@ impl Fleet {
 impl Fleet {
     /// Starts all that don't run, all at once, and returns once they are ready.
     pub fn start_all(&mut self) {
-        let (stage, settings, database) = (&self.stage, &self.settings, &self.database);
+        let (stage, settings, name) = (&self.stage, &self.settings, &self.database.name);
+        let store = &self.pooler.as_ref().map_or_else(|| self.database.url(), |p| p.url(name));
         thread::scope(|scope| {
             for (number, replica) in self.replicas.iter_mut().enumerate() {
                 if replica.process.is_none() {
-                    scope.spawn(move || replica.start(number, stage, settings, database));
+                    scope.spawn(move || replica.start(number, stage, settings, store, name));
                 }
             }
         });
@@ -221,11 +232,9 @@ impl Fleet {
 }
 
 impl Replica {
-    fn start(&mut self, number: usize, stage: &Stage, settings: &[&str], database: &Database) {
-        let store = match &self.link {
-            Some(link) => link.url(&database.name),
-            None => database.url(),
-        };
+    /// Starts it on a store, or on the database of that name at the end of its line.
+    fn start(&mut self, number: usize, stage: &Stage, settings: &[&str], store: &str, name: &str) {
+        let store = self.link.as_ref().map_or_else(|| store.to_owned(), |link| link.url(name));
         let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), Road::url);
         let process = Process::start_on(&store, &stage.oz, &oz_url, settings);
         stage.opens(number, process.address());

@@ -1,0 +1,42 @@
+//! A PgBouncer between the replicas and their database.
+
+use crate::{
+    postgres::{Mode, shared},
+    replicas::fleet::{Fleet, Plan},
+    starting::{assert_names, failing, with},
+    support::House,
+};
+
+/// Matches of each replica.
+const MATCHES: usize = 5;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_in_session_mode_carries_everything() {
+    let mut fleet = Fleet::gather_as(Plan { pooled: true, ..Plan::default() }).await;
+    fleet.leases(fleet.len()).await;
+    let mut matches = fleet.create(0, MATCHES).await;
+    matches.extend(fleet.create(1, MATCHES).await);
+    let listening = "SELECT count(*) FROM pg_stat_activity
+         WHERE datname = current_database() AND query LIKE 'LISTEN %'";
+    fleet.sql_says(listening, &fleet.len().to_string()).await;
+    fleet.kill(0);
+    fleet.leases(fleet.len() - 1).await;
+    fleet.polled_anew(&matches, 1).await;
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_shares_sessions_is_refused_in_one_line() {
+    let house = House::build().await;
+    for mode in [Mode::Transaction, Mode::Statement] {
+        let name = shared().create_database();
+        let pooler = shared().pooler(mode, 20);
+        let said = failing(&with(&house, "--store", Some(&pooler.url(&name)))).await;
+        assert_names(&said, "--store", "set pool_mode = session");
+        let tables =
+            shared().sql(&name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
+        assert_eq!(tables, "0", "it is as it was");
+    }
+}

@@ -2,6 +2,10 @@
 -- microseconds since 1970-01-01 UTC. All replicas that start together try this at once: it runs as
 -- one transaction, and whoever comes second fails at the first table and finds the work done.
 --
+-- Text in keys and indexes has the collation C, that of its bytes, as SQLite has it: the order of
+-- every other collation may change with the operating system's library, and an index that was built
+-- by the former order then misses what is there.
+--
 -- No foreign keys: each event would lock its match's row for the check, and pay for it with
 -- another write. The statements that erase a match erase its rows in every table.
 
@@ -64,11 +68,11 @@ INSERT INTO commits (first_position, last_position, incarnation) VALUES (0, 0, 0
 -- What is known of each match without reading its events, for finding, fencing and erasing it.
 -- The events are the truth; state and times are a cache of their fold.
 CREATE TABLE matches (
-    match_id    uuid   NOT NULL PRIMARY KEY,
-    caller      text   NOT NULL,
-    request_id  text,
-    folder_id   uuid   NOT NULL,
-    create_time bigint NOT NULL
+    match_id    uuid             NOT NULL PRIMARY KEY,
+    caller      text COLLATE "C" NOT NULL,
+    request_id  text COLLATE "C",
+    folder_id   uuid             NOT NULL,
+    create_time bigint           NOT NULL
 );
 
 CREATE UNIQUE INDEX matches_by_request ON matches (caller, request_id)
@@ -102,17 +106,17 @@ CREATE INDEX match_states_by_expiry ON match_states (expire_time, match_id)
 
 -- Which match an analysis at Oz belongs to.
 CREATE TABLE match_analyses (
-    analysis_id text NOT NULL PRIMARY KEY,
-    match_id    uuid NOT NULL
+    analysis_id text COLLATE "C" NOT NULL PRIMARY KEY,
+    match_id    uuid             NOT NULL
 );
 
 CREATE INDEX match_analyses_by_match ON match_analyses (match_id);
 
 CREATE TABLE match_labels (
-    caller   text NOT NULL,
-    key      text NOT NULL,
-    value    text NOT NULL,
-    match_id uuid NOT NULL,
+    caller   text COLLATE "C" NOT NULL,
+    key      text COLLATE "C" NOT NULL,
+    value    text COLLATE "C" NOT NULL,
+    match_id uuid             NOT NULL,
     PRIMARY KEY (caller, key, value, match_id)
 );
 

@@ -9,6 +9,6 @@
 SELECT set_config('lock_timeout', '2s', true);
 
 ALTER TABLE match_states
-    ADD COLUMN IF NOT EXISTS caller text,
+    ADD COLUMN IF NOT EXISTS caller text COLLATE "C",
     -- The state, once it is the last.
-    ADD COLUMN IF NOT EXISTS end_state text;
+    ADD COLUMN IF NOT EXISTS end_state text COLLATE "C";

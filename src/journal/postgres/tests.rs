@@ -1,5 +1,6 @@
 //! What only this engine has: a real PostgreSQL, which the tests start for themselves.
 
+mod collation;
 mod lists;
 mod opening;
 mod pooler;

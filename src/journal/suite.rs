@@ -103,6 +103,7 @@ macro_rules! conformance {
             what_was_written_is_read_on_every_path
             time_never_goes_back_within_a_match
             every_prefix_of_every_journal_replays
+            facts_hold_any_character
             analyses_of_others_are_told
             an_analysis_belongs_to_the_match_that_was_first
             a_tail_sees_all_events_in_order

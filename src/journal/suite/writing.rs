@@ -2,14 +2,18 @@
 
 #![expect(clippy::disallowed_methods, reason = "each test joins what it spawns")]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::facts::*;
 use crate::{
-    domain::{Event, Sequence, Spec, State, Timestamp, state::fold},
+    domain::{
+        Event, MatchError, OzStatus, Reason, Sequence, Spec, State, Timestamp,
+        event::{AnalysisStarted, AttemptFailed, Failed},
+        state::fold,
+    },
     journal::{Admitted, Appended, CancelledAs, Claim, Filter, Key, suite::Engine},
 };
 
@@ -268,6 +272,42 @@ pub async fn every_prefix_of_every_journal_replays(engine: impl Engine) {
         let found = engine.reader().find(&anna(), &Key::Match(claim.match_id)).await.unwrap();
         assert_eq!(found, fold(&stored).unwrap());
     }
+}
+
+/// Words of Oz's that a store's encoding, or its text, has no room for as they are: NUL among them,
+/// other controls, what is no character, the last one that there is.
+pub async fn facts_hold_any_character(engine: impl Engine) {
+    let words = "\0 \u{1} \u{7f} \u{85} \u{2028} \u{fdd0} \u{fffd} \u{ffff} \u{10ffff} \\u0000 \"'";
+    let oz = || {
+        let words = || words.to_owned();
+        let status = OzStatus {
+            state: words(),
+            resolution: words(),
+            resolution_status: words(),
+            polls: 1,
+            last_poll: None,
+        };
+        Some(status)
+    };
+    let metadata = || BTreeMap::from([("oz.error_message".to_owned(), words.to_owned())]);
+    let error = MatchError {
+        metadata: metadata(),
+        ..MatchError::new(Reason::OzProtocol, words.to_owned())
+    };
+    let Event::AnalysisStarted(analysis) = started("a") else { unreachable!("it is one") };
+    let Event::AttemptFailed(attempt) = trouble() else { unreachable!("it is one") };
+    let attempt =
+        AttemptFailed { message: words.into(), metadata: metadata(), oz: oz(), ..attempt };
+    let facts = [
+        uploaded(),
+        Event::AnalysisStarted(AnalysisStarted { oz: oz(), ..analysis }),
+        Event::AttemptFailed(attempt),
+        Event::Failed(Failed { error, oz: oz(), keep: KEEP }),
+    ];
+    let (journal, claim) = run(&engine, match_id(0, 1), plain_spec(), facts).await;
+    assert_eq!(engine.reader().events(claim.match_id).await.unwrap(), journal);
+    let found = engine.reader().find(&anna(), &Key::Match(claim.match_id)).await.unwrap();
+    assert_eq!(found, fold(&journal).unwrap());
 }
 
 fn any_next(state: State, claim: Claim, random: &mut StdRng) -> Option<Event> {

@@ -56,6 +56,8 @@ pub enum Loss {
 struct Line {
     server: u16,
     silent: watch::Sender<bool>,
+    /// Answers until nothing gets through any more.
+    answers_left: Mutex<Option<usize>>,
     loss: Mutex<Option<(Loss, usize)>>,
     losses: AtomicUsize,
     connections: Mutex<Tasks>,
@@ -75,6 +77,7 @@ impl Link {
         let line = Line {
             server,
             silent: watch::Sender::new(false),
+            answers_left: Mutex::default(),
             loss: Mutex::default(),
             losses: AtomicUsize::default(),
             connections: Mutex::default(),
@@ -109,6 +112,18 @@ impl Link {
         self.line.silent.send_replace(true);
     }
 
+    /// Lets nothing through from the n-th answer on, of all connections, as [`Self::silence`] does.
+    /// The first is 1; what a connection begins with doesn't count.
+    pub fn silence_at(&self, nth: usize) {
+        assert!(nth > 0, "the first is 1");
+        *locked(&self.line.answers_left) = Some(nth);
+    }
+
+    /// Whether nothing gets through.
+    pub fn is_silent(&self) -> bool {
+        *self.line.silent.borrow()
+    }
+
     /// Cuts the connection whose request or answer is the n-th from now, of all of them, instead of
     /// delivering it. The first is 1; what a connection begins with doesn't count.
     pub fn lose(&self, what: Loss, nth: usize) {
@@ -124,6 +139,7 @@ impl Link {
     /// Lets everything through again: what was kept, new connections, and what was yet to be lost.
     pub fn heal(&self) {
         *locked(&self.line.loss) = None;
+        *locked(&self.line.answers_left) = None;
         self.line.silent.send_replace(false);
         self.open();
     }
@@ -169,6 +185,16 @@ impl Line {
     async fn sound(&self) {
         let mut silent = self.silent.subscribe();
         silent.wait_for(|silent| !silent).await.expect("the line is alive");
+    }
+
+    /// Counts an answer that is about to be delivered.
+    fn count_answer(&self) {
+        let mut left = locked(&self.answers_left);
+        *left = left.map(|left| left - 1);
+        if *left == Some(0) {
+            *left = None;
+            self.silent.send_replace(true);
+        }
     }
 
     /// Whether something may get lost.
@@ -316,6 +342,10 @@ async fn forward(
         held.commits |= way == Way::ToClient && kind == b'C' && &message[5..] == b"COMMIT\0";
         held.bytes.extend_from_slice(&message);
         if way.is_end(kind) {
+            if way == Way::ToClient {
+                line.count_answer();
+                line.sound().await;
+            }
             if line.loses(&held) {
                 return Ok(());
             }

@@ -23,6 +23,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 /// lost the connection without knowing it.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the start waits for a table that another session has locked. Sooner than
+/// [`STATEMENT_TIMEOUT`], so that the database says so itself, and keeps no session waiting for a
+/// start that was given up.
+pub(super) const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
+
 /// After a failed try to connect, how long nobody tries again.
 pub(super) const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
@@ -182,7 +187,8 @@ pub(super) async fn plan_with(
     settings: &[&'static str],
 ) -> sqlx::Result<()> {
     for setting in settings {
-        match raw_sql(*setting).execute(&mut *connection).await {
+        let planned = raw_sql(*setting).execute(&mut *connection);
+        match in_time(STATEMENT_TIMEOUT, planned).await {
             Ok(_) | Err(sqlx::Error::Database(_)) => {}
             Err(failure) => return Err(failure),
         }

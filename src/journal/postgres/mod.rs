@@ -42,8 +42,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Recorded, Sequence, Spec, State,
-        event::Cancelled,
+        AnalysisId, CallerId, Event, Match, MatchId, Place, Recorded, Sequence, Spec, State,
+        Timestamp, event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
@@ -52,7 +52,7 @@ use crate::{
             address::Malformed,
             ask::Ask,
             claim::Hold,
-            connect::Database,
+            connect::{Database, STATEMENT_TIMEOUT},
             history::History,
             lease::Leases,
             lists::Lists,
@@ -248,10 +248,8 @@ impl Postgres {
         let unusable = |source| OpenError::of(&database, needed, true, source);
         let time = renewal::database_time(&mut connection).await.map_err(unusable)?;
         config.clock.follow(time);
-        let now = config.clock.now();
-        let (origin, keys) = schema::enter(&mut connection, now).await.map_err(unusable)?;
-        let notices = carries_notices(&mut connection).await.map_err(unusable)?;
-        let head = schema::head(&mut connection).await.map_err(unusable)?;
+        let entering = enter(&mut connection, &database, config.clock.now());
+        let Entered { origin, keys, notices, head } = entering.await.map_err(unusable)?;
         let history = Arc::new(History::new(origin.incarnation, head));
 
         let leases = Arc::new(Leases::new(config.ticks.clone()));
@@ -403,7 +401,7 @@ async fn prepare(database: &Database, needed: u32) -> Result<PgConnection, OpenE
     if found != connect::SYNCHRONOUS {
         return Err(OpenError::NotDurable { database: database.to_string(), found });
     }
-    match schema::migrate(&mut connection).await.map_err(unusable)? {
+    match schema::migrate(&mut connection, database).await.map_err(unusable)? {
         Found::Ours { .. } => Ok(connection),
         Found::Newer { version } => Err(OpenError::Newer {
             database: database.to_string(),
@@ -425,7 +423,35 @@ async fn reach(database: &Database, needed: u32) -> Result<PgConnection, OpenErr
         }
     }
     database.set_out(&mut connection).await.map_err(unreachable)?;
+    connect::plan_with(&mut connection, &[connect::LOCK_TIMEOUT]).await.map_err(unreachable)?;
     Ok(connection)
+}
+
+/// What a replica has once it is entered in the database.
+struct Entered {
+    origin: Origin,
+    keys: Keys,
+    notices: bool,
+    head: Place,
+}
+
+/// Enters a new incarnation, and makes the connection ready for the writer. All of it in the time
+/// that one statement may take.
+async fn enter(
+    connection: &mut PgConnection,
+    database: &Database,
+    now: Timestamp,
+) -> sqlx::Result<Entered> {
+    connect::in_time(STATEMENT_TIMEOUT, async {
+        let (origin, keys) = schema::enter(connection, now).await?;
+        let notices = carries_notices(connection).await?;
+        let head = schema::head(connection).await?;
+        connect::plan_with(connection, &["RESET lock_timeout"]).await?;
+        // The URL may have another one.
+        database.set_out(connection).await?;
+        Ok(Entered { origin, keys, notices, head })
+    })
+    .await
 }
 
 /// A limit of connections is looked at before it is met: later, calls would wait for one and fail.

@@ -17,7 +17,7 @@ use crate::{
     journal::{
         Keys, Origin,
         postgres::{
-            connect::{self, Meaning, STATEMENT_TIMEOUT},
+            connect::{self, Database, Meaning, STATEMENT_TIMEOUT},
             rows,
         },
     },
@@ -62,6 +62,14 @@ enum Addition {
 const ADDING_TRIES_MAX: usize = 300;
 const ADDING_PAUSE: Duration = Duration::from_millis(200);
 
+/// How long an index waits for transactions that were there before it: as long as a backup of some
+/// gigabytes takes. It begins anew at the next start, so it is not tried again in this one.
+const INDEX_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
+
+/// How often the database is asked whether it is still at an index: one of many matches takes
+/// minutes, and one that was lost with its connection none.
+const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
+
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 
@@ -95,8 +103,8 @@ pub(super) async fn inspect(connection: &mut PgConnection) -> sqlx::Result<Found
 }
 
 async fn version(connection: &mut PgConnection) -> sqlx::Result<Found> {
-    let version: i32 =
-        query_scalar("SELECT version FROM facematch_schema").fetch_one(connection).await?;
+    let reading = query_scalar("SELECT version FROM facematch_schema").fetch_one(connection);
+    let version: i32 = connect::in_time(STATEMENT_TIMEOUT, reading).await?;
     Ok(match usize::try_from(version) {
         Ok(version) if version <= VERSION => Found::Ours { version },
         Ok(version) => Found::Newer { version },
@@ -105,7 +113,10 @@ async fn version(connection: &mut PgConnection) -> sqlx::Result<Found> {
 }
 
 /// Brings the database to this version, or tells what else it is.
-pub(super) async fn migrate(connection: &mut PgConnection) -> sqlx::Result<Found> {
+pub(super) async fn migrate(
+    connection: &mut PgConnection,
+    database: &Database,
+) -> sqlx::Result<Found> {
     let mut tries = 0;
     loop {
         let found = inspect(connection).await?;
@@ -113,11 +124,12 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> sqlx::Result<Found
             return Ok(found);
         };
         let Some(&step) = MIGRATIONS.get(version) else {
-            extend(connection).await?;
+            extend(connection, database).await?;
             return Ok(found);
         };
         tries += 1;
-        match raw_sql(step).execute(&mut *connection).await {
+        let stepping = raw_sql(step).execute(&mut *connection);
+        match connect::in_time(STATEMENT_TIMEOUT, stepping).await {
             Ok(_) => tracing::info!(schema.version = version, "the database's schema was extended"),
             // Another replica was faster, or is about to be.
             Err(error) if tries < TRIES_MAX && is_done_already(&error) => {}
@@ -127,14 +139,18 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> sqlx::Result<Found
 }
 
 /// Adds what is not there yet. Replicas that start together may all try.
-async fn extend(connection: &mut PgConnection) -> sqlx::Result<()> {
+async fn extend(connection: &mut PgConnection, database: &Database) -> sqlx::Result<()> {
     let mut failures = 0;
     while let Some(addition) = missing(connection).await? {
-        match add(connection, addition).await {
+        match add(connection, database, addition).await {
             Ok(true) => tracing::info!(?addition, "the database's schema was extended"),
             Ok(false) => time::sleep(ADDING_PAUSE).await,
-            Err(error) if is_in_the_way(&error) && failures < ADDING_TRIES_MAX => {
+            Err(error) if is_in_the_way(&error, addition) && failures < ADDING_TRIES_MAX => {
                 failures += 1;
+                if failures == 1 {
+                    let error = connect::sentence(&error);
+                    tracing::warn!(error, "the database's schema can't be extended yet");
+                }
                 time::sleep(ADDING_PAUSE).await;
             }
             Err(error) => return Err(error),
@@ -154,7 +170,8 @@ async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<Addition>
             Addition::Columns { one, .. } => query_scalar(COLUMN).bind(one),
             Addition::Index { name, .. } => query_scalar(INDEX).bind(name),
         };
-        if !is_there.fetch_one(&mut *connection).await? {
+        let looking = is_there.fetch_one(&mut *connection);
+        if !connect::in_time(STATEMENT_TIMEOUT, looking).await? {
             return Ok(Some(addition));
         }
     }
@@ -162,8 +179,11 @@ async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<Addition>
 }
 
 /// Adds something; false if another replica is at it.
-async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<bool> {
-    // As long as it takes: an index of many matches takes minutes.
+async fn add(
+    connection: &mut PgConnection,
+    database: &Database,
+    addition: Addition,
+) -> sqlx::Result<bool> {
     const IS_BUILT: &str = "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index
         WHERE index_relid = to_regclass($1))";
     // The replica that built it has stopped.
@@ -171,31 +191,83 @@ async fn add(connection: &mut PgConnection, addition: Addition) -> sqlx::Result<
         WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
     match addition {
         Addition::Columns { add, .. } => {
-            raw_sql(add).execute(connection).await?;
+            let adding = raw_sql(add).execute(connection);
+            connect::in_time(STATEMENT_TIMEOUT, adding).await?;
         }
         Addition::Index { name, create } => {
-            if query_scalar(IS_BUILT).bind(name).fetch_one(&mut *connection).await? {
+            if is_so(connection, IS_BUILT, name).await? {
                 return Ok(false);
             }
-            if query_scalar(IS_HALF).bind(name).fetch_one(&mut *connection).await? {
-                let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
-                raw_sql(AssertSqlSafe(drop)).execute(&mut *connection).await?;
+            let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
+            let is_half = is_so(connection, IS_HALF, name).await?;
+            let statements = is_half.then_some(drop).into_iter().chain([create.to_owned()]);
+            connect::plan_with(connection, &[INDEX_LOCK_TIMEOUT]).await?;
+            for statement in statements {
+                attended(connection, database, statement).await?;
             }
-            raw_sql(create).execute(connection).await?;
+            connect::plan_with(connection, &[connect::LOCK_TIMEOUT]).await?;
         }
     }
     Ok(true)
 }
 
+/// What the database says to a question about a name.
+async fn is_so(
+    connection: &mut PgConnection,
+    question: &'static str,
+    name: &str,
+) -> sqlx::Result<bool> {
+    let asked = query_scalar(question).bind(name).fetch_one(connection);
+    connect::in_time(STATEMENT_TIMEOUT, asked).await
+}
+
+/// Executes a statement that may take long, for as long as the database is at it.
+async fn attended(
+    connection: &mut PgConnection,
+    database: &Database,
+    statement: String,
+) -> sqlx::Result<()> {
+    let asked = query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *connection);
+    let session = connect::in_time(STATEMENT_TIMEOUT, asked).await?;
+    tokio::select! {
+        done = raw_sql(AssertSqlSafe(statement)).execute(connection) => done.map(drop),
+        lost = attend(database, session) => Err(lost),
+    }
+}
+
+/// Returns once the database is no longer at a session's statement, and its answer hasn't come.
+async fn attend(database: &Database, session: i32) -> sqlx::Error {
+    const IS_AT_WORK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
+        WHERE pid = $1 AND state = 'active')";
+    let is_at_work = async || {
+        let mut connection = database.connect().await?;
+        let asked = query_scalar(IS_AT_WORK).bind(session).fetch_one(&mut connection);
+        connect::in_time(STATEMENT_TIMEOUT, asked).await
+    };
+    loop {
+        time::sleep(ATTEND_INTERVAL).await;
+        match is_at_work().await {
+            Ok(true) => {}
+            Ok(false) => {
+                time::sleep(ATTEND_INTERVAL).await;
+                return connect::late();
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
 /// Whether it may work next time: another session has the table, or has added the same just now.
-fn is_in_the_way(error: &sqlx::Error) -> bool {
+fn is_in_the_way(error: &sqlx::Error, addition: Addition) -> bool {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     const DEADLOCK: &str = "40P01";
     // Also what a catalogue that two write at once fails with.
     const INTERNAL: &str = "XX000";
     let code = error.as_database_error().and_then(|error| error.code());
+    let code = code.as_deref();
     is_done_already(error)
-        || matches!(code.as_deref(), Some(LOCK_NOT_AVAILABLE | DEADLOCK | INTERNAL))
+        || matches!(code, Some(DEADLOCK | INTERNAL))
+        || code == Some(LOCK_NOT_AVAILABLE) && matches!(addition, Addition::Columns { .. })
 }
 
 /// What a migration fails with that somebody else does at the same time: a unique key of the

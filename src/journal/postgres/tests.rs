@@ -1,6 +1,7 @@
 //! What only this engine has: a real PostgreSQL, which the tests start for themselves.
 
 mod collation;
+mod hanging;
 mod lists;
 mod opening;
 mod pooler;

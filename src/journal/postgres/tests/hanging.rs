@@ -1,0 +1,125 @@
+//! Databases that hang while a replica starts: the start ends with one line.
+
+use super::*;
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+/// How long a start may take in all, each of its steps waiting for as long as it may.
+const BOUND: Duration = Duration::from_secs(60);
+
+/// The answers at which a database falls silent, each in a start of its own: the last is one that no
+/// start waits for.
+const ANSWERS: std::ops::Range<usize> = 1..200;
+
+/// One answer in so many is tried, and so many starts at once: the database has 200 connections.
+const STEP: usize = 3;
+const AT_ONCE: usize = 25;
+
+/// The tables of a journal.
+const TABLES: [&str; 10] = [
+    "facematch_schema",
+    "store",
+    "erased",
+    "incarnations",
+    "leases",
+    "commits",
+    "matches",
+    "match_states",
+    "match_labels",
+    "events",
+];
+
+/// What comes of a start: none if the journal opens, else why it doesn't, in one line.
+async fn start(config: Config) -> Option<String> {
+    match timeout(BOUND, Postgres::open(config)).await.expect("the start ends by itself") {
+        // Not closed in order, since nothing is answered any more.
+        Ok(_) => None,
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.contains('\n'), "{text}");
+            Some(text)
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_falls_silent_at_any_answer_ends_the_start() {
+    let answers: Vec<usize> = ANSWERS.step_by(STEP).collect();
+    let mut ended = Vec::new();
+    for some in answers.chunks(AT_ONCE) {
+        let lay = |nth: &usize| (*nth, shared().link(), shared().create_database());
+        let links: Vec<_> = some.iter().map(lay).collect();
+        let starts = links.iter().map(|(nth, link, database)| async move {
+            link.silence_at(*nth);
+            let config = Config { url: link.url(database).into(), ..config("", Clock::system()) };
+            let told = start(config).await;
+            if let Some(text) = &told {
+                assert!(link.is_silent(), "{nth}: {text}");
+                let is_told = text.contains("timed out") || text.contains("gets no session");
+                assert!(is_told, "{nth}: {text}");
+            }
+            told.is_some()
+        });
+        ended.extend(join_all(starts).await);
+    }
+    let count = ended.iter().filter(|ended| **ended).count();
+    println!("starts that a silent database ended: {count} of {}", ended.len());
+    assert!(ended[..10].iter().all(|ended| *ended), "the first answers are a start's own");
+    assert!(!ended[ended.len() - 1], "a start takes more answers than were tried");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_another_session_has_locked_ends_the_start() {
+    let mut databases = Vec::new();
+    for table in TABLES {
+        let database = shared().create_database();
+        open(&database, START).await.close().await;
+        let mut other = PgConnection::connect(&shared().url(&database)).await.unwrap();
+        let lock = format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut other).await.unwrap();
+        databases.push((table, database, other));
+    }
+    let starts = databases.iter().map(|(table, database, _)| async move {
+        let told = start(config(database, Clock::system())).await;
+        told.map(|text| (*table, text))
+    });
+    let ended: Vec<_> = join_all(starts).await.into_iter().flatten().collect();
+    let tables: Vec<_> = ended.iter().map(|(table, _)| *table).collect();
+    assert_eq!(tables, ["facematch_schema", "store", "incarnations", "leases", "commits"]);
+    for (table, text) in &ended {
+        let is_told = text.contains("due to lock timeout (55P03)");
+        assert!(is_told || *table == "leases" && text.contains("timed out"), "{table}: {text}");
+    }
+    // The lease has a connection of its own, which waits for as long as the table is locked.
+    let left = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    for (table, database, _) in databases.iter().filter(|(table, ..)| tables.contains(table)) {
+        let expected = if *table == "leases" { "1" } else { "0" };
+        assert_eq!(shared().sql(database, left), expected, "{table}: sessions that wait");
+    }
+}
+
+/// An index that is added waits for older transactions, so it takes as long as they do; but not
+/// where its connection is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_whose_connection_is_lost_ends_the_start() {
+    let (link, database) = (shared().link(), shared().create_database());
+    open(&database, START).await.close().await;
+    shared().sql(&database, "DROP INDEX match_states_by_end");
+    let mut other = PgConnection::connect(&shared().url(&database)).await.unwrap();
+    raw_sql("BEGIN; LOCK TABLE match_states IN ROW EXCLUSIVE MODE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let starting = start(Config { url: link.url(&database).into(), ..config("", Clock::system()) });
+    let building = "SELECT count(*) FROM pg_stat_progress_create_index
+        WHERE datname = current_database()";
+    let silencing = async {
+        until("the index is built", || shared().sql(&database, building) == "1").await;
+        link.silence();
+    };
+    let (told, ()) = tokio::join!(starting, silencing);
+    let text = told.expect("it doesn't open");
+    assert!(text.contains("timed out"), "{text}");
+    other.close().await.unwrap();
+}

@@ -33,7 +33,8 @@ pub const PARTS: Parts = Parts {
     demo: |args| -> Running { Box::pin(demonstrate(args)) },
 };
 
-/// Serves until a signal comes, then drains. A second signal ends it at once.
+/// Serves until a signal comes, then drains. A second signal ends it at once, and so does one that
+/// comes before it is ready.
 async fn serve(config: Config) -> Result<(), Failure> {
     if config.allow_core_dumps {
         process::allow_core_dumps();
@@ -43,7 +44,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let (store, settings) = (config.store.kind(), config.changed.to_string());
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), async move {
-        let app = App::build(config, Clock::system()).await.map_err(told)?;
+        let built = App::build_unless(&shutdown, config, Clock::system()).await;
+        let Some(app) = built.map_err(told)? else {
+            info!("stopped by a signal before it was ready");
+            return Ok(());
+        };
         let address = app.address()?;
         let version = env!("CARGO_PKG_VERSION");
         info!(version, %address, store, settings, "facematch started");

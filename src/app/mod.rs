@@ -51,6 +51,24 @@ pub struct App {
     drain_timeout: Duration,
 }
 
+/// What a start has begun that has to be ended if it is given up.
+#[derive(Default)]
+struct Begun {
+    journal: Option<Journal>,
+    worker: Option<Worker>,
+}
+
+impl Begun {
+    async fn end(self) {
+        if let Some(worker) = self.worker {
+            worker.drain(Duration::ZERO).await;
+        }
+        if let Some(journal) = self.journal {
+            journal.close().await;
+        }
+    }
+}
+
 /// Tells how much the service holds at this moment. Cheap to clone.
 #[derive(Clone)]
 pub struct Load {
@@ -130,15 +148,43 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything is served.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
+        Self::begin(config, clock, &mut Begun::default()).await
+    }
+
+    /// The same, unless `shutdown` is cancelled before it is done: none then, at once. What was
+    /// claimed until then is let go of, as far as the store answers in a moment.
+    ///
+    /// # Errors
+    /// [`StartError`], before anything is served.
+    pub async fn build_unless(
+        shutdown: &CancellationToken,
+        config: Config,
+        clock: Clock,
+    ) -> Result<Option<Self>, StartError> {
+        let mut begun = Begun::default();
+        let building = Self::begin(config, clock.clone(), &mut begun);
+        match shutdown.run_until_cancelled(building).await {
+            Some(built) => built.map(Some),
+            None => {
+                // Late or not, there is nothing left to do.
+                let _ = clock.before(clock.now().after(GOODBYE_MIN), begun.end()).await;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn begin(config: Config, clock: Clock, begun: &mut Begun) -> Result<Self, StartError> {
         let secrets = Secrets::open(&config, &clock)?;
         let oz = oz::Client::new(oz_config(&config.oz, &secrets), clock.clone(), chance())
             .map_err(|refused| config.origins.refused(refused.setting(), refused.why()))?;
         let journal = Journal::open(&config, secrets.store_password(), &clock).await?;
+        begun.journal = Some(journal.clone());
         let (reader, writer) = (journal.reader(), journal.writer());
         let store = Outage::new("the store", clock.clone());
         let watch =
             Watch::new(watch_config(&config), Arc::clone(&reader), store.clone(), clock.clone());
         let worker = worker(&config, writer, reader, oz, &watch, &store, &clock);
+        begun.worker = Some(worker.clone());
         let door = match bind(&config, &worker, &watch, &store, &clock).await {
             Ok(door) => door,
             Err(failure) => {

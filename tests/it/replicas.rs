@@ -7,6 +7,7 @@
 mod cut;
 pub mod fleet;
 mod follower;
+mod hanging;
 mod moving;
 mod outage;
 mod pooled;

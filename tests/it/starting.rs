@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Read,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use facematch::{pb::MatchState, simulator::sample};
@@ -41,8 +41,8 @@ fn good(house: &House) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Serves with these settings, which has to fail, and returns what was said.
-pub async fn failing(settings: &[(&str, String)]) -> String {
+/// Begins to serve with these settings.
+fn begin(settings: &[(&str, String)]) -> Process {
     let arguments = settings.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
     let child = Command::new(env!("CARGO_BIN_EXE_facematch"))
         .arg("serve")
@@ -52,21 +52,56 @@ pub async fn failing(settings: &[(&str, String)]) -> String {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    let mut process = Process(child.expect("the program runs"));
+    Process(child.expect("the program runs"))
+}
+
+/// How a process that never was ready has ended, and what it said.
+async fn ended(mut process: Process) -> (ExitStatus, String) {
     let mut ended = None;
     let mut look = || {
         ended = process.0.try_wait().expect("a child of ours");
         ended.is_some()
     };
-    eventually(&mut look, || format!("it serves with {settings:?}")).await;
-    assert!(!ended.expect("it has ended").success(), "{settings:?}");
+    eventually(&mut look, || "it serves, or doesn't end".to_owned()).await;
     let mut said = String::new();
     let (stdout, stderr) = (process.0.stdout.take(), process.0.stderr.take());
     stdout.expect("a pipe").read_to_string(&mut said).expect("text");
     assert_eq!(said, "", "nothing is ready");
     stderr.expect("a pipe").read_to_string(&mut said).expect("text");
     crate::canary::check("what was said", said.as_bytes());
+    (ended.expect("it has ended"), said)
+}
+
+/// Serves with these settings, which has to fail, and returns what was said.
+pub async fn failing(settings: &[(&str, String)]) -> String {
+    let (status, said) = ended(begin(settings)).await;
+    assert!(!status.success(), "{settings:?}");
     said
+}
+
+/// Begins to serve with these settings, and asks the process to stop once it is at something.
+/// Returns how it has ended, and the lines that it said.
+pub async fn stopped(
+    settings: &[(&str, String)],
+    is_at_it: impl FnMut() -> bool,
+) -> (ExitStatus, Vec<String>) {
+    let process = begin(settings);
+    eventually(is_at_it, || "it doesn't come so far".to_owned()).await;
+    let id = process.0.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(sent.expect("kill runs").success());
+    let (status, said) = ended(process).await;
+    (status, said.lines().map(str::to_owned).collect())
+}
+
+/// Checks that a process was stopped in order before it was ready.
+#[track_caller]
+pub fn assert_stopped(status: ExitStatus, said: &[String]) {
+    assert_eq!(status.code(), Some(0), "{said:?}");
+    let last = said.last().expect("it says something");
+    assert!(last.contains("stopped by a signal before it was ready"), "{said:?}");
+    let is_wrong = |line: &&String| line.contains("ERROR") || line.starts_with("facematch: ");
+    assert_eq!(said.iter().find(is_wrong), None);
 }
 
 #[track_caller]
@@ -157,6 +192,20 @@ async fn whoever_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
     for _ in 0..10 {
         process::Process::start(&oz, directory.path(), &[]).stop();
     }
+}
+
+#[tokio::test]
+async fn a_stop_while_the_file_is_locked_is_at_once() {
+    let house = House::build().await;
+    let file = house.directory.path().join("own.db");
+    run_sql(&file, "CREATE TABLE t (id INTEGER)").await;
+    let options = SqliteConnectOptions::new().filename(&file);
+    let mut other = SqliteConnection::connect_with(&options).await.expect("a database");
+    sqlx::raw_sql("BEGIN EXCLUSIVE").execute(&mut other).await.expect("it is locked");
+    let lock = file.with_file_name("own.db.lock");
+    let (status, said) = stopped(&good(&house), || lock.exists()).await;
+    assert_stopped(status, &said);
+    other.close().await.expect("it is closed");
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ const SETTINGS: [(&str, &str); 3] =
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
 
 /// What a test is told by, and the service isn't.
-const OF_TESTS: [&str; 9] = [
+const OF_TESTS: [&str; 10] = [
     "FACEMATCH_ATTACK_MATCHES",
     "FACEMATCH_KILLS",
     "FACEMATCH_LIST_MATCHES",
@@ -33,6 +33,7 @@ const OF_TESTS: [&str; 9] = [
     "FACEMATCH_STORM",
     "FACEMATCH_REPLICA_KILLS",
     "FACEMATCH_DATABASE_KILLS",
+    "FACEMATCH_FAILOVERS",
 ];
 
 /// A running process; killed when dropped.

@@ -5,6 +5,7 @@
 //! was asked. A lease is short here, so that nobody waits for its end for long.
 
 mod cut;
+mod failover;
 pub mod fleet;
 mod follower;
 mod hanging;

@@ -10,7 +10,7 @@ use std::{
     ops::RangeInclusive,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicUsize, Ordering},
     },
 };
 
@@ -54,7 +54,7 @@ pub enum Loss {
 
 /// What all connections share.
 struct Line {
-    server: u16,
+    server: AtomicU16,
     silent: watch::Sender<bool>,
     /// Answers until nothing gets through any more.
     answers_left: Mutex<Option<usize>>,
@@ -75,7 +75,7 @@ impl Link {
     pub fn to(server: u16) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_io().build();
         let line = Line {
-            server,
+            server: AtomicU16::new(server),
             silent: watch::Sender::new(false),
             answers_left: Mutex::default(),
             loss: Mutex::default(),
@@ -122,6 +122,11 @@ impl Link {
     /// Whether nothing gets through.
     pub fn is_silent(&self) -> bool {
         *self.line.silent.borrow()
+    }
+
+    /// Leads new connections to another server. Those that there are stay.
+    pub fn lead_to(&self, server: u16) {
+        self.line.server.store(server, Ordering::SeqCst);
     }
 
     /// Cuts the connection whose request or answer is the n-th from now, of all of them, instead of
@@ -246,7 +251,8 @@ async fn connect(mut client: TcpStream, line: Arc<Line>) -> io::Result<()> {
 async fn greet(client: &mut TcpStream, line: &Line) -> io::Result<TcpStream> {
     let mut first = read_first(client).await?;
     line.sound().await;
-    let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, line.server)).await?;
+    let mut server =
+        TcpStream::connect((Ipv4Addr::LOCALHOST, line.server.load(Ordering::SeqCst))).await?;
     server.set_nodelay(true)?;
     while asks_for_encryption(&first) {
         server.write_all(&first).await?;

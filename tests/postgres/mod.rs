@@ -187,6 +187,44 @@ impl Cluster {
     }
 }
 
+/// Its standby.
+impl Cluster {
+    /// Starts a standby of it, and returns once each commit waits for that.
+    pub fn start_standby(&self) -> Self {
+        let programs = Programs::find();
+        let keeper = Keeper::engage();
+        programs.give(keeper.directory());
+        let mut copy = programs.server("pg_basebackup");
+        copy.arg("--pgdata").arg(data(keeper.directory())).arg("--write-recovery-conf");
+        copy.args(["--checkpoint", "fast", "--no-sync", "--dbname", &self.url("postgres")]);
+        run(copy, &[]).unwrap_or_else(|error| panic!("pg_basebackup: {error}"));
+        configure(keeper.directory(), &[]);
+        let databases = AtomicUsize::new(self.databases.load(Ordering::Relaxed));
+        let mut standby =
+            Self { keeper, programs, port: 0, postmaster: Mutex::new(None), databases };
+        standby.start_somewhere();
+        self.commit_on(Some(&standby));
+        let waited_for = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        wait_until("the standby follows", || self.sql("postgres", waited_for) == "1");
+        standby
+    }
+
+    /// Has each commit wait for a standby, or for none.
+    pub fn commit_on(&self, standby: Option<&Self>) {
+        // A standby calls itself by the name of its directory.
+        let name = standby.map(|standby| standby.directory().file_name().expect("a name"));
+        let name = name.map(|name| format!("\"{}\"", name.display())).unwrap_or_default();
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
+        self.sql("postgres", &set);
+        self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Makes a standby the server that is written to.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("postgres", "SELECT pg_promote()"), "t");
+    }
+}
+
 /// What is in it.
 impl Cluster {
     /// Where a database is.

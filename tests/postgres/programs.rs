@@ -13,7 +13,7 @@ use std::{
 
 /// What a place must have to be taken for PostgreSQL's. Clients are there as well, so that their
 /// version fits.
-const NEEDED: [&str; 5] = ["initdb", "postgres", "psql", "pg_dump", "pg_restore"];
+const NEEDED: [&str; 6] = ["initdb", "postgres", "psql", "pg_basebackup", "pg_dump", "pg_restore"];
 
 /// Where Debian has the programs of each version, which it doesn't put on the PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";

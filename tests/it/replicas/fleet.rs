@@ -213,6 +213,22 @@ impl Fleet {
         self.replicas[number].process.take().expect("it runs").kill();
     }
 
+    /// Waits until one has ended by itself, and returns its exit code.
+    pub async fn ended_by_itself(&mut self, number: usize) -> Option<i32> {
+        self.stage.closes(number);
+        self.replicas[number].process.take().expect("it runs").end().await.code()
+    }
+
+    /// Leads all lines to another server, which has the database as well. Returns the former one.
+    pub fn lead_to(&mut self, server: Cluster) -> Cluster {
+        for replica in &self.replicas {
+            let link = replica.link.as_ref().expect("it was planned");
+            link.lead_to(server.port());
+            link.cut();
+        }
+        self.database.own.replace(server).expect("it was planned")
+    }
+
     /// Asks one to stop, and returns once it has.
     pub async fn stop(&mut self, number: usize) {
         self.stage.closes(number);

@@ -45,6 +45,13 @@ async fn a_storm_over_many_replicas_loses_no_match_and_doubles_nothing() {
         "FACEMATCH_REPLICA_KILLS={kills} FACEMATCH_DATABASE_KILLS={outages} FACEMATCH_SEED={seed}"
     );
     let plan = Plan { own_cluster: true, ..Plan::default() };
+    let blows = blows(kills, outages, seed);
+    let what = format!("replica kills: {kills}, database kills: {outages}");
+    weather(plan, seed, &what, async |fleet| rage(fleet, blows, seed).await).await;
+}
+
+/// Has callers and followers at a fleet while something rages, and checks what came of it.
+pub async fn weather(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&mut Fleet)) {
     let mut fleet = Fleet::gather_around(stormy_oz(seed).await, plan).await;
     let (mut callers, mut followers) = (JoinSet::new(), JoinSet::new());
     let in_all = watch::Sender::new(None);
@@ -55,7 +62,7 @@ async fn a_storm_over_many_replicas_loses_no_match_and_doubles_nothing() {
         followers.spawn(Follower::new(seed + number, &fleet.stage).run(in_all.subscribe()));
     }
     tokio::select! {
-        () = rage(&mut fleet, blows(kills, outages, seed), seed) => {}
+        () = rage(&mut fleet) => fleet.stage.calms_down(),
         Some(early) = callers.join_next() => panic!("a caller has left: {early:?}"),
         Some(early) = followers.join_next() => panic!("a follower has left: {early:?}"),
     }
@@ -72,9 +79,8 @@ async fn a_storm_over_many_replicas_loses_no_match_and_doubles_nothing() {
     let Tally { matches, cancelled, lost, doubled } = tally;
     let gaps = fleet.gaps();
     println!(
-        "replica kills: {kills}, database kills: {outages}, matches: {matches}, cancelled: \
-         {cancelled}, lost: {lost}, doubled: {doubled}, gaps: {gaps}, updates checked: {}, \
-         followed: {}, missing: {missing}, repeated: {repeated}",
+        "{what}, matches: {matches}, cancelled: {cancelled}, lost: {lost}, doubled: {doubled}, \
+         gaps: {gaps}, updates checked: {}, followed: {}, missing: {missing}, repeated: {repeated}",
         fleet.stage.updates_seen(),
         events.len() as u64 * FOLLOWERS,
     );
@@ -123,7 +129,6 @@ async fn rage(fleet: &mut Fleet, blows: Vec<Blow>, seed: u64) {
         }
         fleet.start_all();
     }
-    fleet.stage.calms_down();
 }
 
 /// All events of the journal as the database has them, in their order.

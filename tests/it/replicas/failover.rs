@@ -1,0 +1,83 @@
+//! A synchronous standby takes over from the database; and a former database comes back.
+//!
+//! `FACEMATCH_FAILOVERS` and `FACEMATCH_SEED` make the storm longer, or another one.
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use crate::{
+    postgres::Cluster,
+    replicas::{
+        fleet::{Fleet, Plan},
+        storm::weather,
+    },
+    support::setting,
+};
+
+/// Failovers, unless the environment says otherwise.
+const FAILOVERS: u64 = 1;
+
+/// The exit code of a replica that can't go on with its store.
+const BROKEN: i32 = 1;
+
+fn plan(replicas: usize) -> Plan {
+    Plan { replicas, own_cluster: true, links: true, ..Plan::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failovers_to_a_synchronous_standby_lose_no_match_and_double_nothing() {
+    let failovers = setting("FACEMATCH_FAILOVERS", FAILOVERS);
+    let seed = setting("FACEMATCH_SEED", rand::random());
+    println!("FACEMATCH_FAILOVERS={failovers} FACEMATCH_SEED={seed}");
+    let what = format!("failovers: {failovers}");
+    weather(plan(3), seed, &what, async |fleet| {
+        let mut random = StdRng::seed_from_u64(seed);
+        for _ in 0..failovers {
+            let standby = fleet.cluster().start_standby();
+            fleet.stage.some_moment(&mut random).await;
+            fail_over(fleet, standby, random.random());
+            fleet.stage.some_moment(&mut random).await;
+        }
+    })
+    .await;
+}
+
+/// Has a standby take over. The server before is killed, or is cut off and runs on for a moment.
+fn fail_over(fleet: &mut Fleet, standby: Cluster, runs_on: bool) {
+    fleet.stage.loses_store();
+    if !runs_on {
+        fleet.cluster().kill();
+    }
+    standby.promote();
+    drop(fleet.lead_to(standby));
+}
+
+/// Split brain: the address leads to the former server again, which takes commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_former_database_that_comes_back_is_not_gone_on_with() {
+    let mut fleet = Fleet::gather_as(plan(2)).await;
+    let mut matches = fleet.create(0, 3).await;
+    let standby = fleet.cluster().start_standby();
+    standby.promote();
+    let former = fleet.lead_to(standby);
+    fleet.leases(fleet.len()).await;
+    // Each replica writes something that the former server lacks.
+    for number in 0..fleet.len() {
+        matches.extend(fleet.create(number, 3).await);
+    }
+
+    former.commit_on(None);
+    let events = "SELECT count(*), max(position) FROM events";
+    let before = former.sql(fleet.database(), events);
+    let present = fleet.lead_to(former);
+    for number in 0..fleet.len() {
+        assert_eq!(fleet.ended_by_itself(number).await, Some(BROKEN));
+    }
+    assert_eq!(fleet.sql(events), before, "nothing was written into the past");
+
+    drop(fleet.lead_to(present));
+    fleet.start_all();
+    fleet.polled_anew(&matches, 1).await;
+    fleet.finish();
+    fleet.check_finished(&matches).await;
+    fleet.disband().await;
+}

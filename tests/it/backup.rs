@@ -8,7 +8,7 @@ use facematch::{
     simulator::{Simulator, sample},
 };
 use sqlx::{Connection, SqliteConnection, query, sqlite::SqliteConnectOptions};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinSet};
 use tonic::Code;
 
 use crate::{
@@ -71,14 +71,15 @@ async fn a_backup_taken_under_load_is_a_store_to_go_on_with() {
 
     oz.switch(|switches| switches.processing_ms = PROCESSING.as_millis() as u64);
     let (told, mut accepted) = watch::channel(Vec::new());
-    let loading = tokio::spawn(load(process.client().await, Arc::clone(&oz), told));
+    let mut loading = JoinSet::new();
+    loading.spawn(load(process.client().await, Arc::clone(&oz), told));
     let before = accepted.wait_for(|matches| matches.len() >= UNDER_WAY).await.unwrap().clone();
     back_up(&journal, &backup).await;
     let until = accepted.borrow().len();
     let all =
         accepted.wait_for(|matches| matches.len() >= until + UNDER_WAY).await.unwrap().clone();
     drop(accepted);
-    loading.await.unwrap();
+    loading.join_all().await;
     // The first one that it accepts then may have been asked for before.
     let after = &all[until + 1..];
     process.kill();

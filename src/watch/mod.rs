@@ -8,6 +8,7 @@ mod all;
 mod list;
 mod log;
 mod one;
+mod pages;
 mod token;
 
 use std::{sync::Arc, time::Duration};
@@ -28,7 +29,7 @@ use crate::{
     domain::{CallerId, Match, MatchId, Place, Position, Progress, Sequence, Timestamp},
     journal::{self, Reader},
     outage::Outage,
-    watch::{all::Pages, log::Registry},
+    watch::{log::Registry, pages::Pages},
 };
 
 /// How many events are read from the journal at once.

@@ -1,0 +1,280 @@
+//! The pages that streams of all matches read: each is read once for all streams at its beginning.
+
+use std::{
+    collections::{HashMap, VecDeque, hash_map::Entry as MapEntry},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::{OnceCell, Semaphore, watch};
+
+use crate::{
+    domain::{Match, MatchId, Place, Position, Recorded, Sequence, state},
+    journal::{self, Reader},
+    watch::Entry,
+};
+
+/// How much memory the pages take that are kept for streams at the same place. The oldest go first.
+const SHARED_BYTES_MAX: usize = 8 << 20;
+/// How much memory all pages may take before a stream holds its own no longer than until the next
+/// update is found: it reads it again if it isn't kept for others. Without that, thousands of
+/// stalled streams would hold as many pages.
+const HELD_BYTES_MAX: usize = 32 << 20;
+/// How much all pages may take for streams to read larger ones. A thousand streams that catch up
+/// at different places find room for small pages, and none is read twice.
+const GROWTH_BYTES_MAX: usize = 6 << 20;
+/// About what an event takes in a page beside its labels: with its snapshot and its encoded form.
+pub(super) const EVENT_BYTES: usize = 1024;
+/// How often a label is in a page: in the snapshot, and in the encoded form.
+const LABEL_COPIES: usize = 2;
+/// How many events a stream may be behind before it takes turns with others to read the store:
+/// half of what the journal keeps in memory, which costs no statement.
+pub(super) const BEHIND_MAX: u64 = 512;
+/// How many streams that are further behind read at once: half of the journal's readers, so that
+/// look-ups and live streams always find one, however many begin at the oldest update.
+pub(super) const CATCHING_UP_MAX: usize = 2;
+
+/// Some events in the journal's order, and how far they reach.
+#[derive(Default)]
+pub(super) struct PageOfAll {
+    pub entries: Vec<Arc<Entry>>,
+    pub reached: Place,
+    pub is_full: bool,
+    memory: Memory,
+}
+
+/// About how much memory a page takes, counted as long as it is there.
+#[derive(Default)]
+struct Memory {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Memory {
+    fn take(bytes: usize, all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(bytes, Ordering::Relaxed);
+        Self { bytes, all: Arc::clone(all) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+type Cell = Arc<OnceCell<Arc<PageOfAll>>>;
+
+/// The pages that streams read: each is read once for all that stand at its beginning.
+pub(super) struct Pages {
+    reader: Arc<dyn Reader>,
+    kept: Mutex<VecDeque<(Position, Cell)>>,
+    pub looks: watch::Sender<()>,
+    /// Of all pages that are kept here or held by streams.
+    pub bytes: Arc<AtomicUsize>,
+    pub limits: Limits,
+    /// How far the journal has been read by the follower.
+    reached: AtomicU64,
+    pub catching_up: Semaphore,
+}
+
+/// How much memory pages may take, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    pub shared: usize,
+    pub held: usize,
+    pub growth: usize,
+}
+
+pub(super) const LIMITS: Limits =
+    Limits { shared: SHARED_BYTES_MAX, held: HELD_BYTES_MAX, growth: GROWTH_BYTES_MAX };
+
+impl Pages {
+    pub fn new(reader: Arc<dyn Reader>) -> Self {
+        Self {
+            reader,
+            kept: Mutex::default(),
+            looks: watch::Sender::new(()),
+            bytes: Arc::default(),
+            limits: LIMITS,
+            reached: AtomicU64::new(0),
+            catching_up: Semaphore::new(CATCHING_UP_MAX),
+        }
+    }
+
+    /// Signals new events, up to a position. A read already in flight may miss them, so pages that
+    /// it finds empty are not kept.
+    pub fn look(&self, reached: Position) {
+        self.reached.store(reached.0, Ordering::Relaxed);
+        let is_something = |start: &Position, cell: &Cell| {
+            cell.get().is_some_and(|page| page.reached.position > *start)
+        };
+        self.lock().retain(|(start, cell)| is_something(start, cell));
+        self.looks.send_replace(());
+    }
+
+    /// Forgets what was read: something of it may have been erased.
+    pub fn forget(&self) {
+        self.lock().clear();
+    }
+
+    /// The page that begins there, of so many events unless somebody else has read it already.
+    pub async fn after(
+        &self,
+        place: Place,
+        limit: usize,
+    ) -> Result<Arc<PageOfAll>, journal::Error> {
+        let cell = self.cell(place.position);
+        let page = cell.get_or_try_init(|| self.read(place, limit)).await?;
+        if page.reached.position == place.position {
+            // Nothing there yet: the next look has to read again.
+            self.lock().retain(|(_, kept)| !Arc::ptr_eq(kept, &cell));
+        }
+        self.evict();
+        Ok(Arc::clone(page))
+    }
+
+    /// Drops the oldest of the pages that are kept, as far as they take too much memory.
+    fn evict(&self) {
+        let mut kept = self.lock();
+        // Looked at once: a page that comes meanwhile is counted by the stream that read it.
+        let bytes = kept.iter().map(|(_, cell)| cell.get().map_or(0, |page| page.memory.bytes));
+        let bytes: Vec<usize> = bytes.collect();
+        let mut sum: usize = bytes.iter().sum();
+        let oldest = bytes.iter().take_while(|bytes| {
+            let is_too_much = sum > self.limits.shared;
+            sum -= if is_too_much { **bytes } else { 0 };
+            is_too_much
+        });
+        let oldest = oldest.count();
+        kept.drain(..oldest);
+    }
+
+    fn cell(&self, position: Position) -> Cell {
+        let mut kept = self.lock();
+        if let Some((_, cell)) = kept.iter().find(|(start, _)| *start == position) {
+            return Arc::clone(cell);
+        }
+        let cell = Cell::default();
+        kept.push_back((position, Arc::clone(&cell)));
+        cell
+    }
+
+    async fn read(&self, after: Place, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
+        // Nothing closes it.
+        let _turn = match self.is_far_behind(after) {
+            true => self.catching_up.acquire().await.ok(),
+            false => None,
+        };
+        let events = self.reader.tail(after.position, limit).await?;
+        let reached = events.last().map_or(after, Recorded::place);
+        let is_full = events.len() == limit;
+        let mut journals: HashMap<MatchId, Vec<Arc<Match>>> = HashMap::new();
+        let mut entries = Vec::with_capacity(events.len());
+        let mut bytes = EVENT_BYTES * events.len();
+        for recorded in events {
+            let journal = match journals.entry(recorded.match_id) {
+                MapEntry::Occupied(known) => known.into_mut(),
+                MapEntry::Vacant(slot) => slot.insert(snapshots(&self.journal(&recorded).await?)?),
+            };
+            // A match that was erased meanwhile is skipped.
+            if let Some(snapshot) = at(journal, recorded.sequence) {
+                bytes += label_bytes(&snapshot);
+                entries.push(Arc::new(Entry::new(recorded, snapshot)));
+            }
+        }
+        let memory = Memory::take(bytes, &self.bytes);
+        Ok(Arc::new(PageOfAll { entries, reached, is_full, memory }))
+    }
+
+    pub fn is_far_behind(&self, place: Place) -> bool {
+        self.reached.load(Ordering::Relaxed).saturating_sub(place.position.0) > BEHIND_MAX
+    }
+
+    /// The events of a match, the one that was read among them.
+    async fn journal(&self, read: &Recorded) -> Result<Vec<Recorded>, journal::Error> {
+        let recent = self.reader.recent(read.match_id);
+        match recent.filter(|events| events.len() as u64 >= read.sequence.0) {
+            Some(events) => Ok(events),
+            None => self.reader.events(read.match_id).await,
+        }
+    }
+
+    /// Whether streams may hold their pages.
+    pub fn may_be_held(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= self.limits.held
+    }
+
+    /// Whether streams may read larger pages.
+    pub fn may_grow(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) <= self.limits.growth
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(Position, Cell)>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much memory the labels of a match take in a page.
+fn label_bytes(m: &Match) -> usize {
+    let labels: usize = m.spec.labels.iter().map(|(key, value)| key.len() + value.len()).sum();
+    LABEL_COPIES * labels
+}
+
+/// The match after each of its events.
+fn snapshots(events: &[Recorded]) -> Result<Vec<Arc<Match>>, journal::Error> {
+    let mut all: Vec<Arc<Match>> = Vec::with_capacity(events.len());
+    for recorded in events {
+        let last = all.last().map(|m| (**m).clone());
+        let m = state::apply(last, recorded)
+            .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
+        all.push(Arc::new(m));
+    }
+    Ok(all)
+}
+
+fn at(all: &[Arc<Match>], sequence: Sequence) -> Option<Arc<Match>> {
+    let index = usize::try_from(sequence.0).ok()?.checked_sub(1)?;
+    all.get(index).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{
+        clock::Clock,
+        journal::{
+            Writer,
+            memory::{Memory as Journal, Store},
+            suite::facts::{START, match_id, plain_spec},
+        },
+        watch::all::PAGE_FIRST,
+    };
+
+    #[tokio::test]
+    async fn streams_that_are_far_behind_take_turns_and_the_others_don_t_wait_for_them() {
+        let at = |position| Place { position: Position(position), incarnation: 0 };
+        let (clock, _hand) = Clock::manual(START);
+        let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock);
+        let head = BEHIND_MAX + 100;
+        for n in 0..head {
+            journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
+        }
+        let pages = Pages::new(Arc::new(journal));
+        pages.look(Position(head));
+        let turns = CATCHING_UP_MAX.try_into().unwrap();
+        let others = pages.catching_up.acquire_many(turns).await.unwrap();
+        let mut behind = Box::pin(pages.after(at(3), PAGE_FIRST));
+        assert!((&mut behind).now_or_never().is_none());
+        let live = pages.after(at(head - BEHIND_MAX), PAGE_FIRST).await.unwrap();
+        assert_eq!(live.entries.len(), PAGE_FIRST);
+        assert!((&mut behind).now_or_never().is_none());
+        drop(others);
+        assert_eq!(behind.await.unwrap().entries.len(), PAGE_FIRST);
+    }
+}

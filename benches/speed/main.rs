@@ -5,7 +5,7 @@
 //! the table in `rows`, and a row says whether it keeps to its own.
 //!
 //! ```sh
-//! cargo bench                         # everything, some twelve minutes
+//! cargo bench                         # everything, some thirteen minutes
 //! cargo bench -- --quick              # the same with smaller numbers, in three
 //! cargo bench -- --only in-flight     # some rows
 //! cargo bench -- compare OLD NEW      # two results: what got worse

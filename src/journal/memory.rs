@@ -13,7 +13,10 @@ mod tests;
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,7 +32,7 @@ use crate::{
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
-        Origin, Reader, Standing, Taken, Tenure, Writer,
+        Origin, Page, Reader, Standing, Taken, Tenure, Writer, stored,
     },
 };
 
@@ -52,6 +55,8 @@ pub struct Memory {
     here: Arc<Mutex<Here>>,
     wake: watch::Sender<()>,
     fleet: watch::Sender<Fleet>,
+    /// How often something was read, as of a store it would be a statement.
+    reads: Arc<AtomicUsize>,
 }
 
 /// What a process knows of itself and of the others.
@@ -120,17 +125,17 @@ impl Memory {
         let keys = Keys { digest: [3; 32], token: [5; 32] };
         let fleet = watch::Sender::new(Fleet { alive: here.alive.len() });
         let here = Arc::new(Mutex::new(here));
-        Self {
-            store,
-            clock,
-            steady,
-            origin,
-            keys,
-            lease,
-            here,
-            wake: watch::Sender::new(()),
-            fleet,
-        }
+        let (wake, reads) = (watch::Sender::new(()), Arc::default());
+        Self { store, clock, steady, origin, keys, lease, here, wake, fleet, reads }
+    }
+
+    /// How many statements its reads would have been so far.
+    pub fn reads(&self) -> usize {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What outlives this process.
@@ -476,12 +481,14 @@ impl Writer for Memory {
 #[async_trait]
 impl Reader for Memory {
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+        self.count();
         let found = self.lock().find(caller, key);
         yield_now().await;
         Ok(found)
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
+        self.count();
         let events = self.lock().matches.get(&match_id).map(|row| row.events.clone());
         yield_now().await;
         Ok(events.unwrap_or_default())
@@ -495,10 +502,27 @@ impl Reader for Memory {
     }
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
+        self.count();
         let reached = self.here().reached;
         let later = self.lock().between(after, reached).take(limit).cloned().collect();
         yield_now().await;
         Ok(later)
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+        self.count();
+        let reached = self.here().reached;
+        let page = {
+            let store = self.lock();
+            let page: Vec<Recorded> = store.between(after, reached).take(limit).cloned().collect();
+            let ids: BTreeSet<MatchId> = page.iter().map(|recorded| recorded.match_id).collect();
+            let all = ids.iter().flat_map(|id| &store.matches[id].events);
+            let earlier = all.filter(|recorded| recorded.position <= after).cloned();
+            let events = stored::in_order(earlier.chain(page).collect());
+            Page { events, floor: Some(store.floor) }
+        };
+        yield_now().await;
+        Ok(page)
     }
 
     async fn list(
@@ -508,6 +532,7 @@ impl Reader for Memory {
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Listing, Error> {
+        self.count();
         let fits = |m: &Match| before.is_none_or(|before| m.id < before) && filter.selects(m);
         let store = self.lock();
         let matches: Vec<Match> = store.of(caller).rev().filter(fits).take(limit).collect();
@@ -516,18 +541,22 @@ impl Reader for Memory {
     }
 
     async fn head(&self) -> Result<Position, Error> {
+        self.count();
         Ok(self.lock().head)
     }
 
     async fn earliest(&self) -> Result<Position, Error> {
+        self.count();
         Ok(self.lock().earliest())
     }
 
     async fn floor(&self) -> Result<Position, Error> {
+        self.count();
         Ok(self.lock().floor)
     }
 
     async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+        self.count();
         Ok(self.lock().standing(origin, position))
     }
 
@@ -540,6 +569,7 @@ impl Reader for Memory {
     }
 
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
+        self.count();
         Ok(self.lock().author(position).unwrap_or(self.origin.incarnation))
     }
 

@@ -26,6 +26,10 @@ use crate::domain::{
     Spec, State, Timestamp,
 };
 
+/// How many reads of those who follow all matches run at once: one near the head, one further back
+/// (see `watch/pages.rs`).
+const FOLLOWERS: u32 = 2;
+
 /// A replica's hold on one match. Writes with a claim that somebody has taken over are refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claim {
@@ -181,6 +185,17 @@ pub struct Keys {
     pub token: [u8; 32],
 }
 
+/// A page of all events, with what came before them.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Page {
+    /// In the journal's order: what came before in the matches of the page, from their first events
+    /// on, and then the page itself.
+    pub events: Vec<Recorded>,
+    /// The position after which everything was retained when the store was read; none if the page
+    /// is from memory, where nothing is missing.
+    pub floor: Option<Position>,
+}
+
 /// Why the journal didn't do what was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -298,6 +313,11 @@ pub trait Reader: Send + Sync {
     /// Up to `limit` events after a position, in the journal's order. No position becomes visible
     /// before a smaller one, so a reader that goes on after the last misses none.
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error>;
+
+    /// The same, and what came before these events in their matches, so that each can be shown with
+    /// its match: one statement at most, over connections that neither look-ups nor lists use. A
+    /// match that was erased is left out as a whole.
+    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error>;
 
     /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given. Its
     /// work is bounded, so there may be fewer, or none, although there are more: whether there

@@ -6,16 +6,21 @@
 //! moment; whoever is woken by that commit finds it.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, HashSet, VecDeque},
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::domain::{MatchId, Position, Recorded, Sequence};
+use crate::domain::{Event, MatchId, Position, Recorded, Sequence, event::Metadata};
 
-/// How many events are kept: twice what a follower reads at once, so that one that is a page
-/// behind needn't read the store either. An event has some hundred bytes, with the largest labels
-/// that there may be 30 KB.
-const EVENTS_MAX: usize = 1024;
+/// How much memory the events may take that are kept. It is six seconds of a thousand matches a
+/// second with four events of some 600 bytes each, so what follows them live finds nearly all
+/// matches from their first event on, and a follower that is seconds behind reads no store either.
+const BYTES_MAX: usize = 16 << 20;
+
+/// About what an event takes beside its texts: itself, its place in the order and in its match, and
+/// the small allocations that it has.
+const EVENT_BYTES: usize = mem::size_of::<Recorded>() + 192;
 
 /// The newest events. Nothing is known before the first commit.
 #[derive(Default)]
@@ -26,6 +31,12 @@ struct Stretch {
     after: Position,
     reached: Position,
     events: VecDeque<Recorded>,
+    /// How many were let go of before the oldest of these. An event's number counts from there.
+    gone: u64,
+    /// The numbers of each match's events, in their order.
+    by_match: HashMap<MatchId, VecDeque<u64>>,
+    bytes: usize,
+    bytes_max: usize,
 }
 
 impl Recent {
@@ -99,21 +110,29 @@ impl Recent {
         events
     }
 
-    /// The events of a match, if its first one is known, and so all that followed.
-    pub(super) fn events(&self, id: MatchId) -> Option<Vec<Recorded>> {
+    /// The same, and before them what came before in their matches; none if any of that isn't
+    /// known.
+    pub(super) fn page(&self, after: Position, limit: usize) -> Option<Vec<Recorded>> {
         let stretch = self.lock();
-        let mut events = Vec::new();
-        // Who asks has just admitted it, so it is among the last.
-        for recorded in stretch.as_ref()?.events.iter().rev() {
-            if recorded.match_id == id {
-                events.push(recorded.clone());
-                if recorded.sequence == Sequence::FIRST {
-                    events.reverse();
-                    return Some(events);
-                }
+        let known = stretch.as_ref().filter(|known| known.after <= after)?;
+        let skip = known.events.partition_point(|recorded| recorded.position <= after);
+        let page = known.events.iter().skip(skip).take(limit);
+        let (mut seen, mut earlier) = (HashSet::new(), Vec::new());
+        for recorded in page.clone().filter(|recorded| recorded.sequence != Sequence::FIRST) {
+            if seen.insert(recorded.match_id) {
+                let before = |earlier: &&Recorded| earlier.position <= after;
+                let journal = known.journal(recorded.match_id)?;
+                earlier.extend(journal.take_while(before).cloned());
             }
         }
-        None
+        earlier.sort_unstable_by_key(|recorded| recorded.position);
+        earlier.extend(page.cloned());
+        Some(earlier)
+    }
+
+    /// The events of a match, if its first one is known, and so all that followed.
+    pub(super) fn events(&self, id: MatchId) -> Option<Vec<Recorded>> {
+        Some(self.lock().as_ref()?.journal(id)?.cloned().collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Stretch>> {
@@ -123,19 +142,78 @@ impl Recent {
 }
 
 impl Stretch {
-    const fn after(position: Position) -> Self {
-        Self { after: position, reached: position, events: VecDeque::new() }
+    fn after(position: Position) -> Self {
+        Self {
+            after: position,
+            reached: position,
+            events: VecDeque::new(),
+            gone: 0,
+            by_match: HashMap::new(),
+            bytes: 0,
+            bytes_max: BYTES_MAX,
+        }
+    }
+
+    /// The events of a match, if they are known from the first on.
+    fn journal(&self, id: MatchId) -> Option<impl Iterator<Item = &Recorded>> {
+        let numbers = self.by_match.get(&id)?;
+        let mut events = numbers.iter().filter_map(|number| self.numbered(*number)).peekable();
+        events.peek().is_some_and(|first| first.sequence == Sequence::FIRST).then_some(events)
+    }
+
+    fn numbered(&self, number: u64) -> Option<&Recorded> {
+        self.events.get(usize::try_from(number.checked_sub(self.gone)?).ok()?)
     }
 
     /// Takes what follows, and lets go of the oldest.
     fn extend(&mut self, events: Vec<Recorded>) {
-        self.events.extend(events);
-        let too_many = self.events.len().saturating_sub(EVENTS_MAX);
-        if let Some(gone) = self.events.drain(..too_many).next_back() {
-            self.after = gone.position;
+        for recorded in events {
+            let number = self.gone + self.events.len() as u64;
+            self.by_match.entry(recorded.match_id).or_default().push_back(number);
+            self.bytes += bytes(&recorded);
+            self.reached = recorded.position;
+            self.events.push_back(recorded);
         }
-        self.reached = self.events.back().map_or(self.reached, |last| last.position);
+        while self.bytes > self.bytes_max {
+            self.let_go();
+        }
     }
+
+    /// Forgets the oldest event.
+    fn let_go(&mut self) {
+        let Some(oldest) = self.events.pop_front() else { return };
+        self.gone += 1;
+        self.after = oldest.position;
+        self.bytes -= bytes(&oldest);
+        if let Some(numbers) = self.by_match.get_mut(&oldest.match_id) {
+            numbers.pop_front();
+            if numbers.is_empty() {
+                self.by_match.remove(&oldest.match_id);
+            }
+        }
+    }
+}
+
+/// About how much memory an event takes.
+fn bytes(recorded: &Recorded) -> usize {
+    let texts = match &recorded.event {
+        Event::Accepted(spec) => {
+            let media: usize = spec.liveness_media.iter().map(|id| id.as_str().len()).sum();
+            media + spec.labels.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()
+        }
+        Event::PhotoUploaded(fact) => {
+            let media: usize = fact.liveness_media.iter().map(|id| id.as_str().len()).sum();
+            media + fact.earlier_analyses.iter().map(|id| id.as_str().len()).sum::<usize>()
+        }
+        Event::AttemptFailed(fact) => fact.message.len() + texts(&fact.metadata),
+        Event::Failed(fact) => fact.error.message.len() + texts(&fact.error.metadata),
+        Event::AnalysisStarted(_) | Event::Finished(_) | Event::Cancelled(_) => 0,
+    };
+    EVENT_BYTES + texts
+}
+
+fn texts(metadata: &Metadata) -> usize {
+    metadata.iter().map(|(key, value)| key.len() + value.len()).sum()
 }
 
 #[cfg(test)]
@@ -213,10 +291,15 @@ mod tests {
         assert_eq!(recent.events(match_id(0, 0)), None);
     }
 
+    /// A memory of so many bytes.
+    fn of(bytes_max: usize) -> Recent {
+        Recent(Mutex::new(Some(Stretch { bytes_max, ..Stretch::after(Position(0)) })))
+    }
+
     #[test]
     fn the_oldest_is_let_go_of() {
-        let recent = Recent::default();
-        let max = EVENTS_MAX as u64;
+        let max = 10;
+        let recent = of(bytes(&event(1, 1, 1)) * 10);
         for position in 1..=max + 1 {
             recent.add(vec![event(position, 1, position)]);
         }
@@ -225,6 +308,33 @@ mod tests {
         assert_eq!(positions(recent.tail(Position(max), 10)), Some(vec![max + 1]));
         assert_eq!(recent.events(match_id(0, 1)), None);
         assert!(recent.events(match_id(0, 2)).is_some());
+        assert_eq!(recent.lock().as_ref().unwrap().by_match.len(), 10);
+    }
+
+    #[test]
+    fn large_events_are_kept_in_smaller_number() {
+        let mut large = plain_spec();
+        large.labels = [("note".to_owned(), "x".repeat(100_000))].into();
+        let large = Recorded { event: Event::Accepted(large.into()), ..event(7, 1, 7) };
+        let recent = of(bytes(&large) + bytes(&event(1, 1, 1)));
+        recent.add((1..7).map(|n| event(n, 1, n)).collect());
+        assert_eq!(positions(recent.tail(Position(0), 10)), Some((1..7).collect()));
+        recent.add(vec![large]);
+        assert_eq!(positions(recent.tail(Position(5), 10)), Some(vec![6, 7]));
+        assert_eq!(positions(recent.tail(Position(4), 10)), None);
+    }
+
+    #[test]
+    fn a_page_has_what_came_before_in_its_matches_or_is_not_known() {
+        let recent = Recent::default();
+        recent.add(vec![event(0, 2, 4), event(1, 1, 5), event(2, 1, 6)]);
+        recent.add(vec![event(1, 2, 7), event(2, 2, 8), event(1, 3, 9), event(0, 3, 10)]);
+        assert_eq!(positions(recent.page(Position(2), 2)), None, "the third isn't known");
+        assert_eq!(positions(recent.page(Position(4), 3)), Some(vec![5, 6, 7]));
+        assert_eq!(positions(recent.page(Position(6), 3)), Some(vec![5, 6, 7, 8, 9]));
+        assert_eq!(positions(recent.page(Position(7), 1)), Some(vec![6, 8]));
+        assert_eq!(positions(recent.page(Position(6), 4)), None, "its first event isn't known");
+        assert_eq!(positions(recent.page(Position(10), 4)), Some(vec![]));
     }
 
     #[test]

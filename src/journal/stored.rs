@@ -48,6 +48,12 @@ pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// Events in the journal's order.
+pub(super) fn in_order(mut events: Vec<Recorded>) -> Vec<Recorded> {
+    events.sort_unstable_by_key(|recorded| recorded.position);
+    events
+}
+
 /// The event that a body holds. The error names the place and quotes nothing.
 pub(super) fn event(body: &str, match_id: MatchId, sequence: Sequence) -> Result<Event, Error> {
     serde_json::from_str(body).map_err(|error| {

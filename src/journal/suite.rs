@@ -108,6 +108,8 @@ macro_rules! conformance {
             an_analysis_belongs_to_the_match_that_was_first
             a_tail_sees_all_events_in_order
             a_tail_while_many_write_misses_and_repeats_none
+            a_page_has_what_came_before_in_its_matches
+            a_page_leaves_out_what_was_erased_and_tells_the_floor
             what_is_recent_of_a_match_is_its_journal_or_unknown
             a_wake_up_follows_every_event
             a_match_is_found_by_its_caller_only

@@ -12,16 +12,19 @@ use crate::{
     watch::{Ended, Entry, Inner, Update, pages::PageOfAll},
 };
 
-/// How many events a stream reads at first: each match among them costs a look at its journal, and
-/// whoever is cut off again and again reads none in vain.
+/// How many events a stream reads at first: what came before in their matches is read with them,
+/// and a stream that is cut off again and again reads little in vain.
 pub(super) const PAGE_FIRST: usize = 8;
 /// How many it reads where pages take too much memory for it to hold one: what it reads beyond the
 /// next update it would read again.
 const PAGE_UNHELD: usize = 1;
-/// How many times more after each full page: who reads on has much to read.
+/// How many times more after each full page: a stream that reads on has much to read.
 const PAGE_GROWTH: usize = 4;
-/// How many at most: so many are read from the store at once.
-const PAGE_MAX: usize = 256;
+/// How many at most: so many are read from the store by one statement, in some milliseconds. With
+/// a trip of 2 ms that is far more than a thousand matches a second write.
+const PAGE_MAX: usize = 1024;
+/// How much memory a page may take, by what the one before took for each event.
+const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// The updates of all matches of a caller that a filter selects, after a position.
 pub struct FollowAll {
@@ -139,11 +142,12 @@ impl FollowAll {
     async fn turn_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
         let Some(page) = self.read_page().await? else { return Ok(None) };
         if page.reached.position > self.after.position {
-            if page.is_full && self.is_overtaken().await? {
+            if page.is_full && self.is_overtaken(&page) {
                 return Err(Ended::Expired);
             }
             if page.is_full && self.inner.pages.may_grow() {
-                self.limit = PAGE_MAX.min(PAGE_GROWTH * self.limit);
+                let fitting = PAGE_BYTES_MAX / page.event_bytes().max(1);
+                self.limit = PAGE_MAX.min(PAGE_GROWTH * self.limit).min(fitting.max(PAGE_FIRST));
             }
             self.page = Arc::downgrade(&page);
             self.index = 0;
@@ -192,9 +196,8 @@ impl FollowAll {
     }
 
     /// Whether retention has erased, since the stream began, what this slow reader has yet to see.
-    async fn is_overtaken(&mut self) -> Result<bool, Ended> {
-        let floor = self.inner.reader.floor().await?;
-        Ok(floor > self.floor && self.after.position < floor)
+    fn is_overtaken(&self, page: &PageOfAll) -> bool {
+        page.floor.is_some_and(|floor| floor > self.floor && self.after.position < floor)
     }
 
     /// When it has been silent for too long.
@@ -313,6 +316,53 @@ mod tests {
                 assert!(next(&mut stream).now_or_never().is_none(), "there is nothing more");
             }
             assert_eq!(bytes(&watch), 0, "a page stays without a stream");
+        }
+    }
+
+    /// However many matches there are on them: without that, each match of a page costs a trip.
+    #[tokio::test]
+    async fn a_stream_from_the_oldest_update_on_reads_nothing_but_pages() {
+        const EVENTS: u64 = 5_000;
+        let (clock, _hand) = Clock::manual(START);
+        let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock.clone());
+        for n in 0..EVENTS {
+            journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
+        }
+        let store = Outage::new("the store", clock.clone());
+        let config = Config { heartbeat: HEARTBEAT };
+        let watch = Watch::new(config, Arc::new(journal.clone()), store, clock);
+        let mut stream = follow(&watch).await;
+        assert_eq!(next(&mut stream).await, None);
+        let before = journal.reads();
+        for n in 0..EVENTS {
+            assert_eq!(next(&mut stream).await, Some(match_id(0, n)));
+        }
+        let pages = EVENTS.div_ceil(PAGE_MAX as u64) as usize;
+        let reads = journal.reads() - before;
+        // The first four are smaller.
+        assert!((pages..=pages + 4).contains(&reads), "{reads} reads of {pages} pages");
+    }
+
+    #[tokio::test]
+    async fn large_events_make_small_pages() {
+        const EVENTS: u64 = 400;
+        const LABEL_BYTES: usize = 20_000;
+        let (clock, _hand) = Clock::manual(START);
+        let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock.clone());
+        let labels = [("note".to_owned(), "x".repeat(LABEL_BYTES))].into();
+        let spec = Arc::new(crate::domain::Spec { labels, ..plain_spec() });
+        for n in 0..EVENTS {
+            journal.admit(match_id(0, n), Arc::clone(&spec)).await.unwrap();
+        }
+        let store = Outage::new("the store", clock.clone());
+        let watch = Watch::new(Config { heartbeat: HEARTBEAT }, Arc::new(journal), store, clock);
+        let mut stream = follow(&watch).await;
+        assert_eq!(next(&mut stream).await, None);
+        for _ in 0..EVENTS {
+            next(&mut stream).await.expect("an update");
+            let page = stream.present_page().expect("it is held");
+            assert!(page.entries.len() * 2 * LABEL_BYTES <= 2 * PAGE_BYTES_MAX);
+            stream.held = Some(page);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The pages that streams of all matches read: each is read once for all streams at its beginning.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry as MapEntry},
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -29,12 +29,15 @@ const GROWTH_BYTES_MAX: usize = 6 << 20;
 pub(super) const EVENT_BYTES: usize = 1024;
 /// How often a label is in a page: in the snapshot, and in the encoded form.
 const LABEL_COPIES: usize = 2;
-/// How many events a stream may be behind before it takes turns with others to read the store:
-/// half of what the journal keeps in memory, which costs no statement.
-pub(super) const BEHIND_MAX: u64 = 512;
-/// How many streams that are further behind read at once: half of the journal's readers, so that
-/// look-ups and live streams always find one, however many begin at the oldest update.
-pub(super) const CATCHING_UP_MAX: usize = 2;
+/// How many events a stream may be behind before it takes turns with others that are: two seconds
+/// of a thousand matches a second, which the journal's memory mostly has.
+pub(super) const BEHIND_MAX: u64 = 8192;
+/// How many streams that are further behind read at once. The store has as many connections for
+/// them, and as many for those near the head, so that however many begin at the oldest update, live
+/// ones always find theirs, and none waits for a connection longer than the store's patience.
+pub(super) const CATCHING_UP_MAX: usize = 1;
+/// How many streams near the head read at once. Most stand at the same place and share a page.
+const NEAR_MAX: usize = 1;
 
 /// Some events in the journal's order, and how far they reach.
 #[derive(Default)]
@@ -42,7 +45,16 @@ pub(super) struct PageOfAll {
     pub entries: Vec<Arc<Entry>>,
     pub reached: Place,
     pub is_full: bool,
+    /// Up to where retention had erased events when it was read; none if it lacks none.
+    pub floor: Option<Position>,
     memory: Memory,
+}
+
+impl PageOfAll {
+    /// About how much memory each of its events takes.
+    pub fn event_bytes(&self) -> usize {
+        self.memory.bytes / self.entries.len().max(1)
+    }
 }
 
 /// About how much memory a page takes, counted as long as it is there.
@@ -78,6 +90,7 @@ pub(super) struct Pages {
     /// How far the journal has been read by the follower.
     reached: AtomicU64,
     pub catching_up: Semaphore,
+    near: Semaphore,
 }
 
 /// How much memory pages may take, in bytes.
@@ -101,6 +114,7 @@ impl Pages {
             limits: LIMITS,
             reached: AtomicU64::new(0),
             catching_up: Semaphore::new(CATCHING_UP_MAX),
+            near: Semaphore::new(NEAR_MAX),
         }
     }
 
@@ -163,43 +177,22 @@ impl Pages {
     }
 
     async fn read(&self, after: Place, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
+        let turns = if self.is_far_behind(after) { &self.catching_up } else { &self.near };
         // Nothing closes it.
-        let _turn = match self.is_far_behind(after) {
-            true => self.catching_up.acquire().await.ok(),
-            false => None,
-        };
-        let events = self.reader.tail(after.position, limit).await?;
-        let reached = events.last().map_or(after, Recorded::place);
-        let is_full = events.len() == limit;
-        let mut journals: HashMap<MatchId, Vec<Arc<Match>>> = HashMap::new();
-        let mut entries = Vec::with_capacity(events.len());
-        let mut bytes = EVENT_BYTES * events.len();
-        for recorded in events {
-            let journal = match journals.entry(recorded.match_id) {
-                MapEntry::Occupied(known) => known.into_mut(),
-                MapEntry::Vacant(slot) => slot.insert(snapshots(&self.journal(&recorded).await?)?),
-            };
-            // A match that was erased meanwhile is skipped.
-            if let Some(snapshot) = at(journal, recorded.sequence) {
-                bytes += label_bytes(&snapshot);
-                entries.push(Arc::new(Entry::new(recorded, snapshot)));
-            }
-        }
+        let turn = turns.acquire().await.ok();
+        let journal::Page { events, floor } = self.reader.page(after.position, limit).await?;
+        drop(turn);
+        let is_new = |recorded: &&Recorded| recorded.position > after.position;
+        let reached = events.last().filter(is_new).map_or(after, Recorded::place);
+        let is_full = events.iter().rev().take_while(is_new).count() == limit;
+        let entries = shown(events, after.position)?;
+        let bytes = entries.iter().map(|entry| EVENT_BYTES + label_bytes(&entry.snapshot)).sum();
         let memory = Memory::take(bytes, &self.bytes);
-        Ok(Arc::new(PageOfAll { entries, reached, is_full, memory }))
+        Ok(Arc::new(PageOfAll { entries, reached, is_full, floor, memory }))
     }
 
     pub fn is_far_behind(&self, place: Place) -> bool {
         self.reached.load(Ordering::Relaxed).saturating_sub(place.position.0) > BEHIND_MAX
-    }
-
-    /// The events of a match, the one that was read among them.
-    async fn journal(&self, read: &Recorded) -> Result<Vec<Recorded>, journal::Error> {
-        let recent = self.reader.recent(read.match_id);
-        match recent.filter(|events| events.len() as u64 >= read.sequence.0) {
-            Some(events) => Ok(events),
-            None => self.reader.events(read.match_id).await,
-        }
     }
 
     /// Whether streams may hold their pages.
@@ -224,21 +217,25 @@ fn label_bytes(m: &Match) -> usize {
     LABEL_COPIES * labels
 }
 
-/// The match after each of its events.
-fn snapshots(events: &[Recorded]) -> Result<Vec<Arc<Match>>, journal::Error> {
-    let mut all: Vec<Arc<Match>> = Vec::with_capacity(events.len());
+/// The events after a position, each with its match. A match whose earlier events are gone was
+/// erased meanwhile, and is skipped.
+fn shown(events: Vec<Recorded>, after: Position) -> Result<Vec<Arc<Entry>>, journal::Error> {
+    let mut matches: HashMap<MatchId, Arc<Match>> = HashMap::new();
+    let mut entries = Vec::with_capacity(events.len());
     for recorded in events {
-        let last = all.last().map(|m| (**m).clone());
-        let m = state::apply(last, recorded)
-            .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
-        all.push(Arc::new(m));
+        let before = matches.remove(&recorded.match_id).map(Arc::unwrap_or_clone);
+        if before.is_none() && recorded.sequence != Sequence::FIRST {
+            continue;
+        }
+        let snapshot = state::apply(before, &recorded);
+        let snapshot = snapshot.map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
+        let snapshot = Arc::new(snapshot);
+        matches.insert(recorded.match_id, Arc::clone(&snapshot));
+        if recorded.position > after {
+            entries.push(Arc::new(Entry::new(recorded, snapshot)));
+        }
     }
-    Ok(all)
-}
-
-fn at(all: &[Arc<Match>], sequence: Sequence) -> Option<Arc<Match>> {
-    let index = usize::try_from(sequence.0).ok()?.checked_sub(1)?;
-    all.get(index).cloned()
+    Ok(entries)
 }
 
 #[cfg(test)]

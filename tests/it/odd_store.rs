@@ -13,7 +13,7 @@ use facematch::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
-        Origin, Reader, Standing, Taken, Tenure, Writer, sqlite::Sqlite,
+        Origin, Page, Reader, Standing, Taken, Tenure, Writer, sqlite::Sqlite,
     },
     worker::Worker,
 };
@@ -35,9 +35,9 @@ pub struct Cues {
     pub reads_failing: AtomicUsize,
     /// Reads of a match's events have their answer, and wait here before they give it.
     pub events: Gate,
-    /// Reads of all events that take a page of this size, likewise.
-    pub tails: Gate,
-    pub tail_limit: AtomicUsize,
+    /// Pages of all events of this size, likewise.
+    pub pages: Gate,
+    pub page_limit: AtomicUsize,
     /// There is always more to erase.
     pub endlessly_expired: AtomicBool,
     /// Cancels each match at the moment it is durable.
@@ -201,11 +201,16 @@ impl Reader for OddStore {
         // A trip to the store even for what memory has: tests that move the time from one wait to
         // the next would else outrun what they wait for.
         self.inner.floor().await?;
-        let events = self.inner.tail(after, limit).await;
-        if limit == self.cues.tail_limit.load(Ordering::SeqCst) {
-            self.cues.tails.pass().await;
+        self.inner.tail(after, limit).await
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+        self.inner.floor().await?;
+        let page = self.inner.page(after, limit).await;
+        if limit == self.cues.page_limit.load(Ordering::SeqCst) {
+            self.cues.pages.pass().await;
         }
-        events
+        page
     }
 
     async fn list(

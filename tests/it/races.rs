@@ -256,11 +256,11 @@ async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
         let update = stream.next().await;
         assert!(matches!(update, Some(Ok(Update::Heartbeat { .. }))), "{update:?}");
     }
-    halves.store.cues.tail_limit.store(PAGE_OF_ALL, Ordering::SeqCst);
-    halves.store.cues.tails.shut();
+    halves.store.cues.page_limit.store(PAGE_OF_ALL, Ordering::SeqCst);
+    halves.store.cues.pages.shut();
     let mut reading = Box::pin(first.next());
     tokio::select! {
-        () = halves.store.cues.tails.somebody() => {}
+        () = halves.store.cues.pages.somebody() => {}
         update = &mut reading => panic!("nothing has happened: {update:?}"),
     }
     // The read under way has its answer: nothing. Now there is something, and everybody was told.
@@ -270,7 +270,7 @@ async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
     assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
     let mut coming = Box::pin(second.next());
     assert!(poll!(coming.as_mut()).is_pending());
-    halves.store.cues.tails.open();
+    halves.store.cues.pages.open();
     let (one, other) = tokio::join!(reading, coming);
     for update in [one, other] {
         assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");

@@ -12,13 +12,15 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU16, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     runtime::{Builder, Runtime},
-    sync::watch,
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -26,6 +28,9 @@ use crate::postgres::{free_port, url, wait_until};
 
 /// The codes, in a first message's place of a version, of those that ask for encryption.
 const ENCRYPTION: [u32; 2] = [80_877_103, 80_877_104];
+
+/// As much as is on the way to the server at once, in one piece.
+const WIRE_BYTES: usize = 64 * 1024;
 
 /// The bytes of a first message that a server takes.
 const FIRST_MESSAGE: RangeInclusive<u32> = 8..=10_000;
@@ -60,6 +65,10 @@ struct Line {
     answers_left: Mutex<Option<usize>>,
     loss: Mutex<Option<(Loss, usize)>>,
     losses: AtomicUsize,
+    /// How many requests went to the server.
+    requests: AtomicUsize,
+    /// How much later each piece reaches the server: the distance, both ways together.
+    delay: Mutex<Duration>,
     connections: Mutex<Tasks>,
 }
 
@@ -73,13 +82,15 @@ struct Tasks {
 impl Link {
     /// A line to the server behind a port of the loopback.
     pub fn to(server: u16) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(1).enable_io().build();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let line = Line {
             server: AtomicU16::new(server),
             silent: watch::Sender::new(false),
             answers_left: Mutex::default(),
             loss: Mutex::default(),
             losses: AtomicUsize::default(),
+            requests: AtomicUsize::default(),
+            delay: Mutex::default(),
             connections: Mutex::default(),
         };
         let (runtime, line) = (Some(runtime.expect("a runtime")), Arc::new(line));
@@ -139,6 +150,17 @@ impl Link {
     /// How many requests and answers were lost so far.
     pub fn losses(&self) -> usize {
         self.line.losses.load(Ordering::SeqCst)
+    }
+
+    /// Makes each trip over connections that are made from now on so much longer, however many are
+    /// under way.
+    pub fn delay(&self, trip: Duration) {
+        *locked(&self.line.delay) = trip;
+    }
+
+    /// How many requests have come through so far, which is how many trips were made.
+    pub fn requests(&self) -> usize {
+        self.line.requests.load(Ordering::SeqCst)
     }
 
     /// Lets everything through again: what was kept, new connections, and what was yet to be lost.
@@ -240,10 +262,43 @@ async fn connect(mut client: TcpStream, line: Arc<Line>) -> io::Result<()> {
     let mut server = greet(&mut client, &line).await?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
+    let delay = *locked(&line.delay);
+    let (from_wire, to_wire) = tokio::io::simplex(WIRE_BYTES);
     tokio::select! {
-        ended = forward(from_client, to_server, Way::ToServer, &line) => ended,
+        ended = forward(from_client, to_wire, Way::ToServer, &line) => ended,
+        ended = lag(from_wire, to_server, delay) => ended,
         ended = forward(from_server, to_client, Way::ToClient, &line) => ended,
     }
+}
+
+/// Passes everything on, each piece so much later.
+#[expect(clippy::disallowed_methods, reason = "a distance takes real time")]
+async fn lag(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    delay: Duration,
+) -> io::Result<()> {
+    let (late, mut pieces) = mpsc::unbounded_channel();
+    let reading = async move {
+        loop {
+            let mut piece = vec![0; WIRE_BYTES];
+            let bytes = from.read(&mut piece).await?;
+            piece.truncate(bytes);
+            if bytes == 0 || late.send((Instant::now() + delay, piece)).is_err() {
+                return Ok::<(), io::Error>(());
+            }
+        }
+    };
+    let writing = async move {
+        while let Some((due, piece)) = pieces.recv().await {
+            if !delay.is_zero() {
+                sleep_until(due).await;
+            }
+            to.write_all(&piece).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(reading, writing).map(drop)
 }
 
 /// Forwards the messages of a client that have no type yet: the requests for encryption, which the
@@ -351,6 +406,9 @@ async fn forward(
             if way == Way::ToClient {
                 line.count_answer();
                 line.sound().await;
+            }
+            if way == Way::ToServer {
+                line.requests.fetch_add(1, Ordering::SeqCst);
             }
             if line.loses(&held) {
                 return Ok(());

@@ -76,7 +76,7 @@ pub(super) async fn admit(journal: &Sqlite) -> Result<Claim> {
     }
 }
 
-fn spec() -> Spec {
+pub(super) fn spec() -> Spec {
     Spec {
         caller: CallerId::default_caller(),
         request_id: None,

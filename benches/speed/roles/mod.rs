@@ -9,10 +9,12 @@ mod bare;
 mod crowd;
 mod fill;
 mod flight;
+mod follower;
 mod line;
 mod lists;
 mod matches;
 mod nothing;
+mod pace;
 mod rows;
 mod witness;
 
@@ -31,9 +33,11 @@ pub use self::{
     crowd::{Crowd, crowd_of},
     fill::Fill,
     flight::{Flight, Flying},
+    follower::{Followed, Follower},
     lists::{Listed, Lists},
     matches::Matches,
     nothing::Nothing,
+    pace::{Pace, Paced},
     rows::{Rows, Written},
     witness::{Witness, Witnessed},
 };
@@ -57,6 +61,8 @@ pub enum Role {
     Rows(Rows),
     Nothing(Nothing),
     Witness(Witness),
+    Pace(Pace),
+    Follower(Follower),
 }
 
 impl Role {
@@ -72,6 +78,8 @@ impl Role {
             Self::Rows(_) => "writer of rows",
             Self::Nothing(_) => "service that does nothing",
             Self::Witness(_) => "witness of what others do",
+            Self::Pace(_) => "writer of matches at a steady rate",
+            Self::Follower(_) => "follower of all matches",
         }
     }
 }
@@ -92,6 +100,8 @@ pub fn play(role: &str) -> Result<()> {
             Role::Rows(role) => role.play().await,
             Role::Nothing(role) => role.play().await,
             Role::Witness(role) => role.play().await,
+            Role::Pace(role) => role.play().await,
+            Role::Follower(role) => role.play().await,
         }
     })
 }

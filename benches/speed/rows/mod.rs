@@ -6,6 +6,7 @@
 
 mod audience;
 mod flight;
+mod follower;
 mod journal;
 mod large;
 mod lists;
@@ -53,7 +54,7 @@ impl Size {
 type Row = (&'static str, fn(&mut Bench) -> Result<()>);
 
 /// All rows, in the order in which they are told.
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     ("start", start::start),
     ("match", matches::beside_the_bare_loop),
     ("rate", matches::rate),
@@ -65,6 +66,7 @@ const ROWS: [Row; 11] = [
     ("journal", journal::journal),
     ("lists", lists::lists),
     ("replicas", replicas::replicas),
+    ("follower", follower::follower),
 ];
 
 /// A run under way.

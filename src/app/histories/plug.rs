@@ -20,7 +20,7 @@ use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
         Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
-        Origin, Reader, Standing, Taken, Tenure, Writer,
+        Origin, Page, Reader, Standing, Taken, Tenure, Writer,
     },
 };
 
@@ -355,6 +355,10 @@ impl Reader for Counted {
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
         self.plug.reached(self.inner.tail(after, limit)).await
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+        self.plug.reached(self.inner.page(after, limit)).await
     }
 
     async fn list(

@@ -46,8 +46,8 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
-        Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, FOLLOWERS, Fleet, Key, Keys, Origin,
+        Taken, Tenure, Writer,
         postgres::{
             address::Malformed,
             ask::Ask,
@@ -68,19 +68,19 @@ use crate::{
     },
 };
 
-/// Connections beside those that read: for writing, for the lease, for listening, for reading what
-/// others write, for health, and two for lists.
-const CONNECTIONS_BESIDE: u32 = 7;
+/// Connections beside those that look up: for writing, for the lease, for listening, for reading what
+/// others write, for health, two for lists, and those of followers.
+const CONNECTIONS_BESIDE: u32 = 7 + FOLLOWERS;
 
 /// With fewer than these a replica can't work at all: for writing, for the lease, for listening, for
-/// reading what others write, for health, and one to read.
-const CONNECTIONS_MIN: u32 = 6;
+/// reading what others write, for health, one to look up and one for followers.
+const CONNECTIONS_MIN: u32 = 7;
 
 pub(super) use connect::is_permanent;
 
 /// How many reads run at once unless a [`Config`] says otherwise. With one connection each for
-/// writing, for the lease, for listening, for reading what others write and for health, and two for
-/// lists, a replica has eleven.
+/// writing, for the lease, for listening, for reading what others write and for health, two for lists
+/// and two for those who follow all matches, a replica has thirteen.
 pub const READERS: u32 = 4;
 
 /// Where the journal lies and what it needs.
@@ -217,6 +217,8 @@ struct Shared {
     writer: writer::Handle,
     recent: Arc<Recent>,
     readers: Arc<Readers>,
+    /// For those who follow all matches: no look-up waits for them, and they wait for no look-up.
+    followers: Readers,
     lists: Lists,
     /// For health alone: no read keeps it waiting.
     health: Readers,
@@ -276,13 +278,15 @@ impl Postgres {
         }
         let readers = database.readers(config.readers);
         let health = database.readers(1);
-        for pool in [&readers, &health] {
+        let followers = database.readers(FOLLOWERS);
+        for pool in [&readers, &health, &followers] {
             let kept = database.clone().keep_password(pool.clone());
             tasks.spawn(closing.clone().run_until_cancelled_owned(kept));
         }
         let readers = Arc::new(Readers::new(readers, config.readers));
         let lists = Lists::new(database.clone(), Arc::clone(&readers));
         let health = Readers::new(health, 1);
+        let followers = Readers::new(followers, FOLLOWERS);
         let writer = writer::Writer {
             history: Arc::clone(&history),
             database,
@@ -300,6 +304,7 @@ impl Postgres {
             writer,
             recent,
             readers,
+            followers,
             lists,
             health,
             leases,
@@ -325,6 +330,7 @@ impl Postgres {
         self.0.tasks.wait().await;
         self.0.lists.close().await;
         self.0.health.close().await;
+        self.0.followers.close().await;
         self.0.readers.close().await;
     }
 

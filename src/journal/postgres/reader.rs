@@ -9,14 +9,14 @@ use tokio::{sync::watch, time};
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence},
     journal::{
-        Claim, Error, Filter, Key, Keys, Listing, Origin, Reader, Standing, Writer, answer,
+        Claim, Error, Filter, Key, Keys, Listing, Origin, Page, Reader, Standing, Writer, answer,
         postgres::{
             Postgres,
             claim::Hold,
             connect,
             rows::{self, Query, columns},
         },
-        stored,
+        stored::{self, in_order},
     },
 };
 
@@ -29,6 +29,30 @@ macro_rules! head {
         "(SELECT last_position FROM commits ORDER BY first_position DESC LIMIT 1)"
     };
 }
+
+/// A page of events, what came before them in their matches, and the floor: one row at least. What
+/// came before is looked up for each match by itself, which the key of `events` is good for.
+pub(super) const PAGE: &str = concat!(
+    "WITH page AS MATERIALIZED (
+         SELECT ",
+    columns!(),
+    " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2
+     ), begun AS (
+         SELECT match_id, min(sequence) AS sequence FROM page
+         GROUP BY match_id HAVING min(sequence) > 1
+     )
+     SELECT ",
+    columns!(),
+    ", s.floor FROM store AS s LEFT JOIN (
+         SELECT * FROM page
+         UNION ALL
+         SELECT b.* FROM begun AS f CROSS JOIN LATERAL (
+             SELECT ",
+    columns!(),
+    " FROM events AS e WHERE e.match_id = f.match_id AND e.sequence < f.sequence
+         ) AS b
+     ) AS e ON TRUE"
+);
 
 /// The reading half of a replica.
 pub(super) struct Readers {
@@ -205,9 +229,23 @@ impl Reader for Postgres {
             " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2"
         );
         let after = i64::try_from(after.0).unwrap_or(i64::MAX);
-        let rows = self.0.readers.rows(|| query(TAIL).bind(after).bind(rows::limit(limit))).await?;
+        let tailing = || query(TAIL).bind(after).bind(rows::limit(limit));
+        let rows = self.0.followers.rows(tailing).await?;
         let events = rows.iter().map(rows::recorded).collect::<Result<_, _>>()?;
         Ok(self.0.recent.bound(events))
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+        if let Some(events) = self.0.recent.page(after, limit) {
+            return Ok(Page { events, floor: None });
+        }
+        let after = i64::try_from(after.0).unwrap_or(i64::MAX);
+        let reading = || query(PAGE).bind(after).bind(rows::limit(limit));
+        let rows = self.0.followers.rows(reading).await?;
+        let floor = rows.first().map(|row| rows::unsigned(row, 6)).transpose()?;
+        let events = rows.iter().filter(|row| rows::id(row).is_some()).map(rows::recorded);
+        let events = self.0.recent.bound(events.collect::<Result<_, _>>()?);
+        Ok(Page { events: in_order(events), floor: floor.map(Position) })
     }
 
     async fn list(

@@ -4,6 +4,7 @@ mod collation;
 mod hanging;
 mod lists;
 mod opening;
+mod pages;
 mod pooler;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};

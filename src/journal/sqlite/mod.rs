@@ -36,8 +36,8 @@ use crate::{
     clock::Clock,
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Fleet, Key, Keys, Origin, Taken,
-        Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, Erased, Error, FOLLOWERS, Fleet, Key, Keys, Origin,
+        Taken, Tenure, Writer,
         recent::Recent,
         sqlite::{
             files::Files,
@@ -128,6 +128,8 @@ struct Shared {
     writer: writer::Handle,
     recent: Arc<Recent>,
     readers: SqlitePool,
+    /// For those who follow all matches: no look-up waits for them, and they wait for no look-up.
+    followers: SqlitePool,
     lists: Lists,
     /// For health alone: no read keeps it waiting.
     health: SqlitePool,
@@ -167,6 +169,7 @@ impl Sqlite {
             schema::prepare(&mut connection, version, now).await.map_err(unusable)?;
         let hold = Hold::open(&mut connection, &config.clock).await.map_err(unusable)?;
         let readers = files.readers(config.readers).await.map_err(unusable)?;
+        let followers = files.readers(FOLLOWERS).await.map_err(unusable)?;
         let health = files.readers(1).await.map_err(unusable)?;
         let lists = Lists::new(files.clone());
         let (recent, wake) = (Arc::<Recent>::default(), watch::Sender::new(()));
@@ -186,6 +189,7 @@ impl Sqlite {
             writer,
             recent,
             readers,
+            followers,
             lists,
             health,
             origin,
@@ -203,6 +207,7 @@ impl Sqlite {
     pub async fn close(self) {
         self.0.lists.close().await;
         self.0.health.close().await;
+        self.0.followers.close().await;
         self.0.readers.close().await;
         self.0.writer.close().await;
     }

@@ -10,13 +10,13 @@ use tokio::{sync::watch, time};
 use crate::{
     domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
     journal::{
-        Error, Filter, Key, Keys, Listing, Origin, Reader, Standing, answer,
+        Error, Filter, Key, Keys, Listing, Origin, Page, Reader, Standing, answer,
         sqlite::{
             Sqlite,
             probe::Probe,
             rows::{self, blob, columns},
         },
-        stored::ONE_WRITER,
+        stored::{ONE_WRITER, in_order},
     },
 };
 
@@ -58,10 +58,43 @@ impl Reader for Sqlite {
         let rows = query(TAIL)
             .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&self.0.readers)
+            .fetch_all(&self.0.followers)
             .await?;
         let events = rows.iter().map(rows::recorded).collect::<Result<_, _>>()?;
         Ok(self.0.recent.bound(events))
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+        if let Some(events) = self.0.recent.page(after, limit) {
+            return Ok(Page { events, floor: None });
+        }
+        // One row at least, which has the floor.
+        const PAGE: &str = concat!(
+            "WITH page AS MATERIALIZED (
+                 SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2
+             ), begun AS (
+                 SELECT match_id, min(sequence) AS sequence FROM page
+                 GROUP BY match_id HAVING min(sequence) > 1
+             )
+             SELECT ",
+            columns!(),
+            ", s.floor FROM store AS s LEFT JOIN (
+                 SELECT position, match_id, sequence, time, body FROM page
+                 UNION ALL
+                 SELECT b.position, b.match_id, b.sequence, b.time, b.body
+                 FROM begun AS f CROSS JOIN events AS b
+                     ON b.match_id = f.match_id AND b.sequence < f.sequence
+             ) AS e"
+        );
+        let rows = query(PAGE)
+            .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&self.0.followers)
+            .await?;
+        let floor = rows.first().map(|row| row.try_get::<i64, _>(5)).transpose()?;
+        let events = rows.iter().filter(|row| rows::is_event(row)).map(rows::recorded);
+        let events = self.0.recent.bound(events.collect::<Result<_, _>>()?);
+        Ok(Page { events: in_order(events), floor: floor.map(|it| Position(it.cast_unsigned())) })
     }
 
     async fn list(

@@ -57,6 +57,11 @@ pub(super) fn body_bytes(row: &SqliteRow) -> usize {
     row.try_get::<&str, _>(4).map_or(0, str::len)
 }
 
+/// Whether there is an event in a row.
+pub(super) fn is_event(row: &SqliteRow) -> bool {
+    uuid(row, 0).is_ok()
+}
+
 /// One row as [`columns!`] lists them.
 pub(super) fn recorded(row: &SqliteRow) -> Result<Recorded, Error> {
     let match_id = MatchId::from_uuid(uuid(row, 0)?);

@@ -41,6 +41,62 @@ async fn read_all(reader: &dyn Reader, size: usize) -> Vec<Recorded> {
     }
 }
 
+/// From memory and from the store, of any size and from any place.
+pub async fn a_page_has_what_came_before_in_its_matches(mut engine: impl Engine) {
+    let mut claims = Vec::new();
+    for n in 0..3 {
+        claims.push(admit(&engine, match_id(0, n), plain_spec()).await.1);
+    }
+    for (after, n) in [(1, 1), (1, 0), (2, 1), (1, 2), (3, 1), (2, 0)] {
+        append(&engine, claims[n], Sequence(after), trouble()).await;
+    }
+    pages_agree(&*engine.reader()).await;
+    engine.restart(START).await;
+    pages_agree(&*engine.reader()).await;
+}
+
+async fn pages_agree(reader: &dyn Reader) {
+    let all = reader.tail(Position(0), 1000).await.unwrap();
+    for after in (0..=all.len() as u64).map(Position) {
+        for limit in 1..=all.len() {
+            let later = all.iter().filter(|recorded| recorded.position > after).take(limit);
+            let is_of_page = |id| later.clone().any(|recorded| recorded.match_id == id);
+            let earlier = all.iter().filter(|recorded| recorded.position <= after);
+            let earlier = earlier.filter(|recorded| is_of_page(recorded.match_id));
+            let expected: Vec<Recorded> = earlier.chain(later.clone()).cloned().collect();
+            let page = reader.page(after, limit).await.unwrap();
+            assert_eq!(page.events, expected, "{limit} after {after:?}");
+        }
+    }
+}
+
+/// What is erased by its owner is skipped; what is erased by retention is told by the floor.
+pub async fn a_page_leaves_out_what_was_erased_and_tells_the_floor(mut engine: impl Engine) {
+    for n in 0..3 {
+        run(&engine, match_id(0, n), plain_spec(), [uploaded(), failed()]).await;
+    }
+    let (writer, reader) = (engine.writer(), engine.reader());
+    writer.erase(&anna(), match_id(0, 1)).await.unwrap();
+    let (late, _) = run(&engine, match_id(0, 3), plain_spec(), [uploaded()]).await;
+    for after in (0..12).map(Position) {
+        let page = reader.page(after, 1000).await.unwrap();
+        assert!(page.events.iter().all(|recorded| recorded.match_id != match_id(0, 1)));
+        assert!(page.floor.is_none_or(|floor| floor == Position(0)));
+    }
+    engine.hand().advance(KEEP);
+    assert_eq!(writer.erase_expired(1000).await.unwrap(), 2);
+    let floor = reader.floor().await.unwrap();
+    let page = reader.page(Position(0), 1000).await.unwrap();
+    assert_eq!(page.events, late);
+    assert_eq!(page.floor, Some(floor), "memory doesn't reach back so far");
+    engine.restart(START).await;
+    let reader = engine.reader();
+    for after in [Position(0), reader.head().await.unwrap()] {
+        let page = reader.page(after, 1000).await.unwrap();
+        assert!(page.floor.is_none_or(|told| told == floor));
+    }
+}
+
 const MATCHES: u64 = 40;
 pub(super) const EVENTS: u64 = 12;
 

@@ -27,7 +27,7 @@ const USUAL: u64 = 40_000;
 const ROWS_MAX: u64 = 12_000;
 
 /// A database of the first version with a crowd in it, as a replica of that version left it.
-async fn old_database(count: u64) -> String {
+pub(super) async fn old_database(count: u64) -> String {
     let database = shared().create_database();
     let mut connection = PgConnection::connect(&shared().url(&database)).await.unwrap();
     raw_sql(MIGRATIONS[0]).execute(&mut connection).await.unwrap();
@@ -35,7 +35,7 @@ async fn old_database(count: u64) -> String {
     database
 }
 
-async fn fill(connection: &mut PgConnection, crowd: &crate::crowd::Crowd) {
+pub(super) async fn fill(connection: &mut PgConnection, crowd: &crate::crowd::Crowd) {
     raw_sql(AssertSqlSafe(crowd.postgres())).execute(connection).await.unwrap();
 }
 
@@ -86,13 +86,13 @@ async fn planning(database: &str) -> PgConnection {
     connection
 }
 
-async fn lines(connection: &mut PgConnection, explain: String) -> Vec<String> {
+pub(super) async fn lines(connection: &mut PgConnection, explain: String) -> Vec<String> {
     let rows = raw_sql(AssertSqlSafe(explain)).fetch_all(connection).await.unwrap();
     rows.iter().map(|row| row.try_get(0).unwrap()).collect()
 }
 
 /// How many rows a line of a plan tells of.
-fn passed(line: &str) -> u64 {
+pub(super) fn passed(line: &str) -> u64 {
     let number = |after: &str| -> Option<f64> {
         let rest = line.split_once(after)?.1.trim_start();
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());

@@ -306,7 +306,7 @@ fn main_ask(m: &Match) -> AskKind {
         State::Accepted if m.spec.needs_photo() => AskKind::UploadPhoto,
         State::Accepted => AskKind::ReadFolder,
         State::Uploaded => AskKind::StartAnalyses,
-        State::Processing | State::Finished | State::Failed | State::Cancelled => {
+        State::Processing | State::Finished | State::Failed | State::Cancelled | State::Unknown => {
             AskKind::ReadAnalysis
         }
     }

@@ -1,7 +1,8 @@
 //! The facts that a match's journal consists of, and what they carry.
 //!
 //! They are stored as they stand here: a field may be added with a default, none may change its
-//! meaning, since journals outlive the versions that wrote them.
+//! meaning, since journals outlive the versions that wrote them. What a later version wrote is read as
+//! far as it is known, and never written again.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,6 +12,7 @@ use crate::domain::{
     id::{AnalysisId, MatchId, MediaId, Position, Sequence},
     reason::{Cause, Reason},
     request::{Spec, micros},
+    state::State,
     time::Timestamp,
 };
 
@@ -35,6 +37,29 @@ pub enum Event {
     Failed(Failed),
     /// The caller ended it. Closes the match.
     Cancelled(Cancelled),
+    /// A fact that this version can't read: a later version's, or a damaged one. It is only read.
+    #[serde(skip)]
+    Unknown(Unknown),
+}
+
+/// What the store has beside an event that can't be read.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Unknown {
+    /// What was asked for, as far as the store has it; with the first event only.
+    pub spec: Option<Arc<Spec>>,
+    /// Where the match stands, if it is its last event.
+    pub stands: Option<Stands>,
+}
+
+/// Where a match stands, by what the store has beside its events.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Stands {
+    /// Its state, which may be unknown itself.
+    pub state: State,
+    /// When it ended.
+    pub end_time: Option<Timestamp>,
+    /// When it is erased.
+    pub expire_time: Option<Timestamp>,
 }
 
 /// What was decided about the media before the analysis was asked for.
@@ -132,6 +157,9 @@ pub enum Resolution {
     Declined,
     /// A person has to decide. Only biometry says so.
     OperatorRequired,
+    /// A word of a later version.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 impl Resolution {
@@ -141,6 +169,7 @@ impl Resolution {
             Self::Success => "SUCCESS",
             Self::Declined => "DECLINED",
             Self::OperatorRequired => "OPERATOR_REQUIRED",
+            Self::Unknown => "UNKNOWN",
         }
     }
 }
@@ -268,7 +297,8 @@ impl Event {
             Self::Accepted(_)
             | Self::PhotoUploaded(_)
             | Self::AnalysisStarted(_)
-            | Self::AttemptFailed(_) => None,
+            | Self::AttemptFailed(_)
+            | Self::Unknown(_) => None,
         }
     }
 
@@ -282,6 +312,26 @@ impl Event {
             Self::Finished(_) => "finished",
             Self::Failed(_) => "failed",
             Self::Cancelled(_) => "cancelled",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+
+    /// Whether this version knows all of its words.
+    pub fn is_known(&self) -> bool {
+        let is_known =
+            |said: &LivenessResult| said.resolution.is_none_or(|word| word != Resolution::Unknown);
+        match self {
+            Self::Accepted(spec) => spec.is_known(),
+            Self::PhotoUploaded(fact) => fact.liveness.as_ref().is_none_or(is_known),
+            Self::AttemptFailed(fact) => fact.cause != Cause::Unknown,
+            Self::Finished(fact) => {
+                let result = &fact.result;
+                result.resolution != Resolution::Unknown
+                    && result.liveness.as_ref().is_none_or(is_known)
+            }
+            Self::Failed(fact) => fact.error.reason != Reason::Unknown,
+            Self::AnalysisStarted(_) | Self::Cancelled(_) => true,
+            Self::Unknown(_) => false,
         }
     }
 }

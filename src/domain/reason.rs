@@ -34,12 +34,17 @@ pub enum Reason {
     MatchTimedOut,
     /// The photo died with its server and nobody sent it again.
     PhotoLost,
+    /// A word of a later version.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 /// gRPC status codes that a failed match can have (`google.rpc.Code`), as plain numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(i32)]
 pub enum Code {
+    /// This version doesn't know what was wrong.
+    Unknown = 2,
     /// What was sent is wrong.
     InvalidArgument = 3,
     /// It took too long.
@@ -57,7 +62,7 @@ pub enum Code {
 }
 
 impl Reason {
-    /// All reasons.
+    /// All reasons that this version knows.
     pub const ALL: [Self; 14] = [
         Self::OzAnalysisFailed,
         Self::OzInconclusive,
@@ -92,6 +97,7 @@ impl Reason {
             Self::OzLoginRefused => "OZ_LOGIN_REFUSED",
             Self::MatchTimedOut => "MATCH_TIMED_OUT",
             Self::PhotoLost => "PHOTO_LOST",
+            Self::Unknown => "UNKNOWN",
         }
     }
 
@@ -110,6 +116,7 @@ impl Reason {
             Self::OzRejectedPhoto => Code::InvalidArgument,
             Self::OzLoginRefused | Self::PhotoLost => Code::Unavailable,
             Self::MatchTimedOut => Code::DeadlineExceeded,
+            Self::Unknown => Code::Unknown,
         }
     }
 
@@ -129,7 +136,8 @@ impl Reason {
             | Self::LivenessMediaNotFound
             | Self::LivenessNotPassed
             | Self::OzRejectedPhoto
-            | Self::OzFolderFull => false,
+            | Self::OzFolderFull
+            | Self::Unknown => false,
         }
     }
 }
@@ -158,10 +166,13 @@ pub enum Cause {
     OzLoginRefused,
     /// Oz doesn't know the analysis that it started.
     OzAnalysisMissing,
+    /// A word of a later version.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 impl Cause {
-    /// All causes.
+    /// All causes that this version knows.
     pub const ALL: [Self; 10] = [
         Self::OzUnreachable,
         Self::OzTimeout,
@@ -188,6 +199,7 @@ impl Cause {
             Self::OzSessionRefused => "OZ_SESSION_REFUSED",
             Self::OzLoginRefused => "OZ_LOGIN_REFUSED",
             Self::OzAnalysisMissing => "OZ_ANALYSIS_MISSING",
+            Self::Unknown => "UNKNOWN",
         }
     }
 }

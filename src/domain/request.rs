@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 
 use crate::domain::{
     id::{CallerId, FolderId, MediaId, RequestId},
@@ -21,7 +24,7 @@ impl fmt::Debug for Digest {
 }
 
 /// Where the reference photo comes from.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PhotoSource {
     /// The caller sent it; it is uploaded.
@@ -33,6 +36,9 @@ pub enum PhotoSource {
     },
     /// The folder holds it already; nothing is uploaded.
     FolderMedia(MediaId),
+    /// Somewhere that a later version knows.
+    #[serde(skip_serializing)]
+    Unknown,
 }
 
 impl PhotoSource {
@@ -40,8 +46,65 @@ impl PhotoSource {
     pub fn is(&self, media_id: &MediaId) -> bool {
         match self {
             Self::FolderMedia(photo) => photo == media_id,
-            Self::Content { .. } => false,
+            Self::Content { .. } | Self::Unknown => false,
         }
+    }
+}
+
+/// As derived, but for sources that this version doesn't know: `serde(other)` takes words alone.
+impl<'de> Deserialize<'de> for PhotoSource {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Source;
+
+        #[derive(Deserialize)]
+        struct Content {
+            digest: Digest,
+            format: Stored,
+        }
+
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Stored {
+            Jpeg,
+            Png,
+            #[serde(other)]
+            Unknown,
+        }
+
+        impl<'de> Visitor<'de> for Source {
+            type Value = PhotoSource;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a source of photos")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, _word: &str) -> Result<PhotoSource, E> {
+                Ok(PhotoSource::Unknown)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<PhotoSource, A::Error> {
+                let mut source = PhotoSource::Unknown;
+                while let Some(word) = map.next_key::<String>()? {
+                    match word.as_str() {
+                        "content" => {
+                            let Content { digest, format } = map.next_value()?;
+                            source = match format {
+                                Stored::Jpeg => {
+                                    Self::Value::Content { digest, format: Format::Jpeg }
+                                }
+                                Stored::Png => Self::Value::Content { digest, format: Format::Png },
+                                Stored::Unknown => PhotoSource::Unknown,
+                            };
+                        }
+                        "folder_media" => source = PhotoSource::FolderMedia(map.next_value()?),
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(source)
+            }
+        }
+
+        input.deserialize_any(Source)
     }
 }
 
@@ -56,6 +119,9 @@ pub enum LivenessPolicy {
     Require,
     /// Start one together with the BIOMETRY analysis.
     Run,
+    /// A word of a later version.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 /// How long the match may take in all.
@@ -111,6 +177,13 @@ impl Spec {
             ("labels", self.labels == other.labels),
         ];
         fields.into_iter().find(|(_, agree)| !agree).map(|(name, _)| name)
+    }
+
+    /// Whether this version knows all of its words.
+    pub fn is_known(&self) -> bool {
+        self.photo != PhotoSource::Unknown
+            && self.kind != Kind::Unknown
+            && self.liveness_policy != LivenessPolicy::Unknown
     }
 
     /// Whether the server has to hold the photo until Oz has it.

@@ -80,7 +80,8 @@ pub const fn message(reason: Reason) -> &'static str {
         | Reason::LivenessMediaNotFound
         | Reason::LivenessNotPassed
         | Reason::MatchTimedOut
-        | Reason::PhotoLost => "the match failed",
+        | Reason::PhotoLost
+        | Reason::Unknown => "the match failed",
     }
 }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::domain::{
-    event::{Event, LivenessResult, MatchError, MatchResult, Metadata, OzStatus, Recorded},
+    event::{
+        Event, LivenessResult, MatchError, MatchResult, Metadata, OzStatus, Recorded, Stands,
+        Unknown,
+    },
     id::{AnalysisId, MatchId, MediaId, Sequence},
     reason::Cause,
     request::Spec,
@@ -25,10 +28,12 @@ pub enum State {
     Failed,
     /// The caller ended it.
     Cancelled,
+    /// A later version's word. Whether it is the last is told by [`Match::has_ended`].
+    Unknown,
 }
 
 impl State {
-    /// All states, in the order of a match's life.
+    /// All states that this version knows, in the order of a match's life.
     pub const ALL: [Self; 6] = [
         Self::Accepted,
         Self::Uploaded,
@@ -41,7 +46,7 @@ impl State {
     /// Whether nothing follows any more.
     pub const fn has_ended(self) -> bool {
         match self {
-            Self::Accepted | Self::Uploaded | Self::Processing => false,
+            Self::Accepted | Self::Uploaded | Self::Processing | Self::Unknown => false,
             Self::Finished | Self::Failed | Self::Cancelled => true,
         }
     }
@@ -55,7 +60,13 @@ impl State {
             Self::Finished => "finished",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::Unknown => "unknown",
         }
+    }
+
+    /// The state that the store names so.
+    pub fn from_name(name: &str) -> Self {
+        Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(Self::Unknown)
     }
 }
 
@@ -100,6 +111,9 @@ pub struct Match {
     pub end_time: Option<Timestamp>,
     /// When it is erased.
     pub expire_time: Option<Timestamp>,
+    /// Whether its journal has anything that this version doesn't know. It is shown as far as it is
+    /// known, and not driven.
+    pub is_foreign: bool,
 }
 
 /// Trouble at Oz as the journal tells of it.
@@ -165,13 +179,21 @@ pub fn fold<'a>(
 }
 
 fn accept(recorded: &Recorded) -> Option<Match> {
-    let Event::Accepted(spec) = &recorded.event else {
-        return None;
+    let (spec, stands) = match &recorded.event {
+        Event::Accepted(spec) => (spec, None),
+        Event::Unknown(Unknown { spec: Some(spec), stands }) => (spec, *stands),
+        Event::PhotoUploaded(_)
+        | Event::AnalysisStarted(_)
+        | Event::AttemptFailed(_)
+        | Event::Finished(_)
+        | Event::Failed(_)
+        | Event::Cancelled(_)
+        | Event::Unknown(_) => return None,
     };
     if recorded.sequence != Sequence(1) {
         return None;
     }
-    Some(Match {
+    let mut m = Match {
         id: recorded.match_id,
         spec: Arc::clone(spec),
         state: State::Accepted,
@@ -191,7 +213,10 @@ fn accept(recorded: &Recorded) -> Option<Match> {
         update_time: recorded.time,
         end_time: None,
         expire_time: None,
-    })
+        is_foreign: !recorded.event.is_known(),
+    };
+    m.stand(stands);
+    Some(m)
 }
 
 /// The table: which event may follow which state, and what it changes.
@@ -199,7 +224,12 @@ fn transit(mut m: Match, recorded: &Recorded) -> Option<Match> {
     m.sequence = recorded.sequence;
     m.update_time = recorded.time;
     let earlier = m.trouble.take();
-    match (m.state, recorded.event.clone()) {
+    let state = m.state_before(&recorded.event);
+    m.is_foreign |= !recorded.event.is_known();
+    match (state, recorded.event.clone()) {
+        (State::Accepted | State::Uploaded | State::Processing, Event::Unknown(fact)) => {
+            m.stand(fact.stands);
+        }
         (State::Accepted, Event::PhotoUploaded(fact)) => {
             m.state = State::Uploaded;
             m.photo_media_id = Some(fact.photo_media_id);
@@ -243,14 +273,16 @@ fn transit(mut m: Match, recorded: &Recorded) -> Option<Match> {
             | State::Processing
             | State::Finished
             | State::Failed
-            | State::Cancelled,
+            | State::Cancelled
+            | State::Unknown,
             Event::Accepted(_)
             | Event::PhotoUploaded(_)
             | Event::AnalysisStarted(_)
             | Event::AttemptFailed(_)
             | Event::Finished(_)
             | Event::Failed(_)
-            | Event::Cancelled(_),
+            | Event::Cancelled(_)
+            | Event::Unknown(_),
         ) => return None,
     }
     Some(m)
@@ -288,6 +320,36 @@ impl Match {
     /// Whether nothing that the server holds only in memory is needed any more.
     pub fn is_safe(&self) -> bool {
         self.state != State::Accepted || !self.spec.needs_photo()
+    }
+
+    /// Whether nothing follows any more.
+    pub const fn has_ended(&self) -> bool {
+        self.end_time.is_some()
+    }
+
+    /// The state that an event comes to. What a later version wrote may have led anywhere, so
+    /// that whatever follows it is taken at its word, unless the match has ended.
+    fn state_before(&self, event: &Event) -> State {
+        if !self.is_foreign || self.has_ended() {
+            return self.state;
+        }
+        match event {
+            Event::PhotoUploaded(_) => State::Accepted,
+            Event::AnalysisStarted(_) => State::Uploaded,
+            Event::AttemptFailed(_)
+            | Event::Finished(_)
+            | Event::Failed(_)
+            | Event::Cancelled(_)
+            | Event::Unknown(_) => State::Processing,
+            Event::Accepted(_) => self.state,
+        }
+    }
+
+    /// Takes what the store has beside an event that can't be read.
+    fn stand(&mut self, stands: Option<Stands>) {
+        if let Some(Stands { state, end_time, expire_time }) = stands {
+            (self.state, self.end_time, self.expire_time) = (state, end_time, expire_time);
+        }
     }
 
     fn end(&mut self, state: State, recorded: &Recorded) {

@@ -35,7 +35,7 @@ pub fn next_step(
 ) -> Step {
     let deadline = m.deadline();
     let step = match m.state {
-        State::Finished | State::Failed | State::Cancelled => return Step::Rest,
+        State::Finished | State::Failed | State::Cancelled | State::Unknown => return Step::Rest,
         State::Accepted | State::Uploaded | State::Processing if now >= deadline => {
             return past_deadline(m, drive, policy);
         }

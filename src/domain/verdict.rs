@@ -100,7 +100,9 @@ fn liveness(analysis: &Analysis, id: &AnalysisId, decided: Option<Word>) -> Live
             Some(Resolution::Success)
         }
         Some(Word::Decided(Resolution::Declined)) => Some(Resolution::Declined),
-        Some(Word::Decided(Resolution::Success | Resolution::OperatorRequired))
+        Some(Word::Decided(
+            Resolution::Success | Resolution::OperatorRequired | Resolution::Unknown,
+        ))
         | Some(Word::Pending | Word::Finished | Word::Failed | Word::Unknown)
         | None => None,
     };

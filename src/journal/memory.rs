@@ -344,7 +344,7 @@ impl Writer for Memory {
             match store.find(caller, key) {
                 None => CancelledAs::Absent,
                 Some(m) if m.state == State::Cancelled => CancelledAs::Already(m),
-                Some(m) if m.state.has_ended() => CancelledAs::Ended(m),
+                Some(m) if m.has_ended() => CancelledAs::Ended(m),
                 Some(m) => {
                     let event = Event::Cancelled(Cancelled { keep });
                     ended = store.write(m.id, self.clock.now(), self.origin.incarnation, event);
@@ -365,7 +365,7 @@ impl Writer for Memory {
         let mut store = self.lock();
         Ok(match store.find(caller, &Key::Match(match_id)) {
             None => Erased::Absent,
-            Some(m) if !m.state.has_ended() => Erased::Running,
+            Some(m) if !m.has_ended() => Erased::Running,
             Some(_) => {
                 store.erase(match_id);
                 Erased::Done

@@ -207,7 +207,10 @@ fn bytes(recorded: &Recorded) -> usize {
         }
         Event::AttemptFailed(fact) => fact.message.len() + texts(&fact.metadata),
         Event::Failed(fact) => fact.error.message.len() + texts(&fact.error.metadata),
-        Event::AnalysisStarted(_) | Event::Finished(_) | Event::Cancelled(_) => 0,
+        Event::AnalysisStarted(_)
+        | Event::Finished(_)
+        | Event::Cancelled(_)
+        | Event::Unknown(_) => 0,
     };
     EVENT_BYTES + texts
 }

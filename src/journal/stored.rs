@@ -1,18 +1,48 @@
 //! How engines hold events: as JSON, with what is kept beside it for finding and fencing matches.
+//!
+//! An event that this version can't read, a later version's or a damaged one, is no error: it is
+//! completed by what the store has beside the events of its match, so that it stops no reader.
 
-use std::time::Duration;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use uuid::Uuid;
 
 use crate::{
-    domain::{AnalysisId, Event, Match, MatchId, Recorded, Sequence, State, apply},
+    domain::{
+        AnalysisId, CallerId, Event, FolderId, IllegalEvent, Kind, LivenessPolicy, Match, MatchId,
+        PhotoSource, Position, Recorded, Sequence, Spec, State, Timeout, Timestamp, apply,
+        event::{Stands, Unknown},
+        state::fold,
+    },
     journal::Error,
 };
+
+/// What a store has of a match beside its events.
+pub(super) struct Beside {
+    pub match_id: MatchId,
+    pub caller: String,
+    pub request_id: Option<String>,
+    pub folder_id: Uuid,
+    /// As a JSON object.
+    pub labels: String,
+    pub state: String,
+    pub sequence: Sequence,
+    pub create_time: Timestamp,
+    pub update_time: Timestamp,
+    pub end_time: Option<Timestamp>,
+    pub expire_time: Option<Timestamp>,
+}
+
+/// The same of several matches.
+pub(super) type Besides = HashMap<MatchId, Beside>;
 
 /// The incarnation that events bear in a store with one writer at a time.
 pub(super) const ONE_WRITER: u64 = 0;
 
 /// An event as the journal holds it.
 pub(super) fn body(event: &Event) -> String {
-    serde_json::to_string(event).expect("an event is text, numbers and maps by text")
+    serde_json::to_string(event)
+        .expect("what is written is text, numbers and maps by text, all of it known")
 }
 
 /// The state that an event leads to; none if it leaves the state as it is.
@@ -25,6 +55,8 @@ pub(super) fn state_after(event: &Event) -> Option<State> {
         Event::Finished(_) => Some(State::Finished),
         Event::Failed(_) => Some(State::Failed),
         Event::Cancelled(_) => Some(State::Cancelled),
+        // It is only read.
+        Event::Unknown(_) => None,
     }
 }
 
@@ -39,7 +71,8 @@ pub(super) fn analyses(event: &Event) -> Option<(&AnalysisId, Option<&AnalysisId
         | Event::AttemptFailed(_)
         | Event::Finished(_)
         | Event::Failed(_)
-        | Event::Cancelled(_) => None,
+        | Event::Cancelled(_)
+        | Event::Unknown(_) => None,
     }
 }
 
@@ -54,17 +87,97 @@ pub(super) fn in_order(mut events: Vec<Recorded>) -> Vec<Recorded> {
     events
 }
 
-/// The event that a body holds. The error names the place and quotes nothing.
-pub(super) fn event(body: &str, match_id: MatchId, sequence: Sequence) -> Result<Event, Error> {
-    serde_json::from_str(body).map_err(|error| {
-        let column = error.column();
-        let place = format!("match {match_id}, event {}, at byte {column}", sequence.0);
-        Error::Corrupt(place)
-    })
+/// The event that a body holds, as far as this version can read it.
+pub(super) fn event(body: &str) -> Event {
+    serde_json::from_str(body).unwrap_or_else(|_| Event::Unknown(Unknown::default()))
 }
 
 /// The state after an event that the journal holds.
 pub(super) fn next(state: Option<Match>, recorded: &Recorded) -> Result<Match, Error> {
     let id = recorded.match_id;
     apply(state, recorded).map_err(|illegal| Error::Corrupt(format!("match {id}, {illegal}")))
+}
+
+/// The matches whose events are to be completed by what the store has beside them.
+pub(super) fn incomplete(events: &[Recorded]) -> Vec<MatchId> {
+    let unknown = events.iter().filter(|recorded| is_unknown(recorded));
+    let mut ids: Vec<MatchId> = unknown.map(|recorded| recorded.match_id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+fn is_unknown(recorded: &Recorded) -> bool {
+    matches!(recorded.event, Event::Unknown(_))
+}
+
+/// Completes events that can't be read: the first of a match by what was asked for, the last by
+/// where the match stands.
+pub(super) fn complete(events: &mut [Recorded], besides: &Besides) {
+    for recorded in events.iter_mut().filter(|recorded| is_unknown(recorded)) {
+        let Some(beside) = besides.get(&recorded.match_id) else { continue };
+        recorded.event = Event::Unknown(Unknown {
+            spec: (recorded.sequence == Sequence::FIRST).then(|| beside.spec()),
+            stands: (recorded.sequence == beside.sequence).then(|| beside.stands()),
+        });
+    }
+}
+
+/// The match that the events of one fold into.
+///
+/// # Errors
+/// Nothing, but that what the store has beside the events is needed as well.
+pub(super) fn folded(events: &[Recorded]) -> Result<Option<Match>, MatchId> {
+    match (events.first(), fold(events)) {
+        (Some(first), _) if events.iter().any(is_unknown) => Err(first.match_id),
+        (Some(first), Err(IllegalEvent { .. })) => Err(first.match_id),
+        (None, _) | (Some(_), Ok(None)) => Ok(None),
+        (Some(_), Ok(Some(m))) => Ok(Some(m)),
+    }
+}
+
+/// The same with what the store has beside the events. A journal that doesn't fold shows what that
+/// is; a match that isn't there any more shows nothing.
+pub(super) fn folded_beside(events: &[Recorded], besides: &Besides) -> Option<Match> {
+    let beside = besides.get(&events.first()?.match_id)?;
+    let mut events = events.to_vec();
+    complete(&mut events, besides);
+    fold(&events).unwrap_or_else(|_| Some(beside.shown()))
+}
+
+impl Beside {
+    /// What was asked for, as far as it is known without the first event.
+    fn spec(&self) -> Arc<Spec> {
+        Arc::new(Spec {
+            caller: CallerId::from_stored(&self.caller),
+            request_id: self.request_id.as_ref().and_then(|id| id.parse().ok()),
+            folder_id: FolderId::from_uuid(self.folder_id),
+            photo: PhotoSource::Unknown,
+            kind: Kind::Unknown,
+            timeout: Timeout { duration: Duration::ZERO, named: false },
+            liveness_media: Vec::new(),
+            liveness_policy: LivenessPolicy::Unknown,
+            labels: serde_json::from_str(&self.labels).unwrap_or_default(),
+        })
+    }
+
+    fn stands(&self) -> Stands {
+        let (end_time, expire_time) = (self.end_time, self.expire_time);
+        Stands { state: State::from_name(&self.state), end_time, expire_time }
+    }
+
+    /// The match without its events.
+    fn shown(&self) -> Match {
+        let event = Unknown { spec: Some(self.spec()), stands: Some(self.stands()) };
+        let first = Recorded {
+            match_id: self.match_id,
+            sequence: Sequence::FIRST,
+            position: Position(0),
+            incarnation: ONE_WRITER,
+            time: self.create_time,
+            event: Event::Unknown(event),
+        };
+        let m = apply(None, &first).expect("it has all that a first event needs");
+        Match { sequence: self.sequence, update_time: self.update_time, ..m }
+    }
 }

@@ -8,6 +8,7 @@ mod claiming;
 pub(crate) mod crowd;
 mod erasing;
 pub(crate) mod facts;
+mod foreign;
 mod listing;
 mod resuming;
 mod sharing;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use self::{
-    claiming::*, erasing::*, facts::START, listing::*, resuming::*, sharing::*, tailing::*,
-    writing::*,
+    claiming::*, erasing::*, facts::START, foreign::*, listing::*, resuming::*, sharing::*,
+    tailing::*, writing::*,
 };
 use crate::{
     clock::Hand,
@@ -138,6 +139,14 @@ macro_rules! conformance {
             tokens_from_a_future_that_a_restore_undid_are_foreign
             a_store_keeps_its_id_and_keys
             a_store_answers
+        }
+    };
+    (foreign $engine:ty) => {
+        $crate::journal::suite::conformance! { @tests foreign $engine:
+            what_is_not_known_stops_no_reader
+            what_is_not_known_stops_no_claim
+            an_unknown_state_is_shown_as_such_and_an_end_is_an_end
+            a_column_more_stops_nothing
         }
     };
     (@tests $module:ident $engine:ty: $($property:ident)+) => {

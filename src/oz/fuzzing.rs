@@ -166,6 +166,7 @@ fn check_verdict(analysis: &Analysis, said: &Value) {
         Resolution::Success => "SUCCESS",
         Resolution::Declined => "DECLINED",
         Resolution::OperatorRequired => "OPERATOR_REQUIRED",
+        Resolution::Unknown => panic!("a verdict with a word that nobody knows"),
     };
     let is = |text: &Option<String>, word| {
         text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(word))

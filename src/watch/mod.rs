@@ -158,7 +158,7 @@ impl Watch {
             return None;
         };
         let m = self.0.logs.live(*id)?.latest()?;
-        (m.spec.caller == *caller && !m.state.has_ended()).then_some(*id)
+        (m.spec.caller == *caller && !m.has_ended()).then_some(*id)
     }
 
     /// After how much silence a stream shows a sign of life.
@@ -192,7 +192,7 @@ impl Watch {
         timeout: Duration,
         done: impl Fn(&Match) -> bool + Send,
     ) -> Result<Match, Ended> {
-        let finished = |m: &Match| done(m) || m.state.has_ended();
+        let finished = |m: &Match| done(m) || m.has_ended();
         if finished(&m) || timeout.is_zero() {
             return Ok(m);
         }

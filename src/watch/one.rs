@@ -85,7 +85,7 @@ impl Follow {
         match self.log.look(self.after, self.progress_seen) {
             Look::Entry(entry) => {
                 self.after = entry.recorded.sequence;
-                self.over = entry.snapshot.state.has_ended();
+                self.over = entry.snapshot.has_ended();
                 self.silent_since = self.inner.clock.now();
                 Some(Some(Ok(Update::Event(entry))))
             }
@@ -103,7 +103,7 @@ impl Follow {
 
     fn has_seen_the_end(&mut self) -> bool {
         let last = self.log.snapshot(self.after);
-        self.over = last.is_some_and(|m| m.state.has_ended());
+        self.over = last.is_some_and(|m| m.has_ended());
         self.over
     }
 

@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use crate::{
-    domain::{Match, MatchId, Place, Position, Recorded, Sequence, state},
+    domain::{Match, MatchId, Place, Position, Recorded, state},
     journal::{self, Reader},
     watch::Entry,
 };
@@ -185,7 +185,7 @@ impl Pages {
         let is_new = |recorded: &&Recorded| recorded.position > after.position;
         let reached = events.last().filter(is_new).map_or(after, Recorded::place);
         let is_full = events.iter().rev().take_while(is_new).count() == limit;
-        let entries = shown(events, after.position)?;
+        let entries = shown(events, after.position);
         let bytes = entries.iter().map(|entry| EVENT_BYTES + label_bytes(&entry.snapshot)).sum();
         let memory = Memory::take(bytes, &self.bytes);
         Ok(Arc::new(PageOfAll { entries, reached, is_full, floor, memory }))
@@ -218,24 +218,27 @@ fn label_bytes(m: &Match) -> usize {
 }
 
 /// The events after a position, each with its match. A match whose earlier events are gone was
-/// erased meanwhile, and is skipped.
-fn shown(events: Vec<Recorded>, after: Position) -> Result<Vec<Arc<Entry>>, journal::Error> {
+/// erased meanwhile, and is skipped; so is one whose journal doesn't fold, which mustn't stop the
+/// stream of all others.
+fn shown(events: Vec<Recorded>, after: Position) -> Vec<Arc<Entry>> {
     let mut matches: HashMap<MatchId, Arc<Match>> = HashMap::new();
     let mut entries = Vec::with_capacity(events.len());
     for recorded in events {
         let before = matches.remove(&recorded.match_id).map(Arc::unwrap_or_clone);
-        if before.is_none() && recorded.sequence != Sequence::FIRST {
-            continue;
-        }
-        let snapshot = state::apply(before, &recorded);
-        let snapshot = snapshot.map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
+        let snapshot = match state::apply(before, &recorded) {
+            Ok(snapshot) => snapshot,
+            Err(illegal) => {
+                tracing::debug!(match.id = %recorded.match_id, %illegal, "match skipped by a page");
+                continue;
+            }
+        };
         let snapshot = Arc::new(snapshot);
         matches.insert(recorded.match_id, Arc::clone(&snapshot));
         if recorded.position > after {
             entries.push(Arc::new(Entry::new(recorded, snapshot)));
         }
     }
-    Ok(entries)
+    entries
 }
 
 #[cfg(test)]

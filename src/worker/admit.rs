@@ -141,7 +141,7 @@ impl Engine {
         }
         let photo = photo.filter(|_| !known.is_safe());
         match self.handle(known.id) {
-            _ if known.state.has_ended() => {}
+            _ if known.has_ended() => {}
             Some(handle) => handle.offer_if_any(photo),
             None => self.go_on(known.id, photo).await?,
         }

@@ -116,7 +116,7 @@ impl Driver {
     pub async fn run(mut self) -> Option<Seat> {
         while self.turn().await == Turn::On {}
         match self.end {
-            End::Over if self.m.state.has_ended() => None,
+            End::Over if self.m.has_ended() => None,
             // Also where it was stopped here, for a claim that is later: then this does nothing.
             End::Over | End::Left => {
                 self.engine.leave_behind(self.held.claim);
@@ -502,14 +502,14 @@ impl Driver {
             self.handle.drop_photo();
         }
         self.log(&recorded.event);
-        if self.m.state.has_ended() { Turn::Over } else { Turn::On }
+        if self.m.has_ended() { Turn::Over } else { Turn::On }
     }
 
     /// One line for each fact. It has no scores: what a person looks like is no business of a log.
     fn log(&self, event: &Event) {
         let id = self.m.id;
         match event {
-            Event::Accepted(_) | Event::Cancelled(_) => {}
+            Event::Accepted(_) | Event::Cancelled(_) | Event::Unknown(_) => {}
             Event::PhotoUploaded(fact) => {
                 info!(match.id = %id, oz.media_id = %fact.photo_media_id, adopted = fact.adopted, "photo uploaded");
             }

@@ -218,7 +218,7 @@ impl Worker {
             return Ok(Deleted::Absent);
         };
         // One that ends after the look is refused all the same: what it had was not yet known.
-        if !m.state.has_ended() {
+        if !m.has_ended() {
             return Ok(Deleted::Running(m.id));
         }
         match self.0.with.writer.erase(caller, m.id).await? {

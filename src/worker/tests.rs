@@ -468,7 +468,7 @@ async fn a_fact_that_can_never_be_written_ends_its_match() {
     let m = house.admit(naming_a_medium()).await;
     house.refuses.store(true, Ordering::Relaxed);
     house.hears(AskKind::ReadFolder, folder()).await;
-    eventually("it ends", || async { house.find(&m).await.unwrap().state.has_ended() }).await;
+    eventually("it ends", || async { house.find(&m).await.unwrap().has_ended() }).await;
     let error = house.find(&m).await.unwrap().error.unwrap();
     assert_eq!((error.reason.as_str(), error.message.as_str()), ("OZ_PROTOCOL", UNWRITABLE));
 }

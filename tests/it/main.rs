@@ -38,6 +38,7 @@ mod limits;
 mod links;
 mod lists;
 mod logging;
+mod next_version;
 mod promises;
 mod races;
 #[cfg(feature = "postgres-tests")]

@@ -207,7 +207,7 @@ impl Seen {
         assert_eq!(Some(recorded.match_id), self.match_id);
         self.sequence = recorded.sequence;
         self.time = recorded.time;
-        self.has_closed = entry.snapshot.state.has_ended();
+        self.has_closed = entry.snapshot.has_ended();
         self.names.push(recorded.event.name());
         let error = entry.snapshot.error.as_ref();
         self.cause = error.and_then(|error| error.metadata.get("cause").cloned());

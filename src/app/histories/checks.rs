@@ -51,7 +51,7 @@ pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Se
     for m in &matches {
         let events = reader.events(m.id).await.expect("the journal can be read");
         holds(fold(&events) == Ok(Some(m.clone())), "a match is not the fold of its journal");
-        holds(m.state.has_ended(), "a match has not ended");
+        holds(m.has_ended(), "a match has not ended");
         let same = |other: &&Match| other.photo_media_id == m.photo_media_id;
         check_oz(case, m, matches.iter().filter(same).count());
         check_end(case, m);
@@ -102,6 +102,7 @@ fn check_oz(case: &Case<'_>, m: &Match, sharing: usize) {
             Resolution::Success => "SUCCESS",
             Resolution::Declined => "DECLINED",
             Resolution::OperatorRequired => "OPERATOR_REQUIRED",
+            Resolution::Unknown => case.tell("a verdict with a word that nobody knows"),
         };
         let same = analysis.resolution.as_deref() == Some(word)
             && analysis.min_confidence == Some(result.min_confidence)
@@ -155,7 +156,8 @@ fn check_end(case: &Case<'_>, m: &Match) {
             | State::Processing
             | State::Finished
             | State::Failed
-            | State::Cancelled,
+            | State::Cancelled
+            | State::Unknown,
             _,
         ) => false,
     };

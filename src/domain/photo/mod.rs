@@ -75,6 +75,9 @@ pub enum Kind {
     Selfie,
     /// The front of an identity document.
     IdFront,
+    /// A word of a later version.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 impl Kind {
@@ -83,6 +86,8 @@ impl Kind {
         match self {
             Self::Selfie => &["photo_selfie"],
             Self::IdFront => &["photo_id", "photo_id_front"],
+            // Nothing is uploaded whose kind is not known.
+            Self::Unknown => &[],
         }
     }
 }

@@ -30,7 +30,11 @@ impl Settling<'_> {
         match self.m.state {
             State::Accepted => self.folder_accepted(drive, folder),
             State::Uploaded => self.folder_uploaded(drive, folder),
-            State::Processing | State::Finished | State::Failed | State::Cancelled => plain(drive),
+            State::Processing
+            | State::Finished
+            | State::Failed
+            | State::Cancelled
+            | State::Unknown => plain(drive),
         }
     }
 
@@ -58,6 +62,7 @@ impl Settling<'_> {
         });
         match &self.m.spec.photo {
             PhotoSource::Content { .. } => self.look_for_photo(drive, folder),
+            PhotoSource::Unknown => plain(drive),
             PhotoSource::FolderMedia(photo) => {
                 drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, photo));
                 self.uploaded(drive, photo.clone(), false)

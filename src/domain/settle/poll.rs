@@ -108,7 +108,9 @@ fn conclude(m: &Match, drive: &Drive, policy: &Policy) -> Option<Event> {
 /// What is told of liveness: under RUN of the analysis that was started, else of what was found.
 fn reported_liveness(m: &Match, drive: &Drive) -> Option<LivenessResult> {
     match m.spec.liveness_policy {
-        LivenessPolicy::Report | LivenessPolicy::Require => m.liveness.clone(),
+        LivenessPolicy::Report | LivenessPolicy::Require | LivenessPolicy::Unknown => {
+            m.liveness.clone()
+        }
         LivenessPolicy::Run => {
             let analysis_id = m.liveness_analysis_id.clone()?;
             let unknown =

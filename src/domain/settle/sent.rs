@@ -18,7 +18,7 @@ use crate::domain::{
 pub fn start(m: &Match) -> Option<Ask> {
     let quality = match m.spec.liveness_policy {
         LivenessPolicy::Run => Some(m.liveness_media.clone()),
-        LivenessPolicy::Report | LivenessPolicy::Require => None,
+        LivenessPolicy::Report | LivenessPolicy::Require | LivenessPolicy::Unknown => None,
     };
     let biometry = m.source_media()?;
     Some(Ask::StartAnalyses { folder_id: m.spec.folder_id, biometry, quality })

@@ -95,7 +95,7 @@ impl Scene {
         let mut scene = Self::with(liveness_policy);
         let passed = match liveness_policy {
             LivenessPolicy::Require => vec![oz::judged("q0", "SUCCESS")],
-            LivenessPolicy::Report | LivenessPolicy::Run => vec![],
+            LivenessPolicy::Report | LivenessPolicy::Run | LivenessPolicy::Unknown => vec![],
         };
         scene.hears(AskKind::ReadFolder, oz::folder(vec![], passed));
         scene.hears(AskKind::UploadPhoto, oz::photo("p"));

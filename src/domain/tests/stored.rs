@@ -251,3 +251,44 @@ fn a_journal_of_an_earlier_version_tells_what_matches_show_now() {
     assert_eq!((trouble.message.as_str(), trouble.next_attempt), ("slow", seconds(9)));
     assert_eq!(trouble.metadata["oz.http_status"], "504");
 }
+
+fn read(json: &str) -> Event {
+    serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn words_of_later_versions_are_read_as_unknown() {
+    let accepted = |photo: &str, kind: &str, policy: &str| {
+        read(&format!(
+            r#"{{"accepted":{{"caller":"default","folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1",
+            "photo":{photo},"kind":"{kind}","timeout":{{"micros":1,"named":false}},
+            "liveness_policy":"{policy}","later":{{}}}}}}"#
+        ))
+    };
+    let known = r#"{"folder_media":"p"}"#;
+    let webp = format!(r#"{{"content":{{"digest":"{DIGEST}","format":"webp"}}}}"#);
+    assert!(accepted(known, "selfie", "run").is_known());
+    for odd in [
+        accepted(r#"{"reference":{"key":"k"}}"#, "selfie", "run"),
+        accepted(r#""camera""#, "selfie", "run"),
+        accepted(&webp, "selfie", "run"),
+        accepted(known, "passport", "run"),
+        accepted(known, "selfie", "twice"),
+    ] {
+        assert!(!odd.is_known(), "{odd:?}");
+        let Event::Accepted(spec) = &odd else { panic!("{odd:?}") };
+        assert_eq!(spec.folder_id, super::scene::spec().folder_id);
+        assert!(serde_json::to_string(&odd).is_err(), "it is never written again");
+    }
+    for odd in [
+        r#"{"attempt_failed":{"cause":"OZ_ON_FIRE","message":"m","next_attempt":1}}"#,
+        r#"{"failed":{"error":{"reason":"OZ_GONE","message":"m","retryable":true},"keep_micros":1}}"#,
+        r#"{"finished":{"result":{"resolution":"PERHAPS","min_confidence":0.5},"keep_micros":1}}"#,
+        r#"{"photo_uploaded":{"photo_media_id":"p","liveness_media":["v"],
+            "liveness":{"resolution":"PERHAPS","analysis_id":"q"}}}"#,
+    ] {
+        let odd = read(odd);
+        assert!(!odd.is_known(), "{odd:?}");
+        assert!(serde_json::to_string(&odd).is_err(), "it is never written again");
+    }
+}

@@ -72,6 +72,7 @@ fn journal(state: State) -> Vec<Recorded> {
         State::Finished => vec![accepted, uploaded, started, finished],
         State::Failed => vec![accepted, failed],
         State::Cancelled => vec![accepted, cancelled],
+        State::Unknown => unreachable!("no event of this version leads there"),
     };
     let numbered = (1..).zip((1..).zip(events));
     numbered.map(|(second, (n, event))| recorded(n, seconds(second), event)).collect()

@@ -85,7 +85,11 @@ impl Walk {
         match self.scene.m.state {
             State::Accepted => self.upload = doubt,
             State::Uploaded => self.start = doubt,
-            State::Processing | State::Finished | State::Failed | State::Cancelled => {}
+            State::Processing
+            | State::Finished
+            | State::Failed
+            | State::Cancelled
+            | State::Unknown => {}
         }
     }
 
@@ -112,7 +116,7 @@ impl Walk {
 
     fn check(&self) {
         let scene = &self.scene;
-        assert!(scene.m.state.has_ended());
+        assert!(scene.m.has_ended());
         // Whoever takes a match over past its deadline takes a last look of its own.
         let looks = u32::try_from(self.takeovers).unwrap() + 1;
         assert!(scene.now <= scene.m.deadline().after(LAST_LOOK_MAX * looks));
@@ -132,7 +136,7 @@ impl Walk {
         let seconds = scene.m.update_time.since(scene.m.create_time).as_secs() as usize;
         let polls = match scene.m.spec.liveness_policy {
             LivenessPolicy::Run => 2 * seconds,
-            LivenessPolicy::Report | LivenessPolicy::Require => seconds,
+            LivenessPolicy::Report | LivenessPolicy::Require | LivenessPolicy::Unknown => seconds,
         };
         let asks = scene.asked.len();
         let most = polls + 8 + 4 * self.takeovers;

@@ -21,7 +21,7 @@ pub fn update(watch: &Watch, update: &Update) -> pb::MatchUpdate {
             time: Some(to_wire(entry.recorded.time)),
             r#match: Some(snapshot(&entry.snapshot)),
             resume_token: watch.token(entry.recorded.place()),
-            event: Some(event(&entry.recorded, &entry.snapshot)),
+            event: event(&entry.recorded, &entry.snapshot),
         },
         Update::Progress { m, progress, time } => {
             let event = Wire::Progress(self::progress(m, *progress, *time));
@@ -51,11 +51,10 @@ fn heartbeat(watch: &Watch) -> Wire {
     Wire::Heartbeat(pb::Heartbeat { interval: Some(duration_to_wire(watch.heartbeat())) })
 }
 
-fn event(recorded: &Recorded, after: &Match) -> Wire {
-    match &recorded.event {
-        Event::Accepted(_) => {
-            Wire::Accepted(pb::Accepted { deadline: Some(to_wire(after.deadline())) })
-        }
+/// None for an event that this version doesn't know: the update shows what it led to.
+fn event(recorded: &Recorded, after: &Match) -> Option<Wire> {
+    Some(match &recorded.event {
+        Event::Accepted(_) => Wire::Accepted(pb::Accepted { deadline: deadline(after) }),
         Event::PhotoUploaded(fact) => Wire::PhotoUploaded(pb::PhotoUploaded {
             photo_media_id: fact.photo_media_id.to_string(),
             liveness_media_ids: fact.liveness_media.iter().map(ToString::to_string).collect(),
@@ -75,7 +74,8 @@ fn event(recorded: &Recorded, after: &Match) -> Wire {
         }
         Event::Failed(fact) => Wire::Failed(pb::Failed { error: Some(error(&fact.error)) }),
         Event::Cancelled(_) => Wire::Cancelled(pb::Cancelled {}),
-    }
+        Event::Unknown(_) => return None,
+    })
 }
 
 fn progress(m: &Match, progress: Progress, now: Timestamp) -> pb::Progress {
@@ -106,13 +106,18 @@ pub fn snapshot(m: &Match) -> pb::Match {
         end_time: m.end_time.map(to_wire),
         expire_time: m.expire_time.map(to_wire),
         oz: m.oz.as_ref().map(oz_status),
-        deadline: (!m.state.has_ended()).then(|| to_wire(m.deadline())),
+        deadline: deadline(m).filter(|_| !m.has_ended()),
         trouble: m.trouble.as_deref().map(trouble),
         liveness_policy: liveness_policy(m.spec.liveness_policy).into(),
         photo_kind: photo_kind(m.spec.kind).into(),
         liveness_media_ids: m.compared_with().iter().map(ToString::to_string).collect(),
         liveness_analysis_id: text(m.quality_analysis()),
     }
+}
+
+/// None where it isn't known what was asked for.
+fn deadline(m: &Match) -> Option<prost_types::Timestamp> {
+    (!m.spec.timeout.duration.is_zero()).then(|| to_wire(m.deadline()))
 }
 
 /// What was erased.
@@ -139,6 +144,7 @@ const fn liveness_policy(policy: LivenessPolicy) -> pb::LivenessPolicy {
         LivenessPolicy::Report => pb::LivenessPolicy::Report,
         LivenessPolicy::Require => pb::LivenessPolicy::Require,
         LivenessPolicy::Run => pb::LivenessPolicy::Run,
+        LivenessPolicy::Unknown => pb::LivenessPolicy::Unspecified,
     }
 }
 
@@ -146,6 +152,7 @@ const fn photo_kind(kind: Kind) -> pb::PhotoKind {
     match kind {
         Kind::Selfie => pb::PhotoKind::Selfie,
         Kind::IdFront => pb::PhotoKind::IdFront,
+        Kind::Unknown => pb::PhotoKind::Unspecified,
     }
 }
 
@@ -158,6 +165,7 @@ pub const fn state(state: State) -> pb::MatchState {
         State::Finished => pb::MatchState::Finished,
         State::Failed => pb::MatchState::Failed,
         State::Cancelled => pb::MatchState::Cancelled,
+        State::Unknown => pb::MatchState::Unspecified,
     }
 }
 
@@ -180,7 +188,7 @@ fn liveness(liveness: &LivenessResult) -> pb::LivenessResult {
 
 const fn resolution(resolution: Option<Resolution>) -> pb::Resolution {
     match resolution {
-        None => pb::Resolution::Unspecified,
+        None | Some(Resolution::Unknown) => pb::Resolution::Unspecified,
         Some(Resolution::Success) => pb::Resolution::Success,
         Some(Resolution::Declined) => pb::Resolution::Declined,
         Some(Resolution::OperatorRequired) => pb::Resolution::OperatorRequired,

@@ -309,6 +309,7 @@ impl Row {
     fn spec(&self) -> Option<&Spec> {
         self.events.iter().find_map(|recorded| match &recorded.event {
             Event::Accepted(spec) => Some(&**spec),
+            Event::Unknown(fact) => fact.spec.as_deref(),
             Event::PhotoUploaded(_)
             | Event::AnalysisStarted(_)
             | Event::AttemptFailed(_)

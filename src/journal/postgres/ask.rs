@@ -109,13 +109,16 @@ impl Running {
         let lease = self.with.leases.held().ok_or_else(no_lease)?;
         let share = self.with.leases.share();
         let orphans = Arc::clone(&self.orphans);
-        self.run_step(&claim::ClaimSome { lease, share, limit, orphans }).await
+        let (aside, now) = (self.with.tail.aside(), self.with.ticks.now());
+        self.run_step(&claim::ClaimSome { lease, share, limit, orphans, aside, now }).await
     }
 
     async fn take_one(&mut self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
         let lease = self.with.leases.held().ok_or_else(no_lease)?;
         let orphans = Arc::clone(&self.orphans);
-        self.run_step(&claim::TakeOne { lease, match_id, has_photo, orphans }).await
+        let (aside, now) = (self.with.tail.aside(), self.with.ticks.now());
+        let step = claim::TakeOne { lease, match_id, has_photo, orphans, aside, now };
+        self.run_step(&step).await
     }
 
     /// Nothing of what is gone may be shown from memory, here or elsewhere.

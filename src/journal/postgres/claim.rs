@@ -11,17 +11,17 @@ use sqlx::{PgConnection, Row, postgres::PgRow, query};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Match, MatchId},
+    domain::{Match, MatchId, Timestamp},
     journal::{
         Claim, Error, Taken,
         answer::Orphans,
         postgres::{
+            aside::Aside,
             ask::Step,
             lease::{LeaseId, Share},
             rows::{self, columns},
         },
     },
-    outage,
 };
 
 /// How long matches that a replica left are for those whose share they are; after that they are
@@ -78,6 +78,8 @@ pub(super) struct ClaimSome {
     pub share: Share,
     pub limit: usize,
     pub orphans: Arc<Orphans>,
+    pub aside: Arc<Aside>,
+    pub now: Timestamp,
 }
 
 /// Claims one match if nobody holds it, or if it is lent and its photo is here.
@@ -86,6 +88,8 @@ pub(super) struct TakeOne {
     pub match_id: MatchId,
     pub has_photo: bool,
     pub orphans: Arc<Orphans>,
+    pub aside: Arc<Aside>,
+    pub now: Timestamp,
 }
 
 /// Makes a hold that is lent a whole one.
@@ -111,6 +115,7 @@ const CLAIM: &str = "
         SELECT p.match_id, p.owner, p.epoch FROM owners AS o CROSS JOIN LATERAL (
             SELECT s.match_id, s.owner, s.epoch FROM match_states AS s
             WHERE s.end_time IS NULL AND s.owner = o.owner AND s.slot % $3 = $4
+                AND s.match_id <> ALL($5)
             ORDER BY s.match_id LIMIT $2) AS p
         WHERE NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.lease = o.owner)
         ORDER BY p.match_id LIMIT $2
@@ -159,6 +164,7 @@ impl Step for ClaimSome {
             .bind(rows::limit(self.limit))
             .bind(self.share.of)
             .bind(self.share.rank)
+            .bind(self.aside.ids(self.now))
             .fetch_all(&mut *connection)
             .await?;
         let claims = taken.iter().map(|row| held(row, self.lease));
@@ -166,7 +172,11 @@ impl Step for ClaimSome {
         claims.sort_unstable_by_key(|claim| claim.match_id);
         // Claimed they are: if they can't be read, somebody else may try.
         let folded = fold(connection, &claims).await;
-        folded.inspect_err(|_| self.orphans.add(claims.clone()))
+        let folded = folded.inspect_err(|_| self.orphans.add(claims.clone()))?;
+        let (foreign, known): (Vec<_>, Vec<_>) =
+            folded.into_iter().partition(|(m, _)| m.is_foreign);
+        self.orphans.add(set_aside(&self.aside, foreign, self.now));
+        Ok(known)
     }
 }
 
@@ -186,8 +196,14 @@ impl Step for TakeOne {
         if let Some(row) = taken {
             let claim = held(&row, self.lease)?;
             let folded = fold(connection, &[claim]).await;
-            let state = folded.inspect_err(|_| self.orphans.add(vec![claim]))?.pop();
-            return Ok(state.map_or(Taken::Past, |(m, claim)| Taken::Now(m, claim)));
+            return match folded.inspect_err(|_| self.orphans.add(vec![claim]))?.pop() {
+                Some((m, claim)) if m.is_foreign => {
+                    self.orphans.add(set_aside(&self.aside, vec![(m, claim)], self.now));
+                    Ok(Taken::Past)
+                }
+                Some((m, claim)) => Ok(Taken::Now(m, claim)),
+                None => Ok(Taken::Past),
+            };
         }
         let waits = query(WAITS).bind(self.match_id.as_uuid()).bind(self.has_photo);
         let waits = waits.fetch_optional(connection).await?;
@@ -201,9 +217,17 @@ fn held(row: &PgRow, lease: LeaseId) -> sqlx::Result<Claim> {
     Ok(hold.claim(match_id))
 }
 
+/// Leaves matches to replicas that can drive them. The claims to be let go of.
+fn set_aside(aside: &Aside, foreign: Vec<(Match, Claim)>, now: Timestamp) -> Vec<Claim> {
+    let each = foreign.into_iter().map(|(m, claim)| {
+        aside.add(m.id, now);
+        claim
+    });
+    each.collect()
+}
+
 /// The matches as they stand, read after they were claimed (claims are in the order of ids): their
-/// former holder may have written until then. One that can't be read is told of and left aside, since it must not keep those
-/// behind it from being driven on.
+/// former holder may have written until then.
 async fn fold(
     connection: &mut PgConnection,
     claims: &[Claim],
@@ -217,18 +241,8 @@ async fn fold(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = claims.iter().map(|claim| *claim.match_id.as_uuid()).collect();
-    let events = query(EVENTS).bind(ids).fetch_all(connection).await?;
-    let mut matches = Vec::with_capacity(claims.len());
-    for rows in rows::by_match(&events) {
-        match rows::folded(rows) {
-            Ok(Some(m)) => matches.push(m),
-            Ok(None) => {}
-            Err(error) => {
-                let error = outage::causes(&error);
-                tracing::error!(error, "unfinished match not driven: its journal can't be read");
-            }
-        }
-    }
+    let events = query(EVENTS).bind(ids).fetch_all(&mut *connection).await?;
+    let matches = rows::folded_each(connection, &events).await?;
     let with_claim = |m: Match| {
         let index = claims.binary_search_by_key(&m.id, |claim| claim.match_id).ok()?;
         Some((m, claims[index]))

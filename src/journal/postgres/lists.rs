@@ -251,6 +251,7 @@ impl Look for Connected {
         let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
         let events = query(READ).bind(ids).fetch_all(&mut self.connection).await?;
         let bytes = events.iter().map(rows::body_bytes).sum();
-        Ok(Read { matches: rows::folded_each(&events)?, events: events.len(), bytes })
+        let matches = rows::folded_each(&mut self.connection, &events).await?;
+        Ok(Read { matches, events: events.len(), bytes })
     }
 }

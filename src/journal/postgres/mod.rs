@@ -7,6 +7,7 @@
 //! the match by its epoch (see `claim.rs`), the replica by its lease (see `lease.rs`).
 
 mod address;
+mod aside;
 mod ask;
 mod claim;
 mod connect;
@@ -557,7 +558,8 @@ impl Writer for Postgres {
                 State::Cancelled if doubtful_before => return Ok(CancelledAs::Now(known)),
                 State::Cancelled => return Ok(CancelledAs::Already(known)),
                 State::Finished | State::Failed => return Ok(CancelledAs::Ended(known)),
-                State::Accepted | State::Uploaded | State::Processing => {}
+                State::Unknown if known.has_ended() => return Ok(CancelledAs::Ended(known)),
+                State::Accepted | State::Uploaded | State::Processing | State::Unknown => {}
             }
             let event = Event::Cancelled(Cancelled { keep });
             let body = stored::body(&event);

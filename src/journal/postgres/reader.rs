@@ -16,7 +16,7 @@ use crate::{
             connect,
             rows::{self, Query, columns},
         },
-        stored::{self, in_order},
+        stored::{self, Besides, in_order},
     },
 };
 
@@ -114,6 +114,19 @@ impl Readers {
         time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| late())
     }
 
+    /// Completes events that can't be read by what the store has beside them.
+    async fn complete(&self, mut events: Vec<Recorded>) -> Result<Vec<Recorded>, Error> {
+        if let ids @ [_, ..] = stored::incomplete(&events).as_slice() {
+            stored::complete(&mut events, &self.besides(ids).await?);
+        }
+        Ok(events)
+    }
+
+    /// What the store has of matches beside their events.
+    async fn besides(&self, ids: &[MatchId]) -> Result<Besides, Error> {
+        rows::besides(&self.rows(|| rows::beside(ids)).await?)
+    }
+
     /// The only row of a statement that always has one.
     async fn row<'q>(
         &self,
@@ -131,7 +144,14 @@ impl Postgres {
         key: &Key,
     ) -> Result<Option<Match>, Error> {
         let rows = self.0.readers.rows(|| rows::journal_by_key(caller, key)).await?;
-        rows::folded(&rows)
+        let events = rows::events(&rows)?;
+        match stored::folded(&events) {
+            Ok(found) => Ok(found),
+            Err(id) => {
+                let besides = self.0.readers.besides(&[id]).await?;
+                Ok(stored::folded_beside(&events, &besides))
+            }
+        }
     }
 
     /// The events of a match, whose ever it is.
@@ -142,7 +162,7 @@ impl Postgres {
             " FROM events AS e WHERE e.match_id = $1 ORDER BY e.sequence"
         );
         let rows = self.0.readers.rows(|| query(EVENTS).bind(match_id.as_uuid())).await?;
-        rows.iter().map(rows::recorded).collect()
+        self.0.readers.complete(rows::events(&rows)?).await
     }
 
     /// The hold that somebody has on a match, if there is one.
@@ -231,8 +251,7 @@ impl Reader for Postgres {
         let after = i64::try_from(after.0).unwrap_or(i64::MAX);
         let tailing = || query(TAIL).bind(after).bind(rows::limit(limit));
         let rows = self.0.followers.rows(tailing).await?;
-        let events = rows.iter().map(rows::recorded).collect::<Result<_, _>>()?;
-        Ok(self.0.recent.bound(events))
+        self.0.followers.complete(self.0.recent.bound(rows::events(&rows)?)).await
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
@@ -245,6 +264,7 @@ impl Reader for Postgres {
         let floor = rows.first().map(|row| rows::unsigned(row, 6)).transpose()?;
         let events = rows.iter().filter(|row| rows::id(row).is_some()).map(rows::recorded);
         let events = self.0.recent.bound(events.collect::<Result<_, _>>()?);
+        let events = self.0.followers.complete(events).await?;
         Ok(Page { events: in_order(events), floor: floor.map(Position) })
     }
 

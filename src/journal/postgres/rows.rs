@@ -1,10 +1,14 @@
-//! Rows of events to domain values: whatever can't be read is told of, never stumbled over.
+//! Rows of events to domain values: whatever can't be read is completed, never stumbled over.
 
-use sqlx::{Row, postgres::PgRow};
+use sqlx::{PgConnection, Row, postgres::PgRow};
+use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp},
-    journal::{Error, Key, stored},
+    journal::{
+        Error, Key,
+        stored::{self, Beside, Besides},
+    },
 };
 
 /// The columns that [`recorded`] reads, of `events AS e`.
@@ -63,18 +67,13 @@ pub(super) fn recorded(row: &PgRow) -> Result<Recorded, Error> {
         position: Position(unsigned(row, 2)?),
         time: Timestamp::from_micros(row.try_get(3)?),
         incarnation: unsigned(row, 4)?,
-        event: stored::event(row.try_get(5)?, match_id, sequence)?,
+        event: stored::event(row.try_get(5)?),
     })
 }
 
-/// The match that the events of one match fold into.
-pub(super) fn folded(rows: &[PgRow]) -> Result<Option<Match>, Error> {
-    rows.iter().try_fold(None, |state, row| stored::next(state, &recorded(row)?).map(Some))
-}
-
-/// The rows of each match, where those of one are together.
-pub(super) fn by_match(rows: &[PgRow]) -> impl Iterator<Item = &[PgRow]> {
-    rows.chunk_by(|a, b| id(a) == id(b))
+/// The events in some rows.
+pub(super) fn events(rows: &[PgRow]) -> Result<Vec<Recorded>, Error> {
+    rows.iter().map(recorded).collect()
 }
 
 /// Whose event a row is.
@@ -82,7 +81,71 @@ pub(super) fn id(row: &PgRow) -> Option<MatchId> {
     row.try_get(0).ok().map(MatchId::from_uuid)
 }
 
+/// What the store has of matches beside their events.
+pub(super) fn beside(ids: &[MatchId]) -> Query<'static> {
+    const BESIDE: &str = "
+        SELECT m.match_id, m.caller, m.request_id, m.folder_id, m.create_time,
+            (SELECT coalesce(json_object_agg(l.key, l.value)::text, '{}')
+             FROM match_labels AS l WHERE l.match_id = m.match_id),
+            s.state, s.sequence, s.update_time, s.end_time, s.expire_time
+        FROM matches AS m JOIN match_states AS s ON s.match_id = m.match_id
+        WHERE m.match_id = ANY($1)";
+    let ids: Vec<Uuid> = ids.iter().map(|id| *id.as_uuid()).collect();
+    sqlx::query(BESIDE).bind(ids)
+}
+
+/// The rows of [`beside`].
+pub(super) fn besides(rows: &[PgRow]) -> Result<Besides, Error> {
+    let read = |row: &PgRow| -> sqlx::Result<(MatchId, Beside)> {
+        let time = |column| row.try_get(column).map(Timestamp::from_micros);
+        let end = |column| -> sqlx::Result<Option<Timestamp>> {
+            Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros))
+        };
+        let match_id = MatchId::from_uuid(row.try_get(0)?);
+        let beside = Beside {
+            match_id,
+            caller: row.try_get(1)?,
+            request_id: row.try_get(2)?,
+            folder_id: row.try_get(3)?,
+            create_time: time(4)?,
+            labels: row.try_get(5)?,
+            state: row.try_get(6)?,
+            sequence: Sequence(unsigned(row, 7)?),
+            update_time: time(8)?,
+            end_time: end(9)?,
+            expire_time: end(10)?,
+        };
+        Ok((match_id, beside))
+    };
+    Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
+}
+
 /// The matches that events of many fold into, each match's being together and in order.
-pub(super) fn folded_each(rows: &[PgRow]) -> Result<Vec<Match>, Error> {
-    by_match(rows).map(folded).filter_map(Result::transpose).collect()
+pub(super) async fn folded_each(
+    connection: &mut PgConnection,
+    rows: &[PgRow],
+) -> Result<Vec<Match>, Error> {
+    let events = events(rows)?;
+    let matches = || events.chunk_by(|a, b| a.match_id == b.match_id);
+    let folded: Vec<_> = matches().map(stored::folded).collect();
+    let ids: Vec<MatchId> = folded.iter().filter_map(|it| it.as_ref().err()).copied().collect();
+    let besides = match ids.as_slice() {
+        [] => Besides::new(),
+        ids => besides(&beside(ids).fetch_all(connection).await?)?,
+    };
+    let whole = folded.into_iter().zip(matches()).filter_map(|(folded, events)| {
+        folded.unwrap_or_else(|_| stored::folded_beside(events, &besides))
+    });
+    Ok(whole.collect())
+}
+
+/// Completes events that can't be read.
+pub(super) async fn complete(
+    connection: &mut PgConnection,
+    mut events: Vec<Recorded>,
+) -> Result<Vec<Recorded>, Error> {
+    if let ids @ [_, ..] = stored::incomplete(&events).as_slice() {
+        stored::complete(&mut events, &besides(&beside(ids).fetch_all(connection).await?)?);
+    }
+    Ok(events)
 }

@@ -32,6 +32,7 @@ use crate::{
     journal::{
         Error,
         postgres::{
+            aside::Aside,
             connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
             history::History,
             lease::Leases,
@@ -71,6 +72,8 @@ pub(super) struct Tail {
     /// What others erased, until somebody takes it who shows it.
     erased: Mutex<Vec<MatchId>>,
     history: Arc<History>,
+    /// What later versions wrote that this one can't drive.
+    aside: Arc<Aside>,
 }
 
 /// The matches that were cancelled or erased last.
@@ -91,6 +94,7 @@ impl Tail {
             gone: Mutex::default(),
             erased: Mutex::default(),
             history,
+            aside: Arc::default(),
         }
     }
 
@@ -102,6 +106,11 @@ impl Tail {
     /// Whether somebody elsewhere has cancelled or erased a match.
     pub(super) fn has_gone(&self, id: MatchId) -> bool {
         lock(&self.gone).ids.contains(&id)
+    }
+
+    /// The matches that were claimed here and can't be driven.
+    pub(super) fn aside(&self) -> Arc<Aside> {
+        Arc::clone(&self.aside)
     }
 
     /// What others have erased since this was last asked.
@@ -175,11 +184,11 @@ impl Tail {
         }
     }
 
-    /// Remembers what was cancelled: whoever drives it here learns by it.
+    /// Remembers what was cancelled, and what a later version wrote: the driver here learns by it.
     fn note(&self, events: &[Recorded]) {
         let mut gone = lock(&self.gone);
         for recorded in events {
-            if matches!(recorded.event, Event::Cancelled(_)) {
+            if matches!(recorded.event, Event::Cancelled(_)) || !recorded.event.is_known() {
                 gone.add(recorded.match_id);
             }
         }
@@ -298,6 +307,9 @@ impl Eye {
         let rows = connect::in_time(STATEMENT_TIMEOUT, looking).await?;
         let is_event = |row: &&PgRow| rows::id(row).is_some();
         let events = rows.iter().filter(is_event).map(rows::recorded).collect::<Result<_, _>>()?;
+        let completing = rows::complete(self.connected(history).await?, events);
+        let late = |_| Err(connect::late().into());
+        let events = time::timeout(STATEMENT_TIMEOUT, completing).await.unwrap_or_else(late)?;
         let erasures = rows.first().map(|row| row.try_get(6)).transpose()?;
         let erased = match (self.erasures, erasures) {
             (Some(before), Some(now)) if before < now => self.read_erased(before, history).await?,

@@ -114,6 +114,53 @@ impl suite::Shared for Served {
     }
 }
 
+suite::conformance!(foreign Served);
+
+#[async_trait]
+impl suite::Sql for Served {
+    async fn sql(&self, statement: &str, id: MatchId) {
+        shared().sql(&self.database, &statement.replace("{id}", &format!("'{id}'")));
+    }
+}
+
+/// A later version writes beside this one: the tail goes on, live streams with it, and the match is
+/// free for replicas of that version at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_later_version_writes_stops_no_tail_and_its_matches_are_let_go() {
+    let mut served = Served::create().await;
+    let id = match_id(0, 0);
+    run(&served, id, plain_spec(), [uploaded()]).await;
+    let write = "
+        WITH taken AS (
+            INSERT INTO commits (first_position, last_position, incarnation)
+            SELECT max(last_position) + 1, max(last_position) + 1, 1 FROM commits
+            RETURNING first_position
+        ), changed AS (
+            UPDATE match_states SET sequence = 3, owner = 0 WHERE match_id = {id} RETURNING match_id
+        )
+        INSERT INTO events (position, match_id, sequence, time, incarnation, body)
+        SELECT first_position, match_id, 3, 1800000000000000, 1, '{\"reviewed\":{}}'
+        FROM taken, changed";
+    suite::Sql::sql(&served, write, id).await;
+    let journal = served.journal().clone();
+    let mut wake = journal.wake();
+    while journal.tail(Position(2), 10).await.unwrap().is_empty() {
+        tokio::time::timeout(SHORT * 30, wake.changed()).await.unwrap().unwrap();
+    }
+    assert_eq!(journal.head().await.unwrap(), Position(3));
+    run(&served, match_id(0, 1), plain_spec(), [uploaded()]).await;
+    assert_eq!(journal.tail(Position(2), 10).await.unwrap().len(), 3);
+    let owner = format!("SELECT owner, epoch FROM match_states WHERE match_id = '{id}'");
+    assert_eq!(journal.claim(10).await.unwrap(), []);
+    admit(&served, match_id(0, 2), plain_spec()).await;
+    until("it is let go of", || shared().sql(&served.database, &owner) == "0|2").await;
+    for _ in 0..3 {
+        assert_eq!(journal.claim(10).await.unwrap(), []);
+    }
+    assert_eq!(shared().sql(&served.database, &owner), "0|2", "it isn't claimed in a circle");
+    served.close().await;
+}
+
 // Opening.
 
 /// However many come at once to a database with nothing in it.

@@ -211,7 +211,10 @@ impl Operation for Cancel {
         match known.state {
             State::Cancelled => Ok(CancelledAs::Already(known)),
             State::Finished | State::Failed => Ok(CancelledAs::Ended(known)),
-            State::Accepted | State::Uploaded | State::Processing => self.end(tx, known).await,
+            State::Unknown if known.has_ended() => Ok(CancelledAs::Ended(known)),
+            State::Accepted | State::Uploaded | State::Processing | State::Unknown => {
+                self.end(tx, known).await
+            }
         }
     }
 }
@@ -333,5 +336,6 @@ impl Change<'_> {
 
 /// The match that a key names, as this transaction sees it.
 async fn find(tx: &mut Tx<'_>, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-    rows::folded(&rows::journal_by_key(caller, key).fetch_all(&mut *tx.connection).await?)
+    let rows = rows::journal_by_key(caller, key).fetch_all(&mut *tx.connection).await?;
+    rows::folded(&mut *tx.connection, &rows).await
 }

@@ -13,10 +13,9 @@ use crate::{
         Claim, Error, Taken,
         sqlite::{
             operation::{Operation, Rows, Tx},
-            rows::{blob, columns, folded, same_match, uuid},
+            rows::{blob, columns, folded_each, same_match, uuid},
         },
     },
-    outage,
 };
 
 /// Claims unfinished matches, oldest first.
@@ -47,7 +46,8 @@ impl Operation for ClaimSome {
             take(tx, from, last).await?;
         }
         tx.unclaimed_from = last.filter(|_| matches.len() == self.limit);
-        Ok(matches.into_iter().filter_map(claimed).collect())
+        let claimed = with_epochs(tx, &rows).await?;
+        Ok(claimed.into_iter().filter(|(m, _)| can_be_driven(m)).collect())
     }
 }
 
@@ -69,9 +69,9 @@ impl Operation for TakeOne {
         let id = *self.match_id.as_uuid();
         let rows = page(tx, id, 1).await?;
         take(tx, id, id).await?;
-        Ok(match fold_with_epoch(&rows)? {
-            Some((m, claim)) => Taken::Now(m, claim),
-            None => Taken::Past,
+        Ok(match with_epochs(tx, &rows).await?.pop() {
+            Some((m, claim)) if can_be_driven(&m) => Taken::Now(m, claim),
+            Some(_) | None => Taken::Past,
         })
     }
 }
@@ -110,26 +110,28 @@ async fn take(tx: &mut Tx<'_>, from: Uuid, to: Uuid) -> Result<(), Error> {
     Ok(())
 }
 
-/// The match that these rows fold into. One that can't be read is told of and left aside, since
-/// it must not keep those behind it from being driven on.
-fn claimed(rows: &[SqliteRow]) -> Option<(Match, Claim)> {
-    match fold_with_epoch(rows) {
-        Ok(claimed) => claimed,
-        Err(error) => {
-            let error = outage::causes(&error);
-            tracing::error!(error, "unfinished match not driven: its journal can't be read");
-            None
-        }
-    }
+/// The matches that these rows fold into, and the holds on them.
+async fn with_epochs(tx: &mut Tx<'_>, rows: &[SqliteRow]) -> Result<Vec<(Match, Claim)>, Error> {
+    let matches = folded_each(&mut *tx.connection, rows).await?;
+    let first = |m: &Match| rows.iter().find(|row| uuid(row, 0).ok() == Some(*m.id.as_uuid()));
+    let with_epoch = |m: Match| {
+        let epoch = first(&m)?.try_get::<i64, _>(5).ok()?.cast_unsigned();
+        let claim = Claim { match_id: m.id, epoch };
+        Some((m, claim))
+    };
+    Ok(matches.into_iter().filter_map(with_epoch).collect())
 }
 
-fn fold_with_epoch(rows: &[SqliteRow]) -> Result<Option<(Match, Claim)>, Error> {
-    let Some(state) = folded(rows)? else {
-        return Ok(None);
-    };
-    let epoch = rows[0].try_get::<i64, _>(5)?.cast_unsigned();
-    let claim = Claim { match_id: state.id, epoch };
-    Ok(Some((state, claim)))
+/// Whether this version knows all of a match. One of which it doesn't is told of and stays held by
+/// this process, which is the only one: it is looked at again by the next, perhaps a later version.
+fn can_be_driven(m: &Match) -> bool {
+    if m.is_foreign {
+        tracing::warn!(
+            match.id = %m.id,
+            "unfinished match not driven: its journal has what this version doesn't know"
+        );
+    }
+    !m.is_foreign
 }
 
 /// Lets go of matches, so that the next search finds them.

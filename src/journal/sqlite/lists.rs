@@ -206,7 +206,8 @@ impl Look for Connected {
         }
         let events = query.fetch_all(&mut self.connection).await?;
         let bytes = events.iter().map(rows::body_bytes).sum();
-        Ok(Read { matches: rows::folded_each(&events)?, events: events.len(), bytes })
+        let matches = rows::folded_each(&mut self.connection, &events).await?;
+        Ok(Read { matches, events: events.len(), bytes })
     }
 }
 

@@ -26,7 +26,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 #[async_trait]
 impl Reader for Sqlite {
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        rows::folded(&rows::journal_by_key(caller, key).fetch_all(&self.0.readers).await?)
+        let rows = rows::journal_by_key(caller, key).fetch_all(&self.0.readers).await?;
+        rows::folded(&self.0.readers, &rows).await
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
@@ -36,7 +37,7 @@ impl Reader for Sqlite {
             " FROM events AS e WHERE e.match_id = $1 ORDER BY e.sequence"
         );
         let rows = query(EVENTS).bind(blob(match_id.as_uuid())).fetch_all(&self.0.readers).await?;
-        rows.iter().map(rows::recorded).collect()
+        rows::complete(&self.0.readers, rows::events(&rows)?).await
     }
 
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
@@ -60,8 +61,7 @@ impl Reader for Sqlite {
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.0.followers)
             .await?;
-        let events = rows.iter().map(rows::recorded).collect::<Result<_, _>>()?;
-        Ok(self.0.recent.bound(events))
+        rows::complete(&self.0.followers, self.0.recent.bound(rows::events(&rows)?)).await
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
@@ -94,6 +94,7 @@ impl Reader for Sqlite {
         let floor = rows.first().map(|row| row.try_get::<i64, _>(5)).transpose()?;
         let events = rows.iter().filter(|row| rows::is_event(row)).map(rows::recorded);
         let events = self.0.recent.bound(events.collect::<Result<_, _>>()?);
+        let events = rows::complete(&self.0.followers, events).await?;
         Ok(Page { events: in_order(events), floor: floor.map(|it| Position(it.cast_unsigned())) })
     }
 

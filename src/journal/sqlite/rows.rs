@@ -1,13 +1,13 @@
-//! Rows of events to domain values: whatever can't be read is told of, never stumbled over.
+//! Rows of events to domain values: whatever can't be read is completed, never stumbled over.
 
-use sqlx::{Row, query, sqlite::SqliteRow};
+use sqlx::{Row, SqliteExecutor, query, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp},
     journal::{
         Error, Key,
-        stored::{self, ONE_WRITER},
+        stored::{self, Beside, Besides, ONE_WRITER},
     },
 };
 
@@ -72,19 +72,89 @@ pub(super) fn recorded(row: &SqliteRow) -> Result<Recorded, Error> {
         position: Position(row.try_get::<i64, _>(2)?.cast_unsigned()),
         incarnation: ONE_WRITER,
         time: Timestamp::from_micros(row.try_get(3)?),
-        event: stored::event(row.try_get(4)?, match_id, sequence)?,
+        // A damaged text may not even be one.
+        event: stored::event(row.try_get(4).unwrap_or_default()),
     })
 }
 
+/// The events in some rows.
+pub(super) fn events(rows: &[SqliteRow]) -> Result<Vec<Recorded>, Error> {
+    rows.iter().map(recorded).collect()
+}
+
+/// What the store has of matches beside their events.
+async fn besides(store: impl SqliteExecutor<'_>, ids: &[MatchId]) -> Result<Besides, Error> {
+    const BESIDE: &str = "
+        SELECT m.match_id, m.caller, m.request_id, m.folder_id, m.create_time,
+            (SELECT json_group_object(l.key, l.value)
+             FROM match_labels AS l WHERE l.match_id = m.match_id),
+            s.state, s.sequence, s.update_time, s.end_time, s.expire_time
+        FROM json_each($1) AS asked CROSS JOIN matches AS m ON m.match_id = unhex(asked.value)
+            CROSS JOIN match_states AS s ON s.match_id = m.match_id";
+    let asked: Vec<String> = ids.iter().map(|id| id.as_uuid().simple().to_string()).collect();
+    let asked = serde_json::to_string(&asked).expect("ids are plain text");
+    let rows = query(BESIDE).bind(asked).fetch_all(store).await?;
+    Ok(rows.iter().map(beside).collect::<sqlx::Result<_>>()?)
+}
+
+fn beside(row: &SqliteRow) -> sqlx::Result<(MatchId, Beside)> {
+    let time = |column| row.try_get(column).map(Timestamp::from_micros);
+    let end = |column| -> sqlx::Result<Option<Timestamp>> {
+        Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros))
+    };
+    let match_id = MatchId::from_uuid(uuid(row, 0)?);
+    let beside = Beside {
+        match_id,
+        caller: row.try_get(1)?,
+        request_id: row.try_get(2)?,
+        folder_id: uuid(row, 3)?,
+        create_time: time(4)?,
+        labels: row.try_get(5)?,
+        state: row.try_get(6)?,
+        sequence: Sequence(row.try_get::<i64, _>(7)?.cast_unsigned()),
+        update_time: time(8)?,
+        end_time: end(9)?,
+        expire_time: end(10)?,
+    };
+    Ok((match_id, beside))
+}
+
 /// The match that the events of one match fold into.
-pub(super) fn folded(rows: &[SqliteRow]) -> Result<Option<Match>, Error> {
-    rows.iter().try_fold(None, |state, row| stored::next(state, &recorded(row)?).map(Some))
+pub(super) async fn folded(
+    store: impl SqliteExecutor<'_>,
+    rows: &[SqliteRow],
+) -> Result<Option<Match>, Error> {
+    Ok(folded_each(store, rows).await?.pop())
 }
 
 /// The matches that events of many fold into, each match's being together and in order.
-pub(super) fn folded_each(rows: &[SqliteRow]) -> Result<Vec<Match>, Error> {
-    let matches = rows.chunk_by(same_match).map(folded);
-    matches.filter_map(Result::transpose).collect()
+pub(super) async fn folded_each(
+    store: impl SqliteExecutor<'_>,
+    rows: &[SqliteRow],
+) -> Result<Vec<Match>, Error> {
+    let events = events(rows)?;
+    let matches = || events.chunk_by(|a, b| a.match_id == b.match_id);
+    let folded: Vec<_> = matches().map(stored::folded).collect();
+    let ids: Vec<MatchId> = folded.iter().filter_map(|it| it.as_ref().err()).copied().collect();
+    let besides = match ids.as_slice() {
+        [] => Besides::new(),
+        ids => besides(store, ids).await?,
+    };
+    let whole = folded.into_iter().zip(matches()).filter_map(|(folded, events)| {
+        folded.unwrap_or_else(|_| stored::folded_beside(events, &besides))
+    });
+    Ok(whole.collect())
+}
+
+/// Completes events that can't be read.
+pub(super) async fn complete(
+    store: impl SqliteExecutor<'_>,
+    mut events: Vec<Recorded>,
+) -> Result<Vec<Recorded>, Error> {
+    if let ids @ [_, ..] = stored::incomplete(&events).as_slice() {
+        stored::complete(&mut events, &besides(store, ids).await?);
+    }
+    Ok(events)
 }
 
 /// Whether two rows are of the same match.

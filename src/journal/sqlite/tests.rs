@@ -14,12 +14,12 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::future::{Either, join_all, select};
-use sqlx::{Connection, SqliteConnection, query};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, query};
 use tempfile::TempDir;
 
 use crate::{
     clock::{Clock, Hand},
-    domain::{Position, Sequence, Spec, Timestamp},
+    domain::{MatchId, Position, Sequence, Spec, Timestamp},
     journal::{
         Admitted, Appended, Claim, Erased, Error, Key, Reader, Writer,
         sqlite::{Config, OpenError, READERS, Sqlite, files::Files},
@@ -75,6 +75,18 @@ impl suite::Engine for Store {
         self.journal.clone().close().await;
         copy(backup.path(), self.folder.path());
         (self.journal, self.hand) = open(&path(&self.folder), START).await;
+    }
+}
+
+suite::conformance!(foreign Store);
+
+#[async_trait]
+impl suite::Sql for Store {
+    async fn sql(&self, statement: &str, id: MatchId) {
+        let statement = statement.replace("{id}", &format!("x'{}'", id.as_uuid().simple()));
+        let mut connection = Files::new(path(&self.folder)).look().await.unwrap();
+        query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
     }
 }
 
@@ -263,6 +275,8 @@ async fn one_that_fails_takes_no_other_with_it() {
     let (_, bad) = admit(&store, match_id(0, 0), plain_spec()).await;
     let (_, good) = admit(&store, match_id(0, 1), plain_spec()).await;
     tamper(&path(&store.folder), "UPDATE events SET body = '{' WHERE position = 1").await;
+    // And what is looked at instead of it.
+    tamper(&path(&store.folder), "UPDATE matches SET folder_id = x'00'").await;
     let (key, writer) = (Key::Match(bad.match_id), &store.journal);
     let caller = anna();
     let (before, failed, after) = tokio::join!(
@@ -270,29 +284,9 @@ async fn one_that_fails_takes_no_other_with_it() {
         writer.cancel(&caller, &key, KEEP),
         writer.append(good, Sequence(2), trouble()),
     );
-    assert!(matches!(failed, Err(Error::Corrupt(_))));
+    assert!(failed.is_err());
     assert!(matches!((before, after), (Ok(Appended::Done(_)), Ok(Appended::Done(_)))));
     assert_eq!(writer.events(good.match_id).await.unwrap().len(), 3);
-}
-
-#[tokio::test]
-async fn a_body_that_cannot_be_read_is_named_by_its_place() {
-    let mut store = store().await;
-    let id = match_id(0, 1);
-    run(&store, id, plain_spec(), [uploaded()]).await;
-    tamper(&path(&store.folder), "UPDATE events SET body = '{\"secret\":1}' WHERE position = 2")
-        .await;
-    suite::Engine::restart(&mut store, START).await;
-    let errors = [
-        store.journal.events(id).await.unwrap_err(),
-        store.journal.find(&anna(), &Key::Match(id)).await.unwrap_err(),
-        store.journal.tail(Position(0), 9).await.unwrap_err(),
-    ];
-    for error in errors {
-        let text = error.to_string();
-        assert!(text.contains(&id.to_string()) && text.contains("event 2"), "{text}");
-        assert!(!text.contains("secret"));
-    }
 }
 
 #[tokio::test]

@@ -104,7 +104,8 @@ fn with_own_analysis(event: &Event, claim: Claim) -> Event {
         | Event::AttemptFailed(_)
         | Event::Finished(_)
         | Event::Failed(_)
-        | Event::Cancelled(_) => event.clone(),
+        | Event::Cancelled(_)
+        | Event::Unknown(_) => event.clone(),
     }
 }
 
@@ -315,7 +316,7 @@ fn any_next(state: State, claim: Claim, random: &mut StdRng) -> Option<Event> {
         State::Accepted => uploaded(),
         State::Uploaded => started(&claim.match_id.to_string()),
         State::Processing => finished(),
-        State::Finished | State::Failed | State::Cancelled => return None,
+        State::Finished | State::Failed | State::Cancelled | State::Unknown => return None,
     };
     match random.random_range(0..10) {
         0 => Some(failed()),

@@ -272,9 +272,9 @@ impl App {
         }
         calls.close();
         connections.tell();
-        let commits = journal.commits();
+        let (commits, lost_races) = (journal.commits(), journal.lost_races());
         in_time(&clock, until, journal.close()).await;
-        info!(journal.commits = commits, "stopped");
+        info!(journal.commits = commits, journal.lost_races = lost_races, "stopped");
         outcome
     }
 }

@@ -84,6 +84,15 @@ impl Journal {
         }
     }
 
+    /// How many commits were late because another replica's came first.
+    pub fn lost_races(&self) -> u64 {
+        match self {
+            // It has one process.
+            Self::Sqlite(_) => 0,
+            Self::Postgres(journal) => journal.lost_races(),
+        }
+    }
+
     /// Returns once the store is found to have lost what was committed.
     pub async fn lost(&self) {
         match self {

@@ -11,6 +11,7 @@ mod aside;
 mod ask;
 mod claim;
 mod connect;
+mod counts;
 mod enlist;
 mod erase;
 mod history;
@@ -26,6 +27,7 @@ mod tail;
 #[cfg(feature = "postgres-tests")]
 #[cfg(test)]
 mod tests;
+mod turn;
 mod write;
 mod writer;
 
@@ -252,7 +254,7 @@ impl Postgres {
         let time = renewal::database_time(&mut connection).await.map_err(unusable)?;
         config.clock.follow(time);
         let entering = enter(&mut connection, &database, config.clock.now());
-        let Entered { origin, keys, notices, head } = entering.await.map_err(unusable)?;
+        let Entered { origin, keys, notices, takes_turns, head } = entering.await.map_err(unusable)?;
         let history = Arc::new(History::new(origin.incarnation, head));
 
         let leases = Arc::new(Leases::new(config.ticks.clone()));
@@ -295,6 +297,7 @@ impl Postgres {
             ticks: config.ticks,
             incarnation: origin.incarnation,
             notices,
+            takes_turns,
             leases: Arc::clone(&leases),
             recent: Arc::clone(&recent),
             tail: Arc::clone(&tail),
@@ -337,7 +340,13 @@ impl Postgres {
 
     /// How many statements have written events since it was opened.
     pub fn commits(&self) -> u64 {
-        self.0.writer.commits()
+        self.0.writer.counts().commits()
+    }
+
+    /// How many statements have written nothing since it was opened, because another replica's
+    /// commit came first. Replicas that take turns lose none to each other.
+    pub fn lost_races(&self) -> u64 {
+        self.0.writer.counts().lost_races()
     }
 
     /// Returns once the database is found to have lost what this replica wrote or showed, by a
@@ -439,6 +448,7 @@ struct Entered {
     origin: Origin,
     keys: Keys,
     notices: bool,
+    takes_turns: bool,
     head: Place,
 }
 
@@ -452,11 +462,12 @@ async fn enter(
     connect::in_time(STATEMENT_TIMEOUT, async {
         let (origin, keys) = schema::enter(connection, now).await?;
         let notices = carries_notices(connection).await?;
+        let takes_turns = write::function(notices).make(connection).await?;
         let head = schema::head(connection).await?;
         connect::plan_with(connection, &["RESET lock_timeout"]).await?;
         // The URL may have another one.
         database.set_out(connection).await?;
-        Ok(Entered { origin, keys, notices, head })
+        Ok(Entered { origin, keys, notices, takes_turns, head })
     })
     .await
 }

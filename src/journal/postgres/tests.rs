@@ -6,6 +6,7 @@ mod lists;
 mod opening;
 mod pages;
 mod pooler;
+mod turns;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -21,7 +22,7 @@ use crate::{
         postgres::{Config, Postgres, READERS},
         suite::{self, Engine as _, facts::*},
     },
-    postgres::{Link, Loss, shared},
+    postgres::{Cluster, Link, Loss, shared},
 };
 
 /// As the setting has it.
@@ -231,7 +232,11 @@ struct Behind {
 
 impl Behind {
     async fn open(database: &str, lease: Duration) -> Self {
-        let link = shared().link();
+        Self::at(shared(), database, lease).await
+    }
+
+    async fn at(cluster: &Cluster, database: &str, lease: Duration) -> Self {
+        let link = cluster.link();
         let (clock, _) = Clock::manual(START);
         let url = link.url(database).into();
         let journal = Postgres::open(Config { url, lease, ..config(database, clock) }).await;

@@ -20,20 +20,39 @@ use crate::{
             claim::Hold,
             lease::LeaseId,
             rows::{self, Query},
+            turn::Function,
         },
         stored::{analyses, micros, state_after},
     },
 };
 
 /// The statement, for a database that carries notices.
-static WITH_NOTICE: LazyLock<Arc<str>> =
-    LazyLock::new(|| text(", CASE WHEN $23 THEN pg_notify('facematch', '')::text END"));
+static WITH_NOTICE: LazyLock<Form> =
+    LazyLock::new(|| Form::with(", CASE WHEN $23 THEN pg_notify('facematch', '')::text END"));
 
 /// And for one that doesn't.
-static WITHOUT_NOTICE: LazyLock<Arc<str>> = LazyLock::new(|| text(""));
+static WITHOUT_NOTICE: LazyLock<Form> = LazyLock::new(|| Form::with(""));
 
-fn text(notice: &str) -> Arc<str> {
-    include_str!("write.sql").replace("{notice}", notice).into()
+/// The statement by itself, and within a turn.
+struct Form {
+    plain: Arc<str>,
+    in_turn: Function,
+}
+
+impl Form {
+    fn with(notice: &str) -> Self {
+        let plain = include_str!("write.sql").replace("{notice}", notice);
+        Self { in_turn: Function::around(&plain), plain: plain.into() }
+    }
+
+    fn of(notices: bool) -> &'static Self {
+        if notices { &WITH_NOTICE } else { &WITHOUT_NOTICE }
+    }
+}
+
+/// The function by which events are written in turn.
+pub(super) fn function(notices: bool) -> &'static Function {
+    &Form::of(notices).in_turn
 }
 
 /// One event to be written.
@@ -114,6 +133,7 @@ pub(super) struct Author {
     /// Needed for new matches only.
     pub lease: Option<LeaseId>,
     pub notices: bool,
+    pub takes_turns: bool,
     pub tell_others: bool,
 }
 
@@ -211,7 +231,8 @@ pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> 
 
 /// The statement that writes these.
 pub(super) fn statement<'q>(jobs: &'q [Job], author: Author) -> Query<'q> {
-    let sql = if author.notices { &WITH_NOTICE } else { &WITHOUT_NOTICE };
+    let form = Form::of(author.notices);
+    let sql = if author.takes_turns { &form.in_turn.call } else { &form.plain };
     let query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
     let query = New::of(jobs).bind(query);
     let query = Labels::of(jobs).bind(query);

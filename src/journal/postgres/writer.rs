@@ -1,5 +1,5 @@
 //! The one of this replica that writes: takes whatever waits, commits its events in one statement,
-//! then answers.
+//! then answers. Replicas take turns at it, see `turn.rs`.
 //!
 //! No transaction is ever open between two trips. A statement whose outcome is unknown, because
 //! the connection broke, is sent once more over a new one: it can't do its work twice, and
@@ -8,10 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -32,6 +29,7 @@ use crate::{
         postgres::{
             ask::Ask,
             connect::{self, Database, Meaning, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
+            counts::{Contention, Counts},
             history::History,
             lease::Leases,
             tail::Tail,
@@ -62,7 +60,7 @@ pub(super) const LINGERING_CHECK: Duration = Duration::from_secs(5);
 pub(super) struct Handle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
-    commits: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     task: Mutex<Option<JoinHandle<()>>>,
     ticks: Clock,
 }
@@ -82,6 +80,8 @@ pub(super) struct Writer {
     pub ticks: Clock,
     pub incarnation: u64,
     pub notices: bool,
+    /// Whether the database lets it write in turn.
+    pub takes_turns: bool,
     pub leases: Arc<Leases>,
     pub recent: Arc<Recent>,
     pub tail: Arc<Tail>,
@@ -100,7 +100,8 @@ pub(super) struct Running {
     pub lingering: VecDeque<(Timestamp, Claim)>,
     /// It isn't let go of before.
     pub linger_at: Timestamp,
-    commits: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+    contention: Contention,
 }
 
 /// What a statement wrote.
@@ -127,19 +128,20 @@ impl Handle {
     #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
     pub(super) fn spawn(with: Writer, connection: PgConnection) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
-        let (orphans, commits) = (Arc::default(), Arc::default());
+        let (orphans, counts) = (Arc::default(), Arc::default());
         let ticks = with.ticks.clone();
         let running = Running {
             connect_at: with.ticks.now(),
             linger_at: with.ticks.now(),
+            contention: Contention::since(with.ticks.now()),
             with,
             connection: Some(connection),
             orphans: Arc::clone(&orphans),
             lingering: VecDeque::new(),
-            commits: Arc::clone(&commits),
+            counts: Arc::clone(&counts),
         };
         let task = Mutex::new(Some(tokio::spawn(running.run(waiting))));
-        Self { messages, orphans, commits, task, ticks }
+        Self { messages, orphans, counts, task, ticks }
     }
 
     /// Has an event written.
@@ -176,9 +178,9 @@ impl Handle {
         Unheard::new(claim, &self.orphans)
     }
 
-    /// How many statements have written events.
-    pub(super) fn commits(&self) -> u64 {
-        self.commits.load(Ordering::Relaxed)
+    /// What the writer has counted of itself.
+    pub(super) fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// Whether it still takes operations.
@@ -221,6 +223,7 @@ impl Running {
                 self.write(now).await;
                 writes = later;
             }
+            self.contention.look(self.with.ticks.now(), &self.counts);
             for ask in asks {
                 self.answer(ask).await;
             }
@@ -321,7 +324,7 @@ impl Running {
             };
             let meaning = connect::meaning(&failure);
             match meaning {
-                Meaning::Raced => {}
+                Meaning::Raced => self.counts.lost_a_race(),
                 Meaning::Refused => return Err(Failure { meaning, error: failure.into() }),
                 Meaning::Unknown => {
                     self.disconnect(&failure);
@@ -343,6 +346,7 @@ impl Running {
             incarnation: self.with.incarnation,
             lease: self.with.leases.held(),
             notices: self.with.notices,
+            takes_turns: self.with.takes_turns,
             tell_others: self.with.leases.has_others(),
         }
     }
@@ -358,7 +362,7 @@ impl Running {
         if let Some(last) = recorded.values().map(Recorded::place).max_by_key(|at| at.position) {
             self.with.history.reach(last);
         }
-        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.counts.committed();
         if self.with.recent.follow(Position(first - 1), recorded.values().cloned().collect()) {
             self.with.wake.send_replace(());
         } else {
@@ -379,18 +383,22 @@ impl Running {
             if connecting.is_err() {
                 self.connect_at = self.with.ticks.now().after(RECONNECT_PAUSE);
             }
-            self.connection = Some(connecting?);
+            let (connection, takes_turns) = connecting?;
+            self.with.takes_turns = takes_turns;
+            self.connection = Some(connection);
         }
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
-    async fn connect(&self) -> sqlx::Result<PgConnection> {
+    /// A new connection, and whether events are written in turn over it.
+    async fn connect(&self) -> sqlx::Result<(PgConnection, bool)> {
         let mut connection = self.with.database.connect().await?;
         if connect::synchronous_commit(&mut connection).await? != connect::SYNCHRONOUS {
             return Err(sqlx::Error::Configuration("synchronous_commit is not on".into()));
         }
         self.with.history.check(&mut connection).await?;
-        Ok(connection)
+        let takes_turns = write::function(self.with.notices).make(&mut connection).await?;
+        Ok((connection, takes_turns))
     }
 
     pub(super) fn disconnect(&mut self, failure: &sqlx::Error) {

@@ -600,6 +600,10 @@ impl Writer for Postgres {
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
+        if limit == 0 {
+            // A replica that is full asks for none, and then the database isn't asked either.
+            return Ok(Vec::new());
+        }
         self.0.writer.ask(|reply| Ask::Claim { limit, reply }).await
     }
 

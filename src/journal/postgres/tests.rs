@@ -377,6 +377,19 @@ async fn a_lease_that_is_renewed_late_is_good_if_nobody_ended_it() {
     alone.journal.close().await;
 }
 
+/// A replica that has all the matches that it may have searches for none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_no_claims_asks_nothing_of_the_database() {
+    let database = shared().create_database();
+    let behind = Behind::open(&database, LEASE).await;
+    behind.link.refuse();
+    behind.link.cut();
+    assert_eq!(behind.journal.claim(0).await.unwrap(), []);
+    assert!(behind.journal.claim(1).await.is_err());
+    behind.link.heal();
+    behind.journal.close().await;
+}
+
 /// An outage lets all leases lapse at once: whoever comes back first waits for the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_an_outage_for_all_everybody_keeps_what_they_held() {

@@ -103,47 +103,47 @@ pub(super) struct Release {
 }
 
 /// Owners are few, and the index has them in order: each is found by one look. What they hold is
-/// read for each, so that no more than a page of it is.
+/// read for each, so that no more than a page of it is. How rows are found: see `write.sql`.
 const CLAIM: &str = "
     WITH RECURSIVE owners (owner) AS (
-        (SELECT min(owner) FROM match_states WHERE end_time IS NULL)
+        (SELECT owner FROM match_states WHERE end_time IS NULL ORDER BY owner LIMIT 1)
         UNION ALL
-        SELECT (SELECT min(s.owner) FROM match_states AS s
-                WHERE s.end_time IS NULL AND s.owner > o.owner)
+        SELECT (SELECT s.owner FROM match_states AS s
+                WHERE s.end_time IS NULL AND s.owner > o.owner ORDER BY s.owner LIMIT 1)
         FROM owners AS o WHERE o.owner IS NOT NULL
     ), free AS (
         SELECT p.match_id, p.owner, p.epoch FROM owners AS o CROSS JOIN LATERAL (
             SELECT s.match_id, s.owner, s.epoch FROM match_states AS s
-            WHERE s.end_time IS NULL AND s.owner = o.owner AND s.slot % $3 = $4
-                AND s.match_id <> ALL($5)
-            ORDER BY s.match_id LIMIT $2) AS p
+            WHERE s.end_time IS NULL AND s.owner BETWEEN o.owner AND o.owner
+                AND s.slot % $3 = $4 AND s.match_id <> ALL($5)
+            ORDER BY s.owner, s.match_id LIMIT $2) AS p
         WHERE NOT EXISTS (SELECT 1 FROM leases AS l WHERE l.lease = o.owner)
         ORDER BY p.match_id LIMIT $2
     )
     UPDATE match_states AS s
     SET owner = $1, epoch = s.epoch + 1, lent = s.needs_photo
     FROM free AS f
-    WHERE s.match_id = f.match_id AND s.owner = f.owner AND s.epoch = f.epoch
-        AND s.end_time IS NULL
+    WHERE s.match_id = ANY (ARRAY[f.match_id]) AND s.owner = f.owner AND s.epoch = f.epoch
+        AND coalesce(s.end_time, 0) = 0
     RETURNING s.match_id, s.epoch, s.lent";
 
 /// Only from whom it was seen with.
 const TAKE: &str = "
     WITH free AS (
         SELECT s.match_id, s.owner, s.epoch FROM match_states AS s
-        WHERE s.match_id = $2 AND s.end_time IS NULL
+        WHERE s.match_id = $2 AND coalesce(s.end_time, 0) = 0
             AND (s.lent AND $3 OR NOT EXISTS (SELECT 1 FROM leases AS l
                                               WHERE l.lease = s.owner))
     )
     UPDATE match_states AS s
     SET owner = $1, epoch = s.epoch + 1, lent = s.needs_photo AND NOT $3
     FROM free AS f
-    WHERE s.match_id = f.match_id AND s.owner = f.owner AND s.epoch = f.epoch
-        AND s.end_time IS NULL
+    WHERE s.match_id = $2 AND s.owner = f.owner AND s.epoch = f.epoch
+        AND coalesce(s.end_time, 0) = 0
     RETURNING s.match_id, s.epoch, s.lent";
 const WAITS: &str = "
     SELECT 1 FROM match_states
-    WHERE match_id = $1 AND end_time IS NULL AND (needs_photo OR NOT $2)";
+    WHERE match_id = $1 AND coalesce(end_time, 0) = 0 AND (needs_photo OR NOT $2)";
 
 #[async_trait]
 impl Step for ClaimSome {
@@ -258,7 +258,7 @@ impl Step for Secure {
     ) -> Result<Option<Claim>, Error> {
         const SECURE: &str = "
             UPDATE match_states SET lent = FALSE
-            WHERE match_id = $1 AND epoch = $2 AND owner = $3 AND end_time IS NULL
+            WHERE match_id = $1 AND epoch = $2 AND owner = $3 AND coalesce(end_time, 0) = 0
             RETURNING match_id, epoch, lent";
         let hold = Hold::of(self.claim);
         let secured = query(SECURE)
@@ -280,7 +280,8 @@ impl Step for Release {
         const RELEASE: &str = "
             UPDATE match_states AS s SET owner = 0
             FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS r (match_id, epoch, owner)
-            WHERE s.match_id = r.match_id AND s.epoch = r.epoch AND s.owner = r.owner";
+            WHERE s.match_id = ANY (ARRAY[r.match_id])
+                AND s.epoch = r.epoch AND s.owner = r.owner";
         let holds: Vec<Hold> = self.claims.iter().map(|claim| Hold::of(*claim)).collect();
         let ids = self.claims.iter().map(|claim| *claim.match_id.as_uuid());
         let released = query(RELEASE)

@@ -28,7 +28,7 @@ impl Step for Enlist {
             FROM (SELECT match_id FROM match_states
                   WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL
                   ORDER BY match_id, caller LIMIT $1 FOR UPDATE SKIP LOCKED) AS u
-            WHERE s.match_id = u.match_id";
+            WHERE s.match_id = ANY (ARRAY[u.match_id])";
         let entered = query(ENLIST).bind(rows::limit(self.limit)).execute(connection).await?;
         Ok(usize::try_from(entered.rows_affected()).unwrap_or(usize::MAX))
     }

@@ -15,6 +15,7 @@ use crate::{
     },
 };
 
+// How rows are found: see `write.sql`.
 macro_rules! erase {
     ($due:literal, $floor:literal, $returned:literal) => {
         concat!(
@@ -22,15 +23,20 @@ macro_rules! erase {
             $due,
             "), gone AS (
                 DELETE FROM match_states AS s USING due AS d
-                WHERE s.match_id = d.match_id AND s.end_time IS NOT NULL RETURNING s.match_id
+                WHERE s.match_id = ANY (ARRAY[d.match_id]) AND s.end_time IS NOT NULL
+                RETURNING s.match_id
             ), gone_matches AS (
-                DELETE FROM matches AS m USING gone AS g WHERE m.match_id = g.match_id
+                DELETE FROM matches AS m USING gone AS g
+                WHERE m.match_id = ANY (ARRAY[g.match_id])
             ), gone_labels AS (
-                DELETE FROM match_labels AS l USING gone AS g WHERE l.match_id = g.match_id
+                DELETE FROM match_labels AS l USING gone AS g
+                WHERE l.match_id = ANY (ARRAY[g.match_id])
             ), gone_analyses AS (
-                DELETE FROM match_analyses AS a USING gone AS g WHERE a.match_id = g.match_id
+                DELETE FROM match_analyses AS a USING gone AS g
+                WHERE a.match_id = ANY (ARRAY[g.match_id])
             ), gone_events AS (
-                DELETE FROM events AS e USING gone AS g WHERE e.match_id = g.match_id
+                DELETE FROM events AS e USING gone AS g
+                WHERE e.match_id = ANY (ARRAY[g.match_id])
                 RETURNING e.position
             ), counted AS (
                 UPDATE store SET erasures = erasures + 1, floor = ",
@@ -40,7 +46,7 @@ macro_rules! erase {
                 INSERT INTO erased (erasure, match_id, erase_time)
                 SELECT c.erasures, g.match_id, now() FROM counted AS c, gone AS g
             )
-            SELECT (SELECT count(*) FROM gone), ",
+            SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM gone_events), ",
             $returned
         )
     };
@@ -58,13 +64,15 @@ impl Step for EraseOne {
 
     async fn run(&self, connection: &mut PgConnection, again: bool) -> Result<Erased, Error> {
         const ERASE: &str = erase!(
-            "SELECT m.match_id FROM matches AS m WHERE m.match_id = $1 AND m.caller = $2",
+            "SELECT m.match_id FROM matches AS m
+             WHERE m.match_id BETWEEN $1 AND $1 AND m.caller = $2 ORDER BY m.match_id LIMIT 1",
             "floor",
-            "(SELECT count(*) FROM due AS d JOIN match_states AS s ON s.match_id = d.match_id)"
+            "(SELECT count(*) FROM due AS d CROSS JOIN LATERAL (
+                SELECT 1 FROM match_states AS s WHERE s.match_id = d.match_id LIMIT 1) AS s)"
         );
         let erasing = query(ERASE).bind(self.match_id.as_uuid()).bind(self.caller.as_str());
         let row = erasing.fetch_one(connection).await?;
-        Ok(match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?) {
+        Ok(match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(2)?) {
             (0, 0) if again => Erased::Done,
             (0, 0) => Erased::Absent,
             (0, _) => Erased::Running,
@@ -93,22 +101,32 @@ impl Step for EraseExpired {
             "1"
         );
         // No token below the floor is looked up any more. By the key, or all that is retained would
-        // be read for it.
-        const FORGET: &str = "DELETE FROM commits WHERE last_position < (SELECT floor FROM store)
-            AND first_position < (SELECT floor FROM store)
-            AND first_position < (SELECT max(first_position) FROM commits)";
-        // No replica that was away for longer still has its lease. The oldest are looked at, twice
-        // as many as are erased now: all of an hour would be read with each step of a backlog.
+        // be read for it; and with each page as many as it can have had commits, and more, so that
+        // none of a backlog takes long.
+        const FORGET: &str = "DELETE FROM commits AS c USING (
+                SELECT first_position FROM commits
+                WHERE first_position < (SELECT floor FROM store)
+                    AND last_position < (SELECT floor FROM store)
+                    AND first_position < (SELECT max(first_position) FROM commits)
+                ORDER BY first_position LIMIT $1) AS o
+            WHERE c.first_position = ANY (ARRAY[o.first_position])";
+        // No replica that was away for longer still has its lease. Where the oldest is younger
+        // nothing else is looked at; otherwise the oldest are, twice as many as are erased now.
         const TOLD: &str = "DELETE FROM erased AS e USING (
-                SELECT erasure, match_id FROM erased ORDER BY erasure, match_id LIMIT 2 * $1) AS o
-            WHERE e.erasure = o.erasure AND e.match_id = o.match_id
+                SELECT erasure, match_id FROM erased
+                WHERE (SELECT erase_time FROM erased ORDER BY erasure, match_id LIMIT 1)
+                    < now() - INTERVAL '1 hour'
+                ORDER BY erasure, match_id LIMIT 2 * $1) AS o
+            WHERE e.erasure = ANY (ARRAY[o.erasure]) AND e.match_id = ANY (ARRAY[o.match_id])
                 AND e.erase_time < now() - INTERVAL '1 hour'";
         query(TOLD).bind(rows::limit(self.limit)).execute(&mut *connection).await?;
         let erasing = query(ERASE).bind(self.now.as_micros()).bind(rows::limit(self.limit));
         let row = erasing.fetch_one(&mut *connection).await?;
         let erased = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
         if erased > 0 {
-            query(FORGET).execute(connection).await?;
+            let events: i64 = row.try_get(1)?;
+            let forgetting = query(FORGET).bind(events.saturating_add(rows::limit(self.limit)));
+            forgetting.execute(connection).await?;
         }
         Ok(erased)
     }

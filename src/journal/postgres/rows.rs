@@ -22,19 +22,25 @@ pub(super) use columns;
 /// A statement with its values, ready to run.
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-/// The events of the match that a key of a caller's names.
+/// The events of the match that a key of a caller's names. How rows are found: see `write.sql`.
 pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q> {
     const BY_ID: &str = concat!(
         "SELECT ",
         columns!(),
-        " FROM matches AS m JOIN events AS e ON e.match_id = m.match_id
-         WHERE m.match_id = $2 AND m.caller = $1 ORDER BY e.sequence"
+        " FROM events AS e
+         WHERE e.match_id = (SELECT m.match_id FROM matches AS m
+                             WHERE m.caller = $1 AND m.match_id BETWEEN $2 AND $2
+                             ORDER BY m.match_id LIMIT 1)
+         ORDER BY e.sequence"
     );
     const BY_REQUEST: &str = concat!(
         "SELECT ",
         columns!(),
-        " FROM matches AS m JOIN events AS e ON e.match_id = m.match_id
-         WHERE m.caller = $1 AND m.request_id = $2 ORDER BY e.sequence"
+        " FROM events AS e
+         WHERE e.match_id = (SELECT m.match_id FROM matches AS m
+                             WHERE m.caller = $1 AND m.request_id BETWEEN $2 AND $2
+                             ORDER BY m.request_id LIMIT 1)
+         ORDER BY e.sequence"
     );
     match key {
         Key::Match(id) => sqlx::query(BY_ID).bind(caller.as_str()).bind(id.as_uuid()),

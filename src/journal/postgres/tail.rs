@@ -25,6 +25,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
+use uuid::Uuid;
 
 use crate::{
     clock::Clock,
@@ -319,13 +320,23 @@ impl Eye {
         Ok((events, erased))
     }
 
-    /// What was erased by the erasures after one.
+    /// What was erased by the erasures after one: after an hour's absence it is much, so it is read
+    /// page by page.
     async fn read_erased(&mut self, after: i64, history: &History) -> Result<Vec<MatchId>, Error> {
-        let reading = query("SELECT match_id FROM erased WHERE erasure > $1")
-            .bind(after)
-            .fetch_all(self.connected(history).await?);
-        let rows = connect::in_time(STATEMENT_TIMEOUT, reading).await?;
-        Ok(rows.iter().filter_map(rows::id).collect())
+        const ERASED: &str = "
+            SELECT match_id, erasure FROM erased WHERE (erasure, match_id) > ($1, $2)
+            ORDER BY erasure, match_id LIMIT $3";
+        let (mut erased, mut last) = (Vec::new(), (after, Uuid::max()));
+        loop {
+            let reading = query(ERASED).bind(last.0).bind(last.1).bind(rows::limit(PAGE));
+            let reading = reading.fetch_all(self.connected(history).await?);
+            let page = connect::in_time(STATEMENT_TIMEOUT, reading).await?;
+            erased.extend(page.iter().filter_map(rows::id));
+            match page.last() {
+                Some(row) if page.len() == PAGE => last = (row.try_get(1)?, row.try_get(0)?),
+                Some(_) | None => return Ok(erased),
+            }
+        }
     }
 
     async fn connected(&mut self, history: &History) -> sqlx::Result<&mut PgConnection> {

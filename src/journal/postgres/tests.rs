@@ -5,6 +5,7 @@ mod hanging;
 mod lists;
 mod opening;
 mod pages;
+mod plans;
 mod pooler;
 mod turns;
 
@@ -464,6 +465,28 @@ async fn what_another_replica_erases_is_forgotten() {
     assert_eq!(two.journal().tail(Position(0), 10).await.unwrap(), []);
     one.close().await;
     two.close().await;
+}
+
+/// More than a page of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_others_erased_is_told_page_by_page() {
+    let database = shared().create_database();
+    let mut one = open(&database, START).await;
+    // Its first look tells it how often something was erased.
+    let looked = "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid <> pg_backend_pid()
+                  AND datname = current_database() AND state = 'idle'
+                  AND query LIKE '%s.erasures FROM store AS s%'";
+    until("it has looked once", || shared().sql(&database, looked) == "t").await;
+    let many = "INSERT INTO erased SELECT 1 + n / 2000, gen_random_uuid(), now()
+                FROM generate_series(0, 2999) AS n; UPDATE store SET erasures = 2";
+    shared().sql(&database, many);
+    let mut erased = HashSet::new();
+    until("it has heard of all", || {
+        erased.extend(one.journal().take_erased());
+        erased.len() == 3_000
+    })
+    .await;
+    one.close().await;
 }
 
 /// All of an hour's would be read with each step of a backlog.

@@ -12,8 +12,12 @@
 -- order positions as well, but whoever waits for it sees, once it goes on, everything else as it
 -- was before; and its dead versions pile up under a long snapshot.)
 --
--- Whether a match has ended is asked in words that keep the planner from the index of those that
--- haven't: it is in the order of their owners, and would be read from end to end for each match.
+-- A plan is made once, while the tables may be small, and kept. So no table is joined in a way that
+-- could be planned as reading all of an index: a row is looked up in a sub-select with a LIMIT,
+-- which stays one, and a row that is changed is found by ANY (ARRAY[…]), which an index can find and
+-- no merge can. Where several indexes begin alike, one of which is as cheap as the other while there
+-- is a row or two, BETWEEN and an order leave one. Whether a match has ended is asked in words that keep the planner from the index of
+-- those that haven't: it is in the order of their owners, and would be read from end to end.
 --
 -- Statements of other kinds change who holds a match, at any time. So the fence is in the UPDATE
 -- of the match's own row, which looks at the row as it is once its lock is had; sub-selects see
@@ -24,21 +28,24 @@ WITH asked_new AS (
         AS n (match_id, caller, request_id, folder_id, needs_photo, slot, body)
 ), new AS (
     SELECT n.* FROM asked_new AS n
-    WHERE NOT EXISTS (SELECT 1 FROM matches AS m WHERE m.match_id = n.match_id)
-        AND NOT EXISTS (SELECT 1 FROM matches AS m
-                        WHERE m.caller = n.caller AND m.request_id = n.request_id)
+    WHERE (SELECT s.match_id FROM match_states AS s WHERE s.match_id = n.match_id LIMIT 1) IS NULL
+        AND (SELECT m.match_id FROM matches AS m
+             WHERE m.caller = n.caller AND m.request_id BETWEEN n.request_id AND n.request_id
+             ORDER BY m.request_id LIMIT 1) IS NULL
 ), asked_next AS (
     SELECT * FROM unnest(
         $12::uuid[], $13::bigint[], $14::integer[], $15::bigint[], $16::text[], $17::bigint[],
         $18::text[], $19::text[], $20::text[])
         AS x (match_id, epoch, owner, after, state, keep, body, analysis_id, other_analysis_id)
 ), next AS (
-    SELECT x.* FROM asked_next AS x JOIN match_states AS s ON s.match_id = x.match_id
-    WHERE coalesce(s.end_time, 0) = 0
+    SELECT x.* FROM asked_next AS x CROSS JOIN LATERAL (
+        SELECT t.epoch, t.owner, t.sequence, t.end_time FROM match_states AS t
+        WHERE t.match_id = x.match_id LIMIT 1) AS s
+    WHERE s.end_time IS NULL
         AND (x.epoch IS NULL OR s.epoch = x.epoch AND s.owner = x.owner AND s.sequence = x.after)
-        AND NOT EXISTS (SELECT 1 FROM match_analyses AS a
-                        WHERE a.analysis_id IN (x.analysis_id, x.other_analysis_id)
-                            AND a.match_id <> x.match_id)
+        AND (SELECT a.match_id FROM match_analyses AS a
+             WHERE a.analysis_id IN (x.analysis_id, x.other_analysis_id)
+                 AND a.match_id <> x.match_id LIMIT 1) IS NULL
 ), taken AS (
     INSERT INTO commits (first_position, last_position, incarnation)
     SELECT head.last_position + 1, head.last_position + found.events, $22
@@ -72,7 +79,7 @@ WITH asked_new AS (
         expire_time = CASE WHEN x.keep IS NOT NULL THEN greatest(s.update_time, $21)
             + least(x.keep, 9223372036854775807 - greatest(s.update_time, $21)) END
     FROM next AS x, taken
-    WHERE s.match_id = x.match_id AND coalesce(s.end_time, 0) = 0
+    WHERE s.match_id = ANY (ARRAY[x.match_id]) AND coalesce(s.end_time, 0) = 0
         AND (x.epoch IS NULL OR s.epoch = x.epoch AND s.owner = x.owner AND s.sequence = x.after)
     RETURNING s.match_id, s.sequence, s.update_time
 ), new_analyses AS (

@@ -265,6 +265,12 @@ impl Cluster {
         self.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
     }
 
+    /// Where a database's files lie, tables and indexes, to be read.
+    pub fn files(&self, database: &str) -> PathBuf {
+        let number = format!("SELECT oid FROM pg_database WHERE datname = '{database}'");
+        data(self.directory()).join("base").join(self.sql(database, &number))
+    }
+
     /// Has a statement executed by `psql`, and returns its rows: a line each, `|` between columns.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         self.try_sql(database, statement).unwrap_or_else(|error| panic!("{statement}: {error}"))

@@ -1,8 +1,9 @@
 //! Erasing matches: the rows of each in every table.
 //!
-//! PostgreSQL overwrites what was deleted when it next cleans up the table (autovacuum), and its
-//! log is recycled; backups and the log's archive keep what they hold. How often an erasure took
-//! place is counted, and other replicas are told, so that nobody shows from memory what is gone.
+//! What was deleted stays in the tables' files until its room is written over, which it may be once
+//! PostgreSQL has cleaned up the table (`vacuum.rs`); its log is recycled; backups and the log's
+//! archive keep what they hold. How often an erasure took place is counted, and other replicas are
+//! told, so that nobody shows from memory what is gone.
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row, query};

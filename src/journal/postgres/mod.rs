@@ -28,6 +28,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod turn;
+mod vacuum;
 mod write;
 mod writer;
 
@@ -462,6 +463,7 @@ async fn enter(
     connect::in_time(STATEMENT_TIMEOUT, async {
         let (origin, keys) = schema::enter(connection, now).await?;
         let notices = carries_notices(connection).await?;
+        vacuum::settle(connection).await?;
         let takes_turns = write::function(notices).make(connection).await?;
         let head = schema::head(connection).await?;
         connect::plan_with(connection, &["RESET lock_timeout"]).await?;

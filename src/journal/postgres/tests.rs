@@ -7,6 +7,7 @@ mod opening;
 mod pages;
 mod plans;
 mod pooler;
+mod remains;
 mod turns;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};

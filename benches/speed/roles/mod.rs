@@ -7,6 +7,7 @@
 mod audience;
 mod bare;
 mod crowd;
+mod erase;
 mod fill;
 mod flight;
 mod follower;
@@ -31,6 +32,7 @@ pub use self::{
     audience::Audience,
     bare::Bare,
     crowd::{Crowd, crowd_of},
+    erase::{Erase, Pages, Store},
     fill::Fill,
     flight::{Flight, Flying},
     follower::{Followed, Follower},
@@ -57,6 +59,7 @@ pub enum Role {
     Audience(Audience),
     Fill(Fill),
     Crowd(Crowd),
+    Erase(Erase),
     Lists(Lists),
     Rows(Rows),
     Nothing(Nothing),
@@ -74,6 +77,7 @@ impl Role {
             Self::Audience(_) => "audience",
             Self::Fill(_) => "filler of a journal",
             Self::Crowd(_) => "filler of a journal with ended matches",
+            Self::Erase(_) => "retention",
             Self::Lists(_) => "caller of lists",
             Self::Rows(_) => "writer of rows",
             Self::Nothing(_) => "service that does nothing",
@@ -96,6 +100,7 @@ pub fn play(role: &str) -> Result<()> {
             Role::Audience(role) => role.play().await,
             Role::Fill(role) => role.play().await,
             Role::Crowd(role) => role.play().await,
+            Role::Erase(role) => role.play().await,
             Role::Lists(role) => role.play().await,
             Role::Rows(role) => role.play().await,
             Role::Nothing(role) => role.play().await,

@@ -20,7 +20,7 @@ const PAGE_MS: f64 = 50.0;
 const TIMES: f64 = 3.0;
 
 /// PostgreSQL's own default for its cache, where tests have less.
-const CACHE: (&str, &str) = ("shared_buffers", "128MB");
+pub(super) const CACHE: (&str, &str) = ("shared_buffers", "128MB");
 /// How long a replica may take to enter all matches into the indexes of lists.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -40,6 +40,16 @@ fn of_a_file(bench: &mut Bench, count: u64) -> Result<()> {
 
 fn of_a_database(bench: &mut Bench, count: u64) -> Result<()> {
     let cluster = Cluster::start_with(&[CACHE]);
+    let database = fill(bench, &cluster, count)?;
+    let (_simulator, oz) = bench.simulator(0)?;
+    let logs = tempfile::tempdir()?;
+    let log = logs.path().join("log");
+    let (_service, server) = Part::service_on(&cluster.url(&database), &oz, &log, &[])?;
+    list(bench, "PostgreSQL", server, count)
+}
+
+/// A database with so many matches, all entered into the indexes of lists.
+pub(super) fn fill(bench: &mut Bench, cluster: &Cluster, count: u64) -> Result<String> {
     let database = cluster.create_database();
     let (_simulator, oz) = bench.simulator(0)?;
     let logs = tempfile::tempdir()?;
@@ -47,11 +57,12 @@ fn of_a_database(bench: &mut Bench, count: u64) -> Result<()> {
     // The first makes the schema.
     start()?.0.stop()?;
     cluster.sql(&database, &crowd_of(count).postgres());
-    let (_service, server) = start()?;
-    enlisted(&cluster, &database)?;
-    // As autovacuum does within a minute; what it costs is not a list's.
+    let (service, _) = start()?;
+    enlisted(cluster, &database)?;
+    service.stop()?;
+    // As autovacuum does within a minute; what it costs isn't measured.
     cluster.sql(&database, "VACUUM (ANALYZE)");
-    list(bench, "PostgreSQL", server, count)
+    Ok(database)
 }
 
 /// Waits until the service has entered all matches into the indexes of lists.

@@ -5,6 +5,7 @@
 //! cores with tonic 0.14 and reqwest 0.13, without a journal and without checks.
 
 mod audience;
+mod erase;
 mod flight;
 mod follower;
 mod journal;
@@ -65,6 +66,7 @@ const ROWS: [Row; 12] = [
     ("large-photo", large::large_photo),
     ("journal", journal::journal),
     ("lists", lists::lists),
+    ("erase", erase::erase),
     ("replicas", replicas::replicas),
     ("follower", follower::follower),
 ];

@@ -55,7 +55,7 @@ impl Size {
 type Row = (&'static str, fn(&mut Bench) -> Result<()>);
 
 /// All rows, in the order in which they are told.
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     ("start", start::start),
     ("match", matches::beside_the_bare_loop),
     ("rate", matches::rate),

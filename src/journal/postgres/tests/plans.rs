@@ -29,7 +29,8 @@ const ROWS_MAX: f64 = 12_000.0;
 const PAGES_EACH_MAX: f64 = 32.0;
 
 /// What no test of plans runs, and why.
-const NOT_PLANNED: [(&str, &str); 6] = [
+const NOT_PLANNED: [(&str, &str); 7] = [
+    ("SELECT {}", "it sets the options of a session"),
     ("SELECT * FROM {name}({values})", "it calls write.sql"),
     ("DELETE FROM leases WHERE lease = $1", "leases has a row for each replica"),
     ("SELECT pg_cancel_backend($1)", "it reads no table"),

@@ -14,7 +14,7 @@ mod tests;
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -31,8 +31,8 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
-        Origin, Page, Reader, Standing, Taken, Tenure, Writer, stored,
+        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, Filter, Fleet, Heard, Key,
+        Keys, Listing, Origin, Page, Reader, Standing, Taken, Tenure, Writer, recent, stored,
     },
 };
 
@@ -55,6 +55,7 @@ pub struct Memory {
     here: Arc<Mutex<Here>>,
     wake: watch::Sender<()>,
     fleet: watch::Sender<Fleet>,
+    ear: Arc<OnceLock<Ear>>,
     /// How often something was read, as of a store it would be a statement.
     reads: Arc<AtomicUsize>,
 }
@@ -71,8 +72,8 @@ struct Here {
     freed: u64,
     /// How far it has read.
     reached: Position,
-    /// What it has seen there that ended as cancelled.
-    cancelled: BTreeSet<MatchId>,
+    /// How many erasures it has heard of.
+    erasures: usize,
 }
 
 /// A process's own lease.
@@ -118,7 +119,7 @@ impl Memory {
                 alive: store.leases.keys().copied().collect(),
                 freed: store.freed,
                 reached: store.head,
-                cancelled: BTreeSet::new(),
+                erasures: store.erased.len(),
             };
             (origin, here)
         };
@@ -126,7 +127,19 @@ impl Memory {
         let fleet = watch::Sender::new(Fleet { alive: here.alive.len() });
         let here = Arc::new(Mutex::new(here));
         let (wake, reads) = (watch::Sender::new(()), Arc::default());
-        Self { store, clock, steady, origin, keys, lease, here, wake, fleet, reads }
+        Self {
+            store,
+            clock,
+            steady,
+            origin,
+            keys,
+            lease,
+            here,
+            wake,
+            fleet,
+            reads,
+            ear: Arc::default(),
+        }
     }
 
     /// How many statements its reads would have been so far.
@@ -204,15 +217,29 @@ impl Memory {
     fn look(&self) {
         let mut here = self.here();
         let store = self.lock();
+        let erased: Vec<_> =
+            store.erased[here.erasures..].iter().copied().map(Heard::Gone).collect();
+        here.erasures = store.erased.len();
+        if !erased.is_empty() {
+            drop((here, store));
+            self.tell(erased);
+            return self.look();
+        }
         if here.reached == store.head {
             return;
         }
         let new = store.between(here.reached, store.head);
-        let ended = new.filter(|recorded| matches!(recorded.event, Event::Cancelled(_)));
-        here.cancelled.extend(ended.map(|recorded| recorded.match_id));
+        let heard: Vec<_> = new.filter_map(recent::heard).collect();
         here.reached = store.head;
         drop((here, store));
+        self.tell(heard);
         self.wake.send_replace(());
+    }
+
+    fn tell(&self, heard: impl IntoIterator<Item = Heard>) {
+        if let Some(ear) = self.ear.get() {
+            heard.into_iter().for_each(|heard| ear(heard));
+        }
     }
 
     fn here(&self) -> MutexGuard<'_, Here> {
@@ -248,6 +275,7 @@ impl Memory {
         if here.reached.0 + 1 == recorded.position.0 {
             here.reached = recorded.position;
             drop(here);
+            self.tell(recent::heard(recorded));
             self.wake.send_replace(());
         }
     }
@@ -415,6 +443,16 @@ impl Writer for Memory {
         Ok(taken)
     }
 
+    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
+        self.count();
+        let store = self.lock();
+        Ok(matches.iter().filter(|id| !store.is_held(**id)).copied().collect())
+    }
+
+    fn hear(&self, ear: Ear) {
+        let _ = self.ear.set(ear);
+    }
+
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
         let secured = {
             let mut store = self.lock();
@@ -463,9 +501,6 @@ impl Writer for Memory {
     }
 
     fn tenure(&self, claim: Claim) -> Tenure {
-        if self.here().cancelled.contains(&claim.match_id) {
-            return Tenure::Lost;
-        }
         self.leased(claim)
     }
 

@@ -130,9 +130,22 @@ pub enum Tenure {
     /// This replica couldn't renew its lease in time: the match may become another's any moment,
     /// and nothing may be done for it until that is known.
     Unsure,
-    /// It is another's, or nobody's, or it was ended by somebody else.
+    /// It is another's, or no replica's.
     Lost,
 }
+
+/// What a replica hears of a match, whichever replica wrote it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// A caller ended it, it was erased, or a later version wrote to it: no replica of this version
+    /// drives it any more.
+    Gone(MatchId),
+    /// Its photo is at Oz, or it has ended: no photo of it is needed any more.
+    PhotoDone(MatchId),
+}
+
+/// Takes what is heard. It is called within the journal's tasks, so it must not block.
+pub type Ear = Arc<dyn Fn(Heard) + Send + Sync>;
 
 /// The replicas at a store, as far as this one knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -263,6 +276,14 @@ pub trait Writer: Send + Sync {
     /// Claims a match that nobody holds; `has_photo`: also one that is lent, since this replica
     /// has what it waits for.
     async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error>;
+
+    /// Those of these matches that [`Writer::take`] by a replica with their photos would not find
+    /// held. One statement, however many there are.
+    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error>;
+
+    /// Has this ear hear of matches from now on, by commits of this replica and of others. There is
+    /// one.
+    fn hear(&self, ear: Ear);
 
     /// Makes a hold that is lent a whole one, since this replica has the photo by now. None if the
     /// match is somebody else's.

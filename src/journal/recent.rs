@@ -8,10 +8,13 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use crate::domain::{Event, MatchId, Position, Recorded, Sequence, event::Metadata};
+use crate::{
+    domain::{Event, MatchId, Position, Recorded, Sequence, event::Metadata},
+    journal::{Ear, Heard},
+};
 
 /// How much memory the events may take that are kept. It is six seconds of a thousand matches a
 /// second with four events of some 600 bytes each, so what follows them live finds nearly all
@@ -24,7 +27,10 @@ const EVENT_BYTES: usize = mem::size_of::<Recorded>() + 192;
 
 /// The newest events. Nothing is known before the first commit.
 #[derive(Default)]
-pub(super) struct Recent(Mutex<Option<Stretch>>);
+pub(super) struct Recent {
+    stretch: Mutex<Option<Stretch>>,
+    ear: OnceLock<Ear>,
+}
 
 /// All events after a position and up to another.
 struct Stretch {
@@ -56,11 +62,26 @@ impl Recent {
     /// that isn't where what is known ends.
     pub(super) fn follow(&self, before: Position, mut events: Vec<Recorded>) -> bool {
         events.sort_unstable_by_key(|recorded| recorded.position);
+        let heard: Vec<_> = events.iter().filter_map(heard).collect();
         match &mut *self.lock() {
             Some(known) if known.reached == before => known.extend(events),
             Some(_) | None => return false,
         }
+        self.tell(heard);
         true
+    }
+
+    /// Has this ear hear of what follows.
+    pub(super) fn hear(&self, ear: Ear) {
+        // A second one would be a second worker over one journal.
+        let _ = self.ear.set(ear);
+    }
+
+    /// Tells what is heard of matches.
+    pub(super) fn tell(&self, heard: impl IntoIterator<Item = Heard>) {
+        if let Some(ear) = self.ear.get() {
+            heard.into_iter().for_each(|heard| ear(heard));
+        }
     }
 
     /// Takes what the only writer has committed; what was known before and isn't followed by it is
@@ -137,7 +158,7 @@ impl Recent {
 
     fn lock(&self) -> MutexGuard<'_, Option<Stretch>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stretch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -191,6 +212,21 @@ impl Stretch {
                 self.by_match.remove(&oldest.match_id);
             }
         }
+    }
+}
+
+/// What an event means for a replica that drives its match, or has its photo.
+pub(super) fn heard(recorded: &Recorded) -> Option<Heard> {
+    let id = recorded.match_id;
+    if !recorded.event.is_known() {
+        return Some(Heard::Gone(id));
+    }
+    match &recorded.event {
+        Event::Cancelled(_) | Event::Unknown(_) => Some(Heard::Gone(id)),
+        Event::PhotoUploaded(_) | Event::Finished(_) | Event::Failed(_) => {
+            Some(Heard::PhotoDone(id))
+        }
+        Event::Accepted(_) | Event::AnalysisStarted(_) | Event::AttemptFailed(_) => None,
     }
 }
 
@@ -296,7 +332,8 @@ mod tests {
 
     /// A memory of so many bytes.
     fn of(bytes_max: usize) -> Recent {
-        Recent(Mutex::new(Some(Stretch { bytes_max, ..Stretch::after(Position(0)) })))
+        let stretch = Stretch { bytes_max, ..Stretch::after(Position(0)) };
+        Recent { stretch: Mutex::new(Some(stretch)), ..Recent::default() }
     }
 
     #[test]

@@ -80,6 +80,7 @@ macro_rules! conformance {
             what_two_processes_write_has_one_order_for_both
             a_reader_hears_of_what_another_process_writes
             a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver
+            a_photo_that_is_kept_is_needed_until_its_match_is_done
             leaving_frees_everything_at_once
             tokens_of_one_process_are_good_at_the_other
             a_request_id_is_one_match_for_all_processes

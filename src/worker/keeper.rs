@@ -1,32 +1,55 @@
-//! Keeps the photo of a match that somebody else drives, until it isn't needed any more.
+//! Keeps the photos of matches that other replicas drive, until they aren't needed any more.
 //!
-//! Its caller has moved from a replica to this one, or this one has lost its lease. The photo is
-//! with the replica that drives the match, and nothing is uploaded twice; or that replica is dead,
-//! and the match is this one's as soon as the lease has lapsed.
+//! A caller has moved from another replica to this one, or this one has lost its lease. The photo is
+//! also with the replica that drives the match, and nothing is uploaded twice; or that replica is
+//! dead, and the match is this one's as soon as the lease has lapsed. Whether a photo is still
+//! needed is heard of by the journal; the store is asked for all of them at once, and seldom.
 
-use std::time::Duration;
-
-use crate::{
-    journal::Taken,
-    worker::{driver::Driver, seat::Seat},
+use std::{
+    collections::HashSet,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-/// How often the match is asked for. One statement, and the photo is at Oz within seconds as a
-/// rule; sooner when the fleet changes.
-const TAKE_INTERVAL: Duration = Duration::from_secs(1);
+use crate::{
+    domain::MatchId,
+    journal::{self, Taken},
+    worker::{Engine, driver::Driver, seat::Seat},
+};
+
+/// How often the store is asked which matches of all that are kept here can be taken, beside every
+/// change of the fleet: for what was not heard.
+const ASK_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How many matches are taken at once, and the pause before the next: each takes a few statements,
+/// and admissions wait for them.
+const TAKE_PAGE: usize = 100;
+const TAKE_PAUSE: Duration = Duration::from_millis(100);
+
+/// The matches whose photos are kept here.
+pub type Kept = HashSet<MatchId>;
+
+/// One of them, for as long as this lives.
+struct Place {
+    engine: Arc<Engine>,
+    match_id: MatchId,
+}
 
 /// Keeps the photo in its place. The driver of the match, if it becomes this replica's.
 pub async fn keep(seat: Seat) -> Option<Driver> {
     let (engine, handle) = (seat.engine().clone(), seat.handle().clone());
-    let (writer, clock) = (&engine.with.writer, &engine.with.clock);
-    let mut fleet = writer.fleet();
+    let _place = Place::take(&engine, seat.match_id());
     loop {
-        fleet.mark_unchanged();
-        match writer.take(seat.match_id(), true).await {
+        tokio::select! {
+            () = handle.poke.notified() => {}
+            () = handle.stop.cancelled() => return None,
+            () = engine.draining.cancelled() => return None,
+        }
+        match engine.with.writer.take(seat.match_id(), true).await {
             Ok(Taken::Now(m, claim)) if seat.hold(claim) => {
                 return Some(engine.revive_at(seat, m, claim));
             }
-            // Somebody here was faster, and lost the match by this.
+            // A later claim of this replica was faster, and the match was lost by this one.
             Ok(Taken::Now(_, claim)) => {
                 engine.leave_behind(claim);
                 return None;
@@ -34,14 +57,66 @@ pub async fn keep(seat: Seat) -> Option<Driver> {
             Ok(Taken::Past) => return None,
             Ok(Taken::Held) => {}
             Err(failure) => {
-                engine.store_failed(&failure, "a match that waits can't be claimed yet")
+                engine.store_failed(&failure, "a match that waits can't be claimed yet");
             }
         }
+    }
+}
+
+/// Wakes the keepers of matches that can be taken, for as long as the server runs.
+pub async fn wake_all(engine: Arc<Engine>) {
+    let mut fleet = engine.with.writer.fleet();
+    let mut pause = ASK_INTERVAL;
+    loop {
         tokio::select! {
-            () = clock.sleep(TAKE_INTERVAL) => {}
+            () = engine.with.clock.sleep(pause) => {}
             Ok(()) = fleet.changed() => {}
-            () = handle.stop.cancelled() => return None,
-            () = engine.draining.cancelled() => return None,
+            () = engine.draining.cancelled() => return,
         }
+        fleet.mark_unchanged();
+        pause = match engine.wake_keepers().await {
+            Ok(woken) if woken == TAKE_PAGE => TAKE_PAUSE,
+            Ok(_) => ASK_INTERVAL,
+            Err(failure) => {
+                engine.store_failed(&failure, "what can be taken can't be read yet");
+                ASK_INTERVAL
+            }
+        };
+    }
+}
+
+impl Engine {
+    /// Wakes the keepers of some matches that can be taken. How many.
+    async fn wake_keepers(&self) -> Result<usize, journal::Error> {
+        let kept: Vec<MatchId> = self.kept().iter().copied().collect();
+        if kept.is_empty() {
+            return Ok(0);
+        }
+        let free = self.with.writer.takeable(&kept).await?;
+        let handles = free.iter().filter_map(|id| self.handle(*id)).take(TAKE_PAGE);
+        Ok(handles.map(|handle| handle.poke.notify_one()).count())
+    }
+
+    /// Whether the photo of a match is kept here.
+    pub(super) fn keeps(&self, id: MatchId) -> bool {
+        self.kept().contains(&id)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    fn take(engine: &Arc<Engine>, match_id: MatchId) -> Self {
+        engine.kept().insert(match_id);
+        Self { engine: Arc::clone(engine), match_id }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.engine.kept().remove(&self.match_id);
     }
 }

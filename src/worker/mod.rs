@@ -35,7 +35,7 @@ pub use gate::Limits;
 use crate::{
     clock::Clock,
     domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, RequestId, Timestamp},
-    journal::{self, Claim, Erased, Key, Reader, Writer},
+    journal::{self, Claim, Erased, Heard, Key, Reader, Writer},
     outage::{self, Outage},
     oz::Oz,
     worker::{driver::Driver, gate::Gate, photo_memory::PhotoMemory, seat::Seat},
@@ -110,6 +110,8 @@ struct Engine {
     /// Claims that no driver here holds any more, each with the time from when on it is released.
     left: Mutex<Vec<(Claim, Timestamp)>>,
     has_left: Notify,
+    /// The matches of other replicas whose photos are here.
+    kept: Mutex<keeper::Kept>,
     /// Claiming stopped at the limit of unfinished matches: what is still unclaimed comes before
     /// new matches.
     has_backlog: AtomicBool,
@@ -139,7 +141,7 @@ impl Worker {
     /// A worker that has claimed nothing yet.
     pub fn new(config: Config, with: Collaborators) -> Self {
         let gate = Gate::new(config.oz, with.clock.clone(), Arc::clone(&with.chance));
-        Self(Arc::new(Engine {
+        let engine = Arc::new(Engine {
             gate,
             config,
             with,
@@ -148,12 +150,15 @@ impl Worker {
             drivers: Mutex::default(),
             left: Mutex::default(),
             has_left: Notify::new(),
+            kept: Mutex::default(),
             has_backlog: AtomicBool::new(false),
             unfinished: Arc::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
-        }))
+        });
+        engine.hear();
+        Self(engine)
     }
 
     /// Claims the unfinished matches that nobody holds and drives them on; goes on to do so, and to
@@ -165,6 +170,7 @@ impl Worker {
         self.0.claim_unheld().await?;
         self.0.tasks.spawn(Arc::clone(&self.0).keep_up(Engine::keep_tidy));
         self.0.tasks.spawn(Arc::clone(&self.0).keep_up(Engine::keep_house));
+        self.0.tasks.spawn(Arc::clone(&self.0).keep_up(keeper::wake_all));
         Ok(())
     }
 
@@ -260,6 +266,26 @@ impl Engine {
     fn drivers(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<seat::Handle>>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hears of matches that were ended elsewhere, for as long as it lives: their drivers here stop
+    /// at once, and no photo is kept for them.
+    fn hear(self: &Arc<Self>) {
+        let engine = Arc::downgrade(self);
+        self.with.writer.hear(Arc::new(move |heard| {
+            let Some(engine) = engine.upgrade() else { return };
+            match heard {
+                Heard::Gone(id) => engine.stop(id),
+                Heard::PhotoDone(id) if engine.keeps(id) => engine.stop(id),
+                Heard::PhotoDone(_) => {}
+            }
+        }));
+    }
+
+    fn stop(&self, id: MatchId) {
+        if let Some(handle) = self.handle(id) {
+            handle.stop();
+        }
     }
 
     /// How the driver of a match is reached, if it is here.
@@ -511,7 +537,11 @@ async fn drive(driver: Driver) {
     let mut next = Some(driver);
     while let Some(driver) = next {
         next = match driver.run().await {
-            Some(seat) => Box::pin(keeper::keep(seat)).await,
+            Some(seat) => {
+                // It may be lent by now, so that this replica can take it back at once.
+                seat.handle().poke.notify_one();
+                Box::pin(keeper::keep(seat)).await
+            }
             None => None,
         };
     }

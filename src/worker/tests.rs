@@ -90,6 +90,8 @@ struct Losing {
     refuses: Arc<AtomicBool>,
     /// Whether its housekeeping panics.
     panics: Arc<AtomicBool>,
+    /// How often it was asked whose matches are.
+    takes: Arc<AtomicUsize>,
 }
 
 impl Losing {
@@ -152,7 +154,17 @@ impl Writer for Losing {
         match_id: MatchId,
         has_photo: bool,
     ) -> Result<journal::Taken, journal::Error> {
+        self.takes.fetch_add(1, Ordering::Relaxed);
         self.journal.take(match_id, has_photo).await
+    }
+
+    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, journal::Error> {
+        self.takes.fetch_add(1, Ordering::Relaxed);
+        self.journal.takeable(matches).await
+    }
+
+    fn hear(&self, ear: journal::Ear) {
+        self.journal.hear(ear);
     }
 
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, journal::Error> {
@@ -198,6 +210,7 @@ struct House {
     loses: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
     panics: Arc<AtomicBool>,
+    takes: Arc<AtomicUsize>,
     clock: Clock,
     hand: Hand,
     asked: mpsc::UnboundedReceiver<Asked>,
@@ -217,12 +230,13 @@ impl House {
     fn over(config: Config, journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
         let (loses, refuses) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        let panics = Arc::<AtomicBool>::default();
+        let (panics, takes) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let writer = Losing {
             journal: journal.clone(),
             loses: Arc::clone(&loses),
             refuses: Arc::clone(&refuses),
             panics: Arc::clone(&panics),
+            takes: Arc::clone(&takes),
         };
         let with = Collaborators {
             writer: Arc::new(writer),
@@ -239,6 +253,7 @@ impl House {
             loses,
             refuses,
             panics,
+            takes,
             clock,
             hand,
             asked,
@@ -268,8 +283,12 @@ impl House {
 
     /// Another replica at the same store, that has not begun.
     fn replica(&self) -> Self {
+        self.replica_with(CONFIG)
+    }
+
+    fn replica_with(&self, config: Config) -> Self {
         let journal = Memory::join(self.journal.store(), self.clock.clone(), LEASE);
-        Self::over(CONFIG, journal, self.clock.clone(), self.hand.clone())
+        Self::over(config, journal, self.clock.clone(), self.hand.clone())
     }
 
     /// Time passes, second by second, in which only these are able to renew their leases.

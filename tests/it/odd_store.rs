@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use facematch::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
-        Origin, Page, Reader, Standing, Taken, Tenure, Writer, sqlite::Sqlite,
+        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, Filter, Fleet, Key, Keys,
+        Listing, Origin, Page, Reader, Standing, Taken, Tenure, Writer, sqlite::Sqlite,
     },
     worker::Worker,
 };
@@ -138,6 +138,14 @@ impl Writer for OddStore {
 
     async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
         self.inner.take(match_id, has_photo).await
+    }
+
+    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
+        self.inner.takeable(matches).await
+    }
+
+    fn hear(&self, ear: Ear) {
+        self.inner.hear(ear);
     }
 
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, Filter, Fleet, Key, Keys, Listing,
-        Origin, Page, Reader, Standing, Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, Filter, Fleet, Key, Keys,
+        Listing, Origin, Page, Reader, Standing, Taken, Tenure, Writer,
     },
 };
 
@@ -299,6 +299,10 @@ impl Writer for Plugged {
         self.change(self.inner.take(match_id, has_photo)).await
     }
 
+    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
+        self.inner.takeable(matches).await
+    }
+
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
         self.change(self.inner.secure(claim)).await
     }
@@ -324,6 +328,10 @@ impl Writer for Plugged {
 
     fn may_act(&self) -> bool {
         self.inner.may_act()
+    }
+
+    fn hear(&self, ear: Ear) {
+        self.inner.hear(ear);
     }
 
     fn tenure(&self, claim: Claim) -> Tenure {

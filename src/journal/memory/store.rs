@@ -67,6 +67,8 @@ pub struct Store {
     pub(super) freed: u64,
     /// Rings whenever another process has something to look at.
     pub(super) bell: watch::Sender<()>,
+    /// What was erased, in order.
+    pub(super) erased: Vec<MatchId>,
 }
 
 /// One match.
@@ -86,6 +88,7 @@ impl Store {
             id,
             matches: BTreeMap::new(),
             by_position: BTreeMap::new(),
+            erased: Vec::new(),
             authors: BTreeMap::new(),
             head: Position(0),
             floor: Position(0),
@@ -167,6 +170,14 @@ impl Store {
         Some((row.folded(), hold.claim(match_id)))
     }
 
+    /// Whether a replica holds a match and needs its photo.
+    pub(super) fn is_held(&self, id: MatchId) -> bool {
+        self.matches.get(&id).is_some_and(|row| {
+            let is_held = row.owner.is_some_and(|owner| self.leases.contains_key(&owner));
+            is_held && !row.lent && !row.has_ended() && row.needs_photo()
+        })
+    }
+
     /// Lets go of what is still held by these claims.
     pub(super) fn release(&mut self, claims: &[Claim]) {
         for claim in claims {
@@ -217,6 +228,8 @@ impl Store {
         for recorded in self.matches.remove(&id).map(|row| row.events).unwrap_or_default() {
             self.by_position.remove(&recorded.position);
         }
+        self.erased.push(id);
+        self.bell.send_replace(());
     }
 
     pub(super) fn erase_expired(&mut self, now: Timestamp, limit: usize) -> usize {

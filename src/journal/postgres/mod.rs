@@ -50,8 +50,8 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, FOLLOWERS, Fleet, Key, Keys, Origin,
-        Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, FOLLOWERS, Fleet, Key, Keys,
+        Origin, Taken, Tenure, Writer,
         postgres::{
             address::Malformed,
             ask::Ask,
@@ -255,7 +255,8 @@ impl Postgres {
         let time = renewal::database_time(&mut connection).await.map_err(unusable)?;
         config.clock.follow(time);
         let entering = enter(&mut connection, &database, config.clock.now());
-        let Entered { origin, keys, notices, takes_turns, head } = entering.await.map_err(unusable)?;
+        let Entered { origin, keys, notices, takes_turns, head } =
+            entering.await.map_err(unusable)?;
         let history = Arc::new(History::new(origin.incarnation, head));
 
         let leases = Arc::new(Leases::new(config.ticks.clone()));
@@ -613,6 +614,14 @@ impl Writer for Postgres {
         self.0.writer.ask(|reply| Ask::Take { match_id, has_photo, reply }).await
     }
 
+    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
+        self.not_held(matches).await
+    }
+
+    fn hear(&self, ear: Ear) {
+        self.0.recent.hear(ear);
+    }
+
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
         self.0.writer.ask(|reply| Ask::Secure { claim, reply }).await
     }
@@ -646,10 +655,7 @@ impl Writer for Postgres {
 
     fn tenure(&self, claim: Claim) -> Tenure {
         let is_over = !self.0.writer.is_open() || self.0.history.is_lost();
-        if is_over || self.0.tail.has_gone(claim.match_id) {
-            return Tenure::Lost;
-        }
-        self.0.leases.tenure(claim)
+        if is_over { Tenure::Lost } else { self.0.leases.tenure(claim) }
     }
 
     fn fleet(&self) -> watch::Receiver<Fleet> {

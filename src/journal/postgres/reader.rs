@@ -206,6 +206,18 @@ impl Postgres {
 
     /// Which of these analyses belong to other matches, whoever's they are: Oz's folders know
     /// nothing of our callers.
+    pub(super) async fn not_held(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
+        const NOT_HELD: &str = "
+            SELECT w.match_id FROM unnest($1::uuid[]) AS w (match_id)
+            WHERE NOT coalesce((
+                SELECT coalesce(s.end_time, 0) = 0 AND s.needs_photo AND NOT s.lent
+                    AND EXISTS (SELECT 1 FROM leases AS l WHERE l.lease = s.owner)
+                FROM match_states AS s WHERE s.match_id = w.match_id LIMIT 1), FALSE)";
+        let ids: Vec<_> = matches.iter().map(|id| *id.as_uuid()).collect();
+        let rows = self.0.readers.rows(|| query(NOT_HELD).bind(ids.as_slice())).await?;
+        Ok(rows.iter().filter_map(rows::id).collect())
+    }
+
     pub(super) async fn others_own(
         &self,
         match_id: MatchId,

@@ -5,7 +5,6 @@
 //! carry. A notice says "look", never what.
 
 use std::{
-    collections::{HashSet, VecDeque},
     mem,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -29,9 +28,9 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
-    domain::{Event, MatchId, Position, Recorded},
+    domain::{MatchId, Position, Recorded},
     journal::{
-        Error,
+        Error, Heard,
         postgres::{
             aside::Aside,
             connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
@@ -54,9 +53,6 @@ const LOOK_PAUSE: Duration = Duration::from_millis(1);
 /// How many events are read at once.
 const PAGE: usize = 512;
 
-/// How many matches are remembered that others ended: their drivers here look every second.
-const GONE_MAX: usize = 10_000;
-
 /// How often somebody whose notices are lost listens anew.
 const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 
@@ -69,19 +65,11 @@ pub(super) struct Tail {
     was_told: AtomicBool,
     /// The timer found what no notice had told of.
     is_deaf: Notify,
-    gone: Mutex<Gone>,
     /// What others erased, until somebody takes it who shows it.
     erased: Mutex<Vec<MatchId>>,
     history: Arc<History>,
     /// What later versions wrote that this one can't drive.
     aside: Arc<Aside>,
-}
-
-/// The matches that were cancelled or erased last.
-#[derive(Default)]
-struct Gone {
-    ids: HashSet<MatchId>,
-    oldest_first: VecDeque<MatchId>,
 }
 
 impl Tail {
@@ -92,7 +80,6 @@ impl Tail {
             poke: Notify::new(),
             was_told: AtomicBool::new(false),
             is_deaf: Notify::new(),
-            gone: Mutex::default(),
             erased: Mutex::default(),
             history,
             aside: Arc::default(),
@@ -102,11 +89,6 @@ impl Tail {
     /// There may be something new.
     pub(super) fn look(&self) {
         self.poke.notify_one();
-    }
-
-    /// Whether somebody elsewhere has cancelled or erased a match.
-    pub(super) fn has_gone(&self, id: MatchId) -> bool {
-        lock(&self.gone).ids.contains(&id)
     }
 
     /// The matches that were claimed here and can't be driven.
@@ -160,7 +142,7 @@ impl Tail {
             let (events, erased) = eye.read(before, &self.history).await?;
             if !erased.is_empty() {
                 self.recent.clear();
-                erased.iter().for_each(|id| lock(&self.gone).add(*id));
+                self.recent.tell(erased.iter().map(|id| Heard::Gone(*id)));
                 lock(&self.erased).extend(erased);
                 self.wake.send_replace(());
             }
@@ -168,7 +150,6 @@ impl Tail {
                 return Ok(());
             }
             let is_full = events.len() == PAGE;
-            self.note(&events);
             if let Some(last) = events.last() {
                 self.history.reach(last.place());
             }
@@ -181,16 +162,6 @@ impl Tail {
                 if !is_full {
                     return Ok(());
                 }
-            }
-        }
-    }
-
-    /// Remembers what was cancelled, and what a later version wrote: the driver here learns by it.
-    fn note(&self, events: &[Recorded]) {
-        let mut gone = lock(&self.gone);
-        for recorded in events {
-            if matches!(recorded.event, Event::Cancelled(_)) || !recorded.event.is_known() {
-                gone.add(recorded.match_id);
             }
         }
     }
@@ -265,20 +236,6 @@ impl Tail {
 /// How often in a row something may be found that no notice told of: a notice may come later than
 /// the look that a timer or a commit of our own caused.
 const MISSES_MAX: u32 = 20;
-
-impl Gone {
-    fn add(&mut self, id: MatchId) {
-        if !self.ids.insert(id) {
-            return;
-        }
-        self.oldest_first.push_back(id);
-        if self.oldest_first.len() > GONE_MAX
-            && let Some(oldest) = self.oldest_first.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
-    }
-}
 
 /// What reads.
 struct Eye {

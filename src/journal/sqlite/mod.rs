@@ -36,8 +36,8 @@ use crate::{
     clock::Clock,
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Erased, Error, FOLLOWERS, Fleet, Key, Keys, Origin,
-        Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, FOLLOWERS, Fleet, Key, Keys,
+        Origin, Taken, Tenure, Writer,
         recent::Recent,
         sqlite::{
             files::Files,
@@ -321,6 +321,14 @@ impl Writer for Sqlite {
 
     // There is nobody to whom anything could be lent, or who would go on with it: the next process
     // takes what this one held, however it went.
+
+    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
+        Ok(matches.to_vec())
+    }
+
+    fn hear(&self, ear: Ear) {
+        self.0.recent.hear(ear);
+    }
 
     async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
         Ok(Some(claim))

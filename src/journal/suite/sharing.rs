@@ -2,17 +2,20 @@
 
 #![expect(clippy::disallowed_methods, reason = "each test joins what it spawns")]
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use super::{facts::*, tailing};
 use crate::{
     domain::{MatchId, Position, Recorded, Sequence, State},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Fleet, Key, Reader, Standing, Taken, Tenure,
-        suite::Shared,
+        Admitted, Appended, CancelledAs, Claim, Fleet, Heard, Key, Reader, Standing, Taken, Tenure,
+        suite::{Engine, Shared},
     },
 };
 
@@ -215,18 +218,56 @@ pub async fn a_reader_hears_of_what_another_process_writes(engine: impl Shared) 
     assert!(reader.recent(id).is_none_or(|recent| recent == journal));
 }
 
-/// Though it has written nothing since. What it may have sent to Oz meanwhile counts for nothing.
+/// Hears what the journal tells of matches.
+fn ear(engine: &impl Engine) -> mpsc::UnboundedReceiver<Heard> {
+    let (tell, told) = mpsc::unbounded_channel();
+    engine.writer().hear(Arc::new(move |heard| {
+        let _ = tell.send(heard);
+    }));
+    told
+}
+
+/// What is heard next.
+async fn next_heard(told: &mut mpsc::UnboundedReceiver<Heard>) -> Heard {
+    timeout(PATIENCE, told.recv()).await.expect("it is heard").expect("the journal is open")
+}
+
+/// Though it has written nothing since: its driver hears of it, however much is erased meanwhile.
+/// What it may have sent to Oz by then counts for nothing.
 pub async fn a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver(engine: impl Shared) {
     let other = engine.join().await;
-    let id = match_id(0, 1);
+    let (id, erased) = (match_id(0, 1), match_id(0, 2));
     let (_, claim) = run(&engine, id, plain_spec(), [uploaded()]).await;
-    let mut wake = engine.reader().wake();
+    let mut told = ear(&engine);
     let cancelled = other.writer().cancel(&anna(), &Key::Match(id), KEEP).await.unwrap();
     assert!(matches!(cancelled, CancelledAs::Now(_)));
-    while engine.writer().tenure(claim) != Tenure::Lost {
-        tailing::heard(&mut wake).await;
-    }
+    assert_eq!(next_heard(&mut told).await, Heard::Gone(id));
     assert_lost(&engine, claim).await;
+    end(&other, erased, plain_spec()).await;
+    while next_heard(&mut told).await != Heard::PhotoDone(erased) {}
+    other.writer().erase(&anna(), erased).await.unwrap();
+    while next_heard(&mut told).await != Heard::Gone(erased) {}
+}
+
+/// By this replica's own commits as by another's, and the store is asked for all at once.
+pub async fn a_photo_that_is_kept_is_needed_until_its_match_is_done(engine: impl Shared) {
+    let other = engine.join().await;
+    let (held, ended, absent) = (match_id(0, 1), match_id(0, 2), match_id(0, 3));
+    let (_, claim) = admit(&engine, held, plain_spec()).await;
+    end(&engine, ended, plain_spec()).await;
+    let all = [held, ended, absent];
+    assert_eq!(other.writer().takeable(&[]).await.unwrap(), []);
+    let takeable: HashSet<_> = other.writer().takeable(&all).await.unwrap().into_iter().collect();
+    assert_eq!(takeable, HashSet::from([ended, absent]));
+    let (mut told, mut told_elsewhere) = (ear(&engine), ear(&other));
+    append(&engine, claim, Sequence(1), uploaded()).await;
+    for told in [&mut told, &mut told_elsewhere] {
+        while next_heard(told).await != Heard::PhotoDone(held) {}
+    }
+    let takeable = other.writer().takeable(&all).await.unwrap();
+    assert_eq!(takeable.len(), 3, "its photo is at Oz");
+    engine.writer().release(vec![claim]).await.unwrap();
+    assert_eq!(other.writer().takeable(&all).await.unwrap().len(), 3);
 }
 
 /// Nothing is claimed by whoever has gone; what a caller asks it to end is ended.

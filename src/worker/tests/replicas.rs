@@ -130,6 +130,7 @@ async fn a_photo_that_came_to_another_replica_is_uploaded_there_if_the_first_one
     let m = house.admit(repeatable()).await;
     house.hears(AskKind::ReadFolder, folder()).await;
     let _upload = house.next(AskKind::UploadPhoto).await;
+    other.worker.start().await.unwrap();
     other.admit(repeatable()).await;
     other.pass(LEASE - Duration::from_secs(1), &[&other]).await;
     other.is_quiet();
@@ -177,6 +178,73 @@ async fn a_match_that_is_cancelled_at_another_replica_asks_nothing_more() {
     house.pass(Duration::from_secs(3), &[&house]).await;
     house.is_quiet();
     assert_eq!(house.worker.unfinished(), 0);
+}
+
+#[tokio::test]
+async fn what_is_cancelled_elsewhere_lets_go_of_its_photo_at_once_whatever_is_erased_meanwhile() {
+    let mut house = House::shared();
+    let mut other = house.replica();
+    let m = house.admit(repeatable()).await;
+    let look = house.next(AskKind::ReadFolder).await;
+    other.admit(repeatable()).await;
+    assert_eq!(other.worker.photo_memory().photos(), 1);
+    let third = house.replica();
+    third.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    third.worker.delete(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    house.journal.pulse();
+    other.journal.pulse();
+    let photos = |it: &House| it.worker.photo_memory().photos();
+    eventually("no photo is held", || async { photos(&house) + photos(&other) == 0 }).await;
+    drop(look);
+    house.pass(Duration::from_secs(60), &[&house, &other]).await;
+    house.is_quiet();
+    other.is_quiet();
+}
+
+/// How often the store is asked in a minute by a replica with so many photos of matches that another
+/// one drives.
+async fn asked_in_a_minute(photos: usize) -> usize {
+    let config = Config { unfinished_max: photos, photo_bytes_max: 4 * photos, ..CONFIG };
+    let house = House::shared_with(config);
+    let other = house.replica_with(config);
+    other.worker.start().await.unwrap();
+    for n in 0..photos {
+        let request_id = Some(format!("order-{n}").parse().unwrap());
+        let named = Spec { request_id, ..spec() };
+        let m = house.admit(named.clone()).await;
+        assert_eq!(other.admit(named).await.id, m.id);
+    }
+    assert_eq!(other.worker.photo_memory().photos(), photos);
+    let before = other.takes.load(Ordering::Relaxed);
+    other.pass(Duration::from_secs(60), &[&house, &other]).await;
+    assert_eq!(other.worker.photo_memory().photos(), photos, "all are kept");
+    other.takes.load(Ordering::Relaxed) - before
+}
+
+#[tokio::test]
+async fn thousands_of_kept_photos_ask_the_store_no_more_often_than_ten() {
+    let [few, many] = [asked_in_a_minute(10).await, asked_in_a_minute(5_000).await];
+    println!("statements in a minute for kept photos: {few} for 10 of them, {many} for 5,000");
+    assert_eq!((few, many), (6, 6));
+}
+
+#[tokio::test]
+async fn the_photos_of_a_dead_replica_are_taken_over_all_of_them() {
+    const PHOTOS: usize = 250;
+    let config = Config { unfinished_max: PHOTOS, photo_bytes_max: 4 * PHOTOS, ..CONFIG };
+    let house = House::shared_with(config);
+    // Whose matches are its own only as its keepers take them.
+    let other = house.replica_with(Config { unfinished_max: 0, ..config });
+    other.worker.start().await.unwrap();
+    for n in 0..PHOTOS {
+        let request_id = Some(format!("order-{n}").parse().unwrap());
+        let named = Spec { request_id, ..spec() };
+        house.admit(named.clone()).await;
+        other.admit(named).await;
+    }
+    house.journal.die();
+    other.pass(LEASE * 3, &[&other]).await;
+    assert_eq!(other.worker.unfinished(), PHOTOS);
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn run(client: &mut Client, oz: &Simulator) -> Match {
     last(&collect(updates).await.unwrap()).clone()
 }
 
-/// Accepts matches one after another, and tells how many it has, until nobody listens.
+/// Has matches accepted one after another, and sends them, until the receiver is dropped.
 async fn load(mut client: Client, oz: Arc<Simulator>, told: watch::Sender<Vec<Match>>) {
     while !told.is_closed() {
         let accepted = accept(&mut client, &oz).await;
@@ -80,7 +80,7 @@ async fn a_backup_taken_under_load_is_a_store_to_go_on_with() {
         accepted.wait_for(|matches| matches.len() >= until + UNDER_WAY).await.unwrap().clone();
     drop(accepted);
     loading.join_all().await;
-    // The first one that it accepts then may have been asked for before.
+    // The first match after the backup may have been admitted before it.
     let after = &all[until + 1..];
     process.kill();
 

@@ -19,12 +19,15 @@ use crate::{
     outage::Outage,
 };
 
-/// How soon a try follows one that failed: most readers are done by then.
+/// How soon a try follows a failed one: most readers are done by then.
 pub(super) const PAUSE_MIN: Duration = Duration::from_millis(10);
 
 /// How soon at last, each pause being twice as long as the one before. Callers that erase wait for
 /// no further try: the reader that is in the way then is a long one.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long the parts of one long erasure are gathered, at most: each try syncs the disk twice.
+const GATHERING: Duration = Duration::from_millis(100);
 
 /// How many tries fail before the log says so: some ten seconds of them.
 const UNTOLD: u64 = 16;
@@ -37,7 +40,7 @@ pub(super) struct Emptying {
     is_due: bool,
     next_try: Timestamp,
     pause: Duration,
-    /// Since the last one that succeeded.
+    /// Since the last success.
     tries_failed: u64,
     tries: Arc<AtomicU64>,
     outage: Outage,
@@ -69,7 +72,17 @@ impl Emptying {
     /// Something is erased, and its caller is answered in time.
     pub(super) fn erased(&mut self, job: Box<dyn Job>) {
         self.is_due = true;
+        if self.tries_failed == 0 {
+            self.next_try = self.ticks.now();
+        }
         self.waiting.push(job);
+    }
+
+    /// A part is erased, and the next one is on its way.
+    pub(super) fn erased_in_part(&mut self) {
+        if !self.is_due {
+            (self.is_due, self.next_try) = (true, self.ticks.now().after(GATHERING));
+        }
     }
 
     /// When the next try is due, if one is.

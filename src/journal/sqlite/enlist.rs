@@ -42,6 +42,6 @@ impl Operation for Enlist {
             .await?;
         let done = usize::try_from(entered.rows_affected()).unwrap_or(usize::MAX);
         self.parts.end(done, began);
-        Ok(Part { done, is_last: done < limit })
+        Ok(Part { done, is_last: done < limit || limit == self.limit })
     }
 }

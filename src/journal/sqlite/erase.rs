@@ -94,10 +94,15 @@ impl Operation for EraseExpired {
             .fetch_all(&mut *tx.connection)
             .await?;
         self.parts.end(erased.len(), began);
-        Ok(Part { done: erased.len(), is_last: erased.len() < limit })
+        let is_last = erased.len() < limit || limit == self.limit;
+        Ok(Part { done: erased.len(), is_last })
     }
 
     fn has_erased(outcome: &Part) -> bool {
         outcome.done > 0
+    }
+
+    fn is_continued(outcome: &Part) -> bool {
+        !outcome.is_last
     }
 }

@@ -219,14 +219,13 @@ impl Sqlite {
         part: impl Fn(usize) -> O + Send,
     ) -> Result<usize, Error> {
         let mut done = 0;
-        while done < limit {
+        loop {
             let part = self.0.writer.ask(part(limit - done)).await?;
             done += part.done;
             if part.is_last {
-                break;
+                return Ok(done);
             }
         }
-        Ok(done)
     }
 
     /// How many transactions have been committed since it was opened.

@@ -47,6 +47,11 @@ pub(super) trait Operation: Send + Sync + 'static {
     fn has_erased(_outcome: &Self::Outcome) -> bool {
         false
     }
+
+    /// Whether more of the same follows at once: the WAL is emptied of all of it together.
+    fn is_continued(_outcome: &Self::Outcome) -> bool {
+        false
+    }
 }
 
 /// A transaction under way, and what is to be done once it is committed.
@@ -81,6 +86,9 @@ pub(super) trait Job: Send + Sync {
 
     /// Whether it has erased anything when it was run.
     fn has_erased(&self) -> bool;
+
+    /// As [`Operation::is_continued`], when it was run.
+    fn is_continued(&self) -> bool;
 
     /// Tells whoever asked.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
@@ -122,6 +130,10 @@ impl<O: Operation> Job for Asked<O> {
 
     fn has_erased(&self) -> bool {
         self.outcome.as_ref().is_some_and(O::has_erased)
+    }
+
+    fn is_continued(&self) -> bool {
+        self.outcome.as_ref().is_some_and(O::is_continued)
     }
 
     fn answer(self: Box<Self>, committed: Result<(), Error>) {

@@ -12,20 +12,19 @@ use std::{
 
 use crate::{clock::Clock, domain::Timestamp, journal::answer::Outcome};
 
-/// How long the statements of one part are to take: half of what others may be kept waiting, since
-/// the commit and the emptying of the WAL come on top.
-const AIM: Duration = Duration::from_millis(10);
+/// How long the statements of one part are to take: a quarter of the 20 ms that others may be kept
+/// waiting, since the syncs of the commit and of emptying the WAL come on top.
+const AIM: Duration = Duration::from_millis(5);
 
-/// The first part, and the most and the least that one may be. More gains nothing beside the sync
-/// of each commit; with less, work would come in faster than it is done.
-const FIRST: usize = 50;
-const MOST: usize = 100;
+/// The most and the least that one part may be. Of more, writing and syncing the pages takes longer
+/// than the statements do; with less, work would come in faster than it is done.
+const MOST: usize = 50;
 const LEAST: usize = 4;
 
 /// What became of one part.
 pub(super) struct Part {
     pub done: usize,
-    /// Whether there was no more to do.
+    /// Whether there is no more to do, or no more was asked for.
     pub is_last: bool,
 }
 
@@ -39,7 +38,7 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn new(ticks: Clock) -> Self {
-        Self { ticks, size: AtomicUsize::new(FIRST) }
+        Self { ticks, size: AtomicUsize::new(MOST) }
     }
 
     /// How much the next part is at most, and when it began.
@@ -78,13 +77,13 @@ mod tests {
             parts.end(done, began);
             parts.begin().0
         };
-        assert_eq!(part(50, 10), 50);
-        assert_eq!(part(50, 100), 5, "a cold file");
+        assert_eq!(part(50, 5), 50);
+        assert_eq!(part(50, 50), 5, "a cold file");
         assert_eq!(part(5, 1000), LEAST);
         assert_eq!([part(4, 1), part(8, 1), part(16, 1)], [8, 16, 32], "it has become warm");
-        assert_eq!([part(32, 1), part(64, 1), part(100, 1)], [64, MOST, MOST]);
+        assert_eq!([part(32, 1), part(50, 1)], [MOST; 2]);
         assert_eq!(part(0, 0), MOST, "there was nothing to do");
         assert_eq!(part(20, 1), MOST, "there was no more to do");
-        assert_eq!(part(20, 40), 5, "the little that there was to do took long");
+        assert_eq!(part(20, 20), 5, "the little that there was to do took long");
     }
 }

@@ -1,5 +1,5 @@
-//! What may lie where the journal's files are looked for: regular files of this user's, which
-//! nobody else can read.
+//! What may lie where the journal's files are looked for: regular files that only this process's
+//! user can read.
 //!
 //! It deliberately opens no database file: closing any descriptor of one would drop the locks that
 //! SQLite holds on it.
@@ -116,7 +116,7 @@ fn only_ours(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt;
 
     use rustix::fs::OFlags;
-    // A pipe that nobody reads would keep the start waiting for a reader.
+    // A named pipe would keep the start waiting for its reader.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     options.mode(0o600).custom_flags(flags.bits().cast_signed());
 }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_else_can_open_a_lock_file() {
+    fn a_lock_file_is_for_its_owner_alone() {
         let (_folder, database) = folder();
         let lock_file = beside(&database, ".lock");
         open_lock(&lock_file).unwrap();

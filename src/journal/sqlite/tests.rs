@@ -67,6 +67,8 @@ impl suite::Engine for Store {
 
     async fn backup(&self) -> TempDir {
         let backup = tempfile::tempdir().unwrap();
+        // It keeps the WAL from being emptied after the database is copied.
+        let _reader = reader(self).await;
         copy(self.folder.path(), backup.path());
         backup
     }
@@ -122,6 +124,14 @@ async fn tamper(path: &Path, statement: &'static str) {
     let mut connection = Files::new(path.to_owned()).look().await.unwrap();
     query(statement).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
+}
+
+/// A reader that has looked at the file, and keeps what it has seen.
+async fn reader(store: &Store) -> SqliteConnection {
+    let mut reader = Files::new(path(&store.folder)).look().await.unwrap();
+    query("BEGIN").execute(&mut reader).await.unwrap();
+    query("SELECT position FROM events").fetch_all(&mut reader).await.unwrap();
+    reader
 }
 
 async fn store() -> Store {

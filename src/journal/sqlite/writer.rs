@@ -260,9 +260,13 @@ impl Writer {
     fn answer(&mut self, batch: Vec<Box<dyn Job>>, committed: Result<(), Failure>) {
         let committed = committed.map_err(Failure::into_error);
         for job in batch {
-            match committed.is_ok() && job.has_erased() {
-                true => self.emptying.erased(job),
-                false => job.answer(committed.clone()),
+            match (committed.is_ok() && job.has_erased(), job.is_continued()) {
+                (true, false) => self.emptying.erased(job),
+                (true, true) => {
+                    self.emptying.erased_in_part();
+                    job.answer(Ok(()));
+                }
+                (false, _) => job.answer(committed.clone()),
             }
         }
     }

@@ -8,16 +8,8 @@ use crate::journal::sqlite::{
     files,
 };
 
-/// A reader that has looked at the file, and keeps what it has seen.
-async fn reader(store: &Store) -> SqliteConnection {
-    let mut reader = Files::new(path(&store.folder)).look().await.unwrap();
-    query("BEGIN").execute(&mut reader).await.unwrap();
-    query("SELECT position FROM events").fetch_all(&mut reader).await.unwrap();
-    reader
-}
-
 #[tokio::test]
-async fn what_is_erased_while_somebody_reads_goes_soon_after_it_although_others_write() {
+async fn what_is_erased_beside_a_reader_goes_soon_after_it_beside_other_writes() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     let mut reader = reader(&store).await;
@@ -154,7 +146,7 @@ async fn what_is_written_beside_an_erasure_is_answered_before_the_wal_is_emptied
 
 /// As a process leaves it that dies while a reader stands in the way.
 #[tokio::test]
-async fn what_a_former_process_left_in_the_wal_goes_although_nobody_writes() {
+async fn what_a_former_process_left_in_the_wal_goes_without_a_write() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     let _reader = reader(&store).await;
@@ -177,4 +169,18 @@ async fn gone(folder: &Path) {
         }
     };
     tokio::time::timeout(PATIENCE, gone).await.unwrap();
+}
+
+/// One after each part would sync the disk ten times as often.
+#[tokio::test]
+async fn a_page_of_retention_empties_the_wal_once() {
+    let (store, _ticking) = store_by_hand().await;
+    end_a_thousand(&store.journal).await;
+    store.hand.advance(KEEP);
+    let counts = || (store.journal.commits(), store.journal.0.writer.emptying_tries());
+    let before = counts();
+    assert_eq!(store.journal.erase_expired(500).await.unwrap(), 500);
+    let (commits, tries) = counts();
+    assert_eq!((commits - before.0, tries - before.1), (10, 1));
+    assert_eq!(canaries(store.folder.path(), "requestcanary").len(), 500);
 }

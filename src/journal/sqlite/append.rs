@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{QueryBuilder, Row, query, sqlite::SqliteRow};
+use sqlx::{Row, query, sqlite::SqliteRow};
 
 use crate::{
     domain::{
@@ -29,6 +29,8 @@ pub(super) struct Admit {
     pub match_id: MatchId,
     pub spec: Arc<Spec>,
     pub body: String,
+    /// As a JSON object.
+    pub labels: String,
 }
 
 /// Writes the next event of a match that the caller holds.
@@ -48,8 +50,8 @@ pub(super) struct Cancel {
 
 /// Admits a match if there is none with its request id, and none with its id.
 static ADMIT: Template = Template::new(
-    3,
-    10,
+    4,
+    11,
     "INSERT INTO matches (match_id, caller, request_id, folder_id, create_time)
      VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT DO NOTHING;
@@ -59,7 +61,10 @@ static ADMIT: Template = Template::new(
 
      INSERT INTO events (match_id, sequence, time, body)
      SELECT $1, $7, $5, $10 WHERE changes() = 1
-     RETURNING position;",
+     RETURNING position;
+
+     INSERT INTO match_labels (caller, key, value, match_id)
+     SELECT $2, label.key, label.value, $1 FROM json_each($11) AS label WHERE changes() = 1;",
 );
 
 #[async_trait]
@@ -82,28 +87,28 @@ impl Operation for Admit {
             .bind(Claim::of_new(self.match_id).epoch.cast_signed())
             .bind(tx.owner)
             .bind(self.body.as_str())
+            .bind(self.labels.as_str())
     }
 
     async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
         if let Some(row) = rows.first() {
-            return self.complete(row, tx).await;
+            return self.admitted(row, tx);
         }
         if let Some(known) = self.known(tx).await? {
             return Ok(Admitted::Known(known));
         }
         // Whatever was in the way has been erased since, in this very transaction.
-        let alone = self.bind(query(ADMIT.sql()), tx).fetch_all(&mut *tx.connection).await?;
+        let alone = self.bind(query(ADMIT.sql()), tx).fetch_all(tx.connection()).await?;
         match alone.first() {
-            Some(row) => self.complete(row, tx).await,
+            Some(row) => self.admitted(row, tx),
             None => Err(Error::Corrupt(format!("match {} is another caller's", self.match_id))),
         }
     }
 }
 
 impl Admit {
-    /// The rest of a match whose first event has been inserted.
-    async fn complete(&self, row: &SqliteRow, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
-        self.insert_labels(tx).await?;
+    /// A match whose first event has been inserted.
+    fn admitted(&self, row: &SqliteRow, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
         let recorded = Recorded {
             match_id: self.match_id,
             sequence: Sequence::FIRST,
@@ -114,22 +119,6 @@ impl Admit {
         };
         tx.written.push(recorded.clone());
         Ok(Admitted::New(recorded, Claim::of_new(self.match_id)))
-    }
-
-    async fn insert_labels(&self, tx: &mut Tx<'_>) -> Result<(), Error> {
-        if self.spec.labels.is_empty() {
-            return Ok(());
-        }
-        let mut insert =
-            QueryBuilder::new("INSERT INTO match_labels (caller, key, value, match_id) ");
-        insert.push_values(&self.spec.labels, |mut row, (key, value)| {
-            row.push_bind(self.spec.caller.as_str())
-                .push_bind(key.as_str())
-                .push_bind(value.as_str())
-                .push_bind(blob(self.match_id.as_uuid()));
-        });
-        insert.build().execute(&mut *tx.connection).await?;
-        Ok(())
     }
 
     /// The match that is in the way: the one that the request id names, or else this very one.
@@ -184,7 +173,7 @@ impl Append {
             .bind(self.after.0.cast_signed())
             .bind(one.as_str())
             .bind(other.map(AnalysisId::as_str))
-            .fetch_one(&mut *tx.connection)
+            .fetch_one(tx.connection())
             .await?;
         Ok(row.try_get(0)?)
     }
@@ -230,7 +219,7 @@ impl Cancel {
             body: &body(&event),
         };
         let write = change.bind(query(change.template().sql()), tx);
-        let rows = write.fetch_all(&mut *tx.connection).await?;
+        let rows = write.fetch_all(tx.connection()).await?;
         let Some(recorded) = change.recorded(&rows, tx)? else {
             let (id, sequence) = (known.id, known.sequence.0);
             return Err(Error::Corrupt(format!("match {id} doesn't stand at event {sequence}")));
@@ -336,6 +325,6 @@ impl Change<'_> {
 
 /// The match that a key names, as this transaction sees it.
 async fn find(tx: &mut Tx<'_>, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-    let rows = rows::journal_by_key(caller, key).fetch_all(&mut *tx.connection).await?;
-    rows::folded(&mut *tx.connection, &rows).await
+    let rows = rows::journal_by_key(caller, key).fetch_all(tx.connection()).await?;
+    rows::folded(tx.connection(), &rows).await
 }

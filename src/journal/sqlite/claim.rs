@@ -60,7 +60,7 @@ impl Operation for TakeOne {
             SELECT owner IS NOT $2 FROM match_states WHERE match_id = $1 AND end_time IS NULL";
         let id = blob(self.match_id.as_uuid());
         let stands = query(STANDS).bind(id).bind(tx.owner);
-        let Some(row) = stands.fetch_optional(&mut *tx.connection).await? else {
+        let Some(row) = stands.fetch_optional(tx.connection()).await? else {
             return Ok(Taken::Past);
         };
         if !row.try_get::<bool, _>(0)? {
@@ -93,7 +93,7 @@ async fn page(tx: &mut Tx<'_>, from: Uuid, limit: usize) -> Result<Vec<SqliteRow
     );
     let page =
         query(PAGE).bind(blob(&from)).bind(tx.owner).bind(i64::try_from(limit).unwrap_or(i64::MAX));
-    Ok(page.fetch_all(&mut *tx.connection).await?)
+    Ok(page.fetch_all(tx.connection()).await?)
 }
 
 /// Takes all that [`page`] found: the same condition in the same transaction.
@@ -105,7 +105,7 @@ async fn take(tx: &mut Tx<'_>, from: Uuid, to: Uuid) -> Result<(), Error> {
     .bind(blob(&from))
     .bind(tx.owner)
     .bind(blob(&to))
-    .execute(&mut *tx.connection)
+    .execute(tx.connection())
     .await?;
     Ok(())
 }
@@ -141,7 +141,7 @@ pub(super) async fn release(tx: &mut Tx<'_>, claims: &[Claim]) -> Result<(), sql
         query("UPDATE match_states SET owner = NULL WHERE match_id = $1 AND epoch = $2")
             .bind(blob(&id))
             .bind(claim.epoch.cast_signed())
-            .execute(&mut *tx.connection)
+            .execute(tx.connection())
             .await?;
         tx.unclaimed_from = Some(tx.unclaimed_from.map_or(id, |from| from.min(id)));
     }

@@ -38,7 +38,7 @@ impl Operation for Enlist {
         let limit = self.limit.min(most);
         let entered = query(ENLIST)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .execute(&mut *tx.connection)
+            .execute(tx.connection())
             .await?;
         let done = usize::try_from(entered.rows_affected()).unwrap_or(usize::MAX);
         self.parts.end(done, began);

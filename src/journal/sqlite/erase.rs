@@ -48,7 +48,7 @@ impl Operation for EraseOne {
         )
         .bind(id)
         .bind(self.caller.as_str())
-        .fetch_optional(&mut *tx.connection)
+        .fetch_optional(tx.connection())
         .await?;
         let Some(row) = found else {
             return Ok(Erased::Absent);
@@ -57,7 +57,7 @@ impl Operation for EraseOne {
             return Ok(Erased::Running);
         }
         let erasing = query("DELETE FROM matches WHERE match_id = $1").bind(id);
-        erasing.execute(&mut *tx.connection).await?;
+        erasing.execute(tx.connection()).await?;
         Ok(Erased::Done)
     }
 
@@ -91,7 +91,7 @@ impl Operation for EraseExpired {
         let erased = query(ERASE)
             .bind(tx.now.as_micros())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-            .fetch_all(&mut *tx.connection)
+            .fetch_all(tx.connection())
             .await?;
         self.parts.end(erased.len(), began);
         let is_last = erased.len() < limit || limit == self.limit;

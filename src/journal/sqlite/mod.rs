@@ -272,7 +272,8 @@ pub(super) fn is_permanent(error: &sqlx::Error) -> bool {
 impl Writer for Sqlite {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
         let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
-        self.0.writer.ask(append::Admit { match_id, spec, body }).await
+        let labels = serde_json::to_string(&spec.labels).expect("labels are plain text");
+        self.0.writer.ask(append::Admit { match_id, spec, body, labels }).await
     }
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {

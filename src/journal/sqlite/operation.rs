@@ -56,8 +56,9 @@ pub(super) trait Operation: Send + Sync + 'static {
 
 /// A transaction under way, and what is to be done once it is committed.
 pub(super) struct Tx<'a> {
-    /// Where statements run.
-    pub connection: &'a mut SqliteConnection,
+    connection: &'a mut SqliteConnection,
+    /// How often something was sent to SQLite's thread.
+    pub trips: u64,
     /// The time of everything that it writes, unless a match is ahead of it.
     pub now: Timestamp,
     /// This incarnation, as the owner of what it claims.
@@ -67,6 +68,24 @@ pub(super) struct Tx<'a> {
     pub unclaimed_from: Option<Uuid>,
     /// The events that it has written.
     pub written: Vec<Recorded>,
+}
+
+impl<'a> Tx<'a> {
+    /// Nothing of it has been sent yet.
+    pub(super) fn new(
+        connection: &'a mut SqliteConnection,
+        now: Timestamp,
+        owner: i64,
+        unclaimed_from: Option<Uuid>,
+    ) -> Self {
+        Self { connection, trips: 0, now, owner, unclaimed_from, written: Vec::new() }
+    }
+
+    /// Where statements run: each time that one is sent, or several at once, is one trip.
+    pub(super) fn connection(&mut self) -> &mut SqliteConnection {
+        self.trips += 1;
+        self.connection
+    }
 }
 
 /// An operation of any kind, with its caller waiting.

@@ -25,7 +25,7 @@ impl Operation for Probe {
     type Outcome = ();
 
     async fn run(&self, _rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error> {
-        raw_sql(FILL).execute(&mut *tx.connection).await?;
+        raw_sql(FILL).execute(tx.connection()).await?;
         Ok(())
     }
 }

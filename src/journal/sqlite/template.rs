@@ -2,7 +2,8 @@
 //!
 //! Every trip to SQLite's thread and back costs two thread switches, more than the statements
 //! themselves. So a template is written out twice, four times, eight times … with its values
-//! numbered on, and each of these texts is prepared once.
+//! numbered on, and each of these texts is prepared once. A whole transaction of one template is a
+//! text as well, with its BEGIN and its COMMIT.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,7 @@ use crate::journal::{
     sqlite::{
         operation::{Job, Rows, Tx},
         rows::Query,
+        writer::Failure,
     },
 };
 
@@ -29,11 +31,18 @@ pub(super) struct Template {
     values: usize,
     sql: &'static str,
     copies: [OnceLock<Arc<str>>; TEXTS],
+    transactions: [OnceLock<Arc<str>>; TEXTS],
 }
 
 impl Template {
     pub(super) const fn new(statements: usize, values: usize, sql: &'static str) -> Self {
-        Self { statements, values, sql, copies: [const { OnceLock::new() }; TEXTS] }
+        Self {
+            statements,
+            values,
+            sql,
+            copies: [const { OnceLock::new() }; TEXTS],
+            transactions: [const { OnceLock::new() }; TEXTS],
+        }
     }
 
     /// The statements once.
@@ -51,6 +60,12 @@ impl Template {
         Arc::clone(text)
     }
 
+    /// A transaction of so many copies.
+    fn transaction(&self, power: u32) -> Arc<str> {
+        let whole = || format!("BEGIN IMMEDIATE; {} COMMIT;", self.copies(power)).into();
+        Arc::clone(self.transactions[power as usize].get_or_init(whole))
+    }
+
     fn renumbered(&self, offset: usize) -> String {
         let mut parts = self.sql.split('$');
         let mut text = parts.next().unwrap_or_default().to_owned();
@@ -61,6 +76,44 @@ impl Template {
             text.push_str(&format!("${}{rest}", number + offset));
         }
         text
+    }
+}
+
+/// The template that all of the jobs begin with, if they fit into one of its texts.
+pub(super) fn sole(jobs: &[Box<dyn Job>]) -> Option<&'static Template> {
+    let template = jobs.first()?.template()?;
+    let fits = jobs.len().is_power_of_two() && jobs.len() <= COPIES_MAX;
+    let is_sole = jobs.iter().all(|job| job.template().is_some_and(|t| std::ptr::eq(t, template)));
+    (fits && is_sole).then_some(template)
+}
+
+/// Begins a transaction, sends what the jobs begin with, and commits it, in one trip. The rows of
+/// each job's statements.
+pub(super) async fn at_once(
+    tx: &mut Tx<'_>,
+    template: &Template,
+    jobs: &[Box<dyn Job>],
+) -> Result<Vec<Rows>, Failure> {
+    let mut query: Query<'_> = query(AssertSqlSafe(template.transaction(jobs.len().ilog2())));
+    for job in jobs {
+        query = job.bind(query, tx);
+    }
+    let mut rows: Vec<Rows> = jobs.iter().map(|_| Rows::new()).collect();
+    let mut steps = tx.connection().fetch_many(query);
+    let (mut statements_done, of_jobs) = (0, template.statements * jobs.len());
+    loop {
+        match steps.try_next().await {
+            Ok(Some(Either::Left(_))) => statements_done += 1,
+            // The first statement was BEGIN.
+            Ok(Some(Either::Right(row))) => {
+                rows[(statements_done - 1) / template.statements].push(row);
+            }
+            Ok(None) => return Ok(rows),
+            Err(error) if (1..=of_jobs).contains(&statements_done) => {
+                return Err(Failure::Operation(error.into()));
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 
@@ -97,7 +150,7 @@ async fn trip(
     for job in now {
         query = jobs[*job].bind(query, tx);
     }
-    let mut steps = tx.connection.fetch_many(query);
+    let mut steps = tx.connection().fetch_many(query);
     let mut statements_done = 0;
     while let Some(step) = steps.try_next().await? {
         match step {

@@ -21,7 +21,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{MatchId, Position, Sequence, Spec, Timestamp},
     journal::{
-        Admitted, Appended, Claim, Erased, Error, Key, Reader, Writer,
+        Admitted, Appended, Claim, Erased, Error, Filter, Key, Reader, Writer,
         sqlite::{Config, OpenError, READERS, Sqlite, files::Files},
         suite::{self, facts::*},
     },
@@ -435,4 +435,41 @@ async fn what_is_written_beside_many_erasures_waits_for_some_of_them() {
     assert!(erased.iter().all(|erased| matches!(erased, Ok(Erased::Done))));
     let commits = journal.commits() - before;
     assert!(beside * 3 < commits, "commit {beside} of {commits}");
+}
+
+/// How often something is sent to SQLite's thread for a write that meets no other: each time costs
+/// more than its statements.
+#[tokio::test]
+async fn a_commit_of_one_fact_is_one_trip_to_sqlite() {
+    let store = store().await;
+    let (commits, trips) = (|| store.journal.commits(), || store.journal.0.writer.trips());
+    let before = (commits(), trips());
+    let spec =
+        Spec { labels: labels(&[("shop", "7"), ("till", "ü\"2")]), ..named_spec("order-1") };
+    let facts = [uploaded(), started("a-1"), finished()];
+    run(&store, match_id(0, 1), spec.clone(), facts).await;
+    assert_eq!((commits() - before.0, trips() - before.1), (4, 4));
+    let filter = Filter { labels: spec.labels.clone(), ..Filter::default() };
+    let listed = store.journal.list(&anna(), &filter, None, 9).await.unwrap().matches;
+    assert_eq!(listed.len(), 1, "by all of its labels");
+
+    // What isn't written is asked about in a transaction of its own.
+    let again = store.journal.admit(match_id(0, 2), Arc::new(spec)).await.unwrap();
+    assert!(matches!(again, Admitted::Known(known) if known.id == match_id(0, 1)));
+    let claim = Claim { match_id: match_id(0, 1), epoch: 1 };
+    let lost = store.journal.append(claim, Sequence(2), trouble()).await.unwrap();
+    assert_eq!(lost, Appended::Lost);
+}
+
+/// Some of a batch of one kind are written, others can't be.
+#[tokio::test]
+async fn what_is_not_written_in_the_same_trip_is_told_why() {
+    let store = store().await;
+    let spec = Arc::new(named_spec("order-1"));
+    let admissions = (0..4).map(|n| store.journal.admit(match_id(0, n), Arc::clone(&spec)));
+    let admitted = join_all(admissions).await;
+    let is_new = |admitted: &Result<Admitted, Error>| matches!(admitted, Ok(Admitted::New(..)));
+    let known_as =
+        |id| move |it: &Result<Admitted, Error>| matches!(it, Ok(Admitted::Known(m)) if m.id == id);
+    assert!(is_new(&admitted[0]) && admitted[1..].iter().all(known_as(match_id(0, 0))));
 }

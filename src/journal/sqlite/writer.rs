@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     clock::Clock,
+    domain::Recorded,
     journal::{
         Claim, Error,
         answer::{self, Orphans},
@@ -30,7 +31,7 @@ use crate::{
             files::{self, Files},
             lock::Lock,
             operation::{self, Job, Operation, Tx},
-            template,
+            template::{self, Template},
         },
     },
     outage,
@@ -54,6 +55,8 @@ pub(super) struct Handle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
+    #[cfg(test)]
+    trips: Arc<AtomicU64>,
     #[cfg(test)]
     emptying_tries: Arc<AtomicU64>,
     fails: Arc<AtomicBool>,
@@ -79,6 +82,8 @@ struct Writer {
     postponed: Vec<Box<dyn Job>>,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
+    /// To SQLite's thread.
+    trips: Arc<AtomicU64>,
     /// Whether the store failed at the last transaction.
     fails: Arc<AtomicBool>,
     recent: Arc<Recent>,
@@ -88,7 +93,7 @@ struct Writer {
 }
 
 /// Why a transaction was not committed.
-enum Failure {
+pub(super) enum Failure {
     /// An operation failed: the others are not to blame.
     Operation(Error),
     /// The store failed: none can be written now.
@@ -112,7 +117,8 @@ impl Handle {
     #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
     pub(super) fn spawn(start: Start) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
-        let (orphans, commits) = (Arc::default(), Arc::default());
+        let orphans = Arc::<Orphans>::default();
+        let [commits, trips] = [(); 2].map(|()| Arc::<AtomicU64>::default());
         let fails = Arc::<AtomicBool>::default();
         let emptying = Emptying::new(start.clock.clone(), start.ticks.clone());
         #[cfg(test)]
@@ -128,6 +134,7 @@ impl Handle {
             unclaimed_from: Some(Uuid::nil()),
             orphans: Arc::clone(&orphans),
             commits: Arc::clone(&commits),
+            trips: Arc::clone(&trips),
             fails: Arc::clone(&fails),
             recent: start.recent,
             wake: start.wake,
@@ -138,6 +145,8 @@ impl Handle {
             messages,
             orphans,
             commits,
+            #[cfg(test)]
+            trips,
             #[cfg(test)]
             emptying_tries,
             fails,
@@ -155,6 +164,12 @@ impl Handle {
     /// How many transactions have been committed.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
+    }
+
+    /// How often operations had something sent to SQLite's thread.
+    #[cfg(test)]
+    pub(super) fn trips(&self) -> u64 {
+        self.trips.load(Ordering::Relaxed)
     }
 
     /// How often emptying the WAL was tried.
@@ -238,8 +253,71 @@ impl Writer {
         self.postponed = batch.extract_if(.., is_late).collect();
     }
 
-    /// Writes a batch and answers it; one by one if one of them failed.
-    async fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
+    /// Writes a batch and answers it.
+    async fn write(&mut self, batch: Vec<Box<dyn Job>>) {
+        let rest = match template::sole(&batch) {
+            Some(template) => self.write_at_once(template, batch).await,
+            None => batch,
+        };
+        if !rest.is_empty() {
+            self.write_by_steps(rest).await;
+        }
+    }
+
+    /// Writes what is one template and no more, in a single trip. What it doesn't write, since the
+    /// journal isn't as was expected, is left for a transaction that can ask why.
+    async fn write_at_once(
+        &mut self,
+        template: &'static Template,
+        mut batch: Vec<Box<dyn Job>>,
+    ) -> Vec<Box<dyn Job>> {
+        let orphans = self.orphans.take();
+        if !orphans.is_empty() {
+            self.orphans.add(orphans);
+            return batch;
+        }
+        let committed = self.transact_at_once(template, &mut batch).await;
+        self.settle(&committed).await;
+        match committed {
+            Ok(rest) => {
+                let is_rest = |index: usize| rest.contains(&index);
+                let (rest, written): (Vec<_>, Vec<_>) =
+                    batch.into_iter().enumerate().partition(|(index, _)| is_rest(*index));
+                self.answer(written.into_iter().map(|(_, job)| job).collect(), Ok(()));
+                rest.into_iter().map(|(_, job)| job).collect()
+            }
+            Err(Failure::Operation(_)) if batch.len() > 1 => batch,
+            Err(failure) => {
+                self.answer(batch, Err(failure));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Which of the batch were not written.
+    async fn transact_at_once(
+        &mut self,
+        template: &'static Template,
+        batch: &mut [Box<dyn Job>],
+    ) -> Result<Vec<usize>, Failure> {
+        let connection = connected(&mut self.connection, &self.files).await?;
+        let mut tx = Tx::new(connection, self.clock.now(), self.owner, self.unclaimed_from);
+        let rows = template::at_once(&mut tx, template, batch).await?;
+        let mut rest = Vec::new();
+        for ((index, job), rows) in batch.iter_mut().enumerate().zip(rows) {
+            match rows.is_empty() {
+                true => rest.push(index),
+                // What is committed can't be tried again.
+                false => job.run(rows, &mut tx).await.map_err(Failure::Store)?,
+            }
+        }
+        let Tx { written, trips, .. } = tx;
+        self.committed(written, false, trips);
+        Ok(rest)
+    }
+
+    /// Writes a batch statement by statement and answers it; one by one if one of them failed.
+    async fn write_by_steps(&mut self, mut batch: Vec<Box<dyn Job>>) {
         match self.commit(&mut batch).await {
             Err(Failure::Operation(_)) if batch.len() > 1 => {
                 for job in batch {
@@ -275,19 +353,26 @@ impl Writer {
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
         let orphans = self.orphans.take();
         let committed = self.transact(&orphans, batch).await;
-        self.note(&committed);
+        self.settle(&committed).await;
         if committed.is_err() {
-            self.recent.forget();
             self.orphans.add(orphans);
-            self.roll_back().await;
         }
         committed
     }
 
+    /// Leaves nothing of a transaction that failed.
+    async fn settle<T>(&mut self, committed: &Result<T, Failure>) {
+        self.note(committed);
+        if committed.is_err() {
+            self.recent.forget();
+            self.roll_back().await;
+        }
+    }
+
     /// Keeps in mind whether commits succeed, and tells when that changes.
-    fn note(&self, committed: &Result<(), Failure>) {
+    fn note<T>(&self, committed: &Result<T, Failure>) {
         let failure = match committed {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(Failure::Operation(error) | Failure::Store(error)) => match error {
                 Error::Unavailable(source) => Some(source),
                 // Nothing is wrong with the store, but with what was to be written.
@@ -310,31 +395,33 @@ impl Writer {
         batch: &mut [Box<dyn Job>],
     ) -> Result<(), Failure> {
         let connection = connected(&mut self.connection, &self.files).await?;
-        query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
-        let mut tx = Tx {
-            connection,
-            now: self.clock.now(),
-            owner: self.owner,
-            unclaimed_from: self.unclaimed_from,
-            written: Vec::new(),
-        };
+        let mut tx = Tx::new(connection, self.clock.now(), self.owner, self.unclaimed_from);
+        query("BEGIN IMMEDIATE").execute(tx.connection()).await?;
         claim::release(&mut tx, orphans).await?;
         let begun = template::begin(&mut tx, batch).await.map_err(Failure::Operation)?;
         for (job, rows) in batch.iter_mut().zip(begun) {
             job.run(rows, &mut tx).await.map_err(Failure::Operation)?;
         }
-        query("COMMIT").execute(&mut *tx.connection).await?;
-        self.unclaimed_from = tx.unclaimed_from;
+        query("COMMIT").execute(tx.connection()).await?;
+        let Tx { unclaimed_from, written, trips, .. } = tx;
+        self.unclaimed_from = unclaimed_from;
+        let has_erased = batch.iter().any(|job| job.has_erased());
+        self.committed(written, has_erased, trips);
+        Ok(())
+    }
+
+    /// Counts a transaction, and signals its events to readers.
+    fn committed(&self, written: Vec<Recorded>, has_erased: bool, trips: u64) {
         self.commits.fetch_add(1, Ordering::Relaxed);
-        let has_written = !tx.written.is_empty();
-        self.recent.add(tx.written);
-        if batch.iter().any(|job| job.has_erased()) {
+        self.trips.fetch_add(trips, Ordering::Relaxed);
+        let has_written = !written.is_empty();
+        self.recent.add(written);
+        if has_erased {
             self.recent.clear();
         }
         if has_written {
             self.wake.send_replace(());
         }
-        Ok(())
     }
 
     async fn roll_back(&mut self) {

@@ -69,7 +69,8 @@ async fn store_by_hand() -> (Store, Hand) {
 async fn commit(store: &Store, count: u64) {
     let before = store.journal.commits();
     for n in 0..count {
-        admit(store, match_id(before, n), plain_spec()).await;
+        let admitted = admit(store, match_id(before, n), plain_spec());
+        tokio::time::timeout(PATIENCE, admitted).await.unwrap();
     }
     assert_eq!(store.journal.commits() - before, count);
 }

@@ -7,7 +7,6 @@ use super::*;
 use crate::{
     domain::State,
     journal::{
-        Filter,
         listing::{at_once, testing::statement},
         sqlite::schema::MIGRATIONS,
         suite::crowd::{self, PATIENCE, cases, crowd},

@@ -18,6 +18,7 @@ use crate::{
         sqlite::{
             operation::{Operation, Rows, Tx},
             rows::{self, Query, blob},
+            statements,
             template::Template,
         },
         stored::{self, ONE_WRITER, analyses, body, micros, state_after},
@@ -49,7 +50,7 @@ pub(super) struct Cancel {
 }
 
 /// Admits a match if there is none with its request id, and none with its id.
-static ADMIT: Template = Template::new(
+pub(super) static ADMIT: Template = Template::new(
     4,
     11,
     "INSERT INTO matches (match_id, caller, request_id, folder_id, create_time)
@@ -158,16 +159,10 @@ impl Append {
     /// Whether an analysis of the event belongs to another match, and the match stands where the
     /// event would follow.
     async fn is_taken(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
-        const TAKEN: &str = "
-            SELECT EXISTS (SELECT 1 FROM match_states
-                           WHERE match_id = $1 AND epoch = $2 AND sequence = $3
-                               AND end_time IS NULL)
-               AND EXISTS (SELECT 1 FROM match_analyses
-                           WHERE analysis_id IN ($4, $5) AND match_id <> $1)";
         let Some((one, other)) = analyses(&self.event) else {
             return Ok(false);
         };
-        let row = query(TAKEN)
+        let row = query(statements::TAKEN)
             .bind(blob(self.claim.match_id.as_uuid()))
             .bind(self.claim.epoch.cast_signed())
             .bind(self.after.0.cast_signed())
@@ -263,11 +258,11 @@ macro_rules! change {
     };
 }
 
-static CHANGE: Template = Template::new(2, 7, change!(""));
+pub(super) static CHANGE: Template = Template::new(2, 7, change!(""));
 
 /// Two matches may compare the same media, and each find the other's analysis in the folder: here
 /// it is one match's, and the other's write changes nothing.
-static CHANGE_WITH_ANALYSES: Template = Template::new(
+pub(super) static CHANGE_WITH_ANALYSES: Template = Template::new(
     3,
     9,
     concat!(

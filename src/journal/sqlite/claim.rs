@@ -13,7 +13,8 @@ use crate::{
         Claim, Error, Taken,
         sqlite::{
             operation::{Operation, Rows, Tx},
-            rows::{blob, columns, folded_each, same_match, uuid},
+            rows::{blob, folded_each, same_match, uuid},
+            statements,
         },
     },
 };
@@ -56,10 +57,8 @@ impl Operation for TakeOne {
     type Outcome = Taken;
 
     async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Taken, Error> {
-        const STANDS: &str = "
-            SELECT owner IS NOT $2 FROM match_states WHERE match_id = $1 AND end_time IS NULL";
         let id = blob(self.match_id.as_uuid());
-        let stands = query(STANDS).bind(id).bind(tx.owner);
+        let stands = query(statements::STANDS).bind(id).bind(tx.owner);
         let Some(row) = stands.fetch_optional(tx.connection()).await? else {
             return Ok(Taken::Past);
         };
@@ -79,40 +78,27 @@ impl Operation for TakeOne {
 /// The events of the oldest matches from an id on that are unfinished and not ours, with the
 /// epoch that each match is about to have.
 async fn page(tx: &mut Tx<'_>, from: Uuid, limit: usize) -> Result<Vec<SqliteRow>, Error> {
-    const PAGE: &str = concat!(
-        "WITH page AS (
-             SELECT match_id, epoch FROM match_states
-             WHERE end_time IS NULL AND match_id >= $1 AND owner IS NOT $2
-             ORDER BY match_id LIMIT $3
-         )
-         SELECT ",
-        columns!(),
-        ", page.epoch + 1
-         FROM page CROSS JOIN events AS e ON e.match_id = page.match_id
-         ORDER BY page.match_id, e.sequence"
-    );
-    let page =
-        query(PAGE).bind(blob(&from)).bind(tx.owner).bind(i64::try_from(limit).unwrap_or(i64::MAX));
+    let page = query(statements::UNHELD)
+        .bind(blob(&from))
+        .bind(tx.owner)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX));
     Ok(page.fetch_all(tx.connection()).await?)
 }
 
 /// Takes all that [`page`] found: the same condition in the same transaction.
 async fn take(tx: &mut Tx<'_>, from: Uuid, to: Uuid) -> Result<(), Error> {
-    query(
-        "UPDATE match_states SET epoch = epoch + 1, owner = $2
-         WHERE end_time IS NULL AND match_id BETWEEN $1 AND $3 AND owner IS NOT $2",
-    )
-    .bind(blob(&from))
-    .bind(tx.owner)
-    .bind(blob(&to))
-    .execute(tx.connection())
-    .await?;
+    query(statements::TAKE)
+        .bind(blob(&from))
+        .bind(tx.owner)
+        .bind(blob(&to))
+        .execute(tx.connection())
+        .await?;
     Ok(())
 }
 
 /// The matches that these rows fold into, and the holds on them.
 async fn with_epochs(tx: &mut Tx<'_>, rows: &[SqliteRow]) -> Result<Vec<(Match, Claim)>, Error> {
-    let matches = folded_each(&mut *tx.connection, rows).await?;
+    let matches = folded_each(tx.connection(), rows).await?;
     let first = |m: &Match| rows.iter().find(|row| uuid(row, 0).ok() == Some(*m.id.as_uuid()));
     let with_epoch = |m: Match| {
         let epoch = first(&m)?.try_get::<i64, _>(5).ok()?.cast_unsigned();
@@ -138,7 +124,7 @@ fn can_be_driven(m: &Match) -> bool {
 pub(super) async fn release(tx: &mut Tx<'_>, claims: &[Claim]) -> Result<(), sqlx::Error> {
     for claim in claims {
         let id = *claim.match_id.as_uuid();
-        query("UPDATE match_states SET owner = NULL WHERE match_id = $1 AND epoch = $2")
+        query(statements::RELEASE)
             .bind(blob(&id))
             .bind(claim.epoch.cast_signed())
             .execute(tx.connection())

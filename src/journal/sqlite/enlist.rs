@@ -10,6 +10,7 @@ use crate::journal::{
     sqlite::{
         operation::{Operation, Rows, Tx},
         parts::{Part, Parts},
+        statements,
     },
 };
 
@@ -24,19 +25,9 @@ impl Operation for Enlist {
     type Outcome = Part;
 
     async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Part, Error> {
-        // A row without a match can't be; it would come again and again.
-        const ENLIST: &str = "
-            UPDATE match_states SET
-                caller = coalesce((SELECT m.caller FROM matches AS m
-                                   WHERE m.match_id = match_states.match_id), ''),
-                end_state = CASE WHEN end_time IS NOT NULL THEN state END
-            WHERE match_id IN (
-                SELECT match_id FROM match_states
-                WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL
-                ORDER BY match_id LIMIT $1)";
         let (most, began) = self.parts.begin();
         let limit = self.limit.min(most);
-        let entered = query(ENLIST)
+        let entered = query(statements::ENLIST)
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .execute(tx.connection())
             .await?;

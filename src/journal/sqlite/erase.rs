@@ -20,6 +20,7 @@ use crate::{
             operation::{Operation, Rows, Tx},
             parts::{Part, Parts},
             rows::blob,
+            statements,
         },
     },
 };
@@ -42,21 +43,18 @@ impl Operation for EraseOne {
 
     async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Erased, Error> {
         let id = blob(self.match_id.as_uuid());
-        let found = query(
-            "SELECT s.end_time IS NULL FROM matches AS m JOIN match_states AS s USING (match_id)
-                 WHERE m.match_id = $1 AND m.caller = $2",
-        )
-        .bind(id)
-        .bind(self.caller.as_str())
-        .fetch_optional(tx.connection())
-        .await?;
+        let found = query(statements::HAS_NOT_ENDED)
+            .bind(id)
+            .bind(self.caller.as_str())
+            .fetch_optional(tx.connection())
+            .await?;
         let Some(row) = found else {
             return Ok(Erased::Absent);
         };
         if row.try_get::<bool, _>(0)? {
             return Ok(Erased::Running);
         }
-        let erasing = query("DELETE FROM matches WHERE match_id = $1").bind(id);
+        let erasing = query(statements::ERASE).bind(id);
         erasing.execute(tx.connection()).await?;
         Ok(Erased::Done)
     }
@@ -75,20 +73,9 @@ impl Operation for EraseExpired {
     type Outcome = Part;
 
     async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Part, Error> {
-        // Both statements mean the same matches: nothing changes between them.
-        const ERASE: &str = "
-            UPDATE store SET floor = max(floor, coalesce((
-                SELECT max(position) FROM events WHERE match_id IN (
-                    SELECT match_id FROM match_states WHERE expire_time <= $1
-                    ORDER BY expire_time, match_id LIMIT $2)), 0));
-
-            DELETE FROM matches WHERE match_id IN (
-                SELECT match_id FROM match_states WHERE expire_time <= $1
-                ORDER BY expire_time, match_id LIMIT $2)
-            RETURNING 1";
         let (most, began) = self.parts.begin();
         let limit = self.limit.min(most);
-        let erased = query(ERASE)
+        let erased = query(statements::ERASE_EXPIRED)
             .bind(tx.now.as_micros())
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(tx.connection())

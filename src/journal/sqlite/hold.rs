@@ -21,7 +21,10 @@ use crate::{
     journal::{
         Error,
         answer::Outcome,
-        sqlite::operation::{Operation, Rows, Tx},
+        sqlite::{
+            operation::{Operation, Rows, Tx},
+            statements,
+        },
     },
 };
 
@@ -107,19 +110,14 @@ impl Operation for Note {
     type Outcome = Noted;
 
     async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Noted, Error> {
-        Ok(Noted(note(&mut *tx.connection, tx.now, self.has_jumped).await?))
+        let now = tx.now;
+        Ok(Noted(note(tx.connection(), now, self.has_jumped).await?))
     }
 }
 
 /// How far the time is from the newest event, or from what the clock showed last if that is closer.
 async fn gap(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<Duration> {
-    let row = query(
-        "SELECT seen_time, coalesce(
-             (SELECT time FROM events ORDER BY position DESC LIMIT 1), seen_time)
-         FROM erasing_hold",
-    )
-    .fetch_one(connection)
-    .await?;
+    let row = query(statements::LAST_TIMES).fetch_one(connection).await?;
     let distance = |time: i64| {
         let time = Timestamp::from_micros(time);
         time.since(now).max(now.since(time))
@@ -135,26 +133,19 @@ async fn note(
     has_jumped: bool,
 ) -> sqlx::Result<Timestamp> {
     let latest = now.after(longest_keep(&mut *connection).await?);
-    let until: i64 = query_scalar(
-        "UPDATE erasing_hold SET seen_time = $1, until = iif($2, $3, min(until, $3))
-         RETURNING until",
-    )
-    .bind(now.as_micros())
-    .bind(has_jumped)
-    .bind(latest.as_micros())
-    .fetch_one(connection)
-    .await?;
+    let until: i64 = query_scalar(statements::NOTE_TIME)
+        .bind(now.as_micros())
+        .bind(has_jumped)
+        .bind(latest.as_micros())
+        .fetch_one(connection)
+        .await?;
     Ok(Timestamp::from_micros(until))
 }
 
 /// For how long the match that expires last is kept after its end.
 async fn longest_keep(connection: &mut SqliteConnection) -> sqlx::Result<Duration> {
-    let keep: Option<i64> = query_scalar(
-        "SELECT expire_time - end_time FROM match_states WHERE expire_time IS NOT NULL
-         ORDER BY expire_time DESC LIMIT 1",
-    )
-    .fetch_optional(connection)
-    .await?;
+    let keep: Option<i64> =
+        query_scalar(statements::LONGEST_KEEP).fetch_optional(connection).await?;
     Ok(Duration::from_micros(keep.unwrap_or(0).max(0).cast_unsigned()))
 }
 

@@ -212,7 +212,7 @@ impl Look for Connected {
 }
 
 /// Reads the events of a group of matches, newest match first, each one's in order.
-fn read_group() -> &'static str {
+pub(super) fn read_group() -> &'static str {
     static READ: OnceLock<String> = OnceLock::new();
     READ.get_or_init(|| {
         let values: Vec<String> = (1..=GROUP).map(|number| format!("${number}")).collect();

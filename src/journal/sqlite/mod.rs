@@ -21,6 +21,7 @@ mod probe;
 mod reader;
 mod rows;
 mod schema;
+mod statements;
 mod template;
 #[cfg(test)]
 mod tests;

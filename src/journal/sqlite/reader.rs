@@ -14,7 +14,8 @@ use crate::{
         sqlite::{
             Sqlite,
             probe::Probe,
-            rows::{self, blob, columns},
+            rows::{self, blob},
+            statements,
         },
         stored::{ONE_WRITER, in_order},
     },
@@ -31,12 +32,10 @@ impl Reader for Sqlite {
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
-        const EVENTS: &str = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM events AS e WHERE e.match_id = $1 ORDER BY e.sequence"
-        );
-        let rows = query(EVENTS).bind(blob(match_id.as_uuid())).fetch_all(&self.0.readers).await?;
+        let rows = query(statements::EVENTS)
+            .bind(blob(match_id.as_uuid()))
+            .fetch_all(&self.0.readers)
+            .await?;
         rows::complete(&self.0.readers, rows::events(&rows)?).await
     }
 
@@ -51,12 +50,7 @@ impl Reader for Sqlite {
         if let Some(recent) = self.0.recent.tail(after, limit) {
             return Ok(recent);
         }
-        const TAIL: &str = concat!(
-            "SELECT ",
-            columns!(),
-            " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2"
-        );
-        let rows = query(TAIL)
+        let rows = query(statements::TAIL)
             .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.0.followers)
@@ -69,24 +63,7 @@ impl Reader for Sqlite {
             return Ok(Page { events, floor: None });
         }
         // One row at least, which has the floor.
-        const PAGE: &str = concat!(
-            "WITH page AS MATERIALIZED (
-                 SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2
-             ), begun AS (
-                 SELECT match_id, min(sequence) AS sequence FROM page
-                 GROUP BY match_id HAVING min(sequence) > 1
-             )
-             SELECT ",
-            columns!(),
-            ", s.floor FROM store AS s LEFT JOIN (
-                 SELECT position, match_id, sequence, time, body FROM page
-                 UNION ALL
-                 SELECT b.position, b.match_id, b.sequence, b.time, b.body
-                 FROM begun AS f CROSS JOIN events AS b
-                     ON b.match_id = f.match_id AND b.sequence < f.sequence
-             ) AS e"
-        );
-        let rows = query(PAGE)
+        let rows = query(statements::PAGE)
             .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
             .fetch_all(&self.0.followers)
@@ -112,15 +89,13 @@ impl Reader for Sqlite {
     // been erased, and its position is still behind us.
     async fn head(&self) -> Result<Position, Error> {
         let head: Option<i64> =
-            query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
-                .fetch_optional(&self.0.readers)
-                .await?;
+            query_scalar(statements::HEAD).fetch_optional(&self.0.readers).await?;
         Ok(Position(head.unwrap_or(0).cast_unsigned()))
     }
 
     async fn earliest(&self) -> Result<Position, Error> {
         let oldest: Option<i64> =
-            query_scalar("SELECT min(position) FROM events").fetch_one(&self.0.readers).await?;
+            query_scalar(statements::OLDEST).fetch_one(&self.0.readers).await?;
         match oldest {
             Some(oldest) => Ok(Position(oldest.cast_unsigned().saturating_sub(1))),
             None => self.head().await,
@@ -128,7 +103,7 @@ impl Reader for Sqlite {
     }
 
     async fn floor(&self) -> Result<Position, Error> {
-        let floor: i64 = query_scalar("SELECT floor FROM store").fetch_one(&self.0.readers).await?;
+        let floor: i64 = query_scalar(statements::FLOOR).fetch_one(&self.0.readers).await?;
         Ok(Position(floor.cast_unsigned()))
     }
 
@@ -139,14 +114,7 @@ impl Reader for Sqlite {
         // An incarnation ends where the next one starts. In a store that was restored from a
         // backup the next one starts earlier than the incarnation had come before: what it wrote
         // after the backup has never happened here.
-        const BOUNDS: &str = "
-            SELECT store.floor, coalesce(
-                (SELECT next.started_position FROM incarnations AS next
-                 WHERE next.ordinal > i.ordinal ORDER BY next.ordinal LIMIT 1),
-                (SELECT seq FROM sqlite_sequence WHERE name = 'events'),
-                0)
-            FROM incarnations AS i, store WHERE i.incarnation = $1";
-        let bounds = query(BOUNDS)
+        let bounds = query(statements::BOUNDS)
             .bind(origin.incarnation.cast_signed())
             .fetch_optional(&self.0.readers)
             .await?;
@@ -186,7 +154,7 @@ impl Reader for Sqlite {
         if !self.0.writer.is_open() {
             return Err(answer::closed());
         }
-        query("SELECT floor FROM store").fetch_one(&self.0.health).await?;
+        query(statements::FLOOR).fetch_one(&self.0.health).await?;
         // A store that can be read may take no writes. Where the last one failed this writes, as
         // nothing else may while the service is told to be out of order.
         match self.0.writer.fails() {
@@ -217,13 +185,8 @@ impl Sqlite {
         match_id: MatchId,
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error> {
-        const OWNED: &str = "
-            SELECT asked.key FROM json_each($1) AS asked
-            WHERE EXISTS (SELECT 1 FROM match_analyses AS a
-                          WHERE a.analysis_id = asked.value AND a.match_id <> $2)
-            ORDER BY asked.key";
         let asked = serde_json::to_string(analyses).expect("ids are plain text");
-        let owned: Vec<i64> = query_scalar(OWNED)
+        let owned: Vec<i64> = query_scalar(statements::OWNED)
             .bind(asked)
             .bind(blob(match_id.as_uuid()))
             .fetch_all(&self.0.readers)

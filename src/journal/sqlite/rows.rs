@@ -7,6 +7,7 @@ use crate::{
     domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp},
     journal::{
         Error, Key,
+        sqlite::statements,
         stored::{self, Beside, Besides, ONE_WRITER},
     },
 };
@@ -24,21 +25,9 @@ pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::S
 
 /// The events of the match that a key of a caller's names.
 pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q> {
-    const BY_ID: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM matches AS m JOIN events AS e ON e.match_id = m.match_id
-         WHERE m.match_id = $2 AND m.caller = $1 ORDER BY e.sequence"
-    );
-    const BY_REQUEST: &str = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM matches AS m JOIN events AS e ON e.match_id = m.match_id
-         WHERE m.caller = $1 AND m.request_id = $2 ORDER BY e.sequence"
-    );
     match key {
-        Key::Match(id) => query(BY_ID).bind(caller.as_str()).bind(blob(id.as_uuid())),
-        Key::Request(id) => query(BY_REQUEST).bind(caller.as_str()).bind(id.as_str()),
+        Key::Match(id) => query(statements::BY_ID).bind(caller.as_str()).bind(blob(id.as_uuid())),
+        Key::Request(id) => query(statements::BY_REQUEST).bind(caller.as_str()).bind(id.as_str()),
     }
 }
 
@@ -84,16 +73,9 @@ pub(super) fn events(rows: &[SqliteRow]) -> Result<Vec<Recorded>, Error> {
 
 /// What the store has of matches beside their events.
 async fn besides(store: impl SqliteExecutor<'_>, ids: &[MatchId]) -> Result<Besides, Error> {
-    const BESIDE: &str = "
-        SELECT m.match_id, m.caller, m.request_id, m.folder_id, m.create_time,
-            (SELECT json_group_object(l.key, l.value)
-             FROM match_labels AS l WHERE l.match_id = m.match_id),
-            s.state, s.sequence, s.update_time, s.end_time, s.expire_time
-        FROM json_each($1) AS asked CROSS JOIN matches AS m ON m.match_id = unhex(asked.value)
-            CROSS JOIN match_states AS s ON s.match_id = m.match_id";
     let asked: Vec<String> = ids.iter().map(|id| id.as_uuid().simple().to_string()).collect();
     let asked = serde_json::to_string(&asked).expect("ids are plain text");
-    let rows = query(BESIDE).bind(asked).fetch_all(store).await?;
+    let rows = query(statements::BESIDE).bind(asked).fetch_all(store).await?;
     Ok(rows.iter().map(beside).collect::<sqlx::Result<_>>()?)
 }
 

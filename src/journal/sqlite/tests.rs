@@ -3,6 +3,7 @@
 mod emptying;
 mod hold;
 mod lists;
+mod plans;
 
 use std::{
     collections::BTreeSet,

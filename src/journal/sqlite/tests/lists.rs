@@ -87,10 +87,18 @@ async fn a_file_goes_back_and_forth_between_versions() {
 #[tokio::test]
 async fn every_list_is_found_by_an_index() {
     let store = store().await;
-    let mut connection = Files::new(path(&store.folder)).look().await.unwrap();
+    let mut connection = Files::new(path(&store.folder)).connect().await.unwrap();
+    assert_lists_are_found(&mut connection).await;
+    // With the statistics of a young store.
+    fill(&mut connection, &crowd(0, 10)).await;
+    raw_sql("ANALYZE").execute(&mut connection).await.unwrap();
+    assert_lists_are_found(&mut connection).await;
+}
+
+async fn assert_lists_are_found(connection: &mut SqliteConnection) {
     for case in cases(&crowd(0, 100)) {
         let explained = format!("EXPLAIN QUERY PLAN {}", statement(&case.filter));
-        let rows = raw_sql(sqlx::AssertSqlSafe(explained)).fetch_all(&mut connection);
+        let rows = raw_sql(sqlx::AssertSqlSafe(explained)).fetch_all(&mut *connection);
         let steps: Vec<String> =
             rows.await.unwrap().iter().map(|row| row.try_get("detail").unwrap()).collect();
         for step in &steps {

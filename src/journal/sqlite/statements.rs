@@ -1,0 +1,190 @@
+//! The statements of the engine, each with a plan that reads no more than it answers or changes
+//! (see `tests/plans.rs`).
+//!
+//! Not here are those of the templates, which `append.rs` has, those of lists, which their filters
+//! make, and those that run once at the start.
+
+use crate::journal::sqlite::rows::columns;
+
+macro_rules! statements {
+    ($($(#[$what:meta])+ $name:ident = $sql:expr;)+) => {
+        $($(#[$what])+ pub(super) const $name: &str = $sql;)+
+
+        /// All of them, by their names.
+        #[cfg(test)]
+        pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+statements! {
+    /// The events of a caller's match, by its id.
+    BY_ID = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM matches AS m JOIN events AS e ON e.match_id = m.match_id
+        WHERE m.match_id = $2 AND m.caller = $1 ORDER BY e.sequence"
+    );
+
+    /// The same, by the caller's own id.
+    BY_REQUEST = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM matches AS m JOIN events AS e ON e.match_id = m.match_id
+        WHERE m.caller = $1 AND m.request_id = $2 ORDER BY e.sequence"
+    );
+
+    /// The events of a match.
+    EVENTS = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM events AS e WHERE e.match_id = $1 ORDER BY e.sequence"
+    );
+
+    /// Events after a position.
+    TAIL = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM events AS e WHERE e.position > $1 ORDER BY e.position LIMIT $2"
+    );
+
+    /// The newest position that was drawn.
+    HEAD = "SELECT seq FROM sqlite_sequence WHERE name = 'events'";
+
+    /// The oldest position that is retained.
+    OLDEST = "SELECT min(position) FROM events";
+
+    /// The position after which everything is retained.
+    FLOOR = "SELECT floor FROM store";
+
+    /// The floor, and where an incarnation ended: by a minimum, since with the statistics of a young
+    /// store a first row in order is looked for from the first start on.
+    BOUNDS = "
+        SELECT store.floor, coalesce(
+            (SELECT next.started_position FROM incarnations AS next
+             WHERE next.ordinal = (SELECT min(later.ordinal) FROM incarnations AS later
+                                   WHERE later.ordinal > i.ordinal)),
+            (SELECT seq FROM sqlite_sequence WHERE name = 'events'),
+            0)
+        FROM incarnations AS i, store WHERE i.incarnation = $1";
+
+    /// Which analyses belong to other matches.
+    OWNED = "
+        SELECT asked.key FROM json_each($1) AS asked
+        WHERE EXISTS (SELECT 1 FROM match_analyses AS a
+                      WHERE a.analysis_id = asked.value AND a.match_id <> $2)
+        ORDER BY asked.key";
+
+    /// Whether an event isn't written because an analysis of it is another match's.
+    TAKEN = "
+        SELECT EXISTS (SELECT 1 FROM match_states
+                       WHERE match_id = $1 AND epoch = $2 AND sequence = $3
+                           AND end_time IS NULL)
+           AND EXISTS (SELECT 1 FROM match_analyses
+                       WHERE analysis_id IN ($4, $5) AND match_id <> $1)";
+
+    /// Whether an unfinished match may be taken.
+    STANDS = "
+        SELECT owner IS NOT $2 FROM match_states WHERE match_id = $1 AND end_time IS NULL";
+
+    /// The unfinished matches that are not ours, with their events.
+    UNHELD = concat!(
+        "WITH page AS (
+            SELECT match_id, epoch FROM match_states
+            WHERE end_time IS NULL AND match_id >= $1 AND owner IS NOT $2
+            ORDER BY match_id LIMIT $3
+        )
+        SELECT ",
+        columns!(),
+        ", page.epoch + 1
+        FROM page CROSS JOIN events AS e ON e.match_id = page.match_id
+        ORDER BY page.match_id, e.sequence"
+    );
+
+    /// Takes what [`UNHELD`] found.
+    TAKE = "
+        UPDATE match_states SET epoch = epoch + 1, owner = $2
+        WHERE end_time IS NULL AND match_id BETWEEN $1 AND $3 AND owner IS NOT $2";
+
+    /// Lets go of a match.
+    RELEASE = "UPDATE match_states SET owner = NULL WHERE match_id = $1 AND epoch = $2";
+
+    /// Whether a caller's match is unfinished.
+    HAS_NOT_ENDED = "
+        SELECT s.end_time IS NULL FROM matches AS m JOIN match_states AS s USING (match_id)
+        WHERE m.match_id = $1 AND m.caller = $2";
+
+    /// Erases a match.
+    ERASE = "DELETE FROM matches WHERE match_id = $1";
+
+    /// Raises the floor to the matches whose time has come, and erases them. Both parts mean the same
+    /// matches: nothing changes between them.
+    ERASE_EXPIRED = "
+        UPDATE store SET floor = max(floor, coalesce((
+            SELECT max(position) FROM events WHERE match_id IN (
+                SELECT match_id FROM match_states WHERE expire_time <= $1
+                ORDER BY expire_time, match_id LIMIT $2)), 0));
+
+        DELETE FROM matches WHERE match_id IN (
+            SELECT match_id FROM match_states WHERE expire_time <= $1
+            ORDER BY expire_time, match_id LIMIT $2)
+        RETURNING 1";
+
+    /// Enters matches of an older version into the indexes of lists. A row without a match can't be;
+    /// it would come again and again. The index is named, since with the statistics of a young store
+    /// the whole table would be read in its place.
+    ENLIST = "
+        UPDATE match_states SET
+            caller = coalesce((SELECT m.caller FROM matches AS m
+                               WHERE m.match_id = match_states.match_id), ''),
+            end_state = CASE WHEN end_time IS NOT NULL THEN state END
+        WHERE match_id IN (
+            SELECT match_id FROM match_states INDEXED BY match_states_unlisted
+            WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL
+            ORDER BY match_id LIMIT $1)";
+
+    /// Events after a position, and before them what came before in their matches, with the floor.
+    PAGE = concat!(
+        "WITH page AS MATERIALIZED (
+            SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2
+        ), begun AS (
+            SELECT match_id, min(sequence) AS sequence FROM page
+            GROUP BY match_id HAVING min(sequence) > 1
+        )
+        SELECT ",
+        columns!(),
+        ", s.floor FROM store AS s LEFT JOIN (
+            SELECT position, match_id, sequence, time, body FROM page
+            UNION ALL
+            SELECT b.position, b.match_id, b.sequence, b.time, b.body
+            FROM begun AS f CROSS JOIN events AS b
+                ON b.match_id = f.match_id AND b.sequence < f.sequence
+        ) AS e"
+    );
+
+    /// What the store has of matches beside their events.
+    BESIDE = "
+        SELECT m.match_id, m.caller, m.request_id, m.folder_id, m.create_time,
+            (SELECT json_group_object(l.key, l.value)
+             FROM match_labels AS l WHERE l.match_id = m.match_id),
+            s.state, s.sequence, s.update_time, s.end_time, s.expire_time
+        FROM json_each($1) AS asked CROSS JOIN matches AS m ON m.match_id = unhex(asked.value)
+            CROSS JOIN match_states AS s ON s.match_id = m.match_id";
+
+    /// Notes what the clock shows. After a jump retention is held back, else an older hold is
+    /// shortened.
+    NOTE_TIME = "
+        UPDATE erasing_hold SET seen_time = $1, until = iif($2, $3, min(until, $3))
+        RETURNING until";
+
+    /// For how long the match that expires last is kept after its end.
+    LONGEST_KEEP = "
+        SELECT expire_time - end_time FROM match_states WHERE expire_time IS NOT NULL
+        ORDER BY expire_time DESC LIMIT 1";
+
+    /// What the clock showed last, and the time of the newest event.
+    LAST_TIMES = "
+        SELECT seen_time, coalesce(
+            (SELECT time FROM events WHERE position = (SELECT max(position) FROM events)),
+            seen_time)
+        FROM erasing_hold";
+}

@@ -79,6 +79,7 @@ fn documents_link_to_what_is_there() {
         "docs/operating.md",
         "docs/proxies.md",
         "docs/simulator.md",
+        "docs/testing.md",
     ] {
         let folder = root().join(document).parent().expect("a folder").to_owned();
         for link in links_in(&read(document)) {

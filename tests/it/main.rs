@@ -24,6 +24,8 @@ mod attacks;
 mod backup;
 mod bad_input;
 mod calls;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod clocks;
 #[cfg(feature = "postgres-tests")]
 mod clusters;
 mod commands;

@@ -68,8 +68,19 @@ impl Process {
     /// searched by whoever made that.
     #[cfg(feature = "postgres-tests")]
     pub fn start_on(store: &str, oz: &Simulator, oz_url: &str, more: &[&str]) -> Self {
-        let inspection = Inspection::begin_elsewhere();
-        Self::launch(&mut Command::new(PROGRAM), oz, oz_url, store, more, inspection)
+        Self::start_on_by(&mut Command::new(PROGRAM), store, oz, oz_url, more)
+    }
+
+    /// The same, by a command that runs the service with what it is given.
+    #[cfg(feature = "postgres-tests")]
+    pub fn start_on_by(
+        command: &mut Command,
+        store: &str,
+        oz: &Simulator,
+        oz_url: &str,
+        more: &[&str],
+    ) -> Self {
+        Self::launch(command, oz, oz_url, store, more, Inspection::begin_elsewhere())
     }
 
     fn launch(

@@ -4,6 +4,8 @@
 use std::{
     collections::HashMap,
     fmt,
+    path::PathBuf,
+    process::Command,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -25,7 +27,7 @@ use crate::{
     canary::{Client, search_directory},
     checker::{check_one_of_each, check_verdict},
     postgres::{Cluster, Link, Mode, Pooler, shared},
-    process::Process,
+    process::{PROGRAM, Process},
     replicas::road::Road,
     support::{PATIENCE, Refusal, eventually, get, now, portrait_request, simulator, wait},
 };
@@ -65,7 +67,12 @@ pub struct Plan {
     pub connections_max: Option<u32>,
     /// The settings of each replica.
     pub settings: Vec<(&'static str, &'static str)>,
+    /// The environment variables of each replica, beside those that it is given anyway.
+    pub environments: Vec<Environment>,
 }
+
+/// Environment variables and their values.
+pub type Environment = Vec<(&'static str, PathBuf)>;
 
 impl Default for Plan {
     fn default() -> Self {
@@ -77,6 +84,7 @@ impl Default for Plan {
             roads: false,
             connections_max: None,
             settings: Vec::new(),
+            environments: Vec::new(),
         }
     }
 }
@@ -98,6 +106,7 @@ struct Replica {
     process: Option<Process>,
     link: Option<Link>,
     road: Option<Road>,
+    environment: Environment,
 }
 
 /// A database on a cluster, which is searched for canaries when it is dropped.
@@ -128,10 +137,11 @@ impl Fleet {
         let sessions = plan.replicas * CONNECTIONS_OF_A_REPLICA;
         let pooler = plan.pooled.then(|| database.cluster().pooler(Mode::Session, sessions));
         let mut replicas = Vec::new();
-        for _ in 0..plan.replicas {
+        for number in 0..plan.replicas {
             let link = plan.links.then(|| database.cluster().link());
             let road = if plan.roads { Some(Road::to(oz.address()).await) } else { None };
-            replicas.push(Replica { process: None, link, road });
+            let environment = plan.environments.get(number).cloned().unwrap_or_default();
+            replicas.push(Replica { process: None, link, road, environment });
         }
         let others = SETTINGS.iter().filter(|(flag, _)| plan.settings.iter().all(|s| s.0 != *flag));
         let settings = others.chain(&plan.settings).flat_map(|(flag, value)| [*flag, *value]);
@@ -197,7 +207,7 @@ impl Fleet {
     /// Starts all that don't run, all at once, and returns once they are ready.
     pub fn start_all(&mut self) {
         let (stage, settings, name) = (&self.stage, &self.settings, &self.database.name);
-        let store = &self.pooler.as_ref().map_or_else(|| self.database.url(), |p| p.url(name));
+        let store = &self.store();
         thread::scope(|scope| {
             for (number, replica) in self.replicas.iter_mut().enumerate() {
                 if replica.process.is_none() {
@@ -205,6 +215,20 @@ impl Fleet {
                 }
             }
         });
+    }
+
+    /// Starts one that doesn't run, and returns once it is ready.
+    pub fn start(&mut self, number: usize) {
+        let store = self.store();
+        let replica = &mut self.replicas[number];
+        assert!(replica.process.is_none(), "it runs");
+        replica.start(number, &self.stage, &self.settings, &store, &self.database.name);
+    }
+
+    /// Where replicas without a line of their own find the database.
+    fn store(&self) -> String {
+        let name = &self.database.name;
+        self.pooler.as_ref().map_or_else(|| self.database.url(), |pooler| pooler.url(name))
     }
 
     /// Ends one at once, wherever it is.
@@ -252,7 +276,9 @@ impl Replica {
     fn start(&mut self, number: usize, stage: &Stage, settings: &[&str], store: &str, name: &str) {
         let store = self.link.as_ref().map_or_else(|| store.to_owned(), |link| link.url(name));
         let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), Road::url);
-        let process = Process::start_on(&store, &stage.oz, &oz_url, settings);
+        let mut command = Command::new(PROGRAM);
+        command.envs(self.environment.iter().cloned());
+        let process = Process::start_on_by(&mut command, &store, &stage.oz, &oz_url, settings);
         stage.opens(number, process.address());
         self.process = Some(process);
     }

@@ -42,7 +42,7 @@ async fn a_rolling_restart_is_noticed_by_nobody_who_comes_back() {
         fleet.polled(&matches, fleet.clock_ms(), 3).await;
         fleet.stop(number).await;
         fleet.polled(&matches, fleet.clock_ms(), 3).await;
-        fleet.start_all();
+        fleet.start(number);
     }
     fleet.polled(&matches, fleet.clock_ms(), 3).await;
     fleet.stage.calms_down();

@@ -1,0 +1,50 @@
+/*
+ * Shifts the clocks of one process, which preloads this library: the time of day and the time since
+ * boot, each by its own offset. CLOCK_MONOTONIC is left alone, so both offsets together are a
+ * machine that was suspended.
+ *
+ * The offsets are in a file that SHIFTED_CLOCKS names. It is mapped, so a test moves the
+ * clocks of a running process by writing to it; tests/it/clocks/shift.rs has the other end.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* In seconds. */
+struct shift {
+    _Atomic int64_t time_of_day;
+    _Atomic int64_t since_boot;
+};
+
+static struct shift none;
+static struct shift *shift = &none;
+
+__attribute__((constructor)) static void map(void) {
+    const char *path = getenv("SHIFTED_CLOCKS");
+    int file = path == NULL ? -1 : open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0)
+        abort();
+    void *mapped = mmap(NULL, sizeof(*shift), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (mapped == MAP_FAILED)
+        abort();
+    shift = mapped;
+    close(file);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int failed = syscall(SYS_clock_gettime, clock, time);
+    if (failed)
+        return failed;
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) {
+        time->tv_sec += atomic_load(&shift->time_of_day);
+    } else if (clock == CLOCK_BOOTTIME) {
+        time->tv_sec += atomic_load(&shift->since_boot);
+    }
+    return 0;
+}

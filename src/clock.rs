@@ -192,9 +192,13 @@ impl System {
     }
 
     fn now(&self) -> i64 {
+        // The time of day is read first. Time that passes between the two readings, such as a
+        // suspension, then makes the offset too small, which is ignored, and not too large, which
+        // would last.
+        let time_of_day = (!self.is_led.load(Ordering::Relaxed)).then(time_of_day);
         let boot = since_boot();
-        if !self.is_led.load(Ordering::Relaxed) {
-            self.raise_offset(time_of_day().saturating_sub(boot));
+        if let Some(time_of_day) = time_of_day {
+            self.raise_offset(time_of_day.saturating_sub(boot));
         }
         let time = boot.saturating_add(self.offset.load(Ordering::Relaxed));
         self.latest.fetch_max(time, Ordering::Relaxed).max(time)

@@ -45,6 +45,19 @@ impl Shift {
         self.write(0, &[seconds, seconds]);
     }
 
+    /// The machine is suspended for so many seconds just behind each of the next readings of the
+    /// time since boot.
+    pub fn suspend_behind_readings(&self, seconds: i64, readings: i64) {
+        self.write(2, &[seconds]);
+        self.write(3, &[readings]);
+    }
+
+    /// For how many seconds the machine was suspended by now.
+    pub fn suspended(&self) -> i64 {
+        let bytes = fs::read(offsets(self.folder.path())).unwrap();
+        i64::from_ne_bytes(bytes[8..16].try_into().unwrap())
+    }
+
     /// What makes a process go by these clocks.
     pub fn environment(&self) -> Vec<(&'static str, PathBuf)> {
         let folder = self.folder.path();

@@ -15,7 +15,7 @@ use tokio::time::{interval, timeout};
 use crate::{
     canary::{self, Client},
     checker::{check_one_of_each, check_verdict, check_whole},
-    clocks::{YEAR, check_created, shift::Shift},
+    clocks::{HOUR, YEAR, check_created, shift::Shift},
     process::{PROGRAM, Process},
     support::{
         JOURNAL, PATIENCE, POLL, collect, eventually, get, last, portrait_request, simulator,
@@ -31,6 +31,9 @@ const PAST_MATCHES: usize = 3;
 
 /// So long that no analysis ends before the test says so.
 const NEVER_MS: u64 = 3_600_000;
+
+/// How often the machine is suspended between two readings of its clocks.
+const NAPS: i64 = 100;
 
 /// What the log says when retention is held back.
 const PAUSED: &str = "retention paused";
@@ -234,5 +237,19 @@ async fn a_step_a_year_ahead_is_followed_and_erases_nothing_and_the_step_back_st
     let after = scene.run(&mut client, 1).await;
     check_created(&after[0], YEAR);
     check_kept(&mut client, &ended).await;
+    scene.stop(process);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_suspension_between_two_readings_of_the_clocks_is_counted_once() {
+    let scene = Scene::by(0).await;
+    let process = scene.start();
+    let mut client = process.client().await;
+    scene.run(&mut client, 1).await;
+    scene.shift.suspend_behind_readings(HOUR, NAPS);
+    let suspended = || scene.shift.suspended() == NAPS * HOUR;
+    eventually(suspended, || "the service reads its clocks too seldom".to_owned()).await;
+    let m = scene.run(&mut client, 1).await;
+    check_created(&m[0], NAPS * HOUR);
     scene.stop(process);
 }

@@ -203,7 +203,8 @@ pub static MAX_UNFINISHED: Setting<u64> = Setting::with(
     "max-unfinished",
     "NUMBER",
     "100000",
-    "matches under way at once; more are refused as OVERLOADED",
+    "matches under way at once; more are refused as OVERLOADED, and no more are claimed of what other \
+     replicas or an earlier start left, which comes before new matches",
     |text| parse::count(text, 1..=10_000_000),
 );
 

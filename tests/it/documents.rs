@@ -83,7 +83,10 @@ fn documents_link_to_what_is_there() {
     ] {
         let folder = root().join(document).parent().expect("a folder").to_owned();
         for link in links_in(&read(document)) {
-            assert!(folder.join(&link).exists(), "{document} links to {link}");
+            let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
+            let there = folder.join(path);
+            let is_there = heading.is_empty() || has_heading(&there, heading);
+            assert!(there.exists() && is_there, "{document} links to {link}");
         }
     }
 }
@@ -158,6 +161,16 @@ fn code_name(code: Code) -> &'static str {
 }
 
 /// Where a document's links lead within the repository.
+/// Whether a document has a heading that this anchor leads to.
+fn has_heading(document: &Path, anchor: &str) -> bool {
+    let text = fs::read_to_string(document).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with('#')).any(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|it| it.is_alphanumeric() || [' ', '-', '_'].contains(it));
+        kept.collect::<String>().replace(' ', "-") == anchor
+    })
+}
+
 fn links_in(document: &str) -> Vec<String> {
     let targets = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));

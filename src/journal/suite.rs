@@ -121,6 +121,7 @@ macro_rules! conformance {
             a_list_is_of_one_caller
             claiming_takes_what_a_former_process_held_oldest_first
             claiming_leaves_alone_what_is_ended_or_held
+            what_is_released_is_claimed_again
             a_former_process_writes_nothing_after_a_take_over
             claims_of_whoever_gave_up_waiting_are_free_again
             erasing_leaves_no_trace_on_any_path

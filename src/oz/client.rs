@@ -170,7 +170,7 @@ impl Client {
             Err(failure) if failure.http_status == Some(401) => {
                 self.session.refused_again(request.path(), sent_at);
             }
-            Ok(_) => self.session.renewal_helped(),
+            Ok(_) => self.session.renewal_helped(self.line.clock.now()),
             Err(_) => {}
         }
         outcome

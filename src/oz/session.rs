@@ -211,12 +211,22 @@ impl Session {
 
     /// Notes that a request was refused although its pass was new.
     pub fn refused_again(&self, path: &str, sent_at: Timestamp) {
-        self.state().note_refused(path, sent_at);
+        let mut state = self.state();
+        state.note_refused(path, sent_at);
+        // The session before worked for others, so it was not refused young: the request was.
+        if state.former.as_ref().is_some_and(|former| former.worked_at.is_some()) {
+            state.refused_young = state.refused_young.saturating_sub(1);
+        }
     }
 
-    /// Notes that a renewal ended a request's trouble: the session was at fault.
-    pub fn renewal_helped(&self) {
-        self.state().doubt = Doubt::default();
+    /// Notes that a renewal ended a request's trouble: the session was at fault, if it was an old
+    /// one. After a young one the pauses go on, since a gateway may refuse by chance.
+    pub fn renewal_helped(&self, now: Timestamp) {
+        let mut state = self.state();
+        let has_lived = |former: &Pair| now.since(former.obtained_at) >= YOUNG;
+        if state.former.as_ref().is_some_and(has_lived) {
+            state.doubt = Doubt::default();
+        }
     }
 
     async fn another_token(&self, line: &Line, pass: &Pass, refusal: &Refusal<'_>) -> Remedy {
@@ -406,6 +416,10 @@ impl State {
         if refused_before.is_none() && refusal.kind == FailureKind::SessionRefused {
             self.refuse(pass.generation, now, chance);
             return Blame::Session;
+        }
+        // A renewal that began after the request was sent is the one that may help it.
+        if self.doubt.renewed_at.is_some_and(|renewed_at| refusal.sent_at <= renewed_at) {
+            return Blame::Unknown;
         }
         match self.doubt.allows_renewal(now, chance) {
             true => Blame::Unknown,

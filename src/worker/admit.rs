@@ -162,11 +162,11 @@ impl Engine {
                 }
             }
             // Perhaps somebody else was as fast.
-            Taken::Held => match (self.handle(id), photo) {
-                (Some(handle), photo) => handle.offer_if_any(photo),
-                (None, Some(photo)) => self.spawn_keeper(Seat::take(self, id, Some(photo))),
-                (None, None) => {}
-            },
+            Taken::Held => {
+                if let Some(seat) = photo.and_then(|photo| Seat::take_or_offer(self, id, photo)) {
+                    self.spawn_keeper(seat);
+                }
+            }
             Taken::Past => {}
         }
         Ok(())

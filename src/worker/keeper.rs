@@ -6,7 +6,7 @@
 //! needed is heard of by the journal; the store is asked for all of them at once, and seldom.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +14,11 @@ use std::{
 use crate::{
     domain::MatchId,
     journal::{self, Taken},
-    worker::{Engine, driver::Driver, seat::Seat},
+    worker::{
+        Engine,
+        driver::Driver,
+        seat::{Handle, Seat},
+    },
 };
 
 /// How often the store is asked which matches of all that are kept here can be taken, beside every
@@ -26,19 +30,20 @@ const ASK_INTERVAL: Duration = Duration::from_secs(10);
 const TAKE_PAGE: usize = 100;
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
-/// The matches whose photos are kept here.
-pub type Kept = HashSet<MatchId>;
+/// The matches whose photos are kept here, each with how its keeper is reached.
+pub type Kept = HashMap<MatchId, Arc<Handle>>;
 
 /// One of them, for as long as this lives.
 struct Place {
     engine: Arc<Engine>,
     match_id: MatchId,
+    handle: Arc<Handle>,
 }
 
 /// Keeps the photo in its place. The driver of the match, if it becomes this replica's.
 pub async fn keep(seat: Seat) -> Option<Driver> {
     let (engine, handle) = (seat.engine().clone(), seat.handle().clone());
-    let _place = Place::take(&engine, seat.match_id());
+    let _place = Place::take(&engine, seat.match_id(), Arc::clone(&handle));
     loop {
         tokio::select! {
             () = handle.poke.notified() => {}
@@ -88,18 +93,21 @@ pub async fn wake_all(engine: Arc<Engine>) {
 impl Engine {
     /// Wakes the keepers of some matches that can be taken. How many.
     async fn wake_keepers(&self) -> Result<usize, journal::Error> {
-        let kept: Vec<MatchId> = self.kept().iter().copied().collect();
+        let kept: Vec<MatchId> = self.kept().keys().copied().collect();
         if kept.is_empty() {
             return Ok(0);
         }
         let free = self.with.writer.takeable(&kept).await?;
-        let handles = free.iter().filter_map(|id| self.handle(*id)).take(TAKE_PAGE);
+        let kept = self.kept();
+        let handles = free.iter().filter_map(|id| kept.get(id)).take(TAKE_PAGE);
         Ok(handles.map(|handle| handle.poke.notify_one()).count())
     }
 
-    /// Whether the photo of a match is kept here.
-    pub(super) fn keeps(&self, id: MatchId) -> bool {
-        self.kept().contains(&id)
+    /// Lets go of the photo of a match, if it is kept here for another replica's driver.
+    pub(super) fn stop_keeping(&self, id: MatchId) {
+        if let Some(handle) = self.kept().get(&id) {
+            handle.stop();
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -109,14 +117,18 @@ impl Engine {
 }
 
 impl Place {
-    fn take(engine: &Arc<Engine>, match_id: MatchId) -> Self {
-        engine.kept().insert(match_id);
-        Self { engine: Arc::clone(engine), match_id }
+    fn take(engine: &Arc<Engine>, match_id: MatchId, handle: Arc<Handle>) -> Self {
+        engine.kept().insert(match_id, Arc::clone(&handle));
+        Self { engine: Arc::clone(engine), match_id, handle }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.engine.kept().remove(&self.match_id);
+        let mut kept = self.engine.kept();
+        // A later keeper of the match keeps its place.
+        if kept.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
+            kept.remove(&self.match_id);
+        }
     }
 }

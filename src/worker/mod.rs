@@ -276,8 +276,7 @@ impl Engine {
             let Some(engine) = engine.upgrade() else { return };
             match heard {
                 Heard::Gone(id) => engine.stop(id),
-                Heard::PhotoDone(id) if engine.keeps(id) => engine.stop(id),
-                Heard::PhotoDone(_) => {}
+                Heard::PhotoDone(id) => engine.stop_keeping(id),
             }
         }));
     }
@@ -382,6 +381,10 @@ impl Engine {
     /// the server goes down.
     async fn let_go(&self) {
         let (now, is_last) = (self.with.clock.now(), self.draining.is_cancelled());
+        // What a replica that is alone leaves is free by its going.
+        if is_last && self.with.writer.fleet().borrow().alive == 1 {
+            return;
+        }
         let due: Vec<_> = self.left().extract_if(.., |(_, time)| is_last || *time <= now).collect();
         if due.is_empty() {
             return;

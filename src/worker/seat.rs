@@ -99,6 +99,19 @@ impl Seat {
         Self { engine: Arc::clone(engine), match_id, handle }
     }
 
+    /// Takes the place of a match whose photo is to be kept; if there is a driver or a keeper by now,
+    /// that one is offered the photo.
+    pub fn take_or_offer(engine: &Arc<Engine>, match_id: MatchId, photo: Photo) -> Option<Self> {
+        let mut drivers = engine.drivers();
+        if let Some(handle) = drivers.get(&match_id) {
+            handle.offer(photo);
+            return None;
+        }
+        let handle = Arc::new(Handle::new(Some(photo), engine.stopping.child_token()));
+        drivers.insert(match_id, Arc::clone(&handle));
+        Some(Self { engine: Arc::clone(engine), match_id, handle })
+    }
+
     /// Takes the place of a match for a claim, and the photo that is there. Whoever was there has
     /// lost the match by this claim, and leaves. None if its own claim is the later one: two that
     /// were made at once may be heard of in any order.

@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::{FILE_NAME, marked},
-    support::{House, Refusal, collect, delete, get, last, portrait_request},
+    support::{House, Refusal, collect, delete, get, last, portrait_request, watch},
 };
 
 type Change = fn(&mut MatchRequest);
@@ -315,8 +315,14 @@ async fn a_store_that_is_gone_is_unavailable_and_a_repeat_works_when_it_is_back(
 async fn a_bug_of_ours_says_that_it_is_one_and_nothing_more() {
     let mut house = House::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
-    meddle(&house, "UPDATE events SET body = '{\"sesame\":1}' WHERE sequence = 2").await;
-    let broken = house.client.get_match(get(&last(&updates).match_id)).await;
+    meddle(&house, "DELETE FROM events WHERE sequence = 2").await;
+    // Of what it remembers nothing is lacking.
+    let mut house = house.restart().await;
+    let watched = house.client.watch_match(watch(&last(&updates).match_id)).await;
+    let broken = match watched {
+        Ok(updates) => collect(updates.into_inner()).await.map(drop),
+        Err(refused) => Err(refused),
+    };
     let refusal = Refusal::of(broken.expect_err("it can't be read"));
     refusal.assert(Code::Internal, "INTERNAL");
     assert_eq!(refusal.message, "internal error");

@@ -29,6 +29,20 @@ pub(super) struct TakeOne {
     pub match_id: MatchId,
 }
 
+/// Lets go of matches: the next look for unclaimed ones finds them.
+pub(super) struct Release {
+    pub claims: Vec<Claim>,
+}
+
+#[async_trait]
+impl Operation for Release {
+    type Outcome = ();
+
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<(), Error> {
+        Ok(release(tx, &self.claims).await?)
+    }
+}
+
 #[async_trait]
 impl Operation for ClaimSome {
     type Outcome = Vec<(Match, Claim)>;

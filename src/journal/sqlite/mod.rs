@@ -335,8 +335,8 @@ impl Writer for Sqlite {
         Ok(Some(claim))
     }
 
-    async fn release(&self, _claims: Vec<Claim>) -> Result<(), Error> {
-        Ok(())
+    async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
+        self.0.writer.ask(claim::Release { claims }).await
     }
 
     async fn leave(&self) {}

@@ -92,3 +92,14 @@ pub async fn claims_of_whoever_gave_up_waiting_are_free_again(mut engine: impl E
     }
     assert_eq!(held, 6 + 3 + 3);
 }
+
+/// Also where there is one process: a driver that panicked has left it behind.
+pub async fn what_is_released_is_claimed_again(engine: impl Engine) {
+    let (_, claim) = admit(&engine, match_id(0, 1), plain_spec()).await;
+    assert_eq!(engine.writer().claim(10).await.unwrap(), []);
+    engine.writer().release(vec![claim]).await.unwrap();
+    let claimed = engine.writer().claim(10).await.unwrap();
+    assert!(claimed.iter().map(|(m, _)| m.id).eq([match_id(0, 1)]));
+    let lost = engine.writer().append(claim, Sequence(1), uploaded()).await.unwrap();
+    assert_eq!(lost, Appended::Lost);
+}

@@ -2,7 +2,9 @@
 
 use super::{sessions::*, *};
 
+use futures_util::future::join_all;
 use mock::Request;
+use tokio::sync::Semaphore;
 
 const HTML: &str = "<html>401 Authorization Required</html>";
 
@@ -60,6 +62,59 @@ async fn a_gateway_that_refuses_ever_new_requests_takes_the_session_from_no_othe
         hand.advance(Duration::from_secs(1));
     }
     assert!(renewals(&mock) <= 16, "30 s apart in the end: {}", renewals(&mock));
+}
+
+#[tokio::test]
+async fn ever_new_requests_that_oz_refuses_take_the_session_from_no_other() {
+    let mock = refusing(|request| !request.path.ends_with("analysis-0"), unauthorized()).await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    asked_for_nth(&client, 0).await.unwrap();
+    for n in 1..=300 {
+        let refused = asked_for_nth(&client, n).await.unwrap_err();
+        assert_eq!(refused.withheld(), None, "{n}");
+        asked_for_nth(&client, 0).await.unwrap();
+        hand.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_whose_session_a_gateway_ended_are_replayed_after_one_refresh() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Answer::Held(Arc::clone(&gate), Box::new(pair("2")));
+    let mock = Mock::serving(move |request| match (request.path.as_str(), token_of(request)) {
+        (LOGIN, _) => pair("1"),
+        (REFRESH, _) => held.clone(),
+        (_, "access-2") => any_analysis(request),
+        (_, _) => by_a_gateway(),
+    })
+    .await;
+    let client = client(login_settings(&mock.url));
+    let script = async {
+        mock.saw(100, is_ask).await;
+        gate.add_permits(100);
+    };
+    let all = join_all((0..100).map(|n| asked_for_nth(&client, n)));
+    let (outcomes, ()) = tokio::join!(all, script);
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert_eq!(renewals(&mock), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_by_chance_causes_no_storm_of_renewals() {
+    let seen = std::sync::Mutex::new(std::collections::HashSet::new());
+    let mock = Mock::serving(move |request| match request.path.as_str() {
+        LOGIN | REFRESH => pair("1"),
+        path if seen.lock().unwrap().insert(path.to_owned()) => by_a_gateway(),
+        _ => any_analysis(request),
+    })
+    .await;
+    let (client, hand) = client_in_time(login_settings(&mock.url));
+    for n in 0..290 {
+        let _ = asked_for_nth(&client, n).await;
+        asked_for_nth(&client, n).await.unwrap();
+        hand.advance(Duration::from_secs(1));
+    }
+    assert!(renewals(&mock) <= 16, "{}", renewals(&mock));
 }
 
 #[tokio::test]

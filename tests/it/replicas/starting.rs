@@ -16,7 +16,7 @@ use crate::{
 
 /// What a replica needs to write, to renew its lease, to listen and to follow, and two readers of
 /// the four that it would like.
-const FEW: u32 = 6;
+const FEW: u32 = 7;
 
 /// Matches at once.
 const MATCHES: usize = 30;

@@ -6,12 +6,12 @@ use facematch::pb::{Match, MatchUpdate, WatchMatchesRequest};
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
-use tonic::{Code, Streaming};
+use tonic::Streaming;
 
 use crate::{
     canary::Client,
     checker::{Checker, is_passing},
-    support::{House, Refusal, connect, get, name, setting, watch_after},
+    support::{House, connect, get, name, setting, watch_after},
     watching::{all_after, fail_many, keys, take},
 };
 
@@ -21,8 +21,6 @@ const CONNECTIONS: usize = 20;
 const UPDATES: u64 = 50_000;
 /// One update in so many is the last of its stream: the watcher comes back.
 const CUT_EACH: u32 = 8;
-/// How often a watcher comes back in a row that finds the store too slow.
-const COMES_BACK: usize = 20;
 /// One update in so many is looked for in the journal the moment it comes.
 const LOOK_EACH: u32 = 64;
 /// One match in so many is followed by itself as well.
@@ -95,17 +93,7 @@ impl Watcher {
 
     async fn open(&mut self, token: &str) -> Streaming<MatchUpdate> {
         let request = WatchMatchesRequest { resume_token: token.to_owned(), ..Default::default() };
-        // A thousand who come back all the time, on a machine that is busy with other tests, may
-        // find the store too slow: then they come back once more, as callers are told to.
-        for _ in 0..COMES_BACK {
-            match self.client.watch_matches(request.clone()).await {
-                Err(refused) if refused.code() == Code::Unavailable => {
-                    assert!(Refusal::of(refused).says_when_to_retry());
-                }
-                opened => return opened.unwrap().into_inner(),
-            }
-        }
-        panic!("the store is away")
+        self.client.watch_matches(request).await.unwrap().into_inner()
     }
 
     async fn see(&mut self, update: &MatchUpdate) {

@@ -20,8 +20,10 @@ use crate::{
     oz::{
         Chance, Config, ConfigError, Oz, Sent,
         exchange::{Answer, Line},
-        failure, scrub,
-        session::{Pass, Refusal, Remedy, Session},
+        failure,
+        refusals::Refusal,
+        scrub,
+        session::{Pass, Remedy, Session},
         upload,
         wire::{self, Unusable},
     },

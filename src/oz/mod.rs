@@ -11,6 +11,7 @@ mod failure;
 pub(crate) mod fuzzing;
 mod keychain;
 mod lenient_json;
+mod refusals;
 mod scrub;
 mod session;
 #[cfg(test)]

@@ -14,7 +14,6 @@
 //! what they ask.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,6 +29,7 @@ use crate::{
         Chance, Credentials, Keychain,
         exchange::{Answer, Line},
         keychain::Fixed,
+        refusals::{Refusal, Refusals},
         wire,
     },
 };
@@ -47,7 +47,7 @@ const REFUSED_LOGIN_PAUSE: Duration = Duration::from_secs(5);
 
 /// A session that is refused sooner than this is young: whoever shares our login and needs a
 /// session has logged in at least once by then, so that an older one wasn't ended by a rival.
-const YOUNG: Duration = Duration::from_secs(300);
+pub const YOUNG: Duration = Duration::from_secs(300);
 
 /// The shortest pause between the refusal of a second young session and its renewal.
 const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(1);
@@ -55,11 +55,6 @@ const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// The longest: a few rivals still have minutes each before a match's deadline, and a stretch is
 /// long enough to poll each match often.
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(60);
-
-/// How many requests are known to be refused whatever the session, by their paths: more than there
-/// are for as long as one gateway is wrong about a few paths. Beyond, the oldest is forgotten,
-/// which costs a renewal.
-const REFUSED_REQUESTS_MAX: usize = 1_024;
 
 /// How long before its end a session is renewed; less for sessions that are shorter than five
 /// times this.
@@ -82,13 +77,6 @@ pub struct Session {
 pub struct Pass {
     header: HeaderValue,
     generation: u64,
-}
-
-/// A request that was answered with 401.
-pub struct Refusal<'a> {
-    pub path: &'a str,
-    pub sent_at: Timestamp,
-    pub kind: FailureKind,
 }
 
 /// What helps a request that was answered with 401.
@@ -117,19 +105,8 @@ struct State {
     refused_young: u32,
     /// No renewal before this time, and why.
     pause: Option<(Timestamp, Pause)>,
-    /// When each request was sent that was last refused although the session was new.
-    refused_requests: HashMap<String, Timestamp>,
-    doubt: Doubt,
-}
-
-/// Renewals for requests of which it isn't known whether the session is at fault. They follow each
-/// other in growing pauses, in which such a request fails, and everything else goes on.
-#[derive(Default)]
-struct Doubt {
-    /// How many in a row have helped nothing.
-    renewals: u32,
-    renewed_at: Option<Timestamp>,
-    until: Option<Timestamp>,
+    /// Requests that are refused whatever the session.
+    refusals: Refusals,
 }
 
 /// Why nobody renews the session now.
@@ -212,7 +189,7 @@ impl Session {
     /// Notes that a request was refused although its pass was new.
     pub fn refused_again(&self, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
-        state.note_refused(path, sent_at);
+        state.refusals.note(path, sent_at);
         // The session before worked for others, so it was not refused young: the request was.
         if state.former.as_ref().is_some_and(|former| former.worked_at.is_some()) {
             state.refused_young = state.refused_young.saturating_sub(1);
@@ -225,7 +202,7 @@ impl Session {
         let mut state = self.state();
         let has_lived = |former: &Pair| now.since(former.obtained_at) >= YOUNG;
         if state.former.as_ref().is_some_and(has_lived) {
-            state.doubt = Doubt::default();
+            state.refusals.end_doubt();
         }
     }
 
@@ -258,9 +235,7 @@ impl Session {
     /// Notes that Oz accepted the pass for a request sent at this time, which prolongs the session.
     pub fn used(&self, pass: &Pass, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
-        if !state.refused_requests.is_empty() {
-            state.refused_requests.remove(path);
-        }
+        state.refusals.forget(path);
         if let Some(pair) = &mut state.pair
             && pair.pass.generation == pass.generation
         {
@@ -408,37 +383,19 @@ impl State {
             // Another request was refused before, and the session is renewed already.
             return Blame::Session;
         };
-        let refused_before = self.refused_requests.get(refusal.path).copied();
+        let refused_before = self.refusals.last(refusal.path);
         if refused_before.is_some_and(|before| pair.worked_at >= Some(before)) {
-            self.note_refused(refusal.path, refusal.sent_at);
+            self.refusals.note(refusal.path, refusal.sent_at);
             return Blame::Request;
         }
         if refused_before.is_none() && refusal.kind == FailureKind::SessionRefused {
             self.refuse(pass.generation, now, chance);
             return Blame::Session;
         }
-        // A renewal that began after the request was sent is the one that may help it.
-        if self.doubt.renewed_at.is_some_and(|renewed_at| refusal.sent_at <= renewed_at) {
-            return Blame::Unknown;
-        }
-        match self.doubt.allows_renewal(now, chance) {
+        match self.refusals.allow_renewal(refusal, now, chance) {
             true => Blame::Unknown,
-            false => {
-                self.note_refused(refusal.path, refusal.sent_at);
-                Blame::Request
-            }
+            false => Blame::Request,
         }
-    }
-
-    fn note_refused(&mut self, path: &str, sent_at: Timestamp) {
-        let is_full = self.refused_requests.len() >= REFUSED_REQUESTS_MAX;
-        if is_full && !self.refused_requests.contains_key(path) {
-            let oldest = self.refused_requests.iter().min_by_key(|(_, sent_at)| **sent_at);
-            if let Some(path) = oldest.map(|(path, _)| path.clone()) {
-                self.refused_requests.remove(&path);
-            }
-        }
-        self.refused_requests.insert(path.to_owned(), sent_at);
     }
 
     /// What is known without asking Oz: a newer pair, the failure that was waited for, or that no
@@ -566,26 +523,10 @@ enum Blame {
     Unknown,
 }
 
-impl Doubt {
-    /// Whether the session may be renewed now; the next time only after a longer pause.
-    fn allows_renewal(&mut self, now: Timestamp, chance: f64) -> bool {
-        if self.until.is_some_and(|until| now < until) {
-            return false;
-        }
-        if self.renewed_at.is_some_and(|renewed_at| now.since(renewed_at) >= YOUNG) {
-            self.renewals = 0;
-        }
-        self.renewals = self.renewals.saturating_add(1);
-        self.renewed_at = Some(now);
-        self.until = renewal_pause(self.renewals + 1, chance).map(|pause| now.after(pause));
-        true
-    }
-}
-
 /// How long nobody renews after so many young pairs in a row were refused: not at all after the
 /// first, then each time up to twice as long. `chance` (0..1) says where in the upper half, so that
 /// rivals don't keep step.
-fn renewal_pause(refused_young: u32, chance: f64) -> Option<Duration> {
+pub fn renewal_pause(refused_young: u32, chance: f64) -> Option<Duration> {
     let doublings = refused_young.checked_sub(2)?.min(20);
     let longest = RENEWAL_PAUSE_MIN.saturating_mul(2 << doublings).min(RENEWAL_PAUSE_MAX);
     Some(retry::spread(1, longest / 2, longest, chance))
@@ -651,24 +592,5 @@ const fn login_kind(kind: FailureKind) -> FailureKind {
         | FailureKind::Unreadable
         | FailureKind::Incomplete
         | FailureKind::Foreign => kind,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_remembered_of_refused_requests_is_bounded_and_forgets_the_oldest() {
-        let mut state = State::default();
-        let at = |n: usize| Timestamp::from_micros(n as i64);
-        for n in 0..REFUSED_REQUESTS_MAX + 10 {
-            state.note_refused(&format!("/api/analyses/{n}"), at(n));
-        }
-        state.note_refused("/api/analyses/10", at(REFUSED_REQUESTS_MAX * 2));
-        assert_eq!(state.refused_requests.len(), REFUSED_REQUESTS_MAX);
-        let forgotten = state.refused_requests.values().filter(|time| **time < at(10)).count();
-        assert_eq!(forgotten, 0);
-        assert!(state.refused_requests.contains_key("/api/analyses/11"));
     }
 }

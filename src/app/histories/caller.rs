@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use crate::{
+    app::histories::{History, oz::Model},
     clock::Clock,
     domain::{
         CallerId, FolderId, Format, Kind, LivenessPolicy, Match, MatchId, MediaId, PhotoSource,
@@ -47,6 +48,24 @@ pub struct Plan {
     pub cancels: Option<Timestamp>,
     /// How many do the same at once.
     pub copies: usize,
+}
+
+impl Plan {
+    /// One match in a folder of its own, that arrives after a second and is awaited.
+    pub fn plain(oz: &Model, n: u32) -> Self {
+        Self {
+            request_id: format!("order-{n}").parse().expect("an id"),
+            folder_id: oz.add_folder(n),
+            image: format!("image-{n}").parse().expect("an id"),
+            sends_photo: true,
+            policy: LivenessPolicy::Report,
+            timeout: Duration::from_secs(300),
+            arrives: History::at(1.0),
+            comes_back: None,
+            cancels: None,
+            copies: 1,
+        }
+    }
 }
 
 /// A caller, and what it remembers.

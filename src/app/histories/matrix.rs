@@ -18,18 +18,7 @@ const POLICIES: [LivenessPolicy; 3] =
 
 /// One match in a folder of its own.
 fn plan(oz: &Model, n: u32, policy: LivenessPolicy, sends_photo: bool) -> Plan {
-    Plan {
-        request_id: format!("order-{n}").parse().expect("an id"),
-        folder_id: oz.add_folder(n),
-        image: format!("image-{n}").parse().expect("an id"),
-        sends_photo,
-        policy,
-        timeout: Duration::from_secs(300),
-        arrives: History::at(1.0),
-        comes_back: Some(Duration::ZERO),
-        cancels: None,
-        copies: 1,
-    }
+    Plan { sends_photo, policy, comes_back: Some(Duration::ZERO), ..Plan::plain(oz, n) }
 }
 
 /// A history of one match, changed and run.

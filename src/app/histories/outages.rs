@@ -9,7 +9,7 @@ use crate::{
         caller::{Caller, Plan},
         oz::{OUTAGES, Outage},
     },
-    domain::{Ask, LivenessPolicy, Timestamp, ask::AskKind},
+    domain::{Ask, Timestamp, ask::AskKind},
 };
 
 /// How many matches are under way.
@@ -20,19 +20,13 @@ const OUT: (f64, f64) = (10.0, 310.0);
 /// A thousand matches that arrive between these seconds, beside an outage.
 fn beside(outage: Outage, arrive: (f64, f64)) -> History {
     let mut history = History::new(1);
+    let (from, to) = arrive;
     for n in 0..MATCHES {
-        let (from, to) = arrive;
+        let share = f64::from(n) / f64::from(MATCHES);
         let plan = Plan {
-            request_id: format!("order-{n}").parse().expect("an id"),
-            folder_id: history.oz.add_folder(n),
-            image: format!("image-{n}").parse().expect("an id"),
-            sends_photo: true,
-            policy: LivenessPolicy::Report,
             timeout: Duration::from_secs(1_200),
-            arrives: History::at(from + (to - from) * f64::from(n) / f64::from(MATCHES)),
-            comes_back: None,
-            cancels: None,
-            copies: 1,
+            arrives: History::at(from + (to - from) * share),
+            ..Plan::plain(&history.oz, n)
         };
         history.callers.push(Caller::new(plan));
     }

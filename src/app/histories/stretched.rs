@@ -8,7 +8,7 @@ use crate::{
         History,
         caller::{Caller, Plan},
     },
-    domain::{Ask, LivenessPolicy, ask::AskKind},
+    domain::{Ask, ask::AskKind},
     worker::Limits,
 };
 
@@ -22,18 +22,8 @@ fn stretched(limits: Limits, analyses_end: f64) -> History {
     let mut history = History::new(1);
     history.limits = limits;
     for n in 0..MATCHES {
-        let plan = Plan {
-            request_id: format!("order-{n}").parse().expect("an id"),
-            folder_id: history.oz.add_folder(n),
-            image: format!("image-{n}").parse().expect("an id"),
-            sends_photo: true,
-            policy: LivenessPolicy::Report,
-            timeout: TIMEOUT,
-            arrives: History::at(1.0 + 20.0 * f64::from(n) / f64::from(MATCHES)),
-            comes_back: None,
-            cancels: None,
-            copies: 1,
-        };
+        let arrives = History::at(1.0 + 20.0 * f64::from(n) / f64::from(MATCHES));
+        let plan = Plan { timeout: TIMEOUT, arrives, ..Plan::plain(&history.oz, n) };
         history.callers.push(Caller::new(plan));
     }
     history.oz.end_analyses_at(History::at(analyses_end));

@@ -127,6 +127,7 @@ impl Clock {
     }
 
     /// Steps forward to this time, if it is before it.
+    #[cfg(test)]
     pub fn step_to(&self, time: Timestamp) {
         match &self.0 {
             Source::System(system) => {

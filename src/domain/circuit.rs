@@ -67,7 +67,7 @@ struct Budget {
     as_of: Timestamp,
 }
 
-/// What the breaker asks of a request before it lets it through.
+/// What the gate to Oz asks of a request before it lets it through, this breaker included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Entry {
     /// It repeats what has just failed, so that it is charged to the budget.

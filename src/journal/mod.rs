@@ -266,7 +266,8 @@ pub trait Writer: Send + Sync {
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
 
     /// Enters up to `limit` matches that an older version wrote into the indexes that lists walk,
-    /// and says how many it entered, in one commit or several. Until then lists find them by an index of their own.
+    /// and says how many it entered, in one commit or several. Until then lists find them by an
+    /// index of their own.
     async fn enlist(&self, limit: usize) -> Result<usize, Error>;
 
     /// Claims up to `limit` unfinished matches that nobody holds, oldest first. Where several

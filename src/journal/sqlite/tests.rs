@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use futures_util::future::{Either, join_all, select};
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, query};
 use tempfile::TempDir;
+use tokio::time::timeout;
 
 use crate::{
     clock::{Clock, Hand},
@@ -298,6 +299,24 @@ async fn one_that_fails_takes_no_other_with_it() {
     assert!(failed.is_err());
     assert!(matches!((before, after), (Ok(Appended::Done(_)), Ok(Appended::Done(_)))));
     assert_eq!(writer.events(good.match_id).await.unwrap().len(), 3);
+}
+
+/// A statement of several that can't be prepared anew kills its connection's thread, sometimes only
+/// after the next command was sent to it.
+#[tokio::test]
+async fn a_table_that_is_not_there_is_an_error_for_as_long_as_it_is_away() {
+    let store = store().await;
+    for n in 0..50 {
+        let admit = |n| store.journal.admit(match_id(1, n), Arc::new(plain_spec()));
+        admit(3 * n).await.unwrap();
+        tamper(&path(&store.folder), "ALTER TABLE matches RENAME TO mislaid").await;
+        let refused = async { [admit(3 * n + 1).await, admit(3 * n + 1).await] };
+        let refused = timeout(PATIENCE, refused).await.expect("each is answered");
+        assert!(refused.iter().all(|it| matches!(it, Err(Error::Unavailable(_)))), "{refused:?}");
+        tamper(&path(&store.folder), "ALTER TABLE mislaid RENAME TO matches").await;
+        let admitted = timeout(PATIENCE, admit(3 * n + 2)).await.expect("it is answered");
+        assert!(matches!(admitted, Ok(Admitted::New(..))), "{admitted:?}");
+    }
 }
 
 #[tokio::test]

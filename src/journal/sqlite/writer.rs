@@ -74,7 +74,7 @@ struct Writer {
     /// Measures waits.
     ticks: Clock,
     owner: i64,
-    /// None after a failure that may have broken it: the next batch connects anew.
+    /// None after a failure: the next batch connects anew.
     connection: Option<SqliteConnection>,
     unclaimed_from: Option<Uuid>,
     emptying: Emptying,
@@ -277,7 +277,7 @@ impl Writer {
             return batch;
         }
         let committed = self.transact_at_once(template, &mut batch).await;
-        self.settle(&committed).await;
+        self.settle(&committed);
         match committed {
             Ok(rest) => {
                 let is_rest = |index: usize| rest.contains(&index);
@@ -353,19 +353,21 @@ impl Writer {
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
         let orphans = self.orphans.take();
         let committed = self.transact(&orphans, batch).await;
-        self.settle(&committed).await;
+        self.settle(&committed);
         if committed.is_err() {
             self.orphans.add(orphans);
         }
         committed
     }
 
-    /// Leaves nothing of a transaction that failed.
-    async fn settle<T>(&mut self, committed: &Result<T, Failure>) {
+    /// Leaves nothing of a transaction that failed: SQLite rolls it back as its connection closes.
+    /// A ROLLBACK can't be sent instead. The connection's thread may be dying of the very failure,
+    /// and what is sent to a thread that dies is sometimes never answered.
+    fn settle<T>(&mut self, committed: &Result<T, Failure>) {
         self.note(committed);
         if committed.is_err() {
             self.recent.forget();
-            self.roll_back().await;
+            self.connection = None;
         }
     }
 
@@ -424,17 +426,6 @@ impl Writer {
         }
     }
 
-    async fn roll_back(&mut self) {
-        let Some(mut connection) = self.connection.take() else {
-            return;
-        };
-        // SQLite rolls back by itself after some errors and then refuses to do so again. A new
-        // connection is right in that case and in all worse ones.
-        if query("ROLLBACK").execute(&mut connection).await.is_ok() {
-            self.connection = Some(connection);
-        }
-    }
-
     /// Empties the WAL if that is due, and answers the callers that have waited for it.
     async fn empty_wal(&mut self) {
         if self.emptying.is_due() {
@@ -446,7 +437,11 @@ impl Writer {
 
     async fn try_emptying(&mut self, wait: Duration) -> sqlx::Result<bool> {
         let connection = connected(&mut self.connection, &self.files).await?;
-        files::empty_wal(connection, wait).await
+        let is_empty = files::empty_wal(connection, wait).await;
+        if is_empty.is_err() {
+            self.connection = None;
+        }
+        is_empty
     }
 
     /// Leaves a file that is whole without its WAL.

@@ -182,13 +182,14 @@ impl Driver {
     async fn wait(&mut self, until: Timestamp) -> Turn {
         let lacks_credentials = self.drive.lacks_credentials();
         tokio::select! {
-            () = self.engine.with.clock.sleep_until(until) => Turn::On,
-            () = self.handle.poke.notified() => Turn::On,
+            biased;
+            () = self.leaving() => self.leave(),
             // Within a block, so that nothing is made for the many who don't wait for it.
             () = async { self.engine.with.oz.credentials_replaced().await }, if lacks_credentials => {
                 self.try_soon()
             }
-            () = self.leaving() => self.leave(),
+            () = self.handle.poke.notified() => Turn::On,
+            () = self.engine.with.clock.sleep_until(until) => Turn::On,
         }
     }
 
@@ -475,8 +476,9 @@ impl Driver {
 
     async fn pause_for_the_store(&self) -> Turn {
         tokio::select! {
-            () = self.engine.with.clock.sleep(STORE_PAUSE) => Turn::On,
+            biased;
             () = self.handle.stop.cancelled() => Turn::Over,
+            () = self.engine.with.clock.sleep(STORE_PAUSE) => Turn::On,
         }
     }
 

@@ -6,7 +6,7 @@
 //! needed is heard of by the journal; the store is asked for all of them at once, and seldom.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -30,8 +30,8 @@ const ASK_INTERVAL: Duration = Duration::from_secs(10);
 const TAKE_PAGE: usize = 100;
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
-/// The matches whose photos are kept here, each with how its keeper is reached.
-pub type Kept = HashMap<MatchId, Arc<Handle>>;
+/// The matches whose photos are kept here, oldest first, each with how its keeper is reached.
+pub type Kept = BTreeMap<MatchId, Arc<Handle>>;
 
 /// One of them, for as long as this lives.
 struct Place {
@@ -46,9 +46,10 @@ pub async fn keep(seat: Seat) -> Option<Driver> {
     let _place = Place::take(&engine, seat.match_id(), Arc::clone(&handle));
     loop {
         tokio::select! {
-            () = handle.poke.notified() => {}
+            biased;
             () = handle.stop.cancelled() => return None,
             () = engine.draining.cancelled() => return None,
+            () = handle.poke.notified() => {}
         }
         match engine.with.writer.take(seat.match_id(), true).await {
             Ok(Taken::Now(m, claim)) if seat.hold(claim) => {
@@ -74,9 +75,10 @@ pub async fn wake_all(engine: Arc<Engine>) {
     let mut pause = ASK_INTERVAL;
     loop {
         tokio::select! {
-            () = engine.with.clock.sleep(pause) => {}
-            Ok(()) = fleet.changed() => {}
+            biased;
             () = engine.draining.cancelled() => return,
+            Ok(()) = fleet.changed() => {}
+            () = engine.with.clock.sleep(pause) => {}
         }
         fleet.mark_unchanged();
         pause = match engine.wake_keepers().await {

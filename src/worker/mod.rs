@@ -367,6 +367,7 @@ impl Engine {
     async fn empty(&self) {
         loop {
             let is_empty = tokio::select! {
+                biased;
                 () = self.tasks.wait() => true,
                 () = self.with.clock.sleep(RELEASE_INTERVAL) => false,
             };
@@ -402,8 +403,9 @@ impl Engine {
         while AssertUnwindSafe(task(Arc::clone(&self))).catch_unwind().await.is_err() {
             error!("housekeeping panicked: it begins anew");
             tokio::select! {
-                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                biased;
                 () = self.draining.cancelled() => return,
+                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
             }
         }
     }
@@ -416,10 +418,11 @@ impl Engine {
         let mut pause = CLAIMING_PAUSE;
         loop {
             tokio::select! {
-                () = self.with.clock.sleep(pause) => {}
-                Ok(()) = fleet.changed() => {}
-                () = self.has_left.notified() => {}
+                biased;
                 () = self.draining.cancelled() => return,
+                () = self.has_left.notified() => {}
+                Ok(()) = fleet.changed() => {}
+                () = self.with.clock.sleep(pause) => {}
             }
             self.let_go().await;
             self.gate.share_among(fleet.borrow_and_update().alive);
@@ -446,8 +449,9 @@ impl Engine {
                 self.store_failed(&failure, "matches of an older version can't be indexed yet");
             }
             tokio::select! {
-                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
+                biased;
                 () = self.draining.cancelled() => return,
+                () = self.with.clock.sleep(HOUSEKEEPING_INTERVAL) => {}
             }
         }
     }

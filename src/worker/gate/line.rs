@@ -62,8 +62,9 @@ impl First<'_> {
                 return;
             }
             tokio::select! {
-                () = clock.sleep_until(due) => {}
+                biased;
                 () = self.line.changed.notified() => {}
+                () = clock.sleep_until(due) => {}
             }
         }
     }

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use facematch::domain::{
-    Analysis, AnalysisId, CallerId, Digest, Folder, Format, Kind, LivenessPolicy, MatchId, Media,
-    PhotoSource, Policy, Reply, Spec, Timeout, Timestamp,
+    Analysis, AnalysisId, CallerId, Digest, Folder, Format, LivenessPolicy, MatchId, Media,
+    PhotoKind, PhotoSource, Policy, Reply, Spec, Timeout, Timestamp,
 };
 
 use crate::Result;
@@ -46,7 +46,7 @@ pub fn spec() -> Result<Spec> {
         request_id: Some("order-17".parse()?),
         folder_id: "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1".parse()?,
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },
-        kind: Kind::Selfie,
+        kind: PhotoKind::Selfie,
         timeout: Timeout { duration: Duration::from_secs(1200), named: false },
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,

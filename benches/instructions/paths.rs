@@ -5,8 +5,8 @@ use std::{hint::black_box, sync::Arc, time::Duration};
 use facematch::{
     clock::Clock,
     domain::{
-        Ask, Drive, Event, Match, Moment, Position, Recorded, Reply, Sequence, State, Step,
-        Timestamp, apply, next_step, settle,
+        Ask, Event, Match, Moment, Position, Recorded, Reply, Sequence, State, Step, Timestamp,
+        VolatileState, apply, next_step, settle,
     },
     grpc::encoded::Encoded,
     journal::sqlite::{self, Sqlite},
@@ -118,7 +118,7 @@ fn facts(times: u64) -> Result<()> {
 /// A match on its way, driven as the worker drives it, by answers that are known beforehand.
 struct Walk {
     m: Match,
-    drive: Drive,
+    drive: VolatileState,
     now: Timestamp,
     journal: Vec<Recorded>,
 }
@@ -128,7 +128,7 @@ impl Walk {
     fn of(accepted: &Recorded, replies: &[Reply]) -> Result<Self> {
         let mut walk = Self {
             m: apply(None, accepted)?,
-            drive: Drive::fresh(accepted.time),
+            drive: VolatileState::fresh(accepted.time),
             now: accepted.time,
             journal: vec![accepted.clone()],
         };
@@ -154,7 +154,7 @@ impl Walk {
     fn hear(&mut self, ask: &Ask, reply: Reply) -> Result<()> {
         let moment = moment(self.now);
         self.now = moment.now;
-        let drive = std::mem::replace(&mut self.drive, Drive::fresh(self.now));
+        let drive = std::mem::replace(&mut self.drive, VolatileState::fresh(self.now));
         let settled = settle(&self.m, drive, ask, Ok(reply), moment, &POLICY);
         self.drive = settled.drive;
         settled.event.map_or(Ok(()), |event| self.write(event))

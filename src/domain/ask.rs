@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::{
     event::Metadata,
     id::{AnalysisId, FolderId, MatchId, MediaId},
-    photo::{Format, Kind},
+    photo::{Format, PhotoKind},
     reason::Cause,
     time::Timestamp,
 };
@@ -25,7 +25,7 @@ pub enum Ask {
         /// Names the photo, so that it is found if the answer is lost.
         match_id: MatchId,
         /// Decides its tags.
-        kind: Kind,
+        kind: PhotoKind,
         /// Decides its content type and the ending of its name.
         format: Format,
     },

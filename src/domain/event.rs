@@ -254,7 +254,7 @@ pub struct Recorded {
 
 /// A place in the journal, as tokens name it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Place {
+pub struct Cursor {
     /// Where it is.
     pub position: Position,
     /// As [`Recorded::incarnation`].
@@ -263,8 +263,8 @@ pub struct Place {
 
 impl Recorded {
     /// Its place, as tokens name it.
-    pub const fn place(&self) -> Place {
-        Place { position: self.position, incarnation: self.incarnation }
+    pub const fn place(&self) -> Cursor {
+        Cursor { position: self.position, incarnation: self.incarnation }
     }
 }
 

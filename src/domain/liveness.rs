@@ -19,7 +19,7 @@ pub const QUALITY: &str = "QUALITY";
 
 /// What the newest QUALITY analysis of some media says.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Standing {
+pub enum LivenessStatus {
     /// There is none.
     Absent,
     /// Oz is still at it.
@@ -87,15 +87,15 @@ fn is_image(media: &Media) -> bool {
 }
 
 /// What the newest QUALITY analysis that looked at all of these media says.
-pub fn standing(folder: &Folder, liveness_media: &[MediaId]) -> Standing {
+pub fn standing(folder: &Folder, liveness_media: &[MediaId]) -> LivenessStatus {
     let newest = newest_by(qualities(folder, liveness_media), |analysis| analysis.time_created);
     let Some((analysis, id)) = newest.and_then(|analysis| Some((analysis, analysis.id.as_ref()?)))
     else {
-        return Standing::Absent;
+        return LivenessStatus::Absent;
     };
     match verdict::read_liveness(analysis, id) {
-        LivenessReading::Pending | LivenessReading::Incomplete(_) => Standing::Pending,
-        LivenessReading::Over(result) => Standing::Over(result),
+        LivenessReading::Pending | LivenessReading::Incomplete(_) => LivenessStatus::Pending,
+        LivenessReading::Over(result) => LivenessStatus::Over(result),
     }
 }
 
@@ -304,10 +304,10 @@ mod tests {
         ] {
             let folder = holding(vec![], vec![analysis]);
             assert_eq!(newest_finished(&folder, &ids(&V)).is_some(), counts);
-            assert_eq!(standing(&folder, &ids(&V)) != Standing::Absent, counts);
+            assert_eq!(standing(&folder, &ids(&V)) != LivenessStatus::Absent, counts);
         }
         let both = holding(vec![], vec![over(&["v"])]);
-        assert_eq!(standing(&both, &ids(&["v", "w"])), Standing::Absent);
+        assert_eq!(standing(&both, &ids(&["v", "w"])), LivenessStatus::Absent);
     }
 
     #[test]
@@ -316,17 +316,20 @@ mod tests {
         let running = as_of(2, quality("running"));
         assert_eq!(
             stands(vec![running.clone(), as_of(1, judged("q", "SUCCESS"))]),
-            Standing::Pending
+            LivenessStatus::Pending
         );
-        let Standing::Over(result) = stands(vec![as_of(3, judged("q", "DECLINED")), running])
+        let LivenessStatus::Over(result) = stands(vec![as_of(3, judged("q", "DECLINED")), running])
         else {
             panic!()
         };
         assert_eq!(result.analysis_id, analysis_id("q"));
         let nameless = Analysis { id: None, ..as_of(9, judged("q", "SUCCESS")) };
-        assert_eq!(stands(vec![as_of(1, judged("q0", "SUCCESS")), nameless]), Standing::Absent);
+        assert_eq!(
+            stands(vec![as_of(1, judged("q0", "SUCCESS")), nameless]),
+            LivenessStatus::Absent
+        );
         let silent = analysis(QUALITY, "q", &V, [""; 3]);
-        assert_eq!(stands(vec![silent]), Standing::Pending);
+        assert_eq!(stands(vec![silent]), LivenessStatus::Pending);
     }
 
     // What of ours is there.

@@ -5,13 +5,11 @@
 //! What it deliberately does not do: talk to Oz, keep anything, or know who watches.
 
 pub mod ask;
-pub mod circuit;
-pub mod drive;
+pub mod circuit_breaker;
 pub mod event;
 pub mod id;
 pub mod limit;
 pub mod liveness;
-pub mod pace;
 pub mod photo;
 pub mod progress;
 pub mod reason;
@@ -21,26 +19,28 @@ pub mod settle;
 pub mod state;
 pub mod step;
 pub mod time;
+pub mod token_bucket;
 pub mod verdict;
+pub mod volatile;
 
 pub use ask::{Analysis, Ask, Failure, FailureKind, Folder, Media, Reply};
-pub use circuit::{Circuit, Entry, Hold, Pass};
-pub use drive::{Drive, Policy};
+pub use circuit_breaker::{CircuitBreaker, Deferred, RequestTraits, Ticket};
 pub use event::{
-    AttemptFailed, Event, LivenessResult, MatchError, MatchResult, OzStatus, Place, Recorded,
+    AttemptFailed, Cursor, Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded,
     Resolution,
 };
 pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
 pub use limit::Limit;
-pub use pace::Pace;
-pub use photo::{Format, Kind};
+pub use photo::{Format, PhotoKind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};
 pub use request::{Digest, LivenessPolicy, PhotoSource, Spec, Timeout};
-pub use settle::{Moment, Outcome, Settled, held_back, settle};
+pub use settle::{Moment, OzResult, Settled, held_back, settle};
 pub use state::{IllegalEvent, Match, State, Trouble, apply};
 pub use step::{Step, next_step};
 pub use time::Timestamp;
+pub use token_bucket::TokenBucket;
+pub use volatile::{Policy, VolatileState};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use serde::{
 
 use crate::domain::{
     id::{CallerId, FolderId, MediaId, RequestId},
-    photo::{Format, Kind},
+    photo::{Format, PhotoKind},
 };
 
 /// A keyed digest of a photo: tells equal photos of one store, and nothing anywhere else.
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for PhotoSource {
         struct Source;
 
         #[derive(Deserialize)]
-        struct Content {
+        struct StoredPhoto {
             digest: Digest,
             format: Stored,
         }
@@ -87,7 +87,7 @@ impl<'de> Deserialize<'de> for PhotoSource {
                 while let Some(word) = map.next_key::<String>()? {
                     match word.as_str() {
                         "content" => {
-                            let Content { digest, format } = map.next_value()?;
+                            let StoredPhoto { digest, format } = map.next_value()?;
                             source = match format {
                                 Stored::Jpeg => {
                                     Self::Value::Content { digest, format: Format::Jpeg }
@@ -147,7 +147,7 @@ pub struct Spec {
     /// The reference photo.
     pub photo: PhotoSource,
     /// What the photo shows.
-    pub kind: Kind,
+    pub kind: PhotoKind,
     /// How long it may take.
     pub timeout: Timeout,
     /// Which media to compare with, sorted and each once; empty: the newest liveness media.
@@ -182,7 +182,7 @@ impl Spec {
     /// Whether this version knows all of its words.
     pub fn is_known(&self) -> bool {
         self.photo != PhotoSource::Unknown
-            && self.kind != Kind::Unknown
+            && self.kind != PhotoKind::Unknown
             && self.liveness_policy != LivenessPolicy::Unknown
     }
 
@@ -260,12 +260,13 @@ mod tests {
         let other_photo = PhotoSource::Content { digest: Digest([8; 32]), format: Format::Jpeg };
         differs(|spec| spec.folder_id = other_folder, Some("folder_id"));
         differs(|spec| spec.photo = other_photo.clone(), Some("photo"));
-        differs(|spec| spec.kind = Kind::IdFront, Some("photo.kind"));
+        differs(|spec| spec.kind = PhotoKind::IdFront, Some("photo.kind"));
         differs(|spec| spec.liveness_media.push(media_id("v")), Some("liveness_media_ids"));
         differs(|spec| spec.liveness_policy = LivenessPolicy::Run, Some("liveness_policy"));
         let label = |spec: &mut Spec| drop(spec.labels.insert("branch".into(), "north".into()));
         differs(label, Some("labels"));
-        let both = |spec: &mut Spec| (spec.kind, spec.folder_id) = (Kind::IdFront, other_folder);
+        let both =
+            |spec: &mut Spec| (spec.kind, spec.folder_id) = (PhotoKind::IdFront, other_folder);
         differs(both, Some("folder_id"));
     }
 

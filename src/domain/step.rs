@@ -2,7 +2,6 @@
 
 use crate::domain::{
     ask::Ask,
-    drive::{Drive, Policy, Poll, Sending},
     event::{Event, Failed, MatchError},
     id::AnalysisId,
     reason::Reason,
@@ -10,6 +9,7 @@ use crate::domain::{
     settle,
     state::{Match, State},
     time::Timestamp,
+    volatile::{Policy, Poll, Sending, VolatileState},
 };
 
 /// What a match needs now.
@@ -28,7 +28,7 @@ pub enum Step {
 /// What a match needs now. `photo_here`: whether this replica holds its photo.
 pub fn next_step(
     m: &Match,
-    drive: &Drive,
+    drive: &VolatileState,
     photo_here: bool,
     now: Timestamp,
     policy: &Policy,
@@ -50,7 +50,13 @@ pub fn next_step(
     }
 }
 
-fn accepted(m: &Match, drive: &Drive, photo_here: bool, now: Timestamp, policy: &Policy) -> Step {
+fn accepted(
+    m: &Match,
+    drive: &VolatileState,
+    photo_here: bool,
+    now: Timestamp,
+    policy: &Policy,
+) -> Step {
     let look = Step::Ask(Ask::ReadFolder { folder_id: m.spec.folder_id });
     let PhotoSource::Content { format, .. } = m.spec.photo else {
         return look;
@@ -87,7 +93,7 @@ fn photo_lost(policy: &Policy) -> Step {
     Step::Record(Event::Failed(Failed { error, oz: None, keep: policy.retention }))
 }
 
-fn uploaded(m: &Match, drive: &Drive, now: Timestamp) -> Step {
+fn uploaded(m: &Match, drive: &VolatileState, now: Timestamp) -> Step {
     let folder_id = m.spec.folder_id;
     if drive.start != Sending::Clear || drive.look_first {
         return Step::Ask(Ask::ReadFolder { folder_id });
@@ -99,7 +105,7 @@ fn uploaded(m: &Match, drive: &Drive, now: Timestamp) -> Step {
 }
 
 /// The analysis that is due first, of those that aren't over.
-fn processing(m: &Match, drive: &Drive, now: Timestamp) -> Step {
+fn processing(m: &Match, drive: &VolatileState, now: Timestamp) -> Step {
     let biometry = pending(m.analysis_id.as_ref(), &drive.biometry);
     let quality = pending(m.liveness_analysis_id.as_ref(), &drive.quality);
     let first = [biometry, quality].into_iter().flatten().min_by_key(|(due, _)| *due);
@@ -118,7 +124,7 @@ fn pending<'a, T>(
 }
 
 /// A match with an analysis is looked at once more: a verdict in that answer was paid for.
-fn past_deadline(m: &Match, drive: &Drive, policy: &Policy) -> Step {
+fn past_deadline(m: &Match, drive: &VolatileState, policy: &Policy) -> Step {
     let unread = m.state == State::Processing && drive.biometry.over.is_none();
     match &m.analysis_id {
         Some(analysis_id) if unread && !drive.last_look => {

@@ -13,7 +13,7 @@ use crate::domain::{
 
 /// What an answer about a BIOMETRY analysis means.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Reading {
+pub enum VerdictReading {
     /// Oz is still at it.
     Pending,
     /// The verdict.
@@ -53,18 +53,18 @@ enum Word {
 }
 
 /// Reads a BIOMETRY analysis.
-pub fn read(analysis: &Analysis) -> Reading {
+pub fn read(analysis: &Analysis) -> VerdictReading {
     let state = word(analysis.state.as_deref());
     let resolution = word(analysis.resolution.as_deref());
     let status = word(analysis.resolution_status.as_deref());
     match (state, resolution, status) {
-        (Some(Word::Pending), _, _) => Reading::Pending,
-        (Some(Word::Failed), _, _) => Reading::Failed(analysis_failed(analysis)),
-        (Some(Word::Unknown | Word::Decided(_)), _, _) => Reading::Failed(unknown(analysis)),
+        (Some(Word::Pending), _, _) => VerdictReading::Pending,
+        (Some(Word::Failed), _, _) => VerdictReading::Failed(analysis_failed(analysis)),
+        (Some(Word::Unknown | Word::Decided(_)), _, _) => VerdictReading::Failed(unknown(analysis)),
         (Some(Word::Finished), None, None) => {
-            Reading::Incomplete("a finished analysis without a resolution")
+            VerdictReading::Incomplete("a finished analysis without a resolution")
         }
-        (None, None, None) => Reading::Incomplete("an analysis without a state"),
+        (None, None, None) => VerdictReading::Incomplete("an analysis without a state"),
         (Some(Word::Finished) | None, _, _) => read_resolution(analysis, resolution, status),
     }
 }
@@ -109,15 +109,21 @@ fn liveness(analysis: &Analysis, id: &AnalysisId, decided: Option<Word>) -> Live
     LivenessResult { resolution, confidence_spoofing, analysis_id: id.clone() }
 }
 
-fn read_resolution(analysis: &Analysis, resolution: Option<Word>, status: Option<Word>) -> Reading {
+fn read_resolution(
+    analysis: &Analysis,
+    resolution: Option<Word>,
+    status: Option<Word>,
+) -> VerdictReading {
     if [resolution, status].contains(&Some(Word::Pending)) {
-        return Reading::Pending;
+        return VerdictReading::Pending;
     }
     match agreed(resolution, status) {
-        Some(Word::Failed) => Reading::Failed(analysis_failed(analysis)),
+        Some(Word::Failed) => VerdictReading::Failed(analysis_failed(analysis)),
         Some(Word::Decided(resolution)) => scored(analysis, resolution),
-        Some(Word::Unknown | Word::Finished | Word::Pending) => Reading::Failed(unknown(analysis)),
-        None => Reading::Failed(inconclusive(analysis, "its resolution fields disagree")),
+        Some(Word::Unknown | Word::Finished | Word::Pending) => {
+            VerdictReading::Failed(unknown(analysis))
+        }
+        None => VerdictReading::Failed(inconclusive(analysis, "its resolution fields disagree")),
     }
 }
 
@@ -136,14 +142,14 @@ fn agreed(resolution: Option<Word>, status: Option<Word>) -> Option<Word> {
     }
 }
 
-fn scored(analysis: &Analysis, resolution: Resolution) -> Reading {
+fn scored(analysis: &Analysis, resolution: Resolution) -> VerdictReading {
     match analysis.min_confidence.filter(is_score) {
-        Some(min_confidence) => Reading::Verdict {
+        Some(min_confidence) => VerdictReading::Verdict {
             resolution,
             min_confidence,
             max_confidence: analysis.max_confidence.filter(is_score),
         },
-        None => Reading::Failed(inconclusive(analysis, "it has no score from 0 to 1")),
+        None => VerdictReading::Failed(inconclusive(analysis, "it has no score from 0 to 1")),
     }
 }
 

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Event, FolderId, IllegalEvent, Kind, LivenessPolicy, Match, MatchId,
-        PhotoSource, Position, Recorded, Sequence, Spec, State, Timeout, Timestamp, apply,
+        AnalysisId, CallerId, Event, FolderId, IllegalEvent, LivenessPolicy, Match, MatchId,
+        PhotoKind, PhotoSource, Position, Recorded, Sequence, Spec, State, Timeout, Timestamp,
+        apply,
         event::{Stands, Unknown},
         state::fold,
     },
@@ -153,7 +154,7 @@ impl Beside {
             request_id: self.request_id.as_ref().and_then(|id| id.parse().ok()),
             folder_id: FolderId::from_uuid(self.folder_id),
             photo: PhotoSource::Unknown,
-            kind: Kind::Unknown,
+            kind: PhotoKind::Unknown,
             timeout: Timeout { duration: Duration::ZERO, named: false },
             liveness_media: Vec::new(),
             liveness_policy: LivenessPolicy::Unknown,

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::{
     clock::Clock,
     domain::{
-        Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, Format, Kind, MatchId,
-        MediaId, Reply, Timestamp,
+        Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, Format, MatchId,
+        MediaId, PhotoKind, Reply, Timestamp,
     },
     oz::{
         Chance, Config, ConfigError, Oz, Sent,
@@ -63,7 +63,7 @@ impl Request<'_> {
 struct Photo<'a> {
     bytes: Bytes,
     match_id: MatchId,
-    kind: Kind,
+    kind: PhotoKind,
     format: Format,
     sent: Sent<'a>,
 }

@@ -11,8 +11,8 @@ use super::{
     wire::{self, Unusable},
 };
 use crate::domain::{
-    Analysis, AnalysisId, Failure, Kind, MatchId, Media, MediaId, Resolution, Timestamp,
-    verdict::{self, LivenessReading, Reading},
+    Analysis, AnalysisId, Failure, MatchId, Media, MediaId, PhotoKind, Resolution, Timestamp,
+    verdict::{self, LivenessReading, VerdictReading},
 };
 
 /// The analysis that is asked for, and the match whose photo is uploaded.
@@ -111,7 +111,7 @@ fn check_medium(medium: &Media) {
 /// What is taken for the photo was said to be ours, or wasn't said to be a video.
 fn check_uploaded(body: &[u8], said: &Value) {
     let match_id: MatchId = MATCH.parse().expect("a UUID is an id");
-    let Ok(id) = wire::uploaded(body, match_id, Kind::Selfie) else { return };
+    let Ok(id) = wire::uploaded(body, match_id, PhotoKind::Selfie) else { return };
     let mut media = Vec::new();
     visit(said, &mut |_, value| {
         if value["media_id"].as_str().and_then(|text| text.parse().ok()) == Some(id.clone()) {
@@ -158,7 +158,8 @@ fn check_analysis(analysis: &Analysis, said: &Value) {
 /// A verdict has a state that is over (or none: some answers leave it out), words that agree on
 /// it, and a score from 0 to 1 that Oz sent.
 fn check_verdict(analysis: &Analysis, said: &Value) {
-    let Reading::Verdict { resolution, min_confidence, max_confidence } = verdict::read(analysis)
+    let VerdictReading::Verdict { resolution, min_confidence, max_confidence } =
+        verdict::read(analysis)
     else {
         return;
     };

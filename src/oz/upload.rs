@@ -14,7 +14,7 @@ use reqwest::{
 use tokio::{sync::watch, time};
 
 use crate::{
-    domain::{Format, Kind, MatchId},
+    domain::{Format, MatchId, PhotoKind},
     oz::{Sent, wire},
 };
 
@@ -32,7 +32,7 @@ pub struct Progress {
 }
 
 /// The multipart form that carries a photo, and its progress (uploading-media page).
-pub fn form(photo: Bytes, match_id: MatchId, kind: Kind, format: Format) -> (Form, Progress) {
+pub fn form(photo: Bytes, match_id: MatchId, kind: PhotoKind, format: Format) -> (Form, Progress) {
     let total = photo.len() as u64;
     let (body, taken) = body(photo);
     let mut headers = http::HeaderMap::new();

@@ -12,7 +12,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{
-        Analysis, AnalysisId, Failure, Folder, Format, Kind, MatchId, Media, MediaId, Timestamp,
+        Analysis, AnalysisId, Failure, Folder, Format, MatchId, Media, MediaId, PhotoKind,
+        Timestamp,
     },
     oz::{failure, lenient_json, scrub::OUR_FILE_PREFIX},
 };
@@ -126,7 +127,7 @@ pub fn analysis(body: &[u8], asked: &AnalysisId) -> Result<Analysis, Unusable> {
 /// Reads which medium the uploaded photo became. Oz answers with an array of what was added, or
 /// (its uploading page) with the folder, which holds the liveness video as well: a medium that
 /// can't be told to be ours is never taken, since a video compared with itself is a match.
-pub fn uploaded(body: &[u8], match_id: MatchId, kind: Kind) -> Result<MediaId, Unusable> {
+pub fn uploaded(body: &[u8], match_id: MatchId, kind: PhotoKind) -> Result<MediaId, Unusable> {
     let list = match json_of(body)? {
         Value::Array(items) => items,
         Value::Object(mut object) => match object.remove("media").or(object.remove("items")) {
@@ -143,7 +144,7 @@ pub fn uploaded(body: &[u8], match_id: MatchId, kind: Kind) -> Result<MediaId, U
 }
 
 /// The payload of an upload (uploading-media page).
-pub fn upload_payload(match_id: MatchId, kind: Kind) -> Value {
+pub fn upload_payload(match_id: MatchId, kind: PhotoKind) -> Value {
     json!({
         "media:tags": { PHOTO_PART: kind.tags() },
         "media:meta_data": { PHOTO_PART: { MATCH_ID_MEMBER: match_id.to_string() } },
@@ -173,7 +174,7 @@ fn is_ours(medium: &Media, match_id: MatchId) -> bool {
 }
 
 /// The one medium that can be the photo, if nothing says whose any of them are.
-fn only_candidate(media: &[Media], kind: Kind) -> Option<&Media> {
+fn only_candidate(media: &[Media], kind: PhotoKind) -> Option<&Media> {
     let alone = media.len() == 1;
     let mut candidates = media.iter().filter(|medium| {
         let image = medium.media_type.as_deref().map(|kind| kind.starts_with("IMAGE"));
@@ -527,7 +528,7 @@ mod tests {
             let id = "f35716ed-7abf-4198-8146-229eb4f2ad25";
             let match_id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
             let _ = (tokens(body).is_ok(), folder(body), analyses(body), started(body));
-            let _ = (analysis(body, &id.parse().unwrap()), uploaded(body, match_id, Kind::Selfie));
+            let _ = (analysis(body, &id.parse().unwrap()), uploaded(body, match_id, PhotoKind::Selfie));
             let failure = Unusable::Lacks("x").into_failure(StatusCode::OK, body);
             prop_assert_eq!(failure.kind, crate::domain::FailureKind::Incomplete);
         }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    domain::{CallerId, Match, Place, Position, Timestamp},
+    domain::{CallerId, Cursor, Match, Position, Timestamp},
     journal::{self, Filter},
     watch::{Ended, Entry, Inner, Update, pages::PageOfAll},
 };
@@ -43,7 +43,7 @@ pub struct FollowAll {
     /// How many events the next page may have.
     limit: usize,
     index: usize,
-    after: Place,
+    after: Cursor,
     /// Up to where retention had erased events when the stream began.
     floor: Position,
     /// Nothing before the first message, which comes at once.
@@ -58,7 +58,7 @@ impl FollowAll {
         inner: Arc<Inner>,
         caller: CallerId,
         filter: Filter,
-        after: Place,
+        after: Cursor,
         floor: Position,
     ) -> Self {
         let looks = inner.pages.looks.subscribe();

@@ -26,7 +26,7 @@ pub(crate) use token::fuzzing;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Match, MatchId, Place, Position, Progress, Sequence, Timestamp},
+    domain::{CallerId, Cursor, Match, MatchId, Position, Progress, Sequence, Timestamp},
     journal::{self, Reader},
     outage::Outage,
     watch::{log::Registry, pages::Pages},
@@ -83,7 +83,7 @@ pub enum Update {
         /// before the first.
         m: Option<Arc<Match>>,
         /// Everything up to here has been passed; only where many matches are followed.
-        place: Option<Place>,
+        place: Option<Cursor>,
         /// When it was sent.
         time: Timestamp,
     },
@@ -258,7 +258,7 @@ impl Watch {
     }
 
     /// The token that goes on after a place.
-    pub fn token(&self, place: Place) -> String {
+    pub fn token(&self, place: Cursor) -> String {
         token::write(self.0.reader.as_ref(), place)
     }
 

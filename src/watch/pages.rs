@@ -11,7 +11,7 @@ use std::{
 use tokio::sync::{OnceCell, Semaphore, watch};
 
 use crate::{
-    domain::{Match, MatchId, Place, Position, Recorded, state},
+    domain::{Cursor, Match, MatchId, Position, Recorded, state},
     journal::{self, Reader},
     watch::Entry,
 };
@@ -43,7 +43,7 @@ const NEAR_MAX: usize = 1;
 #[derive(Default)]
 pub(super) struct PageOfAll {
     pub entries: Vec<Arc<Entry>>,
-    pub reached: Place,
+    pub reached: Cursor,
     pub is_full: bool,
     /// Up to where retention had erased events when it was read; none if it lacks none.
     pub floor: Option<Position>,
@@ -137,7 +137,7 @@ impl Pages {
     /// The page that begins there, of so many events unless somebody else has read it already.
     pub async fn after(
         &self,
-        place: Place,
+        place: Cursor,
         limit: usize,
     ) -> Result<Arc<PageOfAll>, journal::Error> {
         let cell = self.cell(place.position);
@@ -176,7 +176,7 @@ impl Pages {
         cell
     }
 
-    async fn read(&self, after: Place, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
+    async fn read(&self, after: Cursor, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
         let turns = if self.is_far_behind(after) { &self.catching_up } else { &self.near };
         // Nothing closes it.
         let turn = turns.acquire().await.ok();
@@ -191,7 +191,7 @@ impl Pages {
         Ok(Arc::new(PageOfAll { entries, reached, is_full, floor, memory }))
     }
 
-    pub fn is_far_behind(&self, place: Place) -> bool {
+    pub fn is_far_behind(&self, place: Cursor) -> bool {
         self.reached.load(Ordering::Relaxed).saturating_sub(place.position.0) > BEHIND_MAX
     }
 
@@ -258,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn streams_that_are_far_behind_take_turns_and_the_others_don_t_wait_for_them() {
-        let at = |position| Place { position: Position(position), incarnation: 0 };
+        let at = |position| Cursor { position: Position(position), incarnation: 0 };
         let (clock, _hand) = Clock::manual(START);
         let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock);
         let head = BEHIND_MAX + 100;

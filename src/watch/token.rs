@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, MatchId, Place, Position, Timestamp},
+    domain::{CallerId, Cursor, MatchId, Position, Timestamp},
     journal::{Filter, Keys, Origin, Reader, Standing},
     watch::Ended,
 };
@@ -23,7 +23,7 @@ const RESUME: u8 = 1;
 const PAGE: u8 = 2;
 
 /// The token that goes on after a place.
-pub fn write(reader: &dyn Reader, place: Place) -> String {
+pub fn write(reader: &dyn Reader, place: Cursor) -> String {
     written(reader.keys(), reader.origin_of(place.incarnation), place.position)
 }
 
@@ -37,18 +37,18 @@ fn written(keys: &Keys, origin: Origin, position: Position) -> String {
 }
 
 /// Where a token goes on: now for an empty one, at the oldest update retained for `earliest`.
-pub async fn place(reader: &dyn Reader, token: &str) -> Result<Place, Ended> {
+pub async fn place(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
     let start = match token {
         "" => Some(reader.head().await?),
         EARLIEST => Some(reader.earliest().await?),
         _ => None,
     };
     if let Some(position) = start {
-        return Ok(Place { position, incarnation: reader.incarnation_at(position).await? });
+        return Ok(Cursor { position, incarnation: reader.incarnation_at(position).await? });
     }
     let (origin, position) = read(reader.keys(), token).ok_or(Ended::InvalidToken)?;
     match reader.standing(origin, position).await? {
-        Standing::Retained => Ok(Place { position, incarnation: origin.incarnation }),
+        Standing::Retained => Ok(Cursor { position, incarnation: origin.incarnation }),
         Standing::Expired => Err(Ended::Expired),
         Standing::Foreign => Err(Ended::InvalidToken),
     }

@@ -6,7 +6,7 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, Drive, Limit, Match, MatchId, Recorded, RequestId, Spec, state},
+    domain::{CallerId, Limit, Match, MatchId, Recorded, RequestId, Spec, VolatileState, state},
     journal::{self, Admitted, Claim, Key, Taken},
     worker::{Engine, Slot, Worker, driver::Driver, photo_memory::Photo, seat::Seat},
 };
@@ -122,7 +122,7 @@ impl Engine {
             oz.folder_id = %m.spec.folder_id,
             "match accepted"
         );
-        let drive = Drive::fresh(self.with.clock.now());
+        let drive = VolatileState::fresh(self.with.clock.now());
         seat.hold(claim);
         self.spawn(Driver::new(m.clone(), claim, drive, seat), slot);
         Ok(m)

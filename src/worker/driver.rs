@@ -6,12 +6,12 @@ use tracing::{debug, error, info, warn};
 
 use crate::{
     domain::{
-        Ask, AttemptFailed, Drive, Event, Failure, FailureKind, Hold, Match, MatchError, Moment,
-        Outcome, Progress, Reason, Recorded, Reply, RequestId, Resolution, Settled, Step,
-        Timestamp,
-        drive::{LAST_LOOK_MAX, LAST_LOOK_WAIT_MAX},
+        Ask, AttemptFailed, Deferred, Event, Failure, FailureKind, Match, MatchError, Moment,
+        OzResult, Progress, Reason, Recorded, Reply, RequestId, Resolution, Settled, Step,
+        Timestamp, VolatileState,
         event::Failed,
         held_back, next_step, settle, settle as settling, state,
+        volatile::{LAST_LOOK_MAX, LAST_LOOK_WAIT_MAX},
     },
     journal::{self, Appended, Claim, Tenure},
     worker::{
@@ -35,7 +35,7 @@ pub struct Driver {
     engine: Arc<Engine>,
     m: Match,
     held: Held,
-    drive: Drive,
+    drive: VolatileState,
     handle: Arc<Handle>,
     seat: Seat,
     end: End,
@@ -85,9 +85,9 @@ enum End {
 /// What became of a request to Oz.
 enum Asked {
     /// It was answered, or failed.
-    Settled(Outcome),
+    Settled(OzResult),
     /// It was not sent.
-    HeldBack(Hold),
+    HeldBack(Deferred),
     /// It was not sent, because the hold on the match isn't what it takes.
     Unentitled,
     /// The match's deadline came first. It had been unanswered for so long since it was sent.
@@ -105,7 +105,7 @@ enum Turn {
 
 impl Driver {
     /// A driver that has not begun.
-    pub fn new(m: Match, claim: Claim, drive: Drive, seat: Seat) -> Self {
+    pub fn new(m: Match, claim: Claim, drive: VolatileState, seat: Seat) -> Self {
         let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
         let held = Held { engine: Arc::clone(&engine), claim };
         Self { engine, m, held, drive, handle, seat, end: End::Over, trouble: None }
@@ -272,7 +272,7 @@ impl Driver {
         let until = self.engine.with.clock.now();
         match asked < self.m.deadline() {
             true => Asked::CutShort(Duration::ZERO),
-            false => Asked::HeldBack(Hold { until, why: None, look_first: false }),
+            false => Asked::HeldBack(Deferred { until, why: None, look_first: false }),
         }
     }
 
@@ -322,15 +322,15 @@ impl Driver {
 
     /// When a request may be tried again that never left, for want of a session. Not all at once,
     /// when that time comes.
-    fn withheld(&self, outcome: &Outcome) -> Option<Hold> {
+    fn withheld(&self, outcome: &OzResult) -> Option<Deferred> {
         let why = outcome.as_ref().err()?;
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
         let until = self.engine.with.clock.now().after(why.withheld()?).after(spread);
-        Some(Hold { until, why: Some(why.clone()), look_first: false })
+        Some(Deferred { until, why: Some(why.clone()), look_first: false })
     }
 
     /// Takes out of a folder the analyses that another match owns: they are not to be adopted.
-    async fn without_strangers(&self, outcome: Outcome) -> Result<Outcome, journal::Error> {
+    async fn without_strangers(&self, outcome: OzResult) -> Result<OzResult, journal::Error> {
         let Ok(Reply::Folder(mut folder)) = outcome else {
             return Ok(outcome);
         };
@@ -343,7 +343,7 @@ impl Driver {
         Ok(Ok(Reply::Folder(folder)))
     }
 
-    async fn held_back(&mut self, ask: &Ask, hold: &Hold) -> Turn {
+    async fn held_back(&mut self, ask: &Ask, hold: &Deferred) -> Turn {
         debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
         self.trouble = hold.why.as_ref().map(|failure| Trouble::of(failure, true));
         let now = self.engine.with.clock.now();
@@ -352,7 +352,7 @@ impl Driver {
         self.follow(settled).await
     }
 
-    async fn settle(&mut self, ask: &Ask, outcome: Outcome, asked: Timestamp) -> Turn {
+    async fn settle(&mut self, ask: &Ask, outcome: OzResult, asked: Timestamp) -> Turn {
         let chance = (self.engine.with.chance)();
         let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
         self.note(ask, &outcome, moment);
@@ -363,8 +363,8 @@ impl Driver {
     }
 
     /// What is known, for the core, which gives it back changed.
-    fn lend_drive(&mut self, now: Timestamp) -> Drive {
-        std::mem::replace(&mut self.drive, Drive::fresh(now))
+    fn lend_drive(&mut self, now: Timestamp) -> VolatileState {
+        std::mem::replace(&mut self.drive, VolatileState::fresh(now))
     }
 
     /// Takes on what follows, and writes the fact if there is one.
@@ -391,7 +391,7 @@ impl Driver {
         (self.engine.with.progress)(self.m.id, progress);
     }
 
-    fn note(&self, ask: &Ask, outcome: &Outcome, moment: Moment) {
+    fn note(&self, ask: &Ask, outcome: &OzResult, moment: Moment) {
         let duration_ms = millis(moment.now.since(moment.asked));
         match outcome {
             Ok(_) => {

@@ -17,8 +17,8 @@ use tracing::{info, warn};
 use crate::{
     clock::Clock,
     domain::{
-        Circuit, Failure, Hold, Outcome, Pace, Pass,
-        circuit::{self, Change, Entry},
+        CircuitBreaker, Deferred, Failure, OzResult, Ticket, TokenBucket,
+        circuit_breaker::{self, BreakerChange, RequestTraits},
     },
     worker::{
         Chance,
@@ -40,7 +40,7 @@ pub struct Limits {
 
 /// What all requests to Oz pass.
 pub struct Gate {
-    circuit: Mutex<Circuit>,
+    circuit: Mutex<CircuitBreaker>,
     /// Held by the request that is next, last looks apart: those wait behind that one only.
     next: sync::Mutex<()>,
     /// Whoever waits for its time to send; none where the rate has no limit. Then nobody queues
@@ -56,7 +56,7 @@ pub struct Gate {
 /// The leave to send one request now. One that is dropped unreported is given back.
 pub struct Leave<'a> {
     gate: &'a Gate,
-    pass: Option<Pass>,
+    pass: Option<Ticket>,
     _turn: Turn<'a>,
 }
 
@@ -65,9 +65,9 @@ impl Gate {
     pub fn new(limits: Limits, clock: Clock, chance: Chance) -> Self {
         let now = clock.now();
         Self {
-            circuit: Mutex::new(Circuit::new(now)),
+            circuit: Mutex::new(CircuitBreaker::new(now)),
             next: sync::Mutex::default(),
-            line: limits.rate_max.map(|rate| Line::new(Pace::new(rate, now))),
+            line: limits.rate_max.map(|rate| Line::new(TokenBucket::new(rate, now))),
             turns: Turns::new(limits.requests_max),
             clock,
             chance,
@@ -83,7 +83,7 @@ impl Gate {
     ///
     /// # Errors
     /// When to come again, if the request must not be sent now.
-    pub async fn enter(&self, entry: Entry) -> Result<Leave<'_>, Hold> {
+    pub async fn enter(&self, entry: RequestTraits) -> Result<Leave<'_>, Deferred> {
         let next = match entry.is_last_look {
             true => None,
             false => Some(self.next.lock().await),
@@ -115,7 +115,7 @@ impl Gate {
         }
     }
 
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+    fn circuit(&self) -> MutexGuard<'_, CircuitBreaker> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,21 +123,21 @@ impl Gate {
 
 impl Leave<'_> {
     /// Tells what came of the request.
-    pub fn report(mut self, outcome: &Outcome) {
+    pub fn report(mut self, outcome: &OzResult) {
         let Some(pass) = self.pass.take() else { return };
         let failure = outcome.as_ref().err();
         let (now, chance) = (self.gate.clock.now(), (self.gate.chance)());
         let change = self.gate.circuit().report(pass, failure, now, chance);
         let cause = failure.map(|failure| failure.kind.cause().as_str());
         match change {
-            Some(Change::Opened) => warn!(
+            Some(BreakerChange::Opened) => warn!(
                 cause,
                 error = failure.map(Failure::told),
                 oz.http_status = failure.and_then(|failure| failure.http_status),
-                failures = circuit::OPENS_AFTER,
+                failures = circuit_breaker::OPENS_AFTER,
                 "circuit breaker open: Oz is out, and only single probes are sent"
             ),
-            Some(Change::Closed) => info!("circuit breaker closed: Oz answers again"),
+            Some(BreakerChange::Closed) => info!("circuit breaker closed: Oz answers again"),
             None => {}
         }
     }
@@ -189,7 +189,7 @@ mod tests {
         let all = (0..count).map(|nth| {
             let order = &order;
             async move {
-                let leave = gate.enter(Entry::default()).await.unwrap();
+                let leave = gate.enter(RequestTraits::default()).await.unwrap();
                 order.lock().unwrap().push((nth, gate.clock.now()));
                 leave.report(&up());
             }
@@ -205,19 +205,19 @@ mod tests {
         Timestamp::from_micros(millis * 1_000)
     }
 
-    fn up() -> Outcome {
+    fn up() -> OzResult {
         Ok(Reply::Started(Vec::new()))
     }
 
-    fn down() -> Outcome {
+    fn down() -> OzResult {
         Err(Failure::new(FailureKind::Unreachable, "trouble"))
     }
 
     async fn open(gate: &Gate) {
-        for _ in 0..circuit::OPENS_AFTER {
-            gate.enter(Entry::default()).await.unwrap().report(&down());
+        for _ in 0..circuit_breaker::OPENS_AFTER {
+            gate.enter(RequestTraits::default()).await.unwrap().report(&down());
         }
-        assert!(gate.enter(Entry::default()).await.is_err());
+        assert!(gate.enter(RequestTraits::default()).await.is_err());
     }
 
     #[tokio::test]
@@ -225,14 +225,14 @@ mod tests {
         let (gate, _hand) = gate(3);
         let mut through = Vec::new();
         for _ in 0..3 {
-            through.push(gate.enter(Entry::default()).await.unwrap());
+            through.push(gate.enter(RequestTraits::default()).await.unwrap());
         }
-        let mut fourth = std::pin::pin!(gate.enter(Entry::default()));
+        let mut fourth = std::pin::pin!(gate.enter(RequestTraits::default()));
         assert!(poll!(&mut fourth).is_pending());
         // Whether or not anything came of it.
         drop(through.pop());
         let fourth = fourth.await.unwrap();
-        let mut fifth = std::pin::pin!(gate.enter(Entry::default()));
+        let mut fifth = std::pin::pin!(gate.enter(RequestTraits::default()));
         assert!(poll!(&mut fifth).is_pending());
         fourth.report(&down());
         assert!(fifth.await.is_ok());
@@ -242,7 +242,7 @@ mod tests {
     async fn a_gate_for_nobody_or_for_everybody_lets_one_through() {
         for requests_max in [0, usize::MAX] {
             let (gate, _hand) = gate(requests_max);
-            assert!(gate.enter(Entry::default()).await.is_ok());
+            assert!(gate.enter(RequestTraits::default()).await.is_ok());
         }
     }
 
@@ -250,11 +250,14 @@ mod tests {
     async fn an_outage_lets_one_probe_through_and_an_answer_lets_all() {
         let (gate, hand) = gate(10);
         open(&gate).await;
-        hand.advance(circuit::PAUSE_MIN);
-        let probe = gate.enter(Entry::default()).await.unwrap();
-        assert!(gate.enter(Entry::default()).await.is_err());
+        hand.advance(circuit_breaker::PAUSE_MIN);
+        let probe = gate.enter(RequestTraits::default()).await.unwrap();
+        assert!(gate.enter(RequestTraits::default()).await.is_err());
         probe.report(&Ok(Reply::Started(Vec::new())));
-        let (one, other) = (gate.enter(Entry::default()).await, gate.enter(Entry::default()).await);
+        let (one, other) = (
+            gate.enter(RequestTraits::default()).await,
+            gate.enter(RequestTraits::default()).await,
+        );
         assert!(one.is_ok() && other.is_ok());
     }
 
@@ -263,22 +266,22 @@ mod tests {
         let (gate, hand) = gate(10);
         open(&gate).await;
         for _ in 0..3 {
-            hand.advance(circuit::PAUSE_MIN);
-            drop(gate.enter(Entry::default()).await.unwrap());
+            hand.advance(circuit_breaker::PAUSE_MIN);
+            drop(gate.enter(RequestTraits::default()).await.unwrap());
         }
-        hand.advance(circuit::PAUSE_MIN);
-        assert!(gate.enter(Entry::default()).await.is_ok());
+        hand.advance(circuit_breaker::PAUSE_MIN);
+        assert!(gate.enter(RequestTraits::default()).await.is_ok());
     }
 
     #[tokio::test]
     async fn who_waits_for_a_turn_as_an_outage_begins_is_held_back() {
         let (gate, _hand) = gate(1);
-        for _ in 1..circuit::OPENS_AFTER {
-            gate.enter(Entry::default()).await.unwrap().report(&down());
+        for _ in 1..circuit_breaker::OPENS_AFTER {
+            gate.enter(RequestTraits::default()).await.unwrap().report(&down());
         }
-        let last = gate.enter(Entry::default()).await.unwrap();
+        let last = gate.enter(RequestTraits::default()).await.unwrap();
         let (waited, ()) =
-            tokio::join!(gate.enter(Entry::default()), async { last.report(&down()) });
+            tokio::join!(gate.enter(RequestTraits::default()), async { last.report(&down()) });
         let hold = waited.err().expect("it is held back");
         assert_eq!(hold.why.map(|why| why.kind), Some(FailureKind::Unreachable));
         assert_eq!(hold.until.since(Timestamp::from_micros(0)), Duration::from_secs(1));
@@ -304,9 +307,9 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_its_time_leaves_it_to_the_next_when_it_goes_away() {
         let (gate, hand) = paced(100, 1);
-        gate.enter(Entry::default()).await.unwrap().report(&up());
-        let mut first = Box::pin(gate.enter(Entry::default()));
-        let mut second = Box::pin(gate.enter(Entry::default()));
+        gate.enter(RequestTraits::default()).await.unwrap().report(&up());
+        let mut first = Box::pin(gate.enter(RequestTraits::default()));
+        let mut second = Box::pin(gate.enter(RequestTraits::default()));
         assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
         hand.advance(Duration::from_millis(900));
         drop(first);
@@ -318,9 +321,9 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_its_time_learns_at_once_that_others_are_gone() {
         let (gate, hand) = paced(100, 1);
-        gate.enter(Entry::default()).await.unwrap().report(&up());
+        gate.enter(RequestTraits::default()).await.unwrap().report(&up());
         gate.share_among(60);
-        let mut next = Box::pin(gate.enter(Entry::default()));
+        let mut next = Box::pin(gate.enter(RequestTraits::default()));
         assert!(poll!(&mut next).is_pending());
         hand.advance(Duration::from_secs(1));
         assert!(poll!(&mut next).is_pending());
@@ -331,8 +334,9 @@ mod tests {
     #[tokio::test]
     async fn those_who_wait_for_their_time_hold_one_turn_among_them() {
         let (gate, hand) = paced(2, 1);
-        let under_way = gate.enter(Entry::default()).await.unwrap();
-        let mut waiters: Vec<_> = (0..5).map(|_| Box::pin(gate.enter(Entry::default()))).collect();
+        let under_way = gate.enter(RequestTraits::default()).await.unwrap();
+        let mut waiters: Vec<_> =
+            (0..5).map(|_| Box::pin(gate.enter(RequestTraits::default()))).collect();
         for waiter in &mut waiters {
             assert!(poll!(waiter).is_pending());
         }
@@ -350,11 +354,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_last_look_waits_for_the_next_request_only() {
-        const LAST_LOOK: Entry = Entry { retries: false, changes_oz: false, is_last_look: true };
+        const LAST_LOOK: RequestTraits =
+            RequestTraits { retries: false, changes_oz: false, is_last_look: true };
         for (gate, hand) in [paced(100, 1), gate(1)] {
-            let mut under_way = Some(gate.enter(Entry::default()).await.unwrap());
+            let mut under_way = Some(gate.enter(RequestTraits::default()).await.unwrap());
             let mut waiters: Vec<_> =
-                (0..5).map(|_| Box::pin(gate.enter(Entry::default()))).collect();
+                (0..5).map(|_| Box::pin(gate.enter(RequestTraits::default()))).collect();
             for waiter in &mut waiters {
                 assert!(poll!(waiter).is_pending());
             }
@@ -376,15 +381,17 @@ mod tests {
     #[tokio::test]
     async fn an_outage_holds_back_all_who_wait_for_their_time_at_once_and_costs_no_time() {
         let (gate, hand) = paced(100, 1);
-        let last = gate.enter(Entry::default()).await.unwrap();
+        let last = gate.enter(RequestTraits::default()).await.unwrap();
         // Not more than one poll of a task may take of tokio's budget.
-        let mut waiters: Vec<_> = (0..30).map(|_| Box::pin(gate.enter(Entry::default()))).collect();
+        let mut waiters: Vec<_> =
+            (0..30).map(|_| Box::pin(gate.enter(RequestTraits::default()))).collect();
         for waiter in &mut waiters {
             assert!(poll!(waiter).is_pending());
         }
         last.report(&down());
-        for _ in 1..circuit::OPENS_AFTER {
-            let pass = gate.circuit().enter(Entry::default(), gate.clock.now(), 0.0).unwrap();
+        for _ in 1..circuit_breaker::OPENS_AFTER {
+            let pass =
+                gate.circuit().enter(RequestTraits::default(), gate.clock.now(), 0.0).unwrap();
             gate.circuit().report(pass, down().as_ref().err(), gate.clock.now(), 0.0);
         }
         hand.advance(Duration::from_millis(999));
@@ -399,7 +406,10 @@ mod tests {
         }
         probe.report(&up());
         assert!(
-            gate.enter(Entry::default()).now_or_never().expect("its second was not spent").is_ok()
+            gate.enter(RequestTraits::default())
+                .now_or_never()
+                .expect("its second was not spent")
+                .is_ok()
         );
     }
 }

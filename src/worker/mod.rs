@@ -34,7 +34,9 @@ pub use gate::Limits;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Digest, Drive, Match, MatchId, Policy, Progress, RequestId, Timestamp},
+    domain::{
+        CallerId, Digest, Match, MatchId, Policy, Progress, RequestId, Timestamp, VolatileState,
+    },
     journal::{self, Claim, Erased, Heard, Key, Reader, Writer},
     outage::{self, Outage},
     oz::Oz,
@@ -324,7 +326,7 @@ impl Engine {
 
     fn revive_at(&self, seat: Seat, m: Match, claim: Claim) -> Driver {
         let chance = (self.with.chance)();
-        let drive = Drive::revived(&m, self.with.clock.now(), &self.config.policy, chance);
+        let drive = VolatileState::revived(&m, self.with.clock.now(), &self.config.policy, chance);
         Driver::new(m, claim, drive, seat)
     }
 

@@ -22,9 +22,9 @@ use super::{driver::UNWRITABLE, photo_memory::Photo, *};
 use crate::{
     clock::Hand,
     domain::{
-        Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Kind, Limit,
-        LivenessPolicy, Media, MediaId, Outcome, PhotoSource, Reply, Sequence, Spec, State,
-        Timeout, Timestamp, ask::AskKind,
+        Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Limit,
+        LivenessPolicy, Media, MediaId, OzResult, PhotoKind, PhotoSource, Reply, Sequence, Spec,
+        State, Timeout, Timestamp, ask::AskKind,
     },
     journal::{
         Admitted, Appended,
@@ -63,7 +63,7 @@ struct Asked {
     kind: AskKind,
     ask: Ask,
     photo: Option<Bytes>,
-    answer: oneshot::Sender<Outcome>,
+    answer: oneshot::Sender<OzResult>,
 }
 
 /// Passes on what it is asked.
@@ -71,7 +71,7 @@ struct Passes(mpsc::UnboundedSender<Asked>);
 
 #[async_trait]
 impl Oz for Passes {
-    async fn perform(&self, ask: &Ask, photo: Option<Bytes>, _: Sent<'_>) -> Outcome {
+    async fn perform(&self, ask: &Ask, photo: Option<Bytes>, _: Sent<'_>) -> OzResult {
         let (answer, told) = oneshot::channel();
         let unheard = || Failure::new(FailureKind::Interrupted, "the test has ended");
         let asked = Asked { kind: ask.kind(), ask: ask.clone(), photo, answer };
@@ -352,7 +352,7 @@ fn spec() -> Spec {
         request_id: None,
         folder_id: "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1".parse().unwrap(),
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },
-        kind: Kind::Selfie,
+        kind: PhotoKind::Selfie,
         timeout: Timeout { duration: Duration::from_secs(1_200), named: false },
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,

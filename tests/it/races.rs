@@ -9,7 +9,7 @@ use std::{
 use facematch::{
     clock::{Clock, Hand},
     domain::{
-        CallerId, FolderId, Format, Kind, LivenessPolicy, Match, MatchId, PhotoSource, Policy,
+        CallerId, FolderId, Format, LivenessPolicy, Match, MatchId, PhotoKind, PhotoSource, Policy,
         Sequence, Spec, State, Timeout, Timestamp,
     },
     journal::{
@@ -147,7 +147,7 @@ fn spec(folder_id: FolderId, photo: PhotoSource) -> Spec {
         request_id: None,
         folder_id,
         photo,
-        kind: Kind::Selfie,
+        kind: PhotoKind::Selfie,
         timeout: Timeout { duration: Duration::from_secs(1_200), named: false },
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use facematch::{
     clock::Clock,
     domain::{
-        CallerId, Digest, Event, FolderId, Format, Kind, LivenessPolicy, MatchId, PhotoSource,
+        CallerId, Digest, Event, FolderId, Format, LivenessPolicy, MatchId, PhotoKind, PhotoSource,
         Sequence, Spec, Timeout,
         event::{AnalysisStarted, PhotoUploaded},
     },
@@ -82,7 +82,7 @@ pub(super) fn spec() -> Spec {
         request_id: None,
         folder_id: FolderId::from_uuid(Uuid::new_v4()),
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },
-        kind: Kind::Selfie,
+        kind: PhotoKind::Selfie,
         timeout: Timeout { duration: TIMEOUT, named: true },
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,

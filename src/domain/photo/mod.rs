@@ -69,7 +69,7 @@ impl fmt::Display for Format {
 /// What a reference photo shows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum PhotoKind {
     /// A plain photo of a face.
     #[default]
     Selfie,
@@ -80,7 +80,7 @@ pub enum Kind {
     Unknown,
 }
 
-impl Kind {
+impl PhotoKind {
     /// Oz's tags for such a photo (media tags page).
     pub const fn tags(self) -> &'static [&'static str] {
         match self {

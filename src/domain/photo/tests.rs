@@ -92,6 +92,6 @@ fn formats_are_named_as_oz_knows_them() {
 
 #[test]
 fn kinds_are_tagged_as_oz_knows_them() {
-    assert_eq!(Kind::Selfie.tags(), ["photo_selfie"]);
-    assert_eq!(Kind::IdFront.tags(), ["photo_id", "photo_id_front"]);
+    assert_eq!(PhotoKind::Selfie.tags(), ["photo_selfie"]);
+    assert_eq!(PhotoKind::IdFront.tags(), ["photo_id", "photo_id_front"]);
 }

@@ -2,15 +2,15 @@
 
 use crate::domain::{
     ask::{Analysis, Folder},
-    drive::{Drive, Plan, Sending},
     event::{LivenessResult, MatchError, Metadata, Resolution},
     id::{AnalysisId, MediaId},
-    liveness::{self, BIOMETRY, QUALITY, Standing},
+    liveness::{self, BIOMETRY, LivenessStatus, QUALITY},
     reason::Reason,
     request::{LivenessPolicy, PhotoSource},
     settle::{Settled, Settling, plain, sent},
     state::{Match, State},
     time::Timestamp,
+    volatile::{MatchPlan, Sending, VolatileState},
 };
 
 /// The analyses in a folder that could be ones this match started: those that another match owns
@@ -26,7 +26,7 @@ pub fn candidates(m: &Match, folder: &Folder) -> Vec<AnalysisId> {
 }
 
 impl Settling<'_> {
-    pub(super) fn folder(&self, drive: Drive, folder: &Folder) -> Settled {
+    pub(super) fn folder(&self, drive: VolatileState, folder: &Folder) -> Settled {
         match self.m.state {
             State::Accepted => self.folder_accepted(drive, folder),
             State::Uploaded => self.folder_uploaded(drive, folder),
@@ -38,7 +38,7 @@ impl Settling<'_> {
         }
     }
 
-    fn folder_accepted(&self, mut drive: Drive, folder: &Folder) -> Settled {
+    fn folder_accepted(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
         // The photo first: what it is no photo for is no liveness medium to be missed either.
         let selected = liveness::find_photo(&self.m.spec, folder)
             .and_then(|()| liveness::select(&self.m.spec, folder));
@@ -48,13 +48,13 @@ impl Settling<'_> {
         };
         if self.m.spec.liveness_policy == LivenessPolicy::Require {
             match liveness::standing(folder, &liveness_media) {
-                Standing::Pending => return self.await_liveness(drive, folder),
-                Standing::Absent => return self.fail(drive, not_passed(None)),
-                Standing::Over(result) if result.resolution == Some(Resolution::Success) => {}
-                Standing::Over(result) => return self.fail(drive, not_passed(Some(&result))),
+                LivenessStatus::Pending => return self.await_liveness(drive, folder),
+                LivenessStatus::Absent => return self.fail(drive, not_passed(None)),
+                LivenessStatus::Over(result) if result.resolution == Some(Resolution::Success) => {}
+                LivenessStatus::Over(result) => return self.fail(drive, not_passed(Some(&result))),
             }
         }
-        drive.plan = Some(Plan {
+        drive.plan = Some(MatchPlan {
             liveness: liveness::newest_finished(folder, &liveness_media),
             earlier_analyses: Vec::new(),
             media_count: folder.media.len(),
@@ -71,7 +71,7 @@ impl Settling<'_> {
     }
 
     /// The photo isn't sent yet, but whether it is lost is known by now.
-    fn await_liveness(&self, mut drive: Drive, folder: &Folder) -> Settled {
+    fn await_liveness(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
         if liveness::photos_of(folder, &self.m.id).is_empty() {
             drive.photo_missed.get_or_insert(self.moment.now);
             (drive.upload, _) = self.looked(drive.upload);
@@ -84,7 +84,7 @@ impl Settling<'_> {
     }
 
     /// A photo of the caller's own: it may be at Oz already, its answer lost.
-    fn look_for_photo(&self, mut drive: Drive, folder: &Folder) -> Settled {
+    fn look_for_photo(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
         let ours = liveness::photos_of(folder, &self.m.id);
         if let Some((first, doubles)) = ours.split_first() {
             drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, &first.id));
@@ -102,7 +102,7 @@ impl Settling<'_> {
     }
 
     /// A start of analyses may have been heard, its answer lost.
-    fn folder_uploaded(&self, mut drive: Drive, folder: &Folder) -> Settled {
+    fn folder_uploaded(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
         let ours = candidates(self.m, folder);
         let of = |kind: &str| -> Vec<&Analysis> {
             let mine = |a: &&Analysis| a.id.as_ref().is_some_and(|id| ours.contains(id));
@@ -136,7 +136,7 @@ impl Settling<'_> {
     }
 }
 
-impl Plan {
+impl MatchPlan {
     fn knowing_earlier(mut self, folder: &Folder, photo: &MediaId) -> Self {
         self.earlier_analyses = liveness::earlier(folder, &self.liveness_media, photo);
         self

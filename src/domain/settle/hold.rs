@@ -2,19 +2,19 @@
 
 use crate::domain::{
     ask::{Ask, AskKind},
-    circuit::{Entry, Hold},
-    drive::{Drive, Policy},
+    circuit_breaker::{Deferred, RequestTraits},
     settle::{Moment, Settled, Settling, plain, trouble::is_quality},
     state::Match,
     time::Timestamp,
+    volatile::{Policy, VolatileState},
 };
 
 /// How a request comes to the gate to Oz. The last look after a deadline is never charged to the
 /// budget for retries: it is one for each match, and may find what was paid for.
-pub fn entry(m: &Match, drive: &Drive, ask: &Ask, now: Timestamp) -> Entry {
+pub fn entry(m: &Match, drive: &VolatileState, ask: &Ask, now: Timestamp) -> RequestTraits {
     let is_last_look = now >= m.deadline();
     let has_failed = drive.line(is_quality(m, ask)).failures() > 0;
-    Entry {
+    RequestTraits {
         retries: has_failed && !is_last_look,
         changes_oz: ask.kind().changes_oz(),
         is_last_look,
@@ -25,9 +25,9 @@ pub fn entry(m: &Match, drive: &Drive, ask: &Ask, now: Timestamp) -> Entry {
 /// are of a failure. A last look after the deadline that is held back is not waited for.
 pub fn held_back(
     m: &Match,
-    mut drive: Drive,
+    mut drive: VolatileState,
     ask: &Ask,
-    hold: &Hold,
+    hold: &Deferred,
     now: Timestamp,
     policy: &Policy,
 ) -> Settled {

@@ -11,10 +11,10 @@ mod trouble;
 
 use crate::domain::{
     ask::{Ask, Failure, FailureKind, Reply},
-    drive::{Drive, Policy},
     event::Event,
     state::Match,
     time::Timestamp,
+    volatile::{Policy, VolatileState},
 };
 
 pub use folder::candidates;
@@ -24,7 +24,7 @@ pub use sent::start;
 pub use trouble::is_biometry;
 
 /// What came of asking.
-pub type Outcome = Result<Reply, Failure>;
+pub type OzResult = Result<Reply, Failure>;
 
 /// When it was asked and answered, and the chance that jitters a next try.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -43,7 +43,7 @@ pub struct Settled {
     /// The fact to write, if the answer is one.
     pub event: Option<Event>,
     /// What the drive knows once that is written.
-    pub drive: Drive,
+    pub drive: VolatileState,
     /// How many things of ours Oz holds beyond the one that counts.
     pub doubles: usize,
 }
@@ -58,9 +58,9 @@ struct Settling<'a> {
 /// What an outcome makes of a match that asked.
 pub fn settle(
     m: &Match,
-    mut drive: Drive,
+    mut drive: VolatileState,
     ask: &Ask,
-    outcome: Outcome,
+    outcome: OzResult,
     moment: Moment,
     policy: &Policy,
 ) -> Settled {
@@ -77,14 +77,14 @@ pub fn settle(
 
 /// Whether this was the last look at the match's analysis: it was asked for after the deadline, or
 /// before it and answered after.
-fn is_last_look(m: &Match, ask: &Ask, outcome: &Outcome, moment: Moment) -> bool {
+fn is_last_look(m: &Match, ask: &Ask, outcome: &OzResult, moment: Moment) -> bool {
     let deadline = m.deadline();
     let answered = outcome.is_ok() && moment.now >= deadline && is_biometry(m, ask);
     moment.asked >= deadline || answered
 }
 
 impl Settling<'_> {
-    fn reply(&self, mut drive: Drive, ask: &Ask, reply: Reply) -> Settled {
+    fn reply(&self, mut drive: VolatileState, ask: &Ask, reply: Reply) -> Settled {
         match (ask, reply) {
             (Ask::ReadFolder { .. }, Reply::Folder(folder)) => {
                 drive.line.worked(ask.kind());
@@ -109,6 +109,6 @@ impl Settling<'_> {
     }
 }
 
-const fn plain(drive: Drive) -> Settled {
+const fn plain(drive: VolatileState) -> Settled {
     Settled { event: None, drive, doubles: 0 }
 }

@@ -2,7 +2,6 @@
 
 use crate::domain::{
     ask::{Analysis, Ask},
-    drive::{Drive, Policy, Poll},
     event::{Event, Failed, Finished, LivenessResult, MatchError, MatchResult},
     id::AnalysisId,
     liveness::{BIOMETRY, QUALITY},
@@ -11,11 +10,12 @@ use crate::domain::{
     settle::{Settled, Settling},
     state::Match,
     time::Timestamp,
-    verdict::{self, LivenessReading, Reading},
+    verdict::{self, LivenessReading, VerdictReading},
+    volatile::{Policy, Poll, VolatileState},
 };
 
 /// The end of a match whose deadline has passed: how the comparison ended counts, if it is known.
-pub fn timed_out(m: &Match, drive: &Drive, policy: &Policy) -> Event {
+pub fn timed_out(m: &Match, drive: &VolatileState, policy: &Policy) -> Event {
     if let Some(event) = conclude(m, drive, policy) {
         return event;
     }
@@ -30,7 +30,7 @@ pub fn timed_out(m: &Match, drive: &Drive, policy: &Policy) -> Event {
 impl Settling<'_> {
     pub(super) fn analysis(
         &self,
-        drive: Drive,
+        drive: VolatileState,
         ask: &Ask,
         id: &AnalysisId,
         answer: &Analysis,
@@ -49,7 +49,13 @@ impl Settling<'_> {
         self.quality(drive, ask, id, answer)
     }
 
-    fn quality(&self, mut drive: Drive, ask: &Ask, id: &AnalysisId, answer: &Analysis) -> Settled {
+    fn quality(
+        &self,
+        mut drive: VolatileState,
+        ask: &Ask,
+        id: &AnalysisId,
+        answer: &Analysis,
+    ) -> Settled {
         match verdict::read_liveness(answer, id) {
             LivenessReading::Incomplete(what) => return self.incomplete(drive, ask, what),
             LivenessReading::Pending => drive.quality = Poll::next(self.next_poll()),
@@ -59,13 +65,13 @@ impl Settling<'_> {
         self.concluded(drive)
     }
 
-    fn biometry(&self, mut drive: Drive, ask: &Ask, answer: &Analysis) -> Settled {
+    fn biometry(&self, mut drive: VolatileState, ask: &Ask, answer: &Analysis) -> Settled {
         drive.polls += 1;
         drive.oz = Some(verdict::status(answer, drive.polls, Some(self.moment.now)));
         match verdict::read(answer) {
-            Reading::Incomplete(what) => return self.incomplete(drive, ask, what),
-            Reading::Pending => drive.biometry = Poll::next(self.next_poll()),
-            over @ (Reading::Verdict { .. } | Reading::Failed(_)) => {
+            VerdictReading::Incomplete(what) => return self.incomplete(drive, ask, what),
+            VerdictReading::Pending => drive.biometry = Poll::next(self.next_poll()),
+            over @ (VerdictReading::Verdict { .. } | VerdictReading::Failed(_)) => {
                 drive.biometry.over = Some(over);
             }
         }
@@ -73,7 +79,7 @@ impl Settling<'_> {
         self.concluded(drive)
     }
 
-    pub(super) fn concluded(&self, drive: Drive) -> Settled {
+    pub(super) fn concluded(&self, drive: VolatileState) -> Settled {
         let waits = self.m.liveness_analysis_id.is_some() && drive.quality.over.is_none();
         let event = if waits { None } else { conclude(self.m, &drive, self.policy) };
         Settled { event, drive, doubles: 0 }
@@ -92,21 +98,21 @@ impl<T> Poll<T> {
 }
 
 /// The end of a match whose BIOMETRY analysis is over.
-fn conclude(m: &Match, drive: &Drive, policy: &Policy) -> Option<Event> {
+fn conclude(m: &Match, drive: &VolatileState, policy: &Policy) -> Option<Event> {
     let (oz, keep) = (drive.oz.clone(), policy.retention);
     match drive.biometry.over.clone()? {
-        Reading::Verdict { resolution, min_confidence, max_confidence } => {
+        VerdictReading::Verdict { resolution, min_confidence, max_confidence } => {
             let liveness = reported_liveness(m, drive);
             let result = MatchResult { resolution, min_confidence, max_confidence, liveness };
             Some(Event::Finished(Finished { result, oz, keep }))
         }
-        Reading::Failed(error) => Some(Event::Failed(Failed { error, oz, keep })),
-        Reading::Pending | Reading::Incomplete(_) => None,
+        VerdictReading::Failed(error) => Some(Event::Failed(Failed { error, oz, keep })),
+        VerdictReading::Pending | VerdictReading::Incomplete(_) => None,
     }
 }
 
 /// What is told of liveness: under RUN of the analysis that was started, else of what was found.
-fn reported_liveness(m: &Match, drive: &Drive) -> Option<LivenessResult> {
+fn reported_liveness(m: &Match, drive: &VolatileState) -> Option<LivenessResult> {
     match m.spec.liveness_policy {
         LivenessPolicy::Report | LivenessPolicy::Require | LivenessPolicy::Unknown => {
             m.liveness.clone()

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::domain::{
     ask::{Analysis, Ask},
-    drive::{Drive, Plan, Sending},
     event::{AnalysisStarted, Event, PhotoUploaded},
     id::{AnalysisId, MediaId},
     liveness::{self, BIOMETRY, QUALITY},
@@ -12,6 +11,7 @@ use crate::domain::{
     settle::{Settled, Settling, plain},
     state::Match,
     verdict,
+    volatile::{MatchPlan, Sending, VolatileState},
 };
 
 /// The request that starts a match's analyses. None before UPLOADED.
@@ -27,15 +27,20 @@ pub fn start(m: &Match) -> Option<Ask> {
 impl Settling<'_> {
     /// The answer to an upload. One that tells all that the folder holds may have been misread: a
     /// liveness medium compared with itself would be a match.
-    pub(super) fn sent(&self, drive: Drive, ask: &Ask, photo: MediaId) -> Settled {
-        let is_liveness = |plan: &Plan| plan.liveness_media.contains(&photo);
+    pub(super) fn sent(&self, drive: VolatileState, ask: &Ask, photo: MediaId) -> Settled {
+        let is_liveness = |plan: &MatchPlan| plan.liveness_media.contains(&photo);
         if drive.plan.as_ref().is_some_and(is_liveness) {
             return self.incomplete(drive, ask, "a liveness medium for the photo");
         }
         self.uploaded(drive, photo, false)
     }
 
-    pub(super) fn uploaded(&self, mut drive: Drive, photo: MediaId, adopted: bool) -> Settled {
+    pub(super) fn uploaded(
+        &self,
+        mut drive: VolatileState,
+        photo: MediaId,
+        adopted: bool,
+    ) -> Settled {
         drive.line.trouble = None;
         drive.upload = Sending::Clear;
         drive.start = Sending::Clear;
@@ -54,7 +59,12 @@ impl Settling<'_> {
         Settled { event: Some(event), drive, doubles: 0 }
     }
 
-    pub(super) fn started(&self, drive: Drive, ask: &Ask, analyses: &[Analysis]) -> Settled {
+    pub(super) fn started(
+        &self,
+        drive: VolatileState,
+        ask: &Ask,
+        analyses: &[Analysis],
+    ) -> Settled {
         let is_new = |a: &&Analysis| a.id.as_ref().is_some_and(|id| !self.was_there(id));
         let of = |kind: &str| -> Vec<&Analysis> {
             analyses.iter().filter(|a| a.kind.as_deref() == Some(kind)).filter(is_new).collect()
@@ -80,7 +90,7 @@ impl Settling<'_> {
 
     pub(super) fn analyses_started(
         &self,
-        mut drive: Drive,
+        mut drive: VolatileState,
         biometry: &Analysis,
         quality: Option<&Analysis>,
         adopted: bool,

@@ -2,25 +2,30 @@
 
 use crate::domain::{
     ask::{Ask, AskKind, Failure, FailureKind},
-    drive::{
-        BACKOFF_MAX, Drive, FOLDER_MEDIA_MAX, INCOMPLETE_MAX, LOGIN_REFUSED_MAX, MISSING_MAX,
-        Sending, TROUBLES_MAX,
-    },
     event::{AttemptFailed, Event, Failed, MatchError},
     reason::Reason,
     retry::{self, Treatment},
     settle::{Moment, Settled, Settling},
     state::{Match, State},
     time::Timestamp,
+    volatile::{
+        BACKOFF_MAX, FOLDER_MEDIA_MAX, INCOMPLETE_MAX, LOGIN_REFUSED_MAX, MISSING_MAX, Sending,
+        TROUBLES_MAX, VolatileState,
+    },
 };
 
 impl Settling<'_> {
-    pub(super) fn incomplete(&self, drive: Drive, ask: &Ask, what: &str) -> Settled {
+    pub(super) fn incomplete(&self, drive: VolatileState, ask: &Ask, what: &str) -> Settled {
         let message = format!("Oz answered with {what}");
         self.failure(drive, ask, &Failure::new(FailureKind::Incomplete, message))
     }
 
-    pub(super) fn failure(&self, mut drive: Drive, ask: &Ask, failure: &Failure) -> Settled {
+    pub(super) fn failure(
+        &self,
+        mut drive: VolatileState,
+        ask: &Ask,
+        failure: &Failure,
+    ) -> Settled {
         let processing = self.m.state == State::Processing;
         let treatment = retry::treat(failure.kind, ask.kind(), processing);
         match treatment {
@@ -56,13 +61,19 @@ impl Settling<'_> {
     }
 
     /// A photo refused by a folder that is as full as Oz lets folders be: that is why.
-    fn full_or(&self, reason: Reason, drive: &Drive) -> Reason {
+    fn full_or(&self, reason: Reason, drive: &VolatileState) -> Reason {
         let full = drive.plan.as_ref().is_some_and(|plan| plan.media_count >= FOLDER_MEDIA_MAX);
         if reason == Reason::OzRejectedPhoto && full { Reason::OzFolderFull } else { reason }
     }
 
     /// Nothing helps any more. For the QUALITY analysis that is no end of the match.
-    fn give_up(&self, mut drive: Drive, ask: &Ask, reason: Reason, failure: &Failure) -> Settled {
+    fn give_up(
+        &self,
+        mut drive: VolatileState,
+        ask: &Ask,
+        reason: Reason,
+        failure: &Failure,
+    ) -> Settled {
         if self.is_quality(ask) {
             drive.quality.over = Some(None);
             drive.quality_line.trouble = None;
@@ -74,14 +85,14 @@ impl Settling<'_> {
         self.fail(drive, error)
     }
 
-    fn wait(&self, drive: Drive, ask: &Ask, failure: &Failure) -> Settled {
+    fn wait(&self, drive: VolatileState, ask: &Ask, failure: &Failure) -> Settled {
         self.wait_until(drive, ask, failure, self.m.deadline())
     }
 
     /// Waits before the next try, at most until a time or the deadline.
     fn wait_until(
         &self,
-        mut drive: Drive,
+        mut drive: VolatileState,
         ask: &Ask,
         failure: &Failure,
         latest: Timestamp,
@@ -101,7 +112,7 @@ impl Settling<'_> {
     /// Watchers are told of a trouble that is news, within limits.
     pub(super) fn tells(
         &self,
-        drive: Drive,
+        drive: VolatileState,
         news: Option<&Failure>,
         next_try: Timestamp,
     ) -> Settled {
@@ -113,7 +124,13 @@ impl Settling<'_> {
 
     /// What failed waits, and all that the match asks waits if Oz said so. Otherwise a lost answer
     /// is looked for at once, and another analysis is polled on.
-    fn postpone(&self, drive: &mut Drive, ask: &Ask, failure: &Failure, next_try: Timestamp) {
+    fn postpone(
+        &self,
+        drive: &mut VolatileState,
+        ask: &Ask,
+        failure: &Failure,
+        next_try: Timestamp,
+    ) {
         let now = self.moment.now;
         let lost = ask.kind().changes_oz() && failure.kind.may_have_acted();
         drive.not_before = now.after(failure.retry_after.unwrap_or_default());
@@ -134,14 +151,14 @@ impl Settling<'_> {
         is_quality(self.m, ask)
     }
 
-    pub(super) fn fail(&self, drive: Drive, error: MatchError) -> Settled {
+    pub(super) fn fail(&self, drive: VolatileState, error: MatchError) -> Settled {
         let oz = drive.oz.clone();
         let event = Event::Failed(Failed { error, oz, keep: self.policy.retention });
         Settled { event: Some(event), drive, doubles: 0 }
     }
 }
 
-impl Drive {
+impl VolatileState {
     fn missing_since(&mut self, m: &Match, ask: &Ask, now: Timestamp) -> Timestamp {
         let since = match is_biometry(m, ask) {
             true => &mut self.biometry.missing_since,
@@ -167,7 +184,7 @@ pub(super) fn is_quality(m: &Match, ask: &Ask) -> bool {
     }
 }
 
-fn attempt_failed(drive: &Drive, failure: &Failure, next_attempt: Timestamp) -> Event {
+fn attempt_failed(drive: &VolatileState, failure: &Failure, next_attempt: Timestamp) -> Event {
     Event::AttemptFailed(AttemptFailed {
         cause: failure.kind.cause(),
         message: failure.message.clone(),

@@ -1,7 +1,7 @@
 //! One photo, one analysis: what may have been heard is looked for before it is sent again.
 
 use crate::domain::{
-    Analysis, Event, FailureKind, LivenessPolicy, Media, Outcome,
+    Analysis, Event, FailureKind, LivenessPolicy, Media, OzResult,
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
     tests::{
         oz::{
@@ -13,14 +13,14 @@ use crate::domain::{
 };
 
 /// A match that asked for its upload and got this.
-fn after_upload(outcome: Outcome) -> Scene {
+fn after_upload(outcome: OzResult) -> Scene {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare()).hears(UploadPhoto, outcome);
     scene
 }
 
 /// A match that asked for its analyses and got this.
-fn after_start(policy: LivenessPolicy, outcome: Outcome) -> Scene {
+fn after_start(policy: LivenessPolicy, outcome: OzResult) -> Scene {
     let mut scene = Scene::uploaded(policy);
     scene.hears(StartAnalyses, outcome);
     scene

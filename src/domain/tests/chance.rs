@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::domain::{
-    Analysis, Ask, Failure, FailureKind, LivenessPolicy, Media, Outcome, PhotoSource, Reply, Spec,
+    Analysis, Ask, Failure, FailureKind, LivenessPolicy, Media, OzResult, PhotoSource, Reply, Spec,
     Timeout,
     tests::{
         oz::{
@@ -156,7 +156,7 @@ pub fn some_spec() -> impl Strategy<Value = Spec> {
 }
 
 impl Answer {
-    pub fn to(self, ask: &Ask) -> Outcome {
+    pub fn to(self, ask: &Ask) -> OzResult {
         match self {
             Self::Any(reply) => Ok(reply),
             Self::Fails(failure) => Err(failure),

@@ -4,26 +4,26 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Event, Failure, FailureKind, Hold, LivenessPolicy,
+    Deferred, Event, Failure, FailureKind, LivenessPolicy,
     ask::AskKind::{ReadAnalysis, ReadFolder, StartAnalyses, UploadPhoto},
-    drive::{Sending, TROUBLES_MAX},
     settle,
     tests::{
         oz::{bare, biometry, decided, fails, lost, photo, seconds, started, told},
         scene::Scene,
     },
+    volatile::{Sending, TROUBLES_MAX},
 };
 
 const OUT: FailureKind = FailureKind::Unreachable;
 
 /// Oz is out: until this second.
-fn out(kind: FailureKind, second: i64) -> Hold {
-    Hold { until: seconds(second), why: Some(Failure::new(kind, "trouble")), look_first: false }
+fn out(kind: FailureKind, second: i64) -> Deferred {
+    Deferred { until: seconds(second), why: Some(Failure::new(kind, "trouble")), look_first: false }
 }
 
 /// The budget is spent: until this second.
-fn spent(second: i64) -> Hold {
-    Hold { until: seconds(second), why: None, look_first: false }
+fn spent(second: i64) -> Deferred {
+    Deferred { until: seconds(second), why: None, look_first: false }
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_is_held_back_neither_makes_a_sending_unsure_nor_clears_it() {
 
 #[test]
 fn what_can_be_no_probe_is_sent_after_a_look_at_the_folder() {
-    let probe = Hold { look_first: true, ..out(OUT, 5) };
+    let probe = Deferred { look_first: true, ..out(OUT, 5) };
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare()).held(UploadPhoto, &probe);
     scene.held(ReadFolder, &out(OUT, 9)).hears(ReadFolder, bare());

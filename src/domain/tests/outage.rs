@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::domain::{
-    Ask, Circuit, FailureKind, LivenessPolicy, Outcome, Pass, State, Step, Timestamp,
+    Ask, CircuitBreaker, FailureKind, LivenessPolicy, OzResult, State, Step, Ticket, Timestamp,
     ask::AskKind,
     settle,
     tests::{
@@ -28,7 +28,7 @@ enum Wakes {
     /// Its own time.
     Up,
     /// The answer to what it asked.
-    Answered(Ask, Pass, Box<Outcome>),
+    Answered(Ask, Ticket, Box<OzResult>),
 }
 
 /// An Oz that holds a folder for each match.
@@ -41,7 +41,7 @@ struct Folder {
 struct Stage {
     scenes: Vec<Scene>,
     folders: Vec<Folder>,
-    circuit: Circuit,
+    circuit: CircuitBreaker,
     chance: StdRng,
     due: BinaryHeap<Reverse<(Timestamp, usize)>>,
     wakes: Vec<Wakes>,
@@ -51,7 +51,7 @@ struct Stage {
 
 impl Folder {
     /// What a sound Oz does and says.
-    fn acts(&mut self, ask: &Ask, now: Timestamp) -> Outcome {
+    fn acts(&mut self, ask: &Ask, now: Timestamp) -> OzResult {
         let analysis =
             || if now < seconds(VERDICTS) { biometry("b") } else { decided("b", "SUCCESS") };
         match ask.kind() {
@@ -72,7 +72,7 @@ impl Folder {
     }
 
     /// The same in an outage: what was under way as it began was done, and its answer is lost.
-    fn answers(&mut self, ask: &Ask, asked: Timestamp) -> Outcome {
+    fn answers(&mut self, ask: &Ask, asked: Timestamp) -> OzResult {
         let answered = asked.after(LATENCY);
         if answered < seconds(BEGINS) || asked >= seconds(ENDS) {
             return self.acts(ask, asked);
@@ -101,7 +101,7 @@ impl Stage {
         Self {
             scenes,
             folders: vec![Folder::default(); MATCHES],
-            circuit: Circuit::new(seconds(0)),
+            circuit: CircuitBreaker::new(seconds(0)),
             chance,
             due,
             wakes: (0..MATCHES).map(|_| Wakes::Up).collect(),
@@ -120,7 +120,7 @@ impl Stage {
         self
     }
 
-    fn hears(&mut self, number: usize, ask: &Ask, pass: Pass, outcome: Outcome) {
+    fn hears(&mut self, number: usize, ask: &Ask, pass: Ticket, outcome: OzResult) {
         let (failure, now) = (outcome.as_ref().err(), self.scenes[number].now.after(LATENCY));
         self.circuit.report(pass, failure, now, self.chance.random());
         self.scenes[number].chance = self.chance.random();
@@ -147,7 +147,7 @@ impl Stage {
         }
     }
 
-    fn sends(&mut self, number: usize, ask: Ask, pass: Pass) {
+    fn sends(&mut self, number: usize, ask: Ask, pass: Ticket) {
         let now = self.scenes[number].now;
         let outcome = self.folders[number].answers(&ask, now);
         self.sent.push(now);

@@ -6,7 +6,7 @@ use crate::domain::{
     Analysis, AnalysisId, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId, Reply,
     Timestamp,
     liveness::{BIOMETRY, QUALITY},
-    settle::Outcome,
+    settle::OzResult,
 };
 
 pub fn media_id(text: &str) -> MediaId {
@@ -104,42 +104,42 @@ pub fn holding(media: Vec<Media>, analyses: Vec<Analysis>) -> Folder {
 }
 
 /// A folder with one video, `v`, and what else is given.
-pub fn folder(more: Vec<Media>, analyses: Vec<Analysis>) -> Outcome {
+pub fn folder(more: Vec<Media>, analyses: Vec<Analysis>) -> OzResult {
     let media = [vec![video("v")], more].concat();
     Ok(Reply::Folder(holding(media, analyses)))
 }
 
 /// A folder with the video alone.
-pub fn bare() -> Outcome {
+pub fn bare() -> OzResult {
     folder(vec![], vec![])
 }
 
 /// A folder with the video, our photo `p`, and these analyses.
-pub fn with_photo(analyses: Vec<Analysis>) -> Outcome {
+pub fn with_photo(analyses: Vec<Analysis>) -> OzResult {
     folder(vec![our_photo("p")], analyses)
 }
 
-pub fn photo(id: &str) -> Outcome {
+pub fn photo(id: &str) -> OzResult {
     Ok(Reply::Photo(media_id(id)))
 }
 
-pub fn started(analyses: Vec<Analysis>) -> Outcome {
+pub fn started(analyses: Vec<Analysis>) -> OzResult {
     Ok(Reply::Started(analyses))
 }
 
-pub fn told(analysis: Analysis) -> Outcome {
+pub fn told(analysis: Analysis) -> OzResult {
     Ok(Reply::Analysis(analysis))
 }
 
-pub fn fails(kind: FailureKind) -> Outcome {
+pub fn fails(kind: FailureKind) -> OzResult {
     Err(Failure::new(kind, "trouble"))
 }
 
-pub fn fails_until(kind: FailureKind, retry_after: Duration) -> Outcome {
+pub fn fails_until(kind: FailureKind, retry_after: Duration) -> OzResult {
     Err(Failure { retry_after: Some(retry_after), ..Failure::new(kind, "trouble") })
 }
 
 /// The connection broke before the answer.
-pub fn lost() -> Outcome {
+pub fn lost() -> OzResult {
     fails(FailureKind::Interrupted)
 }

@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ask, CallerId, Digest, Drive, Event, Format, Hold, Kind, LivenessPolicy, Match, MatchError,
-    MatchResult, Moment, Outcome, PhotoSource, Policy, Position, Recorded, Sequence, Settled, Spec,
-    State, Step, Timeout, Timestamp, apply, ask::AskKind, held_back, next_step, settle,
-    state::fold, tests::oz,
+    Ask, CallerId, Deferred, Digest, Event, Format, LivenessPolicy, Match, MatchError, MatchResult,
+    Moment, OzResult, PhotoKind, PhotoSource, Policy, Position, Recorded, Sequence, Settled, Spec,
+    State, Step, Timeout, Timestamp, VolatileState, apply, ask::AskKind, held_back, next_step,
+    settle, state::fold, tests::oz,
 };
 
 pub const POLICY: Policy = Policy {
@@ -26,7 +26,7 @@ pub fn spec() -> Spec {
         request_id: None,
         folder_id: oz::folder_id(),
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },
-        kind: Kind::Selfie,
+        kind: PhotoKind::Selfie,
         timeout: Timeout { duration: Duration::from_secs(1200), named: false },
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,
@@ -41,7 +41,7 @@ pub fn recorded(sequence: u64, time: Timestamp, event: Event) -> Recorded {
 
 pub struct Scene {
     pub m: Match,
-    pub drive: Drive,
+    pub drive: VolatileState,
     pub photo_here: bool,
     pub now: Timestamp,
     pub policy: Policy,
@@ -63,7 +63,7 @@ impl Scene {
         let accepted = recorded(1, now, Event::Accepted(Arc::new(spec)));
         Self {
             m: apply(None, &accepted).unwrap(),
-            drive: Drive::fresh(now),
+            drive: VolatileState::fresh(now),
             photo_here: true,
             now,
             policy: POLICY,
@@ -132,7 +132,7 @@ impl Scene {
 
     /// Whatever is asked next, it is of this kind, and this is the answer.
     #[track_caller]
-    pub fn hears(&mut self, kind: AskKind, outcome: Outcome) -> &mut Self {
+    pub fn hears(&mut self, kind: AskKind, outcome: OzResult) -> &mut Self {
         let ask = self.next_ask();
         assert_eq!(ask.as_ref().map(Ask::kind), Some(kind), "at {:?}: {ask:?}", self.now);
         if let Some(ask) = ask {
@@ -143,7 +143,7 @@ impl Scene {
 
     /// The next poll is of this analysis, and this is the answer.
     #[track_caller]
-    pub fn polls(&mut self, id: &str, outcome: Outcome) -> &mut Self {
+    pub fn polls(&mut self, id: &str, outcome: OzResult) -> &mut Self {
         let ask = self.next_ask();
         let expected = Ask::ReadAnalysis { analysis_id: oz::analysis_id(id) };
         assert_eq!(ask.as_ref(), Some(&expected), "at {:?}", self.now);
@@ -151,13 +151,13 @@ impl Scene {
         self
     }
 
-    pub fn answer(&mut self, ask: &Ask, outcome: Outcome) {
+    pub fn answer(&mut self, ask: &Ask, outcome: OzResult) {
         assert!(self.asked.len() < MOST, "it is busy");
         let asked = self.now;
         self.asked.push((asked, ask.clone()));
         self.now = asked.after(self.latency);
         let moment = Moment { asked, now: self.now, chance: self.chance };
-        let drive = std::mem::replace(&mut self.drive, Drive::fresh(self.now));
+        let drive = std::mem::replace(&mut self.drive, VolatileState::fresh(self.now));
         let Settled { event, drive, doubles } =
             settle(&self.m, drive, ask, outcome, moment, &self.policy);
         self.drive = drive;
@@ -169,15 +169,15 @@ impl Scene {
 
     /// Whatever is asked next, it is of this kind, and is held back.
     #[track_caller]
-    pub fn held(&mut self, kind: AskKind, hold: &Hold) -> &mut Self {
+    pub fn held(&mut self, kind: AskKind, hold: &Deferred) -> &mut Self {
         let ask = self.next_ask().unwrap();
         assert_eq!(ask.kind(), kind, "at {:?}: {ask:?}", self.now);
         self.hold(&ask, hold);
         self
     }
 
-    pub fn hold(&mut self, ask: &Ask, hold: &Hold) {
-        let drive = std::mem::replace(&mut self.drive, Drive::fresh(self.now));
+    pub fn hold(&mut self, ask: &Ask, hold: &Deferred) {
+        let drive = std::mem::replace(&mut self.drive, VolatileState::fresh(self.now));
         let settled = held_back(&self.m, drive, ask, hold, self.now, &self.policy);
         self.drive = settled.drive;
         if let Some(event) = settled.event {
@@ -203,7 +203,7 @@ impl Scene {
     /// Another replica takes over: it has the journal and nothing else.
     pub fn revive(&mut self) -> &mut Self {
         self.m = fold(&self.journal).unwrap().unwrap();
-        self.drive = Drive::revived(&self.m, self.now, &self.policy, 0.0);
+        self.drive = VolatileState::revived(&self.m, self.now, &self.policy, 0.0);
         self.photo_here = false;
         self
     }

@@ -8,7 +8,7 @@ use crate::domain::{
     Cause, Digest, Event, LivenessPolicy, LivenessResult, MatchError, MatchResult, OzStatus,
     PhotoSource, Reason, Resolution, Spec, Timeout,
     event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, Metadata, PhotoUploaded},
-    photo::{Format, Kind},
+    photo::{Format, PhotoKind},
     state::fold,
     tests::{
         oz::{analysis_id, media_id, seconds},
@@ -46,7 +46,7 @@ fn an_acceptance_with_everything() {
     let spec = Spec {
         request_id: Some("order 17/a".parse().unwrap()),
         photo: PhotoSource::FolderMedia(media_id("p")),
-        kind: Kind::IdFront,
+        kind: PhotoKind::IdFront,
         timeout: Timeout { duration: Duration::from_micros(1_500_000), named: true },
         liveness_media: vec![media_id("v"), media_id("w")],
         liveness_policy: LivenessPolicy::Run,
@@ -208,7 +208,7 @@ fn every_other_word() {
     use LivenessPolicy::{Report, Require, Run};
     use Resolution::{Declined, OperatorRequired, Success};
     check(&[Format::Jpeg, Format::Png], r#"["jpeg","png"]"#);
-    check(&[Kind::Selfie, Kind::IdFront], r#"["selfie","id_front"]"#);
+    check(&[PhotoKind::Selfie, PhotoKind::IdFront], r#"["selfie","id_front"]"#);
     check(&[Report, Require, Run], r#"["report","require","run"]"#);
     check(&[Success, Declined, OperatorRequired], r#"["SUCCESS","DECLINED","OPERATOR_REQUIRED"]"#);
 }
@@ -243,7 +243,10 @@ fn a_journal_of_an_earlier_version_tells_what_matches_show_now() {
     let recorded: Vec<_> = recorded.collect();
     let m = fold(&recorded).unwrap().unwrap();
     assert_eq!(m.deadline(), seconds(1_201));
-    assert_eq!((m.spec.kind, m.spec.liveness_policy), (Kind::IdFront, LivenessPolicy::Require));
+    assert_eq!(
+        (m.spec.kind, m.spec.liveness_policy),
+        (PhotoKind::IdFront, LivenessPolicy::Require)
+    );
     assert_eq!(m.compared_with(), [media_id("v")]);
     assert_eq!(m.quality_analysis(), Some(&analysis_id("q")));
     let trouble = m.trouble.unwrap();

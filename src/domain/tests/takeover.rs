@@ -2,7 +2,7 @@
 //! waits for the photo no longer than it must.
 
 use crate::domain::{
-    Drive, Event, FailureKind, LivenessPolicy, PhotoSource, Spec, Step,
+    Event, FailureKind, LivenessPolicy, PhotoSource, Spec, Step, VolatileState,
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
     tests::{
         oz::{
@@ -66,7 +66,7 @@ fn a_revived_match_tells_its_trouble_with_ozs_last_words() {
 fn the_first_polls_of_many_revived_matches_are_spread_over_an_interval() {
     let scene = Scene::processing(LivenessPolicy::Report);
     let first = |chance| {
-        let revived = Drive::revived(&scene.m, scene.now, &scene.policy, chance);
+        let revived = VolatileState::revived(&scene.m, scene.now, &scene.policy, chance);
         [revived.biometry.due, revived.quality.due].map(|due| due.since(scene.now).as_millis())
     };
     assert_eq!([0.0, 0.25, 1.0].map(first), [[0; 2], [250; 2], [1000; 2]]);

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::domain::{
     Ask, Event, FailureKind, LivenessPolicy, Resolution,
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
-    drive::{LOGIN_REFUSED_MAX, TROUBLES_MAX},
     tests::{
         oz::{
             analysis, analysis_id, bare, biometry, decided, fails, fails_until, photo, quality,
@@ -13,6 +12,7 @@ use crate::domain::{
         },
         scene::{POLICY, Scene},
     },
+    volatile::{LOGIN_REFUSED_MAX, TROUBLES_MAX},
 };
 
 const DOWN: FailureKind = FailureKind::ServerError;

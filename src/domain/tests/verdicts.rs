@@ -3,7 +3,7 @@
 use crate::domain::{
     Analysis, LivenessResult,
     tests::oz::{analysis_id, decided, seconds},
-    verdict::{LivenessReading, Reading, read, read_liveness, status},
+    verdict::{LivenessReading, VerdictReading, read, read_liveness, status},
 };
 
 /// An answer with these words (empty: absent) and this score, `min` and `max` alike.
@@ -22,12 +22,12 @@ fn saying(words: [&str; 3], score: Option<f64>) -> Analysis {
 }
 
 /// A reading in a word.
-fn brief(reading: Reading) -> String {
+fn brief(reading: VerdictReading) -> String {
     match reading {
-        Reading::Pending => "pending".into(),
-        Reading::Verdict { resolution, .. } => format!("{resolution:?}"),
-        Reading::Failed(error) => error.reason.as_str().into(),
-        Reading::Incomplete(_) => "incomplete".into(),
+        VerdictReading::Pending => "pending".into(),
+        VerdictReading::Verdict { resolution, .. } => format!("{resolution:?}"),
+        VerdictReading::Failed(error) => error.reason.as_str().into(),
+        VerdictReading::Incomplete(_) => "incomplete".into(),
     }
 }
 
@@ -148,7 +148,8 @@ fn a_verdict_needs_a_score_from_0_to_1() {
 fn the_lesser_score_counts_and_a_greater_one_that_is_none_is_dropped() {
     let scored = |max_confidence| Analysis { max_confidence, ..decided("b", "SUCCESS") };
     for (told, expected) in [(Some(0.95), Some(0.95)), (Some(1.5), None), (None, None)] {
-        let Reading::Verdict { min_confidence, max_confidence, .. } = read(&scored(told)) else {
+        let VerdictReading::Verdict { min_confidence, max_confidence, .. } = read(&scored(told))
+        else {
             panic!()
         };
         assert_eq!((Some(min_confidence), max_confidence), (Some(0.9), expected));
@@ -164,7 +165,7 @@ fn an_error_keeps_ozs_own_words() {
         error_message: Some("no face".into()),
         ..saying(["FAILED", "Failed", ""], None)
     };
-    let Reading::Failed(error) = read(&told) else { panic!() };
+    let VerdictReading::Failed(error) = read(&told) else { panic!() };
     let expected = [
         ("oz.error_code", "4"),
         ("oz.error_message", "no face"),

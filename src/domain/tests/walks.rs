@@ -6,15 +6,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::domain::{
-    Ask, Failure, FailureKind, LivenessPolicy, Outcome, Reply, Spec, State, Timestamp,
+    Ask, Failure, FailureKind, LivenessPolicy, OzResult, Reply, Spec, State, Timestamp,
     ask::AskKind,
-    drive::{LAST_LOOK_MAX, TROUBLES_MAX},
     state::fold,
     tests::{
         chance::{Answer, Turn, some_failure, some_spec, some_turn},
         oz::{bare, biometry, decided, photo, started, told, with_photo},
         scene::{POLICY, Scene},
     },
+    volatile::{LAST_LOOK_MAX, TROUBLES_MAX},
 };
 
 /// A request that changes Oz, of which it isn't known whether it did.
@@ -93,7 +93,7 @@ impl Walk {
         }
     }
 
-    fn doubt(&mut self, ask: &Ask, outcome: &Outcome, asked: Timestamp) {
+    fn doubt(&mut self, ask: &Ask, outcome: &OzResult, asked: Timestamp) {
         let heard = asked.after(self.scene.latency);
         let doubt = Doubt { since: heard, looked: false };
         let may_have_acted = match outcome {
@@ -180,7 +180,7 @@ struct Sound {
 }
 
 impl Sound {
-    fn answer(&mut self, ask: &Ask) -> Outcome {
+    fn answer(&mut self, ask: &Ask) -> OzResult {
         match ask.kind() {
             AskKind::ReadFolder if self.photos == 0 => bare(),
             AskKind::ReadFolder if self.starts == 0 => with_photo(vec![]),

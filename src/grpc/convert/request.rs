@@ -7,8 +7,8 @@ use tonic::Status;
 
 use crate::{
     domain::{
-        CallerId, Digest, FolderId, Format, Kind, LivenessPolicy, MatchId, MediaId, PhotoSource,
-        RequestId, Spec, State, Timeout, photo,
+        CallerId, Digest, FolderId, Format, LivenessPolicy, MatchId, MediaId, PhotoKind,
+        PhotoSource, RequestId, Spec, State, Timeout, photo,
     },
     grpc::{
         convert::time,
@@ -86,7 +86,7 @@ pub fn match_request(
 /// A reference photo whose fields are in order.
 struct Photo {
     source: Source,
-    kind: Kind,
+    kind: PhotoKind,
 }
 
 enum Source {
@@ -153,10 +153,10 @@ fn content_format(wrong: &mut Violations, bytes: &[u8]) -> Option<Format> {
     }
 }
 
-fn photo_kind(wrong: &mut Violations, wire: i32) -> Option<Kind> {
+fn photo_kind(wrong: &mut Violations, wire: i32) -> Option<PhotoKind> {
     match pb::PhotoKind::try_from(wire) {
-        Ok(pb::PhotoKind::Unspecified | pb::PhotoKind::Selfie) => Some(Kind::Selfie),
-        Ok(pb::PhotoKind::IdFront) => Some(Kind::IdFront),
+        Ok(pb::PhotoKind::Unspecified | pb::PhotoKind::Selfie) => Some(PhotoKind::Selfie),
+        Ok(pb::PhotoKind::IdFront) => Some(PhotoKind::IdFront),
         Err(_) => {
             wrong.add("photo.kind", "is no known kind");
             None

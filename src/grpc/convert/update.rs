@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::{
     domain::{
-        Event, Kind, LivenessPolicy, LivenessResult, Match, MatchError, MatchResult, OzStatus,
+        Event, LivenessPolicy, LivenessResult, Match, MatchError, MatchResult, OzStatus, PhotoKind,
         Progress, Recorded, Resolution, State, Timestamp, Trouble, event::Metadata,
     },
     grpc::convert::time::{duration_to_wire, to_wire},
@@ -148,11 +148,11 @@ const fn liveness_policy(policy: LivenessPolicy) -> pb::LivenessPolicy {
     }
 }
 
-const fn photo_kind(kind: Kind) -> pb::PhotoKind {
+const fn photo_kind(kind: PhotoKind) -> pb::PhotoKind {
     match kind {
-        Kind::Selfie => pb::PhotoKind::Selfie,
-        Kind::IdFront => pb::PhotoKind::IdFront,
-        Kind::Unknown => pb::PhotoKind::Unspecified,
+        PhotoKind::Selfie => pb::PhotoKind::Selfie,
+        PhotoKind::IdFront => pb::PhotoKind::IdFront,
+        PhotoKind::Unknown => pb::PhotoKind::Unspecified,
     }
 }
 

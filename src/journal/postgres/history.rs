@@ -10,25 +10,25 @@ use sqlx::{PgConnection, query_scalar};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    domain::Place,
+    domain::Cursor,
     journal::postgres::connect::{self, STATEMENT_TIMEOUT},
 };
 
 /// What is remembered of the journal.
 pub(super) struct History {
     incarnation: u64,
-    newest: Mutex<Place>,
+    newest: Mutex<Cursor>,
     lost: CancellationToken,
 }
 
 impl History {
     /// As of the moment at which an incarnation was entered.
-    pub(super) fn new(incarnation: u64, newest: Place) -> Self {
+    pub(super) fn new(incarnation: u64, newest: Cursor) -> Self {
         Self { incarnation, newest: Mutex::new(newest), lost: CancellationToken::new() }
     }
 
     /// Something was written, or read.
-    pub(super) fn reach(&self, place: Place) {
+    pub(super) fn reach(&self, place: Cursor) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if place.position > newest.position {
             *newest = place;

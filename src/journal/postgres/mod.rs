@@ -46,7 +46,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Place, Recorded, Sequence, Spec, State,
+        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Recorded, Sequence, Spec, State,
         Timestamp, event::Cancelled,
     },
     journal::{
@@ -451,7 +451,7 @@ struct Entered {
     keys: Keys,
     notices: bool,
     takes_turns: bool,
-    head: Place,
+    head: Cursor,
 }
 
 /// Enters a new incarnation, and makes the connection ready for the writer. All of it in the time

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row, query, query_scalar, raw_sql};
 use tokio::time;
 
 use crate::{
-    domain::{Place, Position, Timestamp},
+    domain::{Cursor, Position, Timestamp},
     journal::{
         Keys, Origin,
         postgres::{
@@ -307,12 +307,12 @@ pub(super) async fn enter(
 }
 
 /// The newest position, and who wrote it.
-pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Place> {
+pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Cursor> {
     const HEAD: &str = "
         SELECT last_position, incarnation FROM commits ORDER BY first_position DESC LIMIT 1";
     let row = query(HEAD).fetch_one(connection).await?;
     let (position, incarnation) = (rows::unsigned(&row, 0)?, rows::unsigned(&row, 1)?);
-    Ok(Place { position: Position(position), incarnation })
+    Ok(Cursor { position: Position(position), incarnation })
 }
 
 async fn identity(connection: &mut PgConnection) -> sqlx::Result<(u64, Keys)> {

@@ -6,8 +6,8 @@ use uuid::Builder;
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Digest, Event, FolderId, Format, Kind, LivenessPolicy, MatchError,
-        MatchId, MatchResult, PhotoSource, Reason, Recorded, Resolution, Sequence, Spec, Timeout,
+        AnalysisId, CallerId, Digest, Event, FolderId, Format, LivenessPolicy, MatchError, MatchId,
+        MatchResult, PhotoKind, PhotoSource, Reason, Recorded, Resolution, Sequence, Spec, Timeout,
         Timestamp,
         event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, PhotoUploaded},
         reason::Cause,
@@ -52,7 +52,7 @@ pub(crate) fn plain_spec() -> Spec {
         request_id: None,
         folder_id: folder(1),
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },
-        kind: Kind::Selfie,
+        kind: PhotoKind::Selfie,
         timeout: Timeout { duration: Duration::from_secs(1200), named: false },
         liveness_media: Vec::new(),
         liveness_policy: LivenessPolicy::Report,

@@ -7,7 +7,7 @@ use http::header;
 use crate::domain::{
     Reason,
     ask::AskKind,
-    verdict::{self, Reading},
+    verdict::{self, VerdictReading},
 };
 use tokio::net::TcpListener;
 
@@ -283,7 +283,7 @@ async fn a_dropped_request_breaks_its_connection() {
 }
 
 /// What a finished analysis means whose score is given like this, after a byte order mark or none.
-async fn read_with_score(score: &str, mark: &str) -> Reading {
+async fn read_with_score(score: &str, mark: &str) -> VerdictReading {
     let text = finished().to_string().replace("0.9,", &format!("{score},"));
     let text = text.replace("0.9}", &format!("{score}}}"));
     let reply = answered(&read_analysis(), Answer::http(200, &[], format!("{mark}{text}"))).await;
@@ -297,7 +297,9 @@ async fn read_with_score(score: &str, mark: &str) -> Reading {
 async fn a_score_that_is_no_number_is_inconclusive_at_once() {
     for score in ["NaN", "Infinity", "-Infinity"] {
         match read_with_score(score, "").await {
-            Reading::Failed(error) => assert_eq!(error.reason, Reason::OzInconclusive, "{score}"),
+            VerdictReading::Failed(error) => {
+                assert_eq!(error.reason, Reason::OzInconclusive, "{score}")
+            }
             other => panic!("{score}: {other:?}"),
         }
     }
@@ -306,6 +308,6 @@ async fn a_score_that_is_no_number_is_inconclusive_at_once() {
 #[tokio::test]
 async fn a_byte_order_mark_keeps_no_verdict_from_being_read() {
     for mark in ["", "\u{feff}"] {
-        assert!(matches!(read_with_score("0.9", mark).await, Reading::Verdict { .. }));
+        assert!(matches!(read_with_score("0.9", mark).await, VerdictReading::Verdict { .. }));
     }
 }

@@ -23,8 +23,8 @@ use serde_json::{Value, json};
 use crate::{
     clock::{Clock, Hand},
     domain::{
-        Analysis, AnalysisId, Ask, Failure, FailureKind, FolderId, Format, Kind, MatchId, MediaId,
-        Reply, Timestamp,
+        Analysis, AnalysisId, Ask, Failure, FailureKind, FolderId, Format, MatchId, MediaId,
+        PhotoKind, Reply, Timestamp,
     },
     oz::{Client, Config, Credentials, Oz},
 };
@@ -68,7 +68,7 @@ fn upload_photo() -> Ask {
     Ask::UploadPhoto {
         folder_id: folder_id(),
         match_id: match_id(),
-        kind: Kind::IdFront,
+        kind: PhotoKind::IdFront,
         format: Format::Png,
     }
 }

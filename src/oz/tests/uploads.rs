@@ -42,8 +42,14 @@ fn parts(content_type: &str, body: &[u8]) -> Vec<(String, Vec<u8>)> {
 #[tokio::test]
 async fn the_form_is_one_file_and_what_it_is() {
     for (kind, format, name, content_type, tags) in [
-        (Kind::Selfie, Format::Jpeg, "jpg", "image/jpeg", json!(["photo_selfie"])),
-        (Kind::IdFront, Format::Png, "png", "image/png", json!(["photo_id", "photo_id_front"])),
+        (PhotoKind::Selfie, Format::Jpeg, "jpg", "image/jpeg", json!(["photo_selfie"])),
+        (
+            PhotoKind::IdFront,
+            Format::Png,
+            "png",
+            "image/png",
+            json!(["photo_id", "photo_id_front"]),
+        ),
     ] {
         let mock = Mock::answering([Answer::json(201, json!([ours()]))]).await;
         let ask = Ask::UploadPhoto { folder_id: folder_id(), match_id: match_id(), kind, format };

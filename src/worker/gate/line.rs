@@ -11,14 +11,14 @@ use tokio::sync::{self, Notify};
 
 use crate::{
     clock::Clock,
-    domain::{Pace, Timestamp},
+    domain::{Timestamp, TokenBucket},
 };
 
 /// The line before the gate.
 pub struct Line {
     /// Held by whoever is first; tokio's lock keeps the order.
     first: sync::Mutex<()>,
-    pace: Mutex<Pace>,
+    pace: Mutex<TokenBucket>,
     /// The first has to look again when its time comes.
     changed: Notify,
 }
@@ -31,7 +31,7 @@ pub struct First<'a> {
 
 impl Line {
     /// A line in which nobody waits.
-    pub fn new(pace: Pace) -> Self {
+    pub fn new(pace: TokenBucket) -> Self {
         Self { first: sync::Mutex::default(), pace: Mutex::new(pace), changed: Notify::new() }
     }
 
@@ -46,7 +46,7 @@ impl Line {
         self.changed.notify_one();
     }
 
-    fn pace(&self) -> MutexGuard<'_, Pace> {
+    fn pace(&self) -> MutexGuard<'_, TokenBucket> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }

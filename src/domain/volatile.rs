@@ -1,6 +1,6 @@
 //! What the replica that drives a match knows beside its journal: never stored, lost with it.
 //!
-//! Whoever takes a match over starts with [`Drive::revived`], which assumes the worst: that an
+//! Whoever takes a match over starts with [`VolatileState::revived`], which assumes the worst: that an
 //! answer of Oz's was lost.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::domain::{
     reason::Cause,
     state::{self, Match, State},
     time::Timestamp,
-    verdict::Reading,
+    verdict::VerdictReading,
 };
 
 /// How matches are driven: the settings that the core needs.
@@ -50,7 +50,7 @@ pub const LAST_LOOK_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// What was found in the folder, and decided from it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Plan {
+pub struct MatchPlan {
     /// What to compare with.
     pub liveness_media: Vec<MediaId>,
     /// What the newest finished QUALITY analysis says of them.
@@ -83,7 +83,7 @@ pub struct Poll<T> {
 
 /// The present trouble of a line of requests.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Trouble {
+pub struct OngoingTrouble {
     /// Which kind of request has it: only that one's success ends it.
     pub ask: AskKind,
     /// What kind it is.
@@ -95,18 +95,18 @@ pub struct Trouble {
 /// How a line of requests fares. The QUALITY analysis has one of its own, so that what befalls it
 /// neither slows nor ends the match.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Line {
+pub struct RequestHealth {
     /// The present trouble.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<OngoingTrouble>,
     /// How many answers lacked what is needed.
     pub incomplete: u32,
 }
 
 /// Everything the core knows of a match under way, beside its state.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Drive {
+pub struct VolatileState {
     /// What the folder says; none before it was read.
-    pub plan: Option<Plan>,
+    pub plan: Option<MatchPlan>,
     /// Whether a photo may be on its way.
     pub upload: Sending,
     /// Whether a start of analyses may be on its way.
@@ -118,7 +118,7 @@ pub struct Drive {
     /// When it was first found that the photo is nowhere.
     pub photo_missed: Option<Timestamp>,
     /// The BIOMETRY analysis.
-    pub biometry: Poll<Reading>,
+    pub biometry: Poll<VerdictReading>,
     /// The QUALITY analysis, if one was started.
     pub quality: Poll<Option<LivenessResult>>,
     /// How often the BIOMETRY analysis was polled.
@@ -128,9 +128,9 @@ pub struct Drive {
     /// Since when our login has been refused, without anything else in between.
     pub login_refused_since: Option<Timestamp>,
     /// How the requests fare that the match can't do without.
-    pub line: Line,
+    pub line: RequestHealth,
     /// How the polls of the QUALITY analysis fare.
-    pub quality_line: Line,
+    pub quality_line: RequestHealth,
     /// The last trouble's cause and details, for the message of a deadline.
     pub last_trouble: Option<(Cause, Metadata)>,
     /// Whether the last look before the deadline's verdict was taken.
@@ -146,7 +146,7 @@ impl<T> Poll<T> {
     }
 }
 
-impl Drive {
+impl VolatileState {
     /// For a match that was accepted just now by this replica.
     pub const fn fresh(now: Timestamp) -> Self {
         Self {
@@ -161,8 +161,8 @@ impl Drive {
             polls: 0,
             oz: None,
             login_refused_since: None,
-            line: Line::NEW,
-            quality_line: Line::NEW,
+            line: RequestHealth::NEW,
+            quality_line: RequestHealth::NEW,
             last_trouble: None,
             last_look: false,
             look_first: false,
@@ -180,7 +180,7 @@ impl Drive {
             quality: Poll::due(first_poll),
             polls: m.oz.as_ref().map_or(0, |oz| oz.polls),
             oz: m.oz.clone(),
-            line: Line::revived(m),
+            line: RequestHealth::revived(m),
             last_trouble: m.trouble.as_ref().map(|told| (told.cause, told.metadata.clone())),
             ..Self::fresh(now)
         }
@@ -248,23 +248,24 @@ impl Drive {
     }
 
     /// The line of the QUALITY analysis, or of everything else.
-    pub const fn line(&self, of_quality: bool) -> &Line {
+    pub const fn line(&self, of_quality: bool) -> &RequestHealth {
         if of_quality { &self.quality_line } else { &self.line }
     }
 
     /// The same, to be changed.
-    pub const fn line_mut(&mut self, of_quality: bool) -> &mut Line {
+    pub const fn line_mut(&mut self, of_quality: bool) -> &mut RequestHealth {
         if of_quality { &mut self.quality_line } else { &mut self.line }
     }
 }
 
-impl Line {
+impl RequestHealth {
     const NEW: Self = Self { trouble: None, incomplete: 0 };
 
     /// What watchers were told last is no news if it is met again.
     fn revived(m: &Match) -> Self {
         let ask = main_ask(m);
-        let trouble = |told: &state::Trouble| Trouble { ask, cause: told.cause, failures: 0 };
+        let trouble =
+            |told: &state::Trouble| OngoingTrouble { ask, cause: told.cause, failures: 0 };
         let trouble = m.trouble.as_deref().map(trouble);
         Self { trouble, incomplete: 0 }
     }
@@ -286,13 +287,13 @@ impl Line {
         let failures = self.failures().saturating_add(1);
         let sending = self.trouble.take().map(|trouble| trouble.ask).filter(|ask| ask.changes_oz());
         let ask = sending.filter(|_| !ask.changes_oz()).unwrap_or(ask);
-        self.trouble = Some(Trouble { ask, cause, failures });
+        self.trouble = Some(OngoingTrouble { ask, cause, failures });
     }
 
     /// Whose success ends the trouble stays as it was.
     fn held_back(&mut self, ask: AskKind, cause: Cause) {
         let ask = self.trouble.as_ref().map_or(ask, |trouble| trouble.ask);
-        self.trouble = Some(Trouble { ask, cause, failures: 0 });
+        self.trouble = Some(OngoingTrouble { ask, cause, failures: 0 });
     }
 
     fn suffers(&self, cause: Cause) -> bool {

@@ -21,7 +21,7 @@ const REQUEST: u64 = 1_000_000;
 /// each microsecond earns as many as the rate says. All replicas earn them at the same time, so a
 /// request costs as many requests as there are replicas.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pace {
+pub struct TokenBucket {
     /// Requests a second of all replicas together: millionths that a microsecond earns.
     rate: u64,
     /// What a request costs.
@@ -30,7 +30,7 @@ pub struct Pace {
     as_of: Timestamp,
 }
 
-impl Pace {
+impl TokenBucket {
     /// So many requests a second, for a replica that is alone and has sent nothing yet.
     pub fn new(rate: NonZeroU32, now: Timestamp) -> Self {
         let empty = Self { rate: rate.get().into(), cost: REQUEST, credit: 0, as_of: now };
@@ -78,12 +78,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
     const START: Timestamp = Timestamp::from_micros(1_764_000_000_512_345);
 
-    fn pace(rate: u32) -> Pace {
-        Pace::new(NonZeroU32::new(rate).unwrap(), START)
+    fn pace(rate: u32) -> TokenBucket {
+        TokenBucket::new(NonZeroU32::new(rate).unwrap(), START)
     }
 
     /// When each request is sent until then, by somebody who always has one more.
-    fn sent(pace: &mut Pace, from: Timestamp, until: Timestamp) -> Vec<Timestamp> {
+    fn sent(pace: &mut TokenBucket, from: Timestamp, until: Timestamp) -> Vec<Timestamp> {
         let mut times = Vec::new();
         let mut now = pace.due(from);
         while now < until {
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn all_replicas_together_keep_the_rate() {
-        let mut replicas: Vec<Pace> = (0..7).map(|_| pace(5)).collect();
+        let mut replicas: Vec<TokenBucket> = (0..7).map(|_| pace(5)).collect();
         let mut sent_in_all = 0;
         for pace in &mut replicas {
             pace.share_among(7, START);

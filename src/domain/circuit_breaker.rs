@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::domain::{
     ask::{Failure, FailureKind},
-    drive::BACKOFF_MAX,
     retry,
     time::Timestamp,
+    volatile::BACKOFF_MAX,
 };
 
 /// How many failures in a row open the circuit, over all matches. One match, or a few, that meet
@@ -39,18 +39,18 @@ const HELD_BACK: &str = "held back: requests of other matches failed so";
 
 /// The state that all matches of one Oz account share.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Circuit {
-    state: State,
+pub struct CircuitBreaker {
+    state: BreakerState,
     /// Grows whenever the state changes its kind, so that a failure of a request that was sent
     /// before is known to say nothing of now.
     generation: u64,
     /// How many probes have failed since it opened.
     failed_probes: u32,
-    budget: Budget,
+    budget: RetryBudget,
 }
 
 #[derive(Clone, PartialEq, Debug)]
-enum State {
+enum BreakerState {
     /// All may send. So many failures in a row.
     Closed { failures: u32 },
     /// Nobody may send before this time; then one may, as a probe.
@@ -62,14 +62,14 @@ enum State {
 
 /// A bucket of retries.
 #[derive(Clone, PartialEq, Debug)]
-struct Budget {
+struct RetryBudget {
     retries: f64,
     as_of: Timestamp,
 }
 
 /// What the gate to Oz asks of a request before it lets it through, this breaker included.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Entry {
+pub struct RequestTraits {
     /// It repeats what has just failed, so that it is charged to the budget.
     pub retries: bool,
     /// It changes Oz. Such a request is no probe: it may take minutes, and is the costliest to lose.
@@ -81,11 +81,11 @@ pub struct Entry {
 /// The leave to send one request. It is to be reported or given back.
 #[derive(PartialEq, Eq, Debug)]
 #[must_use = "a probe that is neither reported nor given back holds up everybody"]
-pub struct Pass(u64);
+pub struct Ticket(u64);
 
 /// A request that must not be sent now.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Hold {
+pub struct Deferred {
     /// When to ask again.
     pub until: Timestamp,
     /// The trouble, if Oz is out or there is no session; none if only the budget for retries is spent.
@@ -96,56 +96,66 @@ pub struct Hold {
 
 /// What is worth a line in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Change {
+pub enum BreakerChange {
     /// Nobody sends any more, but for probes.
     Opened,
     /// Oz answers again.
     Closed,
 }
 
-impl Circuit {
+impl CircuitBreaker {
     /// A closed circuit with a full budget.
     pub const fn new(now: Timestamp) -> Self {
-        let budget = Budget { retries: BUDGET_MAX, as_of: now };
-        Self { state: State::Closed { failures: 0 }, generation: 0, failed_probes: 0, budget }
+        let budget = RetryBudget { retries: BUDGET_MAX, as_of: now };
+        Self {
+            state: BreakerState::Closed { failures: 0 },
+            generation: 0,
+            failed_probes: 0,
+            budget,
+        }
     }
 
     /// Whether a request may be sent. A probe is not charged.
     ///
     /// # Errors
     /// When to ask again, spread by chance (0..1).
-    pub fn enter(&mut self, entry: Entry, now: Timestamp, chance: f64) -> Result<Pass, Hold> {
+    pub fn enter(
+        &mut self,
+        entry: RequestTraits,
+        now: Timestamp,
+        chance: f64,
+    ) -> Result<Ticket, Deferred> {
         let why = match &self.state {
-            State::Closed { .. } if !entry.retries || self.budget.pays(now) => {
-                return Ok(Pass(self.generation));
+            BreakerState::Closed { .. } if !entry.retries || self.budget.pays(now) => {
+                return Ok(Ticket(self.generation));
             }
-            State::Closed { .. } => {
+            BreakerState::Closed { .. } => {
                 let pause = retry::spread(u32::MAX, PAUSE_MIN, BUDGET_PAUSE_MAX, chance);
-                return Err(Hold { until: now.after(pause), why: None, look_first: false });
+                return Err(Deferred { until: now.after(pause), why: None, look_first: false });
             }
-            State::Open { until, why } if now >= *until && entry.changes_oz => {
-                return Err(Hold { until: now, why: Some(why.clone()), look_first: true });
+            BreakerState::Open { until, why } if now >= *until && entry.changes_oz => {
+                return Err(Deferred { until: now, why: Some(why.clone()), look_first: true });
             }
-            State::Open { until, why } if now >= *until => {
+            BreakerState::Open { until, why } if now >= *until => {
                 let again = now.after(PAUSE_MIN);
                 let why = why.clone();
-                self.enters(State::Probing { again, why });
-                return Ok(Pass(self.generation));
+                self.enters(BreakerState::Probing { again, why });
+                return Ok(Ticket(self.generation));
             }
-            State::Open { why, .. } | State::Probing { why, .. } => why.clone(),
+            BreakerState::Open { why, .. } | BreakerState::Probing { why, .. } => why.clone(),
         };
-        Err(Hold { until: now.after(self.pause(chance)), why: Some(why), look_first: false })
+        Err(Deferred { until: now.after(self.pause(chance)), why: Some(why), look_first: false })
     }
 
     /// Takes what came of a request: its failure, if it failed. Whatever says that Oz is there
     /// closes the circuit, whoever asked and however long ago.
     pub fn report(
         &mut self,
-        pass: Pass,
+        pass: Ticket,
         failure: Option<&Failure>,
         now: Timestamp,
         chance: f64,
-    ) -> Option<Change> {
+    ) -> Option<BreakerChange> {
         match failure.filter(|failure| is_outage(failure.kind)) {
             None => self.answered(),
             Some(failure) => self.failed(pass, failure, now, chance),
@@ -154,53 +164,55 @@ impl Circuit {
 
     /// Takes back the leave for a request whose outcome nobody will know. After a probe another
     /// may be sent, no sooner than probes follow each other.
-    pub fn give_back(&mut self, pass: Pass) {
+    pub fn give_back(&mut self, pass: Ticket) {
         match &self.state {
-            State::Probing { again, why } if pass.0 == self.generation => {
+            BreakerState::Probing { again, why } if pass.0 == self.generation => {
                 let (until, why) = (*again, why.clone());
-                self.enters(State::Open { until, why });
+                self.enters(BreakerState::Open { until, why });
             }
-            State::Closed { .. } | State::Open { .. } | State::Probing { .. } => {}
+            BreakerState::Closed { .. }
+            | BreakerState::Open { .. }
+            | BreakerState::Probing { .. } => {}
         }
     }
 
-    fn answered(&mut self) -> Option<Change> {
+    fn answered(&mut self) -> Option<BreakerChange> {
         self.budget.earns();
         match &mut self.state {
-            State::Closed { failures } => {
+            BreakerState::Closed { failures } => {
                 *failures = 0;
                 None
             }
-            State::Open { .. } | State::Probing { .. } => {
-                self.enters(State::Closed { failures: 0 });
+            BreakerState::Open { .. } | BreakerState::Probing { .. } => {
+                self.enters(BreakerState::Closed { failures: 0 });
                 self.failed_probes = 0;
-                Some(Change::Closed)
+                Some(BreakerChange::Closed)
             }
         }
     }
 
     fn failed(
         &mut self,
-        pass: Pass,
+        pass: Ticket,
         failure: &Failure,
         now: Timestamp,
         chance: f64,
-    ) -> Option<Change> {
+    ) -> Option<BreakerChange> {
         if pass.0 != self.generation {
             return None;
         }
         match &mut self.state {
-            State::Closed { failures } => {
+            BreakerState::Closed { failures } => {
                 *failures += 1;
                 let opens = *failures >= OPENS_AFTER;
-                opens.then(|| self.open(failure, now, chance)).map(|()| Change::Opened)
+                opens.then(|| self.open(failure, now, chance)).map(|()| BreakerChange::Opened)
             }
-            State::Probing { .. } => {
+            BreakerState::Probing { .. } => {
                 self.failed_probes = self.failed_probes.saturating_add(1);
                 self.open(failure, now, chance);
                 None
             }
-            State::Open { .. } => None,
+            BreakerState::Open { .. } => None,
         }
     }
 
@@ -209,10 +221,10 @@ impl Circuit {
         let until = now.after(self.pause(chance).max(asked_for));
         let http_status = failure.http_status;
         let why = Failure { http_status, ..Failure::new(failure.kind, HELD_BACK) };
-        self.enters(State::Open { until, why });
+        self.enters(BreakerState::Open { until, why });
     }
 
-    fn enters(&mut self, state: State) {
+    fn enters(&mut self, state: BreakerState) {
         self.state = state;
         self.generation += 1;
     }
@@ -223,7 +235,7 @@ impl Circuit {
     }
 }
 
-impl Budget {
+impl RetryBudget {
     /// Whether one more retry can be paid for; it is, then.
     fn pays(&mut self, now: Timestamp) -> bool {
         let earned = now.since(self.as_of).as_secs_f64() * BUDGET_FLOOR;
@@ -268,15 +280,17 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const RETRY: Entry = Entry { retries: true, changes_oz: false, is_last_look: false };
-    const SENDING: Entry = Entry { retries: false, changes_oz: true, is_last_look: false };
+    const RETRY: RequestTraits =
+        RequestTraits { retries: true, changes_oz: false, is_last_look: false };
+    const SENDING: RequestTraits =
+        RequestTraits { retries: false, changes_oz: true, is_last_look: false };
 
     fn second(second: i64) -> Timestamp {
         Timestamp::from_micros(second * 1_000_000)
     }
 
-    fn closed() -> Circuit {
-        Circuit::new(second(0))
+    fn closed() -> CircuitBreaker {
+        CircuitBreaker::new(second(0))
     }
 
     fn failure(kind: FailureKind) -> Failure {
@@ -285,29 +299,29 @@ mod tests {
 
     /// Sends a request that ends so, with no jitter.
     fn send(
-        circuit: &mut Circuit,
+        circuit: &mut CircuitBreaker,
         now: Timestamp,
         outcome: Result<(), FailureKind>,
-    ) -> Option<Change> {
-        let pass = circuit.enter(Entry::default(), now, 0.0).unwrap();
+    ) -> Option<BreakerChange> {
+        let pass = circuit.enter(RequestTraits::default(), now, 0.0).unwrap();
         circuit.report(pass, outcome.map_err(failure).as_ref().err(), now, 0.0)
     }
 
     /// Opened just now, at second 0: the first probe is due at second 1.
-    fn open() -> Circuit {
+    fn open() -> CircuitBreaker {
         let mut circuit = closed();
         for _ in 1..OPENS_AFTER {
             assert_eq!(send(&mut circuit, second(0), Err(FailureKind::TimedOut)), None);
         }
         let change = send(&mut circuit, second(0), Err(FailureKind::Unreachable));
-        assert_eq!(change, Some(Change::Opened));
+        assert_eq!(change, Some(BreakerChange::Opened));
         circuit
     }
 
     #[test]
     fn failures_in_a_row_open_it_and_a_hold_says_why() {
         let mut circuit = open();
-        let hold = circuit.enter(Entry::default(), second(0), 1.0).unwrap_err();
+        let hold = circuit.enter(RequestTraits::default(), second(0), 1.0).unwrap_err();
         assert_eq!(hold.until, second(2));
         let why = hold.why.unwrap();
         assert_eq!((why.kind, &*why.message), (FailureKind::Unreachable, HELD_BACK));
@@ -357,7 +371,11 @@ mod tests {
             Rejected,
         ] {
             assert!(!opens(kind), "{kind:?}");
-            assert_eq!(send(&mut open(), second(1), Err(kind)), Some(Change::Closed), "{kind:?}");
+            assert_eq!(
+                send(&mut open(), second(1), Err(kind)),
+                Some(BreakerChange::Closed),
+                "{kind:?}"
+            );
         }
     }
 
@@ -368,24 +386,26 @@ mod tests {
         assert_eq!((early.until, early.look_first), (second(1), false));
         let hold = circuit.enter(SENDING, second(1), 0.0).unwrap_err();
         assert_eq!((hold.until, hold.look_first), (second(1), true));
-        let look = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
+        let look = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
         let beside = circuit.enter(SENDING, second(1), 0.0).unwrap_err();
         assert!(!beside.look_first, "another one is the probe");
-        assert_eq!(circuit.report(look, None, second(2), 0.0), Some(Change::Closed));
+        assert_eq!(circuit.report(look, None, second(2), 0.0), Some(BreakerChange::Closed));
         assert!(circuit.enter(SENDING, second(2), 0.0).is_ok());
     }
 
     #[test]
     fn one_probe_at_a_time_goes_through() {
         let mut circuit = open();
-        assert!(circuit.enter(Entry::default(), second(0), 0.0).is_err());
+        assert!(circuit.enter(RequestTraits::default(), second(0), 0.0).is_err());
         let probe = circuit.enter(RETRY, second(1), 0.0).unwrap();
         for now in [1, 2, 600] {
-            assert!(circuit.enter(Entry::default(), second(now), 0.0).is_err());
+            assert!(circuit.enter(RequestTraits::default(), second(now), 0.0).is_err());
         }
-        assert_eq!(circuit.report(probe, None, second(600), 0.0), Some(Change::Closed));
+        assert_eq!(circuit.report(probe, None, second(600), 0.0), Some(BreakerChange::Closed));
         for _ in 0..10_000 {
-            circuit.give_back(circuit.clone().enter(Entry::default(), second(600), 0.0).unwrap());
+            circuit.give_back(
+                circuit.clone().enter(RequestTraits::default(), second(600), 0.0).unwrap(),
+            );
         }
     }
 
@@ -395,9 +415,9 @@ mod tests {
         let mut now = second(2);
         let mut pauses = Vec::new();
         for _ in 0..6 {
-            let probe = circuit.enter(Entry::default(), now, 1.0).unwrap();
+            let probe = circuit.enter(RequestTraits::default(), now, 1.0).unwrap();
             circuit.report(probe, Some(&failure(FailureKind::TimedOut)), now, 1.0);
-            let State::Open { until, .. } = circuit.state else { panic!() };
+            let BreakerState::Open { until, .. } = circuit.state else { panic!() };
             pauses.push(until.since(now).as_secs());
             now = until;
         }
@@ -407,10 +427,10 @@ mod tests {
     #[test]
     fn the_last_probe_says_why() {
         let mut circuit = open();
-        let why = |circuit: &mut Circuit| {
-            circuit.enter(Entry::default(), second(1), 0.0).unwrap_err().why.unwrap()
+        let why = |circuit: &mut CircuitBreaker| {
+            circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap_err().why.unwrap()
         };
-        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
+        let probe = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
         assert_eq!(why(&mut circuit).kind, FailureKind::Unreachable);
         let down = Failure { http_status: Some(503), ..failure(FailureKind::ServerError) };
         circuit.report(probe, Some(&down), second(1), 0.0);
@@ -421,30 +441,30 @@ mod tests {
     fn a_probe_waits_as_long_as_oz_asks_but_not_for_ever() {
         for (asked_for, waited) in [(90, 90), (0, 1), (u64::MAX, 600)] {
             let mut circuit = open();
-            let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
+            let probe = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
             let retry_after = Some(Duration::from_secs(asked_for));
             let busy = Failure { retry_after, ..failure(FailureKind::RateLimited) };
             circuit.report(probe, Some(&busy), second(1), 0.0);
-            assert!(circuit.enter(Entry::default(), second(waited), 0.0).is_err());
-            assert!(circuit.enter(Entry::default(), second(waited + 1), 0.0).is_ok());
+            assert!(circuit.enter(RequestTraits::default(), second(waited), 0.0).is_err());
+            assert!(circuit.enter(RequestTraits::default(), second(waited + 1), 0.0).is_ok());
         }
     }
 
     #[test]
     fn a_probe_that_is_given_up_makes_way_for_another() {
         let mut circuit = open();
-        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
+        let probe = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
         circuit.give_back(probe);
-        assert!(circuit.enter(Entry::default(), second(1), 0.0).is_err(), "not at once");
-        let next = circuit.enter(Entry::default(), second(2), 0.0).unwrap();
-        assert_eq!(circuit.report(next, None, second(2), 0.0), Some(Change::Closed));
+        assert!(circuit.enter(RequestTraits::default(), second(1), 0.0).is_err(), "not at once");
+        let next = circuit.enter(RequestTraits::default(), second(2), 0.0).unwrap();
+        assert_eq!(circuit.report(next, None, second(2), 0.0), Some(BreakerChange::Closed));
     }
 
     #[test]
     fn what_was_sent_before_it_turned_fails_without_a_say() {
         let mut circuit = closed();
-        let mut early: Vec<Pass> = (0..4 * OPENS_AFTER)
-            .map(|_| circuit.enter(Entry::default(), second(0), 0.0).unwrap())
+        let mut early: Vec<Ticket> = (0..4 * OPENS_AFTER)
+            .map(|_| circuit.enter(RequestTraits::default(), second(0), 0.0).unwrap())
             .collect();
         let down = failure(FailureKind::TimedOut);
         for pass in early.drain(..OPENS_AFTER as usize) {
@@ -455,7 +475,7 @@ mod tests {
             assert_eq!(circuit.report(pass, Some(&down), second(0), 0.0), None);
         }
         assert_eq!(circuit, as_opened, "the pause doesn't grow");
-        assert_eq!(send(&mut circuit, second(1), Ok(())), Some(Change::Closed));
+        assert_eq!(send(&mut circuit, second(1), Ok(())), Some(BreakerChange::Closed));
         for pass in early {
             assert_eq!(circuit.report(pass, Some(&down), second(1), 0.0), None, "it stays closed");
         }
@@ -464,35 +484,38 @@ mod tests {
     #[test]
     fn what_was_sent_before_it_turned_and_is_given_back_makes_way_for_no_probe() {
         let mut circuit = closed();
-        let early = circuit.enter(Entry::default(), second(0), 0.0).unwrap();
+        let early = circuit.enter(RequestTraits::default(), second(0), 0.0).unwrap();
         for _ in 0..OPENS_AFTER {
             send(&mut circuit, second(0), Err(FailureKind::TimedOut));
         }
-        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
+        let probe = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
         circuit.give_back(early);
-        assert!(circuit.enter(Entry::default(), second(2), 0.0).is_err(), "the probe is under way");
-        assert_eq!(circuit.report(probe, None, second(2), 0.0), Some(Change::Closed));
+        assert!(
+            circuit.enter(RequestTraits::default(), second(2), 0.0).is_err(),
+            "the probe is under way"
+        );
+        assert_eq!(circuit.report(probe, None, second(2), 0.0), Some(BreakerChange::Closed));
     }
 
     #[test]
     fn a_late_answer_closes_it_and_the_probe_then_says_nothing_new() {
         let mut circuit = closed();
-        let early = circuit.enter(Entry::default(), second(0), 0.0).unwrap();
+        let early = circuit.enter(RequestTraits::default(), second(0), 0.0).unwrap();
         for _ in 0..OPENS_AFTER {
             send(&mut circuit, second(0), Err(FailureKind::TimedOut));
         }
-        let probe = circuit.enter(Entry::default(), second(1), 0.0).unwrap();
-        assert_eq!(circuit.report(early, None, second(1), 0.0), Some(Change::Closed));
+        let probe = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
+        assert_eq!(circuit.report(early, None, second(1), 0.0), Some(BreakerChange::Closed));
         let down = failure(FailureKind::TimedOut);
         assert_eq!(circuit.report(probe, Some(&down), second(2), 0.0), None);
-        assert!(circuit.enter(Entry::default(), second(2), 0.0).is_ok());
+        assert!(circuit.enter(RequestTraits::default(), second(2), 0.0).is_ok());
     }
 
     #[test]
     fn those_held_back_come_again_spread_over_an_interval() {
         let mut circuit = open();
         let mut until =
-            |chance| circuit.enter(Entry::default(), second(0), chance).unwrap_err().until;
+            |chance| circuit.enter(RequestTraits::default(), second(0), chance).unwrap_err().until;
         assert_eq!([0.0, 1.0].map(&mut until), [second(1), second(2)]);
         assert_eq!(until(0.5).since(second(0)), SECOND.mul_f64(1.5));
     }
@@ -500,7 +523,7 @@ mod tests {
     // The budget.
 
     /// How many retries pass at once.
-    fn retries(circuit: &mut Circuit, now: Timestamp) -> usize {
+    fn retries(circuit: &mut CircuitBreaker, now: Timestamp) -> usize {
         (0..1_000).take_while(|_| circuit.enter(RETRY, now, 0.0).is_ok()).count()
     }
 
@@ -510,7 +533,7 @@ mod tests {
         assert_eq!(retries(&mut circuit, second(0)), BUDGET_MAX as usize);
         let hold = circuit.enter(RETRY, second(0), 1.0).unwrap_err();
         assert_eq!((hold.until, hold.why), (second(10), None));
-        assert!(circuit.enter(Entry::default(), second(0), 0.0).is_ok());
+        assert!(circuit.enter(RequestTraits::default(), second(0), 0.0).is_ok());
     }
 
     #[test]

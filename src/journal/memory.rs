@@ -23,7 +23,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::watch, task::yield_now};
 
-use self::store::{Hold, LeaseId, Row, analyses};
+use self::store::{LeaseId, PackedClaim, Row, analyses};
 use crate::{
     clock::Clock,
     domain::{
@@ -31,8 +31,9 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, Filter, Fleet, Heard, Key,
-        Keys, Listing, Origin, Page, Reader, Standing, Taken, Tenure, Writer, recent, stored,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Ear, Erased, Error,
+        EventPage, Filter, Fleet, Heard, Key, Keys, Listing, Origin, Reader, Takeover, Writer,
+        recent, stored,
     },
 };
 
@@ -62,7 +63,7 @@ pub struct Memory {
 
 /// What a process knows of itself and of the others.
 struct Here {
-    mine: Option<Mine>,
+    mine: Option<OwnLease>,
     has_left: bool,
     is_dead: bool,
     /// Others' leases are left alone until then: after an outage all come back one by one.
@@ -78,14 +79,14 @@ struct Here {
 
 /// A process's own lease.
 #[derive(Clone, Copy)]
-struct Mine {
+struct OwnLease {
     lease: LeaseId,
     /// Until when it is counted on.
     until: Timestamp,
 }
 
 /// Gives claims back unless their taker lived to hear of them.
-struct Unheard<'a> {
+struct ReleaseOnDrop<'a> {
     of: &'a Memory,
     claims: Vec<Claim>,
 }
@@ -107,7 +108,7 @@ impl Memory {
         let (origin, here) = {
             let mut store = lock(&store);
             let origin = store.enter();
-            let mine = Mine {
+            let mine = OwnLease {
                 lease: store.begin_lease(now.after(lease)),
                 until: now.after(lease.mul_f64(COUNTED_ON)),
             };
@@ -203,7 +204,7 @@ impl Memory {
             None => store.begin_lease(ends),
         };
         store.leases.insert(lease, ends);
-        here.mine = Some(Mine { lease, until: now.after(self.lease.mul_f64(COUNTED_ON)) });
+        here.mine = Some(OwnLease { lease, until: now.after(self.lease.mul_f64(COUNTED_ON)) });
         let alive: Vec<_> = store.leases.keys().copied().collect();
         let has_changed = here.alive != alive || here.freed != store.freed || kept.is_none();
         (here.alive, here.freed) = (alive, store.freed);
@@ -252,20 +253,20 @@ impl Memory {
 
     /// The lease, while it can be counted on.
     fn lease(&self) -> Result<LeaseId, Error> {
-        let counted_on = |mine: &Mine| self.steady.now() < mine.until;
+        let counted_on = |mine: &OwnLease| self.steady.now() < mine.until;
         let mine = self.here().mine.filter(counted_on).map(|mine| mine.lease);
         let unavailable = || Error::Unavailable(Arc::new(std::fmt::Error));
         mine.filter(|lease| self.lock().leases.contains_key(lease)).ok_or_else(unavailable)
     }
 
     /// What the lease says of a claim.
-    fn leased(&self, claim: Claim) -> Tenure {
-        let hold = Hold::of(claim);
+    fn leased(&self, claim: Claim) -> ClaimStatus {
+        let hold = PackedClaim::of(claim);
         match self.here().mine.filter(|mine| mine.lease == hold.lease) {
-            None => Tenure::Lost,
-            Some(mine) if self.steady.now() >= mine.until => Tenure::Unsure,
-            Some(_) if hold.lent => Tenure::Lent,
-            Some(_) => Tenure::Held,
+            None => ClaimStatus::Lost,
+            Some(mine) if self.steady.now() >= mine.until => ClaimStatus::Unsure,
+            Some(_) if hold.lent => ClaimStatus::Lent,
+            Some(_) => ClaimStatus::Held,
         }
     }
 
@@ -283,13 +284,13 @@ impl Memory {
     /// Lets others run, as a store that takes time would, with claims that are given back if
     /// whoever takes them is gone by then.
     async fn answer(&self, claims: Vec<Claim>) {
-        let mut unheard = Unheard { of: self, claims };
+        let mut unheard = ReleaseOnDrop { of: self, claims };
         yield_now().await;
         unheard.claims.clear();
     }
 }
 
-impl Drop for Unheard<'_> {
+impl Drop for ReleaseOnDrop<'_> {
     fn drop(&mut self) {
         if self.claims.is_empty() || self.of.here().is_dead {
             return;
@@ -310,7 +311,7 @@ impl Writer for Memory {
             match keys.find_map(|key| store.find(&spec.caller, &key)) {
                 Some(known) => Admitted::Known(known),
                 None => {
-                    let (events, hold) = (Vec::new(), Hold { epoch: 1, lent: false, lease });
+                    let (events, hold) = (Vec::new(), PackedClaim { epoch: 1, lent: false, lease });
                     let row = Row { events, epoch: 1, owner: Some(lease), lent: false };
                     store.matches.insert(match_id, row);
                     let (now, author) = (self.clock.now(), self.origin.incarnation);
@@ -332,9 +333,9 @@ impl Writer for Memory {
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
         match self.leased(claim) {
-            Tenure::Held | Tenure::Lent => {}
-            Tenure::Unsure => self.lease().map(drop)?,
-            Tenure::Lost => return Ok(Appended::Lost),
+            ClaimStatus::Held | ClaimStatus::Lent => {}
+            ClaimStatus::Unsure => self.lease().map(drop)?,
+            ClaimStatus::Lost => return Ok(Appended::Lost),
         }
         let appended = {
             let mut store = self.lock();
@@ -422,7 +423,7 @@ impl Writer for Memory {
         Ok(taken)
     }
 
-    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
         let lease = self.lease()?;
         let taken = {
             let mut store = self.lock();
@@ -430,14 +431,14 @@ impl Writer for Memory {
             let row = store.matches.get(&match_id).filter(|row| !row.has_ended());
             let waits = row.is_some_and(|row| row.needs_photo() || !has_photo);
             match taken {
-                Some((m, claim)) => Taken::Now(m, claim),
-                None if waits => Taken::Held,
-                None => Taken::Past,
+                Some((m, claim)) => Takeover::Now(m, claim),
+                None if waits => Takeover::Held,
+                None => Takeover::Past,
             }
         };
         let claims = match &taken {
-            Taken::Now(_, claim) => vec![*claim],
-            Taken::Held | Taken::Past => Vec::new(),
+            Takeover::Now(_, claim) => vec![*claim],
+            Takeover::Held | Takeover::Past => Vec::new(),
         };
         self.answer(claims).await;
         Ok(taken)
@@ -453,13 +454,13 @@ impl Writer for Memory {
         let _ = self.ear.set(ear);
     }
 
-    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
         let secured = {
             let mut store = self.lock();
             let row = store.held(claim).filter(|row| !row.has_ended());
             row.map(|row| {
                 row.lent = false;
-                Hold { lent: false, ..Hold::of(claim) }.claim(claim.match_id)
+                PackedClaim { lent: false, ..PackedClaim::of(claim) }.claim(claim.match_id)
             })
         };
         yield_now().await;
@@ -500,7 +501,7 @@ impl Writer for Memory {
         self.lease().is_ok()
     }
 
-    fn tenure(&self, claim: Claim) -> Tenure {
+    fn tenure(&self, claim: Claim) -> ClaimStatus {
         self.leased(claim)
     }
 
@@ -544,7 +545,7 @@ impl Reader for Memory {
         Ok(later)
     }
 
-    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
         self.count();
         let reached = self.here().reached;
         let page = {
@@ -554,7 +555,7 @@ impl Reader for Memory {
             let all = ids.iter().flat_map(|id| &store.matches[id].events);
             let earlier = all.filter(|recorded| recorded.position <= after).cloned();
             let events = stored::in_order(earlier.chain(page).collect());
-            Page { events, floor: Some(store.floor) }
+            EventPage { events, floor: Some(store.floor) }
         };
         yield_now().await;
         Ok(page)
@@ -590,7 +591,7 @@ impl Reader for Memory {
         Ok(self.lock().floor)
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
         self.count();
         Ok(self.lock().standing(origin, position))
     }

@@ -4,12 +4,12 @@
 //! finding matches. It deliberately knows nothing of Oz, of photos, or of who watches: it is told
 //! facts, keeps them in order, and says "look" when there are new ones.
 
-mod answer;
 mod listing;
 #[cfg(test)]
 pub mod memory;
 pub mod postgres;
 mod recent;
+mod reply;
 pub mod sqlite;
 mod stored;
 #[cfg(test)]
@@ -110,7 +110,7 @@ pub enum Erased {
     clippy::large_enum_variant,
     reason = "most takes take, and the others are asked once a second"
 )]
-pub enum Taken {
+pub enum Takeover {
     /// The match, and the hold on it.
     Now(Match, Claim),
     /// Somebody else holds it.
@@ -122,7 +122,7 @@ pub enum Taken {
 
 /// What a claim is worth at this moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Tenure {
+pub enum ClaimStatus {
     /// The match is this replica's.
     Held,
     /// It is, until somebody comes who has its photo. Nothing may be uploaded for it.
@@ -180,7 +180,7 @@ pub struct Origin {
 
 /// What a store says of a place in the journal that a token names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Standing {
+pub enum CursorStatus {
     /// Everything after it is still there.
     Retained,
     /// Retention has erased something after it.
@@ -200,7 +200,7 @@ pub struct Keys {
 
 /// A page of all events, with what came before them.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Page {
+pub struct EventPage {
     /// In the journal's order: what came before in the matches of the page, from their first events
     /// on, and then the page itself.
     pub events: Vec<Recorded>,
@@ -276,7 +276,7 @@ pub trait Writer: Send + Sync {
 
     /// Claims a match that nobody holds; `has_photo`: also one that is lent, since this replica
     /// has what it waits for.
-    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error>;
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error>;
 
     /// Those of these matches that [`Writer::take`] by a replica with their photos would not find
     /// held. One statement, however many there are.
@@ -288,7 +288,7 @@ pub trait Writer: Send + Sync {
 
     /// Makes a hold that is lent a whole one, since this replica has the photo by now. None if the
     /// match is somebody else's.
-    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error>;
+    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error>;
 
     /// Lets go of matches, so that others go on with them at once. Those that were lost already
     /// stay whose they are.
@@ -309,7 +309,7 @@ pub trait Writer: Send + Sync {
     fn may_act(&self) -> bool;
 
     /// What a claim is worth. Asked before each request to Oz.
-    fn tenure(&self, claim: Claim) -> Tenure;
+    fn tenure(&self, claim: Claim) -> ClaimStatus;
 
     /// Tells when the fleet changes, and whenever there may be matches that nobody holds.
     fn fleet(&self) -> watch::Receiver<Fleet>;
@@ -339,7 +339,7 @@ pub trait Reader: Send + Sync {
     /// The same, and what came before these events in their matches, so that each can be shown with
     /// its match: one statement at most, over connections that neither look-ups nor lists use. A
     /// match that was erased is left out as a whole.
-    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error>;
+    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error>;
 
     /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given. Its
     /// work is bounded, so there may be fewer, or none, although there are more: whether there
@@ -362,7 +362,7 @@ pub trait Reader: Send + Sync {
     async fn floor(&self) -> Result<Position, Error>;
 
     /// What is to be said of a position that a token from this origin names.
-    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error>;
+    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error>;
 
     /// What new tokens name as their origin, where the store has one writer at a time.
     fn origin(&self) -> Origin;

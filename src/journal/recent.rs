@@ -28,12 +28,12 @@ const EVENT_BYTES: usize = mem::size_of::<Recorded>() + 192;
 /// The newest events. Nothing is known before the first commit.
 #[derive(Default)]
 pub(super) struct Recent {
-    stretch: Mutex<Option<Stretch>>,
+    stretch: Mutex<Option<CachedRange>>,
     ear: OnceLock<Ear>,
 }
 
 /// All events after a position and up to another.
-struct Stretch {
+struct CachedRange {
     after: Position,
     reached: Position,
     events: VecDeque<Recorded>,
@@ -55,7 +55,7 @@ impl Recent {
 
     /// Forgets all, and knows whatever comes after a position.
     pub(super) fn restart(&self, position: Position) {
-        *self.lock() = Some(Stretch::after(position));
+        *self.lock() = Some(CachedRange::after(position));
     }
 
     /// Takes what one commit has written, in any order: all that there is after `before`. False if
@@ -110,7 +110,7 @@ impl Recent {
     /// Forgets what there has been, some of which was erased. What comes will be known.
     pub(super) fn clear(&self) {
         if let Some(known) = &mut *self.lock() {
-            *known = Stretch::after(known.reached);
+            *known = CachedRange::after(known.reached);
         }
     }
 
@@ -156,13 +156,13 @@ impl Recent {
         Some(self.lock().as_ref()?.journal(id)?.cloned().collect())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Stretch>> {
+    fn lock(&self) -> MutexGuard<'_, Option<CachedRange>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.stretch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Stretch {
+impl CachedRange {
     fn after(position: Position) -> Self {
         Self {
             after: position,
@@ -332,7 +332,7 @@ mod tests {
 
     /// A memory of so many bytes.
     fn of(bytes_max: usize) -> Recent {
-        let stretch = Stretch { bytes_max, ..Stretch::after(Position(0)) };
+        let stretch = CachedRange { bytes_max, ..CachedRange::after(Position(0)) };
         Recent { stretch: Mutex::new(Some(stretch)), ..Recent::default() }
     }
 

@@ -180,7 +180,7 @@ impl Pages {
         let turns = if self.is_far_behind(after) { &self.catching_up } else { &self.near };
         // Nothing closes it.
         let turn = turns.acquire().await.ok();
-        let journal::Page { events, floor } = self.reader.page(after.position, limit).await?;
+        let journal::EventPage { events, floor } = self.reader.page(after.position, limit).await?;
         drop(turn);
         let is_new = |recorded: &&Recorded| recorded.position > after.position;
         let reached = events.last().filter(is_new).map_or(after, Recorded::place);

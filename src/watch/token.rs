@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, Cursor, MatchId, Position, Timestamp},
-    journal::{Filter, Keys, Origin, Reader, Standing},
+    journal::{CursorStatus, Filter, Keys, Origin, Reader},
     watch::Ended,
 };
 
@@ -48,9 +48,9 @@ pub async fn place(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
     }
     let (origin, position) = read(reader.keys(), token).ok_or(Ended::InvalidToken)?;
     match reader.standing(origin, position).await? {
-        Standing::Retained => Ok(Cursor { position, incarnation: origin.incarnation }),
-        Standing::Expired => Err(Ended::Expired),
-        Standing::Foreign => Err(Ended::InvalidToken),
+        CursorStatus::Retained => Ok(Cursor { position, incarnation: origin.incarnation }),
+        CursorStatus::Expired => Err(Ended::Expired),
+        CursorStatus::Foreign => Err(Ended::InvalidToken),
     }
 }
 

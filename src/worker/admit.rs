@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, Limit, Match, MatchId, Recorded, RequestId, Spec, VolatileState, state},
-    journal::{self, Admitted, Claim, Key, Taken},
+    journal::{self, Admitted, Claim, Key, Takeover},
     worker::{Engine, Slot, Worker, driver::Driver, photo_memory::Photo, seat::Seat},
 };
 
@@ -152,7 +152,7 @@ impl Engine {
     /// its photo for as long as somebody does who may yet lose it.
     async fn go_on(self: &Arc<Self>, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
         match self.with.writer.take(id, photo.is_some()).await? {
-            Taken::Now(m, claim) => {
+            Takeover::Now(m, claim) => {
                 let driver = self.revive(m, claim);
                 if let Some(handle) = self.handle(id) {
                     handle.offer_if_any(photo);
@@ -162,12 +162,12 @@ impl Engine {
                 }
             }
             // Perhaps somebody else was as fast.
-            Taken::Held => {
+            Takeover::Held => {
                 if let Some(seat) = photo.and_then(|photo| Seat::take_or_offer(self, id, photo)) {
                     self.spawn_keeper(seat);
                 }
             }
-            Taken::Past => {}
+            Takeover::Past => {}
         }
         Ok(())
     }

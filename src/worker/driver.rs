@@ -13,7 +13,7 @@ use crate::{
         held_back, next_step, settle, settle as settling, state,
         volatile::{LAST_LOOK_MAX, LAST_LOOK_WAIT_MAX},
     },
-    journal::{self, Appended, Claim, Tenure},
+    journal::{self, Appended, Claim, ClaimStatus},
     worker::{
         Engine,
         gate::Leave,
@@ -131,11 +131,11 @@ impl Driver {
             return self.leave();
         }
         match self.engine.with.writer.tenure(self.held.claim) {
-            Tenure::Held => {}
-            Tenure::Lent if self.handle.photo().is_none() || self.m.is_safe() => {}
-            Tenure::Lent => return Box::pin(self.secure()).await,
-            Tenure::Unsure => return self.pause_for_the_store().await,
-            Tenure::Lost => return self.lost(),
+            ClaimStatus::Held => {}
+            ClaimStatus::Lent if self.handle.photo().is_none() || self.m.is_safe() => {}
+            ClaimStatus::Lent => return Box::pin(self.secure()).await,
+            ClaimStatus::Unsure => return self.pause_for_the_store().await,
+            ClaimStatus::Lost => return self.lost(),
         }
         let now = self.engine.with.clock.now();
         let photo_here = self.handle.photo().is_some();
@@ -157,7 +157,7 @@ impl Driver {
 
     /// The photo has come: nobody else who has it may take the match now.
     async fn secure(&mut self) -> Turn {
-        match self.engine.with.writer.secure(self.held.claim).await {
+        match self.engine.with.writer.confirm(self.held.claim).await {
             Ok(Some(claim)) => {
                 self.held.claim = claim;
                 Turn::On
@@ -314,9 +314,9 @@ impl Driver {
     /// Whether the hold on the match is what a request takes.
     fn is_entitled(&self, ask: &Ask) -> bool {
         match self.engine.with.writer.tenure(self.held.claim) {
-            Tenure::Held => true,
-            Tenure::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
-            Tenure::Unsure | Tenure::Lost => false,
+            ClaimStatus::Held => true,
+            ClaimStatus::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
+            ClaimStatus::Unsure | ClaimStatus::Lost => false,
         }
     }
 

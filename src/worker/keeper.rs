@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     domain::MatchId,
-    journal::{self, Taken},
+    journal::{self, Takeover},
     worker::{
         Engine,
         driver::Driver,
@@ -52,16 +52,16 @@ pub async fn keep(seat: Seat) -> Option<Driver> {
             () = handle.poke.notified() => {}
         }
         match engine.with.writer.take(seat.match_id(), true).await {
-            Ok(Taken::Now(m, claim)) if seat.hold(claim) => {
+            Ok(Takeover::Now(m, claim)) if seat.hold(claim) => {
                 return Some(engine.revive_at(seat, m, claim));
             }
             // A later claim of this replica was faster, and the match was lost by this one.
-            Ok(Taken::Now(_, claim)) => {
+            Ok(Takeover::Now(_, claim)) => {
                 engine.leave_behind(claim);
                 return None;
             }
-            Ok(Taken::Past) => return None,
-            Ok(Taken::Held) => {}
+            Ok(Takeover::Past) => return None,
+            Ok(Takeover::Held) => {}
             Err(failure) => {
                 engine.store_failed(&failure, "a match that waits can't be claimed yet");
             }

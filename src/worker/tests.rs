@@ -153,7 +153,7 @@ impl Writer for Losing {
         &self,
         match_id: MatchId,
         has_photo: bool,
-    ) -> Result<journal::Taken, journal::Error> {
+    ) -> Result<journal::Takeover, journal::Error> {
         self.takes.fetch_add(1, Ordering::Relaxed);
         self.journal.take(match_id, has_photo).await
     }
@@ -167,8 +167,8 @@ impl Writer for Losing {
         self.journal.hear(ear);
     }
 
-    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, journal::Error> {
-        self.journal.secure(claim).await
+    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, journal::Error> {
+        self.journal.confirm(claim).await
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), journal::Error> {
@@ -191,7 +191,7 @@ impl Writer for Losing {
         self.journal.may_act()
     }
 
-    fn tenure(&self, claim: Claim) -> journal::Tenure {
+    fn tenure(&self, claim: Claim) -> journal::ClaimStatus {
         self.journal.tenure(claim)
     }
 

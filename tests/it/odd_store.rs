@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use facematch::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, Filter, Fleet, Key, Keys,
-        Listing, Origin, Page, Reader, Standing, Taken, Tenure, Writer, sqlite::Sqlite,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Ear, Erased, Error,
+        EventPage, Filter, Fleet, Key, Keys, Listing, Origin, Reader, Takeover, Writer,
+        sqlite::Sqlite,
     },
     worker::Worker,
 };
@@ -136,7 +137,7 @@ impl Writer for OddStore {
         self.inner.claim(limit).await
     }
 
-    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
         self.inner.take(match_id, has_photo).await
     }
 
@@ -148,8 +149,8 @@ impl Writer for OddStore {
         self.inner.hear(ear);
     }
 
-    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        self.inner.secure(claim).await
+    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+        self.inner.confirm(claim).await
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
@@ -172,7 +173,7 @@ impl Writer for OddStore {
         self.inner.may_act()
     }
 
-    fn tenure(&self, claim: Claim) -> Tenure {
+    fn tenure(&self, claim: Claim) -> ClaimStatus {
         self.inner.tenure(claim)
     }
 
@@ -212,7 +213,7 @@ impl Reader for OddStore {
         self.inner.tail(after, limit).await
     }
 
-    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
         self.inner.floor().await?;
         let page = self.inner.page(after, limit).await;
         if limit == self.cues.page_limit.load(Ordering::SeqCst) {
@@ -243,7 +244,7 @@ impl Reader for OddStore {
         self.inner.floor().await
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
         self.inner.standing(origin, position).await
     }
 

@@ -19,8 +19,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, Filter, Fleet, Key, Keys,
-        Listing, Origin, Page, Reader, Standing, Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Ear, Erased, Error,
+        EventPage, Filter, Fleet, Key, Keys, Listing, Origin, Reader, Takeover, Writer,
     },
 };
 
@@ -295,7 +295,7 @@ impl Writer for Plugged {
         self.plug.reached(self.inner.claim(limit)).await
     }
 
-    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
         self.change(self.inner.take(match_id, has_photo)).await
     }
 
@@ -303,8 +303,8 @@ impl Writer for Plugged {
         self.inner.takeable(matches).await
     }
 
-    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        self.change(self.inner.secure(claim)).await
+    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+        self.change(self.inner.confirm(claim)).await
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
@@ -334,7 +334,7 @@ impl Writer for Plugged {
         self.inner.hear(ear);
     }
 
-    fn tenure(&self, claim: Claim) -> Tenure {
+    fn tenure(&self, claim: Claim) -> ClaimStatus {
         self.inner.tenure(claim)
     }
 
@@ -365,7 +365,7 @@ impl Reader for Counted {
         self.plug.reached(self.inner.tail(after, limit)).await
     }
 
-    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
         self.plug.reached(self.inner.page(after, limit)).await
     }
 
@@ -391,7 +391,7 @@ impl Reader for Counted {
         self.plug.reached(self.inner.floor()).await
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
         self.plug.reached(self.inner.standing(origin, position)).await
     }
 

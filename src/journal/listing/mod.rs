@@ -4,17 +4,17 @@
 //! `walk` reads in steps until the page is full or enough was looked at, and `turns` bounds how
 //! many lists are under way at once. It deliberately knows no connection: an engine brings one.
 
+mod permits;
 mod plan;
 mod statement;
 #[cfg(test)]
 pub(super) mod testing;
-mod turns;
 mod walk;
 
 pub(super) use self::{
+    permits::{LISTS_MAX, ListPermits, at_once},
     statement::Piece,
-    turns::{LISTS_MAX, Turns, at_once},
-    walk::{GROUP, Look, Looked, Read, list},
+    walk::{GROUP, GroupRead, ListConnection, Looked, list},
 };
 use crate::{
     domain::{Match, MatchId},

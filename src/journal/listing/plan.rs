@@ -30,7 +30,7 @@ const MILLIS_MAX: u128 = (1 << 48) - 1;
 
 /// An index that is walked, newest match first.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) enum Source<'a> {
+pub(super) enum IndexScan<'a> {
     /// All of the caller's matches.
     Caller,
     /// Those of a folder.
@@ -66,9 +66,9 @@ pub(super) struct Label<'a> {
 
 /// How a list is read.
 #[derive(Clone, PartialEq, Debug)]
-pub(in crate::journal) struct Plan<'a> {
+pub(in crate::journal) struct ListPlan<'a> {
     /// Each match is in one of them at most.
-    pub(super) sources: Vec<Source<'a>>,
+    pub(super) sources: Vec<IndexScan<'a>>,
     pub(super) checks: Vec<Check<'a>>,
     /// No match with a smaller id can fit.
     pub(super) from: Option<MatchId>,
@@ -81,15 +81,15 @@ pub(in crate::journal) struct Plan<'a> {
 /// A folder has a few dozen matches, so it comes first. Unfinished matches are bounded by
 /// `--max-unfinished`, and a label may be on every match there is, so they come before labels; ended
 /// states come after them, since most matches are in one of those.
-pub(in crate::journal) fn plan(filter: &Filter) -> Plan<'_> {
+pub(in crate::journal) fn plan(filter: &Filter) -> ListPlan<'_> {
     let (states, mut labels) = (states(&filter.states), labels(filter.labels.iter()));
     let (sources, states) = match (filter.folder_id, states) {
-        (Some(folder_id), states) => (vec![Source::Folder(folder_id)], states),
+        (Some(folder_id), states) => (vec![IndexScan::Folder(folder_id)], states),
         (None, Some(states)) if labels.is_empty() || is_unfinished(&states) => {
             (by_state(states), None)
         }
-        (None, states) if labels.is_empty() => (vec![Source::Caller], states),
-        (None, states) => (vec![Source::Label(labels.remove(0))], states),
+        (None, states) if labels.is_empty() => (vec![IndexScan::Caller], states),
+        (None, states) => (vec![IndexScan::Label(labels.remove(0))], states),
     };
     let mut checks: Vec<Check<'_>> = labels.into_iter().map(Check::Label).collect();
     checks.extend(states.map(Check::States));
@@ -97,17 +97,20 @@ pub(in crate::journal) fn plan(filter: &Filter) -> Plan<'_> {
     if after.is_some() || before.is_some() {
         checks.push(Check::Created { after, before });
     }
-    Plan { sources, checks, from: after.and_then(first_id), until: before.and_then(last_id) }
+    ListPlan { sources, checks, from: after.and_then(first_id), until: before.and_then(last_id) }
 }
 
-impl Plan<'_> {
+impl ListPlan<'_> {
     /// Whether every row that the sources give fits.
     pub(super) fn is_exact(&self) -> bool {
-        let is_exact = |source: &Source<'_>| match source {
-            Source::Caller | Source::Folder(_) | Source::Label(_) | Source::Ended(_) => true,
+        let is_exact = |source: &IndexScan<'_>| match source {
+            IndexScan::Caller
+            | IndexScan::Folder(_)
+            | IndexScan::Label(_)
+            | IndexScan::Ended(_) => true,
             // An empty index, but for the time after an update.
-            Source::Unlisted(_) => true,
-            Source::Unfinished(states) => states.len() == unfinished().count(),
+            IndexScan::Unlisted(_) => true,
+            IndexScan::Unfinished(states) => states.len() == unfinished().count(),
         };
         self.checks.is_empty() && self.sources.iter().all(is_exact)
     }
@@ -131,12 +134,12 @@ fn is_unfinished(states: &[State]) -> bool {
     states.iter().all(|state| !state.has_ended())
 }
 
-fn by_state<'a>(states: Vec<State>) -> Vec<Source<'a>> {
+fn by_state<'a>(states: Vec<State>) -> Vec<IndexScan<'a>> {
     let (ended, unfinished): (Vec<_>, Vec<_>) =
         states.iter().copied().partition(|state| state.has_ended());
-    let mut sources: Vec<Source<'a>> = ended.into_iter().map(Source::Ended).collect();
-    sources.extend(Some(unfinished).filter(|it| !it.is_empty()).map(Source::Unfinished));
-    sources.push(Source::Unlisted(states));
+    let mut sources: Vec<IndexScan<'a>> = ended.into_iter().map(IndexScan::Ended).collect();
+    sources.extend(Some(unfinished).filter(|it| !it.is_empty()).map(IndexScan::Unfinished));
+    sources.push(IndexScan::Unlisted(states));
     sources
 }
 
@@ -175,7 +178,7 @@ mod tests {
         Filter { labels, states: states.to_vec(), ..Filter::default() }
     }
 
-    fn check(filter: &Filter, sources: &[Source<'_>], checks: &[Check<'_>]) {
+    fn check(filter: &Filter, sources: &[IndexScan<'_>], checks: &[Check<'_>]) {
         let plan = plan(filter);
         assert_eq!((&*plan.sources, &*plan.checks), (sources, checks), "{filter:?}");
         assert_eq!((plan.from, plan.until), (None, None), "{filter:?}");
@@ -186,40 +189,40 @@ mod tests {
         use State::{Accepted, Cancelled, Failed, Processing};
         let (none, shop) = (BTreeMap::new(), labels(&[("shop", "7")]));
         let both = labels(&[("unit", "b"), ("shop", "7")]);
-        let unlisted = |states: &[State]| Source::Unlisted(states.to_vec());
-        check(&with(none.clone(), &[]), &[Source::Caller], &[]);
-        check(&with(none.clone(), &State::ALL), &[Source::Caller], &[]);
-        check(&with(shop.clone(), &[]), &[Source::Label(SHOP)], &[]);
-        check(&with(both, &[]), &[Source::Label(SHOP)], &[Check::Label(UNIT)]);
+        let unlisted = |states: &[State]| IndexScan::Unlisted(states.to_vec());
+        check(&with(none.clone(), &[]), &[IndexScan::Caller], &[]);
+        check(&with(none.clone(), &State::ALL), &[IndexScan::Caller], &[]);
+        check(&with(shop.clone(), &[]), &[IndexScan::Label(SHOP)], &[]);
+        check(&with(both, &[]), &[IndexScan::Label(SHOP)], &[Check::Label(UNIT)]);
         check(
             &with(none.clone(), &[Failed, Failed]),
-            &[Source::Ended(Failed), unlisted(&[Failed])],
+            &[IndexScan::Ended(Failed), unlisted(&[Failed])],
             &[],
         );
         check(
             &with(none, &[Processing, Cancelled, Failed]),
             &[
-                Source::Ended(Failed),
-                Source::Ended(Cancelled),
-                Source::Unfinished(vec![Processing]),
+                IndexScan::Ended(Failed),
+                IndexScan::Ended(Cancelled),
+                IndexScan::Unfinished(vec![Processing]),
                 unlisted(&[Processing, Failed, Cancelled]),
             ],
             &[],
         );
         check(
             &with(shop.clone(), &[Accepted]),
-            &[Source::Unfinished(vec![Accepted]), unlisted(&[Accepted])],
+            &[IndexScan::Unfinished(vec![Accepted]), unlisted(&[Accepted])],
             &[Check::Label(SHOP)],
         );
         check(
             &with(shop.clone(), &[Accepted, Failed]),
-            &[Source::Label(SHOP)],
+            &[IndexScan::Label(SHOP)],
             &[Check::States(vec![Accepted, Failed])],
         );
         let folder_id = Some(folder(1));
         check(
             &Filter { folder_id, ..with(shop, &[Accepted]) },
-            &[Source::Folder(folder(1))],
+            &[IndexScan::Folder(folder(1))],
             &[Check::Label(SHOP), Check::States(vec![Accepted])],
         );
     }

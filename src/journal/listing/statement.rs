@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, MatchId, State},
-    journal::listing::plan::{Check, Plan, Source},
+    journal::listing::plan::{Check, IndexScan, ListPlan},
 };
 
 /// A piece of a statement.
@@ -25,7 +25,7 @@ use Piece::{Id, Number, Sql, Text};
 
 /// Where a stretch begins, and how many rows of each source it has at most.
 #[derive(Clone, Copy)]
-pub(in crate::journal) struct Stretch {
+pub(in crate::journal) struct ScanRange {
     /// Only older matches than this.
     pub before: Option<MatchId>,
     /// So many, of each source and in all.
@@ -37,9 +37,9 @@ pub(in crate::journal) struct Stretch {
 /// The bound is on what the sources give, before anything is checked. So the work is the same
 /// however few matches fit.
 pub(in crate::journal) fn look<'a>(
-    plan: &Plan<'a>,
+    plan: &ListPlan<'a>,
     caller: &'a CallerId,
-    stretch: Stretch,
+    stretch: ScanRange,
 ) -> Vec<Piece<'a>> {
     let mut pieces = vec![Sql("SELECT l.match_id, coalesce(l.fits")];
     pieces.extend(plan.checks.iter().flat_map(|it| check(it, caller)));
@@ -71,7 +71,7 @@ pub(in crate::journal) fn look<'a>(
 /// The store walks it from the newest row for so many rows, whatever they are, and the statement leaves
 /// out those beyond the oldest. As a condition of the walk, the oldest would not end it: PostgreSQL
 /// goes on to the first row of the index where such a comparison is decided by a later column.
-struct Walk<'a> {
+struct IndexWalk<'a> {
     table: &'static str,
     /// As `i.a, i.match_id`.
     columns: &'static str,
@@ -87,8 +87,8 @@ struct Walk<'a> {
     needs: &'static str,
 }
 
-impl<'a> Walk<'a> {
-    fn of(source: &Source<'a>, caller: &'a CallerId) -> Self {
+impl<'a> IndexWalk<'a> {
+    fn of(source: &IndexScan<'a>, caller: &'a CallerId) -> Self {
         let caller = Text(caller.as_str());
         let all = Self {
             table: "matches AS i",
@@ -105,21 +105,21 @@ impl<'a> Walk<'a> {
             fits
         };
         match source {
-            Source::Caller => all,
-            Source::Folder(id) => Self {
+            IndexScan::Caller => all,
+            IndexScan::Folder(id) => Self {
                 columns: "i.caller, i.folder_id, i.match_id",
                 order: "i.caller DESC, i.folder_id DESC, i.match_id DESC",
                 values: vec![caller, Id(*id.as_uuid())],
                 ..all
             },
-            Source::Label(label) => Self {
+            IndexScan::Label(label) => Self {
                 table: "match_labels AS i",
                 columns: "i.caller, i.key, i.value, i.match_id",
                 order: "i.caller DESC, i.key DESC, i.value DESC, i.match_id DESC",
                 values: vec![caller, Text(label.key), Text(label.value)],
                 ..all
             },
-            Source::Ended(state) => Self {
+            IndexScan::Ended(state) => Self {
                 table: "match_states AS i",
                 columns: "i.caller, i.end_state, i.match_id",
                 order: "i.caller DESC, i.end_state DESC, i.match_id DESC",
@@ -127,14 +127,14 @@ impl<'a> Walk<'a> {
                 rows: "i.end_state IS NOT NULL",
                 ..all
             },
-            Source::Unfinished(states) => Self {
+            IndexScan::Unfinished(states) => Self {
                 table: "match_states AS i",
                 rows: "i.end_time IS NULL",
                 fits: with_state(states),
                 needs: ", i.state",
                 ..all
             },
-            Source::Unlisted(states) => {
+            IndexScan::Unlisted(states) => {
                 let mut fits = with_state(states);
                 fits.extend([Sql(CALLER), caller]);
                 Self {
@@ -175,16 +175,16 @@ impl<'a> Walk<'a> {
 
 /// The newest matches of one source: each one's id, and whether it fits as far as its row tells.
 fn source<'a>(
-    source: &Source<'a>,
-    plan: &Plan<'a>,
+    source: &IndexScan<'a>,
+    plan: &ListPlan<'a>,
     caller: &'a CallerId,
-    stretch: Stretch,
+    stretch: ScanRange,
 ) -> Vec<Piece<'a>> {
     let from = plan.from.map_or(Uuid::nil(), |id| *id.as_uuid());
     let until = [plan.until, stretch.before].into_iter().flatten().min();
     // No match has the greatest id: it is of no version.
     let until = until.map_or(Uuid::max(), |id| *id.as_uuid());
-    Walk::of(source, caller).pieces(from, until, stretch.rows)
+    IndexWalk::of(source, caller).pieces(from, until, stretch.rows)
 }
 
 /// Whether the caller of a row is this one, where the row doesn't say.

@@ -13,8 +13,8 @@ use crate::{
     journal::{
         Error, Filter, Listing,
         listing::{
-            plan::{Plan, plan},
-            statement::{self, Piece, Stretch},
+            plan::{ListPlan, plan},
+            statement::{self, Piece, ScanRange},
         },
     },
 };
@@ -46,7 +46,7 @@ pub(in crate::journal) struct Looked {
 }
 
 /// What was read of a group of matches.
-pub(in crate::journal) struct Read {
+pub(in crate::journal) struct GroupRead {
     /// Newest first; those that are gone are left out.
     pub matches: Vec<Match>,
     /// How many events they have.
@@ -57,27 +57,27 @@ pub(in crate::journal) struct Read {
 
 /// A connection that lists are read over.
 #[async_trait]
-pub(in crate::journal) trait Look: Send {
+pub(in crate::journal) trait ListConnection: Send {
     /// What a statement of [`statement::look`] returns.
     async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error>;
 
     /// The matches with these ids, newest first, [`GROUP`] at most.
-    async fn read(&mut self, ids: &[MatchId]) -> Result<Read, Error>;
+    async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error>;
 }
 
 /// As [`crate::journal::Reader::list`].
 pub(in crate::journal) async fn list(
-    store: &mut impl Look,
+    store: &mut impl ListConnection,
     caller: &CallerId,
     filter: &Filter,
     before: Option<MatchId>,
     limit: usize,
 ) -> Result<Listing, Error> {
     let plan = plan(filter);
-    let mut walk = Walk::new(filter, before, limit);
+    let mut walk = ListWalk::new(filter, before, limit);
     let mut rows = walk.first_step(&plan);
     while !walk.is_over() {
-        let stretch = Stretch { before: walk.reached, rows: as_number(rows) };
+        let stretch = ScanRange { before: walk.reached, rows: as_number(rows) };
         let mut looked = store.look(&statement::look(&plan, caller, stretch)).await?;
         looked.sort_unstable_by_key(|row| Reverse(row.match_id));
         walk.looked += looked.len();
@@ -92,7 +92,7 @@ pub(in crate::journal) async fn list(
 }
 
 /// How far a list has come.
-struct Walk<'a> {
+struct ListWalk<'a> {
     filter: &'a Filter,
     limit: usize,
     matches: Vec<Match>,
@@ -107,7 +107,7 @@ struct Walk<'a> {
     is_at_end: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ListWalk<'a> {
     fn new(filter: &'a Filter, before: Option<MatchId>, limit: usize) -> Self {
         Self {
             filter,
@@ -131,22 +131,26 @@ impl<'a> Walk<'a> {
     }
 
     /// How many rows of each source are looked at first: no more than fill the page, where all fit.
-    fn first_step(&self, plan: &Plan<'_>) -> usize {
+    fn first_step(&self, plan: &ListPlan<'_>) -> usize {
         let wanted = if plan.is_exact() { self.limit } else { self.limit.max(STEP_MIN) };
         wanted.clamp(1, self.share(plan))
     }
 
-    fn next_step(&self, plan: &Plan<'_>, before: usize) -> usize {
+    fn next_step(&self, plan: &ListPlan<'_>, before: usize) -> usize {
         before.max(STEP_MIN).saturating_mul(STEP_GROWTH).clamp(1, self.share(plan))
     }
 
     /// What is left of the rows that may be looked at, shared among the sources.
-    fn share(&self, plan: &Plan<'_>) -> usize {
+    fn share(&self, plan: &ListPlan<'_>) -> usize {
         (LOOKED_MAX.saturating_sub(self.looked) / plan.sources.len().max(1)).max(1)
     }
 
     /// Reads those that fit, as far as the page has room.
-    async fn take(&mut self, store: &mut impl Look, looked: &[Looked]) -> Result<(), Error> {
+    async fn take(
+        &mut self,
+        store: &mut impl ListConnection,
+        looked: &[Looked],
+    ) -> Result<(), Error> {
         let fitting: Vec<MatchId> =
             looked.iter().filter(|row| row.fits).map(|row| row.match_id).collect();
         let mut rest = fitting.as_slice();
@@ -197,18 +201,18 @@ mod tests {
     }
 
     #[async_trait]
-    impl Look for Moving {
+    impl ListConnection for Moving {
         async fn look(&mut self, _pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
             let looked = std::mem::take(&mut self.left).into_iter();
             Ok(looked.map(|match_id| Looked { match_id, fits: true }).collect())
         }
 
-        async fn read(&mut self, ids: &[MatchId]) -> Result<Read, Error> {
+        async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error> {
             assert!(ids.len() <= GROUP);
             for id in ids {
                 *self.read.entry(*id).or_default() += 1;
             }
-            Ok(Read { matches: Vec::new(), events: 0, bytes: 0 })
+            Ok(GroupRead { matches: Vec::new(), events: 0, bytes: 0 })
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
         AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec,
         State, Timestamp, state::fold,
     },
-    journal::{Claim, Key, Origin, Standing, stored},
+    journal::{Claim, CursorStatus, Key, Origin, stored},
 };
 
 /// The number of a lease. It never comes back.
@@ -25,7 +25,7 @@ const EPOCH_SHIFT: u32 = LEASE_BITS + 1;
 
 /// What the epoch of a [`Claim`] is made of here, the greatest part first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Hold {
+pub struct PackedClaim {
     pub epoch: u64,
     /// Whether whoever has the match's photo may take it.
     pub lent: bool,
@@ -33,7 +33,7 @@ pub struct Hold {
     pub lease: LeaseId,
 }
 
-impl Hold {
+impl PackedClaim {
     pub fn claim(self, match_id: MatchId) -> Claim {
         let lent = if self.lent { LENT } else { 0 };
         Claim { match_id, epoch: self.epoch << EPOCH_SHIFT | lent | u64::from(self.lease.0) }
@@ -166,7 +166,7 @@ impl Store {
         row.epoch += 1;
         row.owner = Some(lease);
         row.lent = row.needs_photo() && !has_photo;
-        let hold = Hold { epoch: row.epoch, lent: row.lent, lease };
+        let hold = PackedClaim { epoch: row.epoch, lent: row.lent, lease };
         Some((row.folded(), hold.claim(match_id)))
     }
 
@@ -190,7 +190,7 @@ impl Store {
 
     /// The match that a claim holds.
     pub(super) fn held(&mut self, claim: Claim) -> Option<&mut Row> {
-        let hold = Hold::of(claim);
+        let hold = PackedClaim::of(claim);
         let is_its = |row: &&mut Row| row.epoch == hold.epoch && row.owner == Some(hold.lease);
         self.matches.get_mut(&claim.match_id).filter(is_its)
     }
@@ -289,17 +289,17 @@ impl Store {
     }
 
     /// An incarnation was at a position if it wrote what is there, or began after it.
-    pub(super) fn standing(&self, origin: Origin, position: Position) -> Standing {
+    pub(super) fn standing(&self, origin: Origin, position: Position) -> CursorStatus {
         let started = self.incarnations.get(&origin.incarnation);
         let Some(started) = started.filter(|_| origin.store == self.id && position <= self.head)
         else {
-            return Standing::Foreign;
+            return CursorStatus::Foreign;
         };
         let was_there = *started >= position || self.author(position) == Some(origin.incarnation);
         match (position < self.floor, was_there) {
-            (true, _) => Standing::Expired,
-            (false, true) => Standing::Retained,
-            (false, false) => Standing::Foreign,
+            (true, _) => CursorStatus::Expired,
+            (false, true) => CursorStatus::Retained,
+            (false, false) => CursorStatus::Foreign,
         }
     }
 }

@@ -112,17 +112,17 @@ async fn a_process_that_stops_has_its_matches_taken_after_its_lease_and_not_befo
     let claim = admitted(&one, 1).await;
     hand.advance(LEASE.mul_f64(0.8));
     other.pulse();
-    assert_eq!(one.tenure(claim), Tenure::Held);
+    assert_eq!(one.tenure(claim), ClaimStatus::Held);
     hand.advance(LEASE.mul_f64(0.15));
     other.pulse();
-    assert_eq!(one.tenure(claim), Tenure::Unsure, "its owner counts on less");
+    assert_eq!(one.tenure(claim), ClaimStatus::Unsure, "its owner counts on less");
     assert!(appended(&one, claim).await.is_err());
     assert_eq!(other.claim(10).await.unwrap(), []);
     hand.advance(LEASE.mul_f64(0.1));
     other.pulse();
     assert_eq!(other.claim(10).await.unwrap().len(), 1);
     one.pulse();
-    assert_eq!(one.tenure(claim), Tenure::Lost);
+    assert_eq!(one.tenure(claim), ClaimStatus::Lost);
     assert_eq!(appended(&one, claim).await.unwrap(), Appended::Lost);
 }
 
@@ -131,9 +131,9 @@ async fn a_lease_that_is_renewed_late_is_good_if_nobody_has_taken_it_down() {
     let (one, other, hand) = two();
     let claim = admitted(&one, 1).await;
     hand.advance(LEASE * 2);
-    assert_eq!(one.tenure(claim), Tenure::Unsure);
+    assert_eq!(one.tenure(claim), ClaimStatus::Unsure);
     one.pulse();
-    assert_eq!(one.tenure(claim), Tenure::Held);
+    assert_eq!(one.tenure(claim), ClaimStatus::Held);
     assert!(matches!(appended(&one, claim).await, Ok(Appended::Done(_))));
     other.pulse();
     assert_eq!(other.claim(10).await.unwrap(), []);
@@ -148,7 +148,7 @@ async fn whoever_comes_back_first_after_an_outage_leaves_the_others_theirs() {
     one.pulse();
     assert_eq!(one.claim(10).await.unwrap(), []);
     other.pulse();
-    assert_eq!(other.tenure(claim), Tenure::Held);
+    assert_eq!(other.tenure(claim), ClaimStatus::Held);
     hand.advance(LEASE.mul_f64(0.8));
     one.pulse();
     hand.advance(LEASE.mul_f64(0.3));

@@ -31,7 +31,7 @@ pub struct Malformed(&'static str);
 
 /// The parts of a URL, as it spells them.
 #[derive(Default)]
-struct Parts {
+struct UrlParts {
     host: Option<String>,
     port: Option<String>,
     user: Option<String>,
@@ -92,7 +92,10 @@ fn at(options: PgConnectOptions, host: Option<&str>, port: u16) -> PgConnectOpti
     }
 }
 
-fn with_details(options: PgConnectOptions, parts: &Parts) -> Result<PgConnectOptions, Malformed> {
+fn with_details(
+    options: PgConnectOptions,
+    parts: &UrlParts,
+) -> Result<PgConnectOptions, Malformed> {
     let mode = match parts.ssl_mode.as_deref() {
         Some(word) => {
             word.parse().map_err(|_| Malformed("sslmode has a word that is not known"))?
@@ -119,7 +122,7 @@ fn with_details(options: PgConnectOptions, parts: &Parts) -> Result<PgConnectOpt
 
 /// Takes a URL apart, and refuses what would be taken apart in the wrong places: a password with a
 /// slash in it would be shown as the name of a database.
-fn parts(url: &str) -> Result<Parts, Malformed> {
+fn parts(url: &str) -> Result<UrlParts, Malformed> {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = place.split_once('/').unwrap_or((place, ""));
@@ -132,7 +135,7 @@ fn parts(url: &str) -> Result<Parts, Malformed> {
             "characters such as / ? # @ in a user's name or password are written %2F %3F %23 %40",
         ));
     }
-    let mut parts = Parts { database: given(path)?, ..Parts::default() };
+    let mut parts = UrlParts { database: given(path)?, ..UrlParts::default() };
     let place = match authority.split_once('@') {
         Some((login, place)) => {
             let (user, password) = login.split_once(':').unwrap_or((login, ""));
@@ -165,7 +168,7 @@ fn host_and_port(place: &str) -> Result<(&str, &str), Malformed> {
     }
 }
 
-impl Parts {
+impl UrlParts {
     /// Takes a parameter: what sqlx knows, and nothing else. Of anything else sqlx would log the
     /// value, which may be a piece of a password, and go on without.
     fn take(&mut self, name: &str, value: String) -> Result<(), Malformed> {

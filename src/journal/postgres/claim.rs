@@ -13,14 +13,14 @@ use uuid::Uuid;
 use crate::{
     domain::{Match, MatchId, Timestamp},
     journal::{
-        Claim, Error, Taken,
-        answer::Orphans,
+        Claim, Error, Takeover,
         postgres::{
             aside::Aside,
-            ask::Step,
+            command::Statement,
             lease::{LeaseId, Share},
             rows::{self, columns},
         },
+        reply::Orphans,
     },
 };
 
@@ -35,7 +35,7 @@ const EPOCH_SHIFT: u32 = LEASE_BITS + 1;
 /// What the epoch of a [`Claim`] is made of here, the greatest part first, so that it grows with
 /// every take-over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Hold {
+pub(super) struct PackedClaim {
     /// The epoch in the match's row.
     pub epoch: i64,
     /// Whether whoever has the match's photo may take it.
@@ -44,7 +44,7 @@ pub(super) struct Hold {
     pub lease: LeaseId,
 }
 
-impl Hold {
+impl PackedClaim {
     /// What whoever admits a match holds.
     pub(super) const fn of_new(lease: LeaseId) -> Self {
         Self { epoch: 1, lent: false, lease }
@@ -93,7 +93,7 @@ pub(super) struct TakeOne {
 }
 
 /// Makes a hold that is lent a whole one.
-pub(super) struct Secure {
+pub(super) struct Confirm {
     pub claim: Claim,
 }
 
@@ -146,7 +146,7 @@ const WAITS: &str = "
     WHERE match_id = $1 AND coalesce(end_time, 0) = 0 AND (needs_photo OR NOT $2)";
 
 #[async_trait]
-impl Step for ClaimSome {
+impl Statement for ClaimSome {
     type Output = Vec<(Match, Claim)>;
 
     const CLAIMS: bool = true;
@@ -178,12 +178,12 @@ impl Step for ClaimSome {
 }
 
 #[async_trait]
-impl Step for TakeOne {
-    type Output = Taken;
+impl Statement for TakeOne {
+    type Output = Takeover;
 
     const CLAIMS: bool = true;
 
-    async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<Taken, Error> {
+    async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<Takeover, Error> {
         let taken = query(TAKE)
             .bind(self.lease.number())
             .bind(self.match_id.as_uuid())
@@ -196,21 +196,21 @@ impl Step for TakeOne {
             return match folded.inspect_err(|_| self.orphans.add(vec![claim]))?.pop() {
                 Some((m, claim)) if m.is_foreign => {
                     self.orphans.add(set_aside(&self.aside, vec![(m, claim)], self.now));
-                    Ok(Taken::Past)
+                    Ok(Takeover::Past)
                 }
-                Some((m, claim)) => Ok(Taken::Now(m, claim)),
-                None => Ok(Taken::Past),
+                Some((m, claim)) => Ok(Takeover::Now(m, claim)),
+                None => Ok(Takeover::Past),
             };
         }
         let waits = query(WAITS).bind(self.match_id.as_uuid()).bind(self.has_photo);
         let waits = waits.fetch_optional(connection).await?;
-        Ok(if waits.is_some() { Taken::Held } else { Taken::Past })
+        Ok(if waits.is_some() { Takeover::Held } else { Takeover::Past })
     }
 }
 
 fn held(row: &PgRow, lease: LeaseId) -> sqlx::Result<Claim> {
     let match_id = MatchId::from_uuid(row.try_get(0)?);
-    let hold = Hold { epoch: row.try_get(1)?, lent: row.try_get(2)?, lease };
+    let hold = PackedClaim { epoch: row.try_get(1)?, lent: row.try_get(2)?, lease };
     Ok(hold.claim(match_id))
 }
 
@@ -248,7 +248,7 @@ async fn fold(
 }
 
 #[async_trait]
-impl Step for Secure {
+impl Statement for Confirm {
     type Output = Option<Claim>;
 
     async fn run(
@@ -260,7 +260,7 @@ impl Step for Secure {
             UPDATE match_states SET lent = FALSE
             WHERE match_id = $1 AND epoch = $2 AND owner = $3 AND coalesce(end_time, 0) = 0
             RETURNING match_id, epoch, lent";
-        let hold = Hold::of(self.claim);
+        let hold = PackedClaim::of(self.claim);
         let secured = query(SECURE)
             .bind(self.claim.match_id.as_uuid())
             .bind(hold.epoch)
@@ -272,7 +272,7 @@ impl Step for Secure {
 }
 
 #[async_trait]
-impl Step for Release {
+impl Statement for Release {
     /// How many matches were let go of.
     type Output = u64;
 
@@ -282,7 +282,8 @@ impl Step for Release {
             FROM unnest($1::uuid[], $2::bigint[], $3::integer[]) AS r (match_id, epoch, owner)
             WHERE s.match_id = ANY (ARRAY[r.match_id])
                 AND s.epoch = r.epoch AND s.owner = r.owner";
-        let holds: Vec<Hold> = self.claims.iter().map(|claim| Hold::of(*claim)).collect();
+        let holds: Vec<PackedClaim> =
+            self.claims.iter().map(|claim| PackedClaim::of(*claim)).collect();
         let ids = self.claims.iter().map(|claim| *claim.match_id.as_uuid());
         let released = query(RELEASE)
             .bind(ids.collect::<Vec<Uuid>>())
@@ -304,12 +305,12 @@ mod tests {
         let mut former = 0;
         for epoch in [1, 2, 1 << 20, (1 << 30) + 1] {
             for (lent, number) in [(false, 1), (true, i32::MAX), (false, 77)] {
-                let hold = Hold { epoch, lent, lease: LeaseId::from_number(number) };
+                let hold = PackedClaim { epoch, lent, lease: LeaseId::from_number(number) };
                 let claim = hold.claim(match_id(0, 0));
-                assert_eq!(Hold::of(claim), hold);
+                assert_eq!(PackedClaim::of(claim), hold);
             }
-            let claim =
-                Hold { epoch, lent: false, lease: LeaseId::from_number(1) }.claim(match_id(0, 0));
+            let claim = PackedClaim { epoch, lent: false, lease: LeaseId::from_number(1) }
+                .claim(match_id(0, 0));
             assert!(claim.epoch > former);
             former = claim.epoch;
         }

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, query};
 
 use crate::journal::{
     Error,
-    postgres::{ask::Step, rows},
+    postgres::{command::Statement, rows},
 };
 
 /// Enters some matches, oldest first.
@@ -14,7 +14,7 @@ pub(super) struct Enlist {
 }
 
 #[async_trait]
-impl Step for Enlist {
+impl Statement for Enlist {
     type Output = usize;
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<usize, Error> {

@@ -12,7 +12,7 @@ use crate::{
     domain::{CallerId, MatchId, Timestamp},
     journal::{
         Erased, Error,
-        postgres::{ask::Step, rows},
+        postgres::{command::Statement, rows},
     },
 };
 
@@ -60,7 +60,7 @@ pub(super) struct EraseOne {
 }
 
 #[async_trait]
-impl Step for EraseOne {
+impl Statement for EraseOne {
     type Output = Erased;
 
     async fn run(&self, connection: &mut PgConnection, again: bool) -> Result<Erased, Error> {
@@ -89,7 +89,7 @@ pub(super) struct EraseExpired {
 }
 
 #[async_trait]
-impl Step for EraseExpired {
+impl Statement for EraseExpired {
     type Output = usize;
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<usize, Error> {

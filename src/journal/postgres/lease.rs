@@ -16,8 +16,8 @@ use crate::{
     clock::Clock,
     domain::Timestamp,
     journal::{
-        Claim, Fleet, Tenure,
-        postgres::claim::{Hold, SHARING_TIME},
+        Claim, ClaimStatus, Fleet,
+        postgres::claim::{PackedClaim, SHARING_TIME},
     },
 };
 
@@ -72,7 +72,7 @@ pub(super) struct Leases {
 
 /// The fleet as last seen.
 pub(super) struct View {
-    pub mine: Option<Mine>,
+    pub mine: Option<OwnLease>,
     /// One that was this replica's, and is not to be used any more.
     pub given_up: Option<LeaseId>,
     /// Those alive, this one included.
@@ -85,7 +85,7 @@ pub(super) struct View {
 
 /// This replica's own lease.
 #[derive(Clone, Copy)]
-pub(super) struct Mine {
+pub(super) struct OwnLease {
     pub lease: LeaseId,
     /// Until when it is counted on.
     pub until: Timestamp,
@@ -111,15 +111,15 @@ impl Leases {
     }
 
     /// What a claim is worth, as far as the lease says.
-    pub(super) fn tenure(&self, claim: Claim) -> Tenure {
-        let hold = Hold::of(claim);
+    pub(super) fn tenure(&self, claim: Claim) -> ClaimStatus {
+        let hold = PackedClaim::of(claim);
         let Some(mine) = self.view().mine.filter(|mine| mine.lease == hold.lease) else {
-            return Tenure::Lost;
+            return ClaimStatus::Lost;
         };
         match (self.clock.now() < mine.until, hold.lent) {
-            (false, _) => Tenure::Unsure,
-            (true, false) => Tenure::Held,
-            (true, true) => Tenure::Lent,
+            (false, _) => ClaimStatus::Unsure,
+            (true, false) => ClaimStatus::Held,
+            (true, true) => ClaimStatus::Lent,
         }
     }
 
@@ -199,7 +199,7 @@ impl Leases {
     }
 
     /// Takes what a renewal found.
-    pub(super) fn take(&self, mine: Mine, alive: Vec<LeaseId>) {
+    pub(super) fn take(&self, mine: OwnLease, alive: Vec<LeaseId>) {
         let mut view = self.view();
         // It was given up while its renewal was under way.
         if view.given_up == Some(mine.lease) {

@@ -14,13 +14,14 @@ use uuid::Uuid;
 use crate::{
     domain::{CallerId, MatchId},
     journal::{
-        Error, Filter, Listing, answer,
-        listing::{self, LISTS_MAX, Look, Looked, Piece, Read, Turns},
+        Error, Filter, Listing,
+        listing::{self, GroupRead, LISTS_MAX, ListConnection, ListPermits, Looked, Piece},
         postgres::{
             connect::{self, Database},
-            reader::{PATIENCE, Readers},
+            reader::{PATIENCE, ReadConnections},
             rows::{self, Query, columns},
         },
+        reply,
     },
 };
 
@@ -30,21 +31,21 @@ pub(super) const PLANNING: [&str; 2] =
     ["SET enable_sort = off", "SET enable_incremental_sort = off"];
 
 /// A read that is under way.
-type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Reads lists.
 pub(super) struct Lists {
-    turns: Turns,
-    shared: Arc<Shared>,
+    turns: ListPermits,
+    shared: Arc<ListsInner>,
 }
 
 /// What lists share.
-struct Shared {
+struct ListsInner {
     database: Database,
     /// Made as they are needed, one for each turn at most.
     idle: Mutex<Vec<Connected>>,
     /// Over which a list that was given up is cancelled.
-    readers: Arc<Readers>,
+    readers: Arc<ReadConnections>,
 }
 
 /// A connection, and how the database calls it.
@@ -54,9 +55,9 @@ struct Connected {
 }
 
 impl Lists {
-    pub(super) fn new(database: Database, readers: Arc<Readers>) -> Self {
-        let shared = Shared { database, idle: Mutex::default(), readers };
-        Self { turns: Turns::new(listing::at_once()), shared: Arc::new(shared) }
+    pub(super) fn new(database: Database, readers: Arc<ReadConnections>) -> Self {
+        let shared = ListsInner { database, idle: Mutex::default(), readers };
+        Self { turns: ListPermits::new(listing::at_once()), shared: Arc::new(shared) }
     }
 
     /// As [`crate::journal::Reader::list`].
@@ -79,7 +80,7 @@ impl Lists {
     /// waited for, and no longer than a look-up may take.
     async fn run<T: Send + 'static>(
         &self,
-        read: impl Fn(&mut Connected) -> Reading<'_, T> + Send + Sync + 'static,
+        read: impl Fn(&mut Connected) -> ReadFuture<'_, T> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
         let reading = self.turns.take(|gone| async move {
@@ -87,7 +88,7 @@ impl Lists {
             let reading = time::timeout(PATIENCE, shared.read(&mut connected, read));
             let read = tokio::select! {
                 read = reading => read.unwrap_or_else(|_| Err(connect::late().into())),
-                () = gone.cancelled() => Err(answer::closed()),
+                () = gone.cancelled() => Err(reply::closed()),
             };
             if let Some(connected) = connected {
                 shared.put(connected, read.is_ok()).await;
@@ -137,7 +138,7 @@ fn is_broken(error: &Error) -> bool {
     }
 }
 
-impl Shared {
+impl ListsInner {
     fn lock(&self) -> MutexGuard<'_, Vec<Connected>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
@@ -156,7 +157,7 @@ impl Shared {
     async fn read<T>(
         &self,
         connected: &mut Option<Connected>,
-        read: impl Fn(&mut Connected) -> Reading<'_, T>,
+        read: impl Fn(&mut Connected) -> ReadFuture<'_, T>,
     ) -> Result<T, Error> {
         for _ in 0..LISTS_MAX {
             match read(connected.insert(self.take().await?)).await {
@@ -232,7 +233,7 @@ fn bound<'q>(pieces: &[Piece<'q>]) -> Query<'q> {
 }
 
 #[async_trait]
-impl Look for Connected {
+impl ListConnection for Connected {
     async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
         let looked = bound(pieces).fetch_all(&mut self.connection).await?;
         let looked = looked.iter().map(|row| {
@@ -242,7 +243,7 @@ impl Look for Connected {
         Ok(looked.collect::<sqlx::Result<_>>()?)
     }
 
-    async fn read(&mut self, ids: &[MatchId]) -> Result<Read, Error> {
+    async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error> {
         const READ: &str = concat!(
             "SELECT ",
             columns!(),
@@ -252,6 +253,6 @@ impl Look for Connected {
         let events = query(READ).bind(ids).fetch_all(&mut self.connection).await?;
         let bytes = events.iter().map(rows::body_bytes).sum();
         let matches = rows::folded_each(&mut self.connection, &events).await?;
-        Ok(Read { matches, events: events.len(), bytes })
+        Ok(GroupRead { matches, events: events.len(), bytes })
     }
 }

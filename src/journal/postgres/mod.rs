@@ -8,13 +8,12 @@
 
 mod address;
 mod aside;
-mod ask;
 mod claim;
+mod command;
 mod connect;
 mod counts;
 mod enlist;
 mod erase;
-mod history;
 mod lease;
 mod lists;
 mod notice;
@@ -29,6 +28,7 @@ mod tail;
 mod tests;
 mod turn;
 mod vacuum;
+mod watermark;
 mod write;
 mod writer;
 
@@ -50,22 +50,22 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, FOLLOWERS, Fleet, Key, Keys,
-        Origin, Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Ear, Erased, Error, FOLLOWERS, Fleet,
+        Key, Keys, Origin, Takeover, Writer,
         postgres::{
             address::Malformed,
-            ask::Ask,
-            claim::Hold,
+            claim::PackedClaim,
+            command::Command,
             connect::{Database, STATEMENT_TIMEOUT},
-            history::History,
             lease::Leases,
             lists::Lists,
-            pooler::Sessions,
-            reader::Readers,
-            renewal::{Keeper, Terms},
+            pooler::SessionOwner,
+            reader::ReadConnections,
+            renewal::{LeaseRenewer, LeaseTerms},
             schema::Found,
             tail::Tail,
-            write::{What, Write, Written},
+            watermark::Watermark,
+            write::{What, Write, WriteOutcome},
         },
         recent::Recent,
         stored,
@@ -218,14 +218,14 @@ impl OpenError {
 pub struct Postgres(Arc<Shared>);
 
 struct Shared {
-    writer: writer::Handle,
+    writer: writer::WriterHandle,
     recent: Arc<Recent>,
-    readers: Arc<Readers>,
+    readers: Arc<ReadConnections>,
     /// For those who follow all matches: no look-up waits for them, and they wait for no look-up.
-    followers: Readers,
+    followers: ReadConnections,
     lists: Lists,
     /// For health alone: no read keeps it waiting.
-    health: Readers,
+    health: ReadConnections,
     leases: Arc<Leases>,
     tail: Arc<Tail>,
     origin: Origin,
@@ -237,7 +237,7 @@ struct Shared {
     /// Tells those who look for what others write to stop.
     closing: CancellationToken,
     tasks: TaskTracker,
-    history: Arc<History>,
+    history: Arc<Watermark>,
 }
 
 impl Postgres {
@@ -257,12 +257,12 @@ impl Postgres {
         let entering = enter(&mut connection, &database, config.clock.now());
         let Entered { origin, keys, notices, takes_turns, head } =
             entering.await.map_err(unusable)?;
-        let history = Arc::new(History::new(origin.incarnation, head));
+        let history = Arc::new(Watermark::new(origin.incarnation, head));
 
         let leases = Arc::new(Leases::new(config.ticks.clone()));
         let (leaving, closing) = (CancellationToken::new(), CancellationToken::new());
-        let terms = Terms { incarnation: origin.incarnation, length: config.lease, notices };
-        let mut keeper = Keeper::new(
+        let terms = LeaseTerms { incarnation: origin.incarnation, length: config.lease, notices };
+        let mut keeper = LeaseRenewer::new(
             database.clone(),
             Arc::clone(&leases),
             terms,
@@ -288,11 +288,11 @@ impl Postgres {
             let kept = database.clone().keep_password(pool.clone());
             tasks.spawn(closing.clone().run_until_cancelled_owned(kept));
         }
-        let readers = Arc::new(Readers::new(readers, config.readers));
+        let readers = Arc::new(ReadConnections::new(readers, config.readers));
         let lists = Lists::new(database.clone(), Arc::clone(&readers));
-        let health = Readers::new(health, 1);
-        let followers = Readers::new(followers, FOLLOWERS);
-        let writer = writer::Writer {
+        let health = ReadConnections::new(health, 1);
+        let followers = ReadConnections::new(followers, FOLLOWERS);
+        let writer = writer::WriterSetup {
             history: Arc::clone(&history),
             database,
             clock: config.clock,
@@ -305,7 +305,7 @@ impl Postgres {
             tail: Arc::clone(&tail),
             wake: wake.clone(),
         };
-        let writer = writer::Handle::spawn(writer, connection);
+        let writer = writer::WriterHandle::spawn(writer, connection);
         Ok(Self(Arc::new(Shared {
             writer,
             recent,
@@ -377,7 +377,7 @@ impl Postgres {
     ) -> Result<Option<Admitted>, Error> {
         let Some(claim) = claim else { return Ok(None) };
         let first = self.read_events(match_id).await?.into_iter().next();
-        let is_ours = self.hold(match_id).await? == Some(Hold::of(claim));
+        let is_ours = self.hold(match_id).await? == Some(PackedClaim::of(claim));
         Ok(first.filter(|_| is_ours).map(|first| Admitted::New(first, claim)))
     }
 
@@ -435,8 +435,8 @@ async fn reach(database: &Database, needed: u32) -> Result<PgConnection, OpenErr
     let unreachable = |source| OpenError::of(database, needed, false, source);
     let mut connection = database.reach().await.map_err(unreachable)?;
     match pooler::sessions(database, &mut connection).await.map_err(unreachable)? {
-        Sessions::Own => {}
-        Sessions::Shared => {
+        SessionOwner::Own => {}
+        SessionOwner::Shared => {
             return Err(OpenError::SharedSessions { database: database.to_string() });
         }
     }
@@ -522,15 +522,17 @@ impl Writer for Postgres {
         loop {
             let (what, body) = (What::New(Arc::clone(&spec)), body.clone());
             match self.0.writer.write(Write { match_id, what, body }).await? {
-                Written::Done(recorded, Some(claim)) => return Ok(Admitted::New(recorded, claim)),
-                Written::Done(_, None) => {
+                WriteOutcome::Done(recorded, Some(claim)) => {
+                    return Ok(Admitted::New(recorded, claim));
+                }
+                WriteOutcome::Done(_, None) => {
                     return Err(Error::Corrupt("a match without a hold".into()));
                 }
-                Written::Not { unheard, .. } => {
+                WriteOutcome::Not { unheard, .. } => {
                     // Whatever else comes of this: nobody is told that it is theirs.
                     let unheard = self.0.writer.unheard(unheard);
                     if let Some(new) = self.admitted_before(match_id, unheard.claim()).await? {
-                        unheard.heard();
+                        unheard.disarm();
                         return Ok(new);
                     }
                     if let Some(known) = self.known(match_id, &spec).await? {
@@ -550,8 +552,8 @@ impl Writer for Postgres {
         let body = stored::body(&event);
         let what = What::Next { claim, after, event: event.clone() };
         match self.0.writer.write(Write { match_id: claim.match_id, what, body }).await? {
-            Written::Done(recorded, _) => Ok(Appended::Done(recorded)),
-            Written::Not { doubtful, .. } => {
+            WriteOutcome::Done(recorded, _) => Ok(Appended::Done(recorded)),
+            WriteOutcome::Not { doubtful, .. } => {
                 self.appended_before(claim, after, &event, doubtful).await
             }
         }
@@ -579,27 +581,27 @@ impl Writer for Postgres {
             let body = stored::body(&event);
             let write = Write { match_id: known.id, what: What::End(event), body };
             match self.0.writer.write(write).await? {
-                Written::Done(recorded, _) if recorded.sequence == known.sequence.next() => {
+                WriteOutcome::Done(recorded, _) if recorded.sequence == known.sequence.next() => {
                     return stored::next(Some(known), &recorded).map(CancelledAs::Now);
                 }
                 // It had gone on in between: what it is now is read anew.
-                Written::Done(..) => doubtful_before = true,
-                Written::Not { doubtful, .. } => doubtful_before |= doubtful,
+                WriteOutcome::Done(..) => doubtful_before = true,
+                WriteOutcome::Not { doubtful, .. } => doubtful_before |= doubtful,
             }
         }
     }
 
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
         let caller = caller.clone();
-        self.0.writer.ask(|reply| Ask::Erase { caller, match_id, reply }).await
+        self.0.writer.ask(|reply| Command::Erase { caller, match_id, reply }).await
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.0.writer.ask(|reply| Ask::EraseExpired { limit, reply }).await
+        self.0.writer.ask(|reply| Command::EraseExpired { limit, reply }).await
     }
 
     async fn enlist(&self, limit: usize) -> Result<usize, Error> {
-        self.0.writer.ask(|reply| Ask::Enlist { limit, reply }).await
+        self.0.writer.ask(|reply| Command::Enlist { limit, reply }).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
@@ -607,11 +609,11 @@ impl Writer for Postgres {
             // A replica that is full asks for none, and then the database isn't asked either.
             return Ok(Vec::new());
         }
-        self.0.writer.ask(|reply| Ask::Claim { limit, reply }).await
+        self.0.writer.ask(|reply| Command::Claim { limit, reply }).await
     }
 
-    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
-        self.0.writer.ask(|reply| Ask::Take { match_id, has_photo, reply }).await
+    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
+        self.0.writer.ask(|reply| Command::Take { match_id, has_photo, reply }).await
     }
 
     async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
@@ -622,12 +624,12 @@ impl Writer for Postgres {
         self.0.recent.hear(ear);
     }
 
-    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        self.0.writer.ask(|reply| Ask::Secure { claim, reply }).await
+    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+        self.0.writer.ask(|reply| Command::Secure { claim, reply }).await
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
-        self.0.writer.ask(|reply| Ask::Release { claims, reply }).await
+        self.0.writer.ask(|reply| Command::Release { claims, reply }).await
     }
 
     async fn leave(&self) {
@@ -653,9 +655,9 @@ impl Writer for Postgres {
         self.0.writer.is_open() && !self.0.history.is_lost() && self.0.leases.held().is_some()
     }
 
-    fn tenure(&self, claim: Claim) -> Tenure {
+    fn tenure(&self, claim: Claim) -> ClaimStatus {
         let is_over = !self.0.writer.is_open() || self.0.history.is_lost();
-        if is_over { Tenure::Lost } else { self.0.leases.tenure(claim) }
+        if is_over { ClaimStatus::Lost } else { self.0.leases.tenure(claim) }
     }
 
     fn fleet(&self) -> watch::Receiver<Fleet> {

@@ -15,7 +15,7 @@ const ROUNDS: usize = 3;
 
 /// Whose session a connection has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sessions {
+pub(super) enum SessionOwner {
     /// Its own, for as long as it is open.
     Own,
     /// One that other connections get as well.
@@ -29,7 +29,7 @@ pub(super) enum Sessions {
 pub(super) async fn sessions(
     database: &Database,
     connection: &mut PgConnection,
-) -> sqlx::Result<Sessions> {
+) -> sqlx::Result<SessionOwner> {
     // Some poolers keep a session for a client from the first setting on.
     let marked = raw_sql("SET facematch.session = 'own'").execute(&mut *connection);
     match connect::in_time(CONNECT_TIMEOUT, marked).await {
@@ -39,13 +39,13 @@ pub(super) async fn sessions(
     let mut other = database.reach().await?;
     for _ in 0..ROUNDS {
         if is_shared(connection, &mut other).await? {
-            return Ok(Sessions::Shared);
+            return Ok(SessionOwner::Shared);
         }
     }
     if let Err(error) = other.close().await {
         tracing::debug!(%error, "a connection was not closed properly");
     }
-    Ok(Sessions::Own)
+    Ok(SessionOwner::Own)
 }
 
 /// Whether a connection's session changes between transactions, or another connection has it while

@@ -9,13 +9,14 @@ use tokio::{sync::watch, time};
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence},
     journal::{
-        Claim, Error, Filter, Key, Keys, Listing, Origin, Page, Reader, Standing, Writer, answer,
+        Claim, CursorStatus, Error, EventPage, Filter, Key, Keys, Listing, Origin, Reader, Writer,
         postgres::{
             Postgres,
-            claim::Hold,
+            claim::PackedClaim,
             connect,
             rows::{self, Query, columns},
         },
+        reply,
         stored::{self, Besides, in_order},
     },
 };
@@ -55,7 +56,7 @@ pub(super) const PAGE: &str = concat!(
 );
 
 /// The reading half of a replica.
-pub(super) struct Readers {
+pub(super) struct ReadConnections {
     pool: PgPool,
     connections_max: u32,
 }
@@ -63,15 +64,15 @@ pub(super) struct Readers {
 /// A connection with a statement under way. If nobody waits for that any more the connection may
 /// be silent for good: it is closed, rather than given back and asked whether it is well, which
 /// would keep its place taken for as long as the system waits for an answer.
-struct Reading(Option<PoolConnection<sqlx::Postgres>>);
+struct CloseIfAbandoned(Option<PoolConnection<sqlx::Postgres>>);
 
-impl Reading {
+impl CloseIfAbandoned {
     fn is_over(&mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Reading {
+impl Drop for CloseIfAbandoned {
     fn drop(&mut self) {
         if let Some(connection) = &mut self.0 {
             connection.close_on_drop();
@@ -79,7 +80,7 @@ impl Drop for Reading {
     }
 }
 
-impl Readers {
+impl ReadConnections {
     pub(super) fn new(pool: PgPool, connections_max: u32) -> Self {
         Self { pool, connections_max }
     }
@@ -97,10 +98,10 @@ impl Readers {
         let reading = async {
             let mut tries = 0;
             loop {
-                let mut reading = Reading(Some(self.pool.acquire().await?));
+                let mut reading = CloseIfAbandoned(Some(self.pool.acquire().await?));
                 let read = match reading.0.as_mut() {
                     Some(connection) => statement().fetch_all(&mut **connection).await,
-                    None => return Err(answer::closed()),
+                    None => return Err(reply::closed()),
                 };
                 reading.is_over();
                 tries += 1;
@@ -166,12 +167,12 @@ impl Postgres {
     }
 
     /// The hold that somebody has on a match, if there is one.
-    pub(super) async fn hold(&self, match_id: MatchId) -> Result<Option<Hold>, Error> {
+    pub(super) async fn hold(&self, match_id: MatchId) -> Result<Option<PackedClaim>, Error> {
         const HOLD: &str = "
             SELECT epoch, lent, owner FROM match_states
             WHERE match_id = $1 AND end_time IS NULL";
         let rows = self.0.readers.rows(|| query(HOLD).bind(match_id.as_uuid())).await?;
-        Ok(rows.first().map(Hold::read).transpose()?)
+        Ok(rows.first().map(PackedClaim::read).transpose()?)
     }
 
     /// Whether a match stands where an event would follow, and an analysis of that event belongs to
@@ -191,7 +192,7 @@ impl Postgres {
         let Some((one, other)) = stored::analyses(event) else {
             return Ok(false);
         };
-        let hold = Hold::of(claim);
+        let hold = PackedClaim::of(claim);
         let asking = || {
             query(TAKEN)
                 .bind(claim.match_id.as_uuid())
@@ -266,9 +267,9 @@ impl Reader for Postgres {
         self.0.followers.complete(self.0.recent.bound(rows::events(&rows)?)).await
     }
 
-    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
         if let Some(events) = self.0.recent.page(after, limit) {
-            return Ok(Page { events, floor: None });
+            return Ok(EventPage { events, floor: None });
         }
         let after = i64::try_from(after.0).unwrap_or(i64::MAX);
         let reading = || query(PAGE).bind(after).bind(rows::limit(limit));
@@ -277,7 +278,7 @@ impl Reader for Postgres {
         let events = rows.iter().filter(|row| rows::id(row).is_some()).map(rows::recorded);
         let events = self.0.recent.bound(events.collect::<Result<_, _>>()?);
         let events = self.0.followers.complete(events).await?;
-        Ok(Page { events: in_order(events), floor: floor.map(Position) })
+        Ok(EventPage { events: in_order(events), floor: floor.map(Position) })
     }
 
     async fn list(
@@ -307,9 +308,9 @@ impl Reader for Postgres {
         Ok(Position(rows::unsigned(&row, 0)?))
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
         if origin.store != self.0.origin.store {
-            return Ok(Standing::Foreign);
+            return Ok(CursorStatus::Foreign);
         }
         // Whether this position is from the history that this store has. A token names the run that
         // wrote it; or one that began after it, since that one saw it here. In a store that was
@@ -323,18 +324,18 @@ impl Reader for Postgres {
              FROM store AS s LEFT JOIN incarnations AS i ON i.incarnation = $1"
         );
         let Ok(at) = i64::try_from(position.0) else {
-            return Ok(Standing::Foreign);
+            return Ok(CursorStatus::Foreign);
         };
         let place = || query(PLACE).bind(origin.incarnation.cast_signed()).bind(at);
         let row = self.0.readers.row(place).await?;
         let (floor, head) = (rows::unsigned(&row, 0)?, rows::unsigned(&row, 1)?);
         let (was_there, is_known): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
         Ok(match position.0 {
-            position if position > head || !is_known => Standing::Foreign,
+            position if position > head || !is_known => CursorStatus::Foreign,
             // Who wrote what is below the floor is forgotten.
-            position if position < floor => Standing::Expired,
-            _ if was_there => Standing::Retained,
-            _ => Standing::Foreign,
+            position if position < floor => CursorStatus::Expired,
+            _ if was_there => CursorStatus::Retained,
+            _ => CursorStatus::Foreign,
         })
     }
 
@@ -372,7 +373,7 @@ impl Reader for Postgres {
     /// A replica that couldn't renew its lease isn't one that anybody should come to.
     async fn ping(&self) -> Result<(), Error> {
         if !self.may_act() {
-            return Err(answer::closed());
+            return Err(reply::closed());
         }
         self.0.health.row(|| query("SELECT floor FROM store")).await.map(drop)
     }

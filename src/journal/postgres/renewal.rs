@@ -13,7 +13,7 @@ use crate::{
     domain::Timestamp,
     journal::postgres::{
         connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
-        lease::{LeaseId, Leases, Mine},
+        lease::{LeaseId, Leases, OwnLease},
         notice,
     },
     outage::{self, Outage},
@@ -29,7 +29,7 @@ const COUNTED_ON: f64 = 0.9;
 const LAPSE_MARGIN: Duration = Duration::from_millis(20);
 
 /// What a lease is taken with.
-pub(super) struct Terms {
+pub(super) struct LeaseTerms {
     /// Whose it is.
     pub incarnation: u64,
     /// How long it lasts.
@@ -38,7 +38,7 @@ pub(super) struct Terms {
     pub notices: bool,
 }
 
-impl Terms {
+impl LeaseTerms {
     /// How long a statement of the lease's is waited for: there has to be time for another.
     fn patience(&self) -> Duration {
         STATEMENT_TIMEOUT.min(self.length / 2)
@@ -46,10 +46,10 @@ impl Terms {
 }
 
 /// Renews the lease for as long as the replica lives.
-pub(super) struct Keeper {
+pub(super) struct LeaseRenewer {
     database: Database,
     leases: Arc<Leases>,
-    terms: Terms,
+    terms: LeaseTerms,
     leaving: CancellationToken,
     /// Follows the database's clock: events are stamped by it, and deadlines judged.
     clock: Clock,
@@ -59,11 +59,11 @@ pub(super) struct Keeper {
     patient_until: Timestamp,
 }
 
-impl Keeper {
+impl LeaseRenewer {
     pub(super) fn new(
         database: Database,
         leases: Arc<Leases>,
-        terms: Terms,
+        terms: LeaseTerms,
         clock: Clock,
         leaving: CancellationToken,
     ) -> Self {
@@ -121,7 +121,7 @@ impl Keeper {
         if gave_it_up || renewed.was_late || renewed.is_new {
             self.patient_until = now.after(self.terms.length);
         }
-        let mine = Mine {
+        let mine = OwnLease {
             lease: renewed.lease,
             until: renewed.sent.after(self.terms.length.mul_f64(COUNTED_ON)),
         };
@@ -154,7 +154,7 @@ impl Keeper {
 async fn turn(
     connection: &mut PgConnection,
     leases: &Leases,
-    terms: &Terms,
+    terms: &LeaseTerms,
     patient_until: Timestamp,
 ) -> sqlx::Result<Renewed> {
     let (mine, given_up) = {
@@ -200,7 +200,7 @@ struct Renewed {
 async fn renew(
     connection: &mut PgConnection,
     lease: LeaseId,
-    terms: &Terms,
+    terms: &LeaseTerms,
     may_delete: bool,
     clock: &Clock,
 ) -> sqlx::Result<Option<Renewed>> {
@@ -264,7 +264,7 @@ pub(super) async fn database_time(connection: &mut PgConnection) -> sqlx::Result
 /// Takes a new lease, and has the others look.
 async fn begin(
     connection: &mut PgConnection,
-    terms: &Terms,
+    terms: &LeaseTerms,
     clock: &Clock,
 ) -> sqlx::Result<Renewed> {
     let taking = query_scalar::<_, i32>(

@@ -34,10 +34,10 @@ use crate::{
         postgres::{
             aside::Aside,
             connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
-            history::History,
             lease::Leases,
             notice,
             rows::{self, columns},
+            watermark::Watermark,
         },
         recent::Recent,
     },
@@ -67,13 +67,17 @@ pub(super) struct Tail {
     is_deaf: Notify,
     /// What others erased, until somebody takes it who shows it.
     erased: Mutex<Vec<MatchId>>,
-    history: Arc<History>,
+    history: Arc<Watermark>,
     /// What later versions wrote that this one can't drive.
     aside: Arc<Aside>,
 }
 
 impl Tail {
-    pub(super) fn new(recent: Arc<Recent>, wake: watch::Sender<()>, history: Arc<History>) -> Self {
+    pub(super) fn new(
+        recent: Arc<Recent>,
+        wake: watch::Sender<()>,
+        history: Arc<Watermark>,
+    ) -> Self {
         Self {
             recent,
             wake,
@@ -108,7 +112,7 @@ impl Tail {
         clock: Clock,
         closing: CancellationToken,
     ) {
-        let mut eye = Eye { database, connection: None, erasures: None };
+        let mut eye = TailConnection { database, connection: None, erasures: None };
         let following = Outage::new("following other replicas", clock);
         loop {
             let looked = self.read_new(&mut eye).await;
@@ -135,7 +139,7 @@ impl Tail {
         }
     }
 
-    async fn read_new(&self, eye: &mut Eye) -> Result<(), Error> {
+    async fn read_new(&self, eye: &mut TailConnection) -> Result<(), Error> {
         let was_told = self.was_told.swap(false, Ordering::Relaxed);
         loop {
             let Some(before) = self.recent.reached() else { return Ok(()) };
@@ -238,19 +242,19 @@ impl Tail {
 const MISSES_MAX: u32 = 20;
 
 /// What reads.
-struct Eye {
+struct TailConnection {
     database: Database,
     connection: Option<PgConnection>,
     /// How often something had been erased at the last look.
     erasures: Option<i64>,
 }
 
-impl Eye {
+impl TailConnection {
     /// The events after a position, and what was erased since the last look.
     async fn read(
         &mut self,
         after: Position,
-        history: &History,
+        history: &Watermark,
     ) -> Result<(Vec<Recorded>, Vec<MatchId>), Error> {
         const LOOK: &str = concat!(
             "SELECT ",
@@ -279,7 +283,11 @@ impl Eye {
 
     /// What was erased by the erasures after one: after an hour's absence it is much, so it is read
     /// page by page.
-    async fn read_erased(&mut self, after: i64, history: &History) -> Result<Vec<MatchId>, Error> {
+    async fn read_erased(
+        &mut self,
+        after: i64,
+        history: &Watermark,
+    ) -> Result<Vec<MatchId>, Error> {
         const ERASED: &str = "
             SELECT match_id, erasure FROM erased WHERE (erasure, match_id) > ($1, $2)
             ORDER BY erasure, match_id LIMIT $3";
@@ -296,7 +304,7 @@ impl Eye {
         }
     }
 
-    async fn connected(&mut self, history: &History) -> sqlx::Result<&mut PgConnection> {
+    async fn connected(&mut self, history: &Watermark) -> sqlx::Result<&mut PgConnection> {
         if self.connection.is_none() {
             let mut connection = self.database.connect().await?;
             history.check(&mut connection).await?;

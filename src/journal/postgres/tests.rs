@@ -20,7 +20,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{Match, MatchId, Position, Sequence, Timestamp},
     journal::{
-        Admitted, Appended, Claim, Erased, Error, Reader, Tenure, Writer,
+        Admitted, Appended, Claim, ClaimStatus, Erased, Error, Reader, Writer,
         postgres::{Config, Postgres, READERS},
         suite::{self, Engine as _, facts::*},
     },
@@ -328,7 +328,7 @@ async fn what_a_silent_replica_held_is_taken_over_in_fair_shares() {
     assert_eq!(one.journal.claim(100).await.unwrap(), []);
     third.link.silence();
     let first = claims[0];
-    until("it gives its lease up by itself", || third.journal.tenure(first) == Tenure::Unsure)
+    until("it gives its lease up by itself", || third.journal.tenure(first) == ClaimStatus::Unsure)
         .await;
     assert!(third.journal.append(first, Sequence(1), uploaded()).await.is_err());
     let shares = tokio::join!(all_of(&one.journal), all_of(&two.journal));
@@ -336,7 +336,8 @@ async fn what_a_silent_replica_held_is_taken_over_in_fair_shares() {
     assert!(shares.0.len().min(shares.1.len()) >= 15, "{}", shares.0.len());
 
     third.link.heal();
-    until("it knows that its lease is gone", || third.journal.tenure(first) == Tenure::Lost).await;
+    until("it knows that its lease is gone", || third.journal.tenure(first) == ClaimStatus::Lost)
+        .await;
     until("it has a new one", || third.journal.may_act()).await;
     let late = third.journal.append(first, Sequence(1), uploaded()).await.unwrap();
     assert_eq!(late, Appended::Lost);
@@ -369,11 +370,11 @@ async fn a_lease_that_is_renewed_late_is_good_if_nobody_ended_it() {
     let Admitted::New(_, claim) = admitted else { panic!("it is new") };
     alone.link.refuse();
     alone.link.cut();
-    until("it gives its lease up", || alone.journal.tenure(claim) == Tenure::Unsure).await;
+    until("it gives its lease up", || alone.journal.tenure(claim) == ClaimStatus::Unsure).await;
     assert!(alone.journal.ping().await.is_err());
     assert!(alone.journal.admit(match_id(0, 2), Arc::new(plain_spec())).await.is_err());
     alone.link.heal();
-    until("it renews it", || alone.journal.tenure(claim) == Tenure::Held).await;
+    until("it renews it", || alone.journal.tenure(claim) == ClaimStatus::Held).await;
     let appended = alone.journal.append(claim, Sequence(1), uploaded()).await.unwrap();
     assert!(matches!(appended, Appended::Done(_)));
     alone.journal.close().await;
@@ -408,7 +409,7 @@ async fn after_an_outage_for_all_everybody_keeps_what_they_held() {
     until("the first is back", || one.journal.may_act()).await;
     assert_eq!(one.journal.claim(10).await.unwrap(), []);
     two.link.heal();
-    until("the second is back", || two.journal.tenure(claim) == Tenure::Held).await;
+    until("the second is back", || two.journal.tenure(claim) == ClaimStatus::Held).await;
     for behind in [one, two] {
         behind.journal.close().await;
     }
@@ -462,7 +463,7 @@ async fn what_another_replica_erases_is_forgotten() {
     assert_eq!(one.journal().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
     until("the other has forgotten it", || two.journal().recent(match_id(0, 1)).is_none()).await;
     assert_eq!(two.journal().take_erased(), [match_id(0, 1)]);
-    assert_eq!(two.journal().tenure(claim), Tenure::Lost);
+    assert_eq!(two.journal().tenure(claim), ClaimStatus::Lost);
     assert_eq!(two.journal().tail(Position(0), 10).await.unwrap(), []);
     one.close().await;
     two.close().await;

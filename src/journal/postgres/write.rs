@@ -15,31 +15,31 @@ use crate::{
     },
     journal::{
         Claim,
-        answer::{Outcome, Reply},
         postgres::{
-            claim::Hold,
+            claim::PackedClaim,
             lease::LeaseId,
             rows::{self, Query},
             turn::Function,
         },
+        reply::{CarriesClaims, ReplySender},
         stored::{analyses, micros, state_after},
     },
 };
 
 /// The statement, for a database that carries notices.
-static WITH_NOTICE: LazyLock<Form> =
-    LazyLock::new(|| Form::with(", CASE WHEN $23 THEN pg_notify('facematch', '')::text END"));
+static WITH_NOTICE: LazyLock<WriteForm> =
+    LazyLock::new(|| WriteForm::with(", CASE WHEN $23 THEN pg_notify('facematch', '')::text END"));
 
 /// And for one that doesn't.
-static WITHOUT_NOTICE: LazyLock<Form> = LazyLock::new(|| Form::with(""));
+static WITHOUT_NOTICE: LazyLock<WriteForm> = LazyLock::new(|| WriteForm::with(""));
 
 /// The statement by itself, and within a turn.
-struct Form {
+struct WriteForm {
     plain: Arc<str>,
     in_turn: Function,
 }
 
-impl Form {
+impl WriteForm {
     fn with(notice: &str) -> Self {
         let plain = include_str!("write.sql").replace("{notice}", notice);
         Self { in_turn: Function::around(&plain), plain: plain.into() }
@@ -52,7 +52,7 @@ impl Form {
 
 /// The function by which events are written in turn.
 pub(super) fn function(notices: bool) -> &'static Function {
-    &Form::of(notices).in_turn
+    &WriteForm::of(notices).in_turn
 }
 
 /// One event to be written.
@@ -75,7 +75,7 @@ pub(super) enum What {
 
 /// What became of a write.
 #[expect(clippy::large_enum_variant, reason = "nearly all are done")]
-pub(super) enum Written {
+pub(super) enum WriteOutcome {
     /// It is durable, and this is the hold on it, if it is new.
     Done(Recorded, Option<Claim>),
     /// It isn't: something is in the way. `doubtful`: which may be this very write, sent before
@@ -83,7 +83,7 @@ pub(super) enum Written {
     Not { doubtful: bool, unheard: Option<Claim> },
 }
 
-impl Outcome for Written {
+impl CarriesClaims for WriteOutcome {
     fn claims(&self) -> Vec<Claim> {
         match self {
             Self::Done(_, claim) => claim.iter().copied().collect(),
@@ -95,7 +95,7 @@ impl Outcome for Written {
 /// A write with whoever waits for it.
 pub(super) struct Job {
     pub write: Write,
-    pub reply: Reply<Written>,
+    pub reply: ReplySender<WriteOutcome>,
     /// When it was asked for.
     pub asked: Timestamp,
     /// Whether it was sent before, and nobody knows what came of it.
@@ -106,20 +106,22 @@ pub(super) struct Job {
 
 impl Job {
     /// A write that was never sent.
-    pub(super) fn new(write: Write, reply: Reply<Written>, asked: Timestamp) -> Self {
+    pub(super) fn new(write: Write, reply: ReplySender<WriteOutcome>, asked: Timestamp) -> Self {
         Self { write, reply, asked, doubtful: false, sent_under: None }
     }
 
     /// What its caller hears if something is in the way.
-    pub(super) fn not_written(&self) -> Written {
-        Written::Not { doubtful: self.doubtful, unheard: self.unheard() }
+    pub(super) fn not_written(&self) -> WriteOutcome {
+        WriteOutcome::Not { doubtful: self.doubtful, unheard: self.unheard() }
     }
 
     /// What it may yet claim, whoever hears of it. Under the lease of that time, which may be
     /// doubtful by now and good again later.
     pub(super) fn unheard(&self) -> Option<Claim> {
         match (&self.write.what, self.sent_under) {
-            (What::New(_), Some(lease)) => Some(Hold::of_new(lease).claim(self.write.match_id)),
+            (What::New(_), Some(lease)) => {
+                Some(PackedClaim::of_new(lease).claim(self.write.match_id))
+            }
             (What::New(_) | What::Next { .. } | What::End(_), Some(_) | None) => None,
         }
     }
@@ -183,7 +185,7 @@ impl Write {
     /// What whoever wrote it holds.
     pub(super) fn claim(&self, author: Author) -> Option<Claim> {
         match (&self.what, author.lease) {
-            (What::New(_), Some(lease)) => Some(Hold::of_new(lease).claim(self.match_id)),
+            (What::New(_), Some(lease)) => Some(PackedClaim::of_new(lease).claim(self.match_id)),
             (What::New(_) | What::Next { .. } | What::End(_), Some(_) | None) => None,
         }
     }
@@ -222,21 +224,21 @@ pub(super) fn written(
 }
 
 /// What a job is answered once its statement is committed.
-pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> Written {
+pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> WriteOutcome {
     match recorded {
-        Some(recorded) => Written::Done(recorded, job.write.claim(author)),
+        Some(recorded) => WriteOutcome::Done(recorded, job.write.claim(author)),
         None => job.not_written(),
     }
 }
 
 /// The statement that writes these.
 pub(super) fn statement<'q>(jobs: &'q [Job], author: Author) -> Query<'q> {
-    let form = Form::of(author.notices);
+    let form = WriteForm::of(author.notices);
     let sql = if author.takes_turns { &form.in_turn.call } else { &form.plain };
     let query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
-    let query = New::of(jobs).bind(query);
+    let query = NewRows::of(jobs).bind(query);
     let query = Labels::of(jobs).bind(query);
-    Next::of(jobs)
+    NextRows::of(jobs)
         .bind(query)
         .bind(author.now.as_micros())
         .bind(author.incarnation.cast_signed())
@@ -246,7 +248,7 @@ pub(super) fn statement<'q>(jobs: &'q [Job], author: Author) -> Query<'q> {
 
 /// New matches, column by column.
 #[derive(Default)]
-struct New<'a> {
+struct NewRows<'a> {
     match_id: Vec<Uuid>,
     caller: Vec<&'a str>,
     request_id: Vec<Option<&'a str>>,
@@ -256,7 +258,7 @@ struct New<'a> {
     body: Vec<&'a str>,
 }
 
-impl<'a> New<'a> {
+impl<'a> NewRows<'a> {
     fn of(jobs: &'a [Job]) -> Self {
         let mut new = Self::default();
         for write in jobs.iter().map(|job| &job.write) {
@@ -323,7 +325,7 @@ impl<'a> Labels<'a> {
 
 /// Next events of known matches, column by column.
 #[derive(Default)]
-struct Next<'a> {
+struct NextRows<'a> {
     match_id: Vec<Uuid>,
     epoch: Vec<Option<i64>>,
     owner: Vec<Option<i32>>,
@@ -335,14 +337,14 @@ struct Next<'a> {
     other_analysis_id: Vec<Option<&'a str>>,
 }
 
-impl<'a> Next<'a> {
+impl<'a> NextRows<'a> {
     fn of(jobs: &'a [Job]) -> Self {
         let mut next = Self::default();
         for write in jobs.iter().map(|job| &job.write) {
             match &write.what {
                 What::New(_) => {}
                 What::Next { claim, after, event } => {
-                    next.push(write, Some((Hold::of(*claim), *after)), event);
+                    next.push(write, Some((PackedClaim::of(*claim), *after)), event);
                 }
                 What::End(event) => next.push(write, None, event),
             }
@@ -350,7 +352,7 @@ impl<'a> Next<'a> {
         next
     }
 
-    fn push(&mut self, write: &'a Write, fence: Option<(Hold, Sequence)>, event: &'a Event) {
+    fn push(&mut self, write: &'a Write, fence: Option<(PackedClaim, Sequence)>, event: &'a Event) {
         let (one, other) = analyses(event).unzip();
         self.match_id.push(*write.match_id.as_uuid());
         self.epoch.push(fence.map(|(hold, _)| hold.epoch));

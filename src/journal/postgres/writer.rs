@@ -24,18 +24,18 @@ use crate::{
     clock::Clock,
     domain::{MatchId, Position, Recorded, Timestamp},
     journal::{
-        Claim, Error, Tenure,
-        answer::{self, Orphans, Outcome, Reply, Unheard},
+        Claim, ClaimStatus, Error,
         postgres::{
-            ask::Ask,
+            command::Command,
             connect::{self, Database, Meaning, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
             counts::{Contention, Counts},
-            history::History,
             lease::Leases,
             tail::Tail,
-            write::{self, Author, Job, What, Write, Written},
+            watermark::Watermark,
+            write::{self, Author, Job, What, Write, WriteOutcome},
         },
         recent::Recent,
+        reply::{self, CarriesClaims, ClaimGuard, Orphans, ReplySender},
     },
     outage,
 };
@@ -57,7 +57,7 @@ const LINGERING: Duration = Duration::from_secs(600);
 pub(super) const LINGERING_CHECK: Duration = Duration::from_secs(5);
 
 /// Brings operations to the writer. Lives as long as the journal.
-pub(super) struct Handle {
+pub(super) struct WriterHandle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
     counts: Arc<Counts>,
@@ -68,12 +68,12 @@ pub(super) struct Handle {
 #[expect(clippy::large_enum_variant, reason = "nearly all are writes")]
 enum Message {
     Write(Job),
-    Ask(Ask),
+    Ask(Command),
     Close,
 }
 
 /// What a writer starts with.
-pub(super) struct Writer {
+pub(super) struct WriterSetup {
     pub database: Database,
     pub clock: Clock,
     /// Counts pauses and time limits, also where events are stamped by hand.
@@ -86,12 +86,12 @@ pub(super) struct Writer {
     pub recent: Arc<Recent>,
     pub tail: Arc<Tail>,
     pub wake: watch::Sender<()>,
-    pub history: Arc<History>,
+    pub history: Arc<Watermark>,
 }
 
 /// The writer at work.
-pub(super) struct Running {
-    pub with: Writer,
+pub(super) struct WriterTask {
+    pub with: WriterSetup,
     pub connection: Option<PgConnection>,
     /// Nobody connects before.
     connect_at: Timestamp,
@@ -108,7 +108,7 @@ pub(super) struct Running {
 type ByMatch = HashMap<MatchId, Recorded>;
 
 /// Why a batch was not written, as far as we know.
-struct Failure {
+struct CommitFailure {
     meaning: Meaning,
     error: Error,
 }
@@ -123,14 +123,14 @@ pub(super) fn no_lease() -> Error {
     Error::Unavailable(Arc::new(NoLease))
 }
 
-impl Handle {
+impl WriterHandle {
     /// Starts the writer's task.
     #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
-    pub(super) fn spawn(with: Writer, connection: PgConnection) -> Self {
+    pub(super) fn spawn(with: WriterSetup, connection: PgConnection) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let (orphans, counts) = (Arc::default(), Arc::default());
         let ticks = with.ticks.clone();
-        let running = Running {
+        let running = WriterTask {
             connect_at: with.ticks.now(),
             linger_at: with.ticks.now(),
             contention: Contention::since(with.ticks.now()),
@@ -145,28 +145,28 @@ impl Handle {
     }
 
     /// Has an event written.
-    pub(super) async fn write(&self, write: Write) -> Result<Written, Error> {
+    pub(super) async fn write(&self, write: Write) -> Result<WriteOutcome, Error> {
         let asked = self.ticks.now();
         self.answered(|reply| Message::Write(Job::new(write, reply, asked))).await
     }
 
     /// Has something else done.
-    pub(super) async fn ask<T: Outcome>(
+    pub(super) async fn ask<T: CarriesClaims>(
         &self,
-        ask: impl FnOnce(Reply<T>) -> Ask + Send,
+        ask: impl FnOnce(ReplySender<T>) -> Command + Send,
     ) -> Result<T, Error> {
         self.answered(|reply| Message::Ask(ask(reply))).await
     }
 
     /// Whatever comes of it, the caller hears in time.
-    async fn answered<T: Outcome>(
+    async fn answered<T: CarriesClaims>(
         &self,
-        message: impl FnOnce(Reply<T>) -> Message + Send,
+        message: impl FnOnce(ReplySender<T>) -> Message + Send,
     ) -> Result<T, Error> {
-        let (reply, answer) = answer::pair(&self.orphans);
+        let (reply, answer) = reply::pair(&self.orphans);
         let message = message(reply);
         let answered = async {
-            self.messages.send(message).await.map_err(|_| answer::closed())?;
+            self.messages.send(message).await.map_err(|_| reply::closed())?;
             answer.wait().await
         };
         let late = || Err(connect::late().into());
@@ -174,8 +174,8 @@ impl Handle {
     }
 
     /// Keeps in mind what a lost statement may have claimed, until somebody hears of it.
-    pub(super) fn unheard(&self, claim: Option<Claim>) -> Unheard {
-        Unheard::new(claim, &self.orphans)
+    pub(super) fn unheard(&self, claim: Option<Claim>) -> ClaimGuard {
+        ClaimGuard::new(claim, &self.orphans)
     }
 
     /// What the writer has counted of itself.
@@ -202,7 +202,7 @@ impl Handle {
     }
 }
 
-impl Running {
+impl WriterTask {
     async fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH_MAX);
         while self.take(&mut waiting, &mut messages).await {
@@ -236,7 +236,7 @@ impl Running {
     }
 
     fn is_stale(&self, job: &Job) -> bool {
-        job.reply.is_deaf() && job.asked.after(PATIENCE) <= self.with.ticks.now()
+        job.reply.is_closed() && job.asked.after(PATIENCE) <= self.with.ticks.now()
     }
 
     /// Waits for messages; false when there will be none any more.
@@ -266,11 +266,11 @@ impl Running {
                 for job in jobs {
                     let recorded = recorded.remove(&job.write.match_id);
                     let outcome = write::outcome(&job, recorded, author);
-                    job.reply.give(Ok(outcome));
+                    job.reply.send(Ok(outcome));
                 }
             }
             // One of them is to blame, and takes none of the others with it.
-            Err(Failure { meaning: Meaning::Refused, .. }) if jobs.len() > 1 => {
+            Err(CommitFailure { meaning: Meaning::Refused, .. }) if jobs.len() > 1 => {
                 for job in jobs {
                     Box::pin(self.write(vec![job])).await;
                 }
@@ -284,17 +284,17 @@ impl Running {
         let mut entitled = Vec::with_capacity(jobs.len());
         for job in jobs {
             let tenure = match &job.write.what {
-                What::New(_) if self.with.leases.held().is_some() => Tenure::Held,
-                What::New(_) => Tenure::Unsure,
+                What::New(_) if self.with.leases.held().is_some() => ClaimStatus::Held,
+                What::New(_) => ClaimStatus::Unsure,
                 What::Next { claim, .. } => self.with.leases.tenure(*claim),
-                What::End(_) => Tenure::Held,
+                What::End(_) => ClaimStatus::Held,
             };
             match tenure {
-                Tenure::Held | Tenure::Lent => entitled.push(job),
-                Tenure::Unsure => self.fail(job, &no_lease()),
-                Tenure::Lost => {
+                ClaimStatus::Held | ClaimStatus::Lent => entitled.push(job),
+                ClaimStatus::Unsure => self.fail(job, &no_lease()),
+                ClaimStatus::Lost => {
                     let not = job.not_written();
-                    job.reply.give(Ok(not));
+                    job.reply.send(Ok(not));
                 }
             }
         }
@@ -309,12 +309,12 @@ impl Running {
             self.lingering.push_back((now.after(LINGERING), claim));
             self.linger_at = now;
         }
-        job.reply.give(Err(error.clone()));
+        job.reply.send(Err(error.clone()));
     }
 
     /// Commits a batch in one statement, however often another replica is faster; once more if the
     /// connection breaks meanwhile.
-    async fn commit(&mut self, jobs: &mut [Job]) -> Result<(Author, ByMatch), Failure> {
+    async fn commit(&mut self, jobs: &mut [Job]) -> Result<(Author, ByMatch), CommitFailure> {
         let mut is_second = false;
         loop {
             let author = self.author();
@@ -325,7 +325,7 @@ impl Running {
             let meaning = connect::meaning(&failure);
             match meaning {
                 Meaning::Raced => self.counts.lost_a_race(),
-                Meaning::Refused => return Err(Failure { meaning, error: failure.into() }),
+                Meaning::Refused => return Err(CommitFailure { meaning, error: failure.into() }),
                 Meaning::Unknown => {
                     self.disconnect(&failure);
                     for job in jobs.iter_mut() {
@@ -333,7 +333,7 @@ impl Running {
                         job.sent_under = author.lease.or(job.sent_under);
                     }
                     if mem::replace(&mut is_second, true) {
-                        return Err(Failure { meaning, error: failure.into() });
+                        return Err(CommitFailure { meaning, error: failure.into() });
                     }
                 }
             }

@@ -173,8 +173,8 @@ impl Append {
         Ok(row.try_get(0)?)
     }
 
-    fn change(&self) -> Change<'_> {
-        Change {
+    fn change(&self) -> NewEvent<'_> {
+        NewEvent {
             match_id: self.claim.match_id,
             epoch: Some(self.claim.epoch),
             after: self.after,
@@ -206,7 +206,7 @@ impl Operation for Cancel {
 impl Cancel {
     async fn end(&self, tx: &mut Tx<'_>, known: Match) -> Result<CancelledAs, Error> {
         let event = Event::Cancelled(Cancelled { keep: self.keep });
-        let change = Change {
+        let change = NewEvent {
             match_id: known.id,
             epoch: None,
             after: known.sequence,
@@ -224,7 +224,7 @@ impl Cancel {
 }
 
 /// One event to be added to a match.
-struct Change<'a> {
+struct NewEvent<'a> {
     match_id: MatchId,
     /// The epoch that must still hold. None: take the match from whoever holds it.
     epoch: Option<u64>,
@@ -276,7 +276,7 @@ pub(super) static CHANGE_WITH_ANALYSES: Template = Template::new(
     ),
 );
 
-impl Change<'_> {
+impl NewEvent<'_> {
     fn template(&self) -> &'static Template {
         match analyses(self.event) {
             Some(_) => &CHANGE_WITH_ANALYSES,

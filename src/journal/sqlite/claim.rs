@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     domain::{Match, MatchId},
     journal::{
-        Claim, Error, Taken,
+        Claim, Error, Takeover,
         sqlite::{
             operation::{Operation, Rows, Tx},
             rows::{blob, folded_each, same_match, uuid},
@@ -68,23 +68,23 @@ impl Operation for ClaimSome {
 
 #[async_trait]
 impl Operation for TakeOne {
-    type Outcome = Taken;
+    type Outcome = Takeover;
 
-    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Taken, Error> {
+    async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<Takeover, Error> {
         let id = blob(self.match_id.as_uuid());
         let stands = query(statements::STANDS).bind(id).bind(tx.owner);
         let Some(row) = stands.fetch_optional(tx.connection()).await? else {
-            return Ok(Taken::Past);
+            return Ok(Takeover::Past);
         };
         if !row.try_get::<bool, _>(0)? {
-            return Ok(Taken::Held);
+            return Ok(Takeover::Held);
         }
         let id = *self.match_id.as_uuid();
         let rows = page(tx, id, 1).await?;
         take(tx, id, id).await?;
         Ok(match with_epochs(tx, &rows).await?.pop() {
-            Some((m, claim)) if can_be_driven(&m) => Taken::Now(m, claim),
-            Some(_) | None => Taken::Past,
+            Some((m, claim)) if can_be_driven(&m) => Takeover::Now(m, claim),
+            Some(_) | None => Takeover::Past,
         })
     }
 }

@@ -9,7 +9,7 @@ use crate::journal::{
     Error,
     sqlite::{
         operation::{Operation, Rows, Tx},
-        parts::{Part, Parts},
+        parts::{Part, PartSize},
         statements,
     },
 };
@@ -17,7 +17,7 @@ use crate::journal::{
 /// Enters some matches, oldest first: so many at most, or as many as make one part.
 pub(super) struct Enlist {
     pub limit: usize,
-    pub parts: Arc<Parts>,
+    pub parts: Arc<PartSize>,
 }
 
 #[async_trait]

@@ -18,7 +18,7 @@ use crate::{
         Erased, Error,
         sqlite::{
             operation::{Operation, Rows, Tx},
-            parts::{Part, Parts},
+            parts::{Part, PartSize},
             rows::blob,
             statements,
         },
@@ -34,7 +34,7 @@ pub(super) struct EraseOne {
 /// Erases matches whose time has come: so many at most, or as many as make one part.
 pub(super) struct EraseExpired {
     pub limit: usize,
-    pub parts: Arc<Parts>,
+    pub parts: Arc<PartSize>,
 }
 
 #[async_trait]

@@ -20,7 +20,7 @@ use crate::{
     domain::Timestamp,
     journal::{
         Error,
-        answer::Outcome,
+        reply::CarriesClaims,
         sqlite::{
             operation::{Operation, Rows, Tx},
             statements,
@@ -36,14 +36,14 @@ pub(super) const JUMP_MIN: Duration = Duration::from_secs(7 * 86_400);
 const NOTE_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Whether retention is held back.
-pub(super) struct Hold {
+pub(super) struct RetentionHold {
     clock: Clock,
     /// Shows steps of the clock.
     steady: Clock,
-    state: Mutex<State>,
+    state: Mutex<HoldState>,
 }
 
-struct State {
+struct HoldState {
     until: Timestamp,
     /// Both clocks when the time was noted.
     noted: (Timestamp, Timestamp),
@@ -57,9 +57,9 @@ pub(super) struct Note {
 /// Until when retention is held back.
 pub(super) struct Noted(Timestamp);
 
-impl Outcome for Noted {}
+impl CarriesClaims for Noted {}
 
-impl Hold {
+impl RetentionHold {
     /// Looks for a jump since the last start, and goes on with what an earlier start began.
     pub(super) async fn open(
         connection: &mut SqliteConnection,
@@ -71,7 +71,7 @@ impl Hold {
         if now < until {
             tell(gap, until.since(now));
         }
-        let state = Mutex::new(State { until, noted: (now, steady.now()) });
+        let state = Mutex::new(HoldState { until, noted: (now, steady.now()) });
         Ok(Self { clock: clock.clone(), steady, state })
     }
 
@@ -91,7 +91,7 @@ impl Hold {
         if now < until && until != state.until {
             tell(now.since(state.noted.0), until.since(now));
         }
-        *state = State { until, noted: (now, steady) };
+        *state = HoldState { until, noted: (now, steady) };
     }
 
     /// Whether nothing may be erased by retention now.
@@ -99,7 +99,7 @@ impl Hold {
         self.clock.now() < self.state().until
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, HoldState> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

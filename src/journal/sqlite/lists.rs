@@ -15,8 +15,9 @@ use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, SqliteConnection, query
 use crate::{
     domain::{CallerId, MatchId},
     journal::{
-        Error, Filter, Listing, answer,
-        listing::{self, GROUP, Look, Looked, Piece, Read, Turns},
+        Error, Filter, Listing,
+        listing::{self, GROUP, GroupRead, ListConnection, ListPermits, Looked, Piece},
+        reply,
         sqlite::{
             files::Files,
             rows::{self, blob, columns},
@@ -29,12 +30,12 @@ use crate::{
 const STEPS: i32 = 1000;
 
 /// A read that is under way.
-type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// Reads lists.
 pub(super) struct Lists {
     files: Files,
-    turns: Turns,
+    turns: ListPermits,
     idle: Arc<Idle>,
 }
 
@@ -55,7 +56,7 @@ struct Connected {
 
 impl Lists {
     pub(super) fn new(files: Files) -> Self {
-        Self { files, turns: Turns::new(listing::at_once()), idle: Arc::default() }
+        Self { files, turns: ListPermits::new(listing::at_once()), idle: Arc::default() }
     }
 
     /// As [`crate::journal::Reader::list`].
@@ -77,7 +78,7 @@ impl Lists {
     /// waited for.
     async fn run<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&mut Connected) -> Reading<'_, T> + Send + 'static,
+        read: impl FnOnce(&mut Connected) -> ReadFuture<'_, T> + Send + 'static,
     ) -> Result<T, Error> {
         let (files, idle) = (self.files.clone(), Arc::clone(&self.idle));
         let reading = self.turns.take(|gone| async move {
@@ -90,7 +91,7 @@ impl Lists {
                 connected.stop().await;
             }
             idle.lock().push(connected);
-            read.unwrap_or_else(|| Err(answer::closed()))
+            read.unwrap_or_else(|| Err(reply::closed()))
         });
         reading.await
     }
@@ -176,7 +177,7 @@ impl Connected {
 }
 
 #[async_trait]
-impl Look for Connected {
+impl ListConnection for Connected {
     async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
         let mut query = QueryBuilder::<sqlx::Sqlite>::new("");
         for piece in pieces {
@@ -195,9 +196,9 @@ impl Look for Connected {
         Ok(looked.collect::<sqlx::Result<_>>()?)
     }
 
-    async fn read(&mut self, ids: &[MatchId]) -> Result<Read, Error> {
+    async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error> {
         let Some(last) = ids.last() else {
-            return Ok(Read { matches: Vec::new(), events: 0, bytes: 0 });
+            return Ok(GroupRead { matches: Vec::new(), events: 0, bytes: 0 });
         };
         let mut query = query(AssertSqlSafe(read_group()));
         // Always so many values, so that the statement is prepared once.
@@ -207,7 +208,7 @@ impl Look for Connected {
         let events = query.fetch_all(&mut self.connection).await?;
         let bytes = events.iter().map(rows::body_bytes).sum();
         let matches = rows::folded_each(&mut self.connection, &events).await?;
-        Ok(Read { matches, events: events.len(), bytes })
+        Ok(GroupRead { matches, events: events.len(), bytes })
     }
 }
 

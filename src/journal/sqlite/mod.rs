@@ -37,15 +37,15 @@ use crate::{
     clock::Clock,
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Ear, Erased, Error, FOLLOWERS, Fleet, Key, Keys,
-        Origin, Taken, Tenure, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Ear, Erased, Error, FOLLOWERS, Fleet,
+        Key, Keys, Origin, Takeover, Writer,
         recent::Recent,
         sqlite::{
             files::Files,
-            hold::Hold,
+            hold::RetentionHold,
             lists::Lists,
             operation::Operation,
-            parts::{Part, Parts},
+            parts::{Part, PartSize},
             schema::Found,
         },
         stored,
@@ -126,7 +126,7 @@ pub enum OpenError {
 pub struct Sqlite(Arc<Shared>);
 
 struct Shared {
-    writer: writer::Handle,
+    writer: writer::WriterHandle,
     recent: Arc<Recent>,
     readers: SqlitePool,
     /// For those who follow all matches: no look-up waits for them, and they wait for no look-up.
@@ -137,9 +137,9 @@ struct Shared {
     origin: Origin,
     keys: Keys,
     wake: watch::Sender<()>,
-    erasing: Arc<Parts>,
-    hold: Hold,
-    enlisting: Arc<Parts>,
+    erasing: Arc<PartSize>,
+    hold: RetentionHold,
+    enlisting: Arc<PartSize>,
     /// This process alone, always.
     fleet: watch::Sender<Fleet>,
 }
@@ -168,14 +168,14 @@ impl Sqlite {
         let now = config.clock.now();
         let (origin, keys) =
             schema::prepare(&mut connection, version, now).await.map_err(unusable)?;
-        let hold = Hold::open(&mut connection, &config.clock).await.map_err(unusable)?;
+        let hold = RetentionHold::open(&mut connection, &config.clock).await.map_err(unusable)?;
         let readers = files.readers(config.readers).await.map_err(unusable)?;
         let followers = files.readers(FOLLOWERS).await.map_err(unusable)?;
         let health = files.readers(1).await.map_err(unusable)?;
         let lists = Lists::new(files.clone());
         let (recent, wake) = (Arc::<Recent>::default(), watch::Sender::new(()));
-        let [erasing, enlisting] = [(); 2].map(|()| Arc::new(Parts::new(config.ticks.clone())));
-        let writer = writer::Handle::spawn(writer::Start {
+        let [erasing, enlisting] = [(); 2].map(|()| Arc::new(PartSize::new(config.ticks.clone())));
+        let writer = writer::WriterHandle::spawn(writer::WriterSetup {
             files,
             clock: config.clock,
             ticks: config.ticks,
@@ -316,7 +316,7 @@ impl Writer for Sqlite {
         self.0.writer.ask(claim::ClaimSome { limit }).await
     }
 
-    async fn take(&self, match_id: MatchId, _has_photo: bool) -> Result<Taken, Error> {
+    async fn take(&self, match_id: MatchId, _has_photo: bool) -> Result<Takeover, Error> {
         self.0.writer.ask(claim::TakeOne { match_id }).await
     }
 
@@ -331,7 +331,7 @@ impl Writer for Sqlite {
         self.0.recent.hear(ear);
     }
 
-    async fn secure(&self, claim: Claim) -> Result<Option<Claim>, Error> {
+    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
         Ok(Some(claim))
     }
 
@@ -354,8 +354,8 @@ impl Writer for Sqlite {
     }
 
     // Nobody else can have taken what this process holds.
-    fn tenure(&self, _claim: Claim) -> Tenure {
-        if self.0.writer.is_open() { Tenure::Held } else { Tenure::Lost }
+    fn tenure(&self, _claim: Claim) -> ClaimStatus {
+        if self.0.writer.is_open() { ClaimStatus::Held } else { ClaimStatus::Lost }
     }
 
     fn fleet(&self) -> watch::Receiver<Fleet> {

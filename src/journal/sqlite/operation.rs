@@ -10,7 +10,7 @@ use crate::{
     domain::{Recorded, Timestamp},
     journal::{
         Error,
-        answer::{self, Answer, Orphans, Outcome, Reply},
+        reply::{self, CarriesClaims, Orphans, ReplyReceiver, ReplySender},
         sqlite::{rows::Query, template::Template},
     },
 };
@@ -22,7 +22,7 @@ pub(super) type Rows = Vec<SqliteRow>;
 #[async_trait]
 pub(super) trait Operation: Send + Sync + 'static {
     /// What its caller is told once it is durable.
-    type Outcome: Outcome;
+    type Outcome: CarriesClaims;
 
     /// The statements that it begins with, if others begin with the same.
     fn template(&self) -> Option<&'static Template> {
@@ -113,23 +113,23 @@ pub(super) trait Job: Send + Sync {
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
-struct Asked<O: Operation> {
+struct PendingOperation<O: Operation> {
     operation: O,
     outcome: Option<O::Outcome>,
-    reply: Reply<O::Outcome>,
+    reply: ReplySender<O::Outcome>,
 }
 
 /// An operation for the writer's queue, and where its answer comes.
 pub(super) fn asked<O: Operation>(
     operation: O,
     orphans: &Arc<Orphans>,
-) -> (Box<dyn Job>, Answer<O::Outcome>) {
-    let (reply, answer) = answer::pair(orphans);
-    (Box::new(Asked { operation, outcome: None, reply }), answer)
+) -> (Box<dyn Job>, ReplyReceiver<O::Outcome>) {
+    let (reply, answer) = reply::pair(orphans);
+    (Box::new(PendingOperation { operation, outcome: None, reply }), answer)
 }
 
 #[async_trait]
-impl<O: Operation> Job for Asked<O> {
+impl<O: Operation> Job for PendingOperation<O> {
     fn template(&self) -> Option<&'static Template> {
         self.operation.template()
     }
@@ -158,11 +158,11 @@ impl<O: Operation> Job for Asked<O> {
     fn answer(self: Box<Self>, committed: Result<(), Error>) {
         let Self { outcome, reply, .. } = *self;
         match (committed, outcome) {
-            (Ok(()), Some(outcome)) => reply.give(Ok(outcome)),
-            (Ok(()), None) => reply.give(Err(answer::closed())),
+            (Ok(()), Some(outcome)) => reply.send(Ok(outcome)),
+            (Ok(()), None) => reply.send(Err(reply::closed())),
             // It may have been committed all the same, and its caller is told that it failed.
             (Err(error), Some(doubtful)) => reply.fail(&doubtful, error),
-            (Err(error), None) => reply.give(Err(error)),
+            (Err(error), None) => reply.send(Err(error)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Clock, domain::Timestamp, journal::answer::Outcome};
+use crate::{clock::Clock, domain::Timestamp, journal::reply::CarriesClaims};
 
 /// How long the statements of one part are to take: a quarter of the 20 ms that others may be kept
 /// waiting, since the syncs of the commit and of emptying the WAL come on top.
@@ -28,15 +28,15 @@ pub(super) struct Part {
     pub is_last: bool,
 }
 
-impl Outcome for Part {}
+impl CarriesClaims for Part {}
 
 /// The size of parts of one kind of work.
-pub(super) struct Parts {
+pub(super) struct PartSize {
     ticks: Clock,
     size: AtomicUsize,
 }
 
-impl Parts {
+impl PartSize {
     pub(super) fn new(ticks: Clock) -> Self {
         Self { ticks, size: AtomicUsize::new(MOST) }
     }
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn parts_are_as_large_as_takes_a_moment() {
         let (clock, hand) = Clock::manual(Timestamp::from_micros(0));
-        let parts = Parts::new(clock);
+        let parts = PartSize::new(clock);
         let part = |done: usize, millis: u64| {
             let (_, began) = parts.begin();
             hand.advance(Duration::from_millis(millis));

@@ -10,7 +10,7 @@ use tokio::{sync::watch, time};
 use crate::{
     domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
     journal::{
-        Error, Filter, Key, Keys, Listing, Origin, Page, Reader, Standing, answer,
+        CursorStatus, Error, EventPage, Filter, Key, Keys, Listing, Origin, Reader, reply,
         sqlite::{
             Sqlite,
             probe::Probe,
@@ -58,9 +58,9 @@ impl Reader for Sqlite {
         rows::complete(&self.0.followers, self.0.recent.bound(rows::events(&rows)?)).await
     }
 
-    async fn page(&self, after: Position, limit: usize) -> Result<Page, Error> {
+    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
         if let Some(events) = self.0.recent.page(after, limit) {
-            return Ok(Page { events, floor: None });
+            return Ok(EventPage { events, floor: None });
         }
         // One row at least, which has the floor.
         let rows = query(statements::PAGE)
@@ -72,7 +72,10 @@ impl Reader for Sqlite {
         let events = rows.iter().filter(|row| rows::is_event(row)).map(rows::recorded);
         let events = self.0.recent.bound(events.collect::<Result<_, _>>()?);
         let events = rows::complete(&self.0.followers, events).await?;
-        Ok(Page { events: in_order(events), floor: floor.map(|it| Position(it.cast_unsigned())) })
+        Ok(EventPage {
+            events: in_order(events),
+            floor: floor.map(|it| Position(it.cast_unsigned())),
+        })
     }
 
     async fn list(
@@ -107,9 +110,9 @@ impl Reader for Sqlite {
         Ok(Position(floor.cast_unsigned()))
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<Standing, Error> {
+    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
         if origin.store != self.0.origin.store {
-            return Ok(Standing::Foreign);
+            return Ok(CursorStatus::Foreign);
         }
         // An incarnation ends where the next one starts. In a store that was restored from a
         // backup the next one starts earlier than the incarnation had come before: what it wrote
@@ -119,7 +122,7 @@ impl Reader for Sqlite {
             .fetch_optional(&self.0.readers)
             .await?;
         let Some(row) = bounds else {
-            return Ok(Standing::Foreign);
+            return Ok(CursorStatus::Foreign);
         };
         let (floor, end) = (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?);
         Ok(judge(position.0, floor.cast_unsigned(), end.cast_unsigned()))
@@ -152,7 +155,7 @@ impl Reader for Sqlite {
 
     async fn ping(&self) -> Result<(), Error> {
         if !self.0.writer.is_open() {
-            return Err(answer::closed());
+            return Err(reply::closed());
         }
         query(statements::FLOOR).fetch_one(&self.0.health).await?;
         // A store that can be read may take no writes. Where the last one failed this writes, as
@@ -167,13 +170,13 @@ impl Reader for Sqlite {
 }
 
 /// Whoever stands exactly at the floor has seen everything that was erased, and missed nothing.
-fn judge(position: u64, floor: u64, end: u64) -> Standing {
+fn judge(position: u64, floor: u64, end: u64) -> CursorStatus {
     if position > end {
-        Standing::Foreign
+        CursorStatus::Foreign
     } else if position < floor {
-        Standing::Expired
+        CursorStatus::Expired
     } else {
-        Standing::Retained
+        CursorStatus::Retained
     }
 }
 

@@ -15,7 +15,7 @@ use crate::journal::{
     sqlite::{
         operation::{Job, Rows, Tx},
         rows::Query,
-        writer::Failure,
+        writer::CommitFailure,
     },
 };
 
@@ -93,7 +93,7 @@ pub(super) async fn at_once(
     tx: &mut Tx<'_>,
     template: &Template,
     jobs: &[Box<dyn Job>],
-) -> Result<Vec<Rows>, Failure> {
+) -> Result<Vec<Rows>, CommitFailure> {
     let mut query: Query<'_> = query(AssertSqlSafe(template.transaction(jobs.len().ilog2())));
     for job in jobs {
         query = job.bind(query, tx);
@@ -110,7 +110,7 @@ pub(super) async fn at_once(
             }
             Ok(None) => return Ok(rows),
             Err(error) if (1..=of_jobs).contains(&statements_done) => {
-                return Err(Failure::Operation(error.into()));
+                return Err(CommitFailure::Operation(error.into()));
             }
             Err(error) => return Err(error.into()),
         }

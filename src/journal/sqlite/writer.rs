@@ -23,8 +23,8 @@ use crate::{
     domain::Recorded,
     journal::{
         Claim, Error,
-        answer::{self, Orphans},
         recent::Recent,
+        reply::{self, Orphans},
         sqlite::{
             claim,
             emptying::Emptying,
@@ -51,7 +51,7 @@ const WAITING_MAX: usize = 1024;
 const LAST_TRY: Duration = Duration::from_millis(100);
 
 /// Brings operations to the writer. Lives as long as the journal.
-pub(super) struct Handle {
+pub(super) struct WriterHandle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
@@ -68,7 +68,7 @@ enum Message {
     Close,
 }
 
-struct Writer {
+struct WriterTask {
     files: Files,
     clock: Clock,
     /// Measures waits.
@@ -93,7 +93,7 @@ struct Writer {
 }
 
 /// Why a transaction was not committed.
-pub(super) enum Failure {
+pub(super) enum CommitFailure {
     /// An operation failed: the others are not to blame.
     Operation(Error),
     /// The store failed: none can be written now.
@@ -101,7 +101,7 @@ pub(super) enum Failure {
 }
 
 /// What a writer starts with.
-pub(super) struct Start {
+pub(super) struct WriterSetup {
     pub files: Files,
     pub clock: Clock,
     pub ticks: Clock,
@@ -112,10 +112,10 @@ pub(super) struct Start {
     pub lock: Lock,
 }
 
-impl Handle {
+impl WriterHandle {
     /// Starts the writer's task.
     #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
-    pub(super) fn spawn(start: Start) -> Self {
+    pub(super) fn spawn(start: WriterSetup) -> Self {
         let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let orphans = Arc::<Orphans>::default();
         let [commits, trips] = [(); 2].map(|()| Arc::<AtomicU64>::default());
@@ -123,7 +123,7 @@ impl Handle {
         let emptying = Emptying::new(start.clock.clone(), start.ticks.clone());
         #[cfg(test)]
         let emptying_tries = emptying.tries();
-        let writer = Writer {
+        let writer = WriterTask {
             files: start.files,
             clock: start.clock,
             ticks: start.ticks,
@@ -157,7 +157,7 @@ impl Handle {
     /// Has an operation written, and returns once it is durable.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
         let (job, answer) = operation::asked(operation, &self.orphans);
-        self.messages.send(Message::Job(job)).await.map_err(|_| answer::closed())?;
+        self.messages.send(Message::Job(job)).await.map_err(|_| reply::closed())?;
         answer.wait().await
     }
 
@@ -202,7 +202,7 @@ impl Handle {
     }
 }
 
-impl Writer {
+impl WriterTask {
     async fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH_MAX);
         while self.take(&mut waiting, &mut messages).await {
@@ -286,7 +286,7 @@ impl Writer {
                 self.answer(written.into_iter().map(|(_, job)| job).collect(), Ok(()));
                 rest.into_iter().map(|(_, job)| job).collect()
             }
-            Err(Failure::Operation(_)) if batch.len() > 1 => batch,
+            Err(CommitFailure::Operation(_)) if batch.len() > 1 => batch,
             Err(failure) => {
                 self.answer(batch, Err(failure));
                 Vec::new()
@@ -299,7 +299,7 @@ impl Writer {
         &mut self,
         template: &'static Template,
         batch: &mut [Box<dyn Job>],
-    ) -> Result<Vec<usize>, Failure> {
+    ) -> Result<Vec<usize>, CommitFailure> {
         let connection = connected(&mut self.connection, &self.files).await?;
         let mut tx = Tx::new(connection, self.clock.now(), self.owner, self.unclaimed_from);
         let rows = template::at_once(&mut tx, template, batch).await?;
@@ -308,7 +308,7 @@ impl Writer {
             match rows.is_empty() {
                 true => rest.push(index),
                 // What is committed can't be tried again.
-                false => job.run(rows, &mut tx).await.map_err(Failure::Store)?,
+                false => job.run(rows, &mut tx).await.map_err(CommitFailure::Store)?,
             }
         }
         let Tx { written, trips, .. } = tx;
@@ -319,7 +319,7 @@ impl Writer {
     /// Writes a batch statement by statement and answers it; one by one if one of them failed.
     async fn write_by_steps(&mut self, mut batch: Vec<Box<dyn Job>>) {
         match self.commit(&mut batch).await {
-            Err(Failure::Operation(_)) if batch.len() > 1 => {
+            Err(CommitFailure::Operation(_)) if batch.len() > 1 => {
                 for job in batch {
                     self.write_alone(job).await;
                 }
@@ -335,8 +335,8 @@ impl Writer {
     }
 
     /// Answers at once, but for what was erased: that waits for the WAL to be emptied.
-    fn answer(&mut self, batch: Vec<Box<dyn Job>>, committed: Result<(), Failure>) {
-        let committed = committed.map_err(Failure::into_error);
+    fn answer(&mut self, batch: Vec<Box<dyn Job>>, committed: Result<(), CommitFailure>) {
+        let committed = committed.map_err(CommitFailure::into_error);
         for job in batch {
             match (committed.is_ok() && job.has_erased(), job.is_continued()) {
                 (true, false) => self.emptying.erased(job),
@@ -350,7 +350,7 @@ impl Writer {
     }
 
     /// Runs a batch in one transaction. Whatever goes wrong, nothing of it is left.
-    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), CommitFailure> {
         let orphans = self.orphans.take();
         let committed = self.transact(&orphans, batch).await;
         self.settle(&committed);
@@ -363,7 +363,7 @@ impl Writer {
     /// Leaves nothing of a transaction that failed: SQLite rolls it back as its connection closes.
     /// A ROLLBACK can't be sent instead. The connection's thread may be dying of the very failure,
     /// and what is sent to a thread that dies is sometimes never answered.
-    fn settle<T>(&mut self, committed: &Result<T, Failure>) {
+    fn settle<T>(&mut self, committed: &Result<T, CommitFailure>) {
         self.note(committed);
         if committed.is_err() {
             self.recent.forget();
@@ -372,10 +372,10 @@ impl Writer {
     }
 
     /// Keeps in mind whether commits succeed, and tells when that changes.
-    fn note<T>(&self, committed: &Result<T, Failure>) {
+    fn note<T>(&self, committed: &Result<T, CommitFailure>) {
         let failure = match committed {
             Ok(_) => None,
-            Err(Failure::Operation(error) | Failure::Store(error)) => match error {
+            Err(CommitFailure::Operation(error) | CommitFailure::Store(error)) => match error {
                 Error::Unavailable(source) => Some(source),
                 // Nothing is wrong with the store, but with what was to be written.
                 Error::Refused(_) | Error::Corrupt(_) => return,
@@ -395,14 +395,14 @@ impl Writer {
         &mut self,
         orphans: &[Claim],
         batch: &mut [Box<dyn Job>],
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommitFailure> {
         let connection = connected(&mut self.connection, &self.files).await?;
         let mut tx = Tx::new(connection, self.clock.now(), self.owner, self.unclaimed_from);
         query("BEGIN IMMEDIATE").execute(tx.connection()).await?;
         claim::release(&mut tx, orphans).await?;
-        let begun = template::begin(&mut tx, batch).await.map_err(Failure::Operation)?;
+        let begun = template::begin(&mut tx, batch).await.map_err(CommitFailure::Operation)?;
         for (job, rows) in batch.iter_mut().zip(begun) {
-            job.run(rows, &mut tx).await.map_err(Failure::Operation)?;
+            job.run(rows, &mut tx).await.map_err(CommitFailure::Operation)?;
         }
         query("COMMIT").execute(tx.connection()).await?;
         let Tx { unclaimed_from, written, trips, .. } = tx;
@@ -468,7 +468,7 @@ async fn connected<'a>(
     })
 }
 
-impl Failure {
+impl CommitFailure {
     fn into_error(self) -> Error {
         match self {
             Self::Operation(error) | Self::Store(error) => error,
@@ -476,7 +476,7 @@ impl Failure {
     }
 }
 
-impl From<sqlx::Error> for Failure {
+impl From<sqlx::Error> for CommitFailure {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(error.into())
     }

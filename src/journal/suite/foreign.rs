@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::facts::*;
 use crate::{
     domain::{Event, Match, MatchId, Position, Sequence, State},
-    journal::{Admitted, CancelledAs, Claim, Erased, Filter, Key, Reader, Taken, suite::Engine},
+    journal::{Admitted, CancelledAs, Claim, Erased, Filter, Key, Reader, Takeover, suite::Engine},
 };
 
 /// An engine whose store takes statements of SQL beside it.
@@ -150,7 +150,7 @@ pub async fn what_is_not_known_stops_no_claim(mut engine: impl Sql) {
     assert_eq!(writer.claim(1000).await.unwrap(), [], "not in a circle");
     for (n, id) in odd.into_iter().enumerate() {
         let taken = writer.take(id, true).await.unwrap();
-        assert!(!matches!(taken, Taken::Now(..)), "{n}");
+        assert!(!matches!(taken, Takeover::Now(..)), "{n}");
         let known = writer.admit(id, named_spec(&format!("odd-{n}")).into()).await.unwrap();
         assert!(matches!(known, Admitted::Known(m) if m.id == id), "{n}");
         let cancelled = writer.cancel(&anna(), &Key::Match(id), KEEP).await.unwrap();

@@ -3,10 +3,10 @@
 use super::facts::*;
 use crate::{
     domain::Position,
-    journal::{Origin, Standing, suite::Engine},
+    journal::{CursorStatus, Origin, suite::Engine},
 };
 
-async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> Standing {
+async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> CursorStatus {
     engine.reader().standing(origin, position).await.unwrap()
 }
 
@@ -14,14 +14,14 @@ async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> S
 pub async fn a_token_at_the_floor_has_missed_nothing(engine: impl Engine) {
     let origin = engine.reader().origin();
     let floor = end(&engine, match_id(0, 1), plain_spec()).await;
-    assert_eq!(standing(&engine, origin, Position(0)).await, Standing::Retained);
+    assert_eq!(standing(&engine, origin, Position(0)).await, CursorStatus::Retained);
     engine.hand().advance(KEEP);
     end(&engine, match_id(0, 2), plain_spec()).await;
     engine.writer().erase_expired(10).await.unwrap();
     assert_eq!(engine.reader().floor().await.unwrap(), floor);
-    assert_eq!(standing(&engine, origin, Position(floor.0 - 1)).await, Standing::Expired);
-    assert_eq!(standing(&engine, origin, floor).await, Standing::Retained);
-    assert_eq!(standing(&engine, origin, Position(floor.0 + 1)).await, Standing::Retained);
+    assert_eq!(standing(&engine, origin, Position(floor.0 - 1)).await, CursorStatus::Expired);
+    assert_eq!(standing(&engine, origin, floor).await, CursorStatus::Retained);
+    assert_eq!(standing(&engine, origin, Position(floor.0 + 1)).await, CursorStatus::Retained);
 }
 
 /// Of a store that isn't this one, or an incarnation that this one hasn't had.
@@ -30,18 +30,18 @@ pub async fn a_token_of_another_store_is_foreign(engine: impl Engine) {
     let origin = engine.reader().origin();
     let other_store = Origin { store: origin.store ^ 1, ..origin };
     let other_run = Origin { incarnation: origin.incarnation ^ 1, ..origin };
-    assert_eq!(standing(&engine, origin, Position(1)).await, Standing::Retained);
-    assert_eq!(standing(&engine, other_store, Position(1)).await, Standing::Foreign);
-    assert_eq!(standing(&engine, other_run, Position(1)).await, Standing::Foreign);
+    assert_eq!(standing(&engine, origin, Position(1)).await, CursorStatus::Retained);
+    assert_eq!(standing(&engine, other_store, Position(1)).await, CursorStatus::Foreign);
+    assert_eq!(standing(&engine, other_run, Position(1)).await, CursorStatus::Foreign);
 }
 
 /// Nobody was ever told of these positions.
 pub async fn a_token_from_ahead_is_foreign(engine: impl Engine) {
     let origin = engine.reader().origin();
     let head = end(&engine, match_id(0, 1), plain_spec()).await;
-    assert_eq!(standing(&engine, origin, head).await, Standing::Retained);
+    assert_eq!(standing(&engine, origin, head).await, CursorStatus::Retained);
     for ahead in [head.0 + 1, u64::MAX] {
-        assert_eq!(standing(&engine, origin, Position(ahead)).await, Standing::Foreign);
+        assert_eq!(standing(&engine, origin, Position(ahead)).await, CursorStatus::Foreign);
     }
 }
 
@@ -57,9 +57,9 @@ pub async fn tokens_hold_across_restarts(mut engine: impl Engine) {
     for (origin, head) in issued {
         assert_eq!(origin.store, engine.reader().origin().store);
         assert_ne!(origin.incarnation, engine.reader().origin().incarnation);
-        assert_eq!(standing(&engine, origin, Position(1)).await, Standing::Retained);
-        assert_eq!(standing(&engine, origin, head).await, Standing::Retained);
-        assert_eq!(standing(&engine, origin, Position(head.0 + 1)).await, Standing::Foreign);
+        assert_eq!(standing(&engine, origin, Position(1)).await, CursorStatus::Retained);
+        assert_eq!(standing(&engine, origin, head).await, CursorStatus::Retained);
+        assert_eq!(standing(&engine, origin, Position(head.0 + 1)).await, CursorStatus::Foreign);
     }
 }
 
@@ -77,10 +77,10 @@ pub async fn tokens_from_a_future_that_a_restore_undid_are_foreign(mut engine: i
     end(&engine, match_id(0, 4), plain_spec()).await;
     assert!(engine.reader().head().await.unwrap() > undone);
     assert_eq!(engine.reader().events(match_id(0, 2)).await.unwrap(), []);
-    assert_eq!(standing(&engine, before, kept).await, Standing::Retained);
-    assert_eq!(standing(&engine, before, undone).await, Standing::Foreign);
-    assert_eq!(standing(&engine, after, undone).await, Standing::Foreign);
-    assert_eq!(standing(&engine, after, kept).await, Standing::Foreign);
+    assert_eq!(standing(&engine, before, kept).await, CursorStatus::Retained);
+    assert_eq!(standing(&engine, before, undone).await, CursorStatus::Foreign);
+    assert_eq!(standing(&engine, after, undone).await, CursorStatus::Foreign);
+    assert_eq!(standing(&engine, after, kept).await, CursorStatus::Foreign);
 }
 
 /// Through restarts and restores; both sides have the same keys.

@@ -14,7 +14,8 @@ use super::{facts::*, tailing};
 use crate::{
     domain::{MatchId, Position, Recorded, Sequence, State},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, Fleet, Heard, Key, Reader, Standing, Taken, Tenure,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Fleet, Heard, Key,
+        Reader, Takeover,
         suite::{Engine, Shared},
     },
 };
@@ -43,7 +44,7 @@ async fn told(fleet: &mut watch::Receiver<Fleet>) {
 /// Takes a match that must be free, or lent.
 async fn taken(engine: &impl Shared, id: MatchId, has_photo: bool) -> Claim {
     match engine.writer().take(id, has_photo).await.unwrap() {
-        Taken::Now(m, claim) => {
+        Takeover::Now(m, claim) => {
             assert_eq!((m.id, claim.match_id), (id, id));
             claim
         }
@@ -51,7 +52,7 @@ async fn taken(engine: &impl Shared, id: MatchId, has_photo: bool) -> Claim {
     }
 }
 
-async fn assert_not_taken(engine: &impl Shared, id: MatchId, has_photo: bool, why: Taken) {
+async fn assert_not_taken(engine: &impl Shared, id: MatchId, has_photo: bool, why: Takeover) {
     assert_eq!(engine.writer().take(id, has_photo).await.unwrap(), why);
 }
 
@@ -68,7 +69,7 @@ async fn lent(engine: &impl Shared, other: &impl Shared, id: MatchId) -> Claim {
     let (_, first) = admit(engine, id, plain_spec()).await;
     engine.writer().release(vec![first]).await.unwrap();
     let claim = claimed(other).await.remove(0);
-    assert_eq!(other.writer().tenure(claim), Tenure::Lent);
+    assert_eq!(other.writer().tenure(claim), ClaimStatus::Lent);
     claim
 }
 
@@ -79,10 +80,10 @@ pub async fn a_match_that_somebody_holds_is_not_taken(engine: impl Shared) {
     let (_, claim) = admit(&engine, id, plain_spec()).await;
     assert_eq!(other.writer().claim(10).await.unwrap(), []);
     for has_photo in [false, true] {
-        assert_not_taken(&other, id, has_photo, Taken::Held).await;
-        assert_not_taken(&engine, id, has_photo, Taken::Held).await;
+        assert_not_taken(&other, id, has_photo, Takeover::Held).await;
+        assert_not_taken(&engine, id, has_photo, Takeover::Held).await;
     }
-    assert_eq!(engine.writer().tenure(claim), Tenure::Held);
+    assert_eq!(engine.writer().tenure(claim), ClaimStatus::Held);
     append(&engine, claim, Sequence(1), uploaded()).await;
 }
 
@@ -97,8 +98,8 @@ pub async fn what_nobody_holds_is_taken_once_though_many_ask_at_once(engine: imp
         tokio::spawn(async move { writer.take(id, false).await.unwrap() })
     });
     let answers: Vec<_> = join_all(asking).await.into_iter().map(Result::unwrap).collect();
-    let won = answers.iter().filter(|it| matches!(it, Taken::Now(..))).count();
-    let held = answers.iter().filter(|it| **it == Taken::Held).count();
+    let won = answers.iter().filter(|it| matches!(it, Takeover::Now(..))).count();
+    let held = answers.iter().filter(|it| **it == Takeover::Held).count();
     assert_eq!((won, held), (1, 23));
 }
 
@@ -125,12 +126,12 @@ pub async fn a_lent_match_is_taken_by_whoever_has_its_photo(engine: impl Shared)
     let id = match_id(0, 1);
     let lent = lent(&engine, &other, id).await;
     append(&other, lent, Sequence(1), trouble()).await;
-    assert_not_taken(&engine, id, false, Taken::Held).await;
+    assert_not_taken(&engine, id, false, Takeover::Held).await;
     let claim = taken(&engine, id, true).await;
-    assert_eq!(engine.writer().tenure(claim), Tenure::Held);
+    assert_eq!(engine.writer().tenure(claim), ClaimStatus::Held);
     assert_lost(&other, lent).await;
-    assert_eq!(other.writer().secure(lent).await.unwrap(), None);
-    assert_not_taken(&other, id, true, Taken::Held).await;
+    assert_eq!(other.writer().confirm(lent).await.unwrap(), None);
+    assert_not_taken(&other, id, true, Takeover::Held).await;
     append(&engine, claim, Sequence(2), uploaded()).await;
 }
 
@@ -140,11 +141,11 @@ pub async fn securing_a_lent_match_keeps_it(engine: impl Shared) {
     let id = match_id(0, 1);
     let lent = lent(&engine, &other, id).await;
     append(&other, lent, Sequence(1), trouble()).await;
-    let whole = other.writer().secure(lent).await.unwrap().expect("it is still its own");
-    assert_eq!(other.writer().tenure(whole), Tenure::Held);
-    assert_not_taken(&engine, id, true, Taken::Held).await;
+    let whole = other.writer().confirm(lent).await.unwrap().expect("it is still its own");
+    assert_eq!(other.writer().tenure(whole), ClaimStatus::Held);
+    assert_not_taken(&engine, id, true, Takeover::Held).await;
     append(&other, whole, Sequence(2), uploaded()).await;
-    assert_eq!(other.writer().secure(whole).await.unwrap(), Some(whole), "safe to repeat");
+    assert_eq!(other.writer().confirm(whole).await.unwrap(), Some(whole), "safe to repeat");
 }
 
 /// Whoever keeps a photo for it may drop it. A match that is absent or over needs nobody either.
@@ -153,15 +154,15 @@ pub async fn nobody_takes_a_match_for_a_photo_that_is_uploaded(engine: impl Shar
     let (held, over) = (match_id(0, 1), match_id(0, 2));
     let (_, claim) = run(&engine, held, plain_spec(), [uploaded()]).await;
     end(&engine, over, plain_spec()).await;
-    assert_not_taken(&other, held, true, Taken::Past).await;
-    assert_not_taken(&other, held, false, Taken::Held).await;
+    assert_not_taken(&other, held, true, Takeover::Past).await;
+    assert_not_taken(&other, held, false, Takeover::Held).await;
     for id in [over, match_id(0, 3)] {
-        assert_not_taken(&other, id, true, Taken::Past).await;
-        assert_not_taken(&other, id, false, Taken::Past).await;
+        assert_not_taken(&other, id, true, Takeover::Past).await;
+        assert_not_taken(&other, id, false, Takeover::Past).await;
     }
     engine.writer().release(vec![claim]).await.unwrap();
     let claim = taken(&other, held, true).await;
-    assert_eq!(other.writer().tenure(claim), Tenure::Held, "a photo at Oz is lent to nobody");
+    assert_eq!(other.writer().tenure(claim), ClaimStatus::Held, "a photo at Oz is lent to nobody");
 }
 
 /// An adopted photo makes a lent match its driver's own.
@@ -170,7 +171,7 @@ pub async fn a_lent_match_whose_photo_is_found_at_oz_is_not_taken(engine: impl S
     let id = match_id(0, 1);
     let lent = lent(&engine, &other, id).await;
     append(&other, lent, Sequence(1), uploaded()).await;
-    assert_not_taken(&engine, id, true, Taken::Past).await;
+    assert_not_taken(&engine, id, true, Takeover::Past).await;
     append(&other, lent, Sequence(2), started("a-1")).await;
 }
 
@@ -289,7 +290,7 @@ pub async fn leaving_frees_everything_at_once(engine: impl Shared) {
         told(&mut fleet).await;
     }
     for claim in [one, two] {
-        assert_eq!(writer.tenure(claim), Tenure::Lost);
+        assert_eq!(writer.tenure(claim), ClaimStatus::Lost);
         assert_lost(&engine, claim).await;
     }
     assert!(!writer.may_act());
@@ -309,19 +310,19 @@ pub async fn tokens_of_one_process_are_good_at_the_other(engine: impl Shared) {
     let (later, _) = run(&other, match_id(0, 2), plain_spec(), [uploaded()]).await;
     for (from, at) in [(&engine, &other), (&other, &engine)] {
         let (from, at) = (from.reader(), at.reader());
-        assert_eq!(at.standing(start, Position(0)).await.unwrap(), Standing::Retained);
+        assert_eq!(at.standing(start, Position(0)).await.unwrap(), CursorStatus::Retained);
         for recorded in journal.iter().chain(&later) {
             let origin = from.origin_of(recorded.incarnation);
             assert_eq!(origin, at.origin_of(recorded.incarnation));
             let standing = at.standing(origin, recorded.position).await.unwrap();
-            assert_eq!(standing, Standing::Retained);
+            assert_eq!(standing, CursorStatus::Retained);
             let incarnation = from.incarnation_at(recorded.position).await.unwrap();
             assert_eq!(incarnation, recorded.incarnation);
         }
         let end = from.head().await.unwrap();
         let ahead = from.origin_of(from.incarnation_at(end).await.unwrap());
         let standing = at.standing(ahead, Position(end.0 + 1)).await.unwrap();
-        assert_eq!(standing, Standing::Foreign);
+        assert_eq!(standing, CursorStatus::Foreign);
     }
 }
 

@@ -161,7 +161,7 @@ async fn a_lent_match_is_secured_before_its_photo_is_uploaded() {
     other.admit(repeatable()).await;
     let upload = other.next(AskKind::UploadPhoto).await;
     let third = other.replica();
-    assert_eq!(third.journal.take(m.id, true).await.unwrap(), journal::Taken::Held);
+    assert_eq!(third.journal.take(m.id, true).await.unwrap(), journal::Takeover::Held);
     upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
     other.next(AskKind::StartAnalyses).await;
 }

@@ -12,7 +12,7 @@ use crate::{
     crowd::{Crowd, count},
     domain::{AnalysisId, MatchId},
     journal::{
-        CancelledAs, Key, Origin, Taken,
+        CancelledAs, Key, Origin, Takeover,
         suite::crowd::{cases, crowd},
     },
 };
@@ -209,10 +209,10 @@ async fn work(cluster: &Cluster, database: &str, journal: &Postgres, crowd: &Cro
 async fn hold(journal: &Postgres, claims: &[Claim]) {
     journal.release(claims[3..6].to_vec()).await.unwrap();
     let taken = journal.take(claims[3].match_id, true).await.unwrap();
-    assert!(matches!(taken, Taken::Now(..)), "{taken:?}");
-    assert_eq!(journal.take(claims[6].match_id, false).await.unwrap(), Taken::Held);
+    assert!(matches!(taken, Takeover::Now(..)), "{taken:?}");
+    assert_eq!(journal.take(claims[6].match_id, false).await.unwrap(), Takeover::Held);
     let claimed = journal.claim(20).await.unwrap();
-    journal.secure(claimed[0].1).await.unwrap();
+    journal.confirm(claimed[0].1).await.unwrap();
     let lost = journal.append(claims[4], Sequence(1), uploaded()).await.unwrap();
     assert_eq!(lost, Appended::Lost);
     journal.release(claimed.into_iter().map(|(_, claim)| claim).collect()).await.unwrap();

@@ -12,14 +12,14 @@ use tracing::{debug, warn};
 use crate::{
     domain::{CallerId, Match, MatchId},
     journal::{
-        Claim, Erased, Error, Taken,
-        answer::Reply,
+        Claim, Erased, Error, Takeover,
         postgres::{
             claim,
             connect::{self, Meaning, STATEMENT_TIMEOUT},
             enlist, erase, notice,
-            writer::{LINGERING_CHECK, Running, no_lease},
+            writer::{LINGERING_CHECK, WriterTask, no_lease},
         },
+        reply::ReplySender,
     },
     outage,
 };
@@ -28,26 +28,26 @@ use crate::{
 const RACES_MAX: u32 = 5;
 
 /// Something that isn't an event.
-pub(super) enum Ask {
+pub(super) enum Command {
     /// As [`journal::Writer::claim`](crate::journal::Writer::claim).
-    Claim { limit: usize, reply: Reply<Vec<(Match, Claim)>> },
+    Claim { limit: usize, reply: ReplySender<Vec<(Match, Claim)>> },
     /// As [`journal::Writer::take`](crate::journal::Writer::take).
-    Take { match_id: MatchId, has_photo: bool, reply: Reply<Taken> },
+    Take { match_id: MatchId, has_photo: bool, reply: ReplySender<Takeover> },
     /// As [`journal::Writer::secure`](crate::journal::Writer::secure).
-    Secure { claim: Claim, reply: Reply<Option<Claim>> },
+    Secure { claim: Claim, reply: ReplySender<Option<Claim>> },
     /// As [`journal::Writer::release`](crate::journal::Writer::release).
-    Release { claims: Vec<Claim>, reply: Reply<()> },
+    Release { claims: Vec<Claim>, reply: ReplySender<()> },
     /// As [`journal::Writer::erase`](crate::journal::Writer::erase).
-    Erase { caller: CallerId, match_id: MatchId, reply: Reply<Erased> },
+    Erase { caller: CallerId, match_id: MatchId, reply: ReplySender<Erased> },
     /// As [`journal::Writer::erase_expired`](crate::journal::Writer::erase_expired).
-    EraseExpired { limit: usize, reply: Reply<usize> },
+    EraseExpired { limit: usize, reply: ReplySender<usize> },
     /// As [`journal::Writer::enlist`](crate::journal::Writer::enlist).
-    Enlist { limit: usize, reply: Reply<usize> },
+    Enlist { limit: usize, reply: ReplySender<usize> },
 }
 
 /// What is done by a statement or two, each safe to repeat.
 #[async_trait]
-pub(super) trait Step: Send + Sync {
+pub(super) trait Statement: Send + Sync {
     /// What comes of it.
     type Output: Send;
 
@@ -59,12 +59,12 @@ pub(super) trait Step: Send + Sync {
 }
 
 /// Has the other replicas look.
-struct Tell {
+struct Notify {
     notice: &'static str,
 }
 
 #[async_trait]
-impl Step for Tell {
+impl Statement for Notify {
     type Output = ();
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<(), Error> {
@@ -72,35 +72,35 @@ impl Step for Tell {
     }
 }
 
-impl Running {
+impl WriterTask {
     /// Does what was asked, and answers.
-    pub(super) async fn answer(&mut self, ask: Ask) {
+    pub(super) async fn answer(&mut self, ask: Command) {
         match ask {
-            Ask::Claim { limit, reply } => reply.give(self.claim(limit).await),
-            Ask::Take { match_id, has_photo, reply } => {
-                reply.give(self.take_one(match_id, has_photo).await);
+            Command::Claim { limit, reply } => reply.send(self.claim(limit).await),
+            Command::Take { match_id, has_photo, reply } => {
+                reply.send(self.take_one(match_id, has_photo).await);
             }
-            Ask::Secure { claim, reply } => {
-                reply.give(self.run_step(&claim::Secure { claim }).await);
+            Command::Secure { claim, reply } => {
+                reply.send(self.run_step(&claim::Confirm { claim }).await);
             }
-            Ask::Release { claims, reply } => {
+            Command::Release { claims, reply } => {
                 let released = self.run_step(&claim::Release { claims }).await;
                 self.tell(notice::RELEASED).await;
-                reply.give(released.map(drop));
+                reply.send(released.map(drop));
             }
-            Ask::Erase { caller, match_id, reply } => {
+            Command::Erase { caller, match_id, reply } => {
                 let erased = self.run_step(&erase::EraseOne { caller, match_id }).await;
                 self.forget(matches!(erased, Ok(Erased::Done))).await;
-                reply.give(erased);
+                reply.send(erased);
             }
-            Ask::EraseExpired { limit, reply } => {
+            Command::EraseExpired { limit, reply } => {
                 let now = self.with.clock.now();
                 let erased = self.run_step(&erase::EraseExpired { now, limit }).await;
                 self.forget(matches!(erased, Ok(1..))).await;
-                reply.give(erased);
+                reply.send(erased);
             }
-            Ask::Enlist { limit, reply } => {
-                reply.give(self.run_step(&enlist::Enlist { limit }).await);
+            Command::Enlist { limit, reply } => {
+                reply.send(self.run_step(&enlist::Enlist { limit }).await);
             }
         }
     }
@@ -113,7 +113,7 @@ impl Running {
         self.run_step(&claim::ClaimSome { lease, share, limit, orphans, aside, now }).await
     }
 
-    async fn take_one(&mut self, match_id: MatchId, has_photo: bool) -> Result<Taken, Error> {
+    async fn take_one(&mut self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
         let lease = self.with.leases.held().ok_or_else(no_lease)?;
         let orphans = Arc::clone(&self.orphans);
         let (aside, now) = (self.with.tail.aside(), self.with.ticks.now());
@@ -134,7 +134,7 @@ impl Running {
     async fn tell(&mut self, notice: &'static str) {
         if self.with.notices
             && self.with.leases.has_others()
-            && let Err(error) = self.run_step(&Tell { notice }).await
+            && let Err(error) = self.run_step(&Notify { notice }).await
         {
             debug!(error = outage::causes(&error), "NOTIFY failed: other replicas will poll");
         }
@@ -142,7 +142,7 @@ impl Running {
 
     /// What is done by a statement or two; again if somebody was faster, and once more if the
     /// connection turns out to be dead.
-    async fn run_step<S: Step>(&mut self, step: &S) -> Result<S::Output, Error> {
+    async fn run_step<S: Statement>(&mut self, step: &S) -> Result<S::Output, Error> {
         let (mut tries, mut is_second) = (0, false);
         loop {
             if S::CLAIMS {

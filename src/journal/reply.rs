@@ -12,11 +12,11 @@ use tokio::sync::oneshot;
 
 use crate::{
     domain::Match,
-    journal::{Admitted, Appended, CancelledAs, Claim, Erased, Error, Taken},
+    journal::{Admitted, Appended, CancelledAs, Claim, Erased, Error, Takeover},
 };
 
 /// What may be answered.
-pub(super) trait Outcome: Send + Sync + 'static {
+pub(super) trait CarriesClaims: Send + Sync + 'static {
     /// Which matches its hearer holds by it.
     fn claims(&self) -> Vec<Claim> {
         Vec::new()
@@ -28,32 +28,32 @@ pub(super) trait Outcome: Send + Sync + 'static {
 pub(super) struct Orphans(Mutex<Vec<Claim>>);
 
 /// Gives the answer.
-pub(super) struct Reply<T: Outcome> {
+pub(super) struct ReplySender<T: CarriesClaims> {
     sender: oneshot::Sender<Result<T, Error>>,
     orphans: Arc<Orphans>,
 }
 
 /// Waits for the answer; should its hearer go meanwhile, the claims in it are let go.
-pub(super) struct Answer<T: Outcome> {
+pub(super) struct ReplyReceiver<T: CarriesClaims> {
     receiver: oneshot::Receiver<Result<T, Error>>,
     orphans: Arc<Orphans>,
 }
 
 /// Where an answer is given, and where it is heard.
-pub(super) fn pair<T: Outcome>(orphans: &Arc<Orphans>) -> (Reply<T>, Answer<T>) {
+pub(super) fn pair<T: CarriesClaims>(orphans: &Arc<Orphans>) -> (ReplySender<T>, ReplyReceiver<T>) {
     let (sender, receiver) = oneshot::channel();
-    let reply = Reply { sender, orphans: Arc::clone(orphans) };
-    (reply, Answer { receiver, orphans: Arc::clone(orphans) })
+    let reply = ReplySender { sender, orphans: Arc::clone(orphans) };
+    (reply, ReplyReceiver { receiver, orphans: Arc::clone(orphans) })
 }
 
-impl<T: Outcome> Reply<T> {
+impl<T: CarriesClaims> ReplySender<T> {
     /// Whether nobody waits any more.
-    pub(super) fn is_deaf(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
     /// Answers.
-    pub(super) fn give(self, answer: Result<T, Error>) {
+    pub(super) fn send(self, answer: Result<T, Error>) {
         if let Err(Ok(unheard)) = self.sender.send(answer) {
             self.orphans.add(unheard.claims());
         }
@@ -62,18 +62,18 @@ impl<T: Outcome> Reply<T> {
     /// Answers that it failed, where it may have been done all the same.
     pub(super) fn fail(self, doubtful: &T, error: Error) {
         self.orphans.add(doubtful.claims());
-        self.give(Err(error));
+        self.send(Err(error));
     }
 }
 
-impl<T: Outcome> Answer<T> {
+impl<T: CarriesClaims> ReplyReceiver<T> {
     /// What became of it.
     pub(super) async fn wait(mut self) -> Result<T, Error> {
         (&mut self.receiver).await.map_err(|_| closed())?
     }
 }
 
-impl<T: Outcome> Drop for Answer<T> {
+impl<T: CarriesClaims> Drop for ReplyReceiver<T> {
     fn drop(&mut self) {
         self.receiver.close();
         if let Ok(Ok(unheard)) = self.receiver.try_recv() {
@@ -83,12 +83,12 @@ impl<T: Outcome> Drop for Answer<T> {
 }
 
 /// A claim that somebody may be about to hear of. It is let go of unless they do.
-pub(super) struct Unheard {
+pub(super) struct ClaimGuard {
     claim: Option<Claim>,
     orphans: Arc<Orphans>,
 }
 
-impl Unheard {
+impl ClaimGuard {
     pub(super) fn new(claim: Option<Claim>, orphans: &Arc<Orphans>) -> Self {
         Self { claim, orphans: Arc::clone(orphans) }
     }
@@ -98,12 +98,12 @@ impl Unheard {
     }
 
     /// It is theirs.
-    pub(super) fn heard(mut self) {
+    pub(super) fn disarm(mut self) {
         self.claim = None;
     }
 }
 
-impl Drop for Unheard {
+impl Drop for ClaimGuard {
     fn drop(&mut self) {
         self.orphans.add(self.claim.take().into_iter().collect());
     }
@@ -119,16 +119,16 @@ impl Orphans {
     }
 }
 
-impl Outcome for Appended {}
-impl Outcome for CancelledAs {}
-impl Outcome for Erased {}
-impl Outcome for usize {}
-impl Outcome for () {}
+impl CarriesClaims for Appended {}
+impl CarriesClaims for CancelledAs {}
+impl CarriesClaims for Erased {}
+impl CarriesClaims for usize {}
+impl CarriesClaims for () {}
 
 /// Whose hold it is was known before.
-impl Outcome for Option<Claim> {}
+impl CarriesClaims for Option<Claim> {}
 
-impl Outcome for Admitted {
+impl CarriesClaims for Admitted {
     fn claims(&self) -> Vec<Claim> {
         match self {
             Self::New(_, claim) => vec![*claim],
@@ -137,13 +137,13 @@ impl Outcome for Admitted {
     }
 }
 
-impl Outcome for Vec<(Match, Claim)> {
+impl CarriesClaims for Vec<(Match, Claim)> {
     fn claims(&self) -> Vec<Claim> {
         self.iter().map(|(_, claim)| *claim).collect()
     }
 }
 
-impl Outcome for Taken {
+impl CarriesClaims for Takeover {
     fn claims(&self) -> Vec<Claim> {
         match self {
             Self::Now(_, claim) => vec![*claim],

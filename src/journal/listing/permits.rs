@@ -10,7 +10,7 @@ use std::{num::NonZero, sync::Arc, thread, time::Duration};
 use tokio::{sync::Semaphore, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::journal::{Error, answer};
+use crate::journal::{Error, reply};
 
 /// How long a list waits for its turn: hundreds of others go before it meanwhile. Its caller may
 /// give up earlier, which costs nothing.
@@ -33,12 +33,12 @@ pub(in crate::journal) fn at_once() -> usize {
 struct Busy;
 
 /// Gives lists their turns.
-pub(in crate::journal) struct Turns {
+pub(in crate::journal) struct ListPermits {
     permits: Arc<Semaphore>,
     tasks: TaskTracker,
 }
 
-impl Turns {
+impl ListPermits {
     /// Turns for so many lists at once.
     pub(in crate::journal) fn new(at_once: usize) -> Self {
         Self { permits: Arc::new(Semaphore::new(at_once)), tasks: TaskTracker::new() }
@@ -56,7 +56,7 @@ impl Turns {
     {
         let turn = time::timeout(PATIENCE, Arc::clone(&self.permits).acquire_owned()).await;
         let turn = turn.map_err(|_| Error::Unavailable(Arc::new(Busy)))?;
-        let turn = turn.map_err(|_| answer::closed())?;
+        let turn = turn.map_err(|_| reply::closed())?;
         let gone = CancellationToken::new();
         let list = list(gone.clone());
         let _guard = gone.drop_guard();
@@ -65,7 +65,7 @@ impl Turns {
             drop(turn);
             listed
         });
-        listing.await.unwrap_or_else(|_| Err(answer::closed()))
+        listing.await.unwrap_or_else(|_| Err(reply::closed()))
     }
 
     /// Refuses further lists, and returns once none is under way.
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn lists_take_turns_in_the_order_in_which_they_came() {
-        let turns = Turns::new(1);
+        let turns = ListPermits::new(1);
         let (go, wait) = oneshot::channel::<()>();
         let order = std::sync::Mutex::new(Vec::new());
         let one = async {
@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_that_is_abandoned_keeps_its_turn_until_it_has_stopped() {
-        let turns = Turns::new(1);
+        let turns = ListPermits::new(1);
         let (told, hears) = oneshot::channel();
         let (stop, stops) = oneshot::channel::<()>();
         let mut list = Box::pin(turns.take(|gone| async move {

@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// What is remembered of the journal.
-pub(super) struct History {
+pub(super) struct Watermark {
     incarnation: u64,
     newest: Mutex<Cursor>,
     lost: CancellationToken,
 }
 
-impl History {
+impl Watermark {
     /// As of the moment at which an incarnation was entered.
     pub(super) fn new(incarnation: u64, newest: Cursor) -> Self {
         Self { incarnation, newest: Mutex::new(newest), lost: CancellationToken::new() }

@@ -21,7 +21,7 @@ use tonic::{Code, Status, body::Body};
 use tonic_types::StatusExt;
 use tower::Service;
 
-use crate::{grpc::status, worker::Chance};
+use crate::{grpc::status, worker::Jitter};
 
 /// The server's version, in the initial metadata.
 const VERSION: HeaderName = HeaderName::from_static("facematch-version");
@@ -36,12 +36,12 @@ const STRETCH_MAX: f64 = 0.5;
 #[derive(Clone)]
 pub struct Answering<S> {
     inner: S,
-    chance: Chance,
+    chance: Jitter,
 }
 
 impl<S> Answering<S> {
     /// Around a service. `chance` (0..1) is drawn once for each delay.
-    pub const fn new(inner: S, chance: Chance) -> Self {
+    pub const fn new(inner: S, chance: Jitter) -> Self {
         Self { inner, chance }
     }
 }
@@ -66,7 +66,7 @@ where
     }
 }
 
-fn answer(mut answer: Response<Body>, chance: Chance) -> Response<Body> {
+fn answer(mut answer: Response<Body>, chance: Jitter) -> Response<Body> {
     let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
     answer.headers_mut().insert(VERSION, version);
     // A refusal is nothing but trailers, which come as headers.
@@ -83,7 +83,7 @@ fn answer(mut answer: Response<Body>, chance: Chance) -> Response<Body> {
 /// A body whose trailers are looked at.
 struct Trailed {
     body: Body,
-    chance: Chance,
+    chance: Jitter,
 }
 
 impl HttpBody for Trailed {
@@ -114,7 +114,7 @@ impl HttpBody for Trailed {
 }
 
 /// Sees to the status that an answer ends with, and returns it if it is another one now.
-fn finish(trailers: &mut HeaderMap, chance: &Chance) -> Option<Status> {
+fn finish(trailers: &mut HeaderMap, chance: &Jitter) -> Option<Status> {
     // Nearly all of them.
     if trailers.get(Status::GRPC_STATUS)?.as_bytes() == b"0" {
         return None;
@@ -139,7 +139,7 @@ fn blame_the_bytes(trailers: &mut HeaderMap, status: &Status) -> Option<Status> 
 }
 
 /// Gives a status that says when to come back its own time, and says it in both ways.
-fn spread(trailers: &mut HeaderMap, status: &Status, chance: &Chance) {
+fn spread(trailers: &mut HeaderMap, status: &Status, chance: &Jitter) {
     let mut details = status.get_error_details();
     let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) else { return };
     let millis = stretched(delay, chance());
@@ -170,12 +170,12 @@ mod tests {
     use super::*;
     use crate::{domain::Limit, grpc::status};
 
-    fn seeded() -> Chance {
+    fn seeded() -> Jitter {
         let random = Mutex::new(StdRng::seed_from_u64(1));
         Arc::new(move || random.lock().unwrap().random())
     }
 
-    fn certain(chance: f64) -> Chance {
+    fn certain(chance: f64) -> Jitter {
         Arc::new(move || chance)
     }
 
@@ -184,7 +184,7 @@ mod tests {
         status.get_error_details().retry_info().and_then(|info| info.retry_delay)
     }
 
-    fn refused(status: &Status, chance: Chance) -> HeaderMap {
+    fn refused(status: &Status, chance: Jitter) -> HeaderMap {
         answer(status.clone().into_http(), chance).headers().clone()
     }
 

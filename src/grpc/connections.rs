@@ -48,7 +48,7 @@ use crate::{
         status,
     },
     outage::{self, Outage},
-    worker::Chance,
+    worker::Jitter,
 };
 
 /// How long no connection is taken after none could be: the process may be out of descriptors.
@@ -99,7 +99,7 @@ pub struct Connections {
     pub connection_log: ConnectionLog,
     pub limits: Limits,
     pub clock: Clock,
-    pub chance: Chance,
+    pub chance: Jitter,
 }
 
 impl Connections {

@@ -51,7 +51,7 @@ use crate::{
     outage::Outage,
     pb,
     watch::Watch,
-    worker::{Chance, Worker},
+    worker::{Jitter, Worker},
 };
 
 /// The name that health checks ask for, beside the empty one.
@@ -103,7 +103,7 @@ pub struct Bound {
     connections: ConnectionLog,
     health: HealthReporter,
     clock: Clock,
-    chance: Chance,
+    chance: Jitter,
 }
 
 /// Sets what health checks say.
@@ -137,7 +137,7 @@ impl Bound {
         watch: Watch,
         store: Outage,
         clock: Clock,
-        chance: Chance,
+        chance: Jitter,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
         let readers = Readers::new(config.stream_stall, clock.clone());

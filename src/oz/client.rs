@@ -18,20 +18,20 @@ use crate::{
         MediaId, PhotoKind, Reply, Timestamp,
     },
     oz::{
-        Chance, Config, ConfigError, Oz, Sent,
-        exchange::{Answer, Line},
+        Config, ConfigError, Jitter, Oz, Sent,
+        exchange::{OzResponse, Transport},
         failure,
-        refusals::Refusal,
+        refusals::RefusedRequest,
         scrub,
-        session::{Pass, Remedy, Session},
+        session::{Credential, Remedy, Session},
         upload,
-        wire::{self, Unusable},
+        wire::{self, UnusableAnswer},
     },
 };
 
 /// Oz over HTTP. One is made for the whole process; it holds the session and the connections.
 pub struct Client {
-    line: Line,
+    line: Transport,
     session: Session,
 }
 
@@ -39,7 +39,7 @@ pub struct Client {
 enum Request<'a> {
     Get { path: String },
     Post { path: String, body: Value },
-    Upload { path: String, photo: Photo<'a> },
+    Upload { path: String, photo: PhotoUpload<'a> },
 }
 
 impl Request<'_> {
@@ -60,7 +60,7 @@ impl Request<'_> {
 }
 
 /// A photo to upload.
-struct Photo<'a> {
+struct PhotoUpload<'a> {
     bytes: Bytes,
     match_id: MatchId,
     kind: PhotoKind,
@@ -70,8 +70,8 @@ struct Photo<'a> {
 
 impl Client {
     /// A client as the settings describe it. Nothing is sent before the first request.
-    pub fn new(config: Config, clock: Clock, chance: Chance) -> Result<Self, ConfigError> {
-        let line = Line::new(&config, clock)?;
+    pub fn new(config: Config, clock: Clock, chance: Jitter) -> Result<Self, ConfigError> {
+        let line = Transport::new(&config, clock)?;
         Ok(Self { line, session: Session::new(config.credentials, config.keychain, chance) })
     }
 
@@ -81,7 +81,7 @@ impl Client {
             Ask::UploadPhoto { folder_id, match_id, kind, format } => {
                 let bytes = photo.expect("an upload comes with its photo");
                 let photo =
-                    Photo { bytes, match_id: *match_id, kind: *kind, format: *format, sent };
+                    PhotoUpload { bytes, match_id: *match_id, kind: *kind, format: *format, sent };
                 self.upload(*folder_id, photo).await.map(Reply::Photo)
             }
             Ask::StartAnalyses { folder_id, biometry, quality } => {
@@ -117,7 +117,7 @@ impl Client {
     }
 
     /// `POST /api/folders/{id}/media/` (uploading-media page).
-    async fn upload(&self, id: FolderId, photo: Photo<'_>) -> Result<MediaId, Failure> {
+    async fn upload(&self, id: FolderId, photo: PhotoUpload<'_>) -> Result<MediaId, Failure> {
         let (match_id, kind) = (photo.match_id, photo.kind);
         let path = format!("/api/folders/{id}/media/");
         let answer = self.send(&Request::Upload { path, photo }).await?;
@@ -146,14 +146,14 @@ impl Client {
 
     /// Sends with a pass; and once more with another, if the session was at fault and the request
     /// was refused before anything was done.
-    async fn send(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+    async fn send(&self, request: &Request<'_>) -> Result<OzResponse, Failure> {
         let pass = self.session.pass(&self.line).await?;
         let sent_at = self.line.clock.now();
         let failure = match self.send_once(request, &pass, sent_at).await {
             Err(failure) if failure.http_status == Some(401) => failure,
             outcome => return outcome,
         };
-        let refusal = Refusal { path: request.path(), sent_at, kind: failure.kind };
+        let refusal = RefusedRequest { path: request.path(), sent_at, kind: failure.kind };
         match self.session.remedy(&self.line, &pass, &refusal).await {
             Remedy::None => Err(failure),
             Remedy::TokenRefused => Err(Failure { kind: FailureKind::LoginRefused, ..failure }),
@@ -165,7 +165,11 @@ impl Client {
         }
     }
 
-    async fn replay(&self, request: &Request<'_>, renewed: &Pass) -> Result<Answer, Failure> {
+    async fn replay(
+        &self,
+        request: &Request<'_>,
+        renewed: &Credential,
+    ) -> Result<OzResponse, Failure> {
         let sent_at = self.line.clock.now();
         let outcome = self.send_once(request, renewed, sent_at).await;
         match &outcome {
@@ -181,9 +185,9 @@ impl Client {
     async fn send_once(
         &self,
         request: &Request<'_>,
-        pass: &Pass,
+        pass: &Credential,
         sent_at: Timestamp,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<OzResponse, Failure> {
         let answer = match request {
             Request::Get { path } => self.line.exchange(pass.sign(self.line.get(path))).await,
             Request::Post { path, body } => {
@@ -200,9 +204,9 @@ impl Client {
     async fn upload_once(
         &self,
         path: &str,
-        photo: &Photo<'_>,
-        pass: &Pass,
-    ) -> Result<Answer, Failure> {
+        photo: &PhotoUpload<'_>,
+        pass: &Credential,
+    ) -> Result<OzResponse, Failure> {
         let (form, mut progress) =
             upload::form(photo.bytes.clone(), photo.match_id, photo.kind, photo.format);
         let request = pass.sign(self.line.upload(path)).multipart(form);
@@ -298,6 +302,6 @@ pub fn read_analysis(
 }
 
 /// The reading of an answer, or the failure that it is.
-fn usable<T>(answer: &Answer, reading: Result<T, Unusable>) -> Result<T, Failure> {
+fn usable<T>(answer: &OzResponse, reading: Result<T, UnusableAnswer>) -> Result<T, Failure> {
     reading.map_err(|unusable| unusable.into_failure(answer.status, &answer.body))
 }

@@ -24,7 +24,7 @@ const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 
 /// The way to Oz: one pool of connections and the address it leads to.
-pub struct Line {
+pub struct Transport {
     http: reqwest::Client,
     base: Url,
     pub clock: Clock,
@@ -33,12 +33,12 @@ pub struct Line {
 }
 
 /// A success: 2xx, whole.
-pub struct Answer {
+pub struct OzResponse {
     pub status: StatusCode,
     pub body: Bytes,
 }
 
-impl Line {
+impl Transport {
     /// A line as the settings describe it.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, ConfigError> {
         config.check()?;
@@ -67,13 +67,13 @@ impl Line {
     }
 
     /// Sends the request and reads the answer. Whatever isn't a whole 2xx is a failure.
-    pub async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+    pub async fn exchange(&self, request: RequestBuilder) -> Result<OzResponse, Failure> {
         let sent = request.header(http::header::ACCEPT, "application/json").send().await;
         let response = sent.map_err(|error| failure::from_transport(&error, Stage::Sending))?;
         let status = response.status();
         if status.is_success() {
             let body = read(response, ANSWER_BYTES_MAX).await?;
-            return Ok(Answer { status, body });
+            return Ok(OzResponse { status, body });
         }
         let headers = response.headers().clone();
         // The status says enough, even where its body can't be read.

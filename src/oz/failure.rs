@@ -70,7 +70,7 @@ pub fn from_transport(error: &reqwest::Error, stage: Stage) -> Failure {
 /// told as such.
 pub fn incomplete(status: StatusCode, body: &[u8], what: &str) -> Failure {
     let error = lenient_json::read(body).ok().and_then(error_of);
-    let told = error.unwrap_or_else(|| Told::foreign(what));
+    let told = error.unwrap_or_else(|| FailureText::foreign(what));
     Failure {
         http_status: Some(status.as_u16()),
         error_code: told.error_code,
@@ -96,7 +96,7 @@ pub fn too_large_for_a_gateway(failure: Failure) -> Failure {
 }
 
 /// What a status other than 2xx means. Of a 4xx that depends on who says it.
-fn kind_of(status: StatusCode, told: &Told) -> FailureKind {
+fn kind_of(status: StatusCode, told: &FailureText) -> FailureKind {
     match status.as_u16() {
         300..=399 => FailureKind::Redirected,
         // The connection led to the wrong server, or the request came too early: neither was acted
@@ -156,14 +156,14 @@ fn chain(error: &reqwest::Error) -> String {
 }
 
 /// What is said about a failure, and whether Oz says it.
-struct Told {
+struct FailureText {
     /// Whether it is an error object of Oz's: it has a code or a message by Oz's names.
     by_oz: bool,
     error_code: Option<i64>,
     message: String,
 }
 
-impl Told {
+impl FailureText {
     /// What somebody else said is only described.
     fn foreign(what: &str) -> Self {
         Self { by_oz: false, error_code: None, message: what.to_owned() }
@@ -185,16 +185,16 @@ struct ErrorBody {
     error_details: Value,
 }
 
-fn told(body: &[u8]) -> Told {
+fn told(body: &[u8]) -> FailureText {
     match lenient_json::read(body) {
         Ok(value) => error_of(value)
-            .unwrap_or_else(|| Told::foreign("answered with JSON that is no error of Oz's")),
-        Err(_) => Told::foreign(&not_json(body)),
+            .unwrap_or_else(|| FailureText::foreign("answered with JSON that is no error of Oz's")),
+        Err(_) => FailureText::foreign(&not_json(body)),
     }
 }
 
 /// Reads an error object; none if it isn't one.
-fn error_of(value: Value) -> Option<Told> {
+fn error_of(value: Value) -> Option<FailureText> {
     if !value.is_object() {
         return None;
     }
@@ -207,7 +207,7 @@ fn error_of(value: Value) -> Option<Told> {
     }
     let texts = [body.error_message, body.details, body.error_details];
     let message = texts.iter().find_map(|text| text.as_str().filter(|text| !text.is_empty()));
-    Some(Told { by_oz, error_code, message: message.unwrap_or("gave no reason").to_owned() })
+    Some(FailureText { by_oz, error_code, message: message.unwrap_or("gave no reason").to_owned() })
 }
 
 /// A whole number, also one in quotation marks.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     failure, lenient_json, scrub,
-    wire::{self, Unusable},
+    wire::{self, UnusableAnswer},
 };
 use crate::domain::{
     Analysis, AnalysisId, Failure, MatchId, Media, MediaId, PhotoKind, Resolution, Timestamp,
@@ -43,8 +43,8 @@ const OWN_MESSAGES: [&str; 8] = [
 /// Reads bytes as each of the answers that Oz gives.
 pub fn oz_answer(body: &[u8]) {
     let Ok(said) = lenient_json::read(body) else {
-        assert_eq!(wire::tokens(body).err(), Some(Unusable::NotJson));
-        assert_eq!(wire::folder(body).err(), Some(Unusable::NotJson));
+        assert_eq!(wire::tokens(body).err(), Some(UnusableAnswer::NotJson));
+        assert_eq!(wire::folder(body).err(), Some(UnusableAnswer::NotJson));
         return;
     };
     check_tokens(body, &said);
@@ -76,8 +76,11 @@ pub fn oz_error(body: &[u8]) {
     for status in [StatusCode::FOUND, StatusCode::BAD_REQUEST] {
         check_failure(&failure::from_answer(status, &headers, body, now), &said);
     }
-    check_failure(&Unusable::NotJson.into_failure(StatusCode::OK, body), &said);
-    check_failure(&Unusable::Lacks("what is lacking").into_failure(StatusCode::OK, body), &said);
+    check_failure(&UnusableAnswer::NotJson.into_failure(StatusCode::OK, body), &said);
+    check_failure(
+        &UnusableAnswer::Lacks("what is lacking").into_failure(StatusCode::OK, body),
+        &said,
+    );
     if body.len() <= CLEANED_BYTES_MAX {
         check_clean(&String::from_utf8_lossy(body));
     }

@@ -32,7 +32,7 @@ use crate::domain::{Ask, Failure, Reply};
 pub type Sent<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
 /// Where jitter comes from: a number from 0 to 1.
-pub type Chance = std::sync::Arc<dyn Fn() -> f64 + Send + Sync>;
+pub type Jitter = std::sync::Arc<dyn Fn() -> f64 + Send + Sync>;
 
 /// The one thing that is done with Oz.
 #[async_trait]

@@ -15,7 +15,7 @@ use crate::{
 const REQUESTS_MAX: usize = 1_024;
 
 /// A request that was answered with 401.
-pub struct Refusal<'a> {
+pub struct RefusedRequest<'a> {
     pub path: &'a str,
     pub sent_at: Timestamp,
     pub kind: FailureKind,
@@ -66,7 +66,12 @@ impl Refusals {
     }
 
     /// Whether the session is renewed for a request that may be at fault itself; noted if it isn't.
-    pub fn allow_renewal(&mut self, refusal: &Refusal<'_>, now: Timestamp, chance: f64) -> bool {
+    pub fn allow_renewal(
+        &mut self,
+        refusal: &RefusedRequest<'_>,
+        now: Timestamp,
+        chance: f64,
+    ) -> bool {
         // A renewal that began after the request was sent is the one that may help it.
         let is_joined = self.doubt.renewed_at.is_some_and(|renewed| refusal.sent_at <= renewed);
         let is_allowed = is_joined || self.doubt.allows_renewal(now, chance);

@@ -26,10 +26,10 @@ use serde_json::json;
 use crate::{
     domain::{Failure, FailureKind, Timestamp, retry},
     oz::{
-        Chance, Credentials, Keychain,
-        exchange::{Answer, Line},
+        Credentials, Jitter, Keychain,
+        exchange::{OzResponse, Transport},
         keychain::Fixed,
-        refusals::{Refusal, Refusals},
+        refusals::{Refusals, RefusedRequest},
         wire,
     },
 };
@@ -65,8 +65,8 @@ pub struct Session {
     /// Who we are, with the secret that we had at the start.
     credentials: Credentials,
     keychain: Arc<dyn Keychain>,
-    state: Mutex<State>,
-    chance: Chance,
+    state: Mutex<SessionState>,
+    chance: Jitter,
     /// Held by whoever renews the session, through all of it. A future that is dropped meanwhile
     /// lets go of it, and the next in line renews instead.
     flight: tokio::sync::Mutex<()>,
@@ -74,7 +74,7 @@ pub struct Session {
 
 /// What a request is sent with.
 #[derive(Clone)]
-pub struct Pass {
+pub struct Credential {
     header: HeaderValue,
     generation: u64,
 }
@@ -82,7 +82,7 @@ pub struct Pass {
 /// What helps a request that was answered with 401.
 pub enum Remedy {
     /// A pass that was made since it was refused.
-    Pass(Pass),
+    Pass(Credential),
     /// Nothing that the session could do: the trouble is the request's own.
     None,
     /// The session was at fault, and could not be renewed.
@@ -92,10 +92,10 @@ pub enum Remedy {
 }
 
 #[derive(Default)]
-struct State {
-    pair: Option<Pair>,
+struct SessionState {
+    pair: Option<TokenPair>,
     /// The pair before: an answer under way may still echo it.
-    former: Option<Pair>,
+    former: Option<TokenPair>,
     /// Grows with every pair, so that a 401 is told from a 401 to the pair before.
     generation: u64,
     /// Grows with every attempt to renew, so that who waited for one knows that it is over.
@@ -118,8 +118,8 @@ enum Pause {
 }
 
 /// The tokens of a session.
-struct Pair {
-    pass: Pass,
+struct TokenPair {
+    pass: Credential,
     access_token: SecretString,
     expire_token: Option<SecretString>,
     /// How long it lasts after a use, if Oz said something believable.
@@ -139,7 +139,7 @@ impl Session {
     pub fn new(
         credentials: Credentials,
         keychain: Option<Arc<dyn Keychain>>,
-        chance: Chance,
+        chance: Jitter,
     ) -> Self {
         let fixed = || -> Arc<dyn Keychain> { Arc::new(Fixed(credentials.secret().clone())) };
         Self {
@@ -152,22 +152,29 @@ impl Session {
     }
 
     /// Something to send a request with: opens or renews the session if it is time to.
-    pub async fn pass(&self, line: &Line) -> Result<Pass, Failure> {
+    pub async fn pass(&self, line: &Transport) -> Result<Credential, Failure> {
         if let Credentials::Token(_) = &self.credentials {
             return self.token_pass(line);
         }
         let current = self.state().current(line.clock.now());
         match current {
             None => self.renew(line, 0).await,
-            Some((pass, Age::Over)) => self.renew(line, pass.generation).await,
-            Some((pass, Age::Fresh)) => Ok(pass),
+            Some((pass, PairAge::Over)) => self.renew(line, pass.generation).await,
+            Some((pass, PairAge::Fresh)) => Ok(pass),
             // Where it can't be renewed it may still be good: Oz knows better than our clock.
-            Some((pass, Age::Old)) => Ok(self.renew(line, pass.generation).await.unwrap_or(pass)),
+            Some((pass, PairAge::Old)) => {
+                Ok(self.renew(line, pass.generation).await.unwrap_or(pass))
+            }
         }
     }
 
     /// What helps a request that was refused with this pass.
-    pub async fn remedy(&self, line: &Line, pass: &Pass, refusal: &Refusal<'_>) -> Remedy {
+    pub async fn remedy(
+        &self,
+        line: &Transport,
+        pass: &Credential,
+        refusal: &RefusedRequest<'_>,
+    ) -> Remedy {
         if let Credentials::Token(_) = &self.credentials {
             return self.another_token(line, pass, refusal).await;
         }
@@ -200,13 +207,18 @@ impl Session {
     /// one. After a young one the pauses go on, since a gateway may refuse by chance.
     pub fn renewal_helped(&self, now: Timestamp) {
         let mut state = self.state();
-        let has_lived = |former: &Pair| now.since(former.obtained_at) >= YOUNG;
+        let has_lived = |former: &TokenPair| now.since(former.obtained_at) >= YOUNG;
         if state.former.as_ref().is_some_and(has_lived) {
             state.refusals.end_doubt();
         }
     }
 
-    async fn another_token(&self, line: &Line, pass: &Pass, refusal: &Refusal<'_>) -> Remedy {
+    async fn another_token(
+        &self,
+        line: &Transport,
+        pass: &Credential,
+        refusal: &RefusedRequest<'_>,
+    ) -> Remedy {
         self.keychain.reread().await;
         match self.token_pass(line) {
             Ok(other) if other.generation != pass.generation => Remedy::Pass(other),
@@ -228,12 +240,12 @@ impl Session {
     }
 
     /// The service token as it is now.
-    fn token_pass(&self, line: &Line) -> Result<Pass, Failure> {
+    fn token_pass(&self, line: &Transport) -> Result<Credential, Failure> {
         self.state().adopt(self.keychain.current(), line.clock.now())
     }
 
     /// Notes that Oz accepted the pass for a request sent at this time, which prolongs the session.
-    pub fn used(&self, pass: &Pass, path: &str, sent_at: Timestamp) {
+    pub fn used(&self, pass: &Credential, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
         state.refusals.forget(path);
         if let Some(pair) = &mut state.pair
@@ -259,7 +271,7 @@ impl Session {
     }
 
     /// Renews the session unless somebody else just did, or just failed to.
-    async fn renew(&self, line: &Line, stale: u64) -> Result<Pass, Failure> {
+    async fn renew(&self, line: &Transport, stale: u64) -> Result<Credential, Failure> {
         let attempts_seen = self.state().attempts;
         let _flight = self.flight.lock().await;
         let (now, password) = (line.clock.now(), self.keychain.current());
@@ -279,10 +291,10 @@ impl Session {
     /// Logs in once more after a login was refused, if the password turns out to be another one.
     async fn login_anew(
         &self,
-        line: &Line,
+        line: &Transport,
         refused: &SecretString,
         failure: Failure,
-    ) -> Result<Pass, Failure> {
+    ) -> Result<Credential, Failure> {
         self.keychain.reread().await;
         let password = self.keychain.current();
         if is_same(&password, refused) {
@@ -296,7 +308,7 @@ impl Session {
     /// Asks for a new pair: by the expire token if there is one, else by logging in.
     async fn fetch_tokens(
         &self,
-        line: &Line,
+        line: &Transport,
         password: &SecretString,
     ) -> Result<wire::Tokens, Failure> {
         let Some(refresh) = self.refresh_request(line) else {
@@ -309,7 +321,7 @@ impl Session {
         }
     }
 
-    fn refresh_request(&self, line: &Line) -> Option<RequestBuilder> {
+    fn refresh_request(&self, line: &Transport) -> Option<RequestBuilder> {
         let state = self.state();
         let pair = state.pair.as_ref()?;
         let expire_token = pair.expire_token.as_ref()?.expose_secret();
@@ -317,7 +329,11 @@ impl Session {
         Some(request.json(&json!({ "expire_token": expire_token })))
     }
 
-    async fn login(&self, line: &Line, password: &SecretString) -> Result<wire::Tokens, Failure> {
+    async fn login(
+        &self,
+        line: &Transport,
+        password: &SecretString,
+    ) -> Result<wire::Tokens, Failure> {
         let Credentials::Login { email, .. } = &self.credentials else {
             return Err(Failure::new(FailureKind::SessionRefused, "a token can't be renewed"));
         };
@@ -329,12 +345,12 @@ impl Session {
     }
 
     /// Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pass {
+impl Credential {
     /// The request with the access token.
     pub fn sign(&self, request: RequestBuilder) -> RequestBuilder {
         request.header(TOKEN_HEADER, self.header.clone())
@@ -342,34 +358,34 @@ impl Pass {
 }
 
 /// Whether a pair should be renewed before it is used again.
-enum Age {
+enum PairAge {
     Fresh,
     Old,
     /// Oz has refused it.
     Over,
 }
 
-impl State {
-    fn current(&self, now: Timestamp) -> Option<(Pass, Age)> {
+impl SessionState {
+    fn current(&self, now: Timestamp) -> Option<(Credential, PairAge)> {
         self.pair.as_ref().map(|pair| (pair.pass.clone(), pair.age(now)))
     }
 
     /// The pass of a service token, a new one if that was replaced.
-    fn adopt(&mut self, token: SecretString, now: Timestamp) -> Result<Pass, Failure> {
+    fn adopt(&mut self, token: SecretString, now: Timestamp) -> Result<Credential, Failure> {
         if let Some(pair) = &self.pair
             && is_same(&pair.access_token, &token)
         {
             return Ok(pair.pass.clone());
         }
         let tokens = wire::Tokens { access_token: token, expire_token: None, expire_date: None };
-        let pair = Pair::new(tokens, self.generation + 1, now)?;
+        let pair = TokenPair::new(tokens, self.generation + 1, now)?;
         self.generation += 1;
         let pass = pair.pass.clone();
         self.former = self.pair.replace(pair);
         Ok(pass)
     }
 
-    fn has_worked(&self, pass: &Pass) -> bool {
+    fn has_worked(&self, pass: &Credential) -> bool {
         // Of one that was replaced meanwhile nothing is known: the next answer tells.
         self.pair
             .as_ref()
@@ -377,7 +393,13 @@ impl State {
     }
 
     /// What is at fault when a request is refused, and what follows for later ones.
-    fn blame(&mut self, pass: &Pass, refusal: &Refusal<'_>, now: Timestamp, chance: f64) -> Blame {
+    fn blame(
+        &mut self,
+        pass: &Credential,
+        refusal: &RefusedRequest<'_>,
+        now: Timestamp,
+        chance: f64,
+    ) -> Blame {
         let Some(pair) = self.pair.as_ref().filter(|pair| pair.pass.generation == pass.generation)
         else {
             // Another request was refused before, and the session is renewed already.
@@ -406,7 +428,7 @@ impl State {
         attempts_seen: u64,
         password: &SecretString,
         now: Timestamp,
-    ) -> Option<Result<Pass, Failure>> {
+    ) -> Option<Result<Credential, Failure>> {
         if let Some(pair) = &self.pair
             && pair.pass.generation > stale
         {
@@ -458,10 +480,10 @@ impl State {
         password: &SecretString,
         asked_at: Timestamp,
         now: Timestamp,
-    ) -> Result<Pass, Failure> {
+    ) -> Result<Credential, Failure> {
         self.attempts += 1;
         let generation = self.generation + 1;
-        let outcome = outcome.and_then(|tokens| Pair::new(tokens, generation, asked_at));
+        let outcome = outcome.and_then(|tokens| TokenPair::new(tokens, generation, asked_at));
         match outcome {
             Ok(pair) => {
                 self.generation = generation;
@@ -486,13 +508,13 @@ impl State {
     }
 }
 
-impl Pair {
+impl TokenPair {
     fn new(tokens: wire::Tokens, generation: u64, asked_at: Timestamp) -> Result<Self, Failure> {
         let header = secret_header(&tokens.access_token)?;
         // Oz's clock against ours: an end that lies behind us tells nothing but that they differ.
         let lifetime = tokens.expire_date.map(|end| end.since(asked_at));
         Ok(Self {
-            pass: Pass { header, generation },
+            pass: Credential { header, generation },
             access_token: tokens.access_token,
             expire_token: tokens.expire_token,
             lifetime: lifetime.filter(|lifetime| !lifetime.is_zero()),
@@ -503,13 +525,13 @@ impl Pair {
         })
     }
 
-    fn age(&self, now: Timestamp) -> Age {
+    fn age(&self, now: Timestamp) -> PairAge {
         if self.refused {
-            return Age::Over;
+            return PairAge::Over;
         }
-        let Some(lifetime) = self.lifetime else { return Age::Fresh };
+        let Some(lifetime) = self.lifetime else { return PairAge::Fresh };
         let margin = RENEWAL_MARGIN.min(lifetime / 5);
-        if now.since(self.used_at) < lifetime - margin { Age::Fresh } else { Age::Old }
+        if now.since(self.used_at) < lifetime - margin { PairAge::Fresh } else { PairAge::Old }
     }
 }
 
@@ -533,8 +555,8 @@ pub fn renewal_pause(refused_young: u32, chance: f64) -> Option<Duration> {
 }
 
 /// Reads the answer to a login or a refresh.
-fn tokens(answer: Result<Answer, Failure>) -> Result<wire::Tokens, Failure> {
-    let Answer { status, body } = answer?;
+fn tokens(answer: Result<OzResponse, Failure>) -> Result<wire::Tokens, Failure> {
+    let OzResponse { status, body } = answer?;
     wire::tokens(&body).map_err(|error| error.into_failure(status, &body))
 }
 

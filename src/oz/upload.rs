@@ -25,14 +25,19 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const NO_ANSWER: &str = "no answer in time after the whole photo was sent";
 
 /// Sees how far an upload is.
-pub struct Progress {
+pub struct UploadProgress {
     taken: watch::Receiver<u64>,
     total: u64,
     reported: u64,
 }
 
 /// The multipart form that carries a photo, and its progress (uploading-media page).
-pub fn form(photo: Bytes, match_id: MatchId, kind: PhotoKind, format: Format) -> (Form, Progress) {
+pub fn form(
+    photo: Bytes,
+    match_id: MatchId,
+    kind: PhotoKind,
+    format: Format,
+) -> (Form, UploadProgress) {
     let total = photo.len() as u64;
     let (body, taken) = body(photo);
     let mut headers = http::HeaderMap::new();
@@ -45,7 +50,7 @@ pub fn form(photo: Bytes, match_id: MatchId, kind: PhotoKind, format: Format) ->
     let form = Form::new()
         .text("payload", wire::upload_payload(match_id, kind).to_string())
         .part(wire::PHOTO_PART, part);
-    (form, Progress { taken, total, reported: 0 })
+    (form, UploadProgress { taken, total, reported: 0 })
 }
 
 fn body(photo: Bytes) -> (Body, watch::Receiver<u64>) {
@@ -61,7 +66,7 @@ fn body(photo: Bytes) -> (Body, watch::Receiver<u64>) {
     (Body::wrap_stream(chunks), taken)
 }
 
-impl Progress {
+impl UploadProgress {
     /// Reports the progress, and returns once there is none any more, with what is missing: nothing
     /// was taken for `stall`, or, after the last byte, no answer came for `timeout`.
     pub async fn watch(

@@ -35,14 +35,14 @@ const MILLISECONDS_MIN: f64 = 1e11;
 
 /// Why a success is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unusable {
+pub enum UnusableAnswer {
     /// It isn't JSON, or not all of it.
     NotJson,
     /// It lacks what is needed.
     Lacks(&'static str),
 }
 
-impl Unusable {
+impl UnusableAnswer {
     /// As the failure that it is.
     pub fn into_failure(self, status: StatusCode, body: &[u8]) -> Failure {
         match self {
@@ -60,10 +60,10 @@ pub struct Tokens {
 }
 
 /// Reads a pair of tokens (authentication page).
-pub fn tokens(body: &[u8]) -> Result<Tokens, Unusable> {
+pub fn tokens(body: &[u8]) -> Result<Tokens, UnusableAnswer> {
     let raw: RawTokens = object_of(json_of(body)?).unwrap_or_default();
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let access_token = filled(raw.access_token).ok_or(Unusable::Lacks("no access_token"))?;
+    let access_token = filled(raw.access_token).ok_or(UnusableAnswer::Lacks("no access_token"))?;
     Ok(Tokens {
         access_token: access_token.into(),
         expire_token: filled(raw.expire_token).map(Into::into),
@@ -72,14 +72,14 @@ pub fn tokens(body: &[u8]) -> Result<Tokens, Unusable> {
 }
 
 /// Reads a folder, and whether it says anything of its analyses (system objects page).
-pub fn folder(body: &[u8]) -> Result<(Folder, bool), Unusable> {
+pub fn folder(body: &[u8]) -> Result<(Folder, bool), UnusableAnswer> {
     let Value::Object(mut folder) = json_of(body)? else {
-        return Err(Unusable::Lacks("not a folder"));
+        return Err(UnusableAnswer::Lacks("not a folder"));
     };
     let media = match folder.remove("media") {
         Some(Value::Null) => vec![],
         Some(Value::Array(items)) => items.into_iter().map(medium).collect::<Result<_, _>>()?,
-        _ => return Err(Unusable::Lacks("a folder without media")),
+        _ => return Err(UnusableAnswer::Lacks("a folder without media")),
     };
     match folder.remove("analyses") {
         None | Some(Value::Null) => Ok((Folder { media, analyses: vec![] }, false)),
@@ -88,26 +88,30 @@ pub fn folder(body: &[u8]) -> Result<(Folder, bool), Unusable> {
 }
 
 /// Reads a list of analyses: an array, or an object around one.
-pub fn analyses(body: &[u8]) -> Result<Vec<Analysis>, Unusable> {
+pub fn analyses(body: &[u8]) -> Result<Vec<Analysis>, UnusableAnswer> {
     analysis_list(json_of(body)?)
 }
 
 /// Reads what was started: as a list of analyses, or one alone. There is one at least.
-pub fn started(body: &[u8]) -> Result<Vec<Analysis>, Unusable> {
+pub fn started(body: &[u8]) -> Result<Vec<Analysis>, UnusableAnswer> {
     let value = json_of(body)?;
     let alone = value.get("analyse_id").is_some() || value.get("analysis_id").is_some();
     let list = if alone { Value::Array(vec![value]) } else { value };
     let started = analysis_list(list)?;
-    if started.is_empty() { Err(Unusable::Lacks("no analysis was started")) } else { Ok(started) }
+    if started.is_empty() {
+        Err(UnusableAnswer::Lacks("no analysis was started"))
+    } else {
+        Ok(started)
+    }
 }
 
 /// Reads the analysis that was asked for: an object, or (old versions) the last of an array.
-pub fn analysis(body: &[u8], asked: &AnalysisId) -> Result<Analysis, Unusable> {
+pub fn analysis(body: &[u8], asked: &AnalysisId) -> Result<Analysis, UnusableAnswer> {
     let analysis = match object_at_once(body) {
         Some(raw) => analysis_of(raw)?,
         None => match json_of(body)? {
             Value::Array(mut items) => {
-                one_analysis(items.pop().ok_or(Unusable::Lacks("no analysis"))?)?
+                one_analysis(items.pop().ok_or(UnusableAnswer::Lacks("no analysis"))?)?
             }
             other => one_analysis(other)?,
         },
@@ -116,10 +120,12 @@ pub fn analysis(body: &[u8], asked: &AnalysisId) -> Result<Analysis, Unusable> {
         && analysis.resolution.is_none()
         && analysis.resolution_status.is_none();
     if says_nothing {
-        return Err(Unusable::Lacks("an analysis without a state"));
+        return Err(UnusableAnswer::Lacks("an analysis without a state"));
     }
     match &analysis.id {
-        Some(id) if id != asked => Err(Unusable::Lacks("another analysis than was asked for")),
+        Some(id) if id != asked => {
+            Err(UnusableAnswer::Lacks("another analysis than was asked for"))
+        }
         Some(_) | None => Ok(analysis),
     }
 }
@@ -127,7 +133,11 @@ pub fn analysis(body: &[u8], asked: &AnalysisId) -> Result<Analysis, Unusable> {
 /// Reads which medium the uploaded photo became. Oz answers with an array of what was added, or
 /// (its uploading page) with the folder, which holds the liveness video as well: a medium that
 /// can't be told to be ours is never taken, since a video compared with itself is a match.
-pub fn uploaded(body: &[u8], match_id: MatchId, kind: PhotoKind) -> Result<MediaId, Unusable> {
+pub fn uploaded(
+    body: &[u8],
+    match_id: MatchId,
+    kind: PhotoKind,
+) -> Result<MediaId, UnusableAnswer> {
     let list = match json_of(body)? {
         Value::Array(items) => items,
         Value::Object(mut object) => match object.remove("media").or(object.remove("items")) {
@@ -140,7 +150,9 @@ pub fn uploaded(body: &[u8], match_id: MatchId, kind: PhotoKind) -> Result<Media
     let media = list.into_iter().map(medium).collect::<Result<Vec<_>, _>>()?;
     let ours = media.iter().rev().find(|medium| is_ours(medium, match_id));
     let found = ours.or_else(|| only_candidate(&media, kind));
-    found.map(|medium| medium.id.clone()).ok_or(Unusable::Lacks("the photo is not in the answer"))
+    found
+        .map(|medium| medium.id.clone())
+        .ok_or(UnusableAnswer::Lacks("the photo is not in the answer"))
 }
 
 /// The payload of an upload (uploading-media page).
@@ -237,7 +249,7 @@ struct RawAnalysis {
     #[serde(deserialize_with = "lenient")]
     resolution_status: Option<String>,
     #[serde(deserialize_with = "object")]
-    results_data: Option<Scores>,
+    results_data: Option<RawScores>,
     #[serde(deserialize_with = "lenient")]
     results_media: Option<Vec<Value>>,
     #[serde(deserialize_with = "lenient")]
@@ -251,12 +263,12 @@ struct RawAnalysis {
 #[serde(default)]
 struct RawResult {
     #[serde(deserialize_with = "object")]
-    results_data: Option<Scores>,
+    results_data: Option<RawScores>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Scores {
+struct RawScores {
     #[serde(deserialize_with = "score")]
     min_confidence: Option<f64>,
     #[serde(deserialize_with = "score")]
@@ -305,39 +317,40 @@ fn object_at_once<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     if is_object { serde_json::from_str(text).ok() } else { None }
 }
 
-fn json_of(body: &[u8]) -> Result<Value, Unusable> {
-    lenient_json::read(body).map_err(|_| Unusable::NotJson)
+fn json_of(body: &[u8]) -> Result<Value, UnusableAnswer> {
+    lenient_json::read(body).map_err(|_| UnusableAnswer::NotJson)
 }
 
-fn analysis_list(list: Value) -> Result<Vec<Analysis>, Unusable> {
+fn analysis_list(list: Value) -> Result<Vec<Analysis>, UnusableAnswer> {
     let items = match list {
         Value::Array(items) => items,
         Value::Object(mut object) => match object.remove("items").or(object.remove("analyses")) {
             Some(Value::Array(items)) => items,
-            _ => return Err(Unusable::Lacks("no list of analyses")),
+            _ => return Err(UnusableAnswer::Lacks("no list of analyses")),
         },
-        _ => return Err(Unusable::Lacks("no list of analyses")),
+        _ => return Err(UnusableAnswer::Lacks("no list of analyses")),
     };
     items.into_iter().map(listed_analysis).collect()
 }
 
 /// In a list an analysis without an id is of no use, and hides what may be ours.
-fn listed_analysis(value: Value) -> Result<Analysis, Unusable> {
+fn listed_analysis(value: Value) -> Result<Analysis, UnusableAnswer> {
     let analysis = one_analysis(value)?;
     if analysis.id.is_none() {
-        Err(Unusable::Lacks("an analysis without an id"))
+        Err(UnusableAnswer::Lacks("an analysis without an id"))
     } else {
         Ok(analysis)
     }
 }
 
-fn one_analysis(value: Value) -> Result<Analysis, Unusable> {
-    analysis_of(object_of(value).ok_or(Unusable::Lacks("not an analysis"))?)
+fn one_analysis(value: Value) -> Result<Analysis, UnusableAnswer> {
+    analysis_of(object_of(value).ok_or(UnusableAnswer::Lacks("not an analysis"))?)
 }
 
-fn analysis_of(raw: RawAnalysis) -> Result<Analysis, Unusable> {
+fn analysis_of(raw: RawAnalysis) -> Result<Analysis, UnusableAnswer> {
     let id = raw.analyse_id.as_ref().or(raw.analysis_id.as_ref()).map(|text| text.parse());
-    let id = id.transpose().map_err(|_| Unusable::Lacks("an analysis with an unusable id"))?;
+    let id =
+        id.transpose().map_err(|_| UnusableAnswer::Lacks("an analysis with an unusable id"))?;
     let scores = scores(raw.results_data, raw.results_media.unwrap_or_default());
     Ok(Analysis {
         id,
@@ -358,15 +371,15 @@ fn analysis_of(raw: RawAnalysis) -> Result<Analysis, Unusable> {
 
 /// The analysis' own scores first. Those of its media stand in for the similarity only where the
 /// analysis tells none; for the likelihood of an attack they are the usual place.
-fn scores(own: Option<Scores>, media: Vec<Value>) -> Scores {
+fn scores(own: Option<RawScores>, media: Vec<Value>) -> RawScores {
     let own = own.unwrap_or_default();
     let results = media.into_iter().filter_map(object_of::<RawResult>);
-    let media: Vec<Scores> = results.filter_map(|result| result.results_data).collect();
-    let all = |score: fn(&Scores) -> Option<f64>| media.iter().filter_map(score);
+    let media: Vec<RawScores> = results.filter_map(|result| result.results_data).collect();
+    let all = |score: fn(&RawScores) -> Option<f64>| media.iter().filter_map(score);
     let lowest = worst(all(|scores| scores.min_confidence), f64::min);
     let highest = worst(all(|scores| scores.max_confidence), f64::max);
     let spoofing = worst(all(|scores| scores.confidence_spoofing), f64::max);
-    Scores {
+    RawScores {
         min_confidence: own.min_confidence.or(lowest),
         max_confidence: own.max_confidence.or(highest),
         confidence_spoofing: spoofing.or(own.confidence_spoofing),
@@ -387,13 +400,13 @@ fn source_media(items: Vec<Value>) -> Option<Vec<MediaId>> {
     items.iter().map(id).collect()
 }
 
-fn medium(value: Value) -> Result<Media, Unusable> {
-    let raw: RawMedia = object_of(value).ok_or(Unusable::Lacks("not a medium"))?;
-    let id = raw.media_id.ok_or(Unusable::Lacks("a medium without an id"))?;
+fn medium(value: Value) -> Result<Media, UnusableAnswer> {
+    let raw: RawMedia = object_of(value).ok_or(UnusableAnswer::Lacks("not a medium"))?;
+    let id = raw.media_id.ok_or(UnusableAnswer::Lacks("a medium without an id"))?;
     let match_id =
         raw.meta_data.as_ref().and_then(|members| members.get(MATCH_ID_MEMBER)?.as_str());
     Ok(Media {
-        id: id.parse().map_err(|_| Unusable::Lacks("a medium with an unusable id"))?,
+        id: id.parse().map_err(|_| UnusableAnswer::Lacks("a medium with an unusable id"))?,
         media_type: raw.media_type.and_then(upper_word),
         tags: raw.tags.iter().flatten().filter_map(|tag| word(tag.as_str()?.to_owned())).collect(),
         match_id: match_id.and_then(|id| word(id.to_owned())),
@@ -529,7 +542,7 @@ mod tests {
             let match_id = "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap();
             let _ = (tokens(body).is_ok(), folder(body), analyses(body), started(body));
             let _ = (analysis(body, &id.parse().unwrap()), uploaded(body, match_id, PhotoKind::Selfie));
-            let failure = Unusable::Lacks("x").into_failure(StatusCode::OK, body);
+            let failure = UnusableAnswer::Lacks("x").into_failure(StatusCode::OK, body);
             prop_assert_eq!(failure.kind, crate::domain::FailureKind::Incomplete);
         }
 

@@ -21,7 +21,7 @@ use crate::{
         circuit_breaker::{self, BreakerChange, RequestTraits},
     },
     worker::{
-        Chance,
+        Jitter,
         gate::{
             line::Line,
             turns::{Turn, Turns},
@@ -50,7 +50,7 @@ pub struct Gate {
     /// is the first in the line.
     turns: Turns,
     clock: Clock,
-    chance: Chance,
+    chance: Jitter,
 }
 
 /// The leave to send one request now. One that is dropped unreported is given back.
@@ -62,7 +62,7 @@ pub struct Leave<'a> {
 
 impl Gate {
     /// A gate that lets so many through, and one at once at least, for a replica that is alone.
-    pub fn new(limits: Limits, clock: Clock, chance: Chance) -> Self {
+    pub fn new(limits: Limits, clock: Clock, chance: Jitter) -> Self {
         let now = clock.now();
         Self {
             circuit: Mutex::new(CircuitBreaker::new(now)),

@@ -28,7 +28,7 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, error, info, warn};
 
-pub use crate::{journal::CancelledAs, oz::Chance};
+pub use crate::{journal::CancelledAs, oz::Jitter};
 pub use admit::Refused;
 pub use gate::Limits;
 
@@ -92,7 +92,7 @@ pub struct Collaborators {
     /// Who is told of progress.
     pub progress: ProgressSink,
     /// Where jitter comes from.
-    pub chance: Chance,
+    pub chance: Jitter,
     /// Of the store: told of by all who use it.
     pub store: Outage,
 }

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::*;
 use crate::{
-    oz::Chance,
+    oz::Jitter,
     simulator::{Endpoint, Simulator},
 };
 
@@ -55,7 +55,7 @@ impl Fleet {
     }
 }
 
-fn chance(seed: u64) -> Chance {
+fn chance(seed: u64) -> Jitter {
     let random = Mutex::new(StdRng::seed_from_u64(seed));
     Arc::new(move || random.lock().unwrap().random())
 }

@@ -390,7 +390,7 @@ fn worker_config(config: &Config) -> worker::Config {
             retention: config.retention,
         },
         unfinished_max: usize::try_from(config.max_unfinished).unwrap_or(usize::MAX),
-        oz: worker::Limits {
+        oz: worker::OzLimits {
             requests_max: config.oz.max_requests,
             rate_max: config.oz.max_rate.and_then(NonZeroU32::new),
         },

@@ -8,7 +8,9 @@ use uuid::Uuid;
 use crate::{
     domain::{CallerId, Limit, Match, MatchId, Recorded, RequestId, Spec, VolatileState, state},
     journal::{self, Admitted, Claim, Key, Takeover},
-    worker::{Engine, Slot, Worker, driver::Driver, photo_memory::Photo, seat::Seat},
+    worker::{
+        Engine, UnfinishedSlot, Worker, driver::Driver, photo_memory::Photo, registry::Registration,
+    },
 };
 
 /// Why a match was not admitted. Nothing was written.
@@ -71,7 +73,7 @@ impl Engine {
         };
         let (id, spec) = (self.new_id(), Arc::new(spec));
         // Taken before the match is durable, so that whoever cancels it at once finds its driver.
-        let seat = Seat::take(&self, id, photo.clone());
+        let seat = Registration::take(&self, id, photo.clone());
         match self.with.writer.admit(id, Arc::clone(&spec)).await? {
             Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
             Admitted::Known(known) => {
@@ -84,7 +86,7 @@ impl Engine {
 
     /// A slot for a new match, or what there is too much of. The slot is taken before the match
     /// is written, so that many at once can't exceed the limit together.
-    fn room(&self, photo: Option<&Photo>) -> Result<Slot, Limit> {
+    fn room(&self, photo: Option<&Photo>) -> Result<UnfinishedSlot, Limit> {
         if photo.is_some_and(Photo::is_overflow) {
             return Err(Limit::PhotoMemory);
         }
@@ -111,8 +113,8 @@ impl Engine {
         &self,
         first: &Recorded,
         claim: Claim,
-        seat: Seat,
-        slot: Slot,
+        seat: Registration,
+        slot: UnfinishedSlot,
     ) -> Result<Match, journal::Error> {
         let m = state::apply(None, first)
             .map_err(|illegal| journal::Error::Corrupt(illegal.to_string()))?;
@@ -163,7 +165,9 @@ impl Engine {
             }
             // Perhaps somebody else was as fast.
             Takeover::Held => {
-                if let Some(seat) = photo.and_then(|photo| Seat::take_or_offer(self, id, photo)) {
+                if let Some(seat) =
+                    photo.and_then(|photo| Registration::take_or_offer(self, id, photo))
+                {
                     self.spawn_keeper(seat);
                 }
             }

@@ -16,8 +16,8 @@ use crate::{
     journal::{self, Appended, Claim, ClaimStatus},
     worker::{
         Engine,
-        gate::Leave,
-        seat::{Handle, Seat},
+        limiter::SendPermit,
+        registry::{DriverHandle, Registration},
     },
 };
 
@@ -34,23 +34,23 @@ pub const UNWRITABLE: &str = "the server's store can't hold what Oz answered";
 pub struct Driver {
     engine: Arc<Engine>,
     m: Match,
-    held: Held,
+    held: ReleaseOnPanic,
     drive: VolatileState,
-    handle: Arc<Handle>,
-    seat: Seat,
-    end: End,
+    handle: Arc<DriverHandle>,
+    seat: Registration,
+    end: DriverEnd,
     /// Why Oz last failed, or failed others: for the log of the fact that tells of it.
-    trouble: Option<Trouble>,
+    trouble: Option<OzTrouble>,
 }
 
 /// The claim of a driver. If the driver panics, the claim is not left with a replica that drives the
 /// match no more: it is released.
-struct Held {
+struct ReleaseOnPanic {
     engine: Arc<Engine>,
     claim: Claim,
 }
 
-impl Drop for Held {
+impl Drop for ReleaseOnPanic {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.engine.release_after_panic(self.claim);
@@ -59,13 +59,13 @@ impl Drop for Held {
 }
 
 /// Why Oz can't be asked, in the operator's words.
-struct Trouble {
+struct OzTrouble {
     causes: String,
     /// Whether requests of other matches failed so, and this one's was not sent.
     held_back: bool,
 }
 
-impl Trouble {
+impl OzTrouble {
     fn of(failure: &Failure, held_back: bool) -> Self {
         Self { causes: failure.told().to_owned(), held_back }
     }
@@ -73,7 +73,7 @@ impl Trouble {
 
 /// How a driver's work comes to its end.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum DriverEnd {
     /// The match ends, or the driver is stopped.
     Over,
     /// The match is in other hands.
@@ -83,7 +83,7 @@ enum End {
 }
 
 /// What became of a request to Oz.
-enum Asked {
+enum Answered {
     /// It was answered, or failed.
     Settled(OzResult),
     /// It was not sent.
@@ -98,35 +98,37 @@ enum Asked {
 
 /// Whether the driver goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
+enum Flow {
     On,
     Over,
 }
 
 impl Driver {
     /// A driver that has not begun.
-    pub fn new(m: Match, claim: Claim, drive: VolatileState, seat: Seat) -> Self {
+    pub fn new(m: Match, claim: Claim, drive: VolatileState, seat: Registration) -> Self {
         let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
-        let held = Held { engine: Arc::clone(&engine), claim };
-        Self { engine, m, held, drive, handle, seat, end: End::Over, trouble: None }
+        let held = ReleaseOnPanic { engine: Arc::clone(&engine), claim };
+        Self { engine, m, held, drive, handle, seat, end: DriverEnd::Over, trouble: None }
     }
 
     /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
     /// photo is still here while somebody else drives it.
-    pub async fn run(mut self) -> Option<Seat> {
-        while self.turn().await == Turn::On {}
+    pub async fn run(mut self) -> Option<Registration> {
+        while self.turn().await == Flow::On {}
         match self.end {
-            End::Over if self.m.has_ended() => None,
+            DriverEnd::Over if self.m.has_ended() => None,
             // Also where it was stopped here, for a claim that is later: then this does nothing.
-            End::Over | End::Left => {
-                self.engine.leave_behind(self.held.claim);
+            DriverEnd::Over | DriverEnd::Left => {
+                self.engine.release_soon(self.held.claim);
                 None
             }
-            End::Lost => (!self.m.is_safe() && self.handle.photo().is_some()).then_some(self.seat),
+            DriverEnd::Lost => {
+                (!self.m.is_safe() && self.handle.photo().is_some()).then_some(self.seat)
+            }
         }
     }
 
-    async fn turn(&mut self) -> Turn {
+    async fn turn(&mut self) -> Flow {
         if self.should_leave() {
             return self.leave();
         }
@@ -140,7 +142,7 @@ impl Driver {
         let now = self.engine.with.clock.now();
         let photo_here = self.handle.photo().is_some();
         match next_step(&self.m, &self.drive, photo_here, now, &self.engine.config.policy) {
-            Step::Rest => Turn::Over,
+            Step::Rest => Flow::Over,
             Step::Wait(until) => self.wait(until).await,
             // Boxed, so that the many who wait hold no room for what few do at a time.
             Step::Record(event) => Box::pin(self.record(event)).await,
@@ -156,11 +158,11 @@ impl Driver {
     }
 
     /// The photo has come: nobody else who has it may take the match now.
-    async fn secure(&mut self) -> Turn {
+    async fn secure(&mut self) -> Flow {
         match self.engine.with.writer.confirm(self.held.claim).await {
             Ok(Some(claim)) => {
                 self.held.claim = claim;
-                Turn::On
+                Flow::On
             }
             Ok(None) => self.lost(),
             Err(failure) => {
@@ -171,15 +173,15 @@ impl Driver {
     }
 
     /// Leaves the match as it is, for others to go on with unless it was stopped here.
-    fn leave(&mut self) -> Turn {
+    fn leave(&mut self) -> Flow {
         if !self.handle.stop.is_cancelled() {
-            self.end = End::Left;
+            self.end = DriverEnd::Left;
         }
-        Turn::Over
+        Flow::Over
     }
 
     /// Waits for a time, a photo, new credentials if those are refused, or the end.
-    async fn wait(&mut self, until: Timestamp) -> Turn {
+    async fn wait(&mut self, until: Timestamp) -> Flow {
         let lacks_credentials = self.drive.lacks_credentials();
         tokio::select! {
             biased;
@@ -188,16 +190,16 @@ impl Driver {
             () = async { self.engine.with.oz.credentials_replaced().await }, if lacks_credentials => {
                 self.try_soon()
             }
-            () = self.handle.poke.notified() => Turn::On,
-            () = self.engine.with.clock.sleep_until(until) => Turn::On,
+            () = self.handle.poke.notified() => Flow::On,
+            () = self.engine.with.clock.sleep_until(until) => Flow::On,
         }
     }
 
     /// What waits for new credentials is tried soon; not all matches at once.
-    fn try_soon(&mut self) -> Turn {
+    fn try_soon(&mut self) -> Flow {
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
         self.drive.try_by(self.engine.with.clock.now().after(spread));
-        Turn::On
+        Flow::On
     }
 
     /// Resolves once the driver should leave although nothing has happened to its match.
@@ -211,16 +213,16 @@ impl Driver {
 
     // Asking.
 
-    async fn ask(&mut self, ask: Ask, asked: Timestamp) -> Turn {
+    async fn ask(&mut self, ask: Ask, asked: Timestamp) -> Flow {
         let outcome = match self.perform(&ask, asked).await {
-            Asked::Settled(outcome) => outcome,
-            Asked::HeldBack(hold) => return self.held_back(&ask, &hold).await,
-            Asked::Unentitled => return Turn::On,
-            Asked::CutShort(unanswered) => {
+            Answered::Settled(outcome) => outcome,
+            Answered::HeldBack(hold) => return self.held_back(&ask, &hold).await,
+            Answered::Unentitled => return Flow::On,
+            Answered::CutShort(unanswered) => {
                 self.drive.cut_short(unanswered, &self.engine.config.policy);
-                return Turn::On;
+                return Flow::On;
             }
-            Asked::Abandoned => return self.leave(),
+            Answered::Abandoned => return self.leave(),
         };
         let outcome = match self.without_strangers(outcome).await {
             Ok(outcome) => outcome,
@@ -234,30 +236,30 @@ impl Driver {
 
     /// Asks Oz, once the gate lets the request pass. A request that changes Oz is not abandoned for
     /// a drain: its answer would be lost.
-    async fn perform(&self, ask: &Ask, asked: Timestamp) -> Asked {
+    async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.engine.with.clock, ask.kind().changes_oz());
         let entry = settling::entry(&self.m, &self.drive, ask, asked);
         let leave = tokio::select! {
             biased;
-            () = self.handle.stop.cancelled() => return Asked::Abandoned,
-            entered = self.engine.gate.enter(entry) => match entered {
+            () = self.handle.stop.cancelled() => return Answered::Abandoned,
+            entered = self.engine.gate.acquire(entry) => match entered {
                 Ok(leave) => leave,
-                Err(hold) => return Asked::HeldBack(hold),
+                Err(hold) => return Answered::HeldBack(hold),
             },
             () = clock.sleep_until(self.sent_by(asked)) => return self.unsent(asked),
-            () = self.leaving(), if !changes_oz => return Asked::Abandoned,
+            () = self.leaving(), if !changes_oz => return Answered::Abandoned,
         };
         // After the wait for a turn: a lease may have run out meanwhile.
         if !self.is_entitled(ask) {
-            return Asked::Unentitled;
+            return Answered::Unentitled;
         }
         let sent = clock.now();
         tokio::select! {
             biased;
-            () = self.handle.stop.cancelled() => Asked::Abandoned,
+            () = self.handle.stop.cancelled() => Answered::Abandoned,
             outcome = self.send(ask, leave) => outcome,
             () = clock.sleep_until(self.answered_by(ask, sent)) => self.unanswered(asked, sent),
-            () = self.leaving(), if !changes_oz => Asked::Abandoned,
+            () = self.leaving(), if !changes_oz => Answered::Abandoned,
         }
     }
 
@@ -268,11 +270,11 @@ impl Driver {
     }
 
     /// What becomes of a request that was not sent in time. It says nothing of Oz.
-    fn unsent(&self, asked: Timestamp) -> Asked {
+    fn unsent(&self, asked: Timestamp) -> Answered {
         let until = self.engine.with.clock.now();
         match asked < self.m.deadline() {
-            true => Asked::CutShort(Duration::ZERO),
-            false => Asked::HeldBack(Deferred { until, why: None, look_first: false }),
+            true => Answered::CutShort(Duration::ZERO),
+            false => Answered::HeldBack(Deferred { until, why: None, look_first: false }),
         }
     }
 
@@ -287,15 +289,15 @@ impl Driver {
     }
 
     /// What becomes of a request that was not answered in time.
-    fn unanswered(&self, asked: Timestamp, sent: Timestamp) -> Asked {
+    fn unanswered(&self, asked: Timestamp, sent: Timestamp) -> Answered {
         match asked < self.m.deadline() {
-            true => Asked::CutShort(self.engine.with.clock.now().since(sent)),
-            false => Asked::Settled(Err(Failure::new(FailureKind::TimedOut, NO_LAST_ANSWER))),
+            true => Answered::CutShort(self.engine.with.clock.now().since(sent)),
+            false => Answered::Settled(Err(Failure::new(FailureKind::TimedOut, NO_LAST_ANSWER))),
         }
     }
 
     /// Sends the request.
-    async fn send(&self, ask: &Ask, leave: Leave<'_>) -> Asked {
+    async fn send(&self, ask: &Ask, leave: SendPermit<'_>) -> Answered {
         let photo = match ask {
             Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
             Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
@@ -305,10 +307,10 @@ impl Driver {
         let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
         if let Some(hold) = self.withheld(&outcome) {
             // Nothing was sent, so it says nothing of Oz: the leave is given back.
-            return Asked::HeldBack(hold);
+            return Answered::HeldBack(hold);
         }
         leave.report(&outcome);
-        Asked::Settled(outcome)
+        Answered::Settled(outcome)
     }
 
     /// Whether the hold on the match is what a request takes.
@@ -343,20 +345,20 @@ impl Driver {
         Ok(Ok(Reply::Folder(folder)))
     }
 
-    async fn held_back(&mut self, ask: &Ask, hold: &Deferred) -> Turn {
+    async fn held_back(&mut self, ask: &Ask, hold: &Deferred) -> Flow {
         debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
-        self.trouble = hold.why.as_ref().map(|failure| Trouble::of(failure, true));
+        self.trouble = hold.why.as_ref().map(|failure| OzTrouble::of(failure, true));
         let now = self.engine.with.clock.now();
         let drive = self.lend_drive(now);
         let settled = held_back(&self.m, drive, ask, hold, now, &self.engine.config.policy);
         self.follow(settled).await
     }
 
-    async fn settle(&mut self, ask: &Ask, outcome: OzResult, asked: Timestamp) -> Turn {
+    async fn settle(&mut self, ask: &Ask, outcome: OzResult, asked: Timestamp) -> Flow {
         let chance = (self.engine.with.chance)();
         let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
         self.note(ask, &outcome, moment);
-        self.trouble = outcome.as_ref().err().map(|failure| Trouble::of(failure, false));
+        self.trouble = outcome.as_ref().err().map(|failure| OzTrouble::of(failure, false));
         let drive = self.lend_drive(moment.now);
         let settled = settle(&self.m, drive, ask, outcome, moment, &self.engine.config.policy);
         self.follow(settled).await
@@ -368,7 +370,7 @@ impl Driver {
     }
 
     /// Takes on what follows, and writes the fact if there is one.
-    async fn follow(&mut self, settled: Settled) -> Turn {
+    async fn follow(&mut self, settled: Settled) -> Flow {
         let Settled { event, drive, doubles } = settled;
         if doubles > 0 {
             warn!(match.id = %self.m.id, doubles, "Oz holds doubles; they don't count");
@@ -377,7 +379,7 @@ impl Driver {
         self.tell(0, 0);
         match event {
             Some(event) => self.record(event).await,
-            None => Turn::On,
+            None => Flow::On,
         }
     }
 
@@ -412,7 +414,7 @@ impl Driver {
 
     /// Writes a fact, however long the store takes. The driver is over if the match is no longer
     /// its own, or has ended.
-    async fn record(&mut self, event: Event) -> Turn {
+    async fn record(&mut self, event: Event) -> Flow {
         let mut unsure = false;
         loop {
             let appended = self
@@ -432,28 +434,28 @@ impl Driver {
                 Ok(Appended::Taken) => {
                     info!(match.id = %self.m.id, "analysis not adopted: it is another match's");
                     self.drive.start_was_anothers(self.engine.with.clock.now());
-                    return Turn::On;
+                    return Flow::On;
                 }
                 Err(journal::Error::Refused(source)) => return self.refuse(&event, &*source).await,
                 Err(failure) => failure,
             };
             self.engine.store_failed(&failure, "a fact can't be written yet");
             unsure = true;
-            if self.pause_for_the_store().await == Turn::Over {
-                return Turn::Over;
+            if self.pause_for_the_store().await == Flow::Over {
+                return Flow::Over;
             }
         }
     }
 
     /// A fact that can never be written ends its match, with words of our own alone. Where not even
     /// that can be written, the match is left as it is until the next start.
-    async fn refuse(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Turn {
+    async fn refuse(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Flow {
         error!(match.id = %self.m.id, error = %source, "a fact can never be written");
         let is_last_resort = matches!(event, Event::Failed(fact) if fact.oz.is_none());
         if is_last_resort {
             // Not let go of: whoever took it would come to the same.
-            self.end = End::Lost;
-            return Turn::Over;
+            self.end = DriverEnd::Lost;
+            return Flow::Over;
         }
         let error = MatchError::new(Reason::OzProtocol, UNWRITABLE);
         let keep = self.engine.config.policy.retention;
@@ -462,7 +464,7 @@ impl Driver {
 
     /// A commit whose outcome is unknown is found out, never guessed. Another replica that has
     /// taken the match may have written the same: what this one would do next is that one's then.
-    async fn find_out(&mut self, event: &Event) -> Result<Turn, journal::Error> {
+    async fn find_out(&mut self, event: &Event) -> Result<Flow, journal::Error> {
         let (reader, next) = (&self.engine.with.reader, self.m.sequence.next());
         let is_ours = |recorded: &Recorded| {
             recorded.event == *event && reader.origin_of(recorded.incarnation) == reader.origin()
@@ -474,21 +476,21 @@ impl Driver {
         })
     }
 
-    async fn pause_for_the_store(&self) -> Turn {
+    async fn pause_for_the_store(&self) -> Flow {
         tokio::select! {
             biased;
-            () = self.handle.stop.cancelled() => Turn::Over,
-            () = self.engine.with.clock.sleep(STORE_PAUSE) => Turn::On,
+            () = self.handle.stop.cancelled() => Flow::Over,
+            () = self.engine.with.clock.sleep(STORE_PAUSE) => Flow::On,
         }
     }
 
-    fn lost(&mut self) -> Turn {
+    fn lost(&mut self) -> Flow {
         info!(match.id = %self.m.id, "claim lost: the match has ended elsewhere, or another replica drives it");
-        self.end = End::Lost;
-        Turn::Over
+        self.end = DriverEnd::Lost;
+        Flow::Over
     }
 
-    fn apply(&mut self, recorded: &Recorded) -> Turn {
+    fn apply(&mut self, recorded: &Recorded) -> Flow {
         match state::apply(Some(self.m.clone()), recorded) {
             Ok(m) => self.m = m,
             Err(illegal) => {
@@ -497,14 +499,14 @@ impl Driver {
                     error = illegal.to_string(),
                     "the journal contradicts the core"
                 );
-                return Turn::Over;
+                return Flow::Over;
             }
         }
         if self.m.is_safe() {
             self.handle.drop_photo();
         }
         self.log(&recorded.event);
-        if self.m.has_ended() { Turn::Over } else { Turn::On }
+        if self.m.has_ended() { Flow::Over } else { Flow::On }
     }
 
     /// One line for each fact. It has no scores: what a person looks like is no business of a log.

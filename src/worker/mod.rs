@@ -6,10 +6,10 @@
 
 mod admit;
 mod driver;
-mod gate;
-mod keeper;
+mod limiter;
 pub mod photo_memory;
-mod seat;
+mod registry;
+mod standby;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +30,7 @@ use tracing::{debug, error, info, warn};
 
 pub use crate::{journal::CancelledAs, oz::Jitter};
 pub use admit::Refused;
-pub use gate::Limits;
+pub use limiter::OzLimits;
 
 use crate::{
     clock::Clock,
@@ -40,7 +40,7 @@ use crate::{
     journal::{self, Claim, Erased, Heard, Key, Reader, Writer},
     outage::{self, Outage},
     oz::Oz,
-    worker::{driver::Driver, gate::Gate, photo_memory::PhotoMemory, seat::Seat},
+    worker::{driver::Driver, limiter::Limiter, photo_memory::PhotoMemory, registry::Registration},
 };
 
 /// How many matches are claimed at once: a page that is folded in some milliseconds.
@@ -71,7 +71,7 @@ pub struct Config {
     /// How many matches may be under way.
     pub unfinished_max: usize,
     /// What all replicas together may ask of Oz.
-    pub oz: Limits,
+    pub oz: OzLimits,
     /// How many bytes of photos may be in memory.
     pub photo_bytes_max: usize,
 }
@@ -106,14 +106,14 @@ struct Engine {
     config: Config,
     with: Collaborators,
     photo_memory: PhotoMemory,
-    gate: Gate,
+    gate: Limiter,
     ids: Mutex<uuid::ContextV7>,
-    drivers: Mutex<HashMap<MatchId, Arc<seat::Handle>>>,
+    drivers: Mutex<HashMap<MatchId, Arc<registry::DriverHandle>>>,
     /// Claims that no driver here holds any more, each with the time from when on it is released.
-    left: Mutex<Vec<(Claim, Timestamp)>>,
-    has_left: Notify,
+    released: Mutex<Vec<(Claim, Timestamp)>>,
+    has_released: Notify,
     /// The matches of other replicas whose photos are here.
-    kept: Mutex<keeper::Kept>,
+    kept: Mutex<standby::Kept>,
     /// Claiming stopped at the limit of unfinished matches: what is still unclaimed comes before
     /// new matches.
     has_backlog: AtomicBool,
@@ -137,12 +137,12 @@ pub enum Deleted {
 }
 
 /// Counts one unfinished match for as long as it is held.
-struct Slot(Arc<AtomicUsize>);
+struct UnfinishedSlot(Arc<AtomicUsize>);
 
 impl Worker {
     /// A worker that has claimed nothing yet.
     pub fn new(config: Config, with: Collaborators) -> Self {
-        let gate = Gate::new(config.oz, with.clock.clone(), Arc::clone(&with.chance));
+        let gate = Limiter::new(config.oz, with.clock.clone(), Arc::clone(&with.chance));
         let engine = Arc::new(Engine {
             gate,
             config,
@@ -150,8 +150,8 @@ impl Worker {
             photo_memory: PhotoMemory::new(config.photo_bytes_max),
             ids: Mutex::new(uuid::ContextV7::new()),
             drivers: Mutex::default(),
-            left: Mutex::default(),
-            has_left: Notify::new(),
+            released: Mutex::default(),
+            has_released: Notify::new(),
             kept: Mutex::default(),
             has_backlog: AtomicBool::new(false),
             unfinished: Arc::default(),
@@ -170,9 +170,9 @@ impl Worker {
     /// The journal's.
     pub async fn start(&self) -> Result<(), journal::Error> {
         self.0.claim_unheld().await?;
-        self.0.tasks.spawn(Arc::clone(&self.0).keep_up(Engine::keep_tidy));
-        self.0.tasks.spawn(Arc::clone(&self.0).keep_up(Engine::keep_house));
-        self.0.tasks.spawn(Arc::clone(&self.0).keep_up(keeper::wake_all));
+        self.0.tasks.spawn(Arc::clone(&self.0).supervise(Engine::erase_loop));
+        self.0.tasks.spawn(Arc::clone(&self.0).supervise(Engine::claim_loop));
+        self.0.tasks.spawn(Arc::clone(&self.0).supervise(standby::wake_all));
         Ok(())
     }
 
@@ -265,7 +265,7 @@ impl Worker {
 }
 
 impl Engine {
-    fn drivers(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<seat::Handle>>> {
+    fn drivers(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<registry::DriverHandle>>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -290,7 +290,7 @@ impl Engine {
     }
 
     /// How the driver of a match is reached, if it is here.
-    fn handle(&self, id: MatchId) -> Option<Arc<seat::Handle>> {
+    fn handle(&self, id: MatchId) -> Option<Arc<registry::DriverHandle>> {
         self.drivers().get(&id).cloned()
     }
 
@@ -300,37 +300,37 @@ impl Engine {
         self.with.store.failed(failure);
     }
 
-    fn slot(&self) -> Slot {
+    fn slot(&self) -> UnfinishedSlot {
         self.unfinished.fetch_add(1, Ordering::Relaxed);
-        Slot(Arc::clone(&self.unfinished))
+        UnfinishedSlot(Arc::clone(&self.unfinished))
     }
 
     /// A slot for a new match, if there are fewer than the settings allow, and no older one waits
     /// for a slot.
-    fn free_slot(&self) -> Option<Slot> {
+    fn free_slot(&self) -> Option<UnfinishedSlot> {
         if self.has_backlog.load(Ordering::Relaxed) {
             return None;
         }
         let max = self.config.unfinished_max;
         let more = |unfinished| (unfinished < max).then_some(unfinished + 1);
         self.unfinished.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(Slot(Arc::clone(&self.unfinished)))
+        Some(UnfinishedSlot(Arc::clone(&self.unfinished)))
     }
 
     /// The driver of a match that somebody else drove before: whoever cancels the match, or brings
     /// its photo, reaches it from now on. If the photo was kept here, it goes along. None if the
     /// match has been claimed again here since.
     fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Option<Driver> {
-        Seat::take_over(self, claim).map(|seat| self.revive_at(seat, m, claim))
+        Registration::take_over(self, claim).map(|seat| self.revive_at(seat, m, claim))
     }
 
-    fn revive_at(&self, seat: Seat, m: Match, claim: Claim) -> Driver {
+    fn revive_at(&self, seat: Registration, m: Match, claim: Claim) -> Driver {
         let chance = (self.with.chance)();
         let drive = VolatileState::revived(&m, self.with.clock.now(), &self.config.policy, chance);
         Driver::new(m, claim, drive, seat)
     }
 
-    fn spawn(&self, driver: Driver, slot: Slot) {
+    fn spawn(&self, driver: Driver, slot: UnfinishedSlot) {
         self.tasks.spawn(async move {
             drive(driver).await;
             drop(slot);
@@ -338,19 +338,19 @@ impl Engine {
     }
 
     /// Keeps the photo of a match that somebody else drives.
-    fn spawn_keeper(self: &Arc<Self>, seat: Seat) {
+    fn spawn_keeper(self: &Arc<Self>, seat: Registration) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
-            if let Some(driver) = keeper::keep(seat).await {
+            if let Some(driver) = standby::wait_for_claim(seat).await {
                 engine.spawn(driver, engine.slot());
             }
         });
     }
 
     /// A driver has gone before its match has ended.
-    fn leave_behind(&self, claim: Claim) {
+    fn release_soon(&self, claim: Claim) {
         self.left().push((claim, self.with.clock.now()));
-        self.has_left.notify_one();
+        self.has_released.notify_one();
     }
 
     /// A driver has panicked: its match goes on, here or elsewhere, after a pause.
@@ -362,7 +362,7 @@ impl Engine {
 
     fn left(&self) -> MutexGuard<'_, Vec<(Claim, Timestamp)>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+        self.released.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns once all drivers have gone. What they leave is let go of meanwhile.
@@ -373,7 +373,7 @@ impl Engine {
                 () = self.tasks.wait() => true,
                 () = self.with.clock.sleep(RELEASE_INTERVAL) => false,
             };
-            self.let_go().await;
+            self.flush_releases().await;
             if is_empty {
                 return;
             }
@@ -382,7 +382,7 @@ impl Engine {
 
     /// Releases the claims that no driver here holds any more, once it is time to; all of them if
     /// the server goes down.
-    async fn let_go(&self) {
+    async fn flush_releases(&self) {
         let (now, is_last) = (self.with.clock.now(), self.draining.is_cancelled());
         // What a replica that is alone leaves is free by its going.
         if is_last && self.with.writer.fleet().borrow().alive == 1 {
@@ -401,7 +401,7 @@ impl Engine {
 
     /// Runs a task of housekeeping for as long as the server runs, begun anew if it panics: without
     /// it no match would be claimed, or erased, ever again.
-    async fn keep_up<F: Future<Output = ()>>(self: Arc<Self>, task: fn(Arc<Self>) -> F) {
+    async fn supervise<F: Future<Output = ()>>(self: Arc<Self>, task: fn(Arc<Self>) -> F) {
         while AssertUnwindSafe(task(Arc::clone(&self))).catch_unwind().await.is_err() {
             error!("housekeeping panicked: it begins anew");
             tokio::select! {
@@ -413,7 +413,7 @@ impl Engine {
     }
 
     /// Sees to it, for as long as the server runs, that no match is left lying.
-    async fn keep_house(self: Arc<Self>) {
+    async fn claim_loop(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
         self.gate.share_among(fleet.borrow_and_update().alive);
         // Whatever came free since all was claimed first.
@@ -422,11 +422,11 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = self.draining.cancelled() => return,
-                () = self.has_left.notified() => {}
+                () = self.has_released.notified() => {}
                 Ok(()) = fleet.changed() => {}
                 () = self.with.clock.sleep(pause) => {}
             }
-            self.let_go().await;
+            self.flush_releases().await;
             self.gate.share_among(fleet.borrow_and_update().alive);
             pause = match self.claim_unheld().await {
                 Ok(()) if self.has_backlog.load(Ordering::Relaxed) => CLAIMING_PAUSE,
@@ -442,7 +442,7 @@ impl Engine {
     /// Erases what has been kept long enough, and enters what replicas of an older version wrote
     /// into the indexes of lists, for as long as the server runs. Apart from what comes free, which
     /// must not wait for a backlog of this.
-    async fn keep_tidy(self: Arc<Self>) {
+    async fn erase_loop(self: Arc<Self>) {
         loop {
             if let Err(failure) = self.erase_expired().await {
                 self.store_failed(&failure, "expired matches can't be erased yet");
@@ -505,7 +505,7 @@ impl Engine {
     /// rest. Whatever was claimed is driven, also if what follows can't be.
     async fn claim_pages(
         self: &Arc<Self>,
-        claimed: &mut Vec<(Driver, Slot)>,
+        claimed: &mut Vec<(Driver, UnfinishedSlot)>,
     ) -> Result<(), journal::Error> {
         loop {
             let room = self.config.unfinished_max.saturating_sub(self.unfinished());
@@ -549,14 +549,14 @@ async fn drive(driver: Driver) {
             Some(seat) => {
                 // It may be lent by now, so that this replica can take it back at once.
                 seat.handle().poke.notify_one();
-                Box::pin(keeper::keep(seat)).await
+                Box::pin(standby::wait_for_claim(seat)).await
             }
             None => None,
         };
     }
 }
 
-impl Drop for Slot {
+impl Drop for UnfinishedSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

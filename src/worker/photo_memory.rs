@@ -28,9 +28,9 @@ const UNKNOWN_OVERFLOW_BYTES: usize = OVERFLOW_BYTES / 2;
 
 /// Photo memory. Cheap to clone; clones share it.
 #[derive(Clone)]
-pub struct PhotoMemory(Arc<Inner>);
+pub struct PhotoMemory(Arc<PhotoMemoryInner>);
 
-struct Inner {
+struct PhotoMemoryInner {
     bytes_max: usize,
     bytes: AtomicUsize,
     overflow_bytes: AtomicUsize,
@@ -39,14 +39,14 @@ struct Inner {
 
 /// Room for a photo, given back when dropped.
 pub struct Reservation {
-    memory: Arc<Inner>,
+    memory: Arc<PhotoMemoryInner>,
     bytes: usize,
-    source: Source,
+    source: ReservedFrom,
 }
 
 /// Where the room of a reservation comes from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Source {
+enum ReservedFrom {
     Limit,
     /// The memory was full; whether the request repeats a known match is being looked up.
     UnknownOverflow,
@@ -66,7 +66,7 @@ struct Reserved {
 impl PhotoMemory {
     /// An empty memory of this many bytes.
     pub fn new(bytes_max: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(PhotoMemoryInner {
             bytes_max,
             bytes: AtomicUsize::new(0),
             overflow_bytes: AtomicUsize::new(0),
@@ -76,7 +76,7 @@ impl PhotoMemory {
 
     /// A reservation that holds nothing yet.
     pub fn reservation(&self) -> Reservation {
-        Reservation { memory: Arc::clone(&self.0), bytes: 0, source: Source::Limit }
+        Reservation { memory: Arc::clone(&self.0), bytes: 0, source: ReservedFrom::Limit }
     }
 
     /// Room for so many bytes, from the overflow where the memory is full; none if that is full
@@ -107,25 +107,25 @@ impl PhotoMemory {
     }
 }
 
-impl Inner {
-    fn take(&self, bytes: usize, source: Source) -> bool {
+impl PhotoMemoryInner {
+    fn take(&self, bytes: usize, source: ReservedFrom) -> bool {
         let limit = match source {
-            Source::Limit => self.bytes_max,
-            Source::UnknownOverflow => UNKNOWN_OVERFLOW_BYTES,
-            Source::Overflow => OVERFLOW_BYTES,
+            ReservedFrom::Limit => self.bytes_max,
+            ReservedFrom::UnknownOverflow => UNKNOWN_OVERFLOW_BYTES,
+            ReservedFrom::Overflow => OVERFLOW_BYTES,
         };
         let take = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
         self.counter(source).fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 
-    fn give_back(&self, bytes: usize, source: Source) {
+    fn give_back(&self, bytes: usize, source: ReservedFrom) {
         self.counter(source).fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    const fn counter(&self, source: Source) -> &AtomicUsize {
+    const fn counter(&self, source: ReservedFrom) -> &AtomicUsize {
         match source {
-            Source::Limit => &self.bytes,
-            Source::UnknownOverflow | Source::Overflow => &self.overflow_bytes,
+            ReservedFrom::Limit => &self.bytes,
+            ReservedFrom::UnknownOverflow | ReservedFrom::Overflow => &self.overflow_bytes,
         }
     }
 }
@@ -157,19 +157,19 @@ impl Reservation {
     /// it is unknown whether the request repeats a match, from a part of it.
     pub fn move_to_overflow(&mut self) {
         self.fit(0);
-        self.source = Source::UnknownOverflow;
+        self.source = ReservedFrom::UnknownOverflow;
     }
 
     /// The request repeats a known match, so that all of the overflow is for it.
     pub fn confirm_known(&mut self) {
         if self.is_overflow() {
-            self.source = Source::Overflow;
+            self.source = ReservedFrom::Overflow;
         }
     }
 
     /// Whether the memory was full, so that the room is good for a repeat only.
     pub fn is_overflow(&self) -> bool {
-        self.source != Source::Limit
+        self.source != ReservedFrom::Limit
     }
 }
 

@@ -48,7 +48,7 @@ const CONFIG: Config = Config {
         retention: Duration::from_secs(86_400),
     },
     unfinished_max: 2,
-    oz: Limits { requests_max: 10, rate_max: None },
+    oz: OzLimits { requests_max: 10, rate_max: None },
     photo_bytes_max: 100,
 };
 
@@ -541,7 +541,7 @@ fn processing(ask: &Ask) -> Reply {
 
 #[tokio::test]
 async fn beyond_its_share_of_the_rate_a_replica_polls_all_matches_less_often_alike() {
-    let oz = Limits { rate_max: std::num::NonZeroU32::new(2), ..CONFIG.oz };
+    let oz = OzLimits { rate_max: std::num::NonZeroU32::new(2), ..CONFIG.oz };
     let mut house = House::shared_with(Config { unfinished_max: 6, oz, ..CONFIG });
     let other = house.replica();
     house.journal.pulse();

@@ -121,7 +121,7 @@ fn worker_config() -> worker::Config {
         photo_grace: second,
         retention: second * 3_600,
     };
-    let oz = worker::Limits { requests_max: 100, rate_max: None };
+    let oz = worker::OzLimits { requests_max: 100, rate_max: None };
     worker::Config { policy, unfinished_max: 100, oz, photo_bytes_max: 1 << 20 }
 }
 

@@ -108,7 +108,7 @@ pub struct History {
     pub callers: Vec<Arc<Caller>>,
     all: Arc<All>,
     /// What may be asked of Oz.
-    pub limits: worker::Limits,
+    pub limits: worker::OzLimits,
     /// When the process dies, of itself.
     pub deaths: VecDeque<Timestamp>,
     /// How probable it is that a write fails.
@@ -144,7 +144,7 @@ impl History {
             engine,
             callers: Vec::new(),
             all: Arc::default(),
-            limits: worker::Limits { requests_max: 512, rate_max: None },
+            limits: worker::OzLimits { requests_max: 512, rate_max: None },
             deaths: VecDeque::new(),
             store_trouble: 0.0,
             died: 0,

@@ -9,7 +9,7 @@ use crate::{
         caller::{Caller, Plan},
     },
     domain::{Ask, ask::AskKind},
-    worker::Limits,
+    worker::OzLimits,
 };
 
 const MATCHES: u32 = 200;
@@ -18,7 +18,7 @@ const RATE: u32 = 20;
 const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Matches that arrive in 20 seconds, whose analyses end at a time.
-fn stretched(limits: Limits, analyses_end: f64) -> History {
+fn stretched(limits: OzLimits, analyses_end: f64) -> History {
     let mut history = History::new(1);
     history.limits = limits;
     for n in 0..MATCHES {
@@ -31,13 +31,13 @@ fn stretched(limits: Limits, analyses_end: f64) -> History {
     history
 }
 
-fn by_rate() -> Limits {
-    Limits { requests_max: 512, rate_max: NonZeroU32::new(RATE) }
+fn by_rate() -> OzLimits {
+    OzLimits { requests_max: 512, rate_max: NonZeroU32::new(RATE) }
 }
 
 /// An Oz that takes 30 ms for each of one request at a time: a poll of each match every 6 seconds.
-fn by_turns() -> Limits {
-    Limits { requests_max: 1, rate_max: None }
+fn by_turns() -> OzLimits {
+    OzLimits { requests_max: 1, rate_max: None }
 }
 
 #[test]

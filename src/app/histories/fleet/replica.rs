@@ -201,7 +201,7 @@ fn house(
         policy: POLICY,
         unfinished_max: 10_000,
         photo_bytes_max: 1 << 20,
-        oz: worker::Limits { requests_max: 512, rate_max: None },
+        oz: worker::OzLimits { requests_max: 512, rate_max: None },
     };
     House { worker: Worker::new(config, with), watch, clock: clock.clone() }
 }

@@ -17,7 +17,7 @@ use crate::{
     worker::{
         Engine,
         driver::Driver,
-        seat::{Handle, Seat},
+        registry::{DriverHandle, Registration},
     },
 };
 
@@ -31,19 +31,19 @@ const TAKE_PAGE: usize = 100;
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
 /// The matches whose photos are kept here, oldest first, each with how its keeper is reached.
-pub type Kept = BTreeMap<MatchId, Arc<Handle>>;
+pub type Kept = BTreeMap<MatchId, Arc<DriverHandle>>;
 
 /// One of them, for as long as this lives.
-struct Place {
+struct KeptEntry {
     engine: Arc<Engine>,
     match_id: MatchId,
-    handle: Arc<Handle>,
+    handle: Arc<DriverHandle>,
 }
 
 /// Keeps the photo in its place. The driver of the match, if it becomes this replica's.
-pub async fn keep(seat: Seat) -> Option<Driver> {
+pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
     let (engine, handle) = (seat.engine().clone(), seat.handle().clone());
-    let _place = Place::take(&engine, seat.match_id(), Arc::clone(&handle));
+    let _place = KeptEntry::take(&engine, seat.match_id(), Arc::clone(&handle));
     loop {
         tokio::select! {
             biased;
@@ -57,7 +57,7 @@ pub async fn keep(seat: Seat) -> Option<Driver> {
             }
             // A later claim of this replica was faster, and the match was lost by this one.
             Ok(Takeover::Now(_, claim)) => {
-                engine.leave_behind(claim);
+                engine.release_soon(claim);
                 return None;
             }
             Ok(Takeover::Past) => return None,
@@ -118,14 +118,14 @@ impl Engine {
     }
 }
 
-impl Place {
-    fn take(engine: &Arc<Engine>, match_id: MatchId, handle: Arc<Handle>) -> Self {
+impl KeptEntry {
+    fn take(engine: &Arc<Engine>, match_id: MatchId, handle: Arc<DriverHandle>) -> Self {
         engine.kept().insert(match_id, Arc::clone(&handle));
         Self { engine: Arc::clone(engine), match_id, handle }
     }
 }
 
-impl Drop for Place {
+impl Drop for KeptEntry {
     fn drop(&mut self) {
         let mut kept = self.engine.kept();
         // A later keeper of the match keeps its place.

@@ -15,8 +15,8 @@ use crate::{
 };
 
 /// What others reach a driver by.
-pub struct Handle {
-    photo: Mutex<Slot>,
+pub struct DriverHandle {
+    photo: Mutex<PhotoSlot>,
     /// Says that a photo has come.
     pub(super) poke: Notify,
     /// Says that the driver is to leave.
@@ -26,15 +26,15 @@ pub struct Handle {
 }
 
 /// Where the photo of a match is kept while it is wanted.
-enum Slot {
+enum PhotoSlot {
     Wanted(Option<Photo>),
     Done,
 }
 
-impl Handle {
+impl DriverHandle {
     /// For a driver that has its photo, or has none.
     fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
-        let (photo, epoch) = (Mutex::new(Slot::Wanted(photo)), AtomicU64::new(0));
+        let (photo, epoch) = (Mutex::new(PhotoSlot::Wanted(photo)), AtomicU64::new(0));
         Self { photo, poke: Notify::new(), stop, epoch }
     }
 
@@ -42,7 +42,7 @@ impl Handle {
     /// drops it.
     pub fn offer(&self, photo: Photo) {
         let mut slot = self.slot();
-        if let Slot::Wanted(empty @ None) = &mut *slot {
+        if let PhotoSlot::Wanted(empty @ None) = &mut *slot {
             *empty = Some(photo);
             self.poke.notify_one();
         }
@@ -63,21 +63,21 @@ impl Handle {
     /// The photo, if it is here.
     pub fn photo(&self) -> Option<Photo> {
         match &*self.slot() {
-            Slot::Wanted(photo) => photo.clone(),
-            Slot::Done => None,
+            PhotoSlot::Wanted(photo) => photo.clone(),
+            PhotoSlot::Done => None,
         }
     }
 
     /// Lets go of the photo, and of any that comes later.
     pub fn drop_photo(&self) {
-        *self.slot() = Slot::Done;
+        *self.slot() = PhotoSlot::Done;
     }
 
     fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Relaxed)
     }
 
-    fn slot(&self) -> MutexGuard<'_, Slot> {
+    fn slot(&self) -> MutexGuard<'_, PhotoSlot> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.photo.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,16 +85,16 @@ impl Handle {
 
 /// A place among the drivers that others can reach. It is given up when dropped, and the photo
 /// with it, also where a driver panics.
-pub struct Seat {
+pub struct Registration {
     engine: Arc<Engine>,
     match_id: MatchId,
-    handle: Arc<Handle>,
+    handle: Arc<DriverHandle>,
 }
 
-impl Seat {
+impl Registration {
     /// Takes the place of a match.
     pub fn take(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
-        let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
+        let handle = Arc::new(DriverHandle::new(photo, engine.stopping.child_token()));
         engine.drivers().insert(match_id, Arc::clone(&handle));
         Self { engine: Arc::clone(engine), match_id, handle }
     }
@@ -107,7 +107,7 @@ impl Seat {
             handle.offer(photo);
             return None;
         }
-        let handle = Arc::new(Handle::new(Some(photo), engine.stopping.child_token()));
+        let handle = Arc::new(DriverHandle::new(Some(photo), engine.stopping.child_token()));
         drivers.insert(match_id, Arc::clone(&handle));
         Some(Self { engine: Arc::clone(engine), match_id, handle })
     }
@@ -122,7 +122,7 @@ impl Seat {
             return None;
         }
         let photo = former.as_ref().and_then(|former| former.photo());
-        let handle = Arc::new(Handle::new(photo, engine.stopping.child_token()));
+        let handle = Arc::new(DriverHandle::new(photo, engine.stopping.child_token()));
         handle.epoch.store(claim.epoch, Ordering::Relaxed);
         drivers.insert(claim.match_id, Arc::clone(&handle));
         if let Some(former) = former {
@@ -150,12 +150,12 @@ impl Seat {
     }
 
     /// How the driver is reached.
-    pub fn handle(&self) -> &Arc<Handle> {
+    pub fn handle(&self) -> &Arc<DriverHandle> {
         &self.handle
     }
 }
 
-impl Drop for Seat {
+impl Drop for Registration {
     fn drop(&mut self) {
         self.handle.drop_photo();
         let mut drivers = self.engine.drivers();

@@ -3,8 +3,8 @@
 //! It decides nothing itself: the core's pace and circuit do. It brings the time and the chance,
 //! logs when the circuit turns, and sees to it that a leave to send is never lost.
 
-mod line;
-mod turns;
+mod rate_queue;
+mod resizable;
 
 use std::{
     num::NonZeroU32,
@@ -22,16 +22,16 @@ use crate::{
     },
     worker::{
         Jitter,
-        gate::{
-            line::Line,
-            turns::{Turn, Turns},
+        limiter::{
+            rate_queue::RateQueue,
+            resizable::{Permit, ResizableSemaphore},
         },
     },
 };
 
 /// What all replicas together may ask of Oz.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct OzLimits {
     /// How many requests may be under way.
     pub requests_max: usize,
     /// How many requests a second may be sent; any number if none.
@@ -39,36 +39,36 @@ pub struct Limits {
 }
 
 /// What all requests to Oz pass.
-pub struct Gate {
+pub struct Limiter {
     circuit: Mutex<CircuitBreaker>,
     /// Held by the request that is next, last looks apart: those wait behind that one only.
     next: sync::Mutex<()>,
     /// Whoever waits for its time to send; none where the rate has no limit. Then nobody queues
     /// for anything but a turn: through a line of its own, each would be woken by the one before.
-    line: Option<Line>,
+    line: Option<RateQueue>,
     /// Whoever holds a turn has one request under way, its own or the login that it needs; or it
     /// is the first in the line.
-    turns: Turns,
+    turns: ResizableSemaphore,
     clock: Clock,
     chance: Jitter,
 }
 
 /// The leave to send one request now. One that is dropped unreported is given back.
-pub struct Leave<'a> {
-    gate: &'a Gate,
+pub struct SendPermit<'a> {
+    gate: &'a Limiter,
     pass: Option<Ticket>,
-    _turn: Turn<'a>,
+    _turn: Permit<'a>,
 }
 
-impl Gate {
+impl Limiter {
     /// A gate that lets so many through, and one at once at least, for a replica that is alone.
-    pub fn new(limits: Limits, clock: Clock, chance: Jitter) -> Self {
+    pub fn new(limits: OzLimits, clock: Clock, chance: Jitter) -> Self {
         let now = clock.now();
         Self {
             circuit: Mutex::new(CircuitBreaker::new(now)),
             next: sync::Mutex::default(),
-            line: limits.rate_max.map(|rate| Line::new(TokenBucket::new(rate, now))),
-            turns: Turns::new(limits.requests_max),
+            line: limits.rate_max.map(|rate| RateQueue::new(TokenBucket::new(rate, now))),
+            turns: ResizableSemaphore::new(limits.requests_max),
             clock,
             chance,
         }
@@ -83,7 +83,7 @@ impl Gate {
     ///
     /// # Errors
     /// When to come again, if the request must not be sent now.
-    pub async fn enter(&self, entry: RequestTraits) -> Result<Leave<'_>, Deferred> {
+    pub async fn acquire(&self, entry: RequestTraits) -> Result<SendPermit<'_>, Deferred> {
         let next = match entry.is_last_look {
             true => None,
             false => Some(self.next.lock().await),
@@ -104,7 +104,7 @@ impl Gate {
         if let Some(first) = first {
             first.go(now);
         }
-        Ok(Leave { gate: self, pass: Some(pass), _turn: turn })
+        Ok(SendPermit { gate: self, pass: Some(pass), _turn: turn })
     }
 
     /// Keeps the share of one of so many replicas, from now on. What is under way goes on.
@@ -121,7 +121,7 @@ impl Gate {
     }
 }
 
-impl Leave<'_> {
+impl SendPermit<'_> {
     /// Tells what came of the request.
     pub fn report(mut self, outcome: &OzResult) {
         let Some(pass) = self.pass.take() else { return };
@@ -143,7 +143,7 @@ impl Leave<'_> {
     }
 }
 
-impl Drop for Leave<'_> {
+impl Drop for SendPermit<'_> {
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
             self.gate.circuit().give_back(pass);
@@ -163,33 +163,33 @@ mod tests {
         domain::{Failure, FailureKind, Reply, Timestamp},
     };
 
-    fn gate(requests_max: usize) -> (Gate, Hand) {
-        gate_with(Limits { requests_max, rate_max: None })
+    fn gate(requests_max: usize) -> (Limiter, Hand) {
+        gate_with(OzLimits { requests_max, rate_max: None })
     }
 
     /// One that lets so many through at once, and in a second.
-    fn paced(requests_max: usize, rate: u32) -> (Gate, Hand) {
-        gate_with(Limits { requests_max, rate_max: NonZeroU32::new(rate) })
+    fn paced(requests_max: usize, rate: u32) -> (Limiter, Hand) {
+        gate_with(OzLimits { requests_max, rate_max: NonZeroU32::new(rate) })
     }
 
-    fn gate_with(limits: Limits) -> (Gate, Hand) {
+    fn gate_with(limits: OzLimits) -> (Limiter, Hand) {
         let (clock, hand) = Clock::manual(Timestamp::from_micros(0));
-        (Gate::new(limits, clock, Arc::new(|| 0.0)), hand)
+        (Limiter::new(limits, clock, Arc::new(|| 0.0)), hand)
     }
 
     /// Moves the time on to the next moment that somebody waits for.
-    fn move_on(gate: &Gate, hand: &Hand) {
+    fn move_on(gate: &Limiter, hand: &Hand) {
         let next = hand.next_wake().expect("somebody waits");
         hand.advance(next.since(gate.clock.now()));
     }
 
     /// When each of so many passes, who all come at once and whose answers come at once.
-    async fn passed(gate: &Gate, hand: &Hand, count: usize) -> Vec<(usize, Timestamp)> {
+    async fn passed(gate: &Limiter, hand: &Hand, count: usize) -> Vec<(usize, Timestamp)> {
         let order = Mutex::new(Vec::new());
         let all = (0..count).map(|nth| {
             let order = &order;
             async move {
-                let leave = gate.enter(RequestTraits::default()).await.unwrap();
+                let leave = gate.acquire(RequestTraits::default()).await.unwrap();
                 order.lock().unwrap().push((nth, gate.clock.now()));
                 leave.report(&up());
             }
@@ -213,11 +213,11 @@ mod tests {
         Err(Failure::new(FailureKind::Unreachable, "trouble"))
     }
 
-    async fn open(gate: &Gate) {
+    async fn open(gate: &Limiter) {
         for _ in 0..circuit_breaker::OPENS_AFTER {
-            gate.enter(RequestTraits::default()).await.unwrap().report(&down());
+            gate.acquire(RequestTraits::default()).await.unwrap().report(&down());
         }
-        assert!(gate.enter(RequestTraits::default()).await.is_err());
+        assert!(gate.acquire(RequestTraits::default()).await.is_err());
     }
 
     #[tokio::test]
@@ -225,14 +225,14 @@ mod tests {
         let (gate, _hand) = gate(3);
         let mut through = Vec::new();
         for _ in 0..3 {
-            through.push(gate.enter(RequestTraits::default()).await.unwrap());
+            through.push(gate.acquire(RequestTraits::default()).await.unwrap());
         }
-        let mut fourth = std::pin::pin!(gate.enter(RequestTraits::default()));
+        let mut fourth = std::pin::pin!(gate.acquire(RequestTraits::default()));
         assert!(poll!(&mut fourth).is_pending());
         // Whether or not anything came of it.
         drop(through.pop());
         let fourth = fourth.await.unwrap();
-        let mut fifth = std::pin::pin!(gate.enter(RequestTraits::default()));
+        let mut fifth = std::pin::pin!(gate.acquire(RequestTraits::default()));
         assert!(poll!(&mut fifth).is_pending());
         fourth.report(&down());
         assert!(fifth.await.is_ok());
@@ -242,7 +242,7 @@ mod tests {
     async fn a_gate_for_nobody_or_for_everybody_lets_one_through() {
         for requests_max in [0, usize::MAX] {
             let (gate, _hand) = gate(requests_max);
-            assert!(gate.enter(RequestTraits::default()).await.is_ok());
+            assert!(gate.acquire(RequestTraits::default()).await.is_ok());
         }
     }
 
@@ -251,12 +251,12 @@ mod tests {
         let (gate, hand) = gate(10);
         open(&gate).await;
         hand.advance(circuit_breaker::PAUSE_MIN);
-        let probe = gate.enter(RequestTraits::default()).await.unwrap();
-        assert!(gate.enter(RequestTraits::default()).await.is_err());
+        let probe = gate.acquire(RequestTraits::default()).await.unwrap();
+        assert!(gate.acquire(RequestTraits::default()).await.is_err());
         probe.report(&Ok(Reply::Started(Vec::new())));
         let (one, other) = (
-            gate.enter(RequestTraits::default()).await,
-            gate.enter(RequestTraits::default()).await,
+            gate.acquire(RequestTraits::default()).await,
+            gate.acquire(RequestTraits::default()).await,
         );
         assert!(one.is_ok() && other.is_ok());
     }
@@ -267,21 +267,21 @@ mod tests {
         open(&gate).await;
         for _ in 0..3 {
             hand.advance(circuit_breaker::PAUSE_MIN);
-            drop(gate.enter(RequestTraits::default()).await.unwrap());
+            drop(gate.acquire(RequestTraits::default()).await.unwrap());
         }
         hand.advance(circuit_breaker::PAUSE_MIN);
-        assert!(gate.enter(RequestTraits::default()).await.is_ok());
+        assert!(gate.acquire(RequestTraits::default()).await.is_ok());
     }
 
     #[tokio::test]
     async fn who_waits_for_a_turn_as_an_outage_begins_is_held_back() {
         let (gate, _hand) = gate(1);
         for _ in 1..circuit_breaker::OPENS_AFTER {
-            gate.enter(RequestTraits::default()).await.unwrap().report(&down());
+            gate.acquire(RequestTraits::default()).await.unwrap().report(&down());
         }
-        let last = gate.enter(RequestTraits::default()).await.unwrap();
+        let last = gate.acquire(RequestTraits::default()).await.unwrap();
         let (waited, ()) =
-            tokio::join!(gate.enter(RequestTraits::default()), async { last.report(&down()) });
+            tokio::join!(gate.acquire(RequestTraits::default()), async { last.report(&down()) });
         let hold = waited.err().expect("it is held back");
         assert_eq!(hold.why.map(|why| why.kind), Some(FailureKind::Unreachable));
         assert_eq!(hold.until.since(Timestamp::from_micros(0)), Duration::from_secs(1));
@@ -307,9 +307,9 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_its_time_leaves_it_to_the_next_when_it_goes_away() {
         let (gate, hand) = paced(100, 1);
-        gate.enter(RequestTraits::default()).await.unwrap().report(&up());
-        let mut first = Box::pin(gate.enter(RequestTraits::default()));
-        let mut second = Box::pin(gate.enter(RequestTraits::default()));
+        gate.acquire(RequestTraits::default()).await.unwrap().report(&up());
+        let mut first = Box::pin(gate.acquire(RequestTraits::default()));
+        let mut second = Box::pin(gate.acquire(RequestTraits::default()));
         assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
         hand.advance(Duration::from_millis(900));
         drop(first);
@@ -321,9 +321,9 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_its_time_learns_at_once_that_others_are_gone() {
         let (gate, hand) = paced(100, 1);
-        gate.enter(RequestTraits::default()).await.unwrap().report(&up());
+        gate.acquire(RequestTraits::default()).await.unwrap().report(&up());
         gate.share_among(60);
-        let mut next = Box::pin(gate.enter(RequestTraits::default()));
+        let mut next = Box::pin(gate.acquire(RequestTraits::default()));
         assert!(poll!(&mut next).is_pending());
         hand.advance(Duration::from_secs(1));
         assert!(poll!(&mut next).is_pending());
@@ -334,9 +334,9 @@ mod tests {
     #[tokio::test]
     async fn those_who_wait_for_their_time_hold_one_turn_among_them() {
         let (gate, hand) = paced(2, 1);
-        let under_way = gate.enter(RequestTraits::default()).await.unwrap();
+        let under_way = gate.acquire(RequestTraits::default()).await.unwrap();
         let mut waiters: Vec<_> =
-            (0..5).map(|_| Box::pin(gate.enter(RequestTraits::default()))).collect();
+            (0..5).map(|_| Box::pin(gate.acquire(RequestTraits::default()))).collect();
         for waiter in &mut waiters {
             assert!(poll!(waiter).is_pending());
         }
@@ -357,13 +357,13 @@ mod tests {
         const LAST_LOOK: RequestTraits =
             RequestTraits { retries: false, changes_oz: false, is_last_look: true };
         for (gate, hand) in [paced(100, 1), gate(1)] {
-            let mut under_way = Some(gate.enter(RequestTraits::default()).await.unwrap());
+            let mut under_way = Some(gate.acquire(RequestTraits::default()).await.unwrap());
             let mut waiters: Vec<_> =
-                (0..5).map(|_| Box::pin(gate.enter(RequestTraits::default()))).collect();
+                (0..5).map(|_| Box::pin(gate.acquire(RequestTraits::default()))).collect();
             for waiter in &mut waiters {
                 assert!(poll!(waiter).is_pending());
             }
-            let mut looks: Vec<_> = (0..2).map(|_| Box::pin(gate.enter(LAST_LOOK))).collect();
+            let mut looks: Vec<_> = (0..2).map(|_| Box::pin(gate.acquire(LAST_LOOK))).collect();
             for look in &mut looks {
                 assert!(poll!(look).is_pending());
             }
@@ -381,10 +381,10 @@ mod tests {
     #[tokio::test]
     async fn an_outage_holds_back_all_who_wait_for_their_time_at_once_and_costs_no_time() {
         let (gate, hand) = paced(100, 1);
-        let last = gate.enter(RequestTraits::default()).await.unwrap();
+        let last = gate.acquire(RequestTraits::default()).await.unwrap();
         // Not more than one poll of a task may take of tokio's budget.
         let mut waiters: Vec<_> =
-            (0..30).map(|_| Box::pin(gate.enter(RequestTraits::default()))).collect();
+            (0..30).map(|_| Box::pin(gate.acquire(RequestTraits::default()))).collect();
         for waiter in &mut waiters {
             assert!(poll!(waiter).is_pending());
         }
@@ -406,7 +406,7 @@ mod tests {
         }
         probe.report(&up());
         assert!(
-            gate.enter(RequestTraits::default())
+            gate.acquire(RequestTraits::default())
                 .now_or_never()
                 .expect("its second was not spent")
                 .is_ok()

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The line before the gate.
-pub struct Line {
+pub struct RateQueue {
     /// Held by whoever is first; tokio's lock keeps the order.
     first: sync::Mutex<()>,
     pace: Mutex<TokenBucket>,
@@ -24,20 +24,20 @@ pub struct Line {
 }
 
 /// The first place in the line.
-pub struct First<'a> {
-    line: &'a Line,
+pub struct QueueHead<'a> {
+    line: &'a RateQueue,
     _first: sync::MutexGuard<'a, ()>,
 }
 
-impl Line {
+impl RateQueue {
     /// A line in which nobody waits.
     pub fn new(pace: TokenBucket) -> Self {
         Self { first: sync::Mutex::default(), pace: Mutex::new(pace), changed: Notify::new() }
     }
 
     /// Waits until nobody is before, in order of arrival.
-    pub async fn first(&self) -> First<'_> {
-        First { line: self, _first: self.first.lock().await }
+    pub async fn first(&self) -> QueueHead<'_> {
+        QueueHead { line: self, _first: self.first.lock().await }
     }
 
     /// Goes on at the share of one of so many replicas, whoever is first included.
@@ -52,7 +52,7 @@ impl Line {
     }
 }
 
-impl First<'_> {
+impl QueueHead<'_> {
     /// Waits until something may be sent.
     pub async fn wait(&self, clock: &Clock) {
         loop {

@@ -8,38 +8,38 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// The turns of this replica: its share of all there are.
-pub struct Turns {
+pub struct ResizableSemaphore {
     /// How many all replicas have together.
     all: usize,
     free: Semaphore,
-    count: Mutex<Count>,
+    count: Mutex<PermitCount>,
 }
 
 /// A permit exists for each turn of the share, and for each that is owed.
-struct Count {
+struct PermitCount {
     share: usize,
     /// How many are still under way that are kept when they come back.
     owed: usize,
 }
 
 /// Leave to have one request under way.
-pub struct Turn<'a> {
-    turns: &'a Turns,
+pub struct Permit<'a> {
+    turns: &'a ResizableSemaphore,
     permit: Option<SemaphorePermit<'a>>,
 }
 
-impl Turns {
+impl ResizableSemaphore {
     /// So many turns, and one at least, all of them this replica's.
     pub fn new(all: usize) -> Self {
         let all = all.clamp(1, Semaphore::MAX_PERMITS);
-        let count = Mutex::new(Count { share: all, owed: 0 });
+        let count = Mutex::new(PermitCount { share: all, owed: 0 });
         Self { all, free: Semaphore::new(all), count }
     }
 
     /// Waits for a turn, in order of arrival.
-    pub async fn take(&self) -> Turn<'_> {
+    pub async fn take(&self) -> Permit<'_> {
         let permit = self.free.acquire().await.expect("nobody closes the semaphore");
-        Turn { turns: self, permit: Some(permit) }
+        Permit { turns: self, permit: Some(permit) }
     }
 
     /// Keeps the share of one of so many replicas, and one turn at least: a replica that may ask
@@ -62,13 +62,13 @@ impl Turns {
         count.share = share;
     }
 
-    fn count(&self) -> MutexGuard<'_, Count> {
+    fn count(&self) -> MutexGuard<'_, PermitCount> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for Permit<'_> {
     /// Under the lock, so that a share that shrinks meanwhile finds the turn either free or owed.
     /// One that was handed to a waiter who left before it knew of it comes back without paying:
     /// the next one pays.
@@ -92,9 +92,9 @@ mod tests {
 
     use super::*;
 
-    type Waiter<'a> = Pin<Box<dyn Future<Output = Turn<'a>> + 'a>>;
+    type Waiter<'a> = Pin<Box<dyn Future<Output = Permit<'a>> + 'a>>;
 
-    async fn taken(turns: &Turns, count: usize) -> Vec<Turn<'_>> {
+    async fn taken(turns: &ResizableSemaphore, count: usize) -> Vec<Permit<'_>> {
         let mut taken = Vec::new();
         for _ in 0..count {
             taken.push(turns.take().await);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     /// So many that wait, in this order.
-    async fn waiting(turns: &Turns, count: usize) -> Vec<Waiter<'_>> {
+    async fn waiting(turns: &ResizableSemaphore, count: usize) -> Vec<Waiter<'_>> {
         let mut waiters: Vec<Waiter<'_>> = Vec::new();
         for _ in 0..count {
             let mut waiter: Waiter<'_> = Box::pin(turns.take());
@@ -114,7 +114,7 @@ mod tests {
     }
 
     /// How many turns can be taken.
-    async fn free(turns: &Turns) -> usize {
+    async fn free(turns: &ResizableSemaphore) -> usize {
         let mut free = Vec::new();
         loop {
             let mut turn: Waiter<'_> = Box::pin(turns.take());
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_replica_has_an_even_share_and_one_turn_at_least() {
-        let turns = Turns::new(10);
+        let turns = ResizableSemaphore::new(10);
         for (replicas, share) in [(1, 10), (2, 5), (3, 3), (10, 1), (11, 1), (4, 2), (0, 10)] {
             turns.share_among(replicas);
             assert_eq!(free(&turns).await, share, "of {replicas} replicas");
@@ -136,7 +136,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_share_that_shrinks_lets_those_under_way_finish_and_keeps_their_turns() {
-        let turns = Turns::new(6);
+        let turns = ResizableSemaphore::new(6);
         let mut under_way = taken(&turns, 5).await;
         turns.share_among(3);
         let mut waiters = waiting(&turns, 1).await;
@@ -151,7 +151,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_share_that_grows_lets_in_those_who_wait_in_their_order() {
-        let turns = Turns::new(4);
+        let turns = ResizableSemaphore::new(4);
         turns.share_among(4);
         let first = taken(&turns, 1).await;
         let mut waiters = waiting(&turns, 5).await;
@@ -171,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_share_that_grows_again_owes_nothing_any_more() {
-        let turns = Turns::new(8);
+        let turns = ResizableSemaphore::new(8);
         let under_way = taken(&turns, 8).await;
         turns.share_among(8);
         turns.share_among(2);
@@ -184,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_that_is_handed_to_somebody_who_leaves_is_not_lost() {
-        let turns = Turns::new(4);
+        let turns = ResizableSemaphore::new(4);
         let under_way = taken(&turns, 4).await;
         let mut waiters = waiting(&turns, 2).await;
         drop(under_way);

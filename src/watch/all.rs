@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     domain::{CallerId, Cursor, Match, Position, Timestamp},
     journal::{self, Filter},
-    watch::{Ended, Entry, Inner, Update, pages::PageOfAll},
+    watch::{Ended, Entry, Update, WatchInner, pages::PageOfAll},
 };
 
 /// How many events a stream reads at first: what came before in their matches is read with them,
@@ -28,7 +28,7 @@ const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// The updates of all matches of a caller that a filter selects, after a position.
 pub struct FollowAll {
-    inner: Arc<Inner>,
+    inner: Arc<WatchInner>,
     caller: CallerId,
     filter: Filter,
     looks: watch::Receiver<()>,
@@ -39,7 +39,7 @@ pub struct FollowAll {
     /// The page that is being read or waits for its turn, which isn't lost by a heartbeat meanwhile.
     /// It has a task of its own: a stream whose reader makes no room for the heartbeat isn't polled,
     /// and would keep others from the page, and its turn.
-    turning: Option<Turning>,
+    turning: Option<ReadTask>,
     /// How many events the next page may have.
     limit: usize,
     index: usize,
@@ -51,11 +51,11 @@ pub struct FollowAll {
     over: bool,
 }
 
-type Turning = AbortOnDropHandle<Result<Arc<PageOfAll>, journal::Error>>;
+type ReadTask = AbortOnDropHandle<Result<Arc<PageOfAll>, journal::Error>>;
 
 impl FollowAll {
     pub(super) fn open(
-        inner: Arc<Inner>,
+        inner: Arc<WatchInner>,
         caller: CallerId,
         filter: Filter,
         after: Cursor,
@@ -246,7 +246,7 @@ mod tests {
         outage::Outage,
         watch::{
             Config, Watch,
-            pages::{BEHIND_MAX, CATCHING_UP_MAX, EVENT_BYTES, LIMITS, Limits},
+            pages::{BEHIND_MAX, CATCHING_UP_MAX, EVENT_BYTES, LIMITS, PageLimits},
         },
     };
 
@@ -255,11 +255,11 @@ mod tests {
     const HEARTBEAT: Duration = Duration::from_secs(20);
 
     /// A watch over a journal of accepted matches.
-    async fn watch(limits: Limits) -> Watch {
+    async fn watch(limits: PageLimits) -> Watch {
         watch_of(MATCHES, limits).await.0
     }
 
-    async fn watch_of(matches: u64, limits: Limits) -> (Watch, Hand) {
+    async fn watch_of(matches: u64, limits: PageLimits) -> (Watch, Hand) {
         let (clock, hand) = Clock::manual(START);
         let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock.clone());
         for n in 0..matches {
@@ -294,7 +294,7 @@ mod tests {
     #[tokio::test]
     async fn streams_whose_pages_are_dropped_miss_nothing_and_repeat_nothing() {
         for held in [0, 5 * PAGE_FIRST * EVENT_BYTES] {
-            let watch = watch(Limits { shared: 0, held, growth: 0 }).await;
+            let watch = watch(PageLimits { shared: 0, held, growth: 0 }).await;
             let all: Vec<_> = (0..MATCHES).map(|n| match_id(0, n)).collect();
             let mut streams = Vec::new();
             for ahead in 0..10 {
@@ -369,7 +369,7 @@ mod tests {
     #[tokio::test]
     async fn the_pages_of_streams_at_different_places_take_bounded_memory() {
         const PAGE_BYTES: usize = PAGE_FIRST * EVENT_BYTES;
-        let limits = Limits { shared: 2 * PAGE_BYTES, held: 5 * PAGE_BYTES, growth: 0 };
+        let limits = PageLimits { shared: 2 * PAGE_BYTES, held: 5 * PAGE_BYTES, growth: 0 };
         let watch = watch(limits).await;
         let mut streams = Vec::new();
         for start in 0..MATCHES - 1 {

@@ -26,13 +26,13 @@ pub struct Entry {
     pub recorded: Recorded,
     /// The match after it.
     pub snapshot: Arc<Match>,
-    shown: Shown,
+    shown: EncodedEntry,
 }
 
 /// What an entry looks like to whoever is shown it, kept once it was asked for twice: most matches
 /// have one watcher, and there may be many of them.
 #[derive(Debug, Default)]
-struct Shown {
+struct EncodedEntry {
     was_asked: AtomicBool,
     made: OnceLock<Bytes>,
 }
@@ -40,7 +40,7 @@ struct Shown {
 impl Entry {
     /// An event, and the match after it.
     pub fn new(recorded: Recorded, snapshot: Arc<Match>) -> Self {
-        Self { recorded, snapshot, shown: Shown::default() }
+        Self { recorded, snapshot, shown: EncodedEntry::default() }
     }
 
     /// What it looks like: the same for everybody, and made once for many.
@@ -61,7 +61,7 @@ pub struct Registry(Arc<Mutex<HashMap<MatchId, Weak<Log>>>>);
 pub struct Log {
     id: MatchId,
     registry: Registry,
-    contents: Mutex<Contents>,
+    contents: Mutex<LogContents>,
     /// Held while the journal is read, so that many watchers read it once.
     reading: AsyncMutex<()>,
     changed: Notify,
@@ -70,7 +70,7 @@ pub struct Log {
 }
 
 #[derive(Default)]
-struct Contents {
+struct LogContents {
     entries: Vec<Arc<Entry>>,
     trust: Trust,
     erased: bool,
@@ -93,7 +93,7 @@ enum Trust {
 }
 
 /// What a watcher finds after what it has seen.
-pub enum Look {
+pub enum LogRead {
     /// The next update.
     Entry(Arc<Entry>),
     /// Nothing but progress that it hasn't seen.
@@ -205,20 +205,20 @@ impl Log {
     }
 
     /// What there is after a sequence, and after so many tellings of progress.
-    pub fn look(&self, after: Sequence, progress_seen: Option<u64>) -> Look {
+    pub fn look(&self, after: Sequence, progress_seen: Option<u64>) -> LogRead {
         let contents = self.lock();
         if contents.erased {
-            return Look::Erased;
+            return LogRead::Erased;
         }
         let index = usize::try_from(after.0).unwrap_or(usize::MAX);
         if let Some(entry) = contents.entries.get(index) {
-            return Look::Entry(Arc::clone(entry));
+            return LogRead::Entry(Arc::clone(entry));
         }
         match (contents.progress, progress_seen) {
             (Some(progress), Some(seen)) if seen < contents.progress_count => {
-                Look::Progress(progress, contents.progress_count)
+                LogRead::Progress(progress, contents.progress_count)
             }
-            (Some(_) | None, Some(_) | None) => Look::Nothing,
+            (Some(_) | None, Some(_) | None) => LogRead::Nothing,
         }
     }
 
@@ -240,13 +240,13 @@ impl Log {
         Sequence(self.lock().entries.len() as u64)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Contents> {
+    fn lock(&self) -> MutexGuard<'_, LogContents> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Contents {
+impl LogContents {
     /// Whether there is something to be read.
     fn begin_reading(&mut self) -> bool {
         let is_fresh = self.trust == Trust::Fresh;

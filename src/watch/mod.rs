@@ -46,9 +46,9 @@ pub struct Config {
 
 /// The handle of the watch: finds, lists, waits, follows. Cheap to clone.
 #[derive(Clone)]
-pub struct Watch(Arc<Inner>);
+pub struct Watch(Arc<WatchInner>);
 
-struct Inner {
+struct WatchInner {
     config: Config,
     reader: Arc<dyn Reader>,
     /// Of the store: told of by all who use it.
@@ -118,7 +118,7 @@ pub enum Ended {
 impl Watch {
     /// A watch over a journal. It shows nothing live before [`Watch::start`].
     pub fn new(config: Config, reader: Arc<dyn Reader>, store: Outage, clock: Clock) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(WatchInner {
             config,
             pages: Pages::new(Arc::clone(&reader)),
             logs: Registry::default(),
@@ -304,7 +304,7 @@ impl Watch {
     }
 }
 
-impl Inner {
+impl WatchInner {
     /// Reads whatever is new and hands it to the logs that somebody watches.
     async fn tail(self: Arc<Self>, mut after: Position) {
         let mut wake = self.reader.wake();

@@ -5,8 +5,8 @@ use std::{pin::pin, sync::Arc};
 use crate::{
     domain::{MatchId, Sequence, Timestamp},
     watch::{
-        Ended, Inner, Update,
-        log::{Log, Look},
+        Ended, Update, WatchInner,
+        log::{Log, LogRead},
     },
 };
 
@@ -14,7 +14,7 @@ use crate::{
 ///
 /// Nothing is kept for a reader that is slow: it holds its place, and the log is shared.
 pub struct Follow {
-    inner: Arc<Inner>,
+    inner: Arc<WatchInner>,
     log: Arc<Log>,
     after: Sequence,
     /// How many tellings of progress it has seen; none if it doesn't care.
@@ -25,7 +25,7 @@ pub struct Follow {
 
 impl Follow {
     pub(super) async fn open(
-        inner: Arc<Inner>,
+        inner: Arc<WatchInner>,
         id: MatchId,
         after: Sequence,
         include_progress: bool,
@@ -83,21 +83,21 @@ impl Follow {
 
     fn look(&mut self) -> Option<Option<Result<Update, Ended>>> {
         match self.log.look(self.after, self.progress_seen) {
-            Look::Entry(entry) => {
+            LogRead::Entry(entry) => {
                 self.after = entry.recorded.sequence;
                 self.over = entry.snapshot.has_ended();
                 self.silent_since = self.inner.clock.now();
                 Some(Some(Ok(Update::Event(entry))))
             }
-            Look::Progress(progress, count) => {
+            LogRead::Progress(progress, count) => {
                 self.progress_seen = Some(count);
                 let m = self.log.snapshot(self.after)?;
                 let time = self.inner.clock.now();
                 self.silent_since = time;
                 Some(Some(Ok(Update::Progress { m, progress, time })))
             }
-            Look::Erased => Some(self.end(Ended::Absent)),
-            Look::Nothing => None,
+            LogRead::Erased => Some(self.end(Ended::Absent)),
+            LogRead::Nothing => None,
         }
     }
 

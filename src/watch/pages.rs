@@ -47,7 +47,7 @@ pub(super) struct PageOfAll {
     pub is_full: bool,
     /// Up to where retention had erased events when it was read; none if it lacks none.
     pub floor: Option<Position>,
-    memory: Memory,
+    memory: PageMemory,
 }
 
 impl PageOfAll {
@@ -59,19 +59,19 @@ impl PageOfAll {
 
 /// About how much memory a page takes, counted as long as it is there.
 #[derive(Default)]
-struct Memory {
+struct PageMemory {
     bytes: usize,
     all: Arc<AtomicUsize>,
 }
 
-impl Memory {
+impl PageMemory {
     fn take(bytes: usize, all: &Arc<AtomicUsize>) -> Self {
         all.fetch_add(bytes, Ordering::Relaxed);
         Self { bytes, all: Arc::clone(all) }
     }
 }
 
-impl Drop for Memory {
+impl Drop for PageMemory {
     fn drop(&mut self) {
         self.all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -86,7 +86,7 @@ pub(super) struct Pages {
     pub looks: watch::Sender<()>,
     /// Of all pages that are kept here or held by streams.
     pub bytes: Arc<AtomicUsize>,
-    pub limits: Limits,
+    pub limits: PageLimits,
     /// How far the journal has been read by the follower.
     reached: AtomicU64,
     pub catching_up: Semaphore,
@@ -95,14 +95,14 @@ pub(super) struct Pages {
 
 /// How much memory pages may take, in bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct PageLimits {
     pub shared: usize,
     pub held: usize,
     pub growth: usize,
 }
 
-pub(super) const LIMITS: Limits =
-    Limits { shared: SHARED_BYTES_MAX, held: HELD_BYTES_MAX, growth: GROWTH_BYTES_MAX };
+pub(super) const LIMITS: PageLimits =
+    PageLimits { shared: SHARED_BYTES_MAX, held: HELD_BYTES_MAX, growth: GROWTH_BYTES_MAX };
 
 impl Pages {
     pub fn new(reader: Arc<dyn Reader>) -> Self {
@@ -187,7 +187,7 @@ impl Pages {
         let is_full = events.iter().rev().take_while(is_new).count() == limit;
         let entries = shown(events, after.position);
         let bytes = entries.iter().map(|entry| EVENT_BYTES + label_bytes(&entry.snapshot)).sum();
-        let memory = Memory::take(bytes, &self.bytes);
+        let memory = PageMemory::take(bytes, &self.bytes);
         Ok(Arc::new(PageOfAll { entries, reached, is_full, floor, memory }))
     }
 

@@ -74,7 +74,7 @@ impl Begun {
 pub struct Load {
     worker: Worker,
     watch: Watch,
-    readers: grpc::Readers,
+    readers: grpc::StallGuard,
     calls: grpc::CallLog,
 }
 
@@ -105,7 +105,7 @@ impl Load {
     }
 
     /// Calls that have ended, by method, code and reason.
-    pub fn ended_calls(&self) -> Vec<grpc::Ended> {
+    pub fn ended_calls(&self) -> Vec<grpc::EndedCalls> {
         self.calls.ended()
     }
 }

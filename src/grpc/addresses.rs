@@ -17,15 +17,15 @@ const NETWORK_BITS: u32 = 64;
 
 /// The connections of all addresses. Cheap to clone; clones count the same ones.
 #[derive(Clone)]
-pub struct Addresses(Arc<Inner>);
+pub struct Addresses(Arc<AddressesInner>);
 
-struct Inner {
+struct AddressesInner {
     each_max: usize,
     shares: Shares,
-    held: Mutex<HashMap<IpAddr, Held>>,
+    held: Mutex<HashMap<IpAddr, AddressUse>>,
 }
 
-struct Held {
+struct AddressUse {
     connections: usize,
     share: AddressShare,
 }
@@ -40,7 +40,7 @@ pub struct AddressSlot {
 impl Addresses {
     /// No connections yet; each address may hold so many, and its share of the limits.
     pub fn new(each_max: usize, shares: Shares) -> Self {
-        Self(Arc::new(Inner { each_max, shares, held: Mutex::default() }))
+        Self(Arc::new(AddressesInner { each_max, shares, held: Mutex::default() }))
     }
 
     /// Counts a connection, unless its address holds as many as it may.
@@ -49,7 +49,7 @@ impl Addresses {
         let mut all = self.lock();
         let held = all
             .entry(address)
-            .or_insert_with(|| Held { connections: 0, share: self.0.shares.address() });
+            .or_insert_with(|| AddressUse { connections: 0, share: self.0.shares.address() });
         if held.connections >= self.0.each_max {
             return None;
         }
@@ -67,7 +67,7 @@ impl Addresses {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Held>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, AddressUse>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -34,19 +34,19 @@ const STRETCH_MAX: f64 = 0.5;
 
 /// A service whose answers have that.
 #[derive(Clone)]
-pub struct Answering<S> {
+pub struct ResponseMetadata<S> {
     inner: S,
     chance: Jitter,
 }
 
-impl<S> Answering<S> {
+impl<S> ResponseMetadata<S> {
     /// Around a service. `chance` (0..1) is drawn once for each delay.
     pub const fn new(inner: S, chance: Jitter) -> Self {
         Self { inner, chance }
     }
 }
 
-impl<S> Service<Request<Body>> for Answering<S>
+impl<S> Service<Request<Body>> for ResponseMetadata<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,

@@ -32,7 +32,7 @@ use tower::Service;
 use tracing::{debug, error, info};
 
 pub use record::CallRecord;
-pub use tally::Ended;
+pub use tally::EndedCalls;
 
 use crate::{
     clock::Clock,
@@ -40,7 +40,7 @@ use crate::{
     grpc::{
         call_log::{
             method::{METHODS, OTHER, Sort},
-            tally::{Kind, Tally, WINDOW},
+            tally::{EndKind, Tally, WINDOW},
         },
         status,
     },
@@ -54,9 +54,9 @@ const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 
 /// The log of the calls of one port. Cheap to clone; clones share their counts.
 #[derive(Clone)]
-pub struct CallLog(Arc<Inner>);
+pub struct CallLog(Arc<CallLogInner>);
 
-struct Inner {
+struct CallLogInner {
     tally: Tally,
     store: Outage,
     clock: Clock,
@@ -65,11 +65,11 @@ struct Inner {
 impl CallLog {
     /// No calls yet. Those that the store fails are counted as its outage as well.
     pub fn new(store: Outage, clock: Clock) -> Self {
-        Self(Arc::new(Inner { tally: Tally::new(), store, clock }))
+        Self(Arc::new(CallLogInner { tally: Tally::new(), store, clock }))
     }
 
     /// How many calls have ended, by method, code and reason.
-    pub fn ended(&self) -> Vec<Ended> {
+    pub fn ended(&self) -> Vec<EndedCalls> {
         self.0.tally.ended()
     }
 
@@ -125,7 +125,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let call = Call::begin(self.log.clone(), &request);
+        let call = OpenCall::begin(self.log.clone(), &request);
         let record = call.record.clone();
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(record.clone());
@@ -136,7 +136,7 @@ where
 }
 
 /// A call that has begun. It ends once: with its status, or when it is dropped without one.
-struct Call {
+struct OpenCall {
     log: CallLog,
     record: CallRecord,
     method: usize,
@@ -159,7 +159,7 @@ struct Caller {
 }
 
 /// How a call ended.
-struct End {
+struct CallEnd {
     code: Code,
     reason: Option<String>,
     limit: Option<String>,
@@ -167,7 +167,7 @@ struct End {
     error: Option<String>,
 }
 
-impl Call {
+impl OpenCall {
     fn begin(log: CallLog, request: &Request<Body>) -> Self {
         let (method, began) = (method::number(request.uri().path()), log.0.clock.now());
         let (record, caller) = (CallRecord::default(), Caller::of(request, method));
@@ -176,19 +176,19 @@ impl Call {
 
     /// The answer has begun. One without a body has ended as well.
     fn answered(mut self, response: Response<Body>) -> Response<Body> {
-        if let Some(end) = End::at_once(&response) {
+        if let Some(end) = CallEnd::at_once(&response) {
             self.end(end);
             return response;
         }
         response.map(|body| Body::new(Going { body, call: self }))
     }
 
-    fn end(&mut self, end: End) {
+    fn end(&mut self, end: CallEnd) {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
         let sort = METHODS[self.method].sort;
-        let kind = Kind { method: self.method, code: end.code, reason: end.reason.clone() };
+        let kind = EndKind { method: self.method, code: end.code, reason: end.reason.clone() };
         let (tally, now) = (&self.log.0.tally, self.log.0.clock.now());
         if end.reason.as_deref() == Some(STORE_UNAVAILABLE) {
             self.log.0.store.failed_because(|| self.error(&end).unwrap_or_default().to_owned());
@@ -216,7 +216,7 @@ impl Call {
     }
 
     /// What went wrong: by the status, or by the record where a stream broke off.
-    fn error<'a>(&'a self, end: &'a End) -> Option<&'a str> {
+    fn error<'a>(&'a self, end: &'a CallEnd) -> Option<&'a str> {
         end.error.as_deref().or_else(|| self.record.error())
     }
 }
@@ -250,22 +250,22 @@ macro_rules! line {
     }};
 }
 
-impl Call {
-    fn info(&self, end: &End, now: Timestamp) {
+impl OpenCall {
+    fn info(&self, end: &CallEnd, now: Timestamp) {
         line!(info, self, end, now);
     }
 
-    fn debug(&self, end: &End, now: Timestamp) {
+    fn debug(&self, end: &CallEnd, now: Timestamp) {
         line!(debug, self, end, now);
     }
 
     /// A bug of ours has ended it.
-    fn failed(&self, end: &End, now: Timestamp) {
+    fn failed(&self, end: &CallEnd, now: Timestamp) {
         line!(error, self, end, now);
     }
 }
 
-impl Drop for Call {
+impl Drop for OpenCall {
     /// Nothing was sent that tells how it ended: its caller has gone, by itself or with its
     /// connection, or has been left, since it waited for no longer.
     fn drop(&mut self) {
@@ -275,10 +275,10 @@ impl Drop for Call {
         let waited = self.log.0.clock.now().since(self.began);
         let is_late = self.caller.timeout.is_some_and(|timeout| timeout <= waited);
         self.end(match is_late {
-            _ if thread::panicking() => End::by_code(Code::Internal),
-            _ if self.record.is_unread() => End::of(&status::updates_unread()),
-            true => End::by_code(Code::DeadlineExceeded),
-            false => End::by_code(Code::Cancelled),
+            _ if thread::panicking() => CallEnd::by_code(Code::Internal),
+            _ if self.record.is_unread() => CallEnd::of(&status::updates_unread()),
+            true => CallEnd::by_code(Code::DeadlineExceeded),
+            false => CallEnd::by_code(Code::Cancelled),
         });
     }
 }
@@ -299,7 +299,7 @@ impl Caller {
     }
 }
 
-impl End {
+impl CallEnd {
     const fn by_code(code: Code) -> Self {
         Self { code, reason: None, limit: None, error: None }
     }
@@ -403,7 +403,7 @@ impl HttpBody for Coming {
 /// An answer's body: its call ends with it.
 struct Going {
     body: Body,
-    call: Call,
+    call: OpenCall,
 }
 
 impl HttpBody for Going {
@@ -419,13 +419,13 @@ impl HttpBody for Going {
             Some(Ok(frame)) => match (frame.data_ref(), frame.trailers_ref()) {
                 (Some(bytes), _) => self.call.bytes_out += bytes.len() as u64,
                 (None, Some(trailers)) => {
-                    let end = End::by_headers(trailers);
-                    self.call.end(end.unwrap_or_else(|| End::by_code(Code::Unknown)));
+                    let end = CallEnd::by_headers(trailers);
+                    self.call.end(end.unwrap_or_else(|| CallEnd::by_code(Code::Unknown)));
                 }
                 (None, None) => {}
             },
-            Some(Err(status)) => self.call.end(End::of(status)),
-            None => self.call.end(End::by_code(Code::Unknown)),
+            Some(Err(status)) => self.call.end(CallEnd::of(status)),
+            None => self.call.end(CallEnd::by_code(Code::Unknown)),
         }
         Poll::Ready(frame)
     }

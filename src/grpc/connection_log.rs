@@ -29,7 +29,7 @@ const TOLD_MAX: usize = 32;
 
 /// What befalls a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Trouble {
+pub enum ConnectionTrouble {
     /// Refused: its address holds as many connections as one address may.
     AddressFull,
     /// Broken off: the peer didn't greet in time.
@@ -44,13 +44,13 @@ pub enum Trouble {
 
 /// The log of the connections of one port. Cheap to clone; clones share their counts.
 #[derive(Clone)]
-pub struct ConnectionLog(Arc<Inner>);
+pub struct ConnectionLog(Arc<ConnectionLogInner>);
 
-struct Inner {
+struct ConnectionLogInner {
     clock: Clock,
     /// How often each came in this window without a line of its own. Of the peers that are too many
     /// no address is kept.
-    untold: Mutex<HashMap<(Trouble, Option<IpAddr>), u64>>,
+    untold: Mutex<HashMap<(ConnectionTrouble, Option<IpAddr>), u64>>,
 }
 
 /// One connection's part in the log. Clones share it.
@@ -65,7 +65,7 @@ pub struct PeerLog {
 impl ConnectionLog {
     /// Nothing yet.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Inner { clock, untold: Mutex::default() }))
+        Self(Arc::new(ConnectionLogInner { clock, untold: Mutex::default() }))
     }
 
     /// The part of a new connection of a peer.
@@ -93,11 +93,11 @@ impl ConnectionLog {
 
     /// What was noted in this window.
     #[cfg(test)]
-    pub fn noted(&self) -> Vec<Trouble> {
+    pub fn noted(&self) -> Vec<ConnectionTrouble> {
         self.untold().keys().map(|(trouble, _)| *trouble).collect()
     }
 
-    fn untold(&self) -> MutexGuard<'_, HashMap<(Trouble, Option<IpAddr>), u64>> {
+    fn untold(&self) -> MutexGuard<'_, HashMap<(ConnectionTrouble, Option<IpAddr>), u64>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.0.untold.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,12 +108,12 @@ impl PeerLog {
     pub fn note_if_broken(&self, failure: &hyper::Error) {
         let error = failure.source().and_then(|source| source.downcast_ref::<h2::Error>());
         if let Some(reason) = error.filter(|error| error.is_library()).and_then(h2::Error::reason) {
-            self.note(Trouble::Http2(http2_error(reason)));
+            self.note(ConnectionTrouble::Http2(http2_error(reason)));
         }
     }
 
     /// The connection ends so.
-    pub fn note(&self, trouble: Trouble) {
+    pub fn note(&self, trouble: ConnectionTrouble) {
         if self.is_noted.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -131,7 +131,7 @@ impl PeerLog {
     }
 }
 
-impl Trouble {
+impl ConnectionTrouble {
     /// The first of its kind and its peer in a window.
     fn tell(self, peer: IpAddr) {
         match self {
@@ -224,11 +224,11 @@ mod tests {
         let log = log();
         let lines = told(|| {
             for number in [1, 2, 1, 1] {
-                log.of(peer(number)).note(Trouble::AddressFull);
+                log.of(peer(number)).note(ConnectionTrouble::AddressFull);
             }
-            log.of(peer(1)).note(Trouble::Http2("ENHANCE_YOUR_CALM"));
+            log.of(peer(1)).note(ConnectionTrouble::Http2("ENHANCE_YOUR_CALM"));
             log.tell();
-            log.of(peer(1)).note(Trouble::AddressFull);
+            log.of(peer(1)).note(ConnectionTrouble::AddressFull);
         });
         let line = |message: &str, peer: &str, count: Option<&str>| {
             (message.to_owned(), Some(peer.to_owned()), count.map(str::to_owned))
@@ -249,15 +249,15 @@ mod tests {
         let log = log();
         let lines = told(|| {
             for number in 0..PEERS {
-                log.of(peer(number)).note(Trouble::Silent);
-                log.of(peer(number)).note(Trouble::Silent);
+                log.of(peer(number)).note(ConnectionTrouble::Silent);
+                log.of(peer(number)).note(ConnectionTrouble::Silent);
             }
             log.tell();
             for number in 0..PEERS {
-                log.of(peer(number)).note(Trouble::Silent);
+                log.of(peer(number)).note(ConnectionTrouble::Silent);
             }
         });
-        let other = told(|| log.of(peer(PEERS)).note(Trouble::AddressFull));
+        let other = told(|| log.of(peer(PEERS)).note(ConnectionTrouble::AddressFull));
         assert_eq!(other[0].1.as_deref(), Some("10.0.39.16"), "another trouble names its peers");
         log.tell();
         let lines = &lines[..lines.len() - TOLD_MAX - 1];

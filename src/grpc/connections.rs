@@ -41,10 +41,10 @@ use crate::{
     grpc::{
         addresses::{AddressSlot, Addresses},
         admission::Admission,
-        answer::Answering,
+        answer::ResponseMetadata,
         call_log::CallLog,
-        connection_log::{ConnectionLog, PeerLog, Trouble},
-        greeting::{self, Greeted, Patience},
+        connection_log::{ConnectionLog, ConnectionTrouble, PeerLog},
+        preface::{self, PrefaceLimits, PrefaceTimeout},
         status,
     },
     outage::{self, Outage},
@@ -66,7 +66,7 @@ const AGE_SPREAD: f64 = 0.1;
 
 /// How many connections there may be, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ConnectionLimits {
     pub connections_max: usize,
     /// Of one address.
     pub per_address_max: usize,
@@ -78,7 +78,7 @@ pub struct Limits {
     pub age: Duration,
 }
 
-impl Limits {
+impl ConnectionLimits {
     /// How long a connection may live; `chance` is from 0 to 1.
     fn age(&self, chance: f64) -> Duration {
         self.age.mul_f64(1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * chance)
@@ -97,7 +97,7 @@ pub struct Connections {
     pub admission: Arc<Admission<Routes>>,
     pub call_log: CallLog,
     pub connection_log: ConnectionLog,
-    pub limits: Limits,
+    pub limits: ConnectionLimits,
     pub clock: Clock,
     pub chance: Jitter,
 }
@@ -133,7 +133,7 @@ impl Connections {
                 Some(slot) => {
                     open.spawn(self.clone().keep(socket, slot, log, closing.clone()));
                 }
-                None => log.note(Trouble::AddressFull),
+                None => log.note(ConnectionTrouble::AddressFull),
             }
         }
     }
@@ -148,20 +148,21 @@ impl Connections {
         log: PeerLog,
         closing: CancellationToken,
     ) {
-        let (calls, old) = (Calls::new(self.clock.clone()), Age::default());
+        let (calls, old) = (Calls::new(self.clock.clone()), ConnectionAge::default());
         let counted = Counted {
             inner: self.admission.connection(slot.share()),
             calls: calls.clone(),
             ended: old.calls_ended.clone(),
         };
         let service = Calling {
-            service: self.call_log.over(Answering::new(counted, self.chance.clone())),
+            service: self.call_log.over(ResponseMetadata::new(counted, self.chance.clone())),
             peer: socket.connect_info(),
         };
-        let patience = Patience { greeting: greeting::WITHIN, taking: self.limits.taking };
+        let patience =
+            PrefaceLimits { greeting: preface::PREFACE_TIMEOUT, taking: self.limits.taking };
         let cut = old.cut.clone().cancelled_owned();
         let going = closing.clone().cancelled_owned();
-        let greeted = Greeted::new(socket, patience, going, cut, log.clone());
+        let greeted = PrefaceTimeout::new(socket, patience, going, cut, log.clone());
         let mut served = pin!(self.transport.serve_connection(TokioIo::new(greeted), service));
         let mut told = pin!(async {
             tokio::select! {
@@ -215,7 +216,7 @@ where
 
 /// What happens to a connection by its age, in this order.
 #[derive(Default)]
-struct Age {
+struct ConnectionAge {
     /// It is told to go.
     reached: CancellationToken,
     /// The calls that are still open end.
@@ -224,7 +225,7 @@ struct Age {
     cut: CancellationToken,
 }
 
-impl Age {
+impl ConnectionAge {
     async fn pass(&self, clock: &Clock, age: Duration, grace: Duration) -> Infallible {
         for (after, step) in [(age, &self.reached), (grace, &self.calls_ended), (grace, &self.cut)]
         {
@@ -257,24 +258,24 @@ fn is_of_one_connection(failure: &io::Error) -> bool {
 #[derive(Clone)]
 struct Calls {
     clock: Clock,
-    count: Arc<Mutex<Count>>,
+    count: Arc<Mutex<CallCounter>>,
 }
 
-struct Count {
+struct CallCounter {
     open: usize,
     last_ended: Timestamp,
 }
 
 impl Calls {
     fn new(clock: Clock) -> Self {
-        let count = Count { open: 0, last_ended: clock.now() };
+        let count = CallCounter { open: 0, last_ended: clock.now() };
         Self { clock, count: Arc::new(Mutex::new(count)) }
     }
 
     /// A call begins; it ends when that is dropped.
-    fn begin(&self) -> Call {
+    fn begin(&self) -> CountedCall {
         self.lock().open += 1;
-        Call(self.clone())
+        CountedCall(self.clone())
     }
 
     /// Returns once there was no call for so long. It looks when the time may have come, so that
@@ -295,15 +296,15 @@ impl Calls {
         (count.open == 0).then_some(count.last_ended)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Count> {
+    fn lock(&self) -> MutexGuard<'_, CallCounter> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct Call(Calls);
+struct CountedCall(Calls);
 
-impl Drop for Call {
+impl Drop for CountedCall {
     fn drop(&mut self) {
         let now = self.0.clock.now();
         let mut count = self.0.lock();
@@ -344,29 +345,30 @@ where
                 response = called => response?,
                 () = ended.cancelled() => return Ok(status::connection_ended().into_http()),
             };
-            Ok(response
-                .map(|body| Body::new(Answer { body, ended: Ended::No(ended), _call: call })))
+            Ok(response.map(|body| {
+                Body::new(CountedBody { body, ended: BodyEnd::No(ended), _call: call })
+            }))
         })
     }
 }
 
 /// An answer that keeps its call open. When the calls of its connection have to end, it ends
 /// between two messages: each frame of an answer holds whole ones.
-struct Answer {
+struct CountedBody {
     body: Body,
-    ended: Ended,
-    _call: Call,
+    ended: BodyEnd,
+    _call: CountedCall,
 }
 
 /// Whether an answer was ended before its end.
-enum Ended {
+enum BodyEnd {
     No(CancellationToken),
     /// It waits for its next message, and for that.
     Awaited(Pin<Box<WaitForCancellationFutureOwned>>),
     Yes,
 }
 
-impl Ended {
+impl BodyEnd {
     /// Registers to be woken. An answer that never waits needs no waker.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Self::No(token) = self {
@@ -379,7 +381,7 @@ impl Ended {
     }
 }
 
-impl HttpBody for Answer {
+impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -388,14 +390,14 @@ impl HttpBody for Answer {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let answer = &mut *self;
-        if matches!(answer.ended, Ended::Yes) {
+        if matches!(answer.ended, BodyEnd::Yes) {
             return Poll::Ready(None);
         }
         let frame = Pin::new(&mut answer.body).poll_frame(context);
         if frame.is_ready() || answer.ended.poll(context).is_pending() {
             return frame;
         }
-        answer.ended = Ended::Yes;
+        answer.ended = BodyEnd::Yes;
         answer.body = Body::empty();
         let mut trailers = HeaderMap::new();
         let written = status::connection_ended().add_header(&mut trailers);
@@ -404,8 +406,8 @@ impl HttpBody for Answer {
 
     fn is_end_stream(&self) -> bool {
         match self.ended {
-            Ended::Yes => true,
-            Ended::No(_) | Ended::Awaited(_) => self.body.is_end_stream(),
+            BodyEnd::Yes => true,
+            BodyEnd::No(_) | BodyEnd::Awaited(_) => self.body.is_end_stream(),
         }
     }
 
@@ -457,7 +459,7 @@ mod tests {
     #[test]
     fn a_connection_is_told_to_go_then_its_calls_end_then_it_is_cut() {
         let (clock, hand) = Clock::manual(Timestamp::default());
-        let old = Age::default();
+        let old = ConnectionAge::default();
         let mut passing = pin!(old.pass(&clock, AGE, IDLE));
         let mut at = |after: Duration| {
             hand.advance(after);
@@ -474,8 +476,13 @@ mod tests {
 
     #[test]
     fn ages_differ_by_a_tenth_either_way() {
-        let limits =
-            Limits { connections_max: 1, per_address_max: 1, taking: IDLE, idle: IDLE, age: AGE };
+        let limits = ConnectionLimits {
+            connections_max: 1,
+            per_address_max: 1,
+            taking: IDLE,
+            idle: IDLE,
+            age: AGE,
+        };
         assert_eq!(limits.age(0.0), AGE.mul_f64(0.9));
         assert_eq!(limits.age(0.5), AGE);
         assert_eq!(limits.age(1.0), AGE.mul_f64(1.1));

@@ -11,11 +11,11 @@ mod connection_log;
 mod connections;
 mod convert;
 pub mod encoded;
-mod greeting;
+mod preface;
 mod reason;
 mod service;
+mod stall;
 mod status;
-mod unread;
 mod update_body;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -34,17 +34,17 @@ use tonic_reflection::server::{v1, v1alpha};
 
 #[cfg(any(test, fuzzing))]
 pub use admission::fuzzing;
-pub use call_log::{CallLog, Ended};
+pub use call_log::{CallLog, EndedCalls};
 pub use connection_log::ConnectionLog;
-pub use reason::Reason;
+pub use reason::ErrorReason;
 pub use service::Service;
-pub use unread::Readers;
+pub use stall::StallGuard;
 
 use crate::{
     clock::Clock,
     grpc::{
-        admission::{Admission, ShareLimits, Shares, Terms},
-        connections::{Connections, Limits},
+        admission::{Admission, ReceiveLimits, ShareLimits, Shares},
+        connections::{ConnectionLimits, Connections},
         encoded::server::face_match_server::FaceMatchServer,
         update_body::UpdateStreams,
     },
@@ -98,7 +98,7 @@ pub struct Bound {
     config: Config,
     service: Service,
     worker: Worker,
-    readers: Readers,
+    readers: StallGuard,
     calls: CallLog,
     connections: ConnectionLog,
     health: HealthReporter,
@@ -140,7 +140,7 @@ impl Bound {
         chance: Jitter,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(listen).await?;
-        let readers = Readers::new(config.stream_stall, clock.clone());
+        let readers = StallGuard::new(config.stream_stall, clock.clone());
         let service = Service::new(config, worker.clone(), watch);
         Ok(Self {
             listener,
@@ -170,7 +170,7 @@ impl Bound {
     }
 
     /// The answers that are being read.
-    pub fn readers(&self) -> Readers {
+    pub fn readers(&self) -> StallGuard {
         self.readers.clone()
     }
 
@@ -209,7 +209,7 @@ impl Bound {
         };
         tokio::select! {
             () = connections.serve(self.listener, closing) => {}
-            () = self.readers.look_after() => {}
+            () = self.readers.end_stalled_forever() => {}
             () = self.calls.clone().tell_untold() => {}
             () = self.connections.clone().tell_untold() => {}
         }
@@ -226,9 +226,9 @@ fn shares(config: Config, worker: &Worker) -> Shares {
     })
 }
 
-fn terms(config: Config, worker: &Worker, clock: &Clock) -> Terms {
+fn terms(config: Config, worker: &Worker, clock: &Clock) -> ReceiveLimits {
     let (knowing, draining) = (worker.clone(), worker.draining());
-    Terms {
+    ReceiveLimits {
         clock: clock.clone(),
         timeout: config.receive_timeout,
         draining,
@@ -243,8 +243,8 @@ fn terms(config: Config, worker: &Worker, clock: &Clock) -> Terms {
     }
 }
 
-fn limits(config: Config) -> Limits {
-    Limits {
+fn limits(config: Config) -> ConnectionLimits {
+    ConnectionLimits {
         connections_max: config.connections_max,
         per_address_max: config.connections_per_address_max,
         taking: config.keepalive + config.keepalive.min(KEEPALIVE_TIMEOUT_MAX),

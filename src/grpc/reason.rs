@@ -13,7 +13,7 @@ const RETRY_ELSEWHERE: Duration = Duration::from_secs(2);
 
 /// Why a call is refused, or a stream ends early.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reason {
+pub enum ErrorReason {
     /// A field is missing, malformed, too long or unknown.
     FieldInvalid,
     /// The photo is no whole JPEG or PNG, or its size in pixels is out of range.
@@ -50,7 +50,7 @@ pub enum Reason {
     Internal,
 }
 
-impl Reason {
+impl ErrorReason {
     /// All reasons.
     pub const ALL: [Self; 17] = [
         Self::FieldInvalid,

@@ -10,7 +10,7 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::{
     domain::{Limit, MatchId},
-    grpc::reason::Reason,
+    grpc::reason::ErrorReason,
     watch::{Ended, StoreError},
     worker::Refused,
 };
@@ -30,7 +30,7 @@ const SENTENCES_MAX: usize = 5;
 pub struct Violations {
     fields: Vec<FieldViolation>,
     /// The reason if nothing but the photo is wrong.
-    photo: Option<Reason>,
+    photo: Option<ErrorReason>,
     /// Whether anything but the photo is wrong.
     others: bool,
 }
@@ -47,13 +47,13 @@ impl Violations {
 
     /// The photo can't be read.
     pub fn photo_unreadable(&mut self, description: impl Into<String>) {
-        self.photo = Some(Reason::PhotoUnreadable);
+        self.photo = Some(ErrorReason::PhotoUnreadable);
         self.fields.push(FieldViolation::new("photo.content", description));
     }
 
     /// The photo is too large.
     pub fn photo_too_large(&mut self) {
-        self.photo = Some(Reason::PhotoTooLarge);
+        self.photo = Some(ErrorReason::PhotoTooLarge);
         self.fields.push(FieldViolation::new("photo.content", "is over 10 MiB (10,485,760 bytes)"));
     }
 
@@ -64,7 +64,7 @@ impl Violations {
         }
         let reason = match self.photo {
             Some(reason) if !self.others => reason,
-            Some(_) | None => Reason::FieldInvalid,
+            Some(_) | None => ErrorReason::FieldInvalid,
         };
         let message = self.message();
         let mut details = details(reason, []);
@@ -126,12 +126,12 @@ pub fn undecodable(what: &str) -> Status {
 /// The call's own deadline passed here, or its request didn't arrive in time. `what` says which,
 /// and of what, for people.
 pub fn call_timed_out(what: impl Into<String>) -> Status {
-    plain(Reason::CallTimedOut, what)
+    plain(ErrorReason::CallTimedOut, what)
 }
 
 /// The connection has reached its age, and the call has to go on over another one.
 pub fn connection_ended() -> Status {
-    plain(Reason::ServerDraining, "the connection has reached its age: go on over a new one")
+    plain(ErrorReason::ServerDraining, "the connection has reached its age: go on over a new one")
 }
 
 fn refusal(violations: Violations) -> Status {
@@ -143,7 +143,7 @@ fn refusal(violations: Violations) -> Status {
 
 /// A source of photos that this server doesn't have.
 pub fn not_available(what: &str) -> Status {
-    plain(Reason::NotAvailable, format!("{what} is not available on this server"))
+    plain(ErrorReason::NotAvailable, format!("{what} is not available on this server"))
 }
 
 /// Why a match was not admitted.
@@ -154,9 +154,9 @@ pub fn refused(refused: Refused) -> Status {
         Refused::Reused { field, match_id } => {
             let message = format!("the request_id names a match with another {field}");
             let metadata = [("field", field.to_owned()), ("match_id", match_id.to_string())];
-            let mut details = details(Reason::RequestIdReused, metadata);
+            let mut details = details(ErrorReason::RequestIdReused, metadata);
             details.set_resource_info("match", match_id.to_string(), "", "has other content");
-            of(Reason::RequestIdReused, message, details)
+            of(ErrorReason::RequestIdReused, message, details)
         }
         Refused::Journal(failure) => store(&failure),
     }
@@ -169,10 +169,10 @@ pub fn ended(ended: Ended, what: &str) -> Status {
         Ended::Ahead { reached } => {
             let message = format!("after_sequence is ahead: the match has reached {}", reached.0);
             let metadata = [("reached", reached.0.to_string())];
-            of(Reason::WatchAhead, message, details(Reason::WatchAhead, metadata))
+            of(ErrorReason::WatchAhead, message, details(ErrorReason::WatchAhead, metadata))
         }
         Ended::Expired => {
-            plain(Reason::TokenExpired, "the resume_token is older than what is retained")
+            plain(ErrorReason::TokenExpired, "the resume_token is older than what is retained")
         }
         Ended::InvalidToken => token_invalid(what),
         Ended::Draining => draining(),
@@ -185,30 +185,30 @@ fn token_invalid(field: &str) -> Status {
         PAGE_TOKEN => "is damaged, not of this store, or goes with other filters",
         _ => "is damaged, not of this store, or of a time that a restore of the store undid",
     };
-    let mut details = details(Reason::TokenInvalid, []);
+    let mut details = details(ErrorReason::TokenInvalid, []);
     details.add_bad_request_violation(field, description);
-    of(Reason::TokenInvalid, format!("{field} {description}"), details)
+    of(ErrorReason::TokenInvalid, format!("{field} {description}"), details)
 }
 
 /// There is no such match, or it is another caller's.
 pub fn not_found(id: &str) -> Status {
-    let mut details = details(Reason::MatchNotFound, []);
+    let mut details = details(ErrorReason::MatchNotFound, []);
     details.set_resource_info("match", id, "", "doesn't exist");
-    of(Reason::MatchNotFound, "there is no such match", details)
+    of(ErrorReason::MatchNotFound, "there is no such match", details)
 }
 
 /// A match that has ended can't be cancelled.
 pub fn match_ended(id: MatchId, state: &str) -> Status {
     let message = format!("the match has ended as {}", state.to_uppercase());
-    precondition(Reason::MatchEnded, id, message)
+    precondition(ErrorReason::MatchEnded, id, message)
 }
 
 /// A match that runs can't be erased.
 pub fn match_running(id: MatchId) -> Status {
-    precondition(Reason::MatchRunning, id, "the match runs: cancel it first, or wait".into())
+    precondition(ErrorReason::MatchRunning, id, "the match runs: cancel it first, or wait".into())
 }
 
-fn precondition(reason: Reason, id: MatchId, message: String) -> Status {
+fn precondition(reason: ErrorReason, id: MatchId, message: String) -> Status {
     let mut details = details(reason, []);
     let (kind, subject) = (reason.as_str(), id.to_string());
     details.add_precondition_failure_violation(kind, subject, message.clone());
@@ -217,30 +217,33 @@ fn precondition(reason: Reason, id: MatchId, message: String) -> Status {
 
 /// The server goes down.
 pub fn draining() -> Status {
-    plain(Reason::ServerDraining, "the server is shutting down")
+    plain(ErrorReason::ServerDraining, "the server is shutting down")
 }
 
 /// The server is at a limit of its own, and the call had no effect.
 pub fn overloaded(limit: Limit) -> Status {
-    let details = details(Reason::Overloaded, [("limit", limit.as_str().to_owned())]);
-    of(Reason::Overloaded, format!("the server is at its limit of {limit}"), details)
+    let details = details(ErrorReason::Overloaded, [("limit", limit.as_str().to_owned())]);
+    of(ErrorReason::Overloaded, format!("the server is at its limit of {limit}"), details)
 }
 
 /// A stream's updates lay unread for too long.
 pub fn updates_unread() -> Status {
-    plain(Reason::UpdatesUnread, "the updates lay unread for too long; nothing is lost: resume")
+    plain(
+        ErrorReason::UpdatesUnread,
+        "the updates lay unread for too long; nothing is lost: resume",
+    )
 }
 
 /// The journal can't be used.
 pub fn store(failure: &StoreError) -> Status {
     match failure {
         StoreError::Unavailable(_) => {
-            let mut status = plain(Reason::StoreUnavailable, "the store is unavailable");
+            let mut status = plain(ErrorReason::StoreUnavailable, "the store is unavailable");
             status.set_source(Arc::new(failure.clone()));
             status
         }
         StoreError::Refused(_) => {
-            let mut status = plain(Reason::Internal, "internal error");
+            let mut status = plain(ErrorReason::Internal, "internal error");
             status.set_source(Arc::new(failure.clone()));
             status
         }
@@ -250,7 +253,7 @@ pub fn store(failure: &StoreError) -> Status {
 
 /// A bug of ours.
 pub fn internal(what: &str) -> Status {
-    let mut status = plain(Reason::Internal, "internal error");
+    let mut status = plain(ErrorReason::Internal, "internal error");
     status.set_source(Arc::new(Bug(what.to_owned())));
     status
 }
@@ -261,16 +264,16 @@ pub fn internal(what: &str) -> Status {
 struct Bug(String);
 
 /// A refusal of which there is no more to tell than its reason.
-fn plain(reason: Reason, message: impl Into<String>) -> Status {
+fn plain(reason: ErrorReason, message: impl Into<String>) -> Status {
     of(reason, message, details(reason, []))
 }
 
-fn of(reason: Reason, message: impl Into<String>, details: ErrorDetails) -> Status {
+fn of(reason: ErrorReason, message: impl Into<String>, details: ErrorDetails) -> Status {
     Status::with_error_details(reason.code(), message, details)
 }
 
 /// What every refusal has: its reason, and when to come back if that may help.
-fn details<const N: usize>(reason: Reason, metadata: [(&str, String); N]) -> ErrorDetails {
+fn details<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
     let metadata: HashMap<String, String> =
         metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);

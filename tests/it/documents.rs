@@ -17,7 +17,7 @@ fn the_readme_shows_every_setting() {
 
 #[test]
 fn the_readme_lists_every_reason_of_a_refusal_with_its_code() {
-    for reason in grpc::Reason::ALL {
+    for reason in grpc::ErrorReason::ALL {
         let code = code_name(reason.code());
         assert_row(reason.as_str(), &[code]);
     }
@@ -41,7 +41,7 @@ fn the_readme_lists_every_cause_of_trouble() {
 #[test]
 fn the_proto_lists_every_reason_of_a_refusal_with_its_code() {
     let proto = read("proto/facematch/v1/face_match.proto");
-    for reason in grpc::Reason::ALL {
+    for reason in grpc::ErrorReason::ALL {
         let row = format!("//   {:<19} {:<20}", reason.as_str(), code_name(reason.code()));
         assert!(proto.contains(&row), "the proto lacks {row:?}");
     }
@@ -58,7 +58,7 @@ fn the_proto_and_the_readme_list_every_word_of_a_limit() {
 
 #[test]
 fn the_lists_of_words_are_whole() {
-    let refusals: BTreeSet<_> = grpc::Reason::ALL.map(|reason| reason.as_str().into()).into();
+    let refusals: BTreeSet<_> = grpc::ErrorReason::ALL.map(|reason| reason.as_str().into()).into();
     assert_eq!(words_in(&read("src/grpc/reason.rs")), refusals);
     let reasons = Reason::ALL.iter().map(|reason| reason.as_str().to_owned());
     let causes = Cause::ALL.iter().map(|cause| cause.as_str().to_owned());

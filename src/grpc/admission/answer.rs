@@ -26,16 +26,16 @@ use crate::{
 const FREE_BYTES: usize = 1024;
 
 /// Why no more requests of a stream are taken, once that is so.
-pub type Refusal = Arc<OnceLock<Status>>;
+pub type StreamRefusal = Arc<OnceLock<Status>>;
 
 /// Resolves at the deadline of a call.
 pub type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The body of an answer.
-pub struct Answer {
+pub struct ResponseBody {
     body: Body,
     deadline: Option<Deadline>,
-    refusal: Option<Refusal>,
+    refusal: Option<StreamRefusal>,
     is_over: bool,
     /// Whose share holds what of it waits to be read; none if others share that.
     share: Option<ConnectionShare>,
@@ -61,12 +61,12 @@ impl AsRef<[u8]> for Leased {
     }
 }
 
-impl Answer {
+impl ResponseBody {
     /// An answer that is under way.
     pub fn new(
         body: Body,
         deadline: Option<Deadline>,
-        refusal: Option<Refusal>,
+        refusal: Option<StreamRefusal>,
         share: Option<ConnectionShare>,
         places: Places,
     ) -> Self {
@@ -104,7 +104,7 @@ pub fn timed_out() -> Status {
     status::call_timed_out("the call's deadline passed; a match that was accepted goes on")
 }
 
-impl HttpBody for Answer {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = Status;
 

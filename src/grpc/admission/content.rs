@@ -9,25 +9,25 @@ use std::io::Write;
 use flate2::write::GzDecoder;
 use tonic::Status;
 
-use crate::grpc::{admission::message::Message, status};
+use crate::grpc::{admission::message::IncomingMessage, status};
 
 /// What inflating takes: a window of 32 KiB, as much of output, and its tables.
 const INFLATER_BYTES: usize = 80 * 1024;
 
 /// The content of a message on its way.
-pub enum Content {
+pub enum MessageContent {
     /// As it is.
-    Plain(Message),
+    Plain(IncomingMessage),
     /// Compressed.
-    Gzip(Box<GzDecoder<Message>>),
+    Gzip(Box<GzDecoder<IncomingMessage>>),
 }
 
-impl Content {
+impl MessageContent {
     /// What a message with this flag in front holds.
     ///
     /// # Errors
     /// There is no request memory for inflating it.
-    pub fn new(is_compressed: bool, mut message: Message) -> Result<Self, Status> {
+    pub fn new(is_compressed: bool, mut message: IncomingMessage) -> Result<Self, Status> {
         if !is_compressed {
             return Ok(Self::Plain(message));
         }
@@ -54,7 +54,7 @@ impl Content {
     }
 
     /// The message so far.
-    pub fn message(&mut self) -> &mut Message {
+    pub fn message(&mut self) -> &mut IncomingMessage {
         match self {
             Self::Plain(message) => message,
             Self::Gzip(gzip) => gzip.get_mut(),
@@ -65,7 +65,7 @@ impl Content {
     ///
     /// # Errors
     /// It was cut off, or is not what its checksum says.
-    pub fn end(self) -> Result<Message, Status> {
+    pub fn end(self) -> Result<IncomingMessage, Status> {
         match self {
             Self::Plain(message) => Ok(message),
             Self::Gzip(mut gzip) => {
@@ -77,7 +77,7 @@ impl Content {
 }
 
 /// Why inflating ended: the message took no more, or there was nothing to inflate.
-fn refusal(message: &mut Message) -> Status {
+fn refusal(message: &mut IncomingMessage) -> Status {
     message.take_refusal().unwrap_or_else(undecodable)
 }
 

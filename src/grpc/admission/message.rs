@@ -30,20 +30,20 @@ const FIRST_BYTES: usize = 512;
 const GROWTH: usize = 4;
 
 /// A message on its way.
-pub struct Message {
+pub struct IncomingMessage {
     bytes: BytesMut,
     /// How long it may get, as far as that is known.
     length: usize,
     lease: Lease,
     /// What the lease holds for the rest of the call.
     base_bytes: usize,
-    photo: Option<Box<Photo>>,
+    photo: Option<Box<MessagePhoto>>,
     /// Why a piece was not taken that was written.
     refusal: Option<Status>,
 }
 
 /// The photo of a message.
-pub struct Photo {
+pub struct MessagePhoto {
     reservation: Reservation,
     /// What its connection holds for it; nothing if it is in the overflow, which is for repeats.
     share: Option<Lease>,
@@ -63,7 +63,7 @@ pub struct Whole {
     pub reservation: Option<Reservation>,
 }
 
-impl Photo {
+impl MessagePhoto {
     /// A photo that hasn't begun to arrive.
     pub fn new(reservation: Reservation, share: Lease) -> Self {
         let overhead = OverheadCounter::default();
@@ -93,9 +93,14 @@ pub fn no_room() -> Status {
     status::overloaded(Limit::PhotoMemory)
 }
 
-impl Message {
+impl IncomingMessage {
     /// A message that hasn't begun to arrive, and is at most so long.
-    pub fn new(length: usize, lease: Lease, base_bytes: usize, photo: Option<Photo>) -> Self {
+    pub fn new(
+        length: usize,
+        lease: Lease,
+        base_bytes: usize,
+        photo: Option<MessagePhoto>,
+    ) -> Self {
         let photo = photo.map(Box::new);
         Self { bytes: BytesMut::new(), length, lease, base_bytes, photo, refusal: None }
     }
@@ -185,7 +190,7 @@ impl Message {
 }
 
 /// For what inflates: a piece that can't be taken ends it.
-impl io::Write for Message {
+impl io::Write for IncomingMessage {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         match self.append(piece) {
             Ok(()) => Ok(piece.len()),

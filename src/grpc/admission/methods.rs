@@ -17,7 +17,7 @@ const LIST: &str = "/facematch.v1.FaceMatch/ListMatches";
 
 /// What a call's request is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum RequestKind {
     /// One message.
     Single,
     /// One message that may bring a photo.
@@ -28,8 +28,8 @@ pub enum Kind {
 
 /// What is known of a call by its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Method {
-    pub kind: Kind,
+pub struct MethodLimits {
+    pub kind: RequestKind,
     /// Whether its answers are its own. The updates of a stream are shared with others.
     pub owns_answer: bool,
     /// Whether it reads a list, for which calls wait in turn.
@@ -38,7 +38,7 @@ pub struct Method {
 
 /// Every call there is.
 #[derive(Debug)]
-pub struct Methods(HashMap<String, Method>);
+pub struct Methods(HashMap<String, MethodLimits>);
 
 impl Methods {
     /// Those of all services.
@@ -53,12 +53,12 @@ impl Methods {
     }
 
     /// What is known of a call; nothing if there is no such call.
-    pub fn find(&self, path: &str) -> Option<Method> {
+    pub fn find(&self, path: &str) -> Option<MethodLimits> {
         self.0.get(path).copied()
     }
 }
 
-fn methods(descriptors: &[u8]) -> Vec<(String, Method)> {
+fn methods(descriptors: &[u8]) -> Vec<(String, MethodLimits)> {
     let set =
         FileDescriptorSet::decode(descriptors).expect("the descriptors are made by the build");
     let mut all = Vec::new();
@@ -69,18 +69,18 @@ fn methods(descriptors: &[u8]) -> Vec<(String, Method)> {
                 let kind = kind(&path, method.client_streaming());
                 let owns_answer = method.client_streaming() || !method.server_streaming();
                 let is_list = path == LIST;
-                all.push((path, Method { kind, owns_answer, is_list }));
+                all.push((path, MethodLimits { kind, owns_answer, is_list }));
             }
         }
     }
     all
 }
 
-fn kind(path: &str, is_stream: bool) -> Kind {
+fn kind(path: &str, is_stream: bool) -> RequestKind {
     match is_stream {
-        true => Kind::Stream,
-        false if WITH_PHOTO.contains(&path) => Kind::Photo,
-        false => Kind::Single,
+        true => RequestKind::Stream,
+        false if WITH_PHOTO.contains(&path) => RequestKind::Photo,
+        false => RequestKind::Single,
     }
 }
 
@@ -92,14 +92,20 @@ mod tests {
     fn every_call_of_the_port_has_its_kind() {
         let methods = Methods::of_all_services();
         for (path, kind) in [
-            (WITH_PHOTO[0], Some(Kind::Photo)),
-            (WITH_PHOTO[1], Some(Kind::Photo)),
-            ("/facematch.v1.FaceMatch/GetMatch", Some(Kind::Single)),
-            ("/facematch.v1.FaceMatch/WatchMatches", Some(Kind::Single)),
-            ("/grpc.health.v1.Health/Check", Some(Kind::Single)),
-            ("/grpc.health.v1.Health/Watch", Some(Kind::Single)),
-            ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Some(Kind::Stream)),
-            ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Some(Kind::Stream)),
+            (WITH_PHOTO[0], Some(RequestKind::Photo)),
+            (WITH_PHOTO[1], Some(RequestKind::Photo)),
+            ("/facematch.v1.FaceMatch/GetMatch", Some(RequestKind::Single)),
+            ("/facematch.v1.FaceMatch/WatchMatches", Some(RequestKind::Single)),
+            ("/grpc.health.v1.Health/Check", Some(RequestKind::Single)),
+            ("/grpc.health.v1.Health/Watch", Some(RequestKind::Single)),
+            (
+                "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                Some(RequestKind::Stream),
+            ),
+            (
+                "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                Some(RequestKind::Stream),
+            ),
             ("/facematch.v1.FaceMatch/RunMatches", None),
             ("/another.Service/RunMatch", None),
         ] {

@@ -38,23 +38,23 @@ use tower::Service;
 
 #[cfg(any(test, fuzzing))]
 pub use overhead::fuzzing;
-pub use receive::Terms;
-pub use share::{AddressShare, Limits as ShareLimits, Shares};
+pub use receive::ReceiveLimits;
+pub use share::{AddressShare, CallLimits as ShareLimits, Shares};
 
 use crate::{
     domain::{Limit, Timestamp},
     grpc::{
         admission::{
-            answer::{Answer, Deadline, Places, Refusal, timed_out},
+            answer::{Deadline, Places, ResponseBody, StreamRefusal, timed_out},
             head::{Encoding, Head},
             message::Whole,
-            methods::{Kind, Method, Methods},
-            receive::{Form, PREFIX_BYTES, Receiver},
+            methods::{MethodLimits, Methods, RequestKind},
+            receive::{MessageForm, PREFIX_BYTES, Receiver},
             share::{ConnectionShare, Lease},
         },
         call_log::CallRecord,
+        stall::StallGuard,
         status,
-        unread::Readers,
     },
     worker::photo_memory::Reservation,
 };
@@ -69,20 +69,20 @@ const DEADLINE_MARGIN: Duration = Duration::from_millis(2);
 
 /// Admission to services, for all connections.
 pub struct Admission<S> {
-    shared: Arc<Shared<S>>,
+    shared: Arc<AdmissionShared<S>>,
 }
 
-struct Shared<S> {
+struct AdmissionShared<S> {
     inner: S,
     methods: Methods,
     shares: Shares,
-    terms: Terms,
-    readers: Readers,
+    terms: ReceiveLimits,
+    readers: StallGuard,
 }
 
 /// Admission to services, for the calls of one connection. Cheap to clone.
 pub struct Admitting<S> {
-    shared: Arc<Shared<S>>,
+    shared: Arc<AdmissionShared<S>>,
     share: ConnectionShare,
 }
 
@@ -100,12 +100,12 @@ enum Decided {
     /// There is no place for it, or its headers say nothing that a call may say.
     Refused(Status),
     /// It has its place, and is received.
-    Admitted(Call, Request<Body>),
+    Admitted(AdmittedCall, Request<Body>),
 }
 
 /// A call that has its place.
-struct Call {
-    method: Method,
+struct AdmittedCall {
+    method: MethodLimits,
     deadline: Option<Timestamp>,
     place: Lease,
     arriving: Arriving,
@@ -113,7 +113,7 @@ struct Call {
 
 /// What is known of its request before that is there.
 struct Arriving {
-    kind: Kind,
+    kind: RequestKind,
     encoding: Encoding,
     memory: Lease,
     memory_bytes: usize,
@@ -133,9 +133,9 @@ impl Received {
 
 impl<S> Admission<S> {
     /// Stands around services.
-    pub fn new(inner: S, shares: Shares, terms: Terms, readers: Readers) -> Self {
+    pub fn new(inner: S, shares: Shares, terms: ReceiveLimits, readers: StallGuard) -> Self {
         let methods = Methods::of_all_services();
-        Self { shared: Arc::new(Shared { inner, methods, shares, terms, readers }) }
+        Self { shared: Arc::new(AdmissionShared { inner, methods, shares, terms, readers }) }
     }
 
     /// The limits that its calls share.
@@ -178,7 +178,7 @@ where
     }
 }
 
-impl<S> Shared<S>
+impl<S> AdmissionShared<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
@@ -214,12 +214,12 @@ where
     async fn admitted(
         &self,
         share: &ConnectionShare,
-        call: Call,
+        call: AdmittedCall,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let Call { method, deadline, place, arriving } = call;
+        let AdmittedCall { method, deadline, place, arriving } = call;
         let record = CallRecord::among(request.extensions());
-        let refusal = Refusal::default();
+        let refusal = StreamRefusal::default();
         let handled = async {
             let request = self.received(share, arriving, request, &refusal).await?;
             let list = method.is_list.then(|| share.list().ok_or_else(no_place)).transpose()?;
@@ -229,19 +229,19 @@ where
         let (response, list) = self.in_time(deadline, pin!(handled)).await?;
         let places = Places { _call: place, _list: list };
         let deadline = deadline.map(|time| self.at(time));
-        let refusal = (method.kind == Kind::Stream).then_some(refusal);
+        let refusal = (method.kind == RequestKind::Stream).then_some(refusal);
         let share = method.owns_answer.then(|| share.clone());
-        let answer = |body| Body::new(Answer::new(body, deadline, refusal, share, places));
-        Ok(response.map(|body| self.readers.keep(answer(body), record)))
+        let answer = |body| Body::new(ResponseBody::new(body, deadline, refusal, share, places));
+        Ok(response.map(|body| self.readers.guard(answer(body), record)))
     }
 
     /// The place of a call, taken by its headers alone.
     fn place(
         &self,
         share: &ConnectionShare,
-        method: Method,
+        method: MethodLimits,
         request: &Request<Body>,
-    ) -> Result<Call, Status> {
+    ) -> Result<AdmittedCall, Status> {
         let place = share.call().ok_or_else(no_place)?;
         let memory_bytes = CALL_BYTES + head::bytes(request);
         let memory = share.memory(memory_bytes);
@@ -251,7 +251,7 @@ where
             self.terms.clock.now().after(timeout.saturating_sub(DEADLINE_MARGIN))
         };
         let arriving = Arriving { kind: method.kind, encoding, memory, memory_bytes };
-        Ok(Call { method, deadline: timeout.map(ends), place, arriving })
+        Ok(AdmittedCall { method, deadline: timeout.map(ends), place, arriving })
     }
 
     /// The request as its handler gets it.
@@ -260,15 +260,15 @@ where
         share: &ConnectionShare,
         arriving: Arriving,
         request: Request<Body>,
-        refusal: &Refusal,
+        refusal: &StreamRefusal,
     ) -> Result<Request<Body>, Status> {
         let Arriving { kind, encoding, memory, memory_bytes } = arriving;
         let (mut parts, body) = request.into_parts();
         // What is handed on is inflated.
         parts.headers.remove(head::ENCODING);
-        let form = Form { encoding, brings_photo: kind == Kind::Photo };
+        let form = MessageForm { encoding, brings_photo: kind == RequestKind::Photo };
         let receiver = Receiver::new(self.terms.clone(), share.clone(), form, body);
-        if kind == Kind::Stream {
+        if kind == RequestKind::Stream {
             let messages = Messages { receiver, share: share.clone(), _call: memory };
             return Ok(Request::from_parts(parts, messages.body(Arc::clone(refusal))));
         }
@@ -320,7 +320,7 @@ struct Messages {
 
 impl Messages {
     /// The body that their handler reads. Why it ends early is kept for the answer.
-    fn body(self, refusal: Refusal) -> Body {
+    fn body(self, refusal: StreamRefusal) -> Body {
         let messages = stream::unfold(Some((self, None)), move |state| {
             let refusal = Arc::clone(&refusal);
             async move {

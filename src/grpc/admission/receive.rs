@@ -16,9 +16,12 @@ use crate::{
     domain::{RequestId, Timestamp},
     grpc::{
         admission::{
-            content::Content,
+            content::MessageContent,
             head::Encoding,
-            message::{self, Message, PHOTO_REQUEST_BYTES_MAX, Photo, REQUEST_BYTES_MAX, Whole},
+            message::{
+                self, IncomingMessage, MessagePhoto, PHOTO_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX,
+                Whole,
+            },
             min_rate::{MIN_RATE_PERIOD, MinRate},
             share::{ConnectionShare, Lease},
         },
@@ -37,7 +40,7 @@ type Lookup = Pin<Box<dyn Future<Output = Result<bool, Status>> + Send>>;
 
 /// What receiving goes by. Cheap to clone.
 #[derive(Clone)]
-pub struct Terms {
+pub struct ReceiveLimits {
     /// What time it is.
     pub clock: Clock,
     /// How long the body of a request may take, or a stream be without a message.
@@ -52,7 +55,7 @@ pub struct Terms {
 
 /// What messages a request has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Form {
+pub struct MessageForm {
     /// How those are encoded that say that they are.
     pub encoding: Encoding,
     /// Whether they may bring a photo.
@@ -61,9 +64,9 @@ pub struct Form {
 
 /// A request's body that is being received.
 pub struct Receiver {
-    terms: Terms,
+    terms: ReceiveLimits,
     share: ConnectionShare,
-    form: Form,
+    form: MessageForm,
     body: Body,
     /// What has come and is not used yet.
     rest: Bytes,
@@ -81,7 +84,12 @@ struct Prefix {
 
 impl Receiver {
     /// Begins to receive.
-    pub fn new(terms: Terms, share: ConnectionShare, form: Form, body: Body) -> Self {
+    pub fn new(
+        terms: ReceiveLimits,
+        share: ConnectionShare,
+        form: MessageForm,
+        body: Body,
+    ) -> Self {
         let now = terms.clock.now();
         let rate = form.brings_photo.then(|| MinRate::new(now));
         let due = now.after(terms.timeout);
@@ -187,22 +195,27 @@ impl Receiver {
         Ok(content.end()?.whole())
     }
 
-    fn content(&self, prefix: &Prefix, lease: Lease, base: usize) -> Result<Content, Status> {
-        let photo = || Photo::new(self.terms.photo_memory.reservation(), self.share.photo());
+    fn content(
+        &self,
+        prefix: &Prefix,
+        lease: Lease,
+        base: usize,
+    ) -> Result<MessageContent, Status> {
+        let photo = || MessagePhoto::new(self.terms.photo_memory.reservation(), self.share.photo());
         let photo = self.form.brings_photo.then(photo);
         let length = match (prefix.is_compressed, self.form.brings_photo) {
             (false, _) => prefix.length,
             (true, false) => REQUEST_BYTES_MAX,
             (true, true) => PHOTO_REQUEST_BYTES_MAX,
         };
-        Content::new(prefix.is_compressed, Message::new(length, lease, base, photo))
+        MessageContent::new(prefix.is_compressed, IncomingMessage::new(length, lease, base, photo))
     }
 
     /// The next bytes. Meanwhile it is looked up whether the request repeats a known match, if
     /// only such a one may go on.
     async fn more_or_known(
         &mut self,
-        content: &mut Content,
+        content: &mut MessageContent,
         lookup: &mut Option<Lookup>,
     ) -> Result<Option<Bytes>, Status> {
         while let Some(looking) = lookup {

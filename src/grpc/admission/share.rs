@@ -18,7 +18,7 @@ const ANSWERS_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 /// The limits of the process.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct CallLimits {
     /// Bytes of requests that are being received, and as many of answers that wait to be read.
     pub memory_bytes: usize,
     /// Open calls.
@@ -59,31 +59,31 @@ struct Pools {
 /// What one holder has of each.
 #[derive(Clone)]
 struct Holdings {
-    memory: Arc<Held>,
-    answers: Arc<Held>,
-    calls: Arc<Held>,
-    lists: Arc<Held>,
-    photos: Arc<Held>,
+    memory: Arc<HeldShare>,
+    answers: Arc<HeldShare>,
+    calls: Arc<HeldShare>,
+    lists: Arc<HeldShare>,
+    photos: Arc<HeldShare>,
 }
 
 /// What one holder has of one limit.
-struct Held {
+struct HeldShare {
     pool: Arc<Mutex<Pool>>,
     /// Written under the pool's lock only.
     amount: Mutex<usize>,
     /// The holder that this one is a part of, which must have room as well.
-    whole: Option<Arc<Held>>,
+    whole: Option<Arc<HeldShare>>,
 }
 
 /// A part of a limit that is held until this is dropped.
 pub struct Lease {
-    held: Arc<Held>,
+    held: Arc<HeldShare>,
     amount: usize,
 }
 
 impl Shares {
     /// Shares of these limits.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: CallLimits) -> Self {
         let set_aside = |limit| Pool::new(limit, limits.connections);
         let connections = Pools::new(limits, set_aside);
         let addresses = limits.by_address.then(|| {
@@ -106,7 +106,7 @@ impl Shares {
 }
 
 impl Pools {
-    fn new(limits: Limits, pool: impl Fn(usize) -> Pool) -> Self {
+    fn new(limits: CallLimits, pool: impl Fn(usize) -> Pool) -> Self {
         Self {
             memory: shared(pool(limits.memory_bytes)),
             answers: shared(pool(limits.memory_bytes.max(ANSWERS_BYTES_MIN))),
@@ -118,9 +118,9 @@ impl Pools {
 
     /// What a new holder has, which may be a part of another.
     fn holdings(&self, whole: Option<&Holdings>) -> Holdings {
-        let held = |pool: &Arc<Mutex<Pool>>, whole: Option<&Arc<Held>>| {
+        let held = |pool: &Arc<Mutex<Pool>>, whole: Option<&Arc<HeldShare>>| {
             let (pool, whole) = (Arc::clone(pool), whole.map(Arc::clone));
-            Arc::new(Held { pool, amount: Mutex::default(), whole })
+            Arc::new(HeldShare { pool, amount: Mutex::default(), whole })
         };
         Holdings {
             memory: held(&self.memory, whole.map(|it| &it.memory)),
@@ -158,13 +158,13 @@ impl ConnectionShare {
         Lease { held: Arc::clone(&self.0.photos), amount: 0 }
     }
 
-    fn lease(held: &Arc<Held>, amount: usize) -> Option<Lease> {
+    fn lease(held: &Arc<HeldShare>, amount: usize) -> Option<Lease> {
         let mut lease = Lease { held: Arc::clone(held), amount: 0 };
         lease.grow_to(amount).then_some(lease)
     }
 }
 
-impl Held {
+impl HeldShare {
     /// Whether so much more may be held; then it is. A part takes no more once it holds more than
     /// its whole has room for, so that further parts find some.
     fn take(&self, more: usize) -> bool {
@@ -223,7 +223,7 @@ impl Drop for Lease {
 }
 
 /// Photo memory itself is the limit, and one photo is the least that is of use.
-const fn photos(limits: Limits) -> Pool {
+const fn photos(limits: CallLimits) -> Pool {
     Pool::with_free_floors(limits.photo_bytes, photo::BYTES_MAX)
 }
 
@@ -240,7 +240,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: CallLimits = CallLimits {
         memory_bytes: 1_000,
         calls: 100,
         photo_bytes: 0,
@@ -248,14 +248,14 @@ mod tests {
         by_address: true,
     };
 
-    fn alone(limits: Limits) -> ConnectionShare {
+    fn alone(limits: CallLimits) -> ConnectionShare {
         let shares = Shares::new(limits);
         shares.connection(&shares.address())
     }
 
     #[test]
     fn a_lease_returns_what_it_grew_to() {
-        let connection = alone(Limits { connections: 1, by_address: false, ..LIMITS });
+        let connection = alone(CallLimits { connections: 1, by_address: false, ..LIMITS });
         for _ in 0..3 {
             let mut lease = connection.memory(100).unwrap();
             assert!(lease.grow_to(600) && lease.grow_to(50), "it holds more than that");
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn one_connection_does_not_take_the_calls_of_another() {
-        let shares = Shares::new(Limits { by_address: false, ..LIMITS });
+        let shares = Shares::new(CallLimits { by_address: false, ..LIMITS });
         let connection = || shares.connection(&shares.address());
         let (hog, other) = (connection(), connection());
         let taken: Vec<_> = std::iter::from_fn(|| hog.call()).collect();
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn one_connection_leaves_room_to_others_of_its_address() {
-        let shares = Shares::new(Limits { calls: 1_000, ..LIMITS });
+        let shares = Shares::new(CallLimits { calls: 1_000, ..LIMITS });
         let address = shares.address();
         let mut taken = Vec::new();
         for at_least in [300, 100, 30, 10] {

@@ -31,7 +31,7 @@ const PLENTY: usize = 64 * MIB;
 
 /// What receiving goes by, and the hands that move it.
 struct Stage {
-    terms: Terms,
+    terms: ReceiveLimits,
     hand: Hand,
     shares: Shares,
     share: ConnectionShare,
@@ -43,7 +43,7 @@ impl Stage {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let is_known = Arc::new(AtomicBool::new(true));
         let known = Arc::clone(&is_known);
-        let terms = Terms {
+        let terms = ReceiveLimits {
             clock,
             timeout: TIMEOUT,
             draining: CancellationToken::new(),
@@ -57,23 +57,28 @@ impl Stage {
         Self { terms, hand, share: shares.connection(&shares.address()), shares, is_known }
     }
 
-    fn receiver(&self, frames: impl Frames, form: Form) -> Receiver {
+    fn receiver(&self, frames: impl Frames, form: MessageForm) -> Receiver {
         self.receiver_over(&self.share, frames, form)
     }
 
     /// The same over another connection.
-    fn receiver_over(&self, share: &ConnectionShare, frames: impl Frames, form: Form) -> Receiver {
+    fn receiver_over(
+        &self,
+        share: &ConnectionShare,
+        frames: impl Frames,
+        form: MessageForm,
+    ) -> Receiver {
         let frames = frames.map(|bytes| Ok::<_, Status>(Frame::data(Bytes::from(bytes))));
         let body = Body::new(StreamBody::new(frames));
         Receiver::new(self.terms.clone(), share.clone(), form, body)
     }
 
-    async fn single(&self, frames: impl Frames, form: Form) -> Result<Whole, Status> {
+    async fn single(&self, frames: impl Frames, form: MessageForm) -> Result<Whole, Status> {
         self.receiver(frames, form).single(self.share.memory(0).unwrap(), 0).await
     }
 
     /// How a request ends of which nothing more comes.
-    async fn stalled(&self, frames: impl Frames, form: Form) -> Status {
+    async fn stalled(&self, frames: impl Frames, form: MessageForm) -> Status {
         let mut waiting = std::pin::pin!(self.single(frames.chain(stream::pending()), form));
         loop {
             if let Some(ended) = waiting.as_mut().now_or_never() {
@@ -92,10 +97,10 @@ fn shares(memory_bytes: usize, calls: usize, photo_bytes: usize) -> Shares {
     Shares::new(ShareLimits { memory_bytes, calls, photo_bytes, connections, by_address })
 }
 
-const PLAIN: Form = Form { encoding: Encoding::Identity, brings_photo: false };
-const PHOTO: Form = Form { encoding: Encoding::Identity, brings_photo: true };
-const GZIP: Form = Form { encoding: Encoding::Gzip, brings_photo: false };
-const GZIP_PHOTO: Form = Form { encoding: Encoding::Gzip, brings_photo: true };
+const PLAIN: MessageForm = MessageForm { encoding: Encoding::Identity, brings_photo: false };
+const PHOTO: MessageForm = MessageForm { encoding: Encoding::Identity, brings_photo: true };
+const GZIP: MessageForm = MessageForm { encoding: Encoding::Gzip, brings_photo: false };
+const GZIP_PHOTO: MessageForm = MessageForm { encoding: Encoding::Gzip, brings_photo: true };
 
 /// A message's beginning: that many bytes are announced, these come.
 fn announced(flag: u8, length: usize, body: &[u8]) -> Vec<u8> {
@@ -406,7 +411,7 @@ const GET: &str = "/facematch.v1.FaceMatch/GetMatch";
 #[tokio::test]
 async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
     let stage = Stage::new(PLENTY);
-    let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());
+    let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
     let silent = service_fn(|_| async {
         let silence = stream::pending::<Result<Frame<Bytes>, Status>>();
@@ -454,7 +459,7 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
 #[tokio::test]
 async fn an_answer_that_never_ends_is_ended_at_the_deadline() {
     let stage = Stage::new(PLENTY);
-    let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());
+    let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let endless = service_fn(|_| async {
         let frames = stream::repeat_with(|| Ok::<_, Status>(Frame::data(Bytes::from_static(b"x"))));
         Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(frames))))
@@ -475,7 +480,7 @@ async fn an_answer_that_never_ends_is_ended_at_the_deadline() {
 async fn lists_that_wait_leave_open_calls_to_others() {
     const CALLS: usize = 10_000;
     let stage = Stage::new(PLENTY);
-    let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());
+    let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let waits = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
     let all = shares(PLENTY, CALLS, PLENTY);
     let admission = Admission::new(waits, all, stage.terms.clone(), readers);
@@ -497,7 +502,7 @@ async fn lists_that_wait_leave_open_calls_to_others() {
 #[tokio::test]
 async fn a_handler_acts_on_no_call_that_is_none() {
     let stage = Stage::new(PLENTY);
-    let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());
+    let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let acted = Arc::new(AtomicBool::new(false));
     let acts = Arc::clone(&acted);
     let handler = service_fn(move |_| {
@@ -531,7 +536,7 @@ async fn a_handler_acts_on_no_call_that_is_none() {
 #[tokio::test]
 async fn calls_are_counted_from_their_headers_to_the_end_of_their_answers() {
     let stage = Stage::new(PLENTY);
-    let readers = Readers::new(TIMEOUT, stage.terms.clock.clone());
+    let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let silent = service_fn(|_| async {
         let silence = stream::pending::<Result<Frame<Bytes>, Status>>();
         Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(silence))))

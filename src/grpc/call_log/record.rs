@@ -16,10 +16,10 @@ use crate::{
 
 /// A call's record: in the extensions of its request. Clones write the same one.
 #[derive(Clone, Default)]
-pub struct CallRecord(Arc<Written>);
+pub struct CallRecord(Arc<CallFacts>);
 
 #[derive(Default)]
-struct Written {
+struct CallFacts {
     match_id: OnceLock<MatchId>,
     request_id: OnceLock<RequestId>,
     error: OnceLock<String>,

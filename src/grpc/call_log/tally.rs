@@ -29,7 +29,7 @@ const KINDS_MAX: usize = 1024;
 
 /// Calls that ended alike.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Kind {
+pub struct EndKind {
     /// The method's number.
     pub method: usize,
     /// How they ended.
@@ -40,7 +40,7 @@ pub struct Kind {
 
 /// How many calls of a kind have ended since the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ended {
+pub struct EndedCalls {
     /// The method's full name.
     pub method: &'static str,
     /// How they ended, in gRPC's word.
@@ -55,7 +55,7 @@ pub struct Ended {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Untold {
     /// Of which kind.
-    pub kind: Kind,
+    pub kind: EndKind,
     /// How many.
     pub calls: u64,
 }
@@ -64,10 +64,10 @@ pub struct Untold {
 pub struct Tally {
     /// Calls that ended well, by method.
     ok: [AtomicU64; METHODS.len()],
-    others: Mutex<HashMap<Kind, Count>>,
+    others: Mutex<HashMap<EndKind, CallCount>>,
 }
 
-struct Count {
+struct CallCount {
     calls: u64,
     window_began: Timestamp,
     in_window: u32,
@@ -88,11 +88,11 @@ impl Tally {
     }
 
     /// A call has ended otherwise. Whether it gets a line of its own.
-    pub fn refused(&self, kind: Kind, now: Timestamp) -> bool {
+    pub fn refused(&self, kind: EndKind, now: Timestamp) -> bool {
         let mut others = self.others();
         let is_known = others.len() < KINDS_MAX || others.contains_key(&kind);
-        let kind = if is_known { kind } else { Kind { method: OTHER, reason: None, ..kind } };
-        let count = others.entry(kind).or_insert_with(|| Count::new(now));
+        let kind = if is_known { kind } else { EndKind { method: OTHER, reason: None, ..kind } };
+        let count = others.entry(kind).or_insert_with(|| CallCount::new(now));
         count.calls += 1;
         count.in_window = count.in_window.saturating_add(1);
         let is_told = count.in_window <= count.lines;
@@ -101,8 +101,8 @@ impl Tally {
     }
 
     /// A call has ended in a way that is no refusal: it is only counted.
-    pub fn left(&self, kind: Kind, now: Timestamp) {
-        self.others().entry(kind).or_insert_with(|| Count::new(now)).calls += 1;
+    pub fn left(&self, kind: EndKind, now: Timestamp) {
+        self.others().entry(kind).or_insert_with(|| CallCount::new(now)).calls += 1;
     }
 
     /// What got no line of its own in the windows that are over by now, or in all of them.
@@ -118,23 +118,23 @@ impl Tally {
     }
 
     /// All counts since the start.
-    pub fn ended(&self) -> Vec<Ended> {
+    pub fn ended(&self) -> Vec<EndedCalls> {
         let ok = self.ok.iter().enumerate().map(|(method, calls)| {
-            let kind = Kind { method, code: Code::Ok, reason: None };
-            Ended::new(&kind, calls.load(Ordering::Relaxed))
+            let kind = EndKind { method, code: Code::Ok, reason: None };
+            EndedCalls::new(&kind, calls.load(Ordering::Relaxed))
         });
         let mut ended: Vec<_> = ok.filter(|ended| ended.calls > 0).collect();
-        ended.extend(self.others().iter().map(|(kind, count)| Ended::new(kind, count.calls)));
+        ended.extend(self.others().iter().map(|(kind, count)| EndedCalls::new(kind, count.calls)));
         ended
     }
 
-    fn others(&self) -> MutexGuard<'_, HashMap<Kind, Count>> {
+    fn others(&self) -> MutexGuard<'_, HashMap<EndKind, CallCount>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Count {
+impl CallCount {
     const fn new(now: Timestamp) -> Self {
         Self { calls: 0, window_began: now, in_window: 0, untold: 0, lines: LINES_MAX }
     }
@@ -149,8 +149,8 @@ impl Count {
     }
 }
 
-impl Ended {
-    fn new(kind: &Kind, calls: u64) -> Self {
+impl EndedCalls {
+    fn new(kind: &EndKind, calls: u64) -> Self {
         let reason = kind.reason.clone().unwrap_or_default();
         Self { method: METHODS[kind.method].name, code: word(kind.code), reason, calls }
     }
@@ -183,8 +183,8 @@ pub const fn word(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    fn kind(reason: &str) -> Kind {
-        Kind { method: 2, code: Code::NotFound, reason: Some(reason.to_owned()) }
+    fn kind(reason: &str) -> EndKind {
+        EndKind { method: 2, code: Code::NotFound, reason: Some(reason.to_owned()) }
     }
 
     fn told(tally: &Tally, calls: u32, now: Timestamp) -> usize {
@@ -213,8 +213,8 @@ mod tests {
         let (tally, now) = (Tally::new(), Timestamp::default());
         told(&tally, 1000, now);
         assert!(tally.refused(kind("TOKEN_INVALID"), now));
-        assert!(tally.refused(Kind { method: 3, ..kind("MATCH_NOT_FOUND") }, now));
-        assert!(tally.refused(Kind { code: Code::Internal, ..kind("MATCH_NOT_FOUND") }, now));
+        assert!(tally.refused(EndKind { method: 3, ..kind("MATCH_NOT_FOUND") }, now));
+        assert!(tally.refused(EndKind { code: Code::Internal, ..kind("MATCH_NOT_FOUND") }, now));
     }
 
     #[test]
@@ -233,8 +233,9 @@ mod tests {
         let tally = Tally::new();
         tally.ok(0);
         tally.ok(0);
-        tally.left(Kind { method: 4, code: Code::Cancelled, reason: None }, Timestamp::default());
-        let named = |method, code, calls| Ended { method, code, reason: String::new(), calls };
+        tally
+            .left(EndKind { method: 4, code: Code::Cancelled, reason: None }, Timestamp::default());
+        let named = |method, code, calls| EndedCalls { method, code, reason: String::new(), calls };
         assert_eq!(
             tally.ended(),
             [

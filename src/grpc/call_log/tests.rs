@@ -293,7 +293,8 @@ fn a_flood_of_refusals_is_a_few_lines_and_a_count() {
         fields(rest, ["rpc.method", "rpc.code", "reason", "calls"]),
         ["facematch.v1.FaceMatch/GetMatch", "RESOURCE_EXHAUSTED", "OVERLOADED", "995"]
     );
-    let of_get = |ended: &Ended| ended.method.ends_with("GetMatch") && ended.reason == "OVERLOADED";
+    let of_get =
+        |ended: &EndedCalls| ended.method.ends_with("GetMatch") && ended.reason == "OVERLOADED";
     assert_eq!(port.log.ended().iter().find(|ended| of_get(ended)).unwrap().calls, 1000);
 }
 

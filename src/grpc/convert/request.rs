@@ -84,18 +84,18 @@ pub fn match_request(
 }
 
 /// A reference photo whose fields are in order.
-struct Photo {
-    source: Source,
+struct ParsedPhoto {
+    source: ParsedSource,
     kind: PhotoKind,
 }
 
-enum Source {
+enum ParsedSource {
     Content(Bytes, Format),
     Library,
     FolderMedia(MediaId),
 }
 
-impl Source {
+impl ParsedSource {
     fn settle(
         self,
         digest: impl Fn(&[u8]) -> Digest,
@@ -111,7 +111,10 @@ impl Source {
     }
 }
 
-fn reference_photo(wrong: &mut Violations, photo: Option<pb::ReferencePhoto>) -> Option<Photo> {
+fn reference_photo(
+    wrong: &mut Violations,
+    photo: Option<pb::ReferencePhoto>,
+) -> Option<ParsedPhoto> {
     use pb::reference_photo::Source as Wire;
     let Some(photo) = photo else {
         wrong.add("photo", "is required");
@@ -128,15 +131,15 @@ fn reference_photo(wrong: &mut Violations, photo: Option<pb::ReferencePhoto>) ->
             None
         }
         Some(Wire::Content(bytes)) => {
-            content_format(wrong, &bytes).map(|format| Source::Content(bytes, format))
+            content_format(wrong, &bytes).map(|format| ParsedSource::Content(bytes, format))
         }
-        Some(Wire::ReferenceKey(_)) => Some(Source::Library),
+        Some(Wire::ReferenceKey(_)) => Some(ParsedSource::Library),
         Some(Wire::FolderMediaId(id)) => {
             let id = media_id(wrong, "photo.folder_media_id".into(), &id);
-            id.map(Source::FolderMedia)
+            id.map(ParsedSource::FolderMedia)
         }
     };
-    Some(Photo { source: source?, kind: kind? })
+    Some(ParsedPhoto { source: source?, kind: kind? })
 }
 
 fn content_format(wrong: &mut Violations, bytes: &[u8]) -> Option<Format> {
@@ -194,7 +197,11 @@ fn timeout(
     Timeout { duration: Duration::from_micros(micros), named: true }
 }
 
-fn liveness_media(wrong: &mut Violations, wire: &[String], photo: Option<&Photo>) -> Vec<MediaId> {
+fn liveness_media(
+    wrong: &mut Violations,
+    wire: &[String],
+    photo: Option<&ParsedPhoto>,
+) -> Vec<MediaId> {
     const FIELD: &str = "liveness_media_ids";
     if wire.len() > LIVENESS_MEDIA_MAX {
         wrong.add(FIELD, "has more than 8 ids");
@@ -207,7 +214,7 @@ fn liveness_media(wrong: &mut Violations, wire: &[String], photo: Option<&Photo>
     let mut ids: Vec<MediaId> = wire.iter().enumerate().filter_map(parse).collect();
     ids.sort_unstable();
     ids.dedup();
-    if let Some(Photo { source: Source::FolderMedia(photo), .. }) = photo
+    if let Some(ParsedPhoto { source: ParsedSource::FolderMedia(photo), .. }) = photo
         && ids.contains(photo)
     {
         wrong.add(FIELD, "names the photo itself, which always matches");

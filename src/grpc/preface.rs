@@ -15,16 +15,16 @@ use tokio::{
     time::Sleep,
 };
 
-use crate::grpc::connection_log::{PeerLog, Trouble};
+use crate::grpc::connection_log::{ConnectionTrouble, PeerLog};
 
 /// What every HTTP/2 client begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long they may take: amply for the slowest line.
-pub const WITHIN: Duration = Duration::from_secs(20);
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a connection is waited for.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct PrefaceLimits {
     /// For its greeting.
     pub greeting: Duration,
     /// For its taking anything of what is written.
@@ -32,7 +32,7 @@ pub struct Patience {
 }
 
 /// A connection that ends unless its greeting comes in time.
-pub struct Greeted<C> {
+pub struct PrefaceTimeout<C> {
     connection: C,
     /// Of the greeting.
     came_bytes: usize,
@@ -47,12 +47,12 @@ pub struct Greeted<C> {
     log: PeerLog,
 }
 
-impl<C> Greeted<C> {
+impl<C> PrefaceTimeout<C> {
     /// Begins to wait: for so long, and for the greeting no longer than until `closing` resolves. The
     /// connection is cut when `cut` resolves.
     pub fn new(
         connection: C,
-        within: Patience,
+        within: PrefaceLimits,
         closing: impl Future<Output = ()> + Send + 'static,
         cut: impl Future<Output = ()> + Send + 'static,
         log: PeerLog,
@@ -64,7 +64,7 @@ impl<C> Greeted<C> {
     }
 }
 
-impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
+impl<C: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<C> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -80,7 +80,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
         };
         if polled.is_pending() {
             if ready!(patience.as_mut().poll(context)) {
-                self.log.note(Trouble::Silent);
+                self.log.note(ConnectionTrouble::Silent);
             }
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -89,7 +89,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
         let count = came.len().min(expected.len());
         if came[..count] != expected[..count] {
             // The transport ends it.
-            self.log.note(Trouble::OtherProtocol);
+            self.log.note(ConnectionTrouble::OtherProtocol);
         }
         self.came_bytes += count;
         if self.came_bytes == PREFACE.len() {
@@ -99,7 +99,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for Greeted<C> {
     }
 }
 
-impl<C> Greeted<C> {
+impl<C> PrefaceTimeout<C> {
     /// What a write came to, or that the connection is cut: a peer that reads nothing would hold it
     /// for ever, since nothing is read from it either while a write waits.
     fn unless_cut<T>(
@@ -113,7 +113,7 @@ impl<C> Greeted<C> {
         }
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.taking)));
         if stuck.as_mut().poll(context).is_ready() {
-            self.log.note(Trouble::Unread);
+            self.log.note(ConnectionTrouble::Unread);
         } else if self.cut.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
@@ -121,7 +121,7 @@ impl<C> Greeted<C> {
     }
 }
 
-impl<C: AsyncWrite + Unpin> AsyncWrite for Greeted<C> {
+impl<C: AsyncWrite + Unpin> AsyncWrite for PrefaceTimeout<C> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -169,7 +169,7 @@ mod tests {
 
     /// A connection that takes so many bytes unread, and what is noted of it.
     struct Stage {
-        patience: Patience,
+        patience: PrefaceLimits,
         closing: bool,
         cut: CancellationToken,
         log: ConnectionLog,
@@ -178,16 +178,16 @@ mod tests {
     impl Stage {
         fn new(greeting: Duration, taking: Duration) -> Self {
             let log = ConnectionLog::new(Clock::manual(Timestamp::default()).0);
-            let patience = Patience { greeting, taking };
+            let patience = PrefaceLimits { greeting, taking };
             Self { patience, closing: false, cut: CancellationToken::new(), log }
         }
 
-        fn connect(&self, bytes: usize) -> (DuplexStream, Greeted<DuplexStream>) {
+        fn connect(&self, bytes: usize) -> (DuplexStream, PrefaceTimeout<DuplexStream>) {
             let (caller, ours) = duplex(bytes);
             let closing = if self.closing { Box::pin(ready(())) as _ } else { never() };
             let cut = self.cut.clone().cancelled_owned();
             let log = self.log.of([10, 0, 0, 1].into());
-            (caller, Greeted::new(ours, self.patience, closing, cut, log))
+            (caller, PrefaceTimeout::new(ours, self.patience, closing, cut, log))
         }
     }
 
@@ -198,19 +198,19 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_says_too_little_is_let_go() {
         for said in [&b""[..], b"PRI * HTTP/2.0"] {
-            let stage = Stage::new(MOMENT, WITHIN);
+            let stage = Stage::new(MOMENT, PREFACE_TIMEOUT);
             let (mut caller, mut greeted) = stage.connect(1024);
             caller.write_all(said).await.unwrap();
             let mut heard = Vec::new();
             let ended = greeted.read_to_end(&mut heard).await.unwrap_err();
             assert_eq!((ended.kind(), heard.as_slice()), (io::ErrorKind::TimedOut, said));
-            assert_eq!(stage.log.noted(), [Trouble::Silent]);
+            assert_eq!(stage.log.noted(), [ConnectionTrouble::Silent]);
         }
     }
 
     #[tokio::test]
     async fn a_connection_that_says_nothing_is_let_go_when_the_server_goes() {
-        let stage = Stage { closing: true, ..Stage::new(WITHIN, WITHIN) };
+        let stage = Stage { closing: true, ..Stage::new(PREFACE_TIMEOUT, PREFACE_TIMEOUT) };
         let (_caller, mut greeted) = stage.connect(1024);
         let ended = greeted.read_u8().await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
@@ -219,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_greeted_may_be_silent() {
-        let stage = Stage::new(MOMENT, WITHIN);
+        let stage = Stage::new(MOMENT, PREFACE_TIMEOUT);
         let (mut caller, mut greeted) = stage.connect(1024);
         caller.write_all(PREFACE).await.unwrap();
         greeted.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
@@ -231,19 +231,19 @@ mod tests {
     #[tokio::test]
     async fn a_connection_that_speaks_something_else_is_noted_however_it_comes() {
         for said in [&b"\x16\x03\x01\0\xa5\x01"[..], b"PRI * HTTP/1.1\r\n"] {
-            let stage = Stage::new(WITHIN, WITHIN);
+            let stage = Stage::new(PREFACE_TIMEOUT, PREFACE_TIMEOUT);
             let (mut caller, mut greeted) = stage.connect(1024);
             for byte in said {
                 caller.write_u8(*byte).await.unwrap();
                 greeted.read_u8().await.unwrap();
             }
-            assert_eq!(stage.log.noted(), [Trouble::OtherProtocol]);
+            assert_eq!(stage.log.noted(), [ConnectionTrouble::OtherProtocol]);
         }
     }
 
     #[tokio::test]
     async fn a_connection_that_greeted_can_be_cut() {
-        let stage = Stage::new(WITHIN, WITHIN);
+        let stage = Stage::new(PREFACE_TIMEOUT, PREFACE_TIMEOUT);
         let (mut caller, mut greeted) = stage.connect(1024);
         caller.write_all(PREFACE).await.unwrap();
         greeted.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
@@ -255,8 +255,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_connection_that_takes_nothing_of_what_is_written_is_let_go() {
-        for (taking, is_cut) in [(MOMENT, false), (WITHIN, true)] {
-            let stage = Stage::new(WITHIN, taking);
+        for (taking, is_cut) in [(MOMENT, false), (PREFACE_TIMEOUT, true)] {
+            let stage = Stage::new(PREFACE_TIMEOUT, taking);
             let (_caller, mut greeted) = stage.connect(16);
             greeted.write_all(&[0; 16]).await.unwrap();
             let mut writing = Box::pin(greeted.write_all(&[0; 16]));
@@ -265,7 +265,7 @@ mod tests {
                 stage.cut.cancel();
             }
             assert_eq!(writing.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
-            let noted = if is_cut { vec![] } else { vec![Trouble::Unread] };
+            let noted = if is_cut { vec![] } else { vec![ConnectionTrouble::Unread] };
             assert_eq!(stage.log.noted(), noted);
         }
     }

@@ -30,9 +30,9 @@ const LOOKS: u32 = 4;
 
 /// The answers that are being read. Cheap to clone; clones share them.
 #[derive(Clone)]
-pub struct Readers(Arc<Inner>);
+pub struct StallGuard(Arc<StallGuardInner>);
 
-struct Inner {
+struct StallGuardInner {
     stall: Duration,
     clock: Clock,
     open: Mutex<Open>,
@@ -41,18 +41,18 @@ struct Inner {
 #[derive(Default)]
 struct Open {
     made: u64,
-    slots: HashMap<u64, Arc<Mutex<Slot>>>,
+    slots: HashMap<u64, Arc<Mutex<StreamSlot>>>,
 }
 
 impl Open {
-    fn insert(&mut self, slot: Arc<Mutex<Slot>>) -> u64 {
+    fn insert(&mut self, slot: Arc<Mutex<StreamSlot>>) -> u64 {
         self.made += 1;
         self.slots.insert(self.made, slot);
         self.made
     }
 }
 
-enum Slot {
+enum StreamSlot {
     Live {
         answer: Body,
         record: CallRecord,
@@ -65,26 +65,26 @@ enum Slot {
 }
 
 /// An answer that ends if it isn't taken.
-struct Read {
+struct GuardedBody {
     number: u64,
-    readers: Readers,
-    slot: Arc<Mutex<Slot>>,
+    readers: StallGuard,
+    slot: Arc<Mutex<StreamSlot>>,
 }
 
-impl Readers {
+impl StallGuard {
     /// None yet. One may be stuck for so long.
     pub fn new(stall: Duration, clock: Clock) -> Self {
-        Self(Arc::new(Inner { stall, clock, open: Mutex::default() }))
+        Self(Arc::new(StallGuardInner { stall, clock, open: Mutex::default() }))
     }
 
     /// Looks after the answer to a call.
-    pub fn keep(&self, answer: Body, record: CallRecord) -> Body {
+    pub fn guard(&self, answer: Body, record: CallRecord) -> Body {
         if answer.is_end_stream() {
             return answer;
         }
-        let slot = Arc::new(Mutex::new(Slot::Live { answer, record, unread_since: None }));
+        let slot = Arc::new(Mutex::new(StreamSlot::Live { answer, record, unread_since: None }));
         let number = self.lock().insert(Arc::clone(&slot));
-        Body::new(Read { number, readers: self.clone(), slot })
+        Body::new(GuardedBody { number, readers: self.clone(), slot })
     }
 
     /// How many are being read.
@@ -93,14 +93,14 @@ impl Readers {
     }
 
     /// Lets go of those that are stuck, for ever.
-    pub async fn look_after(self) {
+    pub async fn end_stalled_forever(self) {
         loop {
             self.0.clock.sleep(self.0.stall / LOOKS).await;
-            self.let_go();
+            self.end_stalled();
         }
     }
 
-    fn let_go(&self) {
+    fn end_stalled(&self) {
         let now = self.0.clock.now();
         let is_stuck =
             |since: &Option<Timestamp>| since.is_some_and(|t| t.after(self.0.stall) <= now);
@@ -109,9 +109,9 @@ impl Readers {
             // Who is being read at this moment isn't stuck.
             let Some(mut slot) = unless_busy(slot) else { return true };
             match &*slot {
-                Slot::Live { unread_since, record, .. } if is_stuck(unread_since) => {
+                StreamSlot::Live { unread_since, record, .. } if is_stuck(unread_since) => {
                     record.lies_unread();
-                    gone.push(mem::replace(&mut *slot, Slot::Stalled));
+                    gone.push(mem::replace(&mut *slot, StreamSlot::Stalled));
                     false
                 }
                 _ => true,
@@ -131,7 +131,7 @@ impl Readers {
     }
 }
 
-fn unless_busy(slot: &Mutex<Slot>) -> Option<MutexGuard<'_, Slot>> {
+fn unless_busy(slot: &Mutex<StreamSlot>) -> Option<MutexGuard<'_, StreamSlot>> {
     match slot.try_lock() {
         Ok(slot) => Some(slot),
         Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
@@ -139,7 +139,7 @@ fn unless_busy(slot: &Mutex<Slot>) -> Option<MutexGuard<'_, Slot>> {
     }
 }
 
-impl HttpBody for Read {
+impl HttpBody for GuardedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -149,30 +149,30 @@ impl HttpBody for Read {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut slot = self.slot();
         match &mut *slot {
-            Slot::Live { answer, unread_since, .. } => {
+            StreamSlot::Live { answer, unread_since, .. } => {
                 *unread_since = None;
                 let frame = ready!(Pin::new(answer).poll_frame(context));
                 if matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
                     *unread_since = Some(self.readers.0.clock.now());
                 } else {
-                    *slot = Slot::Over;
+                    *slot = StreamSlot::Over;
                     self.readers.forget(self.number);
                 }
                 Poll::Ready(frame)
             }
-            Slot::Stalled => {
-                *slot = Slot::Over;
+            StreamSlot::Stalled => {
+                *slot = StreamSlot::Over;
                 Poll::Ready(Some(goodbye()))
             }
-            Slot::Over => Poll::Ready(None),
+            StreamSlot::Over => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &*self.slot() {
-            Slot::Live { answer, .. } => answer.is_end_stream(),
-            Slot::Stalled => false,
-            Slot::Over => true,
+            StreamSlot::Live { answer, .. } => answer.is_end_stream(),
+            StreamSlot::Stalled => false,
+            StreamSlot::Over => true,
         }
     }
 
@@ -181,8 +181,8 @@ impl HttpBody for Read {
     }
 }
 
-impl Read {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
+impl GuardedBody {
+    fn slot(&self) -> MutexGuard<'_, StreamSlot> {
         // Only an answer that panicked poisons it, and then it is over with its call.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -195,7 +195,7 @@ fn goodbye() -> Result<Frame<Bytes>, Status> {
     Ok(Frame::trailers(trailers))
 }
 
-impl Drop for Read {
+impl Drop for GuardedBody {
     fn drop(&mut self) {
         self.readers.forget(self.number);
     }
@@ -222,18 +222,18 @@ mod tests {
     #[test]
     fn an_answer_is_ended_once_a_piece_of_it_lay_unread_for_just_so_long() {
         let (clock, hand) = Clock::manual(Timestamp::default());
-        let readers = Readers::new(STALL, clock);
+        let readers = StallGuard::new(STALL, clock);
         let record = CallRecord::default();
-        let mut answer = readers.keep(endless(), record.clone());
+        let mut answer = readers.guard(endless(), record.clone());
         for _ in 0..3 {
             assert!(next(&mut answer).is_some_and(|frame| frame.is_data()));
             hand.advance(STALL - Duration::from_millis(1));
-            readers.let_go();
+            readers.end_stalled();
             assert_eq!(readers.open(), 1, "it was read in time");
         }
         hand.advance(Duration::from_millis(1));
         assert!(!record.is_unread());
-        readers.let_go();
+        readers.end_stalled();
         assert_eq!(readers.open(), 0);
         assert!(record.is_unread());
         let told = next(&mut answer).unwrap().into_trailers().unwrap();
@@ -244,20 +244,20 @@ mod tests {
     #[test]
     fn an_answer_without_a_body_is_not_looked_after() {
         let (clock, _hand) = Clock::manual(Timestamp::default());
-        let readers = Readers::new(STALL, clock);
-        assert!(readers.keep(Body::empty(), CallRecord::default()).is_end_stream());
+        let readers = StallGuard::new(STALL, clock);
+        assert!(readers.guard(Body::empty(), CallRecord::default()).is_end_stream());
         assert_eq!(readers.open(), 0);
     }
 
     #[test]
     fn a_reader_that_waits_is_not_stuck_however_long() {
         let (clock, hand) = Clock::manual(Timestamp::default());
-        let readers = Readers::new(STALL, clock);
+        let readers = StallGuard::new(STALL, clock);
         let pieces = stream::pending::<Result<Frame<Bytes>, Status>>().boxed();
-        let mut silent = readers.keep(Body::new(StreamBody::new(pieces)), CallRecord::default());
+        let mut silent = readers.guard(Body::new(StreamBody::new(pieces)), CallRecord::default());
         assert!(silent.frame().now_or_never().is_none());
         hand.advance(100 * STALL);
-        readers.let_go();
+        readers.end_stalled();
         assert_eq!(readers.open(), 1);
         drop(silent);
         assert_eq!(readers.open(), 0);

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use crate::{
     app::{App, StartError, demo, process, sim},
-    cli::{DemoArgs, Parts, Running, SimArgs},
+    cli::{CommandFuture, DemoArgs, Parts, SimArgs},
     clock::Clock,
     config::Config,
     telemetry,
@@ -28,9 +28,9 @@ type Failure = Box<dyn Error + Send + Sync>;
 pub const PARTS: Parts = Parts {
     guard: process::guard,
     log: |log| Ok(telemetry::start(log.format, &log.level)?),
-    serve: |config| -> Running { Box::pin(serve(config)) },
-    sim: |args| -> Running { Box::pin(simulate(args)) },
-    demo: |args| -> Running { Box::pin(demonstrate(args)) },
+    serve: |config| -> CommandFuture { Box::pin(serve(config)) },
+    sim: |args| -> CommandFuture { Box::pin(simulate(args)) },
+    demo: |args| -> CommandFuture { Box::pin(demonstrate(args)) },
 };
 
 /// Serves until a signal comes, then drains. A second signal ends it at once, and so does one that

@@ -18,7 +18,7 @@ use crate::cli::{
     serve::ServeArgs,
 };
 
-pub use server::{Common, Limit, Output, Server, shown};
+pub use server::{Common, Output, Server, TimeoutArg, shown};
 
 use value::{duration, given, label, limit, time};
 
@@ -229,7 +229,7 @@ pub struct SimArgs {
 
 /// How long to go on when the server can't be reached.
 #[derive(Debug, Clone, Args)]
-pub struct Patience {
+pub struct RetryArgs {
     /// How long to try again after a connection broke or a server shut down, without a new update
     /// in between; a server that can't be reached in the first place is not waited for
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
@@ -253,8 +253,8 @@ pub struct MatchArgs {
     #[arg(long, value_name = "ID", group = "source", value_parser = given)]
     pub folder_media: Option<String>,
     /// What the photo shows
-    #[arg(long, value_enum, default_value_t = Kind::Selfie)]
-    pub kind: Kind,
+    #[arg(long, value_enum, default_value_t = KindArg::Selfie)]
+    pub kind: KindArg,
     /// Your own id of the match, which makes the command safe to repeat; without one, a UUID
     #[arg(long, value_name = "ID", value_parser = given)]
     pub request_id: Option<String>,
@@ -265,38 +265,38 @@ pub struct MatchArgs {
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     pub labels: Vec<(String, String)>,
     /// What the folder's liveness analysis has to do with the match
-    #[arg(long, value_name = "POLICY", value_enum, default_value_t = Policy::Report)]
-    pub liveness_policy: Policy,
+    #[arg(long, value_name = "POLICY", value_enum, default_value_t = PolicyArg::Report)]
+    pub liveness_policy: PolicyArg,
     /// Compare with this medium instead of the newest liveness video; may be repeated
     #[arg(long = "liveness-media", value_name = "ID", value_parser = given)]
     pub liveness_media: Vec<String>,
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: RetryArgs,
     #[command(flatten)]
     pub common: Common,
 }
 
 /// What a reference photo shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
+pub enum KindArg {
     /// A plain photo of a face
     Selfie,
     /// The front of an identity document
     IdFront,
 }
 
-impl From<Kind> for PhotoKind {
-    fn from(kind: Kind) -> Self {
+impl From<KindArg> for PhotoKind {
+    fn from(kind: KindArg) -> Self {
         match kind {
-            Kind::Selfie => Self::Selfie,
-            Kind::IdFront => Self::IdFront,
+            KindArg::Selfie => Self::Selfie,
+            KindArg::IdFront => Self::IdFront,
         }
     }
 }
 
 /// What the folder's liveness analysis has to do with a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Policy {
+pub enum PolicyArg {
     /// Tell what the newest one says
     Report,
     /// It must say SUCCESS before the photo is sent
@@ -305,12 +305,12 @@ pub enum Policy {
     Run,
 }
 
-impl From<Policy> for LivenessPolicy {
-    fn from(policy: Policy) -> Self {
+impl From<PolicyArg> for LivenessPolicy {
+    fn from(policy: PolicyArg) -> Self {
         match policy {
-            Policy::Report => Self::Report,
-            Policy::Require => Self::Require,
-            Policy::Run => Self::Run,
+            PolicyArg::Report => Self::Report,
+            PolicyArg::Require => Self::Require,
+            PolicyArg::Run => Self::Run,
         }
     }
 }
@@ -333,7 +333,7 @@ pub struct OneArgs {
     #[command(flatten)]
     pub which: Which,
     #[command(flatten)]
-    pub limit: Limit,
+    pub limit: TimeoutArg,
     #[command(flatten)]
     pub common: Common,
 }
@@ -367,7 +367,7 @@ pub struct WatchArgs {
     #[arg(long, value_name = "DURATION", value_parser = limit)]
     pub timeout: Option<Duration>,
     #[command(flatten)]
-    pub patience: Patience,
+    pub patience: RetryArgs,
     #[command(flatten)]
     pub common: Common,
 }
@@ -389,7 +389,7 @@ pub struct ListArgs {
     pub created_before: Option<Timestamp>,
     /// Only matches in this state; may be repeated
     #[arg(long = "state", value_name = "STATE", value_enum)]
-    pub states: Vec<State>,
+    pub states: Vec<StateArg>,
     /// How many at once, up to 1,000; without it, 50
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub page_size: i32,
@@ -400,7 +400,7 @@ pub struct ListArgs {
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
-    pub limit: Limit,
+    pub limit: TimeoutArg,
     #[command(flatten)]
     pub common: Common,
 }
@@ -422,7 +422,7 @@ pub struct ManArgs {
 
 /// Where a match stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum State {
+pub enum StateArg {
     Accepted,
     Uploaded,
     Processing,
@@ -431,15 +431,15 @@ pub enum State {
     Cancelled,
 }
 
-impl From<State> for MatchState {
-    fn from(state: State) -> Self {
+impl From<StateArg> for MatchState {
+    fn from(state: StateArg) -> Self {
         match state {
-            State::Accepted => Self::Accepted,
-            State::Uploaded => Self::Uploaded,
-            State::Processing => Self::Processing,
-            State::Finished => Self::Finished,
-            State::Failed => Self::Failed,
-            State::Cancelled => Self::Cancelled,
+            StateArg::Accepted => Self::Accepted,
+            StateArg::Uploaded => Self::Uploaded,
+            StateArg::Processing => Self::Processing,
+            StateArg::Finished => Self::Finished,
+            StateArg::Failed => Self::Failed,
+            StateArg::Cancelled => Self::Cancelled,
         }
     }
 }

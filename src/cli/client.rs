@@ -23,7 +23,7 @@ use answer::Answers;
 use first_bytes::{Connector, FirstBytes};
 
 /// A client of the service.
-pub type Client = FaceMatchClient<Answers>;
+pub type ServiceClient = FaceMatchClient<Answers>;
 
 /// For name, connection and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -46,7 +46,7 @@ pub enum Error {
 }
 
 /// Connects to a server that is there, within a limit of time if there is one.
-pub async fn connect(server: &Server, limit: Option<Duration>) -> Result<Client, Error> {
+pub async fn connect(server: &Server, limit: Option<Duration>) -> Result<ServiceClient, Error> {
     let mut endpoint = Endpoint::from(server.url.clone())
         .connect_timeout(limit.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT))
         .http2_keep_alive_interval(PING_INTERVAL)

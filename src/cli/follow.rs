@@ -8,12 +8,15 @@ use tonic::{Status, Streaming};
 
 use crate::{
     cli::{
-        client::Client,
+        client::ServiceClient,
         pb::{
             GetMatchRequest, Match, MatchRequest, MatchUpdate, WatchMatchRequest,
             WatchMatchesRequest, get_match_request, watch_match_request,
         },
-        resume::{self, Acceptance, Call, Next, Outage, Outcome, Pace, Retry, Seen},
+        resume::{
+            self, Acceptance, Backoff, CallOutcome, NextMove, OngoingOutage, ResumeCall, Retry,
+            Seen,
+        },
     },
     clock::Clock,
 };
@@ -47,8 +50,8 @@ pub enum Error {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         match resume::outcome_of(&status) {
-            Outcome::Broken => Self::Broken(Box::new(status)),
-            Outcome::Unknown | Outcome::Refused => Self::Refused(Box::new(status)),
+            CallOutcome::Broken => Self::Broken(Box::new(status)),
+            CallOutcome::Unknown | CallOutcome::Refused => Self::Refused(Box::new(status)),
         }
     }
 }
@@ -65,9 +68,9 @@ pub enum Target {
 }
 
 /// One match that is followed.
-pub struct Follow {
+pub struct FollowMatch {
     /// The server.
-    pub client: Client,
+    pub client: ServiceClient,
     /// The match.
     pub target: Target,
     /// What is known already.
@@ -75,18 +78,18 @@ pub struct Follow {
     /// Whether the server has taken the match over: of interest where it is run.
     pub acceptance: Acceptance,
     /// How to try again.
-    pub pace: Pace,
+    pub pace: Backoff,
     /// What pauses and silence are measured by.
     pub clock: Clock,
 }
 
-impl Follow {
+impl FollowMatch {
     /// Follows the match to its end.
     pub async fn until_end(&mut self, audience: &mut dyn Audience) -> Result<Match, Error> {
         let mut trying = Trying::new(&self.clock, self.pace);
         let mut call = match self.target {
-            Target::Run(_) => Call::Run,
-            Target::Watch(_) => Call::Watch { after: self.seen.sequence },
+            Target::Run(_) => ResumeCall::Run,
+            Target::Watch(_) => ResumeCall::Watch { after: self.seen.sequence },
         };
         loop {
             let error = match self.attend(call, &mut trying, audience).await {
@@ -99,8 +102,8 @@ impl Follow {
             };
             let outcome = resume::outcome_of(status);
             match resume::next_call(self.has_photo(), call, &self.seen, outcome) {
-                Next::Call(next) => call = next,
-                Next::Fail => return Err(error),
+                NextMove::Call(next) => call = next,
+                NextMove::Fail => return Err(error),
             }
             if !trying.again(status, audience).await {
                 return Err(error);
@@ -118,7 +121,7 @@ impl Follow {
     /// One call, to its end or the match's.
     async fn attend(
         &mut self,
-        call: Call,
+        call: ResumeCall,
         trying: &mut Trying,
         audience: &mut dyn Audience,
     ) -> Result<Match, Error> {
@@ -142,13 +145,15 @@ impl Follow {
         self.look().await
     }
 
-    async fn open(&mut self, call: Call) -> Result<Streaming<MatchUpdate>, Status> {
+    async fn open(&mut self, call: ResumeCall) -> Result<Streaming<MatchUpdate>, Status> {
         let response = match (call, &self.target) {
-            (Call::Run, Target::Run(request)) => return self.send(request.clone()).await,
-            (Call::Watch { after }, target) => {
+            (ResumeCall::Run, Target::Run(request)) => return self.send(request.clone()).await,
+            (ResumeCall::Watch { after }, target) => {
                 self.client.watch_match(watch_request(target, after)).await?
             }
-            (Call::Run, Target::Watch(request)) => self.client.watch_match(request.clone()).await?,
+            (ResumeCall::Run, Target::Watch(request)) => {
+                self.client.watch_match(request.clone()).await?
+            }
         };
         Ok(response.into_inner())
     }
@@ -182,18 +187,18 @@ impl Follow {
 }
 
 /// All matches that are followed.
-pub struct FollowAll {
+pub struct FollowMatches {
     /// The server.
-    pub client: Client,
+    pub client: ServiceClient,
     /// Which ones, and from where on; the token moves on with the updates.
     pub request: WatchMatchesRequest,
     /// How to try again.
-    pub pace: Pace,
+    pub pace: Backoff,
     /// What pauses and silence are measured by.
     pub clock: Clock,
 }
 
-impl FollowAll {
+impl FollowMatches {
     /// Follows until the call fails for good.
     pub async fn until_failure(mut self, audience: &mut dyn Audience) -> Error {
         let mut trying = Trying::new(&self.clock, self.pace);
@@ -237,17 +242,23 @@ impl FollowAll {
 struct Trying {
     clock: Clock,
     elapsed: Box<dyn Fn() -> Duration + Send>,
-    pace: Pace,
-    outage: Outage,
+    pace: Backoff,
+    outage: OngoingOutage,
     /// How much silence is normal, as the last heartbeat said.
     heartbeat: Option<Duration>,
 }
 
 impl Trying {
-    fn new(clock: &Clock, pace: Pace) -> Self {
+    fn new(clock: &Clock, pace: Backoff) -> Self {
         let (start, watch) = (clock.now(), clock.clone());
         let elapsed = Box::new(move || watch.now().since(start));
-        Self { clock: clock.clone(), elapsed, pace, outage: Outage::default(), heartbeat: None }
+        Self {
+            clock: clock.clone(),
+            elapsed,
+            pace,
+            outage: OngoingOutage::default(),
+            heartbeat: None,
+        }
     }
 
     fn taken(&mut self) {

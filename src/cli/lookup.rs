@@ -14,7 +14,7 @@ use crate::{
     cli::{
         Exit,
         args::{Common, ListArgs, OneArgs, Output, shown},
-        client::{self, Client},
+        client::{self, ServiceClient},
         pb::{
             CancelMatchRequest, DeleteMatchRequest, GetMatchRequest, ListMatchesRequest, Match,
             MatchState, cancel_match_request, delete_match_request, get_match_request,
@@ -130,14 +130,14 @@ impl From<Status> for Error {
 
 /// A client whose answers have a limit of time.
 struct Asking {
-    client: Client,
+    client: ServiceClient,
     clock: Clock,
     timeout: Duration,
     server: Uri,
 }
 
 impl Asking {
-    fn client(&self) -> Client {
+    fn client(&self) -> ServiceClient {
         self.client.clone()
     }
 

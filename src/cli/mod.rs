@@ -35,10 +35,11 @@ pub use exit::Exit;
 
 use args::{Cli, Command};
 use serve::ServeArgs;
-use told::Told;
+use told::Reporter;
 
 /// Something that runs until it is told to stop.
-pub type Running = Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send>>;
+pub type CommandFuture =
+    Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send>>;
 
 /// An argument of a part that can't be used: nothing was done.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +54,11 @@ pub struct Parts {
     /// The log, which `serve` begins with.
     pub log: fn(&LogSettings) -> Result<(), Box<dyn Error + Send + Sync>>,
     /// The service, which also prints the line that says that it is ready.
-    pub serve: fn(Config) -> Running,
+    pub serve: fn(Config) -> CommandFuture,
     /// The Oz simulator alone.
-    pub sim: fn(SimArgs) -> Running,
+    pub sim: fn(SimArgs) -> CommandFuture,
     /// Everything at once.
-    pub demo: fn(DemoArgs) -> Running,
+    pub demo: fn(DemoArgs) -> CommandFuture,
 }
 
 /// Does what the arguments say. They begin with the name of the program.
@@ -67,7 +68,7 @@ pub async fn run(
     parts: Parts,
 ) -> Exit {
     let args: Vec<OsString> = args.into_iter().collect();
-    let told = Told::guess(&args, &environment);
+    let told = Reporter::guess(&args, &environment);
     match Cli::read(args.clone()) {
         Ok(cli) => command(cli.command, environment, parts).await,
         Err(error) if told.in_json() && error.use_stderr() => {
@@ -86,10 +87,10 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
     match command {
         Command::Serve(args) => serve(args, environment, parts).await,
         Command::Sim(args) => {
-            let told = Told::with(args.log.log_format());
+            let told = Reporter::with(args.log.log_format());
             part((parts.sim)(args), told).await
         }
-        Command::Demo(args) => part((parts.demo)(args), Told::with(LogFormat::Text)).await,
+        Command::Demo(args) => part((parts.demo)(args), Reporter::with(LogFormat::Text)).await,
         Command::Match(args) => run::run(args, &environment).await,
         Command::Watch(args) => watch::watch(args, &environment).await,
         Command::Get(args) => lookup::get(args, &environment).await,
@@ -130,7 +131,7 @@ fn wanted_output(args: &[OsString]) -> Output {
 async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit {
     let Loaded { config, warnings, log } = args.load(environment);
     start_log(&log, parts);
-    let told = Told::with(log.format);
+    let told = Reporter::with(log.format);
     // Told also where there is an error: a misspelt variable may be its cause.
     warnings.iter().for_each(|warning| warn!("{}", config::one_line(warning)));
     match config {
@@ -149,7 +150,7 @@ fn start_log(log: &LogSettings, parts: Parts) {
     }
 }
 
-async fn part(running: Running, told: Told) -> Exit {
+async fn part(running: CommandFuture, told: Reporter) -> Exit {
     match running.await {
         Ok(()) => Exit::Success,
         Err(error) => {

@@ -16,7 +16,7 @@ use crate::{
     cli::{
         Exit,
         args::{Cli, CompletionsArgs, ManArgs, Output},
-        render::failure::Failure,
+        render::failure::FailureDetails,
         report,
     },
     config,
@@ -44,7 +44,8 @@ pub fn man(args: &ManArgs) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             let dir = config::one_line(&args.dir.display().to_string());
-            let why = Failure::own(format!("can't write the manual pages into {dir}: {error}"));
+            let why =
+                FailureDetails::own(format!("can't write the manual pages into {dir}: {error}"));
             report::failure(Output::Text, &why);
             Exit::Unwritable
         }

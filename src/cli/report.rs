@@ -14,13 +14,13 @@ use crate::{
     cli::{
         Exit,
         args::Output,
-        render::{failure::Failure, json, notice::Notice},
+        render::{failure::FailureDetails, json, notice::Notice},
     },
     config,
 };
 
 /// Tells why a command failed.
-pub fn failure(output: Output, failure: &Failure) {
+pub fn failure(output: Output, failure: &FailureDetails) {
     match output {
         Output::Text => people(&failure.text()),
         Output::Json => line(&json::failure(failure)),
@@ -29,13 +29,13 @@ pub fn failure(output: Output, failure: &Failure) {
 
 /// Tells of a call that failed.
 pub fn call_failed(output: Output, status: &Status, server: &Uri) -> Exit {
-    failure(output, &Failure::of(status, server));
+    failure(output, &FailureDetails::of(status, server));
     Exit::CallFailed
 }
 
 /// Tells of something that is wrong on this side; nothing was called.
 pub fn usage(output: Output, message: &str) -> Exit {
-    failure(output, &Failure::own(message));
+    failure(output, &FailureDetails::own(message));
     Exit::Usage
 }
 
@@ -44,7 +44,7 @@ pub fn unwritable(output: Output, error: &io::Error) -> Exit {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Exit::ClosedPipe;
     }
-    failure(output, &Failure::own(format!("can't write the output: {error}")));
+    failure(output, &FailureDetails::own(format!("can't write the output: {error}")));
     Exit::Unwritable
 }
 

@@ -83,7 +83,7 @@ pub enum Acceptance {
 
 /// Which call gives the updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Call {
+pub enum ResumeCall {
     /// `RunMatch`, with the photo.
     Run,
     /// `WatchMatch`, after a number.
@@ -92,7 +92,7 @@ pub enum Call {
 
 /// How a call ended before the match did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// The connection is gone, or the server asks to come back.
     Broken,
     /// The server knows no such match.
@@ -103,9 +103,9 @@ pub enum Outcome {
 
 /// What to do then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub enum NextMove {
     /// Call, after a pause.
-    Call(Call),
+    Call(ResumeCall),
     /// Nothing; the error is the answer.
     Fail,
 }
@@ -114,14 +114,16 @@ pub enum Next {
 ///
 /// A match that may still need its photo is run again, which is safe by its request id; one that
 /// has it is only watched, so that no photo travels twice.
-pub fn next_call(has_photo: bool, call: Call, seen: &Seen, outcome: Outcome) -> Next {
+pub fn next_call(has_photo: bool, call: ResumeCall, seen: &Seen, outcome: CallOutcome) -> NextMove {
     match outcome {
-        Outcome::Refused => Next::Fail,
-        Outcome::Broken if has_photo && may_need_photo(seen.state) => Next::Call(Call::Run),
-        Outcome::Broken => Next::Call(Call::Watch { after: seen.sequence }),
-        Outcome::Unknown => match call {
-            Call::Watch { .. } if has_photo => Next::Call(Call::Run),
-            Call::Watch { .. } | Call::Run => Next::Fail,
+        CallOutcome::Refused => NextMove::Fail,
+        CallOutcome::Broken if has_photo && may_need_photo(seen.state) => {
+            NextMove::Call(ResumeCall::Run)
+        }
+        CallOutcome::Broken => NextMove::Call(ResumeCall::Watch { after: seen.sequence }),
+        CallOutcome::Unknown => match call {
+            ResumeCall::Watch { .. } if has_photo => NextMove::Call(ResumeCall::Run),
+            ResumeCall::Watch { .. } | ResumeCall::Run => NextMove::Fail,
         },
     }
 }
@@ -142,22 +144,24 @@ fn may_need_photo(state: MatchState) -> bool {
 /// The server's own errors carry a reason. Without one, these codes are what a connection that
 /// breaks looks like from inside the transport. A peer that is not the service goes on being
 /// another, unless its answer is one of those that pass.
-pub fn outcome_of(status: &Status) -> Outcome {
+pub fn outcome_of(status: &Status) -> CallOutcome {
     if let Some(met) = Foreign::behind(status) {
-        return if met.may_pass() { Outcome::Broken } else { Outcome::Refused };
+        return if met.may_pass() { CallOutcome::Broken } else { CallOutcome::Refused };
     }
     if TlsProblem::behind(status).is_some() || pushback(status) == Some(None) {
-        return Outcome::Refused;
+        return CallOutcome::Refused;
     }
     let transports = matches!(
         status.code(),
         Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted | Code::Unavailable
     );
     match failure::reason(status).as_deref() {
-        Some("MATCH_NOT_FOUND") => Outcome::Unknown,
-        Some(_) if status.code() == Code::Unavailable || asked(status).is_some() => Outcome::Broken,
-        None if transports => Outcome::Broken,
-        Some(_) | None => Outcome::Refused,
+        Some("MATCH_NOT_FOUND") => CallOutcome::Unknown,
+        Some(_) if status.code() == Code::Unavailable || asked(status).is_some() => {
+            CallOutcome::Broken
+        }
+        None if transports => CallOutcome::Broken,
+        Some(_) | None => CallOutcome::Refused,
     }
 }
 
@@ -174,7 +178,7 @@ pub fn is_unexplained(status: &Status) -> bool {
 pub fn left_nothing(status: &Status) -> bool {
     match failure::reason(status).as_deref() {
         Some("SERVER_DRAINING" | "OVERLOADED") => true,
-        Some(_) => outcome_of(status) == Outcome::Refused && status.code() != Code::Internal,
+        Some(_) => outcome_of(status) == CallOutcome::Refused && status.code() != Code::Internal,
         None => {
             let met = Foreign::behind(status);
             never_left(status) || met.is_some_and(Foreign::stands_before_the_service)
@@ -254,7 +258,7 @@ pub fn has_ended(snapshot: &Match) -> bool {
 
 /// How the pauses between calls grow, and when to stop trying.
 #[derive(Debug, Clone, Copy)]
-pub struct Pace {
+pub struct Backoff {
     /// The first pause.
     pub first: Duration,
     /// The longest one.
@@ -263,7 +267,7 @@ pub struct Pace {
     pub give_up_after: Duration,
 }
 
-impl Pace {
+impl Backoff {
     /// The pace for people who wait: quick at first, never a storm.
     pub fn patient(give_up_after: Duration) -> Self {
         Self { first: Duration::from_millis(200), most: Duration::from_secs(10), give_up_after }
@@ -293,14 +297,14 @@ pub struct Retry {
 ///
 /// All times count from the same moment, any before the first call.
 #[derive(Debug, Default)]
-pub struct Outage {
+pub struct OngoingOutage {
     since: Option<Duration>,
     tries: u32,
     taken: Option<Duration>,
     unexplained: u32,
 }
 
-impl Outage {
+impl OngoingOutage {
     /// The server took a call.
     pub fn taken(&mut self, now: Duration) {
         self.taken = Some(now);
@@ -323,7 +327,7 @@ impl Outage {
     /// had held for as long as the longest pause is another outage.
     pub fn retry(
         &mut self,
-        pace: &Pace,
+        pace: &Backoff,
         now: Duration,
         jitter: f64,
         asked: Option<Duration>,

@@ -11,14 +11,14 @@ use crate::{
         Exit,
         args::{MatchArgs, Server},
         client,
-        follow::{Follow, Target},
+        follow::{FollowMatch, Target},
         pb::{LivenessPolicy, MatchRequest, PhotoKind, ReferencePhoto, reference_photo::Source},
         photo,
         render::notice::Notice,
         report,
-        resume::{Acceptance, Pace, Seen},
+        resume::{Acceptance, Backoff, Seen},
         screen::{Scope, Screen},
-        watch::{Ending, not_connected},
+        watch::{WatchEnd, not_connected},
     },
     clock::Clock,
     config::Environment,
@@ -50,7 +50,7 @@ pub async fn run(args: MatchArgs, environment: &Environment) -> Exit {
 async fn send(args: MatchArgs, source: Option<Source>, server: Server) -> Exit {
     let output = args.common.output;
     let limit = args.timeout.map(|timeout| timeout.saturating_add(AFTER_TIMEOUT));
-    let pace = Pace::patient(args.patience.give_up_after);
+    let pace = Backoff::patient(args.patience.give_up_after);
     let client = match client::connect(&server, args.timeout).await {
         Ok(client) => client,
         Err(error) => return not_connected(output, &error, &server),
@@ -58,7 +58,7 @@ async fn send(args: MatchArgs, source: Option<Source>, server: Server) -> Exit {
     let mut screen = Screen::new(output, Scope::One, args.patience.progress, server.clone());
     let request = request(args, source, screen.wants_progress());
     let request_id = request.request_id.clone();
-    let mut follow = Follow {
+    let mut follow = FollowMatch {
         client,
         target: Target::Run(request),
         seen: Seen::up_to(0),
@@ -66,7 +66,7 @@ async fn send(args: MatchArgs, source: Option<Source>, server: Server) -> Exit {
         pace,
         clock: Clock::system(),
     };
-    let ending = Ending::of(follow.until_end(&mut screen), limit).await;
+    let ending = WatchEnd::of(follow.until_end(&mut screen), limit).await;
     let acceptance = follow.acceptance;
     let is_left = ending.leaves_match(acceptance);
     let exit = ending.tell(&screen);

@@ -17,7 +17,7 @@ use crate::cli::{
     follow::Audience,
     pb::MatchUpdate,
     render::{
-        failure::{self, Failure},
+        failure::{self, FailureDetails},
         json,
         notice::Notice,
         text,
@@ -133,7 +133,7 @@ impl Audience for Screen {
     fn broken(&mut self, status: &Status, retry: Retry) {
         let (cause, pause) = (failure::outage(status), retry.pause);
         if retry.first || self.outage.as_ref() != Some(&cause) {
-            let failure = Failure::of(status, &self.server.url);
+            let failure = FailureDetails::of(status, &self.server.url);
             self.notice(&Notice::Reconnecting { cause: &cause, failure: &failure, pause });
         }
         if let Some(live) = &self.live {

@@ -7,9 +7,9 @@ use crate::config::{ALWAYS_LOGGED, Environment, LogFormat};
 
 /// Says it in the form that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told(LogFormat);
+pub struct Reporter(LogFormat);
 
-impl Told {
+impl Reporter {
     /// For a log of this form, which has been started.
     pub const fn with(format: LogFormat) -> Self {
         Self(format)
@@ -52,7 +52,7 @@ mod tests {
     fn json_is_known_from_flags_and_the_environment_of_serve_alone() {
         let guess = |line: &str, variables: &[(&str, &str)]| {
             let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
-            Told::guess(&args, &variables.iter().copied().collect()).in_json()
+            Reporter::guess(&args, &variables.iter().copied().collect()).in_json()
         };
         let json = [("FACEMATCH_LOG", "json")];
         assert!(guess("facematch serve --log json --nonsense", &[]));

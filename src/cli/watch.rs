@@ -11,12 +11,12 @@ use crate::{
     cli::{
         Exit,
         args::{Output, Server, WatchArgs},
-        client::{self, Client},
-        follow::{Error, Follow, FollowAll, Target},
+        client::{self, ServiceClient},
+        follow::{Error, FollowMatch, FollowMatches, Target},
         pb::{Match, WatchMatchRequest, WatchMatchesRequest, watch_match_request::Id},
         render::{failure, notice::Notice},
         report,
-        resume::{Acceptance, Pace, Seen},
+        resume::{Acceptance, Backoff, Seen},
         screen::{Scope, Screen},
     },
     clock::Clock,
@@ -50,33 +50,33 @@ pub fn not_connected(output: Output, error: &client::Error, server: &Server) -> 
     }
 }
 
-async fn one(args: WatchArgs, client: Client, mut screen: Screen) -> Exit {
+async fn one(args: WatchArgs, client: ServiceClient, mut screen: Screen) -> Exit {
     let request = WatchMatchRequest {
         id: args.match_id.map(Id::MatchId).or(args.request_id.map(Id::RequestId)),
         after_sequence: args.after,
         include_progress: screen.wants_progress(),
     };
-    let mut follow = Follow {
+    let mut follow = FollowMatch {
         client,
         target: Target::Watch(request),
         seen: Seen::up_to(args.after),
         acceptance: Acceptance::Yes,
-        pace: Pace::patient(args.patience.give_up_after),
+        pace: Backoff::patient(args.patience.give_up_after),
         clock: Clock::system(),
     };
-    Ending::of(follow.until_end(&mut screen), args.timeout).await.tell(&screen)
+    WatchEnd::of(follow.until_end(&mut screen), args.timeout).await.tell(&screen)
 }
 
-async fn all(args: WatchArgs, client: Client, mut screen: Screen) -> Exit {
+async fn all(args: WatchArgs, client: ServiceClient, mut screen: Screen) -> Exit {
     let request = WatchMatchesRequest {
         resume_token: args.resume_token.unwrap_or_default(),
         folder_id: args.folder.unwrap_or_default(),
         labels: args.labels.into_iter().collect(),
     };
-    let pace = Pace::patient(args.patience.give_up_after);
-    let follow = FollowAll { client, request, pace, clock: Clock::system() };
+    let pace = Backoff::patient(args.patience.give_up_after);
+    let follow = FollowMatches { client, request, pace, clock: Clock::system() };
     let failure = async { Err(follow.until_failure(&mut screen).await) };
-    let exit = Ending::of(failure, args.timeout).await.tell(&screen);
+    let exit = WatchEnd::of(failure, args.timeout).await.tell(&screen);
     // A reader that has closed its pipe wants no more.
     if !screen.token().is_empty() && exit != Exit::ClosedPipe {
         screen.notice(&Notice::ResumeFrom(screen.token()));
@@ -86,7 +86,7 @@ async fn all(args: WatchArgs, client: Client, mut screen: Screen) -> Exit {
 
 /// How following ended.
 #[derive(Debug)]
-pub enum Ending {
+pub enum WatchEnd {
     /// The match has ended.
     Ended(Box<Match>),
     /// Following has, before the match.
@@ -95,7 +95,7 @@ pub enum Ending {
     Interrupted,
 }
 
-impl Ending {
+impl WatchEnd {
     /// Waits for the end, for Ctrl-C, or for as long as the command may take.
     pub async fn of(
         following: impl Future<Output = Result<Match, Error>>,

@@ -44,7 +44,7 @@ pub struct Common {
 
 /// How long a command with one answer waits for it.
 #[derive(Debug, Clone, Args)]
-pub struct Limit {
+pub struct TimeoutArg {
     /// How long to wait for each answer of the server
     #[arg(long, value_name = "DURATION", value_parser = limit, default_value = ANSWER_TIMEOUT)]
     pub timeout: Duration,

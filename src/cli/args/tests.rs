@@ -31,7 +31,7 @@ fn match_takes_all_that_a_request_can_say() {
         panic!("another command");
     };
     assert_eq!(args.photo, Some(PathBuf::from("p.png")));
-    assert_eq!((args.kind, args.liveness_policy), (Kind::IdFront, Policy::Run));
+    assert_eq!((args.kind, args.liveness_policy), (KindArg::IdFront, PolicyArg::Run));
     assert_eq!(args.timeout, Some(Duration::from_secs(90)));
     let labels = [("a", "b"), ("c", "d=e"), ("e", "")];
     assert_eq!(args.labels, labels.map(|(key, value)| (key.to_owned(), value.to_owned())));
@@ -76,7 +76,7 @@ fn list_filters() {
     else {
         panic!("another command");
     };
-    assert_eq!(args.states, [State::Failed, State::Finished]);
+    assert_eq!(args.states, [StateArg::Failed, StateArg::Finished]);
     assert!(args.all);
     refused("facematch list --state unknown");
 }

@@ -31,19 +31,19 @@ impl Answers {
     }
 }
 
-type Failure = Box<dyn Error + Send + Sync>;
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Failure>> + Send>>;
+type BoxError = Box<dyn Error + Send + Sync>;
+type AnswerFuture = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
 
 impl Service<Request<Body>> for Answers {
     type Response = Response<Body>;
-    type Error = Failure;
-    type Future = Answering;
+    type Error = BoxError;
+    type Future = AnswerFuture;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.channel.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answering {
+    fn call(&mut self, request: Request<Body>) -> AnswerFuture {
         let (answer, first_bytes) = (self.channel.call(request), self.first_bytes.clone());
         Box::pin(async move {
             let answer = match answer.await {

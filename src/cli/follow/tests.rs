@@ -164,7 +164,7 @@ impl pb::face_match_server::FaceMatch for Actor {
 
 /// The actor behind a wire that can be cut.
 struct Stage {
-    client: Client,
+    client: ServiceClient,
     cut: Arc<Notify>,
     _tasks: JoinSet<()>,
 }
@@ -228,8 +228,8 @@ impl Audience for Witness {
     }
 }
 
-const PROMPT: Pace =
-    Pace { first: Duration::ZERO, most: Duration::ZERO, give_up_after: Duration::from_secs(60) };
+const PROMPT: Backoff =
+    Backoff { first: Duration::ZERO, most: Duration::ZERO, give_up_after: Duration::from_secs(60) };
 
 fn run_request() -> MatchRequest {
     let source = Some(Source::Content(Bytes::from_static(b"jpeg")));
@@ -240,9 +240,9 @@ fn run_request() -> MatchRequest {
     }
 }
 
-fn running(client: &Client) -> Follow {
+fn running(client: &ServiceClient) -> FollowMatch {
     let target = Target::Run(run_request());
-    Follow {
+    FollowMatch {
         client: client.clone(),
         target,
         seen: Seen::up_to(0),
@@ -362,8 +362,9 @@ async fn a_refusal_is_the_answer_at_once() {
 
 #[tokio::test]
 async fn what_was_refused_was_never_accepted_and_what_was_cut_off_may_have_been() {
-    let impatient = Pace { give_up_after: Duration::ZERO, first: Duration::from_secs(2), ..PROMPT };
-    let impatient = Pace { most: Duration::from_secs(2), ..impatient };
+    let impatient =
+        Backoff { give_up_after: Duration::ZERO, first: Duration::from_secs(2), ..PROMPT };
+    let impatient = Backoff { most: Duration::from_secs(2), ..impatient };
     for (then, updates, expected) in [
         (turned_away(), vec![], Acceptance::No),
         (draining(), vec![], Acceptance::Perhaps),
@@ -371,7 +372,7 @@ async fn what_was_refused_was_never_accepted_and_what_was_cut_off_may_have_been(
     ] {
         let actor = Actor::new([part(updates, then)]);
         let stage = stage(&actor).await;
-        let mut follow = Follow { pace: impatient, ..running(&stage.client) };
+        let mut follow = FollowMatch { pace: impatient, ..running(&stage.client) };
         let ended = follow.until_end(&mut Witness::default()).await;
         assert!(matches!(ended, Err(Error::Broken(_))));
         assert_eq!(follow.acceptance, expected);
@@ -383,8 +384,8 @@ async fn a_server_that_is_gone_and_one_that_is_cut_off_look_like_it() {
     let actor = Actor::new([part([accepted(), uploaded()], Then::Hang)]);
     let Stage { client, _tasks: tasks, .. } = stage(&actor).await;
     let mut witness = Causes { tasks: Some(tasks), ..Default::default() };
-    let pace = Pace { give_up_after: Duration::ZERO, ..PROMPT };
-    let mut follow = Follow { pace, ..running(&client) };
+    let pace = Backoff { give_up_after: Duration::ZERO, ..PROMPT };
+    let mut follow = FollowMatch { pace, ..running(&client) };
     let error = follow.until_end(&mut witness).await.expect_err("the server is gone");
     let Error::Broken(last) = error else { panic!("{error:?}") };
     assert_eq!(witness.causes, ["the connection broke"]);
@@ -413,12 +414,12 @@ impl Audience for Causes {
 async fn patience_has_an_end() {
     let actor = Actor::new([part([accepted(), uploaded()], draining())]);
     let stage = stage(&actor).await;
-    let pace = Pace {
+    let pace = Backoff {
         first: Duration::from_secs(2),
         most: Duration::from_secs(2),
         give_up_after: Duration::ZERO,
     };
-    let mut follow = Follow { pace, ..running(&stage.client) };
+    let mut follow = FollowMatch { pace, ..running(&stage.client) };
     let mut witness = Witness::default();
     let error = follow.until_end(&mut witness).await;
     assert!(matches!(error, Err(Error::Broken(status)) if status.code() == Code::Unavailable));
@@ -432,7 +433,7 @@ async fn watching_beyond_the_end_finds_the_match_ended() {
     let stage = stage(&actor).await;
     let id = Some(watch_match_request::Id::RequestId("r".to_owned()));
     let target = Target::Watch(WatchMatchRequest { id, ..Default::default() });
-    let mut follow = Follow { target, seen: Seen::up_to(4), ..running(&stage.client) };
+    let mut follow = FollowMatch { target, seen: Seen::up_to(4), ..running(&stage.client) };
     let ended = follow.until_end(&mut Witness::default()).await.expect("it has ended");
     assert_eq!(ended.state(), MatchState::Cancelled);
     assert_eq!(actor.calls(), ["watch r after 4", "get"]);
@@ -453,8 +454,12 @@ async fn all_matches_are_followed_from_the_last_token_on() {
     let stage = stage(&actor).await;
     let mut witness = Witness { cut: Some((2, stage.cut.clone())), ..Default::default() };
     let request = WatchMatchesRequest::default();
-    let follow =
-        FollowAll { client: stage.client.clone(), request, pace: PROMPT, clock: Clock::system() };
+    let follow = FollowMatches {
+        client: stage.client.clone(),
+        request,
+        pace: PROMPT,
+        clock: Clock::system(),
+    };
     let error = follow.until_failure(&mut witness).await;
     assert!(matches!(error, Error::Refused(status) if status.code() == Code::OutOfRange));
     assert_eq!(witness.shown, [0, 1, 2, 3]);

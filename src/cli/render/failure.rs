@@ -12,12 +12,12 @@ use crate::cli::{
     args::shown,
     client::{Foreign, TlsProblem},
     render::text::plain,
-    resume::{self, Outcome},
+    resume::{self, CallOutcome},
 };
 
 /// What is known of a failure.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
+pub struct FailureDetails {
     /// Its gRPC code.
     pub code: Code,
     /// The server's word for it; unset if the error is not the server's.
@@ -36,7 +36,7 @@ pub struct Failure {
     pub is_answer: bool,
 }
 
-impl Failure {
+impl FailureDetails {
     /// What an error of a call says.
     pub fn of(status: &Status, server: &Uri) -> Self {
         let reason = reason(status);
@@ -168,7 +168,7 @@ fn lost(status: &Status, server: &Uri) -> Option<(String, String)> {
     if let Some(problem) = TlsProblem::behind(status) {
         return Some((format!("can't connect to {at}: {problem}"), problem.hint().to_owned()));
     }
-    let broke = resume::outcome_of(status) == Outcome::Broken && status.source().is_some();
+    let broke = resume::outcome_of(status) == CallOutcome::Broken && status.source().is_some();
     let message = match resume::never_left(status) {
         true => format!("can't reach {at}: {}", cause(status)),
         false if broke => format!("{BROKEN}: {}", cause(status)),

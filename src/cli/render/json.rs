@@ -19,33 +19,33 @@ pub use told::{failure, notice};
 
 /// An update, in one line.
 pub fn update(update: &pb::MatchUpdate) -> String {
-    line(&Update {
+    line(&UpdateJson {
         match_id: &update.match_id,
         sequence: update.sequence,
-        time: update.time.as_ref().map(Time),
-        snapshot: update.r#match.as_ref().map(Match::from),
+        time: update.time.as_ref().map(TimeJson),
+        snapshot: update.r#match.as_ref().map(MatchJson::from),
         resume_token: &update.resume_token,
-        event: update.event.as_ref().map(Body::from),
+        event: update.event.as_ref().map(BodyJson::from),
     })
 }
 
 /// A match, in one line.
 pub fn snapshot(snapshot: &pb::Match) -> String {
-    line(&Match::from(snapshot))
+    line(&MatchJson::from(snapshot))
 }
 
 /// What was erased, in one line.
 pub fn erased(of: &pb::DeleteMatchResponse) -> String {
-    line(&Erased {
+    line(&ErasedJson {
         match_id: &of.match_id,
-        delete_time: of.delete_time.as_ref().map(Time),
+        delete_time: of.delete_time.as_ref().map(TimeJson),
         photo_media_id: &of.photo_media_id,
     })
 }
 
 /// Where a list goes on, in one line.
 pub fn next_page(next_page_token: &str) -> String {
-    line(&NextPage { next_page_token })
+    line(&NextPageJson { next_page_token })
 }
 
 fn line(message: &impl Serialize) -> String {
@@ -53,36 +53,36 @@ fn line(message: &impl Serialize) -> String {
 }
 
 #[derive(Serialize)]
-struct Update<'a> {
+struct UpdateJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     match_id: &'a str,
     sequence: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    time: Option<Time<'a>>,
+    time: Option<TimeJson<'a>>,
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
-    snapshot: Option<Match<'a>>,
+    snapshot: Option<MatchJson<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     resume_token: &'a str,
     #[serde(flatten)]
-    event: Option<Body<'a>>,
+    event: Option<BodyJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Erased<'a> {
+struct ErasedJson<'a> {
     match_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    delete_time: Option<Time<'a>>,
+    delete_time: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "str::is_empty")]
     photo_media_id: &'a str,
 }
 
 #[derive(Serialize)]
-struct NextPage<'a> {
+struct NextPageJson<'a> {
     next_page_token: &'a str,
 }
 
 #[derive(Serialize)]
-struct Match<'a> {
+struct MatchJson<'a> {
     match_id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     request_id: &'a str,
@@ -94,25 +94,25 @@ struct Match<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     analysis_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Outcome<'a>>,
+    result: Option<OutcomeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Failure<'a>>,
+    error: Option<FailureJson<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    create_time: Option<Time<'a>>,
+    create_time: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    update_time: Option<Time<'a>>,
+    update_time: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    end_time: Option<Time<'a>>,
+    end_time: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    expire_time: Option<Time<'a>>,
+    expire_time: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    oz: Option<Oz<'a>>,
+    oz: Option<OzJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    deadline: Option<Time<'a>>,
+    deadline: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trouble: Option<Trouble<'a>>,
+    trouble: Option<TroubleJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     liveness_policy: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,7 +123,7 @@ struct Match<'a> {
     liveness_analysis_id: &'a str,
 }
 
-impl<'a> From<&'a pb::Match> for Match<'a> {
+impl<'a> From<&'a pb::Match> for MatchJson<'a> {
     fn from(of: &'a pb::Match) -> Self {
         Self {
             match_id: &of.match_id,
@@ -133,16 +133,16 @@ impl<'a> From<&'a pb::Match> for Match<'a> {
             sequence: of.sequence,
             photo_media_id: &of.photo_media_id,
             analysis_id: &of.analysis_id,
-            result: of.result.as_ref().map(Outcome::from),
-            error: of.error.as_ref().map(Failure::from),
+            result: of.result.as_ref().map(OutcomeJson::from),
+            error: of.error.as_ref().map(FailureJson::from),
             labels: sorted(&of.labels),
-            create_time: of.create_time.as_ref().map(Time),
-            update_time: of.update_time.as_ref().map(Time),
-            end_time: of.end_time.as_ref().map(Time),
-            expire_time: of.expire_time.as_ref().map(Time),
-            oz: of.oz.as_ref().map(Oz::from),
-            deadline: of.deadline.as_ref().map(Time),
-            trouble: of.trouble.as_ref().map(Trouble::from),
+            create_time: of.create_time.as_ref().map(TimeJson),
+            update_time: of.update_time.as_ref().map(TimeJson),
+            end_time: of.end_time.as_ref().map(TimeJson),
+            expire_time: of.expire_time.as_ref().map(TimeJson),
+            oz: of.oz.as_ref().map(OzJson::from),
+            deadline: of.deadline.as_ref().map(TimeJson),
+            trouble: of.trouble.as_ref().map(TroubleJson::from),
             liveness_policy: liveness_policy(of.liveness_policy),
             photo_kind: photo_kind(of.photo_kind),
             liveness_media_ids: &of.liveness_media_ids,
@@ -152,29 +152,29 @@ impl<'a> From<&'a pb::Match> for Match<'a> {
 }
 
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct OutcomeJson<'a> {
     resolution: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_confidence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_confidence: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    liveness: Option<Liveness<'a>>,
+    liveness: Option<LivenessJson<'a>>,
 }
 
-impl<'a> From<&'a pb::MatchResult> for Outcome<'a> {
+impl<'a> From<&'a pb::MatchResult> for OutcomeJson<'a> {
     fn from(of: &'a pb::MatchResult) -> Self {
         Self {
             resolution: resolution(of.resolution),
             min_confidence: of.min_confidence,
             max_confidence: of.max_confidence,
-            liveness: of.liveness.as_ref().map(Liveness::from),
+            liveness: of.liveness.as_ref().map(LivenessJson::from),
         }
     }
 }
 
 #[derive(Serialize)]
-struct Liveness<'a> {
+struct LivenessJson<'a> {
     resolution: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     confidence_spoofing: Option<f64>,
@@ -182,7 +182,7 @@ struct Liveness<'a> {
     analysis_id: &'a str,
 }
 
-impl<'a> From<&'a pb::LivenessResult> for Liveness<'a> {
+impl<'a> From<&'a pb::LivenessResult> for LivenessJson<'a> {
     fn from(of: &'a pb::LivenessResult) -> Self {
         Self {
             resolution: resolution(of.resolution),
@@ -193,7 +193,7 @@ impl<'a> From<&'a pb::LivenessResult> for Liveness<'a> {
 }
 
 #[derive(Serialize)]
-struct Failure<'a> {
+struct FailureJson<'a> {
     code: i32,
     reason: &'a str,
     message: &'a str,
@@ -202,7 +202,7 @@ struct Failure<'a> {
     metadata: BTreeMap<&'a str, &'a str>,
 }
 
-impl<'a> From<&'a pb::MatchError> for Failure<'a> {
+impl<'a> From<&'a pb::MatchError> for FailureJson<'a> {
     fn from(of: &'a pb::MatchError) -> Self {
         Self {
             code: of.code,
@@ -215,7 +215,7 @@ impl<'a> From<&'a pb::MatchError> for Failure<'a> {
 }
 
 #[derive(Serialize)]
-struct Oz<'a> {
+struct OzJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     state: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -224,40 +224,40 @@ struct Oz<'a> {
     resolution_status: &'a str,
     polls: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_poll_time: Option<Time<'a>>,
+    last_poll_time: Option<TimeJson<'a>>,
 }
 
-impl<'a> From<&'a pb::OzStatus> for Oz<'a> {
+impl<'a> From<&'a pb::OzStatus> for OzJson<'a> {
     fn from(of: &'a pb::OzStatus) -> Self {
         Self {
             state: &of.state,
             resolution: &of.resolution,
             resolution_status: &of.resolution_status,
             polls: of.polls,
-            last_poll_time: of.last_poll_time.as_ref().map(Time),
+            last_poll_time: of.last_poll_time.as_ref().map(TimeJson),
         }
     }
 }
 
 #[derive(Serialize)]
-struct Trouble<'a> {
+struct TroubleJson<'a> {
     cause: &'a str,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<Time<'a>>,
+    since: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_attempt_time: Option<Time<'a>>,
+    next_attempt_time: Option<TimeJson<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<&'a str, &'a str>,
 }
 
-impl<'a> From<&'a pb::Trouble> for Trouble<'a> {
+impl<'a> From<&'a pb::Trouble> for TroubleJson<'a> {
     fn from(of: &'a pb::Trouble) -> Self {
         Self {
             cause: &of.cause,
             message: &of.message,
-            since: of.since.as_ref().map(Time),
-            next_attempt_time: of.next_attempt_time.as_ref().map(Time),
+            since: of.since.as_ref().map(TimeJson),
+            next_attempt_time: of.next_attempt_time.as_ref().map(TimeJson),
             metadata: sorted(&of.metadata),
         }
     }
@@ -266,10 +266,10 @@ impl<'a> From<&'a pb::Trouble> for Trouble<'a> {
 /// The event, under its own name beside the fields of the update.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Body<'a> {
+enum BodyJson<'a> {
     Accepted {
         #[serde(skip_serializing_if = "Option::is_none")]
-        deadline: Option<Time<'a>>,
+        deadline: Option<TimeJson<'a>>,
     },
     PhotoUploaded {
         photo_media_id: &'a str,
@@ -284,17 +284,17 @@ enum Body<'a> {
         cause: &'a str,
         message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        next_attempt_time: Option<Time<'a>>,
+        next_attempt_time: Option<TimeJson<'a>>,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         metadata: BTreeMap<&'a str, &'a str>,
     },
     Finished {
         #[serde(skip_serializing_if = "Option::is_none")]
-        result: Option<Outcome<'a>>,
+        result: Option<OutcomeJson<'a>>,
     },
     Failed {
         #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<Failure<'a>>,
+        error: Option<FailureJson<'a>>,
     },
     Cancelled {},
     Progress {
@@ -303,18 +303,18 @@ enum Body<'a> {
         polls: u64,
         failed_attempts: u64,
         #[serde(skip_serializing_if = "Option::is_none")]
-        elapsed: Option<Span<'a>>,
+        elapsed: Option<DurationJson<'a>>,
     },
     Heartbeat {
         #[serde(skip_serializing_if = "Option::is_none")]
-        interval: Option<Span<'a>>,
+        interval: Option<DurationJson<'a>>,
     },
 }
 
-impl<'a> From<&'a Event> for Body<'a> {
+impl<'a> From<&'a Event> for BodyJson<'a> {
     fn from(of: &'a Event) -> Self {
         match of {
-            Event::Accepted(of) => Self::Accepted { deadline: of.deadline.as_ref().map(Time) },
+            Event::Accepted(of) => Self::Accepted { deadline: of.deadline.as_ref().map(TimeJson) },
             Event::PhotoUploaded(of) => Self::PhotoUploaded {
                 photo_media_id: &of.photo_media_id,
                 liveness_media_ids: &of.liveness_media_ids,
@@ -326,35 +326,39 @@ impl<'a> From<&'a Event> for Body<'a> {
             Event::AttemptFailed(of) => Self::AttemptFailed {
                 cause: &of.cause,
                 message: &of.message,
-                next_attempt_time: of.next_attempt_time.as_ref().map(Time),
+                next_attempt_time: of.next_attempt_time.as_ref().map(TimeJson),
                 metadata: sorted(&of.metadata),
             },
-            Event::Finished(of) => Self::Finished { result: of.result.as_ref().map(Outcome::from) },
-            Event::Failed(of) => Self::Failed { error: of.error.as_ref().map(Failure::from) },
+            Event::Finished(of) => {
+                Self::Finished { result: of.result.as_ref().map(OutcomeJson::from) }
+            }
+            Event::Failed(of) => Self::Failed { error: of.error.as_ref().map(FailureJson::from) },
             Event::Cancelled(pb::Cancelled {}) => Self::Cancelled {},
             Event::Progress(of) => Self::Progress {
                 bytes_sent: of.bytes_sent,
                 bytes_total: of.bytes_total,
                 polls: of.polls,
                 failed_attempts: of.failed_attempts,
-                elapsed: of.elapsed.as_ref().map(Span),
+                elapsed: of.elapsed.as_ref().map(DurationJson),
             },
-            Event::Heartbeat(of) => Self::Heartbeat { interval: of.interval.as_ref().map(Span) },
+            Event::Heartbeat(of) => {
+                Self::Heartbeat { interval: of.interval.as_ref().map(DurationJson) }
+            }
         }
     }
 }
 
-struct Time<'a>(&'a Timestamp);
+struct TimeJson<'a>(&'a Timestamp);
 
-impl Serialize for Time<'_> {
+impl Serialize for TimeJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self.0)
     }
 }
 
-struct Span<'a>(&'a Duration);
+struct DurationJson<'a>(&'a Duration);
 
-impl Serialize for Span<'_> {
+impl Serialize for DurationJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self.0)
     }

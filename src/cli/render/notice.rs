@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::{
     args::{Server, shown},
-    render::failure::Failure,
+    render::failure::FailureDetails,
     resume::Acceptance,
 };
 
@@ -16,7 +16,7 @@ pub enum Notice<'a> {
         /// What keeps the call from going on, in a few words.
         cause: &'a str,
         /// The same, whole.
-        failure: &'a Failure,
+        failure: &'a FailureDetails,
         /// How long it is until then.
         pause: Duration,
     },
@@ -136,7 +136,7 @@ mod tests {
             json::notice(&Notice::ResumeFrom("t")),
             r#"{"notice":"to continue from here","resume_token":"t"}"#
         );
-        let failure = Failure::own("no such thing");
+        let failure = FailureDetails::own("no such thing");
         let pause = Duration::from_millis(200);
         assert_eq!(
             json::notice(&Notice::Reconnecting { cause: "gone", failure: &failure, pause }),

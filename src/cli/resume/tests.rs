@@ -50,30 +50,30 @@ fn an_event_of_a_later_version_is_news_once() {
 
 #[test]
 fn the_next_call_follows_from_what_was_seen_and_how_it_broke() {
-    use Call::{Run, Watch};
+    use CallOutcome::{Broken, Refused, Unknown};
     use MatchState::{Accepted, Processing, Unspecified, Uploaded};
-    use Outcome::{Broken, Refused, Unknown};
+    use ResumeCall::{Run, Watch};
     let watch = |after| Watch { after };
     for (has_photo, call, (number, state), outcome, expected) in [
         // Nothing was seen: it may never have been accepted.
-        (true, Run, (0, Unspecified), Broken, Next::Call(Run)),
+        (true, Run, (0, Unspecified), Broken, NextMove::Call(Run)),
         // The photo may have died with its server.
-        (true, Run, (1, Accepted), Broken, Next::Call(Run)),
-        (true, Run, (2, Accepted), Broken, Next::Call(Run)),
+        (true, Run, (1, Accepted), Broken, NextMove::Call(Run)),
+        (true, Run, (2, Accepted), Broken, NextMove::Call(Run)),
         // The photo is at Oz: it need not travel again.
-        (true, Run, (2, Uploaded), Broken, Next::Call(watch(2))),
-        (true, Run, (5, Processing), Broken, Next::Call(watch(5))),
-        (true, watch(2), (3, Processing), Broken, Next::Call(watch(3))),
+        (true, Run, (2, Uploaded), Broken, NextMove::Call(watch(2))),
+        (true, Run, (5, Processing), Broken, NextMove::Call(watch(5))),
+        (true, watch(2), (3, Processing), Broken, NextMove::Call(watch(3))),
         // The server has lost the match, or it was erased.
-        (true, watch(3), (3, Processing), Unknown, Next::Call(Run)),
-        (true, Run, (0, Unspecified), Unknown, Next::Fail),
-        (true, Run, (0, Unspecified), Refused, Next::Fail),
-        (true, watch(3), (3, Processing), Refused, Next::Fail),
+        (true, watch(3), (3, Processing), Unknown, NextMove::Call(Run)),
+        (true, Run, (0, Unspecified), Unknown, NextMove::Fail),
+        (true, Run, (0, Unspecified), Refused, NextMove::Fail),
+        (true, watch(3), (3, Processing), Refused, NextMove::Fail),
         // A watcher has nothing to send.
-        (false, watch(0), (0, Unspecified), Broken, Next::Call(watch(0))),
-        (false, watch(0), (1, Accepted), Broken, Next::Call(watch(1))),
-        (false, watch(4), (4, Processing), Unknown, Next::Fail),
-        (false, watch(4), (4, Processing), Refused, Next::Fail),
+        (false, watch(0), (0, Unspecified), Broken, NextMove::Call(watch(0))),
+        (false, watch(0), (1, Accepted), Broken, NextMove::Call(watch(1))),
+        (false, watch(4), (4, Processing), Unknown, NextMove::Fail),
+        (false, watch(4), (4, Processing), Refused, NextMove::Fail),
     ] {
         let next = next_call(has_photo, call, &seen(number, state), outcome);
         assert_eq!(next, expected, "{has_photo} {call:?} {number} {state:?} {outcome:?}");
@@ -84,30 +84,30 @@ fn the_next_call_follows_from_what_was_seen_and_how_it_broke() {
 fn an_error_is_an_outage_only_if_a_repeat_may_help() {
     let second = Some(Duration::from_secs(1));
     for (status, expected) in [
-        (Status::unavailable("tcp connect error"), Outcome::Broken),
-        (Status::unknown("transport error"), Outcome::Broken),
-        (Status::internal("h2 protocol error"), Outcome::Broken),
-        (Status::cancelled("operation was canceled"), Outcome::Broken),
-        (Status::aborted("upstream reset"), Outcome::Broken),
-        (Status::resource_exhausted("message too large"), Outcome::Refused),
-        (Status::deadline_exceeded("too late"), Outcome::Refused),
-        (met(404), Outcome::Refused),
-        (met(413), Outcome::Refused),
-        (met(503), Outcome::Broken),
-        (Foreign::Tls.into_status(), Outcome::Refused),
-        (pushed_back("700"), Outcome::Broken),
-        (pushed_back("-1"), Outcome::Refused),
-        (pushed_back("soon"), Outcome::Refused),
-        (Status::unimplemented("no such service"), Outcome::Refused),
-        (refusal(Code::Unavailable, "SERVER_DRAINING", second), Outcome::Broken),
-        (refusal(Code::Unavailable, "STORE_UNAVAILABLE", None), Outcome::Broken),
-        (refusal(Code::ResourceExhausted, "OVERLOADED", second), Outcome::Broken),
-        (refusal(Code::ResourceExhausted, "OVERLOADED", None), Outcome::Refused),
-        (refusal(Code::Internal, "INTERNAL", None), Outcome::Refused),
-        (refusal(Code::InvalidArgument, "FIELD_INVALID", None), Outcome::Refused),
-        (refusal(Code::AlreadyExists, "REQUEST_ID_REUSED", None), Outcome::Refused),
-        (refusal(Code::OutOfRange, "WATCH_AHEAD", None), Outcome::Refused),
-        (refusal(Code::NotFound, "MATCH_NOT_FOUND", None), Outcome::Unknown),
+        (Status::unavailable("tcp connect error"), CallOutcome::Broken),
+        (Status::unknown("transport error"), CallOutcome::Broken),
+        (Status::internal("h2 protocol error"), CallOutcome::Broken),
+        (Status::cancelled("operation was canceled"), CallOutcome::Broken),
+        (Status::aborted("upstream reset"), CallOutcome::Broken),
+        (Status::resource_exhausted("message too large"), CallOutcome::Refused),
+        (Status::deadline_exceeded("too late"), CallOutcome::Refused),
+        (met(404), CallOutcome::Refused),
+        (met(413), CallOutcome::Refused),
+        (met(503), CallOutcome::Broken),
+        (Foreign::Tls.into_status(), CallOutcome::Refused),
+        (pushed_back("700"), CallOutcome::Broken),
+        (pushed_back("-1"), CallOutcome::Refused),
+        (pushed_back("soon"), CallOutcome::Refused),
+        (Status::unimplemented("no such service"), CallOutcome::Refused),
+        (refusal(Code::Unavailable, "SERVER_DRAINING", second), CallOutcome::Broken),
+        (refusal(Code::Unavailable, "STORE_UNAVAILABLE", None), CallOutcome::Broken),
+        (refusal(Code::ResourceExhausted, "OVERLOADED", second), CallOutcome::Broken),
+        (refusal(Code::ResourceExhausted, "OVERLOADED", None), CallOutcome::Refused),
+        (refusal(Code::Internal, "INTERNAL", None), CallOutcome::Refused),
+        (refusal(Code::InvalidArgument, "FIELD_INVALID", None), CallOutcome::Refused),
+        (refusal(Code::AlreadyExists, "REQUEST_ID_REUSED", None), CallOutcome::Refused),
+        (refusal(Code::OutOfRange, "WATCH_AHEAD", None), CallOutcome::Refused),
+        (refusal(Code::NotFound, "MATCH_NOT_FOUND", None), CallOutcome::Unknown),
     ] {
         assert_eq!(outcome_of(&status), expected, "{status:?}");
     }
@@ -132,7 +132,7 @@ fn an_update_is_news_once() {
 
 #[test]
 fn pauses_grow_to_a_limit_and_jitter_keeps_half() {
-    let pace = Pace::patient(Duration::from_secs(300));
+    let pace = Backoff::patient(Duration::from_secs(300));
     let ms = Duration::from_millis;
     assert_eq!(pace.pause(0, 0.0, None), ms(100));
     assert_eq!(pace.pause(0, 1.0, None), ms(200));
@@ -145,9 +145,9 @@ fn pauses_grow_to_a_limit_and_jitter_keeps_half() {
 
 #[test]
 fn an_outage_ends_patience_and_a_sign_of_life_renews_it() {
-    let pace = Pace::patient(Duration::from_secs(60));
+    let pace = Backoff::patient(Duration::from_secs(60));
     let at = Duration::from_secs;
-    let mut outage = Outage::default();
+    let mut outage = OngoingOutage::default();
     let first = |retry: Option<Retry>| retry.map(|retry| retry.first);
     assert_eq!(first(outage.retry(&pace, at(0), 0.5, None)), Some(true));
     assert_eq!(first(outage.retry(&pace, at(59), 0.5, None)), Some(false));
@@ -158,8 +158,8 @@ fn an_outage_ends_patience_and_a_sign_of_life_renews_it() {
 
 #[test]
 fn a_server_that_takes_calls_and_dies_is_called_less_and_less_often() {
-    let pace = Pace::patient(Duration::from_secs(60));
-    let mut outage = Outage::default();
+    let pace = Backoff::patient(Duration::from_secs(60));
+    let mut outage = OngoingOutage::default();
     let mut dies = |at: u64, after: u64| {
         outage.taken(Duration::from_secs(at));
         outage.news();
@@ -187,14 +187,14 @@ fn silence_is_loss_after_some_heartbeats() {
 #[test]
 fn answers_without_a_reason_are_believed_after_a_few() {
     let answer = || Status::unknown("Payload Too Large");
-    let mut outage = Outage::default();
+    let mut outage = OngoingOutage::default();
     assert_eq!((0..10).take_while(|_| outage.may_pass(&answer())).count(), 5);
     outage.news();
     assert!(outage.may_pass(&answer()), "after an update they count anew");
 
     let mut broken = answer();
     broken.set_source(Arc::new(io::Error::other("reset")));
-    let mut outage = Outage::default();
+    let mut outage = OngoingOutage::default();
     assert!((0..10).all(|_| outage.may_pass(&broken)), "a connection that breaks is no answer");
     assert!((0..10).all(|_| outage.may_pass(&Status::unavailable("later"))));
 }

@@ -8,7 +8,7 @@ use tonic_types::ErrorDetails;
 use super::*;
 
 fn told(status: &Status) -> String {
-    Failure::of(status, &Uri::from_static("http://127.0.0.1:50051")).text()
+    FailureDetails::of(status, &Uri::from_static("http://127.0.0.1:50051")).text()
 }
 
 #[test]

@@ -5,30 +5,30 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use crate::cli::render::{
-    failure::{self, Failure},
+    failure::{self, FailureDetails},
     json::line,
     notice::Notice,
 };
 
 /// Why a command failed, in one line.
-pub fn failure(failure: &Failure) -> String {
-    line(&Refusal::from(failure))
+pub fn failure(failure: &FailureDetails) -> String {
+    line(&RefusalJson::from(failure))
 }
 
 /// A notice, in one line.
 pub fn notice(notice: &Notice<'_>) -> String {
-    line(&Remark::from(notice))
+    line(&RemarkJson::from(notice))
 }
 
 /// An error of a call, in words that scripts rest on.
 #[derive(Serialize)]
-struct Refusal<'a> {
+struct RefusalJson<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     message: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    violations: Vec<Violation<'a>>,
+    violations: Vec<ViolationJson<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,15 +38,15 @@ struct Refusal<'a> {
 }
 
 #[derive(Serialize)]
-struct Violation<'a> {
+struct ViolationJson<'a> {
     field: &'a str,
     description: &'a str,
 }
 
-impl<'a> From<&'a Failure> for Refusal<'a> {
-    fn from(of: &'a Failure) -> Self {
+impl<'a> From<&'a FailureDetails> for RefusalJson<'a> {
+    fn from(of: &'a FailureDetails) -> Self {
         let violation =
-            |(field, description): &'a (String, String)| Violation { field, description };
+            |(field, description): &'a (String, String)| ViolationJson { field, description };
         Self {
             code: failure::code_name(of.code),
             reason: of.reason.as_deref(),
@@ -65,10 +65,10 @@ impl<'a> From<&'a Failure> for Refusal<'a> {
 
 /// What is told that is no error.
 #[derive(Serialize)]
-struct Remark<'a> {
+struct RemarkJson<'a> {
     notice: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<Refusal<'a>>,
+    cause: Option<RefusalJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_in: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +79,7 @@ struct Remark<'a> {
     next_page_token: Option<&'a str>,
 }
 
-impl<'a> From<&'a Notice<'a>> for Remark<'a> {
+impl<'a> From<&'a Notice<'a>> for RemarkJson<'a> {
     fn from(of: &'a Notice<'a>) -> Self {
         let mut remark = Self {
             notice: of.sentence(),
@@ -91,7 +91,7 @@ impl<'a> From<&'a Notice<'a>> for Remark<'a> {
         };
         match of {
             Notice::Reconnecting { failure, pause, .. } => {
-                remark.cause = Some(Refusal::from(*failure));
+                remark.cause = Some(RefusalJson::from(*failure));
                 remark.retry_in = Some(seconds(*pause));
             }
             Notice::MatchLeft { request_id, .. } => remark.request_id = Some(request_id),

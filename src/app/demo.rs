@@ -19,7 +19,7 @@ use crate::{
     app::App,
     cli::{self, DemoArgs, Misuse},
     clock::Clock,
-    config::{Config, Credentials, LogFormat, OzConfig},
+    config::{Config, LogFormat, OzConfig, OzCredentials},
     pb::{self, face_match_client::FaceMatchClient},
     simulator::{self, Simulator, sample},
     telemetry,
@@ -75,7 +75,7 @@ async fn stay(hints: io::Result<String>, shutdown: &CancellationToken) -> Result
 /// The server's settings: the simulator for Oz, and a journal that goes with the demo.
 fn config(listen: SocketAddr, directory: &Path, oz: &Simulator) -> Config {
     let (login, password) = oz.login();
-    let credentials = Credentials::Login {
+    let credentials = OzCredentials::Login {
         login: login.to_owned(),
         password: SecretString::from(password.to_owned()),
     };

@@ -400,10 +400,10 @@ fn worker_config(config: &Config) -> worker::Config {
 
 fn oz_config(config: &config::OzConfig, secrets: &Secrets) -> oz::Config {
     let credentials = match &config.credentials {
-        config::Credentials::Login { login, password } => {
+        config::OzCredentials::Login { login, password } => {
             oz::Credentials::Login { email: login.clone(), password: password.clone() }
         }
-        config::Credentials::Token(token) => oz::Credentials::Token(token.clone()),
+        config::OzCredentials::Token(token) => oz::Credentials::Token(token.clone()),
     };
     oz::Config {
         keychain: secrets.keychain(),

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use crate::{
     app::StartError,
     clock::Clock,
-    config::{Config, Store},
+    config::{Config, StoreLocation},
     journal::{
         Reader, Writer,
         postgres::{self, Postgres},
@@ -31,7 +31,7 @@ impl Journal {
         clock: &Clock,
     ) -> Result<Self, StartError> {
         Ok(match &config.store {
-            Store::Sqlite(path) => {
+            StoreLocation::Sqlite(path) => {
                 let config = sqlite::Config {
                     path: path.clone(),
                     clock: clock.clone(),
@@ -40,7 +40,7 @@ impl Journal {
                 };
                 Self::Sqlite(Sqlite::open(config).await?)
             }
-            Store::Postgres(url) => {
+            StoreLocation::Postgres(url) => {
                 let origins = &config.origins;
                 let config = postgres::Config {
                     url: url.clone(),

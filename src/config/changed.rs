@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{
     about::{About, Secrecy},
-    error::{Origin, one_line},
+    error::{ValueOrigin, one_line},
     settings::TABLE,
     source::Sources,
 };
@@ -23,7 +23,7 @@ impl Changed {
     pub(super) fn of(sources: &Sources) -> Self {
         let changed = TABLE.iter().filter_map(|about| {
             let (text, origin) = sources.text(about).ok().flatten()?;
-            let differs = origin != Origin::Default && about.default != Some(text);
+            let differs = origin != ValueOrigin::Default && about.default != Some(text);
             differs.then(|| (about.name, shown(about, text)))
         });
         Self(changed.collect())

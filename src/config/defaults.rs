@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::config::{
-    Changed, Config, Credentials, Environment, Flags, Origins, OzConfig, Store, settings as s,
-    source::Sources,
+    Changed, Config, Environment, Flags, Origins, OzConfig, OzCredentials, StoreLocation,
+    settings as s, source::Sources,
 };
 
 /// Why a default can't be wrong.
@@ -16,7 +16,7 @@ impl Config {
         let defaults = defaults();
         Self {
             listen: defaults.get(&s::LISTEN).expect(SOUND),
-            store: Store::Sqlite(store),
+            store: StoreLocation::Sqlite(store),
             store_password_file: None,
             oz,
             poll_interval: defaults.get(&s::OZ_POLL_INTERVAL).expect(SOUND),
@@ -51,7 +51,7 @@ impl Config {
 
 impl OzConfig {
     /// Every setting at its default, but where Oz is and who we are there.
-    pub fn new(url: String, credentials: Credentials) -> Self {
+    pub fn new(url: String, credentials: OzCredentials) -> Self {
         let defaults = defaults();
         Self {
             url,

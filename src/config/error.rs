@@ -16,12 +16,12 @@ pub struct Error {
     /// What is wrong.
     pub problem: Box<Problem>,
     /// Where the value came from; unset where there is no value.
-    pub origin: Option<Origin>,
+    pub origin: Option<ValueOrigin>,
 }
 
 impl Error {
     /// A problem with a setting whose value came from somewhere.
-    pub fn new(setting: &'static str, problem: Problem, origin: Origin) -> Self {
+    pub fn new(setting: &'static str, problem: Problem, origin: ValueOrigin) -> Self {
         Self { setting, problem: Box::new(problem), origin: Some(origin) }
     }
 
@@ -47,7 +47,7 @@ pub enum Problem {
     #[error("{shown} is not {wanted}")]
     Malformed {
         /// The value, cut to a showable length.
-        shown: Shown,
+        shown: QuotedValue,
         /// What it should be.
         wanted: &'static str,
     },
@@ -55,7 +55,7 @@ pub enum Problem {
     #[error("{shown} is out of range, {least} to {most}")]
     OutOfRange {
         /// The value, cut to a showable length.
-        shown: Shown,
+        shown: QuotedValue,
         /// The least that is taken.
         least: String,
         /// The most that is taken.
@@ -94,7 +94,7 @@ pub enum Problem {
         /// The file.
         path: PathBuf,
         /// The key, cut to a showable length.
-        key: Shown,
+        key: QuotedValue,
         /// A setting of nearly that name.
         nearest: Option<String>,
     },
@@ -104,7 +104,7 @@ pub enum Problem {
         /// The other setting.
         other: &'static str,
         /// Where the other one's value came from, if elsewhere.
-        origin: Option<Origin>,
+        origin: Option<ValueOrigin>,
     },
     /// A setting means nothing without another.
     #[error("needs --{0}")]
@@ -113,7 +113,7 @@ pub enum Problem {
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// A flag.
     CommandLine,
     /// An environment variable, by its name.
@@ -124,7 +124,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CommandLine => f.write_str("from the command line"),
@@ -160,25 +160,25 @@ impl fmt::Display for Named<'_> {
 
 /// A value as an error may show it: quoted, without line breaks, and cut where it is long.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown(String);
+pub struct QuotedValue(String);
 
 /// The longest value that an error repeats, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 80;
 
-impl Shown {
+impl QuotedValue {
     /// Shows a value that is no secret.
     pub fn new(text: &str) -> Self {
         Self(text.chars().take(SHOWN_CHARACTERS_MAX).collect())
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for QuotedValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
     }
 }
 
-struct Whence<'a>(&'a Option<Origin>);
+struct Whence<'a>(&'a Option<ValueOrigin>);
 
 impl fmt::Display for Whence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

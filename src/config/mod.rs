@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use about::{About, Secrecy};
 pub use changed::Changed;
-pub use error::{Error, Origin, Problem, one_line};
+pub use error::{Error, Problem, ValueOrigin, one_line};
 pub use origins::Origins;
 pub use secret_file::SecretFile;
 pub use settings::{TABLE, settings_markdown};
@@ -38,7 +38,7 @@ pub struct Config {
     /// Where callers connect.
     pub listen: SocketAddr,
     /// Where the journal lies.
-    pub store: Store,
+    pub store: StoreLocation,
     /// The file of the database's password.
     pub store_password_file: Option<SecretFile>,
     /// How Oz is reached.
@@ -110,7 +110,7 @@ pub struct OzConfig {
     /// The base URL, without a slash at its end.
     pub url: String,
     /// Who we are there.
-    pub credentials: Credentials,
+    pub credentials: OzCredentials,
     /// The file that the password or the token was read from.
     pub secret_file: Option<SecretFile>,
     /// PEM certificates to trust instead of the public ones.
@@ -129,7 +129,7 @@ pub struct OzConfig {
 
 /// Who we are at Oz.
 #[derive(Debug, Clone)]
-pub enum Credentials {
+pub enum OzCredentials {
     /// An account.
     Login {
         /// Its e-mail address.
@@ -143,14 +143,14 @@ pub enum Credentials {
 
 /// Where the journal lies.
 #[derive(Debug, Clone)]
-pub enum Store {
+pub enum StoreLocation {
     /// A file that this process alone uses.
     Sqlite(PathBuf),
     /// The URL of a database that replicas share; it may hold a password.
     Postgres(SecretString),
 }
 
-impl Store {
+impl StoreLocation {
     /// Its kind, without its place or its password.
     pub const fn kind(&self) -> &'static str {
         match self {
@@ -254,11 +254,11 @@ fn store_password_file(sources: &Sources) -> Result<Option<SecretFile>, Error> {
     let refuse =
         |problem| Err(Error::new(s::STORE_PASSWORD_FILE.about.name, problem, origin.clone()));
     match sources.get(&s::STORE)? {
-        Store::Sqlite(_) => refuse(Problem::Unusable("is for a postgres:// store only")),
-        Store::Postgres(url) if parse::url_holds_password(url.expose_secret()) => {
+        StoreLocation::Sqlite(_) => refuse(Problem::Unusable("is for a postgres:// store only")),
+        StoreLocation::Postgres(url) if parse::url_holds_password(url.expose_secret()) => {
             refuse(Problem::Unusable("can't be combined with a password in the URL of --store"))
         }
-        Store::Postgres(_) => {
+        StoreLocation::Postgres(_) => {
             let file =
                 SecretFile::new(&s::OZ_PASSWORD, &s::STORE_PASSWORD_FILE, path, origin.clone());
             file.read().map(|_| Some(file))
@@ -283,15 +283,15 @@ fn oz(sources: &Sources) -> Result<OzConfig, Error> {
     })
 }
 
-fn credentials(sources: &Sources) -> Result<(Credentials, Option<SecretFile>), Error> {
+fn credentials(sources: &Sources) -> Result<(OzCredentials, Option<SecretFile>), Error> {
     let login = sources.find(&s::OZ_LOGIN)?;
     let password = sources.secret(&s::OZ_PASSWORD, &s::OZ_PASSWORD_FILE)?;
     let token = sources.secret(&s::OZ_TOKEN, &s::OZ_TOKEN_FILE)?;
     match (login, password, token) {
         (Some((login, _)), Some(password), None) => {
-            Ok((Credentials::Login { login, password: password.value }, password.file))
+            Ok((OzCredentials::Login { login, password: password.value }, password.file))
         }
-        (None, None, Some(token)) => Ok((Credentials::Token(token.value), token.file)),
+        (None, None, Some(token)) => Ok((OzCredentials::Token(token.value), token.file)),
         (Some((_, origin)), _, Some(token)) => Err(two(&s::OZ_LOGIN.about, origin, token.origin)),
         (None, Some(password), Some(token)) => {
             Err(two(&s::OZ_PASSWORD.about, password.origin, token.origin))
@@ -311,7 +311,7 @@ fn credentials(sources: &Sources) -> Result<(Credentials, Option<SecretFile>), E
     }
 }
 
-fn two(about: &About, origin: Origin, token: Origin) -> Error {
+fn two(about: &About, origin: ValueOrigin, token: ValueOrigin) -> Error {
     let elsewhere = Some(token).filter(|token| *token != origin);
     let problem = Problem::Conflict { other: s::OZ_TOKEN.about.name, origin: elsewhere };
     Error::new(about.name, problem, origin)

@@ -5,14 +5,14 @@
 use std::collections::BTreeMap;
 
 use super::{
-    error::{Error, Origin, Problem},
+    error::{Error, Problem, ValueOrigin},
     settings::TABLE,
     source::Sources,
 };
 
 /// Where the value of each setting came from.
 #[derive(Debug, Clone, Default)]
-pub struct Origins(BTreeMap<&'static str, Origin>);
+pub struct Origins(BTreeMap<&'static str, ValueOrigin>);
 
 impl Origins {
     pub(super) fn of(sources: &Sources) -> Self {

@@ -8,8 +8,8 @@ use http::Uri;
 use secrecy::SecretString;
 
 use super::{
-    LogFormat, Store,
-    error::{Problem, Shown},
+    LogFormat, StoreLocation,
+    error::{Problem, QuotedValue},
 };
 
 const BAD_PORT: &str = "has a port that is not a number from 1 to 65535";
@@ -64,7 +64,7 @@ pub fn address(text: &str) -> Result<SocketAddr, Problem> {
 }
 
 /// Where the journal lies. A store's URL may hold a password, so that it is never repeated.
-pub fn store(text: &str) -> Result<Store, Problem> {
+pub fn store(text: &str) -> Result<StoreLocation, Problem> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         return postgres(text);
     }
@@ -76,15 +76,15 @@ pub fn store(text: &str) -> Result<Store, Problem> {
         Some(":memory:") => {
             Err(Problem::Unusable("must name a file: a journal in memory dies with its process"))
         }
-        Some(path) => Ok(Store::Sqlite(PathBuf::from(path))),
+        Some(path) => Ok(StoreLocation::Sqlite(PathBuf::from(path))),
     }
 }
 
 /// The URL of a PostgreSQL database. What its parts mean is judged where it is opened.
-fn postgres(text: &str) -> Result<Store, Problem> {
+fn postgres(text: &str) -> Result<StoreLocation, Problem> {
     match port(authority(text)) {
         Port::Invalid => Err(Problem::Unusable(BAD_PORT)),
-        Port::Default | Port::Given => Ok(Store::Postgres(SecretString::from(text))),
+        Port::Default | Port::Given => Ok(StoreLocation::Postgres(SecretString::from(text))),
     }
 }
 
@@ -248,9 +248,9 @@ fn within<T: PartialOrd>(
         return Ok(value);
     }
     let (least, most) = (show(range.start()), show(range.end()));
-    Err(Problem::OutOfRange { shown: Shown::new(text), least, most })
+    Err(Problem::OutOfRange { shown: QuotedValue::new(text), least, most })
 }
 
 fn malformed(text: &str, wanted: &'static str) -> Problem {
-    Problem::Malformed { shown: Shown::new(text), wanted }
+    Problem::Malformed { shown: QuotedValue::new(text), wanted }
 }

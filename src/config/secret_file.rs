@@ -14,7 +14,7 @@ use secrecy::{SecretString, zeroize::Zeroizing};
 
 use super::{
     about::Setting,
-    error::{Error, Origin, Problem},
+    error::{Error, Problem, ValueOrigin},
 };
 
 /// The longest settings file, and the longest file of a secret, in bytes.
@@ -25,7 +25,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 pub struct SecretFile {
     setting: &'static str,
     path: PathBuf,
-    origin: Origin,
+    origin: ValueOrigin,
     parse: fn(&str) -> Result<SecretString, Problem>,
     /// What a pipe gave: it gives that once.
     of_pipe: Arc<OnceLock<SecretString>>,
@@ -37,7 +37,7 @@ impl SecretFile {
         direct: &Setting<SecretString>,
         setting: &Setting<PathBuf>,
         path: PathBuf,
-        origin: Origin,
+        origin: ValueOrigin,
     ) -> Self {
         let of_pipe = Arc::default();
         Self { setting: setting.about.name, path, origin, parse: direct.parse, of_pipe }

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    LogFormat, Store,
+    LogFormat, StoreLocation,
     about::{About, Secrecy, Setting},
     parse,
 };
@@ -44,7 +44,7 @@ pub static LISTEN: Setting<SocketAddr> = Setting::with(
     parse::address,
 );
 
-pub static STORE: Setting<Store> = Setting::with(
+pub static STORE: Setting<StoreLocation> = Setting::with(
     "store",
     "STORE",
     "sqlite:facematch.db",

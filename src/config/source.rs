@@ -16,7 +16,7 @@ use secrecy::SecretString;
 
 use super::{
     about::{About, Setting},
-    error::{Error, Origin, Problem, Shown, Suggestion},
+    error::{Error, Problem, QuotedValue, Suggestion, ValueOrigin},
     secret_file::{self, SecretFile},
     service_link::is_service_link,
     settings::{self, TABLE},
@@ -100,7 +100,7 @@ fn exposed(flag: &str) -> String {
 /// A secret that was found, and the file that it may be read from again.
 pub(super) struct Secret {
     pub value: SecretString,
-    pub origin: Origin,
+    pub origin: ValueOrigin,
     pub file: Option<SecretFile>,
 }
 
@@ -145,7 +145,7 @@ impl Sources {
     }
 
     /// The value of a setting and where it came from, if there is one.
-    pub fn find<T>(&self, setting: &Setting<T>) -> Result<Option<(T, Origin)>, Error> {
+    pub fn find<T>(&self, setting: &Setting<T>) -> Result<Option<(T, ValueOrigin)>, Error> {
         let Some((text, origin)) = self.text(&setting.about)? else { return Ok(None) };
         match (setting.parse)(text) {
             Ok(value) => Ok(Some((value, origin))),
@@ -178,22 +178,22 @@ impl Sources {
     }
 
     /// Where the value of a setting comes from.
-    pub fn origin(&self, about: &About) -> Option<Origin> {
+    pub fn origin(&self, about: &About) -> Option<ValueOrigin> {
         self.text(about).ok().flatten().map(|(_, origin)| origin)
     }
 
     /// The text of a setting and where it came from, if there is one.
-    pub fn text(&self, about: &About) -> Result<Option<(&str, Origin)>, Error> {
+    pub fn text(&self, about: &About) -> Result<Option<(&str, ValueOrigin)>, Error> {
         if let Some(text) = self.flag(about)? {
-            return Ok(Some((text, Origin::CommandLine)));
+            return Ok(Some((text, ValueOrigin::CommandLine)));
         }
         if let Some(found) = self.variable(about)? {
             return Ok(Some(found));
         }
         let filed = self.file.as_ref().and_then(|(path, values)| {
-            Some((values.get(about.name)?.as_str(), Origin::File(path.clone())))
+            Some((values.get(about.name)?.as_str(), ValueOrigin::File(path.clone())))
         });
-        Ok(filed.or_else(|| Some((about.default?, Origin::Default))))
+        Ok(filed.or_else(|| Some((about.default?, ValueOrigin::Default))))
     }
 
     fn flag(&self, about: &About) -> Result<Option<&str>, Error> {
@@ -201,14 +201,14 @@ impl Sources {
         let first = given.next().map(|(_, text)| text.as_str());
         match given.next() {
             None => Ok(first),
-            Some(_) => Err(Error::new(about.name, Problem::Repeated, Origin::CommandLine)),
+            Some(_) => Err(Error::new(about.name, Problem::Repeated, ValueOrigin::CommandLine)),
         }
     }
 
-    fn variable(&self, about: &About) -> Result<Option<(&str, Origin)>, Error> {
+    fn variable(&self, about: &About) -> Result<Option<(&str, ValueOrigin)>, Error> {
         let name = about.variable();
         let Some(value) = self.environment.get(&name) else { return Ok(None) };
-        let origin = Origin::Environment(name);
+        let origin = ValueOrigin::Environment(name);
         match value.to_str() {
             Some(text) => Ok(Some((text, origin))),
             None => Err(Error::new(about.name, Problem::Unusable("is not UTF-8"), origin)),
@@ -216,16 +216,16 @@ impl Sources {
     }
 }
 
-fn rank(origin: &Origin) -> u8 {
+fn rank(origin: &ValueOrigin) -> u8 {
     match origin {
-        Origin::CommandLine => 0,
-        Origin::Environment(_) => 1,
-        Origin::File(_) => 2,
-        Origin::Default => 3,
+        ValueOrigin::CommandLine => 0,
+        ValueOrigin::Environment(_) => 1,
+        ValueOrigin::File(_) => 2,
+        ValueOrigin::Default => 3,
     }
 }
 
-fn read_settings(path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
+fn read_settings(path: &Path, origin: ValueOrigin) -> Result<BTreeMap<String, String>, Error> {
     match secret_file::read(path) {
         Ok(text) => settings_in(&text, path, origin),
         Err(problem) => Err(Error::new(settings::CONFIG.about.name, problem, origin)),
@@ -233,14 +233,18 @@ fn read_settings(path: &Path, origin: Origin) -> Result<BTreeMap<String, String>
 }
 
 /// The settings in the text of a file; `origin` is who named the file.
-fn settings_in(text: &str, path: &Path, origin: Origin) -> Result<BTreeMap<String, String>, Error> {
+fn settings_in(
+    text: &str,
+    path: &Path,
+    origin: ValueOrigin,
+) -> Result<BTreeMap<String, String>, Error> {
     let config = |problem| Error::new(settings::CONFIG.about.name, problem, origin.clone());
     let table: toml::Table = toml::from_str(text).map_err(|e| config(not_toml(path, text, &e)))?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         let Some(about) = in_file(&key) else { return Err(config(unknown_key(path, key))) };
         let text = plain(value, about).ok_or_else(|| {
-            Error::new(about.name, Problem::WrongType, Origin::File(path.to_owned()))
+            Error::new(about.name, Problem::WrongType, ValueOrigin::File(path.to_owned()))
         })?;
         values.insert(key, text);
     }
@@ -276,7 +280,7 @@ fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
 fn unknown_key(path: &Path, key: String) -> Problem {
     let known = TABLE.iter().copied().filter(|about| in_file(about.name).is_some());
     let nearest = nearest(&key, known).map(|about| about.name.to_owned());
-    Problem::UnknownKey { path: path.to_owned(), key: Shown::new(&key), nearest }
+    Problem::UnknownKey { path: path.to_owned(), key: QuotedValue::new(&key), nearest }
 }
 
 /// The setting that was probably meant.

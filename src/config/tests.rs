@@ -6,7 +6,8 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use crate::config::{
-    Config, Credentials, Environment, Error, Flags, LogFormat, Secrecy, Store, TABLE, load,
+    Config, Environment, Error, Flags, LogFormat, OzCredentials, Secrecy, StoreLocation, TABLE,
+    load,
 };
 
 const LEAST: [(&str, &str); 2] = [("oz-url", "https://oz.example/"), ("oz-token", "t0ken")];
@@ -49,7 +50,9 @@ impl Folder {
 fn the_defaults_are_those_of_the_table() {
     let config = given(&[], &[]).expect("the least settings are enough");
     assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
-    assert!(matches!(config.store, Store::Sqlite(path) if path.as_os_str() == "facematch.db"));
+    assert!(
+        matches!(config.store, StoreLocation::Sqlite(path) if path.as_os_str() == "facematch.db")
+    );
     assert_eq!(config.oz.url, "https://oz.example");
     assert_eq!((config.oz.max_requests, config.oz.max_rate), (512, None));
     assert_eq!(config.poll_interval, Duration::from_secs(1));
@@ -294,7 +297,7 @@ fn secrets_come_from_files_without_their_line_break() {
     let file = folder.file("password", "pass word\r\n");
     let variables = [("FACEMATCH_OZ_LOGIN", "me"), ("FACEMATCH_OZ_PASSWORD_FILE", file.as_str())];
     let config = loaded(&LEAST[..1], &variables).expect("the settings are right");
-    let Credentials::Login { login, password } = config.oz.credentials else {
+    let OzCredentials::Login { login, password } = config.oz.credentials else {
         panic!("an account was given");
     };
     assert_eq!((login.as_str(), password.expose_secret()), ("me", "pass word"));
@@ -399,7 +402,7 @@ fn a_secret_and_its_file_in_one_place_are_refused_and_else_the_nearer_place_wins
         "--oz-token: can't be combined with --oz-token-file (from the command line)",
     );
     let config = loaded(&[url, ("oz-token-file", &file)], &[("FACEMATCH_OZ_TOKEN", "s3cret")]);
-    let Credentials::Token(token) = config.expect("the settings are right").oz.credentials else {
+    let OzCredentials::Token(token) = config.expect("the settings are right").oz.credentials else {
         panic!("a token was given");
     };
     assert_eq!(token.expose_secret(), "from-file");
@@ -465,7 +468,7 @@ fn stores_that_cannot_be_used_are_refused_by_name() {
     );
     let store = [("store", "postgres://me:s3cret@db/facematch")];
     let config = given(&store, &[]).expect("the settings are right");
-    assert!(matches!(config.store, Store::Postgres(_)));
+    assert!(matches!(config.store, StoreLocation::Postgres(_)));
     assert!(!format!("{config:?}").contains("s3cret"));
     check_refused(
         given(&[("store", "sqlite::memory:")], &[]),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use facematch::{
     app::{self, App, Load},
     clock::Clock,
-    config::{Config, Credentials, OzConfig},
+    config::{Config, OzConfig, OzCredentials},
     pb::{
         self, Match, MatchRequest, MatchUpdate, ReferencePhoto, match_update::Event,
         reference_photo::Source,
@@ -149,7 +149,7 @@ impl House {
 fn config(oz: &Simulator, directory: &Path) -> Config {
     let (login, password) = oz.login();
     let credentials =
-        Credentials::Login { login: login.to_owned(), password: password.to_owned().into() };
+        OzCredentials::Login { login: login.to_owned(), password: password.to_owned().into() };
     let oz_config = OzConfig::new(oz.url(), credentials);
     Config {
         listen: "127.0.0.1:0".parse().expect("an address"),

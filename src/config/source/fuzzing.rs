@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use secrecy::ExposeSecret;
 
-use super::{Environment, Flags, Origin, Sources, settings_in};
+use super::{Environment, Flags, Sources, ValueOrigin, settings_in};
 use crate::config::{
-    Config, Credentials, Error, Problem, Store, TABLE,
+    Config, Error, OzCredentials, Problem, StoreLocation, TABLE,
     settings::{OZ_CA_FILE, OZ_PASSWORD_FILE, OZ_TOKEN_FILE, STORE_PASSWORD_FILE},
 };
 
@@ -53,7 +53,7 @@ pub fn settings(bytes: &[u8]) {
 
 /// The settings in a file, with what every start needs where the file lacks it.
 fn read(text: &str) -> Result<Config, Error> {
-    let mut values = settings_in(text, Path::new(FILE), Origin::CommandLine)?;
+    let mut values = settings_in(text, Path::new(FILE), ValueOrigin::CommandLine)?;
     for setting in [&OZ_CA_FILE, &OZ_PASSWORD_FILE, &OZ_TOKEN_FILE, &STORE_PASSWORD_FILE] {
         if values.contains_key(setting.about.name) {
             of(values.clone()).find(setting)?;
@@ -137,12 +137,12 @@ fn check_oz(config: &Config) {
     assert!(!url.ends_with('/') && !url.contains(['@', '?', '#']), "{url:?}");
     let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     assert!(scheme.is_some_and(|scheme| scheme == "http" || scheme == "https"), "{url:?}");
-    if let Credentials::Login { login, .. } = &config.oz.credentials {
+    if let OzCredentials::Login { login, .. } = &config.oz.credentials {
         assert!(!login.is_empty());
     }
     match &config.store {
-        Store::Sqlite(path) => assert!(!path.as_os_str().is_empty()),
-        Store::Postgres(url) => assert!(url.expose_secret().contains("://")),
+        StoreLocation::Sqlite(path) => assert!(!path.as_os_str().is_empty()),
+        StoreLocation::Postgres(url) => assert!(url.expose_secret().contains("://")),
     }
     assert!(!format!("{config:?}").contains(SECRET), "a secret is shown");
 }

@@ -58,7 +58,7 @@ pub struct Analysis {
     /// What it checks.
     pub kind: AnalysisType,
     /// What it looks at.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceMedium>,
     /// What the request said besides.
     pub params: Value,
     /// Kept for the caller.
@@ -73,7 +73,7 @@ pub struct Analysis {
 
 /// A medium that an analysis looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceMedium {
     /// The medium's id.
     pub id: Uuid,
     /// What it is.
@@ -135,7 +135,7 @@ impl Basis {
 
 /// An analysis' words at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Words<'a> {
+pub struct AnalysisWords<'a> {
     /// Whether Oz still works on it.
     pub state: &'a str,
     /// The verdict.
@@ -155,11 +155,11 @@ impl Analysis {
     }
 
     /// Its words by now.
-    pub fn words(&self, now: Millis) -> Words<'_> {
+    pub fn words(&self, now: Millis) -> AnalysisWords<'_> {
         let ended = self.has_ended(now);
         let lag_ms = self.ending.resolution_lag_ms;
         let resolved = self.ends.is_some_and(|ends| ends.saturating_add(lag_ms) <= now);
-        Words {
+        AnalysisWords {
             state: if ended { &self.ending.state } else { PROCESSING },
             resolution: if resolved { &self.ending.resolution } else { PROCESSING },
             resolution_status: if resolved { &self.ending.resolution_status } else { PROCESSING },

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// A reply of Oz.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
+pub enum OzReply {
     /// A JSON document.
     Json(u16, Value),
     /// A status alone.

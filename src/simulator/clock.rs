@@ -13,18 +13,18 @@ pub type Millis = u64;
 
 /// The simulator's clock. It never goes back, and a tester may move it forward.
 #[derive(Debug)]
-pub struct Clock {
+pub struct SimulatorClock {
     epoch_ms: Millis,
     started: Instant,
     skipped_ms: AtomicU64,
 }
 
-impl Clock {
+impl SimulatorClock {
     /// Starts at the system's present time.
     #[expect(clippy::disallowed_methods, reason = "this is the simulator's own clock")]
-    pub fn start() -> Clock {
+    pub fn start() -> SimulatorClock {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Clock {
+        SimulatorClock {
             epoch_ms: since_epoch.as_millis() as Millis,
             started: Instant::now(),
             skipped_ms: AtomicU64::new(0),
@@ -62,7 +62,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_skip_moves_time_forward_at_once() {
-        let clock = Clock::start();
+        let clock = SimulatorClock::start();
         let before = clock.now();
         clock.skip(Duration::from_secs(900));
         assert!(clock.now() >= before + 900_000);

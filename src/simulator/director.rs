@@ -8,14 +8,14 @@ use crate::simulator::analysis::AnalysisType;
 use crate::simulator::clock::Millis;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::script::{
-    Action, GATEWAY, Match, Outcome, RULES_MAX, Rule, Script, Switches,
+    Action, GATEWAY, Outcome, RULES_MAX, RequestMatch, Rule, Script, Switches,
 };
 use crate::simulator::seed::Random;
 use crate::simulator::subject::Subject;
 
 /// What happens to one request.
 #[derive(Clone, Debug, Default)]
-pub struct Plan {
+pub struct RequestPlan {
     /// All matching rules' actions in one.
     pub action: Action,
     /// The names of those rules.
@@ -30,7 +30,7 @@ struct ScriptedEnding {
     outcome: Option<Outcome>,
 }
 
-impl Plan {
+impl RequestPlan {
     /// Whether an analysis of this type never ends.
     pub fn never_finishes(&self, kind: AnalysisType) -> bool {
         self.endings_of(kind).any(|ending| ending.never_finish)
@@ -52,15 +52,15 @@ pub struct RuleView<'a> {
     /// Its own name, or its place among those added.
     pub name: &'a str,
     #[serde(rename = "match")]
-    when: &'a Match,
+    when: &'a RequestMatch,
     then: &'a Action,
     /// How many requests it concerned.
-    pub counts: Counts,
+    pub counts: RuleCounts,
 }
 
 /// How many requests a rule concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Counts {
+pub struct RuleCounts {
     /// Requests that fitted, whichever of them were chosen.
     pub seen: u64,
     /// Requests to which it was applied.
@@ -84,7 +84,7 @@ pub struct Director {
     switches: Arc<Switches>,
     /// When the gateway of the switches first answered.
     gateway_began: Option<Millis>,
-    rules: Vec<Running>,
+    rules: Vec<RunningRule>,
     /// Rules that were added since the script was last emptied, removed ones included.
     added: u64,
     random: Random,
@@ -92,7 +92,7 @@ pub struct Director {
 
 /// A rule as it runs.
 #[derive(Debug)]
-struct Running {
+struct RunningRule {
     /// Its own name, or its place among those added.
     name: String,
     rule: Rule,
@@ -135,7 +135,7 @@ impl Director {
     pub fn add(&mut self, rules: Vec<Rule>) {
         let room = RULES_MAX.saturating_sub(self.rules.len());
         for rule in rules.into_iter().take(room) {
-            self.rules.push(Running::new(rule, self.added));
+            self.rules.push(RunningRule::new(rule, self.added));
             self.added += 1;
         }
     }
@@ -157,7 +157,7 @@ impl Director {
             return self.try_add(vec![rule]);
         };
         self.remove(name);
-        self.rules.insert(place, Running::new(rule, self.added));
+        self.rules.insert(place, RunningRule::new(rule, self.added));
         self.added += 1;
         Ok(())
     }
@@ -191,17 +191,17 @@ impl Director {
 
     /// The rules, in their order.
     pub fn rules(&self) -> impl Iterator<Item = RuleView<'_>> {
-        self.rules.iter().map(|Running { name, rule, seen, applied, .. }| RuleView {
+        self.rules.iter().map(|RunningRule { name, rule, seen, applied, .. }| RuleView {
             name,
             when: &rule.when,
             then: &rule.then,
-            counts: Counts { seen: *seen, applied: *applied },
+            counts: RuleCounts { seen: *seen, applied: *applied },
         })
     }
 
     /// Decides what happens to a request, and counts it. What a gateway answers concerns no rule.
-    pub fn plan(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> Plan {
-        let mut plan = Plan::default();
+    pub fn plan(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> RequestPlan {
+        let mut plan = RequestPlan::default();
         if let Some(action) = self.gateway(endpoint, now) {
             plan.rules.push(GATEWAY.to_owned());
             plan.action = action;
@@ -233,10 +233,10 @@ impl Director {
     }
 }
 
-impl Running {
-    fn new(rule: Rule, place: u64) -> Running {
+impl RunningRule {
+    fn new(rule: Rule, place: u64) -> RunningRule {
         let name = rule.name.clone().unwrap_or_else(|| place.to_string());
-        Running { name, rule, began: None, seen: 0, applied: 0 }
+        RunningRule { name, rule, began: None, seen: 0, applied: 0 }
     }
 
     /// Whether a request fits; the first that does begins the rule's time.
@@ -273,7 +273,7 @@ impl Running {
     }
 }
 
-fn is_chosen(when: &Match, number: u64) -> bool {
+fn is_chosen(when: &RequestMatch, number: u64) -> bool {
     when.nth.is_none_or(|nth| number == nth)
         && when.from.is_none_or(|from| number >= from)
         && when.to.is_none_or(|to| number <= to)
@@ -284,7 +284,7 @@ fn is_chosen(when: &Match, number: u64) -> bool {
 mod tests {
     use super::*;
 
-    fn delays(when: Match, requests: usize) -> Vec<bool> {
+    fn delays(when: RequestMatch, requests: usize) -> Vec<bool> {
         let action = Action { delay_ms: Some(1), ..Action::default() };
         let rule = Rule { name: None, when, then: action };
         let script = Script { rules: vec![rule], ..Script::default() };
@@ -295,17 +295,17 @@ mod tests {
 
     #[test]
     fn rules_choose_by_number() {
-        let when = Match { nth: Some(2), ..Match::default() };
+        let when = RequestMatch { nth: Some(2), ..RequestMatch::default() };
         assert_eq!(delays(when, 3), [false, true, false]);
-        let when = Match { from: Some(2), to: Some(3), ..Match::default() };
+        let when = RequestMatch { from: Some(2), to: Some(3), ..RequestMatch::default() };
         assert_eq!(delays(when, 4), [false, true, true, false]);
-        let when = Match { every: Some(2), times: Some(1), ..Match::default() };
+        let when = RequestMatch { every: Some(2), times: Some(1), ..RequestMatch::default() };
         assert_eq!(delays(when, 4), [false, true, false, false]);
     }
 
     #[test]
     fn chances_repeat_with_the_seed() {
-        let when = Match { probability: Some(0.5), ..Match::default() };
+        let when = RequestMatch { probability: Some(0.5), ..RequestMatch::default() };
         assert_eq!(delays(when.clone(), 50), delays(when.clone(), 50));
         let due = delays(when, 50).iter().filter(|due| **due).count();
         assert!((10..40).contains(&due), "{due}");
@@ -330,14 +330,15 @@ mod tests {
         Director::new(script, Random::new(Some(3)))
     }
 
-    fn delayed(when: Match) -> Rule {
+    fn delayed(when: RequestMatch) -> Rule {
         let then = Action { delay_ms: Some(1), ..Action::default() };
         Rule { name: None, when, then }
     }
 
     #[test]
     fn a_rule_with_a_time_ends_by_the_clock() {
-        let mut director = director(vec![delayed(Match { for_ms: Some(100), ..Match::default() })]);
+        let mut director =
+            director(vec![delayed(RequestMatch { for_ms: Some(100), ..RequestMatch::default() })]);
         let mut is_delayed = |now| {
             let plan = director.plan(Endpoint::Version, &Subject::default(), now);
             plan.action.delay_ms.is_some()
@@ -350,7 +351,8 @@ mod tests {
         let meta_data = |pairs: &[(&str, i32)]| {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()
         };
-        let when = Match { meta_data: meta_data(&[("a", 1), ("b", 2)]), ..Match::default() };
+        let when =
+            RequestMatch { meta_data: meta_data(&[("a", 1), ("b", 2)]), ..RequestMatch::default() };
         let mut director = director(vec![delayed(when)]);
         let mut fits = |pairs| {
             let subject = Subject::with_meta_data(meta_data(pairs));
@@ -363,14 +365,14 @@ mod tests {
 
     #[test]
     fn names_stay_when_other_rules_go() {
-        let named = Rule { name: Some("mine".to_owned()), ..delayed(Match::default()) };
-        let mut director = director(vec![named.clone(), delayed(Match::default()), named]);
+        let named = Rule { name: Some("mine".to_owned()), ..delayed(RequestMatch::default()) };
+        let mut director = director(vec![named.clone(), delayed(RequestMatch::default()), named]);
         assert_eq!(director.remove("mine"), 2);
         let names = |director: &Director| {
             director.rules().map(|rule| rule.name.to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(names(&director), ["1"]);
-        director.add(vec![delayed(Match::default())]);
+        director.add(vec![delayed(RequestMatch::default())]);
         assert_eq!(names(&director), ["1", "3"]);
         director.put("1", Rule { name: Some("1".to_owned()), ..Rule::default() }).expect("room");
         assert_eq!(names(&director), ["1", "3"]);

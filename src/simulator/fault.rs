@@ -10,7 +10,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::Value;
 
-use crate::simulator::answer::{Refusal, Reply, body_for, proxy_page};
+use crate::simulator::answer::{OzReply, Refusal, body_for, proxy_page};
 use crate::simulator::dialect;
 use crate::simulator::script::{Action, Switches};
 
@@ -24,7 +24,7 @@ const FLUSH_TIME: Duration = Duration::from_millis(20);
 
 /// An answer as it will stand in HTTP.
 #[derive(Debug)]
-pub struct Answer {
+pub struct HttpAnswer {
     /// The status.
     pub status: u16,
     content_type: String,
@@ -34,9 +34,9 @@ pub struct Answer {
     slow_body: Option<Duration>,
 }
 
-impl Answer {
-    fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> Answer {
-        Answer {
+impl HttpAnswer {
+    fn new(status: u16, content_type: &str, body: impl Into<Bytes>) -> HttpAnswer {
+        HttpAnswer {
             status,
             content_type: content_type.to_owned(),
             body: body.into(),
@@ -47,41 +47,43 @@ impl Answer {
     }
 
     /// A status alone.
-    pub fn empty(status: u16) -> Answer {
-        Answer::new(status, "", Bytes::new())
+    pub fn empty(status: u16) -> HttpAnswer {
+        HttpAnswer::new(status, "", Bytes::new())
     }
 
     /// A JSON document.
-    pub fn json(status: u16, document: &Value) -> Answer {
-        Answer::new(status, JSON, document.to_string())
+    pub fn json(status: u16, document: &Value) -> HttpAnswer {
+        HttpAnswer::new(status, JSON, document.to_string())
     }
 
     /// A file.
-    pub fn file(content_type: &str, bytes: impl Into<Bytes>) -> Answer {
-        Answer::new(200, content_type, bytes)
+    pub fn file(content_type: &str, bytes: impl Into<Bytes>) -> HttpAnswer {
+        HttpAnswer::new(200, content_type, bytes)
     }
 
     /// A proxy's page.
-    pub fn page(status: u16) -> Answer {
-        Answer::new(status, HTML, proxy_page(status))
+    pub fn page(status: u16) -> HttpAnswer {
+        HttpAnswer::new(status, HTML, proxy_page(status))
     }
 
     /// What Oz replied, in this installation's dialect.
-    pub fn replied(reply: Reply, on: &Switches) -> Answer {
+    pub fn replied(reply: OzReply, on: &Switches) -> HttpAnswer {
         match reply {
-            Reply::Json(status, document) => Answer::json(status, &dialect::dress(document, on)),
-            Reply::Empty(status) => Answer::empty(status),
-            Reply::File { content_type, bytes } => Answer::file(&content_type, bytes),
+            OzReply::Json(status, document) => {
+                HttpAnswer::json(status, &dialect::dress(document, on))
+            }
+            OzReply::Empty(status) => HttpAnswer::empty(status),
+            OzReply::File { content_type, bytes } => HttpAnswer::file(&content_type, bytes),
         }
     }
 
     /// What Oz refused, in this installation's dialect.
-    pub fn refused(refusal: &Refusal, on: &Switches) -> Answer {
-        Answer::json(refusal.status, &dialect::dress(refusal.body(), on))
+    pub fn refused(refusal: &Refusal, on: &Switches) -> HttpAnswer {
+        HttpAnswer::json(refusal.status, &dialect::dress(refusal.body(), on))
     }
 
     /// The same, and the connection is closed after it.
-    pub fn closing(mut self) -> Answer {
+    pub fn closing(mut self) -> HttpAnswer {
         self.headers.push((CONNECTION, HeaderValue::from_static("close")));
         self
     }
@@ -112,17 +114,17 @@ impl Answer {
 }
 
 /// Shapes an answer as a rule says.
-pub fn shaped(mut answer: Answer, action: &Action, on: &Switches) -> Answer {
+pub fn shaped(mut answer: HttpAnswer, action: &Action, on: &Switches) -> HttpAnswer {
     if let Some(status) = action.html {
-        answer = Answer::page(status);
+        answer = HttpAnswer::page(status);
     } else if let Some(status) = action.status {
-        answer = Answer::json(status, &dialect::dress(body_for(status), on));
+        answer = HttpAnswer::json(status, &dialect::dress(body_for(status), on));
     }
     match &action.body {
         Some(Value::String(text)) => {
-            answer = Answer::new(answer.status, TEXT, text.clone());
+            answer = HttpAnswer::new(answer.status, TEXT, text.clone());
         }
-        Some(document) => answer = Answer::json(answer.status, document),
+        Some(document) => answer = HttpAnswer::json(answer.status, document),
         None => {}
     }
     if action.as_array {

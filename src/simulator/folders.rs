@@ -31,7 +31,7 @@ pub struct Folder {
     pub weight: usize,
     /// How its analyses end, unless a rule says otherwise.
     pub endings: Endings,
-    origin: Origin,
+    origin: InitialFolder,
 }
 
 /// How the analyses of one folder end, as its maker said.
@@ -56,7 +56,7 @@ impl Endings {
 
 /// A folder as it was made, to be put back to.
 #[derive(Clone, Debug, Default)]
-struct Origin {
+struct InitialFolder {
     meta_data: Map<String, Value>,
     media: Vec<Medium>,
     analyses: Vec<Analysis>,
@@ -173,7 +173,7 @@ impl Folders {
     /// Notes that a folder is as it was made: what a reset puts it back to.
     pub fn seal(&mut self, id: Uuid) {
         if let Some(folder) = self.by_id.get_mut(&id) {
-            folder.origin = Origin {
+            folder.origin = InitialFolder {
                 meta_data: folder.meta_data.clone(),
                 media: folder.media.clone(),
                 analyses: folder.analyses.clone(),
@@ -187,7 +187,7 @@ impl Folders {
         let Some(folder) = self.by_id.get_mut(&id) else {
             return false;
         };
-        let Origin { meta_data, media, analyses, weight } = folder.origin.clone();
+        let InitialFolder { meta_data, media, analyses, weight } = folder.origin.clone();
         self.weight -= folder.weight - weight;
         folder.weight = weight;
         folder.meta_data = meta_data;
@@ -281,7 +281,7 @@ impl Folder {
             updated: now,
             weight: 0,
             endings: Endings::default(),
-            origin: Origin::default(),
+            origin: InitialFolder::default(),
         }
     }
 

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use crate::simulator::analysis::Source;
+use crate::simulator::analysis::SourceMedium;
 use crate::simulator::clock::Millis;
 use crate::simulator::lock;
-use crate::simulator::picture::{Fingerprint, Unreadable};
+use crate::simulator::picture::{Fingerprint, NoFingerprint};
 
 /// What a file is, by its MIME type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,16 +92,16 @@ impl File {
 
 /// What is known of a file's contents once it was looked at.
 #[derive(Clone, Debug)]
-pub struct Contents {
+pub struct FileContents {
     /// BLAKE3 of the bytes, in hexadecimal.
     pub digest: String,
     /// How many bytes there are.
     pub bytes: u64,
     /// What its pictures look like.
-    pub looks: Arc<Result<Vec<Fingerprint>, Unreadable>>,
+    pub looks: Arc<Result<Vec<Fingerprint>, NoFingerprint>>,
 }
 
-impl Contents {
+impl FileContents {
     /// Bytes of memory that the fingerprints take.
     pub fn looks_bytes(&self) -> usize {
         self.looks.as_ref().as_ref().map_or(0, |looks| looks.len() * Fingerprint::BYTES)
@@ -124,7 +124,7 @@ pub struct Medium {
     /// The client's MIME type.
     pub content_type: String,
     /// What it holds.
-    pub contents: Contents,
+    pub contents: FileContents,
     /// When it arrived.
     pub created: Millis,
     /// When it was changed last.
@@ -133,8 +133,8 @@ pub struct Medium {
 
 impl Medium {
     /// How an analysis refers to it.
-    pub fn source(&self) -> Source {
-        Source { id: self.id, kind: self.kind }
+    pub fn source(&self) -> SourceMedium {
+        SourceMedium { id: self.id, kind: self.kind }
     }
 
     /// Whether it is a photo of an identity document, which liveness leaves out.
@@ -143,7 +143,7 @@ impl Medium {
     }
 
     /// What its pictures look like, or why that is unknown.
-    pub fn looks(&self) -> Result<&[Fingerprint], Unreadable> {
+    pub fn looks(&self) -> Result<&[Fingerprint], NoFingerprint> {
         match self.contents.looks.as_ref() {
             Ok(looks) => Ok(looks),
             Err(unreadable) => Err(*unreadable),
@@ -156,7 +156,7 @@ const DECODINGS_MAX: usize = 2;
 /// Fingerprints kept by digest, about a kilobyte a picture.
 const LOOKS_MAX: usize = 20_000;
 
-type Looks = Arc<Result<Vec<Fingerprint>, Unreadable>>;
+type Looks = Arc<Result<Vec<Fingerprint>, NoFingerprint>>;
 
 /// Looks at files, each content once, and keeps as many of their bytes as it may.
 #[derive(Debug)]
@@ -177,25 +177,25 @@ impl Gallery {
     }
 
     /// Looks at a file. Slow only for contents that were not seen lately.
-    pub async fn look(&self, file: &File, kind: MediaKind) -> Contents {
+    pub async fn look(&self, file: &File, kind: MediaKind) -> FileContents {
         let digest = file.digest();
         let looks = match self.known(&digest, kind) {
             Some(looks) => looks,
             None => self.learn(&digest, kind, self.decode(file.bytes.clone(), kind).await),
         };
         self.keep(&digest, file);
-        Contents { digest, bytes: file.bytes.len() as u64, looks }
+        FileContents { digest, bytes: file.bytes.len() as u64, looks }
     }
 
     /// Looks at a file on this very thread: for tests, which have time.
-    pub fn look_here(&self, file: &File, kind: MediaKind) -> Contents {
+    pub fn look_here(&self, file: &File, kind: MediaKind) -> FileContents {
         let digest = file.digest();
         let looks = match self.known(&digest, kind) {
             Some(looks) => looks,
             None => self.learn(&digest, kind, decode(&file.bytes, kind)),
         };
         self.keep(&digest, file);
-        Contents { digest, bytes: file.bytes.len() as u64, looks }
+        FileContents { digest, bytes: file.bytes.len() as u64, looks }
     }
 
     fn known(&self, digest: &str, kind: MediaKind) -> Option<Looks> {
@@ -206,7 +206,7 @@ impl Gallery {
         &self,
         digest: &str,
         kind: MediaKind,
-        looks: Result<Vec<Fingerprint>, Unreadable>,
+        looks: Result<Vec<Fingerprint>, NoFingerprint>,
     ) -> Looks {
         let looks = Arc::new(looks);
         lock(&self.looks).insert(looks_key(digest, kind), 1, looks.clone());
@@ -223,13 +223,17 @@ impl Gallery {
         self.decodings.acquire().await.ok()
     }
 
-    async fn decode(&self, bytes: Bytes, kind: MediaKind) -> Result<Vec<Fingerprint>, Unreadable> {
+    async fn decode(
+        &self,
+        bytes: Bytes,
+        kind: MediaKind,
+    ) -> Result<Vec<Fingerprint>, NoFingerprint> {
         let Some(_turn) = self.turn().await else {
-            return Err(Unreadable::Picture);
+            return Err(NoFingerprint::Picture);
         };
         let decoding = tokio::task::spawn_blocking(move || decode(&bytes, kind));
         // A decoder that panics has met something that is no picture.
-        decoding.await.unwrap_or(Err(Unreadable::Picture))
+        decoding.await.unwrap_or(Err(NoFingerprint::Picture))
     }
 
     fn keep(&self, digest: &str, file: &File) {
@@ -247,7 +251,7 @@ fn looks_key(digest: &str, kind: MediaKind) -> String {
     format!("{}/{digest}", kind.result_key())
 }
 
-fn decode(bytes: &[u8], kind: MediaKind) -> Result<Vec<Fingerprint>, Unreadable> {
+fn decode(bytes: &[u8], kind: MediaKind) -> Result<Vec<Fingerprint>, NoFingerprint> {
     match kind {
         MediaKind::Image => Fingerprint::of_picture(bytes).map(|it| vec![it]),
         MediaKind::ShotSet => Fingerprint::of_shot_set(bytes),

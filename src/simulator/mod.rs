@@ -50,7 +50,7 @@ pub use api::TOKEN_HEADER;
 pub use endpoint::Endpoint;
 pub use record::{Answered, RecordedRequest, RecordedUpload};
 pub use script::{
-    Action, AnalysisIdName, Gateway, LoginCode, Match, Outcome, Rule, Script, ScriptError,
+    Action, AnalysisIdName, Gateway, LoginCode, Outcome, RequestMatch, Rule, Script, ScriptError,
     Switches, TooFewMedia,
 };
 pub use seed::{FolderSeed, LivenessSeed, MediaSeed};
@@ -76,7 +76,7 @@ pub struct Config {
     /// The service account's token.
     pub service_token: String,
     /// How much it may hold.
-    pub limits: Limits,
+    pub limits: SimulatorLimits,
     /// Whether a folder of the sample person is there from the start.
     pub sample_folder: bool,
     /// What it shows to callers who come over TLS; unset, it serves plain HTTP.
@@ -85,7 +85,7 @@ pub struct Config {
 
 /// How much a simulator may hold. What is over a limit is forgotten, oldest first.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct SimulatorLimits {
     /// Folders. One with a shot set, a photo and two analyses takes about 10 kB.
     pub folders_max: usize,
     /// Bytes of memory for them, roughly: callers may say much about their media.
@@ -109,16 +109,16 @@ impl Default for Config {
             email: "tester@example.com".to_owned(),
             password: "simulated".to_owned(),
             service_token: "simulated-service-token".to_owned(),
-            limits: Limits::default(),
+            limits: SimulatorLimits::default(),
             sample_folder: false,
             tls: None,
         }
     }
 }
 
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
+impl Default for SimulatorLimits {
+    fn default() -> SimulatorLimits {
+        SimulatorLimits {
             folders_max: 100_000,
             folder_bytes_max: 512 * 1024 * 1024,
             record_entries_max: 100_000,

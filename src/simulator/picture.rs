@@ -55,7 +55,7 @@ pub struct Fingerprint {
 
 /// Why a medium has no fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum NoFingerprint {
     /// A video: the simulator has no video decoder.
     #[error("the simulator cannot decode video")]
     Video,
@@ -69,22 +69,22 @@ impl Fingerprint {
     pub const BYTES: usize = (2 * GRID * GRID + 3 * TILES * TILES) as usize;
 
     /// Decodes a JPEG or PNG and takes its fingerprint. Slow: keep it off the runtime's threads.
-    pub fn of_picture(bytes: &[u8]) -> Result<Fingerprint, Unreadable> {
-        decode(bytes).map(|picture| Fingerprint::of(&picture)).ok_or(Unreadable::Picture)
+    pub fn of_picture(bytes: &[u8]) -> Result<Fingerprint, NoFingerprint> {
+        decode(bytes).map(|picture| Fingerprint::of(&picture)).ok_or(NoFingerprint::Picture)
     }
 
     /// Takes the fingerprints of all pictures in a ZIP, in the archive's order.
-    pub fn of_shot_set(bytes: &[u8]) -> Result<Vec<Fingerprint>, Unreadable> {
+    pub fn of_shot_set(bytes: &[u8]) -> Result<Vec<Fingerprint>, NoFingerprint> {
         let frames: Vec<_> =
             frames(bytes).iter().filter_map(|frame| Self::of_picture(frame).ok()).collect();
-        if frames.is_empty() { Err(Unreadable::Picture) } else { Ok(frames) }
+        if frames.is_empty() { Err(NoFingerprint::Picture) } else { Ok(frames) }
     }
 
     /// Takes the fingerprints of a video that the simulator made; it has no decoder for others.
-    pub fn of_video(bytes: &[u8]) -> Result<Vec<Fingerprint>, Unreadable> {
+    pub fn of_video(bytes: &[u8]) -> Result<Vec<Fingerprint>, NoFingerprint> {
         match bytes.strip_prefix(&VIDEO_HEAD).and_then(|rest| rest.get(BOX_HEAD_BYTES..)) {
             Some(shot_set) => Self::of_shot_set(shot_set),
-            None => Err(Unreadable::Video),
+            None => Err(NoFingerprint::Video),
         }
     }
 
@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn what_is_no_picture_is_unreadable() {
-        assert_eq!(Fingerprint::of_picture(b"no picture"), Err(Unreadable::Picture));
-        assert_eq!(Fingerprint::of_shot_set(b"no archive"), Err(Unreadable::Picture));
+        assert_eq!(Fingerprint::of_picture(b"no picture"), Err(NoFingerprint::Picture));
+        assert_eq!(Fingerprint::of_shot_set(b"no archive"), Err(NoFingerprint::Picture));
     }
 
     #[test]

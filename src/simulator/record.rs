@@ -104,7 +104,7 @@ struct Entries {
 
 /// A request's own line in the record. Dropping it unanswered means that the caller left.
 #[derive(Debug)]
-pub struct Line {
+pub struct RecordLine {
     record: Arc<Record>,
     n: u64,
     closed: bool,
@@ -122,7 +122,7 @@ impl Record {
     }
 
     /// Opens a line for a request; its number is filled in.
-    pub fn open(self: &Arc<Record>, mut request: RecordedRequest) -> Line {
+    pub fn open(self: &Arc<Record>, mut request: RecordedRequest) -> RecordLine {
         let mut entries = lock(&self.entries);
         let n = entries.forgotten + entries.latest.len() as u64 + 1;
         request.n = n;
@@ -134,7 +134,7 @@ impl Record {
         entries.latest.push_back(request);
         drop(entries);
         self.changed.notify_waiters();
-        Line { record: self.clone(), n, closed: false }
+        RecordLine { record: self.clone(), n, closed: false }
     }
 
     /// The kept requests, oldest first.
@@ -221,7 +221,7 @@ impl Entries {
     }
 }
 
-impl Line {
+impl RecordLine {
     /// The number of this request.
     pub fn n(&self) -> u64 {
         self.n
@@ -275,7 +275,7 @@ impl Answered {
     }
 }
 
-impl Drop for Line {
+impl Drop for RecordLine {
     fn drop(&mut self) {
         if !self.closed {
             self.record.note(self.n, |request| {

@@ -11,13 +11,13 @@ use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 
 use crate::simulator::answer::Refusal;
-use crate::simulator::api::{self, Call};
+use crate::simulator::api::{self, ApiCall};
 use crate::simulator::control;
-use crate::simulator::director::Plan;
+use crate::simulator::director::RequestPlan;
 use crate::simulator::endpoint::{Endpoint, Route};
-use crate::simulator::fault::{self, Answer};
+use crate::simulator::fault::{self, HttpAnswer};
 use crate::simulator::lock;
-use crate::simulator::record::{Answered, Line, RecordedRequest};
+use crate::simulator::record::{Answered, RecordLine, RecordedRequest};
 use crate::simulator::script::Action;
 use crate::simulator::subject::Subject;
 use crate::simulator::upload::Upload;
@@ -28,7 +28,7 @@ const PATH_SHOWN_MAX: usize = 2_048;
 
 /// How a request ends.
 enum Fate {
-    Answered(Answer),
+    Answered(HttpAnswer),
     Dropped,
     Left,
 }
@@ -63,7 +63,7 @@ pub async fn respond(
     }
 }
 
-fn open_line(world: &Arc<World>, request: &Request<Incoming>) -> Line {
+fn open_line(world: &Arc<World>, request: &Request<Incoming>) -> RecordLine {
     let route = Route::read(request.method(), request.uri().path());
     let path = request.uri().path_and_query().map_or("", |path| path.as_str());
     world.record.open(RecordedRequest {
@@ -86,19 +86,21 @@ fn open_line(world: &Arc<World>, request: &Request<Incoming>) -> Line {
 
 async fn receive(
     world: &Arc<World>,
-    line: &Line,
+    line: &RecordLine,
     request: Request<Incoming>,
-) -> Result<Call, Answer> {
+) -> Result<ApiCall, HttpAnswer> {
     let on = world.switches();
     let (parts, body) = request.into_parts();
     let body = match Limited::new(body, on.request_bytes_max).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => return Err(Answer::page(413).closing()),
-        Err(_) => return Err(Answer::refused(&Refusal::structure("Broken body"), &on).closing()),
+        Err(error) if error.is::<LengthLimitError>() => return Err(HttpAnswer::page(413).closing()),
+        Err(_) => {
+            return Err(HttpAnswer::refused(&Refusal::structure("Broken body"), &on).closing());
+        }
     };
     let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
     let base = host.map_or_else(|| world.url(), |host| world.url_at(host));
-    let mut call = Call {
+    let mut call = ApiCall {
         world: world.clone(),
         n: line.n(),
         route: Route::read(&parts.method, parts.uri.path()),
@@ -108,7 +110,7 @@ async fn receive(
         body,
         base,
         on,
-        plan: Plan::default(),
+        plan: RequestPlan::default(),
     };
     plan(&mut call).await;
     Ok(call)
@@ -116,7 +118,7 @@ async fn receive(
 
 /// Asks the script what happens to a request. What the request brings is read only where a rule
 /// asks for it.
-async fn plan(call: &mut Call) {
+async fn plan(call: &mut ApiCall) {
     let world = call.world.clone();
     let is_about_contents = lock(&world.director).is_about_contents();
     let brought = if is_about_contents { brought(call).await } else { None };
@@ -138,7 +140,7 @@ async fn plan(call: &mut Call) {
 }
 
 /// The upload that a request brings, if it brings one that can be read.
-async fn brought(call: &Call) -> Option<Upload> {
+async fn brought(call: &ApiCall) -> Option<Upload> {
     match call.route.endpoint {
         Endpoint::CreateFolder | Endpoint::AddMedia => {
             Upload::read(&call.headers, call.body.clone(), &call.on).await.ok()
@@ -147,7 +149,7 @@ async fn brought(call: &Call) -> Option<Upload> {
     }
 }
 
-async fn decide(call: Call) -> Fate {
+async fn decide(call: ApiCall) -> Fate {
     let action = call.plan.action.clone();
     if let (true, Some(token)) = (action.expire_session, call.token()) {
         lock(&call.world.state).sessions.expire(token, call.world.clock.now());
@@ -175,7 +177,7 @@ async fn decide(call: Call) -> Fate {
 }
 
 /// Acts later, in a task of its own: Oz goes on working when a caller has left.
-fn detach(call: Call, delay_ms: u64) -> tokio::task::JoinHandle<Answer> {
+fn detach(call: ApiCall, delay_ms: u64) -> tokio::task::JoinHandle<HttpAnswer> {
     let world = call.world.clone();
     world.tasks.clone().spawn(async move {
         let acting = async {
@@ -183,24 +185,24 @@ fn detach(call: Call, delay_ms: u64) -> tokio::task::JoinHandle<Answer> {
             perform(&call).await
         };
         tokio::select! {
-            () = world.stopping.cancelled() => Answer::page(503),
+            () = world.stopping.cancelled() => HttpAnswer::page(503),
             answer = acting => answer,
         }
     })
 }
 
 /// Acts on a request, unless a rule answers in its place, and shapes the answer.
-async fn perform(call: &Call) -> Answer {
+async fn perform(call: &ApiCall) -> HttpAnswer {
     let action = &call.plan.action;
     if is_answered_by_rule(action) && !action.act {
-        return fault::shaped(Answer::empty(200), action, &call.on);
+        return fault::shaped(HttpAnswer::empty(200), action, &call.on);
     }
     let answer = match api::act(call).await {
         Ok(reply) => {
             call.world.record.note(call.n, |request| request.acted = true);
-            Answer::replied(reply, &call.on)
+            HttpAnswer::replied(reply, &call.on)
         }
-        Err(refusal) => Answer::refused(&refusal, &call.on),
+        Err(refusal) => HttpAnswer::refused(&refusal, &call.on),
     };
     fault::shaped(answer, action, &call.on)
 }

@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::simulator::analysis::AnalysisType;
-use crate::simulator::api::{Call, media_asked, types_asked};
+use crate::simulator::api::{ApiCall, media_asked, types_asked};
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::folders::Folder;
 use crate::simulator::media::{File, Medium};
-use crate::simulator::script::Match;
+use crate::simulator::script::RequestMatch;
 use crate::simulator::upload::Upload;
-use crate::simulator::world::State;
+use crate::simulator::world::WorldState;
 
 /// What rules can tell a request apart by.
 #[derive(Clone, Debug, Default)]
@@ -22,12 +22,12 @@ pub struct Subject {
     /// Whether it starts analyses.
     pub starts: bool,
     /// What is read only where a rule asks for it: reading it takes time.
-    contents: Contents,
+    contents: SubjectContents,
 }
 
 /// The metadata and the media of a request's folder, or of what the request brings.
 #[derive(Clone, Debug, Default)]
-struct Contents {
+struct SubjectContents {
     meta_data: Map<String, Value>,
     media: Vec<MediumContents>,
 }
@@ -40,7 +40,7 @@ struct MediumContents {
 
 impl Subject {
     /// Of a request, as far as its method, its path and its JSON tell.
-    pub fn of(call: &Call, state: &State) -> Self {
+    pub fn of(call: &ApiCall, state: &WorldState) -> Self {
         use Endpoint as E;
         let (folder, types) = match (call.route.endpoint, call.route.id) {
             (E::GetMedia | E::DeleteMedia | E::MediaMetaData, Some(id)) => {
@@ -54,13 +54,18 @@ impl Subject {
             _ => (call.route.folder(), Vec::new()),
         };
         let starts = [E::StartAnalyses, E::CreateFolder].contains(&call.route.endpoint);
-        Self { folder, types, starts, contents: Contents::default() }
+        Self { folder, types, starts, contents: SubjectContents::default() }
     }
 
     /// Adds the metadata and the media: those of an upload where there is one.
-    pub fn with_contents(mut self, call: &Call, state: &State, brought: Option<&Upload>) -> Self {
+    pub fn with_contents(
+        mut self,
+        call: &ApiCall,
+        state: &WorldState,
+        brought: Option<&Upload>,
+    ) -> Self {
         let folder = self.folder.and_then(|id| state.folders.get(id));
-        self.contents = Contents {
+        self.contents = SubjectContents {
             meta_data: match folder {
                 Some(folder) => folder.meta_data.clone(),
                 None => brought.map(Upload::folder_meta_data).unwrap_or_default(),
@@ -79,8 +84,8 @@ impl Subject {
     }
 
     /// Whether the metadata and the media are those that a rule asks for.
-    pub fn has_contents(&self, when: &Match) -> bool {
-        let Contents { meta_data, media } = &self.contents;
+    pub fn has_contents(&self, when: &RequestMatch) -> bool {
+        let SubjectContents { meta_data, media } = &self.contents;
         let digest = when.media_digest.as_deref();
         let of_medium = |medium: &MediumContents| {
             has_all(&medium.meta_data, &when.media_meta_data)
@@ -100,7 +105,7 @@ impl Subject {
 
     /// Of a request about a folder with this metadata.
     pub fn with_meta_data(meta_data: Map<String, Value>) -> Self {
-        let contents = Contents { meta_data, media: Vec::new() };
+        let contents = SubjectContents { meta_data, media: Vec::new() };
         Self { contents, ..Self::default() }
     }
 }
@@ -115,7 +120,7 @@ impl MediumContents {
     }
 
     /// Those that the request names, in its path or its JSON; all where it names none.
-    fn of_folder(call: &Call, folder: &Folder) -> Vec<Self> {
+    fn of_folder(call: &ApiCall, folder: &Folder) -> Vec<Self> {
         use Endpoint as E;
         let named: Option<Vec<Uuid>> = match (call.route.endpoint, call.route.id) {
             (E::GetMedia | E::DeleteMedia | E::MediaMetaData, Some(id)) => Some(vec![id]),

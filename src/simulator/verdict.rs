@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use crate::simulator::analysis::Source;
+use crate::simulator::analysis::SourceMedium;
 use crate::simulator::media::Medium;
-use crate::simulator::picture::{Fingerprint, Unreadable};
+use crate::simulator::picture::{Fingerprint, NoFingerprint};
 use crate::simulator::script::Switches;
 
 /// What an analysis measured.
@@ -18,7 +18,7 @@ pub struct Scores {
     /// How sure liveness is that it was cheated.
     pub spoofing: Option<f64>,
     /// For each medium, its own least and greatest likeness, or its spoofing score twice.
-    pub media: Vec<(Source, f64, f64)>,
+    pub media: Vec<(SourceMedium, f64, f64)>,
 }
 
 impl Scores {
@@ -56,7 +56,7 @@ impl Scores {
 }
 
 /// Compares all pairs of media.
-pub fn compare(media: &[&Medium]) -> Result<Scores, Unreadable> {
+pub fn compare(media: &[&Medium]) -> Result<Scores, NoFingerprint> {
     let looks: Vec<&[Fingerprint]> =
         media.iter().map(|medium| medium.looks()).collect::<Result<_, _>>()?;
     let mut per_medium: Vec<_> =

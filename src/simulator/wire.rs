@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::simulator::analysis::{Analysis, AnalysisType, Source};
+use crate::simulator::analysis::{Analysis, AnalysisType, SourceMedium};
 use crate::simulator::clock::{Millis, seconds};
 use crate::simulator::folders::Folder;
 use crate::simulator::media::{MediaKind, Medium};
@@ -16,7 +16,7 @@ pub const USER: Uuid = Uuid::from_u128(1);
 
 /// What a view depends on besides the thing that is shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Look<'a> {
+pub struct ViewContext<'a> {
     /// Where URLs begin.
     pub base: &'a str,
     /// The switches of the moment.
@@ -25,7 +25,7 @@ pub struct Look<'a> {
     pub now: Millis,
 }
 
-impl Look<'_> {
+impl ViewContext<'_> {
     /// A folder, with its analyses if they are asked for.
     pub fn folder(&self, folder: &Folder, with_analyses: bool) -> Value {
         let (progress, verdict) = (folder.progress(self.now), folder.verdict(self.now));
@@ -107,7 +107,7 @@ impl Look<'_> {
         })
     }
 
-    fn source(&self, source: Source) -> Value {
+    fn source(&self, source: SourceMedium) -> Value {
         json!({ "media_id": source.id, "media_type": self.media_type(source.kind) })
     }
 
@@ -124,7 +124,7 @@ impl Look<'_> {
     /// Biometry reports on its liveness media, or on all where there are none; liveness on all.
     fn results_media(&self, analysis: &Analysis, folder: &Folder) -> Value {
         let results = &analysis.ending.scores.media;
-        let is_video = |source: &Source| source.kind != MediaKind::Image;
+        let is_video = |source: &SourceMedium| source.kind != MediaKind::Image;
         let videos_only = analysis.kind == AnalysisType::Biometry
             && results.iter().any(|(source, _, _)| is_video(source));
         let shown = results.iter().filter(|(source, _, _)| !videos_only || is_video(source));
@@ -135,7 +135,7 @@ impl Look<'_> {
         &self,
         analysis: &Analysis,
         folder: &Folder,
-        (source, least, greatest): &(Source, f64, f64),
+        (source, least, greatest): &(SourceMedium, f64, f64),
     ) -> Value {
         let mut view = Map::new();
         view.insert("analyse_id".to_owned(), json!(analysis.id));
@@ -164,7 +164,12 @@ impl Look<'_> {
     }
 
     /// The medium itself stands in for its best shot.
-    fn best_shot(&self, analysis: &Analysis, folder: &Folder, source: &Source) -> Option<String> {
+    fn best_shot(
+        &self,
+        analysis: &Analysis,
+        folder: &Folder,
+        source: &SourceMedium,
+    ) -> Option<String> {
         let wanted = analysis.params["extract_best_shot"].as_bool().unwrap_or(true);
         if analysis.kind != AnalysisType::Quality || !wanted {
             return None;

@@ -10,16 +10,16 @@ use uuid::Uuid;
 
 use crate::simulator::analysis::{AnalysisType, Basis, Ending};
 use crate::simulator::api;
-use crate::simulator::clock::{Clock, Millis};
+use crate::simulator::clock::{Millis, SimulatorClock};
 use crate::simulator::director::Director;
 use crate::simulator::folders::{Endings, Folder, Folders};
-use crate::simulator::media::{Contents, File, Gallery, MediaKind, Medium};
+use crate::simulator::media::{File, FileContents, Gallery, MediaKind, Medium};
 use crate::simulator::record::Record;
 use crate::simulator::sample;
 use crate::simulator::script::{Outcome, Switches};
 use crate::simulator::seed::{FolderSeed, MediaSeed, Random};
 use crate::simulator::session::Sessions;
-use crate::simulator::{Config, Limits, lock};
+use crate::simulator::{Config, SimulatorLimits, lock};
 
 /// Who may sign in.
 #[derive(Clone, Debug)]
@@ -34,7 +34,7 @@ pub struct Account {
 
 /// What changes as requests are acted on.
 #[derive(Debug)]
-pub struct State {
+pub struct WorldState {
     /// Where ids come from.
     pub random: Random,
     /// Who is signed in.
@@ -51,7 +51,7 @@ pub struct World {
     /// Who may sign in.
     pub account: Account,
     /// Its time.
-    pub clock: Clock,
+    pub clock: SimulatorClock,
     /// What it was asked.
     pub record: Arc<Record>,
     /// What it has seen.
@@ -59,12 +59,12 @@ pub struct World {
     /// Its script.
     pub director: Mutex<Director>,
     /// All the rest. Held only for moments, and never together with the script.
-    pub state: Mutex<State>,
+    pub state: Mutex<WorldState>,
     /// Ends every task.
     pub stopping: CancellationToken,
     /// Every task there is.
     pub tasks: TaskTracker,
-    limits: Limits,
+    limits: SimulatorLimits,
     is_tls: bool,
     /// The folder that is there from the start, if there is one.
     sample_folder: Option<Uuid>,
@@ -91,7 +91,7 @@ pub struct NewMedium {
     /// What it is.
     pub kind: MediaKind,
     /// What it looks like.
-    pub contents: Contents,
+    pub contents: FileContents,
     /// Oz's tags.
     pub tags: Vec<String>,
     /// The caller's own words about it.
@@ -113,14 +113,14 @@ impl World {
         let mut world = World {
             address,
             account,
-            clock: Clock::start(),
+            clock: SimulatorClock::start(),
             record: Arc::new(Record::new(
                 config.limits.record_entries_max,
                 config.limits.record_bytes_max,
             )),
             gallery: Gallery::new(config.limits.file_bytes_kept_max),
             director: Mutex::new(Director::new(config.script, rules_random)),
-            state: Mutex::new(State {
+            state: Mutex::new(WorldState {
                 random: Random::new(config.seed),
                 sessions: Sessions::default(),
                 folders: config.limits.folders(),
@@ -175,7 +175,7 @@ impl World {
     fn open_service_session(&self) {
         let ttl_ms = self.switches().service_ttl_seconds * 1_000;
         let mut state = lock(&self.state);
-        let State { sessions, random, .. } = &mut *state;
+        let WorldState { sessions, random, .. } = &mut *state;
         let expires_at = self.clock.now() + ttl_ms;
         sessions.start_service(&self.account.service_token, random, expires_at);
     }
@@ -191,7 +191,7 @@ impl World {
     pub fn open_folder(&self, id: Uuid, new: NewFolder) {
         let on = self.switches();
         let mut state = lock(&self.state);
-        let State { random, folders, .. } = &mut *state;
+        let WorldState { random, folders, .. } = &mut *state;
         let now = self.clock.now();
         folders.create(id, new.meta_data, now);
         let media = new.media.into_iter().map(|medium| Medium {
@@ -253,7 +253,7 @@ impl World {
     }
 }
 
-impl Limits {
+impl SimulatorLimits {
     fn folders(&self) -> Folders {
         Folders::new(self.folders_max, self.folder_bytes_max)
     }

@@ -317,7 +317,7 @@ async fn a_cancelled_match_sends_nothing_more_to_oz() {
 fn never_finishing() -> Rule {
     Rule {
         name: None,
-        when: facematch::simulator::Match {
+        when: facematch::simulator::RequestMatch {
             endpoint: Some(Endpoint::StartAnalyses),
             times: Some(1),
             ..Default::default()
@@ -349,7 +349,7 @@ async fn an_answer_that_is_no_verdict_is_a_failure() {
     ];
     for (outcome, reason) in table {
         house.oz.clear_rules();
-        let when = facematch::simulator::Match {
+        let when = facematch::simulator::RequestMatch {
             endpoint: Some(Endpoint::StartAnalyses),
             ..Default::default()
         };

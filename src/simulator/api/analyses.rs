@@ -5,8 +5,8 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::simulator::analysis::{Analysis, AnalysisType, Basis, Ending};
-use crate::simulator::answer::{Refusal, Reply};
-use crate::simulator::api::Call;
+use crate::simulator::answer::{OzReply, Refusal};
+use crate::simulator::api::ApiCall;
 use crate::simulator::api::filter::AnalysisQuery;
 use crate::simulator::clock::Millis;
 use crate::simulator::folders::Folder;
@@ -14,7 +14,7 @@ use crate::simulator::lock;
 use crate::simulator::media::Medium;
 use crate::simulator::script::{Outcome, Switches, TooFewMedia};
 use crate::simulator::seed::Random;
-use crate::simulator::world::State;
+use crate::simulator::world::WorldState;
 
 /// Analyses that one folder may hold: each is answered with the folder.
 const FOLDER_ANALYSES_MAX: usize = 1_000;
@@ -27,7 +27,7 @@ const LIST_MAX: usize = 5_000;
 
 /// One analysis as a request asks for it.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestedAnalysis {
     kind: AnalysisType,
     source_media: Option<Vec<String>>,
     params: Value,
@@ -50,7 +50,7 @@ pub fn media_asked(body: &[u8]) -> Option<Vec<Uuid>> {
 }
 
 /// `POST /api/folders/{id}/analyses/`
-pub fn start(call: &Call) -> Result<Reply, Refusal> {
+pub fn start(call: &ApiCall) -> Result<OzReply, Refusal> {
     let folder = call.id()?;
     drop(call.authorised()?);
     let body = call.json()?;
@@ -71,7 +71,7 @@ pub fn start(call: &Call) -> Result<Reply, Refusal> {
 }
 
 /// Reads the `analyses` of a request.
-pub fn read_list(list: &Value) -> Result<Vec<Asked>, Refusal> {
+pub fn read_list(list: &Value) -> Result<Vec<RequestedAnalysis>, Refusal> {
     let invalid = || Refusal::structure("Invalid body structure");
     let items = list.as_array().filter(|items| !items.is_empty()).ok_or_else(invalid)?;
     if items.len() > REQUEST_ANALYSES_MAX {
@@ -80,7 +80,7 @@ pub fn read_list(list: &Value) -> Result<Vec<Asked>, Refusal> {
     items.iter().map(read_one).collect()
 }
 
-fn read_one(item: &Value) -> Result<Asked, Refusal> {
+fn read_one(item: &Value) -> Result<RequestedAnalysis, Refusal> {
     let word = item["type"].as_str().ok_or(Refusal::missing("type"))?;
     let kind = AnalysisType::read(word).ok_or(Refusal::value("Invalid param value: type"))?;
     let source_media = match &item["source_media"] {
@@ -88,7 +88,7 @@ fn read_one(item: &Value) -> Result<Asked, Refusal> {
         Value::Array(ids) => Some(ids.iter().map(read_id).collect::<Result<_, _>>()?),
         _ => return Err(Refusal::structure("Invalid body structure: source_media")),
     };
-    Ok(Asked { kind, source_media, params: item["params"].clone() })
+    Ok(RequestedAnalysis { kind, source_media, params: item["params"].clone() })
 }
 
 fn read_id(id: &Value) -> Result<String, Refusal> {
@@ -98,12 +98,12 @@ fn read_id(id: &Value) -> Result<String, Refusal> {
 
 /// Starts analyses in a folder, all or none, and names them.
 pub fn begin(
-    call: &Call,
-    state: &mut State,
+    call: &ApiCall,
+    state: &mut WorldState,
     folder: Uuid,
-    asked: Vec<Asked>,
+    asked: Vec<RequestedAnalysis>,
 ) -> Result<Vec<Uuid>, Refusal> {
-    let State { folders, random, .. } = state;
+    let WorldState { folders, random, .. } = state;
     let held = folders.get(folder).ok_or_else(Refusal::not_exist)?;
     if held.analyses.len() + asked.len() > FOLDER_ANALYSES_MAX {
         return Err(Refusal::value("Too many analyses in the folder"));
@@ -143,7 +143,7 @@ pub fn begin(
 
 /// How analyses of this type end: as a rule says, else as the folder's maker said.
 fn outcome<'a>(
-    call: &'a Call,
+    call: &'a ApiCall,
     folder: &'a Folder,
     kind: AnalysisType,
 ) -> Option<(&'a Outcome, Basis)> {
@@ -176,8 +176,8 @@ fn tell(folder: Uuid, analysis: &Analysis) {
 }
 
 fn settle(
-    call: &Call,
-    asked: &Asked,
+    call: &ApiCall,
+    asked: &RequestedAnalysis,
     media: &[&Medium],
     outcome: Option<(&Outcome, Basis)>,
 ) -> Result<Ending, Refusal> {
@@ -193,7 +193,7 @@ fn settle(
 }
 
 fn end_time(
-    call: &Call,
+    call: &ApiCall,
     kind: AnalysisType,
     outcome: Option<(&Outcome, Basis)>,
     now: Millis,
@@ -207,7 +207,7 @@ fn end_time(
 
 fn sources<'a>(
     folder: &'a Folder,
-    asked: &Asked,
+    asked: &RequestedAnalysis,
     on: &Switches,
 ) -> Result<Vec<&'a Medium>, Refusal> {
     let Some(ids) = &asked.source_media else {
@@ -257,18 +257,18 @@ pub fn liveness_media(folder: &Folder) -> impl Iterator<Item = &Medium> {
 }
 
 /// `GET /api/folders/{id}/analyses/`
-pub fn list(call: &Call) -> Result<Reply, Refusal> {
+pub fn list(call: &ApiCall) -> Result<OzReply, Refusal> {
     let query = AnalysisQuery::read(&call.query())?;
     let state = call.authorised()?;
     let folder = state.folders.get(call.id()?).ok_or_else(Refusal::not_exist)?;
     let (look, now) = (call.look(), call.now());
     let found = folder.analyses.iter().filter(|analysis| query.fits(analysis, now));
     let items = found.map(|analysis| look.analysis(analysis, folder)).collect();
-    Ok(Reply::Json(200, call.listed(items)))
+    Ok(OzReply::Json(200, call.listed(items)))
 }
 
 /// `GET /api/analyses/`, behind a switch.
-pub fn list_all(call: &Call) -> Result<Reply, Refusal> {
+pub fn list_all(call: &ApiCall) -> Result<OzReply, Refusal> {
     let state = call.authorised()?;
     if !call.on.analyses_list {
         return Err(Refusal::not_exist());
@@ -280,23 +280,23 @@ pub fn list_all(call: &Call) -> Result<Reply, Refusal> {
         all.take(LIST_MAX).map(|(folder, it)| look.analysis(it, folder)).collect();
     let total = items.len();
     let envelope = json!({"offset": 0, "limit": LIST_MAX, "total_count": total, "items": items});
-    Ok(Reply::Json(200, envelope))
+    Ok(OzReply::Json(200, envelope))
 }
 
 /// `GET /api/analyses/{id}`
-pub fn get(call: &Call) -> Result<Reply, Refusal> {
+pub fn get(call: &ApiCall) -> Result<OzReply, Refusal> {
     let state = call.authorised()?;
     let (folder, analysis) = state.folders.analysis(call.id()?).ok_or_else(Refusal::not_exist)?;
     let view = call.look().analysis(analysis, folder);
-    Ok(Reply::Json(200, if call.on.analysis_as_array { json!([view]) } else { view }))
+    Ok(OzReply::Json(200, if call.on.analysis_as_array { json!([view]) } else { view }))
 }
 
 /// `DELETE /api/analyses/{id}`
-pub fn delete(call: &Call) -> Result<Reply, Refusal> {
+pub fn delete(call: &ApiCall) -> Result<OzReply, Refusal> {
     let mut state = call.authorised()?;
     call.refuse_deletion()?;
     match state.folders.remove_analysis(call.id()?) {
-        true => Ok(Reply::Empty(204)),
+        true => Ok(OzReply::Empty(204)),
         false => Err(Refusal::not_exist()),
     }
 }

@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::simulator::answer::{Refusal, Reply};
-use crate::simulator::api::Call;
+use crate::simulator::answer::{OzReply, Refusal};
+use crate::simulator::api::ApiCall;
 use crate::simulator::lock;
 use crate::simulator::script::LoginCode;
 use crate::simulator::session::User;
-use crate::simulator::world::State;
+use crate::simulator::world::WorldState;
 
 /// `POST /api/authorize/auth/`
-pub fn login(call: &Call) -> Result<Reply, Refusal> {
+pub fn login(call: &ApiCall) -> Result<OzReply, Refusal> {
     let body = call.json()?;
     let credentials = &body["credentials"];
     let email = text(credentials, "email").ok_or(Refusal::missing("credentials/email"))?;
@@ -24,25 +24,25 @@ pub fn login(call: &Call) -> Result<Reply, Refusal> {
         return Err(Refusal::login(code));
     }
     let mut state = lock(&call.world.state);
-    let State { sessions, random, .. } = &mut *state;
-    Ok(Reply::Json(200, sessions.start(User::Ordinary, random, call.now(), &call.on)))
+    let WorldState { sessions, random, .. } = &mut *state;
+    Ok(OzReply::Json(200, sessions.start(User::Ordinary, random, call.now(), &call.on)))
 }
 
 /// `POST /api/authorize/refresh/`
-pub fn refresh(call: &Call) -> Result<Reply, Refusal> {
+pub fn refresh(call: &ApiCall) -> Result<OzReply, Refusal> {
     let access = call.token().ok_or_else(Refusal::auth_missing)?;
     let body = call.json()?;
     let expire_token = text(&body, "expire_token").ok_or(Refusal::missing("expire_token"))?;
     let mut state = lock(&call.world.state);
-    let State { sessions, random, .. } = &mut *state;
+    let WorldState { sessions, random, .. } = &mut *state;
     let pair = sessions.refresh(access, expire_token, random, call.now(), &call.on)?;
-    Ok(Reply::Json(200, pair))
+    Ok(OzReply::Json(200, pair))
 }
 
 /// `GET /api/authorize/session_token`
-pub fn session_token(call: &Call) -> Result<Reply, Refusal> {
+pub fn session_token(call: &ApiCall) -> Result<OzReply, Refusal> {
     let mut state = call.authorised()?;
-    Ok(Reply::Json(200, json!({ "session_token": state.random.token() })))
+    Ok(OzReply::Json(200, json!({ "session_token": state.random.token() })))
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {

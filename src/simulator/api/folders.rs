@@ -5,19 +5,19 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::simulator::answer::{Refusal, Reply};
+use crate::simulator::answer::{OzReply, Refusal};
 use crate::simulator::api::filter::{FolderQuery, flag};
-use crate::simulator::api::{Call, analyses, media};
+use crate::simulator::api::{ApiCall, analyses, media};
 use crate::simulator::clock::Millis;
 use crate::simulator::lock;
 use crate::simulator::upload::Upload;
-use crate::simulator::world::State;
+use crate::simulator::world::WorldState;
 
 /// How long a creation that starts analyses waits for them, in milliseconds: as Oz's own limit.
 const SINGLE_REQUEST_MS_MAX: u64 = 240_000;
 
 /// `POST /api/folders/`
-pub async fn create(call: &Call) -> Result<Reply, Refusal> {
+pub async fn create(call: &ApiCall) -> Result<OzReply, Refusal> {
     drop(call.authorised()?);
     let upload = Upload::read(&call.headers, call.body.clone(), &call.on).await?;
     let asked = upload.payload.get("analyses").map(analyses::read_list).transpose()?;
@@ -53,14 +53,14 @@ pub async fn create(call: &Call) -> Result<Reply, Refusal> {
     Ok(call.created(call.look().folder(folder, with_analyses)))
 }
 
-fn latest_end(call: &Call, state: &State, begun: &[Uuid]) -> Option<Millis> {
+fn latest_end(call: &ApiCall, state: &WorldState, begun: &[Uuid]) -> Option<Millis> {
     let never = call.now() + SINGLE_REQUEST_MS_MAX;
     let ends = begun.iter().filter_map(|id| state.folders.analysis(*id));
     ends.map(|(_, analysis)| analysis.ends.unwrap_or(never)).max()
 }
 
 /// `GET /api/folders/{id}`
-pub fn get(call: &Call) -> Result<Reply, Refusal> {
+pub fn get(call: &ApiCall) -> Result<OzReply, Refusal> {
     let query = call.query();
     let with_analyses = flag(&query, "with_analyses")?;
     let (with_user, with_company) = (flag(&query, "with_user")?, flag(&query, "with_company")?);
@@ -73,21 +73,21 @@ pub fn get(call: &Call) -> Result<Reply, Refusal> {
     if with_company {
         view["company"] = json!({ "company_id": view["company_id"], "name": "Simulated" });
     }
-    Ok(Reply::Json(200, view))
+    Ok(OzReply::Json(200, view))
 }
 
 /// `DELETE /api/folders/{id}`
-pub fn delete(call: &Call) -> Result<Reply, Refusal> {
+pub fn delete(call: &ApiCall) -> Result<OzReply, Refusal> {
     let mut state = call.authorised()?;
     call.refuse_deletion()?;
     match state.folders.remove(call.id()?) {
-        true => Ok(Reply::Empty(204)),
+        true => Ok(OzReply::Empty(204)),
         false => Err(Refusal::not_exist()),
     }
 }
 
 /// `GET /api/folders/`
-pub fn list(call: &Call) -> Result<Reply, Refusal> {
+pub fn list(call: &ApiCall) -> Result<OzReply, Refusal> {
     let query = FolderQuery::read(&call.query(), &call.on)?;
     let state = call.authorised()?;
     let now = call.now();
@@ -99,9 +99,9 @@ pub fn list(call: &Call) -> Result<Reply, Refusal> {
     let look = call.look();
     let items: Vec<Value> = page.map(|folder| look.folder(folder, query.with_analyses)).collect();
     if call.on.folder_list_bare {
-        return Ok(Reply::Json(200, Value::Array(items)));
+        return Ok(OzReply::Json(200, Value::Array(items)));
     }
-    Ok(Reply::Json(
+    Ok(OzReply::Json(
         200,
         json!({
             "offset": query.offset,

@@ -3,28 +3,28 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::simulator::answer::{Refusal, Reply};
-use crate::simulator::api::Call;
+use crate::simulator::answer::{OzReply, Refusal};
+use crate::simulator::api::ApiCall;
 use crate::simulator::clock::Millis;
 use crate::simulator::lock;
-use crate::simulator::media::{Contents, File, MediaKind, Medium};
+use crate::simulator::media::{File, FileContents, MediaKind, Medium};
 use crate::simulator::record::RecordedUpload;
 use crate::simulator::script::Switches;
 use crate::simulator::upload::Upload;
-use crate::simulator::world::State;
+use crate::simulator::world::WorldState;
 
 /// A file that was looked at, with what the payload says about it.
 #[derive(Debug)]
 pub struct Arrived {
     file: File,
     kind: MediaKind,
-    contents: Contents,
+    contents: FileContents,
     tags: Vec<String>,
     meta_data: serde_json::Map<String, Value>,
 }
 
 /// `POST /api/folders/{id}/media/`
-pub async fn add(call: &Call) -> Result<Reply, Refusal> {
+pub async fn add(call: &ApiCall) -> Result<OzReply, Refusal> {
     let folder = call.id()?;
     let held = held(call, folder)?;
     let upload = Upload::read(&call.headers, call.body.clone(), &call.on).await?;
@@ -53,7 +53,7 @@ pub async fn add(call: &Call) -> Result<Reply, Refusal> {
     Ok(call.created(call.listed(added.collect())))
 }
 
-fn held(call: &Call, folder: Uuid) -> Result<usize, Refusal> {
+fn held(call: &ApiCall, folder: Uuid) -> Result<usize, Refusal> {
     let state = call.authorised()?;
     state.folders.get(folder).map(|folder| folder.media.len()).ok_or_else(Refusal::not_exist)
 }
@@ -68,7 +68,7 @@ pub fn check_count(held: usize, arriving: usize, on: &Switches) -> Result<(), Re
 }
 
 /// Looks at all files of an upload.
-pub async fn look_at(call: &Call, upload: &Upload) -> Vec<Arrived> {
+pub async fn look_at(call: &ApiCall, upload: &Upload) -> Vec<Arrived> {
     let mut arrived = Vec::new();
     for (file, kind) in &upload.files {
         arrived.push(Arrived {
@@ -83,7 +83,13 @@ pub async fn look_at(call: &Call, upload: &Upload) -> Vec<Arrived> {
 }
 
 /// Puts files into a folder, and into the record.
-pub fn put(call: &Call, state: &mut State, folder: Uuid, arrived: Vec<Arrived>, now: Millis) {
+pub fn put(
+    call: &ApiCall,
+    state: &mut WorldState,
+    folder: Uuid,
+    arrived: Vec<Arrived>,
+    now: Millis,
+) {
     let (mut media, mut uploads) = (Vec::new(), Vec::new());
     for Arrived { file, kind, contents, tags, meta_data } in arrived {
         let id = state.random.id();
@@ -114,34 +120,34 @@ pub fn put(call: &Call, state: &mut State, folder: Uuid, arrived: Vec<Arrived>, 
 }
 
 /// `GET /api/folders/{id}/media/`
-pub fn list(call: &Call) -> Result<Reply, Refusal> {
+pub fn list(call: &ApiCall) -> Result<OzReply, Refusal> {
     let state = call.authorised()?;
     let folder = state.folders.get(call.id()?).ok_or_else(Refusal::not_exist)?;
     let look = call.look();
     let items = folder.media.iter().map(|medium| look.medium(medium)).collect();
-    Ok(Reply::Json(200, call.listed(items)))
+    Ok(OzReply::Json(200, call.listed(items)))
 }
 
 /// `GET /api/media/{id}`
-pub fn get(call: &Call) -> Result<Reply, Refusal> {
+pub fn get(call: &ApiCall) -> Result<OzReply, Refusal> {
     let state = call.authorised()?;
     let medium = state.folders.medium(call.id()?).ok_or_else(Refusal::not_exist)?;
-    Ok(Reply::Json(200, json!(call.look().medium(medium))))
+    Ok(OzReply::Json(200, json!(call.look().medium(medium))))
 }
 
 /// `DELETE /api/media/{id}`
-pub fn delete(call: &Call) -> Result<Reply, Refusal> {
+pub fn delete(call: &ApiCall) -> Result<OzReply, Refusal> {
     let mut state = call.authorised()?;
     call.refuse_deletion()?;
     match state.folders.remove_medium(call.id()?) {
-        true => Ok(Reply::Empty(204)),
+        true => Ok(OzReply::Empty(204)),
         false => Err(Refusal::not_exist()),
     }
 }
 
 /// `GET /static/{digest}`: open to everybody, as at most installations.
-pub fn download(call: &Call) -> Result<Reply, Refusal> {
+pub fn download(call: &ApiCall) -> Result<OzReply, Refusal> {
     let digest = call.route.file.as_deref().unwrap_or_default();
     let (content_type, bytes) = call.world.gallery.file(digest).ok_or_else(Refusal::not_exist)?;
-    Ok(Reply::File { content_type, bytes })
+    Ok(OzReply::File { content_type, bytes })
 }

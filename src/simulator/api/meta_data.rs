@@ -3,26 +3,26 @@
 use http::Method;
 use serde_json::{Map, Value};
 
-use crate::simulator::answer::{Refusal, Reply};
-use crate::simulator::api::Call;
+use crate::simulator::answer::{OzReply, Refusal};
+use crate::simulator::api::ApiCall;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::subject::Subject;
-use crate::simulator::world::State;
+use crate::simulator::world::WorldState;
 
 /// Bytes of one object's metadata, as JSON.
 const META_DATA_BYTES_MAX: usize = 64 * 1024;
 
 /// Any method on `/api/…/{id}/meta_data`: GET all, POST adds or replaces, PATCH modifies (a null
 /// removes), DELETE removes all.
-pub fn serve(call: &Call) -> Result<Reply, Refusal> {
+pub fn serve(call: &ApiCall) -> Result<OzReply, Refusal> {
     let mut state = call.authorised()?;
     let present = find(call, &mut state)?;
     if call.method == Method::GET {
-        return Ok(Reply::Json(200, Value::Object(present.clone())));
+        return Ok(OzReply::Json(200, Value::Object(present.clone())));
     }
     if call.method == Method::DELETE {
         present.clear();
-        return Ok(Reply::Empty(204));
+        return Ok(OzReply::Empty(204));
     }
     let Value::Object(changes) = call.json()? else {
         return Err(Refusal::structure("Invalid body structure"));
@@ -36,10 +36,13 @@ pub fn serve(call: &Call) -> Result<Reply, Refusal> {
     if let Some(folder) = Subject::of(call, &state).folder {
         state.folders.grow(folder, call.body.len());
     }
-    Ok(if call.method == Method::POST { call.created(view) } else { Reply::Json(200, view) })
+    Ok(if call.method == Method::POST { call.created(view) } else { OzReply::Json(200, view) })
 }
 
-fn find<'a>(call: &Call, state: &'a mut State) -> Result<&'a mut Map<String, Value>, Refusal> {
+fn find<'a>(
+    call: &ApiCall,
+    state: &'a mut WorldState,
+) -> Result<&'a mut Map<String, Value>, Refusal> {
     let (id, now) = (call.id()?, call.now());
     let reads = call.method == Method::GET;
     let found = match call.route.endpoint {

@@ -16,15 +16,15 @@ use http::{HeaderMap, Method, Uri};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::simulator::answer::{Refusal, Reply};
+use crate::simulator::answer::{OzReply, Refusal};
 use crate::simulator::clock::Millis;
-use crate::simulator::director::Plan;
+use crate::simulator::director::RequestPlan;
 use crate::simulator::endpoint::{Endpoint, Route};
 use crate::simulator::lock;
 use crate::simulator::script::Switches;
 use crate::simulator::session::User;
-use crate::simulator::wire::Look;
-use crate::simulator::world::{State, World};
+use crate::simulator::wire::ViewContext;
+use crate::simulator::world::{World, WorldState};
 
 pub use analyses::{liveness_media, media_asked, settled, types_asked};
 
@@ -33,7 +33,7 @@ pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
 
 /// One request to Oz, with everything that acting on it takes.
 #[derive(Debug)]
-pub struct Call {
+pub struct ApiCall {
     /// The simulator.
     pub world: Arc<World>,
     /// Its number in the record.
@@ -53,11 +53,11 @@ pub struct Call {
     /// The switches of its moment.
     pub on: Arc<Switches>,
     /// What the script has decided for it.
-    pub plan: Plan,
+    pub plan: RequestPlan,
 }
 
 /// Acts on a request.
-pub async fn act(call: &Call) -> Result<Reply, Refusal> {
+pub async fn act(call: &ApiCall) -> Result<OzReply, Refusal> {
     use Endpoint::*;
     if call.route.method_refused {
         return Err(Refusal::not_allowed());
@@ -66,7 +66,7 @@ pub async fn act(call: &Call) -> Result<Reply, Refusal> {
         Login => auth::login(call),
         Refresh => auth::refresh(call),
         SessionToken => auth::session_token(call),
-        Version => Ok(Reply::Json(200, json!({ "version": "6.0.1", "simulator": true }))),
+        Version => Ok(OzReply::Json(200, json!({ "version": "6.0.1", "simulator": true }))),
         CreateFolder => folders::create(call).await,
         ListFolders => folders::list(call),
         GetFolder => folders::get(call),
@@ -86,26 +86,26 @@ pub async fn act(call: &Call) -> Result<Reply, Refusal> {
     }
 }
 
-impl Call {
+impl ApiCall {
     /// The token that the request carries.
     pub fn token(&self) -> Option<&str> {
         self.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok())
     }
 
     /// The session's user; refused without one.
-    fn authorise(&self, state: &mut State) -> Result<User, Refusal> {
+    fn authorise(&self, state: &mut WorldState) -> Result<User, Refusal> {
         let token = self.token().ok_or_else(Refusal::auth_missing)?;
         state.sessions.check(token, self.now(), &self.on)
     }
 
     /// The state, for a user who is signed in.
-    fn authorised(&self) -> Result<MutexGuard<'_, State>, Refusal> {
+    fn authorised(&self) -> Result<MutexGuard<'_, WorldState>, Refusal> {
         let mut state = self.state();
         self.authorise(&mut state)?;
         Ok(state)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WorldState> {
         lock(&self.world.state)
     }
 
@@ -113,8 +113,8 @@ impl Call {
         self.world.clock.now()
     }
 
-    fn look(&self) -> Look<'_> {
-        Look { base: &self.base, on: &self.on, now: self.now() }
+    fn look(&self) -> ViewContext<'_> {
+        ViewContext { base: &self.base, on: &self.on, now: self.now() }
     }
 
     /// The id in the path; what is no id does not exist.
@@ -127,8 +127,8 @@ impl Call {
             .map_err(|_| Refusal::structure("Could not parse body as JSON object"))
     }
 
-    fn created(&self, value: Value) -> Reply {
-        Reply::Json(if self.on.created_is_200 { 200 } else { 201 }, value)
+    fn created(&self, value: Value) -> OzReply {
+        OzReply::Json(if self.on.created_is_200 { 200 } else { 201 }, value)
     }
 
     /// A list, as this installation wraps lists.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::folder_request::FolderRequest;
 use super::{Done, LIMIT_DEFAULT, LIMIT_MAX, query, read, refused};
-use crate::simulator::fault::Answer;
+use crate::simulator::fault::HttpAnswer;
 use crate::simulator::lock;
 use crate::simulator::view::FolderView;
 use crate::simulator::world::World;
@@ -33,7 +33,7 @@ pub fn list(world: &World, uri: &Uri) -> Done {
     let now = world.clock.now();
     let page = state.folders.iter().skip(query.offset).take(limit);
     let items: Vec<_> = page.map(|folder| FolderView::of(folder, now)).collect();
-    Ok(Answer::json(200, &json!({ "total": state.folders.len(), "items": items })))
+    Ok(HttpAnswer::json(200, &json!({ "total": state.folders.len(), "items": items })))
 }
 
 /// `GET /sim/folders/{id}`
@@ -45,25 +45,25 @@ fn show(world: &World, id: &str, status: u16) -> Done {
     let state = lock(&world.state);
     let folder = Uuid::try_parse(id).ok().and_then(|id| state.folders.get(id));
     let folder = folder.ok_or_else(unknown)?;
-    Ok(Answer::json(status, &json!(FolderView::of(folder, world.clock.now()))))
+    Ok(HttpAnswer::json(status, &json!(FolderView::of(folder, world.clock.now()))))
 }
 
 /// `DELETE /sim/folders/{id}`, whatever the account may do.
 pub fn remove(world: &World, id: &str) -> Done {
     let id = Uuid::try_parse(id).map_err(|_| unknown())?;
     match lock(&world.state).folders.remove(id) {
-        true => Ok(Answer::empty(204)),
+        true => Ok(HttpAnswer::empty(204)),
         false => Err(unknown()),
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Reset {}
+struct ResetFolder {}
 
 /// `POST /sim/folders/{id}/reset`: as it was when it was made.
 pub fn reset(world: &World, id: &str, body: &[u8]) -> Done {
-    let Reset {} = read(body)?;
+    let ResetFolder {} = read(body)?;
     let now = world.clock.now();
     match Uuid::try_parse(id).is_ok_and(|id| lock(&world.state).folders.reset(id, now)) {
         true => get(world, id),
@@ -71,7 +71,7 @@ pub fn reset(world: &World, id: &str, body: &[u8]) -> Done {
     }
 }
 
-fn unknown() -> Answer {
+fn unknown() -> HttpAnswer {
     refused(404, "no such folder")
 }
 

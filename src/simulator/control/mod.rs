@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tracing::info;
 
-use crate::simulator::fault::Answer;
+use crate::simulator::fault::HttpAnswer;
 use crate::simulator::world::World;
 use crate::simulator::{clock, lock, sample, script as schema};
 
@@ -33,7 +33,7 @@ const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
-type Done = Result<Answer, Answer>;
+type Done = Result<HttpAnswer, HttpAnswer>;
 
 /// What there is, for `GET /sim`.
 const ENDPOINTS: [&str; 23] = [
@@ -102,7 +102,7 @@ async fn route(world: &Arc<World>, method: &Method, uri: &Uri, body: Incoming) -
         (&Method::GET, ["rules", name]) => rules::get(world, name),
         (&Method::PUT, ["rules", name]) => rules::put(world, name, &body),
         (&Method::DELETE, ["rules", name]) => rules::remove(world, name),
-        (&Method::GET, ["switches"]) => Ok(Answer::json(200, &json!(*world.switches()))),
+        (&Method::GET, ["switches"]) => Ok(HttpAnswer::json(200, &json!(*world.switches()))),
         (&Method::PATCH, ["switches"]) => script::change_switches(world, &body),
         (&Method::GET, ["folders"]) => folders::list(world, uri),
         (&Method::GET, ["folders", id]) => folders::get(world, id),
@@ -117,38 +117,38 @@ async fn route(world: &Arc<World>, method: &Method, uri: &Uri, body: Incoming) -
 }
 
 /// The whole of a body, if it is not too large.
-async fn whole(body: Incoming, bytes_max: usize) -> Result<Bytes, Answer> {
+async fn whole(body: Incoming, bytes_max: usize) -> Result<Bytes, HttpAnswer> {
     let body = Limited::new(body, bytes_max).collect().await;
     let refusal = || refused(413, format!("the body has more than {bytes_max} bytes")).closing();
     body.map(|body| body.to_bytes()).map_err(|_| refusal())
 }
 
-fn decoded(segment: &str) -> Result<String, Answer> {
+fn decoded(segment: &str) -> Result<String, HttpAnswer> {
     let decoded = percent_decode_str(segment).decode_utf8();
     decoded.map(|text| text.into_owned()).map_err(|_| refused(400, "the path is not UTF-8"))
 }
 
-fn refused(status: u16, message: impl Into<String>) -> Answer {
-    Answer::json(status, &json!({ "error": message.into() }))
+fn refused(status: u16, message: impl Into<String>) -> HttpAnswer {
+    HttpAnswer::json(status, &json!({ "error": message.into() }))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, HttpAnswer> {
     // An empty body means no keys.
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| misread(&error))
 }
 
-fn misread(error: &serde_json::Error) -> Answer {
+fn misread(error: &serde_json::Error) -> HttpAnswer {
     refused(400, schema::shortened(&error.to_string()))
 }
 
-fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Answer> {
+fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, HttpAnswer> {
     let query = Query::<T>::try_from_uri(uri);
     query.map(|query| query.0).map_err(|error| refused(400, error.body_text()))
 }
 
-fn index() -> Answer {
-    Answer::json(
+fn index() -> HttpAnswer {
+    HttpAnswer::json(
         200,
         &json!({
             "schema_version": schema::VERSION,
@@ -166,13 +166,13 @@ fn sample_file(name: &str) -> Done {
         "stranger.jpg" => ("image/jpeg", sample::stranger_jpeg()),
         _ => return Err(refused(404, "no such sample: portrait.jpg, portrait.png, stranger.jpg")),
     };
-    Ok(Answer::file(content_type, bytes))
+    Ok(HttpAnswer::file(content_type, bytes))
 }
 
-fn health(world: &World) -> Answer {
+fn health(world: &World) -> HttpAnswer {
     let (requests, _) = world.record.counts();
     let state = lock(&world.state);
-    Answer::json(
+    HttpAnswer::json(
         200,
         &json!({
             "status": "ok",
@@ -195,7 +195,7 @@ struct Expire {
 fn expire(world: &World, body: &[u8]) -> Done {
     let Expire { service } = read(body)?;
     let expired = lock(&world.state).sessions.expire_all(world.clock.now(), service);
-    Ok(Answer::json(200, &json!({ "expired": expired })))
+    Ok(HttpAnswer::json(200, &json!({ "expired": expired })))
 }
 
 #[derive(Deserialize)]
@@ -208,7 +208,7 @@ fn skip(world: &World, body: &[u8]) -> Done {
     let Skip { skip_ms } = read(body)?;
     world.clock.skip(Duration::from_millis(skip_ms));
     let time = clock::seconds(world.clock.now());
-    Ok(Answer::json(200, &json!({ "time": time })))
+    Ok(HttpAnswer::json(200, &json!({ "time": time })))
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Done, LIMIT_DEFAULT, LIMIT_MAX, query};
 use crate::simulator::endpoint::Endpoint;
-use crate::simulator::fault::Answer;
+use crate::simulator::fault::HttpAnswer;
 use crate::simulator::world::World;
 
 #[derive(Deserialize)]
@@ -31,7 +31,7 @@ pub fn page(world: &World, uri: &Uri) -> Done {
     let (total, forgotten) = world.record.counts();
     let next_after = items.last().map_or(total.max(query.after), |request| request.n);
     let next_after = if items.len() < limit { total.max(query.after) } else { next_after };
-    Ok(Answer::json(
+    Ok(HttpAnswer::json(
         200,
         &json!({
             "total": total,
@@ -43,7 +43,7 @@ pub fn page(world: &World, uri: &Uri) -> Done {
 }
 
 /// `DELETE /sim/record`
-pub fn clear(world: &World) -> Answer {
+pub fn clear(world: &World) -> HttpAnswer {
     world.record.clear();
-    Answer::empty(204)
+    HttpAnswer::empty(204)
 }

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{Done, read, refused};
-use crate::simulator::fault::Answer;
+use crate::simulator::fault::HttpAnswer;
 use crate::simulator::lock;
 use crate::simulator::script::{Rule, Script};
 use crate::simulator::world::World;
 
 /// `GET /sim/rules`
-pub fn list(world: &World) -> Answer {
+pub fn list(world: &World) -> HttpAnswer {
     let director = lock(&world.director);
-    Answer::json(200, &json!({ "items": director.rules().collect::<Vec<_>>() }))
+    HttpAnswer::json(200, &json!({ "items": director.rules().collect::<Vec<_>>() }))
 }
 
 /// `GET /sim/rules/{name}`: all rules with this name.
@@ -42,14 +42,14 @@ pub fn put(world: &World, name: &str, body: &[u8]) -> Done {
 pub fn remove(world: &World, name: &str) -> Done {
     match lock(&world.director).remove(name) {
         0 => Err(unknown(name)),
-        removed => Ok(Answer::json(200, &json!({ "removed": removed }))),
+        removed => Ok(HttpAnswer::json(200, &json!({ "removed": removed }))),
     }
 }
 
-fn found(items: Vec<Value>) -> Answer {
-    Answer::json(200, &json!({ "items": items }))
+fn found(items: Vec<Value>) -> HttpAnswer {
+    HttpAnswer::json(200, &json!({ "items": items }))
 }
 
-fn unknown(name: &str) -> Answer {
+fn unknown(name: &str) -> HttpAnswer {
     refused(404, format!("no rule is called {name:?}: GET /sim/rules lists them"))
 }

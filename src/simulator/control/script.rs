@@ -4,20 +4,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Done, misread, read, refused};
-use crate::simulator::fault::Answer;
+use crate::simulator::fault::HttpAnswer;
 use crate::simulator::lock;
 use crate::simulator::script::{Rule, Script, Switches};
 use crate::simulator::world::World;
 
 /// `GET /sim/script`
-pub fn show(world: &World) -> Answer {
+pub fn show(world: &World) -> HttpAnswer {
     let director = lock(&world.director);
     let mut view = json!(director.script());
     view["counts"] = director.rules().map(|rule| json!(rule.counts)).collect();
-    Answer::json(200, &view)
+    HttpAnswer::json(200, &view)
 }
 
-fn read_script(body: &[u8]) -> Result<Script, Answer> {
+fn read_script(body: &[u8]) -> Result<Script, HttpAnswer> {
     let text = std::str::from_utf8(body).map_err(|_| refused(400, "the script is not UTF-8"))?;
     Script::from_json(text).map_err(|message| refused(400, message))
 }
@@ -51,11 +51,11 @@ pub fn add_rules(world: &World, body: &[u8]) -> Done {
 }
 
 /// `DELETE /sim/script`
-pub fn clear(world: &World) -> Answer {
+pub fn clear(world: &World) -> HttpAnswer {
     let mut director = lock(&world.director);
     director.clear_rules();
     director.switch(Switches::default());
-    Answer::empty(204)
+    HttpAnswer::empty(204)
 }
 
 /// `PATCH /sim/switches`: keys that are left out keep their value.
@@ -72,5 +72,5 @@ pub fn change_switches(world: &World, body: &[u8]) -> Done {
     let script = Script { switches, ..Script::default() };
     let checked = script.checked().map_err(|message| refused(400, message))?;
     director.switch(checked.switches);
-    Ok(Answer::json(200, &json!(*director.switches())))
+    Ok(HttpAnswer::json(200, &json!(*director.switches())))
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub(in crate::simulator) use gateway::GATEWAY;
 pub use gateway::Gateway;
 pub use outcome::Outcome;
-pub use rule::{Action, Match, Rule};
+pub use rule::{Action, RequestMatch, Rule};
 pub use switches::{AnalysisIdName, LoginCode, Switches, TooFewMedia};
 pub(in crate::simulator) use unknown::shortened;
 

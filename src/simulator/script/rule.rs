@@ -20,7 +20,7 @@ pub struct Rule {
     pub name: Option<String>,
     /// Which requests.
     #[serde(rename = "match", default)]
-    pub when: Match,
+    pub when: RequestMatch,
     /// What happens to them.
     pub then: Action,
 }
@@ -28,7 +28,7 @@ pub struct Rule {
 /// Which requests a rule means: all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Match {
+pub struct RequestMatch {
     /// The endpoint; unset, any of Oz's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
@@ -138,7 +138,10 @@ const DIGEST_DIGITS: usize = 64;
 impl Rule {
     /// A rule for one endpoint; see the other methods for what narrows it.
     pub fn on(endpoint: Endpoint) -> Rule {
-        Rule { when: Match { endpoint: Some(endpoint), ..Match::default() }, ..Rule::default() }
+        Rule {
+            when: RequestMatch { endpoint: Some(endpoint), ..RequestMatch::default() },
+            ..Rule::default()
+        }
     }
 
     /// Only requests about this folder.
@@ -193,7 +196,7 @@ impl Rule {
     }
 }
 
-impl Match {
+impl RequestMatch {
     /// Whether it asks for what callers say of their folders and media, or bring.
     pub(in crate::simulator) fn is_about_contents(&self) -> bool {
         let words = !self.meta_data.is_empty() || !self.media_meta_data.is_empty();

@@ -3,11 +3,12 @@
 use reqwest::StatusCode;
 
 use super::client::{Lab, answer, http};
-use crate::simulator::{Config, Limits, Simulator};
+use crate::simulator::{Config, Simulator, SimulatorLimits};
 
 #[tokio::test]
 async fn folders_and_the_record_forget_the_oldest() {
-    let limits = Limits { folders_max: 2, record_entries_max: 3, ..Limits::default() };
+    let limits =
+        SimulatorLimits { folders_max: 2, record_entries_max: 3, ..SimulatorLimits::default() };
     let lab = Lab::with(Config { limits, ..Config::default() }).await;
     let first = lab.empty_folder();
     for _ in 0..5 {
@@ -47,7 +48,7 @@ async fn ids_are_never_used_twice_without_a_seed() {
 
 #[tokio::test]
 async fn what_callers_say_is_bounded_too() {
-    let limits = Limits { record_bytes_max: 5_000, ..Limits::default() };
+    let limits = SimulatorLimits { record_bytes_max: 5_000, ..SimulatorLimits::default() };
     let lab = Lab::with(Config { limits, ..Config::default() }).await;
     for _ in 0..5 {
         let words = serde_json::json!({ "folder:meta_data": { "long": "x".repeat(2_000) } });

@@ -30,7 +30,7 @@ pub struct FolderQuery {
     pub total_omit: bool,
     /// With the analyses of each folder.
     pub with_analyses: bool,
-    sorting: Vec<(Time, bool)>,
+    sorting: Vec<(TimeField, bool)>,
     created: Span,
     updated: Span,
     meta_data: Vec<Condition>,
@@ -39,7 +39,7 @@ pub struct FolderQuery {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Time {
+enum TimeField {
     Created,
     Updated,
 }
@@ -94,8 +94,8 @@ impl FolderQuery {
         folders.sort_by(|left, right| {
             let by_time = self.sorting.iter().map(|(time, descending)| {
                 let (left, right) = match time {
-                    Time::Created => (left.created, right.created),
-                    Time::Updated => (left.updated, right.updated),
+                    TimeField::Created => (left.created, right.created),
+                    TimeField::Updated => (left.updated, right.updated),
                 };
                 if *descending { right.cmp(&left) } else { left.cmp(&right) }
             });
@@ -114,13 +114,13 @@ impl FolderQuery {
 }
 
 /// `time_created{asc},time_updated`: without braces descending. The framework unquotes twice.
-fn sorting(query: &Pairs) -> Result<Vec<(Time, bool)>, Refusal> {
+fn sorting(query: &Pairs) -> Result<Vec<(TimeField, bool)>, Refusal> {
     let read = |text: String| {
         let text = text.replace("%7B", "{").replace("%7D", "}").to_ascii_lowercase();
         let (field, order) = text.split_once('{').unwrap_or((&text, "desc}"));
         let time = match field {
-            "time_created" => Time::Created,
-            "time_updated" => Time::Updated,
+            "time_created" => TimeField::Created,
+            "time_updated" => TimeField::Updated,
             _ => return Err(Refusal::value("Invalid sorting field")),
         };
         match order {

@@ -31,10 +31,10 @@ const GIVE_WAY_MAX: Duration = Duration::from_millis(100);
 /// The time never goes back. It is the machine's time of day, forward steps included, until it
 /// [follows](Clock::follow) another clock.
 #[derive(Clone)]
-pub struct Clock(Source);
+pub struct Clock(TimeSource);
 
 #[derive(Clone)]
-enum Source {
+enum TimeSource {
     System(Arc<System>),
     /// Time since boot, as if nobody had ever set a clock.
     Steady(Arc<System>),
@@ -72,7 +72,7 @@ struct Manual {
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self(Source::System(Arc::new(System::start())))
+        Self(TimeSource::System(Arc::new(System::start())))
     }
 
     /// A clock that stands still until its hand is moved.
@@ -80,18 +80,18 @@ impl Clock {
         let manual = Manual { now, sleepers_made: 0, sleepers: BTreeMap::new() };
         let shared = Arc::new(Mutex::new(manual));
         let skew = Arc::default();
-        let source = Source::Manual { shared: Arc::clone(&shared), skew, follows: false };
+        let source = TimeSource::Manual { shared: Arc::clone(&shared), skew, follows: false };
         (Self(source), Hand(shared))
     }
 
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System(system) => Timestamp::from_micros(system.now()),
-            Source::Steady(system) => {
+            TimeSource::System(system) => Timestamp::from_micros(system.now()),
+            TimeSource::Steady(system) => {
                 Timestamp::from_micros(since_boot().saturating_add(system.offset_at_start))
             }
-            Source::Manual { shared, skew, .. } => {
+            TimeSource::Manual { shared, skew, .. } => {
                 let now = lock(shared).now.as_micros();
                 Timestamp::from_micros(now.saturating_add(skew.load(Ordering::Relaxed)))
             }
@@ -102,10 +102,12 @@ impl Clock {
     /// clock that is followed moves it.
     pub fn steady(&self) -> Self {
         Self(match &self.0 {
-            Source::System(system) | Source::Steady(system) => Source::Steady(Arc::clone(system)),
-            Source::Manual { shared, .. } => {
+            TimeSource::System(system) | TimeSource::Steady(system) => {
+                TimeSource::Steady(Arc::clone(system))
+            }
+            TimeSource::Manual { shared, .. } => {
                 let shared = Arc::clone(shared);
-                Source::Manual { shared, skew: Arc::default(), follows: false }
+                TimeSource::Manual { shared, skew: Arc::default(), follows: false }
             }
         })
     }
@@ -116,10 +118,10 @@ impl Clock {
     /// forward at once, and gives way slowly where it is ahead, since the time never goes back.
     pub fn follow(&self, leader: Timestamp) {
         match &self.0 {
-            Source::System(system) => system.follow(leader.as_micros()),
-            Source::Steady(_) => {}
-            Source::Manual { follows: false, .. } => {}
-            Source::Manual { shared, skew, follows: true } => {
+            TimeSource::System(system) => system.follow(leader.as_micros()),
+            TimeSource::Steady(_) => {}
+            TimeSource::Manual { follows: false, .. } => {}
+            TimeSource::Manual { shared, skew, follows: true } => {
                 let now = lock(shared).now.as_micros();
                 skew.store(leader.as_micros().saturating_sub(now), Ordering::Relaxed);
             }
@@ -130,11 +132,11 @@ impl Clock {
     #[cfg(test)]
     pub fn step_to(&self, time: Timestamp) {
         match &self.0 {
-            Source::System(system) => {
+            TimeSource::System(system) => {
                 system.raise_offset(time.as_micros().saturating_sub(since_boot()));
             }
-            Source::Steady(_) => {}
-            Source::Manual { shared, skew, .. } => {
+            TimeSource::Steady(_) => {}
+            TimeSource::Manual { shared, skew, .. } => {
                 let now = lock(shared).now.as_micros();
                 skew.fetch_max(time.as_micros().saturating_sub(now), Ordering::Relaxed);
             }
@@ -144,10 +146,10 @@ impl Clock {
     /// Returns once that time has come; at once if it has passed.
     pub async fn sleep_until(&self, time: Timestamp) {
         match &self.0 {
-            Source::System(_) | Source::Steady(_) => {
+            TimeSource::System(_) | TimeSource::Steady(_) => {
                 tokio::time::sleep(time.since(self.now())).await;
             }
-            Source::Manual { shared, skew, .. } => {
+            TimeSource::Manual { shared, skew, .. } => {
                 let skew = skew.load(Ordering::Relaxed);
                 let time = Timestamp::from_micros(time.as_micros().saturating_sub(skew));
                 sleeper(shared, time).await;
@@ -173,11 +175,11 @@ impl Clock {
     /// follows another.
     #[cfg(test)]
     pub fn skewed(&self, micros: i64) -> Self {
-        let Source::Manual { shared, .. } = &self.0 else {
+        let TimeSource::Manual { shared, .. } = &self.0 else {
             panic!("only a manual clock is skewed")
         };
         let skew = Arc::new(AtomicI64::new(micros));
-        Self(Source::Manual { shared: Arc::clone(shared), skew, follows: true })
+        Self(TimeSource::Manual { shared: Arc::clone(shared), skew, follows: true })
     }
 }
 

@@ -28,9 +28,9 @@ const CAUSES_CHARACTERS_MAX: usize = 500;
 
 /// One thing that can be out, and how often it has failed. Cheap to clone; clones share it.
 #[derive(Clone)]
-pub struct Outage(Arc<Inner>);
+pub struct Outage(Arc<OutageInner>);
 
-struct Inner {
+struct OutageInner {
     /// What is out, as the log names it.
     what: &'static str,
     clock: Clock,
@@ -51,7 +51,7 @@ impl Outage {
     /// No outage yet. `what` is named in each line, such as "the store".
     pub fn new(what: &'static str, clock: Clock) -> Self {
         let (lasts, spell) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { what, clock, lasts, spell }))
+        Self(Arc::new(OutageInner { what, clock, lasts, spell }))
     }
 
     /// An operation has failed. Its error is told where the outage begins, and once a minute.

@@ -31,20 +31,20 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 /// The secrets of a process that lie in files. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Secrets {
-    oz: Option<Arc<Secret>>,
-    store: Option<Arc<Secret>>,
+    oz: Option<Arc<WatchedSecret>>,
+    store: Option<Arc<WatchedSecret>>,
 }
 
 /// A secret that lies in a file.
-pub struct Secret {
+pub struct WatchedSecret {
     file: SecretFile,
     clock: Clock,
     value: watch::Sender<SecretString>,
-    look: Mutex<Look>,
+    look: Mutex<FileState>,
 }
 
 /// What the last look at a file found.
-struct Look {
+struct FileState {
     at: Timestamp,
     failed: bool,
 }
@@ -55,7 +55,8 @@ impl Secrets {
     /// # Errors
     /// That of a file that can't be read.
     pub fn open(config: &Config, clock: &Clock) -> Result<Self, config::Error> {
-        let open = |file: &SecretFile| Secret::open(file.clone(), clock.clone()).map(Arc::new);
+        let open =
+            |file: &SecretFile| WatchedSecret::open(file.clone(), clock.clone()).map(Arc::new);
         Ok(Self {
             oz: config.oz.secret_file.as_ref().map(open).transpose()?,
             store: config.store_password_file.as_ref().map(open).transpose()?,
@@ -91,10 +92,10 @@ impl Secrets {
     }
 }
 
-impl Secret {
+impl WatchedSecret {
     fn open(file: SecretFile, clock: Clock) -> Result<Self, config::Error> {
         let value = watch::Sender::new(file.read()?);
-        let look = Mutex::new(Look { at: clock.now(), failed: false });
+        let look = Mutex::new(FileState { at: clock.now(), failed: false });
         Ok(Self { file, clock, value, look })
     }
 
@@ -135,7 +136,7 @@ impl Secret {
 }
 
 #[async_trait]
-impl Keychain for Secret {
+impl Keychain for WatchedSecret {
     fn current(&self) -> SecretString {
         self.value.borrow().clone()
     }

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::Timestamp,
-        telemetry::captured::{Line, capture},
+        telemetry::captured::{CapturedLine, capture},
     };
 
     fn log() -> ConnectionLog {
@@ -211,7 +211,7 @@ mod tests {
     }
 
     fn told(act: impl FnOnce()) -> Vec<(String, Option<String>, Option<String>)> {
-        let field = |line: &Line, name| line.field(name).map(str::to_owned);
+        let field = |line: &CapturedLine, name| line.field(name).map(str::to_owned);
         let lines = capture(act).all();
         let told = lines.iter().map(|line| {
             (line.message.clone(), field(line, "peer.address"), field(line, "connections"))

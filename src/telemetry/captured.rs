@@ -17,11 +17,11 @@ use tracing_subscriber::{
 
 /// The lines of a test. Clones share them.
 #[derive(Clone, Default)]
-pub struct Lines(Arc<Mutex<Vec<Line>>>);
+pub struct Lines(Arc<Mutex<Vec<CapturedLine>>>);
 
 /// One line.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub struct CapturedLine {
     /// Its level.
     pub level: Level,
     /// Its message.
@@ -39,12 +39,12 @@ pub fn capture(work: impl FnOnce()) -> Lines {
 
 impl Lines {
     /// All of them, in order.
-    pub fn all(&self) -> Vec<Line> {
+    pub fn all(&self) -> Vec<CapturedLine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Line {
+impl CapturedLine {
     /// The value of a field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(String::as_str)
@@ -56,7 +56,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
         let message = fields.0.remove("message").unwrap_or_default();
-        let line = Line { level: *event.metadata().level(), message, fields: fields.0 };
+        let line = CapturedLine { level: *event.metadata().level(), message, fields: fields.0 };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }

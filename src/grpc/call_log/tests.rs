@@ -10,7 +10,7 @@ use crate::{
     clock::Hand,
     domain::MatchId,
     grpc::status,
-    telemetry::captured::{Line, Lines, capture},
+    telemetry::captured::{CapturedLine, Lines, capture},
     watch::StoreError,
 };
 
@@ -104,7 +104,7 @@ fn full() -> Status {
 }
 
 #[track_caller]
-fn only(lines: &Lines) -> Line {
+fn only(lines: &Lines) -> CapturedLine {
     match &lines.all()[..] {
         [line] => line.clone(),
         lines => panic!("one line, not {lines:#?}"),
@@ -112,7 +112,7 @@ fn only(lines: &Lines) -> Line {
 }
 
 /// The fields of a line, in this order.
-fn fields<'a, const N: usize>(line: &'a Line, names: [&str; N]) -> [&'a str; N] {
+fn fields<'a, const N: usize>(line: &'a CapturedLine, names: [&str; N]) -> [&'a str; N] {
     names.map(|name| line.field(name).unwrap_or("-"))
 }
 

@@ -213,7 +213,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::telemetry::captured::{Line, capture};
+    use crate::telemetry::captured::{CapturedLine, capture};
 
     fn folder() -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
@@ -256,7 +256,7 @@ mod tests {
             narrow_all(&database);
         });
         files.iter().for_each(|file| assert_eq!(mode(file), 0o600));
-        let told = |line: &Line| line.field("file").unwrap().to_owned();
+        let told = |line: &CapturedLine| line.field("file").unwrap().to_owned();
         let told: Vec<String> = lines.all().iter().map(told).collect();
         assert_eq!(told, files.map(|file| file.display().to_string()), "once each");
     }

@@ -1,4 +1,4 @@
-//! Admission: a request becomes a match, or turns out to be one already, or is refused.
+//! Admission: a request becomes a match, repeats a known match, or is refused.
 
 use std::sync::{Arc, PoisonError};
 
@@ -13,16 +13,17 @@ use crate::{
     },
 };
 
-/// Why a match was not admitted. Nothing was written.
+/// Why a match was not admitted. Except for [`Refused::Journal`], which may leave that open,
+/// nothing was written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Refused {
-    /// The server goes down.
+    /// The server drains.
     #[error("the server is shutting down")]
     Draining,
-    /// Too many matches are under way, or there is no room for the photo.
+    /// The limit of unfinished matches is reached, or photo memory is full.
     #[error("the server is at its limit of {0}")]
     Overloaded(Limit),
-    /// The request id names a match of other content.
+    /// The request id names a match with other content.
     #[error("the request id names a match with another {field}")]
     Reused {
         /// The first field that differs.
@@ -30,23 +31,23 @@ pub enum Refused {
         /// The match that it names.
         match_id: MatchId,
     },
-    /// The journal can't be written.
+    /// The journal failed.
     #[error(transparent)]
     Journal(#[from] journal::Error),
 }
 
 impl Worker {
-    /// Admits a match, or finds the one that its request id names.
+    /// Admits a match, or returns the match that its request id names.
     ///
-    /// Safe to repeat with a request id. Dropping the future stops nothing: what was begun is
-    /// brought to its end, so that no match is left without a driver.
+    /// Safe to repeat with a request id. Dropping the future doesn't stop the admission, so that no
+    /// match is left without a driver.
     ///
     /// # Errors
     /// [`Refused`].
     pub async fn admit(&self, spec: Spec, photo: Option<Photo>) -> Result<Match, Refused> {
         let engine = Arc::clone(&self.0);
         let admission = self.0.tasks.spawn(async move { engine.admit(spec, photo).await });
-        // It neither panics nor is it aborted, save at the very end of the process.
+        // The task doesn't panic, and is aborted only when the runtime shuts down.
         admission.await.unwrap_or(Err(Refused::Draining))
     }
 }
@@ -55,7 +56,7 @@ impl Worker {
     /// Whether the request id of a caller names a match, so that a request with it is a repeat.
     ///
     /// # Errors
-    /// The journal's.
+    /// Those of the journal.
     pub async fn knows(&self, caller: &CallerId, id: RequestId) -> Result<bool, journal::Error> {
         let found = self.0.with.reader.find(caller, &Key::Request(id)).await?;
         Ok(found.is_some())
@@ -72,20 +73,22 @@ impl Engine {
             Err(limit) => return self.admit_overloaded(&spec, photo, limit).await,
         };
         let (id, spec) = (self.new_id(), Arc::new(spec));
-        // Taken before the match is durable, so that whoever cancels it at once finds its driver.
+        // Registered before the match is durable, so that a cancel that comes at once finds the
+        // driver.
         let seat = Registration::take(&self, id, photo.clone());
         match self.with.writer.admit(id, Arc::clone(&spec)).await? {
             Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
             Admitted::Known(known) => {
-                // Should it be this very one, nobody is in this place.
+                // If the known match is this very one, its registration has no driver and must not
+                // be found.
                 drop(seat);
                 self.known(known, &spec, photo).await
             }
         }
     }
 
-    /// A slot for a new match, or what there is too much of. The slot is taken before the match
-    /// is written, so that many at once can't exceed the limit together.
+    /// A slot for a new match, or the limit that is reached. The slot is taken before the match is
+    /// written, so that concurrent admissions can't exceed the limit.
     fn room(&self, photo: Option<&Photo>) -> Result<UnfinishedSlot, Limit> {
         if photo.is_some_and(Photo::is_overflow) {
             return Err(Limit::PhotoMemory);
@@ -130,8 +133,8 @@ impl Engine {
         Ok(m)
     }
 
-    /// The same match again: whoever waits for its photo gets it. Nobody may be driving it, if the
-    /// store failed when it was written.
+    /// A repeat: a driver or standby that lacks the photo gets it. If neither is here, the match is
+    /// taken up: it may have no driver anywhere, if the store failed when it was written.
     async fn known(
         self: &Arc<Self>,
         known: Match,
@@ -150,8 +153,9 @@ impl Engine {
         Ok(known)
     }
 
-    /// Goes on with a match that nobody drives here: drives it if nobody does elsewhere, or keeps
-    /// its photo for as long as somebody does who may yet lose it.
+    /// Takes up a match that has no driver here. Claims and drives it if no replica holds it;
+    /// otherwise stands by with its photo, for as long as the replica that drives it may still lose
+    /// it.
     async fn go_on(self: &Arc<Self>, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
         match self.with.writer.take(id, photo.is_some()).await? {
             Takeover::Now(m, claim) => {
@@ -163,7 +167,7 @@ impl Engine {
                     self.spawn(driver, self.slot());
                 }
             }
-            // Perhaps somebody else was as fast.
+            // If a concurrent repeat has registered first, it is offered the photo.
             Takeover::Held => {
                 if let Some(seat) =
                     photo.and_then(|photo| Registration::take_or_offer(self, id, photo))
@@ -176,7 +180,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A new id, greater than all that were given out before.
+    /// A new id, greater than all ids that this process has made before.
     fn new_id(&self) -> MatchId {
         let micros = u64::try_from(self.with.clock.now().as_micros()).unwrap_or(0);
         let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);

@@ -1,4 +1,5 @@
-//! One match, driven: asks the core what to do, does it, writes the fact, until the match ends.
+//! The driver of one match: asks the core for the next step, takes it and writes the event, until
+//! the match ends.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -21,16 +22,16 @@ use crate::{
     },
 };
 
-/// The pause before a fact is written again after the store failed.
+/// The pause before an event is written again after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// What is said of a last look that Oz doesn't answer.
+/// The failure message of a last look that Oz doesn't answer.
 const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadline";
 
-/// What is said of a match that ends because its store can't hold what Oz answered.
+/// The error message of a match that ends because its store can't hold what Oz answered.
 pub const UNWRITABLE: &str = "the server's store can't hold what Oz answered";
 
-/// A match, the hold on it, and what is known beside its journal.
+/// A match, the claim on it, and its volatile state.
 pub struct Driver {
     engine: Arc<Engine>,
     m: Match,
@@ -39,12 +40,13 @@ pub struct Driver {
     handle: Arc<DriverHandle>,
     seat: Registration,
     end: DriverEnd,
-    /// Why Oz last failed, or failed others: for the log of the fact that tells of it.
+    /// Why Oz last failed, for this match or for others: for the log line of the event that reports
+    /// it.
     trouble: Option<OzTrouble>,
 }
 
-/// The claim of a driver. If the driver panics, the claim is not left with a replica that drives the
-/// match no more: it is released.
+/// The claim of a driver. If the driver panics, the claim is released: the match must not stay with
+/// a replica that doesn't drive it any more.
 struct ReleaseOnPanic {
     engine: Arc<Engine>,
     claim: Claim,
@@ -58,10 +60,10 @@ impl Drop for ReleaseOnPanic {
     }
 }
 
-/// Why Oz can't be asked, in the operator's words.
+/// Why Oz can't be asked, as the log has it.
 struct OzTrouble {
     causes: String,
-    /// Whether requests of other matches failed so, and this one's was not sent.
+    /// Whether requests of other matches failed, and this match's request was held back.
     held_back: bool,
 }
 
@@ -71,32 +73,33 @@ impl OzTrouble {
     }
 }
 
-/// How a driver's work comes to its end.
+/// How a driver ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DriverEnd {
-    /// The match ends, or the driver is stopped.
+    /// The match has ended, or the driver was stopped.
     Over,
-    /// The match is in other hands.
+    /// The claim is lost, or is kept on purpose: there is nothing to release.
     Lost,
-    /// The server goes down, and the match goes on elsewhere.
+    /// The server drains, and the match resumes elsewhere.
     Left,
 }
 
-/// What became of a request to Oz.
+/// The outcome of a request to Oz.
 enum Answered {
     /// It was answered, or failed.
     Settled(OzResult),
-    /// It was not sent.
+    /// It was held back, and not sent.
     HeldBack(Deferred),
-    /// It was not sent, because the hold on the match isn't what it takes.
+    /// It was not sent: the claim doesn't allow it at present.
     Unentitled,
-    /// The match's deadline came first. It had been unanswered for so long since it was sent.
+    /// The match's deadline came first. How long the request was in flight; zero if it was not
+    /// sent.
     CutShort(Duration),
-    /// The driver has to leave.
+    /// The driver must leave.
     Abandoned,
 }
 
-/// Whether the driver goes on.
+/// Whether the driver continues.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flow {
     On,
@@ -111,13 +114,14 @@ impl Driver {
         Self { engine, m, held, drive, handle, seat, end: DriverEnd::Over, trouble: None }
     }
 
-    /// Drives the match until it ends, is taken over, or the server goes down. Its place, if its
-    /// photo is still here while somebody else drives it.
+    /// Drives the match until it ends, another replica takes it over, or the server drains. Returns
+    /// the registration if the claim is lost while the photo is here and not at Oz yet: it is for a
+    /// standby.
     pub async fn run(mut self) -> Option<Registration> {
         while self.turn().await == Flow::On {}
         match self.end {
             DriverEnd::Over if self.m.has_ended() => None,
-            // Also where it was stopped here, for a claim that is later: then this does nothing.
+            // Also after a stop by a later claim of this replica: this release has no effect then.
             DriverEnd::Over | DriverEnd::Left => {
                 self.engine.release_soon(self.held.claim);
                 None
@@ -144,20 +148,22 @@ impl Driver {
         match next_step(&self.m, &self.drive, photo_here, now, &self.engine.config.policy) {
             Step::Rest => Flow::Over,
             Step::Wait(until) => self.wait(until).await,
-            // Boxed, so that the many who wait hold no room for what few do at a time.
+            // Boxed, so that the many drivers that wait reserve no memory for what few do at a
+            // time.
             Step::Record(event) => Box::pin(self.record(event)).await,
             Step::Ask(ask) => Box::pin(self.ask(ask, now)).await,
         }
     }
 
-    /// A draining server leaves a match once nothing that it alone holds is needed.
+    /// A draining server leaves a match unless it holds a photo that isn't at Oz yet.
     fn should_leave(&self) -> bool {
         let draining = self.engine.draining.is_cancelled();
         self.handle.stop.is_cancelled()
             || (draining && (self.m.is_safe() || self.handle.photo().is_none()))
     }
 
-    /// The photo has come: nobody else who has it may take the match now.
+    /// The photo has come, and the claim is lent: confirms it, so that no other replica that has
+    /// the photo can take the match.
     async fn secure(&mut self) -> Flow {
         match self.engine.with.writer.confirm(self.held.claim).await {
             Ok(Some(claim)) => {
@@ -166,13 +172,13 @@ impl Driver {
             }
             Ok(None) => self.lost(),
             Err(failure) => {
-                self.engine.store_failed(&failure, "a lent claim can't be confirmed yet");
+                self.engine.store_failed(&failure, "lent claim not confirmed: will retry");
                 self.pause_for_the_store().await
             }
         }
     }
 
-    /// Leaves the match as it is, for others to go on with unless it was stopped here.
+    /// Leaves the match as it is. Other replicas resume it, unless the driver was stopped here.
     fn leave(&mut self) -> Flow {
         if !self.handle.stop.is_cancelled() {
             self.end = DriverEnd::Left;
@@ -180,13 +186,14 @@ impl Driver {
         Flow::Over
     }
 
-    /// Waits for a time, a photo, new credentials if those are refused, or the end.
+    /// Waits for a time, a photo, a stop, or new credentials if Oz refuses the present ones.
     async fn wait(&mut self, until: Timestamp) -> Flow {
         let lacks_credentials = self.drive.lacks_credentials();
         tokio::select! {
             biased;
             () = self.leaving() => self.leave(),
-            // Within a block, so that nothing is made for the many who don't wait for it.
+            // In an async block, so that no future is made for the many drivers that don't wait for
+            // it.
             () = async { self.engine.with.oz.credentials_replaced().await }, if lacks_credentials => {
                 self.try_soon()
             }
@@ -195,14 +202,15 @@ impl Driver {
         }
     }
 
-    /// What waits for new credentials is tried soon; not all matches at once.
+    /// Tries again soon after the credentials were replaced; not all matches at once.
     fn try_soon(&mut self) -> Flow {
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
         self.drive.try_by(self.engine.with.clock.now().after(spread));
         Flow::On
     }
 
-    /// Resolves once the driver should leave although nothing has happened to its match.
+    /// Resolves once the driver must leave: it is stopped, or the server drains and the driver
+    /// holds no photo that isn't at Oz yet.
     async fn leaving(&self) {
         let leave_when_draining = self.m.is_safe() || self.handle.photo().is_none();
         tokio::select! {
@@ -211,7 +219,7 @@ impl Driver {
         }
     }
 
-    // Asking.
+    // Requests to Oz.
 
     async fn ask(&mut self, ask: Ask, asked: Timestamp) -> Flow {
         let outcome = match self.perform(&ask, asked).await {
@@ -227,29 +235,29 @@ impl Driver {
         let outcome = match self.without_strangers(outcome).await {
             Ok(outcome) => outcome,
             Err(failure) => {
-                self.engine.store_failed(&failure, "owners of analyses can't be read yet");
+                self.engine.store_failed(&failure, "owners of analyses not read: will retry");
                 return self.wait(asked.after(STORE_PAUSE)).await;
             }
         };
         self.settle(&ask, outcome, asked).await
     }
 
-    /// Asks Oz, once the gate lets the request pass. A request that changes Oz is not abandoned for
-    /// a drain: its answer would be lost.
+    /// Sends a request once the limiter grants a permit. A request that changes Oz is not abandoned
+    /// for a drain: its answer would be lost.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.engine.with.clock, ask.kind().changes_oz());
         let entry = settling::entry(&self.m, &self.drive, ask, asked);
-        let leave = tokio::select! {
+        let permit = tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => return Answered::Abandoned,
             entered = self.engine.gate.acquire(entry) => match entered {
-                Ok(leave) => leave,
-                Err(hold) => return Answered::HeldBack(hold),
+                Ok(permit) => permit,
+                Err(deferred) => return Answered::HeldBack(deferred),
             },
             () = clock.sleep_until(self.sent_by(asked)) => return self.unsent(asked),
             () = self.leaving(), if !changes_oz => return Answered::Abandoned,
         };
-        // After the wait for a turn: a lease may have run out meanwhile.
+        // After the wait for the permit: the lease may have expired meanwhile.
         if !self.is_entitled(ask) {
             return Answered::Unentitled;
         }
@@ -257,19 +265,19 @@ impl Driver {
         tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => Answered::Abandoned,
-            outcome = self.send(ask, leave) => outcome,
+            outcome = self.send(ask, permit) => outcome,
             () = clock.sleep_until(self.answered_by(ask, sent)) => self.unanswered(asked, sent),
             () = self.leaving(), if !changes_oz => Answered::Abandoned,
         }
     }
 
-    /// Until when a request may wait to be sent: until the deadline, a last look for some time more.
+    /// Until when a request may wait to be sent: until the deadline; a last look some time longer.
     fn sent_by(&self, asked: Timestamp) -> Timestamp {
         let deadline = self.m.deadline();
         if asked < deadline { deadline } else { asked.after(LAST_LOOK_WAIT_MAX) }
     }
 
-    /// What becomes of a request that was not sent in time. It says nothing of Oz.
+    /// The outcome of a request that was not sent in time. It says nothing about Oz.
     fn unsent(&self, asked: Timestamp) -> Answered {
         let until = self.engine.with.clock.now();
         match asked < self.m.deadline() {
@@ -278,8 +286,8 @@ impl Driver {
         }
     }
 
-    /// Until when a request is waited for that was sent at a time: until the deadline, a poll as long
-    /// as a last look may take, since a verdict in its answer was paid for.
+    /// Until when the answer to a request is awaited: until the deadline; to a poll of the BIOMETRY
+    /// analysis `LAST_LOOK_MAX` longer, since a verdict in it was paid for.
     fn answered_by(&self, ask: &Ask, sent: Timestamp) -> Timestamp {
         let deadline = self.m.deadline();
         match settling::is_biometry(&self.m, ask) {
@@ -288,7 +296,7 @@ impl Driver {
         }
     }
 
-    /// What becomes of a request that was not answered in time.
+    /// The outcome of a request that was not answered in time.
     fn unanswered(&self, asked: Timestamp, sent: Timestamp) -> Answered {
         match asked < self.m.deadline() {
             true => Answered::CutShort(self.engine.with.clock.now().since(sent)),
@@ -296,8 +304,8 @@ impl Driver {
         }
     }
 
-    /// Sends the request.
-    async fn send(&self, ask: &Ask, leave: SendPermit<'_>) -> Answered {
+    /// Sends the request, and reports its outcome to the circuit breaker.
+    async fn send(&self, ask: &Ask, permit: SendPermit<'_>) -> Answered {
         let photo = match ask {
             Ask::UploadPhoto { .. } => self.handle.photo().map(|photo| photo.bytes()),
             Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
@@ -305,15 +313,15 @@ impl Driver {
         let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
         let sent = |bytes_sent| self.tell(bytes_sent, bytes_total);
         let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
-        if let Some(hold) = self.withheld(&outcome) {
-            // Nothing was sent, so it says nothing of Oz: the leave is given back.
-            return Answered::HeldBack(hold);
+        if let Some(deferred) = self.withheld(&outcome) {
+            // Nothing was sent, so it says nothing about Oz: the permit is dropped unreported.
+            return Answered::HeldBack(deferred);
         }
-        leave.report(&outcome);
+        permit.report(&outcome);
         Answered::Settled(outcome)
     }
 
-    /// Whether the hold on the match is what a request takes.
+    /// Whether the claim allows a request. A lent claim allows no upload.
     fn is_entitled(&self, ask: &Ask) -> bool {
         match self.engine.with.writer.tenure(self.held.claim) {
             ClaimStatus::Held => true,
@@ -322,8 +330,8 @@ impl Driver {
         }
     }
 
-    /// When a request may be tried again that never left, for want of a session. Not all at once,
-    /// when that time comes.
+    /// When a request may be tried again that was not sent for lack of a session; not all matches
+    /// at once.
     fn withheld(&self, outcome: &OzResult) -> Option<Deferred> {
         let why = outcome.as_ref().err()?;
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
@@ -331,7 +339,7 @@ impl Driver {
         Some(Deferred { until, why: Some(why.clone()), look_first: false })
     }
 
-    /// Takes out of a folder the analyses that another match owns: they are not to be adopted.
+    /// Removes from a folder the analyses that other matches own: they must not be adopted.
     async fn without_strangers(&self, outcome: OzResult) -> Result<OzResult, journal::Error> {
         let Ok(Reply::Folder(mut folder)) = outcome else {
             return Ok(outcome);
@@ -364,16 +372,20 @@ impl Driver {
         self.follow(settled).await
     }
 
-    /// What is known, for the core, which gives it back changed.
+    /// Lends the volatile state to the core, which returns it changed.
     fn lend_drive(&mut self, now: Timestamp) -> VolatileState {
         std::mem::replace(&mut self.drive, VolatileState::fresh(now))
     }
 
-    /// Takes on what follows, and writes the fact if there is one.
+    /// Adopts what the core decided, and writes its event if there is one.
     async fn follow(&mut self, settled: Settled) -> Flow {
         let Settled { event, drive, doubles } = settled;
         if doubles > 0 {
-            warn!(match.id = %self.m.id, doubles, "Oz holds doubles; they don't count");
+            warn!(
+                match.id = %self.m.id,
+                doubles,
+                "doubles at Oz ignored: photos or analyses beyond the ones that count"
+            );
         }
         self.drive = drive;
         self.tell(0, 0);
@@ -396,24 +408,27 @@ impl Driver {
     fn note(&self, ask: &Ask, outcome: &OzResult, moment: Moment) {
         let duration_ms = millis(moment.now.since(moment.asked));
         match outcome {
-            Ok(_) => {
-                debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), duration_ms, "Oz answered");
-            }
+            Ok(_) => debug!(
+                match.id = %self.m.id,
+                oz.ask = ask.kind().name(),
+                duration_ms,
+                "request to Oz answered"
+            ),
             Err(failure) => debug!(
                 match.id = %self.m.id,
                 oz.ask = ask.kind().name(),
                 duration_ms,
                 oz.failure = failure.kind.cause().as_str(),
                 oz.http_status = failure.http_status,
-                "Oz failed"
+                "request to Oz failed"
             ),
         }
     }
 
-    // Writing.
+    // Events.
 
-    /// Writes a fact, however long the store takes. The driver is over if the match is no longer
-    /// its own, or has ended.
+    /// Writes an event, however long the store takes. The driver ends if the claim is lost or the
+    /// match has ended.
     async fn record(&mut self, event: Event) -> Flow {
         let mut unsure = false;
         loop {
@@ -425,21 +440,21 @@ impl Driver {
                 .await;
             let failure = match appended {
                 Ok(Appended::Done(recorded)) => return self.apply(&recorded),
-                // The write before, whose outcome nobody knows, may have been this one.
+                // The write before, whose outcome is unknown, may have written this event.
                 Ok(Appended::Lost) if unsure => match self.find_out(&event).await {
                     Ok(turn) => return turn,
                     Err(failure) => failure,
                 },
                 Ok(Appended::Lost) => return self.lost(),
                 Ok(Appended::Taken) => {
-                    info!(match.id = %self.m.id, "analysis not adopted: it is another match's");
+                    info!(match.id = %self.m.id, "analysis not adopted: another match owns it");
                     self.drive.start_was_anothers(self.engine.with.clock.now());
                     return Flow::On;
                 }
                 Err(journal::Error::Refused(source)) => return self.refuse(&event, &*source).await,
                 Err(failure) => failure,
             };
-            self.engine.store_failed(&failure, "a fact can't be written yet");
+            self.engine.store_failed(&failure, "event not written: will retry");
             unsure = true;
             if self.pause_for_the_store().await == Flow::Over {
                 return Flow::Over;
@@ -447,13 +462,13 @@ impl Driver {
         }
     }
 
-    /// A fact that can never be written ends its match, with words of our own alone. Where not even
-    /// that can be written, the match is left as it is until the next start.
+    /// An event that the store refuses for good ends its match, with an error in our own words
+    /// only. If the store refuses that as well, the match is left as it is until the next start.
     async fn refuse(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Flow {
-        error!(match.id = %self.m.id, error = %source, "a fact can never be written");
+        error!(match.id = %self.m.id, error = %source, "event refused by the store for good");
         let is_last_resort = matches!(event, Event::Failed(fact) if fact.oz.is_none());
         if is_last_resort {
-            // Not let go of: whoever took it would come to the same.
+            // The claim is kept: the next driver would fail in the same way.
             self.end = DriverEnd::Lost;
             return Flow::Over;
         }
@@ -462,8 +477,9 @@ impl Driver {
         Box::pin(self.record(Event::Failed(Failed { error, oz: None, keep }))).await
     }
 
-    /// A commit whose outcome is unknown is found out, never guessed. Another replica that has
-    /// taken the match may have written the same: what this one would do next is that one's then.
+    /// Reads whether an append whose outcome is unknown was committed; it is never guessed. Another
+    /// replica that has taken the match over may have written the same event: then this claim is
+    /// lost, and the next step is that replica's.
     async fn find_out(&mut self, event: &Event) -> Result<Flow, journal::Error> {
         let (reader, next) = (&self.engine.with.reader, self.m.sequence.next());
         let is_ours = |recorded: &Recorded| {
@@ -497,7 +513,7 @@ impl Driver {
                 error!(
                     match.id = %self.m.id,
                     error = illegal.to_string(),
-                    "the journal contradicts the core"
+                    "event illegal for the match: the journal contradicts the core"
                 );
                 return Flow::Over;
             }
@@ -509,7 +525,7 @@ impl Driver {
         if self.m.has_ended() { Flow::Over } else { Flow::On }
     }
 
-    /// One line for each fact. It has no scores: what a person looks like is no business of a log.
+    /// One line for each event. It has no scores: what a person looks like doesn't belong in a log.
     fn log(&self, event: &Event) {
         let id = self.m.id;
         match event {
@@ -526,7 +542,7 @@ impl Driver {
         }
     }
 
-    /// During an outage the circuit breaker warns once for all who are held back.
+    /// During an outage the circuit breaker warns once for all matches that are held back.
     fn log_trouble(&self, fact: &AttemptFailed) {
         let next = fact.next_attempt.since(self.engine.with.clock.now());
         let held_back = self.trouble.as_ref().is_some_and(|trouble| trouble.held_back);
@@ -580,7 +596,7 @@ impl Driver {
         self.m.spec.request_id.as_ref().map(RequestId::as_str)
     }
 
-    /// From the match's acceptance to its last fact.
+    /// From the match's acceptance to its last event.
     fn duration_ms(&self) -> u64 {
         millis(self.m.update_time.since(self.m.create_time))
     }

@@ -1,7 +1,7 @@
-//! The gate to Oz, which all drivers pass: how many at once, how fast, and whether at all.
+//! The limiter that every request to Oz passes: how many at once, how fast, and whether at all.
 //!
-//! It decides nothing itself: the core's pace and circuit do. It brings the time and the chance,
-//! logs when the circuit turns, and sees to it that a leave to send is never lost.
+//! It decides nothing itself: the core's token bucket and circuit breaker do. It supplies the time
+//! and the jitter, logs when the breaker opens or closes, and sees to it that no permit is lost.
 
 mod rate_queue;
 mod resizable;
@@ -29,31 +29,33 @@ use crate::{
     },
 };
 
-/// What all replicas together may ask of Oz.
+/// Limits on requests to Oz, for all replicas together.
 #[derive(Clone, Copy, Debug)]
 pub struct OzLimits {
-    /// How many requests may be under way.
+    /// How many requests may be in flight at once.
     pub requests_max: usize,
-    /// How many requests a second may be sent; any number if none.
+    /// How many requests may be sent per second. `None`: any number.
     pub rate_max: Option<NonZeroU32>,
 }
 
-/// What all requests to Oz pass.
+/// Grants a permit for each request to Oz.
 pub struct Limiter {
     circuit: Mutex<CircuitBreaker>,
-    /// Held by the request that is next, last looks apart: those wait behind that one only.
+    /// Held by the request that is next, unless it is a last look: last looks wait behind that
+    /// request only.
     next: sync::Mutex<()>,
-    /// Whoever waits for its time to send; none where the rate has no limit. Then nobody queues
-    /// for anything but a turn: through a line of its own, each would be woken by the one before.
+    /// The queue for the rate limit; `None` without one. Requests then wait for the semaphore
+    /// alone: in a queue of its own, each would be woken by the one before it.
     line: Option<RateQueue>,
-    /// Whoever holds a turn has one request under way, its own or the login that it needs; or it
-    /// is the first in the line.
+    /// Concurrency permits. The holder of a permit has one request in flight, its own or the login
+    /// that it needs, or it is the head of the queue.
     turns: ResizableSemaphore,
     clock: Clock,
     chance: Jitter,
 }
 
-/// The leave to send one request now. One that is dropped unreported is given back.
+/// Permission to send one request now. If it is dropped unreported, it is given back to the circuit
+/// breaker.
 pub struct SendPermit<'a> {
     gate: &'a Limiter,
     pass: Option<Ticket>,
@@ -61,7 +63,7 @@ pub struct SendPermit<'a> {
 }
 
 impl Limiter {
-    /// A gate that lets so many through, and one at once at least, for a replica that is alone.
+    /// A limiter for a replica that is alone. It lets at least one request through at a time.
     pub fn new(limits: OzLimits, clock: Clock, chance: Jitter) -> Self {
         let now = clock.now();
         Self {
@@ -74,15 +76,16 @@ impl Limiter {
         }
     }
 
-    /// Waits for a turn and for the time to send, in order of arrival, last looks before all others:
-    /// where polls are stretched beyond that, a verdict that was paid for would not be read.
+    /// Waits for a concurrency permit and for the rate limit, in order of arrival, last looks
+    /// before all others: where the limits stretch the polls, a last look at the end of the queue
+    /// would miss a verdict that was paid for.
     ///
-    /// Nobody but the first in the line holds a turn that it doesn't use yet. Those behind it
-    /// couldn't use it earlier, since they are sent after it; so neither limit lets less through
-    /// for the other's sake.
+    /// Only the request at the head of the queue holds a concurrency permit while it waits for the
+    /// rate limit. The requests behind it are sent later in any case, so that neither limit costs
+    /// the other any throughput.
     ///
     /// # Errors
-    /// When to come again, if the request must not be sent now.
+    /// [`Deferred`] until the time to ask again, if the request must not be sent now.
     pub async fn acquire(&self, entry: RequestTraits) -> Result<SendPermit<'_>, Deferred> {
         let next = match entry.is_last_look {
             true => None,
@@ -98,8 +101,8 @@ impl Limiter {
         }
         drop(next);
         let (now, chance) = (self.clock.now(), (self.chance)());
-        // Asked last, so that whoever has waited through the beginning of an outage is still held
-        // back; and it pays nothing for what it may not send.
+        // The breaker is asked last, so that a request that waited while an outage began is still
+        // held back. A request that is held back takes no token.
         let pass = self.circuit().enter(entry, now, chance)?;
         if let Some(first) = first {
             first.go(now);
@@ -107,7 +110,7 @@ impl Limiter {
         Ok(SendPermit { gate: self, pass: Some(pass), _turn: turn })
     }
 
-    /// Keeps the share of one of so many replicas, from now on. What is under way goes on.
+    /// Keeps to one replica's share of so many, from now on. Requests in flight go on.
     pub fn share_among(&self, replicas: usize) {
         self.turns.share_among(replicas);
         if let Some(line) = &self.line {
@@ -122,7 +125,7 @@ impl Limiter {
 }
 
 impl SendPermit<'_> {
-    /// Tells what came of the request.
+    /// Reports the outcome of the request to the circuit breaker.
     pub fn report(mut self, outcome: &OzResult) {
         let Some(pass) = self.pass.take() else { return };
         let failure = outcome.as_ref().err();
@@ -135,7 +138,7 @@ impl SendPermit<'_> {
                 error = failure.map(Failure::told),
                 oz.http_status = failure.and_then(|failure| failure.http_status),
                 failures = circuit_breaker::OPENS_AFTER,
-                "circuit breaker open: Oz is out, and only single probes are sent"
+                "circuit breaker open: Oz is out, only single probes are sent to it"
             ),
             Some(BreakerChange::Closed) => info!("circuit breaker closed: Oz answers again"),
             None => {}
@@ -167,7 +170,7 @@ mod tests {
         gate_with(OzLimits { requests_max, rate_max: None })
     }
 
-    /// One that lets so many through at once, and in a second.
+    /// A limiter of so many requests at once, and so many per second.
     fn paced(requests_max: usize, rate: u32) -> (Limiter, Hand) {
         gate_with(OzLimits { requests_max, rate_max: NonZeroU32::new(rate) })
     }
@@ -177,13 +180,14 @@ mod tests {
         (Limiter::new(limits, clock, Arc::new(|| 0.0)), hand)
     }
 
-    /// Moves the time on to the next moment that somebody waits for.
+    /// Moves the time on to the next wake-up.
     fn move_on(gate: &Limiter, hand: &Hand) {
-        let next = hand.next_wake().expect("somebody waits");
+        let next = hand.next_wake().expect("a request waits");
         hand.advance(next.since(gate.clock.now()));
     }
 
-    /// When each of so many passes, who all come at once and whose answers come at once.
+    /// When each of so many requests gets its permit, if all arrive at once and are answered at
+    /// once.
     async fn passed(gate: &Limiter, hand: &Hand, count: usize) -> Vec<(usize, Timestamp)> {
         let order = Mutex::new(Vec::new());
         let all = (0..count).map(|nth| {
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_more_than_allowed_are_through_and_whoever_leaves_makes_room() {
+    async fn no_more_requests_than_allowed_are_in_flight_and_each_that_ends_makes_room() {
         let (gate, _hand) = gate(3);
         let mut through = Vec::new();
         for _ in 0..3 {
@@ -229,7 +233,7 @@ mod tests {
         }
         let mut fourth = std::pin::pin!(gate.acquire(RequestTraits::default()));
         assert!(poll!(&mut fourth).is_pending());
-        // Whether or not anything came of it.
+        // A permit that is dropped unreported counts as well.
         drop(through.pop());
         let fourth = fourth.await.unwrap();
         let mut fifth = std::pin::pin!(gate.acquire(RequestTraits::default()));
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_gate_for_nobody_or_for_everybody_lets_one_through() {
+    async fn a_limit_of_zero_or_of_the_maximum_lets_a_request_through() {
         for requests_max in [0, usize::MAX] {
             let (gate, _hand) = gate(requests_max);
             assert!(gate.acquire(RequestTraits::default()).await.is_ok());
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_probe_whose_driver_goes_away_holds_up_nobody() {
+    async fn a_probe_that_is_dropped_holds_up_no_other_request() {
         let (gate, hand) = gate(10);
         open(&gate).await;
         for _ in 0..3 {
@@ -274,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_turn_as_an_outage_begins_is_held_back() {
+    async fn a_request_that_waits_for_a_permit_as_an_outage_begins_is_held_back() {
         let (gate, _hand) = gate(1);
         for _ in 1..circuit_breaker::OPENS_AFTER {
             gate.acquire(RequestTraits::default()).await.unwrap().report(&down());
@@ -288,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_come_together_are_sent_one_by_one_in_their_order() {
+    async fn requests_that_arrive_together_are_sent_one_by_one_in_order() {
         let (gate, hand) = paced(100, 10);
         let passed = passed(&gate, &hand, 30).await;
         let expected: Vec<_> = (0..30).map(|nth| (nth, millis(nth as i64 * 100))).collect();
@@ -296,16 +300,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_replica_that_is_one_of_many_is_as_much_slower() {
+    async fn each_replica_has_its_share_of_the_rate() {
         let (gate, hand) = paced(100, 10);
         gate.share_among(20);
         let passed = passed(&gate, &hand, 3).await;
-        // What it had saved up when it was alone is a twentieth of what a request costs now.
+        // The credit that it saved while it was alone is a twentieth of what a request costs now.
         assert_eq!(passed, [(0, millis(1_900)), (1, millis(3_900)), (2, millis(5_900))]);
     }
 
     #[tokio::test]
-    async fn who_waits_for_its_time_leaves_it_to_the_next_when_it_goes_away() {
+    async fn a_cancelled_waiter_passes_its_slot_on() {
         let (gate, hand) = paced(100, 1);
         gate.acquire(RequestTraits::default()).await.unwrap().report(&up());
         let mut first = Box::pin(gate.acquire(RequestTraits::default()));
@@ -315,11 +319,11 @@ mod tests {
         drop(first);
         assert!(poll!(&mut second).is_pending());
         hand.advance(Duration::from_millis(100));
-        assert!(second.now_or_never().is_some(), "it waits for the first one's second only");
+        assert!(second.now_or_never().is_some(), "it waits until the first one's time only");
     }
 
     #[tokio::test]
-    async fn who_waits_for_its_time_learns_at_once_that_others_are_gone() {
+    async fn a_waiter_learns_at_once_that_its_share_has_grown() {
         let (gate, hand) = paced(100, 1);
         gate.acquire(RequestTraits::default()).await.unwrap().report(&up());
         gate.share_among(60);
@@ -332,7 +336,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_for_their_time_hold_one_turn_among_them() {
+    async fn requests_that_wait_for_the_rate_hold_one_permit_among_them() {
         let (gate, hand) = paced(2, 1);
         let under_way = gate.acquire(RequestTraits::default()).await.unwrap();
         let mut waiters: Vec<_> =
@@ -341,19 +345,19 @@ mod tests {
             assert!(poll!(waiter).is_pending());
         }
         hand.advance(Duration::from_secs(1));
-        let second = waiters.remove(0).now_or_never().expect("its time has come").unwrap();
-        // Now it is the turns that lack, while the time goes by.
+        let second = waiters.remove(0).now_or_never().expect("the rate allows it").unwrap();
+        // From now on the permits are short, while time goes by.
         assert!(poll!(&mut waiters[0]).is_pending());
         hand.advance(Duration::from_secs(1));
         assert!(poll!(&mut waiters[0]).is_pending(), "two are under way");
         drop(under_way);
-        let third = waiters.remove(0).now_or_never().expect("there is a turn");
+        let third = waiters.remove(0).now_or_never().expect("a permit is free");
         assert!(third.is_ok());
         drop(second);
     }
 
     #[tokio::test]
-    async fn a_last_look_waits_for_the_next_request_only() {
+    async fn a_last_look_waits_behind_one_request_only() {
         const LAST_LOOK: RequestTraits =
             RequestTraits { retries: false, changes_oz: false, is_last_look: true };
         for (gate, hand) in [paced(100, 1), gate(1)] {
@@ -370,7 +374,7 @@ mod tests {
             for next in [waiters.remove(0), looks.remove(0), looks.remove(0), waiters.remove(0)] {
                 drop(under_way.take());
                 hand.advance(Duration::from_secs(1));
-                under_way = Some(next.now_or_never().expect("it is its turn").unwrap());
+                under_way = Some(next.now_or_never().expect("it is the next one").unwrap());
                 for later in looks.iter_mut().chain(&mut waiters) {
                     assert!(poll!(later).is_pending());
                 }
@@ -379,10 +383,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_outage_holds_back_all_who_wait_for_their_time_at_once_and_costs_no_time() {
+    async fn an_outage_holds_back_all_waiters_at_once_and_costs_no_token() {
         let (gate, hand) = paced(100, 1);
         let last = gate.acquire(RequestTraits::default()).await.unwrap();
-        // Not more than one poll of a task may take of tokio's budget.
+        // No more than one poll of a task may take of tokio's budget.
         let mut waiters: Vec<_> =
             (0..30).map(|_| Box::pin(gate.acquire(RequestTraits::default()))).collect();
         for waiter in &mut waiters {
@@ -401,14 +405,14 @@ mod tests {
         let probe = probe.expect("as a probe");
         hand.advance(Duration::from_secs(1));
         for waiter in waiters.drain(..) {
-            let held = waiter.now_or_never().expect("nobody waits for what may not be sent");
+            let held = waiter.now_or_never().expect("a request that may not be sent doesn't wait");
             assert!(held.is_err());
         }
         probe.report(&up());
         assert!(
             gate.acquire(RequestTraits::default())
                 .now_or_never()
-                .expect("its second was not spent")
+                .expect("its token was not spent")
                 .is_ok()
         );
     }

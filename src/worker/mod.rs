@@ -1,8 +1,8 @@
-//! The left half of the house: moves matches forward, from acceptance to their end.
+//! The left half of the service: moves matches forward, from acceptance to their end.
 //!
-//! It decides nothing about a match (the core does) and shows nothing to anybody (watchers read
-//! the journal). What is its own: admission, the photos in memory, one task for each match that
-//! this replica holds, and going down in order.
+//! It decides nothing about a match (the core does) and shows nothing to callers (watchers read the
+//! journal). Its own work: admission, the photos in memory, one task for each match that this
+//! replica holds, and an orderly shutdown.
 
 mod admit;
 mod driver;
@@ -43,24 +43,25 @@ use crate::{
     worker::{driver::Driver, limiter::Limiter, photo_memory::PhotoMemory, registry::Registration},
 };
 
-/// How many matches are claimed at once: a page that is folded in some milliseconds.
+/// Matches per claim: a page that is folded in a few milliseconds.
 const CLAIM_PAGE: usize = 1_000;
-/// How many matches are erased at once; a store in which others wait for that does it in parts.
+/// Matches per erasure. A store in which other writes wait for it erases them in several commits.
 const ERASE_PAGE: usize = 500;
-/// How many matches of an older version are entered into the indexes of lists at once: as many as
-/// are erased.
+/// Matches of an older version that are entered into the indexes of lists at once: as many as are
+/// erased.
 const ENLIST_PAGE: usize = 500;
-/// How often matches are looked for that have been kept long enough, or that nobody drives. The
-/// former are promised to be gone within a minute.
+/// How often housekeeping looks for expired and for unclaimed matches. Expired matches are promised
+/// to be gone within a minute.
 const HOUSEKEEPING_INTERVAL: Duration = Duration::from_secs(20);
-/// When claiming is tried again that has failed.
+/// The pause before the next claim after a failure, or while there is a backlog.
 const CLAIMING_PAUSE: Duration = Duration::from_secs(1);
-/// How long a match stays unclaimed whose driver has panicked: if it always does so, its next driver
-/// is not the end of this one's.
+/// How long a match has no driver after its driver has panicked: a match that makes every driver
+/// panic must not cause a tight loop.
 const PANIC_PAUSE: Duration = Duration::from_secs(60);
-/// How often what is left behind is let go of while the server goes down.
+/// How often the claims of drivers that have ended are released during a drain.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
-/// The share of the drain time that the photos in memory get; the rest is for the goodbyes.
+/// The share of the drain timeout in which the photos in memory may reach Oz; the rest is for
+/// giving up the claims and the lease.
 const DRAIN_SHARE_FOR_PHOTOS: f64 = 0.8;
 
 /// The worker's settings.
@@ -68,32 +69,32 @@ const DRAIN_SHARE_FOR_PHOTOS: f64 = 0.8;
 pub struct Config {
     /// How matches are driven.
     pub policy: Policy,
-    /// How many matches may be under way.
+    /// How many unfinished matches this replica may hold.
     pub unfinished_max: usize,
-    /// What all replicas together may ask of Oz.
+    /// Limits on requests to Oz, for all replicas together.
     pub oz: OzLimits,
     /// How many bytes of photos may be in memory.
     pub photo_bytes_max: usize,
 }
 
-/// Is told how far a match is, at moments that aren't facts.
+/// Receives the progress of a match between its events.
 pub type ProgressSink = Arc<dyn Fn(MatchId, Progress) + Send + Sync>;
 
-/// What the worker works with.
+/// What the worker is built from.
 pub struct Collaborators {
-    /// Where facts are written.
+    /// Writes events, and claims matches.
     pub writer: Arc<dyn Writer>,
-    /// Where matches are found.
+    /// Finds matches, and reads their events.
     pub reader: Arc<dyn Reader>,
-    /// Who does the work.
+    /// Sends requests to Oz.
     pub oz: Arc<dyn Oz>,
-    /// What time it is.
+    /// Tells the time, and waits for it.
     pub clock: Clock,
-    /// Who is told of progress.
+    /// Receives progress, which is not stored.
     pub progress: ProgressSink,
-    /// Where jitter comes from.
+    /// Draws jitter, from 0 to 1.
     pub chance: Jitter,
-    /// Of the store: told of by all who use it.
+    /// Outages of the store, shared by all components that use it.
     pub store: Outage,
 }
 
@@ -101,7 +102,7 @@ pub struct Collaborators {
 #[derive(Clone)]
 pub struct Worker(Arc<Engine>);
 
-/// What every driver shares.
+/// State that all drivers share.
 struct Engine {
     config: Config,
     with: Collaborators,
@@ -109,30 +110,30 @@ struct Engine {
     gate: Limiter,
     ids: Mutex<uuid::ContextV7>,
     drivers: Mutex<HashMap<MatchId, Arc<registry::DriverHandle>>>,
-    /// Claims that no driver here holds any more, each with the time from when on it is released.
+    /// Claims whose drivers here have ended, each with the time from which it may be released.
     released: Mutex<Vec<(Claim, Timestamp)>>,
     has_released: Notify,
-    /// The matches of other replicas whose photos are here.
+    /// Standbys: matches that other replicas drive and whose photos are here.
     kept: Mutex<standby::Kept>,
-    /// Claiming stopped at the limit of unfinished matches: what is still unclaimed comes before
-    /// new matches.
+    /// Claiming stopped at the limit of unfinished matches. Unclaimed matches come before new ones.
     has_backlog: AtomicBool,
     unfinished: Arc<AtomicUsize>,
     tasks: TaskTracker,
-    /// New matches are refused, and drivers stop once nothing hangs on their photo.
+    /// Cancelled when a drain begins: new matches are refused, and a driver stops unless it holds a
+    /// photo that isn't at Oz yet.
     draining: CancellationToken,
-    /// Drivers stop wherever they are.
+    /// Cancelled when the drain's time for photos is over: drivers stop wherever they are.
     stopping: CancellationToken,
 }
 
-/// What became of a wish to erase a match.
+/// The outcome of [`Worker::delete`].
 #[derive(Debug)]
 pub enum Deleted {
-    /// It was erased at this time; so it was before.
+    /// The match as it was before, and when it was erased.
     Now(Box<Match>, Timestamp),
-    /// It runs.
+    /// The match has not ended. Nothing was erased.
     Running(MatchId),
-    /// There is none.
+    /// The caller has no such match.
     Absent,
 }
 
@@ -163,11 +164,11 @@ impl Worker {
         Self(engine)
     }
 
-    /// Claims the unfinished matches that nobody holds and drives them on; goes on to do so, and to
-    /// erase what has been kept long enough. Returns once all are scheduled.
+    /// Claims unclaimed matches and drives them. Starts the tasks that go on claiming, that erase
+    /// expired matches, and that wake standbys. Returns once the first claims are scheduled.
     ///
     /// # Errors
-    /// The journal's.
+    /// Those of the journal.
     pub async fn start(&self) -> Result<(), journal::Error> {
         self.0.claim_unheld().await?;
         self.0.tasks.spawn(Arc::clone(&self.0).supervise(Engine::erase_loop));
@@ -176,26 +177,26 @@ impl Worker {
         Ok(())
     }
 
-    /// Where photos are kept, also while they are being received.
+    /// The memory of photos, those still being received included.
     pub fn photo_memory(&self) -> &PhotoMemory {
         &self.0.photo_memory
     }
 
-    /// The digest of a photo, by the store's own key.
+    /// The digest of a photo, keyed with the store's own key.
     pub fn digest(&self, photo: &[u8]) -> Digest {
         let key = &self.0.with.writer.keys().digest;
         Digest(*blake3::keyed_hash(key, photo).as_bytes())
     }
 
-    /// How many matches are under way here.
+    /// How many matches are under way on this replica.
     pub fn unfinished(&self) -> usize {
         self.0.unfinished()
     }
 
-    /// Ends a match as cancelled, whoever drives it. Nothing more is sent to Oz for it.
+    /// Ends a match as cancelled, whichever replica drives it. Nothing more is sent to Oz for it.
     ///
     /// # Errors
-    /// The journal's.
+    /// Those of the journal.
     pub async fn cancel(
         &self,
         caller: &CallerId,
@@ -207,7 +208,8 @@ impl Worker {
             let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);
             info!(match.id = %m.id, request.id = request_id, "match cancelled");
         }
-        // A first cancel whose answer was lost stopped nobody.
+        // Also on a repeat: if the answer to the first cancel was lost, it has not stopped the
+        // driver.
         if let CancelledAs::Now(m) | CancelledAs::Already(m) = &outcome
             && let Some(handle) = self.0.handle(m.id)
         {
@@ -216,16 +218,16 @@ impl Worker {
         Ok(outcome)
     }
 
-    /// Erases a match that has ended. By a request id it erases the match that this names when it
-    /// is looked up: not another one that gets the id a moment later.
+    /// Erases a match that has ended. A request id is resolved once, before the erasure: a match
+    /// that gets the id a moment later is not erased.
     ///
     /// # Errors
-    /// The journal's.
+    /// Those of the journal.
     pub async fn delete(&self, caller: &CallerId, key: &Key) -> Result<Deleted, journal::Error> {
         let Some(m) = self.0.with.reader.find(caller, key).await? else {
             return Ok(Deleted::Absent);
         };
-        // One that ends after the look is refused all the same: what it had was not yet known.
+        // A match that ends after this read is refused all the same: its final state was not read.
         if !m.has_ended() {
             return Ok(Deleted::Running(m.id));
         }
@@ -241,13 +243,13 @@ impl Worker {
         }
     }
 
-    /// Cancelled once new matches are refused because the server goes down.
+    /// Cancelled when a drain begins: new matches are refused from then on.
     pub fn draining(&self) -> CancellationToken {
         self.0.draining.clone()
     }
 
-    /// Refuses new matches, brings the photos in memory to Oz as far as the time allows, and
-    /// stops. What is under way stays in the journal for whoever comes next.
+    /// Refuses new matches, brings the photos in memory to Oz as far as the timeout allows, and
+    /// stops. Unfinished matches stay in the journal, for other replicas or the next start.
     pub async fn drain(&self, timeout: Duration) {
         self.0.draining.cancel();
         self.0.tasks.close();
@@ -255,7 +257,7 @@ impl Worker {
         if self.0.with.clock.before(until, self.0.empty()).await.is_none() {
             warn!(
                 photos = self.0.photo_memory.photos(),
-                "drain: photos in memory are dropped, their time is up"
+                "drain: photos dropped that did not reach Oz in time"
             );
         }
         self.0.stopping.cancel();
@@ -270,8 +272,8 @@ impl Engine {
         self.drivers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears of matches that were ended elsewhere, for as long as it lives: their drivers here stop
-    /// at once, and no photo is kept for them.
+    /// Has the journal tell of matches that have ended elsewhere: their drivers here stop at once,
+    /// and their photos are dropped.
     fn hear(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         self.with.writer.hear(Arc::new(move |heard| {
@@ -289,12 +291,12 @@ impl Engine {
         }
     }
 
-    /// How the driver of a match is reached, if it is here.
+    /// The handle of a match's driver or standby, if it is here.
     fn handle(&self, id: MatchId) -> Option<Arc<registry::DriverHandle>> {
         self.drivers().get(&id).cloned()
     }
 
-    /// The store has failed in the background: counted as its outage, which the log tells of once.
+    /// Counts a background failure of the store as part of its outage, which is logged once.
     fn store_failed(&self, failure: &journal::Error, what: &str) {
         debug!(error = outage::causes(failure), "{what}");
         self.with.store.failed(failure);
@@ -305,8 +307,8 @@ impl Engine {
         UnfinishedSlot(Arc::clone(&self.unfinished))
     }
 
-    /// A slot for a new match, if there are fewer than the settings allow, and no older one waits
-    /// for a slot.
+    /// A slot for a new match. `None` at the limit of unfinished matches, or while older matches
+    /// wait unclaimed.
     fn free_slot(&self) -> Option<UnfinishedSlot> {
         if self.has_backlog.load(Ordering::Relaxed) {
             return None;
@@ -317,9 +319,9 @@ impl Engine {
         Some(UnfinishedSlot(Arc::clone(&self.unfinished)))
     }
 
-    /// The driver of a match that somebody else drove before: whoever cancels the match, or brings
-    /// its photo, reaches it from now on. If the photo was kept here, it goes along. None if the
-    /// match has been claimed again here since.
+    /// A driver for a match that another driver had before. Cancels and photos of the match reach
+    /// it from now on, and it gets the photo that a standby has kept here. `None` if this replica
+    /// has made a later claim since.
     fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Option<Driver> {
         Registration::take_over(self, claim).map(|seat| self.revive_at(seat, m, claim))
     }
@@ -337,7 +339,7 @@ impl Engine {
         });
     }
 
-    /// Keeps the photo of a match that somebody else drives.
+    /// Spawns a standby, which keeps the photo of a match that another replica drives.
     fn spawn_keeper(self: &Arc<Self>, seat: Registration) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
@@ -347,13 +349,14 @@ impl Engine {
         });
     }
 
-    /// A driver has gone before its match has ended.
+    /// Queues the release of a claim whose driver has ended before its match.
     fn release_soon(&self, claim: Claim) {
         self.left().push((claim, self.with.clock.now()));
         self.has_released.notify_one();
     }
 
-    /// A driver has panicked: its match goes on, here or elsewhere, after a pause.
+    /// Queues the release of a claim whose driver has panicked: after a pause the match resumes,
+    /// here or on another replica.
     fn release_after_panic(&self, claim: Claim) {
         let pause_ms = PANIC_PAUSE.as_millis() as u64;
         error!(match.id = %claim.match_id, pause_ms, "driver panicked: its claim will be released");
@@ -365,7 +368,7 @@ impl Engine {
         self.released.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once all drivers have gone. What they leave is let go of meanwhile.
+    /// Waits until all tasks have ended, and releases the claims of ended drivers meanwhile.
     async fn empty(&self) {
         loop {
             let is_empty = tokio::select! {
@@ -380,11 +383,10 @@ impl Engine {
         }
     }
 
-    /// Releases the claims that no driver here holds any more, once it is time to; all of them if
-    /// the server goes down.
+    /// Releases the claims that are due; during a drain, all of them.
     async fn flush_releases(&self) {
         let (now, is_last) = (self.with.clock.now(), self.draining.is_cancelled());
-        // What a replica that is alone leaves is free by its going.
+        // A replica that is alone releases nothing: its claims are free once it has left.
         if is_last && self.with.writer.fleet().borrow().alive == 1 {
             return;
         }
@@ -394,16 +396,16 @@ impl Engine {
         }
         let claims = due.iter().map(|(claim, _)| *claim).collect();
         if let Err(failure) = self.with.writer.release(claims).await {
-            self.store_failed(&failure, "claims can't be released yet");
+            self.store_failed(&failure, "claims not released: will retry");
             self.left().extend(due);
         }
     }
 
-    /// Runs a task of housekeeping for as long as the server runs, begun anew if it panics: without
-    /// it no match would be claimed, or erased, ever again.
+    /// Runs a housekeeping task until the drain, and restarts it after a panic: without it no match
+    /// would be claimed or erased any more.
     async fn supervise<F: Future<Output = ()>>(self: Arc<Self>, task: fn(Arc<Self>) -> F) {
         while AssertUnwindSafe(task(Arc::clone(&self))).catch_unwind().await.is_err() {
-            error!("housekeeping panicked: it begins anew");
+            error!("housekeeping panicked: its task will be restarted");
             tokio::select! {
                 biased;
                 () = self.draining.cancelled() => return,
@@ -412,11 +414,11 @@ impl Engine {
         }
     }
 
-    /// Sees to it, for as long as the server runs, that no match is left lying.
+    /// Claims the matches that no replica holds, until the drain.
     async fn claim_loop(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
         self.gate.share_among(fleet.borrow_and_update().alive);
-        // Whatever came free since all was claimed first.
+        // The first round comes soon: matches may have been released since the claims at the start.
         let mut pause = CLAIMING_PAUSE;
         loop {
             tokio::select! {
@@ -432,23 +434,23 @@ impl Engine {
                 Ok(()) if self.has_backlog.load(Ordering::Relaxed) => CLAIMING_PAUSE,
                 Ok(()) => HOUSEKEEPING_INTERVAL,
                 Err(failure) => {
-                    self.store_failed(&failure, "matches can't be claimed yet");
+                    self.store_failed(&failure, "unclaimed matches not claimed: will retry");
                     CLAIMING_PAUSE
                 }
             };
         }
     }
 
-    /// Erases what has been kept long enough, and enters what replicas of an older version wrote
-    /// into the indexes of lists, for as long as the server runs. Apart from what comes free, which
-    /// must not wait for a backlog of this.
+    /// Erases expired matches, and enters the matches that replicas of an older version wrote into
+    /// the indexes of lists, until the drain. A task of its own, so that its backlog doesn't delay
+    /// claims.
     async fn erase_loop(self: Arc<Self>) {
         loop {
             if let Err(failure) = self.erase_expired().await {
-                self.store_failed(&failure, "expired matches can't be erased yet");
+                self.store_failed(&failure, "expired matches not erased: will retry");
             }
             if let Err(failure) = self.enlist().await {
-                self.store_failed(&failure, "matches of an older version can't be indexed yet");
+                self.store_failed(&failure, "matches of an older version not indexed: will retry");
             }
             tokio::select! {
                 biased;
@@ -458,7 +460,7 @@ impl Engine {
         }
     }
 
-    /// What a server that goes leaves, the next start erases.
+    /// A drain stops it; the next round of another replica, or the next start, erases the rest.
     async fn erase_expired(&self) -> Result<(), journal::Error> {
         while !self.draining.is_cancelled() {
             match self.with.writer.erase_expired(ERASE_PAGE).await? {
@@ -469,7 +471,7 @@ impl Engine {
         Ok(())
     }
 
-    /// What replicas of an older version go on to write, the next round enters.
+    /// Matches that replicas of an older version write meanwhile are entered by the next round.
     async fn enlist(&self) -> Result<(), journal::Error> {
         let mut entered = 0;
         while !self.draining.is_cancelled() {
@@ -484,8 +486,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Claims all before the first of them moves: their polls would take the time that claiming
-    /// the others needs.
+    /// Claims all pages before it starts the first driver: the polls of drivers would delay the
+    /// claims.
     async fn claim_unheld(self: &Arc<Self>) -> Result<(), journal::Error> {
         let mut claimed = Vec::new();
         let outcome = self.claim_pages(&mut claimed).await;
@@ -502,7 +504,7 @@ impl Engine {
     }
 
     /// Claims pages up to the limit of unfinished matches: other replicas may have room for the
-    /// rest. Whatever was claimed is driven, also if what follows can't be.
+    /// rest. If a page fails, the matches claimed before it are driven all the same.
     async fn claim_pages(
         self: &Arc<Self>,
         claimed: &mut Vec<(Driver, UnfinishedSlot)>,
@@ -541,13 +543,14 @@ impl Engine {
     }
 }
 
-/// Drives a match, and keeps its photo while it is in other hands.
+/// Drives a match, and stands by with its photo while another replica drives it.
 async fn drive(driver: Driver) {
     let mut next = Some(driver);
     while let Some(driver) = next {
         next = match driver.run().await {
             Some(seat) => {
-                // It may be lent by now, so that this replica can take it back at once.
+                // The claim may be lent by now, so the standby tries to take the match back at
+                // once.
                 seat.handle().poke.notify_one();
                 Box::pin(standby::wait_for_claim(seat)).await
             }

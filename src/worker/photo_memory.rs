@@ -1,7 +1,7 @@
 //! Photo memory: photos on their way to Oz, bounded in bytes, those still being received included.
 //!
-//! A request takes its room as its bytes arrive, in steps, never by what it announces, and is
-//! refused at once where there is none: it never waits. It deliberately has no way to write a
+//! A request reserves memory in steps, as its bytes arrive, never by the length that it announces.
+//! Without room it is refused at once: it never waits. There is deliberately no way to write a
 //! photo anywhere.
 
 use std::{
@@ -16,14 +16,14 @@ use bytes::Bytes;
 
 use crate::domain::photo;
 
-/// How much a reservation takes at once: rare enough for the counter that all uploads share, and
-/// little enough that a stalled upload takes hardly more than has arrived.
+/// How much a reservation grows at once: large enough that uploads seldom touch the counter that
+/// they share, small enough that a stalled upload holds hardly more than has arrived.
 const STEP_BYTES: usize = 64 * 1024;
-/// What there is beyond the limit for repeats of known matches, which are never refused as
-/// overload: four photos of the largest kind, or some hundred ordinary ones.
+/// Memory beyond the limit, for repeats of known matches, which are never refused as overload: four
+/// photos of the largest size, or some hundred ordinary ones.
 const OVERFLOW_BYTES: usize = 4 * photo::BYTES_MAX;
-/// How much of it uploads may take while it is not known yet whether they repeat a match: a half,
-/// so that new matches in any number leave the other half to repeats.
+/// How much of the overflow uploads may take before it is known whether they repeat a match: a
+/// half, so that new matches in any number leave the other half to repeats.
 const UNKNOWN_OVERFLOW_BYTES: usize = OVERFLOW_BYTES / 2;
 
 /// Photo memory. Cheap to clone; clones share it.
@@ -37,14 +37,14 @@ struct PhotoMemoryInner {
     photos: AtomicUsize,
 }
 
-/// Room for a photo, given back when dropped.
+/// Reserved memory for a photo, given back when dropped.
 pub struct Reservation {
     memory: Arc<PhotoMemoryInner>,
     bytes: usize,
     source: ReservedFrom,
 }
 
-/// Where the room of a reservation comes from.
+/// What a reservation counts against.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReservedFrom {
     Limit,
@@ -54,7 +54,7 @@ enum ReservedFrom {
     Overflow,
 }
 
-/// A photo with its room.
+/// A photo and its reservation. Cheap to clone; clones share both.
 #[derive(Clone)]
 pub struct Photo(Arc<Reserved>);
 
@@ -79,8 +79,8 @@ impl PhotoMemory {
         Reservation { memory: Arc::clone(&self.0), bytes: 0, source: ReservedFrom::Limit }
     }
 
-    /// Room for so many bytes, from the overflow where the memory is full; none if that is full
-    /// as well.
+    /// A reservation of so many bytes, from the overflow if the memory is full. `None` if the
+    /// overflow is full as well.
     pub fn reserve(&self, bytes: usize) -> Option<Reservation> {
         let mut reservation = self.reservation();
         let has_room = reservation.grow_to(bytes) || {
@@ -91,12 +91,12 @@ impl PhotoMemory {
         has_room.then_some(reservation)
     }
 
-    /// How many bytes there are, the overflow not counted.
+    /// The limit in bytes, without the overflow.
     pub fn bytes_max(&self) -> usize {
         self.0.bytes_max
     }
 
-    /// How many bytes are reserved, the overflow not counted.
+    /// How many bytes are reserved, without the overflow.
     pub fn bytes(&self) -> usize {
         self.0.bytes.load(Ordering::Relaxed)
     }
@@ -131,12 +131,12 @@ impl PhotoMemoryInner {
 }
 
 impl Reservation {
-    /// Holds at least so many bytes, a step more where there is room for it. False if there is no
-    /// room; then it holds what it held.
+    /// Grows to at least so many bytes, by whole steps if there is room for them. False if there is
+    /// no room; the reservation is unchanged then.
     #[must_use]
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
-        // The last bytes of the memory are no step, and serve a small photo as well.
+        // The memory may have less than a step left, which is enough for a small photo.
         for taken in [more.next_multiple_of(STEP_BYTES), more] {
             if more == 0 || self.memory.take(taken, self.source) {
                 self.bytes += if more == 0 { 0 } else { taken };
@@ -153,21 +153,21 @@ impl Reservation {
         self.bytes -= less;
     }
 
-    /// Gives back all that it holds, and takes what it needs from the overflow from now on: while
-    /// it is unknown whether the request repeats a match, from a part of it.
+    /// Gives back all that it holds, and counts against the overflow from now on: against a part of
+    /// it, until it is known whether the request repeats a match.
     pub fn move_to_overflow(&mut self) {
         self.fit(0);
         self.source = ReservedFrom::UnknownOverflow;
     }
 
-    /// The request repeats a known match, so that all of the overflow is for it.
+    /// The request repeats a known match: all of the overflow is open to it.
     pub fn confirm_known(&mut self) {
         if self.is_overflow() {
             self.source = ReservedFrom::Overflow;
         }
     }
 
-    /// Whether the memory was full, so that the room is good for a repeat only.
+    /// Whether the memory was full, so that only a repeat may use the reservation.
     pub fn is_overflow(&self) -> bool {
         self.source != ReservedFrom::Limit
     }
@@ -180,19 +180,19 @@ impl Drop for Reservation {
 }
 
 impl Photo {
-    /// Puts a photo into the room that was reserved for it, and gives back what it doesn't need.
+    /// Puts a photo into its reservation, and gives back the bytes that it doesn't need.
     pub fn new(bytes: Bytes, mut reservation: Reservation) -> Self {
         reservation.fit(bytes.len());
         reservation.memory.photos.fetch_add(1, Ordering::Relaxed);
         Self(Arc::new(Reserved { bytes, reservation }))
     }
 
-    /// The photo itself; not a copy.
+    /// The bytes of the photo, not copied.
     pub fn bytes(&self) -> Bytes {
         self.0.bytes.clone()
     }
 
-    /// Whether there was no room for it.
+    /// Whether its reservation is in the overflow.
     pub fn is_overflow(&self) -> bool {
         self.0.reservation.is_overflow()
     }
@@ -223,12 +223,12 @@ mod tests {
     }
 
     #[test]
-    fn room_is_taken_in_steps_and_given_back() {
+    fn memory_is_reserved_in_steps_and_given_back() {
         let memory = PhotoMemory::new(10 * STEP_BYTES);
         let mut first = grown(&memory, 1);
         assert_eq!(memory.bytes(), STEP_BYTES);
         assert!(first.grow_to(STEP_BYTES) && first.grow_to(10));
-        assert_eq!(memory.bytes(), STEP_BYTES, "it holds as much");
+        assert_eq!(memory.bytes(), STEP_BYTES, "the first step covers it");
         assert!(first.grow_to(STEP_BYTES + 1));
         assert_eq!(memory.bytes(), 2 * STEP_BYTES);
         first.fit(STEP_BYTES + 1);
@@ -247,11 +247,11 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_may_be_a_repeat_and_gives_its_room_back() {
+    fn an_upload_that_finds_no_room_moves_to_the_overflow() {
         let memory = PhotoMemory::new(100);
         let mut upload = grown(&memory, 60);
         assert!(!upload.grow_to(101));
-        assert_eq!(memory.bytes(), 60, "it holds what it held");
+        assert_eq!(memory.bytes(), 60, "the reservation is unchanged");
         upload.move_to_overflow();
         assert!(upload.is_overflow() && upload.grow_to(101));
         assert_eq!(memory.bytes(), 0);
@@ -289,7 +289,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_is_held_than_there_is_and_everything_returns(
+        fn reservations_stay_within_the_limit_and_all_bytes_return(
             sizes in prop::collection::vec((0_usize..2_000_000, any::<bool>()), 0..40),
         ) {
             let memory = PhotoMemory::new(4_000_000);

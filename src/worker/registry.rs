@@ -1,4 +1,5 @@
-//! The places of drivers: how others reach the one that drives a match, and where its photo lies.
+//! The registry of drivers and standbys: how a cancel or a photo reaches the driver of a match, and
+//! where its photo is held.
 
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
@@ -14,32 +15,31 @@ use crate::{
     worker::{Engine, photo_memory::Photo},
 };
 
-/// What others reach a driver by.
+/// Reaches a driver or standby from outside: stops it, or hands it a photo.
 pub struct DriverHandle {
     photo: Mutex<PhotoSlot>,
-    /// Says that a photo has come.
+    /// Wakes the driver or standby: a photo has arrived, or the match can be claimed.
     pub(super) poke: Notify,
-    /// Says that the driver is to leave.
+    /// Cancelled when the driver or standby must leave.
     pub(super) stop: CancellationToken,
-    /// Of the claim that it drives by; zero for whoever has none yet.
+    /// The epoch of the driver's claim; zero before it has one.
     epoch: AtomicU64,
 }
 
-/// Where the photo of a match is kept while it is wanted.
+/// The photo of a match, until it isn't needed any more.
 enum PhotoSlot {
     Wanted(Option<Photo>),
     Done,
 }
 
 impl DriverHandle {
-    /// For a driver that has its photo, or has none.
+    /// The handle of a driver with its photo, if that is here.
     fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
         let (photo, epoch) = (Mutex::new(PhotoSlot::Wanted(photo)), AtomicU64::new(0));
         Self { photo, poke: Notify::new(), stop, epoch }
     }
 
-    /// Gives a photo to a driver that may miss it. One that has a photo, or needs none any more,
-    /// drops it.
+    /// Hands over a photo. It is dropped if the driver has one, or needs none any more.
     pub fn offer(&self, photo: Photo) {
         let mut slot = self.slot();
         if let PhotoSlot::Wanted(empty @ None) = &mut *slot {
@@ -48,7 +48,7 @@ impl DriverHandle {
         }
     }
 
-    /// The same, for whoever may have none.
+    /// Hands over a photo, if there is one.
     pub fn offer_if_any(&self, photo: Option<Photo>) {
         if let Some(photo) = photo {
             self.offer(photo);
@@ -68,7 +68,7 @@ impl DriverHandle {
         }
     }
 
-    /// Lets go of the photo, and of any that comes later.
+    /// Drops the photo, and any that is handed over later.
     pub fn drop_photo(&self) {
         *self.slot() = PhotoSlot::Done;
     }
@@ -83,8 +83,8 @@ impl DriverHandle {
     }
 }
 
-/// A place among the drivers that others can reach. It is given up when dropped, and the photo
-/// with it, also where a driver panics.
+/// An entry of the registry. Dropping it removes the entry and its photo, also when a driver
+/// panics.
 pub struct Registration {
     engine: Arc<Engine>,
     match_id: MatchId,
@@ -92,15 +92,15 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Takes the place of a match.
+    /// Registers the driver of a match.
     pub fn take(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
         let handle = Arc::new(DriverHandle::new(photo, engine.stopping.child_token()));
         engine.drivers().insert(match_id, Arc::clone(&handle));
         Self { engine: Arc::clone(engine), match_id, handle }
     }
 
-    /// Takes the place of a match whose photo is to be kept; if there is a driver or a keeper by now,
-    /// that one is offered the photo.
+    /// Registers a standby with its photo. If a driver or standby is registered by now, that one is
+    /// offered the photo, and the answer is `None`.
     pub fn take_or_offer(engine: &Arc<Engine>, match_id: MatchId, photo: Photo) -> Option<Self> {
         let mut drivers = engine.drivers();
         if let Some(handle) = drivers.get(&match_id) {
@@ -112,9 +112,9 @@ impl Registration {
         Some(Self { engine: Arc::clone(engine), match_id, handle })
     }
 
-    /// Takes the place of a match for a claim, and the photo that is there. Whoever was there has
-    /// lost the match by this claim, and leaves. None if its own claim is the later one: two that
-    /// were made at once may be heard of in any order.
+    /// Registers a driver for a claim, with the photo that is here. Stops the driver or standby
+    /// that is registered: it has lost the match by this claim. `None` if its own claim is newer:
+    /// concurrent claims may be observed out of order.
     pub fn take_over(engine: &Arc<Engine>, claim: Claim) -> Option<Self> {
         let mut drivers = engine.drivers();
         let former = drivers.get(&claim.match_id).cloned();
@@ -131,25 +131,26 @@ impl Registration {
         Some(Self { engine: Arc::clone(engine), match_id: claim.match_id, handle })
     }
 
-    /// Drives by this claim from now on; false if the place was taken over meanwhile.
+    /// Notes the claim of a standby that becomes a driver. False if another driver has taken the
+    /// registration over meanwhile.
     pub fn hold(&self, claim: Claim) -> bool {
-        // While it is locked nobody takes the place over.
+        // While the map is locked, no other driver can take the registration over.
         let _drivers = self.engine.drivers();
         self.handle.epoch.store(claim.epoch, Ordering::Relaxed);
         !self.handle.stop.is_cancelled()
     }
 
-    /// Whose place it is.
+    /// The match that is registered.
     pub fn match_id(&self) -> MatchId {
         self.match_id
     }
 
-    /// What drivers share.
+    /// The state that all drivers share.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    /// How the driver is reached.
+    /// The handle by which the driver is reached.
     pub fn handle(&self) -> &Arc<DriverHandle> {
         &self.handle
     }
@@ -159,7 +160,7 @@ impl Drop for Registration {
     fn drop(&mut self) {
         self.handle.drop_photo();
         let mut drivers = self.engine.drivers();
-        // Whoever has taken the match since keeps its place.
+        // A later registration of the match stays.
         if drivers.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
             drivers.remove(&self.match_id);
         }

@@ -1,9 +1,11 @@
-//! Keeps the photos of matches that other replicas drive, until they aren't needed any more.
+//! Standbys: they keep the photos of matches that other replicas drive, until the photos aren't
+//! needed any more.
 //!
-//! A caller has moved from another replica to this one, or this one has lost its lease. The photo is
-//! also with the replica that drives the match, and nothing is uploaded twice; or that replica is
-//! dead, and the match is this one's as soon as the lease has lapsed. Whether a photo is still
-//! needed is heard of by the journal; the store is asked for all of them at once, and seldom.
+//! A match has a standby here if its caller has moved from another replica to this one, or if this
+//! replica has lost its lease. Where the replica that drives the match has the photo too, nothing
+//! is uploaded twice. Where that replica is dead, the standby claims the match as soon as the lease
+//! has expired. The journal tells which photos aren't needed any more; the store is asked for all
+//! of them at once, and seldom.
 
 use std::{
     collections::BTreeMap,
@@ -21,26 +23,27 @@ use crate::{
     },
 };
 
-/// How often the store is asked which matches of all that are kept here can be taken, beside every
-/// change of the fleet: for what was not heard.
+/// How often the store is asked which of the kept matches can be claimed. It is asked after every
+/// change of the fleet as well; the interval covers notifications that were missed.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many matches are taken at once, and the pause before the next: each takes a few statements,
-/// and admissions wait for them.
+/// How many standbys are woken at once, and the pause before the next: each claim takes a few
+/// statements, and admissions wait for them.
 const TAKE_PAGE: usize = 100;
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
-/// The matches whose photos are kept here, oldest first, each with how its keeper is reached.
+/// The matches whose photos are kept here, oldest first, each with the handle of its standby.
 pub type Kept = BTreeMap<MatchId, Arc<DriverHandle>>;
 
-/// One of them, for as long as this lives.
+/// An entry of `Kept`, which is removed when this is dropped.
 struct KeptEntry {
     engine: Arc<Engine>,
     match_id: MatchId,
     handle: Arc<DriverHandle>,
 }
 
-/// Keeps the photo in its place. The driver of the match, if it becomes this replica's.
+/// Stands by with the photo. Returns the driver once this replica has claimed the match; `None` if
+/// the photo isn't needed any more, or at a drain.
 pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
     let (engine, handle) = (seat.engine().clone(), seat.handle().clone());
     let _place = KeptEntry::take(&engine, seat.match_id(), Arc::clone(&handle));
@@ -55,7 +58,7 @@ pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
             Ok(Takeover::Now(m, claim)) if seat.hold(claim) => {
                 return Some(engine.revive_at(seat, m, claim));
             }
-            // A later claim of this replica was faster, and the match was lost by this one.
+            // Stopped meanwhile, as by a later claim of this replica: this claim is not driven.
             Ok(Takeover::Now(_, claim)) => {
                 engine.release_soon(claim);
                 return None;
@@ -63,13 +66,13 @@ pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
             Ok(Takeover::Past) => return None,
             Ok(Takeover::Held) => {}
             Err(failure) => {
-                engine.store_failed(&failure, "a match that waits can't be claimed yet");
+                engine.store_failed(&failure, "match not claimed by its standby: will retry");
             }
         }
     }
 }
 
-/// Wakes the keepers of matches that can be taken, for as long as the server runs.
+/// Wakes the standbys of matches that can be claimed, until the drain.
 pub async fn wake_all(engine: Arc<Engine>) {
     let mut fleet = engine.with.writer.fleet();
     let mut pause = ASK_INTERVAL;
@@ -85,7 +88,7 @@ pub async fn wake_all(engine: Arc<Engine>) {
             Ok(woken) if woken == TAKE_PAGE => TAKE_PAUSE,
             Ok(_) => ASK_INTERVAL,
             Err(failure) => {
-                engine.store_failed(&failure, "what can be taken can't be read yet");
+                engine.store_failed(&failure, "claimable matches not read: standbys will retry");
                 ASK_INTERVAL
             }
         };
@@ -93,7 +96,7 @@ pub async fn wake_all(engine: Arc<Engine>) {
 }
 
 impl Engine {
-    /// Wakes the keepers of some matches that can be taken. How many.
+    /// Wakes up to `TAKE_PAGE` standbys of matches that can be claimed. Returns how many.
     async fn wake_keepers(&self) -> Result<usize, journal::Error> {
         let kept: Vec<MatchId> = self.kept().keys().copied().collect();
         if kept.is_empty() {
@@ -105,7 +108,7 @@ impl Engine {
         Ok(handles.map(|handle| handle.poke.notify_one()).count())
     }
 
-    /// Lets go of the photo of a match, if it is kept here for another replica's driver.
+    /// Stops the standby of a match, if there is one here, and so drops its photo.
     pub(super) fn stop_keeping(&self, id: MatchId) {
         if let Some(handle) = self.kept().get(&id) {
             handle.stop();
@@ -128,7 +131,7 @@ impl KeptEntry {
 impl Drop for KeptEntry {
     fn drop(&mut self) {
         let mut kept = self.engine.kept();
-        // A later keeper of the match keeps its place.
+        // A later standby of the match keeps its entry.
         if kept.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
             kept.remove(&self.match_id);
         }

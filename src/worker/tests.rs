@@ -1,7 +1,7 @@
 //! The worker over the journal without a disk: each test answers for Oz itself, one request after
-//! the other, and moves the time.
+//! another, and moves the time.
 //!
-//! What holds through faults and deaths is tested by the histories of `app`.
+//! Faults and crashes are tested by the histories of `app`.
 
 mod replicas;
 
@@ -34,10 +34,10 @@ use crate::{
     oz::Sent,
 };
 
-/// How long anything may take that is waited for: much longer than it does.
+/// How long any wait may take: much longer than it does.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A time that is no whole millisecond.
+/// A time that isn't a whole millisecond.
 const START: Timestamp = Timestamp::from_micros(1_764_000_000_512_345);
 
 const CONFIG: Config = Config {
@@ -52,7 +52,7 @@ const CONFIG: Config = Config {
     photo_bytes_max: 100,
 };
 
-/// The driver that hears this failure panics.
+/// A driver that gets this failure from Oz panics.
 const PANIC: &str = "panic";
 
 /// How long a replica is believed to be alive.
@@ -66,7 +66,7 @@ struct Asked {
     answer: oneshot::Sender<OzResult>,
 }
 
-/// Passes on what it is asked.
+/// Forwards each request to the test.
 struct Passes(mpsc::UnboundedSender<Asked>);
 
 #[async_trait]
@@ -82,15 +82,15 @@ impl Oz for Passes {
     }
 }
 
-/// A journal whose answer to the next append is lost, if it is told to lose it.
+/// A journal that loses the answer to the next append, refuses events or panics, as its flags say.
 struct Losing {
     journal: Memory,
     loses: Arc<AtomicBool>,
-    /// Whether it can hold nothing but ends.
+    /// Whether it refuses every event but `Failed` for good.
     refuses: Arc<AtomicBool>,
-    /// Whether its housekeeping panics.
+    /// Whether claims and erasures panic.
     panics: Arc<AtomicBool>,
-    /// How often it was asked whose matches are.
+    /// How often `take` and `takeable` were called.
     takes: Arc<AtomicUsize>,
 }
 
@@ -260,7 +260,7 @@ impl House {
         }
     }
 
-    /// Another process at the same store, that has not begun.
+    /// Another process at the same store, not started.
     fn next_process(&self) -> Self {
         self.next_process_with(CONFIG)
     }
@@ -270,7 +270,7 @@ impl House {
         Self::over(config, journal, self.clock.clone(), self.hand.clone())
     }
 
-    /// A house whose journal others may share.
+    /// A replica over a store that other replicas may join.
     fn shared() -> Self {
         Self::shared_with(CONFIG)
     }
@@ -281,7 +281,7 @@ impl House {
         Self::over(config, Memory::join(store, clock.clone(), LEASE), clock, hand)
     }
 
-    /// Another replica at the same store, that has not begun.
+    /// Another replica at the same store, not started.
     fn replica(&self) -> Self {
         self.replica_with(CONFIG)
     }
@@ -291,7 +291,7 @@ impl House {
         Self::over(config, journal, self.clock.clone(), self.hand.clone())
     }
 
-    /// Time passes, second by second, in which only these are able to renew their leases.
+    /// Lets time pass, second by second, while only these replicas renew their leases.
     async fn pass(&self, time: Duration, alive: &[&Self]) {
         for _ in 0..time.as_secs() {
             self.hand.advance(Duration::from_secs(1));
@@ -304,10 +304,10 @@ impl House {
         }
     }
 
-    /// Nothing is asked of Oz.
+    /// Asserts that no request to Oz waits.
     #[track_caller]
     fn is_quiet(&mut self) {
-        assert!(self.asked.try_recv().is_err(), "Oz is asked");
+        assert!(self.asked.try_recv().is_err(), "a request to Oz waits");
     }
 
     async fn admit(&self, spec: Spec) -> Match {
@@ -318,7 +318,7 @@ impl House {
         self.worker.admit(spec, photo).await.unwrap()
     }
 
-    /// The next request to Oz, which is of this kind.
+    /// Waits for the next request to Oz, which must be of this kind.
     #[track_caller]
     fn next(&mut self, kind: AskKind) -> impl Future<Output = Asked> {
         let caller = std::panic::Location::caller();
@@ -330,9 +330,9 @@ impl House {
         }
     }
 
-    /// Whatever Oz is asked next, it is of this kind, and this is the answer.
+    /// Answers the next request to Oz, which must be of this kind.
     async fn hears(&mut self, kind: AskKind, reply: Reply) -> &mut Self {
-        assert!(self.next(kind).await.answer.send(Ok(reply)).is_ok(), "somebody waits for it");
+        assert!(self.next(kind).await.answer.send(Ok(reply)).is_ok(), "the request still waits");
         self
     }
 
@@ -345,7 +345,7 @@ fn jpeg() -> Bytes {
     Bytes::from_static(b"jpeg")
 }
 
-/// A match whose photo is sent.
+/// A match whose photo is sent with the request.
 fn spec() -> Spec {
     Spec {
         caller: CallerId::default_caller(),
@@ -360,12 +360,12 @@ fn spec() -> Spec {
     }
 }
 
-/// The same, as it may be repeated.
+/// The same with a request id, so that it may be repeated.
 fn repeatable() -> Spec {
     Spec { request_id: Some("order-1".parse().unwrap()), ..spec() }
 }
 
-/// A match whose photo is the folder's own medium `p`.
+/// A match whose photo is the medium `p` of the folder.
 fn naming_a_medium() -> Spec {
     Spec { photo: PhotoSource::FolderMedia(medium_id("p")), ..spec() }
 }
@@ -385,7 +385,7 @@ fn medium(id: &str, media_type: &str) -> Media {
     }
 }
 
-/// A folder with a video `v` and an image `p` that is nobody's.
+/// A folder with a video `v`, and an image `p` that belongs to no match.
 fn folder() -> Reply {
     let media = vec![medium("v", "VIDEO_FOLDER"), medium("p", "IMAGE_FOLDER")];
     Reply::Folder(Folder { media, analyses: Vec::new() })
@@ -401,7 +401,7 @@ fn started() -> Reply {
     Reply::Started(vec![analysis])
 }
 
-/// What is true within some turns of everybody's.
+/// Waits until `holds` is true, while every task gets some turns.
 async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
     for _ in 0..1_000 {
         if holds().await {
@@ -412,11 +412,11 @@ async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F)
     panic!("{what}");
 }
 
-/// A server that goes down does so without being asked anything more.
-async fn goes_down(house: &mut House) {
+/// Drains a server, which must end without another request to Oz.
+async fn drains(house: &mut House) {
     let down = timeout(PATIENCE, house.worker.drain(Duration::from_secs(10))).await;
-    assert!(down.is_ok(), "it waits for something");
-    assert!(house.asked.try_recv().is_err(), "it asks Oz for more");
+    assert!(down.is_ok(), "the drain waits for something");
+    assert!(house.asked.try_recv().is_err(), "another request was sent to Oz");
 }
 
 // Admission.
@@ -438,7 +438,7 @@ async fn no_more_matches_are_under_way_than_the_settings_allow() {
     let refused = house.worker.admit(naming_a_medium(), None).await.unwrap_err();
     assert!(matches!(refused, Refused::Overloaded(Limit::UnfinishedMatches)), "{refused}");
     house.worker.cancel(&first.spec.caller, &Key::Match(first.id)).await.unwrap();
-    eventually("its place is free", || async { house.worker.unfinished() == 1 }).await;
+    eventually("its slot is free", || async { house.worker.unfinished() == 1 }).await;
     house.admit(naming_a_medium()).await;
 }
 
@@ -469,20 +469,20 @@ async fn oz_may_take_its_time_until_the_deadline() {
 }
 
 #[tokio::test]
-async fn a_fact_that_was_written_although_the_store_failed_is_found_and_gone_on_from() {
+async fn an_event_written_despite_a_store_failure_is_found_and_built_on() {
     let mut house = House::new();
     let m = house.admit(naming_a_medium()).await;
     house.loses.store(true, Ordering::Relaxed);
     house.hears(AskKind::ReadFolder, folder()).await;
     let again = START.after(Duration::from_secs(1));
-    eventually("it pauses", || async { house.hand.next_wake() == Some(again) }).await;
+    eventually("the driver pauses", || async { house.hand.next_wake() == Some(again) }).await;
     house.hand.advance(Duration::from_secs(1));
     house.next(AskKind::StartAnalyses).await;
     assert_eq!(house.find(&m).await.unwrap().sequence, Sequence(2));
 }
 
 #[tokio::test]
-async fn a_fact_that_can_never_be_written_ends_its_match() {
+async fn an_event_that_the_store_refuses_for_good_ends_its_match() {
     let mut house = House::new();
     let m = house.admit(naming_a_medium()).await;
     house.refuses.store(true, Ordering::Relaxed);
@@ -493,7 +493,7 @@ async fn a_fact_that_can_never_be_written_ends_its_match() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_left_for_want_of_a_session_is_held_back_and_says_nothing_of_oz() {
+async fn a_request_unsent_for_lack_of_a_session_is_held_back_and_not_blamed_on_oz() {
     let mut house = House::new();
     let m = house.admit(naming_a_medium()).await;
     let again = Duration::from_secs(20);
@@ -501,17 +501,18 @@ async fn a_request_that_never_left_for_want_of_a_session_is_held_back_and_says_n
         let look = house.next(AskKind::ReadFolder).await;
         look.answer.send(Err(Failure::without_session(again))).unwrap();
         let due = START.after(again * round);
-        eventually("it is held back", || async { house.hand.next_wake() == Some(due) }).await;
+        eventually("the request is held back", || async { house.hand.next_wake() == Some(due) })
+            .await;
         house.hand.advance(again);
     }
     house.hears(AskKind::ReadFolder, folder()).await;
     house.next(AskKind::StartAnalyses).await;
     let found = house.find(&m).await.unwrap();
-    assert_eq!((found.troubles, found.state), (1, State::Uploaded), "it is told once");
+    assert_eq!((found.troubles, found.state), (1, State::Uploaded), "the trouble is reported once");
 }
 
 #[tokio::test]
-async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
+async fn a_cancelled_match_drops_its_request_and_its_photo() {
     let mut house = House::new();
     let m = house.admit(spec()).await;
     let mut look = house.next(AskKind::ReadFolder).await;
@@ -521,7 +522,7 @@ async fn a_cancelled_match_lets_go_of_its_request_and_its_photo() {
     eventually("nothing is held", || async { held() == (0, 0) }).await;
 }
 
-/// An Oz that is still at work on whatever was started: each folder has an analysis of its own.
+/// The answers of an Oz that goes on processing: each folder has an analysis of its own.
 fn processing(ask: &Ask) -> Reply {
     let analysis = |id: AnalysisId| Analysis {
         id: Some(id),
@@ -540,7 +541,7 @@ fn processing(ask: &Ask) -> Reply {
 }
 
 #[tokio::test]
-async fn beyond_its_share_of_the_rate_a_replica_polls_all_matches_less_often_alike() {
+async fn a_replica_at_its_share_of_the_rate_stretches_the_polls_of_all_matches_alike() {
     let oz = OzLimits { rate_max: std::num::NonZeroU32::new(2), ..CONFIG.oz };
     let mut house = House::shared_with(Config { unfinished_max: 6, oz, ..CONFIG });
     let other = house.replica();
@@ -571,7 +572,7 @@ async fn beyond_its_share_of_the_rate_a_replica_polls_all_matches_less_often_ali
         house.journal.pulse();
         other.journal.pulse();
     }
-    // One a second is the share of one of two replicas.
+    // One request a second: the share of one of two replicas.
     assert!((118..=120).contains(&times.len()), "{}", times.len());
     assert!(times.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(900)));
     assert_eq!(polls.len(), 6);
@@ -579,7 +580,7 @@ async fn beyond_its_share_of_the_rate_a_replica_polls_all_matches_less_often_ali
 }
 
 #[tokio::test]
-async fn of_two_claims_that_are_heard_of_in_the_wrong_order_the_later_one_is_driven() {
+async fn of_two_claims_observed_out_of_order_the_later_one_is_driven() {
     let first = House::new();
     let m = first.admit(naming_a_medium()).await;
     let mut house = first.next_process();
@@ -591,14 +592,16 @@ async fn of_two_claims_that_are_heard_of_in_the_wrong_order_the_later_one_is_dri
     assert!(engine.revive(earlier, early).is_none());
     engine.spawn(driver, engine.slot());
     house.hears(AskKind::ReadFolder, folder()).await;
-    eventually("it goes on", || async { house.find(&m).await.unwrap().state != State::Accepted })
-        .await;
+    eventually("the driver proceeds", || async {
+        house.find(&m).await.unwrap().state != State::Accepted
+    })
+    .await;
 }
 
-// Going down.
+// Draining.
 
 #[tokio::test]
-async fn a_server_that_goes_down_brings_its_photos_to_oz_and_leaves_the_rest() {
+async fn a_draining_server_brings_its_photos_to_oz_and_leaves_the_rest() {
     let mut house = House::new();
     let m = house.admit(spec()).await;
     let look = house.next(AskKind::ReadFolder).await;
@@ -609,23 +612,23 @@ async fn a_server_that_goes_down_brings_its_photos_to_oz_and_leaves_the_rest() {
     };
     let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
     let (down, ()) = tokio::join!(down, brought);
-    assert!(down.is_ok(), "it waits for something");
-    assert!(house.asked.try_recv().is_err(), "it asks Oz for more");
+    assert!(down.is_ok(), "the drain waits for something");
+    assert!(house.asked.try_recv().is_err(), "another request was sent to Oz");
     assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
     let refused = worker.admit(spec(), None).await.unwrap_err();
     assert!(matches!(refused, Refused::Draining), "{refused}");
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_waits_for_no_answer_about_a_match_without_photo() {
+async fn a_draining_server_awaits_no_answer_about_a_match_without_a_photo() {
     let mut house = House::new();
     house.admit(naming_a_medium()).await;
     let _look = house.next(AskKind::ReadFolder).await;
-    goes_down(&mut house).await;
+    drains(&mut house).await;
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_waits_for_the_answer_to_what_changes_oz() {
+async fn a_draining_server_awaits_the_answer_to_a_request_that_changes_oz() {
     let mut house = House::new();
     let m = house.admit(naming_a_medium()).await;
     house.hears(AskKind::ReadFolder, folder()).await;
@@ -633,22 +636,22 @@ async fn a_server_that_goes_down_waits_for_the_answer_to_what_changes_oz() {
     let worker = house.worker.clone();
     let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
     let (down, ()) = tokio::join!(down, async { start.answer.send(Ok(started())).unwrap() });
-    assert!(down.is_ok(), "it waits for something");
+    assert!(down.is_ok(), "the drain waits for something");
     assert_eq!(house.find(&m).await.unwrap().state, State::Processing);
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_waits_for_nobody_to_bring_a_photo() {
+async fn a_draining_server_waits_for_no_photo_to_arrive() {
     let first = House::new();
     first.admit(spec()).await;
     let mut second = first.next_process();
     second.worker.start().await.unwrap();
     let _look = second.next(AskKind::ReadFolder).await;
-    goes_down(&mut second).await;
+    drains(&mut second).await;
 }
 
 #[tokio::test]
-async fn a_match_that_is_claimed_while_the_server_goes_down_is_left_unasked() {
+async fn a_match_claimed_during_a_drain_sends_nothing_to_oz() {
     let first = House::new();
     first.admit(spec()).await;
     let mut second = first.next_process();
@@ -657,17 +660,17 @@ async fn a_match_that_is_claimed_while_the_server_goes_down_is_left_unasked() {
     let worker = second.worker.clone();
     let claimed = async {
         worker.start().await.unwrap();
-        eventually("it is left", || async { worker.unfinished() == 1 }).await;
-        assert!(second.asked.try_recv().is_err(), "it asks Oz");
+        eventually("the claimed match is left", || async { worker.unfinished() == 1 }).await;
+        assert!(second.asked.try_recv().is_err(), "a request to Oz was sent");
         look.answer.send(Ok(folder())).unwrap();
         second.hears(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
     };
     let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
     let (down, ()) = tokio::join!(down, claimed);
-    assert!(down.is_ok(), "it waits for something");
+    assert!(down.is_ok(), "the drain waits for something");
 }
 
-// Keeping house.
+// Housekeeping.
 
 #[tokio::test]
 async fn a_match_whose_driver_panicked_is_driven_again_after_a_pause() {
@@ -677,7 +680,7 @@ async fn a_match_whose_driver_panicked_is_driven_again_after_a_pause() {
     for _ in 0..3 {
         let look = house.next(AskKind::ReadFolder).await;
         look.answer.send(Err(Failure::new(FailureKind::Interrupted, PANIC))).unwrap();
-        eventually("its driver has gone", || async { house.worker.unfinished() == 0 }).await;
+        eventually("the driver has ended", || async { house.worker.unfinished() == 0 }).await;
         house.pass(PANIC_PAUSE - HOUSEKEEPING_INTERVAL, &[]).await;
         house.is_quiet();
         house.pass(HOUSEKEEPING_INTERVAL * 2, &[]).await;
@@ -688,7 +691,7 @@ async fn a_match_whose_driver_panicked_is_driven_again_after_a_pause() {
 }
 
 #[tokio::test]
-async fn housekeeping_that_panics_goes_on() {
+async fn housekeeping_goes_on_after_a_panic() {
     let house = House::new();
     house.worker.start().await.unwrap();
     let m = house.admit(naming_a_medium()).await;
@@ -698,7 +701,7 @@ async fn housekeeping_that_panics_goes_on() {
     house.panics.store(false, Ordering::Relaxed);
     let late = MatchId::from_uuid(uuid::Uuid::now_v7());
     let admitted = house.journal.admit(late, Arc::new(naming_a_medium())).await.unwrap();
-    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    let Admitted::New(_, claim) = admitted else { panic!("the match is new") };
     house.journal.release(vec![claim]).await.unwrap();
     house.pass(HOUSEKEEPING_INTERVAL * 3, &[]).await;
     assert_eq!(house.worker.unfinished(), 1, "the late match is claimed");
@@ -708,20 +711,20 @@ async fn housekeeping_that_panics_goes_on() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_releases_what_panicked_at_once() {
+async fn a_draining_server_releases_the_claims_of_panicked_drivers_at_once() {
     let mut house = House::shared();
     house.admit(naming_a_medium()).await;
     let look = house.next(AskKind::ReadFolder).await;
     look.answer.send(Err(Failure::new(FailureKind::Interrupted, PANIC))).unwrap();
-    eventually("its driver has gone", || async { house.worker.unfinished() == 0 }).await;
+    eventually("the driver has ended", || async { house.worker.unfinished() == 0 }).await;
     let mut other = house.replica();
-    goes_down(&mut house).await;
+    drains(&mut house).await;
     other.worker.start().await.unwrap();
     other.hears(AskKind::ReadFolder, folder()).await;
 }
 
 #[tokio::test]
-async fn no_more_matches_are_claimed_than_the_settings_allow_and_new_ones_wait_for_them() {
+async fn claims_stop_at_the_limit_and_new_matches_wait_for_unclaimed_ones() {
     let house = House::new();
     let mut all = Vec::new();
     for _ in 0..5 {
@@ -733,10 +736,10 @@ async fn no_more_matches_are_claimed_than_the_settings_allow_and_new_ones_wait_f
     next.worker.start().await.unwrap();
     for left in (0..5).rev() {
         assert_eq!(next.worker.unfinished(), 2.min(left + 1));
-        // The oldest of those that are driven ends: its place is not for a new one.
+        // The oldest driven match ends. Its slot is not for a new match.
         let caller = CallerId::default_caller();
         next.worker.cancel(&caller, &Key::Match(all[4 - left])).await.unwrap();
-        eventually("its place is free", || async { next.worker.unfinished() < 2 }).await;
+        eventually("its slot is free", || async { next.worker.unfinished() < 2 }).await;
         if left > 1 {
             let refused = next.worker.admit(naming_a_medium(), None).await.unwrap_err();
             assert!(matches!(refused, Refused::Overloaded(Limit::UnfinishedMatches)));
@@ -747,7 +750,7 @@ async fn no_more_matches_are_claimed_than_the_settings_allow_and_new_ones_wait_f
 }
 
 #[tokio::test]
-async fn oz_is_asked_once_all_matches_are_claimed_that_nobody_drives() {
+async fn oz_is_asked_only_after_all_unclaimed_matches_are_claimed() {
     let house = House::new();
     for _ in 0..=CLAIM_PAGE {
         let id = MatchId::from_uuid(uuid::Uuid::now_v7());
@@ -761,7 +764,7 @@ async fn oz_is_asked_once_all_matches_are_claimed_that_nobody_drives() {
 }
 
 #[tokio::test]
-async fn a_match_is_erased_when_its_time_has_come() {
+async fn a_match_is_erased_when_its_retention_ends() {
     let house = House::new();
     let m = house.admit(naming_a_medium()).await;
     house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
@@ -779,7 +782,7 @@ async fn a_match_is_erased_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn a_photo_is_not_shown() {
+async fn the_debug_form_of_a_photo_has_its_size_only() {
     let house = House::new();
     let photo = Photo::new(jpeg(), house.worker.photo_memory().reserve(4).unwrap());
     assert_eq!(format!("{photo:?}"), "Photo(4 bytes)");

@@ -1,9 +1,8 @@
-//! Those who wait for their time to send, where Oz is asked at a limited rate: one behind the
-//! other.
+//! The queue of requests that wait for the rate limit, in order of arrival.
 //!
-//! Only the first waits for the time; the core's pace says when it comes. So nobody has a place
-//! in time that it could leave unused: whoever goes away, or may not send after all, leaves the
-//! same time to the next.
+//! Only the head of the queue waits for the time at which the core's token bucket has a token. No
+//! request has a slot in time that it could leave unused: if the head is cancelled, or may not send
+//! after all, the next request gets the same slot.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -14,33 +13,33 @@ use crate::{
     domain::{Timestamp, TokenBucket},
 };
 
-/// The line before the gate.
+/// The queue and its token bucket.
 pub struct RateQueue {
-    /// Held by whoever is first; tokio's lock keeps the order.
+    /// Held by the head of the queue; tokio's lock keeps the order.
     first: sync::Mutex<()>,
     pace: Mutex<TokenBucket>,
-    /// The first has to look again when its time comes.
+    /// The rate has changed: the head has to ask again when it may send.
     changed: Notify,
 }
 
-/// The first place in the line.
+/// The head of the queue.
 pub struct QueueHead<'a> {
     line: &'a RateQueue,
     _first: sync::MutexGuard<'a, ()>,
 }
 
 impl RateQueue {
-    /// A line in which nobody waits.
+    /// An empty queue.
     pub fn new(pace: TokenBucket) -> Self {
         Self { first: sync::Mutex::default(), pace: Mutex::new(pace), changed: Notify::new() }
     }
 
-    /// Waits until nobody is before, in order of arrival.
+    /// Waits to become the head of the queue, in order of arrival.
     pub async fn first(&self) -> QueueHead<'_> {
         QueueHead { line: self, _first: self.first.lock().await }
     }
 
-    /// Goes on at the share of one of so many replicas, whoever is first included.
+    /// Keeps to one replica's share of so many, the head of the queue included.
     pub fn share_among(&self, replicas: usize, now: Timestamp) {
         self.pace().share_among(replicas, now);
         self.changed.notify_one();
@@ -53,7 +52,7 @@ impl RateQueue {
 }
 
 impl QueueHead<'_> {
-    /// Waits until something may be sent.
+    /// Waits until the bucket has a token.
     pub async fn wait(&self, clock: &Clock) {
         loop {
             let now = clock.now();
@@ -69,7 +68,7 @@ impl QueueHead<'_> {
         }
     }
 
-    /// Sends now, and makes way for the next.
+    /// Takes the token of a request that is sent now. The next request becomes the head.
     pub fn go(self, now: Timestamp) {
         self.line.pace().take(now);
     }

@@ -1,54 +1,54 @@
-//! How many requests may be under way at once: a number of turns that may change at any time.
+//! A semaphore for requests in flight, whose number of permits may change at any time.
 //!
-//! It deliberately takes no turn away from anybody: where there are too many, those that come
-//! back are kept.
+//! It deliberately revokes no permit: when the number shrinks, surplus permits are withdrawn as
+//! they are returned.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The turns of this replica: its share of all there are.
+/// The permits of this replica: its share of all.
 pub struct ResizableSemaphore {
-    /// How many all replicas have together.
+    /// The permits of all replicas together.
     all: usize,
     free: Semaphore,
     count: Mutex<PermitCount>,
 }
 
-/// A permit exists for each turn of the share, and for each that is owed.
+/// The inner semaphore has a permit for each of the share, and for each that is owed.
 struct PermitCount {
     share: usize,
-    /// How many are still under way that are kept when they come back.
+    /// The debt: permits in use that are withdrawn when they are returned.
     owed: usize,
 }
 
-/// Leave to have one request under way.
+/// Permission to have one request in flight.
 pub struct Permit<'a> {
     turns: &'a ResizableSemaphore,
     permit: Option<SemaphorePermit<'a>>,
 }
 
 impl ResizableSemaphore {
-    /// So many turns, and one at least, all of them this replica's.
+    /// So many permits, and at least one, for a replica that is alone.
     pub fn new(all: usize) -> Self {
         let all = all.clamp(1, Semaphore::MAX_PERMITS);
         let count = Mutex::new(PermitCount { share: all, owed: 0 });
         Self { all, free: Semaphore::new(all), count }
     }
 
-    /// Waits for a turn, in order of arrival.
+    /// Waits for a permit, in order of arrival.
     pub async fn take(&self) -> Permit<'_> {
-        let permit = self.free.acquire().await.expect("nobody closes the semaphore");
+        let permit = self.free.acquire().await.expect("the semaphore is never closed");
         Permit { turns: self, permit: Some(permit) }
     }
 
-    /// Keeps the share of one of so many replicas, and one turn at least: a replica that may ask
-    /// nothing would hold its matches for nothing.
+    /// Keeps to one replica's share of so many, and to at least one permit: a replica that may ask
+    /// nothing would hold its matches in vain.
     pub fn share_among(&self, replicas: usize) {
         let share = (self.all / replicas.max(1)).max(1);
         let mut count = self.count();
         match share.checked_sub(count.share) {
-            // What is owed needn't be made anew.
+            // The debt is cancelled before permits are added.
             Some(more) => {
                 let forgiven = more.min(count.owed);
                 count.owed -= forgiven;
@@ -69,9 +69,9 @@ impl ResizableSemaphore {
 }
 
 impl Drop for Permit<'_> {
-    /// Under the lock, so that a share that shrinks meanwhile finds the turn either free or owed.
-    /// One that was handed to a waiter who left before it knew of it comes back without paying:
-    /// the next one pays.
+    /// Under the lock, so that a share that shrinks meanwhile finds the permit either free or owed.
+    /// A permit granted to a waiter that was cancelled returns without passing through here; the
+    /// debt is settled by the next permit.
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         let mut count = self.turns.count();
@@ -102,18 +102,18 @@ mod tests {
         taken
     }
 
-    /// So many that wait, in this order.
+    /// So many waiters, in this order.
     async fn waiting(turns: &ResizableSemaphore, count: usize) -> Vec<Waiter<'_>> {
         let mut waiters: Vec<Waiter<'_>> = Vec::new();
         for _ in 0..count {
             let mut waiter: Waiter<'_> = Box::pin(turns.take());
-            assert!(poll!(&mut waiter).is_pending(), "there is no turn left");
+            assert!(poll!(&mut waiter).is_pending(), "there is no permit left");
             waiters.push(waiter);
         }
         waiters
     }
 
-    /// How many turns can be taken.
+    /// How many permits can be taken.
     async fn free(turns: &ResizableSemaphore) -> usize {
         let mut free = Vec::new();
         loop {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_replica_has_an_even_share_and_one_turn_at_least() {
+    async fn each_replica_has_an_even_share_and_at_least_one_permit() {
         let turns = ResizableSemaphore::new(10);
         for (replicas, share) in [(1, 10), (2, 5), (3, 3), (10, 1), (11, 1), (4, 2), (0, 10)] {
             turns.share_among(replicas);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_share_that_shrinks_lets_those_under_way_finish_and_keeps_their_turns() {
+    async fn a_share_that_shrinks_lets_requests_finish_and_withdraws_their_permits() {
         let turns = ResizableSemaphore::new(6);
         let mut under_way = taken(&turns, 5).await;
         turns.share_among(3);
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_share_that_grows_lets_in_those_who_wait_in_their_order() {
+    async fn a_share_that_grows_admits_waiters_in_order() {
         let turns = ResizableSemaphore::new(4);
         turns.share_among(4);
         let first = taken(&turns, 1).await;
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_share_that_grows_again_owes_nothing_any_more() {
+    async fn a_share_that_grows_again_has_no_debt() {
         let turns = ResizableSemaphore::new(8);
         let under_way = taken(&turns, 8).await;
         turns.share_among(8);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_that_is_handed_to_somebody_who_leaves_is_not_lost() {
+    async fn a_permit_granted_to_a_cancelled_waiter_is_not_lost() {
         let turns = ResizableSemaphore::new(4);
         let under_way = taken(&turns, 4).await;
         let mut waiters = waiting(&turns, 2).await;

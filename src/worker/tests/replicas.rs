@@ -1,9 +1,9 @@
-//! Drivers and keepers of photos among several replicas at one store.
+//! Drivers and standbys among several replicas at one store.
 
 use super::*;
 
 #[tokio::test]
-async fn a_driver_whose_hold_is_unsure_asks_nothing_and_goes_on_when_it_is_sure_again() {
+async fn a_driver_asks_nothing_while_its_claim_is_unsure_and_resumes_once_it_is_held() {
     let mut house = House::shared();
     house.admit(naming_a_medium()).await;
     house.hears(AskKind::ReadFolder, folder()).await;
@@ -19,7 +19,7 @@ async fn a_driver_whose_hold_is_unsure_asks_nothing_and_goes_on_when_it_is_sure_
 }
 
 #[tokio::test]
-async fn a_fact_whose_hold_is_unsure_is_written_once_it_is_sure_again() {
+async fn an_event_under_an_unsure_claim_is_written_once_the_claim_is_held() {
     let mut house = House::shared();
     let m = house.admit(naming_a_medium()).await;
     let look = house.next(AskKind::ReadFolder).await;
@@ -33,8 +33,8 @@ async fn a_fact_whose_hold_is_unsure_is_written_once_it_is_sure_again() {
     assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
 }
 
-/// A match that one replica has lost by its lease, and another has as a loan: both have yet to be
-/// answered by Oz.
+/// A match that `house` has lost with its lease, and that `other` holds as a lent claim. Both have
+/// a request to Oz that is not answered yet.
 async fn lost(house: &mut House, other: &mut House) -> (Match, Asked, Asked) {
     let m = house.admit(repeatable()).await;
     let look = house.next(AskKind::ReadFolder).await;
@@ -49,7 +49,7 @@ async fn lost(house: &mut House, other: &mut House) -> (Match, Asked, Asked) {
 }
 
 #[tokio::test]
-async fn a_driver_that_has_lost_its_match_keeps_the_photo_and_takes_it_back_when_it_is_lent() {
+async fn a_driver_that_lost_its_claim_keeps_the_photo_and_takes_a_lent_match_back() {
     let mut house = House::shared();
     let mut other = house.replica();
     let (m, look, other_look) = lost(&mut house, &mut other).await;
@@ -65,12 +65,16 @@ async fn a_driver_that_has_lost_its_match_keeps_the_photo_and_takes_it_back_when
     let _start = house.next(AskKind::StartAnalyses).await;
     assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
     house.pass(CONFIG.policy.photo_grace, &[&house, &other]).await;
-    assert_eq!(other.worker.unfinished(), 0, "whoever waits for the photo finds that it is lost");
+    assert_eq!(
+        other.worker.unfinished(),
+        0,
+        "the replica that waits for the photo finds its claim lost"
+    );
     assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
     other.is_quiet();
 }
 
-/// Of a folder in which the photo of a match is.
+/// The answer of a folder that holds the photo of a match.
 fn folder_with_photo(m: &Match) -> Reply {
     let ours = Media { match_id: Some(m.id.to_string()), ..medium("ours", "IMAGE_FOLDER") };
     let media = vec![medium("v", "VIDEO_FOLDER"), ours];
@@ -78,7 +82,7 @@ fn folder_with_photo(m: &Match) -> Reply {
 }
 
 #[tokio::test]
-async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
+async fn the_same_event_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
     let mut house = House::shared();
     let mut other = house.replica();
     let (m, look, other_look) = lost(&mut house, &mut other).await;
@@ -93,7 +97,7 @@ async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_
 }
 
 #[tokio::test]
-async fn a_driver_that_has_lost_its_match_lets_go_of_the_photo_once_it_is_at_oz() {
+async fn a_driver_that_lost_its_claim_drops_the_photo_once_it_is_at_oz() {
     let mut house = House::shared();
     let mut other = house.replica();
     let (m, look, other_look) = lost(&mut house, &mut other).await;
@@ -106,7 +110,7 @@ async fn a_driver_that_has_lost_its_match_lets_go_of_the_photo_once_it_is_at_oz(
 }
 
 #[tokio::test]
-async fn a_photo_that_comes_to_another_replica_is_kept_until_it_is_at_oz_and_not_uploaded() {
+async fn a_photo_sent_to_another_replica_is_kept_until_it_is_at_oz_and_not_uploaded() {
     let mut house = House::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
@@ -124,7 +128,7 @@ async fn a_photo_that_comes_to_another_replica_is_kept_until_it_is_at_oz_and_not
 }
 
 #[tokio::test]
-async fn a_photo_that_came_to_another_replica_is_uploaded_there_if_the_first_one_dies() {
+async fn a_photo_sent_to_another_replica_is_uploaded_there_if_the_first_replica_dies() {
     let mut house = House::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
@@ -147,7 +151,7 @@ async fn a_photo_that_came_to_another_replica_is_uploaded_there_if_the_first_one
 }
 
 #[tokio::test]
-async fn a_lent_match_is_secured_before_its_photo_is_uploaded() {
+async fn a_lent_claim_is_confirmed_before_the_photo_is_uploaded() {
     let house = House::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
@@ -167,7 +171,7 @@ async fn a_lent_match_is_secured_before_its_photo_is_uploaded() {
 }
 
 #[tokio::test]
-async fn a_match_that_is_cancelled_at_another_replica_asks_nothing_more() {
+async fn a_match_cancelled_at_another_replica_sends_nothing_more_to_oz() {
     let mut house = House::shared();
     let other = house.replica();
     let m = house.admit(naming_a_medium()).await;
@@ -181,7 +185,7 @@ async fn a_match_that_is_cancelled_at_another_replica_asks_nothing_more() {
 }
 
 #[tokio::test]
-async fn what_is_cancelled_elsewhere_lets_go_of_its_photo_at_once_whatever_is_erased_meanwhile() {
+async fn a_match_cancelled_elsewhere_drops_its_photo_at_once_even_if_it_is_erased_meanwhile() {
     let mut house = House::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
@@ -201,8 +205,8 @@ async fn what_is_cancelled_elsewhere_lets_go_of_its_photo_at_once_whatever_is_er
     other.is_quiet();
 }
 
-/// How often the store is asked in a minute by a replica with so many photos of matches that another
-/// one drives.
+/// How often a replica asks the store in a minute, with so many photos of matches that another
+/// replica drives.
 async fn asked_in_a_minute(photos: usize) -> usize {
     let config = Config { unfinished_max: photos, photo_bytes_max: 4 * photos, ..CONFIG };
     let house = House::shared_with(config);
@@ -222,18 +226,18 @@ async fn asked_in_a_minute(photos: usize) -> usize {
 }
 
 #[tokio::test]
-async fn thousands_of_kept_photos_ask_the_store_no_more_often_than_ten() {
+async fn thousands_of_standbys_ask_the_store_no_more_often_than_ten() {
     let [few, many] = [asked_in_a_minute(10).await, asked_in_a_minute(5_000).await];
     println!("statements in a minute for kept photos: {few} for 10 of them, {many} for 5,000");
     assert_eq!((few, many), (6, 6));
 }
 
 #[tokio::test]
-async fn the_photos_of_a_dead_replica_are_taken_over_all_of_them() {
+async fn all_matches_of_a_dead_replica_are_claimed_by_the_standbys() {
     const PHOTOS: usize = 250;
     let config = Config { unfinished_max: PHOTOS, photo_bytes_max: 4 * PHOTOS, ..CONFIG };
     let house = House::shared_with(config);
-    // Whose matches are its own only as its keepers take them.
+    // With a limit of 0, the replica gets matches only through its standbys.
     let other = house.replica_with(Config { unfinished_max: 0, ..config });
     other.worker.start().await.unwrap();
     for n in 0..PHOTOS {
@@ -248,7 +252,7 @@ async fn the_photos_of_a_dead_replica_are_taken_over_all_of_them() {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_keeps_no_photo_for_others_and_leaves_its_matches_to_them() {
+async fn a_draining_server_drops_the_photos_of_its_standbys_and_releases_its_matches() {
     let mut house = House::shared();
     let mut other = house.replica();
     house.admit(repeatable()).await;
@@ -256,7 +260,7 @@ async fn a_server_that_goes_down_keeps_no_photo_for_others_and_leaves_its_matche
     other.admit(repeatable()).await;
     let second = other.admit(naming_a_medium()).await;
     let _other_look = other.next(AskKind::ReadFolder).await;
-    goes_down(&mut other).await;
+    drains(&mut other).await;
     assert_eq!(other.worker.photo_memory().photos(), 0);
     let claimed = house.journal.claim(10).await.unwrap();
     assert!(claimed.iter().map(|(m, _)| m.id).eq([second.id]));

@@ -1,4 +1,4 @@
-//! Compiles the contract: the proto is read by protox, so no `protoc` is needed on the machine.
+//! Compiles the proto, with protox, so that the machine needs no `protoc`.
 
 use std::{env, error::Error, path::PathBuf};
 
@@ -6,7 +6,7 @@ const PROTO: &str = "proto/facematch/v1/face_match.proto";
 
 #[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder by OUT_DIR")]
 fn main() -> Result<(), Box<dyn Error>> {
-    // tonic-prost-build says nothing to cargo by itself when it is given descriptors.
+    // tonic-prost-build emits no `rerun-if-changed` when it is given descriptors.
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=build.rs");
 
@@ -16,11 +16,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("facematch_descriptor.bin"), encoded)?;
 
     tonic_prost_build::configure()
-        // Photos are handed on as they arrived: slices of the receive buffer, never copied.
+        // Photos are slices of the receive buffer, never copied.
         .bytes(".facematch.v1.ReferencePhoto.content")
         .compile_fds(descriptors.clone())?;
 
-    // The server once more, for the front door: with a codec whose buffers are small.
+    // The server once more, for `grpc`: with a codec whose buffers are small.
     let server = out.join("server");
     std::fs::create_dir_all(&server)?;
     tonic_prost_build::configure()

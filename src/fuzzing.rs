@@ -1,8 +1,8 @@
-//! What is fuzzed: for each kind of bytes that strangers send, a function that reads them and
-//! checks what must hold whatever they are.
+//! The fuzz targets: for each kind of bytes from outside, a function that reads them and checks
+//! what must hold for any input.
 //!
-//! Built for tests and for `fuzz/` only. It gathers what the rooms check of themselves, and
-//! deliberately knows none of it: a function returns where all is well and panics where not.
+//! Built for tests and for `fuzz/` only. It collects the targets of the modules, and deliberately
+//! knows none of their formats: a target returns if all is well and panics if not.
 
 pub use crate::{
     config::fuzzing::settings,
@@ -35,7 +35,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_file_of_the_corpora_is_taken_without_harm() {
+    fn every_file_of_the_corpora_passes_its_target() {
         for (name, take) in TARGETS {
             let files = files(&format!("corpus/{name}"));
             assert!(!files.is_empty(), "the corpus of {name} is empty");
@@ -56,7 +56,7 @@ mod tests {
         }
     }
 
-    /// What lies in a folder of `fuzz/`.
+    /// The files of a folder of `fuzz/`.
     fn files(folder: &str) -> Vec<PathBuf> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz").join(folder);
         let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));

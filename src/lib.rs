@@ -20,10 +20,10 @@
 //!  journal.append ─────────────▶  T H E   J O U R N A L  ─────────────────┘
 //! ```
 //!
-//! The rooms, in reading order: [`domain`] is what a match is; [`journal`] where matches live;
+//! The modules, in reading order: [`domain`] is what a match is; [`journal`] where matches live;
 //! [`oz`] Oz as we use it; [`worker`] the left half, which moves matches forward; [`watch`] the
 //! right half, which follows the journal; [`grpc`] the front door. [`app`] puts them together.
-//! [`simulator`] is an Oz of our own, and knows none of them.
+//! [`simulator`] is an Oz of our own, and knows no other module.
 
 pub mod domain;
 

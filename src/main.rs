@@ -1,5 +1,5 @@
-//! `facematch`: decides nothing. It hands the arguments, the environment and the parts that can be
-//! started to the command line.
+//! `facematch`: decides nothing. It hands the arguments, the environment and the commands that need
+//! the service to the command line.
 
 use std::process::ExitCode;
 
@@ -8,8 +8,8 @@ use facematch::{app::commands::PARTS, cli, config::Environment};
 #[cfg(not(unix))]
 compile_error!("facematch needs Unix, whose signals it is stopped by; on Windows it runs in WSL");
 
-/// It takes a sixth off the cost of a match, a third off its memory, and gives back what a large
-/// photo took: see ARCHITECTURE.md.
+/// It takes a sixth off the cost of a match and a third off its memory, and returns the memory of a
+/// large photo to the system: see ARCHITECTURE.md.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -1,7 +1,7 @@
-//! The log: where it goes and in which form.
+//! The log: its output and its form.
 //!
-//! It goes to standard error, so that standard output has nothing but what a command answers. In
-//! JSON everything that the process writes there is JSON, panics included.
+//! It goes to standard error, so that standard output has only the answers of commands. In JSON,
+//! everything that the process writes to standard error is JSON, panics included.
 
 #[cfg(test)]
 pub mod captured;
@@ -18,18 +18,19 @@ use tracing_subscriber::{
 
 use crate::config::{ALWAYS_LOGGED, LogFormat};
 
-/// How many lines wait for a standard error that is not read: some megabytes. Later ones are lost.
+/// How many lines wait for a standard error that is not read: some megabytes. Later lines are
+/// dropped.
 const WAITING_LINES_MAX: usize = 10_000;
 
 /// Why logging can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The level is none.
-    #[error("--log-level: {0:?} is no list of levels such as info or facematch=debug,warn")]
+    /// The level can't be parsed.
+    #[error("--log-level: {0:?} is not a list of levels such as info or facematch=debug,warn")]
     Level(String),
 }
 
-/// Starts logging, panics included. A second call in one process changes nothing.
+/// Starts logging, panics included. A second call in one process has no effect.
 ///
 /// # Errors
 /// [`Error::Level`].
@@ -37,8 +38,8 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), Error> {
     start_to(BoxMakeWriter::new(std::io::stderr), format, level)
 }
 
-/// The same, but the process goes on where its standard error is a full pipe, as in a test that
-/// doesn't read it. Lines are written by a thread of their own, until the guard is dropped.
+/// The same, but a full pipe at standard error doesn't block the process, as in a test that doesn't
+/// read it. A thread of its own writes the lines, until the guard is dropped.
 ///
 /// # Errors
 /// [`Error::Level`].
@@ -51,14 +52,14 @@ pub fn start_without_waiting(format: LogFormat, level: &str) -> Result<WorkerGua
 
 fn start_to(writer: BoxMakeWriter, format: LogFormat, level: &str) -> Result<(), Error> {
     let subscriber = Registry::default().with(lines(writer, format)).with(filter(level)?);
-    // An earlier one stays: a test's, or of a command that runs several parts.
+    // An earlier subscriber stays: a test's, or that of a command that runs several parts.
     if tracing::subscriber::set_global_default(subscriber).is_ok() {
         std::panic::set_hook(Box::new(panics::tell));
     }
     Ok(())
 }
 
-/// What ends the process is logged whatever the level.
+/// Adds the target of panics and of errors that end the process, which is logged at every level.
 fn filter(level: &str) -> Result<EnvFilter, Error> {
     EnvFilter::try_new(level).map_err(|_| Error::Level(level.to_owned()))?;
     let level = format!("{level},{ALWAYS_LOGGED}=error");
@@ -69,7 +70,7 @@ fn lines(writer: BoxMakeWriter, format: LogFormat) -> Box<dyn Layer<Registry> + 
     let lines = fmt::layer().with_writer(writer);
     match format {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
-        // On a terminal with colours, unless NO_COLOR asks for none, which the layer looks at.
+        // With colours on a terminal, unless NO_COLOR is set, which the layer reads.
         LogFormat::Text if std::io::stderr().is_terminal() => lines.boxed(),
         LogFormat::Text => lines.with_ansi(false).boxed(),
     }
@@ -83,10 +84,10 @@ mod tests {
 
     use super::*;
 
-    /// Tells a child of these tests to be one.
+    /// The variable that makes a process of these tests a child.
     const CHILD: &str = "FACEMATCH_TEST_OF_THE_LOG";
 
-    /// Runs the test named `child` in a process of its own, with this in its environment.
+    /// Runs the test named `child` in a process of its own, with this value in its environment.
     fn run_child(told: &str) -> Output {
         let program = std::env::current_exe().unwrap();
         let arguments = ["--exact", "telemetry::tests::child", "--nocapture", "--test-threads=1"];
@@ -100,7 +101,7 @@ mod tests {
         text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
     }
 
-    /// What the others run in a process of its own; nothing where it isn't told what.
+    /// The test that the others run in a process of its own; it does nothing without the variable.
     #[test]
     #[expect(clippy::disallowed_methods, reason = "this is how the child is told what to do")]
     fn child() {
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_told_at_every_level_and_what_it_quotes_at_none() {
+    fn a_panic_is_logged_at_every_level_and_the_data_it_quotes_at_none() {
         for panic in ["formatted", "expect"] {
             for level in ["off", "trace"] {
                 let lines = logged(&format!("{panic} {level}"));
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_stays_on_its_line_in_either_form() {
+    fn a_message_stays_on_its_line_in_either_form() {
         let lines = logged("nothing info");
         assert_eq!(
             (&lines[0]["message"], &lines[0]["user"]),
@@ -156,11 +157,11 @@ mod tests {
         let output = run_child("nothing");
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(r#"user="a\"b\nc""#), "{text}");
-        assert!(!text.contains('\u{1b}'), "colours in what is no terminal: {text:?}");
+        assert!(!text.contains('\u{1b}'), "colours without a terminal: {text:?}");
     }
 
     #[test]
-    fn a_level_that_is_none_is_told() {
+    fn a_level_that_cannot_be_parsed_is_refused() {
         assert!(filter("loud=banana").is_err());
         for level in ["off", "info", "warn,facematch=debug"] {
             assert!(filter(level).is_ok(), "{level}");

@@ -1,6 +1,6 @@
-//! What `serve`, `sim` and `demo` start: the commands that need the engine's rooms.
+//! The commands `serve`, `sim` and `demo`, which need the modules of the service.
 //!
-//! The command line knows none of them; `main` hands these in.
+//! The command line knows none of these modules; `main` hands the commands in.
 
 use std::{error::Error, io::Write};
 
@@ -19,7 +19,8 @@ use crate::{
 /// The exit code of a process that a second signal ends, as shells number it.
 const INTERRUPTED: i32 = 130;
 
-/// Descriptors beside those of callers and of Oz: the store's, the log's and the runtime's, amply.
+/// Descriptors beyond those of callers and of Oz: those of the store, the log and the runtime, with
+/// a margin.
 const DESCRIPTORS_APART: usize = 64;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -33,14 +34,14 @@ pub const PARTS: Parts = Parts {
     demo: |args| -> CommandFuture { Box::pin(demonstrate(args)) },
 };
 
-/// Serves until a signal comes, then drains. A second signal ends it at once, and so does one that
-/// comes before it is ready.
+/// Serves until a signal comes, then drains. A second signal ends the process at once; a signal
+/// before the service is ready ends the start.
 async fn serve(config: Config) -> Result<(), Failure> {
     if config.allow_core_dumps {
         process::allow_core_dumps();
     }
     take_descriptors(&config);
-    // Told once it has started: a start that fails is one line, which names the setting.
+    // Logged once the service has started: a start that fails is one line, which names the setting.
     let (store, settings) = (config.store.kind(), config.changed.to_string());
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), async move {
@@ -62,7 +63,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     .await?
 }
 
-/// A wrong setting is told apart from what a right one can't have.
+/// Separates an invalid setting from a valid setting that can't be met.
 fn told(error: StartError) -> Failure {
     match error {
         StartError::Setting(wrong) => wrong.into(),
@@ -70,8 +71,8 @@ fn told(error: StartError) -> Failure {
     }
 }
 
-/// Takes as many descriptors as the settings may need: shells hand out 1,024 where the system has
-/// far more.
+/// Raises the limit of open files to what the settings may need: shells hand out 1,024 where the
+/// system allows far more.
 fn take_descriptors(config: &Config) {
     let needed = config.max_connections + config.oz.max_requests + DESCRIPTORS_APART;
     match rlimit::increase_nofile_limit(needed as u64) {
@@ -79,10 +80,10 @@ fn take_descriptors(config: &Config) {
         Ok(allowed) => warn!(
             descriptors.needed = needed,
             descriptors.allowed = allowed,
-            "descriptors: --max-connections and --oz-max-requests may need more than the system allows"
+            "file descriptors: --max-connections and --oz-max-requests may need more than allowed"
         ),
         Err(failure) => {
-            warn!(error = failure.to_string(), "descriptors: their limit can't be raised")
+            warn!(error = failure.to_string(), "file descriptors: limit not raised")
         }
     }
 }
@@ -98,8 +99,9 @@ async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
     until_second_signal(shutdown.clone(), demo::run(args, shutdown)).await?
 }
 
-/// Runs something, tells it of the first signal, and ends the process at the second. Signals count
-/// from before it begins: whoever hears that it is ready may tell it to stop.
+/// Runs a future, cancels `shutdown` at the first signal, and ends the process at the second.
+/// Signals are caught from before the start: a parent that reads that the service is ready may stop
+/// it at once.
 async fn until_second_signal<T>(
     shutdown: CancellationToken,
     running: impl Future<Output = T>,
@@ -123,7 +125,7 @@ async fn until_second_signal<T>(
     }
 }
 
-/// One line for whoever started the process. Nobody to hear it is no reason to stop.
+/// Prints one line for the parent process. A closed standard output is no reason to stop.
 fn say(line: &str) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

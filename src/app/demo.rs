@@ -1,7 +1,7 @@
-//! `facematch demo`: everything at once, with no account: an Oz simulator with a sample folder,
-//! the service, and matches run through the real gRPC path.
+//! `facematch demo`: everything in one process, without an account: an Oz simulator with a sample
+//! folder, the service, and matches that run through the real gRPC path.
 //!
-//! It shows; it proves nothing about faces: the simulator compares pictures.
+//! It demonstrates the service and proves nothing about faces: the simulator compares pictures.
 
 use std::{
     error::Error,
@@ -25,7 +25,7 @@ use crate::{
     telemetry,
 };
 
-/// What a demo logs: nothing that isn't wrong, so that its own lines are seen.
+/// A demo logs only what is wrong, so that its own lines are seen.
 const LOG_LEVEL: &str = "warn";
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -65,14 +65,14 @@ pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Fail
     Ok(ran?)
 }
 
-/// Says what to try next, for as long as there is a server to try it on.
+/// Prints what to try next, and keeps the server up until the shutdown.
 async fn stay(hints: io::Result<String>, shutdown: &CancellationToken) -> Result<(), Failure> {
     say(&hints?);
     shutdown.cancelled().await;
     Ok(())
 }
 
-/// The server's settings: the simulator for Oz, and a journal that goes with the demo.
+/// The service's settings: the simulator as its Oz, and a journal that is deleted with the demo.
 fn config(listen: SocketAddr, directory: &Path, oz: &Simulator) -> Config {
     let (login, password) = oz.login();
     let credentials = OzCredentials::Login {
@@ -83,7 +83,7 @@ fn config(listen: SocketAddr, directory: &Path, oz: &Simulator) -> Config {
     Config { listen, ..Config::new(store, OzConfig::new(oz.url(), credentials)) }
 }
 
-/// Runs the matches, and names the sample's folder.
+/// Runs the matches, and returns the id of the sample folder.
 async fn show_all(
     address: SocketAddr,
     oz: &Simulator,
@@ -139,7 +139,7 @@ fn refusal(status: &tonic::Status) -> Failure {
     format!("the call failed: {}", status.message()).into()
 }
 
-/// What to try next, ready to paste. The sample pictures are written out for it.
+/// What to try next, ready to paste. The sample pictures are written to files for it.
 fn hints(
     address: SocketAddr,
     oz: &Simulator,
@@ -174,7 +174,7 @@ fn write(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<String> {
     Ok(path.display().to_string())
 }
 
-/// A demo talks to whoever started it. Nobody to hear it is no reason to stop.
+/// Prints to standard output. If that is closed, the demo goes on.
 fn say(text: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());

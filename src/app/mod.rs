@@ -1,6 +1,6 @@
-//! The composition root: knows every room, and no room knows it.
+//! The composition root: knows every module, and no module knows it.
 //!
-//! It builds the house from its settings, opens the door, and closes everything in order.
+//! It builds the service from its settings, runs it, and shuts everything down in order.
 
 pub mod commands;
 mod demo;
@@ -30,13 +30,13 @@ use crate::{
     worker::{self, Worker},
 };
 
-/// How often the store is asked whether it answers, for health checks.
+/// How often health checks ask whether the store answers.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
-/// What is left of the drain time for closing connections, at least; and what each step gets that
-/// comes too late for any.
+/// The part of the drain timeout that is kept for closing connections, and the least time that each
+/// step gets.
 const GOODBYE_MIN: Duration = Duration::from_millis(500);
 
-/// What health checks are answered, as the log has it.
+/// The answers to health checks, as the log has them.
 const SERVING: &str = "SERVING";
 const NOT_SERVING: &str = "NOT_SERVING";
 
@@ -51,7 +51,7 @@ pub struct App {
     drain_timeout: Duration,
 }
 
-/// What a start has begun that has to be ended if it is given up.
+/// Parts of a start that must be ended if the start is given up.
 #[derive(Default)]
 struct Begun {
     journal: Option<Journal>,
@@ -94,12 +94,12 @@ impl Load {
         self.worker.unfinished()
     }
 
-    /// Matches that somebody watches: each of them has its updates in memory.
+    /// Matches that have a watcher: the updates of each are in memory.
     pub fn watched(&self) -> usize {
         self.watch.watched()
     }
 
-    /// Answers that are under way and read: streams, nearly all of them.
+    /// Responses that are being sent: streams, nearly all of them.
     pub fn streams(&self) -> usize {
         self.readers.open()
     }
@@ -125,7 +125,7 @@ pub enum StartError {
     /// The journal can't be read.
     #[error("--store: {0}")]
     Journal(#[from] journal::Error),
-    /// The address can't be taken.
+    /// The address can't be bound.
     #[error("--listen: {address}: {source}")]
     Listen {
         /// The address.
@@ -135,15 +135,15 @@ pub enum StartError {
     },
 }
 
-/// The store has lost what was committed, by a failover or a restore: what callers were told
-/// hasn't happened there, so that this process can't go on with it. The next one can.
+/// The store has lost commits, by a failover or a restore: what callers were told hasn't happened
+/// there, so that this process can't go on with it. The next process can.
 #[derive(Debug, thiserror::Error)]
-#[error("the database has lost what was committed: was it restored, or has it failed over?")]
+#[error("the database has lost committed events: was it restored, or has it failed over?")]
 pub struct Lost;
 
 impl App {
-    /// Builds the service: connects what belongs together, opens the journal, takes the address,
-    /// and goes on with the matches that were under way.
+    /// Builds the service: connects its parts, opens the journal, binds the address, and resumes
+    /// the unfinished matches.
     ///
     /// # Errors
     /// [`StartError`], before anything is served.
@@ -151,8 +151,8 @@ impl App {
         Self::begin(config, clock, &mut Begun::default()).await
     }
 
-    /// The same, unless `shutdown` is cancelled before it is done: none then, at once. What was
-    /// claimed until then is let go of, as far as the store answers in a moment.
+    /// The same, unless `shutdown` is cancelled before it is done: `None` then, at once. Claims
+    /// that were made until then are released, as far as the store answers in a moment.
     ///
     /// # Errors
     /// [`StartError`], before anything is served.
@@ -166,7 +166,7 @@ impl App {
         match shutdown.run_until_cancelled(building).await {
             Some(built) => built.map(Some),
             None => {
-                // Late or not, there is nothing left to do.
+                // In time or not, there is nothing left to do.
                 let _ = clock.before(clock.now().after(GOODBYE_MIN), begun.end()).await;
                 Ok(None)
             }
@@ -188,7 +188,7 @@ impl App {
         let door = match bind(&config, &worker, &watch, &store, &clock).await {
             Ok(door) => door,
             Err(failure) => {
-                // Whoever fails to start leaves the file as it was found.
+                // A start that fails leaves the file as it was found.
                 journal.close().await;
                 return Err(failure);
             }
@@ -202,17 +202,17 @@ impl App {
     /// Where it listens, its port known.
     ///
     /// # Errors
-    /// Those of asking a socket for its address.
+    /// Those of reading a socket's address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.door.address()
     }
 
-    /// The secrets that lie in files.
+    /// The secrets that are read from files.
     fn secrets(&self) -> Secrets {
         self.secrets.clone()
     }
 
-    /// Tells how much it holds, also while it runs.
+    /// A handle that tells how much the service holds, also while it runs.
     pub fn load(&self) -> Load {
         Load {
             worker: self.worker.clone(),
@@ -222,8 +222,8 @@ impl App {
         }
     }
 
-    /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in
-    /// memory go to Oz as far as the time allows, streams are told, and the rest stays in the
+    /// Serves until `shutdown` is cancelled, then drains: new matches are refused, photos in memory
+    /// go to Oz as far as the time allows, streams are told, and the other matches stay in the
     /// journal for the next start. All within the drain timeout.
     ///
     /// # Errors
@@ -241,13 +241,13 @@ impl App {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = journal.lost() => {
-                error!(error = %Lost, "the server stops: it can't go on with this store");
+                error!(error = %Lost, "server stopping: the store has lost committed events");
                 outcome = Err(Lost);
             }
             served = served => {
                 if let Err(failure) = served {
-                    // What a panic says was told as it happened.
-                    error!(panicked = failure.is_panic(), "the server failed");
+                    // A panic has been logged as it happened.
+                    error!(panicked = failure.is_panic(), "server task failed");
                 }
             }
         }
@@ -268,7 +268,7 @@ impl App {
         closing.cancel();
         tasks.close();
         if clock.before(until, tasks.wait()).await.is_none() {
-            warn!("drain: connections are cut, their calls didn't end in time");
+            warn!("drain: connections cut, their calls did not end in time");
         }
         calls.close();
         connections.tell();
@@ -279,13 +279,13 @@ impl App {
     }
 }
 
-/// Waits for a step that needs the store, which may stand still: until a time, and a moment longer
-/// if that has come. What isn't written by then is as if the process had died: nothing is lost
-/// that anybody was told of.
+/// Waits for a step that needs the store, which may hang: until a time, or a moment longer if that
+/// has passed. The outcome of an abandoned step is that of a crash: nothing is lost that a caller
+/// was told of.
 async fn in_time(clock: &Clock, until: Timestamp, step: impl Future<Output = ()>) {
     let until = until.max(clock.now().after(GOODBYE_MIN));
     if clock.before(until, step).await.is_none() {
-        warn!("drain: the store stands still and is not waited for any longer");
+        warn!("drain: step abandoned, the store did not respond in time");
     }
 }
 
@@ -342,7 +342,7 @@ fn worker(
     Worker::new(worker_config(config), with)
 }
 
-/// Where all jitter comes from.
+/// The source of all jitter.
 fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
     Arc::new(rand::random::<f64>)
 }

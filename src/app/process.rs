@@ -1,30 +1,30 @@
-//! The process as the operating system sees it: which signals it outlives, and whether its memory
+//! The process as the operating system sees it: which signals don't end it, and whether its memory
 //! may be written to a disk.
 //!
-//! Photos, tokens and passwords are in that memory. What swaps it out or stops the machine is the
-//! operator's business (docs/operating.md).
+//! Photos, tokens and passwords are in that memory. Swap and suspension to disk are left to the
+//! operator (docs/operating.md).
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use crate::app::secrets::Secrets;
 
-/// Before any secret is read: SIGHUP ends nothing from now on, and the process leaves no core dump,
-/// nor may another process of its user read its memory.
+/// To be called before any secret is read: from then on SIGHUP doesn't end the process, the process
+/// leaves no core dump, and no other process of its user can read its memory.
 pub fn guard() {
-    // Registered once it stays so, also when what hears of it is dropped.
+    // The handler stays registered when the stream of signals is dropped.
     if let Err(failure) = signal(SignalKind::hangup()) {
-        tracing::warn!(error = %failure, "SIGHUP can't be caught");
+        tracing::warn!(error = %failure, "SIGHUP handler not installed: SIGHUP ends the process");
     }
     set_dumpable(false);
 }
 
-/// Takes back that no core dump is left, as the settings ask.
+/// Allows core dumps again, as the settings ask.
 pub fn allow_core_dumps() {
     set_dumpable(true);
 }
 
-/// Has the secret files read again on each SIGHUP.
+/// Reads the secret files again on each SIGHUP.
 pub async fn reread_on_hangup(secrets: Secrets) -> std::io::Result<std::convert::Infallible> {
     let mut hangups = signal(SignalKind::hangup())?;
     loop {
@@ -42,11 +42,11 @@ fn set_dumpable(allowed: bool) {
         false => DumpableBehavior::NotDumpable,
     };
     if let Err(failure) = set_dumpable_behavior(behavior) {
-        tracing::warn!(error = %failure, "core dumps can't be switched off");
+        tracing::warn!(error = %failure, "core dump protection not changed");
     }
 }
 
-/// Elsewhere the operator's limits say it.
+/// On other systems the operator's limits decide.
 #[cfg(not(target_os = "linux"))]
 fn set_dumpable(_allowed: bool) {}
 

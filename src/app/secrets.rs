@@ -1,9 +1,9 @@
-//! Secrets that lie in files, read again while the service runs: at an interval, when Oz refuses
-//! what they held, and on SIGHUP.
+//! Secrets that are read from files, and read again while the service runs: at an interval, when Oz
+//! refuses them, and on SIGHUP.
 //!
-//! Each is replaced as a whole or kept: a file that is empty, half-written or gone changes nothing.
-//! It deliberately uses no notices of the file system: mounted secrets are swapped by links, on
-//! file systems that send none.
+//! A secret is replaced as a whole or kept: a file that is empty, half-written or gone changes
+//! nothing. File system notifications are deliberately not used: mounted secrets are swapped by
+//! links, on file systems that send none.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,22 +20,22 @@ use crate::{
     oz::Keychain,
 };
 
-/// How often a file is looked at: soon enough for a secret that is valid beside its successor for
-/// a minute.
+/// How often a file is read: often enough for a secret that is valid beside its successor for a
+/// minute.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long after a look a refusal by Oz is no reason for another: each match under way is refused
+/// How long after a read a refusal by Oz causes no other read: each match under way is refused
 /// once.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// The secrets of a process that lie in files. Cheap to clone.
+/// The secrets of a process that are read from files. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Secrets {
     oz: Option<Arc<WatchedSecret>>,
     store: Option<Arc<WatchedSecret>>,
 }
 
-/// A secret that lies in a file.
+/// A secret that is read from a file.
 pub struct WatchedSecret {
     file: SecretFile,
     clock: Clock,
@@ -43,14 +43,14 @@ pub struct WatchedSecret {
     look: Mutex<FileState>,
 }
 
-/// What the last look at a file found.
+/// When a file was last read, and whether that failed.
 struct FileState {
     at: Timestamp,
     failed: bool,
 }
 
 impl Secrets {
-    /// Those that the settings name, as they are now.
+    /// Reads the secret files that the settings name.
     ///
     /// # Errors
     /// That of a file that can't be read.
@@ -63,17 +63,17 @@ impl Secrets {
         })
     }
 
-    /// Where Oz's password or token is found again.
+    /// Where the Oz client reads its password or token again; `None` if it isn't in a file.
     pub fn keychain(&self) -> Option<Arc<dyn Keychain>> {
         self.oz.clone().map(|secret| -> Arc<dyn Keychain> { secret })
     }
 
-    /// The database's password, now and later.
+    /// The database's password, present and future; `None` if it isn't in a file.
     pub fn store_password(&self) -> Option<watch::Receiver<SecretString>> {
         self.store.as_ref().map(|secret| secret.value.subscribe())
     }
 
-    /// Looks at the files until there is no use for them any more.
+    /// Reads the files at an interval, until `closing` is cancelled.
     pub async fn poll(self, clock: Clock, closing: CancellationToken) {
         loop {
             tokio::select! {
@@ -84,7 +84,7 @@ impl Secrets {
         }
     }
 
-    /// Looks at all of them now.
+    /// Reads all files now.
     pub async fn reread(&self) {
         for secret in [&self.oz, &self.store].into_iter().flatten() {
             secret.look_again(Duration::ZERO).await;
@@ -99,7 +99,7 @@ impl WatchedSecret {
         Ok(Self { file, clock, value, look })
     }
 
-    /// Reads the file, unless it was read less than `pause` ago. What was read once from a pipe
+    /// Reads the file, unless it was read less than `pause` ago. A secret that was read from a pipe
     /// can't be read again.
     async fn look_again(&self, pause: Duration) {
         let mut look = self.look.lock().await;
@@ -113,12 +113,12 @@ impl WatchedSecret {
             Ok(secret) => {
                 look.failed = false;
                 if self.replace(secret) {
-                    info!(setting, "the secret file has changed: its new secret is used");
+                    info!(setting, "secret file changed: the new secret is used");
                 }
             }
             Err(error) if !look.failed => {
                 look.failed = true;
-                warn!(setting, %error, "the secret file can't be used: the secret before it is kept");
+                warn!(setting, %error, "secret file unusable: the previous secret is kept");
             }
             Err(_) => {}
         }
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_has_changed_is_taken_by_the_next_look() {
+    async fn a_changed_file_is_adopted_by_the_next_read() {
         let scene = Scene::new();
         let (keychain, clock) =
             (scene.keychain(), scene.secrets.oz.as_ref().unwrap().clock.clone());
@@ -232,14 +232,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn many_refusals_cost_one_look() {
+    async fn many_refusals_cost_one_read() {
         let scene = Scene::new();
         let keychain = scene.keychain();
         scene.hand.advance(REFUSAL_PAUSE);
         keychain.reread().await;
         scene.write("second\n");
         keychain.reread().await;
-        assert_eq!(scene.current(), "first", "it was looked at just now");
+        assert_eq!(scene.current(), "first", "it was read just now");
         scene.hand.advance(REFUSAL_PAUSE);
         keychain.reread().await;
         assert_eq!(scene.current(), "second");

@@ -1,7 +1,7 @@
-//! `facematch sim`: the Oz simulator alone, as a process that tests can start, ask and stop.
+//! `facematch sim`: the Oz simulator alone, as a process that tests can start, query and stop.
 //!
-//! It reads its flags, says where it is, and writes its record when it ends. What the simulator
-//! does is the simulator's.
+//! It reads its flags, prints its address, and writes its record when it ends. The simulator's
+//! behaviour is in `simulator`.
 
 use std::{
     error::Error,
@@ -21,7 +21,7 @@ use crate::{
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-/// Serves until `shutdown` is cancelled, then writes the record if that was asked for.
+/// Serves until `shutdown` is cancelled, then writes the record if a file for it was named.
 pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failure> {
     let _log = telemetry::start_without_waiting(args.log.log_format(), &args.log_level)?;
     let config = config(&args)?;
@@ -64,7 +64,7 @@ fn config(args: &SimArgs) -> Result<Config, Failure> {
     })
 }
 
-/// Where the simulator is and who may sign in: for people, or as one line of JSON.
+/// The simulator's address and accounts: for people, or as one line of JSON.
 fn ready(oz: &Simulator, output: Output) -> String {
     let (login, password) = oz.login();
     let (url, token, folder) = (oz.url(), oz.service_token(), oz.sample_folder());
@@ -87,8 +87,8 @@ fn ready(oz: &Simulator, output: Output) -> String {
     )
 }
 
-/// The file that the record goes to. It is opened at the start: a path that can't be written is
-/// told before the tests run, not after them.
+/// The file for the record. It is created at the start, so that a path that can't be written is
+/// reported before the tests run, not after them.
 struct RecordFile {
     path: PathBuf,
     file: File,
@@ -102,7 +102,7 @@ impl RecordFile {
         }
     }
 
-    /// Writes one JSON object a line.
+    /// Writes one JSON object per line.
     fn write(self, requests: &[RecordedRequest]) -> Result<(), String> {
         let Self { path, file } = self;
         let mut out = BufWriter::new(file);
@@ -121,7 +121,7 @@ fn failed(path: &Path, error: &io::Error) -> String {
     format!("--record: {}: {error}", path.display())
 }
 
-/// Lines for the process that started this one. If it has closed its end, the simulator still runs.
+/// Prints lines for the parent process. If that has closed its end, the simulator still runs.
 fn say(lines: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{lines}").and_then(|()| out.flush());

@@ -1,4 +1,4 @@
-//! Which engine the journal has, by the settings.
+//! The journal's engine, as the settings choose it: SQLite or PostgreSQL.
 
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ pub enum Journal {
 }
 
 impl Journal {
-    /// Opens the journal that the settings name. `password`: the database's, if it lies in a file.
+    /// Opens the journal that the settings name. `password` is the database's, if it is read from a
+    /// file.
     pub async fn open(
         config: &Config,
         password: Option<watch::Receiver<SecretString>>,
@@ -84,25 +85,25 @@ impl Journal {
         }
     }
 
-    /// How many commits were late because another replica's came first.
+    /// How many statements have written nothing because another replica's commit came first.
     pub fn lost_races(&self) -> u64 {
         match self {
-            // It has one process.
+            // SQLite has one process.
             Self::Sqlite(_) => 0,
             Self::Postgres(journal) => journal.lost_races(),
         }
     }
 
-    /// Returns once the store is found to have lost what was committed.
+    /// Returns once the store is found to have lost commits.
     pub async fn lost(&self) {
         match self {
-            // It lies beside us, and nobody else has it.
+            // SQLite's file is local, and no other process has it.
             Self::Sqlite(_) => std::future::pending().await,
             Self::Postgres(journal) => journal.lost().await,
         }
     }
 
-    /// Writes what waits and lets go of the store.
+    /// Commits the writes that wait, and closes the store.
     pub async fn close(self) {
         match self {
             Self::Sqlite(journal) => journal.close().await,

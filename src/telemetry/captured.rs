@@ -1,4 +1,4 @@
-//! What is logged while a test runs, line by line.
+//! Captures the lines that a test logs.
 
 use std::{
     collections::BTreeMap,
@@ -15,21 +15,21 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// The lines of a test. Clones share them.
+/// The captured lines. Clones share them.
 #[derive(Clone, Default)]
 pub struct Lines(Arc<Mutex<Vec<CapturedLine>>>);
 
-/// One line.
+/// One line of the log.
 #[derive(Clone, Debug)]
 pub struct CapturedLine {
-    /// Its level.
+    /// The level.
     pub level: Level,
-    /// Its message.
+    /// The message, without the fields.
     pub message: String,
     fields: BTreeMap<&'static str, String>,
 }
 
-/// What this thread logs meanwhile, at all levels.
+/// Runs `work`, and returns the lines that this thread logs meanwhile, at all levels.
 pub fn capture(work: impl FnOnce()) -> Lines {
     let lines = Lines::default();
     let subscriber = tracing_subscriber::registry().with(lines.clone());
@@ -38,14 +38,14 @@ pub fn capture(work: impl FnOnce()) -> Lines {
 }
 
 impl Lines {
-    /// All of them, in order.
+    /// All lines, in order.
     pub fn all(&self) -> Vec<CapturedLine> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl CapturedLine {
-    /// The value of a field.
+    /// The value of a field, as text; `None` if the line has no such field.
     pub fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name).map(String::as_str)
     }

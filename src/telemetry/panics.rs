@@ -1,7 +1,7 @@
-//! Panics, told by the log like everything else.
+//! Panics, logged like everything else.
 //!
-//! A panic is a bug of ours, and what it quotes may be anything: a caller's text, a token. So its
-//! message is told only where it is a literal of the code; the place says the rest.
+//! A panic is a bug of ours, and its message may quote anything: a caller's text, a token. So the
+//! message is logged only where it is a literal of the code; otherwise the place has to do.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -11,10 +11,10 @@ use std::{
 
 use crate::config::ALWAYS_LOGGED;
 
-/// What stands for a message that may quote something.
+/// Replaces a message that may quote data.
 const WITHHELD: &str = "[withheld: it may quote data]";
 
-/// Tells of a panic. With `RUST_BACKTRACE` the way to it is told as well.
+/// Logs a panic, with its backtrace if `RUST_BACKTRACE` is set.
 pub fn tell(panic: &PanicHookInfo<'_>) {
     let message = panic.payload().downcast_ref::<&'static str>().copied();
     let backtrace = Backtrace::capture();

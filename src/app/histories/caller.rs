@@ -1,4 +1,4 @@
-//! Callers: what they send, when they come back, and what they have seen.
+//! Callers: what they send, when they call again, and what they have seen.
 
 use std::{
     collections::BTreeMap,
@@ -23,35 +23,36 @@ use crate::{
 /// How long a caller waits before it repeats a call that failed.
 const PAUSE: Duration = Duration::from_millis(1_500);
 
-/// A process, as callers see it.
+/// A process as callers reach it.
 pub struct House {
     pub worker: Worker,
     pub watch: Watch,
     pub clock: Clock,
 }
 
-/// Somebody who wants a match.
+/// What a caller does.
 #[derive(Clone)]
 pub struct Plan {
     pub request_id: RequestId,
     pub folder_id: FolderId,
     /// The image that the folder holds.
     pub image: MediaId,
-    /// Whether a photo is sent, or the folder's image compared.
+    /// Whether a photo is sent; otherwise the folder's image is compared.
     pub sends_photo: bool,
     pub policy: LivenessPolicy,
     pub timeout: Duration,
     pub arrives: Timestamp,
-    /// After a death of the server: how soon the call is repeated; never if none.
+    /// How soon the call is repeated after a crash of the server; never if `None`.
     pub comes_back: Option<Duration>,
-    /// When the match is cancelled.
+    /// When the caller cancels its match, if it does.
     pub cancels: Option<Timestamp>,
-    /// How many do the same at once.
+    /// How many callers do the same at once.
     pub copies: usize,
 }
 
 impl Plan {
-    /// One match in a folder of its own, that arrives after a second and is awaited.
+    /// One match in a folder of its own. Its caller arrives after a second and watches it to the
+    /// end.
     pub fn plain(oz: &Model, n: u32) -> Self {
         Self {
             request_id: format!("order-{n}").parse().expect("an id"),
@@ -68,13 +69,13 @@ impl Plan {
     }
 }
 
-/// A caller, and what it remembers.
+/// A caller, and what it has seen.
 pub struct Caller {
     pub plan: Plan,
     seen: Vec<Arc<Mutex<Seen>>>,
 }
 
-/// What one stream, however often it was taken up again, has shown.
+/// What one stream has shown, however often it was resumed.
 #[derive(Clone, Default, Debug)]
 pub struct Seen {
     pub match_id: Option<MatchId>,
@@ -82,7 +83,7 @@ pub struct Seen {
     pub time: Timestamp,
     pub has_closed: bool,
     pub names: Vec<&'static str>,
-    /// What the match's failure was blamed on.
+    /// The `cause` in the metadata of the match's error, if there is one.
     pub cause: Option<String>,
 }
 
@@ -92,12 +93,12 @@ impl Caller {
         Arc::new(Self { plan, seen })
     }
 
-    /// What each copy has seen, for whoever plays it.
+    /// What each copy has seen, to be changed by the client that plays the copy.
     pub fn copies(&self) -> &[Arc<Mutex<Seen>>] {
         &self.seen
     }
 
-    /// The photo that is sent.
+    /// The photo that is sent, another one for each request id.
     pub fn photo(&self) -> Bytes {
         Bytes::from(format!("photo of {}", self.plan.request_id))
     }
@@ -107,13 +108,13 @@ impl Caller {
         self.seen.iter().map(|seen| lock(seen).clone()).collect()
     }
 
-    /// Calls, or calls again after so many deaths, and watches until the match has ended.
+    /// Calls, or calls again after so many crashes, and watches until the match has ended.
     pub fn attend(self: &Arc<Self>, house: &Arc<House>, deaths: usize, tasks: &mut JoinSet<()>) {
         let now = house.clock.now();
         let comes = match (deaths, self.plan.comes_back) {
             (0, _) => Some(self.plan.arrives),
             (_, Some(pause)) => Some(self.plan.arrives.max(now.after(pause))),
-            // It has never called, so it has nothing to come back to.
+            // It has not called yet, so there is no call to repeat.
             (_, None) if self.plan.arrives > now => Some(self.plan.arrives),
             (_, None) => None,
         };
@@ -137,7 +138,7 @@ impl Caller {
                 house.clock.sleep_until(time).await;
                 self.admitted(house).await
             }
-            // It brings no photo, but it watches on.
+            // Without sending the photo again, it resumes watching.
             (None, Some(id)) => {
                 let caller = CallerId::default_caller();
                 house.watch.find(&caller, &Key::Match(id)).await.expect("it was accepted")
@@ -153,7 +154,7 @@ impl Caller {
         read(house, follow, seen).await;
     }
 
-    /// Repeats the call until it is taken.
+    /// Repeats the call until it is accepted.
     async fn admitted(&self, house: &House) -> Match {
         loop {
             let photo = self.photo();
@@ -176,7 +177,7 @@ impl Caller {
         }
     }
 
-    /// What is asked for.
+    /// The match that the caller asks for.
     pub fn spec(&self, digest: crate::domain::Digest) -> Spec {
         let plan = &self.plan;
         Spec {
@@ -196,7 +197,7 @@ impl Caller {
     }
 }
 
-/// Reads a stream to its end, and checks each update as a careful caller would.
+/// Reads a stream to its end, and checks every update.
 async fn read(house: &House, mut follow: Follow, seen: &Mutex<Seen>) {
     while let Some(update) = follow.next().await {
         match update.expect("the journal can be read") {
@@ -210,17 +211,17 @@ async fn read(house: &House, mut follow: Follow, seen: &Mutex<Seen>) {
                 let named = m.map_or(Sequence::ZERO, |m| m.sequence);
                 assert_eq!(named, lock(seen).sequence, "a heartbeat names what was delivered");
             }
-            Update::Progress { .. } => panic!("nobody asked for progress"),
+            Update::Progress { .. } => panic!("progress was not asked for"),
         }
     }
     assert!(lock(seen).has_closed, "a stream ends after the closing update only");
 }
 
 impl Seen {
-    /// Takes an update, which is the next one.
+    /// Adds an update, which must be the next one.
     pub fn see(&mut self, entry: &Entry) {
         let recorded = &entry.recorded;
-        assert!(!self.has_closed, "something follows the closing update");
+        assert!(!self.has_closed, "no update follows the closing update");
         assert_eq!(recorded.sequence, self.sequence.next(), "dense and in order");
         assert!(recorded.time >= self.time, "time never goes back");
         assert_eq!(Some(recorded.match_id), self.match_id);
@@ -233,7 +234,7 @@ impl Seen {
     }
 }
 
-/// Somebody who follows all matches, by tokens.
+/// A follower of all matches, which resumes by tokens.
 #[derive(Default)]
 pub struct All(Mutex<SeenAll>);
 
@@ -244,12 +245,12 @@ struct SeenAll {
 }
 
 impl All {
-    /// What was shown, in its order.
+    /// The updates that were shown, in their order.
     pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
         lock(&self.0).updates.clone()
     }
 
-    /// Goes on after the last token for as long as the process lives.
+    /// Follows from the last token on, for as long as the process lives.
     pub async fn follow(self: Arc<Self>, house: Arc<House>) {
         let token = lock(&self.0).token.clone().unwrap_or("earliest".into());
         let (caller, filter) = (CallerId::default_caller(), Filter::default());
@@ -263,7 +264,7 @@ impl All {
                     recorded.place()
                 }
                 Ok(Update::Heartbeat { place, .. }) => place.expect("it names one"),
-                Ok(Update::Progress { .. }) => panic!("nobody asked for progress"),
+                Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
                 Err(Ended::Draining) => return,
                 Err(ended) => panic!("{ended}"),
             };

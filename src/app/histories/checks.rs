@@ -1,5 +1,5 @@
-//! The invariants, checked when a history is over: against the journal, against what callers saw,
-//! and against what Oz holds and was asked.
+//! The invariants, checked at the end of a history: against the journal, against the updates that
+//! callers saw, and against what Oz holds and was asked.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -16,27 +16,27 @@ use crate::{
     journal::{Filter, Reader},
 };
 
-/// More than any history has.
+/// More matches and events than any history has.
 const MANY: usize = 100_000;
 
-/// What there was in a history.
+/// What is checked at the end of a history.
 pub struct Case<'a> {
     pub oz: &'a Model,
     pub callers: &'a [Arc<Caller>],
-    /// How often a process died, or stood still, or was cut off.
+    /// How often a process crashed, was paused, or was cut off from the store.
     pub disturbances: usize,
-    /// How to see it again.
+    /// How to repeat the history: its seed.
     pub again: String,
 }
 
 impl Case<'_> {
-    /// Fails.
+    /// Panics with the seed.
     fn tell(&self, what: &str) -> ! {
         panic!("{}: {what}", self.again);
     }
 }
 
-/// Checks everything, with what streams of all matches have shown.
+/// Checks everything, also the updates that streams of all matches have shown.
 pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Sequence)>]) {
     let caller = CallerId::default_caller();
     let listed = reader.list(&caller, &Filter::default(), None, MANY).await;
@@ -67,12 +67,12 @@ pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Se
     let is_whole = |shown: &Vec<_>| *shown == facts;
     holds(all.iter().all(is_whole), "a stream of all matches missed or repeated an update");
     let unentitled = case.oz.unentitled();
-    holds(unentitled.is_empty(), &format!("sent without the right to: {unentitled:?}"));
+    holds(unentitled.is_empty(), &format!("sent without a valid claim: {unentitled:?}"));
     check_rate(case, &matches);
 }
 
-/// Oz holds one photo of a match and one analysis of each type, of just these media, and the
-/// verdict is its own. Matches that share a photo of the folder have one analysis each.
+/// Oz holds one photo of a match and one analysis of each type, of exactly these media, and the
+/// verdict is Oz's. Matches that share a photo of the folder have one analysis each.
 fn check_oz(case: &Case<'_>, m: &Match, sharing: usize) {
     let mut photos = case.oz.photos_of(m.id);
     photos.retain(|id| m.photo_media_id.as_ref() == Some(id) || !case.oz.is_stray(id.as_str()));
@@ -82,7 +82,7 @@ fn check_oz(case: &Case<'_>, m: &Match, sharing: usize) {
     }
     let Some(photo) = &m.photo_media_id else { return };
     if m.spec.needs_photo() && photos != [photo.clone()] {
-        case.tell("the photo is not the one that Oz holds");
+        case.tell("the match names another photo than Oz holds");
     }
     let biometry = counted(case, m, case.oz.analyses_of("BIOMETRY", photo));
     if biometry.len() > sharing {
@@ -92,7 +92,7 @@ fn check_oz(case: &Case<'_>, m: &Match, sharing: usize) {
         return;
     }
     let Some(analysis) = biometry.iter().find(|it| it.id == m.analysis_id) else {
-        case.tell("the analysis is another's");
+        case.tell("the match's analysis is not one of its photo");
     };
     if analysis.source_media != m.source_media() {
         case.tell("the analysis compares other media");
@@ -102,7 +102,7 @@ fn check_oz(case: &Case<'_>, m: &Match, sharing: usize) {
             Resolution::Success => "SUCCESS",
             Resolution::Declined => "DECLINED",
             Resolution::OperatorRequired => "OPERATOR_REQUIRED",
-            Resolution::Unknown => case.tell("a verdict with a word that nobody knows"),
+            Resolution::Unknown => case.tell("a verdict with an unknown word"),
         };
         let same = analysis.resolution.as_deref() == Some(word)
             && analysis.min_confidence == Some(result.min_confidence)
@@ -114,7 +114,8 @@ fn check_oz(case: &Case<'_>, m: &Match, sharing: usize) {
     check_quality(case, m);
 }
 
-/// Those that count: doubles that nobody could keep from being made don't.
+/// The analyses that count. A double that was in flight while its sender was paused doesn't: the
+/// service can't prevent it.
 fn counted(case: &Case<'_>, m: &Match, mut analyses: Vec<Analysis>) -> Vec<Analysis> {
     let is_ours = |id: &AnalysisId| {
         [&m.analysis_id, &m.liveness_analysis_id].into_iter().any(|ours| ours.as_ref() == Some(id))
@@ -124,7 +125,7 @@ fn counted(case: &Case<'_>, m: &Match, mut analyses: Vec<Analysis>) -> Vec<Analy
     analyses
 }
 
-/// Under RUN one QUALITY analysis was started beside the one that the folder had.
+/// Under RUN each match starts one QUALITY analysis beside the folder's own.
 fn check_quality(case: &Case<'_>, m: &Match) {
     let of_folder = |caller: &&Arc<Caller>| {
         caller.plan.folder_id == m.spec.folder_id && caller.plan.policy == LivenessPolicy::Run
@@ -132,16 +133,16 @@ fn check_quality(case: &Case<'_>, m: &Match) {
     let most = 1 + case.callers.iter().filter(of_folder).count();
     for media in &m.liveness_media {
         if counted(case, m, case.oz.analyses_of("QUALITY", media)).len() > most {
-            case.tell("a QUALITY analysis too many");
+            case.tell("too many QUALITY analyses");
         }
     }
 }
 
-/// A match without a verdict has one of the reasons that a history can give it.
+/// A match without a verdict ended for one of the reasons that its history allows.
 fn check_end(case: &Case<'_>, m: &Match) {
     let caller =
         case.callers.iter().find(|it| Some(&it.plan.request_id) == m.spec.request_id.as_ref());
-    let Some(caller) = caller else { case.tell("a match that nobody asked for") };
+    let Some(caller) = caller else { case.tell("a match without a caller") };
     let fine = match (m.state, m.error.as_ref().map(|error| error.reason)) {
         (State::Finished, None) => true,
         (State::Cancelled, None) => caller.plan.cancels.is_some(),
@@ -166,7 +167,7 @@ fn check_end(case: &Case<'_>, m: &Match) {
     }
 }
 
-/// Whoever watched saw everything up to the end.
+/// Every watcher saw all updates up to the end.
 fn check_seen(case: &Case<'_>, matches: &[Match], seen: &Seen) {
     let Some(id) = seen.match_id else { return };
     let Some(m) = matches.iter().find(|m| m.id == id) else {
@@ -177,8 +178,8 @@ fn check_seen(case: &Case<'_>, matches: &[Match], seen: &Seen) {
     }
 }
 
-/// Nothing is busy: requests stay below the time over the poll interval, and a few for each fault
-/// and each death.
+/// No driver polls in a tight loop: polls stay below the match's duration divided by the poll
+/// interval, plus a few for each disturbance.
 fn check_rate(case: &Case<'_>, matches: &[Match]) {
     let record = case.oz.record();
     for m in matches.iter().filter(|m| m.analysis_id.is_some()) {

@@ -1,4 +1,5 @@
-//! The crash matrix: every boundary of a match by the n-th operation, times every fault.
+//! The crash matrix: a crash, a pause or a fault of Oz at every point of every operation of a
+//! match.
 
 use std::{ops::Range, time::Duration};
 
@@ -16,12 +17,12 @@ use crate::{
 const POLICIES: [LivenessPolicy; 3] =
     [LivenessPolicy::Report, LivenessPolicy::Require, LivenessPolicy::Run];
 
-/// One match in a folder of its own.
+/// A match in a folder of its own, whose caller calls again right after a crash.
 fn plan(oz: &Model, n: u32, policy: LivenessPolicy, sends_photo: bool) -> Plan {
     Plan { sends_photo, policy, comes_back: Some(Duration::ZERO), ..Plan::plain(oz, n) }
 }
 
-/// A history of one match, changed and run.
+/// Runs a history of one match, changed by `change`.
 fn check(policy: LivenessPolicy, sends_photo: bool, change: impl Fn(&mut History)) -> History {
     check_in(History::new(1), policy, sends_photo, change)
 }
@@ -39,7 +40,7 @@ fn check_in(
     history
 }
 
-/// How a history's one match ended.
+/// The events of a history's only match.
 fn last(history: &History) -> Vec<&'static str> {
     history.callers[0].seen()[0].names.clone()
 }
@@ -49,7 +50,7 @@ fn points(operations: Range<usize>) -> impl Iterator<Item = (usize, Point)> {
     operations.flat_map(|n| POINTS.map(|point| (n, point)))
 }
 
-/// All kinds of match, and how many operations each takes when nothing goes wrong.
+/// All kinds of match, each with the number of its operations if nothing goes wrong.
 fn kinds() -> Vec<(LivenessPolicy, bool, usize)> {
     let mut kinds = Vec::new();
     for policy in POLICIES {
@@ -63,7 +64,7 @@ fn kinds() -> Vec<(LivenessPolicy, bool, usize)> {
 }
 
 #[test]
-fn a_match_outlives_a_death_at_every_point_of_every_operation() {
+fn a_match_survives_a_crash_at_every_point_of_every_operation() {
     let mut deaths = 0;
     for (policy, sends_photo, operations) in kinds() {
         for (n, point) in points(0..operations) {
@@ -77,7 +78,7 @@ fn a_match_outlives_a_death_at_every_point_of_every_operation() {
 }
 
 #[test]
-fn a_match_on_a_real_file_outlives_a_death_at_every_point_of_every_operation() {
+fn a_match_on_a_real_file_survives_a_crash_at_every_point_of_every_operation() {
     let mut deaths = 0;
     for (policy, sends_photo, operations) in kinds().into_iter().filter(|(_, is_sent, _)| *is_sent)
     {
@@ -91,7 +92,8 @@ fn a_match_on_a_real_file_outlives_a_death_at_every_point_of_every_operation() {
     println!("deaths on a file: {deaths}, lost: 0, doubled: 0");
 }
 
-/// Two replicas, and a match whose caller comes back to whichever is there; none is started again.
+/// Two replicas, and a match whose caller calls again at any replica that is up. A replica that has
+/// crashed is not restarted.
 fn check_fleet(
     policy: LivenessPolicy,
     sends_photo: bool,
@@ -107,7 +109,7 @@ fn check_fleet(
     (fleet, names)
 }
 
-/// The same kinds, and how many operations each takes where there are two replicas.
+/// The same kinds, each with the number of its operations if there are two replicas.
 fn kinds_in_fleet() -> Vec<(LivenessPolicy, bool, usize)> {
     let of = |policy, sends_photo| {
         let (fleet, names) = check_fleet(policy, sends_photo, |_| {});
@@ -118,7 +120,7 @@ fn kinds_in_fleet() -> Vec<(LivenessPolicy, bool, usize)> {
 }
 
 #[test]
-fn a_match_is_taken_over_after_a_death_at_every_point_of_every_operation() {
+fn a_match_is_taken_over_after_a_crash_at_every_point_of_every_operation() {
     let mut deaths = 0;
     for (policy, sends_photo, operations) in kinds_in_fleet() {
         for (n, point) in points(0..operations) {
@@ -138,7 +140,7 @@ fn a_match_is_taken_over_after_a_death_at_every_point_of_every_operation() {
 }
 
 #[test]
-fn a_match_is_taken_over_while_its_driver_stands_still_at_every_point_of_every_operation() {
+fn a_match_is_taken_over_while_its_driver_is_paused_at_any_point_of_any_operation() {
     let (mut halts, mut strays) = (0, 0);
     for (policy, sends_photo, operations) in kinds_in_fleet() {
         for (n, point) in points(0..operations) {
@@ -183,7 +185,7 @@ fn a_match_is_taken_over_by_replicas_whose_clocks_are_years_apart() {
 }
 
 #[test]
-fn a_match_outlives_every_fault_of_every_request() {
+fn a_match_survives_every_fault_of_every_request() {
     let mut faults = 0;
     for (policy, sends_photo, operations) in kinds() {
         for (n, fault) in (0..operations).flat_map(|n| FAULTS.iter().map(move |it| (n, it))) {
@@ -196,7 +198,7 @@ fn a_match_outlives_every_fault_of_every_request() {
 }
 
 #[test]
-fn a_match_outlives_every_fault_followed_by_a_death_at_every_later_point() {
+fn a_match_survives_every_fault_followed_by_a_crash_at_every_later_point() {
     let mut both = 0;
     for (policy, sends_photo, operations) in kinds() {
         for (n, fault) in (0..operations).flat_map(|n| FAULTS.iter().map(move |it| (n, it))) {
@@ -213,7 +215,7 @@ fn a_match_outlives_every_fault_followed_by_a_death_at_every_later_point() {
 }
 
 #[test]
-fn a_photo_that_nobody_brings_again_is_lost_after_the_grace_and_not_before() {
+fn a_photo_that_is_not_sent_again_is_lost_after_the_grace_and_not_before() {
     let mut lost = 0;
     for (n, point) in points(0..6) {
         let history = check(LivenessPolicy::Report, true, |history| {
@@ -227,11 +229,11 @@ fn a_photo_that_nobody_brings_again_is_lost_after_the_grace_and_not_before() {
             assert!(seen.time >= History::at(1.0).after(POLICY.photo_grace), "{n} {point:?}");
         }
     }
-    assert!(lost > 0, "no photo died");
+    assert!(lost > 0, "no photo was lost");
 }
 
 #[test]
-fn a_match_that_is_cancelled_at_any_moment_sends_nothing_more() {
+fn a_match_cancelled_at_any_moment_is_cancelled_or_has_finished() {
     for tenth in 10..60 {
         let history = check(LivenessPolicy::Report, true, |history| {
             let plan = history.callers[0].plan.clone();
@@ -244,7 +246,7 @@ fn a_match_that_is_cancelled_at_any_moment_sends_nothing_more() {
 }
 
 #[test]
-fn fifty_callers_of_one_id_are_one_match_through_a_death_at_every_point() {
+fn fifty_callers_with_one_request_id_get_one_match_through_a_crash_at_every_point() {
     for (n, point) in points(0..12) {
         check(LivenessPolicy::Run, true, |history| {
             let plan = history.callers[0].plan.clone();

@@ -1,8 +1,9 @@
-//! Histories: the two halves of the house over a journal, with an Oz, callers, faults, deaths and
-//! time, in one thread and repeatable. Whatever happens, the invariants hold.
+//! Histories, a deterministic simulation: the two halves of the service over a journal, with an Oz,
+//! callers, faults, crashes and time, in one thread and repeatable. Each history must keep every
+//! invariant.
 //!
-//! A process is a runtime of its own; it dies when that is dropped, wherever its tasks are. What
-//! lives on is the store, Oz, and what callers remember.
+//! A process is a runtime of its own. It dies when the runtime is dropped, wherever its tasks are.
+//! The store, Oz, and what callers remember outlive it.
 
 mod caller;
 mod checks;
@@ -44,7 +45,7 @@ use crate::{
     worker::{self, Worker},
 };
 
-/// How matches are driven in all histories: as by default, but for a short retention's worth.
+/// The policy of all histories: the default one, but for a shorter retention.
 pub const POLICY: Policy = Policy {
     poll_interval: Duration::from_secs(1),
     oz_settle: Duration::from_secs(5),
@@ -52,13 +53,13 @@ pub const POLICY: Policy = Policy {
     retention: Duration::from_secs(86_400),
 };
 
-/// No history takes longer: no match may, and there are few deaths.
+/// No history takes longer: matches have deadlines, and there are few crashes.
 const TIME_MAX: Duration = Duration::from_secs(3_600);
 
-/// What lives on when a process dies: another engine is plugged in here.
+/// A store that outlives processes: each history chooses its engine.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// A process's two sides of the store.
+    /// Opens the store for a process: its writer and its reader.
     async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>);
 }
 
@@ -73,7 +74,7 @@ impl Engine for InMemory {
     }
 }
 
-/// The engine that is served with, on a real file.
+/// The SQLite engine, on a real file.
 pub struct OnDisk(TempDir);
 
 impl OnDisk {
@@ -97,7 +98,7 @@ impl Engine for OnDisk {
     }
 }
 
-/// Everything that outlives a process, and what is to happen.
+/// What outlives a process, and what is to happen in the history.
 pub struct History {
     pub seed: u64,
     pub clock: Clock,
@@ -107,17 +108,17 @@ pub struct History {
     engine: Box<dyn Engine>,
     pub callers: Vec<Arc<Caller>>,
     all: Arc<All>,
-    /// What may be asked of Oz.
+    /// Limits on requests to Oz.
     pub limits: worker::OzLimits,
-    /// When the process dies, of itself.
+    /// When the process crashes, apart from the plug's crash point.
     pub deaths: VecDeque<Timestamp>,
-    /// How probable it is that a write fails.
+    /// The probability that a write fails, 0 to 1.
     pub store_trouble: f64,
-    /// How often the process has died.
+    /// How often the process has crashed.
     pub died: usize,
 }
 
-/// How a process's life ends.
+/// How a process ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Died,
@@ -125,7 +126,7 @@ enum End {
 }
 
 impl History {
-    /// A history in which nothing happens yet.
+    /// A history without callers and faults, in memory.
     pub fn new(seed: u64) -> Self {
         Self::over(seed, Box::new(InMemory(Arc::new(Mutex::new(Store::new(seed))))))
     }
@@ -151,12 +152,13 @@ impl History {
         }
     }
 
-    /// The time so many seconds after the beginning.
+    /// The time so many seconds after the start.
     pub fn at(seconds: f64) -> Timestamp {
         START.after(Duration::from_secs_f64(seconds))
     }
 
-    /// Lives until every match has ended, through as many processes as it takes, and checks.
+    /// Runs until every match has ended, through as many processes as it takes, and checks the
+    /// invariants.
     pub fn run(&mut self) {
         while self.life() == End::Died {
             self.died += 1;
@@ -201,7 +203,7 @@ impl History {
         }
     }
 
-    /// Waits until nothing runs: every task waits for time, and the store for nobody.
+    /// Waits until every task waits for time, and the store has no operation in progress.
     async fn quiet(&self, parked: &Notify) {
         loop {
             parked.notified().await;
@@ -211,7 +213,7 @@ impl History {
         }
     }
 
-    /// Moves the time on to the next thing that is waited for, or to the next death.
+    /// Moves the time on to the next wake-up or the next crash.
     fn move_on(&mut self) {
         let now = self.clock.now();
         if now.since(START) > TIME_MAX {
@@ -236,7 +238,7 @@ impl History {
         let seed = self.seed + self.died as u64;
         let writer = Plugged::new(writer, Arc::clone(&self.plug), seed, self.store_trouble);
         let random = Mutex::new(StdRng::seed_from_u64(seed));
-        let chance = move || random.lock().expect("nobody panics with it").random_range(0.0..1.0);
+        let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
         let with = worker::Collaborators {
             writer: Arc::new(writer),
             reader: Arc::clone(&reader),
@@ -262,7 +264,7 @@ impl History {
         (Arc::new(House { worker, watch, clock: self.clock.clone() }), reader)
     }
 
-    /// Fails, and says how to see it again.
+    /// Panics with the seed that repeats the failure.
     pub fn tell(&self, what: &str) -> ! {
         panic!("{}: {what}", self.again());
     }
@@ -272,7 +274,7 @@ impl History {
     }
 }
 
-/// A runtime of one thread that says when nothing is left to be run.
+/// A runtime of one thread that notifies when no task is ready to run.
 fn runtime(parked: Arc<Notify>) -> Runtime {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,5 +1,5 @@
-//! An outage of some minutes, through the real engine: the rate of requests falls, no match ends by
-//! it or is doubled, and the rate rises to what it was, not beyond.
+//! An outage of some minutes, through the real worker: the rate of requests falls, the outage ends
+//! or doubles no match, and afterwards the rate returns to what it was before, not higher.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const MATCHES: u32 = 1_000;
 /// When the outage begins and ends, in seconds.
 const OUT: (f64, f64) = (10.0, 310.0);
 
-/// A thousand matches that arrive between these seconds, beside an outage.
+/// Runs a thousand matches that arrive between these seconds, with an outage.
 fn beside(outage: Outage, arrive: (f64, f64)) -> History {
     let mut history = History::new(1);
     let (from, to) = arrive;
@@ -41,17 +41,17 @@ fn count(times: &[Timestamp], from: f64, to: f64) -> usize {
     times.iter().filter(between).count()
 }
 
-/// When each such request was sent.
+/// When the requests that `of` selects were sent.
 fn times(history: &History, of: impl Fn(&Ask) -> bool) -> Vec<Timestamp> {
     history.oz.record().into_iter().filter(|(_, ask)| of(ask)).map(|(time, _)| time).collect()
 }
 
-/// No match ended by it, and each was told of it once.
+/// The outage ended no match, and each match has at most one event about it.
 fn check_ends(history: &History) {
     for seen in history.callers.iter().flat_map(|caller| caller.seen()) {
         assert_eq!(seen.names.last(), Some(&"finished"));
         let told = seen.names.iter().filter(|name| **name == "attempt_failed").count();
-        assert!(told <= 1, "one outage is told once, not {told} times");
+        assert!(told <= 1, "one outage is reported once, not {told} times");
     }
 }
 

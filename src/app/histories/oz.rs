@@ -1,7 +1,7 @@
-//! An Oz as a value: it holds folders, does what it is asked, and fails as it is told.
+//! A model of Oz as a value: it holds folders, answers requests, and fails as it is told.
 //!
-//! It stands behind the `Oz` trait, without HTTP, so that ten thousand histories take minutes.
-//! What the wire may do to an answer is tested with the simulator.
+//! It implements the `Oz` trait without HTTP, so that ten thousand histories take minutes. What the
+//! wire may do to an answer is tested with the simulator.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,18 +24,18 @@ use crate::{
     oz::{Oz, Sent},
 };
 
-/// What goes wrong with one request.
+/// How one request goes wrong.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Fault {
-    /// For people.
+    /// The name in messages.
     pub name: &'static str,
-    /// How it is answered; as it should be if none.
+    /// The failure of the request; `None`: it is answered as it should be.
     pub failure: Option<FailureKind>,
-    /// Whether and when Oz acts all the same.
+    /// Whether and when the request takes effect all the same.
     pub acts: Acts,
     /// How long the answer takes.
     pub delay: Duration,
-    /// What Oz says of when to come back.
+    /// The `Retry-After` of the answer.
     pub retry_after: Option<Duration>,
 }
 
@@ -44,7 +44,7 @@ pub struct Fault {
 pub enum Acts {
     Never,
     AtOnce,
-    /// After the caller has been told that it failed.
+    /// After the sender has been told that the request failed.
     Later(Duration),
 }
 
@@ -52,7 +52,7 @@ const fn fault(name: &'static str, failure: FailureKind, acts: Acts) -> Fault {
     Fault { name, failure: Some(failure), acts, delay: Duration::ZERO, retry_after: None }
 }
 
-/// Every way in which Oz fails without meaning it: each passes, and no match may be harmed.
+/// Every temporary failure of Oz: each passes, and no match may be harmed.
 pub const FAULTS: &[Fault] = &[
     fault("no connection", FailureKind::Unreachable, Acts::Never),
     fault("dropped before acting", FailureKind::Interrupted, Acts::Never),
@@ -92,30 +92,30 @@ pub const FAULTS: &[Fault] = &[
     fault("acted, the body lacks the id", FailureKind::Incomplete, Acts::AtOnce),
 ];
 
-/// What an outage is like: nothing answers, or a gateway does, which may even lose Oz's answers.
+/// The kinds of outage: nothing answers, or a gateway does, which may even lose Oz's answers.
 pub const OUTAGES: &[Fault] = &[
     fault("out", FailureKind::Unreachable, Acts::Never),
     fault("a gateway's 404", FailureKind::Foreign, Acts::Never),
     fault("acted, then a gateway's 404", FailureKind::Foreign, Acts::AtOnce),
 ];
 
-/// How long every answer takes at least.
+/// The least time of every answer.
 const LATENCY: Duration = Duration::from_millis(30);
 
-/// Longer than any request is on its way, unless its sender stands still.
+/// Longer than any request is in flight, unless its sender is paused.
 const STANDSTILL: Duration = Duration::from_secs(1);
 
-/// The model. Lives through every crash of ours.
+/// The model. It survives every crash of the service.
 pub struct Model {
     clock: Clock,
     state: Mutex<State>,
 }
 
-/// The way from a process to the model.
+/// The connection of a process to the model.
 pub struct Wire {
     pub oz: Arc<Model>,
     pub plug: Arc<Plug>,
-    /// Where it is looked up whether the process may ask what it asks.
+    /// Tells whether the process may send a request; `None`: it may send any.
     pub journal: Option<Memory>,
 }
 
@@ -123,52 +123,52 @@ struct State {
     random: StdRng,
     folders: BTreeMap<FolderId, Held>,
     later: Vec<Due>,
-    /// What came of requests whose senders have yet to hear of it.
+    /// Outcomes of requests that their senders have yet to read.
     acted: BTreeMap<usize, Result<Reply, Failure>>,
-    /// Whether a request that has left takes effect although its sender stands still.
+    /// Whether a request in flight takes effect although its sender is paused.
     acts_alone: bool,
-    /// What was made by requests that stood still with their sender, and left much later than they
-    /// were begun.
+    /// Photos and analyses made by requests whose senders were paused, so that the requests left
+    /// much later than they were begun.
     strays: BTreeSet<String>,
-    /// Requests that were sent by a process that had no right to.
+    /// Requests that a process sent without the claim that they take.
     unentitled: Vec<String>,
-    /// Faults by the number of the operation.
+    /// Faults by the number of their operation.
     scripted: BTreeMap<usize, Fault>,
-    /// How many of those there were.
+    /// How many of these faults there were.
     faults: usize,
-    /// How probable a fault of each other request is.
+    /// The probability of a fault of every other request.
     fault_chance: f64,
-    /// Between these times, requests of this kind, or all, fail like this.
+    /// The outage, if there is one.
     outage: Option<Outage>,
-    /// Whether media come back with what was written into their metadata.
+    /// Whether Oz returns media with the metadata that was written.
     echoes_metadata: bool,
-    /// When all analyses end; each within 5 seconds if none.
+    /// When all analyses end; `None`: each within 5 seconds.
     analyses_end: Option<Timestamp>,
-    /// Everything that was asked: when, and what.
+    /// All requests, with their times.
     pub record: Vec<(Timestamp, Ask)>,
     ids: u32,
 }
 
-/// Trouble that lasts for a while.
+/// A fault that lasts for a while.
 #[derive(Clone, Copy)]
 pub struct Outage {
     pub from: Timestamp,
     pub to: Timestamp,
-    /// Which requests; all if none.
+    /// Which requests; `None`: all.
     pub of: Option<AskKind>,
     pub fault: Fault,
 }
 
-/// A request that takes effect at a time, whoever waits for it.
+/// A request that takes effect at a time, even if its sender is gone.
 struct Due {
     time: Timestamp,
     ask: Ask,
-    /// The operation whose sender hears of it, if that waits.
+    /// The operation whose sender gets the outcome, if it waits.
     n: Option<usize>,
     is_stray: bool,
 }
 
-/// What a folder holds.
+/// The contents of a folder. Each analysis has the time of its end.
 #[derive(Default)]
 struct Held {
     media: Vec<Media>,
@@ -198,63 +198,63 @@ impl Model {
         Self { clock, state: Mutex::new(state) }
     }
 
-    /// The n-th operation of the history, if it is a request to Oz, fails like this.
+    /// Makes the n-th operation of the history fail, if it is a request to Oz.
     pub fn fail_at(&self, n: usize, fault: Fault) {
         self.lock().scripted.insert(n, fault);
     }
 
-    /// How many requests failed as they were told.
+    /// How many requests have failed by [`Self::fail_at`].
     pub fn faults(&self) -> usize {
         self.lock().faults
     }
 
-    /// Every request fails with this chance.
+    /// Makes every request fail with this probability.
     pub fn fail_often(&self, chance: f64) {
         self.lock().fault_chance = chance;
     }
 
-    /// Whether requests fail with some chance.
+    /// Whether requests fail at random.
     pub fn fails_often(&self) -> bool {
         self.lock().fault_chance > 0.0
     }
 
-    /// Requests of this kind, or all, fail like this between these times.
+    /// Starts and ends an outage, at its times.
     pub fn go_out(&self, outage: Outage) {
         self.lock().outage = Some(outage);
     }
 
-    /// Whether requests that have left take effect although their senders stand still.
+    /// Lets requests in flight take effect although their senders are paused, or not.
     pub fn act_alone(&self, alone: bool) {
         self.lock().acts_alone = alone;
     }
 
-    /// Requests that were sent by a process that had no right to.
+    /// Requests that a process sent without the claim that they take.
     pub fn unentitled(&self) -> Vec<String> {
         self.lock().unentitled.clone()
     }
 
-    /// How much was made by requests that stood still with their sender.
+    /// How many photos and analyses were made by requests whose senders were paused.
     pub fn strays(&self) -> usize {
         self.lock().strays.len()
     }
 
-    /// Whether this was made by a request that stood still with its sender: a double that nobody
-    /// can keep from being made.
+    /// Whether this was made by a request whose sender was paused: a double that the service can't
+    /// prevent.
     pub fn is_stray(&self, id: &str) -> bool {
         self.lock().strays.contains(id)
     }
 
-    /// All analyses end at this time.
+    /// Has all analyses end at this time.
     pub fn end_analyses_at(&self, time: Timestamp) {
         self.lock().analyses_end = Some(time);
     }
 
-    /// Media come back without what was written into their metadata.
+    /// Has Oz return media without the metadata that was written.
     pub fn forget_metadata(&self) {
         self.lock().echoes_metadata = false;
     }
 
-    /// A folder with a liveness video that was judged to be genuine, and an image.
+    /// Adds a folder with an image, and with a liveness video that was judged to be genuine.
     pub fn add_folder(&self, n: u32) -> FolderId {
         let id = FolderId::from_uuid(uuid::Uuid::from_u128(u128::from(n) + 1));
         let now = self.clock.now();
@@ -270,12 +270,12 @@ impl Model {
         id
     }
 
-    /// Everything that was asked so far.
+    /// All requests so far, with their times.
     pub fn record(&self) -> Vec<(Timestamp, Ask)> {
         self.lock().record.clone()
     }
 
-    /// The photos that it holds of a match.
+    /// The photos of a match at Oz.
     pub fn photos_of(&self, id: MatchId) -> Vec<MediaId> {
         let (name, state) = (id.to_string(), self.lock());
         let all = state.folders.values().flat_map(|held| &held.media);
@@ -283,7 +283,7 @@ impl Model {
         all.filter(ours).map(|media| media.id.clone()).collect()
     }
 
-    /// The analyses of this type that look at a medium, as they will have ended.
+    /// The analyses of this type that include a medium, as they will have ended.
     pub fn analyses_of(&self, kind: &str, media: &MediaId) -> Vec<Analysis> {
         let state = self.lock();
         let all = state.folders.values().flat_map(|held| &held.analyses).map(|(_, it)| it);
@@ -312,7 +312,7 @@ impl Model {
         self.clock.sleep(fault.map_or(Duration::ZERO, |fault| fault.delay)).await;
         match fault.and_then(|fault| Some((fault.failure?, fault.retry_after))) {
             Some((kind, retry_after)) => Err(Failure { retry_after, ..Failure::new(kind, "") }),
-            None => reply.expect("whoever answers has acted"),
+            None => reply.expect("a request that is answered has taken effect"),
         }
     }
 
@@ -328,7 +328,8 @@ impl Model {
 #[async_trait]
 impl Oz for Wire {
     async fn perform(&self, ask: &Ask, _: Option<Bytes>, _: Sent<'_>) -> Result<Reply, Failure> {
-        // Nobody can be kept from standing still between this and what follows.
+        // The process may be paused between this check and the request: the service can't prevent
+        // that.
         let (begun, is_entitled) = (self.oz.clock.now(), self.is_entitled(ask));
         let n = self.plug.begin(Point::Before).await;
         self.oz.note(ask, is_entitled);
@@ -339,7 +340,8 @@ impl Oz for Wire {
 }
 
 impl Wire {
-    /// Whether the process may act, and holds the match for which it would change Oz.
+    /// Whether the process may act, and holds the claim that the request takes: requests that
+    /// change Oz take that of their match.
     fn is_entitled(&self, ask: &Ask) -> bool {
         let Some(journal) = &self.journal else { return true };
         let held = journal.held();
@@ -370,7 +372,8 @@ impl State {
         due.then(|| FAULTS[self.random.random_range(0..FAULTS.len())])
     }
 
-    /// Where requests act alone: what becomes of one that leaves now, if it has a fault.
+    /// Draws the fault of a request that leaves now, and schedules its effect. `None` unless
+    /// requests take effect without their senders.
     fn send_off(
         &mut self,
         n: usize,
@@ -390,8 +393,9 @@ impl State {
         Some(fault)
     }
 
-    /// A request is there, with the fault that it has had, or is to have now; what comes of it. It
-    /// was begun at a time, and has its effect as of another.
+    /// A request arrives, with the fault that was drawn as it left, or that is drawn now. Returns
+    /// the fault and the outcome. The request was begun at one time, and takes effect as of
+    /// another.
     fn arrive(
         &mut self,
         n: usize,
@@ -416,7 +420,7 @@ impl State {
         (fault, reply)
     }
 
-    /// Does what was asked for by whoever has gone, or stands still.
+    /// Carries out the requests that are due and whose senders are gone or paused.
     fn catch_up(&mut self, now: Timestamp) {
         let (mut due, later): (Vec<_>, _) =
             self.later.drain(..).partition(|due: &Due| due.time <= now);
@@ -519,7 +523,7 @@ impl State {
     }
 }
 
-/// The ids of what a request has made.
+/// The ids of the photos and analyses that a request has made.
 fn made(reply: &Reply) -> Vec<String> {
     match reply {
         Reply::Photo(id) => vec![id.to_string()],
@@ -554,7 +558,7 @@ fn ended(kind: &str, id: &str, media: Vec<MediaId>, word: &str, now: Timestamp) 
     }
 }
 
-/// An analysis as Oz tells it at a time: before its end it has neither decision nor score.
+/// An analysis as Oz shows it at a time: before its end it has neither decision nor score.
 fn as_of(analysis: &Analysis, end: Timestamp, now: Timestamp) -> Analysis {
     if now >= end {
         return analysis.clone();

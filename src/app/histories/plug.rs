@@ -1,6 +1,7 @@
-//! The plug: counts every operation at the store and at Oz, and is pulled at the n-th.
+//! The plug, which injects crashes: counts every operation at the store and at Oz, and is pulled at
+//! the n-th.
 //!
-//! Whoever passes the point at which it is pulled never comes back: the process is dead there.
+//! A task that reaches the crash point never continues: the process is dead there.
 
 use std::{
     future::pending,
@@ -24,36 +25,37 @@ use crate::{
     },
 };
 
-/// Where in an operation the process dies.
+/// Where in an operation the process crashes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Point {
     /// Before the request leaves, or before the commit.
     Before,
     /// After Oz has acted, before its answer is read.
     Acted,
-    /// After the answer and before what it says is written, or after the commit and before anybody
-    /// is told.
+    /// After the answer and before its event is written; or after the commit and before its outcome
+    /// is delivered.
     After,
 }
 
 pub const POINTS: [Point; 3] = [Point::Before, Point::Acted, Point::After];
 
-/// Counts operations, and ends the process.
+/// Counts operations, and crashes, pauses or cuts off the process.
 #[derive(Default)]
 pub struct Plug {
     count: Arc<Count>,
-    /// Operations at the store that are under way: it may work on threads of its own.
+    /// Operations at the store in progress: the store may run threads of its own.
     at_store: AtomicUsize,
     is_pulled: AtomicBool,
     pulled: Notify,
     /// Whether the process can't reach its store.
     is_cut: AtomicBool,
-    /// Whether it stands still at a point.
+    /// Whether the process is paused at a point.
     is_halted: AtomicBool,
     goes_on: Notify,
 }
 
-/// The operations of all processes of a history, and where whoever is at it dies.
+/// The operations of all processes of a history, and the points at which a process crashes or
+/// pauses.
 #[derive(Default)]
 struct Count {
     operations: AtomicUsize,
@@ -67,22 +69,22 @@ impl Plug {
         Self { count: Arc::clone(&self.count), ..Self::default() }
     }
 
-    /// Whichever process is there dies at this point of the n-th operation, counted from 0.
+    /// The process that reaches this point of the n-th operation, counted from 0, crashes there.
     pub fn pull_at(&self, n: usize, point: Point) {
         *self.pulled_at() = Some((n, point));
     }
 
-    /// Whichever process is there stands still at this point of the n-th operation.
+    /// The process that reaches this point of the n-th operation pauses there.
     pub fn halt_at(&self, n: usize, point: Point) {
         *self.halted_at() = Some((n, point));
     }
 
-    /// Whether the process stands still at a point.
+    /// Whether the process is paused at a point.
     pub fn is_halted(&self) -> bool {
         self.is_halted.load(Ordering::Relaxed)
     }
 
-    /// The process goes on where it stood.
+    /// Resumes a paused process.
     pub fn go_on(&self) {
         self.is_halted.store(false, Ordering::Relaxed);
         self.goes_on.notify_waiters();
@@ -96,7 +98,7 @@ impl Plug {
         self.count.pulled_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The store can't be reached from now on, or can be again.
+    /// Cuts the process off from the store, or reconnects it.
     pub fn cut(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::Relaxed);
     }
@@ -106,43 +108,44 @@ impl Plug {
         self.is_cut.load(Ordering::Relaxed)
     }
 
-    /// The process dies now.
+    /// Crashes the process now.
     pub fn pull(&self) {
         self.is_pulled.store(true, Ordering::Relaxed);
         self.pulled.notify_one();
     }
 
-    /// A new process begins.
+    /// Resets the plug for a new process.
     pub fn mend(&self) {
         self.is_pulled.store(false, Ordering::Relaxed);
         *self.pulled_at() = None;
     }
 
-    /// How many operations there have been.
+    /// How many operations there have been, in all processes.
     pub fn operations(&self) -> usize {
         self.count.operations.load(Ordering::Relaxed)
     }
 
-    /// Whether the store is at work for somebody.
+    /// Whether an operation at the store is in progress.
     pub fn is_store_busy(&self) -> bool {
         self.at_store.load(Ordering::Relaxed) > 0
     }
 
-    /// Resolves when the process has died.
+    /// Resolves when the process has crashed.
     pub async fn death(&self) {
         while !self.is_pulled.load(Ordering::Relaxed) {
             self.pulled.notified().await;
         }
     }
 
-    /// Begins an operation, and passes its first point.
+    /// Begins an operation, and passes its first point. Returns its number.
     pub async fn begin(&self, point: Point) -> usize {
         let n = self.count.operations.fetch_add(1, Ordering::Relaxed);
         self.pass(n, point).await;
         n
     }
 
-    /// Passes a point of an operation, if the process lives on.
+    /// Passes a point of an operation. Waits while the process is paused; never returns once it has
+    /// crashed.
     pub async fn pass(&self, n: usize, point: Point) {
         let here = Some((n, point));
         if *self.pulled_at() == here {
@@ -160,14 +163,14 @@ impl Plug {
     }
 }
 
-/// A store whose process may die, and that may fail: before a write, or after it.
+/// The writer of a process that may crash. Writes may fail, before the commit or after it.
 pub struct Plugged {
     pub inner: Arc<dyn Writer>,
     pub plug: Arc<Plug>,
     trouble: Option<Mutex<(StdRng, f64)>>,
 }
 
-/// What becomes of a write.
+/// The outcome that is drawn for a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Fine,
@@ -176,7 +179,7 @@ enum Fate {
 }
 
 impl Plugged {
-    /// Around a store; each write fails with this chance.
+    /// Wraps a writer; each write fails with this probability.
     pub fn new(inner: Arc<dyn Writer>, plug: Arc<Plug>, seed: u64, chance: f64) -> Self {
         let random = (StdRng::seed_from_u64(seed), chance);
         Self { inner, plug, trouble: (chance > 0.0).then(|| Mutex::new(random)) }
@@ -200,7 +203,7 @@ impl Plugged {
             return Err(unavailable());
         }
         if fate == Fate::Unheard {
-            // It is on its way, and whoever asked for it is told that it failed.
+            // The write is started and may be committed, but its caller gets an error.
             let _ = writing.now_or_never();
             return Err(unavailable());
         }
@@ -209,7 +212,7 @@ impl Plugged {
         written
     }
 
-    /// A change of who holds what.
+    /// A change of claims.
     async fn change<T>(
         &self,
         changing: impl Future<Output = Result<T, Error>>,
@@ -221,14 +224,14 @@ impl Plugged {
     }
 }
 
-/// A store's reading side, whose reads are counted while they are under way.
+/// The reader of a process, whose reads are counted while they are in progress.
 pub struct Counted {
     pub inner: Arc<dyn Reader>,
     pub plug: Arc<Plug>,
 }
 
 impl Plug {
-    /// Something at the store, if that can be reached.
+    /// An operation at the store, if the process isn't cut off.
     async fn reached<T>(
         &self,
         working: impl Future<Output = Result<T, Error>>,
@@ -246,7 +249,7 @@ impl Plug {
     }
 }
 
-/// Something at the store; also where whoever waits for it goes away.
+/// Counts an operation at the store until it is dropped, also if its caller is dropped.
 struct AtStore<'a>(&'a AtomicUsize);
 
 impl Drop for AtStore<'_> {
@@ -256,7 +259,7 @@ impl Drop for AtStore<'_> {
 }
 
 fn unavailable() -> Error {
-    Error::Unavailable(Arc::new(std::io::Error::other("the store is out of order")))
+    Error::Unavailable(Arc::new(std::io::Error::other("an injected failure of the store")))
 }
 
 #[async_trait]
@@ -286,7 +289,7 @@ impl Writer for Plugged {
         self.plug.reached(self.inner.erase_expired(limit)).await
     }
 
-    // No step of its own: nothing here was written by an older version.
+    // No step of its own: no match here was written by an older version.
     async fn enlist(&self, limit: usize) -> Result<usize, Error> {
         self.inner.enlist(limit).await
     }
@@ -312,7 +315,7 @@ impl Writer for Plugged {
     }
 
     async fn leave(&self) {
-        // Whoever can't say goodbye is waited for.
+        // Without the store, the process can't give up its lease: others wait until it expires.
         if !self.plug.is_cut() {
             self.inner.leave().await;
         }

@@ -1,5 +1,5 @@
-//! Random histories: matches, callers, faults, outages, deaths and a failing store, all drawn from
-//! a seed that is printed where one fails.
+//! Random histories: matches, callers, faults, outages, crashes and a failing store, all drawn from
+//! a seed that is printed on failure.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,14 +15,14 @@ use crate::{
     domain::LivenessPolicy,
 };
 
-/// How many seeds every run of the tests takes, from 1 on. `FACEMATCH_SEEDS` asks for more, and
-/// `FACEMATCH_FIRST_SEED` for others.
+/// How many seeds each run of the tests takes, from 1 on. `FACEMATCH_SEEDS` sets another number,
+/// and `FACEMATCH_FIRST_SEED` another start.
 const SEEDS: u64 = 200;
 
-/// Seeds that have failed once: 17 by a match that nobody drove after the store had failed.
+/// Seeds that have failed once: 17 by a match without a driver after the store had failed.
 const REGRESSIONS: &[u64] = &[17];
 
-/// A history of its own for each seed.
+/// The history of a seed.
 fn draw(seed: u64) -> History {
     let mut random = StdRng::seed_from_u64(seed);
     let mut history = History::new(seed);
@@ -55,13 +55,13 @@ fn draw(seed: u64) -> History {
     history
 }
 
-/// One caller's plan; it may share the folder of one before it.
+/// A random plan of a caller. It may share the folder of an earlier caller.
 pub fn some_plan(random: &mut StdRng, oz: &Model, others: &[Arc<Caller>], n: u32) -> Plan {
     use LivenessPolicy::{Report, Require, Run};
     let seconds =
         |random: &mut StdRng, to: f64| Duration::from_secs_f64(random.random_range(0.0..to));
     let is_sent = random.random_bool(0.8);
-    // Some matches share a folder, and its image where they send none.
+    // Some matches share a folder, and also its image if they send no photo.
     let shared = others.last().filter(|_| random.random_bool(0.3));
     let (folder_id, image) = match shared.map(|other| &other.plan) {
         Some(plan) => (plan.folder_id, plan.image.clone()),
@@ -81,8 +81,8 @@ pub fn some_plan(random: &mut StdRng, oz: &Model, others: &[Arc<Caller>], n: u32
     }
 }
 
-/// The first seed, and how many.
-#[expect(clippy::disallowed_methods, reason = "how far a test goes is for whoever runs it")]
+/// The first seed, and the number of seeds.
+#[expect(clippy::disallowed_methods, reason = "the environment sets how long a test runs")]
 pub fn wanted() -> (u64, u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
     (number("FACEMATCH_FIRST_SEED").unwrap_or(1), number("FACEMATCH_SEEDS").unwrap_or(SEEDS))

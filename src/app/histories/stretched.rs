@@ -1,5 +1,6 @@
-//! Polls that are stretched, since Oz may be asked less often than there are matches to be polled:
-//! a verdict that was paid for is read all the same, and the wait for a turn is never blamed on Oz.
+//! Stretched polls: there are more matches than the limits allow to be polled at the usual
+//! interval. A verdict that was paid for is read all the same, and a wait for the limiter is never
+//! blamed on Oz.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -13,11 +14,11 @@ use crate::{
 };
 
 const MATCHES: u32 = 200;
-/// Requests a second: each match is polled every 10 seconds.
+/// Requests per second: each match is polled every 10 seconds.
 const RATE: u32 = 20;
 const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Matches that arrive in 20 seconds, whose analyses end at a time.
+/// Runs matches that arrive within 20 seconds, and whose analyses end at a time.
 fn stretched(limits: OzLimits, analyses_end: f64) -> History {
     let mut history = History::new(1);
     history.limits = limits;
@@ -35,14 +36,14 @@ fn by_rate() -> OzLimits {
     OzLimits { requests_max: 512, rate_max: NonZeroU32::new(RATE) }
 }
 
-/// An Oz that takes 30 ms for each of one request at a time: a poll of each match every 6 seconds.
-fn by_turns() -> OzLimits {
+/// One request at a time, of 30 ms: each match is polled every 6 seconds.
+fn by_permits() -> OzLimits {
     OzLimits { requests_max: 1, rate_max: None }
 }
 
 #[test]
-fn a_verdict_that_comes_just_before_the_deadlines_is_read() {
-    for limits in [by_rate(), by_turns()] {
+fn a_verdict_just_before_the_deadline_is_read() {
+    for limits in [by_rate(), by_permits()] {
         let history = stretched(limits, 300.0);
         let polls = history.oz.record().into_iter().filter(|(time, ask)| {
             let second = History::at(200.0)..History::at(290.0);
@@ -57,8 +58,8 @@ fn a_verdict_that_comes_just_before_the_deadlines_is_read() {
 }
 
 #[test]
-fn a_wait_for_a_turn_is_never_blamed_on_oz() {
-    for limits in [by_rate(), by_turns()] {
+fn a_wait_for_the_limiter_is_never_blamed_on_oz() {
+    for limits in [by_rate(), by_permits()] {
         let history = stretched(limits, 10_000.0);
         let is_last_look = |ask: &Ask| ask.kind() == AskKind::ReadAnalysis;
         let record = history.oz.record();

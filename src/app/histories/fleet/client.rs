@@ -1,4 +1,4 @@
-//! Callers of a fleet: they come in by any door, are cut off, and go on at another.
+//! Clients of a fleet: they call any replica, are cut off, and go on at another.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -16,10 +16,10 @@ use crate::{
     worker::{Refused, photo_memory::Photo},
 };
 
-/// How long a client waits for a word; streams say one every 20 s.
+/// How long a client waits for a message; streams send one every 20 s.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long it waits at most before it knocks at another door.
+/// The longest pause before a client calls another replica.
 const PAUSE_MAX: Duration = Duration::from_millis(1_500);
 
 /// The way into a replica.
@@ -29,38 +29,39 @@ pub struct Door {
     pub house: Arc<House>,
 }
 
-/// The doors of all replicas; none where there is nobody.
+/// The doors of all replicas; `None` for a replica that is down.
 pub struct Doors(Mutex<Vec<Option<Door>>>);
 
-/// Somebody who wants a match.
+/// A client that plays one copy of a caller.
 pub struct Client {
     pub caller: Arc<Caller>,
     pub copy: usize,
     pub doors: Arc<Doors>,
     pub clock: Clock,
     pub random: StdRng,
-    /// How often it moves of itself, after each update.
+    /// The probability that the client changes replicas after an update, 0 to 1.
     pub restless: f64,
 }
 
-/// What a client hears from a replica.
+/// A message from a replica to a client.
 enum Word {
     /// The match is accepted.
     Accepted(MatchId),
     /// The call was refused, and may be repeated.
     Refused,
-    /// What a stream shows.
+    /// An update of a stream.
     Update(Update),
-    /// The same where many matches are followed, with the token that goes on after it.
+    /// An update of a stream of all matches, if it isn't a heartbeat, with the token that goes on
+    /// after it.
     Passed(Option<(MatchId, Sequence)>, String),
 }
 
-/// What a visit came to.
+/// How a visit at a replica ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Visit {
     /// The match has ended.
     Over,
-    /// Nothing was done.
+    /// The call was refused, or the replica is down.
     Refused,
     /// The connection broke, or fell silent.
     CutOff,
@@ -79,7 +80,7 @@ impl Doors {
         lock(&self.0)[replica] = None;
     }
 
-    /// Any door, if there is somebody behind it.
+    /// A random door; `None` if that replica is down.
     fn any(&self, random: &mut StdRng) -> Option<Door> {
         let doors = lock(&self.0);
         doors[random.random_range(0..doors.len())].clone()
@@ -87,7 +88,8 @@ impl Doors {
 }
 
 impl Door {
-    /// Has something done by the replica, until nobody listens any more. It ends with the replica.
+    /// Runs a call in the replica, until the client drops the receiver. The call ends with the
+    /// replica.
     fn serve<F: Future<Output = ()> + Send + 'static>(
         self,
         serving: impl FnOnce(Arc<House>, mpsc::UnboundedSender<Word>) -> F,
@@ -116,7 +118,7 @@ impl Client {
                 Visit::Refused => {}
                 Visit::CutOff => match self.caller.plan.comes_back {
                     Some(pause) => {
-                        // Not every time, so that matches are watched as well.
+                        // Not every time, so that watches are resumed as well.
                         brings = self.seen().match_id.is_none() || self.random.random_bool(0.7);
                         self.clock.sleep(pause.mul_f64(self.random.random_range(0.0..1.0))).await;
                     }
@@ -128,7 +130,7 @@ impl Client {
         }
     }
 
-    /// Calls one replica, and listens for as long as it says something.
+    /// Calls one replica, and reads its messages for as long as they come.
     async fn visit(&mut self, brings: bool) -> Visit {
         let Some(door) = self.doors.any(&mut self.random) else { return Visit::Refused };
         let (caller, known) = (Arc::clone(&self.caller), self.seen());
@@ -142,7 +144,7 @@ impl Client {
                 None => return Visit::CutOff,
                 Some(Word::Refused) => return Visit::Refused,
                 Some(Word::Accepted(id)) => self.accepted(id),
-                Some(Word::Passed(..)) => panic!("nobody asked for all matches"),
+                Some(Word::Passed(..)) => panic!("all matches were not asked for"),
                 Some(Word::Update(update)) => self.see(update),
             }
             self.look_elsewhere().await;
@@ -167,7 +169,7 @@ impl Client {
                 let named = m.map_or(Sequence::ZERO, |m| m.sequence);
                 assert_eq!(named, self.seen().sequence, "a heartbeat names what was delivered");
             }
-            Update::Progress { .. } => panic!("nobody asked for progress"),
+            Update::Progress { .. } => panic!("progress was not asked for"),
         }
     }
 
@@ -191,7 +193,7 @@ impl Client {
     }
 }
 
-/// A replica's answer to a call with a photo.
+/// A call of `admit` and its stream of updates, in the replica.
 async fn call(
     house: Arc<House>,
     caller: Arc<Caller>,
@@ -204,7 +206,7 @@ async fn call(
     let photo = caller.plan.sends_photo.then(|| Photo::new(photo, place));
     match house.worker.admit(spec, photo).await {
         Ok(m) => {
-            // Whoever has gone needn't hear it.
+            // The client may have left, and needn't get it.
             let _ = words.send(Word::Accepted(m.id));
             watch(house, m.id, after, words).await;
         }
@@ -246,7 +248,7 @@ fn cut_off(ended: &Ended) {
     }
 }
 
-/// Cancels a match by any replica, as often as it takes.
+/// Cancels a match at any replica, and repeats the call until it succeeds.
 pub async fn cancel(
     caller: Arc<Caller>,
     doors: Arc<Doors>,
@@ -273,7 +275,7 @@ pub async fn cancel(
     }
 }
 
-/// Somebody who follows all matches, by tokens, from replica to replica.
+/// A follower of all matches, which resumes by tokens at any replica.
 #[derive(Default)]
 pub struct Everything(Mutex<Passed>);
 
@@ -284,12 +286,12 @@ struct Passed {
 }
 
 impl Everything {
-    /// What was shown, in its order.
+    /// The updates that were shown, in their order.
     pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
         lock(&self.0).updates.clone()
     }
 
-    /// Goes on after the last token, for ever.
+    /// Follows from the last token on, without end.
     pub async fn follow(
         self: Arc<Self>,
         doors: Arc<Doors>,
@@ -314,7 +316,7 @@ impl Everything {
     }
 
     fn hear(&self, word: Word) {
-        let Word::Passed(update, token) = word else { panic!("nobody asked for one match") };
+        let Word::Passed(update, token) = word else { panic!("one match was not asked for") };
         let mut passed = lock(&self.0);
         passed.token = Some(token);
         passed.updates.extend(update);
@@ -335,7 +337,7 @@ async fn watch_all(house: Arc<House>, token: String, words: mpsc::UnboundedSende
                 (Some((recorded.match_id, recorded.sequence)), recorded.place())
             }
             Ok(Update::Heartbeat { place, .. }) => (None, place.expect("it names one")),
-            Ok(Update::Progress { .. }) => panic!("nobody asked for progress"),
+            Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
             Err(ended) => return cut_off(&ended),
         };
         let _ = words.send(Word::Passed(shown, house.watch.token(place)));

@@ -1,9 +1,9 @@
-//! Histories of several replicas at one store: each may die, stand still, be cut off from the
-//! store, or go down in order, while callers move from one to another.
+//! Histories of several replicas at one store: each may crash, pause, be cut off from the store, or
+//! drain, while callers move from one to another.
 //!
-//! Each replica has a runtime of its own, and so have those outside. They run by turns, in one
-//! thread, until none has anything left to do; then time is moved on. A replica that isn't given
-//! its turn stands still, as a process does that the operating system has stopped.
+//! Each replica has a runtime of its own, and so has everything outside them. The runtimes take
+//! turns, in one thread, until no task is ready; then time is moved on. A replica whose runtime
+//! gets no turn is paused, like a process that the operating system has stopped.
 
 mod client;
 mod replica;
@@ -37,78 +37,78 @@ use crate::{
     },
 };
 
-/// How long a replica is believed to be alive.
+/// How long a silent replica is believed to be alive.
 pub const LEASE: Duration = Duration::from_secs(10);
 
-/// No history takes longer: no match may, and there are few strikes.
+/// No history takes longer: matches have deadlines, and there are few strikes.
 const TIME_MAX: Duration = Duration::from_secs(3_600);
 
-/// Once all matches have ended and everybody is well again: whoever stood still would do by then
-/// what it must not.
+/// How long the fleet runs on after all matches have ended and all replicas are well: by then, a
+/// replica that was paused would have done what it must not do.
 const AFTERWARDS: Duration = Duration::from_secs(40);
 
-/// How long those who follow all matches may be behind after that.
+/// How long followers of all matches may lag after that.
 const CATCHING_UP: Duration = Duration::from_secs(120);
 
 /// More turns than any moment takes.
 const TURNS_MAX: usize = 10_000;
 
-/// What befalls a replica.
+/// What happens to a replica.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Strike {
-    /// It dies.
+    /// It crashes.
     Kill,
-    /// A dead one is started again.
+    /// It is started again, if it is down.
     Start,
-    /// It goes down in order.
+    /// It drains.
     Drain,
-    /// It stands still.
+    /// It is paused.
     Pause,
-    /// It goes on where it stood.
+    /// It resumes where it was paused.
     Resume,
-    /// It can't reach the store any more.
+    /// It is cut off from the store.
     Cut,
-    /// It can again.
+    /// It reaches the store again.
     Mend,
 }
 
-/// Everything that outlives the replicas, and what is to happen.
+/// What outlives the replicas, and what is to happen.
 pub struct Fleet {
     pub seed: u64,
     pub clock: Clock,
     hand: Hand,
-    /// Counts the operations of all.
+    /// Counts the operations of all replicas.
     pub plug: Plug,
     pub oz: Arc<Model>,
     store: Arc<Mutex<Store>>,
     pub callers: Vec<Arc<Caller>>,
-    /// How many follow all matches.
+    /// How many followers of all matches there are.
     pub followers: usize,
-    /// How probable it is that a write fails.
+    /// The probability that a write fails, 0 to 1.
     pub store_trouble: f64,
-    /// How long it takes to hear of others.
+    /// The delay of notifications between replicas.
     pub lag: Duration,
-    /// How soon whoever died is started again.
+    /// How soon a replica that is down is started again.
     pub restart: Duration,
-    /// For how long whoever is told to by the plug stands still.
+    /// How long a replica that the plug pauses stays paused.
     pub halt: Duration,
     /// By how many microseconds the clock of each replica is ahead when it starts.
     pub skews: Vec<i64>,
-    /// How often a caller moves of itself, after each update.
+    /// The probability that a caller changes replicas after an update, 0 to 1.
     pub restless: f64,
     strikes: BTreeMap<(Timestamp, usize), (usize, Strike)>,
     strikes_made: usize,
     replicas: Vec<Option<Life>>,
     doors: Arc<Doors>,
     outside: Outside,
-    /// How many lives there have been.
+    /// How many lives of replicas there have been.
     lives: u64,
-    /// How often a replica was struck.
+    /// How many strikes have done harm.
     pub struck: usize,
 }
 
 impl Fleet {
-    /// So many replicas, to which nothing happens yet.
+    /// A fleet of so many replicas, without callers and strikes.
     pub fn new(seed: u64, replicas: usize) -> Self {
         let (clock, hand) = Clock::manual(START);
         Self {
@@ -136,13 +136,13 @@ impl Fleet {
         }
     }
 
-    /// At this time this befalls a replica.
+    /// Plans a strike at a replica.
     pub fn strike(&mut self, time: Timestamp, replica: usize, strike: Strike) {
         self.strikes_made += 1;
         self.strikes.insert((time, self.strikes_made), (replica, strike));
     }
 
-    /// Lives until every match has ended, and checks.
+    /// Runs until every match has ended and a while longer, and checks the invariants.
     pub fn run(&mut self) {
         for replica in 0..self.replicas.len() {
             self.start(replica);
@@ -162,7 +162,7 @@ impl Fleet {
         {
             self.turn(&mut clients, &mut following);
             if self.clock.now() > late {
-                self.tell("a stream of all matches stays behind");
+                self.tell("a stream of all matches lags");
             }
             self.move_on();
         }
@@ -210,7 +210,7 @@ impl Fleet {
         (followers.collect(), following)
     }
 
-    /// Lets everybody run who isn't standing still, until none has anything left to do.
+    /// Runs every runtime that isn't paused, until no task is ready.
     fn turn(&mut self, clients: &mut JoinSet<()>, following: &mut JoinSet<()>) {
         for _ in 0..TURNS_MAX {
             self.outside.run();
@@ -235,10 +235,10 @@ impl Fleet {
                 return;
             }
         }
-        self.tell("it never comes to rest");
+        self.tell("a moment without end: tasks are always ready");
     }
 
-    /// Moves the time on to the next thing that is waited for, or to the next strike.
+    /// Moves the time on to the next wake-up or the next strike.
     fn move_on(&mut self) {
         let now = self.clock.now();
         if now.since(START) > TIME_MAX {
@@ -296,7 +296,7 @@ impl Fleet {
         self.replicas[replica] = Some(life);
     }
 
-    /// A replica is gone, by itself or not; another one takes its place after a while.
+    /// Ends a replica's life, if it has not ended, and plans its restart.
     fn bury(&mut self, replica: usize) {
         self.doors.close(replica);
         if let Some(life) = self.replicas[replica].take() {
@@ -306,7 +306,7 @@ impl Fleet {
         self.strike(back, replica, Strike::Start);
     }
 
-    /// Everybody is there and well.
+    /// Starts, resumes and reconnects all replicas.
     fn heal(&mut self) {
         self.strikes.clear();
         for replica in 0..self.replicas.len() {
@@ -336,7 +336,7 @@ impl Fleet {
         self.outside.block_on(checks::check(&case, &reader, &all));
     }
 
-    /// Fails, and says how to see it again.
+    /// Panics with the seed that repeats the failure.
     fn tell(&self, what: &str) -> ! {
         panic!("{}: {what}", self.again());
     }

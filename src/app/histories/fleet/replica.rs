@@ -1,4 +1,5 @@
-//! One life of a replica, in a runtime of its own, and whoever lives outside of all.
+//! One life of a replica, in a runtime of its own, and the runtime of everything outside the
+//! replicas.
 
 use std::{
     sync::{
@@ -30,13 +31,13 @@ use crate::{
     worker::{self, Worker},
 };
 
-/// How often a lease is renewed before it would end.
+/// How many times a lease is renewed within its length.
 const RENEWALS: u32 = 4;
 
-/// How long a replica takes to go down.
+/// The drain timeout of a replica.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
-/// A runtime that runs until nothing is left to be run.
+/// A runtime that runs until no task is ready.
 pub struct Outside {
     runtime: Runtime,
     parked: Arc<Notify>,
@@ -48,30 +49,30 @@ pub struct Life {
     house: Arc<House>,
     journal: Memory,
     pub plug: Arc<Plug>,
-    /// Whether it isn't given its turn.
+    /// Whether the replica is paused: its runtime gets no turn.
     pub stands_still: bool,
     has_gone: Arc<AtomicBool>,
 }
 
-/// How a turn of a replica ends.
+/// How a turn of a replica's runtime ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Every task waits.
     Quiet,
-    /// It has died.
+    /// It has crashed.
     Died,
-    /// It has gone down in order.
+    /// It has drained.
     Gone,
-    /// It stands still at a point of an operation.
+    /// It is paused at a point of an operation.
     Halted,
 }
 
-/// What is drawn for a life.
+/// The random parameters of a life.
 pub struct Chances {
     pub seed: u64,
-    /// How probable it is that a write fails.
+    /// The probability that a write fails, 0 to 1.
     pub store_trouble: f64,
-    /// How long it takes to hear of others.
+    /// The delay of notifications from other replicas.
     pub lag: Duration,
 }
 
@@ -94,14 +95,14 @@ impl Outside {
         self.runtime.block_on(self.parked.notified());
     }
 
-    /// Whether nobody was woken since by somebody in another runtime.
+    /// Whether no task was woken since from another runtime.
     pub fn is_quiet(&self) -> bool {
         self.runtime.metrics().global_queue_depth() == 0
     }
 }
 
 impl Life {
-    /// A process that has claimed what nobody holds.
+    /// A started process, which has claimed the unclaimed matches.
     pub fn begin(
         journal: Memory,
         plug: Arc<Plug>,
@@ -123,12 +124,12 @@ impl Life {
         Self { rest, house: Arc::new(house), journal, plug, stands_still: false, has_gone }
     }
 
-    /// Where callers come in.
+    /// The way for callers into this replica.
     pub fn door(&self) -> Door {
         Door { handle: self.rest.handle().clone(), house: Arc::clone(&self.house) }
     }
 
-    /// Runs until every task waits, or it is over, or stands still.
+    /// Runs until every task waits, or the replica has crashed, drained or paused.
     pub fn run(&mut self) -> End {
         let lives = self.rest.block_on(async {
             tokio::select! {
@@ -146,12 +147,12 @@ impl Life {
         }
     }
 
-    /// Whether nobody was woken since.
+    /// Whether no task was woken since from another runtime.
     pub fn is_quiet(&self) -> bool {
         self.rest.is_quiet()
     }
 
-    /// Begins to go down in order.
+    /// Begins a drain.
     pub fn drain(&self) {
         let (house, has_gone) = (Arc::clone(&self.house), Arc::clone(&self.has_gone));
         spawn(&self.rest, async move {
@@ -161,13 +162,13 @@ impl Life {
         });
     }
 
-    /// It is over, wherever its tasks are.
+    /// Ends the life, wherever its tasks are.
     pub fn end(self) {
         self.journal.die();
     }
 }
 
-/// The two halves of a process.
+/// The two halves of the service, as one process.
 fn house(
     journal: &Memory,
     plug: &Arc<Plug>,
@@ -181,7 +182,7 @@ fn house(
     let store = Outage::new("the store", clock.clone());
     let watch = Watch::new(config, Arc::clone(&reader), store.clone(), clock.clone());
     let random = Mutex::new(StdRng::seed_from_u64(chances.seed));
-    let chance = move || random.lock().expect("nobody panics with it").random_range(0.0..1.0);
+    let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
     let writer = Arc::new(journal.clone());
     let with = worker::Collaborators {
         writer: Arc::new(Plugged::new(
@@ -206,7 +207,8 @@ fn house(
     House { worker: Worker::new(config, with), watch, clock: clock.clone() }
 }
 
-/// What the engine of PostgreSQL does beside: renews the lease, and hears of the others.
+/// What PostgreSQL's engine does in the background: renews the lease, and learns what other
+/// replicas have written.
 async fn beat(journal: Memory, plug: Arc<Plug>, clock: Clock, lag: Duration) {
     let mut bell = journal.bell();
     loop {
@@ -222,7 +224,7 @@ async fn beat(journal: Memory, plug: Arc<Plug>, clock: Clock, lag: Duration) {
     }
 }
 
-/// It ends with its runtime.
+/// Spawns a task that ends with its runtime.
 fn spawn(rest: &Outside, task: impl Future<Output = ()> + Send + 'static) {
     drop(rest.handle().spawn(task));
 }

@@ -1,5 +1,5 @@
-//! Random histories of a fleet: matches, callers who move, faults, and strikes at the replicas,
-//! all drawn from a seed that is printed where one fails.
+//! Random histories of a fleet: matches, callers that change replicas, faults, and strikes at the
+//! replicas, all drawn from a seed that is printed on failure.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::app::histories::{
     seeds::{some_plan, wanted},
 };
 
-/// Seeds that have failed once: 9 by a match that a replica had claimed twice at once, 449 and 3857
-/// by a driver that took another replica's fact for its own.
+/// Seeds that have failed once: 9 by a match that one replica had claimed twice concurrently, 449
+/// and 3857 by a driver that took another replica's event for its own.
 const REGRESSIONS: &[u64] = &[9, 449, 3857];
 
-/// By how many seconds a clock may be wrong when its replica starts.
+/// By how many seconds the clock of a replica may be wrong at its start.
 const SKEWS: [i64; 6] = [0, 0, 3_600, -3_600, 365 * 86_400, -365 * 86_400];
 
-/// A history of its own for each seed.
+/// The history of a seed.
 fn draw(seed: u64) -> Fleet {
     let mut random = StdRng::seed_from_u64(seed);
     let replicas = random.random_range(2..=3);
@@ -59,7 +59,7 @@ fn draw(seed: u64) -> Fleet {
         fleet.plug.halt_at(random.random_range(0..60), point);
         fleet.halt = LEASE.mul_f64(random.random_range(0.5..4.0));
     }
-    // Last, so that what was drawn before stays what it was.
+    // Drawn last, so that the earlier draws of known seeds stay the same.
     for skew in &mut fleet.skews {
         *skew = SKEWS[random.random_range(0..SKEWS.len())] * 1_000_000;
     }
@@ -99,7 +99,7 @@ fn every_history_of_a_fleet_keeps_every_promise() {
     }
     println!(
         "seeds of a fleet: {seeds}, strikes: {strikes}, operations: {operations}, \
-         sent by who stood still: {strays}, broken promises: 0"
+         made by paused senders: {strays}, broken promises: 0"
     );
 }
 

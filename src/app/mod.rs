@@ -84,7 +84,7 @@ impl Load {
         self.worker.photo_memory().bytes()
     }
 
-    /// Photos that wait to be at Oz.
+    /// Photos in memory that aren't at Oz yet.
     pub fn photos(&self) -> usize {
         self.worker.photo_memory().photos()
     }
@@ -116,21 +116,21 @@ pub enum StartError {
     /// A setting is wrong.
     #[error(transparent)]
     Setting(#[from] config::Error),
-    /// The journal can't be opened.
+    /// The SQLite journal can't be opened.
     #[error("--store: {0}")]
     Sqlite(#[from] journal::sqlite::OpenError),
-    /// The journal can't be opened.
+    /// The PostgreSQL journal can't be opened.
     #[error("--store: {0}")]
     Postgres(#[from] journal::postgres::OpenError),
-    /// The journal can't be read.
+    /// The journal can't be read at the start.
     #[error("--store: {0}")]
     Journal(#[from] journal::Error),
     /// The address can't be bound.
     #[error("--listen: {address}: {source}")]
     Listen {
-        /// The address.
+        /// The address that the settings name.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
@@ -199,7 +199,7 @@ impl App {
         Ok(Self { door, worker, watch, journal, secrets, clock, drain_timeout })
     }
 
-    /// Where it listens, its port known.
+    /// The address that the service listens on, with its port.
     ///
     /// # Errors
     /// Those of reading a socket's address.

@@ -61,7 +61,7 @@ impl Journal {
         })
     }
 
-    /// The side that writes.
+    /// The journal's writer, for the worker.
     pub fn writer(&self) -> Arc<dyn Writer> {
         match self {
             Self::Sqlite(journal) => Arc::new(journal.clone()),
@@ -69,7 +69,7 @@ impl Journal {
         }
     }
 
-    /// The side that reads.
+    /// The journal's reader, for the worker and the watch.
     pub fn reader(&self) -> Arc<dyn Reader> {
         match self {
             Self::Sqlite(journal) => Arc::new(journal.clone()),

@@ -107,7 +107,7 @@ enum Flow {
 }
 
 impl Driver {
-    /// A driver that has not begun.
+    /// A driver that doesn't run yet.
     pub fn new(m: Match, claim: Claim, drive: VolatileState, seat: Registration) -> Self {
         let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
         let held = ReleaseOnPanic { engine: Arc::clone(&engine), claim };

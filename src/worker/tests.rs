@@ -331,7 +331,7 @@ impl House {
     }
 
     /// Answers the next request to Oz, which must be of this kind.
-    async fn hears(&mut self, kind: AskKind, reply: Reply) -> &mut Self {
+    async fn answers(&mut self, kind: AskKind, reply: Reply) -> &mut Self {
         assert!(self.next(kind).await.answer.send(Ok(reply)).is_ok(), "the request still waits");
         self
     }
@@ -448,7 +448,7 @@ async fn no_more_matches_are_under_way_than_the_settings_allow() {
 async fn a_photo_leaves_memory_once_oz_has_it() {
     let mut house = House::new();
     house.admit(spec()).await;
-    house.hears(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
     let upload = house.next(AskKind::UploadPhoto).await;
     assert_eq!((upload.photo, house.worker.photo_memory().photos()), (Some(jpeg()), 1));
     upload.answer.send(Ok(Reply::Photo(medium_id("ours")))).unwrap();
@@ -473,7 +473,7 @@ async fn an_event_written_despite_a_store_failure_is_found_and_built_on() {
     let mut house = House::new();
     let m = house.admit(naming_a_medium()).await;
     house.loses.store(true, Ordering::Relaxed);
-    house.hears(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
     let again = START.after(Duration::from_secs(1));
     eventually("the driver pauses", || async { house.hand.next_wake() == Some(again) }).await;
     house.hand.advance(Duration::from_secs(1));
@@ -486,7 +486,7 @@ async fn an_event_that_the_store_refuses_for_good_ends_its_match() {
     let mut house = House::new();
     let m = house.admit(naming_a_medium()).await;
     house.refuses.store(true, Ordering::Relaxed);
-    house.hears(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
     eventually("it ends", || async { house.find(&m).await.unwrap().has_ended() }).await;
     let error = house.find(&m).await.unwrap().error.unwrap();
     assert_eq!((error.reason.as_str(), error.message.as_str()), ("OZ_PROTOCOL", UNWRITABLE));
@@ -505,7 +505,7 @@ async fn a_request_unsent_for_lack_of_a_session_is_held_back_and_not_blamed_on_o
             .await;
         house.hand.advance(again);
     }
-    house.hears(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
     house.next(AskKind::StartAnalyses).await;
     let found = house.find(&m).await.unwrap();
     assert_eq!((found.troubles, found.state), (1, State::Uploaded), "the trouble is reported once");
@@ -591,7 +591,7 @@ async fn of_two_claims_observed_out_of_order_the_later_one_is_driven() {
     let driver = engine.revive(later, late).unwrap();
     assert!(engine.revive(earlier, early).is_none());
     engine.spawn(driver, engine.slot());
-    house.hears(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
     eventually("the driver proceeds", || async {
         house.find(&m).await.unwrap().state != State::Accepted
     })
@@ -608,7 +608,7 @@ async fn a_draining_server_brings_its_photos_to_oz_and_leaves_the_rest() {
     let worker = house.worker.clone();
     let brought = async {
         look.answer.send(Ok(folder())).unwrap();
-        house.hears(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
+        house.answers(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
     };
     let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
     let (down, ()) = tokio::join!(down, brought);
@@ -631,7 +631,7 @@ async fn a_draining_server_awaits_no_answer_about_a_match_without_a_photo() {
 async fn a_draining_server_awaits_the_answer_to_a_request_that_changes_oz() {
     let mut house = House::new();
     let m = house.admit(naming_a_medium()).await;
-    house.hears(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
     let start = house.next(AskKind::StartAnalyses).await;
     let worker = house.worker.clone();
     let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
@@ -663,7 +663,7 @@ async fn a_match_claimed_during_a_drain_sends_nothing_to_oz() {
         eventually("the claimed match is left", || async { worker.unfinished() == 1 }).await;
         assert!(second.asked.try_recv().is_err(), "a request to Oz was sent");
         look.answer.send(Ok(folder())).unwrap();
-        second.hears(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
+        second.answers(AskKind::UploadPhoto, Reply::Photo(medium_id("ours"))).await;
     };
     let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
     let (down, ()) = tokio::join!(down, claimed);
@@ -685,8 +685,8 @@ async fn a_match_whose_driver_panicked_is_driven_again_after_a_pause() {
         house.is_quiet();
         house.pass(HOUSEKEEPING_INTERVAL * 2, &[]).await;
     }
-    house.hears(AskKind::ReadFolder, folder()).await;
-    house.hears(AskKind::StartAnalyses, started()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::StartAnalyses, started()).await;
     assert_eq!(house.find(&m).await.unwrap().state, State::Uploaded);
 }
 
@@ -720,7 +720,7 @@ async fn a_draining_server_releases_the_claims_of_panicked_drivers_at_once() {
     let mut other = house.replica();
     drains(&mut house).await;
     other.worker.start().await.unwrap();
-    other.hears(AskKind::ReadFolder, folder()).await;
+    other.answers(AskKind::ReadFolder, folder()).await;
 }
 
 #[tokio::test]

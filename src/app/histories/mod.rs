@@ -131,7 +131,7 @@ impl History {
         Self::over(seed, Box::new(InMemory(Arc::new(Mutex::new(Store::new(seed))))))
     }
 
-    /// The same over an engine.
+    /// The same, over a store of another engine.
     pub fn over(seed: u64, engine: Box<dyn Engine>) -> Self {
         let (clock, hand) = Clock::manual(START);
         let plug = Arc::new(Plug::default());

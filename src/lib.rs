@@ -1,4 +1,4 @@
-//! FaceMatch: is the person in this photo the one who proved to be alive in that Oz folder?
+//! FaceMatch: is the person in this photo the person who proved to be alive in that Oz folder?
 //!
 //! A gRPC service in front of the Oz Forensics REST API: a caller sends a photo and the id of a
 //! folder and receives the states of the analysis as a stream, the verdict last.

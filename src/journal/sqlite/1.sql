@@ -1,10 +1,10 @@
 -- The first schema. Ids of 64 bits are stored as the signed integer of the same bits, times as
 -- microseconds since 1970-01-01 UTC, UUIDs as their 16 bytes.
 
-PRAGMA application_id = 1180913012;  -- "FcMt": tells a journal from any other SQLite file.
+PRAGMA application_id = 1180913012;  -- "FcMt": distinguishes a journal from any other SQLite file.
 PRAGMA user_version = 1;
 
--- One row: what the store is, through backups and restores.
+-- One row: the identity of the store, which survives backups and restores.
 CREATE TABLE store (
     id          INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
     store       INTEGER NOT NULL,
@@ -14,21 +14,22 @@ CREATE TABLE store (
     floor       INTEGER NOT NULL
 ) STRICT;
 
--- One row for each start of a writer, in their order.
+-- One row for each start of a writer, in order.
 CREATE TABLE incarnations (
     ordinal          INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
     incarnation      INTEGER NOT NULL UNIQUE,
-    -- The newest position when it started: where the one before it ended.
+    -- The newest position at the start, which is where the incarnation before ended.
     started_position INTEGER NOT NULL,
     start_time       INTEGER NOT NULL
 ) STRICT;
 
--- What is known of each match without reading its events, for finding, fencing and erasing it.
--- The events are the truth; state and times are a cache of their fold.
+-- What finding, fencing and erasing a match need, so that they don't read its events. The events
+-- are the truth; state and times are a cache of their fold.
 --
--- Rows that name anything of a caller's or of Oz's are written once and never changed: SQLite
--- overwrites what it deletes, but a row that grows in a full page may leave a copy of itself or
--- of its neighbours in the page's unused part. What changes is kept apart and names nothing.
+-- Rows with names that come from a caller or from Oz are written once and never changed: SQLite
+-- overwrites what it deletes, but a row that grows in a full page may leave a copy of itself or of
+-- its neighbours in the page's unused part. Columns that change are in a table of their own,
+-- without such names.
 CREATE TABLE matches (
     match_id    BLOB    NOT NULL PRIMARY KEY CHECK (length(match_id) = 16),
     caller      TEXT    NOT NULL,
@@ -47,7 +48,7 @@ CREATE TABLE match_states (
     state       TEXT    NOT NULL,
     sequence    INTEGER NOT NULL,
     epoch       INTEGER NOT NULL,
-    -- The incarnation that holds it; null if nobody does.
+    -- The incarnation that holds the match; null if none does.
     owner       INTEGER,
     update_time INTEGER NOT NULL,
     end_time    INTEGER,

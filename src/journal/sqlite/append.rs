@@ -1,7 +1,7 @@
-//! The writes that add one event: the first, the next, and the caller's last word.
+//! The writes that add one event to a match: its first, its next, and a caller's cancellation.
 //!
-//! Fence, compare-and-append and status cache are one statement, an `UPDATE` of the match's own
-//! row; the event is inserted from that row by the next one, if the row was changed.
+//! Fencing, compare-and-append and the cached state are one statement, an `UPDATE` of the match's
+//! own row. The next statement inserts the event from that row, if the row was changed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ pub(super) struct Admit {
     pub labels: String,
 }
 
-/// Writes the next event of a match that the caller holds.
+/// Writes the next event of a match, if the claim still holds and the match stands at `after`.
 pub(super) struct Append {
     pub claim: Claim,
     pub after: Sequence,
@@ -42,14 +42,14 @@ pub(super) struct Append {
     pub body: String,
 }
 
-/// Writes the last event of a match, whoever holds it.
+/// Ends a match as cancelled and fences off the claim on it.
 pub(super) struct Cancel {
     pub caller: CallerId,
     pub key: Key,
     pub keep: Duration,
 }
 
-/// Admits a match if there is none with its request id, and none with its id.
+/// Admits a match, unless one exists with its id or with the caller's request id.
 pub(super) static ADMIT: Template = Template::new(
     4,
     11,
@@ -98,17 +98,20 @@ impl Operation for Admit {
         if let Some(known) = self.known(tx).await? {
             return Ok(Admitted::Known(known));
         }
-        // Whatever was in the way has been erased since, in this very transaction.
+        // The match that was in the way has been erased since, by an operation of this same
+        // transaction.
         let alone = self.bind(query(ADMIT.sql()), tx).fetch_all(tx.connection()).await?;
         match alone.first() {
             Some(row) => self.admitted(row, tx),
-            None => Err(Error::Corrupt(format!("match {} is another caller's", self.match_id))),
+            None => {
+                Err(Error::Corrupt(format!("match {} belongs to another caller", self.match_id)))
+            }
         }
     }
 }
 
 impl Admit {
-    /// A match whose first event has been inserted.
+    /// The outcome for a match whose first event has been inserted.
     fn admitted(&self, row: &SqliteRow, tx: &mut Tx<'_>) -> Result<Admitted, Error> {
         let recorded = Recorded {
             match_id: self.match_id,
@@ -122,7 +125,8 @@ impl Admit {
         Ok(Admitted::New(recorded, Claim::of_new(self.match_id)))
     }
 
-    /// The match that is in the way: the one that the request id names, or else this very one.
+    /// The match that is in the way: the one with the caller's request id, or else the one with
+    /// this id.
     async fn known(&self, tx: &mut Tx<'_>) -> Result<Option<Match>, Error> {
         let by_request = self.spec.request_id.clone().map(Key::Request);
         for key in by_request.into_iter().chain([Key::Match(self.match_id)]) {
@@ -156,8 +160,8 @@ impl Operation for Append {
 }
 
 impl Append {
-    /// Whether an analysis of the event belongs to another match, and the match stands where the
-    /// event would follow.
+    /// Whether an analysis that the event names belongs to another match, although the claim holds
+    /// and the match stands where the event would follow.
     async fn is_taken(&self, tx: &mut Tx<'_>) -> Result<bool, Error> {
         let Some((one, other)) = analyses(&self.event) else {
             return Ok(false);
@@ -226,7 +230,7 @@ impl Cancel {
 /// One event to be added to a match.
 struct NewEvent<'a> {
     match_id: MatchId,
-    /// The epoch that must still hold. None: take the match from whoever holds it.
+    /// The epoch that must still hold. `None`: any epoch will do, and its claim is fenced off.
     epoch: Option<u64>,
     after: Sequence,
     event: &'a Event,
@@ -260,8 +264,8 @@ macro_rules! change {
 
 pub(super) static CHANGE: Template = Template::new(2, 7, change!(""));
 
-/// Two matches may compare the same media, and each find the other's analysis in the folder: here
-/// it is one match's, and the other's write changes nothing.
+/// Two matches may compare the same media, and each find the other's analysis in the folder. The
+/// analysis belongs to the first match that writes it; the other match's write changes nothing.
 pub(super) static CHANGE_WITH_ANALYSES: Template = Template::new(
     3,
     9,
@@ -299,8 +303,8 @@ impl NewEvent<'_> {
         }
     }
 
-    /// What was written: nothing if the match doesn't stand where it should. Whether the event
-    /// may follow at all is for its author to know, who has folded what came before.
+    /// The event as written; `None` if the match doesn't stand where it should. This doesn't check
+    /// whether the event may follow at all: its author has folded the events before it.
     fn recorded(&self, rows: &[SqliteRow], tx: &mut Tx<'_>) -> Result<Option<Recorded>, Error> {
         let Some(row) = rows.first() else {
             return Ok(None);

@@ -1,7 +1,7 @@
-//! Taking the matches that nobody holds, and letting go of those whose taker has gone.
+//! Claims the unfinished matches that this process doesn't hold, and releases claims.
 //!
-//! This process is the only one at the file, so it remembers how far it has searched: asking
-//! again when all unfinished matches are ours costs nothing.
+//! This process is the only one at the file, so it remembers how far it has searched: while it
+//! holds all unfinished matches, another search costs nothing.
 
 use async_trait::async_trait;
 use sqlx::{Row, query, sqlite::SqliteRow};
@@ -24,12 +24,12 @@ pub(super) struct ClaimSome {
     pub limit: usize,
 }
 
-/// Claims one match, if nobody holds it.
+/// Claims one unfinished match, unless this process holds it already.
 pub(super) struct TakeOne {
     pub match_id: MatchId,
 }
 
-/// Lets go of matches: the next look for unclaimed ones finds them.
+/// Releases claims. The next search for unclaimed matches finds theirs.
 pub(super) struct Release {
     pub claims: Vec<Claim>,
 }
@@ -89,8 +89,8 @@ impl Operation for TakeOne {
     }
 }
 
-/// The events of the oldest matches from an id on that are unfinished and not ours, with the
-/// epoch that each match is about to have.
+/// The events of the oldest unfinished matches from an id on that this process doesn't hold, with
+/// the epoch that [`take`] is about to give each match.
 async fn page(tx: &mut Tx<'_>, from: Uuid, limit: usize) -> Result<Vec<SqliteRow>, Error> {
     let page = query(statements::UNHELD)
         .bind(blob(&from))
@@ -99,7 +99,7 @@ async fn page(tx: &mut Tx<'_>, from: Uuid, limit: usize) -> Result<Vec<SqliteRow
     Ok(page.fetch_all(tx.connection()).await?)
 }
 
-/// Takes all that [`page`] found: the same condition in the same transaction.
+/// Claims all matches that [`page`] found: the same condition in the same transaction.
 async fn take(tx: &mut Tx<'_>, from: Uuid, to: Uuid) -> Result<(), Error> {
     query(statements::TAKE)
         .bind(blob(&from))
@@ -110,7 +110,7 @@ async fn take(tx: &mut Tx<'_>, from: Uuid, to: Uuid) -> Result<(), Error> {
     Ok(())
 }
 
-/// The matches that these rows fold into, and the holds on them.
+/// The matches that these rows fold into, and the claims on them.
 async fn with_epochs(tx: &mut Tx<'_>, rows: &[SqliteRow]) -> Result<Vec<(Match, Claim)>, Error> {
     let matches = folded_each(tx.connection(), rows).await?;
     let first = |m: &Match| rows.iter().find(|row| uuid(row, 0).ok() == Some(*m.id.as_uuid()));
@@ -122,19 +122,20 @@ async fn with_epochs(tx: &mut Tx<'_>, rows: &[SqliteRow]) -> Result<Vec<(Match, 
     Ok(matches.into_iter().filter_map(with_epoch).collect())
 }
 
-/// Whether this version knows all of a match. One of which it doesn't is told of and stays held by
-/// this process, which is the only one: it is looked at again by the next, perhaps a later version.
+/// Whether this version can read all of a match. A match that it can't read is logged and stays
+/// held by this process, the only one. The next process, perhaps of a later version, looks at it
+/// again.
 fn can_be_driven(m: &Match) -> bool {
     if m.is_foreign {
         tracing::warn!(
             match.id = %m.id,
-            "unfinished match not driven: its journal has what this version doesn't know"
+            "unfinished match not driven: its journal holds data that this version doesn't know"
         );
     }
     !m.is_foreign
 }
 
-/// Lets go of matches, so that the next search finds them.
+/// Releases claims, so that the next search finds their matches.
 pub(super) async fn release(tx: &mut Tx<'_>, claims: &[Claim]) -> Result<(), sqlx::Error> {
     for claim in claims {
         let id = *claim.match_id.as_uuid();

@@ -1,8 +1,9 @@
-//! Emptying the WAL of what was erased: when it is tried, and which answers wait for it.
+//! Schedules the checkpoints that empty the WAL of erased data, and holds back the replies that
+//! wait for them.
 //!
-//! A reader with an old snapshot, such as a backup, stands in the way for as long as it likes. So a
-//! try never waits for a reader, tries become rare while one fails after another, and only callers
-//! that erased something wait for them. It deliberately runs no statement: the writer does.
+//! A reader with an old snapshot, such as a backup, blocks a checkpoint for as long as it stays
+//! open. So no try waits for a reader (except at close), tries back off while they fail, and only
+//! callers that erased something wait for them. It deliberately runs no statement: the writer does.
 
 use std::{
     sync::{
@@ -19,24 +20,25 @@ use crate::{
     outage::Outage,
 };
 
-/// How soon a try follows a failed one: most readers are done by then.
+/// The pause after the first failed try: most readers are done by then.
 pub(super) const PAUSE_MIN: Duration = Duration::from_millis(10);
 
-/// How soon at last, each pause being twice as long as the one before. Callers that erase wait for
-/// no further try: the reader that is in the way then is a long one.
+/// The longest pause; each one is twice as long as the one before. Once it is reached, callers that
+/// erase wait for no further try: the reader in the way is a long one.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// How long the parts of one long erasure are gathered, at most: each try syncs the disk twice.
+/// How long the parts of one long erasure are gathered before a try, at most: each try syncs the
+/// disk twice.
 const GATHERING: Duration = Duration::from_millis(100);
 
-/// How many tries fail before the log says so: some ten seconds of them.
+/// How many tries may be blocked by a reader before the log says so: some ten seconds of them.
 const UNTOLD: u64 = 16;
 
-/// What the writer knows of its WAL.
+/// The state of the WAL, and the erasures that wait for it to be emptied.
 pub(super) struct Emptying {
     /// Measures pauses.
     ticks: Clock,
-    /// Whether the WAL may still hold what was erased.
+    /// Whether the WAL may still hold erased data.
     is_due: bool,
     next_try: Timestamp,
     pause: Duration,
@@ -44,12 +46,13 @@ pub(super) struct Emptying {
     tries_failed: u64,
     tries: Arc<AtomicU64>,
     outage: Outage,
-    /// Callers whose erasures are committed.
+    /// Committed erasures whose callers haven't been answered yet.
     waiting: Vec<Box<dyn Job>>,
 }
 
 impl Emptying {
-    /// A first try is due: the process before may have died with such a WAL.
+    /// A first try is due at once: the process before may have died and left erased data in the
+    /// WAL.
     pub(super) fn new(clock: Clock, ticks: Clock) -> Self {
         Self {
             is_due: true,
@@ -58,18 +61,18 @@ impl Emptying {
             pause: PAUSE_MIN,
             tries_failed: 0,
             tries: Arc::default(),
-            outage: Outage::new("emptying the WAL of what was erased", clock),
+            outage: Outage::new("emptying the WAL of erased data", clock),
             waiting: Vec::new(),
         }
     }
 
-    /// How often it was tried.
+    /// The counter of tries.
     #[cfg(test)]
     pub(super) fn tries(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.tries)
     }
 
-    /// Something is erased, and its caller is answered in time.
+    /// Notes a committed erasure, whose caller waits for the WAL to be emptied.
     pub(super) fn erased(&mut self, job: Box<dyn Job>) {
         self.is_due = true;
         if self.tries_failed == 0 {
@@ -78,14 +81,14 @@ impl Emptying {
         self.waiting.push(job);
     }
 
-    /// A part is erased, and the next one is on its way.
+    /// Notes a committed part of an erasure; the next part follows at once.
     pub(super) fn erased_in_part(&mut self) {
         if !self.is_due {
             (self.is_due, self.next_try) = (true, self.ticks.now().after(GATHERING));
         }
     }
 
-    /// When the next try is due, if one is.
+    /// When the next try is due; `None` while the WAL holds nothing erased.
     pub(super) fn next_try(&self) -> Option<Timestamp> {
         self.is_due.then_some(self.next_try)
     }
@@ -95,7 +98,7 @@ impl Emptying {
         self.is_due && self.ticks.now() >= self.next_try
     }
 
-    /// A try is over: whether the WAL is empty.
+    /// Notes the result of a try: whether the WAL is empty now.
     pub(super) fn tried(&mut self, is_empty: Result<bool, Error>) {
         self.tries.fetch_add(1, Ordering::Relaxed);
         if matches!(is_empty, Ok(true)) {
@@ -109,20 +112,21 @@ impl Emptying {
         match is_empty {
             Err(error) => self.outage.failed(&error),
             Ok(_) if self.tries_failed > UNTOLD => {
-                self.outage.failed_because(|| "a reader of the file stands in the way".to_owned());
+                self.outage
+                    .failed_because(|| "a reader of the file blocks the checkpoint".to_owned());
             }
             Ok(_) => {}
         }
     }
 
-    /// Answers the callers that need not wait any longer.
+    /// Answers the waiting callers if the WAL is empty, or if they have waited long enough.
     pub(super) fn answer(&mut self) {
         if !self.is_due || self.pause == PAUSE_MAX {
             self.answer_all();
         }
     }
 
-    /// Answers all callers.
+    /// Answers all waiting callers.
     pub(super) fn answer_all(&mut self) {
         for job in self.waiting.drain(..) {
             job.answer(Ok(()));

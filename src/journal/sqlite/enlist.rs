@@ -1,4 +1,4 @@
-//! Entering what an older version wrote into the indexes that lists walk.
+//! Enters matches that an older version wrote into the indexes that lists walk.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::journal::{
     },
 };
 
-/// Enters some matches, oldest first: so many at most, or as many as make one part.
+/// Enters matches, oldest first: at most `limit`, and at most as many as make one part.
 pub(super) struct Enlist {
     pub limit: usize,
     pub parts: Arc<PartSize>,

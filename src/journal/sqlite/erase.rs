@@ -1,11 +1,11 @@
-//! Erasing matches: the row, and by it all others that are the match's.
+//! Erases matches: a match's row, and by cascade all rows that belong to the match.
 //!
 //! Deleted bytes are overwritten (`secure_delete`), and the writer empties the WAL before it
-//! answers, unless a reader stands in the way for longer than a caller can wait (see `emptying`):
-//! then the WAL is emptied as soon as that reader is done. One thing this can't promise: when SQLite rebuilds a page, it doesn't overwrite the
-//! places that living rows move away from, and a row that is erased later may have left a copy
-//! there until the page is used again. The schema keeps that rare (see `1.sql`); only a `VACUUM`
-//! of the whole file rules it out.
+//! answers. If a reader blocks that for longer than a caller can wait (see `emptying`), the WAL is
+//! emptied soon after that reader is done. One thing this can't promise: when SQLite rebuilds a
+//! page, it doesn't overwrite the space that live rows move out of. A row that is erased later may
+//! have left a copy there, until that space is used again. The schema keeps this rare (see
+//! `1.sql`); only a `VACUUM` of the whole file rules it out.
 
 use std::sync::Arc;
 
@@ -25,13 +25,13 @@ use crate::{
     },
 };
 
-/// Erases one match of a caller's, if it has ended.
+/// Erases one match of a caller, if the match has ended.
 pub(super) struct EraseOne {
     pub caller: CallerId,
     pub match_id: MatchId,
 }
 
-/// Erases matches whose time has come: so many at most, or as many as make one part.
+/// Erases matches whose retention has ended: at most `limit`, and at most as many as make one part.
 pub(super) struct EraseExpired {
     pub limit: usize,
     pub parts: Arc<PartSize>,

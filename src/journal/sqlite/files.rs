@@ -1,4 +1,4 @@
-//! How connections to the database file are made, and what each of them is set to.
+//! Opens connections to the database file, each kind with its settings.
 
 use std::{
     io,
@@ -11,22 +11,22 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-/// How long a statement waits for a lock. Nobody of ours holds one for long; an operator's own
+/// How long a statement waits for a lock. This process holds none for long; an operator's own
 /// `sqlite3` may.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a read waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the writer keeps of the file in memory, as SQLite takes it: negative for KiB. A match
-/// touches half a dozen pages of 4 KiB, and those of matches under way are touched again.
+/// The writer's page cache, in SQLite's notation: negative for KiB. A match touches half a dozen
+/// pages of 4 KiB, and matches in progress touch theirs again.
 const WRITER_CACHE: &str = "-16384";
 
-/// How many rows travel at once from SQLite's thread to ours. A batch of 50, the default, costs
-/// two thread switches each.
+/// How many rows SQLite's thread hands over at once. Each batch costs two thread switches, and the
+/// default is 50 rows.
 const ROWS_BUFFERED: usize = 1024;
 
-/// The database file.
+/// The path of the database file, from which connections are opened.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     path: PathBuf,
@@ -41,7 +41,7 @@ impl Files {
         &self.path
     }
 
-    /// Makes an empty file that only its owner can read, if there is none: it will hold keys.
+    /// Creates an empty file that only its owner can read, if there is none: it will hold keys.
     pub(super) fn create(&self) -> io::Result<()> {
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create_new(true);
@@ -53,7 +53,7 @@ impl Files {
         }
     }
 
-    /// A connection that changes nothing by being made, for looking at what the file is.
+    /// A connection for inspecting the file: opening it changes nothing.
     pub(super) async fn look(&self) -> sqlx::Result<SqliteConnection> {
         self.options().connect().await
     }
@@ -62,9 +62,9 @@ impl Files {
     pub(super) async fn connect(&self) -> sqlx::Result<SqliteConnection> {
         self.options()
             .journal_mode(SqliteJournalMode::Wal)
-            // Every commit is synced before anybody hears of it.
+            // Every commit is synced before it is acknowledged.
             .synchronous(SqliteSynchronous::Full)
-            // What is erased is overwritten.
+            // Erased bytes are overwritten.
             .pragma("secure_delete", "ON")
             .pragma("cache_size", WRITER_CACHE)
             .connect()
@@ -76,13 +76,13 @@ impl Files {
         self.options().read_only(true).connect().await
     }
 
-    /// Connections for reading, which never wait for the writer.
+    /// A pool of connections for reading, which never wait for the writer.
     pub(super) async fn readers(&self, connections_max: u32) -> sqlx::Result<SqlitePool> {
         let options = self.options().read_only(true);
         SqlitePoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // Many who read at once take turns: that is no news before it is an error.
+            // Concurrent reads take turns, which is worth no log line unless it becomes an error.
             .acquire_slow_threshold(ACQUIRE_TIMEOUT)
             .max_lifetime(None)
             .idle_timeout(None)
@@ -97,15 +97,15 @@ impl Files {
             .filename(&self.path)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT)
-            // What is sorted is nobody's business on a disk.
+            // Rows that SQLite sorts must not reach the disk.
             .pragma("temp_store", "MEMORY")
             .row_buffer_size(ROWS_BUFFERED)
             .disable_statement_logging()
     }
 }
 
-/// Moves the WAL into the database and cuts it off; false if a reader still stands in the way after
-/// that wait, during which nothing can be written.
+/// Moves the WAL into the database and truncates it. False if a reader still blocks that after
+/// `wait`, during which nothing can be written.
 pub(super) async fn empty_wal(
     connection: &mut SqliteConnection,
     wait: Duration,

@@ -1,10 +1,10 @@
 //! Holds retention back after the clock has jumped: times from before and after a jump can't be
 //! compared, and a clock that is a year ahead would erase everything.
 //!
-//! A jump is a gap at the start, between the clock and both the newest event and what the clock
-//! showed last, or a step of the clock while the process runs. From then on nothing is erased by
-//! retention for as long as the match that expires last was to be kept: whatever the right time is,
-//! each match has been kept long enough by then. It deliberately doesn't judge which clock is right.
+//! A jump is a gap at the start, between the clock and both the newest event and the last noted
+//! time, or a step of the clock while the process runs. After a jump, retention erases nothing for
+//! as long as the match that expires last is to be kept: by then each match has been kept long
+//! enough, whatever the right time is. It deliberately doesn't judge which clock is right.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -28,28 +28,29 @@ use crate::{
     },
 };
 
-/// How far the clock may be from what it showed last before that counts as a jump. A service that is
-/// stopped over a week's holiday starts as usual; and a match is erased too early by less.
+/// How far the clock may be from the last noted time before that counts as a jump. A service that
+/// was stopped for a week's holiday starts as usual, and a smaller jump erases a match too early by
+/// less than this.
 pub(super) const JUMP_MIN: Duration = Duration::from_secs(7 * 86_400);
 
-/// How often it is noted what the clock shows.
+/// How often the clock's time is noted in the file.
 const NOTE_INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// Whether retention is held back.
+/// Decides whether retention is held back.
 pub(super) struct RetentionHold {
     clock: Clock,
-    /// Shows steps of the clock.
+    /// Doesn't step when `clock` does, and so shows its steps.
     steady: Clock,
     state: Mutex<HoldState>,
 }
 
 struct HoldState {
     until: Timestamp,
-    /// Both clocks when the time was noted.
+    /// What both clocks showed at the last note.
     noted: (Timestamp, Timestamp),
 }
 
-/// Notes what the clock shows, and holds retention back if it has jumped.
+/// Notes the clock's time, and holds retention back if the clock has jumped.
 pub(super) struct Note {
     pub has_jumped: bool,
 }
@@ -60,7 +61,7 @@ pub(super) struct Noted(Timestamp);
 impl CarriesClaims for Noted {}
 
 impl RetentionHold {
-    /// Looks for a jump since the last start, and goes on with what an earlier start began.
+    /// Looks for a jump since the last start, and resumes a hold that an earlier start began.
     pub(super) async fn open(
         connection: &mut SqliteConnection,
         clock: &Clock,
@@ -75,7 +76,7 @@ impl RetentionHold {
         Ok(Self { clock: clock.clone(), steady, state })
     }
 
-    /// What is to be noted now: a jump, or the time now and then.
+    /// The note that is due, if any: at once after a jump, otherwise once every [`NOTE_INTERVAL`].
     pub(super) fn due(&self) -> Option<Note> {
         let (now, steady) = (self.clock.now(), self.steady.now());
         let (noted, noted_steady) = self.state().noted;
@@ -84,7 +85,7 @@ impl RetentionHold {
         (has_jumped || now.since(noted) >= NOTE_INTERVAL).then_some(Note { has_jumped })
     }
 
-    /// The time is noted.
+    /// Takes over the outcome of a note that is committed.
     pub(super) fn noted(&self, Noted(until): Noted) {
         let (now, steady) = (self.clock.now(), self.steady.now());
         let mut state = self.state();
@@ -94,7 +95,7 @@ impl RetentionHold {
         *state = HoldState { until, noted: (now, steady) };
     }
 
-    /// Whether nothing may be erased by retention now.
+    /// Whether retention must erase nothing now.
     pub(super) fn is_on(&self) -> bool {
         self.clock.now() < self.state().until
     }
@@ -115,7 +116,7 @@ impl Operation for Note {
     }
 }
 
-/// How far the time is from the newest event, or from what the clock showed last if that is closer.
+/// How far the time is from the newest event or from the last noted time, whichever is closer.
 async fn gap(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<Duration> {
     let row = query(statements::LAST_TIMES).fetch_one(connection).await?;
     let distance = |time: i64| {
@@ -125,8 +126,8 @@ async fn gap(connection: &mut SqliteConnection, now: Timestamp) -> sqlx::Result<
     Ok(distance(row.try_get(0)?).min(distance(row.try_get(1)?)))
 }
 
-/// Notes what the clock shows. After a jump retention is held back from now on; a hold that was
-/// begun by a clock far ahead is shortened. Until when.
+/// Notes the clock's time, and returns until when retention is held back. A jump holds it back from
+/// now on; a hold that a clock far ahead began is shortened.
 async fn note(
     connection: &mut SqliteConnection,
     now: Timestamp,

@@ -1,6 +1,6 @@
--- Until when nothing is erased at the end of its retention, since the clock has jumped, and what the
--- clock showed last. Added to the first version: a program that doesn't know this table erases by
--- its clock.
+-- Until when retention is held back because the clock has jumped, and the time that the clock
+-- showed last. An addition to the first version: a program that doesn't know this table erases by
+-- its clock alone.
 
 CREATE TABLE erasing_hold (
     id        INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),

@@ -1,5 +1,5 @@
-//! Lists of the file, over connections of their own: they never stand in the way of look-ups,
-//! however many there are, and stop when their callers have gone.
+//! Reads lists over connections of their own. Look-ups never wait for lists, however many there
+//! are, and a list stops when its caller has gone.
 
 use std::{
     pin::Pin,
@@ -25,30 +25,30 @@ use crate::{
     },
 };
 
-/// After how many of SQLite's own steps a statement looks whether it is to stop: some tens of
-/// microseconds.
+/// How many of SQLite's own steps a statement runs before it checks whether it is to stop: some
+/// tens of microseconds.
 const STEPS: i32 = 1000;
 
-/// A read that is under way.
+/// A read in progress.
 type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Reads lists.
+/// Runs lists, a bounded number at once.
 pub(super) struct Lists {
     files: Files,
     turns: ListPermits,
     idle: Arc<Idle>,
 }
 
-/// What lists share.
+/// The connections that no list is using, and the work of all lists.
 #[derive(Default)]
 struct Idle {
-    /// Made as they are needed, one for each turn at most.
+    /// Opened as they are needed, at most one for each permit.
     connections: Mutex<Vec<Connected>>,
-    /// How often [`STEPS`] steps were done by lists: their work, as SQLite counts it.
+    /// How many times lists have run [`STEPS`] steps: their work, as SQLite counts it.
     work: Arc<AtomicU64>,
 }
 
-/// A connection, and what stops its statement.
+/// A connection, and the flag that interrupts its statement.
 struct Connected {
     connection: SqliteConnection,
     is_to_stop: Arc<AtomicBool>,
@@ -74,8 +74,8 @@ impl Lists {
         listing.await
     }
 
-    /// Reads something over a connection for lists when its turn has come, for as long as this is
-    /// waited for.
+    /// Runs a read over a connection for lists, once it has a permit. Dropping the future
+    /// interrupts the read.
     async fn run<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut Connected) -> ReadFuture<'_, T> + Send + 'static,
@@ -96,18 +96,18 @@ impl Lists {
         reading.await
     }
 
-    /// Refuses further lists, waits for those under way, and lets go of the file.
+    /// Refuses further lists, waits for those in progress, and closes the connections.
     pub(super) async fn close(&self) {
         self.turns.close().await;
         let connections = std::mem::take(&mut *self.idle.lock());
         for Connected { connection, .. } in connections {
             if let Err(error) = connection.close().await {
-                tracing::debug!(%error, "a connection for lists was not closed properly");
+                tracing::debug!(%error, "list connection not closed cleanly");
             }
         }
     }
 
-    /// A list that would never end.
+    /// A list that never ends.
     #[cfg(test)]
     pub(super) async fn endless(&self) -> Result<(), Error> {
         const ENDLESS: &str = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
@@ -120,13 +120,13 @@ impl Lists {
         reading.await
     }
 
-    /// How many lists could begin at once.
+    /// How many lists could start at once.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
         self.turns.free()
     }
 
-    /// How many of SQLite's steps lists have cost so far, to the nearest [`STEPS`].
+    /// How many of SQLite's steps lists have run so far, to the nearest [`STEPS`].
     #[cfg(test)]
     pub(super) fn work(&self) -> u64 {
         self.idle.work.load(Ordering::Relaxed) * STEPS.unsigned_abs() as u64
@@ -163,15 +163,15 @@ impl Idle {
 }
 
 impl Connected {
-    /// Interrupts the statement that was given up, and returns once it has ended: the next one
-    /// would be interrupted in its place.
+    /// Interrupts the abandoned statement, and returns once it has ended: otherwise the flag would
+    /// interrupt the next one in its place.
     async fn stop(&mut self) {
         self.is_to_stop.store(true, Ordering::Relaxed);
-        // A ping is answered after the statement, and is none itself.
+        // A ping is answered after the statement, and is no statement itself.
         let pinged = self.connection.ping().await;
         self.is_to_stop.store(false, Ordering::Relaxed);
         if let Err(error) = pinged {
-            tracing::debug!(%error, "a connection for lists is gone");
+            tracing::debug!(%error, "list connection lost");
         }
     }
 }
@@ -201,7 +201,7 @@ impl ListConnection for Connected {
             return Ok(GroupRead { matches: Vec::new(), events: 0, bytes: 0 });
         };
         let mut query = query(AssertSqlSafe(read_group()));
-        // Always so many values, so that the statement is prepared once.
+        // Always the same number of values, so that the statement is prepared once.
         for id in ids.iter().chain(std::iter::repeat(last)).take(GROUP) {
             query = query.bind(blob(id.as_uuid()));
         }
@@ -212,7 +212,7 @@ impl ListConnection for Connected {
     }
 }
 
-/// Reads the events of a group of matches, newest match first, each one's in order.
+/// Reads the events of a group of matches: newest match first, each match's events in order.
 pub(super) fn read_group() -> &'static str {
     static READ: OnceLock<String> = OnceLock::new();
     READ.get_or_init(|| {

@@ -1,12 +1,13 @@
--- What lists walk: the unfinished matches of a caller, and those that ended in a state. Added to the
--- first version: a program that doesn't know these columns leaves them null, which an index of its
--- own finds, and the next program that does fills them in.
+-- What lists walk: the unfinished matches of a caller, and those that ended in a given state. An
+-- addition to the first version: a program that doesn't know these columns leaves them null.
+-- `match_states_unlisted` finds such rows, and the next program that knows the columns fills them
+-- in.
 --
--- The caller is the operator's word for a tenant, and may be left in a page's unused part; nothing
--- else here names anything.
+-- The caller is the operator's name for a tenant, so a copy of it may stay in a page's unused part
+-- (see 1.sql). Nothing else here is a name.
 
 ALTER TABLE match_states ADD COLUMN caller TEXT;
--- The state, once it is the last.
+-- The state in which the match ended; null until then.
 ALTER TABLE match_states ADD COLUMN end_state TEXT;
 
 CREATE INDEX match_states_unfinished_by_caller ON match_states (caller, match_id)

@@ -1,9 +1,9 @@
 //! The journal in one SQLite file, for one process.
 //!
-//! One task writes, over one connection; everything else reads, over a few of its own, lists and
-//! health over others that nothing else waits for. It
-//! deliberately knows no leases: a lock beside the file keeps every other process out, so what a
-//! former process held is this one's to take at once.
+//! One task writes, over one connection. Look-ups read over a few connections of their own;
+//! followers, lists and health checks have separate ones, so that they delay nothing else. It
+//! deliberately knows no leases: a lock beside the file keeps every other process out, so this
+//! process can take what a former process held at once.
 
 mod append;
 mod claim;
@@ -52,71 +52,72 @@ use crate::{
     },
 };
 
-/// How many reads run at once unless a [`Config`] says otherwise: more than a small machine has
-/// cores, and each costs a thread and a cache of 2 MiB at most.
+/// The default of [`Config::readers`]: more than a small machine has cores. Each costs a thread and
+/// a cache of at most 2 MiB.
 pub const READERS: u32 = 4;
 
-/// Where the journal lies and what it needs.
+/// Where the journal's file is, and what the journal needs to run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The database file; made if it doesn't exist.
+    /// The database file; created if it doesn't exist.
     pub path: PathBuf,
-    /// Stamps events.
+    /// Stamps events, and tells when a match has expired.
     pub clock: Clock,
-    /// Measures how long the writer waits and works: the machine's own time, also where a test moves
-    /// the other.
+    /// Measures how long the writer waits and works. Separate from `clock`, so that a test that
+    /// moves `clock` leaves the machine's own time here.
     pub ticks: Clock,
     /// How many reads run at once.
     pub readers: u32,
 }
 
-/// Why a file can't be used as a journal. Each is one line that makes sense after `--store: `.
+/// Why a file can't be used as a journal. Each message is one line that is to follow `--store: `.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it.
+    /// Another process holds the file's lock.
     #[error("sqlite:{} is in use by another process", path.display())]
     InUse {
-        /// The file.
+        /// The path, as configured.
         path: PathBuf,
     },
-    /// It needs a newer program.
+    /// A newer version of the program made the file.
     #[error("sqlite:{} was made by a newer version (schema {found}, this is {known})", path.display())]
     Newer {
-        /// The file.
+        /// The path, as configured.
         path: PathBuf,
-        /// Its version.
+        /// The file's schema version.
         found: usize,
-        /// The newest version that this program knows.
+        /// The newest schema version that this program knows.
         known: usize,
     },
-    /// It holds something else.
+    /// The file is something other than a FaceMatch journal.
     #[error("sqlite:{} is not a FaceMatch journal", path.display())]
     NotAJournal {
-        /// The file.
+        /// The path, as configured.
         path: PathBuf,
     },
-    /// Its lock can't be taken: another user's, for instance.
+    /// The lock file can't be opened, for instance because it belongs to another user.
     #[error("the lock file {} can't be opened: {source}", path.display())]
     Lock {
-        /// The lock's file.
+        /// The path of the lock file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The file or its folder can't be made or opened.
+    /// The file or its folder can't be created or opened, or something other than a regular file
+    /// lies there.
     #[error("sqlite:{} can't be opened: {source}", path.display())]
     Inaccessible {
-        /// The file.
+        /// The path, as configured.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// SQLite can't work with it.
+    /// SQLite fails on the file.
     #[error("sqlite:{} can't be used: {source}", path.display())]
     Unusable {
-        /// The file.
+        /// The path, as configured.
         path: PathBuf,
-        /// What SQLite says.
+        /// SQLite's error.
         source: sqlx::Error,
     },
 }
@@ -129,10 +130,10 @@ struct Shared {
     writer: writer::WriterHandle,
     recent: Arc<Recent>,
     readers: SqlitePool,
-    /// For those who follow all matches: no look-up waits for them, and they wait for no look-up.
+    /// For followers of all matches, so that they and look-ups never wait for each other.
     followers: SqlitePool,
     lists: Lists,
-    /// For health alone: no read keeps it waiting.
+    /// For health checks alone, so that no other read delays them.
     health: SqlitePool,
     origin: Origin,
     keys: Keys,
@@ -140,13 +141,13 @@ struct Shared {
     erasing: Arc<PartSize>,
     hold: RetentionHold,
     enlisting: Arc<PartSize>,
-    /// This process alone, always.
+    /// Always one replica: this process.
     fleet: watch::Sender<Fleet>,
 }
 
 impl Sqlite {
-    /// Opens a journal, made if there is none, and begins a new incarnation. The file is this
-    /// process's alone until [`Sqlite::close`].
+    /// Opens the journal, creating it if there is none, and begins a new incarnation. No other
+    /// process can open it until [`Sqlite::close`].
     ///
     /// # Errors
     /// [`OpenError`] if the file can't be used.
@@ -203,8 +204,8 @@ impl Sqlite {
         })))
     }
 
-    /// Writes what waits, empties the WAL and lets go of the file. Whatever is asked of the
-    /// journal or its clones afterwards fails as unavailable.
+    /// Writes the queued operations, empties the WAL and closes the file. Later calls that need the
+    /// file fail as unavailable, on every clone.
     pub async fn close(self) {
         self.0.lists.close().await;
         self.0.health.close().await;
@@ -213,7 +214,7 @@ impl Sqlite {
         self.0.writer.close().await;
     }
 
-    /// Does up to so much, part by part: what others write comes in between.
+    /// Does up to `limit` units of work, part by part, so that other writes come in between.
     async fn by_parts<O: Operation<Outcome = Part>>(
         &self,
         limit: usize,
@@ -229,13 +230,13 @@ impl Sqlite {
         }
     }
 
-    /// How many transactions have been committed since it was opened.
+    /// How many transactions have been committed since the journal was opened.
     pub fn commits(&self) -> u64 {
         self.0.writer.commits()
     }
 }
 
-/// The version of the schema that the file has, zero for none.
+/// The file's schema version, zero if the file is empty.
 async fn inspect(files: &Files) -> Result<usize, OpenError> {
     let path = files.path().to_owned();
     let found = async {
@@ -260,9 +261,8 @@ fn is_no_database(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "26")
 }
 
-/// Whether SQLite refuses what was to be written for good: a value too large (18), of the wrong type
-/// (20, 3091), or against a rule of its table (275, 1299). The same statement fails the same way for
-/// ever.
+/// Whether SQLite refuses a value for good: too large (18), of the wrong type (20, 3091), or
+/// against a constraint of its table (275, 1299). The same statement fails the same way every time.
 pub(super) fn is_permanent(error: &sqlx::Error) -> bool {
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
     let code = error.and_then(|error: &SqliteError| error.code());
@@ -320,8 +320,8 @@ impl Writer for Sqlite {
         self.0.writer.ask(claim::TakeOne { match_id }).await
     }
 
-    // There is nobody to whom anything could be lent, or who would go on with it: the next process
-    // takes what this one held, however it went.
+    // There is no other replica to lend a claim to, or to leave one to. The next process takes what
+    // this one held, however this one ended.
 
     async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
         Ok(matches.to_vec())
@@ -353,7 +353,7 @@ impl Writer for Sqlite {
         self.0.writer.is_open()
     }
 
-    // Nobody else can have taken what this process holds.
+    // No other process can have taken a claim that this process holds.
     fn tenure(&self, _claim: Claim) -> ClaimStatus {
         if self.0.writer.is_open() { ClaimStatus::Held } else { ClaimStatus::Lost }
     }

@@ -1,4 +1,4 @@
-//! What the writer is asked to write.
+//! The operations that the writer runs: their interface, their transaction, and their replies.
 
 use std::sync::Arc;
 
@@ -15,63 +15,64 @@ use crate::{
     },
 };
 
-/// What statements returned.
+/// The rows that statements returned.
 pub(super) type Rows = Vec<SqliteRow>;
 
-/// Something to be written, with the statements that write it.
+/// A write, with the statements that make it.
 #[async_trait]
 pub(super) trait Operation: Send + Sync + 'static {
     /// What its caller is told once it is durable.
     type Outcome: CarriesClaims;
 
-    /// The statements that it begins with, if others begin with the same.
+    /// The statements that the operation begins with, if other operations begin with the same ones.
     fn template(&self) -> Option<&'static Template> {
         None
     }
 
-    /// Binds the values of its template, in their order.
+    /// Binds the values of the template, in order.
     fn bind<'q>(&self, query: Query<'q>, _tx: &Tx<'_>) -> Query<'q> {
         query
     }
 
-    /// Goes on within the transaction, given what its template returned; may be run again after
-    /// a rollback. In between, others of the same transaction may have run.
+    /// Continues within the transaction, given the rows that the template returned. Other
+    /// operations of the same transaction may have run in between; after a rollback this may run
+    /// again.
     async fn run(&self, rows: Rows, tx: &mut Tx<'_>) -> Result<Self::Outcome, Error>;
 
-    /// Whether it may erase what a caller names.
+    /// Whether the operation may erase a match that a caller names.
     fn erases(&self) -> bool {
         false
     }
 
-    /// Whether it has erased anything, given its outcome.
+    /// Whether the operation has erased anything, given its outcome.
     fn has_erased(_outcome: &Self::Outcome) -> bool {
         false
     }
 
-    /// Whether more of the same follows at once: the WAL is emptied of all of it together.
+    /// Whether another part follows at once: the WAL is then emptied once for all parts.
     fn is_continued(_outcome: &Self::Outcome) -> bool {
         false
     }
 }
 
-/// A transaction under way, and what is to be done once it is committed.
+/// A transaction in progress, and what it leaves for the writer to do after the commit.
 pub(super) struct Tx<'a> {
     connection: &'a mut SqliteConnection,
-    /// How often something was sent to SQLite's thread.
+    /// How often statements were sent to SQLite's thread.
     pub trips: u64,
-    /// The time of everything that it writes, unless a match is ahead of it.
+    /// The time of all events that it writes, unless a match's last event is later.
     pub now: Timestamp,
-    /// This incarnation, as the owner of what it claims.
+    /// This incarnation, as the owner of the matches that it claims.
     pub owner: i64,
-    /// Where the next search for matches that nobody holds starts: every unfinished one with a
-    /// smaller id is ours. None: all are.
+    /// Where the next search for unclaimed matches starts: this process holds every unfinished
+    /// match with a smaller id. `None`: it holds them all.
     pub unclaimed_from: Option<Uuid>,
     /// The events that it has written.
     pub written: Vec<Recorded>,
 }
 
 impl<'a> Tx<'a> {
-    /// Nothing of it has been sent yet.
+    /// A transaction before its first statement.
     pub(super) fn new(
         connection: &'a mut SqliteConnection,
         now: Timestamp,
@@ -81,14 +82,14 @@ impl<'a> Tx<'a> {
         Self { connection, trips: 0, now, owner, unclaimed_from, written: Vec::new() }
     }
 
-    /// Where statements run: each time that one is sent, or several at once, is one trip.
+    /// The connection, for one trip: one statement, or several that are sent at once.
     pub(super) fn connection(&mut self) -> &mut SqliteConnection {
         self.trips += 1;
         self.connection
     }
 }
 
-/// An operation of any kind, with its caller waiting.
+/// An operation of any kind, and the caller that waits for its reply.
 #[async_trait]
 pub(super) trait Job: Send + Sync {
     /// As [`Operation::template`].
@@ -97,19 +98,19 @@ pub(super) trait Job: Send + Sync {
     /// As [`Operation::bind`].
     fn bind<'q>(&self, query: Query<'q>, tx: &Tx<'_>) -> Query<'q>;
 
-    /// Runs it, and keeps the outcome to itself until it is committed.
+    /// Runs the operation, and keeps its outcome back until the commit.
     async fn run(&mut self, rows: Rows, tx: &mut Tx<'_>) -> Result<(), Error>;
 
     /// As [`Operation::erases`].
     fn erases(&self) -> bool;
 
-    /// Whether it has erased anything when it was run.
+    /// As [`Operation::has_erased`], for the outcome of the last run.
     fn has_erased(&self) -> bool;
 
-    /// As [`Operation::is_continued`], when it was run.
+    /// As [`Operation::is_continued`], for the outcome of the last run.
     fn is_continued(&self) -> bool;
 
-    /// Tells whoever asked.
+    /// Sends the reply: the outcome if it is committed, the error otherwise.
     fn answer(self: Box<Self>, committed: Result<(), Error>);
 }
 
@@ -119,7 +120,7 @@ struct PendingOperation<O: Operation> {
     reply: ReplySender<O::Outcome>,
 }
 
-/// An operation for the writer's queue, and where its answer comes.
+/// An operation for the writer's queue, and the receiver of its reply.
 pub(super) fn asked<O: Operation>(
     operation: O,
     orphans: &Arc<Orphans>,
@@ -160,7 +161,8 @@ impl<O: Operation> Job for PendingOperation<O> {
         match (committed, outcome) {
             (Ok(()), Some(outcome)) => reply.send(Ok(outcome)),
             (Ok(()), None) => reply.send(Err(reply::closed())),
-            // It may have been committed all the same, and its caller is told that it failed.
+            // It may have been committed all the same: its caller is told that it failed, so its
+            // claims are released.
             (Err(error), Some(doubtful)) => reply.fail(&doubtful, error),
             (Err(error), None) => reply.send(Err(error)),
         }

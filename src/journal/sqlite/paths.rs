@@ -1,5 +1,5 @@
-//! What may lie where the journal's files are looked for: regular files that only this process's
-//! user can read.
+//! Checks what lies at the paths of the journal's files: only regular files are used, and other
+//! users' access to them is taken away.
 //!
 //! It deliberately opens no database file: closing any descriptor of one would drop the locks that
 //! SQLite holds on it.
@@ -13,7 +13,7 @@ use std::{
 
 use tracing::warn;
 
-/// One name for the file, however it was spelled: two names would be two locks.
+/// One path for the file, however it is spelled: two paths would be two locks.
 pub(super) fn resolved(database: &Path) -> io::Result<PathBuf> {
     match database.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -27,18 +27,18 @@ pub(super) fn resolved(database: &Path) -> io::Result<PathBuf> {
     Ok(folder.canonicalize()?.join(name))
 }
 
-/// The file of the same name with another ending, as SQLite names them.
+/// The path with another ending appended, as SQLite names its files.
 pub(super) fn beside(database: &Path, ending: impl AsRef<OsStr>) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(ending);
     name.into()
 }
 
-/// What SQLite keeps beside a database file.
+/// The endings of the files that SQLite keeps beside a database file.
 const ENDINGS: [&str; 2] = ["-wal", "-shm"];
 
-/// Checks a database file and what SQLite keeps beside it, and changes nothing. The path is the
-/// file's own, without links.
+/// Checks a database file and the files that SQLite keeps beside it, and changes nothing.
+/// `database` is a path as [`resolved`] returns it.
 pub(super) fn check(database: &Path) -> io::Result<()> {
     if database.is_symlink() {
         return Err(io::Error::other("it is a symbolic link that leads nowhere"));
@@ -47,7 +47,7 @@ pub(super) fn check(database: &Path) -> io::Result<()> {
         && is_mounted_alone(database, &file)?
     {
         return Err(io::Error::other(
-            "it is mounted by itself, and its WAL and lock would lie outside of the mount: \
+            "it is mounted by itself, and its WAL and lock would lie outside the mount: \
              mount its folder",
         ));
     }
@@ -59,7 +59,7 @@ pub(super) fn check(database: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes from others the right to read a database file and what SQLite keeps beside it.
+/// Takes away other users' access to a database file and to the files that SQLite keeps beside it.
 pub(super) fn narrow_all(database: &Path) {
     let beside = ENDINGS.map(|ending| beside(database, ending));
     for path in std::iter::once(database).chain(beside.iter().map(PathBuf::as_path)) {
@@ -69,7 +69,7 @@ pub(super) fn narrow_all(database: &Path) {
     }
 }
 
-/// Opens a lock file that only this user can open, made if there is none.
+/// Opens the lock file, creating it if there is none, so that only this user can open it.
 pub(super) fn open_lock(lock_file: &Path) -> io::Result<File> {
     let found = regular(lock_file)?;
     let mut options = OpenOptions::new();
@@ -88,7 +88,7 @@ pub(super) fn open_lock(lock_file: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// What lies there, if anything does: a regular file.
+/// The regular file at a path; `None` if nothing lies there, an error if it is of another kind.
 fn regular(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -100,14 +100,14 @@ fn regular(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
-/// What it is, if it is no regular file.
+/// What kind of file it is, unless it is a regular one.
 fn irregular(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match (kind.is_file(), kind.is_symlink(), kind.is_dir()) {
         (true, ..) => None,
         (_, true, _) => Some("it is a symbolic link"),
         (.., true) => Some("it is a directory"),
-        _ => Some("it is no regular file"),
+        _ => Some("it is not a regular file"),
     }
 }
 
@@ -116,12 +116,12 @@ fn only_ours(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt;
 
     use rustix::fs::OFlags;
-    // A named pipe would keep the start waiting for its reader.
+    // Opening a named pipe for writing would block the start until the pipe has a reader.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     options.mode(0o600).custom_flags(flags.bits().cast_signed());
 }
 
-/// Takes all rights from others, if there are any and the file is ours.
+/// Takes away all rights of other users, if there are any and this user owns the file.
 #[cfg(unix)]
 fn narrow(path: &Path, metadata: &Metadata) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -138,15 +138,15 @@ fn narrow(path: &Path, metadata: &Metadata) {
         Ok(()) => warn!(
             file,
             mode = format!("{mode:04o}"),
-            "file of the journal was open to other users: it is this user's alone now"
+            "journal file was open to other users: restricted to this user now"
         ),
         Err(error) => {
-            warn!(file, mode = format!("{mode:04o}"), %error, "file of the journal is open to other users")
+            warn!(file, mode = format!("{mode:04o}"), %error, "journal file is open to other users")
         }
     }
 }
 
-/// Whether a file system begins at the file itself, as where a container is given a single file.
+/// Whether the file itself is a mount point, as when a container is given a single file.
 #[cfg(unix)]
 fn is_mounted_alone(path: &Path, file: &Metadata) -> io::Result<bool> {
     use std::os::unix::fs::MetadataExt;
@@ -154,8 +154,8 @@ fn is_mounted_alone(path: &Path, file: &Metadata) -> io::Result<bool> {
     Ok(file.dev() != folder.dev())
 }
 
-/// A user who may make files in the folder, but is neither its owner nor this one, could hold the
-/// lock for ever.
+/// Refuses a lock file that belongs to neither this user nor the folder's owner: another user with
+/// write access to the folder could hold the lock for ever.
 #[cfg(unix)]
 fn refuse_strangers(lock_file: &Path, lock: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
@@ -167,15 +167,15 @@ fn refuse_strangers(lock_file: &Path, lock: &Metadata) -> io::Result<()> {
     }
 }
 
-/// The same error, saying whose the file is if that may be why.
+/// The same error, with the file's owner or mode if permission was denied.
 #[cfg(unix)]
 fn with_owner(error: io::Error, metadata: &Metadata) -> io::Error {
     use std::os::unix::fs::MetadataExt;
     let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
     match error.kind() {
-        io::ErrorKind::PermissionDenied if owner != us => {
-            io::Error::other(format!("it belongs to user {owner}, and this process is user {us}'s"))
-        }
+        io::ErrorKind::PermissionDenied if owner != us => io::Error::other(format!(
+            "it belongs to user {owner}, and this process runs as user {us}"
+        )),
         io::ErrorKind::PermissionDenied => {
             io::Error::other(format!("{error}: its mode is {:04o}", metadata.mode() & 0o7777))
         }
@@ -242,11 +242,11 @@ mod tests {
         assert_eq!(mode(&lock_file), 0o600);
         make(&lock_file, 0o644);
         open_lock(&lock_file).unwrap();
-        assert_eq!(mode(&lock_file), 0o600, "an earlier version made it");
+        assert_eq!(mode(&lock_file), 0o600, "a file that an earlier version made is restricted");
     }
 
     #[test]
-    fn what_others_can_read_is_narrowed_and_told() {
+    fn files_that_other_users_can_read_are_restricted_and_logged() {
         let (_folder, database) = folder();
         let files = ["", "-wal", "-shm"].map(|ending| beside(&database, ending));
         files.iter().for_each(|file| make(file, 0o664));
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_refused_at_once() {
+    fn a_pipe_or_a_directory_is_refused_at_once() {
         let (_folder, database) = folder();
         let lock_file = beside(&database, ".lock");
         for path in [&database, &lock_file] {
@@ -289,7 +289,7 @@ mod tests {
                 false => open_lock(path).unwrap_err().to_string(),
             };
             make_pipe(path);
-            assert_eq!(refusal(), "it is no regular file");
+            assert_eq!(refusal(), "it is not a regular file");
             fs::remove_file(path).unwrap();
             fs::create_dir(path).unwrap();
             assert_eq!(refusal(), "it is a directory");
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_a_file_is_that_cannot_be_opened_is_told() {
+    fn a_denied_permission_names_the_mode_of_the_file() {
         let (_folder, database) = folder();
         make(&database, 0o444);
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leads_nowhere_is_no_name() {
+    fn a_link_to_itself_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let looped = folder.path().join("facematch.db");
         symlink(&looped, &looped).unwrap();
@@ -334,11 +334,11 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_of_a_stranger_is_refused() {
+    fn a_lock_file_of_another_user_is_refused() {
         let (_folder, database) = folder();
         let lock_file = beside(&database, ".lock");
         make(&lock_file, 0o666);
-        // Only root can give a file away, and only root owns the root.
+        // Only root can give a file to another user, and only root owns `/`.
         let is_root = rustix::process::geteuid().is_root();
         let stranger = match is_root {
             true => {

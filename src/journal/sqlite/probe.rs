@@ -1,6 +1,8 @@
-//! A write that leaves nothing behind: whether the store takes any, while nothing else is written.
+//! A write that leaves nothing behind. It shows whether the store takes writes while no other write
+//! is made.
 //!
-//! It is as large as a batch of a busy service: a disk may have room for a page and not for a match.
+//! It is as large as a batch of a busy service: a disk may have room for a page but not for a
+//! match.
 
 use async_trait::async_trait;
 use sqlx::raw_sql;
@@ -10,14 +12,14 @@ use crate::journal::{
     sqlite::operation::{Operation, Rows, Tx},
 };
 
-/// Writes 64 KiB into a table that no other connection ever sees. SQLite writes the pages and syncs
-/// them all the same, since what is dropped is overwritten (`secure_delete`).
+/// Writes 64 KiB into a table that no other connection ever sees. SQLite writes and syncs the pages
+/// all the same, since a dropped table is overwritten (`secure_delete`).
 const FILL: &str = "
     CREATE TABLE probe (filler BLOB) STRICT;
     INSERT INTO probe VALUES (zeroblob(65536));
     DROP TABLE probe;";
 
-/// Asks for such a write.
+/// The operation that makes this write.
 pub(super) struct Probe;
 
 #[async_trait]

@@ -1,5 +1,5 @@
-//! Everything that only reads. Each call is one statement, and so sees one state of the store;
-//! none ever waits for the writer, but a ping after a commit that failed.
+//! The reads of the journal. Each call reads its events in one statement, and so sees one state of
+//! the store. No call waits for the writer, except a ping after a failed commit.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// How long a probe waits for the store: as long as its readers do.
+/// How long a probe waits for the store: as long as a read waits for a connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[async_trait]
@@ -43,9 +43,9 @@ impl Reader for Sqlite {
         self.0.recent.events(match_id)
     }
 
-    // Positions are safe to go on from because SQLite has one writer: they are drawn and become
-    // visible in the same order. With several writers, one could draw a smaller position and
-    // commit it later.
+    // A position is a safe cursor because SQLite has one writer: positions are drawn and become
+    // visible in the same order. With several writers, one could draw a smaller position and commit
+    // it later.
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
         if let Some(recent) = self.0.recent.tail(after, limit) {
             return Ok(recent);
@@ -62,7 +62,7 @@ impl Reader for Sqlite {
         if let Some(events) = self.0.recent.page(after, limit) {
             return Ok(EventPage { events, floor: None });
         }
-        // One row at least, which has the floor.
+        // At least one row, which carries the floor.
         let rows = query(statements::PAGE)
             .bind(i64::try_from(after.0).unwrap_or(i64::MAX))
             .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -88,8 +88,8 @@ impl Reader for Sqlite {
         self.0.lists.list(caller, filter, before, limit).await
     }
 
-    // Of the counter that positions are drawn from, not of the events: the newest one may have
-    // been erased, and its position is still behind us.
+    // From the counter that positions are drawn from, not from the events: the newest event may
+    // have been erased, but the head must not move back.
     async fn head(&self) -> Result<Position, Error> {
         let head: Option<i64> =
             query_scalar(statements::HEAD).fetch_optional(&self.0.readers).await?;
@@ -115,8 +115,8 @@ impl Reader for Sqlite {
             return Ok(CursorStatus::Foreign);
         }
         // An incarnation ends where the next one starts. In a store that was restored from a
-        // backup the next one starts earlier than the incarnation had come before: what it wrote
-        // after the backup has never happened here.
+        // backup, the next one starts before the point that the earlier one had reached: what the
+        // earlier one wrote after the backup has never happened here.
         let bounds = query(statements::BOUNDS)
             .bind(origin.incarnation.cast_signed())
             .fetch_optional(&self.0.readers)
@@ -148,7 +148,7 @@ impl Reader for Sqlite {
         self.0.wake.subscribe()
     }
 
-    // There is no other replica that could.
+    // There is no other replica that could erase a match.
     fn take_erased(&self) -> Vec<MatchId> {
         Vec::new()
     }
@@ -158,8 +158,8 @@ impl Reader for Sqlite {
             return Err(reply::closed());
         }
         query(statements::FLOOR).fetch_one(&self.0.health).await?;
-        // A store that can be read may take no writes. Where the last one failed this writes, as
-        // nothing else may while the service is told to be out of order.
+        // A store that can be read may still refuse writes. After a failed commit the ping makes a
+        // write itself, since no other write may come while health is NOT_SERVING.
         match self.0.writer.fails() {
             true => time::timeout(PROBE_TIMEOUT, self.0.writer.ask(Probe))
                 .await
@@ -169,7 +169,8 @@ impl Reader for Sqlite {
     }
 }
 
-/// Whoever stands exactly at the floor has seen everything that was erased, and missed nothing.
+/// A cursor exactly at the floor is retained: all erased events are at or before it, so it misses
+/// nothing.
 fn judge(position: u64, floor: u64, end: u64) -> CursorStatus {
     if position > end {
         CursorStatus::Foreign
@@ -181,7 +182,7 @@ fn judge(position: u64, floor: u64, end: u64) -> CursorStatus {
 }
 
 impl Sqlite {
-    /// Which of these analyses belong to other matches, whoever's they are: Oz's folders know
+    /// Which of these analyses belong to other matches, whichever caller's: Oz's folders know
     /// nothing of our callers.
     pub(super) async fn others_own(
         &self,

@@ -1,4 +1,5 @@
-//! Rows of events to domain values: whatever can't be read is completed, never stumbled over.
+//! Turns rows of events into domain values. An event that can't be read is completed, and is never
+//! an error.
 
 use sqlx::{Row, SqliteExecutor, query, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ pub(super) use columns;
 /// A statement with its values, ready to run.
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
-/// The events of the match that a key of a caller's names.
+/// The query for the events of the match that a caller's key names.
 pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q> {
     match key {
         Key::Match(id) => query(statements::BY_ID).bind(caller.as_str()).bind(blob(id.as_uuid())),
@@ -31,17 +32,17 @@ pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q
     }
 }
 
-/// A UUID as the journal holds it.
+/// A UUID as the journal stores it.
 pub(super) fn blob(uuid: &Uuid) -> &[u8] {
     uuid.as_bytes()
 }
 
-/// A UUID that the journal holds.
+/// Reads a UUID from a column.
 pub(super) fn uuid(row: &SqliteRow, column: usize) -> sqlx::Result<Uuid> {
     Uuid::from_slice(row.try_get(column)?).map_err(|error| sqlx::Error::Decode(error.into()))
 }
 
-/// How large the event in a row is.
+/// The size of the event in a row, in bytes.
 pub(super) fn body_bytes(row: &SqliteRow) -> usize {
     row.try_get::<&str, _>(4).map_or(0, str::len)
 }
@@ -51,7 +52,7 @@ pub(super) fn is_event(row: &SqliteRow) -> bool {
     uuid(row, 0).is_ok()
 }
 
-/// One row as [`columns!`] lists them.
+/// The event in a row of the columns that [`columns!`] lists.
 pub(super) fn recorded(row: &SqliteRow) -> Result<Recorded, Error> {
     let match_id = MatchId::from_uuid(uuid(row, 0)?);
     let sequence = Sequence(row.try_get::<i64, _>(1)?.cast_unsigned());
@@ -61,7 +62,7 @@ pub(super) fn recorded(row: &SqliteRow) -> Result<Recorded, Error> {
         position: Position(row.try_get::<i64, _>(2)?.cast_unsigned()),
         incarnation: ONE_WRITER,
         time: Timestamp::from_micros(row.try_get(3)?),
-        // A damaged text may not even be one.
+        // A damaged body may not even be text.
         event: stored::event(row.try_get(4).unwrap_or_default()),
     })
 }
@@ -101,7 +102,7 @@ fn beside(row: &SqliteRow) -> sqlx::Result<(MatchId, Beside)> {
     Ok((match_id, beside))
 }
 
-/// The match that the events of one match fold into.
+/// The match that one match's events fold into; `None` if there are none.
 pub(super) async fn folded(
     store: impl SqliteExecutor<'_>,
     rows: &[SqliteRow],
@@ -109,7 +110,7 @@ pub(super) async fn folded(
     Ok(folded_each(store, rows).await?.pop())
 }
 
-/// The matches that events of many fold into, each match's being together and in order.
+/// The matches that these events fold into. The events of each match are adjacent and in order.
 pub(super) async fn folded_each(
     store: impl SqliteExecutor<'_>,
     rows: &[SqliteRow],
@@ -128,7 +129,7 @@ pub(super) async fn folded_each(
     Ok(whole.collect())
 }
 
-/// Completes events that can't be read.
+/// Completes events that can't be read, from what the store has beside them.
 pub(super) async fn complete(
     store: impl SqliteExecutor<'_>,
     mut events: Vec<Recorded>,

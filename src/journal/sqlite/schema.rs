@@ -1,8 +1,9 @@
-//! What the file must be before anything else touches it, and how it becomes that.
+//! Inspects the file before anything else touches it, and brings its schema to this version.
 //!
-//! Forward only: each version is one SQL file that ends in the next `user_version`, all that are
-//! due run in one transaction, and a file of a newer version is refused. What a program of an older
-//! version can live with is an addition and raises no version, so that it may go back to the file.
+//! Migrations go forward only: each version is one SQL file that sets the next `user_version`, all
+//! that are due run in one transaction, and a file of a newer version is refused. A change that a
+//! program of an older version can live with is an addition. It raises no version, so that the
+//! older program can still open the file.
 
 use sqlx::{Connection, Row, SqliteConnection, query, query_scalar, raw_sql};
 
@@ -14,11 +15,11 @@ use crate::{
 /// The `application_id` in a journal's header, as `1.sql` sets it.
 const APPLICATION_ID: i64 = 1_180_913_012;
 
-/// Each takes the schema one version further, and says so in `user_version`.
+/// Each migration takes the schema one version further, and says so in `user_version`.
 pub(super) const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
 
-/// What was added to a version: the name in the schema that tells that it is there, and how it
-/// comes there.
+/// Additions to a version: the name in the schema that shows that the addition is there, and the
+/// SQL that makes it.
 const ADDITIONS: [(&str, &str); 2] = [
     ("match_states_unlisted", include_str!("lists.sql")),
     ("erasing_hold", include_str!("hold.sql")),
@@ -27,14 +28,14 @@ const ADDITIONS: [(&str, &str); 2] = [
 /// The version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 
-/// What a file turns out to be.
+/// What kind of file it is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A journal of this version or an older one, or nothing yet.
+    /// A journal of this version or an older one, or an empty file.
     Ours { version: usize },
     /// A journal of a version that this program doesn't know.
     Newer { version: usize },
-    /// Somebody else's.
+    /// A file of another program.
     Foreign,
 }
 
@@ -64,8 +65,8 @@ fn judge(application_id: i64, version: i64, tables: i64) -> Found {
     }
 }
 
-/// Brings the file to this version, makes the store's own ids and keys if it has none, and
-/// enters a new incarnation.
+/// Brings the file to this version, makes the store's id and keys if it has none, and records a new
+/// incarnation.
 pub(super) async fn prepare(
     connection: &mut SqliteConnection,
     version: usize,

@@ -1,8 +1,9 @@
-//! The statements of the engine, each with a plan that reads no more than it answers or changes
+//! The statements of the engine, each with a plan that reads no more than it returns or changes
 //! (see `tests/plans.rs`).
 //!
-//! Not here are those of the templates, which `append.rs` has, those of lists, which their filters
-//! make, and those that run once at the start.
+//! Deliberately elsewhere are the templates (`append.rs`), the statements of lists, which are built
+//! from their filters, the trial write (`probe.rs`), and those that run once at the start
+//! (`schema.rs`).
 
 use crate::journal::sqlite::rows::columns;
 
@@ -10,7 +11,7 @@ macro_rules! statements {
     ($($(#[$what:meta])+ $name:ident = $sql:expr;)+) => {
         $($(#[$what])+ pub(super) const $name: &str = $sql;)+
 
-        /// All of them, by their names.
+        /// All statements, with their names.
         #[cfg(test)]
         pub(super) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
     };
@@ -25,7 +26,7 @@ statements! {
         WHERE m.match_id = $2 AND m.caller = $1 ORDER BY e.sequence"
     );
 
-    /// The same, by the caller's own id.
+    /// The same, by the caller's request id.
     BY_REQUEST = concat!(
         "SELECT ",
         columns!(),
@@ -56,8 +57,9 @@ statements! {
     /// The position after which everything is retained.
     FLOOR = "SELECT floor FROM store";
 
-    /// The floor, and where an incarnation ended: by a minimum, since with the statistics of a young
-    /// store a first row in order is looked for from the first start on.
+    /// The floor, and where an incarnation ended. The next incarnation is found by a minimum: with
+    /// the statistics of a young store, SQLite would look for the first row in order from the first
+    /// start on.
     BOUNDS = "
         SELECT store.floor, coalesce(
             (SELECT next.started_position FROM incarnations AS next
@@ -74,7 +76,7 @@ statements! {
                       WHERE a.analysis_id = asked.value AND a.match_id <> $2)
         ORDER BY asked.key";
 
-    /// Whether an event isn't written because an analysis of it is another match's.
+    /// Whether an event isn't written because one of its analyses belongs to another match.
     TAKEN = "
         SELECT EXISTS (SELECT 1 FROM match_states
                        WHERE match_id = $1 AND epoch = $2 AND sequence = $3
@@ -82,11 +84,11 @@ statements! {
            AND EXISTS (SELECT 1 FROM match_analyses
                        WHERE analysis_id IN ($4, $5) AND match_id <> $1)";
 
-    /// Whether an unfinished match may be taken.
+    /// Whether an unfinished match may be claimed, because this process doesn't hold it.
     STANDS = "
         SELECT owner IS NOT $2 FROM match_states WHERE match_id = $1 AND end_time IS NULL";
 
-    /// The unfinished matches that are not ours, with their events.
+    /// The unfinished matches that this process doesn't hold, with their events.
     UNHELD = concat!(
         "WITH page AS (
             SELECT match_id, epoch FROM match_states
@@ -100,12 +102,12 @@ statements! {
         ORDER BY page.match_id, e.sequence"
     );
 
-    /// Takes what [`UNHELD`] found.
+    /// Claims the matches that [`UNHELD`] found.
     TAKE = "
         UPDATE match_states SET epoch = epoch + 1, owner = $2
         WHERE end_time IS NULL AND match_id BETWEEN $1 AND $3 AND owner IS NOT $2";
 
-    /// Lets go of a match.
+    /// Releases the claim on a match.
     RELEASE = "UPDATE match_states SET owner = NULL WHERE match_id = $1 AND epoch = $2";
 
     /// Whether a caller's match is unfinished.
@@ -116,8 +118,8 @@ statements! {
     /// Erases a match.
     ERASE = "DELETE FROM matches WHERE match_id = $1";
 
-    /// Raises the floor to the matches whose time has come, and erases them. Both parts mean the same
-    /// matches: nothing changes between them.
+    /// Raises the floor to the newest event of the matches whose retention has ended, and erases
+    /// these matches. Both statements select the same matches: nothing changes between them.
     ERASE_EXPIRED = "
         UPDATE store SET floor = max(floor, coalesce((
             SELECT max(position) FROM events WHERE match_id IN (
@@ -129,9 +131,9 @@ statements! {
             ORDER BY expire_time, match_id LIMIT $2)
         RETURNING 1";
 
-    /// Enters matches of an older version into the indexes of lists. A row without a match can't be;
-    /// it would come again and again. The index is named, since with the statistics of a young store
-    /// the whole table would be read in its place.
+    /// Enters matches of an older version into the indexes of lists. A row without its match gets
+    /// an empty caller, or it would come again and again. The index is named: with the statistics
+    /// of a young store, SQLite would read the whole table instead.
     ENLIST = "
         UPDATE match_states SET
             caller = coalesce((SELECT m.caller FROM matches AS m
@@ -142,7 +144,7 @@ statements! {
             WHERE caller IS NULL OR end_time IS NOT NULL AND end_state IS NULL
             ORDER BY match_id LIMIT $1)";
 
-    /// Events after a position, and before them what came before in their matches, with the floor.
+    /// Events after a position, the earlier events of their matches, and the floor.
     PAGE = concat!(
         "WITH page AS MATERIALIZED (
             SELECT * FROM events WHERE position > $1 ORDER BY position LIMIT $2
@@ -170,7 +172,7 @@ statements! {
         FROM json_each($1) AS asked CROSS JOIN matches AS m ON m.match_id = unhex(asked.value)
             CROSS JOIN match_states AS s ON s.match_id = m.match_id";
 
-    /// Notes what the clock shows. After a jump retention is held back, else an older hold is
+    /// Notes the clock's time. A jump holds retention back; otherwise an older hold may be
     /// shortened.
     NOTE_TIME = "
         UPDATE erasing_hold SET seen_time = $1, until = iif($2, $3, min(until, $3))
@@ -181,7 +183,7 @@ statements! {
         SELECT expire_time - end_time FROM match_states WHERE expire_time IS NOT NULL
         ORDER BY expire_time DESC LIMIT 1";
 
-    /// What the clock showed last, and the time of the newest event.
+    /// The last noted time, and the time of the newest event.
     LAST_TIMES = "
         SELECT seen_time, coalesce(
             (SELECT time FROM events WHERE position = (SELECT max(position) FROM events)),

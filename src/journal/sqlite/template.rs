@@ -1,9 +1,9 @@
-//! Statements that many operations have in common, sent many times over in one trip.
+//! Sends statements that many operations share, many copies of them in one trip.
 //!
 //! Every trip to SQLite's thread and back costs two thread switches, more than the statements
 //! themselves. So a template is written out twice, four times, eight times … with its values
-//! numbered on, and each of these texts is prepared once. A whole transaction of one template is a
-//! text as well, with its BEGIN and its COMMIT.
+//! numbered consecutively, and each of these texts is prepared once. A whole transaction of one
+//! template is such a text as well, with its BEGIN and its COMMIT.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,7 +19,7 @@ use crate::journal::{
     },
 };
 
-/// The most copies in one text. More save little, and each is kept prepared.
+/// The most copies in one text. More would save little, and each text stays prepared.
 const COPIES_MAX: usize = 32;
 
 /// One text for each power of two up to [`COPIES_MAX`].
@@ -45,12 +45,12 @@ impl Template {
         }
     }
 
-    /// The statements once.
+    /// One copy of the statements.
     pub(super) fn sql(&self) -> &'static str {
         self.sql
     }
 
-    /// The statements two to that power times over.
+    /// `2^power` copies of the statements.
     fn copies(&self, power: u32) -> Arc<str> {
         let copies = || (0..1 << power).map(|copy| self.renumbered(copy * self.values)).collect();
         let text = self.copies[power as usize].get_or_init(|| {
@@ -60,7 +60,7 @@ impl Template {
         Arc::clone(text)
     }
 
-    /// A transaction of so many copies.
+    /// A transaction of `2^power` copies.
     fn transaction(&self, power: u32) -> Arc<str> {
         let whole = || format!("BEGIN IMMEDIATE; {} COMMIT;", self.copies(power)).into();
         Arc::clone(self.transactions[power as usize].get_or_init(whole))
@@ -79,7 +79,7 @@ impl Template {
     }
 }
 
-/// The template that all of the jobs begin with, if they fit into one of its texts.
+/// The template that all jobs begin with, if there is a text with exactly one copy for each job.
 pub(super) fn sole(jobs: &[Box<dyn Job>]) -> Option<&'static Template> {
     let template = jobs.first()?.template()?;
     let fits = jobs.len().is_power_of_two() && jobs.len() <= COPIES_MAX;
@@ -87,8 +87,8 @@ pub(super) fn sole(jobs: &[Box<dyn Job>]) -> Option<&'static Template> {
     (fits && is_sole).then_some(template)
 }
 
-/// Begins a transaction, sends what the jobs begin with, and commits it, in one trip. The rows of
-/// each job's statements.
+/// Runs a whole transaction of the jobs' template in one trip, with its BEGIN and COMMIT. Returns
+/// the rows of each job's statements.
 pub(super) async fn at_once(
     tx: &mut Tx<'_>,
     template: &Template,
@@ -117,8 +117,8 @@ pub(super) async fn at_once(
     }
 }
 
-/// Sends what the jobs begin with, in as few trips as there can be. The rows of each job's
-/// statements, in the order of the jobs; none for jobs that begin with nothing of the kind.
+/// Sends the templates that the jobs begin with, in as few trips as possible. Returns the rows of
+/// each job's statements, in the order of the jobs; none for a job without a template.
 pub(super) async fn begin(tx: &mut Tx<'_>, jobs: &[Box<dyn Job>]) -> Result<Vec<Rows>, Error> {
     let mut rows: Vec<Rows> = jobs.iter().map(|_| Rows::new()).collect();
     let mut todo: Vec<usize> = (0..jobs.len()).collect();

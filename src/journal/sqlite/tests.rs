@@ -1,4 +1,4 @@
-//! What only SQLite promises: its file, its lock, its transactions. The rest is the suite's.
+//! Tests what only SQLite promises: its file, its lock, its transactions. The suite tests the rest.
 
 mod emptying;
 mod hold;
@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// How long anything may take that is waited for: much longer than it does.
+/// How long a test waits for anything: much longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 struct Store {
@@ -69,7 +69,7 @@ impl suite::Engine for Store {
 
     async fn backup(&self) -> TempDir {
         let backup = tempfile::tempdir().unwrap();
-        // It keeps the WAL from being emptied after the database is copied.
+        // This reader keeps the WAL from being emptied after the database is copied.
         let _reader = reader(self).await;
         copy(self.folder.path(), backup.path());
         backup
@@ -112,7 +112,7 @@ async fn refusal(path: &Path) -> OpenError {
     Sqlite::open(config(path, START).0).await.err().unwrap()
 }
 
-/// Copies the database and its WAL as they are on the disk: what a crash would leave, too.
+/// Copies the database and its WAL as they are on the disk, which is what a crash would leave.
 fn copy(from: &Path, to: &Path) {
     for name in ["facematch.db", "facematch.db-wal"] {
         match fs::copy(from.join(name), to.join(name)) {
@@ -128,7 +128,7 @@ async fn tamper(path: &Path, statement: &'static str) {
     connection.close().await.unwrap();
 }
 
-/// A reader that has looked at the file, and keeps what it has seen.
+/// A reader that keeps a snapshot of the file open.
 async fn reader(store: &Store) -> SqliteConnection {
     let mut reader = Files::new(path(&store.folder)).look().await.unwrap();
     query("BEGIN").execute(&mut reader).await.unwrap();
@@ -165,7 +165,7 @@ async fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_journal_is_refused_and_left_as_it_is() {
+async fn a_file_that_is_no_journal_is_refused_and_left_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let path = path(&folder);
     fs::write(&path, "a letter to the bank, longer than a header of a hundred bytes. ".repeat(9))
@@ -184,7 +184,7 @@ async fn what_is_no_journal_is_refused_and_left_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_not_there_is_named_in_one_line() {
+async fn a_missing_folder_is_named_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     for path in [folder.path().join("missing/facematch.db"), folder.path().to_owned()] {
         let refused = refusal(&path).await.to_string();
@@ -219,8 +219,8 @@ fn canaries(folder: &Path, word: &str) -> BTreeSet<u64> {
     numbers
 }
 
-/// Ends a thousand matches whose request ids and labels are canaries: out of order, so that pages
-/// of every index are split and their rows moved; in the same order each time.
+/// Ends a thousand matches whose request ids and labels are canaries. They are shuffled, so that
+/// pages of every index are split and their rows moved, but in the same order each time.
 async fn end_a_thousand(journal: &Sqlite) {
     let spec = |n: u64| Spec {
         labels: labels(&[("shop", &format!("labelcanary{n:04}"))]),
@@ -239,7 +239,7 @@ async fn end_a_thousand(journal: &Sqlite) {
 }
 
 #[tokio::test]
-async fn what_is_erased_is_nowhere_in_the_files() {
+async fn erased_matches_are_nowhere_in_the_files() {
     let store = store().await;
     let folder = store.folder.path();
     end_a_thousand(&store.journal).await;
@@ -262,7 +262,7 @@ async fn what_is_erased_is_nowhere_in_the_files() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_nowhere_in_the_files() {
+async fn expired_matches_are_nowhere_in_the_files() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::from([1]));
@@ -272,7 +272,7 @@ async fn what_has_expired_is_nowhere_in_the_files() {
 }
 
 #[tokio::test]
-async fn what_waits_is_committed_together() {
+async fn queued_operations_are_committed_together() {
     let store = store().await;
     let before = store.journal.commits();
     let admissions = (0..300).map(|n| store.journal.admit(match_id(0, n), Arc::new(plain_spec())));
@@ -282,12 +282,12 @@ async fn what_waits_is_committed_together() {
 }
 
 #[tokio::test]
-async fn one_that_fails_takes_no_other_with_it() {
+async fn a_failed_operation_fails_no_other() {
     let store = store().await;
     let (_, bad) = admit(&store, match_id(0, 0), plain_spec()).await;
     let (_, good) = admit(&store, match_id(0, 1), plain_spec()).await;
     tamper(&path(&store.folder), "UPDATE events SET body = '{' WHERE position = 1").await;
-    // And what is looked at instead of it.
+    // And the row that completes the unreadable event.
     tamper(&path(&store.folder), "UPDATE matches SET folder_id = x'00'").await;
     let (key, writer) = (Key::Match(bad.match_id), &store.journal);
     let caller = anna();
@@ -301,41 +301,41 @@ async fn one_that_fails_takes_no_other_with_it() {
     assert_eq!(writer.events(good.match_id).await.unwrap().len(), 3);
 }
 
-/// A statement of several that can't be prepared anew kills its connection's thread, sometimes only
-/// after the next command was sent to it.
+/// A statement among several that can't be prepared again kills its connection's thread, sometimes
+/// only after the next command was sent to that thread.
 #[tokio::test]
-async fn a_table_that_is_not_there_is_an_error_for_as_long_as_it_is_away() {
+async fn a_missing_table_is_an_error_only_while_it_is_missing() {
     let store = store().await;
     for n in 0..50 {
         let admit = |n| store.journal.admit(match_id(1, n), Arc::new(plain_spec()));
         admit(3 * n).await.unwrap();
         tamper(&path(&store.folder), "ALTER TABLE matches RENAME TO mislaid").await;
         let refused = async { [admit(3 * n + 1).await, admit(3 * n + 1).await] };
-        let refused = timeout(PATIENCE, refused).await.expect("each is answered");
+        let refused = timeout(PATIENCE, refused).await.expect("every call is answered");
         assert!(refused.iter().all(|it| matches!(it, Err(Error::Unavailable(_)))), "{refused:?}");
         tamper(&path(&store.folder), "ALTER TABLE mislaid RENAME TO matches").await;
-        let admitted = timeout(PATIENCE, admit(3 * n + 2)).await.expect("it is answered");
+        let admitted = timeout(PATIENCE, admit(3 * n + 2)).await.expect("the call is answered");
         assert!(matches!(admitted, Ok(Admitted::New(..))), "{admitted:?}");
     }
 }
 
 #[tokio::test]
-async fn memory_tells_what_the_file_tells() {
+async fn memory_and_file_return_the_same_events() {
     let mut store = store().await;
     for n in 0..3 {
         run(&store, match_id(0, n), plain_spec(), [uploaded(), trouble()]).await;
     }
     let id = match_id(0, 1);
-    let recent = store.journal.recent(id).expect("it was written just now");
+    let recent = store.journal.recent(id).expect("the match was written just now");
     let tail = store.journal.tail(Position(0), 100).await.unwrap();
     suite::Engine::restart(&mut store, START).await;
-    assert_eq!(store.journal.recent(id), None, "another process knows nothing yet");
+    assert_eq!(store.journal.recent(id), None, "a new process has nothing in memory");
     assert_eq!(store.journal.events(id).await.unwrap(), recent);
     assert_eq!(store.journal.tail(Position(0), 100).await.unwrap(), tail);
 }
 
 #[tokio::test]
-async fn memory_keeps_nothing_of_what_was_erased() {
+async fn memory_keeps_nothing_of_an_erased_match() {
     let store = store().await;
     let id = match_id(0, 1);
     run(&store, id, plain_spec(), [uploaded(), failed()]).await;
@@ -346,7 +346,7 @@ async fn memory_keeps_nothing_of_what_was_erased() {
 }
 
 #[tokio::test]
-async fn a_match_that_cannot_be_read_keeps_no_other_from_being_claimed() {
+async fn an_unreadable_match_keeps_no_other_from_being_claimed() {
     let mut store = store().await;
     for n in 0..3 {
         admit(&store, match_id(0, n), plain_spec()).await;
@@ -370,7 +370,7 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
 }
 
 #[tokio::test]
-async fn closing_leaves_one_file_and_refuses_what_comes_later() {
+async fn closing_leaves_one_file_and_refuses_later_calls() {
     let store = store().await;
     admit(&store, match_id(0, 1), plain_spec()).await;
     store.journal.clone().close().await;
@@ -382,7 +382,7 @@ async fn closing_leaves_one_file_and_refuses_what_comes_later() {
 }
 
 #[tokio::test]
-async fn a_value_that_sqlite_can_never_hold_is_told_from_trouble() {
+async fn a_value_that_sqlite_can_never_hold_is_told_from_an_outage() {
     let store = store().await;
     let mut connection = Files::new(path(&store.folder)).look().await.unwrap();
     for (statement, is_permanent) in [
@@ -401,22 +401,22 @@ async fn a_value_that_sqlite_can_never_hold_is_told_from_trouble() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_lock_that_cannot_be_taken_is_named() {
+async fn a_lock_file_that_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    // Nobody may open a folder as a file, root included.
+    // A folder can't be opened as a file, not even by root.
     fs::create_dir(folder.path().join("facematch.db.lock")).unwrap();
     let (clock, _) = Clock::manual(START);
     let config = Config { path: path(&folder), clock, ticks: Clock::system(), readers: READERS };
-    let text = Sqlite::open(config).await.err().expect("it is refused").to_string();
+    let text = Sqlite::open(config).await.err().expect("the file is refused").to_string();
     assert!(
         text.contains("the lock file ") && text.contains("facematch.db.lock can't be"),
         "{text}"
     );
 }
 
-/// Five hundred matches are one page of retention: what others write comes in between its parts.
+/// Five hundred matches are one page of retention. Other writes come in between its parts.
 #[tokio::test]
-async fn what_is_written_beside_a_page_of_retention_waits_for_a_part_of_it() {
+async fn a_write_beside_a_page_of_retention_waits_for_one_part_of_it() {
     let store = store().await;
     end_a_thousand(&store.journal).await;
     store.hand.advance(KEEP);
@@ -440,9 +440,9 @@ async fn what_is_written_beside_a_page_of_retention_waits_for_a_part_of_it() {
     assert!(beside >= 4, "{beside} others were written in {commits} commits");
 }
 
-/// However many matches callers erase at once.
+/// This holds however many matches callers erase at once.
 #[tokio::test]
-async fn what_is_written_beside_many_erasures_waits_for_some_of_them() {
+async fn a_write_beside_many_erasures_waits_for_some_of_them() {
     let store = store().await;
     end_a_thousand(&store.journal).await;
     let (journal, caller, before) = (&store.journal, anna(), store.journal.commits());
@@ -457,8 +457,8 @@ async fn what_is_written_beside_many_erasures_waits_for_some_of_them() {
     assert!(beside * 3 < commits, "commit {beside} of {commits}");
 }
 
-/// How often something is sent to SQLite's thread for a write that meets no other: each time costs
-/// more than its statements.
+/// Counts the trips to SQLite's thread of a write that shares its commit with no other: each trip
+/// costs more than its statements.
 #[tokio::test]
 async fn a_commit_of_one_fact_is_one_trip_to_sqlite() {
     let store = store().await;
@@ -471,9 +471,9 @@ async fn a_commit_of_one_fact_is_one_trip_to_sqlite() {
     assert_eq!((commits() - before.0, trips() - before.1), (4, 4));
     let filter = Filter { labels: spec.labels.clone(), ..Filter::default() };
     let listed = store.journal.list(&anna(), &filter, None, 9).await.unwrap().matches;
-    assert_eq!(listed.len(), 1, "by all of its labels");
+    assert_eq!(listed.len(), 1, "found by all of its labels");
 
-    // What isn't written is asked about in a transaction of its own.
+    // Why an operation was not written is found out in a transaction of its own.
     let again = store.journal.admit(match_id(0, 2), Arc::new(spec)).await.unwrap();
     assert!(matches!(again, Admitted::Known(known) if known.id == match_id(0, 1)));
     let claim = Claim { match_id: match_id(0, 1), epoch: 1 };
@@ -481,9 +481,9 @@ async fn a_commit_of_one_fact_is_one_trip_to_sqlite() {
     assert_eq!(lost, Appended::Lost);
 }
 
-/// Some of a batch of one kind are written, others can't be.
+/// In a batch of one template, some operations are written and others can't be.
 #[tokio::test]
-async fn what_is_not_written_in_the_same_trip_is_told_why() {
+async fn an_admission_that_its_trip_did_not_write_returns_the_known_match() {
     let store = store().await;
     let spec = Arc::new(named_spec("order-1"));
     let admissions = (0..4).map(|n| store.journal.admit(match_id(0, n), Arc::clone(&spec)));

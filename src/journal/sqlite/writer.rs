@@ -1,7 +1,9 @@
-//! The one that writes: takes whatever waits, commits it in one transaction, then answers.
+//! The task that writes: it takes the queued operations, commits them in one transaction, then
+//! answers.
 //!
-//! It knows nothing of what it writes: an [`Operation`] brings its own statements. An operation
-//! that fails is tried once more alone, so that it takes none of its neighbours with it.
+//! It deliberately knows nothing of what it writes: an [`Operation`] brings its own statements. If
+//! an operation fails, each operation of its batch is tried once more alone, so that the failure
+//! affects no other.
 
 use std::{
     sync::{
@@ -37,20 +39,20 @@ use crate::{
     outage,
 };
 
-/// The most operations in one transaction. More gain no speed, and keep the first one waiting.
+/// The most operations in one transaction. More gain no speed, and delay the first one's reply.
 const BATCH_MAX: usize = 128;
 
-/// The most callers' erasures in one transaction: each may read pages of half a dozen indexes from
-/// a disk, and everything else that is written waits for it.
+/// The most erasures by callers in one transaction: each may read pages of half a dozen indexes
+/// from a disk, and all other writes wait for it.
 const ERASURES_MAX: usize = 32;
 
-/// The most operations that wait; whoever brings more waits for room.
+/// The most operations in the queue; further callers wait for a free place.
 const WAITING_MAX: usize = 1024;
 
-/// How long the last try to empty the WAL waits for readers: nothing else is written any more.
+/// How long the last try to empty the WAL waits for readers: no other write can come by then.
 const LAST_TRY: Duration = Duration::from_millis(100);
 
-/// Brings operations to the writer. Lives as long as the journal.
+/// Sends operations to the writer's task. Lives as long as the journal.
 pub(super) struct WriterHandle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
@@ -74,17 +76,17 @@ struct WriterTask {
     /// Measures waits.
     ticks: Clock,
     owner: i64,
-    /// None after a failure: the next batch connects anew.
+    /// `None` after a failure: the next batch opens a new one.
     connection: Option<SqliteConnection>,
     unclaimed_from: Option<Uuid>,
     emptying: Emptying,
-    /// Erasures that make room for others' operations, up to the next transaction.
+    /// Erasures that are left for the next transaction, so that other operations aren't delayed.
     postponed: Vec<Box<dyn Job>>,
     orphans: Arc<Orphans>,
     commits: Arc<AtomicU64>,
-    /// To SQLite's thread.
+    /// Trips to SQLite's thread.
     trips: Arc<AtomicU64>,
-    /// Whether the store failed at the last transaction.
+    /// Whether the store failed in the last transaction.
     fails: Arc<AtomicBool>,
     recent: Arc<Recent>,
     wake: watch::Sender<()>,
@@ -94,13 +96,13 @@ struct WriterTask {
 
 /// Why a transaction was not committed.
 pub(super) enum CommitFailure {
-    /// An operation failed: the others are not to blame.
+    /// An operation failed: the others may succeed without it.
     Operation(Error),
-    /// The store failed: none can be written now.
+    /// The store failed: no operation can be written now.
     Store(Error),
 }
 
-/// What a writer starts with.
+/// What the writer's task starts with.
 pub(super) struct WriterSetup {
     pub files: Files,
     pub clock: Clock,
@@ -154,7 +156,7 @@ impl WriterHandle {
         }
     }
 
-    /// Has an operation written, and returns once it is durable.
+    /// Queues an operation, and returns its outcome once that is durable.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
         let (job, answer) = operation::asked(operation, &self.orphans);
         self.messages.send(Message::Job(job)).await.map_err(|_| reply::closed())?;
@@ -166,7 +168,7 @@ impl WriterHandle {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// How often operations had something sent to SQLite's thread.
+    /// How often operations have sent statements to SQLite's thread.
     #[cfg(test)]
     pub(super) fn trips(&self) -> u64 {
         self.trips.load(Ordering::Relaxed)
@@ -178,25 +180,25 @@ impl WriterHandle {
         self.emptying_tries.load(Ordering::Relaxed)
     }
 
-    /// Whether the store failed at the last transaction: a disk that is full, for instance.
+    /// Whether the store failed in the last transaction: because the disk is full, for instance.
     pub(super) fn fails(&self) -> bool {
         self.fails.load(Ordering::Relaxed)
     }
 
-    /// Whether it still takes operations.
+    /// Whether the task still takes operations.
     pub(super) fn is_open(&self) -> bool {
         !self.messages.is_closed()
     }
 
-    /// Has everything written that waits, and returns once the file is closed.
+    /// Has the queued operations written, and returns once the file is closed.
     pub(super) async fn close(&self) {
-        // An error means that it has stopped by itself: there is nothing left to tell it.
+        // An error means that the task has ended already.
         let _ = self.messages.send(Message::Close).await;
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task
             && task.await.is_err()
         {
-            // Its panic was told as it happened.
+            // The panic itself was logged as it happened.
             tracing::error!("the journal's writer died");
         }
     }
@@ -210,7 +212,7 @@ impl WriterTask {
             for message in messages.drain(..) {
                 match message {
                     Message::Job(job) => batch.push(job),
-                    // What waits already is still taken.
+                    // Operations in the queue are still taken.
                     Message::Close => waiting.close(),
                 }
             }
@@ -223,13 +225,13 @@ impl WriterTask {
         self.finish().await;
     }
 
-    /// Waits for messages, or until the WAL is to be emptied; false when there will be none any more.
+    /// Waits for messages, or until the WAL is to be emptied; false once no more messages can come.
     async fn take(
         &self,
         waiting: &mut mpsc::Receiver<Message>,
         messages: &mut Vec<Message>,
     ) -> bool {
-        // So that postponed ones don't keep others from being taken, and can't pile up.
+        // Postponed operations don't keep others from being taken, and can't pile up.
         let room = WAITING_MAX + ERASURES_MAX - self.postponed.len();
         let taking = waiting.recv_many(messages, BATCH_MAX.min(room));
         let until = match self.postponed.is_empty() {
@@ -243,7 +245,7 @@ impl WriterTask {
         taken.is_none_or(|taken| taken > 0) || !self.postponed.is_empty()
     }
 
-    /// Leaves erasures beyond what one transaction takes for the next.
+    /// Leaves erasures beyond [`ERASURES_MAX`] for the next transaction.
     fn postpone(&mut self, batch: &mut Vec<Box<dyn Job>>) {
         let mut erasures = 0;
         let is_late = |job: &mut Box<dyn Job>| {
@@ -264,8 +266,9 @@ impl WriterTask {
         }
     }
 
-    /// Writes what is one template and no more, in a single trip. What it doesn't write, since the
-    /// journal isn't as was expected, is left for a transaction that can ask why.
+    /// Writes a batch of one template, in a single trip. Returns the operations that this didn't
+    /// write, because the journal isn't as they expect: a transaction of several trips can find out
+    /// why.
     async fn write_at_once(
         &mut self,
         template: &'static Template,
@@ -294,7 +297,7 @@ impl WriterTask {
         }
     }
 
-    /// Which of the batch were not written.
+    /// Returns the indexes of the jobs that were not written.
     async fn transact_at_once(
         &mut self,
         template: &'static Template,
@@ -307,7 +310,7 @@ impl WriterTask {
         for ((index, job), rows) in batch.iter_mut().enumerate().zip(rows) {
             match rows.is_empty() {
                 true => rest.push(index),
-                // What is committed can't be tried again.
+                // The transaction is committed, so the batch must not be tried again.
                 false => job.run(rows, &mut tx).await.map_err(CommitFailure::Store)?,
             }
         }
@@ -316,7 +319,8 @@ impl WriterTask {
         Ok(rest)
     }
 
-    /// Writes a batch statement by statement and answers it; one by one if one of them failed.
+    /// Writes a batch in a transaction of several trips and answers it. If one operation fails,
+    /// each is written in a transaction of its own.
     async fn write_by_steps(&mut self, mut batch: Vec<Box<dyn Job>>) {
         match self.commit(&mut batch).await {
             Err(CommitFailure::Operation(_)) if batch.len() > 1 => {
@@ -334,7 +338,7 @@ impl WriterTask {
         self.answer(batch, committed);
     }
 
-    /// Answers at once, but for what was erased: that waits for the WAL to be emptied.
+    /// Answers at once, except for erasures: their replies wait for the WAL to be emptied.
     fn answer(&mut self, batch: Vec<Box<dyn Job>>, committed: Result<(), CommitFailure>) {
         let committed = committed.map_err(CommitFailure::into_error);
         for job in batch {
@@ -349,7 +353,7 @@ impl WriterTask {
         }
     }
 
-    /// Runs a batch in one transaction. Whatever goes wrong, nothing of it is left.
+    /// Runs a batch in one transaction. If anything fails, none of it is kept.
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), CommitFailure> {
         let orphans = self.orphans.take();
         let committed = self.transact(&orphans, batch).await;
@@ -360,9 +364,9 @@ impl WriterTask {
         committed
     }
 
-    /// Leaves nothing of a transaction that failed: SQLite rolls it back as its connection closes.
-    /// A ROLLBACK can't be sent instead. The connection's thread may be dying of the very failure,
-    /// and what is sent to a thread that dies is sometimes never answered.
+    /// Drops the connection after a failed transaction: SQLite rolls back as the connection closes.
+    /// A ROLLBACK can't be sent instead: the connection's thread may be dying of the same failure,
+    /// and a command to a dying thread is sometimes never answered.
     fn settle<T>(&mut self, committed: &Result<T, CommitFailure>) {
         self.note(committed);
         if committed.is_err() {
@@ -371,20 +375,20 @@ impl WriterTask {
         }
     }
 
-    /// Keeps in mind whether commits succeed, and tells when that changes.
+    /// Notes whether commits succeed, and logs when that changes.
     fn note<T>(&self, committed: &Result<T, CommitFailure>) {
         let failure = match committed {
             Ok(_) => None,
             Err(CommitFailure::Operation(error) | CommitFailure::Store(error)) => match error {
                 Error::Unavailable(source) => Some(source),
-                // Nothing is wrong with the store, but with what was to be written.
+                // The fault is in what was to be written, not in the store.
                 Error::Refused(_) | Error::Corrupt(_) => return,
             },
         };
         let failed_before = self.fails.swap(failure.is_some(), Ordering::Relaxed);
         match failure {
             Some(source) if !failed_before => {
-                tracing::error!(error = %source, "commits fail: nothing new is accepted");
+                tracing::error!(error = %source, "commits fail: new matches are refused");
             }
             None if failed_before => tracing::info!("commits succeed again"),
             Some(_) | None => {}
@@ -426,7 +430,7 @@ impl WriterTask {
         }
     }
 
-    /// Empties the WAL if that is due, and answers the callers that have waited for it.
+    /// Empties the WAL if that is due, and answers the callers that waited for it.
     async fn empty_wal(&mut self) {
         if self.emptying.is_due() {
             let is_empty = self.try_emptying(Duration::ZERO).await;
@@ -444,7 +448,7 @@ impl WriterTask {
         is_empty
     }
 
-    /// Leaves a file that is whole without its WAL.
+    /// Leaves one file that is complete without its WAL, unless a reader blocks the last try.
     async fn finish(mut self) {
         let is_empty = self.try_emptying(LAST_TRY).await;
         self.emptying.tried(is_empty.map_err(Error::from));
@@ -452,12 +456,12 @@ impl WriterTask {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            tracing::warn!(error = outage::causes(&error), "journal not closed in order");
+            tracing::warn!(error = outage::causes(&error), "journal not closed cleanly");
         }
     }
 }
 
-/// The writer's connection, made anew if there is none.
+/// The writer's connection, opened if there is none.
 async fn connected<'a>(
     connection: &'a mut Option<SqliteConnection>,
     files: &Files,

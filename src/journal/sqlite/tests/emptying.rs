@@ -1,4 +1,4 @@
-//! The WAL of a file from which something is erased while a reader keeps what it has seen.
+//! The WAL of a file from which matches are erased while a reader keeps a snapshot open.
 
 use futures_util::{FutureExt, poll};
 
@@ -9,7 +9,7 @@ use crate::journal::sqlite::{
 };
 
 #[tokio::test]
-async fn what_is_erased_beside_a_reader_goes_soon_after_it_beside_other_writes() {
+async fn erased_bytes_go_soon_after_a_reader_ends_beside_other_writes() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     let mut reader = reader(&store).await;
@@ -24,7 +24,7 @@ async fn what_is_erased_beside_a_reader_goes_soon_after_it_beside_other_writes()
 }
 
 #[tokio::test]
-async fn what_is_erased_while_somebody_reads_goes_soon_after_it_although_nobody_writes() {
+async fn erased_bytes_go_soon_after_a_reader_ends_without_any_write() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     let mut reader = reader(&store).await;
@@ -34,7 +34,7 @@ async fn what_is_erased_while_somebody_reads_goes_soon_after_it_although_nobody_
 }
 
 #[tokio::test]
-async fn a_journal_closes_although_somebody_still_reads_what_was_erased() {
+async fn a_journal_closes_although_a_reader_still_sees_an_erased_match() {
     let store = store().await;
     end(&store, match_id(0, 1), plain_spec()).await;
     let _reader = reader(&store).await;
@@ -43,11 +43,11 @@ async fn a_journal_closes_although_somebody_still_reads_what_was_erased() {
 }
 
 #[tokio::test]
-async fn the_wal_is_emptied_once_nobody_reads_it() {
+async fn the_wal_is_emptied_once_its_reader_ends() {
     let store = store().await;
     let mut reader = reader(&store).await;
     admit(&store, match_id(0, 1), plain_spec()).await;
-    // Its writer tries as well.
+    // The journal's own writer would try as well.
     store.journal.clone().close().await;
     let mut writer = Files::new(path(&store.folder)).connect().await.unwrap();
     assert!(!files::empty_wal(&mut writer, Duration::ZERO).await.unwrap());
@@ -56,7 +56,7 @@ async fn the_wal_is_emptied_once_nobody_reads_it() {
     assert_eq!(fs::metadata(store.folder.path().join("facematch.db-wal")).unwrap().len(), 0);
 }
 
-/// A store whose pauses between tries are ended by hand.
+/// A store whose pauses between tries end only when the test advances the clock.
 async fn store_by_hand() -> (Store, Hand) {
     let folder = tempfile::tempdir().unwrap();
     let (config, hand) = config(&path(&folder), START);
@@ -65,7 +65,7 @@ async fn store_by_hand() -> (Store, Hand) {
     (Store { folder, journal, hand }, ticking)
 }
 
-/// As many commits as it says, one after another.
+/// Makes `count` commits, one after another.
 async fn commit(store: &Store, count: u64) {
     let before = store.journal.commits();
     for n in 0..count {
@@ -75,7 +75,7 @@ async fn commit(store: &Store, count: u64) {
     assert_eq!(store.journal.commits() - before, count);
 }
 
-/// The pauses that callers who erase may wait for.
+/// The pauses that an erasing caller may wait for.
 fn pauses() -> impl Iterator<Item = Duration> {
     std::iter::successors(Some(PAUSE_MIN), |pause| Some(*pause * 2))
         .take_while(|p| *p * 2 < PAUSE_MAX)
@@ -94,7 +94,7 @@ async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
     let mut erasing = Box::pin(store.journal.erase(&caller, match_id(0, 1)));
     assert!(poll!(&mut erasing).is_pending());
     commit(&store, 100).await;
-    assert_eq!(tries() - at_first, 1, "for a hundred commits");
+    assert_eq!(tries() - at_first, 1, "one try for a hundred commits");
     for pause in pauses() {
         assert!(poll!(&mut erasing).is_pending());
         ticking.advance(pause);
@@ -106,7 +106,7 @@ async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
     assert_eq!(before - at_first, 1 + pauses().count() as u64);
 
     let erased = tokio::time::timeout(PATIENCE, store.journal.erase(&caller, match_id(0, 2))).await;
-    assert_eq!(erased.unwrap().unwrap(), Erased::Done, "it waits no more");
+    assert_eq!(erased.unwrap().unwrap(), Erased::Done, "no erasure waits any longer");
     for seconds in 1..=10 {
         ticking.advance(PAUSE_MAX);
         commit(&store, 20).await;
@@ -115,7 +115,7 @@ async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
 }
 
 #[tokio::test]
-async fn what_is_written_beside_an_erasure_is_answered_before_the_wal_is_emptied() {
+async fn a_write_beside_an_erasure_is_answered_before_the_wal_is_emptied() {
     let (store, ticking) = store_by_hand().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     let mut reader = reader(&store).await;
@@ -125,7 +125,7 @@ async fn what_is_written_beside_an_erasure_is_answered_before_the_wal_is_emptied
     assert!(poll!(&mut erasing).is_pending() && poll!(&mut beside).is_pending());
     let beside = tokio::time::timeout(PATIENCE, beside).await.unwrap();
     assert!(matches!(beside, Ok(Admitted::New(..))));
-    assert!(erasing.as_mut().now_or_never().is_none(), "its bytes are in the WAL");
+    assert!(erasing.as_mut().now_or_never().is_none(), "the erased bytes are still in the WAL");
 
     query("COMMIT").execute(&mut reader).await.unwrap();
     let ticks = async {
@@ -137,7 +137,7 @@ async fn what_is_written_beside_an_erasure_is_answered_before_the_wal_is_emptied
     let erased = async {
         tokio::select! {
             erased = erasing => erased,
-            () = ticks => unreachable!("they have no end"),
+            () = ticks => unreachable!("the ticks have no end"),
         }
     };
     let erased = tokio::time::timeout(PATIENCE, erased).await.unwrap();
@@ -145,9 +145,9 @@ async fn what_is_written_beside_an_erasure_is_answered_before_the_wal_is_emptied
     assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::new());
 }
 
-/// As a process leaves it that dies while a reader stands in the way.
+/// A process that dies while a reader blocks the checkpoint leaves such a WAL.
 #[tokio::test]
-async fn what_a_former_process_left_in_the_wal_goes_without_a_write() {
+async fn erased_bytes_that_a_former_process_left_in_the_wal_go_without_a_write() {
     let store = store().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     let _reader = reader(&store).await;
@@ -172,13 +172,13 @@ async fn gone(folder: &Path) {
     tokio::time::timeout(PATIENCE, gone).await.unwrap();
 }
 
-/// One after each part would sync the disk ten times as often.
+/// A try after each part would sync the disk ten times as often.
 #[tokio::test]
 async fn a_page_of_retention_empties_the_wal_once() {
     let (store, _ticking) = store_by_hand().await;
     end_a_thousand(&store.journal).await;
     store.hand.advance(KEEP);
-    // An hour has passed, which is noted by a commit of its own.
+    // More than an hour has passed: the time is noted first, by a commit of its own.
     store.journal.erase_expired(0).await.unwrap();
     let counts = || (store.journal.commits(), store.journal.0.writer.emptying_tries());
     let before = counts();

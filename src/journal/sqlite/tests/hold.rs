@@ -6,7 +6,7 @@ use crate::journal::sqlite::hold::JUMP_MIN;
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 const MATCHES: usize = 5;
 
-/// A store in which so many matches have ended, by a clock that shows this time.
+/// A store in which [`MATCHES`] matches have ended at this time.
 async fn ended(now: Timestamp) -> Store {
     let folder = tempfile::tempdir().unwrap();
     let (journal, hand) = open(&path(&folder), now).await;
@@ -35,13 +35,13 @@ async fn a_start_a_year_ahead_erases_nothing_until_matches_were_kept_long_enough
     assert_eq!(store.erased().await, 0);
     store.hand.advance(KEEP / 2);
     store.start_again(START.after(YEAR).after(KEEP / 2)).await;
-    assert_eq!(store.erased().await, 0, "another start, whose clock is no jump, knows of it");
+    assert_eq!(store.erased().await, 0, "another start, without a jump, keeps the hold");
     store.hand.advance(KEEP / 2);
     assert_eq!(store.erased().await, MATCHES);
 }
 
 #[tokio::test]
-async fn a_clock_that_was_a_year_ahead_holds_nothing_for_a_year() {
+async fn a_clock_that_was_a_year_ahead_does_not_hold_retention_for_a_year() {
     let mut store = ended(START).await;
     store.start_again(START.after(YEAR)).await;
     store.start_again(START.after(KEEP / 2)).await;
@@ -52,7 +52,7 @@ async fn a_clock_that_was_a_year_ahead_holds_nothing_for_a_year() {
 }
 
 #[tokio::test]
-async fn what_ended_by_a_clock_in_the_past_is_kept_by_the_next_start() {
+async fn matches_that_ended_by_a_clock_in_the_past_are_kept_by_the_next_start() {
     let mut store = ended(START.before(YEAR)).await;
     store.start_again(START).await;
     assert_eq!(store.erased().await, 0);
@@ -83,10 +83,10 @@ async fn a_week_without_a_match_is_no_jump() {
     assert_eq!(store.erased().await, MATCHES);
     let store = ended(START).await;
     store.hand.advance(YEAR);
-    assert_eq!(store.erased().await, MATCHES, "the time went by while it ran");
+    assert_eq!(store.erased().await, MATCHES, "the year passed while the process ran");
     let mut idle = ended(START).await;
     idle.hand.advance(YEAR - KEEP);
     idle.journal.erase_expired(0).await.unwrap();
     idle.start_again(START.after(YEAR)).await;
-    assert_eq!(idle.erased().await, MATCHES, "it ran without a match until an hour ago");
+    assert_eq!(idle.erased().await, MATCHES, "the process ran, without a match, until lately");
 }

@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// Twenty times what a page may look at, and done within seconds without optimisation. The
-/// environment may say another number: what a page costs is the same.
+/// environment may set another number: a page costs the same.
 const USUAL: u64 = 40_000;
 
-/// The most of SQLite's steps that a list may take: some fifty for each row that it looks at. To
-/// read all of a crowd takes ten times as many.
+/// The most of SQLite's steps that a list may take: some fifty for each row that it looks at.
+/// Reading a whole crowd takes ten times as many.
 const WORK_MAX: u64 = 120_000;
 
 /// A file of the first version with a crowd in it, as a program of that version left it.
@@ -39,7 +39,7 @@ async fn fill(connection: &mut SqliteConnection, crowd: &crate::crowd::Crowd) {
     transaction.commit().await.unwrap();
 }
 
-/// As an older version left it, and once it is entered into the indexes of lists.
+/// Before and after the matches of an older version are entered into the indexes of lists.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_list_of_an_old_file_is_exact_and_costs_what_its_page_costs() {
     let crowd = crowd(0, crate::crowd::count(USUAL));
@@ -67,7 +67,7 @@ async fn check(journal: &Sqlite, crowd: &crate::crowd::Crowd) -> u64 {
     most
 }
 
-/// What one version wrote is listed by the other, and goes on.
+/// The newer version lists and enters matches that the older one added in between.
 #[tokio::test]
 async fn a_file_goes_back_and_forth_between_versions() {
     let folder = old_file(10).await;
@@ -83,7 +83,7 @@ async fn a_file_goes_back_and_forth_between_versions() {
     journal.close().await;
 }
 
-/// An index that is lost, or isn't taken, is a list that reads the whole store.
+/// If an index is missing or unused, a list reads the whole store.
 #[tokio::test]
 async fn every_list_is_found_by_an_index() {
     let store = store().await;
@@ -105,7 +105,7 @@ async fn assert_lists_are_found(connection: &mut SqliteConnection) {
             let is_found = step.starts_with("SEARCH") && step.contains("INDEX")
                 || step.starts_with("SEARCH") && step.contains("PRIMARY KEY")
                 || step.starts_with("SCAN") && step.contains("match_states_unlisted")
-                // What a walk of an index gave.
+                // The rows that a walk of an index returned.
                 || step == "SCAN i"
                 || [
                     "SCAN l",
@@ -150,7 +150,7 @@ fn expected(filter: &Filter) -> &'static str {
     }
 }
 
-/// However many lists wait for their turns.
+/// This holds however many lists wait for permits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_keep_no_look_up_waiting_and_no_health() {
     let store = store().await;
@@ -174,7 +174,8 @@ async fn lists_keep_no_look_up_waiting_and_no_health() {
     }
 }
 
-/// SQLite does not go on with it: the statement is interrupted, and its connection is as good as new.
+/// SQLite doesn't run the list to its end: the statement is interrupted, and its connection is
+/// usable again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_is_given_up_ends_its_work() {
     let store = store().await;

@@ -1,5 +1,5 @@
-//! How SQLite runs each statement: by an index, however much is retained and whatever statistics an
-//! operator's `ANALYZE` left.
+//! Checks that SQLite runs each statement by an index, however much is retained and whatever
+//! statistics an operator's `ANALYZE` left.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,12 +15,12 @@ use crate::journal::{
     suite::crowd::crowd,
 };
 
-/// A pilot's few matches, and so many that reading all of them is found out.
+/// The few matches of a pilot, and so many that a plan that reads them all is found out.
 const SMALL: u64 = 10;
 const LARGE: u64 = 40_000;
 
-/// What may be read whole: a row of our own, what the statement itself made, and an index that holds
-/// only what is still to be done.
+/// What may be scanned: a table of one row, what the statement itself made, and an index that holds
+/// only pending work.
 const SCANNED: [&str; 12] = [
     "SCAN e LEFT-JOIN",
     "SCAN store",
@@ -36,7 +36,7 @@ const SCANNED: [&str; 12] = [
     "SCAN label VIRTUAL TABLE",
 ];
 
-/// As the program leaves it, with so many matches.
+/// A file as the program leaves it, with `count` matches.
 async fn file_of(count: u64) -> (TempDir, SqliteConnection) {
     let folder = tempfile::tempdir().unwrap();
     let (journal, _hand) = open(&path(&folder), START).await;
@@ -81,7 +81,7 @@ async fn assert_found_by_index(connection: &mut SqliteConnection, when: &str) {
 }
 
 #[tokio::test]
-async fn every_statement_is_found_by_an_index_whatever_the_statistics() {
+async fn every_statement_uses_an_index_whatever_the_statistics() {
     let (_folder, mut small) = file_of(SMALL).await;
     assert_found_by_index(&mut small, "small").await;
     raw_sql("ANALYZE").execute(&mut small).await.unwrap();
@@ -94,12 +94,12 @@ async fn every_statement_is_found_by_an_index_whatever_the_statistics() {
     assert_found_by_index(&mut small, "large and analysed").await;
 }
 
-/// So that none can be added beside the list.
+/// So that no statement can be added that isn't in the list.
 #[test]
 fn every_statement_is_in_the_list() {
     let elsewhere = ["append.rs", "lists.rs", "probe.rs", "schema.rs", "statements.rs", "tests.rs"];
-    let room = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/journal/sqlite");
-    let sources = fs::read_dir(&room).unwrap().map(|entry| entry.unwrap().path());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/journal/sqlite");
+    let sources = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
     for source in sources.filter(|source| source.extension().is_some_and(|end| end == "rs")) {
         let name = source.file_name().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&source).unwrap();
@@ -112,11 +112,11 @@ fn every_statement_is_in_the_list() {
         });
         assert!(!has_any || elsewhere.contains(&name), "{name} has a statement of its own");
     }
-    let templates = fs::read_to_string(room.join("append.rs"));
+    let templates = fs::read_to_string(folder.join("append.rs"));
     assert_eq!(templates.unwrap().matches("Template = Template::new(").count(), 3);
 }
 
-/// How many of SQLite's steps it takes to erase so many matches, what hangs on them included.
+/// How many of SQLite's steps it takes to erase `count` matches, their cascades included.
 async fn steps_to_erase(connection: &mut SqliteConnection, count: i64) -> u64 {
     let steps = Arc::<AtomicU64>::default();
     let counted = Arc::clone(&steps);

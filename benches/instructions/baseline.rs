@@ -1,4 +1,4 @@
-//! What each path took when somebody last agreed to it, and how near it a count has to be.
+//! The agreed count of each path, and how near to it a new count has to be.
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::PathBuf};
 
@@ -8,20 +8,21 @@ use crate::Result;
 
 /// How far a count may be from its baseline, as a share of it.
 ///
-/// Repeats differ by less than a thousandth, on a busy machine too; those of `update` by half a
-/// hundredth, since its maps have random seeds and the journal that it opens has threads. The rest
-/// is for what isn't pinned, and for a change elsewhere that makes the compiler inline otherwise.
+/// Repeated counts differ by less than a thousandth, even on a busy machine; those of `update` by
+/// half a hundredth, since its maps have random seeds and the journal that it opens has threads.
+/// The rest allows for what isn't pinned, and for a change elsewhere that makes the compiler inline
+/// differently.
 pub const TOLERANCE: f64 = 0.05;
 
-/// Instructions by the names of paths.
+/// Instruction counts by the names of paths.
 pub type Counts = BTreeMap<String, u64>;
 
-/// The counts that were agreed to, as the file beside this one holds them.
+/// The agreed counts, as `baseline.json` beside this file holds them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Baseline(Counts);
 
-/// Whether every path takes what it should.
+/// Whether every count is near its baseline, with the lines that say so.
 pub struct Judgement {
     pub text: String,
     pub passed: bool,
@@ -38,15 +39,15 @@ impl Baseline {
         Ok(serde_json::from_slice(&text)?)
     }
 
-    /// Writes it, and says where.
+    /// Writes the baseline, and returns the path of its file.
     pub fn write(&self) -> Result<PathBuf> {
         let path = file();
         fs::write(&path, serde_json::to_string_pretty(self)? + "\n")?;
         Ok(path)
     }
 
-    /// One line for each path. A path that is too fast fails as one that is too slow does: against
-    /// a baseline that is too high, the next slowdown would go unnoticed.
+    /// Writes one line for each path. Too fast fails just as too slow does: against a baseline that
+    /// is too high, the next slowdown would go unnoticed.
     pub fn judge(&self, counts: &Counts) -> Judgement {
         let (mut text, mut passed) = (String::new(), true);
         for name in counts.keys().chain(self.0.keys().filter(|name| !counts.contains_key(*name))) {
@@ -56,14 +57,14 @@ impl Baseline {
         }
         if !passed {
             text.push_str(
-                "if that is meant: cargo bench --profile counted --bench instructions -- --bless\n",
+                "if intended: cargo bench --profile counted --bench instructions -- --bless\n",
             );
         }
         Judgement { text, passed }
     }
 }
 
-/// What is said of a path that has a count, a baseline, or both.
+/// The line for a path that has a count, a baseline, or both, and whether the path passes.
 fn judged(count: Option<u64>, baseline: Option<u64>) -> (String, bool) {
     let (count, baseline) = match (count, baseline) {
         (Some(count), Some(baseline)) => (count, baseline),

@@ -1,4 +1,4 @@
-//! Counts the instructions of one run of a path: this program again, under callgrind.
+//! Counts the instructions of one run of a path, by running this program again under callgrind.
 
 use std::{
     fs, io,
@@ -7,22 +7,24 @@ use std::{
 
 use crate::{Result, paths::Path};
 
-/// How often a path is run to be counted: what differs from start to start, such as what the
-/// threads do that open a journal, is spread over so many. A path takes two seconds.
+/// How often a path runs to be counted. What differs between starts, such as the work of the
+/// threads that open a journal, is spread over so many runs. A path takes two seconds.
 const TIMES: u64 = 1000;
 
-/// jemalloc tidies up by the clock, and under load there is more of it; so it doesn't here.
+/// Turns off what jemalloc purges by the clock: a loaded machine runs longer, so there would be
+/// more of it.
 const TIMELESS: (&str, &str) =
     ("_RJEM_MALLOC_CONF", "experimental_tcache_gc:false,dirty_decay_ms:-1,muzzy_decay_ms:-1");
 
-/// What one run of a path takes. Whatever a process does before and after cancels out.
+/// The instructions that one run of a path takes. The work of the process before and after cancels
+/// out.
 pub fn count(path: Path) -> Result<u64> {
     let (once, twice) = (process(path, TIMES)?, process(path, 2 * TIMES)?);
     let more = twice.checked_sub(once).ok_or("twice as many runs took fewer instructions")?;
     Ok(more.div_ceil(TIMES))
 }
 
-/// What a process takes that runs a path so many times.
+/// The instructions of a process that runs a path `times` times.
 fn process(path: Path, times: u64) -> Result<u64> {
     let directory = tempfile::tempdir()?;
     let counts = directory.path().join("counts");
@@ -48,5 +50,5 @@ fn process(path: Path, times: u64) -> Result<u64> {
 /// The instructions of all threads, which callgrind writes last.
 fn total(counts: &str) -> Result<u64> {
     let line = counts.lines().find_map(|line| line.strip_prefix("totals: "));
-    Ok(line.ok_or("callgrind tells no total")?.trim().parse()?)
+    Ok(line.ok_or("callgrind has written no total")?.trim().parse()?)
 }

@@ -1,4 +1,4 @@
-//! One plain match: what was asked for, and what Oz answers to each of its requests.
+//! One plain match: its request, and Oz's answer to each request of the service.
 //!
 //! Everything is fixed, times and ids too, so that every run does the same.
 
@@ -11,10 +11,10 @@ use facematch::domain::{
 
 use crate::Result;
 
-/// Oz's answer to a poll of an analysis that it is still at, as the simulator words it.
+/// Oz's answer to a poll of an analysis in progress, in the simulator's words.
 pub const PROCESSING: &[u8] = include_bytes!("processing.json");
 
-/// The analysis that it tells of, the folder's video and the uploaded photo.
+/// The analysis in that answer, the folder's video and the uploaded photo.
 const ANALYSIS: &str = "f35716ed-7abf-4198-8146-229eb4f2ad25";
 const VIDEO: &str = "0f4ce2a5-54c5-4c5a-a5c8-0b1a3a1e6f7d";
 const PHOTO: &str = "b6b2a6a0-7c1e-4f0e-9d0b-5f2d3b0c9e11";
@@ -54,7 +54,7 @@ pub fn spec() -> Result<Spec> {
     })
 }
 
-/// The folder, the photo's id, the analysis, two polls in vain, and the verdict.
+/// The folder, the photo's id, the analysis, two polls without a verdict, and the verdict.
 pub fn replies() -> Result<Vec<Reply>> {
     let processing = biometry(["PROCESSING"; 3])?;
     let finished = Analysis {
@@ -83,7 +83,7 @@ fn video() -> Result<Media> {
     })
 }
 
-/// What a QUALITY analysis said of the video before.
+/// The result of an earlier QUALITY analysis of the video.
 fn liveness() -> Result<Analysis> {
     Ok(Analysis {
         id: Some("5a2c1f0e-3c55-4b2c-8e43-9a6f0d7b1c22".parse()?),

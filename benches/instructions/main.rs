@@ -1,19 +1,19 @@
-//! The guard against slowdowns: how many instructions a few fixed paths take, each against what
-//! it took when somebody last agreed to it.
+//! Guards against slowdowns: counts the instructions that a few fixed paths take, and compares each
+//! count with its agreed baseline.
 //!
-//! Instructions are counted by callgrind, so that neither the clock nor who else uses the machine
-//! changes them, and a slowdown shows in the change that makes it. What they don't tell is time:
-//! waiting, memory and the system's calls are for the other benchmark. It decides nothing but
-//! whether a count is near its baseline.
+//! Callgrind counts the instructions, so neither the clock nor other load on the machine changes
+//! them, and a slowdown shows in the change that makes it. They say nothing of time: waiting,
+//! memory and system calls are for the other benchmark. It deliberately decides nothing but whether
+//! a count is near its baseline.
 //!
 //! A count depends on the compiler, which `rust-toolchain.toml` pins, on the crates, which
-//! `Cargo.lock` does, and on the allocator, which is the program's own. It depends a little on
-//! libc, which isn't pinned, and on the processor: the baseline is that of an x86-64 with AVX2, and
-//! one without copies memory by up to a tenth more instructions.
+//! `Cargo.lock` pins, and on the allocator, which is the program's own. It depends a little on
+//! libc, which isn't pinned, and on the processor: the baseline was counted on an x86-64 with AVX2,
+//! and without AVX2 copying memory takes up to a tenth more instructions.
 //!
 //! ```sh
 //! cargo bench --profile counted --bench instructions              # every path against its baseline
-//! cargo bench --profile counted --bench instructions -- --bless   # makes what they take now the baseline
+//! cargo bench --profile counted --bench instructions -- --bless   # makes the new counts the baseline
 //! ```
 
 mod baseline;
@@ -30,20 +30,20 @@ use crate::{
 
 /// Anything that stops a run.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
-/// What a run comes to.
+/// The result of a run, or what stopped it.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// What is wanted.
+/// What the arguments ask for.
 enum Wanted {
-    /// Every path is counted and judged.
+    /// Count every path and judge the counts.
     Judge,
-    /// Every path is counted, and that is the baseline.
+    /// Count every path and make the counts the baseline.
     Bless,
-    /// This process is being counted: nothing but this path, so many times.
+    /// Run nothing but this path, so many times: callgrind counts this process.
     Run { path: Path, times: u64 },
 }
 

@@ -1,4 +1,5 @@
-//! The paths: each takes what it needs from `inputs`, and is then run as often as it is told.
+//! The paths that are counted: each takes its data from `inputs`, and then runs as often as it is
+//! told to.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 
@@ -21,20 +22,20 @@ use crate::{
     inputs::{self, LATENCY, POLICY, START},
 };
 
-/// How many of Oz's answers a match has heard once its analysis is under way.
+/// How many answers of Oz a match has received once its analysis is in progress.
 const REPLIES_TO_PROCESSING: usize = 3;
 const CONFIG: watch::Config = watch::Config { heartbeat: Duration::from_secs(15) };
 
-/// What is counted. Each is what the service does most, without what it waits for.
+/// What is counted. Each path is work that the service does most, without its waits.
 #[derive(Clone, Copy, Debug)]
 pub enum Path {
-    /// A plain match from accepted to finished, by the pure core: every step, answer and fact.
+    /// A plain match from accepted to finished, by the pure core: every step, answer and event.
     Match,
     /// The answer to one poll, read as the client reads it, and settled.
     Poll,
-    /// One fact, encoded for the first who is shown it, with a resume token.
+    /// One event, encoded with a resume token for the first stream that shows it.
     Update,
-    /// The facts of a match, written as the journal's JSON, read back and folded; without SQLite.
+    /// The events of a match, written as the journal's JSON, read back and folded; without SQLite.
     Facts,
 }
 
@@ -54,7 +55,7 @@ impl Path {
         Self::ALL.into_iter().find(|path| path.name() == name)
     }
 
-    /// Does nothing but this, so many times.
+    /// Runs nothing but this path, `times` times.
     pub fn run(self, times: u64) -> Result<()> {
         match self {
             Self::Match => matches(times),
@@ -85,15 +86,15 @@ fn polls(times: u64) -> Result<()> {
         drive = black_box(settle(&m, drive, &ask, outcome, moment(now), &POLICY)).drive;
     }
     let is_pending = drive.polls == times && drive.biometry.over.is_none() && drive.failures() == 0;
-    if is_pending { Ok(()) } else { Err("the polls were not what they should be".into()) }
+    if is_pending { Ok(()) } else { Err("a poll ended the analysis, or failed".into()) }
 }
 
 fn updates(times: u64) -> Result<()> {
     let watch = watch()?;
     let Walk { m, journal, .. } = Walk::of(&accepted()?, &inputs::replies()?)?;
-    let (m, last) = (Arc::new(m), journal.last().ok_or("a match without facts")?);
+    let (m, last) = (Arc::new(m), journal.last().ok_or("a match without events")?);
     for _ in 0..times {
-        // Each is a new one: what was encoded twice is kept.
+        // A new entry each time: an entry keeps the bytes that it was encoded to.
         let entry = Entry::new(black_box(last).clone(), Arc::clone(&m));
         let update = Update::Event(Arc::new(entry));
         black_box(Encoded::shown(black_box(&watch), &update).bytes());
@@ -115,7 +116,7 @@ fn facts(times: u64) -> Result<()> {
     Ok(())
 }
 
-/// A match on its way, driven as the worker drives it, by answers that are known beforehand.
+/// A match in progress, driven as the worker drives it, by answers that are known beforehand.
 struct Walk {
     m: Match,
     drive: VolatileState,
@@ -124,7 +125,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// As far as these answers lead.
+    /// Drives the match as far as these answers lead.
     fn of(accepted: &Recorded, replies: &[Reply]) -> Result<Self> {
         let mut walk = Self {
             m: apply(None, accepted)?,
@@ -139,7 +140,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// What is asked of Oz once that is due; nothing after the end.
+    /// The next request to Oz, at the time when it is due; `None` after the end.
     fn next_ask(&mut self) -> Result<Option<Ask>> {
         loop {
             match next_step(&self.m, &self.drive, true, self.now, &POLICY) {
@@ -176,14 +177,14 @@ impl Walk {
         Ok(())
     }
 
-    /// The match, which has its verdict by now.
+    /// The match with its verdict; an error if it has none.
     fn ended(mut self) -> Result<Match> {
         let has_verdict = self.next_ask()?.is_none() && self.m.state == State::Finished;
         if has_verdict { Ok(self.m) } else { Err("the match has no verdict".into()) }
     }
 }
 
-/// The match's first fact.
+/// The match's first event.
 fn accepted() -> Result<Recorded> {
     Ok(Recorded {
         match_id: inputs::match_id()?,
@@ -199,8 +200,8 @@ fn moment(asked: Timestamp) -> Moment {
     Moment { asked, now: asked.after(LATENCY), chance: 0.5 }
 }
 
-/// A watch, for its tokens: the journal that they name is closed before anything is counted, so
-/// that no thread of its own is.
+/// A watch, for its tokens. The journal that the tokens name is closed before anything is counted,
+/// so that none of its threads is counted.
 fn watch() -> Result<Watch> {
     let directory = tempfile::tempdir()?;
     let (clock, _) = Clock::manual(START);

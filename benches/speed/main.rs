@@ -1,16 +1,16 @@
-//! The benchmark: the service beside what it can't beat, each figure with its limit.
+//! The benchmark: the service beside a bound that it can't beat, each figure with its limit.
 //!
-//! The simulator, the service and whoever makes the load are processes of their own, so that what
-//! the system counts for the service is the service's. It decides nothing: limits are those of
-//! the table in `rows`, and a row says whether it keeps to its own.
+//! The simulator, the service and the load generators are separate processes, so that what the
+//! system counts for the service is the service's alone. It deliberately sets no limits: each row
+//! in `rows` has its own, and the result says whether the row keeps to it.
 //!
 //! ```sh
 //! cargo bench                         # everything, some thirteen minutes
 //! cargo bench -- --quick              # the same with smaller numbers, in three
-//! cargo bench -- --only in-flight     # some rows
-//! cargo bench -- compare OLD NEW      # two results: what got worse
+//! cargo bench -- --only in-flight     # only the named rows
+//! cargo bench -- compare OLD NEW      # compares two results: what got worse
 //! cargo bench -- table RESULT         # a result as a table
-//! cargo bench -- plot RESULT SVG      # its growth, as a picture
+//! cargo bench -- plot RESULT SVG      # the growth curves of a result, as a picture
 //! ```
 
 #![expect(clippy::disallowed_methods, reason = "time is what a benchmark measures")]
@@ -32,10 +32,10 @@ use crate::{report::Report, rows::Size};
 
 /// Anything that stops a run.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
-/// What a run comes to.
+/// The result of a run, or what stopped it.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// What is wanted.
+/// What the arguments ask for.
 #[derive(Debug, PartialEq)]
 enum Wanted {
     Run { size: Size, only: Vec<String>, json: PathBuf },

@@ -1,4 +1,4 @@
-//! The simulator, as a tester and as the bare loop use it: plain requests.
+//! A client of the simulator with plain requests, for the set-up of rows and for the bare loop.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::Result;
 /// The service account's token at every simulator.
 pub const TOKEN: &str = "simulated-service-token";
 const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
-/// Folders that are made at once.
+/// How many folders are created at once.
 const FOLDERS_AT_ONCE: usize = 16;
 
-/// A simulator.
+/// A client of one simulator.
 #[derive(Clone)]
 pub struct Oz {
     url: Arc<str>,
@@ -28,7 +28,7 @@ pub struct Oz {
 
 impl Oz {
     pub fn at(url: &str) -> Result<Self> {
-        // As the service does: the provider of cryptography is a choice of the process.
+        // As the service does: a process has one provider of cryptography.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().no_proxy().build()?;
         Ok(Self { url: url.trim_end_matches('/').into(), http })
@@ -53,18 +53,18 @@ impl Oz {
         read(request.multipart(form).send().await?).await
     }
 
-    /// Changes how this Oz is.
+    /// Sets switches of the simulator.
     pub async fn switch(&self, switches: &Value) -> Result<()> {
         let request = self.http.patch(self.path("/sim/switches")).json(switches);
         read(request.send().await?).await.map(drop)
     }
 
-    /// How many requests it has had.
+    /// How many requests the simulator has had.
     pub async fn requests(&self) -> Result<u64> {
         Ok(self.get("/sim/health").await?["requests"].as_u64().ok_or("no count of requests")?)
     }
 
-    /// When the polls came that it remembers of a folder, in milliseconds.
+    /// The times of a folder's polls that the simulator has recorded, in milliseconds.
     pub async fn polls(&self, folder: &str) -> Result<Vec<f64>> {
         let query = format!("/sim/record?endpoint=get_analysis&limit=1000&folder={folder}");
         let page = self.get(&query).await?;
@@ -72,7 +72,7 @@ impl Oz {
         Ok(requests.iter().filter_map(|request| request["at_ms"].as_f64()).collect())
     }
 
-    /// As many folders as are wanted, each with the same person's liveness media.
+    /// Creates `count` folders, each with the same person's liveness media.
     pub async fn folders(&self, count: usize) -> Result<Vec<String>> {
         let media: Arc<[u8]> = sample::shot_set(sample::portrait_jpeg()).into();
         let made = stream::iter(0..count).map(|_| self.folder(Arc::clone(&media)));
@@ -114,7 +114,7 @@ pub fn large_photo() -> Result<Vec<u8>> {
     Ok(photo.into_inner())
 }
 
-/// A square picture that can't be made smaller.
+/// A square picture that can't be compressed.
 fn noise(side: u32) -> RgbImage {
     let mut state = 0x2545_f491_u32;
     RgbImage::from_fn(side, side, |_, _| {

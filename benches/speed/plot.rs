@@ -1,4 +1,4 @@
-//! Draws how the figures grow with the load: a panel for each, as an SVG that needs nothing else.
+//! Draws how the figures grow with the load: a self-contained SVG with a panel for each figure.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -10,13 +10,13 @@ use crate::{
 const PANEL_WIDTH: f64 = 260.0;
 const PANEL_HEIGHT: f64 = 190.0;
 const PANELS_A_ROW: usize = 3;
-/// Around what is drawn in a panel: for its title above, and for what stands at its axes.
+/// The margin of a panel: for the title above, and for the labels at the axes.
 const MARGIN: f64 = 44.0;
-/// As Markdown is shown on light and on dark ground.
+/// A colour that shows on the light and on the dark background of Markdown.
 const INK: &str = "#57606a";
 const LINE: &str = "#0969da";
 
-/// Draws the growth of a result.
+/// Draws the growth curves of a result.
 pub fn draw(report: &Report, picture: &Path) -> Result<()> {
     let rows = report.growth.len().div_ceil(PANELS_A_ROW);
     let (width, height) = (PANEL_WIDTH * PANELS_A_ROW as f64, PANEL_HEIGHT * rows as f64);
@@ -38,7 +38,8 @@ pub fn draw(report: &Report, picture: &Path) -> Result<()> {
     Ok(fs::write(picture, svg)?)
 }
 
-/// One curve, from nothing upwards; the loads, each some times the one before, an equal way apart.
+/// One curve over an axis that starts at zero. The loads, each a multiple of the one before, are
+/// equally spaced.
 fn panel(what: &str, curve: &Curve) -> String {
     let most = curve.points.iter().map(|point| point.value).fold(0.0, f64::max) * 1.2;
     let (width, height) = (PANEL_WIDTH - 2.0 * MARGIN, PANEL_HEIGHT - 2.0 * MARGIN);

@@ -1,4 +1,4 @@
-//! The parts of a run, each a process, and what the system counts for it.
+//! The processes of a run, and what the system counts for each.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a part that is asked to stop may take.
 const GOODBYE: Duration = Duration::from_secs(40);
 
-/// A process of this run. It is ended when dropped.
+/// A process of this run. It is killed when this is dropped.
 pub struct Part {
     name: &'static str,
     child: Child,
@@ -45,22 +45,22 @@ impl Part {
         Ok(Self { name, child, out, to })
     }
 
-    /// The simulator, and where it listens.
+    /// Starts the simulator, and returns its URL.
     pub fn simulator() -> Result<(Self, String)> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
         let mut part = Self::start("simulator", command.args(SIMULATOR))?;
         let ready = part.line()?;
         let url = ready.split(' ').find(|word| word.starts_with("http://"));
-        Ok((part, url.ok_or("the simulator doesn't say where it is")?.to_owned()))
+        Ok((part, url.ok_or("the simulator doesn't print its URL")?.to_owned()))
     }
 
-    /// The service on the journal in a directory, and where it listens.
+    /// Starts the service on the journal in a directory, and returns its URL.
     pub fn service(oz: &str, directory: &Path, more: &[&str]) -> Result<(Self, String)> {
         let store = format!("sqlite:{}", directory.join("facematch.db").display());
         Self::service_on(&store, oz, &directory.join("log"), more)
     }
 
-    /// The service on any store, and where it listens.
+    /// Starts the service on any store, and returns its URL.
     pub fn service_on(store: &str, oz: &str, log: &Path, more: &[&str]) -> Result<(Self, String)> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_facematch"));
         command
@@ -70,11 +70,12 @@ impl Part {
             .stderr(fs::File::create(log)?);
         let mut part = Self::start("service", &mut command)?;
         let ready = part.line()?;
-        let address = ready.rsplit(' ').next().ok_or("the service doesn't say where it is")?;
+        let address = ready.rsplit(' ').next().ok_or("the service doesn't print its address")?;
         Ok((part, format!("http://{address}")))
     }
 
-    /// Somebody who makes load: this program again, in a role. It says so once it is ready.
+    /// Starts a load generator: this program again, in a role. Returns the line that it prints once
+    /// it is ready.
     pub fn role(role: &Role) -> Result<(Self, String)> {
         let mut command = Command::new(std::env::current_exe()?);
         let name = role.name();
@@ -83,7 +84,7 @@ impl Part {
         Ok((part, ready))
     }
 
-    /// The next line that it prints.
+    /// Reads the next line that the process prints.
     pub fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         if self.out.read_line(&mut line)? == 0 {
@@ -92,12 +93,12 @@ impl Part {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Tells a role to go on, with a word.
+    /// Tells a role to continue, by a line.
     pub fn tell(&mut self, word: &str) -> Result<()> {
         Ok(writeln!(self.to, "{word}")?)
     }
 
-    /// What a role says came of it.
+    /// Reads the outcome that a role prints.
     pub fn outcome<T: DeserializeOwned>(&mut self) -> Result<T> {
         Ok(serde_json::from_str(&self.line()?)?)
     }
@@ -106,19 +107,19 @@ impl Part {
         usage(self.child.id())
     }
 
-    /// Forgets how much memory it took at most.
+    /// Resets the peak of the process's memory.
     pub fn forget_peak(&self) -> Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
     }
 
-    /// Ends it where it is.
+    /// Kills the process at once.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Asks the process to stop, and waits until it has ended.
     pub fn stop(mut self) -> Result<()> {
         Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         let asked = Instant::now();
@@ -134,7 +135,7 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        // An error means that it has ended.
+        // An error means that the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -151,7 +152,7 @@ impl Usage {
     }
 }
 
-/// What a role prints.
+/// Prints a role's outcome.
 pub fn say<T: Serialize>(outcome: &T) -> Result<()> {
     let mut out = std::io::stdout().lock();
     serde_json::to_writer(&mut out, outcome)?;
@@ -159,7 +160,7 @@ pub fn say<T: Serialize>(outcome: &T) -> Result<()> {
     Ok(out.flush()?)
 }
 
-/// What a role is told; nothing once nobody tells it anything any more.
+/// Reads a line that a role is told; `None` once its standard input is closed.
 pub fn heard() -> Result<Option<String>> {
     let mut line = String::new();
     let bytes = std::io::stdin().read_line(&mut line)?;
@@ -183,8 +184,8 @@ fn usage(id: u32) -> Result<Usage> {
     })
 }
 
-/// CPU seconds of a process and of those of its children that have ended, whoever's it is. None of
-/// one that has ended meanwhile.
+/// CPU seconds of any process of the machine, and of those of its children that have ended. Zero if
+/// the process itself has ended meanwhile.
 pub fn cpu_seconds_with_children(id: u32) -> Result<f64> {
     let Ok(stat) = fs::read_to_string(format!("/proc/{id}/stat")) else { return Ok(0.0) };
     let (_, fields) = stat.rsplit_once(')').ok_or("a process without a name")?;
@@ -195,5 +196,5 @@ pub fn cpu_seconds_with_children(id: u32) -> Result<f64> {
 fn number(text: &str, name: &str) -> Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let word = line.and_then(|rest| rest.split_whitespace().next());
-    Ok(word.ok_or_else(|| format!("the system doesn't tell {name}"))?.parse()?)
+    Ok(word.ok_or_else(|| format!("the system doesn't report {name}"))?.parse()?)
 }

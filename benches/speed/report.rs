@@ -1,4 +1,4 @@
-//! What was measured: as a table, as JSON, and two of them beside each other.
+//! The result of a run: as a table, as JSON, and compared with another.
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
@@ -14,11 +14,11 @@ pub struct Report {
     pub figures: Vec<Figure>,
     /// Rows that could not be measured, and why.
     pub failures: Vec<String>,
-    /// Curves by what they show: a point for each load.
+    /// Curves by name: a point for each load.
     pub growth: BTreeMap<String, Curve>,
 }
 
-/// One figure.
+/// A measured value, with its limit and what it is compared with.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Figure {
     pub name: String,
@@ -28,14 +28,14 @@ pub struct Figure {
     pub reference: Option<String>,
 }
 
-/// What it may be.
+/// The limit of a figure.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub enum Limit {
     AtMost(f64),
     AtLeast(f64),
 }
 
-/// What it counts. It also says how much of a change is noise, and which way is better.
+/// The unit of a figure. It also says how much of a change is noise, and which direction is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unit {
     MicrosecondsOfCpu,
@@ -56,17 +56,17 @@ pub struct Curve {
     pub points: Vec<Point>,
 }
 
-/// One of its points.
+/// One point of a curve.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Point {
-    /// Times the least load.
+    /// The load as a multiple of the smallest one.
     pub load: f64,
     /// The load itself: matches a second, or in flight.
     pub at: f64,
     pub value: f64,
 }
 
-/// Two results beside each other.
+/// The comparison of two results.
 pub struct Comparison {
     pub text: String,
     pub is_worse: bool,
@@ -169,8 +169,8 @@ impl Unit {
         }
     }
 
-    /// By how much it may be worse without anything having changed. CPU seconds and bytes hold on
-    /// a shared machine; rates and latencies don't.
+    /// By which share a figure may get worse without a change in the code. CPU seconds and bytes
+    /// hold on a shared machine; rates and latencies don't.
     fn noise(self) -> f64 {
         match self {
             Self::MicrosecondsOfCpu | Self::TimesOfCpu | Self::Bytes | Self::Times => 0.1,
@@ -189,7 +189,7 @@ pub fn compare(old: &Report, new: &Report) -> Comparison {
     let mut text = String::new();
     let mut is_worse = false;
     if (old.size.as_str(), old.cores) != (new.size.as_str(), new.cores) {
-        text.push_str("careful: these are of different sizes, or of different machines\n");
+        text.push_str("careful: these results are of different sizes, or of different machines\n");
     }
     for was in &old.figures {
         let Some(is) = new.figures.iter().find(|figure| figure.name == was.name) else {

@@ -1,4 +1,4 @@
-//! Many who watch one match: how long it takes until the last of them has seen an update.
+//! Many watchers of one match: how long it takes until the last of them has seen an update.
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ impl Audience {
     pub async fn play(self) -> Result<()> {
         let folders = Oz::at(&self.oz)?.folders(1).await?;
         say(&"ready")?;
-        let server = heard()?.ok_or("nobody says where the service is")?;
+        let server = heard()?.ok_or("the service's address is missing on standard input")?;
         let clients = clients(&server, self.connections).await?;
         let mut main = clients[0].clone();
         let (id, reached, _running) = started(&mut main, &folders[0]).await?;
@@ -45,7 +45,7 @@ impl Audience {
         seeing.spawn(async move {
             let seen: Vec<_> =
                 stream::iter(streams).map(see).buffer_unordered(usize::MAX).collect().await;
-            let begun = waits.await.expect("it begins");
+            let begun = waits.await.expect("the start is sent");
             let ended = seen.into_iter().map(|seen: Result<Instant>| {
                 let seen = seen?;
                 Ok((seen, seen - begun))
@@ -56,14 +56,15 @@ impl Audience {
         let now = Instant::now();
         let id = cancel_match_request::Id::MatchId(id);
         main.cancel_match(CancelMatchRequest { id: Some(id) }).await?;
-        begun.send(now).expect("somebody waits for it");
-        say(&Tally::of(seeing.join_next().await.expect("they see it")??, now, 0))?;
+        begun.send(now).expect("the watchers' task waits for the start");
+        say(&Tally::of(seeing.join_next().await.expect("the watchers' task runs")??, now, 0))?;
         heard()?;
         Ok(())
     }
 }
 
-/// A match whose analysis has begun: its id, and how far it is.
+/// Starts a match and waits until its analysis has started. Returns its id, its last sequence and
+/// its stream.
 async fn started(
     client: &mut Client,
     folder: &str,

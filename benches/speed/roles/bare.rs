@@ -1,4 +1,4 @@
-//! The same calls to Oz by a bare loop: what a perfect gateway would cost nothing over.
+//! The same calls to Oz in a bare loop: the cost that a perfect gateway would add nothing to.
 
 use std::time::{Duration, Instant};
 
@@ -15,14 +15,14 @@ use crate::{
     roles::{Tally, photo},
 };
 
-/// Matches without a service.
+/// Matches that run without the service.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Bare {
     pub oz: String,
     pub count: usize,
     pub at_once: usize,
     pub is_large: bool,
-    /// Between two polls, in milliseconds.
+    /// The pause between two polls, in milliseconds.
     pub poll_ms: u64,
 }
 

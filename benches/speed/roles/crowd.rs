@@ -1,4 +1,5 @@
-//! A journal with very many matches that have ended, each with its labels and four events.
+//! Fills a journal with very many matches. Nearly all have ended, each with its labels and four
+//! events.
 
 use std::path::PathBuf;
 
@@ -8,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, raw_sql};
 
 use crate::{Result, crowd, process::say, roles::fill::open};
 
-/// Retained matches, a month of them.
+/// A month of retained matches.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Crowd {
     pub store: PathBuf,
@@ -17,7 +18,7 @@ pub struct Crowd {
 
 impl Crowd {
     pub async fn play(self) -> Result<()> {
-        // Makes the schema.
+        // Opening creates the schema.
         open(self.store.clone()).await?.close().await;
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&self.store);
         let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
@@ -33,7 +34,7 @@ impl Crowd {
     }
 }
 
-/// What it is made of.
+/// The crowd: `count` matches, spread over a month.
 pub fn crowd_of(count: u64) -> crowd::Crowd {
     const START_MS: u64 = 1_700_000_000_000;
     const MONTH_MS: u64 = 30 * 86_400_000;

@@ -1,4 +1,4 @@
-//! Retention's pages on a full store, the engine alone.
+//! Erases pages of retention from a full store, by the engine alone.
 
 use std::{path::PathBuf, time::Instant};
 
@@ -18,26 +18,26 @@ use crate::{
     roles::{Percentiles, fill::open},
 };
 
-/// As the service erases them.
+/// The size of a page, as in the service.
 const PAGE: usize = 500;
-/// How long a replica that has died is waited for, which there is none of.
+/// The lease that the configuration needs: it isn't waited for, since no replica dies.
 const LEASE: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Matches whose time has come, in a store that was filled before.
+/// Matches that have expired, in a store that was filled before.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Erase {
     pub store: Store,
     pub due: usize,
 }
 
-/// Where they lie.
+/// The store of the matches.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Store {
     File(PathBuf),
     Database(String),
 }
 
-/// How long a page took.
+/// How many matches were erased, and how long the pages took.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Pages {
     pub erased: usize,
@@ -89,7 +89,7 @@ async fn at(url: String) -> Result<Postgres> {
     Ok(Postgres::open(config).await?)
 }
 
-/// All that is due, page by page.
+/// Erases all expired matches, page by page.
 async fn erase(journal: &impl Writer) -> Result<Pages> {
     let (mut erased, mut took) = (0, Vec::new());
     loop {

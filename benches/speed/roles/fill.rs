@@ -1,4 +1,4 @@
-//! A journal with many matches under way, as a process that died has left it.
+//! Fills a journal with many matches in progress, as a process that died leaves it.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -20,12 +20,12 @@ use uuid::Uuid;
 
 use crate::{Result, process::say};
 
-/// Written at once: more than fits into one commit.
+/// How many matches are written at once: more than fit into one commit.
 const AT_ONCE: usize = 512;
-/// Longer than the run, so that none of them ends.
+/// Longer than the run, so that no match ends.
 const TIMEOUT: Duration = Duration::from_secs(86_400);
 
-/// Matches whose analyses are under way.
+/// Matches whose analyses are in progress.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Fill {
     pub store: PathBuf,
@@ -68,7 +68,7 @@ async fn under_way(journal: &Sqlite, n: usize) -> Result<()> {
     Ok(())
 }
 
-/// A new match.
+/// Admits a new match.
 pub(super) async fn admit(journal: &Sqlite) -> Result<Claim> {
     match journal.admit(MatchId::from_uuid(Uuid::now_v7()), Arc::new(spec())).await? {
         Admitted::New(_, claim) => Ok(claim),

@@ -16,9 +16,9 @@ use crate::{
     roles::{Client, clients, photo, request},
 };
 
-/// How many are started at once.
+/// How many matches are started at once.
 const STARTED_AT_ONCE: usize = 256;
-/// How many folders are told, for somebody to look at the polls of each.
+/// About how many folders are reported: the polls of each are examined.
 const FOLDERS_TOLD: usize = 40;
 
 /// Matches that are held in flight until the role ends.
@@ -29,7 +29,7 @@ pub struct Flight {
     pub connections: usize,
 }
 
-/// All of them are polled by now.
+/// Reported once all matches are polled.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Flying {
     pub seconds: f64,
@@ -40,7 +40,7 @@ impl Flight {
     pub async fn play(self) -> Result<()> {
         let (folders, photo) = (Oz::at(&self.oz)?.folders(self.count).await?, photo(false)?);
         say(&"ready")?;
-        let server = heard()?.ok_or("nobody says where the service is")?;
+        let server = heard()?.ok_or("the service's address is missing on standard input")?;
         let clients: Arc<[Client]> = clients(&server, self.connections).await?.into();
         let started = Instant::now();
         let taking_off = stream::iter(folders.iter().enumerate())
@@ -49,7 +49,7 @@ impl Flight {
         let step = (folders.len() / FOLDERS_TOLD).max(1);
         let told = folders.iter().step_by(step).cloned().collect();
         say(&Flying { seconds: started.elapsed().as_secs_f64(), folders: told })?;
-        // They have to be read, or the service would let go of them.
+        // The streams have to be read, or the service would end them.
         let mut reading = JoinSet::new();
         reading.spawn(async move {
             stream::iter(streams).for_each_concurrent(None, read).await;

@@ -1,4 +1,4 @@
-//! A caller that follows all matches in one stream, and sees how far it is behind.
+//! A caller that follows all matches in one stream, and measures how far it is behind.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +11,7 @@ use crate::{
     roles::{Percentiles, clients},
 };
 
-/// Follows from a token on, until so many updates have come.
+/// Follows from a token on, until `updates` updates have arrived.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Follower {
     pub server: String,
@@ -19,11 +19,11 @@ pub struct Follower {
     pub updates: u64,
 }
 
-/// What it saw.
+/// What the follower measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Followed {
     pub per_second: f64,
-    /// From the moment that an update bears to its arrival.
+    /// From an update's own time to its arrival.
     pub behind: Percentiles,
 }
 
@@ -48,7 +48,7 @@ impl Follower {
     }
 }
 
-/// How long ago it was that an update became durable.
+/// How long ago an update became durable.
 fn age(update: &MatchUpdate) -> Result<Duration> {
     let time = update.time.ok_or("an update without its time")?;
     let since = Duration::new(time.seconds.unsigned_abs(), time.nanos.unsigned_abs());

@@ -1,4 +1,4 @@
-//! A witness on the line between the service and Oz, who notes when an answer ends an analysis.
+//! A proxy between the service and Oz, which notes when an answer ends an analysis.
 
 use std::{
     collections::HashMap,
@@ -17,21 +17,21 @@ use tokio::{
 
 use crate::Result;
 
-/// As much as is passed on at once: an answer to a poll is far less.
+/// How much is passed on at once: an answer to a poll is far smaller.
 const PIECE_BYTES: usize = 64 * 1024;
-/// How an answer that ends an analysis says so, and which one it is.
+/// The text that ends an analysis in an answer, and the text before the analysis's id.
 const ENDED: &str = "\"state\":\"FINISHED\"";
 const ID: &str = "\"analyse_id\":\"";
 const ID_BYTES: usize = 36;
 
-/// The line: what comes in here goes to Oz, and what Oz answers is read in passing.
+/// The proxy: it passes requests on to Oz, and reads Oz's answers in passing.
 pub struct Line {
     url: String,
     answers: Arc<Answers>,
     _running: JoinSet<()>,
 }
 
-/// When each analysis was first told to have ended.
+/// When an answer first said that an analysis has ended, by its id.
 #[derive(Default)]
 struct Answers(Mutex<HashMap<String, Instant>>);
 
@@ -49,10 +49,10 @@ impl Line {
         &self.url
     }
 
-    /// How long ago it was, at a moment, that Oz told the end of an analysis.
+    /// How long before `told` Oz answered that an analysis has ended.
     pub fn since_answer(&self, analysis_id: &str, told: Instant) -> Result<Duration> {
-        let answers = self.answers.0.lock().expect("nobody panics with it");
-        let answered = answers.get(analysis_id).ok_or("an end that Oz hasn't told")?;
+        let answers = self.answers.0.lock().expect("no holder of the lock panics");
+        let answered = answers.get(analysis_id).ok_or("an analysis that Oz has not ended")?;
         Ok(told.saturating_duration_since(*answered))
     }
 }
@@ -65,7 +65,7 @@ async fn run(listener: TcpListener, oz: String, answers: Arc<Answers>) {
     }
 }
 
-/// However it ends, it is over: both sides see their own connection close.
+/// When one direction ends, for whatever reason, both connections close.
 async fn connection(service: TcpStream, oz: String, answers: Arc<Answers>) {
     let Ok(there) = TcpStream::connect(oz).await else { return };
     let _ = (service.set_nodelay(true), there.set_nodelay(true));
@@ -96,13 +96,13 @@ async fn witness(
 impl Answers {
     fn note(&self, piece: &[u8]) {
         let text = String::from_utf8_lossy(piece);
-        // A folder lists analyses too, with media.
+        // An answer about a folder lists analyses too, beside its media.
         if !text.contains(ENDED) || text.contains("\"media\"") {
             return;
         }
         let id = text.split_once(ID).and_then(|(_, rest)| rest.get(..ID_BYTES));
         if let Some(id) = id {
-            let mut answers = self.0.lock().expect("nobody panics with it");
+            let mut answers = self.0.lock().expect("no holder of the lock panics");
             answers.entry(id.to_owned()).or_insert_with(Instant::now);
         }
     }

@@ -1,5 +1,5 @@
 //! A caller that lists a journal with very many matches: how long a page takes by each filter, and
-//! what look-ups take beside forty lists at once.
+//! how long look-ups take beside forty concurrent lists.
 
 use std::time::{Duration, Instant};
 
@@ -17,31 +17,31 @@ use crate::{
     roles::{Client, Percentiles, clients, crowd::crowd_of},
 };
 
-/// Lists at once, as promised.
+/// How many lists run at once: as many as the limit on look-ups names.
 const AT_ONCE: usize = 40;
-/// Pages of each filter that are measured one after the other.
+/// How many pages of each filter are measured, one after the other.
 const PAGES: usize = 50;
-/// Look-ups that are measured, a few milliseconds apart: as from callers that come at any time.
+/// How many look-ups are measured, a few milliseconds apart: as from callers that come at any time.
 const LOOK_UPS: usize = 2_000;
 const APART: Duration = Duration::from_millis(3);
 
-/// Lists and looks up.
+/// Lists matches, and looks matches up.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Lists {
     pub server: String,
     pub count: u64,
 }
 
-/// What came of it.
+/// What the caller measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Listed {
-    /// Of each filter, its name first.
+    /// The times of each filter's pages, after its name.
     pub pages: Vec<(String, Percentiles)>,
     pub idle: Percentiles,
     pub beside: Percentiles,
-    /// Pages that were read beside the look-ups.
+    /// How many pages were read beside the look-ups.
     pub read: u64,
-    /// Calls that failed, and answers of health that it doesn't serve.
+    /// Failed calls, and health checks that didn't answer SERVING.
     pub failed: u64,
 }
 
@@ -63,7 +63,7 @@ impl Lists {
         listing.abort_all();
         let (mut read, mut failed) = (0, failed + failed_idle);
         while let Some(ended) = listing.join_next().await {
-            // Each goes on until it is aborted, or fails.
+            // Each list runs until it is aborted, or fails.
             failed += u64::from(ended.is_ok());
         }
         read += READ.load(std::sync::atomic::Ordering::Relaxed);
@@ -73,7 +73,7 @@ impl Lists {
 
 static READ: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
 
-/// Every filter, and those that select little of much.
+/// Every kind of filter, and filters that select few of many matches.
 fn filters(count: u64) -> Vec<(String, ListMatchesRequest)> {
     let any = ListMatchesRequest::default;
     let states = |states: &[MatchState]| states.iter().map(|state| (*state).into()).collect();
@@ -124,7 +124,7 @@ fn filters(count: u64) -> Vec<(String, ListMatchesRequest)> {
     filters.map(|(name, filter)| (name.to_owned(), filter)).into()
 }
 
-/// Pages in turn, from the first again after the last.
+/// Reads pages in order, and begins again after the last.
 async fn page_times(mut client: Client, filter: &ListMatchesRequest) -> Result<Percentiles> {
     let (mut took, mut token) = (Vec::new(), String::new());
     for _ in 0..PAGES {
@@ -136,7 +136,7 @@ async fn page_times(mut client: Client, filter: &ListMatchesRequest) -> Result<P
     Ok(Percentiles::of(took))
 }
 
-/// Lists without end.
+/// Lists page after page without end.
 async fn list_on(mut client: Client, filter: ListMatchesRequest) -> Result<()> {
     let mut token = String::new();
     loop {
@@ -146,7 +146,7 @@ async fn list_on(mut client: Client, filter: ListMatchesRequest) -> Result<()> {
     }
 }
 
-/// Looks up matches of any age, and asks for health meanwhile.
+/// Looks up matches of any age, and checks health meanwhile.
 async fn look_ups(mut client: Client, server: &str, count: u64) -> Result<(Percentiles, u64)> {
     let channel = tonic::transport::Endpoint::from_shared(server.to_owned())?.connect().await?;
     let mut health = HealthClient::new(channel);

@@ -1,4 +1,4 @@
-//! Callers who run matches to their end: as many at once as told, or so many a second.
+//! Callers that run matches to their end: a fixed number at once, or a fixed number a second.
 
 use std::{
     sync::Arc,
@@ -19,7 +19,7 @@ use crate::{
     roles::{Client, Tally, clients, line::Line, photo, request},
 };
 
-/// The pause of whoever finds the service at its limit.
+/// How long a caller pauses when the service is at its limit.
 const COME_AGAIN: Duration = Duration::from_millis(200);
 
 /// Matches from their request to their verdict.
@@ -30,10 +30,10 @@ pub struct Matches {
     pub at_once: usize,
     pub connections: usize,
     pub is_large: bool,
-    /// Begin so many a second, rather than one whenever another has ended.
+    /// Start this many a second, rather than one whenever another has ended.
     pub per_second: Option<f64>,
-    /// Stand on the line between the service and Oz: its address is said when ready, and
-    /// latencies are from Oz's last answer to the update that it leads to.
+    /// Put a proxy between the service and Oz. Its address is printed when the role is ready, and
+    /// latencies are measured from Oz's last answer to the update that it leads to.
     pub on_the_line: bool,
 }
 
@@ -43,7 +43,7 @@ impl Matches {
             (Oz::at(&self.oz)?.folders(self.count).await?, photo(self.is_large)?);
         let line = if self.on_the_line { Some(Line::to(&self.oz).await?) } else { None };
         say(&line.as_ref().map_or("ready", |line| line.url()))?;
-        let server = heard()?.ok_or("nobody says where the service is")?;
+        let server = heard()?.ok_or("the service's address is missing on standard input")?;
         let caller = Caller {
             clients: clients(&server, self.connections).await?.into(),
             photo,
@@ -60,10 +60,10 @@ impl Matches {
     }
 }
 
-/// When a match ended, and what is asked about it.
+/// When a match ended, and its latency.
 type Ended = (Instant, Duration);
 
-/// Whoever calls. Cheap to clone.
+/// A caller of the service. Cheap to clone.
 #[derive(Clone)]
 struct Caller {
     clients: Arc<[Client]>,
@@ -88,7 +88,8 @@ async fn paced(caller: &Caller, folders: &[String], per_second: f64) -> Result<V
 }
 
 impl Caller {
-    /// A match that the service takes on: as told, whoever finds it at its limit comes again.
+    /// Starts a match. If the service is at its limit, the caller tries again, as the contract
+    /// says.
     async fn begin(&self, n: usize, folder: &str) -> Result<Streaming<MatchUpdate>> {
         let mut client = self.clients[n % self.clients.len()].clone();
         loop {
@@ -102,7 +103,7 @@ impl Caller {
         }
     }
 
-    /// One match to its verdict, and how long it took.
+    /// Runs one match to its verdict, and measures its latency.
     async fn run(&self, n: usize, folder: &str) -> Result<Ended> {
         let started = Instant::now();
         let mut updates = self.begin(n, folder).await?;

@@ -1,8 +1,8 @@
-//! Who makes the load: each a process of its own, told what to do by whoever measures.
+//! The load generators: each role is a process of its own, controlled by the measuring process.
 //!
-//! A role prints a line once it is ready, begins when it is told to, prints what came of it as one
-//! line of JSON, and ends when nobody listens any more. It measures what its callers would see;
-//! what the system counts is measured from outside.
+//! A role prints a line once it is ready, begins when it is told to, prints its outcome as one line
+//! of JSON, and ends when its standard input is closed. It measures what callers would see; what
+//! the system counts is deliberately measured from outside.
 
 mod audience;
 mod bare;
@@ -45,12 +45,12 @@ pub use self::{
 };
 use crate::{Result, oz};
 
-/// As large as the service's own, so that a photo isn't slowed down at this end.
+/// As large as the service's own window, so that this end doesn't slow a photo down.
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// Latencies are kept to a thousandth of themselves.
+/// The significant digits of latencies: they are kept to a thousandth.
 const DIGITS: u8 = 3;
 
-/// What somebody does in a run.
+/// What a load generator does in a run.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Role {
     Bare(Bare),
@@ -111,18 +111,19 @@ pub fn play(role: &str) -> Result<()> {
     })
 }
 
-/// What came of many of the same.
+/// The outcome of many calls of one kind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tally {
     pub done: u64,
     pub seconds: f64,
-    /// Without the first and the last of them, when not all are under way that may be.
+    /// Without the first and the last calls, when fewer run at once than may.
     pub per_second: f64,
     pub latency: Percentiles,
 }
 
 impl Tally {
-    /// Counts what has ended, each after so long, since a moment. So many were under way at once.
+    /// Tallies calls that have ended, each with its end and its duration. All began after `since`,
+    /// and at most `at_once` ran at once.
     pub fn of(ended: Vec<(Instant, Duration)>, since: Instant, at_once: usize) -> Self {
         let mut times: Vec<f64> =
             ended.iter().map(|(at, _)| at.duration_since(since).as_secs_f64()).collect();
@@ -139,7 +140,7 @@ impl Tally {
     }
 }
 
-/// How long things took, in milliseconds.
+/// Durations, in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Percentiles {
     pub p50_ms: f64,
@@ -149,10 +150,10 @@ pub struct Percentiles {
 
 impl Percentiles {
     pub fn of(durations: impl IntoIterator<Item = Duration>) -> Self {
-        let mut histogram = Histogram::<u64>::new(DIGITS).expect("as many digits as there may be");
+        let mut histogram = Histogram::<u64>::new(DIGITS).expect("the number of digits is allowed");
         for duration in durations {
             let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-            histogram.record(micros).expect("it grows as far as it has to");
+            histogram.record(micros).expect("the histogram grows as needed");
         }
         let at = |quantile| histogram.value_at_quantile(quantile) as f64 / 1_000.0;
         Self { p50_ms: at(0.5), p99_ms: at(0.99), max_ms: histogram.max() as f64 / 1_000.0 }
@@ -161,7 +162,8 @@ impl Percentiles {
 
 type Client = FaceMatchClient<Channel>;
 
-/// Clients with a connection each, in turn to each of the servers, which a blank parts.
+/// Clients with a connection each, to each of the servers in turn. `servers` is separated by
+/// spaces.
 async fn clients(servers: &str, connections: usize) -> Result<Vec<Client>> {
     let mut clients = Vec::new();
     for server in servers.split(' ').cycle().take(connections) {
@@ -173,7 +175,7 @@ async fn clients(servers: &str, connections: usize) -> Result<Vec<Client>> {
     Ok(clients)
 }
 
-/// A photo as it is sent: small as from a phone, or as large as may be.
+/// A photo to send: as small as a phone's, or of nearly the largest size allowed.
 fn photo(is_large: bool) -> Result<bytes::Bytes> {
     Ok(if is_large { oz::large_photo()? } else { oz::photo()? }.into())
 }

@@ -1,4 +1,5 @@
-//! A service that does nothing: what the load generator reaches when nobody holds it up.
+//! A service that does nothing: it shows how many matches the load generator reaches when no
+//! service slows it down.
 
 use std::pin::Pin;
 
@@ -27,7 +28,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Nothing;
 
-/// Updates of a match that is as usual.
+/// How many updates an ordinary match has.
 const UPDATES: u64 = 4;
 
 impl Nothing {

@@ -1,5 +1,5 @@
-//! A replica's journal in a database, at which matches are written at a steady rate, as a busy fleet
-//! does.
+//! A replica's journal in a database, to which matches are written at a steady rate, as by a busy
+//! fleet.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,10 +27,10 @@ use crate::{
     roles::fill::spec,
 };
 
-/// As the setting has it.
+/// The default of the service's setting.
 const LEASE: Duration = Duration::from_secs(10);
-/// So much later than the one before each further event of a match is written: as Oz answers an
-/// upload, a start, and the third poll.
+/// The pause before each further event of a match: as long as Oz takes to answer an upload, a
+/// start, and the third poll.
 const APART: [Duration; 3] =
     [Duration::from_millis(300), Duration::from_millis(200), Duration::from_millis(2_500)];
 /// Longer than the run.

@@ -1,4 +1,4 @@
-//! The journal alone: how many events a second are durable, in batches and one by one.
+//! The journal alone: how many events a second become durable, in batches and one by one.
 
 use std::{path::PathBuf, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     roles::fill::{admit, open},
 };
 
-/// Events that wait at the same time.
+/// How many events wait at the same time.
 const BATCH: usize = 128;
 
 /// First events of matches, written to a new journal.
@@ -21,7 +21,7 @@ pub struct Rows {
     pub count: usize,
 }
 
-/// How fast that was.
+/// How many events a second became durable.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Written {
     pub together_per_second: f64,

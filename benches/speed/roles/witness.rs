@@ -1,4 +1,4 @@
-//! Somebody who runs matches at one replica and watches them at another.
+//! A caller that runs matches at one replica and watches them at another.
 
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use crate::{
     roles::{Client, Percentiles, clients, photo, request},
 };
 
-/// How long the last updates are waited for.
+/// How long the next update is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Matches that are run at the first of two servers, and watched in one stream at the second.
@@ -30,25 +30,25 @@ pub struct Witness {
     pub at_once: usize,
 }
 
-/// How much later updates came where they were watched than where they were made.
+/// How much later updates arrived at the watching stream than at the stream of their own call.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Witnessed {
     pub updates: u64,
     pub later: Percentiles,
 }
 
-/// When an update came first, by match and sequence.
+/// When an update first arrived, by match and sequence.
 type Times = Arc<Mutex<HashMap<(String, u64), Instant>>>;
 
 impl Witness {
     pub async fn play(self) -> Result<()> {
         let (folders, photo) = (Oz::at(&self.oz)?.folders(self.count).await?, photo(false)?);
         say(&"ready")?;
-        let servers = heard()?.ok_or("nobody says where the services are")?;
+        let servers = heard()?.ok_or("the services' addresses are missing on standard input")?;
         let mut clients = clients(&servers, 2).await?;
         let (there, here) = (clients.pop(), clients.pop());
         let (Some(mut there), Some(here)) = (there, here) else {
-            return Err("two are asked".into());
+            return Err("two servers are needed".into());
         };
         let watched = there.watch_matches(WatchMatchesRequest::default()).await?.into_inner();
         let (theirs, ours) = (Times::default(), Times::default());
@@ -68,7 +68,7 @@ impl Witness {
     }
 }
 
-/// One match to its end; how many updates it had.
+/// Runs one match to its end, and counts its updates.
 async fn run(mut client: Client, folder: &str, photo: &bytes::Bytes, times: Times) -> Result<u64> {
     let mut updates = client.run_match(request(folder, photo)).await?.into_inner();
     let mut count = 0;
@@ -78,7 +78,7 @@ async fn run(mut client: Client, folder: &str, photo: &bytes::Bytes, times: Time
     Ok(count)
 }
 
-/// Watches until as many have come as were made.
+/// Watches until as many updates have arrived as were made.
 async fn watch(
     mut updates: Streaming<MatchUpdate>,
     times: Times,
@@ -86,7 +86,7 @@ async fn watch(
 ) -> Result<()> {
     let mut wanted = None;
     loop {
-        if wanted == Some(times.lock().expect("nobody panics with it").len() as u64) {
+        if wanted == Some(times.lock().expect("no holder of the lock panics").len() as u64) {
             return Ok(());
         }
         tokio::select! {
@@ -94,16 +94,17 @@ async fn watch(
                 note(&update?.ok_or("the stream of many has ended")?, &times);
             }
             made = &mut over, if wanted.is_none() => wanted = Some(made?),
-            () = tokio::time::sleep(PATIENCE) => return Err("an update doesn't come".into()),
+            () = tokio::time::sleep(PATIENCE) => return Err("an update has not arrived".into()),
         }
     }
 }
 
-/// Whether it was one that everybody sees.
+/// Notes the arrival of an update that every stream shows. False for heartbeats and progress, which
+/// a stream may show alone.
 fn note(update: &MatchUpdate, times: &Times) -> bool {
     let is_passing = matches!(update.event, Some(Event::Heartbeat(_) | Event::Progress(_)));
     if !is_passing {
-        let mut times = times.lock().expect("nobody panics with it");
+        let mut times = times.lock().expect("no holder of the lock panics");
         times.entry((update.match_id.clone(), update.sequence)).or_insert_with(Instant::now);
     }
     !is_passing

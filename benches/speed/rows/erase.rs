@@ -13,15 +13,16 @@ use crate::{
     },
 };
 
-/// How many are erased in each run: twenty pages.
+/// How many matches are erased in each run: twenty pages.
 const DUE: usize = 10_000;
-/// Among few.
+/// How many matches the small store retains.
 const FEW: u64 = 20_000;
-/// And among many, unless the environment says another number. Run it with 10,000,000, which takes
-/// 30 GB for each engine.
+/// How many matches the large store retains, unless the environment sets another number. Run it
+/// with 10,000,000, which takes 30 GB for each engine.
 const MANY: u64 = 300_000;
 const MANY_VARIABLE: &str = "FACEMATCH_RETAINED";
-/// What a page may cost among many, in times of what it costs among few: indexes are a level deeper.
+/// The longest that a page may take among many, as a multiple of its time among few: indexes are a
+/// level deeper.
 const TIMES: f64 = 3.0;
 
 pub fn erase(bench: &mut Bench) -> Result<()> {

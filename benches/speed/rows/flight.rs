@@ -13,7 +13,7 @@ use crate::{
 /// Longer than any run.
 const NEVER_ENDS_MS: u64 = 3_600_000;
 const CONNECTIONS: usize = 10;
-/// After the last has taken off: until all are polled evenly.
+/// After the last match has started, until all are polled evenly.
 const SETTLING: Duration = Duration::from_secs(3);
 
 /// What a number of matches in flight costs.
@@ -23,7 +23,7 @@ struct Cost {
     interval: Percentiles,
 }
 
-/// At one, four and sixteen times the load.
+/// Measures matches in flight at one, four and sixteen times the load.
 pub fn in_flight(bench: &mut Bench) -> Result<()> {
     let most = bench.size.of(4_000, 20_000);
     let mut costs = Vec::new();

@@ -1,5 +1,5 @@
-//! One stream of all matches: whether it keeps up with a busy fleet over a database at a distance,
-//! and how fast it reads what is retained.
+//! One stream of all matches: whether it keeps up with a busy fleet over a distant database, and
+//! how fast it reads retained events.
 
 use std::{thread, time::Duration};
 
@@ -12,16 +12,16 @@ use crate::{
     rows::{Bench, store},
 };
 
-/// As the service is meant for.
+/// The rate that the service is designed for.
 const MATCHES_PER_SECOND: u64 = 1_000;
 const EVENTS_PER_MATCH: u64 = 4;
 /// A trip to a database in another zone.
 const TRIP: Duration = Duration::from_millis(2);
-/// What is promised.
+/// The promised limits.
 const BEHIND_MS: f64 = 2_000.0;
 const PER_SECOND: f64 = 20_000.0;
 const PER_SECOND_AT_A_DISTANCE: f64 = 5_000.0;
-/// Until a page of an earlier row is no more in anybody's way.
+/// A pause, so that work left by an earlier row delays nothing.
 const SETTLING: Duration = Duration::from_secs(1);
 
 pub fn follower(bench: &mut Bench) -> Result<()> {
@@ -55,7 +55,7 @@ fn of_a_database(
     let log = logs.path().join("log");
     let start = || Part::service_on(&link.url(database), &oz, &log, &[]);
     if trip.is_none() {
-        // The first makes the schema.
+        // The first start creates the schema.
         start()?.0.stop()?;
         cluster.sql(database, &crowd_of(count).postgres());
         cluster.sql(database, "VACUUM (ANALYZE)");
@@ -74,7 +74,7 @@ fn far(cluster: &Cluster, trip: Duration) -> Link {
     link
 }
 
-/// All that is retained, from the oldest on.
+/// Follows all retained events, from the oldest on.
 fn earliest(
     bench: &mut Bench,
     engine: &str,
@@ -84,7 +84,7 @@ fn earliest(
     least: f64,
 ) -> Result<()> {
     thread::sleep(SETTLING);
-    // A match that failed has two events, and one that runs has three.
+    // A failed match has two events, and a running one has three.
     let updates = count * EVENTS_PER_MATCH - count / 4_000 * 5 - 10;
     let before = service.usage()?;
     let role = Follower { server, token: "earliest".to_owned(), updates };
@@ -97,7 +97,7 @@ fn earliest(
     Ok(())
 }
 
-/// What others write, over a database at a distance.
+/// Follows what a busy fleet writes, over a distant database.
 fn live(bench: &mut Bench, cluster: &Cluster) -> Result<()> {
     let seconds = bench.size.of(10, 30);
     let (_simulator, oz) = bench.simulator(0)?;

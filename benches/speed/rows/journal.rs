@@ -39,7 +39,8 @@ fn rows(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Until all are claimed and scheduled: it says that it is ready just then.
+/// Measures a start until all matches are claimed and scheduled, which is when the service says
+/// that it is ready.
 fn restart(bench: &mut Bench) -> Result<()> {
     let directory = tempfile::tempdir()?;
     let count = bench.size.of(20_000, 100_000);

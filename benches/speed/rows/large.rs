@@ -1,4 +1,4 @@
-//! A photo as large as may be.
+//! A photo of nearly the largest size allowed.
 
 use crate::{
     Result, oz,
@@ -8,7 +8,7 @@ use crate::{
     rows::Bench,
 };
 
-/// One after the other, and polled so soon that the upload is what takes long.
+/// Matches run one after the other, and are polled so soon that the upload takes most of the time.
 const POLL_MS: u64 = 10;
 
 pub fn large_photo(bench: &mut Bench) -> Result<()> {

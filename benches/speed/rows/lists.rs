@@ -14,12 +14,12 @@ use crate::{
     rows::{Bench, store},
 };
 
-/// What is promised of a page by any filter.
+/// The promised limit of a page by any filter.
 const PAGE_MS: f64 = 50.0;
-/// And of a look-up beside forty lists at once, in times of what it takes without any.
+/// The promised limit of a look-up beside forty concurrent lists, as a multiple of a look-up alone.
 const TIMES: f64 = 3.0;
 
-/// PostgreSQL's own default for its cache, where tests have less.
+/// PostgreSQL's own default for its cache; the tests set less.
 pub(super) const CACHE: (&str, &str) = ("shared_buffers", "128MB");
 /// How long a replica may take to enter all matches into the indexes of lists.
 const PATIENCE: Duration = Duration::from_secs(900);
@@ -48,19 +48,19 @@ fn of_a_database(bench: &mut Bench, count: u64) -> Result<()> {
     list(bench, "PostgreSQL", server, count)
 }
 
-/// A database with so many matches, all entered into the indexes of lists.
+/// Creates a database with `count` matches, all entered into the indexes of lists.
 pub(super) fn fill(bench: &mut Bench, cluster: &Cluster, count: u64) -> Result<String> {
     let database = cluster.create_database();
     let (_simulator, oz) = bench.simulator(0)?;
     let logs = tempfile::tempdir()?;
     let start = || Part::service_on(&cluster.url(&database), &oz, &logs.path().join("log"), &[]);
-    // The first makes the schema.
+    // The first start creates the schema.
     start()?.0.stop()?;
     cluster.sql(&database, &crowd_of(count).postgres());
     let (service, _) = start()?;
     enlisted(cluster, &database)?;
     service.stop()?;
-    // As autovacuum does within a minute; what it costs isn't measured.
+    // As autovacuum does within a minute; its cost isn't measured.
     cluster.sql(&database, "VACUUM (ANALYZE)");
     Ok(database)
 }
@@ -72,7 +72,7 @@ fn enlisted(cluster: &Cluster, database: &str) -> Result<()> {
     let started = Instant::now();
     while cluster.sql(database, LEFT) != "f" {
         if started.elapsed() > PATIENCE {
-            return Err("the service doesn't enter all matches into the indexes of lists".into());
+            return Err("the service hasn't entered all matches into the indexes of lists".into());
         }
         thread::sleep(Duration::from_secs(1));
     }
@@ -87,7 +87,7 @@ fn list(bench: &mut Bench, engine: &str, server: String, count: u64) -> Result<(
     }
     let name = |what: &str| format!("lists/{count} in {engine}: {what}");
     pages.sort_by(|(_, a), (_, b)| a.p99_ms.total_cmp(&b.p99_ms));
-    let (slowest, times) = pages.last().ok_or("no filter is listed by")?;
+    let (slowest, times) = pages.last().ok_or("no filter was measured")?;
     bench
         .tell(&name("a page by the slowest filter, p99"), times.p99_ms, Unit::Milliseconds)
         .at_most(PAGE_MS)

@@ -1,4 +1,4 @@
-//! What a match costs, how many a second there can be, and how long its verdict takes.
+//! What a match costs, how many run in a second, and how long a verdict takes.
 
 use crate::{
     Result,
@@ -8,17 +8,17 @@ use crate::{
     rows::{Bench, House},
 };
 
-/// Polled a second apart, an analysis of this length is over at the third poll.
+/// An analysis of this length is over at the third poll, if polls are a second apart.
 const THREE_POLLS_MS: u64 = 2_500;
 const POLL_MS: u64 = 1_000;
-/// As a fleet of back ends has them.
+/// As many as a fleet of back ends has.
 const CONNECTIONS: usize = 8;
-/// What 16 times the load is, a second: the limit of the rate.
+/// Sixteen times the smallest load, in matches a second: the limit of the rate.
 const PER_SECOND: f64 = 1_000.0;
-/// What the parts around the service have to reach alone, so as not to be what is measured.
+/// The rate that the parts around the service must reach alone, so that they aren't the bottleneck.
 const WELL_BEYOND: f64 = 2.0 * PER_SECOND;
 
-/// The same matches by a bare loop and by the service, by turns, so that a noisy machine harms
+/// Runs the same matches in a bare loop and by the service, in turns, so that a noisy machine harms
 /// both alike.
 pub fn beside_the_bare_loop(bench: &mut Bench) -> Result<()> {
     let (rounds, count) = (bench.size.of(2, 3), bench.size.of(2_500, 3_000));
@@ -49,7 +49,7 @@ pub fn beside_the_bare_loop(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// CPU seconds of a bare loop over so many matches.
+/// CPU seconds of a bare loop over `count` matches.
 fn bare_loop(bench: &mut Bench, count: usize) -> Result<f64> {
     let (_simulator, oz) = bench.simulator(THREE_POLLS_MS)?;
     let role = Bare { oz, count, at_once: count, is_large: false, poll_ms: POLL_MS };
@@ -60,7 +60,7 @@ fn bare_loop(bench: &mut Bench, count: usize) -> Result<f64> {
     Ok(part.usage()?.since(before).cpu_seconds)
 }
 
-/// What a run has cost everybody.
+/// What a run has cost each process.
 #[derive(Clone, Copy, Default)]
 struct Costs {
     service: Usage,
@@ -112,9 +112,9 @@ fn matches(house: &House, count: usize, at_once: usize) -> Matches {
     }
 }
 
-/// How many a second, everything on the one machine.
+/// How many matches a second run, with everything on one machine.
 pub fn rate(bench: &mut Bench) -> Result<()> {
-    // Several times as many as are under way at once, which is what a few seconds bring.
+    // Several times as many as run at once, which is what a few seconds bring.
     let (count, at_once) = (bench.size.of(12_000, 30_000), 4_000);
     let house = bench.house(THREE_POLLS_MS, &[])?;
     let (mut caller, _) = Part::role(&Role::Matches(matches(&house, count, at_once)))?;
@@ -127,7 +127,7 @@ pub fn rate(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// The same at one, four and sixteen times the load, and in between at half of what is promised.
+/// Measures matches at one, four and sixteen times the load, and at half of the promised rate.
 pub fn growth(bench: &mut Bench) -> Result<()> {
     for load in [1.0, 4.0, 16.0] {
         let per_second = PER_SECOND * load / 16.0;
@@ -151,8 +151,8 @@ pub fn growth(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// So many matches a second for some seconds: CPU per match in microseconds, and how long it took
-/// from Oz's last answer to the update.
+/// Runs `per_second` matches a second for some seconds. Returns CPU per match in microseconds, and
+/// the latencies from Oz's last answer to the update.
 fn paced(bench: &mut Bench, per_second: f64) -> Result<(f64, Tally)> {
     let count = (per_second * bench.size.of(3.5, 10.0)) as usize;
     let (simulator, oz) = bench.simulator(THREE_POLLS_MS)?;
@@ -177,8 +177,8 @@ fn paced(bench: &mut Bench, per_second: f64) -> Result<(f64, Tally)> {
     Ok((cpu, tally))
 }
 
-/// That neither the simulator nor the load generator is what is measured: how far each gets when
-/// nobody holds it up.
+/// Checks that neither the simulator nor the load generator is the bottleneck: how many matches
+/// each reaches alone.
 pub fn parts_alone(bench: &mut Bench) -> Result<()> {
     let count = bench.size.of(2_000, 10_000);
     let (_simulator, oz) = bench.simulator(0)?;

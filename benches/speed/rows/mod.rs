@@ -1,8 +1,8 @@
-//! What is measured, row by row, and what it may cost.
+//! What is measured, row by row, and the limit of each figure.
 //!
 //! A row starts the parts that it needs and stops them again: nothing of one row is left for the
-//! next. Limits and references are those that the design sets; a reference was measured on two
-//! cores with tonic 0.14 and reqwest 0.13, without a journal and without checks.
+//! next. The design sets the limits and references; the references were measured on two cores with
+//! tonic 0.14 and reqwest 0.13, without a journal and without checks.
 
 mod audience;
 mod erase;
@@ -28,7 +28,7 @@ use crate::{
     report::{Report, Unit},
 };
 
-/// How large the numbers are.
+/// How large the numbers of a run are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
     Quick,
@@ -43,7 +43,7 @@ impl Size {
         }
     }
 
-    /// One number or the other.
+    /// The number for this size.
     pub fn of<T>(self, quick: T, full: T) -> T {
         match self {
             Self::Quick => quick,
@@ -54,7 +54,7 @@ impl Size {
 
 type Row = (&'static str, fn(&mut Bench) -> Result<()>);
 
-/// All rows, in the order in which they are told.
+/// All rows, in the order in which they are reported.
 const ROWS: [Row; 13] = [
     ("start", start::start),
     ("match", matches::beside_the_bare_loop),
@@ -71,7 +71,7 @@ const ROWS: [Row; 13] = [
     ("follower", follower::follower),
 ];
 
-/// A run under way.
+/// A run in progress.
 pub struct Bench {
     pub size: Size,
     pub report: Report,
@@ -98,7 +98,7 @@ pub fn measure(size: Size, only: &[String]) -> Result<Report> {
     for (name, row) in ROWS {
         if only.is_empty() || only.iter().any(|wanted| wanted == name) {
             let started = Instant::now();
-            // The other rows are worth their figures all the same.
+            // The other rows are measured all the same.
             if let Err(failure) = row(&mut bench) {
                 bench.report.failures.push(format!("{name}: {failure}"));
             }
@@ -109,7 +109,7 @@ pub fn measure(size: Size, only: &[String]) -> Result<Report> {
 }
 
 impl Bench {
-    /// A simulator in which analyses take so long, and the service before it.
+    /// Starts a simulator in which analyses take `processing_ms`, and a service that uses it.
     pub fn house(&mut self, processing_ms: u64, more: &[&str]) -> Result<House> {
         let (simulator, oz) = self.simulator(processing_ms)?;
         let directory = tempfile::tempdir()?;
@@ -117,7 +117,7 @@ impl Bench {
         Ok(House { simulator, service, oz, server, directory })
     }
 
-    /// A simulator in which analyses take so long, and where it is.
+    /// Starts a simulator in which analyses take `processing_ms`, and returns its URL.
     pub fn simulator(&mut self, processing_ms: u64) -> Result<(Part, String)> {
         let (simulator, url) = Part::simulator()?;
         self.switch(&url, &json!({ "processing_ms": processing_ms }))?;
@@ -133,7 +133,7 @@ impl Bench {
         self.runtime.block_on(Oz::at(oz)?.requests())
     }
 
-    /// When the polls came that a simulator remembers of a folder.
+    /// The times of a folder's polls that a simulator has recorded.
     pub fn polls(&mut self, oz: &str, folder: &str) -> Result<Vec<f64>> {
         self.runtime.block_on(Oz::at(oz)?.polls(folder))
     }
@@ -144,17 +144,17 @@ impl Bench {
 }
 
 impl House {
-    /// Stops the service in order, and says how many commits it has made.
+    /// Stops the service gracefully, and returns how many commits it has made.
     pub fn commits(self) -> Result<f64> {
         self.service.stop()?;
         let log = std::fs::read_to_string(self.directory.path().join("log"))?;
         let count = log.rsplit_once("journal.commits=").map(|(_, rest)| rest);
         let count = count.and_then(|rest| rest.split_whitespace().next());
-        Ok(count.ok_or("the service doesn't tell its commits")?.parse()?)
+        Ok(count.ok_or("the service doesn't log its commits")?.parse()?)
     }
 }
 
-/// Where a journal lies in a directory.
+/// The path of the journal in a directory.
 pub fn store(directory: &Path) -> std::path::PathBuf {
     directory.join("facematch.db")
 }

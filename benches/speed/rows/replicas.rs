@@ -1,5 +1,5 @@
-//! Several replicas over one PostgreSQL: what they and the database cost, and what happens when one
-//! of them dies.
+//! Several replicas over one PostgreSQL: what they and the database cost, and what happens when a
+//! replica dies.
 
 use std::{
     collections::BTreeSet,
@@ -16,28 +16,28 @@ use crate::{
     rows::Bench,
 };
 
-/// Polled a second apart, an analysis of this length is over at the third poll.
+/// An analysis of this length is over at the third poll, if polls are a second apart.
 const THREE_POLLS_MS: u64 = 2_500;
 /// Longer than any run.
 const NEVER_ENDS_MS: u64 = 3_600_000;
 const CONNECTIONS: usize = 12;
-/// As the setting has it.
+/// The default of the service's setting.
 const LEASE: Duration = Duration::from_secs(10);
-/// After the last has taken off: until all are polled evenly.
+/// After the last match has started, until all are polled evenly.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// A database with replicas at it.
+/// Replicas over one database.
 struct Fleet {
     oz: String,
     database: String,
     replicas: Vec<Part>,
-    /// Where they listen, parted by blanks.
+    /// The URLs of the replicas, separated by spaces.
     servers: String,
     _simulator: Part,
     _logs: tempfile::TempDir,
 }
 
-/// All that is measured of replicas.
+/// Measures the cost of replicas, their delivery of updates, their leases and a death.
 pub fn replicas(bench: &mut Bench) -> Result<()> {
     let cluster = Cluster::start();
     for count in 1..=3 {
@@ -75,12 +75,12 @@ impl Fleet {
     }
 }
 
-/// What all processes of the database have used, those that have ended among them.
+/// CPU seconds of all processes of the database, including those that have ended.
 fn database_seconds(cluster: &Cluster) -> Result<f64> {
     cluster.processes().into_iter().map(process::cpu_seconds_with_children).sum()
 }
 
-/// A match by one, two and three replicas.
+/// Measures what a match costs with `count` replicas.
 fn cost(bench: &mut Bench, cluster: &Cluster, count: usize) -> Result<()> {
     const ROWS: &str = "SELECT sum(n_tup_ins + n_tup_upd) FROM pg_stat_user_tables";
     const CONNECTED: &str =
@@ -122,7 +122,7 @@ fn cost(bench: &mut Bench, cluster: &Cluster, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// From an update at the replica that drives a match to the same at another.
+/// Measures how much later an update arrives at another replica than at the match's driver.
 fn delivery(bench: &mut Bench, cluster: &Cluster) -> Result<()> {
     let fleet = Fleet::start(bench, cluster, 2, THREE_POLLS_MS)?;
     let (count, at_once) = (bench.size.of(500, 2_000), 200);
@@ -148,9 +148,9 @@ fn delivery(bench: &mut Bench, cluster: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// What a replica asks of the database while its matches are in flight and nothing is to be written.
+/// Counts the statements of a replica while its matches are in flight and nothing is written.
 fn leasing(bench: &mut Bench, cluster: &Cluster, matches: usize) -> Result<()> {
-    // Each statement of ours is a transaction.
+    // Each statement of the service is a transaction.
     const STATEMENTS: &str = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()";
     let fleet = Fleet::start(bench, cluster, 1, NEVER_ENDS_MS)?;
     let _flying = fly(&fleet, matches)?;
@@ -174,15 +174,15 @@ fn fly(fleet: &Fleet, count: usize) -> Result<(Part, Flying)> {
     Ok((caller, flying))
 }
 
-/// How long nobody polls the matches of a replica that was killed.
+/// Measures how long the matches of a killed replica go without a poll.
 fn death(bench: &mut Bench, cluster: &Cluster) -> Result<()> {
     let mut fleet = Fleet::start(bench, cluster, 3, NEVER_ENDS_MS)?;
     let (_caller, flying) = fly(&fleet, bench.size.of(300, 1_000))?;
     thread::sleep(SETTLING);
     fleet.replicas.remove(0).kill()?;
     thread::sleep(LEASE + SETTLING);
-    // The longest pause of each is the one that the kill made: it came with the last poll before
-    // any of them.
+    // The kill makes the longest pause of each match. The kill is taken to be at the latest poll
+    // before any of these pauses.
     let mut pauses = Vec::new();
     for folder in flying.folders.iter().collect::<BTreeSet<_>>() {
         let times = bench.polls(&fleet.oz, folder)?;

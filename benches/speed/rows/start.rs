@@ -1,4 +1,4 @@
-//! From nothing to a service that waits for its first call.
+//! How long a service takes to start until it waits for its first call, and its memory then.
 
 use std::time::Instant;
 

@@ -1,8 +1,8 @@
-//! Where matches live: an append-only list of facts for each, and their order among all.
+//! The journal: an append-only list of events for each match, and one order of all events.
 //!
-//! The journal is the truth; what a store keeps beside it (state, times, ids) is a cache for
-//! finding matches. It deliberately knows nothing of Oz, of photos, or of who watches: it is told
-//! facts, keeps them in order, and says "look" when there are new ones.
+//! The journal is the truth; the columns that a store keeps beside it (state, times, ids) are a
+//! cache for finding matches. It deliberately knows nothing of Oz, of photos or of watchers: it
+//! records facts, keeps them in order, and signals when there are new ones.
 
 mod listing;
 #[cfg(test)]
@@ -26,42 +26,43 @@ use crate::domain::{
     Spec, State, Timestamp,
 };
 
-/// How many reads of those who follow all matches run at once: one near the head, one further back
-/// (see `watch/pages.rs`).
+/// How many reads for streams of all matches run at once: one near the head, one further back (see
+/// `watch/pages.rs`).
 const FOLLOWERS: u32 = 2;
 
-/// A replica's hold on one match. Writes with a claim that somebody has taken over are refused.
+/// A replica's exclusive right to write to one match. The epoch is a fencing token: a write under a
+/// claim that another replica has taken over has no effect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Claim {
-    /// Which match.
+    /// The match that is claimed.
     pub match_id: MatchId,
-    /// Grows with every take-over.
+    /// Grows with every take-over. Opaque: engines pack their own fields into it.
     pub epoch: u64,
 }
 
 impl Claim {
-    /// What whoever admitted a match holds, for as long as nobody has taken it over.
+    /// The claim of the replica that admitted the match, until another replica takes it over.
     const fn of_new(match_id: MatchId) -> Self {
         Self { match_id, epoch: 1 }
     }
 }
 
-/// Which match is meant. Another caller's is never found.
+/// How a caller names a match. A key never finds another caller's match.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Key {
-    /// By our id.
+    /// By the id that the service drew.
     Match(MatchId),
-    /// By the caller's own id.
+    /// By the id that the caller chose.
     Request(RequestId),
 }
 
 /// The answer to [`Writer::admit`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Admitted {
-    /// The match is new: this is its first event, and the caller of `admit` holds it.
+    /// The match is new: its first event, and the claim that this replica now holds on it.
     New(Recorded, Claim),
-    /// The caller's request id names this match already. Nothing was written; whether it is the
-    /// same request is for the caller of `admit` to judge.
+    /// The request id, or the match id, names this match already. Nothing was written. Whether it
+    /// is the same request is for the caller of `admit` to judge.
     Known(Match),
 }
 
@@ -74,20 +75,22 @@ pub enum Admitted {
 pub enum Appended {
     /// The event is durable.
     Done(Recorded),
-    /// It is not: the claim is another's by now, the match has gone on, or it is erased.
+    /// Nothing was written: the claim is lost, the match is at another sequence or has ended, or it
+    /// was erased.
     Lost,
-    /// It is not: an analysis that it names belongs to another match. The claim holds.
+    /// Nothing was written: an analysis that the event names belongs to another match. The claim
+    /// still holds.
     Taken,
 }
 
 /// The answer to [`Writer::cancel`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum CancelledAs {
-    /// It ended with this call.
+    /// This call has cancelled the match.
     Now(Match),
-    /// It had been cancelled before.
+    /// The match was cancelled before this call.
     Already(Match),
-    /// It had ended otherwise.
+    /// The match had ended in another state.
     Ended(Match),
     /// There is no such match.
     Absent,
@@ -96,9 +99,9 @@ pub enum CancelledAs {
 /// The answer to [`Writer::erase`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Erased {
-    /// It is gone.
+    /// The match is erased.
     Done,
-    /// It has not ended.
+    /// The match has not ended, and is left as it is.
     Running,
     /// There is no such match.
     Absent,
@@ -111,115 +114,119 @@ pub enum Erased {
     reason = "most takes take, and the others are asked once a second"
 )]
 pub enum Takeover {
-    /// The match, and the hold on it.
+    /// The claim succeeded: the match, and the claim on it.
     Now(Match, Claim),
-    /// Somebody else holds it.
+    /// A live replica, which may be this one, holds the match.
     Held,
-    /// It needs nobody who takes it: it has ended or is gone, or somebody holds it who has its
-    /// photo at Oz by now.
+    /// There is nothing to take over: the match has ended, is erased, or holds events of a later
+    /// version; or this replica offers a photo that is at Oz already, and the match has a driver.
     Past,
 }
 
-/// What a claim is worth at this moment.
+/// What a claim allows at this moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClaimStatus {
-    /// The match is this replica's.
+    /// This replica holds the match.
     Held,
-    /// It is, until somebody comes who has its photo. Nothing may be uploaded for it.
+    /// This replica has claimed the match without having its photo. A replica that has the photo
+    /// may take the match over at any moment, so nothing may be uploaded under this claim.
     Lent,
-    /// This replica couldn't renew its lease in time: the match may become another's any moment,
-    /// and nothing may be done for it until that is known.
+    /// This replica couldn't renew its lease in time, so another replica may take the match over at
+    /// any moment. Nothing may be sent to Oz until the lease is renewed or known to be lost.
     Unsure,
-    /// It is another's, or no replica's.
+    /// Another replica holds the match, or none does.
     Lost,
 }
 
-/// What a replica hears of a match, whichever replica wrote it.
+/// A change that concerns the replica that drives a match or keeps its photo, whichever replica
+/// wrote it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Heard {
-    /// A caller ended it, it was erased, or a later version wrote to it: no replica of this version
-    /// drives it any more.
+    /// A caller cancelled it, it was erased, or a later version wrote to it: no replica of this
+    /// version drives it any more.
     Gone(MatchId),
-    /// Its photo is at Oz, or it has ended: no photo of it is needed any more.
+    /// Its photo is at Oz, or it has ended: no replica needs its photo any more.
     PhotoDone(MatchId),
 }
 
-/// Takes what is heard. It is called within the journal's tasks, so it must not block.
+/// The callback for changes of matches. The journal's own tasks call it, so it must not block.
 pub type Ear = Arc<dyn Fn(Heard) + Send + Sync>;
 
-/// The replicas at a store, as far as this one knows.
+/// The live replicas at a store, as this replica last saw them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fleet {
-    /// How many are alive, this one included.
+    /// How many there are, this replica included.
     pub alive: usize,
 }
 
-/// Which matches of a caller to list: all conditions hold.
+/// Which matches of a caller to list. A match is listed if it meets all conditions.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Filter {
-    /// Of this folder.
+    /// Only matches in this folder.
     pub folder_id: Option<FolderId>,
-    /// With all of these labels.
+    /// Only matches that have all of these labels, with these values.
     pub labels: BTreeMap<String, String>,
-    /// In one of these states; empty: any.
+    /// Only matches in one of these states; empty for any state.
     pub states: Vec<State>,
-    /// Accepted at this time or later.
+    /// Only matches that were accepted at this time or later.
     pub created_after: Option<Timestamp>,
-    /// Accepted before this time.
+    /// Only matches that were accepted before this time.
     pub created_before: Option<Timestamp>,
 }
 
-/// Where tokens come from: the store, and the incarnation of the writer that was at work.
+/// Where a token comes from: a store, and one incarnation of a writer at it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
-    /// The store, for as long as it lives, through backups and restores.
+    /// The id of the store. It survives backups and restores.
     pub store: u64,
-    /// One run of one writer; drawn at random at each start.
+    /// One run of one writer, drawn at random at each start. A restore can't repeat it, so a token
+    /// from a history that a restore undid is recognized.
     pub incarnation: u64,
 }
 
-/// What a store says of a place in the journal that a token names.
+/// Whether a watcher can resume at a position that a token names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CursorStatus {
-    /// Everything after it is still there.
+    /// Yes: retention has erased nothing after it.
     Retained,
-    /// Retention has erased something after it.
+    /// No: retention has erased events after it.
     Expired,
-    /// This store has never been there: another store's, or from a future that a restore undid.
+    /// No: this store's history doesn't contain the position. The token is another store's, or from
+    /// a history that a restore undid.
     Foreign,
 }
 
-/// Keys of a store's own, made with it. Worthless anywhere else; never logged.
+/// A store's secret keys, drawn when it is created. They are of no use elsewhere, and never logged.
 #[derive(Clone)]
 pub struct Keys {
-    /// For digests of photos.
+    /// For the digests of photos.
     pub digest: [u8; 32],
     /// For the seals of tokens.
     pub token: [u8; 32],
 }
 
-/// A page of all events, with what came before them.
+/// A page of all events, with the earlier events of their matches.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EventPage {
-    /// In the journal's order: what came before in the matches of the page, from their first events
-    /// on, and then the page itself.
+    /// In the journal's order: first the earlier events of the page's matches, each from the first
+    /// event on, then the page itself.
     pub events: Vec<Recorded>,
-    /// The position after which everything was retained when the store was read; none if the page
-    /// is from memory, where nothing is missing.
+    /// The [floor](Reader::floor) when the store was read. `None` if the page is from memory, where
+    /// no event is missing.
     pub floor: Option<Position>,
 }
 
-/// Why the journal didn't do what was asked.
+/// Why a call to the journal failed.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The store can't be reached or doesn't work. Whether a write took place is not known.
+    /// The store can't be reached or doesn't work. A write may or may not have taken place.
     #[error("the store is unavailable")]
     Unavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// The store refuses the value for good: the same write fails the same way for ever. Nothing
-    /// was written.
+    /// The store rejects the value permanently: a retry would fail in the same way. Nothing was
+    /// written.
     #[error("the store can never hold this")]
     Refused(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// What the store holds can't be read.
+    /// The store's contents can't be read.
     #[error("the journal can't be read: {0}")]
     Corrupt(String),
 }
@@ -234,23 +241,30 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Writes facts. All writes that wait at the same time are committed together.
+/// The side of the journal that writes.
 ///
-/// Every method is atomic, and durable when it returns Ok. Dropping a call's future may or may
-/// not stop the write, and so may a failure; the claims of a write that nobody heard of are free
-/// again by the next one.
+/// - **Atomic and durable.** A write takes effect as a whole or not at all, and is durable when its
+///   method returns `Ok`. Only [`Writer::erase_expired`] and [`Writer::enlist`] may use several
+///   commits. Writes that are pending at the same time share a commit.
+/// - **Unknown outcomes.** If a call's future is dropped, or returns an error other than
+///   [`Error::Refused`], its write may have taken place. If the caller has not received the result,
+///   the claims in it are released by the next write.
+/// - **Fenced.** A write under a claim that is lost has no effect.
 #[async_trait]
 pub trait Writer: Send + Sync {
-    /// Writes the first event of a match and claims it; or finds the match that the caller's
-    /// request id names already. Safe to repeat with a request id.
+    /// Writes the first event of a match and claims the match; or finds the match that the caller's
+    /// request id, or the match id, names already. Idempotent for one request id or match id.
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error>;
 
-    /// Writes the event after `after`, if the claim still holds and the match stands there, and
-    /// if no analysis that it names belongs to another match.
-    /// The journal stamps its time: never before the previous event's.
+    /// Writes an event, if the claim still holds, the last event of the match is `after`, and no
+    /// analysis that the event names belongs to another match.
+    ///
+    /// The journal stamps the event with its time, which is never before that of the previous
+    /// event.
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error>;
 
-    /// Ends a match as cancelled whoever holds it, and takes it from them. Safe to repeat.
+    /// Cancels a match, whichever replica holds it, and ends the claim on it. The match is kept for
+    /// `keep` from then on. Idempotent.
     async fn cancel(
         &self,
         caller: &CallerId,
@@ -258,92 +272,100 @@ pub trait Writer: Send + Sync {
         keep: Duration,
     ) -> Result<CancelledAs, Error>;
 
-    /// Erases a match that has ended, its events and its traces in the store's files.
+    /// Erases a match that has ended: its events, and its traces in the store's files.
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
 
-    /// Erases up to `limit` matches whose time has come, and says how many it erased. A store whose
-    /// commits wait for each other may do so in several, with those of others in between.
+    /// Erases up to `limit` matches whose expiry time has passed, and returns how many it erased. A
+    /// store whose commits wait for each other may split this into several, so that other writes
+    /// come in between.
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
 
-    /// Enters up to `limit` matches that an older version wrote into the indexes that lists walk,
-    /// and says how many it entered, in one commit or several. Until then lists find them by an
-    /// index of their own.
+    /// Adds up to `limit` matches of an older version to the indexes that lists walk, in one commit
+    /// or several, and returns how many it added. Until then lists find these matches by an index
+    /// of their own.
     async fn enlist(&self, limit: usize) -> Result<usize, Error>;
 
-    /// Claims up to `limit` unfinished matches that nobody holds, oldest first. Where several
-    /// replicas do so, each gets its share. Those that wait for their photo are only lent.
+    /// Claims up to `limit` unfinished matches that no live replica holds, oldest first. Where
+    /// several replicas claim at the same time, each gets a share. Claims on matches that wait for
+    /// their photo are [lent](ClaimStatus::Lent).
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error>;
 
-    /// Claims a match that nobody holds; `has_photo`: also one that is lent, since this replica
-    /// has what it waits for.
+    /// Claims a match that no live replica holds. A replica that has the photo (`has_photo`) also
+    /// takes over a claim that is [lent](ClaimStatus::Lent).
     async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error>;
 
-    /// Those of these matches that [`Writer::take`] by a replica with their photos would not find
-    /// held. One statement, however many there are.
+    /// Those of these matches for which [`Writer::take`] with a photo would not return
+    /// [`Takeover::Held`]. One statement, however many matches there are.
     async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error>;
 
-    /// Has this ear hear of matches from now on, by commits of this replica and of others. There is
-    /// one.
+    /// Registers the callback for changes of matches, by any replica's commits from now on. There
+    /// is one: a second registration has no effect.
     fn hear(&self, ear: Ear);
 
-    /// Makes a hold that is lent a whole one, since this replica has the photo by now. None if the
-    /// match is somebody else's.
+    /// Makes a lent claim a held one, now that this replica has the photo. Returns `None` if the
+    /// claim is lost. Idempotent.
     async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error>;
 
-    /// Lets go of matches, so that others go on with them at once. Those that were lost already
-    /// stay whose they are.
+    /// Releases claims, so that any replica can take these matches over at once. Claims that are
+    /// lost already are ignored.
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error>;
 
-    /// Lets go of everything, so that others needn't wait for the end of a lease. Nothing can be
-    /// claimed any more. Ends that callers ask for are still written.
+    /// Gives up this replica's lease and with it all of its claims, so that other replicas needn't
+    /// wait for the lease to expire. From then on this replica can claim nothing; cancellations
+    /// are still written.
     async fn leave(&self);
 
-    /// Which of these analyses belong to other matches than this one.
+    /// Those of these analyses that belong to other matches than this one, whichever caller's, in
+    /// the order given.
     async fn owned_by_others(
         &self,
         match_id: MatchId,
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error>;
 
-    /// Whether this replica may claim anything, and act on what it has claimed.
+    /// Whether this replica may claim matches, and act on its claims.
     fn may_act(&self) -> bool;
 
-    /// What a claim is worth. Asked before each request to Oz.
+    /// What a claim allows at this moment, as far as this replica's lease tells: the store isn't
+    /// asked. Drivers check it before each request to Oz.
     fn tenure(&self, claim: Claim) -> ClaimStatus;
 
-    /// Tells when the fleet changes, and whenever there may be matches that nobody holds.
+    /// Changes when the fleet changes, and whenever there may be matches that no replica holds.
     fn fleet(&self) -> watch::Receiver<Fleet>;
 
-    /// The store's keys.
+    /// The same keys as [`Reader::keys`].
     fn keys(&self) -> &Keys;
 }
 
-/// Reads facts. What one call has returned, a later one never contradicts.
+/// The side of the journal that reads.
+///
+/// Reads are consistent: what one call has returned, a later call never contradicts. Events are
+/// immutable, and vanish only with their whole match, when it is erased.
 #[async_trait]
 pub trait Reader: Send + Sync {
-    /// The match as of its last event, never behind an event that anybody was told of.
+    /// The match as of its last event: never older than an event that was shown to a caller.
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error>;
 
-    /// The events of a match from its first on; empty if it doesn't exist.
+    /// The events of a match, whichever caller's, from the first on; empty if it doesn't exist.
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error>;
 
-    /// The same from memory, without asking the store: none if they aren't known from the first
-    /// on. Those may be missing that are being committed at this moment, and of which
-    /// [`Reader::wake`] tells next.
+    /// The same from memory, without asking the store. `None` if memory lacks the first event.
+    /// Events that are being committed at this moment may be missing at the end;
+    /// [`Reader::wake`] signals them next.
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>>;
 
     /// Up to `limit` events after a position, in the journal's order. No position becomes visible
-    /// before a smaller one, so a reader that goes on after the last misses none.
+    /// before a smaller one, so a reader that continues after the last event misses none.
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error>;
 
-    /// The same, and what came before these events in their matches, so that each can be shown with
-    /// its match: one statement at most, over connections that neither look-ups nor lists use. A
-    /// match that was erased is left out as a whole.
+    /// The same, with the earlier events of their matches, so that each event can be shown with its
+    /// match. At most one statement, over connections that neither look-ups nor lists use. Matches
+    /// that were erased are left out as a whole.
     async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error>;
 
-    /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given. Its
-    /// work is bounded, so there may be fewer, or none, although there are more: whether there
-    /// are is told by [`Listing::reached`]. Dropping the future ends the work.
+    /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given. The
+    /// work is bounded, so there may be fewer matches, or none, before the end:
+    /// [`Listing::reached`] tells whether there may be more. Dropping the future stops the work.
     async fn list(
         &self,
         caller: &CallerId,
@@ -352,37 +374,41 @@ pub trait Reader: Send + Sync {
         limit: usize,
     ) -> Result<Listing, Error>;
 
-    /// The position of the newest event, zero if there is none.
+    /// The position of the newest event ever written, also if it is erased; zero if there was none.
     async fn head(&self) -> Result<Position, Error>;
 
-    /// The position right before the oldest event that is retained; the head if there is none.
+    /// The position right before the oldest event in the store; the head if there is none.
     async fn earliest(&self) -> Result<Position, Error>;
 
-    /// The position after which everything is retained.
+    /// The position after which retention has erased nothing. Erasures that callers ask for don't
+    /// raise it.
     async fn floor(&self) -> Result<Position, Error>;
 
-    /// What is to be said of a position that a token from this origin names.
+    /// Whether a watcher can resume at a position that a token from this origin names.
     async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error>;
 
-    /// What new tokens name as their origin, where the store has one writer at a time.
+    /// The store, and the incarnation of this process.
     fn origin(&self) -> Origin;
 
-    /// What tokens name that stand for a place with this incarnation.
+    /// The origin to name in a token for a cursor of this incarnation. In a store with one writer
+    /// at a time it is always [`Reader::origin`].
     fn origin_of(&self, incarnation: u64) -> Origin;
 
-    /// The incarnation that is to be named with a position that was not read from an event.
+    /// The incarnation of the cursor at a position that was not read from an event, such as the
+    /// head.
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error>;
 
     /// The store's keys.
     fn keys(&self) -> &Keys;
 
-    /// Changes whenever there may be something new. A hint: it says "look", never what.
+    /// Changes whenever there may be new events or erasures. It is a hint without data: wait for
+    /// it, then read.
     fn wake(&self) -> watch::Receiver<()>;
 
-    /// What other replicas have erased since this was last asked, for the one who shows it;
-    /// [`Reader::wake`] tells of it.
+    /// The matches that other replicas have erased since the last call. It has one consumer, since
+    /// each erasure is returned once; [`Reader::wake`] signals it.
     fn take_erased(&self) -> Vec<MatchId>;
 
-    /// Whether the store answers, and this replica is one to come to.
+    /// Whether the store answers, and this replica may act: the health check.
     async fn ping(&self) -> Result<(), Error>;
 }

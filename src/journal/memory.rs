@@ -1,11 +1,11 @@
-//! An engine without a disk, for tests: it keeps what every engine keeps to, and answers at once.
+//! A journal engine in memory, for tests. It keeps every promise of the suite, and answers at once.
 //!
-//! It has no tasks, no files and no time of its own, so a test that drives the house over it
-//! repeats exactly. What dies with a process here is a [`Memory`]; what a disk would keep is its
-//! [`Store`], which the next one is opened on, or several at once are.
+//! It deliberately has no tasks, no files and no time of its own, so a test that drives the service
+//! over it is deterministic. A [`Memory`] is the part of a process that dies with it; its [`Store`]
+//! is the part that a disk would keep, on which the next process is opened, or several at once.
 //!
-//! What PostgreSQL's engine does by itself, whoever holds this one does for it, by
-//! [`Memory::pulse`]: renews its lease, and looks at what others have written. A process that is
+//! What PostgreSQL's engine does in the background, the test does here with [`Memory::pulse`]: it
+//! renews the process's lease and reads what other processes have written. A process that is
 //! paused, or cut off from its store, has no pulse.
 
 mod store;
@@ -39,7 +39,8 @@ use crate::{
 
 pub use self::store::Store;
 
-/// The share of a lease that its owner counts on.
+/// The share of a lease's length for which its owner relies on it. Other processes wait for all of
+/// it, so the owner stops first.
 const COUNTED_ON: f64 = 0.9;
 
 /// One process's journal. Clones share it.
@@ -47,33 +48,34 @@ const COUNTED_ON: f64 = 0.9;
 pub struct Memory {
     store: Arc<Mutex<Store>>,
     clock: Clock,
-    /// Counts leases, and is the store's.
+    /// The store's clock, by which leases expire.
     steady: Clock,
     origin: Origin,
     keys: Keys,
-    /// How long it is believed to be alive without a pulse.
+    /// How long the process's lease lasts without a pulse.
     lease: Duration,
     here: Arc<Mutex<Here>>,
     wake: watch::Sender<()>,
     fleet: watch::Sender<Fleet>,
     ear: Arc<OnceLock<Ear>>,
-    /// How often something was read, as of a store it would be a statement.
+    /// How many reads there were that a database would run a statement for.
     reads: Arc<AtomicUsize>,
 }
 
-/// What a process knows of itself and of the others.
+/// What a process knows of itself and of the other processes.
 struct Here {
     mine: Option<OwnLease>,
     has_left: bool,
     is_dead: bool,
-    /// Others' leases are left alone until then: after an outage all come back one by one.
+    /// Until then this process ends no other process's lease: after an outage all processes return
+    /// one by one.
     patient_until: Timestamp,
     alive: Vec<LeaseId>,
-    /// How often matches had become free at the last pulse.
+    /// The store's [`Store::freed`] at the last pulse.
     freed: u64,
-    /// How far it has read.
+    /// The position up to which the process has read.
     reached: Position,
-    /// How many erasures it has heard of.
+    /// How many erasures the process has read.
     erasures: usize,
 }
 
@@ -81,27 +83,27 @@ struct Here {
 #[derive(Clone, Copy)]
 struct OwnLease {
     lease: LeaseId,
-    /// Until when it is counted on.
+    /// Until when the process relies on it.
     until: Timestamp,
 }
 
-/// Gives claims back unless their taker lived to hear of them.
+/// Releases claims on drop, unless the caller has received them.
 struct ReleaseOnDrop<'a> {
     of: &'a Memory,
     claims: Vec<Claim>,
 }
 
 impl Memory {
-    /// The only process at a store, which needs no pulse. Whoever was there before is known to be
-    /// dead: what they held can be claimed at once.
+    /// Opens a store as its only process, which needs no pulse. Earlier processes are known to be
+    /// dead: the matches that they held can be claimed at once.
     pub fn open(store: Arc<Mutex<Store>>, clock: Clock) -> Self {
         lock(&store).end_leases(|_, _| true);
         Self::join(store, clock, Duration::MAX)
     }
 
-    /// A process beside those that are at a store.
+    /// Opens a store as one process of several.
     pub fn join(store: Arc<Mutex<Store>>, clock: Clock, lease: Duration) -> Self {
-        // The store's own clock, which those of processes follow.
+        // The store's own clock, which the clocks of the processes follow.
         let steady = clock.steady();
         let now = steady.now();
         clock.follow(now);
@@ -143,7 +145,7 @@ impl Memory {
         }
     }
 
-    /// How many statements its reads would have been so far.
+    /// How many reads there were so far that a database would run a statement for.
     pub fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
@@ -152,30 +154,30 @@ impl Memory {
         self.reads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What outlives this process.
+    /// The store, which outlives this process.
     pub fn store(&self) -> Arc<Mutex<Store>> {
         Arc::clone(&self.store)
     }
 
-    /// Rings whenever a pulse would find something.
+    /// Changes whenever a pulse would find something new.
     pub fn bell(&self) -> watch::Receiver<()> {
         self.lock().bell.subscribe()
     }
 
-    /// Renews the lease, looks who else is alive, and at what others have written.
+    /// Renews the lease, ends other processes' expired leases, and reads what was written since.
     pub fn pulse(&self) {
         self.renew();
         self.look();
     }
 
-    /// The process is dead: nothing that is left of it gives anything back.
+    /// Kills the process: futures of it that are still dropped later release no claims.
     pub fn die(&self) {
         let mut here = self.here();
         (here.mine, here.is_dead) = (None, true);
     }
 
-    /// The matches for which this process may change Oz, by what the store says: it holds them,
-    /// and not as a loan.
+    /// The matches for which this process may change something at Oz, by the store's state: its
+    /// claims that are not lent.
     pub fn held(&self) -> Vec<Match> {
         let mine = self.here().mine;
         mine.map_or_else(Vec::new, |mine| self.lock().held_whole(mine.lease))
@@ -251,7 +253,7 @@ impl Memory {
         lock(&self.store)
     }
 
-    /// The lease, while it can be counted on.
+    /// The lease, while the process may rely on it.
     fn lease(&self) -> Result<LeaseId, Error> {
         let counted_on = |mine: &OwnLease| self.steady.now() < mine.until;
         let mine = self.here().mine.filter(counted_on).map(|mine| mine.lease);
@@ -259,7 +261,7 @@ impl Memory {
         mine.filter(|lease| self.lock().leases.contains_key(lease)).ok_or_else(unavailable)
     }
 
-    /// What the lease says of a claim.
+    /// What a claim allows, as far as the lease tells.
     fn leased(&self, claim: Claim) -> ClaimStatus {
         let hold = PackedClaim::of(claim);
         match self.here().mine.filter(|mine| mine.lease == hold.lease) {
@@ -270,7 +272,8 @@ impl Memory {
         }
     }
 
-    /// Hears of what this process wrote itself, unless it has yet to read what came before.
+    /// Takes over an event that this process has written, unless events before it are yet to be
+    /// read: then the next pulse reads all of them in order.
     fn follow(&self, recorded: &Recorded) {
         let mut here = self.here();
         if here.reached.0 + 1 == recorded.position.0 {
@@ -281,8 +284,8 @@ impl Memory {
         }
     }
 
-    /// Lets others run, as a store that takes time would, with claims that are given back if
-    /// whoever takes them is gone by then.
+    /// Yields to other tasks, as a store that takes time would. If the call's future is dropped
+    /// meanwhile, its claims are released.
     async fn answer(&self, claims: Vec<Claim>) {
         let mut unheard = ReleaseOnDrop { of: self, claims };
         yield_now().await;
@@ -407,7 +410,7 @@ impl Writer for Memory {
         Ok(self.lock().erase_expired(now, limit))
     }
 
-    // There is no older version of it.
+    // There is no older version of this engine, so every list index is complete.
     async fn enlist(&self, _limit: usize) -> Result<usize, Error> {
         Ok(0)
     }
@@ -626,7 +629,8 @@ impl Reader for Memory {
     }
 }
 
-/// Nothing that holds this lock can panic half-way but a test that fails anyway.
+/// A panic under this lock can only come from a test, which fails anyway, so a poisoned lock is
+/// sound.
 fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,6 @@
-//! What outlives a process of this engine: the events, who holds each match, and who is alive.
+//! The part of this engine that outlives a process: events, claims, leases and incarnations.
+//!
+//! It deliberately has no clock and draws nothing at random: each call is given its time.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +17,7 @@ use crate::{
     journal::{Claim, CursorStatus, Key, Origin, stored},
 };
 
-/// The number of a lease. It never comes back.
+/// The number of a lease. A number is never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct LeaseId(u32);
 
@@ -23,11 +25,11 @@ const LEASE_BITS: u32 = u32::BITS;
 const LENT: u64 = 1 << LEASE_BITS;
 const EPOCH_SHIFT: u32 = LEASE_BITS + 1;
 
-/// What the epoch of a [`Claim`] is made of here, the greatest part first.
+/// The fields that are packed into the epoch of a [`Claim`], most significant first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PackedClaim {
     pub epoch: u64,
-    /// Whether whoever has the match's photo may take it.
+    /// Whether a replica that has the match's photo may take it over.
     pub lent: bool,
     /// The lease that it was claimed under.
     pub lease: LeaseId,
@@ -46,28 +48,28 @@ impl PackedClaim {
     }
 }
 
-/// What outlives a process.
+/// The store's contents.
 #[derive(Clone)]
 pub struct Store {
     pub(super) id: u64,
     pub(super) matches: BTreeMap<MatchId, Row>,
     by_position: BTreeMap<Position, MatchId>,
-    /// Which incarnation wrote each event, also of matches that are gone.
+    /// The incarnation that wrote each event, erased ones included.
     authors: BTreeMap<Position, u64>,
     pub(super) head: Position,
     pub(super) floor: Position,
-    /// Each incarnation, and the head that it found.
+    /// Each incarnation, and the head of the store when it began.
     incarnations: BTreeMap<u64, Position>,
-    /// How many there have been, also in what a restore undid.
+    /// How many incarnations there have been, in histories that a restore undid as well.
     pub(super) drawn: u64,
-    /// Who is alive, and until when that is believed.
+    /// The leases of live processes, and when each expires.
     pub(super) leases: BTreeMap<LeaseId, Timestamp>,
     leases_made: u32,
-    /// How often matches have become free.
+    /// How often matches have lost their holder.
     pub(super) freed: u64,
-    /// Rings whenever another process has something to look at.
+    /// Changes whenever a process may find something new.
     pub(super) bell: watch::Sender<()>,
-    /// What was erased, in order.
+    /// The matches that were erased, in order.
     pub(super) erased: Vec<MatchId>,
 }
 
@@ -76,7 +78,7 @@ pub struct Store {
 pub struct Row {
     pub events: Vec<Recorded>,
     pub epoch: u64,
-    /// None if it was let go.
+    /// The lease of the holder; `None` once the match is released. The lease may have ended since.
     pub owner: Option<LeaseId>,
     pub lent: bool,
 }
@@ -111,7 +113,7 @@ impl Store {
         self.by_position.len()
     }
 
-    // Who is there.
+    // Incarnations and leases.
 
     pub(super) fn enter(&mut self) -> Origin {
         self.drawn += 1;
@@ -127,7 +129,7 @@ impl Store {
         lease
     }
 
-    /// Takes leases down. What was held under them is anybody's.
+    /// Ends leases. The matches that were held under them can be taken by any process.
     pub(super) fn end_leases(&mut self, is_over: impl Fn(LeaseId, Timestamp) -> bool) {
         let before = self.leases.len();
         self.leases.retain(|lease, until| !is_over(*lease, *until));
@@ -136,21 +138,21 @@ impl Store {
         }
     }
 
-    /// There are matches that nobody holds.
+    /// Signals that there are matches without a holder.
     fn free(&mut self) {
         self.freed += 1;
         self.bell.send_replace(());
     }
 
-    // Who holds what.
+    // Claims.
 
-    /// What is held under a lease, and not lent.
+    /// The matches that are held under a lease, lent ones left out.
     pub(super) fn held_whole(&self, lease: LeaseId) -> Vec<Match> {
         let is_its = |row: &&Row| row.owner == Some(lease) && !row.lent;
         self.matches.values().filter(is_its).map(Row::folded).collect()
     }
 
-    /// Takes a match that nobody holds, or that is lent and whose photo is here.
+    /// Takes over a match that no live process holds, or one that is lent, if its photo is here.
     pub(super) fn take(
         &mut self,
         lease: LeaseId,
@@ -170,7 +172,8 @@ impl Store {
         Some((row.folded(), hold.claim(match_id)))
     }
 
-    /// Whether a replica holds a match and needs its photo.
+    /// Whether a process holds a match that needs its photo, in such a way that no other process
+    /// can take it over.
     pub(super) fn is_held(&self, id: MatchId) -> bool {
         self.matches.get(&id).is_some_and(|row| {
             let is_held = row.owner.is_some_and(|owner| self.leases.contains_key(&owner));
@@ -178,7 +181,7 @@ impl Store {
         })
     }
 
-    /// Lets go of what is still held by these claims.
+    /// Releases the matches that these claims still hold.
     pub(super) fn release(&mut self, claims: &[Claim]) {
         for claim in claims {
             if let Some(row) = self.held(*claim) {
@@ -188,14 +191,14 @@ impl Store {
         }
     }
 
-    /// The match that a claim holds.
+    /// The match of a claim, if the claim still holds.
     pub(super) fn held(&mut self, claim: Claim) -> Option<&mut Row> {
         let hold = PackedClaim::of(claim);
         let is_its = |row: &&mut Row| row.epoch == hold.epoch && row.owner == Some(hold.lease);
         self.matches.get_mut(&claim.match_id).filter(is_its)
     }
 
-    // What is written.
+    // Writes.
 
     pub(super) fn write(
         &mut self,
@@ -244,7 +247,7 @@ impl Store {
         due.len()
     }
 
-    // What is read.
+    // Reads.
 
     pub(super) fn find(&self, caller: &CallerId, key: &Key) -> Option<Match> {
         let is_named = |row: &&Row, id: &RequestId| {
@@ -265,7 +268,7 @@ impl Store {
         self.matches.values().map(Row::folded).filter(move |m| m.spec.caller == *caller)
     }
 
-    /// The events after a position and up to another.
+    /// The events after one position, up to another one included.
     pub(super) fn between(
         &self,
         after: Position,
@@ -283,12 +286,13 @@ impl Store {
         oldest.map_or(self.head, |oldest| Position(oldest.0 - 1))
     }
 
-    /// Who wrote the newest event up to a position.
+    /// The incarnation that wrote the newest event up to a position.
     pub(super) fn author(&self, position: Position) -> Option<u64> {
         self.authors.range(..=position).next_back().map(|(_, author)| *author)
     }
 
-    /// An incarnation was at a position if it wrote what is there, or began after it.
+    /// The history of an incarnation contains a position if the incarnation wrote the event there,
+    /// or began at or after it.
     pub(super) fn standing(&self, origin: Origin, position: Position) -> CursorStatus {
         let started = self.incarnations.get(&origin.incarnation);
         let Some(started) = started.filter(|_| origin.store == self.id && position <= self.head)
@@ -313,7 +317,7 @@ impl Row {
         self.events.last().is_some_and(|last| last.event.keep().is_some())
     }
 
-    /// Whether it needs its photo still.
+    /// Whether the photo is yet to be uploaded.
     pub fn needs_photo(&self) -> bool {
         let m = self.folded();
         m.state == State::Accepted && m.spec.needs_photo()
@@ -337,7 +341,7 @@ impl Row {
     }
 }
 
-/// The analyses that belong to a match by an event.
+/// The analyses that an event makes its match's own.
 pub fn analyses(event: &Event) -> impl Iterator<Item = &AnalysisId> {
     let started = stored::analyses(event);
     started.into_iter().flat_map(|(one, other)| [Some(one), other]).flatten()

@@ -1,4 +1,4 @@
-//! What this engine's leases do as its clock is moved; the rest is the suite's.
+//! Leases of this engine, as the clock is moved. Everything else is in the suite.
 
 use super::*;
 use crate::{
@@ -8,12 +8,12 @@ use crate::{
 
 const LEASE: Duration = Duration::from_secs(10);
 
-/// A store, the process at it, and the hand of its clock.
+/// A store, the process that has it open, and the hand of its clock.
 struct Kept {
     journal: Memory,
     hand: Hand,
     clock: Clock,
-    /// What PostgreSQL's engine does of itself.
+    /// What PostgreSQL's engine does in the background.
     pulse: tokio::task::JoinHandle<()>,
 }
 
@@ -72,7 +72,7 @@ impl suite::Engine for Kept {
     }
 
     async fn restore(&mut self, backup: &Store) {
-        // What a restore undid doesn't undo chance: the next incarnation is a new one.
+        // Incarnations are drawn at random, and a restore doesn't repeat them: the next is new.
         let mut store = backup.clone();
         store.drawn = self.journal.lock().drawn;
         *self = Self::open(Arc::new(Mutex::new(store)), START);
@@ -87,7 +87,7 @@ impl suite::Shared for Kept {
     }
 }
 
-/// Two processes without a pulse of their own.
+/// Two processes at one store, whose pulses the test calls.
 fn two() -> (Memory, Memory, Hand) {
     let (clock, hand) = Clock::manual(START);
     let store = Arc::new(Mutex::new(Store::new(7)));
@@ -107,7 +107,7 @@ async fn appended(journal: &Memory, claim: Claim) -> Result<Appended, Error> {
 }
 
 #[tokio::test]
-async fn a_process_that_stops_has_its_matches_taken_after_its_lease_and_not_before() {
+async fn a_stopped_process_loses_its_matches_when_its_lease_expires_and_not_before() {
     let (one, other, hand) = two();
     let claim = admitted(&one, 1).await;
     hand.advance(LEASE.mul_f64(0.8));
@@ -115,7 +115,7 @@ async fn a_process_that_stops_has_its_matches_taken_after_its_lease_and_not_befo
     assert_eq!(one.tenure(claim), ClaimStatus::Held);
     hand.advance(LEASE.mul_f64(0.15));
     other.pulse();
-    assert_eq!(one.tenure(claim), ClaimStatus::Unsure, "its owner counts on less");
+    assert_eq!(one.tenure(claim), ClaimStatus::Unsure, "the owner stops before its lease expires");
     assert!(appended(&one, claim).await.is_err());
     assert_eq!(other.claim(10).await.unwrap(), []);
     hand.advance(LEASE.mul_f64(0.1));
@@ -127,7 +127,7 @@ async fn a_process_that_stops_has_its_matches_taken_after_its_lease_and_not_befo
 }
 
 #[tokio::test]
-async fn a_lease_that_is_renewed_late_is_good_if_nobody_has_taken_it_down() {
+async fn a_lease_that_is_renewed_late_is_valid_if_no_other_process_has_ended_it() {
     let (one, other, hand) = two();
     let claim = admitted(&one, 1).await;
     hand.advance(LEASE * 2);
@@ -140,7 +140,7 @@ async fn a_lease_that_is_renewed_late_is_good_if_nobody_has_taken_it_down() {
 }
 
 #[tokio::test]
-async fn whoever_comes_back_first_after_an_outage_leaves_the_others_theirs() {
+async fn the_first_process_back_after_an_outage_leaves_the_other_leases_alone() {
     let (one, other, hand) = two();
     let claim = admitted(&other, 1).await;
     hand.advance(LEASE * 2);
@@ -153,5 +153,5 @@ async fn whoever_comes_back_first_after_an_outage_leaves_the_others_theirs() {
     one.pulse();
     hand.advance(LEASE.mul_f64(0.3));
     one.pulse();
-    assert_eq!(one.claim(10).await.unwrap().len(), 1, "it doesn't wait for ever");
+    assert_eq!(one.claim(10).await.unwrap().len(), 1, "it doesn't wait forever");
 }

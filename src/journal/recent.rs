@@ -1,9 +1,8 @@
-//! What was committed last, kept in memory: whoever follows live finds it here, and no statement
-//! is run for it.
+//! A cache of the newest events, so that followers near the head cost no statements.
 //!
-//! It holds every event after a position, as the store does, or says that it doesn't know. Since
-//! it is told of a commit only after the store has it, it may lack what is being committed at this
-//! moment; whoever is woken by that commit finds it.
+//! It holds every event after a position, or answers that it doesn't know. It learns of a commit
+//! only after the store has it, so it may lack events that are being committed at this moment; the
+//! wake-up for a commit is sent after its events are here.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -16,28 +15,28 @@ use crate::{
     journal::{Ear, Heard},
 };
 
-/// How much memory the events may take that are kept. It is six seconds of a thousand matches a
-/// second with four events of some 600 bytes each, so what follows them live finds nearly all
-/// matches from their first event on, and a follower that is seconds behind reads no store either.
+/// How much memory the cached events may take, in bytes. It is six seconds of a thousand matches a
+/// second with four events of some 600 bytes each. So a follower finds nearly all live matches here
+/// from their first event on, also if it is seconds behind.
 const BYTES_MAX: usize = 16 << 20;
 
-/// About what an event takes beside its texts: itself, its place in the order and in its match, and
-/// the small allocations that it has.
+/// About how many bytes an event takes beside its texts: the event, its entries in the order and in
+/// its match, and its small allocations.
 const EVENT_BYTES: usize = mem::size_of::<Recorded>() + 192;
 
-/// The newest events. Nothing is known before the first commit.
+/// The cache. It is empty, and knows no range, before the first commit.
 #[derive(Default)]
 pub(super) struct Recent {
     stretch: Mutex<Option<CachedRange>>,
     ear: OnceLock<Ear>,
 }
 
-/// All events after a position and up to another.
+/// All events after one position, up to another one included.
 struct CachedRange {
     after: Position,
     reached: Position,
     events: VecDeque<Recorded>,
-    /// How many were let go of before the oldest of these. An event's number counts from there.
+    /// How many events were evicted before the oldest one here. The numbers of events include them.
     gone: u64,
     /// The numbers of each match's events, in their order.
     by_match: HashMap<MatchId, VecDeque<u64>>,
@@ -46,20 +45,20 @@ struct CachedRange {
 }
 
 impl Recent {
-    /// Nothing yet, but whatever comes after a position will be known.
+    /// A cache without events, which holds all that come after a position.
     pub(super) fn after(position: Position) -> Self {
         let recent = Self::default();
         recent.restart(position);
         recent
     }
 
-    /// Forgets all, and knows whatever comes after a position.
+    /// Forgets all events, and holds all that come after a position.
     pub(super) fn restart(&self, position: Position) {
         *self.lock() = Some(CachedRange::after(position));
     }
 
-    /// Takes what one commit has written, in any order: all that there is after `before`. False if
-    /// that isn't where what is known ends.
+    /// Adds the events of one commit, in any order. They are all events that follow `before`.
+    /// Returns false, and adds nothing, if the cache doesn't end at `before`.
     pub(super) fn follow(&self, before: Position, mut events: Vec<Recorded>) -> bool {
         events.sort_unstable_by_key(|recorded| recorded.position);
         let heard: Vec<_> = events.iter().filter_map(heard).collect();
@@ -71,21 +70,21 @@ impl Recent {
         true
     }
 
-    /// Has this ear hear of what follows.
+    /// Registers the callback for changes of matches.
     pub(super) fn hear(&self, ear: Ear) {
-        // A second one would be a second worker over one journal.
+        // A second callback would belong to a second worker over the same journal.
         let _ = self.ear.set(ear);
     }
 
-    /// Tells what is heard of matches.
+    /// Calls the callback with changes of matches.
     pub(super) fn tell(&self, heard: impl IntoIterator<Item = Heard>) {
         if let Some(ear) = self.ear.get() {
             heard.into_iter().for_each(|heard| ear(heard));
         }
     }
 
-    /// Takes what the only writer has committed; what was known before and isn't followed by it is
-    /// forgotten.
+    /// Adds the events of a commit of the store's only writer. If they don't follow the cached
+    /// events, those are forgotten.
     pub(super) fn add(&self, events: Vec<Recorded>) {
         let first = events.iter().map(|recorded| recorded.position.0).min();
         let Some(before) = first.map(|first| Position(first.saturating_sub(1))) else {
@@ -97,24 +96,24 @@ impl Recent {
         self.follow(before, events);
     }
 
-    /// How far it reaches, if anything is known.
+    /// The position up to which events are cached; `None` if no range is known.
     pub(super) fn reached(&self) -> Option<Position> {
         self.lock().as_ref().map(|known| known.reached)
     }
 
-    /// Forgets everything: nobody knows what was written.
+    /// Forgets everything, since the outcome of a write is unknown.
     pub(super) fn forget(&self) {
         *self.lock() = None;
     }
 
-    /// Forgets what there has been, some of which was erased. What comes will be known.
+    /// Forgets all events, since some of them were erased. Later ones are cached as before.
     pub(super) fn clear(&self) {
         if let Some(known) = &mut *self.lock() {
             *known = CachedRange::after(known.reached);
         }
     }
 
-    /// Up to `limit` events after a position; none if not all of them are known.
+    /// Up to `limit` events after a position; `None` if the cache lacks some of them.
     pub(super) fn tail(&self, after: Position, limit: usize) -> Option<Vec<Recorded>> {
         let stretch = self.lock();
         let known = stretch.as_ref().filter(|known| known.after <= after)?;
@@ -122,8 +121,8 @@ impl Recent {
         Some(known.events.iter().skip(skip).take(limit).cloned().collect())
     }
 
-    /// Leaves out of what the store has after a position whatever isn't known here yet: whoever
-    /// follows would go on behind it, and who then begins with what is known would miss it.
+    /// Drops events that are newer than the cache. Otherwise a follower's cursor would overtake the
+    /// cache, and its next read from the cache would skip events.
     pub(super) fn bound(&self, mut events: Vec<Recorded>) -> Vec<Recorded> {
         if let Some(known) = &*self.lock() {
             events.retain(|recorded| recorded.position <= known.reached);
@@ -131,8 +130,8 @@ impl Recent {
         events
     }
 
-    /// The same, and before them what came before in their matches; none if any of that isn't
-    /// known.
+    /// The same as [`Recent::tail`], preceded by the earlier events of these matches; `None` if the
+    /// cache lacks any of them.
     pub(super) fn page(&self, after: Position, limit: usize) -> Option<Vec<Recorded>> {
         let stretch = self.lock();
         let known = stretch.as_ref().filter(|known| known.after <= after)?;
@@ -151,7 +150,7 @@ impl Recent {
         Some(earlier)
     }
 
-    /// The events of a match, if its first one is known, and so all that followed.
+    /// The events of a match; `None` unless its first event is cached, and so all later ones.
     pub(super) fn events(&self, id: MatchId) -> Option<Vec<Recorded>> {
         Some(self.lock().as_ref()?.journal(id)?.cloned().collect())
     }
@@ -175,7 +174,7 @@ impl CachedRange {
         }
     }
 
-    /// The events of a match, if they are known from the first on.
+    /// The events of a match, if its first event is cached.
     fn journal(&self, id: MatchId) -> Option<impl Iterator<Item = &Recorded>> {
         let numbers = self.by_match.get(&id)?;
         let mut events = numbers.iter().filter_map(|number| self.numbered(*number)).peekable();
@@ -186,7 +185,7 @@ impl CachedRange {
         self.events.get(usize::try_from(number.checked_sub(self.gone)?).ok()?)
     }
 
-    /// Takes what follows, and lets go of the oldest.
+    /// Adds the events that follow, and evicts the oldest beyond the limit.
     fn extend(&mut self, events: Vec<Recorded>) {
         for recorded in events {
             let number = self.gone + self.events.len() as u64;
@@ -200,7 +199,7 @@ impl CachedRange {
         }
     }
 
-    /// Forgets the oldest event.
+    /// Evicts the oldest event.
     fn let_go(&mut self) {
         let Some(oldest) = self.events.pop_front() else { return };
         self.gone += 1;
@@ -215,7 +214,7 @@ impl CachedRange {
     }
 }
 
-/// What an event means for a replica that drives its match, or has its photo.
+/// What an event means for a replica that drives its match or keeps its photo.
 pub(super) fn heard(recorded: &Recorded) -> Option<Heard> {
     let id = recorded.match_id;
     if !recorded.event.is_known() {
@@ -230,7 +229,7 @@ pub(super) fn heard(recorded: &Recorded) -> Option<Heard> {
     }
 }
 
-/// About how much memory an event takes.
+/// About how much memory an event takes, in bytes.
 fn bytes(recorded: &Recorded) -> usize {
     let texts = match &recorded.event {
         Event::Accepted(spec) => {
@@ -287,11 +286,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_told_in_the_order_of_positions() {
+    fn cached_events_are_returned_in_the_order_of_positions() {
         let recent = Recent::default();
         recent.add(vec![event(0, 3, 8), event(1, 1, 7)]);
         recent.add(vec![event(1, 2, 9)]);
-        assert_eq!(positions(recent.tail(Position(5), 10)), None, "the sixth isn't known");
+        assert_eq!(positions(recent.tail(Position(5), 10)), None, "the sixth isn't cached");
         assert_eq!(positions(recent.tail(Position(6), 10)), Some(vec![7, 8, 9]));
         assert_eq!(positions(recent.tail(Position(6), 2)), Some(vec![7, 8]));
         assert_eq!(positions(recent.tail(Position(8), 10)), Some(vec![9]));
@@ -301,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_match_is_known_from_its_first_event_on_or_not_at_all() {
+    fn a_match_is_cached_from_its_first_event_on_or_not_at_all() {
         let recent = Recent::default();
         recent.add(vec![event(0, 3, 7), event(1, 1, 8), event(0, 4, 9), event(1, 2, 10)]);
         assert_eq!(positions(recent.events(match_id(0, 1))), Some(vec![8, 10]));
@@ -310,14 +309,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_file_has_earlier_waits_until_it_is_known() {
-        let in_file = || vec![event(0, 1, 6), event(0, 2, 7), event(0, 3, 8)];
+    fn events_from_the_store_are_held_back_until_they_are_cached() {
+        let in_store = || vec![event(0, 1, 6), event(0, 2, 7), event(0, 3, 8)];
         let recent = Recent::default();
-        assert_eq!(recent.bound(in_file()).len(), 3, "nothing is known");
+        assert_eq!(recent.bound(in_store()).len(), 3, "no range is known");
         recent.add(vec![event(0, 2, 7)]);
-        assert_eq!(positions(Some(recent.bound(in_file()))), Some(vec![6, 7]));
+        assert_eq!(positions(Some(recent.bound(in_store()))), Some(vec![6, 7]));
         recent.add(vec![event(0, 3, 8)]);
-        assert_eq!(recent.bound(in_file()).len(), 3);
+        assert_eq!(recent.bound(in_store()).len(), 3);
     }
 
     #[test]
@@ -330,14 +329,14 @@ mod tests {
         assert_eq!(recent.events(match_id(0, 0)), None);
     }
 
-    /// A memory of so many bytes.
+    /// A cache of that many bytes.
     fn of(bytes_max: usize) -> Recent {
         let stretch = CachedRange { bytes_max, ..CachedRange::after(Position(0)) };
         Recent { stretch: Mutex::new(Some(stretch)), ..Recent::default() }
     }
 
     #[test]
-    fn the_oldest_is_let_go_of() {
+    fn the_oldest_events_are_evicted() {
         let max = 10;
         let recent = of(bytes(&event(1, 1, 1)) * 10);
         for position in 1..=max + 1 {
@@ -352,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn large_events_are_kept_in_smaller_number() {
+    fn fewer_events_are_cached_if_they_are_large() {
         let mut large = plain_spec();
         large.labels = [("note".to_owned(), "x".repeat(100_000))].into();
         let large = Recorded { event: Event::Accepted(large.into()), ..event(7, 1, 7) };
@@ -365,20 +364,20 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_what_came_before_in_its_matches_or_is_not_known() {
+    fn a_page_has_the_earlier_events_of_its_matches_or_is_not_known() {
         let recent = Recent::default();
         recent.add(vec![event(0, 2, 4), event(1, 1, 5), event(2, 1, 6)]);
         recent.add(vec![event(1, 2, 7), event(2, 2, 8), event(1, 3, 9), event(0, 3, 10)]);
-        assert_eq!(positions(recent.page(Position(2), 2)), None, "the third isn't known");
+        assert_eq!(positions(recent.page(Position(2), 2)), None, "the third isn't cached");
         assert_eq!(positions(recent.page(Position(4), 3)), Some(vec![5, 6, 7]));
         assert_eq!(positions(recent.page(Position(6), 3)), Some(vec![5, 6, 7, 8, 9]));
         assert_eq!(positions(recent.page(Position(7), 1)), Some(vec![6, 8]));
-        assert_eq!(positions(recent.page(Position(6), 4)), None, "its first event isn't known");
+        assert_eq!(positions(recent.page(Position(6), 4)), None, "its first event isn't cached");
         assert_eq!(positions(recent.page(Position(10), 4)), Some(vec![]));
     }
 
     #[test]
-    fn what_is_forgotten_is_not_known_and_what_follows_is() {
+    fn forgotten_events_are_not_known_and_later_ones_are() {
         let recent = Recent::default();
         recent.add(vec![event(0, 1, 1)]);
         recent.forget();

@@ -1,7 +1,7 @@
-//! How whoever asks a writer for something gets the answer.
+//! Reply channels of the writer task.
 //!
-//! An answer that nobody is there to hear may hold claims; they are let go, since otherwise these
-//! matches would be driven by nobody for as long as this process lives.
+//! A reply that is never received may carry claims. They are released, or their matches would have
+//! no driver until the process restarts.
 
 use std::{
     mem,
@@ -15,31 +15,31 @@ use crate::{
     journal::{Admitted, Appended, CancelledAs, Claim, Erased, Error, Takeover},
 };
 
-/// What may be answered.
+/// A reply, which may give claims to its receiver.
 pub(super) trait CarriesClaims: Send + Sync + 'static {
-    /// Which matches its hearer holds by it.
+    /// The claims that the receiver holds once it has the reply.
     fn claims(&self) -> Vec<Claim> {
         Vec::new()
     }
 }
 
-/// Claims that nobody knows to be theirs: nobody drives these matches unless they are let go.
+/// Claims whose reply was not received. The writer takes and releases them.
 #[derive(Default)]
 pub(super) struct Orphans(Mutex<Vec<Claim>>);
 
-/// Gives the answer.
+/// The writer's end of a reply channel.
 pub(super) struct ReplySender<T: CarriesClaims> {
     sender: oneshot::Sender<Result<T, Error>>,
     orphans: Arc<Orphans>,
 }
 
-/// Waits for the answer; should its hearer go meanwhile, the claims in it are let go.
+/// The caller's end of a reply channel. If it is dropped, the claims in the reply become orphans.
 pub(super) struct ReplyReceiver<T: CarriesClaims> {
     receiver: oneshot::Receiver<Result<T, Error>>,
     orphans: Arc<Orphans>,
 }
 
-/// Where an answer is given, and where it is heard.
+/// Makes a reply channel.
 pub(super) fn pair<T: CarriesClaims>(orphans: &Arc<Orphans>) -> (ReplySender<T>, ReplyReceiver<T>) {
     let (sender, receiver) = oneshot::channel();
     let reply = ReplySender { sender, orphans: Arc::clone(orphans) };
@@ -47,19 +47,20 @@ pub(super) fn pair<T: CarriesClaims>(orphans: &Arc<Orphans>) -> (ReplySender<T>,
 }
 
 impl<T: CarriesClaims> ReplySender<T> {
-    /// Whether nobody waits any more.
+    /// Whether the receiver is gone.
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
 
-    /// Answers.
+    /// Sends the reply. If the receiver is gone, the claims in it become orphans.
     pub(super) fn send(self, answer: Result<T, Error>) {
         if let Err(Ok(unheard)) = self.sender.send(answer) {
             self.orphans.add(unheard.claims());
         }
     }
 
-    /// Answers that it failed, where it may have been done all the same.
+    /// Sends an error for a write that may have taken place all the same: the claims that it would
+    /// have made become orphans.
     pub(super) fn fail(self, doubtful: &T, error: Error) {
         self.orphans.add(doubtful.claims());
         self.send(Err(error));
@@ -67,7 +68,7 @@ impl<T: CarriesClaims> ReplySender<T> {
 }
 
 impl<T: CarriesClaims> ReplyReceiver<T> {
-    /// What became of it.
+    /// Waits for the reply.
     pub(super) async fn wait(mut self) -> Result<T, Error> {
         (&mut self.receiver).await.map_err(|_| closed())?
     }
@@ -82,7 +83,7 @@ impl<T: CarriesClaims> Drop for ReplyReceiver<T> {
     }
 }
 
-/// A claim that somebody may be about to hear of. It is let go of unless they do.
+/// A claim that is about to be returned to a caller. It becomes an orphan unless it is disarmed.
 pub(super) struct ClaimGuard {
     claim: Option<Claim>,
     orphans: Arc<Orphans>,
@@ -97,7 +98,7 @@ impl ClaimGuard {
         self.claim
     }
 
-    /// It is theirs.
+    /// Keeps the claim, since the caller receives it.
     pub(super) fn disarm(mut self) {
         self.claim = None;
     }
@@ -125,7 +126,7 @@ impl CarriesClaims for Erased {}
 impl CarriesClaims for usize {}
 impl CarriesClaims for () {}
 
-/// Whose hold it is was known before.
+/// The caller held the claim before it asked.
 impl CarriesClaims for Option<Claim> {}
 
 impl CarriesClaims for Admitted {
@@ -157,7 +158,7 @@ impl CarriesClaims for Takeover {
 #[error("the journal is closed")]
 struct Closed;
 
-/// The error of whoever comes too late.
+/// The error of a request to a journal that is closed.
 pub(super) fn closed() -> Error {
     Error::Unavailable(Arc::new(Closed))
 }

@@ -1,7 +1,7 @@
-//! How engines hold events: as JSON, with what is kept beside it for finding and fencing matches.
+//! How engines store events: as JSON, beside columns for finding and fencing matches.
 //!
-//! An event that this version can't read, a later version's or a damaged one, is no error: it is
-//! completed by what the store has beside the events of its match, so that it stops no reader.
+//! An event that this version can't read, because it is a later version's or damaged, is no error:
+//! it is completed from the columns of its match, so that it stops no reader.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
     journal::Error,
 };
 
-/// What a store has of a match beside its events.
+/// The columns that a store keeps of a match beside its events.
 pub(super) struct Beside {
     pub match_id: MatchId,
     pub caller: String,
@@ -34,19 +34,19 @@ pub(super) struct Beside {
     pub expire_time: Option<Timestamp>,
 }
 
-/// The same of several matches.
+/// The columns of several matches.
 pub(super) type Besides = HashMap<MatchId, Beside>;
 
-/// The incarnation that events bear in a store with one writer at a time.
+/// The incarnation of all events in a store with one writer at a time.
 pub(super) const ONE_WRITER: u64 = 0;
 
-/// An event as the journal holds it.
+/// An event as the journal stores it.
 pub(super) fn body(event: &Event) -> String {
     serde_json::to_string(event)
-        .expect("what is written is text, numbers and maps by text, all of it known")
+        .expect("an event that is written is known: text, numbers, and maps with text as keys")
 }
 
-/// The state that an event leads to; none if it leaves the state as it is.
+/// The state that an event leads to; `None` if it leaves the state as it is.
 pub(super) fn state_after(event: &Event) -> Option<State> {
     match event {
         Event::Accepted(_) => Some(State::Accepted),
@@ -56,12 +56,12 @@ pub(super) fn state_after(event: &Event) -> Option<State> {
         Event::Finished(_) => Some(State::Finished),
         Event::Failed(_) => Some(State::Failed),
         Event::Cancelled(_) => Some(State::Cancelled),
-        // It is only read.
+        // An unknown event is only read, never written.
         Event::Unknown(_) => None,
     }
 }
 
-/// The analyses that belong to a match by an event.
+/// The analyses that an event makes its match's own.
 pub(super) fn analyses(event: &Event) -> Option<(&AnalysisId, Option<&AnalysisId>)> {
     match event {
         Event::AnalysisStarted(fact) => {
@@ -77,7 +77,7 @@ pub(super) fn analyses(event: &Event) -> Option<(&AnalysisId, Option<&AnalysisId
     }
 }
 
-/// A duration in the unit that stores count in.
+/// A duration in microseconds, the unit of all stores; capped at what a column can hold.
 pub(super) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
@@ -88,18 +88,18 @@ pub(super) fn in_order(mut events: Vec<Recorded>) -> Vec<Recorded> {
     events
 }
 
-/// The event that a body holds, as far as this version can read it.
+/// The event of a stored body; [`Event::Unknown`] if this version can't read it.
 pub(super) fn event(body: &str) -> Event {
     serde_json::from_str(body).unwrap_or_else(|_| Event::Unknown(Unknown::default()))
 }
 
-/// The state after an event that the journal holds.
+/// The match after an event that the journal holds.
 pub(super) fn next(state: Option<Match>, recorded: &Recorded) -> Result<Match, Error> {
     let id = recorded.match_id;
     apply(state, recorded).map_err(|illegal| Error::Corrupt(format!("match {id}, {illegal}")))
 }
 
-/// The matches whose events are to be completed by what the store has beside them.
+/// The matches with events that this version can't read, to be completed from their columns.
 pub(super) fn incomplete(events: &[Recorded]) -> Vec<MatchId> {
     let unknown = events.iter().filter(|recorded| is_unknown(recorded));
     let mut ids: Vec<MatchId> = unknown.map(|recorded| recorded.match_id).collect();
@@ -112,8 +112,8 @@ fn is_unknown(recorded: &Recorded) -> bool {
     matches!(recorded.event, Event::Unknown(_))
 }
 
-/// Completes events that can't be read: the first of a match by what was asked for, the last by
-/// where the match stands.
+/// Completes events that can't be read: the first event of a match with the request, the last one
+/// with the state of the match.
 pub(super) fn complete(events: &mut [Recorded], besides: &Besides) {
     for recorded in events.iter_mut().filter(|recorded| is_unknown(recorded)) {
         let Some(beside) = besides.get(&recorded.match_id) else { continue };
@@ -124,10 +124,10 @@ pub(super) fn complete(events: &mut [Recorded], besides: &Besides) {
     }
 }
 
-/// The match that the events of one fold into.
+/// Folds the events of one match.
 ///
 /// # Errors
-/// Nothing, but that what the store has beside the events is needed as well.
+/// The match's id if its columns are needed as well: see [`folded_beside`].
 pub(super) fn folded(events: &[Recorded]) -> Result<Option<Match>, MatchId> {
     match (events.first(), fold(events)) {
         (Some(first), _) if events.iter().any(is_unknown) => Err(first.match_id),
@@ -137,8 +137,8 @@ pub(super) fn folded(events: &[Recorded]) -> Result<Option<Match>, MatchId> {
     }
 }
 
-/// The same with what the store has beside the events. A journal that doesn't fold shows what that
-/// is; a match that isn't there any more shows nothing.
+/// Folds the events of one match with the help of its columns. A match whose events don't fold is
+/// shown by its columns alone. `None` if the match is gone.
 pub(super) fn folded_beside(events: &[Recorded], besides: &Besides) -> Option<Match> {
     let beside = besides.get(&events.first()?.match_id)?;
     let mut events = events.to_vec();
@@ -147,7 +147,7 @@ pub(super) fn folded_beside(events: &[Recorded], besides: &Besides) -> Option<Ma
 }
 
 impl Beside {
-    /// What was asked for, as far as it is known without the first event.
+    /// The request, as far as it is known without the first event.
     fn spec(&self) -> Arc<Spec> {
         Arc::new(Spec {
             caller: CallerId::from_stored(&self.caller),
@@ -167,7 +167,7 @@ impl Beside {
         Stands { state: State::from_name(&self.state), end_time, expire_time }
     }
 
-    /// The match without its events.
+    /// The match by its columns alone.
     fn shown(&self) -> Match {
         let event = Unknown { spec: Some(self.spec()), stands: Some(self.stands()) };
         let first = Recorded {
@@ -178,7 +178,7 @@ impl Beside {
             time: self.create_time,
             event: Event::Unknown(event),
         };
-        let m = apply(None, &first).expect("it has all that a first event needs");
+        let m = apply(None, &first).expect("it has every field that a first event needs");
         Match { sequence: self.sequence, update_time: self.update_time, ..m }
     }
 }

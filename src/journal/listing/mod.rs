@@ -1,8 +1,8 @@
-//! Listing a caller's matches, newest first, with bounded work: what both engines have in common.
+//! Lists of a caller's matches, newest first, with bounded work: the part that both engines share.
 //!
-//! `plan` decides from the filter alone which index is walked, `statement` puts that into SQL,
-//! `walk` reads in steps until the page is full or enough was looked at, and `turns` bounds how
-//! many lists are under way at once. It deliberately knows no connection: an engine brings one.
+//! `plan` decides from the filter alone which indexes are scanned, `statement` turns the plan into
+//! SQL, `walk` reads in steps until the page is full or the row limit is reached, and `permits`
+//! bounds how many lists run at once. It deliberately has no connection: each engine brings one.
 
 mod permits;
 mod plan;
@@ -21,19 +21,20 @@ use crate::{
     journal::Filter,
 };
 
-/// A stretch of a caller's matches.
+/// A page of a caller's matches.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Listing {
-    /// Those that the filter selects, newest first.
+    /// The matches that the filter selects, newest first.
     pub matches: Vec<Match>,
-    /// The match that was looked at last, where there may be older ones; none at the end.
+    /// The match that was scanned last, selected or not, from which the next page continues. `None`
+    /// if there are no older ones.
     pub reached: Option<MatchId>,
-    /// How many rows were read for it: the measure of its work.
+    /// How many rows were read for the page: the measure of its work.
     pub rows: usize,
 }
 
 impl Filter {
-    /// Whether all conditions hold for a match.
+    /// Whether a match meets all conditions.
     pub fn selects(&self, m: &Match) -> bool {
         let labels = &m.spec.labels;
         self.folder_id.is_none_or(|id| m.spec.folder_id == id)

@@ -1,9 +1,9 @@
-//! Which index a list walks: decided from the filter alone, so that the plan is the same on every
-//! store, whatever its statistics say.
+//! Which indexes a list scans: decided from the filter alone, so that the plan is the same on every
+//! store, regardless of its statistics.
 //!
-//! All indexes are in the order of match ids, and ids grow with time. So a page is found by walking
-//! one index backwards, or several that are merged; what an index can't answer is checked row by
-//! row.
+//! All indexes are in the order of match ids, and ids grow with time. So a page is found by a
+//! backward scan of one index, or of several that are merged. Conditions that an index doesn't
+//! cover are checked row by row.
 
 use std::{collections::btree_map, time::Duration};
 
@@ -14,12 +14,12 @@ use crate::{
     journal::Filter,
 };
 
-/// How much later than its id says a match may have been created: a commit that waits for a slow
-/// disk or a database that is away takes no longer. `created_after` starts that much earlier.
+/// How much later than its id says a match may have been created: the longest that a commit waits
+/// for a slow disk or an unavailable database. Scans for `created_after` start that much earlier.
 const ID_BEHIND_MAX: Duration = Duration::from_secs(60);
 
-/// How far the time in an id may run ahead of the clock: ids of one millisecond are counted on,
-/// so that each is greater than the one before. `created_before` starts that much later.
+/// How far the time in an id may run ahead of the clock: ids of one millisecond are incremented, so
+/// that each is greater than the previous one. Scans for `created_before` start that much later.
 const ID_AHEAD_MAX: Duration = Duration::from_secs(1);
 
 /// The bits of an id that follow its milliseconds.
@@ -28,36 +28,38 @@ const BITS_AFTER_MILLIS: u32 = 80;
 /// The latest time that an id can name.
 const MILLIS_MAX: u128 = (1 << 48) - 1;
 
-/// An index that is walked, newest match first.
+/// A scan of one index, newest match first.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum IndexScan<'a> {
     /// All of the caller's matches.
     Caller,
-    /// Those of a folder.
+    /// The caller's matches in a folder.
     Folder(FolderId),
-    /// Those with a label.
+    /// The caller's matches with a label.
     Label(Label<'a>),
-    /// Those that have not ended; the row tells whether it is in one of these states.
+    /// The caller's matches that have not ended. Each row tells whether it is in one of these
+    /// states.
     Unfinished(Vec<State>),
-    /// Those that ended in this state.
+    /// The caller's matches that ended in this state.
     Ended(State),
-    /// Those of all callers whose rows an older version wrote, which are in neither of the two
-    /// indexes above yet; the rows tell whether they are the caller's and in one of these states.
+    /// All callers' matches whose rows an older version wrote, which are in neither of the two
+    /// indexes above yet. Whether a match is the caller's is looked up; its row tells whether it is
+    /// in one of these states.
     Unlisted(Vec<State>),
 }
 
-/// What is looked up for each match that the sources give.
+/// A condition that is looked up for each match that the scans find.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Check<'a> {
-    /// Whether it has this label as well.
+    /// It has this label as well.
     Label(Label<'a>),
-    /// Whether it is in one of these states.
+    /// It is in one of these states.
     States(Vec<State>),
-    /// Whether it was created in time: ids tell that nearly, not exactly.
+    /// It was created at `after` or later, and before `before`. Ids tell that nearly, not exactly.
     Created { after: Option<Timestamp>, before: Option<Timestamp> },
 }
 
-/// A label, as the filter has it.
+/// A label of the filter.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub(super) struct Label<'a> {
     pub key: &'a str,
@@ -67,7 +69,7 @@ pub(super) struct Label<'a> {
 /// How a list is read.
 #[derive(Clone, PartialEq, Debug)]
 pub(in crate::journal) struct ListPlan<'a> {
-    /// Each match is in one of them at most.
+    /// Each match is found by at most one of these scans.
     pub(super) sources: Vec<IndexScan<'a>>,
     pub(super) checks: Vec<Check<'a>>,
     /// No match with a smaller id can fit.
@@ -78,9 +80,9 @@ pub(in crate::journal) struct ListPlan<'a> {
 
 /// The plan for a filter.
 ///
-/// A folder has a few dozen matches, so it comes first. Unfinished matches are bounded by
-/// `--max-unfinished`, and a label may be on every match there is, so they come before labels; ended
-/// states come after them, since most matches are in one of those.
+/// A folder has a few dozen matches, so it is the first choice. Unfinished matches are the second,
+/// since `--max-unfinished` bounds them. Labels are the third, since a label may be on every match.
+/// Ended states come last, since most matches are in one of them.
 pub(in crate::journal) fn plan(filter: &Filter) -> ListPlan<'_> {
     let (states, mut labels) = (states(&filter.states), labels(filter.labels.iter()));
     let (sources, states) = match (filter.folder_id, states) {
@@ -101,14 +103,14 @@ pub(in crate::journal) fn plan(filter: &Filter) -> ListPlan<'_> {
 }
 
 impl ListPlan<'_> {
-    /// Whether every row that the sources give fits.
+    /// Whether every row that the scans find fits the filter.
     pub(super) fn is_exact(&self) -> bool {
         let is_exact = |source: &IndexScan<'_>| match source {
             IndexScan::Caller
             | IndexScan::Folder(_)
             | IndexScan::Label(_)
             | IndexScan::Ended(_) => true,
-            // An empty index, but for the time after an update.
+            // Empty, except for a while after an update of the service.
             IndexScan::Unlisted(_) => true,
             IndexScan::Unfinished(states) => states.len() == unfinished().count(),
         };
@@ -120,7 +122,7 @@ fn labels<'a>(labels: btree_map::Iter<'a, String, String>) -> Vec<Label<'a>> {
     labels.map(|(key, value)| Label { key, value }).collect()
 }
 
-/// The states that are asked for, each once; none if any will do.
+/// The states of the filter, each once; `None` if they don't restrict anything.
 fn states(asked: &[State]) -> Option<Vec<State>> {
     let states: Vec<State> = State::ALL.into_iter().filter(|it| asked.contains(it)).collect();
     Some(states).filter(|states| !states.is_empty() && states.len() < State::ALL.len())
@@ -143,13 +145,13 @@ fn by_state<'a>(states: Vec<State>) -> Vec<IndexScan<'a>> {
     sources
 }
 
-/// The smallest id that a match may have which was created at this time or later.
+/// The smallest id that a match created at this time or later may have.
 fn first_id(time: Timestamp) -> Option<MatchId> {
     let micros = u128::try_from(time.before(ID_BEHIND_MAX).as_micros()).ok()?;
     Some(id_at(micros / 1000))
 }
 
-/// An id that is greater than that of any match which was created before this time.
+/// An id that is greater than that of any match created before this time.
 fn last_id(time: Timestamp) -> Option<MatchId> {
     let micros = u128::try_from(time.after(ID_AHEAD_MAX).as_micros()).unwrap_or(0);
     let millis = micros.div_ceil(1000);
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn each_filter_starts_where_the_fewest_matches_are() {
+    fn each_filter_scans_the_index_with_the_fewest_matches() {
         use State::{Accepted, Cancelled, Failed, Processing};
         let (none, shop) = (BTreeMap::new(), labels(&[("shop", "7")]));
         let both = labels(&[("unit", "b"), ("shop", "7")]);
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn times_bound_the_ids_that_are_walked_and_are_checked_as_well() {
+    fn times_bound_the_ids_that_are_scanned_and_are_checked_as_well() {
         let (after, before) = (Some(START), Some(START.after(Duration::from_secs(5))));
         let filter = Filter { created_after: after, created_before: before, ..Filter::default() };
         let plan = plan(&filter);
@@ -250,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn only_sources_that_answer_the_whole_filter_are_exact() {
+    fn only_scans_that_cover_the_whole_filter_are_exact() {
         let is_exact = |states: &[State]| plan(&with(BTreeMap::new(), states)).is_exact();
         assert!(is_exact(&[]) && is_exact(&[State::Failed]));
         assert!(is_exact(&[State::Accepted, State::Uploaded, State::Processing]));

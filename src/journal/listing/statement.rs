@@ -1,5 +1,5 @@
-//! The statement that looks at a stretch of a caller's matches: fixed pieces, chosen by the plan;
-//! every value is bound. The engines differ in nothing here but how values are numbered.
+//! The statement that scans a range of a caller's matches: fixed pieces of SQL, chosen by the plan.
+//! Every value is bound. The engines differ only in how they number the values.
 
 use uuid::Uuid;
 
@@ -11,30 +11,30 @@ use crate::{
 /// A piece of a statement.
 #[derive(Clone, Copy)]
 pub(in crate::journal) enum Piece<'a> {
-    /// Just text.
+    /// Text of the statement.
     Sql(&'static str),
-    /// A value to be bound.
+    /// A text value to bind.
     Text(&'a str),
-    /// A value to be bound.
+    /// An id to bind.
     Id(Uuid),
-    /// A value to be bound.
+    /// A number to bind.
     Number(i64),
 }
 
 use Piece::{Id, Number, Sql, Text};
 
-/// Where a stretch begins, and how many rows of each source it has at most.
+/// Where a scan starts, and how many rows it reads at most.
 #[derive(Clone, Copy)]
 pub(in crate::journal) struct ScanRange {
-    /// Only older matches than this.
+    /// Only matches older than this one.
     pub before: Option<MatchId>,
-    /// So many, of each source and in all.
+    /// The most rows, of each index and in the result.
     pub rows: i64,
 }
 
-/// Looks at a stretch: each match's id, and whether it fits. The rows come in any order.
+/// Scans a range: each match's id, and whether it fits the filter. The rows come in any order.
 ///
-/// The bound is on what the sources give, before anything is checked. So the work is the same
+/// The row limit applies to the index scans, before anything is checked. So the work is the same
 /// however few matches fit.
 pub(in crate::journal) fn look<'a>(
     plan: &ListPlan<'a>,
@@ -61,16 +61,18 @@ pub(in crate::journal) fn look<'a>(
     pieces
 }
 
-/// How an index is walked: by all of its columns, the match's id last.
+/// How an index is scanned: by all of its columns, with the match's id last.
 ///
 /// The columns before the id are compared together with it, not each by itself, and the order names
-/// them too. So no other index has that order. Where PostgreSQL finds two, it chooses by its
-/// statistics, and walks the table's own key past every match if it takes rare rows for common ones.
-/// The connections of lists don't sort instead.
+/// them too, so that no other index has the same order. With two such indexes PostgreSQL would
+/// choose by its statistics, and would walk the table's primary key past every match if it took
+/// rare rows for common ones. The connections of lists have sorting disabled, so it can't sort
+/// instead.
 ///
-/// The store walks it from the newest row for so many rows, whatever they are, and the statement leaves
-/// out those beyond the oldest. As a condition of the walk, the oldest would not end it: PostgreSQL
-/// goes on to the first row of the index where such a comparison is decided by a later column.
+/// The scan reads a number of rows from the newest on, unconditionally, and the outer statement
+/// drops those beyond the oldest. As a condition of the scan, the oldest id would not end it:
+/// PostgreSQL would read on to the first row of the index where a later column decides such a
+/// comparison.
 struct IndexWalk<'a> {
     table: &'static str,
     /// As `i.a, i.match_id`.
@@ -79,11 +81,11 @@ struct IndexWalk<'a> {
     order: &'static str,
     /// The values of the columns before the id.
     values: Vec<Piece<'a>>,
-    /// What else the index's rows have in common.
+    /// The condition of a partial index.
     rows: &'static str,
-    /// Whether a row fits, as far as it tells.
+    /// Whether a row fits the filter, as far as the row tells.
     fits: Vec<Piece<'a>>,
-    /// What that needs besides, as `, i.b`.
+    /// The further columns that `fits` needs, as `, i.b`.
     needs: &'static str,
 }
 
@@ -139,7 +141,7 @@ impl<'a> IndexWalk<'a> {
                 fits.extend([Sql(CALLER), caller]);
                 Self {
                     table: "match_states AS i",
-                    // The caller follows the id: the table's own key has no such order.
+                    // The id comes before the caller: the table's primary key has no such order.
                     columns: "i.match_id",
                     order: "i.match_id DESC, i.caller DESC",
                     values: Vec::new(),
@@ -151,7 +153,7 @@ impl<'a> IndexWalk<'a> {
         }
     }
 
-    /// The rows between two ids, the upper one left out, among so many below that.
+    /// The rows from one id up to another, the upper one excluded, among the newest `rows`.
     fn pieces(self, from: Uuid, until: Uuid, rows: i64) -> Vec<Piece<'a>> {
         let (columns, values) = (self.columns, self.values);
         let compared = |compare: &'static str, id| {
@@ -173,7 +175,7 @@ impl<'a> IndexWalk<'a> {
     }
 }
 
-/// The newest matches of one source: each one's id, and whether it fits as far as its row tells.
+/// The newest matches of one scan: each match's id, and whether it fits, as far as its row tells.
 fn source<'a>(
     source: &IndexScan<'a>,
     plan: &ListPlan<'a>,
@@ -182,21 +184,21 @@ fn source<'a>(
 ) -> Vec<Piece<'a>> {
     let from = plan.from.map_or(Uuid::nil(), |id| *id.as_uuid());
     let until = [plan.until, stretch.before].into_iter().flatten().min();
-    // No match has the greatest id: it is of no version.
+    // No match has the greatest id: it isn't a valid UUID version.
     let until = until.map_or(Uuid::max(), |id| *id.as_uuid());
     IndexWalk::of(source, caller).pieces(from, until, stretch.rows)
 }
 
-/// Whether the caller of a row is this one, where the row doesn't say.
+/// The condition on a match's caller, where the row doesn't have it.
 const CALLER: &str = " AND (SELECT m.caller FROM matches AS m WHERE m.match_id = i.match_id) = ";
 
-/// Which rows an older version wrote: as the index that finds them has it.
+/// The rows that an older version wrote. It is the condition of the index that finds them.
 const UNLISTED: &str = "(i.caller IS NULL OR i.end_time IS NOT NULL AND i.end_state IS NULL)";
 
-/// What is looked up for a match of the stretch.
+/// The look-up of one condition for a scanned match.
 fn check<'a>(check: &Check<'a>, caller: &'a CallerId) -> Vec<Piece<'a>> {
     match check {
-        // Not by EXISTS: PostgreSQL may answer that from a table of all matches with the label.
+        // Not EXISTS: PostgreSQL may answer that by hashing all matches with the label.
         Check::Label(label) => {
             const LABELLED: &str = " AND (SELECT TRUE FROM match_labels AS o WHERE o.caller = ";
             let mut pieces = vec![Sql(LABELLED)];

@@ -1,4 +1,4 @@
-//! The statements of lists as text, for tests that have an engine explain them.
+//! The statements of lists as text, for tests that run EXPLAIN on them.
 
 use std::fmt::Write;
 
@@ -13,21 +13,21 @@ use crate::{
     },
 };
 
-/// A statement that looks at the first stretch of a list, its values numbered.
+/// The statement that scans the first range of a list, with numbered parameters.
 pub(in crate::journal) fn statement(filter: &Filter) -> String {
     let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
     let pieces = look(&plan, &caller, ScanRange { before: None, rows: 512 });
     pieces.iter().zip(1..).fold(String::new(), |mut sql, (piece, number)| {
         match piece {
             Piece::Sql(text) => sql.push_str(text),
-            _ => write!(sql, "?{number}").expect("it is text"),
+            _ => write!(sql, "?{number}").expect("writing to a string can't fail"),
         }
         sql
     })
 }
 
-/// The same as a statement that PostgreSQL prepares, and one that explains it as it would be run
-/// with these values, whatever they are.
+/// Two statements for PostgreSQL: one that prepares the same scan, and one that explains its
+/// execution. The plan is generic, so it doesn't depend on the values.
 #[cfg(feature = "postgres-tests")]
 pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2] {
     let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
@@ -45,7 +45,7 @@ pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2
         };
         types.push(kind);
         values.push(value);
-        write!(sql, "${}", values.len()).expect("it is text");
+        write!(sql, "${}", values.len()).expect("writing to a string can't fail");
     }
     let name = format!("l{}", uuid::Uuid::new_v4().simple());
     let (types, values) = (types.join(", "), values.join(", "));

@@ -1,7 +1,7 @@
-//! Reads a page of a list step by step, until it is full or enough was looked at.
+//! Reads a page of a list step by step, until it is full or its row limit is reached.
 //!
-//! Each step is a statement of bounded work of its own, so a list can be given up between any two,
-//! and no statement holds an old state of the store for long.
+//! Each step is a statement of its own, with bounded work. So a list can be cancelled between any
+//! two, and no statement holds an old snapshot of the store for long.
 
 use std::cmp::Reverse;
 
@@ -19,53 +19,54 @@ use crate::{
     },
 };
 
-/// How many rows of its indexes a list looks at: a hundredth of a second of work, at some
-/// microseconds each with all that is checked. A page that isn't full by then is short.
+/// How many index rows a list scans: ten milliseconds of work, at some microseconds for each row
+/// and its checks. A page that isn't full by then stays short.
 pub(in crate::journal) const LOOKED_MAX: usize = 2048;
 
-/// How many rows of each source the first step looks at, at least: fewer save nothing.
+/// How many rows of each index the first step scans, at least: fewer save nothing.
 const STEP_MIN: usize = 64;
 
-/// How many times more each further step looks at: where few fit, many have to be looked at.
+/// By which factor each further step scans more: where few rows fit, many have to be scanned.
 const STEP_GROWTH: usize = 4;
 
-/// How many matches are read at once: what is folded without a pause, some milliseconds of work.
+/// How many matches are read at once, and folded without yielding: some milliseconds of work.
 pub(in crate::journal) const GROUP: usize = 64;
 
-/// How many events a list reads: a full page of a thousand matches, each with more trouble than
-/// most. Where all have the most that is told of, a page is short.
+/// How many events a list reads: enough for a full page of a thousand matches, each with more
+/// failed attempts than most. If all of them have the most attempts that are recorded, the page is
+/// short.
 const EVENTS_MAX: usize = 8192;
 
-/// How many bytes of events: twice what fits into an answer.
+/// How many bytes of events a list reads: twice what fits into a response.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A row that was looked at.
+/// A row that was scanned.
 pub(in crate::journal) struct Looked {
     pub match_id: MatchId,
     pub fits: bool,
 }
 
-/// What was read of a group of matches.
+/// A group of matches that was read.
 pub(in crate::journal) struct GroupRead {
-    /// Newest first; those that are gone are left out.
+    /// Newest first. Matches that were erased meanwhile are left out.
     pub matches: Vec<Match>,
-    /// How many events they have.
+    /// How many events these matches have.
     pub events: usize,
-    /// How large these are.
+    /// The size of these events.
     pub bytes: usize,
 }
 
 /// A connection that lists are read over.
 #[async_trait]
 pub(in crate::journal) trait ListConnection: Send {
-    /// What a statement of [`statement::look`] returns.
+    /// Runs a statement of [`statement::look`].
     async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error>;
 
-    /// The matches with these ids, newest first, [`GROUP`] at most.
+    /// The matches with these ids, newest first. There are at most [`GROUP`] ids.
     async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error>;
 }
 
-/// As [`crate::journal::Reader::list`].
+/// Reads a page for [`crate::journal::Reader::list`].
 pub(in crate::journal) async fn list(
     store: &mut impl ListConnection,
     caller: &CallerId,
@@ -91,19 +92,19 @@ pub(in crate::journal) async fn list(
     Ok(walk.listing())
 }
 
-/// How far a list has come.
+/// The progress of a list.
 struct ListWalk<'a> {
     filter: &'a Filter,
     limit: usize,
     matches: Vec<Match>,
-    /// The match that was looked at last.
+    /// The match that was scanned last.
     reached: Option<MatchId>,
     looked: usize,
     events: usize,
     bytes: usize,
-    /// Whether the page ended amid what was looked at.
+    /// Whether the page was full before all scanned rows were used.
     is_cut: bool,
-    /// Whether there is nothing older.
+    /// Whether there are no older matches.
     is_at_end: bool,
 }
 
@@ -130,7 +131,8 @@ impl<'a> ListWalk<'a> {
         self.is_at_end || self.is_cut || self.is_full() || self.looked >= LOOKED_MAX
     }
 
-    /// How many rows of each source are looked at first: no more than fill the page, where all fit.
+    /// How many rows of each index the first step scans: no more than the page needs, if every row
+    /// fits.
     fn first_step(&self, plan: &ListPlan<'_>) -> usize {
         let wanted = if plan.is_exact() { self.limit } else { self.limit.max(STEP_MIN) };
         wanted.clamp(1, self.share(plan))
@@ -140,12 +142,12 @@ impl<'a> ListWalk<'a> {
         before.max(STEP_MIN).saturating_mul(STEP_GROWTH).clamp(1, self.share(plan))
     }
 
-    /// What is left of the rows that may be looked at, shared among the sources.
+    /// What is left of the row limit, shared among the scans.
     fn share(&self, plan: &ListPlan<'_>) -> usize {
         (LOOKED_MAX.saturating_sub(self.looked) / plan.sources.len().max(1)).max(1)
     }
 
-    /// Reads those that fit, as far as the page has room.
+    /// Reads the scanned matches that fit, as far as the page has room.
     async fn take(
         &mut self,
         store: &mut impl ListConnection,
@@ -161,7 +163,7 @@ impl<'a> ListWalk<'a> {
             let read = store.read(group).await?;
             self.events += read.events;
             self.bytes += read.bytes;
-            // A match may have gone on since it was looked at.
+            // A match may have changed since it was scanned.
             self.matches.extend(read.matches.into_iter().filter(|m| self.filter.selects(m)));
             self.reached = group.last().copied();
             if self.is_full() {
@@ -194,7 +196,7 @@ mod tests {
     use super::*;
     use crate::journal::suite::facts::match_id;
 
-    /// A store whose matches fit when they are looked at, and don't any more when they are read.
+    /// A store whose matches fit when they are scanned, and no longer fit when they are read.
     struct Moving {
         left: Vec<MatchId>,
         read: BTreeMap<MatchId, usize>,
@@ -217,13 +219,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_match_that_fits_no_more_leaves_its_room_to_the_next() {
+    async fn a_match_that_no_longer_fits_leaves_its_place_to_the_next() {
         let ids: Vec<MatchId> = (0..200).map(|n| match_id(0, n)).collect();
         let mut store = Moving { left: ids.clone(), read: BTreeMap::new() };
         let caller = CallerId::default_caller();
         let listing = list(&mut store, &caller, &Filter::default(), None, 51).await.unwrap();
         assert!(listing.matches.is_empty());
         let expected: BTreeMap<_, _> = ids.into_iter().map(|id| (id, 1)).collect();
-        assert_eq!(store.read, expected, "each is read, and once");
+        assert_eq!(store.read, expected, "each match is read once");
     }
 }

@@ -26,7 +26,7 @@ pub(in crate::journal) fn statement(filter: &Filter) -> String {
     })
 }
 
-/// Two statements for PostgreSQL: one that prepares the same scan, and one that explains its
+/// Two statements for PostgreSQL: the first prepares the same scan, the second explains its
 /// execution. The plan is generic, so it doesn't depend on the values.
 #[cfg(feature = "postgres-tests")]
 pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2] {

@@ -152,7 +152,7 @@ impl Store {
         self.matches.values().filter(is_its).map(Row::folded).collect()
     }
 
-    /// Takes over a match that no live process holds, or one that is lent, if its photo is here.
+    /// Takes over a match that no live process holds, or a lent match whose photo is here.
     pub(super) fn take(
         &mut self,
         lease: LeaseId,

@@ -1,4 +1,4 @@
-//! Who drives a match on when its driver has gone.
+//! Claims: which matches a process may take over from a former one.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::{
     journal::{Appended, Key, suite::Engine},
 };
 
-/// Page by page, each once, as they stand.
-pub async fn claiming_takes_what_a_former_process_held_oldest_first(mut engine: impl Engine) {
+/// Page by page, each match once, in its current state.
+pub async fn claiming_takes_the_matches_of_a_former_process_oldest_first(mut engine: impl Engine) {
     for n in [3, 1, 4, 0, 2] {
         run(&engine, match_id(0, n), plain_spec(), [uploaded()]).await;
     }
@@ -36,8 +36,8 @@ pub async fn claiming_takes_what_a_former_process_held_oldest_first(mut engine: 
     }
 }
 
-/// Neither ended matches nor our own are taken, before or after a restart.
-pub async fn claiming_leaves_alone_what_is_ended_or_held(mut engine: impl Engine) {
+/// Neither ended matches nor those that this process holds are claimed, before or after a restart.
+pub async fn claiming_leaves_ended_and_held_matches_alone(mut engine: impl Engine) {
     admit(&engine, match_id(0, 1), plain_spec()).await;
     end(&engine, match_id(0, 2), plain_spec()).await;
     assert_eq!(engine.writer().claim(10).await.unwrap(), []);
@@ -52,7 +52,7 @@ pub async fn claiming_leaves_alone_what_is_ended_or_held(mut engine: impl Engine
     append(&engine, later, Sequence(1), uploaded()).await;
 }
 
-/// Its claims are from before the take-over.
+/// All of its claims are older than the take-over, and so are fenced.
 pub async fn a_former_process_writes_nothing_after_a_take_over(mut engine: impl Engine) {
     let (_, first) = admit(&engine, match_id(0, 1), plain_spec()).await;
     let mut former = vec![first];
@@ -67,8 +67,9 @@ pub async fn a_former_process_writes_nothing_after_a_take_over(mut engine: impl 
     }
 }
 
-/// Whoever asks for a match and goes before the answer comes, or before it is read, holds nothing.
-pub async fn claims_of_whoever_gave_up_waiting_are_free_again(mut engine: impl Engine) {
+/// A caller that drops its call before the reply is sent, or before it reads the reply, holds
+/// nothing.
+pub async fn claims_of_a_cancelled_call_are_released(mut engine: impl Engine) {
     for n in 0..6 {
         admit(&engine, match_id(0, n), plain_spec()).await;
     }
@@ -81,10 +82,10 @@ pub async fn claims_of_whoever_gave_up_waiting_are_free_again(mut engine: impl E
         held += usize::from(admitting.now_or_never().is_some());
         let (mut claiming, mut admitting) =
             (writer.claim(1), writer.admit(match_id(2, n), Arc::new(plain_spec())));
-        // A busy machine may answer at once: then it is held, and known to be.
+        // On a busy machine the call may complete at once: then the caller has received the claim.
         held += claiming.as_mut().now_or_never().map_or(0, |taken| taken.unwrap().len());
         held += usize::from(admitting.as_mut().now_or_never().is_some());
-        // Its turn comes after theirs.
+        // This write is queued behind theirs.
         writer.erase_expired(1).await.unwrap();
     }
     while let page @ [_, ..] = &*writer.claim(5).await.unwrap() {
@@ -93,8 +94,8 @@ pub async fn claims_of_whoever_gave_up_waiting_are_free_again(mut engine: impl E
     assert_eq!(held, 6 + 3 + 3);
 }
 
-/// Also where there is one process: a driver that panicked has left it behind.
-pub async fn what_is_released_is_claimed_again(engine: impl Engine) {
+/// With a single process too, since a driver that panics leaves its match behind.
+pub async fn a_released_match_is_claimed_again(engine: impl Engine) {
     let (_, claim) = admit(&engine, match_id(0, 1), plain_spec()).await;
     assert_eq!(engine.writer().claim(10).await.unwrap(), []);
     engine.writer().release(vec![claim]).await.unwrap();

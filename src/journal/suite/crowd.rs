@@ -1,6 +1,7 @@
-//! Lists over a crowd: every filter is exact, page by page, and costs what its page costs.
+//! Lists over a crowd: every filter selects exactly its matches, and each page has bounded cost.
 //!
-//! A crowd is what `tests/crowd` generates, so what a list has to give follows from numbers.
+//! A crowd is the data that `tests/crowd` generates, so the expected matches of a list follow from
+//! their numbers.
 
 use std::{future::Future, time::Duration};
 
@@ -12,28 +13,29 @@ use crate::{
     journal::{Filter, Listing, Reader, suite::facts::labels},
 };
 
-/// How many matches are asked for at once.
+/// How many matches a page is requested to have.
 const PAGE: usize = 100;
 
-/// How many matches of a list are looked at: a few pages.
+/// How many matches of a list are compared: a few pages.
 const COMPARED_MAX: usize = 250;
 
-/// The most rows that a page may read: what is looked at, and the events of a page of matches with
-/// four each. A crowd has twenty times as many.
+/// The most rows that a page may read: the index rows that it scans, and four events for each match
+/// on the page. A crowd has twenty times as many rows.
 pub(in crate::journal) const ROWS_MAX: usize = 2048 + 4 * PAGE;
 
-/// A crowd of so many.
+/// A crowd of `count` matches, numbered from `first` on.
 pub(in crate::journal) const fn crowd(first: u64, count: u64) -> Crowd {
     Crowd { caller: "anna", first, count, start_ms: 1_700_000_000_000, step_ms: 2_000 }
 }
 
-/// A filter, and which of the crowd it selects.
+/// A filter, and which numbers of the crowd it selects.
 pub(in crate::journal) struct Case {
     pub filter: Filter,
     selects: Box<dyn Fn(u64) -> bool + Send + Sync>,
 }
 
-/// Every filter by itself, and whatever goes together badly: much of one and little of the other.
+/// Every filter by itself, and the worst combinations: a condition that selects many matches beside
+/// a condition that selects few.
 pub(in crate::journal) fn cases(crowd: &Crowd) -> Vec<Case> {
     use State::{Accepted, Cancelled, Failed, Finished, Processing, Uploaded};
     let case =
@@ -129,7 +131,7 @@ fn in_time(crowd: &Crowd) -> Vec<Case> {
     ]
 }
 
-/// Reads some pages with each filter, and looks at each as it comes.
+/// Reads some pages with each filter, checks them, and calls `look` with each.
 pub(in crate::journal) async fn check<F: Future<Output = ()>>(
     reader: &dyn Reader,
     crowd: &Crowd,
@@ -160,5 +162,5 @@ pub(in crate::journal) async fn check<F: Future<Output = ()>>(
     }
 }
 
-/// How long what is given up may take to stop: much longer than it does.
+/// How long an abandoned list may take to stop: much longer than it takes.
 pub(in crate::journal) const PATIENCE: Duration = Duration::from_secs(30);

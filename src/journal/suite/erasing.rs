@@ -1,4 +1,4 @@
-//! Erasing: by the caller's wish, and when the time has come.
+//! Erasing: at a caller's request, and by retention.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ async fn assert_gone(engine: &impl Engine, id: MatchId, request_id: &str) {
     assert_eq!(writer.erase(&anna(), id).await.unwrap(), Erased::Absent);
 }
 
-/// At once, for every read and every write.
+/// Immediately, for every read and every write.
 pub async fn erasing_leaves_no_trace_on_any_path(engine: impl Engine) {
     let (id, other) = (match_id(0, 1), match_id(0, 2));
     let spec = Spec { labels: labels(&[("shop", "7")]), ..named_spec("order-1") };
@@ -41,7 +41,7 @@ pub async fn erasing_leaves_no_trace_on_any_path(engine: impl Engine) {
     assert_eq!(engine.reader().events(other).await.unwrap().len(), 2);
 }
 
-/// For another match, with other content.
+/// The request id can name another match, with another request.
 pub async fn erasing_frees_the_request_id(engine: impl Engine) {
     end(&engine, match_id(0, 1), named_spec("order-1")).await;
     assert_eq!(engine.writer().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
@@ -50,8 +50,8 @@ pub async fn erasing_frees_the_request_id(engine: impl Engine) {
     assert!(matches!(admitted, Admitted::New(..)));
 }
 
-/// A match under way is left as it is.
-pub async fn erasing_waits_for_the_end(engine: impl Engine) {
+/// It stays as it is, and can be erased once it has ended.
+pub async fn a_running_match_is_not_erased(engine: impl Engine) {
     let id = match_id(0, 1);
     let (_, claim) = run(&engine, id, plain_spec(), [uploaded()]).await;
     assert_eq!(engine.writer().erase(&anna(), id).await.unwrap(), Erased::Running);
@@ -59,7 +59,7 @@ pub async fn erasing_waits_for_the_end(engine: impl Engine) {
     assert_eq!(engine.writer().erase(&anna(), id).await.unwrap(), Erased::Done);
 }
 
-/// Whether it has ended or not.
+/// Whether the match has ended or not.
 pub async fn erasing_another_callers_match_finds_none(engine: impl Engine) {
     end(&engine, match_id(0, 1), plain_spec()).await;
     admit(&engine, match_id(0, 2), plain_spec()).await;
@@ -70,8 +70,8 @@ pub async fn erasing_another_callers_match_finds_none(engine: impl Engine) {
     assert_eq!(engine.reader().events(match_id(0, 1)).await.unwrap().len(), 2);
 }
 
-/// Neither what is still kept, nor what is still under way.
-pub async fn expiry_erases_what_is_due_and_nothing_else(engine: impl Engine) {
+/// Neither matches that are still retained, nor matches that are still running.
+pub async fn expiry_erases_due_matches_only(engine: impl Engine) {
     let (due, kept, running) = (match_id(0, 1), match_id(0, 2), match_id(0, 3));
     let spec = Spec { labels: labels(&[("shop", "7")]), ..named_spec("order-1") };
     end(&engine, due, spec).await;
@@ -86,8 +86,8 @@ pub async fn expiry_erases_what_is_due_and_nothing_else(engine: impl Engine) {
     assert_eq!(engine.reader().events(running).await.unwrap().len(), 1);
 }
 
-/// At its time and not before; "for ever" is for ever.
-pub async fn expiry_is_at_the_microsecond(engine: impl Engine) {
+/// At its time and not before; a match that is kept forever doesn't expire.
+pub async fn expiry_is_exact_to_the_microsecond(engine: impl Engine) {
     run(&engine, match_id(0, 1), plain_spec(), [failed()]).await;
     run(&engine, match_id(0, 2), plain_spec(), [failed_kept(Duration::MAX)]).await;
     engine.hand().advance(KEEP - Duration::from_micros(1));
@@ -98,8 +98,8 @@ pub async fn expiry_is_at_the_microsecond(engine: impl Engine) {
     assert_eq!(kept.expire_time, Some(crate::domain::Timestamp::MAX));
 }
 
-/// So that a backlog is worked off in small steps.
-pub async fn expiry_keeps_to_its_limit_and_takes_the_longest_due_first(engine: impl Engine) {
+/// So that a backlog is erased in small steps.
+pub async fn expiry_respects_its_limit_and_erases_the_longest_due_first(engine: impl Engine) {
     for n in [2, 0, 1] {
         end(&engine, match_id(0, n), plain_spec()).await;
         engine.hand().advance(Duration::from_secs(1));
@@ -111,7 +111,7 @@ pub async fn expiry_keeps_to_its_limit_and_takes_the_longest_due_first(engine: i
     assert_eq!(engine.writer().erase_expired(2).await.unwrap(), 0);
 }
 
-/// To the newest position that expired; never back down.
+/// Expiry raises it to the newest position that expired, and never lowers it.
 pub async fn expiry_raises_the_floor_and_erasing_does_not(engine: impl Engine) {
     let (reader, writer) = (engine.reader(), engine.writer());
     assert_eq!(reader.floor().await.unwrap(), Position(0));
@@ -131,8 +131,8 @@ pub async fn expiry_raises_the_floor_and_erasing_does_not(engine: impl Engine) {
     assert_eq!(reader.floor().await.unwrap(), late);
 }
 
-/// Whatever was erased after it, by retention or by a caller.
-pub async fn the_earliest_lies_right_before_the_oldest_event(engine: impl Engine) {
+/// Whichever events after it were erased, by retention or at a caller's request.
+pub async fn the_earliest_position_is_right_before_the_oldest_event(engine: impl Engine) {
     let (reader, writer) = (engine.reader(), engine.writer());
     assert_eq!(reader.earliest().await.unwrap(), Position(0));
     admit(&engine, match_id(0, 1), plain_spec()).await;
@@ -144,8 +144,8 @@ pub async fn the_earliest_lies_right_before_the_oldest_event(engine: impl Engine
     assert_eq!(reader.earliest().await.unwrap(), Position(oldest.0 - 1));
 }
 
-/// Also when the newest event of all is erased, and across a restart.
-pub async fn positions_of_the_erased_are_not_used_again(mut engine: impl Engine) {
+/// Even if the newest event of all is erased, and across a restart.
+pub async fn positions_of_erased_events_are_not_reused(mut engine: impl Engine) {
     let last = end(&engine, match_id(0, 1), plain_spec()).await;
     engine.writer().erase(&anna(), match_id(0, 1)).await.unwrap();
     assert_eq!(engine.reader().head().await.unwrap(), last);

@@ -1,4 +1,4 @@
-//! Matches and events to test with, and the few steps that most tests begin with.
+//! Sample matches and events, and the few steps with which most tests begin.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ pub const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 /// How long ended matches are kept.
 pub(in crate::journal) const KEEP: Duration = Duration::from_secs(3600);
 
-/// The n-th id of a millisecond, milliseconds counted from [`START`].
+/// The n-th id of a millisecond. Milliseconds count from [`START`].
 pub(crate) fn match_id(millis: u64, n: u64) -> MatchId {
     let mut counter = [0; 10];
     counter[2..].copy_from_slice(&n.to_be_bytes());
@@ -45,7 +45,7 @@ pub(in crate::journal) fn request(id: &str) -> Key {
     Key::Request(id.parse().unwrap())
 }
 
-/// What Anna asks for, without a request id or labels.
+/// A request of Anna's, without a request id or labels.
 pub(crate) fn plain_spec() -> Spec {
     Spec {
         caller: anna(),
@@ -125,7 +125,7 @@ pub(in crate::journal) fn cancelled() -> Event {
     Event::Cancelled(Cancelled { keep: KEEP })
 }
 
-/// Admits a match that must be new.
+/// Admits a match, which must be new.
 pub(in crate::journal) async fn admit(
     engine: &impl Engine,
     id: MatchId,
@@ -137,7 +137,7 @@ pub(in crate::journal) async fn admit(
     }
 }
 
-/// Appends an event that must be taken.
+/// Appends an event, which must succeed.
 pub(in crate::journal) async fn append(
     engine: &impl Engine,
     claim: Claim,
@@ -150,7 +150,7 @@ pub(in crate::journal) async fn append(
     }
 }
 
-/// Admits a match and appends these events to it. All that was recorded, and the claim.
+/// Admits a match and appends these events to it. Returns all recorded events, and the claim.
 pub(in crate::journal) async fn run(
     engine: &impl Engine,
     id: MatchId,
@@ -166,7 +166,7 @@ pub(in crate::journal) async fn run(
     (journal, claim)
 }
 
-/// Admits a match and ends it at once. The position of its end.
+/// Admits a match and ends it at once. Returns the position of its last event.
 pub(in crate::journal) async fn end(
     engine: &impl Engine,
     id: MatchId,

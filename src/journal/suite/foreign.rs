@@ -1,5 +1,5 @@
-//! A store in which a later version was at work, or in which something is damaged: whatever this
-//! version doesn't know stops nothing else.
+//! Stores that a later version has written to, or that are damaged: data that this version doesn't
+//! know affects nothing else.
 
 use async_trait::async_trait;
 
@@ -9,14 +9,14 @@ use crate::{
     journal::{Admitted, CancelledAs, Claim, Erased, Filter, Key, Reader, Takeover, suite::Engine},
 };
 
-/// An engine whose store takes statements of SQL beside it.
+/// An engine whose store also takes SQL statements directly.
 #[async_trait]
 pub trait Sql: Engine {
-    /// Runs a statement, in which `{id}` is a match.
+    /// Runs a statement, in which `{id}` stands for the match's id.
     async fn sql(&self, statement: &str, id: MatchId);
 }
 
-/// What an event's body is replaced by, and the number of the event.
+/// Bodies that replace an event's, each with the event's sequence.
 const ODD: [(u64, &str); 12] = [
     (2, r#"{"reviewed":{"by":[1,2]}}"#),
     (2, r#"{"photo_uploaded":"elsewhere"}"#),
@@ -41,10 +41,11 @@ const ODD: [(u64, &str); 12] = [
     (2, r#"{"finished":{"result":{"resolution":"PERHAPS","min_confidence":0.5},"keep_micros":1}}"#),
 ];
 
-/// The two that end a match: there the store says so as well.
+/// How many of them, at the end, replace the closing event of a match. The columns of such a match
+/// say that it has ended.
 const ENDS: usize = 2;
 
-/// Before, at, and after each odd match.
+/// Writes a running match before each odd one, and an ended one after it. Returns the odd ones.
 async fn filled(engine: &impl Sql) -> Vec<MatchId> {
     let mut odd = Vec::new();
     for (n, (sequence, body)) in (0..).zip(ODD) {
@@ -68,7 +69,7 @@ fn is_ended(n: usize) -> bool {
 }
 
 /// On every path, in pages of any size.
-pub async fn what_is_not_known_stops_no_reader(mut engine: impl Sql) {
+pub async fn an_unknown_event_stops_no_reader(mut engine: impl Sql) {
     let odd = filled(&engine).await;
     engine.restart(START).await;
     let reader = engine.reader();
@@ -127,8 +128,8 @@ async fn listed(reader: &dyn Reader, size: usize) -> Vec<Match> {
     }
 }
 
-/// The others are claimed; these are not driven, and can be ended and erased all the same.
-pub async fn what_is_not_known_stops_no_claim(mut engine: impl Sql) {
+/// The other matches are claimed. These are not driven, but can still be cancelled and erased.
+pub async fn an_unknown_event_stops_no_claim(mut engine: impl Sql) {
     let odd = filled(&engine).await;
     engine.restart(START).await;
     let writer = engine.writer();
@@ -147,7 +148,7 @@ pub async fn what_is_not_known_stops_no_claim(mut engine: impl Sql) {
     for (m, claim) in claimed {
         append(&engine, claim, m.sequence, started(&m.id.to_string())).await;
     }
-    assert_eq!(writer.claim(1000).await.unwrap(), [], "not in a circle");
+    assert_eq!(writer.claim(1000).await.unwrap(), [], "no match is claimed again and again");
     for (n, id) in odd.into_iter().enumerate() {
         let taken = writer.take(id, true).await.unwrap();
         assert!(!matches!(taken, Takeover::Now(..)), "{n}");
@@ -167,8 +168,8 @@ pub async fn what_is_not_known_stops_no_claim(mut engine: impl Sql) {
     admit(&engine, match_id(1000, 0), plain_spec()).await;
 }
 
-/// A state that this version doesn't know, of a match that runs and of one that has ended.
-pub async fn an_unknown_state_is_shown_as_such_and_an_end_is_an_end(mut engine: impl Sql) {
+/// For a match that is running, and for a match that has ended.
+pub async fn an_unknown_state_is_shown_as_unknown_and_an_end_as_an_end(mut engine: impl Sql) {
     const REVIEWED: &str = r#"{"reviewed":{}}"#;
     let ids = [match_id(0, 0), match_id(0, 1)];
     run(&engine, ids[0], plain_spec(), [uploaded()]).await;
@@ -195,8 +196,8 @@ pub async fn an_unknown_state_is_shown_as_such_and_an_end_is_an_end(mut engine: 
     assert!(matches!(ended, CancelledAs::Ended(m) if m.state == State::Unknown));
 }
 
-/// Before the start, and while this version is at work.
-pub async fn a_column_more_stops_nothing(mut engine: impl Sql) {
+/// Whether it is added before the start, or while this version is running.
+pub async fn an_extra_column_stops_nothing(mut engine: impl Sql) {
     let tables = ["store", "incarnations", "matches", "match_states", "match_labels", "events"];
     let id = match_id(0, 0);
     let (_, claim) = run(&engine, id, plain_spec(), [uploaded()]).await;

@@ -8,7 +8,7 @@ use crate::{
     journal::{Filter, Key, suite::Engine},
 };
 
-/// By either key, and nobody else's.
+/// By either key; another caller finds nothing.
 pub async fn a_match_is_found_by_its_caller_only(engine: impl Engine) {
     let (reader, id) = (engine.reader(), match_id(0, 1));
     admit(&engine, id, named_spec("order-1")).await;
@@ -31,7 +31,7 @@ async fn ids(
     listed.matches.into_iter().map(|state| state.id).collect()
 }
 
-/// By id, so that paging is exact however many came at once.
+/// In the order of ids, so that paging is exact however many matches came at once.
 pub async fn a_list_is_newest_first_also_within_a_millisecond(engine: impl Engine) {
     let order = [(0, 2), (0, 1), (5, 1), (0, 3), (3, 9)];
     for (millis, n) in order {
@@ -41,8 +41,8 @@ pub async fn a_list_is_newest_first_also_within_a_millisecond(engine: impl Engin
     assert_eq!(ids(&engine, &Filter::default(), None, 100).await, newest_first);
 }
 
-/// With any page size, and nothing after the last page.
-pub async fn a_list_goes_on_after_its_last_match(engine: impl Engine) {
+/// With any page size; after the last page there is nothing.
+pub async fn a_list_continues_after_its_last_match(engine: impl Engine) {
     for n in 0..10 {
         let spec = Spec { labels: labels(&[("shop", "7")]), ..plain_spec() };
         run(&engine, match_id(n / 4, n), spec, [uploaded()]).await;
@@ -63,8 +63,8 @@ pub async fn a_list_goes_on_after_its_last_match(engine: impl Engine) {
     }
 }
 
-/// One by one, and all at once.
-pub async fn a_list_keeps_to_each_filter(engine: impl Engine) {
+/// Each filter alone, and all at once.
+pub async fn a_list_applies_each_filter(engine: impl Engine) {
     let id = |n| match_id(n, 0);
     let with = |labels| Spec { labels, ..plain_spec() };
     let second = Duration::from_secs(1);
@@ -110,7 +110,7 @@ pub async fn a_list_keeps_to_each_filter(engine: impl Engine) {
 }
 
 /// With labels or without.
-pub async fn a_list_is_of_one_caller(engine: impl Engine) {
+pub async fn a_list_has_the_matches_of_one_caller(engine: impl Engine) {
     let shop = labels(&[("shop", "7")]);
     let bert = Spec { caller: caller("bert"), labels: shop.clone(), ..plain_spec() };
     admit(&engine, match_id(0, 1), bert).await;

@@ -1,4 +1,4 @@
-//! What a store says of places in it that tokens name, and who it is.
+//! The status of cursors that tokens name, and the identity of a store.
 
 use super::facts::*;
 use crate::{
@@ -10,7 +10,7 @@ async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> C
     engine.reader().standing(origin, position).await.unwrap()
 }
 
-/// One before it has missed something.
+/// A token right before the floor has missed events.
 pub async fn a_token_at_the_floor_has_missed_nothing(engine: impl Engine) {
     let origin = engine.reader().origin();
     let floor = end(&engine, match_id(0, 1), plain_spec()).await;
@@ -24,7 +24,7 @@ pub async fn a_token_at_the_floor_has_missed_nothing(engine: impl Engine) {
     assert_eq!(standing(&engine, origin, Position(floor.0 + 1)).await, CursorStatus::Retained);
 }
 
-/// Of a store that isn't this one, or an incarnation that this one hasn't had.
+/// A token of another store's id, or of an incarnation that this store doesn't know.
 pub async fn a_token_of_another_store_is_foreign(engine: impl Engine) {
     end(&engine, match_id(0, 1), plain_spec()).await;
     let origin = engine.reader().origin();
@@ -35,7 +35,7 @@ pub async fn a_token_of_another_store_is_foreign(engine: impl Engine) {
     assert_eq!(standing(&engine, other_run, Position(1)).await, CursorStatus::Foreign);
 }
 
-/// Nobody was ever told of these positions.
+/// This store never issued a token for these positions.
 pub async fn a_token_from_ahead_is_foreign(engine: impl Engine) {
     let origin = engine.reader().origin();
     let head = end(&engine, match_id(0, 1), plain_spec()).await;
@@ -45,8 +45,8 @@ pub async fn a_token_from_ahead_is_foreign(engine: impl Engine) {
     }
 }
 
-/// Of every former incarnation, up to where it ended, whatever the head is by now.
-pub async fn tokens_hold_across_restarts(mut engine: impl Engine) {
+/// Tokens of every former incarnation, up to the position where it ended, wherever the head is.
+pub async fn tokens_are_valid_across_restarts(mut engine: impl Engine) {
     let mut issued = Vec::new();
     for n in 0..3 {
         let head = end(&engine, match_id(0, n), plain_spec()).await;
@@ -63,8 +63,8 @@ pub async fn tokens_hold_across_restarts(mut engine: impl Engine) {
     }
 }
 
-/// Also once the restored store has come as far again: its events are others.
-pub async fn tokens_from_a_future_that_a_restore_undid_are_foreign(mut engine: impl Engine) {
+/// Even once the restored store has reached the same positions: its events there are different.
+pub async fn tokens_from_a_history_that_a_restore_undid_are_foreign(mut engine: impl Engine) {
     let kept = end(&engine, match_id(0, 1), plain_spec()).await;
     let before = engine.reader().origin();
     let backup = engine.backup().await;
@@ -83,7 +83,7 @@ pub async fn tokens_from_a_future_that_a_restore_undid_are_foreign(mut engine: i
     assert_eq!(standing(&engine, after, kept).await, CursorStatus::Foreign);
 }
 
-/// Through restarts and restores; both sides have the same keys.
+/// Through restarts and restores; the reader and the writer have the same keys.
 pub async fn a_store_keeps_its_id_and_keys(mut engine: impl Engine) {
     let identity = |engine: &_| identity(engine);
     let first = identity(&engine);
@@ -102,7 +102,7 @@ fn identity(engine: &impl Engine) -> (u64, [[u8; 32]; 4]) {
     (reader.origin().store, [read.digest, read.token, written.digest, written.token])
 }
 
-/// And may be acted for.
+/// And its process may act.
 pub async fn a_store_answers(engine: impl Engine) {
     engine.reader().ping().await.unwrap();
     assert!(engine.writer().may_act());

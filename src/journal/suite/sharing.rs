@@ -1,4 +1,4 @@
-//! Several processes at one store: who drives a match, and what each hears of the others.
+//! Several processes at one store: which of them holds a match, and what each learns of the others.
 
 #![expect(clippy::disallowed_methods, reason = "each test joins what it spawns")]
 
@@ -20,10 +20,11 @@ use crate::{
     },
 };
 
-/// How long anything may take that is waited for: much longer than it does.
+/// How long a test waits for an event: much longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The next claim that finds something; whoever looks is told when there may be more.
+/// The result of the next claim that finds matches. [`Writer::fleet`] signals when there may be
+/// some.
 async fn claimed(engine: &impl Shared) -> Vec<Claim> {
     let writer = engine.writer();
     let mut fleet = writer.fleet();
@@ -38,10 +39,10 @@ async fn claimed(engine: &impl Shared) -> Vec<Claim> {
 }
 
 async fn told(fleet: &mut watch::Receiver<Fleet>) {
-    timeout(PATIENCE, fleet.changed()).await.expect("somebody says so").unwrap();
+    timeout(PATIENCE, fleet.changed()).await.expect("the fleet is signalled").unwrap();
 }
 
-/// Takes a match that must be free, or lent.
+/// Takes a match, which must be free or lent.
 async fn taken(engine: &impl Shared, id: MatchId, has_photo: bool) -> Claim {
     match engine.writer().take(id, has_photo).await.unwrap() {
         Takeover::Now(m, claim) => {
@@ -64,7 +65,7 @@ async fn assert_lost(engine: &impl Shared, claim: Claim) {
     assert_eq!(engine.reader().events(claim.match_id).await.unwrap(), before);
 }
 
-/// A match that waits for its photo, with a process that holds it although it has no photo.
+/// A match that waits for its photo, claimed by a process that doesn't have the photo.
 async fn lent(engine: &impl Shared, other: &impl Shared, id: MatchId) -> Claim {
     let (_, first) = admit(engine, id, plain_spec()).await;
     engine.writer().release(vec![first]).await.unwrap();
@@ -73,8 +74,8 @@ async fn lent(engine: &impl Shared, other: &impl Shared, id: MatchId) -> Claim {
     claim
 }
 
-/// Neither with its photo nor without, nor among others.
-pub async fn a_match_that_somebody_holds_is_not_taken(engine: impl Shared) {
+/// Neither by a claim, nor by a take with the photo or without it.
+pub async fn a_held_match_is_not_taken(engine: impl Shared) {
     let other = engine.join().await;
     let id = match_id(0, 1);
     let (_, claim) = admit(&engine, id, plain_spec()).await;
@@ -87,8 +88,8 @@ pub async fn a_match_that_somebody_holds_is_not_taken(engine: impl Shared) {
     append(&engine, claim, Sequence(1), uploaded()).await;
 }
 
-/// By two processes, a dozen times each.
-pub async fn what_nobody_holds_is_taken_once_though_many_ask_at_once(engine: impl Shared) {
+/// Two processes, with a dozen takes each.
+pub async fn concurrent_takes_of_a_free_match_have_one_winner(engine: impl Shared) {
     let other = engine.join().await;
     let id = match_id(0, 1);
     let (_, first) = run(&engine, id, plain_spec(), [uploaded()]).await;
@@ -103,8 +104,10 @@ pub async fn what_nobody_holds_is_taken_once_though_many_ask_at_once(engine: imp
     assert_eq!((won, held), (1, 23));
 }
 
-/// Whoever let go of it is fenced, before it is claimed and after.
-pub async fn what_is_let_go_of_is_claimed_by_another_and_lost_to_the_former(engine: impl Shared) {
+/// The former process is fenced before the match is claimed again, and after.
+pub async fn a_released_match_is_claimed_by_another_process_and_fenced_for_the_former(
+    engine: impl Shared,
+) {
     let other = engine.join().await;
     let (_, first) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
     let (_, kept) = run(&engine, match_id(0, 2), plain_spec(), [uploaded()]).await;
@@ -115,13 +118,13 @@ pub async fn what_is_let_go_of_is_claimed_by_another_and_lost_to_the_former(engi
     assert_lost(&engine, first).await;
     append(&other, claims[0], Sequence(2), trouble()).await;
     append(&engine, kept, Sequence(2), trouble()).await;
-    // What is somebody else's by now stays so.
+    // A second release doesn't affect the new claim.
     engine.writer().release(vec![first]).await.unwrap();
     append(&other, claims[0], Sequence(3), trouble()).await;
 }
 
-/// Though its holder is alive; who comes without it has to wait.
-pub async fn a_lent_match_is_taken_by_whoever_has_its_photo(engine: impl Shared) {
+/// Even while its holder is alive. A process without the photo has to wait.
+pub async fn a_lent_match_is_taken_by_a_process_that_has_its_photo(engine: impl Shared) {
     let other = engine.join().await;
     let id = match_id(0, 1);
     let lent = lent(&engine, &other, id).await;
@@ -135,21 +138,21 @@ pub async fn a_lent_match_is_taken_by_whoever_has_its_photo(engine: impl Shared)
     append(&engine, claim, Sequence(2), uploaded()).await;
 }
 
-/// Its driver goes on where it is, and nobody has the match from it any more.
-pub async fn securing_a_lent_match_keeps_it(engine: impl Shared) {
+/// Its driver continues, and no other process can take the match over any more.
+pub async fn confirming_a_lent_match_keeps_it(engine: impl Shared) {
     let other = engine.join().await;
     let id = match_id(0, 1);
     let lent = lent(&engine, &other, id).await;
     append(&other, lent, Sequence(1), trouble()).await;
-    let whole = other.writer().confirm(lent).await.unwrap().expect("it is still its own");
+    let whole = other.writer().confirm(lent).await.unwrap().expect("the claim still holds");
     assert_eq!(other.writer().tenure(whole), ClaimStatus::Held);
     assert_not_taken(&engine, id, true, Takeover::Held).await;
     append(&other, whole, Sequence(2), uploaded()).await;
     assert_eq!(other.writer().confirm(whole).await.unwrap(), Some(whole), "safe to repeat");
 }
 
-/// Whoever keeps a photo for it may drop it. A match that is absent or over needs nobody either.
-pub async fn nobody_takes_a_match_for_a_photo_that_is_uploaded(engine: impl Shared) {
+/// A process that keeps its photo may drop it. An absent or ended match isn't taken either.
+pub async fn a_held_match_with_an_uploaded_photo_is_not_taken(engine: impl Shared) {
     let other = engine.join().await;
     let (held, over) = (match_id(0, 1), match_id(0, 2));
     let (_, claim) = run(&engine, held, plain_spec(), [uploaded()]).await;
@@ -162,10 +165,10 @@ pub async fn nobody_takes_a_match_for_a_photo_that_is_uploaded(engine: impl Shar
     }
     engine.writer().release(vec![claim]).await.unwrap();
     let claim = taken(&other, held, true).await;
-    assert_eq!(other.writer().tenure(claim), ClaimStatus::Held, "a photo at Oz is lent to nobody");
+    assert_eq!(other.writer().tenure(claim), ClaimStatus::Held, "the photo is at Oz: not lent");
 }
 
-/// An adopted photo makes a lent match its driver's own.
+/// The claim keeps working, since no photo is needed any more.
 pub async fn a_lent_match_whose_photo_is_found_at_oz_is_not_taken(engine: impl Shared) {
     let other = engine.join().await;
     let id = match_id(0, 1);
@@ -177,8 +180,8 @@ pub async fn a_lent_match_whose_photo_is_found_at_oz_is_not_taken(engine: impl S
 
 const MATCHES: u64 = 12;
 
-/// Each reader follows while both write.
-pub async fn what_two_processes_write_has_one_order_for_both(engine: impl Shared) {
+/// Both readers follow while both writers write.
+pub async fn events_of_two_processes_have_one_order_for_both(engine: impl Shared) {
     let other = engine.join().await;
     let lives = (0..MATCHES).map(|n| {
         let writer = if n % 2 == 0 { engine.writer() } else { other.writer() };
@@ -207,8 +210,8 @@ async fn followed(reader: Arc<dyn Reader>, events: usize) -> Vec<Recorded> {
     seen
 }
 
-/// On every path; on those that follow, when it is told.
-pub async fn a_reader_hears_of_what_another_process_writes(engine: impl Shared) {
+/// On every path: immediately where the store is asked, and after the wake-up on a tail.
+pub async fn a_reader_sees_the_events_of_another_process(engine: impl Shared) {
     let other = engine.join().await;
     let (id, reader) = (match_id(0, 1), other.reader());
     let (journal, _) = run(&engine, id, named_spec("order-1"), [uploaded()]).await;
@@ -219,7 +222,7 @@ pub async fn a_reader_hears_of_what_another_process_writes(engine: impl Shared) 
     assert!(reader.recent(id).is_none_or(|recent| recent == journal));
 }
 
-/// Hears what the journal tells of matches.
+/// Registers a callback that collects the changes of matches.
 fn ear(engine: &impl Engine) -> mpsc::UnboundedReceiver<Heard> {
     let (tell, told) = mpsc::unbounded_channel();
     engine.writer().hear(Arc::new(move |heard| {
@@ -228,13 +231,13 @@ fn ear(engine: &impl Engine) -> mpsc::UnboundedReceiver<Heard> {
     told
 }
 
-/// What is heard next.
+/// The next change.
 async fn next_heard(told: &mut mpsc::UnboundedReceiver<Heard>) -> Heard {
-    timeout(PATIENCE, told.recv()).await.expect("it is heard").expect("the journal is open")
+    timeout(PATIENCE, told.recv()).await.expect("it is reported").expect("the journal is open")
 }
 
-/// Though it has written nothing since: its driver hears of it, however much is erased meanwhile.
-/// What it may have sent to Oz by then counts for nothing.
+/// Its driver learns of it without writing anything, however much is erased meanwhile. Results of
+/// requests that it has sent to Oz by then are not recorded.
 pub async fn a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver(engine: impl Shared) {
     let other = engine.join().await;
     let (id, erased) = (match_id(0, 1), match_id(0, 2));
@@ -250,8 +253,8 @@ pub async fn a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver(engine: i
     while next_heard(&mut told).await != Heard::Gone(erased) {}
 }
 
-/// By this replica's own commits as by another's, and the store is asked for all at once.
-pub async fn a_photo_that_is_kept_is_needed_until_its_match_is_done(engine: impl Shared) {
+/// It makes no difference which process commits. The store is asked for all matches at once.
+pub async fn a_kept_photo_is_needed_until_its_match_is_done(engine: impl Shared) {
     let other = engine.join().await;
     let (held, ended, absent) = (match_id(0, 1), match_id(0, 2), match_id(0, 3));
     let (_, claim) = admit(&engine, held, plain_spec()).await;
@@ -271,8 +274,8 @@ pub async fn a_photo_that_is_kept_is_needed_until_its_match_is_done(engine: impl
     assert_eq!(other.writer().takeable(&all).await.unwrap().len(), 3);
 }
 
-/// Nothing is claimed by whoever has gone; what a caller asks it to end is ended.
-pub async fn leaving_frees_everything_at_once(engine: impl Shared) {
+/// A process that has left can claim nothing, but still writes cancellations.
+pub async fn leaving_releases_everything_at_once(engine: impl Shared) {
     let other = engine.join().await;
     let (_, one) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
     let (_, two) = admit(&engine, match_id(0, 2), plain_spec()).await;
@@ -301,8 +304,8 @@ pub async fn leaving_frees_everything_at_once(engine: impl Shared) {
     assert_lost(&other, claims[0]).await;
 }
 
-/// Whoever wrote what stands there, and wherever no event has been read yet.
-pub async fn tokens_of_one_process_are_good_at_the_other(engine: impl Shared) {
+/// Whichever process wrote the event at the position, and also at the start of an empty store.
+pub async fn tokens_of_one_process_are_valid_at_the_other(engine: impl Shared) {
     let beginning = engine.reader();
     let start = beginning.origin_of(beginning.incarnation_at(Position(0)).await.unwrap());
     let other = engine.join().await;
@@ -326,8 +329,8 @@ pub async fn tokens_of_one_process_are_good_at_the_other(engine: impl Shared) {
     }
 }
 
-/// However close together they come.
-pub async fn a_request_id_is_one_match_for_all_processes(engine: impl Shared) {
+/// However close together the requests come.
+pub async fn a_request_id_names_one_match_for_all_processes(engine: impl Shared) {
     let other = engine.join().await;
     let admissions = (0..20).map(|n| {
         let writer = if n % 2 == 0 { engine.writer() } else { other.writer() };

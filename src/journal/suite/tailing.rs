@@ -1,4 +1,4 @@
-//! The order of all events, and hearing of new ones.
+//! The order of all events, and wake-ups for new ones.
 
 #![expect(clippy::disallowed_methods, reason = "each test joins what it spawns")]
 
@@ -41,8 +41,8 @@ async fn read_all(reader: &dyn Reader, size: usize) -> Vec<Recorded> {
     }
 }
 
-/// From memory and from the store, of any size and from any place.
-pub async fn a_page_has_what_came_before_in_its_matches(mut engine: impl Engine) {
+/// From memory and from the store, of any size and after any position.
+pub async fn a_page_has_the_earlier_events_of_its_matches(mut engine: impl Engine) {
     let mut claims = Vec::new();
     for n in 0..3 {
         claims.push(admit(&engine, match_id(0, n), plain_spec()).await.1);
@@ -70,8 +70,8 @@ async fn pages_agree(reader: &dyn Reader) {
     }
 }
 
-/// What is erased by its owner is skipped; what is erased by retention is told by the floor.
-pub async fn a_page_leaves_out_what_was_erased_and_tells_the_floor(mut engine: impl Engine) {
+/// A match that its caller has erased is skipped. Erasures by retention show in the floor.
+pub async fn a_page_leaves_out_erased_matches_and_has_the_floor(mut engine: impl Engine) {
     for n in 0..3 {
         run(&engine, match_id(0, n), plain_spec(), [uploaded(), failed()]).await;
     }
@@ -88,7 +88,7 @@ pub async fn a_page_leaves_out_what_was_erased_and_tells_the_floor(mut engine: i
     let floor = reader.floor().await.unwrap();
     let page = reader.page(Position(0), 1000).await.unwrap();
     assert_eq!(page.events, late);
-    assert_eq!(page.floor, Some(floor), "memory doesn't reach back so far");
+    assert_eq!(page.floor, Some(floor), "the cache doesn't reach back that far");
     engine.restart(START).await;
     let reader = engine.reader();
     for after in [Position(0), reader.head().await.unwrap()] {
@@ -100,8 +100,8 @@ pub async fn a_page_leaves_out_what_was_erased_and_tells_the_floor(mut engine: i
 const MATCHES: u64 = 40;
 pub(super) const EVENTS: u64 = 12;
 
-/// The reader goes on after its last position while forty writers append.
-pub async fn a_tail_while_many_write_misses_and_repeats_none(engine: impl Engine) {
+/// The reader continues after its last position while forty writers append.
+pub async fn a_tail_during_concurrent_writes_misses_and_repeats_none(engine: impl Engine) {
     let (reader, mut wake) = (engine.reader(), engine.reader().wake());
     let writers = (0..MATCHES).map(|n| tokio::spawn(live(engine.writer(), match_id(0, n))));
     let writing = tokio::spawn(join_all(writers));
@@ -134,8 +134,8 @@ pub(super) async fn live(writer: Arc<dyn Writer>, id: MatchId) {
     }
 }
 
-/// Whoever registers, then looks, then waits, misses none: the hint is there when the write's
-/// caller hears of it.
+/// A reader that subscribes, then reads, then waits misses none: the hint is there when the write
+/// returns, or a moment later.
 pub async fn a_wake_up_follows_every_event(engine: impl Engine) {
     let (id, writer) = (match_id(0, 1), engine.writer());
     let mut wake = engine.reader().wake();
@@ -147,13 +147,13 @@ pub async fn a_wake_up_follows_every_event(engine: impl Engine) {
     heard(&mut wake).await;
 }
 
-/// Waits rather than looks, since an engine may be told by its store a moment later.
+/// Waits rather than checks, since an engine may learn of the write from its store a moment later.
 pub(super) async fn heard(wake: &mut tokio::sync::watch::Receiver<()>) {
     tokio::time::timeout(Duration::from_secs(10), wake.changed()).await.unwrap().unwrap();
 }
 
-/// All of a match that was written just now, or that the engine doesn't know it without asking.
-pub async fn what_is_recent_of_a_match_is_its_journal_or_unknown(engine: impl Engine) {
+/// For a match that was written just now: either all of its events, or `None`.
+pub async fn recent_events_of_a_match_are_complete_or_unknown(engine: impl Engine) {
     let (reader, writer) = (engine.reader(), engine.writer());
     assert_eq!(reader.recent(match_id(0, 0)), None);
     for n in 0..3 {

@@ -17,7 +17,7 @@ use crate::{
     journal::{Admitted, Appended, CancelledAs, Claim, Filter, Key, suite::Engine},
 };
 
-/// The first event comes back as it is read later.
+/// The first event is returned just as it is read later.
 pub async fn admitting_starts_a_match(engine: impl Engine) {
     let id = match_id(0, 1);
     let (recorded, claim) = admit(&engine, id, named_spec("order-1")).await;
@@ -28,7 +28,7 @@ pub async fn admitting_starts_a_match(engine: impl Engine) {
     assert_eq!(engine.reader().events(id).await.unwrap(), [recorded]);
 }
 
-/// The match is returned as it stands, with what was asked for first.
+/// The known match is returned in its current state, with the first request.
 pub async fn admitting_a_known_request_id_writes_nothing(engine: impl Engine) {
     let id = match_id(0, 1);
     run(&engine, id, named_spec("order-1"), [uploaded()]).await;
@@ -42,7 +42,7 @@ pub async fn admitting_a_known_request_id_writes_nothing(engine: impl Engine) {
     assert_eq!(engine.reader().events(match_id(0, 2)).await.unwrap(), []);
 }
 
-/// A repeat after a lost answer needs no request id.
+/// So a retry after a lost reply needs no request id.
 pub async fn admitting_the_same_match_again_finds_it(engine: impl Engine) {
     let id = match_id(0, 1);
     admit(&engine, id, plain_spec()).await;
@@ -51,7 +51,7 @@ pub async fn admitting_the_same_match_again_finds_it(engine: impl Engine) {
     admit(&engine, match_id(0, 2), plain_spec()).await;
 }
 
-/// However close together they come.
+/// However close together the requests come.
 pub async fn fifty_admissions_at_once_of_one_request_id_make_one_match(engine: impl Engine) {
     let writer = engine.writer();
     let admissions = (0..50).map(|n| {
@@ -71,14 +71,14 @@ pub async fn fifty_admissions_at_once_of_one_request_id_make_one_match(engine: i
     assert!(known.iter().all(|id| *id == new[0]));
 }
 
-/// An id is a caller's own.
+/// Each caller has request ids of its own.
 pub async fn request_ids_of_other_callers_do_not_collide(engine: impl Engine) {
     let bert = Spec { caller: caller("bert"), ..named_spec("order-1") };
     admit(&engine, match_id(0, 1), named_spec("order-1")).await;
     admit(&engine, match_id(0, 2), bert).await;
 }
 
-/// Also when other matches come between.
+/// Even if events of other matches are written in between.
 pub async fn events_are_numbered_densely_in_the_order_of_appending(engine: impl Engine) {
     let (_, one) = admit(&engine, match_id(0, 1), plain_spec()).await;
     let (_, two) = admit(&engine, match_id(0, 2), plain_spec()).await;
@@ -116,7 +116,7 @@ async fn assert_lost(engine: &impl Engine, claim: Claim, after: u64, event: Even
     assert_eq!(engine.reader().events(claim.match_id).await.unwrap(), before);
 }
 
-/// Neither with an epoch that was, nor with one that never was.
+/// Neither a claim with a former epoch, nor one with an epoch that never was.
 pub async fn an_old_claim_writes_nothing(mut engine: impl Engine) {
     let (_, old) = admit(&engine, match_id(0, 1), plain_spec()).await;
     engine.restart(START).await;
@@ -127,7 +127,7 @@ pub async fn an_old_claim_writes_nothing(mut engine: impl Engine) {
     append(&engine, new, Sequence(1), uploaded()).await;
 }
 
-/// Whether behind or ahead.
+/// Whether it is behind or ahead.
 pub async fn a_wrong_sequence_writes_nothing(engine: impl Engine) {
     let (_, claim) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
     for wrong in [0, 1, 3, u64::MAX] {
@@ -136,7 +136,7 @@ pub async fn a_wrong_sequence_writes_nothing(engine: impl Engine) {
     append(&engine, claim, Sequence(2), trouble()).await;
 }
 
-/// However the match ended.
+/// Whichever way the match ended.
 pub async fn nothing_follows_the_end(engine: impl Engine) {
     let ends = [vec![uploaded(), started("a-1"), finished()], vec![failed()], vec![cancelled()]];
     for (n, events) in ends.into_iter().enumerate() {
@@ -146,7 +146,7 @@ pub async fn nothing_follows_the_end(engine: impl Engine) {
     }
 }
 
-/// The same event sent thirty times at once is written once.
+/// The same event, appended thirty times at once, is written once.
 pub async fn racing_appends_have_one_winner(engine: impl Engine) {
     let (_, claim) = admit(&engine, match_id(0, 1), plain_spec()).await;
     let writer = engine.writer();
@@ -160,12 +160,12 @@ pub async fn racing_appends_have_one_winner(engine: impl Engine) {
     assert_eq!(engine.reader().events(claim.match_id).await.unwrap().len(), 2);
 }
 
-/// A claim on nothing is lost, not an error.
+/// A claim on a match that doesn't exist is lost; it is no error.
 pub async fn an_absent_match_is_not_appended_to(engine: impl Engine) {
     assert_lost(&engine, Claim { match_id: match_id(0, 1), epoch: 1 }, 1, uploaded()).await;
 }
 
-/// By either key; the driver learns by its next write.
+/// By either key; the driver's next write is refused.
 pub async fn cancelling_ends_a_match_and_takes_its_claim(engine: impl Engine) {
     let keys = [Key::Match(match_id(0, 0)), request("order-1")];
     for (n, key) in keys.into_iter().enumerate() {
@@ -182,8 +182,8 @@ pub async fn cancelling_ends_a_match_and_takes_its_claim(engine: impl Engine) {
     }
 }
 
-/// Cancelled already, ended otherwise, or never there: nothing is written.
-pub async fn cancelling_tells_what_was_there_before(engine: impl Engine) {
+/// If the match is cancelled already, has ended otherwise, or doesn't exist, nothing is written.
+pub async fn cancelling_returns_what_was_there_before(engine: impl Engine) {
     let writer = engine.writer();
     let (one, two) = (match_id(0, 1), match_id(0, 2));
     run(&engine, one, plain_spec(), [cancelled()]).await;
@@ -209,8 +209,8 @@ pub async fn cancelling_another_callers_match_finds_none(engine: impl Engine) {
     append(&engine, claim, Sequence(1), uploaded()).await;
 }
 
-/// At once, and everywhere the same.
-pub async fn what_was_written_is_read_on_every_path(engine: impl Engine) {
+/// Immediately, and the same on each.
+pub async fn written_events_are_read_on_every_path(engine: impl Engine) {
     let (writer, reader, id) = (engine.writer(), engine.reader(), match_id(0, 1));
     let (first, claim) = admit(&engine, id, named_spec("order-1")).await;
     let mut journal = vec![first];
@@ -233,7 +233,7 @@ pub async fn what_was_written_is_read_on_every_path(engine: impl Engine) {
     }
 }
 
-/// A clock that was set back doesn't show.
+/// Even if the clock is set back.
 pub async fn time_never_goes_back_within_a_match(mut engine: impl Engine) {
     let id = match_id(0, 1);
     admit(&engine, id, plain_spec()).await;
@@ -247,7 +247,7 @@ pub async fn time_never_goes_back_within_a_match(mut engine: impl Engine) {
     assert_eq!(state.expire_time, Some(last.time.after(KEEP)));
 }
 
-/// Random lives of many matches, interleaved: each prefix of each is a match again.
+/// Random lives of many matches, interleaved: each prefix of each journal folds into a match.
 pub async fn every_prefix_of_every_journal_replays(engine: impl Engine) {
     let mut random = StdRng::seed_from_u64(20_240_229);
     let mut lives = Vec::new();
@@ -275,8 +275,8 @@ pub async fn every_prefix_of_every_journal_replays(engine: impl Engine) {
     }
 }
 
-/// Words of Oz's that a store's encoding, or its text, has no room for as they are: NUL among them,
-/// other controls, what is no character, the last one that there is.
+/// Texts of Oz's with characters that a store's encoding or its text type may not hold unescaped:
+/// NUL and other control characters, noncharacters, the last code point.
 pub async fn facts_hold_any_character(engine: impl Engine) {
     let words = "\0 \u{1} \u{7f} \u{85} \u{2028} \u{fdd0} \u{fffd} \u{ffff} \u{10ffff} \\u0000 \"'";
     let oz = || {
@@ -295,8 +295,8 @@ pub async fn facts_hold_any_character(engine: impl Engine) {
         metadata: metadata(),
         ..MatchError::new(Reason::OzProtocol, words.to_owned())
     };
-    let Event::AnalysisStarted(analysis) = started("a") else { unreachable!("it is one") };
-    let Event::AttemptFailed(attempt) = trouble() else { unreachable!("it is one") };
+    let Event::AnalysisStarted(analysis) = started("a") else { unreachable!("it is that event") };
+    let Event::AttemptFailed(attempt) = trouble() else { unreachable!("it is that event") };
     let attempt =
         AttemptFailed { message: words.into(), metadata: metadata(), oz: oz(), ..attempt };
     let facts = [
@@ -326,20 +326,20 @@ fn any_next(state: State, claim: Claim, random: &mut StdRng) -> Option<Event> {
     }
 }
 
-/// Of either type, whoever's they are, in the order in which they were asked for.
-pub async fn analyses_of_others_are_told(engine: impl Engine) {
+/// Analyses of either type, of any caller's matches, in the order in which they were passed.
+pub async fn analyses_of_other_matches_are_found(engine: impl Engine) {
     let (mine, other) = (match_id(0, 1), match_id(0, 2));
     let bert = Spec { caller: caller("bert"), ..plain_spec() };
     run(&engine, mine, plain_spec(), [uploaded(), started("mine")]).await;
     run(&engine, other, bert, [uploaded(), started("other")]).await;
-    let asked = ["other-liveness", "nobody", "mine", "other", "mine-liveness"].map(analysis);
+    let asked = ["other-liveness", "unknown", "mine", "other", "mine-liveness"].map(analysis);
     let owned = engine.writer().owned_by_others(mine, &asked).await.unwrap();
     assert_eq!(owned, ["other-liveness", "other"].map(analysis));
     assert_eq!(engine.writer().owned_by_others(mine, &[]).await.unwrap(), []);
 }
 
-/// By either of its names, also among many at once; whoever comes second keeps its claim.
-pub async fn an_analysis_belongs_to_the_match_that_was_first(engine: impl Engine) {
+/// By either of its ids, and with many concurrent appends. A refused append doesn't end its claim.
+pub async fn an_analysis_belongs_to_the_first_match_that_names_it(engine: impl Engine) {
     let mut claims = Vec::new();
     for n in 0..10 {
         let (_, claim) = run(&engine, match_id(0, n), plain_spec(), [uploaded()]).await;
@@ -358,6 +358,6 @@ pub async fn an_analysis_belongs_to_the_match_that_was_first(engine: impl Engine
     let refused = writer.append(claims[loser], Sequence(2), quality).await.unwrap();
     assert_eq!(refused, Appended::Taken);
     let stale = writer.append(claims[loser], Sequence(1), started("a-1")).await.unwrap();
-    assert_eq!(stale, Appended::Lost, "who doesn't stand there is told so");
+    assert_eq!(stale, Appended::Lost, "a wrong sequence is reported before a taken analysis");
     append(&engine, claims[loser], Sequence(2), started("a-2")).await;
 }

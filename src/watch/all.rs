@@ -1,4 +1,6 @@
-//! A stream of many matches' updates, in the journal's order, resumable by token.
+//! A stream of the updates of many matches, in the journal's order, resumable by token.
+//!
+//! It deliberately has no buffer of its own: streams at the same cursor share a page (`pages.rs`).
 
 use std::sync::{Arc, Weak};
 
@@ -12,18 +14,18 @@ use crate::{
     watch::{Ended, Entry, Update, WatchInner, pages::PageOfAll},
 };
 
-/// How many events a stream reads at first: what came before in their matches is read with them,
-/// and a stream that is cut off again and again reads little in vain.
+/// How many events a stream's first page has. It is small since the earlier events of their matches
+/// are read as well, and a stream that is cut off again and again reads them in vain.
 pub(super) const PAGE_FIRST: usize = 8;
-/// How many it reads where pages take too much memory for it to hold one: what it reads beyond the
-/// next update it would read again.
+/// How many events a page has while pages take too much memory for a stream to hold its own: events
+/// beyond the next update would be read again.
 const PAGE_UNHELD: usize = 1;
-/// How many times more after each full page: a stream that reads on has much to read.
+/// By which factor the page grows after each full one: a stream that fills its page is behind.
 const PAGE_GROWTH: usize = 4;
-/// How many at most: so many are read from the store by one statement, in some milliseconds. With
-/// a trip of 2 ms that is far more than a thousand matches a second write.
+/// How many events a page has at most: one statement reads that many in some milliseconds. With a
+/// round trip of 2 ms that is far more than a thousand matches a second write.
 const PAGE_MAX: usize = 1024;
-/// How much memory a page may take, by what the one before took for each event.
+/// How much memory a page may take, in bytes, estimated from the previous page's bytes per event.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
 /// The updates of all matches of a caller that a filter selects, after a position.
@@ -32,21 +34,21 @@ pub struct FollowAll {
     caller: CallerId,
     filter: Filter,
     looks: watch::Receiver<()>,
-    /// The page that it reads, as long as it is kept.
+    /// The current page, for as long as it is kept.
     page: Weak<PageOfAll>,
-    /// The same page, unless pages take too much memory.
+    /// The same page, held by this stream unless pages take too much memory.
     held: Option<Arc<PageOfAll>>,
-    /// The page that is being read or waits for its turn, which isn't lost by a heartbeat meanwhile.
-    /// It has a task of its own: a stream whose reader makes no room for the heartbeat isn't polled,
-    /// and would keep others from the page, and its turn.
+    /// The read of the next page, which a heartbeat in the meantime doesn't cancel. It is a task of
+    /// its own: a stalled stream isn't polled, and would otherwise keep the permit, and keep other
+    /// streams from the page.
     turning: Option<ReadTask>,
     /// How many events the next page may have.
     limit: usize,
     index: usize,
     after: Cursor,
-    /// Up to where retention had erased events when the stream began.
+    /// The journal's floor when the stream began.
     floor: Position,
-    /// Nothing before the first message, which comes at once.
+    /// `None` before the first message, which is sent at once.
     silent_since: Option<Timestamp>,
     over: bool,
 }
@@ -79,14 +81,15 @@ impl FollowAll {
         }
     }
 
-    /// The next update. It ends only when something is wrong. Safe to drop and call again.
+    /// The next update. The stream ends only with an error. Cancel-safe: it may be dropped and
+    /// called again.
     pub async fn next(&mut self) -> Option<Result<Update, Ended>> {
         if self.over {
             return None;
         }
-        // In hand until the next update is found, so that each page that is read brings one nearer.
+        // Held until the next update is found, so that each page that is read makes progress.
         let mut page = self.present_page();
-        // Its first sign of life says where it stands, before anything is read.
+        // The first message is a heartbeat with the stream's cursor, before anything is read.
         if self.silent_since.is_none() {
             return Some(Ok(self.heartbeat()));
         }
@@ -96,12 +99,12 @@ impl FollowAll {
                 self.held = page.filter(|_| self.inner.pages.may_be_held());
                 return Some(Ok(Update::Event(entry)));
             }
-            // Between pages, so that a long stretch that the filter skips isn't silent either. Never
-            // before an update that is in hand: it is a sign of life as well.
+            // Checked between pages, so that the stream isn't silent while the filter skips many
+            // events. An update that is ready is sent first: it is a sign of life as well.
             if self.is_silent_too_long() {
                 return Some(Ok(self.heartbeat()));
             }
-            // Not held while the stream waits.
+            // The page isn't held while the stream waits.
             drop(page.take());
             match self.turn_page().await {
                 Ok(turned) => page = turned,
@@ -113,8 +116,8 @@ impl FollowAll {
         }
     }
 
-    /// The page that the stream reads. A stream whose page was dropped meanwhile reads small pages
-    /// again, since the next one may be dropped as well.
+    /// The current page, if it is still there. A stream whose page was dropped starts again with a
+    /// small page, since the next one may be dropped as well.
     fn present_page(&mut self) -> Option<Arc<PageOfAll>> {
         let page = self.held.take().or_else(|| self.page.upgrade());
         if page.is_none() && self.turning.is_none() {
@@ -137,8 +140,8 @@ impl FollowAll {
         None
     }
 
-    /// The next page; where there is none yet, nothing, once there may be one or it is time for a
-    /// heartbeat.
+    /// The next page. If there are no new events yet, it waits, and returns `None` once there may
+    /// be some or a heartbeat is due.
     async fn turn_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
         let Some(page) = self.read_page().await? else { return Ok(None) };
         if page.reached.position > self.after.position {
@@ -156,7 +159,7 @@ impl FollowAll {
         let beat = self.beat();
         tokio::select! {
             biased;
-            // What was read before the goodbye is shown before it.
+            // Events that were read before the drain ends are shown before the stream does.
             changed = self.looks.changed() => changed.map_err(|_| Ended::Draining)?,
             () = self.inner.closing.cancelled() => return Err(Ended::Draining),
             () = self.inner.clock.sleep_until(beat) => {}
@@ -164,19 +167,19 @@ impl FollowAll {
         Ok(None)
     }
 
-    /// What follows, which may be an empty page; nothing when it is time for a heartbeat first.
+    /// Reads the next page, which may be empty. `None` if a heartbeat is due before it is read.
     async fn read_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
         let is_far_behind = self.inner.pages.is_far_behind(self.after);
         let beat = self.beat();
         let turning = match &mut self.turning {
             Some(turning) => turning,
             none => {
-                // Marked as seen before looking, so that what is written meanwhile wakes again.
+                // Marked as seen before reading, so that a write in the meantime wakes the stream.
                 self.looks.mark_unchanged();
                 let limit = if self.inner.pages.may_be_held() { self.limit } else { PAGE_UNHELD };
                 let (inner, after) = (Arc::clone(&self.inner), self.after);
                 let mut reading = async move { inner.pages.after(after, limit).await }.boxed();
-                // Nearly all pages are there at once, and need no task.
+                // Nearly all pages are ready at once, and need no task.
                 if let Some(page) = (&mut reading).now_or_never() {
                     return Ok(Some(page?));
                 }
@@ -186,21 +189,21 @@ impl FollowAll {
         let page = tokio::select! {
             biased;
             page = turning => page,
-            // A stream near the head shows what was read before the server's goodbye.
+            // A stream near the head still shows the events that were read before the drain ended.
             () = self.inner.closing.cancelled(), if is_far_behind => return Err(Ended::Draining),
             () = self.inner.clock.sleep_until(beat) => return Ok(None),
         };
         self.turning = None;
-        // The task doesn't panic, and only a stream that is dropped aborts it.
+        // The task doesn't panic, and only the drop of the stream aborts it.
         Ok(Some(page.map_err(|_| Ended::Draining)??))
     }
 
-    /// Whether retention has erased, since the stream began, what this slow reader has yet to see.
+    /// Whether retention has erased, since the stream began, events that it has yet to read.
     fn is_overtaken(&self, page: &PageOfAll) -> bool {
         page.floor.is_some_and(|floor| floor > self.floor && self.after.position < floor)
     }
 
-    /// When it has been silent for too long.
+    /// When the next heartbeat is due.
     fn beat(&self) -> Timestamp {
         self.silent_since.unwrap_or_default().after(self.inner.config.heartbeat)
     }
@@ -209,7 +212,7 @@ impl FollowAll {
         self.beat() <= self.inner.clock.now()
     }
 
-    /// Its token stands for everything passed, filtered or not.
+    /// A heartbeat, whose cursor covers everything that the stream has read, filtered or not.
     fn heartbeat(&mut self) -> Update {
         let time = self.inner.clock.now();
         self.silent_since = Some(time);
@@ -217,7 +220,7 @@ impl FollowAll {
     }
 }
 
-/// Whether a stream shows the updates of a match: its caller's, of the folder, with all labels.
+/// Whether a stream shows the updates of a match: by caller, folder and labels.
 fn selects(caller: &CallerId, filter: &Filter, m: &Match) -> bool {
     let spec = &m.spec;
     spec.caller == *caller
@@ -279,7 +282,7 @@ mod tests {
         watch.follow_all(plain_spec().caller, filter, "earliest").await.unwrap()
     }
 
-    /// The match of the next update; none of the first message, which is a heartbeat.
+    /// The match of the next update; `None` if the next message is a heartbeat, as the first is.
     async fn next(stream: &mut FollowAll) -> Option<MatchId> {
         match stream.next().await.expect("the stream goes on").unwrap() {
             Update::Event(entry) => Some(entry.recorded.match_id),
@@ -315,11 +318,11 @@ mod tests {
                 assert_eq!(seen, all);
                 assert!(next(&mut stream).now_or_never().is_none(), "there is nothing more");
             }
-            assert_eq!(bytes(&watch), 0, "a page stays without a stream");
+            assert_eq!(bytes(&watch), 0, "no page outlives its streams");
         }
     }
 
-    /// However many matches there are on them: without that, each match of a page costs a trip.
+    /// A page needs one statement, however many matches it has: not one for each match.
     #[tokio::test]
     async fn a_stream_from_the_oldest_update_on_reads_nothing_but_pages() {
         const EVENTS: u64 = 5_000;
@@ -339,7 +342,7 @@ mod tests {
         }
         let pages = EVENTS.div_ceil(PAGE_MAX as u64) as usize;
         let reads = journal.reads() - before;
-        // The first four are smaller.
+        // The first four pages are smaller.
         assert!((pages..=pages + 4).contains(&reads), "{reads} reads of {pages} pages");
     }
 
@@ -360,14 +363,14 @@ mod tests {
         assert_eq!(next(&mut stream).await, None);
         for _ in 0..EVENTS {
             next(&mut stream).await.expect("an update");
-            let page = stream.present_page().expect("it is held");
+            let page = stream.present_page().expect("the stream holds it");
             assert!(page.entries.len() * 2 * LABEL_BYTES <= 2 * PAGE_BYTES_MAX);
             stream.held = Some(page);
         }
     }
 
     #[tokio::test]
-    async fn the_pages_of_streams_at_different_places_take_bounded_memory() {
+    async fn pages_of_streams_at_different_cursors_take_bounded_memory() {
         const PAGE_BYTES: usize = PAGE_FIRST * EVENT_BYTES;
         let limits = PageLimits { shared: 2 * PAGE_BYTES, held: 5 * PAGE_BYTES, growth: 0 };
         let watch = watch(limits).await;
@@ -385,25 +388,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_waits_for_its_turn_beats_and_keeps_its_turn() {
+    async fn a_stream_that_waits_for_a_permit_beats_and_keeps_its_place_in_the_queue() {
         let (watch, hand) = watch_of(BEHIND_MAX + 100, LIMITS).await;
         let pages = &watch.0.pages;
-        let turns = CATCHING_UP_MAX.try_into().unwrap();
-        let others = pages.catching_up.acquire_many(turns).await.unwrap();
+        let permits = CATCHING_UP_MAX.try_into().unwrap();
+        let others = pages.catching_up.acquire_many(permits).await.unwrap();
         let mut streams = [follow(&watch).await, follow(&watch).await];
         streams[1].after.position = Position(1);
         for stream in &mut streams {
             assert_eq!(next(stream).await, None);
-            assert!(next(stream).now_or_never().is_none(), "it waits for its turn");
+            assert!(next(stream).now_or_never().is_none(), "it waits for a permit");
         }
-        // A later stream has a later turn.
-        let mut late = Box::pin(pages.catching_up.acquire_many(turns));
+        // A later request gets its permit later.
+        let mut late = Box::pin(pages.catching_up.acquire_many(permits));
         assert!((&mut late).now_or_never().is_none());
         for _ in 0..3 {
             hand.advance(HEARTBEAT);
             for stream in &mut streams {
                 assert_eq!(next(stream).now_or_never(), Some(None), "a heartbeat in time");
-                assert!(next(stream).now_or_never().is_none(), "and no other before its time");
+                assert!(next(stream).now_or_never().is_none(), "and no second one");
             }
         }
         drop(others);
@@ -415,12 +418,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stream_that_is_not_polled_after_its_heartbeat_keeps_no_other_waiting() {
+    async fn a_stalled_stream_keeps_no_other_stream_waiting() {
         let (watch, hand) = watch_of(BEHIND_MAX + 100, LIMITS).await;
         let pages = &watch.0.pages;
-        let turns = CATCHING_UP_MAX.try_into().unwrap();
-        let others = pages.catching_up.acquire_many(turns).await.unwrap();
-        // As many as there are turns, and one more at the place of the first.
+        let permits = CATCHING_UP_MAX.try_into().unwrap();
+        let others = pages.catching_up.acquire_many(permits).await.unwrap();
+        // As many streams as there are permits, and one more at the cursor of the first.
         let mut stuck = Vec::new();
         for place in 0..CATCHING_UP_MAX as u64 {
             let mut stream = follow(&watch).await;
@@ -434,24 +437,24 @@ mod tests {
         assert!(next(&mut reader).now_or_never().is_none());
         hand.advance(HEARTBEAT);
         for stream in &mut stuck {
-            assert_eq!(next(stream).now_or_never(), Some(None), "their reader takes no more");
+            assert_eq!(next(stream).now_or_never(), Some(None), "their readers take no more");
         }
         drop(others);
         while next(&mut reader).await.is_none() {}
-        let free = tokio::time::timeout(HEARTBEAT, pages.catching_up.acquire_many(turns)).await;
-        assert!(free.is_ok(), "they keep their turns");
+        let free = tokio::time::timeout(HEARTBEAT, pages.catching_up.acquire_many(permits)).await;
+        assert!(free.is_ok(), "stalled streams hold no permits");
     }
 
     #[tokio::test]
-    async fn a_stream_that_waits_for_its_turn_hears_of_the_drain() {
+    async fn a_stream_that_waits_for_a_permit_ends_at_the_drain() {
         let (watch, _hand) = watch_of(BEHIND_MAX + 100, LIMITS).await;
-        let turns = CATCHING_UP_MAX.try_into().unwrap();
-        let _others = watch.0.pages.catching_up.acquire_many(turns).await.unwrap();
+        let permits = CATCHING_UP_MAX.try_into().unwrap();
+        let _others = watch.0.pages.catching_up.acquire_many(permits).await.unwrap();
         let mut stream = follow(&watch).await;
         assert_eq!(next(&mut stream).await, None);
         assert!(next(&mut stream).now_or_never().is_none());
         watch.0.closing.cancel();
-        let told = stream.next().await.expect("it says so");
-        assert!(matches!(told, Err(Ended::Draining)), "{told:?}");
+        let ended = stream.next().await.expect("an error");
+        assert!(matches!(ended, Err(Ended::Draining)), "{ended:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! Pages of matches, newest first. The token of a page names the match that was looked at last, so
-//! that the next page goes on there, also where none of those that were looked at fits.
+//! Pages of matches, newest first. A page's token names the match that was scanned last, so that
+//! the next page continues there, even if none of the scanned matches fitted.
 
 use crate::{
     domain::{CallerId, Match},
@@ -10,14 +10,14 @@ use crate::{
 /// A page of a listing.
 #[derive(Debug)]
 pub struct Page {
-    /// Newest first.
+    /// The matches, newest first. There may be none, although there is a next page.
     pub matches: Vec<Match>,
-    /// Gives the next page; empty on the last. A page that has one may have no matches.
+    /// The token of the next page; empty on the last page.
     pub next: String,
 }
 
-/// The page after a token: up to `size` matches, and no more after the first that `fits` refuses.
-/// It is asked of each in turn, and has to take the first.
+/// The page after a token: up to `size` matches, and none from the first on for which `fits`
+/// returns false. `fits` is asked in order, and has to accept the first match.
 pub async fn page(
     reader: &dyn Reader,
     caller: &CallerId,
@@ -27,7 +27,7 @@ pub async fn page(
     fits: impl FnMut(&Match) -> bool + Send,
 ) -> Result<Page, Ended> {
     let before = token::read_page(reader.keys(), caller, filter, token)?;
-    // One more than asked for tells whether there is another page.
+    // One match more than requested tells whether there is another page.
     let listing = reader.list(caller, filter, before, size.saturating_add(1)).await?;
     let (found, mut matches) = (listing.matches.len(), listing.matches);
     let fitting = matches.iter().take(size).map(fits).take_while(|fits| *fits).count();

@@ -1,4 +1,4 @@
-//! The updates of one match, shared by everyone who watches it: read once, however many they are.
+//! The log of one match: its events, read once and shared by all of its watchers.
 
 use std::{
     collections::HashMap,
@@ -29,8 +29,8 @@ pub struct Entry {
     shown: EncodedEntry,
 }
 
-/// What an entry looks like to whoever is shown it, kept once it was asked for twice: most matches
-/// have one watcher, and there may be many of them.
+/// An entry's encoded message. It is kept only from the second request on, since there may be many
+/// matches, and most have one watcher.
 #[derive(Debug, Default)]
 struct EncodedEntry {
     was_asked: AtomicBool,
@@ -43,7 +43,8 @@ impl Entry {
         Self { recorded, snapshot, shown: EncodedEntry::default() }
     }
 
-    /// What it looks like: the same for everybody, and made once for many.
+    /// The encoded message of the entry, by `make`. It is the same for all watchers, and is shared
+    /// from the second one on.
     pub fn shown(&self, make: impl FnOnce() -> Bytes) -> Bytes {
         if self.shown.was_asked.swap(true, Ordering::Relaxed) {
             self.shown.made.get_or_init(make).clone()
@@ -53,19 +54,19 @@ impl Entry {
     }
 }
 
-/// The logs that somebody watches, by match. Cheap to clone; clones share them.
+/// The logs of matches that are being watched. Cheap to clone; clones share them.
 #[derive(Clone, Default)]
 pub struct Registry(Arc<Mutex<HashMap<MatchId, Weak<Log>>>>);
 
-/// One match's updates.
+/// The events and the progress of one match.
 pub struct Log {
     id: MatchId,
     registry: Registry,
     contents: Mutex<LogContents>,
-    /// Held while the journal is read, so that many watchers read it once.
+    /// Single flight: held while the journal is read, so that many watchers read it once.
     reading: AsyncMutex<()>,
     changed: Notify,
-    /// Apart from facts, since it comes with every poll and few want to know.
+    /// Separate from events, since progress comes with every poll and few watchers want it.
     progressed: Notify,
 }
 
@@ -75,43 +76,43 @@ struct LogContents {
     trust: Trust,
     erased: bool,
     progress: Option<Progress>,
-    /// How often progress was told.
+    /// How often progress has changed.
     progress_count: u64,
 }
 
-/// Whether the entries can be relied on.
+/// Whether the entries are complete.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum Trust {
-    /// No: something was missed, or never read.
+    /// No: events were missed, or never read.
     #[default]
     Stale,
-    /// Not before the journal has been read. Whoever reads may be dropped meanwhile; then the next
-    /// one reads again.
+    /// Not until the current read of the journal ends. The reading watcher may be dropped
+    /// meanwhile; then the next watcher reads again.
     Reading,
-    /// They are all there is.
+    /// Yes.
     Fresh,
 }
 
-/// What a watcher finds after what it has seen.
+/// What a watcher finds after the updates that it has seen.
 pub enum LogRead {
-    /// The next update.
+    /// The next event.
     Entry(Arc<Entry>),
-    /// Nothing but progress that it hasn't seen.
+    /// No event, but progress that it hasn't seen, and how often progress has changed by now.
     Progress(Progress, u64),
-    /// Nothing.
+    /// Nothing new.
     Nothing,
-    /// The match is gone.
+    /// The match was erased.
     Erased,
 }
 
 impl Registry {
-    /// The log of a match, if somebody watches it.
+    /// The log of a match, if the match is being watched.
     pub fn live(&self, id: MatchId) -> Option<Arc<Log>> {
         self.lock().get(&id).and_then(Weak::upgrade)
     }
 
-    /// The log of a match, made if need be. It is in the registry before the journal is read, so
-    /// that no event falls between the two.
+    /// The log of a match, made if need be. It is registered before the journal is read, so that
+    /// the tail passes it every event that the read may miss.
     pub fn open(&self, id: MatchId) -> Arc<Log> {
         let mut logs = self.lock();
         if let Some(log) = logs.get(&id).and_then(Weak::upgrade) {
@@ -141,14 +142,14 @@ impl Registry {
 }
 
 impl Log {
-    /// Takes an event that the tail has read. One that doesn't follow makes the log read the
-    /// journal again.
+    /// Adds an event that the tail has read. If it doesn't follow the last entry, the log becomes
+    /// stale, and the next [`Log::refresh`] reads the journal.
     pub fn push(&self, recorded: Recorded) {
         self.lock().push(recorded);
         self.changed.notify_waiters();
     }
 
-    /// Takes how far the match is.
+    /// Sets the progress of the match.
     pub fn progress(&self, progress: Progress) {
         let mut contents = self.lock();
         if contents.progress == Some(progress) {
@@ -160,25 +161,25 @@ impl Log {
         self.progressed.notify_waiters();
     }
 
-    /// The match is gone from the journal.
+    /// Marks the match as erased.
     pub fn erase(&self) {
         self.lock().erased = true;
         self.changed.notify_waiters();
     }
 
-    /// Resolves when there may be a new fact. Registered from when it is first polled or enabled:
-    /// do that, then look, then wait.
+    /// Resolves when there may be a new event. It is registered once it is polled or enabled: do
+    /// that, then look, then wait.
     pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()
     }
 
-    /// The same for progress.
+    /// Resolves when there is new progress, in the same way as [`Log::changed`].
     pub fn progressed(&self) -> tokio::sync::futures::Notified<'_> {
         self.progressed.notified()
     }
 
-    /// Reads the journal if the log can't be relied on. When it returns, the log can: also if
-    /// somebody else was reading already.
+    /// Reads the journal, unless the log is complete. When it returns, the log is complete, whether
+    /// this watcher or another one has read the journal.
     pub async fn refresh(&self, reader: &dyn Reader) -> Result<(), journal::Error> {
         if self.lock().trust == Trust::Fresh {
             return Ok(());
@@ -194,7 +195,8 @@ impl Log {
         Ok(())
     }
 
-    /// What memory has of a match that is looked at first. What it may lack comes by the tail.
+    /// The journal's cached events, for the first read of a match. The tail adds those that the
+    /// cache may lack.
     fn recent(&self, reader: &dyn Reader) -> Option<Vec<Recorded>> {
         if self.reached() > Sequence::ZERO { None } else { reader.recent(self.id) }
     }
@@ -204,7 +206,8 @@ impl Log {
         self.lock().trust = Trust::Stale;
     }
 
-    /// What there is after a sequence, and after so many tellings of progress.
+    /// What there is after a sequence, and after that many changes of progress. `progress_seen` is
+    /// `None` if the watcher doesn't want progress.
     pub fn look(&self, after: Sequence, progress_seen: Option<u64>) -> LogRead {
         let contents = self.lock();
         if contents.erased {
@@ -222,20 +225,20 @@ impl Log {
         }
     }
 
-    /// The match as of a sequence.
+    /// The match as of a sequence; `None` if there is no such entry.
     pub fn snapshot(&self, at: Sequence) -> Option<Arc<Match>> {
         let index = usize::try_from(at.0).ok()?.checked_sub(1)?;
         self.lock().entries.get(index).map(|entry| Arc::clone(&entry.snapshot))
     }
 
-    /// The match as of the last update, unless it is gone.
+    /// The match as of the last event; `None` if there is none or the match was erased.
     pub fn latest(&self) -> Option<Arc<Match>> {
         let contents = self.lock();
         let last = contents.entries.last().filter(|_| !contents.erased);
         last.map(|entry| Arc::clone(&entry.snapshot))
     }
 
-    /// The sequence of the last update; zero if there is none.
+    /// The sequence of the last event; zero if there is none.
     pub fn reached(&self) -> Sequence {
         Sequence(self.lock().entries.len() as u64)
     }
@@ -247,7 +250,7 @@ impl Log {
 }
 
 impl LogContents {
-    /// Whether there is something to be read.
+    /// Whether the journal is to be read. Marks that it is being read.
     fn begin_reading(&mut self) -> bool {
         let is_fresh = self.trust == Trust::Fresh;
         if !is_fresh {
@@ -262,13 +265,13 @@ impl LogContents {
             return;
         }
         if self.append(recorded).is_err() {
-            // It doesn't follow: something before it was missed.
+            // It doesn't follow the last entry: events before it were missed.
             self.trust = Trust::Stale;
         }
     }
 
-    /// Takes the whole journal of the match, keeping the entries that are there already. What
-    /// arrived while it was read and didn't follow has made the log stale again.
+    /// Adds those of all events of the match that are not there yet. If an event arrived during the
+    /// read that didn't follow, it has made the log stale again.
     fn replace(&mut self, events: Vec<Recorded>) -> Result<(), journal::Error> {
         self.erased |= events.is_empty() && !self.entries.is_empty();
         for recorded in events.into_iter().skip(self.entries.len()) {
@@ -309,7 +312,7 @@ mod tests {
     use crate::journal::suite::facts;
 
     #[test]
-    fn progress_wakes_nobody_but_those_who_want_it() {
+    fn progress_wakes_only_watchers_that_want_it() {
         let log = Registry::default().open(facts::match_id(0, 0));
         let (mut changed, mut progressed) = (Box::pin(log.changed()), Box::pin(log.progressed()));
         changed.as_mut().enable();
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_many_are_shown_is_made_for_the_first_and_once_for_all_others() {
+    fn an_entry_is_encoded_for_the_first_watcher_and_once_for_all_others() {
         let recorded = Recorded {
             match_id: facts::match_id(0, 0),
             sequence: Sequence::FIRST,

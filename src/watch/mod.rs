@@ -1,8 +1,8 @@
-//! The right half of the house: follows the journal and shows it.
+//! The watch: follows the journal and streams its events to callers.
 //!
-//! Reads, sends, waits for a hint, and reads again: catching up and following live are one path.
-//! What it deliberately does not do: learn of events in any other way than by reading them, keep
-//! an update for a slow reader, or write.
+//! It reads, sends, waits for a hint, and reads again, so catching up and following live are one
+//! path. It deliberately never learns of events other than by reading them, buffers no updates for
+//! a slow reader, and writes nothing.
 
 mod all;
 mod list;
@@ -32,91 +32,93 @@ use crate::{
     watch::{log::Registry, pages::Pages},
 };
 
-/// How many events are read from the journal at once.
+/// How many events the tail reads from the journal at once.
 const TAIL_PAGE: usize = 512;
-/// How long a lost hint may go unnoticed.
+/// How often the tail reads without a hint: a lost hint delays events by no more.
 const TAIL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The watch's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// How long a stream may be silent.
+    /// After how much silence a stream shows a heartbeat.
     pub heartbeat: Duration,
 }
 
-/// The handle of the watch: finds, lists, waits, follows. Cheap to clone.
+/// The handle of the watch: it finds, lists, awaits and follows matches. Cheap to clone.
 #[derive(Clone)]
 pub struct Watch(Arc<WatchInner>);
 
 struct WatchInner {
     config: Config,
     reader: Arc<dyn Reader>,
-    /// Of the store: told of by all who use it.
+    /// The store's outages, which every user of the store reports.
     store: Outage,
     clock: Clock,
     logs: Registry,
     pages: Pages,
     tasks: TaskTracker,
-    /// Nothing new is followed, and the journal is read once more.
+    /// Cancelled at the start of a drain: new streams are refused, and the journal is read once
+    /// more.
     draining: CancellationToken,
-    /// Streams end once they have shown what was read.
+    /// Cancelled after that last read: streams end once they have shown all events that were read.
     closing: CancellationToken,
 }
 
-/// What a stream shows.
+/// A message of a stream.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// A durable fact.
+    /// A durable event, and the match after it.
     Event(Arc<Entry>),
-    /// How far the match is.
+    /// Progress of the match since its last event, which is not durable.
     Progress {
-        /// The match as of its last fact.
+        /// The match as of the last event that was shown.
         m: Arc<Match>,
-        /// How far it is.
+        /// The progress.
         progress: Progress,
-        /// When that was.
+        /// When it was shown.
         time: Timestamp,
     },
-    /// Nothing has happened for a while.
+    /// A sign of life after some silence.
     Heartbeat {
-        /// The match as of its last fact that was shown; none where many matches are followed, or
-        /// before the first.
+        /// The match as of the last event that was shown. `None` before the first event, and on
+        /// streams of many matches.
         m: Option<Arc<Match>>,
-        /// Everything up to here has been passed; only where many matches are followed.
+        /// The cursor up to which the stream has read, filtered events included. `None` on streams
+        /// of one match.
         place: Option<Cursor>,
         /// When it was sent.
         time: Timestamp,
     },
 }
 
-/// Why a stream or a look ends otherwise than after the last update.
+/// Why a stream ends other than after its last update, or why a look-up fails.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Ended {
     /// There is no such match, or it was erased.
     #[error("there is no such match")]
     Absent,
-    /// The caller claims to have seen what hasn't happened.
+    /// The caller resumes after a sequence that the match has not reached.
     #[error("the match has reached sequence {}", reached.0)]
     Ahead {
         /// The sequence of the match's last update.
         reached: Sequence,
     },
-    /// The token is older than what is retained.
+    /// Retention has erased events after the token.
     #[error("the token is older than what is retained")]
     Expired,
-    /// The token is damaged, another store's, or goes with other filters.
+    /// The token is damaged, another store's, or made for other filters.
     #[error("the token is not one of this store's")]
     InvalidToken,
-    /// The server goes down.
+    /// The server is draining.
     #[error("the server is shutting down")]
     Draining,
-    /// The journal can't be read.
+    /// The journal failed.
     #[error(transparent)]
     Journal(#[from] journal::Error),
 }
 
 impl Watch {
-    /// A watch over a journal. It shows nothing live before [`Watch::start`].
+    /// Makes a watch over a journal. It follows nothing live before [`Watch::start`].
     pub fn new(config: Config, reader: Arc<dyn Reader>, store: Outage, clock: Clock) -> Self {
         Self(Arc::new(WatchInner {
             config,
@@ -143,16 +145,16 @@ impl Watch {
         Ok(())
     }
 
-    /// The match as of its last fact: never behind an update that anybody was shown.
+    /// The match as of its last event: never older than an update that was shown to a caller.
     ///
     /// # Errors
-    /// [`Ended::Absent`], also for another caller's; the journal's.
+    /// [`Ended::Absent`], also for another caller's match; the journal's.
     pub async fn find(&self, caller: &CallerId, key: &Key) -> Result<Match, Ended> {
         self.0.reader.find(caller, key).await?.ok_or(Ended::Absent)
     }
 
-    /// The id of a match that runs and is watched already. Thousands may come at once to watch one
-    /// match, and the store needn't find it for each of them.
+    /// The id of a running match that is watched already, without asking the store: thousands of
+    /// watchers may come to one match at once.
     pub fn running(&self, caller: &CallerId, key: &Key) -> Option<MatchId> {
         let Key::Match(id) = key else {
             return None;
@@ -161,13 +163,13 @@ impl Watch {
         (m.spec.caller == *caller && !m.has_ended()).then_some(*id)
     }
 
-    /// After how much silence a stream shows a sign of life.
+    /// After how much silence a stream shows a heartbeat.
     pub fn heartbeat(&self) -> Duration {
         self.0.config.heartbeat
     }
 
-    /// A page of matches, newest first: up to `size`, as far as each in turn `fits`. The first
-    /// has to.
+    /// A page of matches, newest first: up to `size`, and none from the first on for which `fits`
+    /// returns false. `fits` is asked in order, and has to accept the first match.
     ///
     /// # Errors
     /// [`Ended::InvalidToken`]; the journal's.
@@ -182,7 +184,8 @@ impl Watch {
         list::page(self.0.reader.as_ref(), caller, filter, token, size, fits).await
     }
 
-    /// The match once `done` holds for it or it has ended, or as it stands when the time is up.
+    /// Waits until `done` holds for the match, or it has ended, or the timeout is over, and returns
+    /// the match as it is then.
     ///
     /// # Errors
     /// [`Ended::Absent`], [`Ended::Draining`]; the journal's.
@@ -213,7 +216,7 @@ impl Watch {
         self.find(&caller, &Key::Match(id)).await
     }
 
-    /// Every update of a match after a sequence, then live.
+    /// Streams every update of a match after a sequence, and then live updates.
     ///
     /// # Errors
     /// [`Ended::Ahead`], [`Ended::Absent`], [`Ended::Draining`]; the journal's.
@@ -229,8 +232,9 @@ impl Watch {
         Follow::open(Arc::clone(&self.0), id, after, include_progress).await
     }
 
-    /// Every update of a match that was admitted just now. While the server goes down it still
-    /// shows what is durable first: whoever is cut off knows then that the match was accepted.
+    /// Streams every update of a match that was admitted just now. While the server drains, it
+    /// still shows what is durable first, so that a caller that is cut off knows that the match was
+    /// accepted.
     ///
     /// # Errors
     /// [`Ended::Absent`]; the journal's.
@@ -238,7 +242,7 @@ impl Watch {
         Follow::open(Arc::clone(&self.0), m.id, Sequence::ZERO, include_progress).await
     }
 
-    /// The updates of all matches of a caller that a filter selects, after a token.
+    /// Streams the updates of all matches of a caller that a filter selects, after a token.
     ///
     /// # Errors
     /// [`Ended::InvalidToken`], [`Ended::Expired`], [`Ended::Draining`]; the journal's.
@@ -251,18 +255,19 @@ impl Watch {
         if self.0.draining.is_cancelled() {
             return Err(Ended::Draining);
         }
-        // The floor first: what is erased from here on is missed, not skipped.
+        // The floor is read first: events that retention erases from here on end the stream as
+        // expired, rather than being skipped silently.
         let floor = self.0.reader.floor().await?;
         let after = token::place(self.0.reader.as_ref(), token).await?;
         Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after, floor))
     }
 
-    /// The token that goes on after a place.
+    /// The token for resuming after a cursor.
     pub fn token(&self, place: Cursor) -> String {
         token::write(self.0.reader.as_ref(), place)
     }
 
-    /// Shows progress to those who asked for it.
+    /// Shows progress to the watchers of the match that asked for it.
     pub fn progress(&self, id: MatchId, progress: Progress) {
         if let Some(log) = self.0.logs.live(id) {
             log.progress(progress);
@@ -277,7 +282,7 @@ impl Watch {
         self.0.pages.forget();
     }
 
-    /// How many matches somebody watches: each of them has its updates in memory.
+    /// How many matches are being watched: the updates of each are in memory.
     pub fn watched(&self) -> usize {
         self.0.logs.watched()
     }
@@ -295,7 +300,7 @@ impl Watch {
         answered
     }
 
-    /// Shows what has become durable by now, then ends all streams and stops following.
+    /// Shows everything that is durable by now, then stops following and ends all streams.
     pub async fn drain(&self) {
         self.0.draining.cancel();
         self.0.tasks.close();
@@ -305,19 +310,19 @@ impl Watch {
 }
 
 impl WatchInner {
-    /// Reads whatever is new and hands it to the logs that somebody watches.
+    /// Follows the journal and passes new events to the logs of watched matches.
     async fn tail(self: Arc<Self>, mut after: Position) {
         let mut wake = self.reader.wake();
         let mut pages_since = self.clock.now();
         loop {
-            // Retention erases without a word: what was read for many streams isn't kept for long.
+            // Retention erases without a signal, so shared pages are dropped once a second.
             if self.clock.now() >= pages_since.after(TAIL_INTERVAL) {
                 self.pages.forget();
                 pages_since = self.clock.now();
             }
-            // Looked at before reading, so that the last read is one of all that came before.
+            // Checked before reading, so that the last read covers everything before the drain.
             let is_last = self.draining.is_cancelled();
-            // Marked as seen before looking, so that what is written meanwhile wakes again.
+            // Marked as seen before reading, so that a write in the meantime wakes the tail again.
             wake.mark_unchanged();
             self.forget_erased();
             match self.read_new(&mut after).await {
@@ -335,7 +340,7 @@ impl WatchInner {
         }
     }
 
-    /// What another replica has erased is shown by nobody here any more.
+    /// Ends the streams of matches that other replicas have erased.
     fn forget_erased(&self) {
         let erased = self.reader.take_erased();
         if !erased.is_empty() {

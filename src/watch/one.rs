@@ -1,4 +1,5 @@
-//! A stream of one match's updates: catching up, then live, each once and in order.
+//! A stream of the updates of one match: it catches up, then follows live, each event once and in
+//! order.
 
 use std::{pin::pin, sync::Arc};
 
@@ -10,14 +11,14 @@ use crate::{
     },
 };
 
-/// The updates of one match after a sequence. It ends after the closing one.
+/// The updates of one match after a sequence. The stream ends after the closing event.
 ///
-/// Nothing is kept for a reader that is slow: it holds its place, and the log is shared.
+/// It has no buffer: a slow stream remembers its sequence, and all streams share the log.
 pub struct Follow {
     inner: Arc<WatchInner>,
     log: Arc<Log>,
     after: Sequence,
-    /// How many tellings of progress it has seen; none if it doesn't care.
+    /// How many changes of progress it has seen; `None` if the caller doesn't want progress.
     progress_seen: Option<u64>,
     silent_since: Timestamp,
     over: bool,
@@ -33,7 +34,7 @@ impl Follow {
         let log = inner.logs.open(id);
         log.refresh(inner.reader.as_ref()).await?;
         if after > log.reached() {
-            // What the caller has seen elsewhere may not have been read here yet.
+            // The caller may have seen events on another replica that were not read here yet.
             log.distrust();
             log.refresh(inner.reader.as_ref()).await?;
         }
@@ -47,7 +48,8 @@ impl Follow {
         Ok(Self { inner, log, after, progress_seen, silent_since, over: false })
     }
 
-    /// The next update; nothing after the closing one. Safe to drop and call again.
+    /// The next update; `None` after the closing one. Cancel-safe: it may be dropped and called
+    /// again.
     pub async fn next(&mut self) -> Option<Result<Update, Ended>> {
         if self.over {
             return None;
@@ -72,7 +74,7 @@ impl Follow {
             let beat = self.silent_since.after(self.inner.config.heartbeat);
             tokio::select! {
                 biased;
-                // What was read before the goodbye is shown before it.
+                // Events that were read before the drain ends are shown before the stream does.
                 () = changed => {}
                 () = progressed, if wants_progress => {}
                 () = self.inner.closing.cancelled() => return self.end(Ended::Draining),
@@ -107,7 +109,7 @@ impl Follow {
         self.over
     }
 
-    /// It names the last update that was shown, never one that wasn't.
+    /// A heartbeat, with the match as of the last event that was shown, never a later one.
     fn heartbeat(&mut self) -> Update {
         let time = self.inner.clock.now();
         self.silent_since = time;

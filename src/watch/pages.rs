@@ -1,4 +1,5 @@
-//! The pages that streams of all matches read: each is read once for all streams at its beginning.
+//! Pages of all events, for streams of many matches: each page is read once (single flight) for all
+//! streams at the same cursor, and kept as long as memory allows.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -16,36 +17,37 @@ use crate::{
     watch::Entry,
 };
 
-/// How much memory the pages take that are kept for streams at the same place. The oldest go first.
+/// How much memory shared pages may take, in bytes. The oldest pages are evicted first.
 const SHARED_BYTES_MAX: usize = 8 << 20;
-/// How much memory all pages may take before a stream holds its own no longer than until the next
-/// update is found: it reads it again if it isn't kept for others. Without that, thousands of
-/// stalled streams would hold as many pages.
+/// How much memory all pages may take, in bytes, before a stream drops its page as soon as it has
+/// the next update; it reads the page again unless the page is still shared. Without that limit,
+/// thousands of stalled streams would hold as many pages.
 const HELD_BYTES_MAX: usize = 32 << 20;
-/// How much all pages may take for streams to read larger ones. A thousand streams that catch up
-/// at different places find room for small pages, and none is read twice.
+/// How much memory all pages may take, in bytes, while streams still read larger ones. A thousand
+/// streams that catch up at different cursors find room for small pages, and none is read twice.
 const GROWTH_BYTES_MAX: usize = 6 << 20;
-/// About what an event takes in a page beside its labels: with its snapshot and its encoded form.
+/// About how many bytes an event takes in a page beside its labels: with its snapshot and its
+/// encoded form.
 pub(super) const EVENT_BYTES: usize = 1024;
 /// How often a label is in a page: in the snapshot, and in the encoded form.
 const LABEL_COPIES: usize = 2;
-/// How many events a stream may be behind before it takes turns with others that are: two seconds
-/// of a thousand matches a second, which the journal's memory mostly has.
+/// How many events a stream may be behind before it shares permits with the other streams that
+/// catch up: two seconds of a thousand matches a second, which the journal's cache mostly has.
 pub(super) const BEHIND_MAX: u64 = 8192;
 /// How many streams that are further behind read at once. The store has as many connections for
-/// them, and as many for those near the head, so that however many begin at the oldest update, live
-/// ones always find theirs, and none waits for a connection longer than the store's patience.
+/// them, and as many for streams near the head. So however many streams begin at the oldest update,
+/// live streams always find a connection, and none waits for one until the store times out.
 pub(super) const CATCHING_UP_MAX: usize = 1;
-/// How many streams near the head read at once. Most stand at the same place and share a page.
+/// How many streams near the head read at once. Most are at the same cursor and share a page.
 const NEAR_MAX: usize = 1;
 
-/// Some events in the journal's order, and how far they reach.
+/// Some events in the journal's order, and the cursor up to which they reach.
 #[derive(Default)]
 pub(super) struct PageOfAll {
     pub entries: Vec<Arc<Entry>>,
     pub reached: Cursor,
     pub is_full: bool,
-    /// Up to where retention had erased events when it was read; none if it lacks none.
+    /// The journal's floor when the page was read; `None` if no event is missing.
     pub floor: Option<Position>,
     memory: PageMemory,
 }
@@ -57,7 +59,7 @@ impl PageOfAll {
     }
 }
 
-/// About how much memory a page takes, counted as long as it is there.
+/// About how much memory a page takes, counted in a sum for as long as the page exists.
 #[derive(Default)]
 struct PageMemory {
     bytes: usize,
@@ -79,15 +81,15 @@ impl Drop for PageMemory {
 
 type Cell = Arc<OnceCell<Arc<PageOfAll>>>;
 
-/// The pages that streams read: each is read once for all that stand at its beginning.
+/// The pages, and the semaphores for reading them.
 pub(super) struct Pages {
     reader: Arc<dyn Reader>,
     kept: Mutex<VecDeque<(Position, Cell)>>,
     pub looks: watch::Sender<()>,
-    /// Of all pages that are kept here or held by streams.
+    /// The memory of all pages that are shared here or held by streams.
     pub bytes: Arc<AtomicUsize>,
     pub limits: PageLimits,
-    /// How far the journal has been read by the follower.
+    /// The position up to which the tail has read the journal.
     reached: AtomicU64,
     pub catching_up: Semaphore,
     near: Semaphore,
@@ -129,12 +131,13 @@ impl Pages {
         self.looks.send_replace(());
     }
 
-    /// Forgets what was read: something of it may have been erased.
+    /// Drops all shared pages, since events on them may have been erased.
     pub fn forget(&self) {
         self.lock().clear();
     }
 
-    /// The page that begins there, of so many events unless somebody else has read it already.
+    /// The page after a cursor. It has up to `limit` events, unless another stream has read it
+    /// already with a limit of its own.
     pub async fn after(
         &self,
         place: Cursor,
@@ -143,17 +146,17 @@ impl Pages {
         let cell = self.cell(place.position);
         let page = cell.get_or_try_init(|| self.read(place, limit)).await?;
         if page.reached.position == place.position {
-            // Nothing there yet: the next look has to read again.
+            // An empty page isn't shared: the next call has to read again.
             self.lock().retain(|(_, kept)| !Arc::ptr_eq(kept, &cell));
         }
         self.evict();
         Ok(Arc::clone(page))
     }
 
-    /// Drops the oldest of the pages that are kept, as far as they take too much memory.
+    /// Evicts the oldest shared pages beyond the memory limit.
     fn evict(&self) {
         let mut kept = self.lock();
-        // Looked at once: a page that comes meanwhile is counted by the stream that read it.
+        // Each cell is read once, as its page may arrive meanwhile: the reading stream evicts then.
         let bytes = kept.iter().map(|(_, cell)| cell.get().map_or(0, |page| page.memory.bytes));
         let bytes: Vec<usize> = bytes.collect();
         let mut sum: usize = bytes.iter().sum();
@@ -177,11 +180,11 @@ impl Pages {
     }
 
     async fn read(&self, after: Cursor, limit: usize) -> Result<Arc<PageOfAll>, journal::Error> {
-        let turns = if self.is_far_behind(after) { &self.catching_up } else { &self.near };
-        // Nothing closes it.
-        let turn = turns.acquire().await.ok();
+        let permits = if self.is_far_behind(after) { &self.catching_up } else { &self.near };
+        // These semaphores are never closed.
+        let permit = permits.acquire().await.ok();
         let journal::EventPage { events, floor } = self.reader.page(after.position, limit).await?;
-        drop(turn);
+        drop(permit);
         let is_new = |recorded: &&Recorded| recorded.position > after.position;
         let reached = events.last().filter(is_new).map_or(after, Recorded::place);
         let is_full = events.iter().rev().take_while(is_new).count() == limit;
@@ -217,8 +220,8 @@ fn label_bytes(m: &Match) -> usize {
     LABEL_COPIES * labels
 }
 
-/// The events after a position, each with its match. A match whose earlier events are gone was
-/// erased meanwhile, and is skipped; so is one whose journal doesn't fold, which mustn't stop the
+/// The events after a position, each with its match. A match whose earlier events are missing was
+/// erased meanwhile, and is skipped. So is a match whose events don't fold: it mustn't stop the
 /// stream of all others.
 fn shown(events: Vec<Recorded>, after: Position) -> Vec<Arc<Entry>> {
     let mut matches: HashMap<MatchId, Arc<Match>> = HashMap::new();
@@ -257,7 +260,7 @@ mod tests {
     };
 
     #[tokio::test]
-    async fn streams_that_are_far_behind_take_turns_and_the_others_don_t_wait_for_them() {
+    async fn streams_far_behind_share_permits_and_do_not_delay_the_others() {
         let at = |position| Cursor { position: Position(position), incarnation: 0 };
         let (clock, _hand) = Clock::manual(START);
         let journal = Journal::open(Arc::new(Mutex::new(Store::new(7))), clock);
@@ -267,8 +270,8 @@ mod tests {
         }
         let pages = Pages::new(Arc::new(journal));
         pages.look(Position(head));
-        let turns = CATCHING_UP_MAX.try_into().unwrap();
-        let others = pages.catching_up.acquire_many(turns).await.unwrap();
+        let permits = CATCHING_UP_MAX.try_into().unwrap();
+        let others = pages.catching_up.acquire_many(permits).await.unwrap();
         let mut behind = Box::pin(pages.after(at(3), PAGE_FIRST));
         assert!((&mut behind).now_or_never().is_none());
         let live = pages.after(at(head - BEHIND_MAX), PAGE_FIRST).await.unwrap();

@@ -1,5 +1,5 @@
-//! Tokens: opaque to callers, sealed by the store's key, so that none is cut, flipped, or taken
-//! for another store's, and none from a future that a restore undid goes unnoticed.
+//! Tokens: opaque to callers, and authenticated with the store's key. So a token that is truncated,
+//! altered or another store's is rejected, and so is one from a history that a restore undid.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -13,16 +13,16 @@ use crate::{
     watch::Ended,
 };
 
-/// What a caller writes to start at the oldest update retained.
+/// The token that a caller passes to start at the oldest update in the store.
 const EARLIEST: &str = "earliest";
 
-/// Bytes of the seal: enough that none is guessed.
+/// Length of the seal, in bytes: enough that no seal can be guessed.
 const SEAL_BYTES: usize = 16;
 
 const RESUME: u8 = 1;
 const PAGE: u8 = 2;
 
-/// The token that goes on after a place.
+/// The token for resuming after a cursor.
 pub fn write(reader: &dyn Reader, place: Cursor) -> String {
     written(reader.keys(), reader.origin_of(place.incarnation), place.position)
 }
@@ -36,7 +36,8 @@ fn written(keys: &Keys, origin: Origin, position: Position) -> String {
     seal(keys, body)
 }
 
-/// Where a token goes on: now for an empty one, at the oldest update retained for `earliest`.
+/// The cursor of a token: the head for an empty token, and the position before the oldest update in
+/// the store for `earliest`.
 pub async fn place(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
     let start = match token {
         "" => Some(reader.head().await?),
@@ -70,7 +71,7 @@ fn read(keys: &Keys, token: &str) -> Option<(Origin, Position)> {
     Some((origin, Position(u64::from_be_bytes(*position))))
 }
 
-/// The token of the page after a match, good for the same filters only.
+/// The token of the page after a match. It is valid only for the same caller and filters.
 pub fn write_page(keys: &Keys, caller: &CallerId, filter: &Filter, last: MatchId) -> String {
     let mut body = vec![PAGE];
     body.extend(last.as_uuid().as_bytes());
@@ -78,7 +79,7 @@ pub fn write_page(keys: &Keys, caller: &CallerId, filter: &Filter, last: MatchId
     seal(keys, body)
 }
 
-/// After which match a page goes on; none for the first.
+/// The match after which a page continues; `None` for the first page.
 pub fn read_page(
     keys: &Keys,
     caller: &CallerId,
@@ -112,7 +113,7 @@ fn unseal(keys: &Keys, token: &str) -> Option<Vec<u8>> {
     (seal == right.as_bytes()[..SEAL_BYTES]).then_some(body)
 }
 
-/// Tells whether two pages were asked for with the same filters.
+/// A digest of the caller and the filters, to tell whether a page token was made for the same ones.
 fn digest(keys: &Keys, caller: &CallerId, filter: &Filter) -> [u8; 8] {
     let mut hasher = blake3::Hasher::new_keyed(&keys.token);
     let mut add = |text: &[u8]| {

@@ -1,6 +1,6 @@
-//! What holds of tokens, whatever comes as one: only what was written here is taken.
+//! Properties of tokens under arbitrary input: a store accepts only the tokens that it has written.
 //!
-//! The keys are the same at each run, so that a token that is kept in a corpus stays one.
+//! The keys are the same in each run, so that a token in a corpus stays valid.
 
 use super::{PAGE, RESUME, read, read_page, seal, write_page, written};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::{
 const KEYS: Keys = Keys { digest: [3; 32], token: [7; 32] };
 const OTHER_KEYS: Keys = Keys { digest: [3; 32], token: [8; 32] };
 
-/// Reads bytes as a token, as the body of a sealed one, and as what a token is written of.
+/// Checks bytes as a token, as the body of a sealed token, and as the fields of a token.
 pub fn tokens(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         check_read(text);
@@ -23,18 +23,18 @@ pub fn tokens(bytes: &[u8]) {
     check_page(bytes);
 }
 
-/// What is taken is what would be written of what was read, letter by letter.
+/// An accepted token is identical to the token that is written from its fields.
 fn check_read(text: &str) {
     let (caller, filter) = (CallerId::default_caller(), Filter::default());
     if let Some((origin, position)) = read(&KEYS, text) {
         assert_eq!(written(&KEYS, origin, position), text);
     }
     match read_page(&KEYS, &caller, &filter, text) {
-        Ok(None) => assert!(text.is_empty(), "{text:?} is taken for the first page"),
+        Ok(None) => assert!(text.is_empty(), "{text:?} is accepted for the first page"),
         Ok(Some(last)) => assert_eq!(write_page(&KEYS, &caller, &filter, last), text),
         Err(_) => {}
     }
-    assert!(read(&OTHER_KEYS, text).is_none(), "another store takes {text:?}");
+    assert!(read(&OTHER_KEYS, text).is_none(), "another store accepts {text:?}");
 }
 
 fn check_resume(bytes: &[u8]) {
@@ -42,11 +42,11 @@ fn check_resume(bytes: &[u8]) {
     let origin = Origin { store, incarnation };
     let token = written(&KEYS, origin, Position(position));
     assert_eq!(read(&KEYS, &token), Some((origin, Position(position))));
-    assert!(read(&OTHER_KEYS, &token).is_none(), "another store's token is taken");
+    assert!(read(&OTHER_KEYS, &token).is_none(), "another store's token is accepted");
     let harmed = harmed(&token, bytes);
-    assert!(read(&KEYS, &harmed).is_none(), "{harmed:?} is taken for {token:?}");
+    assert!(read(&KEYS, &harmed).is_none(), "{harmed:?} is accepted for {token:?}");
     let page = read_page(&KEYS, &CallerId::default_caller(), &Filter::default(), &token);
-    assert!(page.is_err(), "a resume token gives a page");
+    assert!(page.is_err(), "a resume token is accepted for a page");
 }
 
 fn check_page(bytes: &[u8]) {
@@ -56,16 +56,16 @@ fn check_page(bytes: &[u8]) {
     let token = write_page(&KEYS, &caller, &filter, last);
     let page = |keys, filter, token: &str| read_page(keys, &caller, filter, token).ok();
     assert_eq!(page(&KEYS, &filter, &token), Some(Some(last)));
-    assert_eq!(page(&OTHER_KEYS, &filter, &token), None, "another store's page is taken");
+    assert_eq!(page(&OTHER_KEYS, &filter, &token), None, "another store's page token is accepted");
     let other = other_than(filter.clone());
-    assert_eq!(page(&KEYS, &other, &token), None, "a page of another filter is taken");
+    assert_eq!(page(&KEYS, &other, &token), None, "another filter's page token is accepted");
     let harmed = harmed(&token, bytes);
     assert!(page(&KEYS, &filter, &harmed).is_none_or(|last| last.is_none() && harmed.is_empty()));
-    assert!(read(&KEYS, &token).is_none(), "a page token resumes");
+    assert!(read(&KEYS, &token).is_none(), "a page token is accepted for resuming");
     assert_ne!(RESUME, PAGE);
 }
 
-/// The token with one letter changed, or cut, as the bytes say.
+/// The token truncated, with a letter appended, or with a letter changed, as the bytes decide.
 fn harmed(token: &str, bytes: &[u8]) -> String {
     let at = number(bytes, 3) as usize % token.len();
     let letter = match token.as_bytes()[at] {
@@ -79,7 +79,7 @@ fn harmed(token: &str, bytes: &[u8]) -> String {
     }
 }
 
-/// A filter of what the bytes spell.
+/// A filter made from the bytes.
 fn filter(bytes: &[u8]) -> Filter {
     let text = String::from_utf8_lossy(bytes);
     let mut words = text.split('\0');
@@ -93,7 +93,7 @@ fn filter(bytes: &[u8]) -> Filter {
     filter
 }
 
-/// The nearest filter that is another: its last label is told apart differently.
+/// The most similar filter that differs: the same text, split differently in the last label.
 fn other_than(mut filter: Filter) -> Filter {
     match filter.labels.pop_last() {
         None => filter.labels.insert(String::new(), String::new()),
@@ -107,7 +107,7 @@ fn other_than(mut filter: Filter) -> Filter {
     filter
 }
 
-/// Eight bytes from here on, with zeros where there are none.
+/// The number that up to eight bytes from an offset on spell; zero if there are none.
 fn number(bytes: &[u8], at: usize) -> u64 {
     let part = bytes.iter().skip(at).take(8);
     part.fold(0, |number, byte| number << 8 | u64::from(*byte))

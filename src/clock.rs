@@ -1,11 +1,11 @@
-//! The time of day, and waiting for one: the only room that reads a clock.
+//! The time of day, and waiting for one: the only module that reads a clock.
 //!
-//! All other rooms are given a [`Clock`]. Tests give one that they move by hand, so that a test of
-//! an hour takes none, and a real connection pool doesn't time out meanwhile.
+//! All other modules are given a [`Clock`]. Tests pass a clock that they move by hand, so that an
+//! hour in a test takes no time, and a real connection pool doesn't time out meanwhile.
 //!
-//! Three clocks of the machine are read. Time since boot (`CLOCK_BOOTTIME`), which counts the time
-//! in which the machine is suspended, carries every [`Clock`] on. The time of day only moves it
-//! forward. Timers are tokio's, which stand still while the machine is suspended.
+//! Three clocks of the machine are read. Time since boot (`CLOCK_BOOTTIME`), which includes time in
+//! suspension, drives every [`Clock`]. The time of day only steps it forward. Timers are tokio's,
+//! which stand still while the machine is suspended.
 
 use std::{
     collections::BTreeMap,
@@ -22,24 +22,24 @@ use tokio::sync::oneshot;
 
 use crate::domain::Timestamp;
 
-/// How much a clock that is ahead of the one that it follows gives way at a time. It stands still
-/// for as long, and so do the timers that go by it.
+/// By how much one [`Clock::follow`] sets back a clock that is ahead of its leader. The clock, and
+/// the timers that use it, stand still for that long.
 const GIVE_WAY_MAX: Duration = Duration::from_millis(100);
 
 /// Tells the time and waits for it. Cheap to clone; clones share their time.
 ///
-/// The time never goes back. It is the machine's time of day, forward steps included, until it
-/// [follows](Clock::follow) another clock.
+/// The time never goes back. It is the machine's time of day, with its forward steps, until the
+/// clock [follows](Clock::follow) another one.
 #[derive(Clone)]
 pub struct Clock(TimeSource);
 
 #[derive(Clone)]
 enum TimeSource {
     System(Arc<System>),
-    /// Time since boot, as if nobody had ever set a clock.
+    /// Time since boot, which no clock change affects.
     Steady(Arc<System>),
     /// `skew`: by how many microseconds the clock differs from the hand. `follows`: whether it
-    /// follows other clocks, as only those do that were skewed.
+    /// follows another clock, as only a skewed clock does.
     Manual {
         shared: Arc<Mutex<Manual>>,
         skew: Arc<AtomicI64>,
@@ -51,11 +51,11 @@ enum TimeSource {
 struct System {
     /// The time of day at the start, less the time since boot.
     offset_at_start: i64,
-    /// What makes a time of day of the time since boot.
+    /// The clock's time, less the time since boot.
     offset: AtomicI64,
-    /// The latest time that was told.
+    /// The latest time that was returned: no earlier one is returned again.
     latest: AtomicI64,
-    /// Whether another clock is followed, and the machine's time of day no more.
+    /// Whether the clock follows another one, and no longer the machine's time of day.
     is_led: AtomicBool,
 }
 
@@ -84,7 +84,7 @@ impl Clock {
         (Self(source), Hand(shared))
     }
 
-    /// What time it is.
+    /// The time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             TimeSource::System(system) => Timestamp::from_micros(system.now()),
@@ -98,8 +98,8 @@ impl Clock {
         }
     }
 
-    /// The same clock as a stopwatch: it counts suspended time, and neither the time of day nor a
-    /// clock that is followed moves it.
+    /// A monotonic clock that starts at the same time. It counts time in suspension, and is
+    /// affected neither by changes of the time of day nor by a leader.
     pub fn steady(&self) -> Self {
         Self(match &self.0 {
             TimeSource::System(system) | TimeSource::Steady(system) => {
@@ -112,10 +112,11 @@ impl Clock {
         })
     }
 
-    /// Follows another clock, which shows this time now, instead of the machine's time of day.
+    /// Follows a leader, whose time is `leader` now, instead of the machine's time of day.
     ///
-    /// The first time it is set to it, so nothing may have been stamped by then. Later it steps
-    /// forward at once, and gives way slowly where it is ahead, since the time never goes back.
+    /// The first call sets the clock, possibly back, so nothing may have been stamped before. Later
+    /// calls step it forward at once, or slow it down where it is ahead, since the time never goes
+    /// back.
     pub fn follow(&self, leader: Timestamp) {
         match &self.0 {
             TimeSource::System(system) => system.follow(leader.as_micros()),
@@ -128,7 +129,7 @@ impl Clock {
         }
     }
 
-    /// Steps forward to this time, if it is before it.
+    /// Steps forward to this time, if the clock is behind it.
     #[cfg(test)]
     pub fn step_to(&self, time: Timestamp) {
         match &self.0 {
@@ -143,7 +144,7 @@ impl Clock {
         }
     }
 
-    /// Returns once that time has come; at once if it has passed.
+    /// Waits until this time; returns at once if it has passed.
     pub async fn sleep_until(&self, time: Timestamp) {
         match &self.0 {
             TimeSource::System(_) | TimeSource::Steady(_) => {
@@ -157,12 +158,12 @@ impl Clock {
         }
     }
 
-    /// Returns after that long.
+    /// Waits for this long.
     pub async fn sleep(&self, duration: Duration) {
         self.sleep_until(self.now().after(duration)).await;
     }
 
-    /// What the future returns, or nothing if the time comes first.
+    /// Awaits the future; `None` if the time comes first.
     pub async fn before<F: Future>(&self, time: Timestamp, future: F) -> Option<F::Output> {
         tokio::select! {
             biased;
@@ -171,8 +172,8 @@ impl Clock {
         }
     }
 
-    /// A clock by the same hand that is this many microseconds ahead of it, or behind, until it
-    /// follows another.
+    /// A clock with the same hand that is ahead of it by this many microseconds (behind it, if
+    /// negative), until it follows another clock.
     #[cfg(test)]
     pub fn skewed(&self, micros: i64) -> Self {
         let TimeSource::Manual { shared, .. } = &self.0 else {
@@ -208,7 +209,7 @@ impl System {
     }
 
     fn raise_offset(&self, offset: i64) {
-        // Written only where it changes, which it hardly ever does: every thread reads it.
+        // Written only if it changes, which is rare: every thread reads it.
         if offset > self.offset.load(Ordering::Relaxed) {
             self.offset.fetch_max(offset, Ordering::Relaxed);
         }
@@ -227,30 +228,30 @@ impl System {
 }
 
 /// Microseconds since 1970, by the machine's time of day.
-#[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]
+#[expect(clippy::disallowed_methods, reason = "this is the module that reads the clock")]
 fn time_of_day() -> i64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(0).after(since_epoch).as_micros()
 }
 
-/// Microseconds since the machine was started, those in which it was suspended included.
+/// Microseconds since the machine was started, time in suspension included.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn since_boot() -> i64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
 }
 
-/// Microseconds since some moment: what this system counts of suspended time is its own affair.
+/// Microseconds since the first call. Whether they include suspension depends on the system.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn since_boot() -> i64 {
     static ORIGIN: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    #[expect(clippy::disallowed_methods, reason = "this is the room that reads the clock")]
+    #[expect(clippy::disallowed_methods, reason = "this is the module that reads the clock")]
     let origin = ORIGIN.get_or_init(std::time::Instant::now);
     Timestamp::from_micros(0).after(origin.elapsed()).as_micros()
 }
 
 impl Hand {
-    /// Moves the time on and wakes everyone whose time has come.
+    /// Moves the time forward and wakes the sleepers whose time has come.
     pub fn advance(&self, duration: Duration) {
         let mut manual = lock(&self.0);
         let now = manual.now.after(duration);
@@ -262,7 +263,7 @@ impl Hand {
         }
     }
 
-    /// The earliest time that anyone waits for.
+    /// The earliest time for which a sleeper waits; `None` if there is none.
     pub fn next_wake(&self) -> Option<Timestamp> {
         let mut manual = lock(&self.0);
         while let Some(first) = manual.sleepers.first_entry() {
@@ -293,7 +294,7 @@ async fn sleeper(manual: &Mutex<Manual>, time: Timestamp) {
         manual.sleepers.insert(key, wake);
         woken
     };
-    // The sender is only dropped with the clock itself: then nothing is waited for any more.
+    // The sender is dropped only together with the clock, and then no sleeper is left.
     let _ = woken.await;
 }
 
@@ -336,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_is_set_to_the_first_time_it_follows_and_then_gives_way_slowly() {
+    fn a_clock_is_set_by_its_leader_once_and_never_goes_back_afterwards() {
         const YEAR: Duration = Duration::from_secs(365 * 86_400);
         let clock = Clock::system();
         let start = clock.now();
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stopwatch_is_moved_by_no_other_clock() {
+    fn a_steady_clock_is_not_affected_by_other_clocks() {
         let clock = Clock::system();
         let (start, steady) = (clock.now(), clock.steady());
         clock.step_to(start.after(Duration::from_secs(86_400)));

@@ -1,8 +1,8 @@
-//! Trouble that lasts: a line where it begins, a line where it ends, and a count between.
+//! Logs an outage as one line when it begins, one when it ends, and a count of failures in between.
 //!
-//! A store that is away fails every operation, thousands a second. The log needs to know when that
-//! began, why, when it was over, and how much failed. It deliberately decides nothing and keeps no
-//! more than the count: what each failure means is handled where it happens.
+//! An unavailable store fails every operation, thousands a second. The log needs to say when that
+//! began, why, when it was over, and how many operations failed. This module deliberately decides
+//! nothing and keeps only the count: each failure is handled where it happens.
 
 use std::{
     error::Error,
@@ -18,28 +18,28 @@ use tracing::{info, warn};
 
 use crate::{clock::Clock, domain::Timestamp};
 
-/// How long nothing may have failed before an outage is over: as long as the store's readers may
-/// wait, so that the late failures of one outage don't begin another.
+/// How long after the last failure an outage is over: as long as the store's readers may wait, so
+/// that late failures of one outage don't begin another.
 const CALM: Duration = Duration::from_secs(5);
-/// How often an outage that goes on is told again.
+/// How often an outage that continues is logged again.
 const REMINDER: Duration = Duration::from_secs(60);
-/// The longest chain of causes, in characters: some causes quote whole statements.
+/// The longest logged chain of causes, in characters: some causes quote whole statements.
 const CAUSES_CHARACTERS_MAX: usize = 500;
 
-/// One thing that can be out, and how often it has failed. Cheap to clone; clones share it.
+/// The outages of one dependency, such as the store. Cheap to clone; clones share their state.
 #[derive(Clone)]
 pub struct Outage(Arc<OutageInner>);
 
 struct OutageInner {
-    /// What is out, as the log names it.
+    /// The name of the dependency in the log.
     what: &'static str,
     clock: Clock,
-    /// Whether there is an outage: what works looks at nothing else.
+    /// Whether there is an outage: an operation that works checks nothing else.
     lasts: AtomicBool,
     spell: Mutex<Option<Spell>>,
 }
 
-/// An outage that has begun.
+/// The current outage.
 struct Spell {
     began: Timestamp,
     last_failure: Timestamp,
@@ -48,18 +48,19 @@ struct Spell {
 }
 
 impl Outage {
-    /// No outage yet. `what` is named in each line, such as "the store".
+    /// Starts without an outage. Each line names `what`, such as "the store".
     pub fn new(what: &'static str, clock: Clock) -> Self {
         let (lasts, spell) = (AtomicBool::new(false), Mutex::default());
         Self(Arc::new(OutageInner { what, clock, lasts, spell }))
     }
 
-    /// An operation has failed. Its error is told where the outage begins, and once a minute.
+    /// Records that an operation has failed. Its error is logged when an outage begins, and once a
+    /// minute.
     pub fn failed(&self, error: &(dyn Error + 'static)) {
         self.failed_because(|| causes(error));
     }
 
-    /// The same, where the causes are text already.
+    /// Records a failure whose causes are text already.
     pub fn failed_because(&self, causes: impl FnOnce() -> String) {
         let (now, what) = (self.0.clock.now(), self.0.what);
         let mut spell = self.spell();
@@ -80,7 +81,8 @@ impl Outage {
         }
     }
 
-    /// An operation has worked. The outage is over once nothing has failed for some seconds.
+    /// Records that an operation has worked. The outage is over once no operation has failed for
+    /// some seconds.
     pub fn worked(&self) {
         if !self.lasts() {
             return;
@@ -113,7 +115,8 @@ impl fmt::Debug for Outage {
     }
 }
 
-/// An error and its causes, outermost first. A cause that the one before has told is left out.
+/// An error and its causes, outermost first. A cause that the previous one quotes at its end is left
+/// out.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut chain = error.to_string();
     for cause in std::iter::successors(error.source(), |&cause| cause.source()) {
@@ -153,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_failures_are_two_lines_and_their_count() {
+    fn a_thousand_failures_are_logged_as_two_lines_and_a_count() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let store = Outage::new("the store", clock);
         let lines = capture(|| {
@@ -162,7 +165,7 @@ mod tests {
                 store.failed(&failure());
             }
             store.worked();
-            assert!(store.lasts(), "the last failure was this moment");
+            assert!(store.lasts(), "the last failure was a moment ago");
             hand.advance(CALM);
             store.worked();
             store.worked();
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_that_goes_on_is_told_once_a_minute() {
+    fn an_outage_that_continues_is_logged_once_a_minute() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let store = Outage::new("the store", clock);
         let lines = capture(|| {
@@ -192,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_that_comes_late_is_of_the_same_outage() {
+    fn a_late_failure_belongs_to_the_same_outage() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let store = Outage::new("the store", clock);
         let lines = capture(|| {
@@ -209,9 +212,9 @@ mod tests {
     fn a_chain_names_each_cause_once_and_is_cut() {
         assert_eq!(causes(&failure()), "the store is unavailable: connection refused");
         #[derive(Debug, thiserror::Error)]
-        #[error("asked in vain: {0}")]
+        #[error("request failed: {0}")]
         struct Told(#[source] io::Error);
-        assert_eq!(causes(&Told(io::Error::other("reset"))), "asked in vain: reset");
+        assert_eq!(causes(&Told(io::Error::other("reset"))), "request failed: reset");
         let long = causes(&io::Error::other("é".repeat(900)));
         assert_eq!(long.chars().count(), CAUSES_CHARACTERS_MAX + 1);
     }

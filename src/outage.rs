@@ -115,8 +115,7 @@ impl fmt::Debug for Outage {
     }
 }
 
-/// An error and its causes, outermost first. A cause that the previous one quotes at its end is left
-/// out.
+/// An error and its causes, outermost first. A cause that the text so far ends with is left out.
 pub fn causes(error: &(dyn Error + 'static)) -> String {
     let mut chain = error.to_string();
     for cause in std::iter::successors(error.source(), |&cause| cause.source()) {

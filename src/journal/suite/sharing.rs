@@ -23,8 +23,7 @@ use crate::{
 /// How long a test waits for an event: much longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The result of the next claim that finds matches. [`Writer::fleet`] signals when there may be
-/// some.
+/// Claims until some matches are found. The writer's fleet signals when there may be some.
 async fn claimed(engine: &impl Shared) -> Vec<Claim> {
     let writer = engine.writer();
     let mut fleet = writer.fleet();

@@ -98,8 +98,8 @@ impl Clock {
         }
     }
 
-    /// A monotonic clock that starts at the same time. It counts time in suspension, and is
-    /// affected neither by changes of the time of day nor by a leader.
+    /// The same clock for measuring durations. It counts time in suspension, and is affected
+    /// neither by changes of the time of day nor by a leader.
     pub fn steady(&self) -> Self {
         Self(match &self.0 {
             TimeSource::System(system) | TimeSource::Steady(system) => {

@@ -272,7 +272,7 @@ impl Memory {
         }
     }
 
-    /// Takes over an event that this process has written, unless events before it are yet to be
+    /// Marks an event of this process as read, and reports it, unless earlier events are yet to be
     /// read: then the next pulse reads all of them in order.
     fn follow(&self, recorded: &Recorded) {
         let mut here = self.here();

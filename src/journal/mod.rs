@@ -132,7 +132,7 @@ pub enum ClaimStatus {
     /// may take the match over at any moment, so nothing may be uploaded under this claim.
     Lent,
     /// This replica couldn't renew its lease in time, so another replica may take the match over at
-    /// any moment. Nothing may be sent to Oz until the lease is renewed or known to be lost.
+    /// any moment. Nothing may be done for the match until the lease is renewed or found lost.
     Unsure,
     /// Another replica holds the match, or none does.
     Lost,
@@ -374,7 +374,7 @@ pub trait Reader: Send + Sync {
         limit: usize,
     ) -> Result<Listing, Error>;
 
-    /// The position of the newest event ever written, also if it is erased; zero if there was none.
+    /// The position of the newest event ever written, even if it is erased; zero if there is none.
     async fn head(&self) -> Result<Position, Error>;
 
     /// The position right before the oldest event in the store; the head if there is none.
@@ -401,8 +401,8 @@ pub trait Reader: Send + Sync {
     /// The store's keys.
     fn keys(&self) -> &Keys;
 
-    /// Changes whenever there may be new events or erasures. It is a hint without data: wait for
-    /// it, then read.
+    /// Changes whenever there may be new events or erasures. It is a hint without data: subscribe,
+    /// read, then wait for it.
     fn wake(&self) -> watch::Receiver<()>;
 
     /// The matches that other replicas have erased since the last call. It has one consumer, since

@@ -17,7 +17,7 @@ use crate::{
 
 /// How much memory the cached events may take, in bytes. It is six seconds of a thousand matches a
 /// second with four events of some 600 bytes each. So a follower finds nearly all live matches here
-/// from their first event on, also if it is seconds behind.
+/// from their first event on, even if it is seconds behind.
 const BYTES_MAX: usize = 16 << 20;
 
 /// About how many bytes an event takes beside its texts: the event, its entries in the order and in
@@ -45,19 +45,19 @@ struct CachedRange {
 }
 
 impl Recent {
-    /// A cache without events, which holds all that come after a position.
+    /// An empty cache of the events after a position.
     pub(super) fn after(position: Position) -> Self {
         let recent = Self::default();
         recent.restart(position);
         recent
     }
 
-    /// Forgets all events, and holds all that come after a position.
+    /// Forgets all events, and starts again after a position.
     pub(super) fn restart(&self, position: Position) {
         *self.lock() = Some(CachedRange::after(position));
     }
 
-    /// Adds the events of one commit, in any order. They are all events that follow `before`.
+    /// Adds the events of one commit, in any order; no other event lies between `before` and them.
     /// Returns false, and adds nothing, if the cache doesn't end at `before`.
     pub(super) fn follow(&self, before: Position, mut events: Vec<Recorded>) -> bool {
         events.sort_unstable_by_key(|recorded| recorded.position);

@@ -33,7 +33,8 @@ pub(super) struct ReplySender<T: CarriesClaims> {
     orphans: Arc<Orphans>,
 }
 
-/// The caller's end of a reply channel. If it is dropped, the claims in the reply become orphans.
+/// The caller's end of a reply channel. If it is dropped before it has returned the reply, the
+/// claims in the reply become orphans.
 pub(super) struct ReplyReceiver<T: CarriesClaims> {
     receiver: oneshot::Receiver<Result<T, Error>>,
     orphans: Arc<Orphans>,

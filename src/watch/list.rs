@@ -16,8 +16,8 @@ pub struct Page {
     pub next: String,
 }
 
-/// The page after a token: up to `size` matches, and none from the first on for which `fits`
-/// returns false. `fits` is asked in order, and has to accept the first match.
+/// The page after a token: up to `size` matches. It ends before the first match that `fits`
+/// rejects. `fits` is asked in order, and has to accept the first match.
 pub async fn page(
     reader: &dyn Reader,
     caller: &CallerId,

@@ -78,7 +78,7 @@ pub enum Update {
         /// When it was shown.
         time: Timestamp,
     },
-    /// A sign of life after some silence.
+    /// A sign of life: after some silence, and as the first message of a stream of many matches.
     Heartbeat {
         /// The match as of the last event that was shown. `None` before the first event, and on
         /// streams of many matches.
@@ -168,8 +168,8 @@ impl Watch {
         self.0.config.heartbeat
     }
 
-    /// A page of matches, newest first: up to `size`, and none from the first on for which `fits`
-    /// returns false. `fits` is asked in order, and has to accept the first match.
+    /// A page of up to `size` matches, newest first. It ends before the first match that `fits`
+    /// rejects. `fits` is asked in order, and has to accept the first match.
     ///
     /// # Errors
     /// [`Ended::InvalidToken`]; the journal's.

@@ -184,7 +184,7 @@ fn source<'a>(
 ) -> Vec<Piece<'a>> {
     let from = plan.from.map_or(Uuid::nil(), |id| *id.as_uuid());
     let until = [plan.until, stretch.before].into_iter().flatten().min();
-    // No match has the greatest id: it isn't a valid UUID version.
+    // No match has the greatest id: it is of no UUID version.
     let until = until.map_or(Uuid::max(), |id| *id.as_uuid());
     IndexWalk::of(source, caller).pieces(from, until, stretch.rows)
 }

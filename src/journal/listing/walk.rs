@@ -1,4 +1,4 @@
-//! Reads a page of a list step by step, until it is full or its row limit is reached.
+//! Reads a page of a list step by step, until it is full or one of its limits is reached.
 //!
 //! Each step is a statement of its own, with bounded work. So a list can be cancelled between any
 //! two, and no statement holds an old snapshot of the store for long.

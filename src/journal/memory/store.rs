@@ -172,8 +172,7 @@ impl Store {
         Some((row.folded(), hold.claim(match_id)))
     }
 
-    /// Whether a process holds a match that needs its photo, in such a way that no other process
-    /// can take it over.
+    /// Whether a live process holds a match that needs its photo, under a claim that isn't lent.
     pub(super) fn is_held(&self, id: MatchId) -> bool {
         self.matches.get(&id).is_some_and(|row| {
             let is_held = row.owner.is_some_and(|owner| self.leases.contains_key(&owner));

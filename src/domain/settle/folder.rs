@@ -1,4 +1,4 @@
-//! Looks at the folder: before the photo is at Oz, and whenever an answer was lost.
+//! Settles a folder read: before the photo is at Oz, and whenever an answer was lost.
 
 use crate::domain::{
     ask::{Analysis, Folder},
@@ -13,8 +13,8 @@ use crate::domain::{
     volatile::{MatchPlan, Sending, VolatileState},
 };
 
-/// The analyses in a folder that could be ones this match started: those that another match owns
-/// have yet to be taken out.
+/// The analyses in a folder that this match may have started. Analyses that other matches own may
+/// still be among them; the caller of this function has to take them out.
 pub fn candidates(m: &Match, folder: &Folder) -> Vec<AnalysisId> {
     let Some(source_media) = m.source_media() else {
         return Vec::new();
@@ -39,7 +39,8 @@ impl Settling<'_> {
     }
 
     fn folder_accepted(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
-        // The photo first: what it is no photo for is no liveness medium to be missed either.
+        // The photo is checked first. `select` leaves it out, so a named photo that is not an image
+        // would otherwise be reported as missing liveness media.
         let selected = liveness::find_photo(&self.m.spec, folder)
             .and_then(|()| liveness::select(&self.m.spec, folder));
         let liveness_media = match selected {
@@ -70,7 +71,8 @@ impl Settling<'_> {
         }
     }
 
-    /// The photo isn't sent yet, but whether it is lost is known by now.
+    /// Waits for the liveness analysis. The photo isn't sent meanwhile, but if the folder lacks it,
+    /// its grace period already runs.
     fn await_liveness(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
         if liveness::photos_of(folder, &self.m.id).is_empty() {
             drive.photo_missed.get_or_insert(self.moment.now);
@@ -83,7 +85,7 @@ impl Settling<'_> {
         plain(drive)
     }
 
-    /// A photo of the caller's own: it may be at Oz already, its answer lost.
+    /// Looks for a photo that the caller sent: it may be at Oz already, if an answer was lost.
     fn look_for_photo(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
         let ours = liveness::photos_of(folder, &self.m.id);
         if let Some((first, doubles)) = ours.split_first() {
@@ -96,12 +98,12 @@ impl Settling<'_> {
         drive.upload = upload;
         drive.not_before = look_again;
         let plan = drive.plan.take();
-        // QUALITY analyses of the liveness media are there already; of the photo there is none.
+        // The photo isn't at Oz, so only QUALITY analyses of the liveness media can exist already.
         drive.plan = plan.map(|plan| plan.knowing_earlier_qualities(folder));
         plain(drive)
     }
 
-    /// A start of analyses may have been heard, its answer lost.
+    /// Looks for analyses that this match may have started although the answer was lost.
     fn folder_uploaded(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
         let ours = candidates(self.m, folder);
         let of = |kind: &str| -> Vec<&Analysis> {
@@ -121,7 +123,8 @@ impl Settling<'_> {
         Settled { doubles: doubles.len(), ..settled }
     }
 
-    /// After a look that found nothing: whether it may be sent again, and when to look again.
+    /// After a folder read that found nothing: whether the request may be sent again, and when to
+    /// read the folder again.
     fn looked(&self, sending: Sending) -> (Sending, Timestamp) {
         match sending {
             Sending::Clear => (Sending::Clear, self.moment.now),

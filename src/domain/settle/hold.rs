@@ -1,4 +1,5 @@
-//! Requests that were held back: not sent, so that nothing has failed and nothing was lost.
+//! Settles requests that were held back. They weren't sent, so nothing failed and no answer was
+//! lost.
 
 use crate::domain::{
     ask::{Ask, AskKind},
@@ -9,8 +10,8 @@ use crate::domain::{
     volatile::{Policy, VolatileState},
 };
 
-/// How a request comes to the gate to Oz. The last look after a deadline is never charged to the
-/// budget for retries: it is one for each match, and may find what was paid for.
+/// The traits of a request for the gate to Oz. The last look after a deadline is never charged to
+/// the retry budget: there is one for each match, and it may find a verdict that was paid for.
 pub fn entry(m: &Match, drive: &VolatileState, ask: &Ask, now: Timestamp) -> RequestTraits {
     let is_last_look = now >= m.deadline();
     let has_failed = drive.line(is_quality(m, ask)).failures() > 0;
@@ -21,8 +22,8 @@ pub fn entry(m: &Match, drive: &VolatileState, ask: &Ask, now: Timestamp) -> Req
     }
 }
 
-/// What a match makes of a request that it must not send now. Its watchers are told why as they
-/// are of a failure. A last look after the deadline that is held back is not waited for.
+/// Settles a request that must not be sent now. Watchers are told the cause, as they are for a
+/// failure. A last look that is held back counts as taken, so the match times out.
 pub fn held_back(
     m: &Match,
     mut drive: VolatileState,

@@ -1,7 +1,7 @@
-//! What an answer of Oz's makes of a match: the right half of a step, pure.
+//! Settles an answer from Oz: the second, pure half of a step.
 //!
-//! It says which fact the answer is, if it is one, and what the drive knows from now on.
-//! The left half is `step`.
+//! It decides which event the answer becomes, if any, and what the driver knows from then on. The
+//! first half is `step`.
 
 mod folder;
 mod hold;
@@ -23,39 +23,39 @@ pub use poll::timed_out;
 pub use sent::start;
 pub use trouble::is_biometry;
 
-/// What came of asking.
+/// The outcome of a request to Oz.
 pub type OzResult = Result<Reply, Failure>;
 
-/// When it was asked and answered, and the chance that jitters a next try.
+/// When a request was sent and answered, and the randomness that jitters the next attempt.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Moment {
     /// When the request was begun.
     pub asked: Timestamp,
     /// When its outcome was known.
     pub now: Timestamp,
-    /// 0..1, drawn by whoever drives.
+    /// 0..1, drawn by the driver.
     pub chance: f64,
 }
 
 /// What follows from an answer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Settled {
-    /// The fact to write, if the answer is one.
+    /// The event to append, if the answer is one.
     pub event: Option<Event>,
-    /// What the drive knows once that is written.
+    /// What the driver knows once the event is durable.
     pub drive: VolatileState,
-    /// How many things of ours Oz holds beyond the one that counts.
+    /// How many duplicates of the match's photo or analysis Oz holds beside the adopted one.
     pub doubles: usize,
 }
 
-/// Everything that a settling looks at.
+/// The inputs that all parts of a settlement share.
 struct Settling<'a> {
     m: &'a Match,
     moment: Moment,
     policy: &'a Policy,
 }
 
-/// What an outcome makes of a match that asked.
+/// Settles the outcome of a match's request.
 pub fn settle(
     m: &Match,
     mut drive: VolatileState,
@@ -75,8 +75,8 @@ pub fn settle(
     }
 }
 
-/// Whether this was the last look at the match's analysis: it was asked for after the deadline, or
-/// before it and answered after.
+/// Whether this was the last look at the match's analysis: it was sent after the deadline, or sent
+/// before and answered after it.
 fn is_last_look(m: &Match, ask: &Ask, outcome: &OzResult, moment: Moment) -> bool {
     let deadline = m.deadline();
     let answered = outcome.is_ok() && moment.now >= deadline && is_biometry(m, ask);

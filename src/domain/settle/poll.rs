@@ -1,4 +1,4 @@
-//! Polls, and the conclusion when what they ask for is over.
+//! Settles polls, and concludes the match once its analyses are over.
 
 use crate::domain::{
     ask::{Analysis, Ask},
@@ -14,7 +14,8 @@ use crate::domain::{
     volatile::{Policy, Poll, VolatileState},
 };
 
-/// The end of a match whose deadline has passed: how the comparison ended counts, if it is known.
+/// The end of a match whose deadline has passed: the outcome of the comparison if it is known, else
+/// a timeout.
 pub fn timed_out(m: &Match, drive: &VolatileState, policy: &Policy) -> Event {
     if let Some(event) = conclude(m, drive, policy) {
         return event;
@@ -97,7 +98,7 @@ impl<T> Poll<T> {
     }
 }
 
-/// The end of a match whose BIOMETRY analysis is over.
+/// The end of a match; `None` while its BIOMETRY analysis isn't over.
 fn conclude(m: &Match, drive: &VolatileState, policy: &Policy) -> Option<Event> {
     let (oz, keep) = (drive.oz.clone(), policy.retention);
     match drive.biometry.over.clone()? {
@@ -111,7 +112,8 @@ fn conclude(m: &Match, drive: &VolatileState, policy: &Policy) -> Option<Event> 
     }
 }
 
-/// What is told of liveness: under RUN of the analysis that was started, else of what was found.
+/// The liveness result to report: under RUN that of the QUALITY analysis that the match started,
+/// else the one read from the folder.
 fn reported_liveness(m: &Match, drive: &VolatileState) -> Option<LivenessResult> {
     match m.spec.liveness_policy {
         LivenessPolicy::Report | LivenessPolicy::Require | LivenessPolicy::Unknown => {

@@ -1,4 +1,4 @@
-//! The two requests that change Oz: what follows when they were heard.
+//! Settles the answers to the two requests that change Oz: the upload and the start of analyses.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::domain::{
     volatile::{MatchPlan, Sending, VolatileState},
 };
 
-/// The request that starts a match's analyses. None before UPLOADED.
+/// The request that starts a match's analyses. `None` before UPLOADED.
 pub fn start(m: &Match) -> Option<Ask> {
     let quality = match m.spec.liveness_policy {
         LivenessPolicy::Run => Some(m.liveness_media.clone()),
@@ -25,8 +25,8 @@ pub fn start(m: &Match) -> Option<Ask> {
 }
 
 impl Settling<'_> {
-    /// The answer to an upload. One that tells all that the folder holds may have been misread: a
-    /// liveness medium compared with itself would be a match.
+    /// Settles the answer to an upload. An answer that lists the whole folder may have been
+    /// misread, and a liveness medium compared with itself would be a match.
     pub(super) fn sent(&self, drive: VolatileState, ask: &Ask, photo: MediaId) -> Settled {
         let is_liveness = |plan: &MatchPlan| plan.liveness_media.contains(&photo);
         if drive.plan.as_ref().is_some_and(is_liveness) {
@@ -46,7 +46,7 @@ impl Settling<'_> {
         drive.start = Sending::Clear;
         drive.resend_at = self.moment.now;
         let Some(plan) = drive.plan.clone() else {
-            // Nothing is uploaded before the folder was read.
+            // No upload is sent before the folder was read.
             return plain(drive);
         };
         let event = Event::PhotoUploaded(PhotoUploaded {
@@ -70,8 +70,8 @@ impl Settling<'_> {
             analyses.iter().filter(|a| a.kind.as_deref() == Some(kind)).filter(is_new).collect()
         };
         let (biometry, quality) = (of(BIOMETRY), of(QUALITY));
-        // An answer may list more than was asked for, and need not say what it is about. One that
-        // says that it is about other media is never ours.
+        // The answer may list more analyses than were started, and may omit what they examine. An
+        // analysis that is listed with other media is never ours.
         let exact = biometry.iter().find(|analysis| self.is_about_ours(analysis));
         match exact.or(biometry.iter().find(|analysis| analysis.source_media.is_none())) {
             Some(ours) => self.analyses_started(drive, ours, partner_of(ours, &quality), false),
@@ -115,8 +115,8 @@ impl Settling<'_> {
     }
 }
 
-/// The QUALITY analysis that was asked for in the same request: by their group, else the one
-/// whose creation lies closest.
+/// The QUALITY analysis that the same request started: the one in the same group, else the one
+/// created closest in time.
 pub(super) fn partner_of<'a>(
     biometry: &Analysis,
     qualities: &[&'a Analysis],

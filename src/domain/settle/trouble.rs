@@ -1,4 +1,4 @@
-//! Trouble at Oz: waiting it out, and giving up.
+//! Settles trouble at Oz: waits it out, or gives up.
 
 use crate::domain::{
     ask::{Ask, AskKind, Failure, FailureKind},
@@ -60,13 +60,13 @@ impl Settling<'_> {
         }
     }
 
-    /// A photo refused by a folder that is as full as Oz lets folders be: that is why.
+    /// If the folder is as full as Oz allows, that is why Oz refused the photo.
     fn full_or(&self, reason: Reason, drive: &VolatileState) -> Reason {
         let full = drive.plan.as_ref().is_some_and(|plan| plan.media_count >= FOLDER_MEDIA_MAX);
         if reason == Reason::OzRejectedPhoto && full { Reason::OzFolderFull } else { reason }
     }
 
-    /// Nothing helps any more. For the QUALITY analysis that is no end of the match.
+    /// Gives up. A QUALITY analysis that is given up doesn't end the match.
     fn give_up(
         &self,
         mut drive: VolatileState,
@@ -89,7 +89,7 @@ impl Settling<'_> {
         self.wait_until(drive, ask, failure, self.m.deadline())
     }
 
-    /// Waits before the next try, at most until a time or the deadline.
+    /// Waits before the next attempt, at most until `latest` or the deadline.
     fn wait_until(
         &self,
         mut drive: VolatileState,
@@ -103,13 +103,13 @@ impl Settling<'_> {
         let failures = drive.line_mut(of_quality).failures();
         let base = self.policy.poll_interval;
         let delay = retry::delay(failures, base, BACKOFF_MAX, chance, failure);
-        // Whatever Oz asks for, nothing is tried after the deadline, nor told to be.
+        // However long a pause Oz asks for, no attempt is made or announced after the deadline.
         let next_try = now.after(delay).min(latest.min(self.m.deadline()).max(now));
         self.postpone(&mut drive, ask, failure, next_try);
         self.tells(drive, tell.then_some(failure), next_try)
     }
 
-    /// Watchers are told of a trouble that is news, within limits.
+    /// Reports trouble that is news to watchers, within limits.
     pub(super) fn tells(
         &self,
         drive: VolatileState,
@@ -122,8 +122,8 @@ impl Settling<'_> {
         Settled { event, drive, doubles: 0 }
     }
 
-    /// What failed waits, and all that the match asks waits if Oz said so. Otherwise a lost answer
-    /// is looked for at once, and another analysis is polled on.
+    /// Postpones the failed request, or all of the match's requests if Oz asks for a pause.
+    /// Otherwise a lost answer is looked for at once, and the other analysis is still polled.
     fn postpone(
         &self,
         drive: &mut VolatileState,

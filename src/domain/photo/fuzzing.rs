@@ -1,16 +1,16 @@
-//! What holds of a photo whatever its bytes are.
+//! Properties that hold for a photo whatever its bytes are.
 //!
-//! It compares with the bytes themselves and with the limits as they are documented, not with
-//! the constants that the code goes by.
+//! It compares with the bytes themselves and with the documented limits, deliberately not with the
+//! constants that the code uses.
 
 use super::{Format, Size, Unreadable, inspect, jpeg, png};
 
-/// As many of the last bytes as are cut off one by one.
+/// How many of the last bytes are cut off, one by one.
 const CUTS: usize = 16;
 
-/// Judges bytes as a photo, then the same photo cut and with something behind it.
+/// Judges bytes as a photo, then the same photo cut and with a trailer.
 ///
-/// A PNG is judged once more with its checksums put right: no fuzzer finds them.
+/// A PNG is judged once more with corrected checksums, because no fuzzer finds them.
 pub fn photo(bytes: &[u8]) {
     judge(bytes);
     if bytes.starts_with(png::SIGNATURE) {
@@ -59,10 +59,10 @@ fn check_start(bytes: &[u8], format: Format) {
         Format::Jpeg => b"\xff\xd8\xff",
         Format::Png => b"\x89PNG\r\n\x1a\n",
     };
-    assert!(bytes.starts_with(magic), "{format:?} begins otherwise");
+    assert!(bytes.starts_with(magic), "{format:?} starts with other bytes");
 }
 
-/// What starts as a picture is never said to be something else.
+/// Bytes that start as a JPEG or PNG are never reported as another format.
 fn check_start_is_named(bytes: &[u8], refusal: Unreadable) {
     let is_started = bytes.starts_with(b"\xff\xd8\xff") || bytes.starts_with(png::SIGNATURE);
     let is_named = !matches!(
@@ -82,33 +82,33 @@ fn check_size(bytes: &[u8], format: Format) {
     assert!(u64::from(width) * u64::from(height) <= 100_000_000, "{size:?}");
 }
 
-/// Phones write trailers of their own behind a picture.
+/// Phones append trailers of their own to a picture.
 fn check_longer(bytes: &[u8], format: Format) {
     let longer = [bytes, b"\xff\xda trailer"].concat();
     assert_eq!(inspect(&longer), Ok(format), "with a trailer");
 }
 
-/// Decoders look for the first marker behind anything that is none.
+/// Decoders skip anything that is not a marker.
 fn check_junk(bytes: &[u8]) {
     let (start, rest) = bytes.split_at(2);
     for junk in [&b"\xff\x00"[..], b"\xff\xff\xff", b"\xff\xd3 junk", b"\xff\xfe\0\x04ab"] {
         let filled = [start, junk, rest].concat();
-        assert_eq!(inspect(&filled), Ok(Format::Jpeg), "{junk:x?} behind the start");
+        assert_eq!(inspect(&filled), Ok(Format::Jpeg), "{junk:x?} after the start");
     }
 }
 
-/// The checksum of the header stands over each of its bits.
+/// The checksum covers each bit of the header.
 fn check_checksum(bytes: &[u8]) {
     let header = png::SIGNATURE.len() + 8..png::SIGNATURE.len() + 21;
     for at in header {
         let mut flipped = bytes.to_vec();
         flipped[at] ^= 1;
-        assert!(inspect(&flipped).is_err(), "bit {at} of the header is flipped, and accepted");
+        assert!(inspect(&flipped).is_err(), "header with a flipped bit in byte {at} accepted");
     }
 }
 
-/// A cut photo is still whole, where only what lies behind its picture was cut; or it is said to
-/// be cut off, and nothing else.
+/// A cut photo is accepted only if the cut removed nothing but its trailer. Otherwise it is
+/// reported as cut off, and as nothing else.
 fn check_cuts(bytes: &[u8], format: Format) {
     let end: &[u8] = match format {
         Format::Jpeg => b"\xff\xd9",
@@ -121,7 +121,7 @@ fn check_cuts(bytes: &[u8], format: Format) {
             Ok(found) => {
                 assert_eq!(found, format);
                 let whole = cut.windows(end.len()).any(|part| part == end);
-                assert!(whole, "cut at {length}, without an end, and accepted");
+                assert!(whole, "cut at {length}: accepted without an end");
             }
             Err(refusal) => {
                 assert!(matches!(refusal, Unreadable::CutOff(_)), "cut at {length}: {refusal}");

@@ -1,8 +1,8 @@
-//! Judges a photo by its bytes: what it is, how large, and whether it is whole.
+//! Judges a photo by its bytes: its format, its size, and whether it is whole.
 //!
-//! What libjpeg-turbo and libpng decode is taken as it is. No pixel is decoded here: headers and
-//! the marks of the end are enough to refuse what no decoder takes, and a decoder is no place for
-//! foreign bytes. `tests/python/test_photos.py` compares the judgement with the decoders'.
+//! It accepts what libjpeg-turbo and libpng decode. It deliberately decodes no pixels: headers and
+//! end markers are enough to refuse what no decoder accepts, and a decoder should not be exposed to
+//! untrusted bytes. `tests/python/test_photos.py` compares its judgement with the decoders'.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 
 pub use unreadable::Unreadable;
 
-/// The most bytes a photo may have: Oz's own limit for one file (`OZ_ATTACHMENT_MAX_SIZE`,
-/// configuration page of its administrator guide).
+/// The largest photo in bytes: Oz's own limit for one file (`OZ_ATTACHMENT_MAX_SIZE`, configuration
+/// page of its administrator guide).
 pub const BYTES_MAX: usize = 10 * 1024 * 1024;
 
-/// The most pixels a side may have: beyond any camera, well within a decoder's reach.
+/// The most pixels of a side: more than any camera makes, and well within a decoder's reach.
 pub const SIDE_PIXELS_MAX: u32 = 20_000;
 
-/// The most pixels a photo may have in all: a decoder needs three bytes or more for each.
+/// The most pixels of a photo in all: a decoder needs three bytes or more for each.
 pub const PIXELS_MAX: u64 = 100_000_000;
 
 /// The file formats that a reference photo may have.
@@ -40,7 +40,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// The MIME type, which decides at Oz what a file is (its data format page).
+    /// The MIME type, by which Oz decides what a file is (its data format page).
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -48,7 +48,7 @@ impl Format {
         }
     }
 
-    /// The ending of a file's name, without the dot.
+    /// The file name extension, without the dot.
     pub const fn extension(self) -> &'static str {
         match self {
             Self::Jpeg => "jpg",
@@ -75,18 +75,18 @@ pub enum PhotoKind {
     Selfie,
     /// The front of an identity document.
     IdFront,
-    /// A word of a later version.
+    /// A kind from a later version.
     #[serde(other, skip_serializing)]
     Unknown,
 }
 
 impl PhotoKind {
-    /// Oz's tags for such a photo (media tags page).
+    /// Oz's tags for a photo of this kind (media tags page).
     pub const fn tags(self) -> &'static [&'static str] {
         match self {
             Self::Selfie => &["photo_selfie"],
             Self::IdFront => &["photo_id", "photo_id_front"],
-            // Nothing is uploaded whose kind is not known.
+            // A photo of unknown kind is never uploaded.
             Self::Unknown => &[],
         }
     }
@@ -99,7 +99,7 @@ struct Size {
     height: u32,
 }
 
-/// Tells the format of a whole photo, or why it is none.
+/// The format of a whole photo, or why the bytes are not one.
 ///
 /// # Errors
 /// An [`Unreadable`] whose text completes the sentence "the photo …".

@@ -1,18 +1,19 @@
-//! Names bytes that are neither a JPEG nor a PNG, so that their sender sees the mistake.
+//! Names bytes that are neither a JPEG nor a PNG, so that their sender can see the mistake.
 //!
-//! It looks at how they start and judges nothing: whatever comes here is refused.
+//! It looks only at how they start, and deliberately judges nothing: all bytes that reach it are
+//! refused.
 
 use super::Unreadable;
 
 const CONVERT: &str = "convert it to JPEG or PNG";
 const AS_BYTES: &str = "send the bytes that it stands for";
-const RELOAD: &str = "check what answered when the photo was loaded";
-const ALONE: &str = "send the bytes of the photo alone";
+const RELOAD: &str = "check what the photo's server answered";
+const ALONE: &str = "send only the bytes of the photo";
 
-/// As many bytes as are looked at for a word.
+/// How many bytes are searched for a word.
 const BEGINNING_BYTES: usize = 256;
 
-/// The refusal of bytes that don't start as a JPEG or PNG does.
+/// The refusal for bytes that start neither as a JPEG nor as a PNG.
 pub fn name(bytes: &[u8]) -> Unreadable {
     let named = picture(bytes)
         .map(|what| (what, CONVERT))
@@ -20,7 +21,7 @@ pub fn name(bytes: &[u8]) -> Unreadable {
     named.map_or(Unreadable::UnknownFormat, |(what, remedy)| Unreadable::Other { what, remedy })
 }
 
-/// Pictures, films and documents, by their magic numbers.
+/// Pictures, films and documents, recognised by their magic numbers.
 fn picture(bytes: &[u8]) -> Option<&'static str> {
     const MAGIC: [(&[u8], &str); 14] = [
         (b"GIF8", "a GIF"),
@@ -46,8 +47,8 @@ fn picture(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// An ISO base media file, by its brands (ISO/IEC 23008-12 has HEIF's). `mif1` and `msf1` stand
-/// for HEIC and AVIF alike, so the compatible brands are looked at as well.
+/// An ISO base media file, recognised by its brands (HEIF's are in ISO/IEC 23008-12). `mif1` and
+/// `msf1` stand for both HEIC and AVIF, so the compatible brands are examined as well.
 fn base_media(brands: &[u8]) -> &'static str {
     let (brands, _) = brands[..brands.len().min(BEGINNING_BYTES)].as_chunks::<4>();
     // The second word is a version.
@@ -64,7 +65,7 @@ fn base_media(brands: &[u8]) -> &'static str {
     named.unwrap_or(if is_heif { "a HEIF photo" } else { "a film" })
 }
 
-/// Pictures that were read or sent as text.
+/// Pictures that were read or sent as text, and so damaged.
 fn mangled(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     const MANGLED: [&[u8]; 8] = [
         // U+FFFD for each byte that is not UTF-8.
@@ -77,7 +78,7 @@ fn mangled(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         // Line breaks changed, or the eighth bit lost.
         b"\x89PNG",
         b"\x09PNG",
-        // Question marks for what is not ASCII.
+        // Question marks in place of bytes that are not ASCII.
         b"?PNG",
     ];
     let is_mangled = MANGLED.iter().any(|start| bytes.starts_with(start));
@@ -85,7 +86,7 @@ fn mangled(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
         .then_some(("a picture that was changed as if it were text", "send its bytes unchanged"))
 }
 
-/// Photos within something else.
+/// Photos wrapped in another format.
 fn wrapped(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     let beginning = &bytes[..bytes.len().min(BEGINNING_BYTES)];
     let has = |part: &[u8]| beginning.windows(part.len()).any(|window| window == part);
@@ -103,8 +104,8 @@ fn wrapped(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// Texts by how they start, in lower case, behind white space, a byte order mark and a quotation
-/// mark. The first that fits is it.
+/// Text formats by how they start, in lower case, after white space, a byte order mark and a
+/// quotation mark. The first match wins.
 const TEXTS: [(&[&[u8]], &str, &str); 10] = [
     (&[b"data:"], "a data URI", "send the bytes that its base64 stands for"),
     (&[b"\\x", b"ffd8ff", b"0xffd8ff", b"89504e47", b"0x89504e47"], "hexadecimal text", AS_BYTES),
@@ -118,7 +119,7 @@ const TEXTS: [(&[&[u8]], &str, &str); 10] = [
     (
         &[b"http://", b"https://", b"file://", b"s3://"],
         "an address",
-        "send the bytes that lie there",
+        "send the file at that address",
     ),
 ];
 
@@ -146,7 +147,7 @@ fn text(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     })
 }
 
-/// A JPEG or PNG in base64, or anything longer than a word in its alphabets alone.
+/// Whether it is a JPEG or PNG in base64, or any long run of base64 characters.
 fn is_base64(beginning: &[u8]) -> bool {
     const PICTURES: [&[u8]; 3] = [b"/9j/", b"_9j_", b"iVBORw0KGg"];
     const FEWEST: usize = 64;
@@ -171,13 +172,13 @@ mod tests {
         }
     }
 
-    /// An ISO base media file of a major brand and two compatible ones.
+    /// An ISO base media file with a major brand and two compatible ones.
     fn base_media(major: &[u8; 4], compatible: &[u8; 8]) -> Vec<u8> {
         [&b"\0\0\0\x18ftyp"[..], major, b"\0\0\0\0", compatible, b"\0\0\0\x08free"].concat()
     }
 
     #[test]
-    fn other_pictures_are_called_by_their_names() {
+    fn other_picture_formats_are_named() {
         let table: [(&[u8], &str); 16] = [
             (b"GIF89a\x01\0\x01\0\0\0\0;", "a GIF"),
             (b"BM\x36\0\0\0", "a BMP"),
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn brands_tell_the_kinds_of_base_media_apart() {
+    fn base_media_formats_are_told_apart_by_their_brands() {
         for (major, compatible, what) in [
             (b"heic", b"mif1heic", "a HEIC photo"),
             (b"mif1", b"mif1heic", "a HEIC photo"),
@@ -218,13 +219,13 @@ mod tests {
             let bytes = base_media(major, compatible);
             assert_eq!(named(&bytes), (what, CONVERT), "{:?}", bytes.escape_ascii().to_string());
         }
-        // The second word is a version, whatever it reads as.
+        // The second word is a version, even if it reads as a brand.
         assert_eq!(named(b"\0\0\0\x18ftypisomheic").0, "a film");
         assert_eq!(named(b"\0\0\0\x08ftyp").0, "a film");
     }
 
     #[test]
-    fn mistakes_on_the_way_are_named() {
+    fn mistakes_in_sending_a_photo_are_named() {
         let jpeg_in_latin_1 = "\u{ff}\u{d8}\u{ff}\u{e0}".as_bytes();
         let jpeg_replaced = "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\0\u{10}JFIF".as_bytes();
         let long_base64 = b"QUJD".repeat(20);
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nothing_is_known_of_is_called_nothing() {
+    fn bytes_of_an_unknown_format_get_no_name() {
         for bytes in [&b"\xff"[..], b"\0", &[0; 100], b"\xff\xd8", b"\x80\x81 binary"] {
             assert_eq!(name(bytes), Unreadable::UnknownFormat, "{bytes:?}");
         }

@@ -1,11 +1,11 @@
-//! The judgement of whole files: those from the field, and what is none.
+//! The judgement of whole files: samples from public bug reports, and the limits.
 
 use std::{fs, path::Path};
 
 use super::*;
 
-/// The pictures in which public bug reports were tried, with what becomes of each. An empty
-/// sentence stands for "taken".
+/// The pictures made after public bug reports, each with its refusal. An empty sentence stands for
+/// "accepted".
 const FIELD: [(&str, &str); 16] = [
     (
         "avif-with-brand-mif1.jpg",
@@ -57,7 +57,7 @@ fn sentence(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn each_picture_from_the_field_gets_its_sentence() {
+fn each_picture_from_a_bug_report_gets_its_sentence() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/photo");
     for (name, expected) in FIELD {
         let bytes = fs::read(folder.join(name)).unwrap();
@@ -66,7 +66,7 @@ fn each_picture_from_the_field_gets_its_sentence() {
 }
 
 #[test]
-fn sizes_are_bounded_by_side_and_in_all() {
+fn sizes_are_limited_by_side_and_by_area() {
     let check = |width, height| Size { width, height }.check(Format::Png);
     assert_eq!(check(1, 1), Ok(()));
     assert_eq!([check(20_000, 5_000), check(5_000, 20_000)], [Ok(()); 2]);
@@ -79,19 +79,19 @@ fn sizes_are_bounded_by_side_and_in_all() {
 }
 
 #[test]
-fn a_photo_may_be_as_large_as_a_file_at_oz() {
+fn a_photo_may_be_as_large_as_oz_accepts() {
     assert_eq!(BYTES_MAX, 10_485_760);
 }
 
 #[test]
-fn formats_are_named_as_oz_knows_them() {
+fn formats_have_the_names_that_oz_knows() {
     let named = |format: Format| (format.content_type(), format.extension());
     assert_eq!(named(Format::Jpeg), ("image/jpeg", "jpg"));
     assert_eq!(named(Format::Png), ("image/png", "png"));
 }
 
 #[test]
-fn kinds_are_tagged_as_oz_knows_them() {
+fn kinds_have_the_tags_that_oz_knows() {
     assert_eq!(PhotoKind::Selfie.tags(), ["photo_selfie"]);
     assert_eq!(PhotoKind::IdFront.tags(), ["photo_id", "photo_id_front"]);
 }

@@ -1,43 +1,43 @@
-//! Why bytes are not a photo that can be matched, as a sentence for their sender.
+//! Why bytes are not a photo that can be matched, as a sentence for the caller.
 //!
-//! It holds no byte of what was sent.
+//! It deliberately holds none of the caller's bytes.
 
 use super::{Format, PIXELS_MAX, SIDE_PIXELS_MAX};
 
 /// Why bytes are not a photo that can be matched. Its text completes the sentence "the photo …".
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Unreadable {
-    /// There is nothing.
+    /// There are no bytes.
     #[error("is empty; a JPEG or PNG is needed")]
     Empty,
-    /// They are known to be something else.
+    /// The bytes are recognised as another format.
     #[error("is neither a JPEG nor a PNG but {what}; {remedy}")]
     Other {
-        /// What they are, with its article.
+        /// The name of that format, with its article.
         what: &'static str,
         /// What the sender should do.
         remedy: &'static str,
     },
-    /// Neither magic number, nor that of anything else known.
+    /// Neither a JPEG's or PNG's magic number, nor that of another known format.
     #[error("is neither a JPEG nor a PNG")]
     UnknownFormat,
     /// The bytes end before the picture does.
     #[error("is cut off: {0}; send the whole file")]
     CutOff(&'static str),
-    /// No decoder takes bytes that break their format like this.
+    /// The bytes break their format in a way that no decoder accepts.
     #[error("is not a sound {format}: {why}; re-save it as JPEG or PNG")]
     Unsound {
-        /// What they start as.
+        /// The format that the bytes start as.
         format: Format,
-        /// What is wrong with it.
+        /// What is wrong with the bytes.
         why: &'static str,
     },
-    /// The format allows it, and the common decoders don't take it.
+    /// The format allows it, but the common decoders don't accept it.
     #[error("is a {format} of a kind that is not supported: {why}; re-save it as JPEG or PNG")]
     Unsupported {
-        /// What they start as.
+        /// The format that the bytes start as.
         format: Format,
-        /// What is rare about it.
+        /// The feature that is not supported.
         why: &'static str,
     },
     /// Larger than any camera makes.

@@ -1,10 +1,10 @@
-//! The frame header of a JPEG (SOF): how its pixels are coded, and of which components.
+//! The frame header of a JPEG (SOF): the coding of its pixels, and its components.
 //!
-//! A frame that is read is one of those that libjpeg decodes, as far as its header tells.
+//! A frame that is read without an error can be decoded by libjpeg, as far as its header tells.
 
 use super::{FORMAT, Size, Unreadable, unsound, unsupported};
 
-/// The most components of a picture that decoders know the colours of.
+/// The most components of a picture whose colour space decoders know.
 pub const COMPONENTS_MAX: usize = 4;
 
 /// The largest sampling factor (ITU T.81, annex B).
@@ -18,14 +18,14 @@ pub enum Process {
     Lossless,
 }
 
-/// How the frame's coefficients become bits.
+/// How the frame's coefficients are encoded as bits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coding {
     Huffman,
     Arithmetic,
 }
 
-/// What a frame header says.
+/// The contents of a frame header.
 pub struct Frame {
     pub process: Process,
     pub coding: Coding,
@@ -41,12 +41,12 @@ pub struct Component {
     pub horizontal: u8,
     pub vertical: u8,
     pub quantization: u8,
-    /// Whether a scan has had it, with the quantization table that stays its own.
+    /// Whether a scan has begun it. Its quantization table is fixed from then on.
     pub is_begun: bool,
 }
 
 impl Frame {
-    /// The frame of a start-of-frame marker.
+    /// Reads the payload of a start-of-frame marker.
     pub fn read(marker: u8, payload: &[u8]) -> Result<Self, Unreadable> {
         let (process, coding) = kind(marker)?;
         let [precision, y1, y0, x1, x0, count, specifications @ ..] = payload else {
@@ -68,7 +68,7 @@ impl Frame {
         let (read, rest) = specifications.as_chunks::<3>();
         let count = usize::from(*count);
         if read.len() != count || !rest.is_empty() {
-            return Err(unsound("its frame header has another length than its components need"));
+            return Err(unsound("its frame header has the wrong length for its components"));
         }
         let mut components = [Component::default(); COMPONENTS_MAX];
         for (component, read) in components.iter_mut().zip(read) {
@@ -87,7 +87,7 @@ impl Frame {
         &mut self.components[..self.count]
     }
 
-    /// The factors are small, and the coarser components fit the finest one evenly.
+    /// Checks that the factors are 1 to 4, and that each divides the largest.
     fn check_sampling(&self) -> Result<(), Unreadable> {
         let factors = |of: fn(&Component) -> u8| self.components().iter().map(of);
         for of in [|c: &Component| c.horizontal, |c: &Component| c.vertical] {
@@ -110,7 +110,7 @@ impl Component {
     }
 }
 
-/// What the sixteen frame markers stand for.
+/// The process and coding that a frame marker stands for.
 fn kind(marker: u8) -> Result<(Process, Coding), Unreadable> {
     match marker {
         0xc0 | 0xc1 => Ok((Process::Sequential, Coding::Huffman)),

@@ -1,10 +1,10 @@
-//! What libjpeg-turbo, from version 3 on, asks of a lossless JPEG beside what it asks of others.
+//! What libjpeg-turbo, from version 3 on, additionally requires of a lossless JPEG.
 //!
-//! It converts no colours there, and restarts only where a row of pixels starts.
+//! It doesn't convert the colours of lossless pictures, and restarts only at the start of a row.
 
 use super::{Unreadable, frame::Frame, unsupported};
 
-/// What the application segments say of the colours.
+/// What the application segments say about the colours.
 #[derive(Default)]
 pub struct Colours {
     is_jfif: bool,
@@ -25,7 +25,7 @@ impl Colours {
         }
     }
 
-    /// Whether the samples are the colours themselves.
+    /// Whether the samples are stored without a colour transform.
     fn are_plain(&self, components: usize) -> bool {
         match components {
             3 => !self.is_jfif && self.adobe.unwrap_or(0) == 0,

@@ -1,23 +1,24 @@
-//! Finds the markers of a JPEG and splits its segments off, as tolerantly as libjpeg does.
+//! Finds the markers of a JPEG and splits off its segments, as tolerantly as libjpeg does.
 //!
-//! It knows no marker's meaning but that of the ones without a segment, which it passes over.
+//! It deliberately knows the meaning of no marker, except of those without a segment, which it
+//! skips.
 
 use super::{Unreadable, cut_off, unsound};
 
-/// The smallest second byte of a marker that has a meaning of its own: 0 is a stuffed byte of a
-/// scan and 1 is TEM, which stands alone and means nothing.
+/// The smallest second byte of a marker that matters: 0 is a stuffed byte within a scan, and 1 is
+/// TEM, a marker without a segment and without a meaning.
 pub const LEAST: u8 = 0x02;
 
-/// The smallest marker that ends a scan with restart markers. libjpeg looks for the next restart
-/// behind the reserved ones below it.
+/// The smallest marker that ends a scan with restart markers. libjpeg skips the reserved markers
+/// below it in search of the next restart.
 pub const LEAST_AMONG_RESTARTS: u8 = 0xc0;
 
-/// How many bytes are looked at together: the compiler makes vector instructions of it.
+/// How many bytes are examined together, so that the compiler can emit vector instructions.
 const BLOCK_BYTES: usize = 64;
 
-/// The next marker from `least` on and what follows it.
+/// The next marker that is at least `least`, and the bytes after it.
 ///
-/// Passed over are junk between segments, the data of a scan, fill bytes and restart markers.
+/// Skips junk between segments, the data of a scan, fill bytes and restart markers.
 pub fn next(bytes: &[u8], least: u8) -> Result<(u8, &[u8]), Unreadable> {
     let at = find(bytes, least).ok_or(cut_off())?;
     Ok((bytes[at + 1], &bytes[at + 2..]))
@@ -29,7 +30,7 @@ fn find(bytes: &[u8], least: u8) -> Option<usize> {
         prefix == 0xff && marker >= least && marker != 0xff && marker & 0xf8 != 0xd0
     };
     let in_part = |part: &[u8]| part.windows(2).position(is_marker);
-    // Segments mostly follow one another.
+    // Fast path: segments mostly follow one another directly.
     if bytes.len() >= 2 && is_marker(&bytes[..2]) {
         return Some(0);
     }
@@ -46,7 +47,7 @@ fn find(bytes: &[u8], least: u8) -> Option<usize> {
     in_part(&bytes[at..]).map(|offset| at + offset)
 }
 
-/// Splits the payload off a segment whose marker was read: its length is big-endian and counts
+/// Splits off the payload of a segment whose marker was read. Its length is big-endian and counts
 /// its own two bytes.
 pub fn payload(bytes: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
     let [high, low, rest @ ..] = bytes else {
@@ -57,8 +58,8 @@ pub fn payload(bytes: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
     rest.split_at_checked(length).ok_or(cut_off())
 }
 
-/// The same of a segment without which a picture can be decoded: one that is shorter than its
-/// length is empty.
+/// Like [`payload`], for segments that a decoder doesn't need: an impossible length counts as
+/// empty.
 pub fn optional_payload(bytes: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
     match bytes {
         [0, 0 | 1, rest @ ..] => Ok((&[], rest)),
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_alone_is_no_marker_and_reserved_ones_are_none_among_restarts() {
+    fn markers_without_a_segment_are_skipped_and_so_are_reserved_ones_among_restarts() {
         let alone = (0xd0..=0xd7).chain([0x00, 0x01, 0xff]).flat_map(|second| [0xff, second]);
         let alone: Vec<u8> = alone.collect();
         assert_eq!(next(&alone, LEAST), Err(cut_off()));

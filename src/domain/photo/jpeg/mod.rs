@@ -1,7 +1,7 @@
-//! Walks a JPEG (ITU T.81, annex B) from its start to the end-of-image marker behind its scans.
+//! Walks a JPEG (ITU T.81, annex B) from its start to the end-of-image marker after its scans.
 //!
-//! What libjpeg-turbo decodes is taken, and what its headers tell that it can't decode is not.
-//! The data of a scan is only searched for the marker that ends it.
+//! It accepts what libjpeg-turbo decodes, and refuses what libjpeg-turbo can't decode judging by
+//! the headers. The data of a scan is only searched for the marker that ends it.
 
 mod frame;
 mod lossless;
@@ -60,25 +60,25 @@ pub fn size(bytes: &[u8]) -> Result<Size, Unreadable> {
     }
 }
 
-/// What the segments have told so far.
+/// What the segments have said so far.
 #[derive(Default)]
 struct Picture {
     frame: Option<Frame>,
     tables: Tables,
     colours: Colours,
-    /// Blocks between two restart markers; none where it is 0.
+    /// Blocks between two restart markers; 0 if there are none.
     restart_interval: u16,
     scans: Scans,
 }
 
-/// What there was of the pixels.
+/// The scans read so far.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum Scans {
     #[default]
     None,
-    /// One that others may follow.
+    /// At least one scan; more may follow.
     Some,
-    /// The only one.
+    /// One scan with all components; no more may follow.
     All,
 }
 
@@ -88,7 +88,7 @@ impl Picture {
         if is_among_restarts { marker::LEAST_AMONG_RESTARTS } else { marker::LEAST }
     }
 
-    /// A segment that a decoder depends on.
+    /// Reads a segment that a decoder depends on.
     fn read(&mut self, marker: u8, payload: &[u8]) -> Result<(), Unreadable> {
         match marker {
             START_OF_SCAN => return self.begin_scan(payload),
@@ -103,7 +103,7 @@ impl Picture {
                 return Err(unsound("it has two frame headers"));
             }
             0xc0..=0xc7 | 0xc9..=0xcf => self.frame = Some(Frame::read(marker, payload)?),
-            _ => return Err(unsound("it has a marker that no JPEG has there")),
+            _ => return Err(unsound("it has a marker that is not allowed there")),
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Picture {
         let frame = self.frame.as_mut().ok_or(unsound("a scan comes before its frame header"))?;
         let scan = Scan::read(header)?;
         match self.scans {
-            Scans::All => return Err(unsound("it has a scan too many")),
+            Scans::All => return Err(unsound("it has one scan too many")),
             Scans::Some => {}
             Scans::None => {
                 if frame.process == Process::Lossless {
@@ -135,8 +135,7 @@ impl Picture {
         }
     }
 
-    /// Another picture starts here: as a rule this one was cut off, and the next one written
-    /// behind it.
+    /// Another picture starts here. Usually the first one was cut off, and the next one appended.
     fn interrupted(&self) -> Unreadable {
         match self.scans {
             Scans::None => unsound("it starts twice"),

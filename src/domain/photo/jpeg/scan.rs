@@ -1,6 +1,6 @@
-//! The header of a scan (SOS): which components its data is of, and how they are coded.
+//! The header of a scan (SOS): the components in its data, and how they are coded.
 //!
-//! The data itself is not decoded.
+//! It deliberately doesn't decode the data.
 
 use super::{
     Unreadable,
@@ -12,7 +12,7 @@ use super::{
 /// The most blocks that a scan may interleave (ITU T.81, annex B).
 const BLOCKS_MAX: u32 = 10;
 
-/// The most bits by which a progressive scan may leave coefficients for later.
+/// The most low-order bits of a coefficient that a progressive scan may leave to later scans.
 const SHIFT_MAX: u8 = 13;
 
 /// The last of the 64 coefficients of a block.
@@ -21,19 +21,20 @@ const COEFFICIENT_MAX: u8 = 63;
 /// The last of the predictors of a lossless scan.
 const PREDICTOR_MAX: u8 = 7;
 
-/// What a scan header says of its components and of the coefficients that it brings.
+/// The components and coefficients that a scan header announces.
 pub struct Scan<'a> {
-    /// A component's id and its tables, each.
+    /// For each component, its id and its tables.
     components: &'a [[u8; 2]],
     first: u8,
     last: u8,
-    /// By how many bits the scan before it was shifted, in the upper half, and this one, below.
+    /// The point transforms, in bits: of the scan before in the upper half, of this scan in the
+    /// lower.
     shift: u8,
 }
 
 impl<'a> Scan<'a> {
     pub fn read(payload: &'a [u8]) -> Result<Self, Unreadable> {
-        let wrong_length = unsound("a scan header has another length than its components need");
+        let wrong_length = unsound("a scan header has the wrong length for its components");
         let [count, specifications @ ..] = payload else {
             return Err(wrong_length);
         };
@@ -53,8 +54,8 @@ impl<'a> Scan<'a> {
         self.components.len() == frame.components().len()
     }
 
-    /// Checks that the scan can be decoded with the tables that there are, and marks its
-    /// components as begun.
+    /// Checks that the scan can be decoded with the tables defined so far, and marks its components
+    /// as begun.
     pub fn begin(&self, frame: &mut Frame, tables: &Tables) -> Result<(), Unreadable> {
         self.check_parameters(frame)?;
         let (process, coding) = (frame.process, frame.coding);
@@ -78,7 +79,8 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// The coefficients of a scan. A sequential one brings all, whatever its header says.
+    /// Checks the announced coefficients. A sequential scan always has all of them, whatever its
+    /// header says.
     fn check_parameters(&self, frame: &Frame) -> Result<(), Unreadable> {
         let (before, now) = (self.shift >> 4, self.shift & 0x0f);
         let is_possible = match frame.process {
@@ -99,7 +101,7 @@ impl<'a> Scan<'a> {
                 is_predictor && self.last == 0 && before == 0 && now < 8
             }
         };
-        let wrong = unsound("a scan header asks for coefficients that can't be");
+        let wrong = unsound("a scan header asks for coefficients that can't exist");
         if is_possible { Ok(()) } else { Err(wrong) }
     }
 
@@ -110,7 +112,7 @@ impl<'a> Scan<'a> {
                 tables.need_huffman(Purpose::Dc, dc)?;
                 tables.need_huffman(Purpose::Ac, ac)
             }
-            // What refines the first coefficients are bare bits.
+            // Refinements of the first coefficients are raw bits, without a table.
             Process::Progressive if self.first == 0 && self.shift >> 4 != 0 => Ok(()),
             Process::Progressive if self.first == 0 => tables.need_huffman(Purpose::Dc, dc),
             Process::Progressive => tables.need_huffman(Purpose::Ac, ac),
@@ -119,8 +121,8 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Where the frame has the component that a scan names at an index: in the frame's order, as
-/// libjpeg looks for it.
+/// The frame's index of the component that a scan names at `index`. The search runs in the frame's
+/// order, as in libjpeg.
 fn place(
     frame: &Frame,
     index: usize,

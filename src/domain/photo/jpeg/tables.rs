@@ -1,10 +1,10 @@
-//! The tables that a JPEG's scans are decoded with: which are there, and whether they can be used.
+//! The tables that a JPEG's scans are decoded with: which are defined, and whether they are usable.
 //!
-//! No table is kept: what a scan asks of one is known when it is read.
+//! It deliberately keeps no table: all that a scan requires of one is known when the table is read.
 
 use super::{Unreadable, unsound};
 
-/// How many tables there may be of each sort (ITU T.81, annex B).
+/// How many tables of each kind there may be (ITU T.81, annex B).
 const SLOTS: usize = 4;
 
 /// How many code lengths a Huffman table counts.
@@ -13,10 +13,10 @@ const CODE_LENGTHS: usize = 16;
 /// The most symbols of a Huffman table.
 const SYMBOLS_MAX: usize = 256;
 
-/// The largest symbol of a table for DC coefficients: the bits of a difference.
+/// The largest symbol of a table for DC coefficients: the bit length of a difference.
 const DC_SYMBOL_MAX: u8 = 15;
 
-/// The same where there are no coefficients.
+/// The largest symbol of a lossless scan's table, which has no coefficients.
 const LOSSLESS_SYMBOL_MAX: u8 = 16;
 
 /// The values of a quantization table.
@@ -33,7 +33,7 @@ pub struct Tables {
     ac: [Option<Huffman>; SLOTS],
 }
 
-/// What is asked of a Huffman table when a scan names it.
+/// What a scan requires of a Huffman table.
 #[derive(Clone, Copy)]
 struct Huffman {
     has_a_code_for_each: bool,
@@ -49,7 +49,7 @@ pub enum Purpose {
 }
 
 impl Tables {
-    /// DQT: any number of tables, of bytes or of pairs of bytes.
+    /// DQT: any number of tables, each of bytes or of pairs of bytes.
     pub fn define_quantization(&mut self, payload: &[u8]) -> Result<(), Unreadable> {
         let mut rest = payload;
         while let [head, values @ ..] = rest {
@@ -74,8 +74,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Before the first scan of a sequential JPEG: decoders add the tables that the frames of
-    /// Motion JPEG leave out.
+    /// Adds the tables that Motion JPEG leaves out of its frames, as decoders do before the first
+    /// scan of a sequential JPEG.
     pub fn add_defaults(&mut self) {
         let default = Huffman { has_a_code_for_each: true, symbol_max: 0 };
         for slots in [&mut self.dc, &mut self.ac] {
@@ -106,7 +106,7 @@ impl Tables {
 }
 
 impl Huffman {
-    /// How many codes there are of each length, then their symbols.
+    /// Reads the number of codes of each length, then their symbols.
     fn read(bytes: &[u8]) -> Result<(Self, &[u8]), Unreadable> {
         let (counts, rest) = bytes.split_first_chunk::<CODE_LENGTHS>().ok_or(BAD_HUFFMAN)?;
         let symbols = counts.iter().copied().map(usize::from).sum();
@@ -119,7 +119,8 @@ impl Huffman {
     }
 }
 
-/// Codes are counted up through the lengths, and the one of ones alone is reserved.
+/// Whether the codes fit. They are counted up through the lengths, and the code of all ones is
+/// reserved.
 fn codes_fit(counts: &[u8; CODE_LENGTHS]) -> bool {
     let mut code = 0;
     (1..).zip(counts).all(|(length, count)| {
@@ -128,7 +129,7 @@ fn codes_fit(counts: &[u8; CODE_LENGTHS]) -> bool {
     })
 }
 
-/// DAC: pairs of a table and its value, which holds a lower and an upper bound for DC.
+/// DAC: pairs of a table and its value. For DC, the value holds a lower and an upper bound.
 pub fn check_arithmetic(payload: &[u8]) -> Result<(), Unreadable> {
     let (pairs, rest) = payload.as_chunks::<2>();
     let is_sound = |[table, value]: &[u8; 2]| match table {

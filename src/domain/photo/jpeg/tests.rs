@@ -1,10 +1,10 @@
-//! JPEGs of headers alone: no decoder would make a picture of them, and all that the walk looks at
-//! is there.
+//! JPEGs made only of headers. No decoder could turn them into a picture, but the walk finds all
+//! that it examines.
 
 use super::*;
 use crate::domain::photo::inspect;
 
-/// A frame's header of 3 x 2 pixels and these components: their ids, sampling factors and tables.
+/// A frame header of 3 x 2 pixels with these components: their ids, sampling factors and tables.
 fn frame(marker: u8, components: &[[u8; 3]]) -> Vec<u8> {
     let count = u8::try_from(components.len()).unwrap();
     let head = [8, 0, 2, 0, 3, count];
@@ -16,19 +16,19 @@ fn segment(marker: u8, payload: &[u8]) -> Vec<u8> {
     [&[0xff, marker], &length[..], payload].concat()
 }
 
-/// A quantization table of bytes.
+/// A quantization table with one byte a value.
 fn quantization(slot: u8) -> Vec<u8> {
     segment(0xdb, &[&[slot][..], &[1; 64]].concat())
 }
 
-/// A Huffman table of a code for each of these symbols, all of 8 bits.
+/// A Huffman table with one 8-bit code for each of these symbols.
 fn huffman(head: u8, symbols: &[u8]) -> Vec<u8> {
     let mut counts = [0; 16];
     counts[7] = u8::try_from(symbols.len()).unwrap();
     segment(0xc4, &[&[head][..], &counts, symbols].concat())
 }
 
-/// A scan of these components and parameters, with a little data.
+/// A scan with these components and parameters, and a little data.
 fn scan(components: &[[u8; 2]], parameters: [u8; 3]) -> Vec<u8> {
     let count = u8::try_from(components.len()).unwrap();
     let header = [&[count][..], components.as_flattened(), &parameters].concat();
@@ -47,19 +47,19 @@ fn colour_scan() -> Vec<u8> {
     scan(&[[1, 0], [2, 0], [3, 0]], ALL)
 }
 
-/// What is made of a JPEG of these segments and an end.
+/// Judges a JPEG made of these segments and an end.
 fn judged(segments: &[Vec<u8>]) -> Result<Size, Unreadable> {
     size(&[&[0xff, 0xd8][..], &segments.concat(), &[0xff, 0xd9]].concat())
 }
 
-/// A sound grey JPEG, with something before its scan.
+/// A sound grey JPEG with extra bytes before its scan.
 fn with(extra: &[u8]) -> Result<Size, Unreadable> {
     judged(&[quantization(0), frame(0xc0, &GREY), extra.to_vec(), grey_scan()])
 }
 
 const SIZE: Result<Size, Unreadable> = Ok(Size { width: 3, height: 2 });
 
-/// Why a JPEG is not taken.
+/// The reason why a JPEG is refused.
 fn why(judgement: Result<Size, Unreadable>) -> &'static str {
     match judgement {
         Err(
@@ -111,7 +111,7 @@ fn decoders_look_for_the_next_marker_and_so_does_the_walk() {
 }
 
 #[test]
-fn segments_that_no_picture_depends_on_are_passed_over() {
+fn segments_that_no_picture_depends_on_are_skipped() {
     for marker in (0xe0..=0xef).chain([0xdc, 0xfe]) {
         assert_eq!(with(&segment(marker, b"anything")), SIZE, "{marker:x}");
         for length in [0, 1] {
@@ -121,7 +121,7 @@ fn segments_that_no_picture_depends_on_are_passed_over() {
 }
 
 #[test]
-fn what_cannot_stand_before_a_scan_is_refused() {
+fn segments_that_cannot_precede_a_scan_are_refused() {
     for marker in (0x02..=0xbf).chain([0xc8, 0xde, 0xdf]).chain(0xf0..=0xfd) {
         assert!(with(&segment(marker, b"anything")).is_err(), "{marker:x}");
     }
@@ -133,7 +133,7 @@ fn what_cannot_stand_before_a_scan_is_refused() {
 }
 
 #[test]
-fn frames_of_these_kinds_are_decoded_and_others_are_not() {
+fn only_kinds_of_frames_that_decoders_know_are_accepted() {
     let tables = [quantization(0), huffman(0x00, &[1]), huffman(0x10, &[1])].concat();
     for marker in (0xc0..=0xcf).filter(|marker| ![0xc4, 0xc8, 0xcc].contains(marker)) {
         let parameters = match marker {
@@ -149,7 +149,7 @@ fn frames_of_these_kinds_are_decoded_and_others_are_not() {
 }
 
 #[test]
-fn a_frame_header_says_what_decoders_can_do() {
+fn a_frame_header_that_decoders_cannot_handle_is_refused() {
     let judge = |change: &dyn Fn(&mut Vec<u8>)| {
         let mut frame = frame(0xc0, &COLOUR);
         change(&mut frame);
@@ -166,7 +166,7 @@ fn a_frame_header_says_what_decoders_can_do() {
     for count in [0, 2, 5, 255] {
         assert_eq!(why(judge(&|f| f[9] = count)), "it has other than 1, 3 or 4 colour components");
     }
-    let length = "its frame header has another length than its components need";
+    let length = "its frame header has the wrong length for its components";
     assert_eq!(why(judge(&|f| f[9] = 4)), length);
     assert_eq!(why(judged(&[segment(0xc0, &[8, 0, 2, 0, 3])])), "its frame header is too short");
     for sampling in [0x00, 0x01, 0x10, 0x15, 0x51] {
@@ -190,7 +190,7 @@ fn a_scan_names_components_in_the_order_of_the_frame() {
     for wrong in [&[[4, 0]][..], &[[2, 0], [1, 0]], &[[1, 0], [1, 0]]] {
         assert_eq!(why(judge(wrong)), unknown, "{wrong:?}");
     }
-    let length = "a scan header has another length than its components need";
+    let length = "a scan header has the wrong length for its components";
     assert_eq!(why(judge(&[])), length);
     for payload in [&[][..], &[1], &[1, 1, 0, 0, 63], &[1, 1, 0, 0, 63, 0, 0], &[2, 1, 0, 0, 63, 0]]
     {
@@ -201,12 +201,12 @@ fn a_scan_names_components_in_the_order_of_the_frame() {
 }
 
 #[test]
-fn only_a_picture_in_parts_has_several_scans() {
+fn only_a_picture_with_split_components_has_several_scans() {
     let parts = [scan(&[[1, 0]], ALL), scan(&[[2, 0], [3, 0]], ALL)];
     let [first, second] = parts;
     assert_eq!(judged(&[quantization(0), frame(0xc0, &COLOUR), first, second]), SIZE);
     let twice = judged(&[quantization(0), frame(0xc0, &GREY), grey_scan(), grey_scan()]);
-    assert_eq!(why(twice), "it has a scan too many");
+    assert_eq!(why(twice), "it has one scan too many");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_scan_needs_its_tables() {
     let missing = "a quantization table is missing";
     assert_eq!(why(judged(&[frame(0xc0, &GREY), grey_scan()])), missing);
     assert_eq!(why(judged(&[quantization(1), frame(0xc0, &GREY), grey_scan()])), missing);
-    // Decoders know the usual ones of these, but not for a progressive picture.
+    // Decoders have default Huffman tables, but not for a progressive picture.
     assert_eq!(with(&[]), SIZE);
     let missing = "a Huffman table is missing";
     let third = judged(&[quantization(0), frame(0xc0, &GREY), scan(&[[1, 0x20]], ALL)]);
@@ -226,7 +226,7 @@ fn a_scan_needs_its_tables() {
     let (dc, ac) = (huffman(0x00, &[1]), huffman(0x10, &[1]));
     assert_eq!(why(progressive(&[], [0, 0, 0])), missing);
     assert_eq!(progressive(&dc, [0, 0, 0]), SIZE);
-    assert_eq!(progressive(&[], [0, 0, 0x10]), SIZE, "bare bits");
+    assert_eq!(progressive(&[], [0, 0, 0x10]), SIZE, "raw bits");
     assert_eq!(why(progressive(&dc, [1, 63, 0])), missing);
     assert_eq!(progressive(&ac, [1, 63, 0]), SIZE);
     let arithmetic = judged(&[quantization(0), frame(0xc9, &GREY), scan(&[[1, 0x33]], ALL)]);
@@ -234,7 +234,7 @@ fn a_scan_needs_its_tables() {
 }
 
 #[test]
-fn progressive_scans_ask_for_what_there_is() {
+fn progressive_scans_must_name_possible_coefficients() {
     let tables = [quantization(0), huffman(0x00, &[1]), huffman(0x10, &[1])].concat();
     let judge = |components: &[[u8; 2]], parameters| {
         judged(&[tables.clone(), frame(0xc2, &COLOUR), scan(components, parameters)])
@@ -242,7 +242,7 @@ fn progressive_scans_ask_for_what_there_is() {
     for sound in [[0, 0, 0], [0, 0, 13], [0, 0, 0x21], [1, 63, 0], [63, 63, 0x10]] {
         assert_eq!(judge(&[[1, 0]], sound), SIZE, "{sound:x?}");
     }
-    let impossible = "a scan header asks for coefficients that can't be";
+    let impossible = "a scan header asks for coefficients that can't exist";
     for wrong in [[0, 63, 0], [2, 1, 0], [1, 64, 0], [0, 0, 14], [0, 0, 0x20], [0, 0, 0x11]] {
         assert_eq!(why(judge(&[[1, 0]], wrong)), impossible, "{wrong:x?}");
     }
@@ -251,13 +251,13 @@ fn progressive_scans_ask_for_what_there_is() {
 }
 
 #[test]
-fn tables_are_whole_and_possible() {
+fn broken_tables_are_refused() {
     let broken = "a quantization table is broken";
     for payload in [&[4][..], &[0], &[0; 64], &[0x10; 65], &[0; 66]] {
         assert_eq!(why(with(&segment(0xdb, payload))), broken, "{payload:?}");
     }
     assert_eq!(with(&segment(0xdb, &[])), SIZE);
-    assert_eq!(with(&segment(0xdb, &[0x10; 129])), SIZE, "of pairs of bytes");
+    assert_eq!(with(&segment(0xdb, &[0x10; 129])), SIZE, "with pairs of bytes");
     let broken = "a Huffman table is broken";
     let counts = |count: u8, symbols: usize| {
         let mut table = vec![3; 17 + symbols];
@@ -276,7 +276,7 @@ fn tables_are_whole_and_possible() {
     }
     let mut full = [0; 19];
     (full[1], full[18]) = (2, 1);
-    assert_eq!(why(with(&segment(0xc4, &full))), broken, "the code of ones alone");
+    assert_eq!(why(with(&segment(0xc4, &full))), broken, "the code of all ones");
     for payload in [&[1][..], &[32, 0], &[0, 0x01]] {
         let broken = "a table for arithmetic coding is broken";
         assert_eq!(why(with(&segment(0xcc, payload))), broken, "{payload:?}");
@@ -296,7 +296,7 @@ fn a_scan_with_restarts_is_searched_past_reserved_markers() {
 }
 
 #[test]
-fn a_lossless_picture_is_taken_where_decoders_convert_nothing() {
+fn a_lossless_picture_is_accepted_if_decoders_need_not_convert_colours() {
     let colour = [[1, 0x11, 0], [2, 0x11, 0], [3, 0x11, 0]];
     let judge = |extra: &[u8], parameters| {
         let scan = scan(&[[1, 0], [2, 0], [3, 0]], parameters);

@@ -1,19 +1,20 @@
-//! Splits the chunks of a PNG off (W3C PNG specification, section 5), without their meaning.
+//! Splits off the chunks of a PNG (W3C PNG specification, section 5), deliberately without knowing
+//! their meaning.
 
 use super::{Unreadable, cut_off, unsound};
 
-/// A chunk, and what follows it.
+/// A chunk, and the bytes after it.
 pub struct Chunk<'a> {
     pub name: [u8; 4],
     pub data: &'a [u8],
-    /// The name and the data, of which the checksum is made.
+    /// The name and the data, which the checksum covers.
     named_data: &'a [u8],
     checksum: [u8; 4],
     pub after: &'a [u8],
 }
 
 impl<'a> Chunk<'a> {
-    /// The first of some bytes.
+    /// Reads the first chunk of `bytes`.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Unreadable> {
         let (length, named) = bytes.split_first_chunk::<4>().ok_or(cut_off())?;
         let name = named.first_chunk::<4>().ok_or(cut_off())?;
@@ -33,13 +34,13 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    /// Whether a decoder that doesn't know the chunk has to give up.
+    /// Whether a decoder that doesn't know the chunk must give up.
     pub const fn is_critical(&self) -> bool {
         self.name[0].is_ascii_uppercase()
     }
 
-    /// Compares the checksum. Decoders leave out an extra chunk that is damaged, so this is for
-    /// the others.
+    /// Compares the checksum. Decoders skip a damaged ancillary chunk, so only other chunks are
+    /// checked.
     pub fn check(&self) -> Result<(), Unreadable> {
         if crc32fast::hash(self.named_data) == u32::from_be_bytes(self.checksum) {
             Ok(())

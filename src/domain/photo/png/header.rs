@@ -1,11 +1,11 @@
-//! The header of a PNG (IHDR): its size, and how its pixels are written.
+//! The header of a PNG (IHDR): its size, and the format of its pixels.
 
 use super::{FORMAT, Size, Unreadable, chunk::Chunk, unsound, unsupported};
 
-/// The colour type whose pixels are indices.
+/// The colour type whose pixels are palette indices.
 const PALETTE: u8 = 3;
 
-/// What IHDR says.
+/// The contents of IHDR.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
     pub size: Size,
@@ -18,7 +18,7 @@ impl Header {
     pub fn read(chunk: &Chunk<'_>) -> Result<Self, Unreadable> {
         match &chunk.name {
             b"IHDR" => {}
-            b"CgBI" => return Err(unsupported("it is made for Apple's devices alone")),
+            b"CgBI" => return Err(unsupported("it is made only for Apple devices")),
             _ => return Err(unsound("it doesn't start with its header (IHDR)")),
         }
         let &[w3, w2, w1, w0, h3, h2, h1, h0, depth, colour, compression, filter, interlace] =
@@ -30,7 +30,7 @@ impl Header {
             width: u32::from_be_bytes([w3, w2, w1, w0]),
             height: u32::from_be_bytes([h3, h2, h1, h0]),
         };
-        // Before the checksum: what is too large is named as such.
+        // Before the checksum, so that a picture that is too large is reported as such.
         size.check(FORMAT)?;
         chunk.check()?;
         if compression != 0 || filter != 0 || interlace > 1 {
@@ -40,14 +40,14 @@ impl Header {
         Ok(Self { size, has_palette: colour == PALETTE, pixel_bits })
     }
 
-    /// The fewest bytes that the pixels have, uncompressed: each row has one for its filter.
+    /// The fewest bytes of the uncompressed pixels: each row has one more for its filter.
     pub fn bytes_min(&self) -> u64 {
         let row = (u64::from(self.size.width) * u64::from(self.pixel_bits)).div_ceil(8);
         u64::from(self.size.height) * (1 + row)
     }
 }
 
-/// The bits of a pixel, in the combinations that the standard has.
+/// The bits of a pixel, for the combinations that the standard allows.
 fn pixel_bits(colour: u8, depth: u8) -> Result<u8, Unreadable> {
     let samples = match (colour, depth) {
         (0, 1 | 2 | 4 | 8 | 16) | (PALETTE, 1 | 2 | 4 | 8) => 1,

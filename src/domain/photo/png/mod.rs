@@ -1,7 +1,8 @@
 //! Walks the chunks of a PNG (W3C PNG specification, section 5) from IHDR to IEND.
 //!
-//! What libpng decodes is taken, and what it refuses for the sake of a header, an order or the
-//! checksum of a chunk that it reads is not. The compressed pixels are not looked into.
+//! It accepts what libpng decodes, and refuses what libpng refuses because of a header, an order,
+//! or the checksum of a chunk that libpng reads. It deliberately doesn't look into the compressed
+//! pixels.
 
 mod chunk;
 mod header;
@@ -20,7 +21,7 @@ pub const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 const FORMAT: Format = Format::Png;
 
-/// The most colours of a palette.
+/// The most colours in a palette.
 const COLOURS_MAX: usize = 256;
 
 const fn unsound(why: &'static str) -> Unreadable {
@@ -50,7 +51,7 @@ pub fn size(bytes: &[u8]) -> Result<Size, Unreadable> {
     }
 }
 
-/// What the chunks have told so far.
+/// What the chunks have said so far.
 struct Picture {
     header: Header,
     has_palette: bool,
@@ -71,7 +72,7 @@ impl Picture {
         if chunk.name == *b"IDAT" {
             return Err(unsound("other chunks lie between its pixels (IDAT)"));
         }
-        // Of an animation decoders read the first picture, and nothing behind it.
+        // Decoders read only the first picture of an animation, and nothing after it.
         if self.is_animated && self.pixels.are_over() {
             return Ok(());
         }
@@ -95,7 +96,7 @@ impl Picture {
         if self.header.has_palette && !self.has_palette {
             return Err(unsound("its palette (PLTE) is missing"));
         }
-        // Decoders of animations don't check it.
+        // Decoders of animations don't check this checksum.
         if !self.is_animated {
             chunk.check()?;
         }

@@ -1,17 +1,17 @@
-//! The pixels of a PNG: one stream of zlib's, in one run of IDAT chunks.
+//! The pixels of a PNG: one zlib stream in one run of IDAT chunks.
 //!
-//! Its header is read and its length compared with the least that the pixels need. It is not
-//! decompressed.
+//! It reads the stream's header, and compares the stream's length with the least that the pixels
+//! need. It deliberately doesn't decompress it.
 
 use super::{Unreadable, header::Header, unsound};
 
-/// By how much deflate makes bytes fewer at the most: 258 of them for two bits.
+/// The highest compression ratio of deflate: 258 bytes in two bits.
 const DEFLATE_RATIO_MAX: u64 = 1032;
 
-/// The bytes of zlib's own header.
+/// The size of zlib's own header.
 const ZLIB_HEADER_BYTES: usize = 2;
 
-/// What there was of the stream.
+/// The part of the stream read so far.
 #[derive(Default)]
 pub struct Pixels {
     have_begun: bool,
@@ -21,12 +21,12 @@ pub struct Pixels {
 }
 
 impl Pixels {
-    /// Whether another chunk has followed them.
+    /// Whether another chunk has followed the run of IDAT chunks.
     pub const fn are_over(&self) -> bool {
         self.are_over
     }
 
-    /// The data of the next IDAT, which may be empty.
+    /// Takes the data of the next IDAT, which may be empty.
     pub fn take(&mut self, data: &[u8]) -> Result<(), Unreadable> {
         self.have_begun = true;
         for (at, byte) in (self.bytes..ZLIB_HEADER_BYTES).zip(data) {
@@ -39,7 +39,8 @@ impl Pixels {
         Ok(())
     }
 
-    /// A chunk that is no IDAT: it ends the run, if there was one, were it empty.
+    /// Notes a chunk other than IDAT: it ends the run of IDAT chunks if one has begun, even an
+    /// empty one.
     pub const fn end(&mut self) {
         self.are_over = self.have_begun;
     }
@@ -57,7 +58,8 @@ impl Pixels {
     }
 }
 
-/// RFC 1950: deflate with a window of up to 32 KiB, no dictionary, and a remainder of 31.
+/// Checks zlib's header (RFC 1950): deflate, a window of up to 32 KiB, no dictionary, and a
+/// multiple of 31.
 fn check_zlib([method, flags]: [u8; ZLIB_HEADER_BYTES]) -> Result<(), Unreadable> {
     let is_sound = method & 0x0f == 8
         && method >> 4 <= 7

@@ -1,4 +1,4 @@
-//! PNGs whose pixels are never decompressed: zlib's header and a few bytes will do.
+//! PNGs whose pixels are never decompressed: zlib's header and a few bytes are enough.
 
 use super::*;
 use crate::domain::photo::inspect;
@@ -37,7 +37,7 @@ fn judged(chunks: &[Vec<u8>]) -> Result<Size, Unreadable> {
     size(&png(chunks))
 }
 
-/// Why a PNG is not taken.
+/// The reason why a PNG is refused.
 fn why(chunks: &[Vec<u8>]) -> &'static str {
     match judged(chunks) {
         Err(
@@ -52,7 +52,7 @@ fn why(chunks: &[Vec<u8>]) -> &'static str {
 const SIZE: Result<Size, Unreadable> = Ok(Size { width: 3, height: 2 });
 
 #[test]
-fn a_whole_png_is_taken_with_trailing_bytes_and_no_cut_is() {
+fn a_whole_png_with_a_trailer_is_accepted_and_a_cut_one_is_not() {
     let png = png(&[small(8, 2), chunk(b"tEXt", b"a"), idat(), chunk(b"tEXt", b"b"), iend()]);
     assert_eq!(inspect(&[&png[..], b"trailer"].concat()), Ok(Format::Png));
     for length in 8..png.len() {
@@ -79,12 +79,12 @@ fn a_png_is_its_header_then_its_pixels_then_its_end() {
     assert_eq!(why(&[small(8, 2), chunk(b"tE4t", b"a"), idat(), iend()]), name);
     let critical = "it has a critical chunk that is not in the standard";
     assert_eq!(why(&[small(8, 2), chunk(b"ABCD", b"a"), idat(), iend()]), critical);
-    let apple = "it is made for Apple's devices alone";
+    let apple = "it is made only for Apple devices";
     assert_eq!(why(&[chunk(b"CgBI", b"a"), small(8, 2), idat(), iend()]), apple);
 }
 
 #[test]
-fn colours_have_the_depths_of_the_standard() {
+fn only_bit_depths_of_the_standard_are_accepted() {
     let palette = || chunk(b"PLTE", &[0; 6]);
     for depth in 0..=32 {
         for colour in 0..=8 {
@@ -135,7 +135,7 @@ fn an_indexed_picture_has_one_palette_before_its_pixels() {
 }
 
 #[test]
-fn the_checksums_of_what_is_read_are_compared() {
+fn the_checksums_of_chunks_that_decoders_read_are_compared() {
     let wrong = "a checksum is wrong, so its bytes were changed";
     let damaged = |mut chunk: Vec<u8>, at: usize| {
         chunk[at] ^= 1;
@@ -169,7 +169,7 @@ fn of_an_animation_only_the_first_picture_counts() {
 }
 
 #[test]
-fn the_pixels_are_one_stream_of_zlib() {
+fn the_pixels_are_one_zlib_stream() {
     let judge = |parts: &[&[u8]]| {
         let pixels: Vec<_> = parts.iter().map(|part| chunk(b"IDAT", part)).collect();
         judged(&[small(8, 2), pixels.concat(), iend()])
@@ -189,7 +189,7 @@ fn the_pixels_are_one_stream_of_zlib() {
 }
 
 #[test]
-fn pixels_that_cannot_be_all_are_refused() {
+fn streams_too_short_for_the_pixels_are_refused() {
     // 8 bytes become 8,256 at the most.
     let sized = |width, height| judged(&[header(width, height, [8, 0, 0, 0, 0]), idat(), iend()]);
     assert!(sized(8255, 1).is_ok() && sized(1, 4128).is_ok());
@@ -203,7 +203,7 @@ fn pixels_that_cannot_be_all_are_refused() {
 }
 
 #[test]
-fn a_bomb_is_known_by_its_header_alone() {
+fn a_decompression_bomb_is_recognised_by_its_header() {
     let bomb = &png(&[header(100_000, 100_000, [8, 2, 0, 0, 0])])[..33];
     let expected = Unreadable::TooManyPixels { width: 100_000, height: 100_000 };
     assert_eq!(inspect(bomb), Err(expected));

@@ -1,4 +1,4 @@
-//! What a match asks of Oz, and what comes back, as plain values.
+//! A match's requests to Oz and their replies, as plain values.
 
 use std::time::Duration;
 
@@ -13,32 +13,32 @@ use crate::domain::{
 /// One request to Oz.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Ask {
-    /// What does the folder hold: its media and its analyses?
+    /// Read the folder: its media and its analyses.
     ReadFolder {
         /// Which folder.
         folder_id: FolderId,
     },
-    /// Take this photo. Not safe to repeat blindly.
+    /// Upload the photo. Not idempotent.
     UploadPhoto {
         /// Into which folder.
         folder_id: FolderId,
-        /// Names the photo, so that it is found if the answer is lost.
+        /// Identifies the photo, so that a later folder read finds it if the answer is lost.
         match_id: MatchId,
         /// Decides its tags.
         kind: PhotoKind,
         /// Decides its content type and the ending of its name.
         format: Format,
     },
-    /// Compare these media. Not safe to repeat blindly.
+    /// Start the analyses. Not idempotent.
     StartAnalyses {
         /// In which folder.
         folder_id: FolderId,
-        /// What a BIOMETRY analysis compares: the liveness media and the photo.
+        /// The media that the BIOMETRY analysis compares: the liveness media and the photo.
         biometry: Vec<MediaId>,
-        /// What a QUALITY analysis started with it looks at; none is started without.
+        /// The media of a QUALITY analysis to start together with it; `None` starts none.
         quality: Option<Vec<MediaId>>,
     },
-    /// How does the analysis stand?
+    /// Read the status of an analysis.
     ReadAnalysis {
         /// Which analysis.
         analysis_id: AnalysisId,
@@ -71,7 +71,7 @@ impl Ask {
 }
 
 impl AskKind {
-    /// Its name, as the log has it.
+    /// Its name in the log.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ReadFolder => "read_folder",
@@ -81,7 +81,7 @@ impl AskKind {
         }
     }
 
-    /// Whether it changes something at Oz, so that a lost answer must be looked for.
+    /// Whether it changes something at Oz. If its answer is lost, its effect must be looked for.
     pub const fn changes_oz(self) -> bool {
         match self {
             Self::UploadPhoto | Self::StartAnalyses => true,
@@ -92,13 +92,13 @@ impl AskKind {
 
 /// What Oz answered.
 #[derive(Clone, PartialEq, Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is nearly all there are: polls")]
+#[expect(clippy::large_enum_variant, reason = "the large variant is by far the most common: polls")]
 pub enum Reply {
     /// To [`Ask::ReadFolder`].
     Folder(Folder),
     /// To [`Ask::UploadPhoto`]: the photo's id.
     Photo(MediaId),
-    /// To [`Ask::StartAnalyses`]: what was started.
+    /// To [`Ask::StartAnalyses`]: the analyses that were started.
     Started(Vec<Analysis>),
     /// To [`Ask::ReadAnalysis`].
     Analysis(Analysis),
@@ -124,22 +124,22 @@ pub struct Media {
     pub tags: Vec<String>,
     /// The name it was uploaded under.
     pub original_name: Option<String>,
-    /// What we wrote into its metadata, if Oz gives it back.
+    /// The match id that the upload wrote into its metadata, if Oz returns it.
     pub match_id: Option<String>,
-    /// When Oz got it.
+    /// When Oz received it.
     pub time_created: Option<Timestamp>,
 }
 
-/// One analysis, as Oz tells it. Words are raw.
+/// One analysis, as Oz reports it, in Oz's raw words.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Analysis {
-    /// Its id. A single analysis that was asked for by id may come without.
+    /// Its id. May be missing if the analysis was read by its id.
     pub id: Option<AnalysisId>,
     /// Oz's `type` in upper case, for instance `BIOMETRY`.
     pub kind: Option<String>,
-    /// Analyses that were asked for in one request share it.
+    /// Oz's id of the group, shared by analyses that were started in one request.
     pub group_id: Option<String>,
-    /// What it looks at; none if Oz doesn't say.
+    /// The media it examines; `None` if Oz doesn't say.
     pub source_media: Option<Vec<MediaId>>,
     /// Oz's `state`.
     pub state: Option<String>,
@@ -155,16 +155,16 @@ pub struct Analysis {
     pub confidence_spoofing: Option<f64>,
     /// When Oz created it.
     pub time_created: Option<Timestamp>,
-    /// Why it failed, where Oz says so.
+    /// Oz's code for why it failed, if Oz gives one.
     pub error_code: Option<i64>,
-    /// Why it failed, where Oz says so.
+    /// Oz's text on why it failed, if Oz gives one.
     pub error_message: Option<String>,
 }
 
-/// Why Oz didn't do what was asked, or why we can't know.
+/// Why a request to Oz failed, or why its outcome is unknown.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Failure {
-    /// What happened.
+    /// The kind of failure.
     pub kind: FailureKind,
     /// The HTTP status, if there was an answer.
     pub http_status: Option<u16>,
@@ -174,7 +174,7 @@ pub struct Failure {
     pub message: String,
     /// How long Oz asks us to wait.
     pub retry_after: Option<Duration>,
-    /// The whole chain of causes, where there is one: for the operator's log alone.
+    /// The whole chain of causes, if there is one: only for the operator's log.
     pub causes: Option<String>,
 }
 
@@ -183,7 +183,7 @@ pub struct Failure {
 pub enum FailureKind {
     /// No connection: the request never left.
     Unreachable,
-    /// No answer in time, or an upload that stood still.
+    /// No answer in time, or a stalled upload.
     TimedOut,
     /// The connection broke before the answer was whole.
     Interrupted,
@@ -191,34 +191,34 @@ pub enum FailureKind {
     RateLimited,
     /// 5xx, by Oz or by a proxy.
     ServerError,
-    /// 3xx, which is never followed: the token would travel with it.
+    /// 3xx. Redirects are never followed: the access token would be sent along.
     Redirected,
     /// A 2xx that can't be read: cut off, or not JSON.
     Unreadable,
-    /// A 2xx that can be read but lacks what is needed.
+    /// A 2xx that can be read but lacks required data.
     Incomplete,
-    /// 401 with one of Oz's codes for sessions, and again after a renewal; or no session, where one
-    /// after the other was refused.
+    /// 401 with one of Oz's session error codes, also after a renewal; or the request was not sent
+    /// because several sessions in a row were refused.
     SessionRefused,
-    /// 401 in Oz's words, but with no code for sessions.
+    /// 401 with an Oz error object, but without a session error code.
     Unauthorized,
     /// The login itself is refused.
     LoginRefused,
-    /// A 4xx without an error object of Oz's: the answer of a gateway, an ingress or a WAF, which
-    /// says nothing of the folder, the photo or the analysis.
+    /// A 4xx without an Oz error object: the answer of a gateway, an ingress or a WAF, which says
+    /// nothing about the folder, the photo or the analysis.
     Foreign,
-    /// 403 in Oz's words.
+    /// 403 with an Oz error object.
     Forbidden,
-    /// 404 in Oz's words.
+    /// 404 with an Oz error object.
     NotFound,
-    /// 413 in Oz's words, or any 413 to an upload.
+    /// 413 with an Oz error object, or any 413 to an upload.
     TooLarge,
-    /// 400 and every other 4xx in Oz's words.
+    /// 400 or any other 4xx with an Oz error object.
     Rejected,
 }
 
 impl FailureKind {
-    /// What watchers are told while the match waits it out.
+    /// The cause that watchers are told while the match waits.
     pub const fn cause(self) -> Cause {
         match self {
             Self::Unreachable => Cause::OzUnreachable,
@@ -234,9 +234,9 @@ impl FailureKind {
         }
     }
 
-    /// Whether Oz may have acted all the same. What asks for fewer requests may stand behind what
-    /// acts as well as before it. A redirect may be the answer to what was done (303), and a
-    /// gateway may refuse the answer rather than the request.
+    /// Whether Oz may have acted on the request despite the failure. A rate limiter may sit behind
+    /// the acting component as well as in front of it. A redirect may be the answer to a completed
+    /// action (303), and a gateway may refuse the answer rather than the request.
     pub const fn may_have_acted(self) -> bool {
         match self {
             Self::TimedOut
@@ -260,7 +260,7 @@ impl FailureKind {
 }
 
 impl Failure {
-    /// A failure of which nothing is known but its kind.
+    /// A failure with a kind and a message, and no further details.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -272,24 +272,24 @@ impl Failure {
         }
     }
 
-    /// There is no session, and for so long none is opened: nothing was sent.
+    /// The request was not sent: there is no session, and none is opened during the pause.
     pub fn without_session(pause: Duration) -> Self {
         let message = "Oz ends the sessions of this server's account one after the other";
         Self { retry_after: Some(pause), ..Self::new(FailureKind::SessionRefused, message) }
     }
 
-    /// For how long the request was withheld for want of a session, if it never left.
+    /// How long requests are withheld for lack of a session; `None` if this request was sent.
     pub fn withheld(&self) -> Option<Duration> {
         let never_left = self.kind == FailureKind::SessionRefused && self.http_status.is_none();
         self.retry_after.filter(|_| never_left)
     }
 
-    /// What operators are told of it.
+    /// The text for operators: the chain of causes if known, else the message.
     pub fn told(&self) -> &str {
         self.causes.as_deref().unwrap_or(&self.message)
     }
 
-    /// What callers are told of it.
+    /// The details for callers: Oz's status, code and message, as far as known.
     pub fn metadata(&self) -> Metadata {
         let entries = [
             ("oz.http_status", self.http_status.map(|status| status.to_string())),

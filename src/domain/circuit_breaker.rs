@@ -1,9 +1,9 @@
-//! Whether a request may go to Oz at all: one circuit and one retry budget for all matches.
+//! Whether a request may go to Oz at all: one circuit breaker and one retry budget for all matches.
 //!
-//! Each match waits out its own trouble (`retry`). This is what they share, so that an outage
-//! lowers the rate of requests to single probes, whoever asks, and so that they don't all come
-//! back at once. It deliberately keeps no list of who waits: whoever is held back is given a time
-//! of its own, by chance, and asks again.
+//! Each match waits out its own trouble (`retry`). The breaker is shared by all matches: in an
+//! outage it reduces their requests to single probes, and it keeps them from all coming back at
+//! once. It deliberately keeps no queue: a request that is held back gets a random time of its own,
+//! and asks again then.
 
 use std::time::Duration;
 
@@ -14,49 +14,50 @@ use crate::domain::{
     volatile::BACKOFF_MAX,
 };
 
-/// How many failures in a row open the circuit, over all matches. One match, or a few, that meet
-/// a fault of their own don't get there; thousands do within milliseconds.
+/// How many failures in a row, over all matches, open the circuit. One match, or a few, with a
+/// fault of their own don't get there; thousands in an outage do within milliseconds.
 pub const OPENS_AFTER: u32 = 32;
-/// The shortest pause before a probe, and of those held back: a blip is over by then.
+/// The shortest pause before a probe, and the shortest hold of other requests: a blip is over by
+/// then.
 pub const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// The longest of either. A probe's pause and a hold together are no longer than the longest
-/// pause between two tries of one match.
+/// The longest pause or hold. A probe's pause and a hold together are no longer than the longest
+/// pause between two attempts of one match.
 pub const PAUSE_MAX: Duration = Duration::from_secs(BACKOFF_MAX.as_secs() / 2);
-/// For how long a single `Retry-After` keeps everybody's probes back: a strange one must not stop
-/// the service for a day. The match that was told it waits as long as it says.
+/// How long a single `Retry-After` may delay the probes of all matches: an odd value must not stop
+/// the service for a day. The match that received it waits as long as it says.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
-/// What an answer adds to the budget, in retries: they are at most a fifth of what works.
+/// What an answer adds to the budget, in retries: one retry for every five answers.
 pub const BUDGET_SHARE: f64 = 0.2;
-/// What time adds to the budget, in retries a second: few matches are never starved.
+/// What time adds to the budget, in retries a second, so that a few matches are never starved.
 pub const BUDGET_FLOOR: f64 = 10.0;
-/// How many retries the budget holds: what may come at once after a quiet time.
+/// How many retries the budget holds: the largest burst after a quiet time.
 pub const BUDGET_MAX: f64 = 100.0;
-/// How long a retry that finds the budget empty is held back at most.
+/// The longest hold of a retry that finds the budget empty.
 pub const BUDGET_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// What those are told that are held back. What Oz said to another match's request is not theirs.
-const HELD_BACK: &str = "held back: requests of other matches failed so";
+/// The message for matches whose requests are held back. Oz's words about another match's request
+/// are not for them.
+const HELD_BACK: &str = "held back: requests of other matches failed";
 
 /// The state that all matches of one Oz account share.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CircuitBreaker {
     state: BreakerState,
-    /// Grows whenever the state changes its kind, so that a failure of a request that was sent
-    /// before is known to say nothing of now.
+    /// Grows with every change of state. A failure of a request that was sent under an earlier
+    /// generation says nothing about the present.
     generation: u64,
-    /// How many probes have failed since it opened.
+    /// How many probes have failed since the circuit opened.
     failed_probes: u32,
     budget: RetryBudget,
 }
 
 #[derive(Clone, PartialEq, Debug)]
 enum BreakerState {
-    /// All may send. So many failures in a row.
+    /// Requests may be sent. `failures` counts the failures in a row.
     Closed { failures: u32 },
-    /// Nobody may send before this time; then one may, as a probe.
+    /// No request may be sent before `until`; then a read-only request may be sent, as a probe.
     Open { until: Timestamp, why: Failure },
-    /// One request that only reads is under way, and decides. Should it be given up, another may be
-    /// sent then.
+    /// A probe is in flight, and decides. If it is given back, another may be sent at `again`.
     Probing { again: Timestamp, why: Failure },
 }
 
@@ -67,20 +68,21 @@ struct RetryBudget {
     as_of: Timestamp,
 }
 
-/// What the gate to Oz asks of a request before it lets it through, this breaker included.
+/// What the gate to Oz, of which this breaker is a part, needs to know about a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RequestTraits {
-    /// It repeats what has just failed, so that it is charged to the budget.
+    /// It repeats a request that has just failed, so it is charged to the retry budget.
     pub retries: bool,
-    /// It changes Oz. Such a request is no probe: it may take minutes, and is the costliest to lose.
+    /// It changes Oz. Such a request is never the probe: it may take minutes, and is the costliest
+    /// to lose.
     pub changes_oz: bool,
     /// It is the last look at an analysis, after the match's deadline.
     pub is_last_look: bool,
 }
 
-/// The leave to send one request. It is to be reported or given back.
+/// Permission to send one request. It must be reported or given back.
 #[derive(PartialEq, Eq, Debug)]
-#[must_use = "a probe that is neither reported nor given back holds up everybody"]
+#[must_use = "a probe that is neither reported nor given back blocks all requests"]
 pub struct Ticket(u64);
 
 /// A request that must not be sent now.
@@ -88,16 +90,16 @@ pub struct Ticket(u64);
 pub struct Deferred {
     /// When to ask again.
     pub until: Timestamp,
-    /// The trouble, if Oz is out or there is no session; none if only the budget for retries is spent.
+    /// The trouble, if Oz is down or there is no session; `None` if only the retry budget is spent.
     pub why: Option<Failure>,
-    /// A probe is due, but this request can't be it: its match may look at its folder instead.
+    /// A probe is due, but this request can't be it: its match may read its folder instead.
     pub look_first: bool,
 }
 
-/// What is worth a line in the log.
+/// A change of state that is worth a line in the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BreakerChange {
-    /// Nobody sends any more, but for probes.
+    /// Only probes are sent from now on.
     Opened,
     /// Oz answers again.
     Closed,
@@ -115,10 +117,10 @@ impl CircuitBreaker {
         }
     }
 
-    /// Whether a request may be sent. A probe is not charged.
+    /// Asks to send a request. A probe is not charged to the retry budget.
     ///
     /// # Errors
-    /// When to ask again, spread by chance (0..1).
+    /// [`Deferred`] says when to ask again, spread by `chance` (0..1).
     pub fn enter(
         &mut self,
         entry: RequestTraits,
@@ -147,26 +149,26 @@ impl CircuitBreaker {
         Err(Deferred { until: now.after(self.pause(chance)), why: Some(why), look_first: false })
     }
 
-    /// Takes what came of a request: its failure, if it failed. Whatever says that Oz is there
-    /// closes the circuit, whoever asked and however long ago.
+    /// Reports the outcome of a request: its failure, if it failed. Any outcome that shows Oz to be
+    /// up closes the circuit, even of a request that isn't the probe or was sent long ago.
     pub fn report(
         &mut self,
-        pass: Ticket,
+        ticket: Ticket,
         failure: Option<&Failure>,
         now: Timestamp,
         chance: f64,
     ) -> Option<BreakerChange> {
         match failure.filter(|failure| is_outage(failure.kind)) {
             None => self.answered(),
-            Some(failure) => self.failed(pass, failure, now, chance),
+            Some(failure) => self.failed(ticket, failure, now, chance),
         }
     }
 
-    /// Takes back the leave for a request whose outcome nobody will know. After a probe another
-    /// may be sent, no sooner than probes follow each other.
-    pub fn give_back(&mut self, pass: Ticket) {
+    /// Takes back the ticket of a request whose outcome will not be known. If it was the probe,
+    /// another may be sent, no sooner than [`PAUSE_MIN`] after it.
+    pub fn give_back(&mut self, ticket: Ticket) {
         match &self.state {
-            BreakerState::Probing { again, why } if pass.0 == self.generation => {
+            BreakerState::Probing { again, why } if ticket.0 == self.generation => {
                 let (until, why) = (*again, why.clone());
                 self.enters(BreakerState::Open { until, why });
             }
@@ -193,12 +195,12 @@ impl CircuitBreaker {
 
     fn failed(
         &mut self,
-        pass: Ticket,
+        ticket: Ticket,
         failure: &Failure,
         now: Timestamp,
         chance: f64,
     ) -> Option<BreakerChange> {
-        if pass.0 != self.generation {
+        if ticket.0 != self.generation {
             return None;
         }
         match &mut self.state {
@@ -236,7 +238,7 @@ impl CircuitBreaker {
 }
 
 impl RetryBudget {
-    /// Whether one more retry can be paid for; it is, then.
+    /// Charges one retry if the budget covers it. Returns whether it does.
     fn pays(&mut self, now: Timestamp) -> bool {
         let earned = now.since(self.as_of).as_secs_f64() * BUDGET_FLOOR;
         self.retries = (self.retries + earned).min(BUDGET_MAX);
@@ -253,7 +255,8 @@ impl RetryBudget {
     }
 }
 
-/// Whether such a failure says that Oz itself, or the way to it, is out. All others are answers.
+/// Whether a failure of this kind means that Oz, or the way to it, is down. All other failures are
+/// answers.
 const fn is_outage(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Unreachable
@@ -297,17 +300,17 @@ mod tests {
         Failure::new(kind, "trouble")
     }
 
-    /// Sends a request that ends so, with no jitter.
+    /// Sends a request with this outcome, without jitter.
     fn send(
         circuit: &mut CircuitBreaker,
         now: Timestamp,
         outcome: Result<(), FailureKind>,
     ) -> Option<BreakerChange> {
-        let pass = circuit.enter(RequestTraits::default(), now, 0.0).unwrap();
-        circuit.report(pass, outcome.map_err(failure).as_ref().err(), now, 0.0)
+        let ticket = circuit.enter(RequestTraits::default(), now, 0.0).unwrap();
+        circuit.report(ticket, outcome.map_err(failure).as_ref().err(), now, 0.0)
     }
 
-    /// Opened just now, at second 0: the first probe is due at second 1.
+    /// A circuit that opened just now, at second 0: the first probe is due at second 1.
     fn open() -> CircuitBreaker {
         let mut circuit = closed();
         for _ in 1..OPENS_AFTER {
@@ -319,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_row_open_it_and_a_hold_says_why() {
+    fn failures_in_a_row_open_the_circuit_and_a_hold_gives_the_cause() {
         let mut circuit = open();
         let hold = circuit.enter(RequestTraits::default(), second(0), 1.0).unwrap_err();
         assert_eq!(hold.until, second(2));
@@ -328,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn one_answer_between_failures_keeps_it_closed() {
+    fn one_answer_between_failures_keeps_the_circuit_closed() {
         let mut circuit = closed();
         for turn in 0..OPENS_AFTER * 10 {
             let outcome =
@@ -338,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_says_that_oz_is_out_opens_it() {
+    fn only_outages_open_the_circuit() {
         use FailureKind::{
             Forbidden, Foreign, Incomplete, Interrupted, LoginRefused, NotFound, RateLimited,
             Redirected, Rejected, ServerError, SessionRefused, TimedOut, TooLarge, Unauthorized,
@@ -380,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changes_oz_is_never_the_probe_and_its_match_may_look_instead() {
+    fn a_request_that_changes_oz_is_never_the_probe_and_its_match_may_read_instead() {
         let mut circuit = open();
         let early = circuit.enter(SENDING, second(0), 0.0).unwrap_err();
         assert_eq!((early.until, early.look_first), (second(1), false));
@@ -388,13 +391,13 @@ mod tests {
         assert_eq!((hold.until, hold.look_first), (second(1), true));
         let look = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
         let beside = circuit.enter(SENDING, second(1), 0.0).unwrap_err();
-        assert!(!beside.look_first, "another one is the probe");
+        assert!(!beside.look_first, "another request is the probe");
         assert_eq!(circuit.report(look, None, second(2), 0.0), Some(BreakerChange::Closed));
         assert!(circuit.enter(SENDING, second(2), 0.0).is_ok());
     }
 
     #[test]
-    fn one_probe_at_a_time_goes_through() {
+    fn one_probe_at_a_time_is_sent() {
         let mut circuit = open();
         assert!(circuit.enter(RequestTraits::default(), second(0), 0.0).is_err());
         let probe = circuit.enter(RETRY, second(1), 0.0).unwrap();
@@ -425,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_probe_says_why() {
+    fn the_last_failed_probe_gives_the_cause() {
         let mut circuit = open();
         let why = |circuit: &mut CircuitBreaker| {
             circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap_err().why.unwrap()
@@ -451,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_that_is_given_up_makes_way_for_another() {
+    fn a_probe_that_is_given_back_makes_way_for_another() {
         let mut circuit = open();
         let probe = circuit.enter(RequestTraits::default(), second(1), 0.0).unwrap();
         circuit.give_back(probe);
@@ -461,28 +464,32 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_before_it_turned_fails_without_a_say() {
+    fn failures_of_requests_sent_before_a_change_of_state_are_ignored() {
         let mut circuit = closed();
         let mut early: Vec<Ticket> = (0..4 * OPENS_AFTER)
             .map(|_| circuit.enter(RequestTraits::default(), second(0), 0.0).unwrap())
             .collect();
         let down = failure(FailureKind::TimedOut);
-        for pass in early.drain(..OPENS_AFTER as usize) {
-            circuit.report(pass, Some(&down), second(0), 0.0);
+        for ticket in early.drain(..OPENS_AFTER as usize) {
+            circuit.report(ticket, Some(&down), second(0), 0.0);
         }
         let as_opened = circuit.clone();
-        for pass in early.drain(..OPENS_AFTER as usize) {
-            assert_eq!(circuit.report(pass, Some(&down), second(0), 0.0), None);
+        for ticket in early.drain(..OPENS_AFTER as usize) {
+            assert_eq!(circuit.report(ticket, Some(&down), second(0), 0.0), None);
         }
         assert_eq!(circuit, as_opened, "the pause doesn't grow");
         assert_eq!(send(&mut circuit, second(1), Ok(())), Some(BreakerChange::Closed));
-        for pass in early {
-            assert_eq!(circuit.report(pass, Some(&down), second(1), 0.0), None, "it stays closed");
+        for ticket in early {
+            assert_eq!(
+                circuit.report(ticket, Some(&down), second(1), 0.0),
+                None,
+                "it stays closed"
+            );
         }
     }
 
     #[test]
-    fn what_was_sent_before_it_turned_and_is_given_back_makes_way_for_no_probe() {
+    fn a_ticket_from_before_a_change_of_state_makes_way_for_no_probe() {
         let mut circuit = closed();
         let early = circuit.enter(RequestTraits::default(), second(0), 0.0).unwrap();
         for _ in 0..OPENS_AFTER {
@@ -492,13 +499,13 @@ mod tests {
         circuit.give_back(early);
         assert!(
             circuit.enter(RequestTraits::default(), second(2), 0.0).is_err(),
-            "the probe is under way"
+            "the probe is in flight"
         );
         assert_eq!(circuit.report(probe, None, second(2), 0.0), Some(BreakerChange::Closed));
     }
 
     #[test]
-    fn a_late_answer_closes_it_and_the_probe_then_says_nothing_new() {
+    fn a_late_answer_closes_the_circuit_and_the_failing_probe_leaves_it_closed() {
         let mut circuit = closed();
         let early = circuit.enter(RequestTraits::default(), second(0), 0.0).unwrap();
         for _ in 0..OPENS_AFTER {
@@ -512,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn those_held_back_come_again_spread_over_an_interval() {
+    fn held_back_requests_return_spread_over_an_interval() {
         let mut circuit = open();
         let mut until =
             |chance| circuit.enter(RequestTraits::default(), second(0), chance).unwrap_err().until;
@@ -520,9 +527,9 @@ mod tests {
         assert_eq!(until(0.5).since(second(0)), SECOND.mul_f64(1.5));
     }
 
-    // The budget.
+    // The retry budget.
 
-    /// How many retries pass at once.
+    /// How many retries are let through at once.
     fn retries(circuit: &mut CircuitBreaker, now: Timestamp) -> usize {
         (0..1_000).take_while(|_| circuit.enter(RETRY, now, 0.0).is_ok()).count()
     }
@@ -537,7 +544,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fifth_of_what_works_may_be_retries() {
+    fn one_retry_is_earned_by_every_five_answers() {
         let mut circuit = closed();
         retries(&mut circuit, second(0));
         for _ in 0..51 {

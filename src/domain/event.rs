@@ -1,8 +1,8 @@
-//! The facts that a match's journal consists of, and what they carry.
+//! The events that a match's journal consists of, and their payloads.
 //!
-//! They are stored as they stand here: a field may be added with a default, none may change its
-//! meaning, since journals outlive the versions that wrote them. What a later version wrote is read as
-//! far as it is known, and never written again.
+//! These types are the stored form. A field may be added with a default; no field may change its
+//! meaning, because journals outlive the versions that wrote them. Events from a later version are
+//! read as far as this version knows them, and deliberately never written back.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// Variable parts of an error, by dotted name. Never holds anything secret or personal.
+/// Variable parts of an error, by dotted name. Never holds secret or personal data.
 pub type Metadata = BTreeMap<String, String>;
 
 /// A durable fact about a match.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The match exists. Always the first.
+    /// The match exists. Always the first event.
     Accepted(Arc<Spec>),
     /// The photo is at Oz, or was found there.
     PhotoUploaded(PhotoUploaded),
@@ -35,47 +35,47 @@ pub enum Event {
     Finished(Finished),
     /// There will be no verdict. Closes the match.
     Failed(Failed),
-    /// The caller ended it. Closes the match.
+    /// The caller cancelled the match. Closes the match.
     Cancelled(Cancelled),
-    /// A fact that this version can't read: a later version's, or a damaged one. It is only read.
+    /// An event that this version can't read: from a later version, or damaged. Never written.
     #[serde(skip)]
     Unknown(Unknown),
 }
 
-/// What the store has beside an event that can't be read.
+/// What the store keeps beside an event that this version can't read.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Unknown {
-    /// What was asked for, as far as the store has it; with the first event only.
+    /// The request, as far as the store has it; only with the first event.
     pub spec: Option<Arc<Spec>>,
-    /// Where the match stands, if it is its last event.
+    /// The match's state and times; only if this is the match's last event.
     pub stands: Option<Stands>,
 }
 
-/// Where a match stands, by what the store has beside its events.
+/// The state and times that the store keeps beside a match's events.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Stands {
     /// Its state, which may be unknown itself.
     pub state: State,
-    /// When it ended.
+    /// When the match ended; `None` before.
     pub end_time: Option<Timestamp>,
-    /// When it is erased.
+    /// When the match is erased; `None` until it has ended.
     pub expire_time: Option<Timestamp>,
 }
 
-/// What was decided about the media before the analysis was asked for.
+/// The decisions about the media, made before the analysis is started.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PhotoUploaded {
     /// The reference photo at Oz.
     pub photo_media_id: MediaId,
-    /// What it is compared with.
+    /// The liveness media that it is compared with.
     pub liveness_media: Vec<MediaId>,
-    /// What the newest finished QUALITY analysis of these media said.
+    /// The result of the newest finished QUALITY analysis of these media; `None` if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<LivenessResult>,
-    /// Analyses of just these media that were there before we asked for any: never ours.
+    /// Analyses of the match's media that existed before the match started its own: never adopted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_analyses: Vec<AnalysisId>,
-    /// Whether an upload whose answer was lost had arrived after all.
+    /// Whether the photo was found at Oz after the answer to its upload had been lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
 }
@@ -85,30 +85,30 @@ pub struct PhotoUploaded {
 pub struct AnalysisStarted {
     /// The BIOMETRY analysis.
     pub analysis_id: AnalysisId,
-    /// The QUALITY analysis that was started with it.
+    /// The QUALITY analysis that was started together with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness_analysis_id: Option<AnalysisId>,
-    /// Whether a start whose answer was lost had been heard after all.
+    /// Whether the analysis was found at Oz after the answer to its start had been lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
-    /// Oz's words in its answer.
+    /// Oz's raw status in its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oz: Option<OzStatus>,
 }
 
-/// What went wrong, and when it is tried again.
+/// What went wrong, and when the next attempt is due.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AttemptFailed {
-    /// What kind of trouble it is.
+    /// The kind of trouble.
     pub cause: Cause,
     /// A sentence for people.
     pub message: String,
-    /// When the next try is due.
+    /// When the next attempt is due.
     pub next_attempt: Timestamp,
     /// Oz's status, code and message.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: Metadata,
-    /// Oz's words as last polled.
+    /// Oz's raw status as of the last poll.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oz: Option<OzStatus>,
 }
@@ -118,7 +118,7 @@ pub struct AttemptFailed {
 pub struct Finished {
     /// What Oz decided.
     pub result: MatchResult,
-    /// Oz's words, of which the verdict is read.
+    /// Oz's raw status, from which the verdict is read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oz: Option<OzStatus>,
     /// How long the match is kept from here on.
@@ -131,7 +131,7 @@ pub struct Finished {
 pub struct Failed {
     /// Why.
     pub error: MatchError,
-    /// Oz's words as last polled.
+    /// Oz's raw status as of the last poll.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oz: Option<OzStatus>,
     /// How long the match is kept from here on.
@@ -139,7 +139,7 @@ pub struct Failed {
     pub keep: Duration,
 }
 
-/// The end by the caller's wish.
+/// The end at the caller's request.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Cancelled {
     /// How long the match is kept from here on.
@@ -147,7 +147,7 @@ pub struct Cancelled {
     pub keep: Duration,
 }
 
-/// What Oz can decide.
+/// The decisions that Oz can make.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Resolution {
@@ -155,15 +155,15 @@ pub enum Resolution {
     Success,
     /// Another person; for liveness, an attack.
     Declined,
-    /// A person has to decide. Only biometry says so.
+    /// A person has to decide. Only BIOMETRY analyses say so.
     OperatorRequired,
-    /// A word of a later version.
+    /// A decision from a later version.
     #[serde(other, skip_serializing)]
     Unknown,
 }
 
 impl Resolution {
-    /// Oz's word for it, which is the API's as well.
+    /// The word for it, the same at Oz and in this service's API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Success => "SUCCESS",
@@ -184,20 +184,20 @@ pub struct MatchResult {
     /// Similarity of the most similar pair, 0..=1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_confidence: Option<f64>,
-    /// What a QUALITY analysis said of the liveness media.
+    /// The result of a QUALITY analysis of the liveness media; `None` if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<LivenessResult>,
 }
 
-/// What a QUALITY analysis said.
+/// The result of a QUALITY analysis.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct LivenessResult {
-    /// Its decision; none if it failed or can't be trusted.
+    /// Its decision; `None` if the analysis failed or can't be trusted.
     pub resolution: Option<Resolution>,
     /// Likelihood of an attack, 0..=1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence_spoofing: Option<f64>,
-    /// Which analysis said so.
+    /// The analysis that has this result.
     pub analysis_id: AnalysisId,
 }
 
@@ -215,7 +215,7 @@ pub struct MatchError {
     pub metadata: Metadata,
 }
 
-/// Oz's own words of an analysis, raw.
+/// The raw status of an analysis, in Oz's own words.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct OzStatus {
     /// Its `state`, empty if it has none.
@@ -238,38 +238,39 @@ pub struct OzStatus {
 /// An event with its place in the journal.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Recorded {
-    /// Whose event it is.
+    /// The match that the event belongs to.
     pub match_id: MatchId,
     /// Its number within the match.
     pub sequence: Sequence,
-    /// Its place among all events.
+    /// Its position among the events of all matches.
     pub position: Position,
-    /// The run of the writer that wrote it, where a store has several; zero where it has one.
+    /// The run of the writer that wrote it, in stores with several writers; zero in stores with
+    /// one.
     pub incarnation: u64,
-    /// When it became durable; never before the one ahead of it in the same match.
+    /// When it became durable; never earlier than the event before it in the same match.
     pub time: Timestamp,
     /// What happened.
     pub event: Event,
 }
 
-/// A place in the journal, as tokens name it.
+/// A place in the journal, as tokens carry it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Cursor {
-    /// Where it is.
+    /// The position of the event at this place.
     pub position: Position,
     /// As [`Recorded::incarnation`].
     pub incarnation: u64,
 }
 
 impl Recorded {
-    /// Its place, as tokens name it.
+    /// Its place in the journal, as tokens carry it.
     pub const fn place(&self) -> Cursor {
         Cursor { position: self.position, incarnation: self.incarnation }
     }
 }
 
 impl MatchError {
-    /// An error with the reason's own say on whether a new match may succeed.
+    /// An error that is retryable if its reason is.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -302,7 +303,7 @@ impl Event {
         }
     }
 
-    /// The event's name as logs and the store have it.
+    /// The event's name in logs and in the store.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Accepted(_) => "accepted",
@@ -316,7 +317,7 @@ impl Event {
         }
     }
 
-    /// Whether this version knows all of its words.
+    /// Whether this version knows every value in the event.
     pub fn is_known(&self) -> bool {
         let is_known =
             |said: &LivenessResult| said.resolution.is_none_or(|word| word != Resolution::Unknown);

@@ -1,18 +1,18 @@
-//! The names of things: one type for each, so that none is taken for another.
+//! Identifiers: one type for each kind, so that ids of different kinds can't be confused.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The longest id that Oz may give to a medium or an analysis, in bytes. They are UUIDs today
-/// (36); what is much longer is no id.
+/// The longest id of a medium or an analysis that is accepted from Oz, in bytes. Oz's ids are UUIDs
+/// today (36 bytes); anything much longer is not an id.
 const OZ_ID_BYTES_MAX: usize = 128;
 
 /// The longest id that a caller may give to a match, in characters (all ASCII).
 pub const REQUEST_ID_CHARACTERS_MAX: usize = 128;
 
-/// Text that is not an id of the wanted kind.
+/// An invalid id. Holds the rule that the text breaks, for example `must be a UUID`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidId(pub &'static str);
@@ -25,7 +25,7 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
-            /// From a UUID that is known to be of this kind.
+            /// Wraps a UUID that is known to be an id of this kind.
             pub const fn from_uuid(uuid: Uuid) -> Self {
                 Self(uuid)
             }
@@ -95,11 +95,12 @@ uuid_id! {
     FolderId
 }
 text_id! {
-    /// Oz's id of a medium: a UUID in lower case, or whatever else Oz calls it.
+    /// Oz's id of a medium: a UUID in lower case, or up to 128 ASCII letters, digits, `-` and `_`.
     MediaId
 }
 text_id! {
-    /// Oz's id of an analysis: a UUID in lower case, or whatever else Oz calls it.
+    /// Oz's id of an analysis: a UUID in lower case, or up to 128 ASCII letters, digits, `-` and
+    /// `_`.
     AnalysisId
 }
 text_id! {
@@ -107,7 +108,7 @@ text_id! {
     RequestId
 }
 text_id! {
-    /// Who called. There is one caller, `default`, until callers are authenticated.
+    /// The caller's name. There is one caller, `default`, until callers are authenticated.
     CallerId
 }
 
@@ -140,12 +141,12 @@ impl FromStr for RequestId {
 }
 
 impl CallerId {
-    /// The one caller there is until callers are authenticated.
+    /// The only caller until callers are authenticated: `default`.
     pub fn default_caller() -> Self {
         Self("default".into())
     }
 
-    /// A caller as the journal names it.
+    /// Wraps a caller's name as read from the journal.
     pub fn from_stored(text: &str) -> Self {
         Self(text.into())
     }
@@ -159,9 +160,9 @@ impl CallerId {
 pub struct Sequence(pub u64);
 
 impl Sequence {
-    /// Before the first update.
+    /// Precedes the first update; no update has it.
     pub const ZERO: Self = Self(0);
-    /// Of the first update.
+    /// The first update's sequence.
     pub const FIRST: Self = Self::ZERO.next();
 
     /// The sequence of the update after this one.
@@ -170,15 +171,15 @@ impl Sequence {
     }
 }
 
-/// The place of an event in the whole journal: grows in the order in which commits become visible.
-/// Zero lies before the first.
+/// The position of an event in the whole journal. Positions grow in the order in which commits
+/// become visible. Zero precedes the first event.
 #[derive(
     Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize,
 )]
 #[serde(transparent)]
 pub struct Position(pub u64);
 
-/// Reads a UUID in its hyphenated form only: what a caller may send, and Oz calls its things.
+/// Parses only the hyphenated form of a UUID, which is the form that callers and Oz use.
 fn parse_uuid(text: &str) -> Option<Uuid> {
     if text.len() != 36 {
         return None;
@@ -186,14 +187,15 @@ fn parse_uuid(text: &str) -> Option<Uuid> {
     Uuid::try_parse(text).ok()
 }
 
-/// Accepts what can stand in a URL's path and in JSON unharmed, UUIDs in one spelling.
+/// Accepts text that needs no escaping in a URL's path or in JSON. UUIDs are normalised to lower
+/// case.
 fn oz_id(text: &str) -> Result<Arc<str>, InvalidId> {
     if let Some(uuid) = parse_uuid(text) {
         return Ok(uuid.as_hyphenated().to_string().into());
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if text.is_empty() || text.len() > OZ_ID_BYTES_MAX || !text.bytes().all(plain) {
-        return Err(InvalidId("is no id of Oz's"));
+        return Err(InvalidId("is not an Oz id"));
     }
     Ok(text.into())
 }
@@ -212,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_oz_are_one_spelling_and_safe_in_a_path() {
+    fn oz_ids_have_one_spelling_and_are_safe_in_a_path() {
         let upper: MediaId = "F35716ED-7ABF-4198-8146-229EB4F2AD25".parse().unwrap();
         let lower: MediaId = "f35716ed-7abf-4198-8146-229eb4f2ad25".parse().unwrap();
         assert_eq!(upper, lower);

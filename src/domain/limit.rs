@@ -1,17 +1,17 @@
-//! The limits of the server itself that a call can meet: stable words that callers may rest on.
+//! The server's own limits that a call can hit: stable words that callers can rely on.
 //!
-//! What a limit is set to is not known here.
+//! It deliberately doesn't know the limits' values.
 
 use std::fmt;
 
-/// What there is too much of.
+/// The resource that is exhausted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Limit {
-    /// Matches under way (`--max-unfinished`).
+    /// Matches in progress (`--max-unfinished`).
     UnfinishedMatches,
     /// Bytes of photos (`--photo-memory`).
     PhotoMemory,
-    /// Bytes of requests that are being received, photos apart (`--request-memory`).
+    /// Bytes of requests being received, without photos (`--request-memory`).
     RequestMemory,
     /// Open calls (`--max-calls`).
     Calls,
@@ -22,7 +22,7 @@ impl Limit {
     pub const ALL: [Self; 4] =
         [Self::UnfinishedMatches, Self::PhotoMemory, Self::RequestMemory, Self::Calls];
 
-    /// The word as callers see it, in the metadata of a refusal, and as logs have it.
+    /// The word that stands in the metadata of a refusal and in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnfinishedMatches => "unfinished-matches",

@@ -1,5 +1,5 @@
-//! Picks from a folder what matters to a match: the liveness media, what liveness says of them,
-//! and what of ours is there already.
+//! Picks from a folder what matters to a match: the liveness media, the liveness results of these
+//! media, and the match's own photos and analyses.
 
 use std::collections::HashSet;
 
@@ -17,21 +17,21 @@ pub const BIOMETRY: &str = "BIOMETRY";
 /// The type of an analysis that looks for attacks on liveness.
 pub const QUALITY: &str = "QUALITY";
 
-/// What the newest QUALITY analysis of some media says.
+/// The liveness status, by the newest QUALITY analysis of some media.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LivenessStatus {
-    /// There is none.
+    /// There is no such analysis.
     Absent,
-    /// Oz is still at it.
+    /// The analysis is still running, or the answer doesn't say enough.
     Pending,
-    /// It is over.
+    /// The analysis is over.
     Over(LivenessResult),
 }
 
-/// Whether the folder holds the photo that it is said to hold, if it is said to.
+/// Checks that the folder holds the reference photo, if the request names one in the folder.
 ///
 /// # Errors
-/// `OZ_MEDIA_NOT_FOUND`: there is no such medium, or it is no image.
+/// `OZ_MEDIA_NOT_FOUND`: there is no such medium, or it is not an image.
 pub fn find_photo(spec: &Spec, folder: &Folder) -> Result<(), MatchError> {
     let PhotoSource::FolderMedia(photo) = &spec.photo else {
         return Ok(());
@@ -41,18 +41,18 @@ pub fn find_photo(spec: &Spec, folder: &Folder) -> Result<(), MatchError> {
         return Ok(());
     }
     let message = match found {
-        Some(_) => "the folder's medium that the request names is no image",
-        None => "the folder has no medium of the id that the request names",
+        Some(_) => "the folder's medium that the request names is not an image",
+        None => "the folder has no medium with the id that the request names",
     };
     let metadata = Metadata::from([("media_id".into(), photo.to_string())]);
     Err(MatchError::new(Reason::OzMediaNotFound, message).with(metadata))
 }
 
-/// The media to compare with: the named ones, or the newest liveness media of the folder. Never
+/// The media to compare with: the named media, or the newest liveness medium of the folder. Never
 /// the reference photo itself, which would match itself.
 ///
 /// # Errors
-/// `LIVENESS_MEDIA_NOT_FOUND`: there is none, or a named one is missing.
+/// `LIVENESS_MEDIA_NOT_FOUND`: the folder has no liveness media, or a named medium is missing.
 pub fn select(spec: &Spec, folder: &Folder) -> Result<Vec<MediaId>, MatchError> {
     let others = folder.media.iter().filter(|media| !spec.photo.is(&media.id));
     if spec.liveness_media.is_empty() {
@@ -72,7 +72,7 @@ pub fn select(spec: &Spec, folder: &Folder) -> Result<Vec<MediaId>, MatchError> 
     }
 }
 
-/// Videos and shot sets are liveness media, and so is whatever is tagged as one.
+/// Videos and shot sets are liveness media, and so is any medium with a tag for a selfie video.
 fn is_liveness(media: &Media) -> bool {
     let by_type = media
         .media_type
@@ -81,12 +81,13 @@ fn is_liveness(media: &Media) -> bool {
     by_type || media.tags.iter().any(|tag| tag.starts_with("video_selfie"))
 }
 
-/// Whether Oz may take the medium for a photo. One of unknown type gets the benefit of the doubt.
+/// Whether Oz may accept the medium as a photo. A medium of unknown type gets the benefit of the
+/// doubt.
 fn is_image(media: &Media) -> bool {
     media.media_type.as_deref().is_none_or(|kind| kind.starts_with("IMAGE"))
 }
 
-/// What the newest QUALITY analysis that looked at all of these media says.
+/// The liveness status, by the newest QUALITY analysis that examines all of these media.
 pub fn standing(folder: &Folder, liveness_media: &[MediaId]) -> LivenessStatus {
     let newest = newest_by(qualities(folder, liveness_media), |analysis| analysis.time_created);
     let Some((analysis, id)) = newest.and_then(|analysis| Some((analysis, analysis.id.as_ref()?)))
@@ -99,7 +100,7 @@ pub fn standing(folder: &Folder, liveness_media: &[MediaId]) -> LivenessStatus {
     }
 }
 
-/// What the newest finished QUALITY analysis of these media says.
+/// The result of the newest finished QUALITY analysis that examines all of these media.
 pub fn newest_finished(folder: &Folder, liveness_media: &[MediaId]) -> Option<LivenessResult> {
     let read = |analysis: &Analysis| over(verdict::read_liveness(analysis, analysis.id.as_ref()?));
     let finished = qualities(folder, liveness_media).filter(|analysis| read(analysis).is_some());
@@ -124,8 +125,8 @@ fn qualities<'a>(
     })
 }
 
-/// The photos of this match that the folder holds, in Oz's order: by what we wrote into their
-/// metadata, or, where Oz doesn't give that back, by their names.
+/// The photos of this match that the folder holds, in Oz's order. They are found by the match id in
+/// their metadata, or by their names if Oz doesn't return that metadata.
 pub fn photos_of<'a>(folder: &'a Folder, match_id: &MatchId) -> Vec<&'a Media> {
     let id = match_id.to_string();
     let by_metadata = |media: &&Media| media.match_id.as_deref() == Some(id.as_str());
@@ -135,7 +136,7 @@ pub fn photos_of<'a>(folder: &'a Folder, match_id: &MatchId) -> Vec<&'a Media> {
     folder.media.iter().filter(|media| by_metadata(media) || by_name(media)).collect()
 }
 
-/// The analyses of this type that look at exactly these media.
+/// The analyses of this type that have an id and examine exactly these media.
 pub fn analyses_of<'a>(
     folder: &'a Folder,
     kind: &'static str,
@@ -146,13 +147,13 @@ pub fn analyses_of<'a>(
     named.filter(|analysis| looks_at_exactly(analysis, media)).collect()
 }
 
-/// Whether an analysis looks at these media and no others, in whatever order.
+/// Whether an analysis examines these media and no others, in any order.
 pub fn looks_at_exactly(analysis: &Analysis, media: &[MediaId]) -> bool {
     let sources: HashSet<&MediaId> = analysis.source_media.iter().flatten().collect();
     sources == media.iter().collect()
 }
 
-/// The ids of analyses that could be mistaken for the ones a match is about to ask for.
+/// The ids of existing analyses that could be mistaken for those a match is about to start.
 pub fn earlier(folder: &Folder, liveness_media: &[MediaId], photo: &MediaId) -> Vec<AnalysisId> {
     let compared: Vec<MediaId> = liveness_media.iter().chain([photo]).cloned().collect();
     let biometry = analyses_of(folder, BIOMETRY, &compared);
@@ -194,7 +195,7 @@ mod tests {
         names.iter().map(|name| media_id(name)).collect()
     }
 
-    /// What is selected when nothing is named; `-` if nothing is.
+    /// Checks which media are selected if the request names none; `-` stands for none.
     #[track_caller]
     fn selects(media: Vec<Media>, expected: &str) {
         let selected = select(&spec(), &holding(media, vec![]));
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn shot_sets_and_whatever_is_tagged_so_are_liveness_media() {
+    fn shot_sets_and_media_tagged_video_selfie_are_liveness_media() {
         selects(vec![medium("shots", "SHOTS_SET_FOLDER")], "shots");
         selects(vec![medium("shots", "SHOT_SET")], "shots");
         selects(vec![tagged("video_selfie_blank", image("frame"))], "frame");
@@ -241,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn named_media_are_taken_as_named_whatever_they_are() {
+    fn named_media_are_selected_whatever_their_type() {
         let spec = Spec { liveness_media: ids(&["i", "v"]), ..spec() };
         let folder = holding(vec![video("w"), video("v"), image("i")], vec![]);
         assert_eq!(select(&spec, &folder), Ok(ids(&["i", "v"])));
@@ -270,13 +271,13 @@ mod tests {
 
     const V: [&str; 1] = ["v"];
 
-    fn over_ones(analyses: Vec<Analysis>) -> Option<String> {
+    fn newest_finished_id(analyses: Vec<Analysis>) -> Option<String> {
         let result = newest_finished(&holding(vec![], analyses), &ids(&V));
         result.map(|result| result.analysis_id.to_string())
     }
 
     #[test]
-    fn the_newest_finished_analysis_is_told_of_whatever_it_says() {
+    fn the_newest_finished_analysis_is_reported_whatever_its_result() {
         let failed = analysis(QUALITY, "failed", &V, ["FAILED"; 3]);
         let analyses = vec![
             as_of(1, judged("old", "SUCCESS")),
@@ -284,13 +285,16 @@ mod tests {
             as_of(2, judged("newer", "DECLINED")),
             as_of(4, quality("running")),
         ];
-        assert_eq!(over_ones(analyses).as_deref(), Some("failed"));
-        assert_eq!(over_ones(vec![judged("a", "SUCCESS"), judged("b", "SUCCESS")]).unwrap(), "b");
-        assert_eq!(over_ones(vec![quality("running")]), None);
+        assert_eq!(newest_finished_id(analyses).as_deref(), Some("failed"));
+        assert_eq!(
+            newest_finished_id(vec![judged("a", "SUCCESS"), judged("b", "SUCCESS")]).unwrap(),
+            "b"
+        );
+        assert_eq!(newest_finished_id(vec![quality("running")]), None);
     }
 
     #[test]
-    fn only_analyses_that_hold_the_liveness_media_count() {
+    fn only_analyses_of_all_the_liveness_media_count() {
         let over = |sources: &[&str]| analysis(QUALITY, "q", sources, ["FINISHED"; 3]);
         let unsaid = Analysis { source_media: None, ..over(&["v"]) };
         let compared = Analysis { kind: Some(BIOMETRY.into()), ..over(&["v"]) };
@@ -311,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_analysis_is_where_liveness_stands() {
+    fn the_newest_analysis_decides_the_liveness_status() {
         let stands = |analyses| standing(&holding(vec![], analyses), &ids(&V));
         let running = as_of(2, quality("running"));
         assert_eq!(
@@ -332,10 +336,10 @@ mod tests {
         assert_eq!(stands(vec![silent]), LivenessStatus::Pending);
     }
 
-    // What of ours is there.
+    // The match's own photos and analyses.
 
     #[test]
-    fn our_photos_are_known_by_metadata_and_by_name_only_without() {
+    fn our_photos_are_found_by_metadata_or_else_by_name() {
         let id = match_id().to_string();
         let name = Some(format!("facematch-{id}.jpg"));
         let by_name = Media { original_name: name.clone(), ..image("by-name") };
@@ -350,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn analyses_of_media_look_at_exactly_these() {
+    fn analyses_of_media_examine_exactly_these_media() {
         let of = |id: &str, sources: &[&str]| analysis(BIOMETRY, id, sources, ["PROCESSING"; 3]);
         let unsaid = Analysis { source_media: None, ..of("unsaid", &[]) };
         let nameless = Analysis { id: None, ..of("nameless", &["v", "p"]) };

@@ -1,8 +1,8 @@
-//! What a match is: facts, the state they fold into, and what follows from either.
+//! The domain model of a match: events, the state they fold into, and the next step that follows.
 //!
-//! Everything here is pure: no async, no IO, no clock, no logging, and nothing of the transport,
-//! the store or the HTTP client. Time and chance come in as values.
-//! What it deliberately does not do: talk to Oz, keep anything, or know who watches.
+//! Everything here is pure: no async, IO, clock or logging, and no types of the transport, the
+//! store or the HTTP client. Time and randomness are passed in as values. It deliberately doesn't
+//! talk to Oz, store anything, or know the watchers.
 
 pub mod ask;
 pub mod circuit_breaker;

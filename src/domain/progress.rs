@@ -1,9 +1,9 @@
-//! How far a match is, between its facts: never stored, best effort.
+//! The progress of a match between its events: best effort, and deliberately never stored.
 
-/// What the replica that drives a match knows of it at this moment.
+/// What the driver of a match knows at this moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes of the photo that were sent in the present try.
+    /// Bytes of the photo sent in the current attempt.
     pub bytes_sent: u64,
     /// Bytes of the photo to send; 0 if there is none.
     pub bytes_total: u64,

@@ -1,4 +1,4 @@
-//! Why a match failed, or waits: stable words that callers may rest on.
+//! Why a match failed, or why it waits: stable words that callers can rely on.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,31 +10,31 @@ pub enum Reason {
     OzAnalysisFailed,
     /// Oz's analysis ended without a usable score.
     OzInconclusive,
-    /// Oz said a word that this version doesn't know.
+    /// Oz reported a status that this version doesn't know.
     OzUnknownStatus,
     /// Oz knows no such folder.
     OzFolderNotFound,
     /// Oz doesn't let our account do this.
     OzForbidden,
-    /// The folder has no such reference photo, or it is no image.
+    /// The folder doesn't hold the reference photo that the request names, or it is not an image.
     OzMediaNotFound,
     /// The folder has no liveness media, or lacks a named one.
     LivenessMediaNotFound,
     /// The liveness analysis doesn't say SUCCESS, and the caller requires it to.
     LivenessNotPassed,
-    /// Oz took the photo for none.
+    /// Oz refused the photo.
     OzRejectedPhoto,
-    /// The folder holds as many files as Oz allows.
+    /// Oz refused the photo, and the folder holds as many files as Oz allows.
     OzFolderFull,
-    /// Oz's answers lack what is needed.
+    /// Oz's answers lacked required data too often, or Oz didn't show the analysis for too long.
     OzProtocol,
     /// Oz refuses our login.
     OzLoginRefused,
     /// The deadline passed.
     MatchTimedOut,
-    /// The photo died with its server and nobody sent it again.
+    /// The replica that held the photo is gone, and the caller didn't send the photo again in time.
     PhotoLost,
-    /// A word of a later version.
+    /// A reason from a later version.
     #[serde(other, skip_serializing)]
     Unknown,
 }
@@ -43,21 +43,21 @@ pub enum Reason {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(i32)]
 pub enum Code {
-    /// This version doesn't know what was wrong.
+    /// The reason is from a later version, so its code isn't known.
     Unknown = 2,
-    /// What was sent is wrong.
+    /// The caller sent something wrong.
     InvalidArgument = 3,
-    /// It took too long.
+    /// The deadline passed.
     DeadlineExceeded = 4,
-    /// A thing isn't there.
+    /// Something that the request names doesn't exist.
     NotFound = 5,
-    /// Not allowed.
+    /// Oz doesn't allow it.
     PermissionDenied = 7,
-    /// A thing isn't in the state it must be in.
+    /// Something is not in the required state.
     FailedPrecondition = 9,
-    /// Somebody broke a rule, and it wasn't the caller.
+    /// Oz or this service is at fault, not the caller.
     Internal = 13,
-    /// Not now.
+    /// Not possible now; it may work later.
     Unavailable = 14,
 }
 
@@ -101,7 +101,7 @@ impl Reason {
         }
     }
 
-    /// The gRPC code that goes with it.
+    /// The gRPC status code of a match that failed for this reason.
     pub const fn code(self) -> Code {
         match self {
             Self::OzAnalysisFailed
@@ -120,7 +120,7 @@ impl Reason {
         }
     }
 
-    /// Whether a new call with a new request id may succeed, nothing else being changed.
+    /// Whether the same call with a new request id may succeed.
     pub const fn retryable(self) -> bool {
         match self {
             Self::OzAnalysisFailed
@@ -142,7 +142,7 @@ impl Reason {
     }
 }
 
-/// What kind of trouble at Oz a match waits out.
+/// The kind of trouble at Oz that a match is waiting out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Cause {
@@ -154,11 +154,11 @@ pub enum Cause {
     OzInterrupted,
     /// Oz asks for fewer requests.
     OzRateLimited,
-    /// Oz, or a proxy before it, has a fault.
+    /// Oz, or a proxy in front of it, has a fault.
     OzServerError,
     /// The answer can't be read.
     OzUnreadable,
-    /// The answer lacks what is needed.
+    /// The answer lacks required data.
     OzIncomplete,
     /// Oz refuses our session, also after a renewal.
     OzSessionRefused,
@@ -166,7 +166,7 @@ pub enum Cause {
     OzLoginRefused,
     /// Oz doesn't know the analysis that it started.
     OzAnalysisMissing,
-    /// A word of a later version.
+    /// A cause from a later version.
     #[serde(other, skip_serializing)]
     Unknown,
 }

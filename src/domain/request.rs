@@ -1,4 +1,4 @@
-//! What a caller asked for, parsed, and when two requests are the same.
+//! A caller's request in parsed form, and the rule for when two requests are the same.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -12,7 +12,8 @@ use crate::domain::{
     photo::{Format, PhotoKind},
 };
 
-/// A keyed digest of a photo: tells equal photos of one store, and nothing anywhere else.
+/// A keyed digest of a photo. It identifies equal photos within one store, and reveals nothing
+/// elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(#[serde(with = "hex")] pub [u8; 32]);
@@ -27,22 +28,22 @@ impl fmt::Debug for Digest {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PhotoSource {
-    /// The caller sent it; it is uploaded.
+    /// The caller sends the photo, and the service uploads it.
     Content {
-        /// Tells whether a repeated call brings the same photo.
+        /// Shows whether a repeated call brings the same photo.
         digest: Digest,
-        /// What it is uploaded as.
+        /// The format it is uploaded in.
         format: Format,
     },
     /// The folder holds it already; nothing is uploaded.
     FolderMedia(MediaId),
-    /// Somewhere that a later version knows.
+    /// A source from a later version.
     #[serde(skip_serializing)]
     Unknown,
 }
 
 impl PhotoSource {
-    /// Whether it is this medium of the folder.
+    /// Whether the photo is this medium of the folder.
     pub fn is(&self, media_id: &MediaId) -> bool {
         match self {
             Self::FolderMedia(photo) => photo == media_id,
@@ -51,7 +52,8 @@ impl PhotoSource {
     }
 }
 
-/// As derived, but for sources that this version doesn't know: `serde(other)` takes words alone.
+/// As derived, except that sources from a later version become [`PhotoSource::Unknown`]:
+/// `serde(other)` accepts only plain words.
 impl<'de> Deserialize<'de> for PhotoSource {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         struct Source;
@@ -108,18 +110,18 @@ impl<'de> Deserialize<'de> for PhotoSource {
     }
 }
 
-/// What the folder's QUALITY analysis has to do with the match.
+/// How QUALITY analyses of the liveness media affect the match.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LivenessPolicy {
-    /// Tell what the newest finished one says.
+    /// Report the result of the newest finished one.
     #[default]
     Report,
-    /// It must say SUCCESS before the photo is sent.
+    /// The newest one must say SUCCESS before the photo is sent.
     Require,
     /// Start one together with the BIOMETRY analysis.
     Run,
-    /// A word of a later version.
+    /// A policy from a later version.
     #[serde(other, skip_serializing)]
     Unknown,
 }
@@ -130,16 +132,16 @@ pub struct Timeout {
     /// From acceptance to the end.
     #[serde(rename = "micros", with = "micros")]
     pub duration: Duration,
-    /// Whether the caller named it, or it is the server's own.
+    /// Whether the caller named it; otherwise it is the server's default.
     pub named: bool,
 }
 
-/// Everything that makes a match what it is. Its caller's `request_id` names just this.
+/// The whole request of a match. This is what the caller's `request_id` stands for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// Whose match it is.
+    /// The caller that owns the match.
     pub caller: CallerId,
-    /// The caller's own id of it.
+    /// The caller's own id of the match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
     /// The Oz folder.
@@ -150,22 +152,23 @@ pub struct Spec {
     pub kind: PhotoKind,
     /// How long it may take.
     pub timeout: Timeout,
-    /// Which media to compare with, sorted and each once; empty: the newest liveness media.
+    /// The media to compare with, sorted and without duplicates; if empty, the newest liveness
+    /// medium.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub liveness_media: Vec<MediaId>,
-    /// What liveness has to do with it.
+    /// How liveness affects the match.
     pub liveness_policy: LivenessPolicy,
-    /// The caller's words for finding it.
+    /// The caller's labels, by which it can find the match.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
 impl Spec {
     /// The first field in which a repeated call differs from this one, as the contract names it;
-    /// none if both ask for the same match.
+    /// `None` if both ask for the same match.
     pub fn differing_field(&self, other: &Self) -> Option<&'static str> {
         let timeouts_agree = self.timeout.duration == other.timeout.duration
-            // A changed default is no change of what the caller asked for.
+            // A changed server default doesn't change what the caller asked for.
             || (!self.timeout.named && !other.timeout.named);
         let fields = [
             ("folder_id", self.folder_id == other.folder_id),
@@ -179,7 +182,7 @@ impl Spec {
         fields.into_iter().find(|(_, agree)| !agree).map(|(name, _)| name)
     }
 
-    /// Whether this version knows all of its words.
+    /// Whether this version knows every value in the request.
     pub fn is_known(&self) -> bool {
         self.photo != PhotoSource::Unknown
             && self.kind != PhotoKind::Unknown
@@ -228,7 +231,7 @@ mod hex {
 
     fn parse(text: &str) -> Option<[u8; 32]> {
         let mut bytes = [0; 32];
-        // The number parser below would take a sign for a digit.
+        // The number parser below would accept a leading sign.
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
@@ -244,7 +247,7 @@ mod tests {
     use super::*;
     use crate::domain::tests::{oz::media_id, scene::spec};
 
-    /// The field that a repeat names if it differs so, whichever of the two came first.
+    /// Checks which field a repeat with this change differs in, in both orders.
     #[track_caller]
     fn differs(change: impl Fn(&mut Spec), field: Option<&str>) {
         let mut other = spec();
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeat_by_another_request_id_differs_in_nothing() {
+    fn a_repeat_under_another_request_id_differs_in_no_field() {
         differs(|spec| spec.request_id = Some("order-17".parse().unwrap()), None);
     }
 

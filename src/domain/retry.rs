@@ -1,7 +1,7 @@
 //! The retry table: what each kind of failure means for each kind of request.
 //!
-//! Trouble that passes is waited out until the match's deadline; what a repeat can't mend ends
-//! the match. There is no wildcard: a new kind of failure must be given its row.
+//! Transient trouble is waited out until the match's deadline; trouble that a repeat can't fix ends
+//! the match. The table deliberately has no wildcard: a new kind of failure must be given its row.
 
 use std::time::Duration;
 
@@ -10,24 +10,25 @@ use crate::domain::{
     reason::Reason,
 };
 
-/// What a failure means.
+/// How a failure is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Treatment {
-    /// It passes: try again later.
+    /// Transient: try again later.
     Wait,
-    /// It passes only if it isn't one of many: the answer lacked what was needed.
+    /// Transient, but counted: the answer lacked required data, and too many such answers are
+    /// final.
     WaitCounted,
-    /// Oz doesn't know, or doesn't show, the analysis that it started: it passes within minutes,
-    /// as while Oz is deployed anew, or not at all.
+    /// Oz doesn't know, or doesn't show, the analysis that it started. This passes within minutes,
+    /// for instance after a redeployment of Oz, or never.
     WaitMissing,
-    /// Our login is refused: it passes if the operator mends the credentials soon.
+    /// Our login is refused. This passes if the operator fixes the credentials soon.
     WaitForLogin,
-    /// It ends the match.
+    /// Final: it ends the match.
     End(Reason),
 }
 
-/// The row for this failure of this request. `processing`: whether the match has an analysis,
-/// which has been paid for and is waited for through a refused login too, until the deadline.
+/// The entry for this failure of this request. `processing` says whether the match has an analysis:
+/// it has been paid for, so even a refused login is waited out until the deadline.
 pub fn treat(kind: FailureKind, ask: AskKind, processing: bool) -> Treatment {
     use Treatment::{End, Wait, WaitCounted, WaitForLogin, WaitMissing};
     match kind {
@@ -64,7 +65,7 @@ pub fn treat(kind: FailureKind, ask: AskKind, processing: bool) -> Treatment {
     }
 }
 
-/// What a match says when such a failure ends it.
+/// The message of a match that a failure ends for this reason.
 pub const fn message(reason: Reason) -> &'static str {
     match reason {
         Reason::OzLoginRefused => "Oz refuses the login of this server",
@@ -85,9 +86,10 @@ pub const fn message(reason: Reason) -> &'static str {
     }
 }
 
-/// How long to wait after the `failures`-th failure in a row: somewhere from `base` to twice,
-/// four times … `base`, at most `max`. `chance` (0..1) says where, so that matches that failed
-/// together don't come back together. What Oz asks for with Retry-After is never undercut.
+/// How long to wait after the `failures`-th failure in a row: exponential backoff with jitter, from
+/// `base` to its `failures`-th double, at most `max`. `chance` (0..1) picks the point in that
+/// range, so that matches that failed together don't come back together. The wait is never shorter
+/// than Oz's Retry-After.
 pub fn delay(
     failures: u32,
     base: Duration,
@@ -98,7 +100,7 @@ pub fn delay(
     spread(failures, base, max, chance).max(failure.retry_after.unwrap_or_default())
 }
 
-/// Somewhere from `base` to its `doublings`-th double, at most `max`; `chance` (0..1) says where.
+/// A duration from `base` to its `doublings`-th double, at most `max`; `chance` (0..1) picks it.
 pub fn spread(doublings: u32, base: Duration, max: Duration, chance: f64) -> Duration {
     let doubled = base.saturating_mul(2u32.saturating_pow(doublings.min(20)));
     let span = doubled.min(max).saturating_sub(base);
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn every_end_that_a_failure_brings_is_told_in_words_of_its_own() {
+    fn every_reason_that_a_failure_ends_with_has_its_own_message() {
         let reasons = [
             Reason::OzLoginRefused,
             Reason::OzForbidden,

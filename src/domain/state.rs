@@ -1,4 +1,4 @@
-//! The state of a match: the fold of its journal, by the one transition table there is.
+//! The state of a match: its journal, folded by the only transition table.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// Where a match stands. Each is a durable fact.
+/// The state of a match. Every change of state is a durable event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum State {
-    /// It exists.
+    /// The match exists; its photo is not known to be at Oz yet.
     Accepted,
     /// The photo is at Oz.
     Uploaded,
@@ -24,11 +24,11 @@ pub enum State {
     Processing,
     /// There is a verdict.
     Finished,
-    /// There will be none.
+    /// There will be no verdict.
     Failed,
-    /// The caller ended it.
+    /// The caller cancelled the match.
     Cancelled,
-    /// A later version's word. Whether it is the last is told by [`Match::has_ended`].
+    /// A state from a later version. [`Match::has_ended`] tells whether it is final.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ impl State {
         Self::Cancelled,
     ];
 
-    /// Whether nothing follows any more.
+    /// Whether the state is final. `Unknown` never counts as final: see [`Match::has_ended`].
     pub const fn has_ended(self) -> bool {
         match self {
             Self::Accepted | Self::Uploaded | Self::Processing | Self::Unknown => false,
@@ -51,7 +51,7 @@ impl State {
         }
     }
 
-    /// The state's name as logs and the store have it.
+    /// The state's name in logs and in the store.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// The state that the store names so.
+    /// The state with this name in the store; `Unknown` if this version doesn't know the name.
     pub fn from_name(name: &str) -> Self {
         Self::ALL.into_iter().find(|state| state.name() == name).unwrap_or(Self::Unknown)
     }
@@ -73,66 +73,67 @@ impl State {
 /// A match as of its last event.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Match {
-    /// Our id of it.
+    /// Our id of the match.
     pub id: MatchId,
-    /// What was asked for.
+    /// What the caller asked for.
     pub spec: Arc<Spec>,
-    /// Where it stands.
+    /// Its state as of the last event.
     pub state: State,
     /// The sequence of its last event.
     pub sequence: Sequence,
     /// The reference photo at Oz; from UPLOADED on.
     pub photo_media_id: Option<MediaId>,
-    /// What the photo is compared with; from UPLOADED on.
+    /// The media that the photo is compared with; from UPLOADED on.
     pub liveness_media: Vec<MediaId>,
-    /// What liveness said before the analysis was asked for.
+    /// The newest finished liveness result before the analysis was started; `None` if there was
+    /// none.
     pub liveness: Option<LivenessResult>,
-    /// Analyses that are not ours.
+    /// Analyses of the same media that existed before the match started its own: never adopted.
     pub earlier_analyses: Vec<AnalysisId>,
     /// The BIOMETRY analysis; from PROCESSING on.
     pub analysis_id: Option<AnalysisId>,
-    /// The QUALITY analysis that was started with it.
+    /// The QUALITY analysis that was started together with it.
     pub liveness_analysis_id: Option<AnalysisId>,
     /// The verdict; only when FINISHED.
     pub result: Option<MatchResult>,
-    /// Why there is none; only when FAILED.
+    /// Why there is no verdict; only when FAILED.
     pub error: Option<MatchError>,
-    /// Oz's words as of the last event that carried any.
+    /// Oz's raw status as of the last event that carried one.
     pub oz: Option<OzStatus>,
-    /// The trouble that the last event told of, if it told of trouble.
+    /// The trouble that the last event reports; `None` if it reports none.
     pub trouble: Option<Box<Trouble>>,
-    /// How many events told of trouble.
+    /// How many events have reported trouble.
     pub troubles: u32,
     /// When it was accepted.
     pub create_time: Timestamp,
     /// When its last event became durable.
     pub update_time: Timestamp,
-    /// When it ended.
+    /// When it ended; `None` before.
     pub end_time: Option<Timestamp>,
-    /// When it is erased.
+    /// When it is erased; `None` until it has ended.
     pub expire_time: Option<Timestamp>,
-    /// Whether its journal has anything that this version doesn't know. It is shown as far as it is
-    /// known, and not driven.
+    /// Whether the journal has an event or a value that this version doesn't know. Such a match is
+    /// shown as far as this version can read it, and is not driven.
     pub is_foreign: bool,
 }
 
-/// Trouble at Oz as the journal tells of it.
+/// Trouble at Oz, as recorded in the journal.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Trouble {
-    /// What kind it is.
+    /// The kind of trouble.
     pub cause: Cause,
     /// A sentence for people.
     pub message: String,
-    /// When the first of the troubles became durable that follow each other without another fact
-    /// between them.
+    /// When the first event of the present run of trouble became durable. Any other event ends a
+    /// run.
     pub since: Timestamp,
-    /// When the next try was due.
+    /// When the next attempt was due.
     pub next_attempt: Timestamp,
     /// Oz's status, code and message.
     pub metadata: Metadata,
 }
 
-/// An event that can't follow the state it came to: a corrupt journal or a bug of ours.
+/// An event that can't follow the match's state: the journal is corrupt, or this service has a bug.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("event {sequence} ({event}) can't follow a match that is {state}")]
 pub struct IllegalEvent {
@@ -144,11 +145,12 @@ pub struct IllegalEvent {
     pub state: &'static str,
 }
 
-/// The state after an event: the only transition table, for living and for reviving.
+/// Applies an event to a match. Driving a match and reading it from the journal both use this one
+/// transition table.
 ///
 /// # Errors
-/// [`IllegalEvent`] if the event doesn't follow: wrong match, a gap, time going back, or a
-/// transition that there is not.
+/// [`IllegalEvent`] if the event doesn't follow: another match, a gap in the sequence, time going
+/// backwards, or a transition that the table lacks.
 pub fn apply(state: Option<Match>, recorded: &Recorded) -> Result<Match, IllegalEvent> {
     let illegal = |state: &'static str| IllegalEvent {
         event: recorded.event.name(),
@@ -168,10 +170,10 @@ pub fn apply(state: Option<Match>, recorded: &Recorded) -> Result<Match, Illegal
     transit(current, recorded).ok_or_else(|| illegal(name))
 }
 
-/// The state that a whole journal, or any prefix of one, folds into.
+/// Folds a match's journal, or any prefix of it, into the match. `None` for an empty journal.
 ///
 /// # Errors
-/// [`IllegalEvent`] as [`apply`]; an empty journal is none.
+/// [`IllegalEvent`], as [`apply`]. An empty journal is not an error.
 pub fn fold<'a>(
     journal: impl IntoIterator<Item = &'a Recorded>,
 ) -> Result<Option<Match>, IllegalEvent> {
@@ -219,7 +221,7 @@ fn accept(recorded: &Recorded) -> Option<Match> {
     Some(m)
 }
 
-/// The table: which event may follow which state, and what it changes.
+/// The transition table: which event may follow which state, and what it changes.
 fn transit(mut m: Match, recorded: &Recorded) -> Option<Match> {
     m.sequence = recorded.sequence;
     m.update_time = recorded.time;
@@ -289,20 +291,20 @@ fn transit(mut m: Match, recorded: &Recorded) -> Option<Match> {
 }
 
 impl Match {
-    /// When it ends as timed out if it hasn't ended before.
+    /// When the match times out, if it hasn't ended by then.
     pub fn deadline(&self) -> Timestamp {
         self.create_time.after(self.spec.timeout.duration)
     }
 
-    /// What is compared: the liveness media and the photo, in the order in which Oz is told.
-    /// None before UPLOADED.
+    /// The media that Oz compares: the liveness media, then the photo, in the order of the request
+    /// to Oz. `None` before UPLOADED.
     pub fn source_media(&self) -> Option<Vec<MediaId>> {
         let photo = self.photo_media_id.clone()?;
         Some(self.liveness_media.iter().cloned().chain([photo]).collect())
     }
 
-    /// What the photo is compared with, as soon as it is known: what was asked for, then what was
-    /// found.
+    /// The liveness media that the photo is compared with: the media found in the folder, or,
+    /// before UPLOADED, the media that the caller named, if any.
     pub fn compared_with(&self) -> &[MediaId] {
         match self.liveness_media.as_slice() {
             [] => &self.spec.liveness_media,
@@ -310,25 +312,25 @@ impl Match {
         }
     }
 
-    /// The QUALITY analysis that belongs to the match, as soon as it is known: the one that was
-    /// started with it, else the one that was read before.
+    /// The QUALITY analysis of the match, once known: the analysis started together with BIOMETRY,
+    /// else the analysis whose result the folder read found.
     pub fn quality_analysis(&self) -> Option<&AnalysisId> {
         let read = self.liveness.as_ref().map(|liveness| &liveness.analysis_id);
         self.liveness_analysis_id.as_ref().or(read)
     }
 
-    /// Whether nothing that the server holds only in memory is needed any more.
+    /// Whether the match no longer needs its photo, which only this server's memory holds.
     pub fn is_safe(&self) -> bool {
         self.state != State::Accepted || !self.spec.needs_photo()
     }
 
-    /// Whether nothing follows any more.
+    /// Whether the match has ended: no event can follow.
     pub const fn has_ended(&self) -> bool {
         self.end_time.is_some()
     }
 
-    /// The state that an event comes to. What a later version wrote may have led anywhere, so
-    /// that whatever follows it is taken at its word, unless the match has ended.
+    /// The state that an event is applied to. An event from a later version may have led to any
+    /// state, so an event that comes after it is assumed to be legal, unless the match has ended.
     fn state_before(&self, event: &Event) -> State {
         if !self.is_foreign || self.has_ended() {
             return self.state;
@@ -345,7 +347,7 @@ impl Match {
         }
     }
 
-    /// Takes what the store has beside an event that can't be read.
+    /// Takes over the state and the times that the store keeps beside an unreadable event.
     fn stand(&mut self, stands: Option<Stands>) {
         if let Some(Stands { state, end_time, expire_time }) = stands {
             (self.state, self.end_time, self.expire_time) = (state, end_time, expire_time);

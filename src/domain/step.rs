@@ -1,4 +1,4 @@
-//! What to do next for a match: the left half of a step, pure. The right half is `settle`.
+//! Decides the next step of a match: the first, pure half of a step. The second half is `settle`.
 
 use crate::domain::{
     ask::Ask,
@@ -12,20 +12,20 @@ use crate::domain::{
     volatile::{Policy, Poll, Sending, VolatileState},
 };
 
-/// What a match needs now.
+/// The next step of a match.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Step {
-    /// Ask this of Oz.
+    /// Send this request to Oz.
     Ask(Ask),
-    /// Nothing before this time, unless its photo arrives or somebody ends it.
+    /// Wait until this time, unless the photo arrives or the match is ended.
     Wait(Timestamp),
-    /// Write this fact: time alone has made it true.
+    /// Append this event: time alone has made it true.
     Record(Event),
-    /// Nothing any more.
+    /// Nothing is left to do.
     Rest,
 }
 
-/// What a match needs now. `photo_here`: whether this replica holds its photo.
+/// Decides the next step. `photo_here` says whether this replica holds the photo.
 pub fn next_step(
     m: &Match,
     drive: &VolatileState,
@@ -64,7 +64,7 @@ fn accepted(
     if drive.upload != Sending::Clear || drive.look_first {
         return look;
     }
-    // Liveness may be waited for meanwhile, but no longer than the photo is.
+    // The match may be waiting for liveness too, but no longer than for its photo.
     let photo_until = drive.photo_missed.unwrap_or(now).after(policy.photo_grace);
     if !photo_here && now >= photo_until {
         return photo_lost(policy);
@@ -86,7 +86,7 @@ fn accepted(
     })
 }
 
-/// The photo is neither here nor at Oz, and its caller didn't send it again.
+/// The photo is neither here nor at Oz, and the caller didn't send it again in time.
 fn photo_lost(policy: &Policy) -> Step {
     let message = "the server lost the photo and it was not sent again in time";
     let error = MatchError::new(Reason::PhotoLost, message);
@@ -104,7 +104,7 @@ fn uploaded(m: &Match, drive: &VolatileState, now: Timestamp) -> Step {
     settle::start(m).map_or(Step::Rest, Step::Ask)
 }
 
-/// The analysis that is due first, of those that aren't over.
+/// Polls the unfinished analysis that is due first.
 fn processing(m: &Match, drive: &VolatileState, now: Timestamp) -> Step {
     let biometry = pending(m.analysis_id.as_ref(), &drive.biometry);
     let quality = pending(m.liveness_analysis_id.as_ref(), &drive.quality);
@@ -123,7 +123,7 @@ fn pending<'a, T>(
     id.filter(|_| poll.over.is_none()).map(|id| (poll.due, id))
 }
 
-/// A match with an analysis is looked at once more: a verdict in that answer was paid for.
+/// Takes the last look if the match has an unread analysis: its verdict has been paid for.
 fn past_deadline(m: &Match, drive: &VolatileState, policy: &Policy) -> Step {
     let unread = m.state == State::Processing && drive.biometry.over.is_none();
     match &m.analysis_id {

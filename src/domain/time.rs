@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The latest point there is: "never".
+    /// The latest point in time: "never".
     pub const MAX: Self = Self(i64::MAX);
 
-    /// From microseconds since 1970-01-01 UTC.
+    /// The point this many microseconds after 1970-01-01 UTC.
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
@@ -23,19 +23,19 @@ impl Timestamp {
         self.0
     }
 
-    /// The point this much later; stays at the latest point there is.
+    /// The point this much later, at most [`Self::MAX`].
     pub fn after(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(micros))
     }
 
-    /// The point this much earlier; stays at the earliest point there is.
+    /// The point this much earlier, at most back to the earliest point.
     pub fn before(self, duration: Duration) -> Self {
         let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
         Self(self.0.saturating_sub(micros))
     }
 
-    /// The time that has passed since `earlier`; zero if it lies ahead.
+    /// The time that has passed since `earlier`; zero if `earlier` is later than this point.
     pub fn since(self, earlier: Self) -> Duration {
         let micros = self.0.saturating_sub(earlier.0);
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
@@ -62,15 +62,15 @@ mod tests {
     }
 
     #[test]
-    fn points_lie_as_far_apart_as_they_were_moved() {
+    fn a_moved_point_lies_exactly_the_duration_away() {
         let time = Timestamp::from_micros(5_000_000);
         assert_eq!(time.after(SECOND).since(time), SECOND);
         assert_eq!(time.since(time.before(SECOND)), SECOND);
-        assert_eq!(time.before(SECOND).since(time), Duration::ZERO, "it lies ahead");
+        assert_eq!(time.before(SECOND).since(time), Duration::ZERO, "the other point is later");
     }
 
     #[test]
-    fn the_ends_of_time_are_not_passed() {
+    fn moving_past_either_end_of_time_saturates() {
         let (first, last) = (Timestamp::from_micros(i64::MIN), Timestamp::MAX);
         assert_eq!([last.after(SECOND), last.after(Duration::MAX)], [last; 2]);
         assert_eq!(first.before(SECOND), first);

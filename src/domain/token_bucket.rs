@@ -1,43 +1,43 @@
-//! How fast requests may follow each other: one rate for all replicas of one Oz account.
+//! The rate limit for requests to Oz: one rate, shared by all replicas that use an Oz account.
 //!
-//! It deliberately keeps no list of who waits: it says when the next one may be sent, and takes
-//! nothing from whoever then doesn't send.
+//! It deliberately keeps no queue: it says when the next request may be sent, and charges nothing
+//! until that request is sent.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use crate::domain::time::Timestamp;
 
-/// What may be sent at once after a quiet time: what fits into this, and one request at least. A
-/// timer that fires late, or a runtime that is busy for a moment, loses nothing of the rate by
-/// that; and it is too short for Oz to meet more than the rate in any second it counts by.
+/// After a quiet time, as many requests as the rate allows in this span may be sent at once, and at
+/// least one. So a late timer or a busy runtime doesn't lower the rate. The span is too short for
+/// Oz to see more than the rate in any second that it counts.
 pub const BURST: Duration = Duration::from_millis(100);
 
-/// What one request costs a replica that is alone.
+/// The cost of one request for a single replica, in tokens.
 const REQUEST: u64 = 1_000_000;
 
-/// The bucket that requests are paid from.
+/// The token bucket that requests are paid from.
 ///
-/// It is counted in millionths of a request, so that neither a rate nor a share is ever rounded:
-/// each microsecond earns as many as the rate says. All replicas earn them at the same time, so a
-/// request costs as many requests as there are replicas.
+/// A token is a millionth of a request, so that neither a rate nor a share is ever rounded: each
+/// microsecond earns as many tokens as the rate says. Every replica earns at the full rate, so the
+/// cost of a request is a whole request times the number of replicas.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TokenBucket {
-    /// Requests a second of all replicas together: millionths that a microsecond earns.
+    /// Requests a second of all replicas together, which is also the tokens earned per microsecond.
     rate: u64,
-    /// What a request costs.
+    /// The cost of one request, in tokens.
     cost: u64,
     credit: u64,
     as_of: Timestamp,
 }
 
 impl TokenBucket {
-    /// So many requests a second, for a replica that is alone and has sent nothing yet.
+    /// A full bucket at this rate, in requests a second, for a single replica.
     pub fn new(rate: NonZeroU32, now: Timestamp) -> Self {
         let empty = Self { rate: rate.get().into(), cost: REQUEST, credit: 0, as_of: now };
         Self { credit: empty.capacity(), ..empty }
     }
 
-    /// From when on the next request may be sent: now, or later.
+    /// When the next request may be sent: `now` or later.
     pub fn due(&mut self, now: Timestamp) -> Timestamp {
         self.earn(now);
         let missing = self.cost.saturating_sub(self.credit);
@@ -50,7 +50,7 @@ impl TokenBucket {
         self.credit = self.credit.saturating_sub(self.cost);
     }
 
-    /// Goes on at the share of one of so many replicas.
+    /// Sets the number of replicas that share the rate.
     pub fn share_among(&mut self, replicas: usize, now: Timestamp) {
         self.earn(now);
         let replicas = u64::try_from(replicas).unwrap_or(u64::MAX).max(1);
@@ -82,7 +82,7 @@ mod tests {
         TokenBucket::new(NonZeroU32::new(rate).unwrap(), START)
     }
 
-    /// When each request is sent until then, by somebody who always has one more.
+    /// The times at which requests are sent if another one is always waiting.
     fn sent(pace: &mut TokenBucket, from: Timestamp, until: Timestamp) -> Vec<Timestamp> {
         let mut times = Vec::new();
         let mut now = pace.due(from);
@@ -94,7 +94,7 @@ mod tests {
         times
     }
 
-    /// Micros from each to the next.
+    /// Microseconds from each request to the next.
     fn gaps(times: &[Timestamp]) -> Vec<u128> {
         times.windows(2).map(|pair| pair[1].since(pair[0]).as_micros()).collect()
     }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_kept_to_the_microsecond_though_it_divides_no_second() {
+    fn a_rate_that_does_not_divide_a_second_is_kept_to_the_microsecond() {
         let mut three = pace(3);
         let times = sent(&mut three, START, START.after(100 * SECOND));
         assert_eq!(times.len(), 300);
@@ -129,7 +129,7 @@ mod tests {
         let mut hundred = pace(100);
         let times = sent(&mut hundred, START, START.after(SECOND));
         let gaps = gaps(&times);
-        assert!(gaps[..9].iter().all(|gap| *gap == 0), "what fits into 100 ms: {gaps:?}");
+        assert!(gaps[..9].iter().all(|gap| *gap == 0), "as many as fit into 100 ms: {gaps:?}");
         assert!(gaps[9..].iter().all(|gap| *gap == 10_000), "{gaps:?}");
     }
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_does_not_send_takes_nothing() {
+    fn asking_when_a_request_is_due_costs_nothing() {
         let mut one = pace(1);
         one.take(START);
         for _ in 0..10 {
@@ -160,7 +160,7 @@ mod tests {
         two.share_among(5, START.after(SECOND));
         assert_eq!(two.due(START.after(SECOND)), START.after(SECOND * 5 / 2));
         two.share_among(0, START.after(SECOND));
-        assert_eq!(two.due(START.after(SECOND)), START.after(SECOND), "it is alone again");
+        assert_eq!(two.due(START.after(SECOND)), START.after(SECOND), "a single replica again");
     }
 
     #[test]
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_numbers_overflow_nothing() {
+    fn extreme_values_do_not_overflow() {
         let mut fastest = pace(u32::MAX);
         assert_eq!(fastest.due(Timestamp::MAX), Timestamp::MAX);
         fastest.share_among(usize::MAX, START);

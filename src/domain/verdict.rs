@@ -1,7 +1,7 @@
 //! Reads Oz's words: what an answer about an analysis means.
 //!
-//! It fails closed: a verdict needs a state that is over, a resolution that this version knows,
-//! and a score. The table is section 4 of the design; the words are Oz's statuses page.
+//! It fails closed: a verdict needs a state that is over, a resolution that this version knows, and
+//! a score. The table is in section 4 of the design; the words are from Oz's statuses page.
 
 use crate::domain::{
     ask::Analysis,
@@ -14,7 +14,7 @@ use crate::domain::{
 /// What an answer about a BIOMETRY analysis means.
 #[derive(Clone, PartialEq, Debug)]
 pub enum VerdictReading {
-    /// Oz is still at it.
+    /// The analysis is still running.
     Pending,
     /// The verdict.
     Verdict {
@@ -27,22 +27,22 @@ pub enum VerdictReading {
     },
     /// There will be no verdict.
     Failed(MatchError),
-    /// The answer lacks what is needed.
+    /// The answer lacks required data: the text says which.
     Incomplete(&'static str),
 }
 
 /// What an answer about a QUALITY analysis means.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LivenessReading {
-    /// Oz is still at it.
+    /// The analysis is still running.
     Pending,
-    /// It is over: with a decision that can be trusted, or without.
+    /// The analysis is over, with or without a decision that can be trusted.
     Over(LivenessResult),
-    /// The answer lacks what is needed.
+    /// The answer lacks required data: the text says which.
     Incomplete(&'static str),
 }
 
-/// The words that Oz's three fields share, and the ones that only some have.
+/// The words of Oz's three status fields, including words that only some of the fields use.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Word {
     Pending,
@@ -80,7 +80,7 @@ pub fn read_liveness(analysis: &Analysis, id: &AnalysisId) -> LivenessReading {
     let over = match state {
         Some(Word::Failed) => true,
         Some(Word::Pending) => false,
-        // An analysis without a `state` is over once its resolution fields are.
+        // An analysis without a `state` is over once neither resolution field is pending.
         Some(Word::Finished | Word::Decided(_) | Word::Unknown) | None => {
             ![resolution, status].contains(&Some(Word::Pending))
         }
@@ -92,7 +92,8 @@ pub fn read_liveness(analysis: &Analysis, id: &AnalysisId) -> LivenessReading {
     LivenessReading::Over(liveness(analysis, id, agreed(resolution, status).filter(|_| finished)))
 }
 
-/// A SUCCESS without a score is what old versions of Oz said when they had looked at nothing.
+/// A SUCCESS without a score is not trusted: old versions of Oz said it without having examined
+/// anything.
 fn liveness(analysis: &Analysis, id: &AnalysisId, decided: Option<Word>) -> LivenessResult {
     let confidence_spoofing = analysis.confidence_spoofing.filter(is_score);
     let resolution = match decided {
@@ -127,8 +128,8 @@ fn read_resolution(
     }
 }
 
-/// The one word of two fields of which either may be missing; none if they contradict each other.
-/// An unknown word beside a known one is unknown: it may be the one that counts.
+/// Merges the two resolution fields, either of which may be missing. `None` if they contradict each
+/// other. An unknown word beside a known one yields unknown: it may be the deciding one.
 fn agreed(resolution: Option<Word>, status: Option<Word>) -> Option<Word> {
     match (resolution, status) {
         (Some(Word::Unknown), _) | (_, Some(Word::Unknown)) => Some(Word::Unknown),
@@ -157,7 +158,7 @@ fn is_score(score: &f64) -> bool {
     (0.0..=1.0).contains(score)
 }
 
-/// Oz's words in any case; absent and empty are the same.
+/// Parses one of Oz's words, in any case. An empty field counts as absent.
 fn word(text: Option<&str>) -> Option<Word> {
     let text = text.map(str::trim).filter(|text| !text.is_empty())?;
     Some(match text.to_ascii_uppercase().as_str() {
@@ -197,7 +198,7 @@ fn raw_words(analysis: &Analysis) -> Metadata {
     entries.into_iter().filter_map(|(key, value)| Some((key.into(), value?))).collect()
 }
 
-/// Oz's words as a match shows them.
+/// The raw status of an analysis, as a match shows it.
 pub fn status(analysis: &Analysis, polls: u64, last_poll: Option<Timestamp>) -> OzStatus {
     let raw = |text: &Option<String>| text.clone().unwrap_or_default();
     OzStatus {

@@ -1,7 +1,8 @@
-//! What the replica that drives a match knows beside its journal: never stored, lost with it.
+//! What the driver of a match knows beyond the journal. Deliberately never stored: a driver that
+//! takes over starts without it.
 //!
-//! Whoever takes a match over starts with [`VolatileState::revived`], which assumes the worst: that an
-//! answer of Oz's was lost.
+//! A driver that takes over starts with [`VolatileState::revived`], which assumes the worst: that
+//! an answer from Oz was lost.
 
 use std::time::Duration;
 
@@ -15,12 +16,12 @@ use crate::domain::{
     verdict::VerdictReading,
 };
 
-/// How matches are driven: the settings that the core needs.
+/// The settings that the domain needs to drive matches.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Policy {
     /// From the start of one poll to the start of the next.
     pub poll_interval: Duration,
-    /// For how long Oz may still act on a request whose answer was lost.
+    /// How long Oz may still act on a request whose answer was lost.
     pub oz_settle: Duration,
     /// How long a match waits for its photo to be sent again.
     pub photo_grace: Duration,
@@ -28,94 +29,99 @@ pub struct Policy {
     pub retention: Duration,
 }
 
-/// The longest pause between two tries. Longer, and the end of an outage is noticed late.
+/// The longest pause between two attempts. With a longer pause, the end of an outage would be
+/// noticed late.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(30);
-/// For how long Oz may not know, or not show, an analysis that it started: an installation that is
-/// deployed anew, or whose database fails over, is whole again by then.
+/// How long Oz may not know, or not show, an analysis that it started. An installation that is
+/// redeployed, or whose database fails over, has recovered by then.
 pub const MISSING_MAX: Duration = Duration::from_secs(300);
-/// For how long our login may be refused: a secret that is being replaced is read again meanwhile.
-/// Longer, and callers wait in vain for an account that stays wrong.
+/// How long our login may be refused. A secret that is being replaced is read again within this
+/// time; with a longer time callers would wait in vain for an account that stays wrong.
 pub const LOGIN_REFUSED_MAX: Duration = Duration::from_secs(60);
-/// How many answers of one match may lack what is needed.
+/// The number of answers lacking required data at which a match, or its QUALITY analysis, is given
+/// up.
 pub const INCOMPLETE_MAX: u32 = 5;
-/// How many troubles of one match are told: an Oz that flaps must not fill the journal.
+/// How many trouble events one match may record: a flapping Oz must not fill the journal.
 pub const TROUBLES_MAX: u32 = 50;
-/// How many files a folder holds at Oz by default (`OZ_ATTACHMENT_MAX_COUNT`, configuration page).
+/// How many files a folder at Oz may hold by default (`OZ_ATTACHMENT_MAX_COUNT`, configuration
+/// page).
 pub const FOLDER_MEDIA_MAX: usize = 10;
-/// How long the last look before a deadline's verdict may take once it is sent.
+/// How long the last look, a poll at the deadline before a timeout is recorded, may take once it is
+/// sent.
 pub const LAST_LOOK_MAX: Duration = Duration::from_secs(5);
-/// How long the last look may wait to be sent. Only other last looks are before it, so that it
-/// waits for long only where Oz itself is slow; its caller waits as well.
+/// How long the last look may wait to be sent. Only other last looks are ahead of it, so it waits
+/// long only if Oz itself is slow; its caller waits as well.
 pub const LAST_LOOK_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// What was found in the folder, and decided from it.
+/// What a folder read found, and the decisions that follow from it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MatchPlan {
-    /// What to compare with.
+    /// The media to compare the photo with.
     pub liveness_media: Vec<MediaId>,
-    /// What the newest finished QUALITY analysis says of them.
+    /// The result of the newest finished QUALITY analysis of these media; `None` if there is none.
     pub liveness: Option<LivenessResult>,
-    /// QUALITY analyses of just these media: never ours.
+    /// Analyses of the match's media that exist already: never adopted.
     pub earlier_analyses: Vec<AnalysisId>,
     /// How many media the folder held.
     pub media_count: usize,
 }
 
-/// Whether a request of ours may have reached Oz unanswered.
+/// Whether a request may have reached Oz although its answer was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sending {
-    /// No: it may be sent.
+    /// No: the request may be sent.
     Clear,
-    /// Perhaps, at this time: it is looked for first.
+    /// Perhaps, at this time: its effect is looked for in the folder first.
     Unsure(Timestamp),
 }
 
 /// One analysis that is polled.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Poll<T> {
-    /// When it is asked for next.
+    /// When the next poll is due.
     pub due: Timestamp,
-    /// What came of it, once it is over.
+    /// Its outcome, once it is over.
     pub over: Option<T>,
     /// Since when Oz says that it doesn't know the analysis.
     pub missing_since: Option<Timestamp>,
 }
 
-/// The present trouble of a line of requests.
+/// The ongoing trouble of one [`RequestHealth`].
 #[derive(Clone, PartialEq, Debug)]
 pub struct OngoingTrouble {
-    /// Which kind of request has it: only that one's success ends it.
+    /// The kind of request that is in trouble: only its success ends the trouble.
     pub ask: AskKind,
-    /// What kind it is.
+    /// The cause that watchers are told.
     pub cause: Cause,
-    /// How many failures in a row.
+    /// Failures in a row; 0 if requests were only held back, or if the trouble was met by an
+    /// earlier driver.
     pub failures: u32,
 }
 
-/// How a line of requests fares. The QUALITY analysis has one of its own, so that what befalls it
-/// neither slows nor ends the match.
+/// The health of a group of requests. The QUALITY analysis has its own, so that its failures
+/// neither slow nor end the match.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RequestHealth {
-    /// The present trouble.
+    /// The ongoing trouble, if any.
     pub trouble: Option<OngoingTrouble>,
-    /// How many answers lacked what is needed.
+    /// How many answers lacked required data.
     pub incomplete: u32,
 }
 
-/// Everything the core knows of a match under way, beside its state.
+/// Everything that the domain knows of a match in progress beyond its [`Match`].
 #[derive(Clone, PartialEq, Debug)]
 pub struct VolatileState {
-    /// What the folder says; none before it was read.
+    /// What the folder says; `None` until a folder read yields it.
     pub plan: Option<MatchPlan>,
-    /// Whether a photo may be on its way.
+    /// Whether an upload may have reached Oz unanswered.
     pub upload: Sending,
-    /// Whether a start of analyses may be on its way.
+    /// Whether a start of analyses may have reached Oz unanswered.
     pub start: Sending,
-    /// Nothing is asked of Oz before this time.
+    /// No request is sent to Oz before this time.
     pub not_before: Timestamp,
-    /// Nothing that changes Oz is sent before this time.
+    /// No request that changes Oz is sent before this time.
     pub resend_at: Timestamp,
-    /// When it was first found that the photo is nowhere.
+    /// When a folder read first found that the photo is not at Oz.
     pub photo_missed: Option<Timestamp>,
     /// The BIOMETRY analysis.
     pub biometry: Poll<VerdictReading>,
@@ -123,20 +129,20 @@ pub struct VolatileState {
     pub quality: Poll<Option<LivenessResult>>,
     /// How often the BIOMETRY analysis was polled.
     pub polls: u64,
-    /// Oz's words as last polled.
+    /// Oz's raw status as of the last poll.
     pub oz: Option<OzStatus>,
-    /// Since when our login has been refused, without anything else in between.
+    /// When our login was first refused, if no other outcome has come since.
     pub login_refused_since: Option<Timestamp>,
-    /// How the requests fare that the match can't do without.
+    /// The health of the requests that the match depends on.
     pub line: RequestHealth,
-    /// How the polls of the QUALITY analysis fare.
+    /// The health of the polls of the QUALITY analysis.
     pub quality_line: RequestHealth,
-    /// The last trouble's cause and details, for the message of a deadline.
+    /// Cause and details of the last trouble, for the error of a timeout.
     pub last_trouble: Option<(Cause, Metadata)>,
-    /// Whether the last look before the deadline's verdict was taken.
+    /// Whether the last look was taken: the poll at the deadline before a timeout is recorded.
     pub last_look: bool,
-    /// The folder is read before anything that changes Oz is sent: the circuit breaker needs a
-    /// probe.
+    /// Whether the folder is read before any request that changes Oz: the circuit breaker needs a
+    /// probe, and only a read can be one.
     pub look_first: bool,
 }
 
@@ -147,7 +153,7 @@ impl<T> Poll<T> {
 }
 
 impl VolatileState {
-    /// For a match that was accepted just now by this replica.
+    /// The state for a match that this replica has just accepted.
     pub const fn fresh(now: Timestamp) -> Self {
         Self {
             plan: None,
@@ -169,8 +175,8 @@ impl VolatileState {
         }
     }
 
-    /// For a match that somebody else drove. `chance` (0..1) spreads the first polls evenly, so
-    /// that a restart with many matches is no stampede.
+    /// The state for a match that an earlier driver drove. `chance` (0..1) spreads the first polls
+    /// evenly, so that a restart with many matches causes no stampede.
     pub fn revived(m: &Match, now: Timestamp, policy: &Policy, chance: f64) -> Self {
         let first_poll = now.after(policy.poll_interval.mul_f64(chance.clamp(0.0, 1.0)));
         Self {
@@ -186,16 +192,17 @@ impl VolatileState {
         }
     }
 
-    /// A request was given up at the match's deadline. If it was unanswered for longer than a
-    /// poll's interval since it was sent, that is why the match ends; otherwise it says nothing of
-    /// Oz.
+    /// Notes that a request was abandoned at the match's deadline. If it had been unanswered for
+    /// longer than a poll interval, it is the reported cause of the timeout; otherwise it says
+    /// nothing about Oz.
     pub fn cut_short(&mut self, unanswered: Duration, policy: &Policy) {
         if unanswered > policy.poll_interval {
             self.last_trouble = Some((Cause::OzTimeout, Metadata::new()));
         }
     }
 
-    /// The analysis that a look found turned out to be another match's: ours is looked for again.
+    /// Notes that the analysis found in the folder belongs to another match: the folder is searched
+    /// again for our own.
     pub fn start_was_anothers(&mut self, now: Timestamp) {
         self.start = Sending::Unsure(now);
     }
@@ -205,7 +212,8 @@ impl VolatileState {
         self.line.failures().max(self.quality_line.failures())
     }
 
-    /// Counts a failure, and tells whether watchers are to be told: trouble began, or changed.
+    /// Counts a failure. Returns whether watchers are to be told: trouble has begun, or its cause
+    /// has changed.
     pub fn failed(&mut self, of_quality: bool, ask: AskKind, failure: &Failure) -> bool {
         let cause = failure.kind.cause();
         let known = self.line.suffers(cause) || self.quality_line.suffers(cause);
@@ -214,9 +222,9 @@ impl VolatileState {
         !known
     }
 
-    /// Notes what holds a request back, and tells whether watchers are to be told. Nothing was
-    /// sent, so nothing has failed. What the match has met itself is closer than what others met,
-    /// and their cause may be older.
+    /// Notes why a request is held back. Returns whether watchers are to be told. Nothing was sent,
+    /// so nothing counts as failed. The match's own trouble takes precedence over trouble that
+    /// other matches met, whose cause may be older.
     pub fn held_back(&mut self, of_quality: bool, ask: AskKind, failure: &Failure) -> bool {
         if self.failures() > 0 {
             return false;
@@ -228,14 +236,14 @@ impl VolatileState {
         !known
     }
 
-    /// Whether Oz refuses what this server shows it of itself, so that new credentials may help.
+    /// Whether Oz refuses this server's login or session, so that new credentials may help.
     pub fn lacks_credentials(&self) -> bool {
         [Cause::OzLoginRefused, Cause::OzSessionRefused]
             .into_iter()
             .any(|cause| self.line.suffers(cause) || self.quality_line.suffers(cause))
     }
 
-    /// There are new credentials: what waits is tried by this time, however long it would wait.
+    /// Ends every wait by this time at the latest: there are new credentials.
     pub fn try_by(&mut self, time: Timestamp) {
         for due in [
             &mut self.not_before,
@@ -247,12 +255,12 @@ impl VolatileState {
         }
     }
 
-    /// The line of the QUALITY analysis, or of everything else.
+    /// The health of the QUALITY analysis's polls, or of all other requests.
     pub const fn line(&self, of_quality: bool) -> &RequestHealth {
         if of_quality { &self.quality_line } else { &self.line }
     }
 
-    /// The same, to be changed.
+    /// Mutable access to [`Self::line`].
     pub const fn line_mut(&mut self, of_quality: bool) -> &mut RequestHealth {
         if of_quality { &mut self.quality_line } else { &mut self.line }
     }
@@ -261,7 +269,8 @@ impl VolatileState {
 impl RequestHealth {
     const NEW: Self = Self { trouble: None, incomplete: 0 };
 
-    /// What watchers were told last is no news if it is met again.
+    /// Starts with the trouble that watchers were told last, so that the same trouble is not
+    /// reported again.
     fn revived(m: &Match) -> Self {
         let ask = main_ask(m);
         let trouble =
@@ -275,14 +284,15 @@ impl RequestHealth {
         self.trouble.as_ref().map_or(0, |trouble| trouble.failures)
     }
 
-    /// The trouble ends if this kind of request had it.
+    /// Notes a success. The trouble ends if this kind of request had it.
     pub fn worked(&mut self, ask: AskKind) {
         if self.trouble.as_ref().is_some_and(|trouble| trouble.ask == ask) {
             self.trouble = None;
         }
     }
 
-    /// A look that fails while a request waits to be sent again is trouble with that request.
+    /// Counts a failure. If a folder read fails while a request waits to be sent again, the trouble
+    /// stays with that request.
     fn failed(&mut self, ask: AskKind, cause: Cause) {
         let failures = self.failures().saturating_add(1);
         let sending = self.trouble.take().map(|trouble| trouble.ask).filter(|ask| ask.changes_oz());
@@ -290,7 +300,8 @@ impl RequestHealth {
         self.trouble = Some(OngoingTrouble { ask, cause, failures });
     }
 
-    /// Whose success ends the trouble stays as it was.
+    /// Notes trouble without counting a failure. The kind of request whose success ends it stays
+    /// the same.
     fn held_back(&mut self, ask: AskKind, cause: Cause) {
         let ask = self.trouble.as_ref().map_or(ask, |trouble| trouble.ask);
         self.trouble = Some(OngoingTrouble { ask, cause, failures: 0 });
@@ -301,7 +312,8 @@ impl RequestHealth {
     }
 }
 
-/// The request whose success ends a trouble that somebody else met: not the look before it.
+/// The request whose success ends trouble met by an earlier driver: the request that advances the
+/// match, not the folder read before it.
 fn main_ask(m: &Match) -> AskKind {
     match m.state {
         State::Accepted if m.spec.needs_photo() => AskKind::UploadPhoto,

@@ -1,4 +1,5 @@
-//! One photo, one analysis: what may have been heard is looked for before it is sent again.
+//! One photo, one analysis: the effect of a request whose answer was lost is looked for before the
+//! request is sent again.
 
 use crate::domain::{
     Analysis, Event, FailureKind, LivenessPolicy, Media, OzResult,
@@ -12,14 +13,14 @@ use crate::domain::{
     },
 };
 
-/// A match that asked for its upload and got this.
+/// A match whose upload had this outcome.
 fn after_upload(outcome: OzResult) -> Scene {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare()).hears(UploadPhoto, outcome);
     scene
 }
 
-/// A match that asked for its analyses and got this.
+/// A match whose start of analyses had this outcome.
 fn after_start(policy: LivenessPolicy, outcome: OzResult) -> Scene {
     let mut scene = Scene::uploaded(policy);
     scene.hears(StartAnalyses, outcome);
@@ -49,7 +50,7 @@ fn a_lost_start_is_looked_for_at_once_and_after_settling_and_only_then_sent_agai
 }
 
 #[test]
-fn a_look_that_fails_is_none() {
+fn a_folder_read_that_fails_is_repeated() {
     let mut scene = after_upload(lost());
     scene.waits(10).hears(ReadFolder, fails(FailureKind::ServerError));
     scene.hears(ReadFolder, bare()).hears(UploadPhoto, photo("p"));
@@ -69,7 +70,7 @@ fn a_photo_that_arrived_after_all_is_adopted_by_its_metadata_or_its_name() {
 }
 
 #[test]
-fn a_start_that_was_heard_after_all_is_adopted() {
+fn a_start_that_reached_oz_after_all_is_adopted() {
     let mut scene = after_start(LivenessPolicy::Report, lost());
     scene.hears(
         ReadFolder,
@@ -88,7 +89,7 @@ fn a_start_that_was_heard_after_all_is_adopted() {
 }
 
 #[test]
-fn under_run_the_adopted_partner_is_the_one_of_the_same_request() {
+fn under_run_the_adopted_partner_is_from_the_same_request() {
     let grouped = |group: &str, a: Analysis| Analysis { group_id: Some(group.into()), ..a };
     let by_group =
         vec![grouped("1", quality("q1")), grouped("2", quality("q2")), grouped("2", biometry("b"))];
@@ -106,7 +107,7 @@ fn under_run_the_adopted_partner_is_the_one_of_the_same_request() {
 }
 
 #[test]
-fn after_an_analysis_that_was_anothers_ours_is_looked_for_before_one_is_started() {
+fn after_an_analysis_of_another_match_ours_is_looked_for_before_one_is_started() {
     let mut scene = Scene::uploaded(LivenessPolicy::Report);
     scene.drive.start_was_anothers(scene.now);
     scene.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
@@ -115,7 +116,7 @@ fn after_an_analysis_that_was_anothers_ours_is_looked_for_before_one_is_started(
 }
 
 #[test]
-fn an_analysis_that_was_there_before_is_never_adopted() {
+fn an_analysis_that_existed_before_is_never_adopted() {
     let mut scene = Scene::naming_a_medium();
     let holds = |analyses| folder(vec![image("p")], analyses);
     let earlier = || holds(vec![decided("b0", "SUCCESS")]);
@@ -127,7 +128,7 @@ fn an_analysis_that_was_there_before_is_never_adopted() {
 }
 
 #[test]
-fn an_analysis_that_was_there_before_is_not_taken_from_an_answer_that_lists_it() {
+fn an_analysis_that_existed_before_is_not_taken_from_an_answer_that_lists_it() {
     let mut scene = Scene::naming_a_medium();
     scene.hears(ReadFolder, folder(vec![image("p")], vec![decided("b0", "SUCCESS")]));
     scene.hears(StartAnalyses, started(vec![decided("b0", "SUCCESS"), biometry("b")]));
@@ -135,7 +136,7 @@ fn an_analysis_that_was_there_before_is_not_taken_from_an_answer_that_lists_it()
 }
 
 #[test]
-fn of_several_started_analyses_the_one_of_our_media_is_taken() {
+fn of_several_started_analyses_the_one_that_names_our_media_is_taken() {
     let mut scene = Scene::uploaded(LivenessPolicy::Report);
     let other = analysis("BIOMETRY", "other", &["v", "stranger"], ["PROCESSING"; 3]);
     scene.hears(StartAnalyses, started(vec![other, biometry("b")]));
@@ -155,7 +156,7 @@ fn a_started_analysis_of_other_media_is_never_taken() {
 }
 
 #[test]
-fn under_run_a_liveness_analysis_that_was_there_before_is_no_partner() {
+fn under_run_a_liveness_analysis_that_existed_before_is_no_partner() {
     let mut scene = Scene::with(LivenessPolicy::Run);
     scene.hears(ReadFolder, folder(vec![], vec![judged("q0", "SUCCESS")]));
     scene.hears(UploadPhoto, photo("p")).hears(StartAnalyses, lost());
@@ -165,14 +166,14 @@ fn under_run_a_liveness_analysis_that_was_there_before_is_no_partner() {
 }
 
 #[test]
-fn an_adopted_photo_knows_the_analyses_that_were_there_before() {
+fn an_adopted_photo_knows_the_analyses_that_existed_before() {
     let mut scene = after_upload(lost());
     scene.hears(ReadFolder, with_photo(vec![decided("b0", "SUCCESS"), judged("q0", "SUCCESS")]));
     assert_eq!(scene.m.earlier_analyses, [analysis_id("b0"), analysis_id("q0")]);
 }
 
 #[test]
-fn doubles_are_counted_and_change_nothing() {
+fn duplicates_are_counted_and_change_nothing() {
     let mut scene = after_upload(lost());
     scene.hears(ReadFolder, folder(vec![our_photo("p"), our_photo("p2")], vec![]));
     scene.hears(StartAnalyses, lost());
@@ -183,7 +184,7 @@ fn doubles_are_counted_and_change_nothing() {
 }
 
 #[test]
-fn a_failure_after_which_oz_may_have_acted_is_looked_for_and_no_other() {
+fn the_folder_is_read_only_after_failures_that_may_hide_an_effect() {
     for (kind, next) in [
         (FailureKind::TimedOut, Some(ReadFolder)),
         (FailureKind::Interrupted, Some(ReadFolder)),
@@ -206,7 +207,7 @@ fn a_failure_after_which_oz_may_have_acted_is_looked_for_and_no_other() {
 }
 
 #[test]
-fn an_answer_to_another_question_may_hide_that_oz_acted() {
+fn an_answer_of_another_kind_may_hide_that_oz_acted() {
     let mut uploading = after_upload(told(biometry("b")));
     uploading.hears(ReadFolder, with_photo(vec![]));
     assert_eq!(uploading.m.photo_media_id, Some(media_id("p")));

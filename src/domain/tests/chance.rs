@@ -1,5 +1,5 @@
-//! What chance may bring to a walk: answers of all shapes, failures of all kinds, takeovers, and
-//! photos that come and go.
+//! The random inputs of a walk: answers of all shapes, failures of all kinds, takeovers, and photos
+//! that come and go.
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ use crate::domain::{
     },
 };
 
-/// One turn of a walk: what Oz makes of whatever it is asked, and what happens beside.
+/// One turn of a walk: Oz's answer to the next request, and what happens beside it.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub outcome: Answer,
     pub latency: Duration,
     pub chance: f64,
-    /// Another replica takes over before the answer is heard.
+    /// Another replica takes over before the answer is received.
     pub revive: bool,
-    /// Whether the photo is at hand from here on, if that changes.
+    /// Whether this replica holds the photo from here on; `None` if that stays as it is.
     pub photo_here: Option<bool>,
 }
 
-/// What Oz answers.
+/// An answer of the scripted Oz.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// As it should: with a folder that holds these, or an analysis that says this.
+    /// A fitting answer, made from these media and analyses.
     Fitting {
         media: Vec<Media>,
         analyses: Vec<Analysis>,
     },
-    /// This, whatever was asked.
+    /// This reply, to any request.
     Any(Reply),
     Fails(Failure),
 }
@@ -63,7 +63,7 @@ fn odd_analysis() -> impl Strategy<Value = Analysis> {
     )
 }
 
-/// One that a sound Oz may tell of, or any other.
+/// An analysis that a correct Oz may report, or any other.
 fn some_analysis() -> impl Strategy<Value = Analysis> {
     let sound = vec![
         biometry("b"),
@@ -164,7 +164,7 @@ impl Answer {
                 Ask::ReadFolder { .. } => folder(media, analyses),
                 Ask::UploadPhoto { .. } => Ok(Reply::Photo(media_id("p"))),
                 Ask::StartAnalyses { .. } => Ok(Reply::Started(analyses)),
-                // It says what it likes, but about what was asked.
+                // Any contents, but about the analysis that was read.
                 Ask::ReadAnalysis { .. } => {
                     let told = analyses.into_iter().next().unwrap_or_default();
                     Ok(Reply::Analysis(Analysis { id: None, kind: None, ..told }))

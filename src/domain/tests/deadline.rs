@@ -1,4 +1,4 @@
-//! The deadline: never a DECLINED, and never the loss of a verdict that was paid for.
+//! The deadline never leads to a DECLINED, and never loses a verdict that was paid for.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ fn overdue(policy: LivenessPolicy) -> Scene {
 }
 
 #[test]
-fn a_match_with_an_analysis_is_looked_at_once_more() {
+fn a_match_with_an_analysis_gets_a_last_look() {
     let mut scene = overdue(LivenessPolicy::Report);
     scene.polls("b", told(decided("b", "DECLINED"))).ends();
     assert_eq!(scene.result().resolution, Resolution::Declined);
 }
 
 #[test]
-fn a_last_look_that_finds_no_verdict_is_the_last() {
+fn a_last_look_that_finds_no_verdict_is_not_repeated() {
     for answer in [told(biometry("b")), fails(FailureKind::TimedOut)] {
         let mut scene = overdue(LivenessPolicy::Report);
         scene.polls("b", answer).ends();
@@ -37,14 +37,14 @@ fn a_last_look_that_finds_no_verdict_is_the_last() {
 }
 
 #[test]
-fn the_last_look_says_that_the_analysis_failed() {
+fn a_last_look_that_finds_a_failed_analysis_reports_it() {
     let mut scene = overdue(LivenessPolicy::Report);
     scene.polls("b", told(broken("b"))).ends();
     assert_eq!(scene.reason(), "OZ_ANALYSIS_FAILED");
 }
 
 #[test]
-fn a_poll_that_was_cut_by_the_deadline_is_not_the_last_look() {
+fn a_poll_cut_short_by_the_deadline_is_not_the_last_look() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.waits(1195).latency = Duration::from_secs(5);
     scene.polls("b", fails(FailureKind::TimedOut));
@@ -61,7 +61,7 @@ fn a_poll_that_is_answered_after_the_deadline_is_the_last_look() {
 }
 
 #[test]
-fn a_request_that_the_deadline_cuts_short_is_blamed_only_if_it_was_slower_than_a_poll() {
+fn a_request_cut_short_by_the_deadline_is_the_cause_only_if_slower_than_a_poll_interval() {
     for (unanswered_ms, cause) in [(500, None), (1000, None), (1001, Some("OZ_TIMEOUT"))] {
         let mut scene = Scene::new();
         scene.waits(1200).drive.cut_short(Duration::from_millis(unanswered_ms), &POLICY);
@@ -72,7 +72,7 @@ fn a_request_that_the_deadline_cuts_short_is_blamed_only_if_it_was_slower_than_a
 }
 
 #[test]
-fn a_deadline_is_never_waited_past() {
+fn no_wait_goes_past_the_deadline() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", fails_until(FailureKind::RateLimited, NEVER));
     assert_eq!(scene.step(), Step::Wait(scene.m.deadline()));
@@ -101,7 +101,7 @@ fn a_match_that_is_revived_after_its_deadline_still_knows_the_cause() {
 }
 
 #[test]
-fn a_match_that_is_revived_after_its_deadline_is_still_looked_at() {
+fn a_match_that_is_revived_after_its_deadline_still_gets_a_last_look() {
     let mut scene = overdue(LivenessPolicy::Report);
     scene.revive().polls("b", told(decided("b", "SUCCESS"))).ends();
     scene.result();
@@ -118,14 +118,14 @@ fn a_verdict_that_is_known_at_the_deadline_wins() {
 }
 
 #[test]
-fn a_failure_that_is_known_at_the_deadline_is_told_instead_of_it() {
+fn a_failure_that_is_known_at_the_deadline_is_reported_instead_of_a_timeout() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     scene.polls("b", told(broken("b"))).polls("q", told(quality("q"))).waits(2000).ends();
     assert_eq!(scene.reason(), "OZ_ANALYSIS_FAILED");
 }
 
 #[test]
-fn trouble_past_the_deadline_is_not_told() {
+fn trouble_past_the_deadline_is_not_reported() {
     let mut scene = overdue(LivenessPolicy::Report);
     scene.polls("b", fails(FailureKind::ServerError)).ends();
     assert_eq!(scene.troubles(), 0);
@@ -133,7 +133,7 @@ fn trouble_past_the_deadline_is_not_told() {
 }
 
 #[test]
-fn a_required_liveness_that_never_ends_is_a_deadline() {
+fn a_required_liveness_analysis_that_never_ends_times_out() {
     let mut scene = Scene::with(LivenessPolicy::Require);
     while scene.next_ask().is_some() {
         scene.hears(ReadFolder, folder(vec![], vec![quality("q")]));

@@ -1,4 +1,4 @@
-//! Nothing is lost and nothing waits: what is asked, in which order, when, and how it ends.
+//! The happy path: which requests a match sends, in which order and when, and how it ends.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 #[test]
-fn a_match_asks_exactly_what_it_needs() {
+fn a_match_sends_exactly_the_requests_it_needs() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", told(biometry("b"))).polls("b", told(decided("b", "SUCCESS"))).ends();
     let kinds: Vec<_> = scene.asked.iter().map(|(_, ask)| ask.kind()).collect();
@@ -48,7 +48,7 @@ fn only_the_liveness_media_and_the_photo_are_compared() {
 }
 
 #[test]
-fn the_named_liveness_media_are_all_compared() {
+fn all_named_liveness_media_are_compared() {
     let named: Vec<MediaId> = vec![media_id("v"), media_id("w")];
     let mut scene = Scene::of(Spec { liveness_media: named.clone(), ..spec() });
     scene.hears(ReadFolder, folder(vec![oz::video("w"), oz::video("x")], vec![]));
@@ -88,7 +88,7 @@ fn a_slow_poll_is_never_overlapped() {
 }
 
 #[test]
-fn polls_that_learned_nothing_write_nothing() {
+fn polls_without_news_write_no_events() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     for _ in 0..20 {
         scene.polls("b", told(biometry("b"))).polls("q", told(quality("q")));
@@ -108,9 +108,9 @@ fn a_photo_that_the_folder_holds_is_found_not_uploaded() {
 }
 
 #[test]
-fn a_named_photo_that_is_missing_or_no_image_ends_the_match() {
+fn a_named_photo_that_is_missing_or_not_an_image_ends_the_match() {
     let a_video = folder(vec![oz::video("p")], vec![]);
-    for (answer, word) in [(bare(), "no medium"), (a_video, "no image")] {
+    for (answer, word) in [(bare(), "no medium"), (a_video, "not an image")] {
         let mut scene = Scene::naming_a_medium();
         scene.hears(ReadFolder, answer).ends();
         assert_eq!(scene.reason(), "OZ_MEDIA_NOT_FOUND");
@@ -149,7 +149,7 @@ fn a_refused_start_ends_the_match_and_is_not_worth_repeating() {
 }
 
 #[test]
-fn what_oz_forbids_or_does_not_know_ends_the_match() {
+fn a_request_that_oz_forbids_or_whose_folder_is_unknown_ends_the_match() {
     for (kind, reason) in
         [(FailureKind::NotFound, "OZ_FOLDER_NOT_FOUND"), (FailureKind::Forbidden, "OZ_FORBIDDEN")]
     {
@@ -166,7 +166,7 @@ fn what_oz_forbids_or_does_not_know_ends_the_match() {
 }
 
 #[test]
-fn an_ended_match_rests() {
+fn an_ended_match_sends_nothing() {
     let mut scene = Scene::new();
     scene.write(Event::Cancelled(Cancelled { keep: Duration::ZERO }));
     assert_eq!(scene.m.state, State::Cancelled);

@@ -16,18 +16,18 @@ use crate::domain::{
 
 const OUT: FailureKind = FailureKind::Unreachable;
 
-/// Oz is out: until this second.
+/// A hold until this second because Oz is down.
 fn out(kind: FailureKind, second: i64) -> Deferred {
     Deferred { until: seconds(second), why: Some(Failure::new(kind, "trouble")), look_first: false }
 }
 
-/// The budget is spent: until this second.
+/// A hold until this second because the retry budget is spent.
 fn spent(second: i64) -> Deferred {
     Deferred { until: seconds(second), why: None, look_first: false }
 }
 
 #[test]
-fn what_is_held_back_is_asked_later_and_counts_as_no_failure() {
+fn a_held_request_is_sent_later_and_counts_as_no_failure() {
     let mut scene = Scene::new();
     scene.held(ReadFolder, &out(OUT, 7)).hears(ReadFolder, bare());
     assert_eq!(scene.asked_ms(), 7000);
@@ -41,7 +41,7 @@ fn what_is_held_back_is_asked_later_and_counts_as_no_failure() {
 }
 
 #[test]
-fn what_is_held_back_neither_makes_a_sending_unsure_nor_clears_it() {
+fn a_held_request_neither_makes_a_sending_unsure_nor_clears_it() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare()).held(UploadPhoto, &out(OUT, 5));
     assert_eq!(scene.drive.upload, Sending::Clear);
@@ -55,7 +55,7 @@ fn what_is_held_back_neither_makes_a_sending_unsure_nor_clears_it() {
 }
 
 #[test]
-fn what_can_be_no_probe_is_sent_after_a_look_at_the_folder() {
+fn a_request_that_cannot_be_the_probe_is_sent_after_a_folder_read() {
     let probe = Deferred { look_first: true, ..out(OUT, 5) };
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare()).held(UploadPhoto, &probe);
@@ -82,7 +82,7 @@ fn watchers_are_told_once_for_each_cause() {
 }
 
 #[test]
-fn a_trouble_that_the_match_has_met_itself_is_no_news() {
+fn a_trouble_that_the_match_has_already_met_is_not_reported() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     scene.polls("b", fails(OUT)).held(ReadAnalysis, &out(OUT, 5));
     scene.held(ReadAnalysis, &out(FailureKind::TimedOut, 6)).polls("q", fails(OUT));
@@ -90,7 +90,7 @@ fn a_trouble_that_the_match_has_met_itself_is_no_news() {
 }
 
 #[test]
-fn a_flapping_oz_does_not_fill_the_journal_of_those_held_back() {
+fn holds_by_a_flapping_oz_do_not_fill_the_journal() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     for second in 1..=i64::from(TROUBLES_MAX) {
         scene.held(ReadAnalysis, &out(OUT, 4 * second)).polls("b", told(biometry("b")));
@@ -100,7 +100,7 @@ fn a_flapping_oz_does_not_fill_the_journal_of_those_held_back() {
 }
 
 #[test]
-fn a_spent_budget_holds_back_without_a_word() {
+fn a_hold_by_a_spent_budget_is_not_reported() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     scene.polls("b", fails(OUT)).polls("q", told(biometry("q")));
     let troubles = scene.troubles();
@@ -109,7 +109,7 @@ fn a_spent_budget_holds_back_without_a_word() {
 }
 
 #[test]
-fn only_what_repeats_a_failure_is_charged() {
+fn only_a_request_that_repeats_a_failed_one_is_charged() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     let charged = |scene: &mut Scene| {
         let ask = scene.next_ask().unwrap();
@@ -122,11 +122,11 @@ fn only_what_repeats_a_failure_is_charged() {
     scene.polls("q", fails(OUT));
     scene.waits(2);
     scene.drive.quality.due = seconds(60);
-    assert!(!charged(&mut scene), "the other analysis is well");
+    assert!(!charged(&mut scene), "polls of the other analysis don't fail");
 }
 
 #[test]
-fn a_deadline_holds_for_what_is_held_back() {
+fn a_deadline_holds_for_a_held_request() {
     let mut scene = Scene::new();
     scene.held(ReadFolder, &out(OUT, 1_000_000)).ends();
     assert_eq!((scene.reason(), scene.now), ("MATCH_TIMED_OUT", scene.m.deadline()));
@@ -134,7 +134,7 @@ fn a_deadline_holds_for_what_is_held_back() {
 }
 
 #[test]
-fn a_last_look_is_free_and_when_held_back_not_waited_for() {
+fn a_last_look_is_free_and_is_not_repeated_when_held_back() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", fails(OUT)).waits(2_000);
     let ask = scene.next_ask().unwrap();
@@ -142,11 +142,11 @@ fn a_last_look_is_free_and_when_held_back_not_waited_for() {
     let troubles = scene.troubles();
     scene.held(ReadAnalysis, &out(OUT, 3_000)).ends();
     assert_eq!((scene.reason(), scene.now), ("MATCH_TIMED_OUT", seconds(2_001)));
-    assert_eq!(scene.troubles(), troubles, "the deadline is told instead");
+    assert_eq!(scene.troubles(), troubles, "the timeout is reported instead");
 }
 
 #[test]
-fn what_is_asked_before_the_deadline_is_charged_and_at_the_deadline_free() {
+fn a_retry_is_charged_before_the_deadline_and_free_at_the_deadline() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", fails(OUT));
     let ask = scene.next_ask().unwrap();
@@ -157,7 +157,7 @@ fn what_is_asked_before_the_deadline_is_charged_and_at_the_deadline_free() {
 }
 
 #[test]
-fn what_one_analysis_is_charged_does_not_slow_the_other() {
+fn a_charge_for_one_analysis_does_not_slow_the_other() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     scene.polls("b", told(biometry("b"))).polls("q", fails(OUT));
     scene.polls("b", told(biometry("b"))).held(ReadAnalysis, &spent(60));
@@ -166,7 +166,7 @@ fn what_one_analysis_is_charged_does_not_slow_the_other() {
 }
 
 #[test]
-fn only_what_was_withheld_for_want_of_a_session_never_left() {
+fn only_a_request_without_a_session_counts_as_withheld() {
     let pause = Duration::from_secs(7);
     assert_eq!(Failure::without_session(pause).withheld(), Some(pause));
     let refused = Failure { http_status: Some(401), ..Failure::without_session(pause) };

@@ -1,6 +1,6 @@
-//! The whole core at once: a match is driven by a scripted Oz, and time is moved by hand.
+//! The whole domain at once: a match is driven against a scripted Oz, and the test moves the time.
 //!
-//! What one file promises by itself is tested at its own foot.
+//! The promises of a single file are tested at the end of that file.
 
 mod chance;
 pub mod oz;

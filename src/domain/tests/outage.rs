@@ -1,4 +1,4 @@
-//! Thousands of matches in one outage, in time that is simulated: what Oz gets to see.
+//! Thousands of matches in one outage, in simulated time: the load that Oz sees.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
 
@@ -15,23 +15,23 @@ use crate::domain::{
 };
 
 const MATCHES: usize = 5_000;
-/// Those that are accepted as the outage begins, and meet it with a photo on its way.
+/// Matches that are accepted as the outage begins, and meet it during their upload.
 const LATE: usize = 500;
 const BEGINS: i64 = 5;
 const ENDS: i64 = BEGINS + 300;
-/// From when on analyses are over: all have long come back.
+/// When the analyses are over: by then all matches have returned.
 const VERDICTS: i64 = ENDS + 30;
 const LATENCY: Duration = Duration::from_millis(50);
 
-/// What a match waits for.
+/// The next thing that a match waits for.
 enum Wakes {
-    /// Its own time.
+    /// A time that it chose itself.
     Up,
-    /// The answer to what it asked.
+    /// The answer to its request.
     Answered(Ask, Ticket, Box<OzResult>),
 }
 
-/// An Oz that holds a folder for each match.
+/// Oz's folder for one match.
 #[derive(Clone, Copy, Default)]
 struct Folder {
     uploads: usize,
@@ -45,12 +45,12 @@ struct Stage {
     chance: StdRng,
     due: BinaryHeap<Reverse<(Timestamp, usize)>>,
     wakes: Vec<Wakes>,
-    /// When something was sent, in order.
+    /// The times of all requests, in order.
     sent: Vec<Timestamp>,
 }
 
 impl Folder {
-    /// What a sound Oz does and says.
+    /// Acts and answers as a correct Oz does.
     fn acts(&mut self, ask: &Ask, now: Timestamp) -> OzResult {
         let analysis =
             || if now < seconds(VERDICTS) { biometry("b") } else { decided("b", "SUCCESS") };
@@ -71,7 +71,8 @@ impl Folder {
         }
     }
 
-    /// The same in an outage: what was under way as it began was done, and its answer is lost.
+    /// Acts and answers with the outage: a request in flight as it begins is carried out, but its
+    /// answer is lost.
     fn answers(&mut self, ask: &Ask, asked: Timestamp) -> OzResult {
         let answered = asked.after(LATENCY);
         if answered < seconds(BEGINS) || asked >= seconds(ENDS) {
@@ -113,21 +114,21 @@ impl Stage {
         while let Some(Reverse((now, number))) = self.due.pop() {
             match std::mem::replace(&mut self.wakes[number], Wakes::Up) {
                 Wakes::Up => self.scenes[number].now = now,
-                Wakes::Answered(ask, pass, outcome) => self.hears(number, &ask, pass, *outcome),
+                Wakes::Answered(ask, ticket, outcome) => self.hears(number, &ask, ticket, *outcome),
             }
             self.goes_on(number);
         }
         self
     }
 
-    fn hears(&mut self, number: usize, ask: &Ask, pass: Ticket, outcome: OzResult) {
+    fn hears(&mut self, number: usize, ask: &Ask, ticket: Ticket, outcome: OzResult) {
         let (failure, now) = (outcome.as_ref().err(), self.scenes[number].now.after(LATENCY));
-        self.circuit.report(pass, failure, now, self.chance.random());
+        self.circuit.report(ticket, failure, now, self.chance.random());
         self.scenes[number].chance = self.chance.random();
         self.scenes[number].answer(ask, outcome);
     }
 
-    /// Up to the next thing that is waited for.
+    /// Steps the match until it has to wait.
     fn goes_on(&mut self, number: usize) {
         loop {
             let scene = &mut self.scenes[number];
@@ -139,7 +140,7 @@ impl Stage {
                 Step::Ask(ask) => {
                     let entry = settle::entry(&scene.m, &scene.drive, &ask, now);
                     match self.circuit.enter(entry, now, self.chance.random()) {
-                        Ok(pass) => return self.sends(number, ask, pass),
+                        Ok(ticket) => return self.sends(number, ask, ticket),
                         Err(hold) => scene.hold(&ask, &hold),
                     }
                 }
@@ -147,11 +148,11 @@ impl Stage {
         }
     }
 
-    fn sends(&mut self, number: usize, ask: Ask, pass: Ticket) {
+    fn sends(&mut self, number: usize, ask: Ask, ticket: Ticket) {
         let now = self.scenes[number].now;
         let outcome = self.folders[number].answers(&ask, now);
         self.sent.push(now);
-        self.wakes[number] = Wakes::Answered(ask, pass, Box::new(outcome));
+        self.wakes[number] = Wakes::Answered(ask, ticket, Box::new(outcome));
         self.due.push(Reverse((now.after(LATENCY), number)));
     }
 
@@ -160,7 +161,7 @@ impl Stage {
         self.sent.iter().filter(|time| (seconds(from)..seconds(to)).contains(time)).count()
     }
 
-    /// The most that were sent within any second from this one on.
+    /// The most requests sent within any second from this one on.
     fn most_in_a_second_from(&self, from: i64) -> usize {
         let times = &self.sent[self.sent.partition_point(|time| *time < seconds(from))..];
         let within = |(first, time): (usize, &Timestamp)| {
@@ -184,7 +185,7 @@ fn an_outage_lowers_the_rate_to_probes_and_its_end_is_no_stampede() {
     assert!(back * 100 >= MATCHES * 95, "all are polled again: {back} in a second");
     for (scene, folder) in stage.scenes.iter().zip(&stage.folders) {
         assert_eq!(scene.m.state, State::Finished, "{:?}", scene.m.error);
-        assert_eq!((folder.uploads, folder.starts), (1, 1), "nothing twice");
+        assert_eq!((folder.uploads, folder.starts), (1, 1), "no request is sent twice");
         assert!((1..=3).contains(&scene.troubles()), "watchers are told: {}", scene.troubles());
     }
 }

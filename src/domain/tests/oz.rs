@@ -1,4 +1,4 @@
-//! What a scripted Oz says: media, analyses, answers and failures, in few words.
+//! The vocabulary of a scripted Oz: short names for media, analyses, answers and failures.
 
 use std::time::Duration;
 
@@ -72,13 +72,13 @@ pub fn biometry(id: &str) -> Analysis {
     analysis(BIOMETRY, id, &["v", "p"], ["PROCESSING"; 3])
 }
 
-/// The same, with a verdict.
+/// A BIOMETRY analysis of `v` and `p` with a verdict.
 pub fn decided(id: &str, resolution: &str) -> Analysis {
     let words = ["FINISHED", resolution, resolution];
     Analysis { min_confidence: Some(0.9), ..analysis(BIOMETRY, id, &["v", "p"], words) }
 }
 
-/// The same, failed.
+/// A BIOMETRY analysis of `v` and `p` that failed.
 pub fn broken(id: &str) -> Analysis {
     analysis(BIOMETRY, id, &["v", "p"], ["FAILED"; 3])
 }
@@ -88,13 +88,13 @@ pub fn quality(id: &str) -> Analysis {
     analysis(QUALITY, id, &["v"], ["PROCESSING"; 3])
 }
 
-/// The same, over.
+/// A QUALITY analysis of the video `v` that is over.
 pub fn judged(id: &str, resolution: &str) -> Analysis {
     let words = ["FINISHED", resolution, resolution];
     Analysis { confidence_spoofing: Some(0.1), ..analysis(QUALITY, id, &["v"], words) }
 }
 
-/// The same as of some second, for lists.
+/// The analysis with a creation time, for lists.
 pub fn as_of(second: i64, analysis: Analysis) -> Analysis {
     Analysis { time_created: Some(seconds(second)), ..analysis }
 }
@@ -103,13 +103,13 @@ pub fn holding(media: Vec<Media>, analyses: Vec<Analysis>) -> Folder {
     Folder { media, analyses }
 }
 
-/// A folder with one video, `v`, and what else is given.
+/// A folder with one video, `v`, and these media and analyses.
 pub fn folder(more: Vec<Media>, analyses: Vec<Analysis>) -> OzResult {
     let media = [vec![video("v")], more].concat();
     Ok(Reply::Folder(holding(media, analyses)))
 }
 
-/// A folder with the video alone.
+/// A folder with only the video.
 pub fn bare() -> OzResult {
     folder(vec![], vec![])
 }

@@ -1,4 +1,4 @@
-//! What liveness has to do with a match: REPORT, REQUIRE and RUN.
+//! The liveness policies: REPORT, REQUIRE and RUN.
 
 use crate::domain::{
     Analysis, FailureKind, LivenessPolicy, LivenessResult, Resolution,
@@ -19,7 +19,7 @@ fn check(liveness: Option<&LivenessResult>, resolution: Option<Resolution>, id: 
 }
 
 #[test]
-fn report_tells_what_the_newest_finished_analysis_says() {
+fn report_yields_the_newest_finished_analysis() {
     let mut scene = Scene::with(LivenessPolicy::Report);
     let analyses = vec![
         as_of(3, quality("running")),
@@ -33,14 +33,14 @@ fn report_tells_what_the_newest_finished_analysis_says() {
 }
 
 #[test]
-fn report_tells_nothing_if_there_is_nothing() {
+fn report_yields_no_liveness_if_there_is_none() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", told(decided("b", "SUCCESS"))).ends();
     assert_eq!(scene.result().liveness, None);
 }
 
 #[test]
-fn require_waits_for_an_analysis_that_runs_before_the_photo_is_sent() {
+fn require_waits_for_a_running_analysis_before_the_photo_is_sent() {
     let mut scene = Scene::with(LivenessPolicy::Require);
     for second in 0..10 {
         scene.hears(ReadFolder, folder(vec![], vec![quality("q")]));
@@ -127,7 +127,7 @@ fn only_run_polls_a_liveness_analysis() {
 }
 
 #[test]
-fn liveness_in_trouble_until_the_deadline_costs_the_match_nothing_but_time() {
+fn trouble_with_liveness_until_the_deadline_costs_the_match_only_time() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     scene.polls("b", told(decided("b", "SUCCESS")));
     while scene.next_ask().is_some() {

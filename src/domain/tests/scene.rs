@@ -1,5 +1,5 @@
-//! A match on a stage: it waits as long as the core says, asks what the core says, and hears what
-//! the test says.
+//! A match under test: it waits and sends requests as the domain decides, and gets the test's
+//! answers.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ pub const POLICY: Policy = Policy {
     retention: Duration::from_secs(86_400),
 };
 
-/// No match asks for more, or has more to tell: one that does would go on for ever.
+/// No match sends more requests or writes more events: a match beyond it would never end.
 const MOST: usize = 10_000;
 
 pub fn spec() -> Spec {
@@ -47,17 +47,17 @@ pub struct Scene {
     pub policy: Policy,
     /// How long each answer takes.
     pub latency: Duration,
-    /// What jitters each backoff: by default nothing.
+    /// The jitter of each backoff: none by default.
     pub chance: f64,
     pub journal: Vec<Recorded>,
-    /// What was asked, and when.
+    /// The requests, and when each was sent.
     pub asked: Vec<(Timestamp, Ask)>,
-    /// How many doubles were noticed.
+    /// How many duplicates were noticed.
     pub doubles: usize,
 }
 
 impl Scene {
-    /// A match that was accepted just now, its photo at hand.
+    /// A match that was accepted just now and whose photo this replica holds.
     pub fn of(spec: Spec) -> Self {
         let now = oz::seconds(0);
         let accepted = recorded(1, now, Event::Accepted(Arc::new(spec)));
@@ -114,8 +114,8 @@ impl Scene {
         next_step(&self.m, &self.drive, self.photo_here, self.now, &self.policy)
     }
 
-    /// Waits as the core says, writes what time has made true, and returns what is asked then;
-    /// nothing if the match has ended.
+    /// Waits as the domain says, writes events that time has made true, and returns the request
+    /// that comes then; `None` if the match has ended.
     pub fn next_ask(&mut self) -> Option<Ask> {
         loop {
             match self.step() {
@@ -130,7 +130,7 @@ impl Scene {
         }
     }
 
-    /// Whatever is asked next, it is of this kind, and this is the answer.
+    /// Answers the next request, which must be of this kind.
     #[track_caller]
     pub fn hears(&mut self, kind: AskKind, outcome: OzResult) -> &mut Self {
         let ask = self.next_ask();
@@ -141,7 +141,7 @@ impl Scene {
         self
     }
 
-    /// The next poll is of this analysis, and this is the answer.
+    /// Answers the next request, which must be a poll of this analysis.
     #[track_caller]
     pub fn polls(&mut self, id: &str, outcome: OzResult) -> &mut Self {
         let ask = self.next_ask();
@@ -152,7 +152,7 @@ impl Scene {
     }
 
     pub fn answer(&mut self, ask: &Ask, outcome: OzResult) {
-        assert!(self.asked.len() < MOST, "it is busy");
+        assert!(self.asked.len() < MOST, "the match never stops sending requests");
         let asked = self.now;
         self.asked.push((asked, ask.clone()));
         self.now = asked.after(self.latency);
@@ -167,7 +167,7 @@ impl Scene {
         }
     }
 
-    /// Whatever is asked next, it is of this kind, and is held back.
+    /// Holds back the next request, which must be of this kind.
     #[track_caller]
     pub fn held(&mut self, kind: AskKind, hold: &Deferred) -> &mut Self {
         let ask = self.next_ask().unwrap();
@@ -185,7 +185,7 @@ impl Scene {
         }
     }
 
-    /// Nothing but time passes until the match ends.
+    /// Lets time pass until the match ends. It must send no request until then.
     #[track_caller]
     pub fn ends(&mut self) -> &mut Self {
         let ask = self.next_ask();
@@ -194,7 +194,7 @@ impl Scene {
     }
 
     pub fn write(&mut self, event: Event) {
-        assert!(self.journal.len() < MOST, "it never ends");
+        assert!(self.journal.len() < MOST, "the match never stops writing events");
         let recorded = recorded(self.m.sequence.next().0, self.now, event);
         self.m = apply(Some(self.m.clone()), &recorded).unwrap();
         self.journal.push(recorded);
@@ -213,7 +213,7 @@ impl Scene {
         self
     }
 
-    // What came of it.
+    // Outcomes.
 
     /// The names of all events, in order.
     pub fn events(&self) -> Vec<&'static str> {
@@ -224,17 +224,17 @@ impl Scene {
         &self.journal.last().unwrap().event
     }
 
-    /// How many events tell of trouble.
+    /// How many events report trouble.
     pub fn troubles(&self) -> usize {
         self.events().into_iter().filter(|name| *name == "attempt_failed").count()
     }
 
-    /// How often such a thing was asked.
+    /// How many requests of this kind were sent.
     pub fn count(&self, kind: AskKind) -> usize {
         self.asked.iter().filter(|(_, ask)| ask.kind() == kind).count()
     }
 
-    /// How many milliseconds into the match the last thing was asked.
+    /// When the last request was sent, in milliseconds into the match.
     pub fn asked_ms(&self) -> u128 {
         let (time, _) = self.asked.last().unwrap();
         time.since(oz::seconds(0)).as_millis()
@@ -252,7 +252,7 @@ impl Scene {
         self.m.error.as_ref().unwrap()
     }
 
-    /// The word of the end without a verdict.
+    /// The reason of a failed match.
     #[track_caller]
     pub fn reason(&self) -> &'static str {
         self.error().reason.as_str()

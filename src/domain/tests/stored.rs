@@ -1,4 +1,5 @@
-//! What lies in journals, to the letter: a format that changes by accident can't be read any more.
+//! The stored form of events, to the letter: if it changed by accident, old journals could not be
+//! read any more.
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::domain::{
     },
 };
 
-/// The value is stored as this, and this is read as the value.
+/// Checks that the value is stored as this JSON, and that this JSON is read as the value.
 #[track_caller]
 fn check<T: Serialize + DeserializeOwned + PartialEq + fmt::Debug>(value: &T, json: &str) {
     assert_eq!(serde_json::to_string(value).unwrap(), json);
@@ -30,7 +31,7 @@ fn liveness(resolution: Option<Resolution>) -> LivenessResult {
 }
 
 #[test]
-fn a_plain_acceptance() {
+fn a_plain_acceptance_is_stored_like_this() {
     let json = [
         r#"{"accepted":{"caller":"default","folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1","#,
         r#""photo":{"content":{"digest":""#,
@@ -42,7 +43,7 @@ fn a_plain_acceptance() {
 }
 
 #[test]
-fn an_acceptance_with_everything() {
+fn an_acceptance_with_all_fields_is_stored_like_this() {
     let spec = Spec {
         request_id: Some("order 17/a".parse().unwrap()),
         photo: PhotoSource::FolderMedia(media_id("p")),
@@ -63,7 +64,7 @@ fn an_acceptance_with_everything() {
 }
 
 #[test]
-fn an_uploaded_photo() {
+fn an_uploaded_photo_is_stored_like_this() {
     let bare = PhotoUploaded {
         photo_media_id: media_id("p"),
         liveness_media: vec![media_id("v")],
@@ -88,7 +89,7 @@ fn an_uploaded_photo() {
 }
 
 #[test]
-fn a_started_analysis() {
+fn a_started_analysis_is_stored_like_this() {
     let bare = AnalysisStarted {
         analysis_id: analysis_id("b"),
         liveness_analysis_id: None,
@@ -110,7 +111,7 @@ fn a_started_analysis() {
 }
 
 #[test]
-fn a_failed_attempt() {
+fn a_failed_attempt_is_stored_like_this() {
     let fact = AttemptFailed {
         cause: Cause::OzRateLimited,
         message: "slow down".into(),
@@ -126,7 +127,7 @@ fn a_failed_attempt() {
 }
 
 #[test]
-fn a_verdict() {
+fn a_verdict_is_stored_like_this() {
     let result = MatchResult {
         resolution: Resolution::OperatorRequired,
         min_confidence: 0.5,
@@ -151,7 +152,7 @@ fn a_verdict() {
 }
 
 #[test]
-fn an_end_without_a_verdict() {
+fn a_failure_is_stored_like_this() {
     let error = MatchError::new(Reason::PhotoLost, "gone");
     let fact = Failed { error, oz: None, keep: Duration::from_secs(1) };
     let json = [
@@ -162,7 +163,7 @@ fn an_end_without_a_verdict() {
 }
 
 #[test]
-fn a_cancellation() {
+fn a_cancellation_is_stored_like_this() {
     let fact = Cancelled { keep: Duration::from_secs(1) };
     check(&Event::Cancelled(fact), r#"{"cancelled":{"keep_micros":1000000}}"#);
 }
@@ -204,7 +205,7 @@ fn every_reason_and_cause_is_stored_as_callers_see_it() {
 }
 
 #[test]
-fn every_other_word() {
+fn every_other_word_is_stored_like_this() {
     use LivenessPolicy::{Report, Require, Run};
     use Resolution::{Declined, OperatorRequired, Success};
     check(&[Format::Jpeg, Format::Png], r#"["jpeg","png"]"#);
@@ -214,7 +215,7 @@ fn every_other_word() {
 }
 
 #[test]
-fn fields_of_later_versions_are_passed_over() {
+fn fields_of_later_versions_are_ignored() {
     let json = r#"{"analysis_started":{"analysis_id":"b","a_later_field":[1]}}"#;
     let event: Event = serde_json::from_str(json).unwrap();
     assert_eq!(event.name(), "analysis_started");
@@ -230,7 +231,7 @@ fn a_digest_is_64_hexadecimal_digits_and_nothing_else() {
 }
 
 #[test]
-fn a_journal_of_an_earlier_version_tells_what_matches_show_now() {
+fn a_journal_of_an_earlier_version_yields_all_that_matches_show_now() {
     let journal = [
         r#"{"accepted":{"caller":"default","folder_id":"7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1","photo":{"folder_media":"p"},"kind":"id_front","timeout":{"micros":1200000000,"named":false},"liveness_policy":"require"}}"#,
         r#"{"photo_uploaded":{"photo_media_id":"p","liveness_media":["v"],"liveness":{"resolution":"SUCCESS","confidence_spoofing":0.25,"analysis_id":"q"}}}"#,
@@ -281,7 +282,7 @@ fn words_of_later_versions_are_read_as_unknown() {
         assert!(!odd.is_known(), "{odd:?}");
         let Event::Accepted(spec) = &odd else { panic!("{odd:?}") };
         assert_eq!(spec.folder_id, super::scene::spec().folder_id);
-        assert!(serde_json::to_string(&odd).is_err(), "it is never written again");
+        assert!(serde_json::to_string(&odd).is_err(), "it is never written back");
     }
     for odd in [
         r#"{"attempt_failed":{"cause":"OZ_ON_FIRE","message":"m","next_attempt":1}}"#,
@@ -292,6 +293,6 @@ fn words_of_later_versions_are_read_as_unknown() {
     ] {
         let odd = read(odd);
         assert!(!odd.is_known(), "{odd:?}");
-        assert!(serde_json::to_string(&odd).is_err(), "it is never written again");
+        assert!(serde_json::to_string(&odd).is_err(), "it is never written back");
     }
 }

@@ -1,5 +1,5 @@
-//! Whoever takes a match over has its journal and nothing else: it looks before it sends, and
-//! waits for the photo no longer than it must.
+//! A driver that takes over has the match's journal and nothing else. It reads the folder before it
+//! sends, and waits for the photo no longer than it must.
 
 use crate::domain::{
     Event, FailureKind, LivenessPolicy, PhotoSource, Spec, Step, VolatileState,
@@ -54,7 +54,7 @@ fn a_revived_match_goes_on_polling_and_counting() {
 }
 
 #[test]
-fn a_revived_match_tells_its_trouble_with_ozs_last_words() {
+fn a_revived_match_reports_trouble_with_ozs_last_status() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", told(biometry("b"))).polls("b", fails(FailureKind::ServerError));
     scene.revive().polls("b", fails(FailureKind::Unreachable));
@@ -73,7 +73,7 @@ fn the_first_polls_of_many_revived_matches_are_spread_over_an_interval() {
 }
 
 #[test]
-fn a_photo_is_lost_a_grace_after_the_first_look_that_found_nothing() {
+fn a_photo_is_lost_one_grace_period_after_the_first_folder_read_without_it() {
     let mut scene = Scene::new();
     scene.waits(100).revive();
     scene.hears(ReadFolder, fails(FailureKind::Unreachable));
@@ -82,8 +82,8 @@ fn a_photo_is_lost_a_grace_after_the_first_look_that_found_nothing() {
     assert_eq!(scene.now, seconds(161));
 }
 
-/// A match that was taken over without its photo and has been told so often that liveness is
-/// pending, once a second.
+/// A match that was taken over without its photo, and has read once a second, this many times, that
+/// liveness is pending.
 fn awaiting_liveness(looks: usize) -> Scene {
     let mut scene = Scene::with(LivenessPolicy::Require);
     scene.revive();
@@ -94,7 +94,7 @@ fn awaiting_liveness(looks: usize) -> Scene {
 }
 
 #[test]
-fn a_photo_is_waited_for_no_longer_where_liveness_is_pending() {
+fn pending_liveness_does_not_prolong_the_wait_for_a_photo() {
     let mut scene = awaiting_liveness(60);
     assert_eq!(scene.ends().reason(), "PHOTO_LOST");
     assert_eq!(scene.now, seconds(60));
@@ -122,7 +122,7 @@ fn a_photo_that_is_found_while_liveness_is_pending_is_not_lost() {
 }
 
 #[test]
-fn a_photo_that_arrives_within_its_grace_is_sent() {
+fn a_photo_that_arrives_within_its_grace_period_is_sent() {
     let mut scene = Scene::new();
     scene.revive().hears(ReadFolder, bare()).hears(ReadFolder, bare());
     assert_eq!(scene.step(), Step::Wait(seconds(60)));
@@ -132,14 +132,14 @@ fn a_photo_that_arrives_within_its_grace_is_sent() {
 }
 
 #[test]
-fn a_photo_of_the_folders_own_needs_no_grace() {
+fn a_photo_that_the_folder_holds_needs_no_grace_period() {
     let mut scene = Scene::naming_a_medium();
     scene.waits(500).revive().hears(ReadFolder, with_photo(vec![]));
     assert_eq!(scene.m.photo_media_id, Some(media_id("p")));
 }
 
 #[test]
-fn trouble_that_a_takeover_meets_again_is_not_news() {
+fn trouble_that_a_takeover_meets_again_is_not_reported_again() {
     const DOWN: FailureKind = FailureKind::ServerError;
     let mut polling = Scene::processing(LivenessPolicy::Report);
     polling.polls("b", fails(DOWN)).revive().polls("b", fails(DOWN));
@@ -157,7 +157,7 @@ fn trouble_that_a_takeover_meets_again_is_not_news() {
 }
 
 #[test]
-fn trouble_that_a_takeover_saw_end_is_news_when_it_comes_again() {
+fn trouble_that_ended_after_a_takeover_is_reported_when_it_returns() {
     let photo = PhotoSource::FolderMedia(media_id("p"));
     let mut scene = Scene::of(Spec { photo, liveness_policy: LivenessPolicy::Require, ..spec() });
     scene.hears(ReadFolder, fails(FailureKind::ServerError)).revive();

@@ -1,4 +1,4 @@
-//! The transition table, every cell of it, and what else an event must be to follow.
+//! Every cell of the transition table, and the other conditions for an event to follow.
 
 use std::{sync::Arc, time::Duration};
 
@@ -62,7 +62,7 @@ fn words(state: &str) -> OzStatus {
     OzStatus { state: state.into(), ..OzStatus::default() }
 }
 
-/// The shortest journal that leads to a state, an event a second.
+/// The shortest journal that leads to a state, with one event a second.
 fn journal(state: State) -> Vec<Recorded> {
     let [accepted, uploaded, started, _, finished, failed, cancelled] = every_event();
     let events = match state {
@@ -109,7 +109,7 @@ fn each_event_follows_where_the_table_says_and_nowhere_else() {
 }
 
 #[test]
-fn a_match_begins_with_its_acceptance_and_only_so() {
+fn a_match_begins_only_with_its_acceptance() {
     for event in every_event() {
         let begins = |sequence| apply(None, &recorded(sequence, seconds(1), event.clone())).is_ok();
         assert_eq!([0, 1, 2].map(begins), [false, event.name() == "accepted", false]);
@@ -142,7 +142,7 @@ fn a_gap_a_repeat_another_match_and_time_going_back_are_refused() {
 }
 
 #[test]
-fn an_event_changes_what_it_says_and_nothing_else() {
+fn an_event_changes_only_its_own_fields() {
     let [_, _, _, trouble, _, failed, _] = every_event();
     let m = at(State::Processing);
     assert_eq!(m.photo_media_id, Some(media_id("p")));
@@ -155,7 +155,7 @@ fn an_event_changes_what_it_says_and_nothing_else() {
     let troubled = apply(Some(m), &recorded(4, seconds(4), trouble)).unwrap();
     assert_eq!(troubled.trouble.as_ref().map(|told| told.cause), Some(Cause::OzTimeout));
     assert_eq!(troubled.troubles, 1);
-    assert_eq!(troubled.oz, Some(words("PROCESSING")), "words once heard are kept");
+    assert_eq!(troubled.oz, Some(words("PROCESSING")), "a known status is kept");
 
     let ended = apply(Some(troubled), &recorded(5, seconds(5), failed)).unwrap();
     assert_eq!((ended.trouble, ended.troubles), (None, 1));
@@ -165,7 +165,7 @@ fn an_event_changes_what_it_says_and_nothing_else() {
 }
 
 #[test]
-fn trouble_is_as_old_as_the_first_of_those_in_a_row() {
+fn trouble_dates_from_the_first_event_in_a_row() {
     let [_, uploaded, _, trouble, ..] = every_event();
     let Event::AttemptFailed(first) = trouble else { panic!("{trouble:?}") };
     let other =
@@ -183,13 +183,13 @@ fn trouble_is_as_old_as_the_first_of_those_in_a_row() {
     );
 
     let m = apply(Some(m.unwrap()), &recorded(4, seconds(8), uploaded)).unwrap();
-    assert_eq!(m.trouble, None, "it got on");
+    assert_eq!(m.trouble, None, "progress ends the trouble");
     let m = apply(Some(m), &recorded(5, seconds(9), Event::AttemptFailed(other))).unwrap();
-    assert_eq!(m.trouble.map(|told| told.since), Some(seconds(9)), "it is another trouble");
+    assert_eq!(m.trouble.map(|told| told.since), Some(seconds(9)), "a new trouble has begun");
 }
 
 #[test]
-fn what_is_compared_is_known_from_the_request_or_from_the_folder() {
+fn the_media_compared_with_come_from_the_request_or_the_folder() {
     let [accepted, uploaded, ..] = every_event();
     let Event::Accepted(spec) = &accepted else { panic!("{accepted:?}") };
     let unnamed = Spec { liveness_media: vec![], ..(**spec).clone() };
@@ -204,7 +204,7 @@ fn what_is_compared_is_known_from_the_request_or_from_the_folder() {
 }
 
 #[test]
-fn the_liveness_analysis_is_the_one_that_was_started_or_else_read() {
+fn the_liveness_analysis_is_the_started_one_or_else_the_one_read() {
     let read = LivenessResult {
         resolution: None,
         confidence_spoofing: None,
@@ -217,7 +217,7 @@ fn the_liveness_analysis_is_the_one_that_was_started_or_else_read() {
 }
 
 #[test]
-fn a_verdict_is_kept_with_ozs_words() {
+fn a_verdict_is_kept_with_ozs_status() {
     let m = at(State::Finished);
     assert_eq!(m.result.map(|result| result.resolution), Some(Resolution::Success));
     assert_eq!((m.oz, m.error), (Some(words("FINISHED")), None));

@@ -1,4 +1,4 @@
-//! Trouble at Oz: waited out, told once, and given up only where a repeat can't mend it.
+//! Trouble at Oz is waited out, reported once, and given up on only if a repeat can't fix it.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn outage(scene: &mut Scene, tries: usize) {
 }
 
 #[test]
-fn trouble_is_told_when_it_starts_and_not_per_try() {
+fn trouble_is_reported_once_and_not_for_each_attempt() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     outage(&mut scene, 30);
     assert_eq!(scene.troubles(), 1);
@@ -34,7 +34,7 @@ fn trouble_is_told_when_it_starts_and_not_per_try() {
 }
 
 #[test]
-fn trouble_is_told_when_its_cause_changes_and_when_it_comes_again() {
+fn trouble_is_reported_when_its_cause_changes_and_when_it_returns() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     outage(&mut scene, 3);
     scene.polls("b", fails(FailureKind::Unreachable)).polls("b", fails(FailureKind::Unreachable));
@@ -44,7 +44,7 @@ fn trouble_is_told_when_its_cause_changes_and_when_it_comes_again() {
 }
 
 #[test]
-fn looks_that_succeed_between_failing_sends_do_not_make_it_new_trouble() {
+fn folder_reads_that_succeed_between_failing_sends_are_no_new_trouble() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare());
     for _ in 0..10 {
@@ -54,7 +54,7 @@ fn looks_that_succeed_between_failing_sends_do_not_make_it_new_trouble() {
 }
 
 #[test]
-fn looks_that_fail_and_recover_between_failing_sends_do_not_make_it_new_trouble() {
+fn folder_reads_that_fail_and_recover_between_failing_sends_are_no_new_trouble() {
     let mut scene = Scene::uploaded(LivenessPolicy::Report);
     for _ in 0..10 {
         scene.hears(StartAnalyses, fails(DOWN)).hears(ReadFolder, fails(DOWN));
@@ -81,7 +81,7 @@ fn adopting_ends_the_trouble_of_sending() {
 }
 
 #[test]
-fn an_oz_that_flaps_does_not_fill_the_journal() {
+fn a_flapping_oz_does_not_fill_the_journal() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     for _ in 0..TROUBLES_MAX * 2 {
         scene.polls("b", fails(DOWN)).polls("b", told(biometry("b")));
@@ -90,7 +90,7 @@ fn an_oz_that_flaps_does_not_fill_the_journal() {
 }
 
 #[test]
-fn a_recovered_match_finishes_as_if_nothing_had_been() {
+fn a_match_that_recovers_finishes_normally() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, fails(FailureKind::Unreachable)).hears(ReadFolder, bare());
     scene.hears(UploadPhoto, fails(FailureKind::SessionRefused)).hears(UploadPhoto, photo("p"));
@@ -117,7 +117,7 @@ fn backoff_grows_and_is_capped() {
 }
 
 #[test]
-fn what_oz_asks_for_with_retry_after_is_never_undercut() {
+fn no_attempt_comes_before_retry_after() {
     let busy = || fails_until(FailureKind::RateLimited, Duration::from_secs(90));
     let mut polling = Scene::processing(LivenessPolicy::Report);
     polling.polls("b", busy()).polls("b", told(biometry("b")));
@@ -128,7 +128,7 @@ fn what_oz_asks_for_with_retry_after_is_never_undercut() {
 }
 
 #[test]
-fn retry_after_is_honoured_by_the_look_for_a_lost_answer_too() {
+fn retry_after_also_delays_the_folder_read_after_a_lost_answer() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare());
     scene.hears(UploadPhoto, fails_until(DOWN, Duration::from_secs(40)));
@@ -166,7 +166,7 @@ fn gives_up_an_analysis_after_minutes_of(kind: FailureKind) {
 }
 
 #[test]
-fn an_analysis_that_turns_up_is_missing_anew_from_its_next_absence() {
+fn an_analysis_that_turns_up_restarts_the_time_allowed_for_its_absence() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     for _ in 0..3 {
         for _ in 0..20 {
@@ -179,7 +179,7 @@ fn an_analysis_that_turns_up_is_missing_anew_from_its_next_absence() {
 }
 
 #[test]
-fn the_fifth_answer_that_lacks_what_is_needed_is_the_last() {
+fn the_fifth_answer_that_lacks_required_data_fails_the_match() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     for answer in [
         told(analysis("BIOMETRY", "b", &["v", "p"], [""; 3])),
@@ -195,7 +195,7 @@ fn the_fifth_answer_that_lacks_what_is_needed_is_the_last() {
 }
 
 #[test]
-fn refused_looks_are_counted_wherever_they_happen() {
+fn refused_folder_reads_are_counted_in_every_state() {
     let mut uploaded = Scene::uploaded(LivenessPolicy::Report);
     uploaded.hears(StartAnalyses, fails(DOWN));
     for mut scene in [Scene::new(), uploaded] {
@@ -208,14 +208,14 @@ fn refused_looks_are_counted_wherever_they_happen() {
 }
 
 #[test]
-fn a_refused_login_is_waited_out_for_a_minute_by_what_has_no_analysis() {
+fn a_match_without_an_analysis_waits_out_a_refused_login_for_a_minute() {
     let refused = || fails(FailureKind::LoginRefused);
     let uploaded = Scene::uploaded(LivenessPolicy::Report);
     for (mut scene, ask) in [(Scene::new(), ReadFolder), (uploaded, StartAnalyses)] {
         let told_before = scene.events().len();
         let began = scene.now;
         while scene.m.error.is_none() {
-            assert!(scene.now.since(began) <= LOGIN_REFUSED_MAX, "it doesn't end");
+            assert!(scene.now.since(began) <= LOGIN_REFUSED_MAX, "the match doesn't end");
             scene.hears(ask, refused());
         }
         assert_eq!(scene.events()[told_before..], ["attempt_failed", "failed"]);
@@ -229,11 +229,11 @@ fn a_login_that_works_again_within_the_minute_ends_nothing() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, fails(FailureKind::LoginRefused));
     scene.hears(ReadFolder, fails(DOWN));
-    assert_eq!(scene.drive.login_refused_since, None, "the minute begins anew");
+    assert_eq!(scene.drive.login_refused_since, None, "the next refusal starts a new minute");
 }
 
 #[test]
-fn new_credentials_are_tried_at_once_by_what_lacks_them_and_by_nothing_else() {
+fn only_matches_that_lack_credentials_try_new_ones_at_once() {
     for (kind, lacks) in
         [(FailureKind::LoginRefused, true), (FailureKind::SessionRefused, true), (DOWN, false)]
     {
@@ -250,7 +250,7 @@ fn new_credentials_are_tried_at_once_by_what_lacks_them_and_by_nothing_else() {
 }
 
 #[test]
-fn a_refused_login_is_waited_out_by_what_has_an_analysis() {
+fn a_match_with_an_analysis_waits_out_a_refused_login() {
     let refused = || fails(FailureKind::LoginRefused);
     let mut polling = Scene::processing(LivenessPolicy::Report);
     for _ in 0..20 {
@@ -260,9 +260,9 @@ fn a_refused_login_is_waited_out_by_what_has_an_analysis() {
     assert_eq!(polling.events()[3..], ["attempt_failed", "finished"]);
 }
 
-// The QUALITY analysis that runs beside.
+// The QUALITY analysis that runs alongside.
 
-/// What is asked next, of these two analyses that run, gets this for the QUALITY one.
+/// Answers the next poll: BIOMETRY is pending, and QUALITY fails like this.
 fn run_on(scene: &mut Scene, of_quality: FailureKind) {
     let ask = scene.next_ask().unwrap();
     let of_biometry = ask == Ask::ReadAnalysis { analysis_id: analysis_id("b") };
@@ -271,7 +271,7 @@ fn run_on(scene: &mut Scene, of_quality: FailureKind) {
 }
 
 #[test]
-fn trouble_with_the_liveness_analysis_is_told_once_while_the_other_is_well() {
+fn trouble_with_the_liveness_analysis_alone_is_reported_once() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     for _ in 0..40 {
         run_on(&mut scene, DOWN);
@@ -289,7 +289,7 @@ fn trouble_with_the_liveness_analysis_does_not_slow_the_verdict() {
 }
 
 #[test]
-fn one_outage_is_told_once_for_both_analyses() {
+fn an_outage_is_reported_once_for_both_analyses() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     for _ in 0..10 {
         scene.polls("b", fails(DOWN)).polls("q", fails(DOWN));
@@ -298,7 +298,7 @@ fn one_outage_is_told_once_for_both_analyses() {
 }
 
 #[test]
-fn what_the_liveness_analysis_lacks_never_fails_the_match() {
+fn incomplete_answers_about_liveness_never_fail_the_match() {
     let silent = |kind, id, sources| told(analysis(kind, id, sources, [""; 3]));
     let mut scene = Scene::processing(LivenessPolicy::Run);
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! What Oz's words mean: the table of what is a verdict, and of all that is none.
+//! The meaning of Oz's words: which answers are a verdict, and which are not.
 
 use crate::domain::{
     Analysis, LivenessResult,
@@ -6,7 +6,7 @@ use crate::domain::{
     verdict::{LivenessReading, VerdictReading, read, read_liveness, status},
 };
 
-/// An answer with these words (empty: absent) and this score, `min` and `max` alike.
+/// An answer with these words (empty: absent) and this score as `min`, `max` and spoofing score.
 fn saying(words: [&str; 3], score: Option<f64>) -> Analysis {
     let said = |word: &str| Some(word.to_owned()).filter(|word| !word.is_empty());
     let [state, resolution, status] = words;
@@ -21,7 +21,7 @@ fn saying(words: [&str; 3], score: Option<f64>) -> Analysis {
     }
 }
 
-/// A reading in a word.
+/// Names a reading in one word.
 fn brief(reading: VerdictReading) -> String {
     match reading {
         VerdictReading::Pending => "pending".into(),
@@ -61,7 +61,7 @@ fn words_are_read_in_any_case_and_empty_is_absent() {
 }
 
 #[test]
-fn whatever_still_says_processing_is_polled_on() {
+fn an_analysis_with_any_field_pending_is_still_polled() {
     for words in [
         ["PROCESSING", "PROCESSING", "PROCESSING"],
         ["INITIAL", "INITIAL", "INITIAL"],
@@ -90,7 +90,7 @@ fn without_a_state_the_resolution_fields_decide() {
 }
 
 #[test]
-fn failed_in_any_field_that_counts_is_failed() {
+fn failed_in_any_deciding_field_is_failed() {
     for words in [
         ["FAILED", "FAILED", "FAILED"],
         ["FAILED", "", ""],
@@ -127,7 +127,7 @@ fn an_unknown_word_is_never_a_verdict() {
     }
 }
 
-/// Scores that are none.
+/// Values that are not valid scores.
 const NO_SCORES: [Option<f64>; 6] =
     [None, Some(f64::NAN), Some(1.5), Some(-0.1), Some(f64::INFINITY), Some(f64::NEG_INFINITY)];
 
@@ -145,7 +145,7 @@ fn a_verdict_needs_a_score_from_0_to_1() {
 }
 
 #[test]
-fn the_lesser_score_counts_and_a_greater_one_that_is_none_is_dropped() {
+fn the_lower_score_decides_and_an_invalid_higher_one_is_dropped() {
     let scored = |max_confidence| Analysis { max_confidence, ..decided("b", "SUCCESS") };
     for (told, expected) in [(Some(0.95), Some(0.95)), (Some(1.5), None), (None, None)] {
         let VerdictReading::Verdict { min_confidence, max_confidence, .. } = read(&scored(told))
@@ -189,7 +189,7 @@ fn words_are_shown_raw() {
 
 // QUALITY.
 
-/// A liveness reading in a word; `-`: over, with nothing that can be trusted.
+/// Names a liveness reading in one word; `-` stands for over, without a decision to trust.
 fn brief_liveness(words: [&str; 3], score: Option<f64>) -> String {
     match read_liveness(&saying(words, score), &analysis_id("q")) {
         LivenessReading::Pending => "pending".into(),
@@ -201,7 +201,7 @@ fn brief_liveness(words: [&str; 3], score: Option<f64>) -> String {
 }
 
 #[test]
-fn liveness_is_trusted_only_as_far_as_it_goes() {
+fn liveness_is_trusted_only_with_a_known_finished_and_agreed_result() {
     for (words, expected) in [
         (["FINISHED", "SUCCESS", "SUCCESS"], "Success"),
         (["finished", "success", ""], "Success"),
@@ -231,7 +231,7 @@ fn liveness_is_trusted_only_as_far_as_it_goes() {
 }
 
 #[test]
-fn liveness_without_a_score_is_no_success_but_may_be_declined() {
+fn without_a_score_liveness_is_never_success_but_may_be_declined() {
     for score in NO_SCORES {
         assert_eq!(brief_liveness(["FINISHED", "SUCCESS", "SUCCESS"], score), "-");
         assert_eq!(brief_liveness(["FINISHED", "DECLINED", "DECLINED"], score), "Declined");

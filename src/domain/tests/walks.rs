@@ -1,5 +1,5 @@
 //! Random walks: a match among answers of all shapes, failures of all kinds, takeovers and lost
-//! photos. Whatever happens, it stays legal, ends in time, asks little and sends nothing twice.
+//! photos. In every walk it stays legal, ends in time, sends few requests and sends nothing twice.
 
 use std::time::Duration;
 
@@ -17,15 +17,15 @@ use crate::domain::{
     volatile::{LAST_LOOK_MAX, TROUBLES_MAX},
 };
 
-/// A request that changes Oz, of which it isn't known whether it did.
+/// A request that changes Oz and whose outcome is unknown.
 #[derive(Clone, Copy)]
 struct Doubt {
     since: Timestamp,
-    /// Whether a complete look, late enough, has found nothing.
+    /// Whether a folder read that began late enough has found nothing.
     looked: bool,
 }
 
-/// A match that walks, and what must hold of it.
+/// A random walk of a match, and the properties that must hold.
 struct Walk {
     scene: Scene,
     upload: Option<Doubt>,
@@ -38,7 +38,7 @@ impl Walk {
         Self { scene: Scene::of(spec), upload: None, start: None, takeovers: 0 }
     }
 
-    /// Turns are taken round and round until the match is over.
+    /// Repeats the turns until the match has ended.
     fn run(mut self, turns: &[Turn]) -> Self {
         for turn in turns.iter().cycle() {
             if let Some(photo_here) = turn.photo_here {
@@ -76,7 +76,7 @@ impl Walk {
         self.scene.answer(ask, outcome);
     }
 
-    /// The answer, if there is one, is heard by nobody.
+    /// Takes the match over in place of an answer, which is lost if there is one.
     fn is_taken_over(&mut self, latency: Duration) {
         self.scene.now = self.scene.now.after(latency);
         self.scene.revive();
@@ -108,7 +108,7 @@ impl Walk {
                     doubt.looked |= asked >= doubt.since.after(POLICY.oz_settle);
                 }
             }
-            // Nothing new is known.
+            // These outcomes reveal nothing new.
             (AskKind::UploadPhoto | AskKind::StartAnalyses, _)
             | (AskKind::ReadFolder | AskKind::ReadAnalysis, _) => {}
         }
@@ -117,7 +117,7 @@ impl Walk {
     fn check(&self) {
         let scene = &self.scene;
         assert!(scene.m.has_ended());
-        // Whoever takes a match over past its deadline takes a last look of its own.
+        // Each driver that takes over past the deadline takes a last look of its own.
         let looks = u32::try_from(self.takeovers).unwrap() + 1;
         assert!(scene.now <= scene.m.deadline().after(LAST_LOOK_MAX * looks));
         assert!(scene.m.troubles <= TROUBLES_MAX);
@@ -129,8 +129,9 @@ impl Walk {
         assert_eq!(fold(&scene.journal), Ok(Some(scene.m.clone())));
     }
 
-    /// Requests stay below the duration over the poll interval (for each analysis under RUN),
-    /// what looks for lost answers (two for a request that failed), and a few.
+    /// The number of requests stays below the duration over the poll interval (for each analysis
+    /// under RUN), plus the folder reads for lost answers (two for each failed request), plus a
+    /// few.
     fn check_asks(&self) {
         let scene = &self.scene;
         let seconds = scene.m.update_time.since(scene.m.create_time).as_secs() as usize;
@@ -148,7 +149,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_walk_is_legal_ends_in_time_asks_little_and_sends_nothing_twice(
+    fn every_walk_is_legal_ends_in_time_sends_few_requests_and_none_twice(
         spec in some_spec(),
         turns in prop::collection::vec(some_turn(), 1..40),
     ) {
@@ -156,7 +157,7 @@ proptest! {
     }
 
     #[test]
-    fn every_outage_is_outlived_or_timed_out(
+    fn every_outage_is_waited_out_or_ends_in_time(
         spec in some_spec(),
         failure in some_failure(),
         chance in 0.0..1.0,
@@ -172,7 +173,7 @@ proptest! {
     }
 }
 
-/// What a sound Oz answers, and how often each was sent to it.
+/// A correct Oz, and how many uploads and starts it has received.
 #[derive(Default)]
 struct Sound {
     photos: usize,

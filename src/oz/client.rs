@@ -1,8 +1,8 @@
-//! The client: what is asked, as HTTP; what is answered, in the domain's words.
+//! The Oz client: turns requests into HTTP, and answers into the domain's types.
 //!
-//! One exit cleans every text that leaves the room. It deliberately repeats nothing but a request
-//! that was refused for its session, once; and it doesn't limit how many ask at once, but nobody
-//! who asks has two requests under way, a login included.
+//! Every text that leaves the module passes through one clean-up. It deliberately repeats nothing
+//! but a request that was refused because of its session, once. It deliberately doesn't limit
+//! concurrent calls; but one call never has two requests in flight, logins included.
 
 use std::fmt;
 
@@ -29,13 +29,13 @@ use crate::{
     },
 };
 
-/// Oz over HTTP. One is made for the whole process; it holds the session and the connections.
+/// Oz over HTTP. The process has one client, which holds the session and the connections.
 pub struct Client {
     line: Transport,
     session: Session,
 }
 
-/// What is sent, without the session it is sent under: a replay sends the same.
+/// A request without its credential, so that a replay sends the same request.
 enum Request<'a> {
     Get { path: String },
     Post { path: String, body: Value },
@@ -49,8 +49,8 @@ impl Request<'_> {
         }
     }
 
-    /// Whether it may be sent again at once after this refusal: a GET always, what changes Oz only
-    /// if Oz refused it before it did anything.
+    /// Whether the request may be sent again at once after this refusal: a GET always, a request
+    /// that changes Oz only if Oz refused it before acting on it.
     fn may_be_replayed(&self, refusal: &Failure) -> bool {
         match self {
             Self::Get { .. } => true,
@@ -69,7 +69,7 @@ struct PhotoUpload<'a> {
 }
 
 impl Client {
-    /// A client as the settings describe it. Nothing is sent before the first request.
+    /// A client with these settings. Nothing is sent to Oz before the first request.
     pub fn new(config: Config, clock: Clock, chance: Jitter) -> Result<Self, ConfigError> {
         let line = Transport::new(&config, clock)?;
         Ok(Self { line, session: Session::new(config.credentials, config.keychain, chance) })
@@ -93,7 +93,8 @@ impl Client {
         }
     }
 
-    /// `GET /api/folders/{id}` (single folder page). What doesn't come with it is asked for.
+    /// `GET /api/folders/{id}` (single folder page). Requests the analyses separately if the answer
+    /// omits them.
     async fn read_folder(&self, id: FolderId) -> Result<Folder, Failure> {
         let path = format!("/api/folders/{id}?with_analyses=true");
         let answer = self.send(&Request::Get { path }).await?;
@@ -109,7 +110,7 @@ impl Client {
         let path = format!("/api/folders/{id}/analyses/");
         let answer = self.send(&Request::Get { path }).await;
         let answer = answer.map_err(|failure| match failure.kind == FailureKind::NotFound {
-            // The folder is there: it was just read.
+            // The folder exists: it was just read.
             true => Failure { kind: FailureKind::Incomplete, ..failure },
             false => failure,
         })?;
@@ -144,8 +145,8 @@ impl Client {
         read_analysis(answer.status, &answer.body, id)
     }
 
-    /// Sends with a pass; and once more with another, if the session was at fault and the request
-    /// was refused before anything was done.
+    /// Sends a request, and once more with a new credential if the session was at fault and Oz
+    /// refused the request before acting on it.
     async fn send(&self, request: &Request<'_>) -> Result<OzResponse, Failure> {
         let pass = self.session.pass(&self.line).await?;
         let sent_at = self.line.clock.now();
@@ -157,7 +158,8 @@ impl Client {
         match self.session.remedy(&self.line, &pass, &refusal).await {
             Remedy::None => Err(failure),
             Remedy::TokenRefused => Err(Failure { kind: FailureKind::LoginRefused, ..failure }),
-            // This request was sent, whatever the next ones are told.
+            // This request was sent, so it isn't reported as withheld, unlike the requests that
+            // follow.
             Remedy::Failed(renewal) if renewal.withheld().is_some() => Err(failure),
             Remedy::Failed(renewal) => Err(renewal),
             Remedy::Pass(_) if !request.may_be_replayed(&failure) => Err(failure),
@@ -223,7 +225,7 @@ impl Client {
         outcome
     }
 
-    /// Takes out of a reply what nobody may read.
+    /// Removes from a reply what must not leave the module.
     fn clean_reply(&self, reply: Reply) -> Reply {
         let clean = |analysis: Analysis| Analysis {
             error_message: analysis.error_message.map(|text| self.clean(&text)),
@@ -288,11 +290,11 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Reads the answer to a poll: a success, by its status, that tells of the analysis asked for. It
-/// is nearly all that Oz ever answers, so that its cost is counted apart from sending.
+/// Reads the successful answer to a poll of the analysis `asked`. Nearly all of Oz's answers are to
+/// polls, so this is separate from sending, and its cost can be measured alone.
 ///
 /// # Errors
-/// The failure that the answer is, if it can't be read or lacks what is needed.
+/// A failure if the answer can't be read or lacks required data.
 pub fn read_analysis(
     status: StatusCode,
     body: &[u8],
@@ -301,7 +303,7 @@ pub fn read_analysis(
     wire::analysis(body, asked).map_err(|unusable| unusable.into_failure(status, body))
 }
 
-/// The reading of an answer, or the failure that it is.
+/// The reading of an answer, or the failure that the answer amounts to.
 fn usable<T>(answer: &OzResponse, reading: Result<T, UnusableAnswer>) -> Result<T, Failure> {
     reading.map_err(|unusable| unusable.into_failure(answer.status, &answer.body))
 }

@@ -1,8 +1,8 @@
-//! What the operator says about Oz: where it is, who we are, and how long we wait.
+//! The settings for Oz: its address, our credentials, and how long to wait.
 //!
 //! It checks its settings and builds the one HTTP client from them. It deliberately reads neither
-//! the environment nor a file of settings, and its errors name settings, never their values: a
-//! URL may hold a password.
+//! the environment nor a settings file, and its errors name settings, never their values: a URL may
+//! hold a password.
 
 use std::{fmt, fs, path::PathBuf, sync::Arc, time::Duration};
 
@@ -11,50 +11,52 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::oz::Keychain;
 
-/// How long an idle connection is kept for the next request. Shorter than what proxies in front
-/// of an Oz usually grant (nginx: 75 s), so that it is rarely they who close it first.
+/// How long an idle connection is kept for the next request. Shorter than the usual limit of
+/// proxies in front of Oz (nginx: 75 s), so that the proxy is rarely the first to close it.
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where Oz is and how it is talked to. [`Config::new`] fills in the defaults.
+/// How Oz is reached. [`Config::new`] fills in the defaults.
 #[derive(Clone)]
 pub struct Config {
-    /// Where Oz's API is, without `/api`: `https://oz.example.com`, also with a path before it.
+    /// The address of Oz's API without `/api`: `https://oz.example.com`, possibly with a path.
     pub url: String,
-    /// Who we are.
+    /// The credentials of this server's account.
     pub credentials: Credentials,
-    /// Where the password or the token is found again after it was replaced. None: it never is.
+    /// Provides the password or the token, also after it was replaced. `None` if it is never
+    /// replaced.
     pub keychain: Option<Arc<dyn Keychain>>,
     /// How long one request may take, from connecting to the end of its answer. An upload is
     /// limited by `upload_stall` until its last byte is sent.
     pub timeout: Duration,
     /// How long connecting may take, TLS included.
     pub connect_timeout: Duration,
-    /// How long an upload may stand still.
+    /// How long an upload may stall.
     pub upload_stall: Duration,
-    /// The certificates to trust *instead of* the machine's own, in PEM.
+    /// A PEM file of certificates to trust *instead of* the machine's own.
     pub ca_file: Option<PathBuf>,
-    /// The HTTP proxy that every request goes through. The environment is never asked for one.
+    /// The HTTP proxy that every request goes through. The environment's proxy settings are
+    /// ignored.
     pub proxy: Option<String>,
 }
 
-/// Who we are at Oz (its authentication page).
+/// How this server authenticates at Oz (its authentication page).
 #[derive(Clone)]
 pub enum Credentials {
-    /// A user's, for a session of our own.
+    /// A user's login, which opens a session.
     Login {
         /// The user's e-mail address.
         email: String,
         /// The user's password.
         password: SecretString,
     },
-    /// The access token of a service account, used as it is.
+    /// The access token of a service account, sent as it is.
     Token(SecretString),
 }
 
-/// A setting that can't be used. One line, and it names the setting.
+/// A setting that can't be used. Its text is one line that starts with the setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// Where Oz is.
+    /// The address of Oz.
     #[error("--oz-url: {0}")]
     Url(&'static str),
     /// The user's name.
@@ -75,7 +77,7 @@ pub enum ConfigError {
     /// A limit that would let nothing through.
     #[error("--{setting}: must be more than zero")]
     Zero {
-        /// Which setting.
+        /// The name of its flag.
         setting: &'static str,
     },
 }
@@ -94,7 +96,7 @@ impl ConfigError {
         }
     }
 
-    /// Why not, without the name of the setting.
+    /// Why the setting can't be used, without its name.
     pub fn why(&self) -> String {
         match self {
             Self::Url(why)
@@ -109,7 +111,7 @@ impl ConfigError {
 }
 
 impl Config {
-    /// The settings for an Oz at this address, as they are by default.
+    /// The default settings for an Oz at this address.
     pub fn new(url: impl Into<String>, credentials: Credentials) -> Self {
         Self {
             url: url.into(),
@@ -123,7 +125,7 @@ impl Config {
         }
     }
 
-    /// Looks at what can be judged without building anything.
+    /// Checks what can be checked without building a client.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let limits = [
             ("oz-timeout", self.timeout.is_zero()),
@@ -136,7 +138,7 @@ impl Config {
         self.credentials.check()
     }
 
-    /// The address that paths are appended to: without a slash at its end.
+    /// The address that paths are appended to, without a trailing slash.
     pub(super) fn base_url(&self) -> Result<Url, ConfigError> {
         let mut url = Url::parse(self.url.trim())
             .map_err(|_| ConfigError::Url("must be a URL such as https://oz.example.com"))?;
@@ -161,15 +163,16 @@ impl Config {
         Ok(url)
     }
 
-    /// The one client, with its pool of connections.
+    /// Builds the HTTP client with its connection pool.
     pub(super) fn http_client(&self) -> Result<reqwest::Client, ConfigError> {
-        // Somebody else in the process may have chosen a provider already; theirs serves as well.
+        // Other code in the process may have installed a provider already; that provider works as
+        // well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let builder = reqwest::Client::builder()
             .user_agent(concat!("facematch/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-            // A redirect would take the access token along, and a repeated POST acts twice.
+            // A redirect would carry the access token along, and a repeated POST would act twice.
             .redirect(redirect::Policy::none())
             .retry(retry::never())
             .referer(false)
@@ -199,8 +202,8 @@ impl Config {
         }
     }
 
-    /// Chooses whom to trust. The machine's own certificates are only asked for where they are
-    /// needed: a plain `http://` Oz works on a machine that has none.
+    /// Chooses the certificates to trust. The machine's own are only loaded if they are needed: Oz
+    /// over plain `http://` works on a machine that has none.
     fn trust(&self, builder: ClientBuilder) -> Result<ClientBuilder, ConfigError> {
         if let Some(certificates) = self.certificates()? {
             return Ok(builder.tls_certs_only(certificates));
@@ -217,11 +220,11 @@ impl Config {
         let refuse = |what: String| ConfigError::CaFile(format!("{}: {what}", path.display()));
         let pem = fs::read(path).map_err(|error| refuse(error.to_string()))?;
         let certificates = Certificate::from_pem_bundle(&pem)
-            .map_err(|_| refuse("is no file of certificates in PEM".to_owned()))?;
+            .map_err(|_| refuse("is not a PEM file of certificates".to_owned()))?;
         if certificates.is_empty() {
             return Err(refuse("holds no certificate in PEM".to_owned()));
         }
-        // What is PEM but no certificate is only noticed when a client is built from it.
+        // PEM that isn't a certificate is only noticed when a client is built with it.
         let trial = reqwest::Client::builder().no_proxy().tls_certs_only(certificates.clone());
         trial.build().map_err(|_| refuse("holds a certificate that can't be read".to_owned()))?;
         Ok(Some(certificates))

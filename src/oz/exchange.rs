@@ -1,4 +1,4 @@
-//! One request and its answer: sent once, read whole within limits, judged by its status.
+//! Sends one request, reads its whole answer within limits, and judges it by its status.
 //!
 //! It deliberately knows neither sessions nor what the answers mean, and it repeats nothing.
 
@@ -17,13 +17,14 @@ use crate::{
     },
 };
 
-/// The longest answer that is read. A folder of ten media and dozens of analyses is far below it.
+/// The longest answer that is read, in bytes. A folder of ten media and dozens of analyses is far
+/// below it.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The longest error body that is read; what is longer is some proxy's page.
+/// The longest error body that is read, in bytes; a longer one is a proxy's page.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 
-/// The way to Oz: one pool of connections and the address it leads to.
+/// The way to Oz: one connection pool and the base address.
 pub struct Transport {
     http: reqwest::Client,
     base: Url,
@@ -32,14 +33,14 @@ pub struct Transport {
     pub upload_stall: Duration,
 }
 
-/// A success: 2xx, whole.
+/// A complete 2xx answer.
 pub struct OzResponse {
     pub status: StatusCode,
     pub body: Bytes,
 }
 
 impl Transport {
-    /// A line as the settings describe it.
+    /// A transport with these settings.
     pub fn new(config: &Config, clock: Clock) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
@@ -66,7 +67,7 @@ impl Transport {
         self.http.post(self.address(path))
     }
 
-    /// Sends the request and reads the answer. Whatever isn't a whole 2xx is a failure.
+    /// Sends the request and reads the answer. Anything but a complete 2xx answer is a failure.
     pub async fn exchange(&self, request: RequestBuilder) -> Result<OzResponse, Failure> {
         let sent = request.header(http::header::ACCEPT, "application/json").send().await;
         let response = sent.map_err(|error| failure::from_transport(&error, Stage::Sending))?;
@@ -76,12 +77,13 @@ impl Transport {
             return Ok(OzResponse { status, body });
         }
         let headers = response.headers().clone();
-        // The status says enough, even where its body can't be read.
+        // The status says enough, even if the body can't be read.
         let body = read(response, ERROR_BYTES_MAX).await.unwrap_or_default();
         Err(failure::from_answer(status, &headers, &body, self.clock.now()))
     }
 
-    /// The address of a path, perhaps with a query. The host isn't parsed again for each.
+    /// The address of a path, possibly with a query. Clones the base address, so that the host
+    /// isn't parsed again for each request.
     fn address(&self, path: &str) -> Url {
         let (path, query) = match path.split_once('?') {
             Some((path, query)) => (path, Some(query)),

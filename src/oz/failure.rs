@@ -1,7 +1,9 @@
-//! What went wrong, in the domain's words: the one place where HTTP becomes a [`FailureKind`].
+//! Translates failures into the domain's types: the only place where HTTP becomes a
+//! [`FailureKind`].
 //!
-//! It deliberately decides nothing: whether a failure passes is the core's business. Its messages
-//! still hold whatever Oz said; [`scrub`](crate::oz::scrub) cleans them before they leave the room.
+//! It deliberately decides nothing: whether a failure is transient is the domain's decision. Its
+//! messages still hold Oz's raw text; [`scrub`](crate::oz::scrub) cleans them before they leave the
+//! module.
 
 use std::{error::Error, time::Duration};
 
@@ -15,11 +17,12 @@ use crate::{
     oz::lenient_json,
 };
 
-/// Oz's codes for a session that it refuses before it does anything: no token, an unknown one, an
-/// expired one (its page on return codes, `AUTH NOT PROVIDED`, `AUTH INVALID`, `AUTH EXPIRED`).
+/// Oz's codes for a session that it refuses before it acts on the request: no token, an unknown
+/// one, an expired one (its page on return codes, `AUTH NOT PROVIDED`, `AUTH INVALID`, `AUTH
+/// EXPIRED`).
 const SESSION_CODES: [i64; 3] = [6, 7, 8];
 
-/// Where a request broke.
+/// The stage at which a request failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
     /// Before the answer began.
@@ -28,7 +31,7 @@ pub enum Stage {
     Reading,
 }
 
-/// Makes a failure of an answer that isn't a success.
+/// The failure for an answer that isn't a 2xx.
 pub fn from_answer(
     status: StatusCode,
     headers: &HeaderMap,
@@ -47,7 +50,7 @@ pub fn from_answer(
     }
 }
 
-/// Makes a failure of a request that got no answer, or none that is whole.
+/// The failure for a request that got no answer, or no complete one.
 pub fn from_transport(error: &reqwest::Error, stage: Stage) -> Failure {
     let (kind, what) = match (Break::of(error), stage) {
         (Break::Connect, Stage::Sending | Stage::Reading) => {
@@ -66,8 +69,8 @@ pub fn from_transport(error: &reqwest::Error, stage: Stage) -> Failure {
     Failure { causes: Some(causes), ..Failure::new(kind, format!("{what}: {}", root_cause(error))) }
 }
 
-/// Makes a failure of a success that lacks what is needed. An error that came as a success is
-/// told as such.
+/// The failure for a 2xx answer that lacks required data. If the answer is an Oz error object, the
+/// failure takes its code and message.
 pub fn incomplete(status: StatusCode, body: &[u8], what: &str) -> Failure {
     let error = lenient_json::read(body).ok().and_then(error_of);
     let told = error.unwrap_or_else(|| FailureText::foreign(what));
@@ -78,33 +81,35 @@ pub fn incomplete(status: StatusCode, body: &[u8], what: &str) -> Failure {
     }
 }
 
-/// Makes a failure of a success that isn't JSON.
+/// The failure for a 2xx answer that isn't JSON.
 pub fn unreadable(status: StatusCode, body: &[u8]) -> Failure {
     let message = not_json(body);
     Failure { http_status: Some(status.as_u16()), ..Failure::new(FailureKind::Unreadable, message) }
 }
 
-/// An upload that a gateway refuses for its size: its limit, unlike its other answers, is known not
-/// to pass.
+/// Turns a gateway's 413 into [`FailureKind::TooLarge`]: unlike a gateway's other refusals, a size
+/// limit is known not to pass.
 pub fn too_large_for_a_gateway(failure: Failure) -> Failure {
     let is_its = failure.kind == FailureKind::Foreign && failure.http_status == Some(413);
     if !is_its {
         return failure;
     }
-    let message = "a gateway in front of Oz takes no request of this size".to_owned();
+    let message = "a gateway in front of Oz refuses requests of this size".to_owned();
     Failure { kind: FailureKind::TooLarge, message, ..failure }
 }
 
-/// What a status other than 2xx means. Of a 4xx that depends on who says it.
+/// The kind of failure for a status other than 2xx. For a 4xx it depends on whether Oz or a gateway
+/// answered.
 fn kind_of(status: StatusCode, told: &FailureText) -> FailureKind {
     match status.as_u16() {
         300..=399 => FailureKind::Redirected,
-        // The connection led to the wrong server, or the request came too early: neither was acted
-        // upon by Oz.
+        // The connection led to the wrong server, or the request came too early. In both cases Oz
+        // didn't act on the request.
         421 | 425 => FailureKind::Foreign,
-        // The proxy on the way refuses this server: over TLS the same is a failed connection.
+        // The proxy on the way refuses this server. Over TLS the same refusal is a failed
+        // connection.
         407 => FailureKind::Unreachable,
-        // A server's word for an upload that stood still.
+        // A server's status for a stalled upload.
         408 => FailureKind::TimedOut,
         429 => FailureKind::RateLimited,
         400..=499 if !told.by_oz => FailureKind::Foreign,
@@ -114,12 +119,12 @@ fn kind_of(status: StatusCode, told: &FailureText) -> FailureKind {
         404 => FailureKind::NotFound,
         413 => FailureKind::TooLarge,
         400..=499 => FailureKind::Rejected,
-        // 5xx, and what HTTP doesn't define.
+        // 5xx, and statuses that HTTP doesn't define.
         _ => FailureKind::ServerError,
     }
 }
 
-/// How a connection fails.
+/// The ways in which a connection fails.
 enum Break {
     Connect,
     Timeout,
@@ -127,8 +132,9 @@ enum Break {
 }
 
 impl Break {
-    /// What reqwest's error means. It nests the reason several errors deep; its questions are
-    /// answered by the whole chain. A connect timeout is a failed connection: nothing has left.
+    /// Classifies reqwest's error. reqwest nests the reason several errors deep, and both of its
+    /// predicates examine the whole chain. A connect timeout is a failed connection: nothing was
+    /// sent.
     fn of(error: &reqwest::Error) -> Self {
         if error.is_connect() {
             Self::Connect
@@ -149,22 +155,22 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// All reasons, outermost first: where in connecting it broke as well. reqwest's own sentence, which
-/// names the URL, is not among them.
+/// All reasons, outermost first, so that the stage of connecting that failed is named as well.
+/// reqwest's own sentence, which names the URL, is left out.
 fn chain(error: &reqwest::Error) -> String {
     error.source().map_or_else(|| "no reason given".to_owned(), outage::causes)
 }
 
-/// What is said about a failure, and whether Oz says it.
+/// The text of a failure, and whether it is Oz's.
 struct FailureText {
-    /// Whether it is an error object of Oz's: it has a code or a message by Oz's names.
+    /// Whether the body is an Oz error object: it has a code or a message under Oz's names.
     by_oz: bool,
     error_code: Option<i64>,
     message: String,
 }
 
 impl FailureText {
-    /// What somebody else said is only described.
+    /// A body that isn't Oz's is only described.
     fn foreign(what: &str) -> Self {
         Self { by_oz: false, error_code: None, message: what.to_owned() }
     }
@@ -188,19 +194,19 @@ struct ErrorBody {
 fn told(body: &[u8]) -> FailureText {
     match lenient_json::read(body) {
         Ok(value) => error_of(value)
-            .unwrap_or_else(|| FailureText::foreign("answered with JSON that is no error of Oz's")),
+            .unwrap_or_else(|| FailureText::foreign("answered with JSON that is not an Oz error")),
         Err(_) => FailureText::foreign(&not_json(body)),
     }
 }
 
-/// Reads an error object; none if it isn't one.
+/// Reads an Oz error object; `None` if it isn't one.
 fn error_of(value: Value) -> Option<FailureText> {
     if !value.is_object() {
         return None;
     }
     let body: ErrorBody = serde_json::from_value(value).ok()?;
     let error_code = integer(&body.error_code);
-    // Details alone are a word that many frameworks use.
+    // Details alone don't identify Oz: many frameworks use that name.
     let by_oz = error_code.is_some() || body.error_message.is_string();
     if !by_oz {
         return None;
@@ -210,7 +216,7 @@ fn error_of(value: Value) -> Option<FailureText> {
     Some(FailureText { by_oz, error_code, message: message.unwrap_or("gave no reason").to_owned() })
 }
 
-/// A whole number, also one in quotation marks.
+/// A whole number, also if it is quoted.
 pub fn integer(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64(),
@@ -219,7 +225,7 @@ pub fn integer(value: &Value) -> Option<i64> {
     }
 }
 
-/// Names what came instead of JSON. Never quotes it: a proxy's page is nobody's message.
+/// Describes a body that isn't JSON. Never quotes it: a proxy's page is not a message for callers.
 fn not_json(body: &[u8]) -> String {
     let text = body.trim_ascii_start();
     let what = match text.first() {
@@ -231,8 +237,8 @@ fn not_json(body: &[u8]) -> String {
     what.to_owned()
 }
 
-/// How long we are asked to wait, in seconds or until a date. The date is compared with the
-/// answer's own where it has one, so that a clock that goes wrong here or there does no harm.
+/// The Retry-After of an answer, in seconds or until a date. A date is compared with the answer's
+/// own Date, if it has one, so that a wrong clock on either side does no harm.
 fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse() {
@@ -276,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_that_makes_no_sense_is_none() {
+    fn an_invalid_wait_is_ignored() {
         for text in ["", "-1", "soon", "1.5", "99999999999999999999999"] {
             assert_eq!(retry_after(&headers(&[(header::RETRY_AFTER, text)]), NOW), None, "{text}");
         }
     }
 
     #[test]
-    fn both_names_of_the_details_and_any_type_of_them_are_taken() {
+    fn details_are_read_under_both_names_and_in_any_type() {
         for (body, code, message) in [
             (r#"{"error_code":3,"error_message":"m","details":null}"#, Some(3), "m"),
             (r#"{"error_code":"3","error_message":"m","error_details":[1]}"#, Some(3), "m"),
@@ -293,7 +299,7 @@ mod tests {
             (
                 r#"{"detail":"of another server"}"#,
                 None,
-                "answered with JSON that is no error of Oz's",
+                "answered with JSON that is not an Oz error",
             ),
             ("<html>secret page</html>", None, "answered with HTML"),
             ("  ", None, "answered without a body"),

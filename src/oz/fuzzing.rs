@@ -1,7 +1,7 @@
-//! What holds of Oz's answers, whatever bytes they are.
+//! Properties that hold for every answer from Oz, whatever its bytes are.
 //!
-//! What was read is compared with the JSON as any other reader would see it, so that nothing is
-//! ever made up: no verdict without its words and its score, no id that wasn't sent.
+//! It compares the parsed values with the JSON as another reader sees it, so that nothing is made
+//! up: no verdict without its words and its score, no id that wasn't sent.
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::Value;
@@ -19,28 +19,29 @@ use crate::domain::{
 const ASKED: &str = "f35716ed-7abf-4198-8146-229eb4f2ad25";
 const MATCH: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// Seconds since 1970 that Oz's times lie below, in microseconds.
+/// The upper bound of Oz's times, in microseconds since 1970.
 const TIME_MAX: i64 = 100_000_000_000_000_000;
 
-/// What no message may tell; one has blanks in it, as people's passwords do.
+/// The secrets that no message may reveal. One of them holds blanks, as the passwords of people do.
 const SECRETS: [&str; 2] = ["correct-horse-battery", "open sesame 42"];
 
-/// The longest body that is cleaned as it is, beside the texts in it: longer ones take their time.
+/// The longest body that is cleaned as a whole, as well as the texts in it. Cleaning longer bodies
+/// would take too long.
 const CLEANED_BYTES_MAX: usize = 64;
 
-/// What a message may say that Oz didn't.
+/// The messages that are not Oz's own words.
 const OWN_MESSAGES: [&str; 8] = [
     "answered with a redirect",
-    "answered with JSON that is no error of Oz's",
+    "answered with JSON that is not an Oz error",
     "answered without a body",
     "answered with HTML",
     "answered with JSON that is cut off or broken",
     "answered with something that is not JSON",
     "gave no reason",
-    "what is lacking",
+    "what is missing",
 ];
 
-/// Reads bytes as each of the answers that Oz gives.
+/// Reads bytes as each kind of answer that Oz gives.
 pub fn oz_answer(body: &[u8]) {
     let Ok(said) = lenient_json::read(body) else {
         assert_eq!(wire::tokens(body).err(), Some(UnusableAnswer::NotJson));
@@ -52,7 +53,10 @@ pub fn oz_answer(body: &[u8]) {
     check_uploaded(body, &said);
     let asked: AnalysisId = ASKED.parse().expect("a UUID is an id");
     if let Ok(analysis) = wire::analysis(body, &asked) {
-        assert!(analysis.id.as_ref().is_none_or(|id| *id == asked), "another was asked for");
+        assert!(
+            analysis.id.as_ref().is_none_or(|id| *id == asked),
+            "another analysis was asked for"
+        );
         check_analysis(&analysis, &said);
     }
     if let Ok(started) = wire::started(body) {
@@ -78,7 +82,7 @@ pub fn oz_error(body: &[u8]) {
     }
     check_failure(&UnusableAnswer::NotJson.into_failure(StatusCode::OK, body), &said);
     check_failure(
-        &UnusableAnswer::Lacks("what is lacking").into_failure(StatusCode::OK, body),
+        &UnusableAnswer::Lacks("what is missing").into_failure(StatusCode::OK, body),
         &said,
     );
     if body.len() <= CLEANED_BYTES_MAX {
@@ -111,7 +115,7 @@ fn check_medium(medium: &Media) {
     check_time(medium.time_created);
 }
 
-/// What is taken for the photo was said to be ours, or wasn't said to be a video.
+/// The medium taken for the photo is marked as ours, or at least not marked as a video.
 fn check_uploaded(body: &[u8], said: &Value) {
     let match_id: MatchId = MATCH.parse().expect("a UUID is an id");
     let Ok(id) = wire::uploaded(body, match_id, PhotoKind::Selfie) else { return };
@@ -121,7 +125,7 @@ fn check_uploaded(body: &[u8], said: &Value) {
             media.push(value.clone());
         }
     });
-    assert!(media.iter().any(may_be_the_photo), "{id} is no photo of ours");
+    assert!(media.iter().any(may_be_the_photo), "{id} is not our photo");
     assert_eq!(id.as_str().parse::<MediaId>(), Ok(id));
 }
 
@@ -170,7 +174,7 @@ fn check_verdict(analysis: &Analysis, said: &Value) {
         Resolution::Success => "SUCCESS",
         Resolution::Declined => "DECLINED",
         Resolution::OperatorRequired => "OPERATOR_REQUIRED",
-        Resolution::Unknown => panic!("a verdict with a word that nobody knows"),
+        Resolution::Unknown => panic!("a verdict with an unknown word"),
     };
     let is = |text: &Option<String>, word| {
         text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(word))
@@ -178,13 +182,13 @@ fn check_verdict(analysis: &Analysis, said: &Value) {
     let over = |text: &Option<String>| text.is_none() || is(text, "FINISHED");
     let Analysis { state, resolution, resolution_status: status, .. } = analysis;
     assert!(over(state), "a verdict in the state {state:?}");
-    assert!(is(resolution, word) || is(status, word), "{word} was not said");
+    assert!(is(resolution, word) || is(status, word), "Oz didn't say {word}");
     assert!([resolution, status].into_iter().all(|text| over(text) || is(text, word)));
     check_score(min_confidence, "min_confidence", said);
     max_confidence.into_iter().for_each(|score| check_score(score, "max_confidence", said));
 }
 
-/// A liveness that was passed has a score of its own.
+/// A passed liveness check has a score.
 fn check_liveness(analysis: &Analysis, said: &Value) {
     let id = ASKED.parse().expect("a UUID is an id");
     let LivenessReading::Over(result) = verdict::read_liveness(analysis, &id) else { return };
@@ -201,35 +205,35 @@ fn check_score(score: f64, name: &str, said: &Value) {
         let same = value.as_f64().map(f64::to_bits) == Some(score.to_bits());
         was_said |= member == name && same;
     });
-    assert!(was_said, "{name} {score} was not said");
+    assert!(was_said, "Oz didn't send {name} {score}");
 }
 
 fn check_word(word: &str) {
-    assert!((1..=64).contains(&word.chars().count()), "{word:?} is no word");
+    assert!((1..=64).contains(&word.chars().count()), "{word:?} is not a word");
 }
 
 fn check_id(id: &str) {
     let plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    assert!(plain && (1..=128).contains(&id.len()), "{id:?} is no id");
+    assert!(plain && (1..=128).contains(&id.len()), "{id:?} is not an id");
 }
 
 fn check_time(time: Option<Timestamp>) {
     let believable = |time: Timestamp| (0..=TIME_MAX).contains(&time.as_micros());
-    assert!(time.is_none_or(believable), "{time:?} is no time");
+    assert!(time.is_none_or(believable), "{time:?} is not a time");
 }
 
-/// A message is one of ours, or a text that Oz sent as such.
+/// A message is one of ours, or a text that Oz sent as a message.
 fn check_failure(failure: &Failure, said: &Value) {
     let message = failure.message.as_str();
     let texts = ["error_message", "details", "error_details"].map(|name| said[name].as_str());
     let known = OWN_MESSAGES.contains(&message) || texts.contains(&Some(message));
-    assert!(known && !message.is_empty(), "{message:?} was not said");
+    assert!(known && !message.is_empty(), "Oz didn't send {message:?}");
     if !OWN_MESSAGES.contains(&message) {
         check_clean(message);
     }
 }
 
-/// What leaves the room is short, of one line, and tells no secret.
+/// A text that leaves the module is short, has one line, and reveals no secret.
 fn check_clean(message: &str) {
     let clean = scrub::clean(message, &SECRETS.map(Into::into));
     assert!(clean.chars().count() <= 300, "{} characters", clean.chars().count());
@@ -238,7 +242,10 @@ fn check_clean(message: &str) {
     let lower = clean.to_lowercase();
     for secret in SECRETS {
         let mut pieces = (8..=secret.len()).map(|end| &secret[end - 8..end]);
-        assert!(!pieces.any(|piece| lower.contains(piece)), "{clean:?} tells a piece of a secret");
+        assert!(
+            !pieces.any(|piece| lower.contains(piece)),
+            "{clean:?} reveals a piece of a secret"
+        );
     }
 }
 

@@ -1,25 +1,25 @@
-//! The password or the token that we have at Oz, which an operator may replace while we run.
+//! The password or the token of our Oz account, which an operator may replace at run time.
 //!
-//! It deliberately says nothing of where the secret lies: a file, in the real program.
+//! It deliberately doesn't know where the secret is stored: in a file, in production.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-/// Keeps the password of our account, or the service token.
+/// Provides the password of our account, or the service token.
 #[async_trait]
 pub trait Keychain: Send + Sync {
     /// The secret as it was last read.
     fn current(&self) -> SecretString;
 
-    /// Looks whether the secret has been replaced, since Oz refuses it. Asked as often as Oz
-    /// refuses anything: it limits by itself how often it really looks.
+    /// Checks whether the secret has been replaced, because Oz refuses it. Called at every such
+    /// refusal, so an implementation limits how often it really checks.
     async fn reread(&self);
 
     /// Resolves once the secret is replaced.
     async fn replaced(&self);
 }
 
-/// A secret that stays as it is.
+/// A secret that is never replaced.
 pub struct Fixed(pub SecretString);
 
 #[async_trait]

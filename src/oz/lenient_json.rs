@@ -1,24 +1,24 @@
-//! Oz's JSON as a value, with the faults repaired that real encoders put into it.
+//! Parses Oz's JSON, and repairs faults that real encoders put into it.
 //!
-//! Python's encoder, on which Oz's framework is built, writes NaN and Infinity as bare words, and
-//! text that is no Unicode as lone surrogates; proxies put a byte order mark in front. Strict JSON
-//! is read as it is. It deliberately repairs nothing that is cut off or out of order.
+//! Python's encoder, which Oz's framework uses, writes NaN and Infinity as bare words, and invalid
+//! Unicode as lone surrogates; proxies prepend a byte order mark. Strict JSON is read as it is. It
+//! deliberately repairs nothing that is cut off or out of order.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// What UTF-8 text may begin with.
+/// UTF-8 text may start with it.
 const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// What isn't a number in JSON, but in Python's.
+/// Numbers in Python's JSON that strict JSON doesn't have.
 const NOT_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
 
-/// Reads a document. NaN and the infinities come as strings, so that they are present but no
-/// number; a lone surrogate and bytes that aren't UTF-8 come as U+FFFD.
+/// Parses a document. NaN and the infinities become strings, so that they are present but not
+/// numbers; lone surrogates and bytes that aren't UTF-8 become U+FFFD.
 ///
 /// # Errors
-/// The first fault of a document that isn't JSON even so.
+/// The first fault of a document that isn't JSON even when repaired.
 pub fn read(body: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(body).or_else(|fault| match String::from_utf8_lossy(body) {
         Cow::Borrowed(text) => {
@@ -28,7 +28,7 @@ pub fn read(body: &[u8]) -> serde_json::Result<Value> {
     })
 }
 
-/// The text without the faults that are repaired. `None` if it has none.
+/// The repaired text; `None` if there was nothing to repair.
 fn repaired(text: &str) -> Option<String> {
     let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut repaired = String::with_capacity(body.len() + 16);
@@ -47,8 +47,8 @@ fn repaired(text: &str) -> Option<String> {
     (repaired != text).then_some(repaired)
 }
 
-/// The escape sequence that the text begins with: its length, and what stands for it if it is a
-/// surrogate without its other half.
+/// The length of the escape sequence that the text starts with, and its replacement if it is a lone
+/// surrogate.
 fn escape(text: &str) -> (usize, Option<String>) {
     let unit = |at: usize| {
         let hex = text.get(at..at + 6)?.strip_prefix("\\u")?;
@@ -62,7 +62,8 @@ fn escape(text: &str) -> (usize, Option<String>) {
     }
 }
 
-/// A bare word that is no number, or the first character of something else.
+/// The length and the replacement of the bare word that the text starts with, or just the first
+/// character of anything else.
 fn number(text: &str) -> (usize, Option<String>) {
     match NOT_NUMBERS.into_iter().find(|word| text.starts_with(word)) {
         Some(word) => (word.len(), Some(format!("\"{word}\""))),
@@ -88,19 +89,19 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_is_no_part_of_it() {
+    fn a_byte_order_mark_is_ignored() {
         assert_eq!(value("\u{feff}{\"a\":1}"), Some(json!({ "a": 1 })));
     }
 
     #[test]
-    fn what_is_no_number_is_present_as_a_text() {
+    fn nan_and_infinities_are_read_as_strings() {
         let body = r#"{"a":NaN,"b":[Infinity,-Infinity,-1],"c":"NaN \" NaN"}"#;
         let read = json!({ "a": "NaN", "b": ["Infinity", "-Infinity", -1], "c": "NaN \" NaN" });
         assert_eq!(value(body), Some(read));
     }
 
     #[test]
-    fn text_that_is_no_unicode_spoils_nothing_else() {
+    fn invalid_unicode_spoils_nothing_else() {
         let lone = r#"{"name":"a\ud83d.jpg","next":"\ude00\ud83d\ude00"}"#;
         let read = json!({ "name": "a\u{fffd}.jpg", "next": "\u{fffd}\u{1f600}" });
         assert_eq!(value(lone), Some(read));
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_off_or_broken_stays_unreadable() {
+    fn json_that_is_cut_off_or_broken_stays_unreadable() {
         for text in [
             "",
             "{\"a\":NaN",

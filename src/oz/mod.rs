@@ -1,7 +1,7 @@
-//! Oz as we use it: one verb, behind which are sessions, retries of a login, and their JSON.
+//! The Oz client: one operation, which hides sessions, repeated logins and JSON.
 //!
-//! What it deliberately does not do: decide what a match does next, or repeat a request that may
-//! have changed something. It says what happened; the core decides.
+//! It deliberately doesn't decide what a match does next, and it repeats no request that may have
+//! changed something. It reports what happened; the domain decides.
 
 mod client;
 mod config;
@@ -28,22 +28,21 @@ use bytes::Bytes;
 
 use crate::domain::{Ask, Failure, Reply};
 
-/// Is told how many bytes of a photo have been sent.
+/// A callback that receives how many bytes of a photo have been sent.
 pub type Sent<'a> = &'a (dyn Fn(u64) + Send + Sync);
 
-/// Where jitter comes from: a number from 0 to 1.
+/// The source of jitter: a number from 0 to 1.
 pub type Jitter = std::sync::Arc<dyn Fn() -> f64 + Send + Sync>;
 
-/// The one thing that is done with Oz.
+/// The interface to Oz.
 #[async_trait]
 pub trait Oz: Send + Sync {
-    /// Sends one request and tells what came of it.
+    /// Sends one request and returns its outcome.
     ///
     /// A session that has ended is renewed and the request replayed, once. Nothing else is ever
-    /// repeated here. Where sessions end one after the other nothing is sent for a while
-    /// ([`Failure::without_session`]). Dropping the future breaks the connection; Oz may act all
-    /// the same.
-    /// `photo` is needed for [`Ask::UploadPhoto`] only.
+    /// repeated here. If sessions keep ending early, nothing is sent for a while
+    /// ([`Failure::without_session`]). Dropping the future closes the connection; Oz may act on the
+    /// request all the same. `photo` is only needed for [`Ask::UploadPhoto`].
     async fn perform(
         &self,
         ask: &Ask,
@@ -51,8 +50,8 @@ pub trait Oz: Send + Sync {
         sent: Sent<'_>,
     ) -> Result<Reply, Failure>;
 
-    /// Resolves once our credentials have been replaced: what Oz refused for them may be tried
-    /// again at once. Never, where they stay as they are.
+    /// Resolves once our credentials have been replaced: requests that Oz refused because of them
+    /// may be retried at once. Never resolves if the credentials can't be replaced.
     async fn credentials_replaced(&self) {
         std::future::pending().await
     }

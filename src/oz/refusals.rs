@@ -1,7 +1,7 @@
-//! Requests that are refused whatever the session, and the renewals that are tried for them.
+//! Requests that are refused with any session, and the renewals that are tried for them.
 //!
-//! Such a request fails by itself: the session stays in use for all others. It deliberately doesn't
-//! judge a session: that is done where the session's tokens are known.
+//! Such a request fails alone: the session stays in use for all others. It deliberately doesn't
+//! judge a session: `session` does, which knows the tokens.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -10,8 +10,8 @@ use crate::{
     oz::session::{YOUNG, renewal_pause},
 };
 
-/// How many requests are remembered, by their paths: more than there are for as long as one gateway
-/// is wrong about a few paths. Beyond, the oldest is forgotten, which costs a renewal.
+/// How many requests are remembered, by their paths: more than one gateway that is wrong about a
+/// few paths can cause. Beyond this number the oldest is forgotten, which costs a renewal.
 const REQUESTS_MAX: usize = 1_024;
 
 /// A request that was answered with 401.
@@ -21,31 +21,32 @@ pub struct RefusedRequest<'a> {
     pub kind: FailureKind,
 }
 
-/// What is known of requests that a new session didn't help.
+/// The requests that a new session didn't help.
 #[derive(Default)]
 pub struct Refusals {
-    /// When each of them was sent last.
+    /// When each request was last sent, by its path.
     requests: HashMap<String, Timestamp>,
     doubt: Doubt,
 }
 
-/// Renewals for requests of which it isn't known whether the session is at fault. They follow each
-/// other in growing pauses, in which such a request fails, and everything else goes on.
+/// Renewals for requests for which it isn't known whether the session is at fault. The pauses
+/// between these renewals grow. During a pause such a request fails, and all others go on.
 #[derive(Default)]
 struct Doubt {
-    /// How many in a row have helped nothing.
+    /// How many renewals in a row didn't help.
     renewals: u32,
     renewed_at: Option<Timestamp>,
     until: Option<Timestamp>,
 }
 
 impl Refusals {
-    /// When a request was sent that was refused last although the session was new.
+    /// When the last request to this path was sent that was itself blamed for its refusal; `None`
+    /// if there is none.
     pub fn last(&self, path: &str) -> Option<Timestamp> {
         self.requests.get(path).copied()
     }
 
-    /// Notes that a request was refused whatever the session.
+    /// Notes a refusal for which the request is blamed, not the session.
     pub fn note(&mut self, path: &str, sent_at: Timestamp) {
         let is_full = self.requests.len() >= REQUESTS_MAX;
         if is_full && !self.requests.contains_key(path) {
@@ -57,22 +58,24 @@ impl Refusals {
         self.requests.insert(path.to_owned(), sent_at);
     }
 
-    /// A request works: nothing is held against it.
+    /// Forgets the refusals of a request that has succeeded.
     pub fn forget(&mut self, path: &str) {
-        // Asked after each answer, when there is hardly ever anything to forget.
+        // Called after each answer, when there is hardly ever anything to forget.
         if !self.requests.is_empty() {
             self.requests.remove(path);
         }
     }
 
-    /// Whether the session is renewed for a request that may be at fault itself; noted if it isn't.
+    /// Whether the session is renewed for a request that may itself be at fault. If it isn't, the
+    /// refusal is noted.
     pub fn allow_renewal(
         &mut self,
         refusal: &RefusedRequest<'_>,
         now: Timestamp,
         chance: f64,
     ) -> bool {
-        // A renewal that began after the request was sent is the one that may help it.
+        // A renewal that began after the request was sent may help the request, so the request
+        // joins it.
         let is_joined = self.doubt.renewed_at.is_some_and(|renewed| refusal.sent_at <= renewed);
         let is_allowed = is_joined || self.doubt.allows_renewal(now, chance);
         if !is_allowed {
@@ -81,14 +84,15 @@ impl Refusals {
         is_allowed
     }
 
-    /// The session was at fault: the next renewal follows without a pause.
+    /// Notes that the session was at fault: the next renewal may follow without a pause.
     pub fn end_doubt(&mut self) {
         self.doubt = Doubt::default();
     }
 }
 
 impl Doubt {
-    /// Whether the session may be renewed now; the next time only after a longer pause.
+    /// Whether the session may be renewed now. If so, the next renewal has to wait for a longer
+    /// pause.
     fn allows_renewal(&mut self, now: Timestamp, chance: f64) -> bool {
         if self.until.is_some_and(|until| now < until) {
             return false;
@@ -109,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_is_bounded_and_the_oldest_is_forgotten() {
+    fn remembered_requests_are_bounded_and_the_oldest_is_forgotten() {
         let mut refusals = Refusals::default();
         let at = |n: usize| Timestamp::from_micros(n as i64);
         for n in 0..REQUESTS_MAX + 10 {

@@ -1,6 +1,6 @@
-//! Takes out of Oz's texts what nobody may read: our secrets, names of files, control characters.
+//! Removes from Oz's texts what must not be shown: our secrets, file names, control characters.
 //!
-//! It deliberately knows no JSON and no HTTP: it is given text and secrets, and returns text.
+//! It deliberately knows no JSON and no HTTP: it gets a text and secrets, and returns a text.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,33 +8,33 @@ use secrecy::{ExposeSecret, SecretString};
 /// page.
 const MESSAGE_CHARACTERS_MAX: usize = 300;
 
-/// As much of a message as is looked at, in characters.
+/// How much of a message is examined, in characters.
 const EXAMINED_CHARACTERS_MAX: usize = 4096;
 
-/// How much of a secret is enough to give it away, in bytes: a line that holds so many bytes of
-/// one in a row is withheld. A shorter secret counts as a whole.
+/// How many bytes of a secret give it away: a line that holds this many of them in a row is
+/// withheld. A shorter secret counts as a whole.
 const TELLING_BYTES: usize = 8;
 
-/// What stands in a withheld line's place.
+/// Replaces a withheld line.
 const WITHHELD: &str = "[withheld]";
 
-/// What stands in the place of the name that we gave to the photo.
+/// Replaces the file name that we gave to the photo.
 const OUR_FILE: &str = "[file]";
 
-/// How that name begins: whatever holds this in a word is the name.
+/// How that file name starts: a word that contains this is the name.
 pub const OUR_FILE_PREFIX: &str = "facematch-";
 
-/// The endings by which a line is known to name a picture or a video that is not ours. People's
-/// own names for files hold blanks and their names, so where such a name begins can't be told.
+/// The endings by which a line is known to name a picture or a video that is not ours. File names
+/// that people choose hold blanks and personal names, and where such a name begins can't be told.
 const FILE_ENDINGS: [&str; 8] = [".jpg", ".jpeg", ".png", ".heic", ".mp4", ".mov", ".webm", ".zip"];
 
-/// The text without secrets, file names and control characters, and not longer than a sentence.
+/// The text without secrets, file names and control characters, and no longer than a sentence.
 pub fn clean(text: &str, secrets: &[SecretString]) -> String {
     let end = text.char_indices().nth(EXAMINED_CHARACTERS_MAX).map_or(text.len(), |(at, _)| at);
     let lines = text[..end].split(['\n', '\r']);
     let words: Vec<&str> = lines.flat_map(|line| clean_line(line, secrets)).collect();
     let kept = words.join(" ");
-    // Blanks that became one may have put a secret together that has blanks in it.
+    // Collapsed blanks may have completed a secret that contains blanks.
     if secrets.iter().any(|secret| tells(&kept, secret)) {
         return WITHHELD.to_owned();
     }
@@ -53,7 +53,7 @@ fn clean_line<'a>(line: &'a str, secrets: &[SecretString]) -> Vec<&'a str> {
 
 /// Whether the line holds the secret, or enough of it.
 fn tells(line: &str, secret: &SecretString) -> bool {
-    // Spelled without regard to case: an e-mail address is the same in capitals.
+    // Compared without regard to case: an e-mail address is the same in capitals.
     let line = line.to_lowercase();
     let secret = secret.expose_secret().to_lowercase();
     let length = secret.len().min(TELLING_BYTES);
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_secret_passes() {
+    fn a_text_without_secrets_passes() {
         assert_eq!(clean("Invalid param value", &secrets()), "Invalid param value");
         assert_eq!(clean("", &secrets()), "");
     }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn file_names_and_control_characters_go() {
+    fn file_names_and_control_characters_are_removed() {
         let text = "bad\tfile 'facematch-0190-7f.jpg'\u{1b}[31m or\u{0}\u{7}so";
         assert_eq!(clean(text, &[]), "bad file [file] [31m or so");
         let text = "bad file:\n'Jane Doe, Passport.JPG' is too large";
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_cut_at_a_character_and_not_at_a_secret() {
+    fn a_message_is_cut_between_characters_and_never_within_a_secret() {
         assert_eq!(clean(&"é".repeat(9000), &[]).chars().count(), 300);
         let late = format!("{} correct-horse-battery", "a".repeat(290));
         assert_eq!(clean(&late, &secrets()), "[withheld]");

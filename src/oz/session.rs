@@ -1,17 +1,22 @@
-//! Our session at Oz: one for everybody, renewed by one at a time.
+//! Our session at Oz: shared by all requests, and renewed by one request at a time.
 //!
-//! Facts are from Oz's authentication page: the access token travels bare in one header; a session
-//! lasts for some time after its last use; an expire token buys the next pair, and the old pair
-//! serves until the new one is used.
-//! An Oz may end a user's earlier sessions when that user logs in. Replicas with one login then end
-//! each other's, each with the login that it needs: the pauses before those grow, so that each
-//! session lasts long enough to be of use.
-//! A 401 says who was refused, not why: a gateway may refuse one path whatever the token. A request
-//! that a renewal didn't help has trouble of its own, as long as the session works for others.
-//! The password or the token may be replaced while we run. Where Oz refuses it the keychain looks
-//! for another, which is tried at once, since another secret is no repeated guess at a password.
-//! It deliberately repeats no request of others (the client does, once), and it knows nothing of
-//! what they ask.
+//! Facts from Oz's authentication page: the access token travels bare in one header; a session
+//! lasts for some time after its last use; an expire token buys the next pair of tokens, and the
+//! old pair stays valid until the new one is used.
+//!
+//! An Oz may end a user's earlier sessions when that user logs in. Replicas that share a login then
+//! end each other's sessions with every login. The pauses before these logins grow, so that each
+//! session lasts long enough to be useful.
+//!
+//! A 401 says which request was refused, not why: a gateway may refuse one path whatever the token.
+//! A request that a renewal didn't help is itself at fault, as long as the session works for
+//! others.
+//!
+//! The password or the token may be replaced at run time. When Oz refuses it, the keychain looks
+//! for another, which is tried at once: another secret is not a repeated guess at a password.
+//!
+//! It deliberately repeats no other request (the client does, once), and doesn't know their
+//! contents.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -34,26 +39,26 @@ use crate::{
     },
 };
 
-/// The header that carries the access token. One page of Oz's spells it with a plural; every
-/// other page and every known client does not.
+/// The header that carries the access token. One of Oz's pages spells it in the plural; every other
+/// page and every known client does not.
 pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
 
 const LOGIN_PATH: &str = "/api/authorize/auth/";
 const REFRESH_PATH: &str = "/api/authorize/refresh/";
 
-/// How long nobody tries to log in after a login was refused, so that a wrong password locks no
-/// account.
+/// How long no login is tried after a refused login, so that a wrong password locks no account.
 const REFUSED_LOGIN_PAUSE: Duration = Duration::from_secs(5);
 
-/// A session that is refused sooner than this is young: whoever shares our login and needs a
-/// session has logged in at least once by then, so that an older one wasn't ended by a rival.
+/// A session that is refused before this age is young. A rival, another client with our login that
+/// needs a session, has logged in at least once by then, so the refusal of an older session is not
+/// a rival's doing.
 pub const YOUNG: Duration = Duration::from_secs(300);
 
 /// The shortest pause between the refusal of a second young session and its renewal.
 const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(1);
 
-/// The longest: a few rivals still have minutes each before a match's deadline, and a stretch is
-/// long enough to poll each match often.
+/// The longest such pause. A few rivals still get minutes each before a match's deadline, and a
+/// session lasts long enough to poll each match often.
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// How long before its end a session is renewed; less for sessions that are shorter than five
@@ -62,58 +67,59 @@ const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
 /// The session that all requests share.
 pub struct Session {
-    /// Who we are, with the secret that we had at the start.
+    /// Our account, with the secret as of the start.
     credentials: Credentials,
     keychain: Arc<dyn Keychain>,
     state: Mutex<SessionState>,
     chance: Jitter,
-    /// Held by whoever renews the session, through all of it. A future that is dropped meanwhile
-    /// lets go of it, and the next in line renews instead.
+    /// Single flight: held by the request that renews the session, for the whole renewal. If its
+    /// future is dropped, the lock is released, and the next waiting request renews instead.
     flight: tokio::sync::Mutex<()>,
 }
 
-/// What a request is sent with.
+/// The access token that a request is sent with.
 #[derive(Clone)]
 pub struct Credential {
     header: HeaderValue,
     generation: u64,
 }
 
-/// What helps a request that was answered with 401.
+/// The remedy for a request that was answered with 401.
 pub enum Remedy {
-    /// A pass that was made since it was refused.
+    /// A credential that was obtained since the refusal.
     Pass(Credential),
-    /// Nothing that the session could do: the trouble is the request's own.
+    /// Nothing that the session could do: the request itself is at fault.
     None,
     /// The session was at fault, and could not be renewed.
     Failed(Failure),
-    /// Another service token, which only the operator has.
+    /// Another service token, which only the operator can provide.
     TokenRefused,
 }
 
 #[derive(Default)]
 struct SessionState {
     pair: Option<TokenPair>,
-    /// The pair before: an answer under way may still echo it.
+    /// The previous pair: an answer in flight may still echo it.
     former: Option<TokenPair>,
-    /// Grows with every pair, so that a 401 is told from a 401 to the pair before.
+    /// Grows with every pair, so that a 401 to an earlier pair is recognised.
     generation: u64,
-    /// Grows with every attempt to renew, so that who waited for one knows that it is over.
+    /// Grows with every renewal attempt, so that a request that waited for one knows that it is
+    /// over.
     attempts: u64,
     last_failure: Option<Failure>,
     /// How many pairs in a row were refused young.
     refused_young: u32,
     /// No renewal before this time, and why.
     pause: Option<(Timestamp, Pause)>,
-    /// Requests that are refused whatever the session.
+    /// Requests that are refused with any session.
     refusals: Refusals,
 }
 
-/// Why nobody renews the session now.
+/// Why the session isn't renewed now.
 enum Pause {
-    /// The login with this password was refused like this.
+    /// The login with this password was refused with this failure.
     LoginRefused(SecretString, Failure),
-    /// Session after session was refused.
+    /// Several young sessions in a row were refused.
     Unrest,
 }
 
@@ -122,20 +128,21 @@ struct TokenPair {
     pass: Credential,
     access_token: SecretString,
     expire_token: Option<SecretString>,
-    /// How long it lasts after a use, if Oz said something believable.
+    /// How long it lasts after a use, if Oz gave a plausible end.
     lifetime: Option<Duration>,
     obtained_at: Timestamp,
-    /// When it was last used, as far as Oz agreed.
+    /// When the newest request was sent that Oz accepted with it; at first when it was obtained.
     used_at: Timestamp,
     /// Whether Oz has refused it since.
     refused: bool,
-    /// When the newest request was sent that Oz accepted with it. A service token that it never
-    /// accepted is as good as a refused login, one that it did accept has an off moment.
+    /// When the newest request was sent that Oz accepted with it, if there is one. If Oz refuses a
+    /// service token that it never accepted, the login counts as refused; if it has accepted the
+    /// token before, the refusal counts as the request's own trouble.
     worked_at: Option<Timestamp>,
 }
 
 impl Session {
-    /// No session yet; the first request opens one.
+    /// Opens no session yet; the first request does.
     pub fn new(
         credentials: Credentials,
         keychain: Option<Arc<dyn Keychain>>,
@@ -151,7 +158,7 @@ impl Session {
         }
     }
 
-    /// Something to send a request with: opens or renews the session if it is time to.
+    /// A credential for a request. Opens or renews the session if necessary.
     pub async fn pass(&self, line: &Transport) -> Result<Credential, Failure> {
         if let Credentials::Token(_) = &self.credentials {
             return self.token_pass(line);
@@ -161,14 +168,14 @@ impl Session {
             None => self.renew(line, 0).await,
             Some((pass, PairAge::Over)) => self.renew(line, pass.generation).await,
             Some((pass, PairAge::Fresh)) => Ok(pass),
-            // Where it can't be renewed it may still be good: Oz knows better than our clock.
+            // If it can't be renewed, it may still be valid: Oz knows better than our clock.
             Some((pass, PairAge::Old)) => {
                 Ok(self.renew(line, pass.generation).await.unwrap_or(pass))
             }
         }
     }
 
-    /// What helps a request that was refused with this pass.
+    /// The remedy for a request that was refused with this credential.
     pub async fn remedy(
         &self,
         line: &Transport,
@@ -182,7 +189,7 @@ impl Session {
         let blame = self.state().blame(pass, refusal, now, chance);
         match blame {
             Blame::Request => Remedy::None,
-            // The session is still in use: others don't lose it because it can't be renewed.
+            // The session is still in use: other requests don't lose it because the renewal failed.
             Blame::Unknown => {
                 self.renew(line, pass.generation).await.map_or(Remedy::None, Remedy::Pass)
             }
@@ -193,18 +200,19 @@ impl Session {
         }
     }
 
-    /// Notes that a request was refused although its pass was new.
+    /// Notes that a request was refused although its credential was new.
     pub fn refused_again(&self, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
         state.refusals.note(path, sent_at);
-        // The session before worked for others, so it was not refused young: the request was.
+        // The previous session worked for other requests, so it wasn't refused young: the request
+        // was refused for its own sake.
         if state.former.as_ref().is_some_and(|former| former.worked_at.is_some()) {
             state.refused_young = state.refused_young.saturating_sub(1);
         }
     }
 
-    /// Notes that a renewal ended a request's trouble: the session was at fault, if it was an old
-    /// one. After a young one the pauses go on, since a gateway may refuse by chance.
+    /// Notes that a renewal helped a request: the session was at fault, if it was an old one. After
+    /// a young session the pauses continue, since a gateway may refuse at random.
     pub fn renewal_helped(&self, now: Timestamp) {
         let mut state = self.state();
         let has_lived = |former: &TokenPair| now.since(former.obtained_at) >= YOUNG;
@@ -222,7 +230,7 @@ impl Session {
         self.keychain.reread().await;
         match self.token_pass(line) {
             Ok(other) if other.generation != pass.generation => Remedy::Pass(other),
-            // A gateway's 401 tells nothing of the token.
+            // A gateway's 401 says nothing about the token.
             Ok(_) if refusal.kind == FailureKind::Foreign || self.state().has_worked(pass) => {
                 Remedy::None
             }
@@ -239,12 +247,13 @@ impl Session {
         self.keychain.replaced().await;
     }
 
-    /// The service token as it is now.
+    /// The credential of the current service token.
     fn token_pass(&self, line: &Transport) -> Result<Credential, Failure> {
         self.state().adopt(self.keychain.current(), line.clock.now())
     }
 
-    /// Notes that Oz accepted the pass for a request sent at this time, which prolongs the session.
+    /// Notes that Oz accepted the credential for a request sent at this time, which prolongs the
+    /// session.
     pub fn used(&self, pass: &Credential, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
         state.refusals.forget(path);
@@ -256,7 +265,7 @@ impl Session {
         }
     }
 
-    /// All that must not appear in any text.
+    /// All secrets that must not appear in any text.
     pub fn secrets(&self) -> Vec<SecretString> {
         let mut secrets = vec![self.credentials.secret().clone(), self.keychain.current()];
         if let Credentials::Login { email, .. } = &self.credentials {
@@ -270,7 +279,7 @@ impl Session {
         secrets
     }
 
-    /// Renews the session unless somebody else just did, or just failed to.
+    /// Renews the session, unless another request has just renewed it or just failed to.
     async fn renew(&self, line: &Transport, stale: u64) -> Result<Credential, Failure> {
         let attempts_seen = self.state().attempts;
         let _flight = self.flight.lock().await;
@@ -288,7 +297,7 @@ impl Session {
         }
     }
 
-    /// Logs in once more after a login was refused, if the password turns out to be another one.
+    /// Logs in once more after a refused login, if the password has been replaced meanwhile.
     async fn login_anew(
         &self,
         line: &Transport,
@@ -305,7 +314,7 @@ impl Session {
         self.state().record(outcome, &password, asked_at, line.clock.now())
     }
 
-    /// Asks for a new pair: by the expire token if there is one, else by logging in.
+    /// Obtains a new pair: with the expire token if there is one, else by logging in.
     async fn fetch_tokens(
         &self,
         line: &Transport,
@@ -344,7 +353,7 @@ impl Session {
         tokens(answer).map_err(|failure| Failure { kind: login_kind(failure.kind), ..failure })
     }
 
-    /// Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+    /// No code under this lock can panic halfway, so the state behind a poisoned lock is sound.
     fn state(&self) -> MutexGuard<'_, SessionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -370,7 +379,7 @@ impl SessionState {
         self.pair.as_ref().map(|pair| (pair.pass.clone(), pair.age(now)))
     }
 
-    /// The pass of a service token, a new one if that was replaced.
+    /// The credential of a service token: a new one if the token was replaced.
     fn adopt(&mut self, token: SecretString, now: Timestamp) -> Result<Credential, Failure> {
         if let Some(pair) = &self.pair
             && is_same(&pair.access_token, &token)
@@ -386,13 +395,13 @@ impl SessionState {
     }
 
     fn has_worked(&self, pass: &Credential) -> bool {
-        // Of one that was replaced meanwhile nothing is known: the next answer tells.
+        // Nothing is known about a token that was replaced meanwhile: the next answer tells.
         self.pair
             .as_ref()
             .is_none_or(|pair| pair.pass.generation != pass.generation || pair.worked_at.is_some())
     }
 
-    /// What is at fault when a request is refused, and what follows for later ones.
+    /// Decides what is at fault for a refusal, and notes it for later requests.
     fn blame(
         &mut self,
         pass: &Credential,
@@ -402,7 +411,7 @@ impl SessionState {
     ) -> Blame {
         let Some(pair) = self.pair.as_ref().filter(|pair| pair.pass.generation == pass.generation)
         else {
-            // Another request was refused before, and the session is renewed already.
+            // Another request was refused earlier, and the session has been renewed already.
             return Blame::Session;
         };
         let refused_before = self.refusals.last(refusal.path);
@@ -420,8 +429,8 @@ impl SessionState {
         }
     }
 
-    /// What is known without asking Oz: a newer pair, the failure that was waited for, or that no
-    /// login is tried now.
+    /// The outcome, if it is known without asking Oz: a newer pair, the failure of the attempt that
+    /// was waited for, or a pause.
     fn settled(
         &self,
         stale: u64,
@@ -438,8 +447,8 @@ impl SessionState {
         waited_for.cloned().or_else(|| self.paused(password, now)).map(Err)
     }
 
-    /// What to answer while nobody renews. A password that has not been refused yet is not waited
-    /// with.
+    /// The failure to return during a pause. A password that hasn't been refused yet is tried
+    /// without a pause.
     fn paused(&self, password: &SecretString, now: Timestamp) -> Option<Failure> {
         let (until, why) = self.pause.as_ref().filter(|(until, _)| now < *until)?;
         match why {
@@ -450,8 +459,8 @@ impl SessionState {
         }
     }
 
-    /// Notes that Oz has refused a pair. Out of the blue, as by an Oz that was restarted, that is no
-    /// reason to wait.
+    /// Notes that Oz has refused a pair. The first young pair, as after a restart of Oz, causes no
+    /// pause.
     fn refuse(&mut self, generation: u64, now: Timestamp, chance: f64) {
         let Some(pair) = &mut self.pair else { return };
         if pair.refused || pair.pass.generation != generation {
@@ -467,13 +476,13 @@ impl SessionState {
             let pause_ms = pause.as_millis() as u64;
             tracing::warn!(
                 pause_ms,
-                "Oz ends our sessions early: does anybody else log in as we do?"
+                "Oz ends our sessions early: another client may use the same login"
             );
             self.pause = Some((now.after(pause), Pause::Unrest));
         }
     }
 
-    /// Takes the outcome of an attempt to renew.
+    /// Records the outcome of a renewal attempt.
     fn record(
         &mut self,
         outcome: Result<wire::Tokens, Failure>,
@@ -511,7 +520,7 @@ impl SessionState {
 impl TokenPair {
     fn new(tokens: wire::Tokens, generation: u64, asked_at: Timestamp) -> Result<Self, Failure> {
         let header = secret_header(&tokens.access_token)?;
-        // Oz's clock against ours: an end that lies behind us tells nothing but that they differ.
+        // Oz's clock may differ from ours: an end in the past says only that, so it is ignored.
         let lifetime = tokens.expire_date.map(|end| end.since(asked_at));
         Ok(Self {
             pass: Credential { header, generation },
@@ -535,19 +544,19 @@ impl TokenPair {
     }
 }
 
-/// What is at fault when a request is refused.
+/// What is at fault for a refusal.
 enum Blame {
     /// The session has ended.
     Session,
     /// The request: the session works for others.
     Request,
-    /// Either: a renewal is due, and tells.
+    /// Either: a renewal is due, and will show which.
     Unknown,
 }
 
-/// How long nobody renews after so many young pairs in a row were refused: not at all after the
-/// first, then each time up to twice as long. `chance` (0..1) says where in the upper half, so that
-/// rivals don't keep step.
+/// How long no renewal is tried after this many young pairs in a row were refused. `None` after the
+/// first, then up to twice as long each time. `chance` (0..1) picks the point in the upper half, so
+/// that rivals don't keep step.
 pub fn renewal_pause(refused_young: u32, chance: f64) -> Option<Duration> {
     let doublings = refused_young.checked_sub(2)?.min(20);
     let longest = RENEWAL_PAUSE_MIN.saturating_mul(2 << doublings).min(RENEWAL_PAUSE_MAX);
@@ -566,14 +575,17 @@ fn is_same(one: &SecretString, other: &SecretString) -> bool {
 
 fn secret_header(token: &SecretString) -> Result<HeaderValue, Failure> {
     let mut header = HeaderValue::from_str(token.expose_secret()).map_err(|_| {
-        Failure::new(FailureKind::Incomplete, "the access token holds characters no header has")
+        Failure::new(
+            FailureKind::Incomplete,
+            "the access token holds characters that no header can carry",
+        )
     })?;
     header.set_sensitive(true);
     Ok(header)
 }
 
-/// Whether a login may succeed where a refresh failed so: there was an answer. A gateway may refuse
-/// the one and let the other pass.
+/// Whether a login may succeed after a refresh failed like this: there was an answer. A gateway may
+/// refuse the refresh and pass the login.
 const fn ends_refresh(kind: FailureKind) -> bool {
     match kind {
         FailureKind::SessionRefused
@@ -595,7 +607,7 @@ const fn ends_refresh(kind: FailureKind) -> bool {
     }
 }
 
-/// What a failure of the login itself is: refused, or trouble on the way like any other.
+/// The kind of a failed login: a refusal, or trouble like that of any other request.
 const fn login_kind(kind: FailureKind) -> FailureKind {
     match kind {
         FailureKind::SessionRefused

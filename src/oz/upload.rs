@@ -1,6 +1,6 @@
-//! A photo on its way to Oz: in slices, without a copy, so that its progress can be seen.
+//! Uploads a photo in chunks, without a copy, so that its progress is visible.
 //!
-//! An upload has no overall timeout, since a slow line is no fault; it has one for standing still.
+//! An upload has no overall timeout, since a slow connection is no fault; it has a stall timeout.
 //! It deliberately doesn't look at the photo.
 
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::{
     oz::{Sent, wire},
 };
 
-/// How much is handed to the connection at once, in bytes: small enough for a progress line on a
-/// slow mobile link, large enough to cost nothing on a fast one.
+/// How many bytes are handed to the connection at once: few enough for visible progress on a slow
+/// mobile link, enough to cost nothing on a fast one.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 const NO_ANSWER: &str = "no answer in time after the whole photo was sent";
 
-/// Sees how far an upload is.
+/// Follows the progress of an upload.
 pub struct UploadProgress {
     taken: watch::Receiver<u64>,
     total: u64,
@@ -46,7 +46,7 @@ pub fn form(
     let part = Part::stream_with_length(body, total)
         .file_name(wire::photo_name(match_id, format))
         .headers(headers);
-    // The payload goes first: who reads as it comes knows what the photo is.
+    // The payload goes first, so that a streaming reader knows what the photo is.
     let form = Form::new()
         .text("payload", wire::upload_payload(match_id, kind).to_string())
         .part(wire::PHOTO_PART, part);
@@ -67,8 +67,8 @@ fn body(photo: Bytes) -> (Body, watch::Receiver<u64>) {
 }
 
 impl UploadProgress {
-    /// Reports the progress, and returns once there is none any more, with what is missing: nothing
-    /// was taken for `stall`, or, after the last byte, no answer came for `timeout`.
+    /// Reports the progress until it ends, and returns what is missing then: no byte was taken for
+    /// `stall`, or, after the last byte, no answer came for `timeout`.
     pub async fn watch(
         &mut self,
         sent: Sent<'_>,
@@ -78,11 +78,11 @@ impl UploadProgress {
         loop {
             let (limit, missing) = match self.reported >= self.total {
                 true => (timeout, NO_ANSWER),
-                false => (stall, "the upload stands still"),
+                false => (stall, "the upload stalled"),
             };
             match time::timeout(limit, self.taken.changed()).await {
                 Ok(Ok(())) => self.report(sent),
-                // The connection wants no more of it: only the answer is waited for.
+                // The connection takes no more of the photo: only the answer is awaited.
                 Ok(Err(_closed)) => {
                     time::sleep(timeout).await;
                     return NO_ANSWER;
@@ -92,7 +92,7 @@ impl UploadProgress {
         }
     }
 
-    /// Reports what hasn't been: an answer can overtake the last step.
+    /// Reports progress that hasn't been reported yet: an answer can overtake the last chunk.
     pub fn report(&mut self, sent: Sent<'_>) {
         let taken = *self.taken.borrow_and_update();
         if taken > self.reported {

@@ -1,9 +1,9 @@
-//! Oz's JSON, both ways. Nobody outside the room sees it.
+//! Oz's JSON, in both directions. It is not visible outside this module.
 //!
-//! It reads generously: members that we don't know are ignored, and one of the wrong type counts
-//! as absent, since versions of Oz differ and its documents contradict each other. Two things it
-//! deliberately isn't generous with: the ids that everything rests on, and scores. A score that
-//! is there but is no number stays unusable, so that no verdict is made of another one.
+//! It reads leniently: unknown members are ignored, and a member of the wrong type counts as
+//! absent, since versions of Oz differ and its documents contradict each other. It is deliberately
+//! strict about two things: ids, on which everything depends, and scores. A score that is present
+//! but not a number stays unusable, so that the verdict doesn't use another score instead.
 
 use http::StatusCode;
 use secrecy::SecretString;
@@ -18,32 +18,32 @@ use crate::{
     oz::{failure, lenient_json, scrub::OUR_FILE_PREFIX},
 };
 
-/// The part of an upload that is the photo; the payload speaks of it by this name.
+/// The name of the form part that holds the photo; the payload refers to it.
 pub const PHOTO_PART: &str = "photo1";
 
 /// The member of a medium's metadata that says which match it belongs to.
 const MATCH_ID_MEMBER: &str = "facematch_match_id";
 
-/// The longest word of Oz's that is kept, in characters: theirs have a dozen or two.
+/// How much of one of Oz's words is kept, in characters: they have a dozen or two.
 const WORD_CHARACTERS_MAX: usize = 64;
 
-/// The longest text of Oz's that is kept as it is, in characters, such as a file's name.
+/// How much of one of Oz's texts, such as a file name, is kept, in characters.
 const TEXT_CHARACTERS_MAX: usize = 1024;
 
-/// From here on a time is in milliseconds: as seconds it would be the year 5138.
+/// A time from here on is in milliseconds: as seconds it would be the year 5138.
 const MILLISECONDS_MIN: f64 = 1e11;
 
-/// Why a success is none.
+/// Why a 2xx answer can't be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum UnusableAnswer {
-    /// It isn't JSON, or not all of it.
+    /// It isn't JSON, or it is cut off.
     NotJson,
-    /// It lacks what is needed.
+    /// It lacks required data.
     Lacks(&'static str),
 }
 
 impl UnusableAnswer {
-    /// As the failure that it is.
+    /// The failure for this answer.
     pub fn into_failure(self, status: StatusCode, body: &[u8]) -> Failure {
         match self {
             Self::NotJson => failure::unreadable(status, body),
@@ -71,7 +71,7 @@ pub fn tokens(body: &[u8]) -> Result<Tokens, UnusableAnswer> {
     })
 }
 
-/// Reads a folder, and whether it says anything of its analyses (system objects page).
+/// Reads a folder, and whether the answer lists its analyses (system objects page).
 pub fn folder(body: &[u8]) -> Result<(Folder, bool), UnusableAnswer> {
     let Value::Object(mut folder) = json_of(body)? else {
         return Err(UnusableAnswer::Lacks("not a folder"));
@@ -92,7 +92,7 @@ pub fn analyses(body: &[u8]) -> Result<Vec<Analysis>, UnusableAnswer> {
     analysis_list(json_of(body)?)
 }
 
-/// Reads what was started: as a list of analyses, or one alone. There is one at least.
+/// Reads the analyses that were started: a list, or a single one. Never empty.
 pub fn started(body: &[u8]) -> Result<Vec<Analysis>, UnusableAnswer> {
     let value = json_of(body)?;
     let alone = value.get("analyse_id").is_some() || value.get("analysis_id").is_some();
@@ -124,15 +124,15 @@ pub fn analysis(body: &[u8], asked: &AnalysisId) -> Result<Analysis, UnusableAns
     }
     match &analysis.id {
         Some(id) if id != asked => {
-            Err(UnusableAnswer::Lacks("another analysis than was asked for"))
+            Err(UnusableAnswer::Lacks("a different analysis than requested"))
         }
         Some(_) | None => Ok(analysis),
     }
 }
 
-/// Reads which medium the uploaded photo became. Oz answers with an array of what was added, or
-/// (its uploading page) with the folder, which holds the liveness video as well: a medium that
-/// can't be told to be ours is never taken, since a video compared with itself is a match.
+/// Reads which medium the uploaded photo became. Oz answers with an array of the added media, or
+/// (its uploading page) with the folder, which holds the liveness video as well. A medium that
+/// can't be identified as ours is never taken, since a video compared with itself would be a match.
 pub fn uploaded(
     body: &[u8],
     match_id: MatchId,
@@ -185,7 +185,7 @@ fn is_ours(medium: &Media, match_id: MatchId) -> bool {
     medium.match_id.as_deref() == Some(&id) || medium.original_name.as_deref().is_some_and(named)
 }
 
-/// The one medium that can be the photo, if nothing says whose any of them are.
+/// The only medium that can be the photo, if no medium is identified as ours.
 fn only_candidate(media: &[Media], kind: PhotoKind) -> Option<&Media> {
     let alone = media.len() == 1;
     let mut candidates = media.iter().filter(|medium| {
@@ -277,7 +277,7 @@ struct RawScores {
     confidence_spoofing: Option<f64>,
 }
 
-/// What is there and of the right type, else nothing.
+/// The value if it is present and of the right type, else `None`.
 fn lenient<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -287,7 +287,7 @@ where
     Ok(if value.is_null() { None } else { serde_json::from_value(value).ok() })
 }
 
-/// An object, else nothing: our structs would take an array for one, member by member.
+/// An object, else `None`: for our structs serde would also accept an array, member by member.
 fn object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -300,7 +300,7 @@ fn object_of<T: DeserializeOwned>(value: Value) -> Option<T> {
     if value.is_object() { serde_json::from_value(value).ok() } else { None }
 }
 
-/// A score; not a number if something else is there.
+/// A score; NaN if anything but a number is there.
 fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::Null => None,
@@ -309,8 +309,8 @@ fn score<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::E
     })
 }
 
-/// The same without building a tree of all that nobody asks for: every poll is read so. None if it
-/// takes a tree to tell what it is, such as where a member is there twice.
+/// Like [`object_of`], without building a tree of members that aren't used: every poll is read this
+/// way. `None` if it takes a tree to read the answer, for instance if a member is present twice.
 fn object_at_once<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
     let text = str::from_utf8(body).ok()?;
     let is_object = text.trim_ascii_start().starts_with('{');
@@ -333,7 +333,7 @@ fn analysis_list(list: Value) -> Result<Vec<Analysis>, UnusableAnswer> {
     items.into_iter().map(listed_analysis).collect()
 }
 
-/// In a list an analysis without an id is of no use, and hides what may be ours.
+/// An analysis in a list must have an id: one without is useless, and may hide ours.
 fn listed_analysis(value: Value) -> Result<Analysis, UnusableAnswer> {
     let analysis = one_analysis(value)?;
     if analysis.id.is_none() {
@@ -369,8 +369,9 @@ fn analysis_of(raw: RawAnalysis) -> Result<Analysis, UnusableAnswer> {
     })
 }
 
-/// The analysis' own scores first. Those of its media stand in for the similarity only where the
-/// analysis tells none; for the likelihood of an attack they are the usual place.
+/// The analysis's own similarity scores take precedence: those of its media are used only if it has
+/// none. The likelihood of an attack is usually found with the media, so there their scores take
+/// precedence.
 fn scores(own: Option<RawScores>, media: Vec<Value>) -> RawScores {
     let own = own.unwrap_or_default();
     let results = media.into_iter().filter_map(object_of::<RawResult>);
@@ -386,15 +387,15 @@ fn scores(own: Option<RawScores>, media: Vec<Value>) -> RawScores {
     }
 }
 
-/// Folds scores into one. `f64::min` and `f64::max` pass over what is no number; here it spoils
-/// the whole.
+/// Folds scores into one. `f64::min` and `f64::max` skip NaN; here a single NaN makes the result
+/// NaN.
 fn worst(scores: impl Iterator<Item = f64>, fold: fn(f64, f64) -> f64) -> Option<f64> {
     scores.reduce(
         |one, other| if one.is_nan() || other.is_nan() { f64::NAN } else { fold(one, other) },
     )
 }
 
-/// Ids, bare or within media objects. A list of which any part can't be read says nothing.
+/// Ids, bare or within media objects. `None` if any part of the list can't be read.
 fn source_media(items: Vec<Value>) -> Option<Vec<MediaId>> {
     let id = |item: &Value| item.get("media_id").unwrap_or(item).as_str()?.parse().ok();
     items.iter().map(id).collect()
@@ -415,7 +416,8 @@ fn medium(value: Value) -> Result<Media, UnusableAnswer> {
     })
 }
 
-/// A word, not longer than words are. A blank one is none: it stands for "not yet".
+/// A trimmed word, cut to the length that is kept. A blank word counts as absent: it stands for
+/// "not yet".
 fn word(text: String) -> Option<String> {
     let trimmed = text.trim();
     let word = match trimmed.char_indices().nth(WORD_CHARACTERS_MAX) {
@@ -424,13 +426,13 @@ fn word(text: String) -> Option<String> {
     };
     match word.len() {
         0 => None,
-        // As nearly all are: it is taken as it came.
+        // The usual case: no copy is needed.
         whole if whole == text.len() => Some(text),
         _ => Some(word.to_owned()),
     }
 }
 
-/// A word in upper case, which may be longer than it was: "ß" becomes two letters.
+/// A word in upper case, which may be longer than the original: "ß" becomes two letters.
 fn upper_word(text: String) -> Option<String> {
     let is_upper = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase());
     word(if is_upper { text } else { text.to_uppercase() })
@@ -443,7 +445,8 @@ fn text(text: String) -> String {
     }
 }
 
-/// Seconds since 1970, whole or with a fraction; milliseconds if they are too many for seconds.
+/// Seconds since 1970, whole or with a fraction; milliseconds if the number is too large for
+/// seconds.
 fn timestamp(number: f64) -> Option<Timestamp> {
     let seconds = if number >= MILLISECONDS_MIN { number / 1e3 } else { number };
     let believable = seconds.is_finite() && (0.0..MILLISECONDS_MIN).contains(&seconds);
@@ -519,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_grows_in_upper_case_is_not_longer_than_words_are() {
+    fn a_word_that_grows_in_upper_case_is_still_cut() {
         let kind = "ß".repeat(WORD_CHARACTERS_MAX);
         let body = json!([{ "analyse_id": "a", "type": kind }]).to_string();
         let kind = analyses(body.as_bytes()).unwrap()[0].kind.clone().unwrap();
@@ -527,7 +530,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_is_there_twice_counts_as_it_was_said_last() {
+    fn the_last_of_two_members_of_one_name_counts() {
         let id = "f35716ed-7abf-4198-8146-229eb4f2ad25".parse().unwrap();
         let body = br#"{"state": "PROCESSING", "state": "FINISHED", "odd": [1, {"a": 2}]}"#;
         assert_eq!(analysis(body, &id).unwrap().state.as_deref(), Some("FINISHED"));
@@ -535,7 +538,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_comes_is_read_or_refused(value in any_json()) {
+        fn any_json_is_read_or_refused(value in any_json()) {
             let body = value.to_string();
             let body = body.as_bytes();
             let id = "f35716ed-7abf-4198-8146-229eb4f2ad25";
@@ -547,7 +550,7 @@ mod tests {
         }
 
         #[test]
-        fn an_object_is_read_at_once_as_by_a_tree(value in any_json()) {
+        fn an_object_reads_the_same_at_once_and_through_a_tree(value in any_json()) {
             let at_once = object_at_once::<RawAnalysis>(value.to_string().as_bytes());
             let by_tree = object_of::<RawAnalysis>(value);
             prop_assert_eq!(

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use tokio::net::TcpListener;
 
-/// What Oz answers with when something is wrong (its page on return codes).
+/// Oz's answer when something is wrong (its page on return codes).
 fn oz_error(status: u16, code: i64, message: &str) -> Answer {
     let body = json!({ "error_code": code, "error_message": message, "details": null });
     Answer::json(status, body)
@@ -29,7 +29,7 @@ async fn every_status_has_its_kind() {
         (304, FailureKind::Redirected),
         (308, FailureKind::Redirected),
         (400, FailureKind::Rejected),
-        // Of a service token that has never worked.
+        // For a service token that has never worked.
         (401, FailureKind::LoginRefused),
         (402, FailureKind::Rejected),
         (403, FailureKind::Forbidden),
@@ -54,7 +54,7 @@ async fn every_status_has_its_kind() {
 }
 
 #[tokio::test]
-async fn a_4xx_that_is_no_error_object_of_ozs_is_a_gateways() {
+async fn a_4xx_without_an_oz_error_object_is_from_a_gateway() {
     let bodies = [
         "<html>default backend - 404</html>",
         "default backend - 404",
@@ -85,7 +85,7 @@ async fn a_4xx_that_is_no_error_object_of_ozs_is_a_gateways() {
 }
 
 #[tokio::test]
-async fn what_was_sent_to_the_wrong_server_or_too_early_is_refused_by_no_one() {
+async fn a_request_sent_to_the_wrong_server_or_too_early_is_not_refused_by_oz() {
     for status in [421, 425] {
         assert_eq!(by_status(status).await.kind, FailureKind::Foreign);
     }
@@ -94,13 +94,13 @@ async fn what_was_sent_to_the_wrong_server_or_too_early_is_refused_by_no_one() {
 #[tokio::test]
 async fn an_upload_that_is_too_large_for_a_gateway_says_so() {
     let failure = failure_of(&upload_photo(), Answer::http(413, &[], "<html>")).await;
-    assert_eq!(failure.message, "a gateway in front of Oz takes no request of this size");
+    assert_eq!(failure.message, "a gateway in front of Oz refuses requests of this size");
     let by_oz = failure_of(&upload_photo(), oz_error(413, 14, "Request body too big")).await;
     assert_eq!((by_oz.kind, &*by_oz.message), (FailureKind::TooLarge, "Request body too big"));
 }
 
 #[tokio::test]
-async fn what_oz_says_of_a_failure_is_kept() {
+async fn the_code_and_message_of_a_failure_are_kept() {
     let failure = by_status(400).await;
     assert_eq!(failure.error_code, Some(4));
     assert_eq!(failure.message, "Invalid param value");
@@ -156,13 +156,13 @@ async fn a_connection_that_breaks_is_interrupted() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_interrupted() {
+async fn an_answer_that_is_not_http_is_interrupted() {
     let answer = Answer::Raw("220 mail.example ESMTP\r\n".into());
     assert_eq!(kind_of(&read_folder(), answer).await, FailureKind::Interrupted);
 }
 
 #[tokio::test]
-async fn a_success_that_is_no_json_is_unreadable() {
+async fn a_success_that_is_not_json_is_unreadable() {
     for (body, message) in [
         ("", "answered without a body"),
         ("<html>Sign in to the guest network</html>", "answered with HTML"),
@@ -186,7 +186,7 @@ async fn a_success_without_end_is_unreadable() {
 }
 
 #[tokio::test]
-async fn json_that_lacks_what_is_needed_is_incomplete() {
+async fn json_that_lacks_required_data_is_incomplete() {
     for body in [json!({}), json!([]), json!(null), json!("yes"), json!([[]]), json!({"media": 1})]
     {
         for ask in [read_folder(), read_analysis(), start_analyses(), upload_photo()] {
@@ -231,7 +231,7 @@ async fn details_have_two_names() {
 }
 
 #[tokio::test]
-async fn a_wait_that_oz_asks_for_is_told() {
+async fn a_wait_that_oz_asks_for_is_reported() {
     for status in [429, 503] {
         let answer = Answer::http(status, &[("Retry-After", "17")], "");
         let failure = failure_of(&read_analysis(), answer).await;
@@ -266,7 +266,7 @@ async fn cookies_are_not_kept() {
 }
 
 #[tokio::test]
-async fn a_dropped_request_breaks_its_connection() {
+async fn a_dropped_request_closes_its_connection() {
     let mock = Mock::serving(|request| match request.path.contains("folders") {
         true => Answer::Silence,
         false => Answer::json(200, finished()),
@@ -275,14 +275,14 @@ async fn a_dropped_request_breaks_its_connection() {
     let client = client(settings(&mock.url));
     let ask = read_folder();
     tokio::select! {
-        _ = perform(&client, &ask) => panic!("nothing was answered"),
+        _ = perform(&client, &ask) => panic!("the request was answered"),
         () = mock.saw(1, |_| true) => {}
     }
     mock.left().await;
     assert!(perform(&client, &read_analysis()).await.is_ok());
 }
 
-/// What a finished analysis means whose score is given like this, after a byte order mark or none.
+/// The reading of a finished analysis with this score, after `mark`: a byte order mark or nothing.
 async fn read_with_score(score: &str, mark: &str) -> VerdictReading {
     let text = finished().to_string().replace("0.9,", &format!("{score},"));
     let text = text.replace("0.9}", &format!("{score}}}"));
@@ -294,7 +294,7 @@ async fn read_with_score(score: &str, mark: &str) -> VerdictReading {
 }
 
 #[tokio::test]
-async fn a_score_that_is_no_number_is_inconclusive_at_once() {
+async fn a_score_that_is_not_a_number_is_inconclusive_at_once() {
     for score in ["NaN", "Infinity", "-Infinity"] {
         match read_with_score(score, "").await {
             VerdictReading::Failed(error) => {
@@ -306,7 +306,7 @@ async fn a_score_that_is_no_number_is_inconclusive_at_once() {
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_keeps_no_verdict_from_being_read() {
+async fn a_verdict_is_read_despite_a_byte_order_mark() {
     for mark in ["", "\u{feff}"] {
         assert!(matches!(read_with_score("0.9", mark).await, VerdictReading::Verdict { .. }));
     }

@@ -1,4 +1,4 @@
-//! What is asked of folders and analyses, and everything that Oz is known to answer.
+//! Requests about folders and analyses, and every answer to them that Oz is known to give.
 
 use super::*;
 
@@ -52,7 +52,7 @@ async fn requests_have_the_documented_paths() {
     for (method, asks) in [("GET", gets), ("POST", posts)] {
         for (ask, path) in asks {
             let mock = Mock::answering([Answer::http(500, &[], "")]).await;
-            // A path before Oz's own, and a slash behind it.
+            // The address has a path of its own, and a trailing slash.
             let config = settings(&format!("{}/oz/v6/", mock.url));
             perform(&client(config), &ask).await.unwrap_err();
             let seen = &mock.seen()[0];
@@ -97,7 +97,7 @@ async fn an_empty_folder_is_empty() {
 }
 
 #[tokio::test]
-async fn analyses_that_do_not_come_with_a_folder_are_asked_for() {
+async fn analyses_that_a_folder_omits_are_requested() {
     for list in [json!([finished()]), json!({ "items": [finished()], "total_count": 1 })] {
         let folder = json!({ "folder_id": FOLDER, "media": [{ "media_id": VIDEO }] });
         let mock = Mock::answering([Answer::json(200, folder), Answer::json(200, list)]).await;
@@ -136,7 +136,7 @@ async fn unusable_ids_make_an_answer_incomplete() {
 }
 
 #[tokio::test]
-async fn starting_names_exactly_these_media() {
+async fn a_start_names_exactly_these_media() {
     let mock = Mock::answering([Answer::json(201, json!([finished()]))]).await;
     let ask = Ask::StartAnalyses {
         folder_id: folder_id(),
@@ -155,7 +155,7 @@ async fn starting_names_exactly_these_media() {
 }
 
 #[tokio::test]
-async fn what_was_started_comes_as_a_list_or_alone_or_wrapped() {
+async fn started_analyses_are_read_as_a_list_or_alone_or_wrapped() {
     for body in [
         json!([finished()]),
         finished(),
@@ -188,7 +188,7 @@ async fn the_id_has_two_spellings_and_the_first_wins() {
 }
 
 #[tokio::test]
-async fn an_analysis_comes_alone_or_in_an_array() {
+async fn an_analysis_is_read_alone_or_from_an_array() {
     assert!(analysis_of(finished()).await.is_ok());
     assert!(analysis_of(json!([finished()])).await.is_ok());
 }
@@ -200,7 +200,7 @@ async fn the_analysis_of_another_match_is_not_taken() {
 }
 
 #[tokio::test]
-async fn words_are_raw_and_blank_ones_absent() {
+async fn words_are_kept_raw_and_blank_words_are_absent() {
     let body = with(finished(), "resolution", json!("success"));
     let body = with(body, "resolution_status", json!(""));
     let body = with(body, "type", json!("biometry"));
@@ -243,13 +243,13 @@ async fn wrong_types_count_as_absent() {
 }
 
 #[tokio::test]
-async fn a_member_that_comes_twice_does_not_spoil_the_answer() {
+async fn a_duplicate_member_does_not_spoil_the_answer() {
     let body = r#"{"state":"PROCESSING","state":"FINISHED"}"#;
     assert!(answered(&read_analysis(), Answer::http(200, &[], body)).await.is_ok());
 }
 
 #[tokio::test]
-async fn times_are_whole_or_broken_seconds_or_milliseconds() {
+async fn times_are_whole_or_fractional_seconds_or_milliseconds() {
     for (time, micros) in [
         (json!(1473928090), Some(1_473_928_090_000_000)),
         (json!(1714600020.25), Some(1_714_600_020_250_000)),
@@ -265,7 +265,7 @@ async fn times_are_whole_or_broken_seconds_or_milliseconds() {
 }
 
 #[tokio::test]
-async fn scores_of_the_analysis_come_before_those_of_its_media() {
+async fn scores_of_the_analysis_take_precedence_over_those_of_its_media() {
     let media = json!([
         { "results_data": { "min_confidence": 0.5, "max_confidence": 0.6 } },
         { "results_data": { "min_confidence": 0.4, "max_confidence": 0.9 } },
@@ -281,7 +281,7 @@ async fn scores_of_the_analysis_come_before_those_of_its_media() {
 }
 
 #[tokio::test]
-async fn a_score_that_is_no_number_is_never_replaced() {
+async fn a_score_that_is_not_a_number_is_never_replaced() {
     for wrong in [json!("0.99"), json!(true), json!([0.99]), json!({})] {
         let own = with(finished(), "results_data", json!({ "min_confidence": wrong }));
         let media = json!([{ "results_data": { "min_confidence": 0.99 } }]);
@@ -300,7 +300,7 @@ async fn a_score_that_is_no_number_is_never_replaced() {
 }
 
 #[tokio::test]
-async fn a_list_is_not_taken_for_scores() {
+async fn a_list_is_not_read_as_scores() {
     let list = json!([0.99, 0.99, 0.01]);
     let body = with(finished(), "results_data", list.clone());
     let body = with(body, "results_media", json!([list, [{ "min_confidence": 0.99 }], "0.99"]));
@@ -316,7 +316,7 @@ async fn finished_without_a_score_has_none() {
 }
 
 #[tokio::test]
-async fn the_likelihood_of_an_attack_is_the_highest() {
+async fn the_highest_likelihood_of_an_attack_counts() {
     let media = json!([
         { "results_data": { "confidence_spoofing": 0.2 } },
         { "results_data": { "confidence_spoofing": 0.7 } },
@@ -346,7 +346,7 @@ async fn source_media_are_objects_or_ids() {
 }
 
 #[tokio::test]
-async fn why_an_analysis_failed_is_told_where_oz_says_so() {
+async fn the_reason_of_a_failed_analysis_is_kept() {
     let body = json!({
         "state": "FAILED", "error_code": 1012, "error_message": "face not found\u{1b}\nin it",
     });

@@ -1,6 +1,6 @@
-//! A server on the loopback interface that answers as it is told and remembers what it saw.
+//! A server on the loopback interface that gives scripted answers and records its requests.
 //!
-//! It deliberately knows nothing of Oz: a test says what is answered.
+//! It deliberately knows nothing of Oz: the test supplies the answers.
 
 use std::{
     collections::VecDeque,
@@ -26,25 +26,25 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// What a connection does once the head of a request is there.
+/// What a connection does once it has received the head of a request.
 #[derive(Clone)]
 pub enum Answer {
     /// Reads the body, writes these bytes and closes.
     Raw(Vec<u8>),
-    /// Writes these bytes at once, then swallows the body.
+    /// Writes these bytes at once, then reads and discards the body.
     Early(Vec<u8>),
     /// Reads the body and closes.
     Hangup,
-    /// Reads the body and says nothing.
+    /// Reads the body and doesn't answer.
     Silence,
-    /// Reads no more and says nothing.
+    /// Reads nothing more and doesn't answer.
     Deafness,
-    /// Waits for a permit first.
+    /// Waits for a permit, then gives the answer.
     Held(Arc<Semaphore>, Box<Answer>),
 }
 
 impl Answer {
-    /// A whole answer.
+    /// A complete answer.
     pub fn http(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let mut head = format!("HTTP/1.1 {status} Whatever\r\nConnection: close\r\n");
@@ -59,7 +59,7 @@ impl Answer {
         Self::http(status, &[("Content-Type", "application/json")], body.to_string())
     }
 
-    /// What it would write.
+    /// The bytes that it writes.
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Raw(bytes) | Self::Early(bytes) => bytes.clone(),
@@ -79,7 +79,7 @@ pub struct Mock {
 }
 
 impl Mock {
-    /// Answers one after the other; what is asked beyond that gets a 599.
+    /// Gives these answers in order; each further request gets a 599.
     pub async fn answering(answers: impl IntoIterator<Item = Answer>) -> Self {
         let queue = Mutex::new(VecDeque::from_iter(answers));
         Self::serving(move |_| {
@@ -88,7 +88,7 @@ impl Mock {
         .await
     }
 
-    /// Answers what the function makes of a request's head.
+    /// Gives the answers that `handler` returns for the heads of requests.
     pub async fn serving(handler: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -105,7 +105,7 @@ impl Mock {
         self.seen.borrow().clone()
     }
 
-    /// Returns once there were so many requests like that.
+    /// Returns once there have been `count` requests like that.
     pub async fn saw(&self, count: usize, like: impl Fn(&Request) -> bool) {
         let mut seen = self.seen.clone();
         let enough =
@@ -113,7 +113,7 @@ impl Mock {
         seen.wait_for(enough).await.unwrap();
     }
 
-    /// Returns once somebody who was not answered, or too early, has left.
+    /// Returns once a client that got no answer, or an early one, has closed its connection.
     pub async fn left(&self) {
         self.left.clone().wait_for(|left| *left > 0).await.unwrap();
     }
@@ -161,7 +161,7 @@ async fn serve(mut stream: TcpStream, handler: Arc<Handler>, log: Arc<Log>) {
     }
 }
 
-/// Reads until the client leaves.
+/// Reads until the client closes the connection.
 async fn swallow(stream: &mut TcpStream, log: &Log) {
     let mut buffer = [0; 4096];
     while matches!(stream.read(&mut buffer).await, Ok(1..)) {}

@@ -1,7 +1,7 @@
 //! The client against a scripted Oz on the loopback interface: real sockets, no other process.
 //!
-//! They deliberately know nothing of how the client is built; what they check is what a caller
-//! gets and what a server sees.
+//! The tests deliberately don't know how the client is built; they check the results that a caller
+//! gets and the requests that a server sees.
 
 mod failures;
 mod folders;
@@ -81,12 +81,12 @@ fn start_analyses() -> Ask {
     }
 }
 
-/// An Oz with a service account, whose requests are the asks and nothing else.
+/// Settings with a service account: the server sees the client's requests and no logins.
 fn settings(url: &str) -> Config {
     Config::new(url, Credentials::Token(SERVICE_TOKEN.into()))
 }
 
-/// An Oz with a login.
+/// Settings with a login.
 fn login_settings(url: &str) -> Config {
     let credentials = Credentials::Login { email: EMAIL.into(), password: PASSWORD.into() };
     Config::new(url, credentials)
@@ -108,11 +108,11 @@ async fn perform(client: &Client, ask: &Ask) -> Result<Reply, Failure> {
     client.perform(ask, Some(photo), &|_| {}).await
 }
 
-/// What comes of an ask that is answered like this.
+/// The outcome of a request that gets this answer.
 async fn answered(ask: &Ask, answer: Answer) -> Result<Reply, Failure> {
     let mock = Mock::answering([answer]).await;
     let reply = perform(&client(settings(&mock.url)), ask).await;
-    assert_eq!(mock.seen().len(), 1, "nothing is repeated");
+    assert_eq!(mock.seen().len(), 1, "no request is repeated");
     reply
 }
 
@@ -120,7 +120,7 @@ async fn answered_json(ask: &Ask, body: Value) -> Result<Reply, Failure> {
     answered(ask, Answer::json(200, body)).await
 }
 
-/// What a request that is answered like this reads as an analysis.
+/// The analysis that is read from this answer.
 async fn analysis_of(body: Value) -> Result<Analysis, Failure> {
     match answered_json(&read_analysis(), body).await? {
         Reply::Analysis(analysis) => Ok(analysis),

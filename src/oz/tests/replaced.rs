@@ -1,4 +1,4 @@
-//! A password or a token that is replaced while the client runs.
+//! A password or a token that is replaced at run time.
 
 use std::sync::{
     Mutex,
@@ -14,7 +14,7 @@ use crate::oz::Keychain;
 
 const LOGIN: &str = "/api/authorize/auth/";
 
-/// A secret, and the one that the next look finds.
+/// A secret, and its replacement, which the next check finds.
 struct Drawer {
     current: Mutex<SecretString>,
     next: Mutex<Option<SecretString>>,
@@ -27,7 +27,7 @@ impl Drawer {
         Arc::new(Self { current, next, replaced: Notify::new() })
     }
 
-    /// Lays another one in, to be found by a look.
+    /// Stores a replacement, which the next check finds.
     fn lay(&self, secret: &str) {
         *self.next.lock().unwrap() = Some(secret.into());
     }
@@ -68,7 +68,7 @@ fn found() -> Answer {
     Answer::json(200, finished())
 }
 
-/// An Oz that knows this token, and that refuses the first so many logins.
+/// An Oz that knows this token, and refuses this many logins at first.
 async fn oz(token: &'static str, refusals: usize) -> Mock {
     let logins = AtomicUsize::new(0);
     Mock::serving(move |request| match request.path.as_str() {
@@ -91,7 +91,7 @@ fn tried(mock: &Mock) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_looked_for_again_and_its_request_replayed() {
+async fn a_refused_token_is_read_again_and_its_request_replayed() {
     let mock = oz("second", 0).await;
     let drawer = Drawer::with("first");
     drawer.lay("second");
@@ -103,7 +103,7 @@ async fn a_token_that_is_refused_is_looked_for_again_and_its_request_replayed() 
 }
 
 #[tokio::test]
-async fn a_new_token_that_never_worked_is_a_refused_login_though_the_old_one_worked() {
+async fn a_new_token_that_never_worked_is_a_refused_login_even_if_the_old_one_worked() {
     let mock = Mock::answering([found(), refused(8), refused(8), refused(8), refused(8)]).await;
     let drawer = Drawer::with("first");
     let client = client(with(settings(&mock.url), &drawer));
@@ -117,7 +117,7 @@ async fn a_new_token_that_never_worked_is_a_refused_login_though_the_old_one_wor
 }
 
 #[tokio::test]
-async fn a_password_that_is_refused_is_looked_for_again_once_and_costs_one_more_login() {
+async fn a_refused_password_is_read_again_once_at_the_cost_of_one_login() {
     let mock = oz("access", 1).await;
     let drawer = Drawer::with("first");
     drawer.lay("second");
@@ -127,7 +127,7 @@ async fn a_password_that_is_refused_is_looked_for_again_once_and_costs_one_more_
 }
 
 #[tokio::test]
-async fn a_password_that_stays_wrong_is_not_tried_again_for_a_while_but_another_one_is() {
+async fn a_wrong_password_is_not_retried_for_a_while_but_its_replacement_is_tried() {
     let mock = oz("access", 1).await;
     let drawer = Drawer::with("first");
     let client = client(with(login_settings(&mock.url), &drawer));
@@ -136,7 +136,7 @@ async fn a_password_that_stays_wrong_is_not_tried_again_for_a_while_but_another_
         assert_eq!(failure.kind, FailureKind::LoginRefused);
     }
     assert_eq!(tried(&mock), ["first"]);
-    // The file is looked at by itself, too.
+    // The keychain also checks its file by itself.
     drawer.lay("second");
     drawer.reread().await;
     perform(&client, &read_analysis()).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_password_that_stays_wrong_is_not_tried_again_for_a_while_but_another_
 }
 
 #[tokio::test]
-async fn no_text_holds_a_secret_of_before_or_after() {
+async fn no_text_holds_an_old_or_a_new_secret() {
     let echo = |request: &mock::Request| {
         let said = format!("bad token {}", token_of(request));
         Answer::json(403, json!({ "error_code": 1, "error_message": said }))

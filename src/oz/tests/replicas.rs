@@ -10,10 +10,10 @@ use crate::{
     simulator::{Endpoint, Simulator},
 };
 
-/// How long the replicas ask, once in every second.
+/// For how many seconds each replica sends one request a second.
 const SECONDS: usize = 600;
 
-/// Each has had the session again within so many seconds.
+/// Each replica gets its session back within this many seconds.
 const WITHIN: usize = 300;
 
 struct Fleet {
@@ -23,7 +23,7 @@ struct Fleet {
 }
 
 impl Fleet {
-    /// So many replicas, and one clock.
+    /// Replicas that share one clock.
     async fn new(replicas: u64) -> Self {
         let oz = Simulator::start().await;
         let (clock, hand) = Clock::manual(NOW);
@@ -37,7 +37,7 @@ impl Fleet {
         Self { oz, clients, hand }
     }
 
-    /// Which of them have a session: Oz tells them that it has no such analysis.
+    /// Which replicas have a session: Oz answers those that it has no such analysis.
     async fn ask(&self) -> Vec<bool> {
         let mut heard = Vec::new();
         for client in &self.clients {
@@ -61,7 +61,7 @@ fn chance(seed: u64) -> Jitter {
 }
 
 #[tokio::test]
-async fn replicas_that_end_each_others_sessions_log_in_rarely_and_all_of_them_get_on() {
+async fn replicas_that_end_each_others_sessions_log_in_rarely_and_none_starves() {
     for replicas in [2, 3] {
         let fleet = Fleet::new(replicas as u64).await;
         fleet.oz.switch(|on| on.login_ends_earlier_sessions = true);
@@ -76,7 +76,7 @@ async fn replicas_that_end_each_others_sessions_log_in_rarely_and_all_of_them_ge
             }
             fleet.hand.advance(Duration::from_secs(1));
         }
-        // Some until the pauses have grown; then no more than one of each replica's in 30 s.
+        // Some logins until the pauses have grown; then at most one per replica in 30 s.
         let most = replicas * (7 + SECONDS / 30);
         let logins = fleet.asked(Endpoint::Login);
         assert!(logins <= most, "{logins} logins of {replicas} replicas");
@@ -86,7 +86,7 @@ async fn replicas_that_end_each_others_sessions_log_in_rarely_and_all_of_them_ge
 }
 
 #[tokio::test]
-async fn replicas_whose_logins_end_nothing_log_in_once_each() {
+async fn replicas_whose_logins_end_no_session_log_in_once_each() {
     let fleet = Fleet::new(3).await;
     for _ in 0..100 {
         assert_eq!(fleet.ask().await, [true; 3]);

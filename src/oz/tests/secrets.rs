@@ -1,4 +1,4 @@
-//! What nobody may read is in no text that leaves the room.
+//! No text that leaves the module holds a secret.
 
 use super::*;
 
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What must never be seen: credentials, tokens, the photo.
+/// Secrets that no text may hold: credentials, tokens, the photo.
 const CANARIES: [&str; 7] = [
     EMAIL,
     PASSWORD,
@@ -39,7 +39,7 @@ fn echo(status: u16) -> Answer {
 }
 
 #[tokio::test]
-async fn what_oz_echoes_is_withheld() {
+async fn secrets_that_oz_echoes_are_withheld() {
     let mock = Mock::serving(|request| match request.path.as_str() {
         "/api/authorize/auth/" => Answer::json(200, pair()),
         _ => echo(400),
@@ -56,7 +56,7 @@ async fn what_oz_echoes_is_withheld() {
 }
 
 #[tokio::test]
-async fn what_a_refused_login_echoes_is_withheld() {
+async fn secrets_that_a_refused_login_echoes_are_withheld() {
     let mock = Mock::serving(|_| echo(401)).await;
     let client = client(login_settings(&mock.url));
     for _ in 0..2 {
@@ -65,7 +65,7 @@ async fn what_a_refused_login_echoes_is_withheld() {
 }
 
 #[tokio::test]
-async fn what_a_failed_analysis_echoes_is_withheld() {
+async fn secrets_that_a_failed_analysis_echoes_are_withheld() {
     let body =
         json!({ "state": "FAILED", "error_message": format!("token {SERVICE_TOKEN} is bad") });
     let analysis = analysis_of(body).await.unwrap();
@@ -74,7 +74,7 @@ async fn what_a_failed_analysis_echoes_is_withheld() {
 }
 
 #[tokio::test]
-async fn the_former_token_is_withheld_too() {
+async fn the_previous_token_is_withheld_too() {
     let mock = Mock::answering([
         Answer::json(200, pair()),
         Answer::http(401, &[], ""),
@@ -107,8 +107,8 @@ async fn no_event_holds_a_secret() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    // While there is but one subscriber, tracing takes the one of whichever thread comes first to
-    // an event for everybody's; another test's thread has none, and the event would be off.
+    // While there is only one subscriber, tracing uses that of the first thread to reach an event
+    // for all threads. Another test's thread has none, and the event would be disabled.
     let _another = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
     let guard = tracing::subscriber::set_default(subscriber);
     let mock =

@@ -1,4 +1,4 @@
-//! One session for everybody: opened, kept, renewed, refused.
+//! One session for all requests: opened, kept, renewed, refused.
 
 use super::*;
 
@@ -32,7 +32,7 @@ fn seconds(time: Timestamp) -> f64 {
     time.as_micros() as f64 / 1e6
 }
 
-/// A pair as Oz hands it out at the start of these tests' time.
+/// A pair of tokens as Oz issues it at the start of these tests.
 pub fn pair(name: &str) -> Answer {
     pair_until(name, seconds(NOW.after(LIFETIME)))
 }
@@ -58,7 +58,7 @@ pub fn found() -> Answer {
     Answer::json(200, finished())
 }
 
-/// What was asked, in order, in short.
+/// The requests, in order, in short form.
 pub fn steps(mock: &Mock) -> Vec<String> {
     let name = |request: &Request| match request.path.as_str() {
         LOGIN => "login".to_owned(),
@@ -72,7 +72,7 @@ pub async fn asked(client: &Client) -> Result<(), Failure> {
     perform(client, &read_analysis()).await.map(|_| ())
 }
 
-/// Asks for one of many analyses.
+/// Reads one of many analyses.
 pub async fn asked_for_nth(client: &Client, n: u64) -> Result<(), Failure> {
     let analysis_id = format!("analysis-{n}").parse().unwrap();
     perform(client, &Ask::ReadAnalysis { analysis_id }).await.map(|_| ())
@@ -130,7 +130,7 @@ async fn a_refused_refresh_falls_back_to_a_login() {
 }
 
 #[tokio::test]
-async fn trouble_while_refreshing_is_that_trouble() {
+async fn trouble_while_refreshing_is_reported_as_itself() {
     for (answer, kind) in [
         (Answer::Hangup, FailureKind::Interrupted),
         (Answer::http(429, &[("Retry-After", "3")], ""), FailureKind::RateLimited),
@@ -188,7 +188,7 @@ async fn a_service_token_that_never_worked_is_a_refused_login() {
 }
 
 #[tokio::test]
-async fn a_hundred_start_with_one_login() {
+async fn a_hundred_requests_start_with_one_login() {
     let mock = Mock::serving(|request| if is_login(request) { pair("1") } else { found() }).await;
     let client = client(login_settings(&mock.url));
     let outcomes = join_all((0..100).map(|_| asked(&client))).await;
@@ -209,7 +209,7 @@ async fn a_hundred_refusals_at_once_cost_one_refresh() {
     .await;
     let client = client(login_settings(&mock.url));
     let script = async {
-        // All hundred have been refused before the first hears of a new session.
+        // All hundred have been refused before the first gets a new session.
         mock.saw(100, is_ask).await;
         gate.add_permits(100);
     };
@@ -219,7 +219,7 @@ async fn a_hundred_refusals_at_once_cost_one_refresh() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_failing_login_shares_its_failure() {
+async fn requests_that_wait_for_a_failing_login_share_its_failure() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Answer::Held(Arc::clone(&gate), Box::new(Answer::http(503, &[], "")));
     let mock = Mock::serving(move |_| held.clone()).await;
@@ -234,14 +234,14 @@ async fn who_waits_for_a_failing_login_shares_its_failure() {
 }
 
 #[tokio::test]
-async fn a_login_goes_on_without_the_one_who_began_it() {
+async fn the_next_request_logs_in_if_the_first_is_dropped() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Answer::Held(Arc::clone(&gate), Box::new(pair("1")));
     let mock =
         Mock::serving(move |request| if is_login(request) { held.clone() } else { found() }).await;
     let client = client(login_settings(&mock.url));
     tokio::select! {
-        _ = asked(&client) => panic!("nothing was answered"),
+        _ = asked(&client) => panic!("the request was answered"),
         () = mock.saw(1, is_login) => {}
     }
     gate.add_permits(2);
@@ -269,7 +269,7 @@ async fn a_refused_login_is_not_tried_again_for_a_while() {
 }
 
 #[tokio::test]
-async fn any_4xx_of_ozs_at_the_door_is_a_refused_login() {
+async fn any_4xx_from_oz_to_a_login_is_a_refused_login() {
     for status in [400, 401, 403, 404, 405, 413, 422] {
         let refusal = json!({ "error_code": 3, "error_message": "Required param is missing" });
         let mock = Mock::answering([Answer::json(status, refusal)]).await;
@@ -279,7 +279,7 @@ async fn any_4xx_of_ozs_at_the_door_is_a_refused_login() {
 }
 
 #[tokio::test]
-async fn a_gateway_at_the_door_refuses_no_login() {
+async fn a_gateways_4xx_to_a_login_is_not_a_refused_login() {
     for status in [400, 401, 403, 404, 405, 413] {
         let answer = Answer::http(status, &[], "<html>Not here</html>");
         let mock = Mock::answering([answer, pair("1"), found()]).await;
@@ -290,7 +290,7 @@ async fn a_gateway_at_the_door_refuses_no_login() {
 }
 
 #[tokio::test]
-async fn trouble_at_the_door_is_no_refusal_and_needs_no_pause() {
+async fn trouble_with_a_login_is_no_refusal_and_causes_no_pause() {
     for (answer, kind) in [
         (Answer::http(500, &[], ""), FailureKind::ServerError),
         (Answer::http(503, &[], "<html>"), FailureKind::ServerError),
@@ -330,7 +330,7 @@ async fn an_idle_session_is_renewed_before_it_is_used() {
 }
 
 #[tokio::test]
-async fn what_oz_refused_prolongs_nothing() {
+async fn a_failed_request_does_not_prolong_the_session() {
     let answers = [pair("1"), Answer::http(500, &[], ""), pair("2"), found()];
     let mock = Mock::answering(answers).await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
@@ -342,7 +342,7 @@ async fn what_oz_refused_prolongs_nothing() {
 }
 
 #[tokio::test]
-async fn an_old_session_that_can_not_be_renewed_is_used_as_long_as_it_serves() {
+async fn an_old_session_that_cannot_be_renewed_is_used_while_it_is_valid() {
     let trouble = Answer::http(503, &[], "");
     let mock = Mock::answering([pair("1"), found(), trouble.clone(), trouble, found()]).await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
@@ -354,7 +354,7 @@ async fn an_old_session_that_can_not_be_renewed_is_used_as_long_as_it_serves() {
 }
 
 #[tokio::test]
-async fn a_lifetime_that_makes_no_sense_is_unknown() {
+async fn an_implausible_lifetime_counts_as_unknown() {
     for end in [0.0, seconds(NOW), seconds(NOW) - 5000.0, -1.0] {
         let mock = Mock::answering([pair_until("1", end), found(), found()]).await;
         let (client, hand) = client_in_time(login_settings(&mock.url));
@@ -366,7 +366,7 @@ async fn a_lifetime_that_makes_no_sense_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_login_ended_is_survived() {
+async fn a_session_ended_by_another_login_is_replaced() {
     let mock = Mock::answering([
         pair("1"),
         found(),
@@ -388,7 +388,7 @@ async fn refusing_oz() -> Mock {
 }
 
 #[tokio::test]
-async fn a_session_that_is_refused_out_of_the_blue_is_renewed_at_once() {
+async fn a_session_that_is_unexpectedly_refused_is_renewed_at_once() {
     let answers =
         [pair("1"), unauthorized(), pair("2"), found(), unauthorized(), pair("3"), found()];
     let mock = Mock::answering(answers).await;
@@ -400,7 +400,7 @@ async fn a_session_that_is_refused_out_of_the_blue_is_renewed_at_once() {
 }
 
 #[tokio::test]
-async fn sessions_that_are_refused_one_after_the_other_are_renewed_after_growing_pauses() {
+async fn sessions_refused_in_a_row_are_renewed_after_growing_pauses() {
     let mock = refusing_oz().await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     let renewals = || mock.count(|request| !is_ask(request));
@@ -421,7 +421,7 @@ async fn sessions_that_are_refused_one_after_the_other_are_renewed_after_growing
 }
 
 #[tokio::test]
-async fn nothing_is_sent_without_a_session_and_who_asks_is_told_for_how_long() {
+async fn nothing_is_sent_without_a_session_and_the_failure_says_for_how_long() {
     let mock = refusing_oz().await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     asked(&client).await.unwrap_err();
@@ -438,7 +438,7 @@ async fn nothing_is_sent_without_a_session_and_who_asks_is_told_for_how_long() {
 }
 
 #[tokio::test]
-async fn a_session_that_lives_long_ends_the_pauses() {
+async fn a_long_session_ends_the_pauses() {
     let refuses = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let refusing = Arc::clone(&refuses);
     let mock = Mock::serving(move |request| {

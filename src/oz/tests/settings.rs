@@ -1,4 +1,4 @@
-//! Settings are judged before anything is sent, and their errors name them.
+//! Settings are checked before anything is sent, and the errors name the settings.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn an_address_is_plain_http_or_https() {
 }
 
 #[test]
-fn credentials_are_there_and_can_be_sent() {
+fn credentials_must_be_present_and_fit_into_a_header() {
     let login = |email: &str, password: &str| {
         let password = password.into();
         Config::new("http://oz", Credentials::Login { email: email.into(), password })
@@ -57,7 +57,7 @@ fn credentials_are_there_and_can_be_sent() {
 }
 
 #[test]
-fn limits_let_something_through() {
+fn limits_must_not_be_zero() {
     let zero = Duration::ZERO;
     let config = || settings("http://oz");
     for (config, name) in [
@@ -70,7 +70,7 @@ fn limits_let_something_through() {
 }
 
 #[test]
-fn a_file_of_certificates_holds_some() {
+fn a_certificate_file_must_hold_valid_certificates() {
     let config =
         |path: &std::path::Path| Config { ca_file: Some(path.into()), ..settings("https://oz") };
     let missing = std::path::Path::new("/nowhere/ca.pem");
@@ -84,7 +84,7 @@ fn a_file_of_certificates_holds_some() {
     }
 }
 
-/// Runs one test of these in a process of its own that finds no CA certificates.
+/// Runs one of these tests in a process of its own that finds no CA certificates.
 fn run_without_certificates(test: &str) -> std::process::Output {
     std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--include-ignored", test])
@@ -97,7 +97,7 @@ fn run_without_certificates(test: &str) -> std::process::Output {
         .unwrap()
 }
 
-/// Set in that process.
+/// The environment variable that is set in that process.
 const NO_CERTIFICATES: &str = "FACEMATCH_TEST_NO_CERTIFICATES";
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn a_given_proxy_is_used() {
 }
 
 #[tokio::test]
-async fn what_a_proxy_refuses_to_connect_is_unreachable() {
+async fn a_connection_that_a_proxy_refuses_is_unreachable() {
     let proxy = Mock::answering([Answer::http(407, &[], "")]).await;
     let file = tls::ca_file();
     let config = Config {

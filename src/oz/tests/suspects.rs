@@ -1,4 +1,4 @@
-//! Requests that are refused whatever the session: their trouble is theirs alone.
+//! Requests that are refused with any session: they fail alone, and keep the session for others.
 
 use super::{sessions::*, *};
 
@@ -12,7 +12,7 @@ fn by_a_gateway() -> Answer {
     Answer::http(401, &[], HTML)
 }
 
-/// An Oz with a session for everything but what is refused, each time with this answer.
+/// An Oz that accepts every session, but refuses some requests, each time with this answer.
 async fn refusing(
     refused: impl Fn(&Request) -> bool + Send + Sync + 'static,
     refusal: Answer,
@@ -25,7 +25,7 @@ async fn refusing(
     .await
 }
 
-/// The analysis that is asked for.
+/// The analysis that the request names.
 fn any_analysis(request: &Request) -> Answer {
     let id = request.path.rsplit('/').next().unwrap();
     let mut analysis = finished();
@@ -38,7 +38,7 @@ fn renewals(mock: &Mock) -> usize {
 }
 
 #[tokio::test]
-async fn a_request_that_is_always_refused_takes_the_session_from_no_other() {
+async fn a_request_that_is_always_refused_costs_no_other_request_its_session() {
     for refusal in [unauthorized(), by_a_gateway(), Answer::json(401, json!({ "error_code": 5 }))] {
         let mock = refusing(|request| request.path.contains("analysis-0"), refusal).await;
         let (client, hand) = client_in_time(login_settings(&mock.url));
@@ -53,7 +53,7 @@ async fn a_request_that_is_always_refused_takes_the_session_from_no_other() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_refuses_ever_new_requests_takes_the_session_from_no_other() {
+async fn a_gateway_that_keeps_refusing_new_requests_costs_no_other_request_its_session() {
     let mock = refusing(|request| !request.path.ends_with("analysis-0"), by_a_gateway()).await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     for n in 1..=300 {
@@ -65,7 +65,7 @@ async fn a_gateway_that_refuses_ever_new_requests_takes_the_session_from_no_othe
 }
 
 #[tokio::test]
-async fn ever_new_requests_that_oz_refuses_take_the_session_from_no_other() {
+async fn new_requests_that_oz_keeps_refusing_cost_no_other_request_its_session() {
     let mock = refusing(|request| !request.path.ends_with("analysis-0"), unauthorized()).await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     asked_for_nth(&client, 0).await.unwrap();
@@ -78,7 +78,7 @@ async fn ever_new_requests_that_oz_refuses_take_the_session_from_no_other() {
 }
 
 #[tokio::test]
-async fn a_hundred_whose_session_a_gateway_ended_are_replayed_after_one_refresh() {
+async fn a_hundred_requests_refused_by_a_gateway_are_replayed_after_one_refresh() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Answer::Held(Arc::clone(&gate), Box::new(pair("2")));
     let mock = Mock::serving(move |request| match (request.path.as_str(), token_of(request)) {
@@ -100,7 +100,7 @@ async fn a_hundred_whose_session_a_gateway_ended_are_replayed_after_one_refresh(
 }
 
 #[tokio::test]
-async fn a_gateway_that_refuses_by_chance_causes_no_storm_of_renewals() {
+async fn a_gateway_that_refuses_at_random_causes_no_storm_of_renewals() {
     let seen = std::sync::Mutex::new(std::collections::HashSet::new());
     let mock = Mock::serving(move |request| match request.path.as_str() {
         LOGIN | REFRESH => pair("1"),
@@ -118,7 +118,7 @@ async fn a_gateway_that_refuses_by_chance_causes_no_storm_of_renewals() {
 }
 
 #[tokio::test]
-async fn what_is_refused_alone_renews_in_growing_pauses_and_keeps_nobody_waiting() {
+async fn a_lone_refused_request_renews_in_growing_pauses_and_delays_no_other() {
     let mock = refusing(|request| request.path.contains("analysis-0"), unauthorized()).await;
     let (client, hand) = client_in_time(login_settings(&mock.url));
     for _ in 0..300 {
@@ -130,10 +130,10 @@ async fn what_is_refused_alone_renews_in_growing_pauses_and_keeps_nobody_waiting
 }
 
 #[tokio::test]
-async fn a_session_that_ends_is_renewed_by_what_was_refused_before_too() {
+async fn a_session_that_ends_is_also_renewed_by_a_request_refused_before() {
     let epoch = Arc::new(std::sync::atomic::AtomicU64::new(0));
     let now = Arc::clone(&epoch);
-    // Until it is well again, Oz refuses one request; from then on all with the sessions of before.
+    // Until it recovers, Oz refuses one request; from then on it refuses all with earlier sessions.
     let mock = Mock::serving(move |request| {
         let well = now.load(std::sync::atomic::Ordering::SeqCst) == 1;
         match request.path.as_str() {
@@ -176,14 +176,14 @@ async fn a_get_is_replayed_after_any_401_and_a_post_only_after_ozs_own() {
 }
 
 #[tokio::test]
-async fn a_session_that_a_gateway_ends_is_renewed_and_the_request_goes_on() {
+async fn a_session_that_a_gateway_refuses_is_renewed_and_the_request_replayed() {
     let mock = Mock::answering([pair("1"), by_a_gateway(), pair("2"), found()]).await;
     asked(&client(login_settings(&mock.url))).await.unwrap();
     assert_eq!(steps(&mock), ["login", "ask access-1", "refresh access-1", "ask access-2"]);
 }
 
 #[tokio::test]
-async fn a_renewal_that_fails_leaves_the_session_to_the_others() {
+async fn a_failed_renewal_leaves_the_session_to_other_requests() {
     let mock = Mock::serving({
         let logins = std::sync::atomic::AtomicUsize::new(0);
         move |request| match request.path.as_str() {
@@ -203,7 +203,7 @@ async fn a_renewal_that_fails_leaves_the_session_to_the_others() {
 }
 
 #[tokio::test]
-async fn a_gateways_401_says_nothing_of_a_service_token() {
+async fn a_gateways_401_says_nothing_about_a_service_token() {
     let mock = Mock::answering([by_a_gateway(), found()]).await;
     let client = client(settings(&mock.url));
     assert_eq!(kind_asked(&client).await, FailureKind::Foreign);

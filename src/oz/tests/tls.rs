@@ -1,4 +1,4 @@
-//! Oz over TLS: whom we trust, and what a handshake that fails is.
+//! Oz over TLS: which certificates are trusted, and the kind of a failed handshake.
 
 use super::*;
 
@@ -14,7 +14,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 
-/// A certificate authority of these tests' own, good from 2020 to 2099.
+/// A certificate authority for these tests only, valid from 2020 to 2099.
 const CA: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBRjCB7aADAgECAgEBMAoGCCqGSM49BAMCMBIxEDAOBgNVBAMMB3Rlc3QgQ0Ew
@@ -27,7 +27,7 @@ Wqvcez5oCgIhAKak1mXiwzxthwsmv3oQdcj27h9TuwBi6oonb/lBRf2X
 -----END CERTIFICATE-----
 ";
 
-/// What it issued for localhost and 127.0.0.1, good as long.
+/// Its certificate for localhost and 127.0.0.1, valid for the same time.
 const CERTIFICATE: &str = "\
 -----BEGIN CERTIFICATE-----
 MIIBiTCCATCgAwIBAgIBAjAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAd0ZXN0IENB
@@ -42,7 +42,7 @@ ZENZ5OI5MzFrD9Epxw==
 -----END CERTIFICATE-----
 ";
 
-/// The key to that certificate; it opens nothing else.
+/// The private key of that certificate; it is used nowhere else.
 const KEY: &str = "\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgtnnNQxCg32qUaQ2Y
@@ -51,7 +51,7 @@ dJMI7Odh66VIDIgsCPQMg7NITl3uRFfr/Mf6lj7psLLe204pDfgep0tr
 -----END PRIVATE KEY-----
 ";
 
-/// The authority's certificate, as an operator would give it.
+/// A file with the authority's certificate, as an operator would provide it.
 pub fn ca_file() -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(CA.as_bytes()).unwrap();
@@ -79,7 +79,7 @@ fn server_config() -> Arc<ServerConfig> {
     Arc::new(builder.with_single_cert(chain, key).unwrap())
 }
 
-/// Reads the head of a request and answers; a client that doesn't trust us leaves before.
+/// Reads the head of a request and answers. A client that doesn't trust this server leaves before.
 fn speak(mut stream: StreamOwned<ServerConnection, TcpStream>, answer: &[u8]) {
     let mut head = vec![];
     let mut buffer = [0; 1024];
@@ -106,7 +106,7 @@ async fn a_given_authority_is_trusted() {
 #[tokio::test]
 async fn an_unknown_authority_is_not_trusted() {
     let (url, server) = serve_once(Answer::json(200, finished()));
-    // A certificate that is good, but issued none of theirs.
+    // A valid certificate, but not the issuer of the server's certificate.
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(CERTIFICATE.as_bytes()).unwrap();
     let config = Config { ca_file: Some(file.path().into()), ..settings(&url) };
@@ -118,7 +118,7 @@ async fn an_unknown_authority_is_not_trusted() {
 
 #[tokio::test]
 async fn a_connection_that_is_not_made_in_time_is_unreachable() {
-    // It takes the connection and never shakes hands.
+    // The server accepts the connection and never completes the handshake.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let file = ca_file();

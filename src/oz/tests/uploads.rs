@@ -1,4 +1,4 @@
-//! A photo's way to Oz: its shape, its progress, and when it is given up.
+//! Uploads: the form, the progress, and when an upload is given up.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// A medium as Oz answers for our photo.
+/// Oz's answer for our photo.
 fn ours() -> Value {
     json!({
         "media_id": PHOTO, "media_type": "IMAGE_FOLDER", "tags": ["photo_id", "photo_id_front"],
@@ -40,7 +40,7 @@ fn parts(content_type: &str, body: &[u8]) -> Vec<(String, Vec<u8>)> {
 }
 
 #[tokio::test]
-async fn the_form_is_one_file_and_what_it_is() {
+async fn the_form_holds_one_file_and_its_description() {
     for (kind, format, name, content_type, tags) in [
         (PhotoKind::Selfie, Format::Jpeg, "jpg", "image/jpeg", json!(["photo_selfie"])),
         (
@@ -81,7 +81,7 @@ async fn the_form_is_one_file_and_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_large_photo_arrives_whole_and_its_progress_is_told() {
+async fn a_large_photo_arrives_whole_and_its_progress_is_reported() {
     let photo: Bytes = (0..1_000_003_u32).map(|at| b'a' + (at % 23) as u8).collect();
     let mock = Mock::answering([Answer::json(201, json!([ours()]))]).await;
     let told = Mutex::new(vec![]);
@@ -114,7 +114,7 @@ async fn the_answer_is_a_list_or_the_medium_or_the_folder() {
 }
 
 #[tokio::test]
-async fn what_may_be_somebody_elses_is_not_taken_for_the_photo() {
+async fn a_medium_that_may_be_of_another_match_is_not_taken_for_the_photo() {
     let of_another = json!({ "facematch_match_id": VIDEO });
     for body in [
         json!({ "media": [video()] }),
@@ -128,30 +128,30 @@ async fn what_may_be_somebody_elses_is_not_taken_for_the_photo() {
 }
 
 #[tokio::test]
-async fn an_upload_that_stands_still_times_out() {
+async fn a_stalled_upload_times_out() {
     let mock = Mock::answering([Answer::Deafness]).await;
     let config = Config { upload_stall: Duration::from_millis(150), ..settings(&mock.url) };
-    // More than all the buffers between here and there.
+    // More than all the buffers on the way hold.
     let photo = Bytes::from(vec![b'p'; 32 * 1024 * 1024]);
     let told = Mutex::new(0);
     let sent = |bytes| *told.lock().unwrap() = bytes;
     let failure = client(config).perform(&upload_photo(), Some(photo), &sent).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TimedOut);
-    assert_eq!(failure.message, "the upload stands still");
+    assert_eq!(failure.message, "the upload stalled");
     assert!((1..32 * 1024 * 1024).contains(&*told.lock().unwrap()));
 }
 
 #[tokio::test]
-async fn a_slow_upload_is_no_fault() {
+async fn a_slow_upload_does_not_fail() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let timeout = Duration::from_millis(700);
     let config = Config { timeout, upload_stall: Duration::from_secs(60), ..settings(&url) };
-    // More than all the buffers between here and there.
+    // More than all the buffers on the way hold.
     let photo = Bytes::from(vec![b'p'; 24 * 1024 * 1024]);
     let serve = async {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // The time for a request passes while the photo is under way.
+        // The timeout of a request passes during the upload.
         tokio::time::sleep(timeout * 2).await;
         let mut buffer = vec![0; 1024 * 1024];
         let mut left = photo.len();
@@ -170,7 +170,7 @@ async fn a_slow_upload_is_no_fault() {
 }
 
 #[tokio::test]
-async fn after_the_last_byte_the_answer_has_its_time_and_no_more() {
+async fn after_the_last_byte_the_answer_must_come_within_the_timeout() {
     let mock = Mock::answering([Answer::Silence]).await;
     let config = Config { timeout: Duration::from_millis(100), ..settings(&mock.url) };
     let failure = perform(&client(config), &upload_photo()).await.unwrap_err();
@@ -179,7 +179,7 @@ async fn after_the_last_byte_the_answer_has_its_time_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_refusal_in_the_middle_of_an_upload_is_heard() {
+async fn a_refusal_in_the_middle_of_an_upload_is_noticed() {
     let refusal = Answer::http(413, &[], "<html>Request Entity Too Large</html>").bytes();
     let mock = Mock::answering([Answer::Early(refusal)]).await;
     let photo = Bytes::from(vec![b'p'; 8 * 1024 * 1024]);
@@ -189,7 +189,7 @@ async fn a_refusal_in_the_middle_of_an_upload_is_heard() {
 }
 
 #[tokio::test]
-async fn an_upload_refused_for_its_session_is_sent_again_whole() {
+async fn an_upload_refused_for_its_session_is_repeated_in_full() {
     let token = |name: &str| json!({ "access_token": name, "expire_token": "e" });
     let mock = Mock::answering([
         Answer::json(200, token("first-token")),

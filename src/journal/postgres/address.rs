@@ -1,9 +1,10 @@
-//! What a `postgres://` URL names: where the database is, and who we are there.
+//! Parses a `postgres://` URL: where the database is, and the role that a replica has there.
 //!
-//! It reads the URL and, for a URL without a user, the system's list of users. The environment is
-//! read by `config` alone: the driver's own reading of `PGHOST`, `PGUSER`, `PGPASSWORD` and the like,
-//! and of `~/.pgpass`, is undone here by naming each of these values. What the driver can't be told
-//! to forget, `PGOPTIONS` and the files of `PGSSL…`, docs/operating.md lists.
+//! It reads the URL and, for a URL without a user, the system's list of users. It deliberately
+//! ignores the environment, which `config` alone reads: sqlx's own reading of `PGHOST`, `PGUSER`,
+//! `PGPASSWORD` and the like, and of `~/.pgpass`, is overridden by setting each of these values.
+//! sqlx can't be told to ignore `PGOPTIONS` and the files of `PGSSL…`; docs/operating.md lists
+//! these.
 
 use std::path::Path;
 
@@ -11,25 +12,25 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 const PORT: u16 = 5432;
 
-/// Where PostgreSQL listens on the machine itself, by system.
+/// The folders of PostgreSQL's Unix socket on the usual systems.
 const SOCKET_FOLDERS: [&str; 4] =
     ["/run/postgresql", "/var/run/postgresql", "/private/tmp", "/tmp"];
 
-/// Where a URL leads, and what it asks of each session there.
+/// A URL's address, and the settings that it asks for in each session.
 pub(super) struct Address {
     /// How to connect.
     pub connect: PgConnectOptions,
-    /// PostgreSQL's settings by `options`, name and value. They are set in each new session: a pooler
-    /// such as PgBouncer refuses them among the parameters of the start.
+    /// PostgreSQL's settings from `options`, name and value. A statement sets them in each new
+    /// session: a pooler such as PgBouncer refuses them as startup parameters.
     pub settings: Vec<(String, String)>,
 }
 
-/// A URL that can't be used: why, without repeating anything of it.
+/// Why a URL can't be used. The message repeats no part of the URL, which may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Malformed(&'static str);
 
-/// The parts of a URL, as it spells them.
+/// The parts of a URL, decoded and not yet checked.
 #[derive(Default)]
 struct UrlParts {
     host: Option<String>,
@@ -46,15 +47,15 @@ struct UrlParts {
     options: Vec<(String, String)>,
 }
 
-/// Where a URL leads.
+/// Parses a URL.
 ///
 /// # Errors
-/// [`Malformed`] if it is no such URL.
+/// [`Malformed`] if the URL can't be used.
 pub(super) fn address(url: &str) -> Result<Address, Malformed> {
     let parts = parts(url)?;
     let port = match &parts.port {
         Some(digits) => {
-            digits.parse().map_err(|_| Malformed("the port is no number up to 65535"))?
+            digits.parse().map_err(|_| Malformed("the port is not a number up to 65535"))?
         }
         None => PORT,
     };
@@ -62,7 +63,7 @@ pub(super) fn address(url: &str) -> Result<Address, Malformed> {
         Some(user) => user,
         None => {
             return Err(Malformed(
-                "it names no user, and the system has no name for the one that runs this: \
+                "it names no user, and the system has no name for this process's user: \
                  postgres://USER@HOST/DATABASE",
             ));
         }
@@ -73,14 +74,15 @@ pub(super) fn address(url: &str) -> Result<Address, Malformed> {
         .username(&user)
         .password(parts.password.as_deref().unwrap_or_default())
         .database(&database)
-        // PgBouncer refuses it, and no value here has that many digits.
+        // PgBouncer refuses this parameter, and no value here has that many digits.
         .extra_float_digits(None)
         .application_name(parts.application.as_deref().unwrap_or("facematch"));
     let connect = with_details(at(options, parts.host.as_deref(), port), &parts)?;
     Ok(Address { connect, settings: parts.options })
 }
 
-/// With the host, or the folder of the socket, or what there is on this machine.
+/// Sets the host or the socket's folder. Without either in the URL: a socket that exists on this
+/// machine, or else `localhost`.
 fn at(options: PgConnectOptions, host: Option<&str>, port: u16) -> PgConnectOptions {
     let socket = format!(".s.PGSQL.{port}");
     let folder =
@@ -97,9 +99,7 @@ fn with_details(
     parts: &UrlParts,
 ) -> Result<PgConnectOptions, Malformed> {
     let mode = match parts.ssl_mode.as_deref() {
-        Some(word) => {
-            word.parse().map_err(|_| Malformed("sslmode has a word that is not known"))?
-        }
+        Some(word) => word.parse().map_err(|_| Malformed("sslmode has an unknown value"))?,
         None => PgSslMode::default(),
     };
     let mut options = options.ssl_mode(mode);
@@ -114,14 +114,14 @@ fn with_details(
     }
     if let Some(digits) = &parts.statement_cache {
         let size =
-            digits.parse().map_err(|_| Malformed("statement-cache-capacity is no number"))?;
+            digits.parse().map_err(|_| Malformed("statement-cache-capacity is not a number"))?;
         options = options.statement_cache_capacity(size);
     }
     Ok(options)
 }
 
-/// Takes a URL apart, and refuses what would be taken apart in the wrong places: a password with a
-/// slash in it would be shown as the name of a database.
+/// Splits a URL into its parts, and refuses one that would be split in the wrong places: part of a
+/// password with a slash in it would be shown as the database's name.
 fn parts(url: &str) -> Result<UrlParts, Malformed> {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
@@ -132,7 +132,7 @@ fn parts(url: &str) -> Result<UrlParts, Malformed> {
         || authority.matches('@').count() > 1;
     if is_taken_apart {
         return Err(Malformed(
-            "characters such as / ? # @ in a user's name or password are written %2F %3F %23 %40",
+            "characters such as / ? # @ in a user name or password must be written %2F %3F %23 %40",
         ));
     }
     let mut parts = UrlParts { database: given(path)?, ..UrlParts::default() };
@@ -153,9 +153,9 @@ fn parts(url: &str) -> Result<UrlParts, Malformed> {
     Ok(parts)
 }
 
-/// An address of IPv6 stands in brackets, which are no part of it.
+/// Splits off the port. An IPv6 address is in brackets, which are not part of the host.
 fn host_and_port(place: &str) -> Result<(&str, &str), Malformed> {
-    let unclosed = Malformed("an IPv6 address stands in brackets: [::1]");
+    let unclosed = Malformed("an IPv6 address must be in brackets: [::1]");
     if let Some(rest) = place.strip_prefix('[') {
         let (host, rest) = rest.split_once(']').ok_or(unclosed)?;
         return Ok((host, rest.strip_prefix(':').unwrap_or(rest)));
@@ -169,8 +169,8 @@ fn host_and_port(place: &str) -> Result<(&str, &str), Malformed> {
 }
 
 impl UrlParts {
-    /// Takes a parameter: what sqlx knows, and nothing else. Of anything else sqlx would log the
-    /// value, which may be a piece of a password, and go on without.
+    /// Takes a parameter that sqlx knows, and refuses any other. sqlx itself would ignore an
+    /// unknown parameter and log its value, which may be a piece of a password.
     fn take(&mut self, name: &str, value: String) -> Result<(), Malformed> {
         let option = name.strip_prefix("options[").and_then(|name| name.strip_suffix(']'));
         if let Some(option) = option {
@@ -193,16 +193,16 @@ impl UrlParts {
                 self.options.extend(command_line(&value)?);
                 return Ok(());
             }
-            _ => return Err(Malformed("it has a parameter that is not known here")),
+            _ => return Err(Malformed("it has an unknown parameter")),
         };
         *place = Some(value);
         Ok(())
     }
 }
 
-/// What `options` says, as PostgreSQL's command line does: `-c name=value`, also `--name=value`.
+/// Parses `options`, written as on PostgreSQL's command line: `-c name=value` or `--name=value`.
 fn command_line(text: &str) -> Result<Vec<(String, String)>, Malformed> {
-    const REFUSED: Malformed = Malformed("options must be such as -c name=value");
+    const REFUSED: Malformed = Malformed("options must have the form -c name=value");
     let mut options = Vec::new();
     let mut words = text.split_whitespace();
     while let Some(word) = words.next() {
@@ -221,7 +221,7 @@ fn given(text: &str) -> Result<Option<String>, Malformed> {
     if text.is_empty() { Ok(None) } else { decoded(text).map(Some) }
 }
 
-/// The text with `%2F` and the like read.
+/// Decodes `%2F` and the like.
 fn decoded(text: &str) -> Result<String, Malformed> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -239,9 +239,9 @@ fn decoded(text: &str) -> Result<String, Malformed> {
     String::from_utf8(bytes).map_err(|_| UNREADABLE)
 }
 
-const UNREADABLE: Malformed = Malformed("a % in it is not followed by the code of a character");
+const UNREADABLE: Malformed = Malformed("a % in it is not followed by a character's code");
 
-/// The name of the user that this process runs as, as libpq takes it, if the system knows one.
+/// The name of the user that runs this process, libpq's default. `None` if the system has none.
 #[cfg(unix)]
 fn system_user() -> Option<String> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
@@ -275,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_ipv6_is_used_without_its_brackets() {
+    fn an_ipv6_address_is_used_without_its_brackets() {
         let options = read("postgres://u@[::1]:5433/db");
         assert_eq!((options.get_host(), options.get_port()), ("::1", 5433));
         assert_eq!((options.get_username(), options.get_database()), ("u", Some("db")));
     }
 
     #[test]
-    fn what_a_url_leaves_out_is_postgresqls_default() {
+    fn parts_that_a_url_leaves_out_have_postgresqls_defaults() {
         let options = read("postgres://u@db.example");
         assert_eq!((options.get_host(), options.get_port()), ("db.example", 5432));
         assert_eq!(options.get_database(), Some("u"));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_and_codes_are_read() {
+    fn parameters_and_percent_codes_are_decoded() {
         let Address { connect: options, settings } = read_all(
             "postgresql://u%40corp:s%2Fcret@/d%20b?host=/run/pg&port=7&sslmode=require\
              &options[search_path]=fm&options=-c%20lock_timeout%3D5s%20--geqo%3Doff",
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_refused_without_repeating_it() {
+    fn a_malformed_url_is_refused_without_repeating_any_of_it() {
         for url in [
             "postgres://u:s3cret/@db/facematch",
             "postgres://u:s3#cret@db/facematch",
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_systems_user_is_found_by_number() {
+    fn the_name_of_the_systems_user_is_found_by_its_number() {
         let users = "root:x:0:0:root:/root:/bin/sh\nfm:x:998:998::/:/bin/false\n";
         assert_eq!(user_of(users, 998), Some("fm".to_owned()));
         assert_eq!(user_of(users, 99), None);

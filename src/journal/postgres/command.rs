@@ -1,6 +1,6 @@
-//! What the writer is asked that isn't an event: to claim, to let go, to erase.
+//! The writer's commands that write no event: to claim, to release, to erase.
 //!
-//! Each is a statement or two, and runs between two batches of events, on the same connection.
+//! A command is a statement or two, and runs between two batches of events on the same connection.
 
 use std::{mem, sync::Arc};
 
@@ -24,16 +24,16 @@ use crate::{
     outage,
 };
 
-/// How often what isn't an event is tried while others are faster.
+/// How often a command is tried again while other replicas' statements get in first.
 const RACES_MAX: u32 = 5;
 
-/// Something that isn't an event.
+/// A command to the writer, with the channel for its reply.
 pub(super) enum Command {
     /// As [`journal::Writer::claim`](crate::journal::Writer::claim).
     Claim { limit: usize, reply: ReplySender<Vec<(Match, Claim)>> },
     /// As [`journal::Writer::take`](crate::journal::Writer::take).
     Take { match_id: MatchId, has_photo: bool, reply: ReplySender<Takeover> },
-    /// As [`journal::Writer::secure`](crate::journal::Writer::secure).
+    /// As [`journal::Writer::confirm`](crate::journal::Writer::confirm).
     Secure { claim: Claim, reply: ReplySender<Option<Claim>> },
     /// As [`journal::Writer::release`](crate::journal::Writer::release).
     Release { claims: Vec<Claim>, reply: ReplySender<()> },
@@ -45,20 +45,21 @@ pub(super) enum Command {
     Enlist { limit: usize, reply: ReplySender<usize> },
 }
 
-/// What is done by a statement or two, each safe to repeat.
+/// A command's statement or two, each safe to repeat.
 #[async_trait]
 pub(super) trait Statement: Send + Sync {
-    /// What comes of it.
+    /// The reply to the command.
     type Output: Send;
 
-    /// Whether it claims matches. If nobody hears which, this replica holds what nobody drives.
+    /// Whether it claims matches. If its answer is lost, this replica holds matches that none of
+    /// its drivers knows of.
     const CLAIMS: bool = false;
 
-    /// Does it. `again`: it may have been done already, and nobody heard of it.
+    /// Runs it once. `again`: an earlier run, whose answer was lost, may have taken effect.
     async fn run(&self, connection: &mut PgConnection, again: bool) -> Result<Self::Output, Error>;
 }
 
-/// Has the other replicas look.
+/// Sends a NOTIFY to the other replicas.
 struct Notify {
     notice: &'static str,
 }
@@ -73,7 +74,7 @@ impl Statement for Notify {
 }
 
 impl WriterTask {
-    /// Does what was asked, and answers.
+    /// Runs a command and sends its reply.
     pub(super) async fn answer(&mut self, ask: Command) {
         match ask {
             Command::Claim { limit, reply } => reply.send(self.claim(limit).await),
@@ -121,7 +122,7 @@ impl WriterTask {
         self.run_step(&step).await
     }
 
-    /// Nothing of what is gone may be shown from memory, here or elsewhere.
+    /// Keeps erased matches from being shown from memory, here or by another replica.
     async fn forget(&mut self, has_erased: bool) {
         if !has_erased {
             return;
@@ -130,7 +131,7 @@ impl WriterTask {
         self.tell(notice::WRITTEN).await;
     }
 
-    /// Has the other replicas look.
+    /// Notifies the other replicas, if there are any and the database has NOTIFY.
     async fn tell(&mut self, notice: &'static str) {
         if self.with.notices
             && self.with.leases.has_others()
@@ -140,8 +141,9 @@ impl WriterTask {
         }
     }
 
-    /// What is done by a statement or two; again if somebody was faster, and once more if the
-    /// connection turns out to be dead.
+    /// Runs a command's statements: again if another replica got in first, and once more if the
+    /// connection turns out to be dead. Statements that claim are not repeated over a new
+    /// connection: this replica gives up its lease instead, and with it what they may have claimed.
     async fn run_step<S: Statement>(&mut self, step: &S) -> Result<S::Output, Error> {
         let (mut tries, mut is_second) = (0, false);
         loop {
@@ -175,7 +177,7 @@ impl WriterTask {
         }
     }
 
-    /// Finds out whether the connection is dead before it is used for what can't be asked twice.
+    /// Pings the connection before a statement that can't be repeated.
     async fn probe(&mut self) {
         if let Some(connection) = &mut self.connection
             && let Err(failure) = connect::in_time(STATEMENT_TIMEOUT, connection.ping()).await
@@ -184,9 +186,9 @@ impl WriterTask {
         }
     }
 
-    /// Lets go of what nobody heard that it is theirs. What lingers is looked at now and then: each
-    /// time that something is freed, somebody searches for it, and comes back here with what it
-    /// found.
+    /// Releases orphaned claims, and those that lost statements may still make. The latter are
+    /// tried once per [`LINGERING_CHECK`] only: each release that frees a match starts a search for
+    /// matches, and the search passes through here again.
     pub(super) async fn release_orphans(&mut self) {
         let now = self.with.ticks.now();
         while self.lingering.front().is_some_and(|(until, _)| *until <= now) {

@@ -1,4 +1,4 @@
-//! How connections to the database are made, what they must be like, and what their errors mean.
+//! Makes connections to the database, checks and configures them, and classifies their errors.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -16,44 +16,44 @@ use crate::journal::postgres::address::{self, Address, Malformed};
 /// How long making a connection may take.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a read waits for a connection; one that fails is tried again meanwhile.
+/// How long a read waits for a connection from a pool, which retries failed connections meanwhile.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long one statement may take: an unlucky sync of a slow disk does. Whoever waits longer has
-/// lost the connection without knowing it.
+/// How long one statement may take: a slow disk's sync may take nearly as long. After that the
+/// connection counts as lost.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the start waits for a table that another session has locked. Sooner than
-/// [`STATEMENT_TIMEOUT`], so that the database says so itself, and keeps no session waiting for a
-/// start that was given up.
+/// How long a start waits for a table that another session has locked. Shorter than
+/// [`STATEMENT_TIMEOUT`], so that the database itself reports the lock, and no session goes on
+/// waiting for a start that has been given up.
 pub(super) const LOCK_TIMEOUT: &str = "SET lock_timeout = '5s'";
 
-/// After a failed try to connect, how long nobody tries again.
+/// The pause between a failed attempt to connect and the next.
 pub(super) const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Where the database is, and who we are there.
+/// Where the database is, and the role and settings that each new session has there.
 #[derive(Clone)]
 pub(super) struct Database {
     options: PgConnectOptions,
-    /// What sets PostgreSQL's settings of the URL in a new session, if it has any.
+    /// The statement that applies the URL's settings to a new session. `None` if it has none.
     settings: Option<Arc<str>>,
-    /// The password, if it may be replaced: each new connection takes the present one.
+    /// The password, if it may be replaced: each new connection uses the current one.
     password: Option<watch::Receiver<SecretString>>,
 }
 
-/// What a failure says of the statement that failed.
+/// What an error implies for the statement that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Meaning {
-    /// It did nothing, because somebody else was faster: it can be sent again at once.
+    /// The statement had no effect, because another one got in first: it can be sent again at once.
     Raced,
-    /// It did nothing: the database refused it.
+    /// The statement had no effect: the database refused it.
     Refused,
-    /// The connection or the database is gone, and whether it did anything is unknown.
+    /// The connection or the database is gone, and whether the statement took effect is unknown.
     Unknown,
 }
 
 impl Database {
-    /// What a `postgres://` URL names, with its own password or this one.
+    /// Parses a `postgres://` URL. `password` replaces the URL's own.
     pub(super) fn parse(
         url: &SecretString,
         password: Option<watch::Receiver<SecretString>>,
@@ -63,7 +63,7 @@ impl Database {
         Ok(Self { options: connect.disable_statement_logging(), settings, password })
     }
 
-    /// How to connect at this moment.
+    /// The options for a connection that is made now, with the current password.
     fn options(&self) -> PgConnectOptions {
         match &self.password {
             Some(password) => self.options.clone().password(password.borrow().expose_secret()),
@@ -71,7 +71,7 @@ impl Database {
         }
     }
 
-    /// A connection of one's own.
+    /// Makes a single connection, outside of all pools, and prepares its session.
     pub(super) async fn connect(&self) -> sqlx::Result<PgConnection> {
         in_time(CONNECT_TIMEOUT, async {
             let mut connection = self.options().connect().await?;
@@ -81,27 +81,27 @@ impl Database {
         .await
     }
 
-    /// A connection on which nothing was said yet.
+    /// Makes a single connection and sends no statement over it.
     pub(super) async fn reach(&self) -> sqlx::Result<PgConnection> {
         in_time(CONNECT_TIMEOUT, self.options().connect()).await
     }
 
-    /// Makes such a connection ready.
+    /// Prepares the session of a connection from [`Self::reach`].
     pub(super) async fn set_out(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         in_time(CONNECT_TIMEOUT, set_out(connection, self.settings.as_deref())).await
     }
 
-    /// Connections for reading, made as they are needed.
+    /// A pool for reads. It connects on demand.
     pub(super) fn readers(&self, connections_max: u32) -> PgPool {
         self.pool(connections_max)
     }
 
-    /// A place for the one connection that listens.
+    /// A pool for the one connection that listens, as sqlx's listener needs one.
     pub(super) fn listener(&self) -> PgPool {
         self.pool(1)
     }
 
-    /// Has a pool connect with the present password, whenever that is replaced.
+    /// Gives a pool the new password each time that it is replaced.
     pub(super) async fn keep_password(mut self, pool: PgPool) {
         while let Some(password) = &mut self.password
             && password.changed().await.is_ok()
@@ -115,11 +115,11 @@ impl Database {
         PgPoolOptions::new()
             .max_connections(connections_max)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            // Many who read at once take turns: that is no news before it is an error.
+            // Reads that wait for a connection are normal, and not logged before they fail.
             .acquire_slow_threshold(ACQUIRE_TIMEOUT)
             .max_lifetime(None)
             .idle_timeout(None)
-            // Another trip for each read; whoever meets a dead connection takes the next one.
+            // A ping would cost each read a round trip; a read retries over the next connection.
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
                 let settings = settings.clone();
@@ -129,7 +129,7 @@ impl Database {
     }
 }
 
-/// Without the password.
+/// The database's URL without the user and the password.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(socket) = self.options.get_socket() {
@@ -146,9 +146,9 @@ impl fmt::Display for Database {
     }
 }
 
-/// How statements are planned here: each looks up rows by their keys. A plan is kept for the life of
-/// a connection, also one that was made while the tables were small and reading all of one was
-/// cheapest; so that is not among the choices.
+/// Planner settings of each session. Every statement here looks up rows by their keys. A plan lasts
+/// as long as its connection; one made while a table was small would be to read the whole table, so
+/// the planner is kept from that choice.
 const PLANNING: [&str; 6] = [
     "SET enable_seqscan = off",
     "SET enable_bitmapscan = off",
@@ -158,22 +158,22 @@ const PLANNING: [&str; 6] = [
     "SET jit = off",
 ];
 
-/// Makes a new connection ready. A standby is not connected to, as may happen for a moment while
-/// another server takes over: what it has is old.
+/// Prepares a new session. Refuses a standby, which a connection may reach for a moment during a
+/// failover: its data may be old.
 async fn set_out(connection: &mut PgConnection, settings: Option<&str>) -> sqlx::Result<()> {
     if let Some(settings) = settings {
         raw_sql(AssertSqlSafe(settings)).execute(&mut *connection).await?;
     }
     let shown = raw_sql("SHOW transaction_read_only").fetch_one(&mut *connection).await?;
     if shown.try_get::<&str, _>(0)? != "off" {
-        return Err(sqlx::Error::Io(std::io::Error::other("it can only be read: a standby?")));
+        return Err(sqlx::Error::Io(std::io::Error::other("the server is read-only: a standby?")));
     }
     plan_with(connection, &PLANNING).await
 }
 
-/// The statement that sets these settings for a session.
+/// The statement that applies these settings to a session.
 fn setting(settings: &[(String, String)]) -> String {
-    // Read the same whether the database takes a backslash for itself or not.
+    // An E'' literal means the same whatever `standard_conforming_strings` is.
     let literal = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
     let set = |(name, value): &(String, String)| {
         format!("set_config({}, {}, false)", literal(name), literal(value))
@@ -181,7 +181,7 @@ fn setting(settings: &[(String, String)]) -> String {
     format!("SELECT {}", settings.iter().map(set).collect::<Vec<_>>().join(", "))
 }
 
-/// Has statements planned with these settings, as far as the engine knows them.
+/// Applies `SET` statements to a session. A database that doesn't know a setting may refuse it.
 pub(super) async fn plan_with(
     connection: &mut PgConnection,
     settings: &[&'static str],
@@ -196,26 +196,26 @@ pub(super) async fn plan_with(
     Ok(())
 }
 
-/// What `synchronous_commit` must be, so that whatever is committed is synced before we hear of it.
+/// The required value of `synchronous_commit`: a commit is synced before it is acknowledged.
 pub(super) const SYNCHRONOUS: &str = "on";
 
-/// What `synchronous_commit` is.
+/// Reads `synchronous_commit`.
 pub(super) async fn synchronous_commit(connection: &mut PgConnection) -> sqlx::Result<String> {
     let shown = query_scalar("SHOW synchronous_commit").fetch_one(connection);
     in_time(STATEMENT_TIMEOUT, shown).await
 }
 
-/// The encoding that a database must have: an event may hold any character.
+/// The required encoding of a database: an event may hold any character.
 pub(super) const ENCODING: &str = "UTF8";
 
-/// The encoding of the database.
+/// Reads the database's encoding.
 pub(super) async fn encoding(connection: &mut PgConnection) -> sqlx::Result<String> {
     let shown = query_scalar("SHOW server_encoding").fetch_one(connection);
     in_time(STATEMENT_TIMEOUT, shown).await
 }
 
-/// How many connections our role may have at once, if that is limited: by itself or by the
-/// database. A superuser is not held to it.
+/// This role's name and how many connections it may have at once, if the role or the database
+/// limits them. `None` for a superuser, to whom no limit applies.
 pub(super) async fn connections_allowed(
     connection: &mut PgConnection,
 ) -> sqlx::Result<Option<(String, u32)>> {
@@ -225,15 +225,15 @@ pub(super) async fn connections_allowed(
         WHERE r.rolname = current_user AND d.datname = current_database() AND NOT r.rolsuper";
     let found = query_as(LIMIT).fetch_optional(connection);
     let found: Option<(String, Option<i32>)> = match in_time(STATEMENT_TIMEOUT, found).await {
-        // An engine without these tables has no such limits.
+        // A database without these catalogues has no such limits.
         Err(sqlx::Error::Database(_)) => None,
         found => found?,
     };
     Ok(found.and_then(|(role, limit)| Some((role, u32::try_from(limit?).ok()?))))
 }
 
-/// What a failure says, in PostgreSQL's own words where it is PostgreSQL that says it, with the code
-/// that its manual lists. sqlx adds the line of PostgreSQL's source.
+/// An error in one line: PostgreSQL's own words where it has raised it, with the code that its
+/// manual lists. sqlx's own text would add the line of PostgreSQL's source.
 pub(super) fn sentence(error: &sqlx::Error) -> String {
     match error {
         sqlx::Error::Database(error) => {
@@ -247,13 +247,13 @@ pub(super) fn sentence(error: &sqlx::Error) -> String {
     }
 }
 
-/// Whether a failure says that there are too many connections already.
+/// Whether an error says that there are too many connections already.
 pub(super) fn lacks_connections(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "53300")
 }
 
-/// What a statement came to, or that it took too long. Its connection is not to be used again
-/// then: the answer may still come.
+/// Runs a statement with a time limit. After a timeout its connection must not be used again: the
+/// late answer would be taken for the next statement's.
 pub(super) async fn in_time<T>(
     limit: Duration,
     statement: impl Future<Output = sqlx::Result<T>>,
@@ -261,25 +261,25 @@ pub(super) async fn in_time<T>(
     time::timeout(limit, statement).await.unwrap_or_else(|_| Err(late()))
 }
 
-/// Whether a failure is that no answer came in time.
+/// Whether an error is the timeout of [`late`].
 pub(super) fn is_late(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
-/// No answer in time.
+/// The error of a statement that was not answered in time.
 pub(super) fn late() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 
-/// What a failure says of the statement that failed. Codes are of the appendix "PostgreSQL Error
-/// Codes" of PostgreSQL's manual.
+/// Classifies the error of a statement. The codes are from the appendix "PostgreSQL Error Codes" of
+/// PostgreSQL's manual.
 pub(super) fn meaning(error: &sqlx::Error) -> Meaning {
     let sqlx::Error::Database(error) = error else {
         return Meaning::Unknown;
     };
     let code = error.code().unwrap_or_default();
     match &*code {
-        // The key that orders commits.
+        // Another commit has taken the position: see write.sql.
         "23505" if error.constraint() == Some("commits_pkey") => Meaning::Raced,
         // serialization_failure, deadlock_detected.
         "40001" | "40P01" => Meaning::Raced,
@@ -292,9 +292,9 @@ pub(super) fn meaning(error: &sqlx::Error) -> Meaning {
     }
 }
 
-/// Whether the database refuses what was to be written for good, by the code: a value that it
-/// can't hold (class 22), one against its own rules (not null, check), or one too large for it
-/// (class 54). The same statement fails the same way for ever.
+/// Whether the database refuses a write for good, judging by the code: a value that it can't hold
+/// (class 22), one that violates a constraint (not null, check), or one that is too large (class
+/// 54). The same statement would fail the same way for ever.
 pub fn is_permanent(error: &sqlx::Error) -> bool {
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
     error.is_some_and(|error: &PgDatabaseError| {
@@ -303,7 +303,7 @@ pub fn is_permanent(error: &sqlx::Error) -> bool {
     })
 }
 
-/// Whether the connection is of no use any more.
+/// Whether an error means that the connection can't be used any more.
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => false,

@@ -1,10 +1,10 @@
 //! The journal in a PostgreSQL database, for any number of replicas.
 //!
-//! One task of each replica writes, over one connection, each batch of events in one statement;
-//! others renew its lease, listen for what other replicas write, and read it. It deliberately
-//! holds no transaction open between two trips, and no lock; what must not be done twice is held
-//! off by the rows themselves: the order of the journal by the key of `commits` (see `write.sql`),
-//! the match by its epoch (see `claim.rs`), the replica by its lease (see `lease.rs`).
+//! In each replica one task writes, over one connection, each batch of events in one statement.
+//! Other tasks renew the replica's lease, listen for other replicas' writes, and read them. It
+//! deliberately holds no transaction and no lock between two round trips. Rows fence off what must
+//! not happen twice: the key of `commits` orders the journal (see `write.sql`), a match has an
+//! epoch (see `claim.rs`), and a replica has a lease (see `lease.rs`).
 
 mod address;
 mod aside;
@@ -72,129 +72,129 @@ use crate::{
     },
 };
 
-/// Connections beside those that look up: for writing, for the lease, for listening, for reading what
-/// others write, for health, two for lists, and those of followers.
+/// Connections besides [`Config::readers`]: one each for writing, for the lease, for LISTEN, for
+/// reading other replicas' events and for health checks, two for lists, and the followers'.
 const CONNECTIONS_BESIDE: u32 = 7 + FOLLOWERS;
 
-/// With fewer than these a replica can't work at all: for writing, for the lease, for listening, for
-/// reading what others write, for health, one to look up and one for followers.
+/// With fewer connections a replica can't work at all: one each for writing, for the lease, for
+/// LISTEN, for reading other replicas' events, for health checks, for look-ups and for followers.
 const CONNECTIONS_MIN: u32 = 7;
 
 pub(super) use connect::is_permanent;
 
-/// How many reads run at once unless a [`Config`] says otherwise. With one connection each for
-/// writing, for the lease, for listening, for reading what others write and for health, two for lists
-/// and two for those who follow all matches, a replica has thirteen.
+/// How many look-ups run at once unless a [`Config`] says otherwise. A replica then has thirteen
+/// connections: these four, one each for writing, for the lease, for LISTEN, for reading other
+/// replicas' events and for health checks, two for lists, and two for followers of all matches.
 pub const READERS: u32 = 4;
 
-/// Where the journal lies and what it needs.
+/// Where the database is, and the terms on which a replica uses it.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `postgres://user:password@host:port/database`.
     pub url: SecretString,
-    /// The password, if it isn't in the URL and may be replaced.
+    /// The password, if it isn't in the URL and may be replaced while the replica runs.
     pub password: Option<watch::Receiver<SecretString>>,
-    /// Stamps events; it follows the database's.
+    /// Stamps events; it follows the database's clock.
     pub clock: Clock,
-    /// Counts leases and pauses: a clock that runs, also where events are stamped by hand.
+    /// Measures leases and pauses. It runs by itself also where a test moves `clock` by hand.
     pub ticks: Clock,
-    /// How long a replica that has died is waited for.
+    /// How long a lease lasts: if a replica dies, the others wait this long for it.
     pub lease: Duration,
-    /// How many reads run at once.
+    /// How many look-ups run at once.
     pub readers: u32,
 }
 
-/// Why a database can't be used as a journal. Each is one line that makes sense after `--store: `.
+/// Why a database can't be used as a journal. Each message is one line that follows `--store: `.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// It isn't a URL, or has settings that nobody knows.
+    /// The URL is malformed, or has parameters that are not supported.
     #[error("not a postgres:// URL that can be used: {source}")]
     Url {
-        /// What is wrong with it.
+        /// What is wrong with the URL.
         source: Malformed,
     },
-    /// It can't be reached.
+    /// No connection to the server could be made.
     #[error("{database} can't be reached: {source}")]
     Unreachable {
-        /// The database, without its password.
+        /// The database's URL without the password.
         database: String,
-        /// What the operating system says.
+        /// Why the connection failed.
         source: sqlx::Error,
     },
-    /// It was reached, and doesn't let us in.
+    /// The server was reached, and refuses the connection.
     #[error("{database} refuses the connection: {}", connect::sentence(source))]
     Refused {
-        /// The database.
+        /// The database's URL without the password.
         database: String,
-        /// What PostgreSQL says.
+        /// PostgreSQL's error.
         source: sqlx::Error,
     },
-    /// It doesn't let us have as many connections as we need.
+    /// The server, the role or a pooler allows fewer connections than a replica needs.
     #[error("{database}: {why}; a replica needs {needed} connections")]
     TooFewConnections {
-        /// The database.
+        /// The database's URL without the password.
         database: String,
-        /// What PostgreSQL says.
+        /// Which limit was met.
         why: String,
-        /// How many one replica needs.
+        /// How many connections one replica needs.
         needed: u32,
     },
-    /// A pooler in front of it gives each transaction another session.
+    /// A pooler in front of the database gives each transaction another session.
     #[error(
         "{database} is reached through a pooler that gives each transaction another session; a \
          replica needs sessions of its own: set pool_mode = session, or name the database's own \
          address"
     )]
     SharedSessions {
-        /// What stands in front of the database.
+        /// The pooler's URL without the password.
         database: String,
     },
-    /// It can't hold every character.
+    /// The database's encoding is not UTF8, so an event may not fit.
     #[error(
-        "{database} has the encoding {found}: it can't hold every character, make it with UTF8"
+        "{database} has the encoding {found}: it can't hold every character, create it with UTF8"
     )]
     NotUtf8 {
-        /// The database.
+        /// The database's URL without the password.
         database: String,
-        /// What it has.
+        /// The encoding that the database has.
         found: String,
     },
-    /// It answers a commit before it is safe.
+    /// The database acknowledges a commit before it is durable.
     #[error("{database} has synchronous_commit = {found}: a commit could be lost, set it to on")]
     NotDurable {
-        /// The database.
+        /// The database's URL without the password.
         database: String,
-        /// What it is set to.
+        /// The present value of `synchronous_commit`.
         found: String,
     },
-    /// It needs a newer program.
+    /// The journal's schema is newer than this program.
     #[error("{database} was made by a newer version (schema {found}, this is {known})")]
     Newer {
-        /// The database.
+        /// The database's URL without the password.
         database: String,
-        /// Its version.
+        /// The schema's version in the database.
         found: usize,
-        /// The newest version that this program knows.
+        /// The newest schema version that this program knows.
         known: usize,
     },
-    /// It holds something else.
+    /// Another application's tables have the names of the journal's.
     #[error("{database} holds other tables and is not a FaceMatch journal")]
     NotAJournal {
-        /// The database.
+        /// The database's URL without the password.
         database: String,
     },
-    /// PostgreSQL can't work with it.
+    /// A statement of the start failed after the connection was made.
     #[error("{database} can't be used: {}", connect::sentence(source))]
     Unusable {
-        /// The database.
+        /// The database's URL without the password.
         database: String,
-        /// What PostgreSQL says.
+        /// The statement's error.
         source: sqlx::Error,
     },
 }
 
 impl OpenError {
-    /// What a failure to connect is, or to begin after that.
+    /// Classifies a failure to connect, or, if `is_connected`, a failure of a later statement.
     fn of(database: &Database, needed: u32, is_connected: bool, source: sqlx::Error) -> Self {
         let database = database.to_string();
         match source {
@@ -221,27 +221,27 @@ struct Shared {
     writer: writer::WriterHandle,
     recent: Arc<Recent>,
     readers: Arc<ReadConnections>,
-    /// For those who follow all matches: no look-up waits for them, and they wait for no look-up.
+    /// Connections for followers of all matches: followers and look-ups never wait for each other.
     followers: ReadConnections,
     lists: Lists,
-    /// For health alone: no read keeps it waiting.
+    /// A connection for health checks alone: they never wait for a read.
     health: ReadConnections,
     leases: Arc<Leases>,
     tail: Arc<Tail>,
     origin: Origin,
     keys: Keys,
     wake: watch::Sender<()>,
-    /// Tells the lease's keeper to say goodbye.
+    /// Tells the lease renewer to delete the lease and stop.
     leaving: CancellationToken,
     keeper: Mutex<Option<JoinHandle<()>>>,
-    /// Tells those who look for what others write to stop.
+    /// Tells the tasks that follow other replicas, and those that keep passwords, to stop.
     closing: CancellationToken,
     tasks: TaskTracker,
     history: Arc<Watermark>,
 }
 
 impl Postgres {
-    /// Opens a journal, made if there is none, begins a new incarnation and takes a lease.
+    /// Opens a journal, creating it if there is none, begins a new incarnation and takes a lease.
     ///
     /// # Errors
     /// [`OpenError`] if the database can't be used.
@@ -326,8 +326,8 @@ impl Postgres {
         })))
     }
 
-    /// Writes what waits, says goodbye to the other replicas and closes all connections. Whatever
-    /// is asked of the journal or its clones afterwards fails as unavailable.
+    /// Writes everything that is queued, deletes the lease and closes all connections. Later calls
+    /// of the journal or its clones fail as unavailable.
     pub async fn close(self) {
         self.0.writer.close().await;
         self.leave().await;
@@ -340,25 +340,27 @@ impl Postgres {
         self.0.readers.close().await;
     }
 
-    /// How many statements have written events since it was opened.
+    /// How many statements have written events since the journal was opened.
     pub fn commits(&self) -> u64 {
         self.0.writer.counts().commits()
     }
 
-    /// How many statements have written nothing since it was opened, because another replica's
-    /// commit came first. Replicas that take turns lose none to each other.
+    /// How many statements have written nothing since the journal was opened, because another
+    /// replica's commit came first. Replicas that take turns (see `turn.rs`) lose no race to each
+    /// other.
     pub fn lost_races(&self) -> u64 {
         self.0.writer.counts().lost_races()
     }
 
-    /// Returns once the database is found to have lost what this replica wrote or showed, by a
-    /// failover or a restore: what callers were told hasn't happened there. Nothing is written any
-    /// more, and a new start is needed.
+    /// Returns once the database is found to have lost commits that this replica made or showed, by
+    /// a failover or a restore: callers were told of events that the database doesn't have. Nothing
+    /// is written any more, and the process has to be restarted.
     pub async fn lost(&self) {
         self.0.history.lost().await;
     }
 
-    /// What is in the way of a new match: another of that request id, or that very match.
+    /// The match that keeps a new one from being admitted: one with the same request id, or the
+    /// same match.
     async fn known(&self, match_id: MatchId, spec: &Spec) -> Result<Option<Match>, Error> {
         let by_request = spec.request_id.clone().map(Key::Request);
         for key in by_request.into_iter().chain([Key::Match(match_id)]) {
@@ -369,7 +371,8 @@ impl Postgres {
         Ok(None)
     }
 
-    /// A match that was admitted by a statement whose answer was lost, if it is still ours.
+    /// The match, if a statement whose reply was lost has admitted it, and this replica still holds
+    /// it. `claim` is what that statement may have claimed.
     async fn admitted_before(
         &self,
         match_id: MatchId,
@@ -381,7 +384,7 @@ impl Postgres {
         Ok(first.filter(|_| is_ours).map(|first| Admitted::New(first, claim)))
     }
 
-    /// Whether an event was written by a statement whose answer was lost, and if not why not.
+    /// Whether a statement whose reply was lost has written the event, and if not, why not.
     async fn appended_before(
         &self,
         claim: Claim,
@@ -391,7 +394,7 @@ impl Postgres {
     ) -> Result<Appended, Error> {
         if doubtful {
             let events = self.read_events(claim.match_id).await?;
-            // Another replica that has taken the match may have written the same.
+            // Another replica that has taken the match over may have written the same event.
             let is_ours = |recorded: &Recorded| {
                 recorded.sequence == after.next()
                     && recorded.event == *event
@@ -406,7 +409,8 @@ impl Postgres {
     }
 }
 
-/// The writer's connection to a database that is as it must be, migrated.
+/// Connects to the database, checks that it can hold a journal, and migrates it. The connection is
+/// for the writer.
 async fn prepare(database: &Database, needed: u32) -> Result<PgConnection, OpenError> {
     let unusable = |source| OpenError::of(database, needed, true, source);
     let mut connection = reach(database, needed).await?;
@@ -430,7 +434,7 @@ async fn prepare(database: &Database, needed: u32) -> Result<PgConnection, OpenE
     }
 }
 
-/// The first connection, whose session is its own.
+/// Makes the first connection, and checks that no pooler shares its session.
 async fn reach(database: &Database, needed: u32) -> Result<PgConnection, OpenError> {
     let unreachable = |source| OpenError::of(database, needed, false, source);
     let mut connection = database.reach().await.map_err(unreachable)?;
@@ -445,7 +449,7 @@ async fn reach(database: &Database, needed: u32) -> Result<PgConnection, OpenErr
     Ok(connection)
 }
 
-/// What a replica has once it is entered in the database.
+/// What a replica learns when it enters its incarnation in the database.
 struct Entered {
     origin: Origin,
     keys: Keys,
@@ -454,8 +458,8 @@ struct Entered {
     head: Cursor,
 }
 
-/// Enters a new incarnation, and makes the connection ready for the writer. All of it in the time
-/// that one statement may take.
+/// Enters a new incarnation, and prepares the connection for the writer. All of it has the time
+/// limit of one statement.
 async fn enter(
     connection: &mut PgConnection,
     database: &Database,
@@ -468,15 +472,16 @@ async fn enter(
         let takes_turns = write::function(notices).make(connection).await?;
         let head = schema::head(connection).await?;
         connect::plan_with(connection, &["RESET lock_timeout"]).await?;
-        // The URL may have another one.
+        // The URL may set a lock_timeout of its own.
         database.set_out(connection).await?;
         Ok(Entered { origin, keys, notices, takes_turns, head })
     })
     .await
 }
 
-/// A limit of connections is looked at before it is met: later, calls would wait for one and fail.
-/// With some fewer than it needs a replica is slow, and says so; with too few it doesn't start.
+/// Checks the role's connection limit at the start: if it were only met later, calls would wait for
+/// a connection and fail. With fewer connections than it uses, a replica is slow and logs a
+/// warning; with fewer than [`CONNECTIONS_MIN`] it doesn't start.
 async fn check_limit(
     connection: &mut PgConnection,
     database: &Database,
@@ -503,8 +508,8 @@ async fn check_limit(
     Ok(())
 }
 
-/// Whether the database has LISTEN and NOTIFY. Distributed ones that speak PostgreSQL's protocol
-/// may have neither; there the timer finds everything.
+/// Whether the database has LISTEN and NOTIFY. Distributed databases that speak PostgreSQL's
+/// protocol may have neither; there a timer polls for everything.
 async fn carries_notices(connection: &mut PgConnection) -> sqlx::Result<bool> {
     query_scalar("SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify')")
         .fetch_one(connection)
@@ -515,7 +520,7 @@ async fn carries_notices(connection: &mut PgConnection) -> sqlx::Result<bool> {
 impl Writer for Postgres {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
         if !self.may_act() {
-            // Told at once: the writer may be waiting for a database that hangs.
+            // Fails at once, without the queue: the writer may be waiting for a hanging database.
             return Err(writer::no_lease());
         }
         let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
@@ -526,10 +531,11 @@ impl Writer for Postgres {
                     return Ok(Admitted::New(recorded, claim));
                 }
                 WriteOutcome::Done(_, None) => {
-                    return Err(Error::Corrupt("a match without a hold".into()));
+                    return Err(Error::Corrupt("new match without a claim".into()));
                 }
                 WriteOutcome::Not { unheard, .. } => {
-                    // Whatever else comes of this: nobody is told that it is theirs.
+                    // Unless `admitted_before` finds the match, no claim is returned, and the
+                    // guard releases it.
                     let unheard = self.0.writer.unheard(unheard);
                     if let Some(new) = self.admitted_before(match_id, unheard.claim()).await? {
                         unheard.disarm();
@@ -539,10 +545,10 @@ impl Writer for Postgres {
                         return Ok(Admitted::Known(known));
                     }
                     if !self.read_events(match_id).await?.is_empty() {
-                        let problem = format!("match {match_id} is another caller's");
+                        let problem = format!("match {match_id} belongs to another caller");
                         return Err(Error::Corrupt(problem));
                     }
-                    // Whatever was in the way has been erased since.
+                    // The match that kept this one from being admitted has been erased since.
                 }
             }
         }
@@ -584,7 +590,7 @@ impl Writer for Postgres {
                 WriteOutcome::Done(recorded, _) if recorded.sequence == known.sequence.next() => {
                     return stored::next(Some(known), &recorded).map(CancelledAs::Now);
                 }
-                // It had gone on in between: what it is now is read anew.
+                // Another event came in between: read the match again.
                 WriteOutcome::Done(..) => doubtful_before = true,
                 WriteOutcome::Not { doubtful, .. } => doubtful_before |= doubtful,
             }
@@ -606,7 +612,7 @@ impl Writer for Postgres {
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
         if limit == 0 {
-            // A replica that is full asks for none, and then the database isn't asked either.
+            // A replica at its limit of matches asks for none, which costs no statement.
             return Ok(Vec::new());
         }
         self.0.writer.ask(|reply| Command::Claim { limit, reply }).await
@@ -638,8 +644,8 @@ impl Writer for Postgres {
         if let Some(keeper) = keeper
             && keeper.await.is_err()
         {
-            // Its panic was told as it happened.
-            tracing::error!("the lease's renewal died");
+            // The panic itself was logged when it happened.
+            tracing::error!("lease renewer panicked");
         }
     }
 

@@ -1,5 +1,5 @@
-//! Lists of the database, over connections of their own: they never stand in the way of look-ups,
-//! however many there are, and stop when their callers have gone.
+//! Reads lists, over connections of their own. However many lists there are, no look-up waits for
+//! them; a list whose caller has gone is cancelled in the database.
 
 use std::{
     pin::Pin,
@@ -25,30 +25,30 @@ use crate::{
     },
 };
 
-/// How the statements of lists are planned, beside what holds for all: each walks an index that has
-/// the order it asks for. To sort would be to read first all that is to be sorted.
+/// Planner settings for lists, in addition to those of every session: a list walks an index that is
+/// in its order. To sort, PostgreSQL would first have to read all that the list could show.
 pub(super) const PLANNING: [&str; 2] =
     ["SET enable_sort = off", "SET enable_incremental_sort = off"];
 
-/// A read that is under way.
+/// A read in flight.
 type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Reads lists.
+/// Reads lists, a bounded number at once.
 pub(super) struct Lists {
     turns: ListPermits,
     shared: Arc<ListsInner>,
 }
 
-/// What lists share.
+/// What all lists share.
 struct ListsInner {
     database: Database,
-    /// Made as they are needed, one for each turn at most.
+    /// Idle connections. They are made on demand, at most one for each permit.
     idle: Mutex<Vec<Connected>>,
-    /// Over which a list that was given up is cancelled.
+    /// Connections over which abandoned lists are cancelled.
     readers: Arc<ReadConnections>,
 }
 
-/// A connection, and how the database calls it.
+/// A connection, and the id of its server process, by which its statement can be cancelled.
 struct Connected {
     connection: PgConnection,
     process_id: i32,
@@ -76,8 +76,8 @@ impl Lists {
         listing.await
     }
 
-    /// Reads something over a connection for lists when its turn has come, for as long as this is
-    /// waited for, and no longer than a look-up may take.
+    /// Waits for a permit, then reads over a list connection. The read ends when this future is
+    /// dropped, and after [`PATIENCE`] at the latest.
     async fn run<T: Send + 'static>(
         &self,
         read: impl Fn(&mut Connected) -> ReadFuture<'_, T> + Send + Sync + 'static,
@@ -98,18 +98,18 @@ impl Lists {
         reading.await
     }
 
-    /// Refuses further lists, waits for those under way, and closes the connections.
+    /// Refuses further lists, waits for those in flight, and closes the connections.
     pub(super) async fn close(&self) {
         self.turns.close().await;
         let connections = std::mem::take(&mut *self.shared.lock());
         for Connected { connection, .. } in connections {
             if let Err(error) = connection.close().await {
-                tracing::debug!(%error, "a connection for lists was not closed properly");
+                tracing::debug!(%error, "list connection not closed cleanly");
             }
         }
     }
 
-    /// A list that would never end.
+    /// Runs a list that would never end by itself.
     #[cfg(all(test, feature = "postgres-tests"))]
     pub(super) async fn endless(&self) -> Result<(), Error> {
         const ENDLESS: &str = "SELECT pg_sleep(4) FROM generate_series(1, 1000000)";
@@ -121,14 +121,14 @@ impl Lists {
         reading.await
     }
 
-    /// How many lists could begin at once.
+    /// How many permits are free.
     #[cfg(all(test, feature = "postgres-tests"))]
     pub(super) fn free(&self) -> usize {
         self.turns.free()
     }
 }
 
-/// Whether the connection is of no use any more.
+/// Whether an error means that the connection can't be used any more.
 fn is_broken(error: &Error) -> bool {
     match error {
         Error::Unavailable(source) => {
@@ -152,8 +152,8 @@ impl ListsInner {
         }
     }
 
-    /// Reads; over another connection if the first turns out to be dead, as each is found once
-    /// after a restart of the database.
+    /// Reads, and tries again over another connection if one turns out to be dead: after a restart
+    /// of the database each idle connection is found dead once.
     async fn read<T>(
         &self,
         connected: &mut Option<Connected>,
@@ -168,7 +168,7 @@ impl ListsInner {
         read(connected.insert(self.take().await?)).await
     }
 
-    /// Keeps the connection, if it is at rest or comes to rest.
+    /// Keeps a connection whose statement has ended; cancels the statement otherwise.
     async fn put(&self, connected: Connected, is_at_rest: bool) {
         if is_at_rest {
             self.lock().push(connected);
@@ -177,8 +177,8 @@ impl ListsInner {
         }
     }
 
-    /// The database ends a statement by itself that takes too long, also where this replica is not
-    /// there any more to cancel it.
+    /// Makes a list connection. Its `statement_timeout` ends a list also if this replica is no
+    /// longer there to cancel it.
     async fn connect(&self) -> sqlx::Result<Connected> {
         connect::in_time(connect::CONNECT_TIMEOUT, async {
             let mut connection = self.database.connect().await?;
@@ -192,21 +192,21 @@ impl ListsInner {
         .await
     }
 
-    /// Cancels the statement if it is still under way, and keeps the connection if it comes to rest.
+    /// Cancels the statement if it still runs, and keeps the connection if that answers again.
     async fn stop(&self, mut connected: Connected) {
         const CANCEL: &str = "SELECT pg_cancel_backend($1)";
         let cancelled = self.readers.rows(|| query(CANCEL).bind(connected.process_id)).await;
         let rest = connect::in_time(PATIENCE, connected.connection.ping()).await;
         match (cancelled, rest) {
             (Ok(_), Ok(())) => self.lock().push(connected),
-            // Closed, that is: it is not known what would come over it.
-            (Err(error), _) => tracing::debug!(%error, "a list could not be cancelled"),
-            (_, Err(error)) => tracing::debug!(%error, "a connection for lists is gone"),
+            // Dropping closes the connection: what it would answer next is unknown.
+            (Err(error), _) => tracing::debug!(%error, "abandoned list not cancelled"),
+            (_, Err(error)) => tracing::debug!(%error, "list connection lost"),
         }
     }
 }
 
-/// A statement's text, its values numbered.
+/// A statement's text, with numbered parameters for its values.
 fn numbered(pieces: &[Piece<'_>]) -> String {
     let (mut sql, mut values) = (String::new(), 0);
     for piece in pieces {
@@ -221,7 +221,7 @@ fn numbered(pieces: &[Piece<'_>]) -> String {
     sql
 }
 
-/// A statement with its values.
+/// A statement with its values bound.
 fn bound<'q>(pieces: &[Piece<'q>]) -> Query<'q> {
     let sql: Arc<str> = numbered(pieces).into();
     pieces.iter().fold(query(AssertSqlSafe(sql)), |query, piece| match *piece {

@@ -1,23 +1,23 @@
-//! What replicas tell each other: always to look, never what is to be seen. A notice that is lost
-//! costs time and nothing else.
+//! Notifications between replicas, by NOTIFY. Each only says "look", and deliberately carries no
+//! data: a notification that is lost costs time and nothing else.
 
 use sqlx::{PgConnection, query};
 
 use crate::journal::postgres::connect::{self, STATEMENT_TIMEOUT};
 
-/// Where notices are sent. The statement that writes events names it as well.
+/// The channel of all notifications. The statement that writes events (`write.rs`) names it too.
 pub(super) const CHANNEL: &str = "facematch";
 
-/// Something was written or erased. What `write.sql` sends.
+/// Payload: events were written, or matches erased. The statement that writes sends the same.
 pub(super) const WRITTEN: &str = "";
 
-/// A replica came or went.
+/// Payload: a lease was taken or deleted.
 pub(super) const LEASES: &str = "leases";
 
-/// A replica let go of matches.
+/// Payload: a replica released matches.
 pub(super) const RELEASED: &str = "released";
 
-/// Tells the others.
+/// Notifies all replicas that listen.
 pub(super) async fn send(connection: &mut PgConnection, notice: &str) -> sqlx::Result<()> {
     let sending = query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(notice);
     connect::in_time(STATEMENT_TIMEOUT, sending.execute(connection)).await.map(drop)

@@ -1,11 +1,11 @@
-//! Turns: replicas that write at the same time do so one after another, in the order in which they
-//! asked, so that a replica that is farther from the database than others has its share of commits.
+//! Turns: replicas that write at the same time commit one after another, in the order of their
+//! requests, so that a replica that is farther from the database gets its fair share of commits.
 //!
-//! A turn is an advisory lock of the transaction, whose waiters PostgreSQL serves first come, first
-//! served. A function takes it, then runs `write.sql`: that statement's snapshot is younger than
-//! the wait, and its commit passes the turn on. So a turn is one trip, and nothing is held between
-//! two. It is about fairness alone: the order of the journal rests on the key of `commits`, also
-//! beside replicas that take no turns.
+//! A turn is an advisory lock that a transaction holds; PostgreSQL grants it first come, first
+//! served. A function takes the lock, then runs `write.sql`: the statement's snapshot is younger
+//! than the wait, and its commit releases the lock. So a turn is one round trip, and no lock is
+//! held between two. Turns deliberately provide fairness alone: the key of `commits` orders the
+//! journal, also if some replicas take no turns.
 
 use std::{fmt::Write as _, sync::Arc};
 
@@ -42,24 +42,25 @@ const PARAMETERS: [&str; 24] = [
     "integer",
 ];
 
-/// Takes the turn. Two journals in schemas of one database have turns of their own.
+/// Takes the turn's lock. Its key contains the table `commits`, so journals in two schemas of one
+/// database don't wait for each other.
 const TAKE: &str = "pg_advisory_xact_lock('commits'::regclass::oid::integer, 1)";
 
-/// How often the function is made that another replica may be making: each try but the last finds
-/// it there.
+/// How many times a start tries to create the function. A try fails if another replica creates the
+/// function at the same moment; the next one finds it there.
 const TRIES_MAX: usize = 20;
 
-/// The function that takes a turn and writes in it. Its name has the digest of its text: replicas
-/// of another version have their own beside it.
+/// The database function that takes a turn and writes in it. Its name contains a digest of its
+/// text, so replicas of another version have a function of their own.
 pub(super) struct Function {
     name: String,
     create: Arc<str>,
-    /// The statement that calls it, with the parameters of `write.sql`.
+    /// The statement that calls the function, with the parameters of `write.sql`.
     pub call: Arc<str>,
 }
 
 impl Function {
-    /// Around the statement that writes.
+    /// Wraps the statement that writes.
     pub(super) fn around(write: &str) -> Self {
         let rest = rest_of_definition(write);
         let name = format!("write_events_{}", &blake3::hash(rest.as_bytes()).to_hex()[..16]);
@@ -75,14 +76,14 @@ impl Function {
         }
     }
 
-    /// Makes it if it isn't there. False if the database can't have it, or doesn't let this role
-    /// call it: then writes take no turns.
+    /// Creates the function if it doesn't exist. Returns false if the database refuses it, or
+    /// doesn't let this role call it: writes then take no turns.
     pub(super) async fn make(&self, connection: &mut PgConnection) -> sqlx::Result<bool> {
         let making = connect::in_time(STATEMENT_TIMEOUT, self.try_make(connection));
         match making.await {
             Err(error) if connect::meaning(&error) == Meaning::Refused => {
                 let error = connect::sentence(&error);
-                warn!(error, "writes take no turns: a distant replica may be late");
+                warn!(error, "writes take no turns: the commits of a distant replica may be late");
                 Ok(false)
             }
             made => made,
@@ -97,14 +98,17 @@ impl Function {
             match may_call.await? {
                 Some(true) => return Ok(true),
                 Some(false) => {
-                    warn!(name = self.name, "writes take no turns: no right to call the function");
+                    warn!(
+                        name = self.name,
+                        "writes take no turns: this role may not call the function"
+                    );
                     return Ok(false);
                 }
                 None => {}
             }
             tries += 1;
             match raw_sql(AssertSqlSafe(Arc::clone(&self.create))).execute(&mut *connection).await {
-                Ok(_) => info!(name = self.name, "the function for writing in turns was made"),
+                Ok(_) => info!(name = self.name, "function for writing in turns created"),
                 Err(error) if tries < TRIES_MAX && is_there(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -112,7 +116,8 @@ impl Function {
     }
 }
 
-/// All of it but its name. A wait ends when its writer has given it up.
+/// The function's definition after its name. Its `lock_timeout` is the writer's time limit for a
+/// statement: a wait ends when its writer has given up.
 fn rest_of_definition(write: &str) -> String {
     format!(
         "({parameters})
@@ -132,7 +137,8 @@ $function$",
     )
 }
 
-/// Whether another replica has made it just now: the key of a catalogue, or its name.
+/// Whether another replica has just created the function: its name exists, or a catalogue's unique
+/// key was violated.
 fn is_there(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code());
     matches!(code.as_deref(), Some("23505" | "42723"))

@@ -1,17 +1,18 @@
-//! When PostgreSQL cleans up the tables that retention empties, unless the operator has said so.
+//! Configures autovacuum of the tables that retention empties. It deliberately leaves an operator's
+//! own settings alone.
 
 use sqlx::{PgConnection, query_scalar, raw_sql};
 use tracing::{info, warn};
 
 use crate::journal::postgres::connect::{self, Meaning, STATEMENT_TIMEOUT};
 
-/// Sets it for all of them, if none of it is set. A database that can't be told so is as good, and
-/// one whose tables are busy is told at the next start.
+/// Configures autovacuum for all of the tables, unless any of them has a setting for it. A refusal
+/// is logged and otherwise ignored; if the tables are busy, the next start tries again.
 pub(super) async fn settle(connection: &mut PgConnection) -> sqlx::Result<()> {
     match connect::in_time(STATEMENT_TIMEOUT, try_settle(connection)).await {
         Err(error) if connect::meaning(&error) == Meaning::Refused => {
             let error = connect::sentence(&error);
-            warn!(error, "autovacuum of the tables can't be set: what is erased stays longer");
+            warn!(error, "autovacuum can't be configured: erased data stays in the files longer");
             Ok(())
         }
         settled => settled,
@@ -28,6 +29,6 @@ async fn try_settle(connection: &mut PgConnection) -> sqlx::Result<()> {
         return Ok(());
     }
     raw_sql(include_str!("vacuum.sql")).execute(connection).await?;
-    info!("autovacuum of the tables was set");
+    info!("autovacuum configured");
     Ok(())
 }

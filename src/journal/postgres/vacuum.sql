@@ -1,8 +1,8 @@
--- How PostgreSQL cleans up the tables that retention empties: after a twentieth of their rows, where
--- it waits for a fifth unless told otherwise, so that the room of what was erased is written over
--- soon. Less than a fiftieth is of no use: below it vacuum leaves the indexes as they are.
+-- Has PostgreSQL vacuum the tables that retention empties once a twentieth of their rows is dead,
+-- rather than its default of a fifth, so that the space of erased rows is overwritten soon. Less
+-- than a fiftieth is of no use: below it VACUUM skips the indexes.
 
--- They wait for their tables for a moment only.
+-- The statements wait for their tables for a moment only.
 SELECT set_config('lock_timeout', '2s', true);
 
 ALTER TABLE matches SET

@@ -1,27 +1,27 @@
 -- Writes a batch of events: first events of new matches ($1 to $7, their labels in $8 to $11), and
--- next events of known ones ($12 to $20). $21: the time; $22: this replica's incarnation; $23:
--- whether others are to be told; $24: the lease
--- of this replica. One row for each event that was written.
+-- next events of known matches ($12 to $20). $21: the time; $22: this replica's incarnation; $23:
+-- whether to notify other replicas; $24: this replica's lease. Returns a row for each new event.
 --
--- What makes this safe with many writers is the insertion into commits, before anything else. Its
--- key is the position after the newest that this statement sees. If somebody else commits after
--- what this statement sees and before that insertion, or is about to, the key is taken: this
--- statement waits for the other's commit, fails, and is sent again by its writer, to see what the
--- other wrote. So all statements of this kind take effect one after another, each seeing all
--- before it, and no position ever becomes visible before a smaller one. (A counter's row would
--- order positions as well, but whoever waits for it sees, once it goes on, everything else as it
--- was before; and its dead versions pile up under a long snapshot.)
+-- The insertion into commits, before anything else, makes this safe with many writers. Its key is
+-- the position after the newest that this statement sees. If another statement of this kind has
+-- committed after this one's snapshot and before that insertion, or is about to commit, the key is
+-- taken: this statement waits for the other's commit, fails, and is sent again by its writer with a
+-- new snapshot. So all statements of this kind take effect one after another, each sees all before
+-- it, and no position ever becomes visible before a smaller one. (A counter's row would order
+-- positions as well. But a statement that has waited for the row's lock still sees everything else
+-- in its old snapshot; and the row's dead versions pile up under a long snapshot.)
 --
 -- A plan is made once, while the tables may be small, and kept. So no table is joined in a way that
 -- could be planned as reading all of an index: a row is looked up in a sub-select with a LIMIT,
--- which stays one, and a row that is changed is found by ANY (ARRAY[…]), which an index can find and
--- no merge can. Where several indexes begin alike, one of which is as cheap as the other while there
--- is a row or two, BETWEEN and an order leave one. Whether a match has ended is asked in words that keep the planner from the index of
--- those that haven't: it is in the order of their owners, and would be read from end to end.
+-- which the planner keeps as a sub-select, and a row to be changed is found by ANY (ARRAY[…]),
+-- which an index scan supports and a merge join doesn't. Where several indexes begin with the same
+-- column, and cost the same while there is a row or two, BETWEEN and ORDER BY leave only one.
+-- Whether a match has ended is asked in terms that rule out the index of unfinished matches: it is
+-- in the order of owners, and would be read from end to end.
 --
--- Statements of other kinds change who holds a match, at any time. So the fence is in the UPDATE
--- of the match's own row, which looks at the row as it is once its lock is had; sub-selects see
--- what was when the statement began.
+-- Statements of other kinds may change a match's holder at any time. So the fence is in the UPDATE
+-- of the match's own row, which rechecks the row's latest version once it has the lock; sub-selects
+-- see the statement's snapshot.
 WITH asked_new AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::boolean[], $6::smallint[], $7::text[])

@@ -1,5 +1,6 @@
-//! Matches that this replica has claimed and can't drive, since a later version wrote what it doesn't
-//! know, or their journal is damaged: let go of for replicas that can, and left alone for a while.
+//! Remembers matches that this replica has claimed but can't drive, because a later version wrote
+//! events that it can't read, or because their journal is damaged. It releases them for replicas
+//! that can drive them, and doesn't claim them again for a while.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -14,10 +15,10 @@ use crate::domain::{MatchId, Timestamp};
 /// How long this replica doesn't claim such a match again.
 const PAUSE: Duration = Duration::from_secs(300);
 
-/// How many are kept in mind. Beyond that the oldest may be claimed again earlier.
+/// How many matches are remembered. Beyond that the oldest may be claimed again earlier.
 const MATCHES_MAX: usize = 10_000;
 
-/// What was set aside, and until when.
+/// The matches that were set aside, and until when.
 #[derive(Default)]
 pub(super) struct Aside(Mutex<Set>);
 
@@ -28,7 +29,7 @@ struct Set {
 }
 
 impl Aside {
-    /// Sets a match aside, and tells of it the first time.
+    /// Sets a match aside, and logs it the first time.
     pub(super) fn add(&self, id: MatchId, now: Timestamp) {
         let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if set.until.insert(id, now.after(PAUSE)).is_some() {
@@ -36,7 +37,7 @@ impl Aside {
         }
         tracing::warn!(
             match.id = %id,
-            "unfinished match not driven here: its journal has what this version doesn't know"
+            "unfinished match not driven here: its journal has events that this version can't read"
         );
         set.oldest_first.push_back(id);
         if set.oldest_first.len() > MATCHES_MAX
@@ -46,7 +47,7 @@ impl Aside {
         }
     }
 
-    /// What isn't claimed at this time.
+    /// The matches that are not to be claimed at this time.
     pub(super) fn ids(&self, now: Timestamp) -> Vec<Uuid> {
         let set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_aside = |(_, until): &(&MatchId, &Timestamp)| **until > now;
@@ -60,7 +61,7 @@ mod tests {
     use crate::journal::suite::facts::{START, match_id};
 
     #[test]
-    fn a_match_is_aside_for_a_while_and_not_too_many_are() {
+    fn a_match_stays_aside_for_a_while_and_their_number_is_bounded() {
         let aside = Aside::default();
         aside.add(match_id(0, 0), START);
         assert_eq!(aside.ids(START), [*match_id(0, 0).as_uuid()]);

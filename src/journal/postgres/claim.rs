@@ -1,8 +1,8 @@
-//! Who holds a match: taking those that nobody holds, and letting go.
+//! Claims and releases matches: decides which replica holds each.
 //!
-//! A match is a replica's for as long as the lease stands that it was claimed under. Once its
-//! lease is gone from `leases`, which it never comes back to, anybody may take it; the statement
-//! that does so moves the epoch on, and whatever its former holder still writes has no effect.
+//! A claim holds for as long as the lease exists under which it was made. A lease that is deleted
+//! from `leases` never returns, so from then on any replica may take over its matches. The
+//! statement that does so raises the epoch, and later writes of the former holder have no effect.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,28 +24,29 @@ use crate::{
     },
 };
 
-/// How long matches that a replica left are for those whose share they are; after that they are
-/// anybody's, so that none waits for a replica that doesn't come.
+/// The time of sharing: how long each replica takes no more than its share of the matches that
+/// another one left. After that any replica may take any of them, so that no match waits for a
+/// replica that doesn't come.
 pub(super) const SHARING_TIME: Duration = Duration::from_secs(1);
 
 const LEASE_BITS: u32 = 32;
 const LENT: u64 = 1 << LEASE_BITS;
 const EPOCH_SHIFT: u32 = LEASE_BITS + 1;
 
-/// What the epoch of a [`Claim`] is made of here, the greatest part first, so that it grows with
-/// every take-over.
+/// The parts of a [`Claim`]'s epoch in this engine, the most significant first, so that the epoch
+/// grows with every takeover.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct PackedClaim {
     /// The epoch in the match's row.
     pub epoch: i64,
-    /// Whether whoever has the match's photo may take it.
+    /// Whether a replica that has the match's photo may take the match over.
     pub lent: bool,
-    /// The lease that it was claimed under.
+    /// The lease under which the match was claimed.
     pub lease: LeaseId,
 }
 
 impl PackedClaim {
-    /// What whoever admits a match holds.
+    /// The claim of the replica that admits a match.
     pub(super) const fn of_new(lease: LeaseId) -> Self {
         Self { epoch: 1, lent: false, lease }
     }
@@ -56,7 +57,7 @@ impl PackedClaim {
         Claim { match_id, epoch }
     }
 
-    /// From its columns: epoch, lent, owner.
+    /// From the columns epoch, lent, owner.
     pub(super) fn read(row: &PgRow) -> sqlx::Result<Self> {
         let lease = LeaseId::from_number(row.try_get(2)?);
         Ok(Self { epoch: row.try_get(0)?, lent: row.try_get(1)?, lease })
@@ -71,8 +72,7 @@ impl PackedClaim {
     }
 }
 
-/// Claims matches that nobody holds, oldest first: of a dead replica's only this one's share, as
-/// long as it is to be shared.
+/// Claims unclaimed matches, oldest first: during the time of sharing only this replica's share.
 pub(super) struct ClaimSome {
     pub lease: LeaseId,
     pub share: Share,
@@ -82,7 +82,7 @@ pub(super) struct ClaimSome {
     pub now: Timestamp,
 }
 
-/// Claims one match if nobody holds it, or if it is lent and its photo is here.
+/// Claims one match if it is unclaimed, or if it is lent and this replica has its photo.
 pub(super) struct TakeOne {
     pub lease: LeaseId,
     pub match_id: MatchId,
@@ -92,18 +92,18 @@ pub(super) struct TakeOne {
     pub now: Timestamp,
 }
 
-/// Makes a hold that is lent a whole one.
+/// Turns a lent claim into a full one.
 pub(super) struct Confirm {
     pub claim: Claim,
 }
 
-/// Lets go of matches, so that the next search finds them.
+/// Releases claims, so that the next search finds the matches.
 pub(super) struct Release {
     pub claims: Vec<Claim>,
 }
 
-/// Owners are few, and the index has them in order: each is found by one look. What they hold is
-/// read for each, so that no more than a page of it is. How rows are found: see `write.sql`.
+/// There are few owners, and the index is in their order: one index look-up finds each. Matches are
+/// read owner by owner, and at most a page of each. How rows are found: see `write.sql`.
 const CLAIM: &str = "
     WITH RECURSIVE owners (owner) AS (
         (SELECT owner FROM match_states WHERE end_time IS NULL ORDER BY owner LIMIT 1)
@@ -127,7 +127,7 @@ const CLAIM: &str = "
         AND coalesce(s.end_time, 0) = 0
     RETURNING s.match_id, s.epoch, s.lent";
 
-/// Only from whom it was seen with.
+/// Takes the match only from the owner and epoch that the sub-select saw.
 const TAKE: &str = "
     WITH free AS (
         SELECT s.match_id, s.owner, s.epoch FROM match_states AS s
@@ -167,7 +167,7 @@ impl Statement for ClaimSome {
         let claims = taken.iter().map(|row| held(row, self.lease));
         let mut claims = claims.collect::<Result<Vec<_>, _>>()?;
         claims.sort_unstable_by_key(|claim| claim.match_id);
-        // Claimed they are: if they can't be read, somebody else may try.
+        // The matches are claimed by now: if they can't be read, they are released again.
         let folded = fold(connection, &claims).await;
         let folded = folded.inspect_err(|_| self.orphans.add(claims.clone()))?;
         let (foreign, known): (Vec<_>, Vec<_>) =
@@ -214,7 +214,7 @@ fn held(row: &PgRow, lease: LeaseId) -> sqlx::Result<Claim> {
     Ok(hold.claim(match_id))
 }
 
-/// Leaves matches to replicas that can drive them. The claims to be let go of.
+/// Sets matches aside that this version can't drive. Returns their claims, to be released.
 fn set_aside(aside: &Aside, foreign: Vec<(Match, Claim)>, now: Timestamp) -> Vec<Claim> {
     let each = foreign.into_iter().map(|(m, claim)| {
         aside.add(m.id, now);
@@ -223,8 +223,8 @@ fn set_aside(aside: &Aside, foreign: Vec<(Match, Claim)>, now: Timestamp) -> Vec
     each.collect()
 }
 
-/// The matches as they stand, read after they were claimed (claims are in the order of ids): their
-/// former holder may have written until then.
+/// Reads the matches, after they were claimed: until then their former holder may have written.
+/// `claims` are in the order of match ids.
 async fn fold(
     connection: &mut PgConnection,
     claims: &[Claim],
@@ -273,7 +273,7 @@ impl Statement for Confirm {
 
 #[async_trait]
 impl Statement for Release {
-    /// How many matches were let go of.
+    /// How many matches were released.
     type Output = u64;
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<u64, Error> {
@@ -301,7 +301,7 @@ mod tests {
     use crate::journal::suite::facts::match_id;
 
     #[test]
-    fn a_hold_is_the_epoch_of_its_claim_which_grows_with_every_take_over() {
+    fn a_packed_claim_is_read_back_from_its_epoch_which_grows_with_every_takeover() {
         let mut former = 0;
         for epoch in [1, 2, 1 << 20, (1 << 30) + 1] {
             for (lent, number) in [(false, 1), (true, i32::MAX), (false, 77)] {

@@ -1,4 +1,4 @@
-//! What a replica's writer counts of itself, and the line in the log where that matters.
+//! Counts the commits and lost races of a replica's writer, and logs when races are lost too often.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -9,10 +9,10 @@ use tracing::warn;
 
 use crate::domain::Timestamp;
 
-/// How often lost races are looked at.
+/// How often lost races are checked.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many races are lost in that time before it is worth a line: fewer cost nothing.
+/// How many lost races in that time are worth a line in the log: fewer cost next to nothing.
 const LOST_MIN: u64 = 100;
 
 /// Counts since the journal was opened.
@@ -43,7 +43,7 @@ impl Counts {
     }
 }
 
-/// Tells once a minute of races that were lost, where they outnumber the commits.
+/// Logs lost races, once a minute at most, if they outnumber the commits.
 pub(super) struct Contention {
     since: Timestamp,
     commits: u64,
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_races_are_told_once_a_minute_where_they_outnumber_commits() {
+    fn lost_races_are_logged_once_a_minute_if_they_outnumber_commits() {
         let start = Timestamp::default();
         let minutes = |minutes: u32| start.after(WINDOW * minutes);
         let lines = capture(|| {
@@ -94,7 +94,7 @@ mod tests {
             count(&counts, 10, 500);
             contention.look(start.after(WINDOW / 2), &counts);
             contention.look(minutes(1), &counts);
-            // More commits than lost races, then few of either.
+            // More commits than lost races, then few of both.
             count(&counts, 600, 500);
             contention.look(minutes(2), &counts);
             count(&counts, 1, 50);

@@ -1,4 +1,4 @@
-//! Entering what replicas of an older version wrote into the indexes that lists walk.
+//! Enters matches that replicas of an older version wrote into the indexes that lists walk.
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, query};
@@ -8,7 +8,7 @@ use crate::journal::{
     postgres::{command::Statement, rows},
 };
 
-/// Enters some matches, oldest first.
+/// Enters up to `limit` matches, oldest first.
 pub(super) struct Enlist {
     pub limit: usize,
 }
@@ -18,8 +18,8 @@ impl Statement for Enlist {
     type Output = usize;
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<usize, Error> {
-        // What others write at this moment is left to the next time. A row without a match can't
-        // be; it would come again and again.
+        // Rows that other statements have locked are left to the next call. A row without a match
+        // can't exist; but if it did, without the empty caller it would be found again and again.
         const ENLIST: &str = "
             UPDATE match_states AS s SET
                 caller = coalesce((SELECT m.caller FROM matches AS m

@@ -1,9 +1,9 @@
-//! Erasing matches: the rows of each in every table.
+//! Erases matches: the rows of each in every table.
 //!
-//! What was deleted stays in the tables' files until its room is written over, which it may be once
-//! PostgreSQL has cleaned up the table (`vacuum.rs`); its log is recycled; backups and the log's
-//! archive keep what they hold. How often an erasure took place is counted, and other replicas are
-//! told, so that nobody shows from memory what is gone.
+//! A deleted row stays in its table's file until its space is overwritten, which is possible once
+//! PostgreSQL has vacuumed the table (`vacuum.rs`). WAL files are recycled; backups and the WAL
+//! archive keep what they hold. Each erasure is counted, and other replicas are notified, so that
+//! no replica shows an erased match from memory.
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row, query};
@@ -53,7 +53,7 @@ macro_rules! erase {
     };
 }
 
-/// Erases one match of a caller's, if it has ended.
+/// Erases one match of a caller, if it has ended.
 pub(super) struct EraseOne {
     pub caller: CallerId,
     pub match_id: MatchId,
@@ -82,7 +82,7 @@ impl Statement for EraseOne {
     }
 }
 
-/// Erases matches whose time has come, the longest due first.
+/// Erases expired matches, the longest overdue first.
 pub(super) struct EraseExpired {
     pub now: Timestamp,
     pub limit: usize,
@@ -94,16 +94,16 @@ impl Statement for EraseExpired {
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<usize, Error> {
         const ERASE: &str = erase!(
-            // Never by this replica's clock alone.
+            // By the earlier of two clocks: this replica's alone might erase too early.
             "SELECT match_id FROM match_states WHERE expire_time
              <= least($1, CAST(extract(epoch FROM now()) * 1000000 AS bigint))
          ORDER BY expire_time, match_id LIMIT $2",
             "greatest(floor, (SELECT max(position) FROM gone_events))",
             "1"
         );
-        // No token below the floor is looked up any more. By the key, or all that is retained would
-        // be read for it; and with each page as many as it can have had commits, and more, so that
-        // none of a backlog takes long.
+        // No token below the floor is looked up any more. Commits are found by their key:
+        // otherwise all that are retained would be read. Each page deletes as many as its events
+        // can have had commits, and some more: so a backlog shrinks, and no page of it takes long.
         const FORGET: &str = "DELETE FROM commits AS c USING (
                 SELECT first_position FROM commits
                 WHERE first_position < (SELECT floor FROM store)
@@ -111,8 +111,8 @@ impl Statement for EraseExpired {
                     AND first_position < (SELECT max(first_position) FROM commits)
                 ORDER BY first_position LIMIT $1) AS o
             WHERE c.first_position = ANY (ARRAY[o.first_position])";
-        // No replica that was away for longer still has its lease. Where the oldest is younger
-        // nothing else is looked at; otherwise the oldest are, twice as many as are erased now.
+        // A replica that was away for longer than that has lost its lease. If the oldest row is
+        // younger, no other is read; else the oldest are, twice as many as are erased now.
         const TOLD: &str = "DELETE FROM erased AS e USING (
                 SELECT erasure, match_id FROM erased
                 WHERE (SELECT erase_time FROM erased ORDER BY erasure, match_id LIMIT 1)

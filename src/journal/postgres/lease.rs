@@ -1,9 +1,9 @@
-//! A replica's lease: what it knows of its own and of the others'.
+//! What a replica knows of its own lease and of the others'.
 //!
-//! The database's clock says when a lease is over, and the replica gives it up earlier, by its own
-//! monotonic clock, counted from before the statement left that renewed it (`renewal.rs`). A lease
-//! that was renewed late is still good if nobody has deleted it meanwhile; once it is deleted its
-//! number never comes back, and the replica takes a new one.
+//! A lease expires by the database's clock. Its replica stops relying on it earlier, by its own
+//! monotonic clock, counted from before the renewal was sent (`renewal.rs`). A lease that is
+//! renewed late is still valid unless another replica has deleted it meanwhile. The number of a
+//! deleted lease is never used again; its replica takes a new lease.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -30,7 +30,7 @@ impl LeaseId {
         Self(number)
     }
 
-    /// As the store has it.
+    /// The number, as the database has it.
     pub(super) const fn number(self) -> i32 {
         self.0
     }
@@ -39,47 +39,47 @@ impl LeaseId {
         self.0.cast_unsigned()
     }
 
-    /// From the lowest bits.
-    #[expect(clippy::cast_possible_truncation, reason = "the lowest bits are what is asked for")]
+    /// From the lowest 32 bits of a claim's epoch.
+    #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits are the lease")]
     pub(super) const fn from_bits(bits: u64) -> Self {
         Self((bits as u32).cast_signed())
     }
 }
 
-/// Which matches of a dead replica's are this one's to take: those whose slot leaves this rank
-/// when divided by how many there are.
+/// The unclaimed matches that this replica may take: those whose slot modulo `of` is `rank`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Share {
-    /// Its place among those alive.
+    /// This replica's rank among the live leases, from 0.
     pub rank: i16,
-    /// How many are alive.
+    /// How many leases are alive.
     pub of: i16,
 }
 
 impl Share {
-    /// Whatever there is.
+    /// All unclaimed matches.
     const ALL: Self = Self { rank: 0, of: 1 };
 }
 
-/// What this replica knows of its lease and of the others'. Everybody reads it; the keeper writes.
+/// What this replica knows of its lease and of the others'. All of its tasks read it; the lease
+/// renewer keeps it up to date.
 pub(super) struct Leases {
     pub clock: Clock,
     view: Mutex<View>,
     fleet: watch::Sender<Fleet>,
-    /// Says that somebody came or went: to be looked at at once.
+    /// Wakes the lease renewer before its next round is due.
     pub poke: Notify,
 }
 
-/// The fleet as last seen.
+/// The leases as of the last renewal.
 pub(super) struct View {
     pub mine: Option<OwnLease>,
-    /// One that was this replica's, and is not to be used any more.
+    /// A former lease of this replica's, for the renewer to delete.
     pub given_up: Option<LeaseId>,
-    /// Those alive, this one included.
+    /// All live leases, this replica's included.
     alive: Vec<LeaseId>,
-    /// When that changed last, or matches were let go.
+    /// When `alive` last changed, or a replica last released matches.
     changed: Timestamp,
-    /// Whether what others left of their shares was looked for since.
+    /// Whether this replica has since been told to search beyond its own share.
     has_swept: bool,
 }
 
@@ -87,7 +87,7 @@ pub(super) struct View {
 #[derive(Clone, Copy)]
 pub(super) struct OwnLease {
     pub lease: LeaseId,
-    /// Until when it is counted on.
+    /// Until when this replica relies on the lease, by its own clock.
     pub until: Timestamp,
 }
 
@@ -104,13 +104,13 @@ impl Leases {
         Self { clock, view, fleet: watch::Sender::new(Fleet { alive: 1 }), poke: Notify::new() }
     }
 
-    /// The lease, while it can be counted on.
+    /// This replica's lease, while it relies on it.
     pub(super) fn held(&self) -> Option<LeaseId> {
         let mine = self.view().mine?;
         (self.clock.now() < mine.until).then_some(mine.lease)
     }
 
-    /// What a claim is worth, as far as the lease says.
+    /// The status of a claim, judged by the lease alone.
     pub(super) fn tenure(&self, claim: Claim) -> ClaimStatus {
         let hold = PackedClaim::of(claim);
         let Some(mine) = self.view().mine.filter(|mine| mine.lease == hold.lease) else {
@@ -123,7 +123,7 @@ impl Leases {
         }
     }
 
-    /// Which of the matches that nobody holds are this replica's to take now.
+    /// The share of the unclaimed matches that this replica may take now.
     pub(super) fn share(&self) -> Share {
         let view = self.view();
         if self.clock.now() >= view.changed.after(SHARING_TIME) {
@@ -137,7 +137,7 @@ impl Leases {
         }
     }
 
-    /// Whether anybody else is there to be told of what is written.
+    /// Whether other replicas are alive, which are notified of writes.
     pub(super) fn has_others(&self) -> bool {
         self.view().alive.len() > 1
     }
@@ -146,17 +146,17 @@ impl Leases {
         self.fleet.subscribe()
     }
 
-    /// There may be matches that nobody holds.
+    /// Signals that there may be unclaimed matches.
     pub(super) fn hint(&self) {
         self.fleet.send_modify(|_| {});
     }
 
-    /// Somebody came or went.
+    /// Has the lease renewer check all leases at once: a lease may have been taken or deleted.
     pub(super) fn look(&self) {
         self.poke.notify_one();
     }
 
-    /// Somebody let go of matches, which those alive share out.
+    /// Begins a new time of sharing: a replica released matches, and the live ones divide them.
     pub(super) fn share_anew(&self) {
         {
             let mut view = self.view();
@@ -167,8 +167,8 @@ impl Leases {
         self.look();
     }
 
-    /// Gives the lease up, and everything that was claimed under it: some of that may be known to
-    /// nobody. A new one follows.
+    /// Gives up the lease and all claims under it, some of which may have reached no driver. The
+    /// lease renewer deletes the lease and takes a new one.
     pub(super) fn start_over(&self) {
         {
             let mut view = self.view();
@@ -177,12 +177,13 @@ impl Leases {
         self.look();
     }
 
-    /// Nothing is held any more.
+    /// Forgets the lease: this replica holds no match any more.
     pub(super) fn lose(&self) {
         self.view().mine = None;
     }
 
-    /// Once the time of sharing is over, whatever is left is anybody's. When to look next.
+    /// Once the time of sharing is over, has this replica search for all matches that are left.
+    /// Returns when to check next: after `next` at the latest.
     pub(super) fn until_swept(&self, next: Duration) -> Duration {
         let mut view = self.view();
         if view.has_swept {
@@ -198,10 +199,10 @@ impl Leases {
         next
     }
 
-    /// Takes what a renewal found.
+    /// Applies the result of a renewal.
     pub(super) fn take(&self, mine: OwnLease, alive: Vec<LeaseId>) {
         let mut view = self.view();
-        // It was given up while its renewal was under way.
+        // The lease was given up while its renewal was in flight.
         if view.given_up == Some(mine.lease) {
             return;
         }

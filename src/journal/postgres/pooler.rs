@@ -1,28 +1,28 @@
-//! Finds out whether a pooler between this replica and the database gives each transaction another
-//! session: PgBouncer does in its transaction and statement modes.
+//! Detects a pooler, between this replica and the database, that gives each transaction another
+//! session, as PgBouncer does in its transaction and statement modes.
 //!
-//! A replica can't work so: its prepared statements, its settings and LISTEN belong to a session.
-//! Only what the database itself says is relied on, so any pooler is found out, whatever it calls
-//! itself. One that keeps a client's session until the client has gone is as good as none.
+//! A replica can't work with such a pooler: its prepared statements, its settings and LISTEN belong
+//! to a session. The check deliberately relies only on the database's own answers, so it detects
+//! any product. A pooler that keeps a client's session until the client disconnects does no harm.
 
 use sqlx::{Connection, PgConnection, Row, raw_sql};
 
 use crate::journal::postgres::connect::{self, CONNECT_TIMEOUT, Database};
 
-/// How often the sessions of two connections are compared. A pooler that no other client uses is
-/// found out by the first time; beside other clients it may by chance give the same session again.
+/// How many times the sessions of two connections are compared. The first comparison detects a
+/// pooler without other clients; a busy one may by chance assign the same session again.
 const ROUNDS: usize = 3;
 
-/// Whose session a connection has.
+/// Whether a connection has its session to itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum SessionOwner {
-    /// Its own, for as long as it is open.
+    /// The session is the connection's own for as long as the connection is open.
     Own,
-    /// One that other connections get as well.
+    /// Other connections get the session as well.
     Shared,
 }
 
-/// Whether the session of a connection on which nothing was said yet is its own.
+/// Whether a connection, over which no statement was sent yet, has a session of its own.
 ///
 /// # Errors
 /// [`sqlx::Error::PoolTimedOut`] if a second connection gets no session in time.
@@ -30,7 +30,7 @@ pub(super) async fn sessions(
     database: &Database,
     connection: &mut PgConnection,
 ) -> sqlx::Result<SessionOwner> {
-    // Some poolers keep a session for a client from the first setting on.
+    // Some poolers pin a session to a client only after its first SET.
     let marked = raw_sql("SET facematch.session = 'own'").execute(&mut *connection);
     match connect::in_time(CONNECT_TIMEOUT, marked).await {
         Ok(_) | Err(sqlx::Error::Database(_)) => {}
@@ -43,13 +43,13 @@ pub(super) async fn sessions(
         }
     }
     if let Err(error) = other.close().await {
-        tracing::debug!(%error, "a connection was not closed properly");
+        tracing::debug!(%error, "second connection not closed cleanly");
     }
     Ok(SessionOwner::Own)
 }
 
-/// Whether a connection's session changes between transactions, or another connection has it while
-/// that is in the middle of a transaction.
+/// Whether a connection's session changes between transactions, or another connection holds it in
+/// an open transaction.
 async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Result<bool> {
     let before = session(one, "SELECT pg_backend_pid()").await?;
     if session(one, "SELECT pg_backend_pid()").await? != before {
@@ -60,29 +60,29 @@ async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Re
         Err(error) if connect::is_late(&error) => return Err(sqlx::Error::PoolTimedOut),
         others => others?,
     };
-    // Not asked once it is known: the other may have the only session that there is.
+    // If the first comparison is true, `one` isn't asked: `other` may hold the only session.
     let is_shared = others == before || session(one, "SELECT pg_backend_pid()").await? != before;
     session(other, "ROLLBACK; SELECT pg_backend_pid()").await?;
     Ok(is_shared)
 }
 
-/// The number of the session in which a text of statements ends.
+/// Runs statements, and returns the process id of the session that ran the last one.
 async fn session(connection: &mut PgConnection, statements: &'static str) -> sqlx::Result<i32> {
-    // To the end of the answer, where a failure is told.
+    // Reads to the end of the answer, where a failure is reported.
     let asked = raw_sql(statements).fetch_all(connection);
     let rows = connect::in_time(CONNECT_TIMEOUT, asked).await?;
     rows.last().ok_or(sqlx::Error::RowNotFound)?.try_get(0)
 }
 
-/// Whether a failure is that of a pooler in which each statement may get another session.
+/// Whether an error is that of a pooler that gives each statement another session.
 fn forbids_transactions(error: &sqlx::Error) -> bool {
     const PROTOCOL_VIOLATION: &str = "08P01";
     let code = error.as_database_error().and_then(|error| error.code());
     code.is_some_and(|code| code == PROTOCOL_VIOLATION)
 }
 
-/// Whether a failure is that of a prepared statement in another session than its own: it is there
-/// already, or not there.
+/// Whether a prepared statement has met another session than its own: there its name exists
+/// already, or doesn't exist.
 pub(super) fn lost_its_session(error: &sqlx::Error) -> bool {
     const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
     const INVALID_STATEMENT_NAME: &str = "26000";

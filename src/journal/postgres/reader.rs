@@ -1,4 +1,5 @@
-//! Everything that only reads. Each call is one statement, and so sees one state of the store.
+//! The reading half of the journal. Each call is one statement, and so sees one snapshot of the
+//! store; a second one only completes events that can't be read.
 
 use std::time::Duration;
 
@@ -21,18 +22,18 @@ use crate::{
     },
 };
 
-/// How long a read may take in all, tries over dead connections included.
+/// How long a read may take in all, retries over other connections included.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The newest position, a scalar.
+/// A scalar sub-select of the newest position.
 macro_rules! head {
     () => {
         "(SELECT last_position FROM commits ORDER BY first_position DESC LIMIT 1)"
     };
 }
 
-/// A page of events, what came before them in their matches, and the floor: one row at least. What
-/// came before is looked up for each match by itself, which the key of `events` is good for.
+/// A page of events, the earlier events of their matches, and the floor: at least one row. Earlier
+/// events are looked up match by match, by the key of `events`.
 pub(super) const PAGE: &str = concat!(
     "WITH page AS MATERIALIZED (
          SELECT ",
@@ -55,15 +56,15 @@ pub(super) const PAGE: &str = concat!(
      ) AS e ON TRUE"
 );
 
-/// The reading half of a replica.
+/// A pool of connections for reads.
 pub(super) struct ReadConnections {
     pool: PgPool,
     connections_max: u32,
 }
 
-/// A connection with a statement under way. If nobody waits for that any more the connection may
-/// be silent for good: it is closed, rather than given back and asked whether it is well, which
-/// would keep its place taken for as long as the system waits for an answer.
+/// A connection with a statement in flight. If the read is abandoned, the connection may be silent
+/// for good, so it is closed: the pool would take it back and ping it, and its slot would stay
+/// occupied until the operating system gives up on the answer.
 struct CloseIfAbandoned(Option<PoolConnection<sqlx::Postgres>>);
 
 impl CloseIfAbandoned {
@@ -89,8 +90,8 @@ impl ReadConnections {
         self.pool.close().await;
     }
 
-    /// What a statement returns. After a restart of the database each connection is found dead
-    /// once: the next one is taken.
+    /// Runs a statement and returns its rows. After a restart of the database each connection is
+    /// found dead once, so the statement is tried again over the next one.
     pub(super) async fn rows<'q>(
         &self,
         statement: impl Fn() -> Query<'q> + Send + Sync,
@@ -115,7 +116,7 @@ impl ReadConnections {
         time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| late())
     }
 
-    /// Completes events that can't be read by what the store has beside them.
+    /// Completes unreadable events from what the store keeps beside them.
     async fn complete(&self, mut events: Vec<Recorded>) -> Result<Vec<Recorded>, Error> {
         if let ids @ [_, ..] = stored::incomplete(&events).as_slice() {
             stored::complete(&mut events, &self.besides(ids).await?);
@@ -123,12 +124,12 @@ impl ReadConnections {
         Ok(events)
     }
 
-    /// What the store has of matches beside their events.
+    /// Reads what the store keeps of matches beside their events.
     async fn besides(&self, ids: &[MatchId]) -> Result<Besides, Error> {
         rows::besides(&self.rows(|| rows::beside(ids)).await?)
     }
 
-    /// The only row of a statement that always has one.
+    /// Runs a statement that always returns one row.
     async fn row<'q>(
         &self,
         statement: impl Fn() -> Query<'q> + Send + Sync,
@@ -138,7 +139,7 @@ impl ReadConnections {
 }
 
 impl Postgres {
-    /// The match that a key names.
+    /// Reads the match that a caller's key names.
     pub(super) async fn find_match(
         &self,
         caller: &CallerId,
@@ -155,7 +156,7 @@ impl Postgres {
         }
     }
 
-    /// The events of a match, whose ever it is.
+    /// Reads the events of a match, whichever caller's it is.
     pub(super) async fn read_events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
         const EVENTS: &str = concat!(
             "SELECT ",
@@ -166,7 +167,7 @@ impl Postgres {
         self.0.readers.complete(rows::events(&rows)?).await
     }
 
-    /// The hold that somebody has on a match, if there is one.
+    /// The present claim on an unfinished match; its lease is zero if the match is unclaimed.
     pub(super) async fn hold(&self, match_id: MatchId) -> Result<Option<PackedClaim>, Error> {
         const HOLD: &str = "
             SELECT epoch, lent, owner FROM match_states
@@ -175,8 +176,8 @@ impl Postgres {
         Ok(rows.first().map(PackedClaim::read).transpose()?)
     }
 
-    /// Whether a match stands where an event would follow, and an analysis of that event belongs to
-    /// another.
+    /// Whether an event was refused only because an analysis that it names belongs to another
+    /// match: the claim holds, and the match's last event is `after`.
     pub(super) async fn is_taken(
         &self,
         claim: Claim,
@@ -205,8 +206,8 @@ impl Postgres {
         Ok(self.0.readers.row(asking).await?.try_get(0)?)
     }
 
-    /// Which of these analyses belong to other matches, whoever's they are: Oz's folders know
-    /// nothing of our callers.
+    /// Those of these matches that a replica with their photos would not find held: see
+    /// [`Writer::takeable`].
     pub(super) async fn not_held(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
         const NOT_HELD: &str = "
             SELECT w.match_id FROM unnest($1::uuid[]) AS w (match_id)
@@ -219,6 +220,8 @@ impl Postgres {
         Ok(rows.iter().filter_map(rows::id).collect())
     }
 
+    /// Those of these analyses that belong to other matches, of any caller: a folder at Oz may be
+    /// used by several callers.
     pub(super) async fn others_own(
         &self,
         match_id: MatchId,
@@ -250,8 +253,8 @@ impl Reader for Postgres {
         self.0.recent.events(match_id)
     }
 
-    // Positions are safe to go on from because each statement that writes events takes the next one
-    // as a key before it does anything else, and none sees a larger one before it: see write.sql.
+    // A position is safe as a cursor: each statement that writes events first takes the next
+    // position as a key, so none becomes visible before a smaller one (see write.sql).
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
         if let Some(recent) = self.0.recent.tail(after, limit) {
             return Ok(recent);
@@ -312,9 +315,9 @@ impl Reader for Postgres {
         if origin.store != self.0.origin.store {
             return Ok(CursorStatus::Foreign);
         }
-        // Whether this position is from the history that this store has. A token names the run that
-        // wrote it; or one that began after it, since that one saw it here. In a store that was
-        // restored from a backup, whatever came after the backup was written by other runs.
+        // Whether the position is part of this store's history. A token names the incarnation that
+        // wrote the position, or one that started later and so saw it here. In a store that was
+        // restored from a backup, other incarnations wrote the positions after the backup.
         const PLACE: &str = concat!(
             "SELECT s.floor, ",
             head!(),
@@ -332,7 +335,7 @@ impl Reader for Postgres {
         let (was_there, is_known): (bool, bool) = (row.try_get(2)?, row.try_get(3)?);
         Ok(match position.0 {
             position if position > head || !is_known => CursorStatus::Foreign,
-            // Who wrote what is below the floor is forgotten.
+            // Which incarnation wrote a position below the floor is no longer known.
             position if position < floor => CursorStatus::Expired,
             _ if was_there => CursorStatus::Retained,
             _ => CursorStatus::Foreign,
@@ -354,7 +357,7 @@ impl Reader for Postgres {
         let position = i64::try_from(position.0).unwrap_or(i64::MAX);
         let rows = self.0.readers.rows(|| query(WRITTEN_BY).bind(position)).await?;
         let written_by = rows.first().map(|row| rows::unsigned(row, 0)).transpose()?;
-        // At the very beginning nobody has written anything: every run has come after it.
+        // No incarnation wrote position zero, and every one started after it.
         Ok(written_by.filter(|run| *run != 0).unwrap_or(self.0.origin.incarnation))
     }
 
@@ -370,7 +373,7 @@ impl Reader for Postgres {
         self.0.tail.take_erased()
     }
 
-    /// A replica that couldn't renew its lease isn't one that anybody should come to.
+    /// Fails also while this replica can't rely on its lease: it should get no requests then.
     async fn ping(&self) -> Result<(), Error> {
         if !self.may_act() {
             return Err(reply::closed());

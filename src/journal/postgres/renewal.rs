@@ -1,6 +1,6 @@
-//! Renewing the lease: one statement every few seconds, however many matches the replica holds.
+//! Renews the lease: one statement every few seconds, however many matches the replica holds.
 //!
-//! The same statement tells how long the others have left, and deletes what is over of theirs.
+//! The same statement reads how long other leases have left, and deletes those that have expired.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,43 +19,43 @@ use crate::{
     outage::{self, Outage},
 };
 
-/// How many times a lease is renewed before it would end: all but one of them may fail.
+/// How many renewals fit into the length of a lease: all but one of them may fail.
 const RENEWALS: u32 = 4;
 
-/// The share of a lease that its owner counts on. The rest is for clocks that run unevenly.
+/// The share of a lease's length that its owner relies on. The rest allows for clock drift.
 const COUNTED_ON: f64 = 0.9;
 
-/// How long after the end of somebody's lease it is looked at: not a moment too early.
+/// How long after another lease's end it is checked, so that the check doesn't come too early.
 const LAPSE_MARGIN: Duration = Duration::from_millis(20);
 
-/// What a lease is taken with.
+/// The terms of this replica's leases.
 pub(super) struct LeaseTerms {
-    /// Whose it is.
+    /// The incarnation that holds the lease.
     pub incarnation: u64,
-    /// How long it lasts.
+    /// How long the lease lasts from each renewal.
     pub length: Duration,
-    /// Whether the database carries notices.
+    /// Whether the database has NOTIFY.
     pub notices: bool,
 }
 
 impl LeaseTerms {
-    /// How long a statement of the lease's is waited for: there has to be time for another.
+    /// The time limit of a statement for the lease. It leaves time for a second attempt.
     fn patience(&self) -> Duration {
         STATEMENT_TIMEOUT.min(self.length / 2)
     }
 }
 
-/// Renews the lease for as long as the replica lives.
+/// Renews the lease until the replica leaves.
 pub(super) struct LeaseRenewer {
     database: Database,
     leases: Arc<Leases>,
     terms: LeaseTerms,
     leaving: CancellationToken,
-    /// Follows the database's clock: events are stamped by it, and deadlines judged.
+    /// The clock that stamps events and judges deadlines. Each renewal sets it by the database's.
     clock: Clock,
     connection: Option<PgConnection>,
-    /// Others' leases are left alone until then: an outage of the database lets all of them
-    /// lapse at once, and who comes back first, or is started just then, must not take them all.
+    /// Until then expired leases are left alone: an outage of the database lets all leases expire
+    /// at once, and the first replica to return or to start must not take over all matches.
     patient_until: Timestamp,
 }
 
@@ -76,9 +76,9 @@ impl LeaseRenewer {
         self.round().await.map(drop)
     }
 
-    /// Renews until the journal is closed, then says goodbye.
+    /// Renews the lease until the replica leaves, then deletes it.
     pub(super) async fn run(mut self) {
-        let renewal = Outage::new("the lease's renewal", self.leases.clock.clone());
+        let renewal = Outage::new("lease renewal", self.leases.clock.clone());
         let mut next = self.terms.length / RENEWALS;
         loop {
             tokio::select! {
@@ -97,13 +97,13 @@ impl LeaseRenewer {
         if let Err(error) = self.say_goodbye().await {
             warn!(
                 error = outage::causes(&error),
-                "lease not given back: other replicas will see it expire"
+                "own lease not deleted: other replicas take over when it expires"
             );
         }
     }
 
-    /// Renews the lease, or takes a new one, and looks who else is alive. How long it is until the
-    /// next time.
+    /// Renews the lease, or takes a new one, and learns which other leases are alive. Returns the
+    /// time until the next round.
     async fn round(&mut self) -> sqlx::Result<Duration> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
@@ -130,7 +130,7 @@ impl LeaseRenewer {
         let mut alive: Vec<_> = renewed.others.into_keys().chain([renewed.lease]).collect();
         alive.sort_unstable();
         self.leases.take(mine, alive);
-        // A database that was slow to answer is asked again the sooner.
+        // Counted from the request: after a slow answer the next renewal comes sooner.
         let next = renewed.sent.after(self.terms.length / RENEWALS).since(now);
         self.leases.until_swept(first_end.map_or(next, |end| next.min(end)))
     }
@@ -150,7 +150,8 @@ impl LeaseRenewer {
     }
 }
 
-/// Renews the lease that there is; takes a new one if there is none any more.
+/// Deletes a lease that was given up, then renews the current one. Takes a new lease if there is
+/// none, or if another replica has deleted it.
 async fn turn(
     connection: &mut PgConnection,
     leases: &Leases,
@@ -178,25 +179,27 @@ async fn turn(
     begin(connection, terms, &leases.clock).await
 }
 
-/// What a renewal found.
+/// The result of a renewal.
 struct Renewed {
-    /// Before it left.
+    /// When the renewal was sent, by this replica's clock.
     sent: Timestamp,
     lease: LeaseId,
-    /// Whether it was over by then, and nobody had deleted it.
+    /// Whether the lease had expired before the renewal, but had not been deleted.
     was_late: bool,
-    /// Whether it is a new one.
+    /// Whether the lease was taken just now.
     is_new: bool,
-    /// How long the others have left.
+    /// How long each other lease has left.
     others: BTreeMap<LeaseId, Duration>,
-    /// What the database's clock showed.
+    /// The database's clock.
     time: Timestamp,
 }
 
-/// Renews a lease, shortens others' that last longer than they can (the database's clock went back,
-/// and a dead replica would live on for as long), and deletes those that are over, unless it was
-/// over itself: then the database was away for all, also where it hung and this very statement
-/// waited in it. None if it is gone.
+/// Renews a lease. Returns `None` if the lease is gone.
+///
+/// Shortens other leases that expire later than a renewal could have set: the database's clock went
+/// back, and a dead replica's lease would last that much longer. Deletes other leases that have
+/// expired, unless this one had expired too: then the database was unavailable to all replicas, or
+/// it hung, and this very statement waited in it.
 async fn renew(
     connection: &mut PgConnection,
     lease: LeaseId,
@@ -235,7 +238,7 @@ async fn renew(
     for row in &rows {
         let (found, renewed, left) = found(row)?;
         if found == lease {
-            // What was left of it as the statement began.
+            // `left` is from the statement's snapshot, before the renewal.
             (is_renewed, was_late) = (renewed, left.is_zero());
             time = Timestamp::from_micros(row.try_get(3)?);
         } else {
@@ -254,14 +257,14 @@ fn found(row: &PgRow) -> sqlx::Result<(LeaseId, bool, Duration)> {
     ))
 }
 
-/// What the database's clock shows.
+/// Reads the database's clock.
 pub(super) async fn database_time(connection: &mut PgConnection) -> sqlx::Result<Timestamp> {
     const TIME: &str = "SELECT CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS bigint)";
     let asking = query_scalar(TIME).fetch_one(connection);
     Ok(Timestamp::from_micros(connect::in_time(STATEMENT_TIMEOUT, asking).await?))
 }
 
-/// Takes a new lease, and has the others look.
+/// Takes a new lease, and notifies the other replicas.
 async fn begin(
     connection: &mut PgConnection,
     terms: &LeaseTerms,

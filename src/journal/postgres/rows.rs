@@ -1,4 +1,5 @@
-//! Rows of events to domain values: whatever can't be read is completed, never stumbled over.
+//! Turns rows into domain values. An event that can't be read is deliberately no error: it is
+//! completed from other columns.
 
 use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
@@ -19,10 +20,10 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// A statement with its values, ready to run.
+/// A statement with its values bound.
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-/// The events of the match that a key of a caller's names. How rows are found: see `write.sql`.
+/// Selects the events of the match that a caller's key names. How rows are found: see `write.sql`.
 pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q> {
     const BY_ID: &str = concat!(
         "SELECT ",
@@ -48,22 +49,22 @@ pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q
     }
 }
 
-/// A number that is never negative here, from one that may be.
+/// Reads a column that stores an unsigned number in a signed type.
 pub(super) fn unsigned(row: &PgRow, column: usize) -> sqlx::Result<u64> {
     Ok(row.try_get::<i64, _>(column)?.cast_unsigned())
 }
 
-/// How many, as statements take it.
+/// A limit in the type that statements take.
 pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// How large the event in a row is.
+/// The size of a row's event, in bytes of JSON.
 pub(super) fn body_bytes(row: &PgRow) -> usize {
     row.try_get::<&str, _>(5).map_or(0, str::len)
 }
 
-/// One row as [`columns!`] lists them.
+/// Reads a row with the columns of [`columns!`].
 pub(super) fn recorded(row: &PgRow) -> Result<Recorded, Error> {
     let match_id = MatchId::from_uuid(row.try_get(0)?);
     let sequence = Sequence(unsigned(row, 1)?);
@@ -77,17 +78,17 @@ pub(super) fn recorded(row: &PgRow) -> Result<Recorded, Error> {
     })
 }
 
-/// The events in some rows.
+/// Reads rows with the columns of [`columns!`].
 pub(super) fn events(rows: &[PgRow]) -> Result<Vec<Recorded>, Error> {
     rows.iter().map(recorded).collect()
 }
 
-/// Whose event a row is.
+/// The match id in a row. `None` if the row has no event.
 pub(super) fn id(row: &PgRow) -> Option<MatchId> {
     row.try_get(0).ok().map(MatchId::from_uuid)
 }
 
-/// What the store has of matches beside their events.
+/// Selects what the store keeps of matches beside their events.
 pub(super) fn beside(ids: &[MatchId]) -> Query<'static> {
     const BESIDE: &str = "
         SELECT m.match_id, m.caller, m.request_id, m.folder_id, m.create_time,
@@ -100,7 +101,7 @@ pub(super) fn beside(ids: &[MatchId]) -> Query<'static> {
     sqlx::query(BESIDE).bind(ids)
 }
 
-/// The rows of [`beside`].
+/// Reads the rows of [`beside`].
 pub(super) fn besides(rows: &[PgRow]) -> Result<Besides, Error> {
     let read = |row: &PgRow| -> sqlx::Result<(MatchId, Beside)> {
         let time = |column| row.try_get(column).map(Timestamp::from_micros);
@@ -126,7 +127,7 @@ pub(super) fn besides(rows: &[PgRow]) -> Result<Besides, Error> {
     Ok(rows.iter().map(read).collect::<sqlx::Result<_>>()?)
 }
 
-/// The matches that events of many fold into, each match's being together and in order.
+/// Folds the events of several matches. The rows of each match are adjacent and in order.
 pub(super) async fn folded_each(
     connection: &mut PgConnection,
     rows: &[PgRow],
@@ -145,7 +146,7 @@ pub(super) async fn folded_each(
     Ok(whole.collect())
 }
 
-/// Completes events that can't be read.
+/// Completes unreadable events from what the store keeps beside them.
 pub(super) async fn complete(
     connection: &mut PgConnection,
     mut events: Vec<Recorded>,

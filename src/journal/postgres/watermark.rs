@@ -1,8 +1,8 @@
-//! The newest thing that this replica knows of the journal, and whether the database still has it.
+//! The newest position that this replica has written or read, and whether the database still has
+//! it.
 //!
-//! A database that has lost what was committed, by a failover or a restore, is not gone on with:
-//! what was shown by this replica, or written by it, hasn't happened there, and its numbers would
-//! be given out again.
+//! A replica deliberately stops if a failover or a restore has lost commits: events that it wrote
+//! or showed are missing in the database, which would assign their positions again.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::{
     journal::postgres::connect::{self, STATEMENT_TIMEOUT},
 };
 
-/// What is remembered of the journal.
+/// The newest known position.
 pub(super) struct Watermark {
     incarnation: u64,
     newest: Mutex<Cursor>,
@@ -22,12 +22,12 @@ pub(super) struct Watermark {
 }
 
 impl Watermark {
-    /// As of the moment at which an incarnation was entered.
+    /// Starts at the newest position at the time at which the incarnation was entered.
     pub(super) fn new(incarnation: u64, newest: Cursor) -> Self {
         Self { incarnation, newest: Mutex::new(newest), lost: CancellationToken::new() }
     }
 
-    /// Something was written, or read.
+    /// Raises the watermark to an event that was written or read.
     pub(super) fn reach(&self, place: Cursor) {
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         if place.position > newest.position {
@@ -35,20 +35,20 @@ impl Watermark {
         }
     }
 
-    /// Whether the database was found without what is known.
+    /// Whether the database was found not to have the watermark.
     pub(super) fn is_lost(&self) -> bool {
         self.lost.is_cancelled()
     }
 
-    /// Returns once it is.
+    /// Returns once [`Self::is_lost`] is true.
     pub(super) async fn lost(&self) {
         self.lost.cancelled().await;
     }
 
-    /// Looks whether the database has what is known. Asked on every new connection, before anything
-    /// else: it may lead to another server.
+    /// Checks that the database has the watermark. Called for every new connection before it is
+    /// used: it may lead to another server.
     pub(super) async fn check(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        // Of what lies below the floor nobody knows who wrote it.
+        // Which incarnation wrote a position below the floor is no longer known.
         const HAS: &str = "
             SELECT EXISTS (SELECT 1 FROM incarnations WHERE incarnation = $1) AND (
                 EXISTS (SELECT 1 FROM store WHERE floor > $2) OR coalesce(
@@ -65,7 +65,7 @@ impl Watermark {
             self.lost.cancel();
         }
         if self.is_lost() {
-            let lost = "the database has lost what was committed";
+            let lost = "the database has lost commits";
             return Err(sqlx::Error::Configuration(lost.into()));
         }
         Ok(())

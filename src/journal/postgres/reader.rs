@@ -220,8 +220,8 @@ impl Postgres {
         Ok(rows.iter().filter_map(rows::id).collect())
     }
 
-    /// Those of these analyses that belong to other matches, of any caller: a folder at Oz may be
-    /// used by several callers.
+    /// Those of these analyses that belong to other matches, of any caller: folders at Oz don't
+    /// tell this service's callers apart.
     pub(super) async fn others_own(
         &self,
         match_id: MatchId,

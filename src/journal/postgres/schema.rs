@@ -1,11 +1,11 @@
-//! What the database must hold before anything else touches it, and how it comes to.
+//! Creates and migrates the tables, before anything else uses the database.
 //!
-//! Forward only: each version is one SQL file that writes its number into `facematch_schema`, and
-//! a database of a newer version is refused. Each file runs as one transaction, sent at once;
-//! replicas that start together may all try it, and all but one fail and look again. What replicas
-//! of an older version can live with is an addition and raises no version, so that they may go on
-//! beside newer ones, and start again. They also write meanwhile: no addition keeps them waiting for
-//! longer than a moment.
+//! Migrations only go forward: each version is one SQL file that writes its number into
+//! `facematch_schema`, and a database of a newer version is refused. Each file is sent at once and
+//! runs as one transaction; replicas that start together may all try it, and all but one fail and
+//! check again. A change that older replicas tolerate is an addition and raises no version, so that
+//! they can run beside newer ones, and start again. They also write meanwhile, so no addition
+//! blocks them for longer than a moment.
 
 use std::time::Duration;
 
@@ -23,11 +23,11 @@ use crate::{
     },
 };
 
-/// Each takes the schema one version further.
+/// The migrations in order. Each raises the schema by one version.
 pub(super) const MIGRATIONS: [&str; 1] = [include_str!("1.sql")];
 
-/// What was added to a version, in this order. Each is a statement of its own: an index is built
-/// while others write.
+/// The additions to the current version, in order. Each is a statement of its own, since an index
+/// is built while other replicas write.
 const ADDITIONS: [Addition; 4] = [
     Addition::Columns { one: "end_state", add: include_str!("lists.sql") },
     Addition::Index {
@@ -48,49 +48,49 @@ const ADDITIONS: [Addition; 4] = [
     },
 ];
 
-/// Something that was added to `match_states`.
+/// An addition to `match_states`.
 #[derive(Clone, Copy, Debug)]
 enum Addition {
-    /// Columns, one of which tells that they are there.
+    /// Columns. If `one` of them exists, all do.
     Columns { one: &'static str, add: &'static str },
-    /// An index. Where its building stopped half-way, the index is there, but not valid.
+    /// An index. If its build was interrupted, the index exists but is not valid.
     Index { name: &'static str, create: &'static str },
 }
 
-/// How often an addition is tried, and the pause between: a backup may have the table, or another
-/// replica be at it.
+/// How often an addition is tried, and the pause between two tries: a backup may have locked the
+/// table, or another replica may be making the addition.
 const ADDING_TRIES_MAX: usize = 300;
 const ADDING_PAUSE: Duration = Duration::from_millis(200);
 
-/// How long an index waits for transactions that were there before it: as long as a backup of some
-/// gigabytes takes. It begins anew at the next start, so it is not tried again in this one.
+/// How long an index build waits for older transactions: as long as a backup of some gigabytes
+/// takes. A build that fails is not repeated in this start; the next start begins it again.
 const INDEX_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
-/// How often the database is asked whether it is still at an index: one of many matches takes
-/// minutes, and one that was lost with its connection none.
+/// How often the database is asked whether it still builds an index: an index of many matches takes
+/// minutes, and a build whose connection was lost must not be waited for.
 const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The version that this program reads and writes.
+/// The schema version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
 
-/// How often a migration is tried that others may be at as well: each try but the last sees one
-/// more version done.
+/// How often migrations are tried while other replicas may run them too: each try but the last
+/// finds one more version done.
 const TRIES_MAX: usize = 20;
 
-/// What a database turns out to be.
+/// What a database was found to hold.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// A journal of this version or an older one, or nothing yet.
     Ours { version: usize },
     /// A journal of a version that this program doesn't know.
     Newer { version: usize },
-    /// Somebody else's: it has tables of our names.
+    /// Another application's tables, with the names of the journal's.
     Foreign,
 }
 
-/// Looks at a database without changing it.
+/// Inspects a database without changing it.
 pub(super) async fn inspect(connection: &mut PgConnection) -> sqlx::Result<Found> {
-    // By the search path, as every other statement finds its tables.
+    // Through the search path, by which every other statement finds its tables.
     const TABLES: &str = "SELECT to_regclass('facematch_schema') IS NOT NULL,
         to_regclass('matches') IS NOT NULL OR to_regclass('events') IS NOT NULL";
     let row =
@@ -112,7 +112,7 @@ async fn version(connection: &mut PgConnection) -> sqlx::Result<Found> {
     })
 }
 
-/// Brings the database to this version, or tells what else it is.
+/// Migrates a journal to this version. Leaves a newer journal and foreign tables as they are.
 pub(super) async fn migrate(
     connection: &mut PgConnection,
     database: &Database,
@@ -130,26 +130,26 @@ pub(super) async fn migrate(
         tries += 1;
         let stepping = raw_sql(step).execute(&mut *connection);
         match connect::in_time(STATEMENT_TIMEOUT, stepping).await {
-            Ok(_) => tracing::info!(schema.version = version, "the database's schema was extended"),
-            // Another replica was faster, or is about to be.
+            Ok(_) => tracing::info!(schema.version = version, "database schema migrated"),
+            // Another replica has run the same migration, or is about to commit it.
             Err(error) if tries < TRIES_MAX && is_done_already(&error) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// Adds what is not there yet. Replicas that start together may all try.
+/// Makes all missing additions. Replicas that start together may all try.
 async fn extend(connection: &mut PgConnection, database: &Database) -> sqlx::Result<()> {
     let mut failures = 0;
     while let Some(addition) = missing(connection).await? {
         match add(connection, database, addition).await {
-            Ok(true) => tracing::info!(?addition, "the database's schema was extended"),
+            Ok(true) => tracing::info!(?addition, "database schema extended"),
             Ok(false) => time::sleep(ADDING_PAUSE).await,
             Err(error) if is_in_the_way(&error, addition) && failures < ADDING_TRIES_MAX => {
                 failures += 1;
                 if failures == 1 {
                     let error = connect::sentence(&error);
-                    tracing::warn!(error, "the database's schema can't be extended yet");
+                    tracing::warn!(error, "database schema can't be extended yet: retrying");
                 }
                 time::sleep(ADDING_PAUSE).await;
             }
@@ -159,7 +159,7 @@ async fn extend(connection: &mut PgConnection, database: &Database) -> sqlx::Res
     Ok(())
 }
 
-/// The next addition that is not there yet.
+/// The next missing addition.
 async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<Addition>> {
     const COLUMN: &str = "SELECT EXISTS (SELECT FROM pg_attribute
         WHERE attrelid = to_regclass('match_states') AND attname = $1 AND NOT attisdropped)";
@@ -178,7 +178,7 @@ async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<Addition>
     Ok(None)
 }
 
-/// Adds something; false if another replica is at it.
+/// Makes an addition. Returns false if another replica is building the same index.
 async fn add(
     connection: &mut PgConnection,
     database: &Database,
@@ -186,7 +186,7 @@ async fn add(
 ) -> sqlx::Result<bool> {
     const IS_BUILT: &str = "SELECT EXISTS (SELECT FROM pg_stat_progress_create_index
         WHERE index_relid = to_regclass($1))";
-    // The replica that built it has stopped.
+    // Left by a replica that stopped during the build.
     const IS_HALF: &str = "SELECT EXISTS (SELECT FROM pg_index
         WHERE indexrelid = to_regclass($1) AND NOT indisvalid)";
     match addition {
@@ -211,7 +211,7 @@ async fn add(
     Ok(true)
 }
 
-/// What the database says to a question about a name.
+/// Asks the database a yes-or-no question about a name.
 async fn is_so(
     connection: &mut PgConnection,
     question: &'static str,
@@ -221,7 +221,7 @@ async fn is_so(
     connect::in_time(STATEMENT_TIMEOUT, asked).await
 }
 
-/// Executes a statement that may take long, for as long as the database is at it.
+/// Executes a statement that may take long, for as long as the database works on it.
 async fn attended(
     connection: &mut PgConnection,
     database: &Database,
@@ -235,7 +235,8 @@ async fn attended(
     }
 }
 
-/// Returns once the database is no longer at a session's statement, and its answer hasn't come.
+/// Returns once the database no longer works on a session's statement, or can't be asked. A last
+/// pause gives the answer time to arrive.
 async fn attend(database: &Database, session: i32) -> sqlx::Error {
     const IS_AT_WORK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
         WHERE pid = $1 AND state = 'active')";
@@ -257,11 +258,12 @@ async fn attend(database: &Database, session: i32) -> sqlx::Error {
     }
 }
 
-/// Whether it may work next time: another session has the table, or has added the same just now.
+/// Whether an addition may succeed at the next try: another session has locked the table, or has
+/// just made the same addition.
 fn is_in_the_way(error: &sqlx::Error, addition: Addition) -> bool {
     const LOCK_NOT_AVAILABLE: &str = "55P03";
     const DEADLOCK: &str = "40P01";
-    // Also what a catalogue that two write at once fails with.
+    // Also the error of two sessions that write to a catalogue at once.
     const INTERNAL: &str = "XX000";
     let code = error.as_database_error().and_then(|error| error.code());
     let code = code.as_deref();
@@ -270,15 +272,15 @@ fn is_in_the_way(error: &sqlx::Error, addition: Addition) -> bool {
         || code == Some(LOCK_NOT_AVAILABLE) && matches!(addition, Addition::Columns { .. })
 }
 
-/// What a migration fails with that somebody else does at the same time: a unique key of the
-/// catalogue, a table or a column that exists, or whatever says that it came second.
+/// Whether an error means that another replica runs the same migration: a violated unique key of a
+/// catalogue, a table or a column that exists already, or a lost race.
 fn is_done_already(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|error| error.code().map(|c| c.into_owned()));
     matches!(code.as_deref(), Some("23505" | "42P07" | "42701" | "42710"))
         || connect::meaning(error) == Meaning::Raced
 }
 
-/// Makes the store's own ids and keys if it has none, and enters a new incarnation.
+/// Creates the store's id and keys if it has none, and enters a new incarnation.
 pub(super) async fn enter(
     connection: &mut PgConnection,
     now: Timestamp,
@@ -306,7 +308,7 @@ pub(super) async fn enter(
     Ok((Origin { store, incarnation }, keys))
 }
 
-/// The newest position, and who wrote it.
+/// The newest position, and the incarnation that wrote it.
 pub(super) async fn head(connection: &mut PgConnection) -> sqlx::Result<Cursor> {
     const HEAD: &str = "
         SELECT last_position, incarnation FROM commits ORDER BY first_position DESC LIMIT 1";

@@ -1,8 +1,8 @@
-//! Reads what others have written, so that this replica's memory of what is newest is whole.
+//! Reads other replicas' events, so that this replica's cache of the newest events has no gaps.
 //!
-//! It looks when it is told to: by the writer, whose commit didn't follow what is known, by a
-//! notice of another replica's, and by a timer, for notices that are lost or that a pooler doesn't
-//! carry. A notice says "look", never what.
+//! It reads on three signals: the writer's, if its commit doesn't follow the newest event in the
+//! cache; a NOTIFY of another replica; and a timer's, for notifications that are lost or that a
+//! pooler doesn't pass on. A notification says "look" and deliberately carries no data.
 
 use std::{
     mem,
@@ -44,31 +44,31 @@ use crate::{
     outage::{self, Outage},
 };
 
-/// How long a lost notice may go unnoticed.
+/// How often events are read without a notification: the most that a lost one may cost.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause after a look, so that many notices cost one.
+/// The pause after a read, so that many notifications cost one read.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many events are read at once.
 const PAGE: usize = 512;
 
-/// How often somebody whose notices are lost listens anew.
+/// The pause before a replica that has lost notifications listens again over a new connection.
 const LISTEN_AGAIN: Duration = Duration::from_secs(30);
 
-/// What is known here of what others wrote.
+/// Follows other replicas' writes.
 pub(super) struct Tail {
     recent: Arc<Recent>,
     wake: watch::Sender<()>,
     poke: Notify,
-    /// A notice came since the last look.
+    /// Whether a notification has arrived since the last read.
     was_told: AtomicBool,
-    /// The timer found what no notice had told of.
+    /// Signals that a read found events of which no notification had told.
     is_deaf: Notify,
-    /// What others erased, until somebody takes it who shows it.
+    /// Matches that other replicas erased, until [`Self::take_erased`] takes them.
     erased: Mutex<Vec<MatchId>>,
     history: Arc<Watermark>,
-    /// What later versions wrote that this one can't drive.
+    /// Matches that this version can't drive.
     aside: Arc<Aside>,
 }
 
@@ -90,39 +90,39 @@ impl Tail {
         }
     }
 
-    /// There may be something new.
+    /// Signals that there may be new events.
     pub(super) fn look(&self) {
         self.poke.notify_one();
     }
 
-    /// The matches that were claimed here and can't be driven.
+    /// The matches that this replica has claimed but can't drive.
     pub(super) fn aside(&self) -> Arc<Aside> {
         Arc::clone(&self.aside)
     }
 
-    /// What others have erased since this was last asked.
+    /// Takes the matches that other replicas have erased since the last call.
     pub(super) fn take_erased(&self) -> Vec<MatchId> {
         mem::take(&mut *lock(&self.erased))
     }
 
-    /// Reads on until the journal is closed.
+    /// Reads other replicas' events until the journal is closed.
     pub(super) async fn run(
         self: Arc<Self>,
         database: Database,
         clock: Clock,
         closing: CancellationToken,
     ) {
-        let mut eye = TailConnection { database, connection: None, erasures: None };
+        let mut reader = TailConnection { database, connection: None, erasures: None };
         let following = Outage::new("following other replicas", clock);
         loop {
-            let looked = self.read_new(&mut eye).await;
+            let looked = self.read_new(&mut reader).await;
             let pause = match &looked {
                 Ok(()) => {
                     following.worked();
                     LOOK_PAUSE
                 }
                 Err(error) => {
-                    eye.connection = None;
+                    reader.connection = None;
                     following.failed(error);
                     RECONNECT_PAUSE
                 }
@@ -139,11 +139,11 @@ impl Tail {
         }
     }
 
-    async fn read_new(&self, eye: &mut TailConnection) -> Result<(), Error> {
+    async fn read_new(&self, reader: &mut TailConnection) -> Result<(), Error> {
         let was_told = self.was_told.swap(false, Ordering::Relaxed);
         loop {
             let Some(before) = self.recent.reached() else { return Ok(()) };
-            let (events, erased) = eye.read(before, &self.history).await?;
+            let (events, erased) = reader.read(before, &self.history).await?;
             if !erased.is_empty() {
                 self.recent.clear();
                 self.recent.tell(erased.iter().map(|id| Heard::Gone(*id)));
@@ -157,7 +157,7 @@ impl Tail {
             if let Some(last) = events.last() {
                 self.history.reach(last.place());
             }
-            // If a commit of our own was faster, it has been told already: look again.
+            // If this replica's own commit has moved the cache on meanwhile, read again.
             if self.recent.follow(before, events) {
                 self.wake.send_replace(());
                 if !was_told {
@@ -170,7 +170,7 @@ impl Tail {
         }
     }
 
-    /// Hears notices until the journal is closed.
+    /// Receives notifications until the journal is closed.
     pub(super) async fn listen(
         self: Arc<Self>,
         database: Database,
@@ -197,16 +197,16 @@ impl Tail {
         }
     }
 
-    /// Returns when notices are lost, or the connection is.
+    /// Returns once too many notifications in a row were lost. Fails if the connection is lost.
     async fn hear(&self, database: &Database, leases: &Leases) -> sqlx::Result<()> {
         let pool = database.listener();
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.listen(notice::CHANNEL).await?;
-        // Whatever was said before is looked for.
+        // Notifications sent before LISTEN are lost: look for everything once.
         self.look();
         leases.look();
-        // What was found before now says nothing.
+        // Events found before LISTEN don't count as missed notifications.
         let mut deaf = std::pin::pin!(self.is_deaf.notified());
         let mut misses = 0;
         loop {
@@ -237,20 +237,20 @@ impl Tail {
     }
 }
 
-/// How often in a row something may be found that no notice told of: a notice may come later than
-/// the look that a timer or a commit of our own caused.
+/// How many reads in a row may find events without a notification: one may arrive later than a read
+/// that the timer or this replica's own commit has started.
 const MISSES_MAX: u32 = 20;
 
-/// What reads.
+/// The connection that reads, and what the last read found.
 struct TailConnection {
     database: Database,
     connection: Option<PgConnection>,
-    /// How often something had been erased at the last look.
+    /// The number of erasures in the store at the last read.
     erasures: Option<i64>,
 }
 
 impl TailConnection {
-    /// The events after a position, and what was erased since the last look.
+    /// Reads the events after a position, and the matches that were erased since the last read.
     async fn read(
         &mut self,
         after: Position,
@@ -281,8 +281,8 @@ impl TailConnection {
         Ok((events, erased))
     }
 
-    /// What was erased by the erasures after one: after an hour's absence it is much, so it is read
-    /// page by page.
+    /// Reads the matches of all erasures after the given one, page by page: after an hour's absence
+    /// there may be many.
     async fn read_erased(
         &mut self,
         after: i64,

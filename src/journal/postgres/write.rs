@@ -1,4 +1,4 @@
-//! What is written to the journal, and the one statement that writes a batch of it.
+//! A write to the journal, and the one statement that writes a batch of them.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,14 +26,14 @@ use crate::{
     },
 };
 
-/// The statement, for a database that carries notices.
+/// The statement for a database that has NOTIFY.
 static WITH_NOTICE: LazyLock<WriteForm> =
     LazyLock::new(|| WriteForm::with(", CASE WHEN $23 THEN pg_notify('facematch', '')::text END"));
 
-/// And for one that doesn't.
+/// The statement for a database without NOTIFY.
 static WITHOUT_NOTICE: LazyLock<WriteForm> = LazyLock::new(|| WriteForm::with(""));
 
-/// The statement by itself, and within a turn.
+/// The statement by itself, and the function that runs it in a turn (see `turn.rs`).
 struct WriteForm {
     plain: Arc<str>,
     in_turn: Function,
@@ -50,7 +50,7 @@ impl WriteForm {
     }
 }
 
-/// The function by which events are written in turn.
+/// The function that writes events in a turn.
 pub(super) fn function(notices: bool) -> &'static Function {
     &WriteForm::of(notices).in_turn
 }
@@ -59,27 +59,27 @@ pub(super) fn function(notices: bool) -> &'static Function {
 pub(super) struct Write {
     pub match_id: MatchId,
     pub what: What,
-    /// The event as the journal holds it.
+    /// The event as JSON, as the journal stores it.
     pub body: String,
 }
 
-/// Which event of a match it is.
+/// Which event of its match a write is.
 pub(super) enum What {
     /// The first.
     New(Arc<Spec>),
-    /// The one after a sequence, by whoever holds the match.
+    /// The event after a sequence, by the replica that holds the match.
     Next { claim: Claim, after: Sequence, event: Event },
-    /// The last, whoever holds the match and wherever it stands.
+    /// The last, whichever replica holds the match and whichever event came before.
     End(Event),
 }
 
-/// What became of a write.
+/// The outcome of a write.
 #[expect(clippy::large_enum_variant, reason = "nearly all are done")]
 pub(super) enum WriteOutcome {
-    /// It is durable, and this is the hold on it, if it is new.
+    /// The event is durable. The claim is that on a new match.
     Done(Recorded, Option<Claim>),
-    /// It isn't: something is in the way. `doubtful`: which may be this very write, sent before
-    /// a connection was lost. `unheard`: what that may have claimed.
+    /// The event was not written, because of what the store has. `doubtful`: that may be this very
+    /// event, written before a connection was lost. `unheard`: what that write may have claimed.
     Not { doubtful: bool, unheard: Option<Claim> },
 }
 
@@ -92,31 +92,31 @@ impl CarriesClaims for WriteOutcome {
     }
 }
 
-/// A write with whoever waits for it.
+/// A write with the channel for its reply.
 pub(super) struct Job {
     pub write: Write,
     pub reply: ReplySender<WriteOutcome>,
-    /// When it was asked for.
+    /// When the write was requested.
     pub asked: Timestamp,
-    /// Whether it was sent before, and nobody knows what came of it.
+    /// Whether the write was sent before, with an unknown outcome.
     pub doubtful: bool,
-    /// The lease that it was sent under then.
+    /// The lease under which it was sent then.
     pub sent_under: Option<LeaseId>,
 }
 
 impl Job {
-    /// A write that was never sent.
+    /// A write that has not been sent yet.
     pub(super) fn new(write: Write, reply: ReplySender<WriteOutcome>, asked: Timestamp) -> Self {
         Self { write, reply, asked, doubtful: false, sent_under: None }
     }
 
-    /// What its caller hears if something is in the way.
+    /// The outcome if the statement didn't write the event.
     pub(super) fn not_written(&self) -> WriteOutcome {
         WriteOutcome::Not { doubtful: self.doubtful, unheard: self.unheard() }
     }
 
-    /// What it may yet claim, whoever hears of it. Under the lease of that time, which may be
-    /// doubtful by now and good again later.
+    /// The claim that an earlier attempt may have made, or may still make. It is under the lease of
+    /// that attempt, which may be in doubt by now and valid again later.
     pub(super) fn unheard(&self) -> Option<Claim> {
         match (&self.write.what, self.sent_under) {
             (What::New(_), Some(lease)) => {
@@ -127,19 +127,20 @@ impl Job {
     }
 }
 
-/// Who writes, and when.
+/// The replica that writes a batch, and the time of the batch.
 #[derive(Clone, Copy)]
 pub(super) struct Author {
     pub now: Timestamp,
     pub incarnation: u64,
-    /// Needed for new matches only.
+    /// The lease that claims new matches. No other write needs one.
     pub lease: Option<LeaseId>,
     pub notices: bool,
     pub takes_turns: bool,
     pub tell_others: bool,
 }
 
-/// Two writes that name the same thing can't be in one statement: neither would see the other.
+/// A thing that a write names. Two writes that name the same thing can't be in one statement,
+/// since neither would see the other.
 #[derive(PartialEq, Eq, Hash)]
 enum Name<'a> {
     Match(MatchId),
@@ -166,7 +167,7 @@ impl Write {
         [Name::Match(self.match_id)].into_iter().chain(request).chain(analyses)
     }
 
-    /// The event with its place.
+    /// The event with the sequence, position and time that its row has.
     fn recorded(&self, row: &PgRow, author: Author) -> sqlx::Result<Recorded> {
         let event = match &self.what {
             What::New(spec) => Event::Accepted(Arc::clone(spec)),
@@ -182,7 +183,7 @@ impl Write {
         })
     }
 
-    /// What whoever wrote it holds.
+    /// The claim that the write makes, if its match is new.
     pub(super) fn claim(&self, author: Author) -> Option<Claim> {
         match (&self.what, author.lease) {
             (What::New(_), Some(lease)) => Some(PackedClaim::of_new(lease).claim(self.match_id)),
@@ -191,7 +192,7 @@ impl Write {
     }
 }
 
-/// Those that can go in one statement, and those that have to wait for the next.
+/// Splits off the writes that can go into one statement; the others wait for the next.
 pub(super) fn compatible(jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
     let mut seen = HashSet::new();
     let fits: Vec<bool> = jobs
@@ -207,7 +208,7 @@ pub(super) fn compatible(jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
     jobs.into_iter().partition(|_| fits.next().unwrap_or(false))
 }
 
-/// The rows of a statement's results, by match.
+/// The events that a statement has written, by match.
 pub(super) fn written(
     jobs: &[Job],
     rows: &[PgRow],
@@ -223,7 +224,7 @@ pub(super) fn written(
     rows.iter().map(recorded).collect()
 }
 
-/// What a job is answered once its statement is committed.
+/// The outcome of a job whose statement is committed.
 pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> WriteOutcome {
     match recorded {
         Some(recorded) => WriteOutcome::Done(recorded, job.write.claim(author)),
@@ -231,7 +232,7 @@ pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> 
     }
 }
 
-/// The statement that writes these.
+/// The statement that writes these jobs.
 pub(super) fn statement<'q>(jobs: &'q [Job], author: Author) -> Query<'q> {
     let form = WriteForm::of(author.notices);
     let sql = if author.takes_turns { &form.in_turn.call } else { &form.plain };
@@ -287,7 +288,7 @@ impl<'a> NewRows<'a> {
     }
 }
 
-/// A number that is spread evenly: the last bytes of an id are random.
+/// A match's slot, evenly distributed: the last bytes of an id are random.
 fn slot(match_id: MatchId) -> i16 {
     let [.., high, low] = *match_id.as_uuid().as_bytes();
     i16::from_be_bytes([high & 0x7F, low])

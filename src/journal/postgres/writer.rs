@@ -1,9 +1,9 @@
-//! The one of this replica that writes: takes whatever waits, commits its events in one statement,
-//! then answers. Replicas take turns at it, see `turn.rs`.
+//! A replica's writer: takes the queued messages, commits their events in one statement, and then
+//! replies. The writers of several replicas take turns: see `turn.rs`.
 //!
-//! No transaction is ever open between two trips. A statement whose outcome is unknown, because
-//! the connection broke, is sent once more over a new one: it can't do its work twice, and
-//! whoever asked looks for what the first may have done.
+//! It deliberately keeps no transaction open between two round trips. A statement whose outcome is
+//! unknown, because the connection broke, is sent once more over a new one. It can't take effect
+//! twice, and its caller looks for what the first attempt may have done.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -40,23 +40,23 @@ use crate::{
     outage,
 };
 
-/// The most writes in one statement. More gain no speed, and keep the first one waiting.
+/// The most writes in one statement. A larger batch is no faster, and delays its first write.
 const BATCH_MAX: usize = 128;
 
-/// The most operations that wait; whoever brings more waits for room.
+/// The capacity of the writer's queue. While it is full, callers wait to enter it.
 const WAITING_MAX: usize = 1024;
 
-/// How long a caller waits for the store before it hears that it is unavailable.
+/// How long a caller waits for the writer before its call fails as unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// For how long a statement whose connection was lost may still be carried out: what it would
-/// claim is let go of again and again meanwhile. Longer than any database is paused for.
+/// For how long a statement whose connection was lost may still take effect: until then its claims
+/// are released again and again. Longer than any database is paused for.
 const LINGERING: Duration = Duration::from_secs(600);
 
-/// How often.
+/// How often the claims of such statements are released.
 pub(super) const LINGERING_CHECK: Duration = Duration::from_secs(5);
 
-/// Brings operations to the writer. Lives as long as the journal.
+/// Sends messages to the writer. Lives as long as the journal.
 pub(super) struct WriterHandle {
     messages: mpsc::Sender<Message>,
     orphans: Arc<Orphans>,
@@ -72,15 +72,15 @@ enum Message {
     Close,
 }
 
-/// What a writer starts with.
+/// What the writer works with.
 pub(super) struct WriterSetup {
     pub database: Database,
     pub clock: Clock,
-    /// Counts pauses and time limits, also where events are stamped by hand.
+    /// Measures pauses and time limits. It runs by itself also where a test moves `clock` by hand.
     pub ticks: Clock,
     pub incarnation: u64,
     pub notices: bool,
-    /// Whether the database lets it write in turn.
+    /// Whether the database lets this replica write in turns.
     pub takes_turns: bool,
     pub leases: Arc<Leases>,
     pub recent: Arc<Recent>,
@@ -89,36 +89,36 @@ pub(super) struct WriterSetup {
     pub history: Arc<Watermark>,
 }
 
-/// The writer at work.
+/// The writer's task.
 pub(super) struct WriterTask {
     pub with: WriterSetup,
     pub connection: Option<PgConnection>,
-    /// Nobody connects before.
+    /// The earliest time of the next attempt to connect.
     connect_at: Timestamp,
     pub orphans: Arc<Orphans>,
-    /// What lost statements may yet claim, and until when.
+    /// Claims that lost statements may still make, and until when.
     pub lingering: VecDeque<(Timestamp, Claim)>,
-    /// It isn't let go of before.
+    /// When the claims of `lingering` are released next.
     pub linger_at: Timestamp,
     counts: Arc<Counts>,
     contention: Contention,
 }
 
-/// What a statement wrote.
+/// The events that a statement wrote, by match.
 type ByMatch = HashMap<MatchId, Recorded>;
 
-/// Why a batch was not written, as far as we know.
+/// Why a batch failed, and whether it may have been written all the same.
 struct CommitFailure {
     meaning: Meaning,
     error: Error,
 }
 
-/// The replica has no lease at this moment, so it can't hold what it would claim.
+/// The replica can't rely on its lease at this moment, so it can't claim anything.
 #[derive(Debug, thiserror::Error)]
 #[error("this replica could not renew its lease")]
 struct NoLease;
 
-/// The error of whoever would need a lease.
+/// The error of an operation that needs a lease.
 pub(super) fn no_lease() -> Error {
     Error::Unavailable(Arc::new(NoLease))
 }
@@ -144,13 +144,13 @@ impl WriterHandle {
         Self { messages, orphans, counts, task, ticks }
     }
 
-    /// Has an event written.
+    /// Sends a write and waits for its outcome.
     pub(super) async fn write(&self, write: Write) -> Result<WriteOutcome, Error> {
         let asked = self.ticks.now();
         self.answered(|reply| Message::Write(Job::new(write, reply, asked))).await
     }
 
-    /// Has something else done.
+    /// Sends a command and waits for its reply.
     pub(super) async fn ask<T: CarriesClaims>(
         &self,
         ask: impl FnOnce(ReplySender<T>) -> Command + Send,
@@ -158,7 +158,7 @@ impl WriterHandle {
         self.answered(|reply| Message::Ask(ask(reply))).await
     }
 
-    /// Whatever comes of it, the caller hears in time.
+    /// Sends a message and waits for the reply, both within [`PATIENCE`].
     async fn answered<T: CarriesClaims>(
         &self,
         message: impl FnOnce(ReplySender<T>) -> Message + Send,
@@ -173,31 +173,31 @@ impl WriterHandle {
         time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| late())
     }
 
-    /// Keeps in mind what a lost statement may have claimed, until somebody hears of it.
+    /// Guards what a lost statement may have claimed: it is released unless the guard is disarmed.
     pub(super) fn unheard(&self, claim: Option<Claim>) -> ClaimGuard {
         ClaimGuard::new(claim, &self.orphans)
     }
 
-    /// What the writer has counted of itself.
+    /// The writer's counts of commits and lost races.
     pub(super) fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// Whether it still takes operations.
+    /// Whether the writer still takes messages.
     pub(super) fn is_open(&self) -> bool {
         !self.messages.is_closed()
     }
 
-    /// Has everything written that waits, and returns once the connection is closed.
+    /// Has the writer finish everything that is queued, and returns once its connection is closed.
     pub(super) async fn close(&self) {
-        // An error means that it has stopped by itself: there is nothing left to tell it.
+        // An error means that the writer has stopped already.
         let _ = self.messages.send(Message::Close).await;
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task
             && task.await.is_err()
         {
-            // Its panic was told as it happened.
-            tracing::error!("the journal's writer died");
+            // The panic itself was logged when it happened.
+            tracing::error!("journal writer panicked");
         }
     }
 }
@@ -210,11 +210,11 @@ impl WriterTask {
             let (mut writes, mut asks) = (Vec::with_capacity(messages.len()), Vec::new());
             for message in messages.drain(..) {
                 match message {
-                    // Its caller was told that it failed, and comes again.
+                    // Its caller has timed out and was told that the write failed.
                     Message::Write(job) if self.is_stale(&job) => {}
                     Message::Write(job) => writes.push(job),
                     Message::Ask(ask) => asks.push(ask),
-                    // What waits already is still taken.
+                    // Messages that are queued already are still taken.
                     Message::Close => waiting.close(),
                 }
             }
@@ -231,7 +231,7 @@ impl WriterTask {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
-            debug!(error = outage::causes(&error), "database connection not closed in order");
+            debug!(error = outage::causes(&error), "database connection not closed cleanly");
         }
     }
 
@@ -239,7 +239,8 @@ impl WriterTask {
         job.reply.is_closed() && job.asked.after(PATIENCE) <= self.with.ticks.now()
     }
 
-    /// Waits for messages; false when there will be none any more.
+    /// Waits for messages, or, while there are lingering claims, for their next release. Returns
+    /// false once the queue is closed and empty.
     async fn take(
         &self,
         waiting: &mut mpsc::Receiver<Message>,
@@ -255,7 +256,7 @@ impl WriterTask {
         }
     }
 
-    /// Writes a batch and answers it.
+    /// Writes a batch and replies to each write.
     async fn write(&mut self, jobs: Vec<Job>) {
         let mut jobs = self.entitled(jobs);
         if jobs.is_empty() {
@@ -269,7 +270,7 @@ impl WriterTask {
                     job.reply.send(Ok(outcome));
                 }
             }
-            // One of them is to blame, and takes none of the others with it.
+            // One write is to blame: each is sent alone, so that the others don't fail with it.
             Err(CommitFailure { meaning: Meaning::Refused, .. }) if jobs.len() > 1 => {
                 for job in jobs {
                     Box::pin(self.write(vec![job])).await;
@@ -279,7 +280,7 @@ impl WriterTask {
         }
     }
 
-    /// Answers those whose claims are lost, or can't be relied on at this moment.
+    /// Returns the writes whose claims hold. Replies to those whose claims are lost or in doubt.
     fn entitled(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let mut entitled = Vec::with_capacity(jobs.len());
         for job in jobs {
@@ -301,8 +302,8 @@ impl WriterTask {
         entitled
     }
 
-    /// Tells whoever waits that the store failed. What was new may have become this replica's all
-    /// the same, and stays nobody's.
+    /// Replies that the store failed. If the match is new, an earlier attempt may have claimed it
+    /// all the same; that claim is kept as lingering, to be released.
     fn fail(&mut self, job: Job, error: &Error) {
         if let Some(claim) = job.unheard() {
             let now = self.with.ticks.now();
@@ -312,8 +313,8 @@ impl WriterTask {
         job.reply.send(Err(error.clone()));
     }
 
-    /// Commits a batch in one statement, however often another replica is faster; once more if the
-    /// connection breaks meanwhile.
+    /// Commits a batch in one statement. Sends it again each time that another replica's commit
+    /// comes first, and once if the connection breaks.
     async fn commit(&mut self, jobs: &mut [Job]) -> Result<(Author, ByMatch), CommitFailure> {
         let mut is_second = false;
         loop {
@@ -366,14 +367,14 @@ impl WriterTask {
         if self.with.recent.follow(Position(first - 1), recorded.values().cloned().collect()) {
             self.with.wake.send_replace(());
         } else {
-            // Others have written in between.
+            // Other replicas' events came in between, which the tail reads first.
             self.with.tail.look();
         }
         Ok(recorded)
     }
 
-    /// The connection, made anew if need be. The pause after a try that failed begins with that
-    /// try: those who are refused because of it, however many, don't make it longer.
+    /// The connection, or a new one if there is none. For a pause after a failed attempt, calls
+    /// fail without another attempt; however many they are, they don't prolong the pause.
     pub(super) async fn connected(&mut self) -> sqlx::Result<&mut PgConnection> {
         if self.connection.is_none() {
             if self.with.ticks.now() < self.connect_at {
@@ -390,7 +391,7 @@ impl WriterTask {
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
 
-    /// A new connection, and whether events are written in turn over it.
+    /// Makes a new connection. Also returns whether events are written in turns over it.
     async fn connect(&self) -> sqlx::Result<(PgConnection, bool)> {
         let mut connection = self.with.database.connect().await?;
         if connect::synchronous_commit(&mut connection).await? != connect::SYNCHRONOUS {

@@ -1,4 +1,4 @@
-//! What only this engine has: a real PostgreSQL, which the tests start for themselves.
+//! Tests of this engine alone, against a real PostgreSQL that they start themselves.
 
 mod collation;
 mod hanging;
@@ -27,13 +27,13 @@ use crate::{
     postgres::{Cluster, Link, Loss, shared},
 };
 
-/// As the setting has it.
+/// The default length of a lease.
 const LEASE: Duration = Duration::from_secs(10);
 
-/// As short as the setting may be.
+/// The shortest lease that the setting allows.
 const SHORT: Duration = Duration::from_secs(1);
 
-/// A database of its own, the replica at it, and the hand of its clock.
+/// A database, a replica that uses it, and the hand of the replica's clock.
 struct Served {
     database: String,
     journal: Option<Postgres>,
@@ -126,10 +126,10 @@ impl suite::Sql for Served {
     }
 }
 
-/// A later version writes beside this one: the tail goes on, live streams with it, and the match is
-/// free for replicas of that version at once.
+/// A later version writes beside this one: the tail and live streams go on, and the match is
+/// released for replicas of that version at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_later_version_writes_stops_no_tail_and_its_matches_are_let_go() {
+async fn events_of_a_later_version_stop_no_tail_and_their_matches_are_released() {
     let mut served = Served::create().await;
     let id = match_id(0, 0);
     run(&served, id, plain_spec(), [uploaded()]).await;
@@ -156,17 +156,17 @@ async fn what_a_later_version_writes_stops_no_tail_and_its_matches_are_let_go() 
     let owner = format!("SELECT owner, epoch FROM match_states WHERE match_id = '{id}'");
     assert_eq!(journal.claim(10).await.unwrap(), []);
     admit(&served, match_id(0, 2), plain_spec()).await;
-    until("it is let go of", || shared().sql(&served.database, &owner) == "0|2").await;
+    until("the match is released", || shared().sql(&served.database, &owner) == "0|2").await;
     for _ in 0..3 {
         assert_eq!(journal.claim(10).await.unwrap(), []);
     }
-    assert_eq!(shared().sql(&served.database, &owner), "0|2", "it isn't claimed in a circle");
+    assert_eq!(shared().sql(&served.database, &owner), "0|2", "it is claimed only once");
     served.close().await;
 }
 
 // Opening.
 
-/// However many come at once to a database with nothing in it.
+/// However many replicas start at once on an empty database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_start_together_migrate_once() {
     let database = shared().create_database();
@@ -178,7 +178,7 @@ async fn replicas_that_start_together_migrate_once() {
     let versions = shared().sql(&database, "SELECT count(*), max(version) FROM facematch_schema");
     assert_eq!(versions, "1|1");
     let is_whole = |it: &Served| it.journal().fleet().borrow().alive == 8;
-    until("everybody knows of everybody", || replicas.iter().all(is_whole)).await;
+    until("each replica sees all others", || replicas.iter().all(is_whole)).await;
     for mut replica in replicas {
         replica.close().await;
     }
@@ -224,9 +224,9 @@ async fn databases_that_cannot_be_used_are_refused_in_one_line() {
     assert!(!text.contains("s3cret"));
 }
 
-// A line that breaks.
+// A connection that breaks.
 
-/// A replica behind a line that breaks when it is told to.
+/// A replica behind a link that breaks on demand.
 struct Behind {
     link: Link,
     journal: Postgres,
@@ -256,9 +256,9 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("not within half a minute: {what}");
 }
 
-/// Whether it was carried out or not: each statement's answer is lost once, and then its request.
+/// Each statement's answer is lost once, after it took effect; then its request, before it did.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_lost_line_left_of_a_commit_is_found_out() {
+async fn a_commit_whose_connection_was_lost_is_neither_lost_nor_made_twice() {
     for loss in [Loss::Answer, Loss::Request] {
         let database = shared().create_database();
         let behind = Behind::open(&database, LEASE).await;
@@ -266,7 +266,7 @@ async fn what_a_lost_line_left_of_a_commit_is_found_out() {
         for n in 0.. {
             let before = behind.link.losses();
             behind.link.lose(loss, 1 + n);
-            live(&behind.journal, match_id(0, n as u64)).await;
+            write_match(&behind.journal, match_id(0, n as u64)).await;
             behind.link.heal();
             if behind.link.losses() == before {
                 break;
@@ -281,24 +281,24 @@ async fn what_a_lost_line_left_of_a_commit_is_found_out() {
     }
 }
 
-/// A match from its first event to its last, each write once: whatever it takes is the engine's.
-async fn live(journal: &Postgres, id: MatchId) {
+/// Writes a match from its first event to its last, each event once: retries are the engine's task.
+async fn write_match(journal: &Postgres, id: MatchId) {
     let spec = Arc::new(named_spec(&id.to_string()));
     let Admitted::New(_, claim) =
-        persist(async || journal.admit(id, Arc::clone(&spec)).await).await
+        try_twice(async || journal.admit(id, Arc::clone(&spec)).await).await
     else {
-        panic!("{id} was there before");
+        panic!("{id} existed before");
     };
     let events = [uploaded(), started(&id.to_string()), trouble(), finished()];
     for (index, event) in events.into_iter().enumerate() {
         let after = Sequence(1 + index as u64);
-        let appended = persist(async || journal.append(claim, after, event.clone()).await).await;
+        let appended = try_twice(async || journal.append(claim, after, event.clone()).await).await;
         assert!(matches!(appended, Appended::Done(_)), "{appended:?}");
     }
 }
 
-/// One broken line is the engine's to mend; a second at the same write, its caller's.
-async fn persist<T>(write: impl AsyncFn() -> Result<T, Error>) -> T {
+/// The engine retries after one broken connection; after a second in the same write, its caller.
+async fn try_twice<T>(write: impl AsyncFn() -> Result<T, Error>) -> T {
     let mut last = None;
     for _ in 0..2 {
         match write().await {
@@ -311,10 +311,10 @@ async fn persist<T>(write: impl AsyncFn() -> Result<T, Error>) -> T {
 
 // Leases.
 
-/// Two of three go on with what the third held, each with about half, once its lease is over and
-/// not before; what it writes then has no effect.
+/// Two of three replicas take over the third one's matches, about half each, once its lease has
+/// expired and not before. Its later writes have no effect.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_silent_replica_held_is_taken_over_in_fair_shares() {
+async fn a_silent_replicas_matches_are_taken_over_in_fair_shares() {
     let database = shared().create_database();
     let third = Behind::open(&database, SHORT).await;
     let (one, two) = (Behind::open(&database, SHORT).await, Behind::open(&database, SHORT).await);
@@ -322,23 +322,22 @@ async fn what_a_silent_replica_held_is_taken_over_in_fair_shares() {
     for _ in 0..60 {
         let spec = Arc::new(plain_spec());
         let admitted = third.journal.admit(MatchId::from_uuid(Uuid::new_v4()), spec).await.unwrap();
-        let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+        let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
         claims.push(claim);
     }
     assert_eq!(one.journal.claim(100).await.unwrap(), []);
     third.link.silence();
     let first = claims[0];
-    until("it gives its lease up by itself", || third.journal.tenure(first) == ClaimStatus::Unsure)
-        .await;
+    until("its lease is in doubt", || third.journal.tenure(first) == ClaimStatus::Unsure).await;
     assert!(third.journal.append(first, Sequence(1), uploaded()).await.is_err());
-    let shares = tokio::join!(all_of(&one.journal), all_of(&two.journal));
+    let shares = tokio::join!(claim_all(&one.journal), claim_all(&two.journal));
     assert_eq!(shares.0.len() + shares.1.len(), 60);
     assert!(shares.0.len().min(shares.1.len()) >= 15, "{}", shares.0.len());
 
     third.link.heal();
-    until("it knows that its lease is gone", || third.journal.tenure(first) == ClaimStatus::Lost)
+    until("it learns that its lease is gone", || third.journal.tenure(first) == ClaimStatus::Lost)
         .await;
-    until("it has a new one", || third.journal.may_act()).await;
+    until("it has a new lease", || third.journal.may_act()).await;
     let late = third.journal.append(first, Sequence(1), uploaded()).await.unwrap();
     assert_eq!(late, Appended::Lost);
     let (_, taken) = &shares.0[0];
@@ -350,8 +349,8 @@ async fn what_a_silent_replica_held_is_taken_over_in_fair_shares() {
     }
 }
 
-/// What a replica claims as soon as it is told that there is something.
-async fn all_of(journal: &Postgres) -> Vec<(Match, Claim)> {
+/// Claims all that a replica may, as soon as the fleet has shrunk to two.
+async fn claim_all(journal: &Postgres) -> Vec<(Match, Claim)> {
     let mut fleet = journal.fleet();
     let mut all = Vec::new();
     while fleet.borrow_and_update().alive > 2 {
@@ -361,28 +360,28 @@ async fn all_of(journal: &Postgres) -> Vec<(Match, Claim)> {
     all
 }
 
-/// It goes on with what it held: nobody has touched it.
+/// The replica goes on with its matches, since no other replica has deleted its lease.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_is_renewed_late_is_good_if_nobody_ended_it() {
+async fn a_lease_that_is_renewed_late_is_valid_if_no_replica_has_deleted_it() {
     let database = shared().create_database();
     let alone = Behind::open(&database, SHORT).await;
     let admitted = alone.journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
-    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
     alone.link.refuse();
     alone.link.cut();
-    until("it gives its lease up", || alone.journal.tenure(claim) == ClaimStatus::Unsure).await;
+    until("its lease is in doubt", || alone.journal.tenure(claim) == ClaimStatus::Unsure).await;
     assert!(alone.journal.ping().await.is_err());
     assert!(alone.journal.admit(match_id(0, 2), Arc::new(plain_spec())).await.is_err());
     alone.link.heal();
-    until("it renews it", || alone.journal.tenure(claim) == ClaimStatus::Held).await;
+    until("it renews its lease", || alone.journal.tenure(claim) == ClaimStatus::Held).await;
     let appended = alone.journal.append(claim, Sequence(1), uploaded()).await.unwrap();
     assert!(matches!(appended, Appended::Done(_)));
     alone.journal.close().await;
 }
 
-/// A replica that has all the matches that it may have searches for none.
+/// A replica at its limit of matches searches for none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_of_no_claims_asks_nothing_of_the_database() {
+async fn a_claim_of_no_matches_sends_no_statement() {
     let database = shared().create_database();
     let behind = Behind::open(&database, LEASE).await;
     behind.link.refuse();
@@ -393,18 +392,18 @@ async fn a_page_of_no_claims_asks_nothing_of_the_database() {
     behind.journal.close().await;
 }
 
-/// An outage lets all leases lapse at once: whoever comes back first waits for the others.
+/// An outage lets all leases expire at once: the first replica to return waits for the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_an_outage_for_all_everybody_keeps_what_they_held() {
+async fn after_an_outage_each_replica_keeps_its_matches() {
     let database = shared().create_database();
     let (one, two) = (Behind::open(&database, SHORT).await, Behind::open(&database, SHORT).await);
     let admitted = two.journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
-    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
     for behind in [&one, &two] {
         behind.link.refuse();
         behind.link.cut();
     }
-    until("both give up", || !one.journal.may_act() && !two.journal.may_act()).await;
+    until("both leases are in doubt", || !one.journal.may_act() && !two.journal.may_act()).await;
     one.link.heal();
     until("the first is back", || one.journal.may_act()).await;
     assert_eq!(one.journal.claim(10).await.unwrap(), []);
@@ -417,9 +416,9 @@ async fn after_an_outage_for_all_everybody_keeps_what_they_held() {
 
 // Other replicas.
 
-/// Of a database that has lost what was committed, by a failover or a restore.
+/// A failover or a restore may lose commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_history_that_was_lost_is_not_gone_on_with() {
+async fn a_replica_stops_if_the_database_has_lost_its_commits() {
     let database = shared().create_database();
     let mut served = open(&database, START).await;
     served.journal().admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
@@ -437,9 +436,9 @@ async fn a_history_that_was_lost_is_not_gone_on_with() {
     served.close().await;
 }
 
-/// Who has only read what is lost has shown it, and would miss what comes in its place.
+/// It may have shown the lost commits, and would miss those that get their positions.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_has_read_what_was_lost_does_not_go_on_either() {
+async fn a_replica_stops_if_it_has_only_read_commits_that_were_lost() {
     let database = shared().create_database();
     let (mut one, mut two) = (open(&database, START).await, open(&database, START).await);
     let backup = shared().dump(&database);
@@ -451,13 +450,13 @@ async fn who_has_read_what_was_lost_does_not_go_on_either() {
     two.close().await;
 }
 
-/// By notice or by the timer; until then it may be read from memory.
+/// By NOTIFY or by the timer; until then the match may be read from memory.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_another_replica_erases_is_forgotten() {
+async fn a_match_that_another_replica_erases_is_forgotten() {
     let database = shared().create_database();
     let (mut one, mut two) = (open(&database, START).await, open(&database, START).await);
     let admitted = one.journal().admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
-    let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+    let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
     one.journal().append(claim, Sequence(1), failed()).await.unwrap();
     until("the other knows it", || two.journal().recent(match_id(0, 1)).is_some()).await;
     assert_eq!(one.journal().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
@@ -469,21 +468,21 @@ async fn what_another_replica_erases_is_forgotten() {
     two.close().await;
 }
 
-/// More than a page of it.
+/// Here there is more than one page of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_that_others_erased_is_told_page_by_page() {
+async fn all_matches_that_others_erased_are_reported_page_by_page() {
     let database = shared().create_database();
     let mut one = open(&database, START).await;
-    // Its first look tells it how often something was erased.
+    // Its first read learns the store's count of erasures.
     let looked = "SELECT count(*) > 0 FROM pg_stat_activity WHERE pid <> pg_backend_pid()
                   AND datname = current_database() AND state = 'idle'
                   AND query LIKE '%s.erasures FROM store AS s%'";
-    until("it has looked once", || shared().sql(&database, looked) == "t").await;
+    until("it has read once", || shared().sql(&database, looked) == "t").await;
     let many = "INSERT INTO erased SELECT 1 + n / 2000, gen_random_uuid(), now()
                 FROM generate_series(0, 2999) AS n; UPDATE store SET erasures = 2";
     shared().sql(&database, many);
     let mut erased = HashSet::new();
-    until("it has heard of all", || {
+    until("it has learned of all", || {
         erased.extend(one.journal().take_erased());
         erased.len() == 3_000
     })
@@ -491,9 +490,9 @@ async fn all_that_others_erased_is_told_page_by_page() {
     one.close().await;
 }
 
-/// All of an hour's would be read with each step of a backlog.
+/// Otherwise each page of a backlog would read the erasures of a whole hour.
 #[tokio::test]
-async fn erasures_of_long_ago_are_forgotten_a_page_at_a_time() {
+async fn old_erasures_are_forgotten_a_page_at_a_time() {
     let mut served = Served::create().await;
     let old = "INSERT INTO erased SELECT n, gen_random_uuid(), now() - INTERVAL '2 hours'
                FROM generate_series(1, 10) AS n";
@@ -506,9 +505,9 @@ async fn erasures_of_long_ago_are_forgotten_a_page_at_a_time() {
     served.close().await;
 }
 
-/// A pooler or a distributed engine may have none: the timer finds everything.
+/// A pooler or a distributed database may have no NOTIFY: the timer finds everything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_others_write_is_found_without_notices() {
+async fn other_replicas_events_are_found_without_notifications() {
     let database = shared().create_database();
     let (mut one, mut two) = (open(&database, START).await, open(&database, START).await);
     let deaf = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -523,7 +522,7 @@ async fn what_others_write_is_found_without_notices() {
     two.close().await;
 }
 
-/// Both have found the same photo at Oz, and one of them has had its connection cut.
+/// Two replicas have found the same photo at Oz, and the connection of one was cut.
 #[tokio::test]
 async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
     let one = Served::create().await;
@@ -536,9 +535,9 @@ async fn the_same_fact_of_another_replica_is_not_taken_for_a_write_whose_answer_
     assert_eq!(found.unwrap(), Appended::Lost);
 }
 
-/// An outage of the database lets all leases lapse, and somebody is the first to come back.
+/// An outage of the database lets all leases expire, and one replica is the first to return.
 #[tokio::test]
-async fn whoever_renews_its_lease_late_leaves_the_others_theirs() {
+async fn a_replica_that_renews_its_lease_late_deletes_no_other_lease() {
     let database = shared().create_database();
     let (ticks, hand) = Clock::manual(START);
     let (still, _hand) = Clock::manual(START);
@@ -556,10 +555,10 @@ async fn whoever_renews_its_lease_late_leaves_the_others_theirs() {
     assert_eq!(leases.await.unwrap(), 2);
 }
 
-// What statements see of each other.
+// Concurrent statements.
 
-/// Begins a transaction that stays open, as another replica's statement does for a moment.
-async fn meanwhile(database: &str, statement: &'static str) -> PgConnection {
+/// Begins a transaction that stays open, as another replica's statement is for a moment.
+async fn open_transaction(database: &str, statement: &'static str) -> PgConnection {
     let mut other = PgConnection::connect(&shared().url(database)).await.unwrap();
     for statement in ["BEGIN", statement] {
         raw_sql(statement).execute(&mut other).await.unwrap();
@@ -567,29 +566,29 @@ async fn meanwhile(database: &str, statement: &'static str) -> PgConnection {
     other
 }
 
-/// Waits until a statement of the journal's waits for somebody else's lock, then lets go of it.
-async fn let_wait_and_go_on(database: &str, mut other: PgConnection) {
+/// Waits until a statement of the journal waits for the other transaction's lock, then commits it.
+async fn commit_once_awaited(database: &str, mut other: PgConnection) {
     let waiting = "SELECT count(*) > 0 FROM pg_stat_activity
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    until("somebody waits", || shared().sql(database, waiting) == "t").await;
+    until("a statement waits", || shared().sql(database, waiting) == "t").await;
     raw_sql("COMMIT").execute(&mut other).await.unwrap();
 }
 
-/// The take-over began after the write had looked, and was committed while it waited: a fence that
-/// was looked up beside would have let it through.
+/// The takeover is committed while the write waits for its lock: a fence in a sub-select, which
+/// sees the write's snapshot, would let the write through.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_waits_for_a_take_over_has_no_effect() {
+async fn a_write_that_waits_for_a_takeover_has_no_effect() {
     let one = Served::create().await;
     let (_, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
     let taking = "UPDATE match_states SET epoch = epoch + 1, owner = 77";
-    let other = meanwhile(&one.database, taking).await;
+    let other = open_transaction(&one.database, taking).await;
     let writing = one.journal().append(claim, Sequence(1), uploaded());
-    let (appended, ()) = tokio::join!(writing, let_wait_and_go_on(&one.database, other));
+    let (appended, ()) = tokio::join!(writing, commit_once_awaited(&one.database, other));
     assert_eq!(appended.unwrap(), Appended::Lost);
     assert_eq!(one.journal().events(match_id(0, 1)).await.unwrap().len(), 1);
 }
 
-/// Whoever began first but commits later has the greater position, and sees what the other wrote.
+/// A write that began first but commits later has the greater position, and sees the other's rows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn positions_are_in_the_order_of_commits_and_a_later_write_sees_an_earlier_one() {
     let one = Served::create().await;
@@ -597,26 +596,26 @@ async fn positions_are_in_the_order_of_commits_and_a_later_write_sees_an_earlier
     let elsewhere = "
         INSERT INTO commits SELECT max(last_position) + 1, max(last_position) + 1, 5 FROM commits;
         INSERT INTO match_analyses VALUES ('a-1', gen_random_uuid())";
-    let other = meanwhile(&one.database, elsewhere).await;
+    let other = open_transaction(&one.database, elsewhere).await;
     let writing = async {
         let appended = one.journal().append(claim, Sequence(1), uploaded()).await.unwrap();
         let Appended::Done(second) = appended else { panic!("{appended:?}") };
         (second, one.journal().append(claim, Sequence(2), started("a-1")).await.unwrap())
     };
-    let going_on = let_wait_and_go_on(&one.database, other);
+    let going_on = commit_once_awaited(&one.database, other);
     let ((second, third), ()) = tokio::join!(writing, going_on);
     assert_eq!(second.position, Position(first.position.0 + 2));
     assert_eq!(third, Appended::Taken);
 }
 
-/// Nor is any lock held: what a replica does between two statements holds up nobody.
+/// Nor is any lock held: between two statements a replica blocks no other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_transaction_is_open_between_two_trips() {
+async fn no_transaction_is_open_between_two_round_trips() {
     let one = Served::create().await;
     let open = "SELECT count(*) FROM pg_stat_activity
                 WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
     for n in 0..20 {
-        live(one.journal(), match_id(0, n)).await;
+        write_match(one.journal(), match_id(0, n)).await;
         assert_eq!(shared().sql(&one.database, open), "0");
     }
 }
@@ -626,7 +625,7 @@ async fn no_transaction_is_open_between_two_trips() {
 /// A year, in microseconds.
 const YEAR: i64 = 365 * 86_400 * 1_000_000;
 
-/// A replica whose clock is this far ahead of the database's, or behind.
+/// Opens a replica whose clock is ahead of the database's by so many microseconds, or behind.
 async fn open_wrong(database: &str, micros: i64) -> Served {
     let (clock, hand) = Clock::manual(Clock::system().now());
     open_by(database, clock.skewed(micros), hand).await
@@ -657,7 +656,7 @@ async fn a_replica_that_is_a_year_ahead_erases_nothing_early() {
     }
     let ahead = open_wrong(&database, YEAR).await;
     assert_eq!(ahead.journal().erase_expired(1_000).await.unwrap(), 0);
-    // Also where its clock is wrong between two renewals of its lease.
+    // Also if its clock goes wrong between two renewals of its lease.
     ahead.clock.step_to(ahead.clock.now().after(Duration::from_micros(YEAR.unsigned_abs())));
     assert_eq!(ahead.journal().erase_expired(1_000).await.unwrap(), 0);
     let expire = "UPDATE match_states SET expire_time = expire_time - 4000 * 1000000::bigint";

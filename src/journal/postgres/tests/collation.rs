@@ -1,13 +1,13 @@
-//! Text in indexes has the order of its bytes, whatever the database's own collation is.
+//! Text in indexes is in the order of its bytes, whatever the database's own collation is.
 
 use super::*;
 use crate::{domain::CallerId, journal::Key};
 
-/// Request ids that a language's collation puts in another order than their bytes have, or takes
-/// for nearly the same.
+/// Request ids that a language's collation sorts differently from their bytes, or treats as nearly
+/// equal.
 const REQUESTS: [&str; 7] = ["a", "A", "b", "B", "a-b", "ab", "a b"];
 
-/// A database whose own collation is a language's.
+/// Creates a database whose own collation is that of a language.
 fn create_in_a_language() -> String {
     let name = format!("{}_in_a_language", shared().create_database());
     let create = "ENCODING 'UTF8' LOCALE_PROVIDER icu ICU_LOCALE 'en' TEMPLATE template0";
@@ -33,7 +33,7 @@ async fn text_in_every_index_is_in_the_order_of_its_bytes() {
 }
 
 #[tokio::test]
-async fn request_ids_that_a_language_takes_for_alike_are_told_apart() {
+async fn request_ids_that_a_language_treats_as_equal_are_different_matches() {
     let mut served = open(&create_in_a_language(), START).await;
     for (number, request) in (0..).zip(REQUESTS) {
         let admitted =

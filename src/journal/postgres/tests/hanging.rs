@@ -1,17 +1,17 @@
-//! Databases that hang while a replica starts: the start ends with one line.
+//! Databases that hang while a replica starts: the start ends, with an error in one line.
 
 use super::*;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-/// How long a start may take in all, each of its steps waiting for as long as it may.
+/// How long a start may take in all, if each of its steps takes as long as it may.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// The answers at which a database falls silent, each in a start of its own: the last is one that no
-/// start waits for.
+/// The answers from which on a database is silent, each in a start of its own. The last one is
+/// later than any answer that a start waits for.
 const ANSWERS: std::ops::Range<usize> = 1..200;
 
-/// One answer in so many is tried, and so many starts at once: the database has 200 connections.
+/// Every `STEP`-th answer is tried, in `AT_ONCE` starts at once: the database has 200 connections.
 const STEP: usize = 3;
 const AT_ONCE: usize = 25;
 
@@ -29,10 +29,10 @@ const TABLES: [&str; 10] = [
     "events",
 ];
 
-/// What comes of a start: none if the journal opens, else why it doesn't, in one line.
+/// Starts a replica. Returns `None` if the journal opens, or else the error, in one line.
 async fn start(config: Config) -> Option<String> {
     match timeout(BOUND, Postgres::open(config)).await.expect("the start ends by itself") {
-        // Not closed in order, since nothing is answered any more.
+        // Dropped rather than closed, since the database answers nothing any more.
         Ok(_) => None,
         Err(error) => {
             let text = error.to_string();
@@ -64,7 +64,7 @@ async fn a_database_that_falls_silent_at_any_answer_ends_the_start() {
     }
     let count = ended.iter().filter(|ended| **ended).count();
     println!("starts that a silent database ended: {count} of {}", ended.len());
-    assert!(ended[..10].iter().all(|ended| *ended), "the first answers are a start's own");
+    assert!(ended[..10].iter().all(|ended| *ended), "a start waits for the first answers");
     assert!(!ended[ended.len() - 1], "a start takes more answers than were tried");
 }
 
@@ -90,17 +90,17 @@ async fn a_table_that_another_session_has_locked_ends_the_start() {
         let is_told = text.contains("due to lock timeout (55P03)");
         assert!(is_told || *table == "leases" && text.contains("timed out"), "{table}: {text}");
     }
-    // The lease has a connection of its own, which waits for as long as the table is locked.
+    // The lease renewer's connection has no lock_timeout: it waits while the table is locked.
     let left = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for (table, database, _) in databases.iter().filter(|(table, ..)| tables.contains(table)) {
         let expected = if *table == "leases" { "1" } else { "0" };
-        assert_eq!(shared().sql(database, left), expected, "{table}: sessions that wait");
+        assert_eq!(shared().sql(database, left), expected, "{table}: waiting sessions");
     }
 }
 
-/// An index that is added waits for older transactions, so it takes as long as they do; but not
-/// where its connection is lost.
+/// An index build waits for older transactions for as long as they take, but not if its own
+/// connection is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_index_whose_connection_is_lost_ends_the_start() {
     let (link, database) = (shared().link(), shared().create_database());
@@ -119,7 +119,7 @@ async fn an_index_whose_connection_is_lost_ends_the_start() {
         link.silence();
     };
     let (told, ()) = tokio::join!(starting, silencing);
-    let text = told.expect("it doesn't open");
+    let text = told.expect("the start fails");
     assert!(text.contains("timed out"), "{text}");
     other.close().await.unwrap();
 }

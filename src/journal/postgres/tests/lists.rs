@@ -1,4 +1,4 @@
-//! Lists of a database with very many matches: what they cost, and that no other read waits for them.
+//! Lists over a database with very many matches: their cost, and that no other read waits for them.
 
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Row};
@@ -18,12 +18,12 @@ use crate::{
     },
 };
 
-/// Twenty times what a page may look at. The environment may say another number: what a page costs
-/// is the same.
+/// Twenty times the matches that a page may look at. The environment may set another number: the
+/// cost of a page is the same.
 const USUAL: u64 = 40_000;
 
-/// The most rows that pass through the steps of a plan for one statement, each step counted: some
-/// ten for each row that is looked at. To read all of a crowd takes many more.
+/// The most rows that may pass through all steps of one statement's plan: some ten for each row
+/// that is looked at. A plan that reads the whole crowd has many more.
 const ROWS_MAX: u64 = 12_000;
 
 /// A database of the first version with a crowd in it, as a replica of that version left it.
@@ -39,7 +39,7 @@ pub(super) async fn fill(connection: &mut PgConnection, crowd: &crate::crowd::Cr
     raw_sql(AssertSqlSafe(crowd.postgres())).execute(connection).await.unwrap();
 }
 
-/// As an older version left it, and once it is entered into the indexes of lists.
+/// Both as an older version left the database, and once its matches are entered into the indexes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_list_of_an_old_database_is_exact_and_costs_what_its_page_costs() {
     let crowd = crowd(0, crate::crowd::count(USUAL));
@@ -54,7 +54,7 @@ async fn every_list_of_an_old_database_is_exact_and_costs_what_its_page_costs() 
     }
     assert_eq!(served.journal().enlist(count).await.unwrap(), 0);
     check(&served, &crowd).await;
-    // As autovacuum does sooner or later.
+    // Autovacuum does this sooner or later.
     shared().sql(&database, "ANALYZE");
     let most = check(&served, &crowd).await;
     println!("lists: {count} matches in PostgreSQL, at most {most} rows of a plan for a statement");
@@ -78,7 +78,7 @@ async fn check(served: &Served, crowd: &crate::crowd::Crowd) -> u64 {
     most
 }
 
-/// A connection that plans as those of lists do.
+/// A connection with the planner settings of lists.
 async fn planning(database: &str) -> PgConnection {
     let database = Database::parse(&shared().url(database).into(), None).unwrap();
     let mut connection = database.connect().await.unwrap();
@@ -91,7 +91,7 @@ pub(super) async fn lines(connection: &mut PgConnection, explain: String) -> Vec
     rows.iter().map(|row| row.try_get(0).unwrap()).collect()
 }
 
-/// How many rows a line of a plan tells of.
+/// How many rows a line of a plan reports.
 pub(super) fn passed(line: &str) -> u64 {
     let number = |after: &str| -> Option<f64> {
         let rest = line.split_once(after)?.1.trim_start();
@@ -102,13 +102,13 @@ pub(super) fn passed(line: &str) -> u64 {
     (rows.unwrap_or(0.0) * number("loops=").unwrap_or(1.0)) as u64
 }
 
-/// What one version writes while the other is there is listed by it, and goes on.
+/// Matches that the older version writes meanwhile are listed by the newer one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_of_an_older_version_go_on_beside_newer_ones() {
+async fn replicas_of_an_older_version_keep_writing_beside_newer_ones() {
     let database = old_database(10).await;
     let mut served = open(&database, START).await;
     let version = shared().sql(&database, "SELECT max(version) FROM facematch_schema");
-    assert_eq!(version, "1", "or no replica of the older version could start again");
+    assert_eq!(version, "1", "a replica of the older version could not start again");
     assert_eq!(served.journal().enlist(100).await.unwrap(), 10);
     let mut older = PgConnection::connect(&shared().url(&database)).await.unwrap();
     fill(&mut older, &crowd(10, 10)).await;
@@ -117,8 +117,8 @@ async fn replicas_of_an_older_version_go_on_beside_newer_ones() {
     served.close().await;
 }
 
-/// An index that is lost, or isn't taken, is a list that reads the whole store. In an empty
-/// database as in a full one: a plan is kept for the life of a connection.
+/// Without its index a list would read the whole store. Checked in an empty database: a plan that
+/// is made there is kept for the life of its connection.
 #[tokio::test]
 async fn every_list_is_found_by_an_index() {
     let mut served = Served::create().await;
@@ -129,7 +129,7 @@ async fn every_list_is_found_by_an_index() {
         let plan = lines(&mut connection, explain).await.join("\n");
         let is_odd =
             ["Seq Scan", "Bitmap", "Hash", "Merge Join"].iter().any(|it| plan.contains(it));
-        // PostgreSQL does not stop at a bound that is decided by a later column.
+        // PostgreSQL doesn't stop an index scan at a bound that a later column decides.
         let is_odd =
             is_odd || plan.lines().any(|it| it.contains("Index Cond") && it.contains(">= ROW"));
         let expected = expected(&case.filter);
@@ -155,9 +155,9 @@ fn expected(filter: &Filter) -> &'static str {
     }
 }
 
-/// However many lists wait for their turns.
+/// However many lists wait for a permit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_keep_no_look_up_waiting_and_no_health() {
+async fn no_look_up_and_no_health_check_waits_for_lists() {
     let served = Served::create().await;
     let (journal, caller) = (served.journal(), anna());
     let (id, filter) = (match_id(0, 1), Filter::default());
@@ -179,9 +179,9 @@ async fn lists_keep_no_look_up_waiting_and_no_health() {
     }
 }
 
-/// And health, however many reads of all kinds there are: here none ends.
+/// However many reads there are: here none of them ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_stand_still_do_not_turn_health() {
+async fn health_checks_pass_while_all_reads_are_stuck() {
     let served = Served::create().await;
     let mut other = PgConnection::connect(&shared().url(&served.database)).await.unwrap();
     raw_sql("BEGIN; LOCK TABLE events").execute(&mut other).await.unwrap();
@@ -197,9 +197,9 @@ async fn reads_that_stand_still_do_not_turn_health() {
     }
 }
 
-/// The database does not go on with it: the statement is cancelled long before its own timeout.
+/// The statement is cancelled in the database, long before its own timeout.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_is_given_up_ends_its_work() {
+async fn a_list_that_is_abandoned_stops_in_the_database() {
     const SLEEPING: &str = "SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state = 'active' AND query LIKE '%pg_sleep%'
             AND pid <> pg_backend_pid()";
@@ -207,16 +207,16 @@ async fn a_list_that_is_given_up_ends_its_work() {
     let lists = &served.journal().0.lists;
     for _ in 0..3 {
         let mut endless: Vec<_> = (0..at_once()).map(|_| Box::pin(lists.endless())).collect();
-        let sleeping = until("they are at work", || {
+        let sleeping = until("all lists run", || {
             shared().sql(&served.database, SLEEPING) == at_once().to_string()
         });
         tokio::select! {
-            _ = join_all(endless.iter_mut()) => panic!("they never end"),
+            _ = join_all(endless.iter_mut()) => panic!("an endless list ended"),
             () = sleeping => {}
         }
         assert_eq!(lists.free(), 0);
         drop(endless);
-        until("they have stopped", || lists.free() == at_once()).await;
+        until("all lists have stopped", || lists.free() == at_once()).await;
         assert_eq!(shared().sql(&served.database, SLEEPING), "0");
         let listed = served.journal().list(&anna(), &Filter::default(), None, 9).await;
         assert_eq!(listed.unwrap().matches, []);
@@ -225,7 +225,7 @@ async fn a_list_that_is_given_up_ends_its_work() {
 
 /// After a restart of the database each connection is found dead once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_go_on_over_new_connections_when_theirs_are_dead() {
+async fn lists_use_new_connections_if_theirs_are_dead() {
     let served = Served::create().await;
     let filter = Filter::default();
     let caller = anna();

@@ -1,5 +1,5 @@
-//! Databases as they are found in the field: what is refused at the start, in whose words, and what
-//! is done about a password that is replaced.
+//! Opening databases as they are found in the field: which are refused at the start, with which
+//! message, and how a replaced password is used.
 
 use secrecy::SecretString;
 use tokio::sync::watch;
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::*;
 use crate::{journal::postgres::CONNECTIONS_BESIDE, postgres::Cluster};
 
-/// A URL of the shared cluster for another role.
+/// A URL of the shared cluster, with another role.
 fn url_of(role: &str, database: &str) -> SecretString {
     format!("postgres://{role}@127.0.0.1:{}/{database}", shared().port()).into()
 }
@@ -30,7 +30,7 @@ async fn a_database_that_cannot_hold_every_character_is_refused() {
 }
 
 #[tokio::test]
-async fn too_few_connections_are_told_with_how_many_are_needed() {
+async fn a_refusal_for_too_few_connections_says_how_many_are_needed() {
     let database = shared().create_database();
     shared().sql(&database, "CREATE ROLE narrow LOGIN CONNECTION LIMIT 3");
     shared().sql(&database, "GRANT ALL ON SCHEMA public TO narrow");
@@ -45,7 +45,7 @@ async fn too_few_connections_are_told_with_how_many_are_needed() {
 }
 
 #[tokio::test]
-async fn a_database_or_a_right_that_is_missing_is_told_in_postgresqls_words() {
+async fn a_missing_database_or_right_is_reported_in_postgresqls_words() {
     let database = shared().create_database();
     shared().sql(&database, "CREATE ROLE poor LOGIN");
     for (url, words) in [
@@ -54,8 +54,8 @@ async fn a_database_or_a_right_that_is_missing_is_told_in_postgresqls_words() {
             "refuses the connection: PostgreSQL says: database \"absent\" does not exist (3D000)",
         ),
         (
-            url_of("nobody", &database),
-            "refuses the connection: PostgreSQL says: role \"nobody\" does not exist (28000)",
+            url_of("stranger", &database),
+            "refuses the connection: PostgreSQL says: role \"stranger\" does not exist (28000)",
         ),
         (
             url_of("poor", &database),
@@ -68,7 +68,7 @@ async fn a_database_or_a_right_that_is_missing_is_told_in_postgresqls_words() {
 }
 
 #[tokio::test]
-async fn a_server_is_reached_by_its_ipv6_address() {
+async fn a_server_is_reached_at_its_ipv6_address() {
     let cluster = Cluster::start_with(&[("listen_addresses", "::1,127.0.0.1"), ("fsync", "off")]);
     let url = format!("postgres://facematch@[::1]:{}/postgres", cluster.port());
     let there = Config { url: url.into(), ..config("", Clock::system()) };
@@ -77,8 +77,8 @@ async fn a_server_is_reached_by_its_ipv6_address() {
     journal.close().await;
 }
 
-/// A cluster that asks a role of its own for a password.
-fn asking_for_a_password(folder: &tempfile::TempDir) -> Cluster {
+/// A cluster that demands a password of the role `fm`.
+fn demanding_a_password(folder: &tempfile::TempDir) -> Cluster {
     let hba = folder.path().join("pg_hba.conf");
     std::fs::write(&hba, "host all facematch all trust\nhost all all all scram-sha-256\n").unwrap();
     let cluster = Cluster::start_with(&[("hba_file", hba.to_str().unwrap()), ("fsync", "off")]);
@@ -90,7 +90,7 @@ fn asking_for_a_password(folder: &tempfile::TempDir) -> Cluster {
 #[tokio::test]
 async fn a_password_that_is_replaced_is_used_by_every_new_connection() {
     let folder = tempfile::tempdir().unwrap();
-    let cluster = asking_for_a_password(&folder);
+    let cluster = demanding_a_password(&folder);
     let url = || SecretString::from(format!("postgres://fm@127.0.0.1:{}/fm", cluster.port()));
     let text = refusal(url()).await;
     assert!(text.contains("PostgreSQL says: password authentication failed"), "{text}");
@@ -115,12 +115,12 @@ async fn a_password_that_is_replaced_is_used_by_every_new_connection() {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), again).await.expect("it connects again");
-    persist(async || journal.admit(match_id(0, 1), Arc::new(plain_spec())).await).await;
+    try_twice(async || journal.admit(match_id(0, 1), Arc::new(plain_spec())).await).await;
     journal.close().await;
 }
 
 #[tokio::test]
-async fn a_fact_that_the_database_refuses_for_good_is_told_as_such() {
+async fn a_write_that_the_database_refuses_for_good_fails_as_refused() {
     let served = open(&shared().create_database(), START).await;
     let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
          RAISE EXCEPTION 'no such character here' USING ERRCODE = '22P05'; END $$;
@@ -128,10 +128,10 @@ async fn a_fact_that_the_database_refuses_for_good_is_told_as_such() {
          WHEN (NEW.body LIKE '%PhotoUploaded%' OR NEW.body LIKE '%photo_uploaded%')
          EXECUTE FUNCTION refuse()";
     let admitted = served.journal().admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
-    let Admitted::New(first, claim) = admitted else { panic!("it is new") };
+    let Admitted::New(first, claim) = admitted else { panic!("not a new match") };
     shared().sql(&served.database, refuse);
     let refused = served.journal().append(claim, first.sequence, uploaded()).await;
     assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
     let other = served.journal().admit(match_id(0, 2), Arc::new(plain_spec())).await;
-    assert!(matches!(other, Ok(Admitted::New(..))), "others are not to blame");
+    assert!(matches!(other, Ok(Admitted::New(..))), "other matches are still admitted");
 }

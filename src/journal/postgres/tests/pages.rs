@@ -1,4 +1,4 @@
-//! Pages of all events of a database with many matches: what each of them costs.
+//! Pages of all events of a database with many matches: the cost of each page.
 
 use sqlx::AssertSqlSafe;
 
@@ -11,24 +11,25 @@ use crate::journal::{
     suite::crowd::crowd,
 };
 
-/// How many matches there are, with nearly four events each.
+/// How many matches the database has, with nearly four events each.
 const MATCHES: u64 = 2_000;
 
 /// How many events are read at once.
 const LIMIT: usize = 256;
 
-/// What a replica asks meanwhile of its own accord, at most: its first connections are set up, its
-/// lease is renewed, others are looked at. A statement for each match would be thousands.
+/// The most requests that a replica makes meanwhile of its own accord: it prepares its first
+/// connections, renews its lease and reads other leases. A request for each match would be
+/// thousands.
 const BESIDE: usize = 96;
 
-/// However many matches there are on it.
+/// However many matches the page's events belong to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_page_is_one_trip() {
+async fn a_page_is_one_round_trip() {
     let database = old_database(MATCHES).await;
-    // The first makes the indexes that lists walk.
+    // The first start builds the indexes that lists walk.
     open(&database, START).await.close().await;
     let behind = Behind::open(&database, LEASE).await;
-    // Over a connection that is there.
+    // The pages below use a connection that exists already.
     behind.journal.page(Position(0), LIMIT).await.unwrap();
     let before = behind.link.requests();
     let (mut after, mut pages, mut events) = (Position(0), 0, 0);
@@ -40,12 +41,12 @@ async fn a_page_is_one_trip() {
     }
     assert!(events > 3 * MATCHES as usize && pages >= events / LIMIT, "{events} in {pages} pages");
     let trips = behind.link.requests() - before;
-    assert!(trips <= pages + 1 + BESIDE, "{trips} trips for {pages} pages");
+    assert!(trips <= pages + 1 + BESIDE, "{trips} round trips for {pages} pages");
     behind.journal.close().await;
 }
 
-/// In a small table, in a large one, and once that has statistics: by its keys, and no row is
-/// touched that isn't read.
+/// In a small table, in a large one, and once the large one has statistics: only rows of the page
+/// are touched.
 #[tokio::test]
 async fn a_page_is_read_by_its_keys() {
     let database = old_database(50).await;

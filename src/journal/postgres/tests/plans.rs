@@ -1,6 +1,6 @@
-//! How every statement of this engine is planned, as PostgreSQL itself tells it in its log
-//! (`auto_explain`): by an index, also where the plan was made while the tables were small, and for
-//! what it does, not for what is retained.
+//! The plans of all statements of this engine, from PostgreSQL's own log (`auto_explain`): each
+//! uses an index, also if it was made while the tables were small, and its cost depends on what the
+//! statement does, not on how much is retained.
 
 use std::{fs, path::Path};
 
@@ -17,30 +17,31 @@ use crate::{
     },
 };
 
-/// The tables that grow with the matches. The others have a row for each replica, or one.
+/// The tables that grow with the matches. The others have a row for each replica, or a single one.
 const GROWING: [&str; 7] =
     ["commits", "erased", "events", "match_analyses", "match_labels", "match_states", "matches"];
 
-/// The most rows that pass through the steps of one plan: a list looks at 2,048, in some five steps.
+/// The most rows that may pass through the steps of one plan: a list looks at 2,048 rows, in some
+/// five steps.
 const ROWS_MAX: f64 = 12_000.0;
 
-/// The most pages for each row that is looked up: the levels of an index, the row, and some of its
-/// former versions. An index of as many matches as there are here has hundreds.
+/// The most pages that may be read for each row that is looked up: the levels of an index, the row,
+/// and some of its former versions. An index over as many matches as here has hundreds of pages.
 const PAGES_EACH_MAX: f64 = 32.0;
 
-/// What no test of plans runs, and why.
+/// Statements whose plans are not tested, and why.
 const NOT_PLANNED: [(&str, &str); 8] = [
     ("FROM pg_stat_activity WHERE pid = $1", "it reads no table"),
     ("SELECT {}", "it sets the options of a session"),
     ("SELECT * FROM {name}({values})", "it calls write.sql"),
     ("DELETE FROM leases WHERE lease = $1", "leases has a row for each replica"),
     ("SELECT pg_cancel_backend($1)", "it reads no table"),
-    ("SELECT pg_sleep", "a test's own"),
-    ("CREATE INDEX", "it is no statement that is planned"),
-    ("CREATE FUNCTION", "it is no statement that is planned"),
+    ("SELECT pg_sleep", "only tests run it"),
+    ("CREATE INDEX", "it has no plan"),
+    ("CREATE FUNCTION", "it has no plan"),
 ];
 
-/// A cluster that explains in its log whatever it runs. Statistics are as a test makes them.
+/// A cluster that logs the plan of every statement. Only the tests collect statistics.
 fn explaining() -> Cluster {
     Cluster::start_with(&[
         ("fsync", "off"),
@@ -56,14 +57,14 @@ fn explaining() -> Cluster {
     ])
 }
 
-/// A statement that was run, with its plan.
+/// A statement that was run, and its plan.
 struct Explained {
     text: String,
     plan: Value,
 }
 
 impl Explained {
-    /// All that a log tells of, but one that is being written.
+    /// All statements in a log, but one whose entry is still being written.
     fn all(log: &str) -> Vec<Self> {
         let plans = log.split("  plan:\n").skip(1);
         let plans = plans.filter_map(|rest| {
@@ -78,7 +79,7 @@ impl Explained {
         plans.collect()
     }
 
-    /// Each step, and whether a LIMIT stands above it.
+    /// Each step of the plan, and whether a LIMIT is above it.
     fn steps(&self) -> Vec<(&Value, bool)> {
         let (mut steps, mut left) = (Vec::new(), vec![(&self.plan, false)]);
         while let Some((step, is_limited)) = left.pop() {
@@ -90,17 +91,17 @@ impl Explained {
         steps
     }
 
-    /// How many rows of tables that grow were read.
+    /// How many rows of growing tables were read.
     fn rows(&self) -> f64 {
         self.steps().into_iter().filter(|(step, _)| grows(step)).map(|(step, _)| rows(step)).sum()
     }
 
-    /// How many pages were looked at.
+    /// How many pages were read.
     fn pages(&self) -> u64 {
         pages(&self.plan)
     }
 
-    /// Whether it finds its rows by an index, and reads no more than what it was asked for.
+    /// Asserts that the statement finds its rows by an index, and reads no more than it needs.
     fn check(&self) {
         for (step, is_limited) in self.steps() {
             let kind = step["Node Type"].as_str().unwrap_or_default();
@@ -108,7 +109,7 @@ impl Explained {
             let is_found =
                 kind.starts_with("Index") && (is_limited || step["Index Cond"] != Value::Null);
             assert!(!grows(step) || is_changed || is_found, "{}: {step:#}", self.text);
-            // By an index of which the beginning is known: else all of it is read for a row.
+            // The index's first columns must be bound: otherwise all of it is read for one row.
             let pages = pages(step) as f64;
             let few = PAGES_EACH_MAX * (rows(step) + number(step, "Actual Loops"));
             assert!(!grows(step) || pages <= few, "{pages} pages: {}: {step:#}", self.text);
@@ -121,7 +122,7 @@ fn number(step: &Value, name: &str) -> f64 {
     step[name].as_f64().unwrap_or(0.0)
 }
 
-/// How many rows a step has read, those among them that didn't fit.
+/// How many rows a step has read, including those that its filters removed.
 fn rows(step: &Value) -> f64 {
     let each = number(step, "Actual Rows")
         + number(step, "Rows Removed by Filter")
@@ -129,7 +130,7 @@ fn rows(step: &Value) -> f64 {
     each * number(step, "Actual Loops")
 }
 
-/// How many pages a step and those below it have looked at.
+/// How many pages a step and those below it have read.
 fn pages(step: &Value) -> u64 {
     (number(step, "Shared Hit Blocks") + number(step, "Shared Read Blocks")) as u64
 }
@@ -143,12 +144,12 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What was explained since the log was this long.
+/// The statements that were logged since the log had this length.
 fn since(cluster: &Cluster, length: usize) -> Vec<Explained> {
     Explained::all(&cluster.log()[length..])
 }
 
-/// Fills a database with a crowd, of which nothing is explained.
+/// Fills a database with a crowd, without logging any plan.
 fn fill(cluster: &Cluster, database: &str, crowd: &Crowd) {
     let quiet = "SET auto_explain.log_min_duration = -1;";
     cluster.sql(database, &format!("{quiet} {}", crowd.postgres()));
@@ -163,8 +164,7 @@ fn replica_at(cluster: &Cluster, database: &str) -> Config {
     Config { url: cluster.url(database).into(), ..config(database, clock) }
 }
 
-/// Does everything that a journal is asked for, some of it in vain. `round`: which of its ids are
-/// free.
+/// Calls every operation of a journal, some of them in vain. Each `round` has ids of its own.
 async fn work(cluster: &Cluster, database: &str, journal: &Postgres, crowd: &Crowd, round: u64) {
     let id = |n: u64| match_id(round, 1_000_000 + n);
     let mut claims = Vec::new();
@@ -175,7 +175,7 @@ async fn work(cluster: &Cluster, database: &str, journal: &Postgres, crowd: &Cro
         };
         let spec = Arc::new(spec);
         let admitted = journal.admit(id(n), Arc::clone(&spec)).await.unwrap();
-        let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+        let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
         let known = journal.admit(id(n), spec).await.unwrap();
         assert!(matches!(known, Admitted::Known(_)));
         claims.push(claim);
@@ -205,7 +205,7 @@ async fn work(cluster: &Cluster, database: &str, journal: &Postgres, crowd: &Cro
     journal.enlist(50).await.unwrap();
 }
 
-/// Claims, and lets go.
+/// Claims and releases matches.
 async fn hold(journal: &Postgres, claims: &[Claim]) {
     journal.release(claims[3..6].to_vec()).await.unwrap();
     let taken = journal.take(claims[3].match_id, true).await.unwrap();
@@ -244,16 +244,16 @@ async fn read(journal: &Postgres, crowd: &Crowd, id: MatchId, request_id: &str) 
     journal.ping().await.unwrap();
 }
 
-/// A plan is kept for the life of a connection: here those are made on a few analysed rows, and
-/// the tables grow to many more before they are analysed again.
+/// A plan is kept for the life of a connection: here plans are made on a few analysed rows, and the
+/// tables grow to many more before they are analysed again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn plans_that_were_made_for_few_matches_are_good_for_many() {
+async fn plans_made_for_few_matches_are_good_for_many() {
     let cluster = explaining();
     for few in [2, 8, 60] {
         let database = cluster.create_database();
         let journal = Postgres::open(replica_at(&cluster, &database)).await.unwrap();
         let crowded = crowd(0, few);
-        // Over one connection: its first temporary table has all sessions plan anew.
+        // Over one connection: its first temporary table makes all sessions plan again.
         let mut filler = PgConnection::connect(&cluster.url(&database)).await.unwrap();
         raw_sql("SET auto_explain.log_min_duration = -1").execute(&mut filler).await.unwrap();
         raw_sql(AssertSqlSafe(crowded.postgres())).execute(&mut filler).await.unwrap();
@@ -261,10 +261,10 @@ async fn plans_that_were_made_for_few_matches_are_good_for_many() {
         work(&cluster, &database, &journal, &crowded, 1).await;
         let more = crowd(few, count(40_000));
         raw_sql(AssertSqlSafe(more.postgres())).execute(&mut filler).await.unwrap();
-        // What was read meanwhile has passed by rows that were not committed yet.
+        // Reads that run meanwhile also pass over rows that are not committed yet.
         let resting = "SELECT count(*) = 0 FROM pg_stat_activity WHERE state = 'active'
                        AND datname = current_database() AND pid <> pg_backend_pid()";
-        super::until("all rest", || cluster.sql(&database, resting) == "t").await;
+        super::until("no session is active", || cluster.sql(&database, resting) == "t").await;
         let length = cluster.log().len();
         work(&cluster, &database, &journal, &more, 2).await;
         let explained = since(&cluster, length);
@@ -274,7 +274,7 @@ async fn plans_that_were_made_for_few_matches_are_good_for_many() {
     }
 }
 
-/// And every statement that the sources hold is among those that were explained.
+/// Every statement in the sources must be among those that were logged, or in [`NOT_PLANNED`].
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_statement_is_planned_by_an_index_in_a_large_database() {
     let cluster = explaining();
@@ -286,9 +286,9 @@ async fn every_statement_is_planned_by_an_index_in_a_large_database() {
     let length = cluster.log().len();
     let journal = Postgres::open(replica_at(&cluster, &database)).await.unwrap();
     work(&cluster, &database, &journal, &many, 1).await;
-    // What was erased is read by the one that follows, at its next look.
-    super::until("it has looked", || cluster.log().contains("FROM erased WHERE")).await;
-    // What a later version wrote is completed from the columns.
+    // The tail reads the erased matches at its next read.
+    super::until("the tail has read them", || cluster.log().contains("FROM erased WHERE")).await;
+    // An event that can't be read is completed from other columns.
     let newest = "(SELECT max(position) FROM events)";
     quietly(
         &cluster,
@@ -298,11 +298,11 @@ async fn every_statement_is_planned_by_an_index_in_a_large_database() {
     let id =
         cluster.sql(&database, &format!("SELECT match_id FROM events WHERE position = {newest}"));
     journal.events(MatchId::from_uuid(id.trim().parse().unwrap())).await.unwrap();
-    // A new connection looks whether the database has what is known of it.
+    // A new connection checks that the database still has the watermark.
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     cluster.sql(&database, end);
-    persist(async || journal.admit(match_id(9, 1), Arc::new(plain_spec())).await).await;
+    try_twice(async || journal.admit(match_id(9, 1), Arc::new(plain_spec())).await).await;
     journal.close().await;
     since(&cluster, length).iter().for_each(Explained::check);
     let all = Explained::all(&cluster.log());
@@ -311,10 +311,10 @@ async fn every_statement_is_planned_by_an_index_in_a_large_database() {
         !is_excepted && !all.iter().any(|it| it.text.contains(statement))
     };
     let unknown: Vec<_> = statements().into_iter().filter(is_unknown).collect();
-    assert!(unknown.is_empty(), "never run here, or not listed: {unknown:#?}");
+    assert!(unknown.is_empty(), "neither run here nor listed as not planned: {unknown:#?}");
 }
 
-/// The pieces of SQL that the sources of this engine hold, tests apart.
+/// The pieces of SQL in the sources of this engine, without its tests.
 fn statements() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/journal/postgres");
     let mut files: Vec<_> =
@@ -341,14 +341,14 @@ fn statements() -> Vec<String> {
     found
 }
 
-/// The statement that writes, as the function has it.
+/// The statement that writes, as the log shows it.
 fn write_sql() -> String {
-    let text = include_str!("../write.sql").split_once("\nWITH ").expect("it begins so").1;
-    let text = text.split_once("{notice}").expect("where notices are sent").0;
+    let text = include_str!("../write.sql").split_once("\nWITH ").expect("it begins with WITH").1;
+    let text = text.split_once("{notice}").expect("it has the place of NOTIFY").0;
     words(text)
 }
 
-/// The texts between quotation marks.
+/// The string literals in a source.
 fn literals(code: &str) -> Vec<String> {
     let (mut found, mut text) = (Vec::new(), None::<String>);
     let mut letters =
@@ -368,7 +368,7 @@ fn literals(code: &str) -> Vec<String> {
     found
 }
 
-/// Whether a text is a part of a statement that has a plan.
+/// Whether a text is part of a statement that has a plan.
 fn is_planned(text: &str) -> bool {
     let starts = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
     let has = |word: &str| text.contains(word);
@@ -376,7 +376,7 @@ fn is_planned(text: &str) -> bool {
     begins || has(" FROM ") && (has("WHERE ") || has(" AS "))
 }
 
-/// A page of retention costs what it erases.
+/// The cost of a page of retention depends only on what it erases.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn erasing_costs_the_same_among_few_matches_and_among_many() {
     let cluster = explaining();
@@ -388,12 +388,12 @@ async fn erasing_costs_the_same_among_few_matches_and_among_many() {
     assert!(many <= few * 2, "{few} pages among few matches, {many} among many");
 }
 
-/// How many pages are looked at to erase 50 matches among so many.
+/// How many pages are read to erase 50 matches among so many.
 async fn erase_some(cluster: &Cluster, retained: u64) -> u64 {
     let database = cluster.create_database();
     let journal = Postgres::open(replica_at(cluster, &database)).await.unwrap();
     fill(cluster, &database, &crowd(0, retained));
-    // What else grows with the matches: a commit for each, and what is told of those erased.
+    // The other tables that grow with the matches: a commit for each, and an erasure for each.
     let beside = "DELETE FROM commits WHERE first_position > 0;
         INSERT INTO commits SELECT position, position + 3, 1 FROM events WHERE sequence = 1;
         INSERT INTO erased SELECT -position, match_id, now() FROM events WHERE sequence = 1;

@@ -1,5 +1,5 @@
-//! A PgBouncer in front of the database: in session mode everything is as without it, and its other
-//! modes are refused.
+//! A PgBouncer in front of the database: in session mode everything works as without it, and its
+//! other modes are refused.
 
 use super::*;
 use crate::{
@@ -7,13 +7,13 @@ use crate::{
     postgres::{Mode, Pooler},
 };
 
-/// Sessions of the database for each of these tests: for two replicas.
+/// PgBouncer's sessions in each of these tests: enough for two replicas.
 const SESSIONS: usize = 2 * (READERS + CONNECTIONS_BESIDE) as usize;
 
-/// What is served through a PgBouncer in session mode.
+/// A replica behind a PgBouncer in session mode.
 struct Pooled {
     pooler: Arc<Pooler>,
-    /// Dropped before the PgBouncer may be.
+    /// The replica, with its database and clock.
     served: Served,
 }
 
@@ -102,8 +102,8 @@ async fn a_pooler_that_shares_sessions_is_refused_however_many_it_has() {
     }
 }
 
-/// Whatever else goes over the pooler meanwhile: several clients, whose transactions are of any
-/// length, and many replicas that start.
+/// Other clients use the pooler meanwhile, with transactions of different lengths, and many
+/// replicas start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_busy_pooler_that_shares_sessions_is_refused_each_time() {
     const CLIENTS: usize = 6;
@@ -128,22 +128,22 @@ async fn a_busy_pooler_that_shares_sessions_is_refused_each_time() {
     is_untouched(&database);
 }
 
-/// It was refused before anything was made in it.
+/// Asserts that the database was refused before anything was created in it.
 fn is_untouched(database: &str) {
     assert_eq!(shared().sql(database, "SELECT to_regclass('facematch_schema') IS NULL"), "t");
 }
 
 #[tokio::test]
-async fn a_pooler_with_one_session_is_told_with_how_many_are_needed() {
+async fn a_refusal_of_a_pooler_with_one_session_says_how_many_are_needed() {
     let pooler = shared().pooler(Mode::Session, 1);
     let text = refusal(through(&pooler, &shared().create_database())).await;
     let needed = format!("a replica needs {} connections", READERS + CONNECTIONS_BESIDE);
     assert!(text.contains("a second connection gets no session") && text.ends_with(&needed));
 }
 
-/// Settings of the URL are set in each session, so that a pooler needn't know them.
+/// A statement applies the URL's settings in each session, so that a pooler needn't know them.
 #[tokio::test]
-async fn a_schema_of_its_own_is_found_through_a_pooler() {
+async fn a_schema_named_in_the_url_is_found_through_a_pooler() {
     let database = shared().create_database();
     shared().sql(&database, "CREATE SCHEMA fm");
     let pooler = shared().pooler(Mode::Session, SESSIONS);

@@ -1,11 +1,11 @@
-//! What is left of an erased match in the database's files, as the documents say.
+//! The remains of an erased match in the database's files, as the documents describe them.
 
 use std::fs;
 
 use super::*;
 use crate::{domain::Spec, journal::Key};
 
-/// What a match is known by, in every table.
+/// A match's mark, which is in its rows of every table.
 fn canary(n: u64) -> String {
     format!("CANARY-{n:08}")
 }
@@ -13,7 +13,7 @@ fn canary(n: u64) -> String {
 /// How many matches are erased.
 const ERASED: u64 = 300;
 
-/// How many canaries a database's files hold, each counted once.
+/// How many different canaries a database's files contain.
 fn canaries(cluster: &Cluster, database: &str) -> usize {
     cluster.sql(database, "CHECKPOINT");
     let mut found = HashSet::new();
@@ -37,15 +37,15 @@ async fn end_some(journal: &Postgres, ids: std::ops::Range<u64>, name: impl Fn(u
     for n in ids {
         let spec = Spec { labels: labels(&[("order", &name(n))]), ..named_spec(&name(n)) };
         let admitted = journal.admit(match_id(0, n), Arc::new(spec)).await.unwrap();
-        let Admitted::New(_, claim) = admitted else { panic!("it is new") };
+        let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
         journal.append(claim, Sequence(1), failed()).await.unwrap();
     }
 }
 
-/// Gone for every read at once; its bytes until their room is written over, or the tables are
-/// written anew. Cleaning up alone removes none.
+/// An erased match is gone for every read at once. Its bytes stay until their space is overwritten
+/// or the tables are rewritten; VACUUM alone removes none of them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_erased_stays_in_the_files_until_its_room_is_used_or_the_tables_are_rewritten() {
+async fn erased_rows_stay_in_the_files_until_overwritten_or_the_tables_are_rewritten() {
     let cluster = Cluster::start_with(&[("fsync", "off"), ("autovacuum", "off")]);
     let database = cluster.create_database();
     let at = Config { url: cluster.url(&database).into(), ..config(&database, Clock::system()) };
@@ -65,24 +65,24 @@ async fn what_is_erased_stays_in_the_files_until_its_room_is_used_or_the_tables_
 
     cluster.sql(&database, "VACUUM (TRUNCATE off)");
     let cleaned = canaries(&cluster, &database);
-    assert!(cleaned * 10 > all * 9, "{cleaned}: vacuum makes room, and writes nothing over it");
+    assert!(cleaned * 10 > all * 9, "{cleaned}: vacuum frees space, and overwrites none of it");
 
-    // Pages of indexes that were emptied are used again after the next vacuum only.
+    // Emptied index pages are reused only after the next vacuum.
     end_some(&journal, ERASED..4 * ERASED, |n| format!("OTHERS-{n:08}")).await;
     cluster.sql(&database, "VACUUM (TRUNCATE off)");
     end_some(&journal, 4 * ERASED..8 * ERASED, |n| format!("OTHERS-{n:08}")).await;
     let reused = canaries(&cluster, &database);
-    assert!(reused * 4 < all, "{reused}: what is written next takes their room");
+    assert!(reused * 4 < all, "{reused}: new rows overwrite the freed space");
 
     cluster.sql(&database, "VACUUM FULL");
-    assert_eq!(canaries(&cluster, &database), 0, "new files hold what is there, and nothing else");
-    println!("remains: of {all} erased {cleaned} after a vacuum, {reused} after others came");
+    assert_eq!(canaries(&cluster, &database), 0, "new files hold live rows, and nothing else");
+    println!("remains: of {all} erased {cleaned} after a vacuum, {reused} after new matches");
     journal.close().await;
 }
 
-/// Retention's tables are cleaned up early, unless the operator has said when.
+/// The tables that retention empties are vacuumed early, unless the operator has configured it.
 #[tokio::test]
-async fn autovacuum_is_set_once_and_an_operators_own_setting_is_kept() {
+async fn autovacuum_is_configured_once_and_an_operators_own_setting_is_kept() {
     const SET: &str = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
         AND reloptions @> ARRAY['autovacuum_vacuum_scale_factor=0.05']";
     let database = shared().create_database();

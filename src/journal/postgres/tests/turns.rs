@@ -1,4 +1,4 @@
-//! Replicas that write without pause: each has its turn, however far it is from the database.
+//! Replicas that write without pause take turns, however far each is from the database.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,20 +6,21 @@ use futures_util::future::join_all;
 
 use super::*;
 
-/// As long as a disk's sync takes, whatever else is committed at the time.
+/// Settings that make each commit take as long as a disk's sync, even if no other commits at the
+/// time.
 const SLOW_COMMITS: [&str; 2] = ["commit_delay = 4000", "commit_siblings = 0"];
 
-/// How many writes wait at each replica.
+/// How many writes are in flight at each replica.
 const AT_ONCE: usize = 8;
 
-/// How many commits of all replicas are waited for.
+/// After how many commits of all replicas the test ends.
 const COMMITS: u64 = 900;
 
-/// What became of one replica's writes.
+/// The results of one replica's writes.
 struct Tally {
     written: usize,
     failed: usize,
-    /// How long each took, the shortest first.
+    /// How long each write took, the shortest first.
     took: Vec<Duration>,
 }
 
@@ -29,7 +30,7 @@ impl Tally {
     }
 }
 
-/// Three replicas at a database: the last one is this much farther.
+/// Three replicas of one database, the last of them farther away.
 struct Trio {
     replicas: Vec<Behind>,
     numbers: AtomicUsize,
@@ -50,7 +51,7 @@ impl Trio {
         self.replicas.iter().map(|it| it.journal.commits()).sum()
     }
 
-    /// Has one replica write without pause until all have made so many commits.
+    /// Has one replica write without pause until all together have made so many commits.
     async fn write(&self, replica: &Behind, until: u64) -> Tally {
         let clock = Clock::system();
         let writing = (0..AT_ONCE).map(|_| async {
@@ -83,8 +84,8 @@ impl Trio {
     }
 }
 
-/// With commits that take as long as a disk's sync, and one replica a millisecond farther away: the
-/// others would always be there first.
+/// Commits take as long as a disk's sync, and one replica is a millisecond farther away: without
+/// turns the others' commits would always come first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_is_farther_away_has_its_share_of_commits() {
     let cluster = Cluster::start();
@@ -96,24 +97,24 @@ async fn a_replica_that_is_farther_away_has_its_share_of_commits() {
     let written: Vec<usize> = tallies.iter().map(|it| it.written).collect();
     let p99: Vec<Duration> = tallies.iter().map(Tally::p99).collect();
     println!("turns: written {written:?}, p99 {p99:?}, all within {took:?}");
-    assert_eq!(tallies.iter().map(|it| it.failed).sum::<usize>(), 0, "no write is out of time");
+    assert_eq!(tallies.iter().map(|it| it.failed).sum::<usize>(), 0, "no write times out");
     let all: usize = written.iter().sum();
-    assert!(written.iter().all(|it| it * 6 >= all), "half of an equal share: {written:?}");
+    assert!(written.iter().all(|it| it * 6 >= all), "less than half of an equal share: {written:?}");
     let near = p99[0].min(p99[1]);
     assert!(p99[2] <= near * 4, "p99: {p99:?}");
     trio.close().await;
 }
 
-/// What a replica holds while it writes in its turn.
+/// Takes the lock that a replica holds during its turn.
 const TURN: &str = "SELECT pg_advisory_xact_lock('commits'::regclass::oid::integer, 1)";
 
-/// A snapshot that is older than the wait would cost another try, which goes to the end of the line.
+/// A snapshot older than the wait would cost another try, which goes to the end of the queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_sees_all_that_was_committed_before_its_turn() {
     let one = Served::create().await;
     let (first, claim) = admit(&one, match_id(0, 1), plain_spec()).await;
     append(&one, claim, Sequence(1), uploaded()).await;
-    let mut other = meanwhile(&one.database, TURN).await;
+    let mut other = open_transaction(&one.database, TURN).await;
     let elsewhere = "
         INSERT INTO commits SELECT max(last_position) + 1, max(last_position) + 7, 5 FROM commits;
         INSERT INTO match_analyses VALUES ('a-1', gen_random_uuid())";
@@ -125,15 +126,15 @@ async fn a_write_sees_all_that_was_committed_before_its_turn() {
             journal.admit(match_id(0, 2), Arc::new(plain_spec())),
         )
     };
-    let going_on = let_wait_and_go_on(&one.database, other);
+    let going_on = commit_once_awaited(&one.database, other);
     let ((appended, admitted), ()) = tokio::join!(writing, going_on);
     assert_eq!(appended.unwrap(), Appended::Taken);
-    let Admitted::New(second, _) = admitted.unwrap() else { panic!("it is new") };
+    let Admitted::New(second, _) = admitted.unwrap() else { panic!("not a new match") };
     assert_eq!(second.position, Position(first.position.0 + 9));
     assert_eq!(one.journal().lost_races(), 0);
 }
 
-/// Whether it hangs or its connections are cut, however far its statement has come.
+/// Whether the replica hangs or its connections are cut, at any point of its statement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_falls_silent_keeps_no_turn() {
     let cluster = Cluster::start();
@@ -156,13 +157,13 @@ async fn a_replica_that_falls_silent_keeps_no_turn() {
         let written: Vec<_> = tallies.iter().map(|it| (it.written, it.failed)).collect();
         assert!(written.iter().all(|it| it.0 > 0 && it.1 == 0), "{written:?}");
         silent.link.heal();
-        super::until("it is back", || silent.journal.may_act()).await;
+        super::until("the replica is back", || silent.journal.may_act()).await;
     }
     trio.close().await;
 }
 
-/// A database that lets a replica call no function: the key of `commits` is the order all the same,
-/// and what that costs is counted.
+/// If a replica may not call the function, the key of `commits` still orders its events, and the
+/// races that it loses are counted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_may_not_take_turns_writes_and_counts_the_races_that_it_loses() {
     let database = shared().create_database();
@@ -176,17 +177,17 @@ async fn a_replica_that_may_not_take_turns_writes_and_counts_the_races_that_it_l
     let journal = Postgres::open(config).await.unwrap();
     let key = "INSERT INTO commits SELECT max(last_position) + 1, max(last_position) + 1, 5
                FROM commits";
-    let other = meanwhile(&database, key).await;
+    let other = open_transaction(&database, key).await;
     let writing = journal.admit(match_id(0, 1), Arc::new(plain_spec()));
-    let (admitted, ()) = tokio::join!(writing, let_wait_and_go_on(&database, other));
+    let (admitted, ()) = tokio::join!(writing, commit_once_awaited(&database, other));
     assert!(matches!(admitted, Ok(Admitted::New(..))), "{admitted:?}");
     assert_eq!((journal.commits(), journal.lost_races()), (1, 1));
     journal.close().await;
 }
 
-/// And a writer that has given up keeps no place among those that wait.
+/// Its `lock_timeout` takes a writer that has given up out of the queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_function_is_made_once_however_many_start_together() {
+async fn the_function_is_created_once_by_replicas_that_start_together() {
     let database = shared().create_database();
     let replicas = join_all((0..8).map(|_| open(&database, START))).await;
     let functions = "SELECT count(*) FROM pg_proc WHERE proname LIKE 'write\\_events\\_%'";

@@ -120,8 +120,8 @@ fn with_details(
     Ok(options)
 }
 
-/// Splits a URL into its parts, and refuses one that would be split in the wrong places: part of a
-/// password with a slash in it would be shown as the database's name.
+/// Splits a URL into its parts, and refuses a URL that would be split in the wrong places: part of
+/// a password with a slash in it would be shown as the database's name.
 fn parts(url: &str) -> Result<UrlParts, Malformed> {
     let (_, rest) = url.split_once("://").unwrap_or_default();
     let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));

@@ -292,9 +292,9 @@ pub(super) fn meaning(error: &sqlx::Error) -> Meaning {
     }
 }
 
-/// Whether the database refuses a write for good, judging by the code: a value that it can't hold
-/// (class 22), one that violates a constraint (not null, check), or one that is too large (class
-/// 54). The same statement would fail the same way for ever.
+/// Whether the database refuses a write for good, judging by the code: it can't hold a value (class
+/// 22), or a value violates a constraint (not null, check) or is too large (class 54). The same
+/// statement would fail the same way for ever.
 pub fn is_permanent(error: &sqlx::Error) -> bool {
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref());
     error.is_some_and(|error: &PgDatabaseError| {

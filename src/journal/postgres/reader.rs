@@ -316,7 +316,7 @@ impl Reader for Postgres {
             return Ok(CursorStatus::Foreign);
         }
         // Whether the position is part of this store's history. A token names the incarnation that
-        // wrote the position, or one that started later and so saw it here. In a store that was
+        // wrote the position, or a later one, which saw it here at its start. In a store that was
         // restored from a backup, other incarnations wrote the positions after the backup.
         const PLACE: &str = concat!(
             "SELECT s.floor, ",

@@ -99,7 +99,10 @@ async fn a_replica_that_is_farther_away_has_its_share_of_commits() {
     println!("turns: written {written:?}, p99 {p99:?}, all within {took:?}");
     assert_eq!(tallies.iter().map(|it| it.failed).sum::<usize>(), 0, "no write times out");
     let all: usize = written.iter().sum();
-    assert!(written.iter().all(|it| it * 6 >= all), "less than half of an equal share: {written:?}");
+    assert!(
+        written.iter().all(|it| it * 6 >= all),
+        "less than half of an equal share: {written:?}"
+    );
     let near = p99[0].min(p99[1]);
     assert!(p99[2] <= near * 4, "p99: {p99:?}");
     trio.close().await;

@@ -1,5 +1,6 @@
-//! Who ends a cluster and removes its directory: a shell that waits until the process that started
-//! it lets go of it, or has ended in whatever way. A test that is killed leaves nothing behind.
+//! Cleans up after a cluster: a shell kills it and removes its directory once the process that
+//! started it dismisses the shell, or has ended in any way. Even a killed test leaves nothing
+//! behind.
 
 use std::{
     env,
@@ -10,13 +11,13 @@ use std::{
     sync::Once,
 };
 
-/// What the names of all directories begin with, beside which others may lie.
+/// The prefix of all directories' names, which tells them from others in the same place.
 const PREFIX: &str = "facematch-postgres-";
 
-/// The file that is locked for as long as somebody needs the directory.
+/// The file that a process keeps locked for as long as it needs the directory.
 const LOCK: &str = "needed";
 
-/// A directory and who keeps it.
+/// A directory and the shell that keeps it.
 pub struct Keeper {
     directory: PathBuf,
     process: Child,
@@ -24,8 +25,8 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Makes a directory, and has it removed when it is no longer needed, with the processes that
-    /// work in it.
+    /// Makes a directory. Once it is no longer needed, the processes that work in it are killed and
+    /// the directory is removed.
     pub fn engage() -> Self {
         static SWEPT: Once = Once::new();
         SWEPT.call_once(sweep);
@@ -41,15 +42,15 @@ impl Keeper {
         &self.directory
     }
 
-    /// Ends what runs in the directory, and removes it.
+    /// Kills the processes that work in the directory, and removes it.
     pub fn dismiss(&mut self) {
         drop(self.process.stdin.take());
-        // Not worth a second panic in a test that fails.
+        // A failure isn't worth a second panic in a test that fails already.
         let _ = self.process.wait();
     }
 }
 
-/// Sees to what was left by those whose keeper was killed as well.
+/// Removes the directories of earlier processes whose keeper was killed as well.
 fn sweep() {
     let entries = fs::read_dir(env::temp_dir()).expect("the temporary directory").flatten();
     let ours = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
@@ -58,8 +59,8 @@ fn sweep() {
     }
 }
 
-/// Locks a directory for as long as this process lives. The lock is there before its file has its
-/// name, so that nobody takes the directory for one that was left.
+/// Locks a directory for as long as this process lives. The file is locked before it gets its name,
+/// so that no other process takes the directory for an abandoned one.
 fn need(directory: &Path) -> File {
     let fresh = directory.join("needed.new");
     let file = File::create(&fresh).expect("a file in a new directory");
@@ -68,14 +69,14 @@ fn need(directory: &Path) -> File {
     file
 }
 
-/// Whether nobody needs a directory any more. One without the file is on its way to be made or to be
-/// removed, and another user's isn't ours to remove.
+/// Whether a directory is abandoned. A directory without the file is being made or removed right
+/// now, and one of another user is left to that user.
 fn is_left(directory: &Path) -> bool {
     File::open(directory.join(LOCK)).is_ok_and(|file| file.try_lock().is_ok())
 }
 
-/// Starts a keeper that waits for the end of its standard input. It is in a group of its own, so
-/// that what a terminal or a timeout sends to the tests' group doesn't end it as well.
+/// Starts a keeper that waits for the end of its standard input. It has a process group of its own,
+/// so that a signal from a terminal or a timeout to the tests' group doesn't end it as well.
 fn keep(directory: &Path, until: Stdio) -> Child {
     let mut keeper = Command::new("sh");
     keeper.args(["-c", include_str!("keeper.sh")]).env("DIRECTORY", directory).current_dir("/");

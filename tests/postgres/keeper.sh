@@ -1,10 +1,11 @@
-# Waits for the end of its standard input, which is that of the tests' process at the latest. Then
-# ends the cluster in $DIRECTORY, and removes it.
+# Waits for the end of its standard input, which comes with the end of the tests' process at the
+# latest. Then kills the cluster in $DIRECTORY, and removes the directory.
 # shellcheck shell=sh
 trap '' HUP INT TERM
 read -r _
 
-# As processes.rs knows them. What is looked for isn't in the command line of who looks for it.
+# The cluster's processes, found as in processes.rs. The command lines of this shell and of grep
+# don't contain what is searched for, so they don't match.
 processes() {
     printf '%s\n' "$DIRECTORY/data" "postgres: ${DIRECTORY##*/}: " |
         grep -alsFf - /proc/[0-9]*/cmdline | cut -d / -f 3
@@ -15,8 +16,8 @@ while alive=$(processes) && [ -n "$alive" ]; do
     kill -KILL $alive
 done
 
-# The one thing that a killed postmaster leaves outside of its directory: 56 bytes of shared memory,
-# of which there may be 4096 pieces.
+# All that a killed postmaster leaves outside of its directory: a shared memory segment of 56 bytes.
+# The system allows 4096 segments.
 segment=$(sed -n '7s/.* //p' "$DIRECTORY/data/postmaster.pid")
 [ -z "$segment" ] || ipcrm -m "$segment"
 rm -rf "$DIRECTORY"

@@ -1,7 +1,7 @@
-//! A line between clients and a server, which a test cuts, silences or closes.
+//! A proxy between clients and a server, which a test cuts, silences or closes.
 //!
-//! It knows as much of PostgreSQL's protocol as tells where a request and an answer end, and none
-//! of TLS. It has threads of its own, so that whoever uses it may block.
+//! It knows only as much of PostgreSQL's protocol as shows where a request and an answer end, and
+//! deliberately nothing of TLS. It has threads of its own, so that its user may block.
 
 use std::{
     io::{self, ErrorKind},
@@ -26,48 +26,48 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::postgres::{free_port, url, wait_until};
 
-/// The codes, in a first message's place of a version, of those that ask for encryption.
+/// The codes of requests for encryption, which a first message has in the place of a version.
 const ENCRYPTION: [u32; 2] = [80_877_103, 80_877_104];
 
-/// As much as is on the way to the server at once, in one piece.
+/// The most bytes on the way to the server at once, and the size of the largest piece.
 const WIRE_BYTES: usize = 64 * 1024;
 
-/// The bytes of a first message that a server takes.
+/// The lengths of a first message that a server accepts, in bytes.
 const FIRST_MESSAGE: RangeInclusive<u32> = 8..=10_000;
 
-/// A line to a server. Everything on it is cut when it is dropped.
+/// A proxy to a server. Dropping it cuts all of its connections.
 pub struct Link {
-    /// Taken when it is dropped.
+    /// `None` once the link is dropped.
     runtime: Option<Runtime>,
     port: u16,
     line: Arc<Line>,
-    /// Takes connections, unless they are refused.
+    /// The task that accepts connections. `None` while they are refused.
     door: Mutex<Option<Tasks>>,
 }
 
-/// What gets lost, and the connection with it.
+/// A message that is lost together with its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loss {
-    /// A request: the server hears nothing of it.
+    /// A request: it doesn't reach the server.
     Request,
-    /// An answer: the server has done what was asked, and the client hears nothing of it. What is
-    /// prepared for the first time is answered once more than what is executed.
+    /// An answer: the server has carried out the request, and the answer doesn't reach the client.
+    /// A statement has one more answer when it is prepared for the first time.
     Answer,
     /// An answer that says `COMMIT`.
     Commit,
 }
 
-/// What all connections share.
+/// What all connections of a link share.
 struct Line {
     server: AtomicU16,
     silent: watch::Sender<bool>,
-    /// Answers until nothing gets through any more.
+    /// How many answers are left until the link falls silent, if it is to.
     answers_left: Mutex<Option<usize>>,
     loss: Mutex<Option<(Loss, usize)>>,
     losses: AtomicUsize,
-    /// How many requests went to the server.
+    /// How many requests have reached the server.
     requests: AtomicUsize,
-    /// How much later each piece reaches the server: the distance, both ways together.
+    /// By how much each piece to the server is delayed: the latency of a whole round trip.
     delay: Mutex<Duration>,
     connections: Mutex<Tasks>,
 }
@@ -80,7 +80,7 @@ struct Tasks {
 }
 
 impl Link {
-    /// A line to the server behind a port of the loopback.
+    /// A link to the server on a port of the loopback.
     pub fn to(server: u16) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let line = Line {
@@ -99,7 +99,7 @@ impl Link {
         link
     }
 
-    /// Where clients find a database through it.
+    /// The URL of a database through this link.
     pub fn url(&self, database: &str) -> String {
         url(self.port, database)
     }
@@ -110,60 +110,60 @@ impl Link {
         cut.end();
     }
 
-    /// Takes no new connections until [`Self::heal`]. Those that there are stay.
+    /// Refuses new connections until [`Self::heal`]. Existing ones stay.
     pub fn refuse(&self) {
         if let Some(door) = locked(&self.door).take() {
             door.end();
         }
     }
 
-    /// Lets nothing through until [`Self::heal`], and keeps it until then. Connections stay, and
-    /// new ones are taken.
+    /// Holds everything back until [`Self::heal`]. Connections stay, and new ones are accepted.
     pub fn silence(&self) {
         self.line.silent.send_replace(true);
     }
 
-    /// Lets nothing through from the n-th answer on, of all connections, as [`Self::silence`] does.
-    /// The first is 1; what a connection begins with doesn't count.
+    /// Falls silent, as by [`Self::silence`], at the n-th answer from now, over all connections.
+    /// The first is 1; the messages that set up a connection don't count.
     pub fn silence_at(&self, nth: usize) {
         assert!(nth > 0, "the first is 1");
         *locked(&self.line.answers_left) = Some(nth);
     }
 
-    /// Whether nothing gets through.
+    /// Whether the link holds everything back.
     pub fn is_silent(&self) -> bool {
         *self.line.silent.borrow()
     }
 
-    /// Leads new connections to another server. Those that there are stay.
+    /// Leads new connections to another server. Existing ones stay.
     pub fn lead_to(&self, server: u16) {
         self.line.server.store(server, Ordering::SeqCst);
     }
 
-    /// Cuts the connection whose request or answer is the n-th from now, of all of them, instead of
-    /// delivering it. The first is 1; what a connection begins with doesn't count.
+    /// Loses the n-th request or answer from now, over all connections, and cuts its connection.
+    /// The first is 1; the messages that set up a connection don't count.
     pub fn lose(&self, what: Loss, nth: usize) {
         assert!(nth > 0, "the first is 1");
         *locked(&self.line.loss) = Some((what, nth));
     }
 
-    /// How many requests and answers were lost so far.
+    /// How many requests and answers have been lost so far.
     pub fn losses(&self) -> usize {
         self.line.losses.load(Ordering::SeqCst)
     }
 
-    /// Makes each trip over connections that are made from now on so much longer, however many are
-    /// under way.
+    /// Makes each round trip so much longer, over connections that are made from now on. Concurrent
+    /// round trips don't delay each other.
     pub fn delay(&self, trip: Duration) {
         *locked(&self.line.delay) = trip;
     }
 
-    /// How many requests have come through so far, which is how many trips were made.
+    /// How many requests have come through so far, which is the number of round trips.
     pub fn requests(&self) -> usize {
         self.line.requests.load(Ordering::SeqCst)
     }
 
-    /// Lets everything through again: what was kept, new connections, and what was yet to be lost.
+    /// Lets everything through again: what was held back, new connections, and a message that was
+    /// still to be lost.
     pub fn heal(&self) {
         *locked(&self.line.loss) = None;
         *locked(&self.line.answers_left) = None;
@@ -171,7 +171,7 @@ impl Link {
         self.open();
     }
 
-    /// Takes connections, if it doesn't.
+    /// Accepts connections, unless it does already.
     fn open(&self) {
         let mut door = locked(&self.door);
         if door.is_some() {
@@ -189,7 +189,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // Not waited for: that would be a panic in an asynchronous test.
+        // In the background: a blocking shutdown would panic in an asynchronous test.
         self.runtime.take().expect("it is dropped once").shutdown_background();
     }
 }
@@ -200,7 +200,7 @@ impl Tasks {
         self.running.spawn(async move { end.run_until_cancelled(work).await });
     }
 
-    /// Ends all, and returns once they have let go of what they had.
+    /// Ends all tasks, and returns once they have dropped what they held.
     fn end(&self) {
         self.end.cancel();
         wait_until("a link's tasks have ended", || self.running.is_empty());
@@ -208,13 +208,13 @@ impl Tasks {
 }
 
 impl Line {
-    /// Waits while nothing gets through.
+    /// Waits while the link is silent.
     async fn sound(&self) {
         let mut silent = self.silent.subscribe();
         silent.wait_for(|silent| !silent).await.expect("the line is alive");
     }
 
-    /// Counts an answer that is about to be delivered.
+    /// Counts an answer that is about to be delivered. The link may fall silent at it.
     fn count_answer(&self) {
         let mut left = locked(&self.answers_left);
         *left = left.map(|left| left - 1);
@@ -224,12 +224,12 @@ impl Line {
         }
     }
 
-    /// Whether something may get lost.
+    /// Whether a message is to be lost.
     fn is_risky(&self) -> bool {
         locked(&self.loss).is_some()
     }
 
-    /// Counts what is about to be delivered, and says whether it is lost.
+    /// Counts a request or an answer that is about to be delivered. Returns whether it is lost.
     fn loses(&self, held: &Held) -> bool {
         let mut loss = locked(&self.loss);
         let Some((_, left)) = loss.as_mut().filter(|(what, _)| held.is(*what)) else {
@@ -250,13 +250,13 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
         let (client, _) = listener.accept().await.expect("a client");
         let connection = connect(client, line.clone());
         locked(&line.connections).spawn(async {
-            // One that fails is cut, which is all that there is to say.
+            // A connection that fails is cut, and its error doesn't matter.
             let _ = connection.await;
         });
     }
 }
 
-/// Forwards a connection until one of its ends is closed, or something of it is lost.
+/// Forwards a connection until one of its ends is closed, or one of its messages is lost.
 async fn connect(mut client: TcpStream, line: Arc<Line>) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut server = greet(&mut client, &line).await?;
@@ -271,7 +271,7 @@ async fn connect(mut client: TcpStream, line: Arc<Line>) -> io::Result<()> {
     }
 }
 
-/// Passes everything on, each piece so much later.
+/// Forwards each piece so much later.
 #[expect(clippy::disallowed_methods, reason = "a distance takes real time")]
 async fn lag(
     mut from: impl AsyncRead + Unpin,
@@ -301,8 +301,8 @@ async fn lag(
     tokio::try_join!(reading, writing).map(drop)
 }
 
-/// Forwards the messages of a client that have no type yet: the requests for encryption, which the
-/// server answers by a byte, and the first real one.
+/// Connects to the server and forwards a client's first messages, which have no type: the requests
+/// for encryption, each answered by one byte, and the startup message.
 async fn greet(client: &mut TcpStream, line: &Line) -> io::Result<TcpStream> {
     let mut first = read_first(client).await?;
     line.sound().await;
@@ -325,7 +325,7 @@ fn asks_for_encryption(first: &[u8]) -> bool {
     ENCRYPTION.iter().any(|code| first[4..].starts_with(&code.to_be_bytes()))
 }
 
-/// Reads a message that has no type, with its length in front.
+/// Reads a message without a type, which begins with its length.
 async fn read_first(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     let length = client.read_u32().await?;
     if !FIRST_MESSAGE.contains(&length) {
@@ -337,7 +337,7 @@ async fn read_first(client: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// Which way messages go.
+/// The direction of a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
     ToServer,
@@ -353,7 +353,7 @@ impl Way {
         }
     }
 
-    /// Whether a message of this type is no part of either: Terminate; NotificationResponse,
+    /// Whether a message of this type is part of neither: Terminate; NotificationResponse,
     /// NoticeResponse, ParameterStatus.
     fn is_apart(self, kind: u8) -> bool {
         match self {
@@ -363,7 +363,7 @@ impl Way {
     }
 }
 
-/// What has come of a request or an answer, and isn't delivered while it may get lost.
+/// The part of a request or an answer that has arrived. It is held back while it may get lost.
 struct Held {
     way: Way,
     bytes: Vec<u8>,
@@ -421,7 +421,7 @@ async fn forward(
     }
 }
 
-/// Forwards a message that nobody counts, and returns its type.
+/// Forwards a message without counting it, and returns its type.
 async fn deliver(
     from: &mut (impl AsyncRead + Unpin),
     to: &mut (impl AsyncWrite + Unpin),

@@ -1,10 +1,10 @@
-//! A real PostgreSQL, which tests start for themselves, each in a directory of its own, so that
-//! they may kill it.
+//! A real PostgreSQL that tests start themselves, each in a directory of its own, so that they may
+//! kill it.
 //!
-//! It deliberately knows nothing of the journal. Its calls block whoever makes them, for as long as
+//! It deliberately knows nothing of the journal. Its calls block their thread for as long as
 //! PostgreSQL takes. The crate's unit tests and `tests/it` mount it, both as `crate::postgres`.
 
-#![allow(dead_code, unused_imports, reason = "of those who mount it, none uses everything")]
+#![allow(dead_code, unused_imports, reason = "no crate that mounts this module uses all of it")]
 
 mod keeper;
 mod link;
@@ -37,11 +37,11 @@ pub use crate::postgres::{
     pooler::{Mode, Pooler},
 };
 
-/// The superuser, who may connect without a password.
+/// The superuser, which may connect without a password.
 const USER: &str = "facematch";
 
-/// What suits tests; those that say otherwise have it their way. Nothing is left outside of the
-/// directory, where a kill would leave it for good.
+/// Settings that suit tests; a test may override them. They keep everything inside the directory:
+/// outside of it, a killed server would leave its remains for good.
 const SETTINGS: &[(&str, &str)] = &[
     ("listen_addresses", "127.0.0.1"),
     ("unix_socket_directories", ""),
@@ -52,62 +52,63 @@ const SETTINGS: &[(&str, &str)] = &[
     ("log_line_prefix", "%m [%p] %q%a@%d "),
 ];
 
-/// Below those that the kernel gives to clients. Of those, one could be a client's own end when the
-/// server comes back to it, and who connects to where nobody listens could meet himself.
+/// Ports below those that the kernel assigns to clients. One of the kernel's could be in use by a
+/// client when a server restarts on it; and a client that connects to it while no server listens
+/// could connect to itself.
 const PORTS: Range<u16> = 15_000..32_000;
 
-/// How many ports are tried that somebody else is quicker to take.
+/// How many ports are tried before the search fails: other processes may take them first.
 const PORTS_TRIED_MAX: usize = 100;
 
-/// How long anything may take that is waited for: much longer than it does.
+/// How long any wait may take: much longer than any does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often something is looked at that is waited for.
+/// How often a condition that is waited for is checked.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// A PostgreSQL server and its data. All of it is gone when it is dropped, and soon after the
-/// process that started it has ended, however that was.
+/// A PostgreSQL server and its data. Both are removed when this is dropped, and soon after the
+/// process that started the server has ended, in any way.
 pub struct Cluster {
     keeper: Keeper,
     programs: Programs,
     port: u16,
-    /// None while it is down.
+    /// `None` while the server is down.
     postmaster: Mutex<Option<Child>>,
     databases: AtomicUsize,
 }
 
-/// How a server is asked to stop.
+/// How a server is stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stop {
-    /// Ends all sessions, and puts everything in order.
+    /// Ends all sessions, and shuts down cleanly.
     Fast,
-    /// Ends at once, and recovers at the next start.
+    /// Ends at once; the next start runs recovery.
     Immediate,
 }
 
-/// The cluster that the unit tests of a process share, each with a database of its own. Nobody may
-/// stop it. What it has told to be durable isn't, so that it is quick.
+/// The cluster that the unit tests of a process share, each with a database of its own. No test may
+/// stop it. Its commits are not durable, so that it is fast.
 pub fn shared() -> &'static Cluster {
     static SHARED: OnceLock<Cluster> = OnceLock::new();
     SHARED.get_or_init(|| Cluster::start_with(&[("fsync", "off")]))
 }
 
-/// A free port of the loopback, which no client takes as its own meanwhile.
+/// A free port of the loopback, which the kernel assigns to no client meanwhile.
 pub fn free_port() -> u16 {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let ports = iter::repeat_with(|| rand::random_range(PORTS)).take(PORTS_TRIED_MAX);
     ports.into_iter().find(is_free).expect("a free port")
 }
 
-/// Its life.
+/// Starting and stopping.
 impl Cluster {
-    /// Starts a new one, and returns once it takes connections. A commit is on the disk when it is
-    /// told.
+    /// Starts a new cluster, and returns once it accepts connections. A commit is on disk when it
+    /// is acknowledged.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// The same with settings of `postgresql.conf` that are this test's own.
+    /// The same with additional settings for `postgresql.conf`.
     pub fn start_with(settings: &[(&str, &str)]) -> Self {
         let programs = Programs::find();
         let keeper = Keeper::engage();
@@ -120,21 +121,21 @@ impl Cluster {
         cluster
     }
 
-    /// Starts it again where it was, after [`Self::kill`] or [`Self::stop`], and returns once it
-    /// takes connections.
+    /// Starts the server again, after [`Self::kill`] or [`Self::stop`], on the same port and data.
+    /// Returns once it accepts connections.
     pub fn start_again(&self) {
         let mut postmaster = self.postmaster();
         assert!(postmaster.is_none(), "it runs");
         *postmaster = Some(self.launch().unwrap_or_else(|log| panic!("it doesn't start: {log}")));
     }
 
-    /// Kills every process of it wherever it is, as when the power goes, and returns once they are
-    /// gone. What the operating system was told to write is written.
+    /// Kills all processes of the cluster, whatever they are doing, and returns once they are gone.
+    /// As after a power failure, but writes that the operating system has accepted are kept.
     pub fn kill(&self) {
         let mut postmaster = self.running();
-        // Of those who are just ending by themselves nothing else is known.
+        // Children that are just ending by themselves can be found in no other way.
         let mut killed = processes::children(postmaster.id());
-        // First, as it would replace the others.
+        // The postmaster first: it would replace the others.
         postmaster.kill().expect("it can be killed");
         postmaster.wait().expect("it ends");
         wait_until("all of its processes are gone", || {
@@ -145,7 +146,7 @@ impl Cluster {
         });
     }
 
-    /// Asks it to stop, and returns once it has.
+    /// Stops the server, and returns once it has ended.
     pub fn stop(&self, how: Stop) {
         let mut postmaster = self.running();
         let signal = match how {
@@ -156,40 +157,40 @@ impl Cluster {
         wait_until("it stops", || postmaster.try_wait().expect("it can be asked").is_some());
     }
 
-    /// Stops it, and starts it again where it was.
+    /// Stops the server and starts it again, on the same port and data.
     pub fn restart(&self, how: Stop) {
         self.stop(how);
         self.start_again();
     }
 
-    /// Lets none of its processes go on until [`Self::resume`]: connections stay, new ones are
-    /// made, and nobody answers. Before anything but `resume`, `kill` and being dropped, resume.
+    /// Suspends all processes of the cluster until [`Self::resume`]: connections stay, new ones are
+    /// made, and none is answered. Until then only `resume`, `kill` and dropping are allowed.
     pub fn pause(&self) {
         let postmaster = self.postmaster().as_ref().expect("it runs").id();
-        // First, as it would start others.
+        // The postmaster first: it would start others.
         processes::signal("STOP", &[postmaster]);
         wait_until("all of its processes pause", || {
-            let mut going_on = processes::of(self.directory());
-            going_on.retain(|process| !processes::is_paused(*process));
-            processes::signal("STOP", &going_on);
-            going_on.is_empty()
+            let mut running = processes::of(self.directory());
+            running.retain(|process| !processes::is_paused(*process));
+            processes::signal("STOP", &running);
+            running.is_empty()
         });
     }
 
-    /// Lets its processes go on.
+    /// Resumes the processes after [`Self::pause`].
     pub fn resume(&self) {
         processes::signal("CONT", &processes::of(self.directory()));
     }
 
-    /// What it has logged so far.
+    /// The server's log so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(log(self.directory())).expect("its log")).into_owned()
     }
 }
 
-/// Its standby.
+/// Replication.
 impl Cluster {
-    /// Starts a standby of it, and returns once each commit waits for that.
+    /// Starts a standby of this server, and returns once each commit waits for it.
     pub fn start_standby(&self) -> Self {
         let programs = Programs::find();
         let keeper = Keeper::engage();
@@ -209,9 +210,9 @@ impl Cluster {
         standby
     }
 
-    /// Has each commit wait for a standby, or for none.
+    /// Makes each commit wait for a standby, or for none.
     pub fn commit_on(&self, standby: Option<&Self>) {
-        // A standby calls itself by the name of its directory.
+        // A standby reports its directory's name, which is its cluster_name.
         let name = standby.map(|standby| standby.directory().file_name().expect("a name"));
         let name = name.map(|name| format!("\"{}\"", name.display())).unwrap_or_default();
         let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
@@ -219,30 +220,30 @@ impl Cluster {
         self.sql("postgres", "SELECT pg_reload_conf()");
     }
 
-    /// Makes a standby the server that is written to.
+    /// Promotes a standby, so that it accepts writes.
     pub fn promote(&self) {
         assert_eq!(self.sql("postgres", "SELECT pg_promote()"), "t");
     }
 }
 
-/// What is in it.
+/// Databases.
 impl Cluster {
-    /// Where a database is.
+    /// The URL of a database.
     pub fn url(&self, database: &str) -> String {
         url(self.port, database)
     }
 
-    /// A line to it, on which things may go wrong.
+    /// A link to the server, whose faults a test controls.
     pub fn link(&self) -> Link {
         Link::to(self.port)
     }
 
-    /// A PgBouncer in front of it, with so many connections to each database.
+    /// A PgBouncer in front of the server, with so many connections to each database.
     pub fn pooler(&self, mode: Mode, connections_max: usize) -> Pooler {
         Pooler::to(self.port, mode, connections_max)
     }
 
-    /// Its port on 127.0.0.1, for as long as it lives.
+    /// The server's port on 127.0.0.1. It stays the same over restarts.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -255,28 +256,28 @@ impl Cluster {
         name
     }
 
-    /// Creates an empty database.
+    /// Creates an empty database with this name.
     pub fn create_database_named(&self, name: &str) {
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
     }
 
-    /// Drops a database, and ends whoever is connected to it.
+    /// Drops a database, and ends all connections to it.
     pub fn drop_database(&self, name: &str) {
         self.sql("postgres", &format!("DROP DATABASE {name} WITH (FORCE)"));
     }
 
-    /// Where a database's files lie, tables and indexes, to be read.
+    /// The folder with a database's files, tables and indexes.
     pub fn files(&self, database: &str) -> PathBuf {
         let number = format!("SELECT oid FROM pg_database WHERE datname = '{database}'");
         data(self.directory()).join("base").join(self.sql(database, &number))
     }
 
-    /// Has a statement executed by `psql`, and returns its rows: a line each, `|` between columns.
+    /// Executes a statement by `psql`, and returns its rows: a line each, `|` between columns.
     pub fn sql(&self, database: &str, statement: &str) -> String {
         self.try_sql(database, statement).unwrap_or_else(|error| panic!("{statement}: {error}"))
     }
 
-    /// The same, or what `psql` says if it can't.
+    /// The same, or `psql`'s error message.
     pub fn try_sql(&self, database: &str, statement: &str) -> Result<String, String> {
         let mut psql = self.programs.client("psql");
         psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only"])
@@ -293,20 +294,20 @@ impl Cluster {
         run(pg_dump, &[]).unwrap_or_else(|error| panic!("pg_dump: {error}"))
     }
 
-    /// Replaces a database by a backup of it, or of another, by `pg_restore`. Whoever is connected
-    /// to it is cut off.
+    /// Replaces a database by a backup of it, or of another, by `pg_restore`. All connections to it
+    /// are ended.
     pub fn restore(&self, database: &str, dump: &[u8]) {
         self.sql("postgres", &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"));
         self.create_database_named(database);
         let mut pg_restore = self.programs.client("pg_restore");
-        // In one piece: a replica that still runs would write into tables without their keys.
+        // In one transaction: a replica that still runs would write into tables without their keys.
         pg_restore.args(["--single-transaction", "--dbname", &self.url(database)]);
         run(pg_restore, dump).unwrap_or_else(|error| panic!("pg_restore: {error}"));
     }
 }
 
 impl Cluster {
-    /// All processes that run for it, the postmaster among them.
+    /// All processes of the cluster, including the postmaster.
     pub fn processes(&self) -> Vec<u32> {
         processes::of(self.directory())
     }
@@ -319,12 +320,12 @@ impl Cluster {
         self.postmaster.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The postmaster, whose end is seen to by whoever takes it.
+    /// Takes the postmaster; the caller then has to end it.
     fn running(&self) -> Child {
         self.postmaster().take().expect("it runs")
     }
 
-    /// Starts it for the first time, on a port that it can have.
+    /// Starts the server for the first time, on a free port.
     fn start_somewhere(&mut self) {
         for _ in 0..PORTS_TRIED_MAX {
             self.port = free_port();
@@ -337,7 +338,7 @@ impl Cluster {
         panic!("none of {PORTS_TRIED_MAX} ports is free");
     }
 
-    /// Starts the postmaster, or says what it has logged instead.
+    /// Starts the postmaster. Returns what it has logged if it ends before it accepts connections.
     fn launch(&self) -> Result<Child, String> {
         let (data, before) = (data(self.directory()), self.log_len());
         let mut command = self.programs.server("postgres");
@@ -366,13 +367,13 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.keeper.dismiss();
         if let Some(mut postmaster) = self.postmaster().take() {
-            // The keeper has killed it; this forgets it.
+            // The keeper has killed the process; this reaps it.
             let _ = postmaster.wait();
         }
     }
 }
 
-/// Where the server behind a port, or who stands before it, has a database.
+/// The URL of a database of the server, link or pooler on a port.
 fn url(port: u16, database: &str) -> String {
     format!("postgres://{USER}@127.0.0.1:{port}/{database}")
 }
@@ -385,7 +386,7 @@ fn log(directory: &Path) -> PathBuf {
     directory.join("log")
 }
 
-/// Makes an empty cluster. Its files of WAL are as small as can be: a directory costs less.
+/// Creates an empty cluster. Its WAL files are as small as possible, so that a directory is small.
 fn initialise(programs: &Programs, data: &Path) {
     let mut initdb = programs.server("initdb");
     initdb.arg("--pgdata").arg(data).args(["--username", USER, "--auth", "trust"]);
@@ -393,26 +394,27 @@ fn initialise(programs: &Programs, data: &Path) {
     run(initdb, &[]).unwrap_or_else(|error| panic!("initdb: {error}"));
 }
 
-/// Adds the settings to those that it has: the last of a name counts.
+/// Appends settings to the existing ones: the last of a name counts.
 fn configure(directory: &Path, settings: &[(&str, &str)]) {
     let file = data(directory).join("postgresql.conf");
     let mut file = OpenOptions::new().append(true).open(file).expect("its settings");
     let name = directory.file_name().and_then(|name| name.to_str()).expect("a name");
-    // Its processes are known by it.
+    // The cluster's processes are found by this name.
     let named = [("cluster_name", name)];
     for (key, value) in SETTINGS.iter().chain(&named).chain(settings) {
         writeln!(file, "{key} = '{value}'").expect("its settings can be written");
     }
 }
 
-/// Whether this postmaster has said so in its file: there may be one of another that was killed.
+/// Whether this postmaster accepts connections, by its own file: the file may still be that of an
+/// earlier postmaster that was killed.
 fn takes_connections(data: &Path, postmaster: u32) -> bool {
     let file = fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
     let lines: Vec<&str> = file.lines().map(str::trim).collect();
     lines.first() == Some(&postmaster.to_string().as_str()) && lines.get(7) == Some(&"ready")
 }
 
-/// Waits for what has no moment of its own to wait for.
+/// Waits for a condition by polling, since nothing signals it.
 #[expect(clippy::disallowed_methods, reason = "another process takes real time")]
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();

@@ -1,5 +1,5 @@
-//! A real PgBouncer in front of a server, with the settings that it comes with but for its mode and
-//! the number of its connections.
+//! A real PgBouncer in front of a server, with its default settings except for the mode and the
+//! numbers of connections.
 
 use std::{
     fs,
@@ -15,21 +15,21 @@ use crate::postgres::{
     url, wait_until,
 };
 
-/// How many times it is started, each time on another port: another process may be quicker to take
-/// one.
+/// How many times PgBouncer is started, each time on another port: another process may take a port
+/// first.
 const TRIES_MAX: usize = 10;
 
-/// Clients at once, of all tests that share one.
+/// How many clients may be connected at once, those of all tests that share a PgBouncer.
 const CLIENTS_MAX: usize = 400;
 
-/// Whose a session of the server is, as PgBouncer calls it.
+/// How long a client keeps a session of the server: PgBouncer's `pool_mode`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
-    /// A client's, until it has gone.
+    /// Until the client disconnects.
     Session,
-    /// A client's for one transaction.
+    /// For one transaction.
     Transaction,
-    /// A client's for one statement.
+    /// For one statement.
     Statement,
 }
 
@@ -43,7 +43,8 @@ impl Mode {
     }
 }
 
-/// A PgBouncer. It ends when this is dropped, and soon after the process that started it has ended.
+/// A PgBouncer. It is killed when this is dropped, and soon after the end of the process that
+/// started it.
 pub struct Pooler {
     process: Child,
     keeper: Keeper,
@@ -57,14 +58,14 @@ impl Pooler {
         let programs = Programs::find();
         for _ in 0..TRIES_MAX {
             let (keeper, port) = (Keeper::engage(), free_port());
-            // What lies there, the keeper ends.
+            // The keeper kills the processes of this folder.
             let folder = data(keeper.directory());
             fs::create_dir(&folder).expect("a new directory");
             configure(&folder, server, port, mode, connections_max);
             programs.give(keeper.directory());
-            // A copy: the server's user may not be let into the folder of this repository.
+            // A copy: the server's user may have no access to this repository's folder.
             let program = folder.join("pgbouncer");
-            fs::copy(pgbouncer(), &program).expect("a copy of its program");
+            fs::copy(pgbouncer(), &program).expect("its program can be copied");
             let mut process = launch(programs.server_at(&program), &folder);
             let mut has_ended = false;
             wait_until("PgBouncer takes connections", || {
@@ -78,7 +79,7 @@ impl Pooler {
         panic!("PgBouncer doesn't start on {TRIES_MAX} ports");
     }
 
-    /// Where clients find a database through it.
+    /// The URL of a database through this PgBouncer.
     pub fn url(&self, database: &str) -> String {
         url(self.port, database)
     }
@@ -92,7 +93,7 @@ impl Pooler {
 impl Drop for Pooler {
     fn drop(&mut self) {
         self.keeper.dismiss();
-        // The keeper has killed it; this forgets it.
+        // The keeper has killed the process; this reaps it.
         let _ = self.process.wait();
     }
 }
@@ -116,7 +117,7 @@ fn configure(folder: &Path, server: u16, port: u16, mode: Mode, connections_max:
         users = users.display(),
         mode = mode.name(),
     );
-    // Its reader takes no line that is indented.
+    // PgBouncer's parser accepts no indented lines.
     let settings = settings.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
     fs::write(folder.join("pgbouncer.ini"), settings + "\n").expect("a file");
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL's programs and PgBouncer: where they are, and as whom they run.
+//! Finds the programs of PostgreSQL and PgBouncer, and runs them as a user that may run them.
 
 use std::{
     env, fs,
@@ -11,24 +11,24 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What a place must have to be taken for PostgreSQL's. Clients are there as well, so that their
-/// version fits.
+/// The programs that PostgreSQL's folder must contain. The clients must be in it as well, so that
+/// their version is the server's.
 const NEEDED: [&str; 6] = ["initdb", "postgres", "psql", "pg_basebackup", "pg_dump", "pg_restore"];
 
-/// Where Debian has the programs of each version, which it doesn't put on the PATH.
+/// Where Debian installs the programs of each version; it doesn't put them on the PATH.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// Where Debian's package of PgBouncer has it.
+/// Where Debian's package installs PgBouncer.
 const PGBOUNCER: &str = "usr/sbin/pgbouncer";
 
-/// Who runs a server in root's stead, which PostgreSQL refuses to be run by: the first that there
-/// is.
+/// The users that may run a server if the tests run as root, as whom PostgreSQL refuses to run. The
+/// first that exists is used.
 const INSTEAD_OF_ROOT: [&str; 2] = ["postgres", "nobody"];
 
 /// The programs of one version.
 pub struct Programs {
     place: PathBuf,
-    /// As whom servers run, if it isn't whoever runs the tests.
+    /// The user that runs servers. `None` if it is the tests' own.
     user: Option<User>,
 }
 
@@ -39,7 +39,7 @@ struct User {
 }
 
 impl Programs {
-    /// Those on the PATH, or else the newest of Debian's.
+    /// The programs on the PATH, or else the newest version that Debian has installed.
     pub fn find() -> Self {
         let mut places = on_path().into_iter().chain(of_debian());
         let place = places.find(|place| NEEDED.iter().all(|name| place.join(name).exists()));
@@ -50,12 +50,12 @@ impl Programs {
         Self { place, user: is_root().then(instead_of_root) }
     }
 
-    /// A program of the server's, as whoever may run it.
+    /// A command for a server program, run as a user that may run it.
     pub fn server(&self, name: &str) -> Command {
         self.server_at(&self.place.join(name))
     }
 
-    /// The same for a server of another product.
+    /// The same for a server program outside of PostgreSQL's folder.
     pub fn server_at(&self, program: &Path) -> Command {
         let mut command = at(program);
         if let Some(user) = self.user {
@@ -64,15 +64,16 @@ impl Programs {
         command
     }
 
-    /// A program of the clients'. What the environment says to PostgreSQL, it doesn't hear.
+    /// A command for a client program. Its environment is cleared, so PostgreSQL's variables have
+    /// no effect.
     pub fn client(&self, name: &str) -> Command {
         at(&self.place.join(name))
     }
 
-    /// Gives a directory to whoever runs servers.
+    /// Gives a directory to the user that runs servers.
     pub fn give(&self, directory: &Path) {
         if let Some(user) = self.user {
-            chown(directory, Some(user.user), Some(user.group)).expect("root may give");
+            chown(directory, Some(user.user), Some(user.group)).expect("root may change owners");
         }
     }
 }
@@ -97,7 +98,7 @@ pub fn pgbouncer() -> PathBuf {
 pub fn run(mut command: Command, input: &[u8]) -> Result<Vec<u8>, String> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("it runs");
-    // One that doesn't read it all says why by itself.
+    // A program that doesn't read all of its input reports the reason itself.
     let _ = child.stdin.take().expect("its standard input").write_all(input);
     let output = child.wait_with_output().expect("it ends");
     if output.status.success() {
@@ -106,7 +107,7 @@ pub fn run(mut command: Command, input: &[u8]) -> Result<Vec<u8>, String> {
     Err(String::from_utf8_lossy(&output.stderr).trim_end().to_owned())
 }
 
-/// Where links on the PATH to the server's programs lead.
+/// The folders of the PATH's server programs, symbolic links resolved.
 #[expect(clippy::disallowed_methods, reason = "where programs are is no setting of the service")]
 fn on_path() -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -115,7 +116,7 @@ fn on_path() -> Vec<PathBuf> {
     programs.filter_map(|program| Some(program.parent()?.to_owned())).collect()
 }
 
-/// The newest version first.
+/// The folders of Debian's versions, the newest first.
 fn of_debian() -> Vec<PathBuf> {
     let mut versions: Vec<PathBuf> =
         fs::read_dir(DEBIAN).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
@@ -132,7 +133,7 @@ fn is_root() -> bool {
 fn instead_of_root() -> User {
     let users = fs::read_to_string("/etc/passwd").expect("the users");
     let user = INSTEAD_OF_ROOT.iter().find_map(|name| named(&users, name));
-    user.expect("PostgreSQL isn't run by root, and there is no user called postgres or nobody")
+    user.expect("PostgreSQL doesn't run as root, and no user is called postgres or nobody")
 }
 
 /// A user among the lines of `/etc/passwd`.

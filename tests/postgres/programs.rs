@@ -133,7 +133,7 @@ fn is_root() -> bool {
 fn instead_of_root() -> User {
     let users = fs::read_to_string("/etc/passwd").expect("the users");
     let user = INSTEAD_OF_ROOT.iter().find_map(|name| named(&users, name));
-    user.expect("PostgreSQL doesn't run as root, and no user is called postgres or nobody")
+    user.expect("PostgreSQL doesn't run as root, and no user of INSTEAD_OF_ROOT exists")
 }
 
 /// A user among the lines of `/etc/passwd`.

@@ -181,7 +181,7 @@ fn setting(settings: &[(String, String)]) -> String {
     format!("SELECT {}", settings.iter().map(set).collect::<Vec<_>>().join(", "))
 }
 
-/// Applies `SET` statements to a session. A database that doesn't know a setting may refuse it.
+/// Applies `SET` or `RESET` statements. A database that doesn't know a setting may refuse it.
 pub(super) async fn plan_with(
     connection: &mut PgConnection,
     settings: &[&'static str],

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 /// How long a start may take in all, if each of its steps takes as long as it may.
 const BOUND: Duration = Duration::from_secs(60);
 
-/// The answers from which on a database is silent, each in a start of its own. The last one is
-/// later than any answer that a start waits for.
+/// The numbers of the answers at which a database falls silent, each in a start of its own. The
+/// last one is later than any answer that a start waits for.
 const ANSWERS: std::ops::Range<usize> = 1..200;
 
 /// Every `STEP`-th answer is tried, in `AT_ONCE` starts at once: the database has 200 connections.

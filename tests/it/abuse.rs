@@ -1,8 +1,9 @@
-//! Matches beside abuse: each ends with its verdict, abusers get what is stated for them, and a
-//! match hardly takes longer than without them.
+//! Matches during abuse: each match ends with its verdict, every abuser gets the specified error,
+//! and a match hardly takes longer than without abuse.
 //!
-//! By how much is printed, and asserted in the best of a few rounds: a machine may be busy with
-//! something else in one of them. `FACEMATCH_ABUSE` says how many matches there are on each side. Abusers keep a pace, so that it is the service that is measured, not how fast they are.
+//! The ratio is printed, and asserted in the best of a few rounds, because the machine may be busy
+//! with something else in one of them. `FACEMATCH_ABUSE` sets how many matches run with and without
+//! abuse. Abusers keep a fixed rate, so that the figure measures the service and not their speed.
 
 use std::{
     sync::{
@@ -33,27 +34,28 @@ use crate::{
     transport::{self, announced},
 };
 
-/// Unless the environment says otherwise.
+/// The default of `FACEMATCH_ABUSE`.
 const MATCHES: u64 = 40;
 
-/// Alone and beside abuse in turns, so that a machine that is busy for a while is so for both.
+/// Matches run alone and beside abuse in turns, so that a busy spell of the machine affects both.
 const TURNS: u64 = 4;
 
-/// Each of them sends one bad input in so much time.
+/// Each abuser sends one bad input per interval.
 const ABUSERS: usize = 5;
 const ABUSERS_PACE: Duration = Duration::from_millis(100);
 
-/// Streams that nobody reads, and senders that stop after their first bytes.
+/// Streams whose client doesn't read.
 const UNREAD: usize = 50;
-/// By what they announce, so many photos would not fit into the default photo memory.
+/// Senders that stop after their first bytes. The photos that they announce exceed the default
+/// photo memory.
 const STALLED: usize = 60;
 
-/// How much longer a match may take beside abuse, in the median.
+/// The maximum ratio of the median duration beside abuse to the median alone.
 const RATIO_MAX: f64 = 1.5;
-/// How often it is measured, at most.
+/// The maximum number of measurements.
 const ROUNDS: usize = 3;
 
-/// Long after a stream that nobody reads has to be ended: see `--stream-stall`.
+/// By this time a stalled stream has ended: much longer than `--stream-stall` below.
 const UNREAD_AT_MOST: Duration = Duration::from_secs(5);
 
 const SETTINGS: [&str; 4] = ["--oz-poll-interval", "10ms", "--stream-stall", "1s"];
@@ -67,7 +69,7 @@ async fn a_match_beside_abuse_ends_as_it_does_alone() {
     let process = Process::start(&oz, directory.path(), &SETTINGS);
     let mut client = process.client().await;
     let cases = Arc::new(bad_input::cases());
-    // The first ones find everything cold.
+    // Warms up caches and connections.
     run(&mut client, &oz, turn).await;
     let mut ratios = Vec::new();
     while ratios.len() < ROUNDS && ratios.last().is_none_or(|ratio| *ratio > RATIO_MAX) {
@@ -84,19 +86,19 @@ async fn a_match_beside_abuse_ends_as_it_does_alone() {
     process.stop();
 }
 
-/// Prints how long matches took, and returns how much longer beside abuse.
+/// Prints how long matches took, and returns the ratio of the medians.
 fn report(alone: &Took, beside: &Took, refused: usize) -> f64 {
     let ratio = beside.median_ms / alone.median_ms;
     println!(
         "beside abuse: median {:.1} ms alone, {:.1} ms beside it, ratio {:.2}; the slowest of a \
-         hundred {:.1} ms and {:.1} ms; {refused} bad inputs, {UNREAD} streams that nobody reads \
-         and {STALLED} stalled senders meanwhile",
+         hundred {:.1} ms and {:.1} ms; {refused} bad inputs, {UNREAD} unread streams and \
+         {STALLED} stalled senders meanwhile",
         alone.median_ms, beside.median_ms, ratio, alone.slowest_ms, beside.slowest_ms,
     );
     ratio
 }
 
-/// Runs so many matches one after the other, and tells how long each took.
+/// Runs `count` matches one after another, and returns how long each took.
 async fn run(client: &mut Client, oz: &Simulator, count: u64) -> Vec<Duration> {
     let mut took = Vec::new();
     for _ in 0..count {
@@ -105,7 +107,7 @@ async fn run(client: &mut Client, oz: &Simulator, count: u64) -> Vec<Duration> {
         let updates = client.run_match(portrait_request(&folder)).await;
         let updates = collect(updates.expect("it is accepted").into_inner()).await;
         took.push(begun.elapsed());
-        let updates = updates.expect("the stream ends in order");
+        let updates = updates.expect("the stream ends without an error");
         check_whole(&updates);
         let m = last(&updates);
         assert_eq!(m.state(), MatchState::Finished, "{m:?}");
@@ -117,7 +119,7 @@ async fn run(client: &mut Client, oz: &Simulator, count: u64) -> Vec<Duration> {
 /// How long matches took.
 struct Took {
     median_ms: f64,
-    /// Of a hundred, this is the slowest.
+    /// The 99th percentile.
     slowest_ms: f64,
 }
 
@@ -130,7 +132,7 @@ impl Took {
     }
 }
 
-/// Abuse that is under way.
+/// Abuse in progress.
 struct Abuse {
     abusers: JoinSet<()>,
     unread: Vec<Streaming<MatchUpdate>>,
@@ -139,7 +141,7 @@ struct Abuse {
 }
 
 impl Abuse {
-    /// Begins, and returns once every abuser was refused for the first time.
+    /// Begins the abuse, and returns once there were as many refusals as there are abusers.
     async fn begin(address: &str, cases: &Arc<Vec<Case>>) -> Self {
         let (mut abusers, refused) = (JoinSet::new(), Arc::new(Sender::default()));
         let next = Arc::new(AtomicUsize::new(rand::random_range(0..cases.len())));
@@ -156,11 +158,11 @@ impl Abuse {
         }
         let mut seen = refused.subscribe();
         let begun = timeout(PATIENCE, seen.wait_for(|refused| *refused >= ABUSERS)).await;
-        begun.expect("abusers are refused in time").expect("the abuse holds the other end");
+        begun.expect("abusers are refused in time").expect("the abusers hold the sender");
         Self { abusers, unread, unread_since: now(), refused }
     }
 
-    /// Ends, and tells how often abusers were refused: always as stated.
+    /// Ends the abuse, and returns the number of refusals, each of which was as specified.
     async fn end(mut self) -> usize {
         self.abusers.abort_all();
         while let Some(ended) = self.abusers.join_next().await {
@@ -170,14 +172,14 @@ impl Abuse {
         let is_overdue = self.unread_since.elapsed() > UNREAD_AT_MOST;
         for updates in self.unread {
             let told = timeout(PATIENCE, first_error(updates, is_overdue)).await;
-            let told = told.expect("something was on its way");
-            assert!(told.is_some() || !is_overdue, "a stream that nobody reads goes on");
+            let told = told.expect("an update or an error was in flight");
+            assert!(told.is_some() || !is_overdue, "an unread stream is still open");
         }
         *self.refused.borrow()
     }
 }
 
-/// Sends one bad input after the other, all abusers together each in turn.
+/// Sends one bad input after another; all abusers share one position in the list.
 async fn abuse(
     address: String,
     cases: Arc<Vec<Case>>,
@@ -193,20 +195,20 @@ async fn abuse(
     }
 }
 
-/// Announces a large photo and sends nothing of it, again whenever it isn't waited for any more.
+/// Announces a large photo and sends no byte of it; repeats that each time the service gives up.
 async fn stall(address: String) {
     loop {
         let mut channel = transport::channel(&address).await;
-        // A photo of 10 MiB, of which nothing comes.
+        // Announces a photo of 10 MiB.
         let head = b"\x1a\x85\x80\x80\x05\x0a\x80\x80\x80\x05";
         let body = stream::iter([Ok(announced(10 + (10 << 20), head))]).chain(stream::pending());
         let told = transport::call(&mut channel, "RunMatch", body).await;
-        let status = told.expect_err("there is nothing to accept");
+        let status = told.expect_err("the photo never arrives");
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     }
 }
 
-/// A stream of everything, with so little room that not even one update can be sent.
+/// A stream of all matches whose window is smaller than one update.
 async fn unread_stream(address: &str) -> Streaming<MatchUpdate> {
     let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
     let channel = endpoint.initial_stream_window_size(16).connect().await.unwrap();
@@ -215,12 +217,12 @@ async fn unread_stream(address: &str) -> Streaming<MatchUpdate> {
     opened.expect("the stream opens").into_inner()
 }
 
-/// Whoever reads after all finds what was on its way, and then, if it took too long, why there is
-/// no more. Until it has found that, or else only the first message.
+/// Reads a stream that was left unread: first the updates in flight, then the error of a stalled
+/// stream. Without `to_the_end` returns `None` after the first update.
 async fn first_error(mut updates: Streaming<MatchUpdate>, to_the_end: bool) -> Option<()> {
     loop {
         match updates.message().await {
-            Ok(update) => assert!(update.is_some(), "a stream of everything doesn't end"),
+            Ok(update) => assert!(update.is_some(), "a stream of all matches doesn't end"),
             Err(status) => {
                 Refusal::of(status).assert(Code::ResourceExhausted, "UPDATES_UNREAD");
                 return Some(());

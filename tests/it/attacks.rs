@@ -1,8 +1,9 @@
-//! Attacks on the built program, a file each: what they get, what memory they take, and that the
-//! matches of other callers go on beside them.
+//! Attacks on the built program, a file each: the errors that attackers get, the memory that an
+//! attack takes, and that the matches of other callers run beside it.
 //!
-//! Memory is what the operating system counts. How much longer matches take is asserted of the best
-//! of a few looks, while the attack goes on: a machine may be busy with something else in one.
+//! Memory is resident memory as the operating system counts it. The slowdown of matches is asserted
+//! in the best of a few rounds during the attack, because the machine may be busy with something
+//! else in one of them.
 
 mod compressed;
 mod floods;
@@ -44,51 +45,51 @@ use crate::{
     transport,
 };
 
-/// What memory may grow by beside what the settings give to requests.
+/// Allowed growth of memory beyond the budgets that the settings give to requests.
 const ALLOWANCE_KIB: u64 = 32 * 1024;
 /// `--request-memory`, at its default.
 const REQUEST_MEMORY_KIB: u64 = 64 * 1024;
-/// Matches of others in each look, unless the environment says how many, and how many of them run
-/// at once: as many as leave a small machine time for the attack.
+/// Matches of other callers in each round, by default, and how many of them run at once: few
+/// enough that a small machine has time for the attack.
 const MATCHES: u64 = 5;
 const MATCHES_AT_ONCE: usize = 20;
-/// For how long Oz processes a match whose time is taken: hardly a real one is faster.
+/// Oz's processing time of a timed match. Hardly any real analysis is faster.
 const OZ_TAKES_MS: u64 = 500;
-/// How much longer the matches of others may take, in the median.
+/// The maximum ratio of the median duration during an attack to the median before it.
 const RATIO_MAX: f64 = 1.5;
-/// How often it is measured, at most.
+/// The maximum number of rounds.
 const LOOKS: usize = 3;
-/// How long an attack may take to be in place: much longer than it does.
+/// The timeout for setting up or ending an attack, much longer than it takes.
 const ATTACK_PATIENCE: Duration = Duration::from_secs(300);
-/// How many matches are run at most until memory has returned: what is free is given back to the
-/// operating system while the program does something.
+/// The maximum number of rounds until memory has returned: the allocator returns free memory to
+/// the operating system only while the program works.
 const MATCHES_UNTIL_RETURNED: usize = 300;
 
-/// What is free is given back to the operating system after a second, not after ten, so that tests
-/// needn't wait for it: as jemalloc is told.
+/// A jemalloc setting: free memory returns to the operating system after one second instead of
+/// ten, which keeps the tests short.
 const SOON_GIVEN_BACK: (&str, &str) =
     ("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:1000");
 
-/// The loopback has more addresses than one.
+/// A second address of the loopback, for attackers.
 const ANOTHER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 
-/// Attacks are made one after the other, or each would be measured beside the others.
+/// Attacks run one at a time, or each would be measured beside the others.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
-/// Matches of others in each look.
+/// Matches of other callers in each round.
 fn matches() -> u64 {
     setting("FACEMATCH_ATTACK_MATCHES", MATCHES)
 }
 
-/// The program under attack, and the caller beside.
+/// The program under attack, and a regular caller.
 struct Target {
     _only: MutexGuard<'static, ()>,
     oz: Simulator,
     process: Process,
     client: Client,
-    /// Before anything attacks, in KiB.
+    /// Resident memory before the attack, in KiB.
     idle_kib: u64,
-    /// What a match takes before anything attacks, in the median.
+    /// The median duration of a match before the attack.
     alone: Duration,
     _directory: tempfile::TempDir,
 }
@@ -114,7 +115,7 @@ impl Target {
             alone: Duration::ZERO,
             _directory: directory,
         };
-        // The first ones find everything cold.
+        // Warms up caches and connections.
         for _ in 0..4 {
             target.run_matches().await;
         }
@@ -132,7 +133,7 @@ impl Target {
         transport::channel(self.process.address()).await
     }
 
-    /// Connections of another address than the callers beside have.
+    /// Connections from another address than the regular caller's.
     async fn channels_of_another(&self, count: usize) -> Vec<Channel> {
         let endpoint = Channel::from_shared(self.process.address().to_owned()).unwrap();
         let endpoint = endpoint.local_address(Some(ANOTHER_ADDRESS));
@@ -140,8 +141,8 @@ impl Target {
         try_join_all(connecting).await.expect("the service listens")
     }
 
-    /// Runs matches of another caller beside each other, each to its verdict; tells the median of
-    /// what they took.
+    /// Runs a round of matches of the regular caller, concurrently and each to its verdict; returns
+    /// their median duration.
     async fn run_matches(&self) -> Duration {
         let run = |_| {
             let mut client = self.client.clone();
@@ -160,7 +161,7 @@ impl Target {
         took[took.len() / 2]
     }
 
-    /// The same, where Oz takes as long as it does for hardly any match.
+    /// Like [`run_matches`](Self::run_matches), with Oz's processing time at `OZ_TAKES_MS`.
     async fn timed_matches(&self) -> Duration {
         self.oz.switch(|switches| switches.processing_ms = OZ_TAKES_MS);
         let took = self.run_matches().await;
@@ -168,7 +169,7 @@ impl Target {
         took
     }
 
-    /// Runs matches beside the attack that goes on.
+    /// Runs rounds of matches during the attack.
     async fn assert_others_are_served(&self, attack: &str) {
         let mut ratios = Vec::new();
         while ratios.len() < LOOKS && ratios.last().is_none_or(|ratio| *ratio > RATIO_MAX) {
@@ -181,15 +182,15 @@ impl Target {
         assert!(ratios.last().is_some_and(|ratio| *ratio <= RATIO_MAX), "{attack}: {ratios:.2?}");
     }
 
-    /// Fails if memory has grown by more than so much at any moment of the attack.
+    /// Checks that memory has never grown by more than `kib` during the attack.
     #[track_caller]
     fn assert_grown_at_most(&self, kib: u64, attack: &str) {
         let grown = self.process.peak_kib().saturating_sub(self.idle_kib);
         println!("attacked: by {attack}, resident memory grows by {} MiB", grown / 1024);
-        assert!(grown <= kib, "{attack}: it has grown by {grown} KiB");
+        assert!(grown <= kib, "{attack}: memory grew by {grown} KiB");
     }
 
-    /// Waits until memory is nearly what it was.
+    /// Waits until memory is nearly back at its idle size.
     async fn assert_returned(&self, attack: &str) {
         for _ in 0..MATCHES_UNTIL_RETURNED {
             if self.process.resident_kib() <= self.idle_kib + ALLOWANCE_KIB {
@@ -198,21 +199,21 @@ impl Target {
             }
             self.run_matches().await;
         }
-        panic!("{attack}: {} KiB stay, of {} idle", self.process.resident_kib(), self.idle_kib);
+        panic!("{attack}: {} KiB remain, of {} idle", self.process.resident_kib(), self.idle_kib);
     }
 }
 
-/// Calls that are open, and how those ended that did.
+/// Open calls, and the outcomes of the calls that have ended.
 #[derive(Default)]
 struct Calls {
     open: JoinSet<()>,
-    /// Ends the requests that stall: a client whose call is dropped leaves its request open.
+    /// Ends the stalled requests: dropping a call on the client leaves its request open.
     over: CancellationToken,
     ended: Arc<StdMutex<BTreeMap<String, usize>>>,
 }
 
 impl Calls {
-    /// Begins so many calls, which send the beginning of their request, and no more.
+    /// Begins `count` calls that send the beginning of their request and then stall.
     fn stall(
         &mut self,
         channel: &Channel,
@@ -222,7 +223,7 @@ impl Calls {
         count: usize,
     ) {
         for _ in 0..count {
-            // An empty frame would be one more attack.
+            // An empty DATA frame would be an attack of its own.
             let begun = (!begun.is_empty()).then(|| Ok(begun.clone()));
             let over = self.over.clone().cancelled_owned();
             let end = stream::once(over.map(|()| Err(Status::cancelled("the attack is over"))));
@@ -251,7 +252,7 @@ impl Calls {
         });
     }
 
-    /// Begins so many calls, which go on to send such a piece each time so long has passed.
+    /// Begins `count` calls that send a beginning and then one `piece` per interval.
     fn trickle(
         &mut self,
         channel: &Channel,
@@ -273,30 +274,30 @@ impl Calls {
         }
     }
 
-    /// How many have ended so far, by what they were told.
+    /// How many calls have ended so far, by outcome.
     fn ended(&self) -> BTreeMap<String, usize> {
         lock(&self.ended).clone()
     }
 
-    /// Waits until so many have ended.
+    /// Waits until `count` calls have ended.
     async fn wait_for(&mut self, count: usize) {
         let waiting = async {
             while lock(&self.ended).values().sum::<usize>() < count {
-                self.open.join_next().await.expect("more are open").expect("it ends in order");
+                self.open.join_next().await.expect("more calls are open").expect("no call panics");
             }
         };
         let waited = timeout(ATTACK_PATIENCE, waiting).await;
-        assert!(waited.is_ok(), "of {count} that should end: {:?}", self.ended());
+        assert!(waited.is_ok(), "{count} calls should end: {:?}", self.ended());
     }
 
-    /// Fails if a call ended for anything else than that.
+    /// Checks that every ended call has this outcome.
     #[track_caller]
     fn assert_all_told(&self, word: &str, attack: &str) {
         let ended = self.ended();
         assert!(ended.keys().eq([word]), "{attack}: {ended:?}");
     }
 
-    /// Fails if a call ended for anything else than that one of these limits is reached.
+    /// Checks that every ended call was refused by one of these limits.
     #[track_caller]
     fn assert_all_told_one_of(&self, limits: &[&str], attack: &str) {
         let ended = self.ended();
@@ -304,7 +305,7 @@ impl Calls {
         assert!(!ended.is_empty() && ended.keys().all(is_known), "{attack}: {ended:?}");
     }
 
-    /// Ends all, and returns once they have.
+    /// Ends all calls, and waits for their ends.
     async fn end(mut self) {
         self.over.cancel();
         let ending = async { while self.open.join_next().await.is_some() {} };
@@ -313,7 +314,7 @@ impl Calls {
     }
 }
 
-/// The reason of a refusal, and its limit if it has one; else its code.
+/// An error's reason and, if it has one, its limit; without a reason its code and message.
 fn word(status: &Status) -> String {
     let Some(info) = status.get_details_error_info() else {
         return format!("{:?}: {}", status.code(), status.message());
@@ -328,7 +329,7 @@ fn lock<T>(mutex: &StdMutex<T>) -> StdMutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The paths of all calls of all services on the port, as the descriptors list them.
+/// The paths of all methods of all services on the port, from their descriptors.
 fn every_call() -> Vec<String> {
     let sets = [
         pb::FILE_DESCRIPTOR_SET,
@@ -348,8 +349,8 @@ fn every_call() -> Vec<String> {
     paths
 }
 
-/// The beginning of a message of the largest size beside a photo, whole but for two bytes: one
-/// long field that no message knows.
+/// A message of the maximum size without a photo, short of its last two bytes: one long field that
+/// no message type defines.
 fn all_but_two_bytes() -> Bytes {
     const MESSAGE_BYTES: usize = 64 * 1024;
     // Field 15, and its length as a number of three bytes.

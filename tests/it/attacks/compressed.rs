@@ -1,4 +1,4 @@
-//! Requests that inflate a thousandfold, and those that are honest.
+//! Decompression bombs, and honest compressed requests.
 
 use std::io::Write;
 
@@ -15,7 +15,7 @@ use crate::{
 };
 
 const GZIP: [(&str, &str); 1] = [("grpc-encoding", "gzip")];
-/// What a bomb inflates to.
+/// The inflated size of a bomb.
 const INFLATED_BYTES: usize = 48 << 20;
 const BOMBS: usize = 100;
 
@@ -28,9 +28,9 @@ fn compressed(message: &[u8]) -> Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_inflates_a_thousandfold_is_refused_where_it_goes_off() {
+async fn a_decompression_bomb_is_refused_by_every_method() {
     let target = Target::start(&[]).await;
-    // One field that no message knows, of nothing but zeros.
+    // One field of zeros that no message type defines.
     let mut bomb = vec![0; INFLATED_BYTES];
     bomb[..5].copy_from_slice(b"\x7a\xfb\xff\xff\x17");
     let bomb = compressed(&bomb);
@@ -52,7 +52,7 @@ async fn what_inflates_a_thousandfold_is_refused_where_it_goes_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn compressed_requests_are_taken_by_every_service() {
+async fn every_service_accepts_compressed_requests() {
     let target = Target::start(&[]).await;
     let folder = target.oz.add_folder(facematch::simulator::sample::liveness_folder(
         facematch::simulator::sample::portrait_jpeg(),
@@ -76,7 +76,7 @@ async fn compressed_requests_are_taken_by_every_service() {
         let zstd = [("grpc-encoding", "zstd")];
         let told = transport::call_at(&mut channel, path, body(), &zstd).await.unwrap_err();
         assert_eq!(told.code(), tonic::Code::Unimplemented, "{path}");
-        let supported = told.metadata().get("grpc-accept-encoding").expect("what is supported");
+        let supported = told.metadata().get("grpc-accept-encoding").expect("the known encodings");
         assert_eq!(supported, "gzip,identity");
     }
     target.process.stop();

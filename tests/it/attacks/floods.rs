@@ -1,4 +1,4 @@
-//! Floods of frames, the smallest windows, and more connections than there may be.
+//! Floods of frames, the smallest windows, and more connections than the limit.
 
 use std::{io, net::SocketAddr};
 
@@ -16,34 +16,34 @@ use crate::{
     support::PATIENCE,
 };
 
-/// How many frames of a flood are sent at most, on each connection: a server may end it sooner.
+/// The maximum number of frames on each connection of a flood: the server may close it sooner.
 const FRAMES: u32 = 200_000;
-/// How many frames are written at once.
+/// Frames per write.
 const FRAMES_AT_ONCE: u32 = 1_000;
-/// Connections of a flood.
+/// Connections per flood.
 const CONNECTIONS: usize = 4;
-/// `--max-calls`, at its default, and what each of them takes at most, as the operating guide says.
+/// `--max-calls`, at its default, and the maximum memory per call that the operating guide states.
 const MAX_CALLS: u64 = 50_000;
 const CALL_KIB: u64 = 13;
-/// Streams whose reader takes a byte at a time.
+/// Streams per connection whose client reads one byte at a time.
 const SLOW_STREAMS: u32 = 500;
-/// What each of those may take, its HTTP/2 stream included.
+/// The maximum memory of each of these streams, its HTTP/2 stream included.
 const SLOW_STREAM_KIB: u64 = 20;
 
 const GET_MATCH: &str = "/facematch.v1.FaceMatch/GetMatch";
 const RUN_MATCH: &str = "/facematch.v1.FaceMatch/RunMatch";
 const WATCH_MATCHES: &str = "/facematch.v1.FaceMatch/WatchMatches";
 
-/// A flood: what its connection begins with, and its n-th frames.
+/// A flood: the first frames of its connection, and its n-th frames.
 struct Flood {
     name: &'static str,
     begin: fn() -> Vec<u8>,
     frames: fn(u32) -> Vec<u8>,
-    /// By how much memory may grow.
+    /// The maximum growth of memory.
     kib: u64,
 }
 
-/// Client streams have odd numbers.
+/// The id of the n-th client stream: client streams have odd ids.
 const fn stream(n: u32) -> u32 {
     2 * n + 1
 }
@@ -93,7 +93,7 @@ const FLOODS: [Flood; 6] = [
     },
 ];
 
-/// Sends the frames and reads nothing, until they are sent or the connection is ended.
+/// Sends the frames without reading, until all are sent or the connection is closed.
 async fn flood(address: SocketAddr, begin: fn() -> Vec<u8>, frames: fn(u32) -> Vec<u8>) {
     let sending = async {
         let mut socket = TcpStream::connect(address).await?;
@@ -102,10 +102,10 @@ async fn flood(address: SocketAddr, begin: fn() -> Vec<u8>, frames: fn(u32) -> V
             let batch: Vec<u8> = (first..first + FRAMES_AT_ONCE).flat_map(frames).collect();
             socket.write_all(&batch).await?;
         }
-        // The answers lie unread until the test ends it.
+        // The responses stay unread until the test ends this task.
         std::future::pending::<io::Result<()>>().await
     };
-    // However the connection ends, it has done its harm.
+    // The flood has had its effect, however the connection ended.
     let _ = sending.await;
 }
 
@@ -127,7 +127,7 @@ async fn floods_of_frames_harm_no_other_caller() {
     target.process.stop();
 }
 
-/// Opens streams of everything, and makes room for one byte of each, again and again.
+/// Opens streams of all matches, and widens each stream's window by one byte at a time.
 async fn read_byte_by_byte(address: SocketAddr) {
     let reading = async {
         let mut socket = TcpStream::connect(address).await?;
@@ -164,18 +164,18 @@ async fn readers_of_single_bytes_harm_no_other_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_connections_of_one_address_leave_room_for_others() {
+async fn ten_thousand_connections_from_one_address_leave_room_for_others() {
     const TRIED: usize = 10_000;
-    // Half of --max-connections, without the one that runs matches beside it.
+    // Half of --max-connections, less the regular caller's connection.
     const SERVED: usize = 4_999;
     assert_may_open(TRIED + 1_000);
     let target = Target::start(&[]).await;
     let (mut served, mut refused) = (Vec::new(), 0);
     for _ in 0..TRIED {
-        let mut socket = TcpStream::connect(target.address()).await.expect("the system takes it");
-        // Ended by the service before or after the preface is there.
+        let mut socket = TcpStream::connect(target.address()).await.expect("the system accepts it");
+        // The service may close it before or after the connection preface arrives.
         let _ = socket.write_all(&http2::begin(65_535)).await;
-        let answered = timeout(PATIENCE, socket.read_u8()).await.expect("it is served or ended");
+        let answered = timeout(PATIENCE, socket.read_u8()).await.expect("it is served or closed");
         if answered.is_ok() {
             served.push(socket);
         } else {

@@ -1,4 +1,4 @@
-//! Photos that are announced at the maximum, and hardly come or come but for their ends.
+//! Photos announced at the maximum size, which arrive slowly or never end.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,23 +11,24 @@ use crate::{
     transport::announced,
 };
 
-/// By what they announce, 52 of them would be over 512 MiB.
+/// By their announced sizes, 52 of them would exceed 512 MiB.
 const STREAMS: usize = 60;
-/// The minimum rate: so much in each 20 s, and a little sooner, as the machine may be busy.
+/// The minimum rate is one piece per 20 s. The test sends a little sooner, as the machine may be
+/// busy.
 const PIECE_BYTES: usize = 256 * 1024;
 const PIECE_EVERY: Duration = Duration::from_secs(16);
-/// For how long they go on: past the first time at whose end too little would have come.
+/// How long the attack lasts: past the end of the first interval of the minimum rate.
 const GO_ON: Duration = Duration::from_secs(25);
 
-/// The beginning of a request that announces a photo of 10 MiB, with as much of it as the minimum
-/// rate asks for.
+/// The beginning of a request that announces a photo of 10 MiB, with as many of its bytes as the
+/// minimum rate demands.
 fn begun_photo() -> Bytes {
     let head = b"\x1a\x85\x80\x80\x05\x0a\x80\x80\x80\x05";
     announced(10 + (10 << 20), &[&head[..], &[b'p'; PIECE_BYTES]].concat())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn photos_that_come_at_the_minimum_rate_refuse_no_other() {
+async fn photos_at_the_minimum_rate_leave_room_for_others() {
     let attack = "photos at the minimum rate";
     let target = Target::start(&[]).await;
     let channel = target.channel().await;
@@ -40,7 +41,7 @@ async fn photos_that_come_at_the_minimum_rate_refuse_no_other() {
     while since.elapsed() < GO_ON {
         target.assert_others_are_served(attack).await;
     }
-    assert_eq!(calls.ended(), BTreeMap::new(), "they send what is asked for");
+    assert_eq!(calls.ended(), BTreeMap::new(), "a call at the minimum rate ended");
     let come_kib = u64::try_from(STREAMS * 2 * PIECE_BYTES / 1024).unwrap();
     target.assert_grown_at_most(come_kib + ALLOWANCE_KIB, attack);
     calls.end().await;
@@ -48,14 +49,15 @@ async fn photos_that_come_at_the_minimum_rate_refuse_no_other() {
     target.process.stop();
 }
 
-/// As many as photo memory has room for, and more, over many connections of one address.
+/// More uploads than photo memory has room for, over many connections from one address.
 const UPLOADS: usize = 60;
 const CONNECTIONS: usize = 30;
-/// An address may have one photo and two thirds of all, and each upload a step more than has come.
+/// An address may hold one photo and two thirds of the memory; each upload reserves a step more
+/// than has arrived.
 const UPLOADS_HELD_MAX: usize = 37;
 const PHOTO_MEMORY_KIB: u64 = 512 * 1024;
 
-/// A request with a photo of nearly the maximum, whole but for its end.
+/// A request with a photo of nearly the maximum size, short of its last 1,024 bytes.
 fn nearly_whole() -> Bytes {
     let photo = [&portrait()[..], &vec![0; (10 << 20) - 1024 - portrait().len()]].concat();
     let whole = request("7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1", photo.into()).encode_to_vec();
@@ -72,7 +74,7 @@ async fn photos_that_never_end_leave_room_for_others() {
     }
     calls.wait_for(UPLOADS - UPLOADS_HELD_MAX).await;
     calls.assert_all_told("OVERLOADED photo-memory", path);
-    // What is on its way is in the windows of connections besides.
+    // Bytes in flight fill the windows of the connections as well.
     target.assert_grown_at_most(PHOTO_MEMORY_KIB + 2 * ALLOWANCE_KIB, "photos that never end");
     target.assert_others_are_served("photos that never end").await;
     calls.end().await;

@@ -1,4 +1,4 @@
-//! A full photo memory, and the other calls of a connection that uploads.
+//! A full photo memory, and the other calls on the uploading connection.
 
 use bytes::Bytes;
 use facematch::{
@@ -18,14 +18,14 @@ use crate::{
 
 const UPLOADS: usize = 6;
 const UPLOAD_BYTES: usize = 9 << 20;
-/// What of each upload is sent: more than the windows of all of them on one connection.
+/// The bytes sent of each upload, which together exceed the windows of one connection.
 const SENT_BYTES: usize = 2 << 20;
-/// How often a look is made on each connection by turns.
+/// `GetMatch` calls on each connection, alternating.
 const LOOKS: u32 = 20;
-/// How often it is measured, if the machine was busy with something else.
+/// The maximum number of measurements: the machine may be busy with something else in one.
 const TRIES: usize = 5;
 
-/// An upload that stops after a part, so that it would wait for as long as it is let.
+/// An upload that stops half-way and would wait for as long as the service lets it.
 fn upload(folder: &str, number: usize) -> Bytes {
     let photo = [&portrait()[..], &vec![0; UPLOAD_BYTES]].concat().into();
     let whole = named(&format!("upload {number}"), request(folder, photo)).encode_to_vec();
@@ -33,7 +33,7 @@ fn upload(folder: &str, number: usize) -> Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn uploads_that_find_no_room_block_no_other_call_of_their_connection() {
+async fn uploads_without_room_block_no_other_call_on_their_connection() {
     let room = (portrait().len() * 3 / 2).to_string();
     let oz = simulator().await;
     let directory = tempfile::tempdir().unwrap();
@@ -64,7 +64,7 @@ async fn uploads_that_find_no_room_block_no_other_call_of_their_connection() {
         }
     }
     println!(
-        "attacked: by uploads that find no room, looks on their connection take {ratios:.2?} times as long"
+        "attacked: by uploads without room, look-ups beside them take {ratios:.2?} times as long"
     );
     assert!(ratios.last().is_some_and(|ratio| *ratio <= 2.0), "{ratios:?}");
     client.run_match(known).await.expect("a repeat of a known match is never refused");
@@ -72,7 +72,7 @@ async fn uploads_that_find_no_room_block_no_other_call_of_their_connection() {
     process.stop();
 }
 
-/// How long looks took on each of two connections, in seconds.
+/// How long the look-ups took on each of two connections, in seconds.
 async fn looks(same: &Channel, other: &Channel, id: &str) -> (f64, f64) {
     let mut took = [0.0; 2];
     for _ in 0..LOOKS {

@@ -1,4 +1,4 @@
-//! Calls of every method of every service that stall in the middle of their request.
+//! Calls of every method of every service that stall in the middle of the request.
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -9,18 +9,18 @@ use crate::{
 };
 
 const CALLS: usize = 2_000;
-/// How many of them are held at most: each takes over 64 KiB, and one connection may have three
+/// The maximum number of calls held: each takes over 64 KiB, and one connection may have three
 /// eighths of 64 MiB, and a little.
 const HELD_MAX: usize = 400;
-/// The same of calls of which nothing comes: what the service itself needs is counted.
+/// The maximum for calls without a body: the service's own memory for a call is counted.
 const CALLS_HELD_MAX: usize = 11_500;
-/// Connections of one address, the calls of each, and how many of all these it may have: two thirds
-/// of `--max-calls`, and what two thirds of `--request-memory` are good for.
+/// Connections from one address, the calls of each, and how many calls the address may hold: two
+/// thirds of `--max-calls`, and as many stalled calls as two thirds of `--request-memory` hold.
 const CONNECTIONS: usize = 20;
 const CALLS_EACH: usize = 2_000;
 const ADDRESS_CALLS: usize = 33_400;
 const ADDRESS_STALLED_MAX: usize = 20_000;
-/// What an open call takes, a stream that waits among them.
+/// The memory of an open call or waiting stream.
 const CALL_KIB: u64 = 13;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,7 +48,7 @@ async fn twenty_thousand_stalled_calls_leave_room_for_others() {
     let mut calls = Calls::default();
     let path = "/facematch.v1.FaceMatch/GetMatch";
     calls.stall(&channel, path, &[], &Bytes::new(), 20_000);
-    // Beyond its share of memory, a connection is refused.
+    // Calls beyond the connection's share of memory are refused.
     calls.wait_for(20_000 - CALLS_HELD_MAX).await;
     // Eleven thousand are held, each with 8 KiB in the transport and the runtime.
     target.assert_grown_at_most(REQUEST_MEMORY_KIB + 2 * ALLOWANCE_KIB, "20,000 stalled calls");
@@ -60,10 +60,10 @@ async fn twenty_thousand_stalled_calls_leave_room_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_over_many_connections_of_one_address_leave_room_for_others() {
+async fn calls_over_many_connections_from_one_address_leave_room_for_others() {
     let target = Target::start(&["--receive-timeout", "10m"]).await;
-    // Calls that begin at once take memory until their requests are there, which may come to more
-    // than calls that are open.
+    // Calls that begin at the same moment take memory until their requests have arrived, possibly
+    // more than open calls do.
     for (path, body, held_max, told) in [
         ("/facematch.v1.FaceMatch/GetMatch", None, ADDRESS_STALLED_MAX, &["request-memory"][..]),
         (

@@ -1,5 +1,5 @@
-//! Answers that their callers don't read: thousands of streams of everything, which share what they wait to send,
-//! and lists, which wait with bytes of their own.
+//! Unread responses: thousands of streams of all matches, which share their pending updates, and
+//! lists, each of which holds bytes of its own.
 
 use std::time::Duration;
 
@@ -25,17 +25,17 @@ use crate::{
 
 const STREAMS: usize = 2_000;
 const MATCHES: usize = 300;
-/// The finding's measure: each stream may hold so much, its HTTP/2 stream included.
+/// The maximum memory of a stream, its HTTP/2 stream included.
 const KIB_EACH: u64 = 20;
-/// What the allocator may keep of what was given back.
+/// Freed memory that the allocator may keep.
 const SLACK_KIB: u64 = 8 * 1024;
-/// The least window that takes anything.
+/// A window smaller than any update.
 const WINDOW_BYTES: u32 = 16;
-/// How long memory is looked at, and how often: what a stream holds it holds within moments.
+/// Samples of memory, and their interval. A stream takes its memory within moments.
 const LOOKS: usize = 30;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// As many labels as there may be, each as large as it may be, of characters of so many bytes.
+/// The maximum number of labels, each of the maximum size, made of one character.
 fn largest_labels(character: char) -> impl Iterator<Item = (String, String)> {
     let of = move |count: usize| character.to_string().repeat(count);
     (0..16).map(move |n| (format!("{n:02}{}", of(62)), of(256)))
@@ -56,7 +56,7 @@ async fn run_matches(client: &Client, oz: &Simulator, character: char) {
     all.await.expect("every match is accepted and ends");
 }
 
-/// A connection whose calls take hardly anything of their answers.
+/// A connection whose streams have tiny windows.
 async fn narrow(address: &str) -> Channel {
     let endpoint = Endpoint::from_shared(address.to_owned()).unwrap();
     endpoint.initial_stream_window_size(WINDOW_BYTES).connect().await.unwrap()
@@ -73,7 +73,7 @@ async fn open(address: &str, count: usize) -> Vec<Streaming<MatchUpdate>> {
     opened.expect("every stream opens")
 }
 
-/// The most memory that the process has while it is looked at.
+/// The largest sample of the process's memory.
 async fn most_kib(process: &Process) -> u64 {
     let mut ticks = interval(LOOK_EVERY);
     let mut most = 0;
@@ -85,12 +85,12 @@ async fn most_kib(process: &Process) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_that_nobody_reads_hold_little_each_and_give_it_back() {
+async fn unread_streams_hold_little_memory_each_and_return_it() {
     for character in ['x', '\u{1f600}'] {
         let target = Target::start(&["--oz-poll-interval", "10ms"]).await;
         let process = &target.process;
         run_matches(&target.client, &target.oz, character).await;
-        // The first stream has everything read that streams share.
+        // The first stream loads everything that streams share.
         let first = open(process.address(), 1).await;
         let before = most_kib(process).await;
         let streams = open(process.address(), STREAMS).await;
@@ -110,14 +110,15 @@ async fn streams_that_nobody_reads_hold_little_each_and_give_it_back() {
     }
 }
 
-/// Lists of all matches, three MiB each: beyond their share they are refused.
+/// Lists of all matches, three MiB each: those beyond the share of memory are refused.
 const LISTS: usize = 100;
-/// What one connection has of `--request-memory`, and as many lists as that holds.
+/// The number of lists that fit into one connection's share of `--request-memory`, and the
+/// maximum growth of memory.
 const LISTS_HELD_MAX: usize = 12;
 const LISTS_KIB: u64 = 96 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_that_nobody_reads_hold_no_more_than_their_share() {
+async fn unread_lists_hold_no_more_than_their_share() {
     let target = Target::start(&["--oz-poll-interval", "10ms"]).await;
     run_matches(&target.client, &target.oz, '\u{1f600}').await;
     let before = target.process.resident_kib();
@@ -129,13 +130,13 @@ async fn lists_that_nobody_reads_hold_no_more_than_their_share() {
         let path = "/facematch.v1.FaceMatch/ListMatches";
         calls.call(&channel, path, &[], stream::iter([Ok(page.clone())]));
     }
-    // A few bytes at a time, a refusal comes as well.
+    // A refusal arrives too, a few bytes at a time.
     calls.wait_for(LISTS - LISTS_HELD_MAX).await;
-    calls.assert_all_told("OVERLOADED request-memory", "lists that nobody reads");
+    calls.assert_all_told("OVERLOADED request-memory", "unread lists");
     let grown = target.process.resident_kib().saturating_sub(before);
     println!("attacked: by unread lists, resident memory grows by {} MiB", grown / 1024);
-    assert!(grown <= LISTS_KIB, "it has grown by {grown} KiB");
-    target.assert_others_are_served("lists that nobody reads").await;
+    assert!(grown <= LISTS_KIB, "memory grew by {grown} KiB");
+    target.assert_others_are_served("unread lists").await;
     calls.end().await;
     target.process.stop();
 }

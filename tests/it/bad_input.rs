@@ -1,8 +1,8 @@
-//! Bad input, a row each: what a stranger sends, and what is stated for it.
+//! A table of bad input: what a client sends, and the error specified for it.
 //!
-//! Each row goes over a connection of its own, gets just what it says, asks nothing of Oz, leaves
-//! nothing behind, and harms nobody who is connected meanwhile. What is wrong only in the long run
-//! is elsewhere: streams that nobody reads in `watching/unread.rs`, too many of them in
+//! Each row uses a connection of its own, gets exactly the expected error, causes no request to Oz,
+//! leaves nothing in memory or in the journal, and affects no other connected caller. Faults that
+//! take time are tested elsewhere: unread streams in `watching/unread.rs`, too many streams in
 //! `watching/connection.rs`, senders that stop half-way in `limits.rs` and `transport.rs`.
 
 mod fields;
@@ -29,7 +29,7 @@ use crate::{
     watching,
 };
 
-/// A row: what is sent, and what comes of it.
+/// A row: the input, and the expected outcome.
 #[derive(Debug)]
 pub struct Case {
     name: String,
@@ -37,39 +37,39 @@ pub struct Case {
     expected: Expected,
 }
 
-/// What a stranger sends, on a connection of its own.
+/// The input, sent on a connection of its own.
 #[derive(Debug)]
 enum Sent {
     Call(Call),
-    /// Whatever this is instead of HTTP/2.
+    /// Raw bytes that are not HTTP/2.
     Bytes(Vec<u8>),
 }
 
-/// A call with a body as it is.
+/// A call with a raw body.
 #[derive(Debug)]
 struct Call {
     rpc: &'static str,
     header: Option<(&'static str, String)>,
     pieces: Vec<Bytes>,
-    /// Whether more seems to come, and never does.
+    /// Whether the body stays open after the pieces.
     is_open: bool,
 }
 
-/// What is stated for it.
+/// The expected outcome.
 #[derive(Debug)]
 enum Expected {
-    /// INVALID_ARGUMENT for this reason, which names just these fields, and has these words.
+    /// INVALID_ARGUMENT with this reason, exactly these fields, and these words in its message.
     Named { reason: &'static str, fields: Vec<String>, words: &'static str },
-    /// This code, for this reason.
+    /// This code, with this reason.
     Told(Code, &'static str),
-    /// The transport's own error.
+    /// The transport's own error, without a reason.
     Untold(Code),
     /// The connection is closed.
     Closed,
 }
 
 impl Case {
-    /// A request that is wrong in what it says.
+    /// A well-formed request with invalid contents.
     fn request(
         name: impl Into<String>,
         rpc: &'static str,
@@ -79,7 +79,7 @@ impl Case {
         Self::call(name, rpc, vec![framed(&request.encode_to_vec())], expected)
     }
 
-    /// A call that is wrong below what it says.
+    /// A call with a malformed body.
     fn call(
         name: impl Into<String>,
         rpc: &'static str,
@@ -90,13 +90,13 @@ impl Case {
         Self { name: format!("{rpc}: {}", name.into()), sent: Sent::Call(call), expected }
     }
 
-    /// Sends it to the service at an address, and checks what comes of it.
+    /// Sends the input to the service at an address, and checks the outcome.
     pub async fn check(&self, address: &str) {
         match &self.sent {
             Sent::Call(call) => {
                 let ended = timeout(PATIENCE, call.make(address)).await;
-                let ended = ended.unwrap_or_else(|_| panic!("{}: it goes on", self.name));
-                let Err(status) = ended else { panic!("{}: it is taken", self.name) };
+                let ended = ended.unwrap_or_else(|_| panic!("{}: the call doesn't end", self.name));
+                let Err(status) = ended else { panic!("{}: the call succeeds", self.name) };
                 self.expected.check(&self.name, status);
             }
             Sent::Bytes(bytes) => {
@@ -124,12 +124,12 @@ impl Call {
 }
 
 impl Expected {
-    /// One field that is wrong.
+    /// One invalid field.
     fn field(name: &str) -> Self {
         Self::fields(&[name])
     }
 
-    /// All fields that are wrong, in order.
+    /// All invalid fields, in order.
     fn fields(names: &[&str]) -> Self {
         Self::named("FIELD_INVALID", names, "")
     }
@@ -148,7 +148,7 @@ impl Expected {
                 assert_eq!(told, (Code::InvalidArgument, *reason, fields), "{name}: {refusal:?}");
                 assert!(refusal.message.contains(words), "{name}: {}", refusal.message);
                 let retry = refusal.details.retry_info();
-                assert!(retry.is_none(), "{name}: the same again is as wrong");
+                assert!(retry.is_none(), "{name}: a retry would fail as well");
             }
             Self::Told(code, reason) => {
                 let refusal = Refusal::of(status);
@@ -158,20 +158,20 @@ impl Expected {
                 assert_eq!(status.code(), *code, "{name}: {status:?}");
                 assert!(status.details().is_empty(), "{name}: {status:?}");
             }
-            Self::Closed => panic!("{name}: a call has an answer: {status:?}"),
+            Self::Closed => panic!("{name}: a call has a status: {status:?}"),
         }
     }
 }
 
-/// A message with its prefix.
+/// A message with its gRPC length prefix.
 fn framed(message: &[u8]) -> Bytes {
     announced(u32::try_from(message.len()).expect("a message's length"), message)
 }
 
-/// Says something on a connection, and listens until the other side closes it.
+/// Sends bytes on a new connection, and reads until the service closes it.
 async fn until_closed(address: &str, bytes: &[u8]) {
     let mut connection = connect(address).await;
-    // It may be closed before all is written.
+    // The service may close it before all bytes are written.
     let _ = connection.write_all(bytes).await;
     let _ = connection.read_to_end(&mut Vec::new()).await;
 }
@@ -180,7 +180,7 @@ async fn connect(address: &str) -> TcpStream {
     TcpStream::connect(address.trim_start_matches("http://")).await.expect("the service listens")
 }
 
-/// A file's name of so many characters.
+/// A file name of `characters` characters.
 fn long_name(characters: usize) -> String {
     format!("{FILE_NAME}{}", "ж".repeat(characters - FILE_NAME.len()))
 }
@@ -189,7 +189,7 @@ fn uuid() -> String {
     "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1".into()
 }
 
-/// Every row that goes without a token.
+/// Every row except those about tokens, which need a running service.
 pub fn cases() -> Vec<Case> {
     [fields::cases(), photos::cases(), lookups::cases(), wire::cases()]
         .into_iter()
@@ -198,7 +198,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn every_bad_input_is_refused_as_stated_and_harms_nobody() {
+async fn every_bad_input_is_refused_as_specified_and_affects_no_other_caller() {
     let mut house = House::build().await;
     let mut cases = tokens::cases(&mut house).await;
     cases.extend(self::cases());
@@ -213,5 +213,5 @@ async fn every_bad_input_is_refused_as_stated_and_harms_nobody() {
     let run = house.run(portrait_request(&house.folder())).await;
     assert_eq!(watching::take(&mut bystander, run.len()).await, run);
     assert!(last(&run).result.is_some(), "{run:?}");
-    println!("bad inputs: {refused}, all refused as stated");
+    println!("bad inputs: {refused}, all refused as specified");
 }

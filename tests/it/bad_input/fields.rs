@@ -1,4 +1,4 @@
-//! Requests for a match with something wrong in them, other than the photo's bytes.
+//! Match requests with invalid fields, other than the photo's bytes.
 
 use facematch::pb::{MatchRequest, ReferencePhoto, reference_photo::Source};
 use prost::Message;
@@ -8,7 +8,7 @@ use tonic::Code;
 use super::{Case, Expected, framed, long_name, uuid};
 use crate::support::portrait_request;
 
-/// What is no UUID, though some would like to see it in a URL.
+/// Texts that are no UUID, most of them attempts to inject into a URL.
 pub const NO_UUIDS: [&str; 14] = [
     "..",
     "../folders",
@@ -26,7 +26,7 @@ pub const NO_UUIDS: [&str; 14] = [
     "Папка Анны",
 ];
 
-/// Stands in a request for what is no UTF-8; of the same length.
+/// Placeholder in a request for invalid UTF-8 of the same length.
 const STAND_IN: &str = "@@@@";
 const NO_UTF8: [&[u8; 4]; 3] = [b"\xff\xfe\xfd\xfc", b"abc\xc3", b"a\xed\xa0\x80"];
 
@@ -45,14 +45,14 @@ fn label(key: &str, value: &str) -> Change {
     change(move |request| request.labels = [(key.clone(), value.clone())].into())
 }
 
-/// A good request with something changed, sent by both calls that begin a match.
+/// A valid request with a change, sent by both methods that begin a match.
 fn both(name: &str, change: &dyn Fn(&mut MatchRequest), expected: fn() -> Expected) -> [Case; 2] {
     let mut request = portrait_request(&uuid());
     change(&mut request);
     ["RunMatch", "CreateMatch"].map(|rpc| Case::request(name, rpc, &request, expected()))
 }
 
-/// Every row of this table.
+/// All rows of this file.
 pub fn cases() -> Vec<Case> {
     let named = wrong_fields().into_iter().flat_map(|(field, name, change)| {
         let mut request = portrait_request(&uuid());
@@ -109,7 +109,7 @@ fn everything_wrong(request: &mut MatchRequest) {
     request.labels = (0..20).map(|n| (format!("\n{n}"), "\0".into())).collect();
 }
 
-/// Each changes one thing of a good request, and names the field that it makes wrong.
+/// Changes to a valid request that each make one field invalid: the field, a name, the change.
 fn wrong_fields() -> Vec<(&'static str, String, Change)> {
     let mut all = wrong_ids();
     all.extend(wrong_photos());
@@ -143,7 +143,7 @@ fn wrong_ids() -> Vec<(&'static str, String, Change)> {
     let media = [
         media("liveness_media_ids", "nine liveness media", vec![uuid(); 9]),
         media("liveness_media_ids", "30,000 liveness media", vec![String::new(); 30_000]),
-        // More than anything beside a photo may be: refused before it is decoded.
+        // Over the size limit of a request without its photo: refused before it is decoded.
         media("request", "40,000 liveness media", vec![String::new(); 40_000]),
         media("request", "five million liveness media", vec![String::new(); 5_000_000]),
         media("liveness_media_ids[1]", "a path for a medium", vec![uuid(), "a/b".into()]),
@@ -222,7 +222,7 @@ fn wrong_timeouts() -> Vec<(&'static str, String, Change)> {
     .into()
 }
 
-/// What protobuf calls a string and is none, in every string of a request.
+/// Invalid UTF-8 in every string field of a request.
 fn no_utf8() -> impl Iterator<Item = Case> {
     let source = |source: fn(String) -> Source| {
         change(move |request| photo(request).source = Some(source(STAND_IN.into())))
@@ -249,24 +249,24 @@ fn no_utf8() -> impl Iterator<Item = Case> {
     })
 }
 
-/// A request whose stand-in becomes what is no UTF-8.
+/// Rows that replace the placeholder in a request with invalid UTF-8.
 pub fn no_utf8_in(place: &str, rpc: &'static str, request: &impl Message) -> Vec<Case> {
     let sound = request.encode_to_vec();
     let at = sound.windows(STAND_IN.len()).position(|bytes| bytes == STAND_IN.as_bytes());
-    let at = at.expect("the request has the stand-in");
+    let at = at.expect("the request has the placeholder");
     let spoilt = |bytes: &[u8; 4]| {
         let mut message = sound.clone();
         message[at..at + bytes.len()].copy_from_slice(bytes);
         framed(&message)
     };
     let case = |bytes| {
-        let name = format!("{place} that is no UTF-8, {bytes:x?}");
+        let name = format!("{place} with invalid UTF-8, {bytes:x?}");
         Case::call(name, rpc, vec![spoilt(bytes)], Expected::Untold(Code::InvalidArgument))
     };
     NO_UTF8.map(case).into()
 }
 
-/// The same for a request that a text is put into.
+/// Like [`no_utf8_in`], for a request built around a text.
 pub fn no_utf8_where<M: Message>(
     place: &str,
     rpc: &'static str,

@@ -1,4 +1,4 @@
-//! Calls that look things up: ids, waits, lists and watches.
+//! Invalid look-ups: ids, waits, lists and watches.
 
 use facematch::pb::{self, ListMatchesRequest, WaitMatchRequest, WatchMatchesRequest};
 use prost_types::{Duration, Timestamp};
@@ -10,7 +10,7 @@ use super::{
     uuid,
 };
 
-/// Every row of this table.
+/// All rows of this file.
 pub fn cases() -> Vec<Case> {
     let mut all = ids();
     all.extend(waits());
@@ -19,7 +19,7 @@ pub fn cases() -> Vec<Case> {
     all
 }
 
-/// A row for each call that names a match by such an id.
+/// A row for each method that names a match, with this id.
 macro_rules! each_call {
     ($name:expr, $id:expr, $variant:ident, $expected:expr) => {
         each_call!($name, $id, $variant, $expected =>
@@ -104,21 +104,21 @@ fn lists() -> Vec<Case> {
     };
     let base = ListMatchesRequest::default;
     let mut all = vec![
-        list("everything", list_with_everything_wrong(), &EVERYTHING_WRONG),
-        list("a negative page", ListMatchesRequest { page_size: -1, ..base() }, &["page_size"]),
+        list("all fields", list_with_everything_wrong(), &EVERYTHING_WRONG),
+        list("a negative size", ListMatchesRequest { page_size: -1, ..base() }, &["page_size"]),
         list(
-            "the least page",
+            "the smallest size",
             ListMatchesRequest { page_size: i32::MIN, ..base() },
             &["page_size"],
         ),
         list("17 labels", ListMatchesRequest { labels: labels(17), ..base() }, &["labels"]),
         list("an unknown state", ListMatchesRequest { states: vec![7], ..base() }, &["states[0]"]),
     ];
-    // As many as are told at once.
+    // An error lists at most 20 violations.
     let told: Vec<String> = (0..20).map(|index| format!("states[{index}]")).collect();
     let told: Vec<&str> = told.iter().map(String::as_str).collect();
     let states = ListMatchesRequest { states: vec![-1; 6_000], ..base() };
-    all.push(list("six thousand mistakes", states, &told));
+    all.push(list("six thousand violations", states, &told));
     all.extend(NO_UUIDS.map(|folder_id| {
         let request = ListMatchesRequest { folder_id: folder_id.into(), ..base() };
         list(&format!("folder_id {folder_id:?}"), request, &["folder_id"])

@@ -1,4 +1,4 @@
-//! Photos that are none, or too large.
+//! Bytes that are no photo, and photos that are too large.
 
 use base64::Engine;
 use bytes::Bytes;
@@ -7,10 +7,10 @@ use facematch::simulator::sample;
 use super::{Case, Expected, uuid};
 use crate::support::request;
 
-/// The most bytes of a photo.
+/// The maximum size of a photo in bytes.
 pub const BYTES_MAX: usize = 10 * 1024 * 1024;
 
-/// Every row of this table.
+/// All rows of this file.
 pub fn cases() -> Vec<Case> {
     let unreadable = unreadable().into_iter().flat_map(|(name, bytes, words)| {
         both(name, bytes.into(), move || {
@@ -32,26 +32,25 @@ fn both(name: &str, photo: Bytes, expected: impl Fn() -> Expected) -> [Case; 2] 
 }
 
 fn unreadable() -> Vec<Row> {
-    [nothing_of_the_kind(), of_another_kind(), in_another_dress(), cut_off(), from_the_field()]
-        .concat()
+    [no_picture(), other_formats(), wrongly_encoded(), cut_off(), from_bug_reports()].concat()
 }
 
 type Row = (&'static str, Vec<u8>, &'static str);
 
-fn nothing_of_the_kind() -> Vec<Row> {
+fn no_picture() -> Vec<Row> {
     const NEITHER: &str = "neither a JPEG nor a PNG";
     vec![
         ("an empty photo", vec![], "is empty"),
         ("one byte", vec![0xff], NEITHER),
-        ("10 MiB of nothing", vec![0; BYTES_MAX], NEITHER),
+        ("10 MiB of zeros", vec![0; BYTES_MAX], NEITHER),
         ("text", b"hello".to_vec(), "but text"),
         ("a PNG of 100,000 x 100,000", png_header(100_000, 100_000), "100000 x 100000 pixels"),
-        ("a PNG of all the pixels there are", png_header(u32::MAX, u32::MAX), "pixels"),
+        ("a PNG of the maximum dimensions", png_header(u32::MAX, u32::MAX), "pixels"),
         ("a PNG without pixels", png_header(0, 10), "no pixels"),
     ]
 }
 
-fn of_another_kind() -> Vec<Row> {
+fn other_formats() -> Vec<Row> {
     vec![
         ("a PDF", b"%PDF-1.7\n%\xff\xd8\xff".to_vec(), "a PDF; convert it"),
         ("an SVG", b"<svg xmlns='http://www.w3.org/2000/svg'/>".to_vec(), "an SVG; convert it"),
@@ -67,8 +66,8 @@ fn of_another_kind() -> Vec<Row> {
     ]
 }
 
-/// Photos and error pages as callers send them by mistake.
-fn in_another_dress() -> Vec<Row> {
+/// Photos in another encoding, and error pages: mistakes that callers make.
+fn wrongly_encoded() -> Vec<Row> {
     let jpeg = sample::portrait_jpeg();
     let base64 = base64::engine::general_purpose::STANDARD.encode(jpeg);
     let hex: String = jpeg.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -84,12 +83,12 @@ fn in_another_dress() -> Vec<Row> {
         ("a JSON error", r#"{"error":"not found"}"#.into(), "JSON"),
         ("an XML error", "<?xml version=\"1.0\"?>\n<Error/>".into(), "XML"),
         ("a Git LFS pointer", pointer.into(), "a Git LFS pointer"),
-        ("an address", "https://example.org/photo.jpg".into(), "an address"),
+        ("a URL", "https://example.org/photo.jpg".into(), "an address"),
         ("a JPEG read as UTF-8", String::from_utf8_lossy(jpeg).into(), changed),
         ("a PNG read as UTF-8", String::from_utf8_lossy(sample::portrait_png()).into(), changed),
         ("a JPEG read as Latin-1", latin_1, changed),
     ];
-    let behind = ("a JPEG behind a byte", [b" ", jpeg].concat(), "behind other bytes");
+    let behind = ("a JPEG after a stray byte", [b" ", jpeg].concat(), "behind other bytes");
     table
         .map(|(name, text, words)| (name, text.into_bytes(), words))
         .into_iter()
@@ -111,8 +110,8 @@ fn cut_off() -> Vec<Row> {
     ]
 }
 
-/// Pictures in which public bug reports were tried.
-fn from_the_field() -> Vec<Row> {
+/// Pictures made after public bug reports.
+fn from_bug_reports() -> Vec<Row> {
     [
         ("avif-with-brand-mif1.jpg", "an AVIF; convert it"),
         ("cut-in-half-then-a-whole-second-jpeg.jpg", "cut off: another JPEG starts"),
@@ -129,7 +128,7 @@ fn from_the_field() -> Vec<Row> {
     .into()
 }
 
-/// The other pictures from there: decoders take them as they are.
+/// The other pictures made after bug reports: decoders accept them, so they are accepted unchanged.
 pub const SOUND: [&str; 6] = [
     "control-sound.jpg",
     "control-sound.png",
@@ -139,13 +138,13 @@ pub const SOUND: [&str; 6] = [
     "segment-00e1-instead-of-ffe1.jpg",
 ];
 
-/// A picture from the field, which is one of the fuzzer's as well.
+/// A picture made after a bug report, from the fuzzer's corpus.
 pub fn field(name: &str) -> Vec<u8> {
     let path = format!("{}/fuzz/corpus/photo/{name}", env!("CARGO_MANIFEST_DIR"));
     std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// A JPEG with this much EXIF, in as many segments as it takes.
+/// A JPEG with `bytes` bytes of EXIF, in as many segments as needed.
 pub fn with_exif(jpeg: &[u8], bytes: usize) -> Vec<u8> {
     const SEGMENT_BYTES_MAX: usize = 0xffff - 2;
     let exif = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\0\0\0\0\0".to_vec();
@@ -158,7 +157,7 @@ pub fn with_exif(jpeg: &[u8], bytes: usize) -> Vec<u8> {
     start.iter().copied().chain(segments).chain(rest.iter().copied()).collect()
 }
 
-/// The portrait with trailing bytes up to a size.
+/// The portrait, padded at its end to `bytes` bytes.
 pub fn padded(bytes: usize) -> Bytes {
     let mut photo = sample::portrait_jpeg().to_vec();
     photo.resize(bytes, 0);

@@ -1,4 +1,4 @@
-//! What looks bad and is not: everything just at its limit is taken.
+//! Valid input at the limits: each value at its limit is accepted.
 
 use bytes::Bytes;
 use facematch::{
@@ -17,7 +17,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_is_at_its_limit_is_taken() {
+async fn values_at_their_limits_are_accepted() {
     let mut house = House::build().await;
     let mut request = portrait_request(&house.folder().to_uppercase());
     request.request_id = "~".repeat(128);
@@ -34,7 +34,7 @@ async fn what_is_at_its_limit_is_taken() {
 }
 
 #[tokio::test]
-async fn a_photo_of_just_the_size_and_one_with_much_exif_are_taken() {
+async fn photos_of_the_maximum_size_or_with_much_exif_are_accepted() {
     let mut house = House::build().await;
     let folder = house.folder();
     let exif: Bytes = with_exif(sample::portrait_jpeg(), 1_000_000).into();
@@ -47,11 +47,11 @@ async fn a_photo_of_just_the_size_and_one_with_much_exif_are_taken() {
 }
 
 #[tokio::test]
-async fn pictures_that_decoders_take_are_uploaded_byte_for_byte() {
+async fn pictures_that_decoders_accept_are_uploaded_byte_for_byte() {
     let mut house = House::build().await;
     for name in photos::SOUND {
         let photo: Bytes = photos::field(name).into();
-        // As `request` marks it.
+        // `request` adds the same canary.
         let sent = canary::marked(photo.clone());
         house.oz.clear_record();
         let folder = house.folder();
@@ -64,19 +64,19 @@ async fn pictures_that_decoders_take_are_uploaded_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_wait_is_from_nothing_to_ten_minutes() {
+async fn a_wait_may_last_from_zero_to_ten_minutes() {
     let mut house = House::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
     for (seconds, nanos) in [(0, 0), (0, 1), (600, 0)] {
         let id = Some(wait_match_request::Id::MatchId(last(&updates).match_id.clone()));
         let timeout = Some(Duration { seconds, nanos });
         let waited = house.client.wait_match(WaitMatchRequest { id, timeout }).await;
-        assert_eq!(waited.expect("it is fine").into_inner(), *last(&updates));
+        assert_eq!(waited.expect("the timeout is valid").into_inner(), *last(&updates));
     }
 }
 
 #[tokio::test]
-async fn a_page_size_beyond_any_page_is_capped() {
+async fn a_page_size_over_the_maximum_is_capped() {
     let mut house = House::build().await;
     let list = facematch::pb::ListMatchesRequest { page_size: i32::MAX, ..Default::default() };
     house.client.list_matches(list).await.expect("it is capped");

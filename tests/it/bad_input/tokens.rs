@@ -1,15 +1,15 @@
-//! Tokens that were damaged, swapped, or made by another store.
+//! Tokens that are damaged, swapped, or made by another store.
 
 use facematch::pb::{ListMatchesRequest, WatchMatchesRequest};
 
 use super::{Case, Expected};
 use crate::support::{House, delete, last, portrait_request};
 
-/// Every row of this table. The tokens are of matches that are erased again; whole, they are good.
+/// All rows of this file. The undamaged tokens are valid; the matches behind them are erased.
 pub async fn cases(house: &mut House) -> Vec<Case> {
     let ours = Tokens::of(house).await;
     let theirs = Tokens::of(&mut House::build().await).await;
-    ours.assert_taken(house).await;
+    ours.assert_accepted(house).await;
 
     let resume = damaged(&ours.resume).into_iter().chain([
         ("a page's token".to_owned(), ours.page.clone()),
@@ -18,7 +18,7 @@ pub async fn cases(house: &mut House) -> Vec<Case> {
     let page = damaged(&ours.page).into_iter().chain([
         ("a stream's token".to_owned(), ours.resume.clone()),
         ("another store's token".to_owned(), theirs.page),
-        ("a stream's word".to_owned(), "earliest".to_owned()),
+        ("a keyword of streams".to_owned(), "earliest".to_owned()),
     ]);
     let resume = resume.map(|(name, token)| {
         let expected = Expected::named("TOKEN_INVALID", &["resume_token"], "");
@@ -37,7 +37,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// Of two matches that are erased again.
+    /// The tokens of two matches, which are then erased.
     async fn of(house: &mut House) -> Self {
         let mut ids = Vec::new();
         let mut resume = String::new();
@@ -53,9 +53,9 @@ impl Tokens {
         Self { resume, page: listed.next_page_token }
     }
 
-    async fn assert_taken(&self, house: &mut House) {
-        house.client.watch_matches(from(&self.resume)).await.expect("the right one is taken");
-        house.client.list_matches(page(&self.page)).await.expect("the right one is taken");
+    async fn assert_accepted(&self, house: &mut House) {
+        house.client.watch_matches(from(&self.resume)).await.expect("undamaged tokens work");
+        house.client.list_matches(page(&self.page)).await.expect("undamaged tokens work");
     }
 }
 
@@ -67,8 +67,8 @@ fn page(token: &str) -> ListMatchesRequest {
     ListMatchesRequest { page_size: 1, page_token: token.to_owned(), ..Default::default() }
 }
 
-/// A token cut at each byte, with each byte flipped to other letters of its alphabet, and what is
-/// no token at all.
+/// A token cut at each byte, a token with each byte replaced by other letters of its alphabet, and
+/// texts that are no token.
 fn damaged(token: &str) -> Vec<(String, String)> {
     let cut = (1..token.len())
         .map(|length| (format!("a token cut after {length}"), token[..length].to_owned()));

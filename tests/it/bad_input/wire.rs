@@ -1,4 +1,4 @@
-//! What HTTP/2, gRPC and protobuf refuse themselves, and what is refused before it is read.
+//! Input that HTTP/2, gRPC or protobuf refuses, and requests refused before they are read.
 
 use bytes::Bytes;
 use prost::Message;
@@ -7,24 +7,24 @@ use tonic::Code;
 use super::{Call, Case, Expected, Sent, framed, uuid};
 use crate::{support::portrait_request, transport::announced};
 
-/// Every row of this table.
+/// All rows of this file.
 pub fn cases() -> Vec<Case> {
     let unknown = Case::call(
-        "an unknown call",
+        "an unknown method",
         "RunMatches",
         vec![framed(b"")],
         Expected::Untold(Code::Unimplemented),
     );
     let mut all = vec![unknown, megabyte_of_header("ListMatches"), megabyte_of_header("RunMatch")];
-    all.extend(no_messages());
+    all.extend(malformed_messages());
     all.extend(announced_too_long());
-    all.extend(much_beside_a_photo());
+    all.extend(large_without_the_photo());
     all.extend(second_messages());
     all.extend(no_http2());
     all
 }
 
-fn no_messages() -> impl Iterator<Item = Case> {
+fn malformed_messages() -> impl Iterator<Item = Case> {
     let table: [(&str, Vec<Bytes>, Code); 10] = [
         ("no message", vec![], Code::InvalidArgument),
         ("half a prefix", vec![Bytes::from_static(b"\0\0")], Code::InvalidArgument),
@@ -36,7 +36,7 @@ fn no_messages() -> impl Iterator<Item = Case> {
         ),
         ("a field longer than its message", vec![framed(b"\x0a\x7f")], Code::InvalidArgument),
         ("a field of another type", vec![framed(b"\x09\0\0\0\0\0\0\0\0")], Code::InvalidArgument),
-        ("ten thousand groups in each other", vec![framed(&[0x7b; 10_000])], Code::InvalidArgument),
+        ("ten thousand nested groups", vec![framed(&[0x7b; 10_000])], Code::InvalidArgument),
         ("less than announced", vec![announced(100, b"so far")], Code::InvalidArgument),
         (
             "compressed without an encoding",
@@ -63,15 +63,14 @@ fn announced_too_long() -> impl Iterator<Item = Case> {
     table.into_iter().map(|(rpc, bytes, reason, field)| {
         let pieces = vec![announced(bytes, b"so far")];
         let call = Call { rpc, header: None, pieces, is_open: true };
-        let name = format!("{rpc}: {bytes} bytes are announced");
+        let name = format!("{rpc}: {bytes} bytes announced");
         let expected = Expected::named(reason, &[field], "");
         Case { name, sent: Sent::Call(call), expected }
     })
 }
 
-/// Large by what isn't a photo: a million file names, one after the other, and photos, and fields
-/// that nobody knows.
-fn much_beside_a_photo() -> impl Iterator<Item = Case> {
+/// Requests that are large beside the photo: a million file names, photos or unknown fields.
+fn large_without_the_photo() -> impl Iterator<Item = Case> {
     let names = [b"\x1a\x80\x89\x7a".as_slice(), &b"\x2a\0".repeat(1_000_000)].concat();
     let table = [
         ("a million file names", names),
@@ -92,7 +91,7 @@ fn second_messages() -> impl Iterator<Item = Case> {
     })
 }
 
-/// The transport ends the stream, or the connection where it can't even read on.
+/// The transport resets the stream, or closes the connection if it can't skip the header.
 fn megabyte_of_header(rpc: &'static str) -> Case {
     let header = Some(("x-large", "x".repeat(1024 * 1024)));
     let call = Call { rpc, header, pieces: vec![framed(b"")], is_open: false };
@@ -115,7 +114,7 @@ fn no_http2() -> impl Iterator<Item = Case> {
         ("SSH", b"SSH-2.0-OpenSSH_9.2 and so on, and so on\r\n".to_vec()),
         ("noise", noise(4096)),
         ("a megabyte of noise", noise(1 << 20)),
-        ("noise behind the preface", [&preface[..], &[0xaa; 4096]].concat()),
+        ("noise after the preface", [&preface[..], &[0xaa; 4096]].concat()),
         ("the preface twice", [&preface[..], preface].concat()),
     ];
     table.into_iter().map(|(name, bytes)| Case {

@@ -1,5 +1,5 @@
-//! Callers that do what the README tells callers to do while the service is disturbed, and what
-//! must have come of their matches when it is quiet again.
+//! Callers that follow the README's advice while the service is disturbed, and checks of their
+//! matches once the disturbances end.
 
 pub mod asked;
 pub mod caller;
@@ -22,21 +22,20 @@ use crate::{
     checker::{check_liveness_first, check_one_analysis, check_one_of_each, check_verdict},
 };
 
-/// What became of all matches of some callers.
+/// The outcomes of all matches of some callers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     pub matches: usize,
     pub cancelled: usize,
-    /// Matches that have not ended as they were asked to, and those that the journal no longer
-    /// tells as their callers saw them.
+    /// Matches that have not ended in the expected state, and matches that the journal no longer
+    /// shows as their callers saw them.
     pub lost: usize,
-    /// Photos and analyses that Oz holds beyond what was asked for, and second matches of a
-    /// request.
+    /// Surplus photos and analyses at Oz, and second matches of one request.
     pub doubled: usize,
 }
 
 impl Tally {
-    /// Of callers that have left, against all matches of the journal.
+    /// Compares the matches that callers brought to an end with all matches of the journal.
     pub fn of(oz: &Simulator, ended: &[Ended], listed: &[Match]) -> Self {
         let cancelled = ended.iter().filter(|ended| ended.cancel == Cancel::Done).count();
         let (lost, doubled) = (lost(ended, listed), doubled(oz, ended, listed));
@@ -44,7 +43,7 @@ impl Tally {
     }
 }
 
-/// What all callers brought to an end.
+/// The matches that all callers brought to an end.
 pub async fn gather(callers: JoinSet<Vec<Ended>>) -> Vec<Ended> {
     callers.join_all().await.into_iter().flatten().collect()
 }
@@ -72,7 +71,7 @@ fn lost(ended: &[Ended], listed: &[Match]) -> usize {
     unended + otherwise + forgotten
 }
 
-/// The state that a match must have ended in.
+/// The expected final state of a match.
 fn wanted(Ended { asked, cancel, .. }: &Ended) -> MatchState {
     match (cancel, asked.end) {
         (Cancel::Done, _) => MatchState::Cancelled,
@@ -87,7 +86,7 @@ fn wanted(Ended { asked, cancel, .. }: &Ended) -> MatchState {
 
 fn doubled(oz: &Simulator, ended: &[Ended], listed: &[Match]) -> usize {
     let at_oz = ended.iter().map(|Ended { asked, .. }| {
-        let folder = oz.folder(&asked.request.folder_id).expect("the folder is there");
+        let folder = oz.folder(&asked.request.folder_id).expect("the folder exists");
         folder.media.len().saturating_sub(asked.media)
             + folder.analyses.len().saturating_sub(asked.analyses)
     });
@@ -95,7 +94,7 @@ fn doubled(oz: &Simulator, ended: &[Ended], listed: &[Match]) -> usize {
     at_oz.sum::<usize>() + listed.len() - requests.len()
 }
 
-/// One match is whole, at Oz too.
+/// Checks one match: its request, its outcome, and its media and analyses at Oz.
 pub fn check(oz: &Simulator, ended: &Ended) {
     let Ended { asked, last, cancel } = ended;
     let request = &asked.request;
@@ -103,10 +102,10 @@ pub fn check(oz: &Simulator, ended: &Ended) {
     if asked.requires_liveness() {
         check_liveness_first(oz, last);
     }
-    let folder = oz.folder(&last.folder_id).expect("the folder is there");
+    let folder = oz.folder(&last.folder_id).expect("the folder exists");
     let held = (folder.media.len(), folder.analyses.len());
     match (cancel, asked.end) {
-        // How far it came is anybody's guess.
+        // A cancelled match may have got to any stage.
         (Cancel::Done, _) => assert!(held.0 <= asked.media && held.1 <= asked.analyses),
         (_, End::LivenessNotPassed) => {
             assert_eq!(held, (asked.media, asked.analyses));

@@ -1,7 +1,7 @@
-//! A storm of real kills: callers run matches while the service dies again and again.
+//! A storm of real kills: callers run matches while the service is killed and restarted.
 //!
-//! Each caller does what the README tells callers to do, and nothing else; Oz has its own random
-//! faults meanwhile. `FACEMATCH_KILLS` and `FACEMATCH_SEED` make the storm longer, or another one.
+//! Callers do exactly what the README advises, and Oz has random faults. `FACEMATCH_KILLS` sets the
+//! number of kills, `FACEMATCH_SEED` the random choices.
 
 mod storm;
 
@@ -13,10 +13,10 @@ use crate::{
     support::setting,
 };
 
-/// Callers at once, each with one match after the other.
+/// Concurrent callers, each of which runs one match after another.
 const CALLERS: u64 = 8;
 
-/// Kills, unless the environment says otherwise.
+/// The default of `FACEMATCH_KILLS`.
 const KILLS: u64 = 50;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,7 +31,7 @@ async fn a_storm_of_kills_loses_no_match_and_doubles_nothing() {
     }
     let process = tokio::select! {
         process = storm.rage(kills, process) => process,
-        Some(early) = callers.join_next() => panic!("a caller has left: {early:?}"),
+        Some(early) = callers.join_next() => panic!("a caller ended early: {early:?}"),
     };
     let (oz, ended) = (&storm.stage.oz, callers::gather(callers).await);
     let listed = callers::list(&mut process.client().await).await;
@@ -41,6 +41,6 @@ async fn a_storm_of_kills_loses_no_match_and_doubles_nothing() {
          doubled: {doubled}, updates checked: {}",
         storm.stage.updates_seen()
     );
-    assert_eq!((lost, doubled), (0, 0), "the seed was {seed}");
+    assert_eq!((lost, doubled), (0, 0), "with FACEMATCH_SEED={seed}");
     ended.iter().for_each(|ended| callers::check(oz, ended));
 }

@@ -1,4 +1,4 @@
-//! What callers ask for, and what must come of it.
+//! Random matches that callers request, with their expected outcomes.
 
 use bytes::Bytes;
 use facematch::{
@@ -12,20 +12,20 @@ use crate::{
     support::{folder_media_request, named, request},
 };
 
-/// For how long liveness is still under way, at most, in milliseconds: a few polls.
+/// The maximum processing time of a liveness analysis in milliseconds: a few polls.
 const LIVENESS_MS_MAX: u64 = 150;
 
-/// A match that a caller wants, and what must come of it.
+/// A match that a caller requests, and its expected outcome.
 #[derive(Debug)]
 pub struct Asked {
     pub request: MatchRequest,
-    /// How it ends if it is left alone.
+    /// How it ends unless it is cancelled.
     pub end: End,
-    /// Media that its folder, which is its own, then holds.
+    /// Number of media in its folder at the end. Each match has a folder of its own.
     pub media: usize,
-    /// Analyses likewise.
+    /// Number of analyses in its folder at the end.
     pub analyses: usize,
-    /// When its caller wants it no more, if ever.
+    /// When its caller cancels it; `None` for never.
     pub cancel: Option<Moment>,
 }
 
@@ -38,14 +38,14 @@ pub enum End {
 /// A moment in the life of a match.
 #[derive(Debug, Clone, Copy)]
 pub enum Moment {
-    /// Its caller has seen so many updates.
+    /// Its caller has seen this many updates.
     Seen(u64),
-    /// Oz is asked this for it.
+    /// Oz has got a request to this endpoint for it.
     Asked(Endpoint),
 }
 
 impl Asked {
-    /// Some match in a folder of its own.
+    /// A random match in a folder of its own.
     pub fn think_of(request_id: &str, random: &mut StdRng, oz: &Simulator) -> Self {
         let is_upload = random.random_bool(0.75);
         let policy = some_policy(is_upload, random);
@@ -87,13 +87,13 @@ impl Asked {
 
 fn some_policy(is_upload: bool, random: &mut StdRng) -> LivenessPolicy {
     use LivenessPolicy::{Report, Require, Run};
-    // A folder whose liveness is there before a photo of its own holds one of both.
+    // A liveness analysis seeded together with a photo would cover both media.
     let policies = if is_upload { &[Report, Run, Require][..] } else { &[Report, Run] };
     policies[random.random_range(0..policies.len())]
 }
 
-/// What the folder has of liveness. A match that runs it is told from none, so that just one of
-/// each type can be asked for.
+/// The folder's liveness analysis. A match that runs liveness itself gets a folder without one, so
+/// that Oz must hold exactly one analysis of each type.
 fn some_liveness(
     is_upload: bool,
     policy: LivenessPolicy,
@@ -118,7 +118,7 @@ fn some_moment(random: &mut StdRng) -> Option<Moment> {
     use Endpoint::{AddMedia, GetAnalysis, GetFolder, StartAnalyses};
     let endpoints = [GetFolder, AddMedia, StartAnalyses, GetAnalysis];
     random.random_bool(0.3).then(|| match random.random_bool(0.5) {
-        // The last of them is too late.
+        // A cancel after the fourth update is too late.
         true => Moment::Seen(random.random_range(1..=4)),
         false => Moment::Asked(endpoints[random.random_range(0..endpoints.len())]),
     })
@@ -141,6 +141,6 @@ fn folder_media(photo: &'static [u8], oz: &Simulator) -> MatchRequest {
         tags: vec!["photo_id_front".to_owned()],
     });
     let folder = oz.add_folder(seed);
-    let held = oz.folder(&folder).expect("the folder is there");
+    let held = oz.folder(&folder).expect("the folder exists");
     folder_media_request(&folder, &held.media[1].media_id.to_string())
 }

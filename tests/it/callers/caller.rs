@@ -1,5 +1,5 @@
-//! A caller that comes back: by the same request, or by a watch after what it has seen; and some
-//! that want their match no more.
+//! A caller that reconnects after a failure, by repeating its request or by watching from its last
+//! update, and that sometimes cancels its match.
 
 use std::sync::Arc;
 
@@ -23,43 +23,43 @@ use crate::{
 #[derive(Debug)]
 pub struct Ended {
     pub asked: Asked,
-    /// As its caller saw it last.
+    /// The last state that its caller saw.
     pub last: Match,
     pub cancel: Cancel,
 }
 
-/// What came of a caller's cancel.
+/// The outcome of a caller's cancel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Cancel {
-    /// It wasn't sent.
+    /// Not sent.
     #[default]
     Unsent,
-    /// Nobody knows yet.
+    /// Sent, without a response so far.
     Unanswered,
     /// The match is cancelled.
     Done,
-    /// It had ended before.
+    /// The match had ended before.
     TooLate,
 }
 
-/// What a caller knows of its match, over all lives of the service.
+/// What a caller knows of its match, across restarts of the service.
 #[derive(Default)]
 struct Course {
     history: History,
     cancel: Cancel,
 }
 
-/// One caller.
+/// A caller that runs one match at a time.
 pub struct Caller {
     number: u64,
     stage: Arc<Stage>,
     service: watch::Receiver<Service>,
     random: StdRng,
-    /// Where it was let down last.
+    /// The replica that failed last.
     shunned: Option<usize>,
 }
 
-/// A replica that a caller has gone to, in one of its lives.
+/// A caller's connection to one life of a replica.
 #[derive(Clone)]
 struct Here {
     number: usize,
@@ -74,7 +74,7 @@ impl Caller {
         Self { number, stage, service, random, shunned: None }
     }
 
-    /// Runs one match after the other until the storm is over and the last one has ended.
+    /// Runs one match after another until the storm is over and the last match has ended.
     pub async fn run_until_quiet(mut self) -> Vec<Ended> {
         let mut all = Vec::new();
         while !self.service.borrow().is_quiet {
@@ -85,13 +85,13 @@ impl Caller {
         all
     }
 
-    /// Runs a match to its end, through as many lives of the service as it takes.
+    /// Runs a match to its end, across any number of restarts of the service.
     async fn bring_to_end(&mut self, asked: Asked) -> Ended {
         let mut course = Course::default();
         while !course.history.has_closed() || course.cancel == Cancel::Unanswered {
-            let Some(here) = self.go_somewhere().await else { continue };
+            let Some(here) = self.connect_to_some_replica().await else { continue };
             if let Err(status) = self.follow(&here, &asked, &mut course).await {
-                self.let_down(here.number, here.life, &status).await;
+                self.check_failure(here.number, here.life, &status).await;
             }
         }
         let last = course.history.last().and_then(|update| update.r#match.clone());
@@ -99,9 +99,9 @@ impl Caller {
         Ended { asked, last, cancel: course.cancel }
     }
 
-    /// Goes to some replica, and not to the one that has just failed if there is another. None if
-    /// it fails as well.
-    async fn go_somewhere(&mut self) -> Option<Here> {
+    /// Connects to a random replica, and avoids the replica that failed last if there is another.
+    /// Returns `None` if the connection fails.
+    async fn connect_to_some_replica(&mut self) -> Option<Here> {
         let is_open = |now: &Service| !now.open().is_empty();
         let now = timeout(PATIENCE, self.service.wait_for(is_open)).await;
         let now = now.expect("the service comes back").unwrap().clone();
@@ -115,34 +115,34 @@ impl Caller {
             Ok(client) => Some(Here { number, life: *life, client }),
             Err(failure) => {
                 let status = Status::unavailable(failure.to_string());
-                self.let_down(number, *life, &status).await;
+                self.check_failure(number, *life, &status).await;
                 None
             }
         }
     }
 
-    /// A call may break because the replica was killed or stopped, or because the store is away,
-    /// and for no other reason.
-    async fn let_down(&mut self, number: usize, life: u64, status: &Status) {
+    /// Checks why a call failed: the only valid reasons are that the replica was killed or stopped,
+    /// or that the store was unavailable.
+    async fn check_failure(&mut self, number: usize, life: u64, status: &Status) {
         self.shunned = Some(number);
         let now = self.service.borrow_and_update().clone();
         let is_gone = now.doors[number].address.is_none() || now.doors[number].life > life;
         let Some(reason) = status.get_details_error_info().map(|info| info.reason) else {
-            assert!(is_gone, "a call broke while the service lived: {status:?}");
-            // The transport's names for it, by the moment at which it happens.
+            assert!(is_gone, "a call broke while the replica was alive: {status:?}");
+            // The transport's codes for a broken connection, depending on when it breaks.
             let broken = [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal];
-            assert!(broken.contains(&status.code()), "callers don't repeat this: {status:?}");
+            assert!(broken.contains(&status.code()), "callers don't retry this: {status:?}");
             return;
         };
         match &*reason {
-            "SERVER_DRAINING" => assert!(is_gone, "it drains for no reason: {status:?}"),
-            "STORE_UNAVAILABLE" => assert!(now.outages > 0, "the store is there: {status:?}"),
-            _ => panic!("callers don't repeat this: {status:?}"),
+            "SERVER_DRAINING" => assert!(is_gone, "it drains without a shutdown: {status:?}"),
+            "STORE_UNAVAILABLE" => assert!(now.outages > 0, "the store is available: {status:?}"),
+            _ => panic!("callers don't retry this: {status:?}"),
         }
         assert_eq!(status.code(), Code::Unavailable);
         let delay = status.get_details_retry_info().and_then(|info| info.retry_delay);
-        // As long as it is told to, unless something changes. A caller has no other moment.
-        let _ = timeout(delay.expect("it says when to come back"), self.service.changed()).await;
+        // Waits for the retry delay, or until the service changes.
+        let _ = timeout(delay.expect("the error has a retry delay"), self.service.changed()).await;
     }
 
     async fn follow(
@@ -153,8 +153,8 @@ impl Caller {
     ) -> Result<(), Status> {
         self.look(here, &course.history).await?;
         let mut client = here.client.clone();
-        self.cancel_again(&mut client, asked, course).await?;
-        let mut updates = self.come_back(&mut client, asked, &mut course.history).await?;
+        self.repeat_cancel(&mut client, asked, course).await?;
+        let mut updates = self.reconnect(&mut client, asked, &mut course.history).await?;
         loop {
             tokio::select! {
                 update = next(&mut updates) => {
@@ -170,25 +170,25 @@ impl Caller {
                 }
             }
         }
-        assert!(course.history.has_closed(), "a stream that ends in order has told the end");
+        assert!(course.history.has_closed(), "the stream ends before the closing update");
         Ok(())
     }
 
-    /// Looks where the match stands, here or at another replica: never behind what was seen.
+    /// Reads the match from this replica or from another: it must never be behind the updates seen.
     async fn look(&mut self, here: &Here, history: &History) -> Result<(), Status> {
         let Some(last) = history.last() else { return Ok(()) };
         let replicas = self.service.borrow().doors.len();
         if replicas == 1 || self.random.random_bool(0.5) {
             return look(&mut here.client.clone(), last).await;
         }
-        let Some(mut there) = self.go_somewhere().await else { return Ok(()) };
+        let Some(mut there) = self.connect_to_some_replica().await else { return Ok(()) };
         if let Err(status) = look(&mut there.client, last).await {
-            self.let_down(there.number, there.life, &status).await;
+            self.check_failure(there.number, there.life, &status).await;
         }
         Ok(())
     }
 
-    /// Waits until the match is to be cancelled, which may never be.
+    /// Waits until it is time to cancel the match, possibly forever.
     async fn moment(&self, asked: &Asked, history: &History) {
         let has_seen = |count| history.last().is_some_and(|last| last.sequence >= count);
         match asked.cancel {
@@ -203,8 +203,8 @@ impl Caller {
         }
     }
 
-    /// A cancel whose answer was lost is repeated; and so is, sometimes, one that was answered.
-    async fn cancel_again(
+    /// Repeats a cancel whose response was lost, and sometimes a cancel that was answered.
+    async fn repeat_cancel(
         &mut self,
         client: &mut Client,
         asked: &Asked,
@@ -219,7 +219,7 @@ impl Caller {
         }
     }
 
-    /// Cancels the match; whenever it is asked again, the answer is the same.
+    /// Cancels the match, and checks that a repeated cancel gets the same answer.
     async fn cancel(
         &mut self,
         client: &mut Client,
@@ -248,8 +248,8 @@ impl Caller {
         Ok(())
     }
 
-    /// With the photo until Oz has it, and then in either way.
-    async fn come_back(
+    /// Repeats the request, with its photo, until Oz has the photo; then repeats it or watches.
+    async fn reconnect(
         &mut self,
         client: &mut Client,
         asked: &Asked,
@@ -273,7 +273,7 @@ impl Caller {
 }
 
 async fn next(updates: &mut Streaming<MatchUpdate>) -> Result<Option<MatchUpdate>, Status> {
-    timeout(PATIENCE, updates.message()).await.expect("a match goes on")
+    timeout(PATIENCE, updates.message()).await.expect("the match makes progress")
 }
 
 async fn look(client: &mut Client, last: &MatchUpdate) -> Result<(), Status> {

@@ -1,5 +1,5 @@
-//! What callers share with whoever disturbs the service: its Oz, where it is at this moment, and
-//! how much they have seen.
+//! What callers share with the disturbances of the service: the simulated Oz, the replicas'
+//! current addresses, and a count of the updates seen.
 
 use facematch::simulator::{self, Answered, RecordedRequest, Simulator};
 use rand::{RngExt, rngs::StdRng};
@@ -11,19 +11,19 @@ use crate::{
     support::{PATIENCE, rule},
 };
 
-/// How often each of Oz's faults befalls a request.
+/// The probability of each of Oz's faults, per request.
 const FAULTS: f64 = 0.02;
 
-/// How long an analysis takes.
+/// The processing time of an analysis, and its jitter.
 const PROCESSING_MS: u64 = 40;
 
-/// A disturbance comes after at most so many requests to Oz, or so many answers of it.
+/// The maximum number of requests to Oz, or of its responses, before a disturbance.
 const REQUESTS_MAX: usize = 90;
 
-/// Or after so many updates that callers have seen.
+/// The maximum number of updates to callers before a disturbance.
 const UPDATES_MAX: u64 = 40;
 
-/// Where it all happens.
+/// The shared state of a storm.
 #[derive(Debug)]
 pub struct Stage {
     pub oz: Simulator,
@@ -34,25 +34,25 @@ pub struct Stage {
 /// The service as callers find it.
 #[derive(Debug, Clone, Default)]
 pub struct Service {
-    /// One for each replica.
+    /// One entry per replica.
     pub doors: Vec<Door>,
-    /// How often its store was taken away.
+    /// How many outages its store has had.
     pub outages: u64,
-    /// Whether it won't be disturbed any more.
+    /// Whether the disturbances are over.
     pub is_quiet: bool,
 }
 
 /// A replica as callers find it.
 #[derive(Debug, Clone, Default)]
 pub struct Door {
-    /// How often it has been started.
+    /// How many times it has been started.
     pub life: u64,
-    /// Where it listens; none while it is being killed.
+    /// Its address; `None` while it is down or about to be killed.
     pub address: Option<String>,
 }
 
 impl Service {
-    /// The doors at which somebody is.
+    /// The numbers of the replicas that listen.
     pub fn open(&self) -> Vec<usize> {
         let doors = self.doors.iter().enumerate();
         doors.filter(|(_, door)| door.address.is_some()).map(|(number, _)| number).collect()
@@ -60,18 +60,18 @@ impl Service {
 }
 
 impl Stage {
-    /// Around an Oz, for so many replicas.
+    /// For a number of replicas that use one simulated Oz.
     pub fn new(oz: Simulator, replicas: usize) -> Self {
         let service = Service { doors: vec![Door::default(); replicas], ..Service::default() };
         Self { oz, service: watch::Sender::new(service), updates: watch::Sender::default() }
     }
 
-    /// Where the service is, and whether that changes.
+    /// The service's state, and its changes.
     pub fn service(&self) -> watch::Receiver<Service> {
         self.service.subscribe()
     }
 
-    /// A replica listens.
+    /// Publishes that a replica listens.
     pub fn opens(&self, number: usize, address: &str) {
         self.service.send_modify(|service| {
             let door = &mut service.doors[number];
@@ -80,34 +80,34 @@ impl Stage {
         });
     }
 
-    /// A replica is about to go.
+    /// Publishes that a replica is about to be killed or stopped.
     pub fn closes(&self, number: usize) {
         self.service.send_modify(|service| service.doors[number].address = None);
     }
 
-    /// The store is about to go.
+    /// Publishes that the store is about to become unavailable.
     #[cfg(feature = "postgres-tests")]
     pub fn loses_store(&self) {
         self.service.send_modify(|service| service.outages += 1);
     }
 
-    /// Nothing more will happen.
+    /// Publishes that the disturbances are over.
     pub fn calms_down(&self) {
         self.service.send_modify(|service| service.is_quiet = true);
     }
 
-    /// Notes that a caller has seen one more update.
+    /// Counts an update that a caller has seen.
     pub fn saw_update(&self) {
         self.updates.send_modify(|seen| *seen += 1);
     }
 
-    /// How many updates callers have seen, those that were told again included.
+    /// How many updates callers have seen, repeated ones included.
     pub fn updates_seen(&self) -> u64 {
         *self.updates.borrow()
     }
 
-    /// Waits for some moment: just when Oz is asked, just when it answers, or just when callers
-    /// are told.
+    /// Waits for a random moment: when Oz gets a request, when Oz responds, or when callers get an
+    /// update.
     pub async fn some_moment(&self, random: &mut StdRng) {
         self.oz.clear_record();
         let requests = random.random_range(1..=REQUESTS_MAX);
@@ -122,17 +122,17 @@ impl Stage {
                 _ => self.more_updates(random.random_range(1..=UPDATES_MAX)).await,
             }
         };
-        timeout(PATIENCE, moment).await.expect("the matches go on");
+        timeout(PATIENCE, moment).await.expect("the matches make progress");
     }
 
     async fn more_updates(&self, count: u64) {
         let mut updates = self.updates.subscribe();
         let enough = self.updates_seen() + count;
-        updates.wait_for(|seen| *seen >= enough).await.expect("the stage holds the other end");
+        updates.wait_for(|seen| *seen >= enough).await.expect("the stage holds the sender");
     }
 }
 
-/// An Oz with faults.
+/// A simulated Oz with random faults.
 pub async fn stormy_oz(seed: u64) -> Simulator {
     let config = simulator::Config { seed: Some(seed), ..canary::config() };
     let oz = Simulator::start_with(config).await.unwrap();

@@ -1,4 +1,4 @@
-//! The storm itself: a service that is killed and started, and when.
+//! Kills and restarts the service at random moments.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::{
     process::Process,
 };
 
-/// For how long Oz may still act on what was cut off: far longer than it does here.
+/// `--oz-settle` far exceeds the time in which the simulator may still act on an aborted request.
 const SETTINGS: [&str; 4] = ["--oz-settle", "300ms", "--photo-grace", "10m"];
 
-/// The only replica.
+/// The number of the only replica.
 const ONLY: usize = 0;
 
-/// The service's journal, through all of its lives.
+/// The service's directory, which survives its kills, and the shared state of the storm.
 pub struct Storm {
     pub stage: Arc<Stage>,
     directory: TempDir,
@@ -24,7 +24,7 @@ pub struct Storm {
 }
 
 impl Storm {
-    /// An Oz with faults, and the service's first life.
+    /// Starts an Oz with faults, and the service.
     pub async fn gather(seed: u64) -> (Self, Process) {
         let stage = Arc::new(Stage::new(stormy_oz(seed).await, 1));
         let storm = Self { stage, directory: tempfile::tempdir().unwrap(), seed };
@@ -32,7 +32,7 @@ impl Storm {
         (storm, process)
     }
 
-    /// Kills the service so often and starts it again at once, then leaves it in peace.
+    /// Kills and restarts the service `kills` times, then publishes that the storm is over.
     pub async fn rage(&self, kills: u64, mut process: Process) -> Process {
         let mut random = StdRng::seed_from_u64(self.seed);
         for _ in 0..kills {

@@ -1,11 +1,12 @@
-//! What may stand nowhere, and how all that is written or answered is searched for it.
+//! Canaries: secrets that must not leak, and the search for them in everything that is written or
+//! answered.
 //!
-//! Every photo, file name, password and token of these tests carries a canary. Each service that a
-//! test starts has all its log lines, its answers and its journal searched; what is found fails
-//! the test, which is told where it was, and not what. A search knows a canary as it is and as
-//! logs and files would have it: in hexadecimal, in decimal, in base64.
+//! Every photo, file name, password and token of these tests carries a canary. The log lines, the
+//! responses and the journal of each service that a test starts are searched; a finding fails the
+//! test, and names the place but not the text. The search finds a canary as it is and in the forms
+//! that logs and files would contain: hexadecimal, decimal, and base64.
 //!
-//! It deliberately keeps nothing of what it searches, and says of a canary only what it was of.
+//! It deliberately keeps none of the text that it searches, and reports only the kind of secret.
 
 mod answers;
 mod files;
@@ -36,7 +37,7 @@ pub use needles::{FILE_NAME, PASSWORD, marked};
 use log::search_all;
 use needles::{SERVICE_TOKEN, Search, Secret};
 
-/// A client whose answers are searched.
+/// A client whose responses are searched.
 pub type Client = FaceMatchClient<Searched>;
 
 /// A client over a connection.
@@ -44,13 +45,13 @@ pub fn client(channel: Channel) -> Client {
     FaceMatchClient::new(Searched::new(channel, &FOUND))
 }
 
-/// An Oz whose secrets carry canaries, and everything else as it comes.
+/// A simulator configuration whose secrets carry canaries, with defaults otherwise.
 pub fn config() -> Config {
     let (password, service_token) = (PASSWORD.to_owned(), SERVICE_TOKEN.to_owned());
     Config { password, service_token, ..Config::default() }
 }
 
-/// Fails for an Oz whose secrets nothing would find.
+/// Fails if the simulator's secrets carry no canaries.
 pub fn check_account(oz: &Simulator) {
     assert_eq!(oz.login().1, PASSWORD, "an Oz of these tests is set up by canary::config()");
 }
@@ -63,17 +64,17 @@ pub fn check(place: &str, text: &[u8]) {
     }
 }
 
-/// Fails if what a call said as it failed holds a canary.
+/// Fails if the status of a failed call holds a canary.
 #[track_caller]
 pub fn check_status(status: &Status) {
     check("a status", status.message().as_bytes());
     check("the details of a status", status.details());
 }
 
-/// What was found by those who search while others run.
+/// The findings of searches that run in the background of all tests.
 static FOUND: Findings = Findings::new();
 
-/// What was found, and where.
+/// Canaries that were found, with their places.
 struct Findings(Mutex<Vec<Finding>>);
 
 #[derive(Debug, Clone)]
@@ -92,9 +93,9 @@ impl Findings {
         self.all().push(Finding { secret, place, thread: thread_name() });
     }
 
-    /// Those from a test's thread, and from those that can't be told whose they are.
+    /// The findings of a test's thread, and of threads that belong to no single test.
     fn of_test(&self, thread: &str) -> Vec<Finding> {
-        // A test's thread has the test's name, with its module.
+        // The thread of a test has the test's name, with its module path.
         let is_its =
             |finding: &&Finding| finding.thread == thread || !finding.thread.contains("::");
         self.all().iter().filter(is_its).cloned().collect()
@@ -115,22 +116,22 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Fails the test that ends a service if anything of it leaked: when dropped.
+/// When dropped, fails the test that owns the service if the service leaked a canary.
 pub struct Inspection {
-    /// None where somebody else searches it.
+    /// `None` if the journal is searched elsewhere.
     journal: Option<PathBuf>,
-    /// The test's: what is dropped elsewhere is still of it.
+    /// The test's thread, also if this is dropped on another one.
     thread: String,
     found: &'static Findings,
 }
 
 impl Inspection {
-    /// For a service with this journal, from before its start to after its end.
+    /// For a service with this journal. Created before the service starts, dropped after it ends.
     pub fn begin(journal: PathBuf) -> Self {
         Self::begin_with(Some(journal))
     }
 
-    /// For a service whose journal is searched by somebody else.
+    /// For a service whose journal is searched elsewhere.
     #[cfg(feature = "postgres-tests")]
     pub fn begin_elsewhere() -> Self {
         Self::begin_with(None)

@@ -1,4 +1,4 @@
-//! What callers are answered, searched as it comes: updates, statuses and their details.
+//! Searches the responses to callers as they arrive: updates, statuses and their details.
 
 use std::{
     pin::Pin,
@@ -18,7 +18,7 @@ use crate::canary::{
 
 type Answer<E> = Pin<Box<dyn Future<Output = Result<Response<Body>, E>> + Send>>;
 
-/// A connection, or whatever else answers calls.
+/// A connection, or a test double of one, whose responses are searched.
 #[derive(Clone)]
 pub struct Searched<S = Channel> {
     inner: S,
@@ -70,7 +70,7 @@ impl Searching {
         }
     }
 
-    /// Headers as they are, and the status that they may be, with its details.
+    /// Searches headers as they are, and the status that they may encode, with its details.
     fn see_headers(&mut self, headers: &HeaderMap) {
         let status = Status::from_header_map(headers);
         let said = status.iter().flat_map(|status| [status.message().as_bytes(), status.details()]);

@@ -1,4 +1,4 @@
-//! The journal's files, searched as they lie on the disk.
+//! Searches the journal's files on disk.
 
 use std::{
     fs::{self, File},
@@ -7,13 +7,13 @@ use std::{
 
 use crate::canary::search_log;
 
-/// Fails if a file of the journal holds a canary: the database itself, its WAL, and what else is
-/// named after it.
+/// Fails if a file of the journal holds a canary: the database, its WAL, and every other file whose
+/// name begins with the database's.
 #[track_caller]
 pub fn search_journal(journal: &Path) {
     let name = journal.file_name().expect("a file").to_string_lossy().into_owned();
     let directory = journal.parent().expect("a directory");
-    // A service that never came so far has none.
+    // A service that failed before opening the journal has no directory.
     for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry.expect("an entry").path();
         let beside = path.file_name().expect("a name").to_string_lossy().into_owned();

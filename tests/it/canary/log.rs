@@ -1,4 +1,4 @@
-//! The log, searched as it is written: nothing of it is kept.
+//! Searches the log as it is written, without keeping it.
 
 use std::{
     cell::RefCell,
@@ -23,36 +23,36 @@ use crate::canary::{
     needles::{Search, Secret, search},
 };
 
-/// Services say all they can, and what they are built on nearly all: the rest costs half as much
-/// again as all that is tested. `promises/secrets.rs` has one say that as well.
+/// The service logs at every level, its dependencies at all but `trace`: their `trace` would add
+/// half the run time of all tests. `promises/secrets.rs` searches that level for one service.
 pub const LEVELS: &str = "facematch=trace,debug";
 
-/// What is read at once of another process's log, in bytes.
+/// Bytes per read of another process's log.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Searches whatever is logged in this process from now on.
+/// Searches everything that this process logs from now on.
 pub fn search_all() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let searched = subscriber(LEVELS, &FOUND);
-        tracing::subscriber::set_global_default(searched).expect("nobody else takes the log");
+        tracing::subscriber::set_global_default(searched).expect("no other subscriber is set");
     });
 }
 
-/// A log of elsewhere that was read to its end.
+/// The result of searching another process's log.
 pub struct Log {
     pub bytes: usize,
     pub secret: Option<Secret>,
 }
 
-/// Searches a log of elsewhere to its end.
+/// Searches another process's log to its end.
 pub fn search_log(mut log: impl Read) -> Log {
     let (mut search, mut piece) = (Search::default(), vec![0; PIECE_BYTES]);
     let (mut bytes, mut secret) = (0, None);
     loop {
         match log.read(&mut piece) {
             Ok(0) => return Log { bytes, secret },
-            // Whoever writes must not wait, whatever was found: it is read on.
+            // Reads on after a finding, so that the writing process never blocks.
             Ok(length) => {
                 bytes += length;
                 secret = secret.or(search.feed(&piece[..length]));
@@ -63,7 +63,7 @@ pub fn search_log(mut log: impl Read) -> Log {
     }
 }
 
-/// Searches what is logged at these levels.
+/// A subscriber that searches the log at these levels.
 pub fn subscriber(levels: &str, found: &'static Findings) -> impl Subscriber + Send + Sync {
     let filter = EnvFilter::try_new(levels).expect("levels");
     tracing_subscriber::registry().with(Lines { found }.with_filter(filter))
@@ -105,7 +105,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     }
 }
 
-/// All fields of a line, one after the other.
+/// All fields of a log record, in one string.
 struct Line<'a>(&'a mut String);
 
 impl Visit for Line<'_> {

@@ -1,4 +1,4 @@
-//! The canaries, the forms in which they would stand somewhere, and the search for all at once.
+//! The canaries, the forms in which they may appear, and one search for all of them.
 
 use std::{fmt, sync::LazyLock};
 
@@ -12,23 +12,24 @@ pub const FILE_NAME: &str = "canary-of-the-file-name-c9f0f895";
 pub const PASSWORD: &str = "canary-of-the-password-45c48cce";
 pub const SERVICE_TOKEN: &str = "canary-of-the-token-d3d94468";
 
-/// A photo of this size is about its size, and stays as it is: what it shows is known as well.
+/// Larger photos get no canary: they test the size limit, and stretches of the sample pictures are
+/// found anyway.
 const MARKED_BYTES_MAX: usize = 9 * 1024 * 1024;
 
-/// As much of a picture as tells it from all others, in bytes.
+/// The length of a stretch in bytes: enough to identify a picture.
 const STRETCH_BYTES: usize = 24;
 
-/// Stretches that are known of each picture: what is less than so much of it isn't found.
+/// Stretches per picture. A leaked piece that lies between two stretches isn't found.
 const STRETCHES: usize = 16;
 
-/// So many hexadecimal digits in a row are a token: one of the simulator's has 128, and what else
-/// has many, the digest of a photo in the journal, has 64.
+/// This many hexadecimal digits in a row are a token: the simulator's tokens have 128. The longest
+/// harmless row, the digest of a photo in the journal, has 64.
 const TOKEN_DIGITS: usize = 96;
 
-/// With so few different digits they are no token, but a test's own `aaaaa…`.
+/// A row with this few different digits is no token, but a test's own `aaaaa…`.
 const TOKEN_DIGITS_ALIKE: u32 = 7;
 
-/// What was found, without saying it.
+/// The kind of a leaked secret, without its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secret {
     Photo,
@@ -48,8 +49,8 @@ impl fmt::Display for Secret {
     }
 }
 
-/// The photo with a canary in it: at the front of a JPEG, in a comment; behind the end of a PNG,
-/// where it harms nobody who reads it. What is neither stays as it is.
+/// The photo with a canary in it: in a comment at the front of a JPEG, or after the end of a PNG,
+/// where decoders ignore it. Other bytes stay as they are.
 pub fn marked(photo: Bytes) -> Bytes {
     let is_png = photo.starts_with(b"\x89PNG") && photo.ends_with(b"IEND\xae\x42\x60\x82");
     if photo.len() > MARKED_BYTES_MAX {
@@ -65,15 +66,15 @@ pub fn marked(photo: Bytes) -> Bytes {
     }
 }
 
-/// A search through something that comes in pieces.
+/// A search through a text that arrives in pieces.
 #[derive(Default)]
 pub struct Search {
-    /// The end of what came before: a canary may lie across.
+    /// The end of the earlier pieces: a canary may span two pieces.
     seen: Vec<u8>,
 }
 
 impl Search {
-    /// Searches the next piece, together with the end of those before.
+    /// Searches the next piece, together with the end of the earlier ones.
     pub fn feed(&mut self, piece: &[u8]) -> Option<Secret> {
         self.seen.extend_from_slice(piece);
         let found = search(&self.seen);
@@ -83,15 +84,15 @@ impl Search {
     }
 }
 
-/// Searches something that is whole.
+/// Searches a whole text.
 pub fn search(text: &[u8]) -> Option<Secret> {
     let found = NEEDLES.automaton.find(text);
     let named = found.map(|needle| NEEDLES.secrets[needle.pattern().as_usize()]);
     named.or_else(|| holds_token(text).then_some(Secret::Token))
 }
 
-/// Whether there are so many digits in a row. Each such row has a digit at every so manieth place,
-/// so nothing else is looked at.
+/// Whether the text holds `TOKEN_DIGITS` hexadecimal digits in a row. Such a row covers a multiple
+/// of half its length, so only these positions are tested.
 fn holds_token(text: &[u8]) -> bool {
     let step = TOKEN_DIGITS / 2;
     (0..text.len()).step_by(step).any(|at| {
@@ -111,7 +112,7 @@ fn is_mixed(digits: &[u8]) -> bool {
 
 struct Needles {
     automaton: AhoCorasick,
-    /// What each needle is of, in the automaton's order.
+    /// The kind of secret of each needle, in the automaton's order.
     secrets: Vec<Secret>,
     longest: usize,
 }
@@ -134,20 +135,20 @@ static NEEDLES: LazyLock<Needles> = LazyLock::new(|| {
     let longest = needles.iter().map(Vec::len).max().expect("there are needles");
     let automaton = AhoCorasick::builder()
         .ascii_case_insensitive(true)
-        // Some megabytes, and the fastest by far.
+        // Takes some megabytes, and is the fastest by far.
         .kind(Some(AhoCorasickKind::DFA))
         .build(needles);
     Needles { automaton: automaton.expect("an automaton"), secrets, longest }
 });
 
-/// Stretches of a picture, all over it but for its tables, which other pictures have as well.
+/// Stretches spread over a picture, except for its beginning, whose tables other pictures share.
 fn stretches(picture: &[u8]) -> impl Iterator<Item = &[u8]> {
     let step = picture.len() / (STRETCHES + 1);
     (1..=STRETCHES).map(move |number| &picture[number * step..][..STRETCH_BYTES])
 }
 
-/// Bytes as they are, and as they would be written: in hexadecimal, as a list of numbers, and in
-/// base64, where what is before them shifts them by up to two bytes.
+/// Bytes as they are, in hexadecimal, as a list of decimal numbers, and in base64 at each of the
+/// three alignments that preceding bytes can cause.
 fn forms(bytes: &[u8]) -> [Vec<u8>; 6] {
     let hexadecimal: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let decimal: Vec<String> = bytes.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! A search that can find nothing is worthless: each place has a canary put there, once.
+//! Proves that the search finds canaries: puts one in each place that is searched.
 
 use std::{
     convert::Infallible,
@@ -27,7 +27,7 @@ use crate::{
     support::{JOURNAL, portrait, portrait_request},
 };
 
-/// A token as the simulator makes them.
+/// A token like the simulator's.
 fn token() -> String {
     "0123456789abcdef".repeat(8)
 }
@@ -42,7 +42,7 @@ fn leaks() -> [(Secret, String); 5] {
     ]
 }
 
-/// A book of findings of its own, so that none of these fails a test.
+/// Separate findings, so that these canaries don't fail other tests.
 fn findings() -> &'static Findings {
     Box::leak(Box::new(Findings::new()))
 }
@@ -59,7 +59,7 @@ fn nameless() -> MatchRequest {
 }
 
 #[test]
-fn a_canary_is_found_in_every_form_and_nothing_in_none() {
+fn a_canary_is_found_in_every_form_and_clean_text_passes() {
     use base64::{
         Engine,
         engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
@@ -92,7 +92,7 @@ fn a_piece_from_the_middle_of_a_photo_is_found() {
 }
 
 #[test]
-fn a_canary_that_comes_in_two_pieces_is_found() {
+fn a_canary_that_arrives_in_two_pieces_is_found() {
     for (secret, text) in leaks() {
         let text = format!("before {text} behind");
         for cut in 1..text.len() {
@@ -105,7 +105,7 @@ fn a_canary_that_comes_in_two_pieces_is_found() {
 }
 
 #[test]
-fn a_canary_in_the_log_is_found_whatever_it_was_logged_as() {
+fn a_canary_in_the_log_is_found_in_every_kind_of_record() {
     let found = findings();
     tracing::subscriber::with_default(subscriber("trace", found), || {
         tracing::trace!(target: "h2::codec", "{}", PASSWORD);
@@ -121,7 +121,7 @@ fn a_canary_in_the_log_is_found_whatever_it_was_logged_as() {
     assert_eq!(secrets(found), [Password, Password, Photo, Password, Token, FileName]);
     let told = found.all()[0].to_string();
     assert!(told.starts_with("the log of h2::codec, ") && told.contains("a password"), "{told}");
-    assert!(!told.contains(PASSWORD), "what is found isn't told");
+    assert!(!told.contains(PASSWORD), "the message quotes the secret");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_canary_in_the_log_of_a_process_is_found_and_the_log_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn what_was_found_fails_the_test_that_it_is_of_and_no_other() {
+async fn a_finding_fails_its_own_test_and_no_other() {
     let (directory, _connection) = journal("nothing").await;
     let end = |found, thread: &str| {
         let journal = directory.path().join(JOURNAL);
@@ -148,14 +148,14 @@ async fn what_was_found_fails_the_test_that_it_is_of_and_no_other() {
     assert!(end(found, &mine) && !end(found, other));
 
     let found = findings();
-    // Threads of a pool are of any test.
+    // Threads of a pool may belong to any test.
     let thread = std::thread::Builder::new().name("worker-3".to_owned());
     let reported = thread.spawn(|| found.report(Secret::Token, "the log".to_owned()));
     reported.unwrap().join().unwrap();
     assert!(end(found, &mine) && end(found, other));
 }
 
-/// A journal with something written to it, and left open.
+/// A journal with one note in it, left open.
 async fn journal(written: &str) -> (TempDir, SqliteConnection) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(JOURNAL);
@@ -168,7 +168,7 @@ async fn journal(written: &str) -> (TempDir, SqliteConnection) {
     (directory, connection)
 }
 
-/// Where something was found, if it was.
+/// The message of a finding in the journal, if there was one.
 fn told(directory: &Path) -> Option<String> {
     let searched = || search_journal(&directory.join(JOURNAL));
     let panic = std::panic::catch_unwind(searched).err()?;
@@ -183,13 +183,13 @@ async fn a_canary_in_the_journal_is_found_in_its_wal_and_in_itself() {
         assert_eq!(told(directory.path()), Some(file), "before the checkpoint");
         connection.close().await.unwrap();
         let file = format!("{JOURNAL}: there is {secret}");
-        assert_eq!(told(directory.path()), Some(file), "behind the checkpoint");
+        assert_eq!(told(directory.path()), Some(file), "after the checkpoint");
     }
     let (directory, _connection) = journal("nothing").await;
     assert_eq!(told(directory.path()), None);
 }
 
-/// Answers every call in the same way.
+/// Answers every call with the same response.
 #[derive(Clone)]
 struct Answering {
     body: String,

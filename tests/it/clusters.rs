@@ -1,4 +1,4 @@
-//! The PostgreSQL that tests stand on does to whoever uses it what it says.
+//! Tests of the PostgreSQL clusters that other tests use: kill, stop, pause, backup and clean-up.
 
 use std::{
     env, fs,
@@ -14,14 +14,14 @@ use crate::{
     support::{eventually, setting},
 };
 
-/// Asks for TLS, which a server answers by one byte.
+/// PostgreSQL's SSLRequest, which a server answers with one byte.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Tells a process that it is the one that holds a cluster, until it is killed.
+/// Set in the environment of the process that holds a cluster until it is killed.
 const HOLDER: &str = "FACEMATCH_HOLDS_A_CLUSTER";
 
 #[test]
-fn what_is_committed_outlives_a_kill_and_both_stops() {
+fn commits_survive_a_kill_and_both_kinds_of_stop() {
     let cluster = Cluster::start();
     let database = cluster.create_database();
     cluster.sql(&database, "CREATE TABLE kept (number int)");
@@ -38,17 +38,17 @@ fn what_is_committed_outlives_a_kill_and_both_stops() {
 }
 
 #[test]
-fn a_paused_cluster_answers_when_it_goes_on() {
+fn a_paused_cluster_answers_when_resumed() {
     let cluster = Cluster::start();
     cluster.pause();
-    let mut client = TcpStream::connect(("127.0.0.1", cluster.port())).expect("it is taken");
+    let mut client = TcpStream::connect(("127.0.0.1", cluster.port())).expect("it is accepted");
     client.write_all(&SSL_REQUEST).unwrap();
     client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     let mut answer = [0];
-    client.read_exact(&mut answer).expect_err("nobody answers");
+    client.read_exact(&mut answer).expect_err("the cluster is paused");
     client.set_read_timeout(None).unwrap();
     cluster.resume();
-    client.read_exact(&mut answer).expect("it goes on");
+    client.read_exact(&mut answer).expect("the cluster answers");
     assert_eq!(answer, *b"N");
 }
 
@@ -71,7 +71,7 @@ fn a_backup_brings_a_database_back() {
     cluster.restore(&database, &dump);
     assert_eq!(cluster.sql(&database, "SELECT number FROM kept"), "1");
     cluster.drop_database(&database);
-    assert!(cluster.try_sql(&database, "SELECT 1").is_err(), "it is gone");
+    assert!(cluster.try_sql(&database, "SELECT 1").is_err(), "the database still exists");
 }
 
 #[test]
@@ -80,36 +80,36 @@ fn a_dropped_cluster_leaves_nothing() {
     let directory = cluster.sql("postgres", "SHOW data_directory");
     let port = cluster.port();
     drop(cluster);
-    assert!(!Path::new(&directory).exists(), "{directory} is there");
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it listens");
+    assert!(!Path::new(&directory).exists(), "{directory} still exists");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "it still listens");
 }
 
 #[tokio::test]
 async fn a_killed_process_leaves_nothing() {
     let (mut holder, directory) = hold();
-    assert!(Path::new(&directory).exists(), "{directory} isn't there");
+    assert!(Path::new(&directory).exists(), "{directory} doesn't exist");
     holder.kill().unwrap();
     holder.wait().unwrap();
     let is_gone = || !Path::new(&directory).exists();
-    eventually(is_gone, || format!("{directory} is there")).await;
+    eventually(is_gone, || format!("{directory} still exists")).await;
 }
 
 #[test]
-fn what_was_left_is_swept_by_the_next_process() {
+fn leftovers_are_swept_by_the_next_process() {
     let left = tempfile::Builder::new().prefix("facematch-postgres-").tempdir().unwrap().keep();
     fs::write(left.join("needed"), "").unwrap();
     let needed = Cluster::start();
     let (mut next, _) = hold();
     next.kill().unwrap();
     next.wait().unwrap();
-    assert!(!left.exists(), "{left:?} is there");
-    assert_eq!(needed.sql("postgres", "SELECT 1"), "1", "what is needed stays");
+    assert!(!left.exists(), "{left:?} still exists");
+    assert_eq!(needed.sql("postgres", "SELECT 1"), "1", "a cluster in use is swept");
 }
 
-/// A process that has a cluster, and where that is.
+/// Starts a process that holds a cluster; returns it with the cluster's directory.
 fn hold() -> (Child, String) {
     let mut holder = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "clusters::the_process_that_holds", "--nocapture"])
+        .args(["--exact", "clusters::the_process_that_holds_a_cluster", "--nocapture"])
         .env(HOLDER, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -120,9 +120,9 @@ fn hold() -> (Child, String) {
     (holder, directory)
 }
 
-/// Not a test, but that process.
+/// Not a test, but the body of the process that [`hold`] starts.
 #[test]
-fn the_process_that_holds() {
+fn the_process_that_holds_a_cluster() {
     if setting(HOLDER, 0) == 1 {
         println!("\n{}", shared().sql("postgres", "SHOW data_directory"));
         stdin().read_line(&mut String::new()).unwrap();

@@ -1,4 +1,4 @@
-//! A line to a PostgreSQL does to its clients what it says.
+//! Tests of the fault-injecting proxy in front of PostgreSQL: each fault does what its name says.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use crate::{
     support::PATIENCE,
 };
 
-/// Long enough for an answer that comes, on most days.
+/// Usually long enough for an answer to arrive.
 const MOMENT: Duration = Duration::from_millis(50);
 
-/// A table of numbers in a database of its own, and a line to it.
+/// A table of numbers in a database of its own, and a proxy in front of it.
 struct Table {
     database: String,
     link: Link,
@@ -34,7 +34,7 @@ impl Table {
         PgConnection::connect(&self.link.url(&self.database)).await
     }
 
-    /// What the database has, whatever the line does.
+    /// The number of rows in the database, read past the proxy.
     fn kept(&self) -> String {
         shared().sql(&self.database, "SELECT count(*) FROM kept")
     }
@@ -51,7 +51,7 @@ async fn commit(client: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 #[tokio::test]
-async fn a_line_carries_what_is_said() {
+async fn a_link_forwards_requests_and_answers() {
     let table = Table::lay();
     let mut client = table.connect().await;
     assert_eq!(insert(&mut client).await.unwrap(), 1);
@@ -64,7 +64,7 @@ async fn a_line_carries_what_is_said() {
 }
 
 #[tokio::test]
-async fn a_cut_line_ends_connections_and_takes_new_ones() {
+async fn a_cut_ends_connections_and_new_ones_are_accepted() {
     let table = Table::lay();
     let mut client = table.connect().await;
     table.link.cut();
@@ -74,49 +74,49 @@ async fn a_cut_line_ends_connections_and_takes_new_ones() {
 }
 
 #[tokio::test]
-async fn a_closed_line_keeps_connections_and_takes_none() {
+async fn a_refusing_link_keeps_connections_and_accepts_none() {
     let table = Table::lay();
     let mut client = table.connect().await;
     table.link.refuse();
     table.try_connect().await.expect_err("it is refused");
-    insert(&mut client).await.expect("its connection stays");
+    insert(&mut client).await.expect("the connection stays open");
     table.link.heal();
     insert(&mut table.connect().await).await.unwrap();
     assert_eq!(table.kept(), "2");
 }
 
 #[tokio::test]
-async fn a_silent_line_keeps_what_is_said_until_it_heals() {
+async fn a_silent_link_holds_requests_until_it_heals() {
     let table = Table::lay();
     let mut client = table.connect().await;
     table.link.silence();
     let mut inserted = Box::pin(insert(&mut client));
-    timeout(MOMENT, &mut inserted).await.expect_err("nobody answers");
-    timeout(MOMENT, table.try_connect()).await.expect_err("a new one hears nothing either");
+    timeout(MOMENT, &mut inserted).await.expect_err("the link is silent");
+    timeout(MOMENT, table.try_connect()).await.expect_err("a new connection gets no answer either");
     assert_eq!(table.kept(), "0");
     table.link.heal();
     assert_eq!(inserted.await.unwrap(), 1);
 }
 
 #[tokio::test]
-async fn a_lost_request_is_not_done() {
+async fn a_lost_request_is_not_executed() {
     let table = Table::lay();
     let mut client = table.connect().await;
     insert(&mut client).await.unwrap();
     table.link.lose(Loss::Request, 2);
-    insert(&mut client).await.expect("the first is heard");
-    insert(&mut client).await.expect_err("the second isn't");
+    insert(&mut client).await.expect("the first is not lost");
+    insert(&mut client).await.expect_err("the second is lost");
     assert_eq!((table.kept().as_str(), table.link.losses()), ("2", 1));
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_of_what_is_done() {
+async fn a_request_whose_answer_is_lost_is_executed() {
     let table = Table::lay();
     let mut client = table.connect().await;
     insert(&mut client).await.unwrap();
     table.link.lose(Loss::Answer, 2);
-    insert(&mut client).await.expect("the first is heard of");
-    insert(&mut client).await.expect_err("the second isn't");
+    insert(&mut client).await.expect("the first is not lost");
+    insert(&mut client).await.expect_err("the second is lost");
     assert_eq!((table.kept().as_str(), table.link.losses()), ("3", 1));
     insert(&mut table.connect().await).await.expect("nothing else is lost");
 }
@@ -126,19 +126,19 @@ async fn a_lost_commit_is_durable() {
     let table = Table::lay();
     let mut client = table.connect().await;
     table.link.lose(Loss::Commit, 2);
-    commit(&mut client).await.expect("the first is heard of");
-    insert(&mut client).await.expect("it is no transaction");
-    commit(&mut client).await.expect_err("the second isn't");
+    commit(&mut client).await.expect("the first is not lost");
+    insert(&mut client).await.expect("an insert without a transaction isn't lost");
+    commit(&mut client).await.expect_err("the second is lost");
     assert_eq!((table.kept().as_str(), table.link.losses()), ("3", 1));
 }
 
 #[tokio::test]
-async fn a_notification_comes_while_an_answer_may_get_lost() {
+async fn a_notification_arrives_while_answers_may_be_lost() {
     let table = Table::lay();
     let mut listener = PgListener::connect(&table.link.url(&table.database)).await.unwrap();
     listener.listen("news").await.unwrap();
     table.link.lose(Loss::Answer, 1);
     shared().sql(&table.database, "NOTIFY news, 'something'");
-    let heard = timeout(PATIENCE, listener.recv()).await.expect("it is heard").unwrap();
+    let heard = timeout(PATIENCE, listener.recv()).await.expect("it arrives").unwrap();
     assert_eq!(heard.payload(), "something");
 }

@@ -1,4 +1,4 @@
-//! Replicas over one PostgreSQL, whose clock counts for all of them.
+//! Replicas over one PostgreSQL, whose clock is authoritative for all of them.
 
 use facematch::{
     pb::Match,
@@ -14,15 +14,15 @@ use crate::{
     support::{PATIENCE, portrait_request, rule},
 };
 
-/// The replicas, by their clocks.
+/// The replicas' numbers, by their clocks.
 const AHEAD: usize = 0;
 const BEHIND: usize = 1;
 const RIGHT: usize = 2;
 
-/// Matches that end by each of them.
+/// Matches per replica or step.
 const MATCHES: usize = 2;
 
-/// A fleet with one replica for each of these clocks.
+/// A fleet with one replica per clock.
 async fn gather(shifts: &[Shift], settings: Vec<(&'static str, &'static str)>) -> Fleet {
     let environments = shifts.iter().map(Shift::environment).collect();
     let plan = Plan { replicas: shifts.len(), settings, environments, ..Plan::default() };
@@ -30,7 +30,7 @@ async fn gather(shifts: &[Shift], settings: Vec<(&'static str, &'static str)>) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_a_year_ahead_and_a_year_behind_stamp_and_judge_by_the_clock_of_the_database() {
+async fn replicas_a_year_ahead_and_a_year_behind_take_all_times_from_the_database() {
     let shifts = [Shift::by(YEAR), Shift::by(-YEAR), Shift::none()];
     let mut fleet = gather(&shifts, Vec::new()).await;
     let mut matches = Vec::new();
@@ -41,7 +41,7 @@ async fn replicas_a_year_ahead_and_a_year_behind_stamp_and_judge_by_the_clock_of
     fleet.finish();
     fleet.check_finished(&matches).await;
 
-    // Each wrong replica is the only one that is left to take over.
+    // Each replica with a wrong clock is in turn the only replica left to take over.
     fleet.oz().switch(|switches| switches.processing_ms = NEVER_MS);
     let slow = fleet.create(RIGHT, MATCHES).await;
     fleet.kill(BEHIND);
@@ -56,7 +56,7 @@ async fn replicas_a_year_ahead_and_a_year_behind_stamp_and_judge_by_the_clock_of
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_a_year_ahead_and_a_year_behind_erase_what_has_expired_by_the_database_alone() {
+async fn replicas_a_year_ahead_and_a_year_behind_erase_by_the_database_clock_alone() {
     let shifts = [Shift::by(YEAR), Shift::by(-YEAR), Shift::none()];
     let mut fleet = gather(&shifts, Vec::new()).await;
     let mut matches = fleet.create(RIGHT, 2 * MATCHES).await;
@@ -73,15 +73,15 @@ async fn replicas_a_year_ahead_and_a_year_behind_erase_what_has_expired_by_the_d
         fleet.stop(wrong).await;
         matches.retain(|m| m.match_id != expired);
         let kept = fleet.sql("SELECT count(*) FROM match_states");
-        assert_eq!(kept, matches.len().to_string(), "of those that have not expired");
+        assert_eq!(kept, matches.len().to_string(), "an unexpired match is erased");
     }
     fleet.start(RIGHT);
     fleet.check_finished(&matches).await;
     fleet.disband().await;
 }
 
-/// Has the retention of a match end, so that a round of housekeeping erases it, and all else that
-/// has expired by the replica's clock with it. Returns its id.
+/// Ends the retention of one match, so that a round of housekeeping erases it, and would erase
+/// every match that has expired by the replica's clock. Returns its id.
 fn expire(fleet: &Fleet) -> String {
     fleet.sql(
         "UPDATE match_states SET expire_time = end_time
@@ -91,11 +91,11 @@ fn expire(fleet: &Fleet) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_was_suspended_for_an_hour_changes_nothing_at_oz_under_its_former_lease() {
+async fn a_replica_suspended_for_an_hour_changes_nothing_at_oz_under_its_old_lease() {
     let shifts = [Shift::none(), Shift::none()];
     let fleet = gather(&shifts, vec![("--lease", "1s")]).await;
     let mut matches = fleet.create(0, MATCHES).await;
-    // It is suspended over uploads whose answers would have it start analyses.
+    // The replica is suspended during uploads whose responses would make it start analyses.
     let slow = json!({"match": {"endpoint": "add_media"}, "then": {"answer_delay_ms": 1_000}});
     fleet.oz().script([rule(slow)]);
     let uploading = begin(&fleet, 0, Endpoint::AddMedia).await;
@@ -118,14 +118,14 @@ async fn a_replica_that_was_suspended_for_an_hour_changes_nothing_at_oz_under_it
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_ends_while_the_machine_is_suspended() {
     let shifts = [Shift::none(), Shift::none()];
-    // The clock of this database isn't suspended, so the deadlines are longer than the suspension.
+    // The database's clock isn't suspended, so the matches' deadlines exceed the suspension.
     let settings = vec![("--lease", "5m"), ("--match-timeout", "24h")];
     let environments = shifts.iter().map(Shift::environment).collect();
     let plan =
         Plan { replicas: 2, links: true, roads: true, settings, environments, ..Plan::default() };
     let fleet = Fleet::gather_as(plan).await;
     let (held, elsewhere) = (fleet.create(0, MATCHES).await, fleet.create(1, MATCHES).await);
-    // It is suspended over the answer upon which it would upload a photo.
+    // The replica is suspended before the response that would make it upload a photo.
     let slow = json!({"match": {"endpoint": "get_folder"}, "then": {"answer_delay_ms": 1_000}});
     fleet.oz().script([rule(slow)]);
     let uploading = begin(&fleet, 0, Endpoint::GetFolder).await;
@@ -136,15 +136,15 @@ async fn a_lease_ends_while_the_machine_is_suspended() {
     fleet.oz().clear_rules();
     answered(&fleet, &uploading, Endpoint::GetFolder).await;
 
-    // Its lease stands for minutes more, by all clocks but the one that counts suspensions.
+    // By every clock that doesn't count suspensions, its lease has minutes left.
     fleet.oz().clear_record();
     fleet.process(0).resume();
     fleet.health_says(0, NotServing).await;
-    // What was under way is over by then.
+    // By then the requests in flight have ended.
     fleet.polled(&elsewhere, 0, 5).await;
     let asked = fleet.road(0).asked();
     fleet.polled(&elsewhere, fleet.clock_ms(), 10).await;
-    assert_eq!(fleet.road(0).asked(), asked, "it goes on at Oz");
+    assert_eq!(fleet.road(0).asked(), asked, "the replica still sends requests to Oz");
     check_unchanged(&fleet);
     fleet.link(0).heal();
     fleet.polled_anew(&held, 2).await;
@@ -153,7 +153,7 @@ async fn a_lease_ends_while_the_machine_is_suspended() {
     fleet.disband().await;
 }
 
-/// Begins matches at a replica, and returns once Oz is asked this of each.
+/// Creates matches at a replica, and returns once Oz has got a request to `endpoint` for each.
 async fn begin(fleet: &Fleet, number: usize, endpoint: Endpoint) -> Vec<Match> {
     let (mut client, mut matches) = (fleet.client(number).await, Vec::new());
     for _ in 0..MATCHES {
@@ -164,12 +164,12 @@ async fn begin(fleet: &Fleet, number: usize, endpoint: Endpoint) -> Vec<Match> {
     matches
 }
 
-/// Waits until Oz has answered this of each match.
+/// Waits until Oz has answered a request to `endpoint` for each match.
 async fn answered(fleet: &Fleet, matches: &[Match], endpoint: Endpoint) {
     recorded(fleet, matches, |r| r.endpoint == endpoint && r.answered_at_ms.is_some()).await;
 }
 
-/// Waits until such a request of each match is in Oz's record.
+/// Waits until Oz's record holds a fitting request for each match.
 async fn recorded(fleet: &Fleet, matches: &[Match], fits: impl Fn(&RecordedRequest) -> bool) {
     let is_of = |r: &RecordedRequest, m: &Match| {
         r.folder.is_some_and(|folder| folder.to_string() == m.folder_id)
@@ -178,10 +178,10 @@ async fn recorded(fleet: &Fleet, matches: &[Match], fits: impl Fn(&RecordedReque
         matches.iter().all(|m| all.iter().any(|r| is_of(r, m) && fits(r)))
     };
     let recorded = timeout(PATIENCE, fleet.oz().recorded(of_each)).await;
-    recorded.expect("Oz is asked of each");
+    recorded.expect("Oz gets a request for each match");
 }
 
-/// Checks that nothing of Oz's record changed what Oz holds of a match.
+/// Checks that no request in Oz's record changed a folder.
 fn check_unchanged(fleet: &Fleet) {
     let is_change = |r: &RecordedRequest| r.folder.is_some() && r.method != "GET";
     let changes: Vec<_> = fleet.oz().record().into_iter().filter(is_change).collect();

@@ -1,4 +1,4 @@
-//! One process over SQLite, for which the machine's clock counts.
+//! One process over SQLite, for which the machine's clock is authoritative.
 
 use std::{fs, path::PathBuf, process::Command, time::Duration};
 
@@ -23,22 +23,22 @@ use crate::{
     },
 };
 
-/// As many as end by clocks that are right.
+/// Matches that end under a correct clock.
 const MATCHES: usize = 5;
 
-/// As many as end by a clock that is in the past.
+/// Matches that end under a clock in the past.
 const PAST_MATCHES: usize = 3;
 
-/// So long that no analysis ends before the test says so.
+/// A processing time that no analysis reaches before the test skips it.
 const NEVER_MS: u64 = 3_600_000;
 
-/// How often the machine is suspended between two readings of its clocks.
+/// How many times the machine is suspended between two readings of its clocks.
 const NAPS: i64 = 100;
 
-/// What the log says when retention is held back.
+/// The log message of paused retention.
 const PAUSED: &str = "retention paused";
 
-/// A journal, its Oz, and the clocks that its service goes by.
+/// A journal, a simulated Oz, and the service's clocks.
 struct Scene {
     oz: Simulator,
     directory: TempDir,
@@ -46,7 +46,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// Clocks by which it is so many seconds later.
+    /// With clocks that are `seconds` ahead.
     async fn by(seconds: i64) -> Self {
         let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = 0);
@@ -67,7 +67,7 @@ impl Scene {
         self.directory.path().join("log")
     }
 
-    /// Stops the service, which wrote nothing that it may not.
+    /// Stops the service, and checks its log for canaries.
     fn stop(&self, process: Process) {
         process.stop();
         canary::check("the log", &fs::read(self.log()).unwrap());
@@ -86,7 +86,7 @@ impl Scene {
         matches
     }
 
-    /// Begins a match whose analysis doesn't end before the test says so.
+    /// Begins a match whose analysis runs until [`finish`](Self::finish).
     async fn begin(&self, client: &mut Client) -> Match {
         self.oz.switch(|switches| switches.processing_ms = NEVER_MS);
         let updates = client.run_match(portrait_request(&self.folder())).await.unwrap();
@@ -94,13 +94,13 @@ impl Scene {
         last(&begun).clone()
     }
 
-    /// Has all analyses end.
+    /// Ends all analyses.
     fn finish(&self) {
         self.oz.switch(|switches| switches.processing_ms = 0);
         self.oz.skip(Duration::from_millis(NEVER_MS));
     }
 
-    /// The end of a match.
+    /// Waits for the end of a match, and returns its last state.
     async fn ended(&self, client: &mut Client, m: &Match) -> Match {
         let updates = client.watch_match(watch(&m.match_id)).await.unwrap();
         let updates = collect(updates.into_inner()).await.unwrap();
@@ -118,7 +118,7 @@ impl Scene {
         check_verdict(&self.oz, m);
     }
 
-    /// Waits until Oz is asked of a match so often from now on.
+    /// Waits until the match is polled `times` times from now on.
     async fn polled(&self, m: &Match, times: usize) {
         self.oz.clear_record();
         let is_poll = |r: &&RecordedRequest| {
@@ -129,13 +129,13 @@ impl Scene {
         timeout(PATIENCE, polled).await.expect("the match is polled");
     }
 
-    /// Has the next round of housekeeping leave a mark: it erases what has expired, and then enters
-    /// into the index what was taken out of it here.
+    /// Makes the next round of housekeeping visible: after it erases expired matches, it refills
+    /// the index column that is cleared here.
     async fn mark_next_round(&self) {
         self.sql("UPDATE match_states SET end_state = NULL RETURNING 0").await;
     }
 
-    /// Waits until that round has been.
+    /// Waits for the end of that round.
     async fn round(&self) {
         const LEFT: &str = "SELECT count(*) FROM match_states
             WHERE end_time IS NOT NULL AND end_state IS NULL";
@@ -148,13 +148,13 @@ impl Scene {
         timeout(PATIENCE, waiting).await.expect("a round of housekeeping");
     }
 
-    /// Waits until the log says that retention is held back.
+    /// Waits until the log says that retention is paused.
     async fn paused(&self) {
         let is_told = || fs::read_to_string(self.log()).unwrap().contains(PAUSED);
         eventually(is_told, || format!("the log doesn't say {PAUSED:?}")).await;
     }
 
-    /// The number that the journal says to a statement.
+    /// The number that a statement returns from the journal.
     async fn sql(&self, statement: &str) -> i64 {
         let options = SqliteConnectOptions::new().filename(self.directory.path().join(JOURNAL));
         let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -164,7 +164,7 @@ impl Scene {
     }
 }
 
-/// Checks that each match is shown as it was when it ended.
+/// Checks that each match is unchanged since its end.
 async fn check_kept(client: &mut Client, matches: &[Match]) {
     for m in matches {
         let kept = client.get_match(get(&m.match_id)).await;
@@ -173,7 +173,7 @@ async fn check_kept(client: &mut Client, matches: &[Match]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_start_a_year_ahead_erases_nothing_and_neither_does_the_next_right_one() {
+async fn starts_a_year_ahead_and_back_on_time_erase_nothing() {
     let scene = Scene::by(0).await;
     let process = scene.start();
     let mut matches = scene.run(&mut process.client().await, MATCHES).await;
@@ -196,7 +196,7 @@ async fn a_start_a_year_ahead_erases_nothing_and_neither_does_the_next_right_one
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_ended_by_a_clock_a_year_behind_is_kept_by_the_next_right_one() {
+async fn matches_that_end_by_a_clock_a_year_behind_are_kept_once_it_is_right() {
     let scene = Scene::by(-YEAR).await;
     let process = scene.start();
     let matches = scene.run(&mut process.client().await, PAST_MATCHES).await;
@@ -213,7 +213,7 @@ async fn what_ended_by_a_clock_a_year_behind_is_kept_by_the_next_right_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_step_a_year_ahead_is_followed_and_erases_nothing_and_the_step_back_stops_nothing() {
+async fn a_step_a_year_ahead_erases_nothing_and_a_step_back_stops_no_match() {
     let scene = Scene::by(0).await;
     let process = scene.start();
     let mut client = process.client().await;

@@ -1,4 +1,4 @@
-//! The simulator as a tester has it in CI: processes, files, and plain HTTP.
+//! The simulator as a tester uses it in CI: processes, files, and plain HTTP.
 
 use std::{
     fs,
@@ -35,7 +35,7 @@ struct Bench {
     certificate: String,
 }
 
-/// A program that runs; killed when dropped. Its log goes to a file.
+/// A running program with its log in a file; killed when dropped.
 struct Program {
     child: Child,
     ready: String,
@@ -75,9 +75,9 @@ impl Bench {
             .spawn()
             .expect("the program starts");
         let mut ready = String::new();
-        let stdout = child.stdout.take().expect("its standard output");
+        let stdout = child.stdout.take().expect("piped standard output");
         BufReader::new(stdout).read_line(&mut ready).expect("a line");
-        assert!(!ready.is_empty(), "it ends before it is ready: {}", read(&log));
+        assert!(!ready.is_empty(), "the program ended before it was ready: {}", read(&log));
         Program { child, ready: ready.trim().to_owned(), log }
     }
 
@@ -149,7 +149,7 @@ impl Bench {
     }
 
     fn http(&self) -> Client {
-        // Tests of other files may have installed it first.
+        // Another test may have installed it first.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let trusted = Certificate::from_pem(self.certificate.as_bytes()).expect("a certificate");
         let builder = Client::builder().no_proxy().tls_certs_only([trusted]);
@@ -158,7 +158,7 @@ impl Bench {
 }
 
 impl Program {
-    /// Asks it to stop, and returns how it ended and what it logged.
+    /// Sends `SIGTERM`, and returns the exit status and the log.
     async fn stop(mut self) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
@@ -175,7 +175,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // An error means that it has ended.
+        // An error means that the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -255,13 +255,13 @@ async fn a_service_that_does_not_trust_the_certificate_is_seen_in_the_log() {
     assert_eq!(failed, Some(3), "FAILED: {}", read(&service.log));
     let (_, log) = oz.stop().await;
     assert!(log.contains("TLS handshake failed"), "{log}");
-    // Of the service's, what its operator looks for.
+    // The lines that an operator of the service searches for.
     let log = read(&service.log);
     assert!(log.contains("trouble at Oz") && log.contains("invalid peer certificate"), "{log}");
 }
 
 #[test]
-fn what_the_simulator_cannot_start_with_is_told_by_its_flag() {
+fn a_start_failure_of_the_simulator_names_the_flag() {
     let bench = Bench::set();
     let (certificate, key) = (bench.text("cert.pem"), bench.text("other.pem"));
     for (flags, named) in [
@@ -280,7 +280,7 @@ fn what_the_simulator_cannot_start_with_is_told_by_its_flag() {
 }
 
 #[tokio::test]
-async fn a_simulator_whose_log_is_not_read_goes_on() {
+async fn a_simulator_whose_log_is_not_read_keeps_serving() {
     // Each line has over a hundred bytes, and a pipe takes 64 KiB.
     const REQUESTS: usize = 1_500;
     let mut child = command(&["sim", "--listen", "127.0.0.1:0", "--output", "json"])
@@ -289,14 +289,14 @@ async fn a_simulator_whose_log_is_not_read_goes_on() {
         .spawn()
         .expect("the program starts");
     let mut ready = String::new();
-    let stdout = child.stdout.take().expect("its standard output");
+    let stdout = child.stdout.take().expect("piped standard output");
     BufReader::new(stdout).read_line(&mut ready).expect("a line");
     let ready: Value = serde_json::from_str(&ready).expect("a line of JSON");
     let url = format!("{}/api/folders/", ready["url"].as_str().expect("its address"));
     let client = Bench::set().http();
     for _ in 0..REQUESTS {
         let answered = timeout(PATIENCE, client.get(&url).send()).await;
-        let answer = answered.expect("it goes on").expect("it answers");
+        let answer = answered.expect("it keeps serving").expect("it answers");
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     }
     child.kill().expect("it runs");

@@ -1,4 +1,4 @@
-//! Every client command of the built program: what it writes to either output and how it ends, on a
+//! Every client command of the built program: its output, its errors and its exit code, on a
 //! terminal and in a pipe.
 
 mod failing;

@@ -1,4 +1,4 @@
-//! What people are told when a call fails: where, why, what to try; in lines that are lines.
+//! Error messages of failed calls: where, why and what to try, with no broken lines.
 
 use facematch::pb::{GetMatchRequest, get_match_request};
 
@@ -11,10 +11,10 @@ use crate::{
     support::House,
 };
 
-/// Each command that calls a server.
+/// Every command that calls a server, except `match`.
 const COMMANDS: [&str; 6] = ["get m", "list", "cancel m", "delete m", "watch m", "watch --all"];
 
-/// The commands, and a match of a photo.
+/// Command lines of all commands that call a server.
 fn every_command(server: &str) -> Vec<String> {
     let photo = concat!(env!("CARGO_MANIFEST_DIR"), "/src/simulator/sample/portrait.jpg");
     let matching = format!("match --folder f --photo {photo}");
@@ -23,7 +23,7 @@ fn every_command(server: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn each_line_of_an_error_is_a_line() {
+async fn foreign_line_breaks_break_no_line_of_an_error() {
     let house = House::build().await;
     let line =
         format!("match --server {} --folder f --photo Cargo.toml --label a=b", house.address);
@@ -41,7 +41,7 @@ async fn each_line_of_an_error_is_a_line() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_at_once() {
+async fn an_unreachable_server_is_reported_at_once() {
     let peer = Peer::silent().await;
     let server = peer.http();
     drop(peer);
@@ -55,7 +55,7 @@ async fn a_server_that_is_not_there_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers_is_waited_for_as_long_as_is_said() {
+async fn a_silent_server_is_waited_for_until_the_timeout() {
     let peer = Peer::silent().await;
     for command in every_command(&peer.http()) {
         let ran = Program::new(&command).arg("--timeout").arg("100ms").piped().await;
@@ -69,7 +69,7 @@ async fn a_server_that_never_answers_is_waited_for_as_long_as_is_said() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_the_services_ends_every_command_at_once() {
+async fn a_gateway_s_answer_ends_every_command_at_once() {
     let html = ("content-type", "text/html");
     let table = [
         (200, vec![html], "answered HTTP 200 OK, not gRPC"),
@@ -86,18 +86,18 @@ async fn an_answer_that_is_not_the_services_ends_every_command_at_once() {
             ran.assert_code(4);
             assert_eq!(ran.stdout, "");
             assert_lines(&ran.stderr, &[words, "  "]);
-            assert_eq!(peer.calls(), n + 1, "{status} {command}: it is asked once");
+            assert_eq!(peer.calls(), n + 1, "{status} {command}: it isn't called exactly once");
         }
     }
 }
 
 #[tokio::test]
-async fn what_may_pass_is_tried_again_and_what_asks_to_wait_is_heard() {
+async fn transient_errors_are_retried_and_retry_after_is_respected() {
     let peer = Peer::gateway(503, &[("content-type", "text/html"), ("retry-after", "3600")]).await;
     let command = format!("watch m --server {} --give-up-after 1s", peer.http());
     let ran = Program::new(&command).piped().await;
     ran.assert_code(4);
-    assert_eq!(peer.calls(), 1, "the next call is later than the command waits: {ran:?}");
+    assert_eq!(peer.calls(), 1, "the retry delay exceeds --give-up-after: {ran:?}");
 
     let peer = Peer::gateway(502, &[("content-type", "text/html")]).await;
     let command = format!("watch m --server {} --give-up-after 500ms", peer.http());
@@ -128,7 +128,7 @@ async fn a_peer_of_another_protocol_is_named() {
 }
 
 #[tokio::test]
-async fn a_server_is_named_by_the_environment_too() {
+async fn the_environment_may_name_the_server() {
     let house = House::build().await;
     let ran = Program::new("list").variable("FACEMATCH_SERVER", &*house.address).piped().await;
     ran.assert_code(0);
@@ -138,7 +138,7 @@ async fn a_server_is_named_by_the_environment_too() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_is_waited_for_and_the_match_is_said_to_go_on() {
+async fn a_draining_server_is_retried_and_the_hint_says_that_the_match_continues() {
     let house = House::build().await;
     house.oz.switch(|switches| switches.processing_ms = 600_000);
     let photo = photo();

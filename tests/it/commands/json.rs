@@ -1,4 +1,4 @@
-//! With `--output json` both outputs are JSON, one object a line.
+//! With `--output json` both standard output and standard error are JSON, one object per line.
 
 use crate::{
     commands::{
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn each_answer_is_an_object_a_line() {
+async fn each_answer_is_one_object_per_line() {
     let house = House::build().await;
     let (photo, server) = (photo(), house.address.clone());
     let json = |command: &str| Program::new(&format!("{command} --output json --server {server}"));
@@ -62,17 +62,17 @@ async fn a_refusal_has_code_reason_message_violations_and_metadata() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_may_pass_says_when() {
+async fn a_transient_refusal_has_its_retry_delay() {
     let peer = Peer::gateway(503, &[("retry-after", "7")]).await;
     let ran = Program::new(&format!("list --output json --server {}", peer.http())).piped().await;
     ran.assert_code(4);
     let error = ran.error();
     assert_eq!((&error["code"], &error["retry_delay"]), (&"UNAVAILABLE".into(), &"7s".into()));
-    assert!(error.get("reason").is_none(), "the service said nothing: {error}");
+    assert!(error.get("reason").is_none(), "the answer is a gateway's: {error}");
 }
 
 #[tokio::test]
-async fn wrong_usage_and_notices_are_objects_too() {
+async fn usage_errors_and_notices_are_objects_too() {
     for line in [
         "match --output json",
         "get --output=json",
@@ -92,7 +92,7 @@ async fn wrong_usage_and_notices_are_objects_too() {
 }
 
 #[tokio::test]
-async fn a_script_pages_by_the_last_line() {
+async fn the_last_line_has_the_token_of_the_next_page() {
     let house = House::build().await;
     let photo = photo();
     for _ in 0..3 {

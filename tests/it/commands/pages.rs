@@ -1,4 +1,4 @@
-//! Completions and manual pages: the tools that they are for can read them.
+//! Completions and manual pages: shells and `groff` read them without complaint.
 
 use std::{
     fs,
@@ -8,12 +8,12 @@ use std::{
 use crate::commands::program::Program;
 
 #[tokio::test]
-async fn a_shell_can_read_its_completions() {
+async fn each_shell_reads_its_completions() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = Program::new(&format!("completions {shell}")).piped().await;
         ran.assert_code(0);
         assert!(ran.stdout.contains("request-id") && ran.stderr.is_empty(), "{shell}");
-        // bash is there wherever the tests run; of the others, those that are installed.
+        // bash must be installed; other shells are checked if they are.
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         fs::write(file.path(), &ran.stdout).expect("it is written");
         let checked = Command::new(shell).arg("-n").arg(file.path()).output();
@@ -22,7 +22,7 @@ async fn a_shell_can_read_its_completions() {
                 assert_clean(shell, &checked)
             }
             Ok(_) => {}
-            Err(_) => assert_ne!(shell, "bash", "bash is there"),
+            Err(_) => assert_ne!(shell, "bash", "bash is not installed"),
         }
     }
     let ran = Program::new("completions tcsh").piped().await;
@@ -30,7 +30,7 @@ async fn a_shell_can_read_its_completions() {
 }
 
 #[tokio::test]
-async fn man_can_read_the_pages() {
+async fn groff_reads_the_manual_pages_without_a_warning() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let dir = folder.path().join("man1");
     let ran = Program::new("man").arg(dir.display().to_string()).piped().await;
@@ -40,12 +40,12 @@ async fn man_can_read_the_pages() {
     assert!(pages > 10, "{pages}");
     for page in fs::read_dir(&dir).expect("a directory") {
         let page = page.expect("an entry").path();
-        // -ww reports all that groff would pass over in silence.
+        // -ww enables all of groff's warnings.
         let shown =
             Command::new("groff").args(["-Kutf8", "-man", "-Tutf8", "-ww"]).arg(&page).output();
         let Ok(shown) = shown else { continue };
         assert_clean(&page.display().to_string(), &shown);
-        // Bold letters are struck twice: their backspaces may stand in between.
+        // Bold letters may be printed twice, with a backspace in between.
         let text = String::from_utf8_lossy(&shown.stdout).replace('\u{8}', "");
         assert!(text.contains("SYNOPSIS") || text.contains("SSYYNN"), "{}", page.display());
     }

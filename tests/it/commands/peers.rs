@@ -1,4 +1,4 @@
-//! What a client may meet in place of the service.
+//! Servers that a client may meet in place of the service: gateways, other protocols, silence, TLS.
 
 use std::sync::{
     Arc,
@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{service::Routes, transport::Server};
 
-/// Something that listens, until it is dropped.
+/// A server that listens until it is dropped.
 pub struct Peer {
     pub port: u16,
     calls: Arc<AtomicUsize>,
@@ -27,17 +27,17 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// How often it was called.
+    /// How many calls or connections it has got.
     pub fn calls(&self) -> usize {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Its address without TLS.
+    /// Its `http://` address.
     pub fn http(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// A gateway that speaks HTTP/2 and answers all calls alike, without reading them.
+    /// A gateway that speaks HTTP/2 and gives all calls the same response without reading them.
     pub async fn gateway(status: u16, headers: &[(&'static str, &'static str)]) -> Self {
         let headers = headers.to_vec();
         Self::serve(move |calls, listener| async move {
@@ -58,7 +58,7 @@ impl Peer {
         .await
     }
 
-    /// A server that says something once it was told something, and closes the connection.
+    /// A server that reads a few bytes, sends a fixed text, and closes the connection.
     pub async fn saying(words: &'static [u8]) -> Self {
         Self::serve(move |calls, listener| async move {
             loop {
@@ -68,14 +68,14 @@ impl Peer {
                 let _ = caller.read(&mut some).await;
                 let _ = caller.write_all(words).await;
                 let _ = caller.shutdown().await;
-                // What is closed with bytes unread is reset, and what was said may be lost.
+                // Closing a socket with unread bytes resets it, and the text could be lost.
                 let _ = caller.read_to_end(&mut Vec::new()).await;
             }
         })
         .await
     }
 
-    /// A server that takes connections and never answers.
+    /// A server that accepts connections and never answers.
     pub async fn silent() -> Self {
         Self::serve(|calls, listener| async move {
             let mut held = Vec::new();
@@ -87,13 +87,13 @@ impl Peer {
         .await
     }
 
-    /// What takes the TLS off the connections to a service, with the certificate and the key of a
-    /// file, agreeing on these protocols.
+    /// A TLS-terminating proxy in front of a service, with the certificate and key of a PEM file
+    /// and these ALPN protocols.
     pub async fn terminating_tls(pem: &'static [u8], protocols: &[&[u8]], behind: &str) -> Self {
         Self::terminating_tls_at("127.0.0.1", pem, protocols, behind).await
     }
 
-    /// The same at another address of the loopback.
+    /// Like [`terminating_tls`](Self::terminating_tls), at another address of the loopback.
     pub async fn terminating_tls_at(
         host: &str,
         pem: &'static [u8],
@@ -108,9 +108,9 @@ impl Peer {
                 let (front, _) = listener.accept().await.expect("it listens");
                 let (acceptor, behind) = (acceptor.clone(), behind.clone());
                 connections.spawn(async move {
-                    // A client that doesn't trust the certificate leaves.
+                    // A client that doesn't trust the certificate disconnects.
                     let Ok(mut front) = acceptor.accept(front).await else { return };
-                    let mut back = TcpStream::connect(behind).await.expect("the service is there");
+                    let mut back = TcpStream::connect(behind).await.expect("the service listens");
                     let _ = copy_bidirectional(&mut front, &mut back).await;
                 });
             }
@@ -144,7 +144,7 @@ fn tls(pem: &[u8], protocols: &[&[u8]]) -> ServerConfig {
     let builder = ServerConfig::builder_with_provider(provider);
     let builder = builder.with_safe_default_protocol_versions().expect("versions");
     let config = builder.with_no_client_auth().with_single_cert(chain, key);
-    let mut config = config.expect("they fit");
+    let mut config = config.expect("the key fits the certificate");
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     config
 }

@@ -1,4 +1,4 @@
-//! The built program, run to its end: in pipes or on a terminal, and what it wrote to each output.
+//! Runs the built program to its end, in pipes or on terminals, and collects its outputs.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,7 +17,7 @@ use tokio::task;
 
 use crate::canary;
 
-/// What a command wrote, and how it ended.
+/// The outputs and the exit code of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -26,20 +26,20 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// Fails unless it ended so.
+    /// Fails unless it ended with this exit code.
     #[track_caller]
     pub fn assert_code(&self, code: i32) {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
     }
 
-    /// The lines of an output of JSON.
+    /// Parses an output with one JSON value per line.
     #[track_caller]
     pub fn json(text: &str) -> Vec<serde_json::Value> {
         let parsed = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("JSON: {line}"));
         text.lines().map(parsed).collect()
     }
 
-    /// The only line of standard error, which is JSON.
+    /// The only line of standard error, as JSON.
     #[track_caller]
     pub fn error(&self) -> serde_json::Value {
         let mut lines = Self::json(&self.stderr);
@@ -57,24 +57,24 @@ pub struct Program {
 }
 
 impl Program {
-    /// The program with arguments, which have no spaces, and nothing in its environment.
+    /// The program with space-separated arguments and an empty environment.
     pub fn new(line: &str) -> Self {
         Self { args: line.split(' ').map(str::to_owned).collect(), ..Self::default() }
     }
 
-    /// One more argument, as it is.
+    /// Adds one argument, which may hold spaces.
     pub fn arg(mut self, arg: impl Into<String>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// A variable of its environment.
+    /// Sets an environment variable.
     pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.push((name.to_owned(), value.into()));
         self
     }
 
-    /// What it reads from standard input; nothing otherwise.
+    /// Sets its standard input, which is empty by default.
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
@@ -98,14 +98,14 @@ impl Program {
             let (stdout, outer) = terminal();
             let (stderr, outer_stderr) = terminal();
             let child = command.stdout(outer).stderr(outer_stderr).spawn();
-            // The command holds copies of the terminals, without which they would never end.
+            // The command holds copies of the terminals; reading ends only when they are closed.
             drop(command);
             (child.expect("the program runs"), Box::new(stdout), Box::new(stderr))
         })
         .await
     }
 
-    /// Runs it with standard output on something that is there.
+    /// Runs it with standard output into a file or device.
     pub async fn into(self, output: File) -> Ran {
         self.run(|mut command| {
             let child = command.stdout(output).stderr(Stdio::piped()).spawn();
@@ -116,7 +116,7 @@ impl Program {
         .await
     }
 
-    /// Runs it with a standard output whose reader has gone.
+    /// Runs it with standard output into a pipe whose reader is closed.
     pub async fn into_closed_pipe(self) -> Ran {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
@@ -137,7 +137,7 @@ impl Program {
         let (mut child, stdout, stderr) = spawn(command);
         let mut stdin = child.stdin.take().expect("a pipe");
         let input = self.input;
-        // A command that doesn't read it closes it.
+        // The write fails if the command doesn't read its input.
         let writing = thread::spawn(move || _ = stdin.write_all(&input));
         let stdout = thread::spawn(|| read(stdout));
         let stderr = read(stderr);
@@ -149,14 +149,14 @@ impl Program {
 
 type Spawned = (Child, Box<dyn Read + Send>, Box<dyn Read + Send>);
 
-/// All of an output. A terminal ends with an error when the last process on it has gone.
+/// Reads an output to its end. A terminal ends with an error when its last process exits.
 fn read(mut output: impl Read) -> String {
     let mut bytes = Vec::new();
     let _ = output.read_to_end(&mut bytes);
     String::from_utf8(bytes).expect("text")
 }
 
-/// A terminal: what is written to it can be read from the first file; the second is given away.
+/// A pseudo-terminal: the first file reads what is written to the second.
 fn terminal() -> (File, File) {
     let inner = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
     grantpt(&inner).expect("it is ours");

@@ -1,4 +1,4 @@
-//! What people are shown: answers on standard output, the rest on standard error.
+//! Human-readable output: answers on standard output, everything else on standard error.
 
 use std::fs::File;
 
@@ -17,14 +17,14 @@ pub fn photo() -> NamedTempFile {
     file
 }
 
-/// `facematch match` at a house.
+/// `facematch match` against a test server.
 pub fn matching(house: &House, photo: &NamedTempFile, more: &str) -> Program {
     let (folder, server) = (house.folder(), &house.address);
     let photo = photo.path().display();
     Program::new(&format!("match --server {server} --folder {folder} --photo {photo}{more}"))
 }
 
-/// Fails unless a text has these lines, each with its words.
+/// Fails unless a text has this many lines and each contains its words.
 #[track_caller]
 pub fn assert_lines(text: &str, lines: &[&str]) {
     let is_like = text.lines().count() == lines.len()
@@ -102,15 +102,15 @@ async fn the_verdict_is_the_exit_code() {
 }
 
 #[tokio::test]
-async fn on_a_terminal_a_line_moves_and_leaves_nothing_behind() {
+async fn on_a_terminal_a_progress_line_appears_and_is_removed() {
     let house = House::build().await;
     let (photo, states) = (photo(), ["ACCEPTED", "UPLOADED", "PROCESSING", "FINISHED"]);
     let ran = matching(&house, &photo, "").variable("TERM", "xterm").on_terminals().await;
     ran.assert_code(0);
     assert_lines(&ran.stdout, &states);
     assert!(!ran.stdout.contains('\u{1b}'), "{:?}", ran.stdout);
-    assert!(ran.stderr.contains('\u{1b}'), "the line moves: {:?}", ran.stderr);
-    assert!(ran.stderr.ends_with("\r\u{1b}[2K"), "it is taken away: {:?}", ran.stderr);
+    assert!(ran.stderr.contains('\u{1b}'), "no progress line: {:?}", ran.stderr);
+    assert!(ran.stderr.ends_with("\r\u{1b}[2K"), "the progress line stays: {:?}", ran.stderr);
     // A colour is a sequence that ends in m.
     let is_colour =
         |rest: &str| rest.trim_start_matches(|c: char| "0123456789;[".contains(c)).starts_with('m');
@@ -131,8 +131,8 @@ async fn on_a_terminal_a_line_moves_and_leaves_nothing_behind() {
     assert_eq!((Ran::json(&ran.stdout).len(), ran.stderr.as_str()), (4, ""));
 }
 
-/// What stays on a terminal: lines as lines, and nothing of what was taken away again.
-fn stays(text: &str) -> String {
+/// What remains on a terminal: plain lines, without the progress lines that were erased.
+fn remaining(text: &str) -> String {
     text.replace("\r\n", "\n")
         .split('\n')
         .map(|line| line.rsplit("\r\u{1b}[2K").next().unwrap())
@@ -141,7 +141,7 @@ fn stays(text: &str) -> String {
 }
 
 #[tokio::test]
-async fn on_terminals_each_command_shows_what_it_writes_into_pipes() {
+async fn each_command_writes_the_same_to_terminals_and_pipes() {
     let house = House::build().await;
     let (photo, server) = (photo(), house.address.clone());
     let command = |line: &str| Program::new(&format!("{line} --server {server}"));
@@ -162,8 +162,8 @@ async fn on_terminals_each_command_shows_what_it_writes_into_pipes() {
         let piped = command(line).piped().await;
         let shown = command(line).variable("TERM", "xterm").on_terminals().await;
         assert_eq!(shown.code, piped.code, "{line}");
-        assert_eq!(stays(&shown.stdout), piped.stdout, "{line}");
-        assert_eq!(stays(&shown.stderr), piped.stderr, "{line}");
+        assert_eq!(remaining(&shown.stdout), piped.stdout, "{line}");
+        assert_eq!(remaining(&shown.stderr), piped.stderr, "{line}");
     }
     let erased = command("delete --request-id erased-at-once").variable("TERM", "xterm");
     let erased = erased.on_terminals().await;
@@ -171,9 +171,9 @@ async fn on_terminals_each_command_shows_what_it_writes_into_pipes() {
     assert_lines(&erased.stdout, &["is erased; its photo stays at Oz: "]);
 }
 
-/// From the match that a command runs to the end of its watchers.
+/// A second command cancels the match of a running one.
 #[tokio::test]
-async fn a_match_that_runs_can_be_cancelled_by_a_command() {
+async fn a_command_can_cancel_a_running_match() {
     let house = House::build().await;
     house.oz.switch(|switches| switches.processing_ms = 600_000);
     let (photo, server) = (photo(), house.address.clone());
@@ -194,15 +194,15 @@ async fn a_match_that_runs_can_be_cancelled_by_a_command() {
         };
         let (ran, cancelled) = tokio::join!(running, cancelling);
         cancelled.assert_code(0);
-        assert!(stays(&cancelled.stdout).contains("CANCELLED"), "{cancelled:?}");
-        assert_eq!(stays(&cancelled.stderr), "");
+        assert!(remaining(&cancelled.stdout).contains("CANCELLED"), "{cancelled:?}");
+        assert_eq!(remaining(&cancelled.stderr), "");
         ran.assert_code(3);
-        assert!(stays(&ran.stdout).lines().last().unwrap().contains("CANCELLED"), "{ran:?}");
+        assert!(remaining(&ran.stdout).lines().last().unwrap().contains("CANCELLED"), "{ran:?}");
     }
 }
 
 #[tokio::test]
-async fn help_has_colours_on_a_terminal_that_wants_them_and_nowhere_else() {
+async fn help_has_colours_only_on_a_terminal_that_wants_them() {
     let help = |command: &str| Program::new(&format!("{command} --help"));
     let commands =
         ["serve", "demo", "sim", "match", "watch", "get", "list", "cancel", "delete", "man"];
@@ -225,7 +225,7 @@ async fn help_has_colours_on_a_terminal_that_wants_them_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_photo_comes_from_standard_input_too() {
+async fn a_photo_may_come_from_standard_input() {
     let house = House::build().await;
     let server = &house.address;
     for path in ["-", "/dev/stdin"] {
@@ -241,7 +241,7 @@ async fn a_photo_comes_from_standard_input_too() {
 }
 
 #[tokio::test]
-async fn a_reader_that_has_gone_ends_a_command_quietly() {
+async fn a_closed_pipe_ends_a_command_quietly() {
     let house = House::build().await;
     let (photo, server) = (photo(), house.address.clone());
     matching(&house, &photo, " --request-id r").piped().await.assert_code(0);

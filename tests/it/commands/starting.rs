@@ -1,5 +1,4 @@
-//! `demo`, `sim` and `serve` as people start them: what is said, and what is said of a start that
-//! fails.
+//! Starting `demo`, `sim` and `serve` from a shell: their output, and the errors of failed starts.
 
 use crate::commands::{
     program::{Program, Ran},
@@ -7,7 +6,7 @@ use crate::commands::{
 };
 
 #[tokio::test]
-async fn the_demo_shows_both_verdicts_and_leaves() {
+async fn the_demo_shows_both_verdicts_and_exits() {
     let demo = || Program::new("demo --once --listen 127.0.0.1:0").variable("TERM", "xterm");
     let (piped, shown) = tokio::join!(demo().piped(), demo().on_terminals());
     for Ran { code, stdout, stderr } in [piped, shown] {
@@ -19,7 +18,7 @@ async fn the_demo_shows_both_verdicts_and_leaves() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_says_why_in_one_line() {
+async fn a_failed_start_gives_its_reason_in_one_line() {
     let secret = [("FACEMATCH_OZ_TOKEN", "t")];
     for (line, variables, code, words) in [
         ("serve", &[][..], 64, "facematch: --oz-url: is required"),
@@ -47,9 +46,9 @@ async fn what_cannot_start_says_why_in_one_line() {
     }
 }
 
-/// A start that warns before it fails.
+/// Uses a start that logs a warning before it fails.
 #[tokio::test]
-async fn the_log_has_colours_on_a_terminal_that_wants_them_and_nowhere_else() {
+async fn the_log_has_colours_only_on_a_terminal_that_wants_them() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = directory.path().join("journal.db").display().to_string();
     let line = "serve --listen 192.0.2.1:1 --oz-url http://127.0.0.1:1 --oz-token t --store";

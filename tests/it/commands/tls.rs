@@ -1,4 +1,4 @@
-//! `https://` servers: which are trusted, and what is said of those that are not.
+//! `https://` servers: which are trusted, and the errors for those that are not.
 
 use crate::{
     commands::{
@@ -9,13 +9,13 @@ use crate::{
     support::House,
 };
 
-/// The authority of these tests, good from 2020 to 2099.
+/// The certificate authority of these tests, valid from 2020 to 2099.
 const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/commands/certificates/ca.pem");
 
-/// Its certificate for localhost and 127.0.0.1, with a key that opens nothing else.
+/// Its certificate for localhost and 127.0.0.1, with a key made for these tests only.
 const LOCALHOST: &[u8] = include_bytes!("certificates/localhost.pem");
 
-/// The same, which has expired.
+/// An expired certificate for the same names.
 const EXPIRED: &[u8] = include_bytes!("certificates/expired.pem");
 
 const H2: &[&[u8]] = &[b"h2"];
@@ -40,7 +40,7 @@ async fn a_server_with_a_certificate_of_the_given_authority_is_trusted() {
 }
 
 #[tokio::test]
-async fn the_systems_authorities_are_those_of_its_file() {
+async fn the_environment_may_name_the_system_s_authorities() {
     let house = House::build().await;
     let front = Peer::terminating_tls(LOCALHOST, H2, &house.address).await;
     let list = Program::new(&format!("list --server https://localhost:{}", front.port));
@@ -48,7 +48,7 @@ async fn the_systems_authorities_are_those_of_its_file() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_said_in_plain_words() {
+async fn each_tls_error_is_explained() {
     let house = House::build().await;
     let behind = &house.address;
     let good = Peer::terminating_tls(LOCALHOST, H2, behind).await;
@@ -57,7 +57,7 @@ async fn what_is_wrong_is_said_in_plain_words() {
     let http1 = Peer::terminating_tls(LOCALHOST, &[b"http/1.1"], behind).await;
     let plain = behind.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     let trusting = format!(" --ca-file {CA_FILE}");
-    // The program's own certificate is no authority's.
+    // The server's certificate is not an authority's.
     let other =
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/commands/certificates/localhost.pem");
     let mistrusting = format!(" --ca-file {other}");
@@ -88,7 +88,7 @@ async fn what_is_wrong_is_said_in_plain_words() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_tls_is_not_asked_in_plain_text() {
+async fn a_tls_server_called_in_plain_text_is_recognised() {
     let house = House::build().await;
     let front = Peer::terminating_tls(LOCALHOST, H2, &house.address).await;
     let ran = Program::new(&format!("list --server {}", front.http())).piped().await;
@@ -97,7 +97,7 @@ async fn a_server_that_speaks_tls_is_not_asked_in_plain_text() {
 }
 
 #[tokio::test]
-async fn a_file_of_authorities_that_cannot_be_used_is_named_and_nothing_is_called() {
+async fn an_unusable_ca_file_is_named_and_no_call_is_made() {
     for (file, words) in [
         ("/nowhere/ca.pem", "facematch: --ca-file: can't read /nowhere/ca.pem: No such file"),
         ("Cargo.toml", "facematch: --ca-file: there is no certificate in PEM in Cargo.toml"),

@@ -1,4 +1,4 @@
-//! What the headers of a call say: its deadline, and that it is a gRPC call.
+//! Call headers: the deadline, and the content type of gRPC.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ use crate::{
 
 const PATH: &str = "/facematch.v1.FaceMatch/";
 
-/// A house where matches are accepted, and nothing is uploaded.
-async fn house_that_waits() -> (House, pb::Match) {
+/// A test server where uploads hang, and a match that waits for its upload.
+async fn with_hanging_uploads() -> (House, pb::Match) {
     let mut house = House::build().await;
     let hangs = Action { delay_ms: Some(600_000), ..Default::default() };
     house.oz.script([Rule::on(Endpoint::AddMedia).then(hangs)]);
@@ -32,7 +32,7 @@ fn assert_timed_out(status: Status) {
     Refusal::of(status).assert(Code::DeadlineExceeded, "CALL_TIMED_OUT");
 }
 
-/// Calls with a deadline that the server alone knows.
+/// Makes a call with a deadline that the client doesn't enforce.
 async fn with_deadline(house: &House, rpc: &str, request: &impl Message, text: &str) -> Status {
     call_on(&mut Bare::connect(&house.address).await, rpc, request, text).await
 }
@@ -40,12 +40,12 @@ async fn with_deadline(house: &House, rpc: &str, request: &impl Message, text: &
 async fn call_on(caller: &mut Bare, rpc: &str, request: &impl Message, text: &str) -> Status {
     let (path, message) = (format!("{PATH}{rpc}"), request.encode_to_vec());
     let told = caller.call(&path, &message, &[("grpc-timeout", text)]).await;
-    told.expect_err("it doesn't end by itself")
+    told.expect_err("the call ends at its deadline")
 }
 
 #[tokio::test]
-async fn a_call_ends_at_its_deadline_as_timed_out_and_its_match_goes_on() {
-    let (mut house, m) = house_that_waits().await;
+async fn a_call_times_out_at_its_deadline_and_its_match_continues() {
+    let (mut house, m) = with_hanging_uploads().await;
     let all = pb::WatchMatchesRequest::default();
     let long = wait(&m.match_id, Duration::from_secs(60));
     let another = portrait_request(&house.folder());
@@ -61,12 +61,12 @@ async fn a_call_ends_at_its_deadline_as_timed_out_and_its_match_goes_on() {
     let listed = house.client.list_matches(pb::ListMatchesRequest::default()).await.unwrap();
     let matches = listed.into_inner().matches;
     assert_eq!(matches.len(), 3);
-    assert!(matches.iter().all(|m| m.state() == MatchState::Accepted), "they go on");
+    assert!(matches.iter().all(|m| m.state() == MatchState::Accepted), "a match has stopped");
 }
 
 #[tokio::test]
-async fn a_deadline_is_never_told_as_cancelled() {
-    let (house, m) = house_that_waits().await;
+async fn a_passed_deadline_is_never_reported_as_cancelled() {
+    let (house, m) = with_hanging_uploads().await;
     let long = wait(&m.match_id, Duration::from_secs(60));
     let mut caller = Bare::connect(&house.address).await;
     let waits = stream::iter(0..40).map(|_| {
@@ -80,8 +80,8 @@ async fn a_deadline_is_never_told_as_cancelled() {
 }
 
 #[tokio::test]
-async fn an_ordinary_client_s_deadline_is_its_own() {
-    let (mut house, m) = house_that_waits().await;
+async fn an_ordinary_client_enforces_its_own_deadline() {
+    let (mut house, m) = with_hanging_uploads().await;
     let mut request = Request::new(wait(&m.match_id, Duration::from_secs(60)));
     request.set_timeout(Duration::from_millis(200));
     let told = house.client.wait_match(request).await.unwrap_err();
@@ -89,8 +89,8 @@ async fn an_ordinary_client_s_deadline_is_its_own() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_can_t_be_read_is_refused() {
-    let (house, m) = house_that_waits().await;
+async fn an_unparsable_deadline_is_refused() {
+    let (house, m) = with_hanging_uploads().await;
     for text in ["2s", "-1S", "1.5S", "123456789S", "", "S", "1", "1 S"] {
         for rpc in ["GetMatch", "WatchMatches", "CreateMatch"] {
             let told = with_deadline(&house, rpc, &get(&m.match_id), text).await;
@@ -100,7 +100,7 @@ async fn a_deadline_that_can_t_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_no_grpc_call_acts_on_nothing() {
+async fn a_request_that_is_not_grpc_has_no_effect() {
     let mut house = House::build().await;
     let request = portrait_request(&house.folder()).encode_to_vec();
     let request = announced(u32::try_from(request.len()).unwrap(), &request);
@@ -113,5 +113,5 @@ async fn what_is_no_grpc_call_acts_on_nothing() {
             assert_eq!(answer.status(), 415, "{content_type:?}");
         }
     }
-    house.assert_untouched("what is no gRPC call").await;
+    house.assert_untouched("requests that are not gRPC").await;
 }

@@ -1,4 +1,4 @@
-//! What the contract says of every answer and of every match, as a stranger reads it off the wire.
+//! The contract of every response and of every match, checked on the wire.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ use crate::{
 const VERSION: &str = "facematch-version";
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// Every method of the port.
+/// All methods on the port.
 const METHODS: [&str; 13] = [
     "facematch.v1.FaceMatch/RunMatch",
     "facematch.v1.FaceMatch/CreateMatch",
@@ -41,7 +41,7 @@ const METHODS: [&str; 13] = [
     "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// An answer: its head, and its status if it has ended.
+/// The headers and trailers of a response.
 struct Answer {
     head: HeaderMap,
     trailers: HeaderMap,
@@ -50,17 +50,17 @@ struct Answer {
 impl Answer {
     fn status(&self) -> Status {
         let of = |headers| Status::from_header_map(headers);
-        of(&self.head).or_else(|| of(&self.trailers)).expect("it has ended")
+        of(&self.head).or_else(|| of(&self.trailers)).expect("the response has a status")
     }
 
-    /// Where a refusal says when to come back.
+    /// The retry pushback, in milliseconds, from the headers or the trailers.
     fn pushback(&self) -> Option<&str> {
         let value = self.head.get(PUSHBACK).or_else(|| self.trailers.get(PUSHBACK));
         value.map(|value| value.to_str().unwrap())
     }
 }
 
-/// Calls a method with a body as it is, over a connection of its own.
+/// Calls a method with a raw body, over a connection of its own.
 async fn begin(house: &House, method: &str, body: Vec<Bytes>) -> Response<Body> {
     let mut channel: Channel = transport::channel(&house.address).await;
     let frames =
@@ -86,14 +86,14 @@ fn framed(message: &impl Message) -> Bytes {
 }
 
 #[tokio::test]
-async fn every_answer_says_which_version_gave_it() {
+async fn every_response_carries_the_service_s_version() {
     let house = House::build().await;
     let unknown = ["facematch.v1.FaceMatch/RunMatches", "elsewhere.Service/Call", "nowhere"];
     for method in METHODS.into_iter().chain(unknown) {
         for body in
             [vec![], vec![Bytes::from_static(b"\0\0\0\0\0")], vec![announced(5, &[0xff; 5])]]
         {
-            // Streams that go on have their head at once.
+            // Streams that stay open send their headers at once.
             let head = begin(&house, method, body).await.headers().clone();
             assert_eq!(head[VERSION], env!("CARGO_PKG_VERSION"), "{method}");
         }
@@ -101,7 +101,7 @@ async fn every_answer_says_which_version_gave_it() {
 }
 
 #[tokio::test]
-async fn who_is_told_to_come_back_is_told_so_twice_and_at_a_time_of_its_own() {
+async fn a_retry_delay_is_given_in_details_and_pushback_and_has_jitter() {
     let mut house = House::build_with(|config| config.max_unfinished = 1).await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = portrait_request(&house.folder());
@@ -123,7 +123,7 @@ async fn who_is_told_to_come_back_is_told_so_twice_and_at_a_time_of_its_own() {
     assert!(times.len() > 15, "{times:?}");
     let absent = answer(&house, METHODS[2], vec![framed(&get(sample_id()))]).await;
     assert_eq!(absent.status().code(), Code::NotFound);
-    assert_eq!(absent.pushback(), None, "nothing helps");
+    assert_eq!(absent.pushback(), None, "a retry would not help");
 }
 
 fn sample_id() -> &'static str {
@@ -131,21 +131,21 @@ fn sample_id() -> &'static str {
 }
 
 #[tokio::test]
-async fn bytes_that_cannot_be_decoded_are_the_callers_mistake_everywhere() {
+async fn undecodable_bytes_are_an_invalid_argument_in_every_method() {
     let house = House::build().await;
     let table: [(&str, Vec<Bytes>); 7] = [
         ("no message", vec![]),
         ("half a prefix", vec![Bytes::from_static(b"\0\0")]),
         ("less than announced", vec![announced(100, b"so far")]),
-        ("compressed, though nothing says how", vec![Bytes::from_static(b"\x01\0\0\0\x01a")]),
-        ("a flag that is none", vec![Bytes::from_static(b"\x07\0\0\0\x01a")]),
+        ("compressed without an encoding", vec![Bytes::from_static(b"\x01\0\0\0\x01a")]),
+        ("an unknown flag", vec![Bytes::from_static(b"\x07\0\0\0\x01a")]),
         ("not protobuf", vec![announced(5, &[0xff; 5])]),
-        // Field 1 of every request is a text or, in a list, a number.
+        // Field 1 of every request is a string or, in ListMatches, a number.
         ("no UTF-8", vec![announced(6, b"\x0a\x04\xff\xfe\xfd\xfc")]),
     ];
     for method in METHODS {
         let is_stream = method.contains("Reflection");
-        // A stream without a message is one.
+        // A client stream without a message is valid.
         for (name, body) in table.iter().skip(usize::from(is_stream)) {
             let ended = answer(&house, method, body.clone()).await;
             let status = ended.status();
@@ -161,7 +161,7 @@ async fn bytes_that_cannot_be_decoded_are_the_callers_mistake_everywhere() {
 }
 
 #[tokio::test]
-async fn a_caller_that_polls_sees_the_trouble_and_the_deadline_that_a_watcher_sees() {
+async fn a_polling_caller_sees_the_same_trouble_and_deadline_as_a_watcher() {
     let mut house = House::build().await;
     let fails = json!({"match": {"endpoint": "get_analysis"}, "then": {"status": 502}});
     house.oz.script([rule(fails)]);
@@ -176,7 +176,7 @@ async fn a_caller_that_polls_sees_the_trouble_and_the_deadline_that_a_watcher_se
     let Some(Event::AttemptFailed(told)) = &update.event else { panic!("{update:?}") };
     let id = &update.match_id;
     let polled = house.client.get_match(get(id)).await.unwrap().into_inner();
-    let trouble = polled.trouble.as_ref().expect("it is told");
+    let trouble = polled.trouble.as_ref().expect("the match has trouble");
     assert_eq!((trouble.cause.as_str(), &trouble.cause), ("OZ_SERVER_ERROR", &told.cause));
     assert_eq!((&trouble.message, &trouble.metadata), (&told.message, &told.metadata));
     assert_eq!(trouble.next_attempt_time, told.next_attempt_time);
@@ -193,7 +193,7 @@ async fn a_caller_that_polls_sees_the_trouble_and_the_deadline_that_a_watcher_se
 }
 
 #[tokio::test]
-async fn a_match_tells_what_was_asked_for_and_what_was_found() {
+async fn a_match_shows_its_policy_its_media_and_its_liveness_analysis() {
     let mut house = House::build().await;
     let folder = house.folder();
     for policy in [LivenessPolicy::Unspecified, LivenessPolicy::Require, LivenessPolicy::Run] {
@@ -209,7 +209,7 @@ async fn a_match_tells_what_was_asked_for_and_what_was_found() {
         );
 
         let Some(Event::PhotoUploaded(uploaded)) = &updates[1].event else { panic!("{updates:?}") };
-        assert!(of(0).liveness_media_ids.is_empty(), "nothing is known yet");
+        assert!(of(0).liveness_media_ids.is_empty(), "the media are not known yet");
         assert!((1..4).all(|n| of(n).liveness_media_ids == uploaded.liveness_media_ids));
         assert!(!uploaded.liveness_media_ids.is_empty());
 
@@ -222,7 +222,7 @@ async fn a_match_tells_what_was_asked_for_and_what_was_found() {
 }
 
 #[tokio::test]
-async fn media_and_kind_that_a_request_names_are_told_from_the_start() {
+async fn requested_media_and_kind_are_shown_from_the_first_update() {
     let mut house = House::build().await;
     let folder = house.folder();
     let found = last(&house.run(portrait_request(&folder)).await).liveness_media_ids.clone();
@@ -237,7 +237,7 @@ async fn media_and_kind_that_a_request_names_are_told_from_the_start() {
 }
 
 #[tokio::test]
-async fn a_match_is_erased_by_either_id_and_a_repeat_finds_nothing() {
+async fn a_match_is_erased_by_either_id_and_a_repeat_finds_no_match() {
     let mut house = House::build().await;
     let ended = house.run(named("order 17", portrait_request(&house.folder()))).await;
     let by_request = || pb::DeleteMatchRequest {
@@ -254,7 +254,7 @@ async fn a_match_is_erased_by_either_id_and_a_repeat_finds_nothing() {
 }
 
 #[tokio::test]
-async fn a_match_that_never_had_a_photo_at_oz_leaves_none_there() {
+async fn erasing_a_match_without_a_photo_at_oz_names_no_photo() {
     let mut house = House::build().await;
     let absent = folder_media_request(&house.folder(), sample_id());
     let failed = last(&house.run(absent).await).clone();
@@ -264,7 +264,7 @@ async fn a_match_that_never_had_a_photo_at_oz_leaves_none_there() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_tells_how_much_silence_is_normal() {
+async fn a_heartbeat_carries_the_interval() {
     let mut house = House::build_with(|config| {
         config.heartbeat = std::time::Duration::from_millis(1_500);
     })
@@ -284,7 +284,7 @@ async fn a_heartbeat_tells_how_much_silence_is_normal() {
 }
 
 #[test]
-fn generated_code_has_its_packages() {
+fn generated_code_has_the_documented_packages() {
     let set = prost_types::FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
     let file = set.file.iter().find(|file| file.package() == "facematch.v1").unwrap();
     let options = file.options.as_ref().unwrap();
@@ -299,7 +299,7 @@ fn generated_code_has_its_packages() {
 }
 
 #[test]
-fn every_request_for_one_match_names_it_by_one_oneof() {
+fn every_request_for_one_match_has_the_same_oneof_of_ids() {
     let set = prost_types::FileDescriptorSet::decode(pb::FILE_DESCRIPTOR_SET).unwrap();
     let messages = set.file.iter().flat_map(|file| &file.message_type);
     let named: Vec<_> = messages

@@ -1,4 +1,4 @@
-//! The documents say what the code says: the settings, the reasons and the causes.
+//! The documents agree with the code: the settings, the reasons and the causes.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -16,7 +16,7 @@ fn the_readme_shows_every_setting() {
 }
 
 #[test]
-fn the_readme_lists_every_reason_of_a_refusal_with_its_code() {
+fn the_readme_lists_every_error_reason_with_its_code() {
     for reason in grpc::ErrorReason::ALL {
         let code = code_name(reason.code());
         assert_row(reason.as_str(), &[code]);
@@ -39,7 +39,7 @@ fn the_readme_lists_every_cause_of_trouble() {
 }
 
 #[test]
-fn the_proto_lists_every_reason_of_a_refusal_with_its_code() {
+fn the_proto_lists_every_error_reason_with_its_code() {
     let proto = read("proto/facematch/v1/face_match.proto");
     for reason in grpc::ErrorReason::ALL {
         let row = format!("//   {:<19} {:<20}", reason.as_str(), code_name(reason.code()));
@@ -48,7 +48,7 @@ fn the_proto_lists_every_reason_of_a_refusal_with_its_code() {
 }
 
 #[test]
-fn the_proto_and_the_readme_list_every_word_of_a_limit() {
+fn the_proto_and_the_readme_list_every_limit() {
     for limit in Limit::ALL {
         let proto = read("proto/facematch/v1/face_match.proto");
         assert!(proto.contains(&format!("\"{limit}\"")), "the proto lacks {limit}");
@@ -57,12 +57,12 @@ fn the_proto_and_the_readme_list_every_word_of_a_limit() {
 }
 
 #[test]
-fn the_lists_of_words_are_whole() {
+fn the_lists_of_words_are_complete() {
     let refusals: BTreeSet<_> = grpc::ErrorReason::ALL.map(|reason| reason.as_str().into()).into();
     assert_eq!(words_in(&read("src/grpc/reason.rs")), refusals);
     let reasons = Reason::ALL.iter().map(|reason| reason.as_str().to_owned());
     let causes = Cause::ALL.iter().map(|cause| cause.as_str().to_owned());
-    // What a later version's word is shown as.
+    // Shown in place of a word that only a later version knows.
     let unknown = [Reason::Unknown.as_str().to_owned()];
     let words = reasons.chain(causes).chain(unknown).collect();
     assert_eq!(words_in(&read("src/domain/reason.rs")), words);
@@ -70,7 +70,7 @@ fn the_lists_of_words_are_whole() {
 }
 
 #[test]
-fn documents_link_to_what_is_there() {
+fn links_between_documents_lead_somewhere() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
@@ -116,16 +116,16 @@ fn public_fields(source: &str) -> Vec<String> {
     names.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')).collect()
 }
 
-/// The quoted words in capitals of a source, such as `"OZ_PROTOCOL"`.
+/// The quoted words in capitals in a source, such as `"OZ_PROTOCOL"`.
 fn words_in(source: &str) -> BTreeSet<String> {
     let is_word =
         |text: &&str| text.len() > 3 && text.chars().all(|c| c.is_ascii_uppercase() || c == '_');
     let quoted = source.split('"').skip(1).step_by(2).filter(is_word);
-    // serde's name for the form, not a word of that form.
+    // The name of a serde case, not a word of the contract.
     quoted.filter(|text| *text != "SCREAMING_SNAKE_CASE").map(str::to_owned).collect()
 }
 
-/// That the README has a row for a word, whose next cells begin with these.
+/// Checks that the README has a row for a word whose next cells begin with `cells`.
 #[track_caller]
 fn assert_row(word: &str, cells: &[&str]) {
     let readme = read("README.md");
@@ -137,7 +137,7 @@ fn assert_row(word: &str, cells: &[&str]) {
     assert!(rows.any(has_cells), "README.md has no row of {word} with {cells:?}");
 }
 
-/// A code's name as gRPC has it.
+/// gRPC's name of a code.
 fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -160,8 +160,7 @@ fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// Where a document's links lead within the repository.
-/// Whether a document has a heading that this anchor leads to.
+/// Whether a document has a heading with this anchor.
 fn has_heading(document: &Path, anchor: &str) -> bool {
     let text = fs::read_to_string(document).unwrap_or_default();
     text.lines().filter(|line| line.starts_with('#')).any(|line| {
@@ -171,6 +170,7 @@ fn has_heading(document: &Path, anchor: &str) -> bool {
     })
 }
 
+/// The targets of a document's links within the repository.
 fn links_in(document: &str) -> Vec<String> {
     let targets = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));

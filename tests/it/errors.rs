@@ -1,5 +1,5 @@
-//! What callers see when a good request meets the wrong moment: ids used twice, matches in the
-//! wrong state, tokens of elsewhere, a store that is gone.
+//! Errors of valid requests at the wrong time: ids used twice, matches in the wrong state, foreign
+//! tokens, an unavailable store.
 
 use facematch::{
     pb::{
@@ -31,8 +31,8 @@ fn minutes(minutes: i64) -> Option<Duration> {
     Some(Duration { seconds: minutes * 60, nanos: 0 })
 }
 
-/// Analyses of this house never end, so that its matches run for as long as a test needs them.
-async fn house_of_running_matches() -> House {
+/// A test server whose analyses never end, so that matches run for as long as a test needs them.
+async fn with_endless_analyses() -> House {
     let house = House::build().await;
     house.oz.script([never_finishing()]);
     house
@@ -56,7 +56,7 @@ fn cancel(m: &pb::Match) -> CancelMatchRequest {
 
 #[tokio::test]
 async fn a_request_id_with_other_content_names_the_field_that_differs() {
-    let mut house = house_of_running_matches().await;
+    let mut house = with_endless_analyses().await;
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
     let m = running(&mut house, request.clone()).await;
@@ -86,18 +86,18 @@ async fn a_request_id_with_other_content_names_the_field_that_differs() {
         refusal.assert(Code::AlreadyExists, "REQUEST_ID_REUSED");
         assert_eq!(refusal.metadata("field"), Some(field));
         assert_eq!(refusal.metadata("match_id"), Some(m.match_id.as_str()));
-        let resource = refusal.details.resource_info().expect("which one");
+        let resource = refusal.details.resource_info().expect("the match that has the id");
         assert_eq!(resource.resource_name, m.match_id);
         assert!(!refusal.says_when_to_retry());
     }
     assert_eq!(house.asked("POST", "/media"), asked);
-    assert_eq!(house.load.photo_bytes(), 0, "no photo of a refused call is kept");
+    assert_eq!(house.load.photo_bytes(), 0, "the photo of a refused call is kept");
     assert_eq!(house.load.unfinished(), 1);
 }
 
 #[tokio::test]
-async fn a_request_id_with_equal_content_is_the_same_match_however_it_is_said() {
-    let mut house = house_of_running_matches().await;
+async fn a_request_id_with_equal_content_in_any_form_is_the_same_match() {
+    let mut house = with_endless_analyses().await;
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
     let video = house.oz.folder(&request.folder_id).expect("it").media[0].media_id.to_string();
@@ -113,7 +113,7 @@ async fn a_request_id_with_equal_content_is_the_same_match_however_it_is_said() 
         ("the folder in capitals", |request| {
             request.folder_id = request.folder_id.to_uppercase();
         }),
-        ("an id said twice", |request| {
+        ("a duplicate id", |request| {
             let twice = request.liveness_media_ids[0].to_uppercase();
             request.liveness_media_ids.push(twice);
         }),
@@ -141,7 +141,7 @@ async fn liveness_media_are_a_set() {
 }
 
 #[tokio::test]
-async fn a_refused_call_burns_no_id() {
+async fn a_refused_call_uses_up_no_request_id() {
     let mut house = House::build().await;
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
@@ -158,7 +158,7 @@ async fn a_refused_call_burns_no_id() {
 
 #[tokio::test]
 async fn a_match_is_cancelled_while_it_runs_and_erased_after_its_end() {
-    let mut house = house_of_running_matches().await;
+    let mut house = with_endless_analyses().await;
     let request = portrait_request(&house.folder());
     let m = running(&mut house, request.clone()).await;
     let delete = delete(&m.match_id);
@@ -167,7 +167,7 @@ async fn a_match_is_cancelled_while_it_runs_and_erased_after_its_end() {
 
     house.client.cancel_match(cancel(&m)).await.expect("it is cancelled");
     house.client.delete_match(delete.clone()).await.expect("it is erased");
-    let again = house.client.delete_match(delete).await.expect_err("it is gone");
+    let again = house.client.delete_match(delete).await.expect_err("it is erased already");
     Refusal::of(again).assert(Code::NotFound, "MATCH_NOT_FOUND");
 
     house.oz.clear_rules();
@@ -181,13 +181,13 @@ async fn a_match_is_cancelled_while_it_runs_and_erased_after_its_end() {
 fn assert_precondition(status: Status, reason: &str, m: &pb::Match) {
     let refusal = Refusal::of(status);
     refusal.assert(Code::FailedPrecondition, reason);
-    let failure = refusal.details.precondition_failure().expect("what failed");
-    let [violation] = failure.violations.as_slice() else { panic!("one, not {failure:?}") };
+    let failure = refusal.details.precondition_failure().expect("the failed precondition");
+    let [violation] = failure.violations.as_slice() else { panic!("not one: {failure:?}") };
     assert_eq!((violation.r#type.as_str(), &violation.subject), (reason, &m.match_id));
 }
 
 #[tokio::test]
-async fn a_watch_from_beyond_what_was_reached_is_told_how_far_that_is() {
+async fn a_watch_ahead_of_the_match_is_refused_with_the_sequence_reached() {
     let mut house = House::build().await;
     let m = last(&house.run(portrait_request(&house.folder())).await).clone();
     for (after_sequence, fine) in [(4, true), (5, false), (u64::MAX, false)] {
@@ -226,7 +226,7 @@ async fn page_token(house: &mut House) -> String {
 }
 
 #[tokio::test]
-async fn a_page_token_goes_with_its_filters_and_any_page_size() {
+async fn a_page_token_is_valid_with_its_own_filters_and_any_page_size() {
     let mut house = House::build().await;
     let token = page_token(&mut house).await;
     let time = Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 });
@@ -241,20 +241,20 @@ async fn a_page_token_goes_with_its_filters_and_any_page_size() {
         let mut list = page(&token);
         change(&mut list, time);
         let refused = house.client.list_matches(list).await;
-        let refusal = Refusal::of(refused.err().unwrap_or_else(|| panic!("row {row} is taken")));
+        let refusal = Refusal::of(refused.err().unwrap_or_else(|| panic!("row {row} is accepted")));
         refusal.assert_fields("TOKEN_INVALID", &["page_token"]);
     }
     let other_size = ListMatchesRequest { page_size: 7, ..page(&token) };
-    let rest = house.client.list_matches(other_size).await.expect("it is fine").into_inner();
+    let rest = house.client.list_matches(other_size).await.expect("it is accepted").into_inner();
     assert_eq!((rest.matches.len(), rest.next_page_token.as_str()), (1, ""));
 }
 
 #[tokio::test]
-async fn a_token_older_than_what_is_retained_has_expired() {
+async fn a_token_older_than_the_retained_events_has_expired() {
     let retention = std::time::Duration::from_millis(10);
     let mut house = House::build_with(|config| config.retention = retention).await;
     let updates = house.run(portrait_request(&house.folder())).await;
-    // What has expired is erased when a server starts, and from time to time.
+    // Expired matches are erased when the service starts, and periodically.
     let mut house = house.restart().await;
     let id = &last(&updates).match_id;
     while house.client.get_match(get(id)).await.is_ok() {}
@@ -264,21 +264,21 @@ async fn a_token_older_than_what_is_retained_has_expired() {
     refusal.assert(Code::OutOfRange, "TOKEN_EXPIRED");
     assert!(!refusal.says_when_to_retry());
     for token in ["", "earliest", &updates[3].resume_token] {
-        house.client.watch_matches(from(token)).await.expect("it misses nothing");
+        house.client.watch_matches(from(token)).await.expect("no event after the token is erased");
     }
 }
 
-/// A second hand on the journal's file, as an operator's own tool would be.
+/// Changes the journal's file over a second connection, as an operator's tool might.
 pub async fn meddle(house: &House, sql: &'static str) {
     let file = house.directory.path().join("facematch.db");
     let options = SqliteConnectOptions::new().filename(file).foreign_keys(false);
     let mut connection = SqliteConnection::connect_with(&options).await.expect("the file");
-    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is done");
+    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is executed");
     connection.close().await.expect("it is closed");
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_unavailable_and_a_repeat_works_when_it_is_back() {
+async fn a_broken_store_is_unavailable_and_a_repeat_works_once_it_is_repaired() {
     let mut house = House::build().await;
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
@@ -299,24 +299,24 @@ async fn a_store_that_is_gone_is_unavailable_and_a_repeat_works_when_it_is_back(
         house.client.delete_match(delete(FIRST_MEDIUM)).await.err(),
     ];
     for (row, status) in refused.into_iter().enumerate() {
-        let refusal = Refusal::of(status.unwrap_or_else(|| panic!("call {row} is fine")));
+        let refusal = Refusal::of(status.unwrap_or_else(|| panic!("call {row} succeeds")));
         refusal.assert(Code::Unavailable, "STORE_UNAVAILABLE");
         assert!(refusal.says_when_to_retry());
         assert!(!refusal.message.contains("table"), "{}", refusal.message);
     }
-    house.assert_empty_handed("a store that is gone").await;
+    house.assert_empty_handed("a broken store").await;
     meddle(&house, "ALTER TABLE mislaid RENAME TO matches").await;
-    house.assert_untouched("a store that was gone").await;
+    house.assert_untouched("a repaired store").await;
     let updates = house.run(request).await;
     assert_eq!(last(&updates).state(), pb::MatchState::Finished);
 }
 
 #[tokio::test]
-async fn a_bug_of_ours_says_that_it_is_one_and_nothing_more() {
+async fn an_internal_error_reveals_no_details() {
     let mut house = House::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
     meddle(&house, "DELETE FROM events WHERE sequence = 2").await;
-    // Of what it remembers nothing is lacking.
+    // The running service has the events in memory; after a restart it must read them.
     let mut house = house.restart().await;
     let watched = house.client.watch_match(watch(&last(&updates).match_id)).await;
     let broken = match watched {

@@ -1,4 +1,4 @@
-//! The main job: a photo and a folder in, a stream of states and a verdict out.
+//! The main use case: a photo and a folder in, a stream of states and a verdict out.
 
 use std::io::Cursor;
 
@@ -42,11 +42,11 @@ async fn the_same_picture_is_a_success_streamed_state_by_state() {
     assert!(m.expire_time.is_some() && m.end_time.is_some() && m.error.is_none());
 
     let found = house.client.get_match(get(&m.match_id)).await.unwrap().into_inner();
-    assert_eq!(&found, m, "a look is never behind what was streamed");
+    assert_eq!(&found, m, "GetMatch is never behind the stream");
 }
 
 #[tokio::test]
-async fn oz_is_asked_for_one_photo_and_one_analysis_of_just_these_media() {
+async fn oz_gets_one_photo_and_one_analysis_of_exactly_these_media() {
     let mut house = House::build().await;
     let folder = house.folder();
     let updates = house.run(portrait_request(&folder)).await;
@@ -54,7 +54,7 @@ async fn oz_is_asked_for_one_photo_and_one_analysis_of_just_these_media() {
 
     let record = house.oz.record();
     let uploads: Vec<_> = record.iter().flat_map(|asked| &asked.uploads).collect();
-    let [upload] = uploads.as_slice() else { panic!("one upload, not {uploads:?}") };
+    let [upload] = uploads.as_slice() else { panic!("not one upload: {uploads:?}") };
     assert_eq!(upload.part, "photo1");
     assert_eq!(upload.tags, ["photo_selfie"]);
     assert_eq!(upload.file_name, format!("facematch-{}.jpg", m.match_id));
@@ -62,9 +62,9 @@ async fn oz_is_asked_for_one_photo_and_one_analysis_of_just_these_media() {
     assert_eq!(upload.bytes, portrait().len() as u64);
     assert_eq!(upload.meta_data["facematch_match_id"], m.match_id);
 
-    let held = house.oz.folder(&folder).expect("the folder is there");
+    let held = house.oz.folder(&folder).expect("the folder exists");
     let biometry: Vec<_> = held.analyses.iter().filter(|a| a.kind == "BIOMETRY").collect();
-    let [analysis] = biometry.as_slice() else { panic!("one analysis, not {biometry:?}") };
+    let [analysis] = biometry.as_slice() else { panic!("not one analysis: {biometry:?}") };
     assert_eq!(analysis.analyse_id.to_string(), m.analysis_id);
     let video = held.media[0].media_id.to_string();
     let compared: Vec<String> = analysis.source_media.iter().map(ToString::to_string).collect();
@@ -94,7 +94,7 @@ async fn a_strangers_photo_in_the_folder_changes_nothing() {
 }
 
 #[tokio::test]
-async fn an_identity_document_is_tagged_as_one_and_a_png_named_as_one() {
+async fn an_identity_document_has_its_tags_and_a_png_its_type_and_name() {
     let mut house = House::build().await;
     let folder = house.folder();
     let mut request = request(&folder, Bytes::from_static(sample::portrait_png()));
@@ -111,7 +111,7 @@ async fn an_identity_document_is_tagged_as_one_and_a_png_named_as_one() {
 }
 
 #[tokio::test]
-async fn a_photo_of_a_phone_with_exif_and_a_trailer_is_matched() {
+async fn a_phone_photo_with_exif_and_a_trailer_is_matched() {
     let mut house = House::build().await;
     let folder = house.folder();
     let photo = phone_photo();
@@ -121,7 +121,8 @@ async fn a_photo_of_a_phone_with_exif_and_a_trailer_is_matched() {
     assert_eq!(last(&updates).result.as_ref().expect("a result").resolution(), Resolution::Success);
 }
 
-/// The portrait as a camera would give it: 12 megapixels, EXIF ahead, a maker's trailer behind.
+/// The portrait like a phone's photo: 12 megapixels, EXIF at the front, a maker's trailer at the
+/// end.
 fn phone_photo() -> Bytes {
     let portrait = image::load_from_memory(sample::portrait_jpeg()).expect("the sample decodes");
     let large = portrait.resize_exact(3464, 3464, FilterType::Triangle);
@@ -173,7 +174,7 @@ fn photo_seed(picture: &'static [u8], tag: &str) -> MediaSeed {
 }
 
 #[tokio::test]
-async fn folders_that_cannot_be_matched_say_why() {
+async fn folders_that_cannot_be_matched_give_the_reason() {
     let mut house = House::build().await;
     let photo_only = FolderSeed {
         media: vec![photo_seed(sample::portrait_jpeg(), "photo_selfie")],
@@ -192,11 +193,11 @@ async fn folders_that_cannot_be_matched_say_why() {
         assert_eq!((error.reason.as_str(), error.code, error.retryable), (reason, code, false));
         assert_eq!(last(&updates).state(), MatchState::Failed);
     }
-    assert_eq!(house.asked("POST", "/media"), 0, "no photo is left behind");
+    assert_eq!(house.asked("POST", "/media"), 0, "a photo is left behind");
 }
 
 #[tokio::test]
-async fn liveness_is_required_before_the_photo_is_sent() {
+async fn a_required_liveness_must_pass_before_the_photo_is_sent() {
     let mut house = House::build().await;
     let declined = LivenessSeed { resolution: "DECLINED".into(), ..LivenessSeed::default() };
     let table = [(None, "LIVENESS_NOT_PASSED"), (Some(declined), "LIVENESS_NOT_PASSED")];
@@ -237,7 +238,7 @@ async fn liveness_can_be_run_together_with_the_match() {
 }
 
 #[tokio::test]
-async fn progress_is_shown_to_those_who_ask() {
+async fn progress_is_streamed_on_request() {
     let mut house = House::build().await;
     let mut request = portrait_request(&house.folder());
     request.include_progress = true;
@@ -260,7 +261,7 @@ async fn a_match_can_be_created_waited_for_listed_and_erased() {
     request.request_id = "order 17".into();
     request.labels = [("branch".to_owned(), "riga".to_owned())].into();
     let created = house.client.create_match(request).await.unwrap().into_inner();
-    assert!(created.sequence >= 2, "the photo is at Oz when the call returns");
+    assert!(created.sequence >= 2, "the photo isn't at Oz when the call returns");
 
     let id = pb::wait_match_request::Id::RequestId("order 17".into());
     let wait = pb::WaitMatchRequest { id: Some(id), timeout: None };
@@ -305,7 +306,7 @@ async fn a_cancelled_match_sends_nothing_more_to_oz() {
     let again = house.client.cancel_match(cancel).await.unwrap().into_inner();
     assert_eq!(again, cancelled, "cancelling is safe to repeat");
 
-    // A whole other match goes by, and the cancelled one is heard of no more.
+    // While another match runs to its end, Oz gets no request about the cancelled one.
     let asked = house.oz.record().len();
     house.run(portrait_request(&house.folder())).await;
     let late = house.oz.record().into_iter().skip(asked).filter(|request| {
@@ -326,7 +327,7 @@ fn never_finishing() -> Rule {
     }
 }
 
-/// An outcome of a script, for readers of the table below.
+/// A scripted outcome, for the table below.
 fn outcome(state: &str, resolution: &str, score: Option<f64>) -> Outcome {
     Outcome {
         state: Some(state.into()),
@@ -338,7 +339,7 @@ fn outcome(state: &str, resolution: &str, score: Option<f64>) -> Outcome {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_verdict_is_a_failure() {
+async fn an_outcome_without_a_verdict_fails_the_match() {
     let mut house = House::build().await;
     let table = [
         (outcome("FINISHED", "SUCCESS", None), "OZ_INCONCLUSIVE"),
@@ -360,6 +361,6 @@ async fn an_answer_that_is_no_verdict_is_a_failure() {
         let error = m.error.as_ref().unwrap_or_else(|| panic!("{reason}: {m:?}"));
         assert_eq!((error.reason.as_str(), error.code), (reason, 13));
         assert!(m.result.is_none());
-        assert!(error.metadata.contains_key("oz.state"), "raw words are kept");
+        assert!(error.metadata.contains_key("oz.state"), "Oz's own words are lost");
     }
 }

@@ -1,4 +1,4 @@
-//! What callers may rest on: each semantic of the contract, held against an Oz that misbehaves.
+//! The guarantees that callers rely on: each of the contract's, tested with an Oz that misbehaves.
 
 mod at_once;
 mod calls;

@@ -1,5 +1,5 @@
-//! Oz is never asked more at once than `--oz-max-requests` says, logins included, nor faster than
-//! `--oz-max-rate` says.
+//! Concurrent requests to Oz, logins included, never exceed `--oz-max-requests`, and their rate
+//! never exceeds `--oz-max-rate`.
 
 use facematch::{
     pb::MatchState,
@@ -10,20 +10,20 @@ use serde_json::json;
 
 use crate::support::{House, collect, last, portrait_request, rule};
 
-/// So many may be under way.
+/// The maximum number of concurrent requests.
 const REQUESTS_MAX: usize = 3;
 
-/// So many matches would like to be.
+/// Concurrent matches, more than the maximum of requests.
 const MATCHES: usize = 12;
 
-/// So many requests may be sent in a second, and what fits into 100 ms at once.
+/// The maximum number of requests per second; a burst may hold 100 ms worth of them.
 const RATE: u32 = 50;
 
 fn under_way(all: &[RecordedRequest]) -> usize {
     all.iter().filter(|asked| asked.answered == Answered::Pending).count()
 }
 
-/// Of these requests, the most that were under way when one of them came.
+/// The maximum number of concurrent requests, from their times in Oz's record.
 fn most_at_once(all: &[RecordedRequest]) -> usize {
     let until = |asked: &RecordedRequest| asked.answered_at_ms.unwrap_or(u64::MAX);
     let at_once = |at_ms| all.iter().filter(|it| it.at_ms <= at_ms && at_ms < until(it)).count();
@@ -34,7 +34,7 @@ fn is_login(asked: &RecordedRequest) -> bool {
     [Endpoint::Login, Endpoint::Refresh].contains(&asked.endpoint)
 }
 
-/// As many matches as there are, each to its verdict.
+/// Runs all matches concurrently, each to its verdict.
 async fn run_all(house: &House) {
     let runs = (0..MATCHES).map(|_| {
         let (mut client, request) = (house.client.clone(), portrait_request(&house.folder()));
@@ -45,13 +45,13 @@ async fn run_all(house: &House) {
 }
 
 #[tokio::test]
-async fn no_more_requests_than_allowed_are_under_way_though_a_session_ends() {
+async fn concurrent_requests_never_exceed_the_limit_even_when_a_session_ends() {
     let house = House::build_with(|config| config.oz.max_requests = REQUESTS_MAX).await;
     house.oz.script([
-        // Once: sessions that end one after the other are renewed after growing pauses.
+        // Once: sessions that keep ending are renewed after growing pauses.
         rule(json!({"match": {"endpoint": "get_analysis", "nth": 2},
             "then": {"expire_session": true, "delay_ms": 5}})),
-        // Long enough that all who may be under way are so together.
+        // Long enough that the maximum number of requests overlaps.
         rule(json!({"then": {"delay_ms": 5}})),
     ]);
     let mut most = 0;
@@ -61,22 +61,22 @@ async fn no_more_requests_than_allowed_are_under_way_though_a_session_ends() {
     });
     tokio::select! {
         () = run_all(&house) => {}
-        () = watching => unreachable!("it watches to the end"),
+        () = watching => unreachable!("the predicate never holds"),
     }
     let record = house.oz.record();
-    assert!(record.iter().filter(|asked| is_login(asked)).count() > 1, "a session ended");
+    assert!(record.iter().filter(|asked| is_login(asked)).count() > 1, "no session ended");
     assert_eq!((most, most_at_once(&record)), (REQUESTS_MAX, REQUESTS_MAX));
 }
 
 #[tokio::test]
-async fn requests_follow_each_other_no_faster_than_allowed() {
+async fn requests_never_exceed_the_rate() {
     let house = House::build_with(|config| config.oz.max_rate = Some(RATE)).await;
     run_all(&house).await;
     let record = house.oz.record();
     let times: Vec<u64> =
         record.iter().filter(|asked| !is_login(asked)).map(|asked| asked.at_ms).collect();
-    assert!(times.len() >= 4 * MATCHES, "each match asks four times at least");
-    // By Oz's own clock, which began before ours: what is late on its way can't look early.
+    assert!(times.len() >= 4 * MATCHES, "each match sends at least four requests");
+    // By the simulator's clock, which starts before the service: a delayed request only looks late.
     for (before, at_ms) in times.iter().enumerate() {
         let allowed = f64::from(RATE) * (0.1 + (*at_ms + 1) as f64 / 1_000.0);
         assert!((before + 1) as f64 <= allowed, "{} within {at_ms} ms", before + 1);

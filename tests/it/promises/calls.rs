@@ -1,4 +1,4 @@
-//! What a call promises while the match goes its own way: durable, bounded, in the background.
+//! The guarantees of calls: a match is durable and runs in the background, and calls are bounded.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_look_is_never_behind_an_update_that_was_seen() {
+async fn get_match_is_never_behind_a_seen_update() {
     let house = House::build().await;
     let (mut client, mut looking) = (house.client.clone(), house.client.clone());
     for _ in 0..5 {
@@ -37,7 +37,7 @@ async fn a_look_is_never_behind_an_update_that_was_seen() {
 }
 
 #[tokio::test]
-async fn a_caller_that_goes_away_leaves_the_match_to_its_end() {
+async fn a_match_runs_to_its_end_after_its_caller_disconnects() {
     let mut house = House::build().await;
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
@@ -66,7 +66,7 @@ async fn a_deadline_bounds_its_call_and_not_the_match() {
 }
 
 #[tokio::test]
-async fn a_match_that_was_accepted_but_never_heard_of_is_found_by_its_request_id() {
+async fn an_accepted_match_whose_response_was_lost_is_found_by_its_request_id() {
     let mut house = House::build().await;
     let when = json!({"endpoint": "get_folder", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"delay_ms": 300}}))]);
@@ -74,7 +74,7 @@ async fn a_match_that_was_accepted_but_never_heard_of_is_found_by_its_request_id
     let mut client = house.client.clone();
     let created = client.create_match(request);
     let is_asked = house.oz.recorded(|all| all.iter().any(|r| r.endpoint == Endpoint::GetFolder));
-    // The call is dropped once the match is under way.
+    // The call is dropped once the match is being driven.
     tokio::select! {
         biased;
         () = is_asked => {}
@@ -86,7 +86,7 @@ async fn a_match_that_was_accepted_but_never_heard_of_is_found_by_its_request_id
 }
 
 #[tokio::test]
-async fn creating_returns_once_oz_has_the_photo() {
+async fn create_match_returns_once_oz_has_the_photo() {
     let mut house = House::build().await;
     let when = json!({"endpoint": "add_media", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"answer_delay_ms": 150}}))]);
@@ -98,21 +98,21 @@ async fn creating_returns_once_oz_has_the_photo() {
 }
 
 #[tokio::test]
-async fn creating_returns_at_once_where_there_is_no_photo_of_ours_and_when_it_has_ended() {
+async fn create_match_returns_at_once_without_a_photo_and_when_the_match_has_ended() {
     let mut house = House::build().await;
     let when = json!({"endpoint": "get_folder"});
     house.oz.script([rule(json!({"match": when, "then": {"never_answer": true}}))]);
-    let nobody = uuid::Uuid::nil().to_string();
-    let request = folder_media_request(&house.folder(), &nobody);
+    let unknown = uuid::Uuid::nil().to_string();
+    let request = folder_media_request(&house.folder(), &unknown);
     let created = house.client.create_match(request).await.unwrap().into_inner();
     assert_eq!((created.state(), created.sequence), (MatchState::Accepted, 1));
     house.oz.clear_rules();
-    let created = house.client.create_match(portrait_request(&nobody)).await.unwrap().into_inner();
+    let created = house.client.create_match(portrait_request(&unknown)).await.unwrap().into_inner();
     assert_eq!(created.error.expect("an error").reason, "OZ_FOLDER_NOT_FOUND");
 }
 
 #[tokio::test]
-async fn waiting_returns_at_the_end_or_when_its_time_is_up() {
+async fn wait_match_returns_at_the_end_or_at_its_timeout() {
     let mut house = House::build().await;
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
@@ -131,12 +131,12 @@ async fn waiting_returns_at_the_end_or_when_its_time_is_up() {
     assert_eq!(again, ended);
     let unset = facematch::pb::WaitMatchRequest { timeout: None, ..wait(id, LONG) };
     assert_eq!(house.client.wait_match(unset).await.unwrap().into_inner(), ended);
-    let nobody = wait(&uuid::Uuid::nil().to_string(), LONG);
-    assert_eq!(house.client.wait_match(nobody).await.unwrap_err().code(), Code::NotFound);
+    let unknown = wait(&uuid::Uuid::nil().to_string(), LONG);
+    assert_eq!(house.client.wait_match(unknown).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]
-async fn waiting_sees_a_cancellation() {
+async fn wait_match_returns_on_a_cancellation() {
     let mut house = House::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request: MatchRequest = portrait_request(&house.folder());

@@ -1,4 +1,4 @@
-//! A match can be cancelled wherever it stands; nothing more is sent to Oz for it.
+//! A match can be cancelled at every stage, and sends no request to Oz afterwards.
 
 use facematch::{
     pb::{MatchState, MatchUpdate},
@@ -13,7 +13,7 @@ use crate::{
     support::{House, Refusal, cancel, collect, get, last, portrait_request, rule, until},
 };
 
-/// Cancels a match while a request of its is under way, and returns all its updates.
+/// Cancels a match during its request to `endpoint`, and returns all its updates.
 async fn cancel_during(house: &mut House, endpoint: Endpoint) -> Vec<MatchUpdate> {
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
@@ -29,7 +29,7 @@ async fn cancel_during(house: &mut House, endpoint: Endpoint) -> Vec<MatchUpdate
 }
 
 #[tokio::test]
-async fn cancelling_during_any_request_breaks_it_off_and_frees_the_photo() {
+async fn cancelling_during_any_request_aborts_it_and_releases_the_photo() {
     let endpoints = [
         ("get_folder", Endpoint::GetFolder),
         ("add_media", Endpoint::AddMedia),
@@ -41,7 +41,7 @@ async fn cancelling_during_any_request_breaks_it_off_and_frees_the_photo() {
         let then = json!({"never_answer": true});
         house.oz.script([rule(json!({"match": {"endpoint": name}, "then": then}))]);
         cancel_during(&mut house, endpoint).await;
-        // The driver has gone when the connection of its request has.
+        // The driver has stopped when the connection of its request is closed.
         let is_left = |all: &[facematch::simulator::RecordedRequest]| {
             let abandoned = |asked: &&_| is_abandoned(asked, endpoint);
             all.iter().find(abandoned).is_some()
@@ -58,7 +58,7 @@ fn is_abandoned(asked: &facematch::simulator::RecordedRequest, endpoint: Endpoin
 }
 
 #[tokio::test]
-async fn cancelling_at_the_moment_of_finishing_has_one_outcome() {
+async fn a_cancel_at_the_moment_of_the_verdict_has_one_outcome() {
     let house = House::build().await;
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let runs = (0..20).map(|_| run_to_the_brink(&house));
@@ -94,13 +94,13 @@ async fn run_to_the_brink(house: &House) -> (Vec<MatchUpdate>, tonic::Streaming<
 }
 
 #[tokio::test]
-async fn cancelling_what_has_ended_is_refused_and_changes_nothing() {
+async fn cancelling_an_ended_match_is_refused_and_changes_nothing() {
     let mut house = House::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
     let id = &last(&updates).match_id;
     let refusal = Refusal::of(house.client.cancel_match(cancel(id)).await.unwrap_err());
     assert_eq!((refusal.code, refusal.reason()), (Code::FailedPrecondition, "MATCH_ENDED"));
     assert_eq!(&house.client.get_match(get(id)).await.unwrap().into_inner(), last(&updates));
-    let nobody = cancel(&uuid::Uuid::nil().to_string());
-    assert_eq!(house.client.cancel_match(nobody).await.unwrap_err().code(), Code::NotFound);
+    let unknown = cancel(&uuid::Uuid::nil().to_string());
+    assert_eq!(house.client.cancel_match(unknown).await.unwrap_err().code(), Code::NotFound);
 }

@@ -1,4 +1,4 @@
-//! A deadline is no verdict, and a verdict at the last look is one.
+//! A match that reaches its deadline fails without a verdict, unless the final poll finds one.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn a_match_whose_analysis_never_ends_times_out_and_is_not_declined() {
 }
 
 #[tokio::test]
-async fn a_match_that_never_reached_oz_says_what_was_in_the_way() {
+async fn a_match_that_never_reached_oz_fails_with_the_cause() {
     let mut house = House::build().await;
     house.oz.script([rule(json!({"match": {"endpoint": "get_folder"}, "then": {"html": 502}}))]);
     let limit = Duration::from_millis(300);
@@ -45,7 +45,7 @@ async fn a_match_that_never_reached_oz_says_what_was_in_the_way() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_at_the_deadline_does_not_keep_the_match() {
+async fn a_hanging_request_does_not_delay_the_deadline() {
     let mut house = House::build().await;
     for endpoint in ["get_folder", "add_media", "start_analyses"] {
         house.oz.clear_rules();
@@ -60,8 +60,9 @@ async fn a_request_under_way_at_the_deadline_does_not_keep_the_match() {
 }
 
 #[tokio::test]
-async fn a_verdict_at_the_last_look_wins() {
-    // The first poll would come long after the deadline: only the last look sees the verdict.
+async fn a_verdict_at_the_final_poll_wins() {
+    // The first regular poll would come long after the deadline: only the final one sees the
+    // verdict.
     let mut house =
         House::build_with(|config| config.poll_interval = Duration::from_secs(60)).await;
     let limit = Duration::from_millis(800);
@@ -81,7 +82,7 @@ async fn a_verdict_at_the_last_look_wins() {
 }
 
 #[tokio::test]
-async fn a_deadline_that_passed_while_the_server_was_down_still_ends_the_match() {
+async fn a_deadline_that_passes_while_the_service_is_down_ends_the_match() {
     let mut house = House::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = within(Duration::from_millis(500), portrait_request(&house.folder()));

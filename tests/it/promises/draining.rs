@@ -1,4 +1,4 @@
-//! Going down in order: photos first, then the goodbyes; the next start goes on.
+//! Graceful shutdown: photos are uploaded first, then streams end; the next start resumes matches.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn is_upload(asked: &RecordedRequest) -> bool {
 }
 
 #[tokio::test]
-async fn photos_on_the_shelf_are_uploaded_before_the_server_goes() {
+async fn photos_in_memory_are_uploaded_before_the_service_exits() {
     let mut house = House::build().await;
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media", "nth": 1}, "then": {"delay_ms": 200}}),
@@ -45,9 +45,9 @@ async fn photos_on_the_shelf_are_uploaded_before_the_server_goes() {
     };
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "SERVER_DRAINING"));
     assert!(refusal.details.retry_info().is_some());
-    assert_eq!(house.oz.folder(&folder).unwrap().media.len(), 2, "the photo is at Oz");
-    assert_eq!(house.asked("POST", "/analyses"), 0, "the rest is left for the next start");
-    assert_eq!(checker.sequence(), 2, "what became durable is still told");
+    assert_eq!(house.oz.folder(&folder).unwrap().media.len(), 2, "the photo isn't at Oz");
+    assert_eq!(house.asked("POST", "/analyses"), 0, "an analysis is started during the drain");
+    assert_eq!(checker.sequence(), 2, "a durable update isn't delivered");
 
     let mut house = house.restart().await;
     let all = house.run(request).await;
@@ -57,7 +57,7 @@ async fn photos_on_the_shelf_are_uploaded_before_the_server_goes() {
 }
 
 #[tokio::test]
-async fn a_draining_server_takes_no_new_match_and_still_answers_looks() {
+async fn a_draining_service_refuses_new_matches_and_answers_look_ups() {
     let house = House::build().await;
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media", "nth": 1}, "then": {"delay_ms": 400}}),
@@ -71,7 +71,7 @@ async fn a_draining_server_takes_no_new_match_and_still_answers_looks() {
         let found = client.wait_match(wait_by_request("order 17", Duration::ZERO)).await;
         assert_eq!(found.unwrap().into_inner().sequence, 1);
         loop {
-            // The request may be faster than the signal.
+            // The request may arrive before the shutdown begins.
             match client.run_match(portrait_request(&house.folder())).await {
                 Ok(_) => tokio::task::yield_now().await,
                 Err(status) => break Refusal::of(status),
@@ -81,13 +81,13 @@ async fn a_draining_server_takes_no_new_match_and_still_answers_looks() {
     let (created, refusal) = tokio::join!(created, draining);
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "SERVER_DRAINING"));
     assert!(refusal.details.retry_info().is_some());
-    let created = created.expect("its photo went to Oz within the drain").into_inner();
+    let created = created.expect("its photo is uploaded during the drain").into_inner();
     assert_eq!(created.sequence, 2);
     house.stopped().await;
 }
 
 #[tokio::test]
-async fn a_photo_that_oz_does_not_take_in_time_is_given_up_and_brought_again() {
+async fn a_photo_not_uploaded_within_the_drain_is_dropped_and_sent_again_by_the_caller() {
     let mut house = House::build_with(|c| c.drain_timeout = Duration::from_millis(900)).await;
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media"}, "then": {"drop_before_acting": true}}),
@@ -106,7 +106,7 @@ async fn a_photo_that_oz_does_not_take_in_time_is_given_up_and_brought_again() {
 }
 
 #[tokio::test]
-async fn two_hundred_open_streams_are_told_well_within_the_drain_timeout() {
+async fn two_hundred_open_streams_end_well_within_the_drain_timeout() {
     let mut house = House::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = portrait_request(&house.folder());
@@ -124,7 +124,7 @@ async fn two_hundred_open_streams_are_told_well_within_the_drain_timeout() {
         assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "SERVER_DRAINING"));
         assert!(refusal.details.retry_info().is_some());
     }
-    // Before the drain timeout of 30 s, or this takes too long to be overlooked.
+    // If this took the whole drain timeout of 30 s, it would be noticed.
     let mut house = house.restart().await;
     assert_eq!(house.load.watched(), 0);
     let m = house.client.wait_match(wait(&created.match_id, Duration::ZERO)).await.unwrap();
@@ -132,23 +132,23 @@ async fn two_hundred_open_streams_are_told_well_within_the_drain_timeout() {
     house.client.cancel_match(cancel(&created.match_id)).await.unwrap();
 }
 
-/// Matches under way, each with a stream of its own.
+/// Running matches, each with a stream of its own.
 const STREAMS: usize = 1_000;
 
-/// Connections of callers. Theirs and those to Oz are all the descriptors that it takes.
+/// Connections of callers. Together with those to Oz they are all the descriptors that are needed.
 const CONNECTIONS: usize = 4;
 
-/// Calls that wait for their acceptance at once: each of them holds its photo.
+/// Concurrent calls that wait for acceptance, each of which holds its photo.
 const CALLS_AT_ONCE: usize = 32;
 
-/// How long an analysis takes, on the simulator's clock, which the test moves.
+/// The processing time of an analysis, on the simulator's clock, which the test moves.
 const LONG: Duration = Duration::from_secs(600);
 
-/// Far fewer sockets and polls than the defaults allow for.
+/// Settings with far fewer sockets and polls than the defaults.
 const QUIET: [&str; 6] =
     ["--oz-poll-interval", "5s", "--oz-max-requests", "32", "--drain-timeout", "20s"];
 
-/// Begins many matches over few connections, and waits until all of them are being analysed.
+/// Begins `STREAMS` matches over few connections, and waits until all are being analysed.
 async fn many_under_way(oz: &Simulator, process: &Process) -> Vec<Streaming<MatchUpdate>> {
     let clients = join_all((0..CONNECTIONS).map(|_| process.client())).await;
     let calls = (0..STREAMS).map(|n| {
@@ -171,7 +171,7 @@ fn check_seen(updates: &[MatchUpdate]) {
 }
 
 #[tokio::test]
-async fn a_thousand_open_streams_are_told_and_their_matches_go_on_at_the_next_start() {
+async fn a_thousand_open_streams_end_and_their_matches_resume_at_the_next_start() {
     let (oz, directory) = (simulator().await, tempfile::tempdir().unwrap());
     oz.switch(|switches| switches.processing_ms = LONG.as_millis().try_into().unwrap());
     let mut process = Process::start(&oz, directory.path(), &QUIET);
@@ -182,7 +182,7 @@ async fn a_thousand_open_streams_are_told_and_their_matches_go_on_at_the_next_st
         refusal.assert(Code::Unavailable, "SERVER_DRAINING");
         assert!(refusal.says_when_to_retry());
     }
-    assert_eq!(process.end().await.code(), Some(0), "it leaves in order");
+    assert_eq!(process.end().await.code(), Some(0), "the shutdown is not graceful");
 
     oz.skip(LONG);
     let process = Process::start(&oz, directory.path(), &QUIET);
@@ -199,12 +199,12 @@ async fn a_thousand_open_streams_are_told_and_their_matches_go_on_at_the_next_st
     }
 }
 
-/// Asks for matches until the process says that it drains.
+/// Requests matches until the process answers that it drains.
 async fn draining(process: &Process, request: &MatchRequest) {
     let mut client = process.client().await;
     loop {
         match client.run_match(request.clone()).await {
-            // The request was faster than the signal.
+            // The request arrived before the signal.
             Ok(_) => tokio::task::yield_now().await,
             Err(status) => break Refusal::of(status).assert(Code::Unavailable, "SERVER_DRAINING"),
         }
@@ -224,7 +224,7 @@ async fn a_second_signal_ends_a_drain_that_waits_for_oz() {
     oz.recorded(|all| all.iter().any(is_upload)).await;
     process.terminate();
     draining(&process, &request).await;
-    assert_eq!(process.ended(), None, "it still waits for Oz to take the photo");
+    assert_eq!(process.ended(), None, "it doesn't wait for the upload");
     process.terminate();
-    assert_eq!(process.end().await.code(), Some(130), "as shells number an interruption");
+    assert_eq!(process.end().await.code(), Some(130), "the shell's code for an interruption");
 }

@@ -1,4 +1,4 @@
-//! A gateway in front of Oz that answers in its own words: no match ends by it, none is doubled.
+//! A gateway in front of Oz that answers in Oz's place: no match fails, and none is doubled.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::{
     support::{House, collect, eventually, last, portrait_request, rule},
 };
 
-/// What a gateway says: a page, plain text, an object of its own, nothing.
+/// A gateway's bodies: an HTML page, plain text, a JSON object of its own, nothing.
 fn bodies() -> [(Value, &'static str); 4] {
     [
         (json!("<html>Not here</html>"), "text/html"),
@@ -27,15 +27,15 @@ fn bodies() -> [(Value, &'static str); 4] {
 
 const STATUSES: [u16; 9] = [400, 401, 403, 404, 405, 409, 413, 429, 502];
 
-/// Where a match meets it.
+/// The endpoints of Oz that a match calls.
 const ENDPOINTS: [&str; 4] = ["get_folder", "add_media", "start_analyses", "get_analysis"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_a_gateway_says_at_any_endpoint_ends_no_match_and_doubles_none() {
+async fn no_answer_of_a_gateway_at_any_endpoint_ends_or_doubles_a_match() {
     let house = House::build().await;
     for endpoint in ENDPOINTS {
         for (body, content_type) in bodies() {
-            // The exception: a gateway's limit for uploads doesn't pass.
+            // Except 413 to an upload: a gateway's size limit is permanent.
             let said = STATUSES.iter().filter(|it| !(endpoint == "add_media" && **it == 413));
             let runs =
                 said.flat_map(|status| [(status, false), (status, true)]).map(|(status, act)| {
@@ -48,14 +48,14 @@ async fn whatever_a_gateway_says_at_any_endpoint_ends_no_match_and_doubles_none(
                 let said = format!("{endpoint}: {then}");
                 check_whole(&updates);
                 assert!(last(&updates).result.is_some(), "{said}: {:?}", last(&updates).error);
-                assert!(causes(&updates).len() <= 1, "{said}: told once");
+                assert!(causes(&updates).len() <= 1, "{said}: reported more than once");
                 check_one_of_each(&house.oz, last(&updates));
             }
         }
     }
 }
 
-/// A match whose first request to this endpoint is answered like this.
+/// Runs a match whose first request to this endpoint gets this answer.
 async fn run_through(house: &House, endpoint: &str, then: Value) -> (Value, Vec<MatchUpdate>) {
     let folder = house.folder();
     let when = json!({ "endpoint": endpoint, "folder": folder, "to": 1 });
@@ -66,7 +66,7 @@ async fn run_through(house: &House, endpoint: &str, then: Value) -> (Value, Vec<
 }
 
 #[tokio::test]
-async fn a_gateway_at_the_login_is_no_refused_login() {
+async fn a_gateway_s_answer_to_a_login_is_not_a_refused_login() {
     let mut house = House::build().await;
     house.oz.expire_sessions();
     let gateway = Gateway::answering(404).before([Endpoint::Login, Endpoint::Refresh]);
@@ -78,7 +78,7 @@ async fn a_gateway_at_the_login_is_no_refused_login() {
 }
 
 #[tokio::test]
-async fn an_upload_over_a_gateways_limit_ends_its_match_and_says_whose_limit_it_is() {
+async fn an_upload_over_a_gateway_s_limit_fails_the_match_and_names_the_gateway() {
     let mut house = House::build().await;
     let gateway = Gateway::answering(413).before([Endpoint::AddMedia]);
     house.oz.switch(|on| on.gateway = Some(gateway));
@@ -89,11 +89,11 @@ async fn an_upload_over_a_gateways_limit_ends_its_match_and_says_whose_limit_it_
     assert_eq!(said, Some("a gateway in front of Oz takes no request of this size"));
 }
 
-/// How many matches are under way when the gateway comes.
+/// Matches that run when the gateway appears.
 const MATCHES: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_matches_under_way_outlive_a_gateway_and_ask_less() {
+async fn a_thousand_running_matches_survive_a_gateway_with_fewer_requests() {
     let house = House::build_with(|config| {
         config.poll_interval = Duration::from_millis(200);
     })
@@ -110,7 +110,7 @@ async fn a_thousand_matches_under_way_outlive_a_gateway_and_ask_less() {
     let met = || house.oz.record().iter().filter(|it| it.rules == ["gateway"]).count();
     let polled =
         || house.oz.record().iter().filter(|it| it.endpoint == Endpoint::GetAnalysis).count();
-    eventually(|| polled() > MATCHES / 2, || "matches are under way".to_owned()).await;
+    eventually(|| polled() > MATCHES / 2, || "too few matches are polled".to_owned()).await;
     for (status, (body, content_type)) in [404, 401, 403].into_iter().zip(bodies()) {
         let before = met();
         let gateway = Gateway::answering(status);
@@ -118,7 +118,7 @@ async fn a_thousand_matches_under_way_outlive_a_gateway_and_ask_less() {
         house.oz.switch(|on| {
             on.gateway = Some(Gateway { body: Some(body), content_type, ..gateway });
         });
-        eventually(|| met() > before, || format!("a request meets the gateway's {status}")).await;
+        eventually(|| met() > before, || format!("no request meets the gateway's {status}")).await;
     }
     let asked = met();
     house.oz.switch(|on| on.gateway = None);
@@ -127,8 +127,8 @@ async fn a_thousand_matches_under_way_outlive_a_gateway_and_ask_less() {
         assert!(last(&updates).result.is_some(), "{:?}", last(&updates).error);
         check_one_of_each(&house.oz, last(&updates));
     }
-    // What opens the circuit breaker, what is under way by then, and probes: not one for each match
-    // and status, as without it.
+    // Requests until the circuit breaker opens, those in flight by then, and probes. Without the
+    // circuit breaker there would be one for each match and status.
     println!("{asked} requests met the gateway of {MATCHES} matches");
     assert!(asked < MATCHES, "{asked}");
 }

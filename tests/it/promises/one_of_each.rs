@@ -1,4 +1,5 @@
-//! One photo, one analysis: an answer that was lost is looked for before anything is sent again.
+//! One photo and one analysis per match: after a lost response the service looks for its effect
+//! before it sends the request again.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::{
     support::{House, collect, delete, folder_media_request, last, names, portrait_request, rule},
 };
 
-/// Ways to lose an answer. Oz has acted after each, or will act before `--oz-settle`.
+/// Ways to lose a response. Oz has acted in each case, or acts before `--oz-settle` is over.
 fn acted() -> Vec<Value> {
     vec![
         json!({"drop_after_acting": true}),
@@ -29,7 +30,7 @@ fn acted() -> Vec<Value> {
     ]
 }
 
-/// Ways to fail that leave nothing at Oz.
+/// Failures without an effect at Oz.
 fn not_acted() -> Vec<Value> {
     vec![
         json!({"drop_before_acting": true}),
@@ -40,7 +41,7 @@ fn not_acted() -> Vec<Value> {
     ]
 }
 
-/// Runs one match for each way to fail, all at once, the first request of each failing so.
+/// Runs one match for each failure, concurrently; the first request of each match fails that way.
 async fn run_each(house: &House, endpoint: &str, ways: &[Value]) -> Vec<Vec<MatchUpdate>> {
     let runs = ways.iter().map(|then| {
         let folder = house.folder();
@@ -69,11 +70,11 @@ fn check_each(oz: &Simulator, runs: &[Vec<MatchUpdate>], ways: &[Value]) {
 }
 
 #[tokio::test]
-async fn an_upload_whose_answer_was_lost_is_found_and_not_repeated() {
+async fn an_upload_whose_response_was_lost_is_found_and_not_repeated() {
     let house = House::build().await;
     let runs = run_each(&house, "add_media", &acted()).await;
     check_each(&house.oz, &runs, &acted());
-    assert_eq!(house.asked("POST", "/media"), acted().len(), "none was sent again");
+    assert_eq!(house.asked("POST", "/media"), acted().len(), "a request was repeated");
 }
 
 #[tokio::test]
@@ -85,7 +86,7 @@ async fn an_upload_that_oz_never_got_is_sent_again() {
 }
 
 #[tokio::test]
-async fn a_photo_is_found_by_its_name_where_oz_gives_no_metadata_back() {
+async fn a_photo_is_found_by_its_name_if_oz_returns_no_metadata() {
     let house = House::build().await;
     house.oz.switch(|switches| switches.media_meta_data_missing = true);
     let runs = run_each(&house, "add_media", &acted()).await;
@@ -94,11 +95,11 @@ async fn a_photo_is_found_by_its_name_where_oz_gives_no_metadata_back() {
 }
 
 #[tokio::test]
-async fn a_start_whose_answer_was_lost_is_found_and_not_repeated() {
+async fn a_start_whose_response_was_lost_is_found_and_not_repeated() {
     let house = House::build().await;
     let runs = run_each(&house, "start_analyses", &acted()).await;
     check_each(&house.oz, &runs, &acted());
-    assert_eq!(house.asked("POST", "/analyses"), acted().len(), "none was sent again");
+    assert_eq!(house.asked("POST", "/analyses"), acted().len(), "a request was repeated");
 }
 
 #[tokio::test]
@@ -110,7 +111,7 @@ async fn a_start_that_oz_never_got_is_sent_again() {
 }
 
 #[tokio::test]
-async fn what_is_never_answered_is_found_once_the_timeout_has_passed() {
+async fn the_effect_of_an_unanswered_request_is_found_after_the_timeout() {
     let house = House::build_with(|config| config.oz.timeout = Duration::from_millis(250)).await;
     let never = [json!({"never_answer": true})];
     for endpoint in ["add_media", "start_analyses"] {
@@ -121,7 +122,7 @@ async fn what_is_never_answered_is_found_once_the_timeout_has_passed() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_again_before_oz_has_had_its_time() {
+async fn no_request_is_repeated_before_oz_settle_is_over() {
     let house = House::build_with(|config| config.oz_settle = Duration::from_millis(300)).await;
     let way = [json!({"drop_before_acting": true})];
     let runs = run_each(&house, "add_media", &way).await;
@@ -136,7 +137,7 @@ async fn nothing_is_sent_again_before_oz_has_had_its_time() {
     assert!(sent[1] - sent[0] >= 300, "{sent:?}");
 }
 
-/// A folder that holds a photo beside the liveness, and that photo's id.
+/// A folder with liveness media and a photo, and the photo's id.
 fn folder_with_photo(house: &House) -> (String, String) {
     let mut seed = sample::liveness_folder(sample::portrait_jpeg());
     seed.media.push(facematch::simulator::MediaSeed {
@@ -157,7 +158,7 @@ fn biometries(house: &House, folder: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn another_matchs_analysis_of_the_same_media_is_not_adopted() {
+async fn another_match_s_analysis_of_the_same_media_is_not_adopted() {
     for then in [json!({"drop_before_acting": true}), json!({"drop_after_acting": true})] {
         let mut house = House::build().await;
         let (folder, photo) = folder_with_photo(&house);
@@ -176,12 +177,12 @@ async fn another_matchs_analysis_of_the_same_media_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn an_analysis_that_was_there_before_is_not_adopted() {
+async fn an_earlier_analysis_without_a_match_is_not_adopted() {
     let mut house = House::build().await;
     let (folder, photo) = folder_with_photo(&house);
     let first = house.run(folder_media_request(&folder, &photo)).await;
     let first = last(&first);
-    // From here on nobody owns it any more; it is just one that lies there.
+    // Without its match, the analysis has no owner.
     house.client.delete_match(delete(&first.match_id)).await.unwrap();
     let when = json!({"endpoint": "start_analyses", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"drop_after_acting": true}}))]);
@@ -195,7 +196,7 @@ async fn an_analysis_that_was_there_before_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn a_lost_start_of_both_types_leaves_one_of_each_type() {
+async fn a_lost_start_of_two_analyses_leaves_one_of_each_type() {
     use facematch::pb::LivenessPolicy;
     for then in acted() {
         let mut house = House::build().await;

@@ -1,4 +1,4 @@
-//! Safe to repeat: one request id, one match, whoever asks, however often and whenever.
+//! Idempotency: one request id means one match, for any number of repeats at any time.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ use crate::{
 
 const CALLERS: usize = 50;
 
-/// Updates without their tokens, which name the run of the server that wrote them.
+/// Updates without their resume tokens, which depend on the run of the service.
 fn bare(updates: Vec<MatchUpdate>) -> Vec<MatchUpdate> {
     let bare = |update| MatchUpdate { resume_token: String::new(), ..update };
     updates.into_iter().map(bare).collect()
 }
 
 #[tokio::test]
-async fn fifty_callers_at_once_with_one_request_id_share_one_match() {
+async fn fifty_concurrent_callers_with_one_request_id_share_one_match() {
     let house = House::build().await;
     let request = named("order 17", portrait_request(&house.folder()));
     let calls = (0..CALLERS).map(|_| {
@@ -37,13 +37,13 @@ async fn fifty_callers_at_once_with_one_request_id_share_one_match() {
     });
     let all = join_all(calls).await;
     all.iter().for_each(|updates| check_whole(updates));
-    assert!(all.iter().all(|updates| *updates == all[0]), "everybody sees the same");
+    assert!(all.iter().all(|updates| *updates == all[0]), "callers see different updates");
     assert_eq!((house.asked("POST", "/media"), house.asked("POST", "/analyses")), (1, 1));
     check_one_of_each(&house.oz, last(&all[0]));
 }
 
 #[tokio::test]
-async fn a_repeat_after_the_end_streams_it_all_again_also_after_a_restart() {
+async fn a_repeat_after_the_end_streams_all_updates_again_even_after_a_restart() {
     let mut house = House::build().await;
     let request = named("order 17", portrait_request(&house.folder()));
     let first = house.run(request.clone()).await;
@@ -55,7 +55,7 @@ async fn a_repeat_after_the_end_streams_it_all_again_also_after_a_restart() {
 }
 
 #[tokio::test]
-async fn a_repeat_of_a_running_match_streams_it_from_its_first_update() {
+async fn a_repeat_of_a_running_match_streams_from_its_first_update() {
     let mut house = House::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = named("order 17", portrait_request(&house.folder()));
@@ -69,24 +69,24 @@ async fn a_repeat_of_a_running_match_streams_it_from_its_first_update() {
     assert_eq!(name(&one[0]), "cancelled");
 }
 
-/// Requests that differ from a first one, each in the field that it is named by.
+/// Requests that differ from `first` in one field each, with the name of the field.
 fn others(first: &MatchRequest) -> Vec<(&'static str, MatchRequest)> {
     let with = |change: fn(&mut MatchRequest)| {
         let mut other = first.clone();
         change(&mut other);
         other
     };
-    let nobody = || uuid::Uuid::nil().to_string();
+    let unknown = || uuid::Uuid::nil().to_string();
     let seven_seconds = Duration::from_secs(7).try_into().expect("a duration of the wire");
     let stranger = request(&first.folder_id, Bytes::from_static(sample::stranger_jpeg()));
     vec![
-        ("folder_id", MatchRequest { folder_id: nobody(), ..first.clone() }),
+        ("folder_id", MatchRequest { folder_id: unknown(), ..first.clone() }),
         ("photo", named(&first.request_id, stranger)),
         ("photo.kind", with(|r| r.photo.as_mut().unwrap().set_kind(PhotoKind::IdFront))),
         ("timeout", MatchRequest { timeout: Some(seven_seconds), ..first.clone() }),
         (
             "liveness_media_ids",
-            MatchRequest { liveness_media_ids: vec![nobody()], ..first.clone() },
+            MatchRequest { liveness_media_ids: vec![unknown()], ..first.clone() },
         ),
         ("liveness_policy", with(|r| r.set_liveness_policy(LivenessPolicy::Require))),
         ("labels", with(|r| r.labels = [("branch".to_owned(), "riga".to_owned())].into())),
@@ -94,7 +94,7 @@ fn others(first: &MatchRequest) -> Vec<(&'static str, MatchRequest)> {
 }
 
 #[tokio::test]
-async fn an_id_with_other_content_is_refused_and_the_field_is_named() {
+async fn a_request_id_with_other_content_is_refused_and_the_field_is_named() {
     let mut house = House::build().await;
     let first = named("order 17", portrait_request(&house.folder()));
     let updates = house.run(first.clone()).await;
@@ -108,11 +108,11 @@ async fn an_id_with_other_content_is_refused_and_the_field_is_named() {
     let photo = same.photo.as_mut().expect("a photo");
     photo.file_name = format!("other {FILE_NAME}.jpg");
     photo.set_kind(PhotoKind::Selfie);
-    assert_eq!(house.run(same).await, updates, "a file name is no content; nor is a default");
+    assert_eq!(house.run(same).await, updates, "file names and defaults aren't content");
 }
 
 #[tokio::test]
-async fn a_refused_call_burns_no_id_and_an_erased_match_frees_its_own() {
+async fn a_refused_call_uses_up_no_id_and_an_erased_match_frees_its_id() {
     let mut house = House::build().await;
     let folder = house.folder();
     let unreadable = named("order 17", request(&folder, Bytes::from_static(b"no picture")));

@@ -1,4 +1,4 @@
-//! A service that is killed, at every state of a match, and one that comes back.
+//! Kills of the service at every state of a match, and its restarts.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// An Oz, and the place of a journal.
+/// A simulated Oz, a journal's directory, and the request of the only match.
 struct Scene {
     oz: Simulator,
     directory: TempDir,
@@ -35,7 +35,7 @@ impl Scene {
         Self { oz, directory: tempfile::tempdir().unwrap(), request }
     }
 
-    /// What happens to the first request to an endpoint, or to all of them.
+    /// Scripts a fault for requests to an endpoint.
     fn when(&self, endpoint: &str, then: Value) {
         self.oz.script([rule(json!({"match": {"endpoint": endpoint}, "then": then}))]);
     }
@@ -44,7 +44,7 @@ impl Scene {
         Process::start(&self.oz, self.directory.path(), more)
     }
 
-    /// Begins the match and kills the service once Oz was asked this.
+    /// Begins the match, and kills the service once Oz has got a request to `endpoint`.
     async fn kill_at(&self, endpoint: Endpoint) {
         let process = self.process(&[]);
         let mut client = process.client().await;
@@ -71,7 +71,7 @@ impl Scene {
         self.oz.record().iter().filter(|asked| asked.endpoint == endpoint && asked.acted).count()
     }
 
-    /// The match ends with its verdict, and Oz holds nothing twice.
+    /// Checks that the match ends with its verdict and that Oz holds one photo and one analysis.
     async fn check_finished(&self, client: &mut Client) {
         let ended = self.check_end(client).await;
         assert_eq!(ended.state(), MatchState::Finished, "{ended:?}");
@@ -81,7 +81,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn a_photo_that_died_with_its_server_is_brought_by_a_repeat() {
+async fn a_photo_lost_in_a_kill_is_restored_by_a_repeat_of_the_request() {
     let scene = Scene::new().await;
     scene.when("add_media", json!({"drop_before_acting": true}));
     scene.kill_at(Endpoint::AddMedia).await;
@@ -90,14 +90,14 @@ async fn a_photo_that_died_with_its_server_is_brought_by_a_repeat() {
     scene.oz.clear_rules();
     let mut again = client.run_match(scene.request.clone()).await.unwrap().into_inner();
     let first = until(&mut again, "accepted").await.remove(0);
-    assert_eq!(first.sequence, 1, "it is the same match, from its first update");
+    assert_eq!(first.sequence, 1, "the repeat doesn't stream from the first update");
     let rest = collect(again).await.unwrap();
     assert_eq!(name(rest.last().unwrap()), "finished");
     scene.check_finished(&mut client).await;
 }
 
 #[tokio::test]
-async fn a_photo_that_nobody_brings_again_is_lost_after_the_grace() {
+async fn a_match_whose_photo_is_not_sent_again_fails_after_the_grace_period() {
     let scene = Scene::new().await;
     scene.when("add_media", json!({"drop_before_acting": true}));
     scene.kill_at(Endpoint::AddMedia).await;
@@ -109,7 +109,7 @@ async fn a_photo_that_nobody_brings_again_is_lost_after_the_grace() {
 }
 
 #[tokio::test]
-async fn a_photo_that_oz_has_needs_nobody_to_bring_it() {
+async fn a_match_whose_photo_is_at_oz_resumes_without_its_caller() {
     let scene = Scene::new().await;
     scene.when("add_media", json!({"never_answer": true}));
     let process = scene.process(&[]);
@@ -124,7 +124,7 @@ async fn a_photo_that_oz_has_needs_nobody_to_bring_it() {
 }
 
 #[tokio::test]
-async fn a_start_that_was_never_answered_is_found_after_a_kill() {
+async fn an_unanswered_start_is_found_after_a_kill() {
     let scene = Scene::new().await;
     scene.when("start_analyses", json!({"never_answer": true}));
     scene.kill_at(Endpoint::StartAnalyses).await;
@@ -134,7 +134,7 @@ async fn a_start_that_was_never_answered_is_found_after_a_kill() {
 }
 
 #[tokio::test]
-async fn a_match_that_is_being_polled_is_polled_on() {
+async fn a_polled_match_is_polled_again_after_a_kill() {
     let scene = Scene::new().await;
     scene.oz.switch(|switches| switches.processing_ms = 60_000);
     scene.kill_at(Endpoint::GetAnalysis).await;
@@ -144,7 +144,7 @@ async fn a_match_that_is_being_polled_is_polled_on() {
 }
 
 #[tokio::test]
-async fn a_service_that_is_killed_again_and_again_brings_the_match_to_its_end() {
+async fn a_match_survives_repeated_kills_of_the_service() {
     let scene = Scene::new().await;
     scene.oz.switch(|switches| switches.processing_ms = 60_000);
     scene.kill_at(Endpoint::GetAnalysis).await;
@@ -160,7 +160,7 @@ async fn a_service_that_is_killed_again_and_again_brings_the_match_to_its_end() 
 }
 
 #[tokio::test]
-async fn a_match_that_has_ended_stays_as_it_is() {
+async fn an_ended_match_is_unchanged_after_a_kill() {
     let scene = Scene::new().await;
     let process = scene.process(&[]);
     let mut client = process.client().await;
@@ -173,5 +173,5 @@ async fn a_match_that_has_ended_stays_as_it_is() {
     let wait = wait(&updates[0].match_id, Duration::ZERO);
     assert_eq!(&client.wait_match(wait).await.unwrap().into_inner(), last(&updates));
     scene.check_end(&mut client).await;
-    assert_eq!(scene.oz.record().len(), asked, "Oz is asked for nothing more");
+    assert_eq!(scene.oz.record().len(), asked, "Oz gets another request");
 }

@@ -1,5 +1,6 @@
-//! The photo is never at rest, and no secret in any text: each service of these tests is searched
-//! for it (`canary.rs`); here is one at its most talkative, in trouble, and in the middle of it.
+//! The photo is never written to disk, and no text holds a secret. All services of these tests are
+//! searched for canaries (`canary.rs`); this one logs at `trace`, meets faults of Oz, and is also
+//! searched in the middle of a match.
 
 use facematch::simulator::sample;
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn neither_files_nor_logs_nor_errors_hold_the_photo_or_a_secret() {
+async fn no_file_log_or_error_holds_the_photo_or_a_secret() {
     let oz = simulator().await;
     oz.switch(|switches| switches.processing_ms = 50);
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
@@ -24,7 +25,7 @@ async fn neither_files_nor_logs_nor_errors_hold_the_photo_or_a_secret() {
     ]);
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join(JOURNAL);
-    // All that each crate has to say, not only ours.
+    // All levels of all crates, not only of the service.
     let process = Process::start(&oz, directory.path(), &["--log-level", "trace"]);
     let mut client = process.client().await;
     let asked = named("order 17", portrait_request(&folder));
@@ -43,7 +44,7 @@ async fn neither_files_nor_logs_nor_errors_hold_the_photo_or_a_secret() {
     let refused = client.run_match(broken).await.unwrap_err();
     Refusal::of(refused).assert_fields("FIELD_INVALID", &["folder_id"]);
     search_journal(&journal);
-    // Not on this thread: the client's connection is closed on it.
+    // On another thread, because the client's connection is closed on this one.
     let logged = tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
-    assert!(logged > 10_000, "it was traced");
+    assert!(logged > 10_000, "there is no trace level in the log");
 }

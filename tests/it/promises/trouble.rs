@@ -1,4 +1,4 @@
-//! Trouble that passes never ends a match, and is told once for each cause.
+//! Transient trouble at Oz never fails a match, and is reported once per cause.
 
 use facematch::{
     pb::MatchState,
@@ -13,7 +13,7 @@ use crate::{
     support::{House, cancel, collect, last, names, portrait_request, rule, simulator, until},
 };
 
-/// Each kind of trouble, and what watchers are told.
+/// Each kind of trouble, and the cause that watchers see.
 fn troubles() -> Vec<(Value, &'static str)> {
     vec![
         (json!({"status": 429, "retry_after": "0"}), "OZ_RATE_LIMITED"),
@@ -41,23 +41,23 @@ async fn pass_through(house: &House, endpoint: &str) {
     for (updates, (then, cause)) in join_all(runs).await.iter().zip(&troubles) {
         check_whole(updates);
         assert!(last(updates).result.is_some(), "{then}: {:?}", last(updates));
-        assert_eq!(causes(updates), [*cause], "{then}: told once");
+        assert_eq!(causes(updates), [*cause], "{then}: not reported exactly once");
         check_one_of_each(&house.oz, last(updates));
     }
 }
 
 #[tokio::test]
-async fn trouble_with_reading_the_folder_passes() {
+async fn a_match_survives_trouble_with_reading_the_folder() {
     pass_through(&House::build().await, "get_folder").await;
 }
 
 #[tokio::test]
-async fn trouble_with_polling_passes() {
+async fn a_match_survives_trouble_with_polling() {
     pass_through(&House::build().await, "get_analysis").await;
 }
 
 #[tokio::test]
-async fn a_change_of_cause_is_told_and_a_repetition_is_not() {
+async fn a_change_of_cause_is_reported_and_a_repetition_is_not() {
     let mut house = House::build().await;
     let (first, then) = (json!({"endpoint": "get_folder", "to": 3}), json!({"status": 500}));
     let second = json!({"endpoint": "get_folder", "from": 4, "to": 6});
@@ -71,7 +71,7 @@ async fn a_change_of_cause_is_told_and_a_repetition_is_not() {
 }
 
 #[tokio::test]
-async fn retry_after_is_honoured() {
+async fn retry_after_is_respected() {
     let mut house = House::build().await;
     let when = json!({"endpoint": "get_folder", "nth": 1});
     let then = json!({"status": 429, "retry_after": "1"});
@@ -85,8 +85,8 @@ async fn retry_after_is_honoured() {
 }
 
 #[tokio::test]
-async fn an_oz_that_is_down_is_waited_for() {
-    // With a seed, the folder has the same id at both.
+async fn a_match_waits_for_an_oz_that_is_down() {
+    // With the same seed, the folder has the same id at both simulators.
     let seeded = Config { seed: Some(7), ..canary::config() };
     let seed = || sample::liveness_folder(sample::portrait_jpeg());
     let oz = Simulator::start_with(seeded.clone()).await.unwrap();
@@ -105,7 +105,7 @@ async fn an_oz_that_is_down_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_is_renewed_without_a_word() {
+async fn an_ended_session_is_renewed_without_an_update() {
     for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
         let mut house = House::build().await;
         let when = json!({"endpoint": endpoint, "nth": 1});
@@ -118,7 +118,7 @@ async fn a_session_that_ends_is_renewed_without_a_word() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_refused_twice_is_trouble_that_passes() {
+async fn a_session_refused_twice_is_transient_trouble() {
     for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
         let mut house = House::build().await;
         let when = json!({"endpoint": endpoint, "to": 2});
@@ -131,7 +131,7 @@ async fn a_session_that_is_refused_twice_is_trouble_that_passes() {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_waited_out_also_by_a_match_that_has_no_analysis() {
+async fn a_match_without_an_analysis_waits_out_a_refused_login() {
     let mut house = House::build().await;
     house.oz.switch(|switches| switches.login_refused = true);
     let request = portrait_request(&house.folder());
@@ -145,7 +145,7 @@ async fn a_refused_login_is_waited_out_also_by_a_match_that_has_no_analysis() {
 }
 
 #[tokio::test]
-async fn a_refused_login_does_not_end_a_match_that_has_an_analysis() {
+async fn a_refused_login_does_not_end_a_match_with_an_analysis() {
     let mut house = House::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = portrait_request(&house.folder());

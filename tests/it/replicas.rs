@@ -1,8 +1,8 @@
-//! Many replicas over one PostgreSQL: what callers were promised holds while replicas are killed,
-//! paused, cut off and replaced, and while the database goes away.
+//! Many replicas over one PostgreSQL: callers' guarantees hold while replicas are killed, paused,
+//! cut off and replaced, and while the database is unavailable.
 //!
-//! The replicas are real processes, the PostgreSQL is a real one, and Oz's own record says what it
-//! was asked. A lease is short here, so that nobody waits for its end for long.
+//! The replicas are real processes, PostgreSQL is real, and the simulator's record shows the
+//! requests to Oz. Leases are short here, so that tests needn't wait long for their end.
 
 mod cut;
 mod failover;

@@ -1,4 +1,4 @@
-//! A replica that is cut off from the database and not from Oz, and one the other way round.
+//! A replica that is cut off from the database but not from Oz, and the reverse.
 
 use facematch::pb::ListMatchesRequest;
 use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving};
@@ -9,7 +9,7 @@ use crate::{
     support::{cancel, get, named, portrait_request, watch},
 };
 
-/// Matches of each replica.
+/// Matches per replica.
 const MATCHES: usize = 6;
 
 fn plan() -> Plan {
@@ -17,7 +17,7 @@ fn plan() -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_whose_line_to_the_database_is_cut_is_replaced() {
+async fn a_replica_cut_off_from_the_database_is_replaced() {
     is_replaced(|link| {
         link.refuse();
         link.cut();
@@ -26,22 +26,23 @@ async fn a_replica_whose_line_to_the_database_is_cut_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_whose_line_to_the_database_is_silent_is_replaced() {
+async fn a_replica_whose_database_link_is_silent_is_replaced() {
     is_replaced(Link::silence).await;
 }
 
-/// Others take over, and it does nothing more at Oz, until the line heals.
+/// Checks that other replicas take over and that the cut-off one sends Oz no request until the
+/// link heals.
 async fn is_replaced(harm: impl FnOnce(&Link)) {
     let fleet = Fleet::gather_as(plan()).await;
     let matches = [fleet.create(0, MATCHES).await, fleet.create(1, MATCHES).await].concat();
     harm(fleet.link(0));
     fleet.health_says(0, NotServing).await;
     check_all_unavailable(&fleet, &matches[0].match_id).await;
-    // It has given its lease up before anybody takes it for dead.
+    // The replica considers its lease lost before the others take its matches over.
     fleet.leases(2).await;
     let asked = fleet.road(0).asked();
     fleet.polled_anew(&matches, 10).await;
-    assert_eq!(fleet.road(0).asked(), asked, "it goes on at Oz");
+    assert_eq!(fleet.road(0).asked(), asked, "the replica still sends requests to Oz");
     fleet.health_says(1, Serving).await;
 
     fleet.link(0).heal();
@@ -53,7 +54,7 @@ async fn is_replaced(harm: impl FnOnce(&Link)) {
     fleet.disband().await;
 }
 
-/// Whatever needs the store says so, and when to come back.
+/// Checks that every call that needs the store fails as unavailable, with a retry delay.
 async fn check_all_unavailable(fleet: &Fleet, match_id: &str) {
     let client = fleet.client(0).await;
     let client = || client.clone();
@@ -75,7 +76,7 @@ async fn check_all_unavailable(fleet: &Fleet, match_id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_whose_road_to_oz_is_closed_keeps_its_matches_and_goes_on_later() {
+async fn a_replica_cut_off_from_oz_keeps_its_matches_and_resumes_later() {
     let fleet = Fleet::gather_as(plan()).await;
     let stuck = fleet.create(0, MATCHES).await;
     let others = fleet.create(1, MATCHES).await;
@@ -85,7 +86,7 @@ async fn a_replica_whose_road_to_oz_is_closed_keeps_its_matches_and_goes_on_late
     fleet.sql_says(attempts, &MATCHES.to_string()).await;
     fleet.polled_anew(&others, 20).await;
     assert!(fleet.polls(0).keys().all(|folder| others.iter().any(|m| m.folder_id == *folder)));
-    println!("closed: {} tries of {MATCHES} matches in 2 s", fleet.road(0).asked() - asked);
+    println!("cut off: {} attempts of {MATCHES} matches in 2 s", fleet.road(0).asked() - asked);
     fleet.health_says(0, Serving).await;
     fleet.road(0).open();
     fleet.polled_anew(&stuck, 2).await;

@@ -1,6 +1,6 @@
-//! A synchronous standby takes over from the database; and a former database comes back.
+//! A synchronous standby takes over from the primary database, and a former primary returns.
 //!
-//! `FACEMATCH_FAILOVERS` and `FACEMATCH_SEED` make the storm longer, or another one.
+//! `FACEMATCH_FAILOVERS` sets the number of failovers, `FACEMATCH_SEED` the random choices.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -13,10 +13,10 @@ use crate::{
     support::setting,
 };
 
-/// Failovers, unless the environment says otherwise.
+/// The default of `FACEMATCH_FAILOVERS`.
 const FAILOVERS: u64 = 1;
 
-/// The exit code of a replica that can't go on with its store.
+/// The exit code of a replica that can't continue with its store.
 const BROKEN: i32 = 1;
 
 fn plan(replicas: usize) -> Plan {
@@ -41,7 +41,7 @@ async fn failovers_to_a_synchronous_standby_lose_no_match_and_double_nothing() {
     .await;
 }
 
-/// Has a standby take over. The server before is killed, or is cut off and runs on for a moment.
+/// Promotes a standby. The former primary is killed, or runs on for a moment and is cut off.
 fn fail_over(fleet: &mut Fleet, standby: Cluster, runs_on: bool) {
     fleet.stage.loses_store();
     if !runs_on {
@@ -51,16 +51,16 @@ fn fail_over(fleet: &mut Fleet, standby: Cluster, runs_on: bool) {
     drop(fleet.lead_to(standby));
 }
 
-/// Split brain: the address leads to the former server again, which takes commits.
+/// Split brain: the address leads to the former primary again, which accepts commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_former_database_that_comes_back_is_not_gone_on_with() {
+async fn replicas_exit_when_a_former_primary_returns() {
     let mut fleet = Fleet::gather_as(plan(2)).await;
     let mut matches = fleet.create(0, 3).await;
     let standby = fleet.cluster().start_standby();
     standby.promote();
     let former = fleet.lead_to(standby);
     fleet.leases(fleet.len()).await;
-    // Each replica writes something that the former server lacks.
+    // Each replica writes events that the former primary lacks.
     for number in 0..fleet.len() {
         matches.extend(fleet.create(number, 3).await);
     }
@@ -72,7 +72,7 @@ async fn a_former_database_that_comes_back_is_not_gone_on_with() {
     for number in 0..fleet.len() {
         assert_eq!(fleet.ended_by_itself(number).await, Some(BROKEN));
     }
-    assert_eq!(fleet.sql(events), before, "nothing was written into the past");
+    assert_eq!(fleet.sql(events), before, "a replica wrote to the former primary");
 
     drop(fleet.lead_to(present));
     fleet.start_all();

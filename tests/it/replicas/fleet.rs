@@ -1,5 +1,5 @@
-//! Replicas of the service over one database, each a process of its own, and what can be done to
-//! them.
+//! A fleet: replicas of the service over one database, each a process of its own that tests can
+//! kill, stop, pause or cut off.
 
 use std::{
     collections::HashMap,
@@ -32,19 +32,19 @@ use crate::{
     support::{PATIENCE, Refusal, eventually, get, now, portrait_request, simulator, wait},
 };
 
-/// How long the dead are waited for. Short, and long enough for a busy machine to renew it.
+/// `--lease`: short, so that takeovers are soon, and long enough for a busy machine to renew it.
 pub const LEASE: Duration = Duration::from_secs(2);
 
-/// Longer than any test: an analysis ends when the test says so.
+/// A processing time longer than any test: analyses end at [`Fleet::finish`].
 pub const NEVER_MS: u64 = 3_600_000;
 
-/// How soon callers hear that the store is unavailable, on a busy machine too.
+/// The maximum time until a call fails because the store is unavailable, even on a busy machine.
 const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
 
-/// Connections of a PgBouncer for each replica, as README.md has it.
+/// PgBouncer connections per replica, as README.md states.
 const CONNECTIONS_OF_A_REPLICA: usize = 11;
 
-/// What suits most of these tests; those that say otherwise have it their way.
+/// Default settings of these tests; a plan's settings override them.
 const SETTINGS: [(&str, &str); 4] = [
     ("--lease", "2s"),
     ("--oz-poll-interval", "100ms"),
@@ -52,22 +52,22 @@ const SETTINGS: [(&str, &str); 4] = [
     ("--photo-grace", "10m"),
 ];
 
-/// What a fleet is made of.
+/// The configuration of a fleet.
 pub struct Plan {
     pub replicas: usize,
-    /// Whether its database is on a server of its own, which may be killed.
+    /// Whether the database is on a server of its own, which tests may kill.
     pub own_cluster: bool,
-    /// Whether each replica has a line of its own to the database.
+    /// Whether each replica has a fault-injecting proxy of its own to the database.
     pub links: bool,
-    /// Whether a PgBouncer in session mode is between them and the database.
+    /// Whether a PgBouncer in session mode is between the replicas and the database.
     pub pooled: bool,
-    /// Whether each replica has a road of its own to Oz.
+    /// Whether each replica has a proxy of its own to Oz.
     pub roads: bool,
-    /// How many connections the database gives to all of them together, if that is limited.
+    /// The database's limit on the connections of all replicas together; `None` for no limit.
     pub connections_max: Option<u32>,
     /// The settings of each replica.
     pub settings: Vec<(&'static str, &'static str)>,
-    /// The environment variables of each replica, beside those that it is given anyway.
+    /// Further environment variables of each replica.
     pub environments: Vec<Environment>,
 }
 
@@ -89,19 +89,19 @@ impl Default for Plan {
     }
 }
 
-/// The replicas, what they stand on, and whoever calls them.
+/// The replicas, their database, and the state that callers share.
 pub struct Fleet {
-    /// Dropped before the cluster is, whose directory is searched in between.
+    /// Dropped before the database, whose directory is searched in between.
     replicas: Vec<Replica>,
     pub stage: Arc<Stage>,
     began: Instant,
-    /// Dropped before the database, whose sessions it has.
+    /// Dropped before the database, because it holds sessions.
     pooler: Option<Pooler>,
     database: Database,
     settings: Vec<&'static str>,
 }
 
-/// One of them, with what is between it and others.
+/// A replica, and its proxies to the database and to Oz.
 struct Replica {
     process: Option<Process>,
     link: Option<Link>,
@@ -113,24 +113,24 @@ struct Replica {
 pub struct Database {
     own: Option<Cluster>,
     name: String,
-    /// Who owns it, if it isn't the superuser, for whom there are no limits.
+    /// The owning role, if it isn't the superuser, to whom connection limits don't apply.
     owner: Option<String>,
 }
 
 impl Fleet {
-    /// Three replicas.
+    /// Starts a fleet by the default plan.
     pub async fn gather() -> Self {
         Self::gather_as(Plan::default()).await
     }
 
-    /// As planned, around an Oz in which no analysis ends before the test says so.
+    /// Starts a fleet with an Oz whose analyses run until [`Self::finish`].
     pub async fn gather_as(plan: Plan) -> Self {
         let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = NEVER_MS);
         Self::gather_around(oz, plan).await
     }
 
-    /// As planned, around an Oz that there is.
+    /// Starts a fleet with a given Oz.
     pub async fn gather_around(oz: Simulator, plan: Plan) -> Self {
         let began = now();
         let database = Database::lay(plan.own_cluster, plan.connections_max);
@@ -156,42 +156,42 @@ impl Fleet {
         &self.stage.oz
     }
 
-    /// How many there are, alive or not.
+    /// The number of replicas, running or not.
     pub fn len(&self) -> usize {
         self.replicas.len()
     }
 
-    /// The time on Oz's clock, in milliseconds, unless that was moved.
+    /// The simulator's time in milliseconds, if it was not moved.
     pub fn clock_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).expect("not that long")
     }
 
-    /// The server of its database.
+    /// The database server.
     pub fn cluster(&self) -> &Cluster {
         self.database.cluster()
     }
 
-    /// The name of its database.
+    /// The database's name.
     pub fn database(&self) -> &str {
         &self.database.name
     }
 
-    /// What the database says, whatever the replicas' lines do.
+    /// The result of a statement, run past the replicas' proxies.
     pub fn sql(&self, statement: &str) -> String {
         self.database.sql(statement)
     }
 
-    /// A replica's line to the database.
+    /// A replica's proxy to the database.
     pub fn link(&self, number: usize) -> &Link {
         self.replicas[number].link.as_ref().expect("it was planned")
     }
 
-    /// A replica's road to Oz.
+    /// A replica's proxy to Oz.
     pub fn road(&self, number: usize) -> &Road {
         self.replicas[number].road.as_ref().expect("it was planned")
     }
 
-    /// A replica that runs.
+    /// The process of a running replica.
     pub fn process(&self, number: usize) -> &Process {
         self.replicas[number].process.as_ref().expect("it runs")
     }
@@ -202,9 +202,9 @@ impl Fleet {
     }
 }
 
-/// What is done to them.
+/// Starting, stopping and killing replicas.
 impl Fleet {
-    /// Starts all that don't run, all at once, and returns once they are ready.
+    /// Starts all replicas that don't run, concurrently, and returns once they are ready.
     pub fn start_all(&mut self) {
         let (stage, settings, name) = (&self.stage, &self.settings, &self.database.name);
         let store = &self.store();
@@ -217,7 +217,7 @@ impl Fleet {
         });
     }
 
-    /// Starts one that doesn't run, and returns once it is ready.
+    /// Starts a replica that doesn't run, and returns once it is ready.
     pub fn start(&mut self, number: usize) {
         let store = self.store();
         let replica = &mut self.replicas[number];
@@ -225,25 +225,25 @@ impl Fleet {
         replica.start(number, &self.stage, &self.settings, &store, &self.database.name);
     }
 
-    /// Where replicas without a line of their own find the database.
+    /// The database's URL for replicas without a proxy of their own.
     fn store(&self) -> String {
         let name = &self.database.name;
         self.pooler.as_ref().map_or_else(|| self.database.url(), |pooler| pooler.url(name))
     }
 
-    /// Ends one at once, wherever it is.
+    /// Kills a replica with `SIGKILL`.
     pub fn kill(&mut self, number: usize) {
         self.stage.closes(number);
         self.replicas[number].process.take().expect("it runs").kill();
     }
 
-    /// Waits until one has ended by itself, and returns its exit code.
+    /// Waits until a replica exits by itself, and returns its exit code.
     pub async fn ended_by_itself(&mut self, number: usize) -> Option<i32> {
         self.stage.closes(number);
         self.replicas[number].process.take().expect("it runs").end().await.code()
     }
 
-    /// Leads all lines to another server, which has the database as well. Returns the former one.
+    /// Redirects all proxies to another server that has the database. Returns the former server.
     pub fn lead_to(&mut self, server: Cluster) -> Cluster {
         for replica in &self.replicas {
             let link = replica.link.as_ref().expect("it was planned");
@@ -253,15 +253,15 @@ impl Fleet {
         self.database.own.replace(server).expect("it was planned")
     }
 
-    /// Asks one to stop, and returns once it has.
+    /// Shuts a replica down gracefully, and waits for its end.
     pub async fn stop(&mut self, number: usize) {
         self.stage.closes(number);
         let mut process = self.replicas[number].process.take().expect("it runs");
         process.terminate();
-        assert!(process.end().await.success(), "it stops in order");
+        assert!(process.end().await.success(), "the shutdown fails");
     }
 
-    /// Stops all in order, so that their logs are searched to the end.
+    /// Shuts all replicas down gracefully, so that their logs are searched to the end.
     pub async fn disband(mut self) {
         for number in 0..self.len() {
             if self.replicas[number].process.is_some() {
@@ -272,7 +272,7 @@ impl Fleet {
 }
 
 impl Replica {
-    /// Starts it on a store, or on the database of that name at the end of its line.
+    /// Starts it on the store's URL or, if it has a proxy, on the database `name` behind the proxy.
     fn start(&mut self, number: usize, stage: &Stage, settings: &[&str], store: &str, name: &str) {
         let store = self.link.as_ref().map_or_else(|| store.to_owned(), |link| link.url(name));
         let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), Road::url);
@@ -285,7 +285,7 @@ impl Replica {
 }
 
 impl Database {
-    /// An empty one.
+    /// Creates an empty database.
     pub fn lay(own: bool, connections_max: Option<u32>) -> Self {
         let own = own.then(Cluster::start);
         let cluster = own.as_ref().unwrap_or_else(|| shared());
@@ -300,7 +300,7 @@ impl Database {
         Self { own, name, owner }
     }
 
-    /// Where it is, for whoever owns it.
+    /// Its URL, with its owner's role.
     pub fn url(&self) -> String {
         let url = self.cluster().url(&self.name);
         match &self.owner {
@@ -313,7 +313,7 @@ impl Database {
         self.own.as_ref().unwrap_or_else(|| shared())
     }
 
-    /// What it says to a statement.
+    /// The result of a statement.
     pub fn sql(&self, statement: &str) -> String {
         self.cluster().sql(&self.name, statement)
     }
@@ -324,21 +324,21 @@ impl Drop for Database {
         if thread::panicking() {
             return;
         }
-        // Written to its files before they are searched; its log of writes is among them anyway.
+        // Flushes its data to the files that are searched; the WAL is among these anyway.
         self.sql("CHECKPOINT");
         let directory = self.sql("SHOW data_directory");
         search_directory(directory.as_ref());
     }
 }
 
-/// Matches, and what Oz was asked of them.
+/// Matches, and the requests to Oz about them.
 impl Fleet {
     /// A folder whose liveness media show the sample portrait.
     pub fn folder(&self) -> String {
         self.oz().add_folder(sample::liveness_folder(sample::portrait_jpeg()))
     }
 
-    /// Matches that a replica has accepted and that are being analysed.
+    /// Creates matches at a replica, and waits until Oz analyses them.
     pub async fn create(&self, number: usize, count: usize) -> Vec<Match> {
         let client = self.client(number).await;
         let created = (0..count).map(|_| {
@@ -353,13 +353,13 @@ impl Fleet {
         created
     }
 
-    /// Waits until Oz was asked such a thing, answered or not.
+    /// Waits until Oz has got a request to this endpoint, answered or not.
     pub async fn is_asked(&self, endpoint: Endpoint) {
         let is_asked = |record: &[RecordedRequest]| record.iter().any(|r| r.endpoint == endpoint);
-        timeout(PATIENCE, self.oz().recorded(is_asked)).await.expect("Oz is asked");
+        timeout(PATIENCE, self.oz().recorded(is_asked)).await.expect("Oz gets a request");
     }
 
-    /// Waits until each of these matches was polled so often at this time of Oz's clock or later.
+    /// Waits until each of these matches has been polled `times` times since a time on Oz's clock.
     pub async fn polled(&self, matches: &[Match], since_ms: u64, times: usize) {
         let all_polled = |record: &[RecordedRequest]| {
             let polls = polls(record, since_ms);
@@ -367,48 +367,47 @@ impl Fleet {
             matches.iter().all(|m| of(m) >= times)
         };
         let polled = timeout(PATIENCE, self.oz().recorded(all_polled)).await;
-        polled.expect("all of them are polled");
+        polled.expect("each match is polled");
     }
 
-    /// Waits until each of these matches is polled so often from now on. What was recorded before
-    /// is forgotten.
+    /// Clears Oz's record, and waits until each of these matches is polled `times` times.
     pub async fn polled_anew(&self, matches: &[Match], times: usize) {
         self.oz().clear_record();
         self.polled(matches, 0, times).await;
     }
 
-    /// When the matches of each folder were polled, on Oz's clock.
+    /// The times of the polls, by folder, in milliseconds on Oz's clock.
     pub fn polls(&self, since_ms: u64) -> HashMap<String, Vec<u64>> {
         polls(&self.oz().record(), since_ms)
     }
 
-    /// Has all analyses end.
+    /// Ends all analyses.
     pub fn finish(&self) {
         self.oz().switch(|switches| switches.processing_ms = 0);
         self.oz().skip(Duration::from_millis(NEVER_MS));
     }
 
-    /// Waits until a match has ended, at a replica.
+    /// Waits at a replica until a match has ended.
     pub async fn ended(&self, number: usize, match_id: &str) -> Match {
         let mut client = self.client(number).await;
         client.wait_match(wait(match_id, PATIENCE)).await.expect("it ends").into_inner()
     }
 
-    /// What a call says that the store keeps from being answered, and how soon.
+    /// Checks that a call soon fails because the store is unavailable.
     pub async fn check_unavailable<T: fmt::Debug>(
         &self,
         call: impl Future<Output = Result<T, Status>>,
     ) {
         let asked = now();
         let answer = timeout(PATIENCE, call).await.expect("it is answered");
-        let refusal = Refusal::of(answer.expect_err("the store is away"));
+        let refusal = Refusal::of(answer.expect_err("the store is unavailable"));
         refusal.assert(Code::Unavailable, "STORE_UNAVAILABLE");
         assert!(refusal.says_when_to_retry());
         assert!(asked.elapsed() < UNAVAILABLE_WITHIN, "it took {:?}", asked.elapsed());
     }
 
-    /// Checks that each of these matches ends with Oz's verdict, one photo and one analysis at Oz,
-    /// and says the same at every replica that runs.
+    /// Checks that each of these matches ends with Oz's verdict, with one photo and one analysis at
+    /// Oz, and that all running replicas agree.
     pub async fn check_finished(&self, matches: &[Match]) {
         let running: Vec<usize> =
             (0..self.len()).filter(|n| self.replicas[*n].process.is_some()).collect();
@@ -428,13 +427,13 @@ impl Fleet {
         self.check_dense();
     }
 
-    /// Checks that no match has a gap.
+    /// Checks that the sequences of every match are dense.
     pub fn check_dense(&self) {
         assert_eq!(self.gaps(), 0, "matches have gaps");
     }
 
-    /// How many events are missing in matches. Positions among all may have gaps: of writes that
-    /// came too late.
+    /// The number of events missing in the sequences of matches. Positions may have gaps, left by
+    /// writes that came too late.
     pub fn gaps(&self) -> u64 {
         let gaps = self.sql(
             "SELECT coalesce(sum(gap), 0) FROM (
@@ -443,40 +442,40 @@ impl Fleet {
         gaps.parse().expect("a number")
     }
 
-    /// Waits until so many leases stand.
+    /// Waits until there are `count` valid leases.
     pub async fn leases(&self, count: usize) {
         let standing = "SELECT count(*) FROM leases WHERE expire_time > now()";
         self.sql_says(standing, &count.to_string()).await;
     }
 
-    /// Waits until the database says so.
+    /// Waits until a statement has the wanted result.
     pub async fn sql_says(&self, statement: &str, wanted: &str) {
         let says = || self.sql(statement) == wanted;
         eventually(says, || format!("{statement} isn't {wanted}, but {}", self.sql(statement)))
             .await;
     }
 
-    /// Waits until a replica's health says so.
+    /// Waits until a replica's health check has the wanted status.
     pub async fn health_says(&self, number: usize, wanted: ServingStatus) {
         let address = self.process(number).address().to_owned();
         let channel = Channel::from_shared(address).expect("an address").connect().await;
         let mut client = HealthClient::new(channel.expect("it listens"));
         let service = String::from("facematch.v1.FaceMatch");
         let request = HealthCheckRequest { service };
-        let mut told = client.watch(request).await.expect("it tells").into_inner();
+        let mut told = client.watch(request).await.expect("a health stream").into_inner();
         let waiting = async {
-            while told.message().await.expect("it tells").expect("it goes on").status() != wanted {}
+            while told.message().await.expect("a status").expect("a status").status() != wanted {}
         };
         timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("{number} isn't {wanted:?}"));
     }
 }
 
-/// When analyses were polled at this time or later, by their folders.
+/// The times of polls since a time, by folder.
 fn polls(record: &[RecordedRequest], since_ms: u64) -> HashMap<String, Vec<u64>> {
     let mut polls: HashMap<String, Vec<u64>> = HashMap::new();
     let is_poll = |r: &&RecordedRequest| r.endpoint == Endpoint::GetAnalysis && r.at_ms >= since_ms;
     for request in record.iter().filter(is_poll) {
-        // Known as soon as the simulator has looked.
+        // The folder is unknown until the simulator has processed the request.
         if let Some(folder) = request.folder {
             polls.entry(folder.to_string()).or_default().push(request.at_ms);
         }

@@ -1,4 +1,4 @@
-//! Follows all matches in one stream, and goes from replica to replica by its token.
+//! A follower of all matches, which moves its stream from replica to replica by its resume token.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,13 +14,13 @@ use crate::{
     watching::checked::Place,
 };
 
-/// After at most so many updates it goes to some other replica, even if nothing is wrong.
+/// The maximum number of updates before it moves to another replica, even without a failure.
 const UPDATES_MAX: usize = 40;
 
-/// Where all updates begin.
+/// The token of a stream from the first event on.
 const EARLIEST: &str = "earliest";
 
-/// Who follows.
+/// A follower of all matches.
 pub struct Follower {
     service: watch::Receiver<Service>,
     random: StdRng,
@@ -36,11 +36,11 @@ impl Follower {
         Self { service, random, token, seen, checkers }
     }
 
-    /// Follows until it is told how many updates there are and has seen so many.
+    /// Follows until it has seen as many updates as `in_all` announces.
     pub async fn run(mut self, mut in_all: watch::Receiver<Option<usize>>) -> Vec<Place> {
         while in_all.borrow().is_none_or(|in_all| self.seen.len() < in_all) {
-            // Whatever lets it down, it goes on elsewhere; who was let down rightly, others check.
-            if let Ok(updates) = timeout(PATIENCE, self.open()).await.expect("somebody is there") {
+            // After any failure it continues at another replica; callers check the reasons.
+            if let Ok(updates) = timeout(PATIENCE, self.open()).await.expect("a replica listens") {
                 tokio::select! {
                     () = self.follow(updates) => {}
                     Ok(()) = in_all.changed() => {}
@@ -52,7 +52,7 @@ impl Follower {
 
     async fn open(&mut self) -> Result<Streaming<MatchUpdate>, Status> {
         let is_open = |now: &Service| !now.open().is_empty();
-        let now = self.service.wait_for(is_open).await.expect("the stage is there").clone();
+        let now = self.service.wait_for(is_open).await.expect("the stage holds the sender").clone();
         let open = now.open();
         let door = &now.doors[open[self.random.random_range(0..open.len())]];
         let client = try_connect(door.address.as_ref().expect("it is open")).await;
@@ -65,7 +65,7 @@ impl Follower {
     async fn follow(&mut self, mut updates: Streaming<MatchUpdate>) {
         for _ in 0..self.random.random_range(1..=UPDATES_MAX) {
             match updates.message().await {
-                Ok(update) => self.see(&update.expect("such a stream has no end")),
+                Ok(update) => self.see(&update.expect("a stream of all matches doesn't end")),
                 Err(_) => return,
             }
         }

@@ -1,4 +1,4 @@
-//! A replica that starts on a database that hangs: it says so in one line, and a signal ends it at
+//! A replica that starts on a hanging database: it fails with one line, and a signal stops it at
 //! once.
 
 use futures_util::future::join_all;
@@ -11,12 +11,12 @@ use crate::{
     support::House,
 };
 
-/// Answers of the database after which it is silent: of connecting, of making the tables, and of
-/// entering the replica.
+/// After how many answers the database falls silent: while the replica connects, creates the
+/// tables, or registers itself.
 const ANSWERS: [usize; 3] = [2, 16, 26];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_falls_silent_is_told_in_one_line() {
+async fn a_database_that_falls_silent_is_reported_in_one_line() {
     let house = &House::build().await;
     join_all(ANSWERS.map(|nth| async move {
         let (link, name) = (shared().link(), shared().create_database());
@@ -30,7 +30,7 @@ async fn a_database_that_falls_silent_is_told_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_while_the_database_is_silent_is_at_once() {
+async fn a_replica_stops_at_once_while_the_database_is_silent() {
     let house = &House::build().await;
     join_all(ANSWERS.map(|nth| async move {
         let (link, name) = (shared().link(), shared().create_database());
@@ -43,7 +43,7 @@ async fn a_stop_while_the_database_is_silent_is_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_while_matches_are_claimed_leaves_them_to_other_replicas() {
+async fn a_replica_stopped_while_it_claims_matches_leaves_them_to_others() {
     let mut fleet = Fleet::gather_as(Plan { replicas: 2, ..Plan::default() }).await;
     let matches = fleet.create(0, 3).await;
     fleet.stop(0).await;
@@ -60,7 +60,7 @@ async fn a_stop_while_matches_are_claimed_leaves_them_to_other_replicas() {
     settings.push(("--listen", "127.0.0.1:0".to_owned()));
     let (status, said) = stopped(&settings, || fleet.sql(claiming) != "0").await;
     assert_stopped(status, &said);
-    assert_eq!(fleet.sql("SELECT count(*) FROM leases"), "0", "the lease is given back");
+    assert_eq!(fleet.sql("SELECT count(*) FROM leases"), "0", "the lease is not deleted");
     other.close().await.expect("it is closed");
     fleet.start_all();
     fleet.polled_anew(&matches, 1).await;

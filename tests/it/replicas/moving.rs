@@ -1,4 +1,4 @@
-//! Callers that go from one replica to another, with a match that a third may drive.
+//! Callers that move from one replica to another, while a third may drive their match.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::{
     },
 };
 
-/// A driver hears of a cancel elsewhere within about a second; the rest is for a busy machine.
+/// A driver learns of a cancel elsewhere within about a second; the rest is for a busy machine.
 const STOPS_WITHIN_MS: u64 = 2_000;
 
-/// What a replica does beyond another's lease, on a busy machine.
+/// The time for an upload after the dead replica's lease expires, on a busy machine.
 const BEYOND_LEASE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_photo_that_is_brought_to_two_replicas_is_uploaded_once() {
+async fn a_photo_sent_to_two_replicas_is_uploaded_once() {
     let fleet = Fleet::gather().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let slow = json!({"match": {"endpoint": "add_media"}, "then": {"delay_ms": 1_500}});
@@ -46,7 +46,7 @@ async fn a_photo_that_is_brought_to_two_replicas_is_uploaded_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_photo_that_was_brought_again_goes_to_oz_once_its_first_replica_is_dead() {
+async fn a_photo_sent_to_a_second_replica_is_uploaded_after_the_first_is_killed() {
     let mut fleet = Fleet::gather().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let stuck =
@@ -74,7 +74,7 @@ async fn a_photo_that_was_brought_again_goes_to_oz_once_its_first_replica_is_dea
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_photo_that_nobody_brings_again_is_lost_with_its_replica() {
+async fn a_photo_that_is_not_sent_again_is_lost_with_its_replica() {
     let settings = vec![("--photo-grace", "500ms")];
     let mut fleet = Fleet::gather_as(Plan { settings, ..Plan::default() }).await;
     let stuck =
@@ -95,7 +95,7 @@ async fn a_photo_that_nobody_brings_again_is_lost_with_its_replica() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancel_at_another_replica_is_told_at_once_and_soon_heard_by_the_driver() {
+async fn a_cancel_at_another_replica_shows_at_once_and_soon_stops_the_driver() {
     let fleet = Fleet::gather().await;
     let matches = fleet.create(0, 2).await;
     let (unwanted, wanted) = (&matches[0], &matches[1..]);
@@ -105,14 +105,14 @@ async fn a_cancel_at_another_replica_is_told_at_once_and_soon_heard_by_the_drive
     assert_eq!(cancelled.state(), MatchState::Cancelled);
     for number in 0..fleet.len() {
         let told = fleet.client(number).await.get_match(get(&unwanted.match_id)).await.unwrap();
-        assert_eq!(told.into_inner(), cancelled, "{number} is behind");
+        assert_eq!(told.into_inner(), cancelled, "replica {number} is behind");
     }
-    // For longer than its driver may take to hear of it.
+    // For longer than the driver may take to learn of the cancel.
     fleet.polled(wanted, cancelled_ms + STOPS_WITHIN_MS, 10).await;
     let polls = fleet.polls(0);
     let last_ms = polls[&unwanted.folder_id].last().expect("it was polled");
     let went_on_ms = last_ms.saturating_sub(cancelled_ms);
-    println!("cancelled elsewhere: its driver went on for {went_on_ms} ms");
+    println!("cancelled elsewhere: its driver stopped after {went_on_ms} ms");
     assert!(went_on_ms <= STOPS_WITHIN_MS);
     fleet.finish();
     fleet.check_finished(wanted).await;
@@ -120,7 +120,7 @@ async fn a_cancel_at_another_replica_is_told_at_once_and_soon_heard_by_the_drive
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_match_that_is_erased_at_one_replica_is_gone_at_all() {
+async fn a_match_erased_at_one_replica_is_gone_at_all() {
     let fleet = Fleet::gather().await;
     let matches = fleet.create(0, 1).await;
     let id = &matches[0].match_id;
@@ -129,7 +129,7 @@ async fn a_match_that_is_erased_at_one_replica_is_gone_at_all() {
     Refusal::of(refused).assert(Code::FailedPrecondition, "MATCH_RUNNING");
     fleet.finish();
     for number in 0..fleet.len() {
-        // So that each has it in its memory.
+        // Loads the match into the memory of each replica.
         let updates = fleet.client(number).await.watch_match(watch(id)).await.unwrap();
         check_whole(&collect(updates.into_inner()).await.unwrap());
     }
@@ -149,7 +149,7 @@ async fn a_match_that_is_erased_at_one_replica_is_gone_at_all() {
     fleet.disband().await;
 }
 
-/// When photos came to Oz, on its clock.
+/// The times of uploads on Oz's clock.
 fn uploads(fleet: &Fleet) -> Vec<u64> {
     let record = fleet.oz().record();
     record.iter().filter(|r| r.endpoint == Endpoint::AddMedia).map(|r| r.at_ms).collect()

@@ -1,4 +1,4 @@
-//! The database goes away for all replicas at once: killed, out of reach, or hung.
+//! Outages of the database for all replicas at once: killed, unreachable, or hanging.
 
 use facematch::pb::{ListMatchesRequest, Match};
 use futures_util::future::join_all;
@@ -13,14 +13,14 @@ use crate::{
     support::{PATIENCE, Refusal, get, last, portrait_request, rule, setting, until},
 };
 
-/// Matches of each replica: so many are being analysed, and of so many the photo is in memory.
+/// Matches per replica: those being analysed, and those whose photo is still in memory.
 const ANALYSED: usize = 5;
 const PHOTOS: usize = 2;
 
-/// How often callers are refused before the database is there again.
+/// How many calls are refused before the database is reachable again.
 const REFUSED: u32 = 3;
 
-/// How long it is away, in leases, unless it is for a moment, or the environment says otherwise.
+/// The length of an outage in leases: the default of `FACEMATCH_AWAY_LEASES`.
 const AWAY_LEASES: u64 = 3;
 
 fn plan(links: bool) -> Plan {
@@ -28,7 +28,7 @@ fn plan(links: bool) -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_killed_and_started_again_costs_no_match() {
+async fn a_restart_of_the_database_costs_no_match() {
     let waiting = Waiting::begin(plan(false)).await;
     waiting.fleet.cluster().kill();
     waiting.fleet.cluster().start_again();
@@ -36,7 +36,7 @@ async fn a_database_that_is_killed_and_started_again_costs_no_match() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_down_for_longer_than_a_lease_costs_no_match() {
+async fn a_database_down_for_longer_than_a_lease_costs_no_match() {
     let waiting = Waiting::begin(plan(false)).await;
     waiting.fleet.cluster().kill();
     waiting.outlast().await;
@@ -45,7 +45,7 @@ async fn a_database_that_is_down_for_longer_than_a_lease_costs_no_match() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_out_of_reach_for_longer_than_a_lease_costs_no_match() {
+async fn a_database_unreachable_for_longer_than_a_lease_costs_no_match() {
     let waiting = Waiting::begin(plan(true)).await;
     for number in 0..waiting.fleet.len() {
         waiting.fleet.link(number).refuse();
@@ -59,7 +59,7 @@ async fn a_database_that_is_out_of_reach_for_longer_than_a_lease_costs_no_match(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_hangs_for_longer_than_a_lease_costs_no_match() {
+async fn a_database_hanging_for_longer_than_a_lease_costs_no_match() {
     let waiting = Waiting::begin(plan(false)).await;
     waiting.fleet.cluster().pause();
     waiting.outlast().await;
@@ -68,7 +68,7 @@ async fn a_database_that_hangs_for_longer_than_a_lease_costs_no_match() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_that_stop_while_the_database_is_away_lose_nothing_but_photos_in_memory() {
+async fn replicas_that_stop_during_an_outage_lose_only_photos_in_memory() {
     let plan = Plan { settings: vec![("--drain-timeout", "2s")], ..plan(false) };
     let mut fleet = Fleet::gather_as(plan).await;
     let matches = fleet.create(0, ANALYSED).await;
@@ -85,7 +85,7 @@ async fn replicas_that_stop_while_the_database_is_away_lose_nothing_but_photos_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_who_come_back_all_the_time_keep_no_replica_from_its_database() {
+async fn callers_that_retry_without_a_pause_keep_no_replica_from_its_database() {
     let plan = Plan { replicas: 1, links: true, ..Plan::default() };
     let fleet = Fleet::gather_as(plan).await;
     let (client, mut refused) = (fleet.client(0).await, 0);
@@ -104,25 +104,25 @@ async fn callers_who_come_back_all_the_time_keep_no_replica_from_its_database() 
             }
         }
     };
-    let created = timeout(PATIENCE, created).await.expect("it finds its database");
+    let created = timeout(PATIENCE, created).await.expect("the replica reconnects");
     fleet.finish();
     fleet.check_finished(&[created]).await;
     fleet.disband().await;
 }
 
-/// A fleet whose matches wait for the end of an outage.
+/// A fleet with matches for an outage.
 struct Waiting {
     fleet: Fleet,
     matches: Vec<Match>,
-    /// Who held them as it began.
+    /// The owners of the matches before the outage.
     owners: String,
 }
 
-/// Whose each match is.
+/// The owner of each match.
 const OWNERS: &str = "SELECT match_id, owner FROM match_states ORDER BY match_id";
 
 impl Waiting {
-    /// Matches in both states that an outage finds them in, at each replica.
+    /// Starts a fleet, and creates matches in both states at each replica.
     async fn begin(plan: Plan) -> Self {
         let fleet = Fleet::gather_as(plan).await;
         let created = join_all((0..fleet.len()).map(|n| fleet.create(n, ANALYSED))).await;
@@ -138,8 +138,8 @@ impl Waiting {
         Self { fleet, matches, owners }
     }
 
-    /// Whatever is asked meanwhile is answered in time, and Oz is left in peace once nobody has a
-    /// lease.
+    /// Waits for the length of an outage. Checks that calls fail in time, and that Oz gets no
+    /// request once all leases have expired.
     async fn outlast(&self) {
         let (fleet, began_ms) = (&self.fleet, self.fleet.clock_ms());
         let lease_ms = u64::try_from(LEASE.as_millis()).unwrap();
@@ -149,7 +149,7 @@ impl Waiting {
             join_all((0..fleet.len()).map(|number| self.check_unavailable(number))).await;
         }
         let polls = fleet.polls(began_ms + lease_ms).into_values().flatten().count();
-        assert_eq!(polls, 0, "Oz is asked by those who have no lease");
+        assert_eq!(polls, 0, "replicas without a lease poll Oz");
     }
 
     async fn check_unavailable(&self, number: usize) {
@@ -164,7 +164,7 @@ impl Waiting {
         );
     }
 
-    /// All matches go on, and end with their verdict.
+    /// Checks that all matches resume and end with their verdict.
     async fn go_on(self) {
         let Self { fleet, matches, owners } = self;
         let back_ms = fleet.clock_ms();
@@ -173,16 +173,16 @@ impl Waiting {
         fleet.polled(&matches, back_ms, 3).await;
         let took_ms = fleet.clock_ms() - back_ms;
         let polls = fleet.polls(back_ms).into_values().flatten().count();
-        println!("outage: all went on within {took_ms} ms, {polls} polls meanwhile");
+        println!("outage: all matches resumed within {took_ms} ms, {polls} polls meanwhile");
         fleet.leases(fleet.len()).await;
-        assert_eq!(fleet.sql(OWNERS), owners, "whoever was back first took what others have");
+        assert_eq!(fleet.sql(OWNERS), owners, "the first replica back took matches of others");
         fleet.finish();
         fleet.check_finished(&matches).await;
         fleet.disband().await;
     }
 }
 
-/// A match that a replica has accepted, and whose photo it holds.
+/// Creates a match at a replica, which accepts it and holds its photo.
 async fn accept(fleet: &Fleet, number: usize) -> Match {
     let mut client = fleet.client(number).await;
     let updates = client.run_match(portrait_request(&fleet.folder())).await.unwrap();

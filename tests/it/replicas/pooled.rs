@@ -1,4 +1,4 @@
-//! A PgBouncer between the replicas and their database.
+//! PgBouncer between the replicas and their database.
 
 use crate::{
     postgres::{Mode, shared},
@@ -7,11 +7,11 @@ use crate::{
     support::House,
 };
 
-/// Matches of each replica.
+/// Matches per replica.
 const MATCHES: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pooler_in_session_mode_carries_everything() {
+async fn replicas_work_through_a_pooler_in_session_mode() {
     let mut fleet = Fleet::gather_as(Plan { pooled: true, ..Plan::default() }).await;
     fleet.leases(fleet.len()).await;
     let mut matches = fleet.create(0, MATCHES).await;
@@ -37,6 +37,6 @@ async fn a_pooler_that_shares_sessions_is_refused_in_one_line() {
         assert_names(&said, "--store", "set pool_mode = session");
         let tables =
             shared().sql(&name, "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'");
-        assert_eq!(tables, "0", "it is as it was");
+        assert_eq!(tables, "0", "the database was changed");
     }
 }

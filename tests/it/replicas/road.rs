@@ -1,4 +1,4 @@
-//! A replica's own road to Oz, which a test closes; and whether anybody goes along it.
+//! A TCP proxy between a replica and Oz, which a test can close and which counts requests.
 
 use std::{
     io::{self, ErrorKind},
@@ -19,10 +19,10 @@ use tokio::{
     task::JoinSet,
 };
 
-/// The bytes that are carried at once.
+/// Bytes per read.
 const PIECE_BYTES: usize = 16 * 1024;
 
-/// A road to an Oz. Everything on it is lost when it is dropped.
+/// A proxy to Oz. Dropping it breaks all of its connections.
 pub struct Road {
     address: SocketAddr,
     way: Arc<Way>,
@@ -36,7 +36,7 @@ struct Way {
 }
 
 impl Road {
-    /// An open road.
+    /// Starts an open proxy.
     pub async fn to(oz: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -47,29 +47,29 @@ impl Road {
         Self { address, way, _keeper: keeper }
     }
 
-    /// What the replica takes for Oz.
+    /// The URL for the replica's `--oz-url`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Breaks all connections, and lets nobody pass.
+    /// Breaks all connections, and refuses new ones.
     pub fn close(&self) {
         self.way.is_open.send_replace(false);
     }
 
-    /// Lets everybody pass again.
+    /// Accepts connections again.
     pub fn open(&self) {
         self.way.is_open.send_replace(true);
     }
 
-    /// How often somebody has come along so far: connections, those included that were broken at
-    /// once, and pieces of requests.
+    /// The activity so far: the number of connections, refused ones included, and of pieces of
+    /// requests.
     pub fn asked(&self) -> u64 {
         self.way.asked.load(Ordering::SeqCst)
     }
 }
 
-/// Its connections end with it.
+/// Accepts connections; they end when this future is dropped.
 async fn keep(listener: TcpListener, way: Arc<Way>) {
     let mut connections = JoinSet::new();
     loop {
@@ -79,7 +79,7 @@ async fn keep(listener: TcpListener, way: Arc<Way>) {
                 let way = Arc::clone(&way);
                 connections.spawn(async move { way.carry(client).await });
             }
-            // One that fails is broken, which is all that there is to say.
+            // The error of a broken connection is of no interest.
             Some(_) = connections.join_next() => {}
         }
     }

@@ -1,4 +1,4 @@
-//! A rolling restart: one replica after the other is asked to stop, under load, and started again.
+//! A rolling restart: one replica after another is shut down gracefully, under load, and restarted.
 
 use facematch::pb::Match;
 use tokio::task::JoinSet;
@@ -9,21 +9,22 @@ use crate::{
     support::setting,
 };
 
-/// Callers at once, each with one match after the other.
+/// Concurrent callers, each of which runs one match after another.
 const CALLERS: u64 = 6;
 
-/// Matches of each replica that are being analysed all the time.
+/// Matches per replica that are being analysed throughout.
 const MATCHES: usize = 30;
 
-/// Far from what a match waits for if it is let go of, and from what it waits for if it isn't.
+/// The lease and the maximum gap between polls: a released match is taken over far sooner than
+/// `GAP_MS_MAX`, and an unreleased match waits far longer, for the end of the lease.
 const LEASE: &str = "10s";
 const GAP_MS_MAX: u64 = 5_000;
 
-/// What callers' own matches take.
+/// The processing time of callers' matches.
 const PROCESSING_MS: u64 = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rolling_restart_is_noticed_by_nobody_who_comes_back() {
+async fn a_rolling_restart_is_invisible_to_callers_that_retry() {
     let seed = setting("FACEMATCH_SEED", rand::random());
     println!("FACEMATCH_SEED={seed}");
     let settings = vec![("--lease", LEASE)];
@@ -57,23 +58,23 @@ async fn a_rolling_restart_is_noticed_by_nobody_who_comes_back() {
     println!(
         "rolling restart: matches: {matches}, cancelled: {cancelled}, lost: {lost}, doubled: {doubled}"
     );
-    assert_eq!((lost, doubled), (0, 0), "the seed was {seed}");
+    assert_eq!((lost, doubled), (0, 0), "with FACEMATCH_SEED={seed}");
     ended.iter().for_each(|ended| callers::check(fleet.oz(), ended));
     fleet.disband().await;
 }
 
-/// How long matches were not polled while the replica changed that drives them.
+/// Checks how long matches were not polled while they moved from one replica to another.
 fn check_gaps(fleet: &Fleet, matches: &[Match]) {
     let (polls, count) = (fleet.polls(0), matches.len());
     let gap = |times: &Vec<u64>| times.windows(2).map(|pair| pair[1] - pair[0]).max();
     let times = matches.iter().filter_map(|m| polls.get(&m.folder_id));
     let mut gaps: Vec<u64> = times.filter_map(gap).collect();
-    assert_eq!(gaps.len(), count, "all of them are polled on");
+    assert_eq!(gaps.len(), count, "a match is no longer polled");
     gaps.sort_unstable();
     let [p50, p99, max] = [count / 2, count * 99 / 100, count - 1].map(|n| gaps[n]);
     println!(
         "rolling restart: longest gap between two polls of {count} matches: p50 {p50} ms, p99 \
          {p99} ms, max {max} ms, polled every 100 ms"
     );
-    assert!(max <= GAP_MS_MAX, "a match waits for the end of a lease");
+    assert!(max <= GAP_MS_MAX, "a match waited for the end of a lease");
 }

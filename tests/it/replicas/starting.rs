@@ -1,5 +1,5 @@
-//! What a database has to be like for a replica to start on it, and what becomes of one that gives
-//! too few connections.
+//! The conditions under which a replica starts on a database, and databases with too few
+//! connections.
 
 use futures_util::future::join_all;
 
@@ -14,15 +14,15 @@ use crate::{
     support::{House, named, portrait_request},
 };
 
-/// What a replica needs to write, to renew its lease, to listen and to follow, and two readers of
-/// the four that it would like.
+/// Fewer connections than a replica opens: enough for the writer, the lease, the listener and the
+/// tail, and for some readers.
 const FEW: u32 = 7;
 
-/// Matches at once.
+/// Concurrent matches.
 const MATCHES: usize = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_replicas_that_start_at_once_on_an_empty_database_all_become_ready() {
+async fn ten_replicas_that_start_together_on_an_empty_database_become_ready() {
     let fleet = Fleet::gather_as(Plan { replicas: 10, ..Plan::default() }).await;
     fleet.leases(10).await;
     let matches = join_all((0..10).map(|number| fleet.create(number, 1))).await.concat();
@@ -34,7 +34,7 @@ async fn ten_replicas_that_start_at_once_on_an_empty_database_all_become_ready()
 }
 
 #[tokio::test]
-async fn a_database_that_answers_before_it_is_safe_is_refused() {
+async fn a_database_without_synchronous_commits_is_refused() {
     let name = shared().create_database();
     shared().sql("postgres", &format!("ALTER DATABASE {name} SET synchronous_commit = off"));
     is_refused(&name, "synchronous_commit").await;
@@ -45,7 +45,7 @@ async fn a_database_of_another_application_is_refused() {
     let name = shared().create_database();
     shared().sql(&name, "CREATE TABLE matches (winner text)");
     is_refused(&name, "not a FaceMatch journal").await;
-    assert_eq!(shared().sql(&name, "SELECT count(*) FROM matches"), "0", "it is as it was");
+    assert_eq!(shared().sql(&name, "SELECT count(*) FROM matches"), "0", "it was changed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +56,7 @@ async fn a_database_of_a_newer_version_is_refused() {
     fleet.disband().await;
 }
 
-/// In one line that names the setting.
+/// Checks that a start is refused with one line that names the setting.
 async fn is_refused(database: &str, why: &str) {
     let house = House::build().await;
     let said = failing(&with(&house, "--store", Some(&shared().url(database)))).await;
@@ -64,7 +64,7 @@ async fn is_refused(database: &str, why: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_gets_too_few_connections_says_so_and_loses_nothing() {
+async fn a_replica_with_too_few_connections_loses_no_match() {
     let plan = Plan { replicas: 1, connections_max: Some(FEW), ..Plan::default() };
     let fleet = Fleet::gather_as(plan).await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
@@ -82,7 +82,7 @@ async fn a_replica_that_gets_too_few_connections_says_so_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_replica_that_gets_no_connection_is_refused() {
+async fn a_start_without_any_connection_is_refused() {
     let narrow = Database::lay(false, Some(0));
     let house = House::build().await;
     let said = failing(&with(&house, "--store", Some(&narrow.url()))).await;

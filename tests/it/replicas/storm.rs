@@ -1,7 +1,7 @@
-//! A storm of real kills over a fleet: replicas and their database die again and again.
+//! A storm of real kills over a fleet: replicas and their database are killed and restarted.
 //!
-//! `FACEMATCH_REPLICA_KILLS`, `FACEMATCH_DATABASE_KILLS` and `FACEMATCH_SEED` make it longer, or
-//! another one.
+//! `FACEMATCH_REPLICA_KILLS` and `FACEMATCH_DATABASE_KILLS` set the numbers of kills,
+//! `FACEMATCH_SEED` the random choices.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{sync::watch, task::JoinSet};
@@ -16,20 +16,20 @@ use crate::{
     watching::checked::{Place, missing_and_repeated},
 };
 
-/// Callers at once, each with one match after the other.
+/// Concurrent callers, each of which runs one match after another.
 const CALLERS: u64 = 12;
 
-/// Those who follow everything.
+/// Followers of all matches.
 const FOLLOWERS: u64 = 2;
 
-/// Kills of a replica, and of the database, unless the environment says otherwise.
+/// The defaults of `FACEMATCH_REPLICA_KILLS` and `FACEMATCH_DATABASE_KILLS`.
 const KILLS: u64 = 20;
 const DATABASE_KILLS: u64 = 3;
 
-/// One kill in so many is of all replicas.
+/// One kill in this many hits all replicas.
 const ALL_EACH: u32 = 8;
 
-/// What happens to the fleet next.
+/// What is killed next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Blow {
     Replica,
@@ -37,7 +37,7 @@ enum Blow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_over_many_replicas_loses_no_match_and_doubles_nothing() {
+async fn a_storm_of_kills_over_replicas_loses_no_match_and_doubles_nothing() {
     let kills = setting("FACEMATCH_REPLICA_KILLS", KILLS);
     let outages = setting("FACEMATCH_DATABASE_KILLS", DATABASE_KILLS);
     let seed = setting("FACEMATCH_SEED", rand::random());
@@ -50,7 +50,7 @@ async fn a_storm_over_many_replicas_loses_no_match_and_doubles_nothing() {
     weather(plan, seed, &what, async |fleet| rage(fleet, blows, seed).await).await;
 }
 
-/// Has callers and followers at a fleet while something rages, and checks what came of it.
+/// Runs callers and followers at a fleet while `rage` disturbs it, and checks their matches.
 pub async fn weather(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&mut Fleet)) {
     let mut fleet = Fleet::gather_around(stormy_oz(seed).await, plan).await;
     let (mut callers, mut followers) = (JoinSet::new(), JoinSet::new());
@@ -63,8 +63,8 @@ pub async fn weather(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&
     }
     tokio::select! {
         () = rage(&mut fleet) => fleet.stage.calms_down(),
-        Some(early) = callers.join_next() => panic!("a caller has left: {early:?}"),
-        Some(early) = followers.join_next() => panic!("a follower has left: {early:?}"),
+        Some(early) = callers.join_next() => panic!("a caller ended early: {early:?}"),
+        Some(early) = followers.join_next() => panic!("a follower ended early: {early:?}"),
     }
     let ended = callers::gather(callers).await;
     let events = events(&fleet);
@@ -84,12 +84,12 @@ pub async fn weather(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&
         fleet.stage.updates_seen(),
         events.len() as u64 * FOLLOWERS,
     );
-    assert_eq!((lost, doubled, gaps, missing, repeated), (0, 0, 0, 0, 0), "the seed was {seed}");
+    assert_eq!((lost, doubled, gaps, missing, repeated), (0, 0, 0, 0, 0), "the seed is {seed}");
     ended.iter().for_each(|ended| callers::check(fleet.oz(), ended));
     fleet.disband().await;
 }
 
-/// So many blows of each kind, in some order.
+/// The kills of both kinds, in random order.
 fn blows(kills: u64, outages: u64, seed: u64) -> Vec<Blow> {
     let kinds = [(Blow::Replica, kills), (Blow::Database, outages)];
     let mut blows: Vec<_> =
@@ -98,7 +98,7 @@ fn blows(kills: u64, outages: u64, seed: u64) -> Vec<Blow> {
     blows
 }
 
-/// Strikes again and again at some moment, then leaves the fleet in peace.
+/// Kills at random moments, and restarts after each.
 async fn rage(fleet: &mut Fleet, blows: Vec<Blow>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut blows = blows.into_iter().peekable();
@@ -112,7 +112,7 @@ async fn rage(fleet: &mut Fleet, blows: Vec<Blow>, seed: u64) {
                 fleet.cluster().kill();
             }
         }
-        // Sometimes all at once, the database among them.
+        // Sometimes kills all replicas together.
         if blow == Blow::Replica && random.random_ratio(1, ALL_EACH) {
             let others = (0..fleet.len()).filter(|number| *number != victim).collect::<Vec<_>>();
             for number in others {
@@ -131,7 +131,7 @@ async fn rage(fleet: &mut Fleet, blows: Vec<Blow>, seed: u64) {
     }
 }
 
-/// All events of the journal as the database has them, in their order.
+/// All events in the database, by position.
 fn events(fleet: &Fleet) -> Vec<Place> {
     let rows = fleet.sql("SELECT match_id, sequence FROM events ORDER BY position");
     let place = |row: &str| {

@@ -1,4 +1,4 @@
-//! What becomes of the matches of a replica that dies, and of one that was only asleep.
+//! Takeover of the matches of a replica that is killed, or paused for longer than its lease.
 
 use std::time::Duration;
 
@@ -15,14 +15,13 @@ use crate::{
     support::{collect, last, portrait_request, rule, until},
 };
 
-/// Matches of the replica that dies.
+/// Matches of the replica that is killed.
 const MATCHES: usize = 250;
 
-/// What was sent before a death comes to Oz within so many milliseconds, and nobody takes over so
-/// soon.
+/// Requests sent before a kill reach Oz within this time, and no takeover is as fast.
 const LAST_WORDS_MS: u64 = 100;
 
-/// What is promised beyond the lease is a second; the rest is for a busy machine.
+/// The documents promise a takeover a second after the lease; the rest is for a busy machine.
 const BEYOND_LEASE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,10 +50,10 @@ async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_slept_through_its_lease_writes_nothing_and_goes_on_as_a_member() {
+async fn a_replica_paused_past_its_lease_writes_nothing_and_rejoins() {
     let mut fleet = Fleet::gather().await;
     let matches = fleet.create(0, 20).await;
-    // It falls asleep over questions whose answers would be facts.
+    // The replica is paused during polls whose responses would be events.
     let slow = json!({"match": {"endpoint": "get_analysis"}, "then": {"delay_ms": 300}});
     fleet.oz().script([rule(slow)]);
     fleet.polled_anew(&matches, 1).await;
@@ -79,7 +78,7 @@ async fn a_replica_that_slept_through_its_lease_writes_nothing_and_goes_on_as_a_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_slept_brings_its_photos_to_oz_once_it_is_awake() {
+async fn a_replica_paused_past_its_lease_uploads_its_photos_once_resumed() {
     const PHOTOS: usize = 8;
     let fleet = Fleet::gather().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
@@ -93,7 +92,7 @@ async fn a_replica_that_slept_brings_its_photos_to_oz_once_it_is_awake() {
         runs.spawn(async move { last(&collect(updates).await.unwrap()).clone() });
     }
     fleet.process(0).pause().await;
-    // The others have them, and look at Oz; they can't do more.
+    // The other replicas take the matches over but lack the photos: they only look for them at Oz.
     fleet.sql_says("SELECT count(*) FROM match_states WHERE lent", &PHOTOS.to_string()).await;
     fleet.process(0).resume();
     let matches: Vec<Match> = runs.join_all().await;
@@ -103,7 +102,7 @@ async fn a_replica_that_slept_brings_its_photos_to_oz_once_it_is_awake() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_sleeps_over_an_upload_counts_no_double() {
+async fn a_replica_paused_during_an_upload_causes_no_second_one() {
     let fleet = Fleet::gather().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let (mut client, folder) = (fleet.client(0).await, fleet.folder());
@@ -113,7 +112,7 @@ async fn a_replica_that_sleeps_over_an_upload_counts_no_double() {
     fleet.oz().recorded(|all| all.iter().any(|r| r.endpoint == Endpoint::AddMedia)).await;
     fleet.process(0).pause().await;
     let accepted = until(&mut updates, "accepted").await;
-    // It is there, so that whoever takes over finds it.
+    // The photo is at Oz, so the replica that takes over finds it.
     let ended = fleet.ended(1, &last(&accepted).match_id).await;
     assert_eq!(ended.state(), MatchState::Finished);
     fleet.process(0).resume();

@@ -1,5 +1,5 @@
-//! The crash matrix of the connection to the database: each request, each answer and each answer
-//! to a commit gets lost once, and the connection with it.
+//! Lost messages between a replica and its database: each request, each answer and each answer to
+//! a commit is lost once, together with its connection.
 
 use facematch::pb::{Match, MatchRequest, MatchState};
 use tokio::time::timeout;
@@ -13,31 +13,31 @@ use crate::{
     support::{PATIENCE, Refusal, cancel, get, named, portrait_request},
 };
 
-/// More than a match has points: the matrix has an end.
+/// More points than a match has, so that the matrix ends.
 const POINTS_MAX: usize = 200;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_match_outlives_the_loss_of_each_request_to_the_database() {
-    outlives_each(Loss::Request).await;
+async fn a_match_survives_the_loss_of_each_request_to_the_database() {
+    survives_each(Loss::Request).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_match_outlives_the_loss_of_each_answer_of_the_database() {
-    outlives_each(Loss::Answer).await;
+async fn a_match_survives_the_loss_of_each_answer_of_the_database() {
+    survives_each(Loss::Answer).await;
 }
 
-/// After so many milliseconds a replica has given up what it sent to a database that hangs, and has
-/// failed to send it again.
+/// After this time a replica has given up a write to a hanging database, and has failed to repeat
+/// it.
 const GIVEN_UP_MS: u64 = 16_000;
 
-/// More requests than a replica with nothing to do has in 2 s, many times over.
+/// Many times more requests than an idle replica sends to the database in 2 s.
 const BUSY: usize = 60;
 
-/// What a replica does to take matches over, and what else it has to ask meanwhile.
+/// The number of answers during a takeover, other queries included.
 const POINTS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_takeover_outlives_the_loss_of_each_answer_of_the_database() {
+async fn a_takeover_survives_the_loss_of_each_answer_of_the_database() {
     let mut fleet = Fleet::gather_as(plan()).await;
     let mut matches = Vec::new();
     for point in 1..=POINTS {
@@ -46,14 +46,14 @@ async fn a_takeover_outlives_the_loss_of_each_answer_of_the_database() {
         fleet.stop(1).await;
         fleet.polled_anew(&left, 2).await;
         let mut client = fleet.client(0).await;
-        // Whatever is lost of it, it is done once, and told so whenever it is asked for.
+        // Whichever answer is lost, the cancel takes effect once and a repeat confirms it.
         while let Err(status) = client.cancel_match(cancel(&left[0].match_id)).await {
             Refusal::of(status).assert(Code::Unavailable, "STORE_UNAVAILABLE");
         }
         matches.push(left[1].clone());
         fleet.start_all();
     }
-    println!("unheard: takeovers outlived {} losses", fleet.link(0).losses());
+    println!("unheard: takeovers survived {} losses", fleet.link(0).losses());
     fleet.link(0).heal();
     fleet.finish();
     fleet.check_finished(&matches).await;
@@ -61,7 +61,7 @@ async fn a_takeover_outlives_the_loss_of_each_answer_of_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_match_whose_acceptance_was_unheard_keeps_nobody_busy() {
+async fn a_match_whose_acceptance_is_unknown_causes_no_busy_loop() {
     let plan = Plan { replicas: 1, own_cluster: true, ..plan() };
     let fleet = Fleet::gather_as(plan).await;
     let reference = fleet.create(0, 1).await;
@@ -69,14 +69,14 @@ async fn a_match_whose_acceptance_was_unheard_keeps_nobody_busy() {
     let request = named("unheard", portrait_request(&fleet.folder()));
     fleet.cluster().pause();
     fleet.check_unavailable(client.create_match(request.clone())).await;
-    // Whether it was written, nobody will ever hear.
+    // The outcome of the write stays unknown.
     fleet.cluster().kill();
     fleet.cluster().start_again();
     let matches = [reference, vec![bring_to_start(client, request).await]].concat();
     let losses = link.losses();
     link.lose(Loss::Request, BUSY);
     fleet.polled_anew(&matches, 20).await;
-    assert_eq!(link.losses(), losses, "the database is asked all the time");
+    assert_eq!(link.losses(), losses, "the replica queries the database in a loop");
     link.heal();
     fleet.finish();
     fleet.check_finished(&matches).await;
@@ -84,9 +84,9 @@ async fn a_match_whose_acceptance_was_unheard_keeps_nobody_busy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_match_that_a_hung_database_accepts_after_all_goes_on_when_it_is_asked_for_again() {
+async fn a_match_that_a_hung_database_accepts_late_is_driven_once_requested_again() {
     let fleet = Fleet::gather_as(Plan { replicas: 1, own_cluster: true, ..plan() }).await;
-    // What is prepared is carried out as soon as it is read.
+    // Prepares the statements: a prepared statement is executed as soon as the database reads it.
     let prepared = fleet.create(0, 1).await;
     let client = fleet.client(0).await;
     let request = named("unheard", portrait_request(&fleet.folder()));
@@ -101,7 +101,7 @@ async fn a_match_that_a_hung_database_accepts_after_all_goes_on_when_it_is_asked
     fleet.cluster().resume();
     fleet.sql_says("SELECT count(*) FROM matches", "2").await;
     let started = timeout(PATIENCE, bring_to_start(client, request)).await;
-    let matches = [prepared, vec![started.expect("somebody drives it")]].concat();
+    let matches = [prepared, vec![started.expect("the match is driven")]].concat();
     fleet.finish();
     fleet.check_finished(&matches).await;
     fleet.disband().await;
@@ -111,14 +111,14 @@ fn plan() -> Plan {
     Plan { replicas: 2, links: true, ..Plan::default() }
 }
 
-/// Runs a match for each point, until one comes to its end before anything was to be lost.
-async fn outlives_each(loss: Loss) {
+/// Runs a match for each point at which a message is lost, until a match ends before its point.
+async fn survives_each(loss: Loss) {
     let fleet = Fleet::gather_as(plan()).await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let (link, client) = (fleet.link(0), fleet.client(0).await);
     let mut matches = Vec::new();
     for point in 1.. {
-        assert!(point < POINTS_MAX, "there is no end of it");
+        assert!(point < POINTS_MAX, "the matrix doesn't end");
         let losses = link.losses();
         link.lose(loss, point);
         let request = named(&format!("{loss:?} {point}"), portrait_request(&fleet.folder()));
@@ -128,7 +128,7 @@ async fn outlives_each(loss: Loss) {
         }
     }
     link.heal();
-    println!("unheard: a match outlived the loss of {loss:?} at {} points", matches.len() - 1);
+    println!("unheard: a match survived the loss of {loss:?} at {} points", matches.len() - 1);
     fleet.check_finished(&matches).await;
     fleet.disband().await;
 }

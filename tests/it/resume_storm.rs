@@ -1,7 +1,7 @@
-//! A resume storm: thousands of watchers lose the service at one moment, and all come back.
+//! A resume storm: thousands of watchers lose the service at one moment, and all reconnect.
 //!
-//! While it is gone, Oz finishes everything: what they missed is written just as they come back.
-//! `FACEMATCH_STORM` says how many there are.
+//! During the restart, Oz ends all analyses, so that the missing updates are written just as the
+//! watchers reconnect. `FACEMATCH_STORM` sets the number of watchers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,25 +26,25 @@ use crate::{
     watching::checked::{Place, missing_and_repeated},
 };
 
-/// Unless the environment says otherwise.
+/// The default of `FACEMATCH_STORM`.
 const WATCHERS: u64 = 1_000;
 
-/// Who watches comes with so many others on one connection, and to a match.
+/// Watchers per connection, and per match.
 const OF_A_CONNECTION: usize = 100;
 const OF_A_MATCH: usize = 100;
 
-/// A match is accepted, at Oz and being analysed when the service dies, and finished afterwards.
+/// Updates of a match before the kill (accepted, uploaded, analysis started), and in all.
 const BEFORE: u64 = 3;
 const IN_ALL: u64 = 4;
 
-/// Longer than any test: an analysis ends when the test says so.
+/// A processing time longer than any test: the test ends the analyses.
 const PROCESSING_MS: u64 = 3_600_000;
 
-/// Polls don't belong to what is measured.
+/// Polls are slow, as they are no part of the measurement.
 const SETTINGS: [&str; 2] = ["--oz-poll-interval", "250ms"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watchers_cut_at_once_all_come_back_and_miss_nothing() {
+async fn watchers_cut_at_once_all_resume_and_miss_no_update() {
     let watchers = usize::try_from(setting("FACEMATCH_STORM", WATCHERS)).unwrap();
     assert_may_open(watchers / OF_A_CONNECTION + 1_000);
     let oz = simulator().await;
@@ -88,7 +88,7 @@ async fn watchers_cut_at_once_all_come_back_and_miss_nothing() {
     process.stop();
 }
 
-/// Matches that are being analysed.
+/// Creates matches, and returns their ids.
 async fn run_matches(oz: &Simulator, process: &Process, count: usize) -> Vec<String> {
     let client = process.client().await;
     let created = (0..count).map(|_| {
@@ -100,26 +100,26 @@ async fn run_matches(oz: &Simulator, process: &Process, count: usize) -> Vec<Str
     created.map(|m| m.expect("it is accepted").into_inner().match_id).collect()
 }
 
-/// What watchers know of the service, and the test of them.
+/// The state shared between the test and its watchers.
 #[derive(Default)]
 struct Storm {
     service: Sender<Service>,
     seen: Sender<Seen>,
 }
 
-/// Where the service is; nowhere while it is down.
+/// The service's address, `None` while it is down, and a count of its starts.
 #[derive(Clone, Default)]
 struct Service {
     life: u64,
     address: Option<String>,
 }
 
-/// What has happened to all watchers together.
+/// Counts over all watchers.
 #[derive(Default)]
 struct Seen {
-    /// Watchers whose stream was opened, counted anew in each life.
+    /// Watchers whose stream was opened, once per life of the service.
     back: usize,
-    /// Watchers that have seen all there was before the cut.
+    /// Watchers that have seen all updates before the kill.
     told: usize,
 }
 
@@ -142,11 +142,11 @@ impl Storm {
     async fn reached(&self, enough: impl FnMut(&Seen) -> bool) {
         let mut seen = self.seen.subscribe();
         let all = timeout(PATIENCE, seen.wait_for(enough)).await.map(drop);
-        all.expect("all watchers are there in time");
+        all.expect("all watchers get there in time");
     }
 }
 
-/// One watcher of one match.
+/// A watcher of one match.
 #[derive(Clone)]
 struct Watcher {
     match_id: String,
@@ -154,7 +154,7 @@ struct Watcher {
     checker: Checker,
 }
 
-/// Keeps a connection's watchers at it, through as many lives of the service as it takes.
+/// Runs the watchers of one connection to the ends of their matches, across restarts.
 async fn stay(mut crowd: Vec<Watcher>, storm: Arc<Storm>) -> Vec<Watcher> {
     let mut service: Receiver<Service> = storm.service.subscribe();
     let mut life = 0;
@@ -174,16 +174,16 @@ impl Watcher {
         Self { match_id: match_id.to_owned(), seen: Vec::new(), checker: Checker::default() }
     }
 
-    /// Follows its match until the end, or until the connection breaks.
+    /// Follows its match until its end, or until the connection breaks.
     async fn follow(&mut self, mut client: Client, storm: &Storm) {
         let mut is_back = false;
         while let Err(status) = self.read(&mut client, &mut is_back, storm).await {
-            // What the server itself says is tried again at once: sooner than it asks for.
+            // Errors of the service are retried at once, sooner than their retry delay.
             if status.get_details_retry_info().is_none() {
                 return;
             }
         }
-        assert!(self.checker.has_closed(), "a stream that ends in order has told the end");
+        assert!(self.checker.has_closed(), "the stream ends before the closing update");
     }
 
     async fn read(

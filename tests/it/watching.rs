@@ -1,4 +1,5 @@
-//! Watching resumes: what others' watches got wrong, one match at a time and all in one stream.
+//! Watching and resuming, of one match and of all matches in one stream. Many of these tests cover
+//! faults known from the watch APIs of other systems.
 
 pub mod checked;
 mod connection;
@@ -23,11 +24,11 @@ pub async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
         .await
 }
 
-/// A stream of some matches, whose first message is a heartbeat that comes at once.
+/// A stream of matches; reads the heartbeat that is its first message.
 async fn filtered(house: &House, request: WatchMatchesRequest) -> Streaming<MatchUpdate> {
     let mut client = house.client.clone();
     let mut updates = client.watch_matches(request).await.expect("the stream opens").into_inner();
-    let first = updates.message().await.expect("a message").expect("the stream goes on");
+    let first = updates.message().await.expect("a message").expect("the stream stays open");
     check_heartbeat_of_all(&first);
     updates
 }
@@ -38,13 +39,13 @@ fn check_heartbeat_of_all(update: &MatchUpdate) {
     assert!(!update.resume_token.is_empty() && update.r#match.is_none());
 }
 
-/// The next so many updates that are facts.
+/// The next `count` durable updates.
 pub async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<MatchUpdate> {
     let mut all = Vec::new();
     while all.len() < count {
         let message = tokio::time::timeout(PATIENCE, updates.message()).await;
-        let message = message.unwrap_or_else(|_| panic!("silence after {} updates", all.len()));
-        let update = message.expect("a message").expect("the stream goes on");
+        let message = message.unwrap_or_else(|_| panic!("no update after {}", all.len()));
+        let update = message.expect("a message").expect("the stream stays open");
         match name(&update) {
             "heartbeat" => check_heartbeat_of_all(&update),
             _ => all.push(update),
@@ -53,12 +54,12 @@ pub async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<Mat
     all
 }
 
-/// Waits until nobody watches a match any more: nothing of it is left in memory.
+/// Waits until no match is watched, and so none is held in memory for watchers.
 async fn nobody_watches(house: &House) {
     eventually(|| house.load.watched() == 0, || "a match is still watched".into()).await;
 }
 
-/// Runs a match for each request, all at once.
+/// Runs a match for each request, concurrently.
 async fn run_all(house: &House, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpdate>> {
     let runs = requests.into_iter().map(|request| {
         let mut client = house.client.clone();
@@ -67,16 +68,16 @@ async fn run_all(house: &House, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpd
     join_all(runs).await
 }
 
-/// Matches that fail at once, for want of their folder: two updates each.
+/// Runs matches that fail at once because their folder doesn't exist: two updates each.
 async fn fail_many(house: &House, count: usize) {
-    let nobody = uuid::Uuid::nil().to_string();
-    let requests = (0..count).map(|_| portrait_request(&nobody)).collect();
+    let unknown = uuid::Uuid::nil().to_string();
+    let requests = (0..count).map(|_| portrait_request(&unknown)).collect();
     for updates in run_all(house, requests).await {
         assert_eq!(updates.len(), 2);
     }
 }
 
-/// Checks each match for itself.
+/// Checks the updates of each match.
 fn check_each(all: &[MatchUpdate]) {
     let mut checkers: HashMap<&str, Checker> = HashMap::new();
     for update in all {

@@ -1,4 +1,5 @@
-//! Many watchers, cut off again and again: what every one of them sees is counted.
+//! Many watchers that reconnect all the time: counts the updates that each of them misses, sees
+//! twice, or sees before they are durable.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,16 +18,16 @@ use crate::{
 
 const WATCHERS: usize = 1_000;
 const CONNECTIONS: usize = 20;
-/// How many updates are seen in all, unless `FACEMATCH_WATCH_UPDATES` says more.
+/// Updates seen by all watchers together: the default of `FACEMATCH_WATCH_UPDATES`.
 const UPDATES: u64 = 50_000;
-/// One update in so many is the last of its stream: the watcher comes back.
+/// After one update in this many the watcher closes its stream and reconnects.
 const CUT_EACH: u32 = 8;
-/// One update in so many is looked for in the journal the moment it comes.
+/// One update in this many is looked up in the journal as soon as it arrives.
 const LOOK_EACH: u32 = 64;
-/// One match in so many is followed by itself as well.
+/// One match in this many is also followed by a stream of its own.
 const FOLLOW_EACH: u32 = 16;
 
-/// What watchers found.
+/// Counts of watchers. `early` counts updates that arrived before the journal had them.
 #[derive(Default, Debug)]
 struct Found {
     updates: usize,
@@ -48,10 +49,10 @@ impl Found {
     }
 }
 
-/// An update's place: its match and its sequence.
+/// The key of an update: its match and its sequence.
 pub type Place = (String, u64);
 
-/// One watcher of everything.
+/// A watcher of all matches.
 struct Watcher {
     client: Client,
     chance: StdRng,
@@ -71,13 +72,13 @@ impl Watcher {
         self.chance.random_range(0..count) == 0
     }
 
-    /// Watches from the beginning to so many updates, and returns what it saw.
+    /// Watches from the first update until it has seen `count`.
     async fn run(mut self, count: usize) -> Self {
         let mut token = "earliest".to_owned();
         while self.seen.len() < count {
             let mut updates = self.open(&token).await;
             while self.seen.len() < count {
-                let update = updates.message().await.unwrap().expect("the stream goes on");
+                let update = updates.message().await.unwrap().expect("the stream stays open");
                 token.clone_from(&update.resume_token);
                 if !is_passing(&update) {
                     self.see(&update).await;
@@ -113,14 +114,14 @@ impl Watcher {
         }
     }
 
-    /// Whoever sees an update finds the match at least as far.
+    /// Checks that the journal has the match at least as far as an update that was seen.
     async fn look(&mut self, update: &MatchUpdate) {
         self.found.looks += 1;
         let found: Match = self.client.get_match(get(&update.match_id)).await.unwrap().into_inner();
         self.found.early += usize::from(found.sequence < update.sequence);
     }
 
-    /// Follows one match from its first update to its closing one, cut off on the way.
+    /// Follows one match from its first update to its closing one, with reconnects.
     async fn follow(&mut self, id: &str) {
         let mut checker = Checker::default();
         while !checker.has_closed() {
@@ -137,14 +138,14 @@ impl Watcher {
         }
     }
 
-    /// Holds what it saw against the one order that there is.
+    /// Compares the updates seen with the order of the journal.
     fn compare(mut self, all: &[Place]) -> Found {
         (self.found.missing, self.found.repeated) = missing_and_repeated(&self.seen, all);
         self.found
     }
 }
 
-/// How many of all there are were not seen, and how many of those seen were seen before.
+/// The number of updates that were not seen, and of those that were seen again.
 pub fn missing_and_repeated(seen: &[Place], all: &[Place]) -> (usize, usize) {
     if seen == all {
         return (0, 0);
@@ -152,7 +153,7 @@ pub fn missing_and_repeated(seen: &[Place], all: &[Place]) -> (usize, usize) {
     let once: HashSet<&Place> = seen.iter().collect();
     let missing = all.iter().filter(|place| !once.contains(place)).count();
     let repeated = seen.len() - once.len();
-    assert!(missing + repeated > 0, "another order was seen");
+    assert!(missing + repeated > 0, "the order differs");
     (missing, repeated)
 }
 
@@ -161,10 +162,10 @@ fn updates_wanted() -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_watchers_cut_again_and_again_miss_repeat_and_foresee_nothing() {
+async fn a_thousand_reconnecting_watchers_see_each_durable_update_once() {
     let matches = updates_wanted().div_ceil(2 * WATCHERS);
     let house = House::build().await;
-    // Some of it is there before they come, the rest comes while they watch.
+    // Some matches exist before the watchers connect, the rest run while they watch.
     let before = matches / 3;
     fail_many(&house, before).await;
     let clients: Vec<_> = join_all((0..CONNECTIONS).map(|_| connect(&house.address))).await;
@@ -190,7 +191,7 @@ async fn a_thousand_watchers_cut_again_and_again_miss_repeat_and_foresee_nothing
         "watch updates checked: {}, missing: {}, repeated: {}, early: {}",
         found.updates, found.missing, found.repeated, found.early
     );
-    println!("{} reconnects, {} looks at the journal", found.cuts, found.looks);
+    println!("{} reconnects, {} look-ups in the journal", found.cuts, found.looks);
     assert_eq!((found.missing, found.repeated, found.early), (0, 0, 0));
     assert!(found.updates >= updates_wanted());
 }

@@ -1,4 +1,5 @@
-//! Many streams on one connection: all of them are told, and what is over the limit harms nobody.
+//! Many streams on one connection: all get their updates, and streams over the limit affect no
+//! other caller.
 
 use std::time::Duration;
 
@@ -17,14 +18,14 @@ use crate::{
     },
 };
 
-/// What one connection of a busy caller may well have.
+/// Streams that a busy caller may well have on one connection.
 const STREAMS: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_streams_of_one_connection_are_all_told_the_end() {
+async fn ten_thousand_streams_on_one_connection_all_get_the_closing_update() {
     let mut house = House::build().await;
     let defaults = Config::new("facematch.db".into(), house.config.oz.clone());
-    assert!(STREAMS < defaults.max_streams as usize, "the default leaves room");
+    assert!(STREAMS < defaults.max_streams as usize, "the default limit is lower");
     house.oz.switch(|switches| switches.processing_ms = 600_000);
     let mut run = house.client.run_match(portrait_request(&house.folder())).await.unwrap();
     let seen = until(run.get_mut(), "analysis_started").await;
@@ -36,21 +37,21 @@ async fn ten_thousand_streams_of_one_connection_are_all_told_the_end() {
         let mut caller = caller.clone();
         async move { caller.watch_match(watch_after(id, after)).await }
     });
-    let streams = try_join_all(opened).await.expect("each of them opens");
+    let streams = try_join_all(opened).await.expect("each stream opens");
     eventually(|| house.load.streams() == STREAMS + 1, || format!("{}", house.load.streams()))
         .await;
     house.oz.skip(Duration::from_secs(600));
     let ends = streams.into_iter().map(|stream| collect(stream.into_inner()));
     for updates in join_all(ends).await {
-        check_rest(after, &updates.expect("the stream ends in order"));
+        check_rest(after, &updates.expect("the stream ends without an error"));
     }
-    collect(run.into_inner()).await.expect("that one too");
+    collect(run.into_inner()).await.expect("the run's stream ends without an error");
     house.oz.switch(|switches| switches.processing_ms = 0);
     house.assert_works().await;
 }
 
 #[tokio::test]
-async fn streams_beyond_the_limit_of_a_connection_wait_and_harm_no_other() {
+async fn streams_over_the_limit_of_a_connection_wait_and_affect_no_other_caller() {
     const STREAMS: usize = 1_000;
     let mut house = House::build_with(|config| config.max_streams = STREAMS as u32).await;
     let mut greedy = connect(&house.address).await;
@@ -63,7 +64,7 @@ async fn streams_beyond_the_limit_of_a_connection_wait_and_harm_no_other() {
     let mut one_more = Box::pin(greedy.watch_matches(all));
     tokio::select! {
         biased;
-        _ = &mut one_more => panic!("it is one too many"),
+        _ = &mut one_more => panic!("a stream over the limit opens"),
         () = house.assert_works() => {}
     }
     streams.pop();
@@ -72,8 +73,8 @@ async fn streams_beyond_the_limit_of_a_connection_wait_and_harm_no_other() {
     eventually(|| house.load.streams() == 0, || format!("{} streams", house.load.streams())).await;
 }
 
-/// A call of `WatchMatches` in frames of HTTP/2: its headers, none of them compressed, and an empty
-/// message, the last of the stream.
+/// A `WatchMatches` call in HTTP/2 frames: uncompressed headers, and an empty message that ends
+/// the request.
 fn watch_all_in_frames(stream: u32) -> Vec<u8> {
     const HEADERS: [(&str, &str); 6] = [
         (":method", "POST"),
@@ -93,10 +94,10 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// The next frame: its kind, its stream, and what it says.
+/// Reads the next frame: its kind, its stream, and its payload.
 async fn next_frame(connection: &mut TcpStream) -> (u8, u32, Vec<u8>) {
     let mut head = [0; 9];
-    connection.read_exact(&mut head).await.expect("the connection goes on");
+    connection.read_exact(&mut head).await.expect("the connection stays open");
     let [a, b, c, kind, _flags, stream @ ..] = head;
     let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
     connection.read_exact(&mut payload).await.expect("a whole frame");
@@ -111,8 +112,8 @@ async fn a_caller_that_ignores_the_limit_is_refused_stream_by_stream() {
     let mut house = House::build_with(|config| config.max_streams = 2).await;
     let address = house.address.trim_start_matches("http://");
     let mut rude = TcpStream::connect(address).await.unwrap();
-    let greeting = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(0x4, 0, 0, &[])].concat();
-    rude.write_all(&greeting).await.unwrap();
+    let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(0x4, 0, 0, &[])].concat();
+    rude.write_all(&preface).await.unwrap();
     for stream in [1, 3, 5, 7] {
         rude.write_all(&watch_all_in_frames(stream)).await.unwrap();
     }

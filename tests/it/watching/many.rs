@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn concurrent_matches_come_each_update_once_in_one_order_resumable_at_each() {
+async fn updates_of_concurrent_matches_have_one_order_and_resume_after_each() {
     const MATCHES: usize = 12;
     let house = House::build().await;
     let mut live = all_after(&house, "").await;
@@ -25,10 +25,10 @@ async fn concurrent_matches_come_each_update_once_in_one_order_resumable_at_each
     check_each(&all);
     for run in &runs {
         let of_run = all.iter().filter(|update| update.match_id == run[0].match_id);
-        assert!(of_run.eq(run), "a stream of all shows what a stream of one does");
+        assert!(of_run.eq(run), "a stream of all and a stream of one match differ");
     }
     let again = take(&mut all_after(&house, "earliest").await, count).await;
-    assert_eq!(again, all, "there is one order");
+    assert_eq!(again, all, "the order differs");
     for (index, update) in all.iter().enumerate() {
         let mut resumed = all_after(&house, &update.resume_token).await;
         let rest = take(&mut resumed, count - index - 1).await;
@@ -37,7 +37,7 @@ async fn concurrent_matches_come_each_update_once_in_one_order_resumable_at_each
 }
 
 #[tokio::test]
-async fn a_stream_shows_only_what_its_filter_selects_and_its_filter_may_change() {
+async fn a_stream_shows_what_its_filter_selects_and_may_resume_with_another_filter() {
     let mut house = House::build().await;
     let (one, other) = (house.folder(), house.folder());
     let labelled = |folder: &str, branch: &str| MatchRequest {
@@ -66,12 +66,12 @@ async fn a_stream_shows_only_what_its_filter_selects_and_its_filter_may_change()
     };
     let mut whole = filtered(&house, changed).await;
     let rest = collect_until(&mut whole, &last_match).await;
-    assert!(rest.len() >= 4, "the whole of the last match at least");
+    assert!(rest.len() >= 4, "the last match is incomplete");
     assert!(rest.iter().all(|update| update.r#match.as_ref().unwrap().folder_id == one));
     assert!(rest.iter().all(|update| update.match_id != runs[0][0].match_id));
 }
 
-/// Reads on to the closing update of a run, that one included.
+/// Reads up to and including the closing update of a run.
 async fn collect_until(
     updates: &mut tonic::Streaming<MatchUpdate>,
     run: &[MatchUpdate],
@@ -84,7 +84,7 @@ async fn collect_until(
 }
 
 #[tokio::test]
-async fn an_empty_token_starts_now_and_earliest_at_the_oldest() {
+async fn an_empty_token_starts_now_and_earliest_at_the_oldest_update() {
     let mut house = House::build().await;
     let before = house.run(portrait_request(&house.folder())).await;
     let mut now = all_after(&house, "").await;
@@ -95,7 +95,7 @@ async fn an_empty_token_starts_now_and_earliest_at_the_oldest() {
 }
 
 #[tokio::test]
-async fn a_journal_longer_than_any_page_is_resumed_without_a_gap() {
+async fn a_journal_longer_than_any_page_resumes_without_a_gap() {
     const MATCHES: usize = 330;
     let house = House::build().await;
     fail_many(&house, MATCHES).await;
@@ -111,11 +111,11 @@ async fn a_journal_longer_than_any_page_is_resumed_without_a_gap() {
     let house = house.restart().await;
     let mut resumed = all_after(&house, &all[300].resume_token).await;
     let rest = take(&mut resumed, 2 * MATCHES - 301).await;
-    assert_eq!(keys(&rest), keys(&all[301..]), "the next run of the server knows the token");
+    assert_eq!(keys(&rest), keys(&all[301..]), "the restarted service resumes after the token");
 }
 
 #[tokio::test]
-async fn a_silent_stream_beats_with_a_token_for_everything_passed() {
+async fn the_heartbeat_of_a_silent_stream_carries_the_latest_token() {
     const BEAT: Duration = Duration::from_millis(50);
     let mut house = House::build_with(|config| config.heartbeat = BEAT).await;
     let elsewhere =
@@ -124,7 +124,7 @@ async fn a_silent_stream_beats_with_a_token_for_everything_passed() {
     let run = house.run(portrait_request(&house.folder())).await;
     let passed = &run.last().expect("a closing update").resume_token;
     loop {
-        let beat = updates.message().await.unwrap().expect("the stream goes on");
+        let beat = updates.message().await.unwrap().expect("the stream stays open");
         check_heartbeat_of_all(&beat);
         if beat.resume_token == *passed {
             break;
@@ -137,7 +137,7 @@ async fn a_silent_stream_beats_with_a_token_for_everything_passed() {
 }
 
 #[tokio::test]
-async fn erased_matches_are_skipped_and_open_streams_go_on() {
+async fn erased_matches_are_skipped_and_open_streams_continue() {
     let mut house = House::build().await;
     let folder = house.folder();
     let first = house.run(portrait_request(&folder)).await;
@@ -153,10 +153,10 @@ async fn erased_matches_are_skipped_and_open_streams_go_on() {
 }
 
 #[tokio::test]
-async fn a_token_older_than_what_is_retained_is_told_to_be_expired() {
+async fn a_token_older_than_the_retained_events_has_expired() {
     let mut house = House::build_with(|config| config.retention = Duration::from_millis(1)).await;
     let run = house.run(portrait_request(&house.folder())).await;
-    // A start sweeps at once.
+    // A start erases expired matches at once.
     let mut house = house.restart().await;
     while house.client.get_match(get(&last(&run).match_id)).await.is_ok() {
         tokio::task::yield_now().await;
@@ -174,7 +174,7 @@ async fn a_token_older_than_what_is_retained_is_told_to_be_expired() {
 }
 
 #[tokio::test]
-async fn a_stream_of_all_is_told_when_the_server_goes() {
+async fn a_stream_of_all_ends_as_draining_at_a_shutdown() {
     let house = House::build().await;
     let updates = all_after(&house, "").await;
     house.shut_down();
@@ -185,13 +185,13 @@ async fn a_stream_of_all_is_told_when_the_server_goes() {
 }
 
 #[tokio::test]
-async fn earliest_starts_at_the_oldest_update_that_is_retained() {
+async fn earliest_starts_at_the_oldest_retained_update() {
     let mut house = House::build_with(|config| config.retention = Duration::from_millis(1)).await;
     let endless = json!({"match": {"endpoint": "start_analyses"}, "then": {"never_finish": true}});
     house.oz.script([rule(endless)]);
     let running = portrait_request(&house.folder());
     let running = house.client.create_match(running).await.unwrap().into_inner();
-    // What began and ended later is erased first.
+    // A match that began later, and ends, is erased first.
     let ended = house.run(portrait_request(&uuid::Uuid::nil().to_string())).await;
     let mut house = house.restart().await;
     while house.client.get_match(get(&last(&ended).match_id)).await.is_ok() {

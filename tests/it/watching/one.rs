@@ -18,7 +18,7 @@ use crate::{
     watching::nobody_watches,
 };
 
-/// A match that has its analysis and is polled until it is told to finish.
+/// Runs a match up to its polls, which continue until [`finish`].
 async fn polled(house: &mut House) -> (Vec<MatchUpdate>, Streaming<MatchUpdate>) {
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
@@ -43,7 +43,7 @@ async fn a_watch_of_an_ended_match_resumes_at_every_sequence() {
         for after in 0..=all.len() {
             let request = watch_after(&id, after as u64);
             let updates = house.client.watch_match(request).await.unwrap().into_inner();
-            let rest = collect(updates).await.expect("it ends in order");
+            let rest = collect(updates).await.expect("it ends without an error");
             let seen: Vec<u64> = rest.iter().map(|update| update.sequence).collect();
             let missing: Vec<u64> = (after as u64 + 1..=all.len() as u64).collect();
             assert_eq!(seen, missing, "after {after}");
@@ -53,7 +53,7 @@ async fn a_watch_of_an_ended_match_resumes_at_every_sequence() {
 }
 
 #[tokio::test]
-async fn a_watch_ahead_of_the_match_is_refused_and_says_how_far_it_is() {
+async fn a_watch_ahead_of_the_match_is_refused_with_the_sequence_reached() {
     let mut house = House::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
@@ -67,8 +67,8 @@ async fn a_watch_ahead_of_the_match_is_refused_and_says_how_far_it_is() {
     check_rest(3, &collect(updates).await.unwrap());
     let status = house.client.watch_match(watch_after(id, 5)).await.unwrap_err();
     assert_eq!(Refusal::of(status).metadata("reached"), Some("4"));
-    let nobody = watch(&uuid::Uuid::nil().to_string());
-    let refusal = Refusal::of(house.client.watch_match(nobody).await.unwrap_err());
+    let unknown = watch(&uuid::Uuid::nil().to_string());
+    let refusal = Refusal::of(house.client.watch_match(unknown).await.unwrap_err());
     assert_eq!((refusal.code, refusal.reason()), (Code::NotFound, "MATCH_NOT_FOUND"));
 }
 
@@ -90,7 +90,7 @@ async fn a_watch_of_a_running_match_resumes_at_every_sequence_and_goes_live() {
 }
 
 #[tokio::test]
-async fn a_watch_that_is_cut_and_resumed_at_every_update_misses_and_repeats_none() {
+async fn a_watch_cut_and_resumed_at_every_update_misses_and_repeats_none() {
     let mut house = House::build().await;
     let when = json!({"endpoint": "get_analysis", "to": 2});
     house.oz.script([rule(json!({"match": when, "then": {"status": 500}}))]);
@@ -108,7 +108,7 @@ async fn a_watch_that_is_cut_and_resumed_at_every_update_misses_and_repeats_none
 }
 
 #[tokio::test]
-async fn a_thousand_watchers_see_it_all_though_one_never_reads() {
+async fn a_thousand_watchers_see_all_updates_beside_one_that_never_reads() {
     let mut house = House::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
@@ -131,7 +131,7 @@ async fn a_thousand_watchers_see_it_all_though_one_never_reads() {
     nobody_watches(&house).await;
 }
 
-/// A stream on a connection with so little room that the server can't send one update whole.
+/// A stream whose window is smaller than one update.
 async fn deaf(house: &House, id: &str) -> Streaming<MatchUpdate> {
     let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
     let narrow = endpoint.initial_stream_window_size(16).connect().await.unwrap();
@@ -139,7 +139,7 @@ async fn deaf(house: &House, id: &str) -> Streaming<MatchUpdate> {
 }
 
 #[tokio::test]
-async fn an_erased_match_is_not_found_however_it_is_watched() {
+async fn an_erased_match_is_not_found_by_any_watch_or_wait() {
     let mut house = House::build().await;
     let all = house.run(portrait_request(&house.folder())).await;
     let id = &all[0].match_id;
@@ -154,12 +154,12 @@ async fn an_erased_match_is_not_found_however_it_is_watched() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_beats_in_time_and_names_only_what_was_delivered() {
+async fn heartbeats_of_a_silent_stream_are_timely_and_carry_the_last_sequence() {
     const BEAT: Duration = Duration::from_millis(100);
     let mut house = House::build_with(|config| config.heartbeat = BEAT).await;
     let (mut seen, mut updates) = polled(&mut house).await;
     for _ in 0..3 {
-        let beat = updates.message().await.unwrap().expect("the stream goes on");
+        let beat = updates.message().await.unwrap().expect("the stream stays open");
         assert_eq!((name(&beat), beat.sequence), ("heartbeat", 3));
         seen.push(beat);
     }
@@ -171,7 +171,7 @@ async fn a_silent_stream_beats_in_time_and_names_only_what_was_delivered() {
     }
     let mut resumed =
         house.client.watch_match(watch_after(&seen[0].match_id, 3)).await.unwrap().into_inner();
-    let beat = resumed.message().await.unwrap().expect("the stream goes on");
+    let beat = resumed.message().await.unwrap().expect("the stream stays open");
     assert_eq!((name(&beat), beat.sequence), ("heartbeat", 3));
     assert_eq!(beat.r#match.as_ref().expect("its match"), last(&seen));
     finish(&house);
@@ -180,7 +180,7 @@ async fn a_silent_stream_beats_in_time_and_names_only_what_was_delivered() {
 }
 
 #[tokio::test]
-async fn progress_that_is_over_is_not_shown_after_the_closing_update() {
+async fn no_progress_follows_the_closing_update() {
     let mut house = House::build().await;
     let mut request = portrait_request(&house.folder());
     request.include_progress = true;
@@ -195,7 +195,7 @@ async fn progress_that_is_over_is_not_shown_after_the_closing_update() {
 }
 
 #[tokio::test]
-async fn memory_returns_when_watchers_have_gone_however_they_went() {
+async fn memory_is_released_once_all_watchers_have_gone() {
     let mut house = House::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
@@ -205,7 +205,7 @@ async fn memory_returns_when_watchers_have_gone_however_they_went() {
         until(&mut stream, "analysis_started").await;
         streams.push(stream);
     }
-    assert_eq!(house.load.watched(), 1, "they share what is in memory");
+    assert_eq!(house.load.watched(), 1, "watchers of one match don't share memory");
     house.client.wait_match(wait(id, Duration::from_millis(20))).await.unwrap();
     drop((streams, updates));
     nobody_watches(&house).await;
@@ -213,11 +213,11 @@ async fn memory_returns_when_watchers_have_gone_however_they_went() {
 }
 
 #[tokio::test]
-async fn more_may_come_to_watch_a_match_than_the_store_could_find_in_time() {
+async fn further_watchers_of_a_watched_match_need_no_look_up_in_the_store() {
     let mut house = House::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
-    // Where the store finds nothing any more, whoever doesn't ask it is served.
+    // With the store broken, only calls that don't read it succeed.
     meddle(&house, "ALTER TABLE matches RENAME TO mislaid").await;
     let second = house.client.watch_match(watch(id)).await.expect("it is watched already");
     let unwatched = watch(&uuid::Uuid::nil().to_string());

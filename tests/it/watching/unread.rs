@@ -1,4 +1,4 @@
-//! Streams that nobody reads: what they cost, how they end, and that nobody else notices.
+//! Unread streams: what they cost, how they end, and that other callers are not affected.
 
 use std::time::Duration;
 
@@ -24,13 +24,13 @@ fn impatient(config: &mut Config) {
     config.stream_stall = STALL;
 }
 
-/// A client with so little room that the server can't send one update whole.
+/// A client whose stream windows are smaller than one update.
 async fn narrow(house: &House) -> Client {
     let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
     canary::client(endpoint.initial_stream_window_size(16).connect().await.unwrap())
 }
 
-/// What a stream says until it breaks: its facts, and why it broke.
+/// The durable updates of a stream until it breaks, and its status.
 async fn broken(mut updates: Streaming<MatchUpdate>) -> (Vec<MatchUpdate>, Status) {
     let mut facts = Vec::new();
     loop {
@@ -42,7 +42,7 @@ async fn broken(mut updates: Streaming<MatchUpdate>) -> (Vec<MatchUpdate>, Statu
 }
 
 #[tokio::test]
-async fn a_stream_that_nobody_reads_ends_bounded_and_resumes_without_a_gap() {
+async fn an_unread_stream_ends_with_few_updates_held_and_resumes_without_a_gap() {
     const MATCHES: usize = 500;
     let house = House::build_with(impatient).await;
     fail_many(&house, MATCHES).await;
@@ -56,7 +56,7 @@ async fn a_stream_that_nobody_reads_ends_bounded_and_resumes_without_a_gap() {
     let refusal = Refusal::of(status);
     refusal.assert(Code::ResourceExhausted, "UPDATES_UNREAD");
     assert!(refusal.says_when_to_retry());
-    assert!((1..2 * MATCHES / 3).contains(&seen.len()), "{} were kept ready", seen.len());
+    assert!((1..2 * MATCHES / 3).contains(&seen.len()), "{} updates were held", seen.len());
     let (before, after) = all.split_at(seen.len());
     assert_eq!(keys(&seen), keys(before));
     let token = &seen.last().unwrap().resume_token;
@@ -64,17 +64,17 @@ async fn a_stream_that_nobody_reads_ends_bounded_and_resumes_without_a_gap() {
     assert_eq!(keys(&rest), keys(after));
 
     fail_many(&house, 1).await;
-    assert_eq!(take(&mut reader, 2).await.len(), 2, "who reads is told on");
+    assert_eq!(take(&mut reader, 2).await.len(), 2, "a reading watcher stopped getting updates");
 }
 
 #[tokio::test]
-async fn a_match_that_is_watched_by_nobody_who_reads_is_let_go_and_goes_on() {
+async fn a_match_with_only_unread_watchers_is_released_and_continues() {
     let mut house = House::build_with(impatient).await;
     let flaps = json!({"match": {"endpoint": "get_analysis", "to": 3}, "then": {"status": 500}});
     house.oz.script([rule(flaps)]);
     let deaf = narrow(&house).await.run_match(portrait_request(&house.folder())).await.unwrap();
     nobody_watches(&house).await;
-    house.assert_empty_handed("a match that nobody reads of").await;
+    house.assert_empty_handed("a match with an unread stream").await;
     let (seen, status) = broken(deaf.into_inner()).await;
     Refusal::of(status).assert(Code::ResourceExhausted, "UPDATES_UNREAD");
     let (id, reached) = (&seen[0].match_id, seen.len() as u64);
@@ -84,7 +84,7 @@ async fn a_match_that_is_watched_by_nobody_who_reads_is_let_go_and_goes_on() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_that_is_read_lives_longer_than_any_stall() {
+async fn a_silent_stream_that_is_read_outlives_the_stall_limit() {
     let mut house = House::build_with(impatient).await;
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());

@@ -1,5 +1,5 @@
-//! A backup of a SQLite journal, taken by its own connection while the service is under load, and
-//! what a service that is started on it knows.
+//! A backup of a SQLite journal, taken over a separate connection while the service is under load,
+//! and what a service knows that is started on the backup.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
@@ -19,16 +19,16 @@ use crate::{
     support::{JOURNAL, Refusal, collect, get, last, portrait_request, simulator, wait},
 };
 
-/// Matches that have ended before the backup.
+/// Matches that end before the backup.
 const ENDED: usize = 10;
 
-/// Matches that are accepted before the backup begins, and again as many after it.
+/// The minimum number of matches accepted before the backup, and again after it.
 const UNDER_WAY: usize = 20;
 
-/// How long analyses take that none of them ends before the backup.
+/// The duration of analyses: long enough that none ends before the backup.
 const PROCESSING: Duration = Duration::from_secs(3_600);
 
-/// As `docs/operating.md` says.
+/// Takes a backup as `docs/operating.md` describes.
 async fn back_up(journal: &Path, backup: &Path) {
     let options = SqliteConnectOptions::new().filename(journal);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
@@ -48,7 +48,7 @@ async fn run(client: &mut Client, oz: &Simulator) -> Match {
     last(&collect(updates).await.unwrap()).clone()
 }
 
-/// Has matches accepted one after another, and sends them, until the receiver is dropped.
+/// Creates matches one after another, and publishes them, until the receiver is dropped.
 async fn load(mut client: Client, oz: Arc<Simulator>, told: watch::Sender<Vec<Match>>) {
     while !told.is_closed() {
         let accepted = accept(&mut client, &oz).await;
@@ -57,7 +57,7 @@ async fn load(mut client: Client, oz: Arc<Simulator>, told: watch::Sender<Vec<Ma
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_taken_under_load_is_a_store_to_go_on_with() {
+async fn a_service_resumes_from_a_backup_taken_under_load() {
     let oz = Arc::new(simulator().await);
     let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (journal, backup) = (directory.path().join(JOURNAL), elsewhere.path().join(JOURNAL));
@@ -84,7 +84,7 @@ async fn a_backup_taken_under_load_is_a_store_to_go_on_with() {
     let after = &all[until + 1..];
     process.kill();
 
-    // As a backup's program may leave it.
+    // Permissions that a backup tool may leave.
     fs::set_permissions(&backup, fs::Permissions::from_mode(0o644)).unwrap();
     let process = Process::start(&oz, elsewhere.path(), &[]);
     assert_eq!(fs::metadata(&backup).unwrap().permissions().mode() & 0o777, 0o600);
@@ -107,6 +107,6 @@ async fn a_backup_taken_under_load_is_a_store_to_go_on_with() {
     }
     let known = list(&mut client).await.len();
     let (least, most) = (ENDED + before.len(), ENDED + until + 1);
-    assert!((least..=most).contains(&known), "{known} of {least} to {most}");
+    assert!((least..=most).contains(&known), "{known} matches, expected {least} to {most}");
     tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
 }

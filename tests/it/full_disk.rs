@@ -1,5 +1,5 @@
-//! SQLite on a disk that is full: the system refuses to let any file grow, which it does for
-//! everybody, root or not.
+//! SQLite on a full disk, simulated by a limit on file sizes, which the system also enforces for
+//! root.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -15,20 +15,20 @@ use crate::{
     support::{Refusal, collect, portrait_request, simulator},
 };
 
-/// The largest file: the new database fits, and the WAL of a few dozen matches.
+/// The maximum file size in KiB: it fits a new database, and the WAL of a few dozen matches.
 const BLOCKS_MAX: &str = "600";
 
 const LOG: &str = "log";
 
-/// More matches than fit.
+/// More matches than fit into the file.
 const MATCHES_MAX: usize = 500;
 
-/// How long an accepted match is waited for: longer than one takes while there is room.
+/// How long the test waits for a match: longer than one takes while there is room.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(2);
 
-/// The service, whose files can't grow beyond the limit. A write beyond is an error, not a signal.
+/// The service with a limit on its files' sizes. A write over the limit is an error, not a signal.
 fn start(oz: &Simulator, directory: &Path) -> Process {
-    // The log can't grow in a file either: a pipe carries it there.
+    // The limit would hold for a log file too, so the log goes through a pipe.
     let log = directory.join(LOG).display().to_string();
     let script = format!(
         r#"trap "" XFSZ; exec 3>&2 2> >(exec tee "{log}" >&3); ulimit -S -f {BLOCKS_MAX}; exec "$0" "$@""#
@@ -38,7 +38,7 @@ fn start(oz: &Simulator, directory: &Path) -> Process {
     Process::start_by(&mut command, oz, directory, &[])
 }
 
-/// Waits until health says so.
+/// Waits until the health check has this status.
 async fn health_says(process: &Process, expected: ServingStatus) {
     let address = process.address().to_owned();
     let channel = Channel::from_shared(address).unwrap().connect().await.unwrap();
@@ -46,11 +46,11 @@ async fn health_says(process: &Process, expected: ServingStatus) {
     let mut told = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
     let turning = async { while told.message().await.unwrap().unwrap().status() != expected {} };
     let turned = timeout(Duration::from_secs(60), turning).await;
-    turned.unwrap_or_else(|_| panic!("health doesn't turn {expected:?}"));
+    turned.unwrap_or_else(|_| panic!("health doesn't become {expected:?}"));
 }
 
 #[tokio::test]
-async fn health_tells_of_a_full_disk_and_of_its_end() {
+async fn health_reports_a_full_disk_and_its_recovery() {
     let oz = simulator().await;
     oz.switch(|switches| switches.processing_ms = 0);
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
@@ -60,13 +60,13 @@ async fn health_tells_of_a_full_disk_and_of_its_end() {
     let mut refused = None;
     for _ in 0..MATCHES_MAX {
         let created = client.create_match(portrait_request(&folder));
-        // One that was accepted, and whose photo can't be noted as uploaded, waits for that.
+        // A match may be accepted and then wait because its upload can't be recorded.
         if let Ok(Err(status)) = timeout(ACCEPTED_WITHIN, created).await {
             refused = Some(status);
             break;
         }
     }
-    let refused = refused.expect("the disk is full before so many matches");
+    let refused = refused.expect("the disk fills up before the last match");
     Refusal::of(refused).assert(tonic::Code::Unavailable, "STORE_UNAVAILABLE");
     health_says(&process, ServingStatus::NotServing).await;
 

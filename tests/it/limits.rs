@@ -1,5 +1,5 @@
-//! The server at its limits and at its end: what callers are told, what is still served, and that
-//! everything is free again afterwards.
+//! The service at its limits and in its shutdown: the errors that callers get, the calls that it
+//! still serves, and that it releases everything afterwards.
 
 use bytes::Bytes;
 use facematch::{
@@ -18,7 +18,7 @@ use crate::{
     transport::{self, announced},
 };
 
-/// Longer than any test: what waits for it is let go otherwise.
+/// Longer than any test. Requests that wait for it are ended in another way.
 const VERY_LONG_MS: u64 = 600_000;
 
 fn never_finishing() -> Rule {
@@ -40,7 +40,7 @@ fn cancel(request_id: &str) -> CancelMatchRequest {
     CancelMatchRequest { id: Some(id) }
 }
 
-/// A match that is accepted and not yet further.
+/// Runs a match up to its first update.
 async fn accepted(house: &mut House, request: MatchRequest) -> Streaming<MatchUpdate> {
     let called = house.client.run_match(request).await;
     let mut updates = called.expect("it is accepted").into_inner();
@@ -87,7 +87,7 @@ async fn too_many_unfinished_matches_are_refused_and_known_ones_served() {
 }
 
 #[tokio::test]
-async fn many_at_once_do_not_exceed_a_limit_together() {
+async fn concurrent_calls_do_not_exceed_a_limit() {
     let mut house = House::build_with(|config| config.max_unfinished = 3).await;
     house.oz.script([never_finishing()]);
     let folder = house.folder();
@@ -117,7 +117,7 @@ async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
     house.oz.recorded(|all| all.iter().any(|asked| asked.endpoint == Endpoint::AddMedia)).await;
 
     let second = with_id(portrait_request(&folder), "second");
-    // More often than the overflow would last: what it gives is given back.
+    // More repeats than the overflow has room for: each returns what it took.
     for _ in 0..10 {
         assert_overloaded(&house.refused(second.clone()).await, "photo-memory");
         let _again = accepted(&mut house, first.clone()).await;
@@ -133,11 +133,11 @@ async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
 }
 
 #[tokio::test]
-async fn slow_senders_keep_nobody_else_out() {
+async fn slow_senders_leave_room_for_others() {
     let mut house = House::build().await;
     let channel = transport::channel(&house.address).await;
     let mut senders = JoinSet::new();
-    // Twice as many as would fill the memory by what they announce.
+    // The photos that they announce would fill the memory twice.
     for _ in 0..100 {
         senders.spawn(call_and_stall(channel.clone(), "RunMatch", &half_a_photo(300_000)));
     }
@@ -145,32 +145,33 @@ async fn slow_senders_keep_nobody_else_out() {
     let reserved = || load.photo_bytes();
     let all = 100 * 300_000;
     crate::support::eventually(|| reserved() >= all, || format!("{}", reserved())).await;
-    assert!(reserved() < all + 100 * 128 * 1024, "more than has come is taken: {}", reserved());
+    assert!(reserved() < all + 100 * 128 * 1024, "reserved more than arrived: {}", reserved());
 
     let updates = house.run(portrait_request(&house.folder())).await;
     assert_eq!(updates.len(), 4);
     senders.abort_all();
-    house.assert_empty_handed("senders that left").await;
+    house.assert_empty_handed("aborted senders").await;
 }
 
-/// A request that announces a photo of 10 MiB, of which so many bytes come.
+/// A request that announces a photo of 10 MiB and holds `come` bytes of it.
 fn half_a_photo(come: usize) -> Bytes {
     let message = [b"\x1a\x85\x80\x80\x05\x0a\x80\x80\x80\x05", &vec![b'p'; come][..]].concat();
     announced(10 + (10 << 20), &message)
 }
 
-/// Sends the beginning of a message, and nothing more. Returns how that ends.
+/// Sends the beginning of a message and stalls. Returns the status of the call.
 fn call_and_stall(
     mut channel: Channel,
     rpc: &'static str,
     begun: &Bytes,
 ) -> impl Future<Output = Status> + use<> {
     let body = stream::iter([Ok(begun.clone())]).chain(stream::pending());
-    async move { transport::call(&mut channel, rpc, body).await.expect_err("it can't be accepted") }
+    async move { transport::call(&mut channel, rpc, body).await.expect_err("the message is cut") }
 }
 
-/// One match is at Oz, and another's photo hangs on its way there, which holds a drain up.
-async fn house_with_a_photo_that_hangs() -> (House, pb::Match, MatchRequest) {
+/// A test server with a running match, and a request whose photo upload hangs, which delays a
+/// drain.
+async fn with_a_hanging_upload() -> (House, pb::Match, MatchRequest) {
     let mut house = House::build().await;
     let (folder, hanging) = (house.folder(), house.folder());
     house.oz.script([never_finishing(), uploads_hang().in_folder(&hanging)]);
@@ -180,8 +181,8 @@ async fn house_with_a_photo_that_hangs() -> (House, pb::Match, MatchRequest) {
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_takes_nothing_new_and_keeps_looking_things_up() {
-    let (mut house, m, hanging) = house_with_a_photo_that_hangs().await;
+async fn a_draining_server_refuses_new_matches_and_serves_look_ups() {
+    let (mut house, m, hanging) = with_a_hanging_upload().await;
     let _run = accepted(&mut house, hanging.clone()).await;
     let mut sender = JoinSet::new();
     let channel = transport::channel(&house.address).await;
@@ -193,18 +194,18 @@ async fn a_server_that_goes_down_takes_nothing_new_and_keeps_looking_things_up()
     while house.client.run_match(hanging.clone()).await.is_ok() {}
     assert_draining(&house.refused(hanging).await);
     assert_draining(&house.refused(portrait_request(&m.folder_id)).await);
-    let told = sender.join_next().await.expect("it ends").expect("it ends in order");
+    let told = sender.join_next().await.expect("it ends").expect("it doesn't panic");
     assert_draining(&Refusal::of(told));
-    let found = house.client.get_match(get(&m.match_id)).await.expect("looks are still served");
+    let found = house.client.get_match(get(&m.match_id)).await.expect("look-ups are still served");
     assert_eq!(found.into_inner().state(), pb::MatchState::Processing);
 
-    house.client.cancel_match(cancel("hanging")).await.expect("that too");
+    house.client.cancel_match(cancel("hanging")).await.expect("cancels are still served");
     house.stopped().await;
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_tells_everybody_who_watches() {
-    let (mut house, m, hanging) = house_with_a_photo_that_hangs().await;
+async fn a_draining_server_ends_every_watch_and_wait_with_an_error() {
+    let (mut house, m, hanging) = with_a_hanging_upload().await;
     let id = Some(pb::watch_match_request::Id::MatchId(m.match_id.clone()));
     let watch = WatchMatchRequest { id, ..Default::default() };
     let watch = house.client.watch_match(watch).await.expect("a stream").into_inner();
@@ -223,7 +224,7 @@ async fn a_server_that_goes_down_tells_everybody_who_watches() {
     for stream in [watch, watch_all] {
         assert_draining(&ending(stream).await);
     }
-    let told = wait.join_next().await.expect("it ends").expect("it ends in order");
+    let told = wait.join_next().await.expect("it ends").expect("it doesn't panic");
     assert_draining(&Refusal::of(told.expect_err("it is cut off")));
     house.stopped().await;
 }
@@ -237,15 +238,14 @@ async fn ending(mut updates: Streaming<MatchUpdate>) -> Refusal {
     loop {
         match updates.message().await {
             Ok(Some(_)) => {}
-            Ok(None) => panic!("the stream ends as if all were said"),
+            Ok(None) => panic!("the stream ends without an error"),
             Err(status) => return Refusal::of(status),
         }
     }
 }
 
-/// A photo in many small pieces arrives as well as one in a few large ones.
 #[tokio::test]
-async fn a_sender_in_small_pieces_is_served() {
+async fn a_photo_in_many_small_pieces_is_accepted() {
     use prost::Message;
     let mut house = House::build().await;
     let request = portrait_request(&house.folder()).encode_to_vec();

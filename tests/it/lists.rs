@@ -1,4 +1,4 @@
-//! Lists over very many retained matches, beside everything else that callers do.
+//! Lists over very many retained matches, beside all other calls.
 
 use std::{
     process::Command,
@@ -31,16 +31,16 @@ use crate::{
     support::{JOURNAL, collect, last, now, portrait_request, simulator},
 };
 
-/// As many as are generated within seconds, unless the environment says how many.
+/// The default number of retained matches, which are generated within seconds.
 const USUAL: u64 = 30_000;
 
-/// As many lists as are promised to disturb no other call.
+/// The number of concurrent lists that the documents promise not to disturb other calls.
 const LISTS: usize = 40;
 
-/// How many matches are looked up beside them.
+/// Look-ups beside the lists.
 const LOOK_UPS: u64 = 200;
 
-/// What a store is filled with.
+/// The matches that fill a store.
 fn crowd() -> Crowd {
     Crowd {
         caller: "default",
@@ -51,7 +51,7 @@ fn crowd() -> Crowd {
     }
 }
 
-/// A store with a crowd in it.
+/// A store filled with matches.
 enum Store {
     File(TempDir),
     #[cfg(feature = "postgres-tests")]
@@ -59,7 +59,7 @@ enum Store {
 }
 
 impl Store {
-    /// A file of SQLite's.
+    /// A SQLite file.
     async fn file() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(JOURNAL);
@@ -80,7 +80,7 @@ impl Store {
         Self::File(directory)
     }
 
-    /// A database of PostgreSQL's, whose schema a first start of the service makes.
+    /// A PostgreSQL database, whose schema a first start of the service creates.
     #[cfg(feature = "postgres-tests")]
     async fn database(oz: &Simulator) -> Self {
         let database = Database::lay(false, None);
@@ -106,7 +106,7 @@ impl Store {
     }
 }
 
-/// Every filter, most of which select nothing or little.
+/// All kinds of filters, most of which select few matches or none.
 fn filters() -> Vec<ListMatchesRequest> {
     let any = ListMatchesRequest::default;
     let states = |states: &[MatchState]| states.iter().map(|state| (*state).into()).collect();
@@ -136,7 +136,7 @@ fn filters() -> Vec<ListMatchesRequest> {
     ]
 }
 
-/// All that a filter selects, across pages that are short or empty.
+/// All matches that a filter selects, and the number of empty pages before the last.
 async fn list(client: &mut Client, filter: &ListMatchesRequest) -> (Vec<Match>, usize) {
     let (mut listed, mut request, mut empty) = (Vec::new(), filter.clone(), 0);
     loop {
@@ -150,7 +150,7 @@ async fn list(client: &mut Client, filter: &ListMatchesRequest) -> (Vec<Match>, 
     }
 }
 
-/// Looks one up, and says how long that took.
+/// Looks a match up, and returns how long that took.
 async fn look_up(client: &mut Client, number: u64) -> Duration {
     let id = Uuid::from_u128(crowd().id(number)).to_string();
     let id = Some(get_match_request::Id::MatchId(id));
@@ -162,8 +162,8 @@ async fn look_up(client: &mut Client, number: u64) -> Duration {
     took
 }
 
-/// Look-ups of matches of any age, and health, which doesn't turn: how long the slowest but one of a
-/// hundred took.
+/// Looks up matches of all ages, and checks that health stays `SERVING`. Returns the p99 of the
+/// look-ups.
 async fn look_ups(service: &Process) -> Duration {
     let mut client = service.client().await;
     let channel = Channel::from_shared(service.address().to_owned()).unwrap();
@@ -177,7 +177,7 @@ async fn look_ups(service: &Process) -> Duration {
         let asked = health.check(HealthCheckRequest::default()).await.unwrap();
         assert_eq!(asked.into_inner().status(), ServingStatus::Serving);
     }
-    assert_eq!(told.next().now_or_never(), None, "health has not turned meanwhile");
+    assert_eq!(told.next().now_or_never(), None, "health changed meanwhile");
     took.sort();
     took[took.len() * 99 / 100]
 }
@@ -195,7 +195,7 @@ async fn forty_lists_at_once_disturb_no_other_call_on_a_database() {
     check_forty_lists(&oz, &Store::database(&oz).await).await;
 }
 
-/// Look-ups, health and matches go on beside forty lists at once, whatever they ask for.
+/// Checks that look-ups, health checks and matches work beside forty concurrent lists.
 async fn check_forty_lists(oz: &Simulator, store: &Store) {
     let service = store.serve(oz);
     let alone = look_ups(&service).await;
@@ -229,7 +229,7 @@ async fn check_forty_lists(oz: &Simulator, store: &Store) {
     assert!(pages >= LISTS as u64);
     println!(
         "lists: {} matches in {}, {pages} pages by {LISTS} lists at once; a look-up's p99 {:.1} ms \
-         alone, {:.1} ms beside them; none failed, health did not turn",
+         alone, {:.1} ms beside them; none failed, health did not change",
         crowd().count,
         store.engine(),
         alone.as_secs_f64() * 1e3,
@@ -251,13 +251,13 @@ async fn abandoned_lists_leave_nothing_behind_on_a_database() {
     check_abandoned_lists(&oz, &Store::database(&oz).await).await;
 }
 
-/// A list whose caller has gone ends, and the next call finds the store at rest.
+/// Checks that the list of a disconnected caller ends, and that later calls work as before.
 async fn check_abandoned_lists(oz: &Simulator, store: &Store) {
     let service = store.serve(oz);
     let mut client = service.client().await;
     let filters = filters();
     for _ in 0..5 {
-        // Each on a connection of its own: one on which many streams are reset is ended.
+        // Each on a connection of its own: HTTP/2 closes a connection with many reset streams.
         let lists = (0..LISTS).map(|n| {
             let (service, filter) = (&service, filters[n % filters.len()].clone());
             async move {
@@ -270,7 +270,7 @@ async fn check_abandoned_lists(oz: &Simulator, store: &Store) {
     }
     let (vip, empty) = list(&mut client, &filters[4]).await;
     assert_eq!((vip.len() as u64, empty), (crowd().count / 5_000, 0));
-    // Looked for among nearly all that there are, page by page, until there is nothing more.
+    // The filter selects nothing, but its scan passes nearly all matches, page by page.
     let (none, empty) = list(&mut client, &filters[11]).await;
     assert!(none.is_empty() && empty >= 10, "{} found, {empty} empty pages", none.len());
     let listed = Command::new(env!("CARGO_BIN_EXE_facematch"))

@@ -1,4 +1,4 @@
-//! What the program writes down: each call that ends, each fact, and everything in JSON.
+//! The program's log: a line for each ended call and each event, and all of it in JSON.
 
 mod program;
 
@@ -24,7 +24,7 @@ use crate::{
 };
 use program::Program;
 
-/// All that callers see of refusals and more, as the log has it.
+/// A level at which the log has a line for every call.
 const LEVEL: &str = "info,facematch=debug";
 
 fn told<'a>(log: &'a [Value], message: &str) -> Vec<&'a Value> {
@@ -39,7 +39,7 @@ fn calls(log: &[Value]) -> Vec<&Value> {
     told(log, "call ended")
 }
 
-/// The calls of a method that ended so.
+/// The log lines of a method's calls that ended with this code and reason.
 fn ended<'a>(log: &'a [Value], method: &str, code: &str, reason: &str) -> Vec<&'a Value> {
     let method = format!("facematch.v1.FaceMatch/{method}");
     let fits = |line: &&Value| {
@@ -59,7 +59,7 @@ fn only<'a>(log: &'a [Value], method: &str, code: &str, reason: &str) -> &'a Val
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_kind_of_refusal_has_its_line() {
+async fn each_kind_of_refusal_has_a_log_line() {
     let oz = simulator().await;
     oz.switch(|switches| switches.processing_ms = 0);
     let program = Program::start(&oz, LEVEL, &[]);
@@ -118,7 +118,7 @@ async fn each_kind_of_refusal_has_its_line() {
         [unknown, &m.match_id]
     );
 
-    let erased = log.iter().find(|line| line["message"] == "match erased").expect("it is told");
+    let erased = log.iter().find(|line| line["message"] == "match erased").expect("it is logged");
     assert_eq!(erased["match.id"], *m.match_id);
     let deleted = only(&log, "DeleteMatch", "OK", "");
     assert_eq!(
@@ -134,7 +134,7 @@ async fn each_kind_of_refusal_has_its_line() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flood_is_bounded_lines_and_their_count() {
+async fn a_flood_of_calls_is_logged_as_a_few_lines_and_a_count() {
     let oz = simulator().await;
     let program = Program::start(&oz, "info", &[]);
     let mut client = crate::support::connect(&program.address).await;
@@ -150,7 +150,7 @@ async fn a_flood_is_bounded_lines_and_their_count() {
 }
 
 #[tokio::test]
-async fn what_callers_write_into_headers_breaks_no_line_and_carries_no_secret() {
+async fn headers_break_no_log_line_and_leak_no_secret() {
     let oz = simulator().await;
     let program = Program::start(&oz, LEVEL, &[]);
     let token = "0123456789abcdef".repeat(8);
@@ -163,7 +163,7 @@ async fn what_callers_write_into_headers_breaks_no_line_and_carries_no_secret() 
         request.metadata_mut().insert(name, token.parse().unwrap());
     }
     assert_eq!(client.get_match(request).await.unwrap_err().code(), Code::NotFound);
-    // `stop` has each line be JSON, and no line hold a token.
+    // `stop` checks that each line is JSON and holds no token.
     let log = program.stop();
     let line = only(&log, "GetMatch", "NOT_FOUND", "MATCH_NOT_FOUND");
     assert!(
@@ -174,7 +174,7 @@ async fn what_callers_write_into_headers_breaks_no_line_and_carries_no_secret() 
 }
 
 #[tokio::test]
-async fn health_checks_and_unknown_methods_are_told_as_what_they_are() {
+async fn health_checks_are_logged_at_debug_level() {
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
     let oz = simulator().await;
     let program = Program::start(&oz, LEVEL, &[]);
@@ -192,7 +192,7 @@ async fn health_checks_and_unknown_methods_are_told_as_what_they_are() {
 }
 
 #[tokio::test]
-async fn a_repeat_a_cancel_and_a_trouble_name_their_match() {
+async fn repeats_cancels_and_trouble_are_logged_with_their_match() {
     let oz = simulator().await;
     let when = json!({"endpoint": "get_folder"});
     oz.script([rule(json!({"match": when, "then": {"html": 502}}))]);
@@ -208,7 +208,7 @@ async fn a_repeat_a_cancel_and_a_trouble_name_their_match() {
 
     let log = program.stop();
     let accepted: Vec<_> = told(&log, "match accepted");
-    let [accepted] = &accepted[..] else { panic!("one match, not {accepted:?}") };
+    let [accepted] = &accepted[..] else { panic!("not one match: {accepted:?}") };
     let names = |line: &Value| (line["match.id"].clone(), line["request.id"].clone());
     let its: (Value, Value) = (m.match_id.clone().into(), "order-17".into());
     assert_eq!(names(accepted), its);
@@ -227,7 +227,7 @@ async fn a_repeat_a_cancel_and_a_trouble_name_their_match() {
     assert!(trouble["next_attempt_in_ms"].is_u64(), "{trouble}");
 }
 
-/// Takes connections and says nothing on them, or something that is no TLS.
+/// Accepts connections and sends a fixed answer, possibly empty, which is not TLS.
 fn listener(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -235,7 +235,7 @@ fn listener(answer: &'static [u8]) -> String {
         let mut taken = Vec::new();
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            // The other side may have left.
+            // The client may have disconnected.
             let _ = stream.write_all(answer);
             taken.push(stream);
         }
@@ -243,9 +243,9 @@ fn listener(answer: &'static [u8]) -> String {
     format!("https://localhost:{port}")
 }
 
-/// What a limit refuses or ends is told with the limit and with who met it.
+/// A call that a limit refuses or ends is logged with the limit and the peer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_limit_that_is_met_has_its_line() {
+async fn each_reached_limit_has_a_log_line() {
     let oz = simulator().await;
     oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let limits = ["--max-unfinished", "1", "--receive-timeout", "1s", "--request-memory", "256KiB"];
@@ -254,7 +254,7 @@ async fn each_limit_that_is_met_has_its_line() {
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     client.create_match(portrait_request(&folder)).await.unwrap();
     client.create_match(portrait_request(&folder)).await.unwrap_err();
-    // One that comes in part, and two that stall just before their ends: there is no room for both.
+    // One call stalls early, and two stall just before their ends: there is no room for both.
     let channel = transport::channel(&program.address).await;
     let stalled = |begun| {
         let mut channel = channel.clone();
@@ -276,9 +276,9 @@ async fn each_limit_that_is_met_has_its_line() {
     }
 }
 
-/// Who floods, speaks something else or holds all connections that one may have is found by the log.
+/// The log identifies peers that flood, speak another protocol or hold too many connections.
 #[tokio::test]
-async fn connections_that_are_refused_or_broken_off_are_told_with_their_peers() {
+async fn refused_and_broken_connections_are_logged_with_their_peers() {
     let oz = simulator().await;
     let program = Program::start(&oz, LEVEL, &["--max-connections-per-address", "2"]);
     let address = program.address.trim_start_matches("http://").parse().unwrap();
@@ -327,7 +327,7 @@ async fn connections_that_are_refused_or_broken_off_are_told_with_their_peers() 
 }
 
 #[tokio::test]
-async fn each_way_of_not_reaching_oz_is_told_apart() {
+async fn each_cause_of_an_unreachable_oz_is_logged() {
     let oz = simulator().await;
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -349,7 +349,7 @@ async fn each_way_of_not_reaching_oz_is_told_apart() {
 }
 
 #[tokio::test]
-async fn the_start_the_end_and_each_change_of_health_is_told() {
+async fn the_start_the_stop_and_each_change_of_health_are_logged() {
     let oz = simulator().await;
     let program = Program::start(&oz, "info", &["--heartbeat", "7s"]);
     let address = program.address.clone();
@@ -374,7 +374,7 @@ async fn the_start_the_end_and_each_change_of_health_is_told() {
 }
 
 #[test]
-fn with_json_everything_on_standard_error_is_json() {
+fn with_log_json_all_of_standard_error_is_json() {
     let odd = [("FACEMATCH_HEARTBEET", "1s")];
     let json_too = [("FACEMATCH_LOG", "json"), ("FACEMATCH_LOG_LEVEL", "off")];
     let nowhere = ["serve", "--log", "json", "--config", "/nowhere/facematch.toml"];
@@ -401,15 +401,15 @@ fn with_json_everything_on_standard_error_is_json() {
 }
 
 #[test]
-fn as_text_a_start_that_fails_is_one_line_for_people() {
+fn with_log_text_a_failed_start_is_one_readable_line() {
     let ended = program::run(&["serve", "--log-level", "off"], &[]);
     assert!(ended.stderr.starts_with("facematch: --oz-url: is required"), "{}", ended.stderr);
     assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
 }
 
-/// A pipe whose reader has gone is what a log collector that dies leaves behind.
+/// A log collector that dies leaves a pipe without a reader.
 #[tokio::test]
-async fn a_log_that_is_not_read_any_more_stops_nothing() {
+async fn a_log_whose_reader_is_gone_stops_no_match() {
     let oz = simulator().await;
     let mut program = Program::start_into_a_pipe(&oz);
     program.close_the_pipe();

@@ -1,5 +1,5 @@
-//! Secrets that are replaced while the service runs, signals that must not end it, and a process
-//! that leaves nothing of its memory behind. With the real program.
+//! The built program: secrets that are replaced while it runs, hang-ups that must not end it, and
+//! crashes without a core dump.
 
 use std::{
     fs,
@@ -21,7 +21,7 @@ use crate::{
     support::{collect, last, portrait_request, simulator, until},
 };
 
-/// A service with a secret in a file, and its Oz.
+/// A service with a secret in a file, and a simulated Oz.
 struct Scene {
     oz: Simulator,
     directory: TempDir,
@@ -29,7 +29,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// `flag` names a file that holds `secret`.
+    /// Starts the service with `flag` set to a file that holds `secret`.
     async fn with(flag: &str, secret: &str) -> Self {
         let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = 50);
@@ -40,14 +40,14 @@ impl Scene {
         Self { oz, directory, process }
     }
 
-    /// Replaces the secret as Kubernetes does: at once, by a name.
+    /// Replaces the secret as Kubernetes does: atomically, by a rename.
     fn replace(&self, secret: &str) {
         let new = self.directory.path().join("new");
         fs::write(&new, format!("{secret}\n")).unwrap();
         fs::rename(new, self.directory.path().join("secret")).unwrap();
     }
 
-    /// Runs a match that meets this trouble, which `mend` mends, to its verdict.
+    /// Runs a match that meets this trouble, calls `mend`, and checks that it gets its verdict.
     async fn mended(&self, trouble: &str, mend: impl FnOnce()) {
         let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         let mut client = self.process.client().await;
@@ -62,7 +62,7 @@ impl Scene {
     }
 }
 
-/// An access token of Oz's, as an operator's own tool would fetch one.
+/// Fetches an access token from Oz, as an operator's tool would.
 async fn access_token(oz: &Simulator) -> String {
     let (email, password) = oz.login();
     let body = json!({ "credentials": { "email": email, "password": password } });
@@ -76,7 +76,7 @@ async fn access_token(oz: &Simulator) -> String {
 }
 
 #[tokio::test]
-async fn a_token_that_worked_and_was_revoked_is_replaced_by_its_file() {
+async fn a_revoked_token_is_replaced_from_its_file() {
     let oz = simulator().await;
     let token = access_token(&oz).await;
     let directory = tempfile::tempdir().unwrap();
@@ -95,7 +95,7 @@ async fn a_token_that_worked_and_was_revoked_is_replaced_by_its_file() {
 }
 
 #[tokio::test]
-async fn a_token_that_never_worked_is_mended_by_its_file_and_a_hangup() {
+async fn a_wrong_token_is_replaced_from_its_file_on_a_hangup() {
     let scene = Scene::with("--oz-token-file", "nonsense\n").await;
     let token = access_token(&scene.oz).await;
     let mend = || {
@@ -106,7 +106,7 @@ async fn a_token_that_never_worked_is_mended_by_its_file_and_a_hangup() {
 }
 
 #[tokio::test]
-async fn a_password_that_is_wrong_is_mended_by_its_file_after_a_half_written_one() {
+async fn a_wrong_password_is_replaced_from_its_file_even_after_an_empty_one() {
     let scene = Scene::with("--oz-password-file", "nonsense\n").await;
     let (_, password) = scene.oz.login();
     let mend = || {
@@ -117,7 +117,7 @@ async fn a_password_that_is_wrong_is_mended_by_its_file_after_a_half_written_one
     scene.mended("OZ_LOGIN_REFUSED", mend).await;
 }
 
-/// A command of the program that prints a line with some words when it is ready.
+/// A running command that prints a line with certain words when it is ready.
 struct Running(Child);
 
 impl Running {
@@ -126,7 +126,7 @@ impl Running {
         let mut child = command.args(args).env_clear().stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.as_mut().unwrap()).lines();
         let ready = lines.map_while(Result::ok).any(|line| line.contains(words));
-        assert!(ready, "{args:?}: it ends before it says {words:?}");
+        assert!(ready, "{args:?}: it ended before it printed {words:?}");
         Self(child)
     }
 
@@ -138,7 +138,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // An error means that it has ended.
+        // An error means that the process has ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -169,7 +169,7 @@ async fn a_hangup_does_not_end_the_service_even_while_it_drains() {
     until(&mut run.into_inner(), "analysis_started").await;
     process.signal("-HUP");
     process.terminate();
-    // It may be gone already; if it isn't, this must not end it.
+    // The process may have ended already; if not, this signal must not end it.
     process.try_signal("-HUP");
     drop(client);
     let ended = process.end().await;

@@ -1,7 +1,8 @@
-//! A soak: constant load on the built program, and what it holds meanwhile and afterwards.
+//! A soak test: constant load on the built program, and its memory and descriptors during the load
+//! and afterwards.
 //!
-//! `FACEMATCH_SOAK` says for how many seconds. Oz is a simulator in the test's own process, so that
-//! what is looked at is the service alone.
+//! `FACEMATCH_SOAK` sets the duration in seconds. Oz is a simulator in the test's own process, so
+//! that the measurements cover the service alone.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -27,26 +28,26 @@ use crate::{
     },
 };
 
-/// Unless the environment says otherwise.
+/// The default of `FACEMATCH_SOAK`.
 const SECONDS: u64 = 5;
 
-/// Of 100 KB each, and watched by another caller as well.
+/// Matches per second, each with a photo of 100 KB and a second watcher.
 const MATCHES_A_SECOND: u32 = 50;
 const PHOTO_BYTES: usize = 100_000;
 
-/// Matches at once: on a slow machine there are fewer a second, not ever more under way.
+/// Concurrent matches: on a slow machine the rate falls instead of the number rising.
 const AT_ONCE: usize = 200;
 
 /// Watchers of all matches.
 const WATCHERS: usize = 10;
 
-/// What the journal keeps open once it was busy: four readers with two files each.
+/// Descriptors that a used journal keeps open: four readers with two files each.
 const READERS_DESCRIPTORS: usize = 8;
 
-/// Looks at the process in a tenth of the time.
+/// Samples of the process in a tenth of the time.
 const LOOKS: u32 = 60;
 
-/// Erased soon, so that what grows isn't the journal.
+/// A short retention, so that growth of the journal is not measured.
 const SETTINGS: [&str; 8] = [
     "--retention",
     "10s",
@@ -58,7 +59,7 @@ const SETTINGS: [&str; 8] = [
     "warn",
 ];
 
-/// What the process holds at a moment.
+/// A sample of the process's memory and descriptors.
 #[derive(Clone, Copy, Debug)]
 struct Held {
     resident_kib: u64,
@@ -72,7 +73,7 @@ impl Held {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_service_holds_under_constant_load_stays_and_is_let_go() {
+async fn memory_and_descriptors_stay_flat_under_constant_load() {
     assert_may_open(4 * AT_ONCE + 1_000);
     let seconds = setting("FACEMATCH_SOAK", SECONDS);
     let oz = Arc::new(simulator().await);
@@ -84,7 +85,7 @@ async fn what_the_service_holds_under_constant_load_stays_and_is_let_go() {
 
     let (over, mut others) = (CancellationToken::new(), JoinSet::new());
     for _ in 0..WATCHERS {
-        // Before the first match begins, so that each is seen whole.
+        // Opened before the first match begins, so that each match is seen from its start.
         let all = process.client().await.watch_matches(WatchMatchesRequest::default()).await;
         others.spawn(watch_all(all.expect("the stream opens").into_inner(), over.clone()));
     }
@@ -108,21 +109,20 @@ async fn what_the_service_holds_under_constant_load_stays_and_is_let_go() {
         before.descriptors,
     );
     flat.check();
-    // Connections that are kept for the next request go with Oz, sooner than they would.
+    // Stopping the simulator closes idle connections sooner than their timeout.
     drop(oz);
     let open = || process.descriptors();
     let may_be_open = before.descriptors + READERS_DESCRIPTORS;
-    eventually(|| open() <= may_be_open, || format!("{} stay open", open())).await;
+    eventually(|| open() <= may_be_open, || format!("{} descriptors are open", open())).await;
     process.stop();
 }
 
-#[expect(clippy::cast_precision_loss, reason = "nobody has that much memory")]
+#[expect(clippy::cast_precision_loss, reason = "memory sizes are far below 2^52 KiB")]
 fn mib(kib: u64) -> f64 {
     kib as f64 / 1024.0
 }
 
-/// Starts matches at a constant rate, for so long, and returns how many have ended by then, all
-/// of them.
+/// Starts matches at a constant rate for this long, waits for their ends, and returns their number.
 async fn load(oz: &Arc<Simulator>, address: &str, lasts: Duration) -> usize {
     let client = connect(address).await;
     let room = Arc::new(Semaphore::new(AT_ONCE));
@@ -145,12 +145,12 @@ async fn load(oz: &Arc<Simulator>, address: &str, lasts: Duration) -> usize {
             }
         }
     };
-    // It only ends by the time that it lasts.
+    // The loop ends only by the timeout.
     let _: Result<(), _> = tokio::time::timeout(lasts, starting).await;
     ended + matches.join_all().await.len()
 }
 
-/// Runs a match from its photo to its verdict, and lets somebody else watch it on the way.
+/// Runs a match from its photo to its verdict, with a second watcher from the upload on.
 async fn run(mut client: Client, oz: Arc<Simulator>) {
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let mut photo = sample::portrait_jpeg().to_vec();
@@ -162,19 +162,19 @@ async fn run(mut client: Client, oz: Arc<Simulator>) {
     let watched = client.watch_match(watch_after(&last(&seen).match_id, reached)).await;
     let watched = watched.expect("it is watched").into_inner();
     let (rest, other) = tokio::join!(collect(updates), collect(watched));
-    check_rest(reached, &other.expect("the other stream ends in order"));
-    seen.extend(rest.expect("the stream ends in order"));
+    check_rest(reached, &other.expect("the other stream ends without an error"));
+    seen.extend(rest.expect("the stream ends without an error"));
     check_whole(&seen);
     let m = last(&seen);
     assert_eq!(m.state(), MatchState::Finished, "{m:?}");
     assert_eq!(m.result.as_ref().expect("a verdict").resolution(), Resolution::Success);
 }
 
-/// Watches everything until it is over, and checks what it sees.
+/// Watches all matches until `over` is cancelled, and checks their updates.
 async fn watch_all(mut updates: Streaming<MatchUpdate>, over: CancellationToken) {
     let mut checkers: HashMap<String, Checker> = HashMap::new();
     while let Some(update) = over.run_until_cancelled(updates.message()).await {
-        let update: MatchUpdate = update.expect("the stream goes on").expect("it doesn't end");
+        let update: MatchUpdate = update.expect("the stream stays open").expect("it doesn't end");
         if !is_passing(&update) {
             let checker = checkers.entry(update.match_id.clone()).or_default();
             checker.see(&update);
@@ -185,7 +185,7 @@ async fn watch_all(mut updates: Streaming<MatchUpdate>, over: CancellationToken)
     }
 }
 
-/// Looks again and again, for so long, at what the process holds.
+/// Samples the process periodically for this long.
 async fn look(process: &Process, lasts: Duration) -> Vec<Held> {
     let mut pace = interval(lasts / 10 / LOOKS);
     let mut held = Vec::new();
@@ -196,7 +196,8 @@ async fn look(process: &Process, lasts: Duration) -> Vec<Held> {
     held
 }
 
-/// Whether memory stays: in the last tenth of the time it is hardly more than in the second.
+/// Medians of memory in the second and the last tenth of the time, and the maximum after the
+/// first. Memory is flat if the last tenth hardly exceeds the second.
 #[derive(Debug)]
 struct Flat {
     early: u64,
@@ -204,8 +205,9 @@ struct Flat {
     late: u64,
 }
 
-/// What may come on top of a tenth: what the allocator keeps, whatever the load. In the shortest
-/// run it is half of what a photo kept of every match would be, in ten minutes 300 bytes a match.
+/// Allowed growth beyond a tenth, for memory that the allocator keeps under any load. In the
+/// shortest run it is half of what leaking each match's photo would cost, in ten minutes 300 bytes
+/// a match.
 const SLACK_KIB: u64 = 8 * 1024;
 
 impl Flat {
@@ -214,12 +216,12 @@ impl Flat {
         let resident: Vec<u64> = held.iter().map(|held| held.resident_kib).collect();
         let early = median(&resident[tenth..2 * tenth]);
         let late = median(&resident[9 * tenth..]);
-        let most = *resident[tenth..].iter().max().expect("it was looked at");
+        let most = *resident[tenth..].iter().max().expect("there are samples");
         Self { early, most, late }
     }
 
     fn check(&self) {
-        assert!(self.late <= self.early + self.early / 10 + SLACK_KIB, "it grows: {self:?}");
+        assert!(self.late <= self.early + self.early / 10 + SLACK_KIB, "memory grows: {self:?}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! `facematch serve` with a wrong setting: one line that names it, before anything is bound.
+//! Starts of `facematch serve`: a wrong setting fails with one line that names it, before anything
+//! is bound.
 
 use std::{
     fs,
@@ -15,24 +16,24 @@ use crate::{
     support::{House, collect, eventually, last, portrait_request, simulator},
 };
 
-/// A process that doesn't outlive its test.
+/// A process that is killed with its test.
 struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It has ended in every test that passes.
+        // In every passing test the process has ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What is good, for tests to spoil: each setting may be given once.
+/// Valid settings for tests to change, except the port; each setting may be given once.
 fn good(house: &House) -> Vec<(&'static str, String)> {
     let (login, password) = house.oz.login();
     let password_file = house.directory.path().join("password");
     fs::write(&password_file, password).expect("a file");
     vec![
-        // Taken already, so that whoever binds before all is checked is found out.
+        // In use, so that a start that binds before it has checked all settings fails here.
         ("--listen", house.address.trim_start_matches("http://").to_owned()),
         ("--store", format!("sqlite:{}", house.directory.path().join("own.db").display())),
         ("--oz-url", house.oz.url()),
@@ -41,7 +42,7 @@ fn good(house: &House) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Begins to serve with these settings.
+/// Starts to serve with these settings.
 fn begin(settings: &[(&str, String)]) -> Process {
     let arguments = settings.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
     let child = Command::new(env!("CARGO_BIN_EXE_facematch"))
@@ -55,38 +56,38 @@ fn begin(settings: &[(&str, String)]) -> Process {
     Process(child.expect("the program runs"))
 }
 
-/// How a process that never was ready has ended, and what it said.
+/// Waits for the end of a process that never becomes ready; returns its status and its errors.
 async fn ended(mut process: Process) -> (ExitStatus, String) {
     let mut ended = None;
     let mut look = || {
         ended = process.0.try_wait().expect("a child of ours");
         ended.is_some()
     };
-    eventually(&mut look, || "it serves, or doesn't end".to_owned()).await;
+    eventually(&mut look, || "the process serves, or hangs".to_owned()).await;
     let mut said = String::new();
     let (stdout, stderr) = (process.0.stdout.take(), process.0.stderr.take());
     stdout.expect("a pipe").read_to_string(&mut said).expect("text");
-    assert_eq!(said, "", "nothing is ready");
+    assert_eq!(said, "", "there is no ready line");
     stderr.expect("a pipe").read_to_string(&mut said).expect("text");
-    crate::canary::check("what was said", said.as_bytes());
+    crate::canary::check("standard error", said.as_bytes());
     (ended.expect("it has ended"), said)
 }
 
-/// Serves with these settings, which has to fail, and returns what was said.
+/// Serves with these settings, checks that the start fails, and returns its errors.
 pub async fn failing(settings: &[(&str, String)]) -> String {
     let (status, said) = ended(begin(settings)).await;
     assert!(!status.success(), "{settings:?}");
     said
 }
 
-/// Begins to serve with these settings, and asks the process to stop once it is at something.
-/// Returns how it has ended, and the lines that it said.
+/// Starts to serve with these settings, and sends `SIGTERM` once `is_at_it` holds. Returns the exit
+/// status and the lines on standard error.
 pub async fn stopped(
     settings: &[(&str, String)],
     is_at_it: impl FnMut() -> bool,
 ) -> (ExitStatus, Vec<String>) {
     let process = begin(settings);
-    eventually(is_at_it, || "it doesn't come so far".to_owned()).await;
+    eventually(is_at_it, || "the start doesn't get so far".to_owned()).await;
     let id = process.0.id().to_string();
     let sent = Command::new("kill").args(["-TERM", &id]).status();
     assert!(sent.expect("kill runs").success());
@@ -94,11 +95,11 @@ pub async fn stopped(
     (status, said.lines().map(str::to_owned).collect())
 }
 
-/// Checks that a process was stopped in order before it was ready.
+/// Checks that a process was stopped gracefully before it was ready.
 #[track_caller]
 pub fn assert_stopped(status: ExitStatus, said: &[String]) {
     assert_eq!(status.code(), Some(0), "{said:?}");
-    let last = said.last().expect("it says something");
+    let last = said.last().expect("it logs its stop");
     assert!(last.contains("stopped by a signal before it was ready"), "{said:?}");
     let is_wrong = |line: &&String| line.contains("ERROR") || line.starts_with("facematch: ");
     assert_eq!(said.iter().find(is_wrong), None);
@@ -111,7 +112,7 @@ pub fn assert_names(said: &str, flag: &str, why: &str) {
     assert!(said.contains(why), "{said} doesn't say {why:?}");
 }
 
-/// The good settings with one of them changed, added, or left out.
+/// The valid settings with one of them changed, added, or left out.
 pub fn with(house: &House, flag: &'static str, value: Option<&str>) -> Vec<(&'static str, String)> {
     let mut settings = good(house);
     settings.retain(|(name, _)| *name != flag);
@@ -158,7 +159,7 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
 }
 
 #[tokio::test]
-async fn each_limit_serves_at_its_greatest_and_starts_at_its_least() {
+async fn the_service_runs_at_the_maximum_of_each_limit_and_starts_at_its_minimum() {
     let table = [
         ("--max-connections", "1", "1000000"),
         ("--max-connections-per-address", "1", "1000000"),
@@ -186,7 +187,7 @@ async fn each_limit_serves_at_its_greatest_and_starts_at_its_least() {
 }
 
 #[tokio::test]
-async fn whoever_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
+async fn a_stop_right_after_the_ready_line_is_graceful() {
     let oz = simulator().await;
     let directory = tempfile::tempdir().expect("a temporary directory");
     for _ in 0..10 {
@@ -195,7 +196,7 @@ async fn whoever_is_told_to_stop_as_soon_as_it_is_ready_stops_in_order() {
 }
 
 #[tokio::test]
-async fn a_stop_while_the_file_is_locked_is_at_once() {
+async fn a_stop_while_the_file_is_locked_is_immediate() {
     let house = House::build().await;
     let file = house.directory.path().join("own.db");
     run_sql(&file, "CREATE TABLE t (id INTEGER)").await;
@@ -209,7 +210,7 @@ async fn a_stop_while_the_file_is_locked_is_at_once() {
 }
 
 #[tokio::test]
-async fn an_account_without_its_other_half_is_told_what_is_missing() {
+async fn an_incomplete_oz_account_names_the_missing_setting() {
     let house = House::build().await;
     let said = failing(&with(&house, "--oz-login", None)).await;
     assert_names(&said, "--oz-password", "needs --oz-login");
@@ -227,14 +228,14 @@ async fn an_unknown_key_of_the_settings_file_is_refused() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told_with_its_address() {
+async fn a_port_in_use_is_reported_with_its_address() {
     let house = House::build().await;
     let said = failing(&good(&house)).await;
     assert_names(&said, "--listen", house.address.trim_start_matches("http://"));
 }
 
 #[tokio::test]
-async fn a_journal_in_other_hands_is_left_alone() {
+async fn a_journal_in_use_by_another_process_is_left_alone() {
     let mut house = House::build().await;
     let file = house.directory.path().join("facematch.db");
     let said = failing(&with(&house, "--store", Some(&format!("sqlite:{}", file.display())))).await;
@@ -243,7 +244,7 @@ async fn a_journal_in_other_hands_is_left_alone() {
     house.assert_works().await;
 }
 
-/// A link in its place would lead the service to another user's file.
+/// A symbolic link in place of the lock file could lead the service to another user's file.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_lock_file_that_is_a_link_is_named_and_not_followed() {
@@ -259,14 +260,14 @@ async fn a_lock_file_that_is_a_link_is_named_and_not_followed() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_journal_is_left_as_it_is() {
+async fn a_file_that_is_no_journal_is_unchanged() {
     let house = House::build().await;
     let folder = house.directory.path();
     let (text, database, newer) =
         (folder.join("notes.txt"), folder.join("other.db"), folder.join("newer.db"));
     fs::write(
         &text,
-        "not a journal, but somebody's notes, and long enough to be a header".repeat(20),
+        "not a journal but a text of notes, and long enough to be a header".repeat(20),
     )
     .expect("a file");
     run_sql(&database, "CREATE TABLE accounts (id INTEGER)").await;
@@ -284,6 +285,6 @@ async fn a_file_that_is_no_journal_is_left_as_it_is() {
 async fn run_sql(file: &Path, sql: &'static str) {
     let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut connection = SqliteConnection::connect_with(&options).await.expect("a database");
-    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is done");
+    sqlx::raw_sql(sql).execute(&mut connection).await.expect("it is executed");
     connection.close().await.expect("it is closed");
 }

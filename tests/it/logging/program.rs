@@ -1,4 +1,4 @@
-//! The program with its log in a file, to be read line by line.
+//! Runs the program with its log in a file, and parses the log line by line.
 
 use std::{
     fs::{self, File},
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::{canary, support::eventually};
 
-/// The program.
+/// The path of the built program.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
 
 /// A running `facematch serve`; killed when dropped.
@@ -24,7 +24,7 @@ pub struct Program {
     _directory: TempDir,
 }
 
-/// What ended on its own.
+/// The result of a program that ended by itself.
 pub struct Ended {
     pub status: ExitStatus,
     pub stdout: String,
@@ -32,7 +32,7 @@ pub struct Ended {
 }
 
 impl Program {
-    /// Serves with a log in JSON at this level, and these settings beside.
+    /// Serves with a JSON log at this level, and with further settings.
     pub fn start(oz: &Simulator, level: &str, more: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
@@ -54,7 +54,7 @@ impl Program {
         Self { child, address, log, _directory: directory }
     }
 
-    /// The same, as text into a pipe.
+    /// Serves with a text log into a pipe.
     pub fn start_into_a_pipe(oz: &Simulator) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let log = directory.path().join("log");
@@ -62,21 +62,21 @@ impl Program {
         Self::launch(command, Stdio::piped(), log, directory)
     }
 
-    /// What reads its log goes away.
+    /// Closes the read end of the log's pipe.
     pub fn close_the_pipe(&mut self) {
         drop(self.child.stderr.take());
     }
 
-    /// Its log so far.
+    /// The lines of its log so far.
     pub fn log(&self) -> Vec<Value> {
         lines(&self.log)
     }
 
-    /// Stops it in order, and returns its whole log.
+    /// Shuts it down gracefully, and returns its whole log.
     pub fn stop(mut self) -> Vec<Value> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        assert!(self.child.wait().unwrap().success(), "it stops in order");
+        assert!(self.child.wait().unwrap().success(), "the shutdown fails");
         self.log()
     }
 
@@ -90,7 +90,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // An error means that it has ended.
+        // An error means that the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -109,7 +109,7 @@ fn command(oz: &Simulator, directory: &TempDir, more: &[&str]) -> Command {
     command
 }
 
-/// A log's lines that are whole by now, each of which has to be JSON, and to hold no canary.
+/// The complete lines of a log, each of which must be JSON without a canary.
 fn lines(log: &Path) -> Vec<Value> {
     let text = fs::read(log).unwrap();
     canary::check("the log", &text);
@@ -118,7 +118,7 @@ fn lines(log: &Path) -> Vec<Value> {
     json(whole)
 }
 
-/// Lines of JSON.
+/// Parses lines of JSON.
 pub fn json(text: &str) -> Vec<Value> {
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}")))

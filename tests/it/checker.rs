@@ -1,4 +1,5 @@
-//! What every watcher checks, and what Oz must hold of a match: the invariants, in one place.
+//! The invariants of a match, in one place: of the updates that a watcher sees, and of the photos
+//! and analyses that Oz holds.
 
 use facematch::{
     pb::{Match, MatchState, MatchUpdate, Resolution, match_update::Event},
@@ -7,7 +8,8 @@ use facematch::{
 
 use crate::support::name;
 
-/// Follows the updates of one match: dense, in order, one closing update, time never going back.
+/// Checks the updates of one match: dense and in order, one closing update at the end, and times
+/// that never go back.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
     sequence: u64,
@@ -29,7 +31,7 @@ impl Checker {
         assert!(time >= self.time, "time goes back: {time:?} after {:?}", self.time);
         let m = update.r#match.as_ref();
         if is_passing(update) {
-            assert_eq!(update.sequence, self.sequence, "it names the last update delivered");
+            assert_eq!(update.sequence, self.sequence, "the last durable sequence");
             return;
         }
         let m = m.expect("a durable update has its match");
@@ -50,14 +52,14 @@ impl Checker {
         self.sequence
     }
 
-    /// Whether the closing update came.
+    /// Whether the closing update was seen.
     pub fn has_closed(&self) -> bool {
         self.has_closed
     }
 }
 
-/// What one watcher sees of one match, over all the streams that it opens: what is told again is
-/// what was told before, and what is new goes on where the last stream broke.
+/// What one watcher sees of one match, over all the streams that it opens: repeated updates are
+/// unchanged, and new updates continue where the last stream broke.
 #[derive(Debug, Default)]
 pub struct History {
     checker: Checker,
@@ -66,7 +68,7 @@ pub struct History {
 }
 
 impl History {
-    /// A new stream, which begins after a sequence.
+    /// Begins a new stream after a sequence.
     pub fn resume_after(&mut self, sequence: u64) {
         self.told = usize::try_from(sequence).expect("few updates");
     }
@@ -75,7 +77,7 @@ impl History {
     pub fn see(&mut self, update: &MatchUpdate) {
         if let Some(known) = self.seen.get(self.told) {
             if !is_passing(update) {
-                assert_eq!(untokened(update), untokened(known), "told again as it was");
+                assert_eq!(untokened(update), untokened(known), "a repeated update differs");
                 self.told += 1;
             }
             return;
@@ -88,18 +90,18 @@ impl History {
         }
     }
 
-    /// The last update that is no repetition.
+    /// The last new update.
     pub fn last(&self) -> Option<&MatchUpdate> {
         self.seen.last()
     }
 
-    /// Whether the closing update came.
+    /// Whether the closing update was seen.
     pub fn has_closed(&self) -> bool {
         self.checker.has_closed()
     }
 }
 
-/// All of an update that stays as it is.
+/// The update without its resume token, which differs from stream to stream.
 fn untokened(update: &MatchUpdate) -> MatchUpdate {
     MatchUpdate { resume_token: String::new(), ..update.clone() }
 }
@@ -113,10 +115,10 @@ pub fn check_whole(updates: &[MatchUpdate]) {
 pub fn check_rest(after: u64, updates: &[MatchUpdate]) {
     let mut checker = Checker::after(after);
     updates.iter().for_each(|update| checker.see(update));
-    assert!(checker.has_closed(), "the last update closes the match");
+    assert!(checker.has_closed(), "the stream ends before the closing update");
 }
 
-/// Whether an update is no fact.
+/// Whether an update is transient: progress or a heartbeat, which are not stored.
 pub fn is_passing(update: &MatchUpdate) -> bool {
     match update.event.as_ref().expect("every update has an event") {
         Event::Progress(_) | Event::Heartbeat(_) => true,
@@ -134,47 +136,47 @@ fn is_closing(update: &MatchUpdate) -> bool {
     matches!(update.event, Some(Event::Finished(_) | Event::Failed(_) | Event::Cancelled(_)))
 }
 
-/// Checks that Oz holds one photo of a match that was uploaded, and one analysis, which compares
-/// just the liveness medium and that photo.
+/// Checks that Oz holds exactly one uploaded photo of a match, and one analysis, which compares
+/// the liveness medium with that photo and nothing else.
 pub fn check_one_of_each(oz: &Simulator, m: &Match) {
-    let folder = oz.folder(&m.folder_id).expect("the folder is there");
+    let folder = oz.folder(&m.folder_id).expect("the folder exists");
     let is_ours = |meta_data: &serde_json::Map<_, _>| {
         meta_data.get("facematch_match_id").is_some_and(|id| *id == m.match_id)
     };
     let ours: Vec<_> = folder.media.iter().filter(|media| is_ours(&media.meta_data)).collect();
-    let [photo] = ours.as_slice() else { panic!("one photo, not {}", ours.len()) };
+    let [photo] = ours.as_slice() else { panic!("{} photos, not one", ours.len()) };
     assert_eq!(photo.media_id.to_string(), m.photo_media_id);
     check_one_analysis(oz, m);
 }
 
-/// Checks that no photo of a match came to Oz before the folder's liveness had passed.
+/// Checks that no photo of a match was uploaded before the folder's liveness had passed.
 pub fn check_liveness_first(oz: &Simulator, m: &Match) {
-    let folder = oz.folder(&m.folder_id).expect("the folder is there");
+    let folder = oz.folder(&m.folder_id).expect("the folder exists");
     let quality = folder.analyses.iter().find(|analysis| analysis.kind == "QUALITY");
     let quality = quality.expect("the folder has a liveness analysis");
     let passed_ms = quality.ends_ms.filter(|_| quality.resolution == "SUCCESS");
     for photo in &folder.media[1..] {
-        let passed_ms = passed_ms.expect("no photo is sent if liveness hasn't passed");
+        let passed_ms = passed_ms.expect("a photo is sent only if liveness has passed");
         assert!(photo.created_ms >= passed_ms, "{} before {passed_ms}", photo.created_ms);
     }
 }
 
-/// Checks that Oz holds one analysis of a match's photo, wherever that came from, which compares
-/// just the liveness medium and the photo.
+/// Checks that Oz holds exactly one analysis of a match's photo, uploaded or not, which compares
+/// the liveness medium with the photo and nothing else.
 pub fn check_one_analysis(oz: &Simulator, m: &Match) {
-    let folder = oz.folder(&m.folder_id).expect("the folder is there");
+    let folder = oz.folder(&m.folder_id).expect("the folder exists");
     let photo: uuid::Uuid = m.photo_media_id.parse().expect("the photo's id");
     let of_photo = |sources: &[uuid::Uuid]| sources.contains(&photo);
     let analyses: Vec<_> = folder.analyses.iter().filter(|a| of_photo(&a.source_media)).collect();
-    let [analysis] = analyses.as_slice() else { panic!("one analysis, not {}", analyses.len()) };
+    let [analysis] = analyses.as_slice() else { panic!("{} analyses, not one", analyses.len()) };
     assert_eq!(analysis.analyse_id.to_string(), m.analysis_id);
     assert_eq!(analysis.source_media, [folder.media[0].media_id, photo]);
 }
 
-/// Checks that the verdict of a match is Oz's: the same word, the same score, and of the liveness
-/// that was reported, if any, the same word of an analysis of the liveness medium alone.
+/// Checks that the verdict of a match is Oz's: the same resolution, the same score, and, if
+/// liveness is reported, the resolution of an analysis of the liveness medium alone.
 pub fn check_verdict(oz: &Simulator, m: &Match) {
-    let folder = oz.folder(&m.folder_id).expect("the folder is there");
+    let folder = oz.folder(&m.folder_id).expect("the folder exists");
     let of = |id: &str| {
         let mut analyses = folder.analyses.iter();
         analyses.find(|a| a.analyse_id.to_string() == id).expect("Oz has the analysis")
@@ -194,7 +196,7 @@ pub fn check_verdict(oz: &Simulator, m: &Match) {
     }
 }
 
-/// The causes that were told, in order.
+/// The causes of the failed attempts, in order.
 pub fn causes(updates: &[MatchUpdate]) -> Vec<&str> {
     let cause = |update: &'_ MatchUpdate| match update.event.as_ref() {
         Some(Event::AttemptFailed(failed)) => Some(failed.cause.as_str().to_owned()),

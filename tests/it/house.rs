@@ -1,4 +1,4 @@
-//! Who may import whom, held by reading the sources. Upwards never, circles never.
+//! The layering of the modules, checked by reading the sources: no upward and no circular imports.
 
 use std::{
     collections::BTreeSet,
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each room and the rooms that it may import.
+/// Each module and the modules that it may import.
 const TABLE: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("clock", &["domain"]),
@@ -24,15 +24,15 @@ const TABLE: &[(&str, &[&str])] = &[
     ("fuzzing", &["config", "domain", "grpc", "oz", "watch"]),
 ];
 
-/// What the halves may not take from the rooms whose traits they use: their engines.
+/// The engines: `worker`, `watch` and `grpc` use the traits of these modules and may not name them.
 const ENGINES: &[&str] = &["journal::postgres", "journal::sqlite", "oz::Client", "oz::client"];
 
-/// Crates that the core must not know: no async, no IO, no logging, no transport, no store.
+/// Crates that `domain` must not use: no async, no IO, no logging, no transport, no store.
 const NOT_IN_THE_CORE: &[&str] =
     &["tokio", "tonic", "reqwest", "sqlx", "tracing", "axum", "futures_util", "async_trait"];
 
 #[test]
-fn every_room_imports_only_what_its_row_says() {
+fn every_module_imports_only_what_its_row_allows() {
     for (room, allowed) in TABLE {
         for (path, source) in sources(room) {
             for imported in rooms_in(&source) {
@@ -44,7 +44,7 @@ fn every_room_imports_only_what_its_row_says() {
 }
 
 #[test]
-fn every_room_has_a_row() {
+fn every_module_has_a_row() {
     let rows: BTreeSet<&str> = TABLE.iter().map(|(room, _)| *room).collect();
     let lib = fs::read_to_string(root().join("lib.rs")).expect("src/lib.rs");
     let rooms = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
@@ -54,50 +54,50 @@ fn every_room_has_a_row() {
 }
 
 #[test]
-fn the_halves_know_traits_and_no_engine() {
+fn worker_watch_and_grpc_name_traits_and_no_engine() {
     for room in ["worker", "watch", "grpc"] {
         for (path, source) in sources(room) {
             let squeezed = source.replace(['\n', ' '], "");
             for engine in ENGINES {
                 let name = format!("{engine}::");
                 let found = squeezed.contains(&name) || squeezed.contains(&format!("{engine};"));
-                assert!(!found, "{} knows {engine}", path.display());
+                assert!(!found, "{} names {engine}", path.display());
             }
         }
     }
 }
 
 #[test]
-fn the_core_knows_neither_time_nor_wires() {
+fn the_core_has_no_async_no_io_and_no_system_time() {
     for (path, source) in sources("domain") {
         for name in NOT_IN_THE_CORE {
             let found =
                 source.contains(&format!("{name}::")) || source.contains(&format!("use {name}"));
-            assert!(!found, "{} knows {name}", path.display());
+            assert!(!found, "{} names {name}", path.display());
         }
         let tokens = ["async fn", ".await;", ".await?", ".await)", "SystemTime", "Instant"];
         for name in tokens.into_iter().chain(["std::env", "std::fs"]) {
-            assert!(!source.contains(name), "{} has {name}", path.display());
+            assert!(!source.contains(name), "{} contains {name}", path.display());
         }
     }
 }
 
 #[test]
-fn generated_code_stays_at_the_door_and_in_the_command_line() {
+fn only_grpc_and_the_command_line_use_generated_code() {
     for (room, allowed) in TABLE {
         if allowed.contains(&"pb") || *room == "pb" {
             continue;
         }
         for (path, source) in sources(room) {
-            assert!(!source.contains("crate::pb"), "{} knows the wire", path.display());
+            assert!(!source.contains("crate::pb"), "{} uses generated code", path.display());
         }
     }
 }
 
 #[test]
-fn every_file_opens_by_saying_what_it_is_for() {
+fn every_file_opens_with_its_purpose() {
     for (path, source) in sources("") {
-        assert!(source.starts_with("//! "), "{} doesn't", path.display());
+        assert!(source.starts_with("//! "), "{} doesn't begin with //!", path.display());
     }
 }
 
@@ -105,7 +105,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
-/// The sources of a room, a file or a folder, without their tests; all for an empty name.
+/// The sources of a module (a file, a folder or both) without its tests; all for an empty name.
 fn sources(room: &str) -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let file = root().join(format!("{room}.rs"));
@@ -113,7 +113,7 @@ fn sources(room: &str) -> Vec<(PathBuf, String)> {
         found.push((file.clone(), read(&file)));
     }
     collect(&root().join(room), &mut found);
-    assert!(!found.is_empty(), "there is no room {room}");
+    assert!(!found.is_empty(), "there is no module {room}");
     found
 }
 
@@ -132,7 +132,7 @@ fn collect(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
     }
 }
 
-/// A source up to its tests, which may reach further.
+/// A source up to its test module, which may import more.
 fn read(path: &Path) -> String {
     let source = fs::read_to_string(path).expect("a source file");
     match source.find("#[cfg(test)]\nmod tests {") {
@@ -141,7 +141,7 @@ fn read(path: &Path) -> String {
     }
 }
 
-/// The rooms that a source names: `crate::room` and the lists in `use crate::{…}`.
+/// The modules that a source names: `crate::module` and the lists in `use crate::{…}`.
 fn rooms_in(source: &str) -> BTreeSet<String> {
     let code: String = source
         .lines()
@@ -159,7 +159,7 @@ fn rooms_in(source: &str) -> BTreeSet<String> {
     rooms
 }
 
-/// The first words of the items of a list, up to its closing brace.
+/// The first path segments of the items in a list, up to its closing brace.
 fn heads(list: &str) -> Vec<String> {
     let mut heads = Vec::new();
     let mut depth = 0_usize;

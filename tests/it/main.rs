@@ -1,4 +1,4 @@
-//! The whole house, from outside: a real gRPC client, the service, and a simulated Oz.
+//! The whole service, from outside: a real gRPC client, the service, and a simulated Oz.
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails with a line number")]
 

@@ -1,5 +1,5 @@
-//! A journal in which a later version was at work: its matches are shown as far as they are known,
-//! and stop nothing else.
+//! A journal with events of a later version: its matches are shown as far as this version knows
+//! their events, and all other matches are unaffected.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::{
     House, JOURNAL, collect, eventually, last, portrait_request, until, wait, watch,
 };
 
-/// An event that this version doesn't know, in the place of a match's last.
+/// Replaces a match's last event by an event that this version doesn't know.
 async fn write_odd(house: &House, match_id: &str) {
     let id = match_id.parse::<Uuid>().unwrap().simple();
     let update = format!(
@@ -38,7 +38,8 @@ fn check_dense(updates: &[MatchUpdate]) {
     assert_eq!(sequences, (1..=updates.len() as u64).collect::<Vec<_>>());
 }
 
-/// A house with a match that has ended, one that runs, and others about them.
+/// A test server and two matches with an unknown last event, one ended and one running, between
+/// regular matches.
 async fn house() -> (House, String, String) {
     let mut house = House::build().await;
     let folder = house.folder();
@@ -52,12 +53,12 @@ async fn house() -> (House, String, String) {
     house.oz.switch(|switches| switches.processing_ms = 50);
     write_odd(&house, &ended).await;
     write_odd(&house, &running).await;
-    // What it has in memory is what it wrote itself.
+    // The service has its own events in memory; after a restart it reads the journal.
     (house.restart().await, ended, running)
 }
 
 #[tokio::test]
-async fn what_has_ended_by_an_unknown_event_is_shown_and_its_streams_end() {
+async fn an_ended_match_with_an_unknown_event_is_shown_and_its_streams_end() {
     let (mut house, ended, _) = house().await;
     let m = get(&mut house, &ended).await;
     assert_eq!((m.state(), m.result), (MatchState::Finished, None));
@@ -74,7 +75,7 @@ async fn what_has_ended_by_an_unknown_event_is_shown_and_its_streams_end() {
 }
 
 #[tokio::test]
-async fn what_runs_by_an_unknown_event_is_left_alone_and_can_be_cancelled() {
+async fn a_running_match_with_an_unknown_event_is_not_driven_and_can_be_cancelled() {
     let (mut house, _, running) = house().await;
     assert_eq!(get(&mut house, &running).await.state(), MatchState::Processing);
     let asked = house.oz.record().len();
@@ -88,11 +89,11 @@ async fn what_runs_by_an_unknown_event_is_left_alone_and_can_be_cancelled() {
     let events: Vec<_> = updates.iter().map(|update| update.event.is_some()).collect();
     assert_eq!(events, [true, true, false, true]);
     assert!(matches!(updates[3].event, Some(Event::Cancelled(_))));
-    assert_eq!(house.oz.record().len(), asked, "nothing is asked of Oz for it");
+    assert_eq!(house.oz.record().len(), asked, "Oz gets requests for it");
 }
 
 #[tokio::test]
-async fn nothing_else_is_stopped_by_an_unknown_event() {
+async fn an_unknown_event_stops_no_other_match() {
     let (mut house, ended, running) = house().await;
     let request = WatchMatchesRequest { resume_token: "earliest".to_owned(), ..Default::default() };
     let mut all = house.client.watch_matches(request).await.unwrap().into_inner();
@@ -101,7 +102,7 @@ async fn nothing_else_is_stopped_by_an_unknown_event() {
     assert_eq!(new.state(), MatchState::Finished);
     let mut seen = Vec::new();
     while seen.last() != Some(&(new.match_id.clone(), new.sequence)) {
-        let update = all.message().await.unwrap().expect("the stream goes on");
+        let update = all.message().await.unwrap().expect("the stream stays open");
         if !matches!(update.event, Some(Event::Heartbeat(_))) {
             seen.push((update.match_id, update.sequence));
         }
@@ -120,5 +121,5 @@ async fn nothing_else_is_stopped_by_an_unknown_event() {
     }
     assert_eq!(listed.len(), 5);
     let is_driven = || house.load.unfinished() > 0;
-    eventually(|| !is_driven(), || "the running one is driven".to_owned()).await;
+    eventually(|| !is_driven(), || "the running match is driven".to_owned()).await;
 }

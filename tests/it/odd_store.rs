@@ -1,4 +1,4 @@
-//! A store around a store: it does the same, at moments and with outcomes that a test chooses.
+//! A decorator of the SQLite journal that injects faults and delays chosen by a test.
 
 use std::{
     sync::{
@@ -20,32 +20,32 @@ use facematch::{
 };
 use tokio::sync::watch;
 
-/// The journal, and what goes wrong with it. Clones are the same one.
+/// The journal and its faults. Clones share both.
 #[derive(Clone)]
 pub struct OddStore {
     inner: Sqlite,
     pub cues: Arc<Cues>,
 }
 
-/// What goes wrong.
+/// The faults and delays that a test sets.
 #[derive(Default)]
 pub struct Cues {
-    /// So many appends are written, and answered as if they weren't.
+    /// The number of next appends that are written but answered with an error.
     pub appends_unheard: AtomicUsize,
-    /// So many reads of a match's events fail.
+    /// The number of next reads of a match's events that fail.
     pub reads_failing: AtomicUsize,
-    /// Reads of a match's events have their answer, and wait here before they give it.
+    /// Where reads of a match's events wait after the read and before they return.
     pub events: Gate,
-    /// Pages of all events of this size, likewise.
+    /// Where pages of all events wait likewise, if their limit is `page_limit`.
     pub pages: Gate,
     pub page_limit: AtomicUsize,
-    /// There is always more to erase.
+    /// Whether every round of erasing reports a full page, as if there were more to erase.
     pub endlessly_expired: AtomicBool,
-    /// Cancels each match at the moment it is durable.
+    /// Cancels each match as soon as its admission is durable.
     pub canceller: OnceLock<Worker>,
 }
 
-/// A place where one who comes waits, if it is shut.
+/// A gate at which callers wait while it is shut.
 pub struct Gate {
     is_shut: watch::Sender<bool>,
     arrivals: watch::Sender<usize>,
@@ -66,7 +66,7 @@ impl Gate {
         self.is_shut.send_replace(false);
     }
 
-    /// Waits until somebody waits.
+    /// Waits until a caller waits at the gate.
     pub async fn somebody(&self) {
         self.arrivals.subscribe().wait_for(|count| *count > 0).await.unwrap();
     }
@@ -86,13 +86,13 @@ impl OddStore {
     }
 }
 
-/// Takes one of what is left.
+/// Decrements a counter; `false` if it was zero.
 fn is_due(count: &AtomicUsize) -> bool {
     count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 fn failure() -> Error {
-    Error::Unavailable(Arc::new(std::io::Error::other("as the test wants it")))
+    Error::Unavailable(Arc::new(std::io::Error::other("a fault injected by the test")))
 }
 
 #[async_trait]
@@ -201,14 +201,14 @@ impl Reader for OddStore {
         events
     }
 
-    /// Always asks the store, where the cues are.
+    /// Returns `None`, so that reads go to the store, where the faults are.
     fn recent(&self, _: MatchId) -> Option<Vec<Recorded>> {
         None
     }
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
-        // A trip to the store even for what memory has: tests that move the time from one wait to
-        // the next would else outrun what they wait for.
+        // A trip to the store even for events in memory: tests that move the time from one wait
+        // to the next would otherwise outrun the events that they wait for.
         self.inner.floor().await?;
         self.inner.tail(after, limit).await
     }

@@ -1,4 +1,4 @@
-//! The service as a process of its own, to be killed or stopped, and what it wrote.
+//! The service as a process of its own, which tests kill, stop or pause, with its log searched.
 
 use std::{
     fs,
@@ -15,14 +15,14 @@ use crate::{
     support::{JOURNAL, connect, eventually},
 };
 
-/// What suits most tests; those that say otherwise have it their way.
+/// Default settings of these tests; a test's own settings override them.
 const SETTINGS: [(&str, &str); 3] =
     [("--oz-poll-interval", "20ms"), ("--oz-settle", "100ms"), ("--log-level", canary::LEVELS)];
 
-/// The program.
+/// The path of the built program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
 
-/// What a test is told by, and the service isn't.
+/// Variables that are for tests and that the service would report as unknown.
 const OF_TESTS: [&str; 10] = [
     "FACEMATCH_ATTACK_MATCHES",
     "FACEMATCH_KILLS",
@@ -40,9 +40,9 @@ const OF_TESTS: [&str; 10] = [
 pub struct Process {
     child: Child,
     address: String,
-    /// Reads the log to its end, searching it.
+    /// Searches the log to its end.
     log: Option<JoinHandle<Log>>,
-    /// Dropped when the process has ended.
+    /// Dropped after the process has ended.
     _inspection: Inspection,
 }
 
@@ -52,7 +52,7 @@ impl Process {
         Self::start_by(&mut Command::new(PROGRAM), oz, directory, more)
     }
 
-    /// The same, by a command that runs the service with what it is given.
+    /// Like [`start`](Self::start), by a command that runs the service with its arguments.
     pub fn start_by(
         command: &mut Command,
         oz: &Simulator,
@@ -64,14 +64,14 @@ impl Process {
         Self::launch(command, oz, &oz.url(), &store, more, Inspection::begin(journal))
     }
 
-    /// Starts the service on a database, and returns once it is ready. What is in the database is
-    /// searched by whoever made that.
+    /// Starts the service on a database, and returns once it is ready. The owner of the database
+    /// searches its contents.
     #[cfg(feature = "postgres-tests")]
     pub fn start_on(store: &str, oz: &Simulator, oz_url: &str, more: &[&str]) -> Self {
         Self::start_on_by(&mut Command::new(PROGRAM), store, oz, oz_url, more)
     }
 
-    /// The same, by a command that runs the service with what it is given.
+    /// Like [`start_on`](Self::start_on), by a command that runs the service with its arguments.
     #[cfg(feature = "postgres-tests")]
     pub fn start_on_by(
         command: &mut Command,
@@ -117,38 +117,38 @@ impl Process {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the service starts");
-        let log = child.stderr.take().expect("its standard error");
+        let log = child.stderr.take().expect("piped standard error");
         let log = Some(thread::spawn(|| search_log(log)));
         let mut ready = String::new();
-        let stdout = child.stdout.take().expect("its standard output");
+        let stdout = child.stdout.take().expect("piped standard output");
         BufReader::new(stdout).read_line(&mut ready).expect("a line");
-        assert!(!ready.is_empty(), "it ends before it is ready: {:?}", child.wait());
+        assert!(!ready.is_empty(), "it ended before it was ready: {:?}", child.wait());
         let address = ready.trim().rsplit(' ').next().expect("an address");
         let address = format!("http://{address}");
         Self { child, address, log, _inspection: inspection }
     }
 
-    /// A client of it.
+    /// A client of the service.
     pub async fn client(&self) -> Client {
         connect(&self.address).await
     }
 
-    /// Where it listens.
+    /// Its `http://` address.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// How much memory it has, in KiB, as the operating system counts it.
+    /// Resident memory in KiB.
     pub fn resident_kib(&self) -> u64 {
         self.status_kib("VmRSS:")
     }
 
-    /// The most memory that it has had since [`Self::forget_peak`].
+    /// Peak resident memory in KiB since [`Self::forget_peak`].
     pub fn peak_kib(&self) -> u64 {
         self.status_kib("VmHWM:")
     }
 
-    /// Forgets how much memory it had at most.
+    /// Resets the peak of resident memory.
     pub fn forget_peak(&self) {
         let counters = format!("/proc/{}/clear_refs", self.child.id());
         fs::write(counters, "5").expect("it runs");
@@ -162,31 +162,31 @@ impl Process {
         number.and_then(|number| number.parse().ok()).expect("a number of KiB")
     }
 
-    /// How many files and sockets it has open.
+    /// The number of open file descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count()
     }
 
-    /// Ends it at once, wherever it is.
+    /// Kills it with `SIGKILL`.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
     }
 
-    /// Asks it to stop, and returns once it has, with how many bytes it logged.
+    /// Shuts it down gracefully, waits for its end, and returns the size of its log in bytes.
     pub fn stop(mut self) -> usize {
         self.terminate();
-        assert!(self.child.wait().expect("it ends").success(), "it stops in order");
+        assert!(self.child.wait().expect("it ends").success(), "the shutdown fails");
         self.read_log()
     }
 
-    /// Asks it to stop, and leaves it to it.
+    /// Sends `SIGTERM` without waiting.
     pub fn terminate(&self) {
         self.signal("-TERM");
     }
 
-    /// Stops it where it is, as a machine does that hangs. Before anything but [`Self::resume`]
-    /// and [`Self::kill`], resume it.
+    /// Suspends it with `SIGSTOP`, like a machine that hangs. Until [`Self::resume`], only
+    /// [`Self::kill`] may be called.
     #[cfg(feature = "postgres-tests")]
     pub async fn pause(&self) {
         self.signal("-STOP");
@@ -195,7 +195,7 @@ impl Process {
         eventually(is_paused, || "the process doesn't pause".to_owned()).await;
     }
 
-    /// Lets it go on.
+    /// Resumes it after [`Self::pause`].
     #[cfg(feature = "postgres-tests")]
     pub fn resume(&self) {
         self.signal("-CONT");
@@ -206,23 +206,23 @@ impl Process {
         assert!(self.try_signal(signal));
     }
 
-    /// The same, and whether it was still there.
+    /// Sends it a signal, and returns whether it was still running.
     pub fn try_signal(&self, signal: &str) -> bool {
         let id = self.child.id().to_string();
         Command::new("kill").args([signal, &id]).status().expect("kill runs").success()
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Its exit status; `None` while it runs.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("it can be asked")
+        self.child.try_wait().expect("a child of ours")
     }
 
-    /// Waits until it has ended. Meanwhile connections to it go on: they are how it says goodbye.
+    /// Waits until it has ended. Meanwhile its connections are served, as a drain needs them.
     pub async fn end(&mut self) -> ExitStatus {
         let mut ended = None;
         let has_ended = || {
@@ -230,12 +230,12 @@ impl Process {
             ended.is_some()
         };
         eventually(has_ended, || "the process doesn't end".to_owned()).await;
-        ended.expect("it was waited for")
+        ended.expect("it has ended")
     }
 }
 
 impl Process {
-    /// Fails if there was a canary in the log. It ends with the process.
+    /// Fails if there was a canary in the log. Blocks until the process has ended.
     fn read_log(&mut self) -> usize {
         let Some(log) = self.log.take() else { return 0 };
         let log = log.join().expect("the log can be read");
@@ -250,15 +250,14 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // An error means that it has ended.
+        // An error means that the process has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.read_log();
     }
 }
 
-/// Fails with a reason where a process may not have so many files and sockets open: the service,
-/// and the test that calls it.
+/// Fails if the limit on file descriptors is lower than the service, or the test, needs.
 pub fn assert_may_open(descriptors: usize) {
     let limits = fs::read_to_string("/proc/self/limits").expect("the limits of a process");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));

@@ -1,4 +1,5 @@
-//! Moments that no caller can choose: the two halves over a store whose answers come late, or not.
+//! Races that no caller can provoke: the worker and the watch over a store whose answers are
+//! delayed or lost.
 
 use std::{
     collections::BTreeMap,
@@ -33,10 +34,10 @@ use crate::{
 
 /// The first page that streams of all matches read.
 const PAGE_OF_ALL: usize = 8;
-/// What tests wait for is nearer than this; a match's deadline is not.
+/// Tests move the clock only to wake-ups nearer than this, which a match's deadline is not.
 const NEAR: Duration = Duration::from_secs(5);
 
-/// Both halves over an odd store, with an Oz, and a time that stands still.
+/// The worker and the watch over a faulty store, with a simulated Oz and a manual clock.
 struct Halves {
     _inspection: Inspection,
     oz: Simulator,
@@ -78,7 +79,7 @@ impl Halves {
         self.worker.admit(spec(folder.parse().unwrap(), source), photo).await.unwrap()
     }
 
-    /// Writes a match that nobody drives.
+    /// Writes a match that has no driver.
     async fn write(&self) -> Match {
         let source = PhotoSource::FolderMedia("medium".parse().unwrap());
         let spec = spec(FolderId::from_uuid(uuid::Uuid::nil()), source);
@@ -88,7 +89,7 @@ impl Halves {
         self.watch.find(&CallerId::default_caller(), &key).await.unwrap()
     }
 
-    /// Moves the time on, from one thing that is waited for to the next, until the match ends.
+    /// Moves the clock from one wake-up to the next until the match ends.
     async fn end(&self, m: Match) -> Match {
         let id = m.id;
         let mut follow = self.watch.follow(m.id, Sequence::ZERO, false).await.unwrap();
@@ -156,13 +157,13 @@ fn spec(folder_id: FolderId, photo: PhotoSource) -> Spec {
 }
 
 #[tokio::test]
-async fn a_match_is_not_given_up_while_the_store_cannot_say_what_was_written() {
+async fn a_driver_keeps_its_match_while_the_outcome_of_a_write_is_unknown() {
     let halves = Halves::new().await;
     halves.watch.start().await.unwrap();
     let m = halves.admit().await;
     halves.store.cues.appends_unheard.store(1, Ordering::SeqCst);
     halves.store.cues.reads_failing.store(3, Ordering::SeqCst);
-    // The watch reads as well; a stream that met a failing read would end with it.
+    // The watch reads as well, and a failing read would end its stream.
     while halves.store.cues.reads_failing.load(Ordering::SeqCst) > 0 {
         halves.move_on();
         tokio::task::yield_now().await;
@@ -174,7 +175,7 @@ async fn a_match_is_not_given_up_while_the_store_cannot_say_what_was_written() {
 }
 
 #[tokio::test]
-async fn a_match_that_is_cancelled_as_it_becomes_durable_sends_nothing_to_oz() {
+async fn a_match_cancelled_as_it_becomes_durable_sends_no_request_to_oz() {
     let halves = Halves::new().await;
     halves.watch.start().await.unwrap();
     halves.store.cues.canceller.set(halves.worker.clone()).ok().unwrap();
@@ -188,7 +189,7 @@ async fn a_match_that_is_cancelled_as_it_becomes_durable_sends_nothing_to_oz() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_comes_while_another_reads_waits_for_what_is_read() {
+async fn a_watcher_that_joins_during_a_read_waits_for_its_result() {
     let halves = Halves::new().await;
     let m = halves.write().await;
     halves.store.cues.events.shut();
@@ -196,9 +197,9 @@ async fn a_watcher_that_comes_while_another_reads_waits_for_what_is_read() {
     let mut second = Box::pin(halves.watch.follow(m.id, Sequence::ZERO, false));
     tokio::select! {
         () = halves.store.cues.events.somebody() => {}
-        _ = &mut first => panic!("nothing was read yet"),
+        _ = &mut first => panic!("the read is still blocked"),
     }
-    assert!(poll!(second.as_mut()).is_pending(), "it knows nothing yet");
+    assert!(poll!(second.as_mut()).is_pending(), "the second watcher doesn't wait for the read");
     halves.store.cues.events.open();
     let (first, second) = tokio::join!(first, second);
     for follow in [first, second] {
@@ -208,7 +209,7 @@ async fn a_watcher_that_comes_while_another_reads_waits_for_what_is_read() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_leaves_while_it_reads_takes_nothing_from_others() {
+async fn a_watcher_that_leaves_during_its_read_costs_others_no_update() {
     let halves = Halves::new().await;
     let m = halves.write().await;
     halves.store.cues.events.shut();
@@ -216,7 +217,7 @@ async fn a_watcher_that_leaves_while_it_reads_takes_nothing_from_others() {
     let second = halves.watch.follow(m.id, Sequence::ZERO, false);
     tokio::select! {
         () = halves.store.cues.events.somebody() => {}
-        _ = &mut first => panic!("nothing was read yet"),
+        _ = &mut first => panic!("the read is still blocked"),
     }
     let mut second = Box::pin(second);
     assert!(poll!(second.as_mut()).is_pending());
@@ -228,7 +229,7 @@ async fn a_watcher_that_leaves_while_it_reads_takes_nothing_from_others() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_match_is_erased_under_it_ends_as_not_found() {
+async fn a_stream_ends_as_not_found_when_its_match_is_erased() {
     let halves = Halves::new().await;
     let m = halves.write().await;
     let mut stream = halves.watch.follow(m.id, Sequence::ZERO, false).await.unwrap();
@@ -245,7 +246,7 @@ async fn a_stream_whose_match_is_erased_under_it_ends_as_not_found() {
 }
 
 #[tokio::test]
-async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
+async fn a_stream_of_all_does_not_rely_on_a_read_that_began_before_an_event() {
     let halves = Halves::new().await;
     let m = halves.write().await;
     halves.watch.start().await.unwrap();
@@ -261,9 +262,9 @@ async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
     let mut reading = Box::pin(first.next());
     tokio::select! {
         () = halves.store.cues.pages.somebody() => {}
-        update = &mut reading => panic!("nothing has happened: {update:?}"),
+        update = &mut reading => panic!("there is no event yet: {update:?}"),
     }
-    // The read under way has its answer: nothing. Now there is something, and everybody was told.
+    // The read in flight has found no event. Now an event is written, and all streams are notified.
     let key = Key::Match(m.id);
     halves.worker.cancel(&CallerId::default_caller(), &key).await.unwrap();
     let update = live.next().await;
@@ -278,10 +279,10 @@ async fn a_stream_of_all_does_not_rest_on_a_read_that_began_before_the_news() {
 }
 
 #[tokio::test]
-async fn a_worker_that_has_much_to_erase_stops_all_the_same() {
+async fn a_worker_with_endless_erasures_stops_at_a_drain() {
     let halves = Halves::new().await;
     halves.store.cues.endlessly_expired.store(true, Ordering::SeqCst);
     halves.worker.start().await.unwrap();
     let stopped = tokio::time::timeout(NEAR, halves.worker.drain(NEAR));
-    stopped.await.expect("what is left to erase is left to the next start");
+    stopped.await.expect("a drain doesn't wait for erasures");
 }

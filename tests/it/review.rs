@@ -1,4 +1,4 @@
-//! What a second reading found. Each of these tests failed before the code was mended.
+//! Regression tests for the findings of a review. Each of them failed before its fix.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,29 +17,29 @@ use tonic_health::pb::{
 use crate::support::{House, collect, folder_media_request, last, portrait_request, rule, until};
 
 #[tokio::test]
-async fn a_list_may_name_a_state_as_often_as_it_likes() {
+async fn a_list_may_repeat_a_state_any_number_of_times() {
     let mut house = House::build().await;
     let run = house.run(portrait_request(&house.folder())).await;
-    // More than SQLite takes values in one statement.
+    // More values than SQLite accepts in one statement.
     let states = vec![MatchState::Finished.into(); 40_000];
     let request = ListMatchesRequest { states, ..Default::default() };
     let listed = house.client.list_matches(request).await.unwrap().into_inner();
     assert_eq!(listed.matches, [last(&run).clone()]);
 }
 
-/// As many labels as there may be, each as long as it may be.
+/// The maximum number of labels, each of the maximum length.
 fn largest_labels() -> HashMap<String, String> {
     let key = |index: usize| format!("{index:02}{}", "k".repeat(62));
     (0..16).map(|index| (key(index), "\u{1d11e}".repeat(256))).collect()
 }
 
 #[tokio::test]
-async fn a_page_of_large_matches_has_as_many_as_clients_take() {
+async fn a_page_of_large_matches_fits_into_a_client_s_message_limit() {
     const MATCHES: usize = 260;
     let mut house = House::build().await;
-    let nobody = uuid::Uuid::nil().to_string();
+    let unknown = uuid::Uuid::nil().to_string();
     let request =
-        MatchRequest { labels: largest_labels(), ..folder_media_request(&nobody, &nobody) };
+        MatchRequest { labels: largest_labels(), ..folder_media_request(&unknown, &unknown) };
     let runs = (0..MATCHES).map(|_| {
         let (mut client, request) = (house.client.clone(), request.clone());
         async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
@@ -50,7 +50,7 @@ async fn a_page_of_large_matches_has_as_many_as_clients_take() {
         let request = ListMatchesRequest { page_size: 1_000, page_token, ..Default::default() };
         let page = house.client.list_matches(request).await.unwrap().into_inner();
         let all_new = page.matches.into_iter().all(|m| seen.insert(m.match_id));
-        assert!(all_new, "no match comes twice");
+        assert!(all_new, "a match is listed twice");
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
@@ -59,25 +59,25 @@ async fn a_page_of_large_matches_has_as_many_as_clients_take() {
     assert_eq!(seen.len(), MATCHES);
 }
 
-/// Stops a house in far less than the drain timeout of 30 s.
+/// Checks that the service stops in far less than the drain timeout of 30 s.
 async fn stops_promptly(house: House) {
     house.shut_down();
-    timeout(Duration::from_secs(8), house.stopped()).await.expect("nobody holds it up");
+    timeout(Duration::from_secs(8), house.stopped()).await.expect("the drain is not delayed");
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_holds_no_drain_up() {
+async fn a_silent_connection_delays_no_drain() {
     let mut house = House::build().await;
     let address = house.address.trim_start_matches("http://");
     let _silent = TcpStream::connect(address).await.unwrap();
-    // Taken in turn: whoever came before is taken by the time that this one is answered.
+    // Connections are accepted in order: once this one is served, the silent one is accepted.
     let _second = crate::support::connect(&house.address).await;
     house.assert_works().await;
     stops_promptly(house).await;
 }
 
 #[tokio::test]
-async fn those_who_watch_the_health_are_told_and_hold_no_drain_up() {
+async fn health_watchers_are_notified_and_delay_no_drain() {
     let house = House::build().await;
     let channel = Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap();
     let mut client = HealthClient::new(channel);
@@ -91,7 +91,7 @@ async fn those_who_watch_the_health_are_told_and_hold_no_drain_up() {
 }
 
 #[tokio::test]
-async fn a_store_that_stands_still_holds_no_drain_up() {
+async fn a_blocked_store_delays_no_drain() {
     let house = House::build_with(|c| c.drain_timeout = Duration::from_secs(1)).await;
     let delayed = json!({"match": {"endpoint": "start_analyses"}, "then": {"delay_ms": 200}});
     house.oz.script([rule(delayed)]);
@@ -99,12 +99,12 @@ async fn a_store_that_stands_still_holds_no_drain_up() {
     let request = portrait_request(&house.folder());
     let mut updates = client.run_match(request).await.unwrap().into_inner();
     until(&mut updates, "photo_uploaded").await;
-    // An operator's own sqlite3, with a transaction open.
+    // Like an operator's sqlite3 with an open transaction.
     let path = house.directory.path().join("facematch.db");
     let store = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
     let mut operator = store.acquire().await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut *operator).await.unwrap();
-    // By now the start of the analysis waits to be written.
+    // By now the event of the started analysis waits to be written.
     timeout(Duration::from_millis(500), updates.message()).await.unwrap_err();
     house.shut_down();
     let stopped = timeout(Duration::from_secs(3), house.stopped()).await;

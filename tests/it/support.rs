@@ -1,4 +1,4 @@
-//! A house to test in: a simulated Oz, the service over a real journal file, and a real client.
+//! The test server: a simulated Oz, the service over a real journal file, and a real client.
 
 use std::{
     path::Path,
@@ -27,15 +27,15 @@ use crate::canary::{self, Client, Inspection};
 /// How often tests poll, so that none takes seconds.
 pub const POLL: Duration = Duration::from_millis(20);
 
-/// How long anything may take that is waited for: much longer than it does.
+/// The timeout of every wait, much longer than anything takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The name of a journal's file.
+/// The file name of a SQLite journal.
 pub const JOURNAL: &str = "facematch.db";
 
 /// The service under test, its Oz, and a client.
 pub struct House {
-    /// Dropped before the journal is.
+    /// Dropped before the journal's directory is.
     _inspection: Inspection,
     pub oz: Simulator,
     pub client: Client,
@@ -47,7 +47,7 @@ pub struct House {
     served: JoinHandle<Result<(), app::Lost>>,
 }
 
-/// A service that runs.
+/// A running service.
 struct Served {
     address: String,
     load: Load,
@@ -56,17 +56,17 @@ struct Served {
 }
 
 impl House {
-    /// A house with fast polls and everything else as it comes.
+    /// Starts with fast polls and otherwise default settings.
     pub async fn build() -> Self {
         Self::build_with(|_| {}).await
     }
 
-    /// A house with other settings.
+    /// Starts with changed settings.
     pub async fn build_with(change: impl FnOnce(&mut Config)) -> Self {
         Self::build_around(simulator().await, change).await
     }
 
-    /// A house with other settings around an Oz that there is.
+    /// Starts with changed settings and a simulator that already runs.
     pub async fn build_around(oz: Simulator, change: impl FnOnce(&mut Config)) -> Self {
         oz.switch(|switches| switches.processing_ms = 50);
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -83,21 +83,21 @@ impl House {
         Self { _inspection, oz, client, directory, config, address, load, shutdown, served }
     }
 
-    /// Stops the service in order and starts it again on the same journal.
+    /// Shuts the service down gracefully and starts it again on the same journal.
     pub async fn restart(self) -> Self {
         self.shutdown.cancel();
-        self.served.await.expect("nothing panics").expect("the service stops in order");
+        self.served.await.expect("nothing panics").expect("the shutdown is graceful");
         Self::open(self.oz, self.directory, self.config).await
     }
 
-    /// Asks the service to stop; it drains meanwhile.
+    /// Begins a graceful shutdown: the service drains.
     pub fn shut_down(&self) {
         self.shutdown.cancel();
     }
 
     /// Waits until the service has stopped.
     pub async fn stopped(self) {
-        self.served.await.expect("nothing panics").expect("the service stops in order");
+        self.served.await.expect("nothing panics").expect("the shutdown is graceful");
     }
 
     /// A folder whose liveness media show the sample portrait.
@@ -108,7 +108,7 @@ impl House {
     /// Runs a match to its end and returns all updates.
     pub async fn run(&mut self, request: MatchRequest) -> Vec<MatchUpdate> {
         let updates = self.client.run_match(request).await.expect("the match is accepted");
-        collect(updates.into_inner()).await.expect("the stream ends in order")
+        collect(updates.into_inner()).await.expect("the stream ends without an error")
     }
 
     /// The error of a match that is refused.
@@ -116,30 +116,31 @@ impl House {
         Refusal::of(self.client.run_match(request).await.expect_err("the match is refused"))
     }
 
-    /// Nothing was asked of Oz, nothing is in the journal, nothing is held in memory.
+    /// Checks that Oz got no request, the journal has no match, and memory holds no photo or match.
     pub async fn assert_untouched(&mut self, after: &str) {
-        assert!(self.oz.record().is_empty(), "{after}: Oz was asked {:?}", self.oz.record());
+        assert!(self.oz.record().is_empty(), "{after}: Oz got {:?}", self.oz.record());
         let listed = self.client.list_matches(pb::ListMatchesRequest::default()).await;
         let matches = listed.expect("a list").into_inner().matches;
         assert!(matches.is_empty(), "{after}: the journal holds {matches:?}");
         self.assert_empty_handed(after).await;
     }
 
-    /// Nothing is held in memory, at once or as soon as those who left are noticed.
+    /// Waits until memory holds no photo and no unfinished match: the service may still have to
+    /// notice that callers disconnected.
     pub async fn assert_empty_handed(&self, after: &str) {
         let load = &self.load;
         let held = || (load.photo_bytes(), load.photos(), load.unfinished());
-        eventually(|| held() == (0, 0, 0), || format!("{after}: {:?} is held", held())).await;
+        eventually(|| held() == (0, 0, 0), || format!("{after}: {:?} are held", held())).await;
     }
 
-    /// A good match still runs to its end.
+    /// Checks that a valid match still runs to its end.
     pub async fn assert_works(&mut self) {
         let updates = self.run(portrait_request(&self.folder())).await;
         assert_eq!(last(&updates).state(), pb::MatchState::Finished);
-        self.assert_empty_handed("a good match").await;
+        self.assert_empty_handed("a valid match").await;
     }
 
-    /// How many requests to an endpoint Oz has seen.
+    /// How many requests Oz has got for a method and the end of a path.
     pub fn asked(&self, method: &str, path_end: &str) -> usize {
         let fits = |path: &str| path.trim_end_matches('/').ends_with(path_end);
         self.oz.record().iter().filter(|r| r.method == method && fits(&r.path)).count()
@@ -154,13 +155,13 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
     Config {
         listen: "127.0.0.1:0".parse().expect("an address"),
         poll_interval: POLL,
-        // Much longer than the simulator lets anything act late, also on a busy machine.
+        // Much longer than the simulator delays any effect, also on a busy machine.
         oz_settle: Duration::from_millis(300),
         ..Config::new(directory.join(JOURNAL), oz_config)
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the house joins it when it stops")]
+#[expect(clippy::disallowed_methods, reason = "the test server joins it when it stops")]
 async fn serve(config: Config) -> Served {
     let app = App::build(config, Clock::system()).await.expect("the service starts");
     let address = format!("http://{}", app.address().expect("an address"));
@@ -169,8 +170,8 @@ async fn serve(config: Config) -> Served {
     Served { address, load, shutdown, served }
 }
 
-/// How much of something a test does: as the environment says, or else so much.
-#[expect(clippy::disallowed_methods, reason = "how long a test rages is no setting of the service")]
+/// The size of a test: the environment variable `name`, or else a default.
+#[expect(clippy::disallowed_methods, reason = "the size of a test is no setting of the service")]
 pub fn setting(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: {text} is no number")),
@@ -178,13 +179,13 @@ pub fn setting(name: &str, otherwise: u64) -> u64 {
     }
 }
 
-/// This moment, to tell how long something took.
-#[expect(clippy::disallowed_methods, reason = "what a figure says of time is real time")]
+/// The current real time, for measuring durations.
+#[expect(clippy::disallowed_methods, reason = "published figures measure real time")]
 pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Waits for what has no moment of its own to wait for.
+/// Waits until a condition holds that no signal announces.
 pub async fn eventually(mut holds: impl FnMut() -> bool, otherwise: impl FnOnce() -> String) {
     let waiting = async {
         while !holds() {
@@ -196,7 +197,7 @@ pub async fn eventually(mut holds: impl FnMut() -> bool, otherwise: impl FnOnce(
     }
 }
 
-/// An Oz.
+/// Starts a simulated Oz with canaries in its data.
 pub async fn simulator() -> Simulator {
     Simulator::start_with(canary::config()).await.expect("the loopback has a free port")
 }
@@ -206,7 +207,7 @@ pub async fn connect(address: &str) -> Client {
     try_connect(address).await.expect("the service listens")
 }
 
-/// The same, where nobody may listen.
+/// Like [`connect`], but the service may not be listening.
 pub async fn try_connect(address: &str) -> Result<Client, tonic::transport::Error> {
     let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
     Ok(canary::client(endpoint.connect().await?))
@@ -223,29 +224,29 @@ pub async fn collect(mut updates: Streaming<MatchUpdate>) -> Result<Vec<MatchUpd
     };
     // A stream that never ends fails its test instead of hanging it.
     let read = tokio::time::timeout(PATIENCE, reading).await;
-    read.unwrap_or_else(|_| panic!("a stream doesn't end, after {:?}", names(&all)))?;
+    read.unwrap_or_else(|_| panic!("the stream doesn't end, after {:?}", names(&all)))?;
     Ok(all)
 }
 
-/// Reads a stream until an event of this name, and returns what came up to it.
+/// Reads a stream up to and including an event of this name, and returns the updates.
 pub async fn until(updates: &mut Streaming<MatchUpdate>, event: &str) -> Vec<MatchUpdate> {
     let mut all = Vec::new();
-    while let Some(update) = updates.message().await.expect("the stream goes on") {
+    while let Some(update) = updates.message().await.expect("the stream stays open") {
         let is_it = name(&update) == event;
         all.push(update);
         if is_it {
             return all;
         }
     }
-    panic!("no {event} came, but {:?}", names(&all));
+    panic!("no {event} but {:?}", names(&all));
 }
 
-/// A rule of a script, as docs/simulator.md writes it.
+/// A rule of a simulator script, in the JSON form of docs/simulator.md.
 pub fn rule(json: serde_json::Value) -> Rule {
     serde_json::from_value(json).expect("a rule")
 }
 
-/// A photo that the folder holds against its liveness.
+/// A match of a photo in the folder against the folder's liveness media.
 pub fn folder_media_request(folder_id: &str, media_id: &str) -> MatchRequest {
     let source = Some(Source::FolderMediaId(media_id.to_owned()));
     MatchRequest {
@@ -255,7 +256,7 @@ pub fn folder_media_request(folder_id: &str, media_id: &str) -> MatchRequest {
     }
 }
 
-/// A request that is safe to repeat.
+/// The request with a request id, which makes it idempotent.
 pub fn named(request_id: &str, request: MatchRequest) -> MatchRequest {
     MatchRequest { request_id: request_id.to_owned(), ..request }
 }
@@ -265,7 +266,7 @@ pub fn portrait_request(folder_id: &str) -> MatchRequest {
     request(folder_id, Bytes::from_static(sample::portrait_jpeg()))
 }
 
-/// The sample portrait as it is sent.
+/// The sample portrait with the canary that requests add to it.
 pub fn portrait() -> Bytes {
     canary::marked(Bytes::from_static(sample::portrait_jpeg()))
 }
@@ -302,7 +303,7 @@ pub fn last(updates: &[MatchUpdate]) -> &Match {
     updates.last().and_then(|update| update.r#match.as_ref()).expect("an update with a match")
 }
 
-/// A call that failed, taken apart.
+/// The parsed error of a failed call.
 #[derive(Debug)]
 pub struct Refusal {
     pub code: Code,
@@ -312,54 +313,54 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn of(status: Status) -> Self {
-        assert!(metadata_bytes(&status) < METADATA_BYTES_MAX, "too much for clients: {status:?}");
+        assert!(metadata_bytes(&status) < METADATA_BYTES_MAX, "too large for clients: {status:?}");
         canary::check_status(&status);
         let details = status.get_error_details();
         Self { code: status.code(), message: status.message().to_owned(), details }
     }
 
-    /// The reason, after checking whose it is.
+    /// The reason, after a check of its domain.
     pub fn reason(&self) -> &str {
         let info = self.details.error_info().expect("every refusal has an ErrorInfo");
         assert_eq!(info.domain, "facematch");
         &info.reason
     }
 
-    /// A value of the reason's metadata.
+    /// A value of the `ErrorInfo` metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         let info = self.details.error_info().expect("every refusal has an ErrorInfo");
         info.metadata.get(key).map(String::as_str)
     }
 
-    /// The fields that are wrong, in order.
+    /// The invalid fields, in order.
     pub fn fields(&self) -> Vec<&str> {
         let violations = self.details.bad_request().map(|bad| bad.field_violations.as_slice());
         violations.unwrap_or_default().iter().map(|violation| violation.field.as_str()).collect()
     }
 
-    /// The code and the reason of a call that had to fail.
+    /// Checks the code and the reason.
     #[track_caller]
     pub fn assert(&self, code: Code, reason: &str) {
         assert_eq!((self.code, self.reason()), (code, reason), "{}", self.message);
     }
 
-    /// The same, with the fields that are wrong.
+    /// Checks the reason and the invalid fields of an `INVALID_ARGUMENT`.
     #[track_caller]
     pub fn assert_fields(&self, reason: &str, fields: &[&str]) {
         self.assert(Code::InvalidArgument, reason);
         assert_eq!(self.fields(), fields, "{}", self.message);
     }
 
-    /// Whether it says when to come back.
+    /// Whether the error has a retry delay.
     pub fn says_when_to_retry(&self) -> bool {
         self.details.retry_info().is_some_and(|info| info.retry_delay.is_some())
     }
 }
 
-/// What clients take of metadata if nobody tells them otherwise (gRPC's core and Java's, 8 KiB).
+/// The metadata that clients accept by default (gRPC's core and Java's, 8 KiB).
 const METADATA_BYTES_MAX: usize = 8 * 1024;
 
-/// How much metadata an error takes, about: base64 makes four of three, escapes three of one.
+/// Approximate metadata size of an error: base64 turns 3 bytes into 4, percent-encoding 1 into 3.
 fn metadata_bytes(status: &Status) -> usize {
     status.details().len() * 4 / 3 + status.message().len() * 3 / 2
 }
@@ -375,14 +376,14 @@ pub fn watch_after(match_id: &str, after_sequence: u64) -> pb::WatchMatchRequest
     pb::WatchMatchRequest { id: Some(id), after_sequence, include_progress: false }
 }
 
-/// A request to wait for a match for so long.
+/// A request to wait for the end of a match, with a timeout.
 pub fn wait(match_id: &str, timeout: Duration) -> pb::WaitMatchRequest {
     let id = pb::wait_match_request::Id::MatchId(match_id.to_owned());
     let timeout = timeout.try_into().expect("a duration that the wire takes");
     pb::WaitMatchRequest { id: Some(id), timeout: Some(timeout) }
 }
 
-/// The same by the caller's own id.
+/// A request to wait for a match by the caller's request id.
 pub fn wait_by_request(request_id: &str, timeout: Duration) -> pb::WaitMatchRequest {
     let id = pb::wait_match_request::Id::RequestId(request_id.to_owned());
     pb::WaitMatchRequest { id: Some(id), ..wait("", timeout) }
@@ -400,7 +401,7 @@ pub fn delete(match_id: &str) -> pb::DeleteMatchRequest {
     pb::DeleteMatchRequest { id: Some(id) }
 }
 
-/// A key of a match by its own id.
+/// A request to get a match by its id.
 pub fn get(match_id: &str) -> pb::GetMatchRequest {
     let id = pb::get_match_request::Id::MatchId(match_id.to_owned());
     pb::GetMatchRequest { id: Some(id) }

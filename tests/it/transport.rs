@@ -1,4 +1,5 @@
-//! Below the service: what HTTP/2 and gRPC refuse themselves, and that it harms nobody else.
+//! HTTP/2 and gRPC below the service: helpers for raw calls, and errors that the transport handles
+//! without an effect on other callers.
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -12,18 +13,18 @@ use tower::Service;
 
 use crate::support::{House, PATIENCE};
 
-/// A connection of its own.
+/// A new connection.
 pub async fn channel(address: &str) -> Channel {
     let endpoint = Channel::from_shared(address.to_owned()).expect("an address");
     endpoint.connect().await.expect("the service listens")
 }
 
-/// The beginning of a gRPC message: that many bytes are announced, these come.
+/// The beginning of a gRPC message: a prefix that announces `bytes` bytes, and the bytes `come`.
 pub fn announced(bytes: u32, come: &[u8]) -> Bytes {
     [&[0], &bytes.to_be_bytes()[..], come].concat().into()
 }
 
-/// Calls with a body as it is, and returns how the call ends.
+/// Calls a method of `FaceMatch` with a raw body, and returns the call's status.
 pub async fn call(
     channel: &mut Channel,
     rpc: &str,
@@ -32,7 +33,7 @@ pub async fn call(
     call_with(channel, rpc, body, &[]).await
 }
 
-/// The same with more headers.
+/// Like [`call`], with more headers.
 pub async fn call_with(
     channel: &mut Channel,
     rpc: &str,
@@ -42,7 +43,7 @@ pub async fn call_with(
     call_at(channel, &format!("/facematch.v1.FaceMatch/{rpc}"), body, headers).await
 }
 
-/// The same for a call of any service.
+/// Like [`call_with`], for a method of any service.
 pub async fn call_at(
     channel: &mut Channel,
     path: &str,
@@ -52,7 +53,7 @@ pub async fn call_at(
     ending(answer(channel, path, body, headers).await?).await
 }
 
-/// The answer to a call, as HTTP has it. Headers may replace those that every call has.
+/// The HTTP response to a call. `headers` may replace the default ones.
 pub async fn answer(
     channel: &mut Channel,
     path: &str,
@@ -80,7 +81,7 @@ fn request(
     request
 }
 
-/// A connection without a gRPC client, which would end calls by timers of its own.
+/// A bare HTTP/2 connection: a gRPC client would end calls by timers of its own.
 #[derive(Clone)]
 pub struct Bare {
     authority: String,
@@ -88,7 +89,7 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Connects.
+    /// Connects, and starts the task that drives the connection.
     #[expect(clippy::disallowed_methods, reason = "the connection ends with its last sender")]
     pub async fn connect(address: &str) -> Self {
         let socket = hyper_util::rt::TokioIo::new(connect(address).await);
@@ -99,7 +100,7 @@ impl Bare {
         Self { authority: address.to_owned(), sender }
     }
 
-    /// Calls with one message, and returns how the call ends.
+    /// Calls with one message, and returns the call's status.
     pub async fn call(
         &mut self,
         path: &str,
@@ -140,19 +141,19 @@ fn broken(error: impl std::error::Error) -> Status {
     Status::unknown(why)
 }
 
-/// A body of these pieces, whole.
+/// A complete body in these pieces.
 fn pieces(pieces: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, Status>> + Send {
     stream::iter(pieces.into_iter().map(Ok))
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_leaves_nothing_behind() {
+async fn an_aborted_body_leaves_nothing_in_memory() {
     use futures_util::StreamExt;
     let mut house = House::build().await;
     for rpc in ["RunMatch", "CreateMatch", "GetMatch"] {
         let mut channel = channel(&house.address).await;
         let begun = pieces(vec![announced(9 << 10, b"so far")]);
-        let breaks = stream::iter([Err(Status::cancelled("the caller fell over"))]);
+        let breaks = stream::iter([Err(Status::cancelled("the caller failed"))]);
         call(&mut channel, rpc, begun.chain(breaks)).await.expect_err("it broke");
         house.assert_untouched(rpc).await;
     }
@@ -163,7 +164,7 @@ async fn connect(address: &str) -> TcpStream {
     TcpStream::connect(address.trim_start_matches("http://")).await.expect("the service listens")
 }
 
-/// An empty call with a header of so many bytes.
+/// Makes an empty call with a header of `bytes` bytes.
 async fn with_header(channel: &mut Channel, bytes: usize) -> Result<(), Status> {
     let header = "x".repeat(bytes);
     let body = pieces(vec![announced(0, b"")]);
@@ -171,22 +172,22 @@ async fn with_header(channel: &mut Channel, bytes: usize) -> Result<(), Status> 
 }
 
 #[tokio::test]
-async fn headers_are_taken_up_to_their_limit_and_refused_beyond() {
-    // The least, some, and the greatest that the setting takes.
+async fn headers_are_accepted_up_to_the_limit_and_refused_beyond() {
+    // The minimum, a common value, and the maximum of the setting.
     for limit in [4 << 10, 8 << 10, 16 << 20] {
         let mut house = House::build_with(|config| config.max_header = limit).await;
         let limit = usize::try_from(limit).expect("it fits");
         let mut channel = channel(&house.address).await;
-        // The call's own headers take some, but less than a kilobyte.
-        with_header(&mut channel, limit - 1024).await.expect("it is taken");
+        // The call's other headers take less than a kilobyte.
+        with_header(&mut channel, limit - 1024).await.expect("it is accepted");
         with_header(&mut channel, limit).await.expect_err("it is refused");
-        with_header(&mut channel, 16).await.expect("the connection goes on");
+        with_header(&mut channel, 16).await.expect("the connection stays open");
         house.assert_works().await;
     }
 }
 
 #[tokio::test]
-async fn a_connection_that_answers_nothing_is_closed_and_one_that_does_lives() {
+async fn a_connection_that_answers_no_ping_is_closed_and_others_stay_open() {
     use facematch::pb::WatchMatchesRequest;
     const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(1);
     let house = House::build_with(|config| config.keepalive = KEEPALIVE).await;
@@ -198,15 +199,15 @@ async fn a_connection_that_answers_nothing_is_closed_and_one_that_does_lives() {
         .expect("the stream opens")
         .into_inner();
     let mut deaf = connect(&house.address).await;
-    let greeting = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    deaf.write_all(greeting).await.expect("it listens");
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    deaf.write_all(preface).await.expect("it listens");
     let mut heard = Vec::new();
     let closed = tokio::time::timeout(PATIENCE, deaf.read_to_end(&mut heard)).await;
-    assert!(closed.is_ok(), "it stays open");
+    assert!(closed.is_ok(), "the connection stays open");
     let request = crate::support::portrait_request(&house.folder());
     let _run = client.run_match(request).await.expect("it is accepted");
     loop {
-        let update = silent.message().await.expect("the stream lives").expect("it goes on");
+        let update = silent.message().await.expect("the stream is alive").expect("it is open");
         if crate::support::name(&update) == "finished" {
             break;
         }

@@ -1,6 +1,7 @@
 //! An analysis: what it compares, when it ends, and how.
 //!
-//! Nothing runs in the background: how it ends is settled when it starts, and time reveals it.
+//! No task runs in the background: the ending is settled when the analysis starts, and the clock
+//! decides when it shows.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,7 +27,7 @@ pub enum AnalysisType {
 }
 
 impl AnalysisType {
-    /// Reads Oz's word, in any case.
+    /// Parses Oz's name of a type, in upper or lower case; `None` for an unknown name.
     pub fn read(word: &str) -> Option<AnalysisType> {
         match word.to_ascii_lowercase().as_str() {
             "quality" => Some(AnalysisType::Quality),
@@ -37,7 +38,7 @@ impl AnalysisType {
         }
     }
 
-    /// Oz's word.
+    /// Oz's name of the type, in upper case.
     pub fn word(self) -> &'static str {
         match self {
             AnalysisType::Quality => "QUALITY",
@@ -51,51 +52,45 @@ impl AnalysisType {
 /// One analysis of a folder.
 #[derive(Clone, Debug)]
 pub struct Analysis {
-    /// Its id.
     pub id: Uuid,
     /// Shared by the analyses that one request started.
     pub group: Uuid,
-    /// What it checks.
     pub kind: AnalysisType,
-    /// What it looks at.
+    /// The media that it compares or checks.
     pub sources: Vec<SourceMedium>,
-    /// What the request said besides.
+    /// The `params` of the request.
     pub params: Value,
-    /// Kept for the caller.
+    /// Stored for the caller; the simulator doesn't interpret it.
     pub meta_data: Map<String, Value>,
-    /// When it was started.
     pub created: Millis,
-    /// When it ends; never, if unset.
+    /// When it ends; `None` means never.
     pub ends: Option<Millis>,
-    /// How it ends.
+    /// Settled at the start; it shows only once `ends` has passed.
     pub ending: Ending,
 }
 
-/// A medium that an analysis looks at.
+/// A medium that an analysis compares or checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceMedium {
-    /// The medium's id.
     pub id: Uuid,
-    /// What it is.
     pub kind: MediaKind,
 }
 
 /// How an analysis ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
-    /// FINISHED or FAILED, or what a rule says.
+    /// FINISHED or FAILED, or a rule's word.
     pub state: String,
-    /// SUCCESS, DECLINED, OPERATOR_REQUIRED, FAILED, or what a rule says.
+    /// SUCCESS, DECLINED, OPERATOR_REQUIRED or FAILED, or a rule's word.
     pub resolution: String,
-    /// The same, unless a rule says otherwise.
+    /// Equal to `resolution`, unless a rule sets it.
     pub resolution_status: String,
-    /// The resolutions follow the state so many milliseconds late.
+    /// How long the resolutions stay PROCESSING after `state` has ended, in milliseconds.
     pub resolution_lag_ms: u64,
-    /// What was measured.
+    /// Empty if the analysis FAILED.
     pub scores: Scores,
-    /// Why it FAILED.
+    /// Why it FAILED, or the message that a rule sets.
     pub error_message: Option<String>,
-    /// What decided.
     pub basis: Basis,
 }
 
@@ -104,7 +99,7 @@ pub struct Ending {
 pub enum Basis {
     /// A rule's `outcome`.
     Rule,
-    /// The outcome that came with the folder.
+    /// The outcome that the folder was made with.
     Folder,
     /// A switch: `undecodable`, `confidence_spoofing`, `too_few_media`.
     Switch,
@@ -114,12 +109,12 @@ pub enum Basis {
     UndecodedVideo,
     /// A photo could not be decoded: FAILED.
     UndecodedPhoto,
-    /// It looks at nothing: every analysis of this type is a SUCCESS.
+    /// No medium was looked at: every analysis of this type is a SUCCESS.
     Nothing,
 }
 
 impl Basis {
-    /// Its word in the log and in `/sim/folders`.
+    /// The name in the log and in `/sim/folders`.
     pub fn word(self) -> &'static str {
         match self {
             Basis::Rule => "rule",
@@ -133,14 +128,14 @@ impl Basis {
     }
 }
 
-/// An analysis' words at one moment.
+/// The words that an analysis shows at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnalysisWords<'a> {
-    /// Whether Oz still works on it.
+    /// PROCESSING until the analysis ends.
     pub state: &'a str,
-    /// The verdict.
+    /// The verdict; PROCESSING until `resolution_lag_ms` after the end.
     pub resolution: &'a str,
-    /// The verdict again.
+    /// The verdict again, unless a rule makes the two differ.
     pub resolution_status: &'a str,
 }
 
@@ -149,12 +144,12 @@ const SUCCESS: &str = "SUCCESS";
 const FAILED: &str = "FAILED";
 
 impl Analysis {
-    /// Whether it has ended by now.
+    /// Whether the analysis has ended at this moment.
     pub fn has_ended(&self, now: Millis) -> bool {
         self.ends.is_some_and(|ends| ends <= now)
     }
 
-    /// Its words by now.
+    /// The words that it shows at this moment.
     pub fn words(&self, now: Millis) -> AnalysisWords<'_> {
         let ended = self.has_ended(now);
         let lag_ms = self.ending.resolution_lag_ms;
@@ -168,7 +163,7 @@ impl Analysis {
 }
 
 impl Ending {
-    /// How an analysis of these media ends, unless a rule says otherwise.
+    /// Decides how an analysis of these media ends. A scripted outcome comes first.
     pub fn settle(
         kind: AnalysisType,
         media: &[&Medium],
@@ -273,8 +268,8 @@ impl Ending {
     }
 }
 
-/// Whether a video or a shot set is what can't be decoded: real SDKs send what the simulator has
-/// no decoder for.
+/// Whether a video or a shot set could not be decoded: real SDKs send formats that the simulator
+/// has no decoder for.
 fn is_liveness_unread(media: &[&Medium]) -> bool {
     media.iter().any(|medium| medium.kind != MediaKind::Image && medium.looks().is_err())
 }
@@ -308,7 +303,7 @@ fn scripted_scores(
     }
 }
 
-/// Likeness to an attack from which liveness is declined, unless `threshold_spoofing` says else.
+/// Spoofing score from which liveness is declined, unless `params` has a `threshold_spoofing`.
 const THRESHOLD_SPOOFING: f64 = 0.5;
 
 fn spoofing_resolution(spoofing: f64, params: &Value) -> &'static str {

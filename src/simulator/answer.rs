@@ -1,4 +1,4 @@
-//! What the simulator answers before it becomes HTTP: a reply, or a refusal in Oz's words.
+//! The simulator's answers before they become HTTP: a reply, or a refusal in Oz's words.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -8,13 +8,12 @@ use serde_json::{Value, json};
 pub enum OzReply {
     /// A JSON document.
     Json(u16, Value),
-    /// A status alone.
+    /// A status without a body.
     Empty(u16),
     /// The bytes of a medium.
     File {
-        /// As it was uploaded.
+        /// The MIME type of the upload.
         content_type: String,
-        /// The medium itself.
         bytes: Bytes,
     },
 }
@@ -22,11 +21,10 @@ pub enum OzReply {
 /// A refusal of Oz: status, `error_code` and `error_message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The HTTP status.
     pub status: u16,
-    /// Oz's own number.
+    /// Oz's `error_code`.
     pub code: u16,
-    /// For people.
+    /// Oz's `error_message`, for people.
     pub message: String,
 }
 
@@ -35,22 +33,22 @@ impl Refusal {
         Refusal { status, code, message: message.into() }
     }
 
-    /// The path is known, the method is not.
+    /// The path exists, but not with this method.
     pub fn not_allowed() -> Refusal {
         Refusal::new(405, 1, "HTTP method not allowed on this endpoint")
     }
 
-    /// Oz can do it, the simulator can't.
+    /// A feature that Oz has and the simulator lacks.
     pub fn not_realized(what: &str) -> Refusal {
         Refusal::new(501, 2, format!("{what} is declared but not realized by this simulator"))
     }
 
-    /// The body lacks something, or isn't what it should be.
+    /// The body lacks a part, or has the wrong shape.
     pub fn structure(message: impl Into<String>) -> Refusal {
         Refusal::new(400, 3, message)
     }
 
-    /// The body lacks a key, in the framework's own words.
+    /// The body lacks a key. The text is that of the framework below Oz.
     pub fn missing(key_path: &str) -> Refusal {
         Refusal::structure(format!(
             "Could not locate field for key_path {key_path} from provided dict data"
@@ -62,17 +60,17 @@ impl Refusal {
         Refusal::new(400, 4, message)
     }
 
-    /// There is no token.
+    /// The request has no token.
     pub fn auth_missing() -> Refusal {
         Refusal::new(401, 6, "User auth token is not provided")
     }
 
-    /// Nobody knows the token.
+    /// The token belongs to no session.
     pub fn auth_invalid() -> Refusal {
         Refusal::new(401, 7, "User auth token is not valid")
     }
 
-    /// The session is over.
+    /// The session has expired.
     pub fn auth_expired() -> Refusal {
         Refusal::new(401, 8, "Provided user auth token has expired")
     }
@@ -87,28 +85,28 @@ impl Refusal {
         Refusal::new(401, 7, "Session not found")
     }
 
-    /// The `expire_token` belongs to somebody else.
+    /// The `expire_token` belongs to another user.
     pub fn session_foreign() -> Refusal {
         Refusal::new(403, 9, "You have not access to refresh this session")
     }
 
-    /// This user may not do this.
+    /// The user has no right to this.
     pub fn forbidden() -> Refusal {
         Refusal::new(403, 9, "You have not access to this resource")
     }
 
-    /// There is no such thing.
+    /// The object or the path does not exist.
     pub fn not_exist() -> Refusal {
         Refusal::new(404, 10, "Object not exist")
     }
 
-    /// The body of an error, as documented.
+    /// The JSON body of the error, in the documented dialect.
     pub fn body(&self) -> Value {
         json!({"error_code": self.code, "error_message": self.message, "details": null})
     }
 }
 
-/// The body of an error that a rule asks for by its status alone.
+/// Oz's error body for a status that a rule sets.
 pub fn body_for(status: u16) -> Value {
     let (code, message) = match status {
         400 => (4, "Invalid param value"),
@@ -124,7 +122,7 @@ pub fn body_for(status: u16) -> Value {
     json!({"error_code": code, "error_message": message, "details": null})
 }
 
-/// The page that a proxy in front of Oz answers with.
+/// The HTML page of a proxy in front of Oz, like nginx's.
 pub fn proxy_page(status: u16) -> String {
     let reason = http::StatusCode::from_u16(status)
         .ok()

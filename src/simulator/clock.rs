@@ -1,7 +1,7 @@
-//! The simulator's own time: milliseconds that only grow, and the epoch seconds Oz prints.
+//! The simulator's own time: milliseconds that never go back, and the epoch seconds Oz prints.
 //!
 //! It reads the system clock once, at the start.
-//! After that time comes from the monotonic clock, plus whatever a tester skipped.
+//! After that, time comes from the monotonic clock, plus the time that a tester skipped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,7 +31,7 @@ impl SimulatorClock {
         }
     }
 
-    /// Milliseconds since this clock started, skipped ones included.
+    /// Milliseconds since this clock started, skipped time included.
     pub fn elapsed_ms(&self) -> u64 {
         self.started.elapsed().as_millis() as u64 + self.skipped_ms.load(Ordering::Relaxed)
     }

@@ -1,15 +1,15 @@
-//! Turns the documented JSON into what another installation would send.
+//! Turns the documented JSON into the JSON that another installation would send.
 //!
-//! Works on finished documents, so that no handler knows a switch of form.
+//! It works on finished documents, so that handlers need not know how members are named or shaped.
 
 use serde_json::{Map, Number, Value, json};
 
 use crate::simulator::script::{AnalysisIdName, Switches};
 
-/// Members whose words are enumerated.
+/// Members with enumerated words as values.
 const WORDS: [&str; 6] =
     ["type", "state", "resolution", "resolution_status", "system_resolution", "media_type"];
-/// Members that no stored document promises.
+/// Members that none of Oz's documents promises.
 const OPTIONAL: [&str; 19] = [
     "company_id",
     "user_id",
@@ -31,7 +31,7 @@ const OPTIONAL: [&str; 19] = [
     "offset",
     "limit",
 ];
-/// Members that hold the caller's own words: they are never touched.
+/// The member that holds the caller's metadata: it is never changed.
 const FOREIGN: &str = "meta_data";
 
 /// Changes a document as the switches say.

@@ -1,4 +1,4 @@
-//! Runs a script: decides for each request what happens to it.
+//! Runs a script: decides what happens to each request, and counts the requests of each rule.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::simulator::subject::Subject;
 /// What happens to one request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestPlan {
-    /// All matching rules' actions in one.
+    /// The actions of all rules that apply, merged; the first rule that sets a key wins.
     pub action: Action,
-    /// The names of those rules.
+    /// The names of the rules that apply.
     pub rules: Vec<String>,
     endings: Vec<ScriptedEnding>,
 }
@@ -36,7 +36,7 @@ impl RequestPlan {
         self.endings_of(kind).any(|ending| ending.never_finish)
     }
 
-    /// How an analysis of this type ends, if a rule says so.
+    /// The outcome that a rule sets for analyses of this type.
     pub fn outcome(&self, kind: AnalysisType) -> Option<&Outcome> {
         self.endings_of(kind).find_map(|ending| ending.outcome.as_ref())
     }
@@ -46,31 +46,30 @@ impl RequestPlan {
     }
 }
 
-/// A rule, and how often it was looked at.
+/// A rule with its counts, as `/sim/rules` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RuleView<'a> {
-    /// Its own name, or its place among those added.
+    /// The rule's own name, or its place among the rules added so far.
     pub name: &'a str,
     #[serde(rename = "match")]
     when: &'a RequestMatch,
     then: &'a Action,
-    /// How many requests it concerned.
     pub counts: RuleCounts,
 }
 
-/// How many requests a rule concerned.
+/// How many requests a rule has matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleCounts {
-    /// Requests that fitted, whichever of them were chosen.
+    /// Requests that match, also those that `nth` and the like pass over.
     pub seen: u64,
-    /// Requests to which it was applied.
+    /// Requests that the rule was applied to.
     pub applied: u64,
 }
 
-/// There is no room for further rules.
+/// The script has no room for further rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "rules: {present} are there, {added} more are over the limit of {RULES_MAX}; \
+    "rules: {present} existing and {added} new exceed the limit of {RULES_MAX}; \
      DELETE /sim/rules/NAME removes a rule, DELETE /sim/script all"
 )]
 pub struct ScriptIsFull {
@@ -78,34 +77,33 @@ pub struct ScriptIsFull {
     added: usize,
 }
 
-/// A script as it runs: with a count for each rule.
+/// A running script, with counts for each rule.
 #[derive(Debug)]
 pub struct Director {
     switches: Arc<Switches>,
-    /// When the gateway of the switches first answered.
+    /// When the gateway first answered; its `for_ms` counts from then.
     gateway_began: Option<Millis>,
     rules: Vec<RunningRule>,
-    /// Rules that were added since the script was last emptied, removed ones included.
+    /// Rules added since the script was last emptied, removed ones included: the next rule's
+    /// place, which is its name if it has none.
     added: u64,
     random: Random,
 }
 
-/// A rule as it runs.
+/// A rule with its state.
 #[derive(Debug)]
 struct RunningRule {
-    /// Its own name, or its place among those added.
+    /// The rule's own name, or its place among the rules added so far.
     name: String,
     rule: Rule,
-    /// When the first request that fits came.
+    /// When the first matching request came; `for_ms` counts from then.
     began: Option<Millis>,
-    /// Requests that fitted, whichever of them were chosen.
     seen: u64,
-    /// Requests that were chosen.
     applied: u64,
 }
 
 impl Director {
-    /// Starts a script.
+    /// Starts a script, with all counts at zero.
     pub fn new(script: Script, random: Random) -> Director {
         let mut director = Director {
             switches: Arc::new(script.switches),
@@ -118,12 +116,12 @@ impl Director {
         director
     }
 
-    /// The switches of the moment.
+    /// The current switches.
     pub fn switches(&self) -> Arc<Switches> {
         self.switches.clone()
     }
 
-    /// Sets all switches.
+    /// Replaces all switches. A changed gateway starts its time again.
     pub fn switch(&mut self, switches: Switches) {
         if switches.gateway != self.switches.gateway {
             self.gateway_began = None;
@@ -131,7 +129,7 @@ impl Director {
         self.switches = Arc::new(switches);
     }
 
-    /// Adds rules after those there are; those beyond the limit are left out.
+    /// Adds rules after the existing ones; those beyond the limit are left out.
     pub fn add(&mut self, rules: Vec<Rule>) {
         let room = RULES_MAX.saturating_sub(self.rules.len());
         for rule in rules.into_iter().take(room) {
@@ -140,7 +138,7 @@ impl Director {
         }
     }
 
-    /// Adds rules after those there are, all or none.
+    /// Adds rules after the existing ones, all or none.
     pub fn try_add(&mut self, rules: Vec<Rule>) -> Result<(), ScriptIsFull> {
         let (present, added) = (self.rules.len(), rules.len());
         if present + added > RULES_MAX {
@@ -150,8 +148,7 @@ impl Director {
         Ok(())
     }
 
-    /// Puts a rule into the place of the first with its name, and forgets the others of that name;
-    /// where there is none, the rule is added.
+    /// Replaces all rules of this name by one, in the place of the first; adds it if there is none.
     pub fn put(&mut self, name: &str, rule: Rule) -> Result<(), ScriptIsFull> {
         let Some(place) = self.rules.iter().position(|running| running.name == name) else {
             return self.try_add(vec![rule]);
@@ -162,25 +159,25 @@ impl Director {
         Ok(())
     }
 
-    /// Forgets all rules with this name, and says how many there were.
+    /// Removes all rules with this name, and returns their number.
     pub fn remove(&mut self, name: &str) -> usize {
         let before = self.rules.len();
         self.rules.retain(|running| running.name != name);
         before - self.rules.len()
     }
 
-    /// Forgets all rules.
+    /// Removes all rules; places count from 0 again.
     pub fn clear_rules(&mut self) {
         self.rules.clear();
         self.added = 0;
     }
 
-    /// Whether a rule asks for metadata or media.
+    /// Whether any rule matches by metadata or media.
     pub fn is_about_contents(&self) -> bool {
         self.rules.iter().any(|running| running.rule.when.is_about_contents())
     }
 
-    /// The script as it stands, without counts.
+    /// The current script, without counts.
     pub fn script(&self) -> Script {
         Script {
             switches: (*self.switches).clone(),
@@ -199,7 +196,8 @@ impl Director {
         })
     }
 
-    /// Decides what happens to a request, and counts it. What a gateway answers concerns no rule.
+    /// Decides what happens to a request, and counts it. No rule sees a request that the gateway
+    /// answers.
     pub fn plan(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> RequestPlan {
         let mut plan = RequestPlan::default();
         if let Some(action) = self.gateway(endpoint, now) {
@@ -225,7 +223,7 @@ impl Director {
 }
 
 impl Director {
-    /// What the gateway does with a request; the first one begins its time.
+    /// The gateway's action, if it answers the request. The first request starts its time.
     fn gateway(&mut self, endpoint: Endpoint, now: Millis) -> Option<Action> {
         let gateway = self.switches.gateway.as_ref().filter(|it| it.stands_before(endpoint))?;
         let began = *self.gateway_began.get_or_insert(now);
@@ -239,7 +237,7 @@ impl RunningRule {
         RunningRule { name, rule, began: None, seen: 0, applied: 0 }
     }
 
-    /// Whether a request fits; the first that does begins the rule's time.
+    /// Whether a request matches by its contents and in time. The first one starts the rule's time.
     fn fits(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> bool {
         if !self.is_for(endpoint, subject) {
             return false;
@@ -253,7 +251,8 @@ impl RunningRule {
         let is_folder = |wanted: &String| {
             subject.folder.is_some_and(|it| wanted.eq_ignore_ascii_case(&it.to_string()))
         };
-        // How analyses end is settled when they start: elsewhere such a rule means nothing.
+        // The ending of an analysis is settled at its start: a rule that sets nothing else has no
+        // effect on other requests, so it doesn't count them.
         let only_endings = self.rule.then.is_only_about_endings();
         when.endpoint.is_none_or(|it| it == endpoint)
             && when.folder.as_ref().is_none_or(is_folder)
@@ -312,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outcome_is_for_its_own_type() {
+    fn an_outcome_applies_to_its_own_type_only() {
         let rule = Rule::default()
             .of_type(AnalysisType::Biometry)
             .then(Action { outcome: Some(Outcome::scored("X", 0.1)), ..Action::default() });
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_with_a_time_ends_by_the_clock() {
+    fn a_rule_with_for_ms_ends_by_the_simulator_s_clock() {
         let mut director =
             director(vec![delayed(RequestMatch { for_ms: Some(100), ..RequestMatch::default() })]);
         let mut is_delayed = |now| {
@@ -347,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_chooses_folders_by_all_that_it_names_of_their_metadata() {
+    fn a_rule_matches_folders_that_have_all_of_its_metadata() {
         let meta_data = |pairs: &[(&str, i32)]| {
             pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()
         };
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stay_when_other_rules_go() {
+    fn rules_keep_their_names_when_others_are_removed() {
         let named = Rule { name: Some("mine".to_owned()), ..delayed(RequestMatch::default()) };
         let mut director = director(vec![named.clone(), delayed(RequestMatch::default()), named]);
         assert_eq!(director.remove("mine"), 2);
@@ -380,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_script_says_what_to_do() {
+    fn a_full_script_says_how_to_remove_rules() {
         let mut director = director(vec![Rule::default(); RULES_MAX]);
         let full = director.try_add(vec![Rule::default()]).expect_err("the script is full");
         let told = full.to_string();

@@ -1,4 +1,4 @@
-//! Which endpoint a method and a path mean, and which ids the path holds.
+//! Routes a method and a path to an endpoint, and reads the id in the path.
 //!
 //! Both spellings of every path, with and without a trailing slash, are the same endpoint.
 
@@ -6,7 +6,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// An endpoint of Oz, as rules, the record and the documentation call it.
+/// An endpoint of Oz, by its name in rules, in the record and in the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -56,21 +56,21 @@ pub enum Endpoint {
     Unknown,
 }
 
-/// What a request asks for, as far as its method and path tell.
+/// The endpoint and the id that a request's method and path name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The endpoint, [`Endpoint::Unknown`] when method or path fit none.
+    /// [`Endpoint::Unknown`] if no endpoint has this method and path.
     pub endpoint: Endpoint,
-    /// The path is known, the method is not.
+    /// Whether the path exists, but not with this method.
     pub method_refused: bool,
-    /// The id in the path: of a folder, a medium or an analysis, as the endpoint says.
+    /// The id in the path: of a folder, a medium or an analysis, by the endpoint.
     pub id: Option<Uuid>,
     /// The last segment of a `/static/` path.
     pub file: Option<String>,
 }
 
 impl Route {
-    /// Reads a method and a path.
+    /// Routes a method and a path.
     pub fn read(method: &Method, path: &str) -> Route {
         let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
         match segments.as_slice() {

@@ -1,4 +1,4 @@
-//! Shapes an answer as a rule says: another status, another body, cut, slow.
+//! HTTP answers, and what a rule makes of them: another status or body, truncated, or slow.
 
 use std::io;
 use std::time::Duration;
@@ -17,15 +17,14 @@ use crate::simulator::script::{Action, Switches};
 const JSON: &str = "application/json";
 const HTML: &str = "text/html";
 const TEXT: &str = "text/plain";
-/// Pieces that a slow body comes in.
+/// Pieces that a slow body is sent in.
 const PIECES: usize = 10;
-/// How long the sent part of a truncated body has to leave before the connection breaks.
+/// Time for the sent part of a truncated body to leave the socket before the connection breaks.
 const FLUSH_TIME: Duration = Duration::from_millis(20);
 
-/// An answer as it will stand in HTTP.
+/// An HTTP answer, with the faults that a rule adds to its body.
 #[derive(Debug)]
 pub struct HttpAnswer {
-    /// The status.
     pub status: u16,
     content_type: String,
     body: Bytes,
@@ -46,7 +45,7 @@ impl HttpAnswer {
         }
     }
 
-    /// A status alone.
+    /// A status without a body.
     pub fn empty(status: u16) -> HttpAnswer {
         HttpAnswer::new(status, "", Bytes::new())
     }
@@ -56,17 +55,17 @@ impl HttpAnswer {
         HttpAnswer::new(status, JSON, document.to_string())
     }
 
-    /// A file.
+    /// A file, with status 200.
     pub fn file(content_type: &str, bytes: impl Into<Bytes>) -> HttpAnswer {
         HttpAnswer::new(200, content_type, bytes)
     }
 
-    /// A proxy's page.
+    /// The HTML page of a proxy.
     pub fn page(status: u16) -> HttpAnswer {
         HttpAnswer::new(status, HTML, proxy_page(status))
     }
 
-    /// What Oz replied, in this installation's dialect.
+    /// Oz's reply, in the dialect that the switches set.
     pub fn replied(reply: OzReply, on: &Switches) -> HttpAnswer {
         match reply {
             OzReply::Json(status, document) => {
@@ -77,18 +76,18 @@ impl HttpAnswer {
         }
     }
 
-    /// What Oz refused, in this installation's dialect.
+    /// Oz's refusal, in the dialect that the switches set.
     pub fn refused(refusal: &Refusal, on: &Switches) -> HttpAnswer {
         HttpAnswer::json(refusal.status, &dialect::dress(refusal.body(), on))
     }
 
-    /// The same, and the connection is closed after it.
+    /// The same, with `Connection: close`.
     pub fn closing(mut self) -> HttpAnswer {
         self.headers.push((CONNECTION, HeaderValue::from_static("close")));
         self
     }
 
-    /// The answer as HTTP.
+    /// The HTTP response. `Content-Length` is that of the whole body, also for a truncated one.
     pub fn into_response(self) -> Response<Body> {
         let length = self.body.len();
         let body = match (self.truncate_bytes, self.slow_body) {
@@ -113,7 +112,7 @@ impl HttpAnswer {
     }
 }
 
-/// Shapes an answer as a rule says.
+/// Applies a rule's action to an answer.
 pub fn shaped(mut answer: HttpAnswer, action: &Action, on: &Switches) -> HttpAnswer {
     if let Some(status) = action.html {
         answer = HttpAnswer::page(status);
@@ -151,7 +150,7 @@ fn headers(action: &Action) -> Vec<(HeaderName, HeaderValue)> {
     own.chain(retry_after).collect()
 }
 
-/// Sends what there is, then breaks the connection: the length that was announced is not reached.
+/// Sends these bytes, then breaks the connection short of the announced length.
 fn truncated(sent: Bytes) -> Body {
     let parts = stream::unfold(Some(sent), |sent| async {
         match sent {

@@ -1,4 +1,4 @@
-//! All folders with their media and analyses, found by id, forgotten oldest first.
+//! All folders with their media and analyses, found by id. Over the limits, the oldest are dropped.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,41 +10,39 @@ use crate::simulator::clock::Millis;
 use crate::simulator::media::Medium;
 use crate::simulator::script::Outcome;
 
-/// A unit of work: media and the analyses of them.
+/// Oz's unit of work: media, and the analyses of these media.
 #[derive(Clone, Debug)]
 pub struct Folder {
-    /// Its id.
     pub id: Uuid,
-    /// Grows from folder to folder.
+    /// Grows with each new folder: the order of creation.
     pub number: u64,
-    /// The caller's own words about it.
     pub meta_data: Map<String, Value>,
-    /// In the order of their arrival.
+    /// In the order of arrival.
     pub media: Vec<Medium>,
     /// In the order of their start.
     pub analyses: Vec<Analysis>,
-    /// When it was created.
     pub created: Millis,
-    /// When it was changed last.
+    /// The last change.
     pub updated: Millis,
-    /// Bytes of memory it takes, roughly; it grows until a reset.
+    /// Memory in bytes, roughly. It never shrinks before a reset.
     pub weight: usize,
-    /// How its analyses end, unless a rule says otherwise.
+    /// How the analyses of this folder end, unless a rule sets an outcome.
     pub endings: Endings,
     origin: InitialFolder,
 }
 
-/// How the analyses of one folder end, as its maker said.
+/// The outcomes that a folder was made with; `None` leaves the decision to the pictures and
+/// switches.
 #[derive(Clone, Debug, Default)]
 pub struct Endings {
-    /// Those of face matching.
+    /// Of face matching.
     pub biometry: Option<Outcome>,
-    /// Those of liveness.
+    /// Of liveness.
     pub quality: Option<Outcome>,
 }
 
 impl Endings {
-    /// How an analysis of this type ends.
+    /// The outcome of analyses of this type.
     pub fn of(&self, kind: AnalysisType) -> Option<&Outcome> {
         match kind {
             AnalysisType::Biometry => self.biometry.as_ref(),
@@ -54,7 +52,7 @@ impl Endings {
     }
 }
 
-/// A folder as it was made, to be put back to.
+/// A folder as it was made: a reset restores this.
 #[derive(Clone, Debug, Default)]
 struct InitialFolder {
     meta_data: Map<String, Value>,
@@ -63,10 +61,10 @@ struct InitialFolder {
     weight: usize,
 }
 
-/// Bytes that a folder, a medium or an analysis takes besides what the caller says of it.
+/// Bytes that a new folder takes besides its payload and metadata.
 const OBJECT_BYTES: usize = 1_024;
 
-/// All folders.
+/// All folders, with indexes by media and by analyses.
 #[derive(Debug)]
 pub struct Folders {
     by_id: HashMap<Uuid, Folder>,
@@ -80,7 +78,7 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// Keeps so many folders, and so many bytes of them.
+    /// Keeps at most this many folders, and at most this many bytes of them.
     pub fn new(folders_max: usize, weight_max: usize) -> Folders {
         Folders {
             by_id: HashMap::new(),
@@ -94,7 +92,7 @@ impl Folders {
         }
     }
 
-    /// Opens an empty folder; the oldest makes room for it.
+    /// Opens an empty folder; the oldest folders make room.
     pub fn create(&mut self, id: Uuid, meta_data: Map<String, Value>, now: Millis) {
         while self.by_id.len() >= self.folders_max {
             self.remove_oldest();
@@ -106,7 +104,7 @@ impl Folders {
         self.grow(id, OBJECT_BYTES);
     }
 
-    /// Notes that a folder takes so many bytes more; the oldest make room for them.
+    /// Adds to a folder's weight; the oldest folders make room.
     pub fn grow(&mut self, id: Uuid, bytes: usize) {
         if let Some(folder) = self.by_id.get_mut(&id) {
             folder.weight += bytes;
@@ -123,12 +121,12 @@ impl Folders {
         }
     }
 
-    /// The folder with this id.
     pub fn get(&self, id: Uuid) -> Option<&Folder> {
         self.by_id.get(&id)
     }
 
-    /// The folder with this id, to change what is its own. Media and analyses have methods here.
+    /// For changes of the folder itself. Media and analyses are indexed: add and remove them by the
+    /// methods below.
     pub fn get_mut(&mut self, id: Uuid) -> Option<&mut Folder> {
         self.by_id.get_mut(&id)
     }
@@ -138,7 +136,7 @@ impl Folders {
         self.by_number.values().filter_map(|id| self.by_id.get(id))
     }
 
-    /// Forgets a folder, and says whether it existed.
+    /// Removes a folder. Returns whether it existed.
     pub fn remove(&mut self, id: Uuid) -> bool {
         let Some(folder) = self.by_id.remove(&id) else {
             return false;
@@ -154,7 +152,7 @@ impl Folders {
         true
     }
 
-    /// Puts media into a folder.
+    /// Adds media to a folder and to the index.
     pub fn add_media(&mut self, folder: Uuid, media: Vec<Medium>) {
         if let Some(to) = self.by_id.get_mut(&folder) {
             self.of_media.extend(media.iter().map(|medium| (medium.id, folder)));
@@ -162,7 +160,7 @@ impl Folders {
         }
     }
 
-    /// Puts analyses into a folder.
+    /// Adds analyses to a folder and to the index.
     pub fn add_analyses(&mut self, folder: Uuid, analyses: Vec<Analysis>) {
         if let Some(to) = self.by_id.get_mut(&folder) {
             self.of_analyses.extend(analyses.iter().map(|analysis| (analysis.id, folder)));
@@ -170,7 +168,7 @@ impl Folders {
         }
     }
 
-    /// Notes that a folder is as it was made: what a reset puts it back to.
+    /// Remembers the folder's present state: a reset restores it.
     pub fn seal(&mut self, id: Uuid) {
         if let Some(folder) = self.by_id.get_mut(&id) {
             folder.origin = InitialFolder {
@@ -182,7 +180,7 @@ impl Folders {
         }
     }
 
-    /// Puts a folder back to what it was when it was made, and says whether it exists.
+    /// Restores a folder to its sealed state. Returns whether it exists.
     pub fn reset(&mut self, id: Uuid, now: Millis) -> bool {
         let Some(folder) = self.by_id.get_mut(&id) else {
             return false;
@@ -213,63 +211,58 @@ impl Folders {
         self.of_analyses.get(&analysis).copied()
     }
 
-    /// A medium by its id.
     pub fn medium(&self, id: Uuid) -> Option<&Medium> {
         let folder = self.by_id.get(self.of_media.get(&id)?)?;
         folder.media.iter().find(|medium| medium.id == id)
     }
 
-    /// A medium by its id, to change it.
     pub fn medium_mut(&mut self, id: Uuid) -> Option<&mut Medium> {
         let folder = self.by_id.get_mut(self.of_media.get(&id)?)?;
         folder.media.iter_mut().find(|medium| medium.id == id)
     }
 
-    /// An analysis by its id, with its folder.
+    /// An analysis, with its folder.
     pub fn analysis(&self, id: Uuid) -> Option<(&Folder, &Analysis)> {
         let folder = self.by_id.get(self.of_analyses.get(&id)?)?;
         let analysis = folder.analyses.iter().find(|analysis| analysis.id == id)?;
         Some((folder, analysis))
     }
 
-    /// An analysis by its id, to change it.
     pub fn analysis_mut(&mut self, id: Uuid) -> Option<&mut Analysis> {
         let folder = self.by_id.get_mut(self.of_analyses.get(&id)?)?;
         folder.analyses.iter_mut().find(|analysis| analysis.id == id)
     }
 
-    /// Forgets a medium, and says whether it existed.
+    /// Removes a medium. Returns whether it existed.
     pub fn remove_medium(&mut self, id: Uuid) -> bool {
         let folder = self.of_media.remove(&id).and_then(|folder| self.by_id.get_mut(&folder));
         folder.map(|folder| folder.media.retain(|medium| medium.id != id)).is_some()
     }
 
-    /// Forgets an analysis, and says whether it existed.
+    /// Removes an analysis. Returns whether it existed.
     pub fn remove_analysis(&mut self, id: Uuid) -> bool {
         let folder = self.of_analyses.remove(&id).and_then(|folder| self.by_id.get_mut(&folder));
         folder.map(|folder| folder.analyses.retain(|analysis| analysis.id != id)).is_some()
     }
 
-    /// How many folders there are.
     pub fn len(&self) -> usize {
         self.by_id.len()
     }
 }
 
-/// How bad a resolution is: a folder takes the worst of its last group.
+/// Ranks a resolution: a folder takes the worst of its last group.
 fn badness(resolution: &str) -> u8 {
     match resolution {
         "SUCCESS" => 0,
         "OPERATOR_REQUIRED" => 1,
         "DECLINED" => 2,
         "PROCESSING" => 4,
-        // FAILED, and every word that a script made up.
+        // FAILED, and every word that a script invents.
         _ => 3,
     }
 }
 
 impl Folder {
-    /// A folder with nothing in it.
     pub fn empty(id: Uuid, number: u64, meta_data: Map<String, Value>, now: Millis) -> Self {
         Self {
             id,
@@ -285,7 +278,7 @@ impl Folder {
         }
     }
 
-    /// INITIAL, PROCESSING, FAILED or FINISHED: how far the analyses are.
+    /// The progress of all analyses: INITIAL, PROCESSING, FAILED or FINISHED.
     pub fn progress(&self, now: Millis) -> &'static str {
         let failed = |analysis: &Analysis| analysis.words(now).state == "FAILED";
         if self.analyses.is_empty() {
@@ -299,7 +292,7 @@ impl Folder {
         }
     }
 
-    /// INITIAL, PROCESSING, or the worst result of the last group.
+    /// The worst resolution of the last group of analyses; INITIAL if there is none.
     pub fn verdict(&self, now: Millis) -> &str {
         let Some(last) = self.analyses.last() else {
             return "INITIAL";
@@ -315,7 +308,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_folder_makes_room() {
+    fn a_new_folder_displaces_the_oldest() {
         let mut folders = Folders::new(2, usize::MAX);
         for id in 1..=3 {
             folders.create(Uuid::from_u128(id), Map::new(), 0);
@@ -326,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_heavy_folder_makes_the_others_go() {
+    fn a_heavy_folder_displaces_the_oldest() {
         let mut folders = Folders::new(10, 10 * OBJECT_BYTES);
         for id in 1..=3 {
             folders.create(Uuid::from_u128(id), Map::new(), 0);

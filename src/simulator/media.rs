@@ -1,4 +1,4 @@
-//! Media: what a file is, what it looks like, and what the simulator keeps of it.
+//! Media: the type of a file, the fingerprints of its pictures, and the bytes that are kept.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -13,19 +13,20 @@ use crate::simulator::clock::Millis;
 use crate::simulator::lock;
 use crate::simulator::picture::{Fingerprint, NoFingerprint};
 
-/// What a file is, by its MIME type.
+/// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MediaKind {
     /// A JPEG or PNG.
     Image,
-    /// A video, which the simulator can't decode unless it made it.
+    /// A video. The simulator can decode only those that it has made itself.
     Video,
     /// A ZIP of frames.
     ShotSet,
 }
 
 impl MediaKind {
-    /// Reads a MIME type; where it says nothing, the file's name.
+    /// Decides by the MIME type; if that is missing or `application/octet-stream`, by the file's
+    /// name. `None` for any other type.
     pub fn read(content_type: &str, file_name: &str) -> Option<MediaKind> {
         let mime = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match mime.as_str() {
@@ -51,7 +52,7 @@ impl MediaKind {
         }
     }
 
-    /// Its word in `/sim/folders`.
+    /// The name in `/sim/folders`.
     pub fn word(self) -> &'static str {
         match self {
             MediaKind::Image => "image",
@@ -60,7 +61,7 @@ impl MediaKind {
         }
     }
 
-    /// How an analysis names a medium of this kind that it reports on.
+    /// The key under which an analysis' results name a medium of this kind.
     pub fn result_key(self) -> &'static str {
         match self {
             MediaKind::Image => "source_image_id",
@@ -75,11 +76,10 @@ impl MediaKind {
 pub struct File {
     /// The multipart part's name.
     pub part: String,
-    /// The client's file name.
+    /// As the client sent it.
     pub file_name: String,
-    /// The client's MIME type.
+    /// The MIME type, as the client sent it.
     pub content_type: String,
-    /// The file itself.
     pub bytes: Bytes,
 }
 
@@ -90,14 +90,14 @@ impl File {
     }
 }
 
-/// What is known of a file's contents once it was looked at.
+/// What the simulator knows of a file's contents.
 #[derive(Clone, Debug)]
 pub struct FileContents {
     /// BLAKE3 of the bytes, in hexadecimal.
     pub digest: String,
-    /// How many bytes there are.
+    /// The size in bytes.
     pub bytes: u64,
-    /// What its pictures look like.
+    /// The fingerprints of its pictures, or why there are none.
     pub looks: Arc<Result<Vec<Fingerprint>, NoFingerprint>>,
 }
 
@@ -108,41 +108,36 @@ impl FileContents {
     }
 }
 
-/// A medium of a folder. Its bytes are not part of it.
+/// A medium of a folder. Its bytes are kept elsewhere, in the [`Gallery`].
 #[derive(Clone, Debug)]
 pub struct Medium {
-    /// Its id.
     pub id: Uuid,
-    /// What it is.
     pub kind: MediaKind,
     /// Oz's tags.
     pub tags: Vec<String>,
-    /// The caller's own words about it.
     pub meta_data: Map<String, Value>,
-    /// The client's file name.
+    /// As the client sent it.
     pub file_name: String,
-    /// The client's MIME type.
+    /// The MIME type, as the client sent it.
     pub content_type: String,
-    /// What it holds.
     pub contents: FileContents,
-    /// When it arrived.
     pub created: Millis,
-    /// When it was changed last.
+    /// The last change.
     pub updated: Millis,
 }
 
 impl Medium {
-    /// How an analysis refers to it.
+    /// The reference to it that analyses keep.
     pub fn source(&self) -> SourceMedium {
         SourceMedium { id: self.id, kind: self.kind }
     }
 
-    /// Whether it is a photo of an identity document, which liveness leaves out.
+    /// Whether it is a photo of an identity document: liveness checks leave these out.
     pub fn is_document(&self) -> bool {
         self.tags.iter().any(|tag| tag.starts_with("photo_id"))
     }
 
-    /// What its pictures look like, or why that is unknown.
+    /// The fingerprints of its pictures, or why there are none.
     pub fn looks(&self) -> Result<&[Fingerprint], NoFingerprint> {
         match self.contents.looks.as_ref() {
             Ok(looks) => Ok(looks),
@@ -151,14 +146,14 @@ impl Medium {
     }
 }
 
-/// Pictures decoded at once: each may take hundreds of megabytes.
+/// Files decoded at once: each picture may take hundreds of megabytes.
 const DECODINGS_MAX: usize = 2;
-/// Fingerprints kept by digest, about a kilobyte a picture.
+/// Files whose fingerprints are kept, by digest: about a kilobyte for each picture.
 const LOOKS_MAX: usize = 20_000;
 
 type Looks = Arc<Result<Vec<Fingerprint>, NoFingerprint>>;
 
-/// Looks at files, each content once, and keeps as many of their bytes as it may.
+/// Takes the fingerprints of files, once for each content, and keeps their bytes up to a limit.
 #[derive(Debug)]
 pub struct Gallery {
     looks: Mutex<Bounded<Looks>>,
@@ -167,7 +162,7 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// A gallery that keeps so many bytes of files to be downloaded again.
+    /// A gallery that keeps up to this many bytes of files, for downloads.
     pub fn new(file_bytes_max: usize) -> Gallery {
         Gallery {
             looks: Mutex::new(Bounded::new(LOOKS_MAX)),
@@ -176,7 +171,7 @@ impl Gallery {
         }
     }
 
-    /// Looks at a file. Slow only for contents that were not seen lately.
+    /// Takes the fingerprints of a file. Slow only for contents that are not cached.
     pub async fn look(&self, file: &File, kind: MediaKind) -> FileContents {
         let digest = file.digest();
         let looks = match self.known(&digest, kind) {
@@ -187,7 +182,8 @@ impl Gallery {
         FileContents { digest, bytes: file.bytes.len() as u64, looks }
     }
 
-    /// Looks at a file on this very thread: for tests, which have time.
+    /// Takes the fingerprints of a file on the calling thread. It takes no permit: a caller that
+    /// has to respect the limit holds one.
     pub fn look_here(&self, file: &File, kind: MediaKind) -> FileContents {
         let digest = file.digest();
         let looks = match self.known(&digest, kind) {
@@ -213,12 +209,12 @@ impl Gallery {
         looks
     }
 
-    /// The bytes of a file with this digest, if they are still kept, and its MIME type.
+    /// The MIME type and the bytes of the file with this digest, if they are still kept.
     pub fn file(&self, digest: &str) -> Option<(String, Bytes)> {
         lock(&self.files).get(digest).cloned()
     }
 
-    /// Waits for a turn to decode pictures, until it is dropped.
+    /// Waits for a permit to decode pictures; dropping the permit returns it.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         self.decodings.acquire().await.ok()
     }
@@ -228,25 +224,25 @@ impl Gallery {
         bytes: Bytes,
         kind: MediaKind,
     ) -> Result<Vec<Fingerprint>, NoFingerprint> {
-        let Some(_turn) = self.turn().await else {
+        let Some(_permit) = self.turn().await else {
             return Err(NoFingerprint::Picture);
         };
         let decoding = tokio::task::spawn_blocking(move || decode(&bytes, kind));
-        // A decoder that panics has met something that is no picture.
+        // If the decoder panics, the bytes were not a valid picture.
         decoding.await.unwrap_or(Err(NoFingerprint::Picture))
     }
 
     fn keep(&self, digest: &str, file: &File) {
         let mut files = lock(&self.files);
         if files.get(digest).is_none() {
-            // A copy: the original is a slice that would keep the whole request alive.
+            // Copied: a slice would keep the whole request in memory.
             let bytes = Bytes::copy_from_slice(&file.bytes);
             files.insert(digest.to_owned(), bytes.len(), (file.content_type.clone(), bytes));
         }
     }
 }
 
-/// The same bytes under another type look different: a photo is no shot set.
+/// The key includes the type: the same bytes decode differently as a photo and as a shot set.
 fn looks_key(digest: &str, kind: MediaKind) -> String {
     format!("{}/{digest}", kind.result_key())
 }
@@ -259,7 +255,7 @@ fn decode(bytes: &[u8], kind: MediaKind) -> Result<Vec<Fingerprint>, NoFingerpri
     }
 }
 
-/// A map that forgets what it learnt first once its values weigh too much.
+/// A map that drops its oldest values once all together weigh too much.
 #[derive(Debug)]
 struct Bounded<V> {
     values: HashMap<String, (usize, V)>,
@@ -300,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mime_type_decides_and_the_name_only_stands_in() {
+    fn the_mime_type_decides_and_the_file_name_is_a_fallback() {
         assert_eq!(MediaKind::read("image/png", "a.zip"), Some(MediaKind::Image));
         assert_eq!(MediaKind::read("video/mp4", "a"), Some(MediaKind::Video));
         assert_eq!(MediaKind::read("application/octet-stream", "a.ZIP"), Some(MediaKind::ShotSet));
@@ -308,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bounded_map_forgets_the_oldest() {
+    fn a_bounded_map_drops_its_oldest_values() {
         let mut map = Bounded::new(10);
         for key in ["a", "b", "c"] {
             map.insert(key.to_owned(), 4, key);

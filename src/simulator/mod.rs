@@ -1,10 +1,10 @@
-//! AN OZ OF OUR OWN: a simulator of the Oz Forensics REST API, over real HTTP, with faults on cue.
+//! A simulator of the Oz Forensics REST API: real HTTP, with scripted faults.
 //!
-//! It is written from Oz's documents and imports nothing of ours, so it is an independent witness.
-//! It is a stand-in for testing: its verdict compares pictures, not faces.
-//! In a test it is one line, `Simulator::start().await`; `docs/simulator.md` says the rest.
+//! It is written from Oz's documents and imports nothing of the service, so it is an independent
+//! check. It is a stand-in for testing: its verdict compares pictures, not faces.
+//! A test starts it in one line, `Simulator::start().await`; `docs/simulator.md` has the rest.
 //!
-//! Besides Oz's own endpoints it serves a tester's side door, `/sim/…`, which `GET /sim` lists.
+//! Besides Oz's endpoints it serves a control API for testers, `/sim/…`; `GET /sim` lists it.
 
 pub mod sample;
 
@@ -60,43 +60,45 @@ pub use view::{AnalysisView, FolderView, MediaView};
 use server::Door;
 use world::World;
 
-/// How a simulator is set up.
+/// The settings of a simulator.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where it listens; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Makes ids, tokens and chances repeat. Without one, no id is ever used twice.
+    /// Makes ids, tokens, jitter and the outcomes of probabilities repeat. Without a seed, no id
+    /// is ever used twice.
     pub seed: Option<u64>,
-    /// What happens to which request.
+    /// The switches and rules to start with.
     pub script: Script,
-    /// The e-mail that may sign in.
+    /// The e-mail of the only account that can log in.
     pub email: String,
-    /// The password that goes with it.
+    /// The password of that account.
     pub password: String,
-    /// The service account's token.
+    /// The service account's token, valid without a login.
     pub service_token: String,
-    /// How much it may hold.
+    /// How much the simulator may keep in memory.
     pub limits: SimulatorLimits,
-    /// Whether a folder of the sample person is there from the start.
+    /// Whether a folder of the sample person exists from the start.
     pub sample_folder: bool,
-    /// What it shows to callers who come over TLS; unset, it serves plain HTTP.
+    /// The certificate to serve HTTPS with; `None` means plain HTTP.
     pub tls: Option<Tls>,
 }
 
-/// How much a simulator may hold. What is over a limit is forgotten, oldest first.
+/// How much a simulator may keep. Over a limit, the oldest entries are dropped first; connections
+/// wait instead.
 #[derive(Clone, Debug)]
 pub struct SimulatorLimits {
     /// Folders. One with a shot set, a photo and two analyses takes about 10 kB.
     pub folders_max: usize,
-    /// Bytes of memory for them, roughly: callers may say much about their media.
+    /// Bytes of memory for all folders, roughly: metadata of folders and media may be large.
     pub folder_bytes_max: usize,
     /// Requests in the record, about 500 bytes each.
     pub record_entries_max: usize,
-    /// Bytes of memory for what callers said in them.
+    /// Bytes of memory for the paths, payloads and JSON bodies in the record.
     pub record_bytes_max: usize,
-    /// Bytes of media kept for `original_url`; each content is kept once.
+    /// Bytes of media kept for `original_url`; files with equal content are kept once.
     pub file_bytes_kept_max: usize,
-    /// Connections at once; further ones wait.
+    /// Open connections; further ones wait to be accepted.
     pub connections_max: usize,
 }
 
@@ -129,27 +131,27 @@ impl Default for SimulatorLimits {
     }
 }
 
-/// A running simulator. Dropping it stops it, with all its connections.
+/// A running simulator. Dropping it stops it and closes all its connections.
 #[derive(Debug)]
 pub struct Simulator {
     world: Arc<World>,
 }
 
 impl Simulator {
-    /// Starts one on a free port of the loopback interface, with all defaults.
+    /// Starts a simulator with default settings, on a free port of the loopback interface.
     ///
     /// # Panics
     ///
-    /// When the loopback interface has no free port: then no test can run.
+    /// If the loopback interface has no free port: then no test can run.
     pub async fn start() -> Simulator {
         Simulator::start_with(Config::default()).await.expect("the loopback has a free port")
     }
 
-    /// Starts one.
+    /// Starts a simulator with these settings.
     ///
     /// # Errors
     ///
-    /// When it can't listen, or the script is no valid one.
+    /// If the address can't be listened on, or the script is invalid.
     pub async fn start_with(mut config: Config) -> io::Result<Simulator> {
         config.script = config
             .script
@@ -163,22 +165,22 @@ impl Simulator {
         Ok(Simulator { world })
     }
 
-    /// Where it serves, without a slash at the end.
+    /// The base URL, without a slash at the end.
     pub fn url(&self) -> String {
         self.world.url()
     }
 
-    /// The folder that is there from the start, if there is one.
+    /// The id of the sample folder; `None` unless [`Config::sample_folder`] is set.
     pub fn sample_folder(&self) -> Option<String> {
         self.world.sample_folder().map(|id| id.to_string())
     }
 
-    /// Where it listens.
+    /// The address it listens on, with the real port.
     pub fn address(&self) -> SocketAddr {
         self.world.address
     }
 
-    /// The e-mail and the password that are accepted.
+    /// The e-mail and the password that a login accepts.
     pub fn login(&self) -> (&str, &str) {
         (&self.world.account.email, &self.world.account.password)
     }
@@ -188,11 +190,11 @@ impl Simulator {
         &self.world.account.service_token
     }
 
-    /// Adds rules after those there are.
+    /// Adds rules after the existing ones.
     ///
     /// # Panics
     ///
-    /// When a rule is out of range or the script is full: the test that says so is wrong.
+    /// If a value of a rule is out of range, or the script is full: the calling test is wrong.
     pub fn script(&self, rules: impl IntoIterator<Item = Rule>) {
         let script = Script { rules: rules.into_iter().collect(), ..Script::default() };
         let script = script.checked().expect("the rules are within their ranges");
@@ -200,12 +202,12 @@ impl Simulator {
         added.expect("the script has room for the rules");
     }
 
-    /// Forgets all rules with this name, and says how many there were.
+    /// Removes all rules with this name, and returns their number.
     pub fn remove_rules(&self, name: &str) -> usize {
         lock(&self.world.director).remove(name)
     }
 
-    /// Forgets all rules; the switches stay.
+    /// Removes all rules; the switches stay.
     pub fn clear_rules(&self) {
         lock(&self.world.director).clear_rules();
     }
@@ -214,7 +216,7 @@ impl Simulator {
     ///
     /// # Panics
     ///
-    /// When a switch is out of range: the test that says so is wrong.
+    /// If a switch is out of range: the calling test is wrong.
     pub fn switch(&self, change: impl FnOnce(&mut Switches)) {
         let mut director = lock(&self.world.director);
         let mut switches = (*director.switches()).clone();
@@ -223,14 +225,14 @@ impl Simulator {
         director.switch(script.checked().expect("the switches are within their ranges").switches);
     }
 
-    /// Opens a folder as an SDK would, and names it.
+    /// Opens a folder as an SDK would, and returns its id.
     ///
-    /// It looks at the pictures on this thread, which takes a moment for large ones.
+    /// Decodes the pictures on the calling thread, which takes a moment for large ones.
     pub fn add_folder(&self, seed: FolderSeed) -> String {
         self.world.add_folder(seed).to_string()
     }
 
-    /// Puts a folder back to what it was when it was made, and says whether it exists.
+    /// Restores a folder to the state in which it was made. Returns whether it exists.
     pub fn reset_folder(&self, id: &str) -> bool {
         let Ok(id) = Uuid::try_parse(id) else {
             return false;
@@ -238,7 +240,7 @@ impl Simulator {
         lock(&self.world.state).folders.reset(id, self.world.clock.now())
     }
 
-    /// Lets all sessions of the ordinary user expire now, and says how many.
+    /// Expires all sessions of the ordinary user now, and returns their number.
     pub fn expire_sessions(&self) -> usize {
         lock(&self.world.state).sessions.expire_all(self.world.clock.now(), false)
     }
@@ -248,17 +250,17 @@ impl Simulator {
         self.world.clock.skip(duration);
     }
 
-    /// The requests it was asked, oldest first, as far as they are kept.
+    /// The recorded requests to Oz's endpoints, oldest first. Those over the limits are gone.
     pub fn record(&self) -> Vec<RecordedRequest> {
         self.world.record.all()
     }
 
-    /// Forgets them; numbers go on.
+    /// Empties the record. The numbering of requests continues.
     pub fn clear_record(&self) {
         self.world.record.clear();
     }
 
-    /// Waits until the record fits; it is looked at again whenever it has changed.
+    /// Waits until `fits` accepts the record; it is called again after each change.
     pub async fn recorded(&self, mut fits: impl FnMut(&[RecordedRequest]) -> bool) {
         self.world.record.until(|| fits(&self.world.record.all())).await;
     }
@@ -270,19 +272,19 @@ impl Simulator {
         state.folders.iter().map(|folder| FolderView::of(folder, now)).collect()
     }
 
-    /// One folder.
+    /// The folder with this id; `None` if it doesn't exist.
     pub fn folder(&self, id: &str) -> Option<FolderView> {
         let state = lock(&self.world.state);
         let folder = state.folders.get(Uuid::try_parse(id).ok()?)?;
         Some(FolderView::of(folder, self.world.clock.now()))
     }
 
-    /// Waits until it has stopped, which only dropping or [`Simulator::stop`] brings about.
+    /// Waits until the simulator has stopped. Only a drop or [`Simulator::stop`] stops it.
     pub async fn stopped(&self) {
         self.world.tasks.wait().await;
     }
 
-    /// Stops it, and waits until its port is free again.
+    /// Stops the simulator, and waits until its port is free again.
     pub async fn stop(self) {
         self.world.stopping.cancel();
         self.world.tasks.wait().await;
@@ -295,7 +297,8 @@ impl Drop for Simulator {
     }
 }
 
-/// Locks what no panic can leave half-changed: each change is one assignment or one insertion.
+/// Locks even a poisoned mutex: each change here is one assignment or one insertion, so a panic
+/// leaves no half-made change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

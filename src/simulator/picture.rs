@@ -1,52 +1,52 @@
-//! What a picture looks like, in a kilobyte: enough to tell the same picture from another one.
+//! Fingerprints of pictures, under a kilobyte each: enough to tell one picture from another.
 //!
-//! The fingerprint survives rescaling, recompression and a change of file format.
-//! It is no face comparison: two photos of one person are two pictures.
+//! A fingerprint survives rescaling, recompression and a change of file format.
+//! It is deliberately not a face comparison: two photos of one person are two pictures.
 
 use std::io::{Cursor, Read};
 
 use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
-/// Pixels beyond which a picture is not decoded: as many as the largest phone cameras make.
+/// Largest picture that is decoded, in pixels: as many as the largest phone cameras make.
 const PIXELS_MAX: u64 = 100_000_000;
-/// Memory one decoding may take, in bytes: four for each of those pixels.
+/// Memory that one decoding may take, in bytes: four for each pixel.
 const DECODE_BYTES_MAX: u64 = 4 * PIXELS_MAX;
-/// Frames of a shot set that are looked at; SDKs send fewer than this.
+/// Frames of a shot set that are decoded; SDKs send fewer than this.
 const FRAMES_MAX: usize = 32;
 /// Unpacked bytes of one frame: a frame is a photo, and Oz takes photos of up to 10 MiB.
 const FRAME_BYTES_MAX: u64 = 10 * 1024 * 1024;
 
-/// Side of the grid on which brightness is compared with the neighbour's.
+/// Side of the grid on which the brightness of neighbouring cells is compared.
 const GRID: u32 = 16;
 /// Side of the grid on which colours are compared.
 const TILES: u32 = 8;
 /// Brightness steps (of 255) below which two neighbours count as equally bright.
 const STEP_MIN: i16 = 3;
-/// Fewer slopes than this in both pictures, and they are flat: colour alone decides.
+/// With fewer slopes than this, both pictures count as flat, and colour alone decides.
 const SLOPES_MIN: usize = 16;
 /// Mean colour distance (of 255) that compression may cause.
 const COLOUR_NEAR: f64 = 12.0;
 /// Mean colour distance (of 255) at which two pictures have nothing in common.
 const COLOUR_FAR: f64 = 60.0;
-/// Agreement of slopes that chance alone gives: half of them.
+/// Agreement of slopes between unrelated pictures, by chance.
 const AGREEMENT_CHANCE: f64 = 0.5;
-/// Agreement of slopes that counts as full likeness.
+/// Agreement of slopes from which the likeness is 1.
 const AGREEMENT_FULL: f64 = 0.87;
 
-/// How a video of the simulator's begins: an MP4's `ftyp` box with a brand of its own. An `mdat`
-/// box follows that holds a shot set, so that such videos can be compared as shot sets are.
+/// The first bytes of a video that the simulator makes: an MP4's `ftyp` box with its own brand. The
+/// `mdat` box behind it holds a shot set, so that such a video can be compared.
 const VIDEO_HEAD: [u8; 24] = *b"\0\0\0\x18ftypisom\0\0\0\0isomozsm";
 /// The head of a box in an MP4: four bytes of length and four of type.
 const BOX_HEAD_BYTES: usize = 8;
 
-/// Wraps a shot set in what looks like an MP4; no player shows it.
+/// Wraps a shot set in the boxes of an MP4. No player can show it.
 pub fn video(shot_set: &[u8]) -> Vec<u8> {
     let length = u32::try_from(BOX_HEAD_BYTES + shot_set.len()).unwrap_or(u32::MAX);
     [&VIDEO_HEAD[..], &length.to_be_bytes(), b"mdat", shot_set].concat()
 }
 
-/// How a picture looks: the signs of its brightness slopes, and its coarse colours.
+/// A picture's look: the signs of its brightness slopes, and its coarse colours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     slopes: Vec<i8>,
@@ -65,7 +65,7 @@ pub enum NoFingerprint {
 }
 
 impl Fingerprint {
-    /// Bytes of memory that one takes.
+    /// Memory that one fingerprint takes, in bytes.
     pub const BYTES: usize = (2 * GRID * GRID + 3 * TILES * TILES) as usize;
 
     /// Decodes a JPEG or PNG and takes its fingerprint. Slow: keep it off the runtime's threads.
@@ -80,7 +80,7 @@ impl Fingerprint {
         if frames.is_empty() { Err(NoFingerprint::Picture) } else { Ok(frames) }
     }
 
-    /// Takes the fingerprints of a video that the simulator made; it has no decoder for others.
+    /// Takes the fingerprints of a video that the simulator has made; it can't decode any other.
     pub fn of_video(bytes: &[u8]) -> Result<Vec<Fingerprint>, NoFingerprint> {
         match bytes.strip_prefix(&VIDEO_HEAD).and_then(|rest| rest.get(BOX_HEAD_BYTES..)) {
             Some(shot_set) => Self::of_shot_set(shot_set),
@@ -95,7 +95,7 @@ impl Fingerprint {
         Fingerprint { slopes: slopes(&small), colours: colours(&small) }
     }
 
-    /// How alike two pictures are, 0 to 1: above 0.9 for the same picture, below 0.6 for others.
+    /// The likeness of two pictures, 0 to 1: above 0.9 for the same picture, below 0.6 for others.
     pub fn likeness(&self, other: &Fingerprint) -> f64 {
         self.slope_likeness(other) * self.colour_likeness(other)
     }
@@ -120,7 +120,7 @@ impl Fingerprint {
     }
 }
 
-/// The packed pictures of a shot set, as far as the limits allow.
+/// The compressed pictures in a shot set, up to the limits above.
 pub fn frames(bytes: &[u8]) -> Vec<Vec<u8>> {
     let Ok(mut archive) = zip::ZipArchive::new(Cursor::new(bytes)) else {
         return Vec::new();
@@ -155,7 +155,8 @@ fn decode(bytes: &[u8]) -> Option<DynamicImage> {
     Some(picture)
 }
 
-/// For each cell of the grid: is its right and its lower neighbour brighter, darker or the same?
+/// For each cell of the grid: whether its right and its lower neighbour are brighter (1), darker
+/// (-1) or equally bright (0).
 fn slopes(picture: &DynamicImage) -> Vec<i8> {
     let side = GRID + 1;
     let grid = picture.resize_exact(side, side, FilterType::Triangle).to_luma8();
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_unreadable() {
+    fn bytes_that_are_no_picture_have_no_fingerprint() {
         assert_eq!(Fingerprint::of_picture(b"no picture"), Err(NoFingerprint::Picture));
         assert_eq!(Fingerprint::of_shot_set(b"no archive"), Err(NoFingerprint::Picture));
     }

@@ -1,7 +1,7 @@
-//! What the simulator was asked, and what it answered: everything a test may want to assert.
+//! The record: the requests to Oz's endpoints and their answers, for assertions in tests.
 //!
 //! Each request is also logged when it ends.
-//! Never the bytes of a file, never a token, never a password.
+//! Neither holds the bytes of a file, a token or a password.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -15,36 +15,37 @@ use uuid::Uuid;
 use crate::simulator::endpoint::Endpoint;
 use crate::simulator::lock;
 
-/// One request.
+/// One request to an endpoint of Oz's, with its answer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecordedRequest {
     /// From 1, in the order of arrival; never reused.
     pub n: u64,
     /// Milliseconds since the simulator started.
     pub at_ms: u64,
-    /// When it was answered or dropped, likewise.
+    /// When it was answered or dropped, in milliseconds since the simulator started. `None` while
+    /// it is pending, and if the caller left first.
     pub answered_at_ms: Option<u64>,
     /// The HTTP method.
     pub method: String,
-    /// Path and query.
+    /// Path and query, up to 2,048 characters.
     pub path: String,
-    /// The endpoint that they mean.
+    /// The endpoint of this method and path.
     pub endpoint: Endpoint,
-    /// The folder it is about, or that it created.
+    /// The folder that the request is about or has created, if it is known.
     pub folder: Option<Uuid>,
-    /// How it ended.
+    /// The answer, or how the request ended without one.
     pub answered: Answered,
-    /// Whether the simulator did what was asked.
+    /// Whether Oz has carried the request out; false if it was refused, or a rule prevented it.
     pub acted: bool,
-    /// The rules that changed it, by name; a rule without one is called by its place, from 0.
+    /// The names of the rules that applied; a rule without a name has its place, from 0.
     pub rules: Vec<String>,
-    /// Bytes of the request's body.
+    /// The size of the request's body.
     pub body_bytes: u64,
-    /// The files it brought.
+    /// The files that were uploaded.
     pub uploads: Vec<RecordedUpload>,
-    /// The JSON that asked for analyses.
+    /// The JSON body of a request that starts analyses.
     pub asked: Option<Value>,
-    /// The analyses it started.
+    /// The ids of the analyses that the request started.
     pub analyses: Vec<Uuid>,
 }
 
@@ -52,38 +53,38 @@ pub struct RecordedRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answered {
-    /// Not yet.
+    /// The request is in progress.
     Pending,
-    /// With this status.
+    /// It was answered with this HTTP status.
     Status(u16),
-    /// The simulator broke the connection, as a rule said.
+    /// A rule broke the connection.
     Dropped,
-    /// The caller was gone before it was answered.
+    /// The caller left before the answer.
     Abandoned,
 }
 
 /// One file of an upload.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RecordedUpload {
-    /// The id it got.
+    /// The id that the simulator gave it.
     pub media_id: Uuid,
     /// The multipart part's name.
     pub part: String,
-    /// The client's file name.
+    /// The file name, as the client sent it.
     pub file_name: String,
-    /// The client's MIME type.
+    /// The MIME type, as the client sent it.
     pub content_type: String,
     /// Oz's tags.
     pub tags: Vec<String>,
-    /// The caller's own words about it.
+    /// The metadata that the payload gives to the file.
     pub meta_data: Map<String, Value>,
-    /// How many bytes there are.
+    /// The size in bytes.
     pub bytes: u64,
     /// BLAKE3 of the bytes, in hexadecimal.
     pub digest: String,
 }
 
-/// The latest requests, and how many there were before them.
+/// The latest requests, and the number of those before them.
 #[derive(Debug)]
 pub struct Record {
     entries: Mutex<Entries>,
@@ -95,14 +96,14 @@ pub struct Record {
 #[derive(Debug, Default)]
 struct Entries {
     latest: VecDeque<RecordedRequest>,
-    /// What each of them takes besides its own size, in bytes.
+    /// Bytes of the path, payload and JSON of each request.
     weights: VecDeque<usize>,
     weight: usize,
-    /// Requests that are no longer kept; the first kept one is the next.
+    /// Requests that are no longer kept: the first kept one has the next number.
     forgotten: u64,
 }
 
-/// A request's own line in the record. Dropping it unanswered means that the caller left.
+/// A request's line in the record. Dropping it before it is closed means that the caller left.
 #[derive(Debug)]
 pub struct RecordLine {
     record: Arc<Record>,
@@ -111,7 +112,8 @@ pub struct RecordLine {
 }
 
 impl Record {
-    /// Keeps so many requests, and so many bytes of what callers said in them.
+    /// Keeps at most this many requests, and at most this many bytes of their paths, payloads and
+    /// JSON.
     pub fn new(entries_max: usize, weight_max: usize) -> Record {
         Record {
             entries: Mutex::default(),
@@ -121,7 +123,7 @@ impl Record {
         }
     }
 
-    /// Opens a line for a request; its number is filled in.
+    /// Opens a line for a request, and gives the request its number.
     pub fn open(self: &Arc<Record>, mut request: RecordedRequest) -> RecordLine {
         let mut entries = lock(&self.entries);
         let n = entries.forgotten + entries.latest.len() as u64 + 1;
@@ -142,7 +144,7 @@ impl Record {
         lock(&self.entries).latest.iter().cloned().collect()
     }
 
-    /// At most so many kept requests after the given number that fit.
+    /// The kept requests after a number that `fits` accepts, up to `limit`, oldest first.
     pub fn page(
         &self,
         after: u64,
@@ -155,13 +157,13 @@ impl Record {
         later.take(limit).cloned().collect()
     }
 
-    /// How many requests there were in all, and how many of them are no longer kept.
+    /// The number of all requests so far, and of those that are no longer kept.
     pub fn counts(&self) -> (u64, u64) {
         let entries = lock(&self.entries);
         (entries.forgotten + entries.latest.len() as u64, entries.forgotten)
     }
 
-    /// Forgets all requests; numbers go on.
+    /// Drops all requests. The numbering continues.
     pub fn clear(&self) {
         let mut entries = lock(&self.entries);
         while !entries.latest.is_empty() {
@@ -169,7 +171,7 @@ impl Record {
         }
     }
 
-    /// Waits until the condition holds; it is asked again whenever the record has changed.
+    /// Waits until the condition holds; it is checked again after each change of the record.
     pub async fn until(&self, mut holds: impl FnMut() -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -181,7 +183,7 @@ impl Record {
         }
     }
 
-    /// Notes that a line holds so many bytes of its caller's; the oldest lines make room for them.
+    /// Adds to the weight of a line; the oldest lines make room.
     pub fn weigh(&self, n: u64, bytes: usize) {
         let mut entries = lock(&self.entries);
         let Some(index) = entries.index(n) else {
@@ -197,7 +199,7 @@ impl Record {
         }
     }
 
-    /// Writes into the line with this number, if it is still kept.
+    /// Changes the line with this number, if it is still kept.
     pub fn note(&self, n: u64, change: impl FnOnce(&mut RecordedRequest)) {
         let mut entries = lock(&self.entries);
         let index = entries.index(n);
@@ -222,12 +224,12 @@ impl Entries {
 }
 
 impl RecordLine {
-    /// The number of this request.
+    /// The request's number.
     pub fn n(&self) -> u64 {
         self.n
     }
 
-    /// Closes the line, and logs it.
+    /// Closes the line, and logs the request.
     pub fn close(mut self, answered: Answered, at_ms: u64) {
         self.closed = true;
         self.record.note(self.n, |request| {
@@ -242,7 +244,7 @@ impl RecordedRequest {
     /// Logs the request, without its query, which may hold personal data.
     fn tell(&self) {
         let message = match self.answered {
-            Answered::Pending => "request under way",
+            Answered::Pending => "request in progress",
             Answered::Status(_) => "request answered",
             Answered::Dropped => "connection broken by a rule",
             Answered::Abandoned => "caller left before the answer",
@@ -260,7 +262,7 @@ impl RecordedRequest {
         );
     }
 
-    /// The names of the rules that applied, or none.
+    /// The names of the rules that applied, for the log; `None` leaves the field out.
     fn rules_shown(&self) -> Option<String> {
         (!self.rules.is_empty()).then(|| self.rules.join(", "))
     }

@@ -29,11 +29,13 @@ const PATH_SHOWN_MAX: usize = 2_048;
 /// How a request ends.
 enum Fate {
     Answered(HttpAnswer),
+    /// The connection is reset.
     Dropped,
+    /// The connection stays open without an answer.
     Left,
 }
 
-/// Serves one request. Cutting breaks its connection.
+/// Serves one request. Cancelling `cut` resets its connection.
 pub async fn respond(
     world: Arc<World>,
     cut: CancellationToken,
@@ -116,8 +118,8 @@ async fn receive(
     Ok(call)
 }
 
-/// Asks the script what happens to a request. What the request brings is read only where a rule
-/// asks for it.
+/// Lets the script decide what happens to a request. Parses an upload only if a rule matches by
+/// metadata or media: parsing takes time.
 async fn plan(call: &mut ApiCall) {
     let world = call.world.clone();
     let is_about_contents = lock(&world.director).is_about_contents();
@@ -139,7 +141,7 @@ async fn plan(call: &mut ApiCall) {
     });
 }
 
-/// The upload that a request brings, if it brings one that can be read.
+/// The upload in a request, if there is one and it can be parsed.
 async fn brought(call: &ApiCall) -> Option<Upload> {
     match call.route.endpoint {
         Endpoint::CreateFolder | Endpoint::AddMedia => {
@@ -176,7 +178,7 @@ async fn decide(call: ApiCall) -> Fate {
     if action.never_answer { Fate::Left } else { Fate::Answered(answer) }
 }
 
-/// Acts later, in a task of its own: Oz goes on working when a caller has left.
+/// Acts after a delay, in a separate task: Oz carries a request out even if its caller leaves.
 fn detach(call: ApiCall, delay_ms: u64) -> tokio::task::JoinHandle<HttpAnswer> {
     let world = call.world.clone();
     world.tasks.clone().spawn(async move {
@@ -191,7 +193,7 @@ fn detach(call: ApiCall, delay_ms: u64) -> tokio::task::JoinHandle<HttpAnswer> {
     })
 }
 
-/// Acts on a request, unless a rule answers in its place, and shapes the answer.
+/// Acts on a request, unless a rule answers instead, and applies the rule to the answer.
 async fn perform(call: &ApiCall) -> HttpAnswer {
     let action = &call.plan.action;
     if is_answered_by_rule(action) && !action.act {

@@ -1,4 +1,4 @@
-//! A folder to begin with, and the randomness that everything else is drawn from.
+//! Folders that a test prepares, and the source of randomness for ids, tokens and chances.
 
 use bytes::Bytes;
 use rand::rngs::StdRng;
@@ -8,33 +8,33 @@ use uuid::Uuid;
 /// A folder as an SDK would leave it.
 #[derive(Clone, Debug, Default)]
 pub struct FolderSeed {
-    /// What was captured.
+    /// The captured media.
     pub media: Vec<MediaSeed>,
-    /// A liveness check of all those media.
+    /// A liveness check of all these media but documents; `None` for a folder without analyses.
     pub liveness: Option<LivenessSeed>,
 }
 
 /// One file of a folder.
 #[derive(Clone, Debug)]
 pub struct MediaSeed {
-    /// The file itself.
+    /// The contents of the file.
     pub bytes: Bytes,
-    /// As the SDK named it.
+    /// The name that the SDK gives it.
     pub file_name: String,
-    /// Decides whether it is an image, a video or a shot set.
+    /// The MIME type. It decides whether the file is an image, a video or a shot set.
     pub content_type: String,
     /// Oz's tags.
     pub tags: Vec<String>,
 }
 
-/// How a liveness check ended, or will.
+/// How a liveness check has ended, or will end.
 #[derive(Clone, Debug)]
 pub struct LivenessSeed {
     /// SUCCESS or DECLINED, or any other word.
     pub resolution: String,
-    /// How sure Oz was that it was cheated, 0 to 1.
+    /// Oz's confidence that the media are a spoofing attack, 0 to 1.
     pub confidence_spoofing: f64,
-    /// For so many milliseconds it is still under way.
+    /// Milliseconds from the creation of the folder until the check ends; 0 for a finished one.
     pub processing_ms: u64,
 }
 
@@ -48,12 +48,12 @@ impl Default for LivenessSeed {
     }
 }
 
-/// Where ids, tokens, jitter and chances come from.
+/// The source of ids, tokens, jitter and chances.
 #[derive(Debug)]
 pub struct Random(StdRng);
 
 impl Random {
-    /// Repeats itself for a seed; without one, no two are alike.
+    /// Two with the same seed draw the same values; without a seed, no two are alike.
     pub fn new(seed: Option<u64>) -> Random {
         Random(StdRng::seed_from_u64(seed.unwrap_or_else(|| rand::rng().random())))
     }
@@ -73,7 +73,7 @@ impl Random {
         })
     }
 
-    /// A number below the given one, or 0.
+    /// A number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: u64) -> u64 {
         if end == 0 { 0 } else { self.0.random_range(0..end) }
     }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_repeats_itself_and_none_does_not() {
+    fn equal_seeds_draw_equal_values_and_no_seed_does_not() {
         assert_eq!(Random::new(Some(7)).id(), Random::new(Some(7)).id());
         assert_ne!(Random::new(None).token(), Random::new(None).token());
     }

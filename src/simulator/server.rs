@@ -1,6 +1,6 @@
-//! Accepts connections, plain or over TLS, and breaks them when a rule says so.
+//! Accepts connections, plain or over TLS, and resets them when a rule says so.
 //!
-//! The loop is our own because a handler can't break the connection it answers on.
+//! It has its own accept loop, because an HTTP handler can't reset the connection it answers on.
 
 use std::convert::Infallible;
 use std::io;
@@ -25,18 +25,18 @@ use crate::simulator::respond::respond;
 use crate::simulator::tls::Tls;
 use crate::simulator::world::World;
 
-/// Pause after an accept that failed, usually for want of descriptors.
+/// Pause after a failed accept, whose usual cause is a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a TLS handshake may take: clients that never begin one keep a place no longer.
+/// Longest time of a TLS handshake: a client that never begins one frees its place after that.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// How connections come in.
+/// The limit and the certificate of the listener.
 #[derive(Clone, Debug)]
 pub struct Door {
-    /// Connections at once; further ones wait.
+    /// Open connections; further ones wait to be accepted.
     pub connections_max: usize,
-    /// The certificate that is shown, where there is one.
+    /// `None` means plain HTTP.
     pub tls: Option<Tls>,
 }
 
@@ -73,7 +73,7 @@ async fn connection(
     acceptor: Option<TlsAcceptor>,
     world: Arc<World>,
 ) {
-    // Answers are small and complete: waiting to fill a packet only delays them.
+    // Answers are small and complete: Nagle's algorithm would only delay them.
     let _ = stream.set_nodelay(true);
     let cut = CancellationToken::new();
     let stream = Severable { stream, cut: cut.clone() };
@@ -100,11 +100,11 @@ async fn shake_hands(
 ) -> io::Result<TlsStream<Severable>> {
     match tokio::time::timeout(HANDSHAKE_TIME, acceptor.accept(stream)).await {
         Ok(accepted) => accepted,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes too long")),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the handshake took too long")),
     }
 }
 
-/// Answers the requests of one connection until its client has gone.
+/// Answers the requests of one connection until the client closes it.
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     world: &Arc<World>,
@@ -114,11 +114,11 @@ async fn requests(
         let (world, cut) = (world.clone(), cut.clone());
         async move { Ok::<_, Infallible>(respond(world, cut, request).await) }
     });
-    // An error means that the client broke its connection, which is its own affair.
+    // An error means that the client broke the connection: nothing is left to do.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
-/// A stream that resets its connection when it is dropped after a cut, as a crashed server does.
+/// A stream that sends a TCP reset when it is dropped after a cut, as a crashed server does.
 struct Severable {
     stream: TcpStream,
     cut: CancellationToken,
@@ -127,7 +127,7 @@ struct Severable {
 impl Drop for Severable {
     fn drop(&mut self) {
         if self.cut.is_cancelled() {
-            // Where this fails the caller still sees the connection end without an answer.
+            // If this fails, the caller still sees the connection end without an answer.
             let _ = self.stream.set_zero_linger();
         }
     }

@@ -1,4 +1,4 @@
-//! Sessions: who is signed in, with which pair of tokens, and until when.
+//! Sessions: their user, their pair of tokens, and when they expire.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -10,15 +10,15 @@ use crate::simulator::clock::{Millis, seconds};
 use crate::simulator::script::Switches;
 use crate::simulator::seed::Random;
 
-/// Sessions kept at once. Beyond it the oldest is forgotten, as if Oz had never known it.
+/// Sessions kept at once. Beyond that the oldest is dropped, and its token is then an unknown one.
 const SESSIONS_MAX: usize = 10_000;
 
-/// Whose session it is.
+/// The user of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
-    /// Signs in with e-mail and password.
+    /// Logs in with e-mail and password.
     Ordinary,
-    /// Has a long-lived token.
+    /// The service account, with a long-lived token.
     Service,
 }
 
@@ -28,7 +28,8 @@ struct Session {
     user: User,
     expire_token: String,
     expires_at: Millis,
-    /// The access token this session was refreshed from: it dies when this one is first used.
+    /// The access token that this session was refreshed from. That session ends when this one is
+    /// first used.
     replaces: Option<String>,
 }
 
@@ -41,14 +42,14 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Starts a session that has this access token, for the service account.
+    /// Starts the service account's session, with this access token.
     pub fn start_service(&mut self, access: &str, random: &mut Random, expires_at: Millis) {
         self.insert(access.to_owned(), User::Service, random, expires_at, None);
-        // Whoever configured this token counts on it: it never makes room.
+        // The token is configured, so it must stay valid: the session is never dropped for others.
         self.oldest_first.pop_back();
     }
 
-    /// Signs a user in and answers with the pair of tokens.
+    /// Starts a session for a login, and returns the answer with its pair of tokens.
     pub fn start(&mut self, user: User, random: &mut Random, now: Millis, on: &Switches) -> Value {
         if on.login_ends_earlier_sessions {
             self.end_all(user);
@@ -56,7 +57,7 @@ impl Sessions {
         self.open(user, random, now + ttl_ms(user, on), None)
     }
 
-    /// Whose token it is. Prolongs the session, and ends the one that it replaced.
+    /// The user of a valid token. Prolongs the session, and ends the one it was refreshed from.
     pub fn check(&mut self, access: &str, now: Millis, on: &Switches) -> Result<User, Refusal> {
         let session = self.by_access.get_mut(access).ok_or_else(Refusal::auth_invalid)?;
         if session.expires_at <= now {
@@ -72,7 +73,7 @@ impl Sessions {
         Ok(user)
     }
 
-    /// Trades a pair of tokens for a new one. The old pair lives until the new one is used.
+    /// Exchanges a pair of tokens for a new one. The old pair is valid until the new one is used.
     pub fn refresh(
         &mut self,
         access: &str,
@@ -90,14 +91,15 @@ impl Sessions {
         Ok(self.open(user, random, now + ttl_ms(user, on), Some(old)))
     }
 
-    /// Lets one session expire now.
+    /// Expires one session now.
     pub fn expire(&mut self, access: &str, now: Millis) {
         if let Some(session) = self.by_access.get_mut(access) {
             session.expires_at = now;
         }
     }
 
-    /// Lets all sessions of ordinary users expire now, and says how many.
+    /// Expires all sessions of the ordinary user now, on request the service account's too. Returns
+    /// their number.
     pub fn expire_all(&mut self, now: Millis, service_too: bool) -> usize {
         let expiring = |session: &&mut Session| {
             session.expires_at > now && (service_too || session.user == User::Ordinary)
@@ -106,7 +108,7 @@ impl Sessions {
         sessions.map(|session| session.expires_at = now).count()
     }
 
-    /// How many are known, expired ones included.
+    /// The number of sessions, expired ones included.
     pub fn len(&self) -> usize {
         self.by_access.len()
     }
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_used_session_slides_and_an_unused_one_expires() {
+    fn use_prolongs_a_session_and_an_unused_one_expires() {
         let (mut sessions, _, pair) = signed_in();
         let on = Switches::default();
         assert!(sessions.check(access(&pair), 800_000, &on).is_ok());
@@ -205,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_old_pair_lives_until_the_new_one_is_used() {
+    fn the_old_pair_is_valid_until_the_new_one_is_used() {
         let (mut sessions, mut random, old) = signed_in();
         let on = Switches::default();
         let expire_token = old["expire_token"].as_str().expect("a pair has an expire token");

@@ -1,4 +1,4 @@
-//! What rules can tell a request apart by: its folder, its analyses, its media and their metadata.
+//! The properties of a request that rules match: its folder, its analyses, its media and metadata.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -12,20 +12,20 @@ use crate::simulator::script::RequestMatch;
 use crate::simulator::upload::Upload;
 use crate::simulator::world::WorldState;
 
-/// What rules can tell a request apart by.
+/// The properties of a request that rules match.
 #[derive(Clone, Debug, Default)]
 pub struct Subject {
     /// The folder that the request is about.
     pub folder: Option<Uuid>,
-    /// The types of the analyses that it starts or is about.
+    /// The types of the analyses that the request starts or is about.
     pub types: Vec<AnalysisType>,
-    /// Whether it starts analyses.
+    /// Whether the request may start analyses.
     pub starts: bool,
-    /// What is read only where a rule asks for it: reading it takes time.
+    /// Read only if a rule matches by it: parsing an upload takes time.
     contents: SubjectContents,
 }
 
-/// The metadata and the media of a request's folder, or of what the request brings.
+/// The metadata and the media of the request's folder, or of its upload.
 #[derive(Clone, Debug, Default)]
 struct SubjectContents {
     meta_data: Map<String, Value>,
@@ -39,7 +39,7 @@ struct MediumContents {
 }
 
 impl Subject {
-    /// Of a request, as far as its method, its path and its JSON tell.
+    /// The properties that the method, the path and the JSON of a request show.
     pub fn of(call: &ApiCall, state: &WorldState) -> Self {
         use Endpoint as E;
         let (folder, types) = match (call.route.endpoint, call.route.id) {
@@ -57,7 +57,8 @@ impl Subject {
         Self { folder, types, starts, contents: SubjectContents::default() }
     }
 
-    /// Adds the metadata and the media: those of an upload where there is one.
+    /// Adds metadata, of the folder if it exists, else of the upload; and media, of the upload if
+    /// there is one, else of the folder.
     pub fn with_contents(
         mut self,
         call: &ApiCall,
@@ -78,12 +79,13 @@ impl Subject {
         self
     }
 
-    /// A folder that is created with analyses tells their types too late: any may be among them.
+    /// Whether the request may concern analyses of this type. A request that creates a folder with
+    /// analyses matches every type, since its payload is parsed later.
     pub fn may_concern(&self, kind: AnalysisType) -> bool {
         self.types.contains(&kind) || (self.starts && self.types.is_empty())
     }
 
-    /// Whether the metadata and the media are those that a rule asks for.
+    /// Whether the metadata and the media match a rule.
     pub fn has_contents(&self, when: &RequestMatch) -> bool {
         let SubjectContents { meta_data, media } = &self.contents;
         let digest = when.media_digest.as_deref();
@@ -98,12 +100,12 @@ impl Subject {
 
 #[cfg(test)]
 impl Subject {
-    /// Of a request that starts analyses of these types.
+    /// A request that starts analyses of these types.
     pub fn that_starts(types: Vec<AnalysisType>) -> Self {
         Self { types, starts: true, ..Self::default() }
     }
 
-    /// Of a request about a folder with this metadata.
+    /// A request about a folder with this metadata.
     pub fn with_meta_data(meta_data: Map<String, Value>) -> Self {
         let contents = SubjectContents { meta_data, media: Vec::new() };
         Self { contents, ..Self::default() }
@@ -119,7 +121,7 @@ impl MediumContents {
         upload.files.iter().map(|(file, _)| of_file(file)).collect()
     }
 
-    /// Those that the request names, in its path or its JSON; all where it names none.
+    /// The media of a folder that the request names, in its path or its JSON; all if it names none.
     fn of_folder(call: &ApiCall, folder: &Folder) -> Vec<Self> {
         use Endpoint as E;
         let named: Option<Vec<Uuid>> = match (call.route.endpoint, call.route.id) {

@@ -1,5 +1,7 @@
-//! The certificate that the simulator shows: any pair of PEM files, so that clients can be tested
-//! with certificates that they must refuse as well.
+//! The simulator's certificate, from any pair of PEM files.
+//!
+//! It deliberately checks no names, dates or issuers, so that clients can also be tested with
+//! certificates that they must refuse.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,35 +17,35 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Clone)]
 pub struct Tls(Arc<ServerConfig>);
 
-/// Why there is no certificate to show, in one line that names the file.
+/// Why a certificate can't be used, in one line that names the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file can't be read, or holds no PEM of its kind.
+    /// A file can't be read, or holds no valid PEM of its kind.
     #[error("{}: {source}", path.display())]
     Unread {
-        /// The file.
+        /// The file of the certificate or of the key.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the file or of its PEM.
         source: pem::Error,
     },
-    /// The certificate's file has no certificate.
+    /// The certificate's file holds no certificate.
     #[error("{}: no certificate in it", .0.display())]
     NoCertificate(PathBuf),
-    /// They don't belong together, or the key is of no known kind.
+    /// The certificate and the key don't match, or the key's algorithm is unknown.
     #[error("{}: {source}", path.display())]
     Unusable {
         /// The certificate's file.
         path: PathBuf,
-        /// What is wrong with them.
+        /// The error of the TLS library.
         source: rustls::Error,
     },
 }
 
 impl Tls {
-    /// Reads a chain of certificates and its key. Names, dates and issuers are not looked at.
+    /// Reads a chain of certificates and its key. Names, dates and issuers are not checked.
     ///
     /// # Errors
-    /// [`TlsError`].
+    /// If a file can't be read, or the two don't match.
     pub fn load(certificates: impl AsRef<Path>, key: impl AsRef<Path>) -> Result<Self, TlsError> {
         let (path, key) = (certificates.as_ref(), key.as_ref());
         let chain: Vec<_> = CertificateDer::pem_file_iter(path)
@@ -64,7 +66,7 @@ impl Tls {
         Ok(Self(Arc::new(config)))
     }
 
-    /// What shakes hands.
+    /// An acceptor of TLS handshakes, with this certificate.
     pub fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.0.clone())
     }

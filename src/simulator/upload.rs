@@ -1,4 +1,4 @@
-//! Reads an upload: multipart with any part names, and a `payload` that refers to them.
+//! Parses an upload: multipart with any part names, and a `payload` that refers to them.
 
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart};
@@ -11,24 +11,24 @@ use crate::simulator::answer::Refusal;
 use crate::simulator::media::{File, MediaKind};
 use crate::simulator::script::Switches;
 
-/// Bytes of a `payload`: what a caller says about its files is kept with the folder.
+/// Bytes of a `payload`: its metadata and tags stay in memory with the folder.
 const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
-/// Parts of one request: what Oz takes is far less.
+/// Parts of one request: more than the files that a folder may ever hold.
 const PARTS_MAX: usize = 1_100;
 
-/// What an upload holds.
+/// A parsed upload.
 #[derive(Debug, Default)]
 pub struct Upload {
-    /// What the caller says about its files.
+    /// Tags, metadata and analyses, as JSON.
     pub payload: Map<String, Value>,
-    /// The files, in their order.
+    /// The files, in the order of their parts.
     pub files: Vec<(File, MediaKind)>,
-    /// Bytes that the caller's words about the files take: the payload and the files' names.
+    /// Bytes of the payload, and of the names and types of the files.
     pub payload_bytes: usize,
 }
 
 impl Upload {
-    /// Reads the body of a request.
+    /// Parses the body of a request: multipart, form-encoded, empty or JSON.
     pub async fn read(headers: &HeaderMap, body: Bytes, on: &Switches) -> Result<Upload, Refusal> {
         let mime = headers.get(CONTENT_TYPE).and_then(|it| it.to_str().ok()).unwrap_or_default();
         match mime.split(';').next().unwrap_or_default().trim() {
@@ -102,14 +102,14 @@ impl Upload {
         })
     }
 
-    /// The tags that the payload gives to a file.
+    /// The tags that the payload gives to the file in this part.
     pub fn tags(&self, part: &str) -> Vec<String> {
         let tags = self.payload.get("media:tags").and_then(|tags| tags.get(part));
         let tags = tags.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         tags.iter().filter_map(Value::as_str).map(str::to_owned).collect()
     }
 
-    /// The metadata that the payload gives to a file.
+    /// The metadata that the payload gives to the file in this part.
     pub fn media_meta_data(&self, part: &str) -> Map<String, Value> {
         let all = self.payload.get("media:meta_data");
         all.and_then(|all| all.get(part)).and_then(Value::as_object).cloned().unwrap_or_default()
@@ -125,7 +125,7 @@ impl Upload {
 async fn open(headers: &HeaderMap, body: Bytes) -> Result<Multipart, Refusal> {
     let mut request = Request::new(Body::from(body));
     *request.headers_mut() = headers.clone();
-    // The body was limited when it was received.
+    // The limit of the body was enforced when it was received.
     DefaultBodyLimit::disable().apply(&mut request);
     Multipart::from_request(request, &()).await.map_err(|_| broken())
 }

@@ -1,6 +1,6 @@
-//! The default verdict: are these the same *picture*?
+//! The default verdict: whether the media show the same *picture*.
 //!
-//! A stand-in for testing, not a face comparison.
+//! It is a stand-in for testing, and deliberately not a face comparison.
 //! All pairs of media are compared and the least alike pair decides, as at Oz.
 
 use serde_json::Value;
@@ -10,19 +10,19 @@ use crate::simulator::media::Medium;
 use crate::simulator::picture::{Fingerprint, NoFingerprint};
 use crate::simulator::script::Switches;
 
-/// What an analysis measured.
+/// The measurements of an analysis.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// Likeness of the least and of the most alike pair.
+    /// The likeness of the least and of the most alike pair.
     pub likeness: Option<(f64, f64)>,
-    /// How sure liveness is that it was cheated.
+    /// The confidence of a liveness check that its media are a spoofing attack.
     pub spoofing: Option<f64>,
     /// For each medium, its own least and greatest likeness, or its spoofing score twice.
     pub media: Vec<(SourceMedium, f64, f64)>,
 }
 
 impl Scores {
-    /// The same likeness for all media, as a rule says.
+    /// The same scripted likeness for all media.
     pub fn likeness(media: &[&Medium], least: f64, greatest: f64) -> Scores {
         Scores {
             likeness: Some((least, greatest)),
@@ -40,7 +40,7 @@ impl Scores {
         }
     }
 
-    /// What the thresholds make of the likeness; the request's own come first.
+    /// The resolution that follows from the likeness; thresholds in the request come first.
     pub fn resolution(&self, params: &Value, on: &Switches) -> &'static str {
         let least = self.likeness.map_or(0.0, |(least, _)| least);
         let high = params["threshold_max"].as_f64().unwrap_or(on.threshold_max);
@@ -78,7 +78,7 @@ fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..count).flat_map(move |left| (left + 1..count).map(move |right| (left, right)))
 }
 
-/// A shot set is as like a photo as its best frame is.
+/// The likeness of the best pair of frames: a shot set is as like a photo as its best frame.
 fn best_pair(left: &[Fingerprint], right: &[Fingerprint]) -> f64 {
     let pairs = left.iter().flat_map(|a| right.iter().map(move |b| a.likeness(b)));
     pairs.fold(0.0, f64::max)

@@ -1,4 +1,4 @@
-//! What the simulator holds, for assertions: its own words, whatever dialect it speaks.
+//! Folders, media and analyses for assertions. The switches of the dialect don't change them.
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -7,71 +7,71 @@ use uuid::Uuid;
 use crate::simulator::clock::Millis;
 use crate::simulator::folders::Folder;
 
-/// A folder.
+/// A folder at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FolderView {
-    /// Its id.
+    /// The folder's id at Oz.
     pub folder_id: Uuid,
-    /// The caller's own words about it.
+    /// The metadata that callers gave to the folder.
     pub meta_data: Map<String, Value>,
-    /// In the order of their arrival.
+    /// In the order of arrival.
     pub media: Vec<MediaView>,
     /// In the order of their start.
     pub analyses: Vec<AnalysisView>,
 }
 
-/// A medium.
+/// A medium of a folder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MediaView {
-    /// Its id.
+    /// The medium's id at Oz.
     pub media_id: Uuid,
     /// `image`, `video` or `shot_set`.
     pub kind: &'static str,
     /// Oz's tags.
     pub tags: Vec<String>,
-    /// The caller's own words about it.
+    /// The metadata that callers gave to the medium.
     pub meta_data: Map<String, Value>,
-    /// The client's file name.
+    /// The file name, as the client sent it.
     pub file_name: String,
-    /// The client's MIME type.
+    /// The MIME type, as the client sent it.
     pub content_type: String,
-    /// How many bytes it has.
+    /// The size in bytes.
     pub bytes: u64,
-    /// BLAKE3 of them, in hexadecimal.
+    /// BLAKE3 of the bytes, in hexadecimal.
     pub digest: String,
     /// Whether the simulator could decode it.
     pub decoded: bool,
-    /// When it came, in milliseconds since the simulator started.
+    /// When it arrived, in milliseconds since 1970 by the simulator's clock.
     pub created_ms: u64,
 }
 
-/// An analysis.
+/// An analysis at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AnalysisView {
-    /// Its id.
+    /// The analysis' id at Oz.
     pub analyse_id: Uuid,
     /// QUALITY, BIOMETRY, DOCUMENTS or COLLECTION.
     #[serde(rename = "type")]
     pub kind: &'static str,
-    /// The media it looks at.
+    /// The ids of the media that it compares or checks.
     pub source_media: Vec<Uuid>,
-    /// By now.
+    /// PROCESSING until it ends.
     pub state: String,
-    /// By now.
+    /// PROCESSING until it ends, or longer if a rule sets a `resolution_lag_ms`.
     pub resolution: String,
-    /// Biometry's least likeness, once it has ended.
+    /// The likeness of the least alike pair, once it has ended; `None` without a comparison.
     pub min_confidence: Option<f64>,
-    /// Why it FAILED, once it has.
+    /// Why it FAILED, once it has ended.
     pub error_message: Option<String>,
     /// What decided how it ends: `rule`, `folder`, `switch`, `pictures`, `undecoded_video`,
     /// `undecoded_photo` or `nothing`.
     pub settled_by: &'static str,
-    /// When it ends, in milliseconds since the simulator started; never, if unset.
+    /// When it ends, in milliseconds since 1970 by the simulator's clock; `None` means never.
     pub ends_ms: Option<u64>,
 }
 
 impl FolderView {
-    /// A folder by now.
+    /// The folder at the moment `now`.
     pub fn of(folder: &Folder, now: Millis) -> FolderView {
         let media = folder.media.iter().map(|medium| MediaView {
             media_id: medium.id,

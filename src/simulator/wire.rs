@@ -9,24 +9,21 @@ use crate::simulator::folders::Folder;
 use crate::simulator::media::{MediaKind, Medium};
 use crate::simulator::script::Switches;
 
-/// The one company that this Oz serves.
+/// The only company of the simulated Oz.
 pub const COMPANY: Uuid = Uuid::from_u128(10);
-/// The user whom everything belongs to.
+/// The user that owns all folders.
 pub const USER: Uuid = Uuid::from_u128(1);
 
-/// What a view depends on besides the thing that is shown.
+/// What a view depends on besides the object itself.
 #[derive(Clone, Copy, Debug)]
 pub struct ViewContext<'a> {
-    /// Where URLs begin.
+    /// Scheme and host that URLs begin with.
     pub base: &'a str,
-    /// The switches of the moment.
     pub on: &'a Switches,
-    /// The moment.
     pub now: Millis,
 }
 
 impl ViewContext<'_> {
-    /// A folder, with its analyses if they are asked for.
     pub fn folder(&self, folder: &Folder, with_analyses: bool) -> Value {
         let (progress, verdict) = (folder.progress(self.now), folder.verdict(self.now));
         let verdict_only = self.on.folder_verdict_in_resolution_status;
@@ -50,7 +47,6 @@ impl ViewContext<'_> {
         view
     }
 
-    /// A medium.
     pub fn medium(&self, medium: &Medium) -> Value {
         let url = self.url(medium);
         let mut view = json!({
@@ -78,7 +74,7 @@ impl ViewContext<'_> {
         view
     }
 
-    /// An analysis of this folder.
+    /// `folder` must be the folder of the analysis.
     pub fn analysis(&self, analysis: &Analysis, folder: &Folder) -> Value {
         let words = analysis.words(self.now);
         let ended = analysis.has_ended(self.now);
@@ -121,7 +117,8 @@ impl ViewContext<'_> {
         }
     }
 
-    /// Biometry reports on its liveness media, or on all where there are none; liveness on all.
+    /// Biometry reports on its videos and shot sets, or on all media if it has none; other types
+    /// report on all.
     fn results_media(&self, analysis: &Analysis, folder: &Folder) -> Value {
         let results = &analysis.ending.scores.media;
         let is_video = |source: &SourceMedium| source.kind != MediaKind::Image;
@@ -163,7 +160,7 @@ impl ViewContext<'_> {
         })
     }
 
-    /// The medium itself stands in for its best shot.
+    /// The URL of the best shot of a liveness check: the medium itself stands in for it.
     fn best_shot(
         &self,
         analysis: &Analysis,

@@ -1,4 +1,4 @@
-//! Everything one simulator holds, and the limits of it.
+//! The whole state of one simulator, with its limits.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,7 @@ use crate::simulator::seed::{FolderSeed, MediaSeed, Random};
 use crate::simulator::session::Sessions;
 use crate::simulator::{Config, SimulatorLimits, lock};
 
-/// Who may sign in.
+/// The credentials that are accepted.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// The e-mail of the ordinary user.
@@ -32,77 +32,65 @@ pub struct Account {
     pub service_token: String,
 }
 
-/// What changes as requests are acted on.
+/// The state that requests change.
 #[derive(Debug)]
 pub struct WorldState {
-    /// Where ids come from.
+    /// The source of ids, tokens and jitter.
     pub random: Random,
-    /// Who is signed in.
     pub sessions: Sessions,
-    /// What was brought.
     pub folders: Folders,
 }
 
 /// One simulator.
 #[derive(Debug)]
 pub struct World {
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
-    /// Who may sign in.
     pub account: Account,
-    /// Its time.
     pub clock: SimulatorClock,
-    /// What it was asked.
     pub record: Arc<Record>,
-    /// What it has seen.
     pub gallery: Gallery,
-    /// Its script.
+    /// The running script.
     pub director: Mutex<Director>,
-    /// All the rest. Held only for moments, and never together with the script.
+    /// Locked only briefly, and never together with the script.
     pub state: Mutex<WorldState>,
-    /// Ends every task.
+    /// Cancelling it ends every task.
     pub stopping: CancellationToken,
-    /// Every task there is.
+    /// All tasks of this simulator.
     pub tasks: TaskTracker,
     limits: SimulatorLimits,
     is_tls: bool,
-    /// The folder that is there from the start, if there is one.
+    /// The id of the sample folder; a reset keeps it.
     sample_folder: Option<Uuid>,
 }
 
-/// A folder that is about to be made.
+/// A folder to open.
 #[derive(Debug, Default)]
 pub struct NewFolder {
-    /// The caller's own words about it.
     pub meta_data: Map<String, Value>,
-    /// What it holds.
     pub media: Vec<NewMedium>,
     /// How its analyses end.
     pub endings: Endings,
-    /// A liveness check of the media that has begun with the folder, and how long it takes.
+    /// A liveness check of the media that starts with the folder, and its duration.
     pub liveness: Option<(Outcome, Millis)>,
 }
 
-/// A medium of it, which was looked at.
+/// A medium of a new folder, with its fingerprints.
 #[derive(Debug)]
 pub struct NewMedium {
-    /// The file.
     pub file: File,
-    /// What it is.
     pub kind: MediaKind,
-    /// What it looks like.
     pub contents: FileContents,
     /// Oz's tags.
     pub tags: Vec<String>,
-    /// The caller's own words about it.
     pub meta_data: Map<String, Value>,
 }
 
-/// Chances of rules come from the same seed, but not from the same numbers as ids.
+/// Separates the random numbers of rules from those of ids: both come from one seed.
 const RULES_SEED: u64 = 0x5EED_0F20_1E5A;
 
 impl World {
-    /// A new world for a simulator that listens here.
+    /// The state of a new simulator that listens on this address.
     pub fn new(address: SocketAddr, config: Config) -> World {
         let account = Account {
             email: config.email,
@@ -139,28 +127,28 @@ impl World {
         world
     }
 
-    /// Where it serves, without a slash at the end.
+    /// The base URL, without a slash at the end.
     pub fn url(&self) -> String {
         self.url_at(&self.address.to_string())
     }
 
-    /// Where it serves by another name of its host.
+    /// The base URL by another name of the host.
     pub fn url_at(&self, host: &str) -> String {
         format!("{}://{host}", if self.is_tls { "https" } else { "http" })
     }
 
-    /// The folder that is there from the start, if there is one.
+    /// The id of the sample folder, if the settings ask for one.
     pub fn sample_folder(&self) -> Option<Uuid> {
         self.sample_folder
     }
 
-    /// The switches of the moment.
+    /// The current switches.
     pub fn switches(&self) -> Arc<Switches> {
         lock(&self.director).switches()
     }
 
-    /// Forgets folders, sessions and the record; the script stays, with its counts, and the sample
-    /// folder is made anew under its old id.
+    /// Drops folders, sessions and the record. The script stays with its counts; the sample folder
+    /// is made again under its old id.
     pub fn reset(&self) {
         {
             let mut state = lock(&self.state);
@@ -180,14 +168,14 @@ impl World {
         sessions.start_service(&self.account.service_token, random, expires_at);
     }
 
-    /// Opens a folder as an SDK would, and names it.
+    /// Opens a folder as an SDK would, and returns its id.
     pub fn add_folder(&self, seed: FolderSeed) -> Uuid {
         let id = lock(&self.state).random.id();
         self.open_folder(id, self.seeded(seed));
         id
     }
 
-    /// Opens a folder.
+    /// Opens a folder under this id, and seals it for resets.
     pub fn open_folder(&self, id: Uuid, new: NewFolder) {
         let on = self.switches();
         let mut state = lock(&self.state);
@@ -238,7 +226,7 @@ impl World {
         NewFolder { media, liveness, ..NewFolder::default() }
     }
 
-    /// Looks at a medium on this very thread.
+    /// Takes the fingerprints of a medium on the calling thread.
     pub fn look(&self, medium: MediaSeed) -> NewMedium {
         let file = File {
             part: String::new(),

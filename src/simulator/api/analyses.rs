@@ -1,4 +1,4 @@
-//! Analyses: started in a folder, read, listed, deleted.
+//! Analyses: start them in a folder, read, list and delete them.
 
 use serde_json::{Map, Value, json};
 use tracing::info;
@@ -16,13 +16,13 @@ use crate::simulator::script::{Outcome, Switches, TooFewMedia};
 use crate::simulator::seed::Random;
 use crate::simulator::world::WorldState;
 
-/// Analyses that one folder may hold: each is answered with the folder.
+/// Analyses that one folder may hold: an answer may list them all with the folder.
 const FOLDER_ANALYSES_MAX: usize = 1_000;
-/// Bytes of a request for analyses: its `params` are kept with them.
+/// Bytes of a request that starts analyses: its `params` stay in memory.
 const ASKED_BYTES_MAX: usize = 64 * 1024;
 /// Analyses that one request may start.
 const REQUEST_ANALYSES_MAX: usize = 20;
-/// Analyses that the undocumented list answers with.
+/// Analyses in an answer of the undocumented list.
 const LIST_MAX: usize = 5_000;
 
 /// One analysis as a request asks for it.
@@ -33,14 +33,15 @@ pub struct RequestedAnalysis {
     params: Value,
 }
 
-/// The types that a body asks for, as far as it can be read.
+/// The types of the analyses that a body asks for. Unreadable parts are left out.
 pub fn types_asked(body: &[u8]) -> Vec<AnalysisType> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let items = body["analyses"].as_array().map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(|item| AnalysisType::read(item["type"].as_str()?)).collect()
 }
 
-/// The media that a body names, as far as it can be read; none where an analysis takes all.
+/// The media that a body names for its analyses. `None` if it can't be read, or if one of its
+/// analyses names none and so takes all.
 pub fn media_asked(body: &[u8]) -> Option<Vec<Uuid>> {
     let body: Value = serde_json::from_slice(body).ok()?;
     let lists = body["analyses"].as_array()?.iter().map(|item| item["source_media"].as_array());
@@ -70,7 +71,7 @@ pub fn start(call: &ApiCall) -> Result<OzReply, Refusal> {
     Ok(call.created(Value::Array(views)))
 }
 
-/// Reads the `analyses` of a request.
+/// Parses the `analyses` of a request.
 pub fn read_list(list: &Value) -> Result<Vec<RequestedAnalysis>, Refusal> {
     let invalid = || Refusal::structure("Invalid body structure");
     let items = list.as_array().filter(|items| !items.is_empty()).ok_or_else(invalid)?;
@@ -96,7 +97,7 @@ fn read_id(id: &Value) -> Result<String, Refusal> {
     id.ok_or(Refusal::structure("Invalid body structure: source_media"))
 }
 
-/// Starts analyses in a folder, all or none, and names them.
+/// Starts analyses in a folder, all or none, and returns their ids.
 pub fn begin(
     call: &ApiCall,
     state: &mut WorldState,
@@ -141,7 +142,8 @@ pub fn begin(
     Ok(ids)
 }
 
-/// How analyses of this type end: as a rule says, else as the folder's maker said.
+/// The scripted ending of this type: a rule's outcome, else the outcome that the folder was made
+/// with.
 fn outcome<'a>(
     call: &'a ApiCall,
     folder: &'a Folder,
@@ -151,7 +153,7 @@ fn outcome<'a>(
     by_rule.or_else(|| folder.endings.of(kind).map(|outcome| (outcome, Basis::Folder)))
 }
 
-/// Logs how an analysis will end and what decided, plainly where nothing was compared.
+/// Logs how an analysis will end and what decided it; says plainly if nothing was compared.
 fn tell(folder: Uuid, analysis: &Analysis) {
     let Ending { resolution, scores, basis, .. } = &analysis.ending;
     let message = match basis {
@@ -221,7 +223,7 @@ fn sources<'a>(
     ids.iter().map(find).collect()
 }
 
-/// Whether an analysis over all media of a folder takes this one.
+/// Whether an analysis that names no media takes this one.
 fn is_suitable(medium: &Medium, kind: AnalysisType, on: &Switches) -> bool {
     let is_back = medium.tags.iter().any(|tag| tag == "photo_id_back");
     match kind {
@@ -231,7 +233,8 @@ fn is_suitable(medium: &Medium, kind: AnalysisType, on: &Switches) -> bool {
     }
 }
 
-/// A liveness check of all media but documents, as an SDK's folder has, from its start to its end.
+/// The liveness check that an SDK's folder comes with: of all media but documents, with the times
+/// of its start and its end.
 pub fn settled(
     random: &mut Random,
     folder: &Folder,
@@ -251,7 +254,7 @@ pub fn settled(
     }
 }
 
-/// What a liveness check of a whole folder looks at.
+/// The media that a liveness check of a whole folder covers.
 pub fn liveness_media(folder: &Folder) -> impl Iterator<Item = &Medium> {
     folder.media.iter().filter(|medium| !medium.is_document())
 }
@@ -267,7 +270,7 @@ pub fn list(call: &ApiCall) -> Result<OzReply, Refusal> {
     Ok(OzReply::Json(200, call.listed(items)))
 }
 
-/// `GET /api/analyses/`, behind a switch.
+/// `GET /api/analyses/`, only with the switch `analyses_list`.
 pub fn list_all(call: &ApiCall) -> Result<OzReply, Refusal> {
     let state = call.authorised()?;
     if !call.on.analyses_list {

@@ -1,4 +1,4 @@
-//! Signing in, and staying so.
+//! Login, refresh, and session tokens.
 
 use serde_json::{Value, json};
 

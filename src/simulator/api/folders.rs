@@ -1,4 +1,4 @@
-//! Folders: created with or without media, read, listed, deleted.
+//! Folders: create them with or without media, read, list and delete them.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use crate::simulator::lock;
 use crate::simulator::upload::Upload;
 use crate::simulator::world::WorldState;
 
-/// How long a creation that starts analyses waits for them, in milliseconds: as Oz's own limit.
+/// Longest time that a `POST /api/folders/` waits for the analyses it starts, in milliseconds: Oz's
+/// own limit.
 const SINGLE_REQUEST_MS_MAX: u64 = 240_000;
 
 /// `POST /api/folders/`

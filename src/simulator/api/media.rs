@@ -1,4 +1,4 @@
-//! Media: uploaded into a folder, read, deleted, downloaded.
+//! Media: upload them into a folder, read, delete and download them.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::simulator::script::Switches;
 use crate::simulator::upload::Upload;
 use crate::simulator::world::WorldState;
 
-/// A file that was looked at, with what the payload says about it.
+/// A file whose contents were examined, with its tags and metadata from the payload.
 #[derive(Debug)]
 pub struct Arrived {
     file: File,
@@ -34,7 +34,7 @@ pub async fn add(call: &ApiCall) -> Result<OzReply, Refusal> {
     check_count(held, upload.files.len(), &call.on)?;
     let arrived = look_at(call, &upload).await;
     let mut state = lock(&call.world.state);
-    // Looked at again: another upload may have come in between.
+    // Checked again: another upload may have come in between.
     let held = state.folders.get(folder).ok_or_else(Refusal::not_exist)?.media.len();
     check_count(held, arrived.len(), &call.on)?;
     let now = call.now();
@@ -67,7 +67,7 @@ pub fn check_count(held: usize, arriving: usize, on: &Switches) -> Result<(), Re
     Ok(())
 }
 
-/// Looks at all files of an upload.
+/// Examines all files of an upload.
 pub async fn look_at(call: &ApiCall, upload: &Upload) -> Vec<Arrived> {
     let mut arrived = Vec::new();
     for (file, kind) in &upload.files {
@@ -82,7 +82,7 @@ pub async fn look_at(call: &ApiCall, upload: &Upload) -> Vec<Arrived> {
     arrived
 }
 
-/// Puts files into a folder, and into the record.
+/// Adds files to a folder, and notes them in the record.
 pub fn put(
     call: &ApiCall,
     state: &mut WorldState,
@@ -145,7 +145,7 @@ pub fn delete(call: &ApiCall) -> Result<OzReply, Refusal> {
     }
 }
 
-/// `GET /static/{digest}`: open to everybody, as at most installations.
+/// `GET /static/{digest}`: needs no token, as at most installations.
 pub fn download(call: &ApiCall) -> Result<OzReply, Refusal> {
     let digest = call.route.file.as_deref().unwrap_or_default();
     let (content_type, bytes) = call.world.gallery.file(digest).ok_or_else(Refusal::not_exist)?;

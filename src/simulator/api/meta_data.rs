@@ -1,4 +1,4 @@
-//! The caller's own words about a folder, a medium or an analysis.
+//! The metadata that callers attach to a folder, a medium or an analysis.
 
 use http::Method;
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use crate::simulator::endpoint::Endpoint;
 use crate::simulator::subject::Subject;
 use crate::simulator::world::WorldState;
 
-/// Bytes of one object's metadata, as JSON.
+/// Longest metadata of one object, in bytes of JSON.
 const META_DATA_BYTES_MAX: usize = 64 * 1024;
 
 /// Any method on `/api/…/{id}/meta_data`: GET all, POST adds or replaces, PATCH modifies (a null

@@ -1,6 +1,7 @@
-//! What Oz does when it is asked: one file for each kind of thing.
+//! Oz's behaviour behind its endpoints: one file for each kind of object.
 //!
-//! Nothing here knows of faults or dialects: those come before and after.
+//! It deliberately knows no faults and none of the renaming in `dialect.rs`: both are applied
+//! around it.
 
 mod analyses;
 mod auth;
@@ -28,35 +29,30 @@ use crate::simulator::world::{World, WorldState};
 
 pub use analyses::{liveness_media, media_asked, settled, types_asked};
 
-/// The only header that carries a token. The plural in one document is a misprint.
+/// The only header that carries a token. One of Oz's documents has it in the plural: a misprint.
 pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
 
-/// One request to Oz, with everything that acting on it takes.
+/// One request to Oz, with everything needed to act on it.
 #[derive(Debug)]
 pub struct ApiCall {
-    /// The simulator.
     pub world: Arc<World>,
-    /// Its number in the record.
+    /// The request's number in the record.
     pub n: u64,
-    /// What it asks for.
     pub route: Route,
-    /// Its method.
     pub method: Method,
-    /// Its path and query.
     pub uri: Uri,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Its whole body.
+    /// The whole body.
     pub body: Bytes,
-    /// Where URLs in the answer begin.
+    /// Scheme and host that URLs in the answer begin with.
     pub base: String,
-    /// The switches of its moment.
+    /// The switches at the time of the request; a later change doesn't affect it.
     pub on: Arc<Switches>,
-    /// What the script has decided for it.
+    /// The script's decision about the request.
     pub plan: RequestPlan,
 }
 
-/// Acts on a request.
+/// Acts on a request as Oz would.
 pub async fn act(call: &ApiCall) -> Result<OzReply, Refusal> {
     use Endpoint::*;
     if call.route.method_refused {
@@ -92,13 +88,13 @@ impl ApiCall {
         self.headers.get(TOKEN_HEADER).and_then(|token| token.to_str().ok())
     }
 
-    /// The session's user; refused without one.
+    /// The user of the request's session. A request without a valid session is refused.
     fn authorise(&self, state: &mut WorldState) -> Result<User, Refusal> {
         let token = self.token().ok_or_else(Refusal::auth_missing)?;
         state.sessions.check(token, self.now(), &self.on)
     }
 
-    /// The state, for a user who is signed in.
+    /// Locks the state, if the request has a valid session.
     fn authorised(&self) -> Result<MutexGuard<'_, WorldState>, Refusal> {
         let mut state = self.state();
         self.authorise(&mut state)?;
@@ -117,7 +113,7 @@ impl ApiCall {
         ViewContext { base: &self.base, on: &self.on, now: self.now() }
     }
 
-    /// The id in the path; what is no id does not exist.
+    /// The id in the path. A path without a valid UUID means an object that does not exist.
     fn id(&self) -> Result<Uuid, Refusal> {
         self.route.id.ok_or_else(Refusal::not_exist)
     }
@@ -131,12 +127,12 @@ impl ApiCall {
         OzReply::Json(if self.on.created_is_200 { 200 } else { 201 }, value)
     }
 
-    /// A list, as this installation wraps lists.
+    /// A list, wrapped as the switch `lists_as_items` says.
     fn listed(&self, items: Vec<Value>) -> Value {
         if self.on.lists_as_items { json!({ "items": items }) } else { Value::Array(items) }
     }
 
-    /// The query as pairs; an undecodable query has none.
+    /// The query as pairs; empty if it can't be decoded.
     fn query(&self) -> Vec<(String, String)> {
         axum::extract::Query::try_from_uri(&self.uri).map(|query| query.0).unwrap_or_default()
     }

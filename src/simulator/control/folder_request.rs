@@ -1,4 +1,4 @@
-//! A folder as a tester asks for it: who is in it, as which kind of media, and how it ends.
+//! The folder that a tester asks for: its person, its kind of media, and how its analyses end.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,7 +16,7 @@ use crate::simulator::world::{NewFolder, NewMedium, World};
 /// Bytes of all metadata of one folder, as JSON.
 const META_DATA_BYTES_MAX: usize = 64 * 1024;
 
-/// The body of `POST /sim/folders`. Every key may be left out.
+/// The body of `POST /sim/folders`. All keys are optional.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FolderRequest {
@@ -32,7 +32,7 @@ pub struct FolderRequest {
     quality_analysis: Option<bool>,
 }
 
-/// A photo that the folder holds besides, such as a document that the SDK captured.
+/// A further photo in the folder, such as a document that the SDK captured.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct PhotoRequest {
@@ -42,7 +42,7 @@ struct PhotoRequest {
     meta_data: Map<String, Value>,
 }
 
-/// Who is in a picture.
+/// The sample person in a picture.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Person {
@@ -51,7 +51,7 @@ enum Person {
     Stranger,
 }
 
-/// What the liveness media are.
+/// The form of the liveness media.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum LivenessKind {
@@ -81,10 +81,11 @@ impl FolderRequest {
         })
     }
 
-    /// The folder, with its pictures looked at on this very thread.
+    /// Makes the media and the endings of the folder. Decodes pictures on the calling thread, so
+    /// call it from a blocking task.
     ///
     /// # Errors
-    /// One line that names the picture that is none, or too large.
+    /// One line that names the key of a picture that is invalid or too large.
     pub fn prepare(self, world: &World, on: &Switches) -> Result<NewFolder, String> {
         let mut media = Vec::new();
         if let Some(seed) = self.liveness_media(on)? {
@@ -147,7 +148,7 @@ impl PhotoRequest {
     }
 }
 
-/// The picture of a sample person, or the tester's own; `prefix` names it in an error.
+/// The picture of a sample person, or the tester's own; an error names its key with this prefix.
 fn read_picture(
     prefix: &str,
     person: Option<Person>,
@@ -161,10 +162,10 @@ fn read_picture(
         }));
     };
     if person.is_some() {
-        return Err(format!("{prefix}picture: give it or {prefix}person, not both"));
+        return Err(format!("{prefix}picture: give either it or {prefix}person, not both"));
     }
     let bytes = BASE64_STANDARD.decode(text.trim_ascii());
-    let bytes = bytes.map_err(|error| format!("{prefix}picture: no base64: {error}"))?;
+    let bytes = bytes.map_err(|error| format!("{prefix}picture: not base64: {error}"))?;
     if bytes.len() as u64 > on.file_bytes_max {
         return Err(format!("{prefix}picture: more than {} bytes", on.file_bytes_max));
     }
@@ -179,15 +180,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_request_is_told_by_its_key() {
+    fn an_invalid_request_is_refused_with_its_key() {
         let on = Switches::default();
         let stranger = BASE64_STANDARD.encode(b"no picture");
         let both = read_picture("", Some(Person::Portrait), Some(&stranger), &on);
-        assert!(both.is_err_and(|error| error.starts_with("picture: give it or person")));
+        assert!(both.is_err_and(|error| error.starts_with("picture: give either it or person")));
         let unread = read_picture("photos[1].", None, Some(&stranger), &on);
         assert!(unread.is_err_and(|error| error.starts_with("photos[1].picture: neither")));
         let odd = read_picture("", None, Some("***"), &on);
-        assert!(odd.is_err_and(|error| error.starts_with("picture: no base64")));
+        assert!(odd.is_err_and(|error| error.starts_with("picture: not base64")));
         let many = FolderRequest {
             photos: (0..10).map(|_| PhotoRequest::default()).collect(),
             ..FolderRequest::default()

@@ -1,4 +1,4 @@
-//! `/sim/folders`: what the simulator holds, and folders made with their verdict in one call.
+//! `/sim/folders`: shows the folders, and makes, resets and removes single ones.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::simulator::lock;
 use crate::simulator::view::FolderView;
 use crate::simulator::world::World;
 
-/// Bytes of a request for a folder: its pictures, in base64, as many as Oz takes in one request.
+/// Bytes of a `POST /sim/folders`: pictures in base64, about as much as Oz takes in one request.
 pub const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ fn show(world: &World, id: &str, status: u16) -> Done {
     Ok(HttpAnswer::json(status, &json!(FolderView::of(folder, world.clock.now()))))
 }
 
-/// `DELETE /sim/folders/{id}`, whatever the account may do.
+/// `DELETE /sim/folders/{id}`: works even if the account may not delete.
 pub fn remove(world: &World, id: &str) -> Done {
     let id = Uuid::try_parse(id).map_err(|_| unknown())?;
     match lock(&world.state).folders.remove(id) {
@@ -61,7 +61,7 @@ pub fn remove(world: &World, id: &str) -> Done {
 #[serde(deny_unknown_fields)]
 struct ResetFolder {}
 
-/// `POST /sim/folders/{id}/reset`: as it was when it was made.
+/// `POST /sim/folders/{id}/reset`: restores the folder to the state in which it was made.
 pub fn reset(world: &World, id: &str, body: &[u8]) -> Done {
     let ResetFolder {} = read(body)?;
     let now = world.clock.now();
@@ -80,13 +80,13 @@ pub async fn make(world: &Arc<World>, body: &[u8]) -> Done {
     let request: FolderRequest = read(body)?;
     let on = world.switches();
     request.check(&on).map_err(|message| refused(400, message))?;
-    let _turn = world.gallery.turn().await;
+    let _permit = world.gallery.turn().await;
     let preparing = {
         let world = world.clone();
-        // Pictures are decoded and encoded, which takes a moment for large ones.
+        // Decoding and encoding a large picture takes a moment, and would block the runtime.
         tokio::task::spawn_blocking(move || request.prepare(&world, &on))
     };
-    // A decoder that panics has met something that is no picture.
+    // If the decoder panics, the bytes were not a valid picture.
     let prepared = preparing.await.unwrap_or_else(|_| Err("a picture can't be decoded".to_owned()));
     let folder = prepared.map_err(|message| refused(400, message))?;
     let id = lock(&world.state).random.id();

@@ -1,4 +1,4 @@
-//! `/sim/…`: the tester's side door. No token; unknown keys are refused.
+//! `/sim/…`: the control API for testers. It needs no token, and refuses unknown keys.
 //!
 //! It is a public interface: endpoints and keys are added, never removed or given another meaning.
 
@@ -29,13 +29,13 @@ use crate::simulator::{clock, lock, sample, script as schema};
 
 /// Bytes of a control request: a script of a thousand rules is far smaller.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Items of a page, unless asked otherwise, and at most.
+/// Items of a page: the default, and the largest that a query may ask for.
 const LIMIT_DEFAULT: usize = 100;
 const LIMIT_MAX: usize = 1_000;
 
 type Done = Result<HttpAnswer, HttpAnswer>;
 
-/// What there is, for `GET /sim`.
+/// The answer of `GET /sim`.
 const ENDPOINTS: [&str; 23] = [
     "GET /sim/health",
     "GET /sim/record",
@@ -62,7 +62,7 @@ const ENDPOINTS: [&str; 23] = [
     "GET /sim",
 ];
 
-/// Whether a path is the side door's.
+/// Whether a path belongs to the control API.
 pub fn is_meant(path: &str) -> bool {
     path == "/sim" || path.starts_with("/sim/")
 }
@@ -116,7 +116,7 @@ async fn route(world: &Arc<World>, method: &Method, uri: &Uri, body: Incoming) -
     }
 }
 
-/// The whole of a body, if it is not too large.
+/// The whole body, if it is not too large.
 async fn whole(body: Incoming, bytes_max: usize) -> Result<Bytes, HttpAnswer> {
     let body = Limited::new(body, bytes_max).collect().await;
     let refusal = || refused(413, format!("the body has more than {bytes_max} bytes")).closing();

@@ -1,4 +1,4 @@
-//! `/sim/record`: what the simulator was asked.
+//! `/sim/record`: the recorded requests to Oz's endpoints.
 
 use http::Uri;
 use serde::Deserialize;

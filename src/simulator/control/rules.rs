@@ -22,7 +22,7 @@ pub fn get(world: &World, name: &str) -> Done {
     if items.is_empty() { Err(unknown(name)) } else { Ok(found(items)) }
 }
 
-/// `PUT /sim/rules/{name}`: the rule takes the place of those with this name, or is added.
+/// `PUT /sim/rules/{name}`: replaces all rules with this name, or adds the rule.
 pub fn put(world: &World, name: &str, body: &[u8]) -> Done {
     let rule: Rule = read(body)?;
     if rule.name.as_ref().is_some_and(|own| own != name) {

@@ -1,4 +1,4 @@
-//! `/sim/script` and `/sim/switches`: what the simulator is told to do.
+//! `/sim/script` and `/sim/switches`: shows and changes the script that the simulator runs.
 
 use serde::Deserialize;
 use serde_json::{Value, json};

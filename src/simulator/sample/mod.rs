@@ -1,6 +1,6 @@
 //! Pictures to test with: a portrait, another person, and liveness media made from any picture.
 //!
-//! Where they come from, and that anybody may use them, is written in `SOURCES.md`.
+//! `SOURCES.md` has their sources and their terms: they are free to use.
 
 use std::io::{Cursor, Write};
 use std::sync::LazyLock;
@@ -13,12 +13,12 @@ use zip::write::SimpleFileOptions;
 
 use crate::simulator::seed::{FolderSeed, LivenessSeed, MediaSeed};
 
-/// Longest side of a frame in pixels: what an SDK's camera preview gives.
+/// Longest side of a frame in pixels: that of an SDK's camera preview.
 const FRAME_SIDE_MAX: u32 = 720;
-/// The frames of a shot set: percent of the size, and JPEG quality.
+/// The frames of a shot set: size in percent, and JPEG quality.
 const FRAMES: [(u32, u8); 3] = [(100, 80), (92, 70), (85, 60)];
 
-/// What an SDK says of its liveness media.
+/// The tags that an SDK gives to its liveness media.
 pub const LIVENESS_TAGS: [&str; 3] = ["video_selfie", "video_selfie_blank", "orientation_portrait"];
 
 /// A portrait, 512 × 512 pixels, as a JPEG.
@@ -37,14 +37,14 @@ pub fn stranger_jpeg() -> &'static [u8] {
 }
 
 /// Makes a shot set: a ZIP of JPEG frames, rescaled and recompressed from one picture.
-/// What can't be decoded becomes a ZIP of itself, which no verdict can be made from.
+/// A picture that can't be decoded is packed as it is; the result can't be decoded either.
 pub fn shot_set(picture: &[u8]) -> Vec<u8> {
-    // Most tests begin with this one, and encoding is slow where it is not optimised.
+    // Most tests begin with this picture, and encoding is slow in debug builds.
     static PORTRAIT: LazyLock<Vec<u8>> = LazyLock::new(|| film(portrait_jpeg()));
     if picture == portrait_jpeg() { PORTRAIT.clone() } else { film(picture) }
 }
 
-/// A folder as an SDK leaves it: a shot set made from a picture, with its liveness passed.
+/// A folder as an SDK leaves it: a shot set made from a picture, with a passed liveness check.
 pub fn liveness_folder(picture: &[u8]) -> FolderSeed {
     FolderSeed {
         media: vec![MediaSeed {
@@ -76,7 +76,7 @@ fn frame(picture: &DynamicImage, (percent, quality): (u32, u8)) -> Vec<u8> {
 }
 
 fn pack(frames: &[Vec<u8>]) -> Vec<u8> {
-    // JPEG is compressed already.
+    // Not compressed again: JPEG already is.
     let options = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
     let mut archive = ZipWriter::new(Cursor::new(Vec::new()));
     for (index, frame) in frames.iter().enumerate() {

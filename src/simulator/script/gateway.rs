@@ -1,4 +1,5 @@
-//! A gateway in front of this Oz: an ingress, a WAF or a load balancer that answers in its place.
+//! A gateway in front of the simulated Oz: an ingress, a WAF or a load balancer that answers
+//! instead of it.
 
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -7,37 +8,39 @@ use serde_json::Value;
 use crate::simulator::Endpoint;
 use crate::simulator::script::Action;
 
-/// How the record and the log call it, among the rules of a request.
+/// The gateway's name among the rules of a request, in the record and in the log.
 pub const GATEWAY: &str = "gateway";
 
-/// Longest time that a gateway may stand there, in milliseconds: a day, as rules may wait.
+/// Longest `for_ms` of a gateway, in milliseconds: a day, like the waits of rules.
 const FOR_MS_MAX: u64 = 24 * 3_600 * 1_000;
 
-/// What it answers, and before which endpoints.
+/// A gateway: its answer, and the endpoints that it answers for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
-    /// The status of its answers.
+    /// The HTTP status of its answers, 200 to 599.
     pub status: u16,
-    /// The body: a string as it is, anything else as JSON; unset, a page like nginx's.
+    /// The body: a string as it is, any other value as JSON; unset, an HTML page like nginx's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
-    /// `Content-Type`; unset, HTML for a page or a string, JSON for anything else.
+    /// `Content-Type`; unset, HTML for a page or a string, JSON for any other body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// The endpoints that it stands before; none means all.
+    /// The endpoints that it answers for; an empty list means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<Endpoint>,
-    /// Only for so many milliseconds by the simulator's clock, from the first request it answers.
+    /// How long it stays, in milliseconds by the simulator's clock, from the first request that it
+    /// answers; unset, until the switch changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub for_ms: Option<u64>,
-    /// Oz acts on the request all the same: the gateway loses the answer.
+    /// Whether Oz still acts on the request: the gateway then only loses the answer.
     #[serde(default)]
     pub act: bool,
 }
 
 impl Gateway {
-    /// A gateway before everything that answers this status with a page, until it is taken away.
+    /// A gateway that answers for all endpoints with this status and an HTML page, until the switch
+    /// changes.
     pub fn answering(status: u16) -> Gateway {
         Gateway {
             status,
@@ -49,7 +52,7 @@ impl Gateway {
         }
     }
 
-    /// The same, before these endpoints only.
+    /// The same, for these endpoints only.
     pub fn before(self, endpoints: impl IntoIterator<Item = Endpoint>) -> Gateway {
         Gateway { endpoints: endpoints.into_iter().collect(), ..self }
     }
@@ -62,7 +65,7 @@ impl Gateway {
         self.for_ms.is_none_or(|for_ms| now_ms < began_ms.saturating_add(for_ms))
     }
 
-    /// What becomes of a request that it answers.
+    /// The action on a request that it answers.
     pub(in crate::simulator) fn action(&self) -> Action {
         let is_text = matches!(&self.body, Some(Value::String(_)));
         let content_type =
@@ -85,7 +88,7 @@ impl Gateway {
         }
         match &self.content_type {
             Some(value) if HeaderValue::from_str(value).is_err() => {
-                Err(format!("{key}.content_type: no valid header value"))
+                Err(format!("{key}.content_type: not a valid header value"))
             }
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! What the simulator is told to do: switches for its dialect, rules for single requests.
+//! The script that the simulator runs: switches for the whole of Oz, rules for single requests.
 //!
 //! A script is a public interface: it has a version, and unknown keys are refused.
 //! `docs/simulator.md` describes every key. Keys are added, never removed or given another meaning.
@@ -20,21 +20,21 @@ pub use rule::{Action, RequestMatch, Rule};
 pub use switches::{AnalysisIdName, LoginCode, Switches, TooFewMedia};
 pub(in crate::simulator) use unknown::shortened;
 
-/// The only version of the schema there is.
+/// The only version of the schema.
 pub const VERSION: u32 = 1;
-/// Rules a script may hold: each is looked at for each request.
+/// Rules that a script may hold: each request is matched against all of them.
 pub const RULES_MAX: usize = 1_000;
 
 /// A whole script.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
-    /// Always 1, the only version there is.
+    /// Always 1, the only version.
     pub version: u32,
-    /// How this Oz differs from the documented one.
+    /// How the simulated Oz differs from the documented one.
     #[serde(default)]
     pub switches: Switches,
-    /// What happens to which request; the first rule that sets a key wins.
+    /// The rules for single requests. Of those that apply, the first that sets a key wins.
     #[serde(default)]
     pub rules: Vec<Rule>,
 }
@@ -48,15 +48,15 @@ impl Default for Script {
 /// Why a script was refused, in one line.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
-    /// The file can't be read.
+    /// The file can't be opened or read.
     #[error("{}: {source}", path.display())]
     Unread {
         /// The script's file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The file is no script.
+    /// The file is not a valid script.
     #[error("{}: {message}", path.display())]
     Invalid {
         /// The script's file.
@@ -98,7 +98,7 @@ impl Script {
         script.checked()
     }
 
-    /// Checks what types can't say.
+    /// Checks the ranges and limits that types can't express; the error names the key.
     pub fn checked(self) -> Result<Script, String> {
         if self.version != VERSION {
             return Err(format!("version: {} is unknown, only {VERSION} exists", self.version));
@@ -170,7 +170,7 @@ then = { drop_after_acting = true }
     }
 
     #[test]
-    fn an_unknown_name_is_told_with_the_one_that_was_meant() {
+    fn an_unknown_name_is_reported_with_the_nearest_known_one() {
         for (text, expected) in [
             (r#"{"version":1,"swiches":{}}"#, "unknown key `swiches`; did you mean `switches`?"),
             (
@@ -208,7 +208,7 @@ then = { drop_after_acting = true }
     }
 
     #[test]
-    fn a_file_that_is_missing_is_named() {
+    fn a_missing_file_is_named() {
         let error = Script::load("/nowhere/script.toml").expect_err("there is no such file");
         assert!(error.to_string().starts_with("/nowhere/script.toml: "));
     }

@@ -1,37 +1,37 @@
-//! How a script lets an analysis end.
+//! The ending that a script gives to an analysis.
 
 use serde::{Deserialize, Serialize};
 
 use crate::simulator::script::rule::check_wait;
 
-/// How an analysis ends. Words may be any word, also one that Oz does not know.
+/// How an analysis ends. Words are not checked: a test may use words that Oz does not know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outcome {
-    /// `resolution`; unset, what the scores say.
+    /// `resolution`; unset, it follows from the scores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<String>,
-    /// `resolution_status`; unset, as `resolution`.
+    /// `resolution_status`; unset, equal to `resolution`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution_status: Option<String>,
     /// `state`; unset, FINISHED.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// The least likeness; any number, also one outside 0 and 1.
+    /// The likeness of the least alike pair; any number, also outside 0 and 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_confidence: Option<f64>,
-    /// The greatest likeness; unset, as `min_confidence`.
+    /// The likeness of the most alike pair; unset, equal to `min_confidence`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_confidence: Option<f64>,
     /// The score of a liveness check.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confidence_spoofing: Option<f64>,
-    /// No score at all.
+    /// Whether the analysis has no score at all.
     pub no_score: bool,
-    /// How long this analysis takes, in milliseconds.
+    /// How long the analysis takes, in milliseconds; unset, as the switch `processing_ms` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub processing_ms: Option<u64>,
-    /// So many milliseconds longer the resolutions say PROCESSING while `state` has ended.
+    /// How long the resolutions stay PROCESSING after `state` has ended, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution_lag_ms: Option<u64>,
     /// `error_message` of an analysis that FAILED.

@@ -1,4 +1,4 @@
-//! One rule of a script: which requests it means, and what happens to them.
+//! One rule of a script: the requests that it matches, and what happens to them.
 
 use std::collections::BTreeMap;
 
@@ -10,115 +10,118 @@ use crate::simulator::Endpoint;
 use crate::simulator::analysis::AnalysisType;
 use crate::simulator::script::Outcome;
 
-/// Which requests, and what then.
+/// A condition on requests, and the action on those that match.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    /// Shown in the log and in the record beside each request that it changed; names the rule in
-    /// `/sim/rules/NAME`. Unset, its place among the rules added so far, from 0.
+    /// The rule's name in the log, in the record and in `/sim/rules/NAME`. Unset, its place among
+    /// the rules added so far, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Which requests.
+    /// The requests that the rule matches.
     #[serde(rename = "match", default)]
     pub when: RequestMatch,
-    /// What happens to them.
+    /// What happens to these requests.
     pub then: Action,
 }
 
-/// Which requests a rule means: all conditions must hold.
+/// The requests that a rule matches: all conditions must hold.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestMatch {
-    /// The endpoint; unset, any of Oz's.
+    /// The endpoint; unset, all of Oz's endpoints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     /// The folder that the request is about, by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
-    /// The folder that the request is about, or creates, has all of these in its metadata.
+    /// Keys and values that the metadata of the folder must have, which the request is about or
+    /// creates.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub meta_data: Map<String, Value>,
-    /// A medium that the request brings or is about has all of these in its metadata.
+    /// Keys and values that the metadata of a medium must have, which the request uploads or is
+    /// about.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub media_meta_data: Map<String, Value>,
-    /// A medium that the request brings or is about has this BLAKE3 digest, in hexadecimal.
+    /// The BLAKE3 digest of a medium that the request uploads or is about, in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_digest: Option<String>,
     /// The type of an analysis that the request starts or is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub analysis_type: Option<AnalysisType>,
-    /// Only the n-th request, from 1, counted by this rule over what fits the rest.
+    /// Only the n-th request, from 1. Each rule counts the requests that match by their contents.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nth: Option<u64>,
     /// From the n-th request on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// Up to the n-th request, that one included.
+    /// Up to and including the n-th request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
     /// Every n-th request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<u64>,
-    /// At most so many requests.
+    /// At most this number of requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
-    /// Only for so many milliseconds by the simulator's clock, from the first request that fits.
+    /// Only for this time after the first matching request, in milliseconds by the simulator's
+    /// clock.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub for_ms: Option<u64>,
-    /// Each request with this probability, drawn from the seed.
+    /// The probability that the rule applies to a request, 0 to 1, drawn from the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probability: Option<f64>,
 }
 
-/// What happens to a request. Keys combine, in the order in which they stand here.
+/// What happens to a request. Keys combine, in the order in which they are listed here.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Action {
-    /// The session that the request carries expires before it is looked at.
+    /// The request's session expires before the request is acted on.
     pub expire_session: bool,
-    /// The connection breaks, and nothing happens.
+    /// The connection breaks, and the request is not acted on.
     pub drop_before_acting: bool,
-    /// The connection breaks at once, and so many milliseconds later the request is acted on.
+    /// The connection breaks at once; the request is acted on this number of milliseconds later.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act_after_drop_ms: Option<u64>,
     /// Milliseconds before the request is acted on. It is acted on even if the caller leaves.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay_ms: Option<u64>,
-    /// This status instead of the real answer. The request is not acted on, but see `act`.
+    /// This status instead of the real answer. The request is not acted on, unless `act` is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// With `status` or `html`: the request is acted on all the same.
+    /// With `status` or `html`: the request is acted on nevertheless.
     pub act: bool,
     /// A proxy's HTML page with this status instead of the real answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub html: Option<u16>,
-    /// This body instead of the real one: a string as it is, anything else as JSON.
+    /// This body instead of the real one: a string as it is, any other value as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
-    /// This `Content-Type`.
+    /// This `Content-Type` instead of the real one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
-    /// `Retry-After`, as it is to stand in the header.
+    /// The value of `Retry-After`: seconds or a date.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<String>,
     /// Further headers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// The real answer's JSON wrapped in an array.
+    /// The JSON of the answer is wrapped in an array.
     pub as_array: bool,
-    /// The real answer, made invalid JSON.
+    /// The JSON of the answer is made invalid.
     pub invalid_json: bool,
     /// The request is acted on, then the connection breaks without an answer.
     pub drop_after_acting: bool,
-    /// Milliseconds between acting and answering.
+    /// Milliseconds between acting on the request and answering it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer_delay_ms: Option<u64>,
-    /// Acted on, but never answered; the connection stays open.
+    /// The request is acted on, but never answered; the connection stays open.
     pub never_answer: bool,
-    /// The answer breaks off after so many bytes of its body.
+    /// The connection breaks after this number of bytes of the answer's body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncate_bytes: Option<usize>,
-    /// The body of the answer takes so many milliseconds, in ten pieces.
+    /// The answer's body is sent in ten pieces over this number of milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slow_body_ms: Option<u64>,
     /// Analyses that this request starts stay PROCESSING for ever.
@@ -130,13 +133,13 @@ pub struct Action {
 
 /// Longest scripted wait, in milliseconds: a day.
 const WAIT_MS_MAX: u64 = 24 * 3_600 * 1_000;
-/// Longest name of a rule, in bytes: it stands in URLs, log lines and recorded requests.
+/// Longest name of a rule, in bytes: it appears in URLs, log lines and recorded requests.
 const NAME_BYTES_MAX: usize = 200;
 /// Digits of a BLAKE3 digest in hexadecimal.
 const DIGEST_DIGITS: usize = 64;
 
 impl Rule {
-    /// A rule for one endpoint; see the other methods for what narrows it.
+    /// A rule for one endpoint, without an action; the other methods narrow it.
     pub fn on(endpoint: Endpoint) -> Rule {
         Rule {
             when: RequestMatch { endpoint: Some(endpoint), ..RequestMatch::default() },
@@ -150,13 +153,13 @@ impl Rule {
         self
     }
 
-    /// Only requests about folders that have this in their metadata.
+    /// Only requests about folders whose metadata has this key and value.
     pub fn with_meta_data(mut self, key: impl Into<String>, value: impl Into<Value>) -> Rule {
         self.when.meta_data.insert(key.into(), value.into());
         self
     }
 
-    /// Called so in the log, in the record and in `/sim/rules/NAME`.
+    /// Names the rule, for the log, the record and `/sim/rules/NAME`.
     pub fn named(mut self, name: impl Into<String>) -> Rule {
         self.name = Some(name.into());
         self
@@ -168,19 +171,19 @@ impl Rule {
         self
     }
 
-    /// Only the n-th of the requests that fit, from 1.
+    /// Only the n-th matching request, from 1.
     pub fn nth(mut self, nth: u64) -> Rule {
         self.when.nth = Some(nth);
         self
     }
 
-    /// At most so many of the requests that fit.
+    /// At most this number of matching requests.
     pub fn times(mut self, times: u64) -> Rule {
         self.when.times = Some(times);
         self
     }
 
-    /// What happens to them.
+    /// Sets the action on matching requests.
     pub fn then(mut self, action: Action) -> Rule {
         self.then = action;
         self
@@ -197,7 +200,7 @@ impl Rule {
 }
 
 impl RequestMatch {
-    /// Whether it asks for what callers say of their folders and media, or bring.
+    /// Whether it matches by metadata or media, which have to be parsed or looked up first.
     pub(in crate::simulator) fn is_about_contents(&self) -> bool {
         let words = !self.meta_data.is_empty() || !self.media_meta_data.is_empty();
         words || self.media_digest.is_some()
@@ -229,7 +232,7 @@ impl RequestMatch {
 }
 
 impl Action {
-    /// Fills the keys that are unset here from another action.
+    /// Fills unset keys from another action.
     pub(in crate::simulator) fn or(self, other: &Action) -> Action {
         let mut headers = other.headers.clone();
         headers.extend(self.headers);
@@ -257,7 +260,7 @@ impl Action {
         }
     }
 
-    /// Whether nothing is set but how analyses end.
+    /// Whether it sets only how analyses end.
     pub(in crate::simulator) fn is_only_about_endings(&self) -> bool {
         let Action { never_finish, outcome, .. } = self;
         let rest = Action { never_finish: false, outcome: None, ..self.clone() };
@@ -289,12 +292,12 @@ impl Action {
         let own = [("retry_after", &self.retry_after), ("content_type", &self.content_type)];
         for (key, value) in own {
             if value.as_ref().is_some_and(|value| HeaderValue::from_str(value).is_err()) {
-                return Err(format!("then.{key}: no valid header value"));
+                return Err(format!("then.{key}: not a valid header value"));
             }
         }
         for (name, value) in &self.headers {
             if HeaderName::try_from(name).is_err() || HeaderValue::from_str(value).is_err() {
-                return Err(format!("then.headers.{name}: no valid header"));
+                return Err(format!("then.headers.{name}: not a valid header"));
             }
         }
         Ok(())

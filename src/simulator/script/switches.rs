@@ -1,4 +1,4 @@
-//! How one installation of Oz differs from another, one switch each.
+//! The switches: each is one way in which an installation of Oz may differ from another.
 //!
 //! The defaults are the documented behaviour of a current Oz.
 
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::simulator::analysis::AnalysisType;
 use crate::simulator::script::{Gateway, Outcome};
 
-/// Every switch. A key that is left out has its default.
+/// All switches. In a script, a key that is left out has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Switches {
-    /// Life of an ordinary session, in seconds.
+    /// Lifetime of an ordinary session, in seconds.
     pub session_ttl_seconds: u64,
-    /// Life of the service account's session, in seconds.
+    /// Lifetime of the service account's session, in seconds.
     pub service_ttl_seconds: u64,
     /// Each use of a session prolongs it.
     pub session_sliding: bool,
@@ -23,35 +23,35 @@ pub struct Switches {
     pub login_refused: bool,
     /// Which `error_code` a refused login carries: 15 (`newer`) or 7 (`older`).
     pub login_code: LoginCode,
-    /// Types of analyses that this user may not start: 403, code 9.
+    /// Types of analyses that the user may not start: 403, code 9.
     pub analyses_forbidden: Vec<AnalysisType>,
-    /// This user may not delete anything: 403, code 9. So it is for a CLIENT.
+    /// The user may not delete folders, media or analyses: 403, code 9, as for a CLIENT.
     pub deletion_forbidden: bool,
 
-    /// Media a folder may hold.
+    /// Media that a folder may hold.
     pub folder_files_max: usize,
-    /// Bytes one file may have.
+    /// Bytes that one file may have.
     pub file_bytes_max: u64,
-    /// Bytes one request may have; beyond it a proxy answers 413 with HTML.
+    /// Bytes that one request may have; beyond that a proxy answers 413 with HTML.
     pub request_bytes_max: usize,
     /// An upload without `payload` is refused.
     pub payload_required: bool,
     /// Adding media or analyses moves the folder's `time_updated`.
     pub folder_touched_by_additions: bool,
-    /// The folder list can be filtered by `folder_id`.
+    /// The folder list can be filtered by `folder_id`; if not, the key is ignored.
     pub folder_id_filter: bool,
     /// Filters on times are rounded to whole days.
     pub time_filters_by_day: bool,
-    /// `GET /api/analyses/` answers; Oz does not document it.
+    /// `GET /api/analyses/` exists; Oz does not document it.
     pub analyses_list: bool,
 
     /// How long an analysis takes, in milliseconds.
     pub processing_ms: u64,
-    /// Up to so many milliseconds are added to it, drawn from the seed.
+    /// Upper bound of the random time that is added to it, in milliseconds, drawn from the seed.
     pub processing_jitter_ms: u64,
-    /// Likeness from which biometry says SUCCESS.
+    /// Likeness from which biometry ends as SUCCESS.
     pub threshold_max: f64,
-    /// Likeness below which biometry says DECLINED; between the two, OPERATOR_REQUIRED.
+    /// Likeness below which biometry ends as DECLINED; between the two, OPERATOR_REQUIRED.
     pub threshold_min: f64,
     /// `confidence_spoofing` of a liveness check.
     pub confidence_spoofing: f64,
@@ -61,15 +61,15 @@ pub struct Switches {
     pub too_few_media: TooFewMedia,
     /// Biometry over all media of a folder leaves out `photo_id_back`.
     pub photo_id_back_ignored: bool,
-    /// What biometry says where a medium can't be decoded; unset, SUCCESS for a video or a shot set,
+    /// How biometry ends if a medium can't be decoded; unset, SUCCESS for a video or a shot set,
     /// since SDKs send videos, and FAILED for a photo.
     pub undecodable: Option<Outcome>,
 
-    /// A gateway in front of Oz that answers in its place.
+    /// A gateway in front of Oz that answers instead of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<Gateway>,
 
-    /// Created things answer 200, not 201.
+    /// Requests that create an object are answered with 200, not 201.
     pub created_is_200: bool,
     /// A single analysis is answered as an array of one.
     pub analysis_as_array: bool,
@@ -83,7 +83,7 @@ pub struct Switches {
     pub error_details: bool,
     /// Times are whole seconds.
     pub timestamps_as_integers: bool,
-    /// Every object has members that nobody knows.
+    /// Every object has members that no document names.
     pub extra_fields: bool,
     /// Members that Oz does not promise are missing.
     pub optional_fields_missing: bool,
@@ -93,21 +93,21 @@ pub struct Switches {
     pub original_name_missing: bool,
     /// Enumerated words are in lower case.
     pub lower_case_words: bool,
-    /// How an analysis calls its id.
+    /// The member that holds an analysis' id.
     pub analysis_id_name: AnalysisIdName,
-    /// Scores stand only in `results_media`, not in `results_data`.
+    /// Scores are only in `results_media`, not in `results_data`.
     pub scores_only_in_results_media: bool,
     /// Analyses lack `state`.
     pub state_missing: bool,
-    /// A failed analysis does not say why.
+    /// A failed analysis has neither `error_code` nor `error_message`.
     pub failure_reason_missing: bool,
-    /// A folder's `resolution_status` is the verdict, as in old versions.
+    /// A folder's `resolution_status` is the verdict, as in older versions.
     pub folder_verdict_in_resolution_status: bool,
-    /// `media_type` of a shot set.
+    /// The `media_type` of a shot set.
     pub shot_set_type: String,
 }
 
-/// Which code a refused login carries.
+/// The `error_code` of a refused login.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LoginCode {
@@ -118,7 +118,7 @@ pub enum LoginCode {
     Newer,
 }
 
-/// What becomes of a biometry analysis with fewer than two media.
+/// The answer to a request for biometry with fewer than two media.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TooFewMedia {
@@ -131,14 +131,14 @@ pub enum TooFewMedia {
     Failed,
 }
 
-/// How an analysis calls its id.
+/// The member that holds an analysis' id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnalysisIdName {
-    /// `analyse_id`, as on today's wire.
+    /// `analyse_id`, as clients and the examples of today's documents have it.
     #[default]
     AnalyseId,
-    /// `analysis_id`, as in today's text.
+    /// `analysis_id`, as in the text of today's documents.
     AnalysisId,
     /// Both, with the same value.
     Both,
@@ -197,7 +197,7 @@ impl Default for Switches {
 
 /// Longest life and longest delay that a script may set, in seconds: a hundred years.
 const SECONDS_MAX: u64 = 100 * 365 * 24 * 3_600;
-/// Media of one folder, and bytes of one request, are held in memory.
+/// Upper bounds of the two switches: media of a folder and bytes of a request are held in memory.
 const FOLDER_FILES_CEILING: usize = 1_000;
 const REQUEST_BYTES_CEILING: usize = 1024 * 1024 * 1024;
 

@@ -1,13 +1,13 @@
-//! What an unknown key or word is called in an error: by its name and the one probably meant.
+//! Errors about an unknown key or word: its name, and the known name that was probably meant.
 //!
-//! The parser lists all that it knows instead, in one line of a thousand letters.
+//! The parser's own message lists all known names, in one line of up to a thousand characters.
 
-/// Known names that an error still lists whole.
+/// Up to this number of known names, an error lists them all.
 const LISTED_MAX: usize = 5;
-/// How many letters of a name there have to be for each that may be wrong.
+/// A name is taken for a misspelling if at most one in this number of its letters is wrong.
 const LETTERS_A_SLIP: usize = 3;
 
-/// Shortens a parser's message about an unknown name; any other stays as it is.
+/// Shortens a parser's message about an unknown name; leaves any other message as it is.
 pub fn shortened(message: &str) -> String {
     match parts(message) {
         Some((what, name, known)) => told(what, name, &known),
@@ -15,7 +15,7 @@ pub fn shortened(message: &str) -> String {
     }
 }
 
-/// What is unknown, its name, and the known ones, of a message such as
+/// The kind of name, the unknown name, and the known names, from a message such as
 /// "unknown field `a`, expected one of `b`, `c`".
 fn parts(message: &str) -> Option<(&'static str, &str, Vec<&str>)> {
     let kinds = [("unknown field `", "key"), ("unknown variant `", "word")];

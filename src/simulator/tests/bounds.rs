@@ -1,4 +1,4 @@
-//! What is bounded, and how it ends.
+//! The limits of a simulator, and its stop.
 
 use reqwest::StatusCode;
 
@@ -6,7 +6,7 @@ use super::client::{Lab, answer, http};
 use crate::simulator::{Config, Simulator, SimulatorLimits};
 
 #[tokio::test]
-async fn folders_and_the_record_forget_the_oldest() {
+async fn folders_and_the_record_drop_their_oldest_entries() {
     let limits =
         SimulatorLimits { folders_max: 2, record_entries_max: 3, ..SimulatorLimits::default() };
     let lab = Lab::with(Config { limits, ..Config::default() }).await;
@@ -22,32 +22,32 @@ async fn folders_and_the_record_forget_the_oldest() {
 }
 
 #[tokio::test]
-async fn a_test_needs_one_line() {
+async fn a_test_starts_a_simulator_in_one_line() {
     let simulator = Simulator::start().await;
     let version = http().get(format!("{}/api/version", simulator.url())).send().await;
     assert_eq!(version.map(|it| it.status()).ok(), Some(StatusCode::OK));
 }
 
 #[tokio::test]
-async fn a_stopped_simulator_is_gone() {
+async fn a_stopped_simulator_refuses_connections() {
     let lab = Lab::new().await;
     answer(lab.get("/api/version")).await.expect(200);
     let Lab { simulator, http, .. } = lab;
     let url = format!("{}/api/version", simulator.url());
     simulator.stop().await;
-    let error = http.get(&url).send().await.expect_err("nobody listens any more");
+    let error = http.get(&url).send().await.expect_err("the port is closed");
     assert!(error.is_connect(), "{error:?}");
 }
 
 #[tokio::test]
-async fn ids_are_never_used_twice_without_a_seed() {
+async fn without_a_seed_ids_never_repeat() {
     let (one, other) = (Simulator::start().await, Simulator::start().await);
     let folder = |simulator: &Simulator| simulator.add_folder(Default::default());
     assert_ne!(folder(&one), folder(&other));
 }
 
 #[tokio::test]
-async fn what_callers_say_is_bounded_too() {
+async fn the_record_is_bounded_by_bytes_as_well() {
     let limits = SimulatorLimits { record_bytes_max: 5_000, ..SimulatorLimits::default() };
     let lab = Lab::with(Config { limits, ..Config::default() }).await;
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! A client of the simplest kind: it sends, and shows what came back.
+//! A minimal client: it sends a request and returns the answer.
 
 use std::sync::Once;
 
@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 
 use crate::simulator::{Config, FolderSeed, Simulator, sample};
 
-/// A simulator with a client that is signed in.
+/// A simulator, and a client with a valid token.
 pub struct Lab {
     pub simulator: Simulator,
     pub http: Client,
     pub token: String,
 }
 
-/// A plain client. reqwest wants a TLS provider even where no TLS is.
+/// A client for plain HTTP. reqwest needs a TLS provider even without TLS.
 pub fn http() -> Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        // Another room's tests may have installed it first.
+        // Tests of another module may have installed it first.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
     Client::builder().no_proxy().build().expect("a plain client can be built")
@@ -36,7 +36,7 @@ impl Lab {
         Lab { simulator, http: http(), token }
     }
 
-    /// A lab, and a folder whose liveness media show the sample's person.
+    /// A lab, and a folder whose liveness media show the sample person.
     pub async fn with_folder() -> (Lab, String) {
         let lab = Lab::new().await;
         let folder = lab.simulator.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
@@ -79,13 +79,13 @@ impl Lab {
         self.post(&format!("/api/folders/{folder}/analyses/")).json(&body)
     }
 
-    /// Uploads a photo, compares all media of the folder, and shows the finished analysis.
+    /// Uploads a photo, compares all media of the folder, and returns the analysis a minute later.
     pub async fn match_photo(&self, folder: &str, photo: &[u8]) -> Value {
         answer(self.upload(folder, photo)).await.expect(201);
         self.compare(folder).await
     }
 
-    /// Compares all media of the folder, and shows the finished analysis.
+    /// Compares all media of the folder, and returns the analysis a minute later.
     pub async fn compare(&self, folder: &str) -> Value {
         let started = answer(self.analyse(folder, &json!([{ "type": "biometry" }]))).await;
         let id = started.expect(201)[0]["analyse_id"].as_str().expect("an id").to_owned();
@@ -103,7 +103,7 @@ pub fn file(bytes: &[u8], name: &str, mime: &str) -> Part {
     part.mime_str(mime).expect("the type is valid")
 }
 
-/// What came back.
+/// A received answer.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -112,20 +112,20 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The body, if the status is this one.
+    /// The body; panics if the status is another one.
     #[track_caller]
     pub fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.body);
         self.body
     }
 
-    /// Status and `error_code`.
+    /// Status and `error_code`; `u64::MAX` without a code.
     pub fn error(&self) -> (u16, u64) {
         (self.status, self.body["error_code"].as_u64().unwrap_or(u64::MAX))
     }
 }
 
-/// Sends a request. A body that is no JSON is shown as a string.
+/// Sends a request. A body that is not JSON is returned as a string.
 pub async fn answer(request: RequestBuilder) -> Answer {
     let response: Response = request.send().await.expect("the simulator answers");
     let (status, headers) = (response.status().as_u16(), response.headers().clone());

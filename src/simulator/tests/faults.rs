@@ -1,4 +1,4 @@
-//! Every fault that a rule can cause, as a client meets it.
+//! Every fault that a rule can cause, as a client sees it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn media(lab: &Lab, folder: &str) -> usize {
 }
 
 #[tokio::test]
-async fn dropped_before_acting_nothing_has_happened() {
+async fn a_request_dropped_before_acting_has_no_effect() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.script([on_upload(Action { drop_before_acting: true, ..Action::default() })]);
     upload_breaks(&lab, &folder).await;
@@ -37,7 +37,7 @@ async fn dropped_before_acting_nothing_has_happened() {
 }
 
 #[tokio::test]
-async fn dropped_after_acting_it_has_happened() {
+async fn a_request_dropped_after_acting_has_its_effect() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.script([on_upload(Action { drop_after_acting: true, ..Action::default() })]);
     upload_breaks(&lab, &folder).await;
@@ -47,7 +47,7 @@ async fn dropped_after_acting_it_has_happened() {
 }
 
 #[tokio::test]
-async fn acting_after_the_drop_comes_later() {
+async fn a_dropped_request_may_be_acted_on_later() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.script([on_upload(Action { act_after_drop_ms: Some(50), ..Action::default() })]);
     upload_breaks(&lab, &folder).await;
@@ -57,7 +57,7 @@ async fn acting_after_the_drop_comes_later() {
 }
 
 #[tokio::test]
-async fn a_delayed_request_is_acted_on_although_its_caller_left() {
+async fn a_delayed_request_is_acted_on_even_if_its_caller_leaves() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.script([on_upload(Action { delay_ms: Some(300), ..Action::default() })]);
     let upload = lab.upload(&folder, sample::portrait_jpeg()).timeout(Duration::from_millis(100));
@@ -84,7 +84,7 @@ async fn an_answer_may_come_late_or_never() {
 }
 
 #[tokio::test]
-async fn a_status_takes_the_place_of_acting() {
+async fn a_scripted_status_prevents_acting_unless_act_is_set() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.script([
         on_upload(Action { status: Some(500), ..Action::default() }),
@@ -101,7 +101,7 @@ async fn a_status_takes_the_place_of_acting() {
 }
 
 #[tokio::test]
-async fn throttling_says_when_to_come_again_or_does_not() {
+async fn throttling_comes_with_or_without_retry_after() {
     let (lab, folder) = Lab::with_folder().await;
     let throttled = |retry_after: Option<&str>| Action {
         status: Some(429),
@@ -139,7 +139,7 @@ async fn a_proxy_answers_with_html() {
 }
 
 #[tokio::test]
-async fn a_body_and_headers_of_one_s_own() {
+async fn a_rule_sets_the_body_and_the_headers() {
     let lab = Lab::new().await;
     let action = Action {
         status: Some(418),
@@ -154,7 +154,7 @@ async fn a_body_and_headers_of_one_s_own() {
 }
 
 #[tokio::test]
-async fn a_truncated_body_is_an_incomplete_one() {
+async fn a_truncated_body_breaks_off() {
     let (lab, folder) = Lab::with_folder().await;
     let action = Action { truncate_bytes: Some(20), ..Action::default() };
     lab.simulator.script([Rule::on(Endpoint::GetFolder).then(action)]);
@@ -186,7 +186,7 @@ async fn json_may_be_invalid_or_an_array() {
 }
 
 #[tokio::test]
-async fn a_session_expires_in_the_middle() {
+async fn a_rule_expires_the_session_of_a_request() {
     let (lab, folder) = Lab::with_folder().await;
     let action = Action { expire_session: true, ..Action::default() };
     lab.simulator.script([Rule::on(Endpoint::StartAnalyses).then(action)]);
@@ -215,7 +215,7 @@ async fn ending(outcome: Outcome) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn outcomes_are_scripted() {
+async fn a_rule_sets_the_outcome_of_an_analysis() {
     let analysis = ending(Outcome::scored("OPERATOR_REQUIRED", 0.8)).await;
     assert_eq!(analysis["resolution"], "OPERATOR_REQUIRED");
     assert_eq!(analysis["results_data"]["min_confidence"], 0.8);
@@ -265,7 +265,7 @@ async fn a_seed_repeats_a_run() {
 }
 
 #[tokio::test]
-async fn a_gateway_answers_in_the_place_of_oz_before_the_endpoints_it_is_told() {
+async fn a_gateway_answers_instead_of_oz_for_its_endpoints_only() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.script([on_upload(Action { delay_ms: Some(1), ..Action::default() })]);
     let gateway = Gateway::answering(404).before([Endpoint::AddMedia, Endpoint::Login]);
@@ -279,11 +279,11 @@ async fn a_gateway_answers_in_the_place_of_oz_before_the_endpoints_it_is_told() 
     assert_eq!((record[0].rules.as_slice(), record[0].acted), (&["gateway".to_owned()][..], false));
     lab.simulator.switch(|on| on.gateway = None);
     answer(lab.upload(&folder, sample::portrait_jpeg())).await.expect(201);
-    assert_eq!(lab.simulator.record()[2].rules, ["0"], "the rule's first request");
+    assert_eq!(lab.simulator.record()[2].rules, ["0"], "the gateway's request isn't counted");
 }
 
 #[tokio::test]
-async fn a_gateway_goes_by_the_clock_and_may_lose_what_oz_answers() {
+async fn a_gateway_ends_by_the_clock_and_may_lose_oz_s_answers() {
     let (lab, folder) = Lab::with_folder().await;
     let set = json!({ "gateway": { "status": 401, "body": { "message": "no" }, "act": true, "for_ms": 60_000 } });
     answer(lab.patch("/sim/switches").json(&set)).await.expect(200);
@@ -296,7 +296,7 @@ async fn a_gateway_goes_by_the_clock_and_may_lose_what_oz_answers() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_makes_no_sense_is_refused_by_the_name_of_its_key() {
+async fn an_invalid_gateway_is_refused_with_its_key() {
     let lab = Lab::new().await;
     for (gateway, key) in [
         (json!({ "status": 99 }), "switches.gateway.status"),

@@ -1,4 +1,4 @@
-//! From an empty simulator to a verdict, as an SDK and a back end would go.
+//! From an empty simulator to a verdict, with the requests of an SDK and a back end.
 
 use reqwest::multipart::Form;
 use serde_json::json;
@@ -61,7 +61,7 @@ async fn the_least_alike_pair_decides_unless_the_media_are_named() {
 }
 
 #[tokio::test]
-async fn media_that_sdks_send_and_that_cannot_be_decoded_succeed_and_say_so() {
+async fn undecodable_liveness_media_end_as_success_and_say_so() {
     for (name, mime) in [
         ("v.mp4", "video/mp4"),
         ("v.mov", "video/quicktime"),
@@ -105,7 +105,7 @@ async fn liveness_passes_with_a_low_score() {
 }
 
 #[tokio::test]
-async fn the_record_tells_what_was_uploaded_and_asked() {
+async fn the_record_holds_uploads_and_requested_analyses() {
     let (lab, folder) = Lab::with_folder().await;
     lab.match_photo(&folder, sample::portrait_jpeg()).await;
     let record = lab.simulator.record();

@@ -25,7 +25,7 @@ async fn folders_are_listed_in_the_envelope() {
 }
 
 #[tokio::test]
-async fn folders_are_found_by_what_is_known_of_them() {
+async fn folders_are_filtered_by_metadata_status_id_and_time() {
     let (lab, folder) = Lab::with_folder().await;
     let path = format!("/api/folders/{folder}/meta_data");
     answer(lab.post(&path).json(&json!({ "transaction_id": "t-9" }))).await.expect(201);

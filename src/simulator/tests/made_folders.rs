@@ -1,4 +1,4 @@
-//! Folders that are made with their verdict in one call, and put back or removed one by one.
+//! Folders that are made with their verdict in one call, and reset or removed one by one.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::client::{Answer, Lab, answer};
 use crate::simulator::{Config, sample};
 
-async fn make(lab: &Lab, wish: &Value) -> Answer {
-    answer(lab.http.post(lab.url("/sim/folders")).json(wish)).await
+async fn make(lab: &Lab, request: &Value) -> Answer {
+    answer(lab.http.post(lab.url("/sim/folders")).json(request)).await
 }
 
-async fn made(lab: &Lab, wish: &Value) -> Value {
-    make(lab, wish).await.expect(201)
+async fn made(lab: &Lab, request: &Value) -> Value {
+    make(lab, request).await.expect(201)
 }
 
 fn id(folder: &Value) -> &str {
@@ -20,7 +20,7 @@ fn id(folder: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn an_empty_wish_is_the_sample_person_and_pictures_decide() {
+async fn by_default_the_folder_has_the_sample_person_and_pictures_decide() {
     let lab = Lab::new().await;
     for (photo, expected) in
         [(sample::portrait_png(), "SUCCESS"), (sample::stranger_jpeg(), "DECLINED")]
@@ -35,7 +35,7 @@ async fn an_empty_wish_is_the_sample_person_and_pictures_decide() {
 }
 
 #[tokio::test]
-async fn a_video_made_from_a_picture_is_compared_as_one() {
+async fn a_video_made_from_a_picture_can_be_compared() {
     let lab = Lab::new().await;
     let picture = BASE64_STANDARD.encode(sample::stranger_jpeg());
     for (photo, expected) in
@@ -49,7 +49,7 @@ async fn a_video_made_from_a_picture_is_compared_as_one() {
 }
 
 #[tokio::test]
-async fn a_folder_has_its_verdict_its_score_and_its_delay() {
+async fn a_folder_is_made_with_its_verdict_score_and_delay() {
     let lab = Lab::new().await;
     let verdict = json!({ "resolution": "OPERATOR_REQUIRED", "min_confidence": 0.7, "processing_ms": 61_000 });
     let folder = made(&lab, &json!({ "verdict": verdict })).await;
@@ -63,7 +63,7 @@ async fn a_folder_has_its_verdict_its_score_and_its_delay() {
 }
 
 #[tokio::test]
-async fn liveness_that_was_wished_holds_for_every_liveness_check() {
+async fn the_requested_liveness_holds_for_every_liveness_check() {
     let lab = Lab::new().await;
     let quality = json!({ "resolution": "DECLINED", "confidence_spoofing": 0.8 });
     let folder = made(&lab, &json!({ "quality": quality })).await;
@@ -82,12 +82,12 @@ async fn liveness_that_was_wished_holds_for_every_liveness_check() {
 #[tokio::test]
 async fn photos_and_metadata_come_with_the_folder() {
     let lab = Lab::new().await;
-    let wish = json!({
+    let request = json!({
         "meta_data": { "transaction_id": "t-9" },
         "media_meta_data": { "device": "test" },
         "photos": [{ "person": "stranger", "tags": ["photo_id", "photo_id_front"] }],
     });
-    let folder = made(&lab, &wish).await;
+    let folder = made(&lab, &request).await;
     assert_eq!(folder["meta_data"]["transaction_id"], "t-9");
     assert_eq!(folder["media"][0]["meta_data"]["device"], "test");
     assert_eq!(folder["media"][1]["kind"], "image");
@@ -99,26 +99,26 @@ async fn photos_and_metadata_come_with_the_folder() {
 }
 
 #[tokio::test]
-async fn a_wish_that_cannot_be_met_is_refused_by_its_key() {
+async fn an_invalid_request_is_refused_with_its_key() {
     let lab = Lab::new().await;
-    for (wish, expected) in [
+    for (request, expected) in [
         (json!({ "verdikt": {} }), "unknown key `verdikt`; did you mean `verdict`?"),
         (json!({ "person": "ghost" }), "unknown word `ghost`"),
         (json!({ "picture": "AAAA" }), "picture: neither a JPEG nor a PNG"),
         (json!({ "verdict": { "processing_ms": 1e12 as u64 } }), "verdict.processing_ms"),
         (json!({ "meta_data": { "long": "x".repeat(70_000) } }), "meta_data: more than"),
     ] {
-        let refused = make(&lab, &wish).await.expect(400);
+        let refused = make(&lab, &request).await.expect(400);
         assert!(refused["error"].as_str().is_some_and(|it| it.contains(expected)), "{refused}");
     }
     assert!(lab.simulator.folders().is_empty());
 }
 
 #[tokio::test]
-async fn one_folder_is_put_back_and_the_others_stay() {
+async fn a_reset_restores_one_folder_and_leaves_the_others() {
     let lab = Lab::new().await;
-    let wish = json!({ "meta_data": { "transaction_id": "t-1" } });
-    let (mine, other) = (made(&lab, &wish).await, made(&lab, &wish).await);
+    let request = json!({ "meta_data": { "transaction_id": "t-1" } });
+    let (mine, other) = (made(&lab, &request).await, made(&lab, &request).await);
     for folder in [&mine, &other] {
         lab.match_photo(id(folder), sample::portrait_jpeg()).await;
     }
@@ -128,7 +128,7 @@ async fn one_folder_is_put_back_and_the_others_stay() {
     assert_eq!(answer(lab.http.post(lab.url(&path))).await.expect(200), mine);
     let held = |folder| lab.simulator.folder(id(folder)).map(|it| it.media.len());
     assert_eq!((held(&mine), held(&other)), (Some(1), Some(2)));
-    // As often as tests like: nothing of earlier matches is left.
+    // Twenty times, with a limit of ten media: a reset leaves nothing of earlier matches.
     for _ in 0..20 {
         answer(lab.upload(id(&mine), sample::portrait_jpeg())).await.expect(201);
         answer(lab.http.post(lab.url(&path))).await.expect(200);
@@ -137,7 +137,7 @@ async fn one_folder_is_put_back_and_the_others_stay() {
 }
 
 #[tokio::test]
-async fn one_folder_is_removed_whatever_the_account_may_do() {
+async fn the_control_api_removes_a_folder_even_if_the_account_may_not() {
     let lab = Lab::new().await;
     let folder = made(&lab, &json!({})).await;
     let path = format!("/sim/folders/{}", id(&folder));
@@ -147,9 +147,9 @@ async fn one_folder_is_removed_whatever_the_account_may_do() {
 }
 
 #[tokio::test]
-async fn the_sample_folder_is_there_from_the_start_and_after_a_reset() {
+async fn the_sample_folder_exists_from_the_start_and_after_a_reset() {
     let lab = Lab::with(Config { sample_folder: true, ..Config::default() }).await;
-    let folder = lab.simulator.sample_folder().expect("it was asked for");
+    let folder = lab.simulator.sample_folder().expect("the settings ask for it");
     for _ in 0..2 {
         let match_ = lab.match_photo(&folder, sample::portrait_jpeg()).await;
         assert_eq!(match_["resolution"], "SUCCESS");

@@ -1,4 +1,4 @@
-//! Rules by name, and rules by what callers say of their folders and media.
+//! Rules by name, and rules that match by metadata and media.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ async fn version(lab: &Lab) -> u16 {
 }
 
 #[tokio::test]
-async fn a_rule_is_put_read_replaced_and_removed_by_its_name() {
+async fn a_rule_is_added_read_replaced_and_removed_by_its_name() {
     let lab = Lab::new().await;
     lab.simulator.script([Rule::on(Endpoint::GetFolder).named("theirs")]);
     let busy =
@@ -43,7 +43,7 @@ async fn a_rule_is_put_read_replaced_and_removed_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_rule_that_is_not_there_or_not_valid_is_told_by_name() {
+async fn a_missing_or_invalid_rule_is_refused_by_name() {
     let lab = Lab::new().await;
     for refused in [remove(&lab, "mine").await, get(&lab, "/sim/rules/mine").await] {
         let error = refused.expect(404)["error"].as_str().map(str::to_owned);
@@ -78,7 +78,7 @@ async fn a_full_script_says_how_to_make_room() {
 }
 
 #[tokio::test]
-async fn a_transaction_is_declined_before_its_folder_exists() {
+async fn a_rule_declines_a_transaction_whose_folder_comes_later() {
     let lab = Lab::new().await;
     let script = json!({ "version": 1, "rules": [{
         "name": "t-1 is declined",
@@ -87,8 +87,8 @@ async fn a_transaction_is_declined_before_its_folder_exists() {
     }] });
     answer(lab.http.put(lab.url("/sim/script")).json(&script)).await.expect(200);
     for (transaction, expected) in [("t-1", "DECLINED"), ("t-2", "SUCCESS")] {
-        let wish = json!({ "meta_data": { "transaction_id": transaction } });
-        let folder = answer(lab.http.post(lab.url("/sim/folders")).json(&wish)).await.expect(201);
+        let wanted = json!({ "meta_data": { "transaction_id": transaction } });
+        let folder = answer(lab.http.post(lab.url("/sim/folders")).json(&wanted)).await.expect(201);
         let folder = folder["folder_id"].as_str().expect("an id");
         assert_eq!(lab.match_photo(folder, sample::portrait_jpeg()).await["resolution"], expected);
     }
@@ -97,7 +97,7 @@ async fn a_transaction_is_declined_before_its_folder_exists() {
 }
 
 #[tokio::test]
-async fn a_folder_s_metadata_counts_in_the_very_request_that_brings_it() {
+async fn a_rule_sees_metadata_in_the_request_that_creates_the_folder() {
     let lab = Lab::new().await;
     let busy = Action { status: Some(503), ..Action::default() };
     lab.simulator.script([Rule::on(Endpoint::CreateFolder).with_meta_data("t", "1").then(busy)]);
@@ -108,7 +108,7 @@ async fn a_folder_s_metadata_counts_in_the_very_request_that_brings_it() {
 }
 
 #[tokio::test]
-async fn a_medium_is_known_by_its_metadata_and_by_its_digest() {
+async fn a_rule_matches_media_by_metadata_and_by_digest() {
     let (lab, folder) = Lab::with_folder().await;
     let other = lab.simulator.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let digest = blake3::hash(sample::stranger_jpeg()).to_hex().to_string();
@@ -122,7 +122,7 @@ async fn a_medium_is_known_by_its_metadata_and_by_its_digest() {
     assert_eq!(lab.match_photo(&folder, sample::portrait_jpeg()).await["resolution"], "DECLINED");
     let analysis = answer(lab.analyse(&other, &json!([{ "type": "quality" }]))).await.expect(201);
     assert_eq!(lab.simulator.record().last().map(|it| it.rules.len()), Some(0), "{analysis}");
-    // Named media alone are meant where a request names them.
+    // If a request names media, only those count.
     let held = lab.simulator.folder(&folder).expect("the folder is there");
     let named = json!([{ "type": "quality", "source_media": [held.media[0].media_id] }]);
     answer(lab.analyse(&folder, &named)).await.expect(201);
@@ -130,7 +130,7 @@ async fn a_medium_is_known_by_its_metadata_and_by_its_digest() {
 }
 
 #[tokio::test]
-async fn a_gateway_answers_for_a_time_in_its_own_words() {
+async fn a_rule_answers_like_a_gateway_for_a_limited_time() {
     let (lab, folder) = Lab::with_folder().await;
     let rule = json!({
         "match": { "for_ms": 30_000 },
@@ -150,7 +150,7 @@ async fn a_gateway_answers_for_a_time_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn the_side_door_lists_its_endpoints() {
+async fn every_endpoint_that_the_control_api_lists_exists() {
     let lab = Lab::new().await;
     let index = get(&lab, "/sim").await.expect(200);
     assert_eq!(index["schema_version"], 1);

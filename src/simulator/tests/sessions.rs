@@ -1,4 +1,4 @@
-//! Signing in, staying so, and being thrown out.
+//! Login, refresh and expiry of sessions.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn probe(lab: &Lab, token: &str) -> (u16, u64) {
 const FINE: (u16, u64) = (200, u64::MAX);
 
 #[tokio::test]
-async fn a_login_is_good_for_requests() {
+async fn a_login_s_token_is_accepted() {
     let lab = Lab::new().await;
     let (access, _) = pair(&lab).await;
     assert_eq!(access.len(), 128);
@@ -51,14 +51,14 @@ async fn refusals_have_the_documented_codes() {
     assert_eq!(answer(missing).await.error(), (400, 3));
     let none = lab.http.get(lab.url("/api/folders"));
     assert_eq!(answer(none).await.error(), (401, 6));
-    assert_eq!(probe(&lab, "nobody's").await, (401, 7));
+    assert_eq!(probe(&lab, "unknown").await, (401, 7));
     let plural = lab.http.get(lab.url("/api/folders"));
     let plural = plural.header("X-Forensics-Access-Token", lab.simulator.service_token());
     assert_eq!(answer(plural).await.error(), (401, 6));
 }
 
 #[tokio::test]
-async fn sessions_slide_unless_they_are_told_not_to() {
+async fn use_prolongs_sessions_unless_switched_off() {
     let lab = Lab::new().await;
     let (access, _) = pair(&lab).await;
     for _ in 0..3 {
@@ -82,7 +82,7 @@ async fn refresh(lab: &Lab, access: &str, body: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn the_old_pair_lives_until_the_new_one_is_used() {
+async fn the_old_pair_is_valid_until_the_new_one_is_used() {
     let lab = Lab::new().await;
     let (old, expire) = pair(&lab).await;
     let renewed = refresh(&lab, &old, json!({ "expire_token": expire })).await;
@@ -93,7 +93,7 @@ async fn the_old_pair_lives_until_the_new_one_is_used() {
 }
 
 #[tokio::test]
-async fn refreshing_refuses_in_the_documented_words() {
+async fn a_refused_refresh_has_the_documented_message() {
     let lab = Lab::new().await;
     let (access, expire) = pair(&lab).await;
     let lacking = refresh(&lab, &access, json!({})).await;

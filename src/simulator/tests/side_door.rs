@@ -1,4 +1,4 @@
-//! The tester's side door.
+//! The control API, `/sim/…`.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ async fn unknown_keys_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn single_switches_change_and_the_others_stay() {
+async fn a_patch_changes_single_switches_and_keeps_the_others() {
     let lab = Lab::new().await;
     let patch = |body: Value| answer(lab.http.patch(lab.url("/sim/switches")).json(&body));
     patch(json!({ "processing_ms": 9 })).await.expect(200);
@@ -83,7 +83,7 @@ async fn the_record_is_paged_and_filtered() {
 }
 
 #[tokio::test]
-async fn folders_are_shown_as_they_are() {
+async fn the_control_api_shows_folders() {
     let (lab, folder) = Lab::with_folder().await;
     let all = get(&lab, "/sim/folders").await;
     assert_eq!(all["items"][0]["folder_id"], folder);
@@ -93,7 +93,7 @@ async fn folders_are_shown_as_they_are() {
 }
 
 #[tokio::test]
-async fn time_sessions_and_everything_else_can_be_moved() {
+async fn the_control_api_skips_time_expires_sessions_and_resets() {
     let lab = Lab::new().await;
     let before = get(&lab, "/sim/health").await["time"].as_f64();
     post(&lab, "/sim/clock", &json!({ "skip_ms": 1_000_000 })).await.expect(200);

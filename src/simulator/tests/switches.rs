@@ -1,4 +1,4 @@
-//! Each switch of the dialect, as a client meets it.
+//! Each switch, as a client sees it.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn an_analysis_may_come_in_other_shapes() {
 }
 
 #[tokio::test]
-async fn scores_may_stand_only_beside_the_media() {
+async fn scores_may_be_in_results_media_only() {
     let analysis = analysis(|on| on.scores_only_in_results_media = true).await;
     assert!(analysis["results_data"].is_null());
     let media = &analysis["results_media"][0]["results_data"];
@@ -70,7 +70,7 @@ async fn lists_and_uploads_may_come_in_other_shapes() {
 }
 
 #[tokio::test]
-async fn errors_may_call_their_details_otherwise() {
+async fn errors_may_name_their_details_differently() {
     let lab = Lab::new().await;
     lab.simulator.switch(|on| on.error_details = true);
     let error = answer(lab.get("/api/odd")).await.expect(404);
@@ -108,14 +108,14 @@ async fn a_user_may_be_forbidden_to_start_analyses() {
 }
 
 #[tokio::test]
-async fn undecodable_media_may_have_a_verdict_of_their_own() {
+async fn a_switch_sets_the_verdict_on_undecodable_media() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.switch(|on| on.undecodable = Some(Outcome::scored("SUCCESS", 0.99)));
     assert_eq!(lab.match_photo(&folder, b"no picture").await["resolution"], "SUCCESS");
 }
 
 #[tokio::test]
-async fn old_versions_put_the_verdict_into_the_folder_s_status() {
+async fn a_folder_s_status_may_be_its_verdict_as_in_old_versions() {
     let (lab, folder) = Lab::with_folder().await;
     let path = format!("/api/folders/{folder}");
     assert_eq!(answer(lab.get(&path)).await.expect(200)["resolution_status"], "FINISHED");
@@ -124,7 +124,7 @@ async fn old_versions_put_the_verdict_into_the_folder_s_status() {
 }
 
 #[tokio::test]
-async fn the_service_s_session_has_a_life_of_its_own() {
+async fn the_service_account_s_session_has_its_own_lifetime() {
     let switches =
         Switches { service_ttl_seconds: 60, session_sliding: false, ..Switches::default() };
     let script = Script { switches, ..Script::default() };
@@ -149,7 +149,7 @@ async fn jitter_is_added_to_the_time_that_an_analysis_takes() {
 }
 
 #[tokio::test]
-async fn additions_may_leave_the_folder_s_time_alone() {
+async fn additions_may_leave_time_updated_unchanged() {
     for touched in [true, false] {
         let (lab, folder) = Lab::with_folder().await;
         lab.simulator.switch(|on| on.folder_touched_by_additions = touched);
@@ -221,7 +221,7 @@ async fn a_shot_set_may_have_another_type() {
 }
 
 #[tokio::test]
-async fn a_list_may_not_know_the_filter_by_folder() {
+async fn the_folder_list_may_ignore_the_filter_by_id() {
     let (lab, folder) = Lab::with_folder().await;
     lab.empty_folder();
     let path = format!("/api/folders/?folder_id={folder}");

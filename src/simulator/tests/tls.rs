@@ -1,4 +1,4 @@
-//! The simulator over TLS, with a certificate that a client trusts, and one that it must refuse.
+//! The simulator over TLS, with a certificate that a client trusts, and with one it must refuse.
 
 use std::path::PathBuf;
 
@@ -40,7 +40,7 @@ async fn simulator(files: &Files) -> Simulator {
 
 /// A client that trusts this certificate alone.
 fn trusting(files: &Files) -> Client {
-    // For the provider of cryptography.
+    // Installs the TLS provider.
     drop(http());
     let certificate = Certificate::from_pem(files.pem.as_bytes()).expect("a certificate");
     let builder = Client::builder().no_proxy().tls_certs_only([certificate]);
@@ -63,7 +63,7 @@ async fn a_client_that_trusts_the_certificate_is_served_over_https() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_trust_it_gets_no_answer_and_disturbs_no_other() {
+async fn a_client_that_distrusts_the_certificate_gets_no_answer_and_disturbs_no_other() {
     let (files, others) = (files(), self::files());
     let oz = simulator(&files).await;
     let url = format!("{}/api/version", oz.url());
@@ -71,16 +71,16 @@ async fn a_client_that_does_not_trust_it_gets_no_answer_and_disturbs_no_other() 
         assert!(stranger.get(&url).send().await.expect_err("it is refused").is_connect());
     }
     let plain = http().get(url.replacen("https", "http", 1)).send().await;
-    assert!(plain.is_err(), "plain HTTP is no handshake");
+    assert!(plain.is_err(), "plain HTTP is not a TLS handshake");
     assert_eq!(trusting(&files).get(&url).send().await.expect("it answers").status(), 200);
     assert_eq!(oz.record().len(), 1);
 }
 
 #[test]
-fn files_that_are_no_pair_are_refused_by_name() {
+fn files_that_do_not_match_are_refused_by_name() {
     let (files, others) = (files(), self::files());
     let refused = |certificate: &PathBuf, key: &PathBuf| {
-        Tls::load(certificate, key).expect_err("no pair").to_string()
+        Tls::load(certificate, key).expect_err("the files don't match").to_string()
     };
     assert!(refused(&files.certificate, &others.key).contains("cert.pem"));
     assert!(refused(&files.key, &files.key).contains("key.pem: no certificate in it"));

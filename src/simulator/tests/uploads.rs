@@ -1,4 +1,4 @@
-//! Folders and media as a client sends them, right and wrong.
+//! Uploads of folders and media, valid and invalid.
 
 use reqwest::Method;
 use reqwest::multipart::Form;
@@ -45,7 +45,7 @@ async fn a_payload_is_required_and_must_be_json() {
 }
 
 #[tokio::test]
-async fn limits_are_code_4_and_413() {
+async fn a_request_over_a_limit_is_code_4_or_413() {
     let (lab, folder) = Lab::with_folder().await;
     lab.simulator.switch(|on| on.folder_files_max = 1);
     assert_eq!(answer(lab.upload(&folder, b"x")).await.error(), (400, 4));
@@ -61,7 +61,7 @@ async fn limits_are_code_4_and_413() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_does_not_exist() {
+async fn unknown_ids_and_paths_are_404_and_unknown_methods_405() {
     let lab = Lab::new().await;
     let id = uuid::Uuid::from_u128(1);
     for path in [format!("/api/folders/{id}"), format!("/api/analyses/{id}"), "/api/odd".into()] {
@@ -105,7 +105,7 @@ async fn deleting_is_forbidden_unless_a_switch_allows_it() {
 }
 
 #[tokio::test]
-async fn a_single_request_answers_with_finished_analyses() {
+async fn a_single_request_is_answered_with_finished_analyses() {
     let lab = Lab::new().await;
     lab.simulator.switch(|on| on.processing_ms = 20);
     let payload = json!({ "analyses": [{ "type": "quality" }, { "type": "biometry" }] });

@@ -1,4 +1,4 @@
-//! Which analyses of a folder a query means.
+//! The filter of a folder's list of analyses.
 
 use crate::simulator::analysis::Analysis;
 use crate::simulator::answer::Refusal;
@@ -15,7 +15,7 @@ pub struct AnalysisQuery {
 }
 
 impl AnalysisQuery {
-    /// Reads a query; keys that nobody knows are ignored.
+    /// Parses a query; unknown keys are ignored.
     pub fn read(query: &Pairs) -> Result<AnalysisQuery, Refusal> {
         let kinds = ["QUALITY", "BIOMETRY", "DOCUMENTS", "COLLECTION"];
         Ok(AnalysisQuery {
@@ -25,7 +25,7 @@ impl AnalysisQuery {
         })
     }
 
-    /// Whether an analysis is meant. `state` may name a state or a resolution.
+    /// Whether an analysis matches. `state` may name a state or a resolution.
     pub fn fits(&self, analysis: &Analysis, now: Millis) -> bool {
         let words = analysis.words(now);
         self.id.fit(&analysis.id.to_string().to_uppercase())

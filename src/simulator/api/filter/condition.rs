@@ -1,4 +1,4 @@
-//! Filters on the caller's own words, `meta_data`.
+//! Filters on metadata: the query key `meta_data`.
 
 use std::cmp::Ordering;
 
@@ -15,7 +15,7 @@ pub struct Condition {
 }
 
 impl Condition {
-    /// Reads one.
+    /// Parses `KEY`, an operator and a value. A text without an operator is refused.
     pub fn read(text: &str) -> Result<Condition, Refusal> {
         for operator in ["==", "!=", "<=", ">=", "<", ">"] {
             if let Some((path, value)) = text.split_once(operator) {
@@ -26,7 +26,7 @@ impl Condition {
         Err(Refusal::structure("Invalid meta_data filter descriptor"))
     }
 
-    /// Whether it is true of an object. What isn't there differs from everything.
+    /// Whether the metadata satisfies the condition. A missing key satisfies `!=` only.
     pub fn holds(&self, meta_data: &Map<String, Value>) -> bool {
         let (first, rest) = (self.path.first(), self.path.iter().skip(1));
         let found = first.and_then(|key| meta_data.get(key));

@@ -1,4 +1,4 @@
-//! Which folders a query means, in which order, and which page of them.
+//! The query of the folder list: its filters, its order and its page.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ use crate::simulator::clock::Millis;
 use crate::simulator::folders::Folder;
 use crate::simulator::script::Switches;
 
-/// Items of a page, unless asked otherwise, and at most.
+/// Items of a page: the default, and the largest that a query may ask for.
 const LIMIT_DEFAULT: i64 = 100;
 const LIMIT_MAX: i64 = 5_000;
 
@@ -24,11 +24,11 @@ pub struct FolderQuery {
     pub offset: usize,
     /// Items to return.
     pub limit: usize,
-    /// The same, as it was asked for.
+    /// The `limit` of the query; the answer repeats it. -1 means all.
     pub limit_asked: i64,
-    /// Without a total.
+    /// Whether `total_count` is null.
     pub total_omit: bool,
-    /// With the analyses of each folder.
+    /// Whether each folder is shown with its analyses.
     pub with_analyses: bool,
     sorting: Vec<(TimeField, bool)>,
     created: Span,
@@ -45,7 +45,7 @@ enum TimeField {
 }
 
 impl FolderQuery {
-    /// Reads a query; keys that nobody knows are ignored.
+    /// Parses a query; unknown keys are ignored.
     pub fn read(query: &Pairs, on: &Switches) -> Result<FolderQuery, Refusal> {
         let limit_asked = number(query, "limit")?.unwrap_or(LIMIT_DEFAULT);
         let offset = number(query, "offset")?.unwrap_or(0);
@@ -75,7 +75,7 @@ impl FolderQuery {
         })
     }
 
-    /// Whether a folder is meant.
+    /// Whether a folder passes all filters.
     pub fn fits(&self, folder: &Folder, now: Millis, on: &Switches) -> bool {
         let status = if on.folder_verdict_in_resolution_status {
             folder.verdict(now)
@@ -89,7 +89,7 @@ impl FolderQuery {
             && self.meta_data.iter().all(|condition| condition.holds(&folder.meta_data))
     }
 
-    /// Sorts as asked, newest first where nothing was.
+    /// Sorts as the query asks; newest first if it has no `sorting`.
     pub fn sort(&self, folders: &mut [&Folder]) {
         folders.sort_by(|left, right| {
             let by_time = self.sorting.iter().map(|(time, descending)| {
@@ -104,7 +104,7 @@ impl FolderQuery {
         });
     }
 
-    /// Folders of one moment stand in the order of the first sorting key.
+    /// Orders folders with equal times by their number, in the direction of the first sorting key.
     fn tie(&self, left: u64, right: u64) -> Ordering {
         match self.sorting.first() {
             Some((_, false)) => left.cmp(&right),
@@ -113,7 +113,8 @@ impl FolderQuery {
     }
 }
 
-/// `time_created{asc},time_updated`: without braces descending. The framework unquotes twice.
+/// `time_created{asc},time_updated`: without braces descending. The framework below Oz decodes
+/// percent-encoding twice.
 fn sorting(query: &Pairs) -> Result<Vec<(TimeField, bool)>, Refusal> {
     let read = |text: String| {
         let text = text.replace("%7B", "{").replace("%7D", "}").to_ascii_lowercase();
@@ -191,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn a_comma_means_any_of_them() {
+    fn a_comma_means_any_of_the_words() {
         assert!(fits(&[("resolution_status", "PROCESSING,initial")]));
         assert!(!fits(&[("resolution_status.exclude", "INITIAL")]));
         assert_eq!(read(&[("resolution_status", "ODD")]).map_err(|it| it.code).err(), Some(4));
     }
 
     #[test]
-    fn sorting_descends_unless_told_otherwise() {
+    fn sorting_descends_by_default() {
         let (old, new) = (folder(1, 1), folder(2, 2));
         let sorted = |query: &[(&str, &str)]| {
             let mut folders = vec![&old, &new];

@@ -1,6 +1,6 @@
 //! Filters, sorting and paging of lists, as the framework below Oz reads them.
 //!
-//! Here are the values of a query; what is asked of which list stands in its own file.
+//! This file reads the values of a query; each list has its own file for the keys it knows.
 
 mod analyses;
 mod condition;
@@ -17,11 +17,11 @@ pub use folders::FolderQuery;
 
 type Pairs = [(String, String)];
 
-/// What Oz calls the progress and the verdict of a folder or an analysis.
+/// Oz's words for the progress and the verdict of a folder or an analysis.
 const STATES: [&str; 7] =
     ["INITIAL", "PROCESSING", "FAILED", "FINISHED", "DECLINED", "SUCCESS", "OPERATOR_REQUIRED"];
 
-/// Reads a yes or no; missing is no.
+/// Reads a boolean; a missing key is false.
 pub fn flag(query: &Pairs, key: &str) -> Result<bool, Refusal> {
     let Some(value) = value(query, key) else {
         return Ok(false);
@@ -37,7 +37,7 @@ fn value<'a>(query: &'a Pairs, key: &str) -> Option<&'a str> {
     query.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
-/// All values of a key: given several times, or with commas between.
+/// All values of a key: it may be repeated, and each value may hold several with commas between.
 fn values(query: &Pairs, key: &str) -> impl Iterator<Item = String> {
     let given = query.iter().filter(move |(name, _)| name == key);
     let split = given.flat_map(|(_, value)| value.split(',')).map(str::trim);

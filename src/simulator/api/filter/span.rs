@@ -15,7 +15,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// Reads the two ends of a span; by days, it is widened to whole ones.
+    /// Reads `KEY.min` and `KEY.max`. With `time_filters_by_day` the span is widened to whole days.
     pub fn read(query: &Pairs, key: &str, on: &Switches) -> Result<Span, Refusal> {
         let read = |key: String| value(query, &key).map(|text| moment(text, &key)).transpose();
         let (min, max) = (read(format!("{key}.min"))?, read(format!("{key}.max"))?);

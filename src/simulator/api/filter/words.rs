@@ -1,4 +1,4 @@
-//! Filters on words, wanted or excluded.
+//! Filters on enumerated words and ids, wanted or excluded.
 
 use crate::simulator::answer::Refusal;
 use crate::simulator::api::filter::{Pairs, values};
@@ -11,7 +11,8 @@ pub struct Words {
 }
 
 impl Words {
-    /// Reads what is wanted and what is excluded; only known words, where there are such.
+    /// Reads `KEY` and `KEY.exclude`. A word that is not among the known ones is refused; `None`
+    /// allows any.
     pub fn read(query: &Pairs, key: &str, known: Option<&[&str]>) -> Result<Words, Refusal> {
         let read = |key: &str| -> Result<Vec<String>, Refusal> {
             let words: Vec<_> = values(query, key).map(|word| word.to_uppercase()).collect();
@@ -24,12 +25,13 @@ impl Words {
         Ok(Words { wanted: read(key)?, excluded: read(&format!("{key}.exclude"))? })
     }
 
-    /// Whether a word is meant.
+    /// Whether the filter accepts a word.
     pub fn fit(&self, word: &str) -> bool {
         self.fit_any([word])
     }
 
-    /// Whether something of several words is meant.
+    /// Whether the filter accepts an object with several words: one of them wanted, none excluded.
+    /// If no word is wanted, all are.
     pub fn fit_any<const N: usize>(&self, words: [&str; N]) -> bool {
         let holds = |list: &[String]| words.iter().any(|word| list.iter().any(|it| it == word));
         (self.wanted.is_empty() || holds(&self.wanted)) && !holds(&self.excluded)

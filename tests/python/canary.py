@@ -1,7 +1,7 @@
-"""What may stand nowhere, and the search for it in all that the server writes and answers.
+"""Data that must not leak, and a search for it in everything that the server writes and answers.
 
-Photos and file names carry a canary; the password is the simulator's, and its tokens are known by
-their length. What is found is told by its place, and never itself.
+Photos and file names carry a canary; the password is the simulator's, and its tokens are recognised
+by their length. A finding is reported by its place, and never quoted.
 """
 
 import base64
@@ -13,22 +13,22 @@ from grpc_status import rpc_status
 PHOTO = b"canary-of-the-photo-8f14e45f"
 FILE_NAME = "canary-of-the-file-name-c9f0f895.jpg"
 
-# A token of the simulator's has 128 hexadecimal digits; a photo's digest in the journal has 64.
+# A token of the simulator has 128 hexadecimal digits; a photo's digest in the journal has only 64.
 TOKEN = re.compile(rb"[0-9a-f]{96,}", re.IGNORECASE)
 
-# As much of a picture as tells it from all others, and at how many places it is looked for.
+# A stretch of a picture that is long enough to be unique, and the number of stretches to look for.
 STRETCH_BYTES = 24
 STRETCHES = 8
 
 
 def marked(jpeg):
-    """The picture with a canary in a comment, right at its front."""
+    """The picture with a canary in a comment at its beginning."""
     comment = b"\xff\xfe" + (len(PHOTO) + 2).to_bytes(2, "big") + PHOTO
     return jpeg[:2] + comment + jpeg[2:]
 
 
 class Search:
-    """Looks for canaries in the forms that logs and files would have them in."""
+    """Looks for canaries in the forms in which logs and files could contain them."""
 
     def __init__(self, pictures, password):
         words = {PHOTO: "a photo", FILE_NAME.encode(): "a file's name", password: "a password"}
@@ -39,11 +39,11 @@ class Search:
         self._needles = {form: what for word, what in words.items() for form in forms(word)}
 
     def found(self, text):
-        """What is in a text, if anything is."""
+        """The kind of data that a text leaks, or None."""
         for needle, what in self._needles.items():
             if needle in text:
                 return what
-        # A test's own aaaaa… is none.
+        # Few different digits, such as a test's aaaaa…, are not a token.
         is_token = any(len(set(run.lower())) > 7 for run in TOKEN.findall(text))
         return "a token" if is_token else None
 
@@ -53,7 +53,7 @@ class Search:
 
 
 def forms(word):
-    """A word as it is, in hexadecimal, as a list of numbers, and in base64, however shifted."""
+    """A word as it is, in hexadecimal, as a list of numbers, and in base64 at all three offsets."""
     tails = [word[skipped:] for skipped in range(3)]
     shifted = [base64.b64encode(tail[: len(tail) // 3 * 3]) for tail in tails]
     numbers = ", ".join(map(str, word)).encode()
@@ -61,7 +61,7 @@ def forms(word):
 
 
 class Written:
-    """All that a server has written: its log, of which each part is read once, and its journal."""
+    """Everything that a server has written: its log, each part read once, and its journal."""
 
     def __init__(self, server, search):
         self._server = server
@@ -70,7 +70,7 @@ class Written:
 
     def check(self):
         with open(self._server.log, "rb") as log:
-            # Once more what may have been cut off.
+            # Overlaps with the last read: a canary may have been cut in two there.
             log.seek(max(0, self._read - 1024))
             self._search.check("the log", log.read())
             self._read = log.tell()
@@ -81,7 +81,7 @@ class Written:
 
 
 class Answers:
-    """A stub whose answers are searched: messages, statuses and their details."""
+    """A stub that searches all its answers: messages, statuses and their details."""
 
     def __init__(self, stub, search):
         self._stub = stub
@@ -114,7 +114,7 @@ class Answers:
 
 
 class Stream:
-    """A stream of answers that are searched as they come."""
+    """A stream that searches each of its answers."""
 
     def __init__(self, answers, rpc, stream):
         self._answers = answers

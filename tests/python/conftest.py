@@ -1,7 +1,7 @@
-"""The fixtures: one simulator and one server for all tests, a folder of its own for each.
+"""The fixtures: one simulator and one server for all tests, and a folder for each test.
 
-Nothing else is shared, so the tests run in any order. After each, all that the server has written is
-searched for canaries.
+Nothing else is shared, so the tests run in any order. After each test, everything that the server
+has written is searched for canaries.
 """
 
 import os
@@ -21,11 +21,11 @@ def pytest_configure():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """A test that didn't run has failed."""
+    """Turns a skipped test into a failed one."""
     report = yield
     if report.skipped:
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped, and nothing here may be"
+        report.longrepr = f"{item.nodeid} was skipped: no test here may be"
     return report
 
 
@@ -53,7 +53,7 @@ def server(simulator, search, tmp_path_factory):
     server = support.Server(os.environ["FACEMATCH_BIN"], simulator, folder)
     yield server
     server.stop()
-    # Once more, all of it, and what it said as it went.
+    # Searches the whole log again, including the lines of the shutdown.
     canary.Written(server, search).check()
 
 
@@ -70,7 +70,7 @@ def written(server, search):
 
 @pytest.fixture(autouse=True)
 def nothing_leaks(written):
-    """A test in which something was written that may not be has failed."""
+    """Fails a test during which the server has written a canary."""
     yield
     written.check()
 
@@ -93,7 +93,7 @@ def stranger():
 
 @pytest.fixture
 def folder_id(simulator, portrait):
-    """A folder in which the person of the portrait proved to be alive."""
+    """A folder with liveness media of the person in the portrait."""
     return simulator.post_folder(portrait)
 
 

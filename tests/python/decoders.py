@@ -1,8 +1,8 @@
-"""The common decoders, as users have them: which of them takes a picture.
+"""The common decoders: tells which of them accepts a picture.
 
-libjpeg-turbo and libpng are asked through Pillow and OpenCV, whose wheels bring them along; Pillow
-reads PNG with a parser of its own. Each runs as a process of its own, which is this file run as a
-program: broken pictures crash decoders, and what they print is noise here.
+libjpeg-turbo and libpng are used through Pillow and OpenCV, whose wheels contain them; Pillow reads
+PNG with its own parser. Each decoder is a separate process, which runs this file as a program:
+broken pictures crash decoders, and their output is noise here.
 """
 
 import io
@@ -24,14 +24,14 @@ def pillow():
             with Image.open(io.BytesIO(photo)) as image:
                 image.load()
                 return image.format in ("JPEG", "MPO", "PNG")
-        except Exception:  # Whatever it is, the picture isn't taken.
+        except Exception:  # Any exception means that the picture is refused.
             return False
 
     return takes
 
 
 def opencv():
-    # Read when OpenCV is imported.
+    # OpenCV reads it at import.
     os.environ["OPENCV_LOG_LEVEL"] = "SILENT"
     import cv2
     import numpy
@@ -50,7 +50,7 @@ TAKEN, REFUSED = b"+", b"-"
 
 
 class Decoder:
-    """A decoder's process, started again when a picture has crashed it."""
+    """A decoder's process, restarted if a picture crashes it."""
 
     def __init__(self, name):
         self.name = name
@@ -81,13 +81,13 @@ class Decoder:
 
 
 class Decoders:
-    """All of them."""
+    """All decoders."""
 
     def __init__(self):
         self.all = [Decoder(name) for name in PROGRAMS]
 
     def takers(self, photo):
-        """The names of the decoders that make a picture of these bytes."""
+        """The names of the decoders that accept these bytes as a picture."""
         return {decoder.name for decoder in self.all if decoder.takes(photo)}
 
     def stop(self):
@@ -97,7 +97,7 @@ class Decoders:
 
 def main(name):
     takes = PROGRAMS[name]()
-    # Decoders may print to standard output as well.
+    # Decoders may print to standard output, so the answers go to a copy of it.
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     while len(length := sys.stdin.buffer.read(4)) == 4:

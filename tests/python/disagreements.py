@@ -1,8 +1,8 @@
-"""Where the door judges otherwise than the decoders do, and why.
+"""Where the service's check of photos disagrees with the decoders, and why.
 
-The rule: what the common decoders take is accepted, and what none of them takes is refused by its
-headers alone. Decoders differ, and headers don't tell everything. Each row below is one kind of
-disagreement that stays, with its reason and with a test that tells the kind from others. A
+The rule: pictures that the common decoders take are accepted, and pictures that none of them takes
+are refused, by their headers alone. Decoders differ, and headers don't show everything. Each row
+below is one kind of permitted disagreement, with its reason and with a test that recognises it. A
 disagreement that no row explains is a bug.
 """
 
@@ -15,9 +15,9 @@ import pictures
 
 
 class Case(NamedTuple):
-    """A picture, which decoders take it, and the door's sentence, which is None if it does too.
+    """A picture, the decoders that take it, and the service's objection, None if it accepts it.
 
-    `judge` asks the door about another picture, and `takers` asks the decoders.
+    `judge` asks the service about another picture, and `takers` asks the decoders.
     """
 
     photo: bytes
@@ -43,7 +43,7 @@ def explanation(case):
     return next((row.name for row in rows if row.explains(case)), None)
 
 
-# Of an accepted PNG.
+# Kinds of accepted PNGs.
 
 
 def pixels_are_broken(case):
@@ -60,13 +60,13 @@ def pixels_are_broken(case):
 
 
 def readable_chunks(photo):
-    """The chunks up to IEND, whatever lies behind it."""
+    """The chunks up to IEND, without any trailer."""
     end = photo.index(b"IEND", len(pictures.SIGNATURE)) + 8
     return pictures.chunks(photo[:end])
 
 
 def rows_are_sound(header, raw):
-    """Whether there are as many rows as announced, each with a filter that exists."""
+    """Whether there are as many rows as the header announces, each with a known filter."""
     width, height, depth, colour, _, _, interlace = pictures.struct.unpack(">IIBBBBB", header[:13])
     bits = depth * {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
     passes = ADAM7 if interlace else [(0, 0, 1, 1)]
@@ -89,7 +89,7 @@ ADAM7 += [(0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
 
 def extra_chunks_are_broken(case):
-    """With the chunks alone that its first picture needs, it is taken."""
+    """A decoder takes it if only the chunks remain that its first picture needs."""
     if not is_png(case.photo):
         return False
     header, *parts = readable_chunks(case.photo)
@@ -100,11 +100,11 @@ def extra_chunks_are_broken(case):
     return bool(case.takers(pictures.png_of(needed)))
 
 
-# Of an accepted JPEG.
+# Kinds of accepted JPEGs.
 
 
 def stray_marker_among_restarts(case):
-    """Without reserved markers it is taken."""
+    """A decoder takes it without its reserved markers."""
     photo = case.photo
     if is_png(photo) or b"\xff\xdd" not in photo:
         return False
@@ -112,7 +112,7 @@ def stray_marker_among_restarts(case):
 
 
 def refused_for_two_reasons(case):
-    """A lossless frame, or TEM, or a damaged application segment: all but one decoder takes each."""
+    """A lossless frame, TEM or a damaged application segment: only one decoder refuses each."""
     photo = case.photo
     plain = re.sub(rb"\xff\x01", b"", photo)
     return not is_png(photo) and (b"\xff\xc3" in photo or bool(case.takers(plain)))
@@ -121,33 +121,33 @@ def refused_for_two_reasons(case):
 ACCEPTED = [
     Row(
         "pixels of a PNG",
-        "the compressed pixels are not looked into at the door: that takes a decompressor, and the "
-        "time that it needs. Bytes that were changed on their way are seen by their checksum, so "
-        "this is left to what an encoder wrote wrong",
+        "the service doesn't decompress the pixels: that takes a decompressor, and its time. "
+        "Checksums reveal bytes that were changed in transit, so only the mistakes of an encoder "
+        "remain",
         pixels_are_broken,
     ),
     Row(
         "extra chunks of a PNG",
-        "no picture depends on them. libpng leaves out what is damaged, and the decoders here each "
-        "refuse some: Pillow for the checksums of texts and profiles, OpenCV for odd names, both for "
+        "no picture depends on them. libpng ignores damaged ones, and each decoder here refuses "
+        "some: Pillow for the checksums of texts and profiles, OpenCV for odd names, both for "
         "animations",
         extra_chunks_are_broken,
     ),
     Row(
         "reserved marker among restarts",
-        "libjpeg passes over reserved markers up to the last restart marker of a scan. Which one is "
-        "the last is known only to a decoder that counts the blocks",
+        "libjpeg skips reserved markers up to the last restart marker of a scan. Only a decoder "
+        "that counts the blocks knows which restart marker is the last",
         stray_marker_among_restarts,
     ),
     Row(
         "refused for two reasons",
-        "each decoder here refuses it for something that the other one takes",
+        "each decoder here refuses it for a part that the other decoder takes",
         refused_for_two_reasons,
     ),
 ]
 
 
-# Refused at the door.
+# Kinds of refused pictures.
 
 
 def says(*words):
@@ -155,12 +155,12 @@ def says(*words):
 
 
 def by(decoder, explains):
-    """That decoder alone takes it."""
+    """Only this decoder takes it."""
     return lambda case: case.taken_by == {decoder} and explains(case)
 
 
 def is_sound_up_to_its_first_scan(case):
-    """The same JPEG, ended behind its first scan, is accepted."""
+    """The service accepts the same JPEG if it ends after its first scan."""
     at = 2
     photo = case.photo
     while not is_png(photo) and (at := photo.find(b"\xff\xda", at)) > 0:
@@ -191,38 +191,38 @@ LIBPNG = (
 REFUSED = [
     Row(
         "cut off",
-        "a picture without its end is cut off, also where a decoder makes up the rest: OpenCV paints "
-        "it grey, and Pillow reads a PNG only as far as its pixels. Headers don't tell a file that "
-        "lacks nothing but its end from one that lacks half of its pixels",
+        "a picture without its end is cut off, even if a decoder invents the rest: OpenCV paints "
+        "it grey, and Pillow reads a PNG only as far as its pixels. Headers can't distinguish a "
+        "file that lacks only its end from a file that lacks half of its pixels",
         says("is cut off"),
     ),
     Row("too many pixels", "a limit of the service", says("pixels; at most")),
     Row(
         "behind the first scan",
-        "OpenCV doesn't read on once it has the last row, and paints grey what it has not. Pillow "
-        "reads to the end and refuses the picture, unless a broken table there swallows the end",
+        "OpenCV stops reading after the last row, and paints missing parts grey. Pillow reads to "
+        "the end and refuses the picture, unless a broken table there swallows the end",
         lambda case: "OpenCV" in case.taken_by and is_sound_up_to_its_first_scan(case),
     ),
     Row(
         "tables before the picture",
-        "Pillow takes a JPEG of tables alone for the beginning of the next one",
+        "Pillow takes a JPEG that has only tables for the beginning of the next JPEG",
         by("Pillow", says("it ends before its first scan", "it starts twice")),
     ),
     Row(
         "what libpng refuses",
-        "Pillow reads PNGs by itself and looks at little: it makes up a missing palette, and pixels "
-        "under a wrong checksum are those of another picture. libpng refuses them",
+        "Pillow reads PNGs with its own parser and checks little: it invents a missing palette, "
+        "and pixels under a wrong checksum are those of another picture. libpng refuses them",
         by("Pillow", says(*LIBPNG)),
     ),
     Row(
         "chunks between pixels",
-        "decoders stop at the first gap. It is taken only if all pixels lie before it, which takes a "
-        "decompressor to know",
+        "decoders stop at the first gap. They take the picture only if all pixels come before it, "
+        "which only a decompressor can find out",
         says("other chunks lie between its pixels"),
     ),
     Row(
         "animation without a first picture",
-        "some decoders show a later picture of an animation whose first one is broken",
+        "some decoders show a later picture of an animation whose first picture is broken",
         lambda case: b"acTL" in case.photo
         and (case.taken_by == {"OpenCV"} or "compressed with zlib" in case.sentence),
     ),

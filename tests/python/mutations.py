@@ -1,18 +1,18 @@
-"""Mutations of pictures: of their bytes, and of the segments and chunks that they consist of.
+"""Mutations of pictures: of their bytes, and of their segments or chunks.
 
-Each is a function of a source of randomness, so that a seed makes the same picture again.
+Each takes its randomness from an argument, so that a seed makes the same picture again.
 """
 
 import pictures
 from pictures import Chunk, Segment
 
-# Values at which decoders decide.
+# Values that decoders treat differently from their neighbours.
 EDGES = (0x00, 0x01, 0x02, 0x03, 0x04, 0x08, 0x0F, 0x10, 0x11, 0x22, 0x3F, 0x40, 0x44, 0x7F, 0x80)
 EDGES += (0xC0, 0xC2, 0xC4, 0xD0, 0xD8, 0xD9, 0xDA, 0xE0, 0xFE, 0xFF)
 
 
 def mutated(source, name, photo, others):
-    """A picture with one mutation or a few; `others` are whole pictures to put beside it."""
+    """A picture with one to three mutations; `others` are whole pictures to append or mix in."""
     for _ in range(source.choice((1, 1, 1, 2, 3))):
         photo = _once(source, name, photo, others)
     return photo
@@ -24,7 +24,7 @@ def _once(source, name, photo, others):
         try:
             return structural(source, photo)
         except (IndexError, ValueError, KeyError, pictures.struct.error):
-            # A mutation before has left nothing to take apart.
+            # An earlier mutation has broken the structure.
             pass
     return _bytes(source, photo, others)
 
@@ -34,7 +34,7 @@ def _value(source):
 
 
 def _changed(source, data):
-    """Bytes, one of them another."""
+    """The bytes with one of them changed."""
     if not data:
         return bytes([_value(source)])
     at = source.randrange(len(data))
@@ -43,7 +43,7 @@ def _changed(source, data):
 
 
 def _resized(source, data):
-    """Bytes, some more or fewer."""
+    """The bytes with a few of them inserted or removed."""
     at = source.randint(0, len(data))
     if source.random() < 0.5:
         return data[:at] + source.randbytes(source.randint(1, 4)) + data[at:]
@@ -71,7 +71,7 @@ def _bytes(source, photo, others):
 
 
 def _shuffled(source, parts):
-    """Parts in another order, too many, or too few."""
+    """The parts with one of them moved, swapped, repeated or removed."""
     parts = list(parts)
     at, to = source.randrange(len(parts)), source.randrange(len(parts))
     match source.randrange(4):

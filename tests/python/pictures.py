@@ -1,6 +1,6 @@
-"""Sound pictures of all kinds that the decoders take, and the parts that JPEGs and PNGs consist of.
+"""Valid pictures of all kinds that the decoders take, and the parts of JPEGs and PNGs.
 
-The pictures are noise over a gradient, made at each run: nothing in them is of a person.
+The pictures are noise over a gradient, made at each run: they show no person.
 """
 
 import io
@@ -18,7 +18,7 @@ SCAN = 0xDA
 
 
 class Segment(NamedTuple):
-    """A marker, its payload if it has one, and what lies between it and the next marker."""
+    """A marker, its payload if it has one, and the bytes between it and the next marker."""
 
     marker: int
     payload: bytes | None
@@ -32,7 +32,7 @@ class Segment(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """A chunk of a PNG, with a checksum of its own only where it is wrong."""
+    """A chunk of a PNG; `checksum` is set only if it is to be wrong."""
 
     name: bytes
     data: bytes
@@ -44,7 +44,7 @@ class Chunk(NamedTuple):
 
 
 def segments(jpeg):
-    """The segments of a sound JPEG, up to its end."""
+    """The segments of a valid JPEG; the last one also holds any trailer."""
     found, at = [], 2
     while True:
         marker = jpeg[at + 1]
@@ -61,7 +61,7 @@ def length_at(jpeg, at):
 
 
 def next_marker(jpeg, at):
-    """Where the data of a scan ends."""
+    """The end of a scan's data: the next marker that is not a restart marker."""
     while True:
         at = jpeg.index(0xFF, at)
         if jpeg[at + 1] != 0 and not 0xD0 <= jpeg[at + 1] <= 0xD7:
@@ -70,7 +70,7 @@ def next_marker(jpeg, at):
 
 
 def chunks(png):
-    """The chunks of a sound PNG."""
+    """The chunks of a valid PNG."""
     found, at = [], len(SIGNATURE)
     while at < len(png):
         length = struct.unpack_from(">I", png, at)[0]
@@ -88,7 +88,7 @@ def png_of(parts):
 
 
 def image(mode, seed=1):
-    """Noise over a gradient: it has all sorts of coefficients."""
+    """Noise over a gradient, so that all sorts of coefficients occur."""
     width, height = SIZE
     bands = len(Image.new(mode, (1, 1)).getbands())
     values = random.Random(seed)
@@ -111,7 +111,7 @@ def saved(mode, file_format, **how):
 
 
 def jpegs():
-    """A JPEG of each kind that is common."""
+    """A JPEG of each common kind."""
     baseline = saved("RGB", "JPEG")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -143,7 +143,7 @@ def frame_as(parts, marker):
 
 
 def lossless(parts):
-    """Decoders make a picture of any data, so that of another one will do."""
+    """A lossless JPEG. Its data is that of another kind: decoders make a picture of any data."""
     predicted = [
         part._replace(payload=part.payload[:-3] + b"\1\0\0") if part.marker == SCAN else part
         for part in parts
@@ -152,7 +152,7 @@ def lossless(parts):
 
 
 def pngs():
-    """A PNG of each kind that is common."""
+    """A PNG of each common kind."""
     plain = chunks(saved("RGB", "PNG"))
     header, pixels, end = plain
     thirds = [pixels.data[at : at + 500] for at in range(0, len(pixels.data), 500)]

@@ -1,6 +1,6 @@
-"""What the tests stand on: real processes, and the simulator as its SDK and its auditor see it.
+"""Support for the tests: real processes, and the simulator from the view of an SDK and an auditor.
 
-It knows the product only from outside: its command line, its published proto, and Oz's API.
+It uses only the product's public interfaces: its command line, its published proto, and Oz's API.
 """
 
 import http.client
@@ -33,7 +33,7 @@ CALL_SECONDS = 60
 
 
 def compile_stubs(folder):
-    """Compiles the published proto as any Python user would, and imports what comes out."""
+    """Compiles the published proto as any Python user would, and imports the result."""
     bundled = Path(grpc_tools.__file__).parent / "_proto"
     arguments = ["protoc", f"-I{ROOT / 'proto'}", f"-I{bundled}"]
     arguments += [f"--python_out={folder}", f"--grpc_python_out={folder}", PROTO]
@@ -47,7 +47,7 @@ def compile_stubs(folder):
 
 
 class Program:
-    """A process of ours, from its ready line to its end.
+    """A process of the product, from its ready line to its end.
 
     `said` holds its lines on stdout so far, `log` is the file of its stderr.
     """
@@ -76,7 +76,7 @@ class Program:
         self._lines.put(None)
 
     def _wait_for(self, pattern):
-        """Reads on until a line fits, and says what there was instead if none comes."""
+        """Reads lines until one matches; fails with all output so far if none comes."""
         while True:
             try:
                 line = self._lines.get(timeout=READY_SECONDS)
@@ -91,7 +91,7 @@ class Program:
                 return found
 
     def stop(self):
-        """Asks it to end, makes it end if it doesn't, and returns its exit code."""
+        """Terminates the process, kills it if that doesn't help, and returns its exit code."""
         self._process.terminate()
         try:
             code = self._process.wait(STOP_SECONDS)
@@ -103,7 +103,7 @@ class Program:
 
 
 class Simulator(Program):
-    """`facematch sim`, with the two views of it that the server has no part in."""
+    """`facematch sim`, with the requests of an SDK and an auditor, which the server never sends."""
 
     def __init__(self, binary, log):
         arguments = [binary, "sim", "--listen", "127.0.0.1:0"]
@@ -125,22 +125,22 @@ class Simulator(Program):
         return self._call("POST", "/api/folders/", body, headers)["folder_id"]
 
     def folder(self, folder_id):
-        """What Oz would show of a folder, analyses included."""
+        """A folder as Oz shows it, with its analyses."""
         path = f"/api/folders/{folder_id}?with_analyses=true"
         return self._call("GET", path, headers={"X-Forensic-Access-Token": self._sign_in()})
 
     def asked(self, endpoint, folder_id):
-        """What the simulator has on record of one endpoint and one folder, oldest first."""
+        """The recorded requests to one endpoint about one folder, oldest first."""
         path = f"/sim/record?endpoint={endpoint}&folder={folder_id}&limit=1000"
         return self._call("GET", path)["items"]
 
     def slow(self, folder_id):
-        """Lets the analyses of a folder take ten minutes by the simulator's clock."""
+        """Makes the analyses of a folder take ten minutes by the simulator's clock."""
         rule = {"match": {"folder": folder_id}, "then": {"outcome": {"processing_ms": 600_000}}}
         self._post("/sim/script", {"version": 1, "rules": [rule]})
 
     def hurry(self):
-        """Moves the simulator's clock over these ten minutes: less than a session lives."""
+        """Skips these ten minutes of the simulator's clock: less than the lifetime of a session."""
         self._post("/sim/clock", {"skip_ms": 600_000})
 
     def _post(self, path, body):
@@ -148,7 +148,7 @@ class Simulator(Program):
         return self._call("POST", path, json.dumps(body).encode(), headers)
 
     def _hint(self, name):
-        """Who may sign in, which it says in its ready line or after it."""
+        """A part of the credentials, from the ready line or a later one."""
         hint = re.compile(rf"{name}[\s:=]+([^\s,;)]+)")
         return (hint.search(" ".join(self.said)) or self._wait_for(hint)).group(1)
 
@@ -177,7 +177,7 @@ class Simulator(Program):
 class Server(Program):
     """`facematch serve` in front of a simulator, with its journal in `folder`.
 
-    It logs all that it and its libraries have to say, so that all of it can be searched.
+    By default it logs at the level trace, its libraries included, so that all lines can be searched.
     """
 
     def __init__(self, binary, simulator, folder, log_level="trace"):
@@ -190,12 +190,12 @@ class Server(Program):
         self.address = self.ready.group(1)
 
     def channel(self):
-        # A proxy named by the environment has no business with 127.0.0.1.
+        # Ignores a proxy in the environment: the address is 127.0.0.1.
         return grpc.insecure_channel(self.address, options=[("grpc.enable_http_proxy", 0)])
 
 
 def shot_set(picture, frames=3):
-    """A ZIP of JPEG frames: what the SDK's shot set is."""
+    """A ZIP of JPEG frames, like an SDK's shot set."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as shots:
         for index in range(frames):
@@ -204,7 +204,7 @@ def shot_set(picture, frames=3):
 
 
 def refusal(error):
-    """What a refused call says, its details included."""
+    """The status of a refused call, with its details."""
     status = rpc_status.from_call(error)
     assert status is not None, f"no details: {error.code()} {error.details()}"
     told = SimpleNamespace(

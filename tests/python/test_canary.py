@@ -1,4 +1,4 @@
-"""A search that can find nothing is worthless: each place has a canary put there, once."""
+"""The search for canaries is tested itself: a canary is put into each place, and must be found."""
 
 import base64
 import sqlite3
@@ -16,7 +16,7 @@ TOKEN = "0123456789abcdef" * 8
 
 @pytest.fixture
 def leaks(simulator):
-    """What may be found, and as what."""
+    """Each kind of canary, with the name under which the search reports it."""
     return {
         canary.PHOTO.decode(): "a photo",
         canary.FILE_NAME: "a file's name",
@@ -51,7 +51,7 @@ def test_a_canary_is_found_in_the_log_and_in_the_journal(search, leaks, tmp_path
         journal.commit()
         with pytest.raises(AssertionError, match=f"^facematch.db-wal: there is {what}") as caught:
             canary.Written(server, search).check()
-        assert text not in str(caught.value), "what is found isn't told"
+        assert text not in str(caught.value), "a finding is not quoted"
         journal.close()
         with pytest.raises(AssertionError, match=f"^facematch.db: there is {what}"):
             canary.Written(server, search).check()

@@ -1,4 +1,4 @@
-"""The service as a person with grpcurl meets it: no proto at hand, only what reflection tells."""
+"""The service as seen by grpcurl: without the proto, by reflection only."""
 
 import base64
 import json
@@ -14,7 +14,7 @@ INVALID_ARGUMENT = 3
 
 @pytest.fixture
 def call(grpcurl):
-    """Runs the real grpcurl and returns what it printed."""
+    """Runs the real grpcurl and returns its output."""
 
     def run(*arguments, data=None, exit_code=0):
         options = ["-plaintext", "-max-time", str(CALL_SECONDS)]
@@ -35,9 +35,9 @@ def call(grpcurl):
 
 
 def messages(text):
-    """The JSON objects that grpcurl printed one after the other, with the proto's field names.
+    """The JSON objects that grpcurl has printed, in order, with the proto's field names.
 
-    grpcurl prints folderId or folder_id, as the server's reflection tells or doesn't tell.
+    grpcurl prints folderId or folder_id, depending on the server's reflection.
     """
     decoder = json.JSONDecoder(object_pairs_hook=proto_names)
     found, text = [], text.lstrip()

@@ -1,7 +1,7 @@
-"""The door's judgement of photos, compared with that of the decoders that will read them.
+"""The service's check of photos, compared with the decoders that will read the photos.
 
-The door is asked through the port: a call whose `timeout` is wrong is refused whatever its photo is,
-and lists the photo as well where that is wrong.
+The check is reached through the port: a call with a wrong `timeout` is always refused, and the
+refusal also lists the photo if that is wrong.
 """
 
 import os
@@ -20,12 +20,12 @@ import support
 from disagreements import Case
 from google.protobuf.duration_pb2 import Duration
 
-# How long mutated pictures are tried, and from which seed on: always the same ones, unless asked
-# for others, so that a change that has nothing to do with photos never meets a new disagreement.
+# How long to try mutated pictures, and the first seed. By default the pictures are always the same,
+# so that a change that has nothing to do with photos never meets a new disagreement.
 SECONDS = float(os.environ.get("FACEMATCH_PHOTO_SECONDS", "20"))
 SEED = int(os.environ.get("FACEMATCH_PHOTO_SEED", "1"))
 
-# Fewer than this of each outcome would not be worth a run.
+# A run with fewer agreements than this, on accepted or on refused pictures, proves too little.
 FEWEST = 100
 
 FIELD = support.ROOT / "fuzz/corpus/photo"
@@ -33,14 +33,14 @@ FIELD = support.ROOT / "fuzz/corpus/photo"
 
 @pytest.fixture(scope="module")
 def judge(simulator, stubs, tmp_path_factory):
-    """Asks a server of its own, which logs little of so many calls."""
+    """Asks a dedicated server, whose log level is low because of the many calls."""
     folder = tmp_path_factory.mktemp("photos")
     server = support.Server(os.environ["FACEMATCH_BIN"], simulator, folder, log_level="error")
     with server.channel() as channel:
         call = stubs.rpc.FaceMatchStub(channel).CreateMatch
 
         def judge(photo):
-            """The door's sentence about a photo, or None if it has nothing to say."""
+            """The service's objection to a photo, or None if it accepts the photo."""
             request = stubs.pb.MatchRequest(
                 folder_id=str(uuid.UUID(int=1)),
                 photo=stubs.pb.ReferencePhoto(content=photo),
@@ -65,7 +65,7 @@ def all_decoders():
 
 @pytest.fixture(scope="module")
 def compare(judge, all_decoders):
-    """Whether the door and the decoders agree; where they don't, the row that explains it."""
+    """Whether the service and the decoders agree; if not, the row that explains it."""
 
     def compare(photo):
         taken_by, sentence = all_decoders.takers(photo), judge(photo)
@@ -77,7 +77,7 @@ def compare(judge, all_decoders):
     return compare
 
 
-def test_sound_pictures_of_every_kind_are_taken(judge, all_decoders):
+def test_valid_pictures_of_every_kind_are_accepted(judge, all_decoders):
     for name, photo in {**pictures.jpegs(), **pictures.pngs()}.items():
         assert all_decoders.takers(photo), f"{name}: no decoder takes it"
         assert judge(photo) is None, name
@@ -92,7 +92,7 @@ def test_the_pictures_from_the_field_are_judged_as_decoders_do(compare):
 
 
 def test_mutated_pictures_are_judged_as_decoders_do(compare, all_decoders):
-    """FACEMATCH_PHOTO_SECONDS says for how long, FACEMATCH_PHOTO_SEED where it begins."""
+    """FACEMATCH_PHOTO_SECONDS sets the duration, FACEMATCH_PHOTO_SEED the first seed."""
     sound = [("jpeg", photo) for photo in pictures.jpegs().values()]
     sound += [("png", photo) for photo in pictures.pngs().values()]
     others = [photo for _, photo in sound]
@@ -112,4 +112,4 @@ def test_mutated_pictures_are_judged_as_decoders_do(compare, all_decoders):
     print({decoder.name: f"{decoder.crashes} crashes" for decoder in all_decoders.all})
     assert not unexplained, "\n".join(unexplained[:20])
     agreed = [outcomes[judgement, "agreed"] for judgement in ("accepted", "refused")]
-    assert min(agreed) >= FEWEST, f"too few to tell anything: {outcomes}"
+    assert min(agreed) >= FEWEST, f"too few to prove anything: {outcomes}"

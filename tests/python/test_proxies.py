@@ -1,4 +1,4 @@
-"""The service behind a real nginx and a real Envoy, with the settings that docs/proxies.md gives."""
+"""The service behind a real nginx and a real Envoy, with the settings in docs/proxies.md."""
 
 import http.client
 import json
@@ -18,10 +18,10 @@ from support import CALL_SECONDS, ROOT
 
 DOCUMENT = ROOT / "docs/proxies.md"
 
-# Where the document has the service and the proxy listen.
+# The addresses of the service and of the proxy in the document.
 SERVICE, PROXY = "127.0.0.1:50051", "127.0.0.1:50052"
 
-# Longer than the 15 seconds after which Envoy ends a route unless it is told not to.
+# Longer than the 15 seconds after which Envoy ends a route by default.
 LONG_MS = 17_000
 
 PHOTO_BYTES = 9 << 20
@@ -41,7 +41,7 @@ def settings(language, service, proxy):
 
 
 def nginx(folder, service, proxy):
-    """Everything but the document's part only keeps nginx in its folder."""
+    """The settings around the document's part only keep nginx inside its folder."""
     document = settings("nginx", service, proxy)
     temporary = "".join(
         f"{what}_temp_path {folder}/{what};\n"
@@ -110,14 +110,14 @@ def behind(proxy, stubs, search):
 
 
 def large(jpeg):
-    """The picture with so much in comments that it is as large as photos of phones are."""
+    """The picture with comments that make it as large as a phone's photo."""
     comment = b"\xff\xfe\xff\xff" + b"." * 0xFFFD
     count = (PHOTO_BYTES - len(jpeg)) // len(comment)
     return jpeg[:2] + comment * count + jpeg[2:]
 
 
 def slow_down(simulator, folder_id, milliseconds):
-    """Has the analyses of a folder take so long."""
+    """Makes the analyses of a folder take this long."""
     rule = {
         "name": "a long analysis",
         "match": {"endpoint": "start_analyses", "folder": folder_id},

@@ -1,4 +1,4 @@
-"""The README's client as it stands there: its text is taken out, run, and put through what breaks."""
+"""The README's client: its text is extracted, run, and tested with cuts and refusals."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ Code = grpc.StatusCode
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory):
-    """The one block of Python that the README has, as a file."""
+    """The README's only block of Python, as a file."""
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 1, "which one is the client?"
     path = tmp_path_factory.mktemp("readme") / "match.py"
@@ -38,7 +38,7 @@ def client_module(program, stubs):
 
 @pytest.fixture
 def start(program, stubs, portrait, tmp_path):
-    """Starts the program in a process of its own, as a reader would."""
+    """Starts the program as a process, as a reader would."""
     photo = tmp_path / "portrait.jpg"
     photo.write_bytes(portrait)
     stubs_folder = Path(stubs.pb.__file__).parents[2]
@@ -80,7 +80,7 @@ def test_a_cut_connection_costs_neither_an_update_nor_the_photo_again(
                 simulator.hurry()
         assert running.wait(CALL_SECONDS) == 0, running.stderr.read()
         running.stderr.close()
-        assert wire.cut() < len(portrait), "the photo travelled twice"
+        assert wire.cut() < len(portrait), "the photo was sent twice"
 
     updates = ["1 accepted", "2 photo_uploaded", "3 analysis_started", "4 finished"]
     assert said[:-1] == updates
@@ -122,7 +122,7 @@ def packed(message):
 
 
 class Script:
-    """A stub that answers each call by the next line of a script, and notes what was called."""
+    """A stub that answers each call with the next line of a script, and records the calls."""
 
     def __init__(self, pb, *answers):
         self._pb = pb
@@ -147,7 +147,7 @@ class Script:
 
 @pytest.fixture
 def play(client_module, pb, monkeypatch):
-    """Runs the loop over a script, with a clock that only its pauses move."""
+    """Runs the client's loop over a script, with a clock that only the client's pauses move."""
 
     def run(*answers, **limits):
         now, pauses = [0.0], []
@@ -183,7 +183,7 @@ def updates(pb):
     ]
 
 
-def test_before_the_photo_is_there_it_is_sent_again_and_after_that_never(play, updates):
+def test_the_photo_is_sent_again_only_until_it_is_uploaded(play, updates):
     broken = Refused(Code.UNAVAILABLE)
     seen, called, _, error = play(
         [updates[0], broken],
@@ -205,7 +205,7 @@ def test_before_the_photo_is_there_it_is_sent_again_and_after_that_never(play, u
         (Code.DEADLINE_EXCEEDED, "CALL_TIMED_OUT"),
     ],
 )
-def test_the_server_is_asked_again_when_it_says(play, updates, code, reason):
+def test_a_retryable_refusal_is_retried_after_the_delay_it_gives(play, updates, code, reason):
     seen, _, pauses, error = play([Refused(code, reason, 1.25)], updates)
 
     assert (seen, pauses, error) == ([1, 2, 3, 4], [1.25], None)
@@ -219,24 +219,24 @@ def test_the_server_is_asked_again_when_it_says(play, updates, code, reason):
         Refused(Code.NOT_FOUND, "MATCH_NOT_FOUND"),
         Refused(Code.INTERNAL, "INTERNAL"),
         Refused(Code.RESOURCE_EXHAUSTED, "A_REASON_OF_LATER"),
-        # The client's own limit for messages, and its own deadline.
+        # The client's own limit on messages, and its own deadline.
         Refused(Code.RESOURCE_EXHAUSTED),
         Refused(Code.DEADLINE_EXCEEDED),
         Refused(Code.UNIMPLEMENTED),
     ],
     ids=lambda error: f"{error.code().name}-{len(error.trailing_metadata())}",
 )
-def test_what_a_repeat_cannot_mend_is_raised_at_once(play, error):
+def test_an_error_that_a_retry_cannot_fix_is_raised_at_once(play, error):
     seen, called, pauses, raised = play([error])
 
     assert (seen, called, pauses) == ([], [("RunMatch", 0)], [])
     assert raised is error
 
 
-def test_progress_resets_the_budget_and_silence_uses_it_up(play, updates):
+def test_progress_resets_the_retry_budget_and_failures_exhaust_it(play, updates):
     broken = [Refused(code) for code in (Code.UNAVAILABLE, Code.UNKNOWN, Code.CANCELLED)]
     cuts = [[error] for error in broken * 30]
-    # Every update comes after many cuts, each time within the patience.
+    # Many cuts precede each update, each time within the patience.
     script = []
     for update in updates:
         script += cuts + [[update, Refused(Code.INTERNAL)]]
@@ -264,7 +264,7 @@ def test_heartbeats_and_repeated_updates_are_not_yielded(play, pb, updates):
 
 
 class Wire:
-    """A proxy that can be cut, and counts what a client sends."""
+    """A proxy whose connections can be cut, and which counts the bytes that clients send."""
 
     def __init__(self, address):
         host, port = address.rsplit(":", 1)
@@ -284,7 +284,7 @@ class Wire:
         self.cut()
 
     def cut(self):
-        """Cuts what is connected, and returns how many bytes came from clients since the last."""
+        """Cuts all connections; returns the bytes that clients have sent since the last cut."""
         with self._lock:
             for connection in self._open:
                 try:

@@ -1,7 +1,7 @@
-"""The README's session with grpcurl, as it stands there, over a running demo.
+"""The README's session with grpcurl, run against a demo.
 
-What differs each time (ids, times, tokens, addresses) is made the same on both sides; everything
-else must be as printed.
+Values that differ each time (ids, times, tokens, addresses) are made equal on both sides;
+everything else must be as printed.
 """
 
 import os
@@ -29,14 +29,14 @@ def demo(tmp_path):
 
 
 def samples():
-    """Each command of the section with what the README shows of its output."""
+    """Each command of the section, with the parts of its output that the README shows."""
     text = (ROOT / "README.md").read_text()
     section = text.partition("## Talk to it with grpcurl")[2].partition("\n## ")[0]
     found = []
     for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL):
         before, *commands = re.split(r"^\$ ", block, flags=re.MULTILINE)
         if before:
-            # More of the output of the command before.
+            # More output of the previous command.
             found[-1][1].append(before)
         for command in commands:
             lines = command.splitlines(keepends=True)
@@ -47,7 +47,7 @@ def samples():
 
 
 def plain(text):
-    """A text without what differs each time."""
+    """A text without the values that differ each time."""
     text = re.sub(UUID, "UUID", text)
     text = re.sub(TIME, "TIME", text)
     text = re.sub(r'("resumeToken": ")[^"]*', r"\1TOKEN", text)
@@ -55,7 +55,7 @@ def plain(text):
     return text.strip()
 
 
-def test_the_session_is_as_the_readme_shows_it(demo, grpcurl, tmp_path):
+def test_the_session_runs_as_the_readme_shows_it(demo, grpcurl, tmp_path):
     environment = os.environ | {
         "FOLDER": demo.folder,
         "PHOTO": str(SAMPLE / "portrait.jpg"),
@@ -75,11 +75,11 @@ def test_the_session_is_as_the_readme_shows_it(demo, grpcurl, tmp_path):
         return done.stdout + done.stderr
 
     def until_it_is_processing():
-        """As long as a reader needs to type the next line."""
+        """Waits as a reader would, who needs some seconds to type the next line."""
         get = """grpcurl -plaintext -d '{"request_id":"order-18"}' %s facematch.v1.FaceMatch/GetMatch"""
         ends = time.monotonic() + CALL_SECONDS
         while "MATCH_STATE_PROCESSING" not in shell(get % SERVER):
-            assert time.monotonic() < ends, "it doesn't get on"
+            assert time.monotonic() < ends, "the match makes no progress"
 
     checked = 0
     for command, shown in samples():

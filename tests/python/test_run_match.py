@@ -1,4 +1,4 @@
-"""The service as a Python caller meets it: stubs from the published proto, and grpcio."""
+"""The service as a Python caller sees it: stubs from the published proto, and grpcio."""
 
 import uuid
 
@@ -36,7 +36,7 @@ def states(pb, updates):
 
 
 def refused(call, *arguments):
-    """Makes a call that must be refused, streams included, and tells how."""
+    """Makes a call that must be refused, also as a stream, and returns the refusal."""
     with pytest.raises(grpc.RpcError) as caught:
         answer = call(*arguments, timeout=CALL_SECONDS)
         if hasattr(answer, "__next__"):
@@ -44,7 +44,7 @@ def refused(call, *arguments):
     return refusal(caught.value)
 
 
-def test_the_person_of_the_folder_is_a_success(pb, run, request_for, portrait, folder_id):
+def test_a_photo_of_the_folder_s_person_is_a_success(pb, run, request_for, portrait, folder_id):
     updates = run(request_for(portrait, labels={"case": "python"}))
 
     assert states(pb, updates) == ["ACCEPTED", "UPLOADED", "PROCESSING", "FINISHED"]
@@ -62,7 +62,7 @@ def test_the_person_of_the_folder_is_a_success(pb, run, request_for, portrait, f
     assert updates[-1].finished.result == verdict
 
 
-def test_every_update_carries_the_match_as_it_then_was(
+def test_every_update_carries_the_match_at_its_time(
     pb, client, run, request_for, portrait, folder_id
 ):
     updates = run(request_for(portrait, labels={"case": "python"}))
@@ -105,7 +105,7 @@ def test_a_stranger_is_declined_and_the_call_is_ok(pb, run, request_for, strange
     assert 0 <= verdict.min_confidence <= 1
 
 
-def test_oz_is_asked_for_one_photo_and_one_analysis(
+def test_oz_receives_one_photo_and_one_analysis(
     run, request_for, portrait, simulator, folder_id
 ):
     finished = run(request_for(portrait))[-1].match
@@ -128,7 +128,7 @@ def test_oz_is_asked_for_one_photo_and_one_analysis(
     assert sorted(compared) == sorted(media) == sorted(analysis["source_media"])
 
 
-def test_a_bad_request_hears_of_everything_that_is_wrong(pb, client, portrait):
+def test_the_refusal_of_a_bad_request_lists_all_its_faults(pb, client, portrait):
     request = pb.MatchRequest(
         request_id="r" * 129,
         folder_id="../not-a-uuid",
@@ -168,7 +168,7 @@ def test_an_empty_request_is_refused(pb, client, rpc):
     ],
     ids=["text", "over 10 MiB", "far over 10 MiB"],
 )
-def test_a_photo_that_is_none_never_reaches_oz(
+def test_an_invalid_photo_never_reaches_oz(
     client, request_for, simulator, folder_id, photo, reason
 ):
     told = refused(client.RunMatch, request_for(photo))
@@ -186,7 +186,7 @@ def test_a_reference_key_is_not_available_yet(pb, client, folder_id):
     assert (told.domain, told.reason) == ("facematch", "NOT_AVAILABLE")
 
 
-def test_a_folder_that_oz_does_not_have_fails_the_match_not_the_call(
+def test_a_folder_unknown_to_oz_fails_the_match_not_the_call(
     pb, run, request_for, portrait
 ):
     updates = run(request_for(portrait, folder_id=str(uuid.uuid4())))
@@ -232,7 +232,7 @@ def test_a_resumed_watch_misses_and_repeats_nothing(
     assert (told.code, told.reason) == (grpc.StatusCode.OUT_OF_RANGE, "WATCH_AHEAD")
 
 
-def test_a_match_goes_on_without_its_caller(pb, client, request_for, portrait, request_id):
+def test_a_match_continues_without_its_caller(pb, client, request_for, portrait, request_id):
     stream = client.RunMatch(request_for(portrait, request_id=request_id), timeout=CALL_SECONDS)
     seen = next(stream).sequence
     stream.cancel()
@@ -243,7 +243,7 @@ def test_a_match_goes_on_without_its_caller(pb, client, request_for, portrait, r
     assert rest[-1].match.state == pb.MATCH_STATE_FINISHED
 
 
-def test_callers_that_do_not_stream_create_and_wait(pb, client, request_for, portrait):
+def test_a_caller_without_streams_creates_and_waits(pb, client, request_for, portrait):
     created = client.CreateMatch(request_for(portrait), timeout=CALL_SECONDS)
     assert created.state >= pb.MATCH_STATE_UPLOADED and created.photo_media_id
 
@@ -285,7 +285,7 @@ def test_a_cancelled_match_ends_at_once_and_stays_cancelled(pb, client, request_
     assert client.CancelMatch(cancel, timeout=CALL_SECONDS) == cancelled
 
 
-def test_a_match_that_has_a_verdict_is_not_cancelled(pb, client, run, request_for, portrait):
+def test_a_match_with_a_verdict_is_not_cancelled(pb, client, run, request_for, portrait):
     match_id = run(request_for(portrait))[-1].match_id
     told = refused(client.CancelMatch, pb.CancelMatchRequest(match_id=match_id))
 
@@ -345,4 +345,4 @@ def test_no_file_and_no_log_line_holds_the_photo(run, request_for, portrait, ser
     assert run(request_for(portrait))
 
     written.check()
-    assert server.log.stat().st_size > before + 10_000, "it says all that there is to say"
+    assert server.log.stat().st_size > before + 10_000, "the log is at the level trace"

@@ -1,5 +1,5 @@
-# Debian packages for the scripts of this repository, which source it from the repository's root.
-# What can't be installed ends the script: nothing that it would have checked is skipped.
+# Installs Debian packages for the scripts of this repository, which source this file from the root.
+# If a package can't be installed, the script ends: no check is skipped.
 # shellcheck shell=bash
 
 say() { printf '\n== %s\n' "$*" >&2; }
@@ -32,8 +32,8 @@ apt_install() {
         die "apt-get couldn't install $*"
 }
 
-# PostgreSQL's server programs, by which tests start clusters of their own. The package would also
-# make one for the whole machine, start it, and start it again after each boot: nobody asked for it.
+# PostgreSQL's server programs, with which tests start their own clusters. By default the package
+# would also create a cluster for the whole machine, and start it now and after each boot.
 need_postgres() {
     local initdb settings=/etc/postgresql-common/createcluster.d
     for initdb in "$(command -v initdb)" /usr/lib/postgresql/*/bin/initdb; do
@@ -42,12 +42,12 @@ need_postgres() {
     may_install postgresql
     as_root mkdir -p "$settings"
     as_root tee "$settings/facematch.conf" <<<'create_main_cluster = false' >/dev/null
-    apt_install "the journal may lie in PostgreSQL" postgresql
+    apt_install "the journal may be in PostgreSQL" postgresql
     as_root rm "$settings/facematch.conf"
 }
 
-# need_unpacked PACKAGE PROGRAM WHY LIBRARY...: a package's program alone, in target/test-tools. The
-# package would start a server, now and after each boot.
+# need_unpacked PACKAGE PROGRAM WHY LIBRARY...: only the program of a package, in target/test-tools.
+# Installing the package would start a server, now and after each boot.
 need_unpacked() {
     local package=$1 program=$2 why=$3 place="$PWD/target/test-tools/$1"
     shift 3
@@ -61,9 +61,9 @@ need_unpacked() {
     "$place/$program" -V >/dev/null 2>&1 || die "$package can't be run: $place/$program"
 }
 
-# PgBouncer is tried in front of PostgreSQL.
+# PgBouncer, for the tests that put it in front of PostgreSQL.
 need_pgbouncer() {
     [ -x /usr/sbin/pgbouncer ] && return
-    need_unpacked pgbouncer usr/sbin/pgbouncer "PgBouncer is tried in front of PostgreSQL" \
+    need_unpacked pgbouncer usr/sbin/pgbouncer "PgBouncer is tested in front of PostgreSQL" \
         libc-ares2 libevent-2.1-7 libpam0g libssl3 libsystemd0
 }

@@ -1,10 +1,10 @@
 /*
- * Shifts the clocks of one process, which preloads this library: the time of day and the time since
- * boot, each by its own offset. CLOCK_MONOTONIC is left alone, so both offsets together are a
+ * Shifts the clocks of a process that preloads this library: the time of day and the time since
+ * boot, each by its own offset. CLOCK_MONOTONIC is not changed, so both offsets together simulate a
  * machine that was suspended.
  *
- * The offsets are in a file that SHIFTED_CLOCKS names. It is mapped, so a test moves the
- * clocks of a running process by writing to it; tests/it/clocks/shift.rs has the other end.
+ * The environment variable SHIFTED_CLOCKS names the file with the offsets. The file is mapped, so a
+ * test moves the clocks of a running process by writing to it, in tests/it/clocks/shift.rs.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -16,11 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
-/* All in seconds, the last one apart. */
+/* In seconds, except naps, which is a count. */
 struct shift {
     _Atomic int64_t time_of_day;
     _Atomic int64_t since_boot;
-    /* How long the machine is suspended behind each of the next readings of the time since boot. */
+    /* How long the machine is suspended after each of the next naps readings of CLOCK_BOOTTIME. */
     _Atomic int64_t nap;
     _Atomic int64_t naps;
 };

@@ -177,7 +177,7 @@ class Simulator(Program):
 class Server(Program):
     """`facematch serve` in front of a simulator, with its journal in `folder`.
 
-    By default it logs at the level trace, its libraries included, so that all lines can be searched.
+    By default it logs at the level trace, with its libraries, so that every line can be searched.
     """
 
     def __init__(self, binary, simulator, folder, log_level="trace"):

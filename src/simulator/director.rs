@@ -84,8 +84,8 @@ pub struct Director {
     /// When the gateway first answered; its `for_ms` counts from then.
     gateway_began: Option<Millis>,
     rules: Vec<RunningRule>,
-    /// Rules added since the script was last emptied, removed ones included: the next rule's
-    /// place, which is its name if it has none.
+    /// Rules added since the script was last emptied, removed ones included: the place of the next
+    /// rule, which serves as its name if it has none.
     added: u64,
     random: Random,
 }

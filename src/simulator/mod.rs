@@ -260,7 +260,7 @@ impl Simulator {
         self.world.record.clear();
     }
 
-    /// Waits until `fits` accepts the record; it is called again after each change.
+    /// Waits until `fits` accepts the record; it is called again after each new or changed request.
     pub async fn recorded(&self, mut fits: impl FnMut(&[RecordedRequest]) -> bool) {
         self.world.record.until(|| fits(&self.world.record.all())).await;
     }

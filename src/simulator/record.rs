@@ -1,7 +1,7 @@
 //! The record: the requests to Oz's endpoints and their answers, for assertions in tests.
 //!
 //! Each request is also logged when it ends.
-//! Neither holds the bytes of a file, a token or a password.
+//! Neither the record nor the log holds the bytes of a file, a token or a password.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -171,7 +171,7 @@ impl Record {
         }
     }
 
-    /// Waits until the condition holds; it is checked again after each change of the record.
+    /// Waits until the condition holds; it is checked again after each new or changed line.
     pub async fn until(&self, mut holds: impl FnMut() -> bool) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());

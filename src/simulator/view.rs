@@ -59,7 +59,7 @@ pub struct AnalysisView {
     pub state: String,
     /// PROCESSING until it ends, or longer if a rule sets a `resolution_lag_ms`.
     pub resolution: String,
-    /// The likeness of the least alike pair, once it has ended; `None` without a comparison.
+    /// The likeness of the least alike pair, once it has ended; `None` without a score.
     pub min_confidence: Option<f64>,
     /// Why it FAILED, once it has ended.
     pub error_message: Option<String>,

@@ -35,12 +35,10 @@ pub struct RequestMatch {
     /// The folder that the request is about, by id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
-    /// Keys and values that the metadata of the folder must have, which the request is about or
-    /// creates.
+    /// Required keys and values in the metadata of the folder that the request is about or creates.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub meta_data: Map<String, Value>,
-    /// Keys and values that the metadata of a medium must have, which the request uploads or is
-    /// about.
+    /// Required keys and values in the metadata of a medium that the request uploads or is about.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub media_meta_data: Map<String, Value>,
     /// The BLAKE3 digest of a medium that the request uploads or is about, in hexadecimal.

@@ -19,7 +19,7 @@ pub struct Switches {
     pub session_sliding: bool,
     /// A login ends all earlier sessions of the same user.
     pub login_ends_earlier_sessions: bool,
-    /// Every login is refused, whatever the password.
+    /// Every login is refused, even with the right password.
     pub login_refused: bool,
     /// Which `error_code` a refused login carries: 15 (`newer`) or 7 (`older`).
     pub login_code: LoginCode,

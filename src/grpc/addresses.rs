@@ -1,8 +1,8 @@
-//! How many connections each address holds, and what they share: no address may hold all that there
-//! may be.
+//! Counts the connections of each address, so that no address can take all of them, and keeps the
+//! share of the limits that an address's connections have in common.
 //!
-//! An address is what one host has: an IPv4 address, or the first 64 bits of an IPv6 address, since
-//! a host may choose the others as it likes.
+//! An address stands for one host: an IPv4 address, or the first 64 bits of an IPv6 address, since
+//! a host chooses the other bits freely. An address without connections is deliberately forgotten.
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,7 @@ use std::{
 
 use crate::grpc::admission::{AddressShare, Shares};
 
-/// The bits of an IPv6 address that name a host's network.
+/// The leading bits of an IPv6 address that identify a host's network.
 const NETWORK_BITS: u32 = 64;
 
 /// The connections of all addresses. Cheap to clone; clones count the same ones.
@@ -30,7 +30,7 @@ struct AddressUse {
     share: AddressShare,
 }
 
-/// One connection of an address, given back when dropped.
+/// The slot of one connection of an address, freed when dropped.
 pub struct AddressSlot {
     addresses: Addresses,
     address: IpAddr,
@@ -38,12 +38,12 @@ pub struct AddressSlot {
 }
 
 impl Addresses {
-    /// No connections yet; each address may hold so many, and its share of the limits.
+    /// Starts with no connections. Each address may hold up to `each_max` of them.
     pub fn new(each_max: usize, shares: Shares) -> Self {
         Self(Arc::new(AddressesInner { each_max, shares, held: Mutex::default() }))
     }
 
-    /// Counts a connection, unless its address holds as many as it may.
+    /// Counts a connection. `None` if its address already holds as many as it may.
     pub fn take(&self, peer: IpAddr) -> Option<AddressSlot> {
         let address = network(peer);
         let mut all = self.lock();
@@ -74,7 +74,7 @@ impl Addresses {
 }
 
 impl AddressSlot {
-    /// What the connections of its address share.
+    /// The share of the limits that all connections of this address have in common.
     pub const fn share(&self) -> &AddressShare {
         &self.share
     }
@@ -86,7 +86,7 @@ impl Drop for AddressSlot {
     }
 }
 
-/// What connections of one host have in common.
+/// The address that stands for a peer's host.
 pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_holds_as_many_as_it_may_and_others_are_not_concerned() {
+    fn a_full_address_leaves_other_addresses_their_connections() {
         let addresses = addresses(2);
         let held: Vec<_> = (0..3).map(|_| addresses.take(address("10.0.0.1"))).collect();
         assert_eq!(held.iter().flatten().count(), 2);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_of_an_address_without_connections() {
+    fn an_address_without_connections_is_forgotten() {
         let addresses = addresses(1);
         let held = addresses.take(address("10.0.0.1"));
         assert!(addresses.take(address("10.0.0.1")).is_none());
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_counted_once_however_it_writes_its_address() {
+    fn all_spellings_of_a_hosts_address_count_as_one() {
         let addresses = addresses(1);
         for (one, other) in [
             ("10.0.0.1", "::ffff:10.0.0.1"),

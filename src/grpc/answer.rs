@@ -1,10 +1,9 @@
-//! What every answer of the port has: the server's version, and where it says when to come back, a
-//! delay of its own.
+//! Adds to every answer the server's version, and to every retry delay its jitter.
 //!
-//! It stands outside everything that answers, refusals before a handler included, and is the one
-//! place where delays are made, and where the transport's word for bytes that can't be decoded is
-//! mended. It decides neither whether a call is refused nor whether a repeat may help: statuses say
-//! so.
+//! The layer wraps everything that answers, including refusals before a handler runs. It is the
+//! only place where delays get their jitter, and where the transport's code for undecodable bytes
+//! is corrected. It deliberately decides neither whether a call is refused nor whether a retry may
+//! help: the status says so.
 
 use std::{
     convert::Infallible,
@@ -23,16 +22,16 @@ use tower::Service;
 
 use crate::{grpc::status, worker::Jitter};
 
-/// The server's version, in the initial metadata.
+/// Carries the server's version in the initial metadata.
 const VERSION: HeaderName = HeaderName::from_static("facematch-version");
-/// When to come back, in milliseconds, as client libraries that repeat by themselves read it (gRPC
-/// proposal A6). In the trailers.
+/// Carries the retry delay in the trailers, in milliseconds, for client libraries that retry by
+/// themselves (gRPC proposal A6).
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
-/// By how much a delay is stretched at most, so that callers that were refused together don't come
-/// back together. It is never cut short.
+/// By how much jitter lengthens a delay at most, so that callers that were refused together don't
+/// return together. Jitter never shortens a delay.
 const STRETCH_MAX: f64 = 0.5;
 
-/// A service whose answers have that.
+/// A service whose answers carry the version and jittered delays.
 #[derive(Clone)]
 pub struct ResponseMetadata<S> {
     inner: S,
@@ -40,7 +39,7 @@ pub struct ResponseMetadata<S> {
 }
 
 impl<S> ResponseMetadata<S> {
-    /// Around a service. `chance` (0..1) is drawn once for each delay.
+    /// Wraps a service. `chance` returns 0..1 and is drawn once for each delay.
     pub const fn new(inner: S, chance: Jitter) -> Self {
         Self { inner, chance }
     }
@@ -69,10 +68,10 @@ where
 fn answer(mut answer: Response<Body>, chance: Jitter) -> Response<Body> {
     let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
     answer.headers_mut().insert(VERSION, version);
-    // A refusal is nothing but trailers, which come as headers.
+    // A refusal is a trailers-only response: its trailers are sent as headers.
     if answer.headers().contains_key(Status::GRPC_STATUS) {
         if let Some(mended) = finish(answer.headers_mut(), &chance) {
-            // The transport's own copy, for what reads it further out.
+            // Outer layers, such as the call log, read the status from the extensions.
             answer.extensions_mut().insert(mended);
         }
         return answer;
@@ -80,7 +79,7 @@ fn answer(mut answer: Response<Body>, chance: Jitter) -> Response<Body> {
     answer.map(|body| Body::new(Trailed { body, chance }))
 }
 
-/// A body whose trailers are looked at.
+/// A body whose trailers pass through [`finish`].
 struct Trailed {
     body: Body,
     chance: Jitter,
@@ -113,9 +112,10 @@ impl HttpBody for Trailed {
     }
 }
 
-/// Sees to the status that an answer ends with, and returns it if it is another one now.
+/// Adds jitter to the final status of an answer, or corrects its code. Returns the status if its
+/// code was corrected.
 fn finish(trailers: &mut HeaderMap, chance: &Jitter) -> Option<Status> {
-    // Nearly all of them.
+    // Fast path: nearly all answers are OK.
     if trailers.get(Status::GRPC_STATUS)?.as_bytes() == b"0" {
         return None;
     }
@@ -127,25 +127,25 @@ fn finish(trailers: &mut HeaderMap, chance: &Jitter) -> Option<Status> {
     None
 }
 
-/// The transport calls bytes that it can't decode INTERNAL, which operators are woken for. Whatever
-/// is INTERNAL by our own word has details.
+/// Turns the transport's INTERNAL for undecodable bytes into INVALID_ARGUMENT, because INTERNAL
+/// alerts operators. The service's own INTERNAL always has details, so it isn't affected.
 fn blame_the_bytes(trailers: &mut HeaderMap, status: &Status) -> Option<Status> {
     if status.code() != Code::Internal {
         return None;
     }
     let mended = status::undecodable(status.message());
-    // What was a status a moment ago is one still.
+    // The status came from a header map, so it fits into one again.
     mended.add_header(trailers).ok().map(|()| mended)
 }
 
-/// Gives a status that says when to come back its own time, and says it in both ways.
+/// Adds jitter to a status's retry delay, and writes it both as `RetryInfo` and as pushback.
 fn spread(trailers: &mut HeaderMap, status: &Status, chance: &Jitter) {
     let mut details = status.get_error_details();
     let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) else { return };
     let millis = stretched(delay, chance());
     details.set_retry_info(Some(Duration::from_millis(millis)));
     let spread = Status::with_error_details(status.code(), status.message(), details);
-    // What was a status a moment ago is one still.
+    // The status came from a header map, so it fits into one again.
     if spread.add_header(trailers).is_ok() {
         trailers.insert(PUSHBACK, HeaderValue::from(millis));
     }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delay_is_stretched_by_half_at_most_and_said_in_both_ways() {
+    fn jitter_adds_at_most_half_to_a_delay_which_is_sent_in_both_forms() {
         let status = status::overloaded(Limit::Calls);
         let asked = status.get_error_details().retry_info().unwrap().retry_delay.unwrap();
         for (chance, factor) in [(0.0, 1.0), (0.5, 1.25), (1.0, 1.5)] {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_at_once_are_told_to_come_back_at_different_times() {
+    fn callers_refused_together_get_different_retry_delays() {
         let chance = seeded();
         let status = status::draining();
         let told = |_| delay(&refused(&status, Arc::clone(&chance)));
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_delay_changes() {
+    fn jitter_changes_only_the_delay() {
         let status = status::overloaded(Limit::PhotoMemory);
         let told = refused(&status, certain(0.3));
         let told = Status::from_header_map(&told).unwrap();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_cannot_be_decoded_are_the_callers_and_bugs_are_ours() {
+    fn undecodable_bytes_are_invalid_argument_and_bugs_stay_internal() {
         let told = refused(&Status::internal("failed to decode Protobuf message"), certain(0.5));
         let told = Status::from_header_map(&told).unwrap();
         assert_eq!(told.code(), Code::InvalidArgument);
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn every_answer_has_the_version_and_a_stream_its_delay_at_its_end() {
+    fn every_answer_has_the_version_and_a_stream_has_its_delay_in_the_trailers() {
         let mut trailers = HeaderMap::new();
         status::updates_unread().add_header(&mut trailers).unwrap();
         let frames = [Frame::data(Bytes::from_static(b"update")), Frame::trailers(trailers)];

@@ -1,9 +1,9 @@
-//! The log of calls: one line for each call that ends on this port, whichever service it is of.
+//! The log of calls: one line for each call that ends on this port, of any service.
 //!
-//! It stands outside of everything else, so that it sees what was refused before a handler ran and
-//! streams that end because their caller has gone. Handlers write what only they know (which
-//! match) into the call's [`CallRecord`]. It deliberately judges nothing and keeps nothing but
-//! counts. What callers write into headers is repeated only as [`caller_text`] lets it pass.
+//! It is the outermost layer, so that it sees calls refused before a handler runs, and streams that
+//! end because their caller disconnects. Handlers write what only they know, such as the match,
+//! into the call's [`CallRecord`]. It deliberately judges nothing and keeps only counts. The text
+//! of callers' headers is logged only as far as [`caller_text`] lets it pass.
 
 mod caller_text;
 mod method;
@@ -47,9 +47,9 @@ use crate::{
     outage::{self, Outage},
 };
 
-/// Who calls, and for whom, until callers are authenticated.
+/// The logged caller and tenant, until callers are authenticated.
 const DEFAULT: &str = "default";
-/// The reason of calls that the store failed.
+/// The reason of calls that fail because the store is unavailable.
 const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 
 /// The log of the calls of one port. Cheap to clone; clones share their counts.
@@ -63,17 +63,17 @@ struct CallLogInner {
 }
 
 impl CallLog {
-    /// No calls yet. Those that the store fails are counted as its outage as well.
+    /// Starts with no calls. A call that fails because of the store also counts towards `store`.
     pub fn new(store: Outage, clock: Clock) -> Self {
         Self(Arc::new(CallLogInner { tally: Tally::new(), store, clock }))
     }
 
-    /// How many calls have ended, by method, code and reason.
+    /// The numbers of calls that have ended since the start, by method, code and reason.
     pub fn ended(&self) -> Vec<EndedCalls> {
         self.0.tally.ended()
     }
 
-    /// Tells, for ever, of the refusals that were too many for lines of their own.
+    /// Logs, until it is dropped, the number of the refusals that got no line of their own.
     pub async fn tell_untold(self) {
         loop {
             self.0.clock.sleep(WINDOW).await;
@@ -81,7 +81,7 @@ impl CallLog {
         }
     }
 
-    /// Tells of all of them that have not been told: the port is closed.
+    /// Logs the number of all refusals that no line has shown yet. Called when the port has closed.
     pub fn close(&self) {
         self.tell(true);
     }
@@ -93,12 +93,12 @@ impl CallLog {
                 rpc.code = tally::word(untold.kind.code),
                 reason = untold.kind.reason,
                 calls = untold.calls,
-                "more calls ended alike"
+                "more calls ended the same way"
             );
         }
     }
 
-    /// Puts a service, or all of them, under this log.
+    /// Wraps a service, so that this log sees its calls.
     pub fn over<S>(&self, inner: S) -> Logged<S> {
         Logged { inner, log: self.clone() }
     }
@@ -135,7 +135,7 @@ where
     }
 }
 
-/// A call that has begun. It ends once: with its status, or when it is dropped without one.
+/// An open call. It ends once: with its status, or when it is dropped without a status.
 struct OpenCall {
     log: CallLog,
     record: CallRecord,
@@ -146,15 +146,15 @@ struct OpenCall {
     has_ended: bool,
 }
 
-/// What a request's head tells of its caller.
+/// What the headers of a request say about its caller.
 struct Caller {
     peer: Option<SocketAddr>,
-    /// The path of a method that the port hasn't got.
+    /// The path, if it names a method that the port doesn't have.
     path: Option<Box<str>>,
     user_agent: Option<HeaderValue>,
     traceparent: Option<HeaderValue>,
     request_id: Option<HeaderValue>,
-    /// How long the caller waits.
+    /// The caller's own deadline, as a time from the start of the call.
     timeout: Option<Duration>,
 }
 
@@ -163,7 +163,7 @@ struct CallEnd {
     code: Code,
     reason: Option<String>,
     limit: Option<String>,
-    /// What went wrong in the server, with its causes. Never sent.
+    /// The error inside the server, with its causes. Never sent to the caller.
     error: Option<String>,
 }
 
@@ -174,7 +174,7 @@ impl OpenCall {
         Self { log, record, method, began, caller, bytes_out: 0, has_ended: false }
     }
 
-    /// The answer has begun. One without a body has ended as well.
+    /// Takes the answer. The call ends with the last frame of the body, or now if there is no body.
     fn answered(mut self, response: Response<Body>) -> Response<Body> {
         if let Some(end) = CallEnd::at_once(&response) {
             self.end(end);
@@ -202,7 +202,7 @@ impl OpenCall {
                 tally.ok(self.method);
                 self.debug(&end, now);
             }
-            // A caller that has seen enough of a stream leaves: that is no refusal.
+            // A caller that has read enough of a stream cancels it: that is no refusal.
             (Code::Cancelled, Sort::Read) | (_, Sort::Probe) => {
                 tally.left(kind, now);
                 self.debug(&end, now);
@@ -215,7 +215,7 @@ impl OpenCall {
         }
     }
 
-    /// What went wrong: by the status, or by the record where a stream broke off.
+    /// The error inside the server: from the status, or from the record if a stream broke off.
     fn error<'a>(&'a self, end: &'a CallEnd) -> Option<&'a str> {
         end.error.as_deref().or_else(|| self.record.error())
     }
@@ -259,15 +259,15 @@ impl OpenCall {
         line!(debug, self, end, now);
     }
 
-    /// A bug of ours has ended it.
+    /// Logs a call that a bug has ended.
     fn failed(&self, end: &CallEnd, now: Timestamp) {
         line!(error, self, end, now);
     }
 }
 
 impl Drop for OpenCall {
-    /// Nothing was sent that tells how it ended: its caller has gone, by itself or with its
-    /// connection, or has been left, since it waited for no longer.
+    /// Logs a call that ends without a status: its caller cancelled it, its connection closed, or
+    /// its deadline passed.
     fn drop(&mut self) {
         if self.has_ended {
             return;
@@ -304,7 +304,7 @@ impl CallEnd {
         Self { code, reason: None, limit: None, error: None }
     }
 
-    /// The end of an answer that has no body.
+    /// The end of an answer without a body; `None` if there is one.
     fn at_once(response: &Response<Body>) -> Option<Self> {
         if !response.body().is_end_stream() {
             return None;
@@ -316,9 +316,9 @@ impl CallEnd {
         })
     }
 
-    /// By the headers or the trailers of an answer, if they tell.
+    /// The end by the headers or trailers of an answer; `None` if they hold no status.
     fn by_headers(headers: &HeaderMap) -> Option<Self> {
-        // Nearly all of them.
+        // Fast path: nearly all calls are OK.
         if headers.get(Status::GRPC_STATUS)?.as_bytes() == b"0" {
             return Some(Self::by_code(Code::Ok));
         }
@@ -336,7 +336,7 @@ impl CallEnd {
     }
 }
 
-/// What gRPC makes of an answer that isn't gRPC's, by its HTTP status.
+/// The code that a gRPC client derives from the HTTP status of an answer that isn't gRPC.
 fn code_of(status: StatusCode) -> Code {
     match status.as_u16() {
         400 => Code::Internal,
@@ -348,7 +348,7 @@ fn code_of(status: StatusCode) -> Code {
     }
 }
 
-/// gRPC's own spelling of a timeout: up to eight digits and a unit.
+/// Parses a `grpc-timeout` header: up to eight digits and a unit.
 fn timeout(header: &HeaderValue) -> Option<Duration> {
     let (digits, unit) = header.to_str().ok()?.split_at_checked(header.len().checked_sub(1)?)?;
     if digits.len() > 8 {
@@ -370,7 +370,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A request's body, counted as it comes.
+/// A request's body, whose bytes are counted as they arrive.
 struct Coming {
     body: Body,
     record: CallRecord,
@@ -400,7 +400,7 @@ impl HttpBody for Coming {
     }
 }
 
-/// An answer's body: its call ends with it.
+/// An answer's body. The call ends with it.
 struct Going {
     body: Body,
     call: OpenCall,

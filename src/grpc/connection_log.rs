@@ -1,10 +1,10 @@
 //! The log of connections that are refused or broken off: which peer, why, and how often.
 //!
-//! A peer is what `addresses` counts connections for. Peers come and go as fast as they like, so each
-//! of them has a line where its trouble begins and one with a count at the end of each [`WINDOW`], for
-//! each sort of trouble; of very many peers only the first have lines of their own. It deliberately
-//! decides nothing: limits are kept elsewhere. What a peer ended itself, or the network, has no line,
-//! whatever it had done before.
+//! A peer is an address as `addresses` counts it. Peers can reconnect at any rate, so each peer
+//! gets a line for the first trouble of each kind, and a line with a count at the end of each
+//! [`WINDOW`]. If there are very many peers, only the first ones get lines of their own. This
+//! module deliberately decides nothing: limits are kept elsewhere. A connection that its peer or
+//! the network ends gets no line, whatever the peer did before.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -22,23 +22,23 @@ use tracing::{info, warn};
 
 use crate::{clock::Clock, grpc::addresses::network};
 
-/// How long what is alike is counted together.
+/// How long equal troubles of a peer are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How many peers have lines of their own in a window, for each trouble.
+/// How many peers get lines of their own in a window, for each kind of trouble.
 const TOLD_MAX: usize = 32;
 
-/// What befalls a connection.
+/// Why a connection is refused or broken off.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ConnectionTrouble {
-    /// Refused: its address holds as many connections as one address may.
+    /// Refused: the address holds as many connections as one address may.
     AddressFull,
-    /// Broken off: the peer didn't greet in time.
+    /// Broken off: the peer sent no complete connection preface in time.
     Silent,
-    /// Broken off: the peer speaks something else than HTTP/2.
+    /// Broken off: the peer speaks another protocol than HTTP/2.
     OtherProtocol,
-    /// Broken off: the peer took nothing of what was written.
+    /// Broken off: the peer read nothing of what the server wrote.
     Unread,
-    /// Broken off: the peer broke HTTP/2's rules or limits; which.
+    /// Broken off: the peer broke a rule or limit of HTTP/2. Holds the error's name and meaning.
     Http2(&'static str),
 }
 
@@ -48,32 +48,32 @@ pub struct ConnectionLog(Arc<ConnectionLogInner>);
 
 struct ConnectionLogInner {
     clock: Clock,
-    /// How often each came in this window without a line of its own. Of the peers that are too many
-    /// no address is kept.
+    /// How often each trouble of a peer occurred in this window without a line of its own. The
+    /// peers beyond [`TOLD_MAX`] are counted together, under `None`.
     untold: Mutex<HashMap<(ConnectionTrouble, Option<IpAddr>), u64>>,
 }
 
-/// One connection's part in the log. Clones share it.
+/// The log's handle of one connection. Clones share it.
 #[derive(Clone)]
 pub struct PeerLog {
     log: ConnectionLog,
     peer: IpAddr,
-    /// What befell it first: all else follows from that.
+    /// Whether a trouble has been noted. Only the first one counts: the others follow from it.
     is_noted: Arc<AtomicBool>,
 }
 
 impl ConnectionLog {
-    /// Nothing yet.
+    /// Starts with an empty window.
     pub fn new(clock: Clock) -> Self {
         Self(Arc::new(ConnectionLogInner { clock, untold: Mutex::default() }))
     }
 
-    /// The part of a new connection of a peer.
+    /// The handle of a new connection of a peer.
     pub fn of(&self, peer: IpAddr) -> PeerLog {
         PeerLog { log: self.clone(), peer: network(peer), is_noted: Arc::default() }
     }
 
-    /// Tells, for ever, of what had no lines of its own.
+    /// Logs the counts at the end of each window, until it is dropped.
     pub async fn tell_untold(self) {
         loop {
             self.0.clock.sleep(WINDOW).await;
@@ -81,7 +81,7 @@ impl ConnectionLog {
         }
     }
 
-    /// Tells of all that has not been told, and begins a new window.
+    /// Logs the counts of this window and begins a new one.
     pub fn tell(&self) {
         let untold = mem::take(&mut *self.untold());
         for ((trouble, peer), connections) in untold {
@@ -91,7 +91,7 @@ impl ConnectionLog {
         }
     }
 
-    /// What was noted in this window.
+    /// The troubles that were noted in this window.
     #[cfg(test)]
     pub fn noted(&self) -> Vec<ConnectionTrouble> {
         self.untold().keys().map(|(trouble, _)| *trouble).collect()
@@ -104,7 +104,8 @@ impl ConnectionLog {
 }
 
 impl PeerLog {
-    /// The transport has ended the connection. What the peer or the network ended is no trouble.
+    /// Notes the error with which the transport ended the connection. An end by the peer or the
+    /// network is ignored.
     pub fn note_if_broken(&self, failure: &hyper::Error) {
         let error = failure.source().and_then(|source| source.downcast_ref::<h2::Error>());
         if let Some(reason) = error.filter(|error| error.is_library()).and_then(h2::Error::reason) {
@@ -112,7 +113,7 @@ impl PeerLog {
         }
     }
 
-    /// The connection ends so.
+    /// Notes why the connection is refused or broken off.
     pub fn note(&self, trouble: ConnectionTrouble) {
         if self.is_noted.swap(true, Ordering::Relaxed) {
             return;
@@ -132,7 +133,7 @@ impl PeerLog {
 }
 
 impl ConnectionTrouble {
-    /// The first of its kind and its peer in a window.
+    /// Logs the first trouble of its kind and peer in a window.
     fn tell(self, peer: IpAddr) {
         match self {
             Self::AddressFull => {
@@ -144,7 +145,8 @@ impl ConnectionTrouble {
         }
     }
 
-    /// More of them; of all further peers together, if none is named.
+    /// Logs how often the trouble occurred again; for all unnamed peers together if `peer` is
+    /// `None`.
     fn tell_more(self, peer: Option<IpAddr>, connections: u64) {
         let peer = peer.map(tracing::field::display);
         match self {
@@ -152,13 +154,13 @@ impl ConnectionTrouble {
                 peer.address = peer,
                 reason = self.reason(),
                 connections,
-                "more connections refused alike"
+                "more connections refused for the same reason"
             ),
             Self::Silent | Self::OtherProtocol | Self::Unread | Self::Http2(_) => info!(
                 peer.address = peer,
                 reason = self.reason(),
                 connections,
-                "more connections broken off alike"
+                "more connections broken off for the same reason"
             ),
         }
     }
@@ -168,17 +170,17 @@ impl ConnectionTrouble {
             Self::AddressFull => {
                 "the address holds as many connections as --max-connections-per-address allows"
             }
-            Self::Silent => "it did not begin to speak HTTP/2 in time",
+            Self::Silent => "it sent no HTTP/2 connection preface in time",
             Self::OtherProtocol => {
                 "it speaks something else than HTTP/2 in plain text, such as TLS or HTTP/1.1"
             }
-            Self::Unread => "it took nothing of what was written for too long",
+            Self::Unread => "it read nothing of what was written for too long",
             Self::Http2(error) => error,
         }
     }
 }
 
-/// An error of HTTP/2 and its name (RFC 9113, section 7).
+/// The name and the meaning of an HTTP/2 error (RFC 9113, section 7).
 const fn http2_error(reason: h2::Reason) -> &'static str {
     match reason {
         h2::Reason::PROTOCOL_ERROR => "PROTOCOL_ERROR: it broke HTTP/2's rules",
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_has_a_line_where_its_trouble_begins_and_a_count_at_the_end() {
+    fn a_peer_gets_a_line_for_its_first_trouble_and_a_count_at_the_end() {
         let log = log();
         let lines = told(|| {
             for number in [1, 2, 1, 1] {
@@ -237,14 +239,14 @@ mod tests {
             line("connection refused", "10.0.0.1", None),
             line("connection refused", "10.0.0.2", None),
             line("connection broken off", "10.0.0.1", None),
-            line("more connections refused alike", "10.0.0.1", Some("2")),
+            line("more connections refused for the same reason", "10.0.0.1", Some("2")),
             line("connection refused", "10.0.0.1", None),
         ];
         assert_eq!(lines, expected);
     }
 
     #[test]
-    fn very_many_peers_are_few_lines_and_all_are_counted() {
+    fn very_many_peers_get_few_lines_and_are_all_counted() {
         const PEERS: u32 = 10_000;
         let log = log();
         let lines = told(|| {
@@ -258,7 +260,7 @@ mod tests {
             }
         });
         let other = told(|| log.of(peer(PEERS)).note(ConnectionTrouble::AddressFull));
-        assert_eq!(other[0].1.as_deref(), Some("10.0.39.16"), "another trouble names its peers");
+        assert_eq!(other[0].1.as_deref(), Some("10.0.39.16"), "each trouble names its peers");
         log.tell();
         let lines = &lines[..lines.len() - TOLD_MAX - 1];
         assert!(lines.len() <= 2 * (TOLD_MAX + 1), "{} lines", lines.len());

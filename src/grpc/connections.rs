@@ -1,9 +1,10 @@
-//! Accepts connections, and ends those that are idle or old.
+//! Accepts connections, and drains those that are idle or old.
 //!
-//! Each is served by itself, so that one can be told to go while the others stay. How many there
-//! may be is bounded, in all and for each address: each takes a descriptor, and Oz and the store
-//! need theirs. The transport calls our services as soon as a request's headers are read, before it
-//! gives the call a task of its own: what is refused by its headers is gone before the next are read.
+//! Each connection is served by itself, so that one can be drained while the others stay. The
+//! number of connections is bounded, in all and for each address: each one takes a file descriptor,
+//! and the connections to Oz and the store need descriptors too. The transport calls the service as
+//! soon as it has read a request's headers, before the call gets a task of its own: a call refused
+//! by its headers is gone before the next headers are read. Nothing here looks into a call.
 
 use std::{
     convert::Infallible,
@@ -51,46 +52,49 @@ use crate::{
     worker::Jitter,
 };
 
-/// How long no connection is taken after none could be: the process may be out of descriptors.
+/// How long no connection is accepted after accepting failed: the process may be out of
+/// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why a connection is closed as soon as it is made.
+/// The logged reason for closing a connection as soon as it is accepted.
 const ALL_IN_USE: &str = "all connections that --max-connections allows are in use";
 
-/// How long the calls of a connection that has reached its age may go on, at most: the longest wait
-/// that a caller may ask for. What is open then is a stream, and its caller resumes it.
+/// The longest time that the calls of a connection may continue after it has reached its age: the
+/// longest wait that a caller may ask for. A call still open then is a stream, which its caller
+/// resumes.
 const AGE_GRACE_MAX: Duration = Duration::from_mins(10);
-/// By how much the ages of connections differ, either way: connections that were opened together,
-/// after a restart, would be opened together again.
+/// By how much the age of a connection differs from the setting, either way. Without it,
+/// connections opened together after a restart would all be reopened together.
 const AGE_SPREAD: f64 = 0.1;
 
-/// How many connections there may be, and for how long.
+/// The limits of connections: how many, and how long.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     pub connections_max: usize,
-    /// Of one address.
+    /// The most connections of one address.
     pub per_address_max: usize,
-    /// Without taking anything of what is written.
+    /// How long a peer may read nothing of what is written.
     pub taking: Duration,
-    /// Without a call.
+    /// How long a connection may stay open without a call.
     pub idle: Duration,
-    /// In all.
+    /// How long a connection may live, before [`AGE_SPREAD`] is applied.
     pub age: Duration,
 }
 
 impl ConnectionLimits {
-    /// How long a connection may live; `chance` is from 0 to 1.
+    /// How long one connection may live. `chance` is between 0 and 1.
     fn age(&self, chance: f64) -> Duration {
         self.age.mul_f64(1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * chance)
     }
 
-    /// How long its calls may go on after that, and, when they have been ended, the connection.
+    /// How long calls may continue after the connection has reached its age; and again, how long
+    /// the connection may stay after its calls were ended.
     fn age_grace(&self) -> Duration {
         self.age.min(AGE_GRACE_MAX)
     }
 }
 
-/// What a connection gets. Cheap to clone.
+/// Serves connections: holds everything that a connection needs. Cheap to clone.
 #[derive(Clone)]
 pub struct Connections {
     pub transport: http2::Builder<TokioExecutor>,
@@ -103,7 +107,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// Serves until `closing` is cancelled and the calls that are open have ended.
+    /// Serves until `closing` is cancelled and the open calls have ended.
     pub async fn serve(self, listener: TcpListener, closing: CancellationToken) {
         let open = TaskTracker::new();
         self.take(listener, &open, &closing).await;
@@ -125,7 +129,7 @@ impl Connections {
                 full.failed_because(|| ALL_IN_USE.to_owned());
                 continue;
             }
-            // A connection whose peer can't be told has gone already.
+            // A socket without a peer address has been closed already.
             let Ok(peer) = socket.peer_addr() else { continue };
             full.worked();
             let log = self.connection_log.of(peer.ip());
@@ -138,9 +142,8 @@ impl Connections {
         }
     }
 
-    /// Serves one connection. It is told to go when it has been idle for long, when it has reached
-    /// its age, or when all are; the calls that are open by then still end as they would, within
-    /// their grace.
+    /// Serves one connection. It is drained when it has been idle for too long, when it has reached
+    /// its age, or when the server shuts down. Its open calls may still finish within their grace.
     async fn keep(
         self,
         socket: TcpStream,
@@ -166,8 +169,8 @@ impl Connections {
         let mut served = pin!(self.transport.serve_connection(TokioIo::new(greeted), service));
         let mut told = pin!(async {
             tokio::select! {
-                () = calls.idle(self.limits.idle) => debug!("connection ended: idle for too long"),
-                () = old.reached.cancelled() => debug!("connection ended: it has reached its age"),
+                () = calls.idle(self.limits.idle) => debug!("connection drained: idle too long"),
+                () = old.reached.cancelled() => debug!("connection drained: it reached its age"),
                 () = closing.cancelled() => {}
             }
         });
@@ -186,12 +189,12 @@ impl Connections {
         };
         if let Err(failure) = served {
             log.note_if_broken(&failure);
-            debug!(error = outage::causes(&failure), "a connection could not be served");
+            debug!(error = outage::causes(&failure), "connection ended with an error");
         }
     }
 }
 
-/// Services as the transport calls them.
+/// Adapts a tower service to hyper, and adds the peer to each request.
 #[derive(Clone)]
 struct Calling<S> {
     service: S,
@@ -209,19 +212,19 @@ where
     fn call(&self, request: Request<Incoming>) -> S::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer.clone());
-        // Ours are always ready: who finds no place is refused.
+        // The inner services are always ready: a call that finds no free slot is refused.
         self.service.clone().call(request)
     }
 }
 
-/// What happens to a connection by its age, in this order.
+/// The stages of a connection's end by age, in this order.
 #[derive(Default)]
 struct ConnectionAge {
-    /// It is told to go.
+    /// The connection is drained.
     reached: CancellationToken,
-    /// The calls that are still open end.
+    /// The calls that are still open are ended.
     calls_ended: CancellationToken,
-    /// It is cut: its caller reads nothing.
+    /// The connection is cut, because its peer reads nothing.
     cut: CancellationToken,
 }
 
@@ -236,8 +239,8 @@ impl ConnectionAge {
     }
 }
 
-/// Passes a connection on, or says why there is none. The listener is asked for the next one at
-/// once: without a pause, a process out of descriptors would do nothing else.
+/// Passes the result of an accept on, after a pause if the listener failed. The next accept follows
+/// at once, so without the pause a process out of descriptors would loop here.
 async fn paced<C>(accepted: io::Result<C>, listener: Outage) -> io::Result<C> {
     if let Err(failure) = &accepted
         && !is_of_one_connection(failure)
@@ -248,13 +251,13 @@ async fn paced<C>(accepted: io::Result<C>, listener: Outage) -> io::Result<C> {
     accepted
 }
 
-/// Whether a failure says nothing of the next connection.
+/// Whether a failure concerns only the connection that was being accepted.
 fn is_of_one_connection(failure: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(failure.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// The calls of one connection. Clones count the same ones.
+/// Counts the open calls of one connection. Clones share the count.
 #[derive(Clone)]
 struct Calls {
     clock: Clock,
@@ -272,14 +275,14 @@ impl Calls {
         Self { clock, count: Arc::new(Mutex::new(count)) }
     }
 
-    /// A call begins; it ends when that is dropped.
+    /// Counts a call until the returned guard is dropped.
     fn begin(&self) -> CountedCall {
         self.lock().open += 1;
         CountedCall(self.clone())
     }
 
-    /// Returns once there was no call for so long. It looks when the time may have come, so that
-    /// calls need not wake it.
+    /// Returns once there has been no call for `within`. It wakes up only when that may be so, so
+    /// that calls need not wake it.
     async fn idle(&self, within: Duration) {
         loop {
             let now = self.clock.now();
@@ -313,8 +316,8 @@ impl Drop for CountedCall {
     }
 }
 
-/// A service whose calls are counted, from their first byte to the last of their answer, and end
-/// at the latest when those of their connection have to.
+/// A service whose calls are counted from their headers to the last byte of their answer. They end,
+/// at the latest, when the connection's age ends its calls.
 #[derive(Clone)]
 struct Counted<S> {
     inner: S,
@@ -352,24 +355,25 @@ where
     }
 }
 
-/// An answer that keeps its call open. When the calls of its connection have to end, it ends
-/// between two messages: each frame of an answer holds whole ones.
+/// The body of an answer, which keeps its call counted. When the connection's age ends its calls,
+/// the body ends between two messages: each frame of an answer holds whole messages.
 struct CountedBody {
     body: Body,
     ended: BodyEnd,
     _call: CountedCall,
 }
 
-/// Whether an answer was ended before its end.
+/// Whether an answer was ended early by the age of its connection.
 enum BodyEnd {
     No(CancellationToken),
-    /// It waits for its next message, and for that.
+    /// The answer waits both for its next message and for the end by age.
     Awaited(Pin<Box<WaitForCancellationFutureOwned>>),
     Yes,
 }
 
 impl BodyEnd {
-    /// Registers to be woken. An answer that never waits needs no waker.
+    /// Polls for the end by age. The future is made on first use: an answer that never waits needs
+    /// none.
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Self::No(token) = self {
             *self = Self::Awaited(Box::pin(token.clone().cancelled_owned()));
@@ -427,8 +431,8 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(1);
 
     #[tokio::test]
-    async fn no_connection_is_asked_for_at_once_where_none_can_be_taken() {
-        // Too many open files, as POSIX counts it.
+    async fn accepting_pauses_after_a_failure_of_the_listener() {
+        // EMFILE: too many open files.
         let exhausted = io::Error::from_raw_os_error(24);
         let listener = Outage::new("the listener", Clock::manual(Timestamp::default()).0);
         assert!(paced(Err::<(), _>(exhausted), listener.clone()).now_or_never().is_none());
@@ -438,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_is_idle_after_just_so_long_without_a_call() {
+    fn a_connection_is_idle_exactly_after_its_time_without_a_call() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let calls = Calls::new(clock);
         let mut idle = pin!(calls.idle(IDLE));
@@ -451,13 +455,13 @@ mod tests {
         assert!(!is_idle(), "a call is open");
         drop(second);
         hand.advance(IDLE - MOMENT);
-        assert!(!is_idle(), "the last call ended a moment too late");
+        assert!(!is_idle(), "the last call ended too recently");
         hand.advance(MOMENT);
         assert!(is_idle());
     }
 
     #[test]
-    fn a_connection_is_told_to_go_then_its_calls_end_then_it_is_cut() {
+    fn an_old_connection_is_drained_then_its_calls_end_then_it_is_cut() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let old = ConnectionAge::default();
         let mut passing = pin!(old.pass(&clock, AGE, IDLE));
@@ -475,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_differ_by_a_tenth_either_way() {
+    fn ages_differ_by_up_to_a_tenth_either_way() {
         let limits = ConnectionLimits {
             connections_max: 1,
             per_address_max: 1,

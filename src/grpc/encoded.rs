@@ -1,8 +1,8 @@
-//! Updates as they go over the wire: each is encoded once, however many streams show it.
+//! Encodes updates: each one once, however many streams send it.
 //!
-//! Streams send these bytes without copying them (see `update_body`), so a thousand streams that are
-//! slow hold one copy of the update that they wait to send. The buffers of the other messages are
-//! here too: there may be tens of thousands of calls.
+//! Streams send these bytes without copying them (see `update_body`), so a thousand slow streams
+//! hold one copy of the update that they wait to send. The buffer sizes of all other messages are
+//! here too, because there may be tens of thousands of calls.
 
 use std::marker::PhantomData;
 
@@ -19,26 +19,26 @@ use crate::{
 
 /// A gRPC message starts with a compression flag and its length, big-endian.
 const PREFIX_BYTES: usize = 5;
-/// The flag of a message that isn't compressed.
+/// The compression flag of an uncompressed message.
 const UNCOMPRESSED: u8 = 0;
-/// What each call has at first for its messages: most fit. tonic's own 8 KiB would be a third of
-/// what a match in flight takes.
+/// The initial size of a call's message buffers: most messages fit. tonic's default of 8 KiB would
+/// be a third of the memory of a match in flight.
 const BUFFER_BYTES: usize = 1024;
-/// How much is encoded before it is handed on, where much is ready. As tonic has it.
+/// How many bytes tonic encodes before it yields to the transport. This is tonic's default.
 const YIELD_BYTES: usize = 32 * 1024;
 
-/// The server, with small buffers for each call.
+/// The generated server, with small buffers for each call and with updates that are encoded once.
 pub mod server {
     #![allow(missing_docs, clippy::all, reason = "generated code, documented in the proto")]
     include!(concat!(env!("OUT_DIR"), "/server/facematch.v1.rs"));
 }
 
-/// A `MatchUpdate` as it goes over the wire: gRPC's prefix and the encoded message in one piece.
+/// A `MatchUpdate` in wire format: gRPC's prefix and the encoded message in one piece.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Encoded(Bytes);
 
 impl Encoded {
-    /// An update as a stream shows it. A fact is encoded once for all streams that show it.
+    /// Encodes an update for a stream. A durable update is encoded once for all streams.
     pub fn shown(watch: &Watch, update: &Update) -> Self {
         let encode = || Self::of(&convert::update::update(watch, update));
         match update {
@@ -58,13 +58,13 @@ impl Encoded {
         Self(bytes.into())
     }
 
-    /// The bytes of the wire.
+    /// The encoded bytes, prefix included.
     pub fn bytes(self) -> Bytes {
         self.0
     }
 }
 
-/// prost's codec, with small buffers.
+/// prost's codec, with buffers of [`BUFFER_BYTES`].
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for Codec<T, U> {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_encoded_update_is_the_update_behind_its_prefix() {
+    fn an_encoded_update_is_a_prefix_and_the_update() {
         let update = pb::MatchUpdate {
             match_id: "01890a5d-ac96-774b-bcce-b302099a8057".into(),
             sequence: 3,

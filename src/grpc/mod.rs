@@ -1,7 +1,7 @@
-//! The front door: gRPC in, the domain's words to the rooms behind, gRPC out.
+//! The gRPC server: translates calls into the domain's types, and the answers back.
 //!
-//! Everything a caller sends is parsed here, once; everything a caller sees is made here. It
-//! decides nothing about matches and keeps nothing.
+//! Everything that a caller sends is parsed here, once, and everything that a caller sees is built
+//! here. It deliberately decides nothing about matches and stores nothing.
 
 mod addresses;
 mod admission;
@@ -54,45 +54,45 @@ use crate::{
     worker::{Jitter, Worker},
 };
 
-/// The name that health checks ask for, beside the empty one.
+/// The service name that health checks ask for, besides the empty one.
 const SERVICE_NAME: &str = "facematch.v1.FaceMatch";
-/// How much of one request may be on its way unread: several frames, so that a photo isn't slowed
-/// down by the distance.
+/// The flow-control window of a stream. It holds several frames, so that a high round-trip time
+/// doesn't slow down a photo.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// The same for all requests of a connection.
+/// The flow-control window of a connection, for all of its requests together.
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// How long a silent connection has to answer, at most: amply for the slowest line.
+/// The longest wait for the answer to a keepalive ping: ample for the slowest line.
 const KEEPALIVE_TIMEOUT_MAX: Duration = Duration::from_secs(20);
-/// The front door's settings.
+/// The settings of the gRPC server.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
-    /// How long a match may take if its caller doesn't say.
+    /// The timeout of a match whose request sets none.
     pub match_timeout: Duration,
-    /// How many connections there may be.
+    /// The most connections at the same time.
     pub connections_max: usize,
-    /// How many connections one address may hold.
+    /// The most connections of one address at the same time.
     pub connections_per_address_max: usize,
-    /// How long a connection may be without a call.
+    /// How long a connection may stay open without a call.
     pub idle: Duration,
-    /// How long a connection may live, about.
+    /// How long a connection may live. Each connection's age differs from it by up to a tenth.
     pub connection_age: Duration,
-    /// How many calls one connection may have open.
+    /// The most open calls of one connection.
     pub streams_max: u32,
-    /// The most header bytes of a request.
+    /// The most bytes of a request's headers.
     pub header_bytes_max: u32,
-    /// How often a silent connection is asked whether it is still there.
+    /// After how much silence a connection gets a keepalive ping.
     pub keepalive: Duration,
-    /// How many bytes all requests that are being received may hold together, photos apart.
+    /// The most bytes that all requests being received hold together, not counting photos.
     pub request_bytes_max: usize,
-    /// How many calls may be open.
+    /// The most open calls of all connections together.
     pub calls_max: usize,
-    /// How long the body of a request may take.
+    /// How long the body of a request may take to arrive.
     pub receive_timeout: Duration,
-    /// How long a piece of an answer may lie unread.
+    /// How long a frame of an answer may wait for its reader before the stream counts as stalled.
     pub stream_stall: Duration,
 }
 
-/// A server that holds its address and has not begun to serve.
+/// A server that is bound to its address and doesn't serve yet.
 pub struct Bound {
     listener: TcpListener,
     config: Config,
@@ -106,19 +106,19 @@ pub struct Bound {
     chance: Jitter,
 }
 
-/// Sets what health checks say.
+/// Sets the status that health checks report.
 #[derive(Clone)]
 pub struct Health(HealthReporter);
 
 impl Health {
-    /// Serving, or not.
+    /// Sets SERVING or NOT_SERVING, for the whole server and for the FaceMatch service.
     pub async fn set(&self, serving: bool) {
         let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         self.0.set_service_status("", status).await;
         self.0.set_service_status(SERVICE_NAME, status).await;
     }
 
-    /// Ends the streams of those who watch it, once they were told what was set last.
+    /// Ends the `Watch` streams of health checks, after they have sent the last status.
     pub async fn close(mut self) {
         self.0.clear_service_status("").await;
         self.0.clear_service_status(SERVICE_NAME).await;
@@ -126,10 +126,11 @@ impl Health {
 }
 
 impl Bound {
-    /// Takes the address. `chance` (0..1) spreads the callers that are told to come back.
+    /// Binds the address. `chance` returns 0..1; it jitters the retry delays that callers get and
+    /// the ages of connections.
     ///
     /// # Errors
-    /// Those of binding a socket.
+    /// If the socket can't be bound.
     pub async fn bind(
         listen: SocketAddr,
         config: Config,
@@ -156,35 +157,35 @@ impl Bound {
         })
     }
 
-    /// The address, its port known.
+    /// The bound address, with the port that the system chose if 0 was asked for.
     ///
     /// # Errors
-    /// Those of asking a socket for its address.
+    /// If the socket can't report its address.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Sets what health checks say.
+    /// The handle that sets the health status.
     pub fn health(&self) -> Health {
         Health(self.health.clone())
     }
 
-    /// The answers that are being read.
+    /// The guard of all open answers, which ends stalled streams.
     pub fn readers(&self) -> StallGuard {
         self.readers.clone()
     }
 
-    /// The calls that have ended.
+    /// The log of the calls that have ended.
     pub fn calls(&self) -> CallLog {
         self.calls.clone()
     }
 
-    /// The connections that were refused or broken off.
+    /// The log of the connections that were refused or broken off.
     pub fn connections(&self) -> ConnectionLog {
         self.connections.clone()
     }
 
-    /// Serves until `closing` is cancelled and the calls that are open have ended.
+    /// Serves until `closing` is cancelled and the open calls have ended.
     pub async fn serve(self, closing: CancellationToken) {
         let face_match = UpdateStreams::new(FaceMatchServer::from_arc(Arc::new(self.service)));
         let routes = Routes::new(face_match)
@@ -253,7 +254,7 @@ fn limits(config: Config) -> ConnectionLimits {
     }
 }
 
-/// The transport at its limits.
+/// The HTTP/2 transport with its limits set.
 fn transport(config: Config) -> http2::Builder<TokioExecutor> {
     let mut transport = http2::Builder::new(TokioExecutor::new());
     transport
@@ -264,8 +265,8 @@ fn transport(config: Config) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(config.keepalive)
         .keep_alive_timeout(config.keepalive.min(KEEPALIVE_TIMEOUT_MAX))
         .max_concurrent_streams(config.streams_max)
-        // What still comes for a call that was refused counts as an error, and a caller whose calls
-        // are refused keeps its connection.
+        // Frames that still arrive for a refused call count as local errors, and a caller whose
+        // calls are refused must keep its connection.
         .max_local_error_reset_streams(None);
     transport
 }
@@ -274,16 +275,16 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
     tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        // The details of errors: without them grpcurl shows bytes.
+        // The types of error details: without them grpcurl shows raw bytes.
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
 fn reflection_v1() -> v1::ServerReflectionServer<impl v1::ServerReflection> {
-    reflection().build_v1().expect("the descriptors are made by the build")
+    reflection().build_v1().expect("the build generates valid descriptors")
 }
 
 fn reflection_v1alpha() -> v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection> {
-    reflection().build_v1alpha().expect("the descriptors are made by the build")
+    reflection().build_v1alpha().expect("the build generates valid descriptors")
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Waits for no connection without end: who connects says so, or is let go.
+//! Bounds how long a connection may take to send its HTTP/2 connection preface, and how long a
+//! write may wait for its peer.
 //!
-//! HTTP/2's own pings begin only once both sides have greeted each other. Until then nothing but
-//! this bounds how long a silent connection holds its descriptor, and holds up a server that goes.
+//! HTTP/2's keepalive pings begin only after both sides have sent their prefaces. Until then, only
+//! this timeout bounds how long a silent connection holds a descriptor and delays a shutdown. It
+//! deliberately doesn't parse HTTP/2: the transport ends a connection with a wrong preface.
 
 use std::{
     io,
@@ -17,30 +19,31 @@ use tokio::{
 
 use crate::grpc::connection_log::{ConnectionTrouble, PeerLog};
 
-/// What every HTTP/2 client begins with (RFC 9113, section 3.4).
+/// The connection preface of every HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long they may take: amply for the slowest line.
+/// How long the preface may take to arrive: ample for the slowest line.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a connection is waited for.
+/// The time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct PrefaceLimits {
-    /// For its greeting.
+    /// How long the connection preface may take to arrive.
     pub greeting: Duration,
-    /// For its taking anything of what is written.
+    /// How long the peer may read nothing of what is written.
     pub taking: Duration,
 }
 
-/// A connection that ends unless its greeting comes in time.
+/// A connection that fails with `TimedOut` if its preface doesn't arrive in time, if its peer reads
+/// nothing for too long, or if it is cut.
 pub struct PrefaceTimeout<C> {
     connection: C,
-    /// Of the greeting.
+    /// How many bytes of the preface have arrived.
     came_bytes: usize,
-    /// Resolves when it isn't waited for any more, with whether that is the peer's doing. None once
-    /// the greeting is there.
+    /// Resolves when the wait for the preface ends: with true if the peer was too slow, with false
+    /// if the server shuts down. `None` once the preface is complete.
     patience: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     taking: Duration,
-    /// Resolves when nothing was taken for that long. None unless a write waits.
+    /// Resolves when the peer has read nothing for `taking`. `None` unless a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
     /// Resolves when the connection is cut.
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -48,7 +51,7 @@ pub struct PrefaceTimeout<C> {
 }
 
 impl<C> PrefaceTimeout<C> {
-    /// Begins to wait: for so long, and for the greeting no longer than until `closing` resolves. The
+    /// Starts the timeouts. The wait for the preface also ends when `closing` resolves. The
     /// connection is cut when `cut` resolves.
     pub fn new(
         connection: C,
@@ -88,7 +91,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<C> {
         let expected = &PREFACE[self.came_bytes..];
         let count = came.len().min(expected.len());
         if came[..count] != expected[..count] {
-            // The transport ends it.
+            // The transport ends the connection.
             self.log.note(ConnectionTrouble::OtherProtocol);
         }
         self.came_bytes += count;
@@ -100,8 +103,9 @@ impl<C: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<C> {
 }
 
 impl<C> PrefaceTimeout<C> {
-    /// What a write came to, or that the connection is cut: a peer that reads nothing would hold it
-    /// for ever, since nothing is read from it either while a write waits.
+    /// The result of a write, or `TimedOut` if the peer reads nothing or the connection is cut.
+    /// Otherwise a peer that reads nothing would hold the connection for ever: while a write waits,
+    /// the transport doesn't read, so it can't notice that the peer is gone.
     fn unless_cut<T>(
         &mut self,
         polled: Poll<io::Result<T>>,
@@ -167,7 +171,7 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(5);
 
-    /// A connection that takes so many bytes unread, and what is noted of it.
+    /// The limits and the log of a connection under test.
     struct Stage {
         patience: PrefaceLimits,
         closing: bool,
@@ -196,7 +200,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_says_too_little_is_let_go() {
+    async fn a_connection_with_an_incomplete_preface_is_closed() {
         for said in [&b""[..], b"PRI * HTTP/2.0"] {
             let stage = Stage::new(MOMENT, PREFACE_TIMEOUT);
             let (mut caller, mut greeted) = stage.connect(1024);
@@ -209,16 +213,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_says_nothing_is_let_go_when_the_server_goes() {
+    async fn a_silent_connection_is_closed_when_the_server_shuts_down() {
         let stage = Stage { closing: true, ..Stage::new(PREFACE_TIMEOUT, PREFACE_TIMEOUT) };
         let (_caller, mut greeted) = stage.connect(1024);
         let ended = greeted.read_u8().await.unwrap_err();
         assert_eq!(ended.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(stage.log.noted(), [], "that is not its doing");
+        assert_eq!(stage.log.noted(), [], "the shutdown isn't the peer's fault");
     }
 
     #[tokio::test]
-    async fn a_connection_that_greeted_may_be_silent() {
+    async fn a_connection_may_be_silent_after_its_preface() {
         let stage = Stage::new(MOMENT, PREFACE_TIMEOUT);
         let (mut caller, mut greeted) = stage.connect(1024);
         caller.write_all(PREFACE).await.unwrap();
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_speaks_something_else_is_noted_however_it_comes() {
+    async fn another_protocol_is_noted_even_if_it_arrives_byte_by_byte() {
         for said in [&b"\x16\x03\x01\0\xa5\x01"[..], b"PRI * HTTP/1.1\r\n"] {
             let stage = Stage::new(PREFACE_TIMEOUT, PREFACE_TIMEOUT);
             let (mut caller, mut greeted) = stage.connect(1024);
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_greeted_can_be_cut() {
+    async fn a_connection_can_be_cut_after_its_preface() {
         let stage = Stage::new(PREFACE_TIMEOUT, PREFACE_TIMEOUT);
         let (mut caller, mut greeted) = stage.connect(1024);
         caller.write_all(PREFACE).await.unwrap();
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_that_takes_nothing_of_what_is_written_is_let_go() {
+    async fn a_connection_whose_peer_reads_nothing_is_closed() {
         for (taking, is_cut) in [(MOMENT, false), (PREFACE_TIMEOUT, true)] {
             let stage = Stage::new(PREFACE_TIMEOUT, taking);
             let (_caller, mut greeted) = stage.connect(16);

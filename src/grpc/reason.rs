@@ -1,14 +1,16 @@
-//! Why a call is refused: stable words that callers may rest on, each with its code.
+//! The reasons for which a call is refused: stable words that callers may rely on, each with its
+//! gRPC code.
 //!
-//! Why a match failed is told by the match itself, in the domain's words.
+//! It deliberately doesn't hold the reasons for which a match fails: those are in the match itself,
+//! in `domain::reason`.
 
 use std::time::Duration;
 
 use tonic::Code;
 
-/// When to come back after trouble that passes soon.
+/// The delay before a retry after trouble that passes soon.
 const RETRY_SOON: Duration = Duration::from_secs(1);
-/// When to come back to a server that is going down: another may have taken its place.
+/// The delay before a retry after a server shuts down: another may have taken its place.
 const RETRY_ELSEWHERE: Duration = Duration::from_secs(2);
 
 /// Why a call is refused, or a stream ends early.
@@ -16,42 +18,42 @@ const RETRY_ELSEWHERE: Duration = Duration::from_secs(2);
 pub enum ErrorReason {
     /// A field is missing, malformed, too long or unknown.
     FieldInvalid,
-    /// The photo is no whole JPEG or PNG, or its size in pixels is out of range.
+    /// The photo isn't a complete JPEG or PNG, or its dimensions are out of range.
     PhotoUnreadable,
     /// The photo is over 10 MiB.
     PhotoTooLarge,
-    /// A token is damaged, of another store, or goes with other filters.
+    /// A token is damaged, comes from another store, or belongs to other filters.
     TokenInvalid,
-    /// There is no such match.
+    /// The match doesn't exist, or it was erased.
     MatchNotFound,
-    /// The request id names a match of other content.
+    /// The request id belongs to a match with different content.
     RequestIdReused,
-    /// A match that has ended can't be cancelled.
+    /// The match has ended in another way and can't be cancelled any more.
     MatchEnded,
-    /// A match that runs can't be erased.
+    /// The match is still running and can't be erased.
     MatchRunning,
-    /// The match hasn't reached that sequence.
+    /// The watcher's sequence is higher than the match's.
     WatchAhead,
-    /// The token is older than what is retained.
+    /// The resume token is older than the oldest retained update.
     TokenExpired,
-    /// This server has no such thing.
+    /// The server has no photo library.
     NotAvailable,
-    /// The server is at a limit of its own; the call had no effect.
+    /// The server is at one of its limits; the call had no effect.
     Overloaded,
-    /// A stream's updates lay unread for too long.
+    /// The stream stalled: its caller didn't read its updates for too long.
     UpdatesUnread,
     /// The call's deadline passed, or its request didn't arrive in time.
     CallTimedOut,
-    /// The journal can't be reached.
+    /// The journal isn't available.
     StoreUnavailable,
     /// The server is shutting down.
     ServerDraining,
-    /// A bug of ours.
+    /// A bug in the server.
     Internal,
 }
 
 impl ErrorReason {
-    /// All reasons.
+    /// All reasons, in the order of the contract's table.
     pub const ALL: [Self; 17] = [
         Self::FieldInvalid,
         Self::PhotoUnreadable,
@@ -72,7 +74,7 @@ impl ErrorReason {
         Self::Internal,
     ];
 
-    /// The word as callers see it.
+    /// The word of the contract, as `google.rpc.ErrorInfo.reason` carries it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FieldInvalid => "FIELD_INVALID",
@@ -95,7 +97,7 @@ impl ErrorReason {
         }
     }
 
-    /// The gRPC code that goes with it.
+    /// The gRPC status code of a call refused for this reason.
     pub const fn code(self) -> Code {
         match self {
             Self::FieldInvalid
@@ -114,7 +116,8 @@ impl ErrorReason {
         }
     }
 
-    /// When the same call may succeed; none if it has to be changed first.
+    /// The delay after which the same call may succeed. `None` if repeating it unchanged is
+    /// pointless.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Overloaded

@@ -1,4 +1,7 @@
-//! The nine calls. Each parses, hands on, and writes the answer; none decides.
+//! The nine calls of the service.
+//!
+//! Each one parses its request, hands it to the worker or the watch, and writes the answer. None
+//! decides anything itself.
 
 use std::{future::Future, time::Duration};
 
@@ -22,11 +25,11 @@ use crate::{
     worker::{CancelledAs, Deleted, Refused, Worker, photo_memory::Photo},
 };
 
-/// How many bytes the matches of a page have: clients take messages of 4 MiB unless they are told
-/// otherwise, and a thousand matches with long labels would be 20. One match has 30 KB at most.
+/// The most bytes of matches on a page. Clients accept messages of 4 MiB by default; a thousand
+/// matches with long labels would take 20 MiB. One match takes 30 KB at most.
 const PAGE_BYTES_MAX: usize = 3 * 1024 * 1024;
 
-/// The service as callers reach it.
+/// The implementation of the FaceMatch service.
 pub struct Service {
     config: Config,
     worker: Worker,
@@ -34,22 +37,23 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service over its two halves.
+    /// Builds the service over the worker, which drives matches, and the watch, which shows them.
     pub const fn new(config: Config, worker: Worker, watch: Watch) -> Self {
         Self { config, worker, watch }
     }
 
-    /// Who calls. Until callers are authenticated there is one.
+    /// The caller of every request: there is only one until callers are authenticated.
     pub fn caller() -> CallerId {
         CallerId::default_caller()
     }
 
-    /// Admits a match, or finds the one that it repeats.
+    /// Admits a match, or finds the match that the request repeats. Also returns whether the caller
+    /// wants progress updates.
     async fn admit(&self, request: Request<pb::MatchRequest>) -> Result<(Match, bool), Status> {
         let received = request.extensions().get::<Received>().and_then(Received::take);
         let record = CallRecord::of(&request);
         let (message, reservation) =
-            received.ok_or_else(|| status::internal("a request that was not received"))?;
+            received.ok_or_else(|| status::internal("a call without a received request"))?;
         let request = pb::MatchRequest::decode(message)
             .map_err(|failure| status::undecodable(&failure.to_string()))?;
         record.names_request(&request.request_id);
@@ -77,7 +81,7 @@ impl Service {
         Ok(m)
     }
 
-    /// The stream of one match's updates.
+    /// Answers with the stream of one match's updates. `what` names the match in errors.
     fn stream(
         &self,
         what: String,
@@ -105,7 +109,7 @@ impl Service {
     }
 }
 
-/// A stream that asks for the next update when there is room for it, and keeps none.
+/// A stream that takes the next update only when the transport has room for it, and buffers none.
 fn updates<F, N, Next>(
     watch: Watch,
     follow: F,
@@ -134,7 +138,7 @@ where
     Box::pin(shown)
 }
 
-/// An id as errors name it.
+/// The id of a match as errors name it.
 fn name(key: &Key) -> String {
     match key {
         Key::Match(id) => id.to_string(),

@@ -1,9 +1,10 @@
-//! Ends answers that nobody reads: what isn't taken for long isn't kept ready any longer.
+//! Ends stalled streams: answers whose caller has read nothing for too long.
 //!
-//! The transport asks an answer for its next piece once the last one is on its way, and leaves it
-//! alone while the caller makes no room. So a stream can't notice by itself that it is stuck;
-//! somebody else has to look. What this deliberately does not do: cut the connection, which others
-//! may share. The reader finds what was on its way, then why there is no more, and resumes.
+//! The transport asks an answer for its next frame only when the last one is sent, and doesn't poll
+//! it while the caller's flow-control window is full. So a stream can't notice itself that it is
+//! stalled; this guard checks all of them. It deliberately doesn't cut the connection, which other
+//! calls may share. The caller reads the frames that were already sent, then the status, and
+//! resumes.
 
 use std::{
     collections::HashMap,
@@ -25,10 +26,10 @@ use crate::{
     grpc::{call_log::CallRecord, status},
 };
 
-/// How often in the allowed time it is looked whether somebody still reads.
+/// How often streams are checked within the allowed time.
 const LOOKS: u32 = 4;
 
-/// The answers that are being read. Cheap to clone; clones share them.
+/// The guard of all open answers. Cheap to clone; clones share the answers.
 #[derive(Clone)]
 pub struct StallGuard(Arc<StallGuardInner>);
 
@@ -56,15 +57,15 @@ enum StreamSlot {
     Live {
         answer: Body,
         record: CallRecord,
-        /// Since when a piece waits to be on its way; none while the reader waits for one.
+        /// Since when a frame waits to be sent; `None` while the reader waits for the next one.
         unread_since: Option<Timestamp>,
     },
-    /// Let go. Its reader hasn't been told yet.
+    /// Ended as stalled. The status hasn't been sent yet.
     Stalled,
     Over,
 }
 
-/// An answer that ends if it isn't taken.
+/// An answer that ends if it stalls.
 struct GuardedBody {
     number: u64,
     readers: StallGuard,
@@ -72,12 +73,12 @@ struct GuardedBody {
 }
 
 impl StallGuard {
-    /// None yet. One may be stuck for so long.
+    /// Starts with no answers. An answer may be stuck for `stall`.
     pub fn new(stall: Duration, clock: Clock) -> Self {
         Self(Arc::new(StallGuardInner { stall, clock, open: Mutex::default() }))
     }
 
-    /// Looks after the answer to a call.
+    /// Guards the answer to a call. An answer without a body is returned as it is.
     pub fn guard(&self, answer: Body, record: CallRecord) -> Body {
         if answer.is_end_stream() {
             return answer;
@@ -87,12 +88,12 @@ impl StallGuard {
         Body::new(GuardedBody { number, readers: self.clone(), slot })
     }
 
-    /// How many are being read.
+    /// The number of open answers.
     pub fn open(&self) -> usize {
         self.lock().slots.len()
     }
 
-    /// Lets go of those that are stuck, for ever.
+    /// Ends stalled answers, until it is dropped.
     pub async fn end_stalled_forever(self) {
         loop {
             self.0.clock.sleep(self.0.stall / LOOKS).await;
@@ -106,7 +107,7 @@ impl StallGuard {
             |since: &Option<Timestamp>| since.is_some_and(|t| t.after(self.0.stall) <= now);
         let mut gone = Vec::new();
         self.lock().slots.retain(|_, slot| {
-            // Who is being read at this moment isn't stuck.
+            // An answer that is being polled at this moment isn't stuck.
             let Some(mut slot) = unless_busy(slot) else { return true };
             match &*slot {
                 StreamSlot::Live { unread_since, record, .. } if is_stuck(unread_since) => {
@@ -117,7 +118,7 @@ impl StallGuard {
                 _ => true,
             }
         });
-        // Answers are dropped under no lock of ours: they have their own to take.
+        // Answers are dropped after the lock is released: their destructors take locks.
         drop(gone);
     }
 
@@ -183,12 +184,12 @@ impl HttpBody for GuardedBody {
 
 impl GuardedBody {
     fn slot(&self) -> MutexGuard<'_, StreamSlot> {
-        // Only an answer that panicked poisons it, and then it is over with its call.
+        // Only an answer that panicked poisons its lock, and its call ends with it.
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The end of an answer, as gRPC has it behind the last message.
+/// The trailers that end a stalled answer.
 fn goodbye() -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();
     status::updates_unread().add_header(&mut trailers)?;
@@ -216,11 +217,11 @@ mod tests {
     }
 
     fn next(answer: &mut Body) -> Option<Frame<Bytes>> {
-        answer.frame().now_or_never().expect("it doesn't wait").map(Result::unwrap)
+        answer.frame().now_or_never().expect("a frame without waiting").map(Result::unwrap)
     }
 
     #[test]
-    fn an_answer_is_ended_once_a_piece_of_it_lay_unread_for_just_so_long() {
+    fn an_answer_ends_exactly_when_a_frame_was_unread_for_the_allowed_time() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let readers = StallGuard::new(STALL, clock);
         let record = CallRecord::default();
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_a_body_is_not_looked_after() {
+    fn an_answer_without_a_body_is_not_guarded() {
         let (clock, _hand) = Clock::manual(Timestamp::default());
         let readers = StallGuard::new(STALL, clock);
         assert!(readers.guard(Body::empty(), CallRecord::default()).is_end_stream());
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_waits_is_not_stuck_however_long() {
+    fn a_reader_that_waits_for_updates_is_never_stalled() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let readers = StallGuard::new(STALL, clock);
         let pieces = stream::pending::<Result<Frame<Bytes>, Status>>().boxed();

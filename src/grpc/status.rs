@@ -1,7 +1,7 @@
-//! The one place where errors become statuses, with machine-readable details.
+//! The only place where errors become gRPC statuses, with machine-readable details.
 //!
-//! What the store or a library says is the source of the status: the call log tells it, and it is
-//! never sent.
+//! The text of the store's and of libraries' errors becomes the source of a status: the call log
+//! shows it, and it is never sent to a caller.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,28 +15,29 @@ use crate::{
     worker::Refused,
 };
 
-/// Who says so: the `domain` of every `google.rpc.ErrorInfo`.
+/// The `domain` of every `google.rpc.ErrorInfo`.
 const DOMAIN: &str = "facematch";
-/// The one token that goes with filters.
+/// The only token that is bound to filters.
 const PAGE_TOKEN: &str = "page_token";
-/// How many violations are told at once: more than a request has fields, and little enough that
-/// callers' libraries, which take 8 KiB of metadata, can read them.
+/// The most violations in one status: more than a request has fields, and few enough for client
+/// libraries, which accept 8 KiB of metadata.
 const VIOLATIONS_MAX: usize = 20;
-/// How many of them the message repeats for people.
+/// How many violations the message repeats for people.
 const SENTENCES_MAX: usize = 5;
 
-/// What is wrong with a request: everything at once.
+/// All violations of a request, collected before it is refused.
 #[derive(Debug, Default)]
 pub struct Violations {
     fields: Vec<FieldViolation>,
-    /// The reason if nothing but the photo is wrong.
+    /// The reason to give if only the photo is wrong.
     photo: Option<ErrorReason>,
-    /// Whether anything but the photo is wrong.
+    /// Whether anything besides the photo is wrong.
     others: bool,
 }
 
 impl Violations {
-    /// A field is missing, malformed, too long or unknown.
+    /// Adds a field that is missing, malformed, too long or unknown. `description` completes the
+    /// sentence that begins with the field's name.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         self.others = true;
         // A field that may hold many values can be wrong in each of them.
@@ -45,19 +46,19 @@ impl Violations {
         }
     }
 
-    /// The photo can't be read.
+    /// Adds that the photo can't be read, and why.
     pub fn photo_unreadable(&mut self, description: impl Into<String>) {
         self.photo = Some(ErrorReason::PhotoUnreadable);
         self.fields.push(FieldViolation::new("photo.content", description));
     }
 
-    /// The photo is too large.
+    /// Adds that the photo is over its limit.
     pub fn photo_too_large(&mut self) {
         self.photo = Some(ErrorReason::PhotoTooLarge);
         self.fields.push(FieldViolation::new("photo.content", "is over 10 MiB (10,485,760 bytes)"));
     }
 
-    /// The status, if anything is wrong.
+    /// Returns the status as an error if there is any violation.
     pub fn check(self) -> Result<(), Status> {
         if self.fields.is_empty() {
             return Ok(());
@@ -83,55 +84,55 @@ impl Violations {
     }
 }
 
-/// Only the photo is wrong: it is too large, known before it was read.
+/// A photo over its limit, refused before all of it has arrived.
 pub fn photo_too_large() -> Status {
     let mut violations = Violations::default();
     violations.photo_too_large();
     refusal(violations)
 }
 
-/// A request without a photo that is larger than any such request can be.
+/// A request without a photo that is larger than any valid request of its method.
 pub fn request_too_large(limit: usize) -> Status {
     let mut violations = Violations::default();
     violations.add("request", format!("is over {limit} bytes"));
     refusal(violations)
 }
 
-/// A request whose photo isn't what makes it large.
+/// A request with too many bytes outside its photo.
 pub fn too_much_beside_the_photo(limit: usize) -> Status {
     let mut violations = Violations::default();
-    violations.add("request", format!("holds over {limit} bytes beside its photo"));
+    violations.add("request", format!("holds over {limit} bytes besides its photo"));
     refusal(violations)
 }
 
-/// More bytes than the one message that was announced.
+/// A request followed by more bytes than the one message that its prefix announced.
 pub fn request_too_long() -> Status {
     let mut violations = Violations::default();
-    violations.add("request", "is followed by more than its own bytes");
+    violations.add("request", "is followed by extra bytes");
     refusal(violations)
 }
 
-/// A header of the call that can't be read.
+/// A header of the call that can't be parsed.
 pub fn header_invalid(name: &str, description: &str) -> Status {
     let mut violations = Violations::default();
     violations.add(name, description);
     refusal(violations)
 }
 
-/// Bytes that are no message: the transport's own error, without a reason of ours.
+/// A request that isn't a valid protobuf message. It is the transport's error, so it has no reason.
 pub fn undecodable(what: &str) -> Status {
     Status::invalid_argument(format!("the request can't be decoded: {what}"))
 }
 
-/// The call's own deadline passed here, or its request didn't arrive in time. `what` says which,
-/// and of what, for people.
+/// The call's own deadline passed, or its request didn't arrive in time. `what` says which, for
+/// people.
 pub fn call_timed_out(what: impl Into<String>) -> Status {
     plain(ErrorReason::CallTimedOut, what)
 }
 
-/// The connection has reached its age, and the call has to go on over another one.
+/// The connection has reached its maximum age; the caller has to resume over a new one.
 pub fn connection_ended() -> Status {
-    plain(ErrorReason::ServerDraining, "the connection has reached its age: go on over a new one")
+    plain(ErrorReason::ServerDraining, "the connection has reached its age: resume over a new one")
 }
 
 fn refusal(violations: Violations) -> Status {
@@ -141,28 +142,29 @@ fn refusal(violations: Violations) -> Status {
     }
 }
 
-/// A source of photos that this server doesn't have.
+/// A request that names a source of photos that this server doesn't have.
 pub fn not_available(what: &str) -> Status {
     plain(ErrorReason::NotAvailable, format!("{what} is not available on this server"))
 }
 
-/// Why a match was not admitted.
+/// The status of a match that was not admitted.
 pub fn refused(refused: Refused) -> Status {
     match refused {
         Refused::Draining => draining(),
         Refused::Overloaded(limit) => overloaded(limit),
         Refused::Reused { field, match_id } => {
-            let message = format!("the request_id names a match with another {field}");
+            let message = format!("the request_id belongs to a match with another {field}");
             let metadata = [("field", field.to_owned()), ("match_id", match_id.to_string())];
             let mut details = details(ErrorReason::RequestIdReused, metadata);
-            details.set_resource_info("match", match_id.to_string(), "", "has other content");
+            details.set_resource_info("match", match_id.to_string(), "", "has different content");
             of(ErrorReason::RequestIdReused, message, details)
         }
         Refused::Journal(failure) => store(&failure),
     }
 }
 
-/// Why a stream or a look ended.
+/// The status of a stream or a read that ended early. `what` is the id or the field that it was
+/// about.
 pub fn ended(ended: Ended, what: &str) -> Status {
     match ended {
         Ended::Absent => not_found(what),
@@ -171,9 +173,10 @@ pub fn ended(ended: Ended, what: &str) -> Status {
             let metadata = [("reached", reached.0.to_string())];
             of(ErrorReason::WatchAhead, message, details(ErrorReason::WatchAhead, metadata))
         }
-        Ended::Expired => {
-            plain(ErrorReason::TokenExpired, "the resume_token is older than what is retained")
-        }
+        Ended::Expired => plain(
+            ErrorReason::TokenExpired,
+            "the resume_token is older than the oldest retained update",
+        ),
         Ended::InvalidToken => token_invalid(what),
         Ended::Draining => draining(),
         Ended::Journal(failure) => store(&failure),
@@ -182,30 +185,30 @@ pub fn ended(ended: Ended, what: &str) -> Status {
 
 fn token_invalid(field: &str) -> Status {
     let description = match field {
-        PAGE_TOKEN => "is damaged, not of this store, or goes with other filters",
-        _ => "is damaged, not of this store, or of a time that a restore of the store undid",
+        PAGE_TOKEN => "is damaged, from another store, or for other filters",
+        _ => "is damaged, from another store, or newer than the backup that was restored",
     };
     let mut details = details(ErrorReason::TokenInvalid, []);
     details.add_bad_request_violation(field, description);
     of(ErrorReason::TokenInvalid, format!("{field} {description}"), details)
 }
 
-/// There is no such match, or it is another caller's.
+/// There is no such match, or it belongs to another caller.
 pub fn not_found(id: &str) -> Status {
     let mut details = details(ErrorReason::MatchNotFound, []);
     details.set_resource_info("match", id, "", "doesn't exist");
     of(ErrorReason::MatchNotFound, "there is no such match", details)
 }
 
-/// A match that has ended can't be cancelled.
+/// A match that can't be cancelled, because it has ended.
 pub fn match_ended(id: MatchId, state: &str) -> Status {
     let message = format!("the match has ended as {}", state.to_uppercase());
     precondition(ErrorReason::MatchEnded, id, message)
 }
 
-/// A match that runs can't be erased.
+/// A match that can't be erased, because it is still running.
 pub fn match_running(id: MatchId) -> Status {
-    precondition(ErrorReason::MatchRunning, id, "the match runs: cancel it first, or wait".into())
+    precondition(ErrorReason::MatchRunning, id, "the match is running: cancel it or wait".into())
 }
 
 fn precondition(reason: ErrorReason, id: MatchId, message: String) -> Status {
@@ -215,26 +218,26 @@ fn precondition(reason: ErrorReason, id: MatchId, message: String) -> Status {
     of(reason, message, details)
 }
 
-/// The server goes down.
+/// The server is shutting down.
 pub fn draining() -> Status {
     plain(ErrorReason::ServerDraining, "the server is shutting down")
 }
 
-/// The server is at a limit of its own, and the call had no effect.
+/// The server is at one of its limits, and the call had no effect.
 pub fn overloaded(limit: Limit) -> Status {
     let details = details(ErrorReason::Overloaded, [("limit", limit.as_str().to_owned())]);
     of(ErrorReason::Overloaded, format!("the server is at its limit of {limit}"), details)
 }
 
-/// A stream's updates lay unread for too long.
+/// A stalled stream: its updates were not read for too long.
 pub fn updates_unread() -> Status {
     plain(
         ErrorReason::UpdatesUnread,
-        "the updates lay unread for too long; nothing is lost: resume",
+        "the updates were not read for too long; nothing is lost: resume the stream",
     )
 }
 
-/// The journal can't be used.
+/// A failure of the journal.
 pub fn store(failure: &StoreError) -> Status {
     match failure {
         StoreError::Unavailable(_) => {
@@ -251,19 +254,19 @@ pub fn store(failure: &StoreError) -> Status {
     }
 }
 
-/// A bug of ours.
+/// A bug in the server. `what` reaches the log only.
 pub fn internal(what: &str) -> Status {
     let mut status = plain(ErrorReason::Internal, "internal error");
     status.set_source(Arc::new(Bug(what.to_owned())));
     status
 }
 
-/// What is wrong with us, for the log.
+/// A bug in the server, as the log shows it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Bug(String);
 
-/// A refusal of which there is no more to tell than its reason.
+/// A status with no details besides its reason.
 fn plain(reason: ErrorReason, message: impl Into<String>) -> Status {
     of(reason, message, details(reason, []))
 }
@@ -272,13 +275,13 @@ fn of(reason: ErrorReason, message: impl Into<String>, details: ErrorDetails) ->
     Status::with_error_details(reason.code(), message, details)
 }
 
-/// What every refusal has: its reason, and when to come back if that may help.
+/// The details of every refusal: its reason, and the retry delay if a retry may help.
 fn details<const N: usize>(reason: ErrorReason, metadata: [(&str, String); N]) -> ErrorDetails {
     let metadata: HashMap<String, String> =
         metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     let mut details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
     if let Some(delay) = reason.retry_after() {
-        // Without a delay there would be a RetryInfo all the same, an empty one.
+        // `set_retry_info(None)` would add an empty RetryInfo.
         details.set_retry_info(Some(delay));
     }
     details

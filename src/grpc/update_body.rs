@@ -1,8 +1,9 @@
-//! The bodies of streams of updates: each frame is one encoded update, shared and never copied.
+//! The bodies of update streams: each frame is one encoded update, shared and never copied.
 //!
-//! tonic copies each message into a buffer of its call, and fills 32 KiB of it before a slow reader
-//! has taken the first. Thousands of stalled streams would hold that much each. So a handler hands
-//! its stream over beside an empty answer, and [`UpdateStreams`] makes the body from it.
+//! tonic copies each message into a buffer of its call, and fills 32 KiB of that buffer before a
+//! slow reader has taken the first message. Thousands of stalled streams would each hold that much.
+//! So a handler answers with an empty stream and puts the real one into the response's extensions,
+//! from which [`UpdateStreams`] makes the body. It deliberately encodes nothing: see `encoded`.
 
 use std::{
     convert::Infallible,
@@ -24,10 +25,10 @@ use crate::{grpc::encoded::Encoded, pb};
 /// The updates of one stream.
 pub type Updates = Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
 
-/// What tonic gets to send of a stream that was handed over: nothing.
+/// The empty stream that tonic gets instead of one that was handed over.
 pub type HandedOver = stream::Empty<Result<pb::MatchUpdate, Status>>;
 
-/// The stream of an answer, on its way from the handler to the body.
+/// The stream of an answer, on its way from the handler to [`UpdateStreams`].
 #[derive(Clone)]
 struct Handover(Arc<Mutex<Option<Updates>>>);
 
@@ -45,12 +46,12 @@ impl Handover {
     }
 }
 
-/// A service whose handlers hand their streams over.
+/// A service whose handlers hand over their streams.
 #[derive(Clone)]
 pub struct UpdateStreams<S>(S);
 
 impl<S> UpdateStreams<S> {
-    /// Makes the bodies of a service's streams.
+    /// Wraps a service, and makes the bodies of its streams.
     pub const fn new(inner: S) -> Self {
         Self(inner)
     }
@@ -86,7 +87,7 @@ where
     }
 }
 
-/// The body of a stream: its updates, then its status.
+/// The body of a stream: its updates, then its status as trailers.
 enum UpdateBody {
     Open(Updates),
     Ended,
@@ -121,7 +122,7 @@ impl HttpBody for UpdateBody {
     }
 }
 
-/// The end of an answer, as gRPC has it behind the last message.
+/// The trailers that end a stream with a status.
 fn trailers(status: &Status) -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();
     status.add_header(&mut trailers)?;
@@ -140,7 +141,7 @@ mod tests {
         Encoded::of(&pb::MatchUpdate { sequence, ..pb::MatchUpdate::default() })
     }
 
-    /// What a caller is sent for a stream that a handler hands over.
+    /// The body that a caller gets for a stream that a handler hands over.
     fn sent(updates: Vec<Result<Encoded, Status>>) -> Body {
         let updates = Mutex::new(Some(stream::iter(updates).boxed()));
         let handler = service_fn(move |_request: Request<Body>| {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn each_update_is_a_frame_of_the_bytes_that_it_was_encoded_to() {
+    fn each_update_is_one_frame_of_its_encoded_bytes() {
         let first = update(1);
         let mut body = sent(vec![Ok(first.clone()), Ok(update(2))]);
         let frame = next(&mut body).unwrap().into_data().unwrap();

@@ -1,7 +1,7 @@
-//! The answer of an admitted call, which holds its place among the open calls until it ends.
+//! The answer of an admitted call, which counts as an open call until it ends.
 //!
-//! It ends at the caller's deadline, and with the reason for which a stream of requests was
-//! refused: handlers drop that.
+//! It ends at the caller's deadline. It also ends with the status for which a stream of requests
+//! was refused, because handlers drop that status.
 
 use std::{
     pin::Pin,
@@ -22,34 +22,35 @@ use crate::{
     },
 };
 
-/// The largest piece of an answer that isn't counted: an open call takes more in the transport.
+/// The largest frame of an answer that isn't counted: an open call takes more in the transport.
 const FREE_BYTES: usize = 1024;
 
-/// Why no more requests of a stream are taken, once that is so.
+/// The status with which a stream of requests was refused, once it is.
 pub type StreamRefusal = Arc<OnceLock<Status>>;
 
 /// Resolves at the deadline of a call.
 pub type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The body of an answer.
+/// The body of an answer, with its deadline and its leases.
 pub struct ResponseBody {
     body: Body,
     deadline: Option<Deadline>,
     refusal: Option<StreamRefusal>,
     is_over: bool,
-    /// Whose share holds what of it waits to be read; none if others share that.
+    /// The connection whose share holds the frames that wait to be read. `None` if all streams
+    /// share the frames.
     share: Option<ConnectionShare>,
     _places: Places,
 }
 
-/// The places of a call, among the open calls and, if it is one, among the lists.
+/// The leases of a call: as an open call, and as a list if it is ListMatches.
 pub struct Places {
     pub _call: Lease,
     pub _list: Option<Lease>,
 }
 
-/// A piece of an answer. The transport may keep it for as long as its reader likes, and longer than
-/// the answer that it is of.
+/// A frame of an answer and its lease. The transport keeps a frame until the caller reads it, which
+/// may be after the answer itself is dropped.
 struct Leased {
     bytes: Bytes,
     _lease: Lease,
@@ -62,7 +63,7 @@ impl AsRef<[u8]> for Leased {
 }
 
 impl ResponseBody {
-    /// An answer that is under way.
+    /// Wraps the body of a handler's answer.
     pub fn new(
         body: Body,
         deadline: Option<Deadline>,
@@ -73,7 +74,7 @@ impl ResponseBody {
         Self { body, deadline, refusal, is_over: false, share, _places: places }
     }
 
-    /// The frame with room for it; nothing if there is none.
+    /// The frame with a lease of its bytes; `None` if there is no memory for them.
     fn leased(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         let Some(share) = &self.share else { return Some(frame) };
         match frame.into_data() {
@@ -90,7 +91,7 @@ impl ResponseBody {
         self.refusal.as_ref()?.get()
     }
 
-    /// Ends it in place of whatever more there is.
+    /// Ends the answer with a status and drops the rest of the body.
     fn end(&mut self, why: &Status) -> Option<Result<Frame<Bytes>, Status>> {
         self.is_over = true;
         self.body = Body::empty();
@@ -99,9 +100,9 @@ impl ResponseBody {
     }
 }
 
-/// The caller's time is up.
+/// The status of a call whose deadline has passed.
 pub fn timed_out() -> Status {
-    status::call_timed_out("the call's deadline passed; a match that was accepted goes on")
+    status::call_timed_out("the call's deadline passed; an accepted match continues")
 }
 
 impl HttpBody for ResponseBody {
@@ -115,7 +116,7 @@ impl HttpBody for ResponseBody {
         if self.is_over {
             return Poll::Ready(None);
         }
-        // Before anything is shown: there may always be more.
+        // Checked first: an endless body may always have a frame ready.
         let deadline = self.deadline.as_mut();
         if deadline.is_some_and(|time| time.as_mut().poll(context).is_ready()) {
             return Poll::Ready(self.end(&timed_out()));

@@ -1,8 +1,8 @@
-//! The bytes of a message as they are sent: plain, or compressed with gzip.
+//! Takes the content of a message, plain or compressed with gzip.
 //!
-//! Compressed ones are inflated as they arrive, so that every limit is one of inflated bytes, and
-//! a bomb is refused where it goes off. tonic's own gzip would hold the whole compressed message
-//! first, and bound only what it inflates to.
+//! Compressed content is inflated as it arrives, so that every limit counts inflated bytes, and a
+//! decompression bomb is refused as soon as it reaches a limit. tonic's own gzip would first hold
+//! the whole compressed message, and would bound only its inflated size.
 
 use std::io::Write;
 
@@ -11,22 +11,22 @@ use tonic::Status;
 
 use crate::grpc::{admission::message::IncomingMessage, status};
 
-/// What inflating takes: a window of 32 KiB, as much of output, and its tables.
+/// The memory of an inflater: a window of 32 KiB, an output buffer of 32 KiB, and its tables.
 const INFLATER_BYTES: usize = 80 * 1024;
 
-/// The content of a message on its way.
+/// The content of a message that is arriving.
 pub enum MessageContent {
-    /// As it is.
+    /// Uncompressed.
     Plain(IncomingMessage),
-    /// Compressed.
+    /// Compressed with gzip, and inflated into the message.
     Gzip(Box<GzDecoder<IncomingMessage>>),
 }
 
 impl MessageContent {
-    /// What a message with this flag in front holds.
+    /// Begins the content of a message, by its compression flag.
     ///
     /// # Errors
-    /// There is no request memory for inflating it.
+    /// If there is no request memory for an inflater.
     pub fn new(is_compressed: bool, mut message: IncomingMessage) -> Result<Self, Status> {
         if !is_compressed {
             return Ok(Self::Plain(message));
@@ -35,15 +35,15 @@ impl MessageContent {
         Ok(Self::Gzip(Box::new(GzDecoder::new(message))))
     }
 
-    /// Takes the next piece.
+    /// Takes the next piece, as it was sent.
     ///
     /// # Errors
-    /// Why it can't be taken.
+    /// If the message exceeds a limit, or can't be inflated.
     pub fn append(&mut self, piece: &[u8]) -> Result<(), Status> {
         match self {
             Self::Plain(message) => message.append(piece),
             Self::Gzip(gzip) => {
-                // The head of a gzip stream may hold names and comments, which the inflater keeps.
+                // A gzip header may hold a name and a comment, which the inflater keeps in memory.
                 if gzip.header().is_none() {
                     gzip.get_mut().lease_aside(piece.len())?;
                 }
@@ -53,7 +53,7 @@ impl MessageContent {
         }
     }
 
-    /// The message so far.
+    /// The message as far as it has arrived.
     pub fn message(&mut self) -> &mut IncomingMessage {
         match self {
             Self::Plain(message) => message,
@@ -61,10 +61,10 @@ impl MessageContent {
         }
     }
 
-    /// The message, whose last byte has come.
+    /// The message after its last byte has arrived.
     ///
     /// # Errors
-    /// It was cut off, or is not what its checksum says.
+    /// If the gzip stream is cut off, or its checksum is wrong.
     pub fn end(self) -> Result<IncomingMessage, Status> {
         match self {
             Self::Plain(message) => Ok(message),
@@ -76,11 +76,11 @@ impl MessageContent {
     }
 }
 
-/// Why inflating ended: the message took no more, or there was nothing to inflate.
+/// The reason why inflating failed: the message's own refusal, or an invalid gzip stream.
 fn refusal(message: &mut IncomingMessage) -> Status {
     message.take_refusal().unwrap_or_else(undecodable)
 }
 
 fn undecodable() -> Status {
-    status::undecodable("it is not the gzip stream that its flag says")
+    status::undecodable("its compression flag is set, but it is not a valid gzip stream")
 }

@@ -1,4 +1,7 @@
-//! What is known of a call by its headers alone, and whether it is a gRPC call at all.
+//! Reads the headers of a call, and refuses requests that aren't gRPC calls.
+//!
+//! It deliberately reads only the headers that admission control needs; others are for the call
+//! log.
 
 use std::time::Duration;
 
@@ -7,32 +10,32 @@ use tonic::{Status, body::Body};
 
 use crate::grpc::admission::timeout;
 
-/// The encodings of requests that are taken, as callers are told.
+/// The value of [`ACCEPT_ENCODING`]: the encodings of requests that the server accepts.
 pub const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip,identity");
-/// The header that tells them.
+/// The response header with the encodings that the server accepts.
 pub const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
-/// How the messages of a request are encoded.
+/// The request header with the encoding of its messages.
 pub const ENCODING: &str = "grpc-encoding";
-/// What a call is, whatever its messages are.
+/// The content type of gRPC calls.
 const GRPC: &str = "application/grpc";
-/// What a header takes in memory beside its bytes: its place in the map, and its two handles.
+/// The memory of a header besides its bytes: its slot in the map, and its two `Bytes` handles.
 const HEADER_BYTES: usize = 160;
 
-/// How the messages of a request are encoded where they say that they are.
+/// The encoding of the messages whose compression flag is set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Encoding {
-    /// Not at all.
+    /// None: no message may set the flag.
     Identity,
-    /// By gzip.
+    /// gzip.
     Gzip,
 }
 
-/// What the headers say.
+/// The parsed headers of a call.
 #[derive(Debug)]
 pub struct Head {
-    /// How messages are encoded.
+    /// The encoding of compressed messages.
     pub encoding: Encoding,
-    /// How long the caller gives the call.
+    /// The time that the caller gives the call; `None` if it sets no deadline.
     pub timeout: Option<Duration>,
 }
 
@@ -40,14 +43,14 @@ impl Head {
     /// Reads the headers of a gRPC call.
     ///
     /// # Errors
-    /// An encoding that is not known, a deadline that can't be read.
+    /// If the encoding is unknown, or the deadline is malformed.
     pub fn read(headers: &HeaderMap) -> Result<Self, Status> {
         Ok(Self { encoding: encoding(headers)?, timeout: timeout::read(headers)? })
     }
 }
 
-/// The answer to what is no gRPC call, in HTTP's words. A web page may send a plain POST to any
-/// address without asking first, so that nothing may act on one.
+/// The HTTP answer to a request that isn't a gRPC call; `None` if it is one. A web page may send a
+/// plain POST to any address without a preflight request, so nothing may act on a plain POST.
 pub fn refuse_other_than_grpc(method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
     if method != Method::POST {
         let allow = (header::ALLOW, HeaderValue::from_static("POST"));
@@ -60,7 +63,7 @@ pub fn refuse_other_than_grpc(method: &Method, headers: &HeaderMap) -> Option<Re
     None
 }
 
-/// What the headers of a call take in memory.
+/// The memory of a call's path and headers, in bytes.
 pub fn bytes(request: &Request<Body>) -> usize {
     let one = |(name, value): (&header::HeaderName, &HeaderValue)| {
         name.as_str().len() + value.len() + HEADER_BYTES
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_grpc_call_is_refused_in_the_words_of_http() {
+    fn a_request_that_is_not_grpc_is_refused_with_an_http_status() {
         for text in
             [GRPC, "application/grpc+proto", "application/grpc; charset=utf-8", "Application/gRPC"]
         {
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_is_known_or_refused() {
+    fn an_unknown_encoding_is_refused() {
         let read = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
             for value in values {

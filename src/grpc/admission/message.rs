@@ -1,8 +1,7 @@
-//! A message while it arrives: its bytes, and the memory that is taken for them.
+//! A message while it arrives: its bytes, and the memory that is leased for them.
 //!
-//! What a request brings beside its photo is counted as request memory, its photo as photo memory,
-//! both as bytes arrive and after they were inflated. A piece that is over a limit, or finds no
-//! room, is not kept.
+//! A photo counts as photo memory, and the rest of a request as request memory. Both are taken as
+//! bytes arrive, after inflating. A piece that exceeds a limit or finds no free memory is not kept.
 
 use std::io;
 
@@ -18,48 +17,50 @@ use crate::{
     worker::photo_memory::Reservation,
 };
 
-/// The largest request without a photo, and the most that there may be beside one: every field of
-/// any request at its limit takes less than half of it.
+/// The largest request without a photo, and the most bytes besides a photo, in bytes. A request
+/// with every field at its limit takes less than half of it.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
-/// The largest request with a photo.
+/// The largest request with a photo, in bytes.
 pub const PHOTO_REQUEST_BYTES_MAX: usize = photo::BYTES_MAX + REQUEST_BYTES_MAX;
-/// What is taken for a message at first, if it is announced to be longer: most are shorter.
+/// The first capacity of a message's buffer, however long a message is announced to be: most are
+/// shorter.
 const FIRST_BYTES: usize = 512;
-/// How its buffer grows: often enough that a stalled message holds little, and rarely enough that
-/// a large photo is hardly copied.
+/// The factor by which the buffer grows: small enough that a stalled message holds little, and
+/// large enough that a large photo is copied rarely.
 const GROWTH: usize = 4;
 
-/// A message on its way.
+/// A message that is arriving.
 pub struct IncomingMessage {
     bytes: BytesMut,
-    /// How long it may get, as far as that is known.
+    /// The announced length, or the largest possible one if the message is compressed.
     length: usize,
     lease: Lease,
-    /// What the lease holds for the rest of the call.
+    /// The bytes that the lease holds besides the message: the call's own, and an inflater's.
     base_bytes: usize,
     photo: Option<Box<MessagePhoto>>,
-    /// Why a piece was not taken that was written.
+    /// Why the last piece written through [`io::Write`] was refused.
     refusal: Option<Status>,
 }
 
 /// The photo of a message.
 pub struct MessagePhoto {
     reservation: Reservation,
-    /// What its connection holds for it; nothing if it is in the overflow, which is for repeats.
+    /// The connection's lease of photo memory. `None` if the photo is in the overflow, which is
+    /// reserved for repeats.
     share: Option<Lease>,
     overhead: OverheadCounter,
-    /// The id of the request, if photo memory was full: whether it names a match is to be looked
-    /// up.
+    /// The request id, set when photo memory was full: the receiver must look up whether the id
+    /// names a match.
     in_doubt: Option<RequestId>,
 }
 
-/// A whole message.
+/// A message that has arrived completely.
 pub struct Whole {
-    /// The message itself.
+    /// The encoded message.
     pub bytes: Bytes,
-    /// The memory that it takes.
+    /// The request memory that it takes.
     pub lease: Lease,
-    /// The room of its photo, if it may bring one.
+    /// The photo memory that it takes. `None` if such a request never holds a photo.
     pub reservation: Option<Reservation>,
 }
 
@@ -70,15 +71,15 @@ impl MessagePhoto {
         Self { reservation, share: Some(share), overhead, in_doubt: None }
     }
 
-    /// Room for so much of the photo.
+    /// Takes photo memory for the photo's first `bytes` bytes.
     fn grow_to(&mut self, bytes: usize) -> Result<(), Status> {
         let may = self.share.as_mut().is_none_or(|share| share.grow_to(bytes));
         if may && self.reservation.grow_to(bytes) {
             return Ok(());
         }
         // A repeat of a known match is never refused as overload. Encoders write fields in the
-        // order of their numbers, so the id is there before the photo; a request of another order
-        // is refused like a new one.
+        // order of their numbers, so the request id arrives before the photo. A request in another
+        // order is refused like a new one.
         let id = std::str::from_utf8(self.overhead.request_id()).ok();
         let id = id.and_then(|id| id.parse().ok()).filter(|_| !self.reservation.is_overflow());
         self.in_doubt = Some(id.ok_or_else(no_room)?);
@@ -88,13 +89,13 @@ impl MessagePhoto {
     }
 }
 
-/// There is no photo memory for this request.
+/// The refusal of a request for which there is no photo memory.
 pub fn no_room() -> Status {
     status::overloaded(Limit::PhotoMemory)
 }
 
 impl IncomingMessage {
-    /// A message that hasn't begun to arrive, and is at most so long.
+    /// A message of which nothing has arrived, with at most `length` bytes.
     pub fn new(
         length: usize,
         lease: Lease,
@@ -105,10 +106,10 @@ impl IncomingMessage {
         Self { bytes: BytesMut::new(), length, lease, base_bytes, photo, refusal: None }
     }
 
-    /// Takes the next piece.
+    /// Takes the next piece, inflated.
     ///
     /// # Errors
-    /// Why it can't be taken.
+    /// If the message exceeds a limit, finds no free memory, or isn't protobuf.
     pub fn append(&mut self, piece: &[u8]) -> Result<(), Status> {
         let length = self.bytes.len() + piece.len();
         let Some(photo) = &mut self.photo else {
@@ -122,7 +123,7 @@ impl IncomingMessage {
         };
         let overhead = photo.overhead.count(piece);
         if photo.overhead.is_lost() {
-            return Err(status::undecodable("it is no protobuf"));
+            return Err(status::undecodable("it is not protobuf"));
         }
         if overhead > REQUEST_BYTES_MAX {
             return Err(status::too_much_beside_the_photo(REQUEST_BYTES_MAX));
@@ -136,33 +137,33 @@ impl IncomingMessage {
         Ok(())
     }
 
-    /// The id that is to be looked up, once.
+    /// Takes the request id that has to be looked up, if there is one.
     pub fn take_doubt(&mut self) -> Option<RequestId> {
         self.photo.as_mut()?.in_doubt.take()
     }
 
-    /// The request repeats a known match.
+    /// Notes that the request repeats a known match.
     pub fn confirm_known(&mut self) {
         if let Some(photo) = &mut self.photo {
             photo.reservation.confirm_known();
         }
     }
 
-    /// What is taken for bytes that are no part of the message yet.
+    /// Takes request memory for bytes that aren't part of the message, such as an inflater's.
     ///
     /// # Errors
-    /// There is no request memory for them.
+    /// If there is no request memory for them.
     pub fn lease_aside(&mut self, bytes: usize) -> Result<(), Status> {
         self.base_bytes += bytes;
         self.lease(0)
     }
 
-    /// Why a piece that was written was not taken.
+    /// Takes the reason why the last written piece was refused, if it was.
     pub fn take_refusal(&mut self) -> Option<Status> {
         self.refusal.take()
     }
 
-    /// The whole message.
+    /// The message, complete.
     pub fn whole(self) -> Whole {
         let reservation = self.photo.map(|photo| photo.reservation);
         Whole { bytes: self.bytes.freeze(), lease: self.lease, reservation }
@@ -173,7 +174,7 @@ impl IncomingMessage {
         if fits { Ok(()) } else { Err(status::overloaded(Limit::RequestMemory)) }
     }
 
-    /// The room that a message of so many bytes has, so far.
+    /// The buffer capacity for a message that has `length` bytes so far.
     fn grown(&self, length: usize) -> usize {
         let capacity = self.bytes.capacity();
         if length <= capacity {
@@ -189,7 +190,7 @@ impl IncomingMessage {
     }
 }
 
-/// For what inflates: a piece that can't be taken ends it.
+/// Lets an inflater write into the message. A refused piece ends the inflating with an error.
 impl io::Write for IncomingMessage {
     fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
         match self.append(piece) {

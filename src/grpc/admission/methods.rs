@@ -1,6 +1,6 @@
-//! The calls of every service on the port, by their paths, as the descriptors list them.
+//! The methods of every service on the port, by their paths, from the protobuf descriptors.
 //!
-//! A call that no descriptor lists is none: it is refused before anything of it is read.
+//! A call of a method that no descriptor lists is refused before any of its body is read.
 
 use std::collections::HashMap;
 
@@ -9,39 +9,41 @@ use prost_types::FileDescriptorSet;
 
 use crate::pb;
 
-/// The calls whose request may bring a photo.
+/// The methods whose request may hold a photo.
 const WITH_PHOTO: [&str; 2] =
     ["/facematch.v1.FaceMatch/RunMatch", "/facematch.v1.FaceMatch/CreateMatch"];
 
 const LIST: &str = "/facematch.v1.FaceMatch/ListMatches";
 
-/// What a call's request is.
+/// The form of a method's request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RequestKind {
     /// One message.
     Single,
-    /// One message that may bring a photo.
+    /// One message that may hold a photo.
     Photo,
-    /// Messages one after the other, each answered as it comes.
+    /// A stream of messages, each answered as it arrives.
     Stream,
 }
 
-/// What is known of a call by its name.
+/// How admission control treats the calls of a method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MethodLimits {
+    /// The form of its request.
     pub kind: RequestKind,
-    /// Whether its answers are its own. The updates of a stream are shared with others.
+    /// Whether a call's answers are counted as its own memory. The updates of a stream are not,
+    /// because all streams share them.
     pub owns_answer: bool,
-    /// Whether it reads a list, for which calls wait in turn.
+    /// Whether it is ListMatches, whose calls wait for each other.
     pub is_list: bool,
 }
 
-/// Every call there is.
+/// Every method of the port, by path.
 #[derive(Debug)]
 pub struct Methods(HashMap<String, MethodLimits>);
 
 impl Methods {
-    /// Those of all services.
+    /// The methods of FaceMatch, health and reflection.
     pub fn of_all_services() -> Self {
         let sets = [
             pb::FILE_DESCRIPTOR_SET,
@@ -52,7 +54,7 @@ impl Methods {
         Self(sets.into_iter().flat_map(methods).collect())
     }
 
-    /// What is known of a call; nothing if there is no such call.
+    /// The limits of the method at a path; `None` if there is no such method.
     pub fn find(&self, path: &str) -> Option<MethodLimits> {
         self.0.get(path).copied()
     }
@@ -60,7 +62,7 @@ impl Methods {
 
 fn methods(descriptors: &[u8]) -> Vec<(String, MethodLimits)> {
     let set =
-        FileDescriptorSet::decode(descriptors).expect("the descriptors are made by the build");
+        FileDescriptorSet::decode(descriptors).expect("the build generates valid descriptors");
     let mut all = Vec::new();
     for file in &set.file {
         for service in &file.service {
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_call_of_the_port_has_its_kind() {
+    fn every_method_of_the_port_has_its_kind() {
         let methods = Methods::of_all_services();
         for (path, kind) in [
             (WITH_PHOTO[0], Some(RequestKind::Photo)),

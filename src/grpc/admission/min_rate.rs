@@ -1,19 +1,19 @@
-//! The minimum data rate of a request that may bring a photo.
+//! The minimum data rate of a request that may hold a photo.
 //!
-//! A time for the whole body would let a sender that stops keep its memory until that is over; with
-//! the rate, a stalled upload is ended after a third of `--receive-timeout` at its default.
+//! With only a timeout for the whole body, a stalled upload would hold its memory until that
+//! timeout. With the rate, it ends after a third of the default `--receive-timeout`.
 
 use std::time::Duration;
 
 use crate::domain::Timestamp;
 
-/// In each such time a body has to bring [`MIN_RATE_BYTES`], or its rest.
+/// The period in which at least [`MIN_RATE_BYTES`], or the rest of the body, have to arrive.
 pub const MIN_RATE_PERIOD: Duration = Duration::from_secs(20);
-/// 100 kbit/s: slower than any back end's line. A photo that is to be whole within 60 s comes
-/// faster, once it is over 750 KB.
+/// 100 kbit/s: slower than the line of any back end. Above 750 KB, a photo that arrives within 60 s
+/// is faster than that in any case.
 const MIN_RATE_BYTES: usize = 256 * 1024;
 
-/// Watches that a body keeps coming.
+/// Checks the data rate of one body.
 #[derive(Debug)]
 pub struct MinRate {
     since: Timestamp,
@@ -21,22 +21,23 @@ pub struct MinRate {
 }
 
 impl MinRate {
-    /// Begins to watch.
+    /// Begins the first period.
     pub const fn new(now: Timestamp) -> Self {
         Self { since: now, bytes: 0 }
     }
 
-    /// So many bytes have come.
+    /// Counts bytes that have arrived.
     pub const fn add(&mut self, bytes: usize) {
         self.bytes += bytes;
     }
 
-    /// When it has to be asked next.
+    /// The end of the current period, when [`MinRate::is_missed`] has to be called.
     pub fn due(&self) -> Timestamp {
         self.since.after(MIN_RATE_PERIOD)
     }
 
-    /// Whether too little came in the time that is over. Otherwise the next one begins.
+    /// Whether the period has ended with too few bytes. If it ended with enough, the next one
+    /// begins.
     pub fn is_missed(&mut self, now: Timestamp) -> bool {
         let is_over = self.due() <= now;
         if is_over && self.bytes >= MIN_RATE_BYTES {
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_period_has_to_bring_its_bytes() {
+    fn each_period_needs_its_bytes() {
         let start = Timestamp::default();
         let mut rate = MinRate::new(start);
         rate.add(MIN_RATE_BYTES);

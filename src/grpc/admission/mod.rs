@@ -1,9 +1,9 @@
-//! Admission control: stands around every service of the port, and bounds what a call may take.
+//! Admission control: wraps every service of the port and bounds the resources of each call.
 //!
-//! Whatever a call holds is counted and shared out before its handler sees it: open calls, the
-//! memory of requests that are being received, photo memory, time. What exceeds a limit is refused
-//! in our words, by an ordinary answer. It deliberately knows no handler: what a request says is
-//! theirs to judge.
+//! Open calls, the memory of requests being received, photo memory and time are counted and shared
+//! out before a handler sees a call. A call over a limit is refused by an ordinary answer with one
+//! of the contract's reasons. It deliberately knows no handler and doesn't judge what a request
+//! says.
 
 mod answer;
 mod content;
@@ -59,12 +59,13 @@ use crate::{
     worker::photo_memory::Reservation,
 };
 
-/// What is counted for a call that is being received, beside its bytes. It takes 8 to 13 KiB in the
-/// transport and the runtime, which `--max-calls` bounds for the whole process; this share of it
-/// bounds what one connection may have, and lets a client begin ten thousand calls at once.
+/// The request memory that a call being received counts as, besides its bytes. A call really takes
+/// 8 to 13 KiB in the transport and the runtime, which `--max-calls` bounds for the whole process.
+/// This smaller number bounds what one connection may have, and still lets a client begin ten
+/// thousand calls at once.
 const CALL_BYTES: usize = 1792;
-/// How much sooner than its deadline a call is ended: its caller has a timer of its own, and hears
-/// no reason once that has ended the call. Timers are a millisecond exact.
+/// How long before its deadline a call is ended. The caller has a timer of its own, and after that
+/// timer fires it can't receive the reason any more. Timers are precise to a millisecond.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(2);
 
 /// Admission to services, for all connections.
@@ -86,24 +87,24 @@ pub struct Admitting<S> {
     share: ConnectionShare,
 }
 
-/// A request that may bring a photo, for its handler to take over. It gets it here instead of in
-/// the body, which tonic would copy once more.
+/// A received request that may hold a photo. Its handler takes it from the request's extensions,
+/// because tonic would copy a body once more.
 #[derive(Clone)]
 pub struct Received(Arc<Mutex<Option<(Bytes, Reservation)>>>);
 
-/// What becomes of a call.
+/// The decision about a call by its headers.
 enum Decided {
-    /// It isn't gRPC's.
+    /// The request isn't a gRPC call.
     OtherThanGrpc(Response<Body>),
-    /// There is no such call. Its headers are dropped: nothing reads them.
+    /// The method doesn't exist. The headers are dropped, because nothing reads them.
     Unknown(Request<Body>),
-    /// There is no place for it, or its headers say nothing that a call may say.
+    /// A limit is reached, or the headers are invalid.
     Refused(Status),
-    /// It has its place, and is received.
+    /// The call is counted as open, and its request is received next.
     Admitted(AdmittedCall, Request<Body>),
 }
 
-/// A call that has its place.
+/// A call that is counted as open.
 struct AdmittedCall {
     method: MethodLimits,
     deadline: Option<Timestamp>,
@@ -111,7 +112,7 @@ struct AdmittedCall {
     arriving: Arriving,
 }
 
-/// What is known of its request before that is there.
+/// A request that has not been received yet, and the memory that it holds so far.
 struct Arriving {
     kind: RequestKind,
     encoding: Encoding,
@@ -124,7 +125,7 @@ impl Received {
         Self(Arc::new(Mutex::new(Some((bytes, reservation)))))
     }
 
-    /// Takes the message over, and the room of its photo.
+    /// Takes the message and the reservation of its photo. `None` if they were taken before.
     pub fn take(&self) -> Option<(Bytes, Reservation)> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -132,13 +133,13 @@ impl Received {
 }
 
 impl<S> Admission<S> {
-    /// Stands around services.
+    /// Wraps services.
     pub fn new(inner: S, shares: Shares, terms: ReceiveLimits, readers: StallGuard) -> Self {
         let methods = Methods::of_all_services();
         Self { shared: Arc::new(AdmissionShared { inner, methods, shares, terms, readers }) }
     }
 
-    /// The limits that its calls share.
+    /// The limits that all calls share.
     pub fn shares(&self) -> Shares {
         self.shared.shares.clone()
     }
@@ -172,7 +173,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Self { shared, share } = self.clone();
-        // At once, before the call has a task: what finds no place is dropped, its headers with it.
+        // Decided before the call gets a task, so that a refused call's headers are dropped at
+        // once.
         let decided = shared.decide(&share, request);
         Box::pin(async move { Ok(shared.answer(&share, decided).await) })
     }
@@ -182,7 +184,7 @@ impl<S> AdmissionShared<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone,
 {
-    /// What becomes of a call by its headers alone.
+    /// Decides about a call by its headers alone.
     fn decide(&self, share: &ConnectionShare, request: Request<Body>) -> Decided {
         if let Some(answer) = head::refuse_other_than_grpc(request.method(), request.headers()) {
             return Decided::OtherThanGrpc(answer);
@@ -225,7 +227,7 @@ where
             let list = method.is_list.then(|| share.list().ok_or_else(no_place)).transpose()?;
             Ok((self.call(request).await, list))
         };
-        // Moved about, it would be in this future several times.
+        // Pinned here: a future passed by value would take its size several times.
         let (response, list) = self.in_time(deadline, pin!(handled)).await?;
         let places = Places { _call: place, _list: list };
         let deadline = deadline.map(|time| self.at(time));
@@ -235,7 +237,7 @@ where
         Ok(response.map(|body| self.readers.guard(answer(body), record)))
     }
 
-    /// The place of a call, taken by its headers alone.
+    /// Counts a call as open and takes the memory of its headers.
     fn place(
         &self,
         share: &ConnectionShare,
@@ -254,7 +256,7 @@ where
         Ok(AdmittedCall { method, deadline: timeout.map(ends), place, arriving })
     }
 
-    /// The request as its handler gets it.
+    /// Receives the request and returns it in the form that its handler expects.
     async fn received(
         &self,
         share: &ConnectionShare,
@@ -264,7 +266,7 @@ where
     ) -> Result<Request<Body>, Status> {
         let Arriving { kind, encoding, memory, memory_bytes } = arriving;
         let (mut parts, body) = request.into_parts();
-        // What is handed on is inflated.
+        // The handler gets inflated messages.
         parts.headers.remove(head::ENCODING);
         let form = MessageForm { encoding, brings_photo: kind == RequestKind::Photo };
         let receiver = Receiver::new(self.terms.clone(), share.clone(), form, body);
@@ -290,7 +292,7 @@ where
         }
     }
 
-    /// What a call comes to, or that its time is up.
+    /// The result of a call, or CALL_TIMED_OUT at its deadline.
     async fn in_time<T>(
         &self,
         deadline: Option<Timestamp>,
@@ -310,8 +312,8 @@ where
     }
 }
 
-/// The requests of a stream, each received as its handler asks for it. The port's streams are those
-/// of reflection, whose versions have the same messages.
+/// The requests of a stream, each received when its handler asks for it. The only request streams
+/// of the port are those of reflection, whose two versions have equal messages.
 struct Messages {
     receiver: Receiver,
     share: ConnectionShare,
@@ -319,13 +321,14 @@ struct Messages {
 }
 
 impl Messages {
-    /// The body that their handler reads. Why it ends early is kept for the answer.
+    /// The body that the handler reads. If it ends early, `refusal` holds the reason for the
+    /// answer.
     fn body(self, refusal: StreamRefusal) -> Body {
         let messages = stream::unfold(Some((self, None)), move |state| {
             let refusal = Arc::clone(&refusal);
             async move {
                 let (mut messages, last): (Self, Option<Lease>) = state?;
-                // The handler has decoded it.
+                // The handler asks for the next message, so it has decoded the last one.
                 drop(last);
                 match messages.next().await {
                     Ok(None) => None,
@@ -334,7 +337,7 @@ impl Messages {
                         Some((Ok(Frame::data(message)), Some((messages, Some(lease)))))
                     }
                     Err(status) => {
-                        // It is set once: this is the end.
+                        // It can't be set already: the stream ends here.
                         let _ = refusal.set(status.clone());
                         Some((Err(status), None))
                     }
@@ -348,7 +351,7 @@ impl Messages {
         let lease = self.share.memory(0);
         let lease = lease.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
         let next = self.receiver.next(lease, 0).await?;
-        // Its handler would drop a message that it can't decode, and end as if all were well.
+        // The handler would drop a message that it can't decode, and end the call as OK.
         if let Some(whole) = &next {
             ServerReflectionRequest::decode(whole.bytes.clone())
                 .map_err(|error| status::undecodable(&error.to_string()))?;
@@ -357,12 +360,12 @@ impl Messages {
     }
 }
 
-/// All calls that there may be are open.
+/// The refusal of a call when too many calls are open.
 fn no_place() -> Status {
     status::overloaded(Limit::Calls)
 }
 
-/// A request of one message. Its memory is given back with it.
+/// The body of a request of one message. Dropping it releases the memory.
 fn whole_body(message: Bytes, lease: Lease) -> Body {
     let frames = [prefix(&message), message];
     let frames = stream::iter(frames.into_iter().map(move |bytes| {
@@ -372,7 +375,7 @@ fn whole_body(message: Bytes, lease: Lease) -> Body {
     Body::new(StreamBody::new(frames))
 }
 
-/// What stands in front of a message that is not compressed.
+/// gRPC's prefix of an uncompressed message.
 fn prefix(message: &Bytes) -> Bytes {
     let mut prefix = BytesMut::with_capacity(PREFIX_BYTES);
     prefix.put_u8(0);

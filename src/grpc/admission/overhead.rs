@@ -1,60 +1,60 @@
-//! Counts what a request for a match holds beside its photo's bytes, while it comes in, and reads
-//! its `request_id`.
+//! Counts the bytes of a match request besides its photo, while the request arrives, and reads its
+//! `request_id`.
 //!
-//! A photo is large and cheap: it is taken as it is. A message of the same size that is millions of
-//! empty fields takes ten times its size in memory once it is decoded, and keeps a processor busy
-//! meanwhile. What this deliberately does not do: judge anything else. What is no protobuf is
-//! counted no further, and told.
+//! A photo is large but cheap: its bytes aren't decoded. A message of the same size made of
+//! millions of empty fields takes ten times its size in memory when decoded, and keeps a processor
+//! busy. The counter deliberately judges nothing else. It stops at bytes that aren't protobuf, and
+//! reports them.
 
-/// The number of `MatchRequest.request_id`.
+/// The field number of `MatchRequest.request_id`.
 const REQUEST_ID: u64 = 1;
-/// The number of `MatchRequest.photo`.
+/// The field number of `MatchRequest.photo`.
 const PHOTO: u64 = 3;
-/// The number of `ReferencePhoto.content`.
+/// The field number of `ReferencePhoto.content`.
 const CONTENT: u64 = 1;
 
-/// The most bytes of an id that are kept: a longer one is none.
+/// The most bytes of a request id that are kept: a longer one is invalid.
 const REQUEST_ID_BYTES_MAX: usize = 128;
 
-/// A count that goes on with every piece of a message.
+/// The incremental parser of one message.
 #[derive(Default, Debug)]
 pub struct OverheadCounter {
     at: At,
     number: Number,
-    /// How much of the photo's message is to come, while it does.
+    /// The bytes of `MatchRequest.photo` that are still to come. `None` outside of that field.
     photo_bytes: Option<usize>,
-    /// Groups that are open. No field of ours is one: what is in them is passed over when decoded.
+    /// The number of open groups. The contract has no groups, so the decoder skips their content.
     groups: u32,
     counted_bytes: usize,
     request_id: Vec<u8>,
 }
 
-/// What the next byte belongs to.
+/// The element that the next byte belongs to.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 enum At {
-    /// The number and the type of a field.
+    /// The tag: the number and the wire type of a field.
     #[default]
     Key,
-    /// How long this field is.
+    /// The length of a field.
     Length { field: u64 },
-    /// A number that is a field's value.
+    /// The value of a varint field.
     Value,
-    /// So many bytes that are a field's value.
+    /// The value of a field of bytes or fixed size.
     Bytes { left: usize, of: Of },
-    /// Nothing that is decoded.
+    /// The message isn't protobuf.
     Lost,
 }
 
-/// What bytes are.
+/// The meaning of a field's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Of {
-    /// A photo's, which aren't counted.
+    /// The photo's content, which isn't counted.
     Photo,
     RequestId,
     Other,
 }
 
-/// A varint on its way.
+/// A varint that is arriving.
 #[derive(Clone, Copy, Default, Debug)]
 struct Number {
     value: u64,
@@ -62,7 +62,7 @@ struct Number {
 }
 
 impl OverheadCounter {
-    /// Takes the next piece, and tells how much there was so far.
+    /// Takes the next piece, and returns the number of bytes besides the photo so far.
     pub fn count(&mut self, mut piece: &[u8]) -> usize {
         while let Some(first) = piece.first() {
             let is_in_photo = self.photo_bytes.is_some();
@@ -79,12 +79,12 @@ impl OverheadCounter {
         self.counted_bytes
     }
 
-    /// Whether what has come is no protobuf, so that nothing can decode it.
+    /// Whether the message has turned out not to be protobuf.
     pub fn is_lost(&self) -> bool {
         self.at == At::Lost
     }
 
-    /// The request's id, as far as it has come.
+    /// The request id, as far as it has arrived.
     pub fn request_id(&self) -> &[u8] {
         &self.request_id
     }
@@ -103,7 +103,7 @@ impl OverheadCounter {
         if left == 0 { At::Key } else { At::Bytes { left, of } }
     }
 
-    /// An id begins; of two, the last one counts.
+    /// Begins a request id. If the field is repeated, the last one counts.
     fn id(&mut self, length: usize) -> At {
         self.request_id.clear();
         let is_id = length <= REQUEST_ID_BYTES_MAX;
@@ -120,7 +120,7 @@ impl OverheadCounter {
         1
     }
 
-    /// What follows a whole number.
+    /// The element after a complete varint.
     fn after(&mut self, number: u64) -> At {
         match self.at {
             At::Key => match (number & 7, number >> 3) {
@@ -154,7 +154,7 @@ impl OverheadCounter {
         self.at == At::Key && self.number.shift == 0 && self.groups == 0
     }
 
-    /// A group begins or ends, and has nothing of its own.
+    /// Begins or ends a group. The tag is all there is to either.
     fn group(&mut self, more: i32) -> At {
         match self.groups.checked_add_signed(more) {
             Some(groups) => {
@@ -165,7 +165,8 @@ impl OverheadCounter {
         }
     }
 
-    /// So many bytes of the photo's message have been passed. What begins in it ends in it.
+    /// Counts off bytes of `MatchRequest.photo`. An element that begins in that field must end in
+    /// it.
     fn leave(&mut self, taken: usize) {
         let wanted = match self.at {
             At::Bytes { left, .. } => left,
@@ -180,7 +181,8 @@ impl OverheadCounter {
 }
 
 impl Number {
-    /// Takes a byte: the number if it is whole, or nothing at all if it is none.
+    /// Takes a byte. Returns `Some(Some(number))` once the number is complete, `Some(None)` before
+    /// that, and `None` if the bytes aren't a varint.
     fn add(&mut self, byte: u8) -> Option<Option<u64>> {
         if self.shift > 63 {
             return None;
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_id_is_known_before_the_photo_comes() {
+    fn the_request_id_is_known_before_the_photo_arrives() {
         let message = request(100_000).encode_to_vec();
         for pieces in [1, 3, 64] {
             let mut overhead = OverheadCounter::default();
@@ -235,13 +237,13 @@ mod tests {
         }
         let mut overhead = OverheadCounter::default();
         overhead.count(&[b"\x0a\x02ab", b"\x0a\x81\x01".as_slice(), &[b'x'; 129]].concat());
-        assert_eq!(overhead.request_id(), b"", "the last one is too long");
+        assert_eq!(overhead.request_id(), b"", "the last id is too long");
         overhead.count(b"\x1a\x04\x0a\x02cd\x7b\x0a\x01e\x7c");
-        assert_eq!(overhead.request_id(), b"", "neither a photo nor a group is one");
+        assert_eq!(overhead.request_id(), b"", "fields of a photo or a group are not the id");
     }
 
     #[test]
-    fn everything_but_the_photos_bytes_is_counted_in_whatever_pieces_it_comes() {
+    fn all_bytes_but_the_photos_are_counted_in_pieces_of_any_size() {
         for content in [0, 1, 127, 128, 100_000] {
             let message = request(content).encode_to_vec();
             for pieces in [1, 2, 3, 7, 1_000, message.len()] {
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_fields_count_wherever_they_are() {
+    fn empty_fields_are_counted_everywhere() {
         let media = MatchRequest {
             liveness_media_ids: vec![String::new(); 1_000],
             ..MatchRequest::default()
@@ -266,16 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_passed_over_in_a_group_hides_nothing() {
+    fn a_skipped_group_hides_no_fields_behind_it() {
         let group = b"\x7b\x1a\x02\x0f\x0f\x7c";
         let message = [group, &b"\x2a\0".repeat(1_000)[..]].concat();
-        let decoded = MatchRequest::decode(&*message).expect("groups are passed over");
+        let decoded = MatchRequest::decode(&*message).expect("groups are skipped");
         assert_eq!(decoded.liveness_media_ids.len(), 1_000);
         assert_eq!(counted(&message, 64), message.len());
     }
 
     #[test]
-    fn what_is_no_protobuf_is_counted_no_further() {
+    fn counting_stops_at_bytes_that_are_not_protobuf() {
         for broken in [&[0xff; 100][..], b"\x0f", b"\x1a\x02\x0a\x7f", b"\x1a\x01\x80\x01\x01\x01"]
         {
             let more = [broken, &[0x08; 1_000]].concat();

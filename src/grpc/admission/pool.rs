@@ -1,11 +1,11 @@
-//! How one limit is shared out among connections, as plain numbers.
+//! Shares one limit among holders, as plain numbers.
 //!
-//! A part of the limit is set aside: each connection that there may be has a floor, which no other
-//! connection can take. What a connection holds above its floor comes from the rest, by the rule
-//! that shared buffers of switches follow (dynamic threshold): a connection gets no more once it
-//! holds more than is still free. So one hog gets half of the shared part, a second one a quarter,
-//! and a connection that holds nothing always has its floor. It deliberately knows neither connections
-//! nor what is counted.
+//! A part of the limit is set aside: each possible holder has a floor, which no other holder can
+//! take. What a holder has above its floor comes from the rest, by the dynamic-threshold rule of
+//! shared switch buffers: a holder gets no more once it holds more than is still free. So one
+//! greedy holder gets half of the shared part, a second one a quarter, and a holder that has
+//! nothing can always take its floor. It deliberately knows neither connections nor what is
+//! counted.
 
 /// The part of a limit that is set aside for floors: one fourth.
 const FLOOR_PART: usize = 4;
@@ -13,44 +13,44 @@ const FLOOR_PART: usize = 4;
 /// A limit, and how much of it is taken.
 #[derive(Clone, Debug)]
 pub struct Pool {
-    /// What every holder may have whatever the others hold.
+    /// The amount that every holder may have, however much the others hold.
     floor: usize,
+    /// The limit of `shared`.
     shared_max: usize,
-    /// What holders have above their floors.
+    /// What all holders together have above their floors.
     shared: usize,
-    /// How many times what is still free a holder may have.
+    /// A holder may have at most this many times the free part.
     factor: usize,
 }
 
 impl Pool {
-    /// A limit for at most so many holders.
+    /// A limit for at most `holders_max` holders.
     pub fn new(limit: usize, holders_max: usize) -> Self {
         let holders_max = holders_max.max(1);
         let floor = limit / FLOOR_PART / holders_max;
         Self { floor, shared_max: limit - floor * holders_max, shared: 0, factor: 1 }
     }
 
-    /// A limit that is bounded elsewhere as a whole, where each holder may have as much as the floor
-    /// while the others hold less than all: nothing is set aside for floors, and what is within
-    /// them isn't counted.
+    /// A limit whose total is enforced elsewhere. Nothing is set aside for floors, and what is
+    /// within them isn't counted: a holder may have its floor as long as the total allows it.
     pub const fn with_free_floors(limit: usize, floor: usize) -> Self {
         Self { floor, shared_max: limit, shared: 0, factor: 1 }
     }
 
-    /// The same where a holder may have twice what is still free: two thirds, if it is alone.
+    /// Lets a holder have twice the free part: two thirds of the limit, if it is alone.
     pub const fn generous(mut self) -> Self {
         self.factor = 2;
         self
     }
 
-    /// How much more a holder of `held` may take, bit by bit.
+    /// How much more a holder of `held` may take in small steps.
     pub fn room(&self, held: usize) -> usize {
         let free = self.shared_max - self.shared;
         let shared = (self.factor * free).saturating_sub(self.above(held)) / (self.factor + 1);
         self.floor.saturating_sub(held) + shared
     }
 
-    /// Whether a holder of `held` may take so much more; then it is taken.
+    /// Takes `more` for a holder of `held`, and returns true, if the rule allows it.
     pub fn take(&mut self, held: usize, more: usize) -> bool {
         let Some(wanted) = held.checked_add(more) else { return false };
         let above = self.above(held);
@@ -62,7 +62,7 @@ impl Pool {
         may
     }
 
-    /// A holder of `held` gives so much back.
+    /// Gives back `less` of what a holder of `held` has.
     pub fn give_back(&mut self, held: usize, less: usize) {
         self.shared -= self.above(held) - self.above(held - less);
     }
@@ -80,7 +80,7 @@ mod tests {
 
     const HOLDERS: usize = 5;
 
-    /// One thing that a holder does.
+    /// One step of a random history.
     #[derive(Clone, Copy, Debug)]
     struct Move {
         holder: usize,
@@ -117,14 +117,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_together_never_hold_more_than_the_limit((limit, moves) in limit_and_moves()) {
+        fn all_holders_together_never_exceed_the_limit((limit, moves) in limit_and_moves()) {
             for held in played(&mut Pool::new(limit, HOLDERS), &moves) {
                 prop_assert!(held.iter().sum::<usize>() <= limit, "{held:?}");
             }
         }
 
         #[test]
-        fn a_newcomer_always_has_its_floor((limit, moves) in limit_and_moves()) {
+        fn every_holder_can_always_take_its_floor((limit, moves) in limit_and_moves()) {
             let floor = limit / FLOOR_PART / HOLDERS;
             for count in 0..=moves.len() {
                 let mut pool = Pool::new(limit, HOLDERS);
@@ -136,7 +136,7 @@ mod tests {
         }
 
         #[test]
-        fn everything_returns((limit, moves) in limit_and_moves()) {
+        fn everything_given_back_is_free_again((limit, moves) in limit_and_moves()) {
             let mut pool = Pool::new(limit, HOLDERS);
             let held = *played(&mut pool, &moves).last().unwrap();
             for mine in held {
@@ -146,7 +146,7 @@ mod tests {
         }
 
         #[test]
-        fn one_hog_leaves_as_much_as_it_gets((limit, steps) in (0_usize..2_000, 1_usize..100)) {
+        fn one_holder_leaves_as_much_as_it_gets((limit, steps) in (0_usize..2_000, 1_usize..100)) {
             let mut pool = Pool::new(limit, HOLDERS);
             let mut held = 0;
             while pool.take(held, steps) {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hog_gets_half_of_what_is_shared_and_the_next_one_half_of_the_rest() {
+    fn a_greedy_holder_gets_half_of_the_shared_part_and_the_next_half_of_the_rest() {
         let mut pool = Pool::new(1_000, 250);
         let mut takes_all = || (0..).take_while(|held| pool.take(*held, 1)).count();
         assert_eq!(takes_all(), 1 + 375, "its floor, and half of the rest");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn free_floors_come_beside_what_is_shared() {
+    fn free_floors_come_on_top_of_the_shared_part() {
         let mut pool = Pool::with_free_floors(100, 30);
         let mut takes_all = || (0..).take_while(|held| pool.take(*held, 1)).count();
         assert_eq!(takes_all(), 30 + 50);
@@ -175,18 +175,18 @@ mod tests {
         pool.give_back(80, 80);
         pool.give_back(55, 55);
         assert_eq!(pool.shared, 0);
-        assert!(Pool::with_free_floors(20, 30).take(0, 30), "a limit elsewhere is for that");
+        assert!(Pool::with_free_floors(20, 30).take(0, 30), "the total is enforced elsewhere");
     }
 
     #[test]
-    fn a_generous_pool_gives_two_thirds_to_one() {
+    fn a_generous_pool_gives_two_thirds_to_a_single_holder() {
         let mut pool = Pool::with_free_floors(900, 0).generous();
         let mut takes_all = || (0..).take_while(|held| pool.take(*held, 1)).count();
         assert_eq!((takes_all(), takes_all()), (600, 200));
     }
 
     #[test]
-    fn room_is_what_may_be_taken_bit_by_bit() {
+    fn room_is_what_may_be_taken_in_small_steps() {
         for pool in [Pool::new(1_000, 10), Pool::with_free_floors(1_000, 0).generous()] {
             for held in [0, 10, 100, 300] {
                 let mut pool = pool.clone();
@@ -199,13 +199,13 @@ mod tests {
     }
 
     #[test]
-    fn the_least_limit_serves_one() {
+    fn the_smallest_limit_serves_one_holder() {
         let mut pool = Pool::new(1, 1);
         assert!(pool.take(0, 1) && !pool.take(1, 1));
     }
 
     #[test]
-    fn no_number_is_too_large_to_be_refused() {
+    fn the_largest_numbers_are_refused_without_overflow() {
         let mut pool = Pool::new(1_000, 10);
         assert!(!pool.take(0, usize::MAX) && !pool.take(10, usize::MAX));
     }

@@ -1,8 +1,9 @@
-//! Receives the request of a call, message by message, within its limits and in its time.
+//! Receives the request of a call, message by message, within its limits and its timeout.
 //!
-//! A single request is received whole before its handler sees it: a refusal is an ordinary answer,
-//! and a call that stalls holds what it sent and no more. It never stops reading for want of room:
-//! unread bytes would take the window that the other calls of the connection share.
+//! A single request is received completely before its handler sees it: so a refusal is an ordinary
+//! answer, and a stalled call holds only the bytes that it sent. The receiver deliberately never
+//! stops reading to wait for memory: unread bytes would fill the flow-control window that the other
+//! calls of the connection share.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -32,33 +33,33 @@ use crate::{
 
 /// A gRPC message starts with a compression flag and its length, big-endian.
 pub const PREFIX_BYTES: usize = 5;
-/// How long a request without a photo may still come while the server goes down: such calls are
-/// served until its end, and their bytes are nearly always on their way. A photo gets no time.
+/// How long a request without a photo may still arrive during a shutdown: such calls are served to
+/// their end, and their bytes are nearly always in flight. A request with a photo gets no time.
 const DRAIN_GRACE: Duration = Duration::from_secs(1);
 
 type Lookup = Pin<Box<dyn Future<Output = Result<bool, Status>> + Send>>;
 
-/// What receiving goes by. Cheap to clone.
+/// The limits and collaborators of receivers. Cheap to clone.
 #[derive(Clone)]
 pub struct ReceiveLimits {
-    /// What time it is.
+    /// The clock of all timeouts.
     pub clock: Clock,
-    /// How long the body of a request may take, or a stream be without a message.
+    /// How long the body of a request may take to arrive, or a stream may be without a message.
     pub timeout: Duration,
-    /// Cancelled when the server goes down.
+    /// Cancelled when the server begins to shut down.
     pub draining: CancellationToken,
-    /// Where photos are kept.
+    /// The memory of all photos.
     pub photo_memory: PhotoMemory,
-    /// Whether a request id names a match.
+    /// Looks up whether a request id names a match.
     pub knows: Arc<dyn Fn(RequestId) -> Lookup + Send + Sync>,
 }
 
-/// What messages a request has.
+/// The form of a request's messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MessageForm {
-    /// How those are encoded that say that they are.
+    /// The encoding of the messages whose compression flag is set.
     pub encoding: Encoding,
-    /// Whether they may bring a photo.
+    /// Whether the messages may hold a photo.
     pub brings_photo: bool,
 }
 
@@ -68,22 +69,23 @@ pub struct Receiver {
     share: ConnectionShare,
     form: MessageForm,
     body: Body,
-    /// What has come and is not used yet.
+    /// Bytes that have arrived and aren't consumed yet.
     rest: Bytes,
     due: Timestamp,
-    /// For requests that may bring a photo: others hold little, and have to end in their time.
+    /// The minimum data rate of a request that may hold a photo. Other requests hold little memory,
+    /// so the timeout is enough.
     rate: Option<MinRate>,
     is_draining: bool,
 }
 
-/// What a message announces of itself.
+/// The decoded prefix of a message.
 struct Prefix {
     is_compressed: bool,
     length: usize,
 }
 
 impl Receiver {
-    /// Begins to receive.
+    /// Starts the timeout of the body.
     pub fn new(
         terms: ReceiveLimits,
         share: ConnectionShare,
@@ -96,11 +98,11 @@ impl Receiver {
         Self { terms, share, form, body, rest: Bytes::new(), due, rate, is_draining: false }
     }
 
-    /// Receives a request of one message, to its end. The lease holds so many bytes for the rest
-    /// of the call.
+    /// Receives a request of one message, up to its end. `base_bytes` of the lease are already in
+    /// use by the call itself.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The status with which the call is refused.
     pub async fn single(mut self, lease: Lease, base_bytes: usize) -> Result<Whole, Status> {
         let Some(prefix) = self.prefix().await? else {
             return Err(status::undecodable("there is no message"));
@@ -115,11 +117,11 @@ impl Receiver {
         Err(status::request_too_long())
     }
 
-    /// Receives the next message of a stream; none at its end. A stream may be silent for as long
-    /// as a request may take.
+    /// Receives the next message of a stream; `None` at its end. A stream may be silent for as long
+    /// as a single request may take.
     ///
     /// # Errors
-    /// Why it is refused.
+    /// The status with which the stream is refused.
     pub async fn next(&mut self, lease: Lease, base_bytes: usize) -> Result<Option<Whole>, Status> {
         if !self.is_draining {
             self.due = self.terms.clock.now().after(self.terms.timeout);
@@ -156,7 +158,7 @@ impl Receiver {
             (1, Encoding::Gzip) => true,
             (1, Encoding::Identity) => {
                 return Err(status::undecodable(
-                    "it is compressed, and grpc-encoding says how not",
+                    "its compression flag is set, but grpc-encoding is not gzip",
                 ));
             }
             _ => return Err(status::undecodable("its compression flag is neither 0 nor 1")),
@@ -211,8 +213,8 @@ impl Receiver {
         MessageContent::new(prefix.is_compressed, IncomingMessage::new(length, lease, base, photo))
     }
 
-    /// The next bytes. Meanwhile it is looked up whether the request repeats a known match, if
-    /// only such a one may go on.
+    /// The next bytes; `None` at the end of the request. A lookup whether the request repeats a
+    /// known match runs meanwhile; if the request doesn't, it is refused.
     async fn more_or_known(
         &mut self,
         content: &mut MessageContent,
@@ -234,7 +236,7 @@ impl Receiver {
         self.more().await
     }
 
-    /// The next bytes, or none at the end of the request.
+    /// The next bytes; `None` at the end of the request.
     async fn more(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
             let rate_due = self.rate.as_ref().map_or(Timestamp::MAX, MinRate::due);
@@ -243,7 +245,7 @@ impl Receiver {
                 biased;
                 frame = self.body.frame() => match frame.transpose()? {
                     None => return Ok(None),
-                    // Trailers say nothing that is asked for.
+                    // A request's trailers are ignored.
                     Some(frame) => if let Ok(bytes) = frame.into_data() && !bytes.is_empty() {
                         if let Some(rate) = &mut self.rate {
                             rate.add(bytes.len());
@@ -258,7 +260,7 @@ impl Receiver {
         }
     }
 
-    /// The server goes down.
+    /// Refuses a photo, or shortens the timeout, because the server is shutting down.
     fn drain(&mut self) -> Result<(), Status> {
         if self.form.brings_photo {
             return Err(status::draining());
@@ -274,13 +276,13 @@ impl Receiver {
             return Err(match self.is_draining {
                 true => status::draining(),
                 false => status::call_timed_out(format!(
-                    "the request did not end within {:?}",
+                    "the request did not arrive within {:?}",
                     self.terms.timeout
                 )),
             });
         }
         if self.rate.as_mut().is_some_and(|rate| rate.is_missed(now)) {
-            let what = format!("too little of the request came within {MIN_RATE_PERIOD:?}");
+            let what = format!("too little of the request arrived within {MIN_RATE_PERIOD:?}");
             return Err(status::call_timed_out(what));
         }
         Ok(())

@@ -1,33 +1,35 @@
-//! What each address and each connection holds of the limits that all of them share.
+//! Tracks how much of the shared limits each address and each connection holds.
 //!
-//! A share goes with its last lease, and a lease gives back what it has when it is dropped. How much
-//! an address or a connection may hold is decided by [`Pool`]: a connection may have what both it
-//! and its address may have, so that an address wins nothing by more connections.
+//! A lease gives back what it holds when it is dropped, and a share lives as long as its last
+//! lease. [`Pool`] decides how much an address or a connection may hold. A connection may take only
+//! what both it and its address may have, so that an address gains nothing by opening more
+//! connections.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::{domain::photo, grpc::admission::pool::Pool};
 
-/// Lists wait for each other in turn. One in so many open calls may be a list, so that a turn comes
-/// within seconds however many lists other callers ask for.
+/// At most one in this many open calls may be a list. Lists wait for each other, so the bound keeps
+/// that wait within seconds, however many lists other callers ask for.
 const CALLS_FOR_A_LIST: usize = 25;
-/// But so many at least.
+/// The number of lists that is allowed in any case.
 const LISTS_MIN: usize = 64;
-/// The least memory that there is for answers: the largest page of a list finds room in it.
+/// The least memory for answers: enough for the largest page of a list.
 const ANSWERS_BYTES_MIN: usize = 16 * 1024 * 1024;
 
 /// The limits of the process.
 #[derive(Clone, Copy, Debug)]
 pub struct CallLimits {
-    /// Bytes of requests that are being received, and as many of answers that wait to be read.
+    /// The most bytes of requests being received, and also of answers that wait to be read.
     pub memory_bytes: usize,
-    /// Open calls.
+    /// The most open calls.
     pub calls: usize,
-    /// Bytes of photos.
+    /// The most bytes of photos.
     pub photo_bytes: usize,
-    /// How many connections share them.
+    /// How many connections share the limits.
     pub connections: usize,
-    /// Whether addresses share them first. Not where all callers come from one.
+    /// Whether the limits are shared among addresses as well. False if one address may hold all
+    /// connections, as behind a proxy.
     pub by_address: bool,
 }
 
@@ -38,15 +40,15 @@ pub struct Shares {
     addresses: Option<Pools>,
 }
 
-/// What one address holds of them. Cheap to clone; clones are of the same address.
+/// One address's share of the limits. Cheap to clone; clones belong to the same address.
 #[derive(Clone)]
 pub struct AddressShare(Option<Holdings>);
 
-/// What one connection holds of them. Cheap to clone; clones are of the same connection.
+/// One connection's share of the limits. Cheap to clone; clones belong to the same connection.
 #[derive(Clone)]
 pub struct ConnectionShare(Holdings);
 
-/// Each limit, as it is shared.
+/// One pool for each limit.
 #[derive(Clone)]
 struct Pools {
     memory: Arc<Mutex<Pool>>,
@@ -56,7 +58,7 @@ struct Pools {
     photos: Arc<Mutex<Pool>>,
 }
 
-/// What one holder has of each.
+/// What one holder has of each limit.
 #[derive(Clone)]
 struct Holdings {
     memory: Arc<HeldShare>,
@@ -69,13 +71,14 @@ struct Holdings {
 /// What one holder has of one limit.
 struct HeldShare {
     pool: Arc<Mutex<Pool>>,
-    /// Written under the pool's lock only.
+    /// Written only while the pool is locked.
     amount: Mutex<usize>,
-    /// The holder that this one is a part of, which must have room as well.
+    /// A connection's address, which must have room as well. `None` for an address itself, and if
+    /// addresses don't share the limits.
     whole: Option<Arc<HeldShare>>,
 }
 
-/// A part of a limit that is held until this is dropped.
+/// A part of a limit, held until the lease is dropped.
 pub struct Lease {
     held: Arc<HeldShare>,
     amount: usize,
@@ -116,7 +119,7 @@ impl Pools {
         }
     }
 
-    /// What a new holder has, which may be a part of another.
+    /// The empty holdings of a new holder. `whole` is its address, if addresses share the limits.
     fn holdings(&self, whole: Option<&Holdings>) -> Holdings {
         let held = |pool: &Arc<Mutex<Pool>>, whole: Option<&Arc<HeldShare>>| {
             let (pool, whole) = (Arc::clone(pool), whole.map(Arc::clone));
@@ -133,27 +136,27 @@ impl Pools {
 }
 
 impl ConnectionShare {
-    /// One more call, if the connection may have it.
+    /// Takes one more call. `None` if the connection may not have it.
     pub fn call(&self) -> Option<Lease> {
         Self::lease(&self.0.calls, 1)
     }
 
-    /// One more list, if the connection may have it.
+    /// Takes one more list. `None` if the connection may not have it.
     pub fn list(&self) -> Option<Lease> {
         Self::lease(&self.0.lists, 1)
     }
 
-    /// Room for so many bytes of an answer, if the connection may have it.
+    /// Takes memory for bytes of an answer. `None` if the connection may not have it.
     pub fn answer(&self, bytes: usize) -> Option<Lease> {
         Self::lease(&self.0.answers, bytes)
     }
 
-    /// So many bytes of request memory, if the connection may have them.
+    /// Takes request memory. `None` if the connection may not have it.
     pub fn memory(&self, bytes: usize) -> Option<Lease> {
         Self::lease(&self.0.memory, bytes)
     }
 
-    /// A lease of photo memory that holds nothing yet, for a photo while it is received.
+    /// An empty lease of photo memory, which grows while a photo is received.
     pub fn photo(&self) -> Lease {
         Lease { held: Arc::clone(&self.0.photos), amount: 0 }
     }
@@ -165,8 +168,9 @@ impl ConnectionShare {
 }
 
 impl HeldShare {
-    /// Whether so much more may be held; then it is. A part takes no more once it holds more than
-    /// its whole has room for, so that further parts find some.
+    /// Takes `more`, and returns true, if the holder and its address may have it. A connection
+    /// takes no more once it holds more than its address has room for, so that the address's
+    /// further connections find some.
     fn take(&self, more: usize) -> bool {
         let Some(whole) = &self.whole else { return self.take_here(more) };
         let held = *lock(&self.amount);
@@ -207,7 +211,8 @@ impl HeldShare {
 }
 
 impl Lease {
-    /// Holds at least so much, if the connection may; otherwise nothing changes.
+    /// Makes the lease hold at least `amount`. Returns false, and changes nothing, if the
+    /// connection may not have it.
     pub fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
         let may = more == 0 || self.held.take(more);
@@ -222,7 +227,8 @@ impl Drop for Lease {
     }
 }
 
-/// Photo memory itself is the limit, and one photo is the least that is of use.
+/// The pool of photo memory. `PhotoMemory` enforces the total, and the floor is one photo, since
+/// less is of no use.
 const fn photos(limits: CallLimits) -> Pool {
     Pool::with_free_floors(limits.photo_bytes, photo::BYTES_MAX)
 }
@@ -254,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_returns_what_it_grew_to() {
+    fn a_lease_gives_back_what_it_grew_to() {
         let connection = alone(CallLimits { connections: 1, by_address: false, ..LIMITS });
         for _ in 0..3 {
             let mut lease = connection.memory(100).unwrap();
@@ -266,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_does_not_take_the_calls_of_another() {
+    fn one_connection_cannot_take_the_calls_of_another() {
         let shares = Shares::new(CallLimits { by_address: false, ..LIMITS });
         let connection = || shares.connection(&shares.address());
         let (hog, other) = (connection(), connection());
@@ -278,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_connections_an_address_has_others_have_room() {
+    fn an_address_with_many_connections_leaves_room_for_other_addresses() {
         let shares = Shares::new(LIMITS);
         let (hog, other) = (shares.address(), shares.address());
         let hogs: Vec<_> = (0..20).map(|_| shares.connection(&hog)).collect();
@@ -291,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn one_connection_leaves_room_to_others_of_its_address() {
+    fn one_connection_leaves_room_for_others_of_its_address() {
         let shares = Shares::new(CallLimits { calls: 1_000, ..LIMITS });
         let address = shares.address();
         let mut taken = Vec::new();
@@ -305,12 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_connection_may_not_have_is_not_held_by_its_address() {
+    fn a_refused_lease_leaves_nothing_held_by_the_address() {
         let shares = Shares::new(LIMITS);
         let address = shares.address();
         let connection = shares.connection(&address);
         let _held = connection.memory(300).unwrap();
-        assert!(connection.memory(200).is_none(), "the address may have it, the connection not");
+        assert!(connection.memory(200).is_none(), "the address has room, the connection has not");
         assert_eq!(*lock(&address.0.as_ref().unwrap().memory.amount), 300);
     }
 }

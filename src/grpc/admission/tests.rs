@@ -1,4 +1,4 @@
-//! What admission promises of requests that come slowly, wrongly, compressed or not at all.
+//! Admission control's promises for requests that are slow, malformed, compressed or stalled.
 
 use std::{
     convert::Infallible,
@@ -26,10 +26,10 @@ use crate::{
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const MIB: usize = 1024 * 1024;
-/// What most tests have of either memory.
+/// The photo memory and the request memory of most tests, in bytes.
 const PLENTY: usize = 64 * MIB;
 
-/// What receiving goes by, and the hands that move it.
+/// The limits of receivers, and the handles that move their clock and change their lookup.
 struct Stage {
     terms: ReceiveLimits,
     hand: Hand,
@@ -61,7 +61,7 @@ impl Stage {
         self.receiver_over(&self.share, frames, form)
     }
 
-    /// The same over another connection.
+    /// A receiver of another connection.
     fn receiver_over(
         &self,
         share: &ConnectionShare,
@@ -77,12 +77,12 @@ impl Stage {
         self.receiver(frames, form).single(self.share.memory(0).unwrap(), 0).await
     }
 
-    /// How a request ends of which nothing more comes.
+    /// The status of a request that stalls after its frames.
     async fn stalled(&self, frames: impl Frames, form: MessageForm) -> Status {
         let mut waiting = std::pin::pin!(self.single(frames.chain(stream::pending()), form));
         loop {
             if let Some(ended) = waiting.as_mut().now_or_never() {
-                return ended.err().expect("nothing more comes");
+                return ended.err().expect("a stalled request is refused");
             }
             self.hand.advance(Duration::from_secs(1));
         }
@@ -102,7 +102,7 @@ const PHOTO: MessageForm = MessageForm { encoding: Encoding::Identity, brings_ph
 const GZIP: MessageForm = MessageForm { encoding: Encoding::Gzip, brings_photo: false };
 const GZIP_PHOTO: MessageForm = MessageForm { encoding: Encoding::Gzip, brings_photo: true };
 
-/// A message's beginning: that many bytes are announced, these come.
+/// The beginning of a message: `length` bytes are announced, and `body` is what arrives.
 fn announced(flag: u8, length: usize, body: &[u8]) -> Vec<u8> {
     [&[flag], &u32::try_from(length).unwrap().to_be_bytes()[..], body].concat()
 }
@@ -143,7 +143,7 @@ fn limit(status: &Status) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_body_that_stops_coming_gives_its_room_back() {
+async fn a_stalled_body_gives_its_memory_back() {
     let stage = Stage::new(PLENTY);
     let half = &message(&request("", MIB))[..MIB / 2];
     let status = stage.stalled(frames(half), PHOTO).await;
@@ -157,7 +157,7 @@ async fn a_body_that_stops_coming_gives_its_room_back() {
 }
 
 #[tokio::test]
-async fn a_photo_that_trickles_is_no_better_than_one_that_stops() {
+async fn a_trickling_photo_ends_like_a_stalled_one() {
     let stage = Stage::new(PLENTY);
     let clock = stage.terms.clock.clone();
     let trickle = stream::unfold(clock, |clock| async {
@@ -171,7 +171,7 @@ async fn a_photo_that_trickles_is_no_better_than_one_that_stops() {
 }
 
 #[tokio::test]
-async fn a_body_that_keeps_the_rate_has_to_end_in_its_time_all_the_same() {
+async fn a_body_that_keeps_the_rate_still_ends_at_the_timeout() {
     let stage = Stage::new(PLENTY);
     let clock = stage.terms.clock.clone();
     let steady = stream::unfold(clock, |clock| async {
@@ -185,7 +185,7 @@ async fn a_body_that_keeps_the_rate_has_to_end_in_its_time_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_whole_message_whose_stream_is_never_ended_is_refused_with_its_reason() {
+async fn a_complete_message_whose_stream_stays_open_times_out() {
     let stage = Stage::new(PLENTY);
     for (body, form) in [(message(b"hi"), PLAIN), (message(&request("", 100)), PHOTO)] {
         assert_eq!(reason(&stage.stalled(once(body), form).await), "CALL_TIMED_OUT");
@@ -193,7 +193,7 @@ async fn a_whole_message_whose_stream_is_never_ended_is_refused_with_its_reason(
 }
 
 #[tokio::test]
-async fn photo_memory_is_taken_by_what_has_come_not_by_what_is_announced() {
+async fn photo_memory_is_taken_for_arrived_bytes_not_for_announced_ones() {
     let stage = Stage::new(MIB);
     let ten = request("", 10 * MIB);
     let begun = announced(0, ten.len(), &ten[..100]);
@@ -206,7 +206,7 @@ async fn photo_memory_is_taken_by_what_has_come_not_by_what_is_announced() {
     }
     assert!(stage.terms.photo_memory.bytes() <= 16 * 64 * 1024);
     let whole = stage.single(once(message(&request("", 10))), PHOTO).await;
-    // Steps of 64 KiB have filled it; a request without a photo needs none of it.
+    // The steps of 64 KiB have filled photo memory. A request without a photo needs none.
     assert!(whole.is_err());
     drop(waiting);
     let whole = stage.single(once(message(&request("", MIB - 64))), PHOTO).await.ok().unwrap();
@@ -214,7 +214,7 @@ async fn photo_memory_is_taken_by_what_has_come_not_by_what_is_announced() {
 }
 
 #[tokio::test]
-async fn one_connection_does_not_take_the_photo_memory_of_others() {
+async fn one_connection_cannot_take_the_photo_memory_of_others() {
     let stage = Stage::new(8 * photo::BYTES_MAX);
     let half = message(&request("", photo::BYTES_MAX - 64))[..photo::BYTES_MAX / 2].to_vec();
     let mut waiting = Vec::new();
@@ -229,20 +229,20 @@ async fn one_connection_does_not_take_the_photo_memory_of_others() {
     let connection = || stage.shares.connection(&stage.shares.address());
     let (hog, other) = (connection(), connection());
     let most = (0..).take_while(|_| has_room(&hog)).count();
-    // In halves of a photo: one photo, and half of all.
+    // In half photos: the floor of one photo, and half of the shared part.
     assert_eq!(most, 2 + 8);
     assert!((0..5).all(|_| has_room(&other)));
 }
 
 #[tokio::test]
-async fn without_photo_memory_a_request_is_refused_at_once_unless_it_repeats_a_known_match() {
+async fn with_photo_memory_full_a_request_is_refused_at_once_unless_it_repeats_a_known_match() {
     let stage = Stage::new(1_000);
     let room = stage.terms.photo_memory.reserve(1_000).unwrap();
     for id in ["", "unknown"] {
-        // Nothing more of it comes, and it isn't waited for.
+        // The request stalls, and the refusal doesn't wait for its rest.
         let begun = announced(0, 9 * MIB, &request(id, 9 * MIB)[..MIB]);
         let mut receiving = Box::pin(stage.single(frames(&begun).chain(stream::pending()), PHOTO));
-        let status = receiving.as_mut().now_or_never().expect("it doesn't wait").err().unwrap();
+        let status = receiving.as_mut().now_or_never().expect("refused at once").err().unwrap();
         assert_eq!(limit(&status).as_deref(), Some("photo-memory"), "{id}");
         assert!(status.get_details_retry_info().is_some());
     }
@@ -257,7 +257,7 @@ async fn without_photo_memory_a_request_is_refused_at_once_unless_it_repeats_a_k
 }
 
 #[tokio::test]
-async fn a_server_that_goes_down_waits_for_no_photo_and_hardly_for_anything_else() {
+async fn a_shutdown_waits_for_no_photo_and_only_briefly_for_other_requests() {
     let stage = Stage::new(PLENTY);
     stage.terms.draining.cancel();
     let begun = once(announced(0, 900, b"")).chain(stream::pending());
@@ -271,14 +271,14 @@ async fn a_server_that_goes_down_waits_for_no_photo_and_hardly_for_anything_else
 }
 
 #[tokio::test]
-async fn no_more_is_read_than_was_announced() {
+async fn bytes_beyond_the_announced_message_are_refused() {
     let stage = Stage::new(PLENTY);
     let two = [message(b"hi"), message(b"hi")];
     let together = once(two.concat()).boxed();
     let apart = stream::iter(two.clone()).boxed();
     let long = once(announced(0, 2, b"hi!")).boxed();
     for frames in [together, apart, long] {
-        let status = stage.single(frames, PLAIN).await.err().expect("it is too long");
+        let status = stage.single(frames, PLAIN).await.err().expect("the request is too long");
         assert_eq!(reason(&status), "FIELD_INVALID");
     }
     let bytewise = stream::iter(message(b"hi").into_iter().map(|byte| vec![byte]));
@@ -286,7 +286,7 @@ async fn no_more_is_read_than_was_announced() {
 }
 
 #[tokio::test]
-async fn what_is_no_message_is_refused_as_undecodable() {
+async fn a_malformed_message_is_refused_as_undecodable() {
     let stage = Stage::new(PLENTY);
     for (bytes, form) in [
         (vec![], PLAIN),
@@ -301,13 +301,13 @@ async fn what_is_no_message_is_refused_as_undecodable() {
         (message(&[0xff; 20]), PHOTO),
     ] {
         let status = stage.single(once(bytes.clone()), form).await.err();
-        let status = status.unwrap_or_else(|| panic!("{bytes:x?} is taken"));
+        let status = status.unwrap_or_else(|| panic!("{bytes:x?} is accepted"));
         assert_eq!(status.code(), Code::InvalidArgument, "{bytes:x?}: {status:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_compressed_arrives_inflated() {
+async fn a_compressed_message_arrives_inflated() {
     let stage = Stage::new(PLENTY);
     let body: Vec<u8> =
         (0..60_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
@@ -325,7 +325,7 @@ async fn what_is_compressed_arrives_inflated() {
 }
 
 #[tokio::test]
-async fn limits_count_what_is_inflated() {
+async fn limits_count_inflated_bytes() {
     let stage = Stage::new(PLENTY);
     let most = stage.single(once(gzip(&[0; REQUEST_BYTES_MAX])), GZIP).await;
     assert_eq!(most.ok().unwrap().bytes.len(), REQUEST_BYTES_MAX);
@@ -344,7 +344,7 @@ async fn limits_count_what_is_inflated() {
 }
 
 #[tokio::test]
-async fn request_memory_is_taken_by_what_has_come_and_returns() {
+async fn request_memory_is_taken_for_arrived_bytes_and_given_back() {
     let stage = Stage::new(PLENTY);
     let shares = shares(200_000, 100, PLENTY);
     let share = shares.connection(&shares.address());
@@ -358,7 +358,7 @@ async fn request_memory_is_taken_by_what_has_come_and_returns() {
     for _ in 0..40 {
         let frames = once(announced(0, 60_000, b"so far")).chain(stream::pending()).boxed();
         let mut receiving = Box::pin(received(frames, PLAIN));
-        assert!(receiving.as_mut().now_or_never().is_none(), "what is announced takes nothing");
+        assert!(receiving.as_mut().now_or_never().is_none(), "announced bytes take no memory");
         many.push(receiving);
     }
     drop((many, announced_only));
@@ -371,7 +371,7 @@ async fn request_memory_is_taken_by_what_has_come_and_returns() {
 }
 
 #[tokio::test]
-async fn a_stream_gives_each_message_its_time_and_none_to_silence() {
+async fn each_message_of_a_stream_has_the_timeout_and_silence_ends_it() {
     let stage = Stage::new(PLENTY);
     let two = stream::iter([message(b"one"), message(b"two")]).chain(stream::pending());
     let mut receiver = stage.receiver(two, PLAIN);
@@ -385,11 +385,11 @@ async fn a_stream_gives_each_message_its_time_and_none_to_silence() {
     stage.hand.advance(TIMEOUT - Duration::from_secs(1));
     assert!(silent.as_mut().now_or_never().is_none());
     stage.hand.advance(Duration::from_secs(1));
-    let status = silent.as_mut().now_or_never().expect("it is over").err().unwrap();
+    let status = silent.as_mut().now_or_never().expect("the silence is too long").err().unwrap();
     assert_eq!(reason(&status), "CALL_TIMED_OUT");
 }
 
-/// The body of a request to a handler that answers with it, or never.
+/// A gRPC request with these headers and this body.
 fn call(path: &str, headers: &[(&str, &str)], body: Body) -> Request<Body> {
     let mut request = Request::post(path).header("content-type", "application/grpc");
     for (name, value) in headers {
@@ -409,7 +409,7 @@ async fn status_of(response: Response<Body>) -> Option<Status> {
 const GET: &str = "/facematch.v1.FaceMatch/GetMatch";
 
 #[tokio::test]
-async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
+async fn a_call_ends_at_its_deadline_before_and_after_its_answer_begins() {
     let stage = Stage::new(PLENTY);
     let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let never = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
@@ -429,7 +429,7 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
     )));
     assert!(waiting.as_mut().now_or_never().is_none());
     stage.hand.advance(Duration::from_secs(30));
-    let answer = waiting.now_or_never().expect("its time is up").unwrap();
+    let answer = waiting.now_or_never().expect("the deadline has passed").unwrap();
     assert_eq!(reason(&status_of(answer).await.unwrap()), "CALL_TIMED_OUT");
 
     let at_once = admission.connection(&admission.shares().address()).call(call(
@@ -437,7 +437,7 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
         &[("grpc-timeout", "0S")],
         body(),
     ));
-    let answer = at_once.now_or_never().expect("there is no time").unwrap();
+    let answer = at_once.now_or_never().expect("the deadline is now").unwrap();
     assert_eq!(reason(&status_of(answer).await.unwrap()), "CALL_TIMED_OUT");
 
     let admission = Admission::new(silent, stage.shares.clone(), stage.terms.clone(), readers);
@@ -449,7 +449,7 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
     let mut told = Box::pin(status_of(answer));
     assert!(told.as_mut().now_or_never().is_none());
     stage.hand.advance(Duration::from_secs(30));
-    let status = told.now_or_never().expect("its time is up").unwrap();
+    let status = told.now_or_never().expect("the deadline has passed").unwrap();
     assert_eq!(
         (status.code(), reason(&status).as_str()),
         (Code::DeadlineExceeded, "CALL_TIMED_OUT")
@@ -457,7 +457,7 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_began() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_ends_is_ended_at_the_deadline() {
+async fn an_endless_answer_ends_at_the_deadline() {
     let stage = Stage::new(PLENTY);
     let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let endless = service_fn(|_| async {
@@ -472,12 +472,12 @@ async fn an_answer_that_never_ends_is_ended_at_the_deadline() {
     assert!(body.frame().await.unwrap().unwrap().is_data());
     stage.hand.advance(Duration::from_secs(30));
     let trailers = body.frame().await.unwrap().unwrap().into_trailers();
-    let status = Status::from_header_map(&trailers.expect("its time is up")).unwrap();
+    let status = Status::from_header_map(&trailers.expect("the deadline has passed")).unwrap();
     assert_eq!(reason(&status), "CALL_TIMED_OUT");
 }
 
 #[tokio::test]
-async fn lists_that_wait_leave_open_calls_to_others() {
+async fn waiting_lists_leave_open_calls_for_other_methods() {
     const CALLS: usize = 10_000;
     let stage = Stage::new(PLENTY);
     let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
@@ -496,11 +496,11 @@ async fn lists_that_wait_leave_open_calls_to_others() {
     let list = "/facematch.v1.FaceMatch/ListMatches";
     let lists = (0..CALLS).take_while(|_| is_taken(list)).count();
     assert!((100..CALLS / 25).contains(&lists), "{lists}");
-    assert!(is_taken(GET), "it is no list");
+    assert!(is_taken(GET), "GetMatch is not a list");
 }
 
 #[tokio::test]
-async fn a_handler_acts_on_no_call_that_is_none() {
+async fn a_handler_never_sees_an_invalid_call() {
     let stage = Stage::new(PLENTY);
     let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let acted = Arc::new(AtomicBool::new(false));
@@ -534,7 +534,7 @@ async fn a_handler_acts_on_no_call_that_is_none() {
 }
 
 #[tokio::test]
-async fn calls_are_counted_from_their_headers_to_the_end_of_their_answers() {
+async fn a_call_counts_as_open_from_its_headers_to_the_end_of_its_answer() {
     let stage = Stage::new(PLENTY);
     let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let silent = service_fn(|_| async {
@@ -558,13 +558,13 @@ async fn calls_are_counted_from_their_headers_to_the_end_of_their_answers() {
     };
     assert_eq!(refused().await, Some(Some("calls".into())));
     drop(stalled);
-    assert_eq!(refused().await, None, "its answer is dropped at once");
+    assert_eq!(refused().await, None, "the slot is free, and this answer is dropped at once");
     let answer = admission
         .connection(&admission.shares().address())
         .call(call(GET, &[], body()))
         .await
         .unwrap();
-    assert_eq!(refused().await, Some(Some("calls".into())), "an answer is under way");
+    assert_eq!(refused().await, Some(Some("calls".into())), "an open answer holds the slot");
     drop(answer);
     assert_eq!(refused().await, None);
 }

@@ -1,4 +1,6 @@
-//! The `grpc-timeout` of a call, as the protocol writes it: one to eight digits and a unit.
+//! Parses the `grpc-timeout` of a call: one to eight digits and a unit.
+//!
+//! A malformed timeout is deliberately refused and not ignored: the caller relies on its deadline.
 
 use std::time::Duration;
 
@@ -7,16 +9,15 @@ use tonic::Status;
 
 use crate::grpc::status;
 
-/// The header.
+/// The name of the header.
 const NAME: &str = "grpc-timeout";
 /// The most digits that the protocol allows.
 const DIGITS_MAX: usize = 8;
 
-/// How long the caller gives the call; none if it doesn't say.
+/// The time that the caller gives the call; `None` if it sets no deadline.
 ///
 /// # Errors
-/// INVALID_ARGUMENT for what the protocol doesn't allow: a deadline that is not understood must
-/// not be taken for none.
+/// INVALID_ARGUMENT if the header is repeated, or is anything that the protocol doesn't allow.
 pub fn read(headers: &HeaderMap) -> Result<Option<Duration>, Status> {
     let mut values = headers.get_all(NAME).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -47,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unit_of_the_protocol_is_read() {
+    fn every_unit_of_the_protocol_is_parsed() {
         let seconds = Duration::from_secs;
         for (text, timeout) in [
             ("2H", seconds(7_200)),
@@ -64,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_protocol_does_not_allow_is_refused() {
+    fn a_malformed_timeout_is_refused() {
         for text in [
             "",
             "S",
@@ -88,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn two_deadlines_are_as_bad_as_none() {
+    fn a_repeated_deadline_is_refused() {
         let mut headers = HeaderMap::new();
         assert!(read(&headers).unwrap().is_none());
         headers.append(NAME, "1S".parse().unwrap());

@@ -1,32 +1,33 @@
-//! What callers write into headers, as far as the log may repeat it: short, of few characters, on
-//! one line, and nothing that looks like a secret.
+//! Filters the text of callers' headers for the log: short, from a small set of characters, on one
+//! line, and without anything that looks like a secret.
 //!
-//! Headers are any caller's to fill. What doesn't have the form that it should have is left out
-//! rather than mended: half an id finds nothing.
+//! Any caller can write anything into a header. Text of the wrong form is deliberately left out and
+//! never repaired, since half an id finds nothing.
 
 use http::HeaderValue;
 
-/// The longest `x-request-id` that is repeated: a UUID has 36 characters, and what proxies make no
-/// more than this.
+/// The longest `x-request-id` that is logged, in bytes: a UUID has 36, and the ids that proxies
+/// generate have at most this many.
 const REQUEST_ID_BYTES_MAX: usize = 64;
-/// The longest `user-agent` that is repeated.
+/// The longest `user-agent` that is logged, in bytes; further words are cut off.
 const USER_AGENT_BYTES_MAX: usize = 96;
-/// The longest word of one: `grpc-java-netty/1.58.0` has 22 bytes, keys and tokens have more.
+/// The longest word of a `user-agent` that is logged: `grpc-java-netty/1.58.0` has 22 bytes, while
+/// keys and tokens have more.
 const WORD_BYTES_MAX: usize = 32;
-/// The longest path of an unknown method that is repeated.
+/// The longest path of an unknown method that is logged, in bytes.
 const PATH_BYTES_MAX: usize = 80;
-/// What stands for a word that is not repeated.
+/// The placeholder for a word that is not logged.
 const WITHHELD: &str = "[withheld]";
-/// How keys of callers and JSON web tokens begin.
+/// The beginnings of callers' keys and of JSON web tokens.
 const SECRET_PREFIXES: [&str; 2] = ["fm_", "eyJ"];
 
-/// The trace id of a W3C `traceparent`, if it is a valid one: version, trace, parent, flags.
+/// The trace id of a W3C `traceparent` (version, trace, parent, flags). `None` if it is invalid.
 pub fn trace_id(header: &HeaderValue) -> Option<&str> {
     let text = header.to_str().ok()?;
     let mut parts = text.split('-');
     let [version, trace, parent, flags] = [(); 4].map(|()| parts.next());
     let (version, trace) = (version?, trace?);
-    // Later versions may add parts; the first has none.
+    // Version 00 has exactly four parts; later versions may add some.
     let ends = parts.next().is_none() || version != "00";
     let valid = ends
         && version != "ff"
@@ -43,7 +44,7 @@ fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(is_digit)
 }
 
-/// An `x-request-id`, if it is one.
+/// An `x-request-id`. `None` if it is too long, has other characters or looks like a secret.
 pub fn request_id(header: &HeaderValue) -> Option<&str> {
     let text = header.to_str().ok()?;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
@@ -51,7 +52,8 @@ pub fn request_id(header: &HeaderValue) -> Option<&str> {
     (fits && text.bytes().all(allowed) && !looks_secret(text)).then_some(text)
 }
 
-/// A `user-agent`: its words, without those that no client's name and version has.
+/// A `user-agent`, with a placeholder for each word that can't be a client's name or version.
+/// `None` if no word is left.
 pub fn user_agent(header: &HeaderValue) -> Option<String> {
     let text = header.to_str().ok()?;
     let mut agent = String::new();
@@ -73,7 +75,7 @@ fn shown(word: &str) -> &str {
     if fits { word } else { WITHHELD }
 }
 
-/// The path of a method that this port hasn't got, if it has the form of one.
+/// The path of an unknown method. `None` if it doesn't have the form of a method's path.
 pub fn path(path: &str) -> Option<&str> {
     let (service, method) = path.strip_prefix('/')?.split_once('/')?;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
@@ -122,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_id_of_another_form_is_left_out() {
+    fn a_malformed_request_id_is_left_out() {
         for id in ["01a2068d-39a9-715f-9e90-6791c003e0b7", "Root=1-67891233-abcdef0123", "a:b_c.1"]
         {
             assert_eq!(request_id(&header(id)), Some(id));
@@ -166,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_only_where_it_could_be_a_methods() {
+    fn a_path_is_logged_only_if_it_could_name_a_method() {
         let known = "/other.v1.Service/Method_1";
         assert_eq!(path(known), Some("other.v1.Service/Method_1"));
         let long = format!("/{}/a", "s".repeat(90));

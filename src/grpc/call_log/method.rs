@@ -1,29 +1,32 @@
-//! The methods of the port, by name: what callers ask for otherwise has no name here.
+//! The methods of the port, and how the log treats their calls.
+//!
+//! The table is deliberately closed: every unknown method is [`OTHER`], so that callers can't add
+//! names to the log's counts.
 
-/// What a call of a method is, to the log.
+/// How the log treats the calls of a method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sort {
-    /// It changes matches.
+    /// The call changes matches: its end is logged at info.
     Change,
-    /// It looks.
+    /// The call only reads: its success is logged at debug.
     Read,
-    /// It asks whether the server is well, as probes do all day.
+    /// The call is a health check, which is frequent: its end is always logged at debug.
     Probe,
 }
 
 /// A method of the port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Method {
-    /// Its full name, as the log and the counts have it.
+    /// The full name, as the log and the counts show it.
     pub name: &'static str,
-    /// What its calls are.
+    /// How the log treats its calls.
     pub sort: Sort,
 }
 
-/// Whatever else is called.
+/// The index in [`METHODS`] that stands for every unknown method.
 pub const OTHER: usize = METHODS.len() - 1;
 
-/// All methods, and one for what the port hasn't got.
+/// All methods of the port, and one entry for every method that it doesn't have.
 pub static METHODS: [Method; 14] = [
     change("facematch.v1.FaceMatch/RunMatch"),
     change("facematch.v1.FaceMatch/CreateMatch"),
@@ -53,14 +56,14 @@ const fn probe(name: &'static str) -> Method {
     Method { name, sort: Sort::Probe }
 }
 
-/// The number of the method that a path names, in [`METHODS`].
+/// The index in [`METHODS`] of the method that a path names.
 pub fn number(path: &str) -> usize {
     let name = path.strip_prefix('/').unwrap_or(path);
     METHODS[..OTHER].iter().position(|method| method.name == name).unwrap_or(OTHER)
 }
 
 impl Method {
-    /// Whether it is one of our own service.
+    /// Whether the method belongs to the FaceMatch service.
     pub fn is_ours(&self) -> bool {
         self.name.starts_with("facematch.v1.")
     }
@@ -93,13 +96,13 @@ mod tests {
         }
         for name in names {
             let number = number(&format!("/{name}"));
-            // Later versions of health have a call that this server doesn't answer.
+            // Later versions of the health service have a method that this server doesn't serve.
             assert!(METHODS[number].name == name || name.ends_with("Health/List"), "{name}");
         }
     }
 
     #[test]
-    fn what_the_port_has_not_is_other() {
+    fn an_unknown_method_is_other() {
         for path in
             ["", "/", "other", "/facematch.v1.FaceMatch/", "/facematch.v1.FaceMatch/RunMatchX"]
         {

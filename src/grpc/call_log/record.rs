@@ -1,4 +1,6 @@
-//! What only the handler of a call knows, for the line that tells of the call's end.
+//! Carries what only a call's handler knows to the log line of the call's end.
+//!
+//! It deliberately keeps the first value of each field: later ones are ignored.
 
 use std::sync::{
     Arc, OnceLock,
@@ -14,7 +16,7 @@ use crate::{
     watch::Key,
 };
 
-/// A call's record: in the extensions of its request. Clones write the same one.
+/// The record of one call, stored in the extensions of its request. Clones share it.
 #[derive(Clone, Default)]
 pub struct CallRecord(Arc<CallFacts>);
 
@@ -28,30 +30,31 @@ struct CallFacts {
 }
 
 impl CallRecord {
-    /// The record of a call; of a request that came by no port, one that nothing reads.
+    /// The record of a call. A request that didn't come through the call log gets a fresh record
+    /// that is never read.
     pub fn of<T>(request: &Request<T>) -> Self {
         Self::among(request.extensions())
     }
 
-    /// The record among a request's extensions, likewise.
+    /// The record in a request's extensions, or a fresh one as in [`CallRecord::of`].
     pub fn among(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 
-    /// The call is about this match.
+    /// Notes the match that the call is about.
     pub fn names_match(&self, id: MatchId) {
-        // The first is the one that the caller meant.
+        // The first id is the one that the caller meant.
         let _ = self.0.match_id.set(id);
     }
 
-    /// The call has named its match so, whether it is a match's name or not.
+    /// Notes the request id that the call gives. Text that isn't a valid request id is ignored.
     pub fn names_request(&self, text: &str) {
         if let Ok(id) = text.parse() {
             let _ = self.0.request_id.set(id);
         }
     }
 
-    /// The call has named its match by this key.
+    /// Notes the key by which the call names its match.
     pub fn names(&self, key: &Key) {
         match key {
             Key::Match(id) => self.names_match(*id),
@@ -61,7 +64,7 @@ impl CallRecord {
         }
     }
 
-    /// The call has found its match.
+    /// Notes the ids of the match that the call has found.
     pub fn found(&self, m: &Match) {
         self.names_match(m.id);
         if let Some(id) = &m.spec.request_id {
@@ -69,44 +72,45 @@ impl CallRecord {
         }
     }
 
-    /// A stream has broken off so: of its status only what is sent reaches the log.
+    /// Notes the error behind the status with which a stream breaks off. The call log sees only the
+    /// part of that status that is sent.
     pub fn broke_off(&self, status: &Status) {
         if let Some(error) = std::error::Error::source(status) {
             let _ = self.0.error.set(outage::causes(error));
         }
     }
 
-    /// Its answer has lain unread for too long, and is let go: its caller may never hear of it.
+    /// Notes that the call's stream stalled and was ended. Its caller may never read that status.
     pub fn lies_unread(&self) {
         self.0.is_unread.store(true, Ordering::Relaxed);
     }
 
-    /// Whether its answer was let go unread.
+    /// Whether the call's stream stalled and was ended.
     pub fn is_unread(&self) -> bool {
         self.0.is_unread.load(Ordering::Relaxed)
     }
 
-    /// Which match, if it is known.
+    /// The match that the call is about, if known.
     pub fn match_id(&self) -> Option<MatchId> {
         self.0.match_id.get().copied()
     }
 
-    /// The caller's own id of it, if it is known.
+    /// The caller's own id of the match, if known.
     pub fn request_id(&self) -> Option<&RequestId> {
         self.0.request_id.get()
     }
 
-    /// Why the call broke off, if that was written.
+    /// The error behind a stream that broke off, with its causes, if noted.
     pub fn error(&self) -> Option<&str> {
         self.0.error.get().map(String::as_str)
     }
 
-    /// So many more bytes of its request have come.
+    /// Adds bytes of the request's body that have arrived.
     pub fn came(&self, bytes: usize) {
         self.0.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// How many bytes of its request have come.
+    /// The bytes of the request's body that have arrived so far.
     pub fn bytes_in(&self) -> u64 {
         self.0.bytes_in.load(Ordering::Relaxed)
     }

@@ -1,7 +1,8 @@
-//! Counts the calls that ended, and says which of the refused ones get a line of their own.
+//! Counts the calls that have ended, and decides which refusals get a log line of their own.
 //!
-//! A flood of refusals that are alike must not become a flood of lines: the first few are told
-//! one by one, the rest by their number, once in each [`WINDOW`]. Every call is counted.
+//! A flood of equal refusals must not flood the log: the first few get a line each, and the others
+//! one line with their number in each [`WINDOW`]. Every call is counted. It deliberately writes no
+//! line itself.
 
 use std::{
     collections::HashMap,
@@ -19,50 +20,50 @@ use crate::{
     grpc::call_log::method::{METHODS, OTHER},
 };
 
-/// How long refusals that are alike are counted together: short enough to see how an attack goes.
+/// How long equal refusals are counted together: short enough to follow an attack.
 pub const WINDOW: Duration = Duration::from_secs(10);
-/// How many of them get a line of their own before the rest is counted.
+/// How many equal refusals get a line of their own before the others are only counted.
 pub const LINES_MAX: u32 = 5;
-/// How many kinds of refusals are told apart: far more than there are, since methods, codes and
-/// reasons are all the server's own words.
+/// The most kinds of refusals that are counted separately: far more than exist, since methods,
+/// codes and reasons are all the server's own words.
 const KINDS_MAX: usize = 1024;
 
-/// Calls that ended alike.
+/// What equal ends of calls have in common.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct EndKind {
-    /// The method's number.
+    /// The index of the method in [`METHODS`].
     pub method: usize,
-    /// How they ended.
+    /// The gRPC code.
     pub code: Code,
-    /// Why, where there is a reason.
+    /// The word from `ErrorInfo`; `None` if the status has none.
     pub reason: Option<String>,
 }
 
-/// How many calls of a kind have ended since the start.
+/// The number of calls of one kind that have ended since the start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndedCalls {
-    /// The method's full name.
+    /// The method's full name, such as `facematch.v1.FaceMatch/GetMatch`, or `other`.
     pub method: &'static str,
-    /// How they ended, in gRPC's word.
+    /// The gRPC code, such as `NOT_FOUND`.
     pub code: &'static str,
-    /// Why, where there is a reason; else empty.
+    /// The word from `ErrorInfo`; empty if the status has none.
     pub reason: String,
-    /// How many.
+    /// The number of calls.
     pub calls: u64,
 }
 
-/// Refusals of a kind that got no line of their own, in one window.
+/// The refusals of one kind that got no line of their own in one window.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Untold {
-    /// Of which kind.
+    /// Their kind.
     pub kind: EndKind,
-    /// How many.
+    /// Their number.
     pub calls: u64,
 }
 
-/// What was counted.
+/// The counts of all calls that have ended.
 pub struct Tally {
-    /// Calls that ended well, by method.
+    /// The numbers of calls that ended as OK, by method.
     ok: [AtomicU64; METHODS.len()],
     others: Mutex<HashMap<EndKind, CallCount>>,
 }
@@ -72,22 +73,22 @@ struct CallCount {
     window_began: Timestamp,
     in_window: u32,
     untold: u64,
-    /// How many of this window's calls are told: none while a flood goes on.
+    /// How many calls of this window get a line: none while a flood continues.
     lines: u32,
 }
 
 impl Tally {
-    /// Nothing yet.
+    /// Starts with no calls.
     pub fn new() -> Self {
         Self { ok: std::array::from_fn(|_| AtomicU64::new(0)), others: Mutex::default() }
     }
 
-    /// A call has ended well.
+    /// Counts a call that ended as OK.
     pub fn ok(&self, method: usize) {
         self.ok[method].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A call has ended otherwise. Whether it gets a line of its own.
+    /// Counts a refused call, and returns whether it gets a line of its own.
     pub fn refused(&self, kind: EndKind, now: Timestamp) -> bool {
         let mut others = self.others();
         let is_known = others.len() < KINDS_MAX || others.contains_key(&kind);
@@ -100,12 +101,13 @@ impl Tally {
         is_told
     }
 
-    /// A call has ended in a way that is no refusal: it is only counted.
+    /// Counts a call that ended otherwise without being refused. It gets no line from here.
     pub fn left(&self, kind: EndKind, now: Timestamp) {
         self.others().entry(kind).or_insert_with(|| CallCount::new(now)).calls += 1;
     }
 
-    /// What got no line of its own in the windows that are over by now, or in all of them.
+    /// Takes the refusals that got no line of their own in the windows that have ended by now, or,
+    /// if `all` is set, in all windows.
     pub fn untold(&self, now: Timestamp, all: bool) -> Vec<Untold> {
         let mut untold = Vec::new();
         for (kind, count) in self.others().iter_mut() {
@@ -117,7 +119,7 @@ impl Tally {
         untold
     }
 
-    /// All counts since the start.
+    /// All counts since the start, in no order.
     pub fn ended(&self) -> Vec<EndedCalls> {
         let ok = self.ok.iter().enumerate().map(|(method, calls)| {
             let kind = EndKind { method, code: Code::Ok, reason: None };
@@ -139,8 +141,8 @@ impl CallCount {
         Self { calls: 0, window_began: now, in_window: 0, untold: 0, lines: LINES_MAX }
     }
 
-    /// Begins a new window, and returns what got no line in the last one. While a flood goes on it
-    /// is told by numbers alone.
+    /// Begins a new window, and returns how many calls got no line in the last one. While a flood
+    /// continues, the log gets only numbers.
     fn next_window(&mut self, now: Timestamp) -> u64 {
         self.lines = if self.in_window > LINES_MAX { 0 } else { LINES_MAX };
         self.window_began = now;
@@ -156,7 +158,7 @@ impl EndedCalls {
     }
 }
 
-/// gRPC's word for a code, as its specification writes it.
+/// The name of a code as the gRPC specification spells it.
 pub const fn word(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -192,14 +194,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_a_few_lines_and_then_a_number_in_each_window() {
+    fn a_flood_gets_a_few_lines_and_then_a_number_in_each_window() {
         let (tally, began) = (Tally::new(), Timestamp::default());
         assert_eq!(told(&tally, 1000, began), 5);
-        assert_eq!(tally.untold(began, false), [], "the window isn't over");
+        assert_eq!(tally.untold(began, false), [], "the window hasn't ended");
         let mut now = began.after(WINDOW);
         let untold = |calls| [Untold { kind: kind("MATCH_NOT_FOUND"), calls }];
         assert_eq!(tally.untold(now, false), untold(995));
-        assert_eq!(told(&tally, 1000, now), 0, "the flood goes on");
+        assert_eq!(told(&tally, 1000, now), 0, "the flood continues");
         now = now.after(WINDOW);
         assert_eq!(tally.untold(now, false), untold(1000));
         now = now.after(WINDOW);
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_apart() {
+    fn each_kind_is_counted_separately() {
         let (tally, now) = (Tally::new(), Timestamp::default());
         told(&tally, 1000, now);
         assert!(tally.refused(kind("TOKEN_INVALID"), now));
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_so_many_kinds_and_no_more() {
+    fn the_number_of_kinds_is_bounded() {
         let (tally, now) = (Tally::new(), Timestamp::default());
         for number in 0..10 * KINDS_MAX {
             tally.refused(kind(&format!("REASON_{number}")), now);
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_well_is_counted_by_method() {
+    fn ok_calls_are_counted_by_method() {
         let tally = Tally::new();
         tally.ok(0);
         tally.ok(0);

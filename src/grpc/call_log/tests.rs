@@ -22,7 +22,7 @@ const MATCH: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 type Handler = Box<dyn FnMut(Request<Body>) -> Option<Response<Body>> + Send>;
 
-/// Answers as it is told, or never.
+/// A service whose answers come from a closure. `None` means that it never answers.
 struct Answering(Mutex<Handler>);
 
 impl Service<Request<Body>> for Answering {
@@ -45,7 +45,7 @@ impl Service<Request<Body>> for Answering {
     }
 }
 
-/// A port whose time is moved by hand.
+/// A call log whose clock the test moves.
 struct Port {
     log: CallLog,
     hand: Hand,
@@ -65,7 +65,7 @@ impl Port {
         self.log.over(Answering(Mutex::new(Box::new(answer))))
     }
 
-    /// Calls a method that answers so, and reads the whole answer.
+    /// Calls a method whose answer `answer` makes, and reads the whole answer.
     fn call(&self, path: &str, answer: impl Fn() -> Response<Body> + Send + 'static) {
         let called = self.over(move |_| Some(answer())).call(request(path));
         let answer = called.now_or_never().unwrap().unwrap();
@@ -82,7 +82,7 @@ fn ok() -> Response<Body> {
     streamed(&["one", "other"], Some(Status::ok("")))
 }
 
-/// Some pieces, and how they end.
+/// An answer of some frames, with the trailers of `end` if it is set.
 fn streamed(pieces: &[&'static str], end: Option<Status>) -> Response<Body> {
     let data = pieces.iter().map(|piece| Frame::data(Bytes::from_static(piece.as_bytes())));
     let trailers = end.map(|status| {
@@ -111,20 +111,20 @@ fn only(lines: &Lines) -> CapturedLine {
     }
 }
 
-/// The fields of a line, in this order.
+/// The values of a line's fields, in the order of `names`; `-` for a missing field.
 fn fields<'a, const N: usize>(line: &'a CapturedLine, names: [&str; N]) -> [&'a str; N] {
     names.map(|name| line.field(name).unwrap_or("-"))
 }
 
 #[test]
-fn a_call_that_changes_something_is_one_line_at_info_with_all_that_is_known() {
+fn a_changing_call_gets_one_line_at_info_with_all_known_fields() {
     let port = Port::new();
     let hand = port.hand.clone();
     let mut service = port.over(move |request| {
         let record = request.extensions().get::<CallRecord>().unwrap().clone();
         record.names_match(MATCH.parse::<MatchId>().unwrap());
         record.names_request("order 17\" rpc.code=OK");
-        // As a handler would, it reads the request before it answers.
+        // A real handler reads the request before it answers, too.
         request.into_body().collect().now_or_never().unwrap().unwrap();
         hand.advance(Duration::from_millis(250));
         Some(ok())
@@ -168,7 +168,7 @@ fn a_call_that_changes_something_is_one_line_at_info_with_all_that_is_known() {
 }
 
 #[test]
-fn what_is_not_known_is_left_out() {
+fn unknown_fields_are_left_out() {
     let line = only(&capture(|| Port::new().call(CANCEL, ok)));
     for name in ["peer", "user_agent", "match.id", "request.id", "trace_id", "x_request_id"] {
         assert_eq!(line.field(name), None, "{name}");
@@ -176,7 +176,7 @@ fn what_is_not_known_is_left_out() {
 }
 
 #[test]
-fn reads_and_probes_are_told_at_debug_and_refusals_at_info() {
+fn reads_and_health_checks_are_logged_at_debug_and_refusals_at_info() {
     let refused = || full().into_http();
     for (path, answer, level) in [
         (CANCEL, ok as fn() -> Response<Body>, Level::INFO),
@@ -193,10 +193,10 @@ fn reads_and_probes_are_told_at_debug_and_refusals_at_info() {
 }
 
 #[test]
-fn a_refusal_tells_its_reason_and_limit_whether_it_comes_at_once_or_at_the_end() {
+fn a_refusal_shows_its_reason_and_limit_from_headers_and_from_trailers() {
     for answer in [
         || full().into_http(),
-        // As another layer would hand it on.
+        // The status is in the extensions and the headers, as after another layer.
         || full().into_http::<Body>().map(|_| Body::empty()),
         || {
             let mut response = full().into_http::<Body>();
@@ -214,7 +214,7 @@ fn a_refusal_tells_its_reason_and_limit_whether_it_comes_at_once_or_at_the_end()
 }
 
 #[test]
-fn an_answer_that_is_no_grpc_has_the_code_that_grpc_makes_of_it() {
+fn an_answer_that_is_not_grpc_gets_the_code_of_its_http_status() {
     for (status, code) in [(415, "UNKNOWN"), (404, "UNIMPLEMENTED"), (503, "UNAVAILABLE")] {
         let answer = move || Response::builder().status(status).body(Body::empty()).unwrap();
         let line = only(&capture(|| Port::new().call(GET, answer)));
@@ -225,7 +225,7 @@ fn an_answer_that_is_no_grpc_has_the_code_that_grpc_makes_of_it() {
 }
 
 #[test]
-fn a_stream_whose_caller_goes_is_cancelled_and_told_once() {
+fn a_stream_whose_caller_disconnects_is_logged_once_as_cancelled() {
     let port = Port::new();
     let line = only(&capture(|| {
         let endless = || stream::pending::<Result<Frame<Bytes>, Status>>();
@@ -236,12 +236,12 @@ fn a_stream_whose_caller_goes_is_cancelled_and_told_once() {
         assert!(body.frame().now_or_never().is_none());
         port.hand.advance(Duration::from_secs(60));
     }));
-    assert_eq!(line.level, Level::DEBUG, "a caller that has seen enough is no refusal");
+    assert_eq!(line.level, Level::DEBUG, "a caller that has read enough is not refused");
     assert_eq!(fields(&line, ["rpc.code", "duration_ms"]), ["CANCELLED", "60000"]);
 }
 
 #[test]
-fn a_call_that_is_dropped_before_its_answer_is_cancelled_or_late() {
+fn a_call_dropped_before_its_answer_is_cancelled_or_past_its_deadline() {
     for (timeout, code) in
         [(None, "CANCELLED"), (Some("3S"), "CANCELLED"), (Some("700m"), "DEADLINE_EXCEEDED")]
     {
@@ -260,7 +260,7 @@ fn a_call_that_is_dropped_before_its_answer_is_cancelled_or_late() {
 }
 
 #[test]
-fn a_stream_that_was_let_go_unread_says_so_though_its_caller_never_hears_of_it() {
+fn a_stalled_stream_is_logged_as_unread_even_if_its_caller_never_reads_the_status() {
     let port = Port::new();
     let line = only(&capture(|| {
         let called = port.over(|request| {
@@ -276,7 +276,7 @@ fn a_stream_that_was_let_go_unread_says_so_though_its_caller_never_hears_of_it()
 }
 
 #[test]
-fn a_flood_of_refusals_is_a_few_lines_and_a_count() {
+fn a_flood_of_refusals_gets_a_few_lines_and_a_count() {
     let port = Port::new();
     let lines = capture(|| {
         for _ in 0..1000 {
@@ -288,7 +288,7 @@ fn a_flood_of_refusals_is_a_few_lines_and_a_count() {
     let told: Vec<_> = lines.all().into_iter().filter(|line| line.level <= Level::INFO).collect();
     assert_eq!(told.len(), 7, "five of the flood, one of another method, and the count");
     let rest = &told[6];
-    assert_eq!(rest.message, "more calls ended alike");
+    assert_eq!(rest.message, "more calls ended the same way");
     assert_eq!(
         fields(rest, ["rpc.method", "rpc.code", "reason", "calls"]),
         ["facematch.v1.FaceMatch/GetMatch", "RESOURCE_EXHAUSTED", "OVERLOADED", "995"]
@@ -299,7 +299,7 @@ fn a_flood_of_refusals_is_a_few_lines_and_a_count() {
 }
 
 #[test]
-fn a_store_outage_is_told_where_it_begins_and_not_by_each_call() {
+fn a_store_outage_is_warned_of_once_and_not_for_each_call() {
     let port = Port::new();
     let unavailable = || {
         let cause = io::Error::other("connection refused");
@@ -315,11 +315,11 @@ fn a_store_outage_is_told_where_it_begins_and_not_by_each_call() {
     assert_eq!(line.message, "the store fails");
     let why = "the store is unavailable: connection refused";
     assert_eq!(line.field("error"), Some(why));
-    assert_eq!(lines.all()[1].field("error"), Some(why), "the call's own line has it too");
+    assert_eq!(lines.all()[1].field("error"), Some(why), "the call's own line shows the cause too");
 }
 
 #[test]
-fn what_breaks_a_stream_is_told_by_its_record() {
+fn the_error_behind_a_broken_stream_comes_from_its_record() {
     let port = Port::new();
     let line = only(&capture(|| {
         let mut service = port.over(|request| {
@@ -335,7 +335,7 @@ fn what_breaks_a_stream_is_told_by_its_record() {
 }
 
 #[test]
-fn an_unknown_method_is_other_and_its_path_is_told_if_it_is_one() {
+fn an_unknown_method_is_other_and_its_path_is_logged_if_it_is_well_formed() {
     let unknown = || Status::unimplemented("").into_http();
     for (path, told) in
         [("/a.v1.B/C", Some("a.v1.B/C")), ("/a/b?token=c", Some("a/b")), ("/a%0Ab/c", None)]
@@ -347,7 +347,7 @@ fn an_unknown_method_is_other_and_its_path_is_told_if_it_is_one() {
 }
 
 #[test]
-fn timeouts_are_read_as_grpc_spells_them() {
+fn grpc_timeouts_are_parsed() {
     let read = |text: &str| timeout(&text.parse().unwrap());
     assert_eq!(read("700m"), Some(Duration::from_millis(700)));
     assert_eq!(read("2H"), Some(Duration::from_secs(7200)));

@@ -1,5 +1,7 @@
-//! Between the wire and the domain: requests are parsed once, with all violations at once;
-//! updates are written one to one.
+//! Converts between protobuf messages and the domain's types.
+//!
+//! A request is parsed once, and refused with all of its violations together. An update is
+//! converted one to one; nothing is decided here.
 
 pub mod request;
 pub mod time;

@@ -1,4 +1,6 @@
-//! What callers send, parsed: every violation is found before any is reported.
+//! Parses requests. Every violation is collected before any is reported.
+//!
+//! It deliberately looks at nothing but the request: whether a match exists is for the handler.
 
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
@@ -18,36 +20,37 @@ use crate::{
     watch::{Filter, Key},
 };
 
-/// The longest that a match may take.
+/// The longest timeout of a match.
 const MATCH_TIMEOUT_MAX: Duration = Duration::from_hours(24);
-/// The longest that a call may wait for a match.
+/// The longest time that `WaitMatch` may wait.
 const WAIT_TIMEOUT_MAX: Duration = Duration::from_mins(10);
-/// How long a call waits if it doesn't say.
+/// How long `WaitMatch` waits if the request sets no timeout.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How many liveness media a request may name: as many as a folder holds beside the photo, amply.
+/// The most liveness media that a request may name: ample for the media of one folder.
 const LIVENESS_MEDIA_MAX: usize = 8;
-/// How many labels a match may have, and how long they may be, in characters.
+/// The most labels of a match, and the most characters of their keys and values.
 const LABELS_MAX: usize = 16;
 const LABEL_KEY_CHARACTERS_MAX: usize = 64;
 const LABEL_VALUE_CHARACTERS_MAX: usize = 256;
-/// How long a file's name may be, in characters: as long as any file system has it.
+/// The most characters of a file's name: no common file system allows more.
 const FILE_NAME_CHARACTERS_MAX: usize = 255;
-/// How many matches a page has if the call doesn't say, and at most.
+/// The number of matches on a page if the request sets none, and at most.
 const PAGE_SIZE: usize = 50;
 const PAGE_SIZE_MAX: usize = 1_000;
 
 /// A match request, parsed.
 #[derive(Debug)]
 pub struct Parsed {
-    /// What is asked for.
+    /// The match that is asked for.
     pub spec: Spec,
-    /// The photo, where the request brings one.
+    /// The photo's bytes; `None` if the folder already holds the photo.
     pub content: Option<Bytes>,
-    /// Whether progress is to be shown.
+    /// Whether the caller wants progress updates.
     pub include_progress: bool,
 }
 
-/// Parses a match request. `digest` is the store's digest of a photo.
+/// Parses a match request. `digest` returns the store's digest of a photo. `default_timeout`
+/// applies if the request sets none.
 pub fn match_request(
     request: pb::MatchRequest,
     caller: CallerId,
@@ -83,7 +86,7 @@ pub fn match_request(
     Ok(Parsed { spec, content, include_progress: request.include_progress })
 }
 
-/// A reference photo whose fields are in order.
+/// A reference photo whose fields are all valid.
 struct ParsedPhoto {
     source: ParsedSource,
     kind: PhotoKind,
@@ -187,7 +190,7 @@ fn timeout(
     let Some(wire) = wire else {
         return Timeout { duration: default, named: false };
     };
-    // The journal keeps microseconds: less than one is nothing.
+    // The journal stores microseconds: a shorter timeout would become 0.
     let duration = time::duration(wire).filter(|d| d.as_micros() > 0 && *d <= MATCH_TIMEOUT_MAX);
     if duration.is_none() {
         wrong.add("timeout", "must be more than 0 and at most 24 h");
@@ -222,7 +225,7 @@ fn liveness_media(
     ids
 }
 
-/// A medium's id as callers give it: a UUID.
+/// Parses a medium's id, which has to be a UUID.
 fn media_id(wrong: &mut Violations, field: String, text: &str) -> Option<MediaId> {
     let id = MatchId::from_str(text).ok().and_then(|uuid| uuid.to_string().parse().ok());
     if id.is_none() {
@@ -267,11 +270,11 @@ fn required<T: FromStr<Err: std::fmt::Display>>(
     }
 }
 
-/// Either id of a match, as five requests name it.
+/// The unparsed id of a match, common to the five requests that have this oneof.
 pub enum Id {
-    /// By our id.
+    /// The server's id.
     Match(String),
-    /// By the caller's own id.
+    /// The caller's own id.
     Request(String),
 }
 
@@ -296,19 +299,19 @@ id_of!(
     delete_match_request
 );
 
-/// Parses which match is meant.
+/// Parses the id of a match.
 pub fn key(wrong: &mut Violations, id: Option<impl Into<Id>>) -> Option<Key> {
     match id.map(Into::into) {
         Some(Id::Match(text)) => required(wrong, "match_id", &text).map(Key::Match),
         Some(Id::Request(text)) => required(wrong, "request_id", &text).map(Key::Request),
         None => {
-            wrong.add("match_id", "is required, or request_id in its place");
+            wrong.add("match_id", "is required, unless request_id is set");
             None
         }
     }
 }
 
-/// Parses a request that holds nothing but a key.
+/// Parses a request that holds only the id of a match.
 pub fn only_key(id: Option<impl Into<Id>>) -> Result<Key, Status> {
     let mut wrong = Violations::default();
     let key = key(&mut wrong, id);
@@ -316,7 +319,7 @@ pub fn only_key(id: Option<impl Into<Id>>) -> Result<Key, Status> {
     key.ok_or_else(|| status::internal("a request without violations lacks its key"))
 }
 
-/// Parses which match is waited for, and for how long.
+/// Parses the match to wait for, and how long.
 pub fn wait(request: pb::WaitMatchRequest) -> Result<(Key, Duration), Status> {
     let mut wrong = Violations::default();
     let key = key(&mut wrong, request.id);
@@ -331,7 +334,7 @@ pub fn wait(request: pb::WaitMatchRequest) -> Result<(Key, Duration), Status> {
     key.zip(timeout).ok_or_else(|| status::internal("a request without violations lacks a part"))
 }
 
-/// Parses what is listed: the filter and the size of a page.
+/// Parses the filter and the page size of a list.
 pub fn list(request: &pb::ListMatchesRequest) -> Result<(Filter, usize), Status> {
     let mut wrong = Violations::default();
     let mut filter = filter(&mut wrong, &request.folder_id, &request.labels);
@@ -350,7 +353,7 @@ pub fn list(request: &pb::ListMatchesRequest) -> Result<(Filter, usize), Status>
     Ok((filter, size))
 }
 
-/// Parses which matches are watched.
+/// Parses the filter of the matches to watch.
 pub fn watch_all(request: &pb::WatchMatchesRequest) -> Result<Filter, Status> {
     let mut wrong = Violations::default();
     let filter = filter(&mut wrong, &request.folder_id, &request.labels);
@@ -368,7 +371,7 @@ fn filter(wrong: &mut Violations, folder: &str, wanted: &HashMap<String, String>
     Filter { folder_id, labels, ..Filter::default() }
 }
 
-/// Each state once, however often it is named.
+/// Parses the states of a filter, without repetitions.
 fn states(wrong: &mut Violations, wire: &[i32]) -> Vec<State> {
     let mut states = Vec::new();
     for (index, number) in wire.iter().enumerate() {

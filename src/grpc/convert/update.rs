@@ -1,4 +1,7 @@
-//! What callers see, written from the journal one to one.
+//! Converts matches and updates to protobuf messages, one to one.
+//!
+//! It deliberately leaves nothing out and adds nothing. A word that this version doesn't know is
+//! shown as unspecified.
 
 use std::collections::HashMap;
 
@@ -12,7 +15,7 @@ use crate::{
     watch::{Update, Watch},
 };
 
-/// A message of a stream.
+/// The message of an update.
 pub fn update(watch: &Watch, update: &Update) -> pb::MatchUpdate {
     match update {
         Update::Event(entry) => pb::MatchUpdate {
@@ -34,7 +37,7 @@ pub fn update(watch: &Watch, update: &Update) -> pb::MatchUpdate {
     }
 }
 
-/// A message that is no fact: it carries the sequence of the last one.
+/// A message that isn't durable: it carries the sequence of the last durable update.
 fn passing(m: Option<&Match>, time: Timestamp, event: Wire) -> pb::MatchUpdate {
     pb::MatchUpdate {
         match_id: m.map(|m| m.id.to_string()).unwrap_or_default(),
@@ -46,12 +49,13 @@ fn passing(m: Option<&Match>, time: Timestamp, event: Wire) -> pb::MatchUpdate {
     }
 }
 
-/// How much silence is normal goes with it, so that callers can tell a quiet stream from a dead one.
+/// A heartbeat carries the stream's interval, so that callers can tell a quiet stream from a dead
+/// one.
 fn heartbeat(watch: &Watch) -> Wire {
     Wire::Heartbeat(pb::Heartbeat { interval: Some(duration_to_wire(watch.heartbeat())) })
 }
 
-/// None for an event that this version doesn't know: the update shows what it led to.
+/// `None` for an event that this version doesn't know: the update still shows the match after it.
 fn event(recorded: &Recorded, after: &Match) -> Option<Wire> {
     Some(match &recorded.event {
         Event::Accepted(_) => Wire::Accepted(pb::Accepted { deadline: deadline(after) }),
@@ -88,7 +92,7 @@ fn progress(m: &Match, progress: Progress, now: Timestamp) -> pb::Progress {
     }
 }
 
-/// A match as callers see it.
+/// The message of a match.
 pub fn snapshot(m: &Match) -> pb::Match {
     pb::Match {
         match_id: m.id.to_string(),
@@ -115,12 +119,12 @@ pub fn snapshot(m: &Match) -> pb::Match {
     }
 }
 
-/// None where it isn't known what was asked for.
+/// `None` if this version can't read the request of the match, and so doesn't know its timeout.
 fn deadline(m: &Match) -> Option<prost_types::Timestamp> {
     (!m.spec.timeout.duration.is_zero()).then(|| to_wire(m.deadline()))
 }
 
-/// What was erased.
+/// The answer to a deletion at `time`.
 pub fn deletion(m: &Match, time: Timestamp) -> pb::DeleteMatchResponse {
     pb::DeleteMatchResponse {
         match_id: m.id.to_string(),
@@ -156,7 +160,7 @@ const fn photo_kind(kind: PhotoKind) -> pb::PhotoKind {
     }
 }
 
-/// A state as callers see it.
+/// The protobuf value of a state.
 pub const fn state(state: State) -> pb::MatchState {
     match state {
         State::Accepted => pb::MatchState::Accepted,

@@ -1,14 +1,14 @@
-//! What holds of a request for a match whatever its bytes are.
+//! The properties of [`OverheadCounter`] that hold for any bytes.
 
 use prost::Message;
 
 use super::OverheadCounter;
 use crate::pb::MatchRequest;
 
-/// A key and a length, for what is empty.
+/// The size of an empty field: its tag and its length.
 const FIELD_BYTES_MIN: usize = 2;
 
-/// Counts a message whole and in pieces, and compares with what is decoded.
+/// Checks that counting a message whole and in pieces agrees, and agrees with the decoder.
 pub fn request(message: &[u8]) {
     let mut whole = OverheadCounter::default();
     let counted = whole.count(message);
@@ -19,7 +19,7 @@ pub fn request(message: &[u8]) {
         assert_eq!(overhead.request_id(), whole.request_id(), "in pieces of {pieces}");
     }
     if let Ok(request) = MatchRequest::decode(message) {
-        assert!(!whole.is_lost(), "it is decoded");
+        assert!(!whole.is_lost(), "a message that decodes is protobuf");
         assert!(
             whole.request_id().is_empty() || whole.request_id() == request.request_id.as_bytes()
         );

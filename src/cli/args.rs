@@ -1,6 +1,6 @@
-//! What can be typed: the commands, their arguments and their help.
+//! The commands, their arguments and their help texts.
 //!
-//! It checks what can be checked without asking anybody; the server judges the rest.
+//! It checks only what can be checked without a server; the server judges the rest.
 
 mod server;
 mod value;
@@ -89,7 +89,7 @@ Examples:
   facematch serve --oz-url https://oz.example --oz-login me --oz-password-file /run/secrets/oz
   facematch serve --config /etc/facematch.toml --listen 0.0.0.0:50051";
 
-/// Is the person in this photo the one who proved to be alive in that Oz folder?
+/// Is the person in this photo the person in the liveness video of that Oz folder?
 #[derive(Debug, Parser)]
 #[command(name = "facematch", version, after_help = EXIT_CODES, arg_required_else_help = true)]
 pub struct Cli {
@@ -133,7 +133,7 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Reads what was typed. The arguments begin with the name of the program.
+    /// Parses the arguments. They begin with the name of the program.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Self, Error> {
         let cli = Self::try_parse_from(args)?;
         match repeated(cli.command.labels()) {
@@ -164,7 +164,7 @@ impl Command {
     }
 }
 
-/// The first key that an earlier label has too: which of the two is meant can't be told.
+/// The first key that is given twice. It is refused, because either value could be meant.
 fn repeated(labels: &[(String, String)]) -> Option<&str> {
     let mut keys = labels.iter().map(|(key, _)| key.as_str()).enumerate();
     keys.find(|(n, key)| labels[..*n].iter().any(|(earlier, _)| earlier == key)).map(|(_, key)| key)
@@ -175,7 +175,7 @@ fn repeated(labels: &[(String, String)]) -> Option<&str> {
 pub struct DemoArgs {
     /// A JPEG or PNG of your own to try; without one, the demo brings its own pictures
     pub photo: Option<PathBuf>,
-    /// Leave after the matches instead of serving on
+    /// Exit after the matches instead of continuing to serve
     #[arg(long)]
     pub once: bool,
     /// Where the server listens; port 0 takes any free one
@@ -189,23 +189,23 @@ pub struct SimArgs {
     /// Where the simulator listens; port 0 takes any free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8900")]
     pub listen: SocketAddr,
-    /// Makes ids, tokens and chances repeat; without one, every run is another
+    /// Makes ids, tokens and random choices repeatable; without a seed, every run differs
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
     /// A file that says what the simulator answers and when it misbehaves
     #[arg(long, value_name = "FILE")]
     pub script: Option<PathBuf>,
-    /// The login that it takes
+    /// The login that it accepts
     #[arg(long, value_name = "NAME", value_parser = given)]
-    #[arg(help = "The login that it takes [default: tester@example.com]")]
+    #[arg(help = "The login that it accepts [default: tester@example.com]")]
     pub login: Option<String>,
-    /// The password that goes with it
+    /// The password of the login
     #[arg(long, value_name = "PASSWORD", value_parser = given)]
-    #[arg(help = "The password that goes with it [default: simulated]")]
+    #[arg(help = "The password of the login [default: simulated]")]
     pub password: Option<String>,
-    /// The token that it takes without a login
+    /// The token that it accepts without a login
     #[arg(long, value_name = "TOKEN", value_parser = given)]
-    #[arg(help = "The token that it takes without a login [default: simulated-service-token]")]
+    #[arg(help = "The token that it accepts without a login [default: simulated-service-token]")]
     pub token: Option<String>,
     /// Serve over TLS with this certificate, a PEM file with its chain
     #[arg(long, value_name = "FILE", requires = "tls_key_file")]
@@ -227,14 +227,14 @@ pub struct SimArgs {
     pub log_level: String,
 }
 
-/// How long to go on when the server can't be reached.
+/// How long to retry, and how much to print.
 #[derive(Debug, Clone, Args)]
 pub struct RetryArgs {
-    /// How long to try again after a connection broke or a server shut down, without a new update
-    /// in between; a server that can't be reached in the first place is not waited for
+    /// How long to retry after a connection broke or a server shut down, without a new update in
+    /// between; if the first connection fails, the command doesn't retry
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     pub give_up_after: Duration,
-    /// Print progress and heartbeats too; on a terminal the line that moves shows them anyway
+    /// Print progress and heartbeats too; on a terminal the live line shows them anyway
     #[arg(long)]
     pub progress: bool,
 }
@@ -354,7 +354,7 @@ pub struct WatchArgs {
     /// Only updates after this number of one match
     #[arg(long, value_name = "NUMBER", default_value_t = 0, conflicts_with = "all")]
     pub after: u64,
-    /// With --all, where to go on: a token, or "earliest"; without one, from now on
+    /// With --all, where to resume: a token, or "earliest"; without one, from now on
     #[arg(long, value_name = "TOKEN", value_parser = given, conflicts_with_all = ["match_id", "request_id"])]
     pub resume_token: Option<String>,
     /// With --all, only matches of this Oz folder
@@ -393,7 +393,7 @@ pub struct ListArgs {
     /// How many at once, up to 1,000; without it, 50
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     pub page_size: i32,
-    /// Where a list that was cut goes on
+    /// Where to continue: the token that the previous page printed
     #[arg(long, value_name = "TOKEN", value_parser = given)]
     pub page_token: Option<String>,
     /// All pages instead of one
@@ -416,11 +416,11 @@ pub struct CompletionsArgs {
 /// Arguments of `man`.
 #[derive(Debug, Clone, Args)]
 pub struct ManArgs {
-    /// The directory to write the pages into; it is made if it isn't there
+    /// The directory to write the pages into; it is created if it doesn't exist
     pub dir: PathBuf,
 }
 
-/// Where a match stands.
+/// The state of a match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum StateArg {
     Accepted,

@@ -1,6 +1,7 @@
-//! The connection to a server.
+//! Connects to a server.
 //!
-//! It reconnects by itself once it has been up; whether to call again is `resume`'s to say.
+//! A connection reconnects by itself after it has been up once. It deliberately repeats no call:
+//! `resume` decides about that.
 
 mod answer;
 mod first_bytes;
@@ -25,19 +26,20 @@ use first_bytes::{Connector, FirstBytes};
 /// A client of the service.
 pub type ServiceClient = FaceMatchClient<Answers>;
 
-/// For name, connection and TLS handshake together.
+/// The time limit of name resolution, connection and TLS handshake together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that is gone without a word is noticed within this time, twice at most.
+/// The interval and the timeout of keepalive pings: a lost connection is noticed within twice this
+/// time.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The largest answer: a page of 1,000 matches, each with 16 labels of the longest kind.
+/// The largest answer, in bytes: a page of 1,000 matches, each with 16 labels of the longest kind.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// Why there is no client.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file of certificates can't be used; nothing was called.
+    /// The file of certificates is unusable; nothing was called.
     #[error(transparent)]
     CaFile(#[from] tls::CaFileError),
     /// The server can't be reached.
@@ -45,7 +47,7 @@ pub enum Error {
     Unreachable(Box<Status>),
 }
 
-/// Connects to a server that is there, within a limit of time if there is one.
+/// Connects to a server, within `limit` if it is set, and within 10 s in any case.
 pub async fn connect(server: &Server, limit: Option<Duration>) -> Result<ServiceClient, Error> {
     let mut endpoint = Endpoint::from(server.url.clone())
         .connect_timeout(limit.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT))

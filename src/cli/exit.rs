@@ -1,42 +1,42 @@
-//! The exit codes, which scripts rest on.
+//! The exit codes, which scripts rely on.
 //!
-//! It decides nothing else: what was printed before is the commands' business.
+//! It decides nothing else: the commands print.
 
 use std::process::ExitCode;
 
 use crate::cli::pb::{Match, MatchState, Resolution};
 
-/// How a command of the client ended.
+/// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// The command did what was asked; of a match: the same person.
+    /// The command succeeded; for a match, its verdict is SUCCESS.
     Success,
-    /// The match FINISHED: another person.
+    /// The match FINISHED as DECLINED: another person.
     Declined,
-    /// The match FINISHED: Oz leaves it to a person.
+    /// The match FINISHED as OPERATOR_REQUIRED: Oz leaves the decision to a person.
     OperatorRequired,
     /// The match FAILED or was CANCELLED: there is no verdict.
     NoVerdict,
-    /// The call failed: nothing is known that wasn't known before.
+    /// The call failed: the command learned nothing about the match's verdict.
     CallFailed,
-    /// The match has ended in a way that this version doesn't know, so the call has not failed.
+    /// The match has ended with a result that this version doesn't know. The call itself succeeded.
     UnknownVerdict,
-    /// `serve`, `sim` or `demo` could not start, or broke.
+    /// `serve`, `sim` or `demo` could not start, or failed.
     Broken,
-    /// The command line, a setting or a photo is wrong; nothing was done.
+    /// The command line, a setting or a photo is wrong; nothing was called.
     Usage,
-    /// The output can't be written: a full disk, for instance.
+    /// The output can't be written, for instance because a disk is full.
     Unwritable,
-    /// Ctrl-C; a match that had been accepted goes on.
+    /// Ctrl-C ended the command. An accepted match continues.
     Interrupted,
-    /// The reader of the output has closed it: `| head -1`.
+    /// The reader of the output has closed the pipe, as `| head -1` does.
     ClosedPipe,
 }
 
 impl Exit {
-    /// The number that the shell sees. Clap's own 2 would be taken for OPERATOR_REQUIRED, hence 64,
-    /// the number that sysexits.h gives to wrong usage; 74 is its number for an output that can't
-    /// be written. 130 and 141 are what shells show of a process that SIGINT or SIGPIPE ended.
+    /// The number that the shell sees. Wrong usage is 64, as in sysexits.h, because clap's own 2
+    /// would mean OPERATOR_REQUIRED. 74 is sysexits.h's number for an output error. 130 and 141 are
+    /// the numbers that shells show for a process ended by SIGINT or SIGPIPE.
     pub const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -52,8 +52,8 @@ impl Exit {
         }
     }
 
-    /// What a match that has ended means. A state or a resolution that this version doesn't know is
-    /// no success.
+    /// The exit code of a match that has ended. A state or resolution that this version doesn't
+    /// know is never a success.
     pub fn of(ended: &Match) -> Self {
         let resolution = ended.result.as_ref().map(|result| result.resolution());
         match (ended.state(), resolution) {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_resolution_of_a_later_version_is_no_success() {
+    fn a_resolution_of_a_later_version_is_not_a_success() {
         let result = MatchResult { resolution: 99, ..Default::default() };
         let state = MatchState::Finished.into();
         let ended = Match { state, result: Some(result), ..Default::default() };

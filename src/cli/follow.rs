@@ -1,6 +1,7 @@
-//! Follows streams to their end across broken connections, showing each update once.
+//! Follows streams to their end across broken connections, and shows each update once.
 //!
-//! What to call next is `resume`'s rule; what an update looks like is the audience's business.
+//! It deliberately doesn't decide which call comes next (`resume` does), nor how an update looks
+//! (the audience does).
 
 use std::{future::Future, io, time::Duration};
 
@@ -21,28 +22,29 @@ use crate::{
     clock::Clock,
 };
 
-/// How long a call may take until the server has taken it, its photo included: longer than servers
-/// receive a request for (60 s), so that theirs is the word for it.
+/// How long the server may take to accept a call, its photo included. This is longer than a
+/// server's own timeout for receiving a request (60 s), so that the server's error arrives first.
 const TAKING_MAX: Duration = Duration::from_secs(90);
 
-/// The listener to the updates.
+/// Receives the updates of a followed stream, and its interruptions.
 pub trait Audience {
-    /// An update, each durable one once.
+    /// Takes an update. Each durable update is passed once. An error ends the following.
     fn update(&mut self, update: &MatchUpdate) -> io::Result<()>;
-    /// A call broke off or could not be made; there will be another one.
+    /// Takes the error of a call that broke off or could not be made. Another call follows after
+    /// `retry`.
     fn broken(&mut self, status: &Status, retry: Retry);
 }
 
 /// Why following stopped before the end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server refused, and would again.
+    /// The server refused the call, and would refuse it again.
     #[error("the call was refused: {}", .0.message())]
     Refused(Box<Status>),
-    /// The call broke off; of a whole run it means that patience is at its end.
+    /// The call broke off. Returned by a whole run, it means that the time for retries is used up.
     #[error("the call broke off: {}", .0.message())]
     Broken(Box<Status>),
-    /// The audience is gone.
+    /// The audience can't take updates any more.
     #[error("can't write the output")]
     Output(#[from] io::Error),
 }
@@ -59,27 +61,25 @@ impl From<Status> for Error {
 /// What to follow.
 #[derive(Debug, Clone)]
 pub enum Target {
-    /// A match to run. Its request id is set: it is what makes going on safe.
+    /// A match to run. The request id must be set: it makes repeating the call safe.
     Run(MatchRequest),
-    /// A match that exists.
-    ///
-    /// The number after which it goes on is taken from `Follow::seen`.
+    /// A match that exists already. The sequence to resume after comes from [`FollowMatch::seen`].
     Watch(WatchMatchRequest),
 }
 
-/// One match that is followed.
+/// Follows one match.
 pub struct FollowMatch {
-    /// The server.
+    /// The connection to the server.
     pub client: ServiceClient,
     /// The match.
     pub target: Target,
-    /// What is known already.
+    /// The last durable update that was seen.
     pub seen: Seen,
-    /// Whether the server has taken the match over: of interest where it is run.
+    /// Whether the server has accepted the match. Matters only for [`Target::Run`].
     pub acceptance: Acceptance,
-    /// How to try again.
+    /// The pauses between retries, and when to give up.
     pub pace: Backoff,
-    /// What pauses and silence are measured by.
+    /// The clock of pauses and silence.
     pub clock: Clock,
 }
 
@@ -118,7 +118,7 @@ impl FollowMatch {
         }
     }
 
-    /// One call, to its end or the match's.
+    /// Makes one call and follows it until the call or the match ends.
     async fn attend(
         &mut self,
         call: ResumeCall,
@@ -158,7 +158,7 @@ impl FollowMatch {
         Ok(response.into_inner())
     }
 
-    /// Sends the request. From here on it may be accepted, whatever becomes of the call.
+    /// Sends the request. From here on the match may be accepted, even if the call fails.
     async fn send(&mut self, request: MatchRequest) -> Result<Streaming<MatchUpdate>, Status> {
         let before = self.acceptance;
         self.acceptance = before.max(Acceptance::Perhaps);
@@ -169,7 +169,7 @@ impl FollowMatch {
         Ok(sent?.into_inner())
     }
 
-    /// A stream that ended well without news: the match had ended before it was opened.
+    /// Reads the match after its stream ended without an update: the match had ended before.
     async fn look(&mut self) -> Result<Match, Error> {
         let id = match watch_request(&self.target, 0).id {
             Some(watch_match_request::Id::MatchId(id)) => get_match_request::Id::MatchId(id),
@@ -186,20 +186,20 @@ impl FollowMatch {
     }
 }
 
-/// All matches that are followed.
+/// Follows all matches that a filter selects.
 pub struct FollowMatches {
-    /// The server.
+    /// The connection to the server.
     pub client: ServiceClient,
-    /// Which ones, and from where on; the token moves on with the updates.
+    /// The filter, and the token to resume from, which moves forward with the updates.
     pub request: WatchMatchesRequest,
-    /// How to try again.
+    /// The pauses between retries, and when to give up.
     pub pace: Backoff,
-    /// What pauses and silence are measured by.
+    /// The clock of pauses and silence.
     pub clock: Clock,
 }
 
 impl FollowMatches {
-    /// Follows until the call fails for good.
+    /// Follows until the call fails and no retry is left.
     pub async fn until_failure(mut self, audience: &mut dyn Audience) -> Error {
         let mut trying = Trying::new(&self.clock, self.pace);
         loop {
@@ -228,7 +228,7 @@ impl FollowMatches {
         trying.taken();
         while let Some(update) = trying.next(&mut stream).await? {
             audience.update(&update)?;
-            // A new token is progress, also where it comes with a heartbeat.
+            // A new token is progress, even if it comes with a heartbeat.
             if !update.resume_token.is_empty() {
                 trying.outage.news();
                 self.request.resume_token = update.resume_token;
@@ -238,13 +238,13 @@ impl FollowMatches {
     }
 }
 
-/// Tries again, by the clock.
+/// The retries of one run.
 struct Trying {
     clock: Clock,
     elapsed: Box<dyn Fn() -> Duration + Send>,
     pace: Backoff,
     outage: OngoingOutage,
-    /// How much silence is normal, as the last heartbeat said.
+    /// The interval of heartbeats, as the last heartbeat said.
     heartbeat: Option<Duration>,
 }
 
@@ -265,7 +265,7 @@ impl Trying {
         self.outage.taken((self.elapsed)());
     }
 
-    /// The next update of a stream, which is taken for dead if it is silent for too long.
+    /// The next update of a stream. A stream that is silent for too long counts as broken.
     async fn next(
         &mut self,
         stream: &mut Streaming<MatchUpdate>,
@@ -279,7 +279,7 @@ impl Trying {
         Ok(update)
     }
 
-    /// Returns when it is time for the next call; false if there shall be none.
+    /// Waits until the next call is due. Returns false if there must be no further call.
     async fn again(&mut self, status: &Status, audience: &mut dyn Audience) -> bool {
         if !self.outage.may_pass(status) {
             return false;
@@ -294,7 +294,7 @@ impl Trying {
     }
 }
 
-/// A call that the server takes, as long as it has for that.
+/// The answer to a call, if it comes within [`TAKING_MAX`].
 async fn taken<T>(
     clock: &Clock,
     opening: impl Future<Output = Result<T, Status>>,

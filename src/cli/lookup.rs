@@ -1,6 +1,6 @@
-//! `facematch get`, `list`, `cancel` and `delete`: one call, one answer.
+//! `facematch get`, `list`, `cancel` and `delete`: one call with one answer, or one for each page.
 //!
-//! They don't try again: repeating them is safe, and the caller's to do.
+//! They deliberately don't retry: repeating them is safe, so a script can do it.
 
 use std::{
     future::Future,
@@ -27,7 +27,7 @@ use crate::{
     config::Environment,
 };
 
-/// Tells where a match stands.
+/// Shows the state of a match.
 pub async fn get(args: OneArgs, environment: &Environment) -> Exit {
     let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(get_match_request::Id::RequestId);
@@ -39,7 +39,7 @@ pub async fn get(args: OneArgs, environment: &Environment) -> Exit {
     .await
 }
 
-/// Ends a match.
+/// Cancels a match.
 pub async fn cancel(args: OneArgs, environment: &Environment) -> Exit {
     let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(cancel_match_request::Id::RequestId);
@@ -51,7 +51,7 @@ pub async fn cancel(args: OneArgs, environment: &Environment) -> Exit {
     .await
 }
 
-/// Erases a match, and tells of the photo that stays at Oz.
+/// Erases a match, and prints the id of the photo that stays at Oz.
 pub async fn delete(args: OneArgs, environment: &Environment) -> Exit {
     let OneArgs { which, limit, common } = args;
     let by_request = which.request_id.map(delete_match_request::Id::RequestId);
@@ -67,7 +67,7 @@ pub async fn delete(args: OneArgs, environment: &Environment) -> Exit {
     .await
 }
 
-/// Lists matches.
+/// Lists matches: one page, or all of them.
 pub async fn list(args: ListArgs, environment: &Environment) -> Exit {
     let (common, limit) = (args.common.clone(), args.limit.timeout);
     call(&common, limit, environment, async |asking| pages(args, asking).await).await
@@ -95,7 +95,7 @@ async fn pages(args: ListArgs, asking: &Asking) -> Result<(), Error> {
         if page.next_page_token.is_empty() {
             return Ok(());
         }
-        // A page may be empty and give a token all the same: then the list goes on.
+        // A page may be empty and still have a token: then the next page follows.
         if !args.all && !page.matches.is_empty() {
             return show_token(output, &page.next_page_token);
         }
@@ -104,7 +104,7 @@ async fn pages(args: ListArgs, asking: &Asking) -> Result<(), Error> {
     }
 }
 
-/// For programs the token is part of the answer: the last line.
+/// Shows the token of the next page. In JSON it is part of the answer: the last line.
 fn show_token(output: Output, token: &str) -> Result<(), Error> {
     match output {
         Output::Text => report::notice(output, &Notice::ListGoesOn(token)),
@@ -128,7 +128,7 @@ impl From<Status> for Error {
     }
 }
 
-/// A client whose answers have a limit of time.
+/// A client with a time limit for each answer.
 struct Asking {
     client: ServiceClient,
     clock: Clock,
@@ -141,7 +141,7 @@ impl Asking {
         self.client.clone()
     }
 
-    /// The answer to a call, if it comes in time.
+    /// The answer to a call, or DEADLINE_EXCEEDED after the time limit.
     async fn answer<T>(
         &self,
         calling: impl Future<Output = Result<Response<T>, Status>>,

@@ -1,7 +1,8 @@
-//! The command line: what is typed, and what the service's callers see of it.
+//! The command line: parses arguments, runs the commands and prints their results.
 //!
-//! The client commands talk to the service through gRPC like anyone. What `serve`, `sim` and `demo`
-//! start is handed in by `main`: this room knows none of the engine's.
+//! The client commands call the service through gRPC, like every other caller. `main` hands in what
+//! `serve`, `sim` and `demo` start: this module deliberately knows nothing of the worker, the
+//! journal or the simulator.
 
 mod args;
 mod client;
@@ -37,31 +38,31 @@ use args::{Cli, Command};
 use serve::ServeArgs;
 use told::Reporter;
 
-/// Something that runs until it is told to stop.
+/// A part of the program that runs until it is stopped.
 pub type CommandFuture =
     Pin<Box<dyn Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + Send>>;
 
-/// An argument of a part that can't be used: nothing was done.
+/// An unusable argument of a part, found before the part did anything. Holds the message.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Misuse(pub String);
 
-/// What `main` hands in: the parts of the product that this room may not know.
+/// The parts of the program that this module may not import; `main` hands them in.
 #[derive(Debug, Clone, Copy)]
 pub struct Parts {
-    /// What the others need done before any secret is read.
+    /// Protects the process; called before any secret is read.
     pub guard: fn(),
-    /// The log, which `serve` begins with.
+    /// Starts the log.
     pub log: fn(&LogSettings) -> Result<(), Box<dyn Error + Send + Sync>>,
-    /// The service, which also prints the line that says that it is ready.
+    /// Runs the service, which also prints the line that says that it is ready.
     pub serve: fn(Config) -> CommandFuture,
-    /// The Oz simulator alone.
+    /// Runs the Oz simulator alone.
     pub sim: fn(SimArgs) -> CommandFuture,
-    /// Everything at once.
+    /// Runs the service, the simulator and some matches together.
     pub demo: fn(DemoArgs) -> CommandFuture,
 }
 
-/// Does what the arguments say. They begin with the name of the program.
+/// Runs the command that the arguments name. They begin with the name of the program.
 pub async fn run(
     args: impl IntoIterator<Item = OsString>,
     environment: Environment,
@@ -102,7 +103,7 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
     }
 }
 
-/// Help and the version are no errors; all else is wrong usage.
+/// Handles arguments that clap didn't parse: help and the version succeed, all else is wrong usage.
 fn misread(error: &clap::Error, output: Output) -> Exit {
     match (error.kind(), output) {
         (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, _) => match error.print() {
@@ -111,15 +112,15 @@ fn misread(error: &clap::Error, output: Output) -> Exit {
         },
         (_, Output::Json) => report::usage(output, error.to_string().trim_end()),
         (_, Output::Text) => {
-            // Standard error may be closed; there is no other place to say so.
+            // Standard error may be closed, and there is no other place for the message.
             let _ = error.print();
             Exit::Usage
         }
     }
 }
 
-/// The output that arguments ask for which can't be read as a whole: programs that ask for JSON
-/// get it for wrong usage too.
+/// The output format that unparsable arguments ask for: a program that asks for JSON gets JSON for
+/// wrong usage too.
 fn wanted_output(args: &[OsString]) -> Output {
     let is_json = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
     match args.windows(2).any(is_json) || args.iter().any(|arg| arg == "--output=json") {
@@ -132,7 +133,7 @@ async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit 
     let Loaded { config, warnings, log } = args.load(environment);
     start_log(&log, parts);
     let told = Reporter::with(log.format);
-    // Told also where there is an error: a misspelt variable may be its cause.
+    // Logged even if the settings are wrong: a misspelt variable may be the cause.
     warnings.iter().for_each(|warning| warn!("{}", config::one_line(warning)));
     match config {
         Ok(config) => part((parts.serve)(config), told).await,
@@ -143,7 +144,7 @@ async fn serve(args: ServeArgs, environment: Environment, parts: Parts) -> Exit 
     }
 }
 
-/// Starts the log. Its level was checked with the other settings.
+/// Starts the log. The level was checked together with the other settings.
 fn start_log(log: &LogSettings, parts: Parts) {
     if let Err(error) = (parts.log)(log) {
         tell(&error.to_string());
@@ -163,12 +164,12 @@ async fn part(running: CommandFuture, told: Reporter) -> Exit {
     }
 }
 
-/// Says something of `serve`, `sim` or `demo` in one line, as logs are read.
+/// Prints a message of `serve`, `sim` or `demo` as one line, since logs are read line by line.
 fn tell(text: &str) {
     report::people(&config::one_line(text));
 }
 
-/// What an update says, in one line for people.
+/// Describes an update in one line for people.
 pub fn describe(update: &pb::MatchUpdate) -> String {
     render::text::update(update)
 }
@@ -176,7 +177,7 @@ pub fn describe(update: &pb::MatchUpdate) -> String {
 /// Reads a reference photo from a file.
 ///
 /// # Errors
-/// One line that names the file and says why.
+/// One line that names the file and the cause.
 pub async fn read_photo(path: &Path) -> Result<Bytes, String> {
     photo::read(path).await.map_err(|error| report::with_causes(&error))
 }

@@ -1,6 +1,6 @@
-//! `facematch completions` and `facematch man`: what packages install beside the program.
+//! `facematch completions` and `facematch man`: the files that packages install with the program.
 //!
-//! Both are made from the command line's own definition, so that they can't lag behind it.
+//! Both are generated from the command line's definition, so that they can't get out of date.
 
 use std::{
     fs,
@@ -64,7 +64,7 @@ fn write_page(command: clap::Command, dir: &Path) -> io::Result<()> {
     let man = Man::new(command);
     let mut page = Vec::new();
     man.render(&mut page)?;
-    // Examples are lines: nothing may be moved from one to the next.
+    // Examples depend on their line breaks, so the section must not be filled.
     let page = String::from_utf8_lossy(&page).replace(".SH EXTRA\n", ".SH NOTES\n.nf\n");
     fs::write(dir.join(man.get_filename()), page)
 }

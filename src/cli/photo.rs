@@ -1,7 +1,7 @@
 //! Reads a reference photo from a file or from standard input.
 //!
-//! What is in it is for the server to judge; only its size is judged here, since too large a photo
-//! would travel in vain.
+//! It deliberately checks only the size, since sending too large a photo is pointless. The server
+//! judges the content.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ use tokio::task;
 
 use crate::config;
 
-/// The largest photo that a server takes, in bytes.
+/// The largest photo that a server accepts, in bytes.
 const PHOTO_BYTES_MAX: u64 = 10 << 20;
 
 /// The path that stands for standard input.
@@ -23,13 +23,13 @@ const STANDARD_INPUT: &str = "-";
 /// A photo that can't be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("can't read the photo {}", named(path))]
     Unreadable { path: PathBuf, source: io::Error },
     /// The path is that of a directory.
     #[error("the photo {} is a directory", named(.0))]
     Directory(PathBuf),
-    /// It is larger than a server takes.
+    /// The photo is larger than a server accepts.
     #[error("the photo {} is larger than 10 MiB", named(.0))]
     TooLarge(PathBuf),
 }
@@ -41,7 +41,7 @@ fn named(path: &Path) -> String {
     }
 }
 
-/// Whether a person has to type the photo, which is hardly meant.
+/// Whether the photo would be read from a terminal, which is hardly intended.
 pub fn is_typed(path: &Path) -> bool {
     is_standard_input(path) && io::stdin().is_terminal()
 }
@@ -50,7 +50,8 @@ fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == STANDARD_INPUT
 }
 
-/// Reads a photo, from a pipe too. A pipe may be silent for long, so no other task waits for it.
+/// Reads a photo from a file or a pipe. A pipe may block for long, so the read runs on a thread of
+/// its own.
 pub async fn read(path: &Path) -> Result<Bytes, Error> {
     let path = path.to_owned();
     task::spawn_blocking(move || read_now(&path)).await.expect("reading doesn't panic")
@@ -99,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn standard_input_is_read_no_further_than_a_photo_may_be_long() {
+    fn standard_input_is_read_only_up_to_the_largest_photo() {
         let endless = io::repeat(7);
-        let error = bounded(Path::new("-"), endless).expect_err("it has no end");
+        let error = bounded(Path::new("-"), endless).expect_err("an endless input");
         assert_eq!(error.to_string(), "the photo from standard input is larger than 10 MiB");
     }
 
     #[tokio::test]
-    async fn what_is_no_file_is_told_by_its_name() {
+    async fn an_unreadable_photo_is_named_in_the_error() {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let error = read(folder.path()).await.expect_err("a directory");
         assert!(matches!(error, Error::Directory(_)));

@@ -1,7 +1,7 @@
-//! What a command says beside its answer, on standard error: lines for people, or one JSON object a
-//! line for programs.
+//! Prints errors and notices on standard error: lines for people, or one JSON object per line for
+//! programs.
 //!
-//! Standard output has nothing but answers, so that it can be piped.
+//! Standard output is deliberately left to answers, so that it can be piped.
 
 use std::{
     error::Error,
@@ -19,7 +19,7 @@ use crate::{
     config,
 };
 
-/// Tells why a command failed.
+/// Prints why a command failed.
 pub fn failure(output: Output, failure: &FailureDetails) {
     match output {
         Output::Text => people(&failure.text()),
@@ -27,19 +27,19 @@ pub fn failure(output: Output, failure: &FailureDetails) {
     }
 }
 
-/// Tells of a call that failed.
+/// Prints why a call failed.
 pub fn call_failed(output: Output, status: &Status, server: &Uri) -> Exit {
     failure(output, &FailureDetails::of(status, server));
     Exit::CallFailed
 }
 
-/// Tells of something that is wrong on this side; nothing was called.
+/// Prints an error on the client's side. No server was called.
 pub fn usage(output: Output, message: &str) -> Exit {
     failure(output, &FailureDetails::own(message));
     Exit::Usage
 }
 
-/// Tells of an output that can't be written. A reader that has closed its pipe needs no message.
+/// Prints that the output can't be written. If the reader has closed the pipe, it prints nothing.
 pub fn unwritable(output: Output, error: &io::Error) -> Exit {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Exit::ClosedPipe;
@@ -48,7 +48,7 @@ pub fn unwritable(output: Output, error: &io::Error) -> Exit {
     Exit::Unwritable
 }
 
-/// Tells of something that is no error.
+/// Prints a notice, which isn't an error.
 pub fn notice(output: Output, notice: &Notice<'_>) {
     match output {
         Output::Text => people(&notice.text()),
@@ -56,7 +56,7 @@ pub fn notice(output: Output, notice: &Notice<'_>) {
     }
 }
 
-/// Says something to a person. Line breaks stay; no other control character reaches the terminal.
+/// Prints text for people. Line breaks stay; no other control character reaches the terminal.
 pub fn people(text: &str) {
     let lines = text.lines().map(config::one_line);
     line(&format!("facematch: {}", lines.collect::<Vec<_>>().join("\n")));
@@ -68,7 +68,8 @@ pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Standard error may be closed; there is no other place to say so.
+/// Prints a line. A failure is ignored: standard error may be closed, and there is no other place
+/// to report it.
 fn line(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,7 +1,6 @@
-//! What to call after a stream has ended: the rule by which the client goes on, and how long it
-//! waits before it does.
+//! Decides which call the client makes after a stream has ended, and after which pause.
 //!
-//! Pure: it calls nothing, sleeps nowhere and reads no clock; `follow` does.
+//! Pure: it makes no call, doesn't sleep and reads no clock; `follow` does.
 
 use std::{error::Error, time::Duration};
 
@@ -14,45 +13,47 @@ use crate::cli::{
     render::failure,
 };
 
-/// The longest pause that a server may ask for.
+/// The longest pause that the client makes because a server asks for it.
 const ASKED_MAX: Duration = Duration::from_secs(60);
 
-/// How many answers in a row without a reason are taken for a connection that breaks. Gateways
-/// answer so for what passes, such as a restart behind them, and for what doesn't, such as a photo
-/// that is too large for them: this many calls take some 6 s.
+/// How many errors in a row without a reason are treated as broken connections. Gateways answer
+/// with such errors both for trouble that passes, such as a restart behind them, and for trouble
+/// that doesn't, such as a photo over their limit. This many calls take about 6 s.
 const UNEXPLAINED_MAX: u32 = 5;
 
-/// Silence after which a stream is taken for dead: so many intervals between heartbeats, since one
-/// may be late, and never less than a busy machine may be still; while the interval is not known,
-/// that of the server's default. A stream that is taken for dead wrongly is only opened again.
+/// A stream counts as dead after this many heartbeat intervals of silence, since one heartbeat may
+/// be late. A stream that is wrongly taken for dead is only reopened.
 const SILENT_INTERVALS_MAX: u32 = 3;
+/// The least silence after which a stream counts as dead: a busy machine may pause that long.
 const SILENCE_LEAST: Duration = Duration::from_secs(15);
+/// The limit of silence before the first heartbeat, from the server's default interval.
 const SILENCE_UNKNOWN: Duration = Duration::from_secs(60);
 
-/// The trailer by which gRPC asks a client to wait, in milliseconds; what is no such number asks it
-/// not to call again.
+/// The trailer with which a server asks a client to wait, in milliseconds. Any value but a number
+/// asks the client not to repeat the call.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
-/// What the client has of a match.
+/// The last durable update of a match that the client has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
-    /// Which match; empty before the first update.
+    /// The match's id; empty before the first update.
     pub match_id: String,
-    /// The number of the last durable update; those up to it are not shown again.
+    /// The sequence of that update. Updates up to it are not shown again.
     pub sequence: u64,
-    /// Where the match stood then.
+    /// The state of the match after that update.
     pub state: MatchState,
 }
 
 impl Seen {
-    /// A client that has the updates up to a number, 0 for none.
+    /// The state of a client that has the updates up to a sequence, or 0 for none.
     pub fn up_to(sequence: u64) -> Self {
         Self { match_id: String::new(), sequence, state: MatchState::Unspecified }
     }
 
-    /// Whether an update is news, which is noted. Progress and heartbeats always are.
+    /// Notes an update, and returns whether it is new. Progress and heartbeats are always new.
     ///
-    /// Another match under the same request id (the first one was erased) starts anew.
+    /// If the match id changes (the match was erased and its request id used again), the count
+    /// restarts.
     pub fn take(&mut self, update: &MatchUpdate) -> bool {
         if !is_durable(update) {
             return true;
@@ -70,50 +71,50 @@ impl Seen {
     }
 }
 
-/// Whether the server has taken a match over, as far as the client can know.
+/// Whether the server has accepted a match, as far as the client can know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Acceptance {
-    /// It has not.
+    /// The server has not accepted the match.
     No,
-    /// The request was sent, and what became of it was never heard.
+    /// The request was sent, and no answer arrived.
     Perhaps,
-    /// It said so.
+    /// The server has confirmed that it accepted the match.
     Yes,
 }
 
-/// Which call gives the updates.
+/// The call that streams the updates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResumeCall {
     /// `RunMatch`, with the photo.
     Run,
-    /// `WatchMatch`, after a number.
+    /// `WatchMatch`, after a sequence.
     Watch { after: u64 },
 }
 
-/// How a call ended before the match did.
+/// How a call ended before its match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
-    /// The connection is gone, or the server asks to come back.
+    /// The connection broke, or the server asks the client to retry.
     Broken,
-    /// The server knows no such match.
+    /// The server doesn't know the match.
     Unknown,
-    /// The server refused, and would again.
+    /// The server refused the call, and would refuse it again.
     Refused,
 }
 
-/// What to do then.
+/// What the client does after a call has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NextMove {
-    /// Call, after a pause.
+    /// It makes this call after a pause.
     Call(ResumeCall),
-    /// Nothing; the error is the answer.
+    /// It stops, and the error is the result.
     Fail,
 }
 
-/// Says how to go on. `has_photo` is whether the client could send the request again.
+/// Decides what to do next. `has_photo` is whether the client can send the request again.
 ///
-/// A match that may still need its photo is run again, which is safe by its request id; one that
-/// has it is only watched, so that no photo travels twice.
+/// A match that may still need its photo is run again, which its request id makes safe. A match
+/// whose photo is at Oz is only watched, so that no photo is sent twice.
 pub fn next_call(has_photo: bool, call: ResumeCall, seen: &Seen, outcome: CallOutcome) -> NextMove {
     match outcome {
         CallOutcome::Refused => NextMove::Fail,
@@ -139,11 +140,11 @@ fn may_need_photo(state: MatchState) -> bool {
     }
 }
 
-/// What an error means for going on.
+/// Classifies the error of a call.
 ///
-/// The server's own errors carry a reason. Without one, these codes are what a connection that
-/// breaks looks like from inside the transport. A peer that is not the service goes on being
-/// another, unless its answer is one of those that pass.
+/// The server's own errors carry a reason. Without a reason, the codes below are those that the
+/// transport gives to a broken connection. An answer from another peer than the service is final,
+/// unless it is an HTTP status for trouble that passes.
 pub fn outcome_of(status: &Status) -> CallOutcome {
     if let Some(met) = Foreign::behind(status) {
         return if met.may_pass() { CallOutcome::Broken } else { CallOutcome::Refused };
@@ -165,16 +166,16 @@ pub fn outcome_of(status: &Status) -> CallOutcome {
     }
 }
 
-/// Whether something answered that the call failed, and not why. What breaks within this side's own
-/// transport has a cause.
+/// Whether a peer answered with an error and gave no reason. An error of the client's own transport
+/// has a source, so it isn't one of these.
 pub fn is_unexplained(status: &Status) -> bool {
     let code =
         matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted);
     code && status.source().is_none() && failure::reason(status).is_none()
 }
 
-/// Whether a call that was not taken leaves nothing behind: the server refused it, or it never
-/// left. Its other answers don't say what the server had done before.
+/// Whether a failed call has certainly had no effect: the server refused it, or it was never sent.
+/// Other errors don't say what the server had done before.
 pub fn left_nothing(status: &Status) -> bool {
     match failure::reason(status).as_deref() {
         Some("SERVER_DRAINING" | "OVERLOADED") => true,
@@ -186,28 +187,28 @@ pub fn left_nothing(status: &Status) -> bool {
     }
 }
 
-/// Whether there was no connection to send a call over.
+/// Whether a call failed because no connection could be made.
 pub fn never_left(status: &Status) -> bool {
     let first = status.source();
     let mut causes = std::iter::successors(first, |&error| error.source());
     causes.any(|error| error.is::<ConnectError>())
 }
 
-/// How long the server, or what stands in front of it, asks to wait.
+/// How long the server, or a gateway in front of it, asks the client to wait.
 pub fn asked(status: &Status) -> Option<Duration> {
     let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
     let met = Foreign::behind(status).and_then(Foreign::retry_after);
     told.or_else(|| pushback(status).flatten()).or(met)
 }
 
-/// What the trailer for it says, if it is there.
+/// The value of the pushback trailer, if it is there. `Some(None)` asks for no retry.
 fn pushback(status: &Status) -> Option<Option<Duration>> {
     let text = status.metadata().get(PUSHBACK)?.to_str().unwrap_or_default();
     Some(text.parse().ok().map(Duration::from_millis))
 }
 
-/// Whether an update is one of the journal's. One whose event a later version added is taken for
-/// that: its number tells whether it is news.
+/// Whether an update is durable. An update with an event of a later version counts as durable: its
+/// sequence shows whether it is new.
 pub fn is_durable(update: &MatchUpdate) -> bool {
     match update.event {
         Some(Event::Progress(_) | Event::Heartbeat(_)) => false,
@@ -224,14 +225,14 @@ pub fn is_durable(update: &MatchUpdate) -> bool {
     }
 }
 
-/// How long a stream may be silent that said how often it sends heartbeats.
+/// How long a stream may be silent, by its heartbeat interval if that is known.
 pub fn silence_max(heartbeat: Option<Duration>) -> Duration {
     let told =
         |interval: Duration| interval.saturating_mul(SILENT_INTERVALS_MAX).max(SILENCE_LEAST);
     heartbeat.map_or(SILENCE_UNKNOWN, told)
 }
 
-/// How often a stream sends heartbeats, if an update says so.
+/// The interval of heartbeats, if the update is a heartbeat that carries it.
 pub fn heartbeat(update: &MatchUpdate) -> Option<Duration> {
     match &update.event {
         Some(Event::Heartbeat(heartbeat)) => heartbeat.interval?.try_into().ok(),
@@ -239,8 +240,8 @@ pub fn heartbeat(update: &MatchUpdate) -> Option<Duration> {
     }
 }
 
-/// Whether a match is in a state that a later version added. After a stream that ended in order,
-/// such a state ends a match.
+/// Whether a match is in a state that a later version added. If its stream ended with OK, such a
+/// state is final.
 pub fn is_unknown_state(snapshot: &Match) -> bool {
     MatchState::try_from(snapshot.state).is_err()
 }
@@ -256,26 +257,26 @@ pub fn has_ended(snapshot: &Match) -> bool {
     }
 }
 
-/// How the pauses between calls grow, and when to stop trying.
+/// How the pauses between retries grow, and when retries stop.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// The first pause.
     pub first: Duration,
-    /// The longest one.
+    /// The longest pause.
     pub most: Duration,
-    /// How long an outage may last.
+    /// How long an outage may last before the client gives up.
     pub give_up_after: Duration,
 }
 
 impl Backoff {
-    /// The pace for people who wait: quick at first, never a storm.
+    /// The pauses for a person at a terminal: short at first, and 10 s at most.
     pub fn patient(give_up_after: Duration) -> Self {
         Self { first: Duration::from_millis(200), most: Duration::from_secs(10), give_up_after }
     }
 
-    /// The pause before try number `tries` (from 0): half of it fixed, half by `jitter` (0 to 1),
-    /// and never less than the server asked for. Half as much is added to that by `jitter`, so that
-    /// callers who were refused together don't return together.
+    /// The pause before retry number `tries` (from 0). Half of it is fixed and half is multiplied
+    /// by `jitter` (0 to 1). It is never shorter than the server asked for; to that, `jitter` adds
+    /// up to half, so that clients that were refused together don't return together.
     fn pause(&self, tries: u32, jitter: f64, asked: Option<Duration>) -> Duration {
         let whole = self.first.saturating_mul(1 << tries.min(16)).min(self.most);
         let pause = whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0));
@@ -284,18 +285,18 @@ impl Backoff {
     }
 }
 
-/// The next try.
+/// The next retry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retry {
     /// How long to wait before it.
     pub pause: Duration,
-    /// Whether the outage has only begun.
+    /// Whether it is the first retry of an outage.
     pub first: bool,
 }
 
-/// An outage as it goes on: since when, and how often was tried.
+/// The state of an outage: when it began, and how many retries were made.
 ///
-/// All times count from the same moment, any before the first call.
+/// All times count from one moment before the first call.
 #[derive(Debug, Default)]
 pub struct OngoingOutage {
     since: Option<Duration>,
@@ -305,26 +306,26 @@ pub struct OngoingOutage {
 }
 
 impl OngoingOutage {
-    /// The server took a call.
+    /// Notes that the server has accepted a call.
     pub fn taken(&mut self, now: Duration) {
         self.taken = Some(now);
     }
 
-    /// There was news: patience begins anew. Pauses don't, since a server that says a word and dies
-    /// must not be called the faster for it.
+    /// Notes a new update: the time until the client gives up restarts. The pauses don't restart,
+    /// since a server that sends an update and crashes must not be called faster for it.
     pub fn news(&mut self) {
         self.since = None;
         self.unexplained = 0;
     }
 
-    /// Whether the trouble behind this error may pass, after the errors before it.
+    /// Whether the trouble behind this error may still pass, given the errors before it.
     pub fn may_pass(&mut self, status: &Status) -> bool {
         self.unexplained = if is_unexplained(status) { self.unexplained + 1 } else { 0 };
         self.unexplained <= UNEXPLAINED_MAX
     }
 
-    /// A call broke: when to try again, or nothing if it is time to give up. What broke after it
-    /// had held for as long as the longest pause is another outage.
+    /// The retry after a broken call; `None` if it is time to give up. A call that had lasted at
+    /// least as long as the longest pause begins a new outage.
     pub fn retry(
         &mut self,
         pace: &Backoff,

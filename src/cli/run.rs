@@ -1,6 +1,6 @@
 //! `facematch match`: sends a photo and follows the match to its verdict.
 //!
-//! It goes on by itself when the connection breaks; what is called then is `resume`'s rule.
+//! It resumes by itself when the connection breaks; `resume` decides which call comes next.
 
 use std::time::Duration;
 
@@ -24,11 +24,11 @@ use crate::{
     config::Environment,
 };
 
-/// What a duration becomes that the wire can't hold: one that every server refuses.
+/// Stands for a duration that protobuf can't represent: every server refuses it.
 const ENDLESS: prost_types::Duration = prost_types::Duration { seconds: i64::MAX, nanos: 0 };
 
-/// How much longer the command waits than its match may take, so that the verdict, or the server's
-/// word that there is none, comes first.
+/// How much longer the command waits than its match may take, so that the server's last update
+/// arrives before the command gives up.
 const AFTER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs a match.
@@ -87,7 +87,7 @@ async fn source(args: &MatchArgs) -> Result<Option<Source>, photo::Error> {
 fn request(args: MatchArgs, source: Option<Source>, progress: bool) -> MatchRequest {
     let kind = PhotoKind::from(args.kind).into();
     MatchRequest {
-        // Without an id of the caller's own, one is made: it is what makes going on safe.
+        // The command needs a request id to resume safely, so it makes one if none is given.
         request_id: args.request_id.unwrap_or_else(|| Uuid::now_v7().to_string()),
         folder_id: args.folder,
         photo: Some(ReferencePhoto { source, kind, ..Default::default() }),

@@ -1,6 +1,6 @@
-//! Shows updates as they come: lines on standard output, and on a terminal a live line below.
+//! Shows updates as they arrive: lines on standard output, and on a terminal a live line below.
 //!
-//! Standard output holds nothing but updates, so that it can be piped; the rest goes to standard
+//! Standard output holds only updates, so that it can be piped. Everything else goes to standard
 //! error.
 
 use std::{
@@ -26,14 +26,15 @@ use crate::cli::{
     resume::{self, Retry},
 };
 
+/// How often the live line is redrawn.
 const TICK: Duration = Duration::from_millis(120);
 
-/// What is being watched, which decides how lines begin.
+/// How many matches are watched, which decides how lines begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// One match.
+    /// One match, which its first line names.
     One,
-    /// Many, so that each line names its match.
+    /// Many matches: each line names its match.
     Many,
 }
 
@@ -49,43 +50,43 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// A screen that also prints progress and heartbeats if they were asked for.
+    /// A screen for updates. With `progress` it prints progress and heartbeats too.
     pub fn new(output: Output, scope: Scope, progress: bool, server: Server) -> Self {
         let terminal = io::stderr().is_terminal();
         let live = (terminal && output == Output::Text && scope == Scope::One).then(live_line);
         Self { output, scope, progress, server, live, token: String::new(), outage: None }
     }
 
-    /// Whether progress is of use: to be printed, or for the live line.
+    /// Whether the screen needs progress updates, to print them or for the live line.
     pub fn wants_progress(&self) -> bool {
         self.progress || self.live.is_some()
     }
 
-    /// The last resume token that passed; empty if none did.
+    /// The resume token of the last update that had one; empty if there was none.
     pub fn token(&self) -> &str {
         &self.token
     }
 
-    /// Takes the live line away.
+    /// Removes the live line.
     pub fn close(&self) {
         if let Some(live) = &self.live {
             live.finish_and_clear();
         }
     }
 
-    /// Takes the live line away and tells why the call failed.
+    /// Removes the live line and prints why the call failed.
     pub fn call_failed(&self, status: &Status) -> Exit {
         self.close();
         report::call_failed(self.output, status, &self.server.url)
     }
 
-    /// Takes the live line away and tells of an output that can't be written.
+    /// Removes the live line and prints that the output can't be written.
     pub fn unwritable(&self, error: &io::Error) -> Exit {
         self.close();
         report::unwritable(self.output, error)
     }
 
-    /// Tells of something that is no update.
+    /// Prints a notice above the live line.
     pub fn notice(&self, notice: &Notice<'_>) {
         match &self.live {
             Some(live) => live.suspend(|| report::notice(self.output, notice)),
@@ -93,7 +94,7 @@ impl Screen {
         }
     }
 
-    /// The live line, whose clock is the match's.
+    /// Redraws the live line. Its clock counts from the acceptance of the match.
     fn refresh(&self, update: &MatchUpdate) {
         let Some(live) = &self.live else { return };
         live.set_elapsed(text::age(update).unwrap_or_else(|| live.elapsed()));
@@ -129,7 +130,8 @@ impl Audience for Screen {
         }
     }
 
-    /// A line when it begins and when its cause changes; each try is for the live line only.
+    /// Prints a line when an outage begins and when its cause changes. Each retry is shown only in
+    /// the live line.
     fn broken(&mut self, status: &Status, retry: Retry) {
         let (cause, pause) = (failure::outage(status), retry.pause);
         if retry.first || self.outage.as_ref() != Some(&cause) {

@@ -1,7 +1,7 @@
-//! `facematch serve`: gathers the settings and hands them on.
+//! `facematch serve`: collects the settings that are given as flags.
 //!
-//! Its flags are the table of `config`, so that none is declared twice. What serving means is
-//! decided elsewhere.
+//! The flags come from the table in `config`, so that no setting is declared twice. It deliberately
+//! doesn't start the service.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, error::Error};
 
@@ -10,12 +10,12 @@ use crate::config::{self, About, Environment, Flags, Loaded, TABLE};
 /// The settings that were given as flags, unchecked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServeArgs {
-    /// The name of each setting and its text, as they were typed.
+    /// The name and the text of each setting, in the order of the table.
     pub flags: Flags,
 }
 
 impl ServeArgs {
-    /// All settings, with those of the environment and the settings file.
+    /// Loads all settings: these flags, the environment and the settings file.
     pub fn load(self, environment: Environment) -> Loaded {
         config::load(self.flags, environment)
     }
@@ -47,8 +47,8 @@ impl FromArgMatches for ServeArgs {
     }
 }
 
-/// A flag may be repeated here so that its repetition is told like any other wrong setting: in one
-/// line.
+/// The flag of a setting. clap accepts repetitions, so that `config` reports them in one line, like
+/// every other wrong setting.
 fn flag(about: &'static About) -> Arg {
     let help = match about.default {
         Some(default) => format!("{} [default: {default}]", about.reason),

@@ -25,7 +25,7 @@ fn check(line: &str, variables: &[(&str, &str)], expected: Exit) -> impl Future<
 }
 
 #[tokio::test]
-async fn the_parts_get_what_was_typed_and_their_errors_are_told() {
+async fn each_part_gets_its_arguments_and_its_error_becomes_the_exit_code() {
     let oz = [("FACEMATCH_OZ_TOKEN", "t")];
     check("facematch serve --oz-url http://oz", &oz, Exit::Success).await;
     check("facematch serve --oz-url http://other", &oz, Exit::Broken).await;
@@ -35,7 +35,7 @@ async fn the_parts_get_what_was_typed_and_their_errors_are_told() {
 }
 
 #[tokio::test]
-async fn wrong_usage_and_wrong_settings_are_64_and_help_is_none() {
+async fn wrong_usage_and_wrong_settings_exit_with_64_and_help_with_0() {
     check("facematch", &[], Exit::Usage).await;
     check("facematch march", &[], Exit::Usage).await;
     check("facematch match --folder f", &[], Exit::Usage).await;
@@ -46,7 +46,7 @@ async fn wrong_usage_and_wrong_settings_are_64_and_help_is_none() {
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_4_at_once() {
+async fn an_unreachable_server_exits_with_4_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let server = format!("http://{}", listener.local_addr().expect("it is bound"));
     drop(listener);
@@ -58,7 +58,7 @@ async fn a_server_that_is_not_there_is_4_at_once() {
 }
 
 #[tokio::test]
-async fn a_photo_that_cannot_be_sent_is_64_and_nothing_is_called() {
+async fn an_unreadable_photo_exits_with_64_and_nothing_is_called() {
     check("facematch match --folder f --photo /nowhere/p.jpg", &[], Exit::Usage).await;
     check("facematch match --folder f --photo /", &[], Exit::Usage).await;
     let error = read_photo(Path::new("/nowhere/p.jpg")).await.expect_err("nothing there");

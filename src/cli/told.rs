@@ -1,21 +1,21 @@
-//! What `serve` and `sim` say of their start and their end: a line for people or, where the log is
-//! JSON, a line of JSON like all others.
+//! Reports errors of `serve`, `sim` and `demo`: as a line for people or, if the log is JSON, as a
+//! line of JSON like all others.
 
 use std::ffi::OsString;
 
 use crate::config::{ALWAYS_LOGGED, Environment, LogFormat};
 
-/// Says it in the form that was asked for.
+/// Reports errors in the log's format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reporter(LogFormat);
 
 impl Reporter {
-    /// For a log of this form, which has been started.
+    /// A reporter for a log of this format.
     pub const fn with(format: LogFormat) -> Self {
         Self(format)
     }
 
-    /// The form that is asked for by arguments that can't be read, as far as it can be told.
+    /// Guesses the log format from arguments that can't be parsed.
     pub fn guess(args: &[OsString], environment: &Environment) -> Self {
         let is = |name: &str| args.get(1).is_some_and(|command| command == name);
         let by_flag = args.windows(2).any(|pair| pair[0] == "--log" && pair[1] == "json")
@@ -28,14 +28,14 @@ impl Reporter {
         Self(if is_json { LogFormat::Json } else { LogFormat::Text })
     }
 
-    /// Whether it is said in JSON.
+    /// Whether errors are reported as JSON.
     pub fn in_json(self) -> bool {
         self.0 == LogFormat::Json
     }
 
-    /// Says why the service doesn't start, or what ended it.
+    /// Reports why a part can't start, or why it failed.
     pub fn error(self, text: &str) {
-        // A level that is none has kept the log from starting.
+        // With an invalid log level, the log could not be started.
         let has_log = tracing::dispatcher::has_been_set();
         match self.0 {
             LogFormat::Json if has_log => tracing::error!(target: ALWAYS_LOGGED, "{text}"),
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_known_from_flags_and_the_environment_of_serve_alone() {
+    fn json_is_guessed_from_the_flags_of_serve_and_sim_and_the_environment_of_serve() {
         let guess = |line: &str, variables: &[(&str, &str)]| {
             let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
             Reporter::guess(&args, &variables.iter().copied().collect()).in_json()

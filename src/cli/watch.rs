@@ -1,6 +1,6 @@
 //! `facematch watch`: follows a match, or all of them.
 //!
-//! It also holds what `match` shares with it: how following ends, and what is said then.
+//! It also holds what it shares with `match`: how following ends, and what is printed then.
 
 use std::{future::Future, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     config::Environment,
 };
 
-/// Follows what the arguments name.
+/// Follows the match that the arguments name, or all matches.
 pub async fn watch(args: WatchArgs, environment: &Environment) -> Exit {
     let output = args.common.output;
     let server = match args.common.server(environment) {
@@ -42,7 +42,7 @@ pub async fn watch(args: WatchArgs, environment: &Environment) -> Exit {
     }
 }
 
-/// Tells why there is no connection.
+/// Prints why there is no connection.
 pub fn not_connected(output: Output, error: &client::Error, server: &Server) -> Exit {
     match error {
         client::Error::CaFile(error) => report::usage(output, &error.to_string()),
@@ -77,7 +77,7 @@ async fn all(args: WatchArgs, client: ServiceClient, mut screen: Screen) -> Exit
     let follow = FollowMatches { client, request, pace, clock: Clock::system() };
     let failure = async { Err(follow.until_failure(&mut screen).await) };
     let exit = WatchEnd::of(failure, args.timeout).await.tell(&screen);
-    // A reader that has closed its pipe wants no more.
+    // A reader that has closed its pipe doesn't need the token.
     if !screen.token().is_empty() && exit != Exit::ClosedPipe {
         screen.notice(&Notice::ResumeFrom(screen.token()));
     }
@@ -89,14 +89,14 @@ async fn all(args: WatchArgs, client: ServiceClient, mut screen: Screen) -> Exit
 pub enum WatchEnd {
     /// The match has ended.
     Ended(Box<Match>),
-    /// Following has, before the match.
+    /// Following stopped before the match ended.
     Stopped(Error),
     /// Ctrl-C was pressed.
     Interrupted,
 }
 
 impl WatchEnd {
-    /// Waits for the end, for Ctrl-C, or for as long as the command may take.
+    /// Waits for the end, for Ctrl-C, or until `limit` has passed.
     pub async fn of(
         following: impl Future<Output = Result<Match, Error>>,
         limit: Option<Duration>,
@@ -110,7 +110,7 @@ impl WatchEnd {
         }
     }
 
-    /// Whether there may be a match that goes on without its follower, which is worth telling.
+    /// Whether a match may continue without this command, so that the command must say so.
     pub fn leaves_match(&self, acceptance: Acceptance) -> bool {
         match self {
             Self::Ended(_) => false,
@@ -122,7 +122,7 @@ impl WatchEnd {
         }
     }
 
-    /// Says what there is to say and gives the exit code.
+    /// Prints the error or the notice, if there is one, and returns the exit code.
     pub fn tell(self, screen: &Screen) -> Exit {
         screen.close();
         match self {

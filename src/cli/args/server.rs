@@ -1,7 +1,7 @@
-//! Which server a client command talks to, and how long it waits: flags, then the environment, then
-//! the default.
+//! Decides which server a client command calls, and how long it waits: by flags, then the
+//! environment, then the default.
 //!
-//! It connects to nothing. Credentials of callers will be settings here too.
+//! It deliberately connects to nothing. Credentials of callers will be settings here too.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -13,20 +13,20 @@ use crate::{
     config::{self, Environment, LogFormat},
 };
 
-/// Where the server is unless something else is said.
+/// The server's default address.
 const SERVER: &str = "http://127.0.0.1:50051";
 
-/// The variable for `--server`.
+/// The environment variable for `--server`.
 const SERVER_VARIABLE: &str = "FACEMATCH_SERVER";
 
-/// The variable for `--ca-file`.
+/// The environment variable for `--ca-file`.
 const CA_FILE_VARIABLE: &str = "FACEMATCH_CA_FILE";
 
-/// How long one answer may take unless something else is said: longer than a healthy server needs
-/// for any, short enough for a person who waits.
+/// The default time limit of one answer: longer than a healthy server needs for any answer, and
+/// short enough for a person at a terminal.
 const ANSWER_TIMEOUT: &str = "30s";
 
-/// Where the server is and how to print its answers.
+/// The server's address, and how to print its answers.
 #[derive(Debug, Clone, Args)]
 pub struct Common {
     /// The FaceMatch server, http:// or https:// [env: FACEMATCH_SERVER]
@@ -42,7 +42,7 @@ pub struct Common {
     pub output: Output,
 }
 
-/// How long a command with one answer waits for it.
+/// How long a command waits for each answer.
 #[derive(Debug, Clone, Args)]
 pub struct TimeoutArg {
     /// How long to wait for each answer of the server
@@ -50,7 +50,7 @@ pub struct TimeoutArg {
     pub timeout: Duration,
 }
 
-/// The form of what is printed.
+/// The format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// Lines for people.
@@ -60,7 +60,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// The form of a log that is printed so.
+    /// The log format that belongs to this output format.
     pub const fn log_format(self) -> LogFormat {
         match self {
             Self::Text => LogFormat::Text,
@@ -69,20 +69,20 @@ impl Output {
     }
 }
 
-/// The server that a command talks to.
+/// The server that a command calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// Its address.
+    /// The URL, without a path.
     pub url: Uri,
     /// The certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
 }
 
 impl Common {
-    /// The server, by the flags and the environment.
+    /// The server that the flags and the environment name.
     ///
     /// # Errors
-    /// A sentence that names the flag or the variable.
+    /// One sentence that names the flag or the variable.
     pub fn server(&self, environment: &Environment) -> Result<Server, String> {
         let variable = environment.get(SERVER_VARIABLE).map(|text| text.to_string_lossy());
         let url = match (&self.server, variable) {
@@ -100,7 +100,7 @@ impl Common {
     }
 }
 
-/// A server's address as people write it, without a slash at its end.
+/// A server's URL as people write it, without a trailing slash.
 pub fn shown(server: &Uri) -> String {
     let url = server.to_string();
     url.strip_suffix('/').unwrap_or(&url).to_owned()
@@ -111,7 +111,7 @@ fn server(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|_| WANTED.to_owned())?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     match (uri.scheme_str(), uri.host()) {
-        // The text may hold a password, so it is not repeated.
+        // The text may hold a password, so the message doesn't repeat it.
         _ if authority.contains('@') => Err("must not hold a user name or a password".to_owned()),
         (Some("http" | "https"), Some(host)) if !host.is_empty() => match uri.path_and_query() {
             Some(path) if path.as_str() != "/" => Err(format!(
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_go_with_https_alone() {
+    fn a_ca_file_flag_needs_https() {
         let variable = environment(&[("FACEMATCH_CA_FILE", "ca.pem")]);
         let trusted = |common: Common| common.server(&variable).map(|server| server.ca_file);
         assert_eq!(trusted(common(Some("https://h"), None)), Ok(Some("ca.pem".into())));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_url_holds_beside_its_server_is_refused() {
+    fn a_url_with_more_than_a_server_is_refused() {
         for (text, why) in [
             ("http://h/facematch", "/facematch would be ignored"),
             ("http://h?x=1", "must end after the host"),

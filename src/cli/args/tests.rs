@@ -1,4 +1,4 @@
-//! Each command parses, and what is wrong is refused with 64.
+//! Each command parses, and wrong arguments are refused.
 
 use clap::CommandFactory;
 
@@ -17,12 +17,12 @@ fn refused(line: &str) -> String {
 }
 
 #[test]
-fn the_commands_contradict_nothing() {
+fn the_definition_of_the_commands_is_consistent() {
     Cli::command().debug_assert();
 }
 
 #[test]
-fn match_takes_all_that_a_request_can_say() {
+fn match_has_an_argument_for_every_field_of_a_request() {
     let Command::Match(args) = parsed(
         "facematch match --folder f --photo p.png --kind id-front --request-id r --timeout 90s \
          --label a=b --label c=d=e --label e= --liveness-policy run --liveness-media m \
@@ -70,7 +70,7 @@ fn watch_follows_one_or_all() {
 }
 
 #[test]
-fn list_filters() {
+fn list_takes_filters() {
     let Command::List(args) =
         parsed("facematch list --folder f --label a=b --state failed --state finished --all")
     else {
@@ -82,7 +82,7 @@ fn list_filters() {
 }
 
 #[test]
-fn list_takes_whole_moments_only() {
+fn list_takes_only_times_with_an_offset() {
     let list = "facematch list --created-after 2027-01-15T08:00:00Z --created-before \
                 2027-01-15T10:00:00.5+02:00";
     let Command::List(args) = parsed(list) else { panic!("another command") };
@@ -105,7 +105,7 @@ fn serve_has_a_flag_for_each_setting_and_keeps_repetitions() {
 }
 
 #[test]
-fn sim_and_demo_have_their_own() {
+fn sim_and_demo_have_their_own_arguments() {
     let Command::Sim(args) = parsed("facematch sim --listen 127.0.0.1:0 --seed 7 --script s.toml")
     else {
         panic!("another command");
@@ -120,7 +120,7 @@ fn sim_and_demo_have_their_own() {
 }
 
 #[test]
-fn an_empty_word_is_not_taken_for_none() {
+fn an_empty_value_is_refused() {
     for line in [
         "facematch match --folder f --photo p --request-id ",
         "facematch match --photo p --folder ",
@@ -143,7 +143,7 @@ fn a_label_has_one_value() {
 }
 
 #[test]
-fn values_are_checked_where_that_needs_no_server() {
+fn values_are_checked_if_that_needs_no_server() {
     assert!(refused("facematch list --label novalue").contains("KEY=VALUE"));
     assert!(refused("facematch list --label =v").contains("KEY=VALUE"));
     assert!(refused("facematch get x --timeout 0s").contains("more than 0"));
@@ -152,7 +152,7 @@ fn values_are_checked_where_that_needs_no_server() {
 }
 
 #[test]
-fn every_command_explains_itself() {
+fn every_command_and_argument_has_help() {
     for command in Cli::command().get_subcommands() {
         let name = command.get_name();
         assert!(command.get_about().is_some(), "{name}");

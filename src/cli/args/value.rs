@@ -1,10 +1,10 @@
-//! The values of arguments: what can be told of them without asking a server.
+//! Parses the values of arguments, as far as they can be checked without a server.
 
 use std::time::Duration;
 
 use prost_types::Timestamp;
 
-/// A label, whose value may be empty.
+/// Parses `KEY=VALUE`. The value may be empty.
 pub fn label(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -12,13 +12,13 @@ pub fn label(text: &str) -> Result<(String, String), &'static str> {
     }
 }
 
-/// A word that is there. An empty one is what is left of a variable that a shell doesn't know, and
-/// would be taken for none.
+/// Accepts any text but an empty one. An empty argument usually comes from an unset shell variable,
+/// and would otherwise pass for a missing value.
 pub fn given(text: &str) -> Result<String, &'static str> {
     if text.is_empty() { Err("is empty; leave it out if there is none") } else { Ok(text.into()) }
 }
 
-/// A moment in RFC 3339, whose offset must be told: the server knows nothing of the caller's.
+/// Parses a time in RFC 3339. The offset is required, because the server doesn't know the caller's.
 pub fn time(text: &str) -> Result<Timestamp, &'static str> {
     const WANTED: &str = "must be a time in RFC 3339 such as 2027-01-15T08:00:00Z";
     let whole = text.contains(['T', 't']) && (text.ends_with(['Z', 'z']) || has_offset(text));
@@ -30,12 +30,12 @@ fn has_offset(text: &str) -> bool {
     offset.is_some_and(|offset| offset.starts_with(['+', '-']) && offset.contains(':'))
 }
 
-/// A length of time with its unit.
+/// Parses a duration with its unit.
 pub fn duration(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text).map_err(|_| "must be a duration such as 90s or 5m")
 }
 
-/// A duration that something is given, so that 0 leaves none.
+/// Parses a time limit, which is a duration of more than 0.
 pub fn limit(text: &str) -> Result<Duration, &'static str> {
     match duration(text)? {
         Duration::ZERO => Err("must be more than 0"),

@@ -1,8 +1,8 @@
-//! Looks at each answer before gRPC does: an answer that isn't gRPC's ends the call with what was
-//! met.
+//! Inspects each answer before tonic does: an answer that isn't gRPC ends the call with a
+//! [`Foreign`].
 //!
-//! Without it such an answer is "protocol error: invalid compression flag", which is taken for a
-//! connection that broke.
+//! Without this layer, such an answer becomes "protocol error: invalid compression flag", which
+//! looks like a broken connection. It deliberately doesn't decide whether to retry.
 
 use std::{
     error::Error,
@@ -17,7 +17,7 @@ use tower::Service;
 
 use crate::cli::client::{first_bytes::FirstBytes, foreign::Foreign};
 
-/// A channel whose answers are looked at.
+/// A channel whose answers are inspected.
 #[derive(Debug, Clone)]
 pub struct Answers {
     channel: Channel,
@@ -25,7 +25,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Looks at the answers of a channel, whose connections note what they met.
+    /// Wraps a channel whose connections note their first bytes in `first_bytes`.
     pub fn new(channel: Channel, first_bytes: FirstBytes) -> Self {
         Self { channel, first_bytes }
     }

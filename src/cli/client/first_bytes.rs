@@ -1,7 +1,7 @@
-//! Connects, and looks at the first bytes that come: a peer that doesn't speak HTTP/2 is named
-//! instead of being taken for a connection that broke.
+//! Connects, and inspects the first bytes that arrive: a peer that doesn't speak HTTP/2 is named,
+//! instead of looking like a broken connection.
 //!
-//! Over TLS it looks at nothing: there the handshake agrees on HTTP/2.
+//! It deliberately ignores TLS connections, whose handshake agrees on HTTP/2.
 
 use std::{
     io,
@@ -20,12 +20,13 @@ use tower::Service;
 
 use crate::cli::client::foreign::Foreign;
 
-/// What the peer of the last connection turned out to be, if it doesn't speak HTTP/2.
+/// The finding about the peer of the last connection. Empty if the peer speaks HTTP/2. Clones share
+/// it.
 #[derive(Debug, Clone, Default)]
 pub struct FirstBytes(Arc<Mutex<Option<Foreign>>>);
 
 impl FirstBytes {
-    /// What was met.
+    /// What the peer speaks instead of HTTP/2, if it does.
     pub fn foreign(&self) -> Option<Foreign> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -35,7 +36,7 @@ impl FirstBytes {
     }
 }
 
-/// Makes connections whose first bytes are looked at.
+/// Makes connections whose first bytes are inspected.
 #[derive(Debug, Clone)]
 pub struct Connector {
     tcp: HttpConnector,
@@ -43,7 +44,7 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector that notes what it met.
+    /// A connector that writes its findings into `first_bytes`.
     pub fn new(first_bytes: FirstBytes) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -76,11 +77,11 @@ impl Service<Uri> for Connector {
     }
 }
 
-/// A connection whose first bytes are looked at.
+/// A connection whose first bytes are inspected.
 #[derive(Debug)]
 pub struct Watched {
     stream: TcpStream,
-    /// Unset once they have been.
+    /// `None` once the first bytes have been inspected, and over TLS.
     first_bytes: Option<FirstBytes>,
 }
 
@@ -107,12 +108,12 @@ impl AsyncRead for Watched {
     }
 }
 
-/// The most that is read of what a peer said that has closed the connection.
+/// The most bytes that are read from a peer that has closed the connection.
 const SAID_BYTES_MAX: usize = 512;
 
 impl Watched {
-    /// What a write came to, unless the peer has said what it is before it closed the connection: a
-    /// write may fail before that is read.
+    /// The result of a write; or, if the peer has closed the connection, the finding about its
+    /// first bytes. The write may fail before those bytes have been read.
     fn or_what_it_said<T>(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -123,7 +124,7 @@ impl Watched {
             return written;
         }
         let mut said = [0; SAID_BYTES_MAX];
-        // What is closed has an end to be read at least.
+        // On a closed connection, a read always becomes ready: there is at least the end to read.
         match ready!(self.as_mut().poll_read(cx, &mut ReadBuf::new(&mut said))) {
             Err(met) if self.first_bytes.is_none() => Poll::Ready(Err(met)),
             _ => written,
@@ -179,7 +180,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_a_peer_said_before_it_closed_is_read_though_a_write_fails() {
+    async fn a_closed_peers_first_bytes_are_inspected_even_if_a_write_fails() {
         for (said, met) in [(&b"\x15\x03\x03\0\x02\x02\x32"[..], Some(Foreign::Tls)), (b"", None)] {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
@@ -189,7 +190,7 @@ mod tests {
             let (mut peer, _) = listener.accept().await.unwrap();
             peer.read_u8().await.unwrap();
             peer.write_all(said).await.unwrap();
-            // With bytes unread: the next write meets a reset.
+            // Dropped with unread bytes, so that the next write gets a reset.
             drop(peer);
             let failure = loop {
                 if let Err(failure) = watched.write(b"more").await {

@@ -1,35 +1,37 @@
-//! What answered in place of the service: a gateway, a web server, another protocol.
+//! Recognises answers that don't come from the service: from a gateway, a web server, or another
+//! protocol.
 //!
-//! It says what was met, and whether that may pass. What to do then is `resume`'s to say.
+//! It says what answered, and whether that may pass. It deliberately doesn't decide whether to call
+//! again: `resume` does.
 
 use std::{error::Error, time::Duration};
 
 use http::{HeaderMap, Response, StatusCode, header};
 use tonic::{Code, Status};
 
-/// The longest text of a foreign answer that is repeated, in characters.
+/// The longest text of a foreign answer that is shown, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 120;
 
 /// An answer that is not the service's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
-    /// An HTTP answer without gRPC.
+    /// An HTTP answer that isn't gRPC.
     #[error("HTTP {status}{}, not gRPC", Leading(.leads_to))]
     Http {
-        /// Its status.
+        /// The HTTP status.
         status: StatusCode,
-        /// Where a redirect leads to.
+        /// The target of a redirect; `None` for other answers.
         leads_to: Option<String>,
-        /// How long it asks to wait.
+        /// The `retry-after` of the answer, if it is a number of seconds.
         retry_after: Option<Duration>,
     },
-    /// HTTP/1, as its first line.
+    /// An HTTP/1 server. Holds the first line that it sent.
     #[error("{0:?}: it speaks HTTP/1.1 only, and gRPC needs HTTP/2")]
     Http1(String),
-    /// TLS, where plain text was spoken.
-    #[error("TLS, and was asked in plain text")]
+    /// A TLS server that was called in plain text.
+    #[error("TLS, but was called in plain text")]
     Tls,
-    /// Something that is not HTTP.
+    /// Another protocol. Holds the first line that the peer sent.
     #[error("{0:?}, which is not HTTP/2")]
     Unknown(String),
 }
@@ -46,7 +48,7 @@ impl std::fmt::Display for Leading<'_> {
 }
 
 impl Foreign {
-    /// What an HTTP answer is, if it isn't gRPC's.
+    /// Inspects an HTTP answer. `None` if it is gRPC.
     pub fn of_answer<B>(answer: &Response<B>) -> Option<Self> {
         let (status, headers) = (answer.status(), answer.headers());
         let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.as_bytes());
@@ -60,7 +62,7 @@ impl Foreign {
         Some(Self::Http { status, leads_to, retry_after: seconds.map(Duration::from_secs) })
     }
 
-    /// What the first bytes of a connection are, if they don't begin HTTP/2.
+    /// Inspects the first bytes of a connection. `None` if they can begin HTTP/2.
     ///
     /// An HTTP/2 server begins with a SETTINGS frame: three bytes of a length that is far below
     /// 65,536, then the frame's type, 4.
@@ -70,7 +72,7 @@ impl Foreign {
         if is_settings {
             return None;
         }
-        // The first byte of a TLS record: an alert or a handshake. The second is its version.
+        // A TLS record begins with its type (an alert or a handshake) and its major version.
         if let [0x15 | 0x16, 3, ..] = bytes {
             return Some(Self::Tls);
         }
@@ -79,13 +81,13 @@ impl Foreign {
         Some(if bytes.starts_with(b"HTTP/1.") { Self::Http1(line) } else { Self::Unknown(line) })
     }
 
-    /// What was met behind an error of a call, if it is that.
+    /// The foreign answer behind the error of a call, if there is one.
     pub fn behind(status: &Status) -> Option<&Self> {
         let mut causes = std::iter::successors(status.source(), |&error| error.source());
         causes.find_map(|error| error.downcast_ref())
     }
 
-    /// Whether the same call may be answered by the service a little later.
+    /// Whether the service may answer the same call a little later.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Http { status, .. } => match *status {
@@ -108,7 +110,7 @@ impl Foreign {
         }
     }
 
-    /// How long it asks to wait.
+    /// How long the answer asks to wait.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Http { retry_after, .. } => *retry_after,
@@ -116,7 +118,7 @@ impl Foreign {
         }
     }
 
-    /// What to do about it.
+    /// What the user can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Http { status, .. } => match *status {
@@ -149,7 +151,8 @@ impl Foreign {
         }
     }
 
-    /// The error of the call that met this, with the code that gRPC gives to such an answer.
+    /// The status of the call that got this answer, with the code that gRPC gives to its HTTP
+    /// status.
     pub fn into_status(self) -> Status {
         let code = match &self {
             Self::Http { status, .. } => match status.as_u16() {
@@ -191,7 +194,7 @@ mod tests {
         for (status, headers) in [
             (200, vec![("content-type", "application/grpc")]),
             (200, vec![("content-type", "application/grpc+proto")]),
-            // A refusal without a body, whatever stands in its other headers.
+            // A trailers-only refusal, even with other headers that aren't gRPC's.
             (200, vec![("grpc-status", "5")]),
             (503, vec![("grpc-status", "14"), ("content-type", "text/html")]),
         ] {
@@ -200,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn other_answers_are_and_some_may_pass() {
+    fn other_answers_are_foreign_and_some_may_pass() {
         let html = [("content-type", "text/html"), ("location", "/login"), ("retry-after", "7")];
         for (status, passes, code) in [
             (200, false, Code::Unknown),
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_tell_http2_from_the_rest() {
+    fn the_first_bytes_distinguish_http2_from_other_protocols() {
         let unknown = |line: &str| Some(Foreign::Unknown(line.to_owned()));
         for (bytes, expected) in [
             (&b""[..], None),
@@ -244,7 +247,7 @@ mod tests {
             (b"\x15\x03\x03\0\x02\x02\x32", Some(Foreign::Tls)),
             (b"SSH-2.0-OpenSSH_9.2\r\n", unknown("SSH-2.0-OpenSSH_9.2")),
             (b"<!doctype html>\n<title>", unknown("<!doctype html>")),
-            // A frame of another type than HTTP/2 begins with.
+            // A frame, but not the SETTINGS frame with which HTTP/2 begins.
             (b"\0\0\0\x07", unknown("\0\0\0\u{7}")),
         ] {
             assert_eq!(Foreign::of_first_bytes(bytes), expected, "{bytes:?}");

@@ -1,6 +1,6 @@
-//! TLS towards a server: which authorities are trusted, and what a handshake that failed means.
+//! Reads the trusted certificate authorities, and explains failed TLS handshakes.
 //!
-//! It shakes no hands; the transport does.
+//! The handshake itself is the transport's.
 
 use std::{
     error::Error,
@@ -18,19 +18,19 @@ use tonic::{Status, transport::Certificate};
 
 use crate::config;
 
-/// The largest file of certificates, in bytes: the system's own has a quarter of it.
+/// The largest file of certificates, in bytes: a system's own file has about a quarter of that.
 const CA_FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file of certificates that can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CaFileError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error("--ca-file: can't read {}: {source}", named(path))]
     Unreadable { path: PathBuf, source: io::Error },
-    /// It is too large for one.
+    /// The file is too large to be one of certificates.
     #[error("--ca-file: {} is larger than 1 MiB", named(.0))]
     TooLarge(PathBuf),
-    /// There is no certificate in it.
+    /// The file holds no certificate.
     #[error("--ca-file: there is no certificate in PEM in {}", named(.0))]
     Empty(PathBuf),
 }
@@ -39,7 +39,7 @@ fn named(path: &Path) -> String {
     config::one_line(&path.display().to_string())
 }
 
-/// The authorities that a file names.
+/// Reads the certificate authorities from a PEM file.
 pub async fn authorities(path: &Path) -> Result<Certificate, CaFileError> {
     use tokio::io::AsyncReadExt;
     let unreadable = |source| CaFileError::Unreadable { path: path.to_owned(), source };
@@ -55,34 +55,34 @@ pub async fn authorities(path: &Path) -> Result<Certificate, CaFileError> {
     }
 }
 
-/// Why a handshake failed, in words for people. None of these passes by itself.
+/// Why a TLS handshake failed, in words for people. None of these problems passes by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsProblem {
     /// The certificate's authority is not trusted.
     #[error("its certificate is from an authority that is not trusted here")]
     UnknownAuthority,
-    /// The certificate names other servers.
+    /// The certificate is for other names, which are listed if they are known.
     #[error("its certificate is not for this name{}", Names(.0))]
     WrongName(Vec<String>),
-    /// The certificate is too old.
+    /// The certificate has expired. Holds the time in RFC 3339, if it is known.
     #[error("its certificate has expired{}", On(.0))]
     Expired(Option<String>),
-    /// The certificate is too young.
+    /// The certificate isn't valid yet. Holds the time in RFC 3339, if it is known.
     #[error("its certificate is not valid yet{}", On(.0))]
     NotYet(Option<String>),
     /// The certificate can't be used for another reason.
     #[error("its certificate can't be used: {0}")]
     Certificate(String),
-    /// The server speaks no TLS.
+    /// The server doesn't speak TLS.
     #[error("it speaks plain text, not TLS")]
     PlainText,
-    /// The server speaks no HTTP/2 over TLS.
+    /// The server doesn't speak HTTP/2 over TLS.
     #[error("it doesn't speak HTTP/2, which gRPC needs")]
     NoHttp2,
-    /// The server wants a certificate of the client.
+    /// The server requires a client certificate.
     #[error("it asks for a client certificate, and there is none")]
     ClientCertificate,
-    /// The system has no certificates.
+    /// The system has no certificate authorities.
     #[error("this system has no certificates of authorities to check it by")]
     NoAuthorities,
 }
@@ -107,7 +107,7 @@ impl std::fmt::Display for On<'_> {
 }
 
 impl TlsProblem {
-    /// What is behind an error of a call, if it is a problem of TLS.
+    /// The TLS problem behind the error of a call, if there is one.
     pub fn behind(status: &Status) -> Option<Self> {
         let mut causes = std::iter::successors(status.source(), |&error| error.source());
         causes.find_map(|error| {
@@ -170,7 +170,7 @@ impl TlsProblem {
         }
     }
 
-    /// Two problems have no type that can be reached, only words.
+    /// Recognises two problems by their text, because their types aren't public.
     fn of_words(words: &str) -> Option<Self> {
         match words {
             "HTTP/2 was not negotiated." => Some(Self::NoHttp2),
@@ -180,7 +180,7 @@ impl TlsProblem {
     }
 }
 
-/// A name of a certificate, without its kind: `DnsName("localhost")` is localhost.
+/// A name of a certificate without its kind: `DnsName("localhost")` becomes `localhost`.
 fn spelt(name: &str) -> String {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
     inner.unwrap_or(name).trim_matches('"').to_owned()
@@ -219,17 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_problem_of_tls_is_not_taken_for_one() {
+    fn other_errors_are_not_taken_for_tls_problems() {
         let mut status = Status::unavailable("tcp connect error");
         status.set_source(Arc::new(io::Error::other("connection refused")));
         assert_eq!(TlsProblem::behind(&status), None);
     }
 
     #[tokio::test]
-    async fn a_file_of_certificates_has_some() {
+    async fn a_ca_file_without_certificates_is_refused() {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let path = folder.path().join("ca.pem");
-        let error = authorities(&path).await.expect_err("it isn't there");
+        let error = authorities(&path).await.expect_err("a missing file");
         let told = error.to_string();
         assert!(told.starts_with("--ca-file: can't read ") && told.contains("ca.pem"), "{told}");
         std::fs::write(&path, "no certificate").expect("a file");

@@ -1,4 +1,4 @@
-//! Following across connections that break, against a server that plays a prepared part.
+//! Following across broken connections, against a server with scripted answers.
 
 use std::{
     collections::VecDeque,
@@ -30,7 +30,7 @@ use crate::cli::{
     render::failure,
 };
 
-/// What a call answers: updates, and how the stream goes on after them.
+/// The scripted answer to one call: updates, and what the stream does after them.
 struct Part {
     updates: Vec<MatchUpdate>,
     then: Then,
@@ -43,7 +43,7 @@ enum Then {
     Hang,
 }
 
-/// A server that plays its parts in turn and writes down what it was asked.
+/// A server that answers its calls by its parts, in order, and records the calls.
 #[derive(Clone)]
 struct Actor(Arc<Mutex<Play>>);
 
@@ -72,7 +72,7 @@ impl Actor {
             play.calls.push(call);
             play.parts.pop_front()
         });
-        let Part { updates, then } = part.expect("the play has a part for each call");
+        let Part { updates, then } = part.expect("a part for each call");
         let updates = stream::iter(updates.into_iter().map(Ok));
         let whole: Updates = match then {
             Then::Refuse(status) => return Err(status),
@@ -87,7 +87,7 @@ impl Actor {
 type Updates = Pin<Box<dyn Stream<Item = Result<MatchUpdate, Status>> + Send>>;
 
 fn absent<T>() -> Result<T, Status> {
-    Err(Status::unimplemented("not in the play"))
+    Err(Status::unimplemented("not scripted"))
 }
 
 #[tonic::async_trait]
@@ -162,7 +162,7 @@ impl pb::face_match_server::FaceMatch for Actor {
     }
 }
 
-/// The actor behind a wire that can be cut.
+/// The server behind a connection that can be cut.
 struct Stage {
     client: ServiceClient,
     cut: Arc<Notify>,
@@ -191,7 +191,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Carries bytes, until it is told to drop all connections at once.
+/// Forwards connections. Each time `cut` is notified, it drops all of them at once.
 async fn wire(listener: TcpListener, behind: SocketAddr, cut: Arc<Notify>) {
     let mut connections = JoinSet::new();
     loop {
@@ -206,7 +206,7 @@ async fn wire(listener: TcpListener, behind: SocketAddr, cut: Arc<Notify>) {
     }
 }
 
-/// Notes what it is shown, and cuts the wire at one of the updates.
+/// Records the updates that it is shown, and cuts the connection at one of them.
 #[derive(Default)]
 struct Witness {
     shown: Vec<u64>,
@@ -304,7 +304,7 @@ fn turned_away() -> Then {
 }
 
 #[tokio::test]
-async fn a_match_is_followed_across_a_cut_wire_and_a_draining_server() {
+async fn a_match_is_followed_across_a_cut_connection_and_a_draining_server() {
     let actor = Actor::new([
         part([accepted(), uploaded()], Then::Hang),
         part([], draining()),
@@ -324,7 +324,7 @@ async fn a_match_is_followed_across_a_cut_wire_and_a_draining_server() {
 }
 
 #[tokio::test]
-async fn a_match_that_may_need_its_photo_gets_it_again_and_nothing_is_shown_twice() {
+async fn a_photo_that_may_be_needed_is_sent_again_and_no_update_is_shown_twice() {
     let actor = Actor::new([
         part([], draining()),
         part([accepted()], Then::Hang),
@@ -361,7 +361,7 @@ async fn a_refusal_is_the_answer_at_once() {
 }
 
 #[tokio::test]
-async fn what_was_refused_was_never_accepted_and_what_was_cut_off_may_have_been() {
+async fn a_refused_match_is_not_accepted_and_an_interrupted_one_may_be() {
     let impatient =
         Backoff { give_up_after: Duration::ZERO, first: Duration::from_secs(2), ..PROMPT };
     let impatient = Backoff { most: Duration::from_secs(2), ..impatient };
@@ -380,7 +380,7 @@ async fn what_was_refused_was_never_accepted_and_what_was_cut_off_may_have_been(
 }
 
 #[tokio::test]
-async fn a_server_that_is_gone_and_one_that_is_cut_off_look_like_it() {
+async fn a_broken_connection_and_an_unreachable_server_are_named() {
     let actor = Actor::new([part([accepted(), uploaded()], Then::Hang)]);
     let Stage { client, _tasks: tasks, .. } = stage(&actor).await;
     let mut witness = Causes { tasks: Some(tasks), ..Default::default() };
@@ -392,7 +392,7 @@ async fn a_server_that_is_gone_and_one_that_is_cut_off_look_like_it() {
     assert!(failure::outage(&last).starts_with("can't reach the server: "), "{last:?}");
 }
 
-/// Ends the server at the first update, and notes what is said of it.
+/// Stops the server at the first update, and records the causes of interruptions.
 #[derive(Default)]
 struct Causes {
     tasks: Option<JoinSet<()>>,
@@ -411,7 +411,7 @@ impl Audience for Causes {
 }
 
 #[tokio::test]
-async fn patience_has_an_end() {
+async fn retries_end_after_their_time() {
     let actor = Actor::new([part([accepted(), uploaded()], draining())]);
     let stage = stage(&actor).await;
     let pace = Backoff {
@@ -427,7 +427,7 @@ async fn patience_has_an_end() {
 }
 
 #[tokio::test]
-async fn watching_beyond_the_end_finds_the_match_ended() {
+async fn a_watch_after_the_last_update_returns_the_ended_match() {
     let actor = Actor::new([part([], Then::End)]);
     actor.with(|play| play.found = Some(snapshot(4, MatchState::Cancelled)));
     let stage = stage(&actor).await;
@@ -440,7 +440,7 @@ async fn watching_beyond_the_end_finds_the_match_ended() {
 }
 
 #[tokio::test]
-async fn all_matches_are_followed_from_the_last_token_on() {
+async fn a_watch_of_all_matches_resumes_from_the_last_token() {
     let heartbeat = MatchUpdate {
         resume_token: "t0".to_owned(),
         event: Some(Event::Heartbeat(pb::Heartbeat::default())),

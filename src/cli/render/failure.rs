@@ -1,7 +1,7 @@
-//! A call that failed, as people read it: code, reason, message, what is wrong with which field,
-//! and what to try. `json` shows the same to programs.
+//! Formats a failed call for people: code, reason, message, wrong fields, and what to try. `json`
+//! shows the same to programs.
 //!
-//! It judges nothing: whether to call again is `resume`'s to say.
+//! It deliberately doesn't decide whether to call again: `resume` does.
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 
@@ -15,29 +15,29 @@ use crate::cli::{
     resume::{self, CallOutcome},
 };
 
-/// What is known of a failure.
+/// All details of a failure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FailureDetails {
-    /// Its gRPC code.
+    /// The gRPC code.
     pub code: Code,
-    /// The server's word for it; unset if the error is not the server's.
+    /// The server's reason, such as `MATCH_NOT_FOUND`. `None` if the error isn't the server's.
     pub reason: Option<String>,
-    /// A sentence. It names the server where the failure isn't the server's word.
+    /// One sentence. It names the server if the error isn't the server's.
     pub message: String,
-    /// Which fields are wrong, and how.
+    /// The names of the wrong fields, each with a description of the error.
     pub violations: Vec<(String, String)>,
-    /// The variable parts, in the order of their names.
+    /// The variable parts of the error, sorted by name.
     pub metadata: BTreeMap<String, String>,
-    /// How long to wait before the call is repeated.
+    /// How long to wait before the call is repeated, if a server or a gateway asks to wait.
     pub retry_delay: Option<Duration>,
     /// What to try.
     pub hint: Option<String>,
-    /// Whether it is the word of a server, rather than what this side made of it.
+    /// Whether the error came from a server. Otherwise the client made it.
     pub is_answer: bool,
 }
 
 impl FailureDetails {
-    /// What an error of a call says.
+    /// The details of a failed call.
     pub fn of(status: &Status, server: &Uri) -> Self {
         let reason = reason(status);
         let lost = lost(status, server);
@@ -67,7 +67,7 @@ impl FailureDetails {
         failure
     }
 
-    /// Something that is wrong on this side; nothing was called.
+    /// An error on the client's side. No server was called.
     pub fn own(message: impl Into<String>) -> Self {
         Self {
             code: Code::InvalidArgument,
@@ -81,8 +81,8 @@ impl FailureDetails {
         }
     }
 
-    /// Several lines, the first of which tells the error. Each wrong field is told once: in the
-    /// message where it is the only one, else in a line of its own.
+    /// One or more lines, the first of which is the error. Each wrong field appears once: in the
+    /// message if it is the only one, else in a line of its own.
     pub fn text(&self) -> String {
         let sentences = || self.violations.iter().map(|(field, what)| format!("{field} {what}"));
         let repeats = sentences().all(|sentence| self.message.contains(&sentence));
@@ -110,7 +110,7 @@ impl FailureDetails {
     }
 }
 
-/// What keeps a call from going on, in a few words for a person who waits for it to pass.
+/// The cause of an outage, in a few words for a person at a terminal.
 pub fn outage(status: &Status) -> String {
     let words = match (reason(status), Foreign::behind(status)) {
         (Some(reason), _) => format!("{} ({reason})", status.message()),
@@ -124,12 +124,12 @@ pub fn outage(status: &Status) -> String {
     plain(&words)
 }
 
-/// The word that the server gave for the error; unset if the error is not the server's.
+/// The server's reason for an error. `None` if the error isn't the server's.
 pub fn reason(status: &Status) -> Option<String> {
     status.get_details_error_info().map(|info| info.reason).filter(|reason| !reason.is_empty())
 }
 
-/// The name of a code, as in the specification of gRPC.
+/// The name of a code as the gRPC specification spells it.
 pub fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -152,11 +152,11 @@ pub fn code_name(code: Code) -> &'static str {
     }
 }
 
-/// How people call what the transport has many words for.
+/// One phrase for all errors of the transport that mean a broken connection.
 const BROKEN: &str = "the connection broke";
 
-/// What became of a call that the service did not answer, and what to try. The code that it has
-/// then was made up on this side.
+/// The message and the hint for a call that the service didn't answer. `None` if it did. The gRPC
+/// code of such a call comes from the client.
 fn lost(status: &Status, server: &Uri) -> Option<(String, String)> {
     let at = shown(server);
     if reason(status).is_some() {
@@ -180,13 +180,13 @@ fn lost(status: &Status, server: &Uri) -> Option<(String, String)> {
     Some((message, is_it_running(server)))
 }
 
-/// The message, and below "transport error" the cause of it.
+/// The message of an error, with its root cause if the message doesn't hold it.
 fn message(status: &Status) -> String {
     let (message, cause) = (status.message(), cause(status));
     if message.contains(&cause) { message.to_owned() } else { format!("{message}: {cause}") }
 }
 
-/// What lies below an error of this side; empty for one that came from the other.
+/// The root cause of an error of the client's own; empty for an error that a peer sent.
 fn cause(status: &Status) -> String {
     status.source().map_or(String::new(), |source| root(source).to_string())
 }

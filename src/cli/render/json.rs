@@ -1,7 +1,7 @@
-//! Messages as JSON: the field names of the proto, enums by their names, times in RFC 3339.
+//! Formats messages as JSON: the field names of the proto, enums by name, times in RFC 3339.
 //!
-//! Close to the proto's own JSON mapping, but for two things that are easier on shell scripts:
-//! names stay in snake_case, and 64-bit numbers are numbers. What is unset or empty is left out.
+//! The format is protobuf's own JSON mapping with two differences that make shell scripts easier:
+//! names stay in snake_case, and 64-bit numbers are numbers. Unset and empty fields are left out.
 
 mod told;
 
@@ -34,7 +34,7 @@ pub fn snapshot(snapshot: &pb::Match) -> String {
     line(&MatchJson::from(snapshot))
 }
 
-/// What was erased, in one line.
+/// A deletion, in one line.
 pub fn erased(of: &pb::DeleteMatchResponse) -> String {
     line(&ErasedJson {
         match_id: &of.match_id,
@@ -43,7 +43,7 @@ pub fn erased(of: &pb::DeleteMatchResponse) -> String {
     })
 }
 
-/// Where a list goes on, in one line.
+/// The token of a list's next page, in one line.
 pub fn next_page(next_page_token: &str) -> String {
     line(&NextPageJson { next_page_token })
 }
@@ -263,7 +263,7 @@ impl<'a> From<&'a pb::Trouble> for TroubleJson<'a> {
     }
 }
 
-/// The event, under its own name beside the fields of the update.
+/// The event of an update, as one more field that has the event's name.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum BodyJson<'a> {
@@ -364,7 +364,7 @@ impl Serialize for DurationJson<'_> {
     }
 }
 
-/// The name of a state; the number of one that a later version made up.
+/// The name of a state, or the number of one that a later version added.
 fn state(number: i32) -> Cow<'static, str> {
     match pb::MatchState::try_from(number) {
         Ok(known) => Cow::Borrowed(known.as_str_name()),
@@ -379,7 +379,7 @@ fn resolution(number: i32) -> Cow<'static, str> {
     }
 }
 
-/// None from a server of an earlier version.
+/// `None` from a server that doesn't send the field yet.
 fn liveness_policy(number: i32) -> Option<Cow<'static, str>> {
     match pb::LivenessPolicy::try_from(number) {
         Ok(pb::LivenessPolicy::Unspecified) => None,
@@ -388,7 +388,7 @@ fn liveness_policy(number: i32) -> Option<Cow<'static, str>> {
     }
 }
 
-/// None from a server of an earlier version.
+/// `None` from a server that doesn't send the field yet.
 fn photo_kind(number: i32) -> Option<Cow<'static, str>> {
     match pb::PhotoKind::try_from(number) {
         Ok(pb::PhotoKind::Unspecified) => None,

@@ -1,6 +1,6 @@
-//! How answers look: text for people, JSON for programs.
+//! Formats answers: as text for people, and as JSON for programs.
 //!
-//! Pure: it takes messages and gives strings. Where they are printed is the commands' business.
+//! Pure: it turns messages into strings. The commands print them.
 
 pub mod failure;
 pub mod json;

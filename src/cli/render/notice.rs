@@ -1,4 +1,4 @@
-//! What a command tells beside its answer that is no error.
+//! The notices of a command: messages that are neither its answer nor an error.
 
 use std::time::Duration;
 
@@ -8,39 +8,39 @@ use crate::cli::{
     resume::Acceptance,
 };
 
-/// Something to tell.
+/// A notice.
 #[derive(Debug, Clone, Copy)]
 pub enum Notice<'a> {
-    /// A call broke off, and another one will be made.
+    /// A call broke off, and the command will retry it.
     Reconnecting {
-        /// What keeps the call from going on, in a few words.
+        /// The cause, in a few words.
         cause: &'a str,
-        /// The same, whole.
+        /// The error with all its details.
         failure: &'a FailureDetails,
-        /// How long it is until then.
+        /// The pause before the retry.
         pause: Duration,
     },
-    /// What became of a match that is not followed any more.
+    /// The command ends before its match.
     MatchLeft {
-        /// Whether the server has it.
+        /// Whether the server has accepted the match.
         acceptance: Acceptance,
-        /// The caller's id of it.
+        /// The caller's own id of the match.
         request_id: &'a str,
-        /// The server.
+        /// The server that runs the match.
         server: &'a Server,
     },
-    /// Where following all matches goes on.
+    /// The resume token from which a watch of all matches can continue.
     ResumeFrom(&'a str),
-    /// Where a list goes on.
+    /// The token of the next page of a list.
     ListGoesOn(&'a str),
     /// The photo is read from a terminal.
     ReadingPhoto,
-    /// The match has ended in a way that this version doesn't know.
+    /// The match has ended with a result that this version doesn't know.
     UnknownVerdict,
 }
 
 impl Notice<'_> {
-    /// One or more lines for people.
+    /// The notice in one or more lines for people.
     pub fn text(&self) -> String {
         let sentence = self.sentence();
         match self {
@@ -65,7 +65,7 @@ impl Notice<'_> {
         }
     }
 
-    /// What it is about, in one sentence.
+    /// The notice in one sentence, without its variable parts.
     pub fn sentence(&self) -> String {
         match self {
             Self::Reconnecting { cause, .. } => format!("{cause}; trying again"),
@@ -87,7 +87,7 @@ impl Notice<'_> {
     }
 }
 
-/// A word that a shell reads as it is.
+/// The text quoted for a shell, if it needs quotes.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_match_that_was_accepted_is_said_to_go_on() {
+    fn only_an_accepted_match_is_said_to_go_on() {
         assert_eq!(left(Acceptance::No, "r"), "the match was not accepted");
         let perhaps = left(Acceptance::Perhaps, "r");
         assert!(perhaps.starts_with("the match may have been accepted, and then it goes on; to "));
@@ -126,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn a_command_to_paste_is_safe_to_paste() {
+    fn a_suggested_command_is_safe_to_paste() {
         assert!(left(Acceptance::Yes, "it's; rm -rf").contains(r"--request-id 'it'\''s; rm -rf' "));
     }
 
     #[test]
-    fn programs_get_the_same_as_fields() {
+    fn programs_get_the_variable_parts_as_fields() {
         assert_eq!(
             json::notice(&Notice::ResumeFrom("t")),
             r#"{"notice":"to continue from here","resume_token":"t"}"#

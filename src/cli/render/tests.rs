@@ -1,4 +1,4 @@
-//! What people and programs are shown of each kind of update, to the letter.
+//! The exact text and JSON of each kind of update.
 
 use prost_types::{Duration, Timestamp};
 
@@ -68,7 +68,7 @@ fn error() -> MatchError {
 }
 
 #[test]
-fn the_way_to_the_analysis() {
+fn the_updates_before_the_verdict() {
     check(
         &update(MatchState::Accepted, Event::Accepted(Accepted { deadline: at(1_200) })),
         "match m, until 2027-01-15T08:20:00.250Z at most",
@@ -90,7 +90,7 @@ fn the_way_to_the_analysis() {
 }
 
 #[test]
-fn trouble_and_signs_of_life() {
+fn trouble_progress_and_heartbeats() {
     let event = AttemptFailed {
         cause: "OZ_UNREACHABLE".to_owned(),
         message: "connection refused".to_owned(),
@@ -118,7 +118,7 @@ fn trouble_and_signs_of_life() {
 }
 
 #[test]
-fn one_is_told_from_many_and_a_live_line_has_one_clock() {
+fn one_poll_is_singular_and_the_live_line_shows_no_elapsed_time() {
     let elapsed = Some(Duration { seconds: 3, nanos: 0 });
     let event = Progress { polls: 1, failed_attempts: 1, elapsed, ..Default::default() };
     let update = update(MatchState::Processing, Event::Progress(event));
@@ -147,7 +147,7 @@ fn the_variable_parts_of_an_error_are_sorted_and_cut() {
 }
 
 #[test]
-fn the_endings() {
+fn the_last_updates_of_a_match() {
     check(
         &update(MatchState::Finished, Event::Finished(Finished { result: Some(result()) })),
         "SUCCESS, similarity 0.875 to 1; liveness SUCCESS, spoofing 0",
@@ -237,7 +237,7 @@ fn troubled() -> Match {
 }
 
 #[test]
-fn a_match_with_all_that_is_known_of_it() {
+fn a_match_with_all_its_fields() {
     assert_eq!(
         text::snapshot(&whole()),
         "\
@@ -299,7 +299,7 @@ next try    at 2027-01-15T08:00:03.250Z or later
 }
 
 #[test]
-fn what_was_erased_is_told_with_the_photo_that_stays() {
+fn a_deletion_shows_the_photo_that_stays_at_oz() {
     let erased = |photo: &str| DeleteMatchResponse {
         match_id: "m".to_owned(),
         delete_time: at(0),
@@ -320,7 +320,7 @@ fn what_was_erased_is_told_with_the_photo_that_stays() {
 }
 
 #[test]
-fn what_a_later_version_made_up_is_shown_as_its_number_and_never_as_success() {
+fn an_unknown_enum_value_is_shown_as_its_number_and_never_as_success() {
     let mut later = whole();
     later.state = 77;
     later.result = Some(MatchResult { resolution: 88, ..Default::default() });
@@ -330,7 +330,7 @@ fn what_a_later_version_made_up_is_shown_as_its_number_and_never_as_success() {
 }
 
 #[test]
-fn a_server_cannot_drive_the_terminal() {
+fn a_server_cannot_send_escape_sequences_to_the_terminal() {
     let mut whole = whole();
     whole.request_id = "\u{1b}]0;x\u{7}".to_owned();
     assert!(text::snapshot(&whole).contains("request id  \u{fffd}]0;x\u{fffd}\n"));

@@ -1,6 +1,6 @@
-//! Messages as lines for people.
+//! Formats messages as lines for people.
 //!
-//! The lines may change from version to version: programs take JSON.
+//! The lines may change from version to version: programs should read JSON.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +23,7 @@ pub fn update(update: &MatchUpdate) -> String {
     plain(&format!("{}  {state:<10}  {what}", time(update.time.as_ref())))
 }
 
-/// An update among those of other matches, in one line. A sign of life is of none of them.
+/// An update in a stream of all matches, in one line. A heartbeat has no match.
 pub fn update_of_many(update: &MatchUpdate) -> String {
     if update.match_id.is_empty() {
         return format!("{}  nothing new", time(update.time.as_ref()));
@@ -51,7 +51,7 @@ fn row_ending(of: &Match) -> String {
     }
 }
 
-/// A match with all that is known of it, a line for each fact.
+/// A match with all its known fields, a line for each.
 pub fn snapshot(of: &Match) -> String {
     let trouble = of.trouble.as_ref();
     let optional = |at: &Option<Timestamp>| at.as_ref().map_or(String::new(), Timestamp::to_string);
@@ -81,7 +81,7 @@ pub fn snapshot(of: &Match) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// What was erased, in one line.
+/// A deletion, in one line.
 pub fn erased(of: &DeleteMatchResponse) -> String {
     let photo = match of.photo_media_id.as_str() {
         "" => "it had no photo at Oz".to_owned(),
@@ -90,7 +90,7 @@ pub fn erased(of: &DeleteMatchResponse) -> String {
     plain(&format!("{}  match {} is erased; {photo}", time(of.delete_time.as_ref()), of.match_id))
 }
 
-/// How far a match is, for the live line.
+/// The state and progress of a match, for the live line.
 pub fn live(update: &MatchUpdate) -> String {
     let state = update.r#match.as_ref().map_or("", |snapshot| state_word(snapshot.state()));
     match &update.event {
@@ -99,7 +99,7 @@ pub fn live(update: &MatchUpdate) -> String {
     }
 }
 
-/// How long ago the match was accepted, where an update says so.
+/// How long ago the match was accepted, if the update says so.
 pub fn age(update: &MatchUpdate) -> Option<Duration> {
     match &update.event {
         Some(Event::Progress(of)) => of.elapsed.and_then(|elapsed| elapsed.try_into().ok()),
@@ -107,7 +107,7 @@ pub fn age(update: &MatchUpdate) -> Option<Duration> {
     }
 }
 
-/// Text without control characters: what a server says must not drive a terminal.
+/// Text without control characters, so that a server can't send escape sequences to a terminal.
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
@@ -143,7 +143,8 @@ fn trouble(of: &AttemptFailed) -> String {
     format!("trouble at Oz, {}{next}", cause(&of.cause, &of.message, &of.metadata))
 }
 
-/// It may have been made, and failed in the same way: such tries are no news.
+/// The time of the next try. That try may have failed already: further failures with the same cause
+/// are no updates.
 fn next_try(of: &Trouble) -> String {
     of.next_attempt_time.as_ref().map_or(String::new(), |at| format!("at {at} or later"))
 }
@@ -156,7 +157,7 @@ fn cause(cause: &str, message: &str, metadata: &HashMap<String, String>) -> Stri
     format!("{cause}: {message}{}", details(metadata, message))
 }
 
-/// The photo at Oz, and what it shows if that is no plain face.
+/// The photo's id at Oz, and its kind if it isn't a selfie.
 fn photo(of: &Match) -> String {
     match of.photo_kind() {
         PhotoKind::IdFront if of.photo_media_id.is_empty() => "ID_FRONT".to_owned(),
@@ -200,10 +201,10 @@ fn failure(of: &MatchError) -> String {
     reason(of) + &details(&of.metadata, &of.message)
 }
 
-/// The longest value of an error's variable parts that is shown whole, in characters.
+/// The longest value of an error's variable parts that is shown uncut, in characters.
 const DETAIL_CHARACTERS_MAX: usize = 160;
 
-/// The variable parts of an error that its message leaves out, in the order of their names.
+/// The variable parts of an error that its message doesn't hold, sorted by name.
 fn details(of: &HashMap<String, String>, message: &str) -> String {
     let cut = |value: &str| match value.char_indices().nth(DETAIL_CHARACTERS_MAX) {
         Some((at, _)) => format!("{}…", &value[..at]),

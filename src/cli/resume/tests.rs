@@ -1,4 +1,4 @@
-//! The rule by which the client goes on, as a table, and the pauses.
+//! The client's next call, as a table, and its pauses.
 
 use std::{collections::HashMap, io, sync::Arc};
 
@@ -32,7 +32,7 @@ fn pushed_back(text: &'static str) -> Status {
 }
 
 #[test]
-fn a_server_asks_to_wait_in_three_ways() {
+fn a_server_can_ask_to_wait_in_three_ways() {
     let ms = Duration::from_millis;
     assert_eq!(asked(&refusal(Code::Unavailable, "SERVER_DRAINING", Some(ms(5)))), Some(ms(5)));
     assert_eq!(asked(&pushed_back("700")), Some(ms(700)));
@@ -41,7 +41,7 @@ fn a_server_asks_to_wait_in_three_ways() {
 }
 
 #[test]
-fn an_event_of_a_later_version_is_news_once() {
+fn an_event_of_a_later_version_is_new_once() {
     let update = |sequence| MatchUpdate { sequence, ..Default::default() };
     let mut seen = Seen::up_to(2);
     assert!(seen.take(&update(3)));
@@ -49,18 +49,18 @@ fn an_event_of_a_later_version_is_news_once() {
 }
 
 #[test]
-fn the_next_call_follows_from_what_was_seen_and_how_it_broke() {
+fn the_next_call_depends_on_the_last_update_and_the_error() {
     use CallOutcome::{Broken, Refused, Unknown};
     use MatchState::{Accepted, Processing, Unspecified, Uploaded};
     use ResumeCall::{Run, Watch};
     let watch = |after| Watch { after };
     for (has_photo, call, (number, state), outcome, expected) in [
-        // Nothing was seen: it may never have been accepted.
+        // No update arrived: the match may never have been accepted.
         (true, Run, (0, Unspecified), Broken, NextMove::Call(Run)),
-        // The photo may have died with its server.
+        // The photo may have been lost with its server.
         (true, Run, (1, Accepted), Broken, NextMove::Call(Run)),
         (true, Run, (2, Accepted), Broken, NextMove::Call(Run)),
-        // The photo is at Oz: it need not travel again.
+        // The photo is at Oz: it isn't sent again.
         (true, Run, (2, Uploaded), Broken, NextMove::Call(watch(2))),
         (true, Run, (5, Processing), Broken, NextMove::Call(watch(5))),
         (true, watch(2), (3, Processing), Broken, NextMove::Call(watch(3))),
@@ -69,7 +69,7 @@ fn the_next_call_follows_from_what_was_seen_and_how_it_broke() {
         (true, Run, (0, Unspecified), Unknown, NextMove::Fail),
         (true, Run, (0, Unspecified), Refused, NextMove::Fail),
         (true, watch(3), (3, Processing), Refused, NextMove::Fail),
-        // A watcher has nothing to send.
+        // A watcher has no request to send.
         (false, watch(0), (0, Unspecified), Broken, NextMove::Call(watch(0))),
         (false, watch(0), (1, Accepted), Broken, NextMove::Call(watch(1))),
         (false, watch(4), (4, Processing), Unknown, NextMove::Fail),
@@ -114,7 +114,7 @@ fn an_error_is_an_outage_only_if_a_repeat_may_help() {
 }
 
 #[test]
-fn an_update_is_news_once() {
+fn an_update_is_new_once() {
     let update = |match_id: &str, sequence, event| MatchUpdate {
         match_id: match_id.to_owned(),
         sequence,
@@ -127,7 +127,7 @@ fn an_update_is_news_once() {
     assert!(!seen.take(&update("a", 1, accepted.clone())));
     assert!(seen.take(&update("a", 1, Event::Heartbeat(Heartbeat::default()))));
     assert!(seen.take(&update("a", 2, accepted.clone())));
-    assert!(seen.take(&update("b", 1, accepted)), "another match begins anew");
+    assert!(seen.take(&update("b", 1, accepted)), "another match restarts the count");
 }
 
 #[test]
@@ -138,13 +138,13 @@ fn pauses_grow_to_a_limit_and_jitter_keeps_half() {
     assert_eq!(pace.pause(0, 1.0, None), ms(200));
     assert_eq!(pace.pause(3, 0.5, None), ms(1_200));
     assert_eq!(pace.pause(40, 1.0, None), ms(10_000));
-    assert_eq!(pace.pause(0, 0.0, Some(ms(3_000))), ms(3_000), "the server's wish holds");
-    assert_eq!(pace.pause(0, 1.0, Some(ms(3_000))), ms(4_500), "and callers spread beyond it");
-    assert_eq!(pace.pause(0, 0.0, Some(ms(9_000_000))), ASKED_MAX, "within reason");
+    assert_eq!(pace.pause(0, 0.0, Some(ms(3_000))), ms(3_000), "the server's delay is kept");
+    assert_eq!(pace.pause(0, 1.0, Some(ms(3_000))), ms(4_500), "and jitter is added to it");
+    assert_eq!(pace.pause(0, 0.0, Some(ms(9_000_000))), ASKED_MAX, "up to a limit");
 }
 
 #[test]
-fn an_outage_ends_patience_and_a_sign_of_life_renews_it() {
+fn retries_stop_after_a_long_outage_and_restart_with_a_new_update() {
     let pace = Backoff::patient(Duration::from_secs(60));
     let at = Duration::from_secs;
     let mut outage = OngoingOutage::default();
@@ -157,7 +157,7 @@ fn an_outage_ends_patience_and_a_sign_of_life_renews_it() {
 }
 
 #[test]
-fn a_server_that_takes_calls_and_dies_is_called_less_and_less_often() {
+fn a_server_that_crashes_after_each_call_is_called_ever_less_often() {
     let pace = Backoff::patient(Duration::from_secs(60));
     let mut outage = OngoingOutage::default();
     let mut dies = |at: u64, after: u64| {
@@ -167,11 +167,11 @@ fn a_server_that_takes_calls_and_dies_is_called_less_and_less_often() {
     };
     let pauses: Vec<_> = (0..8).map(|n| dies(n, 1).as_millis()).collect();
     assert_eq!(pauses, [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
-    assert_eq!(dies(100, 10).as_millis(), 200, "what has held was well again");
+    assert_eq!(dies(100, 10).as_millis(), 200, "a call that lasted ends the outage");
 }
 
 #[test]
-fn silence_is_loss_after_some_heartbeats() {
+fn a_stream_is_dead_after_some_missed_heartbeats() {
     let seconds = Duration::from_secs;
     for (interval, silence) in
         [(None, 60), (Some(1), 15), (Some(20), 60), (Some(120), 360), (Some(u64::MAX), u64::MAX)]
@@ -185,22 +185,22 @@ fn silence_is_loss_after_some_heartbeats() {
 }
 
 #[test]
-fn answers_without_a_reason_are_believed_after_a_few() {
+fn a_few_errors_without_a_reason_end_the_retries() {
     let answer = || Status::unknown("Payload Too Large");
     let mut outage = OngoingOutage::default();
     assert_eq!((0..10).take_while(|_| outage.may_pass(&answer())).count(), 5);
     outage.news();
-    assert!(outage.may_pass(&answer()), "after an update they count anew");
+    assert!(outage.may_pass(&answer()), "an update restarts the count");
 
     let mut broken = answer();
     broken.set_source(Arc::new(io::Error::other("reset")));
     let mut outage = OngoingOutage::default();
-    assert!((0..10).all(|_| outage.may_pass(&broken)), "a connection that breaks is no answer");
+    assert!((0..10).all(|_| outage.may_pass(&broken)), "a broken connection isn't an answer");
     assert!((0..10).all(|_| outage.may_pass(&Status::unavailable("later"))));
 }
 
 #[test]
-fn a_refusal_leaves_nothing_and_a_lost_answer_may() {
+fn a_refused_call_has_no_effect_and_a_lost_answer_may_have() {
     let mut away = Status::unavailable("tcp connect error");
     away.set_source(Arc::new(ConnectError(io::Error::other("refused").into())));
     for (status, nothing) in [

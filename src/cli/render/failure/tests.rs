@@ -1,4 +1,4 @@
-//! What people are told of a failed call, to the letter.
+//! The exact text for failed calls.
 
 use std::{collections::HashMap, io, sync::Arc};
 
@@ -12,7 +12,7 @@ fn told(status: &Status) -> String {
 }
 
 #[test]
-fn every_wrong_field_has_its_line() {
+fn every_wrong_field_has_a_line() {
     let mut details = ErrorDetails::new();
     details
         .set_error_info("FIELD_INVALID", "facematch", HashMap::new())
@@ -34,7 +34,7 @@ fn every_wrong_field_has_its_line() {
 }
 
 #[test]
-fn what_the_message_says_is_not_said_again() {
+fn the_details_do_not_repeat_the_message() {
     let metadata = HashMap::from([("field", "photo"), ("match_id", "m-1")]);
     let metadata = metadata.into_iter().map(|(key, text)| (key.to_owned(), text.to_owned()));
     let mut details = ErrorDetails::new();
@@ -50,7 +50,7 @@ fn what_the_message_says_is_not_said_again() {
 }
 
 #[test]
-fn what_the_transport_lost_is_a_connection_that_broke() {
+fn an_error_of_the_transport_is_a_broken_connection() {
     let below = io::Error::other("error reading a body");
     let mut lost = Status::unknown("h2 protocol error: error reading a body from connection");
     lost.set_source(Arc::new(below));
@@ -68,7 +68,7 @@ fn what_the_transport_lost_is_a_connection_that_broke() {
 }
 
 #[test]
-fn a_server_that_shuts_down_says_so_itself() {
+fn a_server_that_shuts_down_is_quoted() {
     let mut details = ErrorDetails::with_error_info("SERVER_DRAINING", "facematch", HashMap::new());
     details.set_retry_info(Some(Duration::from_millis(1_500)));
     let draining =
@@ -81,7 +81,7 @@ fn a_server_that_shuts_down_says_so_itself() {
 }
 
 #[test]
-fn what_answered_in_place_of_the_service_is_named() {
+fn a_foreign_answer_is_named() {
     let page = Foreign::Http {
         status: http::StatusCode::PAYLOAD_TOO_LARGE,
         leads_to: None,
@@ -98,7 +98,7 @@ fn what_answered_in_place_of_the_service_is_named() {
 }
 
 #[test]
-fn a_certificate_that_is_not_trusted_is_told_in_plain_words() {
+fn an_untrusted_certificate_is_explained() {
     let below = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
     let mut away = Status::unavailable("tcp connect error");
     away.set_source(Arc::new(io::Error::other(below)));

@@ -1,4 +1,5 @@
-//! Errors and notices as JSON, one object a line: an error has a `code`, a notice has a `notice`.
+//! Formats errors and notices as JSON, one object per line: an error has a `code`, a notice has a
+//! `notice`.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -20,7 +21,7 @@ pub fn notice(notice: &Notice<'_>) -> String {
     line(&RemarkJson::from(notice))
 }
 
-/// An error of a call, in words that scripts rest on.
+/// The error of a call. Scripts rely on the names of these fields.
 #[derive(Serialize)]
 struct RefusalJson<'a> {
     code: &'static str,
@@ -63,7 +64,7 @@ impl<'a> From<&'a FailureDetails> for RefusalJson<'a> {
     }
 }
 
-/// What is told that is no error.
+/// A notice and its variable parts. Scripts rely on the names of these fields.
 #[derive(Serialize)]
 struct RemarkJson<'a> {
     notice: String,
@@ -103,7 +104,7 @@ impl<'a> From<&'a Notice<'a>> for RemarkJson<'a> {
     }
 }
 
-/// A duration as the proto's JSON mapping writes it.
+/// A duration as protobuf's JSON mapping writes it, such as `0.200s`.
 fn seconds(duration: Duration) -> String {
     prost_types::Duration::try_from(duration)
         .map_or_else(|_| String::new(), |whole| whole.to_string())

@@ -1,40 +1,41 @@
-//! What a setting is: its name, its texts, whether its value may give away a secret, and how it is
-//! read.
+//! The description of a setting: its name, its help text, whether its value may reveal a secret,
+//! and its parser.
 //!
 //! The settings themselves are listed in `settings`.
 
 use super::{error::Problem, parse};
 
-/// What people are told of a setting.
+/// The documentation of a setting.
 #[derive(Debug)]
 pub struct About {
-    /// Its flag without the dashes, which is also its key in the settings file.
+    /// The flag without its dashes, which is also the key in the settings file.
     pub name: &'static str,
-    /// What stands for the value in the help text.
+    /// The placeholder of the value in the help text, such as `DURATION`.
     pub value: &'static str,
-    /// The value that holds if nobody sets one.
+    /// The text of the default value; `None` if there is none.
     pub default: Option<&'static str>,
-    /// What it is for, and why its default is what it is.
+    /// The help text: the purpose of the setting, and the reason for its default.
     pub reason: &'static str,
-    /// What its value may give away.
+    /// What the value may reveal.
     pub secrecy: Secrecy,
 }
 
-/// What the value of a setting may give away.
+/// What the value of a setting may reveal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Secrecy {
-    /// Nothing.
+    /// The value reveals nothing.
     Open,
-    /// The name of an account, which may be a person's: no secret, and not logged.
+    /// The value is the name of an account, which may be a person's: not a secret, but never
+    /// logged.
     Account,
-    /// It is a secret.
+    /// The value is a secret.
     Secret,
-    /// It is a URL, which may hold a password.
+    /// The value is a URL, which may hold a password.
     PasswordInUrl,
 }
 
 impl Secrecy {
-    /// Whether a place that other users can read must not hold this value.
+    /// Whether this value must not stand where other users of the machine can read it.
     pub fn covers(self, value: &str) -> bool {
         match self {
             Self::Open | Self::Account => false,
@@ -45,25 +46,25 @@ impl Secrecy {
 }
 
 impl About {
-    /// Whether its flag may stand without a value, and then means true.
+    /// Whether the flag may stand without a value, which then means true.
     pub fn is_switch(&self) -> bool {
         self.value == SWITCH
     }
 
-    /// The name of its environment variable.
+    /// The name of the environment variable.
     pub fn variable(&self) -> String {
         format!("FACEMATCH_{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 }
 
-/// What stands for the value of a switch: its flag alone means true.
+/// The placeholder of a switch's value. The flag alone means true.
 pub(super) const SWITCH: &str = "BOOL";
 
-/// A setting and the way to read it.
+/// A setting and its parser.
 pub struct Setting<T> {
-    /// What people are told of it.
+    /// The documentation.
     pub about: About,
-    /// Reads and checks its value.
+    /// Parses and checks a value.
     pub parse: fn(&str) -> Result<T, Problem>,
 }
 
@@ -89,7 +90,7 @@ impl<T> Setting<T> {
         Self { about, parse }
     }
 
-    /// The same, with a value that may give something away.
+    /// Sets what the value may reveal.
     pub(super) const fn hiding(mut self, secrecy: Secrecy) -> Self {
         self.about.secrecy = secrecy;
         self
@@ -97,7 +98,7 @@ impl<T> Setting<T> {
 }
 
 impl Setting<bool> {
-    /// What is forbidden unless it is allowed.
+    /// A switch, which is off by default.
     pub(super) const fn switch(name: &'static str, reason: &'static str) -> Self {
         Self::with(name, SWITCH, "false", reason, parse::switch)
     }

@@ -1,5 +1,7 @@
-//! The settings that differ from their defaults, as the log may show them: no secret, no login, and
-//! URLs without what stands before their host or behind their path.
+//! The settings that differ from their defaults, in a form that may be logged.
+//!
+//! Secrets and logins are deliberately hidden. URLs are shown without user names, passwords,
+//! queries and fragments.
 
 use std::fmt;
 
@@ -10,12 +12,12 @@ use super::{
     source::Sources,
 };
 
-/// The longest value that is shown, in characters.
+/// The longest value that is shown uncut, in characters.
 const SHOWN_CHARACTERS_MAX: usize = 200;
-/// What stands for a value that is not shown.
+/// The placeholder for a hidden value.
 const HIDDEN: &str = "[hidden]";
 
-/// What was set otherwise than by default, in the order of the table.
+/// The settings that differ from their defaults, in the order of the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changed(Vec<(&'static str, String)>);
 
@@ -49,8 +51,8 @@ fn shown(about: &About, text: &str) -> String {
     }
 }
 
-/// A URL's scheme, host, port and path; any other text as it is. Where a `@` comes behind what
-/// ends a path, a password may hold either, and nothing is shown.
+/// The scheme, host, port and path of a URL; any other text as it is. If a `@` comes after a `?` or
+/// `#`, these characters may be part of a password, so nothing is shown.
 fn place(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let end = rest.find(['?', '#']).unwrap_or(rest.len());
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_shown_and_no_secret_is() {
+    fn changed_settings_are_shown_without_secrets() {
         let told = changed(
             &[
                 ("oz-url", "https://oz.example:8443/base"),
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_stays_on_its_line() {
+    fn a_shown_value_stays_on_its_line() {
         let oz = [("oz-url", "http://oz"), ("oz-token", "t")];
         let with = |store: &str| changed(&[oz[0], oz[1], ("store", store)], &[]);
         assert_eq!(
@@ -109,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_can_be_read_in_two_ways_is_not_shown() {
+    fn an_ambiguous_url_is_hidden() {
         for text in
             ["postgres://u:hunt?er2@db/m", "postgres://db/m?password=hunt@er2", "http://u#@h"]
         {
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_that_is_a_secret_is_hidden() {
+    fn every_secret_setting_is_hidden() {
         for about in TABLE {
             let is_secret = ["PASSWORD", "TOKEN"].contains(&about.value);
             assert!(!is_secret || shown(about, "hunter2") == HIDDEN, "{}", about.name);

@@ -1,4 +1,6 @@
-//! Settings for those who start the service from within: a demo, or a test.
+//! Default settings, for code that starts the service itself: the demo, and tests.
+//!
+//! It deliberately reads neither the environment nor a file.
 
 use std::path::PathBuf;
 
@@ -7,11 +9,11 @@ use crate::config::{
     settings as s, source::Sources,
 };
 
-/// Why a default can't be wrong.
+/// The reason why a default can't be refused.
 const SOUND: &str = "the table's defaults are within its own limits";
 
 impl Config {
-    /// Every setting at its default, but where the journal lies and how Oz is reached.
+    /// Every setting at its default, except the journal's file and the access to Oz.
     pub fn new(store: PathBuf, oz: OzConfig) -> Self {
         let defaults = defaults();
         Self {
@@ -50,7 +52,7 @@ impl Config {
 }
 
 impl OzConfig {
-    /// Every setting at its default, but where Oz is and who we are there.
+    /// Every setting at its default, except Oz's URL and the credentials.
     pub fn new(url: String, credentials: OzCredentials) -> Self {
         let defaults = defaults();
         Self {
@@ -67,7 +69,7 @@ impl OzConfig {
     }
 }
 
-/// The table without flags, environment or file.
+/// The sources without flags, environment or file: only the table's defaults.
 fn defaults() -> Sources {
     Sources::open(Flags::new(), Environment::default())
         .expect("nothing is given, so nothing is wrong")

@@ -1,13 +1,13 @@
-//! What is wrong with a setting, in one line that names it and says where its value came from.
+//! The error of a setting, in one line that names the setting and the origin of its value.
 //!
-//! It never holds the value of a secret; the parsers see to that.
+//! It never holds the value of a secret: the parsers take care of that.
 
 use std::{
     fmt,
     path::{Path, PathBuf},
 };
 
-/// A setting that can't be used. Its text is one line.
+/// The error of a setting. Its text is one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--{setting}: {problem}{}", Whence(.origin))]
 pub struct Error {
@@ -15,59 +15,59 @@ pub struct Error {
     pub setting: &'static str,
     /// What is wrong.
     pub problem: Box<Problem>,
-    /// Where the value came from; unset where there is no value.
+    /// The origin of the value; `None` if there is no value.
     pub origin: Option<ValueOrigin>,
 }
 
 impl Error {
-    /// A problem with a setting whose value came from somewhere.
+    /// A problem with a setting that has a value.
     pub fn new(setting: &'static str, problem: Problem, origin: ValueOrigin) -> Self {
         Self { setting, problem: Box::new(problem), origin: Some(origin) }
     }
 
-    /// A problem with a setting that has no value, or with more than one of them.
+    /// A problem with a setting that has no value, and so no origin.
     pub fn bare(setting: &'static str, problem: Problem) -> Self {
         Self { setting, problem: Box::new(problem), origin: None }
     }
 }
 
-/// What can be wrong with a setting.
+/// What is wrong with a setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// There is no value, and no default either.
+    /// There is neither a value nor a default.
     #[error("is required ({hint})")]
     Missing {
-        /// What it should be.
+        /// A description of the value that is needed.
         hint: &'static str,
     },
     /// The flag stands on the command line more than once.
     #[error("is given more than once")]
     Repeated,
-    /// The value is no such thing.
+    /// The value doesn't have the required form.
     #[error("{shown} is not {wanted}")]
     Malformed {
         /// The value, cut to a showable length.
         shown: QuotedValue,
-        /// What it should be.
+        /// A description of the required form.
         wanted: &'static str,
     },
-    /// The value is beyond its limits.
+    /// The value is outside of its limits.
     #[error("{shown} is out of range, {least} to {most}")]
     OutOfRange {
         /// The value, cut to a showable length.
         shown: QuotedValue,
-        /// The least that is taken.
+        /// The least value that is accepted.
         least: String,
-        /// The most that is taken.
+        /// The greatest value that is accepted.
         most: String,
     },
-    /// The value is of a form that can't be used, for a reason that doesn't repeat it.
+    /// The value can't be used. The text doesn't repeat the value, which may be a secret.
     #[error("{0}")]
     Unusable(&'static str),
-    /// The room that the value is for refuses it, in words that don't repeat a secret.
+    /// The module that uses the value refuses it. The text doesn't repeat a secret.
     #[error("{0}")]
     Refused(String),
-    /// The value of the settings file has a type that no setting has.
+    /// The value in the settings file has a type that no setting has.
     #[error("must be a string or a whole number")]
     WrongType,
     /// A file that the setting names can't be read.
@@ -75,7 +75,7 @@ pub enum Problem {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error message.
         why: String,
     },
     /// The settings file is not TOML.
@@ -85,7 +85,7 @@ pub enum Problem {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What the parser says.
+        /// The parser's error message.
         why: String,
     },
     /// The settings file has a key that no setting has.
@@ -95,7 +95,7 @@ pub enum Problem {
         path: PathBuf,
         /// The key, cut to a showable length.
         key: QuotedValue,
-        /// A setting of nearly that name.
+        /// The setting with the most similar name, if one is similar enough.
         nearest: Option<String>,
     },
     /// Two settings exclude each other.
@@ -103,24 +103,24 @@ pub enum Problem {
     Conflict {
         /// The other setting.
         other: &'static str,
-        /// Where the other one's value came from, if elsewhere.
+        /// The origin of the other setting's value, if it is a different one.
         origin: Option<ValueOrigin>,
     },
-    /// A setting means nothing without another.
+    /// The setting has no effect without another one.
     #[error("needs --{0}")]
     Needs(&'static str),
 }
 
-/// Where a value came from.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValueOrigin {
     /// A flag.
     CommandLine,
-    /// An environment variable, by its name.
+    /// The environment variable of this name.
     Environment(String),
-    /// The settings file.
+    /// The settings file at this path.
     File(PathBuf),
-    /// Nobody set it.
+    /// The default of the table.
     Default,
 }
 
@@ -135,8 +135,8 @@ impl fmt::Display for ValueOrigin {
     }
 }
 
-/// The text with its line breaks and other control characters escaped, as programmers write them:
-/// what is one line stays one, whatever name a file was given.
+/// The text with line breaks and other control characters escaped, as in source code, so that a
+/// message stays one line even if a file's name holds a line break.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -149,7 +149,7 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// A file, by its path.
+/// Shows a path in one line.
 struct Named<'a>(&'a Path);
 
 impl fmt::Display for Named<'_> {
@@ -158,7 +158,7 @@ impl fmt::Display for Named<'_> {
     }
 }
 
-/// A value as an error may show it: quoted, without line breaks, and cut where it is long.
+/// A value in the form that errors show: quoted, without line breaks, and cut if it is long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotedValue(String);
 
@@ -166,7 +166,7 @@ pub struct QuotedValue(String);
 const SHOWN_CHARACTERS_MAX: usize = 80;
 
 impl QuotedValue {
-    /// Shows a value that is no secret.
+    /// Quotes a value, which must not be a secret.
     pub fn new(text: &str) -> Self {
         Self(text.chars().take(SHOWN_CHARACTERS_MAX).collect())
     }
@@ -189,7 +189,7 @@ impl fmt::Display for Whence<'_> {
     }
 }
 
-/// The end of a sentence about an unknown name: the known one that was probably meant.
+/// The end of a message about an unknown name: the known name that was probably meant.
 pub(super) struct Suggestion<'a>(pub &'a Option<String>);
 
 impl fmt::Display for Suggestion<'_> {

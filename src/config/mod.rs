@@ -1,7 +1,8 @@
-//! The settings of `serve`: flags > environment > file > defaults, each checked at the door.
+//! The settings of `serve`: flags > environment > file > defaults, each checked when it is read.
 //!
-//! The only room that reads the environment. It opens nothing but the settings file and the files
-//! of secrets: that an address is free or a journal can be opened is found out by its own room.
+//! This is the only module that reads the environment. It deliberately opens nothing but the
+//! settings file and the files of secrets: whether an address is free, or a journal can be opened,
+//! is checked by the module that uses it.
 
 mod about;
 mod changed;
@@ -32,126 +33,126 @@ pub(crate) use source::fuzzing;
 use settings as s;
 use source::Sources;
 
-/// Everything that `serve` can be told, checked.
+/// All settings of `serve`, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where callers connect.
+    /// The address for callers.
     pub listen: SocketAddr,
-    /// Where the journal lies.
+    /// The location of the journal.
     pub store: StoreLocation,
-    /// The file of the database's password.
+    /// The file with the database's password.
     pub store_password_file: Option<SecretFile>,
-    /// How Oz is reached.
+    /// The access to Oz.
     pub oz: OzConfig,
-    /// Between two polls of one analysis.
+    /// The time between two polls of one analysis.
     pub poll_interval: Duration,
     /// How long Oz may still work on a request whose answer was lost.
     pub oz_settle: Duration,
-    /// How long a match may take where its caller says nothing.
+    /// The timeout of a match whose request sets none.
     pub match_timeout: Duration,
-    /// How long a match without its photo waits for it.
+    /// How long a match that has lost its photo waits for its caller to send it again.
     pub photo_grace: Duration,
     /// How long a match is kept after its end.
     pub retention: Duration,
-    /// Matches under way at once.
+    /// The most unfinished matches at the same time.
     pub max_unfinished: u64,
-    /// For photos on their way to Oz, in bytes.
+    /// The memory for photos until Oz has them, in bytes.
     pub photo_memory: u64,
-    /// Connections at once.
+    /// The most connections at the same time.
     pub max_connections: usize,
-    /// Connections of one address at once; half of all unless set.
+    /// The most connections of one address at the same time; `None` means half of all.
     pub max_connections_per_address: Option<usize>,
     /// How long a connection may live, give or take a tenth.
     pub max_connection_age: Duration,
-    /// How long a connection may be without a call.
+    /// How long a connection may stay open without a call.
     pub idle_timeout: Duration,
-    /// Calls at once on one connection.
+    /// The most open calls of one connection.
     pub max_streams: u32,
     /// The most bytes of a request's headers.
     pub max_header: u64,
-    /// Of silence before a connection is asked whether it is still there.
+    /// After how much silence a connection gets a keepalive ping.
     pub keepalive: Duration,
-    /// Calls at once, on all connections.
+    /// The most open calls of all connections together.
     pub max_calls: usize,
-    /// For requests that are being received, photos apart, in bytes.
+    /// The memory for requests being received, without their photos, in bytes.
     pub request_memory: u64,
-    /// For the whole body of a request.
+    /// How long the whole body of a request may take to arrive.
     pub receive_timeout: Duration,
-    /// How long an update of a stream may lie unread.
+    /// How long an update may stay unread before its stream counts as stalled.
     pub stream_stall: Duration,
-    /// Of silence before a stream says that it is alive.
+    /// After how much silence a stream sends a heartbeat.
     pub heartbeat: Duration,
     /// How long a replica may be silent before others take its matches.
     pub lease: Duration,
-    /// For leaving in order.
+    /// How long a graceful shutdown may take.
     pub drain_timeout: Duration,
     /// Whether a crash may write the memory of the process to a disk.
     pub allow_core_dumps: bool,
-    /// The form of the log.
+    /// The format of the log.
     pub log: LogFormat,
     /// What is logged, as a list of directives.
     pub log_level: String,
-    /// What was set otherwise than by default, as the log may show it.
+    /// The settings that differ from their defaults, in a form that may be logged.
     pub changed: Changed,
-    /// Where the values came from, for errors of other rooms.
+    /// The origin of each value, for errors that other modules find.
     pub origins: Origins,
 }
 
 impl Config {
-    /// How many connections one address may hold.
+    /// The most connections of one address: the setting, or half of all connections.
     pub fn max_connections_per_address(&self) -> usize {
         self.max_connections_per_address.unwrap_or(self.max_connections.div_ceil(2))
     }
 }
 
-/// How Oz is reached.
+/// The access to Oz.
 #[derive(Debug, Clone)]
 pub struct OzConfig {
-    /// The base URL, without a slash at its end.
+    /// The base URL, without a trailing slash.
     pub url: String,
-    /// Who we are there.
+    /// The credentials of the service at Oz.
     pub credentials: OzCredentials,
-    /// The file that the password or the token was read from.
+    /// The file that the password or the token came from, if it came from one.
     pub secret_file: Option<SecretFile>,
     /// PEM certificates to trust instead of the public ones.
     pub ca_file: Option<PathBuf>,
     /// The URL of a proxy; it may hold a password.
     pub proxy: Option<SecretString>,
-    /// For one request.
+    /// How long one request may take. Uploads are limited by lack of progress instead.
     pub timeout: Duration,
-    /// For opening a connection.
+    /// How long opening a connection may take.
     pub connect_timeout: Duration,
-    /// Requests at once, of all replicas.
+    /// The most requests at the same time, of all replicas together.
     pub max_requests: usize,
-    /// Requests a second, of all replicas; any number if none.
+    /// The most requests per second, of all replicas together; `None` means no limit.
     pub max_rate: Option<u32>,
 }
 
-/// Who we are at Oz.
+/// The credentials of the service at Oz.
 #[derive(Debug, Clone)]
 pub enum OzCredentials {
     /// An account.
     Login {
-        /// Its e-mail address.
+        /// The account's e-mail address.
         login: String,
-        /// Its password.
+        /// The account's password.
         password: SecretString,
     },
-    /// An access token that somebody else renews.
+    /// An access token, which is renewed outside of the service.
     Token(SecretString),
 }
 
-/// Where the journal lies.
+/// The location of the journal.
 #[derive(Debug, Clone)]
 pub enum StoreLocation {
-    /// A file that this process alone uses.
+    /// An SQLite file that only this process may use.
     Sqlite(PathBuf),
-    /// The URL of a database that replicas share; it may hold a password.
+    /// The URL of a PostgreSQL database that replicas share; it may hold a password.
     Postgres(SecretString),
 }
 
 impl StoreLocation {
-    /// Its kind, without its place or its password.
+    /// The kind of the store, for the log: `sqlite` or `postgres`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "sqlite",
@@ -160,40 +161,40 @@ impl StoreLocation {
     }
 }
 
-/// The form of the log.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Lines for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// The target of what is logged at every level: what keeps the process from starting, what ends
-/// it, and panics.
+/// The target of messages that are logged at every level: errors that prevent the start or end the
+/// process, and panics.
 pub const ALWAYS_LOGGED: &str = "facematch::always";
 
-/// How to log, as far as that is known: also where another setting is wrong.
+/// The settings of the log, which are known even if another setting is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
-    /// The form of the log.
+    /// The format of the log.
     pub format: LogFormat,
     /// What is logged, as a list of directives.
     pub level: String,
 }
 
-/// The settings, and what the operator should hear whether they hold or not.
+/// The settings, and the warnings about them.
 #[derive(Debug, Clone)]
 pub struct Loaded {
-    /// The settings, or the first one that is wrong.
+    /// The settings, or the error of the first wrong one.
     pub config: Result<Config, Error>,
-    /// One sentence each. What looks odd may be the very cause of an error.
+    /// Warnings, one sentence each. They matter even with an error, since they may show its cause.
     pub warnings: Vec<String>,
-    /// How to log either.
+    /// The settings of the log for the above.
     pub log: LogSettings,
 }
 
-/// Reads the settings of `serve`.
+/// Loads the settings of `serve`.
 pub fn load(flags: Flags, environment: Environment) -> Loaded {
     let warnings = source::warnings(&flags, &environment);
     let mut sources = Sources::without_file(flags, environment);
@@ -203,7 +204,7 @@ pub fn load(flags: Flags, environment: Environment) -> Loaded {
     Loaded { config, warnings, log }
 }
 
-/// What can't be read is as if it weren't there: the error that says so has to be logged somehow.
+/// The log's settings. A wrong one falls back to its default, because its error has to be logged.
 fn log(sources: &Sources) -> LogSettings {
     LogSettings {
         format: sources.get(&s::LOG).unwrap_or(LogFormat::Text),
@@ -248,7 +249,7 @@ fn config(sources: &Sources) -> Result<Config, Error> {
     })
 }
 
-/// Read here already, so that a file that is wrong is told at the start.
+/// Finds the password file and reads it once, so that a wrong file is reported at the start.
 fn store_password_file(sources: &Sources) -> Result<Option<SecretFile>, Error> {
     let Some((path, origin)) = sources.find(&s::STORE_PASSWORD_FILE)? else { return Ok(None) };
     let refuse =
@@ -317,7 +318,8 @@ fn two(about: &About, origin: ValueOrigin, token: ValueOrigin) -> Error {
     Error::new(about.name, problem, origin)
 }
 
-/// Looked at here, so that a wrong path is told at the start and not at the first match.
+/// Finds the CA file and checks that it exists, so that a wrong path is reported at the start and
+/// not at the first match.
 fn ca_file(sources: &Sources) -> Result<Option<PathBuf>, Error> {
     let Some((path, origin)) = sources.find(&s::OZ_CA_FILE)? else { return Ok(None) };
     match std::fs::metadata(&path) {

@@ -1,6 +1,6 @@
-//! Where values came from, kept for the rooms that judge them after the settings were read.
+//! Keeps the origin of each value for modules that check it after the settings were read.
 //!
-//! An error that such a room finds is then told as every other error of a setting.
+//! An error that such a module finds then reads like every other error of a setting.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
     source::Sources,
 };
 
-/// Where the value of each setting came from.
+/// The origin of each setting's value.
 #[derive(Debug, Clone, Default)]
 pub struct Origins(BTreeMap<&'static str, ValueOrigin>);
 
@@ -20,7 +20,7 @@ impl Origins {
         Self(known.collect())
     }
 
-    /// The error of a value that a room refuses, in the words of that room.
+    /// The error of a value that another module refuses. `why` is that module's message.
     pub fn refused(&self, setting: &'static str, why: impl Into<String>) -> Error {
         let problem = Problem::Refused(why.into());
         match self.0.get(setting) {

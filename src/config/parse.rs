@@ -1,6 +1,6 @@
-//! From text to the types of the settings, one function a type.
+//! Parses the texts of settings, with one function for each type.
 //!
-//! It reads no file and no environment, and it doesn't know where a text came from.
+//! It deliberately reads no file and no environment, and doesn't know where a text came from.
 
 use std::{net::SocketAddr, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
@@ -17,7 +17,7 @@ const BAD_PORT: &str = "has a port that is not a number from 1 to 65535";
 const KIB: u64 = 1 << 10;
 const KB: u64 = 1_000;
 
-/// Units of sizes. Bytes come last: every other unit ends with their letter.
+/// The units of sizes. `B` comes last, because every other unit ends with it too.
 const SIZE_UNITS: [(&str, u64); 9] = [
     ("KiB", KIB),
     ("MiB", KIB * KIB),
@@ -30,26 +30,26 @@ const SIZE_UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// What some editors put in front of a text.
+/// The character that some editors put at the beginning of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// A duration with a unit, within limits.
+/// A duration with a unit, within a range.
 pub fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Problem> {
     let value = humantime::parse_duration(text.trim())
         .map_err(|_| malformed(text, "a duration such as 1s, 500ms, 20m or 30d"))?;
     within(text, value, range, |limit| humantime::format_duration(*limit).to_string())
 }
 
-/// A number of bytes, with or without a unit, within limits.
+/// A number of bytes, with or without a unit, within a range.
 pub fn size(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
     let value =
         bytes(text.trim()).ok_or_else(|| malformed(text, "a size such as 10MiB or 1GiB"))?;
     within(text, value, range, |limit| size_text(*limit))
 }
 
-/// A whole number within limits.
+/// A whole number within a range.
 pub fn count<T>(text: &str, range: RangeInclusive<T>) -> Result<T, Problem>
 where
     T: FromStr + PartialOrd + ToString,
@@ -63,7 +63,7 @@ pub fn address(text: &str) -> Result<SocketAddr, Problem> {
     text.parse().map_err(|_| malformed(text, "an IP address and port such as 127.0.0.1:50051"))
 }
 
-/// Where the journal lies. A store's URL may hold a password, so that it is never repeated.
+/// The location of the journal. Errors never repeat a store's URL, which may hold a password.
 pub fn store(text: &str) -> Result<StoreLocation, Problem> {
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         return postgres(text);
@@ -74,13 +74,13 @@ pub fn store(text: &str) -> Result<StoreLocation, Problem> {
         }
         Some("") => Err(Problem::Unusable("lacks the path of the file after sqlite:")),
         Some(":memory:") => {
-            Err(Problem::Unusable("must name a file: a journal in memory dies with its process"))
+            Err(Problem::Unusable("must name a file: a journal in memory is lost with its process"))
         }
         Some(path) => Ok(StoreLocation::Sqlite(PathBuf::from(path))),
     }
 }
 
-/// The URL of a PostgreSQL database. What its parts mean is judged where it is opened.
+/// The URL of a PostgreSQL database. Only its port is checked here; the journal checks the rest.
 fn postgres(text: &str) -> Result<StoreLocation, Problem> {
     match port(authority(text)) {
         Port::Invalid => Err(Problem::Unusable(BAD_PORT)),
@@ -88,7 +88,7 @@ fn postgres(text: &str) -> Result<StoreLocation, Problem> {
     }
 }
 
-/// The base URL of Oz, without a slash at its end.
+/// The base URL of Oz, returned without trailing slashes.
 pub fn oz_url(text: &str) -> Result<String, Problem> {
     let url = http_url(text)?;
     if text.contains('@') {
@@ -100,7 +100,7 @@ pub fn oz_url(text: &str) -> Result<String, Problem> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
-/// The URL of a proxy. It may hold a password, so that it is never repeated.
+/// The URL of a proxy. Errors never repeat it, because it may hold a password.
 pub fn proxy(text: &str) -> Result<SecretString, Problem> {
     match http_url(text) {
         Ok(_) => Ok(SecretString::from(text)),
@@ -109,13 +109,13 @@ pub fn proxy(text: &str) -> Result<SecretString, Problem> {
     }
 }
 
-/// Any text but none.
+/// Any text but an empty one.
 pub fn text(text: &str) -> Result<String, Problem> {
     if text.is_empty() { Err(Problem::Unusable("is empty")) } else { Ok(text.to_owned()) }
 }
 
-/// A secret: a line of text. A byte order mark or a line break is what an editor or a shell added,
-/// and would be refused by Oz or the database as a wrong secret.
+/// A secret, which is one line of text. A byte order mark or a line break was added by an editor or
+/// a shell; Oz or the database would refuse it as a wrong secret.
 pub fn secret(value: &str) -> Result<SecretString, Problem> {
     if value.starts_with(BYTE_ORDER_MARK) {
         return Err(Problem::Unusable("begins with a byte order mark"));
@@ -126,7 +126,8 @@ pub fn secret(value: &str) -> Result<SecretString, Problem> {
     text(value).map(SecretString::from)
 }
 
-/// A secret that is sent in a header: what a header can't carry is refused here, not at Oz.
+/// A secret that is sent in a header. Characters that a header can't carry are refused here
+/// already.
 pub fn token(value: &str) -> Result<SecretString, Problem> {
     let token = secret(value)?;
     if value.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -141,12 +142,12 @@ pub fn path(value: &str) -> Result<PathBuf, Problem> {
     text(value).map(PathBuf::from)
 }
 
-/// Whether something is allowed.
+/// A switch: true or false.
 pub fn switch(text: &str) -> Result<bool, Problem> {
     text.parse().map_err(|_| malformed(text, "true or false"))
 }
 
-/// The form of the log.
+/// The format of the log.
 pub fn log_format(text: &str) -> Result<LogFormat, Problem> {
     match text {
         "text" => Ok(LogFormat::Text),
@@ -155,7 +156,7 @@ pub fn log_format(text: &str) -> Result<LogFormat, Problem> {
     }
 }
 
-/// What is logged: a level, or a list such as `warn,facematch=debug`.
+/// The filter of the log: a level, or a list such as `warn,facematch=debug`.
 pub fn log_level(text: &str) -> Result<String, Problem> {
     if text.split(',').all(is_directive) {
         Ok(text.to_owned())
@@ -174,7 +175,7 @@ fn is_directive(text: &str) -> bool {
 }
 
 fn http_url(text: &str) -> Result<Uri, Problem> {
-    // A URL that holds a login is not repeated, whatever else is wrong with it.
+    // An error never repeats a URL that may hold a login.
     let refused = || match text.contains('@') {
         true => Problem::Unusable("is not a URL such as https://oz.example"),
         false => malformed(text, "a URL such as https://oz.example"),
@@ -187,7 +188,7 @@ fn http_url(text: &str) -> Result<Uri, Problem> {
     if known && url.host().is_some_and(|host| !host.is_empty()) { Ok(url) } else { Err(refused()) }
 }
 
-/// Whether a URL holds a password: after the user's name, or as a parameter.
+/// Whether a URL holds a password, after the user's name or as a parameter.
 pub fn url_holds_password(text: &str) -> bool {
     if !text.contains("://") {
         return false;
@@ -197,8 +198,8 @@ pub fn url_holds_password(text: &str) -> bool {
     login.contains(':') || parameters.split('&').any(|given| given.starts_with("password="))
 }
 
-/// What stands between the slashes of a URL: login, host and port. A password that has a slash of
-/// its own is whole in it.
+/// The authority of a URL: login, host and port. It includes the whole password, even if the
+/// password holds a slash.
 fn authority(text: &str) -> &str {
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
     let login = rest.rfind('@').map_or(0, |at| at + 1);
@@ -206,7 +207,7 @@ fn authority(text: &str) -> &str {
     &rest[..end]
 }
 
-/// What an authority says of a port.
+/// The port of an authority.
 enum Port {
     Default,
     Given,
@@ -215,7 +216,7 @@ enum Port {
 
 fn port(authority: &str) -> Port {
     let place = authority.rsplit_once('@').map_or(authority, |(_, place)| place);
-    // Colons within brackets are the address's.
+    // Colons within brackets belong to an IPv6 address.
     let after_host = place.rsplit_once(']').map_or(place, |(_, rest)| rest);
     match after_host.rsplit_once(':') {
         None | Some((_, "")) => Port::Default,

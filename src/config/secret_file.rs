@@ -1,6 +1,7 @@
-//! A file that holds a secret, read at the start and whenever it may have changed.
+//! A file that holds a secret. It is read at the start, and again whenever it may have changed.
 //!
-//! It is taken whole or not at all: what it held before is its reader's business.
+//! A read returns the whole secret or an error. It deliberately doesn't keep the last secret of a
+//! regular file: the caller decides whether to go on using it.
 
 use std::{
     fmt,
@@ -20,19 +21,19 @@ use super::{
 /// The longest settings file, and the longest file of a secret, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// A file that a setting names as the holder of a secret.
+/// A file with a secret, named by a setting.
 #[derive(Clone)]
 pub struct SecretFile {
     setting: &'static str,
     path: PathBuf,
     origin: ValueOrigin,
     parse: fn(&str) -> Result<SecretString, Problem>,
-    /// What a pipe gave: it gives that once.
+    /// The secret that a pipe gave. A pipe can be read only once.
     of_pipe: Arc<OnceLock<SecretString>>,
 }
 
 impl SecretFile {
-    /// The file at `path`, which `setting` names, with a secret of the kind of `direct`.
+    /// The file at `path`, named by `setting`. Its content is parsed like the value of `direct`.
     pub(super) fn new(
         direct: &Setting<SecretString>,
         setting: &Setting<PathBuf>,
@@ -43,21 +44,21 @@ impl SecretFile {
         Self { setting: setting.about.name, path, origin, parse: direct.parse, of_pipe }
     }
 
-    /// The name of the setting that names the file, as in its flag.
+    /// The setting that names the file, as in its flag.
     pub fn setting(&self) -> &'static str {
         self.setting
     }
 
-    /// Whether it is a pipe or the like, which gives what it has once.
+    /// Whether the file is a pipe or another special file, which can be read only once.
     pub fn is_pipe(&self) -> bool {
         std::fs::metadata(&self.path).is_ok_and(|found| !found.is_file() && !found.is_dir())
     }
 
-    /// The secret that the file holds at this moment; of a pipe, what it gave first. A line break at
-    /// its end is no part of it.
+    /// The secret that the file holds now, or that a pipe gave at its first read. A line break at
+    /// its end is dropped.
     ///
     /// # Errors
-    /// One line that names the setting, if the file can't be read or doesn't hold such a secret.
+    /// One line that names the setting, if the file can't be read or its content is invalid.
     pub fn read(&self) -> Result<SecretString, Error> {
         if let Some(secret) = self.of_pipe.get() {
             return Ok(secret.clone());
@@ -70,7 +71,7 @@ impl SecretFile {
         let secret =
             secret.map_err(|problem| Error::new(self.setting, problem, self.origin.clone()))?;
         if is_pipe {
-            // A second reader at the same time has read nothing.
+            // Fails only if a concurrent read has set it; that read got the secret.
             let _ = self.of_pipe.set(secret.clone());
         }
         Ok(secret)
@@ -83,7 +84,7 @@ impl fmt::Debug for SecretFile {
     }
 }
 
-/// The text of a file of settings or of a secret.
+/// The text of a settings file or a secret file.
 pub(super) fn read(path: &Path) -> Result<String, Problem> {
     read_limited(path)
         .map_err(|error| Problem::Unreadable { path: path.to_owned(), why: error.to_string() })

@@ -1,14 +1,14 @@
-//! The environment variables that Kubernetes makes for each Service of a namespace.
+//! Recognises the environment variables that Kubernetes sets for each Service of a namespace.
 //!
-//! A Service called `facematch`, or `facematch-…`, has variables that begin as ours do. They are
-//! nobody's settings, and no setting may ever be named as they are.
+//! The variables of a Service called `facematch` or `facematch-…` begin with the same prefix as the
+//! settings. They are not settings, and no setting may ever have a name of their form.
 
 /// The protocols that a port of a Service may have.
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Whether a variable is one of a Service's: `X_SERVICE_HOST`, `X_SERVICE_PORT`,
-/// `X_SERVICE_PORT_NAME`, `X_PORT`, or `X_PORT_50051_TCP` with `_PROTO`, `_PORT`, `_ADDR` or nothing
-/// after it.
+/// Whether a variable has the form of a Service's: `X_SERVICE_HOST`, `X_SERVICE_PORT`,
+/// `X_SERVICE_PORT_NAME`, `X_PORT`, or `X_PORT_50051_TCP`, alone or with `_PROTO`, `_PORT` or
+/// `_ADDR` after it.
 pub fn is_service_link(variable: &str) -> bool {
     variable.ends_with("_SERVICE_HOST")
         || variable.ends_with("_SERVICE_PORT")
@@ -37,7 +37,7 @@ mod tests {
     use crate::config::TABLE;
 
     #[test]
-    fn what_a_service_injects_is_known_by_its_name() {
+    fn the_variables_of_a_service_are_recognised() {
         for variable in [
             "FACEMATCH_SERVICE_HOST",
             "FACEMATCH_SERVICE_PORT",
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn no_setting_is_named_as_a_service_link_is() {
+    fn no_setting_has_the_name_of_a_service_variable() {
         for about in TABLE {
             assert!(!is_service_link(&about.variable()), "{}", about.variable());
         }

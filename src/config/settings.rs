@@ -1,6 +1,7 @@
-//! The table of the settings of `serve`: the help text, the README and the parser come from it.
+//! The table of the settings of `serve`, from which the flags, the help text and the README's table
+//! are made.
 //!
-//! It says what each setting is, not where its value comes from.
+//! It deliberately doesn't say where a value comes from: see `source`.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -26,7 +27,7 @@ const fn days(days: u64) -> Duration {
 
 const TIB: u64 = 1 << 40;
 
-// Limits are wide: they keep out what can't work, not what is unwise.
+// The limits are wide: they refuse values that can't work, not values that are unwise.
 
 pub static CONFIG: Setting<PathBuf> = Setting::without(
     "config",
@@ -157,7 +158,7 @@ pub static OZ_MAX_REQUESTS: Setting<usize> = Setting::with(
     |text| parse::count(text, 1..=65_536),
 );
 
-// A clock of microseconds tells no more than a million apart.
+// The clock counts microseconds, so it can't space more than a million requests a second.
 pub static OZ_MAX_RATE: Setting<u32> = Setting::without(
     "oz-max-rate",
     "NUMBER",
@@ -179,7 +180,7 @@ pub static MATCH_TIMEOUT: Setting<Duration> = Setting::with(
     "match-timeout",
     "DURATION",
     "20m",
-    "how long a match may take where its caller says nothing; Oz may take 16 minutes",
+    "how long a match may take if its caller sets no timeout; Oz may take 16 minutes",
     |text| parse::duration(text, ms(1)..=days(1)),
 );
 
@@ -203,8 +204,8 @@ pub static MAX_UNFINISHED: Setting<u64> = Setting::with(
     "max-unfinished",
     "NUMBER",
     "100000",
-    "matches under way at once; more are refused as OVERLOADED, and no more are claimed of what other \
-     replicas or an earlier start left, which comes before new matches",
+    "unfinished matches at once; new ones beyond it are refused as OVERLOADED, and none beyond it are \
+     taken over from other replicas or an earlier start; taking over comes before new matches",
     |text| parse::count(text, 1..=10_000_000),
 );
 
@@ -249,7 +250,7 @@ pub static IDLE_TIMEOUT: Setting<Duration> = Setting::with(
     "DURATION",
     "30m",
     "how long a connection may be without a call, pings or not, before it is closed in order; \
-     clients connect anew with their next call",
+     clients reconnect with their next call",
     |text| parse::duration(text, ms(100)..=days(1)),
 );
 
@@ -265,7 +266,7 @@ pub static MAX_HEADER: Setting<u64> = Setting::with(
     "max-header",
     "SIZE",
     "64KiB",
-    "for the headers of one call, 32 bytes beside each counted; beyond what any client sends",
+    "for the headers of one call, each counted with 32 bytes more; above what any client sends",
     |text| parse::size(text, 4_096..=16 << 20),
 );
 
@@ -273,8 +274,8 @@ pub static KEEPALIVE: Setting<Duration> = Setting::with(
     "keepalive",
     "DURATION",
     "60s",
-    "of silence before a connection is asked whether its caller is still there; without an answer \
-     within as long again, or 20s, it is closed",
+    "of silence before a connection is pinged; without an answer within the same time, 20s at most, \
+     it is closed",
     |text| parse::duration(text, ms(100)..=minutes(60)),
 );
 
@@ -294,7 +295,7 @@ pub static REQUEST_MEMORY: Setting<u64> = Setting::with(
     "for all requests that are being received, headers included and photos apart; no request may \
      be over 64KiB beside its photo, and no connection has more than its share; answers that wait \
      to be read may take as much again",
-    // The largest request finds room in it.
+    // The least value has room for the largest request.
     |text| parse::size(text, 256 << 10..=TIB),
 );
 
@@ -336,14 +337,14 @@ pub static DRAIN_TIMEOUT: Setting<Duration> = Setting::with(
     "drain-timeout",
     "DURATION",
     "30s",
-    "for leaving in order after SIGTERM; a second signal ends it at once",
+    "for a graceful shutdown after SIGTERM; a second signal ends it at once",
     |text| parse::duration(text, ms(0)..=minutes(60)),
 );
 
 pub static ALLOW_CORE_DUMPS: Setting<bool> = Setting::switch(
     "allow-core-dumps",
-    "lets a crash write the memory of the process to a disk, photos and secrets included, and other \
-     processes of its user read it; Linux only, elsewhere the limits of the system say it",
+    "lets a crash write the memory of the process to a disk, photos and secrets included, and lets \
+     other processes of its user read that memory; Linux only, elsewhere the system's limits apply",
 );
 
 pub static LOG: Setting<LogFormat> =
@@ -357,7 +358,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
     parse::log_level,
 );
 
-/// Every setting, in the order in which people read them.
+/// Every setting, in the order of the help text and the README.
 pub static TABLE: [&About; 40] = [
     &CONFIG.about,
     &LISTEN.about,
@@ -401,7 +402,7 @@ pub static TABLE: [&About; 40] = [
     &LOG_LEVEL.about,
 ];
 
-/// The table of the settings as the README shows it.
+/// The settings as a Markdown table, exactly as the README shows it.
 pub fn settings_markdown() -> String {
     let head = "| flag | environment | default | what and why |\n| --- | --- | --- | --- |\n";
     TABLE.iter().fold(head.to_owned(), |table, about| table + &row(about))

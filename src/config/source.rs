@@ -1,6 +1,7 @@
-//! Where values come from: flags, then the environment, then the file, then the default.
+//! Finds the value of each setting: in the flags, then the environment, then the file, then the
+//! default.
 //!
-//! It finds texts and says whence; what a text means is the parsers' business.
+//! It returns a text and its origin. It deliberately doesn't interpret the text: the parsers do.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -22,32 +23,33 @@ use super::{
     settings::{self, TABLE},
 };
 
-/// How far a name may be from a known one to be taken for a slip of the pen, in letters: one in so
-/// many of its own, so that short names aren't made others, and never more than that.
+/// A name counts as misspelt if it differs from a known one in at most one of this many letters, so
+/// that short names aren't taken for others.
 const LETTERS_A_SLIP: usize = 3;
+/// The most different letters of a misspelt name.
 const SLIPS_MAX: usize = 3;
 
 const PREFIX: &str = "FACEMATCH_";
 
-/// The variables of the client commands, which `serve` has no use for.
+/// The variables of the client commands, which `serve` ignores without a warning.
 const OF_CLIENT_COMMANDS: &[&str] = &["FACEMATCH_SERVER", "FACEMATCH_CA_FILE"];
 
-/// Flags as they were given: the name of a setting and its text.
+/// The given flags: the name of a setting and its unchecked text.
 pub type Flags = Vec<(&'static str, String)>;
 
-/// The environment variables that may concern us, read once.
+/// The environment variables that begin with `FACEMATCH_`, read once.
 #[derive(Debug, Clone, Default)]
 pub struct Environment(BTreeMap<String, OsString>);
 
 impl Environment {
-    /// Those of this process.
+    /// The variables of this process.
     #[expect(clippy::disallowed_methods, reason = "this is the seam that others read it through")]
     pub fn of_process() -> Self {
         env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect()
     }
 
-    /// The value of a variable. An empty one counts as unset: that is how a compose file or a
-    /// pod template says that it has no value.
+    /// The value of a variable. An empty variable counts as unset: that is how a compose file or a
+    /// pod template expresses a missing value.
     pub fn get(&self, name: &str) -> Option<&OsString> {
         self.0.get(name).filter(|value| !value.is_empty())
     }
@@ -57,15 +59,15 @@ impl Environment {
         self.get(name).is_some_and(|text| text == value)
     }
 
-    /// One sentence for each variable that looks like ours and isn't. What Kubernetes injects for a
-    /// Service of our name is no mistake of anybody's.
+    /// One sentence for each variable that has the prefix and isn't a setting. The variables that
+    /// Kubernetes sets for a Service named `facematch` are skipped, because they aren't mistakes.
     fn strangers(&self) -> Vec<String> {
         let stranger = |name: &&String| {
             let is_clients = OF_CLIENT_COMMANDS.contains(&name.as_str());
             !is_clients && TABLE.iter().all(|about| about.variable() != **name)
         };
         let sentence = |name: &String| {
-            // The prefix is right, so it says nothing about how near the rest is.
+            // The prefix is equal in all names, so it must not count for the similarity.
             let own = name.strip_prefix(PREFIX).unwrap_or(name);
             let nearest = nearest(own, TABLE.iter().copied()).map(About::variable);
             format!("unknown environment variable {name}{}", Suggestion(&nearest))
@@ -82,7 +84,7 @@ impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     }
 }
 
-/// What the operator should hear that stops nothing.
+/// The warnings for the operator, which don't prevent the start.
 pub(super) fn warnings(flags: &Flags, environment: &Environment) -> Vec<String> {
     let gives_away = |about: &&&About| {
         let texts = flags.iter().filter(|(flag, _)| *flag == about.name);
@@ -97,14 +99,14 @@ fn exposed(flag: &str) -> String {
     format!("--{flag} on the command line holds a secret that every user of this machine can read")
 }
 
-/// A secret that was found, and the file that it may be read from again.
+/// A secret, and the file from which it can be read again, if it came from one.
 pub(super) struct Secret {
     pub value: SecretString,
     pub origin: ValueOrigin,
     pub file: Option<SecretFile>,
 }
 
-/// All places a value may come from.
+/// All sources of values.
 pub(super) struct Sources {
     flags: Flags,
     environment: Environment,
@@ -112,19 +114,19 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// All places but the file.
+    /// All sources except the file.
     pub const fn without_file(flags: Flags, environment: Environment) -> Self {
         Self { flags, environment, file: None }
     }
 
-    /// Looks at all places, and reads the file if one of the others names it.
+    /// All sources. Reads the file if a flag or a variable names one.
     pub fn open(flags: Flags, environment: Environment) -> Result<Self, Error> {
         let mut sources = Self::without_file(flags, environment);
         sources.read_file()?;
         Ok(sources)
     }
 
-    /// Reads the file if one of the other places names it.
+    /// Reads the settings file if a flag or a variable names one.
     pub fn read_file(&mut self) -> Result<(), Error> {
         if let Some((path, origin)) = self.find(&settings::CONFIG)? {
             let values = read_settings(&path, origin)?;
@@ -133,7 +135,7 @@ impl Sources {
         Ok(())
     }
 
-    /// The value of a setting that must have one.
+    /// The value of a required setting. `hint` describes it in the error.
     pub fn value<T>(&self, setting: &Setting<T>, hint: &'static str) -> Result<T, Error> {
         let missing = || Error::bare(setting.about.name, Problem::Missing { hint });
         Ok(self.find(setting)?.ok_or_else(missing)?.0)
@@ -144,7 +146,7 @@ impl Sources {
         self.value(setting, "it has no default")
     }
 
-    /// The value of a setting and where it came from, if there is one.
+    /// The value of a setting and its origin; `None` if it has neither value nor default.
     pub fn find<T>(&self, setting: &Setting<T>) -> Result<Option<(T, ValueOrigin)>, Error> {
         let Some((text, origin)) = self.text(&setting.about)? else { return Ok(None) };
         match (setting.parse)(text) {
@@ -153,8 +155,8 @@ impl Sources {
         }
     }
 
-    /// A secret, given directly or as the path of a file that holds it. The place that counts
-    /// more wins; both in one place is an error.
+    /// A secret, given directly or as the path of a file that holds it. The source with the higher
+    /// precedence wins; both in one source are an error.
     pub fn secret(
         &self,
         direct: &'static Setting<SecretString>,
@@ -177,12 +179,12 @@ impl Sources {
         }
     }
 
-    /// Where the value of a setting comes from.
+    /// The origin of a setting's value; `None` if there is no value.
     pub fn origin(&self, about: &About) -> Option<ValueOrigin> {
         self.text(about).ok().flatten().map(|(_, origin)| origin)
     }
 
-    /// The text of a setting and where it came from, if there is one.
+    /// The text of a setting and its origin; `None` if it has neither text nor default.
     pub fn text(&self, about: &About) -> Result<Option<(&str, ValueOrigin)>, Error> {
         if let Some(text) = self.flag(about)? {
             return Ok(Some((text, ValueOrigin::CommandLine)));
@@ -232,7 +234,7 @@ fn read_settings(path: &Path, origin: ValueOrigin) -> Result<BTreeMap<String, St
     }
 }
 
-/// The settings in the text of a file; `origin` is who named the file.
+/// Parses the text of a settings file. `origin` is that of the setting which names the file.
 fn settings_in(
     text: &str,
     path: &Path,
@@ -251,7 +253,7 @@ fn settings_in(
     Ok(values)
 }
 
-/// The setting that a key of the file names. A file can't name another file.
+/// The setting that a key of the file names. `config` isn't one: a file can't name another file.
 fn in_file(key: &str) -> Option<&'static About> {
     TABLE.iter().copied().find(|about| about.name == key && key != settings::CONFIG.about.name)
 }
@@ -269,7 +271,8 @@ fn plain(value: toml::Value, about: &About) -> Option<String> {
     }
 }
 
-/// The parser's own text would quote the line, and with it perhaps a secret.
+/// The problem of a file that isn't TOML. The parser's own text isn't used, because it quotes the
+/// line, which may hold a secret.
 fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Problem {
     let at = error.span().map_or(0, |span| span.start).min(text.len());
     let line = 1 + text.as_bytes()[..at].iter().filter(|byte| **byte == b'\n').count();

@@ -1,4 +1,4 @@
-//! What an operator sees when settings are right, and what when they are wrong.
+//! Right settings and their values, and wrong settings and their errors.
 
 use std::{fs, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::config::{
 
 const LEAST: [(&str, &str); 2] = [("oz-url", "https://oz.example/"), ("oz-token", "t0ken")];
 
-/// Loads the settings with what every start needs, unless the test gives it itself.
+/// Loads the settings, with the required ones added unless the test gives them.
 fn given(flags: &[(&'static str, &str)], variables: &[(&str, &str)]) -> Result<Config, Error> {
     let missing = |name: &str| flags.iter().all(|(flag, _)| *flag != name);
     let least = LEAST.iter().filter(|(name, _)| missing(name));
@@ -48,7 +48,7 @@ impl Folder {
 
 #[test]
 fn the_defaults_are_those_of_the_table() {
-    let config = given(&[], &[]).expect("the least settings are enough");
+    let config = given(&[], &[]).expect("the required settings are enough");
     assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
     assert!(
         matches!(config.store, StoreLocation::Sqlite(path) if path.as_os_str() == "facematch.db")
@@ -112,7 +112,7 @@ fn sizes_and_durations_have_units() {
 }
 
 #[test]
-fn the_limits_are_taken_at_their_edges_and_refused_beyond_by_name() {
+fn limits_are_accepted_and_values_beyond_them_are_refused() {
     for (name, below, least, most, beyond) in [
         ("max-connections", "0", "1", "1000000", "1000001"),
         ("max-connections-per-address", "0", "1", "1000000", "1000001"),
@@ -143,7 +143,7 @@ fn the_limits_are_taken_at_their_edges_and_refused_beyond_by_name() {
 }
 
 #[test]
-fn an_address_may_hold_half_of_the_connections_unless_told_otherwise() {
+fn an_address_may_hold_half_of_the_connections_by_default() {
     let of_one = |flags: &[(&'static str, &'static str)]| {
         given(flags, &[]).expect("the settings are right").max_connections_per_address()
     };
@@ -154,7 +154,7 @@ fn an_address_may_hold_half_of_the_connections_unless_told_otherwise() {
 }
 
 #[test]
-fn a_wrong_value_is_told_with_its_setting_and_its_origin() {
+fn the_error_of_a_wrong_value_names_its_setting_and_its_origin() {
     check_refused(
         given(&[], &[("FACEMATCH_OZ_POLL_INTERVAL", "fast")]),
         "--oz-poll-interval: \"fast\" is not a duration such as 1s, 500ms, 20m or 30d \
@@ -194,7 +194,7 @@ fn a_wrong_value_is_told_with_its_setting_and_its_origin() {
 }
 
 #[test]
-fn a_wrong_value_of_the_file_names_the_file() {
+fn the_error_of_a_wrong_value_in_the_file_names_the_file() {
     let folder = Folder::new();
     let file = folder.file("f.toml", "lease = 'x'\n");
     check_refused(
@@ -211,7 +211,7 @@ fn a_wrong_value_of_the_file_names_the_file() {
 }
 
 #[test]
-fn an_unknown_key_of_the_file_is_refused_and_the_nearest_suggested() {
+fn an_unknown_key_of_the_file_is_refused_and_a_similar_one_suggested() {
     let folder = Folder::new();
     for (key, suggestion) in [
         ("oz_url", "; did you mean \"oz-url\"?"),
@@ -244,7 +244,7 @@ fn a_long_unknown_key_is_cut_in_its_error() {
 }
 
 #[test]
-fn a_file_that_is_not_toml_is_told_by_line_without_its_text() {
+fn the_error_of_a_file_that_is_not_toml_names_the_line_without_its_text() {
     let folder = Folder::new();
     let file = folder.file("f.toml", "oz-url = 'https://oz.example'\noz-password = 's3cret\n");
     let error = given(&[("config", &file)], &[]).expect_err("not TOML").to_string();
@@ -253,7 +253,7 @@ fn a_file_that_is_not_toml_is_told_by_line_without_its_text() {
 }
 
 #[test]
-fn a_settings_file_that_is_not_there_is_told() {
+fn a_missing_settings_file_is_an_error() {
     check_refused(
         given(&[], &[("FACEMATCH_CONFIG", "/nowhere/f.toml")]),
         "--config: can't read /nowhere/f.toml: No such file or directory (os error 2) \
@@ -262,7 +262,7 @@ fn a_settings_file_that_is_not_there_is_told() {
 }
 
 #[test]
-fn a_file_whose_name_has_a_line_break_is_told_in_one_line() {
+fn the_error_of_a_file_with_a_line_break_in_its_name_is_one_line() {
     let folder = Folder::new();
     let (toml, key, port) = (
         folder.file("toml\n.toml", "heartbeat"),
@@ -304,7 +304,7 @@ fn secrets_come_from_files_without_their_line_break() {
 }
 
 #[test]
-fn what_an_editor_added_to_a_secret_is_refused() {
+fn characters_that_an_editor_adds_to_a_secret_are_refused() {
     let folder = Folder::new();
     for (content, problem) in [
         ("\u{feff}s3cret\n", "begins with a byte order mark"),
@@ -332,10 +332,10 @@ fn what_an_editor_added_to_a_secret_is_refused() {
     );
 }
 
-/// Settings read it, and what looks after secrets reads it again.
+/// The settings read the file, and the watch over changed secrets reads it again.
 #[test]
 #[cfg(unix)]
-fn a_secret_from_a_pipe_stays_what_it_was() {
+fn a_secret_from_a_pipe_is_kept() {
     let folder = Folder::new();
     let pipe = folder.0.path().join("pipe");
     let made = std::process::Command::new("mkfifo").arg(&pipe).status();
@@ -355,7 +355,7 @@ fn a_secret_from_a_pipe_stays_what_it_was() {
 }
 
 #[test]
-fn the_password_of_the_database_comes_from_a_file_or_the_url_and_never_from_both() {
+fn the_password_of_the_database_comes_from_a_file_or_the_url_but_not_both() {
     let folder = Folder::new();
     let file = folder.file("password", "pass/word\n");
     let with =
@@ -378,7 +378,7 @@ fn the_password_of_the_database_comes_from_a_file_or_the_url_and_never_from_both
 }
 
 #[test]
-fn a_file_of_a_secret_can_be_read_again() {
+fn a_secret_file_can_be_read_again() {
     let folder = Folder::new();
     let file = folder.file("token", "first\n");
     let config = loaded(&[LEAST[0], ("oz-token-file", &file)], &[]);
@@ -393,7 +393,7 @@ fn a_file_of_a_secret_can_be_read_again() {
 }
 
 #[test]
-fn a_secret_and_its_file_in_one_place_are_refused_and_else_the_nearer_place_wins() {
+fn a_secret_and_its_file_in_one_source_are_refused_and_otherwise_precedence_decides() {
     let folder = Folder::new();
     let file = folder.file("token", "from-file\n");
     let url = LEAST[0];
@@ -409,7 +409,7 @@ fn a_secret_and_its_file_in_one_place_are_refused_and_else_the_nearer_place_wins
 }
 
 #[test]
-fn credentials_that_are_missing_halved_or_doubled_are_told() {
+fn missing_incomplete_and_doubled_credentials_are_refused() {
     let url = LEAST[0];
     check_refused(
         loaded(&[url], &[]),
@@ -461,7 +461,7 @@ fn no_error_and_no_debug_text_holds_a_secret() {
 }
 
 #[test]
-fn stores_that_cannot_be_used_are_refused_by_name() {
+fn unusable_stores_are_refused() {
     check_refused(
         given(&[("store", "facematch.db")], &[]),
         "--store: must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE (from the command line)",
@@ -472,13 +472,13 @@ fn stores_that_cannot_be_used_are_refused_by_name() {
     assert!(!format!("{config:?}").contains("s3cret"));
     check_refused(
         given(&[("store", "sqlite::memory:")], &[]),
-        "--store: must name a file: a journal in memory dies with its process \
+        "--store: must name a file: a journal in memory is lost with its process \
          (from the command line)",
     );
 }
 
 #[test]
-fn urls_that_cannot_be_a_base_are_refused() {
+fn unusable_base_urls_are_refused() {
     for url in ["oz.example", "ftp://oz.example", "https://", "/api", "https://oz example"] {
         let error = given(&[("oz-url", url)], &[]).expect_err("no base URL").to_string();
         assert!(error.contains("is not a URL such as https://oz.example"), "{error}");
@@ -490,7 +490,7 @@ fn urls_that_cannot_be_a_base_are_refused() {
 }
 
 #[test]
-fn a_port_that_is_none_is_told_with_its_place_and_without_the_url() {
+fn the_error_of_an_invalid_port_names_its_setting_but_not_the_url() {
     for (name, url) in [
         ("store", "postgres://me:s3cret@db:99999/facematch"),
         ("store", "postgres://me@[::1]:0/facematch"),
@@ -507,12 +507,12 @@ fn a_port_that_is_none_is_told_with_its_place_and_without_the_url() {
         );
     }
     for url in ["postgres://me@[::1]:5432/f", "postgres://me@[::1]/f", "postgres://me:a@db/f"] {
-        given(&[("store", url)], &[]).expect("the port is one");
+        given(&[("store", url)], &[]).expect("the port is valid");
     }
 }
 
 #[test]
-fn variables_that_look_like_ours_and_are_not_are_warned_of() {
+fn unknown_variables_with_the_prefix_are_warned_of() {
     let flags: Flags = LEAST.iter().map(|(name, text)| (*name, (*text).to_owned())).collect();
     let variables = [("FACEMATCH_OZ_ULR", "x"), ("FACEMATCH_SERVICE", "x"), ("HOME", "x")];
     let loaded = load(flags, variables.into_iter().collect());
@@ -528,7 +528,7 @@ fn variables_that_look_like_ours_and_are_not_are_warned_of() {
 }
 
 #[test]
-fn what_kubernetes_injects_for_a_service_of_our_name_is_not_warned_of() {
+fn the_variables_of_a_kubernetes_service_are_not_warned_of() {
     let names = [
         "FACEMATCH_PORT",
         "FACEMATCH_PORT_50051_TCP",
@@ -542,7 +542,7 @@ fn what_kubernetes_injects_for_a_service_of_our_name_is_not_warned_of() {
 }
 
 #[test]
-fn a_flag_is_warned_of_by_what_its_value_gives_away() {
+fn a_flag_whose_value_holds_a_secret_is_warned_of() {
     let warned = |name: &'static str, text: &str| {
         let warnings = load(vec![(name, text.to_owned())], Environment::default()).warnings;
         let about_flag = |warning: &&String| warning.starts_with(&format!("--{name} "));
@@ -574,7 +574,7 @@ fn a_flag_is_warned_of_by_what_its_value_gives_away() {
 }
 
 #[test]
-fn each_setting_that_takes_a_secret_or_a_url_says_what_it_may_give_away() {
+fn each_setting_of_a_secret_or_a_url_declares_its_secrecy() {
     for about in TABLE {
         let hides = match about.value {
             "LOGIN" => Secrecy::Account,
@@ -587,7 +587,7 @@ fn each_setting_that_takes_a_secret_or_a_url_says_what_it_may_give_away() {
 }
 
 #[test]
-fn what_looks_odd_is_told_also_where_the_settings_are_wrong() {
+fn warnings_are_given_even_if_the_settings_are_wrong() {
     let variables = [("FACEMATCH_OZ_PASWORD", "s3cret"), ("FACEMATCH_FOO", "x")];
     let flags: Flags = vec![("oz-login", "me".to_owned())];
     let unknown = [

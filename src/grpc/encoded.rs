@@ -64,7 +64,7 @@ impl Encoded {
     }
 }
 
-/// prost's codec, with buffers of [`BUFFER_BYTES`].
+/// prost's codec, with small buffers: one KiB at first, where tonic takes 8.
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for Codec<T, U> {

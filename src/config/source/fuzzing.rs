@@ -1,6 +1,6 @@
-//! What holds of a settings file, whatever its bytes are.
+//! The properties of settings files that hold for any bytes.
 //!
-//! Files that the settings name are not opened: only what their names may be is checked.
+//! Files that the settings name are deliberately not opened: only their paths are checked.
 
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::config::{
 
 const FILE: &str = "facematch.toml";
 
-/// Stands in a setting that is a secret, and so in no error.
+/// The value of secret settings, which no error may show.
 const SECRET: &str = "correct-horse-battery";
 
-/// Lines that hold the secret: sound ones, refused ones, and ones that are no TOML.
+/// Lines that hold the secret: valid ones, refused ones, and ones that aren't TOML.
 const SECRET_LINES: [&str; 11] = [
     r#"oz-password = "correct-horse-battery""#,
     r#"oz-token = "correct-horse-battery""#,
@@ -32,10 +32,11 @@ const SECRET_LINES: [&str; 11] = [
     r#"oz-password = correct-horse-battery"#,
 ];
 
-/// The longest error, in characters: it shows up to 80 of a value, each as an escape at most.
+/// The longest error, in characters: it shows up to 80 characters of a value, each possibly
+/// escaped.
 const ERROR_CHARACTERS_MAX: usize = 1200;
 
-/// Reads bytes as a settings file; alone, and of one in three with a line that holds a secret.
+/// Reads bytes as a settings file. One file in three is read again with a line that holds a secret.
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match read(text) {
@@ -51,7 +52,7 @@ pub fn settings(bytes: &[u8]) {
     }
 }
 
-/// The settings in a file, with what every start needs where the file lacks it.
+/// The settings in a file, with the required settings added if the file lacks them.
 fn read(text: &str) -> Result<Config, Error> {
     let mut values = settings_in(text, Path::new(FILE), ValueOrigin::CommandLine)?;
     for setting in [&OZ_CA_FILE, &OZ_PASSWORD_FILE, &OZ_TOKEN_FILE, &STORE_PASSWORD_FILE] {
@@ -72,7 +73,7 @@ fn of(values: BTreeMap<String, String>) -> Sources {
     Sources { flags: Flags::new(), environment: Environment::default(), file }
 }
 
-/// An error is one line that names a setting, and the line of the file if that is no TOML.
+/// Checks that an error is one line that names a setting, and the line if the file isn't TOML.
 fn check_error(error: &Error, text: &str) {
     let shown = error.to_string();
     assert!(TABLE.iter().any(|about| about.name == error.setting), "{shown:?}");
@@ -85,7 +86,7 @@ fn check_error(error: &Error, text: &str) {
 }
 
 fn check_secret(text: &str) {
-    // Whoever writes the secret elsewhere as well has told it himself.
+    // A text that happens to hold the secret itself may show it in an error.
     if text.contains("correct-horse") {
         return;
     }
@@ -99,12 +100,12 @@ fn check_secret(text: &str) {
     }
 }
 
-/// An unknown key is never passed over, nor the name of another file.
+/// Checks that neither an unknown key nor the name of another file was accepted.
 fn check_keys(text: &str) {
-    let table: toml::Table = toml::from_str(text).expect("what was taken is TOML");
+    let table: toml::Table = toml::from_str(text).expect("an accepted file is TOML");
     for key in table.keys() {
         let known = TABLE.iter().any(|about| about.name == key) && key != "config";
-        assert!(known, "the key {key:?} was taken");
+        assert!(known, "the key {key:?} was accepted");
     }
 }
 

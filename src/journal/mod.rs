@@ -1,8 +1,9 @@
 //! The journal: an append-only list of events for each match, and one order of all events.
 //!
 //! The journal is the truth; the columns that a store keeps beside it (state, times, ids) are a
-//! cache for finding matches. It deliberately knows nothing of Oz, of photos or of watchers: it
-//! records facts, keeps them in order, and signals when there are new ones.
+//! cache of its fold, for finding, fencing and erasing matches, written in the same commit as the
+//! event. It deliberately knows nothing of Oz, of photos or of watchers: it records facts, keeps
+//! them in order, and signals when there are new ones.
 
 mod listing;
 #[cfg(test)]
@@ -272,7 +273,8 @@ pub trait Writer: Send + Sync {
         keep: Duration,
     ) -> Result<CancelledAs, Error>;
 
-    /// Erases a match that has ended: its events, and its traces in the store's files.
+    /// Erases a match that has ended: its events, and its traces in the store's files. It writes no
+    /// event; other replicas learn of it by [`Reader::take_erased`].
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
 
     /// Erases up to `limit` matches whose expiry time has passed, and returns how many it erased. A
@@ -343,7 +345,8 @@ pub trait Writer: Send + Sync {
 /// immutable, and vanish only with their whole match, when it is erased.
 #[async_trait]
 pub trait Reader: Send + Sync {
-    /// The match as of its last event: never older than an event that was shown to a caller.
+    /// The match as of its last event: never older than an event that was shown to a caller. It
+    /// always asks the store and never a cache, so an erased match is gone at once.
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error>;
 
     /// The events of a match, whichever caller's, from the first on; empty if it doesn't exist.
@@ -366,6 +369,7 @@ pub trait Reader: Send + Sync {
     /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given. The
     /// work is bounded, so there may be fewer matches, or none, before the end:
     /// [`Listing::reached`] tells whether there may be more. Dropping the future stops the work.
+    /// Look-ups and health checks never wait for lists.
     async fn list(
         &self,
         caller: &CallerId,

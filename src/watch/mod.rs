@@ -145,7 +145,8 @@ impl Watch {
         Ok(())
     }
 
-    /// The match as of its last event: never older than an update that was shown to a caller.
+    /// The match as of its last event: never older than an update that was shown to a caller. It is
+    /// the same fold that watchers see, trouble and deadline included.
     ///
     /// # Errors
     /// [`Ended::Absent`], also for another caller's match; the journal's.

@@ -118,6 +118,7 @@ struct Engine {
     /// Claiming stopped at the limit of unfinished matches. Unclaimed matches come before new ones.
     has_backlog: AtomicBool,
     unfinished: Arc<AtomicUsize>,
+    /// All tasks of the worker: a drain waits for the last of them.
     tasks: TaskTracker,
     /// Cancelled when a drain begins: new matches are refused, and a driver stops unless it holds a
     /// photo that isn't at Oz yet.

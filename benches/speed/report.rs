@@ -105,7 +105,7 @@ impl Report {
         Ok(fs::write(path, serde_json::to_vec_pretty(self)?)?)
     }
 
-    /// Markdown, as the README shows it.
+    /// Markdown, as docs/performance.md shows it.
     pub fn table(&self) -> String {
         let mut table = String::from("| what | figure | limit | | reference |\n");
         table.push_str("| --- | --- | --- | --- | --- |\n");

@@ -1,4 +1,4 @@
-//! The table of the settings of `serve`, from which the flags, the help text and the README's table
+//! The table of the settings of `serve`, from which the flags, the help text and the table of docs
 //! are made.
 //!
 //! It deliberately doesn't say where a value comes from: see `source`.
@@ -358,7 +358,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
     parse::log_level,
 );
 
-/// Every setting, in the order of the help text and the README.
+/// Every setting, in the order of the help text and of docs/settings.md.
 pub static TABLE: [&About; 40] = [
     &CONFIG.about,
     &LISTEN.about,
@@ -402,7 +402,7 @@ pub static TABLE: [&About; 40] = [
     &LOG_LEVEL.about,
 ];
 
-/// The settings as a Markdown table, exactly as the README shows it.
+/// The settings as a Markdown table, exactly as docs/settings.md shows it.
 pub fn settings_markdown() -> String {
     let head = "| flag | environment | default | what and why |\n| --- | --- | --- | --- |\n";
     TABLE.iter().fold(head.to_owned(), |table, about| table + &row(about))

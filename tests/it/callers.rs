@@ -1,5 +1,5 @@
-//! Callers that follow the README's advice while the service is disturbed, and checks of their
-//! matches once the disturbances end.
+//! Callers that follow the advice of docs/clients.md while the service is disturbed, and checks of
+//! their matches once the disturbances end.
 
 pub mod asked;
 pub mod caller;

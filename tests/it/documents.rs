@@ -9,14 +9,35 @@ use facematch::{
 };
 use tonic::Code;
 
+/// The page that callers look errors up in.
+const ERRORS: &str = "docs/errors.md";
+
+/// What a reader sees of a product before deciding whether to go on.
+const README_LINES_MAX: usize = 220;
+
 #[test]
-fn the_readme_shows_every_setting() {
+fn the_settings_page_shows_every_setting() {
     let table = facematch::config::settings_markdown();
-    assert!(read("README.md").contains(&table), "the table of settings is now:\n{table}");
+    assert!(read("docs/settings.md").contains(&table), "the table of settings is now:\n{table}");
 }
 
 #[test]
-fn the_readme_lists_every_error_reason_with_its_code() {
+fn the_readme_is_short() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= README_LINES_MAX, "{lines} lines: move details to a page in docs/");
+}
+
+#[test]
+fn the_readme_s_loop_is_the_example_s() {
+    let readme = read("README.md");
+    let block = readme.split("```python\n").nth(1).expect("a block of Python");
+    let block = block.split("```").next().expect("its end");
+    assert!(block.starts_with("def run_match("));
+    assert!(read("examples/python/run_match.py").contains(block));
+}
+
+#[test]
+fn the_errors_page_lists_every_error_reason_with_its_code() {
     for reason in grpc::ErrorReason::ALL {
         let code = code_name(reason.code());
         assert_row(reason.as_str(), &[code]);
@@ -24,7 +45,7 @@ fn the_readme_lists_every_error_reason_with_its_code() {
 }
 
 #[test]
-fn the_readme_lists_every_reason_of_a_failed_match_with_its_code_and_whether_to_retry() {
+fn the_errors_page_lists_every_reason_of_a_failed_match_with_its_code_and_whether_to_retry() {
     for reason in Reason::ALL {
         let code = code_name(Code::from_i32(reason.code() as i32));
         assert_row(reason.as_str(), &[code, if reason.retryable() { "yes" } else { "no" }]);
@@ -32,7 +53,7 @@ fn the_readme_lists_every_reason_of_a_failed_match_with_its_code_and_whether_to_
 }
 
 #[test]
-fn the_readme_lists_every_cause_of_trouble() {
+fn the_errors_page_lists_every_cause_of_trouble() {
     for cause in Cause::ALL {
         assert_row(cause.as_str(), &[]);
     }
@@ -48,11 +69,11 @@ fn the_proto_lists_every_error_reason_with_its_code() {
 }
 
 #[test]
-fn the_proto_and_the_readme_list_every_limit() {
+fn the_proto_and_the_errors_page_list_every_limit() {
     for limit in Limit::ALL {
         let proto = read("proto/facematch/v1/face_match.proto");
         assert!(proto.contains(&format!("\"{limit}\"")), "the proto lacks {limit}");
-        assert!(read("README.md").contains(&format!("`{limit}`")), "README.md lacks {limit}");
+        assert!(read(ERRORS).contains(&format!("`{limit}`")), "{ERRORS} lacks {limit}");
     }
 }
 
@@ -66,23 +87,14 @@ fn the_lists_of_words_are_complete() {
     let unknown = [Reason::Unknown.as_str().to_owned()];
     let words = reasons.chain(causes).chain(unknown).collect();
     assert_eq!(words_in(&read("src/domain/reason.rs")), words);
-    assert!(read("README.md").contains("`UNKNOWN`"));
+    assert!(read(ERRORS).contains("`UNKNOWN`"));
 }
 
 #[test]
 fn links_between_documents_lead_somewhere() {
-    for document in [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CHANGELOG.md",
-        "CONTRIBUTING.md",
-        "docs/operating.md",
-        "docs/proxies.md",
-        "docs/simulator.md",
-        "docs/testing.md",
-    ] {
-        let folder = root().join(document).parent().expect("a folder").to_owned();
-        for link in links_in(&read(document)) {
+    for document in documents() {
+        let folder = root().join(&document).parent().expect("a folder").to_owned();
+        for link in links_in(&read(&document)) {
             let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
             let there = folder.join(path);
             let is_there = heading.is_empty() || has_heading(&there, heading);
@@ -125,16 +137,16 @@ fn words_in(source: &str) -> BTreeSet<String> {
     quoted.filter(|text| *text != "SCREAMING_SNAKE_CASE").map(str::to_owned).collect()
 }
 
-/// Checks that the README has a row for a word whose next cells begin with `cells`.
+/// Checks that the page of errors has a row for a word whose next cells begin with `cells`.
 #[track_caller]
 fn assert_row(word: &str, cells: &[&str]) {
-    let readme = read("README.md");
+    let page = read(ERRORS);
     let of_word = |line: &&str| line.starts_with(&format!("| `{word}` |"));
     let has_cells = |line: &str| {
         line.split(" | ").skip(1).zip(cells).all(|(cell, wanted)| cell.starts_with(wanted))
     };
-    let mut rows = readme.lines().filter(of_word);
-    assert!(rows.any(has_cells), "README.md has no row of {word} with {cells:?}");
+    let mut rows = page.lines().filter(of_word);
+    assert!(rows.any(has_cells), "{ERRORS} has no row of {word} with {cells:?}");
 }
 
 /// gRPC's name of a code.
@@ -175,6 +187,19 @@ fn links_in(document: &str) -> Vec<String> {
     let targets = document.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let local = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
     local.map(str::to_owned).collect()
+}
+
+/// Every document for people: those of the root and of `docs/`.
+fn documents() -> Vec<String> {
+    let names = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(root().join(folder)).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let names = names.map(|name| format!("{folder}{}", name.to_string_lossy()));
+        names.filter(|name| name.ends_with(".md")).collect()
+    };
+    let documents = [names(""), names("docs/")].concat();
+    assert!(documents.len() > 10, "{documents:?}");
+    documents
 }
 
 fn root() -> &'static Path {

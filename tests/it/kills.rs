@@ -1,7 +1,7 @@
 //! A storm of real kills: callers run matches while the service is killed and restarted.
 //!
-//! Callers do exactly what the README advises, and Oz has random faults. `FACEMATCH_KILLS` sets the
-//! number of kills, `FACEMATCH_SEED` the random choices.
+//! Callers do exactly what docs/clients.md advises, and Oz has random faults. `FACEMATCH_KILLS` sets
+//! the number of kills, `FACEMATCH_SEED` the random choices.
 
 mod storm;
 

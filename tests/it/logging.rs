@@ -143,7 +143,7 @@ async fn a_flood_of_calls_is_logged_as_a_few_lines_and_a_count() {
     }
     let log = program.stop();
     let told = ended(&log, "GetMatch", "NOT_FOUND", "MATCH_NOT_FOUND").len();
-    let more = log.iter().filter(|line| line["message"] == "more calls ended alike");
+    let more = log.iter().filter(|line| line["message"] == "more calls ended the same way");
     let counted: u64 = more.map(|line| line["calls"].as_u64().unwrap()).sum();
     assert!(told <= 10, "{told} lines");
     assert_eq!(told as u64 + counted, 500);
@@ -319,7 +319,10 @@ async fn refused_and_broken_connections_are_logged_with_their_peers() {
     let refused = of("127.0.0.1");
     assert_eq!(
         refused,
-        [("connection refused", full, None), ("more connections refused alike", full, Some(2))]
+        [
+            ("connection refused", full, None),
+            ("more connections refused for the same reason", full, Some(2))
+        ]
     );
     let other = "it speaks something else than HTTP/2 in plain text, such as TLS or HTTP/1.1";
     assert_eq!(of("127.0.0.2"), [("connection broken off", other, None)]);

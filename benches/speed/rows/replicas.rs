@@ -160,7 +160,7 @@ fn leasing(bench: &mut Bench, cluster: &Cluster, matches: usize) -> Result<()> {
     thread::sleep(window);
     let statements = fleet.count(cluster, STATEMENTS)? - before;
     let each_second = statements / since.elapsed().as_secs_f64();
-    let name = format!("replicas/statements a second of one that polls {matches} matches");
+    let name = format!("replicas/statements a second while polling {matches} matches");
     bench.tell(&name, each_second, Unit::PerSecond);
     Ok(())
 }

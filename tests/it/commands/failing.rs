@@ -114,7 +114,7 @@ async fn transient_errors_are_retried_and_retry_after_is_respected() {
 async fn a_peer_of_another_protocol_is_named() {
     let table: [(&'static [u8], &str); 3] = [
         (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "it speaks HTTP/1.1 only"),
-        (b"\x15\x03\x03\0\x02\x02\x32", "answered TLS, and was asked in plain text"),
+        (b"\x15\x03\x03\0\x02\x02\x32", "answered TLS, but was called in plain text"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "\"SSH-2.0-OpenSSH_9.2\", which is not HTTP/2"),
     ];
     for (said, words) in table {

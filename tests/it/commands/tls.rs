@@ -93,7 +93,7 @@ async fn a_tls_server_called_in_plain_text_is_recognised() {
     let front = Peer::terminating_tls(LOCALHOST, H2, &house.address).await;
     let ran = Program::new(&format!("list --server {}", front.http())).piped().await;
     ran.assert_code(4);
-    assert_lines(&ran.stderr, &["answered TLS, and was asked in plain text", "https://"]);
+    assert_lines(&ran.stderr, &["answered TLS, but was called in plain text", "https://"]);
 }
 
 #[tokio::test]

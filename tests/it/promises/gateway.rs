@@ -86,7 +86,7 @@ async fn an_upload_over_a_gateway_s_limit_fails_the_match_and_names_the_gateway(
     let error = last(&updates).error.clone().expect("the match fails");
     assert_eq!(error.reason, "OZ_REJECTED_PHOTO");
     let said = error.metadata.get("oz.error_message").map(String::as_str);
-    assert_eq!(said, Some("a gateway in front of Oz takes no request of this size"));
+    assert_eq!(said, Some("a gateway in front of Oz refuses requests of this size"));
 }
 
 /// Matches that run when the gateway appears.

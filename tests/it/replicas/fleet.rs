@@ -41,7 +41,7 @@ pub const NEVER_MS: u64 = 3_600_000;
 /// The maximum time until a call fails because the store is unavailable, even on a busy machine.
 const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
 
-/// PgBouncer connections per replica, as README.md states.
+/// PgBouncer connections per replica, as docs/replicas.md states.
 const CONNECTIONS_OF_A_REPLICA: usize = 11;
 
 /// Default settings of these tests; a plan's settings override them.

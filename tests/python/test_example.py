@@ -1,4 +1,4 @@
-"""The README's client: its text is extracted, run, and tested with cuts and refusals."""
+"""examples/python/run_match.py, run as it stands, and tested with cuts and refusals."""
 
 import importlib.util
 import os
@@ -19,18 +19,13 @@ Code = grpc.StatusCode
 
 
 @pytest.fixture(scope="session")
-def program(tmp_path_factory):
-    """The README's only block of Python, as a file."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 1, "which one is the client?"
-    path = tmp_path_factory.mktemp("readme") / "match.py"
-    path.write_text(blocks[0])
-    return path
+def program():
+    return ROOT / "examples" / "python" / "run_match.py"
 
 
 @pytest.fixture(scope="session")
 def client_module(program, stubs):
-    spec = importlib.util.spec_from_file_location("readme_match", program)
+    spec = importlib.util.spec_from_file_location("run_match", program)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -54,6 +49,34 @@ def start(program, stubs, portrait, tmp_path):
         )
 
     return run
+
+
+def test_the_page_of_clients_makes_its_stubs_and_runs_it(server, folder_id, portrait, tmp_path):
+    """The commands of docs/clients.md, but for the installation of the packages."""
+    text = (ROOT / "docs" / "clients.md").read_text()
+    (setup,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    (session,) = re.findall(r"```console\n\$ (.*?)```", text, re.DOTALL)
+    command, shown = session.split("\n", 1)
+    *_, generate = setup.splitlines()
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    (tmp_path / "venv" / "bin" / "python").symlink_to(sys.executable)
+    for name in ("proto", "examples"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "portrait.jpg").write_bytes(portrait)
+    command = command.replace("127.0.0.1:50051", server.address).replace("$FOLDER", folder_id)
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "no_grpc_proxy": "127.0.0.1",
+    }
+    said = subprocess.run(
+        ["bash", "-ec", f"{generate}\n{command.replace('PYTHONPATH=.', 'PYTHONPATH=.:$PYTHONPATH')}"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=CALL_SECONDS,
+    )
+    assert (said.stdout, said.stderr) == (shown, "")
 
 
 def test_it_runs_a_match_to_its_verdict(start, server, folder_id):

@@ -1,4 +1,4 @@
-"""The README's session with grpcurl, run against a demo.
+"""The session of docs/grpcurl.md and the README's call, run against a demo.
 
 Values that differ each time (ids, times, tokens, addresses) are made equal on both sides;
 everything else must be as printed.
@@ -29,11 +29,10 @@ def demo(tmp_path):
 
 
 def samples():
-    """Each command of the section, with the parts of its output that the README shows."""
-    text = (ROOT / "README.md").read_text()
-    section = text.partition("## Talk to it with grpcurl")[2].partition("\n## ")[0]
+    """Each command of the page, with the parts of its output that the page shows."""
+    text = (ROOT / "docs" / "grpcurl.md").read_text()
     found = []
-    for block in re.findall(r"```console\n(.*?)```", section, re.DOTALL):
+    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
         before, *commands = re.split(r"^\$ ", block, flags=re.MULTILINE)
         if before:
             # More output of the previous command.
@@ -55,14 +54,16 @@ def plain(text):
     return text.strip()
 
 
-def test_the_session_runs_as_the_readme_shows_it(demo, grpcurl, tmp_path):
+@pytest.fixture
+def shell(demo, grpcurl, tmp_path):
+    """Runs a command as a reader would, with the demo's own addresses."""
     environment = os.environ | {
         "FOLDER": demo.folder,
         "PHOTO": str(SAMPLE / "portrait.jpg"),
         "PATH": f"{os.path.dirname(grpcurl.program)}:{os.environ['PATH']}",
     }
 
-    def shell(command):
+    def run(command):
         command = re.sub(OZ, demo.oz, command.replace(SERVER, demo.address))
         done = subprocess.run(
             ["bash", "-c", command],
@@ -74,6 +75,10 @@ def test_the_session_runs_as_the_readme_shows_it(demo, grpcurl, tmp_path):
         )
         return done.stdout + done.stderr
 
+    return run
+
+
+def test_the_session_runs_as_the_page_shows_it(shell):
     def until_it_is_processing():
         """Waits as a reader would, who needs some seconds to type the next line."""
         get = """grpcurl -plaintext -d '{"request_id":"order-18"}' %s facematch.v1.FaceMatch/GetMatch"""
@@ -89,4 +94,16 @@ def test_the_session_runs_as_the_readme_shows_it(demo, grpcurl, tmp_path):
         for part in shown:
             assert plain(part) in said, f"{command}\n{said}"
             checked += 1
-    assert checked >= 10, "the section has more than that"
+    assert checked >= 10, "the page has more than that"
+
+
+def test_the_call_of_the_readme_runs_as_it_stands(shell):
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (call,) = [block for block in blocks if "grpcurl" in block]
+    assert '"resolution": "RESOLUTION_SUCCESS"' in shell(call)
+
+
+def test_the_variables_of_the_page_are_those_of_the_demo(demo):
+    text = (ROOT / "docs" / "grpcurl.md").read_text()
+    folder, photo = re.search(r"```sh\nFOLDER=(\S+)\nPHOTO=(\S+)\n```", text).groups()
+    assert re.fullmatch(UUID, folder) and (ROOT / photo).is_file()

@@ -10,6 +10,7 @@ mod crowd;
 mod documents;
 mod house;
 mod http2;
+mod language;
 mod odd_store;
 #[cfg(feature = "postgres-tests")]
 #[path = "../postgres/mod.rs"]
@@ -32,6 +33,7 @@ mod commands;
 mod connections;
 mod contract;
 mod errors;
+mod examples;
 mod flow;
 mod full_disk;
 mod kills;

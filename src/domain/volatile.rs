@@ -134,9 +134,9 @@ pub struct VolatileState {
     /// When our login was first refused, if no other outcome has come since.
     pub login_refused_since: Option<Timestamp>,
     /// The health of the requests that the match depends on.
-    pub line: RequestHealth,
+    pub health: RequestHealth,
     /// The health of the polls of the QUALITY analysis.
-    pub quality_line: RequestHealth,
+    pub quality_health: RequestHealth,
     /// Cause and details of the last trouble, for the error of a timeout.
     pub last_trouble: Option<(Cause, Metadata)>,
     /// Whether the last look was taken: the poll at the deadline before a timeout is recorded.
@@ -167,8 +167,8 @@ impl VolatileState {
             polls: 0,
             oz: None,
             login_refused_since: None,
-            line: RequestHealth::NEW,
-            quality_line: RequestHealth::NEW,
+            health: RequestHealth::NEW,
+            quality_health: RequestHealth::NEW,
             last_trouble: None,
             last_look: false,
             look_first: false,
@@ -186,7 +186,7 @@ impl VolatileState {
             quality: Poll::due(first_poll),
             polls: m.oz.as_ref().map_or(0, |oz| oz.polls),
             oz: m.oz.clone(),
-            line: RequestHealth::revived(m),
+            health: RequestHealth::revived(m),
             last_trouble: m.trouble.as_ref().map(|told| (told.cause, told.metadata.clone())),
             ..Self::fresh(now)
         }
@@ -203,21 +203,21 @@ impl VolatileState {
 
     /// Notes that the analysis found in the folder belongs to another match: the folder is searched
     /// again for our own.
-    pub fn start_was_anothers(&mut self, now: Timestamp) {
+    pub fn analysis_belongs_to_another(&mut self, now: Timestamp) {
         self.start = Sending::Unsure(now);
     }
 
     /// How many requests have failed in a row.
     pub fn failures(&self) -> u32 {
-        self.line.failures().max(self.quality_line.failures())
+        self.health.failures().max(self.quality_health.failures())
     }
 
     /// Counts a failure. Returns whether watchers are to be told: trouble has begun, or its cause
     /// has changed.
     pub fn failed(&mut self, of_quality: bool, ask: AskKind, failure: &Failure) -> bool {
         let cause = failure.kind.cause();
-        let known = self.line.suffers(cause) || self.quality_line.suffers(cause);
-        self.line_mut(of_quality).failed(ask, cause);
+        let known = self.health.suffers(cause) || self.quality_health.suffers(cause);
+        self.health_mut(of_quality).failed(ask, cause);
         self.last_trouble = Some((cause, failure.metadata()));
         !known
     }
@@ -230,8 +230,8 @@ impl VolatileState {
             return false;
         }
         let cause = failure.kind.cause();
-        let known = self.line.suffers(cause) || self.quality_line.suffers(cause);
-        self.line_mut(of_quality).held_back(ask, cause);
+        let known = self.health.suffers(cause) || self.quality_health.suffers(cause);
+        self.health_mut(of_quality).held_back(ask, cause);
         self.last_trouble = Some((cause, failure.metadata()));
         !known
     }
@@ -240,7 +240,7 @@ impl VolatileState {
     pub fn lacks_credentials(&self) -> bool {
         [Cause::OzLoginRefused, Cause::OzSessionRefused]
             .into_iter()
-            .any(|cause| self.line.suffers(cause) || self.quality_line.suffers(cause))
+            .any(|cause| self.health.suffers(cause) || self.quality_health.suffers(cause))
     }
 
     /// Ends every wait by this time at the latest: there are new credentials.
@@ -256,13 +256,13 @@ impl VolatileState {
     }
 
     /// The health of the QUALITY analysis's polls, or of all other requests.
-    pub const fn line(&self, of_quality: bool) -> &RequestHealth {
-        if of_quality { &self.quality_line } else { &self.line }
+    pub const fn health(&self, of_quality: bool) -> &RequestHealth {
+        if of_quality { &self.quality_health } else { &self.health }
     }
 
     /// Mutable access to [`Self::line`].
-    pub const fn line_mut(&mut self, of_quality: bool) -> &mut RequestHealth {
-        if of_quality { &mut self.quality_line } else { &mut self.line }
+    pub const fn health_mut(&mut self, of_quality: bool) -> &mut RequestHealth {
+        if of_quality { &mut self.quality_health } else { &mut self.health }
     }
 }
 

@@ -448,7 +448,7 @@ impl Driver {
                 Ok(Appended::Lost) => return self.lost(),
                 Ok(Appended::Taken) => {
                     info!(match.id = %self.m.id, "analysis not adopted: another match owns it");
-                    self.drive.start_was_anothers(self.engine.with.clock.now());
+                    self.drive.analysis_belongs_to_another(self.engine.with.clock.now());
                     return Flow::On;
                 }
                 Err(journal::Error::Refused(source)) => return self.refuse(&event, &*source).await,

@@ -14,7 +14,7 @@ use crate::domain::{
 /// the retry budget: there is one for each match, and it may find a verdict that was paid for.
 pub fn entry(m: &Match, drive: &VolatileState, ask: &Ask, now: Timestamp) -> RequestTraits {
     let is_last_look = now >= m.deadline();
-    let has_failed = drive.line(is_quality(m, ask)).failures() > 0;
+    let has_failed = drive.health(is_quality(m, ask)).failures() > 0;
     RequestTraits {
         retries: has_failed && !is_last_look,
         changes_oz: ask.kind().changes_oz(),

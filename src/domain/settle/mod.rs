@@ -87,7 +87,7 @@ impl Settling<'_> {
     fn reply(&self, mut drive: VolatileState, ask: &Ask, reply: Reply) -> Settled {
         match (ask, reply) {
             (Ask::ReadFolder { .. }, Reply::Folder(folder)) => {
-                drive.line.worked(ask.kind());
+                drive.health.worked(ask.kind());
                 drive.look_first = false;
                 self.folder(drive, &folder)
             }

@@ -62,7 +62,7 @@ impl Settling<'_> {
             LivenessReading::Pending => drive.quality = Poll::next(self.next_poll()),
             LivenessReading::Over(result) => drive.quality.over = Some(Some(result)),
         }
-        drive.quality_line.worked(ask.kind());
+        drive.quality_health.worked(ask.kind());
         self.concluded(drive)
     }
 
@@ -76,7 +76,7 @@ impl Settling<'_> {
                 drive.biometry.over = Some(over);
             }
         }
-        drive.line.worked(ask.kind());
+        drive.health.worked(ask.kind());
         self.concluded(drive)
     }
 

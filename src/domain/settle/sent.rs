@@ -41,7 +41,7 @@ impl Settling<'_> {
         photo: MediaId,
         adopted: bool,
     ) -> Settled {
-        drive.line.trouble = None;
+        drive.health.trouble = None;
         drive.upload = Sending::Clear;
         drive.start = Sending::Clear;
         drive.resend_at = self.moment.now;
@@ -99,7 +99,7 @@ impl Settling<'_> {
             return plain(drive);
         };
         let first_poll = self.next_poll();
-        drive.line.trouble = None;
+        drive.health.trouble = None;
         drive.start = Sending::Clear;
         drive.biometry.due = first_poll;
         drive.quality.due = first_poll;

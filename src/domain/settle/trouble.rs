@@ -31,7 +31,7 @@ impl Settling<'_> {
         match treatment {
             Treatment::Wait => self.wait(drive, ask, failure),
             Treatment::WaitCounted => {
-                let line = drive.line_mut(self.is_quality(ask));
+                let line = drive.health_mut(self.is_quality(ask));
                 line.incomplete += 1;
                 match line.incomplete >= INCOMPLETE_MAX {
                     true => self.give_up(drive, ask, Reason::OzProtocol, failure),
@@ -76,7 +76,7 @@ impl Settling<'_> {
     ) -> Settled {
         if self.is_quality(ask) {
             drive.quality.over = Some(None);
-            drive.quality_line.trouble = None;
+            drive.quality_health.trouble = None;
             return self.concluded(drive);
         }
         let mut error = MatchError::new(reason, retry::message(reason)).with(failure.metadata());
@@ -100,7 +100,7 @@ impl Settling<'_> {
         let Moment { now, chance, .. } = self.moment;
         let of_quality = self.is_quality(ask);
         let tell = drive.failed(of_quality, ask.kind(), failure);
-        let failures = drive.line_mut(of_quality).failures();
+        let failures = drive.health_mut(of_quality).failures();
         let base = self.policy.poll_interval;
         let delay = retry::delay(failures, base, BACKOFF_MAX, chance, failure);
         // However long a pause Oz asks for, no attempt is made or announced after the deadline.

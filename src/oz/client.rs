@@ -31,7 +31,7 @@ use crate::{
 
 /// Oz over HTTP. The process has one client, which holds the session and the connections.
 pub struct Client {
-    line: Transport,
+    transport: Transport,
     session: Session,
 }
 
@@ -72,7 +72,10 @@ impl Client {
     /// A client with these settings. Nothing is sent to Oz before the first request.
     pub fn new(config: Config, clock: Clock, chance: Jitter) -> Result<Self, ConfigError> {
         let line = Transport::new(&config, clock)?;
-        Ok(Self { line, session: Session::new(config.credentials, config.keychain, chance) })
+        Ok(Self {
+            transport: line,
+            session: Session::new(config.credentials, config.keychain, chance),
+        })
     }
 
     async fn ask(&self, ask: &Ask, photo: Option<Bytes>, sent: Sent<'_>) -> Result<Reply, Failure> {
@@ -148,14 +151,14 @@ impl Client {
     /// Sends a request, and once more with a new credential if the session was at fault and Oz
     /// refused the request before acting on it.
     async fn send(&self, request: &Request<'_>) -> Result<OzResponse, Failure> {
-        let pass = self.session.pass(&self.line).await?;
-        let sent_at = self.line.clock.now();
+        let pass = self.session.credential(&self.transport).await?;
+        let sent_at = self.transport.clock.now();
         let failure = match self.send_once(request, &pass, sent_at).await {
             Err(failure) if failure.http_status == Some(401) => failure,
             outcome => return outcome,
         };
         let refusal = RefusedRequest { path: request.path(), sent_at, kind: failure.kind };
-        match self.session.remedy(&self.line, &pass, &refusal).await {
+        match self.session.remedy(&self.transport, &pass, &refusal).await {
             Remedy::None => Err(failure),
             Remedy::TokenRefused => Err(Failure { kind: FailureKind::LoginRefused, ..failure }),
             // This request was sent, so it isn't reported as withheld, unlike the requests that
@@ -172,13 +175,13 @@ impl Client {
         request: &Request<'_>,
         renewed: &Credential,
     ) -> Result<OzResponse, Failure> {
-        let sent_at = self.line.clock.now();
+        let sent_at = self.transport.clock.now();
         let outcome = self.send_once(request, renewed, sent_at).await;
         match &outcome {
             Err(failure) if failure.http_status == Some(401) => {
                 self.session.refused_again(request.path(), sent_at);
             }
-            Ok(_) => self.session.renewal_helped(self.line.clock.now()),
+            Ok(_) => self.session.renewal_helped(self.transport.clock.now()),
             Err(_) => {}
         }
         outcome
@@ -191,9 +194,11 @@ impl Client {
         sent_at: Timestamp,
     ) -> Result<OzResponse, Failure> {
         let answer = match request {
-            Request::Get { path } => self.line.exchange(pass.sign(self.line.get(path))).await,
+            Request::Get { path } => {
+                self.transport.exchange(pass.sign(self.transport.get(path))).await
+            }
             Request::Post { path, body } => {
-                self.line.exchange(pass.sign(self.line.post(path)).json(body)).await
+                self.transport.exchange(pass.sign(self.transport.post(path)).json(body)).await
             }
             Request::Upload { path, photo } => self.upload_once(path, photo, pass).await,
         };
@@ -211,13 +216,13 @@ impl Client {
     ) -> Result<OzResponse, Failure> {
         let (form, mut progress) =
             upload::form(photo.bytes.clone(), photo.match_id, photo.kind, photo.format);
-        let request = pass.sign(self.line.upload(path)).multipart(form);
+        let request = pass.sign(self.transport.upload(path)).multipart(form);
         let outcome = tokio::select! {
             biased;
-            answer = self.line.exchange(request) => {
+            answer = self.transport.exchange(request) => {
                 answer.map_err(failure::too_large_for_a_gateway)
             }
-            missing = progress.watch(photo.sent, self.line.upload_stall, self.line.timeout) => {
+            missing = progress.watch(photo.sent, self.transport.upload_stall, self.transport.timeout) => {
                 Err(Failure::new(FailureKind::TimedOut, missing))
             }
         };
@@ -259,13 +264,13 @@ impl Oz for Client {
         photo: Option<Bytes>,
         sent: Sent<'_>,
     ) -> Result<Reply, Failure> {
-        let started = self.line.clock.now();
+        let started = self.transport.clock.now();
         let outcome = self.ask(ask, photo, sent).await;
         let outcome = match outcome {
             Ok(reply) => Ok(self.clean_reply(reply)),
             Err(failure) => Err(self.clean_failure(failure)),
         };
-        let duration_ms = self.line.clock.now().since(started).as_millis() as u64;
+        let duration_ms = self.transport.clock.now().since(started).as_millis() as u64;
         let failed = outcome.as_ref().err();
         tracing::debug!(
             oz.ask = ask.kind().name(),

@@ -125,7 +125,7 @@ enum Pause {
 
 /// The tokens of a session.
 struct TokenPair {
-    pass: Credential,
+    credential: Credential,
     access_token: SecretString,
     expire_token: Option<SecretString>,
     /// How long it lasts after a use, if Oz gave a plausible end.
@@ -159,7 +159,7 @@ impl Session {
     }
 
     /// A credential for a request. Opens or renews the session if necessary.
-    pub async fn pass(&self, line: &Transport) -> Result<Credential, Failure> {
+    pub async fn credential(&self, line: &Transport) -> Result<Credential, Failure> {
         if let Credentials::Token(_) = &self.credentials {
             return self.token_pass(line);
         }
@@ -258,7 +258,7 @@ impl Session {
         let mut state = self.state();
         state.refusals.forget(path);
         if let Some(pair) = &mut state.pair
-            && pair.pass.generation == pass.generation
+            && pair.credential.generation == pass.generation
         {
             pair.used_at = pair.used_at.max(sent_at);
             pair.worked_at = pair.worked_at.max(Some(sent_at));
@@ -291,14 +291,14 @@ impl Session {
         let outcome = self.state().record(outcome, &password, now, line.clock.now());
         match outcome {
             Err(failure) if failure.kind == FailureKind::LoginRefused => {
-                self.login_anew(line, &password, failure).await
+                self.retry_login(line, &password, failure).await
             }
             outcome => outcome,
         }
     }
 
     /// Logs in once more after a refused login, if the password has been replaced meanwhile.
-    async fn login_anew(
+    async fn retry_login(
         &self,
         line: &Transport,
         refused: &SecretString,
@@ -334,7 +334,7 @@ impl Session {
         let state = self.state();
         let pair = state.pair.as_ref()?;
         let expire_token = pair.expire_token.as_ref()?.expose_secret();
-        let request = line.post(REFRESH_PATH).header(TOKEN_HEADER, pair.pass.header.clone());
+        let request = line.post(REFRESH_PATH).header(TOKEN_HEADER, pair.credential.header.clone());
         Some(request.json(&json!({ "expire_token": expire_token })))
     }
 
@@ -376,7 +376,7 @@ enum PairAge {
 
 impl SessionState {
     fn current(&self, now: Timestamp) -> Option<(Credential, PairAge)> {
-        self.pair.as_ref().map(|pair| (pair.pass.clone(), pair.age(now)))
+        self.pair.as_ref().map(|pair| (pair.credential.clone(), pair.age(now)))
     }
 
     /// The credential of a service token: a new one if the token was replaced.
@@ -384,21 +384,21 @@ impl SessionState {
         if let Some(pair) = &self.pair
             && is_same(&pair.access_token, &token)
         {
-            return Ok(pair.pass.clone());
+            return Ok(pair.credential.clone());
         }
         let tokens = wire::Tokens { access_token: token, expire_token: None, expire_date: None };
         let pair = TokenPair::new(tokens, self.generation + 1, now)?;
         self.generation += 1;
-        let pass = pair.pass.clone();
+        let pass = pair.credential.clone();
         self.former = self.pair.replace(pair);
         Ok(pass)
     }
 
     fn has_worked(&self, pass: &Credential) -> bool {
         // Nothing is known about a token that was replaced meanwhile: the next answer tells.
-        self.pair
-            .as_ref()
-            .is_none_or(|pair| pair.pass.generation != pass.generation || pair.worked_at.is_some())
+        self.pair.as_ref().is_none_or(|pair| {
+            pair.credential.generation != pass.generation || pair.worked_at.is_some()
+        })
     }
 
     /// Decides what is at fault for a refusal, and notes it for later requests.
@@ -409,7 +409,8 @@ impl SessionState {
         now: Timestamp,
         chance: f64,
     ) -> Blame {
-        let Some(pair) = self.pair.as_ref().filter(|pair| pair.pass.generation == pass.generation)
+        let Some(pair) =
+            self.pair.as_ref().filter(|pair| pair.credential.generation == pass.generation)
         else {
             // Another request was refused earlier, and the session has been renewed already.
             return Blame::Session;
@@ -439,9 +440,9 @@ impl SessionState {
         now: Timestamp,
     ) -> Option<Result<Credential, Failure>> {
         if let Some(pair) = &self.pair
-            && pair.pass.generation > stale
+            && pair.credential.generation > stale
         {
-            return Some(Ok(pair.pass.clone()));
+            return Some(Ok(pair.credential.clone()));
         }
         let waited_for = self.last_failure.as_ref().filter(|_| self.attempts > attempts_seen);
         waited_for.cloned().or_else(|| self.paused(password, now)).map(Err)
@@ -463,7 +464,7 @@ impl SessionState {
     /// pause.
     fn refuse(&mut self, generation: u64, now: Timestamp, chance: f64) {
         let Some(pair) = &mut self.pair else { return };
-        if pair.refused || pair.pass.generation != generation {
+        if pair.refused || pair.credential.generation != generation {
             return;
         }
         pair.refused = true;
@@ -498,7 +499,7 @@ impl SessionState {
                 self.generation = generation;
                 self.last_failure = None;
                 self.pause = None;
-                let pass = pair.pass.clone();
+                let pass = pair.credential.clone();
                 self.former = self.pair.replace(pair);
                 Ok(pass)
             }
@@ -523,7 +524,7 @@ impl TokenPair {
         // Oz's clock may differ from ours: an end in the past says only that, so it is ignored.
         let lifetime = tokens.expire_date.map(|end| end.since(asked_at));
         Ok(Self {
-            pass: Credential { header, generation },
+            credential: Credential { header, generation },
             access_token: tokens.access_token,
             expire_token: tokens.expire_token,
             lifetime: lifetime.filter(|lifetime| !lifetime.is_zero()),

@@ -31,9 +31,9 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Ear, Erased, Error,
-        EventPage, Filter, Fleet, Heard, Key, Keys, Listing, Origin, Reader, Takeover, Writer,
-        recent, stored,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
+        EventPage, Filter, Fleet, Key, Keys, Listener, Listing, MatchChange, Origin, Reader,
+        Takeover, Writer, recent, stored,
     },
 };
 
@@ -57,7 +57,7 @@ pub struct Memory {
     here: Arc<Mutex<Here>>,
     wake: watch::Sender<()>,
     fleet: watch::Sender<Fleet>,
-    ear: Arc<OnceLock<Ear>>,
+    ear: Arc<OnceLock<Listener>>,
     /// How many reads there were that a database would run a statement for.
     reads: Arc<AtomicUsize>,
 }
@@ -221,7 +221,7 @@ impl Memory {
         let mut here = self.here();
         let store = self.lock();
         let erased: Vec<_> =
-            store.erased[here.erasures..].iter().copied().map(Heard::Gone).collect();
+            store.erased[here.erasures..].iter().copied().map(MatchChange::Gone).collect();
         here.erasures = store.erased.len();
         if !erased.is_empty() {
             drop((here, store));
@@ -239,7 +239,7 @@ impl Memory {
         self.wake.send_replace(());
     }
 
-    fn tell(&self, heard: impl IntoIterator<Item = Heard>) {
+    fn tell(&self, heard: impl IntoIterator<Item = MatchChange>) {
         if let Some(ear) = self.ear.get() {
             heard.into_iter().for_each(|heard| ear(heard));
         }
@@ -262,7 +262,7 @@ impl Memory {
     }
 
     /// What a claim allows, as far as the lease tells.
-    fn leased(&self, claim: Claim) -> ClaimStatus {
+    fn claim_status_by_lease(&self, claim: Claim) -> ClaimStatus {
         let hold = PackedClaim::of(claim);
         match self.here().mine.filter(|mine| mine.lease == hold.lease) {
             None => ClaimStatus::Lost,
@@ -335,7 +335,7 @@ impl Writer for Memory {
     }
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
-        match self.leased(claim) {
+        match self.claim_status_by_lease(claim) {
             ClaimStatus::Held | ClaimStatus::Lent => {}
             ClaimStatus::Unsure => self.lease().map(drop)?,
             ClaimStatus::Lost => return Ok(Appended::Lost),
@@ -453,7 +453,7 @@ impl Writer for Memory {
         Ok(matches.iter().filter(|id| !store.is_held(**id)).copied().collect())
     }
 
-    fn hear(&self, ear: Ear) {
+    fn listen(&self, ear: Listener) {
         let _ = self.ear.set(ear);
     }
 
@@ -504,8 +504,8 @@ impl Writer for Memory {
         self.lease().is_ok()
     }
 
-    fn tenure(&self, claim: Claim) -> ClaimStatus {
-        self.leased(claim)
+    fn claim_status(&self, claim: Claim) -> ClaimStatus {
+        self.claim_status_by_lease(claim)
     }
 
     fn fleet(&self) -> watch::Receiver<Fleet> {
@@ -594,7 +594,11 @@ impl Reader for Memory {
         Ok(self.lock().floor)
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
+    async fn cursor_status(
+        &self,
+        origin: Origin,
+        position: Position,
+    ) -> Result<CursorStatus, Error> {
         self.count();
         Ok(self.lock().standing(origin, position))
     }

@@ -142,7 +142,7 @@ pub enum ClaimStatus {
 /// A change that concerns the replica that drives a match or keeps its photo, whichever replica
 /// wrote it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Heard {
+pub enum MatchChange {
     /// A caller cancelled it, it was erased, or a later version wrote to it: no replica of this
     /// version drives it any more.
     Gone(MatchId),
@@ -151,7 +151,7 @@ pub enum Heard {
 }
 
 /// The callback for changes of matches. The journal's own tasks call it, so it must not block.
-pub type Ear = Arc<dyn Fn(Heard) + Send + Sync>;
+pub type Listener = Arc<dyn Fn(MatchChange) + Send + Sync>;
 
 /// The live replicas at a store, as this replica last saw them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -302,7 +302,7 @@ pub trait Writer: Send + Sync {
 
     /// Registers the callback for changes of matches, by any replica's commits from now on. There
     /// is one: a second registration has no effect.
-    fn hear(&self, ear: Ear);
+    fn listen(&self, ear: Listener);
 
     /// Makes a lent claim a held one, now that this replica has the photo. Returns `None` if the
     /// claim is lost. Idempotent.
@@ -330,7 +330,7 @@ pub trait Writer: Send + Sync {
 
     /// What a claim allows at this moment, as far as this replica's lease tells: the store isn't
     /// asked. Drivers check it before each request to Oz.
-    fn tenure(&self, claim: Claim) -> ClaimStatus;
+    fn claim_status(&self, claim: Claim) -> ClaimStatus;
 
     /// Changes when the fleet changes, and whenever there may be matches that no replica holds.
     fn fleet(&self) -> watch::Receiver<Fleet>;
@@ -389,7 +389,11 @@ pub trait Reader: Send + Sync {
     async fn floor(&self) -> Result<Position, Error>;
 
     /// Whether a watcher can resume at a position that a token from this origin names.
-    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error>;
+    async fn cursor_status(
+        &self,
+        origin: Origin,
+        position: Position,
+    ) -> Result<CursorStatus, Error>;
 
     /// The store, and the incarnation of this process.
     fn origin(&self) -> Origin;

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     domain::{Event, MatchId, Position, Recorded, Sequence, event::Metadata},
-    journal::{Ear, Heard},
+    journal::{Listener, MatchChange},
 };
 
 /// How much memory the cached events may take, in bytes. It is six seconds of a thousand matches a
@@ -27,8 +27,8 @@ const EVENT_BYTES: usize = mem::size_of::<Recorded>() + 192;
 /// The cache. It is empty, and knows no range, before the first commit.
 #[derive(Default)]
 pub(super) struct Recent {
-    stretch: Mutex<Option<CachedRange>>,
-    ear: OnceLock<Ear>,
+    range: Mutex<Option<CachedRange>>,
+    ear: OnceLock<Listener>,
 }
 
 /// All events after one position, up to another one included.
@@ -71,13 +71,13 @@ impl Recent {
     }
 
     /// Registers the callback for changes of matches.
-    pub(super) fn hear(&self, ear: Ear) {
+    pub(super) fn hear(&self, ear: Listener) {
         // A second callback would belong to a second worker over the same journal.
         let _ = self.ear.set(ear);
     }
 
     /// Calls the callback with changes of matches.
-    pub(super) fn tell(&self, heard: impl IntoIterator<Item = Heard>) {
+    pub(super) fn tell(&self, heard: impl IntoIterator<Item = MatchChange>) {
         if let Some(ear) = self.ear.get() {
             heard.into_iter().for_each(|heard| ear(heard));
         }
@@ -157,7 +157,7 @@ impl Recent {
 
     fn lock(&self) -> MutexGuard<'_, Option<CachedRange>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.stretch.lock().unwrap_or_else(PoisonError::into_inner)
+        self.range.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -215,15 +215,15 @@ impl CachedRange {
 }
 
 /// What an event means for a replica that drives its match or keeps its photo.
-pub(super) fn heard(recorded: &Recorded) -> Option<Heard> {
+pub(super) fn heard(recorded: &Recorded) -> Option<MatchChange> {
     let id = recorded.match_id;
     if !recorded.event.is_known() {
-        return Some(Heard::Gone(id));
+        return Some(MatchChange::Gone(id));
     }
     match &recorded.event {
-        Event::Cancelled(_) | Event::Unknown(_) => Some(Heard::Gone(id)),
+        Event::Cancelled(_) | Event::Unknown(_) => Some(MatchChange::Gone(id)),
         Event::PhotoUploaded(_) | Event::Finished(_) | Event::Failed(_) => {
-            Some(Heard::PhotoDone(id))
+            Some(MatchChange::PhotoDone(id))
         }
         Event::Accepted(_) | Event::AnalysisStarted(_) | Event::AttemptFailed(_) => None,
     }
@@ -332,7 +332,7 @@ mod tests {
     /// A cache of that many bytes.
     fn of(bytes_max: usize) -> Recent {
         let stretch = CachedRange { bytes_max, ..CachedRange::after(Position(0)) };
-        Recent { stretch: Mutex::new(Some(stretch)), ..Recent::default() }
+        Recent { range: Mutex::new(Some(stretch)), ..Recent::default() }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The columns that a store keeps of a match beside its events.
-pub(super) struct Beside {
+pub(super) struct MatchColumns {
     pub match_id: MatchId,
     pub caller: String,
     pub request_id: Option<String>,
@@ -35,7 +35,7 @@ pub(super) struct Beside {
 }
 
 /// The columns of several matches.
-pub(super) type Besides = HashMap<MatchId, Beside>;
+pub(super) type ColumnsByMatch = HashMap<MatchId, MatchColumns>;
 
 /// The incarnation of all events in a store with one writer at a time.
 pub(super) const ONE_WRITER: u64 = 0;
@@ -114,7 +114,7 @@ fn is_unknown(recorded: &Recorded) -> bool {
 
 /// Completes events that can't be read: the first event of a match with the request, the last one
 /// with the state of the match.
-pub(super) fn complete(events: &mut [Recorded], besides: &Besides) {
+pub(super) fn complete(events: &mut [Recorded], besides: &ColumnsByMatch) {
     for recorded in events.iter_mut().filter(|recorded| is_unknown(recorded)) {
         let Some(beside) = besides.get(&recorded.match_id) else { continue };
         recorded.event = Event::Unknown(Unknown {
@@ -139,14 +139,14 @@ pub(super) fn folded(events: &[Recorded]) -> Result<Option<Match>, MatchId> {
 
 /// Folds the events of one match with the help of its columns. A match whose events don't fold is
 /// shown by its columns alone. `None` if the match is gone.
-pub(super) fn folded_beside(events: &[Recorded], besides: &Besides) -> Option<Match> {
+pub(super) fn folded_beside(events: &[Recorded], besides: &ColumnsByMatch) -> Option<Match> {
     let beside = besides.get(&events.first()?.match_id)?;
     let mut events = events.to_vec();
     complete(&mut events, besides);
     fold(&events).unwrap_or_else(|_| Some(beside.shown()))
 }
 
-impl Beside {
+impl MatchColumns {
     /// The request, as far as it is known without the first event.
     fn spec(&self) -> Arc<Spec> {
         Arc::new(Spec {

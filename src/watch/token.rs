@@ -48,7 +48,7 @@ pub async fn place(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
         return Ok(Cursor { position, incarnation: reader.incarnation_at(position).await? });
     }
     let (origin, position) = read(reader.keys(), token).ok_or(Ended::InvalidToken)?;
-    match reader.standing(origin, position).await? {
+    match reader.cursor_status(origin, position).await? {
         CursorStatus::Retained => Ok(Cursor { position, incarnation: origin.incarnation }),
         CursorStatus::Expired => Err(Ended::Expired),
         CursorStatus::Foreign => Err(Ended::InvalidToken),

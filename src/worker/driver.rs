@@ -136,7 +136,7 @@ impl Driver {
         if self.should_leave() {
             return self.leave();
         }
-        match self.engine.with.writer.tenure(self.held.claim) {
+        match self.engine.with.writer.claim_status(self.held.claim) {
             ClaimStatus::Held => {}
             ClaimStatus::Lent if self.handle.photo().is_none() || self.m.is_safe() => {}
             ClaimStatus::Lent => return Box::pin(self.secure()).await,
@@ -323,7 +323,7 @@ impl Driver {
 
     /// Whether the claim allows a request. A lent claim allows no upload.
     fn is_entitled(&self, ask: &Ask) -> bool {
-        match self.engine.with.writer.tenure(self.held.claim) {
+        match self.engine.with.writer.claim_status(self.held.claim) {
             ClaimStatus::Held => true,
             ClaimStatus::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
             ClaimStatus::Unsure | ClaimStatus::Lost => false,

@@ -37,7 +37,7 @@ use crate::{
     domain::{
         CallerId, Digest, Match, MatchId, Policy, Progress, RequestId, Timestamp, VolatileState,
     },
-    journal::{self, Claim, Erased, Heard, Key, Reader, Writer},
+    journal::{self, Claim, Erased, Key, MatchChange, Reader, Writer},
     outage::{self, Outage},
     oz::Oz,
     worker::{driver::Driver, limiter::Limiter, photo_memory::PhotoMemory, registry::Registration},
@@ -277,11 +277,11 @@ impl Engine {
     /// and their photos are dropped.
     fn hear(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
-        self.with.writer.hear(Arc::new(move |heard| {
+        self.with.writer.listen(Arc::new(move |heard| {
             let Some(engine) = engine.upgrade() else { return };
             match heard {
-                Heard::Gone(id) => engine.stop(id),
-                Heard::PhotoDone(id) => engine.stop_keeping(id),
+                MatchChange::Gone(id) => engine.stop(id),
+                MatchChange::PhotoDone(id) => engine.stop_keeping(id),
             }
         }));
     }

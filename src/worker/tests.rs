@@ -163,8 +163,8 @@ impl Writer for Losing {
         self.journal.takeable(matches).await
     }
 
-    fn hear(&self, ear: journal::Ear) {
-        self.journal.hear(ear);
+    fn listen(&self, ear: journal::Listener) {
+        self.journal.listen(ear);
     }
 
     async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, journal::Error> {
@@ -191,8 +191,8 @@ impl Writer for Losing {
         self.journal.may_act()
     }
 
-    fn tenure(&self, claim: Claim) -> journal::ClaimStatus {
-        self.journal.tenure(claim)
+    fn claim_status(&self, claim: Claim) -> journal::ClaimStatus {
+        self.journal.claim_status(claim)
     }
 
     fn fleet(&self) -> tokio::sync::watch::Receiver<journal::Fleet> {

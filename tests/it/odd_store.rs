@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use facematch::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Ear, Erased, Error,
-        EventPage, Filter, Fleet, Key, Keys, Listing, Origin, Reader, Takeover, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
+        EventPage, Filter, Fleet, Key, Keys, Listener, Listing, Origin, Reader, Takeover, Writer,
         sqlite::Sqlite,
     },
     worker::Worker,
@@ -145,8 +145,8 @@ impl Writer for OddStore {
         self.inner.takeable(matches).await
     }
 
-    fn hear(&self, ear: Ear) {
-        self.inner.hear(ear);
+    fn listen(&self, ear: Listener) {
+        self.inner.listen(ear);
     }
 
     async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
@@ -173,8 +173,8 @@ impl Writer for OddStore {
         self.inner.may_act()
     }
 
-    fn tenure(&self, claim: Claim) -> ClaimStatus {
-        self.inner.tenure(claim)
+    fn claim_status(&self, claim: Claim) -> ClaimStatus {
+        self.inner.claim_status(claim)
     }
 
     fn fleet(&self) -> watch::Receiver<Fleet> {
@@ -244,8 +244,12 @@ impl Reader for OddStore {
         self.inner.floor().await
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
-        self.inner.standing(origin, position).await
+    async fn cursor_status(
+        &self,
+        origin: Origin,
+        position: Position,
+    ) -> Result<CursorStatus, Error> {
+        self.inner.cursor_status(origin, position).await
     }
 
     fn origin(&self) -> Origin {

@@ -20,8 +20,8 @@ use tokio::sync::{Notify, watch};
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Ear, Erased, Error,
-        EventPage, Filter, Fleet, Key, Keys, Listing, Origin, Reader, Takeover, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
+        EventPage, Filter, Fleet, Key, Keys, Listener, Listing, Origin, Reader, Takeover, Writer,
     },
 };
 
@@ -333,12 +333,12 @@ impl Writer for Plugged {
         self.inner.may_act()
     }
 
-    fn hear(&self, ear: Ear) {
-        self.inner.hear(ear);
+    fn listen(&self, ear: Listener) {
+        self.inner.listen(ear);
     }
 
-    fn tenure(&self, claim: Claim) -> ClaimStatus {
-        self.inner.tenure(claim)
+    fn claim_status(&self, claim: Claim) -> ClaimStatus {
+        self.inner.claim_status(claim)
     }
 
     fn fleet(&self) -> watch::Receiver<Fleet> {
@@ -394,8 +394,12 @@ impl Reader for Counted {
         self.plug.reached(self.inner.floor()).await
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
-        self.plug.reached(self.inner.standing(origin, position)).await
+    async fn cursor_status(
+        &self,
+        origin: Origin,
+        position: Position,
+    ) -> Result<CursorStatus, Error> {
+        self.plug.reached(self.inner.cursor_status(origin, position)).await
     }
 
     fn origin(&self) -> Origin {

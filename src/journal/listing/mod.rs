@@ -14,7 +14,7 @@ mod walk;
 pub(super) use self::{
     permits::{LISTS_MAX, ListPermits, at_once},
     statement::Piece,
-    walk::{GROUP, GroupRead, ListConnection, Looked, list},
+    walk::{GROUP, GroupRead, ListConnection, ScannedRow, list},
 };
 use crate::{
     domain::{Match, MatchId},

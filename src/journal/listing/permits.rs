@@ -47,7 +47,7 @@ impl ListPermits {
     /// Runs a list as soon as it gets a permit. If the caller drops the future, the token that was
     /// passed to the list is cancelled. The list keeps its permit until it has stopped, so
     /// abandoned lists can't pile up at the store.
-    pub(in crate::journal) async fn take<T, F>(
+    pub(in crate::journal) async fn run<T, F>(
         &self,
         list: impl FnOnce(CancellationToken) -> F,
     ) -> Result<T, Error>
@@ -95,7 +95,7 @@ mod tests {
         let (go, wait) = oneshot::channel::<()>();
         let order = std::sync::Mutex::new(Vec::new());
         let one = async {
-            let first = permits.take(|_| async move { Ok(wait.await.is_ok()) }).await;
+            let first = permits.run(|_| async move { Ok(wait.await.is_ok()) }).await;
             order.lock().unwrap().push(1);
             first.unwrap()
         };
@@ -103,7 +103,7 @@ mod tests {
             let order = &order;
             let permits = &permits;
             async move {
-                permits.take(|_| async { Ok(()) }).await.unwrap();
+                permits.run(|_| async { Ok(()) }).await.unwrap();
                 order.lock().unwrap().push(number);
             }
         };
@@ -120,7 +120,7 @@ mod tests {
         let permits = ListPermits::new(1);
         let (told, hears) = oneshot::channel();
         let (stop, stops) = oneshot::channel::<()>();
-        let mut list = Box::pin(permits.take(|gone| async move {
+        let mut list = Box::pin(permits.run(|gone| async move {
             gone.cancelled().await;
             told.send(()).unwrap();
             Ok(stops.await.is_ok())
@@ -130,8 +130,8 @@ mod tests {
         hears.await.unwrap();
         assert_eq!(permits.free(), 0);
         stop.send(()).unwrap();
-        permits.take(|_| async { Ok(()) }).await.unwrap();
+        permits.run(|_| async { Ok(()) }).await.unwrap();
         permits.close().await;
-        assert!(permits.take(|_| async { Ok(()) }).await.is_err());
+        assert!(permits.run(|_| async { Ok(()) }).await.is_err());
     }
 }

@@ -36,7 +36,7 @@ pub(in crate::journal) struct ScanRange {
 ///
 /// The row limit applies to the index scans, before anything is checked. So the work is the same
 /// however few matches fit.
-pub(in crate::journal) fn look<'a>(
+pub(in crate::journal) fn scan<'a>(
     plan: &ListPlan<'a>,
     caller: &'a CallerId,
     stretch: ScanRange,

@@ -8,7 +8,7 @@ use crate::{
         Filter,
         listing::{
             plan::plan,
-            statement::{Piece, ScanRange, look},
+            statement::{Piece, ScanRange, scan},
         },
     },
 };
@@ -16,7 +16,7 @@ use crate::{
 /// The statement that scans the first range of a list, with numbered parameters.
 pub(in crate::journal) fn statement(filter: &Filter) -> String {
     let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
-    let pieces = look(&plan, &caller, ScanRange { before: None, rows: 512 });
+    let pieces = scan(&plan, &caller, ScanRange { before: None, rows: 512 });
     pieces.iter().zip(1..).fold(String::new(), |mut sql, (piece, number)| {
         match piece {
             Piece::Sql(text) => sql.push_str(text),
@@ -31,7 +31,7 @@ pub(in crate::journal) fn statement(filter: &Filter) -> String {
 #[cfg(feature = "postgres-tests")]
 pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2] {
     let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
-    let pieces = look(&plan, &caller, ScanRange { before: None, rows: 512 });
+    let pieces = scan(&plan, &caller, ScanRange { before: None, rows: 512 });
     let (mut sql, mut types, mut values) = (String::new(), Vec::new(), Vec::new());
     for piece in &pieces {
         let (kind, value) = match piece {

@@ -21,7 +21,7 @@ use crate::{
 
 /// How many index rows a list scans: ten milliseconds of work, at some microseconds for each row
 /// and its checks. A page that isn't full by then stays short.
-pub(in crate::journal) const LOOKED_MAX: usize = 2048;
+pub(in crate::journal) const SCANNED_MAX: usize = 2048;
 
 /// How many rows of each index the first step scans, at least: fewer save nothing.
 const STEP_MIN: usize = 64;
@@ -41,7 +41,7 @@ const EVENTS_MAX: usize = 8192;
 const BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A row that was scanned.
-pub(in crate::journal) struct Looked {
+pub(in crate::journal) struct ScannedRow {
     pub match_id: MatchId,
     pub fits: bool,
 }
@@ -60,7 +60,7 @@ pub(in crate::journal) struct GroupRead {
 #[async_trait]
 pub(in crate::journal) trait ListConnection: Send {
     /// Runs a statement of [`statement::look`].
-    async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error>;
+    async fn scan(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<ScannedRow>, Error>;
 
     /// The matches with these ids, newest first. There are at most [`GROUP`] ids.
     async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error>;
@@ -79,7 +79,7 @@ pub(in crate::journal) async fn list(
     let mut rows = walk.first_step(&plan);
     while !walk.is_over() {
         let stretch = ScanRange { before: walk.reached, rows: as_number(rows) };
-        let mut looked = store.look(&statement::look(&plan, caller, stretch)).await?;
+        let mut looked = store.scan(&statement::scan(&plan, caller, stretch)).await?;
         looked.sort_unstable_by_key(|row| Reverse(row.match_id));
         walk.looked += looked.len();
         let is_last = looked.len() < rows;
@@ -128,7 +128,7 @@ impl<'a> ListWalk<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.is_at_end || self.is_cut || self.is_full() || self.looked >= LOOKED_MAX
+        self.is_at_end || self.is_cut || self.is_full() || self.looked >= SCANNED_MAX
     }
 
     /// How many rows of each index the first step scans: no more than the page needs, if every row
@@ -144,14 +144,14 @@ impl<'a> ListWalk<'a> {
 
     /// What is left of the row limit, shared among the scans.
     fn share(&self, plan: &ListPlan<'_>) -> usize {
-        (LOOKED_MAX.saturating_sub(self.looked) / plan.sources.len().max(1)).max(1)
+        (SCANNED_MAX.saturating_sub(self.looked) / plan.sources.len().max(1)).max(1)
     }
 
     /// Reads the scanned matches that fit, as far as the page has room.
     async fn take(
         &mut self,
         store: &mut impl ListConnection,
-        looked: &[Looked],
+        looked: &[ScannedRow],
     ) -> Result<(), Error> {
         let fitting: Vec<MatchId> =
             looked.iter().filter(|row| row.fits).map(|row| row.match_id).collect();
@@ -204,9 +204,9 @@ mod tests {
 
     #[async_trait]
     impl ListConnection for Moving {
-        async fn look(&mut self, _pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
+        async fn scan(&mut self, _pieces: &[Piece<'_>]) -> Result<Vec<ScannedRow>, Error> {
             let looked = std::mem::take(&mut self.left).into_iter();
-            Ok(looked.map(|match_id| Looked { match_id, fits: true }).collect())
+            Ok(looked.map(|match_id| ScannedRow { match_id, fits: true }).collect())
         }
 
         async fn read(&mut self, ids: &[MatchId]) -> Result<GroupRead, Error> {

@@ -112,17 +112,21 @@ async fn a_stopped_process_loses_its_matches_when_its_lease_expires_and_not_befo
     let claim = admitted(&one, 1).await;
     hand.advance(LEASE.mul_f64(0.8));
     other.pulse();
-    assert_eq!(one.tenure(claim), ClaimStatus::Held);
+    assert_eq!(one.claim_status(claim), ClaimStatus::Held);
     hand.advance(LEASE.mul_f64(0.15));
     other.pulse();
-    assert_eq!(one.tenure(claim), ClaimStatus::Unsure, "the owner stops before its lease expires");
+    assert_eq!(
+        one.claim_status(claim),
+        ClaimStatus::Unsure,
+        "the owner stops before its lease expires"
+    );
     assert!(appended(&one, claim).await.is_err());
     assert_eq!(other.claim(10).await.unwrap(), []);
     hand.advance(LEASE.mul_f64(0.1));
     other.pulse();
     assert_eq!(other.claim(10).await.unwrap().len(), 1);
     one.pulse();
-    assert_eq!(one.tenure(claim), ClaimStatus::Lost);
+    assert_eq!(one.claim_status(claim), ClaimStatus::Lost);
     assert_eq!(appended(&one, claim).await.unwrap(), Appended::Lost);
 }
 
@@ -131,9 +135,9 @@ async fn a_lease_that_is_renewed_late_is_valid_if_no_other_process_has_ended_it(
     let (one, other, hand) = two();
     let claim = admitted(&one, 1).await;
     hand.advance(LEASE * 2);
-    assert_eq!(one.tenure(claim), ClaimStatus::Unsure);
+    assert_eq!(one.claim_status(claim), ClaimStatus::Unsure);
     one.pulse();
-    assert_eq!(one.tenure(claim), ClaimStatus::Held);
+    assert_eq!(one.claim_status(claim), ClaimStatus::Held);
     assert!(matches!(appended(&one, claim).await, Ok(Appended::Done(_))));
     other.pulse();
     assert_eq!(other.claim(10).await.unwrap(), []);
@@ -148,7 +152,7 @@ async fn the_first_process_back_after_an_outage_leaves_the_other_leases_alone() 
     one.pulse();
     assert_eq!(one.claim(10).await.unwrap(), []);
     other.pulse();
-    assert_eq!(other.tenure(claim), ClaimStatus::Held);
+    assert_eq!(other.claim_status(claim), ClaimStatus::Held);
     hand.advance(LEASE.mul_f64(0.8));
     one.pulse();
     hand.advance(LEASE.mul_f64(0.3));

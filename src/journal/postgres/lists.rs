@@ -15,7 +15,7 @@ use crate::{
     domain::{CallerId, MatchId},
     journal::{
         Error, Filter, Listing,
-        listing::{self, GroupRead, LISTS_MAX, ListConnection, ListPermits, Looked, Piece},
+        listing::{self, GroupRead, LISTS_MAX, ListConnection, ListPermits, Piece, ScannedRow},
         postgres::{
             connect::{self, Database},
             reader::{PATIENCE, ReadConnections},
@@ -83,7 +83,7 @@ impl Lists {
         read: impl Fn(&mut Connected) -> ReadFuture<'_, T> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
-        let reading = self.turns.take(|gone| async move {
+        let reading = self.turns.run(|gone| async move {
             let mut connected = None;
             let reading = time::timeout(PATIENCE, shared.read(&mut connected, read));
             let read = tokio::select! {
@@ -234,11 +234,11 @@ fn bound<'q>(pieces: &[Piece<'q>]) -> Query<'q> {
 
 #[async_trait]
 impl ListConnection for Connected {
-    async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
+    async fn scan(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<ScannedRow>, Error> {
         let looked = bound(pieces).fetch_all(&mut self.connection).await?;
         let looked = looked.iter().map(|row| {
             let match_id = MatchId::from_uuid(row.try_get(0)?);
-            Ok(Looked { match_id, fits: row.try_get(1)? })
+            Ok(ScannedRow { match_id, fits: row.try_get(1)? })
         });
         Ok(looked.collect::<sqlx::Result<_>>()?)
     }

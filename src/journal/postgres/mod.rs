@@ -50,8 +50,8 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Ear, Erased, Error, FOLLOWERS, Fleet,
-        Key, Keys, Origin, Takeover, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Error, FOLLOWERS, Fleet, Key,
+        Keys, Listener, Origin, Takeover, Writer,
         postgres::{
             address::Malformed,
             claim::PackedClaim,
@@ -626,7 +626,7 @@ impl Writer for Postgres {
         self.not_held(matches).await
     }
 
-    fn hear(&self, ear: Ear) {
+    fn listen(&self, ear: Listener) {
         self.0.recent.hear(ear);
     }
 
@@ -661,7 +661,7 @@ impl Writer for Postgres {
         self.0.writer.is_open() && !self.0.history.is_lost() && self.0.leases.held().is_some()
     }
 
-    fn tenure(&self, claim: Claim) -> ClaimStatus {
+    fn claim_status(&self, claim: Claim) -> ClaimStatus {
         let is_over = !self.0.writer.is_open() || self.0.history.is_lost();
         if is_over { ClaimStatus::Lost } else { self.0.leases.tenure(claim) }
     }

@@ -18,7 +18,7 @@ use crate::{
             rows::{self, Query, columns},
         },
         reply,
-        stored::{self, Besides, in_order},
+        stored::{self, ColumnsByMatch, in_order},
     },
 };
 
@@ -125,7 +125,7 @@ impl ReadConnections {
     }
 
     /// Reads what the store keeps of matches beside their events.
-    async fn besides(&self, ids: &[MatchId]) -> Result<Besides, Error> {
+    async fn besides(&self, ids: &[MatchId]) -> Result<ColumnsByMatch, Error> {
         rows::besides(&self.rows(|| rows::beside(ids)).await?)
     }
 
@@ -311,7 +311,11 @@ impl Reader for Postgres {
         Ok(Position(rows::unsigned(&row, 0)?))
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
+    async fn cursor_status(
+        &self,
+        origin: Origin,
+        position: Position,
+    ) -> Result<CursorStatus, Error> {
         if origin.store != self.0.origin.store {
             return Ok(CursorStatus::Foreign);
         }

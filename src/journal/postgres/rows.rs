@@ -8,7 +8,7 @@ use crate::{
     domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp},
     journal::{
         Error, Key,
-        stored::{self, Beside, Besides},
+        stored::{self, ColumnsByMatch, MatchColumns},
     },
 };
 
@@ -102,14 +102,14 @@ pub(super) fn beside(ids: &[MatchId]) -> Query<'static> {
 }
 
 /// Reads the rows of [`beside`].
-pub(super) fn besides(rows: &[PgRow]) -> Result<Besides, Error> {
-    let read = |row: &PgRow| -> sqlx::Result<(MatchId, Beside)> {
+pub(super) fn besides(rows: &[PgRow]) -> Result<ColumnsByMatch, Error> {
+    let read = |row: &PgRow| -> sqlx::Result<(MatchId, MatchColumns)> {
         let time = |column| row.try_get(column).map(Timestamp::from_micros);
         let end = |column| -> sqlx::Result<Option<Timestamp>> {
             Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros))
         };
         let match_id = MatchId::from_uuid(row.try_get(0)?);
-        let beside = Beside {
+        let beside = MatchColumns {
             match_id,
             caller: row.try_get(1)?,
             request_id: row.try_get(2)?,
@@ -137,7 +137,7 @@ pub(super) async fn folded_each(
     let folded: Vec<_> = matches().map(stored::folded).collect();
     let ids: Vec<MatchId> = folded.iter().filter_map(|it| it.as_ref().err()).copied().collect();
     let besides = match ids.as_slice() {
-        [] => Besides::new(),
+        [] => ColumnsByMatch::new(),
         ids => besides(&beside(ids).fetch_all(connection).await?)?,
     };
     let whole = folded.into_iter().zip(matches()).filter_map(|(folded, events)| {

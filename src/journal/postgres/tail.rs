@@ -30,7 +30,7 @@ use crate::{
     clock::Clock,
     domain::{MatchId, Position, Recorded},
     journal::{
-        Error, Heard,
+        Error, MatchChange,
         postgres::{
             aside::Aside,
             connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
@@ -146,7 +146,7 @@ impl Tail {
             let (events, erased) = reader.read(before, &self.history).await?;
             if !erased.is_empty() {
                 self.recent.clear();
-                self.recent.tell(erased.iter().map(|id| Heard::Gone(*id)));
+                self.recent.tell(erased.iter().map(|id| MatchChange::Gone(*id)));
                 lock(&self.erased).extend(erased);
                 self.wake.send_replace(());
             }

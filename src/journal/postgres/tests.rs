@@ -328,15 +328,18 @@ async fn a_silent_replicas_matches_are_taken_over_in_fair_shares() {
     assert_eq!(one.journal.claim(100).await.unwrap(), []);
     third.link.silence();
     let first = claims[0];
-    until("its lease is in doubt", || third.journal.tenure(first) == ClaimStatus::Unsure).await;
+    until("its lease is in doubt", || third.journal.claim_status(first) == ClaimStatus::Unsure)
+        .await;
     assert!(third.journal.append(first, Sequence(1), uploaded()).await.is_err());
     let shares = tokio::join!(claim_all(&one.journal), claim_all(&two.journal));
     assert_eq!(shares.0.len() + shares.1.len(), 60);
     assert!(shares.0.len().min(shares.1.len()) >= 15, "{}", shares.0.len());
 
     third.link.heal();
-    until("it learns that its lease is gone", || third.journal.tenure(first) == ClaimStatus::Lost)
-        .await;
+    until("it learns that its lease is gone", || {
+        third.journal.claim_status(first) == ClaimStatus::Lost
+    })
+    .await;
     until("it has a new lease", || third.journal.may_act()).await;
     let late = third.journal.append(first, Sequence(1), uploaded()).await.unwrap();
     assert_eq!(late, Appended::Lost);
@@ -369,11 +372,12 @@ async fn a_lease_that_is_renewed_late_is_valid_if_no_replica_has_deleted_it() {
     let Admitted::New(_, claim) = admitted else { panic!("not a new match") };
     alone.link.refuse();
     alone.link.cut();
-    until("its lease is in doubt", || alone.journal.tenure(claim) == ClaimStatus::Unsure).await;
+    until("its lease is in doubt", || alone.journal.claim_status(claim) == ClaimStatus::Unsure)
+        .await;
     assert!(alone.journal.ping().await.is_err());
     assert!(alone.journal.admit(match_id(0, 2), Arc::new(plain_spec())).await.is_err());
     alone.link.heal();
-    until("it renews its lease", || alone.journal.tenure(claim) == ClaimStatus::Held).await;
+    until("it renews its lease", || alone.journal.claim_status(claim) == ClaimStatus::Held).await;
     let appended = alone.journal.append(claim, Sequence(1), uploaded()).await.unwrap();
     assert!(matches!(appended, Appended::Done(_)));
     alone.journal.close().await;
@@ -408,7 +412,7 @@ async fn after_an_outage_each_replica_keeps_its_matches() {
     until("the first is back", || one.journal.may_act()).await;
     assert_eq!(one.journal.claim(10).await.unwrap(), []);
     two.link.heal();
-    until("the second is back", || two.journal.tenure(claim) == ClaimStatus::Held).await;
+    until("the second is back", || two.journal.claim_status(claim) == ClaimStatus::Held).await;
     for behind in [one, two] {
         behind.journal.close().await;
     }
@@ -462,7 +466,7 @@ async fn a_match_that_another_replica_erases_is_forgotten() {
     assert_eq!(one.journal().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
     until("the other has forgotten it", || two.journal().recent(match_id(0, 1)).is_none()).await;
     assert_eq!(two.journal().take_erased(), [match_id(0, 1)]);
-    assert_eq!(two.journal().tenure(claim), ClaimStatus::Lost);
+    assert_eq!(two.journal().claim_status(claim), ClaimStatus::Lost);
     assert_eq!(two.journal().tail(Position(0), 10).await.unwrap(), []);
     one.close().await;
     two.close().await;

@@ -16,7 +16,7 @@ use crate::{
     domain::{CallerId, MatchId},
     journal::{
         Error, Filter, Listing,
-        listing::{self, GROUP, GroupRead, ListConnection, ListPermits, Looked, Piece},
+        listing::{self, GROUP, GroupRead, ListConnection, ListPermits, Piece, ScannedRow},
         reply,
         sqlite::{
             files::Files,
@@ -81,7 +81,7 @@ impl Lists {
         read: impl FnOnce(&mut Connected) -> ReadFuture<'_, T> + Send + 'static,
     ) -> Result<T, Error> {
         let (files, idle) = (self.files.clone(), Arc::clone(&self.idle));
-        let reading = self.turns.take(|gone| async move {
+        let reading = self.turns.run(|gone| async move {
             let mut connected = idle.take(&files).await?;
             let read = tokio::select! {
                 read = read(&mut connected) => Some(read),
@@ -178,7 +178,7 @@ impl Connected {
 
 #[async_trait]
 impl ListConnection for Connected {
-    async fn look(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<Looked>, Error> {
+    async fn scan(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<ScannedRow>, Error> {
         let mut query = QueryBuilder::<sqlx::Sqlite>::new("");
         for piece in pieces {
             match *piece {
@@ -191,7 +191,7 @@ impl ListConnection for Connected {
         let looked = query.build().fetch_all(&mut self.connection).await?;
         let looked = looked.iter().map(|row| {
             let match_id = MatchId::from_uuid(rows::uuid(row, 0)?);
-            Ok(Looked { match_id, fits: row.try_get(1)? })
+            Ok(ScannedRow { match_id, fits: row.try_get(1)? })
         });
         Ok(looked.collect::<sqlx::Result<_>>()?)
     }

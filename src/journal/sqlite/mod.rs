@@ -37,8 +37,8 @@ use crate::{
     clock::Clock,
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Ear, Erased, Error, FOLLOWERS, Fleet,
-        Key, Keys, Origin, Takeover, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Error, FOLLOWERS, Fleet, Key,
+        Keys, Listener, Origin, Takeover, Writer,
         recent::Recent,
         sqlite::{
             files::Files,
@@ -327,7 +327,7 @@ impl Writer for Sqlite {
         Ok(matches.to_vec())
     }
 
-    fn hear(&self, ear: Ear) {
+    fn listen(&self, ear: Listener) {
         self.0.recent.hear(ear);
     }
 
@@ -354,7 +354,7 @@ impl Writer for Sqlite {
     }
 
     // No other process can have taken a claim that this process holds.
-    fn tenure(&self, _claim: Claim) -> ClaimStatus {
+    fn claim_status(&self, _claim: Claim) -> ClaimStatus {
         if self.0.writer.is_open() { ClaimStatus::Held } else { ClaimStatus::Lost }
     }
 

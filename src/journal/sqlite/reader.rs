@@ -110,7 +110,11 @@ impl Reader for Sqlite {
         Ok(Position(floor.cast_unsigned()))
     }
 
-    async fn standing(&self, origin: Origin, position: Position) -> Result<CursorStatus, Error> {
+    async fn cursor_status(
+        &self,
+        origin: Origin,
+        position: Position,
+    ) -> Result<CursorStatus, Error> {
         if origin.store != self.0.origin.store {
             return Ok(CursorStatus::Foreign);
         }

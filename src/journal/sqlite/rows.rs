@@ -9,7 +9,7 @@ use crate::{
     journal::{
         Error, Key,
         sqlite::statements,
-        stored::{self, Beside, Besides, ONE_WRITER},
+        stored::{self, ColumnsByMatch, MatchColumns, ONE_WRITER},
     },
 };
 
@@ -73,20 +73,20 @@ pub(super) fn events(rows: &[SqliteRow]) -> Result<Vec<Recorded>, Error> {
 }
 
 /// What the store has of matches beside their events.
-async fn besides(store: impl SqliteExecutor<'_>, ids: &[MatchId]) -> Result<Besides, Error> {
+async fn besides(store: impl SqliteExecutor<'_>, ids: &[MatchId]) -> Result<ColumnsByMatch, Error> {
     let asked: Vec<String> = ids.iter().map(|id| id.as_uuid().simple().to_string()).collect();
     let asked = serde_json::to_string(&asked).expect("ids are plain text");
     let rows = query(statements::BESIDE).bind(asked).fetch_all(store).await?;
     Ok(rows.iter().map(beside).collect::<sqlx::Result<_>>()?)
 }
 
-fn beside(row: &SqliteRow) -> sqlx::Result<(MatchId, Beside)> {
+fn beside(row: &SqliteRow) -> sqlx::Result<(MatchId, MatchColumns)> {
     let time = |column| row.try_get(column).map(Timestamp::from_micros);
     let end = |column| -> sqlx::Result<Option<Timestamp>> {
         Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros))
     };
     let match_id = MatchId::from_uuid(uuid(row, 0)?);
-    let beside = Beside {
+    let beside = MatchColumns {
         match_id,
         caller: row.try_get(1)?,
         request_id: row.try_get(2)?,
@@ -120,7 +120,7 @@ pub(super) async fn folded_each(
     let folded: Vec<_> = matches().map(stored::folded).collect();
     let ids: Vec<MatchId> = folded.iter().filter_map(|it| it.as_ref().err()).copied().collect();
     let besides = match ids.as_slice() {
-        [] => Besides::new(),
+        [] => ColumnsByMatch::new(),
         ids => besides(store, ids).await?,
     };
     let whole = folded.into_iter().zip(matches()).filter_map(|(folded, events)| {

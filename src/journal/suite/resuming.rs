@@ -7,7 +7,7 @@ use crate::{
 };
 
 async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> CursorStatus {
-    engine.reader().standing(origin, position).await.unwrap()
+    engine.reader().cursor_status(origin, position).await.unwrap()
 }
 
 /// A token right before the floor has missed events.

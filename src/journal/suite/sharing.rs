@@ -14,7 +14,7 @@ use super::{facts::*, tailing};
 use crate::{
     domain::{MatchId, Position, Recorded, Sequence, State},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Fleet, Heard, Key,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Fleet, Key, MatchChange,
         Reader, Takeover,
         suite::{Engine, Shared},
     },
@@ -69,7 +69,7 @@ async fn lent(engine: &impl Shared, other: &impl Shared, id: MatchId) -> Claim {
     let (_, first) = admit(engine, id, plain_spec()).await;
     engine.writer().release(vec![first]).await.unwrap();
     let claim = claimed(other).await.remove(0);
-    assert_eq!(other.writer().tenure(claim), ClaimStatus::Lent);
+    assert_eq!(other.writer().claim_status(claim), ClaimStatus::Lent);
     claim
 }
 
@@ -83,7 +83,7 @@ pub async fn a_held_match_is_not_taken(engine: impl Shared) {
         assert_not_taken(&other, id, has_photo, Takeover::Held).await;
         assert_not_taken(&engine, id, has_photo, Takeover::Held).await;
     }
-    assert_eq!(engine.writer().tenure(claim), ClaimStatus::Held);
+    assert_eq!(engine.writer().claim_status(claim), ClaimStatus::Held);
     append(&engine, claim, Sequence(1), uploaded()).await;
 }
 
@@ -130,7 +130,7 @@ pub async fn a_lent_match_is_taken_by_a_process_that_has_its_photo(engine: impl 
     append(&other, lent, Sequence(1), trouble()).await;
     assert_not_taken(&engine, id, false, Takeover::Held).await;
     let claim = taken(&engine, id, true).await;
-    assert_eq!(engine.writer().tenure(claim), ClaimStatus::Held);
+    assert_eq!(engine.writer().claim_status(claim), ClaimStatus::Held);
     assert_lost(&other, lent).await;
     assert_eq!(other.writer().confirm(lent).await.unwrap(), None);
     assert_not_taken(&other, id, true, Takeover::Held).await;
@@ -144,7 +144,7 @@ pub async fn confirming_a_lent_match_keeps_it(engine: impl Shared) {
     let lent = lent(&engine, &other, id).await;
     append(&other, lent, Sequence(1), trouble()).await;
     let whole = other.writer().confirm(lent).await.unwrap().expect("the claim still holds");
-    assert_eq!(other.writer().tenure(whole), ClaimStatus::Held);
+    assert_eq!(other.writer().claim_status(whole), ClaimStatus::Held);
     assert_not_taken(&engine, id, true, Takeover::Held).await;
     append(&other, whole, Sequence(2), uploaded()).await;
     assert_eq!(other.writer().confirm(whole).await.unwrap(), Some(whole), "safe to repeat");
@@ -164,7 +164,11 @@ pub async fn a_held_match_with_an_uploaded_photo_is_not_taken(engine: impl Share
     }
     engine.writer().release(vec![claim]).await.unwrap();
     let claim = taken(&other, held, true).await;
-    assert_eq!(other.writer().tenure(claim), ClaimStatus::Held, "the photo is at Oz: not lent");
+    assert_eq!(
+        other.writer().claim_status(claim),
+        ClaimStatus::Held,
+        "the photo is at Oz: not lent"
+    );
 }
 
 /// The claim keeps working, since no photo is needed any more.
@@ -222,16 +226,16 @@ pub async fn a_reader_sees_the_events_of_another_process(engine: impl Shared) {
 }
 
 /// Registers a callback that collects the changes of matches.
-fn ear(engine: &impl Engine) -> mpsc::UnboundedReceiver<Heard> {
+fn ear(engine: &impl Engine) -> mpsc::UnboundedReceiver<MatchChange> {
     let (tell, told) = mpsc::unbounded_channel();
-    engine.writer().hear(Arc::new(move |heard| {
+    engine.writer().listen(Arc::new(move |heard| {
         let _ = tell.send(heard);
     }));
     told
 }
 
 /// The next change.
-async fn next_heard(told: &mut mpsc::UnboundedReceiver<Heard>) -> Heard {
+async fn next_heard(told: &mut mpsc::UnboundedReceiver<MatchChange>) -> MatchChange {
     timeout(PATIENCE, told.recv()).await.expect("it is reported").expect("the journal is open")
 }
 
@@ -244,12 +248,12 @@ pub async fn a_match_that_is_cancelled_elsewhere_is_lost_to_its_driver(engine: i
     let mut told = ear(&engine);
     let cancelled = other.writer().cancel(&anna(), &Key::Match(id), KEEP).await.unwrap();
     assert!(matches!(cancelled, CancelledAs::Now(_)));
-    assert_eq!(next_heard(&mut told).await, Heard::Gone(id));
+    assert_eq!(next_heard(&mut told).await, MatchChange::Gone(id));
     assert_lost(&engine, claim).await;
     end(&other, erased, plain_spec()).await;
-    while next_heard(&mut told).await != Heard::PhotoDone(erased) {}
+    while next_heard(&mut told).await != MatchChange::PhotoDone(erased) {}
     other.writer().erase(&anna(), erased).await.unwrap();
-    while next_heard(&mut told).await != Heard::Gone(erased) {}
+    while next_heard(&mut told).await != MatchChange::Gone(erased) {}
 }
 
 /// It makes no difference which process commits. The store is asked for all matches at once.
@@ -265,7 +269,7 @@ pub async fn a_kept_photo_is_needed_until_its_match_is_done(engine: impl Shared)
     let (mut told, mut told_elsewhere) = (ear(&engine), ear(&other));
     append(&engine, claim, Sequence(1), uploaded()).await;
     for told in [&mut told, &mut told_elsewhere] {
-        while next_heard(told).await != Heard::PhotoDone(held) {}
+        while next_heard(told).await != MatchChange::PhotoDone(held) {}
     }
     let takeable = other.writer().takeable(&all).await.unwrap();
     assert_eq!(takeable.len(), 3, "its photo is at Oz");
@@ -292,7 +296,7 @@ pub async fn leaving_releases_everything_at_once(engine: impl Shared) {
         told(&mut fleet).await;
     }
     for claim in [one, two] {
-        assert_eq!(writer.tenure(claim), ClaimStatus::Lost);
+        assert_eq!(writer.claim_status(claim), ClaimStatus::Lost);
         assert_lost(&engine, claim).await;
     }
     assert!(!writer.may_act());
@@ -312,18 +316,18 @@ pub async fn tokens_of_one_process_are_valid_at_the_other(engine: impl Shared) {
     let (later, _) = run(&other, match_id(0, 2), plain_spec(), [uploaded()]).await;
     for (from, at) in [(&engine, &other), (&other, &engine)] {
         let (from, at) = (from.reader(), at.reader());
-        assert_eq!(at.standing(start, Position(0)).await.unwrap(), CursorStatus::Retained);
+        assert_eq!(at.cursor_status(start, Position(0)).await.unwrap(), CursorStatus::Retained);
         for recorded in journal.iter().chain(&later) {
             let origin = from.origin_of(recorded.incarnation);
             assert_eq!(origin, at.origin_of(recorded.incarnation));
-            let standing = at.standing(origin, recorded.position).await.unwrap();
+            let standing = at.cursor_status(origin, recorded.position).await.unwrap();
             assert_eq!(standing, CursorStatus::Retained);
             let incarnation = from.incarnation_at(recorded.position).await.unwrap();
             assert_eq!(incarnation, recorded.incarnation);
         }
         let end = from.head().await.unwrap();
         let ahead = from.origin_of(from.incarnation_at(end).await.unwrap());
-        let standing = at.standing(ahead, Position(end.0 + 1)).await.unwrap();
+        let standing = at.cursor_status(ahead, Position(end.0 + 1)).await.unwrap();
         assert_eq!(standing, CursorStatus::Foreign);
     }
 }

@@ -236,7 +236,7 @@ async fn read(journal: &Postgres, crowd: &Crowd, id: MatchId, request_id: &str) 
     for position in [head, floor] {
         let incarnation = journal.incarnation_at(position).await.unwrap();
         let origin = Origin { incarnation, ..journal.origin() };
-        journal.standing(origin, position).await.unwrap();
+        journal.cursor_status(origin, position).await.unwrap();
     }
     for case in cases(crowd) {
         journal.list(&caller, &case.filter, None, 50).await.unwrap();

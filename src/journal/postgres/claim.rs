@@ -256,12 +256,12 @@ impl Statement for Confirm {
         connection: &mut PgConnection,
         _again: bool,
     ) -> Result<Option<Claim>, Error> {
-        const SECURE: &str = "
+        const CONFIRM: &str = "
             UPDATE match_states SET lent = FALSE
             WHERE match_id = $1 AND epoch = $2 AND owner = $3 AND coalesce(end_time, 0) = 0
             RETURNING match_id, epoch, lent";
         let hold = PackedClaim::of(self.claim);
-        let secured = query(SECURE)
+        let secured = query(CONFIRM)
             .bind(self.claim.match_id.as_uuid())
             .bind(hold.epoch)
             .bind(hold.lease.number())

@@ -16,7 +16,7 @@ use crate::{
         postgres::{
             claim,
             connect::{self, Meaning, STATEMENT_TIMEOUT},
-            enlist, erase, notice,
+            enlist, erase, notify,
             writer::{LINGERING_CHECK, WriterTask, no_lease},
         },
         reply::ReplySender,
@@ -34,7 +34,7 @@ pub(super) enum Command {
     /// As [`journal::Writer::take`](crate::journal::Writer::take).
     Take { match_id: MatchId, has_photo: bool, reply: ReplySender<Takeover> },
     /// As [`journal::Writer::confirm`](crate::journal::Writer::confirm).
-    Secure { claim: Claim, reply: ReplySender<Option<Claim>> },
+    Confirm { claim: Claim, reply: ReplySender<Option<Claim>> },
     /// As [`journal::Writer::release`](crate::journal::Writer::release).
     Release { claims: Vec<Claim>, reply: ReplySender<()> },
     /// As [`journal::Writer::erase`](crate::journal::Writer::erase).
@@ -69,7 +69,7 @@ impl Statement for Notify {
     type Output = ();
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<(), Error> {
-        Ok(notice::send(connection, self.notice).await?)
+        Ok(notify::send(connection, self.notice).await?)
     }
 }
 
@@ -81,27 +81,27 @@ impl WriterTask {
             Command::Take { match_id, has_photo, reply } => {
                 reply.send(self.take_one(match_id, has_photo).await);
             }
-            Command::Secure { claim, reply } => {
-                reply.send(self.run_step(&claim::Confirm { claim }).await);
+            Command::Confirm { claim, reply } => {
+                reply.send(self.run_statement(&claim::Confirm { claim }).await);
             }
             Command::Release { claims, reply } => {
-                let released = self.run_step(&claim::Release { claims }).await;
-                self.tell(notice::RELEASED).await;
+                let released = self.run_statement(&claim::Release { claims }).await;
+                self.notify(notify::RELEASED).await;
                 reply.send(released.map(drop));
             }
             Command::Erase { caller, match_id, reply } => {
-                let erased = self.run_step(&erase::EraseOne { caller, match_id }).await;
+                let erased = self.run_statement(&erase::EraseOne { caller, match_id }).await;
                 self.forget(matches!(erased, Ok(Erased::Done))).await;
                 reply.send(erased);
             }
             Command::EraseExpired { limit, reply } => {
                 let now = self.with.clock.now();
-                let erased = self.run_step(&erase::EraseExpired { now, limit }).await;
+                let erased = self.run_statement(&erase::EraseExpired { now, limit }).await;
                 self.forget(matches!(erased, Ok(1..))).await;
                 reply.send(erased);
             }
             Command::Enlist { limit, reply } => {
-                reply.send(self.run_step(&enlist::Enlist { limit }).await);
+                reply.send(self.run_statement(&enlist::Enlist { limit }).await);
             }
         }
     }
@@ -111,7 +111,7 @@ impl WriterTask {
         let share = self.with.leases.share();
         let orphans = Arc::clone(&self.orphans);
         let (aside, now) = (self.with.tail.aside(), self.with.ticks.now());
-        self.run_step(&claim::ClaimSome { lease, share, limit, orphans, aside, now }).await
+        self.run_statement(&claim::ClaimSome { lease, share, limit, orphans, aside, now }).await
     }
 
     async fn take_one(&mut self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
@@ -119,7 +119,7 @@ impl WriterTask {
         let orphans = Arc::clone(&self.orphans);
         let (aside, now) = (self.with.tail.aside(), self.with.ticks.now());
         let step = claim::TakeOne { lease, match_id, has_photo, orphans, aside, now };
-        self.run_step(&step).await
+        self.run_statement(&step).await
     }
 
     /// Keeps erased matches from being shown from memory, here or by another replica.
@@ -128,14 +128,14 @@ impl WriterTask {
             return;
         }
         self.with.recent.clear();
-        self.tell(notice::WRITTEN).await;
+        self.notify(notify::WRITTEN).await;
     }
 
     /// Notifies the other replicas, if there are any and the database has NOTIFY.
-    async fn tell(&mut self, notice: &'static str) {
-        if self.with.notices
+    async fn notify(&mut self, notice: &'static str) {
+        if self.with.has_notify
             && self.with.leases.has_others()
-            && let Err(error) = self.run_step(&Notify { notice }).await
+            && let Err(error) = self.run_statement(&Notify { notice }).await
         {
             debug!(error = outage::causes(&error), "NOTIFY failed: other replicas will poll");
         }
@@ -144,7 +144,7 @@ impl WriterTask {
     /// Runs a command's statements: again if another replica got in first, and once more if the
     /// connection turns out to be dead. Statements that claim are not repeated over a new
     /// connection: this replica gives up its lease instead, and with it what they may have claimed.
-    async fn run_step<S: Statement>(&mut self, step: &S) -> Result<S::Output, Error> {
+    async fn run_statement<S: Statement>(&mut self, step: &S) -> Result<S::Output, Error> {
         let (mut tries, mut is_second) = (0, false);
         loop {
             if S::CLAIMS {
@@ -154,7 +154,7 @@ impl WriterTask {
             let outcome =
                 match time::timeout(STATEMENT_TIMEOUT, step.run(connection, is_second)).await {
                     Ok(outcome) => outcome,
-                    Err(_) => Err(connect::late().into()),
+                    Err(_) => Err(connect::timed_out().into()),
                 };
             let Err(Error::Unavailable(failure)) = &outcome else { return outcome };
             let failure = failure.downcast_ref::<sqlx::Error>();
@@ -166,7 +166,7 @@ impl WriterTask {
                     warn!(error, "database connection lost");
                     self.connection = None;
                     if S::CLAIMS {
-                        self.with.leases.start_over();
+                        self.with.leases.give_up();
                         return outcome;
                     }
                     if mem::replace(&mut is_second, true) {
@@ -201,7 +201,7 @@ impl WriterTask {
         }
         let lingering = self.lingering.iter().map(|(_, claim)| *claim);
         let claims: Vec<Claim> = lingering.chain(orphans.iter().copied()).collect();
-        match self.run_step(&claim::Release { claims }).await {
+        match self.run_statement(&claim::Release { claims }).await {
             Ok(freed) => {
                 self.linger_at = now.after(LINGERING_CHECK);
                 if freed > 0 {

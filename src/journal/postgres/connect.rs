@@ -87,7 +87,7 @@ impl Database {
     }
 
     /// Prepares the session of a connection from [`Self::reach`].
-    pub(super) async fn set_out(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+    pub(super) async fn prepare_session(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         in_time(CONNECT_TIMEOUT, set_out(connection, self.settings.as_deref())).await
     }
 
@@ -168,7 +168,7 @@ async fn set_out(connection: &mut PgConnection, settings: Option<&str>) -> sqlx:
     if shown.try_get::<&str, _>(0)? != "off" {
         return Err(sqlx::Error::Io(std::io::Error::other("the server is read-only: a standby?")));
     }
-    plan_with(connection, &PLANNING).await
+    apply_settings(connection, &PLANNING).await
 }
 
 /// The statement that applies these settings to a session.
@@ -182,7 +182,7 @@ fn setting(settings: &[(String, String)]) -> String {
 }
 
 /// Applies `SET` or `RESET` statements. A database that doesn't know a setting may refuse it.
-pub(super) async fn plan_with(
+pub(super) async fn apply_settings(
     connection: &mut PgConnection,
     settings: &[&'static str],
 ) -> sqlx::Result<()> {
@@ -258,16 +258,16 @@ pub(super) async fn in_time<T>(
     limit: Duration,
     statement: impl Future<Output = sqlx::Result<T>>,
 ) -> sqlx::Result<T> {
-    time::timeout(limit, statement).await.unwrap_or_else(|_| Err(late()))
+    time::timeout(limit, statement).await.unwrap_or_else(|_| Err(timed_out()))
 }
 
 /// Whether an error is the timeout of [`late`].
-pub(super) fn is_late(error: &sqlx::Error) -> bool {
+pub(super) fn is_timeout(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut)
 }
 
 /// The error of a statement that was not answered in time.
-pub(super) fn late() -> sqlx::Error {
+pub(super) fn timed_out() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
 }
 

@@ -157,7 +157,7 @@ impl Leases {
     }
 
     /// Begins a new time of sharing: a replica released matches, and the live ones divide them.
-    pub(super) fn share_anew(&self) {
+    pub(super) fn share_again(&self) {
         {
             let mut view = self.view();
             view.changed = self.clock.now();
@@ -169,7 +169,7 @@ impl Leases {
 
     /// Gives up the lease and all claims under it, some of which may have reached no driver. The
     /// lease renewer deletes the lease and takes a new one.
-    pub(super) fn start_over(&self) {
+    pub(super) fn give_up(&self) {
         {
             let mut view = self.view();
             view.given_up = view.mine.take().map(|mine| mine.lease).or(view.given_up);

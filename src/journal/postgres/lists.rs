@@ -35,7 +35,7 @@ type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 
 /// Reads lists, a bounded number at once.
 pub(super) struct Lists {
-    turns: ListPermits,
+    permits: ListPermits,
     shared: Arc<ListsInner>,
 }
 
@@ -57,7 +57,7 @@ struct Connected {
 impl Lists {
     pub(super) fn new(database: Database, readers: Arc<ReadConnections>) -> Self {
         let shared = ListsInner { database, idle: Mutex::default(), readers };
-        Self { turns: ListPermits::new(listing::at_once()), shared: Arc::new(shared) }
+        Self { permits: ListPermits::new(listing::at_once()), shared: Arc::new(shared) }
     }
 
     /// As [`crate::journal::Reader::list`].
@@ -83,11 +83,11 @@ impl Lists {
         read: impl Fn(&mut Connected) -> ReadFuture<'_, T> + Send + Sync + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
-        let reading = self.turns.run(|gone| async move {
+        let reading = self.permits.run(|gone| async move {
             let mut connected = None;
             let reading = time::timeout(PATIENCE, shared.read(&mut connected, read));
             let read = tokio::select! {
-                read = reading => read.unwrap_or_else(|_| Err(connect::late().into())),
+                read = reading => read.unwrap_or_else(|_| Err(connect::timed_out().into())),
                 () = gone.cancelled() => Err(reply::closed()),
             };
             if let Some(connected) = connected {
@@ -100,7 +100,7 @@ impl Lists {
 
     /// Refuses further lists, waits for those in flight, and closes the connections.
     pub(super) async fn close(&self) {
-        self.turns.close().await;
+        self.permits.close().await;
         let connections = std::mem::take(&mut *self.shared.lock());
         for Connected { connection, .. } in connections {
             if let Err(error) = connection.close().await {
@@ -124,7 +124,7 @@ impl Lists {
     /// How many permits are free.
     #[cfg(all(test, feature = "postgres-tests"))]
     pub(super) fn free(&self) -> usize {
-        self.turns.free()
+        self.permits.free()
     }
 }
 
@@ -184,7 +184,7 @@ impl ListsInner {
             let mut connection = self.database.connect().await?;
             let limit = format!("SET statement_timeout = {}", PATIENCE.as_millis());
             raw_sql(AssertSqlSafe(limit)).execute(&mut connection).await?;
-            connect::plan_with(&mut connection, &PLANNING).await?;
+            connect::apply_settings(&mut connection, &PLANNING).await?;
             let process_id = query_scalar("SELECT pg_backend_pid()");
             let process_id = process_id.fetch_one(&mut connection).await?;
             Ok(Connected { connection, process_id })

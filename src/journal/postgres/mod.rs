@@ -16,7 +16,7 @@ mod enlist;
 mod erase;
 mod lease;
 mod lists;
-mod notice;
+mod notify;
 mod pooler;
 mod reader;
 mod renewal;
@@ -233,11 +233,11 @@ struct Shared {
     wake: watch::Sender<()>,
     /// Tells the lease renewer to delete the lease and stop.
     leaving: CancellationToken,
-    keeper: Mutex<Option<JoinHandle<()>>>,
+    renewer: Mutex<Option<JoinHandle<()>>>,
     /// Tells the tasks that follow other replicas, and those that keep passwords, to stop.
     closing: CancellationToken,
     tasks: TaskTracker,
-    history: Arc<Watermark>,
+    watermark: Arc<Watermark>,
 }
 
 impl Postgres {
@@ -261,7 +261,11 @@ impl Postgres {
 
         let leases = Arc::new(Leases::new(config.ticks.clone()));
         let (leaving, closing) = (CancellationToken::new(), CancellationToken::new());
-        let terms = LeaseTerms { incarnation: origin.incarnation, length: config.lease, notices };
+        let terms = LeaseTerms {
+            incarnation: origin.incarnation,
+            length: config.lease,
+            has_notify: notices,
+        };
         let mut keeper = LeaseRenewer::new(
             database.clone(),
             Arc::clone(&leases),
@@ -293,12 +297,12 @@ impl Postgres {
         let health = ReadConnections::new(health, 1);
         let followers = ReadConnections::new(followers, FOLLOWERS);
         let writer = writer::WriterSetup {
-            history: Arc::clone(&history),
+            watermark: Arc::clone(&history),
             database,
             clock: config.clock,
             ticks: config.ticks,
             incarnation: origin.incarnation,
-            notices,
+            has_notify: notices,
             takes_turns,
             leases: Arc::clone(&leases),
             recent: Arc::clone(&recent),
@@ -319,10 +323,10 @@ impl Postgres {
             keys,
             wake,
             leaving,
-            keeper,
+            renewer: keeper,
             closing,
             tasks,
-            history,
+            watermark: history,
         })))
     }
 
@@ -356,7 +360,7 @@ impl Postgres {
     /// a failover or a restore: callers were told of events that the database doesn't have. Nothing
     /// is written any more, and the process has to be restarted.
     pub async fn lost(&self) {
-        self.0.history.lost().await;
+        self.0.watermark.lost().await;
     }
 
     /// The match that keeps a new one from being admitted: one with the same request id, or the
@@ -380,7 +384,7 @@ impl Postgres {
     ) -> Result<Option<Admitted>, Error> {
         let Some(claim) = claim else { return Ok(None) };
         let first = self.read_events(match_id).await?.into_iter().next();
-        let is_ours = self.hold(match_id).await? == Some(PackedClaim::of(claim));
+        let is_ours = self.present_claim(match_id).await? == Some(PackedClaim::of(claim));
         Ok(first.filter(|_| is_ours).map(|first| Admitted::New(first, claim)))
     }
 
@@ -438,14 +442,16 @@ async fn prepare(database: &Database, needed: u32) -> Result<PgConnection, OpenE
 async fn reach(database: &Database, needed: u32) -> Result<PgConnection, OpenError> {
     let unreachable = |source| OpenError::of(database, needed, false, source);
     let mut connection = database.reach().await.map_err(unreachable)?;
-    match pooler::sessions(database, &mut connection).await.map_err(unreachable)? {
+    match pooler::session_owner(database, &mut connection).await.map_err(unreachable)? {
         SessionOwner::Own => {}
         SessionOwner::Shared => {
             return Err(OpenError::SharedSessions { database: database.to_string() });
         }
     }
-    database.set_out(&mut connection).await.map_err(unreachable)?;
-    connect::plan_with(&mut connection, &[connect::LOCK_TIMEOUT]).await.map_err(unreachable)?;
+    database.prepare_session(&mut connection).await.map_err(unreachable)?;
+    connect::apply_settings(&mut connection, &[connect::LOCK_TIMEOUT])
+        .await
+        .map_err(unreachable)?;
     Ok(connection)
 }
 
@@ -467,13 +473,13 @@ async fn enter(
 ) -> sqlx::Result<Entered> {
     connect::in_time(STATEMENT_TIMEOUT, async {
         let (origin, keys) = schema::enter(connection, now).await?;
-        let notices = carries_notices(connection).await?;
+        let notices = has_notify(connection).await?;
         vacuum::settle(connection).await?;
         let takes_turns = write::function(notices).make(connection).await?;
         let head = schema::head(connection).await?;
-        connect::plan_with(connection, &["RESET lock_timeout"]).await?;
+        connect::apply_settings(connection, &["RESET lock_timeout"]).await?;
         // The URL may set a lock_timeout of its own.
-        database.set_out(connection).await?;
+        database.prepare_session(connection).await?;
         Ok(Entered { origin, keys, notices, takes_turns, head })
     })
     .await
@@ -510,7 +516,7 @@ async fn check_limit(
 
 /// Whether the database has LISTEN and NOTIFY. Distributed databases that speak PostgreSQL's
 /// protocol may have neither; there a timer polls for everything.
-async fn carries_notices(connection: &mut PgConnection) -> sqlx::Result<bool> {
+async fn has_notify(connection: &mut PgConnection) -> sqlx::Result<bool> {
     query_scalar("SELECT EXISTS (SELECT 1 FROM pg_proc WHERE proname = 'pg_notify')")
         .fetch_one(connection)
         .await
@@ -631,7 +637,7 @@ impl Writer for Postgres {
     }
 
     async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        self.0.writer.ask(|reply| Command::Secure { claim, reply }).await
+        self.0.writer.ask(|reply| Command::Confirm { claim, reply }).await
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
@@ -640,7 +646,7 @@ impl Writer for Postgres {
 
     async fn leave(&self) {
         self.0.leaving.cancel();
-        let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let keeper = self.0.renewer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper
             && keeper.await.is_err()
         {
@@ -658,11 +664,11 @@ impl Writer for Postgres {
     }
 
     fn may_act(&self) -> bool {
-        self.0.writer.is_open() && !self.0.history.is_lost() && self.0.leases.held().is_some()
+        self.0.writer.is_open() && !self.0.watermark.is_lost() && self.0.leases.held().is_some()
     }
 
     fn claim_status(&self, claim: Claim) -> ClaimStatus {
-        let is_over = !self.0.writer.is_open() || self.0.history.is_lost();
+        let is_over = !self.0.writer.is_open() || self.0.watermark.is_lost();
         if is_over { ClaimStatus::Lost } else { self.0.leases.tenure(claim) }
     }
 

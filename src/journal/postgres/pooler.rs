@@ -26,7 +26,7 @@ pub(super) enum SessionOwner {
 ///
 /// # Errors
 /// [`sqlx::Error::PoolTimedOut`] if a second connection gets no session in time.
-pub(super) async fn sessions(
+pub(super) async fn session_owner(
     database: &Database,
     connection: &mut PgConnection,
 ) -> sqlx::Result<SessionOwner> {
@@ -57,7 +57,7 @@ async fn is_shared(one: &mut PgConnection, other: &mut PgConnection) -> sqlx::Re
     }
     let others = match session(other, "BEGIN; SELECT pg_backend_pid()").await {
         Err(error) if forbids_transactions(&error) => return Ok(true),
-        Err(error) if connect::is_late(&error) => return Err(sqlx::Error::PoolTimedOut),
+        Err(error) if connect::is_timeout(&error) => return Err(sqlx::Error::PoolTimedOut),
         others => others?,
     };
     // If the first comparison is true, `one` isn't asked: `other` may hold the only session.

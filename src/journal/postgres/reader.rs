@@ -112,7 +112,7 @@ impl ReadConnections {
                 }
             }
         };
-        let late = || Err(connect::late().into());
+        let late = || Err(connect::timed_out().into());
         time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| late())
     }
 
@@ -168,7 +168,10 @@ impl Postgres {
     }
 
     /// The present claim on an unfinished match; its lease is zero if the match is unclaimed.
-    pub(super) async fn hold(&self, match_id: MatchId) -> Result<Option<PackedClaim>, Error> {
+    pub(super) async fn present_claim(
+        &self,
+        match_id: MatchId,
+    ) -> Result<Option<PackedClaim>, Error> {
         const HOLD: &str = "
             SELECT epoch, lent, owner FROM match_states
             WHERE match_id = $1 AND end_time IS NULL";

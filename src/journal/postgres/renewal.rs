@@ -14,7 +14,7 @@ use crate::{
     journal::postgres::{
         connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
         lease::{LeaseId, Leases, OwnLease},
-        notice,
+        notify,
     },
     outage::{self, Outage},
 };
@@ -35,7 +35,7 @@ pub(super) struct LeaseTerms {
     /// How long the lease lasts from each renewal.
     pub length: Duration,
     /// Whether the database has NOTIFY.
-    pub notices: bool,
+    pub has_notify: bool,
 }
 
 impl LeaseTerms {
@@ -94,7 +94,7 @@ impl LeaseRenewer {
             next = round.unwrap_or(RECONNECT_PAUSE);
         }
         self.leases.lose();
-        if let Err(error) = self.say_goodbye().await {
+        if let Err(error) = self.delete_lease().await {
             warn!(
                 error = outage::causes(&error),
                 "own lease not deleted: other replicas take over when it expires"
@@ -109,7 +109,8 @@ impl LeaseRenewer {
             Some(connection) => connection,
             none => none.insert(self.database.connect().await?),
         };
-        let outcome = turn(connection, &self.leases, &self.terms, self.patient_until).await;
+        let outcome =
+            renew_or_begin(connection, &self.leases, &self.terms, self.patient_until).await;
         let renewed = outcome.inspect_err(|_| self.connection = None)?;
         Ok(self.take(renewed))
     }
@@ -135,7 +136,7 @@ impl LeaseRenewer {
         self.leases.until_swept(first_end.map_or(next, |end| next.min(end)))
     }
 
-    async fn say_goodbye(&mut self) -> sqlx::Result<()> {
+    async fn delete_lease(&mut self) -> sqlx::Result<()> {
         let Some(mut connection) = self.connection.take() else {
             return Ok(());
         };
@@ -143,8 +144,8 @@ impl LeaseRenewer {
             .bind(self.terms.incarnation.cast_signed())
             .execute(&mut connection);
         connect::in_time(STATEMENT_TIMEOUT, leaving).await?;
-        if self.terms.notices {
-            notice::send(&mut connection, notice::LEASES).await?;
+        if self.terms.has_notify {
+            notify::send(&mut connection, notify::LEASES).await?;
         }
         connection.close().await
     }
@@ -152,7 +153,7 @@ impl LeaseRenewer {
 
 /// Deletes a lease that was given up, then renews the current one. Takes a new lease if there is
 /// none, or if another replica has deleted it.
-async fn turn(
+async fn renew_or_begin(
     connection: &mut PgConnection,
     leases: &Leases,
     terms: &LeaseTerms,
@@ -279,8 +280,8 @@ async fn begin(
     .fetch_one(&mut *connection);
     let lease = LeaseId::from_number(connect::in_time(terms.patience(), taking).await?);
     info!(lease = lease.number(), "lease taken");
-    if terms.notices {
-        notice::send(connection, notice::LEASES).await?;
+    if terms.has_notify {
+        notify::send(connection, notify::LEASES).await?;
     }
     let renewed = renew(connection, lease, terms, false, clock).await?;
     let renewed = renewed.ok_or_else(|| sqlx::Error::RowNotFound)?;

@@ -68,7 +68,7 @@ const INDEX_LOCK_TIMEOUT: &str = "SET lock_timeout = '10min'";
 
 /// How often the database is asked whether it still builds an index: an index of many matches takes
 /// minutes, and a build whose connection was lost must not be waited for.
-const ATTEND_INTERVAL: Duration = Duration::from_secs(5);
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The schema version that this program reads and writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -201,11 +201,11 @@ async fn add(
             let drop = format!("DROP INDEX CONCURRENTLY IF EXISTS {name}");
             let is_half = is_so(connection, IS_HALF, name).await?;
             let statements = is_half.then_some(drop).into_iter().chain([create.to_owned()]);
-            connect::plan_with(connection, &[INDEX_LOCK_TIMEOUT]).await?;
+            connect::apply_settings(connection, &[INDEX_LOCK_TIMEOUT]).await?;
             for statement in statements {
-                attended(connection, database, statement).await?;
+                run_watched(connection, database, statement).await?;
             }
-            connect::plan_with(connection, &[connect::LOCK_TIMEOUT]).await?;
+            connect::apply_settings(connection, &[connect::LOCK_TIMEOUT]).await?;
         }
     }
     Ok(true)
@@ -222,7 +222,7 @@ async fn is_so(
 }
 
 /// Executes a statement that may take long, for as long as the database works on it.
-async fn attended(
+async fn run_watched(
     connection: &mut PgConnection,
     database: &Database,
     statement: String,
@@ -231,13 +231,13 @@ async fn attended(
     let session = connect::in_time(STATEMENT_TIMEOUT, asked).await?;
     tokio::select! {
         done = raw_sql(AssertSqlSafe(statement)).execute(connection) => done.map(drop),
-        lost = attend(database, session) => Err(lost),
+        lost = watch_session(database, session) => Err(lost),
     }
 }
 
 /// Returns once the database no longer works on a session's statement, or can't be asked. A last
 /// pause gives the answer time to arrive.
-async fn attend(database: &Database, session: i32) -> sqlx::Error {
+async fn watch_session(database: &Database, session: i32) -> sqlx::Error {
     const IS_AT_WORK: &str = "SELECT EXISTS (SELECT FROM pg_stat_activity
         WHERE pid = $1 AND state = 'active')";
     let is_at_work = async || {
@@ -246,12 +246,12 @@ async fn attend(database: &Database, session: i32) -> sqlx::Error {
         connect::in_time(STATEMENT_TIMEOUT, asked).await
     };
     loop {
-        time::sleep(ATTEND_INTERVAL).await;
+        time::sleep(WATCH_INTERVAL).await;
         match is_at_work().await {
             Ok(true) => {}
             Ok(false) => {
-                time::sleep(ATTEND_INTERVAL).await;
-                return connect::late();
+                time::sleep(WATCH_INTERVAL).await;
+                return connect::timed_out();
             }
             Err(error) => return error,
         }

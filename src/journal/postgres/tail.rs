@@ -35,7 +35,7 @@ use crate::{
             aside::Aside,
             connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
             lease::Leases,
-            notice,
+            notify,
             rows::{self, columns},
             watermark::Watermark,
         },
@@ -62,12 +62,12 @@ pub(super) struct Tail {
     wake: watch::Sender<()>,
     poke: Notify,
     /// Whether a notification has arrived since the last read.
-    was_told: AtomicBool,
+    was_notified: AtomicBool,
     /// Signals that a read found events of which no notification had told.
-    is_deaf: Notify,
+    missed_notify: Notify,
     /// Matches that other replicas erased, until [`Self::take_erased`] takes them.
     erased: Mutex<Vec<MatchId>>,
-    history: Arc<Watermark>,
+    watermark: Arc<Watermark>,
     /// Matches that this version can't drive.
     aside: Arc<Aside>,
 }
@@ -82,10 +82,10 @@ impl Tail {
             recent,
             wake,
             poke: Notify::new(),
-            was_told: AtomicBool::new(false),
-            is_deaf: Notify::new(),
+            was_notified: AtomicBool::new(false),
+            missed_notify: Notify::new(),
             erased: Mutex::default(),
-            history,
+            watermark: history,
             aside: Arc::default(),
         }
     }
@@ -140,10 +140,10 @@ impl Tail {
     }
 
     async fn read_new(&self, reader: &mut TailConnection) -> Result<(), Error> {
-        let was_told = self.was_told.swap(false, Ordering::Relaxed);
+        let was_told = self.was_notified.swap(false, Ordering::Relaxed);
         loop {
             let Some(before) = self.recent.reached() else { return Ok(()) };
-            let (events, erased) = reader.read(before, &self.history).await?;
+            let (events, erased) = reader.read(before, &self.watermark).await?;
             if !erased.is_empty() {
                 self.recent.clear();
                 self.recent.tell(erased.iter().map(|id| MatchChange::Gone(*id)));
@@ -155,13 +155,13 @@ impl Tail {
             }
             let is_full = events.len() == PAGE;
             if let Some(last) = events.last() {
-                self.history.reach(last.place());
+                self.watermark.reach(last.place());
             }
             // If this replica's own commit has moved the cache on meanwhile, read again.
             if self.recent.follow(before, events) {
                 self.wake.send_replace(());
                 if !was_told {
-                    self.is_deaf.notify_one();
+                    self.missed_notify.notify_one();
                 }
                 if !is_full {
                     return Ok(());
@@ -202,18 +202,18 @@ impl Tail {
         let pool = database.listener();
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
-        listener.listen(notice::CHANNEL).await?;
+        listener.listen(notify::CHANNEL).await?;
         // Notifications sent before LISTEN are lost: look for everything once.
         self.look();
         leases.look();
         // Events found before LISTEN don't count as missed notifications.
-        let mut deaf = std::pin::pin!(self.is_deaf.notified());
+        let mut deaf = std::pin::pin!(self.missed_notify.notified());
         let mut misses = 0;
         loop {
             let notice = tokio::select! {
                 notice = listener.try_recv() => notice?,
                 () = deaf.as_mut() => {
-                    deaf.set(self.is_deaf.notified());
+                    deaf.set(self.missed_notify.notified());
                     misses += 1;
                     if misses > MISSES_MAX {
                         return Ok(());
@@ -224,10 +224,10 @@ impl Tail {
             misses = 0;
             match notice {
                 Some(notice) => match notice.payload() {
-                    notice::LEASES => leases.look(),
-                    notice::RELEASED => leases.share_anew(),
+                    notify::LEASES => leases.look(),
+                    notify::RELEASED => leases.share_again(),
                     _ => {
-                        self.was_told.store(true, Ordering::Relaxed);
+                        self.was_notified.store(true, Ordering::Relaxed);
                         self.look();
                     }
                 },
@@ -270,7 +270,7 @@ impl TailConnection {
         let is_event = |row: &&PgRow| rows::id(row).is_some();
         let events = rows.iter().filter(is_event).map(rows::recorded).collect::<Result<_, _>>()?;
         let completing = rows::complete(self.connected(history).await?, events);
-        let late = |_| Err(connect::late().into());
+        let late = |_| Err(connect::timed_out().into());
         let events = time::timeout(STATEMENT_TIMEOUT, completing).await.unwrap_or_else(late)?;
         let erasures = rows.first().map(|row| row.try_get(6)).transpose()?;
         let erased = match (self.erasures, erasures) {

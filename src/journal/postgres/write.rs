@@ -134,7 +134,7 @@ pub(super) struct Author {
     pub incarnation: u64,
     /// The lease that claims new matches. No other write needs one.
     pub lease: Option<LeaseId>,
-    pub notices: bool,
+    pub has_notify: bool,
     pub takes_turns: bool,
     pub tell_others: bool,
 }
@@ -234,7 +234,7 @@ pub(super) fn outcome(job: &Job, recorded: Option<Recorded>, author: Author) -> 
 
 /// The statement that writes these jobs.
 pub(super) fn statement<'q>(jobs: &'q [Job], author: Author) -> Query<'q> {
-    let form = WriteForm::of(author.notices);
+    let form = WriteForm::of(author.has_notify);
     let sql = if author.takes_turns { &form.in_turn.call } else { &form.plain };
     let query = sqlx::query(AssertSqlSafe(Arc::clone(sql)));
     let query = NewRows::of(jobs).bind(query);

@@ -68,7 +68,7 @@ pub(super) struct WriterHandle {
 #[expect(clippy::large_enum_variant, reason = "nearly all are writes")]
 enum Message {
     Write(Job),
-    Ask(Command),
+    Command(Command),
     Close,
 }
 
@@ -79,14 +79,14 @@ pub(super) struct WriterSetup {
     /// Measures pauses and time limits. It runs by itself also where a test moves `clock` by hand.
     pub ticks: Clock,
     pub incarnation: u64,
-    pub notices: bool,
+    pub has_notify: bool,
     /// Whether the database lets this replica write in turns.
     pub takes_turns: bool,
     pub leases: Arc<Leases>,
     pub recent: Arc<Recent>,
     pub tail: Arc<Tail>,
     pub wake: watch::Sender<()>,
-    pub history: Arc<Watermark>,
+    pub watermark: Arc<Watermark>,
 }
 
 /// The writer's task.
@@ -155,7 +155,7 @@ impl WriterHandle {
         &self,
         ask: impl FnOnce(ReplySender<T>) -> Command + Send,
     ) -> Result<T, Error> {
-        self.answered(|reply| Message::Ask(ask(reply))).await
+        self.answered(|reply| Message::Command(ask(reply))).await
     }
 
     /// Sends a message and waits for the reply, both within [`PATIENCE`].
@@ -169,7 +169,7 @@ impl WriterHandle {
             self.messages.send(message).await.map_err(|_| reply::closed())?;
             answer.wait().await
         };
-        let late = || Err(connect::late().into());
+        let late = || Err(connect::timed_out().into());
         time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| late())
     }
 
@@ -213,7 +213,7 @@ impl WriterTask {
                     // Its caller has timed out and was told that the write failed.
                     Message::Write(job) if self.is_stale(&job) => {}
                     Message::Write(job) => writes.push(job),
-                    Message::Ask(ask) => asks.push(ask),
+                    Message::Command(ask) => asks.push(ask),
                     // Messages that are queued already are still taken.
                     Message::Close => waiting.close(),
                 }
@@ -346,7 +346,7 @@ impl WriterTask {
             now: self.with.clock.now(),
             incarnation: self.with.incarnation,
             lease: self.with.leases.held(),
-            notices: self.with.notices,
+            has_notify: self.with.has_notify,
             takes_turns: self.with.takes_turns,
             tell_others: self.with.leases.has_others(),
         }
@@ -361,7 +361,7 @@ impl WriterTask {
             return Ok(recorded);
         };
         if let Some(last) = recorded.values().map(Recorded::place).max_by_key(|at| at.position) {
-            self.with.history.reach(last);
+            self.with.watermark.reach(last);
         }
         self.counts.committed();
         if self.with.recent.follow(Position(first - 1), recorded.values().cloned().collect()) {
@@ -397,8 +397,8 @@ impl WriterTask {
         if connect::synchronous_commit(&mut connection).await? != connect::SYNCHRONOUS {
             return Err(sqlx::Error::Configuration("synchronous_commit is not on".into()));
         }
-        self.with.history.check(&mut connection).await?;
-        let takes_turns = write::function(self.with.notices).make(&mut connection).await?;
+        self.with.watermark.check(&mut connection).await?;
+        let takes_turns = write::function(self.with.has_notify).make(&mut connection).await?;
         Ok((connection, takes_turns))
     }
 

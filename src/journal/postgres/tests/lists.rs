@@ -82,7 +82,7 @@ async fn check(served: &Served, crowd: &crate::crowd::Crowd) -> u64 {
 async fn planning(database: &str) -> PgConnection {
     let database = Database::parse(&shared().url(database).into(), None).unwrap();
     let mut connection = database.connect().await.unwrap();
-    connect::plan_with(&mut connection, &PLANNING).await.unwrap();
+    connect::apply_settings(&mut connection, &PLANNING).await.unwrap();
     connection
 }
 

@@ -224,7 +224,7 @@ async fn read(journal: &Postgres, crowd: &Crowd, id: MatchId, request_id: &str) 
         assert!(journal.find(&caller, &key).await.unwrap().is_some());
     }
     journal.events(id).await.unwrap();
-    journal.hold(id).await.unwrap();
+    journal.present_claim(id).await.unwrap();
     let owned: Vec<AnalysisId> = vec![analysis("a"), analysis("b")];
     journal.owned_by_others(id, &owned).await.unwrap();
     journal.takeable(&[id]).await.unwrap();

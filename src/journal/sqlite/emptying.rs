@@ -32,7 +32,7 @@ pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 const GATHERING: Duration = Duration::from_millis(100);
 
 /// How many tries may be blocked by a reader before the log says so: some ten seconds of them.
-const UNTOLD: u64 = 16;
+const SILENT_TRIES_MAX: u64 = 16;
 
 /// The state of the WAL, and the erasures that wait for it to be emptied.
 pub(super) struct Emptying {
@@ -111,7 +111,7 @@ impl Emptying {
         self.tries_failed += 1;
         match is_empty {
             Err(error) => self.outage.failed(&error),
-            Ok(_) if self.tries_failed > UNTOLD => {
+            Ok(_) if self.tries_failed > SILENT_TRIES_MAX => {
                 self.outage
                     .failed_because(|| "a reader of the file blocks the checkpoint".to_owned());
             }

@@ -70,7 +70,7 @@ impl RetentionHold {
         let gap = gap(connection, now).await?;
         let until = note(connection, now, gap > JUMP_MIN).await?;
         if now < until {
-            tell(gap, until.since(now));
+            warn_of_jump(gap, until.since(now));
         }
         let state = Mutex::new(HoldState { until, noted: (now, steady.now()) });
         Ok(Self { clock: clock.clone(), steady, state })
@@ -90,7 +90,7 @@ impl RetentionHold {
         let (now, steady) = (self.clock.now(), self.steady.now());
         let mut state = self.state();
         if now < until && until != state.until {
-            tell(now.since(state.noted.0), until.since(now));
+            warn_of_jump(now.since(state.noted.0), until.since(now));
         }
         *state = HoldState { until, noted: (now, steady) };
     }
@@ -150,7 +150,7 @@ async fn longest_keep(connection: &mut SqliteConnection) -> sqlx::Result<Duratio
     Ok(Duration::from_micros(keep.unwrap_or(0).max(0).cast_unsigned()))
 }
 
-fn tell(jump: Duration, pause: Duration) {
+fn warn_of_jump(jump: Duration, pause: Duration) {
     warn!(
         clock_jump_hours = jump.as_secs() / 3_600,
         pause_hours = pause.as_secs() / 3_600,

@@ -35,7 +35,7 @@ type ReadFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 /// Runs lists, a bounded number at once.
 pub(super) struct Lists {
     files: Files,
-    turns: ListPermits,
+    permits: ListPermits,
     idle: Arc<Idle>,
 }
 
@@ -56,7 +56,7 @@ struct Connected {
 
 impl Lists {
     pub(super) fn new(files: Files) -> Self {
-        Self { files, turns: ListPermits::new(listing::at_once()), idle: Arc::default() }
+        Self { files, permits: ListPermits::new(listing::at_once()), idle: Arc::default() }
     }
 
     /// As [`crate::journal::Reader::list`].
@@ -81,7 +81,7 @@ impl Lists {
         read: impl FnOnce(&mut Connected) -> ReadFuture<'_, T> + Send + 'static,
     ) -> Result<T, Error> {
         let (files, idle) = (self.files.clone(), Arc::clone(&self.idle));
-        let reading = self.turns.run(|gone| async move {
+        let reading = self.permits.run(|gone| async move {
             let mut connected = idle.take(&files).await?;
             let read = tokio::select! {
                 read = read(&mut connected) => Some(read),
@@ -98,7 +98,7 @@ impl Lists {
 
     /// Refuses further lists, waits for those in progress, and closes the connections.
     pub(super) async fn close(&self) {
-        self.turns.close().await;
+        self.permits.close().await;
         let connections = std::mem::take(&mut *self.idle.lock());
         for Connected { connection, .. } in connections {
             if let Err(error) = connection.close().await {
@@ -123,7 +123,7 @@ impl Lists {
     /// How many lists could start at once.
     #[cfg(test)]
     pub(super) fn free(&self) -> usize {
-        self.turns.free()
+        self.permits.free()
     }
 
     /// How many of SQLite's steps lists have run so far, to the nearest [`STEPS`].

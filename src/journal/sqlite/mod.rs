@@ -164,7 +164,7 @@ impl Sqlite {
         files.create().map_err(inaccessible)?;
         let unusable = |source| OpenError::Unusable { path: config.path.clone(), source };
         let version = inspect(&files).await?;
-        paths::narrow_all(&database);
+        paths::restrict_all(&database);
         let mut connection = files.connect().await.map_err(unusable)?;
         let now = config.clock.now();
         let (origin, keys) =

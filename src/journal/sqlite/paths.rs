@@ -60,11 +60,11 @@ pub(super) fn check(database: &Path) -> io::Result<()> {
 }
 
 /// Takes away other users' access to a database file and to the files that SQLite keeps beside it.
-pub(super) fn narrow_all(database: &Path) {
+pub(super) fn restrict_all(database: &Path) {
     let beside = ENDINGS.map(|ending| beside(database, ending));
     for path in std::iter::once(database).chain(beside.iter().map(PathBuf::as_path)) {
         if let Ok(Some(file)) = regular(path) {
-            narrow(path, &file);
+            restrict(path, &file);
         }
     }
 }
@@ -83,8 +83,8 @@ pub(super) fn open_lock(lock_file: &Path) -> io::Result<File> {
     if let Some(kind) = irregular(&metadata) {
         return Err(io::Error::other(kind));
     }
-    refuse_strangers(lock_file, &metadata)?;
-    narrow(lock_file, &metadata);
+    refuse_other_users(lock_file, &metadata)?;
+    restrict(lock_file, &metadata);
     Ok(file)
 }
 
@@ -123,7 +123,7 @@ fn only_ours(options: &mut OpenOptions) {
 
 /// Takes away all rights of other users, if there are any and this user owns the file.
 #[cfg(unix)]
-fn narrow(path: &Path, metadata: &Metadata) {
+fn restrict(path: &Path, metadata: &Metadata) {
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     let mode = metadata.mode() & 0o7777;
     if mode & 0o077 == 0 {
@@ -157,7 +157,7 @@ fn is_mounted_alone(path: &Path, file: &Metadata) -> io::Result<bool> {
 /// Refuses a lock file that belongs to neither this user nor the folder's owner: another user with
 /// write access to the folder could hold the lock for ever.
 #[cfg(unix)]
-fn refuse_strangers(lock_file: &Path, lock: &Metadata) -> io::Result<()> {
+fn refuse_other_users(lock_file: &Path, lock: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     let folder = fs::metadata(lock_file.parent().unwrap_or(Path::new(".")))?;
     let ours = [rustix::process::geteuid().as_raw(), folder.uid()];
@@ -252,8 +252,8 @@ mod tests {
         files.iter().for_each(|file| make(file, 0o664));
         let lines = capture(|| {
             check(&database).unwrap();
-            narrow_all(&database);
-            narrow_all(&database);
+            restrict_all(&database);
+            restrict_all(&database);
         });
         files.iter().for_each(|file| assert_eq!(mode(file), 0o600));
         let told = |line: &CapturedLine| line.field("file").unwrap().to_owned();
@@ -347,12 +347,12 @@ mod tests {
             }
             false => fs::metadata("/").unwrap(),
         };
-        let refused = refuse_strangers(&lock_file, &stranger).unwrap_err().to_string();
+        let refused = refuse_other_users(&lock_file, &stranger).unwrap_err().to_string();
         assert!(
             refused.starts_with(&format!("it belongs to user {}", stranger.uid())),
             "{refused}"
         );
         let ours = fs::metadata(database.parent().unwrap()).unwrap();
-        refuse_strangers(&lock_file, &ours).unwrap();
+        refuse_other_users(&lock_file, &ours).unwrap();
     }
 }

@@ -68,14 +68,14 @@ impl Engine {
         if self.draining.is_cancelled() {
             return Err(Refused::Draining);
         }
-        let slot = match self.room(photo.as_ref()) {
+        let slot = match self.slot_or_limit(photo.as_ref()) {
             Ok(slot) => slot,
             Err(limit) => return self.admit_overloaded(&spec, photo, limit).await,
         };
         let (id, spec) = (self.new_id(), Arc::new(spec));
         // Registered before the match is durable, so that a cancel that comes at once finds the
         // driver.
-        let seat = Registration::take(&self, id, photo.clone());
+        let seat = Registration::register(&self, id, photo.clone());
         match self.with.writer.admit(id, Arc::clone(&spec)).await? {
             Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
             Admitted::Known(known) => {
@@ -89,7 +89,7 @@ impl Engine {
 
     /// A slot for a new match, or the limit that is reached. The slot is taken before the match is
     /// written, so that concurrent admissions can't exceed the limit.
-    fn room(&self, photo: Option<&Photo>) -> Result<UnfinishedSlot, Limit> {
+    fn slot_or_limit(&self, photo: Option<&Photo>) -> Result<UnfinishedSlot, Limit> {
         if photo.is_some_and(Photo::is_overflow) {
             return Err(Limit::PhotoMemory);
         }
@@ -128,7 +128,7 @@ impl Engine {
             "match accepted"
         );
         let drive = VolatileState::fresh(self.with.clock.now());
-        seat.hold(claim);
+        seat.set_claim(claim);
         self.spawn(Driver::new(m.clone(), claim, drive, seat), slot);
         Ok(m)
     }
@@ -148,7 +148,7 @@ impl Engine {
         match self.handle(known.id) {
             _ if known.has_ended() => {}
             Some(handle) => handle.offer_if_any(photo),
-            None => self.go_on(known.id, photo).await?,
+            None => self.take_up(known.id, photo).await?,
         }
         Ok(known)
     }
@@ -156,7 +156,7 @@ impl Engine {
     /// Takes up a match that has no driver here. Claims and drives it if no replica holds it;
     /// otherwise stands by with its photo, for as long as the replica that drives it may still lose
     /// it.
-    async fn go_on(self: &Arc<Self>, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
+    async fn take_up(self: &Arc<Self>, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
         match self.with.writer.take(id, photo.is_some()).await? {
             Takeover::Now(m, claim) => {
                 let driver = self.revive(m, claim);
@@ -170,9 +170,9 @@ impl Engine {
             // If a concurrent repeat has registered first, it is offered the photo.
             Takeover::Held => {
                 if let Some(seat) =
-                    photo.and_then(|photo| Registration::take_or_offer(self, id, photo))
+                    photo.and_then(|photo| Registration::register_or_offer(self, id, photo))
                 {
-                    self.spawn_keeper(seat);
+                    self.spawn_standby(seat);
                 }
             }
             Takeover::Past => {}

@@ -35,10 +35,10 @@ pub const UNWRITABLE: &str = "the server's store can't hold what Oz answered";
 pub struct Driver {
     engine: Arc<Engine>,
     m: Match,
-    held: ReleaseOnPanic,
-    drive: VolatileState,
+    claim: ReleaseOnPanic,
+    state: VolatileState,
     handle: Arc<DriverHandle>,
-    seat: Registration,
+    registration: Registration,
     end: DriverEnd,
     /// Why Oz last failed, for this match or for others: for the log line of the event that reports
     /// it.
@@ -91,7 +91,7 @@ enum Answered {
     /// It was held back, and not sent.
     HeldBack(Deferred),
     /// It was not sent: the claim doesn't allow it at present.
-    Unentitled,
+    NotEntitled,
     /// The match's deadline came first. How long the request was in flight; zero if it was not
     /// sent.
     CutShort(Duration),
@@ -111,41 +111,50 @@ impl Driver {
     pub fn new(m: Match, claim: Claim, drive: VolatileState, seat: Registration) -> Self {
         let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
         let held = ReleaseOnPanic { engine: Arc::clone(&engine), claim };
-        Self { engine, m, held, drive, handle, seat, end: DriverEnd::Over, trouble: None }
+        Self {
+            engine,
+            m,
+            claim: held,
+            state: drive,
+            handle,
+            registration: seat,
+            end: DriverEnd::Over,
+            trouble: None,
+        }
     }
 
     /// Drives the match until it ends, another replica takes it over, or the server drains. Returns
     /// the registration if the claim is lost while the photo is here and not at Oz yet: it is for a
     /// standby.
     pub async fn run(mut self) -> Option<Registration> {
-        while self.turn().await == Flow::On {}
+        while self.advance().await == Flow::On {}
         match self.end {
             DriverEnd::Over if self.m.has_ended() => None,
             // Also after a stop by a later claim of this replica: this release has no effect then.
             DriverEnd::Over | DriverEnd::Left => {
-                self.engine.release_soon(self.held.claim);
+                self.engine.release_soon(self.claim.claim);
                 None
             }
             DriverEnd::Lost => {
-                (!self.m.is_safe() && self.handle.photo().is_some()).then_some(self.seat)
+                (!self.m.is_safe() && self.handle.photo().is_some()).then_some(self.registration)
             }
         }
     }
 
-    async fn turn(&mut self) -> Flow {
+    async fn advance(&mut self) -> Flow {
         if self.should_leave() {
             return self.leave();
         }
-        match self.engine.with.writer.claim_status(self.held.claim) {
+        match self.engine.with.writer.claim_status(self.claim.claim) {
             ClaimStatus::Held => {}
             ClaimStatus::Lent if self.handle.photo().is_none() || self.m.is_safe() => {}
-            ClaimStatus::Lent => return Box::pin(self.secure()).await,
+            ClaimStatus::Lent => return Box::pin(self.confirm_claim()).await,
             ClaimStatus::Unsure => return self.pause_for_the_store().await,
             ClaimStatus::Lost => return self.lost(),
         }
         let now = self.engine.with.clock.now();
         let photo_here = self.handle.photo().is_some();
-        match next_step(&self.m, &self.drive, photo_here, now, &self.engine.config.policy) {
+        match next_step(&self.m, &self.state, photo_here, now, &self.engine.config.policy) {
             Step::Rest => Flow::Over,
             Step::Wait(until) => self.wait(until).await,
             // Boxed, so that the many drivers that wait reserve no memory for what few do at a
@@ -164,10 +173,10 @@ impl Driver {
 
     /// The photo has come, and the claim is lent: confirms it, so that no other replica that has
     /// the photo can take the match.
-    async fn secure(&mut self) -> Flow {
-        match self.engine.with.writer.confirm(self.held.claim).await {
+    async fn confirm_claim(&mut self) -> Flow {
+        match self.engine.with.writer.confirm(self.claim.claim).await {
             Ok(Some(claim)) => {
-                self.held.claim = claim;
+                self.claim.claim = claim;
                 Flow::On
             }
             Ok(None) => self.lost(),
@@ -188,7 +197,7 @@ impl Driver {
 
     /// Waits for a time, a photo, a stop, or new credentials if Oz refuses the present ones.
     async fn wait(&mut self, until: Timestamp) -> Flow {
-        let lacks_credentials = self.drive.lacks_credentials();
+        let lacks_credentials = self.state.lacks_credentials();
         tokio::select! {
             biased;
             () = self.leaving() => self.leave(),
@@ -197,7 +206,7 @@ impl Driver {
             () = async { self.engine.with.oz.credentials_replaced().await }, if lacks_credentials => {
                 self.try_soon()
             }
-            () = self.handle.poke.notified() => Flow::On,
+            () = self.handle.wake.notified() => Flow::On,
             () = self.engine.with.clock.sleep_until(until) => Flow::On,
         }
     }
@@ -205,7 +214,7 @@ impl Driver {
     /// Tries again soon after the credentials were replaced; not all matches at once.
     fn try_soon(&mut self) -> Flow {
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
-        self.drive.try_by(self.engine.with.clock.now().after(spread));
+        self.state.try_by(self.engine.with.clock.now().after(spread));
         Flow::On
     }
 
@@ -225,14 +234,14 @@ impl Driver {
         let outcome = match self.perform(&ask, asked).await {
             Answered::Settled(outcome) => outcome,
             Answered::HeldBack(hold) => return self.held_back(&ask, &hold).await,
-            Answered::Unentitled => return Flow::On,
+            Answered::NotEntitled => return Flow::On,
             Answered::CutShort(unanswered) => {
-                self.drive.cut_short(unanswered, &self.engine.config.policy);
+                self.state.cut_short(unanswered, &self.engine.config.policy);
                 return Flow::On;
             }
             Answered::Abandoned => return self.leave(),
         };
-        let outcome = match self.without_strangers(outcome).await {
+        let outcome = match self.without_foreign_analyses(outcome).await {
             Ok(outcome) => outcome,
             Err(failure) => {
                 self.engine.store_failed(&failure, "owners of analyses not read: will retry");
@@ -246,11 +255,11 @@ impl Driver {
     /// for a drain: its answer would be lost.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.engine.with.clock, ask.kind().changes_oz());
-        let entry = settling::entry(&self.m, &self.drive, ask, asked);
+        let entry = settling::entry(&self.m, &self.state, ask, asked);
         let permit = tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => return Answered::Abandoned,
-            entered = self.engine.gate.acquire(entry) => match entered {
+            entered = self.engine.limiter.acquire(entry) => match entered {
                 Ok(permit) => permit,
                 Err(deferred) => return Answered::HeldBack(deferred),
             },
@@ -259,7 +268,7 @@ impl Driver {
         };
         // After the wait for the permit: the lease may have expired meanwhile.
         if !self.is_entitled(ask) {
-            return Answered::Unentitled;
+            return Answered::NotEntitled;
         }
         let sent = clock.now();
         tokio::select! {
@@ -311,7 +320,7 @@ impl Driver {
             Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
         };
         let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
-        let sent = |bytes_sent| self.tell(bytes_sent, bytes_total);
+        let sent = |bytes_sent| self.report_progress(bytes_sent, bytes_total);
         let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
         if let Some(deferred) = self.withheld(&outcome) {
             // Nothing was sent, so it says nothing about Oz: the permit is dropped unreported.
@@ -323,7 +332,7 @@ impl Driver {
 
     /// Whether the claim allows a request. A lent claim allows no upload.
     fn is_entitled(&self, ask: &Ask) -> bool {
-        match self.engine.with.writer.claim_status(self.held.claim) {
+        match self.engine.with.writer.claim_status(self.claim.claim) {
             ClaimStatus::Held => true,
             ClaimStatus::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
             ClaimStatus::Unsure | ClaimStatus::Lost => false,
@@ -340,7 +349,10 @@ impl Driver {
     }
 
     /// Removes from a folder the analyses that other matches own: they must not be adopted.
-    async fn without_strangers(&self, outcome: OzResult) -> Result<OzResult, journal::Error> {
+    async fn without_foreign_analyses(
+        &self,
+        outcome: OzResult,
+    ) -> Result<OzResult, journal::Error> {
         let Ok(Reply::Folder(mut folder)) = outcome else {
             return Ok(outcome);
         };
@@ -374,7 +386,7 @@ impl Driver {
 
     /// Lends the volatile state to the core, which returns it changed.
     fn lend_drive(&mut self, now: Timestamp) -> VolatileState {
-        std::mem::replace(&mut self.drive, VolatileState::fresh(now))
+        std::mem::replace(&mut self.state, VolatileState::fresh(now))
     }
 
     /// Adopts what the core decided, and writes its event if there is one.
@@ -387,20 +399,20 @@ impl Driver {
                 "doubles at Oz ignored: photos or analyses beyond the ones that count"
             );
         }
-        self.drive = drive;
-        self.tell(0, 0);
+        self.state = drive;
+        self.report_progress(0, 0);
         match event {
             Some(event) => self.record(event).await,
             None => Flow::On,
         }
     }
 
-    fn tell(&self, bytes_sent: u64, bytes_total: u64) {
+    fn report_progress(&self, bytes_sent: u64, bytes_total: u64) {
         let progress = Progress {
             bytes_sent,
             bytes_total,
-            polls: self.drive.polls,
-            failed_attempts: self.drive.failures().into(),
+            polls: self.state.polls,
+            failed_attempts: self.state.failures().into(),
         };
         (self.engine.with.progress)(self.m.id, progress);
     }
@@ -436,22 +448,24 @@ impl Driver {
                 .engine
                 .with
                 .writer
-                .append(self.held.claim, self.m.sequence, event.clone())
+                .append(self.claim.claim, self.m.sequence, event.clone())
                 .await;
             let failure = match appended {
                 Ok(Appended::Done(recorded)) => return self.apply(&recorded),
                 // The write before, whose outcome is unknown, may have written this event.
-                Ok(Appended::Lost) if unsure => match self.find_out(&event).await {
+                Ok(Appended::Lost) if unsure => match self.resolve_doubtful_append(&event).await {
                     Ok(turn) => return turn,
                     Err(failure) => failure,
                 },
                 Ok(Appended::Lost) => return self.lost(),
                 Ok(Appended::Taken) => {
                     info!(match.id = %self.m.id, "analysis not adopted: another match owns it");
-                    self.drive.analysis_belongs_to_another(self.engine.with.clock.now());
+                    self.state.analysis_belongs_to_another(self.engine.with.clock.now());
                     return Flow::On;
                 }
-                Err(journal::Error::Refused(source)) => return self.refuse(&event, &*source).await,
+                Err(journal::Error::Refused(source)) => {
+                    return self.fail_unwritable(&event, &*source).await;
+                }
                 Err(failure) => failure,
             };
             self.engine.store_failed(&failure, "event not written: will retry");
@@ -464,7 +478,7 @@ impl Driver {
 
     /// An event that the store refuses for good ends its match, with an error in our own words
     /// only. If the store refuses that as well, the match is left as it is until the next start.
-    async fn refuse(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Flow {
+    async fn fail_unwritable(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Flow {
         error!(match.id = %self.m.id, error = %source, "event refused by the store for good");
         let is_last_resort = matches!(event, Event::Failed(fact) if fact.oz.is_none());
         if is_last_resort {
@@ -480,7 +494,7 @@ impl Driver {
     /// Reads whether an append whose outcome is unknown was committed; it is never guessed. Another
     /// replica that has taken the match over may have written the same event: then this claim is
     /// lost, and the next step is that replica's.
-    async fn find_out(&mut self, event: &Event) -> Result<Flow, journal::Error> {
+    async fn resolve_doubtful_append(&mut self, event: &Event) -> Result<Flow, journal::Error> {
         let (reader, next) = (&self.engine.with.reader, self.m.sequence.next());
         let is_ours = |recorded: &Recorded| {
             recorded.event == *event && reader.origin_of(recorded.incarnation) == reader.origin()
@@ -570,7 +584,7 @@ impl Driver {
             oz.folder_id = %self.m.spec.folder_id,
             resolution = resolution.as_str(),
             duration_ms = self.duration_ms(),
-            polls = self.drive.polls,
+            polls = self.state.polls,
             "match finished"
         );
     }
@@ -587,7 +601,7 @@ impl Driver {
             oz.error_message = error.metadata.get("oz.error_message"),
             retryable = error.retryable,
             duration_ms = self.duration_ms(),
-            polls = self.drive.polls,
+            polls = self.state.polls,
             "match failed"
         );
     }

@@ -46,10 +46,10 @@ pub struct Limiter {
     next: sync::Mutex<()>,
     /// The queue for the rate limit; `None` without one. Requests then wait for the semaphore
     /// alone: in a queue of its own, each would be woken by the one before it.
-    line: Option<RateQueue>,
+    queue: Option<RateQueue>,
     /// Concurrency permits. The holder of a permit has one request in flight, its own or the login
     /// that it needs, or it is the head of the queue.
-    turns: ResizableSemaphore,
+    permits: ResizableSemaphore,
     clock: Clock,
     chance: Jitter,
 }
@@ -57,9 +57,9 @@ pub struct Limiter {
 /// Permission to send one request now. If it is dropped unreported, it is given back to the circuit
 /// breaker.
 pub struct SendPermit<'a> {
-    gate: &'a Limiter,
-    pass: Option<Ticket>,
-    _turn: Permit<'a>,
+    limiter: &'a Limiter,
+    ticket: Option<Ticket>,
+    _permit: Permit<'a>,
 }
 
 impl Limiter {
@@ -69,8 +69,8 @@ impl Limiter {
         Self {
             circuit: Mutex::new(CircuitBreaker::new(now)),
             next: sync::Mutex::default(),
-            line: limits.rate_max.map(|rate| RateQueue::new(TokenBucket::new(rate, now))),
-            turns: ResizableSemaphore::new(limits.requests_max),
+            queue: limits.rate_max.map(|rate| RateQueue::new(TokenBucket::new(rate, now))),
+            permits: ResizableSemaphore::new(limits.requests_max),
             clock,
             chance,
         }
@@ -91,11 +91,11 @@ impl Limiter {
             true => None,
             false => Some(self.next.lock().await),
         };
-        let first = match &self.line {
+        let first = match &self.queue {
             Some(line) => Some(line.first().await),
             None => None,
         };
-        let turn = self.turns.take().await;
+        let turn = self.permits.acquire().await;
         if let Some(first) = &first {
             first.wait(&self.clock).await;
         }
@@ -105,15 +105,15 @@ impl Limiter {
         // held back. A request that is held back takes no token.
         let pass = self.circuit().enter(entry, now, chance)?;
         if let Some(first) = first {
-            first.go(now);
+            first.take_token(now);
         }
-        Ok(SendPermit { gate: self, pass: Some(pass), _turn: turn })
+        Ok(SendPermit { limiter: self, ticket: Some(pass), _permit: turn })
     }
 
     /// Keeps to one replica's share of so many, from now on. Requests in flight go on.
     pub fn share_among(&self, replicas: usize) {
-        self.turns.share_among(replicas);
-        if let Some(line) = &self.line {
+        self.permits.share_among(replicas);
+        if let Some(line) = &self.queue {
             line.share_among(replicas, self.clock.now());
         }
     }
@@ -127,10 +127,10 @@ impl Limiter {
 impl SendPermit<'_> {
     /// Reports the outcome of the request to the circuit breaker.
     pub fn report(mut self, outcome: &OzResult) {
-        let Some(pass) = self.pass.take() else { return };
+        let Some(pass) = self.ticket.take() else { return };
         let failure = outcome.as_ref().err();
-        let (now, chance) = (self.gate.clock.now(), (self.gate.chance)());
-        let change = self.gate.circuit().report(pass, failure, now, chance);
+        let (now, chance) = (self.limiter.clock.now(), (self.limiter.chance)());
+        let change = self.limiter.circuit().report(pass, failure, now, chance);
         let cause = failure.map(|failure| failure.kind.cause().as_str());
         match change {
             Some(BreakerChange::Opened) => warn!(
@@ -148,8 +148,8 @@ impl SendPermit<'_> {
 
 impl Drop for SendPermit<'_> {
     fn drop(&mut self) {
-        if let Some(pass) = self.pass.take() {
-            self.gate.circuit().give_back(pass);
+        if let Some(pass) = self.ticket.take() {
+            self.limiter.circuit().give_back(pass);
         }
     }
 }

@@ -107,7 +107,7 @@ struct Engine {
     config: Config,
     with: Collaborators,
     photo_memory: PhotoMemory,
-    gate: Limiter,
+    limiter: Limiter,
     ids: Mutex<uuid::ContextV7>,
     drivers: Mutex<HashMap<MatchId, Arc<registry::DriverHandle>>>,
     /// Claims whose drivers here have ended, each with the time from which it may be released.
@@ -146,7 +146,7 @@ impl Worker {
     pub fn new(config: Config, with: Collaborators) -> Self {
         let gate = Limiter::new(config.oz, with.clock.clone(), Arc::clone(&with.chance));
         let engine = Arc::new(Engine {
-            gate,
+            limiter: gate,
             config,
             with,
             photo_memory: PhotoMemory::new(config.photo_bytes_max),
@@ -161,7 +161,7 @@ impl Worker {
             draining: CancellationToken::new(),
             stopping: CancellationToken::new(),
         });
-        engine.hear();
+        engine.subscribe_to_endings();
         Self(engine)
     }
 
@@ -255,7 +255,7 @@ impl Worker {
         self.0.draining.cancel();
         self.0.tasks.close();
         let until = self.0.with.clock.now().after(timeout.mul_f64(DRAIN_SHARE_FOR_PHOTOS));
-        if self.0.with.clock.before(until, self.0.empty()).await.is_none() {
+        if self.0.with.clock.before(until, self.0.wait_until_idle()).await.is_none() {
             warn!(
                 photos = self.0.photo_memory.photos(),
                 "drain: photos dropped that did not reach Oz in time"
@@ -275,13 +275,13 @@ impl Engine {
 
     /// Has the journal tell of matches that have ended elsewhere: their drivers here stop at once,
     /// and their photos are dropped.
-    fn hear(self: &Arc<Self>) {
+    fn subscribe_to_endings(self: &Arc<Self>) {
         let engine = Arc::downgrade(self);
         self.with.writer.listen(Arc::new(move |heard| {
             let Some(engine) = engine.upgrade() else { return };
             match heard {
                 MatchChange::Gone(id) => engine.stop(id),
-                MatchChange::PhotoDone(id) => engine.stop_keeping(id),
+                MatchChange::PhotoDone(id) => engine.stop_standby(id),
             }
         }));
     }
@@ -324,10 +324,10 @@ impl Engine {
     /// it from now on, and it gets the photo that a standby has kept here. `None` if this replica
     /// has made a later claim since.
     fn revive(self: &Arc<Self>, m: Match, claim: Claim) -> Option<Driver> {
-        Registration::take_over(self, claim).map(|seat| self.revive_at(seat, m, claim))
+        Registration::take_over(self, claim).map(|seat| self.revive_registered(seat, m, claim))
     }
 
-    fn revive_at(&self, seat: Registration, m: Match, claim: Claim) -> Driver {
+    fn revive_registered(&self, seat: Registration, m: Match, claim: Claim) -> Driver {
         let chance = (self.with.chance)();
         let drive = VolatileState::revived(&m, self.with.clock.now(), &self.config.policy, chance);
         Driver::new(m, claim, drive, seat)
@@ -341,7 +341,7 @@ impl Engine {
     }
 
     /// Spawns a standby, which keeps the photo of a match that another replica drives.
-    fn spawn_keeper(self: &Arc<Self>, seat: Registration) {
+    fn spawn_standby(self: &Arc<Self>, seat: Registration) {
         let engine = Arc::clone(self);
         self.tasks.spawn(async move {
             if let Some(driver) = standby::wait_for_claim(seat).await {
@@ -352,7 +352,7 @@ impl Engine {
 
     /// Queues the release of a claim whose driver has ended before its match.
     fn release_soon(&self, claim: Claim) {
-        self.left().push((claim, self.with.clock.now()));
+        self.released().push((claim, self.with.clock.now()));
         self.has_released.notify_one();
     }
 
@@ -361,16 +361,16 @@ impl Engine {
     fn release_after_panic(&self, claim: Claim) {
         let pause_ms = PANIC_PAUSE.as_millis() as u64;
         error!(match.id = %claim.match_id, pause_ms, "driver panicked: its claim will be released");
-        self.left().push((claim, self.with.clock.now().after(PANIC_PAUSE)));
+        self.released().push((claim, self.with.clock.now().after(PANIC_PAUSE)));
     }
 
-    fn left(&self) -> MutexGuard<'_, Vec<(Claim, Timestamp)>> {
+    fn released(&self) -> MutexGuard<'_, Vec<(Claim, Timestamp)>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
         self.released.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until all tasks have ended, and releases the claims of ended drivers meanwhile.
-    async fn empty(&self) {
+    async fn wait_until_idle(&self) {
         loop {
             let is_empty = tokio::select! {
                 biased;
@@ -391,14 +391,15 @@ impl Engine {
         if is_last && self.with.writer.fleet().borrow().alive == 1 {
             return;
         }
-        let due: Vec<_> = self.left().extract_if(.., |(_, time)| is_last || *time <= now).collect();
+        let due: Vec<_> =
+            self.released().extract_if(.., |(_, time)| is_last || *time <= now).collect();
         if due.is_empty() {
             return;
         }
         let claims = due.iter().map(|(claim, _)| *claim).collect();
         if let Err(failure) = self.with.writer.release(claims).await {
             self.store_failed(&failure, "claims not released: will retry");
-            self.left().extend(due);
+            self.released().extend(due);
         }
     }
 
@@ -418,7 +419,7 @@ impl Engine {
     /// Claims the matches that no replica holds, until the drain.
     async fn claim_loop(self: Arc<Self>) {
         let mut fleet = self.with.writer.fleet();
-        self.gate.share_among(fleet.borrow_and_update().alive);
+        self.limiter.share_among(fleet.borrow_and_update().alive);
         // The first round comes soon: matches may have been released since the claims at the start.
         let mut pause = CLAIMING_PAUSE;
         loop {
@@ -430,7 +431,7 @@ impl Engine {
                 () = self.with.clock.sleep(pause) => {}
             }
             self.flush_releases().await;
-            self.gate.share_among(fleet.borrow_and_update().alive);
+            self.limiter.share_among(fleet.borrow_and_update().alive);
             pause = match self.claim_unheld().await {
                 Ok(()) if self.has_backlog.load(Ordering::Relaxed) => CLAIMING_PAUSE,
                 Ok(()) => HOUSEKEEPING_INTERVAL,
@@ -552,7 +553,7 @@ async fn drive(driver: Driver) {
             Some(seat) => {
                 // The claim may be lent by now, so the standby tries to take the match back at
                 // once.
-                seat.handle().poke.notify_one();
+                seat.handle().wake.notify_one();
                 Box::pin(standby::wait_for_claim(seat)).await
             }
             None => None,

@@ -19,7 +19,7 @@ use crate::{
 pub struct DriverHandle {
     photo: Mutex<PhotoSlot>,
     /// Wakes the driver or standby: a photo has arrived, or the match can be claimed.
-    pub(super) poke: Notify,
+    pub(super) wake: Notify,
     /// Cancelled when the driver or standby must leave.
     pub(super) stop: CancellationToken,
     /// The epoch of the driver's claim; zero before it has one.
@@ -36,7 +36,7 @@ impl DriverHandle {
     /// The handle of a driver with its photo, if that is here.
     fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
         let (photo, epoch) = (Mutex::new(PhotoSlot::Wanted(photo)), AtomicU64::new(0));
-        Self { photo, poke: Notify::new(), stop, epoch }
+        Self { photo, wake: Notify::new(), stop, epoch }
     }
 
     /// Hands over a photo. It is dropped if the driver has one, or needs none any more.
@@ -44,7 +44,7 @@ impl DriverHandle {
         let mut slot = self.slot();
         if let PhotoSlot::Wanted(empty @ None) = &mut *slot {
             *empty = Some(photo);
-            self.poke.notify_one();
+            self.wake.notify_one();
         }
     }
 
@@ -93,7 +93,7 @@ pub struct Registration {
 
 impl Registration {
     /// Registers the driver of a match.
-    pub fn take(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
+    pub fn register(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
         let handle = Arc::new(DriverHandle::new(photo, engine.stopping.child_token()));
         engine.drivers().insert(match_id, Arc::clone(&handle));
         Self { engine: Arc::clone(engine), match_id, handle }
@@ -101,7 +101,11 @@ impl Registration {
 
     /// Registers a standby with its photo. If a driver or standby is registered by now, that one is
     /// offered the photo, and the answer is `None`.
-    pub fn take_or_offer(engine: &Arc<Engine>, match_id: MatchId, photo: Photo) -> Option<Self> {
+    pub fn register_or_offer(
+        engine: &Arc<Engine>,
+        match_id: MatchId,
+        photo: Photo,
+    ) -> Option<Self> {
         let mut drivers = engine.drivers();
         if let Some(handle) = drivers.get(&match_id) {
             handle.offer(photo);
@@ -133,7 +137,7 @@ impl Registration {
 
     /// Notes the claim of a standby that becomes a driver. False if another driver has taken the
     /// registration over meanwhile.
-    pub fn hold(&self, claim: Claim) -> bool {
+    pub fn set_claim(&self, claim: Claim) -> bool {
         // While the map is locked, no other driver can take the registration over.
         let _drivers = self.engine.drivers();
         self.handle.epoch.store(claim.epoch, Ordering::Relaxed);

@@ -52,11 +52,11 @@ pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
             biased;
             () = handle.stop.cancelled() => return None,
             () = engine.draining.cancelled() => return None,
-            () = handle.poke.notified() => {}
+            () = handle.wake.notified() => {}
         }
         match engine.with.writer.take(seat.match_id(), true).await {
-            Ok(Takeover::Now(m, claim)) if seat.hold(claim) => {
-                return Some(engine.revive_at(seat, m, claim));
+            Ok(Takeover::Now(m, claim)) if seat.set_claim(claim) => {
+                return Some(engine.revive_registered(seat, m, claim));
             }
             // Stopped meanwhile, as by a later claim of this replica: this claim is not driven.
             Ok(Takeover::Now(_, claim)) => {
@@ -84,7 +84,7 @@ pub async fn wake_all(engine: Arc<Engine>) {
             () = engine.with.clock.sleep(pause) => {}
         }
         fleet.mark_unchanged();
-        pause = match engine.wake_keepers().await {
+        pause = match engine.wake_standbys().await {
             Ok(woken) if woken == TAKE_PAGE => TAKE_PAUSE,
             Ok(_) => ASK_INTERVAL,
             Err(failure) => {
@@ -97,7 +97,7 @@ pub async fn wake_all(engine: Arc<Engine>) {
 
 impl Engine {
     /// Wakes up to `TAKE_PAGE` standbys of matches that can be claimed. Returns how many.
-    async fn wake_keepers(&self) -> Result<usize, journal::Error> {
+    async fn wake_standbys(&self) -> Result<usize, journal::Error> {
         let kept: Vec<MatchId> = self.kept().keys().copied().collect();
         if kept.is_empty() {
             return Ok(0);
@@ -105,11 +105,11 @@ impl Engine {
         let free = self.with.writer.takeable(&kept).await?;
         let kept = self.kept();
         let handles = free.iter().filter_map(|id| kept.get(id)).take(TAKE_PAGE);
-        Ok(handles.map(|handle| handle.poke.notify_one()).count())
+        Ok(handles.map(|handle| handle.wake.notify_one()).count())
     }
 
     /// Stops the standby of a match, if there is one here, and so drops its photo.
-    pub(super) fn stop_keeping(&self, id: MatchId) {
+    pub(super) fn stop_standby(&self, id: MatchId) {
         if let Some(handle) = self.kept().get(&id) {
             handle.stop();
         }

@@ -67,10 +67,10 @@ struct Asked {
 }
 
 /// Forwards each request to the test.
-struct Passes(mpsc::UnboundedSender<Asked>);
+struct ForwardingOz(mpsc::UnboundedSender<Asked>);
 
 #[async_trait]
-impl Oz for Passes {
+impl Oz for ForwardingOz {
     async fn perform(&self, ask: &Ask, photo: Option<Bytes>, _: Sent<'_>) -> OzResult {
         let (answer, told) = oneshot::channel();
         let unheard = || Failure::new(FailureKind::Interrupted, "the test has ended");
@@ -83,7 +83,7 @@ impl Oz for Passes {
 }
 
 /// A journal that loses the answer to the next append, refuses events or panics, as its flags say.
-struct Losing {
+struct FaultyJournal {
     journal: Memory,
     loses: Arc<AtomicBool>,
     /// Whether it refuses every event but `Failed` for good.
@@ -94,14 +94,14 @@ struct Losing {
     takes: Arc<AtomicUsize>,
 }
 
-impl Losing {
+impl FaultyJournal {
     fn may_panic(&self) {
         assert!(!self.panics.load(Ordering::Relaxed), "as the test wants");
     }
 }
 
 #[async_trait]
-impl Writer for Losing {
+impl Writer for FaultyJournal {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, journal::Error> {
         self.journal.admit(match_id, spec).await
     }
@@ -204,7 +204,7 @@ impl Writer for Losing {
     }
 }
 
-struct House {
+struct Harness {
     worker: Worker,
     journal: Memory,
     loses: Arc<AtomicBool>,
@@ -216,7 +216,7 @@ struct House {
     asked: mpsc::UnboundedReceiver<Asked>,
 }
 
-impl House {
+impl Harness {
     fn new() -> Self {
         Self::with(CONFIG)
     }
@@ -231,7 +231,7 @@ impl House {
         let (asks, asked) = mpsc::unbounded_channel();
         let (loses, refuses) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (panics, takes) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let writer = Losing {
+        let writer = FaultyJournal {
             journal: journal.clone(),
             loses: Arc::clone(&loses),
             refuses: Arc::clone(&refuses),
@@ -241,7 +241,7 @@ impl House {
         let with = Collaborators {
             writer: Arc::new(writer),
             reader: Arc::new(journal.clone()),
-            oz: Arc::new(Passes(asks)),
+            oz: Arc::new(ForwardingOz(asks)),
             clock: clock.clone(),
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(|| 0.0),
@@ -413,7 +413,7 @@ async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F)
 }
 
 /// Drains a server, which must end without another request to Oz.
-async fn drains(house: &mut House) {
+async fn drains(house: &mut Harness) {
     let down = timeout(PATIENCE, house.worker.drain(Duration::from_secs(10))).await;
     assert!(down.is_ok(), "the drain waits for something");
     assert!(house.asked.try_recv().is_err(), "another request was sent to Oz");
@@ -423,7 +423,7 @@ async fn drains(house: &mut House) {
 
 #[tokio::test]
 async fn the_id_of_a_match_tells_when_it_was_accepted() {
-    let house = House::new();
+    let house = Harness::new();
     let m = house.admit(spec()).await;
     let (seconds, nanos) = m.id.as_uuid().get_timestamp().unwrap().to_unix();
     assert_eq!((seconds, nanos / 1_000_000), (1_764_000_000, 512));
@@ -431,7 +431,7 @@ async fn the_id_of_a_match_tells_when_it_was_accepted() {
 
 #[tokio::test]
 async fn no_more_matches_are_under_way_than_the_settings_allow() {
-    let house = House::new();
+    let house = Harness::new();
     let first = house.admit(naming_a_medium()).await;
     house.admit(naming_a_medium()).await;
     assert_eq!(house.worker.unfinished(), 2);
@@ -446,7 +446,7 @@ async fn no_more_matches_are_under_way_than_the_settings_allow() {
 
 #[tokio::test]
 async fn a_photo_leaves_memory_once_oz_has_it() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     house.admit(spec()).await;
     house.answers(AskKind::ReadFolder, folder()).await;
     let upload = house.next(AskKind::UploadPhoto).await;
@@ -458,7 +458,7 @@ async fn a_photo_leaves_memory_once_oz_has_it() {
 
 #[tokio::test]
 async fn oz_may_take_its_time_until_the_deadline() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
     let look = house.next(AskKind::ReadFolder).await;
     house.hand.advance(Duration::from_secs(600));
@@ -470,7 +470,7 @@ async fn oz_may_take_its_time_until_the_deadline() {
 
 #[tokio::test]
 async fn an_event_written_despite_a_store_failure_is_found_and_built_on() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
     house.loses.store(true, Ordering::Relaxed);
     house.answers(AskKind::ReadFolder, folder()).await;
@@ -483,7 +483,7 @@ async fn an_event_written_despite_a_store_failure_is_found_and_built_on() {
 
 #[tokio::test]
 async fn an_event_that_the_store_refuses_for_good_ends_its_match() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
     house.refuses.store(true, Ordering::Relaxed);
     house.answers(AskKind::ReadFolder, folder()).await;
@@ -494,7 +494,7 @@ async fn an_event_that_the_store_refuses_for_good_ends_its_match() {
 
 #[tokio::test]
 async fn a_request_unsent_for_lack_of_a_session_is_held_back_and_not_blamed_on_oz() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
     let again = Duration::from_secs(20);
     for round in 1..=50 {
@@ -513,7 +513,7 @@ async fn a_request_unsent_for_lack_of_a_session_is_held_back_and_not_blamed_on_o
 
 #[tokio::test]
 async fn a_cancelled_match_drops_its_request_and_its_photo() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     let m = house.admit(spec()).await;
     let mut look = house.next(AskKind::ReadFolder).await;
     house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
@@ -543,7 +543,7 @@ fn processing(ask: &Ask) -> Reply {
 #[tokio::test]
 async fn a_replica_at_its_share_of_the_rate_stretches_the_polls_of_all_matches_alike() {
     let oz = OzLimits { rate_max: std::num::NonZeroU32::new(2), ..CONFIG.oz };
-    let mut house = House::shared_with(Config { unfinished_max: 6, oz, ..CONFIG });
+    let mut house = Harness::shared_with(Config { unfinished_max: 6, oz, ..CONFIG });
     let other = house.replica();
     house.journal.pulse();
     house.worker.start().await.unwrap();
@@ -581,7 +581,7 @@ async fn a_replica_at_its_share_of_the_rate_stretches_the_polls_of_all_matches_a
 
 #[tokio::test]
 async fn of_two_claims_observed_out_of_order_the_later_one_is_driven() {
-    let first = House::new();
+    let first = Harness::new();
     let m = first.admit(naming_a_medium()).await;
     let mut house = first.next_process();
     let (earlier, early) = house.journal.claim(1).await.unwrap().remove(0);
@@ -602,7 +602,7 @@ async fn of_two_claims_observed_out_of_order_the_later_one_is_driven() {
 
 #[tokio::test]
 async fn a_draining_server_brings_its_photos_to_oz_and_leaves_the_rest() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     let m = house.admit(spec()).await;
     let look = house.next(AskKind::ReadFolder).await;
     let worker = house.worker.clone();
@@ -621,7 +621,7 @@ async fn a_draining_server_brings_its_photos_to_oz_and_leaves_the_rest() {
 
 #[tokio::test]
 async fn a_draining_server_awaits_no_answer_about_a_match_without_a_photo() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     house.admit(naming_a_medium()).await;
     let _look = house.next(AskKind::ReadFolder).await;
     drains(&mut house).await;
@@ -629,7 +629,7 @@ async fn a_draining_server_awaits_no_answer_about_a_match_without_a_photo() {
 
 #[tokio::test]
 async fn a_draining_server_awaits_the_answer_to_a_request_that_changes_oz() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
     house.answers(AskKind::ReadFolder, folder()).await;
     let start = house.next(AskKind::StartAnalyses).await;
@@ -642,7 +642,7 @@ async fn a_draining_server_awaits_the_answer_to_a_request_that_changes_oz() {
 
 #[tokio::test]
 async fn a_draining_server_waits_for_no_photo_to_arrive() {
-    let first = House::new();
+    let first = Harness::new();
     first.admit(spec()).await;
     let mut second = first.next_process();
     second.worker.start().await.unwrap();
@@ -652,7 +652,7 @@ async fn a_draining_server_waits_for_no_photo_to_arrive() {
 
 #[tokio::test]
 async fn a_match_claimed_during_a_drain_sends_nothing_to_oz() {
-    let first = House::new();
+    let first = Harness::new();
     first.admit(spec()).await;
     let mut second = first.next_process();
     second.admit(spec()).await;
@@ -674,7 +674,7 @@ async fn a_match_claimed_during_a_drain_sends_nothing_to_oz() {
 
 #[tokio::test]
 async fn a_match_whose_driver_panicked_is_driven_again_after_a_pause() {
-    let mut house = House::new();
+    let mut house = Harness::new();
     house.worker.start().await.unwrap();
     let m = house.admit(naming_a_medium()).await;
     for _ in 0..3 {
@@ -692,7 +692,7 @@ async fn a_match_whose_driver_panicked_is_driven_again_after_a_pause() {
 
 #[tokio::test]
 async fn housekeeping_goes_on_after_a_panic() {
-    let house = House::new();
+    let house = Harness::new();
     house.worker.start().await.unwrap();
     let m = house.admit(naming_a_medium()).await;
     house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
@@ -712,7 +712,7 @@ async fn housekeeping_goes_on_after_a_panic() {
 
 #[tokio::test]
 async fn a_draining_server_releases_the_claims_of_panicked_drivers_at_once() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     house.admit(naming_a_medium()).await;
     let look = house.next(AskKind::ReadFolder).await;
     look.answer.send(Err(Failure::new(FailureKind::Interrupted, PANIC))).unwrap();
@@ -725,7 +725,7 @@ async fn a_draining_server_releases_the_claims_of_panicked_drivers_at_once() {
 
 #[tokio::test]
 async fn claims_stop_at_the_limit_and_new_matches_wait_for_unclaimed_ones() {
-    let house = House::new();
+    let house = Harness::new();
     let mut all = Vec::new();
     for _ in 0..5 {
         let id = MatchId::from_uuid(uuid::Uuid::now_v7());
@@ -751,7 +751,7 @@ async fn claims_stop_at_the_limit_and_new_matches_wait_for_unclaimed_ones() {
 
 #[tokio::test]
 async fn oz_is_asked_only_after_all_unclaimed_matches_are_claimed() {
-    let house = House::new();
+    let house = Harness::new();
     for _ in 0..=CLAIM_PAGE {
         let id = MatchId::from_uuid(uuid::Uuid::now_v7());
         house.journal.admit(id, Arc::new(naming_a_medium())).await.unwrap();
@@ -765,7 +765,7 @@ async fn oz_is_asked_only_after_all_unclaimed_matches_are_claimed() {
 
 #[tokio::test]
 async fn a_match_is_erased_when_its_retention_ends() {
-    let house = House::new();
+    let house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
     house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
     house.worker.start().await.unwrap();
@@ -783,7 +783,7 @@ async fn a_match_is_erased_when_its_retention_ends() {
 
 #[tokio::test]
 async fn the_debug_form_of_a_photo_has_its_size_only() {
-    let house = House::new();
+    let house = Harness::new();
     let photo = Photo::new(jpeg(), house.worker.photo_memory().reserve(4).unwrap());
     assert_eq!(format!("{photo:?}"), "Photo(4 bytes)");
 }

@@ -17,26 +17,26 @@ use crate::{
 pub struct RateQueue {
     /// Held by the head of the queue; tokio's lock keeps the order.
     first: sync::Mutex<()>,
-    pace: Mutex<TokenBucket>,
+    bucket: Mutex<TokenBucket>,
     /// The rate has changed: the head has to ask again when it may send.
     changed: Notify,
 }
 
 /// The head of the queue.
 pub struct QueueHead<'a> {
-    line: &'a RateQueue,
+    queue: &'a RateQueue,
     _first: sync::MutexGuard<'a, ()>,
 }
 
 impl RateQueue {
     /// An empty queue.
     pub fn new(pace: TokenBucket) -> Self {
-        Self { first: sync::Mutex::default(), pace: Mutex::new(pace), changed: Notify::new() }
+        Self { first: sync::Mutex::default(), bucket: Mutex::new(pace), changed: Notify::new() }
     }
 
     /// Waits to become the head of the queue, in order of arrival.
     pub async fn first(&self) -> QueueHead<'_> {
-        QueueHead { line: self, _first: self.first.lock().await }
+        QueueHead { queue: self, _first: self.first.lock().await }
     }
 
     /// Keeps to one replica's share of so many, the head of the queue included.
@@ -47,7 +47,7 @@ impl RateQueue {
 
     fn pace(&self) -> MutexGuard<'_, TokenBucket> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -56,20 +56,20 @@ impl QueueHead<'_> {
     pub async fn wait(&self, clock: &Clock) {
         loop {
             let now = clock.now();
-            let due = self.line.pace().due(now);
+            let due = self.queue.pace().due(now);
             if due <= now {
                 return;
             }
             tokio::select! {
                 biased;
-                () = self.line.changed.notified() => {}
+                () = self.queue.changed.notified() => {}
                 () = clock.sleep_until(due) => {}
             }
         }
     }
 
     /// Takes the token of a request that is sent now. The next request becomes the head.
-    pub fn go(self, now: Timestamp) {
-        self.line.pace().take(now);
+    pub fn take_token(self, now: Timestamp) {
+        self.queue.pace().take(now);
     }
 }

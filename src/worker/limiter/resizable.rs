@@ -19,12 +19,12 @@ pub struct ResizableSemaphore {
 struct PermitCount {
     share: usize,
     /// The debt: permits in use that are withdrawn when they are returned.
-    owed: usize,
+    debt: usize,
 }
 
 /// Permission to have one request in flight.
 pub struct Permit<'a> {
-    turns: &'a ResizableSemaphore,
+    semaphore: &'a ResizableSemaphore,
     permit: Option<SemaphorePermit<'a>>,
 }
 
@@ -32,14 +32,14 @@ impl ResizableSemaphore {
     /// So many permits, and at least one, for a replica that is alone.
     pub fn new(all: usize) -> Self {
         let all = all.clamp(1, Semaphore::MAX_PERMITS);
-        let count = Mutex::new(PermitCount { share: all, owed: 0 });
+        let count = Mutex::new(PermitCount { share: all, debt: 0 });
         Self { all, free: Semaphore::new(all), count }
     }
 
     /// Waits for a permit, in order of arrival.
-    pub async fn take(&self) -> Permit<'_> {
+    pub async fn acquire(&self) -> Permit<'_> {
         let permit = self.free.acquire().await.expect("the semaphore is never closed");
-        Permit { turns: self, permit: Some(permit) }
+        Permit { semaphore: self, permit: Some(permit) }
     }
 
     /// Keeps to one replica's share of so many, and to at least one permit: a replica that may ask
@@ -50,13 +50,13 @@ impl ResizableSemaphore {
         match share.checked_sub(count.share) {
             // The debt is cancelled before permits are added.
             Some(more) => {
-                let forgiven = more.min(count.owed);
-                count.owed -= forgiven;
+                let forgiven = more.min(count.debt);
+                count.debt -= forgiven;
                 self.free.add_permits(more - forgiven);
             }
             None => {
                 let fewer = count.share - share;
-                count.owed += fewer - self.free.forget_permits(fewer);
+                count.debt += fewer - self.free.forget_permits(fewer);
             }
         }
         count.share = share;
@@ -74,9 +74,9 @@ impl Drop for Permit<'_> {
     /// debt is settled by the next permit.
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
-        let mut count = self.turns.count();
-        if count.owed > 0 {
-            count.owed -= 1;
+        let mut count = self.semaphore.count();
+        if count.debt > 0 {
+            count.debt -= 1;
             permit.forget();
         } else {
             drop(permit);
@@ -97,7 +97,7 @@ mod tests {
     async fn taken(turns: &ResizableSemaphore, count: usize) -> Vec<Permit<'_>> {
         let mut taken = Vec::new();
         for _ in 0..count {
-            taken.push(turns.take().await);
+            taken.push(turns.acquire().await);
         }
         taken
     }
@@ -106,7 +106,7 @@ mod tests {
     async fn waiting(turns: &ResizableSemaphore, count: usize) -> Vec<Waiter<'_>> {
         let mut waiters: Vec<Waiter<'_>> = Vec::new();
         for _ in 0..count {
-            let mut waiter: Waiter<'_> = Box::pin(turns.take());
+            let mut waiter: Waiter<'_> = Box::pin(turns.acquire());
             assert!(poll!(&mut waiter).is_pending(), "there is no permit left");
             waiters.push(waiter);
         }
@@ -117,7 +117,7 @@ mod tests {
     async fn free(turns: &ResizableSemaphore) -> usize {
         let mut free = Vec::new();
         loop {
-            let mut turn: Waiter<'_> = Box::pin(turns.take());
+            let mut turn: Waiter<'_> = Box::pin(turns.acquire());
             match poll!(&mut turn) {
                 std::task::Poll::Ready(turn) => free.push(turn),
                 std::task::Poll::Pending => return free.len(),

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_driver_asks_nothing_while_its_claim_is_unsure_and_resumes_once_it_is_held() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     house.admit(naming_a_medium()).await;
     house.answers(AskKind::ReadFolder, folder()).await;
     house.answers(AskKind::StartAnalyses, started()).await;
@@ -20,7 +20,7 @@ async fn a_driver_asks_nothing_while_its_claim_is_unsure_and_resumes_once_it_is_
 
 #[tokio::test]
 async fn an_event_under_an_unsure_claim_is_written_once_the_claim_is_held() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let m = house.admit(naming_a_medium()).await;
     let look = house.next(AskKind::ReadFolder).await;
     house.hand.advance(LEASE);
@@ -35,7 +35,7 @@ async fn an_event_under_an_unsure_claim_is_written_once_the_claim_is_held() {
 
 /// A match that `house` has lost with its lease, and that `other` holds as a lent claim. Both have
 /// a request to Oz that is not answered yet.
-async fn lost(house: &mut House, other: &mut House) -> (Match, Asked, Asked) {
+async fn lost(house: &mut Harness, other: &mut Harness) -> (Match, Asked, Asked) {
     let m = house.admit(repeatable()).await;
     let look = house.next(AskKind::ReadFolder).await;
     house.hand.advance(LEASE.mul_f64(0.5));
@@ -50,7 +50,7 @@ async fn lost(house: &mut House, other: &mut House) -> (Match, Asked, Asked) {
 
 #[tokio::test]
 async fn a_driver_that_lost_its_claim_keeps_the_photo_and_takes_a_lent_match_back() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let mut other = house.replica();
     let (m, look, other_look) = lost(&mut house, &mut other).await;
     look.answer.send(Ok(folder())).unwrap();
@@ -83,7 +83,7 @@ fn folder_with_photo(m: &Match) -> Reply {
 
 #[tokio::test]
 async fn the_same_event_of_another_replica_is_not_taken_for_a_write_whose_answer_was_lost() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let mut other = house.replica();
     let (m, look, other_look) = lost(&mut house, &mut other).await;
     look.answer.send(Ok(folder())).unwrap();
@@ -98,7 +98,7 @@ async fn the_same_event_of_another_replica_is_not_taken_for_a_write_whose_answer
 
 #[tokio::test]
 async fn a_driver_that_lost_its_claim_drops_the_photo_once_it_is_at_oz() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let mut other = house.replica();
     let (m, look, other_look) = lost(&mut house, &mut other).await;
     other_look.answer.send(Ok(folder_with_photo(&m))).unwrap();
@@ -111,7 +111,7 @@ async fn a_driver_that_lost_its_claim_drops_the_photo_once_it_is_at_oz() {
 
 #[tokio::test]
 async fn a_photo_sent_to_another_replica_is_kept_until_it_is_at_oz_and_not_uploaded() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
     house.answers(AskKind::ReadFolder, folder()).await;
@@ -129,7 +129,7 @@ async fn a_photo_sent_to_another_replica_is_kept_until_it_is_at_oz_and_not_uploa
 
 #[tokio::test]
 async fn a_photo_sent_to_another_replica_is_uploaded_there_if_the_first_replica_dies() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
     house.answers(AskKind::ReadFolder, folder()).await;
@@ -152,7 +152,7 @@ async fn a_photo_sent_to_another_replica_is_uploaded_there_if_the_first_replica_
 
 #[tokio::test]
 async fn a_lent_claim_is_confirmed_before_the_photo_is_uploaded() {
-    let house = House::shared();
+    let house = Harness::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
     house.journal.leave().await;
@@ -172,7 +172,7 @@ async fn a_lent_claim_is_confirmed_before_the_photo_is_uploaded() {
 
 #[tokio::test]
 async fn a_match_cancelled_at_another_replica_sends_nothing_more_to_oz() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let other = house.replica();
     let m = house.admit(naming_a_medium()).await;
     house.answers(AskKind::ReadFolder, folder()).await;
@@ -186,7 +186,7 @@ async fn a_match_cancelled_at_another_replica_sends_nothing_more_to_oz() {
 
 #[tokio::test]
 async fn a_match_cancelled_elsewhere_drops_its_photo_at_once_even_if_it_is_erased_meanwhile() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let mut other = house.replica();
     let m = house.admit(repeatable()).await;
     let look = house.next(AskKind::ReadFolder).await;
@@ -197,7 +197,7 @@ async fn a_match_cancelled_elsewhere_drops_its_photo_at_once_even_if_it_is_erase
     third.worker.delete(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
     house.journal.pulse();
     other.journal.pulse();
-    let photos = |it: &House| it.worker.photo_memory().photos();
+    let photos = |it: &Harness| it.worker.photo_memory().photos();
     eventually("no photo is held", || async { photos(&house) + photos(&other) == 0 }).await;
     drop(look);
     house.pass(Duration::from_secs(60), &[&house, &other]).await;
@@ -209,7 +209,7 @@ async fn a_match_cancelled_elsewhere_drops_its_photo_at_once_even_if_it_is_erase
 /// replica drives.
 async fn asked_in_a_minute(photos: usize) -> usize {
     let config = Config { unfinished_max: photos, photo_bytes_max: 4 * photos, ..CONFIG };
-    let house = House::shared_with(config);
+    let house = Harness::shared_with(config);
     let other = house.replica_with(config);
     other.worker.start().await.unwrap();
     for n in 0..photos {
@@ -236,7 +236,7 @@ async fn thousands_of_standbys_ask_the_store_no_more_often_than_ten() {
 async fn all_matches_of_a_dead_replica_are_claimed_by_the_standbys() {
     const PHOTOS: usize = 250;
     let config = Config { unfinished_max: PHOTOS, photo_bytes_max: 4 * PHOTOS, ..CONFIG };
-    let house = House::shared_with(config);
+    let house = Harness::shared_with(config);
     // With a limit of 0, the replica gets matches only through its standbys.
     let other = house.replica_with(Config { unfinished_max: 0, ..config });
     other.worker.start().await.unwrap();
@@ -253,7 +253,7 @@ async fn all_matches_of_a_dead_replica_are_claimed_by_the_standbys() {
 
 #[tokio::test]
 async fn a_draining_server_drops_the_photos_of_its_standbys_and_releases_its_matches() {
-    let mut house = House::shared();
+    let mut house = Harness::shared();
     let mut other = house.replica();
     house.admit(repeatable()).await;
     let _look = house.next(AskKind::ReadFolder).await;

@@ -42,7 +42,7 @@ impl Encoded {
     pub fn shown(watch: &Watch, update: &Update) -> Self {
         let encode = || Self::of(&convert::update::update(watch, update));
         match update {
-            Update::Event(entry) => Self(entry.shown(|| encode().0)),
+            Update::Event(entry) => Self(entry.encoded(|| encode().0)),
             Update::Progress { .. } | Update::Heartbeat { .. } => encode(),
         }
     }

@@ -41,7 +41,7 @@ pub struct FollowAll {
     /// The read of the next page, which a heartbeat in the meantime doesn't cancel. It is a task of
     /// its own: a stalled stream isn't polled, and would otherwise keep the permit, and keep other
     /// streams from the page.
-    turning: Option<ReadTask>,
+    reading: Option<ReadTask>,
     /// How many events the next page may have.
     limit: usize,
     index: usize,
@@ -71,7 +71,7 @@ impl FollowAll {
             looks,
             page: Weak::new(),
             held: None,
-            turning: None,
+            reading: None,
             limit: PAGE_FIRST,
             index: 0,
             after,
@@ -120,7 +120,7 @@ impl FollowAll {
     /// small page, since the next one may be dropped as well.
     fn present_page(&mut self) -> Option<Arc<PageOfAll>> {
         let page = self.held.take().or_else(|| self.page.upgrade());
-        if page.is_none() && self.turning.is_none() {
+        if page.is_none() && self.reading.is_none() {
             self.limit = PAGE_FIRST;
         }
         page
@@ -171,7 +171,7 @@ impl FollowAll {
     async fn read_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
         let is_far_behind = self.inner.pages.is_far_behind(self.after);
         let beat = self.beat();
-        let turning = match &mut self.turning {
+        let turning = match &mut self.reading {
             Some(turning) => turning,
             none => {
                 // Marked as seen before reading, so that a write in the meantime wakes the stream.
@@ -193,7 +193,7 @@ impl FollowAll {
             () = self.inner.closing.cancelled(), if is_far_behind => return Err(Ended::Draining),
             () = self.inner.clock.sleep_until(beat) => return Ok(None),
         };
-        self.turning = None;
+        self.reading = None;
         // The task doesn't panic, and only the drop of the stream aborts it.
         Ok(Some(page.map_err(|_| Ended::Draining)??))
     }
@@ -216,7 +216,7 @@ impl FollowAll {
     fn heartbeat(&mut self) -> Update {
         let time = self.inner.clock.now();
         self.silent_since = Some(time);
-        Update::Heartbeat { m: None, place: Some(self.after), time }
+        Update::Heartbeat { m: None, cursor: Some(self.after), time }
     }
 }
 
@@ -273,7 +273,7 @@ mod tests {
         let Watch(mut inner) = Watch::new(config, Arc::new(journal), store, clock);
         let pages = &mut Arc::get_mut(&mut inner).expect("it has no clone yet").pages;
         pages.limits = limits;
-        pages.look(Position(matches));
+        pages.signal(Position(matches));
         (Watch(inner), hand)
     }
 

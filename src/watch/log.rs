@@ -45,7 +45,7 @@ impl Entry {
 
     /// The encoded message of the entry, by `make`. It is the same for all watchers, and is shared
     /// from the second one on.
-    pub fn shown(&self, make: impl FnOnce() -> Bytes) -> Bytes {
+    pub fn encoded(&self, make: impl FnOnce() -> Bytes) -> Bytes {
         if self.shown.was_asked.swap(true, Ordering::Relaxed) {
             self.shown.made.get_or_init(make).clone()
         } else {
@@ -340,7 +340,7 @@ mod tests {
             Bytes::from_static(b"update")
         };
         for _ in 0..10 {
-            assert_eq!(entry.shown(make), "update");
+            assert_eq!(entry.encoded(make), "update");
         }
         assert_eq!(made.get(), 2);
     }

@@ -85,7 +85,7 @@ pub enum Update {
         m: Option<Arc<Match>>,
         /// The cursor up to which the stream has read, filtered events included. `None` on streams
         /// of one match.
-        place: Option<Cursor>,
+        cursor: Option<Cursor>,
         /// When it was sent.
         time: Timestamp,
     },
@@ -139,7 +139,7 @@ impl Watch {
     /// The journal's.
     pub async fn start(&self) -> Result<(), journal::Error> {
         let head = self.0.reader.head().await?;
-        self.0.pages.look(head);
+        self.0.pages.signal(head);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(inner.tail(head));
         Ok(())
@@ -259,7 +259,7 @@ impl Watch {
         // The floor is read first: events that retention erases from here on end the stream as
         // expired, rather than being skipped silently.
         let floor = self.0.reader.floor().await?;
-        let after = token::place(self.0.reader.as_ref(), token).await?;
+        let after = token::cursor(self.0.reader.as_ref(), token).await?;
         Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after, floor))
     }
 
@@ -365,7 +365,7 @@ impl WatchInner {
                 }
             }
             *after = reached;
-            self.pages.look(reached);
+            self.pages.signal(reached);
         }
     }
 }

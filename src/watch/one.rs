@@ -113,7 +113,7 @@ impl Follow {
     fn heartbeat(&mut self) -> Update {
         let time = self.inner.clock.now();
         self.silent_since = time;
-        Update::Heartbeat { m: self.log.snapshot(self.after), place: None, time }
+        Update::Heartbeat { m: self.log.snapshot(self.after), cursor: None, time }
     }
 
     fn end(&mut self, why: Ended) -> Option<Result<Update, Ended>> {

@@ -122,7 +122,7 @@ impl Pages {
 
     /// Signals new events, up to a position. A read already in flight may miss them, so pages that
     /// it finds empty are not kept.
-    pub fn look(&self, reached: Position) {
+    pub fn signal(&self, reached: Position) {
         self.reached.store(reached.0, Ordering::Relaxed);
         let is_something = |start: &Position, cell: &Cell| {
             cell.get().is_some_and(|page| page.reached.position > *start)
@@ -269,7 +269,7 @@ mod tests {
             journal.admit(match_id(0, n), Arc::new(plain_spec())).await.unwrap();
         }
         let pages = Pages::new(Arc::new(journal));
-        pages.look(Position(head));
+        pages.signal(Position(head));
         let permits = CATCHING_UP_MAX.try_into().unwrap();
         let others = pages.catching_up.acquire_many(permits).await.unwrap();
         let mut behind = Box::pin(pages.after(at(3), PAGE_FIRST));

@@ -23,8 +23,8 @@ const RESUME: u8 = 1;
 const PAGE: u8 = 2;
 
 /// The token for resuming after a cursor.
-pub fn write(reader: &dyn Reader, place: Cursor) -> String {
-    written(reader.keys(), reader.origin_of(place.incarnation), place.position)
+pub fn write(reader: &dyn Reader, cursor: Cursor) -> String {
+    written(reader.keys(), reader.origin_of(cursor.incarnation), cursor.position)
 }
 
 fn written(keys: &Keys, origin: Origin, position: Position) -> String {
@@ -38,7 +38,7 @@ fn written(keys: &Keys, origin: Origin, position: Position) -> String {
 
 /// The cursor of a token: the head for an empty token, and the position before the oldest update in
 /// the store for `earliest`.
-pub async fn place(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
+pub async fn cursor(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
     let start = match token {
         "" => Some(reader.head().await?),
         EARLIEST => Some(reader.earliest().await?),

@@ -263,7 +263,7 @@ impl All {
                     lock(&self.0).updates.push((recorded.match_id, recorded.sequence));
                     recorded.place()
                 }
-                Ok(Update::Heartbeat { place, .. }) => place.expect("it names one"),
+                Ok(Update::Heartbeat { cursor: place, .. }) => place.expect("it names one"),
                 Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
                 Err(Ended::Draining) => return,
                 Err(ended) => panic!("{ended}"),

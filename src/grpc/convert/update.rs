@@ -30,7 +30,7 @@ pub fn update(watch: &Watch, update: &Update) -> pb::MatchUpdate {
             let event = Wire::Progress(self::progress(m, *progress, *time));
             passing(Some(m), *time, event)
         }
-        Update::Heartbeat { m, place, time } => pb::MatchUpdate {
+        Update::Heartbeat { m, cursor: place, time } => pb::MatchUpdate {
             resume_token: place.map(|place| watch.token(place)).unwrap_or_default(),
             ..passing(m.as_deref(), *time, heartbeat(watch))
         },

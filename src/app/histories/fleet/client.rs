@@ -336,7 +336,7 @@ async fn watch_all(house: Arc<House>, token: String, words: mpsc::UnboundedSende
                 let recorded = &entry.recorded;
                 (Some((recorded.match_id, recorded.sequence)), recorded.place())
             }
-            Ok(Update::Heartbeat { place, .. }) => (None, place.expect("it names one")),
+            Ok(Update::Heartbeat { cursor: place, .. }) => (None, place.expect("it names one")),
             Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
             Err(ended) => return cut_off(&ended),
         };

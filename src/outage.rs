@@ -36,7 +36,7 @@ struct OutageInner {
     clock: Clock,
     /// Whether there is an outage: an operation that works checks nothing else.
     lasts: AtomicBool,
-    spell: Mutex<Option<Spell>>,
+    current: Mutex<Option<Spell>>,
 }
 
 /// The current outage.
@@ -51,7 +51,7 @@ impl Outage {
     /// Starts without an outage. Each line names `what`, such as "the store".
     pub fn new(what: &'static str, clock: Clock) -> Self {
         let (lasts, spell) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(OutageInner { what, clock, lasts, spell }))
+        Self(Arc::new(OutageInner { what, clock, lasts, current: spell }))
     }
 
     /// Records that an operation has failed. Its error is logged when an outage begins, and once a
@@ -105,7 +105,7 @@ impl Outage {
 
     fn spell(&self) -> MutexGuard<'_, Option<Spell>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.spell.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

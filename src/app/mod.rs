@@ -271,7 +271,7 @@ impl App {
             warn!("drain: connections cut, their calls did not end in time");
         }
         calls.close();
-        connections.tell();
+        connections.log_counts();
         let (commits, lost_races) = (journal.commits(), journal.lost_races());
         in_time(&clock, until, journal.close()).await;
         info!(journal.commits = commits, journal.lost_races = lost_races, "stopped");

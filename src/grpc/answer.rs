@@ -29,7 +29,7 @@ const VERSION: HeaderName = HeaderName::from_static("facematch-version");
 const PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
 /// By how much jitter lengthens a delay at most, so that callers that were refused together don't
 /// return together. Jitter never shortens a delay.
-const STRETCH_MAX: f64 = 0.5;
+const JITTER_MAX: f64 = 0.5;
 
 /// A service whose answers carry the version and jittered delays.
 #[derive(Clone)]
@@ -121,15 +121,15 @@ fn finish(trailers: &mut HeaderMap, chance: &Jitter) -> Option<Status> {
     }
     let status = Status::from_header_map(trailers)?;
     if status.details().is_empty() {
-        return blame_the_bytes(trailers, &status);
+        return correct_undecodable(trailers, &status);
     }
-    spread(trailers, &status, chance);
+    add_jitter(trailers, &status, chance);
     None
 }
 
 /// Turns the transport's INTERNAL for undecodable bytes into INVALID_ARGUMENT, because INTERNAL
 /// alerts operators. The service's own INTERNAL always has details, so it isn't affected.
-fn blame_the_bytes(trailers: &mut HeaderMap, status: &Status) -> Option<Status> {
+fn correct_undecodable(trailers: &mut HeaderMap, status: &Status) -> Option<Status> {
     if status.code() != Code::Internal {
         return None;
     }
@@ -139,7 +139,7 @@ fn blame_the_bytes(trailers: &mut HeaderMap, status: &Status) -> Option<Status> 
 }
 
 /// Adds jitter to a status's retry delay, and writes it both as `RetryInfo` and as pushback.
-fn spread(trailers: &mut HeaderMap, status: &Status, chance: &Jitter) {
+fn add_jitter(trailers: &mut HeaderMap, status: &Status, chance: &Jitter) {
     let mut details = status.get_error_details();
     let Some(delay) = details.retry_info().and_then(|info| info.retry_delay) else { return };
     let millis = stretched(delay, chance());
@@ -152,7 +152,7 @@ fn spread(trailers: &mut HeaderMap, status: &Status, chance: &Jitter) {
 }
 
 fn stretched(delay: Duration, chance: f64) -> u64 {
-    let stretched = delay.mul_f64(1.0 + STRETCH_MAX * chance.clamp(0.0, 1.0));
+    let stretched = delay.mul_f64(1.0 + JITTER_MAX * chance.clamp(0.0, 1.0));
     u64::try_from(stretched.as_millis()).unwrap_or(u64::MAX)
 }
 

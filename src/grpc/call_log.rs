@@ -74,20 +74,20 @@ impl CallLog {
     }
 
     /// Logs, until it is dropped, the number of the refusals that got no line of their own.
-    pub async fn tell_untold(self) {
+    pub async fn log_suppressed_forever(self) {
         loop {
             self.0.clock.sleep(WINDOW).await;
-            self.tell(false);
+            self.log_suppressed(false);
         }
     }
 
     /// Logs the number of all refusals that no line has shown yet. Called when the port has closed.
     pub fn close(&self) {
-        self.tell(true);
+        self.log_suppressed(true);
     }
 
-    fn tell(&self, all: bool) {
-        for untold in self.0.tally.untold(self.0.clock.now(), all) {
+    fn log_suppressed(&self, all: bool) {
+        for untold in self.0.tally.take_suppressed(self.0.clock.now(), all) {
             info!(
                 rpc.method = METHODS[untold.kind.method].name,
                 rpc.code = tally::word(untold.kind.code),
@@ -276,7 +276,7 @@ impl Drop for OpenCall {
         let is_late = self.caller.timeout.is_some_and(|timeout| timeout <= waited);
         self.end(match is_late {
             _ if thread::panicking() => CallEnd::by_code(Code::Internal),
-            _ if self.record.is_unread() => CallEnd::of(&status::updates_unread()),
+            _ if self.record.has_stalled() => CallEnd::of(&status::updates_unread()),
             true => CallEnd::by_code(Code::DeadlineExceeded),
             false => CallEnd::by_code(Code::Cancelled),
         });
@@ -386,7 +386,7 @@ impl HttpBody for Coming {
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         if let Some(Ok(frame)) = &frame {
-            self.record.came(frame.data_ref().map_or(0, Bytes::len));
+            self.record.add_bytes_in(frame.data_ref().map_or(0, Bytes::len));
         }
         Poll::Ready(frame)
     }

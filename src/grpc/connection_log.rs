@@ -25,7 +25,7 @@ use crate::{clock::Clock, grpc::addresses::network};
 /// How long equal troubles of a peer are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
 /// How many peers get lines of their own in a window, for each kind of trouble.
-const TOLD_MAX: usize = 32;
+const NAMED_PEERS_MAX: usize = 32;
 
 /// Why a connection is refused or broken off.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -49,8 +49,8 @@ pub struct ConnectionLog(Arc<ConnectionLogInner>);
 struct ConnectionLogInner {
     clock: Clock,
     /// How often each trouble of a peer occurred in this window without a line of its own. The
-    /// peers beyond [`TOLD_MAX`] are counted together, under `None`.
-    untold: Mutex<HashMap<(ConnectionTrouble, Option<IpAddr>), u64>>,
+    /// peers beyond [`NAMED_PEERS_MAX`] are counted together, under `None`.
+    counts: Mutex<HashMap<(ConnectionTrouble, Option<IpAddr>), u64>>,
 }
 
 /// The log's handle of one connection. Clones share it.
@@ -65,7 +65,7 @@ pub struct PeerLog {
 impl ConnectionLog {
     /// Starts with an empty window.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(ConnectionLogInner { clock, untold: Mutex::default() }))
+        Self(Arc::new(ConnectionLogInner { clock, counts: Mutex::default() }))
     }
 
     /// The handle of a new connection of a peer.
@@ -74,15 +74,15 @@ impl ConnectionLog {
     }
 
     /// Logs the counts at the end of each window, until it is dropped.
-    pub async fn tell_untold(self) {
+    pub async fn log_counts_forever(self) {
         loop {
             self.0.clock.sleep(WINDOW).await;
-            self.tell();
+            self.log_counts();
         }
     }
 
     /// Logs the counts of this window and begins a new one.
-    pub fn tell(&self) {
+    pub fn log_counts(&self) {
         let untold = mem::take(&mut *self.untold());
         for ((trouble, peer), connections) in untold {
             if connections > 0 {
@@ -99,7 +99,7 @@ impl ConnectionLog {
 
     fn untold(&self) -> MutexGuard<'_, HashMap<(ConnectionTrouble, Option<IpAddr>), u64>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.untold.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +120,7 @@ impl PeerLog {
         }
         let mut untold = self.log.untold();
         let is_named = untold.contains_key(&(trouble, Some(self.peer)))
-            || untold.keys().filter(|(other, _)| *other == trouble).count() < TOLD_MAX;
+            || untold.keys().filter(|(other, _)| *other == trouble).count() < NAMED_PEERS_MAX;
         match untold.entry((trouble, is_named.then_some(self.peer))) {
             Entry::Occupied(mut count) => *count.get_mut() += 1,
             Entry::Vacant(first) => {
@@ -229,7 +229,7 @@ mod tests {
                 log.of(peer(number)).note(ConnectionTrouble::AddressFull);
             }
             log.of(peer(1)).note(ConnectionTrouble::Http2("ENHANCE_YOUR_CALM"));
-            log.tell();
+            log.log_counts();
             log.of(peer(1)).note(ConnectionTrouble::AddressFull);
         });
         let line = |message: &str, peer: &str, count: Option<&str>| {
@@ -254,16 +254,16 @@ mod tests {
                 log.of(peer(number)).note(ConnectionTrouble::Silent);
                 log.of(peer(number)).note(ConnectionTrouble::Silent);
             }
-            log.tell();
+            log.log_counts();
             for number in 0..PEERS {
                 log.of(peer(number)).note(ConnectionTrouble::Silent);
             }
         });
         let other = told(|| log.of(peer(PEERS)).note(ConnectionTrouble::AddressFull));
         assert_eq!(other[0].1.as_deref(), Some("10.0.39.16"), "each trouble names its peers");
-        log.tell();
-        let lines = &lines[..lines.len() - TOLD_MAX - 1];
-        assert!(lines.len() <= 2 * (TOLD_MAX + 1), "{} lines", lines.len());
+        log.log_counts();
+        let lines = &lines[..lines.len() - NAMED_PEERS_MAX - 1];
+        assert!(lines.len() <= 2 * (NAMED_PEERS_MAX + 1), "{} lines", lines.len());
         let counts = lines.iter().filter_map(|(_, _, count)| count.as_ref()?.parse::<u32>().ok());
         let firsts = lines.iter().filter(|(_, _, count)| count.is_none()).count();
         assert_eq!(counts.sum::<u32>() + u32::try_from(firsts).unwrap(), 2 * PEERS);

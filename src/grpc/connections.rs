@@ -74,7 +74,7 @@ pub struct ConnectionLimits {
     /// The most connections of one address.
     pub per_address_max: usize,
     /// How long a peer may read nothing of what is written.
-    pub taking: Duration,
+    pub unread_max: Duration,
     /// How long a connection may stay open without a call.
     pub idle: Duration,
     /// How long a connection may live, before [`AGE_SPREAD`] is applied.
@@ -162,7 +162,7 @@ impl Connections {
             peer: socket.connect_info(),
         };
         let patience =
-            PrefaceLimits { greeting: preface::PREFACE_TIMEOUT, taking: self.limits.taking };
+            PrefaceLimits { preface: preface::PREFACE_TIMEOUT, unread_max: self.limits.unread_max };
         let cut = old.cut.clone().cancelled_owned();
         let going = closing.clone().cancelled_owned();
         let greeted = PrefaceTimeout::new(socket, patience, going, cut, log.clone());
@@ -483,7 +483,7 @@ mod tests {
         let limits = ConnectionLimits {
             connections_max: 1,
             per_address_max: 1,
-            taking: IDLE,
+            unread_max: IDLE,
             idle: IDLE,
             age: AGE,
         };

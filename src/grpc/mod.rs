@@ -211,8 +211,8 @@ impl Bound {
         tokio::select! {
             () = connections.serve(self.listener, closing) => {}
             () = self.readers.end_stalled_forever() => {}
-            () = self.calls.clone().tell_untold() => {}
-            () = self.connections.clone().tell_untold() => {}
+            () = self.calls.clone().log_suppressed_forever() => {}
+            () = self.connections.clone().log_counts_forever() => {}
         }
     }
 }
@@ -248,7 +248,7 @@ fn limits(config: Config) -> ConnectionLimits {
     ConnectionLimits {
         connections_max: config.connections_max,
         per_address_max: config.connections_per_address_max,
-        taking: config.keepalive + config.keepalive.min(KEEPALIVE_TIMEOUT_MAX),
+        unread_max: config.keepalive + config.keepalive.min(KEEPALIVE_TIMEOUT_MAX),
         idle: config.idle,
         age: config.connection_age,
     }

@@ -28,9 +28,9 @@ pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(20);
 #[derive(Clone, Copy, Debug)]
 pub struct PrefaceLimits {
     /// How long the connection preface may take to arrive.
-    pub greeting: Duration,
+    pub preface: Duration,
     /// How long the peer may read nothing of what is written.
-    pub taking: Duration,
+    pub unread_max: Duration,
 }
 
 /// A connection that fails with `TimedOut` if its preface doesn't arrive in time, if its peer reads
@@ -38,10 +38,10 @@ pub struct PrefaceLimits {
 pub struct PrefaceTimeout<C> {
     connection: C,
     /// How many bytes of the preface have arrived.
-    came_bytes: usize,
+    preface_bytes: usize,
     /// Resolves when the wait for the preface ends: with true if the peer was too slow, with false
     /// if the server shuts down. `None` once the preface is complete.
-    patience: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+    preface_timeout: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
     taking: Duration,
     /// Resolves when the peer has read nothing for `taking`. `None` unless a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
@@ -60,10 +60,10 @@ impl<C> PrefaceTimeout<C> {
         cut: impl Future<Output = ()> + Send + 'static,
         log: PeerLog,
     ) -> Self {
-        let patience = async move { tokio::time::timeout(within.greeting, closing).await.is_err() };
+        let patience = async move { tokio::time::timeout(within.preface, closing).await.is_err() };
         let (patience, cut) = (Some(Box::pin(patience) as _), Box::pin(cut));
-        let (taking, stuck) = (within.taking, None);
-        Self { connection, came_bytes: 0, patience, taking, stuck, cut, log }
+        let (taking, stuck) = (within.unread_max, None);
+        Self { connection, preface_bytes: 0, preface_timeout: patience, taking, stuck, cut, log }
     }
 }
 
@@ -78,7 +78,7 @@ impl<C: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<C> {
         if polled.is_pending() && self.cut.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let Some(patience) = &mut self.patience else {
+        let Some(patience) = &mut self.preface_timeout else {
             return polled;
         };
         if polled.is_pending() {
@@ -88,15 +88,15 @@ impl<C: AsyncRead + Unpin> AsyncRead for PrefaceTimeout<C> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let came = &buffer.filled()[before..];
-        let expected = &PREFACE[self.came_bytes..];
+        let expected = &PREFACE[self.preface_bytes..];
         let count = came.len().min(expected.len());
         if came[..count] != expected[..count] {
             // The transport ends the connection.
             self.log.note(ConnectionTrouble::OtherProtocol);
         }
-        self.came_bytes += count;
-        if self.came_bytes == PREFACE.len() {
-            self.patience = None;
+        self.preface_bytes += count;
+        if self.preface_bytes == PREFACE.len() {
+            self.preface_timeout = None;
         }
         polled
     }
@@ -182,7 +182,7 @@ mod tests {
     impl Stage {
         fn new(greeting: Duration, taking: Duration) -> Self {
             let log = ConnectionLog::new(Clock::manual(Timestamp::default()).0);
-            let patience = PrefaceLimits { greeting, taking };
+            let patience = PrefaceLimits { preface: greeting, unread_max: taking };
             Self { patience, closing: false, cut: CancellationToken::new(), log }
         }
 
@@ -227,7 +227,7 @@ mod tests {
         let (mut caller, mut greeted) = stage.connect(1024);
         caller.write_all(PREFACE).await.unwrap();
         greeted.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
-        assert!(greeted.patience.is_none());
+        assert!(greeted.preface_timeout.is_none());
         drop(greeted);
         assert_eq!(stage.log.noted(), []);
     }

@@ -111,7 +111,7 @@ impl StallGuard {
             let Some(mut slot) = unless_busy(slot) else { return true };
             match &*slot {
                 StreamSlot::Live { unread_since, record, .. } if is_stuck(unread_since) => {
-                    record.lies_unread();
+                    record.note_stalled();
                     gone.push(mem::replace(&mut *slot, StreamSlot::Stalled));
                     false
                 }
@@ -163,7 +163,7 @@ impl HttpBody for GuardedBody {
             }
             StreamSlot::Stalled => {
                 *slot = StreamSlot::Over;
-                Poll::Ready(Some(goodbye()))
+                Poll::Ready(Some(stalled_trailers()))
             }
             StreamSlot::Over => Poll::Ready(None),
         }
@@ -190,7 +190,7 @@ impl GuardedBody {
 }
 
 /// The trailers that end a stalled answer.
-fn goodbye() -> Result<Frame<Bytes>, Status> {
+fn stalled_trailers() -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();
     status::updates_unread().add_header(&mut trailers)?;
     Ok(Frame::trailers(trailers))
@@ -233,10 +233,10 @@ mod tests {
             assert_eq!(readers.open(), 1, "it was read in time");
         }
         hand.advance(Duration::from_millis(1));
-        assert!(!record.is_unread());
+        assert!(!record.has_stalled());
         readers.end_stalled();
         assert_eq!(readers.open(), 0);
-        assert!(record.is_unread());
+        assert!(record.has_stalled());
         let told = next(&mut answer).unwrap().into_trailers().unwrap();
         assert_eq!(told["grpc-status"], "8", "RESOURCE_EXHAUSTED");
         assert!(next(&mut answer).is_none() && answer.is_end_stream());

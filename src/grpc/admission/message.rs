@@ -51,7 +51,7 @@ pub struct MessagePhoto {
     overhead: OverheadCounter,
     /// The request id, set when photo memory was full: the receiver must look up whether the id
     /// names a match.
-    in_doubt: Option<RequestId>,
+    id_to_look_up: Option<RequestId>,
 }
 
 /// A message that has arrived completely.
@@ -68,7 +68,7 @@ impl MessagePhoto {
     /// A photo that hasn't begun to arrive.
     pub fn new(reservation: Reservation, share: Lease) -> Self {
         let overhead = OverheadCounter::default();
-        Self { reservation, share: Some(share), overhead, in_doubt: None }
+        Self { reservation, share: Some(share), overhead, id_to_look_up: None }
     }
 
     /// Takes photo memory for the photo's first `bytes` bytes.
@@ -82,15 +82,15 @@ impl MessagePhoto {
         // order is refused like a new one.
         let id = std::str::from_utf8(self.overhead.request_id()).ok();
         let id = id.and_then(|id| id.parse().ok()).filter(|_| !self.reservation.is_overflow());
-        self.in_doubt = Some(id.ok_or_else(no_room)?);
+        self.id_to_look_up = Some(id.ok_or_else(photo_memory_full)?);
         self.reservation.move_to_overflow();
         self.share = None;
-        if self.reservation.grow_to(bytes) { Ok(()) } else { Err(no_room()) }
+        if self.reservation.grow_to(bytes) { Ok(()) } else { Err(photo_memory_full()) }
     }
 }
 
 /// The refusal of a request for which there is no photo memory.
-pub fn no_room() -> Status {
+pub fn photo_memory_full() -> Status {
     status::overloaded(Limit::PhotoMemory)
 }
 
@@ -138,8 +138,8 @@ impl IncomingMessage {
     }
 
     /// Takes the request id that has to be looked up, if there is one.
-    pub fn take_doubt(&mut self) -> Option<RequestId> {
-        self.photo.as_mut()?.in_doubt.take()
+    pub fn take_id_to_look_up(&mut self) -> Option<RequestId> {
+        self.photo.as_mut()?.id_to_look_up.take()
     }
 
     /// Notes that the request repeats a known match.

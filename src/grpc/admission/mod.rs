@@ -224,7 +224,8 @@ where
         let refusal = StreamRefusal::default();
         let handled = async {
             let request = self.received(share, arriving, request, &refusal).await?;
-            let list = method.is_list.then(|| share.list().ok_or_else(no_place)).transpose()?;
+            let list =
+                method.is_list.then(|| share.list().ok_or_else(too_many_calls)).transpose()?;
             Ok((self.call(request).await, list))
         };
         // Pinned here: a future passed by value would take its size several times.
@@ -244,7 +245,7 @@ where
         method: MethodLimits,
         request: &Request<Body>,
     ) -> Result<AdmittedCall, Status> {
-        let place = share.call().ok_or_else(no_place)?;
+        let place = share.call().ok_or_else(too_many_calls)?;
         let memory_bytes = CALL_BYTES + head::bytes(request);
         let memory = share.memory(memory_bytes);
         let memory = memory.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
@@ -361,7 +362,7 @@ impl Messages {
 }
 
 /// The refusal of a call when too many calls are open.
-fn no_place() -> Status {
+fn too_many_calls() -> Status {
     status::overloaded(Limit::Calls)
 }
 

@@ -190,7 +190,7 @@ impl Receiver {
             let piece = self.rest.split_to(left.min(self.rest.len()));
             left -= piece.len();
             content.append(&piece)?;
-            if let Some(id) = content.message().take_doubt() {
+            if let Some(id) = content.message().take_id_to_look_up() {
                 lookup = Some((self.terms.knows)(id));
             }
         }
@@ -227,7 +227,7 @@ impl Receiver {
                     *lookup = None;
                     match is_known? {
                         true => content.message().confirm_known(),
-                        false => return Err(message::no_room()),
+                        false => return Err(message::photo_memory_full()),
                     }
                 }
                 more = self.more() => return more,

@@ -81,12 +81,12 @@ impl CallRecord {
     }
 
     /// Notes that the call's stream stalled and was ended. Its caller may never read that status.
-    pub fn lies_unread(&self) {
+    pub fn note_stalled(&self) {
         self.0.is_unread.store(true, Ordering::Relaxed);
     }
 
     /// Whether the call's stream stalled and was ended.
-    pub fn is_unread(&self) -> bool {
+    pub fn has_stalled(&self) -> bool {
         self.0.is_unread.load(Ordering::Relaxed)
     }
 
@@ -106,7 +106,7 @@ impl CallRecord {
     }
 
     /// Adds bytes of the request's body that have arrived.
-    pub fn came(&self, bytes: usize) {
+    pub fn add_bytes_in(&self, bytes: usize) {
         self.0.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 

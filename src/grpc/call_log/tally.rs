@@ -72,7 +72,7 @@ struct CallCount {
     calls: u64,
     window_began: Timestamp,
     in_window: u32,
-    untold: u64,
+    suppressed: u64,
     /// How many calls of this window get a line: none while a flood continues.
     lines: u32,
 }
@@ -97,7 +97,7 @@ impl Tally {
         count.calls += 1;
         count.in_window = count.in_window.saturating_add(1);
         let is_told = count.in_window <= count.lines;
-        count.untold += u64::from(!is_told);
+        count.suppressed += u64::from(!is_told);
         is_told
     }
 
@@ -108,7 +108,7 @@ impl Tally {
 
     /// Takes the refusals that got no line of their own in the windows that have ended by now, or,
     /// if `all` is set, in all windows.
-    pub fn untold(&self, now: Timestamp, all: bool) -> Vec<Untold> {
+    pub fn take_suppressed(&self, now: Timestamp, all: bool) -> Vec<Untold> {
         let mut untold = Vec::new();
         for (kind, count) in self.others().iter_mut() {
             if all || now.since(count.window_began) >= WINDOW {
@@ -138,7 +138,7 @@ impl Tally {
 
 impl CallCount {
     const fn new(now: Timestamp) -> Self {
-        Self { calls: 0, window_began: now, in_window: 0, untold: 0, lines: LINES_MAX }
+        Self { calls: 0, window_began: now, in_window: 0, suppressed: 0, lines: LINES_MAX }
     }
 
     /// Begins a new window, and returns how many calls got no line in the last one. While a flood
@@ -147,7 +147,7 @@ impl CallCount {
         self.lines = if self.in_window > LINES_MAX { 0 } else { LINES_MAX };
         self.window_began = now;
         self.in_window = 0;
-        std::mem::take(&mut self.untold)
+        std::mem::take(&mut self.suppressed)
     }
 }
 
@@ -197,15 +197,15 @@ mod tests {
     fn a_flood_gets_a_few_lines_and_then_a_number_in_each_window() {
         let (tally, began) = (Tally::new(), Timestamp::default());
         assert_eq!(told(&tally, 1000, began), 5);
-        assert_eq!(tally.untold(began, false), [], "the window hasn't ended");
+        assert_eq!(tally.take_suppressed(began, false), [], "the window hasn't ended");
         let mut now = began.after(WINDOW);
         let untold = |calls| [Untold { kind: kind("MATCH_NOT_FOUND"), calls }];
-        assert_eq!(tally.untold(now, false), untold(995));
+        assert_eq!(tally.take_suppressed(now, false), untold(995));
         assert_eq!(told(&tally, 1000, now), 0, "the flood continues");
         now = now.after(WINDOW);
-        assert_eq!(tally.untold(now, false), untold(1000));
+        assert_eq!(tally.take_suppressed(now, false), untold(1000));
         now = now.after(WINDOW);
-        assert_eq!(tally.untold(now, false), []);
+        assert_eq!(tally.take_suppressed(now, false), []);
         assert_eq!(told(&tally, 3, now), 3, "the flood is over");
         assert_eq!(tally.ended().iter().map(|ended| ended.calls).collect::<Vec<_>>(), [2003]);
     }

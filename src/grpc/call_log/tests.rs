@@ -264,7 +264,7 @@ fn a_stalled_stream_is_logged_as_unread_even_if_its_caller_never_reads_the_statu
     let port = Port::new();
     let line = only(&capture(|| {
         let called = port.over(|request| {
-            CallRecord::among(request.extensions()).lies_unread();
+            CallRecord::among(request.extensions()).note_stalled();
             let silent = stream::pending::<Result<Frame<Bytes>, Status>>();
             Some(Response::new(Body::new(StreamBody::new(Box::pin(silent)))))
         });

@@ -221,7 +221,7 @@ impl Ending {
             |outcome| Ending::scripted(AnalysisType::Biometry, media, params, outcome, on);
         match &on.undecodable {
             Some(outcome) => Ending { basis: Basis::Switch, ..scripted(outcome) },
-            None if is_liveness_unread(media) => {
+            None if has_undecoded_liveness_media(media) => {
                 let success =
                     Outcome { resolution: Some(SUCCESS.to_owned()), ..Outcome::default() };
                 Ending { basis: Basis::UndecodedVideo, ..scripted(&success) }
@@ -270,8 +270,8 @@ impl Ending {
 
 /// Whether a video or a shot set could not be decoded: real SDKs send formats that the simulator
 /// has no decoder for.
-fn is_liveness_unread(media: &[&Medium]) -> bool {
-    media.iter().any(|medium| medium.kind != MediaKind::Image && medium.looks().is_err())
+fn has_undecoded_liveness_media(media: &[&Medium]) -> bool {
+    media.iter().any(|medium| medium.kind != MediaKind::Image && medium.fingerprints().is_err())
 }
 
 fn scripted_scores(

@@ -35,8 +35,8 @@ const OPTIONAL: [&str; 19] = [
 const FOREIGN: &str = "meta_data";
 
 /// Changes a document as the switches say.
-pub fn dress(document: Value, on: &Switches) -> Value {
-    if is_plain(on) { document } else { dressed(document, on) }
+pub fn translate(document: Value, on: &Switches) -> Value {
+    if is_plain(on) { document } else { translated(document, on) }
 }
 
 fn is_plain(on: &Switches) -> bool {
@@ -52,15 +52,15 @@ fn is_plain(on: &Switches) -> bool {
         || on.analysis_id_name != AnalysisIdName::AnalyseId)
 }
 
-fn dressed(value: Value, on: &Switches) -> Value {
+fn translated(value: Value, on: &Switches) -> Value {
     match value {
-        Value::Array(items) => items.into_iter().map(|item| dressed(item, on)).collect(),
-        Value::Object(members) => Value::Object(dressed_object(members, on)),
+        Value::Array(items) => items.into_iter().map(|item| translated(item, on)).collect(),
+        Value::Object(members) => Value::Object(translated_object(members, on)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
     }
 }
 
-fn dressed_object(members: Map<String, Value>, on: &Switches) -> Map<String, Value> {
+fn translated_object(members: Map<String, Value>, on: &Switches) -> Map<String, Value> {
     let is_error = members.contains_key("error_code") && members.contains_key("details");
     let is_medium = members.contains_key("media_id");
     let mut dressed = Map::new();
@@ -95,7 +95,7 @@ fn insert(members: &mut Map<String, Value>, key: String, value: Value, on: &Swit
         Value::String(word) if on.lower_case_words && WORDS.contains(&key.as_str()) => {
             Value::String(word.to_lowercase())
         }
-        value => dressed(value, on),
+        value => translated(value, on),
     };
     match (key.as_str(), on.analysis_id_name) {
         ("analyse_id", AnalysisIdName::AnalysisId) => {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_documented_dialect_changes_nothing() {
-        assert_eq!(dress(analysis(), &Switches::default()), analysis());
+        assert_eq!(translate(analysis(), &Switches::default()), analysis());
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         };
         let expected = json!({"analysis_id": "a", "state": "finished", "time_created": 1,
                               "meta_data": {"state": "MINE", "time_x": 1.5}});
-        assert_eq!(dress(analysis(), &on), expected);
+        assert_eq!(translate(analysis(), &on), expected);
     }
 
     #[test]
@@ -153,6 +153,6 @@ mod tests {
             Switches { error_details: true, optional_fields_missing: true, ..Switches::default() };
         let error = json!({"error_code": 4, "error_message": "no", "details": null});
         let expected = json!({"error_code": 4, "error_message": "no", "error_details": null});
-        assert_eq!(dress(error, &on), expected);
+        assert_eq!(translate(error, &on), expected);
     }
 }

@@ -69,7 +69,7 @@ impl HttpAnswer {
     pub fn replied(reply: OzReply, on: &Switches) -> HttpAnswer {
         match reply {
             OzReply::Json(status, document) => {
-                HttpAnswer::json(status, &dialect::dress(document, on))
+                HttpAnswer::json(status, &dialect::translate(document, on))
             }
             OzReply::Empty(status) => HttpAnswer::empty(status),
             OzReply::File { content_type, bytes } => HttpAnswer::file(&content_type, bytes),
@@ -78,7 +78,7 @@ impl HttpAnswer {
 
     /// Oz's refusal, in the dialect that the switches set.
     pub fn refused(refusal: &Refusal, on: &Switches) -> HttpAnswer {
-        HttpAnswer::json(refusal.status, &dialect::dress(refusal.body(), on))
+        HttpAnswer::json(refusal.status, &dialect::translate(refusal.body(), on))
     }
 
     /// The same, with `Connection: close`.
@@ -117,7 +117,7 @@ pub fn shaped(mut answer: HttpAnswer, action: &Action, on: &Switches) -> HttpAns
     if let Some(status) = action.html {
         answer = HttpAnswer::page(status);
     } else if let Some(status) = action.status {
-        answer = HttpAnswer::json(status, &dialect::dress(body_for(status), on));
+        answer = HttpAnswer::json(status, &dialect::translate(body_for(status), on));
     }
     match &action.body {
         Some(Value::String(text)) => {

@@ -98,13 +98,13 @@ pub struct FileContents {
     /// The size in bytes.
     pub bytes: u64,
     /// The fingerprints of its pictures, or why there are none.
-    pub looks: Arc<Result<Vec<Fingerprint>, NoFingerprint>>,
+    pub fingerprints: Arc<Result<Vec<Fingerprint>, NoFingerprint>>,
 }
 
 impl FileContents {
     /// Bytes of memory that the fingerprints take.
     pub fn looks_bytes(&self) -> usize {
-        self.looks.as_ref().as_ref().map_or(0, |looks| looks.len() * Fingerprint::BYTES)
+        self.fingerprints.as_ref().as_ref().map_or(0, |looks| looks.len() * Fingerprint::BYTES)
     }
 }
 
@@ -138,8 +138,8 @@ impl Medium {
     }
 
     /// The fingerprints of its pictures, or why there are none.
-    pub fn looks(&self) -> Result<&[Fingerprint], NoFingerprint> {
-        match self.contents.looks.as_ref() {
+    pub fn fingerprints(&self) -> Result<&[Fingerprint], NoFingerprint> {
+        match self.contents.fingerprints.as_ref() {
             Ok(looks) => Ok(looks),
             Err(unreadable) => Err(*unreadable),
         }
@@ -179,7 +179,7 @@ impl Gallery {
             None => self.learn(&digest, kind, self.decode(file.bytes.clone(), kind).await),
         };
         self.keep(&digest, file);
-        FileContents { digest, bytes: file.bytes.len() as u64, looks }
+        FileContents { digest, bytes: file.bytes.len() as u64, fingerprints: looks }
     }
 
     /// Takes the fingerprints of a file on the calling thread. It takes no permit: a caller that
@@ -191,7 +191,7 @@ impl Gallery {
             None => self.learn(&digest, kind, decode(&file.bytes, kind)),
         };
         self.keep(&digest, file);
-        FileContents { digest, bytes: file.bytes.len() as u64, looks }
+        FileContents { digest, bytes: file.bytes.len() as u64, fingerprints: looks }
     }
 
     fn known(&self, digest: &str, kind: MediaKind) -> Option<Looks> {
@@ -215,7 +215,7 @@ impl Gallery {
     }
 
     /// Waits for a permit to decode pictures; dropping the permit returns it.
-    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+    pub async fn decode_permit(&self) -> Option<SemaphorePermit<'_>> {
         self.decodings.acquire().await.ok()
     }
 
@@ -224,7 +224,7 @@ impl Gallery {
         bytes: Bytes,
         kind: MediaKind,
     ) -> Result<Vec<Fingerprint>, NoFingerprint> {
-        let Some(_permit) = self.turn().await else {
+        let Some(_permit) = self.decode_permit().await else {
             return Err(NoFingerprint::Picture);
         };
         let decoding = tokio::task::spawn_blocking(move || decode(&bytes, kind));

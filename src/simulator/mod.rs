@@ -57,7 +57,7 @@ pub use seed::{FolderSeed, LivenessSeed, MediaSeed};
 pub use tls::{Tls, TlsError};
 pub use view::{AnalysisView, FolderView, MediaView};
 
-use server::Door;
+use server::ListenerConfig;
 use world::World;
 
 /// The settings of a simulator.
@@ -158,7 +158,10 @@ impl Simulator {
             .checked()
             .map_err(|message| io::Error::new(io::ErrorKind::InvalidInput, message))?;
         let listener = TcpListener::bind(config.listen).await?;
-        let door = Door { connections_max: config.limits.connections_max, tls: config.tls.clone() };
+        let door = ListenerConfig {
+            connections_max: config.limits.connections_max,
+            tls: config.tls.clone(),
+        };
         let world = Arc::new(World::new(listener.local_addr()?, config));
         world.tasks.spawn(server::serve(listener, world.clone(), door));
         world.tasks.close();

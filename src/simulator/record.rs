@@ -235,14 +235,14 @@ impl RecordLine {
         self.record.note(self.n, |request| {
             request.answered = answered;
             request.answered_at_ms = Some(at_ms);
-            request.tell();
+            request.log();
         });
     }
 }
 
 impl RecordedRequest {
     /// Logs the request, without its query, which may hold personal data.
-    fn tell(&self) {
+    fn log(&self) {
         let message = match self.answered {
             Answered::Pending => "request in progress",
             Answered::Status(_) => "request answered",
@@ -282,7 +282,7 @@ impl Drop for RecordLine {
         if !self.closed {
             self.record.note(self.n, |request| {
                 request.answered = Answered::Abandoned;
-                request.tell();
+                request.log();
             });
         }
     }

@@ -41,7 +41,7 @@ pub async fn respond(
     cut: CancellationToken,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    if control::is_meant(request.uri().path()) {
+    if control::is_control_path(request.uri().path()) {
         return control::serve(&world, request).await;
     }
     let line = open_line(&world, &request);

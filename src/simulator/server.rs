@@ -33,7 +33,7 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
 /// The limit and the certificate of the listener.
 #[derive(Clone, Debug)]
-pub struct Door {
+pub struct ListenerConfig {
     /// Open connections; further ones wait to be accepted.
     pub connections_max: usize,
     /// `None` means plain HTTP.
@@ -41,7 +41,7 @@ pub struct Door {
 }
 
 /// Accepts connections until the simulator stops.
-pub async fn serve(listener: TcpListener, world: Arc<World>, door: Door) {
+pub async fn serve(listener: TcpListener, world: Arc<World>, door: ListenerConfig) {
     let room = Arc::new(Semaphore::new(door.connections_max.max(1)));
     let acceptor = door.tls.as_ref().map(Tls::acceptor);
     let accepting = async {

@@ -58,7 +58,7 @@ impl Scores {
 /// Compares all pairs of media.
 pub fn compare(media: &[&Medium]) -> Result<Scores, NoFingerprint> {
     let looks: Vec<&[Fingerprint]> =
-        media.iter().map(|medium| medium.looks()).collect::<Result<_, _>>()?;
+        media.iter().map(|medium| medium.fingerprints()).collect::<Result<_, _>>()?;
     let mut per_medium: Vec<_> =
         media.iter().map(|medium| (medium.source(), 1.0_f64, 0.0_f64)).collect();
     let (mut least, mut greatest) = (1.0_f64, 0.0_f64);

@@ -82,7 +82,7 @@ impl FolderView {
             content_type: medium.content_type.clone(),
             bytes: medium.contents.bytes,
             digest: medium.contents.digest.clone(),
-            decoded: medium.looks().is_ok(),
+            decoded: medium.fingerprints().is_ok(),
             created_ms: medium.created,
         });
         let analyses = folder.analyses.iter().map(|analysis| {

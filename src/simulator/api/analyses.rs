@@ -132,7 +132,7 @@ pub fn begin(
             ending,
         });
     }
-    begun.iter().for_each(|analysis| tell(folder, analysis));
+    begun.iter().for_each(|analysis| log_ending(folder, analysis));
     let ids: Vec<Uuid> = begun.iter().map(|analysis| analysis.id).collect();
     call.world.record.note(call.n, |request| request.analyses.clone_from(&ids));
     folders.add_analyses(folder, begun);
@@ -154,7 +154,7 @@ fn outcome<'a>(
 }
 
 /// Logs how an analysis will end and what decided it; says plainly if nothing was compared.
-fn tell(folder: Uuid, analysis: &Analysis) {
+fn log_ending(folder: Uuid, analysis: &Analysis) {
     let Ending { resolution, scores, basis, .. } = &analysis.ending;
     let message = match basis {
         Basis::UndecodedVideo => {

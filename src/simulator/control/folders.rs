@@ -80,7 +80,7 @@ pub async fn make(world: &Arc<World>, body: &[u8]) -> Done {
     let request: FolderRequest = read(body)?;
     let on = world.switches();
     request.check(&on).map_err(|message| refused(400, message))?;
-    let _permit = world.gallery.turn().await;
+    let _permit = world.gallery.decode_permit().await;
     let preparing = {
         let world = world.clone();
         // Decoding and encoding a large picture takes a moment, and would block the runtime.

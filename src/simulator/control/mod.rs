@@ -63,7 +63,7 @@ const ENDPOINTS: [&str; 23] = [
 ];
 
 /// Whether a path belongs to the control API.
-pub fn is_meant(path: &str) -> bool {
+pub fn is_control_path(path: &str) -> bool {
     path == "/sim" || path.starts_with("/sim/")
 }
 

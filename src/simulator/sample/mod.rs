@@ -40,8 +40,8 @@ pub fn stranger_jpeg() -> &'static [u8] {
 /// A picture that can't be decoded is packed as it is; the result can't be decoded either.
 pub fn shot_set(picture: &[u8]) -> Vec<u8> {
     // Most tests begin with this picture, and encoding is slow in debug builds.
-    static PORTRAIT: LazyLock<Vec<u8>> = LazyLock::new(|| film(portrait_jpeg()));
-    if picture == portrait_jpeg() { PORTRAIT.clone() } else { film(picture) }
+    static PORTRAIT: LazyLock<Vec<u8>> = LazyLock::new(|| encode_shot_set(portrait_jpeg()));
+    if picture == portrait_jpeg() { PORTRAIT.clone() } else { encode_shot_set(picture) }
 }
 
 /// A folder as an SDK leaves it: a shot set made from a picture, with a passed liveness check.
@@ -57,7 +57,7 @@ pub fn liveness_folder(picture: &[u8]) -> FolderSeed {
     }
 }
 
-fn film(picture: &[u8]) -> Vec<u8> {
+fn encode_shot_set(picture: &[u8]) -> Vec<u8> {
     let frames = match image::load_from_memory(picture) {
         Ok(picture) => FRAMES.iter().map(|frame| self::frame(&picture, *frame)).collect(),
         Err(_) => vec![picture.to_vec()],

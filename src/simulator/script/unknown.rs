@@ -10,7 +10,7 @@ const LETTERS_A_SLIP: usize = 3;
 /// Shortens a parser's message about an unknown name; leaves any other message as it is.
 pub fn shortened(message: &str) -> String {
     match parts(message) {
-        Some((what, name, known)) => told(what, name, &known),
+        Some((what, name, known)) => suggestion(what, name, &known),
         None => message.to_owned(),
     }
 }
@@ -25,7 +25,7 @@ fn parts(message: &str) -> Option<(&'static str, &str, Vec<&str>)> {
     Some((what, name, rest.split('`').skip(1).step_by(2).collect()))
 }
 
-fn told(what: &str, name: &str, known: &[&str]) -> String {
+fn suggestion(what: &str, name: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|known| (strsim::levenshtein(name, known), known)).min();
     match nearest {
         Some((slips, nearest)) if slips <= name.chars().count() / LETTERS_A_SLIP => {

@@ -34,7 +34,7 @@ use crate::{
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// The part of the drain timeout that is kept for closing connections, and the least time that each
 /// step gets.
-const GOODBYE_MIN: Duration = Duration::from_millis(500);
+const CLOSING_MIN: Duration = Duration::from_millis(500);
 
 /// The answers to health checks, as the log has them.
 const SERVING: &str = "SERVING";
@@ -53,12 +53,12 @@ pub struct App {
 
 /// Parts of a start that must be ended if the start is given up.
 #[derive(Default)]
-struct Begun {
+struct PartialStart {
     journal: Option<Journal>,
     worker: Option<Worker>,
 }
 
-impl Begun {
+impl PartialStart {
     async fn end(self) {
         if let Some(worker) = self.worker {
             worker.drain(Duration::ZERO).await;
@@ -148,7 +148,7 @@ impl App {
     /// # Errors
     /// [`StartError`], before anything is served.
     pub async fn build(config: Config, clock: Clock) -> Result<Self, StartError> {
-        Self::begin(config, clock, &mut Begun::default()).await
+        Self::begin(config, clock, &mut PartialStart::default()).await
     }
 
     /// The same, unless `shutdown` is cancelled before it is done: `None` then, at once. Claims
@@ -161,19 +161,23 @@ impl App {
         config: Config,
         clock: Clock,
     ) -> Result<Option<Self>, StartError> {
-        let mut begun = Begun::default();
+        let mut begun = PartialStart::default();
         let building = Self::begin(config, clock.clone(), &mut begun);
         match shutdown.run_until_cancelled(building).await {
             Some(built) => built.map(Some),
             None => {
                 // In time or not, there is nothing left to do.
-                let _ = clock.before(clock.now().after(GOODBYE_MIN), begun.end()).await;
+                let _ = clock.before(clock.now().after(CLOSING_MIN), begun.end()).await;
                 Ok(None)
             }
         }
     }
 
-    async fn begin(config: Config, clock: Clock, begun: &mut Begun) -> Result<Self, StartError> {
+    async fn begin(
+        config: Config,
+        clock: Clock,
+        begun: &mut PartialStart,
+    ) -> Result<Self, StartError> {
         let secrets = Secrets::open(&config, &clock)?;
         let oz = oz::Client::new(oz_config(&config.oz, &secrets), clock.clone(), chance())
             .map_err(|refused| config.origins.refused(refused.setting(), refused.why()))?;
@@ -258,12 +262,12 @@ impl App {
             reason = "SERVER_DRAINING",
             "health changed: the server drains"
         );
-        let for_photos = drain_timeout.saturating_sub(GOODBYE_MIN);
+        let for_photos = drain_timeout.saturating_sub(CLOSING_MIN);
         let (photos_until, until) =
             (clock.now().after(for_photos), clock.now().after(drain_timeout));
         health.set(false).await;
-        in_time(&clock, photos_until, worker.drain(for_photos)).await;
-        in_time(&clock, until, watch.drain()).await;
+        before_deadline(&clock, photos_until, worker.drain(for_photos)).await;
+        before_deadline(&clock, until, watch.drain()).await;
         health.close().await;
         closing.cancel();
         tasks.close();
@@ -273,7 +277,7 @@ impl App {
         calls.close();
         connections.log_counts();
         let (commits, lost_races) = (journal.commits(), journal.lost_races());
-        in_time(&clock, until, journal.close()).await;
+        before_deadline(&clock, until, journal.close()).await;
         info!(journal.commits = commits, journal.lost_races = lost_races, "stopped");
         outcome
     }
@@ -282,8 +286,8 @@ impl App {
 /// Waits for a step that needs the store, which may hang: until a time, or a moment longer if that
 /// has passed. The outcome of an abandoned step is that of a crash: nothing is lost that a caller
 /// was told of.
-async fn in_time(clock: &Clock, until: Timestamp, step: impl Future<Output = ()>) {
-    let until = until.max(clock.now().after(GOODBYE_MIN));
+async fn before_deadline(clock: &Clock, until: Timestamp, step: impl Future<Output = ()>) {
+    let until = until.max(clock.now().after(CLOSING_MIN));
     if clock.before(until, step).await.is_none() {
         warn!("drain: step abandoned, the store did not respond in time");
     }

@@ -24,7 +24,7 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(1_500);
 
 /// A process as callers reach it.
-pub struct House {
+pub struct Process {
     pub worker: Worker,
     pub watch: Watch,
     pub clock: Clock,
@@ -109,7 +109,7 @@ impl Caller {
     }
 
     /// Calls, or calls again after so many crashes, and watches until the match has ended.
-    pub fn attend(self: &Arc<Self>, house: &Arc<House>, deaths: usize, tasks: &mut JoinSet<()>) {
+    pub fn attend(self: &Arc<Self>, house: &Arc<Process>, deaths: usize, tasks: &mut JoinSet<()>) {
         let now = house.clock.now();
         let comes = match (deaths, self.plan.comes_back) {
             (0, _) => Some(self.plan.arrives),
@@ -128,7 +128,7 @@ impl Caller {
         }
     }
 
-    async fn call(&self, house: &House, comes: Option<Timestamp>, seen: &Mutex<Seen>) {
+    async fn call(&self, house: &Process, comes: Option<Timestamp>, seen: &Mutex<Seen>) {
         if lock(seen).has_closed {
             return;
         }
@@ -155,7 +155,7 @@ impl Caller {
     }
 
     /// Repeats the call until it is accepted.
-    async fn admitted(&self, house: &House) -> Match {
+    async fn admitted(&self, house: &Process) -> Match {
         loop {
             let photo = self.photo();
             let spec = self.spec(house.worker.digest(&photo));
@@ -169,7 +169,7 @@ impl Caller {
         }
     }
 
-    async fn cancel(&self, house: &House, time: Timestamp) {
+    async fn cancel(&self, house: &Process, time: Timestamp) {
         house.clock.sleep_until(time).await;
         let key = Key::Request(self.plan.request_id.clone());
         while house.worker.cancel(&CallerId::default_caller(), &key).await.is_err() {
@@ -198,7 +198,7 @@ impl Caller {
 }
 
 /// Reads a stream to its end, and checks every update.
-async fn read(house: &House, mut follow: Follow, seen: &Mutex<Seen>) {
+async fn read(house: &Process, mut follow: Follow, seen: &Mutex<Seen>) {
     while let Some(update) = follow.next().await {
         match update.expect("the journal can be read") {
             Update::Event(entry) => {
@@ -236,7 +236,7 @@ impl Seen {
 
 /// A follower of all matches, which resumes by tokens.
 #[derive(Default)]
-pub struct All(Mutex<SeenAll>);
+pub struct Follower(Mutex<SeenAll>);
 
 #[derive(Clone, Default)]
 struct SeenAll {
@@ -244,14 +244,14 @@ struct SeenAll {
     updates: Vec<(MatchId, Sequence)>,
 }
 
-impl All {
+impl Follower {
     /// The updates that were shown, in their order.
     pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
         lock(&self.0).updates.clone()
     }
 
     /// Follows from the last token on, for as long as the process lives.
-    pub async fn follow(self: Arc<Self>, house: Arc<House>) {
+    pub async fn follow(self: Arc<Self>, house: Arc<Process>) {
         let token = lock(&self.0).token.clone().unwrap_or("earliest".into());
         let (caller, filter) = (CallerId::default_caller(), Filter::default());
         let mut follow =

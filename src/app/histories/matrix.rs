@@ -127,7 +127,7 @@ fn a_match_is_taken_over_after_a_crash_at_every_point_of_every_operation() {
             for alone in [true, false] {
                 let (fleet, names) = check_fleet(policy, sends_photo, |it| {
                     it.plug.pull_at(n, point);
-                    it.oz.act_alone(alone);
+                    it.oz.act_without_senders(alone);
                 });
                 assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?}");
                 assert!(fleet.oz.strays() == 0);
@@ -148,7 +148,7 @@ fn a_match_is_taken_over_while_its_driver_is_paused_at_any_point_of_any_operatio
                 let (fleet, names) = check_fleet(policy, sends_photo, |it| {
                     it.plug.halt_at(n, point);
                     it.halt = leases * LEASE;
-                    it.oz.act_alone(alone);
+                    it.oz.act_without_senders(alone);
                 });
                 assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?}");
                 halts += fleet.struck;

@@ -28,7 +28,7 @@ use tokio::{runtime::Runtime, sync::Notify, task::JoinSet};
 
 use crate::{
     app::histories::{
-        caller::{All, Caller, House},
+        caller::{Caller, Follower, Process},
         oz::{Model, Wire},
         plug::{Counted, Plug, Plugged},
     },
@@ -107,7 +107,7 @@ pub struct History {
     pub oz: Arc<Model>,
     engine: Box<dyn Engine>,
     pub callers: Vec<Arc<Caller>>,
-    all: Arc<All>,
+    all: Arc<Follower>,
     /// Limits on requests to Oz.
     pub limits: worker::OzLimits,
     /// When the process crashes, apart from the plug's crash point.
@@ -229,7 +229,7 @@ impl History {
         }
     }
 
-    async fn open(&self) -> (Arc<House>, Arc<dyn Reader>) {
+    async fn open(&self) -> (Arc<Process>, Arc<dyn Reader>) {
         let (writer, inner) = self.engine.open(&self.clock).await;
         let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(&self.plug) });
         let config = watch::Config { heartbeat: Duration::from_secs(20) };
@@ -261,7 +261,7 @@ impl History {
         let worker = Worker::new(config, with);
         watch.start().await.expect("the journal can be read");
         worker.start().await.expect("the journal can be written");
-        (Arc::new(House { worker, watch, clock: self.clock.clone() }), reader)
+        (Arc::new(Process { worker, watch, clock: self.clock.clone() }), reader)
     }
 
     /// Panics with the seed that repeats the failure.

@@ -224,7 +224,7 @@ impl Model {
     }
 
     /// Lets requests in flight take effect although their senders are paused, or not.
-    pub fn act_alone(&self, alone: bool) {
+    pub fn act_without_senders(&self, alone: bool) {
         self.lock().acts_alone = alone;
     }
 

@@ -65,7 +65,7 @@ struct Count {
 
 impl Plug {
     /// The plug of another process of the same history.
-    pub fn beside(&self) -> Self {
+    pub fn for_other_process(&self) -> Self {
         Self { count: Arc::clone(&self.count), ..Self::default() }
     }
 

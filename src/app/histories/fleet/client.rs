@@ -9,7 +9,7 @@ use rand::{RngExt, rngs::StdRng};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
-    app::histories::caller::{Caller, House, Seen, lock},
+    app::histories::caller::{Caller, Process, Seen, lock},
     clock::Clock,
     domain::{CallerId, MatchId, Sequence, Timestamp},
     watch::{Ended, Filter, Key, Update},
@@ -26,7 +26,7 @@ const PAUSE_MAX: Duration = Duration::from_millis(1_500);
 #[derive(Clone)]
 pub struct Door {
     pub handle: Handle,
-    pub house: Arc<House>,
+    pub house: Arc<Process>,
 }
 
 /// The doors of all replicas; `None` for a replica that is down.
@@ -44,7 +44,7 @@ pub struct Client {
 }
 
 /// A message from a replica to a client.
-enum Word {
+enum Message {
     /// The match is accepted.
     Accepted(MatchId),
     /// The call was refused, and may be repeated.
@@ -92,8 +92,8 @@ impl Door {
     /// replica.
     fn serve<F: Future<Output = ()> + Send + 'static>(
         self,
-        serving: impl FnOnce(Arc<House>, mpsc::UnboundedSender<Word>) -> F,
-    ) -> mpsc::UnboundedReceiver<Word> {
+        serving: impl FnOnce(Arc<Process>, mpsc::UnboundedSender<Message>) -> F,
+    ) -> mpsc::UnboundedReceiver<Message> {
         let (words, heard) = mpsc::unbounded_channel();
         let (serving, listened) = (serving(self.house, words.clone()), words);
         drop(self.handle.spawn(async move {
@@ -142,10 +142,10 @@ impl Client {
             let until = self.clock.now().after(PATIENCE);
             match self.clock.before(until, words.recv()).await.flatten() {
                 None => return Visit::CutOff,
-                Some(Word::Refused) => return Visit::Refused,
-                Some(Word::Accepted(id)) => self.accepted(id),
-                Some(Word::Passed(..)) => panic!("all matches were not asked for"),
-                Some(Word::Update(update)) => self.see(update),
+                Some(Message::Refused) => return Visit::Refused,
+                Some(Message::Accepted(id)) => self.accepted(id),
+                Some(Message::Passed(..)) => panic!("all matches were not asked for"),
+                Some(Message::Update(update)) => self.see(update),
             }
             self.look_elsewhere().await;
             if self.seen().has_closed {
@@ -195,10 +195,10 @@ impl Client {
 
 /// A call of `admit` and its stream of updates, in the replica.
 async fn call(
-    house: Arc<House>,
+    house: Arc<Process>,
     caller: Arc<Caller>,
     after: Sequence,
-    words: mpsc::UnboundedSender<Word>,
+    words: mpsc::UnboundedSender<Message>,
 ) {
     let photo = caller.photo();
     let spec = caller.spec(house.worker.digest(&photo));
@@ -207,11 +207,11 @@ async fn call(
     match house.worker.admit(spec, photo).await {
         Ok(m) => {
             // The client may have left, and needn't get it.
-            let _ = words.send(Word::Accepted(m.id));
+            let _ = words.send(Message::Accepted(m.id));
             watch(house, m.id, after, words).await;
         }
         Err(Refused::Journal(_) | Refused::Draining) => {
-            let _ = words.send(Word::Refused);
+            let _ = words.send(Message::Refused);
         }
         Err(refused) => panic!("{}: {refused}", caller.plan.request_id),
     }
@@ -219,10 +219,10 @@ async fn call(
 
 /// A replica's stream of one match.
 async fn watch(
-    house: Arc<House>,
+    house: Arc<Process>,
     id: MatchId,
     after: Sequence,
-    words: mpsc::UnboundedSender<Word>,
+    words: mpsc::UnboundedSender<Message>,
 ) {
     let mut follow = match house.watch.follow(id, after, false).await {
         Ok(follow) => follow,
@@ -231,7 +231,7 @@ async fn watch(
     while let Some(update) = follow.next().await {
         match update {
             Ok(update) => {
-                let _ = words.send(Word::Update(update));
+                let _ = words.send(Message::Update(update));
             }
             Err(ended) => return cut_off(&ended),
         }
@@ -263,7 +263,7 @@ pub async fn cancel(
             let mut words = door.serve(|house, words| async move {
                 let key = Key::Request(caller.plan.request_id.clone());
                 if house.worker.cancel(&CallerId::default_caller(), &key).await.is_ok() {
-                    let _ = words.send(Word::Refused);
+                    let _ = words.send(Message::Refused);
                 }
             });
             let until = clock.now().after(PATIENCE);
@@ -277,7 +277,7 @@ pub async fn cancel(
 
 /// A follower of all matches, which resumes by tokens at any replica.
 #[derive(Default)]
-pub struct Everything(Mutex<Passed>);
+pub struct Follower(Mutex<Passed>);
 
 #[derive(Default)]
 struct Passed {
@@ -285,7 +285,7 @@ struct Passed {
     updates: Vec<(MatchId, Sequence)>,
 }
 
-impl Everything {
+impl Follower {
     /// The updates that were shown, in their order.
     pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
         lock(&self.0).updates.clone()
@@ -315,8 +315,8 @@ impl Everything {
         }
     }
 
-    fn hear(&self, word: Word) {
-        let Word::Passed(update, token) = word else { panic!("one match was not asked for") };
+    fn hear(&self, word: Message) {
+        let Message::Passed(update, token) = word else { panic!("one match was not asked for") };
         let mut passed = lock(&self.0);
         passed.token = Some(token);
         passed.updates.extend(update);
@@ -324,7 +324,7 @@ impl Everything {
 }
 
 /// A replica's stream of all matches.
-async fn watch_all(house: Arc<House>, token: String, words: mpsc::UnboundedSender<Word>) {
+async fn watch_all(house: Arc<Process>, token: String, words: mpsc::UnboundedSender<Message>) {
     let (caller, filter) = (CallerId::default_caller(), Filter::default());
     let mut follow = match house.watch.follow_all(caller, filter, &token).await {
         Ok(follow) => follow,
@@ -340,6 +340,6 @@ async fn watch_all(house: Arc<House>, token: String, words: mpsc::UnboundedSende
             Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
             Err(ended) => return cut_off(&ended),
         };
-        let _ = words.send(Word::Passed(shown, house.watch.token(place)));
+        let _ = words.send(Message::Passed(shown, house.watch.token(place)));
     }
 }

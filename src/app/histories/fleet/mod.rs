@@ -23,7 +23,7 @@ use crate::{
         caller::{Caller, lock},
         checks,
         fleet::{
-            client::{Client, Doors, Everything},
+            client::{Client, Doors, Follower},
             replica::{End, Life, Outside},
         },
         oz::Model,
@@ -194,10 +194,10 @@ impl Fleet {
         clients
     }
 
-    fn follow_all(&self, random: &mut StdRng) -> (Vec<Arc<Everything>>, JoinSet<()>) {
+    fn follow_all(&self, random: &mut StdRng) -> (Vec<Arc<Follower>>, JoinSet<()>) {
         let mut following = JoinSet::new();
         let followers = (0..self.followers).map(|_| {
-            let everything = Arc::new(Everything::default());
+            let everything = Arc::new(Follower::default());
             let follow = Arc::clone(&everything).follow(
                 Arc::clone(&self.doors),
                 self.clock.clone(),
@@ -217,10 +217,10 @@ impl Fleet {
             for replica in 0..self.replicas.len() {
                 let life = self.replicas[replica].as_mut().filter(|life| !life.stands_still);
                 match life.map(Life::run) {
-                    Some(End::Died) => self.befall(replica, Strike::Kill),
-                    Some(End::Gone) => self.bury(replica),
+                    Some(End::Died) => self.apply_strike(replica, Strike::Kill),
+                    Some(End::Gone) => self.end_life(replica),
                     Some(End::Halted) => {
-                        self.befall(replica, Strike::Pause);
+                        self.apply_strike(replica, Strike::Pause);
                         let resume = self.clock.now().after(self.halt);
                         self.strike(resume, replica, Strike::Resume);
                     }
@@ -252,11 +252,11 @@ impl Fleet {
             && entry.key().0 <= self.clock.now()
         {
             let (replica, strike) = entry.remove();
-            self.befall(replica, strike);
+            self.apply_strike(replica, strike);
         }
     }
 
-    fn befall(&mut self, replica: usize, strike: Strike) {
+    fn apply_strike(&mut self, replica: usize, strike: Strike) {
         let Some(life) = &mut self.replicas[replica] else {
             if strike == Strike::Start {
                 self.start(replica);
@@ -266,7 +266,7 @@ impl Fleet {
         let harms = [Strike::Kill, Strike::Drain, Strike::Pause, Strike::Cut].contains(&strike);
         self.struck += usize::from(harms);
         match strike {
-            Strike::Kill => self.bury(replica),
+            Strike::Kill => self.end_life(replica),
             Strike::Start => {}
             Strike::Drain => life.drain(),
             Strike::Pause => life.stands_still = true,
@@ -284,7 +284,7 @@ impl Fleet {
         let seed = self.seed + 1_000 * self.lives;
         let clock = self.clock.skewed(self.skews[replica]);
         let journal = Memory::join(Arc::clone(&self.store), clock.clone(), LEASE);
-        let plug = Arc::new(self.plug.beside());
+        let plug = Arc::new(self.plug.for_other_process());
         let life = Life::begin(
             journal,
             plug,
@@ -297,7 +297,7 @@ impl Fleet {
     }
 
     /// Ends a replica's life, if it has not ended, and plans its restart.
-    fn bury(&mut self, replica: usize) {
+    fn end_life(&mut self, replica: usize) {
         self.doors.close(replica);
         if let Some(life) = self.replicas[replica].take() {
             life.end();
@@ -311,7 +311,7 @@ impl Fleet {
         self.strikes.clear();
         for replica in 0..self.replicas.len() {
             for strike in [Strike::Start, Strike::Resume, Strike::Mend] {
-                self.befall(replica, strike);
+                self.apply_strike(replica, strike);
             }
         }
     }
@@ -324,7 +324,7 @@ impl Fleet {
         lock(&self.store).events()
     }
 
-    fn check(&mut self, everything: &[Arc<Everything>]) {
+    fn check(&mut self, everything: &[Arc<Follower>]) {
         let reader = Memory::join(Arc::clone(&self.store), self.clock.clone(), LEASE);
         let case = checks::Case {
             oz: &self.oz,

@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     app::histories::{
         POLICY,
-        caller::House,
+        caller::Process,
         fleet::{LEASE, client::Door},
         oz::{Model, Wire},
         plug::{Counted, Plug, Plugged},
@@ -46,7 +46,7 @@ pub struct Outside {
 /// One life of a replica.
 pub struct Life {
     rest: Outside,
-    house: Arc<House>,
+    house: Arc<Process>,
     journal: Memory,
     pub plug: Arc<Plug>,
     /// Whether the replica is paused: its runtime gets no turn.
@@ -175,7 +175,7 @@ fn house(
     wire: Wire,
     clock: &Clock,
     chances: &Chances,
-) -> House {
+) -> Process {
     let inner = Arc::new(journal.clone());
     let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(plug) });
     let config = watch::Config { heartbeat: Duration::from_secs(20) };
@@ -204,7 +204,7 @@ fn house(
         photo_bytes_max: 1 << 20,
         oz: worker::OzLimits { requests_max: 512, rate_max: None },
     };
-    House { worker: Worker::new(config, with), watch, clock: clock.clone() }
+    Process { worker: Worker::new(config, with), watch, clock: clock.clone() }
 }
 
 /// What PostgreSQL's engine does in the background: renews the lease, and learns what other

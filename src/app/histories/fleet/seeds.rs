@@ -33,7 +33,7 @@ fn draw(seed: u64) -> Fleet {
     if random.random_bool(0.3) {
         fleet.oz.forget_metadata();
     }
-    fleet.oz.act_alone(random.random_bool(0.5));
+    fleet.oz.act_without_senders(random.random_bool(0.5));
     fleet.oz.fail_often([0.0, 0.0, 0.05, 0.3][random.random_range(0..4)]);
     fleet.store_trouble = [0.0, 0.0, 0.05, 0.2][random.random_range(0..4)];
     fleet.lag = Duration::from_millis([1, 30, 1_000][random.random_range(0..3)]);

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long a caller pauses when the service is at its limit.
-const COME_AGAIN: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Matches from their request to their verdict.
 #[derive(Debug, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ impl Caller {
             match client.run_match(request(folder, &self.photo)).await {
                 Ok(updates) => return Ok(updates.into_inner()),
                 Err(status) if status.code() == Code::ResourceExhausted => {
-                    tokio::time::sleep(COME_AGAIN).await;
+                    tokio::time::sleep(RETRY_PAUSE).await;
                 }
                 Err(status) => return Err(status.into()),
             }

@@ -30,7 +30,7 @@ const PASSWORD: &str = "a-tester-s-password";
 const TOKEN: &str = "a-tester-s-token";
 
 /// A directory with a script, a certificate, its key, and a photo.
-struct Bench {
+struct Workdir {
     directory: TempDir,
     certificate: String,
 }
@@ -42,7 +42,7 @@ struct Program {
     log: PathBuf,
 }
 
-impl Bench {
+impl Workdir {
     fn set() -> Self {
         let CertifiedKey { cert, signing_key } = self_signed();
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -203,7 +203,7 @@ async fn answer(request: RequestBuilder, status: u16) -> Value {
 
 #[tokio::test]
 async fn a_tester_scripts_a_transaction_over_tls_and_reads_what_happened() {
-    let bench = Bench::set();
+    let bench = Workdir::set();
     let (oz, http) = (bench.simulator(), bench.http());
     let ready: Value = serde_json::from_str(&oz.ready).expect("one line of JSON");
     let url = ready["url"].as_str().expect("a URL");
@@ -245,7 +245,7 @@ async fn a_tester_scripts_a_transaction_over_tls_and_reads_what_happened() {
 
 #[tokio::test]
 async fn a_service_that_does_not_trust_the_certificate_is_seen_in_the_log() {
-    let bench = Bench::set();
+    let bench = Workdir::set();
     let oz = bench.simulator();
     let ready: Value = serde_json::from_str(&oz.ready).expect("one line of JSON");
     let (url, folder) = (ready["url"].as_str(), ready["sample_folder"].as_str());
@@ -262,7 +262,7 @@ async fn a_service_that_does_not_trust_the_certificate_is_seen_in_the_log() {
 
 #[test]
 fn a_start_failure_of_the_simulator_names_the_flag() {
-    let bench = Bench::set();
+    let bench = Workdir::set();
     let (certificate, key) = (bench.text("cert.pem"), bench.text("other.pem"));
     for (flags, named) in [
         (vec!["--record", "/nowhere/asked.jsonl"], "--record: /nowhere/asked.jsonl"),
@@ -293,7 +293,7 @@ async fn a_simulator_whose_log_is_not_read_keeps_serving() {
     BufReader::new(stdout).read_line(&mut ready).expect("a line");
     let ready: Value = serde_json::from_str(&ready).expect("a line of JSON");
     let url = format!("{}/api/folders/", ready["url"].as_str().expect("its address"));
-    let client = Bench::set().http();
+    let client = Workdir::set().http();
     for _ in 0..REQUESTS {
         let answered = timeout(PATIENCE, client.get(&url).send()).await;
         let answer = answered.expect("it keeps serving").expect("it answers");

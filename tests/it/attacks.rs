@@ -58,7 +58,7 @@ const OZ_TAKES_MS: u64 = 500;
 /// The maximum ratio of the median duration during an attack to the median before it.
 const RATIO_MAX: f64 = 1.5;
 /// The maximum number of rounds.
-const LOOKS: usize = 3;
+const ROUNDS: usize = 3;
 /// The timeout for setting up or ending an attack, much longer than it takes.
 const ATTACK_PATIENCE: Duration = Duration::from_secs(300);
 /// The maximum number of rounds until memory has returned: the allocator returns free memory to
@@ -67,8 +67,7 @@ const MATCHES_UNTIL_RETURNED: usize = 300;
 
 /// A jemalloc setting: free memory returns to the operating system after one second instead of
 /// ten, which keeps the tests short.
-const SOON_GIVEN_BACK: (&str, &str) =
-    ("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:1000");
+const FAST_DECAY: (&str, &str) = ("_RJEM_MALLOC_CONF", "dirty_decay_ms:1000,muzzy_decay_ms:1000");
 
 /// A second address of the loopback, for attackers.
 const ANOTHER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -103,7 +102,7 @@ impl Target {
         let directory = tempfile::tempdir().unwrap();
         let settings = [&["--log-level", "info"], settings].concat();
         let mut program = Command::new(PROGRAM);
-        program.env(SOON_GIVEN_BACK.0, SOON_GIVEN_BACK.1);
+        program.env(FAST_DECAY.0, FAST_DECAY.1);
         let process = Process::start_by(&mut program, &oz, directory.path(), &settings);
         let client = process.client().await;
         let mut target = Self {
@@ -121,7 +120,7 @@ impl Target {
         }
         target.alone = target.timed_matches().await;
         target.idle_kib = target.process.resident_kib();
-        target.process.forget_peak();
+        target.process.reset_peak();
         target
     }
 
@@ -172,7 +171,7 @@ impl Target {
     /// Runs rounds of matches during the attack.
     async fn assert_others_are_served(&self, attack: &str) {
         let mut ratios = Vec::new();
-        while ratios.len() < LOOKS && ratios.last().is_none_or(|ratio| *ratio > RATIO_MAX) {
+        while ratios.len() < ROUNDS && ratios.last().is_none_or(|ratio| *ratio > RATIO_MAX) {
             ratios.push(self.timed_matches().await.as_secs_f64() / self.alone.as_secs_f64());
         }
         println!(
@@ -194,7 +193,7 @@ impl Target {
     async fn assert_returned(&self, attack: &str) {
         for _ in 0..MATCHES_UNTIL_RETURNED {
             if self.process.resident_kib() <= self.idle_kib + ALLOWANCE_KIB {
-                self.process.forget_peak();
+                self.process.reset_peak();
                 return;
             }
             self.run_matches().await;
@@ -292,14 +291,14 @@ impl Calls {
 
     /// Checks that every ended call has this outcome.
     #[track_caller]
-    fn assert_all_told(&self, word: &str, attack: &str) {
+    fn assert_all_ended_as(&self, word: &str, attack: &str) {
         let ended = self.ended();
         assert!(ended.keys().eq([word]), "{attack}: {ended:?}");
     }
 
     /// Checks that every ended call was refused by one of these limits.
     #[track_caller]
-    fn assert_all_told_one_of(&self, limits: &[&str], attack: &str) {
+    fn assert_all_ended_as_one_of(&self, limits: &[&str], attack: &str) {
         let ended = self.ended();
         let is_known = |word: &String| limits.iter().any(|it| *word == format!("OVERLOADED {it}"));
         assert!(!ended.is_empty() && ended.keys().all(is_known), "{attack}: {ended:?}");

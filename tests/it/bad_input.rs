@@ -5,10 +5,10 @@
 //! take time are tested elsewhere: unread streams in `watching/unread.rs`, too many streams in
 //! `watching/connection.rs`, senders that stop half-way in `limits.rs` and `transport.rs`.
 
+mod accepted;
 mod fields;
 mod lookups;
 mod photos;
-mod taken;
 mod tokens;
 mod wire;
 
@@ -24,7 +24,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::FILE_NAME,
-    support::{House, PATIENCE, Refusal, last, portrait_request},
+    support::{PATIENCE, Refusal, TestServer, last, portrait_request},
     transport::{self, announced},
     watching,
 };
@@ -199,7 +199,7 @@ pub fn cases() -> Vec<Case> {
 
 #[tokio::test]
 async fn every_bad_input_is_refused_as_specified_and_affects_no_other_caller() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut cases = tokens::cases(&mut house).await;
     cases.extend(self::cases());
     house.oz.clear_record();

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     callers::{
-        asked::{Asked, End},
+        asked::{End, RequestedMatch},
         caller::{Cancel, Ended},
     },
     canary::Client,
@@ -118,7 +118,7 @@ pub fn check(oz: &Simulator, ended: &Ended) {
     }
 }
 
-fn check_result(oz: &Simulator, asked: &Asked, last: &Match, resolution: Resolution) {
+fn check_result(oz: &Simulator, asked: &RequestedMatch, last: &Match, resolution: Resolution) {
     if asked.is_upload() {
         check_one_of_each(oz, last);
     } else {

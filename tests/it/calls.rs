@@ -11,15 +11,15 @@ use prost::Message;
 use tonic::{Code, Request, Status};
 
 use crate::{
-    support::{House, Refusal, get, last, portrait_request, until, wait, watch},
+    support::{Refusal, TestServer, get, last, portrait_request, until, wait, watch},
     transport::{self, Bare, announced},
 };
 
 const PATH: &str = "/facematch.v1.FaceMatch/";
 
 /// A test server where uploads hang, and a match that waits for its upload.
-async fn with_hanging_uploads() -> (House, pb::Match) {
-    let mut house = House::build().await;
+async fn with_hanging_uploads() -> (TestServer, pb::Match) {
+    let mut house = TestServer::build().await;
     let hangs = Action { delay_ms: Some(600_000), ..Default::default() };
     house.oz.script([Rule::on(Endpoint::AddMedia).then(hangs)]);
     let request = portrait_request(&house.folder());
@@ -33,7 +33,12 @@ fn assert_timed_out(status: Status) {
 }
 
 /// Makes a call with a deadline that the client doesn't enforce.
-async fn with_deadline(house: &House, rpc: &str, request: &impl Message, text: &str) -> Status {
+async fn with_deadline(
+    house: &TestServer,
+    rpc: &str,
+    request: &impl Message,
+    text: &str,
+) -> Status {
     call_on(&mut Bare::connect(&house.address).await, rpc, request, text).await
 }
 
@@ -101,7 +106,7 @@ async fn an_unparsable_deadline_is_refused() {
 
 #[tokio::test]
 async fn a_request_that_is_not_grpc_has_no_effect() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let request = portrait_request(&house.folder()).encode_to_vec();
     let request = announced(u32::try_from(request.len()).unwrap(), &request);
     let mut channel = transport::channel(&house.address).await;

@@ -11,13 +11,13 @@ use crate::support::name;
 /// Checks the updates of one match: dense and in order, one closing update at the end, and times
 /// that never go back.
 #[derive(Clone, Debug, Default)]
-pub struct Checker {
+pub struct MatchChecker {
     sequence: u64,
     time: (i64, i32),
     has_closed: bool,
 }
 
-impl Checker {
+impl MatchChecker {
     /// For a stream that resumes after a sequence.
     pub fn after(sequence: u64) -> Self {
         Self { sequence, ..Self::default() }
@@ -30,7 +30,7 @@ impl Checker {
         let time = (time.seconds, time.nanos);
         assert!(time >= self.time, "time goes back: {time:?} after {:?}", self.time);
         let m = update.r#match.as_ref();
-        if is_passing(update) {
+        if is_transient(update) {
             assert_eq!(update.sequence, self.sequence, "the last durable sequence");
             return;
         }
@@ -61,32 +61,32 @@ impl Checker {
 /// What one watcher sees of one match, over all the streams that it opens: repeated updates are
 /// unchanged, and new updates continue where the last stream broke.
 #[derive(Debug, Default)]
-pub struct History {
-    checker: Checker,
+pub struct WatcherHistory {
+    checker: MatchChecker,
     seen: Vec<MatchUpdate>,
-    told: usize,
+    position: usize,
 }
 
-impl History {
+impl WatcherHistory {
     /// Begins a new stream after a sequence.
     pub fn resume_after(&mut self, sequence: u64) {
-        self.told = usize::try_from(sequence).expect("few updates");
+        self.position = usize::try_from(sequence).expect("few updates");
     }
 
     /// Checks the next update of the stream.
     pub fn see(&mut self, update: &MatchUpdate) {
-        if let Some(known) = self.seen.get(self.told) {
-            if !is_passing(update) {
+        if let Some(known) = self.seen.get(self.position) {
+            if !is_transient(update) {
                 assert_eq!(untokened(update), untokened(known), "a repeated update differs");
-                self.told += 1;
+                self.position += 1;
             }
             return;
         }
         self.checker.see(update);
         assert!(self.seen.first().is_none_or(|first| first.match_id == update.match_id));
-        if !is_passing(update) {
+        if !is_transient(update) {
             self.seen.push(update.clone());
-            self.told += 1;
+            self.position += 1;
         }
     }
 
@@ -113,13 +113,13 @@ pub fn check_whole(updates: &[MatchUpdate]) {
 
 /// Checks all updates of a match from the one after a sequence to its closing one.
 pub fn check_rest(after: u64, updates: &[MatchUpdate]) {
-    let mut checker = Checker::after(after);
+    let mut checker = MatchChecker::after(after);
     updates.iter().for_each(|update| checker.see(update));
     assert!(checker.has_closed(), "the stream ends before the closing update");
 }
 
 /// Whether an update is transient: progress or a heartbeat, which are not stored.
-pub fn is_passing(update: &MatchUpdate) -> bool {
+pub fn is_transient(update: &MatchUpdate) -> bool {
     match update.event.as_ref().expect("every update has an event") {
         Event::Progress(_) | Event::Heartbeat(_) => true,
         Event::Accepted(_)

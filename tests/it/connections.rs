@@ -26,7 +26,7 @@ use crate::{
     canary::Client,
     http2,
     process::Process,
-    support::{House, PATIENCE, Refusal, connect, eventually, simulator},
+    support::{PATIENCE, Refusal, TestServer, connect, eventually, simulator},
 };
 
 const IDLE: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ struct Seen {
 }
 
 impl Relay {
-    async fn to(house: &House) -> Self {
+    async fn to(house: &TestServer) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("its address");
         let (seen, mut running) = (Arc::<Seen>::default(), JoinSet::new());
@@ -78,7 +78,7 @@ async fn relay(listener: TcpListener, service: String, seen: Arc<Seen>) {
     }
 }
 
-fn socket_of(house: &House) -> String {
+fn socket_of(house: &TestServer) -> String {
     house.address.trim_start_matches("http://").to_owned()
 }
 
@@ -88,7 +88,7 @@ async fn list(client: &mut Client) -> Result<(), Status> {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed_and_the_next_call_opens_another() {
-    let house = House::build_with(|config| config.idle_timeout = IDLE).await;
+    let house = TestServer::build_with(|config| config.idle_timeout = IDLE).await;
     let relay = Relay::to(&house).await;
     let mut client = relay.client().await;
     for round in 1..=3 {
@@ -100,7 +100,7 @@ async fn an_idle_connection_is_closed_and_the_next_call_opens_another() {
 
 #[tokio::test]
 async fn a_connection_with_an_open_stream_is_never_idle() {
-    let house = House::build_with(|config| {
+    let house = TestServer::build_with(|config| {
         config.idle_timeout = IDLE;
         config.heartbeat = HEARTBEAT;
     })
@@ -121,7 +121,7 @@ async fn a_connection_with_an_open_stream_is_never_idle() {
 
 #[tokio::test]
 async fn a_connection_is_closed_at_its_maximum_age_and_the_next_call_opens_another() {
-    let house = House::build_with(|config| config.max_connection_age = IDLE).await;
+    let house = TestServer::build_with(|config| config.max_connection_age = IDLE).await;
     let relay = Relay::to(&house).await;
     let mut client = relay.client().await;
     for round in 1..=3 {
@@ -132,7 +132,7 @@ async fn a_connection_is_closed_at_its_maximum_age_and_the_next_call_opens_anoth
 
 #[tokio::test]
 async fn a_stream_outlives_its_connection_s_age_by_a_grace_period_and_is_told_to_resume() {
-    let house = House::build_with(|config| {
+    let house = TestServer::build_with(|config| {
         config.max_connection_age = IDLE;
         config.heartbeat = HEARTBEAT;
     })
@@ -149,7 +149,7 @@ async fn a_stream_outlives_its_connection_s_age_by_a_grace_period_and_is_told_to
         }
     };
     told.assert(Code::Unavailable, "SERVER_DRAINING");
-    assert!(told.says_when_to_retry());
+    assert!(told.has_retry_delay());
     // More heartbeats than fit into the shortest age alone.
     assert!(heartbeats > 4, "{heartbeats} heartbeats: there was no grace period");
     let again = client.watch_matches(WatchMatchesRequest::default()).await;
@@ -159,7 +159,7 @@ async fn a_stream_outlives_its_connection_s_age_by_a_grace_period_and_is_told_to
 
 #[tokio::test]
 async fn an_old_connection_whose_caller_does_not_read_is_cut() {
-    let house = House::build_with(|config| config.max_connection_age = IDLE).await;
+    let house = TestServer::build_with(|config| config.max_connection_age = IDLE).await;
     let mut deaf = TcpStream::connect(socket_of(&house)).await.expect("the system accepts it");
     let watch = http2::empty_call(1, "/facematch.v1.FaceMatch/WatchMatches");
     deaf.write_all(&[http2::begin(0), watch].concat()).await.expect("it listens");
@@ -171,7 +171,7 @@ async fn an_old_connection_whose_caller_does_not_read_is_cut() {
 #[tokio::test]
 async fn one_address_cannot_hold_all_connections() {
     const LIMIT: usize = 4;
-    let house = House::build_with(|config| config.max_connections = LIMIT).await;
+    let house = TestServer::build_with(|config| config.max_connections = LIMIT).await;
     // The test server has a client of its own.
     let mut mine = vec![house.client.clone(), connect(&house.address).await];
     let mut beyond = TcpStream::connect(socket_of(&house)).await.expect("the system accepts it");
@@ -193,7 +193,7 @@ async fn one_address_cannot_hold_all_connections() {
 #[tokio::test]
 async fn connections_over_the_limit_are_closed_at_once() {
     const LIMIT: usize = 3;
-    let house = House::build_with(|config| {
+    let house = TestServer::build_with(|config| {
         config.max_connections = LIMIT;
         config.max_connections_per_address = Some(LIMIT);
     })

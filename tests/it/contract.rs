@@ -15,7 +15,7 @@ use tower::Service;
 
 use crate::{
     support::{
-        House, Refusal, cancel, collect, delete, folder_media_request, get, last, named,
+        Refusal, TestServer, cancel, collect, delete, folder_media_request, get, last, named,
         portrait_request, rule, until, watch,
     },
     transport::{self, announced},
@@ -61,7 +61,7 @@ impl Answer {
 }
 
 /// Calls a method with a raw body, over a connection of its own.
-async fn begin(house: &House, method: &str, body: Vec<Bytes>) -> Response<Body> {
+async fn begin(house: &TestServer, method: &str, body: Vec<Bytes>) -> Response<Body> {
     let mut channel: Channel = transport::channel(&house.address).await;
     let frames =
         stream::iter(body.into_iter().map(|piece| Ok::<_, Status>(http_body::Frame::data(piece))));
@@ -74,7 +74,7 @@ async fn begin(house: &House, method: &str, body: Vec<Bytes>) -> Response<Body> 
     channel.call(request).await.unwrap()
 }
 
-async fn answer(house: &House, method: &str, body: Vec<Bytes>) -> Answer {
+async fn answer(house: &TestServer, method: &str, body: Vec<Bytes>) -> Answer {
     let (parts, body) = begin(house, method, body).await.into_parts();
     let trailers = body.collect().await.unwrap().trailers().cloned().unwrap_or_default();
     Answer { head: parts.headers, trailers }
@@ -87,7 +87,7 @@ fn framed(message: &impl Message) -> Bytes {
 
 #[tokio::test]
 async fn every_response_carries_the_service_s_version() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let unknown = ["facematch.v1.FaceMatch/RunMatches", "elsewhere.Service/Call", "nowhere"];
     for method in METHODS.into_iter().chain(unknown) {
         for body in
@@ -102,7 +102,7 @@ async fn every_response_carries_the_service_s_version() {
 
 #[tokio::test]
 async fn a_retry_delay_is_given_in_details_and_pushback_and_has_jitter() {
-    let mut house = House::build_with(|config| config.max_unfinished = 1).await;
+    let mut house = TestServer::build_with(|config| config.max_unfinished = 1).await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = portrait_request(&house.folder());
     house.client.create_match(request.clone()).await.unwrap();
@@ -132,7 +132,7 @@ fn sample_id() -> &'static str {
 
 #[tokio::test]
 async fn undecodable_bytes_are_an_invalid_argument_in_every_method() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let table: [(&str, Vec<Bytes>); 7] = [
         ("no message", vec![]),
         ("half a prefix", vec![Bytes::from_static(b"\0\0")]),
@@ -162,7 +162,7 @@ async fn undecodable_bytes_are_an_invalid_argument_in_every_method() {
 
 #[tokio::test]
 async fn a_polling_caller_sees_the_same_trouble_and_deadline_as_a_watcher() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let fails = json!({"match": {"endpoint": "get_analysis"}, "then": {"status": 502}});
     house.oz.script([rule(fails)]);
     let request = portrait_request(&house.folder());
@@ -194,7 +194,7 @@ async fn a_polling_caller_sees_the_same_trouble_and_deadline_as_a_watcher() {
 
 #[tokio::test]
 async fn a_match_shows_its_policy_its_media_and_its_liveness_analysis() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     for policy in [LivenessPolicy::Unspecified, LivenessPolicy::Require, LivenessPolicy::Run] {
         let request =
@@ -223,7 +223,7 @@ async fn a_match_shows_its_policy_its_media_and_its_liveness_analysis() {
 
 #[tokio::test]
 async fn requested_media_and_kind_are_shown_from_the_first_update() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let found = last(&house.run(portrait_request(&folder)).await).liveness_media_ids.clone();
     let mut request = portrait_request(&folder);
@@ -238,7 +238,7 @@ async fn requested_media_and_kind_are_shown_from_the_first_update() {
 
 #[tokio::test]
 async fn a_match_is_erased_by_either_id_and_a_repeat_finds_no_match() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let ended = house.run(named("order 17", portrait_request(&house.folder()))).await;
     let by_request = || pb::DeleteMatchRequest {
         id: Some(pb::delete_match_request::Id::RequestId("order 17".into())),
@@ -255,7 +255,7 @@ async fn a_match_is_erased_by_either_id_and_a_repeat_finds_no_match() {
 
 #[tokio::test]
 async fn erasing_a_match_without_a_photo_at_oz_names_no_photo() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let absent = folder_media_request(&house.folder(), sample_id());
     let failed = last(&house.run(absent).await).clone();
     assert_eq!(failed.state(), MatchState::Failed);
@@ -265,7 +265,7 @@ async fn erasing_a_match_without_a_photo_at_oz_names_no_photo() {
 
 #[tokio::test]
 async fn a_heartbeat_carries_the_interval() {
-    let mut house = House::build_with(|config| {
+    let mut house = TestServer::build_with(|config| {
         config.heartbeat = std::time::Duration::from_millis(1_500);
     })
     .await;

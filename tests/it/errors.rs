@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::{FILE_NAME, marked},
-    support::{House, Refusal, collect, delete, get, last, portrait_request, watch},
+    support::{Refusal, TestServer, collect, delete, get, last, portrait_request, watch},
 };
 
 type Change = fn(&mut MatchRequest);
@@ -32,8 +32,8 @@ fn minutes(minutes: i64) -> Option<Duration> {
 }
 
 /// A test server whose analyses never end, so that matches run for as long as a test needs them.
-async fn with_endless_analyses() -> House {
-    let house = House::build().await;
+async fn with_endless_analyses() -> TestServer {
+    let house = TestServer::build().await;
     house.oz.script([never_finishing()]);
     house
 }
@@ -43,7 +43,7 @@ fn never_finishing() -> Rule {
 }
 
 /// A match whose analysis has started.
-async fn running(house: &mut House, request: MatchRequest) -> pb::Match {
+async fn running(house: &mut TestServer, request: MatchRequest) -> pb::Match {
     let m = house.client.create_match(request).await.expect("it is accepted").into_inner();
     house.oz.recorded(|all| all.iter().any(|asked| asked.endpoint == Endpoint::GetAnalysis)).await;
     m
@@ -60,7 +60,7 @@ async fn a_request_id_with_other_content_names_the_field_that_differs() {
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
     let m = running(&mut house, request.clone()).await;
-    let asked = house.asked("POST", "/media");
+    let asked = house.requests_to_oz("POST", "/media");
     let table: [(&str, Change); 9] = [
         ("folder_id", |request| request.folder_id = SECOND_MEDIUM.into()),
         ("photo", |request| {
@@ -88,9 +88,9 @@ async fn a_request_id_with_other_content_names_the_field_that_differs() {
         assert_eq!(refusal.metadata("match_id"), Some(m.match_id.as_str()));
         let resource = refusal.details.resource_info().expect("the match that has the id");
         assert_eq!(resource.resource_name, m.match_id);
-        assert!(!refusal.says_when_to_retry());
+        assert!(!refusal.has_retry_delay());
     }
-    assert_eq!(house.asked("POST", "/media"), asked);
+    assert_eq!(house.requests_to_oz("POST", "/media"), asked);
     assert_eq!(house.load.photo_bytes(), 0, "the photo of a refused call is kept");
     assert_eq!(house.load.unfinished(), 1);
 }
@@ -124,13 +124,13 @@ async fn a_request_id_with_equal_content_in_any_form_is_the_same_match() {
         let found = house.client.create_match(same).await.unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(found.into_inner().match_id, m.match_id, "{what}");
     }
-    assert_eq!(house.asked("POST", "/media"), 1);
+    assert_eq!(house.requests_to_oz("POST", "/media"), 1);
     assert_eq!(house.load.unfinished(), 1);
 }
 
 #[tokio::test]
 async fn liveness_media_are_a_set() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
     request.liveness_media_ids = vec![FIRST_MEDIUM.into(), SECOND_MEDIUM.into()];
@@ -142,7 +142,7 @@ async fn liveness_media_are_a_set() {
 
 #[tokio::test]
 async fn a_refused_call_uses_up_no_request_id() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
     let mut wrong = request.clone();
@@ -188,7 +188,7 @@ fn assert_precondition(status: Status, reason: &str, m: &pb::Match) {
 
 #[tokio::test]
 async fn a_watch_ahead_of_the_match_is_refused_with_the_sequence_reached() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let m = last(&house.run(portrait_request(&house.folder())).await).clone();
     for (after_sequence, fine) in [(4, true), (5, false), (u64::MAX, false)] {
         let id = Some(watch_match_request::Id::MatchId(m.match_id.clone()));
@@ -216,7 +216,7 @@ fn page(token: &str) -> ListMatchesRequest {
     ListMatchesRequest { page_size: 1, page_token: token.to_owned(), ..Default::default() }
 }
 
-async fn page_token(house: &mut House) -> String {
+async fn page_token(house: &mut TestServer) -> String {
     for _ in 0..2 {
         house.run(portrait_request(&house.folder())).await;
     }
@@ -227,7 +227,7 @@ async fn page_token(house: &mut House) -> String {
 
 #[tokio::test]
 async fn a_page_token_is_valid_with_its_own_filters_and_any_page_size() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let token = page_token(&mut house).await;
     let time = Some(prost_types::Timestamp { seconds: 4_000_000_000, nanos: 0 });
     let table: [fn(&mut ListMatchesRequest, Option<prost_types::Timestamp>); 5] = [
@@ -252,7 +252,7 @@ async fn a_page_token_is_valid_with_its_own_filters_and_any_page_size() {
 #[tokio::test]
 async fn a_token_older_than_the_retained_events_has_expired() {
     let retention = std::time::Duration::from_millis(10);
-    let mut house = House::build_with(|config| config.retention = retention).await;
+    let mut house = TestServer::build_with(|config| config.retention = retention).await;
     let updates = house.run(portrait_request(&house.folder())).await;
     // Expired matches are erased when the service starts, and periodically.
     let mut house = house.restart().await;
@@ -262,14 +262,14 @@ async fn a_token_older_than_the_retained_events_has_expired() {
     let refused = house.client.watch_matches(from(&updates[0].resume_token)).await;
     let refusal = Refusal::of(refused.expect_err("it is too old"));
     refusal.assert(Code::OutOfRange, "TOKEN_EXPIRED");
-    assert!(!refusal.says_when_to_retry());
+    assert!(!refusal.has_retry_delay());
     for token in ["", "earliest", &updates[3].resume_token] {
         house.client.watch_matches(from(token)).await.expect("no event after the token is erased");
     }
 }
 
 /// Changes the journal's file over a second connection, as an operator's tool might.
-pub async fn meddle(house: &House, sql: &'static str) {
+pub async fn run_sql_on_journal(house: &TestServer, sql: &'static str) {
     let file = house.directory.path().join("facematch.db");
     let options = SqliteConnectOptions::new().filename(file).foreign_keys(false);
     let mut connection = SqliteConnection::connect_with(&options).await.expect("the file");
@@ -279,10 +279,10 @@ pub async fn meddle(house: &House, sql: &'static str) {
 
 #[tokio::test]
 async fn a_broken_store_is_unavailable_and_a_repeat_works_once_it_is_repaired() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut request = portrait_request(&house.folder());
     request.request_id = "order 17".into();
-    meddle(&house, "ALTER TABLE matches RENAME TO mislaid").await;
+    run_sql_on_journal(&house, "ALTER TABLE matches RENAME TO mislaid").await;
     let refused = [
         house.client.run_match(request.clone()).await.err(),
         house.client.create_match(request.clone()).await.err(),
@@ -301,11 +301,11 @@ async fn a_broken_store_is_unavailable_and_a_repeat_works_once_it_is_repaired() 
     for (row, status) in refused.into_iter().enumerate() {
         let refusal = Refusal::of(status.unwrap_or_else(|| panic!("call {row} succeeds")));
         refusal.assert(Code::Unavailable, "STORE_UNAVAILABLE");
-        assert!(refusal.says_when_to_retry());
+        assert!(refusal.has_retry_delay());
         assert!(!refusal.message.contains("table"), "{}", refusal.message);
     }
-    house.assert_empty_handed("a broken store").await;
-    meddle(&house, "ALTER TABLE mislaid RENAME TO matches").await;
+    house.assert_released("a broken store").await;
+    run_sql_on_journal(&house, "ALTER TABLE mislaid RENAME TO matches").await;
     house.assert_untouched("a repaired store").await;
     let updates = house.run(request).await;
     assert_eq!(last(&updates).state(), pb::MatchState::Finished);
@@ -313,9 +313,9 @@ async fn a_broken_store_is_unavailable_and_a_repeat_works_once_it_is_repaired() 
 
 #[tokio::test]
 async fn an_internal_error_reveals_no_details() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
-    meddle(&house, "DELETE FROM events WHERE sequence = 2").await;
+    run_sql_on_journal(&house, "DELETE FROM events WHERE sequence = 2").await;
     // The running service has the events in memory; after a restart it must read them.
     let mut house = house.restart().await;
     let watched = house.client.watch_match(watch(&last(&updates).match_id)).await;

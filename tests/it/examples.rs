@@ -6,11 +6,11 @@ mod run_match;
 
 use facematch::pb::MatchState;
 
-use crate::support::{House, portrait};
+use crate::support::{TestServer, portrait};
 
 #[tokio::test]
 async fn the_example_runs_a_match_to_its_verdict() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let mut seen = Vec::new();
     let server = house.address.clone();
     let last = run_match::run(server, house.folder(), portrait().into(), |update| {
@@ -23,7 +23,7 @@ async fn the_example_runs_a_match_to_its_verdict() {
 
 #[tokio::test]
 async fn the_example_survives_a_restart_of_the_server_and_sees_each_update_once() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     house.oz.switch(|switches| switches.processing_ms = 1_000);
     let (sender, mut updates) = tokio::sync::mpsc::unbounded_channel();
     let server = house.address.clone();

@@ -12,7 +12,8 @@ use image::{codecs::jpeg::JpegEncoder, imageops::FilterType};
 use crate::{
     canary::FILE_NAME,
     support::{
-        House, delete, folder_media_request, get, last, names, portrait, portrait_request, request,
+        TestServer, delete, folder_media_request, get, last, names, portrait, portrait_request,
+        request,
     },
 };
 
@@ -20,7 +21,7 @@ const HAPPY: [&str; 4] = ["accepted", "photo_uploaded", "analysis_started", "fin
 
 #[tokio::test]
 async fn the_same_picture_is_a_success_streamed_state_by_state() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let updates = house.run(portrait_request(&folder)).await;
     assert_eq!(names(&updates), HAPPY);
@@ -47,7 +48,7 @@ async fn the_same_picture_is_a_success_streamed_state_by_state() {
 
 #[tokio::test]
 async fn oz_gets_one_photo_and_one_analysis_of_exactly_these_media() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let updates = house.run(portrait_request(&folder)).await;
     let m = last(&updates);
@@ -73,7 +74,7 @@ async fn oz_gets_one_photo_and_one_analysis_of_exactly_these_media() {
 
 #[tokio::test]
 async fn another_person_is_declined_and_the_call_is_ok() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let stranger = Bytes::from_static(sample::stranger_jpeg());
     let updates = house.run(request(&folder, stranger)).await;
@@ -85,7 +86,7 @@ async fn another_person_is_declined_and_the_call_is_ok() {
 
 #[tokio::test]
 async fn a_strangers_photo_in_the_folder_changes_nothing() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut seed = sample::liveness_folder(sample::portrait_jpeg());
     seed.media.push(photo_seed(sample::stranger_jpeg(), "photo_selfie"));
     let folder = house.oz.add_folder(seed);
@@ -95,7 +96,7 @@ async fn a_strangers_photo_in_the_folder_changes_nothing() {
 
 #[tokio::test]
 async fn an_identity_document_has_its_tags_and_a_png_its_type_and_name() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let mut request = request(&folder, Bytes::from_static(sample::portrait_png()));
     let photo = request.photo.as_mut().expect("a photo");
@@ -112,7 +113,7 @@ async fn an_identity_document_has_its_tags_and_a_png_its_type_and_name() {
 
 #[tokio::test]
 async fn a_phone_photo_with_exif_and_a_trailer_is_matched() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let photo = phone_photo();
     assert!(photo.len() > 2_000_000, "{} bytes", photo.len());
@@ -144,7 +145,7 @@ fn phone_photo() -> Bytes {
 
 #[tokio::test]
 async fn a_photo_that_the_folder_holds_is_compared_without_an_upload() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut seed = sample::liveness_folder(sample::portrait_jpeg());
     seed.media.push(photo_seed(sample::portrait_png(), "photo_id_front"));
     let folder = house.oz.add_folder(seed);
@@ -152,7 +153,7 @@ async fn a_photo_that_the_folder_holds_is_compared_without_an_upload() {
     let updates = house.run(folder_media_request(&folder, &photo)).await;
     assert_eq!(names(&updates), HAPPY);
     assert_eq!(last(&updates).photo_media_id, photo);
-    assert_eq!(house.asked("POST", "/media"), 0);
+    assert_eq!(house.requests_to_oz("POST", "/media"), 0);
 
     let nowhere = uuid::Uuid::nil().to_string();
     let updates = house.run(folder_media_request(&folder, &nowhere)).await;
@@ -175,7 +176,7 @@ fn photo_seed(picture: &'static [u8], tag: &str) -> MediaSeed {
 
 #[tokio::test]
 async fn folders_that_cannot_be_matched_give_the_reason() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let photo_only = FolderSeed {
         media: vec![photo_seed(sample::portrait_jpeg(), "photo_selfie")],
         liveness: None,
@@ -193,12 +194,12 @@ async fn folders_that_cannot_be_matched_give_the_reason() {
         assert_eq!((error.reason.as_str(), error.code, error.retryable), (reason, code, false));
         assert_eq!(last(&updates).state(), MatchState::Failed);
     }
-    assert_eq!(house.asked("POST", "/media"), 0, "a photo is left behind");
+    assert_eq!(house.requests_to_oz("POST", "/media"), 0, "a photo is left behind");
 }
 
 #[tokio::test]
 async fn a_required_liveness_must_pass_before_the_photo_is_sent() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let declined = LivenessSeed { resolution: "DECLINED".into(), ..LivenessSeed::default() };
     let table = [(None, "LIVENESS_NOT_PASSED"), (Some(declined), "LIVENESS_NOT_PASSED")];
     for (liveness, reason) in table {
@@ -210,7 +211,7 @@ async fn a_required_liveness_must_pass_before_the_photo_is_sent() {
         assert_eq!(names(&updates), ["accepted", "failed"]);
         assert_eq!(last(&updates).error.as_ref().expect("an error").reason, reason);
     }
-    assert_eq!(house.asked("POST", "/media"), 0);
+    assert_eq!(house.requests_to_oz("POST", "/media"), 0);
 
     let mut request = portrait_request(&house.folder());
     request.set_liveness_policy(LivenessPolicy::Require);
@@ -220,14 +221,14 @@ async fn a_required_liveness_must_pass_before_the_photo_is_sent() {
 
 #[tokio::test]
 async fn liveness_can_be_run_together_with_the_match() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let seed = FolderSeed { liveness: None, ..sample::liveness_folder(sample::portrait_jpeg()) };
     let folder = house.oz.add_folder(seed);
     let mut request = portrait_request(&folder);
     request.set_liveness_policy(LivenessPolicy::Run);
     let updates = house.run(request).await;
     assert_eq!(names(&updates), HAPPY);
-    assert_eq!(house.asked("POST", "/analyses"), 1);
+    assert_eq!(house.requests_to_oz("POST", "/analyses"), 1);
     let liveness = last(&updates).result.clone().expect("a result").liveness.expect("liveness");
     assert_eq!(liveness.resolution(), Resolution::Success);
     assert!(liveness.confidence_spoofing.is_some());
@@ -239,7 +240,7 @@ async fn liveness_can_be_run_together_with_the_match() {
 
 #[tokio::test]
 async fn progress_is_streamed_on_request() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut request = portrait_request(&house.folder());
     request.include_progress = true;
     let updates = house.run(request).await;
@@ -255,7 +256,7 @@ async fn progress_is_streamed_on_request() {
 
 #[tokio::test]
 async fn a_match_can_be_created_waited_for_listed_and_erased() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let mut request = portrait_request(&folder);
     request.request_id = "order 17".into();
@@ -293,7 +294,7 @@ async fn a_match_can_be_created_waited_for_listed_and_erased() {
 
 #[tokio::test]
 async fn a_cancelled_match_sends_nothing_more_to_oz() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     house.oz.script([never_finishing()]);
     let created = house.client.create_match(portrait_request(&folder)).await.unwrap().into_inner();
@@ -340,7 +341,7 @@ fn outcome(state: &str, resolution: &str, score: Option<f64>) -> Outcome {
 
 #[tokio::test]
 async fn an_outcome_without_a_verdict_fails_the_match() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let table = [
         (outcome("FINISHED", "SUCCESS", None), "OZ_INCONCLUSIVE"),
         (outcome("FINISHED", "SUCCESS", Some(1.5)), "OZ_INCONCLUSIVE"),

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status, Streaming, transport::Channel};
 
 use crate::{
-    support::{House, Refusal, get, name, portrait_request},
+    support::{Refusal, TestServer, get, name, portrait_request},
     transport::{self, announced},
 };
 
@@ -41,7 +41,7 @@ fn cancel(request_id: &str) -> CancelMatchRequest {
 }
 
 /// Runs a match up to its first update.
-async fn accepted(house: &mut House, request: MatchRequest) -> Streaming<MatchUpdate> {
+async fn accepted(house: &mut TestServer, request: MatchRequest) -> Streaming<MatchUpdate> {
     let called = house.client.run_match(request).await;
     let mut updates = called.expect("it is accepted").into_inner();
     let first = updates.message().await.expect("an update").expect("an update");
@@ -52,12 +52,12 @@ async fn accepted(house: &mut House, request: MatchRequest) -> Streaming<MatchUp
 fn assert_overloaded(refusal: &Refusal, limit: &str) {
     refusal.assert(Code::ResourceExhausted, "OVERLOADED");
     assert_eq!(refusal.metadata("limit"), Some(limit));
-    assert!(refusal.says_when_to_retry());
+    assert!(refusal.has_retry_delay());
 }
 
 #[tokio::test]
 async fn too_many_unfinished_matches_are_refused_and_known_ones_served() {
-    let mut house = House::build_with(|config| config.max_unfinished = 2).await;
+    let mut house = TestServer::build_with(|config| config.max_unfinished = 2).await;
     house.oz.script([never_finishing()]);
     let folder = house.folder();
     let requests = ["first", "second"].map(|id| with_id(portrait_request(&folder), id));
@@ -81,14 +81,14 @@ async fn too_many_unfinished_matches_are_refused_and_known_ones_served() {
     for id in ["second", "third"] {
         house.client.cancel_match(cancel(id)).await.expect("it is cancelled");
     }
-    house.assert_empty_handed("three cancelled matches").await;
+    house.assert_released("three cancelled matches").await;
     house.oz.clear_rules();
     house.assert_works().await;
 }
 
 #[tokio::test]
 async fn concurrent_calls_do_not_exceed_a_limit() {
-    let mut house = House::build_with(|config| config.max_unfinished = 3).await;
+    let mut house = TestServer::build_with(|config| config.max_unfinished = 3).await;
     house.oz.script([never_finishing()]);
     let folder = house.folder();
     let calls = (0..16).map(|_| {
@@ -109,7 +109,7 @@ async fn concurrent_calls_do_not_exceed_a_limit() {
 #[tokio::test]
 async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
     let one_and_a_half = sample::portrait_jpeg().len() as u64 * 3 / 2;
-    let mut house = House::build_with(|config| config.photo_memory = one_and_a_half).await;
+    let mut house = TestServer::build_with(|config| config.photo_memory = one_and_a_half).await;
     house.oz.script([uploads_hang()]);
     let folder = house.folder();
     let first = with_id(portrait_request(&folder), "first");
@@ -122,11 +122,11 @@ async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
         assert_overloaded(&house.refused(second.clone()).await, "photo-memory");
         let _again = accepted(&mut house, first.clone()).await;
     }
-    assert_eq!(house.asked("POST", "/media"), 1);
+    assert_eq!(house.requests_to_oz("POST", "/media"), 1);
 
     house.oz.clear_rules();
     house.client.cancel_match(cancel("first")).await.expect("it is cancelled");
-    house.assert_empty_handed("a cancelled match").await;
+    house.assert_released("a cancelled match").await;
     let updates = house.run(second).await;
     assert_eq!(updates.len(), 4);
     house.assert_works().await;
@@ -134,7 +134,7 @@ async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
 
 #[tokio::test]
 async fn slow_senders_leave_room_for_others() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let channel = transport::channel(&house.address).await;
     let mut senders = JoinSet::new();
     // The photos that they announce would fill the memory twice.
@@ -150,7 +150,7 @@ async fn slow_senders_leave_room_for_others() {
     let updates = house.run(portrait_request(&house.folder())).await;
     assert_eq!(updates.len(), 4);
     senders.abort_all();
-    house.assert_empty_handed("aborted senders").await;
+    house.assert_released("aborted senders").await;
 }
 
 /// A request that announces a photo of 10 MiB and holds `come` bytes of it.
@@ -171,8 +171,8 @@ fn call_and_stall(
 
 /// A test server with a running match, and a request whose photo upload hangs, which delays a
 /// drain.
-async fn with_a_hanging_upload() -> (House, pb::Match, MatchRequest) {
-    let mut house = House::build().await;
+async fn with_a_hanging_upload() -> (TestServer, pb::Match, MatchRequest) {
+    let mut house = TestServer::build().await;
     let (folder, hanging) = (house.folder(), house.folder());
     house.oz.script([never_finishing(), uploads_hang().in_folder(&hanging)]);
     let running = with_id(portrait_request(&folder), "running");
@@ -231,7 +231,7 @@ async fn a_draining_server_ends_every_watch_and_wait_with_an_error() {
 
 fn assert_draining(refusal: &Refusal) {
     refusal.assert(Code::Unavailable, "SERVER_DRAINING");
-    assert!(refusal.says_when_to_retry());
+    assert!(refusal.has_retry_delay());
 }
 
 async fn ending(mut updates: Streaming<MatchUpdate>) -> Refusal {
@@ -247,7 +247,7 @@ async fn ending(mut updates: Streaming<MatchUpdate>) -> Refusal {
 #[tokio::test]
 async fn a_photo_in_many_small_pieces_is_accepted() {
     use prost::Message;
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let request = portrait_request(&house.folder()).encode_to_vec();
     let length = u32::try_from(request.len()).expect("a small request");
     let whole = announced(length, &request);

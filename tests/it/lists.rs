@@ -83,7 +83,7 @@ impl Store {
     /// A PostgreSQL database, whose schema a first start of the service creates.
     #[cfg(feature = "postgres-tests")]
     async fn database(oz: &Simulator) -> Self {
-        let database = Database::lay(false, None);
+        let database = Database::create(false, None);
         Process::start_on(&database.url(), oz, &oz.url(), &[]).stop();
         database.sql(&crowd().postgres());
         Self::Database(database)

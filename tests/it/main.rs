@@ -8,10 +8,10 @@ mod checker;
 #[path = "../crowd/mod.rs"]
 mod crowd;
 mod documents;
-mod house;
+mod faulty_store;
 mod http2;
 mod language;
-mod odd_store;
+mod layering;
 #[cfg(feature = "postgres-tests")]
 #[path = "../postgres/mod.rs"]
 mod postgres;
@@ -27,8 +27,6 @@ mod bad_input;
 mod calls;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod clocks;
-#[cfg(feature = "postgres-tests")]
-mod clusters;
 mod commands;
 mod connections;
 mod contract;
@@ -43,6 +41,8 @@ mod links;
 mod lists;
 mod logging;
 mod next_version;
+#[cfg(feature = "postgres-tests")]
+mod postgres_clusters;
 mod promises;
 mod races;
 #[cfg(feature = "postgres-tests")]

@@ -12,11 +12,11 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, query, sqlite::SqliteCon
 use uuid::Uuid;
 
 use crate::support::{
-    House, JOURNAL, collect, eventually, last, portrait_request, until, wait, watch,
+    JOURNAL, TestServer, collect, eventually, last, portrait_request, until, wait, watch,
 };
 
 /// Replaces a match's last event by an event that this version doesn't know.
-async fn write_odd(house: &House, match_id: &str) {
+async fn write_odd(house: &TestServer, match_id: &str) {
     let id = match_id.parse::<Uuid>().unwrap().simple();
     let update = format!(
         "UPDATE events SET body = '{{\"reviewed\":{{\"by\":1}}}}' WHERE position =
@@ -28,7 +28,7 @@ async fn write_odd(house: &House, match_id: &str) {
     connection.close().await.unwrap();
 }
 
-async fn get(house: &mut House, match_id: &str) -> Match {
+async fn get(house: &mut TestServer, match_id: &str) -> Match {
     let id = Some(get_match_request::Id::MatchId(match_id.to_owned()));
     house.client.get_match(GetMatchRequest { id }).await.unwrap().into_inner()
 }
@@ -40,8 +40,8 @@ fn check_dense(updates: &[MatchUpdate]) {
 
 /// A test server and two matches with an unknown last event, one ended and one running, between
 /// regular matches.
-async fn house() -> (House, String, String) {
-    let mut house = House::build().await;
+async fn house() -> (TestServer, String, String) {
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     house.run(portrait_request(&folder)).await;
     let ended = last(&house.run(portrait_request(&folder)).await).match_id.clone();

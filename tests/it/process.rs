@@ -23,7 +23,7 @@ const SETTINGS: [(&str, &str); 3] =
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
 
 /// Variables that are for tests and that the service would report as unknown.
-const OF_TESTS: [&str; 10] = [
+const TEST_VARIABLES: [&str; 10] = [
     "FACEMATCH_ATTACK_MATCHES",
     "FACEMATCH_KILLS",
     "FACEMATCH_LIST_MATCHES",
@@ -100,7 +100,7 @@ impl Process {
         if !account.is_empty() {
             command.env("FACEMATCH_OZ_PASSWORD", password);
         }
-        for name in OF_TESTS {
+        for name in TEST_VARIABLES {
             command.env_remove(name);
         }
         let mut child = command
@@ -149,7 +149,7 @@ impl Process {
     }
 
     /// Resets the peak of resident memory.
-    pub fn forget_peak(&self) {
+    pub fn reset_peak(&self) {
         let counters = format!("/proc/{}/clear_refs", self.child.id());
         fs::write(counters, "5").expect("it runs");
     }

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 
 use crate::{
     canary::Inspection,
-    odd_store::OddStore,
+    faulty_store::FaultyStore,
     support::{JOURNAL, portrait},
 };
 
@@ -38,10 +38,10 @@ const PAGE_OF_ALL: usize = 8;
 const NEAR: Duration = Duration::from_secs(5);
 
 /// The worker and the watch over a faulty store, with a simulated Oz and a manual clock.
-struct Halves {
+struct WorkerAndWatch {
     _inspection: Inspection,
     oz: Simulator,
-    store: OddStore,
+    store: FaultyStore,
     worker: Worker,
     watch: Watch,
     clock: Clock,
@@ -49,7 +49,7 @@ struct Halves {
     _directory: TempDir,
 }
 
-impl Halves {
+impl WorkerAndWatch {
     async fn new() -> Self {
         let oz = crate::support::simulator().await;
         oz.switch(|switches| switches.processing_ms = 0);
@@ -59,7 +59,7 @@ impl Halves {
         let _inspection = Inspection::begin(path.clone());
         let config =
             sqlite::Config { path, clock: clock.clone(), ticks: Clock::system(), readers: 4 };
-        let store = OddStore::new(Sqlite::open(config).await.unwrap());
+        let store = FaultyStore::new(Sqlite::open(config).await.unwrap());
         let reader = Arc::new(store.clone());
         let heartbeat = Duration::from_secs(3_600);
         let outage = Outage::new("the store", clock.clone());
@@ -101,12 +101,12 @@ impl Halves {
                     Some(other) => panic!("{id}: {other:?}"),
                     None => return (*last.expect("a last update")).clone(),
                 },
-                () = tokio::task::yield_now() => self.move_on(),
+                () = tokio::task::yield_now() => self.advance_to_next_wake(),
             }
         }
     }
 
-    fn move_on(&self) {
+    fn advance_to_next_wake(&self) {
         let now = self.clock.now();
         if let Some(wake) = self.hand.next_wake().filter(|wake| wake.since(now) <= NEAR) {
             self.hand.advance(wake.since(now));
@@ -126,7 +126,7 @@ fn worker_config() -> worker::Config {
     worker::Config { policy, unfinished_max: 100, oz, photo_bytes_max: 1 << 20 }
 }
 
-fn collaborators(oz: &Simulator, store: &OddStore, clock: &Clock) -> worker::Collaborators {
+fn collaborators(oz: &Simulator, store: &FaultyStore, clock: &Clock) -> worker::Collaborators {
     let (login, password) = oz.login();
     let credentials =
         oz::Credentials::Login { email: login.to_owned(), password: password.to_owned().into() };
@@ -158,14 +158,14 @@ fn spec(folder_id: FolderId, photo: PhotoSource) -> Spec {
 
 #[tokio::test]
 async fn a_driver_keeps_its_match_while_the_outcome_of_a_write_is_unknown() {
-    let halves = Halves::new().await;
+    let halves = WorkerAndWatch::new().await;
     halves.watch.start().await.unwrap();
     let m = halves.admit().await;
-    halves.store.cues.appends_unheard.store(1, Ordering::SeqCst);
-    halves.store.cues.reads_failing.store(3, Ordering::SeqCst);
+    halves.store.faults.appends_reported_failed.store(1, Ordering::SeqCst);
+    halves.store.faults.reads_failing.store(3, Ordering::SeqCst);
     // The watch reads as well, and a failing read would end its stream.
-    while halves.store.cues.reads_failing.load(Ordering::SeqCst) > 0 {
-        halves.move_on();
+    while halves.store.faults.reads_failing.load(Ordering::SeqCst) > 0 {
+        halves.advance_to_next_wake();
         tokio::task::yield_now().await;
     }
     let ended = halves.end(m).await;
@@ -176,9 +176,9 @@ async fn a_driver_keeps_its_match_while_the_outcome_of_a_write_is_unknown() {
 
 #[tokio::test]
 async fn a_match_cancelled_as_it_becomes_durable_sends_no_request_to_oz() {
-    let halves = Halves::new().await;
+    let halves = WorkerAndWatch::new().await;
     halves.watch.start().await.unwrap();
-    halves.store.cues.canceller.set(halves.worker.clone()).ok().unwrap();
+    halves.store.faults.canceller.set(halves.worker.clone()).ok().unwrap();
     let m = halves.admit().await;
     assert_eq!(halves.end(m).await.state, State::Cancelled);
     while halves.worker.unfinished() > 0 {
@@ -190,17 +190,17 @@ async fn a_match_cancelled_as_it_becomes_durable_sends_no_request_to_oz() {
 
 #[tokio::test]
 async fn a_watcher_that_joins_during_a_read_waits_for_its_result() {
-    let halves = Halves::new().await;
+    let halves = WorkerAndWatch::new().await;
     let m = halves.write().await;
-    halves.store.cues.events.shut();
+    halves.store.faults.events.shut();
     let mut first = Box::pin(halves.watch.follow(m.id, Sequence::ZERO, false));
     let mut second = Box::pin(halves.watch.follow(m.id, Sequence::ZERO, false));
     tokio::select! {
-        () = halves.store.cues.events.somebody() => {}
+        () = halves.store.faults.events.arrival() => {}
         _ = &mut first => panic!("the read is still blocked"),
     }
     assert!(poll!(second.as_mut()).is_pending(), "the second watcher doesn't wait for the read");
-    halves.store.cues.events.open();
+    halves.store.faults.events.open();
     let (first, second) = tokio::join!(first, second);
     for follow in [first, second] {
         let update = follow.unwrap().next().await;
@@ -210,19 +210,19 @@ async fn a_watcher_that_joins_during_a_read_waits_for_its_result() {
 
 #[tokio::test]
 async fn a_watcher_that_leaves_during_its_read_costs_others_no_update() {
-    let halves = Halves::new().await;
+    let halves = WorkerAndWatch::new().await;
     let m = halves.write().await;
-    halves.store.cues.events.shut();
+    halves.store.faults.events.shut();
     let mut first = Box::pin(halves.watch.follow(m.id, Sequence::ZERO, false));
     let second = halves.watch.follow(m.id, Sequence::ZERO, false);
     tokio::select! {
-        () = halves.store.cues.events.somebody() => {}
+        () = halves.store.faults.events.arrival() => {}
         _ = &mut first => panic!("the read is still blocked"),
     }
     let mut second = Box::pin(second);
     assert!(poll!(second.as_mut()).is_pending());
     drop(first);
-    halves.store.cues.events.open();
+    halves.store.faults.events.open();
     let update = second.await.unwrap().next().await;
     assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
     assert_eq!(halves.watch.watched(), 0);
@@ -230,7 +230,7 @@ async fn a_watcher_that_leaves_during_its_read_costs_others_no_update() {
 
 #[tokio::test]
 async fn a_stream_ends_as_not_found_when_its_match_is_erased() {
-    let halves = Halves::new().await;
+    let halves = WorkerAndWatch::new().await;
     let m = halves.write().await;
     let mut stream = halves.watch.follow(m.id, Sequence::ZERO, false).await.unwrap();
     assert!(matches!(stream.next().await, Some(Ok(Update::Event(_)))));
@@ -247,7 +247,7 @@ async fn a_stream_ends_as_not_found_when_its_match_is_erased() {
 
 #[tokio::test]
 async fn a_stream_of_all_does_not_rely_on_a_read_that_began_before_an_event() {
-    let halves = Halves::new().await;
+    let halves = WorkerAndWatch::new().await;
     let m = halves.write().await;
     halves.watch.start().await.unwrap();
     let mut live = halves.watch.follow(m.id, m.sequence, false).await.unwrap();
@@ -257,11 +257,11 @@ async fn a_stream_of_all_does_not_rely_on_a_read_that_began_before_an_event() {
         let update = stream.next().await;
         assert!(matches!(update, Some(Ok(Update::Heartbeat { .. }))), "{update:?}");
     }
-    halves.store.cues.page_limit.store(PAGE_OF_ALL, Ordering::SeqCst);
-    halves.store.cues.pages.shut();
+    halves.store.faults.page_limit.store(PAGE_OF_ALL, Ordering::SeqCst);
+    halves.store.faults.pages.shut();
     let mut reading = Box::pin(first.next());
     tokio::select! {
-        () = halves.store.cues.pages.somebody() => {}
+        () = halves.store.faults.pages.arrival() => {}
         update = &mut reading => panic!("there is no event yet: {update:?}"),
     }
     // The read in flight has found no event. Now an event is written, and all streams are notified.
@@ -271,7 +271,7 @@ async fn a_stream_of_all_does_not_rely_on_a_read_that_began_before_an_event() {
     assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
     let mut coming = Box::pin(second.next());
     assert!(poll!(coming.as_mut()).is_pending());
-    halves.store.cues.pages.open();
+    halves.store.faults.pages.open();
     let (one, other) = tokio::join!(reading, coming);
     for update in [one, other] {
         assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
@@ -280,8 +280,8 @@ async fn a_stream_of_all_does_not_rely_on_a_read_that_began_before_an_event() {
 
 #[tokio::test]
 async fn a_worker_with_endless_erasures_stops_at_a_drain() {
-    let halves = Halves::new().await;
-    halves.store.cues.endlessly_expired.store(true, Ordering::SeqCst);
+    let halves = WorkerAndWatch::new().await;
+    halves.store.faults.endlessly_expired.store(true, Ordering::SeqCst);
     halves.worker.start().await.unwrap();
     let stopped = tokio::time::timeout(NEAR, halves.worker.drain(NEAR));
     stopped.await.expect("a drain doesn't wait for erasures");

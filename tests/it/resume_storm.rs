@@ -20,10 +20,10 @@ use tonic_types::StatusExt;
 
 use crate::{
     canary::Client,
-    checker::{Checker, is_passing},
+    checker::{MatchChecker, is_transient},
     process::{Process, assert_may_open},
     support::{PATIENCE, connect, now, portrait_request, setting, simulator, watch_after},
-    watching::checked::{Place, missing_and_repeated},
+    watching::checked::{UpdateKey, missing_and_repeated},
 };
 
 /// The default of `FACEMATCH_STORM`.
@@ -74,7 +74,7 @@ async fn watchers_cut_at_once_all_resume_and_miss_no_update() {
 
     let (mut missing, mut repeated) = (0, 0);
     for watcher in crowds.join_all().await.into_iter().flatten() {
-        let all: Vec<Place> = (1..=IN_ALL).map(|n| (watcher.match_id.clone(), n)).collect();
+        let all: Vec<UpdateKey> = (1..=IN_ALL).map(|n| (watcher.match_id.clone(), n)).collect();
         let found = missing_and_repeated(&watcher.seen, &all);
         (missing, repeated) = (missing + found.0, repeated + found.1);
     }
@@ -150,8 +150,8 @@ impl Storm {
 #[derive(Clone)]
 struct Watcher {
     match_id: String,
-    seen: Vec<Place>,
-    checker: Checker,
+    seen: Vec<UpdateKey>,
+    checker: MatchChecker,
 }
 
 /// Runs the watchers of one connection to the ends of their matches, across restarts.
@@ -171,7 +171,7 @@ async fn stay(mut crowd: Vec<Watcher>, storm: Arc<Storm>) -> Vec<Watcher> {
 
 impl Watcher {
     fn new(match_id: &str) -> Self {
-        Self { match_id: match_id.to_owned(), seen: Vec::new(), checker: Checker::default() }
+        Self { match_id: match_id.to_owned(), seen: Vec::new(), checker: MatchChecker::default() }
     }
 
     /// Follows its match until its end, or until the connection breaks.
@@ -198,7 +198,7 @@ impl Watcher {
         *is_back = true;
         while let Some(update) = updates.message().await? {
             self.see(&update);
-            if !is_passing(&update) && update.sequence == BEFORE {
+            if !is_transient(&update) && update.sequence == BEFORE {
                 storm.has(|seen| seen.told += 1);
             }
         }
@@ -207,7 +207,7 @@ impl Watcher {
 
     fn see(&mut self, update: &MatchUpdate) {
         self.checker.see(update);
-        if !is_passing(update) {
+        if !is_transient(update) {
             self.seen.push((update.match_id.clone(), update.sequence));
         }
     }

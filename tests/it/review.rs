@@ -14,11 +14,13 @@ use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::support::{House, collect, folder_media_request, last, portrait_request, rule, until};
+use crate::support::{
+    TestServer, collect, folder_media_request, last, portrait_request, rule, until,
+};
 
 #[tokio::test]
 async fn a_list_may_repeat_a_state_any_number_of_times() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let run = house.run(portrait_request(&house.folder())).await;
     // More values than SQLite accepts in one statement.
     let states = vec![MatchState::Finished.into(); 40_000];
@@ -36,7 +38,7 @@ fn largest_labels() -> HashMap<String, String> {
 #[tokio::test]
 async fn a_page_of_large_matches_fits_into_a_client_s_message_limit() {
     const MATCHES: usize = 260;
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let unknown = uuid::Uuid::nil().to_string();
     let request =
         MatchRequest { labels: largest_labels(), ..folder_media_request(&unknown, &unknown) };
@@ -60,14 +62,14 @@ async fn a_page_of_large_matches_fits_into_a_client_s_message_limit() {
 }
 
 /// Checks that the service stops in far less than the drain timeout of 30 s.
-async fn stops_promptly(house: House) {
+async fn stops_promptly(house: TestServer) {
     house.shut_down();
     timeout(Duration::from_secs(8), house.stopped()).await.expect("the drain is not delayed");
 }
 
 #[tokio::test]
 async fn a_silent_connection_delays_no_drain() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let address = house.address.trim_start_matches("http://");
     let _silent = TcpStream::connect(address).await.unwrap();
     // Connections are accepted in order: once this one is served, the silent one is accepted.
@@ -78,7 +80,7 @@ async fn a_silent_connection_delays_no_drain() {
 
 #[tokio::test]
 async fn health_watchers_are_notified_and_delay_no_drain() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let channel = Channel::from_shared(house.address.clone()).unwrap().connect().await.unwrap();
     let mut client = HealthClient::new(channel);
     let service = String::from("facematch.v1.FaceMatch");
@@ -92,7 +94,7 @@ async fn health_watchers_are_notified_and_delay_no_drain() {
 
 #[tokio::test]
 async fn a_blocked_store_delays_no_drain() {
-    let house = House::build_with(|c| c.drain_timeout = Duration::from_secs(1)).await;
+    let house = TestServer::build_with(|c| c.drain_timeout = Duration::from_secs(1)).await;
     let delayed = json!({"match": {"endpoint": "start_analyses"}, "then": {"delay_ms": 200}});
     house.oz.script([rule(delayed)]);
     let mut client = house.client.clone();

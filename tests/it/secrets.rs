@@ -48,7 +48,7 @@ impl Scene {
     }
 
     /// Runs a match that meets this trouble, calls `mend`, and checks that it gets its verdict.
-    async fn mended(&self, trouble: &str, mend: impl FnOnce()) {
+    async fn recovers(&self, trouble: &str, mend: impl FnOnce()) {
         let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         let mut client = self.process.client().await;
         let run = client.run_match(portrait_request(&folder)).await.unwrap();
@@ -91,7 +91,7 @@ async fn a_revoked_token_is_replaced_from_its_file() {
     assert_eq!(last(&collect(run.into_inner()).await.unwrap()).state(), MatchState::Finished);
     scene.oz.expire_sessions();
     let second = access_token(&scene.oz).await;
-    scene.mended("OZ_SESSION_REFUSED", || scene.replace(&second)).await;
+    scene.recovers("OZ_SESSION_REFUSED", || scene.replace(&second)).await;
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn a_wrong_token_is_replaced_from_its_file_on_a_hangup() {
         scene.replace(&token);
         scene.process.signal("-HUP");
     };
-    scene.mended("OZ_LOGIN_REFUSED", mend).await;
+    scene.recovers("OZ_LOGIN_REFUSED", mend).await;
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_wrong_password_is_replaced_from_its_file_even_after_an_empty_one() {
         scene.process.signal("-HUP");
         scene.replace(password);
     };
-    scene.mended("OZ_LOGIN_REFUSED", mend).await;
+    scene.recovers("OZ_LOGIN_REFUSED", mend).await;
 }
 
 /// A running command that prints a line with certain words when it is ready.

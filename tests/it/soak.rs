@@ -21,7 +21,7 @@ use tonic::Streaming;
 
 use crate::{
     canary::Client,
-    checker::{Checker, check_rest, check_whole, is_passing},
+    checker::{MatchChecker, check_rest, check_whole, is_transient},
     process::{Process, assert_may_open},
     support::{
         collect, connect, eventually, last, request, setting, simulator, until, watch_after,
@@ -172,10 +172,10 @@ async fn run(mut client: Client, oz: Arc<Simulator>) {
 
 /// Watches all matches until `over` is cancelled, and checks their updates.
 async fn watch_all(mut updates: Streaming<MatchUpdate>, over: CancellationToken) {
-    let mut checkers: HashMap<String, Checker> = HashMap::new();
+    let mut checkers: HashMap<String, MatchChecker> = HashMap::new();
     while let Some(update) = over.run_until_cancelled(updates.message()).await {
         let update: MatchUpdate = update.expect("the stream stays open").expect("it doesn't end");
-        if !is_passing(&update) {
+        if !is_transient(&update) {
             let checker = checkers.entry(update.match_id.clone()).or_default();
             checker.see(&update);
             if checker.has_closed() {

@@ -13,13 +13,13 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     process,
-    support::{House, collect, eventually, last, portrait_request, simulator},
+    support::{TestServer, collect, eventually, last, portrait_request, simulator},
 };
 
 /// A process that is killed with its test.
-struct Process(Child);
+struct KilledOnDrop(Child);
 
-impl Drop for Process {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         // In every passing test the process has ended already.
         let _ = self.0.kill();
@@ -28,7 +28,7 @@ impl Drop for Process {
 }
 
 /// Valid settings for tests to change, except the port; each setting may be given once.
-fn good(house: &House) -> Vec<(&'static str, String)> {
+fn good(house: &TestServer) -> Vec<(&'static str, String)> {
     let (login, password) = house.oz.login();
     let password_file = house.directory.path().join("password");
     fs::write(&password_file, password).expect("a file");
@@ -43,7 +43,7 @@ fn good(house: &House) -> Vec<(&'static str, String)> {
 }
 
 /// Starts to serve with these settings.
-fn begin(settings: &[(&str, String)]) -> Process {
+fn begin(settings: &[(&str, String)]) -> KilledOnDrop {
     let arguments = settings.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]);
     let child = Command::new(env!("CARGO_BIN_EXE_facematch"))
         .arg("serve")
@@ -53,11 +53,11 @@ fn begin(settings: &[(&str, String)]) -> Process {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn();
-    Process(child.expect("the program runs"))
+    KilledOnDrop(child.expect("the program runs"))
 }
 
 /// Waits for the end of a process that never becomes ready; returns its status and its errors.
-async fn ended(mut process: Process) -> (ExitStatus, String) {
+async fn ended(mut process: KilledOnDrop) -> (ExitStatus, String) {
     let mut ended = None;
     let mut look = || {
         ended = process.0.try_wait().expect("a child of ours");
@@ -113,7 +113,11 @@ pub fn assert_names(said: &str, flag: &str, why: &str) {
 }
 
 /// The valid settings with one of them changed, added, or left out.
-pub fn with(house: &House, flag: &'static str, value: Option<&str>) -> Vec<(&'static str, String)> {
+pub fn with(
+    house: &TestServer,
+    flag: &'static str,
+    value: Option<&str>,
+) -> Vec<(&'static str, String)> {
     let mut settings = good(house);
     settings.retain(|(name, _)| *name != flag);
     settings.extend(value.map(|value| (flag, value.to_owned())));
@@ -122,7 +126,7 @@ pub fn with(house: &House, flag: &'static str, value: Option<&str>) -> Vec<(&'st
 
 #[tokio::test]
 async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let table = [
         ("--oz-url", None, "required"),
         ("--oz-url", Some("ftp://oz.example/"), "ftp"),
@@ -197,7 +201,7 @@ async fn a_stop_right_after_the_ready_line_is_graceful() {
 
 #[tokio::test]
 async fn a_stop_while_the_file_is_locked_is_immediate() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let file = house.directory.path().join("own.db");
     run_sql(&file, "CREATE TABLE t (id INTEGER)").await;
     let options = SqliteConnectOptions::new().filename(&file);
@@ -211,7 +215,7 @@ async fn a_stop_while_the_file_is_locked_is_immediate() {
 
 #[tokio::test]
 async fn an_incomplete_oz_account_names_the_missing_setting() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let said = failing(&with(&house, "--oz-login", None)).await;
     assert_names(&said, "--oz-password", "needs --oz-login");
     let said = failing(&with(&house, "--oz-password-file", None)).await;
@@ -220,7 +224,7 @@ async fn an_incomplete_oz_account_names_the_missing_setting() {
 
 #[tokio::test]
 async fn an_unknown_key_of_the_settings_file_is_refused() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let file = house.directory.path().join("facematch.toml");
     fs::write(&file, "heartbeet = \"20s\"\n").expect("a file");
     let said = failing(&with(&house, "--config", file.to_str())).await;
@@ -229,14 +233,14 @@ async fn an_unknown_key_of_the_settings_file_is_refused() {
 
 #[tokio::test]
 async fn a_port_in_use_is_reported_with_its_address() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let said = failing(&good(&house)).await;
     assert_names(&said, "--listen", house.address.trim_start_matches("http://"));
 }
 
 #[tokio::test]
 async fn a_journal_in_use_by_another_process_is_left_alone() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let file = house.directory.path().join("facematch.db");
     let said = failing(&with(&house, "--store", Some(&format!("sqlite:{}", file.display())))).await;
     assert_names(&said, "--store", "in use by another process");
@@ -248,7 +252,7 @@ async fn a_journal_in_use_by_another_process_is_left_alone() {
 #[cfg(unix)]
 #[tokio::test]
 async fn a_lock_file_that_is_a_link_is_named_and_not_followed() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let [store, lock, elsewhere] =
         ["own.db", "own.db.lock", "elsewhere"].map(|name| house.directory.path().join(name));
     std::os::unix::fs::symlink(&elsewhere, &lock).unwrap();
@@ -261,7 +265,7 @@ async fn a_lock_file_that_is_a_link_is_named_and_not_followed() {
 
 #[tokio::test]
 async fn a_file_that_is_no_journal_is_unchanged() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let folder = house.directory.path();
     let (text, database, newer) =
         (folder.join("notes.txt"), folder.join("other.db"), folder.join("newer.db"));

@@ -34,7 +34,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const JOURNAL: &str = "facematch.db";
 
 /// The service under test, its Oz, and a client.
-pub struct House {
+pub struct TestServer {
     /// Dropped before the journal's directory is.
     _inspection: Inspection,
     pub oz: Simulator,
@@ -55,7 +55,7 @@ struct Served {
     served: JoinHandle<Result<(), app::Lost>>,
 }
 
-impl House {
+impl TestServer {
     /// Starts with fast polls and otherwise default settings.
     pub async fn build() -> Self {
         Self::build_with(|_| {}).await
@@ -63,11 +63,11 @@ impl House {
 
     /// Starts with changed settings.
     pub async fn build_with(change: impl FnOnce(&mut Config)) -> Self {
-        Self::build_around(simulator().await, change).await
+        Self::build_with_oz(simulator().await, change).await
     }
 
     /// Starts with changed settings and a simulator that already runs.
-    pub async fn build_around(oz: Simulator, change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn build_with_oz(oz: Simulator, change: impl FnOnce(&mut Config)) -> Self {
         oz.switch(|switches| switches.processing_ms = 50);
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut config = config(&oz, directory.path());
@@ -122,12 +122,12 @@ impl House {
         let listed = self.client.list_matches(pb::ListMatchesRequest::default()).await;
         let matches = listed.expect("a list").into_inner().matches;
         assert!(matches.is_empty(), "{after}: the journal holds {matches:?}");
-        self.assert_empty_handed(after).await;
+        self.assert_released(after).await;
     }
 
     /// Waits until memory holds no photo and no unfinished match: the service may still have to
     /// notice that callers disconnected.
-    pub async fn assert_empty_handed(&self, after: &str) {
+    pub async fn assert_released(&self, after: &str) {
         let load = &self.load;
         let held = || (load.photo_bytes(), load.photos(), load.unfinished());
         eventually(|| held() == (0, 0, 0), || format!("{after}: {:?} are held", held())).await;
@@ -137,11 +137,11 @@ impl House {
     pub async fn assert_works(&mut self) {
         let updates = self.run(portrait_request(&self.folder())).await;
         assert_eq!(last(&updates).state(), pb::MatchState::Finished);
-        self.assert_empty_handed("a valid match").await;
+        self.assert_released("a valid match").await;
     }
 
     /// How many requests Oz has got for a method and the end of a path.
-    pub fn asked(&self, method: &str, path_end: &str) -> usize {
+    pub fn requests_to_oz(&self, method: &str, path_end: &str) -> usize {
         let fits = |path: &str| path.trim_end_matches('/').ends_with(path_end);
         self.oz.record().iter().filter(|r| r.method == method && fits(&r.path)).count()
     }
@@ -352,7 +352,7 @@ impl Refusal {
     }
 
     /// Whether the error has a retry delay.
-    pub fn says_when_to_retry(&self) -> bool {
+    pub fn has_retry_delay(&self) -> bool {
         self.details.retry_info().is_some_and(|info| info.retry_delay.is_some())
     }
 }

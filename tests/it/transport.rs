@@ -11,7 +11,7 @@ use tokio::{
 use tonic::{Code, Status, body::Body, transport::Channel};
 use tower::Service;
 
-use crate::support::{House, PATIENCE};
+use crate::support::{PATIENCE, TestServer};
 
 /// A new connection.
 pub async fn channel(address: &str) -> Channel {
@@ -149,7 +149,7 @@ fn pieces(pieces: Vec<Bytes>) -> impl Stream<Item = Result<Bytes, Status>> + Sen
 #[tokio::test]
 async fn an_aborted_body_leaves_nothing_in_memory() {
     use futures_util::StreamExt;
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     for rpc in ["RunMatch", "CreateMatch", "GetMatch"] {
         let mut channel = channel(&house.address).await;
         let begun = pieces(vec![announced(9 << 10, b"so far")]);
@@ -175,7 +175,7 @@ async fn with_header(channel: &mut Channel, bytes: usize) -> Result<(), Status> 
 async fn headers_are_accepted_up_to_the_limit_and_refused_beyond() {
     // The minimum, a common value, and the maximum of the setting.
     for limit in [4 << 10, 8 << 10, 16 << 20] {
-        let mut house = House::build_with(|config| config.max_header = limit).await;
+        let mut house = TestServer::build_with(|config| config.max_header = limit).await;
         let limit = usize::try_from(limit).expect("it fits");
         let mut channel = channel(&house.address).await;
         // The call's other headers take less than a kilobyte.
@@ -190,7 +190,7 @@ async fn headers_are_accepted_up_to_the_limit_and_refused_beyond() {
 async fn a_connection_that_answers_no_ping_is_closed_and_others_stay_open() {
     use facematch::pb::WatchMatchesRequest;
     const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(1);
-    let house = House::build_with(|config| config.keepalive = KEEPALIVE).await;
+    let house = TestServer::build_with(|config| config.keepalive = KEEPALIVE).await;
     let channel = channel(&house.address).await;
     let mut client = crate::canary::client(channel);
     let mut silent = client

@@ -14,18 +14,18 @@ use futures_util::future::join_all;
 use tonic::Streaming;
 
 use crate::{
-    checker::Checker,
-    support::{House, PATIENCE, collect, eventually, name, portrait_request},
+    checker::MatchChecker,
+    support::{PATIENCE, TestServer, collect, eventually, name, portrait_request},
 };
 
 /// A stream of all matches after a token.
-pub async fn all_after(house: &House, token: &str) -> Streaming<MatchUpdate> {
+pub async fn all_after(house: &TestServer, token: &str) -> Streaming<MatchUpdate> {
     filtered(house, WatchMatchesRequest { resume_token: token.to_owned(), ..Default::default() })
         .await
 }
 
 /// A stream of matches; reads the heartbeat that is its first message.
-async fn filtered(house: &House, request: WatchMatchesRequest) -> Streaming<MatchUpdate> {
+async fn filtered(house: &TestServer, request: WatchMatchesRequest) -> Streaming<MatchUpdate> {
     let mut client = house.client.clone();
     let mut updates = client.watch_matches(request).await.expect("the stream opens").into_inner();
     let first = updates.message().await.expect("a message").expect("the stream stays open");
@@ -55,12 +55,12 @@ pub async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<Mat
 }
 
 /// Waits until no match is watched, and so none is held in memory for watchers.
-async fn nobody_watches(house: &House) {
+async fn wait_until_unwatched(house: &TestServer) {
     eventually(|| house.load.watched() == 0, || "a match is still watched".into()).await;
 }
 
 /// Runs a match for each request, concurrently.
-async fn run_all(house: &House, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpdate>> {
+async fn run_all(house: &TestServer, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpdate>> {
     let runs = requests.into_iter().map(|request| {
         let mut client = house.client.clone();
         async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
@@ -69,7 +69,7 @@ async fn run_all(house: &House, requests: Vec<MatchRequest>) -> Vec<Vec<MatchUpd
 }
 
 /// Runs matches that fail at once because their folder doesn't exist: two updates each.
-async fn fail_many(house: &House, count: usize) {
+async fn fail_many(house: &TestServer, count: usize) {
     let unknown = uuid::Uuid::nil().to_string();
     let requests = (0..count).map(|_| portrait_request(&unknown)).collect();
     for updates in run_all(house, requests).await {
@@ -79,11 +79,11 @@ async fn fail_many(house: &House, count: usize) {
 
 /// Checks the updates of each match.
 fn check_each(all: &[MatchUpdate]) {
-    let mut checkers: HashMap<&str, Checker> = HashMap::new();
+    let mut checkers: HashMap<&str, MatchChecker> = HashMap::new();
     for update in all {
         checkers.entry(&update.match_id).or_default().see(update);
     }
-    assert!(checkers.values().all(Checker::has_closed));
+    assert!(checkers.values().all(MatchChecker::has_closed));
 }
 
 fn keys(all: &[MatchUpdate]) -> Vec<(&str, u64)> {

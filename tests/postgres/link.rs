@@ -42,7 +42,7 @@ pub struct Link {
     port: u16,
     line: Arc<Line>,
     /// The task that accepts connections. `None` while they are refused.
-    door: Mutex<Option<Tasks>>,
+    acceptor: Mutex<Option<Tasks>>,
 }
 
 /// A message that is lost together with its connection.
@@ -94,7 +94,7 @@ impl Link {
             connections: Mutex::default(),
         };
         let (runtime, line) = (Some(runtime.expect("a runtime")), Arc::new(line));
-        let link = Self { runtime, port: free_port(), line, door: Mutex::default() };
+        let link = Self { runtime, port: free_port(), line, acceptor: Mutex::default() };
         link.open();
         link
     }
@@ -112,7 +112,7 @@ impl Link {
 
     /// Refuses new connections until [`Self::heal`]. Existing ones stay.
     pub fn refuse(&self) {
-        if let Some(door) = locked(&self.door).take() {
+        if let Some(door) = locked(&self.acceptor).take() {
             door.end();
         }
     }
@@ -173,7 +173,7 @@ impl Link {
 
     /// Accepts connections, unless it does already.
     fn open(&self) {
-        let mut door = locked(&self.door);
+        let mut door = locked(&self.acceptor);
         if door.is_some() {
             return;
         }
@@ -209,7 +209,7 @@ impl Tasks {
 
 impl Line {
     /// Waits while the link is silent.
-    async fn sound(&self) {
+    async fn wait_while_silent(&self) {
         let mut silent = self.silent.subscribe();
         silent.wait_for(|silent| !silent).await.expect("the line is alive");
     }
@@ -259,7 +259,7 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
 /// Forwards a connection until one of its ends is closed, or one of its messages is lost.
 async fn connect(mut client: TcpStream, line: Arc<Line>) -> io::Result<()> {
     client.set_nodelay(true)?;
-    let mut server = greet(&mut client, &line).await?;
+    let mut server = start_up(&mut client, &line).await?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let delay = *locked(&line.delay);
@@ -303,19 +303,19 @@ async fn lag(
 
 /// Connects to the server and forwards a client's first messages, which have no type: the requests
 /// for encryption, each answered by one byte, and the startup message.
-async fn greet(client: &mut TcpStream, line: &Line) -> io::Result<TcpStream> {
+async fn start_up(client: &mut TcpStream, line: &Line) -> io::Result<TcpStream> {
     let mut first = read_first(client).await?;
-    line.sound().await;
+    line.wait_while_silent().await;
     let mut server =
         TcpStream::connect((Ipv4Addr::LOCALHOST, line.server.load(Ordering::SeqCst))).await?;
     server.set_nodelay(true)?;
     while asks_for_encryption(&first) {
         server.write_all(&first).await?;
         let answer = server.read_u8().await?;
-        line.sound().await;
+        line.wait_while_silent().await;
         client.write_u8(answer).await?;
         first = read_first(client).await?;
-        line.sound().await;
+        line.wait_while_silent().await;
     }
     server.write_all(&first).await?;
     Ok(server)
@@ -395,7 +395,7 @@ async fn forward(
     loop {
         let message = read_message(&mut from).await?;
         let kind = message[0];
-        line.sound().await;
+        line.wait_while_silent().await;
         if way.is_apart(kind) {
             to.write_all(&message).await?;
             continue;
@@ -405,7 +405,7 @@ async fn forward(
         if way.is_end(kind) {
             if way == Way::ToClient {
                 line.count_answer();
-                line.sound().await;
+                line.wait_while_silent().await;
             }
             if way == Way::ToServer {
                 line.requests.fetch_add(1, Ordering::SeqCst);
@@ -428,7 +428,7 @@ async fn deliver(
     line: &Line,
 ) -> io::Result<u8> {
     let message = read_message(from).await?;
-    line.sound().await;
+    line.wait_while_silent().await;
     to.write_all(&message).await?;
     Ok(message[0])
 }

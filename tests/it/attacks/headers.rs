@@ -23,7 +23,7 @@ async fn stalled_calls_with_large_headers_take_no_more_memory_than_others() {
         let mut calls = Calls::default();
         calls.stall(&channel, path, &headers, &Bytes::new(), CALLS);
         calls.wait_for(CALLS - HELD_MAX).await;
-        calls.assert_all_told("OVERLOADED request-memory", path);
+        calls.assert_all_ended_as("OVERLOADED request-memory", path);
         target.assert_grown_at_most(REQUEST_MEMORY_KIB + ALLOWANCE_KIB, path);
         target.assert_others_are_served(path).await;
         calls.end().await;
@@ -49,7 +49,7 @@ async fn large_headers_over_many_connections_take_no_more_memory_than_over_one()
         calls.stall(&channel, path, &headers, &Bytes::new(), CALLS_EACH);
     }
     calls.wait_for(CONNECTIONS * CALLS_EACH - ADDRESS_HELD_MAX).await;
-    calls.assert_all_told("OVERLOADED request-memory", path);
+    calls.assert_all_ended_as("OVERLOADED request-memory", path);
     // HTTP/2 decodes the headers of some calls before the first of them is admitted or refused.
     target.assert_grown_at_most(REQUEST_MEMORY_KIB + 2 * ALLOWANCE_KIB, "large headers");
     target.assert_others_are_served("large headers").await;

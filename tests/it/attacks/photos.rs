@@ -73,7 +73,7 @@ async fn photos_that_never_end_leave_room_for_others() {
         calls.stall(&channel, path, &[], &begun, UPLOADS / CONNECTIONS);
     }
     calls.wait_for(UPLOADS - UPLOADS_HELD_MAX).await;
-    calls.assert_all_told("OVERLOADED photo-memory", path);
+    calls.assert_all_ended_as("OVERLOADED photo-memory", path);
     // Bytes in flight fill the windows of the connections as well.
     target.assert_grown_at_most(PHOTO_MEMORY_KIB + 2 * ALLOWANCE_KIB, "photos that never end");
     target.assert_others_are_served("photos that never end").await;

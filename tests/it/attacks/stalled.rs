@@ -32,7 +32,7 @@ async fn stalled_calls_of_every_method_take_their_share_of_memory_and_no_more() 
         let mut calls = Calls::default();
         calls.stall(&channel, &path, &[], &begun, CALLS);
         calls.wait_for(CALLS - HELD_MAX).await;
-        calls.assert_all_told("OVERLOADED request-memory", &path);
+        calls.assert_all_ended_as("OVERLOADED request-memory", &path);
         target.assert_grown_at_most(REQUEST_MEMORY_KIB + ALLOWANCE_KIB, &path);
         target.assert_others_are_served(&path).await;
         calls.end().await;
@@ -53,7 +53,7 @@ async fn twenty_thousand_stalled_calls_leave_room_for_others() {
     // Eleven thousand are held, each with 8 KiB in the transport and the runtime.
     target.assert_grown_at_most(REQUEST_MEMORY_KIB + 2 * ALLOWANCE_KIB, "20,000 stalled calls");
     target.assert_others_are_served("20,000 stalled calls").await;
-    calls.assert_all_told("OVERLOADED request-memory", "20,000 stalled calls");
+    calls.assert_all_ended_as("OVERLOADED request-memory", "20,000 stalled calls");
     calls.end().await;
     target.assert_returned("20,000 stalled calls").await;
     target.process.stop();
@@ -85,7 +85,7 @@ async fn calls_over_many_connections_from_one_address_leave_room_for_others() {
             }
         }
         calls.wait_for(CONNECTIONS * CALLS_EACH - held_max).await;
-        calls.assert_all_told_one_of(told, path);
+        calls.assert_all_ended_as_one_of(told, path);
         target.assert_grown_at_most(ADDRESS_CALLS as u64 * CALL_KIB + ALLOWANCE_KIB, path);
         target.assert_others_are_served(path).await;
         calls.end().await;

@@ -132,7 +132,7 @@ async fn unread_lists_hold_no_more_than_their_share() {
     }
     // A refusal arrives too, a few bytes at a time.
     calls.wait_for(LISTS - LISTS_HELD_MAX).await;
-    calls.assert_all_told("OVERLOADED request-memory", "unread lists");
+    calls.assert_all_ended_as("OVERLOADED request-memory", "unread lists");
     let grown = target.process.resident_kib().saturating_sub(before);
     println!("attacked: by unread lists, resident memory grows by {} MiB", grown / 1024);
     assert!(grown <= LISTS_KIB, "memory grew by {grown} KiB");

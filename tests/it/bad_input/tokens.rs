@@ -3,12 +3,12 @@
 use facematch::pb::{ListMatchesRequest, WatchMatchesRequest};
 
 use super::{Case, Expected};
-use crate::support::{House, delete, last, portrait_request};
+use crate::support::{TestServer, delete, last, portrait_request};
 
 /// All rows of this file. The undamaged tokens are valid; the matches behind them are erased.
-pub async fn cases(house: &mut House) -> Vec<Case> {
+pub async fn cases(house: &mut TestServer) -> Vec<Case> {
     let ours = Tokens::of(house).await;
-    let theirs = Tokens::of(&mut House::build().await).await;
+    let theirs = Tokens::of(&mut TestServer::build().await).await;
     ours.assert_accepted(house).await;
 
     let resume = damaged(&ours.resume).into_iter().chain([
@@ -38,7 +38,7 @@ struct Tokens {
 
 impl Tokens {
     /// The tokens of two matches, which are then erased.
-    async fn of(house: &mut House) -> Self {
+    async fn of(house: &mut TestServer) -> Self {
         let mut ids = Vec::new();
         let mut resume = String::new();
         for _ in 0..2 {
@@ -53,7 +53,7 @@ impl Tokens {
         Self { resume, page: listed.next_page_token }
     }
 
-    async fn assert_accepted(&self, house: &mut House) {
+    async fn assert_accepted(&self, house: &mut TestServer) {
         house.client.watch_matches(from(&self.resume)).await.expect("undamaged tokens work");
         house.client.list_matches(page(&self.page)).await.expect("undamaged tokens work");
     }

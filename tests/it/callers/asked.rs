@@ -17,7 +17,7 @@ const LIVENESS_MS_MAX: u64 = 150;
 
 /// A match that a caller requests, and its expected outcome.
 #[derive(Debug)]
-pub struct Asked {
+pub struct RequestedMatch {
     pub request: MatchRequest,
     /// How it ends unless it is cancelled.
     pub end: End,
@@ -44,9 +44,9 @@ pub enum Moment {
     Asked(Endpoint),
 }
 
-impl Asked {
+impl RequestedMatch {
     /// A random match in a folder of its own.
-    pub fn think_of(request_id: &str, random: &mut StdRng, oz: &Simulator) -> Self {
+    pub fn random(request_id: &str, random: &mut StdRng, oz: &Simulator) -> Self {
         let is_upload = random.random_bool(0.75);
         let policy = some_policy(is_upload, random);
         let liveness = some_liveness(is_upload, policy, random);

@@ -11,18 +11,18 @@ use tonic_types::StatusExt;
 
 use crate::{
     callers::{
-        asked::{Asked, Moment},
-        stage::{Door, Service, Stage},
+        asked::{Moment, RequestedMatch},
+        stage::{ReplicaAddress, Service, StormState},
     },
     canary::Client,
-    checker::History,
+    checker::WatcherHistory,
     support::{PATIENCE, Refusal, get, try_connect, watch_after},
 };
 
 /// A match that has ended.
 #[derive(Debug)]
 pub struct Ended {
-    pub asked: Asked,
+    pub asked: RequestedMatch,
     /// The last state that its caller saw.
     pub last: Match,
     pub cancel: Cancel,
@@ -44,34 +44,34 @@ pub enum Cancel {
 
 /// What a caller knows of its match, across restarts of the service.
 #[derive(Default)]
-struct Course {
-    history: History,
+struct Knowledge {
+    history: WatcherHistory,
     cancel: Cancel,
 }
 
 /// A caller that runs one match at a time.
 pub struct Caller {
     number: u64,
-    stage: Arc<Stage>,
+    stage: Arc<StormState>,
     service: watch::Receiver<Service>,
     random: StdRng,
     /// The replica that failed last.
-    shunned: Option<usize>,
+    failed_last: Option<usize>,
 }
 
 /// A caller's connection to one life of a replica.
 #[derive(Clone)]
-struct Here {
+struct Connection {
     number: usize,
     life: u64,
     client: Client,
 }
 
 impl Caller {
-    pub fn new(number: u64, seed: u64, stage: &Arc<Stage>) -> Self {
+    pub fn new(number: u64, seed: u64, stage: &Arc<StormState>) -> Self {
         let random = StdRng::seed_from_u64(seed.wrapping_add(number + 1));
         let (stage, service) = (Arc::clone(stage), stage.service());
-        Self { number, stage, service, random, shunned: None }
+        Self { number, stage, service, random, failed_last: None }
     }
 
     /// Runs one match after another until the storm is over and the last match has ended.
@@ -79,15 +79,15 @@ impl Caller {
         let mut all = Vec::new();
         while !self.service.borrow().is_quiet {
             let request_id = format!("caller {}, match {}", self.number, all.len());
-            let asked = Asked::think_of(&request_id, &mut self.random, &self.stage.oz);
+            let asked = RequestedMatch::random(&request_id, &mut self.random, &self.stage.oz);
             all.push(self.bring_to_end(asked).await);
         }
         all
     }
 
     /// Runs a match to its end, across any number of restarts of the service.
-    async fn bring_to_end(&mut self, asked: Asked) -> Ended {
-        let mut course = Course::default();
+    async fn bring_to_end(&mut self, asked: RequestedMatch) -> Ended {
+        let mut course = Knowledge::default();
         while !course.history.has_closed() || course.cancel == Cancel::Unanswered {
             let Some(here) = self.connect_to_some_replica().await else { continue };
             if let Err(status) = self.follow(&here, &asked, &mut course).await {
@@ -101,18 +101,18 @@ impl Caller {
 
     /// Connects to a random replica, and avoids the replica that failed last if there is another.
     /// Returns `None` if the connection fails.
-    async fn connect_to_some_replica(&mut self) -> Option<Here> {
-        let is_open = |now: &Service| !now.open().is_empty();
+    async fn connect_to_some_replica(&mut self) -> Option<Connection> {
+        let is_open = |now: &Service| !now.listening().is_empty();
         let now = timeout(PATIENCE, self.service.wait_for(is_open)).await;
         let now = now.expect("the service comes back").unwrap().clone();
-        let mut open = now.open();
+        let mut open = now.listening();
         if open.len() > 1 {
-            open.retain(|number| Some(*number) != self.shunned);
+            open.retain(|number| Some(*number) != self.failed_last);
         }
         let number = open[self.random.random_range(0..open.len())];
-        let Door { life, address } = &now.doors[number];
+        let ReplicaAddress { life, address } = &now.replicas[number];
         match try_connect(address.as_ref().expect("it is open")).await {
-            Ok(client) => Some(Here { number, life: *life, client }),
+            Ok(client) => Some(Connection { number, life: *life, client }),
             Err(failure) => {
                 let status = Status::unavailable(failure.to_string());
                 self.check_failure(number, *life, &status).await;
@@ -124,9 +124,9 @@ impl Caller {
     /// Checks why a call failed: the only valid reasons are that the replica was killed or stopped,
     /// or that the store was unavailable.
     async fn check_failure(&mut self, number: usize, life: u64, status: &Status) {
-        self.shunned = Some(number);
+        self.failed_last = Some(number);
         let now = self.service.borrow_and_update().clone();
-        let is_gone = now.doors[number].address.is_none() || now.doors[number].life > life;
+        let is_gone = now.replicas[number].address.is_none() || now.replicas[number].life > life;
         let Some(reason) = status.get_details_error_info().map(|info| info.reason) else {
             assert!(is_gone, "a call broke while the replica was alive: {status:?}");
             // The transport's codes for a broken connection, depending on when it breaks.
@@ -147,9 +147,9 @@ impl Caller {
 
     async fn follow(
         &mut self,
-        here: &Here,
-        asked: &Asked,
-        course: &mut Course,
+        here: &Connection,
+        asked: &RequestedMatch,
+        course: &mut Knowledge,
     ) -> Result<(), Status> {
         self.look(here, &course.history).await?;
         let mut client = here.client.clone();
@@ -175,9 +175,9 @@ impl Caller {
     }
 
     /// Reads the match from this replica or from another: it must never be behind the updates seen.
-    async fn look(&mut self, here: &Here, history: &History) -> Result<(), Status> {
+    async fn look(&mut self, here: &Connection, history: &WatcherHistory) -> Result<(), Status> {
         let Some(last) = history.last() else { return Ok(()) };
-        let replicas = self.service.borrow().doors.len();
+        let replicas = self.service.borrow().replicas.len();
         if replicas == 1 || self.random.random_bool(0.5) {
             return look(&mut here.client.clone(), last).await;
         }
@@ -189,7 +189,7 @@ impl Caller {
     }
 
     /// Waits until it is time to cancel the match, possibly forever.
-    async fn moment(&self, asked: &Asked, history: &History) {
+    async fn moment(&self, asked: &RequestedMatch, history: &WatcherHistory) {
         let has_seen = |count| history.last().is_some_and(|last| last.sequence >= count);
         match asked.cancel {
             Some(Moment::Seen(count)) if has_seen(count) => {}
@@ -207,8 +207,8 @@ impl Caller {
     async fn repeat_cancel(
         &mut self,
         client: &mut Client,
-        asked: &Asked,
-        course: &mut Course,
+        asked: &RequestedMatch,
+        course: &mut Knowledge,
     ) -> Result<(), Status> {
         match course.cancel {
             Cancel::Unanswered => self.cancel(client, asked, course).await,
@@ -223,8 +223,8 @@ impl Caller {
     async fn cancel(
         &mut self,
         client: &mut Client,
-        asked: &Asked,
-        course: &mut Course,
+        asked: &RequestedMatch,
+        course: &mut Knowledge,
     ) -> Result<(), Status> {
         use cancel_match_request::Id;
         let known = course.history.last().filter(|_| self.random.random_bool(0.5));
@@ -252,8 +252,8 @@ impl Caller {
     async fn reconnect(
         &mut self,
         client: &mut Client,
-        asked: &Asked,
-        history: &mut History,
+        asked: &RequestedMatch,
+        history: &mut WatcherHistory,
     ) -> Result<Streaming<MatchUpdate>, Status> {
         let is_at_oz = |m: &Match| !m.photo_media_id.is_empty() || !asked.is_upload();
         let seen = history.last().filter(|last| last.r#match.as_ref().is_some_and(is_at_oz));

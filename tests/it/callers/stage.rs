@@ -25,7 +25,7 @@ const UPDATES_MAX: u64 = 40;
 
 /// The shared state of a storm.
 #[derive(Debug)]
-pub struct Stage {
+pub struct StormState {
     pub oz: Simulator,
     service: watch::Sender<Service>,
     updates: watch::Sender<u64>,
@@ -35,7 +35,7 @@ pub struct Stage {
 #[derive(Debug, Clone, Default)]
 pub struct Service {
     /// One entry per replica.
-    pub doors: Vec<Door>,
+    pub replicas: Vec<ReplicaAddress>,
     /// How many outages its store has had.
     pub outages: u64,
     /// Whether the disturbances are over.
@@ -44,7 +44,7 @@ pub struct Service {
 
 /// A replica as callers find it.
 #[derive(Debug, Clone, Default)]
-pub struct Door {
+pub struct ReplicaAddress {
     /// How many times it has been started.
     pub life: u64,
     /// Its address; `None` while it is down or about to be killed.
@@ -53,16 +53,17 @@ pub struct Door {
 
 impl Service {
     /// The numbers of the replicas that listen.
-    pub fn open(&self) -> Vec<usize> {
-        let doors = self.doors.iter().enumerate();
+    pub fn listening(&self) -> Vec<usize> {
+        let doors = self.replicas.iter().enumerate();
         doors.filter(|(_, door)| door.address.is_some()).map(|(number, _)| number).collect()
     }
 }
 
-impl Stage {
+impl StormState {
     /// For a number of replicas that use one simulated Oz.
     pub fn new(oz: Simulator, replicas: usize) -> Self {
-        let service = Service { doors: vec![Door::default(); replicas], ..Service::default() };
+        let service =
+            Service { replicas: vec![ReplicaAddress::default(); replicas], ..Service::default() };
         Self { oz, service: watch::Sender::new(service), updates: watch::Sender::default() }
     }
 
@@ -72,27 +73,27 @@ impl Stage {
     }
 
     /// Publishes that a replica listens.
-    pub fn opens(&self, number: usize, address: &str) {
+    pub fn replica_started(&self, number: usize, address: &str) {
         self.service.send_modify(|service| {
-            let door = &mut service.doors[number];
+            let door = &mut service.replicas[number];
             door.life += 1;
             door.address = Some(address.to_owned());
         });
     }
 
     /// Publishes that a replica is about to be killed or stopped.
-    pub fn closes(&self, number: usize) {
-        self.service.send_modify(|service| service.doors[number].address = None);
+    pub fn replica_stopping(&self, number: usize) {
+        self.service.send_modify(|service| service.replicas[number].address = None);
     }
 
     /// Publishes that the store is about to become unavailable.
     #[cfg(feature = "postgres-tests")]
-    pub fn loses_store(&self) {
+    pub fn outage_begins(&self) {
         self.service.send_modify(|service| service.outages += 1);
     }
 
     /// Publishes that the disturbances are over.
-    pub fn calms_down(&self) {
+    pub fn storm_is_over(&self) {
         self.service.send_modify(|service| service.is_quiet = true);
     }
 
@@ -108,7 +109,7 @@ impl Stage {
 
     /// Waits for a random moment: when Oz gets a request, when Oz responds, or when callers get an
     /// update.
-    pub async fn some_moment(&self, random: &mut StdRng) {
+    pub async fn random_moment(&self, random: &mut StdRng) {
         self.oz.clear_record();
         let requests = random.random_range(1..=REQUESTS_MAX);
         let is_answered = |asked: &&RecordedRequest| asked.answered != Answered::Pending;
@@ -133,7 +134,7 @@ impl Stage {
 }
 
 /// A simulated Oz with random faults.
-pub async fn stormy_oz(seed: u64) -> Simulator {
+pub async fn faulty_oz(seed: u64) -> Simulator {
     let config = simulator::Config { seed: Some(seed), ..canary::config() };
     let oz = Simulator::start_with(config).await.unwrap();
     oz.switch(|switches| {

@@ -26,7 +26,7 @@ const MATCHES: usize = 2;
 async fn gather(shifts: &[Shift], settings: Vec<(&'static str, &'static str)>) -> Fleet {
     let environments = shifts.iter().map(Shift::environment).collect();
     let plan = Plan { replicas: shifts.len(), settings, environments, ..Plan::default() };
-    Fleet::gather_as(plan).await
+    Fleet::start_by_plan(plan).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -46,13 +46,13 @@ async fn replicas_a_year_ahead_and_a_year_behind_take_all_times_from_the_databas
     let slow = fleet.create(RIGHT, MATCHES).await;
     fleet.kill(BEHIND);
     fleet.kill(RIGHT);
-    fleet.polled_anew(&slow, 3).await;
+    fleet.polled_again(&slow, 3).await;
     fleet.kill(AHEAD);
     fleet.start(BEHIND);
-    fleet.polled_anew(&slow, 3).await;
+    fleet.polled_again(&slow, 3).await;
     fleet.finish();
     fleet.check_finished(&slow).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,7 +69,7 @@ async fn replicas_a_year_ahead_and_a_year_behind_erase_by_the_database_clock_alo
         let expired = expire(&fleet);
         let left = format!("SELECT count(*) FROM match_states WHERE match_id = '{expired}'");
         fleet.start(wrong);
-        fleet.sql_says(&left, "0").await;
+        fleet.wait_for_sql(&left, "0").await;
         fleet.stop(wrong).await;
         matches.retain(|m| m.match_id != expired);
         let kept = fleet.sql("SELECT count(*) FROM match_states");
@@ -77,7 +77,7 @@ async fn replicas_a_year_ahead_and_a_year_behind_erase_by_the_database_clock_alo
     }
     fleet.start(RIGHT);
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// Ends the retention of one match, so that a round of housekeeping erases it, and would erase
@@ -103,7 +103,7 @@ async fn a_replica_suspended_for_an_hour_changes_nothing_at_oz_under_its_old_lea
     shifts[0].suspend(HOUR);
     fleet.oz().clear_rules();
     matches.extend(uploading);
-    fleet.polled_anew(&matches, 2).await;
+    fleet.polled_again(&matches, 2).await;
 
     fleet.oz().clear_record();
     fleet.process(0).resume();
@@ -112,7 +112,7 @@ async fn a_replica_suspended_for_an_hour_changes_nothing_at_oz_under_its_old_lea
     fleet.finish();
     fleet.check_finished(&matches).await;
     check_unchanged(&fleet);
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -121,9 +121,15 @@ async fn a_lease_ends_while_the_machine_is_suspended() {
     // The database's clock isn't suspended, so the matches' deadlines exceed the suspension.
     let settings = vec![("--lease", "5m"), ("--match-timeout", "24h")];
     let environments = shifts.iter().map(Shift::environment).collect();
-    let plan =
-        Plan { replicas: 2, links: true, roads: true, settings, environments, ..Plan::default() };
-    let fleet = Fleet::gather_as(plan).await;
+    let plan = Plan {
+        replicas: 2,
+        links: true,
+        oz_proxies: true,
+        settings,
+        environments,
+        ..Plan::default()
+    };
+    let fleet = Fleet::start_by_plan(plan).await;
     let (held, elsewhere) = (fleet.create(0, MATCHES).await, fleet.create(1, MATCHES).await);
     // The replica is suspended before the response that would make it upload a photo.
     let slow = json!({"match": {"endpoint": "get_folder"}, "then": {"answer_delay_ms": 1_000}});
@@ -139,18 +145,18 @@ async fn a_lease_ends_while_the_machine_is_suspended() {
     // By every clock that doesn't count suspensions, its lease has minutes left.
     fleet.oz().clear_record();
     fleet.process(0).resume();
-    fleet.health_says(0, NotServing).await;
+    fleet.wait_for_health(0, NotServing).await;
     // By then the requests in flight have ended.
     fleet.polled(&elsewhere, 0, 5).await;
-    let asked = fleet.road(0).asked();
+    let asked = fleet.oz_proxy(0).activity();
     fleet.polled(&elsewhere, fleet.clock_ms(), 10).await;
-    assert_eq!(fleet.road(0).asked(), asked, "the replica still sends requests to Oz");
+    assert_eq!(fleet.oz_proxy(0).activity(), asked, "the replica still sends requests to Oz");
     check_unchanged(&fleet);
     fleet.link(0).heal();
-    fleet.polled_anew(&held, 2).await;
+    fleet.polled_again(&held, 2).await;
     fleet.finish();
     fleet.check_finished(&[held, elsewhere, uploading].concat()).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// Creates matches at a replica, and returns once Oz has got a request to `endpoint` for each.

@@ -8,7 +8,7 @@ use crate::{
         program::Program,
         showing::{assert_lines, matching, photo},
     },
-    support::House,
+    support::TestServer,
 };
 
 /// Every command that calls a server, except `match`.
@@ -24,7 +24,7 @@ fn every_command(server: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn foreign_line_breaks_break_no_line_of_an_error() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let line =
         format!("match --server {} --folder f --photo Cargo.toml --label a=b", house.address);
     let ran = Program::new(&line).piped().await;
@@ -118,7 +118,7 @@ async fn a_peer_of_another_protocol_is_named() {
         (b"SSH-2.0-OpenSSH_9.2\r\n", "\"SSH-2.0-OpenSSH_9.2\", which is not HTTP/2"),
     ];
     for (said, words) in table {
-        let peer = Peer::saying(said).await;
+        let peer = Peer::answering_with(said).await;
         for command in every_command(&peer.http()) {
             let ran = Program::new(&command).piped().await;
             ran.assert_code(4);
@@ -129,7 +129,7 @@ async fn a_peer_of_another_protocol_is_named() {
 
 #[tokio::test]
 async fn the_environment_may_name_the_server() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let ran = Program::new("list").variable("FACEMATCH_SERVER", &*house.address).piped().await;
     ran.assert_code(0);
     let ran = Program::new("list").variable("FACEMATCH_SERVER", "nowhere").piped().await;
@@ -139,7 +139,7 @@ async fn the_environment_may_name_the_server() {
 
 #[tokio::test]
 async fn a_draining_server_is_retried_and_the_hint_says_that_the_match_continues() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     house.oz.switch(|switches| switches.processing_ms = 600_000);
     let photo = photo();
     let command = matching(&house, &photo, " --request-id r --give-up-after 6s");

@@ -6,12 +6,12 @@ use crate::{
         program::{Program, Ran},
         showing::{matching, photo},
     },
-    support::House,
+    support::TestServer,
 };
 
 #[tokio::test]
 async fn each_answer_is_one_object_per_line() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let (photo, server) = (photo(), house.address.clone());
     let json = |command: &str| Program::new(&format!("{command} --output json --server {server}"));
     let ran = matching(&house, &photo, " --request-id r --output json").piped().await;
@@ -37,7 +37,7 @@ async fn each_answer_is_one_object_per_line() {
 
 #[tokio::test]
 async fn a_refusal_has_code_reason_message_violations_and_metadata() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let server = &house.address;
     let line = format!("match --server {server} --folder f --photo Cargo.toml --output json");
     let ran = Program::new(&line).piped().await;
@@ -93,7 +93,7 @@ async fn usage_errors_and_notices_are_objects_too() {
 
 #[tokio::test]
 async fn the_last_line_has_the_token_of_the_next_page() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let photo = photo();
     for _ in 0..3 {
         matching(&house, &photo, "").piped().await.assert_code(0);

@@ -59,7 +59,7 @@ impl Peer {
     }
 
     /// A server that reads a few bytes, sends a fixed text, and closes the connection.
-    pub async fn saying(words: &'static [u8]) -> Self {
+    pub async fn answering_with(words: &'static [u8]) -> Self {
         Self::serve(move |calls, listener| async move {
             loop {
                 let (mut caller, _) = listener.accept().await.expect("it listens");

@@ -7,7 +7,7 @@ use tempfile::NamedTempFile;
 
 use crate::{
     commands::program::{Program, Ran},
-    support::{House, portrait},
+    support::{TestServer, portrait},
 };
 
 /// A file with the sample portrait.
@@ -18,7 +18,7 @@ pub fn photo() -> NamedTempFile {
 }
 
 /// `facematch match` against a test server.
-pub fn matching(house: &House, photo: &NamedTempFile, more: &str) -> Program {
+pub fn matching(house: &TestServer, photo: &NamedTempFile, more: &str) -> Program {
     let (folder, server) = (house.folder(), &house.address);
     let photo = photo.path().display();
     Program::new(&format!("match --server {server} --folder {folder} --photo {photo}{more}"))
@@ -41,7 +41,7 @@ fn assert_plain(ran: &Ran) {
 
 #[tokio::test]
 async fn each_command_shows_its_answer_and_nothing_else() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let (photo, server) = (photo(), house.address.clone());
     let states = ["ACCEPTED", "UPLOADED", "PROCESSING", "FINISHED    SUCCESS, similarity"];
 
@@ -88,7 +88,7 @@ async fn each_command_shows_its_answer_and_nothing_else() {
 
 #[tokio::test]
 async fn the_verdict_is_the_exit_code() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let other = NamedTempFile::new().expect("a temporary file");
     std::fs::write(other.path(), sample::stranger_jpeg()).expect("it is written");
     let ran = matching(&house, &other, "").piped().await;
@@ -103,7 +103,7 @@ async fn the_verdict_is_the_exit_code() {
 
 #[tokio::test]
 async fn on_a_terminal_a_progress_line_appears_and_is_removed() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let (photo, states) = (photo(), ["ACCEPTED", "UPLOADED", "PROCESSING", "FINISHED"]);
     let ran = matching(&house, &photo, "").variable("TERM", "xterm").on_terminals().await;
     ran.assert_code(0);
@@ -142,7 +142,7 @@ fn remaining(text: &str) -> String {
 
 #[tokio::test]
 async fn each_command_writes_the_same_to_terminals_and_pipes() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let (photo, server) = (photo(), house.address.clone());
     let command = |line: &str| Program::new(&format!("{line} --server {server}"));
     for name in ["r", "erased-at-once"] {
@@ -174,7 +174,7 @@ async fn each_command_writes_the_same_to_terminals_and_pipes() {
 /// A second command cancels the match of a running one.
 #[tokio::test]
 async fn a_command_can_cancel_a_running_match() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     house.oz.switch(|switches| switches.processing_ms = 600_000);
     let (photo, server) = (photo(), house.address.clone());
     for (name, is_shown) in [("piped", false), ("shown", true)] {
@@ -226,7 +226,7 @@ async fn help_has_colours_only_on_a_terminal_that_wants_them() {
 
 #[tokio::test]
 async fn a_photo_may_come_from_standard_input() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let server = &house.address;
     for path in ["-", "/dev/stdin"] {
         let folder = house.folder();
@@ -242,7 +242,7 @@ async fn a_photo_may_come_from_standard_input() {
 
 #[tokio::test]
 async fn a_closed_pipe_ends_a_command_quietly() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let (photo, server) = (photo(), house.address.clone());
     matching(&house, &photo, " --request-id r").piped().await.assert_code(0);
     for command in [

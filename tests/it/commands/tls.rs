@@ -6,7 +6,7 @@ use crate::{
         program::Program,
         showing::{assert_lines, matching, photo},
     },
-    support::House,
+    support::TestServer,
 };
 
 /// The certificate authority of these tests, valid from 2020 to 2099.
@@ -22,7 +22,7 @@ const H2: &[&[u8]] = &[b"h2"];
 
 #[tokio::test]
 async fn a_server_with_a_certificate_of_the_given_authority_is_trusted() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let front = Peer::terminating_tls(LOCALHOST, H2, &house.address).await;
     let server = format!("https://localhost:{}", front.port);
     let list = Program::new(&format!("list --server {server} --ca-file {CA_FILE}"));
@@ -41,7 +41,7 @@ async fn a_server_with_a_certificate_of_the_given_authority_is_trusted() {
 
 #[tokio::test]
 async fn the_environment_may_name_the_system_s_authorities() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let front = Peer::terminating_tls(LOCALHOST, H2, &house.address).await;
     let list = Program::new(&format!("list --server https://localhost:{}", front.port));
     list.variable("SSL_CERT_FILE", CA_FILE).piped().await.assert_code(0);
@@ -49,7 +49,7 @@ async fn the_environment_may_name_the_system_s_authorities() {
 
 #[tokio::test]
 async fn each_tls_error_is_explained() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let behind = &house.address;
     let good = Peer::terminating_tls(LOCALHOST, H2, behind).await;
     let elsewhere = Peer::terminating_tls_at("127.0.0.2", LOCALHOST, H2, behind).await;
@@ -89,7 +89,7 @@ async fn each_tls_error_is_explained() {
 
 #[tokio::test]
 async fn a_tls_server_called_in_plain_text_is_recognised() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let front = Peer::terminating_tls(LOCALHOST, H2, &house.address).await;
     let ran = Program::new(&format!("list --server {}", front.http())).piped().await;
     ran.assert_code(4);

@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 
 use crate::{
-    callers::stage::{Stage, stormy_oz},
+    callers::stage::{StormState, faulty_oz},
     process::Process,
 };
 
@@ -18,7 +18,7 @@ const ONLY: usize = 0;
 
 /// The service's directory, which survives its kills, and the shared state of the storm.
 pub struct Storm {
-    pub stage: Arc<Stage>,
+    pub stage: Arc<StormState>,
     directory: TempDir,
     seed: u64,
 }
@@ -26,7 +26,7 @@ pub struct Storm {
 impl Storm {
     /// Starts an Oz with faults, and the service.
     pub async fn gather(seed: u64) -> (Self, Process) {
-        let stage = Arc::new(Stage::new(stormy_oz(seed).await, 1));
+        let stage = Arc::new(StormState::new(faulty_oz(seed).await, 1));
         let storm = Self { stage, directory: tempfile::tempdir().unwrap(), seed };
         let process = storm.start();
         (storm, process)
@@ -36,18 +36,18 @@ impl Storm {
     pub async fn rage(&self, kills: u64, mut process: Process) -> Process {
         let mut random = StdRng::seed_from_u64(self.seed);
         for _ in 0..kills {
-            self.stage.some_moment(&mut random).await;
-            self.stage.closes(ONLY);
+            self.stage.random_moment(&mut random).await;
+            self.stage.replica_stopping(ONLY);
             process.kill();
             process = self.start();
         }
-        self.stage.calms_down();
+        self.stage.storm_is_over();
         process
     }
 
     fn start(&self) -> Process {
         let process = Process::start(&self.stage.oz, self.directory.path(), &SETTINGS);
-        self.stage.opens(ONLY, process.address());
+        self.stage.replica_started(ONLY, process.address());
         process
     }
 }

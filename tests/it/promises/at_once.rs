@@ -8,7 +8,7 @@ use facematch::{
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{House, collect, last, portrait_request, rule};
+use crate::support::{TestServer, collect, last, portrait_request, rule};
 
 /// The maximum number of concurrent requests.
 const REQUESTS_MAX: usize = 3;
@@ -35,7 +35,7 @@ fn is_login(asked: &RecordedRequest) -> bool {
 }
 
 /// Runs all matches concurrently, each to its verdict.
-async fn run_all(house: &House) {
+async fn run_all(house: &TestServer) {
     let runs = (0..MATCHES).map(|_| {
         let (mut client, request) = (house.client.clone(), portrait_request(&house.folder()));
         async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
@@ -46,7 +46,7 @@ async fn run_all(house: &House) {
 
 #[tokio::test]
 async fn concurrent_requests_never_exceed_the_limit_even_when_a_session_ends() {
-    let house = House::build_with(|config| config.oz.max_requests = REQUESTS_MAX).await;
+    let house = TestServer::build_with(|config| config.oz.max_requests = REQUESTS_MAX).await;
     house.oz.script([
         // Once: sessions that keep ending are renewed after growing pauses.
         rule(json!({"match": {"endpoint": "get_analysis", "nth": 2},
@@ -70,7 +70,7 @@ async fn concurrent_requests_never_exceed_the_limit_even_when_a_session_ends() {
 
 #[tokio::test]
 async fn requests_never_exceed_the_rate() {
-    let house = House::build_with(|config| config.oz.max_rate = Some(RATE)).await;
+    let house = TestServer::build_with(|config| config.oz.max_rate = Some(RATE)).await;
     run_all(&house).await;
     let record = house.oz.record();
     let times: Vec<u64> =

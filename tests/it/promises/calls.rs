@@ -10,10 +10,10 @@ use serde_json::json;
 use tonic::{Code, Request};
 
 use crate::{
-    checker::{Checker, check_one_of_each},
+    checker::{MatchChecker, check_one_of_each},
     support::{
-        House, cancel, folder_media_request, get, last, named, portrait_request, rule, until, wait,
-        wait_by_request,
+        TestServer, cancel, folder_media_request, get, last, named, portrait_request, rule, until,
+        wait, wait_by_request,
     },
 };
 
@@ -21,12 +21,12 @@ const LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn get_match_is_never_behind_a_seen_update() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let (mut client, mut looking) = (house.client.clone(), house.client.clone());
     for _ in 0..5 {
         let request = portrait_request(&house.folder());
         let mut updates = client.run_match(request).await.unwrap().into_inner();
-        let mut checker = Checker::default();
+        let mut checker = MatchChecker::default();
         while let Some(update) = updates.message().await.unwrap() {
             checker.see(&update);
             let found = looking.get_match(get(&update.match_id)).await.unwrap().into_inner();
@@ -38,7 +38,7 @@ async fn get_match_is_never_behind_a_seen_update() {
 
 #[tokio::test]
 async fn a_match_runs_to_its_end_after_its_caller_disconnects() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
     let first = until(&mut updates, "accepted").await;
@@ -51,7 +51,7 @@ async fn a_match_runs_to_its_end_after_its_caller_disconnects() {
 
 #[tokio::test]
 async fn a_deadline_bounds_its_call_and_not_the_match() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let when = json!({"endpoint": "add_media", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"delay_ms": 600}}))]);
     let request = named("order 17", portrait_request(&house.folder()));
@@ -67,7 +67,7 @@ async fn a_deadline_bounds_its_call_and_not_the_match() {
 
 #[tokio::test]
 async fn an_accepted_match_whose_response_was_lost_is_found_by_its_request_id() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let when = json!({"endpoint": "get_folder", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"delay_ms": 300}}))]);
     let request = named("order 17", portrait_request(&house.folder()));
@@ -87,7 +87,7 @@ async fn an_accepted_match_whose_response_was_lost_is_found_by_its_request_id() 
 
 #[tokio::test]
 async fn create_match_returns_once_oz_has_the_photo() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let when = json!({"endpoint": "add_media", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"answer_delay_ms": 150}}))]);
     let folder = house.folder();
@@ -99,7 +99,7 @@ async fn create_match_returns_once_oz_has_the_photo() {
 
 #[tokio::test]
 async fn create_match_returns_at_once_without_a_photo_and_when_the_match_has_ended() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let when = json!({"endpoint": "get_folder"});
     house.oz.script([rule(json!({"match": when, "then": {"never_answer": true}}))]);
     let unknown = uuid::Uuid::nil().to_string();
@@ -113,7 +113,7 @@ async fn create_match_returns_at_once_without_a_photo_and_when_the_match_has_end
 
 #[tokio::test]
 async fn wait_match_returns_at_the_end_or_at_its_timeout() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
@@ -137,7 +137,7 @@ async fn wait_match_returns_at_the_end_or_at_its_timeout() {
 
 #[tokio::test]
 async fn wait_match_returns_on_a_cancellation() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request: MatchRequest = portrait_request(&house.folder());
     let created = house.client.create_match(request).await.unwrap().into_inner();

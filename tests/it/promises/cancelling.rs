@@ -10,11 +10,11 @@ use tonic::Code;
 
 use crate::{
     checker::check_whole,
-    support::{House, Refusal, cancel, collect, get, last, portrait_request, rule, until},
+    support::{Refusal, TestServer, cancel, collect, get, last, portrait_request, rule, until},
 };
 
 /// Cancels a match during its request to `endpoint`, and returns all its updates.
-async fn cancel_during(house: &mut House, endpoint: Endpoint) -> Vec<MatchUpdate> {
+async fn cancel_during(house: &mut TestServer, endpoint: Endpoint) -> Vec<MatchUpdate> {
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
     let mut seen = until(&mut updates, "accepted").await;
@@ -37,7 +37,7 @@ async fn cancelling_during_any_request_aborts_it_and_releases_the_photo() {
         ("get_analysis", Endpoint::GetAnalysis),
     ];
     for (name, endpoint) in endpoints {
-        let mut house = House::build().await;
+        let mut house = TestServer::build().await;
         let then = json!({"never_answer": true});
         house.oz.script([rule(json!({"match": {"endpoint": name}, "then": then}))]);
         cancel_during(&mut house, endpoint).await;
@@ -59,7 +59,7 @@ fn is_abandoned(asked: &facematch::simulator::RecordedRequest, endpoint: Endpoin
 
 #[tokio::test]
 async fn a_cancel_at_the_moment_of_the_verdict_has_one_outcome() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let runs = (0..20).map(|_| run_to_the_brink(&house));
     let brinks = join_all(runs).await;
@@ -85,7 +85,7 @@ async fn a_cancel_at_the_moment_of_the_verdict_has_one_outcome() {
 }
 
 /// Runs a match until it is polled.
-async fn run_to_the_brink(house: &House) -> (Vec<MatchUpdate>, tonic::Streaming<MatchUpdate>) {
+async fn run_to_the_brink(house: &TestServer) -> (Vec<MatchUpdate>, tonic::Streaming<MatchUpdate>) {
     let mut client = house.client.clone();
     let request = portrait_request(&house.folder());
     let mut updates = client.run_match(request).await.unwrap().into_inner();
@@ -95,7 +95,7 @@ async fn run_to_the_brink(house: &House) -> (Vec<MatchUpdate>, tonic::Streaming<
 
 #[tokio::test]
 async fn cancelling_an_ended_match_is_refused_and_changes_nothing() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
     let id = &last(&updates).match_id;
     let refusal = Refusal::of(house.client.cancel_match(cancel(id)).await.unwrap_err());

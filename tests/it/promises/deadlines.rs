@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     checker::check_whole,
-    support::{House, last, names, portrait_request, rule},
+    support::{TestServer, last, names, portrait_request, rule},
 };
 
 fn within(limit: Duration, request: MatchRequest) -> MatchRequest {
@@ -16,7 +16,7 @@ fn within(limit: Duration, request: MatchRequest) -> MatchRequest {
 
 #[tokio::test]
 async fn a_match_whose_analysis_never_ends_times_out_and_is_not_declined() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let limit = Duration::from_millis(400);
     let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
@@ -32,7 +32,7 @@ async fn a_match_whose_analysis_never_ends_times_out_and_is_not_declined() {
 
 #[tokio::test]
 async fn a_match_that_never_reached_oz_fails_with_the_cause() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"match": {"endpoint": "get_folder"}, "then": {"html": 502}}))]);
     let limit = Duration::from_millis(300);
     let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
@@ -46,7 +46,7 @@ async fn a_match_that_never_reached_oz_fails_with_the_cause() {
 
 #[tokio::test]
 async fn a_hanging_request_does_not_delay_the_deadline() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     for endpoint in ["get_folder", "add_media", "start_analyses"] {
         house.oz.clear_rules();
         let when = json!({"endpoint": endpoint});
@@ -64,7 +64,7 @@ async fn a_verdict_at_the_final_poll_wins() {
     // The first regular poll would come long after the deadline: only the final one sees the
     // verdict.
     let mut house =
-        House::build_with(|config| config.poll_interval = Duration::from_secs(60)).await;
+        TestServer::build_with(|config| config.poll_interval = Duration::from_secs(60)).await;
     let limit = Duration::from_millis(800);
     let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
     check_whole(&updates);
@@ -83,7 +83,7 @@ async fn a_verdict_at_the_final_poll_wins() {
 
 #[tokio::test]
 async fn a_deadline_that_passes_while_the_service_is_down_ends_the_match() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = within(Duration::from_millis(500), portrait_request(&house.folder()));
     let created = house.client.create_match(request).await.unwrap().into_inner();

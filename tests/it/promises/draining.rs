@@ -11,10 +11,10 @@ use serde_json::json;
 use tonic::{Code, Streaming};
 
 use crate::{
-    checker::{Checker, check_one_of_each, check_rest, check_whole},
+    checker::{MatchChecker, check_one_of_each, check_rest, check_whole},
     process::Process,
     support::{
-        House, Refusal, cancel, collect, last, name, named, portrait_request, rule, simulator,
+        Refusal, TestServer, cancel, collect, last, name, named, portrait_request, rule, simulator,
         until, wait, wait_by_request, watch, watch_after,
     },
 };
@@ -25,14 +25,14 @@ fn is_upload(asked: &RecordedRequest) -> bool {
 
 #[tokio::test]
 async fn photos_in_memory_are_uploaded_before_the_service_exits() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media", "nth": 1}, "then": {"delay_ms": 200}}),
     )]);
     let folder = house.folder();
     let request = named("order 17", portrait_request(&folder));
     let mut updates = house.client.run_match(request.clone()).await.unwrap().into_inner();
-    let mut checker = Checker::default();
+    let mut checker = MatchChecker::default();
     until(&mut updates, "accepted").await.iter().for_each(|update| checker.see(update));
     house.oz.recorded(|all| all.iter().any(is_upload)).await;
     house.shut_down();
@@ -46,7 +46,11 @@ async fn photos_in_memory_are_uploaded_before_the_service_exits() {
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "SERVER_DRAINING"));
     assert!(refusal.details.retry_info().is_some());
     assert_eq!(house.oz.folder(&folder).unwrap().media.len(), 2, "the photo isn't at Oz");
-    assert_eq!(house.asked("POST", "/analyses"), 0, "an analysis is started during the drain");
+    assert_eq!(
+        house.requests_to_oz("POST", "/analyses"),
+        0,
+        "an analysis is started during the drain"
+    );
     assert_eq!(checker.sequence(), 2, "a durable update isn't delivered");
 
     let mut house = house.restart().await;
@@ -58,7 +62,7 @@ async fn photos_in_memory_are_uploaded_before_the_service_exits() {
 
 #[tokio::test]
 async fn a_draining_service_refuses_new_matches_and_answers_look_ups() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media", "nth": 1}, "then": {"delay_ms": 400}}),
     )]);
@@ -88,7 +92,7 @@ async fn a_draining_service_refuses_new_matches_and_answers_look_ups() {
 
 #[tokio::test]
 async fn a_photo_not_uploaded_within_the_drain_is_dropped_and_sent_again_by_the_caller() {
-    let mut house = House::build_with(|c| c.drain_timeout = Duration::from_millis(900)).await;
+    let mut house = TestServer::build_with(|c| c.drain_timeout = Duration::from_millis(900)).await;
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media"}, "then": {"drop_before_acting": true}}),
     )]);
@@ -107,7 +111,7 @@ async fn a_photo_not_uploaded_within_the_drain_is_dropped_and_sent_again_by_the_
 
 #[tokio::test]
 async fn two_hundred_open_streams_end_well_within_the_drain_timeout() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = portrait_request(&house.folder());
     let created = house.client.create_match(request).await.unwrap().into_inner();
@@ -165,7 +169,7 @@ async fn many_under_way(oz: &Simulator, process: &Process) -> Vec<Streaming<Matc
 }
 
 fn check_seen(updates: &[MatchUpdate]) {
-    let mut checker = Checker::default();
+    let mut checker = MatchChecker::default();
     updates.iter().for_each(|update| checker.see(update));
     assert_eq!(checker.sequence(), 3);
 }
@@ -180,7 +184,7 @@ async fn a_thousand_open_streams_end_and_their_matches_resume_at_the_next_start(
     for updates in streams {
         let refusal = Refusal::of(collect(updates).await.unwrap_err());
         refusal.assert(Code::Unavailable, "SERVER_DRAINING");
-        assert!(refusal.says_when_to_retry());
+        assert!(refusal.has_retry_delay());
     }
     assert_eq!(process.end().await.code(), Some(0), "the shutdown is not graceful");
 

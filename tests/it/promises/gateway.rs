@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     checker::{causes, check_one_of_each, check_whole},
-    support::{House, collect, eventually, last, portrait_request, rule},
+    support::{TestServer, collect, eventually, last, portrait_request, rule},
 };
 
 /// A gateway's bodies: an HTML page, plain text, a JSON object of its own, nothing.
@@ -32,7 +32,7 @@ const ENDPOINTS: [&str; 4] = ["get_folder", "add_media", "start_analyses", "get_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_answer_of_a_gateway_at_any_endpoint_ends_or_doubles_a_match() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     for endpoint in ENDPOINTS {
         for (body, content_type) in bodies() {
             // Except 413 to an upload: a gateway's size limit is permanent.
@@ -56,7 +56,7 @@ async fn no_answer_of_a_gateway_at_any_endpoint_ends_or_doubles_a_match() {
 }
 
 /// Runs a match whose first request to this endpoint gets this answer.
-async fn run_through(house: &House, endpoint: &str, then: Value) -> (Value, Vec<MatchUpdate>) {
+async fn run_through(house: &TestServer, endpoint: &str, then: Value) -> (Value, Vec<MatchUpdate>) {
     let folder = house.folder();
     let when = json!({ "endpoint": endpoint, "folder": folder, "to": 1 });
     house.oz.script([rule(json!({ "match": when, "then": then }))]);
@@ -67,7 +67,7 @@ async fn run_through(house: &House, endpoint: &str, then: Value) -> (Value, Vec<
 
 #[tokio::test]
 async fn a_gateway_s_answer_to_a_login_is_not_a_refused_login() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.expire_sessions();
     let gateway = Gateway::answering(404).before([Endpoint::Login, Endpoint::Refresh]);
     house.oz.switch(|on| on.gateway = Some(Gateway { for_ms: Some(200), ..gateway }));
@@ -79,7 +79,7 @@ async fn a_gateway_s_answer_to_a_login_is_not_a_refused_login() {
 
 #[tokio::test]
 async fn an_upload_over_a_gateway_s_limit_fails_the_match_and_names_the_gateway() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let gateway = Gateway::answering(413).before([Endpoint::AddMedia]);
     house.oz.switch(|on| on.gateway = Some(gateway));
     let updates = house.run(portrait_request(&house.folder())).await;
@@ -94,7 +94,7 @@ const MATCHES: usize = 1_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_running_matches_survive_a_gateway_with_fewer_requests() {
-    let house = House::build_with(|config| {
+    let house = TestServer::build_with(|config| {
         config.poll_interval = Duration::from_millis(200);
     })
     .await;

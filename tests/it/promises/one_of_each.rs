@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use crate::{
     canary::FILE_NAME,
     checker::{check_one_of_each, check_whole},
-    support::{House, collect, delete, folder_media_request, last, names, portrait_request, rule},
+    support::{
+        TestServer, collect, delete, folder_media_request, last, names, portrait_request, rule,
+    },
 };
 
 /// Ways to lose a response. Oz has acted in each case, or acts before `--oz-settle` is over.
@@ -42,7 +44,7 @@ fn not_acted() -> Vec<Value> {
 }
 
 /// Runs one match for each failure, concurrently; the first request of each match fails that way.
-async fn run_each(house: &House, endpoint: &str, ways: &[Value]) -> Vec<Vec<MatchUpdate>> {
+async fn run_each(house: &TestServer, endpoint: &str, ways: &[Value]) -> Vec<Vec<MatchUpdate>> {
     let runs = ways.iter().map(|then| {
         let folder = house.folder();
         let when = json!({"endpoint": endpoint, "folder": folder, "nth": 1});
@@ -71,48 +73,49 @@ fn check_each(oz: &Simulator, runs: &[Vec<MatchUpdate>], ways: &[Value]) {
 
 #[tokio::test]
 async fn an_upload_whose_response_was_lost_is_found_and_not_repeated() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let runs = run_each(&house, "add_media", &acted()).await;
     check_each(&house.oz, &runs, &acted());
-    assert_eq!(house.asked("POST", "/media"), acted().len(), "a request was repeated");
+    assert_eq!(house.requests_to_oz("POST", "/media"), acted().len(), "a request was repeated");
 }
 
 #[tokio::test]
 async fn an_upload_that_oz_never_got_is_sent_again() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let runs = run_each(&house, "add_media", &not_acted()).await;
     check_each(&house.oz, &runs, &not_acted());
-    assert_eq!(house.asked("POST", "/media"), 2 * not_acted().len());
+    assert_eq!(house.requests_to_oz("POST", "/media"), 2 * not_acted().len());
 }
 
 #[tokio::test]
 async fn a_photo_is_found_by_its_name_if_oz_returns_no_metadata() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     house.oz.switch(|switches| switches.media_meta_data_missing = true);
     let runs = run_each(&house, "add_media", &acted()).await;
     check_each(&house.oz, &runs, &acted());
-    assert_eq!(house.asked("POST", "/media"), acted().len());
+    assert_eq!(house.requests_to_oz("POST", "/media"), acted().len());
 }
 
 #[tokio::test]
 async fn a_start_whose_response_was_lost_is_found_and_not_repeated() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let runs = run_each(&house, "start_analyses", &acted()).await;
     check_each(&house.oz, &runs, &acted());
-    assert_eq!(house.asked("POST", "/analyses"), acted().len(), "a request was repeated");
+    assert_eq!(house.requests_to_oz("POST", "/analyses"), acted().len(), "a request was repeated");
 }
 
 #[tokio::test]
 async fn a_start_that_oz_never_got_is_sent_again() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let runs = run_each(&house, "start_analyses", &not_acted()).await;
     check_each(&house.oz, &runs, &not_acted());
-    assert_eq!(house.asked("POST", "/analyses"), 2 * not_acted().len());
+    assert_eq!(house.requests_to_oz("POST", "/analyses"), 2 * not_acted().len());
 }
 
 #[tokio::test]
 async fn the_effect_of_an_unanswered_request_is_found_after_the_timeout() {
-    let house = House::build_with(|config| config.oz.timeout = Duration::from_millis(250)).await;
+    let house =
+        TestServer::build_with(|config| config.oz.timeout = Duration::from_millis(250)).await;
     let never = [json!({"never_answer": true})];
     for endpoint in ["add_media", "start_analyses"] {
         let runs = run_each(&house, endpoint, &never).await;
@@ -123,7 +126,8 @@ async fn the_effect_of_an_unanswered_request_is_found_after_the_timeout() {
 
 #[tokio::test]
 async fn no_request_is_repeated_before_oz_settle_is_over() {
-    let house = House::build_with(|config| config.oz_settle = Duration::from_millis(300)).await;
+    let house =
+        TestServer::build_with(|config| config.oz_settle = Duration::from_millis(300)).await;
     let way = [json!({"drop_before_acting": true})];
     let runs = run_each(&house, "add_media", &way).await;
     check_each(&house.oz, &runs, &way);
@@ -138,7 +142,7 @@ async fn no_request_is_repeated_before_oz_settle_is_over() {
 }
 
 /// A folder with liveness media and a photo, and the photo's id.
-fn folder_with_photo(house: &House) -> (String, String) {
+fn folder_with_photo(house: &TestServer) -> (String, String) {
     let mut seed = sample::liveness_folder(sample::portrait_jpeg());
     seed.media.push(facematch::simulator::MediaSeed {
         bytes: bytes::Bytes::from_static(sample::portrait_png()),
@@ -151,7 +155,7 @@ fn folder_with_photo(house: &House) -> (String, String) {
     (folder, photo)
 }
 
-fn biometries(house: &House, folder: &str) -> Vec<String> {
+fn biometries(house: &TestServer, folder: &str) -> Vec<String> {
     let folder = house.oz.folder(folder).unwrap();
     let biometries = folder.analyses.iter().filter(|analysis| analysis.kind == "BIOMETRY");
     biometries.map(|analysis| analysis.analyse_id.to_string()).collect()
@@ -160,7 +164,7 @@ fn biometries(house: &House, folder: &str) -> Vec<String> {
 #[tokio::test]
 async fn another_match_s_analysis_of_the_same_media_is_not_adopted() {
     for then in [json!({"drop_before_acting": true}), json!({"drop_after_acting": true})] {
-        let mut house = House::build().await;
+        let mut house = TestServer::build().await;
         let (folder, photo) = folder_with_photo(&house);
         let first = house.run(folder_media_request(&folder, &photo)).await;
         let when = json!({"endpoint": "start_analyses", "nth": 1});
@@ -178,7 +182,7 @@ async fn another_match_s_analysis_of_the_same_media_is_not_adopted() {
 
 #[tokio::test]
 async fn an_earlier_analysis_without_a_match_is_not_adopted() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (folder, photo) = folder_with_photo(&house);
     let first = house.run(folder_media_request(&folder, &photo)).await;
     let first = last(&first);
@@ -199,7 +203,7 @@ async fn an_earlier_analysis_without_a_match_is_not_adopted() {
 async fn a_lost_start_of_two_analyses_leaves_one_of_each_type() {
     use facematch::pb::LivenessPolicy;
     for then in acted() {
-        let mut house = House::build().await;
+        let mut house = TestServer::build().await;
         let mut seed = sample::liveness_folder(sample::portrait_jpeg());
         seed.liveness = None;
         let folder = house.oz.add_folder(seed);

@@ -15,7 +15,8 @@ use crate::{
     canary::FILE_NAME,
     checker::{check_one_of_each, check_whole},
     support::{
-        House, cancel, collect, delete, last, name, named, portrait_request, request, rule, until,
+        TestServer, cancel, collect, delete, last, name, named, portrait_request, request, rule,
+        until,
     },
 };
 
@@ -29,7 +30,7 @@ fn bare(updates: Vec<MatchUpdate>) -> Vec<MatchUpdate> {
 
 #[tokio::test]
 async fn fifty_concurrent_callers_with_one_request_id_share_one_match() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let request = named("order 17", portrait_request(&house.folder()));
     let calls = (0..CALLERS).map(|_| {
         let (mut client, request) = (house.client.clone(), request.clone());
@@ -38,25 +39,31 @@ async fn fifty_concurrent_callers_with_one_request_id_share_one_match() {
     let all = join_all(calls).await;
     all.iter().for_each(|updates| check_whole(updates));
     assert!(all.iter().all(|updates| *updates == all[0]), "callers see different updates");
-    assert_eq!((house.asked("POST", "/media"), house.asked("POST", "/analyses")), (1, 1));
+    assert_eq!(
+        (house.requests_to_oz("POST", "/media"), house.requests_to_oz("POST", "/analyses")),
+        (1, 1)
+    );
     check_one_of_each(&house.oz, last(&all[0]));
 }
 
 #[tokio::test]
 async fn a_repeat_after_the_end_streams_all_updates_again_even_after_a_restart() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let request = named("order 17", portrait_request(&house.folder()));
     let first = house.run(request.clone()).await;
     check_whole(&first);
     assert_eq!(house.run(request.clone()).await, first);
     let mut house = house.restart().await;
     assert_eq!(bare(house.run(request).await), bare(first));
-    assert_eq!((house.asked("POST", "/media"), house.asked("POST", "/analyses")), (1, 1));
+    assert_eq!(
+        (house.requests_to_oz("POST", "/media"), house.requests_to_oz("POST", "/analyses")),
+        (1, 1)
+    );
 }
 
 #[tokio::test]
 async fn a_repeat_of_a_running_match_streams_from_its_first_update() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = named("order 17", portrait_request(&house.folder()));
     let mut first = house.client.run_match(request.clone()).await.unwrap().into_inner();
@@ -95,7 +102,7 @@ fn others(first: &MatchRequest) -> Vec<(&'static str, MatchRequest)> {
 
 #[tokio::test]
 async fn a_request_id_with_other_content_is_refused_and_the_field_is_named() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let first = named("order 17", portrait_request(&house.folder()));
     let updates = house.run(first.clone()).await;
     for (field, other) in others(&first) {
@@ -113,7 +120,7 @@ async fn a_request_id_with_other_content_is_refused_and_the_field_is_named() {
 
 #[tokio::test]
 async fn a_refused_call_uses_up_no_id_and_an_erased_match_frees_its_id() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let unreadable = named("order 17", request(&folder, Bytes::from_static(b"no picture")));
     assert_eq!(house.refused(unreadable).await.code, Code::InvalidArgument);
@@ -127,7 +134,7 @@ async fn a_refused_call_uses_up_no_id_and_an_erased_match_frees_its_id() {
 
 #[tokio::test]
 async fn a_repeat_is_never_refused_as_overload() {
-    let mut house = House::build_with(|config| config.max_unfinished = 1).await;
+    let mut house = TestServer::build_with(|config| config.max_unfinished = 1).await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let folder = house.folder();
     let first = named("order 17", portrait_request(&folder));

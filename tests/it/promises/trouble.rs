@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     canary,
     checker::{causes, check_one_of_each, check_whole},
-    support::{House, cancel, collect, last, names, portrait_request, rule, simulator, until},
+    support::{TestServer, cancel, collect, last, names, portrait_request, rule, simulator, until},
 };
 
 /// Each kind of trouble, and the cause that watchers see.
@@ -26,7 +26,7 @@ fn troubles() -> Vec<(Value, &'static str)> {
     ]
 }
 
-async fn pass_through(house: &House, endpoint: &str) {
+async fn pass_through(house: &TestServer, endpoint: &str) {
     let troubles = troubles();
     let runs = troubles.iter().map(|(then, _)| {
         let folder = house.folder();
@@ -48,17 +48,17 @@ async fn pass_through(house: &House, endpoint: &str) {
 
 #[tokio::test]
 async fn a_match_survives_trouble_with_reading_the_folder() {
-    pass_through(&House::build().await, "get_folder").await;
+    pass_through(&TestServer::build().await, "get_folder").await;
 }
 
 #[tokio::test]
 async fn a_match_survives_trouble_with_polling() {
-    pass_through(&House::build().await, "get_analysis").await;
+    pass_through(&TestServer::build().await, "get_analysis").await;
 }
 
 #[tokio::test]
 async fn a_change_of_cause_is_reported_and_a_repetition_is_not() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (first, then) = (json!({"endpoint": "get_folder", "to": 3}), json!({"status": 500}));
     let second = json!({"endpoint": "get_folder", "from": 4, "to": 6});
     house.oz.script([
@@ -72,7 +72,7 @@ async fn a_change_of_cause_is_reported_and_a_repetition_is_not() {
 
 #[tokio::test]
 async fn retry_after_is_respected() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let when = json!({"endpoint": "get_folder", "nth": 1});
     let then = json!({"status": 429, "retry_after": "1"});
     house.oz.script([rule(json!({"match": when, "then": then}))]);
@@ -91,7 +91,7 @@ async fn a_match_waits_for_an_oz_that_is_down() {
     let seed = || sample::liveness_folder(sample::portrait_jpeg());
     let oz = Simulator::start_with(seeded.clone()).await.unwrap();
     let (address, folder) = (oz.address(), oz.add_folder(seed()));
-    let mut house = House::build_around(oz, |_| {}).await;
+    let mut house = TestServer::build_with_oz(oz, |_| {}).await;
     std::mem::replace(&mut house.oz, simulator().await).stop().await;
 
     let mut updates = house.client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
@@ -107,7 +107,7 @@ async fn a_match_waits_for_an_oz_that_is_down() {
 #[tokio::test]
 async fn an_ended_session_is_renewed_without_an_update() {
     for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
-        let mut house = House::build().await;
+        let mut house = TestServer::build().await;
         let when = json!({"endpoint": endpoint, "nth": 1});
         house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
         let updates = house.run(portrait_request(&house.folder())).await;
@@ -120,7 +120,7 @@ async fn an_ended_session_is_renewed_without_an_update() {
 #[tokio::test]
 async fn a_session_refused_twice_is_transient_trouble() {
     for endpoint in ["get_folder", "add_media", "start_analyses", "get_analysis"] {
-        let mut house = House::build().await;
+        let mut house = TestServer::build().await;
         let when = json!({"endpoint": endpoint, "to": 2});
         house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
         let updates = house.run(portrait_request(&house.folder())).await;
@@ -132,7 +132,7 @@ async fn a_session_refused_twice_is_transient_trouble() {
 
 #[tokio::test]
 async fn a_match_without_an_analysis_waits_out_a_refused_login() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.switch(|switches| switches.login_refused = true);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
@@ -146,7 +146,7 @@ async fn a_match_without_an_analysis_waits_out_a_refused_login() {
 
 #[tokio::test]
 async fn a_refused_login_does_not_end_a_match_with_an_analysis() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();

@@ -13,7 +13,7 @@ use crate::{
 const MATCHES: usize = 6;
 
 fn plan() -> Plan {
-    Plan { links: true, roads: true, ..Plan::default() }
+    Plan { links: true, oz_proxies: true, ..Plan::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,25 +33,25 @@ async fn a_replica_whose_database_link_is_silent_is_replaced() {
 /// Checks that other replicas take over and that the cut-off one sends Oz no request until the
 /// link heals.
 async fn is_replaced(harm: impl FnOnce(&Link)) {
-    let fleet = Fleet::gather_as(plan()).await;
+    let fleet = Fleet::start_by_plan(plan()).await;
     let matches = [fleet.create(0, MATCHES).await, fleet.create(1, MATCHES).await].concat();
     harm(fleet.link(0));
-    fleet.health_says(0, NotServing).await;
+    fleet.wait_for_health(0, NotServing).await;
     check_all_unavailable(&fleet, &matches[0].match_id).await;
     // The replica considers its lease lost before the others take its matches over.
     fleet.leases(2).await;
-    let asked = fleet.road(0).asked();
-    fleet.polled_anew(&matches, 10).await;
-    assert_eq!(fleet.road(0).asked(), asked, "the replica still sends requests to Oz");
-    fleet.health_says(1, Serving).await;
+    let asked = fleet.oz_proxy(0).activity();
+    fleet.polled_again(&matches, 10).await;
+    assert_eq!(fleet.oz_proxy(0).activity(), asked, "the replica still sends requests to Oz");
+    fleet.wait_for_health(1, Serving).await;
 
     fleet.link(0).heal();
-    fleet.health_says(0, Serving).await;
+    fleet.wait_for_health(0, Serving).await;
     fleet.leases(3).await;
     let fresh = fleet.create(0, 1).await;
     fleet.finish();
     fleet.check_finished(&[matches, fresh].concat()).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// Checks that every call that needs the store fails as unavailable, with a retry delay.
@@ -77,20 +77,23 @@ async fn check_all_unavailable(fleet: &Fleet, match_id: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_cut_off_from_oz_keeps_its_matches_and_resumes_later() {
-    let fleet = Fleet::gather_as(plan()).await;
+    let fleet = Fleet::start_by_plan(plan()).await;
     let stuck = fleet.create(0, MATCHES).await;
     let others = fleet.create(1, MATCHES).await;
-    fleet.road(0).close();
-    let asked = fleet.road(0).asked();
+    fleet.oz_proxy(0).close();
+    let asked = fleet.oz_proxy(0).activity();
     let attempts = "SELECT count(*) FROM events WHERE body LIKE '%ttempt%'";
-    fleet.sql_says(attempts, &MATCHES.to_string()).await;
-    fleet.polled_anew(&others, 20).await;
+    fleet.wait_for_sql(attempts, &MATCHES.to_string()).await;
+    fleet.polled_again(&others, 20).await;
     assert!(fleet.polls(0).keys().all(|folder| others.iter().any(|m| m.folder_id == *folder)));
-    println!("cut off: {} attempts of {MATCHES} matches in 2 s", fleet.road(0).asked() - asked);
-    fleet.health_says(0, Serving).await;
-    fleet.road(0).open();
-    fleet.polled_anew(&stuck, 2).await;
+    println!(
+        "cut off: {} attempts of {MATCHES} matches in 2 s",
+        fleet.oz_proxy(0).activity() - asked
+    );
+    fleet.wait_for_health(0, Serving).await;
+    fleet.oz_proxy(0).open();
+    fleet.polled_again(&stuck, 2).await;
     fleet.finish();
     fleet.check_finished(&[stuck, others].concat()).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }

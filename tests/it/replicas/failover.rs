@@ -8,7 +8,7 @@ use crate::{
     postgres::Cluster,
     replicas::{
         fleet::{Fleet, Plan},
-        storm::weather,
+        storm::run_storm,
     },
     support::setting,
 };
@@ -29,13 +29,13 @@ async fn failovers_to_a_synchronous_standby_lose_no_match_and_double_nothing() {
     let seed = setting("FACEMATCH_SEED", rand::random());
     println!("FACEMATCH_FAILOVERS={failovers} FACEMATCH_SEED={seed}");
     let what = format!("failovers: {failovers}");
-    weather(plan(3), seed, &what, async |fleet| {
+    run_storm(plan(3), seed, &what, async |fleet| {
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..failovers {
             let standby = fleet.cluster().start_standby();
-            fleet.stage.some_moment(&mut random).await;
+            fleet.stage.random_moment(&mut random).await;
             fail_over(fleet, standby, random.random());
-            fleet.stage.some_moment(&mut random).await;
+            fleet.stage.random_moment(&mut random).await;
         }
     })
     .await;
@@ -43,22 +43,22 @@ async fn failovers_to_a_synchronous_standby_lose_no_match_and_double_nothing() {
 
 /// Promotes a standby. The former primary is killed, or runs on for a moment and is cut off.
 fn fail_over(fleet: &mut Fleet, standby: Cluster, runs_on: bool) {
-    fleet.stage.loses_store();
+    fleet.stage.outage_begins();
     if !runs_on {
         fleet.cluster().kill();
     }
     standby.promote();
-    drop(fleet.lead_to(standby));
+    drop(fleet.redirect_to(standby));
 }
 
 /// Split brain: the address leads to the former primary again, which accepts commits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_exit_when_a_former_primary_returns() {
-    let mut fleet = Fleet::gather_as(plan(2)).await;
+    let mut fleet = Fleet::start_by_plan(plan(2)).await;
     let mut matches = fleet.create(0, 3).await;
     let standby = fleet.cluster().start_standby();
     standby.promote();
-    let former = fleet.lead_to(standby);
+    let former = fleet.redirect_to(standby);
     fleet.leases(fleet.len()).await;
     // Each replica writes events that the former primary lacks.
     for number in 0..fleet.len() {
@@ -68,16 +68,16 @@ async fn replicas_exit_when_a_former_primary_returns() {
     former.commit_on(None);
     let events = "SELECT count(*), max(position) FROM events";
     let before = former.sql(fleet.database(), events);
-    let present = fleet.lead_to(former);
+    let present = fleet.redirect_to(former);
     for number in 0..fleet.len() {
         assert_eq!(fleet.ended_by_itself(number).await, Some(BROKEN));
     }
     assert_eq!(fleet.sql(events), before, "a replica wrote to the former primary");
 
-    drop(fleet.lead_to(present));
+    drop(fleet.redirect_to(present));
     fleet.start_all();
-    fleet.polled_anew(&matches, 1).await;
+    fleet.polled_again(&matches, 1).await;
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }

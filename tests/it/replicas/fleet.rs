@@ -23,12 +23,12 @@ use tonic_health::pb::{
 };
 
 use crate::{
-    callers::stage::Stage,
+    callers::stage::StormState,
     canary::{Client, search_directory},
     checker::{check_one_of_each, check_verdict},
     postgres::{Cluster, Link, Mode, Pooler, shared},
     process::{PROGRAM, Process},
-    replicas::road::Road,
+    replicas::oz_proxy::OzProxy,
     support::{PATIENCE, Refusal, eventually, get, now, portrait_request, simulator, wait},
 };
 
@@ -62,7 +62,7 @@ pub struct Plan {
     /// Whether a PgBouncer in session mode is between the replicas and the database.
     pub pooled: bool,
     /// Whether each replica has a proxy of its own to Oz.
-    pub roads: bool,
+    pub oz_proxies: bool,
     /// The database's limit on the connections of all replicas together; `None` for no limit.
     pub connections_max: Option<u32>,
     /// The settings of each replica.
@@ -81,7 +81,7 @@ impl Default for Plan {
             own_cluster: false,
             links: false,
             pooled: false,
-            roads: false,
+            oz_proxies: false,
             connections_max: None,
             settings: Vec::new(),
             environments: Vec::new(),
@@ -93,7 +93,7 @@ impl Default for Plan {
 pub struct Fleet {
     /// Dropped before the database, whose directory is searched in between.
     replicas: Vec<Replica>,
-    pub stage: Arc<Stage>,
+    pub stage: Arc<StormState>,
     began: Instant,
     /// Dropped before the database, because it holds sessions.
     pooler: Option<Pooler>,
@@ -105,7 +105,7 @@ pub struct Fleet {
 struct Replica {
     process: Option<Process>,
     link: Option<Link>,
-    road: Option<Road>,
+    road: Option<OzProxy>,
     environment: Environment,
 }
 
@@ -119,34 +119,34 @@ pub struct Database {
 
 impl Fleet {
     /// Starts a fleet by the default plan.
-    pub async fn gather() -> Self {
-        Self::gather_as(Plan::default()).await
+    pub async fn start_default() -> Self {
+        Self::start_by_plan(Plan::default()).await
     }
 
     /// Starts a fleet with an Oz whose analyses run until [`Self::finish`].
-    pub async fn gather_as(plan: Plan) -> Self {
+    pub async fn start_by_plan(plan: Plan) -> Self {
         let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = NEVER_MS);
-        Self::gather_around(oz, plan).await
+        Self::start_with_oz(oz, plan).await
     }
 
     /// Starts a fleet with a given Oz.
-    pub async fn gather_around(oz: Simulator, plan: Plan) -> Self {
+    pub async fn start_with_oz(oz: Simulator, plan: Plan) -> Self {
         let began = now();
-        let database = Database::lay(plan.own_cluster, plan.connections_max);
+        let database = Database::create(plan.own_cluster, plan.connections_max);
         let sessions = plan.replicas * CONNECTIONS_OF_A_REPLICA;
         let pooler = plan.pooled.then(|| database.cluster().pooler(Mode::Session, sessions));
         let mut replicas = Vec::new();
         for number in 0..plan.replicas {
             let link = plan.links.then(|| database.cluster().link());
-            let road = if plan.roads { Some(Road::to(oz.address()).await) } else { None };
+            let road = if plan.oz_proxies { Some(OzProxy::to(oz.address()).await) } else { None };
             let environment = plan.environments.get(number).cloned().unwrap_or_default();
             replicas.push(Replica { process: None, link, road, environment });
         }
         let others = SETTINGS.iter().filter(|(flag, _)| plan.settings.iter().all(|s| s.0 != *flag));
         let settings = others.chain(&plan.settings).flat_map(|(flag, value)| [*flag, *value]);
         let settings = settings.collect();
-        let stage = Arc::new(Stage::new(oz, plan.replicas));
+        let stage = Arc::new(StormState::new(oz, plan.replicas));
         let mut fleet = Self { replicas, stage, began, pooler, database, settings };
         fleet.start_all();
         fleet
@@ -187,7 +187,7 @@ impl Fleet {
     }
 
     /// A replica's proxy to Oz.
-    pub fn road(&self, number: usize) -> &Road {
+    pub fn oz_proxy(&self, number: usize) -> &OzProxy {
         self.replicas[number].road.as_ref().expect("it was planned")
     }
 
@@ -233,18 +233,18 @@ impl Fleet {
 
     /// Kills a replica with `SIGKILL`.
     pub fn kill(&mut self, number: usize) {
-        self.stage.closes(number);
+        self.stage.replica_stopping(number);
         self.replicas[number].process.take().expect("it runs").kill();
     }
 
     /// Waits until a replica exits by itself, and returns its exit code.
     pub async fn ended_by_itself(&mut self, number: usize) -> Option<i32> {
-        self.stage.closes(number);
+        self.stage.replica_stopping(number);
         self.replicas[number].process.take().expect("it runs").end().await.code()
     }
 
     /// Redirects all proxies to another server that has the database. Returns the former server.
-    pub fn lead_to(&mut self, server: Cluster) -> Cluster {
+    pub fn redirect_to(&mut self, server: Cluster) -> Cluster {
         for replica in &self.replicas {
             let link = replica.link.as_ref().expect("it was planned");
             link.lead_to(server.port());
@@ -255,14 +255,14 @@ impl Fleet {
 
     /// Shuts a replica down gracefully, and waits for its end.
     pub async fn stop(&mut self, number: usize) {
-        self.stage.closes(number);
+        self.stage.replica_stopping(number);
         let mut process = self.replicas[number].process.take().expect("it runs");
         process.terminate();
         assert!(process.end().await.success(), "the shutdown fails");
     }
 
     /// Shuts all replicas down gracefully, so that their logs are searched to the end.
-    pub async fn disband(mut self) {
+    pub async fn shut_down_all(mut self) {
         for number in 0..self.len() {
             if self.replicas[number].process.is_some() {
                 self.stop(number).await;
@@ -273,20 +273,27 @@ impl Fleet {
 
 impl Replica {
     /// Starts it on the store's URL or, if it has a proxy, on the database `name` behind the proxy.
-    fn start(&mut self, number: usize, stage: &Stage, settings: &[&str], store: &str, name: &str) {
+    fn start(
+        &mut self,
+        number: usize,
+        stage: &StormState,
+        settings: &[&str],
+        store: &str,
+        name: &str,
+    ) {
         let store = self.link.as_ref().map_or_else(|| store.to_owned(), |link| link.url(name));
-        let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), Road::url);
+        let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), OzProxy::url);
         let mut command = Command::new(PROGRAM);
         command.envs(self.environment.iter().cloned());
         let process = Process::start_on_by(&mut command, &store, &stage.oz, &oz_url, settings);
-        stage.opens(number, process.address());
+        stage.replica_started(number, process.address());
         self.process = Some(process);
     }
 }
 
 impl Database {
     /// Creates an empty database.
-    pub fn lay(own: bool, connections_max: Option<u32>) -> Self {
+    pub fn create(own: bool, connections_max: Option<u32>) -> Self {
         let own = own.then(Cluster::start);
         let cluster = own.as_ref().unwrap_or_else(|| shared());
         let name = cluster.create_database();
@@ -354,7 +361,7 @@ impl Fleet {
     }
 
     /// Waits until Oz has got a request to this endpoint, answered or not.
-    pub async fn is_asked(&self, endpoint: Endpoint) {
+    pub async fn wait_for_request(&self, endpoint: Endpoint) {
         let is_asked = |record: &[RecordedRequest]| record.iter().any(|r| r.endpoint == endpoint);
         timeout(PATIENCE, self.oz().recorded(is_asked)).await.expect("Oz gets a request");
     }
@@ -371,7 +378,7 @@ impl Fleet {
     }
 
     /// Clears Oz's record, and waits until each of these matches is polled `times` times.
-    pub async fn polled_anew(&self, matches: &[Match], times: usize) {
+    pub async fn polled_again(&self, matches: &[Match], times: usize) {
         self.oz().clear_record();
         self.polled(matches, 0, times).await;
     }
@@ -402,7 +409,7 @@ impl Fleet {
         let answer = timeout(PATIENCE, call).await.expect("it is answered");
         let refusal = Refusal::of(answer.expect_err("the store is unavailable"));
         refusal.assert(Code::Unavailable, "STORE_UNAVAILABLE");
-        assert!(refusal.says_when_to_retry());
+        assert!(refusal.has_retry_delay());
         assert!(asked.elapsed() < UNAVAILABLE_WITHIN, "it took {:?}", asked.elapsed());
     }
 
@@ -445,18 +452,18 @@ impl Fleet {
     /// Waits until there are `count` valid leases.
     pub async fn leases(&self, count: usize) {
         let standing = "SELECT count(*) FROM leases WHERE expire_time > now()";
-        self.sql_says(standing, &count.to_string()).await;
+        self.wait_for_sql(standing, &count.to_string()).await;
     }
 
     /// Waits until a statement has the wanted result.
-    pub async fn sql_says(&self, statement: &str, wanted: &str) {
+    pub async fn wait_for_sql(&self, statement: &str, wanted: &str) {
         let says = || self.sql(statement) == wanted;
         eventually(says, || format!("{statement} isn't {wanted}, but {}", self.sql(statement)))
             .await;
     }
 
     /// Waits until a replica's health check has the wanted status.
-    pub async fn health_says(&self, number: usize, wanted: ServingStatus) {
+    pub async fn wait_for_health(&self, number: usize, wanted: ServingStatus) {
         let address = self.process(number).address().to_owned();
         let channel = Channel::from_shared(address).expect("an address").connect().await;
         let mut client = HealthClient::new(channel.expect("it listens"));

@@ -8,10 +8,10 @@ use tokio::{sync::watch, time::timeout};
 use tonic::{Status, Streaming};
 
 use crate::{
-    callers::stage::{Service, Stage},
-    checker::{Checker, is_passing},
+    callers::stage::{Service, StormState},
+    checker::{MatchChecker, is_transient},
     support::{PATIENCE, try_connect},
-    watching::checked::Place,
+    watching::checked::UpdateKey,
 };
 
 /// The maximum number of updates before it moves to another replica, even without a failure.
@@ -25,19 +25,19 @@ pub struct Follower {
     service: watch::Receiver<Service>,
     random: StdRng,
     token: String,
-    seen: Vec<Place>,
-    checkers: HashMap<String, Checker>,
+    seen: Vec<UpdateKey>,
+    checkers: HashMap<String, MatchChecker>,
 }
 
 impl Follower {
-    pub fn new(seed: u64, stage: &Arc<Stage>) -> Self {
+    pub fn new(seed: u64, stage: &Arc<StormState>) -> Self {
         let (service, random) = (stage.service(), StdRng::seed_from_u64(seed));
         let (token, seen, checkers) = (EARLIEST.to_owned(), Vec::new(), HashMap::new());
         Self { service, random, token, seen, checkers }
     }
 
     /// Follows until it has seen as many updates as `in_all` announces.
-    pub async fn run(mut self, mut in_all: watch::Receiver<Option<usize>>) -> Vec<Place> {
+    pub async fn run(mut self, mut in_all: watch::Receiver<Option<usize>>) -> Vec<UpdateKey> {
         while in_all.borrow().is_none_or(|in_all| self.seen.len() < in_all) {
             // After any failure it continues at another replica; callers check the reasons.
             if let Ok(updates) = timeout(PATIENCE, self.open()).await.expect("a replica listens") {
@@ -51,10 +51,10 @@ impl Follower {
     }
 
     async fn open(&mut self) -> Result<Streaming<MatchUpdate>, Status> {
-        let is_open = |now: &Service| !now.open().is_empty();
+        let is_open = |now: &Service| !now.listening().is_empty();
         let now = self.service.wait_for(is_open).await.expect("the stage holds the sender").clone();
-        let open = now.open();
-        let door = &now.doors[open[self.random.random_range(0..open.len())]];
+        let open = now.listening();
+        let door = &now.replicas[open[self.random.random_range(0..open.len())]];
         let client = try_connect(door.address.as_ref().expect("it is open")).await;
         let mut client = client.map_err(|failure| Status::unavailable(failure.to_string()))?;
         let request =
@@ -73,7 +73,7 @@ impl Follower {
 
     fn see(&mut self, update: &MatchUpdate) {
         self.token.clone_from(&update.resume_token);
-        if is_passing(update) {
+        if is_transient(update) {
             return;
         }
         self.checkers.entry(update.match_id.clone()).or_default().see(update);

@@ -8,7 +8,7 @@ use crate::{
     postgres::shared,
     replicas::fleet::{Fleet, Plan},
     starting::{assert_names, assert_stopped, failing, stopped, with},
-    support::House,
+    support::TestServer,
 };
 
 /// After how many answers the database falls silent: while the replica connects, creates the
@@ -17,7 +17,7 @@ const ANSWERS: [usize; 3] = [2, 16, 26];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_falls_silent_is_reported_in_one_line() {
-    let house = &House::build().await;
+    let house = &TestServer::build().await;
     join_all(ANSWERS.map(|nth| async move {
         let (link, name) = (shared().link(), shared().create_database());
         link.silence_at(nth);
@@ -31,7 +31,7 @@ async fn a_database_that_falls_silent_is_reported_in_one_line() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_stops_at_once_while_the_database_is_silent() {
-    let house = &House::build().await;
+    let house = &TestServer::build().await;
     join_all(ANSWERS.map(|nth| async move {
         let (link, name) = (shared().link(), shared().create_database());
         link.silence_at(nth);
@@ -44,7 +44,7 @@ async fn a_replica_stops_at_once_while_the_database_is_silent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_stopped_while_it_claims_matches_leaves_them_to_others() {
-    let mut fleet = Fleet::gather_as(Plan { replicas: 2, ..Plan::default() }).await;
+    let mut fleet = Fleet::start_by_plan(Plan { replicas: 2, ..Plan::default() }).await;
     let matches = fleet.create(0, 3).await;
     fleet.stop(0).await;
     fleet.stop(1).await;
@@ -54,7 +54,7 @@ async fn a_replica_stopped_while_it_claims_matches_leaves_them_to_others() {
     raw_sql(lock).execute(&mut other).await.expect("it is locked");
     let claiming = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
         AND datname = current_database() AND query LIKE '%WITH RECURSIVE owners%'";
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let mut settings = with(&house, "--store", Some(&shared().url(fleet.database())));
     settings.retain(|(flag, _)| *flag != "--listen");
     settings.push(("--listen", "127.0.0.1:0".to_owned()));
@@ -63,8 +63,8 @@ async fn a_replica_stopped_while_it_claims_matches_leaves_them_to_others() {
     assert_eq!(fleet.sql("SELECT count(*) FROM leases"), "0", "the lease is not deleted");
     other.close().await.expect("it is closed");
     fleet.start_all();
-    fleet.polled_anew(&matches, 1).await;
+    fleet.polled_again(&matches, 1).await;
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }

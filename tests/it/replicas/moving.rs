@@ -25,7 +25,7 @@ const BEYOND_LEASE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_photo_sent_to_two_replicas_is_uploaded_once() {
-    let fleet = Fleet::gather().await;
+    let fleet = Fleet::start_default().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let slow = json!({"match": {"endpoint": "add_media"}, "then": {"delay_ms": 1_500}});
     fleet.oz().script([rule(slow)]);
@@ -42,12 +42,12 @@ async fn a_photo_sent_to_two_replicas_is_uploaded_once() {
     assert_eq!(last(&first).state(), MatchState::Finished);
     check_one_of_each(fleet.oz(), last(&first));
     assert_eq!(uploads(&fleet).len(), 1);
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_photo_sent_to_a_second_replica_is_uploaded_after_the_first_is_killed() {
-    let mut fleet = Fleet::gather().await;
+    let mut fleet = Fleet::start_default().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let stuck =
         json!({"match": {"endpoint": "get_folder", "nth": 1}, "then": {"delay_ms": 60_000}});
@@ -56,7 +56,7 @@ async fn a_photo_sent_to_a_second_replica_is_uploaded_after_the_first_is_killed(
     let mut here = fleet.client(0).await;
     let mut first = here.run_match(request.clone()).await.unwrap().into_inner();
     until(&mut first, "accepted").await;
-    fleet.is_asked(Endpoint::GetFolder).await;
+    fleet.wait_for_request(Endpoint::GetFolder).await;
     let mut there = fleet.client(1).await;
     let mut second = there.run_match(request).await.unwrap().into_inner();
     let accepted = until(&mut second, "accepted").await;
@@ -70,20 +70,20 @@ async fn a_photo_sent_to_a_second_replica_is_uploaded_after_the_first_is_killed(
     let took_ms = uploaded_ms - died_ms;
     println!("moved: uploaded {took_ms} ms after the death, lease {} ms", LEASE.as_millis());
     assert!(u128::from(took_ms) <= (LEASE + BEYOND_LEASE).as_millis());
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_photo_that_is_not_sent_again_is_lost_with_its_replica() {
     let settings = vec![("--photo-grace", "500ms")];
-    let mut fleet = Fleet::gather_as(Plan { settings, ..Plan::default() }).await;
+    let mut fleet = Fleet::start_by_plan(Plan { settings, ..Plan::default() }).await;
     let stuck =
         json!({"match": {"endpoint": "get_folder", "nth": 1}, "then": {"delay_ms": 60_000}});
     fleet.oz().script([rule(stuck)]);
     let mut here = fleet.client(0).await;
     let mut first = here.run_match(portrait_request(&fleet.folder())).await.unwrap().into_inner();
     let accepted = until(&mut first, "accepted").await;
-    fleet.is_asked(Endpoint::GetFolder).await;
+    fleet.wait_for_request(Endpoint::GetFolder).await;
     fleet.kill(0);
     let ended = fleet.ended(1, &last(&accepted).match_id).await;
     assert_eq!(ended.state(), MatchState::Failed);
@@ -91,12 +91,12 @@ async fn a_photo_that_is_not_sent_again_is_lost_with_its_replica() {
     assert_eq!((&*error.reason, error.retryable), ("PHOTO_LOST", true));
     assert!(uploads(&fleet).is_empty());
     fleet.check_dense();
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_at_another_replica_shows_at_once_and_soon_stops_the_driver() {
-    let fleet = Fleet::gather().await;
+    let fleet = Fleet::start_default().await;
     let matches = fleet.create(0, 2).await;
     let (unwanted, wanted) = (&matches[0], &matches[1..]);
     let mut elsewhere = fleet.client(1).await;
@@ -116,12 +116,12 @@ async fn a_cancel_at_another_replica_shows_at_once_and_soon_stops_the_driver() {
     assert!(went_on_ms <= STOPS_WITHIN_MS);
     fleet.finish();
     fleet.check_finished(wanted).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_match_erased_at_one_replica_is_gone_at_all() {
-    let fleet = Fleet::gather().await;
+    let fleet = Fleet::start_default().await;
     let matches = fleet.create(0, 1).await;
     let id = &matches[0].match_id;
     let mut elsewhere = fleet.client(1).await;
@@ -146,7 +146,7 @@ async fn a_match_erased_at_one_replica_is_gone_at_all() {
         };
         Refusal::of(watched).assert(Code::NotFound, "MATCH_NOT_FOUND");
     }
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// The times of uploads on Oz's clock.

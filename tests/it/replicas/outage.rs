@@ -29,7 +29,7 @@ fn plan(links: bool) -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_of_the_database_costs_no_match() {
-    let waiting = Waiting::begin(plan(false)).await;
+    let waiting = Outage::begin(plan(false)).await;
     waiting.fleet.cluster().kill();
     waiting.fleet.cluster().start_again();
     waiting.go_on().await;
@@ -37,21 +37,21 @@ async fn a_restart_of_the_database_costs_no_match() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_down_for_longer_than_a_lease_costs_no_match() {
-    let waiting = Waiting::begin(plan(false)).await;
+    let waiting = Outage::begin(plan(false)).await;
     waiting.fleet.cluster().kill();
-    waiting.outlast().await;
+    waiting.wait_out().await;
     waiting.fleet.cluster().start_again();
     waiting.go_on().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_unreachable_for_longer_than_a_lease_costs_no_match() {
-    let waiting = Waiting::begin(plan(true)).await;
+    let waiting = Outage::begin(plan(true)).await;
     for number in 0..waiting.fleet.len() {
         waiting.fleet.link(number).refuse();
         waiting.fleet.link(number).cut();
     }
-    waiting.outlast().await;
+    waiting.wait_out().await;
     for number in 0..waiting.fleet.len() {
         waiting.fleet.link(number).heal();
     }
@@ -60,9 +60,9 @@ async fn a_database_unreachable_for_longer_than_a_lease_costs_no_match() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_hanging_for_longer_than_a_lease_costs_no_match() {
-    let waiting = Waiting::begin(plan(false)).await;
+    let waiting = Outage::begin(plan(false)).await;
     waiting.fleet.cluster().pause();
-    waiting.outlast().await;
+    waiting.wait_out().await;
     waiting.fleet.cluster().resume();
     waiting.go_on().await;
 }
@@ -70,7 +70,7 @@ async fn a_database_hanging_for_longer_than_a_lease_costs_no_match() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_that_stop_during_an_outage_lose_only_photos_in_memory() {
     let plan = Plan { settings: vec![("--drain-timeout", "2s")], ..plan(false) };
-    let mut fleet = Fleet::gather_as(plan).await;
+    let mut fleet = Fleet::start_by_plan(plan).await;
     let matches = fleet.create(0, ANALYSED).await;
     fleet.cluster().pause();
     for number in 0..fleet.len() {
@@ -78,16 +78,16 @@ async fn replicas_that_stop_during_an_outage_lose_only_photos_in_memory() {
     }
     fleet.cluster().resume();
     fleet.start_all();
-    fleet.polled_anew(&matches, 2).await;
+    fleet.polled_again(&matches, 2).await;
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn callers_that_retry_without_a_pause_keep_no_replica_from_its_database() {
     let plan = Plan { replicas: 1, links: true, ..Plan::default() };
-    let fleet = Fleet::gather_as(plan).await;
+    let fleet = Fleet::start_by_plan(plan).await;
     let (client, mut refused) = (fleet.client(0).await, 0);
     fleet.link(0).refuse();
     fleet.link(0).cut();
@@ -107,11 +107,11 @@ async fn callers_that_retry_without_a_pause_keep_no_replica_from_its_database() 
     let created = timeout(PATIENCE, created).await.expect("the replica reconnects");
     fleet.finish();
     fleet.check_finished(&[created]).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// A fleet with matches for an outage.
-struct Waiting {
+struct Outage {
     fleet: Fleet,
     matches: Vec<Match>,
     /// The owners of the matches before the outage.
@@ -121,10 +121,10 @@ struct Waiting {
 /// The owner of each match.
 const OWNERS: &str = "SELECT match_id, owner FROM match_states ORDER BY match_id";
 
-impl Waiting {
+impl Outage {
     /// Starts a fleet, and creates matches in both states at each replica.
     async fn begin(plan: Plan) -> Self {
-        let fleet = Fleet::gather_as(plan).await;
+        let fleet = Fleet::start_by_plan(plan).await;
         let created = join_all((0..fleet.len()).map(|n| fleet.create(n, ANALYSED))).await;
         let mut matches = created.concat();
         let slow = json!({"match": {"endpoint": "get_folder"}, "then": {"delay_ms": 1_000}});
@@ -140,10 +140,10 @@ impl Waiting {
 
     /// Waits for the length of an outage. Checks that calls fail in time, and that Oz gets no
     /// request once all leases have expired.
-    async fn outlast(&self) {
+    async fn wait_out(&self) {
         let (fleet, began_ms) = (&self.fleet, self.fleet.clock_ms());
         let lease_ms = u64::try_from(LEASE.as_millis()).unwrap();
-        join_all((0..fleet.len()).map(|number| fleet.health_says(number, NotServing))).await;
+        join_all((0..fleet.len()).map(|number| fleet.wait_for_health(number, NotServing))).await;
         let away_ms = lease_ms * setting("FACEMATCH_AWAY_LEASES", AWAY_LEASES);
         while fleet.clock_ms() < began_ms + away_ms {
             join_all((0..fleet.len()).map(|number| self.check_unavailable(number))).await;
@@ -168,7 +168,7 @@ impl Waiting {
     async fn go_on(self) {
         let Self { fleet, matches, owners } = self;
         let back_ms = fleet.clock_ms();
-        join_all((0..fleet.len()).map(|number| fleet.health_says(number, Serving))).await;
+        join_all((0..fleet.len()).map(|number| fleet.wait_for_health(number, Serving))).await;
         fleet.oz().clear_rules();
         fleet.polled(&matches, back_ms, 3).await;
         let took_ms = fleet.clock_ms() - back_ms;
@@ -178,7 +178,7 @@ impl Waiting {
         assert_eq!(fleet.sql(OWNERS), owners, "the first replica back took matches of others");
         fleet.finish();
         fleet.check_finished(&matches).await;
-        fleet.disband().await;
+        fleet.shut_down_all().await;
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     postgres::{Mode, shared},
     replicas::fleet::{Fleet, Plan},
     starting::{assert_names, failing, with},
-    support::House,
+    support::TestServer,
 };
 
 /// Matches per replica.
@@ -12,24 +12,24 @@ const MATCHES: usize = 5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_work_through_a_pooler_in_session_mode() {
-    let mut fleet = Fleet::gather_as(Plan { pooled: true, ..Plan::default() }).await;
+    let mut fleet = Fleet::start_by_plan(Plan { pooled: true, ..Plan::default() }).await;
     fleet.leases(fleet.len()).await;
     let mut matches = fleet.create(0, MATCHES).await;
     matches.extend(fleet.create(1, MATCHES).await);
     let listening = "SELECT count(*) FROM pg_stat_activity
          WHERE datname = current_database() AND query LIKE 'LISTEN %'";
-    fleet.sql_says(listening, &fleet.len().to_string()).await;
+    fleet.wait_for_sql(listening, &fleet.len().to_string()).await;
     fleet.kill(0);
     fleet.leases(fleet.len() - 1).await;
-    fleet.polled_anew(&matches, 1).await;
+    fleet.polled_again(&matches, 1).await;
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_that_shares_sessions_is_refused_in_one_line() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     for mode in [Mode::Transaction, Mode::Statement] {
         let name = shared().create_database();
         let pooler = shared().pooler(mode, 20);

@@ -28,7 +28,7 @@ async fn a_rolling_restart_is_invisible_to_callers_that_retry() {
     let seed = setting("FACEMATCH_SEED", rand::random());
     println!("FACEMATCH_SEED={seed}");
     let settings = vec![("--lease", LEASE)];
-    let mut fleet = Fleet::gather_as(Plan { settings, ..Plan::default() }).await;
+    let mut fleet = Fleet::start_by_plan(Plan { settings, ..Plan::default() }).await;
     let mut matches = Vec::new();
     for number in 0..fleet.len() {
         matches.extend(fleet.create(number, MATCHES).await);
@@ -46,7 +46,7 @@ async fn a_rolling_restart_is_invisible_to_callers_that_retry() {
         fleet.start(number);
     }
     fleet.polled(&matches, fleet.clock_ms(), 3).await;
-    fleet.stage.calms_down();
+    fleet.stage.storm_is_over();
     let ended = callers::gather(callers).await;
     check_gaps(&fleet, &matches);
 
@@ -60,7 +60,7 @@ async fn a_rolling_restart_is_invisible_to_callers_that_retry() {
     );
     assert_eq!((lost, doubled), (0, 0), "with FACEMATCH_SEED={seed}");
     ended.iter().for_each(|ended| callers::check(fleet.oz(), ended));
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// Checks how long matches were not polled while they moved from one replica to another.

@@ -8,29 +8,29 @@ use crate::{
     postgres::shared,
     replicas::{
         fleet::{Database, Fleet, Plan},
-        unheard::bring_to_end,
+        lost_messages::run_to_end,
     },
     starting::{assert_names, failing, with},
-    support::{House, named, portrait_request},
+    support::{TestServer, named, portrait_request},
 };
 
 /// Fewer connections than a replica opens: enough for the writer, the lease, the listener and the
 /// tail, and for some readers.
-const FEW: u32 = 7;
+const TOO_FEW_CONNECTIONS: u32 = 7;
 
 /// Concurrent matches.
 const MATCHES: usize = 30;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_replicas_that_start_together_on_an_empty_database_become_ready() {
-    let fleet = Fleet::gather_as(Plan { replicas: 10, ..Plan::default() }).await;
+    let fleet = Fleet::start_by_plan(Plan { replicas: 10, ..Plan::default() }).await;
     fleet.leases(10).await;
     let matches = join_all((0..10).map(|number| fleet.create(number, 1))).await.concat();
     assert_eq!(fleet.sql("SELECT count(*) FROM facematch_schema"), "1");
     assert_eq!(fleet.sql("SELECT count(*) FROM store"), "1");
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test]
@@ -50,41 +50,41 @@ async fn a_database_of_another_application_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_of_a_newer_version_is_refused() {
-    let fleet = Fleet::gather_as(Plan { replicas: 1, ..Plan::default() }).await;
+    let fleet = Fleet::start_by_plan(Plan { replicas: 1, ..Plan::default() }).await;
     fleet.sql("UPDATE facematch_schema SET version = 99");
     is_refused(fleet.database(), "newer version").await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// Checks that a start is refused with one line that names the setting.
 async fn is_refused(database: &str, why: &str) {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let said = failing(&with(&house, "--store", Some(&shared().url(database)))).await;
     assert_names(&said, "--store", why);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_with_too_few_connections_loses_no_match() {
-    let plan = Plan { replicas: 1, connections_max: Some(FEW), ..Plan::default() };
-    let fleet = Fleet::gather_as(plan).await;
+    let plan = Plan { replicas: 1, connections_max: Some(TOO_FEW_CONNECTIONS), ..Plan::default() };
+    let fleet = Fleet::start_by_plan(plan).await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let client = fleet.client(0).await;
     let runs = (0..MATCHES).map(|number| {
         let request = named(&number.to_string(), portrait_request(&fleet.folder()));
-        bring_to_end(client.clone(), request)
+        run_to_end(client.clone(), request)
     });
     for m in join_all(runs).await {
         check_one_of_each(fleet.oz(), &m);
         check_verdict(fleet.oz(), &m);
     }
     fleet.check_dense();
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test]
 async fn a_start_without_any_connection_is_refused() {
-    let narrow = Database::lay(false, Some(0));
-    let house = House::build().await;
+    let narrow = Database::create(false, Some(0));
+    let house = TestServer::build().await;
     let said = failing(&with(&house, "--store", Some(&narrow.url()))).await;
     assert_names(&said, "--store", "too many connections");
 }

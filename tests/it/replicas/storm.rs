@@ -7,13 +7,13 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    callers::{self, Tally, caller::Caller, stage::stormy_oz},
+    callers::{self, Tally, caller::Caller, stage::faulty_oz},
     replicas::{
         fleet::{Fleet, Plan},
         follower::Follower,
     },
     support::setting,
-    watching::checked::{Place, missing_and_repeated},
+    watching::checked::{UpdateKey, missing_and_repeated},
 };
 
 /// Concurrent callers, each of which runs one match after another.
@@ -31,7 +31,7 @@ const ALL_EACH: u32 = 8;
 
 /// What is killed next.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Blow {
+enum Kill {
     Replica,
     Database,
 }
@@ -47,12 +47,12 @@ async fn a_storm_of_kills_over_replicas_loses_no_match_and_doubles_nothing() {
     let plan = Plan { own_cluster: true, ..Plan::default() };
     let blows = blows(kills, outages, seed);
     let what = format!("replica kills: {kills}, database kills: {outages}");
-    weather(plan, seed, &what, async |fleet| rage(fleet, blows, seed).await).await;
+    run_storm(plan, seed, &what, async |fleet| rage(fleet, blows, seed).await).await;
 }
 
 /// Runs callers and followers at a fleet while `rage` disturbs it, and checks their matches.
-pub async fn weather(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&mut Fleet)) {
-    let mut fleet = Fleet::gather_around(stormy_oz(seed).await, plan).await;
+pub async fn run_storm(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&mut Fleet)) {
+    let mut fleet = Fleet::start_with_oz(faulty_oz(seed).await, plan).await;
     let (mut callers, mut followers) = (JoinSet::new(), JoinSet::new());
     let in_all = watch::Sender::new(None);
     for number in 0..CALLERS {
@@ -62,7 +62,7 @@ pub async fn weather(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&
         followers.spawn(Follower::new(seed + number, &fleet.stage).run(in_all.subscribe()));
     }
     tokio::select! {
-        () = rage(&mut fleet) => fleet.stage.calms_down(),
+        () = rage(&mut fleet) => fleet.stage.storm_is_over(),
         Some(early) = callers.join_next() => panic!("a caller ended early: {early:?}"),
         Some(early) = followers.join_next() => panic!("a follower ended early: {early:?}"),
     }
@@ -86,12 +86,12 @@ pub async fn weather(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce(&
     );
     assert_eq!((lost, doubled, gaps, missing, repeated), (0, 0, 0, 0, 0), "the seed is {seed}");
     ended.iter().for_each(|ended| callers::check(fleet.oz(), ended));
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// The kills of both kinds, in random order.
-fn blows(kills: u64, outages: u64, seed: u64) -> Vec<Blow> {
-    let kinds = [(Blow::Replica, kills), (Blow::Database, outages)];
+fn blows(kills: u64, outages: u64, seed: u64) -> Vec<Kill> {
+    let kinds = [(Kill::Replica, kills), (Kill::Database, outages)];
     let mut blows: Vec<_> =
         kinds.into_iter().flat_map(|(blow, times)| (0..times).map(move |_| blow)).collect();
     blows.shuffle(&mut StdRng::seed_from_u64(seed));
@@ -99,30 +99,30 @@ fn blows(kills: u64, outages: u64, seed: u64) -> Vec<Blow> {
 }
 
 /// Kills at random moments, and restarts after each.
-async fn rage(fleet: &mut Fleet, blows: Vec<Blow>, seed: u64) {
+async fn rage(fleet: &mut Fleet, blows: Vec<Kill>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut blows = blows.into_iter().peekable();
     while let Some(blow) = blows.next() {
-        fleet.stage.some_moment(&mut random).await;
+        fleet.stage.random_moment(&mut random).await;
         let victim = random.random_range(0..fleet.len());
         match blow {
-            Blow::Replica => fleet.kill(victim),
-            Blow::Database => {
-                fleet.stage.loses_store();
+            Kill::Replica => fleet.kill(victim),
+            Kill::Database => {
+                fleet.stage.outage_begins();
                 fleet.cluster().kill();
             }
         }
         // Sometimes kills all replicas together.
-        if blow == Blow::Replica && random.random_ratio(1, ALL_EACH) {
+        if blow == Kill::Replica && random.random_ratio(1, ALL_EACH) {
             let others = (0..fleet.len()).filter(|number| *number != victim).collect::<Vec<_>>();
             for number in others {
-                if blows.next_if_eq(&Blow::Replica).is_some() {
+                if blows.next_if_eq(&Kill::Replica).is_some() {
                     fleet.kill(number);
                 }
             }
         }
-        if blow == Blow::Database {
-            if blows.next_if_eq(&Blow::Replica).is_some() {
+        if blow == Kill::Database {
+            if blows.next_if_eq(&Kill::Replica).is_some() {
                 fleet.kill(victim);
             }
             fleet.cluster().start_again();
@@ -132,7 +132,7 @@ async fn rage(fleet: &mut Fleet, blows: Vec<Blow>, seed: u64) {
 }
 
 /// All events in the database, by position.
-fn events(fleet: &Fleet) -> Vec<Place> {
+fn events(fleet: &Fleet) -> Vec<UpdateKey> {
     let rows = fleet.sql("SELECT match_id, sequence FROM events ORDER BY position");
     let place = |row: &str| {
         let (id, sequence) = row.split_once('|').expect("two columns");

@@ -19,7 +19,7 @@ use crate::{
 const MATCHES: usize = 250;
 
 /// Requests sent before a kill reach Oz within this time, and no takeover is as fast.
-const LAST_WORDS_MS: u64 = 100;
+const IN_FLIGHT_MS: u64 = 100;
 
 /// The documents promise a takeover a second after the lease; the rest is for a busy machine.
 const BEYOND_LEASE: Duration = Duration::from_secs(3);
@@ -27,13 +27,13 @@ const BEYOND_LEASE: Duration = Duration::from_secs(3);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
     let settings = vec![("--oz-poll-interval", "1s")];
-    let mut fleet = Fleet::gather_as(Plan { settings, ..Plan::default() }).await;
+    let mut fleet = Fleet::start_by_plan(Plan { settings, ..Plan::default() }).await;
     let matches = fleet.create(0, MATCHES).await;
     fleet.oz().clear_record();
     fleet.kill(0);
     let died_ms = fleet.clock_ms();
-    fleet.polled(&matches, died_ms + LAST_WORDS_MS, 1).await;
-    let polls = fleet.polls(died_ms + LAST_WORDS_MS);
+    fleet.polled(&matches, died_ms + IN_FLIGHT_MS, 1).await;
+    let polls = fleet.polls(died_ms + IN_FLIGHT_MS);
     let mut took: Vec<u64> = matches.iter().map(|m| polls[&m.folder_id][0] - died_ms).collect();
     took.sort_unstable();
     let [p50, p99, max] = [took.len() / 2, took.len() * 99 / 100, took.len() - 1].map(|n| took[n]);
@@ -46,17 +46,17 @@ async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
     assert!(u128::from(p99) <= (LEASE + BEYOND_LEASE).as_millis());
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_paused_past_its_lease_writes_nothing_and_rejoins() {
-    let mut fleet = Fleet::gather().await;
+    let mut fleet = Fleet::start_default().await;
     let matches = fleet.create(0, 20).await;
     // The replica is paused during polls whose responses would be events.
     let slow = json!({"match": {"endpoint": "get_analysis"}, "then": {"delay_ms": 300}});
     fleet.oz().script([rule(slow)]);
-    fleet.polled_anew(&matches, 1).await;
+    fleet.polled_again(&matches, 1).await;
     fleet.process(0).pause().await;
     fleet.finish();
     fleet.oz().clear_rules();
@@ -71,16 +71,16 @@ async fn a_replica_paused_past_its_lease_writes_nothing_and_rejoins() {
     let matches = [fleet.create(1, 5).await, fleet.create(2, 5).await].concat();
     fleet.kill(1);
     fleet.kill(2);
-    fleet.polled_anew(&matches, 2).await;
+    fleet.polled_again(&matches, 2).await;
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_paused_past_its_lease_uploads_its_photos_once_resumed() {
     const PHOTOS: usize = 8;
-    let fleet = Fleet::gather().await;
+    let fleet = Fleet::start_default().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let slow = json!({"match": {"endpoint": "get_folder"}, "then": {"delay_ms": 1_000}});
     fleet.oz().script([rule(slow)]);
@@ -93,17 +93,17 @@ async fn a_replica_paused_past_its_lease_uploads_its_photos_once_resumed() {
     }
     fleet.process(0).pause().await;
     // The other replicas take the matches over but lack the photos: they only look for them at Oz.
-    fleet.sql_says("SELECT count(*) FROM match_states WHERE lent", &PHOTOS.to_string()).await;
+    fleet.wait_for_sql("SELECT count(*) FROM match_states WHERE lent", &PHOTOS.to_string()).await;
     fleet.process(0).resume();
     let matches: Vec<Match> = runs.join_all().await;
     fleet.check_finished(&matches).await;
     assert_eq!(uploads(&fleet), PHOTOS);
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_paused_during_an_upload_causes_no_second_one() {
-    let fleet = Fleet::gather().await;
+    let fleet = Fleet::start_default().await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let (mut client, folder) = (fleet.client(0).await, fleet.folder());
     let slow = json!({"match": {"endpoint": "add_media"}, "then": {"answer_delay_ms": 500}});
@@ -119,7 +119,7 @@ async fn a_replica_paused_during_an_upload_causes_no_second_one() {
     collect(updates).await.unwrap();
     check_one_of_each(fleet.oz(), &ended);
     assert_eq!(uploads(&fleet), 1);
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 fn uploads(fleet: &Fleet) -> usize {

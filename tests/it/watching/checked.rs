@@ -11,8 +11,8 @@ use tonic::Streaming;
 
 use crate::{
     canary::Client,
-    checker::{Checker, is_passing},
-    support::{House, connect, get, name, setting, watch_after},
+    checker::{MatchChecker, is_transient},
+    support::{TestServer, connect, get, name, setting, watch_after},
     watching::{all_after, fail_many, keys, take},
 };
 
@@ -50,15 +50,15 @@ impl Found {
 }
 
 /// The key of an update: its match and its sequence.
-pub type Place = (String, u64);
+pub type UpdateKey = (String, u64);
 
 /// A watcher of all matches.
 struct Watcher {
     client: Client,
     chance: StdRng,
     found: Found,
-    seen: Vec<Place>,
-    checkers: HashMap<String, Checker>,
+    seen: Vec<UpdateKey>,
+    checkers: HashMap<String, MatchChecker>,
 }
 
 impl Watcher {
@@ -80,7 +80,7 @@ impl Watcher {
             while self.seen.len() < count {
                 let update = updates.message().await.unwrap().expect("the stream stays open");
                 token.clone_from(&update.resume_token);
-                if !is_passing(&update) {
+                if !is_transient(&update) {
                     self.see(&update).await;
                 }
                 if self.one_in(CUT_EACH) {
@@ -123,12 +123,12 @@ impl Watcher {
 
     /// Follows one match from its first update to its closing one, with reconnects.
     async fn follow(&mut self, id: &str) {
-        let mut checker = Checker::default();
+        let mut checker = MatchChecker::default();
         while !checker.has_closed() {
             let request = watch_after(id, checker.sequence());
             let mut updates = self.client.watch_match(request).await.unwrap().into_inner();
             while let Some(update) = updates.message().await.unwrap() {
-                self.found.updates += usize::from(!is_passing(&update));
+                self.found.updates += usize::from(!is_transient(&update));
                 checker.see(&update);
                 if self.one_in(2) {
                     self.found.cuts += 1;
@@ -139,18 +139,18 @@ impl Watcher {
     }
 
     /// Compares the updates seen with the order of the journal.
-    fn compare(mut self, all: &[Place]) -> Found {
+    fn compare(mut self, all: &[UpdateKey]) -> Found {
         (self.found.missing, self.found.repeated) = missing_and_repeated(&self.seen, all);
         self.found
     }
 }
 
 /// The number of updates that were not seen, and of those that were seen again.
-pub fn missing_and_repeated(seen: &[Place], all: &[Place]) -> (usize, usize) {
+pub fn missing_and_repeated(seen: &[UpdateKey], all: &[UpdateKey]) -> (usize, usize) {
     if seen == all {
         return (0, 0);
     }
-    let once: HashSet<&Place> = seen.iter().collect();
+    let once: HashSet<&UpdateKey> = seen.iter().collect();
     let missing = all.iter().filter(|place| !once.contains(place)).count();
     let repeated = seen.len() - once.len();
     assert!(missing + repeated > 0, "the order differs");
@@ -164,7 +164,7 @@ fn updates_wanted() -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_reconnecting_watchers_see_each_durable_update_once() {
     let matches = updates_wanted().div_ceil(2 * WATCHERS);
-    let house = House::build().await;
+    let house = TestServer::build().await;
     // Some matches exist before the watchers connect, the rest run while they watch.
     let before = matches / 3;
     fail_many(&house, before).await;
@@ -182,7 +182,7 @@ async fn a_thousand_reconnecting_watchers_see_each_durable_update_once() {
     }
     let all = take(&mut all_after(&house, "earliest").await, 2 * matches).await;
     let places = keys(&all).into_iter().map(|(id, sequence)| (id.to_owned(), sequence));
-    let all: Vec<Place> = places.collect();
+    let all: Vec<UpdateKey> = places.collect();
     let mut found = Found::default();
     for watcher in watchers.join_all().await {
         found.add(&watcher.compare(&all));

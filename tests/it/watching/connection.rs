@@ -14,7 +14,8 @@ use tokio::{
 use crate::{
     checker::check_rest,
     support::{
-        House, PATIENCE, collect, connect, eventually, last, portrait_request, until, watch_after,
+        PATIENCE, TestServer, collect, connect, eventually, last, portrait_request, until,
+        watch_after,
     },
 };
 
@@ -23,7 +24,7 @@ const STREAMS: usize = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_streams_on_one_connection_all_get_the_closing_update() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let defaults = Config::new("facematch.db".into(), house.config.oz.clone());
     assert!(STREAMS < defaults.max_streams as usize, "the default limit is lower");
     house.oz.switch(|switches| switches.processing_ms = 600_000);
@@ -53,7 +54,7 @@ async fn ten_thousand_streams_on_one_connection_all_get_the_closing_update() {
 #[tokio::test]
 async fn streams_over_the_limit_of_a_connection_wait_and_affect_no_other_caller() {
     const STREAMS: usize = 1_000;
-    let mut house = House::build_with(|config| config.max_streams = STREAMS as u32).await;
+    let mut house = TestServer::build_with(|config| config.max_streams = STREAMS as u32).await;
     let mut greedy = connect(&house.address).await;
     let all = WatchMatchesRequest::default();
     let mut streams = Vec::new();
@@ -109,7 +110,7 @@ async fn a_caller_that_ignores_the_limit_is_refused_stream_by_stream() {
     const RST_STREAM: u8 = 0x3;
     const GOAWAY: u8 = 0x7;
     const REFUSED_STREAM: u32 = 0x7;
-    let mut house = House::build_with(|config| config.max_streams = 2).await;
+    let mut house = TestServer::build_with(|config| config.max_streams = 2).await;
     let address = house.address.trim_start_matches("http://");
     let mut rude = TcpStream::connect(address).await.unwrap();
     let preface = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(0x4, 0, 0, &[])].concat();

@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::{
-    support::{House, Refusal, collect, delete, get, last, portrait_request, rule},
+    support::{Refusal, TestServer, collect, delete, get, last, portrait_request, rule},
     watching::{
         all_after, check_each, check_heartbeat_of_all, fail_many, filtered, keys, run_all, take,
     },
@@ -16,7 +16,7 @@ use crate::{
 #[tokio::test]
 async fn updates_of_concurrent_matches_have_one_order_and_resume_after_each() {
     const MATCHES: usize = 12;
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let mut live = all_after(&house, "").await;
     let requests = (0..MATCHES).map(|_| portrait_request(&house.folder())).collect();
     let runs = run_all(&house, requests).await;
@@ -38,7 +38,7 @@ async fn updates_of_concurrent_matches_have_one_order_and_resume_after_each() {
 
 #[tokio::test]
 async fn a_stream_shows_what_its_filter_selects_and_may_resume_with_another_filter() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (one, other) = (house.folder(), house.folder());
     let labelled = |folder: &str, branch: &str| MatchRequest {
         labels: [("branch", branch), ("kind", "test")]
@@ -85,7 +85,7 @@ async fn collect_until(
 
 #[tokio::test]
 async fn an_empty_token_starts_now_and_earliest_at_the_oldest_update() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let before = house.run(portrait_request(&house.folder())).await;
     let mut now = all_after(&house, "").await;
     let after = house.run(portrait_request(&house.folder())).await;
@@ -97,7 +97,7 @@ async fn an_empty_token_starts_now_and_earliest_at_the_oldest_update() {
 #[tokio::test]
 async fn a_journal_longer_than_any_page_resumes_without_a_gap() {
     const MATCHES: usize = 330;
-    let house = House::build().await;
+    let house = TestServer::build().await;
     fail_many(&house, MATCHES).await;
     let all = take(&mut all_after(&house, "earliest").await, 2 * MATCHES).await;
     check_each(&all);
@@ -117,7 +117,7 @@ async fn a_journal_longer_than_any_page_resumes_without_a_gap() {
 #[tokio::test]
 async fn the_heartbeat_of_a_silent_stream_carries_the_latest_token() {
     const BEAT: Duration = Duration::from_millis(50);
-    let mut house = House::build_with(|config| config.heartbeat = BEAT).await;
+    let mut house = TestServer::build_with(|config| config.heartbeat = BEAT).await;
     let elsewhere =
         WatchMatchesRequest { folder_id: uuid::Uuid::nil().to_string(), ..Default::default() };
     let mut updates = filtered(&house, elsewhere).await;
@@ -138,7 +138,7 @@ async fn the_heartbeat_of_a_silent_stream_carries_the_latest_token() {
 
 #[tokio::test]
 async fn erased_matches_are_skipped_and_open_streams_continue() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let first = house.run(portrait_request(&folder)).await;
     let second = house.run(portrait_request(&folder)).await;
@@ -154,7 +154,8 @@ async fn erased_matches_are_skipped_and_open_streams_continue() {
 
 #[tokio::test]
 async fn a_token_older_than_the_retained_events_has_expired() {
-    let mut house = House::build_with(|config| config.retention = Duration::from_millis(1)).await;
+    let mut house =
+        TestServer::build_with(|config| config.retention = Duration::from_millis(1)).await;
     let run = house.run(portrait_request(&house.folder())).await;
     // A start erases expired matches at once.
     let mut house = house.restart().await;
@@ -175,7 +176,7 @@ async fn a_token_older_than_the_retained_events_has_expired() {
 
 #[tokio::test]
 async fn a_stream_of_all_ends_as_draining_at_a_shutdown() {
-    let house = House::build().await;
+    let house = TestServer::build().await;
     let updates = all_after(&house, "").await;
     house.shut_down();
     let refusal = Refusal::of(collect(updates).await.unwrap_err());
@@ -186,7 +187,8 @@ async fn a_stream_of_all_ends_as_draining_at_a_shutdown() {
 
 #[tokio::test]
 async fn earliest_starts_at_the_oldest_retained_update() {
-    let mut house = House::build_with(|config| config.retention = Duration::from_millis(1)).await;
+    let mut house =
+        TestServer::build_with(|config| config.retention = Duration::from_millis(1)).await;
     let endless = json!({"match": {"endpoint": "start_analyses"}, "then": {"never_finish": true}});
     house.oz.script([rule(endless)]);
     let running = portrait_request(&house.folder());

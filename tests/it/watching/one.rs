@@ -9,17 +9,17 @@ use tonic::{Code, Streaming, transport::Endpoint};
 
 use crate::{
     canary,
-    checker::{Checker, check_rest, check_whole},
-    errors::meddle,
+    checker::{MatchChecker, check_rest, check_whole},
+    errors::run_sql_on_journal,
     support::{
-        House, Refusal, cancel, collect, connect, delete, last, name, portrait_request, rule,
+        Refusal, TestServer, cancel, collect, connect, delete, last, name, portrait_request, rule,
         until, wait, watch, watch_after,
     },
-    watching::nobody_watches,
+    watching::wait_until_unwatched,
 };
 
 /// Runs a match up to its polls, which continue until [`finish`].
-async fn polled(house: &mut House) -> (Vec<MatchUpdate>, Streaming<MatchUpdate>) {
+async fn polled(house: &mut TestServer) -> (Vec<MatchUpdate>, Streaming<MatchUpdate>) {
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
@@ -27,13 +27,13 @@ async fn polled(house: &mut House) -> (Vec<MatchUpdate>, Streaming<MatchUpdate>)
     (seen, updates)
 }
 
-fn finish(house: &House) {
+fn finish(house: &TestServer) {
     house.oz.skip(Duration::from_secs(60));
 }
 
 #[tokio::test]
 async fn a_watch_of_an_ended_match_resumes_at_every_sequence() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let all = house.run(portrait_request(&house.folder())).await;
     let id = all[0].match_id.clone();
     for restarted in [false, true] {
@@ -49,12 +49,12 @@ async fn a_watch_of_an_ended_match_resumes_at_every_sequence() {
             assert_eq!(seen, missing, "after {after}");
         }
     }
-    nobody_watches(&house).await;
+    wait_until_unwatched(&house).await;
 }
 
 #[tokio::test]
 async fn a_watch_ahead_of_the_match_is_refused_with_the_sequence_reached() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
     for after in [4, 5, u64::MAX] {
@@ -74,7 +74,7 @@ async fn a_watch_ahead_of_the_match_is_refused_with_the_sequence_reached() {
 
 #[tokio::test]
 async fn a_watch_of_a_running_match_resumes_at_every_sequence_and_goes_live() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
     let mut streams = Vec::new();
@@ -91,28 +91,28 @@ async fn a_watch_of_a_running_match_resumes_at_every_sequence_and_goes_live() {
 
 #[tokio::test]
 async fn a_watch_cut_and_resumed_at_every_update_misses_and_repeats_none() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let when = json!({"endpoint": "get_analysis", "to": 2});
     house.oz.script([rule(json!({"match": when, "then": {"status": 500}}))]);
     let request = portrait_request(&house.folder());
     let first = house.client.run_match(request).await.unwrap().into_inner().message().await;
     let id = first.unwrap().expect("an update").match_id;
-    let mut checker = Checker::default();
+    let mut checker = MatchChecker::default();
     while !checker.has_closed() {
         let request = watch_after(&id, checker.sequence());
         let mut updates = house.client.watch_match(request).await.unwrap().into_inner();
         checker.see(&updates.message().await.unwrap().expect("an update"));
     }
     assert_eq!(checker.sequence(), 5);
-    nobody_watches(&house).await;
+    wait_until_unwatched(&house).await;
 }
 
 #[tokio::test]
 async fn a_thousand_watchers_see_all_updates_beside_one_that_never_reads() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
-    let never_reads = deaf(&house, id).await;
+    let never_reads = unread_watch(&house, id).await;
     let mut watchers = Vec::new();
     for _ in 0..10 {
         let client = connect(&house.address).await;
@@ -128,11 +128,11 @@ async fn a_thousand_watchers_see_all_updates_beside_one_that_never_reads() {
     }
     check_rest(3, &collect(updates).await.unwrap());
     drop(never_reads);
-    nobody_watches(&house).await;
+    wait_until_unwatched(&house).await;
 }
 
 /// A stream whose window is smaller than one update.
-async fn deaf(house: &House, id: &str) -> Streaming<MatchUpdate> {
+async fn unread_watch(house: &TestServer, id: &str) -> Streaming<MatchUpdate> {
     let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
     let narrow = endpoint.initial_stream_window_size(16).connect().await.unwrap();
     canary::client(narrow).watch_match(watch(id)).await.unwrap().into_inner()
@@ -140,7 +140,7 @@ async fn deaf(house: &House, id: &str) -> Streaming<MatchUpdate> {
 
 #[tokio::test]
 async fn an_erased_match_is_not_found_by_any_watch_or_wait() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let all = house.run(portrait_request(&house.folder())).await;
     let id = &all[0].match_id;
     house.client.delete_match(delete(id)).await.unwrap();
@@ -156,7 +156,7 @@ async fn an_erased_match_is_not_found_by_any_watch_or_wait() {
 #[tokio::test]
 async fn heartbeats_of_a_silent_stream_are_timely_and_carry_the_last_sequence() {
     const BEAT: Duration = Duration::from_millis(100);
-    let mut house = House::build_with(|config| config.heartbeat = BEAT).await;
+    let mut house = TestServer::build_with(|config| config.heartbeat = BEAT).await;
     let (mut seen, mut updates) = polled(&mut house).await;
     for _ in 0..3 {
         let beat = updates.message().await.unwrap().expect("the stream stays open");
@@ -181,11 +181,11 @@ async fn heartbeats_of_a_silent_stream_are_timely_and_carry_the_last_sequence() 
 
 #[tokio::test]
 async fn no_progress_follows_the_closing_update() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut request = portrait_request(&house.folder());
     request.include_progress = true;
     let mut held = house.client.run_match(request).await.unwrap().into_inner();
-    let mut checker = Checker::default();
+    let mut checker = MatchChecker::default();
     let all = until(&mut held, "finished").await;
     all.iter().for_each(|update| checker.see(update));
     let mut request = watch_after(&all[0].match_id, checker.sequence());
@@ -196,7 +196,7 @@ async fn no_progress_follows_the_closing_update() {
 
 #[tokio::test]
 async fn memory_is_released_once_all_watchers_have_gone() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
     let mut streams = Vec::new();
@@ -208,22 +208,22 @@ async fn memory_is_released_once_all_watchers_have_gone() {
     assert_eq!(house.load.watched(), 1, "watchers of one match don't share memory");
     house.client.wait_match(wait(id, Duration::from_millis(20))).await.unwrap();
     drop((streams, updates));
-    nobody_watches(&house).await;
+    wait_until_unwatched(&house).await;
     house.client.cancel_match(cancel(id)).await.unwrap();
 }
 
 #[tokio::test]
 async fn further_watchers_of_a_watched_match_need_no_look_up_in_the_store() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let (seen, updates) = polled(&mut house).await;
     let id = &seen[0].match_id;
     // With the store broken, only calls that don't read it succeed.
-    meddle(&house, "ALTER TABLE matches RENAME TO mislaid").await;
+    run_sql_on_journal(&house, "ALTER TABLE matches RENAME TO mislaid").await;
     let second = house.client.watch_match(watch(id)).await.expect("it is watched already");
     let unwatched = watch(&uuid::Uuid::nil().to_string());
     let refusal = Refusal::of(house.client.watch_match(unwatched).await.unwrap_err());
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "STORE_UNAVAILABLE"));
-    meddle(&house, "ALTER TABLE mislaid RENAME TO matches").await;
+    run_sql_on_journal(&house, "ALTER TABLE mislaid RENAME TO matches").await;
     finish(&house);
     check_whole(&collect(second.into_inner()).await.unwrap());
     check_rest(3, &collect(updates).await.unwrap());

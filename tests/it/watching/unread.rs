@@ -13,9 +13,10 @@ use crate::{
     canary::{self, Client},
     checker::check_rest,
     support::{
-        House, Refusal, collect, eventually, last, name, portrait_request, rule, until, wait, watch,
+        Refusal, TestServer, collect, eventually, last, name, portrait_request, rule, until, wait,
+        watch,
     },
-    watching::{all_after, fail_many, keys, nobody_watches, take},
+    watching::{all_after, fail_many, keys, take, wait_until_unwatched},
 };
 
 const STALL: Duration = Duration::from_millis(200);
@@ -25,7 +26,7 @@ fn impatient(config: &mut Config) {
 }
 
 /// A client whose stream windows are smaller than one update.
-async fn narrow(house: &House) -> Client {
+async fn narrow(house: &TestServer) -> Client {
     let endpoint = Endpoint::from_shared(house.address.clone()).unwrap();
     canary::client(endpoint.initial_stream_window_size(16).connect().await.unwrap())
 }
@@ -44,7 +45,7 @@ async fn broken(mut updates: Streaming<MatchUpdate>) -> (Vec<MatchUpdate>, Statu
 #[tokio::test]
 async fn an_unread_stream_ends_with_few_updates_held_and_resumes_without_a_gap() {
     const MATCHES: usize = 500;
-    let house = House::build_with(impatient).await;
+    let house = TestServer::build_with(impatient).await;
     fail_many(&house, MATCHES).await;
     let earliest = WatchMatchesRequest { resume_token: "earliest".into(), ..Default::default() };
     let deaf = narrow(&house).await.watch_matches(earliest).await.unwrap().into_inner();
@@ -55,7 +56,7 @@ async fn an_unread_stream_ends_with_few_updates_held_and_resumes_without_a_gap()
     let (seen, status) = broken(deaf).await;
     let refusal = Refusal::of(status);
     refusal.assert(Code::ResourceExhausted, "UPDATES_UNREAD");
-    assert!(refusal.says_when_to_retry());
+    assert!(refusal.has_retry_delay());
     assert!((1..2 * MATCHES / 3).contains(&seen.len()), "{} updates were held", seen.len());
     let (before, after) = all.split_at(seen.len());
     assert_eq!(keys(&seen), keys(before));
@@ -69,12 +70,12 @@ async fn an_unread_stream_ends_with_few_updates_held_and_resumes_without_a_gap()
 
 #[tokio::test]
 async fn a_match_with_only_unread_watchers_is_released_and_continues() {
-    let mut house = House::build_with(impatient).await;
+    let mut house = TestServer::build_with(impatient).await;
     let flaps = json!({"match": {"endpoint": "get_analysis", "to": 3}, "then": {"status": 500}});
     house.oz.script([rule(flaps)]);
     let deaf = narrow(&house).await.run_match(portrait_request(&house.folder())).await.unwrap();
-    nobody_watches(&house).await;
-    house.assert_empty_handed("a match with an unread stream").await;
+    wait_until_unwatched(&house).await;
+    house.assert_released("a match with an unread stream").await;
     let (seen, status) = broken(deaf.into_inner()).await;
     Refusal::of(status).assert(Code::ResourceExhausted, "UPDATES_UNREAD");
     let (id, reached) = (&seen[0].match_id, seen.len() as u64);
@@ -85,7 +86,7 @@ async fn a_match_with_only_unread_watchers_is_released_and_continues() {
 
 #[tokio::test]
 async fn a_silent_stream_that_is_read_outlives_the_stall_limit() {
-    let mut house = House::build_with(impatient).await;
+    let mut house = TestServer::build_with(impatient).await;
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();

@@ -23,7 +23,7 @@ use tokio::{
 const PIECE_BYTES: usize = 16 * 1024;
 
 /// A proxy to Oz. Dropping it breaks all of its connections.
-pub struct Road {
+pub struct OzProxy {
     address: SocketAddr,
     way: Arc<Way>,
     _keeper: JoinSet<()>,
@@ -35,7 +35,7 @@ struct Way {
     asked: AtomicU64,
 }
 
-impl Road {
+impl OzProxy {
     /// Starts an open proxy.
     pub async fn to(oz: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
@@ -64,7 +64,7 @@ impl Road {
 
     /// The activity so far: the number of connections, refused ones included, and of pieces of
     /// requests.
-    pub fn asked(&self) -> u64 {
+    pub fn activity(&self) -> u64 {
         self.way.asked.load(Ordering::SeqCst)
     }
 }

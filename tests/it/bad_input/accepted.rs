@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     canary,
-    support::{House, last, portrait_request, request},
+    support::{TestServer, last, portrait_request, request},
 };
 
 #[tokio::test]
 async fn values_at_their_limits_are_accepted() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let mut request = portrait_request(&house.folder().to_uppercase());
     request.request_id = "~".repeat(128);
     request.photo.as_mut().expect("a photo").file_name = long_name(255);
@@ -35,20 +35,20 @@ async fn values_at_their_limits_are_accepted() {
 
 #[tokio::test]
 async fn photos_of_the_maximum_size_or_with_much_exif_are_accepted() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let folder = house.folder();
     let exif: Bytes = with_exif(sample::portrait_jpeg(), 1_000_000).into();
     for photo in [padded(BYTES_MAX), exif] {
         let bytes = photo.len();
         let updates = house.run(request(&folder, photo)).await;
         assert_eq!(last(&updates).state(), MatchState::Finished, "{bytes} bytes");
-        house.assert_empty_handed("a large photo").await;
+        house.assert_released("a large photo").await;
     }
 }
 
 #[tokio::test]
 async fn pictures_that_decoders_accept_are_uploaded_byte_for_byte() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     for name in photos::SOUND {
         let photo: Bytes = photos::field(name).into();
         // `request` adds the same canary.
@@ -65,7 +65,7 @@ async fn pictures_that_decoders_accept_are_uploaded_byte_for_byte() {
 
 #[tokio::test]
 async fn a_wait_may_last_from_zero_to_ten_minutes() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
     for (seconds, nanos) in [(0, 0), (0, 1), (600, 0)] {
         let id = Some(wait_match_request::Id::MatchId(last(&updates).match_id.clone()));
@@ -77,7 +77,7 @@ async fn a_wait_may_last_from_zero_to_ten_minutes() {
 
 #[tokio::test]
 async fn a_page_size_over_the_maximum_is_capped() {
-    let mut house = House::build().await;
+    let mut house = TestServer::build().await;
     let list = facematch::pb::ListMatchesRequest { page_size: i32::MAX, ..Default::default() };
     house.client.list_matches(list).await.expect("it is capped");
 }

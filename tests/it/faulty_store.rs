@@ -22,16 +22,16 @@ use tokio::sync::watch;
 
 /// The journal and its faults. Clones share both.
 #[derive(Clone)]
-pub struct OddStore {
+pub struct FaultyStore {
     inner: Sqlite,
-    pub cues: Arc<Cues>,
+    pub faults: Arc<Faults>,
 }
 
 /// The faults and delays that a test sets.
 #[derive(Default)]
-pub struct Cues {
+pub struct Faults {
     /// The number of next appends that are written but answered with an error.
-    pub appends_unheard: AtomicUsize,
+    pub appends_reported_failed: AtomicUsize,
     /// The number of next reads of a match's events that fail.
     pub reads_failing: AtomicUsize,
     /// Where reads of a match's events wait after the read and before they return.
@@ -67,7 +67,7 @@ impl Gate {
     }
 
     /// Waits until a caller waits at the gate.
-    pub async fn somebody(&self) {
+    pub async fn arrival(&self) {
         self.arrivals.subscribe().wait_for(|count| *count > 0).await.unwrap();
     }
 
@@ -80,9 +80,9 @@ impl Gate {
     }
 }
 
-impl OddStore {
+impl FaultyStore {
     pub fn new(inner: Sqlite) -> Self {
-        Self { inner, cues: Arc::default() }
+        Self { inner, faults: Arc::default() }
     }
 }
 
@@ -96,11 +96,11 @@ fn failure() -> Error {
 }
 
 #[async_trait]
-impl Writer for OddStore {
+impl Writer for FaultyStore {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
         let caller = spec.caller.clone();
         let admitted = self.inner.admit(match_id, spec).await?;
-        if let Some(worker) = self.cues.canceller.get() {
+        if let Some(worker) = self.faults.canceller.get() {
             worker.cancel(&caller, &Key::Match(match_id)).await?;
         }
         Ok(admitted)
@@ -108,7 +108,7 @@ impl Writer for OddStore {
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
         let appended = self.inner.append(claim, after, event).await;
-        if is_due(&self.cues.appends_unheard) { Err(failure()) } else { appended }
+        if is_due(&self.faults.appends_reported_failed) { Err(failure()) } else { appended }
     }
 
     async fn cancel(
@@ -126,7 +126,7 @@ impl Writer for OddStore {
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
         let erased = self.inner.erase_expired(limit).await?;
-        Ok(if self.cues.endlessly_expired.load(Ordering::SeqCst) { limit } else { erased })
+        Ok(if self.faults.endlessly_expired.load(Ordering::SeqCst) { limit } else { erased })
     }
 
     async fn enlist(&self, limit: usize) -> Result<usize, Error> {
@@ -187,17 +187,17 @@ impl Writer for OddStore {
 }
 
 #[async_trait]
-impl Reader for OddStore {
+impl Reader for FaultyStore {
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
         self.inner.find(caller, key).await
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
-        if is_due(&self.cues.reads_failing) {
+        if is_due(&self.faults.reads_failing) {
             return Err(failure());
         }
         let events = self.inner.events(match_id).await;
-        self.cues.events.pass().await;
+        self.faults.events.pass().await;
         events
     }
 
@@ -216,8 +216,8 @@ impl Reader for OddStore {
     async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
         self.inner.floor().await?;
         let page = self.inner.page(after, limit).await;
-        if limit == self.cues.page_limit.load(Ordering::SeqCst) {
-            self.cues.pages.pass().await;
+        if limit == self.faults.page_limit.load(Ordering::SeqCst) {
+            self.faults.pages.pass().await;
         }
         page
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Each module and the modules that it may import.
-const TABLE: &[(&str, &[&str])] = &[
+const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("clock", &["domain"]),
     ("outage", &["domain", "clock"]),
@@ -33,9 +33,9 @@ const NOT_IN_THE_CORE: &[&str] =
 
 #[test]
 fn every_module_imports_only_what_its_row_allows() {
-    for (room, allowed) in TABLE {
+    for (room, allowed) in ALLOWED_IMPORTS {
         for (path, source) in sources(room) {
-            for imported in rooms_in(&source) {
+            for imported in modules_in(&source) {
                 let fine = imported == *room || allowed.contains(&imported.as_str());
                 assert!(fine, "{} imports crate::{imported}", path.display());
             }
@@ -45,7 +45,7 @@ fn every_module_imports_only_what_its_row_allows() {
 
 #[test]
 fn every_module_has_a_row() {
-    let rows: BTreeSet<&str> = TABLE.iter().map(|(room, _)| *room).collect();
+    let rows: BTreeSet<&str> = ALLOWED_IMPORTS.iter().map(|(room, _)| *room).collect();
     let lib = fs::read_to_string(root().join("lib.rs")).expect("src/lib.rs");
     let rooms = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     for room in rooms.filter(|room| *room != "app") {
@@ -84,7 +84,7 @@ fn the_core_has_no_async_no_io_and_no_system_time() {
 
 #[test]
 fn only_grpc_and_the_command_line_use_generated_code() {
-    for (room, allowed) in TABLE {
+    for (room, allowed) in ALLOWED_IMPORTS {
         if allowed.contains(&"pb") || *room == "pb" {
             continue;
         }
@@ -142,7 +142,7 @@ fn read(path: &Path) -> String {
 }
 
 /// The modules that a source names: `crate::module` and the lists in `use crate::{…}`.
-fn rooms_in(source: &str) -> BTreeSet<String> {
+fn modules_in(source: &str) -> BTreeSet<String> {
     let code: String = source
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::Client,
-    checker::History,
+    checker::WatcherHistory,
     postgres::Loss,
     replicas::fleet::{Fleet, Plan},
     support::{PATIENCE, Refusal, cancel, get, named, portrait_request},
@@ -38,13 +38,13 @@ const POINTS: usize = 12;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_takeover_survives_the_loss_of_each_answer_of_the_database() {
-    let mut fleet = Fleet::gather_as(plan()).await;
+    let mut fleet = Fleet::start_by_plan(plan()).await;
     let mut matches = Vec::new();
     for point in 1..=POINTS {
         let left = fleet.create(1, 2).await;
         fleet.link(0).lose(Loss::Answer, point);
         fleet.stop(1).await;
-        fleet.polled_anew(&left, 2).await;
+        fleet.polled_again(&left, 2).await;
         let mut client = fleet.client(0).await;
         // Whichever answer is lost, the cancel takes effect once and a repeat confirms it.
         while let Err(status) = client.cancel_match(cancel(&left[0].match_id)).await {
@@ -57,13 +57,13 @@ async fn a_takeover_survives_the_loss_of_each_answer_of_the_database() {
     fleet.link(0).heal();
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_match_whose_acceptance_is_unknown_causes_no_busy_loop() {
     let plan = Plan { replicas: 1, own_cluster: true, ..plan() };
-    let fleet = Fleet::gather_as(plan).await;
+    let fleet = Fleet::start_by_plan(plan).await;
     let reference = fleet.create(0, 1).await;
     let (link, mut client) = (fleet.link(0), fleet.client(0).await);
     let request = named("unheard", portrait_request(&fleet.folder()));
@@ -75,17 +75,17 @@ async fn a_match_whose_acceptance_is_unknown_causes_no_busy_loop() {
     let matches = [reference, vec![bring_to_start(client, request).await]].concat();
     let losses = link.losses();
     link.lose(Loss::Request, BUSY);
-    fleet.polled_anew(&matches, 20).await;
+    fleet.polled_again(&matches, 20).await;
     assert_eq!(link.losses(), losses, "the replica queries the database in a loop");
     link.heal();
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_match_that_a_hung_database_accepts_late_is_driven_once_requested_again() {
-    let fleet = Fleet::gather_as(Plan { replicas: 1, own_cluster: true, ..plan() }).await;
+    let fleet = Fleet::start_by_plan(Plan { replicas: 1, own_cluster: true, ..plan() }).await;
     // Prepares the statements: a prepared statement is executed as soon as the database reads it.
     let prepared = fleet.create(0, 1).await;
     let client = fleet.client(0).await;
@@ -99,12 +99,12 @@ async fn a_match_that_a_hung_database_accepts_late_is_driven_once_requested_agai
             .await;
     }
     fleet.cluster().resume();
-    fleet.sql_says("SELECT count(*) FROM matches", "2").await;
+    fleet.wait_for_sql("SELECT count(*) FROM matches", "2").await;
     let started = timeout(PATIENCE, bring_to_start(client, request)).await;
     let matches = [prepared, vec![started.expect("the match is driven")]].concat();
     fleet.finish();
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 fn plan() -> Plan {
@@ -113,7 +113,7 @@ fn plan() -> Plan {
 
 /// Runs a match for each point at which a message is lost, until a match ends before its point.
 async fn survives_each(loss: Loss) {
-    let fleet = Fleet::gather_as(plan()).await;
+    let fleet = Fleet::start_by_plan(plan()).await;
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let (link, client) = (fleet.link(0), fleet.client(0).await);
     let mut matches = Vec::new();
@@ -122,7 +122,7 @@ async fn survives_each(loss: Loss) {
         let losses = link.losses();
         link.lose(loss, point);
         let request = named(&format!("{loss:?} {point}"), portrait_request(&fleet.folder()));
-        matches.push(bring_to_end(client.clone(), request).await);
+        matches.push(run_to_end(client.clone(), request).await);
         if link.losses() == losses {
             break;
         }
@@ -130,7 +130,7 @@ async fn survives_each(loss: Loss) {
     link.heal();
     println!("unheard: a match survived the loss of {loss:?} at {} points", matches.len() - 1);
     fleet.check_finished(&matches).await;
-    fleet.disband().await;
+    fleet.shut_down_all().await;
 }
 
 /// Repeats the call until the match is being analysed.
@@ -144,8 +144,8 @@ async fn bring_to_start(mut client: Client, request: MatchRequest) -> Match {
 }
 
 /// Repeats the call until the match has ended, as callers do.
-pub async fn bring_to_end(mut client: Client, request: MatchRequest) -> Match {
-    let mut history = History::default();
+pub async fn run_to_end(mut client: Client, request: MatchRequest) -> Match {
+    let mut history = WatcherHistory::default();
     while !history.has_closed() {
         history.resume_after(0);
         if let Err(status) = follow(&mut client, request.clone(), &mut history).await {
@@ -160,7 +160,7 @@ pub async fn bring_to_end(mut client: Client, request: MatchRequest) -> Match {
 async fn follow(
     client: &mut Client,
     request: MatchRequest,
-    history: &mut History,
+    history: &mut WatcherHistory,
 ) -> Result<(), Status> {
     let mut updates = client.run_match(request).await?.into_inner();
     while let Some(update) = updates.message().await? {

@@ -5,9 +5,9 @@
 default:
     @just --list --unsorted
 
-# run the demo: the service, a simulated Oz, two matches (first build 5 min, then 2 s)
+# run the demo: the service, a simulated Oz, two matches (first build 3 min, then 5 s)
 demo *arguments:
-    cargo run --release -- demo {{ arguments }}
+    cargo run -- demo {{ arguments }}
 
 # unit tests, or those whose names contain a word: `just t watch` (build 30 s, tests 1 to 60 s)
 t *filter:

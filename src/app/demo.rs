@@ -6,7 +6,7 @@
 use std::{
     error::Error,
     io::{self, Write},
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
 };
 
@@ -29,6 +29,9 @@ use crate::{
 const LOG_LEVEL: &str = "warn";
 type Failure = Box<dyn Error + Send + Sync>;
 
+/// Where the demo listens unless told otherwise: the default of `serve`.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_051);
+
 /// One match to show.
 struct Showing {
     title: &'static str,
@@ -45,7 +48,8 @@ pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Fail
     };
     let directory = tempfile::Builder::new().prefix("facematch-demo-").tempdir()?;
     let oz = Simulator::start_with(simulator::Config::default()).await?;
-    let config = config(args.listen, directory.path(), &oz);
+    let listen = args.listen.unwrap_or_else(free_address);
+    let config = config(listen, directory.path(), &oz);
     let app = App::build(config, Clock::system()).await?;
     let address = app.address()?;
     let shown = async {
@@ -63,6 +67,18 @@ pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Fail
     oz.stop().await;
     shown?;
     Ok(ran?)
+}
+
+/// The default address, or a free port beside it if another process has that one: another demo,
+/// for instance.
+fn free_address() -> SocketAddr {
+    match TcpListener::bind(LISTEN) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            say(&format!("{LISTEN} is taken: the server takes a free port instead."));
+            SocketAddr::new(LISTEN.ip(), 0)
+        }
+        Ok(_) | Err(_) => LISTEN,
+    }
 }
 
 /// Prints what to try next, and keeps the server up until the shutdown.

@@ -178,9 +178,10 @@ pub struct DemoArgs {
     /// Exit after the matches instead of continuing to serve
     #[arg(long)]
     pub once: bool,
-    /// Where the server listens; port 0 takes any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:50051")]
-    pub listen: SocketAddr,
+    /// Where the server listens; port 0 takes any free one [default: 127.0.0.1:50051, or any free
+    /// port of 127.0.0.1 if that one is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// Arguments of `sim`.

@@ -18,6 +18,16 @@ async fn the_demo_shows_both_verdicts_and_exits() {
 }
 
 #[tokio::test]
+async fn the_demo_takes_a_free_port_if_its_own_is_taken_and_says_so() {
+    // If another process has the port, it is taken all the same.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:50051");
+    let Ran { code, stdout, stderr } = Program::new("demo --once").piped().await;
+    assert_eq!((code, stderr.as_str()), (Some(0), ""), "{stdout}");
+    assert!(stdout.starts_with("127.0.0.1:50051 is taken: "), "{stdout}");
+    assert!(stdout.contains("FINISHED    DECLINED, similarity"), "{stdout}");
+}
+
+#[tokio::test]
 async fn a_failed_start_gives_its_reason_in_one_line() {
     let secret = [("FACEMATCH_OZ_TOKEN", "t")];
     for (line, variables, code, words) in [

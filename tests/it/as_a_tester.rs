@@ -10,11 +10,15 @@ use std::{
 use facematch::simulator::sample;
 use rcgen::CertifiedKey;
 use reqwest::{Certificate, Client, RequestBuilder, StatusCode};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, eventually};
+use crate::{
+    signals,
+    support::{PATIENCE, eventually},
+};
 
 const SCRIPT: &str = r#"
 version = 1
@@ -160,9 +164,7 @@ impl Workdir {
 impl Program {
     /// Sends `SIGTERM`, and returns the exit status and the log.
     async fn stop(mut self) -> (ExitStatus, String) {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
-        assert!(sent.success());
+        assert!(signals::send(self.child.id(), Signal::TERM));
         let mut ended = None;
         let mut has_ended = || {
             ended = self.child.try_wait().expect("a child of ours");

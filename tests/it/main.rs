@@ -16,6 +16,7 @@ mod layering;
 #[path = "../postgres/mod.rs"]
 mod postgres;
 mod process;
+mod signals;
 mod support;
 
 mod abuse;

@@ -9,9 +9,11 @@ use std::{
 };
 
 use facematch::simulator::Simulator;
+use rustix::process::Signal;
 
 use crate::{
     canary::{self, Client, Inspection, Log, search_log},
+    signals,
     support::{JOURNAL, connect, eventually},
 };
 
@@ -182,14 +184,14 @@ impl Process {
 
     /// Sends `SIGTERM` without waiting.
     pub fn terminate(&self) {
-        self.signal("-TERM");
+        self.signal(Signal::TERM);
     }
 
     /// Suspends it with `SIGSTOP`, like a machine that hangs. Until [`Self::resume`], only
     /// [`Self::kill`] may be called.
     #[cfg(feature = "postgres-tests")]
     pub async fn pause(&self) {
-        self.signal("-STOP");
+        self.signal(Signal::STOP);
         let stat = format!("/proc/{}/stat", self.child.id());
         let is_paused = || fs::read_to_string(&stat).expect("it runs").contains(") T ");
         eventually(is_paused, || "the process doesn't pause".to_owned()).await;
@@ -198,18 +200,17 @@ impl Process {
     /// Resumes it after [`Self::pause`].
     #[cfg(feature = "postgres-tests")]
     pub fn resume(&self) {
-        self.signal("-CONT");
+        self.signal(Signal::CONT);
     }
 
     /// Sends it a signal.
-    pub fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: Signal) {
         assert!(self.try_signal(signal));
     }
 
     /// Sends it a signal, and returns whether it was still running.
-    pub fn try_signal(&self, signal: &str) -> bool {
-        let id = self.child.id().to_string();
-        Command::new("kill").args([signal, &id]).status().expect("kill runs").success()
+    pub fn try_signal(&self, signal: Signal) -> bool {
+        signals::send(self.child.id(), signal)
     }
 
     /// Its process id.

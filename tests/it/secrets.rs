@@ -12,12 +12,14 @@ use facematch::{
     pb::MatchState,
     simulator::{Simulator, sample},
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     checker::{causes, check_whole},
     process::Process,
+    signals,
     support::{collect, last, portrait_request, simulator, until},
 };
 
@@ -100,7 +102,7 @@ async fn a_wrong_token_is_replaced_from_its_file_on_a_hangup() {
     let token = access_token(&scene.oz).await;
     let mend = || {
         scene.replace(&token);
-        scene.process.signal("-HUP");
+        scene.process.signal(Signal::HUP);
     };
     scene.recovers("OZ_LOGIN_REFUSED", mend).await;
 }
@@ -111,7 +113,7 @@ async fn a_wrong_password_is_replaced_from_its_file_even_after_an_empty_one() {
     let (_, password) = scene.oz.login();
     let mend = || {
         fs::write(scene.directory.path().join("secret"), "").unwrap();
-        scene.process.signal("-HUP");
+        scene.process.signal(Signal::HUP);
         scene.replace(password);
     };
     scene.recovers("OZ_LOGIN_REFUSED", mend).await;
@@ -130,9 +132,8 @@ impl Running {
         Self(child)
     }
 
-    fn signal(&self, signal: &str) {
-        let id = self.0.id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    fn signal(&self, signal: Signal) {
+        assert!(signals::send(self.0.id(), signal));
     }
 }
 
@@ -148,9 +149,9 @@ impl Drop for Running {
 fn a_hangup_ends_neither_the_simulator_nor_the_demo() {
     for (command, words) in [("sim", "is ready on"), ("demo", "The simulator takes folders at")] {
         let mut running = Running::start(&[command, "--listen", "127.0.0.1:0"], words);
-        running.signal("-HUP");
-        running.signal("-HUP");
-        running.signal("-TERM");
+        running.signal(Signal::HUP);
+        running.signal(Signal::HUP);
+        running.signal(Signal::TERM);
         let ended = running.0.wait().unwrap();
         assert!(ended.success(), "{command}: {ended}");
     }
@@ -162,15 +163,15 @@ async fn a_hangup_does_not_end_the_service_even_while_it_drains() {
     oz.script([crate::support::rule(json!({"then": {"never_finish": true}}))]);
     let directory = tempfile::tempdir().unwrap();
     let mut process = Process::start(&oz, directory.path(), &[]);
-    process.signal("-HUP");
+    process.signal(Signal::HUP);
     let mut client = process.client().await;
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let run = client.run_match(portrait_request(&folder)).await.unwrap();
     until(&mut run.into_inner(), "analysis_started").await;
-    process.signal("-HUP");
+    process.signal(Signal::HUP);
     process.terminate();
     // The process may have ended already; if not, this signal must not end it.
-    process.try_signal("-HUP");
+    process.try_signal(Signal::HUP);
     drop(client);
     let ended = process.end().await;
     assert!(ended.success(), "{ended}");
@@ -185,7 +186,7 @@ async fn a_crash_leaves_no_core_dump() {
     command.args(["-c", script, env!("CARGO_BIN_EXE_facematch")]);
     command.current_dir(directory.path());
     let mut process = Process::start_by(&mut command, &oz, directory.path(), &[]);
-    process.signal("-ABRT");
+    process.signal(Signal::ABORT);
     let ended = process.end().await;
     assert_eq!((ended.signal(), ended.core_dumped()), (Some(6), false));
 }

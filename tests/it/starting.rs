@@ -9,10 +9,11 @@ use std::{
 };
 
 use facematch::{pb::MatchState, simulator::sample};
+use rustix::process::Signal;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
-    process,
+    process, signals,
     support::{TestServer, collect, eventually, last, portrait_request, simulator},
 };
 
@@ -88,9 +89,7 @@ pub async fn stopped(
 ) -> (ExitStatus, Vec<String>) {
     let process = begin(settings);
     eventually(is_at_it, || "the start doesn't get so far".to_owned()).await;
-    let id = process.0.id().to_string();
-    let sent = Command::new("kill").args(["-TERM", &id]).status();
-    assert!(sent.expect("kill runs").success());
+    assert!(signals::send(process.0.id(), Signal::TERM));
     let (status, said) = ended(process).await;
     (status, said.lines().map(str::to_owned).collect())
 }

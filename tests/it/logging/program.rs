@@ -8,10 +8,11 @@ use std::{
 };
 
 use facematch::simulator::Simulator;
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{canary, support::eventually};
+use crate::{canary, signals, support::eventually};
 
 /// The path of the built program.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_facematch");
@@ -74,8 +75,7 @@ impl Program {
 
     /// Shuts it down gracefully, and returns its whole log.
     pub fn stop(mut self) -> Vec<Value> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(signals::send(self.child.id(), Signal::TERM));
         assert!(self.child.wait().unwrap().success(), "the shutdown fails");
         self.log()
     }

@@ -165,3 +165,23 @@ macro_rules! conformance {
     };
 }
 pub(crate) use conformance;
+
+/// A property that is written and not listed would never run.
+#[test]
+fn every_property_is_listed() {
+    let listed: Vec<_> = include_str!("suite.rs").lines().map(str::trim).collect();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/journal/suite");
+    let mut properties = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let source = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        for rest in source.split("\npub async fn ").skip(1) {
+            let (name, parameters) = rest.split_once('(').unwrap();
+            let parameters = parameters.split_once(')').unwrap().0;
+            if ["impl Engine", "impl Shared", "impl Sql"].iter().any(|it| parameters.contains(it)) {
+                assert!(listed.contains(&name), "{name} is not in the list of suite.rs");
+                properties += 1;
+            }
+        }
+    }
+    assert!(properties > 60, "{properties} properties were found");
+}

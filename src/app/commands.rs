@@ -2,14 +2,14 @@
 //!
 //! The command line knows none of these modules; `main` hands the commands in.
 
-use std::{error::Error, io::Write};
+use std::io::Write;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    app::{App, StartError, demo, process, sim},
+    app::{App, BoxError, StartError, demo, process, sim},
     cli::{CommandFuture, DemoArgs, Parts, SimArgs},
     clock::Clock,
     config::Config,
@@ -23,8 +23,6 @@ const INTERRUPTED: i32 = 130;
 /// a margin.
 const DESCRIPTORS_APART: usize = 64;
 
-type Failure = Box<dyn Error + Send + Sync>;
-
 /// What the command line can start.
 pub const PARTS: Parts = Parts {
     guard: process::guard,
@@ -36,7 +34,7 @@ pub const PARTS: Parts = Parts {
 
 /// Serves until a signal comes, then drains. A second signal ends the process at once; a signal
 /// before the service is ready ends the start.
-async fn serve(config: Config) -> Result<(), Failure> {
+async fn serve(config: Config) -> Result<(), BoxError> {
     if config.allow_core_dumps {
         process::allow_core_dumps();
     }
@@ -64,7 +62,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
 }
 
 /// Separates an invalid setting from a valid setting that can't be met.
-fn told(error: StartError) -> Failure {
+fn told(error: StartError) -> BoxError {
     match error {
         StartError::Setting(wrong) => wrong.into(),
         error => error.into(),
@@ -89,12 +87,12 @@ fn take_descriptors(config: &Config) {
 }
 
 /// Serves the simulator until a signal comes.
-async fn simulate(args: SimArgs) -> Result<(), Failure> {
+async fn simulate(args: SimArgs) -> Result<(), BoxError> {
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), sim::run(args, shutdown)).await?
 }
 
-async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
+async fn demonstrate(args: DemoArgs) -> Result<(), BoxError> {
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), demo::run(args, shutdown)).await?
 }
@@ -105,7 +103,7 @@ async fn demonstrate(args: DemoArgs) -> Result<(), Failure> {
 async fn until_second_signal<T>(
     shutdown: CancellationToken,
     running: impl Future<Output = T>,
-) -> Result<T, Failure> {
+) -> Result<T, BoxError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut next_signal = async || {

@@ -4,7 +4,6 @@
 //! It demonstrates the service and proves nothing about faces: the simulator compares pictures.
 
 use std::{
-    error::Error,
     io::{self, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
@@ -16,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use crate::{
-    app::App,
+    app::{App, BoxError},
     cli::{self, DemoArgs, Misuse},
     clock::Clock,
     config::{Config, LogFormat, OzConfig, OzCredentials},
@@ -27,7 +26,6 @@ use crate::{
 
 /// A demo logs only what is wrong, so that its own lines are seen.
 const LOG_LEVEL: &str = "warn";
-type Failure = Box<dyn Error + Send + Sync>;
 
 /// Where the demo listens unless told otherwise: the default of `serve`.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50_051);
@@ -40,7 +38,7 @@ struct Showing {
 }
 
 /// Runs the demo until `shutdown` is cancelled, or, if it runs once, until its matches have ended.
-pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), Failure> {
+pub async fn run(args: DemoArgs, shutdown: CancellationToken) -> Result<(), BoxError> {
     telemetry::start(LogFormat::Text, LOG_LEVEL)?;
     let own_photo = match &args.photo {
         Some(path) => Some(cli::read_photo(path).await.map_err(Misuse)?),
@@ -82,7 +80,7 @@ fn free_address() -> SocketAddr {
 }
 
 /// Prints what to try next, and keeps the server up until the shutdown.
-async fn stay(hints: io::Result<String>, shutdown: &CancellationToken) -> Result<(), Failure> {
+async fn stay(hints: io::Result<String>, shutdown: &CancellationToken) -> Result<(), BoxError> {
     say(&hints?);
     shutdown.cancelled().await;
     Ok(())
@@ -104,7 +102,7 @@ async fn show_all(
     address: SocketAddr,
     oz: &Simulator,
     own_photo: Option<Bytes>,
-) -> Result<String, Failure> {
+) -> Result<String, BoxError> {
     let mut client = FaceMatchClient::connect(format!("http://{address}")).await?;
     say(&format!("The server listens on {address}, the Oz simulator on {}.", oz.address()));
     let sample_folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
@@ -135,7 +133,7 @@ fn showings(oz: &Simulator, sample_folder: &str, own_photo: Option<Bytes>) -> [S
     ]
 }
 
-async fn show(client: &mut FaceMatchClient<Channel>, showing: Showing) -> Result<(), Failure> {
+async fn show(client: &mut FaceMatchClient<Channel>, showing: Showing) -> Result<(), BoxError> {
     say(&format!("\n{}:", showing.title));
     let source = pb::reference_photo::Source::Content(showing.photo);
     let request = pb::MatchRequest {
@@ -151,7 +149,7 @@ async fn show(client: &mut FaceMatchClient<Channel>, showing: Showing) -> Result
     Ok(())
 }
 
-fn refusal(status: &tonic::Status) -> Failure {
+fn refusal(status: &tonic::Status) -> BoxError {
     format!("the call failed: {}", status.message()).into()
 }
 

@@ -11,7 +11,7 @@ mod secrets;
 mod sim;
 mod store;
 
-use std::{io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,6 +29,9 @@ use crate::{
     watch::{self, Watch},
     worker::{self, Worker},
 };
+
+/// Why a command failed.
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// How often health checks ask whether the store answers.
 const PING_INTERVAL: Duration = Duration::from_secs(2);

@@ -4,7 +4,6 @@
 //! behaviour is in `simulator`.
 
 use std::{
-    error::Error,
     fs::File,
     io::{self, BufWriter, Write},
     path::{Path, PathBuf},
@@ -14,15 +13,14 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    app::BoxError,
     cli::{Misuse, Output, SimArgs},
     simulator::{Config, RecordedRequest, Script, Simulator, Tls},
     telemetry,
 };
 
-type Failure = Box<dyn Error + Send + Sync>;
-
 /// Serves until `shutdown` is cancelled, then writes the record if a file for it was named.
-pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failure> {
+pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), BoxError> {
     let _log = telemetry::start_without_waiting(args.log.log_format(), &args.log_level)?;
     let config = config(&args)?;
     let record = args.record.as_deref().map(RecordFile::create).transpose()?;
@@ -40,7 +38,7 @@ pub async fn run(args: SimArgs, shutdown: CancellationToken) -> Result<(), Failu
     }
 }
 
-fn config(args: &SimArgs) -> Result<Config, Failure> {
+fn config(args: &SimArgs) -> Result<Config, BoxError> {
     let defaults = Config::default();
     let script = args.script.as_deref().map(Script::load).transpose();
     let script = script.map_err(|wrong| Misuse(format!("--script: {wrong}")))?;

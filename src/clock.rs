@@ -12,7 +12,7 @@ use std::{
     fmt,
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -20,7 +20,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use crate::domain::Timestamp;
+use crate::{domain::Timestamp, sync::lock};
 
 /// By how much one [`Clock::follow`] sets back a clock that is ahead of its leader. The clock, and
 /// the timers that use it, stand still for that long.
@@ -296,11 +296,6 @@ async fn sleeper(manual: &Mutex<Manual>, time: Timestamp) {
     };
     // The sender is dropped only together with the clock, and then no sleeper is left.
     let _ = woken.await;
-}
-
-/// Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-fn lock(manual: &Mutex<Manual>) -> std::sync::MutexGuard<'_, Manual> {
-    manual.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

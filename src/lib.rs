@@ -45,6 +45,7 @@ pub mod simulator;
 pub mod app;
 pub mod clock;
 pub mod outage;
+mod sync;
 pub mod telemetry;
 
 #[cfg(any(test, fuzzing))]

@@ -8,7 +8,7 @@ use std::{
     error::Error,
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::{clock::Clock, domain::Timestamp};
+use crate::{clock::Clock, domain::Timestamp, sync::lock};
 
 /// How long after the last failure an outage is over: as long as the store's readers may wait, so
 /// that late failures of one outage don't begin another.
@@ -104,8 +104,7 @@ impl Outage {
     }
 
     fn spell(&self) -> MutexGuard<'_, Option<Spell>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.current.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.current)
     }
 }
 

@@ -7,10 +7,13 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
-use crate::grpc::admission::{AddressShare, Shares};
+use crate::{
+    grpc::admission::{AddressShare, Shares},
+    sync::lock,
+};
 
 /// The leading bits of an IPv6 address that identify a host's network.
 const NETWORK_BITS: u32 = 64;
@@ -68,8 +71,7 @@ impl Addresses {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, AddressUse>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.held)
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
     mem,
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -20,7 +20,7 @@ use std::{
 
 use tracing::{info, warn};
 
-use crate::{clock::Clock, grpc::addresses::network};
+use crate::{clock::Clock, grpc::addresses::network, sync::lock};
 
 /// How long equal troubles of a peer are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -98,8 +98,7 @@ impl ConnectionLog {
     }
 
     fn untold(&self) -> MutexGuard<'_, HashMap<(ConnectionTrouble, Option<IpAddr>), u64>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.counts)
     }
 }
 

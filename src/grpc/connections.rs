@@ -11,7 +11,7 @@ use std::{
     future::Future,
     io,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -49,6 +49,7 @@ use crate::{
         status,
     },
     outage::{self, Outage},
+    sync::lock,
     worker::Jitter,
 };
 
@@ -300,8 +301,7 @@ impl Calls {
     }
 
     fn lock(&self) -> MutexGuard<'_, CallCounter> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count)
     }
 }
 

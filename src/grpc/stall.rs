@@ -10,7 +10,7 @@ use std::{
     collections::HashMap,
     mem,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{Arc, Mutex, MutexGuard, TryLockError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -24,6 +24,7 @@ use crate::{
     clock::Clock,
     domain::Timestamp,
     grpc::{call_log::CallRecord, status},
+    sync::lock,
 };
 
 /// How often streams are checked within the allowed time.
@@ -127,8 +128,7 @@ impl StallGuard {
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.open)
     }
 }
 
@@ -185,7 +185,7 @@ impl HttpBody for GuardedBody {
 impl GuardedBody {
     fn slot(&self) -> MutexGuard<'_, StreamSlot> {
         // Only an answer that panicked poisons its lock, and its call ends with it.
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.slot)
     }
 }
 

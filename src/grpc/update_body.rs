@@ -9,7 +9,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
@@ -20,7 +20,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body, server::NamedService};
 use tower::Service;
 
-use crate::{grpc::encoded::Encoded, pb};
+use crate::{grpc::encoded::Encoded, pb, sync::lock};
 
 /// The updates of one stream.
 pub type Updates = Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
@@ -41,8 +41,7 @@ pub fn hand_over(updates: Updates) -> tonic::Response<HandedOver> {
 
 impl Handover {
     fn take(&self) -> Option<Updates> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 

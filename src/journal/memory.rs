@@ -14,7 +14,7 @@ mod tests;
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -35,6 +35,7 @@ use crate::{
         EventPage, Filter, Fleet, Key, Keys, Listener, Listing, MatchChange, Origin, Reader,
         Takeover, Writer, recent, stored,
     },
+    sync::lock,
 };
 
 pub use self::store::Store;
@@ -246,7 +247,7 @@ impl Memory {
     }
 
     fn here(&self) -> MutexGuard<'_, Here> {
-        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.here)
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -631,10 +632,4 @@ impl Reader for Memory {
     async fn ping(&self) -> Result<(), Error> {
         self.lease().map(drop)
     }
-}
-
-/// A panic under this lock can only come from a test, which fails anyway, so a poisoned lock is
-/// sound.
-fn lock(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
-    store.lock().unwrap_or_else(PoisonError::into_inner)
 }

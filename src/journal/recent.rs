@@ -7,12 +7,13 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     mem,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock},
 };
 
 use crate::{
     domain::{Event, MatchId, Position, Recorded, Sequence, event::Metadata},
     journal::{Listener, MatchChange},
+    sync::lock,
 };
 
 /// How much memory the cached events may take, in bytes. It is six seconds of a thousand matches a
@@ -156,8 +157,7 @@ impl Recent {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<CachedRange>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.range.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.range)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::{
     domain::Match,
     journal::{Admitted, Appended, CancelledAs, Claim, Erased, Error, Takeover},
+    sync::lock,
 };
 
 /// A reply, which may give claims to its receiver.
@@ -113,11 +114,11 @@ impl Drop for ClaimGuard {
 
 impl Orphans {
     pub(super) fn add(&self, claims: Vec<Claim>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(claims);
+        lock(&self.0).extend(claims);
     }
 
     pub(super) fn take(&self) -> Vec<Claim> {
-        mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut lock(&self.0))
     }
 }
 

@@ -19,7 +19,7 @@
 //! contents.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -37,6 +37,7 @@ use crate::{
         refusals::{Refusals, RefusedRequest},
         wire,
     },
+    sync::lock,
 };
 
 /// The header that carries the access token. One of Oz's pages spells it in the plural; every other
@@ -355,7 +356,7 @@ impl Session {
 
     /// No code under this lock can panic halfway, so the state behind a poisoned lock is sound.
     fn state(&self) -> MutexGuard<'_, SessionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

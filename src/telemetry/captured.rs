@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use tracing::{
@@ -14,6 +14,8 @@ use tracing_subscriber::{
     Layer,
     layer::{Context, SubscriberExt},
 };
+
+use crate::sync::lock;
 
 /// The captured lines. Clones share them.
 #[derive(Clone, Default)]
@@ -40,7 +42,7 @@ pub fn capture(work: impl FnOnce()) -> Lines {
 impl Lines {
     /// All lines, in order.
     pub fn all(&self) -> Vec<CapturedLine> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 
@@ -57,7 +59,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         event.record(&mut fields);
         let message = fields.0.remove("message").unwrap_or_default();
         let line = CapturedLine { level: *event.metadata().level(), message, fields: fields.0 };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        lock(&self.0).push(line);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -17,6 +17,7 @@ use crate::{
         state::{self, IllegalEvent},
     },
     journal::{self, Reader},
+    sync::lock,
 };
 
 /// An event, and the match after it.
@@ -136,8 +137,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<MatchId, Weak<Log>>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 
@@ -244,8 +244,7 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, LogContents> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.contents)
     }
 }
 

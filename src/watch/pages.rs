@@ -4,7 +4,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
@@ -14,6 +14,7 @@ use tokio::sync::{OnceCell, Semaphore, watch};
 use crate::{
     domain::{Cursor, Match, MatchId, Position, Recorded, state},
     journal::{self, Reader},
+    sync::lock,
     watch::Entry,
 };
 
@@ -209,8 +210,7 @@ impl Pages {
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<(Position, Cell)>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use crate::{
         CallerId, FolderId, Format, LivenessPolicy, Match, MatchId, MediaId, PhotoKind,
         PhotoSource, RequestId, Sequence, Spec, Timeout, Timestamp,
     },
+    sync::lock,
     watch::{Ended, Entry, Filter, Follow, Key, Update, Watch},
     worker::{Refused, Worker, photo_memory::Photo},
 };
@@ -271,8 +272,4 @@ impl Follower {
             lock(&self.0).token = Some(house.watch.token(place));
         }
     }
-}
-
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

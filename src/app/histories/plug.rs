@@ -6,7 +6,7 @@
 use std::{
     future::pending,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
         EventPage, Filter, Fleet, Key, Keys, Listener, Listing, Origin, Reader, Takeover, Writer,
     },
+    sync::lock,
 };
 
 /// Where in an operation the process crashes.
@@ -91,11 +92,11 @@ impl Plug {
     }
 
     fn halted_at(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
-        self.count.halted_at.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count.halted_at)
     }
 
     fn pulled_at(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
-        self.count.pulled_at.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count.pulled_at)
     }
 
     /// Cuts the process off from the store, or reconnects it.
@@ -187,7 +188,7 @@ impl Plugged {
 
     fn fate(&self) -> Fate {
         let Some(trouble) = &self.trouble else { return Fate::Fine };
-        let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trouble = lock(trouble);
         let (random, chance) = &mut *trouble;
         match (random.random_bool(*chance), random.random_bool(0.5)) {
             (false, _) => Fate::Fine,

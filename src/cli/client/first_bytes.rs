@@ -6,7 +6,7 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll, ready},
 };
 
@@ -18,7 +18,7 @@ use tokio::{
 use tonic::transport::Uri;
 use tower::Service;
 
-use crate::cli::client::foreign::Foreign;
+use crate::{cli::client::foreign::Foreign, sync::lock};
 
 /// The finding about the peer of the last connection. Empty if the peer speaks HTTP/2. Clones share
 /// it.
@@ -28,11 +28,11 @@ pub struct FirstBytes(Arc<Mutex<Option<Foreign>>>);
 impl FirstBytes {
     /// What the peer speaks instead of HTTP/2, if it does.
     pub fn foreign(&self) -> Option<Foreign> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     fn note(&self, met: Option<Foreign>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = met;
+        *lock(&self.0) = met;
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use bytes::Bytes;
@@ -29,6 +29,7 @@ use crate::cli::{
     },
     render::failure,
 };
+use crate::sync::lock;
 
 /// The scripted answer to one call: updates, and what the stream does after them.
 struct Part {
@@ -60,7 +61,7 @@ impl Actor {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Play) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut lock(&self.0))
     }
 
     fn calls(&self) -> Vec<String> {

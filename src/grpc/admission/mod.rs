@@ -21,7 +21,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::{Pin, pin},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
     time::Duration,
 };
@@ -56,6 +56,7 @@ use crate::{
         stall::StallGuard,
         status,
     },
+    sync::lock,
     worker::photo_memory::Reservation,
 };
 
@@ -127,8 +128,7 @@ impl Received {
 
     /// Takes the message and the reservation of its photo. `None` if they were taken before.
     pub fn take(&self) -> Option<(Bytes, Reservation)> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.0).take()
     }
 }
 

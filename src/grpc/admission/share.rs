@@ -5,9 +5,9 @@
 //! what both it and its address may have, so that an address gains nothing by opening more
 //! connections.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::{domain::photo, grpc::admission::pool::Pool};
+use crate::{domain::photo, grpc::admission::pool::Pool, sync::lock};
 
 /// At most one in this many open calls may be a list. Lists wait for each other, so the bound keeps
 /// that wait within seconds, however many lists other callers ask for.
@@ -235,11 +235,6 @@ const fn photos(limits: CallLimits) -> Pool {
 
 fn shared(pool: Pool) -> Arc<Mutex<Pool>> {
     Arc::new(Mutex::new(pool))
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing that holds these locks can panic half-way, so a poisoned one is sound.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use tonic::Code;
 use crate::{
     domain::Timestamp,
     grpc::call_log::method::{METHODS, OTHER},
+    sync::lock,
 };
 
 /// How long equal refusals are counted together: short enough to follow an attack.
@@ -131,8 +132,7 @@ impl Tally {
     }
 
     fn others(&self) -> MutexGuard<'_, HashMap<EndKind, CallCount>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.others)
     }
 }
 

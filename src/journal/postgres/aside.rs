@@ -4,13 +4,16 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
 use uuid::Uuid;
 
-use crate::domain::{MatchId, Timestamp};
+use crate::{
+    domain::{MatchId, Timestamp},
+    sync::lock,
+};
 
 /// How long this replica doesn't claim such a match again.
 const PAUSE: Duration = Duration::from_secs(300);
@@ -31,7 +34,7 @@ struct Set {
 impl Aside {
     /// Sets a match aside, and logs it the first time.
     pub(super) fn add(&self, id: MatchId, now: Timestamp) {
-        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut set = lock(&self.0);
         if set.until.insert(id, now.after(PAUSE)).is_some() {
             return;
         }
@@ -49,7 +52,7 @@ impl Aside {
 
     /// The matches that are not to be claimed at this time.
     pub(super) fn ids(&self, now: Timestamp) -> Vec<Uuid> {
-        let set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let set = lock(&self.0);
         let is_aside = |(_, until): &(&MatchId, &Timestamp)| **until > now;
         set.until.iter().filter(is_aside).map(|(id, _)| *id.as_uuid()).collect()
     }

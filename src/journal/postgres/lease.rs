@@ -6,7 +6,7 @@
 //! deleted lease is never used again; its replica takes a new lease.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -19,6 +19,7 @@ use crate::{
         Claim, ClaimStatus, Fleet,
         postgres::claim::{PackedClaim, SHARING_TIME},
     },
+    sync::lock,
 };
 
 /// The number of a lease, greater than zero.
@@ -219,7 +220,6 @@ impl Leases {
     }
 
     pub(super) fn view(&self) -> MutexGuard<'_, View> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.view)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use async_trait::async_trait;
@@ -23,6 +23,7 @@ use crate::{
         },
         reply,
     },
+    sync::lock,
 };
 
 /// Planner settings for lists, in addition to those of every session: a list walks an index that is
@@ -140,8 +141,7 @@ fn is_broken(error: &Error) -> bool {
 
 impl ListsInner {
     fn lock(&self) -> MutexGuard<'_, Vec<Connected>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 
     async fn take(&self) -> sqlx::Result<Connected> {

@@ -33,7 +33,7 @@ mod write;
 mod writer;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -70,6 +70,7 @@ use crate::{
         recent::Recent,
         stored,
     },
+    sync::lock,
 };
 
 /// Connections besides [`Config::readers`]: one each for writing, for the lease, for LISTEN, for
@@ -646,7 +647,7 @@ impl Writer for Postgres {
 
     async fn leave(&self) {
         self.0.leaving.cancel();
-        let keeper = self.0.renewer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let keeper = lock(&self.0.renewer).take();
         if let Some(keeper) = keeper
             && keeper.await.is_err()
         {

@@ -7,7 +7,7 @@
 use std::{
     mem,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -42,6 +42,7 @@ use crate::{
         recent::Recent,
     },
     outage::{self, Outage},
+    sync::lock,
 };
 
 /// How often events are read without a notification: the most that a lost one may cost.
@@ -312,9 +313,4 @@ impl TailConnection {
         }
         self.connection.as_mut().ok_or(sqlx::Error::PoolClosed)
     }
-}
-
-/// Nothing that holds such a lock can panic half-way, so a poisoned one is sound.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,7 +4,7 @@
 //! A replica deliberately stops if a failover or a restore has lost commits: events that it wrote
 //! or showed are missing in the database, which would assign their positions again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use sqlx::{PgConnection, query_scalar};
 use tokio_util::sync::CancellationToken;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::Cursor,
     journal::postgres::connect::{self, STATEMENT_TIMEOUT},
+    sync::lock,
 };
 
 /// The newest known position.
@@ -29,7 +30,7 @@ impl Watermark {
 
     /// Raises the watermark to an event that was written or read.
     pub(super) fn reach(&self, place: Cursor) {
-        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest = lock(&self.newest);
         if place.position > newest.position {
             *newest = place;
         }
@@ -55,7 +56,7 @@ impl Watermark {
                     (SELECT last_position FROM commits ORDER BY first_position DESC LIMIT 1) >= $2
                     AND (SELECT incarnation FROM commits WHERE first_position <= $2
                          ORDER BY first_position DESC LIMIT 1) = $3, FALSE))";
-        let newest = *self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = *lock(&self.newest);
         let looking = query_scalar(HAS)
             .bind(self.incarnation.cast_signed())
             .bind(newest.position.0.cast_signed())

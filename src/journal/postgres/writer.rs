@@ -8,7 +8,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -38,6 +38,7 @@ use crate::{
         reply::{self, CarriesClaims, ClaimGuard, Orphans, ReplySender},
     },
     outage,
+    sync::lock,
 };
 
 /// The most writes in one statement. A larger batch is no faster, and delays its first write.
@@ -192,7 +193,7 @@ impl WriterHandle {
     pub(super) async fn close(&self) {
         // An error means that the writer has stopped already.
         let _ = self.messages.send(Message::Close).await;
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = lock(&self.task).take();
         if let Some(task) = task
             && task.await.is_err()
         {

@@ -7,7 +7,7 @@
 //! enough, whatever the right time is. It deliberately doesn't judge which clock is right.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -26,6 +26,7 @@ use crate::{
             statements,
         },
     },
+    sync::lock,
 };
 
 /// How far the clock may be from the last noted time before that counts as a jump. A service that
@@ -101,8 +102,7 @@ impl RetentionHold {
     }
 
     fn state(&self) -> MutexGuard<'_, HoldState> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

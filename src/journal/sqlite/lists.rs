@@ -4,7 +4,7 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -23,6 +23,7 @@ use crate::{
             rows::{self, blob, columns},
         },
     },
+    sync::lock,
 };
 
 /// How many of SQLite's own steps a statement runs before it checks whether it is to stop: some
@@ -135,8 +136,7 @@ impl Lists {
 
 impl Idle {
     fn lock(&self) -> MutexGuard<'_, Vec<Connected>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connections)
     }
 
     async fn take(&self, files: &Files) -> sqlx::Result<Connected> {

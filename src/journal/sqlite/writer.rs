@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -37,6 +37,7 @@ use crate::{
         },
     },
     outage,
+    sync::lock,
 };
 
 /// The most operations in one transaction. More gain no speed, and delay the first one's reply.
@@ -194,7 +195,7 @@ impl WriterHandle {
     pub(super) async fn close(&self) {
         // An error means that the task has ended already.
         let _ = self.messages.send(Message::Close).await;
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let task = lock(&self.task).take();
         if let Some(task) = task
             && task.await.is_err()
         {

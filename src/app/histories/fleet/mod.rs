@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     app::histories::{
-        caller::{Caller, lock},
+        caller::Caller,
         checks,
         fleet::{
             client::{Client, Doors, Follower},
@@ -35,6 +35,7 @@ use crate::{
         memory::{Memory, Store},
         suite::START,
     },
+    sync::lock,
 };
 
 /// How long a silent replica is believed to be alive.

@@ -1,5 +1,5 @@
-//! The invariants of a match, in one place: of the updates that a watcher sees, and of the photos
-//! and analyses that Oz holds.
+//! Checks the invariants of a match: in the updates that a watcher receives, and in the photos and
+//! analyses that Oz holds.
 
 use facematch::{
     pb::{Match, MatchState, MatchUpdate, Resolution, match_update::Event},
@@ -18,7 +18,7 @@ pub struct MatchChecker {
 }
 
 impl MatchChecker {
-    /// For a stream that resumes after a sequence.
+    /// The checker of a stream that resumes after a sequence.
     pub fn after(sequence: u64) -> Self {
         Self { sequence, ..Self::default() }
     }
@@ -58,8 +58,9 @@ impl MatchChecker {
     }
 }
 
-/// What one watcher sees of one match, over all the streams that it opens: repeated updates are
-/// unchanged, and new updates continue where the last stream broke.
+/// The updates of one match that one watcher has received, over all the streams that it opened.
+/// Checks that repeated updates are unchanged, and that new ones continue where the last stream
+/// broke.
 #[derive(Debug, Default)]
 pub struct WatcherHistory {
     checker: MatchChecker,
@@ -149,7 +150,8 @@ pub fn check_one_of_each(oz: &Simulator, m: &Match) {
     check_one_analysis(oz, m);
 }
 
-/// Checks that no photo of a match was uploaded before the folder's liveness had passed.
+/// Checks that no photo was uploaded to a match's folder before the folder's liveness analysis had
+/// ended as SUCCESS.
 pub fn check_liveness_first(oz: &Simulator, m: &Match) {
     let folder = oz.folder(&m.folder_id).expect("the folder exists");
     let quality = folder.analyses.iter().find(|analysis| analysis.kind == "QUALITY");

@@ -24,10 +24,10 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::canary::{self, Client, Inspection};
 
-/// How often tests poll, so that none takes seconds.
+/// The interval at which the service under test polls Oz: short, so that no test takes seconds.
 pub const POLL: Duration = Duration::from_millis(20);
 
-/// The timeout of every wait, much longer than anything takes.
+/// The timeout of every wait: much longer than any awaited event takes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The file name of a SQLite journal.
@@ -35,7 +35,7 @@ pub const JOURNAL: &str = "facematch.db";
 
 /// The service under test, its Oz, and a client.
 pub struct TestServer {
-    /// Dropped before the journal's directory is.
+    /// Searches the journal for canaries when it is dropped: so it is dropped before the directory.
     _inspection: Inspection,
     pub oz: Simulator,
     pub client: Client,
@@ -111,12 +111,13 @@ impl TestServer {
         collect(updates.into_inner()).await.expect("the stream ends without an error")
     }
 
-    /// The error of a match that is refused.
+    /// Sends a request that the service must refuse, and returns the error.
     pub async fn refused(&mut self, request: MatchRequest) -> Refusal {
         Refusal::of(self.client.run_match(request).await.expect_err("the match is refused"))
     }
 
-    /// Checks that Oz got no request, the journal has no match, and memory holds no photo or match.
+    /// Checks that Oz received no request, and that neither the journal nor memory holds a match or
+    /// a photo.
     pub async fn assert_untouched(&mut self, after: &str) {
         assert!(self.oz.record().is_empty(), "{after}: Oz got {:?}", self.oz.record());
         let listed = self.client.list_matches(pb::ListMatchesRequest::default()).await;
@@ -140,7 +141,7 @@ impl TestServer {
         self.assert_released("a valid match").await;
     }
 
-    /// How many requests Oz has got for a method and the end of a path.
+    /// How many requests Oz has received with this method and this end of the path.
     pub fn requests_to_oz(&self, method: &str, path_end: &str) -> usize {
         let fits = |path: &str| path.trim_end_matches('/').ends_with(path_end);
         self.oz.record().iter().filter(|r| r.method == method && fits(&r.path)).count()
@@ -185,7 +186,7 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
-/// Waits until a condition holds that no signal announces.
+/// Polls a condition until it holds: for conditions that send no notification.
 pub async fn eventually(mut holds: impl FnMut() -> bool, otherwise: impl FnOnce() -> String) {
     let waiting = async {
         while !holds() {
@@ -246,7 +247,7 @@ pub fn rule(json: serde_json::Value) -> Rule {
     serde_json::from_value(json).expect("a rule")
 }
 
-/// A match of a photo in the folder against the folder's liveness media.
+/// A request to compare a photo that the folder already holds with the folder's liveness media.
 pub fn folder_media_request(folder_id: &str, media_id: &str) -> MatchRequest {
     let source = Some(Source::FolderMediaId(media_id.to_owned()));
     MatchRequest {
@@ -261,7 +262,7 @@ pub fn named(request_id: &str, request: MatchRequest) -> MatchRequest {
     MatchRequest { request_id: request_id.to_owned(), ..request }
 }
 
-/// The sample portrait against a folder.
+/// A request to match the sample portrait with a folder.
 pub fn portrait_request(folder_id: &str) -> MatchRequest {
     request(folder_id, Bytes::from_static(sample::portrait_jpeg()))
 }
@@ -271,7 +272,7 @@ pub fn portrait() -> Bytes {
     canary::marked(Bytes::from_static(sample::portrait_jpeg()))
 }
 
-/// A photo against a folder; the photo and its file's name carry canaries.
+/// A request to match a photo with a folder. The photo and its file name carry canaries.
 pub fn request(folder_id: &str, photo: Bytes) -> MatchRequest {
     let source = Some(Source::Content(canary::marked(photo)));
     let photo = ReferencePhoto { source, file_name: canary::FILE_NAME.into(), kind: 0 };
@@ -357,7 +358,7 @@ impl Refusal {
     }
 }
 
-/// The metadata that clients accept by default (gRPC's core and Java's, 8 KiB).
+/// The most metadata that clients accept by default: 8 KiB in gRPC's core and in Java.
 const METADATA_BYTES_MAX: usize = 8 * 1024;
 
 /// Approximate metadata size of an error: base64 turns 3 bytes into 4, percent-encoding 1 into 3.

@@ -59,7 +59,7 @@ pub struct Caller {
     failed_last: Option<usize>,
 }
 
-/// A caller's connection to one life of a replica.
+/// A caller's connection to a replica, valid until that replica is restarted.
 #[derive(Clone)]
 struct Connection {
     number: usize,
@@ -174,7 +174,8 @@ impl Caller {
         Ok(())
     }
 
-    /// Reads the match from this replica or from another: it must never be behind the updates seen.
+    /// Reads the match from this replica or from another. The answer must not be older than the
+    /// last update that the caller has seen.
     async fn look(&mut self, here: &Connection, history: &WatcherHistory) -> Result<(), Status> {
         let Some(last) = history.last() else { return Ok(()) };
         let replicas = self.service.borrow().replicas.len();
@@ -188,7 +189,7 @@ impl Caller {
         Ok(())
     }
 
-    /// Waits until it is time to cancel the match, possibly forever.
+    /// Waits until it is time to cancel the match; forever, if the caller doesn't cancel it.
     async fn moment(&self, asked: &RequestedMatch, history: &WatcherHistory) {
         let has_seen = |count| history.last().is_some_and(|last| last.sequence >= count);
         match asked.cancel {
@@ -248,7 +249,8 @@ impl Caller {
         Ok(())
     }
 
-    /// Repeats the request, with its photo, until Oz has the photo; then repeats it or watches.
+    /// Opens a stream of the match's updates again. While Oz may lack the photo, this repeats the
+    /// request with its photo; afterwards it repeats the request or watches, at random.
     async fn reconnect(
         &mut self,
         client: &mut Client,

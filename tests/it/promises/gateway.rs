@@ -1,4 +1,5 @@
-//! A gateway in front of Oz that answers in Oz's place: no match fails, and none is doubled.
+//! A gateway in front of Oz that answers in Oz's place: its answers fail no match, except for its
+//! limit on an upload's size, and no photo or analysis is doubled.
 
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ async fn no_answer_of_a_gateway_at_any_endpoint_ends_or_doubles_a_match() {
     let house = TestServer::build().await;
     for endpoint in ENDPOINTS {
         for (body, content_type) in bodies() {
-            // Except 413 to an upload: a gateway's size limit is permanent.
+            // A 413 to an upload is left out: it fails the match, since a size limit is permanent.
             let said = STATUSES.iter().filter(|it| !(endpoint == "add_media" && **it == 413));
             let runs =
                 said.flat_map(|status| [(status, false), (status, true)]).map(|(status, act)| {
@@ -127,8 +128,8 @@ async fn a_thousand_running_matches_survive_a_gateway_with_fewer_requests() {
         assert!(last(&updates).result.is_some(), "{:?}", last(&updates).error);
         check_one_of_each(&house.oz, last(&updates));
     }
-    // Requests until the circuit breaker opens, those in flight by then, and probes. Without the
-    // circuit breaker there would be one for each match and status.
+    // The gateway meets the requests until the circuit breaker opens, those in flight at that time,
+    // and probes. Without a circuit breaker, it would meet one for each match and status.
     println!("{asked} requests met the gateway of {MATCHES} matches");
     assert!(asked < MATCHES, "{asked}");
 }

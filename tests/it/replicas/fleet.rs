@@ -41,7 +41,8 @@ pub const NEVER_MS: u64 = 3_600_000;
 /// The maximum time until a call fails because the store is unavailable, even on a busy machine.
 const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
 
-/// PgBouncer connections per replica, as docs/replicas.md states.
+/// PgBouncer's sessions for each replica: the thirteen of docs/replicas.md, without the two that
+/// `WatchMatches` opens. No test through PgBouncer calls it.
 const CONNECTIONS_OF_A_REPLICA: usize = 11;
 
 /// Default settings of these tests; a plan's settings override them.
@@ -91,7 +92,7 @@ impl Default for Plan {
 
 /// The replicas, their database, and the state that callers share.
 pub struct Fleet {
-    /// Dropped before the database, whose directory is searched in between.
+    /// Dropped before the database: dropping the database searches its directory for canaries.
     replicas: Vec<Replica>,
     pub stage: Arc<StormState>,
     began: Instant,
@@ -109,11 +110,11 @@ struct Replica {
     environment: Environment,
 }
 
-/// A database on a cluster, which is searched for canaries when it is dropped.
+/// A database. When it is dropped, the directory of its cluster is searched for canaries.
 pub struct Database {
     own: Option<Cluster>,
     name: String,
-    /// The owning role, if it isn't the superuser, to whom connection limits don't apply.
+    /// The role that owns it, if connections are limited: no limit applies to the superuser.
     owner: Option<String>,
 }
 
@@ -161,7 +162,7 @@ impl Fleet {
         self.replicas.len()
     }
 
-    /// The simulator's time in milliseconds, if it was not moved.
+    /// The time on Oz's clock in milliseconds, as long as no test has moved that clock.
     pub fn clock_ms(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_millis()).expect("not that long")
     }
@@ -176,7 +177,7 @@ impl Fleet {
         &self.database.name
     }
 
-    /// The result of a statement, run past the replicas' proxies.
+    /// Runs a statement at the database, not through a replica's proxy, and returns its result.
     pub fn sql(&self, statement: &str) -> String {
         self.database.sql(statement)
     }
@@ -272,7 +273,8 @@ impl Fleet {
 }
 
 impl Replica {
-    /// Starts it on the store's URL or, if it has a proxy, on the database `name` behind the proxy.
+    /// Starts the replica. Its store is the database `name` behind the replica's own proxy if it
+    /// has one, and otherwise the URL `store`.
     fn start(
         &mut self,
         number: usize,
@@ -331,7 +333,7 @@ impl Drop for Database {
         if thread::panicking() {
             return;
         }
-        // Flushes its data to the files that are searched; the WAL is among these anyway.
+        // Flushes the tables to their files, which are searched; the WAL is searched as well.
         self.sql("CHECKPOINT");
         let directory = self.sql("SHOW data_directory");
         search_directory(directory.as_ref());
@@ -360,7 +362,7 @@ impl Fleet {
         created
     }
 
-    /// Waits until Oz has got a request to this endpoint, answered or not.
+    /// Waits until Oz has received a request to this endpoint, answered or not.
     pub async fn wait_for_request(&self, endpoint: Endpoint) {
         let is_asked = |record: &[RecordedRequest]| record.iter().any(|r| r.endpoint == endpoint);
         timeout(PATIENCE, self.oz().recorded(is_asked)).await.expect("Oz gets a request");

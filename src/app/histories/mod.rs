@@ -1,9 +1,9 @@
-//! Histories, a deterministic simulation: the two halves of the service over a journal, with an Oz,
-//! callers, faults, crashes and time, in one thread and repeatable. Each history must keep every
-//! invariant.
+//! A deterministic simulation of the service. Each history runs the worker and the watch over one
+//! journal, with a model of Oz, callers, faults, crashes and simulated time, in one thread. A seed
+//! repeats a history exactly. Each history must keep every invariant.
 //!
-//! A process is a runtime of its own. It dies when the runtime is dropped, wherever its tasks are.
-//! The store, Oz, and what callers remember outlive it.
+//! Each process of the service has a runtime of its own. A crash drops that runtime, wherever its
+//! tasks are. The store, Oz, and what callers remember outlive the process.
 
 mod caller;
 mod checks;
@@ -53,17 +53,18 @@ pub const POLICY: Policy = Policy {
     retention: Duration::from_secs(86_400),
 };
 
-/// No history takes longer: matches have deadlines, and there are few crashes.
+/// The most simulated time of a history. A correct one takes less: matches have deadlines, and
+/// there are few crashes.
 const TIME_MAX: Duration = Duration::from_secs(3_600);
 
-/// A store that outlives processes: each history chooses its engine.
+/// A store that outlives processes. Each history chooses its engine.
 #[async_trait]
 pub trait Engine: Send + Sync {
     /// Opens the store for a process: its writer and its reader.
     async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>);
 }
 
-/// The engine without a disk.
+/// The engine in memory.
 pub struct InMemory(Arc<Mutex<Store>>);
 
 #[async_trait]
@@ -98,7 +99,7 @@ impl Engine for OnDisk {
     }
 }
 
-/// What outlives a process, and what is to happen in the history.
+/// A history: what outlives its processes, and the faults and crashes that are planned.
 pub struct History {
     pub seed: u64,
     pub clock: Clock,
@@ -110,7 +111,7 @@ pub struct History {
     all: Arc<Follower>,
     /// Limits on requests to Oz.
     pub limits: worker::OzLimits,
-    /// When the process crashes, apart from the plug's crash point.
+    /// The times at which the process crashes, besides the plug's crash point.
     pub deaths: VecDeque<Timestamp>,
     /// The probability that a write fails, 0 to 1.
     pub store_trouble: f64,
@@ -203,7 +204,7 @@ impl History {
         }
     }
 
-    /// Waits until every task waits for time, and the store has no operation in progress.
+    /// Waits until every task waits for a later time, and the store has no operation in progress.
     async fn quiet(&self, parked: &Notify) {
         loop {
             parked.notified().await;

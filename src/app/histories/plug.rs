@@ -1,7 +1,7 @@
-//! The plug, which injects crashes: counts every operation at the store and at Oz, and is pulled at
-//! the n-th.
+//! Injects faults into a process. Its plug counts every operation at the store and at Oz, and
+//! crashes or pauses the process at the n-th one.
 //!
-//! A task that reaches the crash point never continues: the process is dead there.
+//! A task that reaches the crash point never continues, as if the process had died there.
 
 use std::{
     future::pending,
@@ -40,7 +40,7 @@ pub enum Point {
 
 pub const POINTS: [Point; 3] = [Point::Before, Point::Acted, Point::After];
 
-/// Counts operations, and crashes, pauses or cuts off the process.
+/// Counts operations, and crashes the process, pauses it, or cuts it off from the store.
 #[derive(Default)]
 pub struct Plug {
     count: Arc<Count>,
@@ -213,7 +213,8 @@ impl Plugged {
         written
     }
 
-    /// A change of claims.
+    /// Runs an operation that changes claims. Unlike a write, it fails only while the process is
+    /// cut off.
     async fn change<T>(
         &self,
         changing: impl Future<Output = Result<T, Error>>,
@@ -225,14 +226,14 @@ impl Plugged {
     }
 }
 
-/// The reader of a process, whose reads are counted while they are in progress.
+/// The reader of a process. Counts the reads in progress; reads fail while the process is cut off.
 pub struct Counted {
     pub inner: Arc<dyn Reader>,
     pub plug: Arc<Plug>,
 }
 
 impl Plug {
-    /// An operation at the store, if the process isn't cut off.
+    /// Runs an operation at the store, unless the process is cut off from it.
     async fn reached<T>(
         &self,
         working: impl Future<Output = Result<T, Error>>,
@@ -250,7 +251,8 @@ impl Plug {
     }
 }
 
-/// Counts an operation at the store until it is dropped, also if its caller is dropped.
+/// A guard that counts an operation at the store as in progress. It is dropped with the operation,
+/// even if that is cancelled.
 struct AtStore<'a>(&'a AtomicUsize);
 
 impl Drop for AtStore<'_> {
@@ -290,7 +292,7 @@ impl Writer for Plugged {
         self.plug.reached(self.inner.erase_expired(limit)).await
     }
 
-    // No step of its own: no match here was written by an older version.
+    // Not counted as an operation: in a history no match was written by an older version.
     async fn enlist(&self, limit: usize) -> Result<usize, Error> {
         self.inner.enlist(limit).await
     }

@@ -1,9 +1,9 @@
-//! Histories of several replicas at one store: each may crash, pause, be cut off from the store, or
-//! drain, while callers move from one to another.
+//! Histories of several replicas over one store. Each replica may crash, pause, be cut off from the
+//! store, or drain, while callers move from one to another.
 //!
-//! Each replica has a runtime of its own, and so has everything outside them. The runtimes take
-//! turns, in one thread, until no task is ready; then time is moved on. A replica whose runtime
-//! gets no turn is paused, like a process that the operating system has stopped.
+//! Each replica has a runtime of its own; callers and followers share another one. The runtimes
+//! take turns, in one thread, until no task is ready; then time is moved on. A replica whose
+//! runtime gets no turn is paused, like a process that the operating system has stopped.
 
 mod client;
 mod replica;
@@ -38,20 +38,22 @@ use crate::{
     sync::lock,
 };
 
-/// How long a silent replica is believed to be alive.
+/// The length of a replica's lease.
 pub const LEASE: Duration = Duration::from_secs(10);
 
-/// No history takes longer: matches have deadlines, and there are few strikes.
+/// The most simulated time of a history. A correct one takes less: matches have deadlines, and
+/// there are few strikes.
 const TIME_MAX: Duration = Duration::from_secs(3_600);
 
-/// How long the fleet runs on after all matches have ended and all replicas are well: by then, a
-/// replica that was paused would have done what it must not do.
+/// How long the fleet continues after all matches have ended and all replicas are healed. Within
+/// this time, a replica that was paused would have acted on a claim that it has lost, if it ever
+/// does.
 const AFTERWARDS: Duration = Duration::from_secs(40);
 
 /// How long followers of all matches may lag after that.
 const CATCHING_UP: Duration = Duration::from_secs(120);
 
-/// More turns than any moment takes.
+/// The most turns of the runtimes before time moves on. No correct history needs as many.
 const TURNS_MAX: usize = 10_000;
 
 /// What happens to a replica.
@@ -73,7 +75,7 @@ pub enum Strike {
     Mend,
 }
 
-/// What outlives the replicas, and what is to happen.
+/// A history of several replicas: what outlives them, and the strikes that are planned.
 pub struct Fleet {
     pub seed: u64,
     pub clock: Clock,
@@ -102,7 +104,7 @@ pub struct Fleet {
     replicas: Vec<Option<Life>>,
     doors: Arc<Doors>,
     outside: Outside,
-    /// How many lives of replicas there have been.
+    /// How often a replica has been started: each start begins a new life.
     lives: u64,
     /// How many strikes have done harm.
     pub struck: usize,
@@ -143,7 +145,7 @@ impl Fleet {
         self.strikes.insert((time, self.strikes_made), (replica, strike));
     }
 
-    /// Runs until every match has ended and a while longer, and checks the invariants.
+    /// Runs until every match has ended, and for [`AFTERWARDS`] longer, then checks the invariants.
     pub fn run(&mut self) {
         for replica in 0..self.replicas.len() {
             self.start(replica);

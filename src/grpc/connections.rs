@@ -53,7 +53,7 @@ use crate::{
     worker::Jitter,
 };
 
-/// How long no connection is accepted after accepting failed: the process may be out of
+/// How long the listener pauses after it failed to accept a connection: the process may be out of
 /// descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -88,8 +88,8 @@ impl ConnectionLimits {
         self.age.mul_f64(1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * chance)
     }
 
-    /// How long calls may continue after the connection has reached its age; and again, how long
-    /// the connection may stay after its calls were ended.
+    /// How long calls may continue after the connection has reached its age. After its calls were
+    /// ended, the connection may stay open for as long again.
     fn age_grace(&self) -> Duration {
         self.age.min(AGE_GRACE_MAX)
     }
@@ -282,8 +282,8 @@ impl Calls {
         CountedCall(self.clone())
     }
 
-    /// Returns once there has been no call for `within`. It wakes up only when that may be so, so
-    /// that calls need not wake it.
+    /// Returns once there has been no call for `within`. It sleeps until the earliest time at which
+    /// that can be true, so calls needn't wake it.
     async fn idle(&self, within: Duration) {
         loop {
             let now = self.clock.now();

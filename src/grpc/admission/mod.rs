@@ -1,9 +1,9 @@
 //! Admission control: wraps every service of the port and bounds the resources of each call.
 //!
-//! Open calls, the memory of requests being received, photo memory and time are counted and shared
-//! out before a handler sees a call. A call over a limit is refused by an ordinary answer with one
-//! of the contract's reasons. It deliberately knows no handler and doesn't judge what a request
-//! says.
+//! Before a handler sees a call, admission control counts the call as open, starts its timeouts,
+//! and takes request memory and photo memory for what arrives. A call over a limit is refused by an
+//! ordinary answer with one of the contract's reasons. Admission control deliberately knows no
+//! handler and doesn't judge what a request says.
 
 mod answer;
 mod content;
@@ -60,13 +60,13 @@ use crate::{
     worker::photo_memory::Reservation,
 };
 
-/// The request memory that a call being received counts as, besides its bytes. A call really takes
-/// 8 to 13 KiB in the transport and the runtime, which `--max-calls` bounds for the whole process.
-/// This smaller number bounds what one connection may have, and still lets a client begin ten
-/// thousand calls at once.
+/// The request memory that a call takes while its request is received, besides the request's bytes.
+/// In fact a call takes 8 to 13 KiB in the transport and the runtime, which `--max-calls` bounds
+/// for the whole process. This smaller number bounds what one connection may have, and still lets a
+/// client begin ten thousand calls at once.
 const CALL_BYTES: usize = 1792;
-/// How long before its deadline a call is ended. The caller has a timer of its own, and after that
-/// timer fires it can't receive the reason any more. Timers are precise to a millisecond.
+/// How long before its deadline a call is ended. The caller has a timer of its own, and receives no
+/// reason once that timer has fired. Timers are precise to a millisecond.
 const DEADLINE_MARGIN: Duration = Duration::from_millis(2);
 
 /// Admission to services, for all connections.
@@ -329,7 +329,7 @@ impl Messages {
             let refusal = Arc::clone(&refusal);
             async move {
                 let (mut messages, last): (Self, Option<Lease>) = state?;
-                // The handler asks for the next message, so it has decoded the last one.
+                // The handler asks for the next message, so it has decoded the previous one.
                 drop(last);
                 match messages.next().await {
                     Ok(None) => None,
@@ -338,7 +338,7 @@ impl Messages {
                         Some((Ok(Frame::data(message)), Some((messages, Some(lease)))))
                     }
                     Err(status) => {
-                        // It can't be set already: the stream ends here.
+                        // The cell is still empty, because a stream ends with its first error.
                         let _ = refusal.set(status.clone());
                         Some((Err(status), None))
                     }
@@ -352,7 +352,8 @@ impl Messages {
         let lease = self.share.memory(0);
         let lease = lease.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
         let next = self.receiver.next(lease, 0).await?;
-        // The handler would drop a message that it can't decode, and end the call as OK.
+        // Decoded here as well: the handler would drop a message that it can't decode, and end the
+        // call as OK.
         if let Some(whole) = &next {
             ServerReflectionRequest::decode(whole.bytes.clone())
                 .map_err(|error| status::undecodable(&error.to_string()))?;

@@ -98,8 +98,8 @@ impl Receiver {
         Self { terms, share, form, body, rest: Bytes::new(), due, rate, is_draining: false }
     }
 
-    /// Receives a request of one message, up to its end. `base_bytes` of the lease are already in
-    /// use by the call itself.
+    /// Receives a request of one message, up to its end. The call itself already uses `base_bytes`
+    /// of the lease.
     ///
     /// # Errors
     /// The status with which the call is refused.
@@ -213,8 +213,8 @@ impl Receiver {
         MessageContent::new(prefix.is_compressed, IncomingMessage::new(length, lease, base, photo))
     }
 
-    /// The next bytes; `None` at the end of the request. A lookup whether the request repeats a
-    /// known match runs meanwhile; if the request doesn't, it is refused.
+    /// The next bytes; `None` at the end of the request. When photo memory is full, a lookup runs
+    /// meanwhile, and the request is refused unless it repeats that of a known match.
     async fn more_or_known(
         &mut self,
         content: &mut MessageContent,

@@ -1,7 +1,7 @@
 //! Reads a page of a list step by step, until it is full or one of its limits is reached.
 //!
-//! Each step is a statement of its own, with bounded work. So a list can be cancelled between any
-//! two, and no statement holds an old snapshot of the store for long.
+//! Each step is a statement of its own, with bounded work. So a list can be cancelled between two
+//! steps, and no statement holds an old snapshot of the store for long.
 
 use std::cmp::Reverse;
 
@@ -26,7 +26,8 @@ pub(in crate::journal) const SCANNED_MAX: usize = 2048;
 /// How many rows of each index the first step scans, at least: fewer save nothing.
 const STEP_MIN: usize = 64;
 
-/// By which factor each further step scans more: where few rows fit, many have to be scanned.
+/// Each further step scans this many times the rows of the step before it: where few rows fit, many
+/// have to be scanned.
 const STEP_GROWTH: usize = 4;
 
 /// How many matches are read at once, and folded without yielding: some milliseconds of work.
@@ -59,7 +60,7 @@ pub(in crate::journal) struct GroupRead {
 /// A connection that lists are read over.
 #[async_trait]
 pub(in crate::journal) trait ListConnection: Send {
-    /// Runs a statement of [`statement::look`].
+    /// Runs a statement of [`statement::scan`].
     async fn scan(&mut self, pieces: &[Piece<'_>]) -> Result<Vec<ScannedRow>, Error>;
 
     /// The matches with these ids, newest first. There are at most [`GROUP`] ids.
@@ -97,7 +98,8 @@ struct ListWalk<'a> {
     filter: &'a Filter,
     limit: usize,
     matches: Vec<Match>,
-    /// The match that was scanned last.
+    /// The oldest match that the list has dealt with: the next step, or the next page, continues
+    /// after it.
     reached: Option<MatchId>,
     looked: usize,
     events: usize,
@@ -142,12 +144,12 @@ impl<'a> ListWalk<'a> {
         before.max(STEP_MIN).saturating_mul(STEP_GROWTH).clamp(1, self.share(plan))
     }
 
-    /// What is left of the row limit, shared among the scans.
+    /// How many more rows each index scan may read: its part of what is left of the row limit.
     fn share(&self, plan: &ListPlan<'_>) -> usize {
         (SCANNED_MAX.saturating_sub(self.looked) / plan.sources.len().max(1)).max(1)
     }
 
-    /// Reads the scanned matches that fit, as far as the page has room.
+    /// Reads the scanned matches that fit the filter, until the page is full.
     async fn take(
         &mut self,
         store: &mut impl ListConnection,

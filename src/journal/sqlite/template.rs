@@ -1,9 +1,10 @@
-//! Sends statements that many operations share, many copies of them in one trip.
+//! Sends the statements that many operations have in common: one copy for each operation, and many
+//! copies in one trip to SQLite's thread.
 //!
-//! Every trip to SQLite's thread and back costs two thread switches, more than the statements
+//! Every trip to that thread and back costs two thread switches, more than the statements
 //! themselves. So a template is written out twice, four times, eight times … with its values
-//! numbered consecutively, and each of these texts is prepared once. A whole transaction of one
-//! template is such a text as well, with its BEGIN and its COMMIT.
+//! numbered consecutively, and each of these texts is prepared once. If all operations of a
+//! transaction share one template, the whole transaction is such a text, BEGIN and COMMIT included.
 
 use std::sync::{Arc, OnceLock};
 

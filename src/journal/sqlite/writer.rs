@@ -50,7 +50,7 @@ const ERASURES_MAX: usize = 32;
 /// The most operations in the queue; further callers wait for a free place.
 const WAITING_MAX: usize = 1024;
 
-/// How long the last try to empty the WAL waits for readers: no other write can come by then.
+/// How long the last try to empty the WAL, at close, waits for readers. It delays no other write.
 const LAST_TRY: Duration = Duration::from_millis(100);
 
 /// Sends operations to the writer's task. Lives as long as the journal.
@@ -79,6 +79,7 @@ struct WriterTask {
     owner: i64,
     /// `None` after a failure: the next batch opens a new one.
     connection: Option<SqliteConnection>,
+    /// See [`Tx::unclaimed_from`].
     unclaimed_from: Option<Uuid>,
     emptying: Emptying,
     /// Erasures that are left for the next transaction, so that other operations aren't delayed.
@@ -157,7 +158,7 @@ impl WriterHandle {
         }
     }
 
-    /// Queues an operation, and returns its outcome once that is durable.
+    /// Queues an operation, and returns its outcome once the operation is durable.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
         let (job, answer) = operation::asked(operation, &self.orphans);
         self.messages.send(Message::Job(job)).await.map_err(|_| reply::closed())?;
@@ -191,7 +192,7 @@ impl WriterHandle {
         !self.messages.is_closed()
     }
 
-    /// Has the queued operations written, and returns once the file is closed.
+    /// Lets the task write the operations in the queue, and returns once the file is closed.
     pub(super) async fn close(&self) {
         // An error means that the task has ended already.
         let _ = self.messages.send(Message::Close).await;
@@ -232,7 +233,8 @@ impl WriterTask {
         waiting: &mut mpsc::Receiver<Message>,
         messages: &mut Vec<Message>,
     ) -> bool {
-        // Postponed operations don't keep others from being taken, and can't pile up.
+        // Others are taken while operations are postponed, but no more than there is room for: so
+        // postponed operations can't pile up.
         let room = WAITING_MAX + ERASURES_MAX - self.postponed.len();
         let taking = waiting.recv_many(messages, BATCH_MAX.min(room));
         let until = match self.postponed.is_empty() {
@@ -267,9 +269,9 @@ impl WriterTask {
         }
     }
 
-    /// Writes a batch of one template, in a single trip. Returns the operations that this didn't
-    /// write, because the journal isn't as they expect: a transaction of several trips can find out
-    /// why.
+    /// Writes a batch whose operations share one template, in a single trip to SQLite's thread.
+    /// Returns the operations that were not written, because the journal isn't in the state that
+    /// they expect: a transaction of several trips can find out why.
     async fn write_at_once(
         &mut self,
         template: &'static Template,
@@ -311,7 +313,7 @@ impl WriterTask {
         for ((index, job), rows) in batch.iter_mut().enumerate().zip(rows) {
             match rows.is_empty() {
                 true => rest.push(index),
-                // The transaction is committed, so the batch must not be tried again.
+                // The transaction is committed already, so the batch must not be tried again.
                 false => job.run(rows, &mut tx).await.map_err(CommitFailure::Store)?,
             }
         }

@@ -28,7 +28,7 @@ const TAKING_MAX: Duration = Duration::from_secs(90);
 
 /// Receives the updates of a followed stream, and its interruptions.
 pub trait Audience {
-    /// Takes an update. Each durable update is passed once. An error ends the following.
+    /// Takes an update. Each durable update is passed once. An error stops the follower.
     fn update(&mut self, update: &MatchUpdate) -> io::Result<()>;
     /// Takes the error of a call that broke off or could not be made. Another call follows after
     /// `retry`.
@@ -41,7 +41,7 @@ pub enum Error {
     /// The server refused the call, and would refuse it again.
     #[error("the call was refused: {}", .0.message())]
     Refused(Box<Status>),
-    /// The call broke off. Returned by a whole run, it means that the time for retries is used up.
+    /// The call broke off. If this is the result of a whole run, no further retry is allowed.
     #[error("the call broke off: {}", .0.message())]
     Broken(Box<Status>),
     /// The audience can't take updates any more.
@@ -169,7 +169,8 @@ impl FollowMatch {
         Ok(sent?.into_inner())
     }
 
-    /// Reads the match after its stream ended without an update: the match had ended before.
+    /// Reads the match after its stream ended without a closing update: the match should have ended
+    /// before the stream began.
     async fn look(&mut self) -> Result<Match, Error> {
         let id = match watch_request(&self.target, 0).id {
             Some(watch_match_request::Id::MatchId(id)) => get_match_request::Id::MatchId(id),
@@ -238,7 +239,7 @@ impl FollowMatches {
     }
 }
 
-/// The retries of one run.
+/// The retries of one run, and how long its stream may be silent.
 struct Trying {
     clock: Clock,
     elapsed: Box<dyn Fn() -> Duration + Send>,

@@ -1,6 +1,6 @@
-//! Decides which call the client makes after a stream has ended, and after which pause.
+//! Decides which call the client makes after a stream has ended, and how long it pauses before.
 //!
-//! Pure: it makes no call, doesn't sleep and reads no clock; `follow` does.
+//! Pure: it makes no call, doesn't sleep and reads no clock; `follow` does all that.
 
 use std::{error::Error, time::Duration};
 
@@ -45,7 +45,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// The state of a client that has the updates up to a sequence, or 0 for none.
+    /// The state of a client that has received the updates up to a sequence; 0 if it has none.
     pub fn up_to(sequence: u64) -> Self {
         Self { match_id: String::new(), sequence, state: MatchState::Unspecified }
     }
@@ -111,7 +111,7 @@ pub enum NextMove {
     Fail,
 }
 
-/// Decides what to do next. `has_photo` is whether the client can send the request again.
+/// Decides what to do next. `has_photo` says whether the client can send the request again.
 ///
 /// A match that may still need its photo is run again, which its request id makes safe. A match
 /// whose photo is at Oz is only watched, so that no photo is sent twice.
@@ -167,7 +167,7 @@ pub fn outcome_of(status: &Status) -> CallOutcome {
 }
 
 /// Whether a peer answered with an error and gave no reason. An error of the client's own transport
-/// has a source, so it isn't one of these.
+/// has a source, and doesn't count.
 pub fn is_unexplained(status: &Status) -> bool {
     let code =
         matches!(status.code(), Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted);
@@ -296,7 +296,7 @@ pub struct Retry {
 
 /// The state of an outage: when it began, and how many retries were made.
 ///
-/// All times count from one moment before the first call.
+/// All times are measured from one moment before the first call.
 #[derive(Debug, Default)]
 pub struct OngoingOutage {
     since: Option<Duration>,
@@ -311,8 +311,8 @@ impl OngoingOutage {
         self.taken = Some(now);
     }
 
-    /// Notes a new update: the time until the client gives up restarts. The pauses don't restart,
-    /// since a server that sends an update and crashes must not be called faster for it.
+    /// Notes a new update: the time until the client gives up starts again. The pauses don't become
+    /// short again, since a server that keeps crashing after one update must not be called faster.
     pub fn news(&mut self) {
         self.since = None;
         self.unexplained = 0;

@@ -64,7 +64,7 @@ fn accepted(
     if drive.upload != Sending::Clear || drive.look_first {
         return look;
     }
-    // The match may be waiting for liveness too, but no longer than for its photo.
+    // The match may wait for a liveness analysis too, but no longer than for its photo.
     let photo_until = drive.photo_missed.unwrap_or(now).after(policy.photo_grace);
     if !photo_here && now >= photo_until {
         return photo_lost(policy);
@@ -86,7 +86,7 @@ fn accepted(
     })
 }
 
-/// The photo is neither here nor at Oz, and the caller didn't send it again in time.
+/// Fails a match whose photo is neither at this replica nor at Oz, and was not sent again in time.
 fn photo_lost(policy: &Policy) -> Step {
     let message = "the server lost the photo and it was not sent again in time";
     let error = MatchError::new(Reason::PhotoLost, message);
@@ -123,7 +123,8 @@ fn pending<'a, T>(
     id.filter(|_| poll.over.is_none()).map(|id| (poll.due, id))
 }
 
-/// Takes the last look if the match has an unread analysis: its verdict has been paid for.
+/// Polls an unread analysis one last time, since its verdict has been paid for. Otherwise records
+/// that the match has timed out.
 fn past_deadline(m: &Match, drive: &VolatileState, policy: &Policy) -> Step {
     let unread = m.state == State::Processing && drive.biometry.over.is_none();
     match &m.analysis_id {

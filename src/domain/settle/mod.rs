@@ -26,7 +26,8 @@ pub use trouble::is_biometry;
 /// The outcome of a request to Oz.
 pub type OzResult = Result<Reply, Failure>;
 
-/// When a request was sent and answered, and the randomness that jitters the next attempt.
+/// When a request was begun and when its outcome was known, and the random number that jitters the
+/// next attempt.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Moment {
     /// When the request was begun.
@@ -75,8 +76,8 @@ pub fn settle(
     }
 }
 
-/// Whether this was the last look at the match's analysis: it was sent after the deadline, or sent
-/// before and answered after it.
+/// Whether this request was the last look at the match's analysis: it was sent after the match's
+/// deadline, or it was sent before the deadline and answered after it.
 fn is_last_look(m: &Match, ask: &Ask, outcome: &OzResult, moment: Moment) -> bool {
     let deadline = m.deadline();
     let answered = outcome.is_ok() && moment.now >= deadline && is_biometry(m, ask);

@@ -43,7 +43,7 @@ const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
 
 /// PgBouncer's sessions for each replica: the thirteen of docs/replicas.md, without the two that
 /// `WatchMatches` opens. No test through PgBouncer calls it.
-const CONNECTIONS_OF_A_REPLICA: usize = 11;
+const CONNECTIONS_OF_A_REPLICA: usize = 13;
 
 /// Default settings of these tests; a plan's settings override them.
 const SETTINGS: [(&str, &str); 4] = [

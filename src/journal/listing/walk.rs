@@ -82,10 +82,10 @@ pub(in crate::journal) async fn list(
         let stretch = ScanRange { before: walk.reached, rows: as_number(rows) };
         let mut looked = store.scan(&statement::scan(&plan, caller, stretch)).await?;
         looked.sort_unstable_by_key(|row| Reverse(row.match_id));
-        walk.looked += looked.len();
+        walk.scanned += looked.len();
         let is_last = looked.len() < rows;
-        walk.take(store, &looked).await?;
-        if is_last && !walk.is_cut {
+        walk.read_fitting(store, &looked).await?;
+        if is_last && !walk.has_unused_rows {
             walk.is_at_end = true;
         }
         rows = walk.next_step(&plan, rows);
@@ -101,11 +101,11 @@ struct ListWalk<'a> {
     /// The oldest match that the list has dealt with: the next step, or the next page, continues
     /// after it.
     reached: Option<MatchId>,
-    looked: usize,
+    scanned: usize,
     events: usize,
     bytes: usize,
     /// Whether the page was full before all scanned rows were used.
-    is_cut: bool,
+    has_unused_rows: bool,
     /// Whether there are no older matches.
     is_at_end: bool,
 }
@@ -117,10 +117,10 @@ impl<'a> ListWalk<'a> {
             limit,
             matches: Vec::new(),
             reached: before,
-            looked: 0,
+            scanned: 0,
             events: 0,
             bytes: 0,
-            is_cut: false,
+            has_unused_rows: false,
             is_at_end: false,
         }
     }
@@ -130,27 +130,27 @@ impl<'a> ListWalk<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.is_at_end || self.is_cut || self.is_full() || self.looked >= SCANNED_MAX
+        self.is_at_end || self.has_unused_rows || self.is_full() || self.scanned >= SCANNED_MAX
     }
 
     /// How many rows of each index the first step scans: no more than the page needs, if every row
     /// fits.
     fn first_step(&self, plan: &ListPlan<'_>) -> usize {
         let wanted = if plan.is_exact() { self.limit } else { self.limit.max(STEP_MIN) };
-        wanted.clamp(1, self.share(plan))
+        wanted.clamp(1, self.rows_left_per_scan(plan))
     }
 
     fn next_step(&self, plan: &ListPlan<'_>, before: usize) -> usize {
-        before.max(STEP_MIN).saturating_mul(STEP_GROWTH).clamp(1, self.share(plan))
+        before.max(STEP_MIN).saturating_mul(STEP_GROWTH).clamp(1, self.rows_left_per_scan(plan))
     }
 
     /// How many more rows each index scan may read: its part of what is left of the row limit.
-    fn share(&self, plan: &ListPlan<'_>) -> usize {
-        (SCANNED_MAX.saturating_sub(self.looked) / plan.sources.len().max(1)).max(1)
+    fn rows_left_per_scan(&self, plan: &ListPlan<'_>) -> usize {
+        (SCANNED_MAX.saturating_sub(self.scanned) / plan.sources.len().max(1)).max(1)
     }
 
     /// Reads the scanned matches that fit the filter, until the page is full.
-    async fn take(
+    async fn read_fitting(
         &mut self,
         store: &mut impl ListConnection,
         looked: &[ScannedRow],
@@ -169,7 +169,7 @@ impl<'a> ListWalk<'a> {
             self.matches.extend(read.matches.into_iter().filter(|m| self.filter.selects(m)));
             self.reached = group.last().copied();
             if self.is_full() {
-                self.is_cut = self.reached != looked.last().map(|row| row.match_id);
+                self.has_unused_rows = self.reached != looked.last().map(|row| row.match_id);
                 return Ok(());
             }
             task::yield_now().await;
@@ -181,7 +181,7 @@ impl<'a> ListWalk<'a> {
     fn listing(self) -> Listing {
         Listing {
             reached: self.reached.filter(|_| !self.is_at_end),
-            rows: self.looked + self.events,
+            rows: self.scanned + self.events,
             matches: self.matches,
         }
     }

@@ -222,7 +222,7 @@ impl Sqlite {
     ) -> Result<usize, Error> {
         let mut done = 0;
         loop {
-            let part = self.0.writer.ask(part(limit - done)).await?;
+            let part = self.0.writer.submit(part(limit - done)).await?;
             done += part.done;
             if part.is_last {
                 return Ok(done);
@@ -274,12 +274,12 @@ impl Writer for Sqlite {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
         let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
         let labels = serde_json::to_string(&spec.labels).expect("labels are plain text");
-        self.0.writer.ask(append::Admit { match_id, spec, body, labels }).await
+        self.0.writer.submit(append::Admit { match_id, spec, body, labels }).await
     }
 
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
         let body = stored::body(&event);
-        self.0.writer.ask(append::Append { claim, after, event, body }).await
+        self.0.writer.submit(append::Append { claim, after, event, body }).await
     }
 
     async fn cancel(
@@ -289,17 +289,17 @@ impl Writer for Sqlite {
         keep: Duration,
     ) -> Result<CancelledAs, Error> {
         let (caller, key) = (caller.clone(), key.clone());
-        self.0.writer.ask(append::Cancel { caller, key, keep }).await
+        self.0.writer.submit(append::Cancel { caller, key, keep }).await
     }
 
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        self.0.writer.ask(erase::EraseOne { caller: caller.clone(), match_id }).await
+        self.0.writer.submit(erase::EraseOne { caller: caller.clone(), match_id }).await
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
         let (parts, hold) = (&self.0.erasing, &self.0.hold);
         if let Some(note) = hold.due() {
-            hold.noted(self.0.writer.ask(note).await?);
+            hold.noted(self.0.writer.submit(note).await?);
         }
         if hold.is_on() {
             return Ok(0);
@@ -313,11 +313,11 @@ impl Writer for Sqlite {
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
-        self.0.writer.ask(claim::ClaimSome { limit }).await
+        self.0.writer.submit(claim::ClaimSome { limit }).await
     }
 
     async fn take(&self, match_id: MatchId, _has_photo: bool) -> Result<Takeover, Error> {
-        self.0.writer.ask(claim::TakeOne { match_id }).await
+        self.0.writer.submit(claim::TakeOne { match_id }).await
     }
 
     // There is no other replica to lend a claim to, or to leave one to. The next process takes what
@@ -336,7 +336,7 @@ impl Writer for Sqlite {
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
-        self.0.writer.ask(claim::Release { claims }).await
+        self.0.writer.submit(claim::Release { claims }).await
     }
 
     async fn leave(&self) {}

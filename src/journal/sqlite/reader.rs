@@ -165,7 +165,7 @@ impl Reader for Sqlite {
         // A store that can be read may still refuse writes. After a failed commit the ping makes a
         // write itself, since no other write may come while health is NOT_SERVING.
         match self.0.writer.fails() {
-            true => time::timeout(PROBE_TIMEOUT, self.0.writer.ask(Probe))
+            true => time::timeout(PROBE_TIMEOUT, self.0.writer.submit(Probe))
                 .await
                 .unwrap_or_else(|_| Err(sqlx::Error::PoolTimedOut.into())),
             false => Ok(()),

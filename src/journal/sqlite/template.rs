@@ -28,8 +28,8 @@ const TEXTS: usize = COPIES_MAX.ilog2() as usize + 1;
 
 /// Statements with values `$1` to `$n`, each statement ended by a semicolon.
 pub(super) struct Template {
-    statements: usize,
-    values: usize,
+    statement_count: usize,
+    value_count: usize,
     sql: &'static str,
     copies: [OnceLock<Arc<str>>; TEXTS],
     transactions: [OnceLock<Arc<str>>; TEXTS],
@@ -38,8 +38,8 @@ pub(super) struct Template {
 impl Template {
     pub(super) const fn new(statements: usize, values: usize, sql: &'static str) -> Self {
         Self {
-            statements,
-            values,
+            statement_count: statements,
+            value_count: values,
             sql,
             copies: [const { OnceLock::new() }; TEXTS],
             transactions: [const { OnceLock::new() }; TEXTS],
@@ -53,7 +53,8 @@ impl Template {
 
     /// `2^power` copies of the statements.
     fn copies(&self, power: u32) -> Arc<str> {
-        let copies = || (0..1 << power).map(|copy| self.renumbered(copy * self.values)).collect();
+        let copies =
+            || (0..1 << power).map(|copy| self.renumbered(copy * self.value_count)).collect();
         let text = self.copies[power as usize].get_or_init(|| {
             let text: String = copies();
             text.into()
@@ -81,7 +82,7 @@ impl Template {
 }
 
 /// The template that all jobs begin with, if there is a text with exactly one copy for each job.
-pub(super) fn sole(jobs: &[Box<dyn Job>]) -> Option<&'static Template> {
+pub(super) fn shared_template(jobs: &[Box<dyn Job>]) -> Option<&'static Template> {
     let template = jobs.first()?.template()?;
     let fits = jobs.len().is_power_of_two() && jobs.len() <= COPIES_MAX;
     let is_sole = jobs.iter().all(|job| job.template().is_some_and(|t| std::ptr::eq(t, template)));
@@ -90,7 +91,7 @@ pub(super) fn sole(jobs: &[Box<dyn Job>]) -> Option<&'static Template> {
 
 /// Runs a whole transaction of the jobs' template in one trip, with its BEGIN and COMMIT. Returns
 /// the rows of each job's statements.
-pub(super) async fn at_once(
+pub(super) async fn run_transaction(
     tx: &mut Tx<'_>,
     template: &Template,
     jobs: &[Box<dyn Job>],
@@ -101,13 +102,13 @@ pub(super) async fn at_once(
     }
     let mut rows: Vec<Rows> = jobs.iter().map(|_| Rows::new()).collect();
     let mut steps = tx.connection().fetch_many(query);
-    let (mut statements_done, of_jobs) = (0, template.statements * jobs.len());
+    let (mut statements_done, of_jobs) = (0, template.statement_count * jobs.len());
     loop {
         match steps.try_next().await {
             Ok(Some(Either::Left(_))) => statements_done += 1,
             // The first statement was BEGIN.
             Ok(Some(Either::Right(row))) => {
-                rows[(statements_done - 1) / template.statements].push(row);
+                rows[(statements_done - 1) / template.statement_count].push(row);
             }
             Ok(None) => return Ok(rows),
             Err(error) if (1..=of_jobs).contains(&statements_done) => {
@@ -120,7 +121,10 @@ pub(super) async fn at_once(
 
 /// Sends the templates that the jobs begin with, in as few trips as possible. Returns the rows of
 /// each job's statements, in the order of the jobs; none for a job without a template.
-pub(super) async fn begin(tx: &mut Tx<'_>, jobs: &[Box<dyn Job>]) -> Result<Vec<Rows>, Error> {
+pub(super) async fn run_templates(
+    tx: &mut Tx<'_>,
+    jobs: &[Box<dyn Job>],
+) -> Result<Vec<Rows>, Error> {
     let mut rows: Vec<Rows> = jobs.iter().map(|_| Rows::new()).collect();
     let mut todo: Vec<usize> = (0..jobs.len()).collect();
     while let Some(template) = todo.iter().find_map(|job| jobs[*job].template()) {
@@ -132,14 +136,14 @@ pub(super) async fn begin(tx: &mut Tx<'_>, jobs: &[Box<dyn Job>]) -> Result<Vec<
         while !rest.is_empty() {
             let power = rest.len().min(COPIES_MAX).ilog2();
             let (now, later) = rest.split_at(1 << power);
-            trip(tx, template, power, jobs, now, &mut rows).await?;
+            run_copies(tx, template, power, jobs, now, &mut rows).await?;
             rest = later;
         }
     }
     Ok(rows)
 }
 
-async fn trip(
+async fn run_copies(
     tx: &mut Tx<'_>,
     template: &Template,
     power: u32,
@@ -156,7 +160,7 @@ async fn trip(
     while let Some(step) = steps.try_next().await? {
         match step {
             Either::Left(_) => statements_done += 1,
-            Either::Right(row) => rows[now[statements_done / template.statements]].push(row),
+            Either::Right(row) => rows[now[statements_done / template.statement_count]].push(row),
         }
     }
     Ok(())

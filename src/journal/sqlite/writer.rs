@@ -48,10 +48,10 @@ const BATCH_MAX: usize = 128;
 const ERASURES_MAX: usize = 32;
 
 /// The most operations in the queue; further callers wait for a free place.
-const WAITING_MAX: usize = 1024;
+const QUEUE_MAX: usize = 1024;
 
 /// How long the last try to empty the WAL, at close, waits for readers. It delays no other write.
-const LAST_TRY: Duration = Duration::from_millis(100);
+const LAST_TRY_WAIT: Duration = Duration::from_millis(100);
 
 /// Sends operations to the writer's task. Lives as long as the journal.
 pub(super) struct WriterHandle {
@@ -62,7 +62,7 @@ pub(super) struct WriterHandle {
     trips: Arc<AtomicU64>,
     #[cfg(test)]
     emptying_tries: Arc<AtomicU64>,
-    fails: Arc<AtomicBool>,
+    is_failing: Arc<AtomicBool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -120,7 +120,7 @@ impl WriterHandle {
     /// Starts the writer's task.
     #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
     pub(super) fn spawn(start: WriterSetup) -> Self {
-        let (messages, waiting) = mpsc::channel(WAITING_MAX);
+        let (messages, waiting) = mpsc::channel(QUEUE_MAX);
         let orphans = Arc::<Orphans>::default();
         let [commits, trips] = [(); 2].map(|()| Arc::<AtomicU64>::default());
         let fails = Arc::<AtomicBool>::default();
@@ -153,13 +153,13 @@ impl WriterHandle {
             trips,
             #[cfg(test)]
             emptying_tries,
-            fails,
+            is_failing: fails,
             task,
         }
     }
 
     /// Queues an operation, and returns its outcome once the operation is durable.
-    pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
+    pub(super) async fn submit<O: Operation>(&self, operation: O) -> Result<O::Outcome, Error> {
         let (job, answer) = operation::asked(operation, &self.orphans);
         self.messages.send(Message::Job(job)).await.map_err(|_| reply::closed())?;
         answer.wait().await
@@ -184,7 +184,7 @@ impl WriterHandle {
 
     /// Whether the store failed in the last transaction: because the disk is full, for instance.
     pub(super) fn fails(&self) -> bool {
-        self.fails.load(Ordering::Relaxed)
+        self.is_failing.load(Ordering::Relaxed)
     }
 
     /// Whether the task still takes operations.
@@ -209,7 +209,7 @@ impl WriterHandle {
 impl WriterTask {
     async fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
         let mut messages = Vec::with_capacity(BATCH_MAX);
-        while self.take(&mut waiting, &mut messages).await {
+        while self.wait_for_messages(&mut waiting, &mut messages).await {
             let mut batch = std::mem::take(&mut self.postponed);
             for message in messages.drain(..) {
                 match message {
@@ -228,14 +228,14 @@ impl WriterTask {
     }
 
     /// Waits for messages, or until the WAL is to be emptied; false once no more messages can come.
-    async fn take(
+    async fn wait_for_messages(
         &self,
         waiting: &mut mpsc::Receiver<Message>,
         messages: &mut Vec<Message>,
     ) -> bool {
         // Others are taken while operations are postponed, but no more than there is room for: so
         // postponed operations can't pile up.
-        let room = WAITING_MAX + ERASURES_MAX - self.postponed.len();
+        let room = QUEUE_MAX + ERASURES_MAX - self.postponed.len();
         let taking = waiting.recv_many(messages, BATCH_MAX.min(room));
         let until = match self.postponed.is_empty() {
             true => self.emptying.next_try(),
@@ -260,8 +260,8 @@ impl WriterTask {
 
     /// Writes a batch and answers it.
     async fn write(&mut self, batch: Vec<Box<dyn Job>>) {
-        let rest = match template::sole(&batch) {
-            Some(template) => self.write_at_once(template, batch).await,
+        let rest = match template::shared_template(&batch) {
+            Some(template) => self.write_in_one_trip(template, batch).await,
             None => batch,
         };
         if !rest.is_empty() {
@@ -272,7 +272,7 @@ impl WriterTask {
     /// Writes a batch whose operations share one template, in a single trip to SQLite's thread.
     /// Returns the operations that were not written, because the journal isn't in the state that
     /// they expect: a transaction of several trips can find out why.
-    async fn write_at_once(
+    async fn write_in_one_trip(
         &mut self,
         template: &'static Template,
         mut batch: Vec<Box<dyn Job>>,
@@ -282,8 +282,8 @@ impl WriterTask {
             self.orphans.add(orphans);
             return batch;
         }
-        let committed = self.transact_at_once(template, &mut batch).await;
-        self.settle(&committed);
+        let committed = self.transact_in_one_trip(template, &mut batch).await;
+        self.drop_connection_if_failed(&committed);
         match committed {
             Ok(rest) => {
                 let is_rest = |index: usize| rest.contains(&index);
@@ -301,14 +301,14 @@ impl WriterTask {
     }
 
     /// Returns the indexes of the jobs that were not written.
-    async fn transact_at_once(
+    async fn transact_in_one_trip(
         &mut self,
         template: &'static Template,
         batch: &mut [Box<dyn Job>],
     ) -> Result<Vec<usize>, CommitFailure> {
         let connection = connected(&mut self.connection, &self.files).await?;
         let mut tx = Tx::new(connection, self.clock.now(), self.owner, self.unclaimed_from);
-        let rows = template::at_once(&mut tx, template, batch).await?;
+        let rows = template::run_transaction(&mut tx, template, batch).await?;
         let mut rest = Vec::new();
         for ((index, job), rows) in batch.iter_mut().enumerate().zip(rows) {
             match rows.is_empty() {
@@ -318,7 +318,7 @@ impl WriterTask {
             }
         }
         let Tx { written, trips, .. } = tx;
-        self.committed(written, false, trips);
+        self.after_commit(written, false, trips);
         Ok(rest)
     }
 
@@ -360,7 +360,7 @@ impl WriterTask {
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), CommitFailure> {
         let orphans = self.orphans.take();
         let committed = self.transact(&orphans, batch).await;
-        self.settle(&committed);
+        self.drop_connection_if_failed(&committed);
         if committed.is_err() {
             self.orphans.add(orphans);
         }
@@ -370,8 +370,8 @@ impl WriterTask {
     /// Drops the connection after a failed transaction: SQLite rolls back as the connection closes.
     /// A ROLLBACK can't be sent instead: the connection's thread may be dying of the same failure,
     /// and a command to a dying thread is sometimes never answered.
-    fn settle<T>(&mut self, committed: &Result<T, CommitFailure>) {
-        self.note(committed);
+    fn drop_connection_if_failed<T>(&mut self, committed: &Result<T, CommitFailure>) {
+        self.note_health(committed);
         if committed.is_err() {
             self.recent.forget();
             self.connection = None;
@@ -379,7 +379,7 @@ impl WriterTask {
     }
 
     /// Notes whether commits succeed, and logs when that changes.
-    fn note<T>(&self, committed: &Result<T, CommitFailure>) {
+    fn note_health<T>(&self, committed: &Result<T, CommitFailure>) {
         let failure = match committed {
             Ok(_) => None,
             Err(CommitFailure::Operation(error) | CommitFailure::Store(error)) => match error {
@@ -407,7 +407,8 @@ impl WriterTask {
         let mut tx = Tx::new(connection, self.clock.now(), self.owner, self.unclaimed_from);
         query("BEGIN IMMEDIATE").execute(tx.connection()).await?;
         claim::release(&mut tx, orphans).await?;
-        let begun = template::begin(&mut tx, batch).await.map_err(CommitFailure::Operation)?;
+        let begun =
+            template::run_templates(&mut tx, batch).await.map_err(CommitFailure::Operation)?;
         for (job, rows) in batch.iter_mut().zip(begun) {
             job.run(rows, &mut tx).await.map_err(CommitFailure::Operation)?;
         }
@@ -415,12 +416,12 @@ impl WriterTask {
         let Tx { unclaimed_from, written, trips, .. } = tx;
         self.unclaimed_from = unclaimed_from;
         let has_erased = batch.iter().any(|job| job.has_erased());
-        self.committed(written, has_erased, trips);
+        self.after_commit(written, has_erased, trips);
         Ok(())
     }
 
     /// Counts a transaction, and signals its events to readers.
-    fn committed(&self, written: Vec<Recorded>, has_erased: bool, trips: u64) {
+    fn after_commit(&self, written: Vec<Recorded>, has_erased: bool, trips: u64) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.trips.fetch_add(trips, Ordering::Relaxed);
         let has_written = !written.is_empty();
@@ -453,7 +454,7 @@ impl WriterTask {
 
     /// Leaves one file that is complete without its WAL, unless a reader blocks the last try.
     async fn finish(mut self) {
-        let is_empty = self.try_emptying(LAST_TRY).await;
+        let is_empty = self.try_emptying(LAST_TRY_WAIT).await;
         self.emptying.tried(is_empty.map_err(Error::from));
         self.emptying.answer_all();
         if let Some(connection) = self.connection.take()

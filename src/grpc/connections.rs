@@ -111,16 +111,22 @@ impl Connections {
     /// Serves until `closing` is cancelled and the open calls have ended.
     pub async fn serve(self, listener: TcpListener, closing: CancellationToken) {
         let open = TaskTracker::new();
-        self.take(listener, &open, &closing).await;
+        self.accept_all(listener, &open, &closing).await;
         open.close();
         open.wait().await;
     }
 
-    async fn take(&self, listener: TcpListener, open: &TaskTracker, closing: &CancellationToken) {
+    async fn accept_all(
+        &self,
+        listener: TcpListener,
+        open: &TaskTracker,
+        closing: &CancellationToken,
+    ) {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let listener = Outage::new("the listener", self.clock.clone());
         let failing = listener.clone();
-        let mut incoming = pin!(incoming.then(move |taken| paced(taken, failing.clone())));
+        let mut incoming =
+            pin!(incoming.then(move |taken| pause_after_failure(taken, failing.clone())));
         let addresses = Addresses::new(self.limits.per_address_max, self.admission.shares());
         let full = Outage::new("the listener", self.clock.clone());
         while let Some(Some(accepted)) = closing.run_until_cancelled(incoming.next()).await {
@@ -136,7 +142,7 @@ impl Connections {
             let log = self.connection_log.of(peer.ip());
             match addresses.take(peer.ip()) {
                 Some(slot) => {
-                    open.spawn(self.clone().keep(socket, slot, log, closing.clone()));
+                    open.spawn(self.clone().serve_one(socket, slot, log, closing.clone()));
                 }
                 None => log.note(ConnectionTrouble::AddressFull),
             }
@@ -145,7 +151,7 @@ impl Connections {
 
     /// Serves one connection. It is drained when it has been idle for too long, when it has reached
     /// its age, or when the server shuts down. Its open calls may still finish within their grace.
-    async fn keep(
+    async fn serve_one(
         self,
         socket: TcpStream,
         slot: AddressSlot,
@@ -156,7 +162,7 @@ impl Connections {
         let counted = Counted {
             inner: self.admission.connection(slot.share()),
             calls: calls.clone(),
-            ended: old.calls_ended.clone(),
+            calls_ended: old.calls_ended.clone(),
         };
         let service = Calling {
             service: self.call_log.over(ResponseMetadata::new(counted, self.chance.clone())),
@@ -176,7 +182,7 @@ impl Connections {
             }
         });
         let age = self.limits.age((self.chance)());
-        let mut aging = pin!(old.pass(&self.clock, age, self.limits.age_grace()));
+        let mut aging = pin!(old.run_out(&self.clock, age, self.limits.age_grace()));
         let mut is_told = false;
         let served = loop {
             tokio::select! {
@@ -230,7 +236,7 @@ struct ConnectionAge {
 }
 
 impl ConnectionAge {
-    async fn pass(&self, clock: &Clock, age: Duration, grace: Duration) -> Infallible {
+    async fn run_out(&self, clock: &Clock, age: Duration, grace: Duration) -> Infallible {
         for (after, step) in [(age, &self.reached), (grace, &self.calls_ended), (grace, &self.cut)]
         {
             clock.sleep(after).await;
@@ -242,7 +248,7 @@ impl ConnectionAge {
 
 /// Passes the result of an accept on, after a pause if the listener failed. The next accept follows
 /// at once, so without the pause a process out of descriptors would loop here.
-async fn paced<C>(accepted: io::Result<C>, listener: Outage) -> io::Result<C> {
+async fn pause_after_failure<C>(accepted: io::Result<C>, listener: Outage) -> io::Result<C> {
     if let Err(failure) = &accepted
         && !is_of_one_connection(failure)
     {
@@ -322,7 +328,7 @@ impl Drop for CountedCall {
 struct Counted<S> {
     inner: S,
     calls: Calls,
-    ended: CancellationToken,
+    calls_ended: CancellationToken,
 }
 
 impl<S> Service<Request<Body>> for Counted<S>
@@ -341,7 +347,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let call = self.calls.begin();
         let called = self.inner.call(request);
-        let ended = self.ended.clone();
+        let ended = self.calls_ended.clone();
         Box::pin(async move {
             let response = tokio::select! {
                 biased;
@@ -435,10 +441,12 @@ mod tests {
         // EMFILE: too many open files.
         let exhausted = io::Error::from_raw_os_error(24);
         let listener = Outage::new("the listener", Clock::manual(Timestamp::default()).0);
-        assert!(paced(Err::<(), _>(exhausted), listener.clone()).now_or_never().is_none());
+        assert!(
+            pause_after_failure(Err::<(), _>(exhausted), listener.clone()).now_or_never().is_none()
+        );
         let gone = io::Error::from(io::ErrorKind::ConnectionAborted);
-        assert!(paced(Err::<(), _>(gone), listener.clone()).now_or_never().is_some());
-        assert!(paced(Ok(()), listener.clone()).now_or_never().is_some());
+        assert!(pause_after_failure(Err::<(), _>(gone), listener.clone()).now_or_never().is_some());
+        assert!(pause_after_failure(Ok(()), listener.clone()).now_or_never().is_some());
     }
 
     #[test]
@@ -464,7 +472,7 @@ mod tests {
     fn an_old_connection_is_drained_then_its_calls_end_then_it_is_cut() {
         let (clock, hand) = Clock::manual(Timestamp::default());
         let old = ConnectionAge::default();
-        let mut passing = pin!(old.pass(&clock, AGE, IDLE));
+        let mut passing = pin!(old.run_out(&clock, AGE, IDLE));
         let mut at = |after: Duration| {
             hand.advance(after);
             assert!(passing.as_mut().now_or_never().is_none());

@@ -234,7 +234,7 @@ fn terms(config: Config, worker: &Worker, clock: &Clock) -> ReceiveLimits {
         timeout: config.receive_timeout,
         draining,
         photo_memory: worker.photo_memory().clone(),
-        knows: Arc::new(move |id| {
+        is_known_match: Arc::new(move |id| {
             let worker = knowing.clone();
             Box::pin(async move {
                 let known = worker.knows(&Service::caller(), id).await;

@@ -13,7 +13,7 @@ use crate::{
     domain::{CallerId, Match, Sequence},
     grpc::{
         Config,
-        admission::Received,
+        admission::ReceivedWithPhoto,
         call_log::CallRecord,
         convert::{request, update},
         encoded::{Encoded, server::face_match_server::FaceMatch},
@@ -50,7 +50,8 @@ impl Service {
     /// Admits a match, or finds the match that the request repeats. Also returns whether the caller
     /// wants progress updates.
     async fn admit(&self, request: Request<pb::MatchRequest>) -> Result<(Match, bool), Status> {
-        let received = request.extensions().get::<Received>().and_then(Received::take);
+        let received =
+            request.extensions().get::<ReceivedWithPhoto>().and_then(ReceivedWithPhoto::take);
         let record = CallRecord::of(&request);
         let (message, reservation) =
             received.ok_or_else(|| status::internal("a call without a received request"))?;

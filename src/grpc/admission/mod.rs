@@ -78,12 +78,12 @@ struct AdmissionShared<S> {
     inner: S,
     methods: Methods,
     shares: Shares,
-    terms: ReceiveLimits,
-    readers: StallGuard,
+    receive_limits: ReceiveLimits,
+    stall_guard: StallGuard,
 }
 
 /// Admission to services, for the calls of one connection. Cheap to clone.
-pub struct Admitting<S> {
+pub struct ConnectionAdmission<S> {
     shared: Arc<AdmissionShared<S>>,
     share: ConnectionShare,
 }
@@ -91,7 +91,7 @@ pub struct Admitting<S> {
 /// A received request that may hold a photo. Its handler takes it from the request's extensions,
 /// because tonic would copy a body once more.
 #[derive(Clone)]
-pub struct Received(Arc<Mutex<Option<(Bytes, Reservation)>>>);
+pub struct ReceivedWithPhoto(Arc<Mutex<Option<(Bytes, Reservation)>>>);
 
 /// The decision about a call by its headers.
 enum Decided {
@@ -109,7 +109,7 @@ enum Decided {
 struct AdmittedCall {
     method: MethodLimits,
     deadline: Option<Timestamp>,
-    place: Lease,
+    open_call: Lease,
     arriving: Arriving,
 }
 
@@ -121,7 +121,7 @@ struct Arriving {
     memory_bytes: usize,
 }
 
-impl Received {
+impl ReceivedWithPhoto {
     fn new(bytes: Bytes, reservation: Reservation) -> Self {
         Self(Arc::new(Mutex::new(Some((bytes, reservation)))))
     }
@@ -136,7 +136,15 @@ impl<S> Admission<S> {
     /// Wraps services.
     pub fn new(inner: S, shares: Shares, terms: ReceiveLimits, readers: StallGuard) -> Self {
         let methods = Methods::of_all_services();
-        Self { shared: Arc::new(AdmissionShared { inner, methods, shares, terms, readers }) }
+        Self {
+            shared: Arc::new(AdmissionShared {
+                inner,
+                methods,
+                shares,
+                receive_limits: terms,
+                stall_guard: readers,
+            }),
+        }
     }
 
     /// The limits that all calls share.
@@ -145,19 +153,19 @@ impl<S> Admission<S> {
     }
 
     /// Admission for the calls of a new connection from an address.
-    pub fn connection(&self, address: &AddressShare) -> Admitting<S> {
+    pub fn connection(&self, address: &AddressShare) -> ConnectionAdmission<S> {
         let share = self.shared.shares.connection(address);
-        Admitting { shared: Arc::clone(&self.shared), share }
+        ConnectionAdmission { shared: Arc::clone(&self.shared), share }
     }
 }
 
-impl<S> Clone for Admitting<S> {
+impl<S> Clone for ConnectionAdmission<S> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), share: self.share.clone() }
     }
 }
 
-impl<S> Service<Request<Body>> for Admitting<S>
+impl<S> Service<Request<Body>> for ConnectionAdmission<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S: Clone + Send + Sync + 'static,
@@ -194,7 +202,7 @@ where
             *request.headers_mut() = HeaderMap::new();
             return Decided::Unknown(request);
         };
-        match self.place(share, method, &request) {
+        match self.open_call(share, method, &request) {
             Ok(call) => Decided::Admitted(call, request),
             Err(refusal) => Decided::Refused(refusal),
         }
@@ -206,24 +214,24 @@ where
             Decided::Unknown(request) => self.call(request).await,
             Decided::Refused(refusal) => refusal.into_http(),
             Decided::Admitted(call, request) => {
-                self.admitted(share, call, request).await.unwrap_or_else(Status::into_http)
+                self.serve_admitted(share, call, request).await.unwrap_or_else(Status::into_http)
             }
         };
         response.headers_mut().insert(head::ACCEPT_ENCODING, head::ENCODINGS);
         response
     }
 
-    async fn admitted(
+    async fn serve_admitted(
         &self,
         share: &ConnectionShare,
         call: AdmittedCall,
         request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let AdmittedCall { method, deadline, place, arriving } = call;
+        let AdmittedCall { method, deadline, open_call: place, arriving } = call;
         let record = CallRecord::among(request.extensions());
         let refusal = StreamRefusal::default();
         let handled = async {
-            let request = self.received(share, arriving, request, &refusal).await?;
+            let request = self.receive(share, arriving, request, &refusal).await?;
             let list =
                 method.is_list.then(|| share.list().ok_or_else(too_many_calls)).transpose()?;
             Ok((self.call(request).await, list))
@@ -231,15 +239,15 @@ where
         // Pinned here: a future passed by value would take its size several times.
         let (response, list) = self.in_time(deadline, pin!(handled)).await?;
         let places = Places { _call: place, _list: list };
-        let deadline = deadline.map(|time| self.at(time));
+        let deadline = deadline.map(|time| self.deadline_at(time));
         let refusal = (method.kind == RequestKind::Stream).then_some(refusal);
         let share = method.owns_answer.then(|| share.clone());
         let answer = |body| Body::new(ResponseBody::new(body, deadline, refusal, share, places));
-        Ok(response.map(|body| self.readers.guard(answer(body), record)))
+        Ok(response.map(|body| self.stall_guard.guard(answer(body), record)))
     }
 
     /// Counts a call as open and takes the memory of its headers.
-    fn place(
+    fn open_call(
         &self,
         share: &ConnectionShare,
         method: MethodLimits,
@@ -251,14 +259,14 @@ where
         let memory = memory.ok_or_else(|| status::overloaded(Limit::RequestMemory))?;
         let Head { timeout, encoding } = Head::read(request.headers())?;
         let ends = |timeout: Duration| {
-            self.terms.clock.now().after(timeout.saturating_sub(DEADLINE_MARGIN))
+            self.receive_limits.clock.now().after(timeout.saturating_sub(DEADLINE_MARGIN))
         };
         let arriving = Arriving { kind: method.kind, encoding, memory, memory_bytes };
-        Ok(AdmittedCall { method, deadline: timeout.map(ends), place, arriving })
+        Ok(AdmittedCall { method, deadline: timeout.map(ends), open_call: place, arriving })
     }
 
     /// Receives the request and returns it in the form that its handler expects.
-    async fn received(
+    async fn receive(
         &self,
         share: &ConnectionShare,
         arriving: Arriving,
@@ -269,17 +277,17 @@ where
         let (mut parts, body) = request.into_parts();
         // The handler gets inflated messages.
         parts.headers.remove(head::ENCODING);
-        let form = MessageForm { encoding, brings_photo: kind == RequestKind::Photo };
-        let receiver = Receiver::new(self.terms.clone(), share.clone(), form, body);
+        let form = MessageForm { encoding, may_have_photo: kind == RequestKind::Photo };
+        let receiver = Receiver::new(self.receive_limits.clone(), share.clone(), form, body);
         if kind == RequestKind::Stream {
-            let messages = Messages { receiver, share: share.clone(), _call: memory };
+            let messages = RequestStream { receiver, share: share.clone(), _call: memory };
             return Ok(Request::from_parts(parts, messages.body(Arc::clone(refusal))));
         }
         let Whole { bytes, lease, reservation } = receiver.single(memory, memory_bytes).await?;
         let bytes = match reservation {
             None => bytes,
             Some(reservation) => {
-                parts.extensions.insert(Received::new(bytes, reservation));
+                parts.extensions.insert(ReceivedWithPhoto::new(bytes, reservation));
                 Bytes::new()
             }
         };
@@ -299,7 +307,7 @@ where
         deadline: Option<Timestamp>,
         call: Pin<&mut impl Future<Output = Result<T, Status>>>,
     ) -> Result<T, Status> {
-        let clock = &self.terms.clock;
+        let clock = &self.receive_limits.clock;
         match deadline {
             None => call.await,
             Some(time) if time <= clock.now() => Err(timed_out()),
@@ -307,21 +315,21 @@ where
         }
     }
 
-    fn at(&self, time: Timestamp) -> Deadline {
-        let clock = self.terms.clock.clone();
+    fn deadline_at(&self, time: Timestamp) -> Deadline {
+        let clock = self.receive_limits.clock.clone();
         Box::pin(async move { clock.sleep_until(time).await })
     }
 }
 
 /// The requests of a stream, each received when its handler asks for it. The only request streams
 /// of the port are those of reflection, whose two versions have equal messages.
-struct Messages {
+struct RequestStream {
     receiver: Receiver,
     share: ConnectionShare,
     _call: Lease,
 }
 
-impl Messages {
+impl RequestStream {
     /// The body that the handler reads. If it ends early, `refusal` holds the reason for the
     /// answer.
     fn body(self, refusal: StreamRefusal) -> Body {

@@ -51,7 +51,7 @@ pub struct ReceiveLimits {
     /// The memory of all photos.
     pub photo_memory: PhotoMemory,
     /// Looks up whether a request id names a match.
-    pub knows: Arc<dyn Fn(RequestId) -> Lookup + Send + Sync>,
+    pub is_known_match: Arc<dyn Fn(RequestId) -> Lookup + Send + Sync>,
 }
 
 /// The form of a request's messages.
@@ -60,7 +60,7 @@ pub struct MessageForm {
     /// The encoding of the messages whose compression flag is set.
     pub encoding: Encoding,
     /// Whether the messages may hold a photo.
-    pub brings_photo: bool,
+    pub may_have_photo: bool,
 }
 
 /// A request's body that is being received.
@@ -93,7 +93,7 @@ impl Receiver {
         body: Body,
     ) -> Self {
         let now = terms.clock.now();
-        let rate = form.brings_photo.then(|| MinRate::new(now));
+        let rate = form.may_have_photo.then(|| MinRate::new(now));
         let due = now.after(terms.timeout);
         Self { terms, share, form, body, rest: Bytes::new(), due, rate, is_draining: false }
     }
@@ -109,7 +109,7 @@ impl Receiver {
         };
         let whole = self.message(&prefix, lease, base_bytes).await?;
         while self.rest.is_empty() {
-            match self.more().await? {
+            match self.next_bytes().await? {
                 Some(bytes) => self.rest = bytes,
                 None => return Ok(whole),
             }
@@ -137,7 +137,7 @@ impl Receiver {
         let mut has = 0;
         while has < PREFIX_BYTES {
             if self.rest.is_empty() {
-                match self.more().await? {
+                match self.next_bytes().await? {
                     Some(bytes) => self.rest = bytes,
                     None if has == 0 => return Ok(None),
                     None => return Err(status::undecodable("it is cut off")),
@@ -147,10 +147,10 @@ impl Receiver {
             self.rest.copy_to_slice(&mut prefix[has..has + take]);
             has += take;
         }
-        self.announced(prefix).map(Some)
+        self.decode_prefix(prefix).map(Some)
     }
 
-    fn announced(&self, prefix: [u8; PREFIX_BYTES]) -> Result<Prefix, Status> {
+    fn decode_prefix(&self, prefix: [u8; PREFIX_BYTES]) -> Result<Prefix, Status> {
         let [flag, length @ ..] = prefix;
         let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
         let is_compressed = match (flag, self.form.encoding) {
@@ -163,7 +163,7 @@ impl Receiver {
             }
             _ => return Err(status::undecodable("its compression flag is neither 0 nor 1")),
         };
-        match self.form.brings_photo {
+        match self.form.may_have_photo {
             true if length > PHOTO_REQUEST_BYTES_MAX => Err(status::photo_too_large()),
             false if length > REQUEST_BYTES_MAX => {
                 Err(status::request_too_large(REQUEST_BYTES_MAX))
@@ -182,7 +182,7 @@ impl Receiver {
         let (mut left, mut lookup) = (prefix.length, None);
         while left > 0 {
             if self.rest.is_empty() {
-                self.rest = match self.more_or_known(&mut content, &mut lookup).await? {
+                self.rest = match self.next_bytes_or_refusal(&mut content, &mut lookup).await? {
                     Some(bytes) => bytes,
                     None => return Err(status::undecodable("it is cut off")),
                 };
@@ -191,7 +191,7 @@ impl Receiver {
             left -= piece.len();
             content.append(&piece)?;
             if let Some(id) = content.message().take_id_to_look_up() {
-                lookup = Some((self.terms.knows)(id));
+                lookup = Some((self.terms.is_known_match)(id));
             }
         }
         Ok(content.end()?.whole())
@@ -204,8 +204,8 @@ impl Receiver {
         base: usize,
     ) -> Result<MessageContent, Status> {
         let photo = || MessagePhoto::new(self.terms.photo_memory.reservation(), self.share.photo());
-        let photo = self.form.brings_photo.then(photo);
-        let length = match (prefix.is_compressed, self.form.brings_photo) {
+        let photo = self.form.may_have_photo.then(photo);
+        let length = match (prefix.is_compressed, self.form.may_have_photo) {
             (false, _) => prefix.length,
             (true, false) => REQUEST_BYTES_MAX,
             (true, true) => PHOTO_REQUEST_BYTES_MAX,
@@ -215,7 +215,7 @@ impl Receiver {
 
     /// The next bytes; `None` at the end of the request. When photo memory is full, a lookup runs
     /// meanwhile, and the request is refused unless it repeats that of a known match.
-    async fn more_or_known(
+    async fn next_bytes_or_refusal(
         &mut self,
         content: &mut MessageContent,
         lookup: &mut Option<Lookup>,
@@ -230,14 +230,14 @@ impl Receiver {
                         false => return Err(message::photo_memory_full()),
                     }
                 }
-                more = self.more() => return more,
+                more = self.next_bytes() => return more,
             }
         }
-        self.more().await
+        self.next_bytes().await
     }
 
     /// The next bytes; `None` at the end of the request.
-    async fn more(&mut self) -> Result<Option<Bytes>, Status> {
+    async fn next_bytes(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
             let rate_due = self.rate.as_ref().map_or(Timestamp::MAX, MinRate::due);
             let wake = self.due.min(rate_due);
@@ -262,7 +262,7 @@ impl Receiver {
 
     /// Refuses a photo, or shortens the timeout, because the server is shutting down.
     fn drain(&mut self) -> Result<(), Status> {
-        if self.form.brings_photo {
+        if self.form.may_have_photo {
             return Err(status::draining());
         }
         self.is_draining = true;

@@ -48,7 +48,7 @@ impl Stage {
             timeout: TIMEOUT,
             draining: CancellationToken::new(),
             photo_memory: PhotoMemory::new(photo_bytes),
-            knows: Arc::new(move |id| {
+            is_known_match: Arc::new(move |id| {
                 let knows = known.load(Ordering::Relaxed) && id.as_str() == "known";
                 Box::pin(async move { Ok(knows) })
             }),
@@ -97,10 +97,10 @@ fn shares(memory_bytes: usize, calls: usize, photo_bytes: usize) -> Shares {
     Shares::new(ShareLimits { memory_bytes, calls, photo_bytes, connections, by_address })
 }
 
-const PLAIN: MessageForm = MessageForm { encoding: Encoding::Identity, brings_photo: false };
-const PHOTO: MessageForm = MessageForm { encoding: Encoding::Identity, brings_photo: true };
-const GZIP: MessageForm = MessageForm { encoding: Encoding::Gzip, brings_photo: false };
-const GZIP_PHOTO: MessageForm = MessageForm { encoding: Encoding::Gzip, brings_photo: true };
+const PLAIN: MessageForm = MessageForm { encoding: Encoding::Identity, may_have_photo: false };
+const PHOTO: MessageForm = MessageForm { encoding: Encoding::Identity, may_have_photo: true };
+const GZIP: MessageForm = MessageForm { encoding: Encoding::Gzip, may_have_photo: false };
+const GZIP_PHOTO: MessageForm = MessageForm { encoding: Encoding::Gzip, may_have_photo: true };
 
 /// The beginning of a message: `length` bytes are announced, and `body` is what arrives.
 fn announced(flag: u8, length: usize, body: &[u8]) -> Vec<u8> {

@@ -24,7 +24,7 @@ use crate::{
 
 /// How long the server may take to accept a call, its photo included. This is longer than a
 /// server's own timeout for receiving a request (60 s), so that the server's error arrives first.
-const TAKING_MAX: Duration = Duration::from_secs(90);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Receives the updates of a followed stream, and its interruptions.
 pub trait Audience {
@@ -53,7 +53,7 @@ impl From<Status> for Error {
     fn from(status: Status) -> Self {
         match resume::outcome_of(&status) {
             CallOutcome::Broken => Self::Broken(Box::new(status)),
-            CallOutcome::Unknown | CallOutcome::Refused => Self::Refused(Box::new(status)),
+            CallOutcome::MatchNotFound | CallOutcome::Refused => Self::Refused(Box::new(status)),
         }
     }
 }
@@ -86,13 +86,13 @@ pub struct FollowMatch {
 impl FollowMatch {
     /// Follows the match to its end.
     pub async fn until_end(&mut self, audience: &mut dyn Audience) -> Result<Match, Error> {
-        let mut trying = Trying::new(&self.clock, self.pace);
+        let mut trying = RetryState::new(&self.clock, self.pace);
         let mut call = match self.target {
             Target::Run(_) => ResumeCall::Run,
             Target::Watch(_) => ResumeCall::Watch { after: self.seen.sequence },
         };
         loop {
-            let error = match self.attend(call, &mut trying, audience).await {
+            let error = match self.follow_one_call(call, &mut trying, audience).await {
                 Ok(ended) => return Ok(ended),
                 Err(error) => error,
             };
@@ -105,7 +105,7 @@ impl FollowMatch {
                 NextMove::Call(next) => call = next,
                 NextMove::Fail => return Err(error),
             }
-            if !trying.again(status, audience).await {
+            if !trying.wait_for_retry(status, audience).await {
                 return Err(error);
             }
         }
@@ -119,10 +119,10 @@ impl FollowMatch {
     }
 
     /// Makes one call and follows it until the call or the match ends.
-    async fn attend(
+    async fn follow_one_call(
         &mut self,
         call: ResumeCall,
-        trying: &mut Trying,
+        trying: &mut RetryState,
         audience: &mut dyn Audience,
     ) -> Result<Match, Error> {
         let clock = self.clock.clone();
@@ -135,14 +135,14 @@ impl FollowMatch {
             let durable = resume::is_durable(&update);
             if durable {
                 self.acceptance = Acceptance::Yes;
-                trying.outage.news();
+                trying.outage.note_progress();
             }
             audience.update(&update)?;
             if let Some(ended) = update.r#match.filter(|m| durable && resume::has_ended(m)) {
                 return Ok(ended);
             }
         }
-        self.look().await
+        self.read_match().await
     }
 
     async fn open(&mut self, call: ResumeCall) -> Result<Streaming<MatchUpdate>, Status> {
@@ -163,7 +163,7 @@ impl FollowMatch {
         let before = self.acceptance;
         self.acceptance = before.max(Acceptance::Perhaps);
         let sent = self.client.run_match(request).await;
-        if sent.as_ref().is_err_and(resume::left_nothing) {
+        if sent.as_ref().is_err_and(resume::had_no_effect) {
             self.acceptance = before;
         }
         Ok(sent?.into_inner())
@@ -171,7 +171,7 @@ impl FollowMatch {
 
     /// Reads the match after its stream ended without a closing update: the match should have ended
     /// before the stream began.
-    async fn look(&mut self) -> Result<Match, Error> {
+    async fn read_match(&mut self) -> Result<Match, Error> {
         let id = match watch_request(&self.target, 0).id {
             Some(watch_match_request::Id::MatchId(id)) => get_match_request::Id::MatchId(id),
             Some(watch_match_request::Id::RequestId(id)) => get_match_request::Id::RequestId(id),
@@ -202,26 +202,26 @@ pub struct FollowMatches {
 impl FollowMatches {
     /// Follows until the call fails and no retry is left.
     pub async fn until_failure(mut self, audience: &mut dyn Audience) -> Error {
-        let mut trying = Trying::new(&self.clock, self.pace);
+        let mut trying = RetryState::new(&self.clock, self.pace);
         loop {
             let error = self.attend(&mut trying, audience).await;
             let Error::Broken(status) = &error else { return error };
-            if !trying.again(status, audience).await {
+            if !trying.wait_for_retry(status, audience).await {
                 return error;
             }
         }
     }
 
-    async fn attend(&mut self, trying: &mut Trying, audience: &mut dyn Audience) -> Error {
-        match self.attend_to(trying, audience).await {
+    async fn attend(&mut self, trying: &mut RetryState, audience: &mut dyn Audience) -> Error {
+        match self.read_stream(trying, audience).await {
             Ok(()) => Status::unavailable("the server ended the stream").into(),
             Err(error) => error,
         }
     }
 
-    async fn attend_to(
+    async fn read_stream(
         &mut self,
-        trying: &mut Trying,
+        trying: &mut RetryState,
         audience: &mut dyn Audience,
     ) -> Result<(), Error> {
         let opening = self.client.watch_matches(self.request.clone());
@@ -231,7 +231,7 @@ impl FollowMatches {
             audience.update(&update)?;
             // A new token is progress, even if it comes with a heartbeat.
             if !update.resume_token.is_empty() {
-                trying.outage.news();
+                trying.outage.note_progress();
                 self.request.resume_token = update.resume_token;
             }
         }
@@ -240,7 +240,7 @@ impl FollowMatches {
 }
 
 /// The retries of one run, and how long its stream may be silent.
-struct Trying {
+struct RetryState {
     clock: Clock,
     elapsed: Box<dyn Fn() -> Duration + Send>,
     pace: Backoff,
@@ -249,7 +249,7 @@ struct Trying {
     heartbeat: Option<Duration>,
 }
 
-impl Trying {
+impl RetryState {
     fn new(clock: &Clock, pace: Backoff) -> Self {
         let (start, watch) = (clock.now(), clock.clone());
         let elapsed = Box::new(move || watch.now().since(start));
@@ -263,7 +263,7 @@ impl Trying {
     }
 
     fn taken(&mut self) {
-        self.outage.taken((self.elapsed)());
+        self.outage.note_accepted((self.elapsed)());
     }
 
     /// The next update of a stream. A stream that is silent for too long counts as broken.
@@ -281,11 +281,11 @@ impl Trying {
     }
 
     /// Waits until the next call is due. Returns false if there must be no further call.
-    async fn again(&mut self, status: &Status, audience: &mut dyn Audience) -> bool {
-        if !self.outage.may_pass(status) {
+    async fn wait_for_retry(&mut self, status: &Status, audience: &mut dyn Audience) -> bool {
+        if !self.outage.may_retry(status) {
             return false;
         }
-        let (now, asked) = ((self.elapsed)(), resume::asked(status));
+        let (now, asked) = ((self.elapsed)(), resume::requested_delay(status));
         let Some(retry) = self.outage.retry(&self.pace, now, rand::random(), asked) else {
             return false;
         };
@@ -295,12 +295,12 @@ impl Trying {
     }
 }
 
-/// The answer to a call, if it comes within [`TAKING_MAX`].
+/// The answer to a call, if it comes within [`ACCEPT_TIMEOUT`].
 async fn taken<T>(
     clock: &Clock,
     opening: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
-    match clock.before(clock.now().after(TAKING_MAX), opening).await {
+    match clock.before(clock.now().after(ACCEPT_TIMEOUT), opening).await {
         Some(opened) => opened,
         None => Err(Status::unavailable("the server has not answered the call")),
     }

@@ -97,7 +97,7 @@ pub enum CallOutcome {
     /// The connection broke, or the server asks the client to retry.
     Broken,
     /// The server doesn't know the match.
-    Unknown,
+    MatchNotFound,
     /// The server refused the call, and would refuse it again.
     Refused,
 }
@@ -122,7 +122,7 @@ pub fn next_call(has_photo: bool, call: ResumeCall, seen: &Seen, outcome: CallOu
             NextMove::Call(ResumeCall::Run)
         }
         CallOutcome::Broken => NextMove::Call(ResumeCall::Watch { after: seen.sequence }),
-        CallOutcome::Unknown => match call {
+        CallOutcome::MatchNotFound => match call {
             ResumeCall::Watch { .. } if has_photo => NextMove::Call(ResumeCall::Run),
             ResumeCall::Watch { .. } | ResumeCall::Run => NextMove::Fail,
         },
@@ -157,8 +157,8 @@ pub fn outcome_of(status: &Status) -> CallOutcome {
         Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted | Code::Unavailable
     );
     match failure::reason(status).as_deref() {
-        Some("MATCH_NOT_FOUND") => CallOutcome::Unknown,
-        Some(_) if status.code() == Code::Unavailable || asked(status).is_some() => {
+        Some("MATCH_NOT_FOUND") => CallOutcome::MatchNotFound,
+        Some(_) if status.code() == Code::Unavailable || requested_delay(status).is_some() => {
             CallOutcome::Broken
         }
         None if transports => CallOutcome::Broken,
@@ -176,26 +176,26 @@ pub fn is_unexplained(status: &Status) -> bool {
 
 /// Whether a failed call has certainly had no effect: the server refused it, or it was never sent.
 /// Other errors don't say what the server had done before.
-pub fn left_nothing(status: &Status) -> bool {
+pub fn had_no_effect(status: &Status) -> bool {
     match failure::reason(status).as_deref() {
         Some("SERVER_DRAINING" | "OVERLOADED") => true,
         Some(_) => outcome_of(status) == CallOutcome::Refused && status.code() != Code::Internal,
         None => {
             let met = Foreign::behind(status);
-            never_left(status) || met.is_some_and(Foreign::stands_before_the_service)
+            was_never_sent(status) || met.is_some_and(Foreign::stands_before_the_service)
         }
     }
 }
 
 /// Whether a call failed because no connection could be made.
-pub fn never_left(status: &Status) -> bool {
+pub fn was_never_sent(status: &Status) -> bool {
     let first = status.source();
     let mut causes = std::iter::successors(first, |&error| error.source());
     causes.any(|error| error.is::<ConnectError>())
 }
 
 /// How long the server, or a gateway in front of it, asks the client to wait.
-pub fn asked(status: &Status) -> Option<Duration> {
+pub fn requested_delay(status: &Status) -> Option<Duration> {
     let told = status.get_details_retry_info().and_then(|info| info.retry_delay);
     let met = Foreign::behind(status).and_then(Foreign::retry_after);
     told.or_else(|| pushback(status).flatten()).or(met)
@@ -263,7 +263,7 @@ pub struct Backoff {
     /// The first pause.
     pub first: Duration,
     /// The longest pause.
-    pub most: Duration,
+    pub longest: Duration,
     /// How long an outage may last before the client gives up.
     pub give_up_after: Duration,
 }
@@ -271,17 +271,17 @@ pub struct Backoff {
 impl Backoff {
     /// The pauses for a person at a terminal: short at first, and 10 s at most.
     pub fn patient(give_up_after: Duration) -> Self {
-        Self { first: Duration::from_millis(200), most: Duration::from_secs(10), give_up_after }
+        Self { first: Duration::from_millis(200), longest: Duration::from_secs(10), give_up_after }
     }
 
     /// The pause before retry number `tries` (from 0). Half of it is fixed and half is multiplied
     /// by `jitter` (0 to 1). It is never shorter than the server asked for; to that, `jitter` adds
     /// up to half, so that clients that were refused together don't return together.
-    fn pause(&self, tries: u32, jitter: f64, asked: Option<Duration>) -> Duration {
-        let whole = self.first.saturating_mul(1 << tries.min(16)).min(self.most);
+    fn pause(&self, tries: u32, jitter: f64, requested: Option<Duration>) -> Duration {
+        let whole = self.first.saturating_mul(1 << tries.min(16)).min(self.longest);
         let pause = whole / 2 + (whole / 2).mul_f64(jitter.clamp(0.0, 1.0));
-        let asked = asked.unwrap_or_default().min(ASKED_MAX);
-        pause.max(asked + (asked / 2).mul_f64(jitter.clamp(0.0, 1.0)))
+        let requested = requested.unwrap_or_default().min(ASKED_MAX);
+        pause.max(requested + (requested / 2).mul_f64(jitter.clamp(0.0, 1.0)))
     }
 }
 
@@ -307,19 +307,19 @@ pub struct OngoingOutage {
 
 impl OngoingOutage {
     /// Notes that the server has accepted a call.
-    pub fn taken(&mut self, now: Duration) {
+    pub fn note_accepted(&mut self, now: Duration) {
         self.taken = Some(now);
     }
 
     /// Notes a new update: the time until the client gives up starts again. The pauses don't become
     /// short again, since a server that keeps crashing after one update must not be called faster.
-    pub fn news(&mut self) {
+    pub fn note_progress(&mut self) {
         self.since = None;
         self.unexplained = 0;
     }
 
     /// Whether the trouble behind this error may still pass, given the errors before it.
-    pub fn may_pass(&mut self, status: &Status) -> bool {
+    pub fn may_retry(&mut self, status: &Status) -> bool {
         self.unexplained = if is_unexplained(status) { self.unexplained + 1 } else { 0 };
         self.unexplained <= UNEXPLAINED_MAX
     }
@@ -331,14 +331,14 @@ impl OngoingOutage {
         pace: &Backoff,
         now: Duration,
         jitter: f64,
-        asked: Option<Duration>,
+        requested: Option<Duration>,
     ) -> Option<Retry> {
-        if self.taken.take().is_some_and(|taken| now.saturating_sub(taken) >= pace.most) {
+        if self.taken.take().is_some_and(|taken| now.saturating_sub(taken) >= pace.longest) {
             *self = Self::default();
         }
         let first = self.since.is_none();
         let since = *self.since.get_or_insert(now);
-        let pause = pace.pause(self.tries, jitter, asked);
+        let pause = pace.pause(self.tries, jitter, requested);
         self.tries = self.tries.saturating_add(1);
         let patient = now.saturating_sub(since) + pause <= pace.give_up_after;
         patient.then_some(Retry { pause, first })

@@ -229,8 +229,11 @@ impl Audience for Witness {
     }
 }
 
-const PROMPT: Backoff =
-    Backoff { first: Duration::ZERO, most: Duration::ZERO, give_up_after: Duration::from_secs(60) };
+const PROMPT: Backoff = Backoff {
+    first: Duration::ZERO,
+    longest: Duration::ZERO,
+    give_up_after: Duration::from_secs(60),
+};
 
 fn run_request() -> MatchRequest {
     let source = Some(Source::Content(Bytes::from_static(b"jpeg")));
@@ -365,7 +368,7 @@ async fn a_refusal_is_the_answer_at_once() {
 async fn a_refused_match_is_not_accepted_and_an_interrupted_one_may_be() {
     let impatient =
         Backoff { give_up_after: Duration::ZERO, first: Duration::from_secs(2), ..PROMPT };
-    let impatient = Backoff { most: Duration::from_secs(2), ..impatient };
+    let impatient = Backoff { longest: Duration::from_secs(2), ..impatient };
     for (then, updates, expected) in [
         (turned_away(), vec![], Acceptance::No),
         (draining(), vec![], Acceptance::Perhaps),
@@ -417,7 +420,7 @@ async fn retries_end_after_their_time() {
     let stage = stage(&actor).await;
     let pace = Backoff {
         first: Duration::from_secs(2),
-        most: Duration::from_secs(2),
+        longest: Duration::from_secs(2),
         give_up_after: Duration::ZERO,
     };
     let mut follow = FollowMatch { pace, ..running(&stage.client) };

@@ -56,7 +56,7 @@ impl FailureDetails {
                 .flat_map(|info| info.metadata)
                 .map(|(key, value)| (plain(&key), plain(&value)))
                 .collect(),
-            retry_delay: resume::asked(status),
+            retry_delay: resume::requested_delay(status),
             hint: own_hint.or_else(|| hint(status.code(), reason.as_deref(), server)),
             reason: reason.map(|reason| plain(&reason)),
             is_answer,
@@ -115,7 +115,7 @@ pub fn outage(status: &Status) -> String {
     let words = match (reason(status), Foreign::behind(status)) {
         (Some(reason), _) => format!("{} ({reason})", status.message()),
         (None, Some(met)) => format!("the server answered {met}"),
-        (None, None) if resume::never_left(status) => {
+        (None, None) if resume::was_never_sent(status) => {
             format!("can't reach the server: {}", cause(status))
         }
         (None, None) if status.source().is_some() => BROKEN.to_owned(),
@@ -169,7 +169,7 @@ fn lost(status: &Status, server: &Uri) -> Option<(String, String)> {
         return Some((format!("can't connect to {at}: {problem}"), problem.hint().to_owned()));
     }
     let broke = resume::outcome_of(status) == CallOutcome::Broken && status.source().is_some();
-    let message = match resume::never_left(status) {
+    let message = match resume::was_never_sent(status) {
         true => format!("can't reach {at}: {}", cause(status)),
         false if broke => format!("{BROKEN}: {}", cause(status)),
         false if status.code() == Code::DeadlineExceeded => {

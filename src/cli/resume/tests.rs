@@ -34,10 +34,13 @@ fn pushed_back(text: &'static str) -> Status {
 #[test]
 fn a_server_can_ask_to_wait_in_three_ways() {
     let ms = Duration::from_millis;
-    assert_eq!(asked(&refusal(Code::Unavailable, "SERVER_DRAINING", Some(ms(5)))), Some(ms(5)));
-    assert_eq!(asked(&pushed_back("700")), Some(ms(700)));
-    assert_eq!(asked(&pushed_back("-1")), None);
-    assert_eq!(asked(&met(503)), Some(ms(3_000)));
+    assert_eq!(
+        requested_delay(&refusal(Code::Unavailable, "SERVER_DRAINING", Some(ms(5)))),
+        Some(ms(5))
+    );
+    assert_eq!(requested_delay(&pushed_back("700")), Some(ms(700)));
+    assert_eq!(requested_delay(&pushed_back("-1")), None);
+    assert_eq!(requested_delay(&met(503)), Some(ms(3_000)));
 }
 
 #[test]
@@ -50,7 +53,7 @@ fn an_event_of_a_later_version_is_new_once() {
 
 #[test]
 fn the_next_call_depends_on_the_last_update_and_the_error() {
-    use CallOutcome::{Broken, Refused, Unknown};
+    use CallOutcome::{Broken, MatchNotFound, Refused};
     use MatchState::{Accepted, Processing, Unspecified, Uploaded};
     use ResumeCall::{Run, Watch};
     let watch = |after| Watch { after };
@@ -65,14 +68,14 @@ fn the_next_call_depends_on_the_last_update_and_the_error() {
         (true, Run, (5, Processing), Broken, NextMove::Call(watch(5))),
         (true, watch(2), (3, Processing), Broken, NextMove::Call(watch(3))),
         // The server has lost the match, or it was erased.
-        (true, watch(3), (3, Processing), Unknown, NextMove::Call(Run)),
-        (true, Run, (0, Unspecified), Unknown, NextMove::Fail),
+        (true, watch(3), (3, Processing), MatchNotFound, NextMove::Call(Run)),
+        (true, Run, (0, Unspecified), MatchNotFound, NextMove::Fail),
         (true, Run, (0, Unspecified), Refused, NextMove::Fail),
         (true, watch(3), (3, Processing), Refused, NextMove::Fail),
         // A watcher has no request to send.
         (false, watch(0), (0, Unspecified), Broken, NextMove::Call(watch(0))),
         (false, watch(0), (1, Accepted), Broken, NextMove::Call(watch(1))),
-        (false, watch(4), (4, Processing), Unknown, NextMove::Fail),
+        (false, watch(4), (4, Processing), MatchNotFound, NextMove::Fail),
         (false, watch(4), (4, Processing), Refused, NextMove::Fail),
     ] {
         let next = next_call(has_photo, call, &seen(number, state), outcome);
@@ -107,7 +110,7 @@ fn an_error_is_an_outage_only_if_a_repeat_may_help() {
         (refusal(Code::InvalidArgument, "FIELD_INVALID", None), CallOutcome::Refused),
         (refusal(Code::AlreadyExists, "REQUEST_ID_REUSED", None), CallOutcome::Refused),
         (refusal(Code::OutOfRange, "WATCH_AHEAD", None), CallOutcome::Refused),
-        (refusal(Code::NotFound, "MATCH_NOT_FOUND", None), CallOutcome::Unknown),
+        (refusal(Code::NotFound, "MATCH_NOT_FOUND", None), CallOutcome::MatchNotFound),
     ] {
         assert_eq!(outcome_of(&status), expected, "{status:?}");
     }
@@ -152,7 +155,7 @@ fn retries_stop_after_a_long_outage_and_restart_with_a_new_update() {
     assert_eq!(first(outage.retry(&pace, at(0), 0.5, None)), Some(true));
     assert_eq!(first(outage.retry(&pace, at(59), 0.5, None)), Some(false));
     assert_eq!(first(outage.retry(&pace, at(61), 0.5, None)), None);
-    outage.news();
+    outage.note_progress();
     assert_eq!(first(outage.retry(&pace, at(62), 0.5, None)), Some(true));
 }
 
@@ -161,8 +164,8 @@ fn a_server_that_crashes_after_each_call_is_called_ever_less_often() {
     let pace = Backoff::patient(Duration::from_secs(60));
     let mut outage = OngoingOutage::default();
     let mut dies = |at: u64, after: u64| {
-        outage.taken(Duration::from_secs(at));
-        outage.news();
+        outage.note_accepted(Duration::from_secs(at));
+        outage.note_progress();
         outage.retry(&pace, Duration::from_secs(at + after), 1.0, None).expect("patience").pause
     };
     let pauses: Vec<_> = (0..8).map(|n| dies(n, 1).as_millis()).collect();
@@ -188,15 +191,15 @@ fn a_stream_is_dead_after_some_missed_heartbeats() {
 fn a_few_errors_without_a_reason_end_the_retries() {
     let answer = || Status::unknown("Payload Too Large");
     let mut outage = OngoingOutage::default();
-    assert_eq!((0..10).take_while(|_| outage.may_pass(&answer())).count(), 5);
-    outage.news();
-    assert!(outage.may_pass(&answer()), "an update restarts the count");
+    assert_eq!((0..10).take_while(|_| outage.may_retry(&answer())).count(), 5);
+    outage.note_progress();
+    assert!(outage.may_retry(&answer()), "an update restarts the count");
 
     let mut broken = answer();
     broken.set_source(Arc::new(io::Error::other("reset")));
     let mut outage = OngoingOutage::default();
-    assert!((0..10).all(|_| outage.may_pass(&broken)), "a broken connection isn't an answer");
-    assert!((0..10).all(|_| outage.may_pass(&Status::unavailable("later"))));
+    assert!((0..10).all(|_| outage.may_retry(&broken)), "a broken connection isn't an answer");
+    assert!((0..10).all(|_| outage.may_retry(&Status::unavailable("later"))));
 }
 
 #[test]
@@ -214,6 +217,6 @@ fn a_refused_call_has_no_effect_and_a_lost_answer_may_have() {
         (refusal(Code::Internal, "INTERNAL", None), false),
         (Status::unknown("h2 protocol error"), false),
     ] {
-        assert_eq!(left_nothing(&status), nothing, "{status:?}");
+        assert_eq!(had_no_effect(&status), nothing, "{status:?}");
     }
 }

@@ -7,9 +7,9 @@ use crate::{
     app::histories::{
         History, OnDisk, POLICY,
         caller::{Caller, Plan},
+        fault_injection::{POINTS, Point},
         fleet::{Fleet, LEASE},
         oz::{Acts, FAULTS, Model},
-        plug::{POINTS, Point},
     },
     domain::LivenessPolicy,
 };
@@ -68,9 +68,9 @@ fn a_match_survives_a_crash_at_every_point_of_every_operation() {
     let mut deaths = 0;
     for (policy, sends_photo, operations) in kinds() {
         for (n, point) in points(0..operations) {
-            let history = check(policy, sends_photo, |it| it.plug.pull_at(n, point));
+            let history = check(policy, sends_photo, |it| it.plug.crash_at(n, point));
             assert_eq!(last(&history).last(), Some(&"finished"), "{policy:?} {n} {point:?}");
-            deaths += history.died;
+            deaths += history.crashes;
         }
     }
     assert!(deaths > 100, "{deaths} deaths");
@@ -84,9 +84,9 @@ fn a_match_on_a_real_file_survives_a_crash_at_every_point_of_every_operation() {
     {
         for (n, point) in points(0..operations) {
             let history = History::over(1, Box::new(OnDisk::new()));
-            let history = check_in(history, policy, sends_photo, |it| it.plug.pull_at(n, point));
+            let history = check_in(history, policy, sends_photo, |it| it.plug.crash_at(n, point));
             assert_eq!(last(&history).last(), Some(&"finished"), "{policy:?} {n} {point:?}");
-            deaths += history.died;
+            deaths += history.crashes;
         }
     }
     println!("deaths on a file: {deaths}, lost: 0, doubled: 0");
@@ -102,7 +102,7 @@ fn check_fleet(
     let mut fleet = Fleet::new(1, 2);
     let caller = Caller::new(plan(&fleet.oz, 1, policy, sends_photo));
     fleet.callers.push(caller);
-    fleet.restart = Duration::from_secs(1_000);
+    fleet.restart_delay = Duration::from_secs(1_000);
     change(&mut fleet);
     fleet.run();
     let names = fleet.callers[0].seen()[0].names.clone();
@@ -126,12 +126,12 @@ fn a_match_is_taken_over_after_a_crash_at_every_point_of_every_operation() {
         for (n, point) in points(0..operations) {
             for alone in [true, false] {
                 let (fleet, names) = check_fleet(policy, sends_photo, |it| {
-                    it.plug.pull_at(n, point);
+                    it.plug.crash_at(n, point);
                     it.oz.act_without_senders(alone);
                 });
                 assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?}");
                 assert!(fleet.oz.strays() == 0);
-                deaths += fleet.struck;
+                deaths += fleet.harmful_strikes;
             }
         }
     }
@@ -146,12 +146,12 @@ fn a_match_is_taken_over_while_its_driver_is_paused_at_any_point_of_any_operatio
         for (n, point) in points(0..operations) {
             for (alone, leases) in [(true, 2), (false, 2), (true, 5), (false, 5)] {
                 let (fleet, names) = check_fleet(policy, sends_photo, |it| {
-                    it.plug.halt_at(n, point);
-                    it.halt = leases * LEASE;
+                    it.plug.pause_at(n, point);
+                    it.pause_length = leases * LEASE;
                     it.oz.act_without_senders(alone);
                 });
                 assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?}");
-                halts += fleet.struck;
+                halts += fleet.harmful_strikes;
                 strays += fleet.oz.strays();
             }
         }
@@ -172,11 +172,11 @@ fn a_match_is_taken_over_by_replicas_whose_clocks_are_years_apart() {
         for (n, point) in points(0..operations) {
             for skews in [[YEAR, 0], [0, YEAR], [-YEAR, 0], [0, -YEAR], [YEAR, -YEAR]] {
                 let (fleet, names) = check_fleet(policy, sends_photo, |it| {
-                    it.plug.pull_at(n, point);
-                    it.skews = skews.to_vec();
+                    it.plug.crash_at(n, point);
+                    it.clock_skews_micros = skews.to_vec();
                 });
                 assert_eq!(names.last(), Some(&"finished"), "{policy:?} {n} {point:?} {skews:?}");
-                deaths += fleet.struck;
+                deaths += fleet.harmful_strikes;
             }
         }
     }
@@ -205,9 +205,9 @@ fn a_match_survives_every_fault_followed_by_a_crash_at_every_later_point() {
             for (later, point) in points(n..n + 4) {
                 let history = check(policy, sends_photo, |history| {
                     history.oz.fail_at(n, *fault);
-                    history.plug.pull_at(later, point);
+                    history.plug.crash_at(later, point);
                 });
-                both += history.died.min(history.oz.faults());
+                both += history.crashes.min(history.oz.faults());
             }
         }
     }
@@ -221,7 +221,7 @@ fn a_photo_that_is_not_sent_again_is_lost_after_the_grace_and_not_before() {
         let history = check(LivenessPolicy::Report, true, |history| {
             let plan = history.callers[0].plan.clone();
             history.callers = vec![Caller::new(Plan { comes_back: None, ..plan })];
-            history.plug.pull_at(n, point);
+            history.plug.crash_at(n, point);
         });
         let seen = &history.callers[0].seen()[0];
         if seen.names.last() == Some(&"failed") {
@@ -251,7 +251,7 @@ fn fifty_callers_with_one_request_id_get_one_match_through_a_crash_at_every_poin
         check(LivenessPolicy::Run, true, |history| {
             let plan = history.callers[0].plan.clone();
             history.callers = vec![Caller::new(Plan { copies: 50, ..plan })];
-            history.plug.pull_at(n, point);
+            history.plug.crash_at(n, point);
         });
     }
 }

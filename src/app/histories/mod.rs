@@ -7,11 +7,11 @@
 
 mod caller;
 mod checks;
+mod fault_injection;
 mod fleet;
 mod matrix;
 mod outages;
 mod oz;
-mod plug;
 mod seeds;
 mod stretched;
 
@@ -29,8 +29,8 @@ use tokio::{runtime::Runtime, sync::Notify, task::JoinSet};
 use crate::{
     app::histories::{
         caller::{Caller, Follower, Process},
+        fault_injection::{CrashInjector, FaultyReader, FaultyWriter},
         oz::{Model, Wire},
-        plug::{Counted, Plug, Plugged},
     },
     clock::{Clock, Hand},
     domain::{Policy, Timestamp},
@@ -103,27 +103,27 @@ impl Engine for OnDisk {
 pub struct History {
     pub seed: u64,
     pub clock: Clock,
-    hand: Hand,
-    pub plug: Arc<Plug>,
+    clock_hand: Hand,
+    pub plug: Arc<CrashInjector>,
     pub oz: Arc<Model>,
     engine: Box<dyn Engine>,
     pub callers: Vec<Arc<Caller>>,
-    all: Arc<Follower>,
+    follower_of_all: Arc<Follower>,
     /// Limits on requests to Oz.
     pub limits: worker::OzLimits,
     /// The times at which the process crashes, besides the plug's crash point.
-    pub deaths: VecDeque<Timestamp>,
+    pub crash_times: VecDeque<Timestamp>,
     /// The probability that a write fails, 0 to 1.
     pub store_trouble: f64,
     /// How often the process has crashed.
-    pub died: usize,
+    pub crashes: usize,
 }
 
 /// How a process ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Died,
-    Over,
+    Finished,
 }
 
 impl History {
@@ -135,21 +135,21 @@ impl History {
     /// The same, over a store of another engine.
     pub fn over(seed: u64, engine: Box<dyn Engine>) -> Self {
         let (clock, hand) = Clock::manual(START);
-        let plug = Arc::new(Plug::default());
+        let plug = Arc::new(CrashInjector::default());
         let oz = Arc::new(Model::new(clock.clone(), seed));
         Self {
             seed,
             clock,
-            hand,
+            clock_hand: hand,
             plug,
             oz,
             engine,
             callers: Vec::new(),
-            all: Arc::default(),
+            follower_of_all: Arc::default(),
             limits: worker::OzLimits { requests_max: 512, rate_max: None },
-            deaths: VecDeque::new(),
+            crash_times: VecDeque::new(),
             store_trouble: 0.0,
-            died: 0,
+            crashes: 0,
         }
     }
 
@@ -161,51 +161,51 @@ impl History {
     /// Runs until every match has ended, through as many processes as it takes, and checks the
     /// invariants.
     pub fn run(&mut self) {
-        while self.life() == End::Died {
-            self.died += 1;
-            self.plug.mend();
+        while self.run_process() == End::Died {
+            self.crashes += 1;
+            self.plug.reset();
         }
     }
 
-    fn life(&mut self) -> End {
+    fn run_process(&mut self) -> End {
         let parked = Arc::new(Notify::new());
         let runtime = runtime(Arc::clone(&parked));
-        runtime.block_on(self.live(&parked))
+        runtime.block_on(self.run_until_end_or_crash(&parked))
     }
 
-    async fn live(&mut self, parked: &Notify) -> End {
+    async fn run_until_end_or_crash(&mut self, parked: &Notify) -> End {
         let (house, reader) = self.open().await;
         let mut tasks = JoinSet::new();
         for caller in &self.callers {
-            caller.attend(&house, self.died, &mut tasks);
+            caller.attend(&house, self.crashes, &mut tasks);
         }
         let mut beside = JoinSet::new();
-        beside.spawn(Arc::clone(&self.all).follow(Arc::clone(&house)));
+        beside.spawn(Arc::clone(&self.follower_of_all).follow(Arc::clone(&house)));
         loop {
             tokio::select! {
                 biased;
-                () = self.plug.death() => return End::Died,
-                () = self.quiet(parked) => {}
+                () = self.plug.crashed() => return End::Died,
+                () = self.wait_until_idle(parked) => {}
             }
             while let Some(done) = tasks.try_join_next().or_else(|| beside.try_join_next()) {
-                done.unwrap_or_else(|panic| self.tell(&panic.to_string()));
+                done.unwrap_or_else(|panic| self.fail(&panic.to_string()));
             }
             if tasks.is_empty() && house.worker.unfinished() == 0 {
                 let case = checks::Case {
                     oz: &self.oz,
                     callers: &self.callers,
-                    disturbances: self.died,
-                    again: self.again(),
+                    disturbances: self.crashes,
+                    again: self.reproduction(),
                 };
-                checks::check(&case, reader.as_ref(), &[self.all.updates()]).await;
-                return End::Over;
+                checks::check(&case, reader.as_ref(), &[self.follower_of_all.updates()]).await;
+                return End::Finished;
             }
-            self.move_on();
+            self.advance_time();
         }
     }
 
     /// Waits until every task waits for a later time, and the store has no operation in progress.
-    async fn quiet(&self, parked: &Notify) {
+    async fn wait_until_idle(&self, parked: &Notify) {
         loop {
             parked.notified().await;
             if !self.plug.is_store_busy() {
@@ -215,29 +215,30 @@ impl History {
     }
 
     /// Moves the time on to the next wake-up or the next crash.
-    fn move_on(&mut self) {
+    fn advance_time(&mut self) {
         let now = self.clock.now();
         if now.since(START) > TIME_MAX {
             let seen: Vec<_> = self.callers.iter().flat_map(|it| it.seen()).collect();
-            self.tell(&format!("it doesn't end: {seen:?}, store trouble {}", self.store_trouble));
+            self.fail(&format!("it doesn't end: {seen:?}, store trouble {}", self.store_trouble));
         }
-        let next = self.hand.next_wake().unwrap_or(Timestamp::MAX);
-        let death = self.deaths.front().copied().unwrap_or(Timestamp::MAX);
-        self.hand.advance(next.min(death).since(now));
+        let next = self.clock_hand.next_wake().unwrap_or(Timestamp::MAX);
+        let death = self.crash_times.front().copied().unwrap_or(Timestamp::MAX);
+        self.clock_hand.advance(next.min(death).since(now));
         if death <= next {
-            self.deaths.pop_front();
-            self.plug.pull();
+            self.crash_times.pop_front();
+            self.plug.crash();
         }
     }
 
     async fn open(&self) -> (Arc<Process>, Arc<dyn Reader>) {
         let (writer, inner) = self.engine.open(&self.clock).await;
-        let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(&self.plug) });
+        let reader: Arc<dyn Reader> =
+            Arc::new(FaultyReader { inner, plug: Arc::clone(&self.plug) });
         let config = watch::Config { heartbeat: Duration::from_secs(20) };
         let store = Outage::new("the store", self.clock.clone());
         let watch = Watch::new(config, Arc::clone(&reader), store.clone(), self.clock.clone());
-        let seed = self.seed + self.died as u64;
-        let writer = Plugged::new(writer, Arc::clone(&self.plug), seed, self.store_trouble);
+        let seed = self.seed + self.crashes as u64;
+        let writer = FaultyWriter::new(writer, Arc::clone(&self.plug), seed, self.store_trouble);
         let random = Mutex::new(StdRng::seed_from_u64(seed));
         let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
         let with = worker::Collaborators {
@@ -266,12 +267,12 @@ impl History {
     }
 
     /// Panics with the seed that repeats the failure.
-    pub fn tell(&self, what: &str) -> ! {
-        panic!("{}: {what}", self.again());
+    pub fn fail(&self, what: &str) -> ! {
+        panic!("{}: {what}", self.reproduction());
     }
 
-    fn again(&self) -> String {
-        format!("seed {}, after {} deaths, at {:?}", self.seed, self.died, self.clock.now())
+    fn reproduction(&self) -> String {
+        format!("seed {}, after {} deaths, at {:?}", self.seed, self.crashes, self.clock.now())
     }
 }
 

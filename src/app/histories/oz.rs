@@ -14,7 +14,7 @@ use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
-    app::histories::plug::{Plug, Point},
+    app::histories::fault_injection::{CrashInjector, Point},
     clock::Clock,
     domain::{
         Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId,
@@ -115,7 +115,7 @@ pub struct Model {
 /// The connection of a process to the model.
 pub struct Wire {
     pub oz: Arc<Model>,
-    pub plug: Arc<Plug>,
+    pub plug: Arc<CrashInjector>,
     /// Tells whether the process may send a request; `None`: it may send any.
     pub journal: Option<Memory>,
 }
@@ -298,7 +298,7 @@ impl Model {
 
     async fn answer(
         &self,
-        plug: &Plug,
+        plug: &CrashInjector,
         n: usize,
         ask: &Ask,
         begun: Timestamp,

@@ -9,8 +9,8 @@ use crate::{
     app::histories::{
         History,
         caller::{Caller, Plan},
+        fault_injection::POINTS,
         oz::{Model, OUTAGES, Outage},
-        plug::POINTS,
     },
     domain::LivenessPolicy,
 };
@@ -47,10 +47,10 @@ fn draw(seed: u64) -> History {
         .map(|_| History::at(random.random_range(0.0..40.0)))
         .collect();
     deaths.sort();
-    history.deaths = deaths.into();
+    history.crash_times = deaths.into();
     if random.random_bool(0.5) {
         let point = POINTS[random.random_range(0..POINTS.len())];
-        history.plug.pull_at(random.random_range(0..40), point);
+        history.plug.crash_at(random.random_range(0..40), point);
     }
     history
 }
@@ -95,7 +95,7 @@ fn every_history_keeps_every_promise() {
     for seed in REGRESSIONS.iter().copied().chain(first..first + seeds) {
         let mut history = draw(seed);
         history.run();
-        deaths += history.died;
+        deaths += history.crashes;
         operations += history.plug.operations();
     }
     println!("seeds: {seeds}, deaths: {deaths}, operations: {operations}, broken promises: 0");
@@ -109,7 +109,7 @@ fn a_history_repeats_from_its_seed() {
             history.run();
             let seen: Vec<_> = history.callers.iter().flat_map(|it| it.seen()).collect();
             let seen: Vec<_> = seen.into_iter().map(|it| (it.names, it.time)).collect();
-            (history.plug.operations(), history.died, history.clock.now(), seen)
+            (history.plug.operations(), history.crashes, history.clock.now(), seen)
         });
         assert_eq!(traces[0], traces[1], "seed {seed}");
     }

@@ -22,12 +22,12 @@ use crate::{
     app::histories::{
         caller::Caller,
         checks,
+        fault_injection::CrashInjector,
         fleet::{
             client::{Client, Doors, Follower},
             replica::{End, Life, Outside},
         },
         oz::Model,
-        plug::Plug,
     },
     clock::{Clock, Hand},
     domain::Timestamp,
@@ -48,7 +48,7 @@ const TIME_MAX: Duration = Duration::from_secs(3_600);
 /// How long the fleet continues after all matches have ended and all replicas are healed. Within
 /// this time, a replica that was paused would have acted on a claim that it has lost, if it ever
 /// does.
-const AFTERWARDS: Duration = Duration::from_secs(40);
+const RUN_ON: Duration = Duration::from_secs(40);
 
 /// How long followers of all matches may lag after that.
 const CATCHING_UP: Duration = Duration::from_secs(120);
@@ -81,33 +81,33 @@ pub struct Fleet {
     pub clock: Clock,
     hand: Hand,
     /// Counts the operations of all replicas.
-    pub plug: Plug,
+    pub plug: CrashInjector,
     pub oz: Arc<Model>,
     store: Arc<Mutex<Store>>,
     pub callers: Vec<Arc<Caller>>,
     /// How many followers of all matches there are.
     pub followers: usize,
     /// The probability that a write fails, 0 to 1.
-    pub store_trouble: f64,
+    pub write_failure_probability: f64,
     /// The delay of notifications between replicas.
     pub lag: Duration,
     /// How soon a replica that is down is started again.
-    pub restart: Duration,
+    pub restart_delay: Duration,
     /// How long a replica that the plug pauses stays paused.
-    pub halt: Duration,
+    pub pause_length: Duration,
     /// By how many microseconds the clock of each replica is ahead when it starts.
-    pub skews: Vec<i64>,
+    pub clock_skews_micros: Vec<i64>,
     /// The probability that a caller changes replicas after an update, 0 to 1.
-    pub restless: f64,
+    pub move_probability: f64,
     strikes: BTreeMap<(Timestamp, usize), (usize, Strike)>,
-    strikes_made: usize,
+    strikes_planned: usize,
     replicas: Vec<Option<Life>>,
-    doors: Arc<Doors>,
+    endpoints: Arc<Doors>,
     outside: Outside,
     /// How often a replica has been started: each start begins a new life.
     lives: u64,
     /// How many strikes have done harm.
-    pub struck: usize,
+    pub harmful_strikes: usize,
 }
 
 impl Fleet {
@@ -119,33 +119,33 @@ impl Fleet {
             oz: Arc::new(Model::new(clock.clone(), seed)),
             clock,
             hand,
-            plug: Plug::default(),
+            plug: CrashInjector::default(),
             store: Arc::new(Mutex::new(Store::new(seed))),
             callers: Vec::new(),
             followers: 1,
-            store_trouble: 0.0,
+            write_failure_probability: 0.0,
             lag: Duration::from_millis(5),
-            restart: Duration::from_secs(1),
-            halt: 2 * LEASE,
-            skews: vec![0; replicas],
-            restless: 0.0,
+            restart_delay: Duration::from_secs(1),
+            pause_length: 2 * LEASE,
+            clock_skews_micros: vec![0; replicas],
+            move_probability: 0.0,
             strikes: BTreeMap::new(),
-            strikes_made: 0,
+            strikes_planned: 0,
             replicas: (0..replicas).map(|_| None).collect(),
-            doors: Arc::new(Doors::new(replicas)),
+            endpoints: Arc::new(Doors::new(replicas)),
             outside: Outside::new(),
             lives: 0,
-            struck: 0,
+            harmful_strikes: 0,
         }
     }
 
     /// Plans a strike at a replica.
-    pub fn strike(&mut self, time: Timestamp, replica: usize, strike: Strike) {
-        self.strikes_made += 1;
-        self.strikes.insert((time, self.strikes_made), (replica, strike));
+    pub fn plan_strike(&mut self, time: Timestamp, replica: usize, strike: Strike) {
+        self.strikes_planned += 1;
+        self.strikes.insert((time, self.strikes_planned), (replica, strike));
     }
 
-    /// Runs until every match has ended, and for [`AFTERWARDS`] longer, then checks the invariants.
+    /// Runs until every match has ended, and for [`RUN_ON`] longer, then checks the invariants.
     pub fn run(&mut self) {
         for replica in 0..self.replicas.len() {
             self.start(replica);
@@ -158,10 +158,10 @@ impl Fleet {
             self.move_on();
         }
         self.heal();
-        let until = self.clock.now().after(AFTERWARDS);
+        let until = self.clock.now().after(RUN_ON);
         let late = until.after(CATCHING_UP);
         while self.clock.now() < until
-            || everything.iter().any(|it| it.updates().len() < self.facts())
+            || everything.iter().any(|it| it.updates().len() < self.event_count())
         {
             self.turn(&mut clients, &mut following);
             if self.clock.now() > late {
@@ -180,16 +180,16 @@ impl Fleet {
                 let client = Client {
                     caller: Arc::clone(caller),
                     copy,
-                    doors: Arc::clone(&self.doors),
+                    doors: Arc::clone(&self.endpoints),
                     clock: self.clock.clone(),
                     random,
-                    restless: self.restless,
+                    restless: self.move_probability,
                 };
                 clients.spawn_on(client.run(), self.outside.handle());
             }
             let random = StdRng::seed_from_u64(random.random());
             if let Some(time) = caller.plan.cancels {
-                let (caller, doors) = (Arc::clone(caller), Arc::clone(&self.doors));
+                let (caller, doors) = (Arc::clone(caller), Arc::clone(&self.endpoints));
                 let cancelling = client::cancel(caller, doors, self.clock.clone(), time, random);
                 clients.spawn_on(cancelling, self.outside.handle());
             }
@@ -202,10 +202,10 @@ impl Fleet {
         let followers = (0..self.followers).map(|_| {
             let everything = Arc::new(Follower::default());
             let follow = Arc::clone(&everything).follow(
-                Arc::clone(&self.doors),
+                Arc::clone(&self.endpoints),
                 self.clock.clone(),
                 StdRng::seed_from_u64(random.random()),
-                self.restless,
+                self.move_probability,
             );
             following.spawn_on(follow, self.outside.handle());
             everything
@@ -218,14 +218,14 @@ impl Fleet {
         for _ in 0..TURNS_MAX {
             self.outside.run();
             for replica in 0..self.replicas.len() {
-                let life = self.replicas[replica].as_mut().filter(|life| !life.stands_still);
+                let life = self.replicas[replica].as_mut().filter(|life| !life.is_paused);
                 match life.map(Life::run) {
                     Some(End::Died) => self.apply_strike(replica, Strike::Kill),
                     Some(End::Gone) => self.end_life(replica),
                     Some(End::Halted) => {
                         self.apply_strike(replica, Strike::Pause);
-                        let resume = self.clock.now().after(self.halt);
-                        self.strike(resume, replica, Strike::Resume);
+                        let resume = self.clock.now().after(self.pause_length);
+                        self.plan_strike(resume, replica, Strike::Resume);
                     }
                     Some(End::Quiet) | None => {}
                 }
@@ -233,7 +233,7 @@ impl Fleet {
             while let Some(done) = clients.try_join_next().or_else(|| following.try_join_next()) {
                 done.unwrap_or_else(|panic| self.tell(&panic.to_string()));
             }
-            let mut running = self.replicas.iter().flatten().filter(|life| !life.stands_still);
+            let mut running = self.replicas.iter().flatten().filter(|life| !life.is_paused);
             if self.outside.is_quiet() && running.all(Life::is_quiet) {
                 return;
             }
@@ -267,25 +267,25 @@ impl Fleet {
             return;
         };
         let harms = [Strike::Kill, Strike::Drain, Strike::Pause, Strike::Cut].contains(&strike);
-        self.struck += usize::from(harms);
+        self.harmful_strikes += usize::from(harms);
         match strike {
             Strike::Kill => self.end_life(replica),
             Strike::Start => {}
             Strike::Drain => life.drain(),
-            Strike::Pause => life.stands_still = true,
+            Strike::Pause => life.is_paused = true,
             Strike::Resume => {
-                life.stands_still = false;
-                life.plug.go_on();
+                life.is_paused = false;
+                life.plug.resume();
             }
-            Strike::Cut => life.plug.cut(true),
-            Strike::Mend => life.plug.cut(false),
+            Strike::Cut => life.plug.set_cut_off(true),
+            Strike::Mend => life.plug.set_cut_off(false),
         }
     }
 
     fn start(&mut self, replica: usize) {
         self.lives += 1;
         let seed = self.seed + 1_000 * self.lives;
-        let clock = self.clock.skewed(self.skews[replica]);
+        let clock = self.clock.skewed(self.clock_skews_micros[replica]);
         let journal = Memory::join(Arc::clone(&self.store), clock.clone(), LEASE);
         let plug = Arc::new(self.plug.for_other_process());
         let life = Life::begin(
@@ -293,20 +293,20 @@ impl Fleet {
             plug,
             &self.oz,
             &clock,
-            replica::Chances { seed, store_trouble: self.store_trouble, lag: self.lag },
+            replica::Chances { seed, store_trouble: self.write_failure_probability, lag: self.lag },
         );
-        self.doors.open(replica, life.door());
+        self.endpoints.open(replica, life.door());
         self.replicas[replica] = Some(life);
     }
 
     /// Ends a replica's life, if it has not ended, and plans its restart.
     fn end_life(&mut self, replica: usize) {
-        self.doors.close(replica);
+        self.endpoints.close(replica);
         if let Some(life) = self.replicas[replica].take() {
             life.end();
         }
-        let back = self.clock.now().after(self.restart);
-        self.strike(back, replica, Strike::Start);
+        let back = self.clock.now().after(self.restart_delay);
+        self.plan_strike(back, replica, Strike::Start);
     }
 
     /// Starts, resumes and reconnects all replicas.
@@ -323,7 +323,7 @@ impl Fleet {
         lock(&self.store).unfinished()
     }
 
-    fn facts(&self) -> usize {
+    fn event_count(&self) -> usize {
         lock(&self.store).events()
     }
 
@@ -332,7 +332,7 @@ impl Fleet {
         let case = checks::Case {
             oz: &self.oz,
             callers: &self.callers,
-            disturbances: self.struck,
+            disturbances: self.harmful_strikes,
             again: self.again(),
         };
         let all: Vec<_> = everything.iter().map(|it| it.updates()).collect();
@@ -346,6 +346,6 @@ impl Fleet {
 
     fn again(&self) -> String {
         let now = self.clock.now().since(START);
-        format!("seed {} of a fleet, after {} strikes, at {now:?}", self.seed, self.struck)
+        format!("seed {} of a fleet, after {} strikes, at {now:?}", self.seed, self.harmful_strikes)
     }
 }

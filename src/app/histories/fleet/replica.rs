@@ -19,9 +19,9 @@ use crate::{
     app::histories::{
         POLICY,
         caller::Process,
+        fault_injection::{CrashInjector, FaultyReader, FaultyWriter},
         fleet::{LEASE, client::Door},
         oz::{Model, Wire},
-        plug::{Counted, Plug, Plugged},
         runtime,
     },
     clock::Clock,
@@ -45,12 +45,12 @@ pub struct Outside {
 
 /// One life of a replica.
 pub struct Life {
-    rest: Outside,
+    runtime: Outside,
     house: Arc<Process>,
     journal: Memory,
-    pub plug: Arc<Plug>,
+    pub plug: Arc<CrashInjector>,
     /// Whether the replica is paused: its runtime gets no turn.
-    pub stands_still: bool,
+    pub is_paused: bool,
     has_gone: Arc<AtomicBool>,
 }
 
@@ -105,7 +105,7 @@ impl Life {
     /// A started process, which has claimed the unclaimed matches.
     pub fn begin(
         journal: Memory,
-        plug: Arc<Plug>,
+        plug: Arc<CrashInjector>,
         oz: &Arc<Model>,
         clock: &Clock,
         chances: Chances,
@@ -121,21 +121,21 @@ impl Life {
         let beating = beat(journal.clone(), Arc::clone(&plug), clock.clone(), chances.lag);
         spawn(&rest, beating);
         let has_gone = Arc::new(AtomicBool::new(false));
-        Self { rest, house: Arc::new(house), journal, plug, stands_still: false, has_gone }
+        Self { runtime: rest, house: Arc::new(house), journal, plug, is_paused: false, has_gone }
     }
 
     /// The way for callers into this replica.
     pub fn door(&self) -> Door {
-        Door { handle: self.rest.handle().clone(), house: Arc::clone(&self.house) }
+        Door { handle: self.runtime.handle().clone(), house: Arc::clone(&self.house) }
     }
 
     /// Runs until every task waits, or the replica has crashed, drained or paused.
     pub fn run(&mut self) -> End {
-        let lives = self.rest.block_on(async {
+        let lives = self.runtime.block_on(async {
             tokio::select! {
                 biased;
-                () = self.plug.death() => false,
-                () = self.rest.parked.notified() => true,
+                () = self.plug.crashed() => false,
+                () = self.runtime.parked.notified() => true,
             }
         });
         let has_gone = self.has_gone.load(Ordering::Relaxed);
@@ -149,13 +149,13 @@ impl Life {
 
     /// Whether no task was woken since from another runtime.
     pub fn is_quiet(&self) -> bool {
-        self.rest.is_quiet()
+        self.runtime.is_quiet()
     }
 
     /// Begins a drain.
     pub fn drain(&self) {
         let (house, has_gone) = (Arc::clone(&self.house), Arc::clone(&self.has_gone));
-        spawn(&self.rest, async move {
+        spawn(&self.runtime, async move {
             house.worker.drain(DRAIN_TIME).await;
             house.watch.drain().await;
             has_gone.store(true, Ordering::Relaxed);
@@ -171,13 +171,13 @@ impl Life {
 /// The two halves of the service, as one process.
 fn house(
     journal: &Memory,
-    plug: &Arc<Plug>,
+    plug: &Arc<CrashInjector>,
     wire: Wire,
     clock: &Clock,
     chances: &Chances,
 ) -> Process {
     let inner = Arc::new(journal.clone());
-    let reader: Arc<dyn Reader> = Arc::new(Counted { inner, plug: Arc::clone(plug) });
+    let reader: Arc<dyn Reader> = Arc::new(FaultyReader { inner, plug: Arc::clone(plug) });
     let config = watch::Config { heartbeat: Duration::from_secs(20) };
     let store = Outage::new("the store", clock.clone());
     let watch = Watch::new(config, Arc::clone(&reader), store.clone(), clock.clone());
@@ -185,7 +185,7 @@ fn house(
     let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
     let writer = Arc::new(journal.clone());
     let with = worker::Collaborators {
-        writer: Arc::new(Plugged::new(
+        writer: Arc::new(FaultyWriter::new(
             writer,
             Arc::clone(plug),
             chances.seed,
@@ -209,7 +209,7 @@ fn house(
 
 /// What PostgreSQL's engine does in the background: renews the lease, and learns what other
 /// replicas have written.
-async fn beat(journal: Memory, plug: Arc<Plug>, clock: Clock, lag: Duration) {
+async fn beat(journal: Memory, plug: Arc<CrashInjector>, clock: Clock, lag: Duration) {
     let mut bell = journal.bell();
     loop {
         bell.mark_unchanged();

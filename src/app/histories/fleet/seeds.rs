@@ -8,9 +8,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use crate::app::histories::{
     History,
     caller::Caller,
+    fault_injection::POINTS,
     fleet::{Fleet, LEASE, Strike},
     oz::{OUTAGES, Outage},
-    plug::POINTS,
     seeds::{some_plan, wanted},
 };
 
@@ -35,11 +35,11 @@ fn draw(seed: u64) -> Fleet {
     }
     fleet.oz.act_without_senders(random.random_bool(0.5));
     fleet.oz.fail_often([0.0, 0.0, 0.05, 0.3][random.random_range(0..4)]);
-    fleet.store_trouble = [0.0, 0.0, 0.05, 0.2][random.random_range(0..4)];
+    fleet.write_failure_probability = [0.0, 0.0, 0.05, 0.2][random.random_range(0..4)];
     fleet.lag = Duration::from_millis([1, 30, 1_000][random.random_range(0..3)]);
-    fleet.restless = [0.0, 0.1, 0.5][random.random_range(0..3)];
+    fleet.move_probability = [0.0, 0.1, 0.5][random.random_range(0..3)];
     fleet.followers = random.random_range(1..=2);
-    fleet.restart = Duration::from_secs_f64(random.random_range(0.5..30.0));
+    fleet.restart_delay = Duration::from_secs_f64(random.random_range(0.5..30.0));
     if random.random_bool(0.2) {
         let from = random.random_range(0.0..20.0);
         let to = from + random.random_range(1.0..100.0);
@@ -52,15 +52,15 @@ fn draw(seed: u64) -> Fleet {
     }
     if random.random_bool(0.5) {
         let point = POINTS[random.random_range(0..POINTS.len())];
-        fleet.plug.pull_at(random.random_range(0..60), point);
+        fleet.plug.crash_at(random.random_range(0..60), point);
     }
     if random.random_bool(0.5) {
         let point = POINTS[random.random_range(0..POINTS.len())];
-        fleet.plug.halt_at(random.random_range(0..60), point);
-        fleet.halt = LEASE.mul_f64(random.random_range(0.5..4.0));
+        fleet.plug.pause_at(random.random_range(0..60), point);
+        fleet.pause_length = LEASE.mul_f64(random.random_range(0.5..4.0));
     }
     // Drawn last, so that the earlier draws of known seeds stay the same.
-    for skew in &mut fleet.skews {
+    for skew in &mut fleet.clock_skews_micros {
         *skew = SKEWS[random.random_range(0..SKEWS.len())] * 1_000_000;
     }
     fleet
@@ -73,15 +73,15 @@ fn some_strike(random: &mut StdRng, fleet: &mut Fleet, replicas: usize) {
     let long = LEASE.mul_f64(random.random_range(1.0..5.0));
     let to = from.after(if random.random_bool(0.7) { long } else { short });
     match random.random_range(0..4) {
-        0 => fleet.strike(from, replica, Strike::Kill),
-        1 => fleet.strike(from, replica, Strike::Drain),
+        0 => fleet.plan_strike(from, replica, Strike::Kill),
+        1 => fleet.plan_strike(from, replica, Strike::Drain),
         2 => {
-            fleet.strike(from, replica, Strike::Pause);
-            fleet.strike(to, replica, Strike::Resume);
+            fleet.plan_strike(from, replica, Strike::Pause);
+            fleet.plan_strike(to, replica, Strike::Resume);
         }
         _ => {
-            fleet.strike(from, replica, Strike::Cut);
-            fleet.strike(to, replica, Strike::Mend);
+            fleet.plan_strike(from, replica, Strike::Cut);
+            fleet.plan_strike(to, replica, Strike::Mend);
         }
     }
 }
@@ -93,7 +93,7 @@ fn every_history_of_a_fleet_keeps_every_promise() {
     for seed in REGRESSIONS.iter().copied().chain(first..first + seeds) {
         let mut fleet = draw(seed);
         fleet.run();
-        strikes += fleet.struck;
+        strikes += fleet.harmful_strikes;
         operations += fleet.plug.operations();
         strays += fleet.oz.strays();
     }
@@ -111,7 +111,7 @@ fn a_history_of_a_fleet_repeats_from_its_seed() {
             fleet.run();
             let seen: Vec<_> = fleet.callers.iter().flat_map(|it| it.seen()).collect();
             let seen: Vec<_> = seen.into_iter().map(|it| (it.names, it.time)).collect();
-            (fleet.plug.operations(), fleet.struck, fleet.clock.now(), seen)
+            (fleet.plug.operations(), fleet.harmful_strikes, fleet.clock.now(), seen)
         });
         assert_eq!(traces[0], traces[1], "seed {seed}");
     }

@@ -42,7 +42,7 @@ pub const POINTS: [Point; 3] = [Point::Before, Point::Acted, Point::After];
 
 /// Counts operations, and crashes the process, pauses it, or cuts it off from the store.
 #[derive(Default)]
-pub struct Plug {
+pub struct CrashInjector {
     count: Arc<Count>,
     /// Operations at the store in progress: the store may run threads of its own.
     at_store: AtomicUsize,
@@ -52,7 +52,7 @@ pub struct Plug {
     is_cut: AtomicBool,
     /// Whether the process is paused at a point.
     is_halted: AtomicBool,
-    goes_on: Notify,
+    resumed: Notify,
 }
 
 /// The operations of all processes of a history, and the points at which a process crashes or
@@ -64,19 +64,19 @@ struct Count {
     halted_at: Mutex<Option<(usize, Point)>>,
 }
 
-impl Plug {
+impl CrashInjector {
     /// The plug of another process of the same history.
     pub fn for_other_process(&self) -> Self {
         Self { count: Arc::clone(&self.count), ..Self::default() }
     }
 
     /// The process that reaches this point of the n-th operation, counted from 0, crashes there.
-    pub fn pull_at(&self, n: usize, point: Point) {
+    pub fn crash_at(&self, n: usize, point: Point) {
         *self.pulled_at() = Some((n, point));
     }
 
     /// The process that reaches this point of the n-th operation pauses there.
-    pub fn halt_at(&self, n: usize, point: Point) {
+    pub fn pause_at(&self, n: usize, point: Point) {
         *self.halted_at() = Some((n, point));
     }
 
@@ -86,9 +86,9 @@ impl Plug {
     }
 
     /// Resumes a paused process.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.is_halted.store(false, Ordering::Relaxed);
-        self.goes_on.notify_waiters();
+        self.resumed.notify_waiters();
     }
 
     fn halted_at(&self) -> MutexGuard<'_, Option<(usize, Point)>> {
@@ -100,7 +100,7 @@ impl Plug {
     }
 
     /// Cuts the process off from the store, or reconnects it.
-    pub fn cut(&self, is_cut: bool) {
+    pub fn set_cut_off(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::Relaxed);
     }
 
@@ -110,13 +110,13 @@ impl Plug {
     }
 
     /// Crashes the process now.
-    pub fn pull(&self) {
+    pub fn crash(&self) {
         self.is_pulled.store(true, Ordering::Relaxed);
         self.pulled.notify_one();
     }
 
     /// Resets the plug for a new process.
-    pub fn mend(&self) {
+    pub fn reset(&self) {
         self.is_pulled.store(false, Ordering::Relaxed);
         *self.pulled_at() = None;
     }
@@ -132,7 +132,7 @@ impl Plug {
     }
 
     /// Resolves when the process has crashed.
-    pub async fn death(&self) {
+    pub async fn crashed(&self) {
         while !self.is_pulled.load(Ordering::Relaxed) {
             self.pulled.notified().await;
         }
@@ -150,13 +150,13 @@ impl Plug {
     pub async fn pass(&self, n: usize, point: Point) {
         let here = Some((n, point));
         if *self.pulled_at() == here {
-            self.pull();
+            self.crash();
         }
         if self.halted_at().take_if(|at| Some(*at) == here).is_some() {
             self.is_halted.store(true, Ordering::Relaxed);
         }
         while self.is_halted() {
-            self.goes_on.notified().await;
+            self.resumed.notified().await;
         }
         if self.is_pulled.load(Ordering::Relaxed) {
             pending::<()>().await;
@@ -165,9 +165,9 @@ impl Plug {
 }
 
 /// The writer of a process that may crash. Writes may fail, before the commit or after it.
-pub struct Plugged {
+pub struct FaultyWriter {
     pub inner: Arc<dyn Writer>,
-    pub plug: Arc<Plug>,
+    pub plug: Arc<CrashInjector>,
     trouble: Option<Mutex<(StdRng, f64)>>,
 }
 
@@ -175,13 +175,13 @@ pub struct Plugged {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Fine,
-    Unwritten,
-    Unheard,
+    NotWritten,
+    ReplyLost,
 }
 
-impl Plugged {
+impl FaultyWriter {
     /// Wraps a writer; each write fails with this probability.
-    pub fn new(inner: Arc<dyn Writer>, plug: Arc<Plug>, seed: u64, chance: f64) -> Self {
+    pub fn new(inner: Arc<dyn Writer>, plug: Arc<CrashInjector>, seed: u64, chance: f64) -> Self {
         let random = (StdRng::seed_from_u64(seed), chance);
         Self { inner, plug, trouble: (chance > 0.0).then(|| Mutex::new(random)) }
     }
@@ -192,70 +192,70 @@ impl Plugged {
         let (random, chance) = &mut *trouble;
         match (random.random_bool(*chance), random.random_bool(0.5)) {
             (false, _) => Fate::Fine,
-            (true, false) => Fate::Unwritten,
-            (true, true) => Fate::Unheard,
+            (true, false) => Fate::NotWritten,
+            (true, true) => Fate::ReplyLost,
         }
     }
 
     async fn write<T>(&self, writing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let n = self.plug.begin(Point::Before).await;
         let fate = self.fate();
-        if fate == Fate::Unwritten || self.plug.is_cut() {
+        if fate == Fate::NotWritten || self.plug.is_cut() {
             return Err(unavailable());
         }
-        if fate == Fate::Unheard {
+        if fate == Fate::ReplyLost {
             // The write is started and may be committed, but its caller gets an error.
             let _ = writing.now_or_never();
             return Err(unavailable());
         }
-        let written = self.plug.counted(writing).await;
+        let written = self.plug.run_counted(writing).await;
         self.plug.pass(n, Point::After).await;
         written
     }
 
     /// Runs an operation that changes claims. Unlike a write, it fails only while the process is
     /// cut off.
-    async fn change<T>(
+    async fn change_claims<T>(
         &self,
         changing: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         let n = self.plug.begin(Point::Before).await;
-        let changed = self.plug.reached(changing).await;
+        let changed = self.plug.run_unless_cut_off(changing).await;
         self.plug.pass(n, Point::After).await;
         changed
     }
 }
 
 /// The reader of a process. Counts the reads in progress; reads fail while the process is cut off.
-pub struct Counted {
+pub struct FaultyReader {
     pub inner: Arc<dyn Reader>,
-    pub plug: Arc<Plug>,
+    pub plug: Arc<CrashInjector>,
 }
 
-impl Plug {
+impl CrashInjector {
     /// Runs an operation at the store, unless the process is cut off from it.
-    async fn reached<T>(
+    async fn run_unless_cut_off<T>(
         &self,
         working: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
         match self.is_cut() {
             true => Err(unavailable()),
-            false => self.counted(working).await,
+            false => self.run_counted(working).await,
         }
     }
 
-    async fn counted<T>(&self, working: impl Future<Output = T>) -> T {
+    async fn run_counted<T>(&self, working: impl Future<Output = T>) -> T {
         self.at_store.fetch_add(1, Ordering::Relaxed);
-        let _done = AtStore(&self.at_store);
+        let _done = BusyGuard(&self.at_store);
         working.await
     }
 }
 
 /// A guard that counts an operation at the store as in progress. It is dropped with the operation,
 /// even if that is cancelled.
-struct AtStore<'a>(&'a AtomicUsize);
+struct BusyGuard<'a>(&'a AtomicUsize);
 
-impl Drop for AtStore<'_> {
+impl Drop for BusyGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -266,7 +266,7 @@ fn unavailable() -> Error {
 }
 
 #[async_trait]
-impl Writer for Plugged {
+impl Writer for FaultyWriter {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
         self.write(self.inner.admit(match_id, spec)).await
     }
@@ -285,11 +285,11 @@ impl Writer for Plugged {
     }
 
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        self.plug.reached(self.inner.erase(caller, match_id)).await
+        self.plug.run_unless_cut_off(self.inner.erase(caller, match_id)).await
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.plug.reached(self.inner.erase_expired(limit)).await
+        self.plug.run_unless_cut_off(self.inner.erase_expired(limit)).await
     }
 
     // Not counted as an operation: in a history no match was written by an older version.
@@ -298,11 +298,11 @@ impl Writer for Plugged {
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
-        self.plug.reached(self.inner.claim(limit)).await
+        self.plug.run_unless_cut_off(self.inner.claim(limit)).await
     }
 
     async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
-        self.change(self.inner.take(match_id, has_photo)).await
+        self.change_claims(self.inner.take(match_id, has_photo)).await
     }
 
     async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
@@ -310,11 +310,11 @@ impl Writer for Plugged {
     }
 
     async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        self.change(self.inner.confirm(claim)).await
+        self.change_claims(self.inner.confirm(claim)).await
     }
 
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
-        self.change(self.inner.release(claims)).await
+        self.change_claims(self.inner.release(claims)).await
     }
 
     async fn leave(&self) {
@@ -329,7 +329,7 @@ impl Writer for Plugged {
         match_id: MatchId,
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error> {
-        self.plug.reached(self.inner.owned_by_others(match_id, analyses)).await
+        self.plug.run_unless_cut_off(self.inner.owned_by_others(match_id, analyses)).await
     }
 
     fn may_act(&self) -> bool {
@@ -354,13 +354,13 @@ impl Writer for Plugged {
 }
 
 #[async_trait]
-impl Reader for Counted {
+impl Reader for FaultyReader {
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        self.plug.reached(self.inner.find(caller, key)).await
+        self.plug.run_unless_cut_off(self.inner.find(caller, key)).await
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
-        self.plug.reached(self.inner.events(match_id)).await
+        self.plug.run_unless_cut_off(self.inner.events(match_id)).await
     }
 
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
@@ -368,11 +368,11 @@ impl Reader for Counted {
     }
 
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
-        self.plug.reached(self.inner.tail(after, limit)).await
+        self.plug.run_unless_cut_off(self.inner.tail(after, limit)).await
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
-        self.plug.reached(self.inner.page(after, limit)).await
+        self.plug.run_unless_cut_off(self.inner.page(after, limit)).await
     }
 
     async fn list(
@@ -382,19 +382,19 @@ impl Reader for Counted {
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Listing, Error> {
-        self.plug.reached(self.inner.list(caller, filter, before, limit)).await
+        self.plug.run_unless_cut_off(self.inner.list(caller, filter, before, limit)).await
     }
 
     async fn head(&self) -> Result<Position, Error> {
-        self.plug.reached(self.inner.head()).await
+        self.plug.run_unless_cut_off(self.inner.head()).await
     }
 
     async fn earliest(&self) -> Result<Position, Error> {
-        self.plug.reached(self.inner.earliest()).await
+        self.plug.run_unless_cut_off(self.inner.earliest()).await
     }
 
     async fn floor(&self) -> Result<Position, Error> {
-        self.plug.reached(self.inner.floor()).await
+        self.plug.run_unless_cut_off(self.inner.floor()).await
     }
 
     async fn cursor_status(
@@ -402,7 +402,7 @@ impl Reader for Counted {
         origin: Origin,
         position: Position,
     ) -> Result<CursorStatus, Error> {
-        self.plug.reached(self.inner.cursor_status(origin, position)).await
+        self.plug.run_unless_cut_off(self.inner.cursor_status(origin, position)).await
     }
 
     fn origin(&self) -> Origin {
@@ -414,7 +414,7 @@ impl Reader for Counted {
     }
 
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
-        self.plug.reached(self.inner.incarnation_at(position)).await
+        self.plug.run_unless_cut_off(self.inner.incarnation_at(position)).await
     }
 
     fn keys(&self) -> &Keys {
@@ -430,6 +430,6 @@ impl Reader for Counted {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        self.plug.reached(self.inner.ping()).await
+        self.plug.run_unless_cut_off(self.inner.ping()).await
     }
 }

@@ -28,9 +28,11 @@ use tonic::{Code, Streaming, transport::Endpoint};
 use crate::{
     bad_input::{self, Case},
     canary::{self, Client},
-    checker::check_whole,
+    checker::check_all_updates,
     process::Process,
-    support::{PATIENCE, Refusal, collect, last, now, portrait_request, setting, simulator},
+    support::{
+        PATIENCE, Refusal, collect, last_match, now, portrait_request, simulator, size_from_env,
+    },
     transport::{self, announced},
 };
 
@@ -62,7 +64,7 @@ const SETTINGS: [&str; 4] = ["--oz-poll-interval", "10ms", "--stream-stall", "1s
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_match_beside_abuse_ends_as_it_does_alone() {
-    let turn = setting("FACEMATCH_ABUSE", MATCHES).div_ceil(TURNS);
+    let turn = size_from_env("FACEMATCH_ABUSE", MATCHES).div_ceil(TURNS);
     let oz = simulator().await;
     oz.switch(|switches| switches.processing_ms = 0);
     let directory = tempfile::tempdir().unwrap();
@@ -108,8 +110,8 @@ async fn run(client: &mut Client, oz: &Simulator, count: u64) -> Vec<Duration> {
         let updates = collect(updates.expect("it is accepted").into_inner()).await;
         took.push(begun.elapsed());
         let updates = updates.expect("the stream ends without an error");
-        check_whole(&updates);
-        let m = last(&updates);
+        check_all_updates(&updates);
+        let m = last_match(&updates);
         assert_eq!(m.state(), MatchState::Finished, "{m:?}");
         assert_eq!(m.result.as_ref().expect("a verdict").resolution(), Resolution::Success);
     }

@@ -41,7 +41,7 @@ use tonic_types::StatusExt;
 use crate::{
     canary::Client,
     process::{PROGRAM, Process, assert_may_open},
-    support::{collect, last, now, portrait_request, setting, simulator},
+    support::{collect, last_match, now, portrait_request, simulator, size_from_env},
     transport,
 };
 
@@ -77,7 +77,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// Matches of other callers in each round.
 fn matches() -> u64 {
-    setting("FACEMATCH_ATTACK_MATCHES", MATCHES)
+    size_from_env("FACEMATCH_ATTACK_MATCHES", MATCHES)
 }
 
 /// The program under attack, and a regular caller.
@@ -150,7 +150,7 @@ impl Target {
                 let begun = now();
                 let updates = client.run_match(portrait_request(&folder)).await;
                 let updates = collect(updates.expect("it is accepted").into_inner()).await;
-                assert_eq!(last(&updates.expect("it ends")).state(), MatchState::Finished);
+                assert_eq!(last_match(&updates.expect("it ends")).state(), MatchState::Finished);
                 begun.elapsed()
             }
         };

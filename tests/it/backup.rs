@@ -14,9 +14,9 @@ use tonic::Code;
 use crate::{
     callers::list,
     canary::Client,
-    checker::{check_one_of_each, check_verdict},
+    checker::{check_one_photo_and_one_analysis, check_verdict},
     process::Process,
-    support::{JOURNAL, Refusal, collect, get, last, portrait_request, simulator, wait},
+    support::{JOURNAL, Refusal, collect, get, last_match, portrait_request, simulator, wait},
 };
 
 /// Matches that end before the backup.
@@ -45,7 +45,7 @@ async fn accept(client: &mut Client, oz: &Simulator) -> Match {
 async fn run(client: &mut Client, oz: &Simulator) -> Match {
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let updates = client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
-    last(&collect(updates).await.unwrap()).clone()
+    last_match(&collect(updates).await.unwrap()).clone()
 }
 
 /// Creates matches one after another, and publishes them, until the receiver is dropped.
@@ -102,7 +102,7 @@ async fn a_service_resumes_from_a_backup_taken_under_load() {
         let wait = wait(&resumed.match_id, Duration::from_secs(60));
         let found = client.wait_match(wait).await.unwrap().into_inner();
         assert_eq!(found.state(), MatchState::Finished, "{found:?}");
-        check_one_of_each(&oz, &found);
+        check_one_photo_and_one_analysis(&oz, &found);
         check_verdict(&oz, &found);
     }
     let known = list(&mut client).await.len();

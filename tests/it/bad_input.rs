@@ -24,7 +24,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::FILE_NAME,
-    support::{PATIENCE, Refusal, TestServer, last, portrait_request},
+    support::{PATIENCE, Refusal, TestServer, last_match, portrait_request},
     transport::{self, announced},
     watching,
 };
@@ -212,6 +212,6 @@ async fn every_bad_input_is_refused_as_specified_and_affects_no_other_caller() {
     }
     let run = house.run(portrait_request(&house.folder())).await;
     assert_eq!(watching::take(&mut bystander, run.len()).await, run);
-    assert!(last(&run).result.is_some(), "{run:?}");
+    assert!(last_match(&run).result.is_some(), "{run:?}");
     println!("bad inputs: {refused}, all refused as specified");
 }

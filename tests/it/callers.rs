@@ -1,9 +1,9 @@
 //! Callers that follow the advice of docs/clients.md while the service is disturbed, and checks of
 //! their matches once the disturbances end.
 
-pub mod asked;
 pub mod caller;
-pub mod stage;
+pub mod requested_match;
+pub mod storm;
 
 use std::collections::HashSet;
 
@@ -15,11 +15,13 @@ use tokio::task::JoinSet;
 
 use crate::{
     callers::{
-        asked::{End, RequestedMatch},
         caller::{Cancel, Ended},
+        requested_match::{End, RequestedMatch},
     },
     canary::Client,
-    checker::{check_liveness_first, check_one_analysis, check_one_of_each, check_verdict},
+    checker::{
+        check_liveness_first, check_one_analysis, check_one_photo_and_one_analysis, check_verdict,
+    },
 };
 
 /// The outcomes of all matches of some callers.
@@ -120,7 +122,7 @@ pub fn check(oz: &Simulator, ended: &Ended) {
 
 fn check_result(oz: &Simulator, asked: &RequestedMatch, last: &Match, resolution: Resolution) {
     if asked.is_upload() {
-        check_one_of_each(oz, last);
+        check_one_photo_and_one_analysis(oz, last);
     } else {
         check_one_analysis(oz, last);
     }

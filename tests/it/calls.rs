@@ -11,7 +11,7 @@ use prost::Message;
 use tonic::{Code, Request, Status};
 
 use crate::{
-    support::{Refusal, TestServer, get, last, portrait_request, until, wait, watch},
+    support::{Refusal, TestServer, get, last_match, portrait_request, read_until, wait, watch},
     transport::{self, Bare, announced},
 };
 
@@ -24,7 +24,7 @@ async fn with_hanging_uploads() -> (TestServer, pb::Match) {
     house.oz.script([Rule::on(Endpoint::AddMedia).then(hangs)]);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let m = last(&until(&mut updates, "accepted").await).clone();
+    let m = last_match(&read_until(&mut updates, "accepted").await).clone();
     (house, m)
 }
 

@@ -6,7 +6,7 @@ use facematch::{
     simulator::Simulator,
 };
 
-use crate::support::name;
+use crate::support::event_name;
 
 /// Checks the updates of one match: dense and in order, one closing update at the end, and times
 /// that never go back.
@@ -24,8 +24,8 @@ impl MatchChecker {
     }
 
     /// Checks the next update.
-    pub fn see(&mut self, update: &MatchUpdate) {
-        assert!(!self.has_closed, "{} comes after the closing update", name(update));
+    pub fn check(&mut self, update: &MatchUpdate) {
+        assert!(!self.has_closed, "{} comes after the closing update", event_name(update));
         let time = update.time.as_ref().expect("every update has a time");
         let time = (time.seconds, time.nanos);
         assert!(time >= self.time, "time goes back: {time:?} after {:?}", self.time);
@@ -65,29 +65,29 @@ impl MatchChecker {
 pub struct WatcherHistory {
     checker: MatchChecker,
     seen: Vec<MatchUpdate>,
-    position: usize,
+    next_index: usize,
 }
 
 impl WatcherHistory {
     /// Begins a new stream after a sequence.
     pub fn resume_after(&mut self, sequence: u64) {
-        self.position = usize::try_from(sequence).expect("few updates");
+        self.next_index = usize::try_from(sequence).expect("few updates");
     }
 
     /// Checks the next update of the stream.
     pub fn see(&mut self, update: &MatchUpdate) {
-        if let Some(known) = self.seen.get(self.position) {
+        if let Some(known) = self.seen.get(self.next_index) {
             if !is_transient(update) {
                 assert_eq!(untokened(update), untokened(known), "a repeated update differs");
-                self.position += 1;
+                self.next_index += 1;
             }
             return;
         }
-        self.checker.see(update);
+        self.checker.check(update);
         assert!(self.seen.first().is_none_or(|first| first.match_id == update.match_id));
         if !is_transient(update) {
             self.seen.push(update.clone());
-            self.position += 1;
+            self.next_index += 1;
         }
     }
 
@@ -108,14 +108,14 @@ fn untokened(update: &MatchUpdate) -> MatchUpdate {
 }
 
 /// Checks all updates of a match from its first to its closing one.
-pub fn check_whole(updates: &[MatchUpdate]) {
-    check_rest(0, updates);
+pub fn check_all_updates(updates: &[MatchUpdate]) {
+    check_updates_after(0, updates);
 }
 
 /// Checks all updates of a match from the one after a sequence to its closing one.
-pub fn check_rest(after: u64, updates: &[MatchUpdate]) {
+pub fn check_updates_after(after: u64, updates: &[MatchUpdate]) {
     let mut checker = MatchChecker::after(after);
-    updates.iter().for_each(|update| checker.see(update));
+    updates.iter().for_each(|update| checker.check(update));
     assert!(checker.has_closed(), "the stream ends before the closing update");
 }
 
@@ -139,7 +139,7 @@ fn is_closing(update: &MatchUpdate) -> bool {
 
 /// Checks that Oz holds exactly one uploaded photo of a match, and one analysis, which compares
 /// the liveness medium with that photo and nothing else.
-pub fn check_one_of_each(oz: &Simulator, m: &Match) {
+pub fn check_one_photo_and_one_analysis(oz: &Simulator, m: &Match) {
     let folder = oz.folder(&m.folder_id).expect("the folder exists");
     let is_ours = |meta_data: &serde_json::Map<_, _>| {
         meta_data.get("facematch_match_id").is_some_and(|id| *id == m.match_id)

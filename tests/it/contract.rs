@@ -15,8 +15,8 @@ use tower::Service;
 
 use crate::{
     support::{
-        Refusal, TestServer, cancel, collect, delete, folder_media_request, get, last, named,
-        portrait_request, rule, until, watch,
+        Refusal, TestServer, cancel, collect, delete, folder_media_request, get, last_match,
+        portrait_request, read_until, rule, watch, with_request_id,
     },
     transport::{self, announced},
 };
@@ -167,7 +167,7 @@ async fn a_polling_caller_sees_the_same_trouble_and_deadline_as_a_watcher() {
     house.oz.script([rule(fails)]);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let seen = until(&mut updates, "attempt_failed").await;
+    let seen = read_until(&mut updates, "attempt_failed").await;
     let Some(Event::Accepted(accepted)) = &seen[0].event else { panic!("{seen:?}") };
     let before = seen[seen.len() - 2].r#match.as_ref().unwrap();
     assert_eq!((before.deadline, before.trouble.as_ref()), (accepted.deadline, None));
@@ -188,8 +188,8 @@ async fn a_polling_caller_sees_the_same_trouble_and_deadline_as_a_watcher() {
 
     house.oz.clear_rules();
     let ended = collect(updates).await.unwrap();
-    assert_eq!(last(&ended).state(), MatchState::Finished);
-    assert_eq!((last(&ended).deadline, last(&ended).trouble.as_ref()), (None, None));
+    assert_eq!(last_match(&ended).state(), MatchState::Finished);
+    assert_eq!((last_match(&ended).deadline, last_match(&ended).trouble.as_ref()), (None, None));
 }
 
 #[tokio::test]
@@ -213,7 +213,7 @@ async fn a_match_shows_its_policy_its_media_and_its_liveness_analysis() {
         assert!((1..4).all(|n| of(n).liveness_media_ids == uploaded.liveness_media_ids));
         assert!(!uploaded.liveness_media_ids.is_empty());
 
-        let liveness = last(&updates).result.as_ref().unwrap().liveness.as_ref().unwrap();
+        let liveness = last_match(&updates).result.as_ref().unwrap().liveness.as_ref().unwrap();
         let known = updates.iter().map(|u| &u.r#match.as_ref().unwrap().liveness_analysis_id);
         let known: Vec<_> = known.map(|id| *id == liveness.analysis_id).collect();
         let expected = [false, policy != LivenessPolicy::Run, true, true];
@@ -225,7 +225,7 @@ async fn a_match_shows_its_policy_its_media_and_its_liveness_analysis() {
 async fn requested_media_and_kind_are_shown_from_the_first_update() {
     let mut house = TestServer::build().await;
     let folder = house.folder();
-    let found = last(&house.run(portrait_request(&folder)).await).liveness_media_ids.clone();
+    let found = last_match(&house.run(portrait_request(&folder)).await).liveness_media_ids.clone();
     let mut request = portrait_request(&folder);
     request.liveness_media_ids.clone_from(&found);
     request.photo.as_mut().unwrap().kind = PhotoKind::IdFront.into();
@@ -239,13 +239,13 @@ async fn requested_media_and_kind_are_shown_from_the_first_update() {
 #[tokio::test]
 async fn a_match_is_erased_by_either_id_and_a_repeat_finds_no_match() {
     let mut house = TestServer::build().await;
-    let ended = house.run(named("order 17", portrait_request(&house.folder()))).await;
+    let ended = house.run(with_request_id("order 17", portrait_request(&house.folder()))).await;
     let by_request = || pb::DeleteMatchRequest {
         id: Some(pb::delete_match_request::Id::RequestId("order 17".into())),
     };
     let erased = house.client.delete_match(by_request()).await.unwrap().into_inner();
-    assert_eq!(erased.match_id, last(&ended).match_id);
-    assert_eq!(erased.photo_media_id, last(&ended).photo_media_id);
+    assert_eq!(erased.match_id, last_match(&ended).match_id);
+    assert_eq!(erased.photo_media_id, last_match(&ended).photo_media_id);
     assert!(erased.delete_time.is_some());
     for request in [by_request(), delete(&erased.match_id)] {
         let again = house.client.delete_match(request).await.unwrap_err();
@@ -257,7 +257,7 @@ async fn a_match_is_erased_by_either_id_and_a_repeat_finds_no_match() {
 async fn erasing_a_match_without_a_photo_at_oz_names_no_photo() {
     let mut house = TestServer::build().await;
     let absent = folder_media_request(&house.folder(), sample_id());
-    let failed = last(&house.run(absent).await).clone();
+    let failed = last_match(&house.run(absent).await).clone();
     assert_eq!(failed.state(), MatchState::Failed);
     let erased = house.client.delete_match(delete(&failed.match_id)).await.unwrap().into_inner();
     assert_eq!(erased.photo_media_id, "");
@@ -275,7 +275,7 @@ async fn a_heartbeat_carries_the_interval() {
     let mut one = house.client.watch_match(watch(&created.match_id)).await.unwrap().into_inner();
     let mut all = crate::watching::all_after(&house, "").await;
     for stream in [&mut one, &mut all] {
-        let seen = until(stream, "heartbeat").await;
+        let seen = read_until(stream, "heartbeat").await;
         let Some(Event::Heartbeat(beat)) = &seen.last().unwrap().event else { panic!() };
         let interval = beat.interval.unwrap();
         assert_eq!((interval.seconds, interval.nanos), (1, 500_000_000));

@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 
 use crate::{
     canary::{FILE_NAME, marked},
-    support::{Refusal, TestServer, collect, delete, get, last, portrait_request, watch},
+    support::{Refusal, TestServer, collect, delete, get, last_match, portrait_request, watch},
 };
 
 type Change = fn(&mut MatchRequest);
@@ -82,7 +82,7 @@ async fn a_request_id_with_other_content_names_the_field_that_differs() {
     for (field, change) in table {
         let mut other = request.clone();
         change(&mut other);
-        let refusal = house.refused(other).await;
+        let refusal = house.run_refused(other).await;
         refusal.assert(Code::AlreadyExists, "REQUEST_ID_REUSED");
         assert_eq!(refusal.metadata("field"), Some(field));
         assert_eq!(refusal.metadata("match_id"), Some(m.match_id.as_str()));
@@ -137,7 +137,7 @@ async fn liveness_media_are_a_set() {
     let first = house.run(request.clone()).await;
     request.liveness_media_ids.reverse();
     let second = house.run(request).await;
-    assert_eq!(last(&first).match_id, last(&second).match_id);
+    assert_eq!(last_match(&first).match_id, last_match(&second).match_id);
 }
 
 #[tokio::test]
@@ -147,13 +147,13 @@ async fn a_refused_call_uses_up_no_request_id() {
     request.request_id = "order 17".into();
     let mut wrong = request.clone();
     photo(&mut wrong).source = Some(Source::Content(b"hello".as_slice().into()));
-    house.refused(wrong.clone()).await.assert_fields("PHOTO_UNREADABLE", &["photo.content"]);
+    house.run_refused(wrong.clone()).await.assert_fields("PHOTO_UNREADABLE", &["photo.content"]);
     photo(&mut wrong).source = Some(Source::ReferenceKey("customer 17".into()));
-    house.refused(wrong).await.assert(Code::Unimplemented, "NOT_AVAILABLE");
+    house.run_refused(wrong).await.assert(Code::Unimplemented, "NOT_AVAILABLE");
     house.assert_untouched("two refused calls").await;
     let updates = house.run(request).await;
-    assert_eq!(last(&updates).request_id, "order 17");
-    assert_eq!(last(&updates).state(), pb::MatchState::Finished);
+    assert_eq!(last_match(&updates).request_id, "order 17");
+    assert_eq!(last_match(&updates).state(), pb::MatchState::Finished);
 }
 
 #[tokio::test]
@@ -172,9 +172,10 @@ async fn a_match_is_cancelled_while_it_runs_and_erased_after_its_end() {
 
     house.oz.clear_rules();
     let updates = house.run(request).await;
-    let refused = house.client.cancel_match(cancel(last(&updates))).await.expect_err("it ended");
+    let refused =
+        house.client.cancel_match(cancel(last_match(&updates))).await.expect_err("it ended");
     assert!(refused.message().contains("FINISHED"), "{refused:?}");
-    assert_precondition(refused, "MATCH_ENDED", last(&updates));
+    assert_precondition(refused, "MATCH_ENDED", last_match(&updates));
 }
 
 #[track_caller]
@@ -189,7 +190,7 @@ fn assert_precondition(status: Status, reason: &str, m: &pb::Match) {
 #[tokio::test]
 async fn a_watch_ahead_of_the_match_is_refused_with_the_sequence_reached() {
     let mut house = TestServer::build().await;
-    let m = last(&house.run(portrait_request(&house.folder())).await).clone();
+    let m = last_match(&house.run(portrait_request(&house.folder())).await).clone();
     for (after_sequence, fine) in [(4, true), (5, false), (u64::MAX, false)] {
         let id = Some(watch_match_request::Id::MatchId(m.match_id.clone()));
         let watch = WatchMatchRequest { id, after_sequence, include_progress: false };
@@ -256,7 +257,7 @@ async fn a_token_older_than_the_retained_events_has_expired() {
     let updates = house.run(portrait_request(&house.folder())).await;
     // Expired matches are erased when the service starts, and periodically.
     let mut house = house.restart().await;
-    let id = &last(&updates).match_id;
+    let id = &last_match(&updates).match_id;
     while house.client.get_match(get(id)).await.is_ok() {}
 
     let refused = house.client.watch_matches(from(&updates[0].resume_token)).await;
@@ -308,7 +309,7 @@ async fn a_broken_store_is_unavailable_and_a_repeat_works_once_it_is_repaired() 
     run_sql_on_journal(&house, "ALTER TABLE mislaid RENAME TO matches").await;
     house.assert_untouched("a repaired store").await;
     let updates = house.run(request).await;
-    assert_eq!(last(&updates).state(), pb::MatchState::Finished);
+    assert_eq!(last_match(&updates).state(), pb::MatchState::Finished);
 }
 
 #[tokio::test]
@@ -318,7 +319,7 @@ async fn an_internal_error_reveals_no_details() {
     run_sql_on_journal(&house, "DELETE FROM events WHERE sequence = 2").await;
     // The running service has the events in memory; after a restart it must read them.
     let mut house = house.restart().await;
-    let watched = house.client.watch_match(watch(&last(&updates).match_id)).await;
+    let watched = house.client.watch_match(watch(&last_match(&updates).match_id)).await;
     let broken = match watched {
         Ok(updates) => collect(updates.into_inner()).await.map(drop),
         Err(refused) => Err(refused),

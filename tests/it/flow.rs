@@ -12,8 +12,8 @@ use image::{codecs::jpeg::JpegEncoder, imageops::FilterType};
 use crate::{
     canary::FILE_NAME,
     support::{
-        TestServer, delete, folder_media_request, get, last, names, portrait, portrait_request,
-        request,
+        TestServer, delete, event_names, folder_media_request, get, last_match, portrait,
+        portrait_request, request,
     },
 };
 
@@ -24,7 +24,7 @@ async fn the_same_picture_is_a_success_streamed_state_by_state() {
     let mut house = TestServer::build().await;
     let folder = house.folder();
     let updates = house.run(portrait_request(&folder)).await;
-    assert_eq!(names(&updates), HAPPY);
+    assert_eq!(event_names(&updates), HAPPY);
     let sequences: Vec<u64> = updates.iter().map(|update| update.sequence).collect();
     assert_eq!(sequences, [1, 2, 3, 4]);
     let states: Vec<MatchState> =
@@ -32,7 +32,7 @@ async fn the_same_picture_is_a_success_streamed_state_by_state() {
     use MatchState::{Accepted, Finished, Processing, Uploaded};
     assert_eq!(states, [Accepted, Uploaded, Processing, Finished]);
 
-    let m = last(&updates);
+    let m = last_match(&updates);
     let result = m.result.as_ref().expect("a finished match has a result");
     assert_eq!(result.resolution(), Resolution::Success);
     let score = result.min_confidence.expect("a score");
@@ -51,7 +51,7 @@ async fn oz_gets_one_photo_and_one_analysis_of_exactly_these_media() {
     let mut house = TestServer::build().await;
     let folder = house.folder();
     let updates = house.run(portrait_request(&folder)).await;
-    let m = last(&updates);
+    let m = last_match(&updates);
 
     let record = house.oz.record();
     let uploads: Vec<_> = record.iter().flat_map(|asked| &asked.uploads).collect();
@@ -78,8 +78,8 @@ async fn another_person_is_declined_and_the_call_is_ok() {
     let folder = house.folder();
     let stranger = Bytes::from_static(sample::stranger_jpeg());
     let updates = house.run(request(&folder, stranger)).await;
-    assert_eq!(names(&updates), HAPPY);
-    let result = last(&updates).result.clone().expect("a result");
+    assert_eq!(event_names(&updates), HAPPY);
+    let result = last_match(&updates).result.clone().expect("a result");
     assert_eq!(result.resolution(), Resolution::Declined);
     assert!(result.min_confidence.expect("a score") < 0.85);
 }
@@ -91,7 +91,10 @@ async fn a_strangers_photo_in_the_folder_changes_nothing() {
     seed.media.push(photo_seed(sample::stranger_jpeg(), "photo_selfie"));
     let folder = house.oz.add_folder(seed);
     let updates = house.run(portrait_request(&folder)).await;
-    assert_eq!(last(&updates).result.as_ref().expect("a result").resolution(), Resolution::Success);
+    assert_eq!(
+        last_match(&updates).result.as_ref().expect("a result").resolution(),
+        Resolution::Success
+    );
 }
 
 #[tokio::test]
@@ -103,12 +106,12 @@ async fn an_identity_document_has_its_tags_and_a_png_its_type_and_name() {
     photo.set_kind(PhotoKind::IdFront);
     photo.file_name = format!("Anna Nováková {FILE_NAME}.png");
     let updates = house.run(request).await;
-    assert_eq!(names(&updates), HAPPY);
+    assert_eq!(event_names(&updates), HAPPY);
     let record = house.oz.record();
     let upload = record.iter().flat_map(|asked| &asked.uploads).next().expect("an upload");
     assert_eq!(upload.tags, ["photo_id", "photo_id_front"]);
     assert_eq!(upload.content_type, "image/png");
-    assert_eq!(upload.file_name, format!("facematch-{}.png", last(&updates).match_id));
+    assert_eq!(upload.file_name, format!("facematch-{}.png", last_match(&updates).match_id));
 }
 
 #[tokio::test]
@@ -118,8 +121,11 @@ async fn a_phone_photo_with_exif_and_a_trailer_is_matched() {
     let photo = phone_photo();
     assert!(photo.len() > 2_000_000, "{} bytes", photo.len());
     let updates = house.run(request(&folder, photo)).await;
-    assert_eq!(names(&updates), HAPPY);
-    assert_eq!(last(&updates).result.as_ref().expect("a result").resolution(), Resolution::Success);
+    assert_eq!(event_names(&updates), HAPPY);
+    assert_eq!(
+        last_match(&updates).result.as_ref().expect("a result").resolution(),
+        Resolution::Success
+    );
 }
 
 /// The portrait like a phone's photo: 12 megapixels, EXIF at the front, a maker's trailer at the
@@ -151,17 +157,17 @@ async fn a_photo_that_the_folder_holds_is_compared_without_an_upload() {
     let folder = house.oz.add_folder(seed);
     let photo = house.oz.folder(&folder).expect("the folder").media[1].media_id.to_string();
     let updates = house.run(folder_media_request(&folder, &photo)).await;
-    assert_eq!(names(&updates), HAPPY);
-    assert_eq!(last(&updates).photo_media_id, photo);
+    assert_eq!(event_names(&updates), HAPPY);
+    assert_eq!(last_match(&updates).photo_media_id, photo);
     assert_eq!(house.requests_to_oz("POST", "/media"), 0);
 
     let nowhere = uuid::Uuid::nil().to_string();
     let updates = house.run(folder_media_request(&folder, &nowhere)).await;
-    assert_eq!(names(&updates), ["accepted", "failed"]);
-    assert_eq!(last(&updates).error.as_ref().expect("an error").reason, "OZ_MEDIA_NOT_FOUND");
+    assert_eq!(event_names(&updates), ["accepted", "failed"]);
+    assert_eq!(last_match(&updates).error.as_ref().expect("an error").reason, "OZ_MEDIA_NOT_FOUND");
     let video = house.oz.folder(&folder).expect("the folder").media[0].media_id.to_string();
     let updates = house.run(folder_media_request(&folder, &video)).await;
-    assert_eq!(last(&updates).error.as_ref().expect("an error").reason, "OZ_MEDIA_NOT_FOUND");
+    assert_eq!(last_match(&updates).error.as_ref().expect("an error").reason, "OZ_MEDIA_NOT_FOUND");
 }
 
 fn photo_seed(picture: &'static [u8], tag: &str) -> MediaSeed {
@@ -189,10 +195,10 @@ async fn folders_that_cannot_be_matched_give_the_reason() {
     ];
     for (folder, reason, code) in table {
         let updates = house.run(portrait_request(folder)).await;
-        assert_eq!(names(&updates), ["accepted", "failed"], "{reason}");
-        let error = last(&updates).error.as_ref().expect("an error");
+        assert_eq!(event_names(&updates), ["accepted", "failed"], "{reason}");
+        let error = last_match(&updates).error.as_ref().expect("an error");
         assert_eq!((error.reason.as_str(), error.code, error.retryable), (reason, code, false));
-        assert_eq!(last(&updates).state(), MatchState::Failed);
+        assert_eq!(last_match(&updates).state(), MatchState::Failed);
     }
     assert_eq!(house.requests_to_oz("POST", "/media"), 0, "a photo is left behind");
 }
@@ -208,15 +214,15 @@ async fn a_required_liveness_must_pass_before_the_photo_is_sent() {
         let mut request = portrait_request(&folder);
         request.set_liveness_policy(LivenessPolicy::Require);
         let updates = house.run(request).await;
-        assert_eq!(names(&updates), ["accepted", "failed"]);
-        assert_eq!(last(&updates).error.as_ref().expect("an error").reason, reason);
+        assert_eq!(event_names(&updates), ["accepted", "failed"]);
+        assert_eq!(last_match(&updates).error.as_ref().expect("an error").reason, reason);
     }
     assert_eq!(house.requests_to_oz("POST", "/media"), 0);
 
     let mut request = portrait_request(&house.folder());
     request.set_liveness_policy(LivenessPolicy::Require);
     let updates = house.run(request).await;
-    assert_eq!(names(&updates), HAPPY);
+    assert_eq!(event_names(&updates), HAPPY);
 }
 
 #[tokio::test]
@@ -227,9 +233,10 @@ async fn liveness_can_be_run_together_with_the_match() {
     let mut request = portrait_request(&folder);
     request.set_liveness_policy(LivenessPolicy::Run);
     let updates = house.run(request).await;
-    assert_eq!(names(&updates), HAPPY);
+    assert_eq!(event_names(&updates), HAPPY);
     assert_eq!(house.requests_to_oz("POST", "/analyses"), 1);
-    let liveness = last(&updates).result.clone().expect("a result").liveness.expect("liveness");
+    let liveness =
+        last_match(&updates).result.clone().expect("a result").liveness.expect("liveness");
     assert_eq!(liveness.resolution(), Resolution::Success);
     assert!(liveness.confidence_spoofing.is_some());
     let held = house.oz.folder(&folder).expect("the folder");
@@ -244,7 +251,8 @@ async fn progress_is_streamed_on_request() {
     let mut request = portrait_request(&house.folder());
     request.include_progress = true;
     let updates = house.run(request).await;
-    let durable: Vec<_> = names(&updates).into_iter().filter(|name| *name != "progress").collect();
+    let durable: Vec<_> =
+        event_names(&updates).into_iter().filter(|name| *name != "progress").collect();
     assert_eq!(durable, HAPPY);
     let polls = updates.iter().filter_map(|update| match update.event.as_ref()? {
         Event::Progress(progress) => Some((update.sequence, progress.polls)),
@@ -358,7 +366,7 @@ async fn an_outcome_without_a_verdict_fails_the_match() {
         let then = Action { outcome: Some(outcome), ..Default::default() };
         house.oz.script([Rule { name: None, when, then }]);
         let updates = house.run(portrait_request(&house.folder())).await;
-        let m = last(&updates);
+        let m = last_match(&updates);
         let error = m.error.as_ref().unwrap_or_else(|| panic!("{reason}: {m:?}"));
         assert_eq!((error.reason.as_str(), error.code), (reason, 13));
         assert!(m.result.is_none());

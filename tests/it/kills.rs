@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::{
     callers::{self, Tally, caller::Caller},
     kills::storm::Storm,
-    support::setting,
+    support::size_from_env,
 };
 
 /// Concurrent callers, each of which runs one match after another.
@@ -22,7 +22,7 @@ const KILLS: u64 = 50;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_kills_loses_no_match_and_doubles_nothing() {
     let (kills, seed) =
-        (setting("FACEMATCH_KILLS", KILLS), setting("FACEMATCH_SEED", rand::random()));
+        (size_from_env("FACEMATCH_KILLS", KILLS), size_from_env("FACEMATCH_SEED", rand::random()));
     println!("FACEMATCH_KILLS={kills} FACEMATCH_SEED={seed}");
     let (storm, process) = Storm::gather(seed).await;
     let mut callers = JoinSet::new();

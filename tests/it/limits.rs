@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status, Streaming, transport::Channel};
 
 use crate::{
-    support::{Refusal, TestServer, get, name, portrait_request},
+    support::{Refusal, TestServer, event_name, get, portrait_request},
     transport::{self, announced},
 };
 
@@ -45,7 +45,7 @@ async fn accepted(house: &mut TestServer, request: MatchRequest) -> Streaming<Ma
     let called = house.client.run_match(request).await;
     let mut updates = called.expect("it is accepted").into_inner();
     let first = updates.message().await.expect("an update").expect("an update");
-    assert_eq!(name(&first), "accepted");
+    assert_eq!(event_name(&first), "accepted");
     updates
 }
 
@@ -66,13 +66,13 @@ async fn too_many_unfinished_matches_are_refused_and_known_ones_served() {
 
     let third = with_id(portrait_request(&folder), "third");
     for request in [third.clone(), portrait_request(&folder)] {
-        assert_overloaded(&house.refused(request).await, "unfinished-matches");
+        assert_overloaded(&house.run_refused(request).await, "unfinished-matches");
     }
     let again = house.client.create_match(requests[0].clone()).await.expect("it is known");
     assert_eq!(again.into_inner().match_id, known.into_inner().match_id);
     let mut other = requests[0].clone();
     other.labels = [("branch".into(), "riga".into())].into();
-    house.refused(other).await.assert(Code::AlreadyExists, "REQUEST_ID_REUSED");
+    house.run_refused(other).await.assert(Code::AlreadyExists, "REQUEST_ID_REUSED");
 
     house.client.cancel_match(cancel("first")).await.expect("it is cancelled");
     let unfinished = || house.load.unfinished();
@@ -119,7 +119,7 @@ async fn spent_photo_memory_refuses_new_photos_and_serves_known_ones() {
     let second = with_id(portrait_request(&folder), "second");
     // More repeats than the overflow has room for: each returns what it took.
     for _ in 0..10 {
-        assert_overloaded(&house.refused(second.clone()).await, "photo-memory");
+        assert_overloaded(&house.run_refused(second.clone()).await, "photo-memory");
         let _again = accepted(&mut house, first.clone()).await;
     }
     assert_eq!(house.requests_to_oz("POST", "/media"), 1);
@@ -192,15 +192,15 @@ async fn a_draining_server_refuses_new_matches_and_serves_look_ups() {
 
     house.shut_down();
     while house.client.run_match(hanging.clone()).await.is_ok() {}
-    assert_draining(&house.refused(hanging).await);
-    assert_draining(&house.refused(portrait_request(&m.folder_id)).await);
+    assert_draining(&house.run_refused(hanging).await);
+    assert_draining(&house.run_refused(portrait_request(&m.folder_id)).await);
     let told = sender.join_next().await.expect("it ends").expect("it doesn't panic");
     assert_draining(&Refusal::of(told));
     let found = house.client.get_match(get(&m.match_id)).await.expect("look-ups are still served");
     assert_eq!(found.into_inner().state(), pb::MatchState::Processing);
 
     house.client.cancel_match(cancel("hanging")).await.expect("cancels are still served");
-    house.stopped().await;
+    house.wait_until_stopped().await;
 }
 
 #[tokio::test]
@@ -226,7 +226,7 @@ async fn a_draining_server_ends_every_watch_and_wait_with_an_error() {
     }
     let told = wait.join_next().await.expect("it ends").expect("it doesn't panic");
     assert_draining(&Refusal::of(told.expect_err("it is cut off")));
-    house.stopped().await;
+    house.wait_until_stopped().await;
 }
 
 fn assert_draining(refusal: &Refusal) {

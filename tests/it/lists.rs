@@ -28,7 +28,7 @@ use crate::{
     canary::Client,
     crowd::{self, Crowd},
     process::Process,
-    support::{JOURNAL, collect, last, now, portrait_request, simulator},
+    support::{JOURNAL, collect, last_match, now, portrait_request, simulator},
 };
 
 /// The default number of retained matches, which are generated within seconds.
@@ -83,7 +83,7 @@ impl Store {
     /// A PostgreSQL database, whose schema a first start of the service creates.
     #[cfg(feature = "postgres-tests")]
     async fn database(oz: &Simulator) -> Self {
-        let database = Database::create(false, None);
+        let database = Database::create_matches(false, None);
         Process::start_on(&database.url(), oz, &oz.url(), &[]).stop();
         database.sql(&crowd().postgres());
         Self::Database(database)
@@ -220,7 +220,7 @@ async fn check_forty_lists(oz: &Simulator, store: &Store) {
         let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         let updates = client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
         let updates = collect(updates).await.unwrap();
-        assert_eq!(last(&updates).state(), MatchState::Finished);
+        assert_eq!(last_match(&updates).state(), MatchState::Finished);
         is_over.store(true, Ordering::Relaxed);
         beside
     };

@@ -17,8 +17,8 @@ use crate::{
     canary,
     http2::{self, END_HEADERS, Kind, frame, headers},
     support::{
-        cancel, collect, delete, get, last, named, portrait_request, rule, simulator, until,
-        watch_after,
+        cancel, collect, delete, get, last_match, portrait_request, read_until, rule, simulator,
+        watch_after, with_request_id,
     },
     transport,
 };
@@ -66,9 +66,10 @@ async fn each_kind_of_refusal_has_a_log_line() {
     let mut client = crate::support::connect(&program.address).await;
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
 
-    let run = client.run_match(named("order-17", portrait_request(&folder))).await.unwrap();
+    let run =
+        client.run_match(with_request_id("order-17", portrait_request(&folder))).await.unwrap();
     let updates = collect(run.into_inner()).await.unwrap();
-    let m = last(&updates).clone();
+    let m = last_match(&updates).clone();
     assert_eq!(m.state(), MatchState::Finished);
     client.run_match(MatchRequest::default()).await.unwrap_err();
     let mut unreadable = portrait_request(&folder);
@@ -76,7 +77,7 @@ async fn each_kind_of_refusal_has_a_log_line() {
     unreadable.photo.as_mut().unwrap().source =
         Some(facematch::pb::reference_photo::Source::Content(text));
     client.run_match(unreadable).await.unwrap_err();
-    let mut other = named("order-17", portrait_request(&folder));
+    let mut other = with_request_id("order-17", portrait_request(&folder));
     other.labels.insert("branch".into(), "riga".into());
     client.create_match(other).await.unwrap_err();
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -199,7 +200,7 @@ async fn repeats_cancels_and_trouble_are_logged_with_their_match() {
     let program = Program::start(&oz, LEVEL, &[]);
     let mut client = crate::support::connect(&program.address).await;
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
-    let request = named("order-17", portrait_request(&folder));
+    let request = with_request_id("order-17", portrait_request(&folder));
     for _ in 0..2 {
         drop(client.run_match(request.clone()).await.unwrap());
     }
@@ -344,7 +345,7 @@ async fn each_cause_of_an_unreachable_oz_is_logged() {
             Program::start(&oz, "info", &["--oz-url", &url, "--oz-connect-timeout", "200ms"]);
         let mut client = crate::support::connect(&program.address).await;
         let mut updates = client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
-        until(&mut updates, "attempt_failed").await;
+        read_until(&mut updates, "attempt_failed").await;
         let line = program.line("trouble at Oz").await;
         assert!(line["error"].as_str().unwrap().contains(why), "{url}: {line}");
         assert_eq!(line["cause"], "OZ_UNREACHABLE");
@@ -421,6 +422,6 @@ async fn a_log_whose_reader_is_gone_stops_no_match() {
     for _ in 0..3 {
         let run = client.run_match(portrait_request(&folder)).await.unwrap();
         let updates = collect(run.into_inner()).await.unwrap();
-        assert_eq!(last(&updates).state(), MatchState::Finished);
+        assert_eq!(last_match(&updates).state(), MatchState::Finished);
     }
 }

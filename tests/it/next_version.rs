@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, query, sqlite::SqliteCon
 use uuid::Uuid;
 
 use crate::support::{
-    JOURNAL, TestServer, collect, eventually, last, portrait_request, until, wait, watch,
+    JOURNAL, TestServer, collect, eventually, last_match, portrait_request, read_until, wait, watch,
 };
 
 /// Replaces a match's last event by an event that this version doesn't know.
@@ -44,11 +44,11 @@ async fn house() -> (TestServer, String, String) {
     let mut house = TestServer::build().await;
     let folder = house.folder();
     house.run(portrait_request(&folder)).await;
-    let ended = last(&house.run(portrait_request(&folder)).await).match_id.clone();
+    let ended = last_match(&house.run(portrait_request(&folder)).await).match_id.clone();
     house.run(portrait_request(&folder)).await;
     house.oz.switch(|switches| switches.processing_ms = 3_600_000);
     let mut running = house.client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
-    let started = until(&mut running, "analysis_started").await;
+    let started = read_until(&mut running, "analysis_started").await;
     let running = started[0].match_id.clone();
     house.oz.switch(|switches| switches.processing_ms = 50);
     write_odd(&house, &ended).await;
@@ -66,7 +66,7 @@ async fn an_ended_match_with_an_unknown_event_is_shown_and_its_streams_end() {
     let updates = house.client.watch_match(watch(&ended)).await.unwrap().into_inner();
     let updates = collect(updates).await.unwrap();
     check_dense(&updates);
-    assert_eq!(last(&updates).state(), MatchState::Finished);
+    assert_eq!(last_match(&updates).state(), MatchState::Finished);
     assert_eq!(updates[updates.len() - 1].event, None);
     let waited = house.client.wait_match(wait(&ended, Duration::from_secs(60))).await.unwrap();
     assert_eq!(waited.into_inner().state(), MatchState::Finished);
@@ -98,7 +98,7 @@ async fn an_unknown_event_stops_no_other_match() {
     let request = WatchMatchesRequest { resume_token: "earliest".to_owned(), ..Default::default() };
     let mut all = house.client.watch_matches(request).await.unwrap().into_inner();
     let folder = house.folder();
-    let new = last(&house.run(portrait_request(&folder)).await).clone();
+    let new = last_match(&house.run(portrait_request(&folder)).await).clone();
     assert_eq!(new.state(), MatchState::Finished);
     let mut seen = Vec::new();
     while seen.last() != Some(&(new.match_id.clone(), new.sequence)) {

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     postgres::{Cluster, Stop, shared},
-    support::{eventually, setting},
+    support::{eventually, size_from_env},
 };
 
 /// PostgreSQL's SSLRequest, which a server answers with one byte.
@@ -123,7 +123,7 @@ fn hold() -> (Child, String) {
 /// Not a test, but the body of the process that [`hold`] starts.
 #[test]
 fn the_process_that_holds_a_cluster() {
-    if setting(HOLDER, 0) == 1 {
+    if size_from_env(HOLDER, 0) == 1 {
         println!("\n{}", shared().sql("postgres", "SHOW data_directory"));
         stdin().read_line(&mut String::new()).unwrap();
     }

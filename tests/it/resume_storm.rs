@@ -22,7 +22,7 @@ use crate::{
     canary::Client,
     checker::{MatchChecker, is_transient},
     process::{Process, assert_may_open},
-    support::{PATIENCE, connect, now, portrait_request, setting, simulator, watch_after},
+    support::{PATIENCE, connect, now, portrait_request, simulator, size_from_env, watch_after},
     watching::checked::{UpdateKey, missing_and_repeated},
 };
 
@@ -45,7 +45,7 @@ const SETTINGS: [&str; 2] = ["--oz-poll-interval", "250ms"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watchers_cut_at_once_all_resume_and_miss_no_update() {
-    let watchers = usize::try_from(setting("FACEMATCH_STORM", WATCHERS)).unwrap();
+    let watchers = usize::try_from(size_from_env("FACEMATCH_STORM", WATCHERS)).unwrap();
     assert_may_open(watchers / OF_A_CONNECTION + 1_000);
     let oz = simulator().await;
     oz.switch(|switches| switches.processing_ms = PROCESSING_MS);
@@ -206,7 +206,7 @@ impl Watcher {
     }
 
     fn see(&mut self, update: &MatchUpdate) {
-        self.checker.see(update);
+        self.checker.check(update);
         if !is_transient(update) {
             self.seen.push((update.match_id.clone(), update.sequence));
         }

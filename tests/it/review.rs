@@ -15,7 +15,7 @@ use tonic_health::pb::{
 };
 
 use crate::support::{
-    TestServer, collect, folder_media_request, last, portrait_request, rule, until,
+    TestServer, collect, folder_media_request, last_match, portrait_request, read_until, rule,
 };
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn a_list_may_repeat_a_state_any_number_of_times() {
     let states = vec![MatchState::Finished.into(); 40_000];
     let request = ListMatchesRequest { states, ..Default::default() };
     let listed = house.client.list_matches(request).await.unwrap().into_inner();
-    assert_eq!(listed.matches, [last(&run).clone()]);
+    assert_eq!(listed.matches, [last_match(&run).clone()]);
 }
 
 /// The maximum number of labels, each of the maximum length.
@@ -64,7 +64,9 @@ async fn a_page_of_large_matches_fits_into_a_client_s_message_limit() {
 /// Checks that the service stops in far less than the drain timeout of 30 s.
 async fn stops_promptly(house: TestServer) {
     house.shut_down();
-    timeout(Duration::from_secs(8), house.stopped()).await.expect("the drain is not delayed");
+    timeout(Duration::from_secs(8), house.wait_until_stopped())
+        .await
+        .expect("the drain is not delayed");
 }
 
 #[tokio::test]
@@ -100,7 +102,7 @@ async fn a_blocked_store_delays_no_drain() {
     let mut client = house.client.clone();
     let request = portrait_request(&house.folder());
     let mut updates = client.run_match(request).await.unwrap().into_inner();
-    until(&mut updates, "photo_uploaded").await;
+    read_until(&mut updates, "photo_uploaded").await;
     // Like an operator's sqlite3 with an open transaction.
     let path = house.directory.path().join("facematch.db");
     let store = sqlx::SqlitePool::connect(&format!("sqlite:{}", path.display())).await.unwrap();
@@ -109,6 +111,6 @@ async fn a_blocked_store_delays_no_drain() {
     // By now the event of the started analysis waits to be written.
     timeout(Duration::from_millis(500), updates.message()).await.unwrap_err();
     house.shut_down();
-    let stopped = timeout(Duration::from_secs(3), house.stopped()).await;
+    let stopped = timeout(Duration::from_secs(3), house.wait_until_stopped()).await;
     stopped.expect("SQLite would wait for 5 s");
 }

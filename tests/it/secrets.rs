@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    checker::{causes, check_whole},
+    checker::{causes, check_all_updates},
     process::Process,
     signals,
-    support::{collect, last, portrait_request, simulator, until},
+    support::{collect, last_match, portrait_request, read_until, simulator},
 };
 
 /// A service with a secret in a file, and a simulated Oz.
@@ -55,12 +55,12 @@ impl Scene {
         let mut client = self.process.client().await;
         let run = client.run_match(portrait_request(&folder)).await.unwrap();
         let mut updates = run.into_inner();
-        let mut seen = until(&mut updates, "attempt_failed").await;
+        let mut seen = read_until(&mut updates, "attempt_failed").await;
         assert_eq!(causes(&seen), [trouble]);
         mend();
         seen.extend(collect(updates).await.unwrap());
-        check_whole(&seen);
-        assert_eq!(last(&seen).state(), MatchState::Finished);
+        check_all_updates(&seen);
+        assert_eq!(last_match(&seen).state(), MatchState::Finished);
     }
 }
 
@@ -90,7 +90,7 @@ async fn a_revoked_token_is_replaced_from_its_file() {
     let folder = scene.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let mut client = scene.process.client().await;
     let run = client.run_match(portrait_request(&folder)).await.unwrap();
-    assert_eq!(last(&collect(run.into_inner()).await.unwrap()).state(), MatchState::Finished);
+    assert_eq!(last_match(&collect(run.into_inner()).await.unwrap()).state(), MatchState::Finished);
     scene.oz.expire_sessions();
     let second = access_token(&scene.oz).await;
     scene.recovers("OZ_SESSION_REFUSED", || scene.replace(&second)).await;
@@ -167,7 +167,7 @@ async fn a_hangup_does_not_end_the_service_even_while_it_drains() {
     let mut client = process.client().await;
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
     let run = client.run_match(portrait_request(&folder)).await.unwrap();
-    until(&mut run.into_inner(), "analysis_started").await;
+    read_until(&mut run.into_inner(), "analysis_started").await;
     process.signal(Signal::HUP);
     process.terminate();
     // The process may have ended already; if not, this signal must not end it.

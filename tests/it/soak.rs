@@ -21,10 +21,11 @@ use tonic::Streaming;
 
 use crate::{
     canary::Client,
-    checker::{MatchChecker, check_rest, check_whole, is_transient},
+    checker::{MatchChecker, check_all_updates, check_updates_after, is_transient},
     process::{Process, assert_may_open},
     support::{
-        collect, connect, eventually, last, request, setting, simulator, until, watch_after,
+        collect, connect, eventually, last_match, read_until, request, simulator, size_from_env,
+        watch_after,
     },
 };
 
@@ -75,7 +76,7 @@ impl Held {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_and_descriptors_stay_flat_under_constant_load() {
     assert_may_open(4 * AT_ONCE + 1_000);
-    let seconds = setting("FACEMATCH_SOAK", SECONDS);
+    let seconds = size_from_env("FACEMATCH_SOAK", SECONDS);
     let oz = Arc::new(simulator().await);
     oz.switch(|switches| switches.processing_ms = 150);
     let directory = tempfile::tempdir().unwrap();
@@ -157,15 +158,15 @@ async fn run(mut client: Client, oz: Arc<Simulator>) {
     photo.resize(PHOTO_BYTES, 0);
     let asked = request(&folder, Bytes::from(photo));
     let mut updates = client.run_match(asked).await.expect("it is accepted").into_inner();
-    let mut seen = until(&mut updates, "photo_uploaded").await;
-    let reached = last(&seen).sequence;
-    let watched = client.watch_match(watch_after(&last(&seen).match_id, reached)).await;
+    let mut seen = read_until(&mut updates, "photo_uploaded").await;
+    let reached = last_match(&seen).sequence;
+    let watched = client.watch_match(watch_after(&last_match(&seen).match_id, reached)).await;
     let watched = watched.expect("it is watched").into_inner();
     let (rest, other) = tokio::join!(collect(updates), collect(watched));
-    check_rest(reached, &other.expect("the other stream ends without an error"));
+    check_updates_after(reached, &other.expect("the other stream ends without an error"));
     seen.extend(rest.expect("the stream ends without an error"));
-    check_whole(&seen);
-    let m = last(&seen);
+    check_all_updates(&seen);
+    let m = last_match(&seen);
     assert_eq!(m.state(), MatchState::Finished, "{m:?}");
     assert_eq!(m.result.as_ref().expect("a verdict").resolution(), Resolution::Success);
 }
@@ -177,7 +178,7 @@ async fn watch_all(mut updates: Streaming<MatchUpdate>, over: CancellationToken)
         let update: MatchUpdate = update.expect("the stream stays open").expect("it doesn't end");
         if !is_transient(&update) {
             let checker = checkers.entry(update.match_id.clone()).or_default();
-            checker.see(&update);
+            checker.check(&update);
             if checker.has_closed() {
                 checkers.remove(&update.match_id);
             }

@@ -14,7 +14,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{
     process, signals,
-    support::{TestServer, collect, eventually, last, portrait_request, simulator},
+    support::{TestServer, collect, eventually, last_match, portrait_request, simulator},
 };
 
 /// A process that is killed with its test.
@@ -185,7 +185,7 @@ async fn the_service_runs_at_the_maximum_of_each_limit_and_starts_at_its_minimum
         let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         let run = client.run_match(portrait_request(&folder)).await.expect(flag).into_inner();
         let updates = collect(run).await.expect(flag);
-        assert_eq!(last(&updates).state(), MatchState::Finished, "{flag} {greatest}");
+        assert_eq!(last_match(&updates).state(), MatchState::Finished, "{flag} {greatest}");
     }
 }
 

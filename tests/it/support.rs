@@ -44,7 +44,7 @@ pub struct TestServer {
     pub address: String,
     pub load: Load,
     shutdown: CancellationToken,
-    served: JoinHandle<Result<(), app::Lost>>,
+    task: JoinHandle<Result<(), app::Lost>>,
 }
 
 /// A running service.
@@ -80,13 +80,13 @@ impl TestServer {
         let _inspection = Inspection::begin(directory.path().join(JOURNAL));
         let Served { address, load, shutdown, served } = serve(config.clone()).await;
         let client = connect(&address).await;
-        Self { _inspection, oz, client, directory, config, address, load, shutdown, served }
+        Self { _inspection, oz, client, directory, config, address, load, shutdown, task: served }
     }
 
     /// Shuts the service down gracefully and starts it again on the same journal.
     pub async fn restart(self) -> Self {
         self.shutdown.cancel();
-        self.served.await.expect("nothing panics").expect("the shutdown is graceful");
+        self.task.await.expect("nothing panics").expect("the shutdown is graceful");
         Self::open(self.oz, self.directory, self.config).await
     }
 
@@ -96,8 +96,8 @@ impl TestServer {
     }
 
     /// Waits until the service has stopped.
-    pub async fn stopped(self) {
-        self.served.await.expect("nothing panics").expect("the shutdown is graceful");
+    pub async fn wait_until_stopped(self) {
+        self.task.await.expect("nothing panics").expect("the shutdown is graceful");
     }
 
     /// A folder whose liveness media show the sample portrait.
@@ -112,7 +112,7 @@ impl TestServer {
     }
 
     /// Sends a request that the service must refuse, and returns the error.
-    pub async fn refused(&mut self, request: MatchRequest) -> Refusal {
+    pub async fn run_refused(&mut self, request: MatchRequest) -> Refusal {
         Refusal::of(self.client.run_match(request).await.expect_err("the match is refused"))
     }
 
@@ -137,7 +137,7 @@ impl TestServer {
     /// Checks that a valid match still runs to its end.
     pub async fn assert_works(&mut self) {
         let updates = self.run(portrait_request(&self.folder())).await;
-        assert_eq!(last(&updates).state(), pb::MatchState::Finished);
+        assert_eq!(last_match(&updates).state(), pb::MatchState::Finished);
         self.assert_released("a valid match").await;
     }
 
@@ -173,7 +173,7 @@ async fn serve(config: Config) -> Served {
 
 /// The size of a test: the environment variable `name`, or else a default.
 #[expect(clippy::disallowed_methods, reason = "the size of a test is no setting of the service")]
-pub fn setting(name: &str, otherwise: u64) -> u64 {
+pub fn size_from_env(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
         Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: {text} is no number")),
         Err(_) => otherwise,
@@ -225,21 +225,21 @@ pub async fn collect(mut updates: Streaming<MatchUpdate>) -> Result<Vec<MatchUpd
     };
     // A stream that never ends fails its test instead of hanging it.
     let read = tokio::time::timeout(PATIENCE, reading).await;
-    read.unwrap_or_else(|_| panic!("the stream doesn't end, after {:?}", names(&all)))?;
+    read.unwrap_or_else(|_| panic!("the stream doesn't end, after {:?}", event_names(&all)))?;
     Ok(all)
 }
 
 /// Reads a stream up to and including an event of this name, and returns the updates.
-pub async fn until(updates: &mut Streaming<MatchUpdate>, event: &str) -> Vec<MatchUpdate> {
+pub async fn read_until(updates: &mut Streaming<MatchUpdate>, event: &str) -> Vec<MatchUpdate> {
     let mut all = Vec::new();
     while let Some(update) = updates.message().await.expect("the stream stays open") {
-        let is_it = name(&update) == event;
+        let is_it = event_name(&update) == event;
         all.push(update);
         if is_it {
             return all;
         }
     }
-    panic!("no {event} but {:?}", names(&all));
+    panic!("no {event} but {:?}", event_names(&all));
 }
 
 /// A rule of a simulator script, in the JSON form of docs/simulator.md.
@@ -258,7 +258,7 @@ pub fn folder_media_request(folder_id: &str, media_id: &str) -> MatchRequest {
 }
 
 /// The request with a request id, which makes it idempotent.
-pub fn named(request_id: &str, request: MatchRequest) -> MatchRequest {
+pub fn with_request_id(request_id: &str, request: MatchRequest) -> MatchRequest {
     MatchRequest { request_id: request_id.to_owned(), ..request }
 }
 
@@ -280,12 +280,12 @@ pub fn request(folder_id: &str, photo: Bytes) -> MatchRequest {
 }
 
 /// The names of the events of some updates.
-pub fn names(updates: &[MatchUpdate]) -> Vec<&'static str> {
-    updates.iter().map(name).collect()
+pub fn event_names(updates: &[MatchUpdate]) -> Vec<&'static str> {
+    updates.iter().map(event_name).collect()
 }
 
 /// The name of an update's event.
-pub fn name(update: &MatchUpdate) -> &'static str {
+pub fn event_name(update: &MatchUpdate) -> &'static str {
     match update.event.as_ref().expect("every update has an event") {
         Event::Accepted(_) => "accepted",
         Event::PhotoUploaded(_) => "photo_uploaded",
@@ -300,7 +300,7 @@ pub fn name(update: &MatchUpdate) -> &'static str {
 }
 
 /// The match as of the last of some updates.
-pub fn last(updates: &[MatchUpdate]) -> &Match {
+pub fn last_match(updates: &[MatchUpdate]) -> &Match {
     updates.last().and_then(|update| update.r#match.as_ref()).expect("an update with a match")
 }
 

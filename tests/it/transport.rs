@@ -208,7 +208,7 @@ async fn a_connection_that_answers_no_ping_is_closed_and_others_stay_open() {
     let _run = client.run_match(request).await.expect("it is accepted");
     loop {
         let update = silent.message().await.expect("the stream is alive").expect("it is open");
-        if crate::support::name(&update) == "finished" {
+        if crate::support::event_name(&update) == "finished" {
             break;
         }
     }

@@ -15,7 +15,7 @@ use tonic::Streaming;
 
 use crate::{
     checker::MatchChecker,
-    support::{PATIENCE, TestServer, collect, eventually, name, portrait_request},
+    support::{PATIENCE, TestServer, collect, event_name, eventually, portrait_request},
 };
 
 /// A stream of all matches after a token.
@@ -34,7 +34,7 @@ async fn filtered(house: &TestServer, request: WatchMatchesRequest) -> Streaming
 }
 
 fn check_heartbeat_of_all(update: &MatchUpdate) {
-    assert_eq!(name(update), "heartbeat");
+    assert_eq!(event_name(update), "heartbeat");
     assert_eq!((update.match_id.as_str(), update.sequence), ("", 0));
     assert!(!update.resume_token.is_empty() && update.r#match.is_none());
 }
@@ -46,7 +46,7 @@ pub async fn take(updates: &mut Streaming<MatchUpdate>, count: usize) -> Vec<Mat
         let message = tokio::time::timeout(PATIENCE, updates.message()).await;
         let message = message.unwrap_or_else(|_| panic!("no update after {}", all.len()));
         let update = message.expect("a message").expect("the stream stays open");
-        match name(&update) {
+        match event_name(&update) {
             "heartbeat" => check_heartbeat_of_all(&update),
             _ => all.push(update),
         }
@@ -81,7 +81,7 @@ async fn fail_many(house: &TestServer, count: usize) {
 fn check_each(all: &[MatchUpdate]) {
     let mut checkers: HashMap<&str, MatchChecker> = HashMap::new();
     for update in all {
-        checkers.entry(&update.match_id).or_default().see(update);
+        checkers.entry(&update.match_id).or_default().check(update);
     }
     assert!(checkers.values().all(MatchChecker::has_closed));
 }

@@ -12,7 +12,7 @@ use crate::{
     attacks::Calls,
     canary,
     process::Process,
-    support::{get, named, now, portrait, portrait_request, request, simulator},
+    support::{get, now, portrait, portrait_request, request, simulator, with_request_id},
     transport::{announced, channel},
 };
 
@@ -28,7 +28,8 @@ const TRIES: usize = 5;
 /// An upload that stops half-way and would wait for as long as the service lets it.
 fn upload(folder: &str, number: usize) -> Bytes {
     let photo = [&portrait()[..], &vec![0; UPLOAD_BYTES]].concat().into();
-    let whole = named(&format!("upload {number}"), request(folder, photo)).encode_to_vec();
+    let whole =
+        with_request_id(&format!("upload {number}"), request(folder, photo)).encode_to_vec();
     announced(u32::try_from(whole.len()).unwrap(), &whole[..SENT_BYTES])
 }
 
@@ -42,7 +43,7 @@ async fn uploads_without_room_block_no_other_call_on_their_connection() {
     let hangs = Action { delay_ms: Some(600_000), ..Default::default() };
     oz.script([Rule::on(Endpoint::AddMedia).then(hangs)]);
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
-    let known: MatchRequest = named("known", portrait_request(&folder));
+    let known: MatchRequest = with_request_id("known", portrait_request(&folder));
     let mut accepted = client.run_match(known.clone()).await.unwrap().into_inner();
     let id = accepted.message().await.unwrap().unwrap().match_id;
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     canary,
-    support::{TestServer, last, portrait_request, request},
+    support::{TestServer, last_match, portrait_request, request},
 };
 
 #[tokio::test]
@@ -27,7 +27,7 @@ async fn values_at_their_limits_are_accepted() {
     request.labels = (0..16).map(|n| (key(n), "ж".repeat(256))).collect();
     assert!(request.labels.keys().all(|key| key.chars().count() == 64));
     let updates = house.run(request.clone()).await;
-    let m = last(&updates);
+    let m = last_match(&updates);
     assert_eq!(m.folder_id, request.folder_id.to_lowercase());
     assert_eq!(m.labels, request.labels);
     assert_eq!(m.state(), MatchState::Finished);
@@ -41,7 +41,7 @@ async fn photos_of_the_maximum_size_or_with_much_exif_are_accepted() {
     for photo in [padded(BYTES_MAX), exif] {
         let bytes = photo.len();
         let updates = house.run(request(&folder, photo)).await;
-        assert_eq!(last(&updates).state(), MatchState::Finished, "{bytes} bytes");
+        assert_eq!(last_match(&updates).state(), MatchState::Finished, "{bytes} bytes");
         house.assert_released("a large photo").await;
     }
 }
@@ -68,10 +68,10 @@ async fn a_wait_may_last_from_zero_to_ten_minutes() {
     let mut house = TestServer::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
     for (seconds, nanos) in [(0, 0), (0, 1), (600, 0)] {
-        let id = Some(wait_match_request::Id::MatchId(last(&updates).match_id.clone()));
+        let id = Some(wait_match_request::Id::MatchId(last_match(&updates).match_id.clone()));
         let timeout = Some(Duration { seconds, nanos });
         let waited = house.client.wait_match(WaitMatchRequest { id, timeout }).await;
-        assert_eq!(waited.expect("the timeout is valid").into_inner(), *last(&updates));
+        assert_eq!(waited.expect("the timeout is valid").into_inner(), *last_match(&updates));
     }
 }
 

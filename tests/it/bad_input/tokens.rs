@@ -3,7 +3,7 @@
 use facematch::pb::{ListMatchesRequest, WatchMatchesRequest};
 
 use super::{Case, Expected};
-use crate::support::{TestServer, delete, last, portrait_request};
+use crate::support::{TestServer, delete, last_match, portrait_request};
 
 /// All rows of this file. The undamaged tokens are valid; the matches behind them are erased.
 pub async fn cases(house: &mut TestServer) -> Vec<Case> {
@@ -43,7 +43,7 @@ impl Tokens {
         let mut resume = String::new();
         for _ in 0..2 {
             let updates = house.run(portrait_request(&house.folder())).await;
-            ids.push(last(&updates).match_id.clone());
+            ids.push(last_match(&updates).match_id.clone());
             resume.clone_from(&updates[3].resume_token);
         }
         let listed = house.client.list_matches(page("")).await.expect("a page").into_inner();

@@ -11,8 +11,8 @@ use tonic_types::StatusExt;
 
 use crate::{
     callers::{
-        asked::{Moment, RequestedMatch},
-        stage::{ReplicaAddress, Service, StormState},
+        requested_match::{CancelMoment, RequestedMatch},
+        storm::{ReplicaAddress, Service, StormState},
     },
     canary::Client,
     checker::WatcherHistory,
@@ -44,7 +44,7 @@ pub enum Cancel {
 
 /// What a caller knows of its match, across restarts of the service.
 #[derive(Default)]
-struct Knowledge {
+struct MatchKnowledge {
     history: WatcherHistory,
     cancel: Cancel,
 }
@@ -63,7 +63,7 @@ pub struct Caller {
 #[derive(Clone)]
 struct Connection {
     number: usize,
-    life: u64,
+    start_count: u64,
     client: Client,
 }
 
@@ -87,11 +87,11 @@ impl Caller {
 
     /// Runs a match to its end, across any number of restarts of the service.
     async fn bring_to_end(&mut self, asked: RequestedMatch) -> Ended {
-        let mut course = Knowledge::default();
+        let mut course = MatchKnowledge::default();
         while !course.history.has_closed() || course.cancel == Cancel::Unanswered {
             let Some(here) = self.connect_to_some_replica().await else { continue };
             if let Err(status) = self.follow(&here, &asked, &mut course).await {
-                self.check_failure(here.number, here.life, &status).await;
+                self.check_failure(here.number, here.start_count, &status).await;
             }
         }
         let last = course.history.last().and_then(|update| update.r#match.clone());
@@ -112,7 +112,7 @@ impl Caller {
         let number = open[self.random.random_range(0..open.len())];
         let ReplicaAddress { life, address } = &now.replicas[number];
         match try_connect(address.as_ref().expect("it is open")).await {
-            Ok(client) => Some(Connection { number, life: *life, client }),
+            Ok(client) => Some(Connection { number, start_count: *life, client }),
             Err(failure) => {
                 let status = Status::unavailable(failure.to_string());
                 self.check_failure(number, *life, &status).await;
@@ -149,9 +149,9 @@ impl Caller {
         &mut self,
         here: &Connection,
         asked: &RequestedMatch,
-        course: &mut Knowledge,
+        course: &mut MatchKnowledge,
     ) -> Result<(), Status> {
-        self.look(here, &course.history).await?;
+        self.check_not_behind(here, &course.history).await?;
         let mut client = here.client.clone();
         self.repeat_cancel(&mut client, asked, course).await?;
         let mut updates = self.reconnect(&mut client, asked, &mut course.history).await?;
@@ -162,10 +162,10 @@ impl Caller {
                     course.history.see(&update);
                     self.stage.saw_update();
                     if self.random.random_bool(0.3) {
-                        self.look(here, &course.history).await?;
+                        self.check_not_behind(here, &course.history).await?;
                     }
                 }
-                () = self.moment(asked, &course.history), if course.cancel == Cancel::Unsent => {
+                () = self.time_to_cancel(asked, &course.history), if course.cancel == Cancel::Unsent => {
                     self.cancel(&mut client, asked, course).await?;
                 }
             }
@@ -176,7 +176,11 @@ impl Caller {
 
     /// Reads the match from this replica or from another. The answer must not be older than the
     /// last update that the caller has seen.
-    async fn look(&mut self, here: &Connection, history: &WatcherHistory) -> Result<(), Status> {
+    async fn check_not_behind(
+        &mut self,
+        here: &Connection,
+        history: &WatcherHistory,
+    ) -> Result<(), Status> {
         let Some(last) = history.last() else { return Ok(()) };
         let replicas = self.service.borrow().replicas.len();
         if replicas == 1 || self.random.random_bool(0.5) {
@@ -184,23 +188,23 @@ impl Caller {
         }
         let Some(mut there) = self.connect_to_some_replica().await else { return Ok(()) };
         if let Err(status) = look(&mut there.client, last).await {
-            self.check_failure(there.number, there.life, &status).await;
+            self.check_failure(there.number, there.start_count, &status).await;
         }
         Ok(())
     }
 
     /// Waits until it is time to cancel the match; forever, if the caller doesn't cancel it.
-    async fn moment(&self, asked: &RequestedMatch, history: &WatcherHistory) {
+    async fn time_to_cancel(&self, asked: &RequestedMatch, history: &WatcherHistory) {
         let has_seen = |count| history.last().is_some_and(|last| last.sequence >= count);
         match asked.cancel {
-            Some(Moment::Seen(count)) if has_seen(count) => {}
-            Some(Moment::Asked(endpoint)) => {
+            Some(CancelMoment::Seen(count)) if has_seen(count) => {}
+            Some(CancelMoment::Asked(endpoint)) => {
                 let folder = asked.request.folder_id.parse().ok();
                 let oz = &self.stage.oz;
                 oz.recorded(|all| all.iter().any(|r| r.endpoint == endpoint && r.folder == folder))
                     .await;
             }
-            Some(Moment::Seen(_)) | None => std::future::pending().await,
+            Some(CancelMoment::Seen(_)) | None => std::future::pending().await,
         }
     }
 
@@ -209,7 +213,7 @@ impl Caller {
         &mut self,
         client: &mut Client,
         asked: &RequestedMatch,
-        course: &mut Knowledge,
+        course: &mut MatchKnowledge,
     ) -> Result<(), Status> {
         match course.cancel {
             Cancel::Unanswered => self.cancel(client, asked, course).await,
@@ -225,7 +229,7 @@ impl Caller {
         &mut self,
         client: &mut Client,
         asked: &RequestedMatch,
-        course: &mut Knowledge,
+        course: &mut MatchKnowledge,
     ) -> Result<(), Status> {
         use cancel_match_request::Id;
         let known = course.history.last().filter(|_| self.random.random_bool(0.5));

@@ -38,7 +38,7 @@ async fn replicas_a_year_ahead_and_a_year_behind_take_all_times_from_the_databas
         matches.extend(fleet.create(number, MATCHES).await);
     }
     matches.iter().for_each(|m| check_created(m, 0));
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
 
     // Each replica with a wrong clock is in turn the only replica left to take over.
@@ -46,11 +46,11 @@ async fn replicas_a_year_ahead_and_a_year_behind_take_all_times_from_the_databas
     let slow = fleet.create(RIGHT, MATCHES).await;
     fleet.kill(BEHIND);
     fleet.kill(RIGHT);
-    fleet.polled_again(&slow, 3).await;
+    fleet.wait_until_polled_again(&slow, 3).await;
     fleet.kill(AHEAD);
     fleet.start(BEHIND);
-    fleet.polled_again(&slow, 3).await;
-    fleet.finish();
+    fleet.wait_until_polled_again(&slow, 3).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&slow).await;
     fleet.shut_down_all().await;
 }
@@ -60,7 +60,7 @@ async fn replicas_a_year_ahead_and_a_year_behind_erase_by_the_database_clock_alo
     let shifts = [Shift::by(YEAR), Shift::by(-YEAR), Shift::none()];
     let mut fleet = gather(&shifts, Vec::new()).await;
     let mut matches = fleet.create(RIGHT, 2 * MATCHES).await;
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     for number in [AHEAD, BEHIND, RIGHT] {
         fleet.stop(number).await;
@@ -103,13 +103,13 @@ async fn a_replica_suspended_for_an_hour_changes_nothing_at_oz_under_its_old_lea
     shifts[0].suspend(HOUR);
     fleet.oz().clear_rules();
     matches.extend(uploading);
-    fleet.polled_again(&matches, 2).await;
+    fleet.wait_until_polled_again(&matches, 2).await;
 
     fleet.oz().clear_record();
     fleet.process(0).resume();
-    fleet.leases(2).await;
-    fleet.polled(&matches, fleet.clock_ms(), 3).await;
-    fleet.finish();
+    fleet.wait_for_leases(2).await;
+    fleet.wait_until_polled(&matches, fleet.clock_ms(), 3).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     check_unchanged(&fleet);
     fleet.shut_down_all().await;
@@ -147,14 +147,14 @@ async fn a_lease_ends_while_the_machine_is_suspended() {
     fleet.process(0).resume();
     fleet.wait_for_health(0, NotServing).await;
     // By then the requests in flight have ended.
-    fleet.polled(&elsewhere, 0, 5).await;
+    fleet.wait_until_polled(&elsewhere, 0, 5).await;
     let asked = fleet.oz_proxy(0).activity();
-    fleet.polled(&elsewhere, fleet.clock_ms(), 10).await;
+    fleet.wait_until_polled(&elsewhere, fleet.clock_ms(), 10).await;
     assert_eq!(fleet.oz_proxy(0).activity(), asked, "the replica still sends requests to Oz");
     check_unchanged(&fleet);
     fleet.link(0).heal();
-    fleet.polled_again(&held, 2).await;
-    fleet.finish();
+    fleet.wait_until_polled_again(&held, 2).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&[held, elsewhere, uploading].concat()).await;
     fleet.shut_down_all().await;
 }

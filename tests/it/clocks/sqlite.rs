@@ -14,12 +14,12 @@ use tokio::time::{interval, timeout};
 
 use crate::{
     canary::{self, Client},
-    checker::{check_one_of_each, check_verdict, check_whole},
+    checker::{check_all_updates, check_one_photo_and_one_analysis, check_verdict},
     clocks::{HOUR, YEAR, check_created, shift::Shift},
     process::{PROGRAM, Process},
     support::{
-        JOURNAL, PATIENCE, POLL, collect, eventually, get, last, portrait_request, simulator,
-        until, watch,
+        JOURNAL, PATIENCE, POLL, collect, eventually, get, last_match, portrait_request,
+        read_until, simulator, watch,
     },
 };
 
@@ -79,9 +79,9 @@ impl Scene {
         for _ in 0..count {
             let updates = client.run_match(portrait_request(&self.folder())).await.unwrap();
             let updates = collect(updates.into_inner()).await.unwrap();
-            check_whole(&updates);
-            self.check_finished(last(&updates));
-            matches.push(last(&updates).clone());
+            check_all_updates(&updates);
+            self.check_finished(last_match(&updates));
+            matches.push(last_match(&updates).clone());
         }
         matches
     }
@@ -90,8 +90,8 @@ impl Scene {
     async fn begin(&self, client: &mut Client) -> Match {
         self.oz.switch(|switches| switches.processing_ms = NEVER_MS);
         let updates = client.run_match(portrait_request(&self.folder())).await.unwrap();
-        let begun = until(&mut updates.into_inner(), "analysis_started").await;
-        last(&begun).clone()
+        let begun = read_until(&mut updates.into_inner(), "analysis_started").await;
+        last_match(&begun).clone()
     }
 
     /// Ends all analyses.
@@ -104,8 +104,8 @@ impl Scene {
     async fn ended(&self, client: &mut Client, m: &Match) -> Match {
         let updates = client.watch_match(watch(&m.match_id)).await.unwrap();
         let updates = collect(updates.into_inner()).await.unwrap();
-        check_whole(&updates);
-        last(&updates).clone()
+        check_all_updates(&updates);
+        last_match(&updates).clone()
     }
 
     fn folder(&self) -> String {
@@ -114,7 +114,7 @@ impl Scene {
 
     fn check_finished(&self, m: &Match) {
         assert_eq!(m.state(), MatchState::Finished, "{m:?}");
-        check_one_of_each(&self.oz, m);
+        check_one_photo_and_one_analysis(&self.oz, m);
         check_verdict(&self.oz, m);
     }
 

@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tempfile::TempDir;
 
 use crate::{
-    callers::stage::{StormState, faulty_oz},
+    callers::storm::{StormState, faulty_oz},
     process::Process,
 };
 

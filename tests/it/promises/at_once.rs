@@ -8,7 +8,7 @@ use facematch::{
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{TestServer, collect, last, portrait_request, rule};
+use crate::support::{TestServer, collect, last_match, portrait_request, rule};
 
 /// The maximum number of concurrent requests.
 const REQUESTS_MAX: usize = 3;
@@ -40,7 +40,7 @@ async fn run_all(house: &TestServer) {
         let (mut client, request) = (house.client.clone(), portrait_request(&house.folder()));
         async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
     });
-    let is_finished = |updates: &Vec<_>| last(updates).state() == MatchState::Finished;
+    let is_finished = |updates: &Vec<_>| last_match(updates).state() == MatchState::Finished;
     assert!(join_all(runs).await.iter().all(is_finished));
 }
 

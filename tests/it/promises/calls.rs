@@ -10,10 +10,10 @@ use serde_json::json;
 use tonic::{Code, Request};
 
 use crate::{
-    checker::{MatchChecker, check_one_of_each},
+    checker::{MatchChecker, check_one_photo_and_one_analysis},
     support::{
-        TestServer, cancel, folder_media_request, get, last, named, portrait_request, rule, until,
-        wait, wait_by_request,
+        TestServer, cancel, folder_media_request, get, last_match, portrait_request, read_until,
+        rule, wait, wait_by_request, with_request_id,
     },
 };
 
@@ -28,7 +28,7 @@ async fn get_match_is_never_behind_a_seen_update() {
         let mut updates = client.run_match(request).await.unwrap().into_inner();
         let mut checker = MatchChecker::default();
         while let Some(update) = updates.message().await.unwrap() {
-            checker.see(&update);
+            checker.check(&update);
             let found = looking.get_match(get(&update.match_id)).await.unwrap().into_inner();
             assert!(found.sequence >= update.sequence);
         }
@@ -41,12 +41,12 @@ async fn a_match_runs_to_its_end_after_its_caller_disconnects() {
     let mut house = TestServer::build().await;
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let first = until(&mut updates, "accepted").await;
+    let first = read_until(&mut updates, "accepted").await;
     drop(updates);
     let wait = wait(&first[0].match_id, LONG);
     let ended = house.client.wait_match(wait).await.unwrap().into_inner();
     assert_eq!(ended.state(), MatchState::Finished);
-    check_one_of_each(&house.oz, &ended);
+    check_one_photo_and_one_analysis(&house.oz, &ended);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn a_deadline_bounds_its_call_and_not_the_match() {
     let mut house = TestServer::build().await;
     let when = json!({"endpoint": "add_media", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"delay_ms": 600}}))]);
-    let request = named("order 17", portrait_request(&house.folder()));
+    let request = with_request_id("order 17", portrait_request(&house.folder()));
     let mut hurried = Request::new(request.clone());
     hurried.set_timeout(Duration::from_millis(200));
     let status = house.client.create_match(hurried).await.unwrap_err();
@@ -62,7 +62,7 @@ async fn a_deadline_bounds_its_call_and_not_the_match() {
     let created = house.client.create_match(request).await.unwrap().into_inner();
     let ended = house.client.wait_match(wait(&created.match_id, LONG)).await.unwrap().into_inner();
     assert_eq!(ended.state(), MatchState::Finished);
-    check_one_of_each(&house.oz, &ended);
+    check_one_photo_and_one_analysis(&house.oz, &ended);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn an_accepted_match_whose_response_was_lost_is_found_by_its_request_id() 
     let mut house = TestServer::build().await;
     let when = json!({"endpoint": "get_folder", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"delay_ms": 300}}))]);
-    let request = named("order 17", portrait_request(&house.folder()));
+    let request = with_request_id("order 17", portrait_request(&house.folder()));
     let mut client = house.client.clone();
     let created = client.create_match(request);
     let is_asked = house.oz.recorded(|all| all.iter().any(|r| r.endpoint == Endpoint::GetFolder));
@@ -117,11 +117,11 @@ async fn wait_match_returns_at_the_end_or_at_its_timeout() {
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let seen = until(&mut updates, "analysis_started").await;
+    let seen = read_until(&mut updates, "analysis_started").await;
     let id = &seen[0].match_id;
     for timeout in [Duration::ZERO, Duration::from_millis(60)] {
         let m = house.client.wait_match(wait(id, timeout)).await.unwrap().into_inner();
-        assert_eq!(&m, last(&seen));
+        assert_eq!(&m, last_match(&seen));
     }
     let (mut client, long) = (house.client.clone(), wait(id, LONG));
     let ending = async { client.wait_match(long).await.unwrap().into_inner() };

@@ -9,21 +9,23 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::{
-    checker::check_whole,
-    support::{Refusal, TestServer, cancel, collect, get, last, portrait_request, rule, until},
+    checker::check_all_updates,
+    support::{
+        Refusal, TestServer, cancel, collect, get, last_match, portrait_request, read_until, rule,
+    },
 };
 
 /// Cancels a match during its request to `endpoint`, and returns all its updates.
 async fn cancel_during(house: &mut TestServer, endpoint: Endpoint) -> Vec<MatchUpdate> {
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let mut seen = until(&mut updates, "accepted").await;
+    let mut seen = read_until(&mut updates, "accepted").await;
     house.oz.recorded(|all| all.iter().any(|asked| asked.endpoint == endpoint)).await;
     let id = seen[0].match_id.clone();
     let cancelled = house.client.cancel_match(cancel(&id)).await.unwrap().into_inner();
     seen.extend(collect(updates).await.unwrap());
-    check_whole(&seen);
-    assert_eq!(last(&seen), &cancelled);
+    check_all_updates(&seen);
+    assert_eq!(last_match(&seen), &cancelled);
     assert_eq!(cancelled.state(), MatchState::Cancelled);
     seen
 }
@@ -68,9 +70,9 @@ async fn a_cancel_at_the_moment_of_the_verdict_has_one_outcome() {
         let (mut client, id) = (house.client.clone(), seen[0].match_id.clone());
         let (cancelled, rest) = tokio::join!(client.cancel_match(cancel(&id)), collect(updates));
         let seen = [seen, rest.unwrap()].concat();
-        check_whole(&seen);
+        check_all_updates(&seen);
         let found = house.client.clone().get_match(get(&id)).await.unwrap().into_inner();
-        assert_eq!(last(&seen), &found);
+        assert_eq!(last_match(&seen), &found);
         match cancelled {
             Ok(m) => assert_eq!(m.into_inner(), found),
             Err(status) => {
@@ -89,7 +91,7 @@ async fn run_to_the_brink(house: &TestServer) -> (Vec<MatchUpdate>, tonic::Strea
     let mut client = house.client.clone();
     let request = portrait_request(&house.folder());
     let mut updates = client.run_match(request).await.unwrap().into_inner();
-    let seen = until(&mut updates, "analysis_started").await;
+    let seen = read_until(&mut updates, "analysis_started").await;
     (seen, updates)
 }
 
@@ -97,10 +99,10 @@ async fn run_to_the_brink(house: &TestServer) -> (Vec<MatchUpdate>, tonic::Strea
 async fn cancelling_an_ended_match_is_refused_and_changes_nothing() {
     let mut house = TestServer::build().await;
     let updates = house.run(portrait_request(&house.folder())).await;
-    let id = &last(&updates).match_id;
+    let id = &last_match(&updates).match_id;
     let refusal = Refusal::of(house.client.cancel_match(cancel(id)).await.unwrap_err());
     assert_eq!((refusal.code, refusal.reason()), (Code::FailedPrecondition, "MATCH_ENDED"));
-    assert_eq!(&house.client.get_match(get(id)).await.unwrap().into_inner(), last(&updates));
+    assert_eq!(&house.client.get_match(get(id)).await.unwrap().into_inner(), last_match(&updates));
     let unknown = cancel(&uuid::Uuid::nil().to_string());
     assert_eq!(house.client.cancel_match(unknown).await.unwrap_err().code(), Code::NotFound);
 }

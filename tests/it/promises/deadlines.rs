@@ -6,8 +6,8 @@ use facematch::pb::{MatchRequest, MatchState, Resolution};
 use serde_json::json;
 
 use crate::{
-    checker::check_whole,
-    support::{TestServer, last, names, portrait_request, rule},
+    checker::check_all_updates,
+    support::{TestServer, event_names, last_match, portrait_request, rule},
 };
 
 fn within(limit: Duration, request: MatchRequest) -> MatchRequest {
@@ -20,9 +20,9 @@ async fn a_match_whose_analysis_never_ends_times_out_and_is_not_declined() {
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let limit = Duration::from_millis(400);
     let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
-    check_whole(&updates);
-    assert_eq!(names(&updates), ["accepted", "photo_uploaded", "analysis_started", "failed"]);
-    let m = last(&updates);
+    check_all_updates(&updates);
+    assert_eq!(event_names(&updates), ["accepted", "photo_uploaded", "analysis_started", "failed"]);
+    let m = last_match(&updates);
     assert_eq!(m.state(), MatchState::Failed);
     let error = m.error.as_ref().expect("an error");
     assert_eq!((error.reason.as_str(), error.code), ("MATCH_TIMED_OUT", 4));
@@ -36,9 +36,9 @@ async fn a_match_that_never_reached_oz_fails_with_the_cause() {
     house.oz.script([rule(json!({"match": {"endpoint": "get_folder"}, "then": {"html": 502}}))]);
     let limit = Duration::from_millis(300);
     let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
-    check_whole(&updates);
-    assert_eq!(names(&updates), ["accepted", "attempt_failed", "failed"]);
-    let error = last(&updates).error.clone().expect("an error");
+    check_all_updates(&updates);
+    assert_eq!(event_names(&updates), ["accepted", "attempt_failed", "failed"]);
+    let error = last_match(&updates).error.clone().expect("an error");
     assert_eq!((error.reason.as_str(), error.code), ("MATCH_TIMED_OUT", 4));
     assert_eq!(error.metadata["cause"], "OZ_SERVER_ERROR");
     assert_eq!(error.metadata["oz.http_status"], "502");
@@ -53,8 +53,8 @@ async fn a_hanging_request_does_not_delay_the_deadline() {
         house.oz.script([rule(json!({"match": when, "then": {"never_answer": true}}))]);
         let limit = Duration::from_millis(300);
         let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
-        check_whole(&updates);
-        let error = last(&updates).error.clone().expect("an error");
+        check_all_updates(&updates);
+        let error = last_match(&updates).error.clone().expect("an error");
         assert_eq!(error.reason, "MATCH_TIMED_OUT", "{endpoint}");
     }
 }
@@ -67,8 +67,8 @@ async fn a_verdict_at_the_final_poll_wins() {
         TestServer::build_with(|config| config.poll_interval = Duration::from_secs(60)).await;
     let limit = Duration::from_millis(800);
     let updates = house.run(within(limit, portrait_request(&house.folder()))).await;
-    check_whole(&updates);
-    let result = last(&updates).result.as_ref().expect("a verdict");
+    check_all_updates(&updates);
+    let result = last_match(&updates).result.as_ref().expect("a verdict");
     assert_eq!(result.resolution(), Resolution::Success);
     assert_eq!(
         house

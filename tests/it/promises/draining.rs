@@ -11,11 +11,13 @@ use serde_json::json;
 use tonic::{Code, Streaming};
 
 use crate::{
-    checker::{MatchChecker, check_one_of_each, check_rest, check_whole},
+    checker::{
+        MatchChecker, check_all_updates, check_one_photo_and_one_analysis, check_updates_after,
+    },
     process::Process,
     support::{
-        Refusal, TestServer, cancel, collect, last, name, named, portrait_request, rule, simulator,
-        until, wait, wait_by_request, watch, watch_after,
+        Refusal, TestServer, cancel, collect, event_name, last_match, portrait_request, read_until,
+        rule, simulator, wait, wait_by_request, watch, watch_after, with_request_id,
     },
 };
 
@@ -30,15 +32,15 @@ async fn photos_in_memory_are_uploaded_before_the_service_exits() {
         json!({"match": {"endpoint": "add_media", "nth": 1}, "then": {"delay_ms": 200}}),
     )]);
     let folder = house.folder();
-    let request = named("order 17", portrait_request(&folder));
+    let request = with_request_id("order 17", portrait_request(&folder));
     let mut updates = house.client.run_match(request.clone()).await.unwrap().into_inner();
     let mut checker = MatchChecker::default();
-    until(&mut updates, "accepted").await.iter().for_each(|update| checker.see(update));
+    read_until(&mut updates, "accepted").await.iter().for_each(|update| checker.check(update));
     house.oz.recorded(|all| all.iter().any(is_upload)).await;
     house.shut_down();
     let refusal = loop {
         match updates.message().await {
-            Ok(Some(update)) => checker.see(&update),
+            Ok(Some(update)) => checker.check(&update),
             Ok(None) => panic!("the match can't have ended"),
             Err(status) => break Refusal::of(status),
         }
@@ -55,9 +57,9 @@ async fn photos_in_memory_are_uploaded_before_the_service_exits() {
 
     let mut house = house.restart().await;
     let all = house.run(request).await;
-    check_whole(&all);
-    assert_eq!(name(all.last().unwrap()), "finished");
-    check_one_of_each(&house.oz, last(&all));
+    check_all_updates(&all);
+    assert_eq!(event_name(all.last().unwrap()), "finished");
+    check_one_photo_and_one_analysis(&house.oz, last_match(&all));
 }
 
 #[tokio::test]
@@ -66,7 +68,7 @@ async fn a_draining_service_refuses_new_matches_and_answers_look_ups() {
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media", "nth": 1}, "then": {"delay_ms": 400}}),
     )]);
-    let request = named("order 17", portrait_request(&house.folder()));
+    let request = with_request_id("order 17", portrait_request(&house.folder()));
     let (mut client, mut creating) = (house.client.clone(), house.client.clone());
     let created = async { creating.create_match(request).await };
     let draining = async {
@@ -87,7 +89,7 @@ async fn a_draining_service_refuses_new_matches_and_answers_look_ups() {
     assert!(refusal.details.retry_info().is_some());
     let created = created.expect("its photo is uploaded during the drain").into_inner();
     assert_eq!(created.sequence, 2);
-    house.stopped().await;
+    house.wait_until_stopped().await;
 }
 
 #[tokio::test]
@@ -96,17 +98,17 @@ async fn a_photo_not_uploaded_within_the_drain_is_dropped_and_sent_again_by_the_
     house.oz.script([rule(
         json!({"match": {"endpoint": "add_media"}, "then": {"drop_before_acting": true}}),
     )]);
-    let request = named("order 17", portrait_request(&house.folder()));
+    let request = with_request_id("order 17", portrait_request(&house.folder()));
     let mut updates = house.client.run_match(request.clone()).await.unwrap().into_inner();
-    let seen = until(&mut updates, "attempt_failed").await;
+    let seen = read_until(&mut updates, "attempt_failed").await;
     let mut house = house.restart().await;
     let refusal = Refusal::of(collect(updates).await.unwrap_err());
     assert_eq!(refusal.reason(), "SERVER_DRAINING");
     house.oz.clear_rules();
     let all = house.run(request).await;
-    check_whole(&all);
+    check_all_updates(&all);
     assert_eq!(all[0].match_id, seen[0].match_id);
-    check_one_of_each(&house.oz, last(&all));
+    check_one_photo_and_one_analysis(&house.oz, last_match(&all));
 }
 
 #[tokio::test]
@@ -119,7 +121,7 @@ async fn two_hundred_open_streams_end_well_within_the_drain_timeout() {
     for _ in 0..200 {
         let mut updates =
             house.client.watch_match(watch(&created.match_id)).await.unwrap().into_inner();
-        until(&mut updates, "accepted").await;
+        read_until(&mut updates, "accepted").await;
         streams.push(updates);
     }
     house.shut_down();
@@ -163,14 +165,14 @@ async fn many_under_way(oz: &Simulator, process: &Process) -> Vec<Streaming<Matc
     let calls = stream::iter(calls).buffered(CALLS_AT_ONCE);
     let mut streams: Vec<_> = calls.try_collect().await.expect("all are accepted");
     for updates in &mut streams {
-        check_seen(&until(updates, "analysis_started").await);
+        check_seen(&read_until(updates, "analysis_started").await);
     }
     streams
 }
 
 fn check_seen(updates: &[MatchUpdate]) {
     let mut checker = MatchChecker::default();
-    updates.iter().for_each(|update| checker.see(update));
+    updates.iter().for_each(|update| checker.check(update));
     assert_eq!(checker.sequence(), 3);
 }
 
@@ -197,9 +199,9 @@ async fn a_thousand_open_streams_end_and_their_matches_resume_at_the_next_start(
         let match_id = folder.media[1].meta_data["facematch_match_id"].as_str().unwrap();
         let rest = client.watch_match(watch_after(match_id, 3)).await.unwrap().into_inner();
         let rest = collect(rest).await.unwrap();
-        check_rest(3, &rest);
-        assert_eq!(last(&rest).state(), MatchState::Finished);
-        check_one_of_each(&oz, last(&rest));
+        check_updates_after(3, &rest);
+        assert_eq!(last_match(&rest).state(), MatchState::Finished);
+        check_one_photo_and_one_analysis(&oz, last_match(&rest));
     }
 }
 
@@ -220,11 +222,11 @@ async fn a_second_signal_ends_a_drain_that_waits_for_oz() {
     let (oz, directory) = (simulator().await, tempfile::tempdir().unwrap());
     oz.script([rule(json!({"match": {"endpoint": "add_media"}, "then": {"never_answer": true}}))]);
     let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
-    let request = named("order 17", portrait_request(&folder));
+    let request = with_request_id("order 17", portrait_request(&folder));
     let mut process = Process::start(&oz, directory.path(), &["--drain-timeout", "60s"]);
     let mut client = process.client().await;
     let mut updates = client.run_match(request.clone()).await.unwrap().into_inner();
-    until(&mut updates, "accepted").await;
+    read_until(&mut updates, "accepted").await;
     oz.recorded(|all| all.iter().any(is_upload)).await;
     process.terminate();
     draining(&process, &request).await;

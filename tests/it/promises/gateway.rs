@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
-    checker::{causes, check_one_of_each, check_whole},
-    support::{TestServer, collect, eventually, last, portrait_request, rule},
+    checker::{causes, check_all_updates, check_one_photo_and_one_analysis},
+    support::{TestServer, collect, eventually, last_match, portrait_request, rule},
 };
 
 /// A gateway's bodies: an HTML page, plain text, a JSON object of its own, nothing.
@@ -43,21 +43,29 @@ async fn no_answer_of_a_gateway_at_any_endpoint_ends_or_doubles_a_match() {
                     let then = json!({
                         "status": status, "body": body, "content_type": content_type, "act": act,
                     });
-                    run_through(&house, endpoint, then)
+                    run_with_answer(&house, endpoint, then)
                 });
             for (then, updates) in join_all(runs).await {
                 let said = format!("{endpoint}: {then}");
-                check_whole(&updates);
-                assert!(last(&updates).result.is_some(), "{said}: {:?}", last(&updates).error);
+                check_all_updates(&updates);
+                assert!(
+                    last_match(&updates).result.is_some(),
+                    "{said}: {:?}",
+                    last_match(&updates).error
+                );
                 assert!(causes(&updates).len() <= 1, "{said}: reported more than once");
-                check_one_of_each(&house.oz, last(&updates));
+                check_one_photo_and_one_analysis(&house.oz, last_match(&updates));
             }
         }
     }
 }
 
 /// Runs a match whose first request to this endpoint gets this answer.
-async fn run_through(house: &TestServer, endpoint: &str, then: Value) -> (Value, Vec<MatchUpdate>) {
+async fn run_with_answer(
+    house: &TestServer,
+    endpoint: &str,
+    then: Value,
+) -> (Value, Vec<MatchUpdate>) {
     let folder = house.folder();
     let when = json!({ "endpoint": endpoint, "folder": folder, "to": 1 });
     house.oz.script([rule(json!({ "match": when, "then": then }))]);
@@ -73,9 +81,9 @@ async fn a_gateway_s_answer_to_a_login_is_not_a_refused_login() {
     let gateway = Gateway::answering(404).before([Endpoint::Login, Endpoint::Refresh]);
     house.oz.switch(|on| on.gateway = Some(Gateway { for_ms: Some(200), ..gateway }));
     let updates = house.run(portrait_request(&house.folder())).await;
-    check_whole(&updates);
+    check_all_updates(&updates);
     assert_eq!(causes(&updates), ["OZ_SERVER_ERROR"]);
-    check_one_of_each(&house.oz, last(&updates));
+    check_one_photo_and_one_analysis(&house.oz, last_match(&updates));
 }
 
 #[tokio::test]
@@ -84,7 +92,7 @@ async fn an_upload_over_a_gateway_s_limit_fails_the_match_and_names_the_gateway(
     let gateway = Gateway::answering(413).before([Endpoint::AddMedia]);
     house.oz.switch(|on| on.gateway = Some(gateway));
     let updates = house.run(portrait_request(&house.folder())).await;
-    let error = last(&updates).error.clone().expect("the match fails");
+    let error = last_match(&updates).error.clone().expect("the match fails");
     assert_eq!(error.reason, "OZ_REJECTED_PHOTO");
     let said = error.metadata.get("oz.error_message").map(String::as_str);
     assert_eq!(said, Some("a gateway in front of Oz refuses requests of this size"));
@@ -124,9 +132,9 @@ async fn a_thousand_running_matches_survive_a_gateway_with_fewer_requests() {
     let asked = met();
     house.oz.switch(|on| on.gateway = None);
     for updates in runs.join_all().await {
-        check_whole(&updates);
-        assert!(last(&updates).result.is_some(), "{:?}", last(&updates).error);
-        check_one_of_each(&house.oz, last(&updates));
+        check_all_updates(&updates);
+        assert!(last_match(&updates).result.is_some(), "{:?}", last_match(&updates).error);
+        check_one_photo_and_one_analysis(&house.oz, last_match(&updates));
     }
     // The gateway meets the requests until the circuit breaker opens, those in flight at that time,
     // and probes. Without a circuit breaker, it would meet one for each match and status.

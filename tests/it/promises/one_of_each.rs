@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 
 use crate::{
     canary::FILE_NAME,
-    checker::{check_one_of_each, check_whole},
+    checker::{check_all_updates, check_one_photo_and_one_analysis},
     support::{
-        TestServer, collect, delete, folder_media_request, last, names, portrait_request, rule,
+        TestServer, collect, delete, event_names, folder_media_request, last_match,
+        portrait_request, rule,
     },
 };
 
@@ -60,12 +61,12 @@ async fn run_each(house: &TestServer, endpoint: &str, ways: &[Value]) -> Vec<Vec
 
 fn check_each(oz: &Simulator, runs: &[Vec<MatchUpdate>], ways: &[Value]) {
     for (updates, then) in runs.iter().zip(ways) {
-        check_whole(updates);
-        let m = last(updates);
+        check_all_updates(updates);
+        let m = last_match(updates);
         let result = m.result.as_ref().unwrap_or_else(|| panic!("{then}: {m:?}"));
         assert_eq!(result.resolution(), Resolution::Success, "{then}");
-        check_one_of_each(oz, m);
-        let told = names(updates).iter().filter(|name| **name == "attempt_failed").count();
+        check_one_photo_and_one_analysis(oz, m);
+        let told = event_names(updates).iter().filter(|name| **name == "attempt_failed").count();
         let silent = then.get("expire_session").is_some();
         assert_eq!(told, usize::from(!silent), "{then}");
     }
@@ -119,8 +120,8 @@ async fn the_effect_of_an_unanswered_request_is_found_after_the_timeout() {
     let never = [json!({"never_answer": true})];
     for endpoint in ["add_media", "start_analyses"] {
         let runs = run_each(&house, endpoint, &never).await;
-        check_whole(&runs[0]);
-        check_one_of_each(&house.oz, last(&runs[0]));
+        check_all_updates(&runs[0]);
+        check_one_photo_and_one_analysis(&house.oz, last_match(&runs[0]));
     }
 }
 
@@ -170,8 +171,8 @@ async fn another_match_s_analysis_of_the_same_media_is_not_adopted() {
         let when = json!({"endpoint": "start_analyses", "nth": 1});
         house.oz.script([rule(json!({"match": when, "then": then}))]);
         let second = house.run(folder_media_request(&folder, &photo)).await;
-        check_whole(&second);
-        let (first, second) = (last(&first), last(&second));
+        check_all_updates(&second);
+        let (first, second) = (last_match(&first), last_match(&second));
         assert_eq!(
             biometries(&house, &folder),
             [&first.analysis_id, &second.analysis_id].map(String::as_str),
@@ -185,13 +186,13 @@ async fn an_earlier_analysis_without_a_match_is_not_adopted() {
     let mut house = TestServer::build().await;
     let (folder, photo) = folder_with_photo(&house);
     let first = house.run(folder_media_request(&folder, &photo)).await;
-    let first = last(&first);
+    let first = last_match(&first);
     // Without its match, the analysis has no owner.
     house.client.delete_match(delete(&first.match_id)).await.unwrap();
     let when = json!({"endpoint": "start_analyses", "nth": 1});
     house.oz.script([rule(json!({"match": when, "then": {"drop_after_acting": true}}))]);
     let second = house.run(folder_media_request(&folder, &photo)).await;
-    let second = last(&second);
+    let second = last_match(&second);
     assert!(second.result.is_some());
     assert_eq!(
         biometries(&house, &folder),
@@ -212,14 +213,14 @@ async fn a_lost_start_of_two_analyses_leaves_one_of_each_type() {
         let mut request = portrait_request(&folder);
         request.set_liveness_policy(LivenessPolicy::Run);
         let updates = house.run(request).await;
-        check_whole(&updates);
-        let m = last(&updates);
+        check_all_updates(&updates);
+        let m = last_match(&updates);
         let result = m.result.as_ref().expect("a verdict");
         let held = house.oz.folder(&folder).unwrap();
         assert_eq!(held.analyses.len(), 2, "{then}");
         let quality = held.analyses.iter().find(|analysis| analysis.kind == "QUALITY").unwrap();
         let liveness = result.liveness.as_ref().expect("liveness is reported");
         assert_eq!(liveness.analysis_id, quality.analyse_id.to_string());
-        check_one_of_each(&house.oz, m);
+        check_one_photo_and_one_analysis(&house.oz, m);
     }
 }

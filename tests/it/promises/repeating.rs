@@ -13,10 +13,10 @@ use tonic::Code;
 
 use crate::{
     canary::FILE_NAME,
-    checker::{check_one_of_each, check_whole},
+    checker::{check_all_updates, check_one_photo_and_one_analysis},
     support::{
-        TestServer, cancel, collect, delete, last, name, named, portrait_request, request, rule,
-        until,
+        TestServer, cancel, collect, delete, event_name, last_match, portrait_request, read_until,
+        request, rule, with_request_id,
     },
 };
 
@@ -31,27 +31,27 @@ fn bare(updates: Vec<MatchUpdate>) -> Vec<MatchUpdate> {
 #[tokio::test]
 async fn fifty_concurrent_callers_with_one_request_id_share_one_match() {
     let house = TestServer::build().await;
-    let request = named("order 17", portrait_request(&house.folder()));
+    let request = with_request_id("order 17", portrait_request(&house.folder()));
     let calls = (0..CALLERS).map(|_| {
         let (mut client, request) = (house.client.clone(), request.clone());
         async move { collect(client.run_match(request).await.unwrap().into_inner()).await.unwrap() }
     });
     let all = join_all(calls).await;
-    all.iter().for_each(|updates| check_whole(updates));
+    all.iter().for_each(|updates| check_all_updates(updates));
     assert!(all.iter().all(|updates| *updates == all[0]), "callers see different updates");
     assert_eq!(
         (house.requests_to_oz("POST", "/media"), house.requests_to_oz("POST", "/analyses")),
         (1, 1)
     );
-    check_one_of_each(&house.oz, last(&all[0]));
+    check_one_photo_and_one_analysis(&house.oz, last_match(&all[0]));
 }
 
 #[tokio::test]
 async fn a_repeat_after_the_end_streams_all_updates_again_even_after_a_restart() {
     let mut house = TestServer::build().await;
-    let request = named("order 17", portrait_request(&house.folder()));
+    let request = with_request_id("order 17", portrait_request(&house.folder()));
     let first = house.run(request.clone()).await;
-    check_whole(&first);
+    check_all_updates(&first);
     assert_eq!(house.run(request.clone()).await, first);
     let mut house = house.restart().await;
     assert_eq!(bare(house.run(request).await), bare(first));
@@ -65,15 +65,15 @@ async fn a_repeat_after_the_end_streams_all_updates_again_even_after_a_restart()
 async fn a_repeat_of_a_running_match_streams_from_its_first_update() {
     let mut house = TestServer::build().await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
-    let request = named("order 17", portrait_request(&house.folder()));
+    let request = with_request_id("order 17", portrait_request(&house.folder()));
     let mut first = house.client.run_match(request.clone()).await.unwrap().into_inner();
-    let seen = until(&mut first, "analysis_started").await;
+    let seen = read_until(&mut first, "analysis_started").await;
     let mut again = house.client.run_match(request).await.unwrap().into_inner();
-    assert_eq!(until(&mut again, "analysis_started").await, seen);
+    assert_eq!(read_until(&mut again, "analysis_started").await, seen);
     house.client.cancel_match(cancel(&seen[0].match_id)).await.unwrap();
     let (one, other) = (collect(first).await.unwrap(), collect(again).await.unwrap());
     assert_eq!(one, other);
-    assert_eq!(name(&one[0]), "cancelled");
+    assert_eq!(event_name(&one[0]), "cancelled");
 }
 
 /// Requests that differ from `first` in one field each, with the name of the field.
@@ -88,7 +88,7 @@ fn others(first: &MatchRequest) -> Vec<(&'static str, MatchRequest)> {
     let stranger = request(&first.folder_id, Bytes::from_static(sample::stranger_jpeg()));
     vec![
         ("folder_id", MatchRequest { folder_id: unknown(), ..first.clone() }),
-        ("photo", named(&first.request_id, stranger)),
+        ("photo", with_request_id(&first.request_id, stranger)),
         ("photo.kind", with(|r| r.photo.as_mut().unwrap().set_kind(PhotoKind::IdFront))),
         ("timeout", MatchRequest { timeout: Some(seven_seconds), ..first.clone() }),
         (
@@ -103,10 +103,10 @@ fn others(first: &MatchRequest) -> Vec<(&'static str, MatchRequest)> {
 #[tokio::test]
 async fn a_request_id_with_other_content_is_refused_and_the_field_is_named() {
     let mut house = TestServer::build().await;
-    let first = named("order 17", portrait_request(&house.folder()));
+    let first = with_request_id("order 17", portrait_request(&house.folder()));
     let updates = house.run(first.clone()).await;
     for (field, other) in others(&first) {
-        let refusal = house.refused(other).await;
+        let refusal = house.run_refused(other).await;
         assert_eq!((refusal.code, refusal.reason()), (Code::AlreadyExists, "REQUEST_ID_REUSED"));
         assert_eq!(refusal.metadata("field"), Some(field));
     }
@@ -122,13 +122,14 @@ async fn a_request_id_with_other_content_is_refused_and_the_field_is_named() {
 async fn a_refused_call_uses_up_no_id_and_an_erased_match_frees_its_id() {
     let mut house = TestServer::build().await;
     let folder = house.folder();
-    let unreadable = named("order 17", request(&folder, Bytes::from_static(b"no picture")));
-    assert_eq!(house.refused(unreadable).await.code, Code::InvalidArgument);
-    let good = named("order 17", portrait_request(&folder));
+    let unreadable =
+        with_request_id("order 17", request(&folder, Bytes::from_static(b"no picture")));
+    assert_eq!(house.run_refused(unreadable).await.code, Code::InvalidArgument);
+    let good = with_request_id("order 17", portrait_request(&folder));
     let first = house.run(good.clone()).await;
     house.client.delete_match(delete(&first[0].match_id)).await.unwrap();
     let second = house.run(good).await;
-    check_whole(&second);
+    check_all_updates(&second);
     assert_ne!(first[0].match_id, second[0].match_id);
 }
 
@@ -137,9 +138,9 @@ async fn a_repeat_is_never_refused_as_overload() {
     let mut house = TestServer::build_with(|config| config.max_unfinished = 1).await;
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let folder = house.folder();
-    let first = named("order 17", portrait_request(&folder));
+    let first = with_request_id("order 17", portrait_request(&folder));
     let created = house.client.create_match(first.clone()).await.unwrap().into_inner();
-    let refusal = house.refused(named("order 18", portrait_request(&folder))).await;
+    let refusal = house.run_refused(with_request_id("order 18", portrait_request(&folder))).await;
     assert_eq!((refusal.code, refusal.reason()), (Code::ResourceExhausted, "OVERLOADED"));
     assert!(refusal.details.retry_info().is_some());
     let again = house.client.create_match(first).await.unwrap().into_inner();

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 
 use crate::{
     canary::Client,
-    checker::{check_one_of_each, check_whole},
+    checker::{check_all_updates, check_one_photo_and_one_analysis},
     process::Process,
     support::{
-        collect, last, name, named, portrait_request, rule, simulator, until, wait,
-        wait_by_request, watch,
+        collect, event_name, last_match, portrait_request, read_until, rule, simulator, wait,
+        wait_by_request, watch, with_request_id,
     },
 };
 
@@ -31,7 +31,7 @@ impl Scene {
         let oz = simulator().await;
         oz.switch(|switches| switches.processing_ms = 50);
         let folder = oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
-        let request = named("order 17", portrait_request(&folder));
+        let request = with_request_id("order 17", portrait_request(&folder));
         Self { oz, directory: tempfile::tempdir().unwrap(), request }
     }
 
@@ -49,7 +49,7 @@ impl Scene {
         let process = self.process(&[]);
         let mut client = process.client().await;
         let mut updates = client.run_match(self.request.clone()).await.unwrap().into_inner();
-        until(&mut updates, "accepted").await;
+        read_until(&mut updates, "accepted").await;
         let is_asked = |asked: &facematch::simulator::RecordedRequest| {
             asked.endpoint == endpoint && (asked.acted || endpoint != Endpoint::StartAnalyses)
         };
@@ -62,8 +62,8 @@ impl Scene {
         let ended = client.wait_match(ended).await.unwrap().into_inner();
         let updates = client.watch_match(watch(&ended.match_id)).await.unwrap().into_inner();
         let updates = collect(updates).await.unwrap();
-        check_whole(&updates);
-        assert_eq!(last(&updates), &ended);
+        check_all_updates(&updates);
+        assert_eq!(last_match(&updates), &ended);
         ended
     }
 
@@ -75,7 +75,7 @@ impl Scene {
     async fn check_finished(&self, client: &mut Client) {
         let ended = self.check_end(client).await;
         assert_eq!(ended.state(), MatchState::Finished, "{ended:?}");
-        check_one_of_each(&self.oz, &ended);
+        check_one_photo_and_one_analysis(&self.oz, &ended);
         assert_eq!((self.sent(Endpoint::AddMedia), self.sent(Endpoint::StartAnalyses)), (1, 1));
     }
 }
@@ -89,10 +89,10 @@ async fn a_photo_lost_in_a_kill_is_restored_by_a_repeat_of_the_request() {
     let mut client = process.client().await;
     scene.oz.clear_rules();
     let mut again = client.run_match(scene.request.clone()).await.unwrap().into_inner();
-    let first = until(&mut again, "accepted").await.remove(0);
+    let first = read_until(&mut again, "accepted").await.remove(0);
     assert_eq!(first.sequence, 1, "the repeat doesn't stream from the first update");
     let rest = collect(again).await.unwrap();
-    assert_eq!(name(rest.last().unwrap()), "finished");
+    assert_eq!(event_name(rest.last().unwrap()), "finished");
     scene.check_finished(&mut client).await;
 }
 
@@ -115,7 +115,7 @@ async fn a_match_whose_photo_is_at_oz_resumes_without_its_caller() {
     let process = scene.process(&[]);
     let mut client = process.client().await;
     let mut updates = client.run_match(scene.request.clone()).await.unwrap().into_inner();
-    until(&mut updates, "accepted").await;
+    read_until(&mut updates, "accepted").await;
     scene.oz.recorded(|all| all.iter().any(|asked| !asked.uploads.is_empty())).await;
     process.kill();
     scene.oz.clear_rules();
@@ -171,7 +171,7 @@ async fn an_ended_match_is_unchanged_after_a_kill() {
     let process = scene.process(&[]);
     let mut client = process.client().await;
     let wait = wait(&updates[0].match_id, Duration::ZERO);
-    assert_eq!(&client.wait_match(wait).await.unwrap().into_inner(), last(&updates));
+    assert_eq!(&client.wait_match(wait).await.unwrap().into_inner(), last_match(&updates));
     scene.check_end(&mut client).await;
     assert_eq!(scene.oz.record().len(), asked, "Oz gets another request");
 }

@@ -7,10 +7,11 @@ use serde_json::json;
 
 use crate::{
     canary::{FILE_NAME, search_journal},
-    checker::check_whole,
+    checker::check_all_updates,
     process::Process,
     support::{
-        JOURNAL, Refusal, collect, named, portrait_request, request, rule, simulator, until,
+        JOURNAL, Refusal, collect, portrait_request, read_until, request, rule, simulator,
+        with_request_id,
     },
 };
 
@@ -28,15 +29,15 @@ async fn no_file_log_or_error_holds_the_photo_or_a_secret() {
     // All levels of all crates, not only of the service.
     let process = Process::start(&oz, directory.path(), &["--log-level", "trace"]);
     let mut client = process.client().await;
-    let asked = named("order 17", portrait_request(&folder));
+    let asked = with_request_id("order 17", portrait_request(&folder));
     let mut updates = client.run_match(asked.clone()).await.unwrap().into_inner();
-    let mut seen = until(&mut updates, "attempt_failed").await;
+    let mut seen = read_until(&mut updates, "attempt_failed").await;
     assert!(directory.path().join(format!("{JOURNAL}-wal")).exists());
     search_journal(&journal);
     seen.extend(collect(updates).await.unwrap());
-    check_whole(&seen);
+    check_all_updates(&seen);
 
-    let stranger = named("order 17", request(&folder, sample::stranger_jpeg().into()));
+    let stranger = with_request_id("order 17", request(&folder, sample::stranger_jpeg().into()));
     let reused = client.run_match(stranger).await.unwrap_err();
     Refusal::of(reused).assert(tonic::Code::AlreadyExists, "REQUEST_ID_REUSED");
     let mut broken = asked;

@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 
 use crate::{
     canary,
-    checker::{causes, check_one_of_each, check_whole},
-    support::{TestServer, cancel, collect, last, names, portrait_request, rule, simulator, until},
+    checker::{causes, check_all_updates, check_one_photo_and_one_analysis},
+    support::{
+        TestServer, cancel, collect, event_names, last_match, portrait_request, read_until, rule,
+        simulator,
+    },
 };
 
 /// Each kind of trouble, and the cause that watchers see.
@@ -39,10 +42,10 @@ async fn pass_through(house: &TestServer, endpoint: &str) {
         }
     });
     for (updates, (then, cause)) in join_all(runs).await.iter().zip(&troubles) {
-        check_whole(updates);
-        assert!(last(updates).result.is_some(), "{then}: {:?}", last(updates));
+        check_all_updates(updates);
+        assert!(last_match(updates).result.is_some(), "{then}: {:?}", last_match(updates));
         assert_eq!(causes(updates), [*cause], "{then}: not reported exactly once");
-        check_one_of_each(&house.oz, last(updates));
+        check_one_photo_and_one_analysis(&house.oz, last_match(updates));
     }
 }
 
@@ -66,7 +69,7 @@ async fn a_change_of_cause_is_reported_and_a_repetition_is_not() {
         rule(json!({"match": second, "then": {"status": 429}})),
     ]);
     let updates = house.run(portrait_request(&house.folder())).await;
-    check_whole(&updates);
+    check_all_updates(&updates);
     assert_eq!(causes(&updates), ["OZ_SERVER_ERROR", "OZ_RATE_LIMITED"]);
 }
 
@@ -77,7 +80,7 @@ async fn retry_after_is_respected() {
     let then = json!({"status": 429, "retry_after": "1"});
     house.oz.script([rule(json!({"match": when, "then": then}))]);
     let updates = house.run(portrait_request(&house.folder())).await;
-    check_whole(&updates);
+    check_all_updates(&updates);
     let record = house.oz.record();
     let looks: Vec<_> = record.iter().filter(|r| r.endpoint == Endpoint::GetFolder).collect();
     let pause_ms = looks[1].at_ms - looks[0].answered_at_ms.expect("an answer");
@@ -95,13 +98,13 @@ async fn a_match_waits_for_an_oz_that_is_down() {
     std::mem::replace(&mut house.oz, simulator().await).stop().await;
 
     let mut updates = house.client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
-    let mut seen = until(&mut updates, "attempt_failed").await;
+    let mut seen = read_until(&mut updates, "attempt_failed").await;
     let oz = Simulator::start_with(Config { listen: address, ..seeded }).await.unwrap();
     assert_eq!(oz.add_folder(seed()), folder);
     seen.extend(collect(updates).await.unwrap());
-    check_whole(&seen);
+    check_all_updates(&seen);
     assert_eq!(causes(&seen), ["OZ_UNREACHABLE"]);
-    check_one_of_each(&oz, last(&seen));
+    check_one_photo_and_one_analysis(&oz, last_match(&seen));
 }
 
 #[tokio::test]
@@ -111,9 +114,9 @@ async fn an_ended_session_is_renewed_without_an_update() {
         let when = json!({"endpoint": endpoint, "nth": 1});
         house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
         let updates = house.run(portrait_request(&house.folder())).await;
-        check_whole(&updates);
-        assert_eq!(updates.len(), 4, "{endpoint}: {:?}", names(&updates));
-        check_one_of_each(&house.oz, last(&updates));
+        check_all_updates(&updates);
+        assert_eq!(updates.len(), 4, "{endpoint}: {:?}", event_names(&updates));
+        check_one_photo_and_one_analysis(&house.oz, last_match(&updates));
     }
 }
 
@@ -124,9 +127,9 @@ async fn a_session_refused_twice_is_transient_trouble() {
         let when = json!({"endpoint": endpoint, "to": 2});
         house.oz.script([rule(json!({"match": when, "then": {"expire_session": true}}))]);
         let updates = house.run(portrait_request(&house.folder())).await;
-        check_whole(&updates);
+        check_all_updates(&updates);
         assert_eq!(causes(&updates), ["OZ_SESSION_REFUSED"], "{endpoint}");
-        check_one_of_each(&house.oz, last(&updates));
+        check_one_photo_and_one_analysis(&house.oz, last_match(&updates));
     }
 }
 
@@ -136,12 +139,12 @@ async fn a_match_without_an_analysis_waits_out_a_refused_login() {
     house.oz.switch(|switches| switches.login_refused = true);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let mut seen = until(&mut updates, "attempt_failed").await;
+    let mut seen = read_until(&mut updates, "attempt_failed").await;
     assert_eq!(causes(&seen), ["OZ_LOGIN_REFUSED"]);
     house.oz.switch(|switches| switches.login_refused = false);
     seen.extend(collect(updates).await.unwrap());
-    check_whole(&seen);
-    assert_eq!(last(&seen).state(), MatchState::Finished);
+    check_all_updates(&seen);
+    assert_eq!(last_match(&seen).state(), MatchState::Finished);
 }
 
 #[tokio::test]
@@ -150,14 +153,14 @@ async fn a_refused_login_does_not_end_a_match_with_an_analysis() {
     house.oz.script([rule(json!({"then": {"never_finish": true}}))]);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let mut seen = until(&mut updates, "analysis_started").await;
+    let mut seen = read_until(&mut updates, "analysis_started").await;
     house.oz.switch(|switches| switches.login_refused = true);
     house.oz.expire_sessions();
-    seen.extend(until(&mut updates, "attempt_failed").await);
-    let m = last(&seen);
+    seen.extend(read_until(&mut updates, "attempt_failed").await);
+    let m = last_match(&seen);
     assert_eq!(m.state(), MatchState::Processing);
     assert_eq!(causes(&seen), ["OZ_LOGIN_REFUSED"]);
     house.client.cancel_match(cancel(&m.match_id)).await.unwrap();
     seen.extend(collect(updates).await.unwrap());
-    check_whole(&seen);
+    check_all_updates(&seen);
 }

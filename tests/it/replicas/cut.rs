@@ -6,7 +6,7 @@ use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving
 use crate::{
     postgres::Link,
     replicas::fleet::{Fleet, Plan},
-    support::{cancel, get, named, portrait_request, watch},
+    support::{cancel, get, portrait_request, watch, with_request_id},
 };
 
 /// Matches per replica.
@@ -39,17 +39,17 @@ async fn is_replaced(harm: impl FnOnce(&Link)) {
     fleet.wait_for_health(0, NotServing).await;
     check_all_unavailable(&fleet, &matches[0].match_id).await;
     // The replica considers its lease lost before the others take its matches over.
-    fleet.leases(2).await;
+    fleet.wait_for_leases(2).await;
     let asked = fleet.oz_proxy(0).activity();
-    fleet.polled_again(&matches, 10).await;
+    fleet.wait_until_polled_again(&matches, 10).await;
     assert_eq!(fleet.oz_proxy(0).activity(), asked, "the replica still sends requests to Oz");
     fleet.wait_for_health(1, Serving).await;
 
     fleet.link(0).heal();
     fleet.wait_for_health(0, Serving).await;
-    fleet.leases(3).await;
+    fleet.wait_for_leases(3).await;
     let fresh = fleet.create(0, 1).await;
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&[matches, fresh].concat()).await;
     fleet.shut_down_all().await;
 }
@@ -58,7 +58,7 @@ async fn is_replaced(harm: impl FnOnce(&Link)) {
 async fn check_all_unavailable(fleet: &Fleet, match_id: &str) {
     let client = fleet.client(0).await;
     let client = || client.clone();
-    let request = named("cut off", portrait_request(&fleet.folder()));
+    let request = with_request_id("cut off", portrait_request(&fleet.folder()));
     let all = ListMatchesRequest::default;
     let watching = async {
         let mut updates = client().watch_match(watch(match_id)).await?.into_inner();
@@ -84,7 +84,7 @@ async fn a_replica_cut_off_from_oz_keeps_its_matches_and_resumes_later() {
     let asked = fleet.oz_proxy(0).activity();
     let attempts = "SELECT count(*) FROM events WHERE body LIKE '%ttempt%'";
     fleet.wait_for_sql(attempts, &MATCHES.to_string()).await;
-    fleet.polled_again(&others, 20).await;
+    fleet.wait_until_polled_again(&others, 20).await;
     assert!(fleet.polls(0).keys().all(|folder| others.iter().any(|m| m.folder_id == *folder)));
     println!(
         "cut off: {} attempts of {MATCHES} matches in 2 s",
@@ -92,8 +92,8 @@ async fn a_replica_cut_off_from_oz_keeps_its_matches_and_resumes_later() {
     );
     fleet.wait_for_health(0, Serving).await;
     fleet.oz_proxy(0).open();
-    fleet.polled_again(&stuck, 2).await;
-    fleet.finish();
+    fleet.wait_until_polled_again(&stuck, 2).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&[stuck, others].concat()).await;
     fleet.shut_down_all().await;
 }

@@ -10,7 +10,7 @@ use crate::{
         fleet::{Fleet, Plan},
         storm::run_storm,
     },
-    support::setting,
+    support::size_from_env,
 };
 
 /// The default of `FACEMATCH_FAILOVERS`.
@@ -25,17 +25,17 @@ fn plan(replicas: usize) -> Plan {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failovers_to_a_synchronous_standby_lose_no_match_and_double_nothing() {
-    let failovers = setting("FACEMATCH_FAILOVERS", FAILOVERS);
-    let seed = setting("FACEMATCH_SEED", rand::random());
+    let failovers = size_from_env("FACEMATCH_FAILOVERS", FAILOVERS);
+    let seed = size_from_env("FACEMATCH_SEED", rand::random());
     println!("FACEMATCH_FAILOVERS={failovers} FACEMATCH_SEED={seed}");
     let what = format!("failovers: {failovers}");
     run_storm(plan(3), seed, &what, async |fleet| {
         let mut random = StdRng::seed_from_u64(seed);
         for _ in 0..failovers {
             let standby = fleet.cluster().start_standby();
-            fleet.stage.random_moment(&mut random).await;
+            fleet.storm.random_moment(&mut random).await;
             fail_over(fleet, standby, random.random());
-            fleet.stage.random_moment(&mut random).await;
+            fleet.storm.random_moment(&mut random).await;
         }
     })
     .await;
@@ -43,7 +43,7 @@ async fn failovers_to_a_synchronous_standby_lose_no_match_and_double_nothing() {
 
 /// Promotes a standby. The former primary is killed, or runs on for a moment and is cut off.
 fn fail_over(fleet: &mut Fleet, standby: Cluster, runs_on: bool) {
-    fleet.stage.outage_begins();
+    fleet.storm.outage_begins();
     if !runs_on {
         fleet.cluster().kill();
     }
@@ -59,7 +59,7 @@ async fn replicas_exit_when_a_former_primary_returns() {
     let standby = fleet.cluster().start_standby();
     standby.promote();
     let former = fleet.redirect_to(standby);
-    fleet.leases(fleet.len()).await;
+    fleet.wait_for_leases(fleet.len()).await;
     // Each replica writes events that the former primary lacks.
     for number in 0..fleet.len() {
         matches.extend(fleet.create(number, 3).await);
@@ -70,14 +70,14 @@ async fn replicas_exit_when_a_former_primary_returns() {
     let before = former.sql(fleet.database(), events);
     let present = fleet.redirect_to(former);
     for number in 0..fleet.len() {
-        assert_eq!(fleet.ended_by_itself(number).await, Some(BROKEN));
+        assert_eq!(fleet.wait_for_exit(number).await, Some(BROKEN));
     }
     assert_eq!(fleet.sql(events), before, "a replica wrote to the former primary");
 
     drop(fleet.redirect_to(present));
     fleet.start_all();
-    fleet.polled_again(&matches, 1).await;
-    fleet.finish();
+    fleet.wait_until_polled_again(&matches, 1).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }

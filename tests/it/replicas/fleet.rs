@@ -23,9 +23,9 @@ use tonic_health::pb::{
 };
 
 use crate::{
-    callers::stage::StormState,
+    callers::storm::StormState,
     canary::{Client, search_directory},
-    checker::{check_one_of_each, check_verdict},
+    checker::{check_one_photo_and_one_analysis, check_verdict},
     postgres::{Cluster, Link, Mode, Pooler, shared},
     process::{PROGRAM, Process},
     replicas::oz_proxy::OzProxy,
@@ -43,7 +43,7 @@ const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
 
 /// PgBouncer's sessions for each replica: the thirteen of docs/replicas.md, without the two that
 /// `WatchMatches` opens. No test through PgBouncer calls it.
-const CONNECTIONS_OF_A_REPLICA: usize = 13;
+const POOLER_SESSIONS_PER_REPLICA: usize = 13;
 
 /// Default settings of these tests; a plan's settings override them.
 const SETTINGS: [(&str, &str); 4] = [
@@ -94,7 +94,7 @@ impl Default for Plan {
 pub struct Fleet {
     /// Dropped before the database: dropping the database searches its directory for canaries.
     replicas: Vec<Replica>,
-    pub stage: Arc<StormState>,
+    pub storm: Arc<StormState>,
     began: Instant,
     /// Dropped before the database, because it holds sessions.
     pooler: Option<Pooler>,
@@ -106,7 +106,7 @@ pub struct Fleet {
 struct Replica {
     process: Option<Process>,
     link: Option<Link>,
-    road: Option<OzProxy>,
+    oz_proxy: Option<OzProxy>,
     environment: Environment,
 }
 
@@ -134,27 +134,27 @@ impl Fleet {
     /// Starts a fleet with a given Oz.
     pub async fn start_with_oz(oz: Simulator, plan: Plan) -> Self {
         let began = now();
-        let database = Database::create(plan.own_cluster, plan.connections_max);
-        let sessions = plan.replicas * CONNECTIONS_OF_A_REPLICA;
+        let database = Database::create_matches(plan.own_cluster, plan.connections_max);
+        let sessions = plan.replicas * POOLER_SESSIONS_PER_REPLICA;
         let pooler = plan.pooled.then(|| database.cluster().pooler(Mode::Session, sessions));
         let mut replicas = Vec::new();
         for number in 0..plan.replicas {
             let link = plan.links.then(|| database.cluster().link());
             let road = if plan.oz_proxies { Some(OzProxy::to(oz.address()).await) } else { None };
             let environment = plan.environments.get(number).cloned().unwrap_or_default();
-            replicas.push(Replica { process: None, link, road, environment });
+            replicas.push(Replica { process: None, link, oz_proxy: road, environment });
         }
         let others = SETTINGS.iter().filter(|(flag, _)| plan.settings.iter().all(|s| s.0 != *flag));
         let settings = others.chain(&plan.settings).flat_map(|(flag, value)| [*flag, *value]);
         let settings = settings.collect();
         let stage = Arc::new(StormState::new(oz, plan.replicas));
-        let mut fleet = Self { replicas, stage, began, pooler, database, settings };
+        let mut fleet = Self { replicas, storm: stage, began, pooler, database, settings };
         fleet.start_all();
         fleet
     }
 
     pub fn oz(&self) -> &Simulator {
-        &self.stage.oz
+        &self.storm.oz
     }
 
     /// The number of replicas, running or not.
@@ -189,7 +189,7 @@ impl Fleet {
 
     /// A replica's proxy to Oz.
     pub fn oz_proxy(&self, number: usize) -> &OzProxy {
-        self.replicas[number].road.as_ref().expect("it was planned")
+        self.replicas[number].oz_proxy.as_ref().expect("it was planned")
     }
 
     /// The process of a running replica.
@@ -207,7 +207,7 @@ impl Fleet {
 impl Fleet {
     /// Starts all replicas that don't run, concurrently, and returns once they are ready.
     pub fn start_all(&mut self) {
-        let (stage, settings, name) = (&self.stage, &self.settings, &self.database.name);
+        let (stage, settings, name) = (&self.storm, &self.settings, &self.database.name);
         let store = &self.store();
         thread::scope(|scope| {
             for (number, replica) in self.replicas.iter_mut().enumerate() {
@@ -223,7 +223,7 @@ impl Fleet {
         let store = self.store();
         let replica = &mut self.replicas[number];
         assert!(replica.process.is_none(), "it runs");
-        replica.start(number, &self.stage, &self.settings, &store, &self.database.name);
+        replica.start(number, &self.storm, &self.settings, &store, &self.database.name);
     }
 
     /// The database's URL for replicas without a proxy of their own.
@@ -234,13 +234,13 @@ impl Fleet {
 
     /// Kills a replica with `SIGKILL`.
     pub fn kill(&mut self, number: usize) {
-        self.stage.replica_stopping(number);
+        self.storm.replica_stopping(number);
         self.replicas[number].process.take().expect("it runs").kill();
     }
 
     /// Waits until a replica exits by itself, and returns its exit code.
-    pub async fn ended_by_itself(&mut self, number: usize) -> Option<i32> {
-        self.stage.replica_stopping(number);
+    pub async fn wait_for_exit(&mut self, number: usize) -> Option<i32> {
+        self.storm.replica_stopping(number);
         self.replicas[number].process.take().expect("it runs").end().await.code()
     }
 
@@ -256,7 +256,7 @@ impl Fleet {
 
     /// Shuts a replica down gracefully, and waits for its end.
     pub async fn stop(&mut self, number: usize) {
-        self.stage.replica_stopping(number);
+        self.storm.replica_stopping(number);
         let mut process = self.replicas[number].process.take().expect("it runs");
         process.terminate();
         assert!(process.end().await.success(), "the shutdown fails");
@@ -284,7 +284,7 @@ impl Replica {
         name: &str,
     ) {
         let store = self.link.as_ref().map_or_else(|| store.to_owned(), |link| link.url(name));
-        let oz_url = self.road.as_ref().map_or_else(|| stage.oz.url(), OzProxy::url);
+        let oz_url = self.oz_proxy.as_ref().map_or_else(|| stage.oz.url(), OzProxy::url);
         let mut command = Command::new(PROGRAM);
         command.envs(self.environment.iter().cloned());
         let process = Process::start_on_by(&mut command, &store, &stage.oz, &oz_url, settings);
@@ -295,7 +295,7 @@ impl Replica {
 
 impl Database {
     /// Creates an empty database.
-    pub fn create(own: bool, connections_max: Option<u32>) -> Self {
+    pub fn create_matches(own: bool, connections_max: Option<u32>) -> Self {
         let own = own.then(Cluster::start);
         let cluster = own.as_ref().unwrap_or_else(|| shared());
         let name = cluster.create_database();
@@ -358,7 +358,7 @@ impl Fleet {
             }
         });
         let created = join_all(created).await;
-        self.polled(&created, 0, 1).await;
+        self.wait_until_polled(&created, 0, 1).await;
         created
     }
 
@@ -369,7 +369,7 @@ impl Fleet {
     }
 
     /// Waits until each of these matches has been polled `times` times since a time on Oz's clock.
-    pub async fn polled(&self, matches: &[Match], since_ms: u64, times: usize) {
+    pub async fn wait_until_polled(&self, matches: &[Match], since_ms: u64, times: usize) {
         let all_polled = |record: &[RecordedRequest]| {
             let polls = polls(record, since_ms);
             let of = |m: &Match| polls.get(&m.folder_id).map_or(0, Vec::len);
@@ -380,9 +380,9 @@ impl Fleet {
     }
 
     /// Clears Oz's record, and waits until each of these matches is polled `times` times.
-    pub async fn polled_again(&self, matches: &[Match], times: usize) {
+    pub async fn wait_until_polled_again(&self, matches: &[Match], times: usize) {
         self.oz().clear_record();
-        self.polled(matches, 0, times).await;
+        self.wait_until_polled(matches, 0, times).await;
     }
 
     /// The times of the polls, by folder, in milliseconds on Oz's clock.
@@ -391,13 +391,13 @@ impl Fleet {
     }
 
     /// Ends all analyses.
-    pub fn finish(&self) {
+    pub fn end_all_analyses(&self) {
         self.oz().switch(|switches| switches.processing_ms = 0);
         self.oz().skip(Duration::from_millis(NEVER_MS));
     }
 
     /// Waits at a replica until a match has ended.
-    pub async fn ended(&self, number: usize, match_id: &str) -> Match {
+    pub async fn wait_until_ended(&self, number: usize, match_id: &str) -> Match {
         let mut client = self.client(number).await;
         client.wait_match(wait(match_id, PATIENCE)).await.expect("it ends").into_inner()
     }
@@ -421,9 +421,9 @@ impl Fleet {
         let running: Vec<usize> =
             (0..self.len()).filter(|n| self.replicas[*n].process.is_some()).collect();
         for (index, m) in matches.iter().enumerate() {
-            let ended = self.ended(running[index % running.len()], &m.match_id).await;
+            let ended = self.wait_until_ended(running[index % running.len()], &m.match_id).await;
             assert_eq!(ended.state(), MatchState::Finished, "{ended:?}");
-            check_one_of_each(self.oz(), &ended);
+            check_one_photo_and_one_analysis(self.oz(), &ended);
             check_verdict(self.oz(), &ended);
         }
         for number in running {
@@ -452,7 +452,7 @@ impl Fleet {
     }
 
     /// Waits until there are `count` valid leases.
-    pub async fn leases(&self, count: usize) {
+    pub async fn wait_for_leases(&self, count: usize) {
         let standing = "SELECT count(*) FROM leases WHERE expire_time > now()";
         self.wait_for_sql(standing, &count.to_string()).await;
     }

@@ -8,7 +8,7 @@ use tokio::{sync::watch, time::timeout};
 use tonic::{Status, Streaming};
 
 use crate::{
-    callers::stage::{Service, StormState},
+    callers::storm::{Service, StormState},
     checker::{MatchChecker, is_transient},
     support::{PATIENCE, try_connect},
     watching::checked::UpdateKey,
@@ -76,7 +76,7 @@ impl Follower {
         if is_transient(update) {
             return;
         }
-        self.checkers.entry(update.match_id.clone()).or_default().see(update);
+        self.checkers.entry(update.match_id.clone()).or_default().check(update);
         self.seen.push((update.match_id.clone(), update.sequence));
     }
 }

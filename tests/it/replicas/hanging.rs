@@ -63,8 +63,8 @@ async fn a_replica_stopped_while_it_claims_matches_leaves_them_to_others() {
     assert_eq!(fleet.sql("SELECT count(*) FROM leases"), "0", "the lease is not deleted");
     other.close().await.expect("it is closed");
     fleet.start_all();
-    fleet.polled_again(&matches, 1).await;
-    fleet.finish();
+    fleet.wait_until_polled_again(&matches, 1).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }

@@ -10,7 +10,7 @@ use crate::{
     checker::WatcherHistory,
     postgres::Loss,
     replicas::fleet::{Fleet, Plan},
-    support::{PATIENCE, Refusal, cancel, get, named, portrait_request},
+    support::{PATIENCE, Refusal, cancel, get, portrait_request, with_request_id},
 };
 
 /// More points than a match has, so that the matrix ends.
@@ -44,7 +44,7 @@ async fn a_takeover_survives_the_loss_of_each_answer_of_the_database() {
         let left = fleet.create(1, 2).await;
         fleet.link(0).lose(Loss::Answer, point);
         fleet.stop(1).await;
-        fleet.polled_again(&left, 2).await;
+        fleet.wait_until_polled_again(&left, 2).await;
         let mut client = fleet.client(0).await;
         // Whichever answer is lost, the cancel takes effect once and a repeat confirms it.
         while let Err(status) = client.cancel_match(cancel(&left[0].match_id)).await {
@@ -55,7 +55,7 @@ async fn a_takeover_survives_the_loss_of_each_answer_of_the_database() {
     }
     println!("unheard: takeovers survived {} losses", fleet.link(0).losses());
     fleet.link(0).heal();
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }
@@ -66,7 +66,7 @@ async fn a_match_whose_acceptance_is_unknown_causes_no_busy_loop() {
     let fleet = Fleet::start_by_plan(plan).await;
     let reference = fleet.create(0, 1).await;
     let (link, mut client) = (fleet.link(0), fleet.client(0).await);
-    let request = named("unheard", portrait_request(&fleet.folder()));
+    let request = with_request_id("unheard", portrait_request(&fleet.folder()));
     fleet.cluster().pause();
     fleet.check_unavailable(client.create_match(request.clone())).await;
     // The outcome of the write stays unknown.
@@ -75,10 +75,10 @@ async fn a_match_whose_acceptance_is_unknown_causes_no_busy_loop() {
     let matches = [reference, vec![bring_to_start(client, request).await]].concat();
     let losses = link.losses();
     link.lose(Loss::Request, BUSY);
-    fleet.polled_again(&matches, 20).await;
+    fleet.wait_until_polled_again(&matches, 20).await;
     assert_eq!(link.losses(), losses, "the replica queries the database in a loop");
     link.heal();
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }
@@ -89,7 +89,7 @@ async fn a_match_that_a_hung_database_accepts_late_is_driven_once_requested_agai
     // Prepares the statements: a prepared statement is executed as soon as the database reads it.
     let prepared = fleet.create(0, 1).await;
     let client = fleet.client(0).await;
-    let request = named("unheard", portrait_request(&fleet.folder()));
+    let request = with_request_id("unheard", portrait_request(&fleet.folder()));
     fleet.cluster().pause();
     let until_ms = fleet.clock_ms() + GIVEN_UP_MS;
     fleet.check_unavailable(client.clone().create_match(request.clone())).await;
@@ -102,7 +102,7 @@ async fn a_match_that_a_hung_database_accepts_late_is_driven_once_requested_agai
     fleet.wait_for_sql("SELECT count(*) FROM matches", "2").await;
     let started = timeout(PATIENCE, bring_to_start(client, request)).await;
     let matches = [prepared, vec![started.expect("the match is driven")]].concat();
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }
@@ -121,7 +121,8 @@ async fn survives_each(loss: Loss) {
         assert!(point < POINTS_MAX, "the matrix doesn't end");
         let losses = link.losses();
         link.lose(loss, point);
-        let request = named(&format!("{loss:?} {point}"), portrait_request(&fleet.folder()));
+        let request =
+            with_request_id(&format!("{loss:?} {point}"), portrait_request(&fleet.folder()));
         matches.push(run_to_end(client.clone(), request).await);
         if link.losses() == losses {
             break;

@@ -10,7 +10,9 @@ use tonic_health::pb::health_check_response::ServingStatus::{NotServing, Serving
 
 use crate::{
     replicas::fleet::{Fleet, LEASE, Plan},
-    support::{PATIENCE, Refusal, get, last, portrait_request, rule, setting, until},
+    support::{
+        PATIENCE, Refusal, get, last_match, portrait_request, read_until, rule, size_from_env,
+    },
 };
 
 /// Matches per replica: those being analysed, and those whose photo is still in memory.
@@ -78,8 +80,8 @@ async fn replicas_that_stop_during_an_outage_lose_only_photos_in_memory() {
     }
     fleet.cluster().resume();
     fleet.start_all();
-    fleet.polled_again(&matches, 2).await;
-    fleet.finish();
+    fleet.wait_until_polled_again(&matches, 2).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }
@@ -105,7 +107,7 @@ async fn callers_that_retry_without_a_pause_keep_no_replica_from_its_database() 
         }
     };
     let created = timeout(PATIENCE, created).await.expect("the replica reconnects");
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&[created]).await;
     fleet.shut_down_all().await;
 }
@@ -144,7 +146,7 @@ impl Outage {
         let (fleet, began_ms) = (&self.fleet, self.fleet.clock_ms());
         let lease_ms = u64::try_from(LEASE.as_millis()).unwrap();
         join_all((0..fleet.len()).map(|number| fleet.wait_for_health(number, NotServing))).await;
-        let away_ms = lease_ms * setting("FACEMATCH_AWAY_LEASES", AWAY_LEASES);
+        let away_ms = lease_ms * size_from_env("FACEMATCH_AWAY_LEASES", AWAY_LEASES);
         while fleet.clock_ms() < began_ms + away_ms {
             join_all((0..fleet.len()).map(|number| self.check_unavailable(number))).await;
         }
@@ -170,13 +172,13 @@ impl Outage {
         let back_ms = fleet.clock_ms();
         join_all((0..fleet.len()).map(|number| fleet.wait_for_health(number, Serving))).await;
         fleet.oz().clear_rules();
-        fleet.polled(&matches, back_ms, 3).await;
+        fleet.wait_until_polled(&matches, back_ms, 3).await;
         let took_ms = fleet.clock_ms() - back_ms;
         let polls = fleet.polls(back_ms).into_values().flatten().count();
         println!("outage: all matches resumed within {took_ms} ms, {polls} polls meanwhile");
-        fleet.leases(fleet.len()).await;
+        fleet.wait_for_leases(fleet.len()).await;
         assert_eq!(fleet.sql(OWNERS), owners, "the first replica back took matches of others");
-        fleet.finish();
+        fleet.end_all_analyses();
         fleet.check_finished(&matches).await;
         fleet.shut_down_all().await;
     }
@@ -186,5 +188,5 @@ impl Outage {
 async fn accept(fleet: &Fleet, number: usize) -> Match {
     let mut client = fleet.client(number).await;
     let updates = client.run_match(portrait_request(&fleet.folder())).await.unwrap();
-    last(&until(&mut updates.into_inner(), "accepted").await).clone()
+    last_match(&read_until(&mut updates.into_inner(), "accepted").await).clone()
 }

@@ -13,16 +13,16 @@ const MATCHES: usize = 5;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn replicas_work_through_a_pooler_in_session_mode() {
     let mut fleet = Fleet::start_by_plan(Plan { pooled: true, ..Plan::default() }).await;
-    fleet.leases(fleet.len()).await;
+    fleet.wait_for_leases(fleet.len()).await;
     let mut matches = fleet.create(0, MATCHES).await;
     matches.extend(fleet.create(1, MATCHES).await);
     let listening = "SELECT count(*) FROM pg_stat_activity
          WHERE datname = current_database() AND query LIKE 'LISTEN %'";
     fleet.wait_for_sql(listening, &fleet.len().to_string()).await;
     fleet.kill(0);
-    fleet.leases(fleet.len() - 1).await;
-    fleet.polled_again(&matches, 1).await;
-    fleet.finish();
+    fleet.wait_for_leases(fleet.len() - 1).await;
+    fleet.wait_until_polled_again(&matches, 1).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }

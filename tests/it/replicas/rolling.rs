@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use crate::{
     callers::{self, Tally, caller::Caller},
     replicas::fleet::{Fleet, NEVER_MS, Plan},
-    support::setting,
+    support::size_from_env,
 };
 
 /// Concurrent callers, each of which runs one match after another.
@@ -25,7 +25,7 @@ const PROCESSING_MS: u64 = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_is_invisible_to_callers_that_retry() {
-    let seed = setting("FACEMATCH_SEED", rand::random());
+    let seed = size_from_env("FACEMATCH_SEED", rand::random());
     println!("FACEMATCH_SEED={seed}");
     let settings = vec![("--lease", LEASE)];
     let mut fleet = Fleet::start_by_plan(Plan { settings, ..Plan::default() }).await;
@@ -37,16 +37,16 @@ async fn a_rolling_restart_is_invisible_to_callers_that_retry() {
     fleet.oz().clear_record();
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
-        callers.spawn(Caller::new(number, seed, &fleet.stage).run_until_quiet());
+        callers.spawn(Caller::new(number, seed, &fleet.storm).run_until_quiet());
     }
     for number in 0..fleet.len() {
-        fleet.polled(&matches, fleet.clock_ms(), 3).await;
+        fleet.wait_until_polled(&matches, fleet.clock_ms(), 3).await;
         fleet.stop(number).await;
-        fleet.polled(&matches, fleet.clock_ms(), 3).await;
+        fleet.wait_until_polled(&matches, fleet.clock_ms(), 3).await;
         fleet.start(number);
     }
-    fleet.polled(&matches, fleet.clock_ms(), 3).await;
-    fleet.stage.storm_is_over();
+    fleet.wait_until_polled(&matches, fleet.clock_ms(), 3).await;
+    fleet.storm.storm_is_over();
     let ended = callers::gather(callers).await;
     check_gaps(&fleet, &matches);
 

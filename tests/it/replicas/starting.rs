@@ -4,14 +4,14 @@
 use futures_util::future::join_all;
 
 use crate::{
-    checker::{check_one_of_each, check_verdict},
+    checker::{check_one_photo_and_one_analysis, check_verdict},
     postgres::shared,
     replicas::{
         fleet::{Database, Fleet, Plan},
         lost_messages::run_to_end,
     },
     starting::{assert_names, failing, with},
-    support::{TestServer, named, portrait_request},
+    support::{TestServer, portrait_request, with_request_id},
 };
 
 /// Fewer connections than a replica opens: enough for the writer, the lease, the listener and the
@@ -24,11 +24,11 @@ const MATCHES: usize = 30;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_replicas_that_start_together_on_an_empty_database_become_ready() {
     let fleet = Fleet::start_by_plan(Plan { replicas: 10, ..Plan::default() }).await;
-    fleet.leases(10).await;
+    fleet.wait_for_leases(10).await;
     let matches = join_all((0..10).map(|number| fleet.create(number, 1))).await.concat();
     assert_eq!(fleet.sql("SELECT count(*) FROM facematch_schema"), "1");
     assert_eq!(fleet.sql("SELECT count(*) FROM store"), "1");
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }
@@ -70,11 +70,11 @@ async fn a_replica_with_too_few_connections_loses_no_match() {
     fleet.oz().switch(|switches| switches.processing_ms = 0);
     let client = fleet.client(0).await;
     let runs = (0..MATCHES).map(|number| {
-        let request = named(&number.to_string(), portrait_request(&fleet.folder()));
+        let request = with_request_id(&number.to_string(), portrait_request(&fleet.folder()));
         run_to_end(client.clone(), request)
     });
     for m in join_all(runs).await {
-        check_one_of_each(fleet.oz(), &m);
+        check_one_photo_and_one_analysis(fleet.oz(), &m);
         check_verdict(fleet.oz(), &m);
     }
     fleet.check_dense();
@@ -83,7 +83,7 @@ async fn a_replica_with_too_few_connections_loses_no_match() {
 
 #[tokio::test]
 async fn a_start_without_any_connection_is_refused() {
-    let narrow = Database::create(false, Some(0));
+    let narrow = Database::create_matches(false, Some(0));
     let house = TestServer::build().await;
     let said = failing(&with(&house, "--store", Some(&narrow.url()))).await;
     assert_names(&said, "--store", "too many connections");

@@ -7,12 +7,12 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    callers::{self, Tally, caller::Caller, stage::faulty_oz},
+    callers::{self, Tally, caller::Caller, storm::faulty_oz},
     replicas::{
         fleet::{Fleet, Plan},
         follower::Follower,
     },
-    support::setting,
+    support::size_from_env,
     watching::checked::{UpdateKey, missing_and_repeated},
 };
 
@@ -38,9 +38,9 @@ enum Kill {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_kills_over_replicas_loses_no_match_and_doubles_nothing() {
-    let kills = setting("FACEMATCH_REPLICA_KILLS", KILLS);
-    let outages = setting("FACEMATCH_DATABASE_KILLS", DATABASE_KILLS);
-    let seed = setting("FACEMATCH_SEED", rand::random());
+    let kills = size_from_env("FACEMATCH_REPLICA_KILLS", KILLS);
+    let outages = size_from_env("FACEMATCH_DATABASE_KILLS", DATABASE_KILLS);
+    let seed = size_from_env("FACEMATCH_SEED", rand::random());
     println!(
         "FACEMATCH_REPLICA_KILLS={kills} FACEMATCH_DATABASE_KILLS={outages} FACEMATCH_SEED={seed}"
     );
@@ -56,13 +56,13 @@ pub async fn run_storm(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce
     let (mut callers, mut followers) = (JoinSet::new(), JoinSet::new());
     let in_all = watch::Sender::new(None);
     for number in 0..CALLERS {
-        callers.spawn(Caller::new(number, seed, &fleet.stage).run_until_quiet());
+        callers.spawn(Caller::new(number, seed, &fleet.storm).run_until_quiet());
     }
     for number in 0..FOLLOWERS {
-        followers.spawn(Follower::new(seed + number, &fleet.stage).run(in_all.subscribe()));
+        followers.spawn(Follower::new(seed + number, &fleet.storm).run(in_all.subscribe()));
     }
     tokio::select! {
-        () = rage(&mut fleet) => fleet.stage.storm_is_over(),
+        () = rage(&mut fleet) => fleet.storm.storm_is_over(),
         Some(early) = callers.join_next() => panic!("a caller ended early: {early:?}"),
         Some(early) = followers.join_next() => panic!("a follower ended early: {early:?}"),
     }
@@ -81,7 +81,7 @@ pub async fn run_storm(plan: Plan, seed: u64, what: &str, rage: impl AsyncFnOnce
     println!(
         "{what}, matches: {matches}, cancelled: {cancelled}, lost: {lost}, doubled: {doubled}, \
          gaps: {gaps}, updates checked: {}, followed: {}, missing: {missing}, repeated: {repeated}",
-        fleet.stage.updates_seen(),
+        fleet.storm.updates_seen(),
         events.len() as u64 * FOLLOWERS,
     );
     assert_eq!((lost, doubled, gaps, missing, repeated), (0, 0, 0, 0, 0), "the seed is {seed}");
@@ -103,12 +103,12 @@ async fn rage(fleet: &mut Fleet, blows: Vec<Kill>, seed: u64) {
     let mut random = StdRng::seed_from_u64(seed);
     let mut blows = blows.into_iter().peekable();
     while let Some(blow) = blows.next() {
-        fleet.stage.random_moment(&mut random).await;
+        fleet.storm.random_moment(&mut random).await;
         let victim = random.random_range(0..fleet.len());
         match blow {
             Kill::Replica => fleet.kill(victim),
             Kill::Database => {
-                fleet.stage.outage_begins();
+                fleet.storm.outage_begins();
                 fleet.cluster().kill();
             }
         }

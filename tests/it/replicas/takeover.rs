@@ -10,9 +10,9 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
-    checker::check_one_of_each,
+    checker::check_one_photo_and_one_analysis,
     replicas::fleet::{Fleet, LEASE, NEVER_MS, Plan},
-    support::{collect, last, portrait_request, rule, until},
+    support::{collect, last_match, portrait_request, read_until, rule},
 };
 
 /// Matches of the replica that is killed.
@@ -32,7 +32,7 @@ async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
     fleet.oz().clear_record();
     fleet.kill(0);
     let died_ms = fleet.clock_ms();
-    fleet.polled(&matches, died_ms + IN_FLIGHT_MS, 1).await;
+    fleet.wait_until_polled(&matches, died_ms + IN_FLIGHT_MS, 1).await;
     let polls = fleet.polls(died_ms + IN_FLIGHT_MS);
     let mut took: Vec<u64> = matches.iter().map(|m| polls[&m.folder_id][0] - died_ms).collect();
     took.sort_unstable();
@@ -44,7 +44,7 @@ async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
         LEASE.as_millis(),
     );
     assert!(u128::from(p99) <= (LEASE + BEYOND_LEASE).as_millis());
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }
@@ -56,23 +56,23 @@ async fn a_replica_paused_past_its_lease_writes_nothing_and_rejoins() {
     // The replica is paused during polls whose responses would be events.
     let slow = json!({"match": {"endpoint": "get_analysis"}, "then": {"delay_ms": 300}});
     fleet.oz().script([rule(slow)]);
-    fleet.polled_again(&matches, 1).await;
+    fleet.wait_until_polled_again(&matches, 1).await;
     fleet.process(0).pause().await;
-    fleet.finish();
+    fleet.end_all_analyses();
     fleet.oz().clear_rules();
     for m in &matches {
-        assert_eq!(fleet.ended(1, &m.match_id).await.state(), MatchState::Finished);
+        assert_eq!(fleet.wait_until_ended(1, &m.match_id).await.state(), MatchState::Finished);
     }
     fleet.process(0).resume();
-    fleet.leases(3).await;
+    fleet.wait_for_leases(3).await;
     fleet.check_finished(&matches).await;
 
     fleet.oz().switch(|switches| switches.processing_ms = NEVER_MS);
     let matches = [fleet.create(1, 5).await, fleet.create(2, 5).await].concat();
     fleet.kill(1);
     fleet.kill(2);
-    fleet.polled_again(&matches, 2).await;
-    fleet.finish();
+    fleet.wait_until_polled_again(&matches, 2).await;
+    fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;
 }
@@ -88,8 +88,8 @@ async fn a_replica_paused_past_its_lease_uploads_its_photos_once_resumed() {
     for _ in 0..PHOTOS {
         let (mut client, request) = (fleet.client(0).await, portrait_request(&fleet.folder()));
         let mut updates = client.run_match(request).await.unwrap().into_inner();
-        until(&mut updates, "accepted").await;
-        runs.spawn(async move { last(&collect(updates).await.unwrap()).clone() });
+        read_until(&mut updates, "accepted").await;
+        runs.spawn(async move { last_match(&collect(updates).await.unwrap()).clone() });
     }
     fleet.process(0).pause().await;
     // The other replicas take the matches over but lack the photos: they only look for them at Oz.
@@ -111,13 +111,13 @@ async fn a_replica_paused_during_an_upload_causes_no_second_one() {
     let mut updates = client.run_match(portrait_request(&folder)).await.unwrap().into_inner();
     fleet.oz().recorded(|all| all.iter().any(|r| r.endpoint == Endpoint::AddMedia)).await;
     fleet.process(0).pause().await;
-    let accepted = until(&mut updates, "accepted").await;
+    let accepted = read_until(&mut updates, "accepted").await;
     // The photo is at Oz, so the replica that takes over finds it.
-    let ended = fleet.ended(1, &last(&accepted).match_id).await;
+    let ended = fleet.wait_until_ended(1, &last_match(&accepted).match_id).await;
     assert_eq!(ended.state(), MatchState::Finished);
     fleet.process(0).resume();
     collect(updates).await.unwrap();
-    check_one_of_each(fleet.oz(), &ended);
+    check_one_photo_and_one_analysis(fleet.oz(), &ended);
     assert_eq!(uploads(&fleet), 1);
     fleet.shut_down_all().await;
 }

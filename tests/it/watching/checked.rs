@@ -12,7 +12,7 @@ use tonic::Streaming;
 use crate::{
     canary::Client,
     checker::{MatchChecker, is_transient},
-    support::{TestServer, connect, get, name, setting, watch_after},
+    support::{TestServer, connect, event_name, get, size_from_env, watch_after},
     watching::{all_after, fail_many, keys, take},
 };
 
@@ -105,11 +105,11 @@ impl Watcher {
             self.look(update).await;
         }
         let checker = self.checkers.entry(update.match_id.clone()).or_default();
-        checker.see(update);
+        checker.check(update);
         if checker.has_closed() {
             self.checkers.remove(&update.match_id);
         }
-        if name(update) == "accepted" && self.one_in(FOLLOW_EACH) {
+        if event_name(update) == "accepted" && self.one_in(FOLLOW_EACH) {
             self.follow(&update.match_id).await;
         }
     }
@@ -129,7 +129,7 @@ impl Watcher {
             let mut updates = self.client.watch_match(request).await.unwrap().into_inner();
             while let Some(update) = updates.message().await.unwrap() {
                 self.found.updates += usize::from(!is_transient(&update));
-                checker.see(&update);
+                checker.check(&update);
                 if self.one_in(2) {
                     self.found.cuts += 1;
                     break;
@@ -158,7 +158,7 @@ pub fn missing_and_repeated(seen: &[UpdateKey], all: &[UpdateKey]) -> (usize, us
 }
 
 fn updates_wanted() -> usize {
-    usize::try_from(setting("FACEMATCH_WATCH_UPDATES", UPDATES)).expect("not that many")
+    usize::try_from(size_from_env("FACEMATCH_WATCH_UPDATES", UPDATES)).expect("not that many")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,10 +12,10 @@ use tokio::{
 };
 
 use crate::{
-    checker::check_rest,
+    checker::check_updates_after,
     support::{
-        PATIENCE, TestServer, collect, connect, eventually, last, portrait_request, until,
-        watch_after,
+        PATIENCE, TestServer, collect, connect, eventually, last_match, portrait_request,
+        read_until, watch_after,
     },
 };
 
@@ -29,8 +29,8 @@ async fn ten_thousand_streams_on_one_connection_all_get_the_closing_update() {
     assert!(STREAMS < defaults.max_streams as usize, "the default limit is lower");
     house.oz.switch(|switches| switches.processing_ms = 600_000);
     let mut run = house.client.run_match(portrait_request(&house.folder())).await.unwrap();
-    let seen = until(run.get_mut(), "analysis_started").await;
-    let id = &last(&seen).match_id;
+    let seen = read_until(run.get_mut(), "analysis_started").await;
+    let id = &last_match(&seen).match_id;
     let after = u64::try_from(seen.len()).unwrap() - 1;
 
     let caller = connect(&house.address).await;
@@ -44,7 +44,7 @@ async fn ten_thousand_streams_on_one_connection_all_get_the_closing_update() {
     house.oz.skip(Duration::from_secs(600));
     let ends = streams.into_iter().map(|stream| collect(stream.into_inner()));
     for updates in join_all(ends).await {
-        check_rest(after, &updates.expect("the stream ends without an error"));
+        check_updates_after(after, &updates.expect("the stream ends without an error"));
     }
     collect(run.into_inner()).await.expect("the run's stream ends without an error");
     house.oz.switch(|switches| switches.processing_ms = 0);

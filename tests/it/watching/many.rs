@@ -7,7 +7,7 @@ use serde_json::json;
 use tonic::Code;
 
 use crate::{
-    support::{Refusal, TestServer, collect, delete, get, last, portrait_request, rule},
+    support::{Refusal, TestServer, collect, delete, get, last_match, portrait_request, rule},
     watching::{
         all_after, check_each, check_heartbeat_of_all, fail_many, filtered, keys, run_all, take,
     },
@@ -159,7 +159,7 @@ async fn a_token_older_than_the_retained_events_has_expired() {
     let run = house.run(portrait_request(&house.folder())).await;
     // A start erases expired matches at once.
     let mut house = house.restart().await;
-    while house.client.get_match(get(&last(&run).match_id)).await.is_ok() {
+    while house.client.get_match(get(&last_match(&run).match_id)).await.is_ok() {
         tokio::task::yield_now().await;
     }
     let request =
@@ -182,7 +182,7 @@ async fn a_stream_of_all_ends_as_draining_at_a_shutdown() {
     let refusal = Refusal::of(collect(updates).await.unwrap_err());
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "SERVER_DRAINING"));
     assert!(refusal.details.retry_info().is_some());
-    house.stopped().await;
+    house.wait_until_stopped().await;
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn earliest_starts_at_the_oldest_retained_update() {
     // A match that began later, and ends, is erased first.
     let ended = house.run(portrait_request(&uuid::Uuid::nil().to_string())).await;
     let mut house = house.restart().await;
-    while house.client.get_match(get(&last(&ended).match_id)).await.is_ok() {
+    while house.client.get_match(get(&last_match(&ended).match_id)).await.is_ok() {
         tokio::task::yield_now().await;
     }
     let first = take(&mut all_after(&house, "earliest").await, 1).await.remove(0);

@@ -9,11 +9,11 @@ use tonic::{Code, Streaming, transport::Endpoint};
 
 use crate::{
     canary,
-    checker::{MatchChecker, check_rest, check_whole},
+    checker::{MatchChecker, check_all_updates, check_updates_after},
     errors::run_sql_on_journal,
     support::{
-        Refusal, TestServer, cancel, collect, connect, delete, last, name, portrait_request, rule,
-        until, wait, watch, watch_after,
+        Refusal, TestServer, cancel, collect, connect, delete, event_name, last_match,
+        portrait_request, read_until, rule, wait, watch, watch_after,
     },
     watching::wait_until_unwatched,
 };
@@ -23,7 +23,7 @@ async fn polled(house: &mut TestServer) -> (Vec<MatchUpdate>, Streaming<MatchUpd
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let seen = until(&mut updates, "analysis_started").await;
+    let seen = read_until(&mut updates, "analysis_started").await;
     (seen, updates)
 }
 
@@ -64,7 +64,7 @@ async fn a_watch_ahead_of_the_match_is_refused_with_the_sequence_reached() {
         assert_eq!(refusal.metadata("reached"), Some("3"));
     }
     finish(&house);
-    check_rest(3, &collect(updates).await.unwrap());
+    check_updates_after(3, &collect(updates).await.unwrap());
     let status = house.client.watch_match(watch_after(id, 5)).await.unwrap_err();
     assert_eq!(Refusal::of(status).metadata("reached"), Some("4"));
     let unknown = watch(&uuid::Uuid::nil().to_string());
@@ -84,9 +84,9 @@ async fn a_watch_of_a_running_match_resumes_at_every_sequence_and_goes_live() {
     }
     finish(&house);
     for (after, stream) in streams {
-        check_rest(after, &collect(stream).await.unwrap());
+        check_updates_after(after, &collect(stream).await.unwrap());
     }
-    check_rest(3, &collect(updates).await.unwrap());
+    check_updates_after(3, &collect(updates).await.unwrap());
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_watch_cut_and_resumed_at_every_update_misses_and_repeats_none() {
     while !checker.has_closed() {
         let request = watch_after(&id, checker.sequence());
         let mut updates = house.client.watch_match(request).await.unwrap().into_inner();
-        checker.see(&updates.message().await.unwrap().expect("an update"));
+        checker.check(&updates.message().await.unwrap().expect("an update"));
     }
     assert_eq!(checker.sequence(), 5);
     wait_until_unwatched(&house).await;
@@ -124,9 +124,9 @@ async fn a_thousand_watchers_see_all_updates_beside_one_that_never_reads() {
     let streams = join_all(watchers).await;
     finish(&house);
     for all in join_all(streams.into_iter().map(collect)).await {
-        check_whole(&all.unwrap());
+        check_all_updates(&all.unwrap());
     }
-    check_rest(3, &collect(updates).await.unwrap());
+    check_updates_after(3, &collect(updates).await.unwrap());
     drop(never_reads);
     wait_until_unwatched(&house).await;
 }
@@ -160,7 +160,7 @@ async fn heartbeats_of_a_silent_stream_are_timely_and_carry_the_last_sequence() 
     let (mut seen, mut updates) = polled(&mut house).await;
     for _ in 0..3 {
         let beat = updates.message().await.unwrap().expect("the stream stays open");
-        assert_eq!((name(&beat), beat.sequence), ("heartbeat", 3));
+        assert_eq!((event_name(&beat), beat.sequence), ("heartbeat", 3));
         seen.push(beat);
     }
     let times = seen.iter().map(|update| update.time.expect("a time"));
@@ -172,11 +172,11 @@ async fn heartbeats_of_a_silent_stream_are_timely_and_carry_the_last_sequence() 
     let mut resumed =
         house.client.watch_match(watch_after(&seen[0].match_id, 3)).await.unwrap().into_inner();
     let beat = resumed.message().await.unwrap().expect("the stream stays open");
-    assert_eq!((name(&beat), beat.sequence), ("heartbeat", 3));
-    assert_eq!(beat.r#match.as_ref().expect("its match"), last(&seen));
+    assert_eq!((event_name(&beat), beat.sequence), ("heartbeat", 3));
+    assert_eq!(beat.r#match.as_ref().expect("its match"), last_match(&seen));
     finish(&house);
     seen.extend(collect(updates).await.unwrap());
-    check_whole(&seen);
+    check_all_updates(&seen);
 }
 
 #[tokio::test]
@@ -186,8 +186,8 @@ async fn no_progress_follows_the_closing_update() {
     request.include_progress = true;
     let mut held = house.client.run_match(request).await.unwrap().into_inner();
     let mut checker = MatchChecker::default();
-    let all = until(&mut held, "finished").await;
-    all.iter().for_each(|update| checker.see(update));
+    let all = read_until(&mut held, "finished").await;
+    all.iter().for_each(|update| checker.check(update));
     let mut request = watch_after(&all[0].match_id, checker.sequence());
     request.include_progress = true;
     let again = house.client.watch_match(request).await.unwrap().into_inner();
@@ -202,7 +202,7 @@ async fn memory_is_released_once_all_watchers_have_gone() {
     let mut streams = Vec::new();
     for _ in 0..20 {
         let mut stream = house.client.watch_match(watch(id)).await.unwrap().into_inner();
-        until(&mut stream, "analysis_started").await;
+        read_until(&mut stream, "analysis_started").await;
         streams.push(stream);
     }
     assert_eq!(house.load.watched(), 1, "watchers of one match don't share memory");
@@ -225,6 +225,6 @@ async fn further_watchers_of_a_watched_match_need_no_look_up_in_the_store() {
     assert_eq!((refusal.code, refusal.reason()), (Code::Unavailable, "STORE_UNAVAILABLE"));
     run_sql_on_journal(&house, "ALTER TABLE mislaid RENAME TO matches").await;
     finish(&house);
-    check_whole(&collect(second.into_inner()).await.unwrap());
-    check_rest(3, &collect(updates).await.unwrap());
+    check_all_updates(&collect(second.into_inner()).await.unwrap());
+    check_updates_after(3, &collect(updates).await.unwrap());
 }

@@ -11,10 +11,10 @@ use tonic::{Code, Status, Streaming, transport::Endpoint};
 
 use crate::{
     canary::{self, Client},
-    checker::check_rest,
+    checker::check_updates_after,
     support::{
-        Refusal, TestServer, collect, eventually, last, name, portrait_request, rule, until, wait,
-        watch,
+        Refusal, TestServer, collect, event_name, eventually, last_match, portrait_request,
+        read_until, rule, wait, watch,
     },
     watching::{all_after, fail_many, keys, take, wait_until_unwatched},
 };
@@ -36,7 +36,7 @@ async fn broken(mut updates: Streaming<MatchUpdate>) -> (Vec<MatchUpdate>, Statu
     let mut facts = Vec::new();
     loop {
         match updates.message().await {
-            Ok(update) => facts.extend(update.filter(|update| name(update) != "heartbeat")),
+            Ok(update) => facts.extend(update.filter(|update| event_name(update) != "heartbeat")),
             Err(status) => return (facts, status),
         }
     }
@@ -81,7 +81,7 @@ async fn a_match_with_only_unread_watchers_is_released_and_continues() {
     let (id, reached) = (&seen[0].match_id, seen.len() as u64);
     let request = crate::support::watch_after(id, reached);
     let rest = house.client.watch_match(request).await.unwrap().into_inner();
-    check_rest(reached, &collect(rest).await.unwrap());
+    check_updates_after(reached, &collect(rest).await.unwrap());
 }
 
 #[tokio::test]
@@ -90,13 +90,13 @@ async fn a_silent_stream_that_is_read_outlives_the_stall_limit() {
     house.oz.switch(|switches| switches.processing_ms = 60_000);
     let request = portrait_request(&house.folder());
     let mut updates = house.client.run_match(request).await.unwrap().into_inner();
-    let seen = until(&mut updates, "analysis_started").await;
-    let id = &last(&seen).match_id;
+    let seen = read_until(&mut updates, "analysis_started").await;
+    let id = &last_match(&seen).match_id;
     let mut second = house.client.watch_match(watch(id)).await.unwrap().into_inner();
-    until(&mut second, "analysis_started").await;
+    read_until(&mut second, "analysis_started").await;
     house.client.wait_match(wait(id, 4 * STALL)).await.unwrap();
     house.oz.skip(Duration::from_secs(60));
     for stream in [updates, second] {
-        check_rest(3, &collect(stream).await.unwrap());
+        check_updates_after(3, &collect(stream).await.unwrap());
     }
 }

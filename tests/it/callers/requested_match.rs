@@ -9,7 +9,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use crate::{
     canary::FILE_NAME,
-    support::{folder_media_request, named, request},
+    support::{folder_media_request, request, with_request_id},
 };
 
 /// The maximum processing time of a liveness analysis in milliseconds: a few polls.
@@ -26,7 +26,7 @@ pub struct RequestedMatch {
     /// Number of analyses in its folder at the end.
     pub analyses: usize,
     /// When its caller cancels it; `None` for never.
-    pub cancel: Option<Moment>,
+    pub cancel: Option<CancelMoment>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum End {
 
 /// A moment in the life of a match.
 #[derive(Debug, Clone, Copy)]
-pub enum Moment {
+pub enum CancelMoment {
     /// Its caller has seen this many updates.
     Seen(u64),
     /// Oz has got a request to this endpoint for it.
@@ -64,7 +64,7 @@ impl RequestedMatch {
         let mut request =
             if is_upload { upload(photo, liveness, oz) } else { folder_media(photo, oz) };
         request.set_liveness_policy(policy);
-        let request = named(request_id, request);
+        let request = with_request_id(request_id, request);
         Self { request, end, media, analyses, cancel: some_moment(random) }
     }
 
@@ -114,13 +114,13 @@ fn some_liveness(
     }
 }
 
-fn some_moment(random: &mut StdRng) -> Option<Moment> {
+fn some_moment(random: &mut StdRng) -> Option<CancelMoment> {
     use Endpoint::{AddMedia, GetAnalysis, GetFolder, StartAnalyses};
     let endpoints = [GetFolder, AddMedia, StartAnalyses, GetAnalysis];
     random.random_bool(0.3).then(|| match random.random_bool(0.5) {
         // A cancel after the fourth update is too late.
-        true => Moment::Seen(random.random_range(1..=4)),
-        false => Moment::Asked(endpoints[random.random_range(0..endpoints.len())]),
+        true => CancelMoment::Seen(random.random_range(1..=4)),
+        false => CancelMoment::Asked(endpoints[random.random_range(0..endpoints.len())]),
     })
 }
 

@@ -27,8 +27,8 @@ use crate::domain::{
     Spec, State, Timestamp,
 };
 
-/// How many reads for streams of all matches run at once: one near the head, one further back (see
-/// `watch/pages.rs`).
+/// How many reads of [`Reader::page`], for `WatchMatches` streams, run at once: one near the head,
+/// one further back (see `watch/pages.rs`).
 const FOLLOWERS: u32 = 2;
 
 /// A replica's exclusive right to write to one match. The epoch is a fencing token: a write under a
@@ -37,7 +37,7 @@ const FOLLOWERS: u32 = 2;
 pub struct Claim {
     /// The match that is claimed.
     pub match_id: MatchId,
-    /// Grows with every take-over. Opaque: engines pack their own fields into it.
+    /// Grows with every takeover. Opaque: engines pack their own fields into it.
     pub epoch: u64,
 }
 
@@ -62,8 +62,8 @@ pub enum Key {
 pub enum Admitted {
     /// The match is new: its first event, and the claim that this replica now holds on it.
     New(Recorded, Claim),
-    /// The request id, or the match id, names this match already. Nothing was written. Whether it
-    /// is the same request is for the caller of `admit` to judge.
+    /// The request id, or the match id, names this match already. Nothing was written. The caller
+    /// of `admit` has to compare the two requests.
     Known(Match),
 }
 
@@ -153,7 +153,7 @@ pub enum MatchChange {
 /// The callback for changes of matches. The journal's own tasks call it, so it must not block.
 pub type Listener = Arc<dyn Fn(MatchChange) + Send + Sync>;
 
-/// The live replicas at a store, as this replica last saw them.
+/// The live replicas of a store, as this replica last saw them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fleet {
     /// How many there are, this replica included.
@@ -175,13 +175,13 @@ pub struct Filter {
     pub created_before: Option<Timestamp>,
 }
 
-/// Where a token comes from: a store, and one incarnation of a writer at it.
+/// Where a token comes from: a store, and one incarnation of one of its writers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
     /// The id of the store. It survives backups and restores.
     pub store: u64,
-    /// One run of one writer, drawn at random at each start. A restore can't repeat it, so a token
-    /// from a history that a restore undid is recognized.
+    /// Names one run of one writer: a number drawn at random at each start. A restore can't repeat
+    /// it, so a token from a history that a restore undid is recognized.
     pub incarnation: u64,
 }
 
@@ -200,9 +200,9 @@ pub enum CursorStatus {
 /// A store's secret keys, drawn when it is created. They are of no use elsewhere, and never logged.
 #[derive(Clone)]
 pub struct Keys {
-    /// For the digests of photos.
+    /// Keys the digests of photos.
     pub digest: [u8; 32],
-    /// For the seals of tokens.
+    /// Authenticates tokens.
     pub token: [u8; 32],
 }
 
@@ -273,8 +273,9 @@ pub trait Writer: Send + Sync {
         keep: Duration,
     ) -> Result<CancelledAs, Error>;
 
-    /// Erases a match that has ended: its events, and its traces in the store's files. It writes no
-    /// event; other replicas learn of it by [`Reader::take_erased`].
+    /// Erases a match that has ended: all of its rows. SQLite overwrites their bytes at once,
+    /// PostgreSQL when it reuses their space. Writes no event; other replicas learn of the erasure
+    /// by [`Reader::take_erased`].
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
 
     /// Erases up to `limit` matches whose expiry time has passed, and returns how many it erased. A
@@ -282,9 +283,9 @@ pub trait Writer: Send + Sync {
     /// come in between.
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
 
-    /// Adds up to `limit` matches of an older version to the indexes that lists walk, in one commit
-    /// or several, and returns how many it added. Until then lists find these matches by an index
-    /// of their own.
+    /// Adds up to `limit` matches that an older version wrote to the indexes that lists walk, in
+    /// one commit or several, and returns how many it added. Until then lists find these matches by
+    /// a separate index.
     async fn enlist(&self, limit: usize) -> Result<usize, Error>;
 
     /// Claims up to `limit` unfinished matches that no live replica holds, oldest first. Where
@@ -296,16 +297,16 @@ pub trait Writer: Send + Sync {
     /// takes over a claim that is [lent](ClaimStatus::Lent).
     async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error>;
 
-    /// Those of these matches for which [`Writer::take`] with a photo would not return
-    /// [`Takeover::Held`]. One statement, however many matches there are.
+    /// Returns those of the given matches for which [`Writer::take`] with a photo would not return
+    /// [`Takeover::Held`]. It is one statement, however many matches there are.
     async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error>;
 
-    /// Registers the callback for changes of matches, by any replica's commits from now on. There
-    /// is one: a second registration has no effect.
+    /// Registers the callback for changes of matches that any replica commits from now on. There is
+    /// only one callback: a second registration has no effect.
     fn listen(&self, ear: Listener);
 
-    /// Makes a lent claim a held one, now that this replica has the photo. Returns `None` if the
-    /// claim is lost. Idempotent.
+    /// Turns a lent claim into a held one, now that this replica has the photo. Returns the new
+    /// claim, or `None` if the lent claim is lost. Idempotent.
     async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error>;
 
     /// Releases claims, so that any replica can take these matches over at once. Claims that are
@@ -317,8 +318,8 @@ pub trait Writer: Send + Sync {
     /// are still written.
     async fn leave(&self);
 
-    /// Those of these analyses that belong to other matches than this one, whichever caller's, in
-    /// the order given.
+    /// Returns those of the given analyses that belong to other matches than this one, of any
+    /// caller, in the order given.
     async fn owned_by_others(
         &self,
         match_id: MatchId,
@@ -341,19 +342,19 @@ pub trait Writer: Send + Sync {
 
 /// The side of the journal that reads.
 ///
-/// Reads are consistent: what one call has returned, a later call never contradicts. Events are
-/// immutable, and vanish only with their whole match, when it is erased.
+/// Reads are consistent: a later call never contradicts an earlier one. Events are immutable, and
+/// vanish only together with their match, when it is erased.
 #[async_trait]
 pub trait Reader: Send + Sync {
     /// The match as of its last event: never older than an event that was shown to a caller. It
     /// always asks the store and never a cache, so an erased match is gone at once.
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error>;
 
-    /// The events of a match, whichever caller's, from the first on; empty if it doesn't exist.
+    /// All events of a match of any caller, from the first on; empty if there is no such match.
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error>;
 
-    /// The same from memory, without asking the store. `None` if memory lacks the first event.
-    /// Events that are being committed at this moment may be missing at the end;
+    /// The events of a match from memory, without asking the store. `None` if memory lacks the
+    /// first event. Events that are being committed at this moment may be missing at the end;
     /// [`Reader::wake`] signals them next.
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>>;
 
@@ -361,9 +362,9 @@ pub trait Reader: Send + Sync {
     /// before a smaller one, so a reader that continues after the last event misses none.
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error>;
 
-    /// The same, with the earlier events of their matches, so that each event can be shown with its
-    /// match. At most one statement, over connections that neither look-ups nor lists use. Matches
-    /// that were erased are left out as a whole.
+    /// The events of [`Reader::tail`], with the earlier events of their matches, so that each event
+    /// can be shown with its match. It is at most one statement, over connections that neither
+    /// look-ups nor lists use. Erased matches are left out as a whole.
     async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error>;
 
     /// Up to `limit` matches of a caller, newest first (by id), older than `before` if given. The
@@ -402,8 +403,8 @@ pub trait Reader: Send + Sync {
     /// at a time it is always [`Reader::origin`].
     fn origin_of(&self, incarnation: u64) -> Origin;
 
-    /// The incarnation of the cursor at a position that was not read from an event, such as the
-    /// head.
+    /// The incarnation that wrote the newest event up to a position: for a cursor at a position
+    /// that was not read from an event, such as the head.
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error>;
 
     /// The store's keys.

@@ -16,13 +16,13 @@ use crate::{
     sync::lock,
 };
 
-/// How much memory the cached events may take, in bytes. It is six seconds of a thousand matches a
-/// second with four events of some 600 bytes each. So a follower finds nearly all live matches here
-/// from their first event on, even if it is seconds behind.
+/// How much memory the cached events may take, in bytes. It is enough for the last six seconds at a
+/// thousand matches a second, each with four events of some 600 bytes. So even a follower that is
+/// seconds behind finds nearly all live matches here from their first event on.
 const BYTES_MAX: usize = 16 << 20;
 
-/// About how many bytes an event takes beside its texts: the event, its entries in the order and in
-/// its match, and its small allocations.
+/// About how many bytes an event takes beside its texts: the event, its entries in `events` and
+/// `by_match`, and its small allocations.
 const EVENT_BYTES: usize = mem::size_of::<Recorded>() + 192;
 
 /// The cache. It is empty, and knows no range, before the first commit.
@@ -37,7 +37,8 @@ struct CachedRange {
     after: Position,
     reached: Position,
     events: VecDeque<Recorded>,
-    /// How many events were evicted before the oldest one here. The numbers of events include them.
+    /// How many events were evicted so far. It is the number of the oldest event here: events are
+    /// numbered in the order in which they were cached.
     gone: u64,
     /// The numbers of each match's events, in their order.
     by_match: HashMap<MatchId, VecDeque<u64>>,
@@ -58,8 +59,8 @@ impl Recent {
         *self.lock() = Some(CachedRange::after(position));
     }
 
-    /// Adds the events of one commit, in any order; no other event lies between `before` and them.
-    /// Returns false, and adds nothing, if the cache doesn't end at `before`.
+    /// Adds the events that come directly after `before`, in any order, and passes the changes in
+    /// them to the callback. Returns false, and adds nothing, if the cache doesn't end at `before`.
     pub(super) fn follow(&self, before: Position, mut events: Vec<Recorded>) -> bool {
         events.sort_unstable_by_key(|recorded| recorded.position);
         let heard: Vec<_> = events.iter().filter_map(heard).collect();
@@ -73,7 +74,7 @@ impl Recent {
 
     /// Registers the callback for changes of matches.
     pub(super) fn hear(&self, ear: Listener) {
-        // A second callback would belong to a second worker over the same journal.
+        // A second callback, which a second worker over the same journal would bring, is ignored.
         let _ = self.ear.set(ear);
     }
 
@@ -84,8 +85,8 @@ impl Recent {
         }
     }
 
-    /// Adds the events of a commit of the store's only writer. If they don't follow the cached
-    /// events, those are forgotten.
+    /// Adds the events of a commit of the store's only writer. If there is a gap before them, the
+    /// cached events are forgotten first.
     pub(super) fn add(&self, events: Vec<Recorded>) {
         let first = events.iter().map(|recorded| recorded.position.0).min();
         let Some(before) = first.map(|first| Position(first.saturating_sub(1))) else {
@@ -102,7 +103,7 @@ impl Recent {
         self.lock().as_ref().map(|known| known.reached)
     }
 
-    /// Forgets everything, since the outcome of a write is unknown.
+    /// Forgets the events and the range, since the outcome of a write is unknown.
     pub(super) fn forget(&self) {
         *self.lock() = None;
     }
@@ -122,8 +123,8 @@ impl Recent {
         Some(known.events.iter().skip(skip).take(limit).cloned().collect())
     }
 
-    /// Drops events that are newer than the cache. Otherwise a follower's cursor would overtake the
-    /// cache, and its next read from the cache would skip events.
+    /// Drops events, read from the store, that are newer than the cache. Otherwise a follower's
+    /// cursor would overtake the cache, and its next read from the cache would skip events.
     pub(super) fn bound(&self, mut events: Vec<Recorded>) -> Vec<Recorded> {
         if let Some(known) = &*self.lock() {
             events.retain(|recorded| recorded.position <= known.reached);
@@ -131,8 +132,8 @@ impl Recent {
         events
     }
 
-    /// The same as [`Recent::tail`], preceded by the earlier events of these matches; `None` if the
-    /// cache lacks any of them.
+    /// The events of [`Recent::tail`], preceded by the earlier events of their matches; `None` if
+    /// the cache lacks any of these events.
     pub(super) fn page(&self, after: Position, limit: usize) -> Option<Vec<Recorded>> {
         let stretch = self.lock();
         let known = stretch.as_ref().filter(|known| known.after <= after)?;
@@ -151,7 +152,8 @@ impl Recent {
         Some(earlier)
     }
 
-    /// The events of a match; `None` unless its first event is cached, and so all later ones.
+    /// The events of a match; `None` unless its first event is cached. If it is, all later ones are
+    /// cached too.
     pub(super) fn events(&self, id: MatchId) -> Option<Vec<Recorded>> {
         Some(self.lock().as_ref()?.journal(id)?.cloned().collect())
     }

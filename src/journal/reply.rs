@@ -1,7 +1,7 @@
 //! Reply channels of the writer task.
 //!
-//! A reply that is never received may carry claims. They are released, or their matches would have
-//! no driver until the process restarts.
+//! A reply that its caller never receives may carry claims. The writer releases them: otherwise
+//! their matches would have no driver until the process restarts.
 
 use std::{
     mem,
@@ -16,9 +16,9 @@ use crate::{
     sync::lock,
 };
 
-/// A reply, which may give claims to its receiver.
+/// A reply, which may carry claims.
 pub(super) trait CarriesClaims: Send + Sync + 'static {
-    /// The claims that the receiver holds once it has the reply.
+    /// The claims that the caller holds once it has received the reply.
     fn claims(&self) -> Vec<Claim> {
         Vec::new()
     }
@@ -61,8 +61,8 @@ impl<T: CarriesClaims> ReplySender<T> {
         }
     }
 
-    /// Sends an error for a write that may have taken place all the same: the claims that it would
-    /// have made become orphans.
+    /// Sends an error for a write whose outcome is unknown. `doubtful` is the reply to send if the
+    /// write took place: the claims in it become orphans.
     pub(super) fn fail(self, doubtful: &T, error: Error) {
         self.orphans.add(doubtful.claims());
         self.send(Err(error));
@@ -85,7 +85,8 @@ impl<T: CarriesClaims> Drop for ReplyReceiver<T> {
     }
 }
 
-/// A claim that is about to be returned to a caller. It becomes an orphan unless it is disarmed.
+/// Holds a claim that is about to be returned to a caller. If the guard is dropped without being
+/// disarmed, the claim becomes an orphan.
 pub(super) struct ClaimGuard {
     claim: Option<Claim>,
     orphans: Arc<Orphans>,
@@ -100,7 +101,7 @@ impl ClaimGuard {
         self.claim
     }
 
-    /// Keeps the claim, since the caller receives it.
+    /// Drops the guard without effect, since the caller has received the claim.
     pub(super) fn disarm(mut self) {
         self.claim = None;
     }
@@ -128,7 +129,7 @@ impl CarriesClaims for Erased {}
 impl CarriesClaims for usize {}
 impl CarriesClaims for () {}
 
-/// The caller held the claim before it asked.
+/// The reply to `confirm`. It carries no new claim: the caller held the lent one before.
 impl CarriesClaims for Option<Claim> {}
 
 impl CarriesClaims for Admitted {

@@ -1,6 +1,7 @@
-//! Renews the lease: one statement every few seconds, however many matches the replica holds.
+//! Renews this replica's lease: one statement every few seconds, however many matches the replica
+//! holds.
 //!
-//! The same statement reads how long other leases have left, and deletes those that have expired.
+//! The same statement reads how long the other leases have left, and deletes expired ones.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,13 +20,13 @@ use crate::{
     outage::{self, Outage},
 };
 
-/// How many renewals fit into the length of a lease: all but one of them may fail.
+/// How many renewals fit into the length of a lease: it survives if all but one of them fail.
 const RENEWALS: u32 = 4;
 
-/// The share of a lease's length that its owner relies on. The rest allows for clock drift.
+/// For what share of its length a replica relies on its lease. The rest allows for clock drift.
 const COUNTED_ON: f64 = 0.9;
 
-/// How long after another lease's end it is checked, so that the check doesn't come too early.
+/// How long after another lease's end the leases are checked, so that the check doesn't come early.
 const LAPSE_MARGIN: Duration = Duration::from_millis(20);
 
 /// The terms of this replica's leases.
@@ -39,7 +40,7 @@ pub(super) struct LeaseTerms {
 }
 
 impl LeaseTerms {
-    /// The time limit of a statement for the lease. It leaves time for a second attempt.
+    /// The timeout of a statement for the lease. It leaves time for a second attempt.
     fn patience(&self) -> Duration {
         STATEMENT_TIMEOUT.min(self.length / 2)
     }
@@ -51,11 +52,12 @@ pub(super) struct LeaseRenewer {
     leases: Arc<Leases>,
     terms: LeaseTerms,
     leaving: CancellationToken,
-    /// The clock that stamps events and judges deadlines. Each renewal sets it by the database's.
+    /// The clock for event times and deadlines. Each renewal sets it by the database's clock.
     clock: Clock,
     connection: Option<PgConnection>,
-    /// Until then expired leases are left alone: an outage of the database lets all leases expire
-    /// at once, and the first replica to return or to start must not take over all matches.
+    /// Until this time the replica deletes no expired lease: an outage of the database lets all
+    /// leases expire at once, and the first replica to return or to start must not take over all
+    /// matches.
     patient_until: Timestamp,
 }
 
@@ -131,7 +133,7 @@ impl LeaseRenewer {
         let mut alive: Vec<_> = renewed.others.into_keys().chain([renewed.lease]).collect();
         alive.sort_unstable();
         self.leases.take(mine, alive);
-        // Counted from the request: after a slow answer the next renewal comes sooner.
+        // Counted from when the renewal was sent: after a slow answer the next one comes sooner.
         let next = renewed.sent.after(self.terms.length / RENEWALS).since(now);
         self.leases.until_swept(first_end.map_or(next, |end| next.min(end)))
     }
@@ -151,8 +153,8 @@ impl LeaseRenewer {
     }
 }
 
-/// Deletes a lease that was given up, then renews the current one. Takes a new lease if there is
-/// none, or if another replica has deleted it.
+/// Deletes the lease that was given up, if there is one, then renews the current lease. Takes a new
+/// lease if there is no current one, or if another replica has deleted it.
 async fn renew_or_begin(
     connection: &mut PgConnection,
     leases: &Leases,
@@ -189,7 +191,7 @@ struct Renewed {
     was_late: bool,
     /// Whether the lease was taken just now.
     is_new: bool,
-    /// How long each other lease has left.
+    /// How long each of the other replicas' leases has left.
     others: BTreeMap<LeaseId, Duration>,
     /// The database's clock.
     time: Timestamp,
@@ -197,10 +199,11 @@ struct Renewed {
 
 /// Renews a lease. Returns `None` if the lease is gone.
 ///
-/// Shortens other leases that expire later than a renewal could have set: the database's clock went
-/// back, and a dead replica's lease would last that much longer. Deletes other leases that have
-/// expired, unless this one had expired too: then the database was unavailable to all replicas, or
-/// it hung, and this very statement waited in it.
+/// Shortens other leases that end later than any renewal can have set them: the database's clock
+/// was set back, and a dead replica's lease would last longer by as much.
+///
+/// Deletes other leases that have expired, unless this lease has expired too. In that case the
+/// database was unavailable to all replicas, or it hung while this statement waited in it.
 async fn renew(
     connection: &mut PgConnection,
     lease: LeaseId,
@@ -239,7 +242,7 @@ async fn renew(
     for row in &rows {
         let (found, renewed, left) = found(row)?;
         if found == lease {
-            // `left` is from the statement's snapshot, before the renewal.
+            // `left` comes from the statement's snapshot: the time left before the renewal.
             (is_renewed, was_late) = (renewed, left.is_zero());
             time = Timestamp::from_micros(row.try_get(3)?);
         } else {

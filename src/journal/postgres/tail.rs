@@ -1,8 +1,8 @@
 //! Reads other replicas' events, so that this replica's cache of the newest events has no gaps.
 //!
-//! It reads on three signals: the writer's, if its commit doesn't follow the newest event in the
-//! cache; a NOTIFY of another replica; and a timer's, for notifications that are lost or that a
-//! pooler doesn't pass on. A notification says "look" and deliberately carries no data.
+//! It reads when the writer signals that its commit doesn't directly follow the newest event in the
+//! cache; when another replica sends a NOTIFY; and when a timer fires, since notifications may be
+//! lost, or not passed on by a pooler. A notification says "look" and deliberately carries no data.
 
 use std::{
     mem,
@@ -45,10 +45,10 @@ use crate::{
     sync::lock,
 };
 
-/// How often events are read without a notification: the most that a lost one may cost.
+/// How often events are read without a notification. A lost notification delays events by no more.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The pause after a read, so that many notifications cost one read.
+/// The pause after a read, so that notifications in quick succession cost one read.
 const LOOK_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many events are read at once.
@@ -64,7 +64,7 @@ pub(super) struct Tail {
     poke: Notify,
     /// Whether a notification has arrived since the last read.
     was_notified: AtomicBool,
-    /// Signals that a read found events of which no notification had told.
+    /// Signals that a read found events although no notification had arrived.
     missed_notify: Notify,
     /// Matches that other replicas erased, until [`Self::take_erased`] takes them.
     erased: Mutex<Vec<MatchId>>,
@@ -91,7 +91,7 @@ impl Tail {
         }
     }
 
-    /// Signals that there may be new events.
+    /// Makes [`Tail::run`] read now: there may be new events.
     pub(super) fn look(&self) {
         self.poke.notify_one();
     }
@@ -158,7 +158,7 @@ impl Tail {
             if let Some(last) = events.last() {
                 self.watermark.reach(last.place());
             }
-            // If this replica's own commit has moved the cache on meanwhile, read again.
+            // If this replica's own commit has extended the cache meanwhile, read again.
             if self.recent.follow(before, events) {
                 self.wake.send_replace(());
                 if !was_told {
@@ -198,13 +198,14 @@ impl Tail {
         }
     }
 
-    /// Returns once too many notifications in a row were lost. Fails if the connection is lost.
+    /// Receives notifications over one connection. Returns once too many of them in a row were
+    /// lost. Fails if the connection is lost.
     async fn hear(&self, database: &Database, leases: &Leases) -> sqlx::Result<()> {
         let pool = database.listener();
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.listen(notify::CHANNEL).await?;
-        // Notifications sent before LISTEN are lost: look for everything once.
+        // Notifications sent before LISTEN are lost: check events and leases once.
         self.look();
         leases.look();
         // Events found before LISTEN don't count as missed notifications.
@@ -238,11 +239,11 @@ impl Tail {
     }
 }
 
-/// How many reads in a row may find events without a notification: one may arrive later than a read
-/// that the timer or this replica's own commit has started.
+/// How many reads in a row may find events without a notification: a notification may arrive after
+/// a read that the timer or this replica's own commit has started.
 const MISSES_MAX: u32 = 20;
 
-/// The connection that reads, and what the last read found.
+/// The connection that reads, and the number of erasures that its last read found.
 struct TailConnection {
     database: Database,
     connection: Option<PgConnection>,
@@ -282,8 +283,8 @@ impl TailConnection {
         Ok((events, erased))
     }
 
-    /// Reads the matches of all erasures after the given one, page by page: after an hour's absence
-    /// there may be many.
+    /// Reads the ids of the matches erased after the given erasure, page by page: after an hour's
+    /// absence there may be many.
     async fn read_erased(
         &mut self,
         after: i64,

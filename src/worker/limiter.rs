@@ -1,7 +1,7 @@
 //! The limiter that every request to Oz passes: how many at once, how fast, and whether at all.
 //!
 //! It decides nothing itself: the core's token bucket and circuit breaker do. It supplies the time
-//! and the jitter, logs when the breaker opens or closes, and sees to it that no permit is lost.
+//! and the jitter, logs when the breaker opens or closes, and ensures that no permit is lost.
 
 mod rate_queue;
 mod resizable;
@@ -41,21 +41,21 @@ pub struct OzLimits {
 /// Grants a permit for each request to Oz.
 pub struct Limiter {
     circuit: Mutex<CircuitBreaker>,
-    /// Held by the request that is next, unless it is a last look: last looks wait behind that
-    /// request only.
+    /// Held by the next request that isn't a last look, while it waits in `queue` and for a permit.
+    /// The requests behind it wait for this lock, so last looks overtake all of them but that one.
     next: sync::Mutex<()>,
-    /// The queue for the rate limit; `None` without one. Requests then wait for the semaphore
-    /// alone: in a queue of its own, each would be woken by the one before it.
+    /// The queue for the rate limit; `None` without a limit. Requests then wait for the semaphore
+    /// alone: in a second queue, each request would have to wake the next.
     queue: Option<RateQueue>,
-    /// Concurrency permits. The holder of a permit has one request in flight, its own or the login
-    /// that it needs, or it is the head of the queue.
+    /// Concurrency permits. The holder of a permit has one request in flight (its own, or the login
+    /// that it needs), or it is the head of `queue`.
     permits: ResizableSemaphore,
     clock: Clock,
     chance: Jitter,
 }
 
-/// Permission to send one request now. If it is dropped unreported, it is given back to the circuit
-/// breaker.
+/// Permission to send one request now. If it is dropped unreported, its ticket is given back to the
+/// circuit breaker.
 pub struct SendPermit<'a> {
     limiter: &'a Limiter,
     ticket: Option<Ticket>,
@@ -63,7 +63,7 @@ pub struct SendPermit<'a> {
 }
 
 impl Limiter {
-    /// A limiter for a replica that is alone. It lets at least one request through at a time.
+    /// A limiter for the only replica. It lets at least one request through at a time.
     pub fn new(limits: OzLimits, clock: Clock, chance: Jitter) -> Self {
         let now = clock.now();
         Self {
@@ -76,13 +76,12 @@ impl Limiter {
         }
     }
 
-    /// Waits for a concurrency permit and for the rate limit, in order of arrival, last looks
-    /// before all others: where the limits stretch the polls, a last look at the end of the queue
-    /// would miss a verdict that was paid for.
+    /// Waits for a concurrency permit and for the rate limit, in order of arrival. Last looks
+    /// overtake other requests: where the limits make polls rarer, a last look at the end of the
+    /// queue would miss a verdict that was paid for.
     ///
-    /// Only the request at the head of the queue holds a concurrency permit while it waits for the
-    /// rate limit. The requests behind it are sent later in any case, so that neither limit costs
-    /// the other any throughput.
+    /// Only the head of the queue holds a concurrency permit while it waits for the rate limit. The
+    /// requests behind it can't be sent before it, so permits that they held would be wasted.
     ///
     /// # Errors
     /// [`Deferred`] until the time to ask again, if the request must not be sent now.
@@ -110,7 +109,8 @@ impl Limiter {
         Ok(SendPermit { limiter: self, ticket: Some(pass), _permit: turn })
     }
 
-    /// Keeps to one replica's share of so many, from now on. Requests in flight go on.
+    /// Keeps to the share of one among `replicas` replicas from now on. It cancels no request in
+    /// flight.
     pub fn share_among(&self, replicas: usize) {
         self.permits.share_among(replicas);
         if let Some(line) = &self.queue {

@@ -1,8 +1,8 @@
 //! The queue of requests that wait for the rate limit, in order of arrival.
 //!
-//! Only the head of the queue waits for the time at which the core's token bucket has a token. No
-//! request has a slot in time that it could leave unused: if the head is cancelled, or may not send
-//! after all, the next request gets the same slot.
+//! Only the head of the queue waits until the core's token bucket has a token. No request reserves
+//! a slot in time: if the head is cancelled, or may not send after all, the next request gets the
+//! slot, so none is left unused.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,7 +18,7 @@ pub struct RateQueue {
     /// Held by the head of the queue; tokio's lock keeps the order.
     first: sync::Mutex<()>,
     bucket: Mutex<TokenBucket>,
-    /// The rate has changed: the head has to ask again when it may send.
+    /// Signals that the rate has changed, so that the head asks again when it may send.
     changed: Notify,
 }
 
@@ -39,7 +39,7 @@ impl RateQueue {
         QueueHead { queue: self, _first: self.first.lock().await }
     }
 
-    /// Keeps to one replica's share of so many, the head of the queue included.
+    /// Keeps to the share of one among `replicas` replicas. It applies to the present head as well.
     pub fn share_among(&self, replicas: usize, now: Timestamp) {
         self.pace().share_among(replicas, now);
         self.changed.notify_one();

@@ -1,4 +1,4 @@
-//! A semaphore for requests in flight, whose number of permits may change at any time.
+//! A semaphore for requests in flight. Its number of permits may change at any time.
 //!
 //! It deliberately revokes no permit: when the number shrinks, surplus permits are withdrawn as
 //! they are returned.
@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The permits of this replica: its share of all.
+/// The permits of this replica: its share of the permits of all replicas.
 pub struct ResizableSemaphore {
     /// The permits of all replicas together.
     all: usize,
@@ -15,7 +15,7 @@ pub struct ResizableSemaphore {
     count: Mutex<PermitCount>,
 }
 
-/// The inner semaphore has a permit for each of the share, and for each that is owed.
+/// The inner semaphore has `share` plus `debt` permits, those in use included.
 struct PermitCount {
     share: usize,
     /// The debt: permits in use that are withdrawn when they are returned.
@@ -29,7 +29,7 @@ pub struct Permit<'a> {
 }
 
 impl ResizableSemaphore {
-    /// So many permits, and at least one, for a replica that is alone.
+    /// A semaphore of `all` permits, and at least one, for the only replica.
     pub fn new(all: usize) -> Self {
         let all = all.clamp(1, Semaphore::MAX_PERMITS);
         let count = Mutex::new(PermitCount { share: all, debt: 0 });
@@ -42,8 +42,8 @@ impl ResizableSemaphore {
         Permit { semaphore: self, permit: Some(permit) }
     }
 
-    /// Keeps to one replica's share of so many, and to at least one permit: a replica that may ask
-    /// nothing would hold its matches in vain.
+    /// Keeps to the share of one among `replicas` replicas, and to at least one permit: a replica
+    /// without a permit would hold its matches in vain.
     pub fn share_among(&self, replicas: usize) {
         let share = (self.all / replicas.max(1)).max(1);
         let mut count = self.count();
@@ -69,9 +69,9 @@ impl ResizableSemaphore {
 }
 
 impl Drop for Permit<'_> {
-    /// Under the lock, so that a share that shrinks meanwhile finds the permit either free or owed.
-    /// A permit granted to a waiter that was cancelled returns without passing through here; the
-    /// debt is settled by the next permit.
+    /// Holds the lock, so that a share that shrinks meanwhile finds the permit either free or in
+    /// use. A permit that was granted to a cancelled waiter returns to the inner semaphore without
+    /// this code; the debt is then settled by the next permit.
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         let mut count = self.semaphore.count();

@@ -1,5 +1,5 @@
-//! The driver of one match: asks the core for the next step, takes it and writes the event, until
-//! the match ends.
+//! The driver of one match: asks the core for the next step, performs it and writes the resulting
+//! event, until the match ends.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use crate::{
 /// The pause before an event is written again after the store failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
-/// The failure message of a last look that Oz doesn't answer.
+/// The failure message of a last look (the poll at the match's deadline) that Oz doesn't answer.
 const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadline";
 
 /// The error message of a match that ends because its store can't hold what Oz answered.
@@ -40,13 +40,13 @@ pub struct Driver {
     handle: Arc<DriverHandle>,
     registration: Registration,
     end: DriverEnd,
-    /// Why Oz last failed, for this match or for others: for the log line of the event that reports
-    /// it.
+    /// Why Oz last failed, for this match or for others. The log line of the event that reports the
+    /// trouble shows it.
     trouble: Option<OzTrouble>,
 }
 
-/// The claim of a driver. If the driver panics, the claim is released: the match must not stay with
-/// a replica that doesn't drive it any more.
+/// The claim of a driver. If the driver panics, the claim is released: otherwise this replica would
+/// hold the match without driving it.
 struct ReleaseOnPanic {
     engine: Arc<Engine>,
     claim: Claim,
@@ -60,10 +60,10 @@ impl Drop for ReleaseOnPanic {
     }
 }
 
-/// Why Oz can't be asked, as the log has it.
+/// The last trouble at Oz, as the log shows it.
 struct OzTrouble {
     causes: String,
-    /// Whether requests of other matches failed, and this match's request was held back.
+    /// Whether this match's request was held back because requests of other matches failed.
     held_back: bool,
 }
 
@@ -86,16 +86,16 @@ enum DriverEnd {
 
 /// The outcome of a request to Oz.
 enum Answered {
-    /// It was answered, or failed.
+    /// It was sent, and was answered or failed.
     Settled(OzResult),
-    /// It was held back, and not sent.
+    /// It was not sent: the circuit breaker, the retry budget or the session held it back.
     HeldBack(Deferred),
     /// It was not sent: the claim doesn't allow it at present.
     NotEntitled,
-    /// The match's deadline came first. How long the request was in flight; zero if it was not
-    /// sent.
+    /// The match's deadline came first, after the request had been in flight for this time: zero if
+    /// it was not sent.
     CutShort(Duration),
-    /// The driver must leave.
+    /// It was given up: the driver must leave.
     Abandoned,
 }
 
@@ -123,9 +123,9 @@ impl Driver {
         }
     }
 
-    /// Drives the match until it ends, another replica takes it over, or the server drains. Returns
-    /// the registration if the claim is lost while the photo is here and not at Oz yet: it is for a
-    /// standby.
+    /// Drives the match until it ends, another replica takes it over, or this replica drains. If
+    /// the claim is lost while the photo is here and not at Oz yet, returns the registration, which
+    /// the caller makes a standby's.
     pub async fn run(mut self) -> Option<Registration> {
         while self.advance().await == Flow::On {}
         match self.end {
@@ -157,22 +157,23 @@ impl Driver {
         match next_step(&self.m, &self.state, photo_here, now, &self.engine.config.policy) {
             Step::Rest => Flow::Over,
             Step::Wait(until) => self.wait(until).await,
-            // Boxed, so that the many drivers that wait reserve no memory for what few do at a
-            // time.
+            // Boxed, so that the many waiting drivers reserve no memory for steps that few drivers
+            // perform at a time.
             Step::Record(event) => Box::pin(self.record(event)).await,
             Step::Ask(ask) => Box::pin(self.ask(ask, now)).await,
         }
     }
 
-    /// A draining server leaves a match unless it holds a photo that isn't at Oz yet.
+    /// Whether the driver was stopped, or this replica drains. During a drain a driver stays while
+    /// it holds a photo that isn't at Oz yet.
     fn should_leave(&self) -> bool {
         let draining = self.engine.draining.is_cancelled();
         self.handle.stop.is_cancelled()
             || (draining && (self.m.is_safe() || self.handle.photo().is_none()))
     }
 
-    /// The photo has come, and the claim is lent: confirms it, so that no other replica that has
-    /// the photo can take the match.
+    /// Confirms a lent claim, now that the photo is here, so that no other replica that has the
+    /// photo can take the match.
     async fn confirm_claim(&mut self) -> Flow {
         match self.engine.with.writer.confirm(self.claim.claim).await {
             Ok(Some(claim)) => {
@@ -187,7 +188,7 @@ impl Driver {
         }
     }
 
-    /// Leaves the match as it is. Other replicas resume it, unless the driver was stopped here.
+    /// Leaves the match unfinished. If this replica drains, other replicas resume it.
     fn leave(&mut self) -> Flow {
         if !self.handle.stop.is_cancelled() {
             self.end = DriverEnd::Left;
@@ -202,7 +203,7 @@ impl Driver {
             biased;
             () = self.leaving() => self.leave(),
             // In an async block, so that no future is made for the many drivers that don't wait for
-            // it.
+            // credentials.
             () = async { self.engine.with.oz.credentials_replaced().await }, if lacks_credentials => {
                 self.try_soon()
             }
@@ -211,7 +212,8 @@ impl Driver {
         }
     }
 
-    /// Tries again soon after the credentials were replaced; not all matches at once.
+    /// Tries again soon after the credentials were replaced: within a poll interval, at a random
+    /// time, so that not all matches try at once.
     fn try_soon(&mut self) -> Flow {
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
         self.state.try_by(self.engine.with.clock.now().after(spread));
@@ -280,7 +282,8 @@ impl Driver {
         }
     }
 
-    /// Until when a request may wait to be sent: until the deadline; a last look some time longer.
+    /// Until when a request may wait to be sent: until the match's deadline, or, for a last look,
+    /// `LAST_LOOK_WAIT_MAX` after `asked`.
     fn sent_by(&self, asked: Timestamp) -> Timestamp {
         let deadline = self.m.deadline();
         if asked < deadline { deadline } else { asked.after(LAST_LOOK_WAIT_MAX) }
@@ -295,8 +298,8 @@ impl Driver {
         }
     }
 
-    /// Until when the answer to a request is awaited: until the deadline; to a poll of the BIOMETRY
-    /// analysis `LAST_LOOK_MAX` longer, since a verdict in it was paid for.
+    /// Until when the driver waits for an answer: until the match's deadline, or, for a poll of the
+    /// BIOMETRY analysis, `LAST_LOOK_MAX` longer, since a verdict in that answer was paid for.
     fn answered_by(&self, ask: &Ask, sent: Timestamp) -> Timestamp {
         let deadline = self.m.deadline();
         match settling::is_biometry(&self.m, ask) {
@@ -323,7 +326,8 @@ impl Driver {
         let sent = |bytes_sent| self.report_progress(bytes_sent, bytes_total);
         let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
         if let Some(deferred) = self.withheld(&outcome) {
-            // Nothing was sent, so it says nothing about Oz: the permit is dropped unreported.
+            // Nothing was sent, so the outcome says nothing about Oz: the permit is dropped
+            // unreported.
             return Answered::HeldBack(deferred);
         }
         permit.report(&outcome);
@@ -339,8 +343,8 @@ impl Driver {
         }
     }
 
-    /// When a request may be tried again that was not sent for lack of a session; not all matches
-    /// at once.
+    /// If the request was not sent for lack of a session: when to try again, at a random time, so
+    /// that not all matches try at once. `None` if it was sent.
     fn withheld(&self, outcome: &OzResult) -> Option<Deferred> {
         let why = outcome.as_ref().err()?;
         let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
@@ -348,7 +352,8 @@ impl Driver {
         Some(Deferred { until, why: Some(why.clone()), look_first: false })
     }
 
-    /// Removes from a folder the analyses that other matches own: they must not be adopted.
+    /// Removes the analyses that other matches own from a folder that was read: this match must not
+    /// adopt them.
     async fn without_foreign_analyses(
         &self,
         outcome: OzResult,
@@ -389,7 +394,8 @@ impl Driver {
         std::mem::replace(&mut self.state, VolatileState::fresh(now))
     }
 
-    /// Adopts what the core decided, and writes its event if there is one.
+    /// Takes over the volatile state that the core returned, and writes the core's event, if there
+    /// is one.
     async fn follow(&mut self, settled: Settled) -> Flow {
         let Settled { event, drive, doubles } = settled;
         if doubles > 0 {
@@ -452,7 +458,7 @@ impl Driver {
                 .await;
             let failure = match appended {
                 Ok(Appended::Done(recorded)) => return self.apply(&recorded),
-                // The write before, whose outcome is unknown, may have written this event.
+                // An earlier attempt, whose outcome is unknown, may have written this event.
                 Ok(Appended::Lost) if unsure => match self.resolve_doubtful_append(&event).await {
                     Ok(turn) => return turn,
                     Err(failure) => failure,
@@ -476,8 +482,9 @@ impl Driver {
         }
     }
 
-    /// An event that the store refuses for good ends its match, with an error in our own words
-    /// only. If the store refuses that as well, the match is left as it is until the next start.
+    /// Ends the match as FAILED, since the store refuses an event for good. The error has none of
+    /// Oz's words. If the store refuses that as well, the match is left as it is until the next
+    /// start.
     async fn fail_unwritable(&mut self, event: &Event, source: &(dyn Error + Send + Sync)) -> Flow {
         error!(match.id = %self.m.id, error = %source, "event refused by the store for good");
         let is_last_resort = matches!(event, Event::Failed(fact) if fact.oz.is_none());
@@ -491,9 +498,9 @@ impl Driver {
         Box::pin(self.record(Event::Failed(Failed { error, oz: None, keep }))).await
     }
 
-    /// Reads whether an append whose outcome is unknown was committed; it is never guessed. Another
-    /// replica that has taken the match over may have written the same event: then this claim is
-    /// lost, and the next step is that replica's.
+    /// Reads whether an append whose outcome is unknown was committed. If another replica has taken
+    /// the match over and written the same event, this claim is lost: the next step is that
+    /// replica's.
     async fn resolve_doubtful_append(&mut self, event: &Event) -> Result<Flow, journal::Error> {
         let (reader, next) = (&self.engine.with.reader, self.m.sequence.next());
         let is_ours = |recorded: &Recorded| {
@@ -539,7 +546,8 @@ impl Driver {
         if self.m.has_ended() { Flow::Over } else { Flow::On }
     }
 
-    /// One line for each event. It has no scores: what a person looks like doesn't belong in a log.
+    /// Logs one line for each event, without scores: facts about a person's face don't belong in a
+    /// log.
     fn log(&self, event: &Event) {
         let id = self.m.id;
         match event {
@@ -556,7 +564,8 @@ impl Driver {
         }
     }
 
-    /// During an outage the circuit breaker warns once for all matches that are held back.
+    /// Trouble of a match that is held back is logged as `info`: the circuit breaker has warned
+    /// once for all of them.
     fn log_trouble(&self, fact: &AttemptFailed) {
         let next = fact.next_attempt.since(self.engine.with.clock.now());
         let held_back = self.trouble.as_ref().is_some_and(|trouble| trouble.held_back);

@@ -2,10 +2,10 @@
 //! needed any more.
 //!
 //! A match has a standby here if its caller has moved from another replica to this one, or if this
-//! replica has lost its lease. Where the replica that drives the match has the photo too, nothing
-//! is uploaded twice. Where that replica is dead, the standby claims the match as soon as the lease
-//! has expired. The journal tells which photos aren't needed any more; the store is asked for all
-//! of them at once, and seldom.
+//! replica has lost its lease. While the replica that drives the match lives, the standby uploads
+//! nothing. If that replica dies, the standby claims the match as soon as its lease has expired.
+//! The journal reports which photos aren't needed any more. One statement, sent seldom, reads for
+//! all standbys which matches can be claimed.
 
 use std::{
     collections::BTreeMap,
@@ -27,7 +27,7 @@ use crate::{
 /// change of the fleet as well; the interval covers notifications that were missed.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How many standbys are woken at once, and the pause before the next: each claim takes a few
+/// How many standbys are woken at once, and the pause before the next ones: each claim takes a few
 /// statements, and admissions wait for them.
 const TAKE_PAGE: usize = 100;
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
@@ -35,15 +35,15 @@ const TAKE_PAUSE: Duration = Duration::from_millis(100);
 /// The matches whose photos are kept here, oldest first, each with the handle of its standby.
 pub type Kept = BTreeMap<MatchId, Arc<DriverHandle>>;
 
-/// An entry of `Kept`, which is removed when this is dropped.
+/// Keeps an entry in `Kept`, and removes it when dropped.
 struct KeptEntry {
     engine: Arc<Engine>,
     match_id: MatchId,
     handle: Arc<DriverHandle>,
 }
 
-/// Stands by with the photo. Returns the driver once this replica has claimed the match; `None` if
-/// the photo isn't needed any more, or at a drain.
+/// Keeps the photo of a match, and claims the match when it can be claimed. Returns the driver once
+/// it has; `None` if the photo isn't needed any more, or if this replica drains.
 pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
     let (engine, handle) = (seat.engine().clone(), seat.handle().clone());
     let _place = KeptEntry::take(&engine, seat.match_id(), Arc::clone(&handle));
@@ -58,7 +58,7 @@ pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
             Ok(Takeover::Now(m, claim)) if seat.set_claim(claim) => {
                 return Some(engine.revive_registered(seat, m, claim));
             }
-            // Stopped meanwhile, as by a later claim of this replica: this claim is not driven.
+            // The standby was stopped meanwhile, for instance by a later claim of this replica.
             Ok(Takeover::Now(_, claim)) => {
                 engine.release_soon(claim);
                 return None;
@@ -72,7 +72,7 @@ pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
     }
 }
 
-/// Wakes the standbys of matches that can be claimed, until the drain.
+/// Wakes the standbys of matches that can be claimed, until this replica drains.
 pub async fn wake_all(engine: Arc<Engine>) {
     let mut fleet = engine.with.writer.fleet();
     let mut pause = ASK_INTERVAL;
@@ -96,7 +96,7 @@ pub async fn wake_all(engine: Arc<Engine>) {
 }
 
 impl Engine {
-    /// Wakes up to `TAKE_PAGE` standbys of matches that can be claimed. Returns how many.
+    /// Wakes up to `TAKE_PAGE` standbys of matches that can be claimed. Returns the number woken.
     async fn wake_standbys(&self) -> Result<usize, journal::Error> {
         let kept: Vec<MatchId> = self.kept().keys().copied().collect();
         if kept.is_empty() {
@@ -131,7 +131,7 @@ impl KeptEntry {
 impl Drop for KeptEntry {
     fn drop(&mut self) {
         let mut kept = self.engine.kept();
-        // A later standby of the match keeps its entry.
+        // The entry of a later standby of the match stays.
         if kept.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
             kept.remove(&self.match_id);
         }

@@ -23,15 +23,15 @@ use crate::{
 /// An event, and the match after it.
 #[derive(Debug)]
 pub struct Entry {
-    /// The event and its place.
+    /// The event, with its sequence and position.
     pub recorded: Recorded,
-    /// The match after it.
+    /// The match after the event.
     pub snapshot: Arc<Match>,
     shown: EncodedEntry,
 }
 
-/// An entry's encoded message. It is kept only from the second request on, since there may be many
-/// matches, and most have one watcher.
+/// An entry's encoded message. It is kept only once a second watcher has asked for it: there may be
+/// many matches, and most have one watcher.
 #[derive(Debug, Default)]
 struct EncodedEntry {
     was_asked: AtomicBool,
@@ -55,7 +55,7 @@ impl Entry {
     }
 }
 
-/// The logs of matches that are being watched. Cheap to clone; clones share them.
+/// The logs of matches that are being watched. Cheap to clone: clones share the logs.
 #[derive(Clone, Default)]
 pub struct Registry(Arc<Mutex<HashMap<MatchId, Weak<Log>>>>);
 
@@ -64,10 +64,10 @@ pub struct Log {
     id: MatchId,
     registry: Registry,
     contents: Mutex<LogContents>,
-    /// Single flight: held while the journal is read, so that many watchers read it once.
+    /// Single flight: held during a read of the journal, so that one read serves many watchers.
     reading: AsyncMutex<()>,
     changed: Notify,
-    /// Separate from events, since progress comes with every poll and few watchers want it.
+    /// Separate from `changed`, since progress comes with every poll and few watchers want it.
     progressed: Notify,
 }
 
@@ -87,8 +87,8 @@ enum Trust {
     /// No: events were missed, or never read.
     #[default]
     Stale,
-    /// Not until the current read of the journal ends. The reading watcher may be dropped
-    /// meanwhile; then the next watcher reads again.
+    /// Not yet: a watcher is reading the journal. If that watcher is dropped meanwhile, the next
+    /// watcher reads again.
     Reading,
     /// Yes.
     Fresh,
@@ -98,7 +98,7 @@ enum Trust {
 pub enum LogRead {
     /// The next event.
     Entry(Arc<Entry>),
-    /// No event, but progress that it hasn't seen, and how often progress has changed by now.
+    /// No event, but progress that the watcher hasn't seen, and how often progress has changed.
     Progress(Progress, u64),
     /// Nothing new.
     Nothing,
@@ -112,8 +112,8 @@ impl Registry {
         self.lock().get(&id).and_then(Weak::upgrade)
     }
 
-    /// The log of a match, made if need be. It is registered before the journal is read, so that
-    /// the tail passes it every event that the read may miss.
+    /// The log of a match, new if there is none. It is registered before the journal is read, so
+    /// that the tail adds every event that the read may miss.
     pub fn open(&self, id: MatchId) -> Arc<Log> {
         let mut logs = self.lock();
         if let Some(log) = logs.get(&id).and_then(Weak::upgrade) {
@@ -131,7 +131,7 @@ impl Registry {
         log
     }
 
-    /// How many matches are watched.
+    /// How many matches are being watched.
     pub fn watched(&self) -> usize {
         self.lock().len()
     }
@@ -167,8 +167,8 @@ impl Log {
         self.changed.notify_waiters();
     }
 
-    /// Resolves when there may be a new event. It is registered once it is polled or enabled: do
-    /// that, then look, then wait.
+    /// Resolves when there may be a new event, added after the future was made. So a watcher makes
+    /// the future, then looks, then waits.
     pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
         self.changed.notified()
     }
@@ -178,8 +178,8 @@ impl Log {
         self.progressed.notified()
     }
 
-    /// Reads the journal, unless the log is complete. When it returns, the log is complete, whether
-    /// this watcher or another one has read the journal.
+    /// Reads the journal, unless the log is complete or another watcher's read completes it. The
+    /// log is complete when this returns `Ok`.
     pub async fn refresh(&self, reader: &dyn Reader) -> Result<(), journal::Error> {
         if self.lock().trust == Trust::Fresh {
             return Ok(());
@@ -195,8 +195,8 @@ impl Log {
         Ok(())
     }
 
-    /// The journal's cached events, for the first read of a match. The tail adds those that the
-    /// cache may lack.
+    /// The journal's cached events, for the first read of a match. The tail adds events that the
+    /// cache may still lack.
     fn recent(&self, reader: &dyn Reader) -> Option<Vec<Recorded>> {
         if self.reached() > Sequence::ZERO { None } else { reader.recent(self.id) }
     }
@@ -206,8 +206,8 @@ impl Log {
         self.lock().trust = Trust::Stale;
     }
 
-    /// What there is after a sequence, and after that many changes of progress. `progress_seen` is
-    /// `None` if the watcher doesn't want progress.
+    /// What a watcher that has seen the events up to `after`, and progress up to its change number
+    /// `progress_seen`, gets next. `progress_seen` is `None` if the watcher doesn't want progress.
     pub fn look(&self, after: Sequence, progress_seen: Option<u64>) -> LogRead {
         let contents = self.lock();
         if contents.erased {
@@ -249,7 +249,7 @@ impl Log {
 }
 
 impl LogContents {
-    /// Whether the journal is to be read. Marks that it is being read.
+    /// Returns false if the log is complete. Otherwise marks that the journal is being read.
     fn begin_reading(&mut self) -> bool {
         let is_fresh = self.trust == Trust::Fresh;
         if !is_fresh {
@@ -269,8 +269,8 @@ impl LogContents {
         }
     }
 
-    /// Adds those of all events of the match that are not there yet. If an event arrived during the
-    /// read that didn't follow, it has made the log stale again.
+    /// Adds the events that are missing; `events` are all events of the match. If an event that
+    /// didn't follow arrived during the read, the log has become stale again, and stays stale.
     fn replace(&mut self, events: Vec<Recorded>) -> Result<(), journal::Error> {
         self.erased |= events.is_empty() && !self.entries.is_empty();
         for recorded in events.into_iter().skip(self.entries.len()) {

@@ -1,9 +1,9 @@
 //! Whether a request may go to Oz at all: one circuit breaker and one retry budget for all matches.
 //!
 //! Each match waits out its own trouble (`retry`). The breaker is shared by all matches: in an
-//! outage it reduces their requests to single probes, and it keeps them from all coming back at
-//! once. It deliberately keeps no queue: a request that is held back gets a random time of its own,
-//! and asks again then.
+//! outage it reduces their requests to single probes, and after it spreads their return over time.
+//! It deliberately keeps no queue: a request that is held back gets a random time at which it asks
+//! again.
 
 use std::time::Duration;
 
@@ -14,29 +14,29 @@ use crate::domain::{
     volatile::BACKOFF_MAX,
 };
 
-/// How many failures in a row, over all matches, open the circuit. One match, or a few, with a
-/// fault of their own don't get there; thousands in an outage do within milliseconds.
+/// How many failures in a row, over all matches, open the circuit. A few matches with a fault of
+/// their own don't reach this number; thousands of matches in an outage do within milliseconds.
 pub const OPENS_AFTER: u32 = 32;
-/// The shortest pause before a probe, and the shortest hold of other requests: a blip is over by
-/// then.
+/// The shortest pause before a probe, and the shortest time for which any other request is held
+/// back: a short disturbance is over by then.
 pub const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// The longest pause or hold. A probe's pause and a hold together are no longer than the longest
-/// pause between two attempts of one match.
+/// The longest of these times. A probe's pause and the hold of another request together take no
+/// longer than the longest pause between two attempts of one match.
 pub const PAUSE_MAX: Duration = Duration::from_secs(BACKOFF_MAX.as_secs() / 2);
 /// How long a single `Retry-After` may delay the probes of all matches: an odd value must not stop
 /// the service for a day. The match that received it waits as long as it says.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
-/// What an answer adds to the budget, in retries: one retry for every five answers.
+/// How many retries an answer adds to the budget: one for every five answers.
 pub const BUDGET_SHARE: f64 = 0.2;
-/// What time adds to the budget, in retries a second, so that a few matches are never starved.
+/// How many retries each second adds to the budget, so that a few matches are never starved.
 pub const BUDGET_FLOOR: f64 = 10.0;
 /// How many retries the budget holds: the largest burst after a quiet time.
 pub const BUDGET_MAX: f64 = 100.0;
-/// The longest hold of a retry that finds the budget empty.
+/// The longest time for which a retry that finds the budget empty is held back.
 pub const BUDGET_PAUSE_MAX: Duration = Duration::from_secs(10);
 
-/// The message for matches whose requests are held back. Oz's words about another match's request
-/// are not for them.
+/// The message for matches whose requests are held back. They must not show Oz's message about
+/// another match's request.
 const HELD_BACK: &str = "held back: requests of other matches failed";
 
 /// The state that all matches of one Oz account share.
@@ -57,24 +57,26 @@ enum BreakerState {
     Closed { failures: u32 },
     /// No request may be sent before `until`; then a read-only request may be sent, as a probe.
     Open { until: Timestamp, why: Failure },
-    /// A probe is in flight, and decides. If it is given back, another may be sent at `again`.
+    /// A probe is in flight; its outcome decides. If its ticket is given back, another probe may be
+    /// sent at `again`.
     Probing { again: Timestamp, why: Failure },
 }
 
-/// A bucket of retries.
+/// A token bucket: each token pays for one retry.
 #[derive(Clone, PartialEq, Debug)]
 struct RetryBudget {
     retries: f64,
     as_of: Timestamp,
 }
 
-/// What the gate to Oz, of which this breaker is a part, needs to know about a request.
+/// What the limiter of requests to Oz, of which this breaker is a part, needs to know about a
+/// request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct RequestTraits {
     /// It repeats a request that has just failed, so it is charged to the retry budget.
     pub retries: bool,
-    /// It changes Oz. Such a request is never the probe: it may take minutes, and is the costliest
-    /// to lose.
+    /// It changes something at Oz. Such a request is never the probe: it may take minutes, and is
+    /// the costliest to lose.
     pub changes_oz: bool,
     /// It is the last look at an analysis, after the match's deadline.
     pub is_last_look: bool,
@@ -90,9 +92,9 @@ pub struct Ticket(u64);
 pub struct Deferred {
     /// When to ask again.
     pub until: Timestamp,
-    /// The trouble, if Oz is down or there is no session; `None` if only the retry budget is spent.
+    /// The trouble, if Oz is down or there is no session; `None` if only the retry budget is empty.
     pub why: Option<Failure>,
-    /// A probe is due, but this request can't be it: its match may read its folder instead.
+    /// Whether a probe is due that this request can't be: its match may read its folder instead.
     pub look_first: bool,
 }
 
@@ -117,7 +119,7 @@ impl CircuitBreaker {
         }
     }
 
-    /// Asks to send a request. A probe is not charged to the retry budget.
+    /// Asks whether a request may be sent now. A probe is not charged to the retry budget.
     ///
     /// # Errors
     /// [`Deferred`] says when to ask again, spread by `chance` (0..1).
@@ -149,8 +151,8 @@ impl CircuitBreaker {
         Err(Deferred { until: now.after(self.pause(chance)), why: Some(why), look_first: false })
     }
 
-    /// Reports the outcome of a request: its failure, if it failed. Any outcome that shows Oz to be
-    /// up closes the circuit, even of a request that isn't the probe or was sent long ago.
+    /// Reports the outcome of a request: its failure, if it failed. Any outcome that shows that Oz
+    /// is up closes the circuit, even that of a request that isn't the probe or was sent long ago.
     pub fn report(
         &mut self,
         ticket: Ticket,
@@ -231,7 +233,7 @@ impl CircuitBreaker {
         self.generation += 1;
     }
 
-    /// Grows with every probe that fails.
+    /// A pause before a probe, or a hold, with jitter. It grows with every probe that fails.
     fn pause(&self, chance: f64) -> Duration {
         retry::spread(self.failed_probes.saturating_add(1), PAUSE_MIN, PAUSE_MAX, chance)
     }
@@ -255,8 +257,8 @@ impl RetryBudget {
     }
 }
 
-/// Whether a failure of this kind means that Oz, or the way to it, is down. All other failures are
-/// answers.
+/// Whether a failure of this kind means that Oz, or the network path to it, is down. All other
+/// failures count as answers.
 const fn is_outage(kind: FailureKind) -> bool {
     match kind {
         FailureKind::Unreachable

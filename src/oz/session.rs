@@ -1,22 +1,22 @@
 //! Our session at Oz: shared by all requests, and renewed by one request at a time.
 //!
-//! Facts from Oz's authentication page: the access token travels bare in one header; a session
-//! lasts for some time after its last use; an expire token buys the next pair of tokens, and the
-//! old pair stays valid until the new one is used.
+//! Facts from Oz's authentication page: a request carries the access token in one header, without
+//! a prefix such as `Bearer`; a session lasts for some time after its last use; an expire token is
+//! exchanged for the next pair of tokens, and the old pair stays valid until the new one is used.
 //!
-//! An Oz may end a user's earlier sessions when that user logs in. Replicas that share a login then
-//! end each other's sessions with every login. The pauses before these logins grow, so that each
-//! session lasts long enough to be useful.
+//! Some installations of Oz end a user's earlier sessions when that user logs in. Replicas that
+//! share a login then end each other's sessions with every login. The pauses before these logins
+//! grow, so that each session lasts long enough to be useful.
 //!
-//! A 401 says which request was refused, not why: a gateway may refuse one path whatever the token.
-//! A request that a renewal didn't help is itself at fault, as long as the session works for
-//! others.
+//! A 401 doesn't say whether the session or the request is at fault: a gateway may refuse a path
+//! whatever the token. If a request is refused even after a renewal, while the session works for
+//! other requests, the request is at fault.
 //!
-//! The password or the token may be replaced at run time. When Oz refuses it, the keychain looks
-//! for another, which is tried at once: another secret is not a repeated guess at a password.
+//! The password or the token may be replaced at run time. When Oz refuses it, the keychain reads it
+//! again; a changed secret is tried without a pause, since it doesn't repeat a refused guess.
 //!
-//! It deliberately repeats no other request (the client does, once), and doesn't know their
-//! contents.
+//! This module deliberately sends no request but logins and refreshes: the client repeats a refused
+//! request, once.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -40,35 +40,35 @@ use crate::{
     sync::lock,
 };
 
-/// The header that carries the access token. One of Oz's pages spells it in the plural; every other
-/// page and every known client does not.
+/// The header that carries the access token. One of Oz's pages has it in the plural; all other
+/// pages and all known clients have this name.
 pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
 
 const LOGIN_PATH: &str = "/api/authorize/auth/";
 const REFRESH_PATH: &str = "/api/authorize/refresh/";
 
-/// How long no login is tried after a refused login, so that a wrong password locks no account.
+/// The pause after a refused login, so that a wrong password doesn't lock the account.
 const REFUSED_LOGIN_PAUSE: Duration = Duration::from_secs(5);
 
-/// A session that is refused before this age is young. A rival, another client with our login that
-/// needs a session, has logged in at least once by then, so the refusal of an older session is not
-/// a rival's doing.
+/// Below this age a session is young. The refusal of a young session may be the doing of a rival,
+/// another client with our login, whose logins end our sessions. A rival that needs a session logs
+/// in at least once in this time, so an older session wasn't refused because of a rival.
 pub const YOUNG: Duration = Duration::from_secs(300);
 
 /// The shortest pause between the refusal of a second young session and its renewal.
 const RENEWAL_PAUSE_MIN: Duration = Duration::from_secs(1);
 
-/// The longest such pause. A few rivals still get minutes each before a match's deadline, and a
-/// session lasts long enough to poll each match often.
+/// The longest such pause. With it, a few rivals still have sessions for minutes each before a
+/// match's deadline, and a session lasts long enough to poll each match often.
 const RENEWAL_PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// How long before its end a session is renewed; less for sessions that are shorter than five
-/// times this.
+/// How long before its end a session is renewed. For a session shorter than five times this, it is
+/// a fifth of the session.
 const RENEWAL_MARGIN: Duration = Duration::from_secs(60);
 
 /// The session that all requests share.
 pub struct Session {
-    /// Our account, with the secret as of the start.
+    /// Our account, with the secret that was configured when the process started.
     credentials: Credentials,
     keychain: Arc<dyn Keychain>,
     state: Mutex<SessionState>,
@@ -87,25 +87,25 @@ pub struct Credential {
 
 /// The remedy for a request that was answered with 401.
 pub enum Remedy {
-    /// A credential that was obtained since the refusal.
+    /// Send it again with this credential, which was obtained since the refusal.
     Pass(Credential),
-    /// Nothing that the session could do: the request itself is at fault.
+    /// No remedy: the request itself is at fault.
     None,
-    /// The session was at fault, and could not be renewed.
+    /// No remedy: the session was at fault, and could not be renewed.
     Failed(Failure),
-    /// Another service token, which only the operator can provide.
+    /// No remedy here: the operator has to provide another service token.
     TokenRefused,
 }
 
 #[derive(Default)]
 struct SessionState {
     pair: Option<TokenPair>,
-    /// The previous pair: an answer in flight may still echo it.
+    /// The previous pair. It is still a secret to withhold, since an answer in flight may echo it.
     former: Option<TokenPair>,
-    /// Grows with every pair, so that a 401 to an earlier pair is recognised.
+    /// Grows with every new pair, so that a 401 to an earlier pair is recognised.
     generation: u64,
-    /// Grows with every renewal attempt, so that a request that waited for one knows that it is
-    /// over.
+    /// Grows with every attempt to renew. By it, a request that has waited for another request's
+    /// attempt knows that this attempt is over.
     attempts: u64,
     last_failure: Option<Failure>,
     /// How many pairs in a row were refused young.
@@ -129,21 +129,22 @@ struct TokenPair {
     credential: Credential,
     access_token: SecretString,
     expire_token: Option<SecretString>,
-    /// How long it lasts after a use, if Oz gave a plausible end.
+    /// How long the session lasts after its last use. `None` if Oz gave no plausible end.
     lifetime: Option<Duration>,
     obtained_at: Timestamp,
-    /// When the newest request was sent that Oz accepted with it; at first when it was obtained.
+    /// When the newest request that Oz accepted with this pair was sent; at first when the pair was
+    /// obtained.
     used_at: Timestamp,
-    /// Whether Oz has refused it since.
+    /// Whether Oz has refused this pair.
     refused: bool,
-    /// When the newest request was sent that Oz accepted with it, if there is one. If Oz refuses a
-    /// service token that it never accepted, the login counts as refused; if it has accepted the
-    /// token before, the refusal counts as the request's own trouble.
+    /// The same as `used_at`, but `None` until Oz has accepted a request. If Oz refuses a service
+    /// token that it never accepted, the login counts as refused; if Oz has accepted the token
+    /// before, the refusal counts as the request's own trouble.
     worked_at: Option<Timestamp>,
 }
 
 impl Session {
-    /// Opens no session yet; the first request does.
+    /// Sends nothing to Oz yet: the first request opens the session.
     pub fn new(
         credentials: Credentials,
         keychain: Option<Arc<dyn Keychain>>,
@@ -169,7 +170,7 @@ impl Session {
             None => self.renew(line, 0).await,
             Some((pass, PairAge::Over)) => self.renew(line, pass.generation).await,
             Some((pass, PairAge::Fresh)) => Ok(pass),
-            // If it can't be renewed, it may still be valid: Oz knows better than our clock.
+            // If the renewal fails, the old one is used: by Oz's clock it may still be valid.
             Some((pass, PairAge::Old)) => {
                 Ok(self.renew(line, pass.generation).await.unwrap_or(pass))
             }
@@ -190,7 +191,7 @@ impl Session {
         let blame = self.state().blame(pass, refusal, now, chance);
         match blame {
             Blame::Request => Remedy::None,
-            // The session is still in use: other requests don't lose it because the renewal failed.
+            // If the renewal fails, the session is kept, since it works for other requests.
             Blame::Unknown => {
                 self.renew(line, pass.generation).await.map_or(Remedy::None, Remedy::Pass)
             }
@@ -205,15 +206,15 @@ impl Session {
     pub fn refused_again(&self, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
         state.refusals.note(path, sent_at);
-        // The previous session worked for other requests, so it wasn't refused young: the request
-        // was refused for its own sake.
+        // The previous session worked for other requests, so it doesn't count as refused young:
+        // this request was at fault.
         if state.former.as_ref().is_some_and(|former| former.worked_at.is_some()) {
             state.refused_young = state.refused_young.saturating_sub(1);
         }
     }
 
-    /// Notes that a renewal helped a request: the session was at fault, if it was an old one. After
-    /// a young session the pauses continue, since a gateway may refuse at random.
+    /// Notes that a renewal helped a request: if the session before it was not young, that session
+    /// was at fault. After a young one the pauses continue, since a gateway may refuse at random.
     pub fn renewal_helped(&self, now: Timestamp) {
         let mut state = self.state();
         let has_lived = |former: &TokenPair| now.since(former.obtained_at) >= YOUNG;
@@ -253,7 +254,7 @@ impl Session {
         self.state().adopt(self.keychain.current(), line.clock.now())
     }
 
-    /// Notes that Oz accepted the credential for a request sent at this time, which prolongs the
+    /// Notes that Oz accepted a request, sent at this time with this credential: that prolongs the
     /// session.
     pub fn used(&self, pass: &Credential, path: &str, sent_at: Timestamp) {
         let mut state = self.state();
@@ -315,7 +316,8 @@ impl Session {
         self.state().record(outcome, &password, asked_at, line.clock.now())
     }
 
-    /// Obtains a new pair: with the expire token if there is one, else by logging in.
+    /// Obtains a new pair: with the expire token if there is one and Oz accepts it, else by logging
+    /// in.
     async fn fetch_tokens(
         &self,
         line: &Transport,
@@ -367,7 +369,7 @@ impl Credential {
     }
 }
 
-/// Whether a pair should be renewed before it is used again.
+/// Whether a pair has to be renewed before its next use.
 enum PairAge {
     Fresh,
     Old,
@@ -431,8 +433,8 @@ impl SessionState {
         }
     }
 
-    /// The outcome, if it is known without asking Oz: a newer pair, the failure of the attempt that
-    /// was waited for, or a pause.
+    /// The outcome of a renewal, if it is known without asking Oz: a newer pair, the failure of the
+    /// attempt that this request has waited for, or a pause.
     fn settled(
         &self,
         stale: u64,
@@ -546,19 +548,19 @@ impl TokenPair {
     }
 }
 
-/// What is at fault for a refusal.
+/// What is at fault for a 401.
 enum Blame {
-    /// The session has ended.
+    /// The session: it has ended.
     Session,
     /// The request: the session works for others.
     Request,
-    /// Either: a renewal is due, and will show which.
+    /// One of the two: a renewal is due, and will show which.
     Unknown,
 }
 
-/// How long no renewal is tried after this many young pairs in a row were refused. `None` after the
-/// first, then up to twice as long each time. `chance` (0..1) picks the point in the upper half, so
-/// that rivals don't keep step.
+/// The pause before a renewal after this many young pairs in a row were refused. `None` after the
+/// first; then the longest possible pause doubles each time, up to `RENEWAL_PAUSE_MAX`. `chance`
+/// (0..1) picks a pause in its upper half, so that rivals don't log in at the same times.
 pub fn renewal_pause(refused_young: u32, chance: f64) -> Option<Duration> {
     let doublings = refused_young.checked_sub(2)?.min(20);
     let longest = RENEWAL_PAUSE_MIN.saturating_mul(2 << doublings).min(RENEWAL_PAUSE_MAX);
@@ -586,8 +588,8 @@ fn secret_header(token: &SecretString) -> Result<HeaderValue, Failure> {
     Ok(header)
 }
 
-/// Whether a login may succeed after a refresh failed like this: there was an answer. A gateway may
-/// refuse the refresh and pass the login.
+/// Whether a login may succeed after a refresh has failed in this way. It may if there was an
+/// answer: a gateway may refuse the refresh but pass the login.
 const fn ends_refresh(kind: FailureKind) -> bool {
     match kind {
         FailureKind::SessionRefused

@@ -1,10 +1,10 @@
 //! Ends stalled streams: answers whose caller has read nothing for too long.
 //!
-//! The transport asks an answer for its next frame only when the last one is sent, and doesn't poll
-//! it while the caller's flow-control window is full. So a stream can't notice itself that it is
-//! stalled; this guard checks all of them. It deliberately doesn't cut the connection, which other
-//! calls may share. The caller reads the frames that were already sent, then the status, and
-//! resumes.
+//! The transport polls an answer for its next frame only after it has sent the previous one, and
+//! not at all while the caller's flow-control window is full. So a stream can't notice by itself
+//! that it has stalled; this guard checks all streams. It deliberately doesn't cut the connection,
+//! which other calls may share. The caller reads the frames that were already sent, then the
+//! status, and resumes.
 
 use std::{
     collections::HashMap,
@@ -27,10 +27,10 @@ use crate::{
     sync::lock,
 };
 
-/// How often streams are checked within the allowed time.
+/// How many times all streams are checked within the time for which a frame may lie unread.
 const LOOKS: u32 = 4;
 
-/// The guard of all open answers. Cheap to clone; clones share the answers.
+/// The guard of all open answers. Cheap to clone: clones guard the same answers.
 #[derive(Clone)]
 pub struct StallGuard(Arc<StallGuardInner>);
 
@@ -58,10 +58,10 @@ enum StreamSlot {
     Live {
         answer: Body,
         record: CallRecord,
-        /// Since when a frame waits to be sent; `None` while the reader waits for the next one.
+        /// Since when a frame lies unread; `None` while the caller waits for the next frame.
         unread_since: Option<Timestamp>,
     },
-    /// Ended as stalled. The status hasn't been sent yet.
+    /// Ended as stalled, but the status hasn't been sent yet.
     Stalled,
     Over,
 }
@@ -74,12 +74,13 @@ struct GuardedBody {
 }
 
 impl StallGuard {
-    /// Starts with no answers. An answer may be stuck for `stall`.
+    /// A guard of no answers yet. A frame may lie unread for `stall`.
     pub fn new(stall: Duration, clock: Clock) -> Self {
         Self(Arc::new(StallGuardInner { stall, clock, open: Mutex::default() }))
     }
 
-    /// Guards the answer to a call. An answer without a body is returned as it is.
+    /// Guards the answer to a call: returns a body that ends if it stalls. An answer without a body
+    /// is returned as it is.
     pub fn guard(&self, answer: Body, record: CallRecord) -> Body {
         if answer.is_end_stream() {
             return answer;
@@ -94,7 +95,7 @@ impl StallGuard {
         self.lock().slots.len()
     }
 
-    /// Ends stalled answers, until it is dropped.
+    /// Ends stalled answers until the future is dropped.
     pub async fn end_stalled_forever(self) {
         loop {
             self.0.clock.sleep(self.0.stall / LOOKS).await;
@@ -119,7 +120,7 @@ impl StallGuard {
                 _ => true,
             }
         });
-        // Answers are dropped after the lock is released: their destructors take locks.
+        // Dropped only now, without the lock: destructors of answers take locks.
         drop(gone);
     }
 
@@ -184,7 +185,6 @@ impl HttpBody for GuardedBody {
 
 impl GuardedBody {
     fn slot(&self) -> MutexGuard<'_, StreamSlot> {
-        // Only an answer that panicked poisons its lock, and its call ends with it.
         lock(&self.slot)
     }
 }

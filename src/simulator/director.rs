@@ -31,12 +31,12 @@ struct ScriptedEnding {
 }
 
 impl RequestPlan {
-    /// Whether an analysis of this type never ends.
+    /// Whether an analysis of this type, started by the request, never ends.
     pub fn never_finishes(&self, kind: AnalysisType) -> bool {
         self.endings_of(kind).any(|ending| ending.never_finish)
     }
 
-    /// The outcome that a rule sets for analyses of this type.
+    /// The outcome that the first rule with one sets for analyses of this type.
     pub fn outcome(&self, kind: AnalysisType) -> Option<&Outcome> {
         self.endings_of(kind).find_map(|ending| ending.outcome.as_ref())
     }
@@ -60,13 +60,13 @@ pub struct RuleView<'a> {
 /// How many requests a rule has matched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RuleCounts {
-    /// Requests that match, also those that `nth` and the like pass over.
+    /// Requests that match, including those that `nth` and the like pass over.
     pub seen: u64,
     /// Requests that the rule was applied to.
     pub applied: u64,
 }
 
-/// The script has no room for further rules.
+/// Refusal of rules beyond the limit of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "rules: {present} existing and {added} new exceed the limit of {RULES_MAX}; \
@@ -121,7 +121,7 @@ impl Director {
         self.switches.clone()
     }
 
-    /// Replaces all switches. A changed gateway starts its time again.
+    /// Replaces all switches. If the gateway changes, its time starts again.
     pub fn switch(&mut self, switches: Switches) {
         if switches.gateway != self.switches.gateway {
             self.gateway_began = None;
@@ -148,7 +148,8 @@ impl Director {
         Ok(())
     }
 
-    /// Replaces all rules of this name by one, in the place of the first; adds it if there is none.
+    /// Replaces all rules with this name by `rule`, in the place of the first one. If there is
+    /// none, adds `rule` at the end.
     pub fn put(&mut self, name: &str, rule: Rule) -> Result<(), ScriptIsFull> {
         let Some(place) = self.rules.iter().position(|running| running.name == name) else {
             return self.try_add(vec![rule]);
@@ -196,8 +197,8 @@ impl Director {
         })
     }
 
-    /// Decides what happens to a request, and counts it. No rule sees a request that the gateway
-    /// answers.
+    /// Decides what happens to a request, and counts it for the rules. A request that the gateway
+    /// answers counts for no rule.
     pub fn plan(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> RequestPlan {
         let mut plan = RequestPlan::default();
         if let Some(action) = self.gateway(endpoint, now) {
@@ -223,7 +224,8 @@ impl Director {
 }
 
 impl Director {
-    /// The gateway's action, if it answers the request. The first request starts its time.
+    /// The gateway's action, if the gateway answers the request. The first request starts the
+    /// gateway's time.
     fn gateway(&mut self, endpoint: Endpoint, now: Millis) -> Option<Action> {
         let gateway = self.switches.gateway.as_ref().filter(|it| it.stands_before(endpoint))?;
         let began = *self.gateway_began.get_or_insert(now);
@@ -237,7 +239,8 @@ impl RunningRule {
         RunningRule { name, rule, began: None, seen: 0, applied: 0 }
     }
 
-    /// Whether a request matches by its contents and in time. The first one starts the rule's time.
+    /// Whether a request matches, and the rule's time isn't over. The first request that matches
+    /// starts that time.
     fn fits(&mut self, endpoint: Endpoint, subject: &Subject, now: Millis) -> bool {
         if !self.is_for(endpoint, subject) {
             return false;
@@ -251,7 +254,7 @@ impl RunningRule {
         let is_folder = |wanted: &String| {
             subject.folder.is_some_and(|it| wanted.eq_ignore_ascii_case(&it.to_string()))
         };
-        // The ending of an analysis is settled at its start: a rule that sets nothing else has no
+        // The ending of an analysis is decided when it starts: a rule that sets only endings has no
         // effect on other requests, so it doesn't count them.
         let only_endings = self.rule.then.is_only_about_endings();
         when.endpoint.is_none_or(|it| it == endpoint)

@@ -9,6 +9,8 @@ mod list;
 mod log;
 mod one;
 mod pages;
+#[cfg(test)]
+mod tests;
 mod token;
 
 use std::{sync::Arc, time::Duration};

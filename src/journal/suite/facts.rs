@@ -29,7 +29,7 @@ pub(crate) fn match_id(millis: u64, n: u64) -> MatchId {
     MatchId::from_uuid(Builder::from_unix_timestamp_millis(start + millis, &counter).into_uuid())
 }
 
-pub(in crate::journal) fn caller(name: &str) -> CallerId {
+pub(crate) fn caller(name: &str) -> CallerId {
     CallerId::from_stored(name)
 }
 
@@ -37,7 +37,7 @@ pub(in crate::journal) fn anna() -> CallerId {
     caller("anna")
 }
 
-pub(in crate::journal) fn folder(n: u8) -> FolderId {
+pub(crate) fn folder(n: u8) -> FolderId {
     FolderId::from_uuid(uuid::Uuid::from_bytes([n; 16]))
 }
 
@@ -65,7 +65,7 @@ pub(in crate::journal) fn named_spec(request_id: &str) -> Spec {
     Spec { request_id: Some(request_id.parse().unwrap()), ..plain_spec() }
 }
 
-pub(in crate::journal) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(crate) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
@@ -73,7 +73,7 @@ pub(in crate::journal) fn analysis(id: &str) -> AnalysisId {
     id.parse().unwrap()
 }
 
-pub(in crate::journal) fn uploaded() -> Event {
+pub(crate) fn uploaded() -> Event {
     Event::PhotoUploaded(PhotoUploaded {
         photo_media_id: "photo".parse().unwrap(),
         liveness_media: vec!["video".parse().unwrap()],
@@ -83,7 +83,7 @@ pub(in crate::journal) fn uploaded() -> Event {
     })
 }
 
-pub(in crate::journal) fn started(id: &str) -> Event {
+pub(crate) fn started(id: &str) -> Event {
     Event::AnalysisStarted(AnalysisStarted {
         analysis_id: analysis(id),
         liveness_analysis_id: Some(analysis(&format!("{id}-liveness"))),
@@ -92,7 +92,7 @@ pub(in crate::journal) fn started(id: &str) -> Event {
     })
 }
 
-pub(in crate::journal) fn trouble() -> Event {
+pub(crate) fn trouble() -> Event {
     Event::AttemptFailed(AttemptFailed {
         cause: Cause::OzTimeout,
         message: "no answer within 30 s".into(),
@@ -102,7 +102,7 @@ pub(in crate::journal) fn trouble() -> Event {
     })
 }
 
-pub(in crate::journal) fn finished() -> Event {
+pub(crate) fn finished() -> Event {
     let result = MatchResult {
         resolution: Resolution::Success,
         min_confidence: 0.987,
@@ -116,7 +116,7 @@ pub(in crate::journal) fn failed() -> Event {
     failed_kept(KEEP)
 }
 
-pub(in crate::journal) fn failed_kept(keep: Duration) -> Event {
+pub(crate) fn failed_kept(keep: Duration) -> Event {
     let error = MatchError::new(Reason::OzFolderNotFound, "Oz knows no such folder");
     Event::Failed(Failed { error, oz: None, keep })
 }

@@ -1,0 +1,284 @@
+//! The watch over the journal without a disk: each test writes the events itself and moves the
+//! time.
+
+mod log;
+mod one;
+mod tail;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{sync::watch, task::yield_now, time::timeout};
+
+use crate::{
+    clock::{Clock, Hand},
+    domain::{CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    journal::{
+        Admitted, Appended, Claim, CursorStatus, Error, EventPage, Filter, Key, Keys, Listing,
+        Origin, Reader, Writer,
+        memory::{Memory, Store},
+        suite::facts::{START, finished, match_id, plain_spec, started, uploaded},
+    },
+    outage::Outage,
+    watch::{Config, Ended, Follow, Watch},
+};
+
+/// How long any wait may take: much longer than it does.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// The clock's smallest step.
+const MICROSECOND: Duration = Duration::from_micros(1);
+
+/// A journal that loses its wake-ups or fails to read events, as its flags say.
+struct FaultyReader {
+    journal: Memory,
+    /// Whether its wake-ups are lost. It counts when the tail starts.
+    loses_wakes: AtomicBool,
+    fails: AtomicBool,
+    /// The matches that other replicas have erased.
+    erased: Mutex<Vec<MatchId>>,
+    never: watch::Sender<()>,
+}
+
+impl FaultyReader {
+    fn may_fail(&self) -> Result<(), Error> {
+        match self.fails.load(Ordering::Relaxed) {
+            true => Err(Error::Unavailable(Arc::new(std::fmt::Error))),
+            false => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Reader for FaultyReader {
+    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+        self.journal.find(caller, key).await
+    }
+
+    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
+        self.may_fail()?;
+        self.journal.events(match_id).await
+    }
+
+    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
+        self.journal.recent(match_id)
+    }
+
+    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
+        self.may_fail()?;
+        self.journal.tail(after, limit).await
+    }
+
+    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
+        self.may_fail()?;
+        self.journal.page(after, limit).await
+    }
+
+    async fn list(
+        &self,
+        caller: &CallerId,
+        filter: &Filter,
+        before: Option<MatchId>,
+        limit: usize,
+    ) -> Result<Listing, Error> {
+        self.journal.list(caller, filter, before, limit).await
+    }
+
+    async fn head(&self) -> Result<Position, Error> {
+        self.journal.head().await
+    }
+
+    async fn earliest(&self) -> Result<Position, Error> {
+        self.journal.earliest().await
+    }
+
+    async fn floor(&self) -> Result<Position, Error> {
+        self.journal.floor().await
+    }
+
+    async fn cursor_status(
+        &self,
+        origin: Origin,
+        position: Position,
+    ) -> Result<CursorStatus, Error> {
+        self.journal.cursor_status(origin, position).await
+    }
+
+    fn origin(&self) -> Origin {
+        self.journal.origin()
+    }
+
+    fn origin_of(&self, incarnation: u64) -> Origin {
+        self.journal.origin_of(incarnation)
+    }
+
+    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
+        self.journal.incarnation_at(position).await
+    }
+
+    fn keys(&self) -> &Keys {
+        Reader::keys(&self.journal)
+    }
+
+    fn wake(&self) -> watch::Receiver<()> {
+        match self.loses_wakes.load(Ordering::Relaxed) {
+            true => self.never.subscribe(),
+            false => self.journal.wake(),
+        }
+    }
+
+    fn take_erased(&self) -> Vec<MatchId> {
+        std::mem::take(&mut self.erased.lock().unwrap())
+    }
+
+    async fn ping(&self) -> Result<(), Error> {
+        self.journal.ping().await
+    }
+}
+
+/// A replica's watch and its journal.
+struct Harness {
+    watch: Watch,
+    journal: Memory,
+    reader: Arc<FaultyReader>,
+    clock: Clock,
+    hand: Hand,
+}
+
+impl Harness {
+    /// A watch that doesn't follow the journal yet.
+    fn new() -> Self {
+        Self::at_store(1)
+    }
+
+    fn at_store(id: u64) -> Self {
+        let (clock, hand) = Clock::manual(START);
+        let journal = Memory::open(Arc::new(Mutex::new(Store::new(id))), clock.clone());
+        Self::over(journal, clock, hand)
+    }
+
+    /// A watch that follows the journal.
+    async fn started() -> Self {
+        let house = Self::new();
+        house.watch.start().await.unwrap();
+        house
+    }
+
+    /// Another replica at the same store. It reads later events of this one at its next pulse.
+    fn replica(&self) -> Self {
+        let journal = Memory::join(self.journal.store(), self.clock.clone(), Duration::MAX);
+        Self::over(journal, self.clock.clone(), self.hand.clone())
+    }
+
+    fn over(journal: Memory, clock: Clock, hand: Hand) -> Self {
+        let reader = Arc::new(FaultyReader {
+            journal: journal.clone(),
+            loses_wakes: AtomicBool::new(false),
+            fails: AtomicBool::new(false),
+            erased: Mutex::default(),
+            never: watch::Sender::new(()),
+        });
+        let store = Outage::new("the store", clock.clone());
+        let config = Config { heartbeat: HEARTBEAT };
+        let watch = Watch::new(config, reader.clone(), store, clock.clone());
+        Self { watch, journal, reader, clock, hand }
+    }
+
+    /// Admits the n-th match.
+    async fn admit(&self, n: u64) -> DrivenMatch {
+        self.admit_with(n, plain_spec()).await
+    }
+
+    async fn admit_with(&self, n: u64, spec: Spec) -> DrivenMatch {
+        match self.journal.admit(match_id(0, n), Arc::new(spec)).await.unwrap() {
+            Admitted::New(first, claim) => {
+                DrivenMatch { journal: self.journal.clone(), claim, events: vec![first] }
+            }
+            Admitted::Known(known) => panic!("{} is known", known.id),
+        }
+    }
+
+    /// Writes the n-th match from its first event to its closing one, which is the fourth.
+    async fn run(&self, n: u64) -> DrivenMatch {
+        let mut m = self.admit(n).await;
+        for event in events_to_the_end(n) {
+            m.append(event).await;
+        }
+        m
+    }
+
+    /// Erases the matches whose retention has ended.
+    async fn retain(&self) {
+        self.journal.erase_expired(usize::MAX).await.unwrap();
+    }
+
+    async fn find(&self, m: &DrivenMatch) -> Match {
+        self.watch.find(&plain_spec().caller, &Key::Match(m.id())).await.unwrap()
+    }
+
+    async fn follow(&self, m: &DrivenMatch, after: u64) -> Follow {
+        self.watch.follow(m.id(), Sequence(after), false).await.unwrap()
+    }
+}
+
+/// A match that the test writes.
+struct DrivenMatch {
+    journal: Memory,
+    claim: Claim,
+    events: Vec<Recorded>,
+}
+
+impl DrivenMatch {
+    fn id(&self) -> MatchId {
+        self.claim.match_id
+    }
+
+    async fn append(&mut self, event: Event) -> Recorded {
+        let after = self.events[self.events.len() - 1].sequence;
+        match self.journal.append(self.claim, after, event).await.unwrap() {
+            Appended::Done(recorded) => {
+                self.events.push(recorded.clone());
+                recorded
+            }
+            refused => panic!("{} after {after:?}: {refused:?}", self.id()),
+        }
+    }
+}
+
+/// The three events that follow the first one of the n-th match.
+fn events_to_the_end(n: u64) -> [Event; 3] {
+    [uploaded(), started(&format!("analysis-{n}")), finished()]
+}
+
+/// Awaits a future that has to resolve soon.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future).await.expect("the future resolves")
+}
+
+/// Lets every task run until it waits.
+async fn settle() {
+    for _ in 0..100 {
+        yield_now().await;
+    }
+}
+
+/// The name of a stream's end.
+fn name(ended: &Ended) -> &'static str {
+    match ended {
+        Ended::Absent => "absent",
+        Ended::Ahead { .. } => "ahead",
+        Ended::Expired => "expired",
+        Ended::InvalidToken => "invalid token",
+        Ended::Draining => "draining",
+        Ended::Journal(_) => "journal",
+    }
+}

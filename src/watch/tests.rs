@@ -1,8 +1,10 @@
 //! The watch over the journal without a disk: each test writes the events itself and moves the
 //! time.
 
+mod all;
 mod log;
 mod one;
+mod pages;
 mod tail;
 
 use std::{
@@ -19,7 +21,7 @@ use tokio::{sync::watch, task::yield_now, time::timeout};
 
 use crate::{
     clock::{Clock, Hand},
-    domain::{CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    domain::{CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
         Admitted, Appended, Claim, CursorStatus, Error, EventPage, Filter, Key, Keys, Listing,
         Origin, Reader, Writer,
@@ -27,7 +29,10 @@ use crate::{
         suite::facts::{START, finished, match_id, plain_spec, started, uploaded},
     },
     outage::Outage,
-    watch::{Config, Ended, Follow, Watch},
+    watch::{
+        Config, Ended, Follow, FollowAll, Watch,
+        pages::{PageLimits, Pages},
+    },
 };
 
 /// How long any wait may take: much longer than it does.
@@ -193,6 +198,16 @@ impl Harness {
         Self { watch, journal, reader, clock, hand }
     }
 
+    /// Sets the memory limits of pages, before the watch starts.
+    fn limit_pages(&mut self, limits: PageLimits) {
+        let inner = Arc::get_mut(&mut self.watch.0).expect("the watch has no clone yet");
+        inner.pages.limits = limits;
+    }
+
+    fn pages(&self) -> &Pages {
+        &self.watch.0.pages
+    }
+
     /// Admits the n-th match.
     async fn admit(&self, n: u64) -> DrivenMatch {
         self.admit_with(n, plain_spec()).await
@@ -204,6 +219,13 @@ impl Harness {
                 DrivenMatch { journal: self.journal.clone(), claim, events: vec![first] }
             }
             Admitted::Known(known) => panic!("{} is known", known.id),
+        }
+    }
+
+    /// Admits this many matches, each of one event.
+    async fn admit_many(&self, count: u64) {
+        for n in 0..count {
+            self.admit(n).await;
         }
     }
 
@@ -227,6 +249,10 @@ impl Harness {
 
     async fn follow(&self, m: &DrivenMatch, after: u64) -> Follow {
         self.watch.follow(m.id(), Sequence(after), false).await.unwrap()
+    }
+
+    async fn follow_all(&self, token: &str) -> Result<FollowAll, Ended> {
+        self.watch.follow_all(plain_spec().caller, Filter::default(), token).await
     }
 }
 
@@ -257,6 +283,10 @@ impl DrivenMatch {
 /// The three events that follow the first one of the n-th match.
 fn events_to_the_end(n: u64) -> [Event; 3] {
     [uploaded(), started(&format!("analysis-{n}")), finished()]
+}
+
+fn at(position: u64) -> Cursor {
+    Cursor { position: Position(position), incarnation: 1 }
 }
 
 /// Awaits a future that has to resolve soon.

@@ -2,6 +2,7 @@
 //! time.
 
 mod all;
+mod list;
 mod log;
 mod one;
 mod pages;

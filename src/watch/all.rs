@@ -145,7 +145,7 @@ impl FollowAll {
     async fn turn_page(&mut self) -> Result<Option<Arc<PageOfAll>>, Ended> {
         let Some(page) = self.read_page().await? else { return Ok(None) };
         if page.reached.position > self.after.position {
-            if page.is_full && self.is_overtaken(&page) {
+            if self.is_overtaken(&page) {
                 return Err(Ended::Expired);
             }
             if page.is_full && self.inner.pages.may_grow() {

@@ -239,7 +239,7 @@ async fn a_failed_read_ends_the_stream_and_its_last_cursor_resumes_it() {
 
 #[tokio::test]
 async fn a_stream_that_retention_overtakes_ends_as_expired() {
-    for retained in [PAGE_FIRST as u64, PAGE_FIRST as u64 + 1] {
+    for retained in [1, PAGE_FIRST as u64] {
         let house = Harness::started().await;
         let mut stream = house.follow_all("earliest").await.unwrap();
         assert_eq!(next(&mut stream).await, Heartbeat(0));

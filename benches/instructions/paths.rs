@@ -77,15 +77,16 @@ fn matches(times: u64) -> Result<()> {
 
 fn polls(times: u64) -> Result<()> {
     let (accepted, replies) = (accepted()?, inputs::replies()?);
-    let Walk { m, mut drive, now, .. } = Walk::of(&accepted, &replies[..REPLIES_TO_PROCESSING])?;
+    let Walk { m, mut volatile, now, .. } = Walk::of(&accepted, &replies[..REPLIES_TO_PROCESSING])?;
     let analysis_id = inputs::analysis_id()?;
     let ask = Ask::ReadAnalysis { analysis_id: analysis_id.clone() };
     for _ in 0..times {
         let read = oz::read_analysis(StatusCode::OK, black_box(inputs::PROCESSING), &analysis_id);
         let outcome = read.map(Reply::Analysis);
-        drive = black_box(settle(&m, drive, &ask, outcome, moment(now), &POLICY)).drive;
+        black_box(settle(&m, &mut volatile, &ask, outcome, moment(now), &POLICY));
     }
-    let is_pending = drive.polls == times && drive.biometry.over.is_none() && drive.failures() == 0;
+    let is_pending =
+        volatile.polls == times && volatile.biometry.over.is_none() && volatile.failures() == 0;
     if is_pending { Ok(()) } else { Err("a poll ended the analysis, or failed".into()) }
 }
 
@@ -119,7 +120,7 @@ fn facts(times: u64) -> Result<()> {
 /// A match in progress, driven as the worker drives it, by answers that are known beforehand.
 struct Walk {
     m: Match,
-    drive: VolatileState,
+    volatile: VolatileState,
     now: Timestamp,
     journal: Vec<Recorded>,
 }
@@ -129,7 +130,7 @@ impl Walk {
     fn of(accepted: &Recorded, replies: &[Reply]) -> Result<Self> {
         let mut walk = Self {
             m: apply(None, accepted)?,
-            drive: VolatileState::fresh(accepted.time),
+            volatile: VolatileState::fresh(accepted.time),
             now: accepted.time,
             journal: vec![accepted.clone()],
         };
@@ -143,7 +144,7 @@ impl Walk {
     /// The next request to Oz, at the time when it is due; `None` after the end.
     fn next_ask(&mut self) -> Result<Option<Ask>> {
         loop {
-            match next_step(&self.m, &self.drive, true, self.now, &POLICY) {
+            match next_step(&self.m, &self.volatile, true, self.now, &POLICY) {
                 Step::Ask(ask) => return Ok(Some(ask)),
                 Step::Wait(until) => self.now = until,
                 Step::Record(event) => self.write(event)?,
@@ -155,9 +156,7 @@ impl Walk {
     fn hear(&mut self, ask: &Ask, reply: Reply) -> Result<()> {
         let moment = moment(self.now);
         self.now = moment.now;
-        let drive = std::mem::replace(&mut self.drive, VolatileState::fresh(self.now));
-        let settled = settle(&self.m, drive, ask, Ok(reply), moment, &POLICY);
-        self.drive = settled.drive;
+        let settled = settle(&self.m, &mut self.volatile, ask, Ok(reply), moment, &POLICY);
         settled.event.map_or(Ok(()), |event| self.write(event))
     }
 

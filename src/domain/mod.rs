@@ -35,7 +35,10 @@ pub use photo::{Format, PhotoKind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};
 pub use request::{Digest, LivenessPolicy, PhotoSource, Spec, Timeout};
-pub use settle::{Moment, OzResult, Settled, held_back, settle};
+pub use settle::{
+    Moment, OzResult, Settled, adoptable_analyses, held_back, is_biometry_poll, request_traits,
+    settle,
+};
 pub use state::{IllegalEvent, Match, State, Trouble, apply};
 pub use step::{Step, next_step};
 pub use time::Timestamp;

@@ -28,7 +28,7 @@ pub enum Step {
 /// Decides the next step. `photo_here` says whether this replica holds the photo.
 pub fn next_step(
     m: &Match,
-    drive: &VolatileState,
+    volatile: &VolatileState,
     photo_here: bool,
     now: Timestamp,
     policy: &Policy,
@@ -37,22 +37,22 @@ pub fn next_step(
     let step = match m.state {
         State::Finished | State::Failed | State::Cancelled | State::Unknown => return Step::Rest,
         State::Accepted | State::Uploaded | State::Processing if now >= deadline => {
-            return past_deadline(m, drive, policy);
+            return past_deadline(m, volatile, policy);
         }
-        State::Accepted => accepted(m, drive, photo_here, now, policy),
-        State::Uploaded => uploaded(m, drive, now),
-        State::Processing => processing(m, drive, now),
+        State::Accepted => accepted(m, volatile, photo_here, now, policy),
+        State::Uploaded => uploaded(m, volatile, now),
+        State::Processing => processing(m, volatile, now),
     };
     match step {
-        Step::Ask(_) if now < drive.not_before => Step::Wait(drive.not_before.min(deadline)),
-        Step::Wait(until) => Step::Wait(until.max(drive.not_before).min(deadline)),
+        Step::Ask(_) if now < volatile.not_before => Step::Wait(volatile.not_before.min(deadline)),
+        Step::Wait(until) => Step::Wait(until.max(volatile.not_before).min(deadline)),
         Step::Ask(_) | Step::Record(_) | Step::Rest => step,
     }
 }
 
 fn accepted(
     m: &Match,
-    drive: &VolatileState,
+    volatile: &VolatileState,
     photo_here: bool,
     now: Timestamp,
     policy: &Policy,
@@ -61,22 +61,22 @@ fn accepted(
     let PhotoSource::Content { format, .. } = m.spec.photo else {
         return look;
     };
-    if drive.upload != Sending::Clear || drive.look_first {
+    if volatile.upload != Sending::Clear || volatile.look_first {
         return look;
     }
     // The match may wait for a liveness analysis too, but no longer than for its photo.
-    let photo_until = drive.photo_missed.unwrap_or(now).after(policy.photo_grace);
+    let photo_until = volatile.photo_missed.unwrap_or(now).after(policy.photo_grace);
     if !photo_here && now >= photo_until {
         return photo_lost(policy);
     }
-    if drive.plan.is_none() {
+    if volatile.plan.is_none() {
         return look;
     }
     if !photo_here {
         return Step::Wait(photo_until);
     }
-    if now < drive.resend_at {
-        return Step::Wait(drive.resend_at);
+    if now < volatile.resend_at {
+        return Step::Wait(volatile.resend_at);
     }
     Step::Ask(Ask::UploadPhoto {
         folder_id: m.spec.folder_id,
@@ -93,21 +93,21 @@ fn photo_lost(policy: &Policy) -> Step {
     Step::Record(Event::Failed(Failed { error, oz: None, keep: policy.retention }))
 }
 
-fn uploaded(m: &Match, drive: &VolatileState, now: Timestamp) -> Step {
+fn uploaded(m: &Match, volatile: &VolatileState, now: Timestamp) -> Step {
     let folder_id = m.spec.folder_id;
-    if drive.start != Sending::Clear || drive.look_first {
+    if volatile.start != Sending::Clear || volatile.look_first {
         return Step::Ask(Ask::ReadFolder { folder_id });
     }
-    if now < drive.resend_at {
-        return Step::Wait(drive.resend_at);
+    if now < volatile.resend_at {
+        return Step::Wait(volatile.resend_at);
     }
     settle::start(m).map_or(Step::Rest, Step::Ask)
 }
 
 /// Polls the unfinished analysis that is due first.
-fn processing(m: &Match, drive: &VolatileState, now: Timestamp) -> Step {
-    let biometry = pending(m.analysis_id.as_ref(), &drive.biometry);
-    let quality = pending(m.liveness_analysis_id.as_ref(), &drive.quality);
+fn processing(m: &Match, volatile: &VolatileState, now: Timestamp) -> Step {
+    let biometry = pending(m.analysis_id.as_ref(), &volatile.biometry);
+    let quality = pending(m.liveness_analysis_id.as_ref(), &volatile.quality);
     let first = [biometry, quality].into_iter().flatten().min_by_key(|(due, _)| *due);
     match first {
         Some((due, _)) if now < due => Step::Wait(due),
@@ -125,12 +125,12 @@ fn pending<'a, T>(
 
 /// Polls an unread analysis one last time, since its verdict has been paid for. Otherwise records
 /// that the match has timed out.
-fn past_deadline(m: &Match, drive: &VolatileState, policy: &Policy) -> Step {
-    let unread = m.state == State::Processing && drive.biometry.over.is_none();
+fn past_deadline(m: &Match, volatile: &VolatileState, policy: &Policy) -> Step {
+    let unread = m.state == State::Processing && volatile.biometry.over.is_none();
     match &m.analysis_id {
-        Some(analysis_id) if unread && !drive.last_look => {
+        Some(analysis_id) if unread && !volatile.last_look => {
             Step::Ask(Ask::ReadAnalysis { analysis_id: analysis_id.clone() })
         }
-        Some(_) | None => Step::Record(settle::timed_out(m, drive, policy)),
+        Some(_) | None => Step::Record(settle::timed_out(m, volatile, policy)),
     }
 }

@@ -260,7 +260,7 @@ impl VolatileState {
         if of_quality { &self.quality_health } else { &self.health }
     }
 
-    /// Mutable access to [`Self::line`].
+    /// Mutable access to [`Self::health`].
     pub const fn health_mut(&mut self, of_quality: bool) -> &mut RequestHealth {
         if of_quality { &mut self.quality_health } else { &mut self.health }
     }

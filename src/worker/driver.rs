@@ -9,9 +9,9 @@ use crate::{
     domain::{
         Ask, AttemptFailed, Deferred, Event, Failure, FailureKind, Match, MatchError, Moment,
         OzResult, Progress, Reason, Recorded, Reply, RequestId, Resolution, Settled, Step,
-        Timestamp, VolatileState,
+        Timestamp, VolatileState, adoptable_analyses,
         event::Failed,
-        held_back, next_step, settle, settle as settling, state,
+        held_back, is_biometry_poll, next_step, request_traits, settle, state,
         volatile::{LAST_LOOK_MAX, LAST_LOOK_WAIT_MAX},
     },
     journal::{self, Appended, Claim, ClaimStatus},
@@ -257,7 +257,7 @@ impl Driver {
     /// for a drain: its answer would be lost.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.engine.with.clock, ask.kind().changes_oz());
-        let entry = settling::entry(&self.m, &self.state, ask, asked);
+        let entry = request_traits(&self.m, &self.state, ask, asked);
         let permit = tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => return Answered::Abandoned,
@@ -302,7 +302,7 @@ impl Driver {
     /// BIOMETRY analysis, `LAST_LOOK_MAX` longer, since a verdict in that answer was paid for.
     fn answered_by(&self, ask: &Ask, sent: Timestamp) -> Timestamp {
         let deadline = self.m.deadline();
-        match settling::is_biometry(&self.m, ask) {
+        match is_biometry_poll(&self.m, ask) {
             true => sent.max(deadline).after(LAST_LOOK_MAX),
             false => deadline,
         }
@@ -361,7 +361,7 @@ impl Driver {
         let Ok(Reply::Folder(mut folder)) = outcome else {
             return Ok(outcome);
         };
-        let candidates = settling::candidates(&self.m, &folder);
+        let candidates = adoptable_analyses(&self.m, &folder);
         if !candidates.is_empty() {
             let writer = &self.engine.with.writer;
             let others = writer.owned_by_others(self.m.id, &candidates).await?;
@@ -373,9 +373,8 @@ impl Driver {
     async fn held_back(&mut self, ask: &Ask, hold: &Deferred) -> Flow {
         debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
         self.trouble = hold.why.as_ref().map(|failure| OzTrouble::of(failure, true));
-        let now = self.engine.with.clock.now();
-        let drive = self.lend_drive(now);
-        let settled = held_back(&self.m, drive, ask, hold, now, &self.engine.config.policy);
+        let (now, policy) = (self.engine.with.clock.now(), &self.engine.config.policy);
+        let settled = held_back(&self.m, &mut self.state, ask, hold, now, policy);
         self.follow(settled).await
     }
 
@@ -384,28 +383,20 @@ impl Driver {
         let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
         self.note(ask, &outcome, moment);
         self.trouble = outcome.as_ref().err().map(|failure| OzTrouble::of(failure, false));
-        let drive = self.lend_drive(moment.now);
-        let settled = settle(&self.m, drive, ask, outcome, moment, &self.engine.config.policy);
+        let policy = &self.engine.config.policy;
+        let settled = settle(&self.m, &mut self.state, ask, outcome, moment, policy);
         self.follow(settled).await
     }
 
-    /// Lends the volatile state to the core, which returns it changed.
-    fn lend_drive(&mut self, now: Timestamp) -> VolatileState {
-        std::mem::replace(&mut self.state, VolatileState::fresh(now))
-    }
-
-    /// Takes over the volatile state that the core returned, and writes the core's event, if there
-    /// is one.
-    async fn follow(&mut self, settled: Settled) -> Flow {
-        let Settled { event, drive, doubles } = settled;
-        if doubles > 0 {
+    /// Reports what the core has settled, and writes its event if there is one.
+    async fn follow(&mut self, Settled { event, duplicates }: Settled) -> Flow {
+        if duplicates > 0 {
             warn!(
                 match.id = %self.m.id,
-                doubles,
-                "doubles at Oz ignored: photos or analyses beyond the ones that count"
+                duplicates,
+                "duplicates at Oz ignored: photos or analyses beyond the adopted ones"
             );
         }
-        self.state = drive;
         self.report_progress(0, 0);
         match event {
             Some(event) => self.record(event).await,

@@ -2,20 +2,20 @@
 
 use crate::domain::{
     ask::{Analysis, Folder},
-    event::{LivenessResult, MatchError, Metadata, Resolution},
+    event::{Event, LivenessResult, MatchError, Metadata, Resolution},
     id::{AnalysisId, MediaId},
     liveness::{self, BIOMETRY, LivenessStatus, QUALITY},
     reason::Reason,
     request::{LivenessPolicy, PhotoSource},
-    settle::{Settled, Settling, plain, sent},
+    settle::{Settling, sent},
     state::{Match, State},
     time::Timestamp,
-    volatile::{MatchPlan, Sending, VolatileState},
+    volatile::{MatchPlan, Sending},
 };
 
 /// The analyses in a folder that this match may have started. Analyses that other matches own may
 /// still be among them; the caller of this function has to take them out.
-pub fn candidates(m: &Match, folder: &Folder) -> Vec<AnalysisId> {
+pub fn adoptable_analyses(m: &Match, folder: &Folder) -> Vec<AnalysisId> {
     let Some(source_media) = m.source_media() else {
         return Vec::new();
     };
@@ -26,101 +26,105 @@ pub fn candidates(m: &Match, folder: &Folder) -> Vec<AnalysisId> {
 }
 
 impl Settling<'_> {
-    pub(super) fn folder(&self, drive: VolatileState, folder: &Folder) -> Settled {
+    pub(super) fn folder(&mut self, folder: &Folder) -> Option<Event> {
         match self.m.state {
-            State::Accepted => self.folder_accepted(drive, folder),
-            State::Uploaded => self.folder_uploaded(drive, folder),
+            State::Accepted => self.folder_accepted(folder),
+            State::Uploaded => self.folder_uploaded(folder),
             State::Processing
             | State::Finished
             | State::Failed
             | State::Cancelled
-            | State::Unknown => plain(drive),
+            | State::Unknown => None,
         }
     }
 
-    fn folder_accepted(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
+    fn folder_accepted(&mut self, folder: &Folder) -> Option<Event> {
         // The photo is checked first. `select` leaves it out, so a named photo that is not an image
         // would otherwise be reported as missing liveness media.
         let selected = liveness::find_photo(&self.m.spec, folder)
             .and_then(|()| liveness::select(&self.m.spec, folder));
         let liveness_media = match selected {
             Ok(media) => media,
-            Err(error) => return self.fail(drive, error),
+            Err(error) => return self.fail(error),
         };
         if self.m.spec.liveness_policy == LivenessPolicy::Require {
             match liveness::standing(folder, &liveness_media) {
-                LivenessStatus::Pending => return self.await_liveness(drive, folder),
-                LivenessStatus::Absent => return self.fail(drive, not_passed(None)),
+                LivenessStatus::Pending => return self.await_liveness(folder),
+                LivenessStatus::Absent => return self.fail(not_passed(None)),
                 LivenessStatus::Over(result) if result.resolution == Some(Resolution::Success) => {}
-                LivenessStatus::Over(result) => return self.fail(drive, not_passed(Some(&result))),
+                LivenessStatus::Over(result) => return self.fail(not_passed(Some(&result))),
             }
         }
-        drive.plan = Some(MatchPlan {
+        self.volatile.plan = Some(MatchPlan {
             liveness: liveness::newest_finished(folder, &liveness_media),
             earlier_analyses: Vec::new(),
             media_count: folder.media.len(),
             liveness_media,
         });
         match &self.m.spec.photo {
-            PhotoSource::Content { .. } => self.look_for_photo(drive, folder),
-            PhotoSource::Unknown => plain(drive),
+            PhotoSource::Content { .. } => self.look_for_photo(folder),
+            PhotoSource::Unknown => None,
             PhotoSource::FolderMedia(photo) => {
-                drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, photo));
-                self.uploaded(drive, photo.clone(), false)
+                self.note_earlier(folder, photo);
+                self.uploaded(photo.clone(), false)
             }
         }
     }
 
     /// Waits for the liveness analysis. The photo isn't sent meanwhile, but if the folder lacks it,
     /// its grace period already runs.
-    fn await_liveness(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
+    fn await_liveness(&mut self, folder: &Folder) -> Option<Event> {
         if liveness::photos_of(folder, &self.m.id).is_empty() {
-            drive.photo_missed.get_or_insert(self.moment.now);
-            (drive.upload, _) = self.looked(drive.upload);
+            self.volatile.photo_missed.get_or_insert(self.moment.now);
+            (self.volatile.upload, _) = self.looked(self.volatile.upload);
         } else {
-            drive.photo_missed = None;
+            self.volatile.photo_missed = None;
         }
-        drive.plan = None;
-        drive.not_before = self.next_poll();
-        plain(drive)
+        self.volatile.plan = None;
+        self.volatile.not_before = self.next_poll();
+        None
     }
 
     /// Looks for a photo that the caller sent: it may be at Oz already, if an answer was lost.
-    fn look_for_photo(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
+    fn look_for_photo(&mut self, folder: &Folder) -> Option<Event> {
         let ours = liveness::photos_of(folder, &self.m.id);
-        if let Some((first, doubles)) = ours.split_first() {
-            drive.plan = drive.plan.map(|plan| plan.knowing_earlier(folder, &first.id));
-            let settled = self.uploaded(drive, first.id.clone(), true);
-            return Settled { doubles: doubles.len(), ..settled };
+        if let Some((first, duplicates)) = ours.split_first() {
+            self.note_earlier(folder, &first.id);
+            self.duplicates = duplicates.len();
+            return self.uploaded(first.id.clone(), true);
         }
-        drive.photo_missed.get_or_insert(self.moment.now);
-        let (upload, look_again) = self.looked(drive.upload);
-        drive.upload = upload;
-        drive.not_before = look_again;
-        let plan = drive.plan.take();
+        self.volatile.photo_missed.get_or_insert(self.moment.now);
+        (self.volatile.upload, self.volatile.not_before) = self.looked(self.volatile.upload);
         // The photo isn't at Oz, so only QUALITY analyses of the liveness media can exist already.
-        drive.plan = plan.map(|plan| plan.knowing_earlier_qualities(folder));
-        plain(drive)
+        if let Some(plan) = &mut self.volatile.plan {
+            plan.note_earlier_qualities(folder);
+        }
+        None
+    }
+
+    /// Notes the analyses of the match's media that exist before the match starts its own.
+    fn note_earlier(&mut self, folder: &Folder, photo: &MediaId) {
+        if let Some(plan) = &mut self.volatile.plan {
+            plan.note_earlier(folder, photo);
+        }
     }
 
     /// Looks for analyses that this match may have started although the answer was lost.
-    fn folder_uploaded(&self, mut drive: VolatileState, folder: &Folder) -> Settled {
-        let ours = candidates(self.m, folder);
+    fn folder_uploaded(&mut self, folder: &Folder) -> Option<Event> {
+        let ours = adoptable_analyses(self.m, folder);
         let of = |kind: &str| -> Vec<&Analysis> {
             let mine = |a: &&Analysis| a.id.as_ref().is_some_and(|id| ours.contains(id));
             let typed = folder.analyses.iter().filter(|a| a.kind.as_deref() == Some(kind));
             typed.filter(mine).collect()
         };
         let (biometry, quality) = (of(BIOMETRY), of(QUALITY));
-        let Some((first, doubles)) = biometry.split_first() else {
-            let (start, look_again) = self.looked(drive.start);
-            drive.start = start;
-            drive.not_before = look_again;
-            return plain(drive);
+        let Some((first, duplicates)) = biometry.split_first() else {
+            (self.volatile.start, self.volatile.not_before) = self.looked(self.volatile.start);
+            return None;
         };
         let partner = sent::partner_of(first, &quality);
-        let settled = self.analyses_started(drive, first, partner, true);
-        Settled { doubles: doubles.len(), ..settled }
+        self.duplicates = duplicates.len();
+        self.analyses_started(first, partner, true)
     }
 
     /// After a folder read that found nothing: whether the request may be sent again, and when to
@@ -140,15 +144,13 @@ impl Settling<'_> {
 }
 
 impl MatchPlan {
-    fn knowing_earlier(mut self, folder: &Folder, photo: &MediaId) -> Self {
+    fn note_earlier(&mut self, folder: &Folder, photo: &MediaId) {
         self.earlier_analyses = liveness::earlier(folder, &self.liveness_media, photo);
-        self
     }
 
-    fn knowing_earlier_qualities(mut self, folder: &Folder) -> Self {
+    fn note_earlier_qualities(&mut self, folder: &Folder) {
         let earlier = liveness::analyses_of(folder, QUALITY, &self.liveness_media);
         self.earlier_analyses = earlier.into_iter().filter_map(|a| a.id.clone()).collect();
-        self
     }
 }
 

@@ -17,11 +17,11 @@ use crate::domain::{
     volatile::{Policy, VolatileState},
 };
 
-pub use folder::candidates;
-pub use hold::{entry, held_back};
+pub use folder::adoptable_analyses;
+pub use hold::{held_back, request_traits};
 pub use poll::timed_out;
 pub use sent::start;
-pub use trouble::is_biometry;
+pub use trouble::is_biometry_poll;
 
 /// The outcome of a request to Oz.
 pub type OzResult = Result<Reply, Failure>;
@@ -43,61 +43,61 @@ pub struct Moment {
 pub struct Settled {
     /// The event to append, if the answer is one.
     pub event: Option<Event>,
-    /// What the driver knows once the event is durable.
-    pub drive: VolatileState,
     /// How many duplicates of the match's photo or analysis Oz holds beside the adopted one.
-    pub doubles: usize,
+    pub duplicates: usize,
 }
 
-/// The inputs that all parts of a settlement share.
+/// What all parts of a settlement share.
 struct Settling<'a> {
     m: &'a Match,
+    volatile: &'a mut VolatileState,
     moment: Moment,
     policy: &'a Policy,
+    duplicates: usize,
 }
 
-/// Settles the outcome of a match's request.
+/// Settles the outcome of a match's request. The volatile state becomes what the driver knows once
+/// the event is durable.
 pub fn settle(
     m: &Match,
-    mut drive: VolatileState,
+    volatile: &mut VolatileState,
     ask: &Ask,
     outcome: OzResult,
     moment: Moment,
     policy: &Policy,
 ) -> Settled {
-    let settling = Settling { m, moment, policy };
-    drive.last_look |= is_last_look(m, ask, &outcome, moment);
+    volatile.last_look |= is_last_look(m, ask, &outcome, moment);
     if !matches!(&outcome, Err(failure) if failure.kind == FailureKind::LoginRefused) {
-        drive.login_refused_since = None;
+        volatile.login_refused_since = None;
     }
-    match outcome {
-        Ok(reply) => settling.reply(drive, ask, reply),
-        Err(failure) => settling.failure(drive, ask, &failure),
-    }
+    let mut settling = Settling { m, volatile, moment, policy, duplicates: 0 };
+    let event = match outcome {
+        Ok(reply) => settling.reply(ask, reply),
+        Err(failure) => settling.failure(ask, &failure),
+    };
+    Settled { event, duplicates: settling.duplicates }
 }
 
 /// Whether this request was the last look at the match's analysis: it was sent after the match's
 /// deadline, or it was sent before the deadline and answered after it.
 fn is_last_look(m: &Match, ask: &Ask, outcome: &OzResult, moment: Moment) -> bool {
     let deadline = m.deadline();
-    let answered = outcome.is_ok() && moment.now >= deadline && is_biometry(m, ask);
+    let answered = outcome.is_ok() && moment.now >= deadline && is_biometry_poll(m, ask);
     moment.asked >= deadline || answered
 }
 
 impl Settling<'_> {
-    fn reply(&self, mut drive: VolatileState, ask: &Ask, reply: Reply) -> Settled {
+    fn reply(&mut self, ask: &Ask, reply: Reply) -> Option<Event> {
         match (ask, reply) {
             (Ask::ReadFolder { .. }, Reply::Folder(folder)) => {
-                drive.health.worked(ask.kind());
-                drive.look_first = false;
-                self.folder(drive, &folder)
+                self.volatile.health.worked(ask.kind());
+                self.volatile.look_first = false;
+                self.folder(&folder)
             }
-            (Ask::UploadPhoto { .. }, Reply::Photo(photo)) => self.sent(drive, ask, photo),
-            (Ask::StartAnalyses { .. }, Reply::Started(analyses)) => {
-                self.started(drive, ask, &analyses)
-            }
+            (Ask::UploadPhoto { .. }, Reply::Photo(photo)) => self.sent(ask, photo),
+            (Ask::StartAnalyses { .. }, Reply::Started(analyses)) => self.started(ask, &analyses),
             (Ask::ReadAnalysis { analysis_id }, Reply::Analysis(analysis)) => {
-                self.analysis(drive, ask, analysis_id, &analysis)
+                self.analysis(ask, analysis_id, &analysis)
             }
             (
                 Ask::ReadFolder { .. }
@@ -105,11 +105,7 @@ impl Settling<'_> {
                 | Ask::StartAnalyses { .. }
                 | Ask::ReadAnalysis { .. },
                 Reply::Folder(_) | Reply::Photo(_) | Reply::Started(_) | Reply::Analysis(_),
-            ) => self.incomplete(drive, ask, "an answer to another question"),
+            ) => self.incomplete(ask, "an answer to another question"),
         }
     }
-}
-
-const fn plain(drive: VolatileState) -> Settled {
-    Settled { event: None, drive, doubles: 0 }
 }

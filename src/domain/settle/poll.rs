@@ -7,7 +7,7 @@ use crate::domain::{
     liveness::{BIOMETRY, QUALITY},
     reason::Reason,
     request::LivenessPolicy,
-    settle::{Settled, Settling},
+    settle::Settling,
     state::Match,
     time::Timestamp,
     verdict::{self, LivenessReading, VerdictReading},
@@ -16,74 +16,68 @@ use crate::domain::{
 
 /// The end of a match whose deadline has passed: the outcome of the comparison if it is known, else
 /// a timeout.
-pub fn timed_out(m: &Match, drive: &VolatileState, policy: &Policy) -> Event {
-    if let Some(event) = conclude(m, drive, policy) {
+pub fn timed_out(m: &Match, volatile: &VolatileState, policy: &Policy) -> Event {
+    if let Some(event) = conclude(m, volatile, policy) {
         return event;
     }
     let mut error = MatchError::new(Reason::MatchTimedOut, "the match's deadline has passed");
-    if let Some((cause, metadata)) = &drive.last_trouble {
+    if let Some((cause, metadata)) = &volatile.last_trouble {
         error.metadata.insert("cause".into(), cause.as_str().into());
         error.metadata.extend(metadata.clone());
     }
-    Event::Failed(Failed { error, oz: drive.oz.clone(), keep: policy.retention })
+    Event::Failed(Failed { error, oz: volatile.oz.clone(), keep: policy.retention })
 }
 
 impl Settling<'_> {
     pub(super) fn analysis(
-        &self,
-        drive: VolatileState,
+        &mut self,
         ask: &Ask,
         id: &AnalysisId,
         answer: &Analysis,
-    ) -> Settled {
+    ) -> Option<Event> {
         let is_biometry = self.m.analysis_id.as_ref() == Some(id);
         let kind = if is_biometry { BIOMETRY } else { QUALITY };
         if answer.id.as_ref().is_some_and(|answered| answered != id) {
-            return self.incomplete(drive, ask, "an answer about another analysis");
+            return self.incomplete(ask, "an answer about another analysis");
         }
         if answer.kind.as_deref().is_some_and(|answered| answered != kind) {
-            return self.incomplete(drive, ask, "an answer about another type of analysis");
+            return self.incomplete(ask, "an answer about another type of analysis");
         }
         if is_biometry {
-            return self.biometry(drive, ask, answer);
+            return self.biometry(ask, answer);
         }
-        self.quality(drive, ask, id, answer)
+        self.quality(ask, id, answer)
     }
 
-    fn quality(
-        &self,
-        mut drive: VolatileState,
-        ask: &Ask,
-        id: &AnalysisId,
-        answer: &Analysis,
-    ) -> Settled {
+    fn quality(&mut self, ask: &Ask, id: &AnalysisId, answer: &Analysis) -> Option<Event> {
         match verdict::read_liveness(answer, id) {
-            LivenessReading::Incomplete(what) => return self.incomplete(drive, ask, what),
-            LivenessReading::Pending => drive.quality = Poll::next(self.next_poll()),
-            LivenessReading::Over(result) => drive.quality.over = Some(Some(result)),
+            LivenessReading::Incomplete(what) => return self.incomplete(ask, what),
+            LivenessReading::Pending => self.volatile.quality = Poll::next(self.next_poll()),
+            LivenessReading::Over(result) => self.volatile.quality.over = Some(Some(result)),
         }
-        drive.quality_health.worked(ask.kind());
-        self.concluded(drive)
+        self.volatile.quality_health.worked(ask.kind());
+        self.concluded()
     }
 
-    fn biometry(&self, mut drive: VolatileState, ask: &Ask, answer: &Analysis) -> Settled {
-        drive.polls += 1;
-        drive.oz = Some(verdict::status(answer, drive.polls, Some(self.moment.now)));
+    fn biometry(&mut self, ask: &Ask, answer: &Analysis) -> Option<Event> {
+        self.volatile.polls += 1;
+        self.volatile.oz =
+            Some(verdict::status(answer, self.volatile.polls, Some(self.moment.now)));
         match verdict::read(answer) {
-            VerdictReading::Incomplete(what) => return self.incomplete(drive, ask, what),
-            VerdictReading::Pending => drive.biometry = Poll::next(self.next_poll()),
+            VerdictReading::Incomplete(what) => return self.incomplete(ask, what),
+            VerdictReading::Pending => self.volatile.biometry = Poll::next(self.next_poll()),
             over @ (VerdictReading::Verdict { .. } | VerdictReading::Failed(_)) => {
-                drive.biometry.over = Some(over);
+                self.volatile.biometry.over = Some(over);
             }
         }
-        drive.health.worked(ask.kind());
-        self.concluded(drive)
+        self.volatile.health.worked(ask.kind());
+        self.concluded()
     }
 
-    pub(super) fn concluded(&self, drive: VolatileState) -> Settled {
-        let waits = self.m.liveness_analysis_id.is_some() && drive.quality.over.is_none();
-        let event = if waits { None } else { conclude(self.m, &drive, self.policy) };
-        Settled { event, drive, doubles: 0 }
+    /// The end of the match, once both analyses are over.
+    pub(super) fn concluded(&self) -> Option<Event> {
+        let waits = self.m.liveness_analysis_id.is_some() && self.volatile.quality.over.is_none();
+        if waits { None } else { conclude(self.m, self.volatile, self.policy) }
     }
 
     /// Polls start an interval apart and never overlap.
@@ -99,11 +93,11 @@ impl<T> Poll<T> {
 }
 
 /// The end of a match; `None` while its BIOMETRY analysis isn't over.
-fn conclude(m: &Match, drive: &VolatileState, policy: &Policy) -> Option<Event> {
-    let (oz, keep) = (drive.oz.clone(), policy.retention);
-    match drive.biometry.over.clone()? {
+fn conclude(m: &Match, volatile: &VolatileState, policy: &Policy) -> Option<Event> {
+    let (oz, keep) = (volatile.oz.clone(), policy.retention);
+    match volatile.biometry.over.clone()? {
         VerdictReading::Verdict { resolution, min_confidence, max_confidence } => {
-            let liveness = reported_liveness(m, drive);
+            let liveness = reported_liveness(m, volatile);
             let result = MatchResult { resolution, min_confidence, max_confidence, liveness };
             Some(Event::Finished(Finished { result, oz, keep }))
         }
@@ -114,7 +108,7 @@ fn conclude(m: &Match, drive: &VolatileState, policy: &Policy) -> Option<Event> 
 
 /// The liveness result to report: under RUN that of the QUALITY analysis that the match started,
 /// else the one read from the folder.
-fn reported_liveness(m: &Match, drive: &VolatileState) -> Option<LivenessResult> {
+fn reported_liveness(m: &Match, volatile: &VolatileState) -> Option<LivenessResult> {
     match m.spec.liveness_policy {
         LivenessPolicy::Report | LivenessPolicy::Require | LivenessPolicy::Unknown => {
             m.liveness.clone()
@@ -123,7 +117,7 @@ fn reported_liveness(m: &Match, drive: &VolatileState) -> Option<LivenessResult>
             let analysis_id = m.liveness_analysis_id.clone()?;
             let unknown =
                 LivenessResult { resolution: None, confidence_spoofing: None, analysis_id };
-            Some(drive.quality.over.clone().flatten().unwrap_or(unknown))
+            Some(volatile.quality.over.clone().flatten().unwrap_or(unknown))
         }
     }
 }

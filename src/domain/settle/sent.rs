@@ -8,10 +8,10 @@ use crate::domain::{
     id::{AnalysisId, MediaId},
     liveness::{self, BIOMETRY, QUALITY},
     request::LivenessPolicy,
-    settle::{Settled, Settling, plain},
+    settle::Settling,
     state::Match,
     verdict,
-    volatile::{MatchPlan, Sending, VolatileState},
+    volatile::{MatchPlan, Sending},
 };
 
 /// The request that starts a match's analyses. `None` before UPLOADED.
@@ -27,44 +27,31 @@ pub fn start(m: &Match) -> Option<Ask> {
 impl Settling<'_> {
     /// Settles the answer to an upload. An answer that lists the whole folder may have been
     /// misread, and a liveness medium compared with itself would be a match.
-    pub(super) fn sent(&self, drive: VolatileState, ask: &Ask, photo: MediaId) -> Settled {
+    pub(super) fn sent(&mut self, ask: &Ask, photo: MediaId) -> Option<Event> {
         let is_liveness = |plan: &MatchPlan| plan.liveness_media.contains(&photo);
-        if drive.plan.as_ref().is_some_and(is_liveness) {
-            return self.incomplete(drive, ask, "a liveness medium for the photo");
+        if self.volatile.plan.as_ref().is_some_and(is_liveness) {
+            return self.incomplete(ask, "a liveness medium for the photo");
         }
-        self.uploaded(drive, photo, false)
+        self.uploaded(photo, false)
     }
 
-    pub(super) fn uploaded(
-        &self,
-        mut drive: VolatileState,
-        photo: MediaId,
-        adopted: bool,
-    ) -> Settled {
-        drive.health.trouble = None;
-        drive.upload = Sending::Clear;
-        drive.start = Sending::Clear;
-        drive.resend_at = self.moment.now;
-        let Some(plan) = drive.plan.clone() else {
-            // No upload is sent before the folder was read.
-            return plain(drive);
-        };
-        let event = Event::PhotoUploaded(PhotoUploaded {
+    pub(super) fn uploaded(&mut self, photo: MediaId, adopted: bool) -> Option<Event> {
+        self.volatile.health.trouble = None;
+        self.volatile.upload = Sending::Clear;
+        self.volatile.start = Sending::Clear;
+        self.volatile.resend_at = self.moment.now;
+        // There is a plan: no upload is sent before the folder was read.
+        let plan = self.volatile.plan.clone()?;
+        Some(Event::PhotoUploaded(PhotoUploaded {
             photo_media_id: photo,
             liveness_media: plan.liveness_media,
             liveness: plan.liveness,
             earlier_analyses: plan.earlier_analyses,
             adopted,
-        });
-        Settled { event: Some(event), drive, doubles: 0 }
+        }))
     }
 
-    pub(super) fn started(
-        &self,
-        drive: VolatileState,
-        ask: &Ask,
-        analyses: &[Analysis],
-    ) -> Settled {
+    pub(super) fn started(&mut self, ask: &Ask, analyses: &[Analysis]) -> Option<Event> {
         let is_new = |a: &&Analysis| a.id.as_ref().is_some_and(|id| !self.was_there(id));
         let of = |kind: &str| -> Vec<&Analysis> {
             analyses.iter().filter(|a| a.kind.as_deref() == Some(kind)).filter(is_new).collect()
@@ -74,8 +61,8 @@ impl Settling<'_> {
         // analysis that is listed with other media is never ours.
         let exact = biometry.iter().find(|analysis| self.is_about_ours(analysis));
         match exact.or(biometry.iter().find(|analysis| analysis.source_media.is_none())) {
-            Some(ours) => self.analyses_started(drive, ours, partner_of(ours, &quality), false),
-            None => self.incomplete(drive, ask, "no BIOMETRY analysis of these media"),
+            Some(ours) => self.analyses_started(ours, partner_of(ours, &quality), false),
+            None => self.incomplete(ask, "no BIOMETRY analysis of these media"),
         }
     }
 
@@ -89,29 +76,25 @@ impl Settling<'_> {
     }
 
     pub(super) fn analyses_started(
-        &self,
-        mut drive: VolatileState,
+        &mut self,
         biometry: &Analysis,
         quality: Option<&Analysis>,
         adopted: bool,
-    ) -> Settled {
-        let Some(analysis_id) = biometry.id.clone() else {
-            return plain(drive);
-        };
+    ) -> Option<Event> {
+        let analysis_id = biometry.id.clone()?;
         let first_poll = self.next_poll();
-        drive.health.trouble = None;
-        drive.start = Sending::Clear;
-        drive.biometry.due = first_poll;
-        drive.quality.due = first_poll;
-        drive.oz = Some(verdict::status(biometry, drive.polls, None));
+        self.volatile.health.trouble = None;
+        self.volatile.start = Sending::Clear;
+        self.volatile.biometry.due = first_poll;
+        self.volatile.quality.due = first_poll;
+        self.volatile.oz = Some(verdict::status(biometry, self.volatile.polls, None));
         let wanted = self.m.spec.liveness_policy == LivenessPolicy::Run;
-        let event = Event::AnalysisStarted(AnalysisStarted {
+        Some(Event::AnalysisStarted(AnalysisStarted {
             analysis_id,
             liveness_analysis_id: quality.filter(|_| wanted).and_then(|a| a.id.clone()),
             adopted,
-            oz: drive.oz.clone(),
-        });
-        Settled { event: Some(event), drive, doubles: 0 }
+            oz: self.volatile.oz.clone(),
+        }))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::domain::{
     event::{AttemptFailed, Event, Failed, MatchError},
     reason::Reason,
     retry::{self, Treatment},
-    settle::{Moment, Settled, Settling},
+    settle::{Moment, Settling},
     state::{Match, State},
     time::Timestamp,
     volatile::{
@@ -15,152 +15,123 @@ use crate::domain::{
 };
 
 impl Settling<'_> {
-    pub(super) fn incomplete(&self, drive: VolatileState, ask: &Ask, what: &str) -> Settled {
+    pub(super) fn incomplete(&mut self, ask: &Ask, what: &str) -> Option<Event> {
         let message = format!("Oz answered with {what}");
-        self.failure(drive, ask, &Failure::new(FailureKind::Incomplete, message))
+        self.failure(ask, &Failure::new(FailureKind::Incomplete, message))
     }
 
-    pub(super) fn failure(
-        &self,
-        mut drive: VolatileState,
-        ask: &Ask,
-        failure: &Failure,
-    ) -> Settled {
+    pub(super) fn failure(&mut self, ask: &Ask, failure: &Failure) -> Option<Event> {
         let processing = self.m.state == State::Processing;
         let treatment = retry::treat(failure.kind, ask.kind(), processing);
         match treatment {
-            Treatment::Wait => self.wait(drive, ask, failure),
+            Treatment::Wait => self.wait(ask, failure),
             Treatment::WaitCounted => {
-                let line = drive.health_mut(self.is_quality(ask));
-                line.incomplete += 1;
-                match line.incomplete >= INCOMPLETE_MAX {
-                    true => self.give_up(drive, ask, Reason::OzProtocol, failure),
-                    false => self.wait(drive, ask, failure),
+                let health = self.volatile.health_mut(is_quality_poll(self.m, ask));
+                health.incomplete += 1;
+                match health.incomplete >= INCOMPLETE_MAX {
+                    true => self.give_up(ask, Reason::OzProtocol, failure),
+                    false => self.wait(ask, failure),
                 }
             }
             Treatment::WaitMissing => {
-                let since = drive.missing_since(self.m, ask, self.moment.now);
+                let since = self.volatile.missing_since(self.m, ask, self.moment.now);
                 match self.moment.now.since(since) >= MISSING_MAX {
-                    true => self.give_up(drive, ask, Reason::OzProtocol, failure),
-                    false => self.wait(drive, ask, failure),
+                    true => self.give_up(ask, Reason::OzProtocol, failure),
+                    false => self.wait(ask, failure),
                 }
             }
             Treatment::WaitForLogin => {
-                let since = *drive.login_refused_since.get_or_insert(self.moment.now);
+                let since = *self.volatile.login_refused_since.get_or_insert(self.moment.now);
                 let until = since.after(LOGIN_REFUSED_MAX);
                 match self.moment.now >= until {
-                    true => self.give_up(drive, ask, Reason::OzLoginRefused, failure),
-                    false => self.wait_until(drive, ask, failure, until),
+                    true => self.give_up(ask, Reason::OzLoginRefused, failure),
+                    false => self.wait_until(ask, failure, until),
                 }
             }
-            Treatment::End(reason) => {
-                let reason = self.full_or(reason, &drive);
-                self.give_up(drive, ask, reason, failure)
-            }
+            Treatment::End(reason) => self.give_up(ask, self.full_or(reason), failure),
         }
     }
 
     /// If the folder is as full as Oz allows, that is why Oz refused the photo.
-    fn full_or(&self, reason: Reason, drive: &VolatileState) -> Reason {
-        let full = drive.plan.as_ref().is_some_and(|plan| plan.media_count >= FOLDER_MEDIA_MAX);
+    fn full_or(&self, reason: Reason) -> Reason {
+        let plan = self.volatile.plan.as_ref();
+        let full = plan.is_some_and(|plan| plan.media_count >= FOLDER_MEDIA_MAX);
         if reason == Reason::OzRejectedPhoto && full { Reason::OzFolderFull } else { reason }
     }
 
     /// Gives up. A QUALITY analysis that is given up doesn't end the match.
-    fn give_up(
-        &self,
-        mut drive: VolatileState,
-        ask: &Ask,
-        reason: Reason,
-        failure: &Failure,
-    ) -> Settled {
-        if self.is_quality(ask) {
-            drive.quality.over = Some(None);
-            drive.quality_health.trouble = None;
-            return self.concluded(drive);
+    fn give_up(&mut self, ask: &Ask, reason: Reason, failure: &Failure) -> Option<Event> {
+        if is_quality_poll(self.m, ask) {
+            self.volatile.quality.over = Some(None);
+            self.volatile.quality_health.trouble = None;
+            return self.concluded();
         }
         let mut error = MatchError::new(reason, retry::message(reason)).with(failure.metadata());
         // Oz says that the request is wrong: the same request stays wrong.
         error.retryable &= reason != Reason::OzAnalysisFailed;
-        self.fail(drive, error)
+        self.fail(error)
     }
 
-    fn wait(&self, drive: VolatileState, ask: &Ask, failure: &Failure) -> Settled {
-        self.wait_until(drive, ask, failure, self.m.deadline())
+    fn wait(&mut self, ask: &Ask, failure: &Failure) -> Option<Event> {
+        self.wait_until(ask, failure, self.m.deadline())
     }
 
     /// Waits before the next attempt, at most until `latest` or the deadline.
-    fn wait_until(
-        &self,
-        mut drive: VolatileState,
-        ask: &Ask,
-        failure: &Failure,
-        latest: Timestamp,
-    ) -> Settled {
+    fn wait_until(&mut self, ask: &Ask, failure: &Failure, latest: Timestamp) -> Option<Event> {
         let Moment { now, chance, .. } = self.moment;
-        let of_quality = self.is_quality(ask);
-        let tell = drive.failed(of_quality, ask.kind(), failure);
-        let failures = drive.health_mut(of_quality).failures();
+        let of_quality = is_quality_poll(self.m, ask);
+        let is_news = self.volatile.failed(of_quality, ask.kind(), failure);
+        let failures = self.volatile.health(of_quality).failures();
         let base = self.policy.poll_interval;
         let delay = retry::delay(failures, base, BACKOFF_MAX, chance, failure);
         // However long a pause Oz asks for, no attempt is made or announced after the deadline.
         let next_try = now.after(delay).min(latest.min(self.m.deadline()).max(now));
-        self.postpone(&mut drive, ask, failure, next_try);
-        self.tells(drive, tell.then_some(failure), next_try)
+        self.postpone(ask, failure, next_try);
+        self.trouble_event(is_news.then_some(failure), next_try)
     }
 
-    /// Reports trouble that is news to watchers, within limits.
-    pub(super) fn tells(
+    /// The event that reports trouble that is news to watchers, within limits.
+    pub(super) fn trouble_event(
         &self,
-        drive: VolatileState,
         news: Option<&Failure>,
         next_try: Timestamp,
-    ) -> Settled {
+    ) -> Option<Event> {
         let may = self.m.troubles < TROUBLES_MAX && self.moment.now < self.m.deadline();
         let news = news.filter(|_| may);
-        let event = news.map(|failure| attempt_failed(&drive, failure, next_try));
-        Settled { event, drive, doubles: 0 }
+        news.map(|failure| attempt_failed(self.volatile, failure, next_try))
     }
 
     /// Postpones the failed request, or all of the match's requests if Oz asks for a pause.
     /// Otherwise a lost answer is looked for at once, and the other analysis is still polled.
-    fn postpone(
-        &self,
-        drive: &mut VolatileState,
-        ask: &Ask,
-        failure: &Failure,
-        next_try: Timestamp,
-    ) {
+    fn postpone(&mut self, ask: &Ask, failure: &Failure, next_try: Timestamp) {
         let now = self.moment.now;
         let lost = ask.kind().changes_oz() && failure.kind.may_have_acted();
-        drive.not_before = now.after(failure.retry_after.unwrap_or_default());
+        let is_quality = is_quality_poll(self.m, ask);
+        let volatile = &mut *self.volatile;
+        volatile.not_before = now.after(failure.retry_after.unwrap_or_default());
         match ask.kind() {
-            AskKind::ReadFolder => drive.not_before = next_try,
-            AskKind::ReadAnalysis if self.is_quality(ask) => drive.quality.due = next_try,
-            AskKind::ReadAnalysis => drive.biometry.due = next_try,
-            AskKind::UploadPhoto if lost => drive.upload = Sending::Unsure(now),
-            AskKind::StartAnalyses if lost => drive.start = Sending::Unsure(now),
-            AskKind::UploadPhoto | AskKind::StartAnalyses => drive.not_before = next_try,
+            AskKind::ReadFolder => volatile.not_before = next_try,
+            AskKind::ReadAnalysis if is_quality => volatile.quality.due = next_try,
+            AskKind::ReadAnalysis => volatile.biometry.due = next_try,
+            AskKind::UploadPhoto if lost => volatile.upload = Sending::Unsure(now),
+            AskKind::StartAnalyses if lost => volatile.start = Sending::Unsure(now),
+            AskKind::UploadPhoto | AskKind::StartAnalyses => volatile.not_before = next_try,
         }
         if ask.kind().changes_oz() {
-            drive.resend_at = next_try;
+            volatile.resend_at = next_try;
         }
     }
 
-    fn is_quality(&self, ask: &Ask) -> bool {
-        is_quality(self.m, ask)
-    }
-
-    pub(super) fn fail(&self, drive: VolatileState, error: MatchError) -> Settled {
-        let oz = drive.oz.clone();
-        let event = Event::Failed(Failed { error, oz, keep: self.policy.retention });
-        Settled { event: Some(event), drive, doubles: 0 }
+    /// The event that ends the match with an error.
+    pub(super) fn fail(&self, error: MatchError) -> Option<Event> {
+        let oz = self.volatile.oz.clone();
+        Some(Event::Failed(Failed { error, oz, keep: self.policy.retention }))
     }
 }
 
 impl VolatileState {
     fn missing_since(&mut self, m: &Match, ask: &Ask, now: Timestamp) -> Timestamp {
-        let since = match is_biometry(m, ask) {
+        let since = match is_biometry_poll(m, ask) {
             true => &mut self.biometry.missing_since,
             false => &mut self.quality.missing_since,
         };
@@ -169,7 +140,7 @@ impl VolatileState {
 }
 
 /// Whether this is a poll of the match's BIOMETRY analysis.
-pub fn is_biometry(m: &Match, ask: &Ask) -> bool {
+pub fn is_biometry_poll(m: &Match, ask: &Ask) -> bool {
     match ask {
         Ask::ReadAnalysis { analysis_id } => m.analysis_id.as_ref() == Some(analysis_id),
         Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
@@ -177,19 +148,19 @@ pub fn is_biometry(m: &Match, ask: &Ask) -> bool {
 }
 
 /// Whether this is a poll of the match's QUALITY analysis.
-pub(super) fn is_quality(m: &Match, ask: &Ask) -> bool {
+pub(super) fn is_quality_poll(m: &Match, ask: &Ask) -> bool {
     match ask {
         Ask::ReadAnalysis { analysis_id } => m.liveness_analysis_id.as_ref() == Some(analysis_id),
         Ask::ReadFolder { .. } | Ask::UploadPhoto { .. } | Ask::StartAnalyses { .. } => false,
     }
 }
 
-fn attempt_failed(drive: &VolatileState, failure: &Failure, next_attempt: Timestamp) -> Event {
+fn attempt_failed(volatile: &VolatileState, failure: &Failure, next_attempt: Timestamp) -> Event {
     Event::AttemptFailed(AttemptFailed {
         cause: failure.kind.cause(),
         message: failure.message.clone(),
         next_attempt,
         metadata: failure.metadata(),
-        oz: drive.oz.clone(),
+        oz: volatile.oz.clone(),
     })
 }

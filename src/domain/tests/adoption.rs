@@ -109,7 +109,7 @@ fn under_run_the_adopted_partner_is_from_the_same_request() {
 #[test]
 fn after_an_analysis_of_another_match_ours_is_looked_for_before_one_is_started() {
     let mut scene = Scene::uploaded(LivenessPolicy::Report);
-    scene.drive.analysis_belongs_to_another(scene.now);
+    scene.volatile.analysis_belongs_to_another(scene.now);
     scene.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
     assert_eq!(scene.asked_ms(), 5000);
     scene.hears(StartAnalyses, started(vec![biometry("b")]));
@@ -178,7 +178,7 @@ fn duplicates_are_counted_and_change_nothing() {
     scene.hears(ReadFolder, folder(vec![our_photo("p"), our_photo("p2")], vec![]));
     scene.hears(StartAnalyses, lost());
     scene.hears(ReadFolder, with_photo(vec![biometry("b"), biometry("b2"), biometry("b3")]));
-    assert_eq!(scene.doubles, 3);
+    assert_eq!(scene.duplicates, 3);
     assert_eq!(scene.m.source_media(), Some(vec![media_id("v"), media_id("p")]));
     assert_eq!(scene.m.analysis_id, Some(analysis_id("b")));
 }

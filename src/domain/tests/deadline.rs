@@ -64,7 +64,7 @@ fn a_poll_that_is_answered_after_the_deadline_is_the_last_look() {
 fn a_request_cut_short_by_the_deadline_is_the_cause_only_if_slower_than_a_poll_interval() {
     for (unanswered_ms, cause) in [(500, None), (1000, None), (1001, Some("OZ_TIMEOUT"))] {
         let mut scene = Scene::new();
-        scene.waits(1200).drive.cut_short(Duration::from_millis(unanswered_ms), &POLICY);
+        scene.waits(1200).volatile.cut_short(Duration::from_millis(unanswered_ms), &POLICY);
         scene.ends();
         let told = scene.error().metadata.get("cause").map(String::as_str);
         assert_eq!(told, cause, "{unanswered_ms} ms");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::{
     Deferred, Event, Failure, FailureKind, LivenessPolicy,
     ask::AskKind::{ReadAnalysis, ReadFolder, StartAnalyses, UploadPhoto},
-    settle,
+    request_traits,
     tests::{
         oz::{bare, biometry, decided, fails, lost, photo, seconds, started, told},
         scene::Scene,
@@ -33,7 +33,7 @@ fn a_held_request_is_sent_later_and_counts_as_no_failure() {
     assert_eq!(scene.asked_ms(), 7000);
     scene.held(UploadPhoto, &out(OUT, 9)).hears(UploadPhoto, photo("p"));
     scene.held(StartAnalyses, &out(OUT, 12));
-    assert_eq!(scene.drive.failures(), 0);
+    assert_eq!(scene.volatile.failures(), 0);
     scene.hears(StartAnalyses, started(vec![biometry("b")]));
     scene.held(ReadAnalysis, &out(OUT, 20)).polls("b", told(decided("b", "SUCCESS"))).ends();
     assert_eq!(scene.now, seconds(20));
@@ -44,12 +44,12 @@ fn a_held_request_is_sent_later_and_counts_as_no_failure() {
 fn a_held_request_neither_makes_a_sending_unsure_nor_clears_it() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare()).held(UploadPhoto, &out(OUT, 5));
-    assert_eq!(scene.drive.upload, Sending::Clear);
+    assert_eq!(scene.volatile.upload, Sending::Clear);
     scene.hears(UploadPhoto, lost());
-    let unsure = scene.drive.upload;
+    let unsure = scene.volatile.upload;
     assert_eq!(unsure, Sending::Unsure(seconds(5)));
     scene.held(ReadFolder, &out(OUT, 30));
-    assert_eq!(scene.drive.upload, unsure);
+    assert_eq!(scene.volatile.upload, unsure);
     scene.hears(ReadFolder, bare());
     assert_eq!(scene.asked_ms(), 30_000);
 }
@@ -86,7 +86,7 @@ fn a_trouble_that_the_match_has_already_met_is_not_reported() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     scene.polls("b", fails(OUT)).held(ReadAnalysis, &out(OUT, 5));
     scene.held(ReadAnalysis, &out(FailureKind::TimedOut, 6)).polls("q", fails(OUT));
-    assert_eq!((scene.troubles(), scene.drive.failures()), (1, 1));
+    assert_eq!((scene.troubles(), scene.volatile.failures()), (1, 1));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn only_a_request_that_repeats_a_failed_one_is_charged() {
     let mut scene = Scene::processing(LivenessPolicy::Run);
     let charged = |scene: &mut Scene| {
         let ask = scene.next_ask().unwrap();
-        settle::entry(&scene.m, &scene.drive, &ask, scene.now).retries
+        request_traits(&scene.m, &scene.volatile, &ask, scene.now).retries
     };
     assert!(!charged(&mut scene));
     scene.held(ReadAnalysis, &out(OUT, 4));
@@ -121,7 +121,7 @@ fn only_a_request_that_repeats_a_failed_one_is_charged() {
     assert!(charged(&mut scene), "the same poll again");
     scene.polls("q", fails(OUT));
     scene.waits(2);
-    scene.drive.quality.due = seconds(60);
+    scene.volatile.quality.due = seconds(60);
     assert!(!charged(&mut scene), "polls of the other analysis don't fail");
 }
 
@@ -138,7 +138,7 @@ fn a_last_look_is_free_and_is_not_repeated_when_held_back() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", fails(OUT)).waits(2_000);
     let ask = scene.next_ask().unwrap();
-    assert!(!settle::entry(&scene.m, &scene.drive, &ask, scene.now).retries);
+    assert!(!request_traits(&scene.m, &scene.volatile, &ask, scene.now).retries);
     let troubles = scene.troubles();
     scene.held(ReadAnalysis, &out(OUT, 3_000)).ends();
     assert_eq!((scene.reason(), scene.now), ("MATCH_TIMED_OUT", seconds(2_001)));
@@ -150,7 +150,7 @@ fn a_retry_is_charged_before_the_deadline_and_free_at_the_deadline() {
     let mut scene = Scene::processing(LivenessPolicy::Report);
     scene.polls("b", fails(OUT));
     let ask = scene.next_ask().unwrap();
-    let charged = |now| settle::entry(&scene.m, &scene.drive, &ask, now).retries;
+    let charged = |now| request_traits(&scene.m, &scene.volatile, &ask, now).retries;
     let deadline = scene.m.deadline();
     let just_before = deadline.before(Duration::from_micros(1));
     assert_eq!([just_before, deadline].map(charged), [true, false]);

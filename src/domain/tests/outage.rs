@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use crate::domain::{
     Ask, CircuitBreaker, FailureKind, LivenessPolicy, OzResult, State, Step, Ticket, Timestamp,
     ask::AskKind,
-    settle,
+    request_traits,
     tests::{
         oz::{biometry, decided, fails, folder, our_photo, photo, seconds, started, told},
         scene::Scene,
@@ -138,7 +138,7 @@ impl Stage {
                 Step::Record(event) => scene.write(event),
                 Step::Wait(until) => return self.due.push(Reverse((until, number))),
                 Step::Ask(ask) => {
-                    let entry = settle::entry(&scene.m, &scene.drive, &ask, now);
+                    let entry = request_traits(&scene.m, &scene.volatile, &ask, now);
                     match self.circuit.enter(entry, now, self.chance.random()) {
                         Ok(ticket) => return self.sends(number, ask, ticket),
                         Err(hold) => scene.hold(&ask, &hold),

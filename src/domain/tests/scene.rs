@@ -41,7 +41,7 @@ pub fn recorded(sequence: u64, time: Timestamp, event: Event) -> Recorded {
 
 pub struct Scene {
     pub m: Match,
-    pub drive: VolatileState,
+    pub volatile: VolatileState,
     pub photo_here: bool,
     pub now: Timestamp,
     pub policy: Policy,
@@ -53,7 +53,7 @@ pub struct Scene {
     /// The requests, and when each was sent.
     pub asked: Vec<(Timestamp, Ask)>,
     /// How many duplicates were noticed.
-    pub doubles: usize,
+    pub duplicates: usize,
 }
 
 impl Scene {
@@ -63,7 +63,7 @@ impl Scene {
         let accepted = recorded(1, now, Event::Accepted(Arc::new(spec)));
         Self {
             m: apply(None, &accepted).unwrap(),
-            drive: VolatileState::fresh(now),
+            volatile: VolatileState::fresh(now),
             photo_here: true,
             now,
             policy: POLICY,
@@ -71,7 +71,7 @@ impl Scene {
             chance: 0.0,
             journal: vec![accepted],
             asked: Vec::new(),
-            doubles: 0,
+            duplicates: 0,
         }
     }
 
@@ -111,7 +111,7 @@ impl Scene {
     }
 
     pub fn step(&self) -> Step {
-        next_step(&self.m, &self.drive, self.photo_here, self.now, &self.policy)
+        next_step(&self.m, &self.volatile, self.photo_here, self.now, &self.policy)
     }
 
     /// Waits as the domain says, writes events that time has made true, and returns the request
@@ -157,11 +157,9 @@ impl Scene {
         self.asked.push((asked, ask.clone()));
         self.now = asked.after(self.latency);
         let moment = Moment { asked, now: self.now, chance: self.chance };
-        let drive = std::mem::replace(&mut self.drive, VolatileState::fresh(self.now));
-        let Settled { event, drive, doubles } =
-            settle(&self.m, drive, ask, outcome, moment, &self.policy);
-        self.drive = drive;
-        self.doubles += doubles;
+        let Settled { event, duplicates } =
+            settle(&self.m, &mut self.volatile, ask, outcome, moment, &self.policy);
+        self.duplicates += duplicates;
         if let Some(event) = event {
             self.write(event);
         }
@@ -177,9 +175,7 @@ impl Scene {
     }
 
     pub fn hold(&mut self, ask: &Ask, hold: &Deferred) {
-        let drive = std::mem::replace(&mut self.drive, VolatileState::fresh(self.now));
-        let settled = held_back(&self.m, drive, ask, hold, self.now, &self.policy);
-        self.drive = settled.drive;
+        let settled = held_back(&self.m, &mut self.volatile, ask, hold, self.now, &self.policy);
         if let Some(event) = settled.event {
             self.write(event);
         }
@@ -203,7 +199,7 @@ impl Scene {
     /// Another replica takes over: it has the journal and nothing else.
     pub fn revive(&mut self) -> &mut Self {
         self.m = fold(&self.journal).unwrap().unwrap();
-        self.drive = VolatileState::revived(&self.m, self.now, &self.policy, 0.0);
+        self.volatile = VolatileState::revived(&self.m, self.now, &self.policy, 0.0);
         self.photo_here = false;
         self
     }

@@ -63,7 +63,7 @@ fn folder_reads_that_fail_and_recover_between_failing_sends_are_no_new_trouble()
         }
     }
     assert_eq!(scene.troubles(), 1);
-    assert_eq!(scene.drive.failures(), 20);
+    assert_eq!(scene.volatile.failures(), 20);
 }
 
 #[test]
@@ -71,11 +71,11 @@ fn adopting_ends_the_trouble_of_sending() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, bare()).hears(UploadPhoto, fails(DOWN));
     scene.hears(ReadFolder, with_photo(vec![]));
-    assert_eq!(scene.drive.failures(), 0);
+    assert_eq!(scene.volatile.failures(), 0);
     scene.hears(StartAnalyses, fails(DOWN));
     assert_eq!(scene.troubles(), 2);
     scene.hears(ReadFolder, with_photo(vec![biometry("b")]));
-    assert_eq!(scene.drive.failures(), 0);
+    assert_eq!(scene.volatile.failures(), 0);
     scene.polls("b", fails(DOWN));
     assert_eq!(scene.troubles(), 3);
 }
@@ -99,7 +99,7 @@ fn a_match_that_recovers_finishes_normally() {
     outage(&mut scene, 5);
     scene.polls("b", told(decided("b", "SUCCESS"))).ends();
     scene.result();
-    assert_eq!(scene.drive.failures(), 0);
+    assert_eq!(scene.volatile.failures(), 0);
 }
 
 // Waiting.
@@ -229,7 +229,7 @@ fn a_login_that_works_again_within_the_minute_ends_nothing() {
     let mut scene = Scene::new();
     scene.hears(ReadFolder, fails(FailureKind::LoginRefused));
     scene.hears(ReadFolder, fails(DOWN));
-    assert_eq!(scene.drive.login_refused_since, None, "the next refusal starts a new minute");
+    assert_eq!(scene.volatile.login_refused_since, None, "the next refusal starts a new minute");
 }
 
 #[test]
@@ -241,11 +241,11 @@ fn only_matches_that_lack_credentials_try_new_ones_at_once() {
         for _ in 0..3 {
             scene.hears(ReadFolder, fails(kind));
         }
-        assert_eq!(scene.drive.lacks_credentials(), lacks, "{kind:?}");
+        assert_eq!(scene.volatile.lacks_credentials(), lacks, "{kind:?}");
         let soon = scene.now.after(POLICY.poll_interval);
-        assert!(scene.drive.not_before > soon, "{kind:?}");
-        scene.drive.try_by(soon);
-        assert_eq!(scene.drive.not_before, soon, "{kind:?}");
+        assert!(scene.volatile.not_before > soon, "{kind:?}");
+        scene.volatile.try_by(soon);
+        assert_eq!(scene.volatile.not_before, soon, "{kind:?}");
     }
 }
 

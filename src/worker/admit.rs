@@ -1,15 +1,16 @@
 //! Admission: a request becomes a match, repeats a known match, or is refused.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, Limit, Match, MatchId, Recorded, RequestId, Spec, VolatileState, state},
+    domain::{Limit, Match, MatchId, Recorded, RequestId, Spec, VolatileState, state},
     journal::{self, Admitted, Claim, Key, Takeover},
     worker::{
-        Engine, UnfinishedSlot, Worker, driver::Driver, photo_memory::Photo, registry::Registration,
+        driver::Driver, photo_memory::Photo, registry::Registration, slots::UnfinishedSlot,
+        supervisor::Supervisor,
     },
 };
 
@@ -36,36 +37,23 @@ pub enum Refused {
     Journal(#[from] journal::Error),
 }
 
-impl Worker {
-    /// Admits a match, or returns the match that its request id names.
-    ///
-    /// Safe to repeat with a request id. Dropping the future doesn't stop the admission, so that no
-    /// match is left without a driver.
-    ///
-    /// # Errors
-    /// [`Refused`].
+/// Admits matches, and hands them to the supervisor.
+pub struct Admission {
+    supervisor: Arc<Supervisor>,
+    ids: Mutex<uuid::ContextV7>,
+}
+
+impl Admission {
+    /// An admission that has admitted nothing yet.
+    pub fn new(supervisor: Arc<Supervisor>) -> Self {
+        Self { supervisor, ids: Mutex::new(uuid::ContextV7::new()) }
+    }
+
+    /// Admits a match, or returns the match that its request id names. Must not be dropped before
+    /// it is done: a match could be left without a driver.
     pub async fn admit(&self, spec: Spec, photo: Option<Photo>) -> Result<Match, Refused> {
-        let engine = Arc::clone(&self.0);
-        let admission = self.0.tasks.spawn(async move { engine.admit(spec, photo).await });
-        // The task doesn't panic, and is aborted only when the runtime shuts down.
-        admission.await.unwrap_or(Err(Refused::Draining))
-    }
-}
-
-impl Worker {
-    /// Whether the request id of a caller names a match, so that a request with it is a repeat.
-    ///
-    /// # Errors
-    /// Those of the journal.
-    pub async fn knows(&self, caller: &CallerId, id: RequestId) -> Result<bool, journal::Error> {
-        let found = self.0.with.reader.find(caller, &Key::Request(id)).await?;
-        Ok(found.is_some())
-    }
-}
-
-impl Engine {
-    async fn admit(self: Arc<Self>, spec: Spec, photo: Option<Photo>) -> Result<Match, Refused> {
-        if self.draining.is_cancelled() {
+        let context = &self.supervisor.context;
+        if context.draining.is_cancelled() {
             return Err(Refused::Draining);
         }
         let slot = match self.slot_or_limit(photo.as_ref()) {
@@ -75,13 +63,15 @@ impl Engine {
         let (id, spec) = (self.new_id(), Arc::new(spec));
         // Registered before the match is durable, so that a cancel that comes at once finds the
         // driver.
-        let seat = Registration::register(&self, id, photo.clone());
-        match self.with.writer.admit(id, Arc::clone(&spec)).await? {
-            Admitted::New(recorded, claim) => Ok(self.accepted(&recorded, claim, seat, slot)?),
+        let registration = self.supervisor.registry.register(id, photo.clone());
+        match context.writer.admit(id, Arc::clone(&spec)).await? {
+            Admitted::New(recorded, claim) => {
+                Ok(self.accepted(&recorded, claim, registration, slot)?)
+            }
             Admitted::Known(known) => {
                 // If the known match is this very one, its registration has no driver and must not
                 // be found.
-                drop(seat);
+                drop(registration);
                 self.known(known, &spec, photo).await
             }
         }
@@ -93,12 +83,12 @@ impl Engine {
         if photo.is_some_and(Photo::is_overflow) {
             return Err(Limit::PhotoMemory);
         }
-        self.free_slot().ok_or(Limit::UnfinishedMatches)
+        self.supervisor.slots.take_free().ok_or(Limit::UnfinishedMatches)
     }
 
     /// A repeat of a known match is never refused as overload.
     async fn admit_overloaded(
-        self: &Arc<Self>,
+        &self,
         spec: &Spec,
         photo: Option<Photo>,
         limit: Limit,
@@ -106,7 +96,7 @@ impl Engine {
         let Some(request_id) = spec.request_id.clone() else {
             return Err(Refused::Overloaded(limit));
         };
-        match self.with.reader.find(&spec.caller, &Key::Request(request_id)).await? {
+        match self.supervisor.context.reader.find(&spec.caller, &Key::Request(request_id)).await? {
             Some(known) => self.known(known, spec, photo).await,
             None => Err(Refused::Overloaded(limit)),
         }
@@ -116,7 +106,7 @@ impl Engine {
         &self,
         first: &Recorded,
         claim: Claim,
-        seat: Registration,
+        registration: Registration,
         slot: UnfinishedSlot,
     ) -> Result<Match, journal::Error> {
         let m = state::apply(None, first)
@@ -127,16 +117,18 @@ impl Engine {
             oz.folder_id = %m.spec.folder_id,
             "match accepted"
         );
-        let drive = VolatileState::fresh(self.with.clock.now());
-        seat.set_claim(claim);
-        self.spawn(Driver::new(m.clone(), claim, drive, seat), slot);
+        let context = Arc::clone(&self.supervisor.context);
+        let volatile = VolatileState::fresh(context.clock.now());
+        registration.set_claim(claim);
+        let driver = Driver::new(context, m.clone(), claim, volatile, registration);
+        self.supervisor.spawn(driver, slot);
         Ok(m)
     }
 
     /// A repeat: a driver or standby that lacks the photo gets it. If neither is here, the match is
     /// taken up: it may have no driver anywhere, if the store failed when it was written.
     async fn known(
-        self: &Arc<Self>,
+        &self,
         known: Match,
         spec: &Spec,
         photo: Option<Photo>,
@@ -145,7 +137,7 @@ impl Engine {
             return Err(Refused::Reused { field, match_id: known.id });
         }
         let photo = photo.filter(|_| !known.is_safe());
-        match self.handle(known.id) {
+        match self.supervisor.registry.handle(known.id) {
             _ if known.has_ended() => {}
             Some(handle) => handle.offer_if_any(photo),
             None => self.take_up(known.id, photo).await?,
@@ -156,23 +148,24 @@ impl Engine {
     /// Takes up a match that has no driver here. Claims and drives it if no replica holds it;
     /// otherwise stands by with its photo, for as long as the replica that drives it may still lose
     /// it.
-    async fn take_up(self: &Arc<Self>, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
-        match self.with.writer.take(id, photo.is_some()).await? {
+    async fn take_up(&self, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
+        let (supervisor, registry) = (&self.supervisor, &self.supervisor.registry);
+        match supervisor.context.writer.take(id, photo.is_some()).await? {
             Takeover::Now(m, claim) => {
-                let driver = self.revive(m, claim);
-                if let Some(handle) = self.handle(id) {
+                let driver = supervisor.revive(m, claim);
+                if let Some(handle) = registry.handle(id) {
                     handle.offer_if_any(photo);
                 }
                 if let Some(driver) = driver {
-                    self.spawn(driver, self.slot());
+                    supervisor.spawn(driver, supervisor.slots.take());
                 }
             }
             // If a concurrent repeat has registered first, it is offered the photo.
             Takeover::Held => {
-                if let Some(seat) =
-                    photo.and_then(|photo| Registration::register_or_offer(self, id, photo))
+                if let Some(registration) =
+                    photo.and_then(|photo| registry.register_or_offer(id, photo))
                 {
-                    self.spawn_standby(seat);
+                    supervisor.spawn_standby(registration);
                 }
             }
             Takeover::Past => {}
@@ -182,7 +175,7 @@ impl Engine {
 
     /// A new id, greater than all ids that this process has made before.
     fn new_id(&self) -> MatchId {
-        let micros = u64::try_from(self.with.clock.now().as_micros()).unwrap_or(0);
+        let micros = u64::try_from(self.supervisor.context.clock.now().as_micros()).unwrap_or(0);
         let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
         let nanos = u32::try_from(rest * 1_000).expect("less than a second of nanoseconds");
         let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,9 @@
 //! The driver of one match: asks the core for the next step, performs it and writes the resulting
 //! event, until the match ends.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tracing::{debug, error, info, warn};
 
 use crate::{
@@ -16,13 +17,13 @@ use crate::{
     },
     journal::{self, Appended, Claim, ClaimStatus},
     worker::{
-        Engine,
+        context::Context,
         limiter::SendPermit,
         registry::{DriverHandle, Registration},
     },
 };
 
-/// The pause before an event is written again after the store failed.
+/// The pause before the store is asked again after a failure.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// The failure message of a last look (the poll at the match's deadline) that Oz doesn't answer.
@@ -33,10 +34,10 @@ pub const UNWRITABLE: &str = "the server's store can't hold what Oz answered";
 
 /// A match, the claim on it, and its volatile state.
 pub struct Driver {
-    engine: Arc<Engine>,
+    context: Arc<Context>,
     m: Match,
-    claim: ReleaseOnPanic,
-    state: VolatileState,
+    claim: Claim,
+    volatile: VolatileState,
     handle: Arc<DriverHandle>,
     registration: Registration,
     end: DriverEnd,
@@ -45,22 +46,7 @@ pub struct Driver {
     trouble: Option<OzTrouble>,
 }
 
-/// The claim of a driver. If the driver panics, the claim is released: otherwise this replica would
-/// hold the match without driving it.
-struct ReleaseOnPanic {
-    engine: Arc<Engine>,
-    claim: Claim,
-}
-
-impl Drop for ReleaseOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.engine.release_after_panic(self.claim);
-        }
-    }
-}
-
-/// The last trouble at Oz, as the log shows it.
+/// Why Oz can't be asked, as the log has it.
 struct OzTrouble {
     causes: String,
     /// Whether this match's request was held back because requests of other matches failed.
@@ -73,7 +59,20 @@ impl OzTrouble {
     }
 }
 
-/// How a driver ends.
+/// How a driver ends, and what is left to do.
+pub enum Exit {
+    /// The match has ended, or is left as it is: nothing is left to do.
+    Ended,
+    /// The match goes on without this driver: the claim is to be released.
+    Released(Claim),
+    /// The driver has panicked: the claim is to be released after a pause, as the match must not
+    /// stay with a replica that doesn't drive it any more.
+    Panicked(Claim),
+    /// The claim is lost while the photo is here and not at Oz yet: a standby is to keep it.
+    Standby(Registration),
+}
+
+/// Why a driver stops.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DriverEnd {
     /// The match has ended, or the driver was stopped.
@@ -108,36 +107,39 @@ enum Flow {
 
 impl Driver {
     /// A driver that doesn't run yet.
-    pub fn new(m: Match, claim: Claim, drive: VolatileState, seat: Registration) -> Self {
-        let (engine, handle) = (Arc::clone(seat.engine()), Arc::clone(seat.handle()));
-        let held = ReleaseOnPanic { engine: Arc::clone(&engine), claim };
-        Self {
-            engine,
-            m,
-            claim: held,
-            state: drive,
-            handle,
-            registration: seat,
-            end: DriverEnd::Over,
-            trouble: None,
+    pub fn new(
+        context: Arc<Context>,
+        m: Match,
+        claim: Claim,
+        volatile: VolatileState,
+        registration: Registration,
+    ) -> Self {
+        let handle = Arc::clone(registration.handle());
+        let (end, trouble) = (DriverEnd::Over, None);
+        Self { context, m, claim, volatile, handle, registration, end, trouble }
+    }
+
+    /// Drives the match until it ends, another replica takes it over, or the server drains.
+    pub async fn run(mut self) -> Exit {
+        // After a panic nothing but the claim is used.
+        match AssertUnwindSafe(self.drive()).catch_unwind().await {
+            Ok(()) => self.exit(),
+            Err(_) => Exit::Panicked(self.claim),
         }
     }
 
-    /// Drives the match until it ends, another replica takes it over, or this replica drains. If
-    /// the claim is lost while the photo is here and not at Oz yet, returns the registration, which
-    /// the caller makes a standby's.
-    pub async fn run(mut self) -> Option<Registration> {
+    async fn drive(&mut self) {
         while self.advance().await == Flow::On {}
+    }
+
+    fn exit(self) -> Exit {
+        let keeps_photo = !self.m.is_safe() && self.handle.photo().is_some();
         match self.end {
-            DriverEnd::Over if self.m.has_ended() => None,
+            DriverEnd::Over if self.m.has_ended() => Exit::Ended,
             // Also after a stop by a later claim of this replica: this release has no effect then.
-            DriverEnd::Over | DriverEnd::Left => {
-                self.engine.release_soon(self.claim.claim);
-                None
-            }
-            DriverEnd::Lost => {
-                (!self.m.is_safe() && self.handle.photo().is_some()).then_some(self.registration)
-            }
+            DriverEnd::Over | DriverEnd::Left => Exit::Released(self.claim),
+            DriverEnd::Lost if keeps_photo => Exit::Standby(self.registration),
+            DriverEnd::Lost => Exit::Ended,
         }
     }
 
@@ -145,16 +147,16 @@ impl Driver {
         if self.should_leave() {
             return self.leave();
         }
-        match self.engine.with.writer.claim_status(self.claim.claim) {
+        match self.context.writer.claim_status(self.claim) {
             ClaimStatus::Held => {}
             ClaimStatus::Lent if self.handle.photo().is_none() || self.m.is_safe() => {}
             ClaimStatus::Lent => return Box::pin(self.confirm_claim()).await,
             ClaimStatus::Unsure => return self.pause_for_the_store().await,
             ClaimStatus::Lost => return self.lost(),
         }
-        let now = self.engine.with.clock.now();
+        let now = self.context.clock.now();
         let photo_here = self.handle.photo().is_some();
-        match next_step(&self.m, &self.state, photo_here, now, &self.engine.config.policy) {
+        match next_step(&self.m, &self.volatile, photo_here, now, &self.context.policy) {
             Step::Rest => Flow::Over,
             Step::Wait(until) => self.wait(until).await,
             // Boxed, so that the many waiting drivers reserve no memory for steps that few drivers
@@ -167,7 +169,7 @@ impl Driver {
     /// Whether the driver was stopped, or this replica drains. During a drain a driver stays while
     /// it holds a photo that isn't at Oz yet.
     fn should_leave(&self) -> bool {
-        let draining = self.engine.draining.is_cancelled();
+        let draining = self.context.draining.is_cancelled();
         self.handle.stop.is_cancelled()
             || (draining && (self.m.is_safe() || self.handle.photo().is_none()))
     }
@@ -175,14 +177,14 @@ impl Driver {
     /// Confirms a lent claim, now that the photo is here, so that no other replica that has the
     /// photo can take the match.
     async fn confirm_claim(&mut self) -> Flow {
-        match self.engine.with.writer.confirm(self.claim.claim).await {
+        match self.context.writer.confirm(self.claim).await {
             Ok(Some(claim)) => {
-                self.claim.claim = claim;
+                self.claim = claim;
                 Flow::On
             }
             Ok(None) => self.lost(),
             Err(failure) => {
-                self.engine.store_failed(&failure, "lent claim not confirmed: will retry");
+                self.context.store_failed(&failure, "lent claim not confirmed: will retry");
                 self.pause_for_the_store().await
             }
         }
@@ -198,25 +200,25 @@ impl Driver {
 
     /// Waits for a time, a photo, a stop, or new credentials if Oz refuses the present ones.
     async fn wait(&mut self, until: Timestamp) -> Flow {
-        let lacks_credentials = self.state.lacks_credentials();
+        let lacks_credentials = self.volatile.lacks_credentials();
         tokio::select! {
             biased;
             () = self.leaving() => self.leave(),
             // In an async block, so that no future is made for the many drivers that don't wait for
             // credentials.
-            () = async { self.engine.with.oz.credentials_replaced().await }, if lacks_credentials => {
+            () = async { self.context.oz.credentials_replaced().await }, if lacks_credentials => {
                 self.try_soon()
             }
             () = self.handle.wake.notified() => Flow::On,
-            () = self.engine.with.clock.sleep_until(until) => Flow::On,
+            () = self.context.clock.sleep_until(until) => Flow::On,
         }
     }
 
     /// Tries again soon after the credentials were replaced: within a poll interval, at a random
     /// time, so that not all matches try at once.
     fn try_soon(&mut self) -> Flow {
-        let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
-        self.state.try_by(self.engine.with.clock.now().after(spread));
+        let spread = self.context.spread();
+        self.volatile.try_by(self.context.clock.now().after(spread));
         Flow::On
     }
 
@@ -226,7 +228,7 @@ impl Driver {
         let leave_when_draining = self.m.is_safe() || self.handle.photo().is_none();
         tokio::select! {
             () = self.handle.stop.cancelled() => {}
-            () = self.engine.draining.cancelled(), if leave_when_draining => {}
+            () = self.context.draining.cancelled(), if leave_when_draining => {}
         }
     }
 
@@ -238,7 +240,7 @@ impl Driver {
             Answered::HeldBack(hold) => return self.held_back(&ask, &hold).await,
             Answered::NotEntitled => return Flow::On,
             Answered::CutShort(unanswered) => {
-                self.state.cut_short(unanswered, &self.engine.config.policy);
+                self.volatile.cut_short(unanswered, &self.context.policy);
                 return Flow::On;
             }
             Answered::Abandoned => return self.leave(),
@@ -246,7 +248,7 @@ impl Driver {
         let outcome = match self.without_foreign_analyses(outcome).await {
             Ok(outcome) => outcome,
             Err(failure) => {
-                self.engine.store_failed(&failure, "owners of analyses not read: will retry");
+                self.context.store_failed(&failure, "owners of analyses not read: will retry");
                 return self.wait(asked.after(STORE_PAUSE)).await;
             }
         };
@@ -256,12 +258,12 @@ impl Driver {
     /// Sends a request once the limiter grants a permit. A request that changes Oz is not abandoned
     /// for a drain: its answer would be lost.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
-        let (clock, changes_oz) = (&self.engine.with.clock, ask.kind().changes_oz());
-        let entry = request_traits(&self.m, &self.state, ask, asked);
+        let (clock, changes_oz) = (&self.context.clock, ask.kind().changes_oz());
+        let entry = request_traits(&self.m, &self.volatile, ask, asked);
         let permit = tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => return Answered::Abandoned,
-            entered = self.engine.limiter.acquire(entry) => match entered {
+            entered = self.context.limiter.acquire(entry) => match entered {
                 Ok(permit) => permit,
                 Err(deferred) => return Answered::HeldBack(deferred),
             },
@@ -291,7 +293,7 @@ impl Driver {
 
     /// The outcome of a request that was not sent in time. It says nothing about Oz.
     fn unsent(&self, asked: Timestamp) -> Answered {
-        let until = self.engine.with.clock.now();
+        let until = self.context.clock.now();
         match asked < self.m.deadline() {
             true => Answered::CutShort(Duration::ZERO),
             false => Answered::HeldBack(Deferred { until, why: None, look_first: false }),
@@ -311,7 +313,7 @@ impl Driver {
     /// The outcome of a request that was not answered in time.
     fn unanswered(&self, asked: Timestamp, sent: Timestamp) -> Answered {
         match asked < self.m.deadline() {
-            true => Answered::CutShort(self.engine.with.clock.now().since(sent)),
+            true => Answered::CutShort(self.context.clock.now().since(sent)),
             false => Answered::Settled(Err(Failure::new(FailureKind::TimedOut, NO_LAST_ANSWER))),
         }
     }
@@ -324,7 +326,7 @@ impl Driver {
         };
         let bytes_total = photo.as_ref().map_or(0, |photo| photo.len() as u64);
         let sent = |bytes_sent| self.report_progress(bytes_sent, bytes_total);
-        let outcome = self.engine.with.oz.perform(ask, photo, &sent).await;
+        let outcome = self.context.oz.perform(ask, photo, &sent).await;
         if let Some(deferred) = self.withheld(&outcome) {
             // Nothing was sent, so the outcome says nothing about Oz: the permit is dropped
             // unreported.
@@ -336,7 +338,7 @@ impl Driver {
 
     /// Whether the claim allows a request. A lent claim allows no upload.
     fn is_entitled(&self, ask: &Ask) -> bool {
-        match self.engine.with.writer.claim_status(self.claim.claim) {
+        match self.context.writer.claim_status(self.claim) {
             ClaimStatus::Held => true,
             ClaimStatus::Lent => !matches!(ask, Ask::UploadPhoto { .. }),
             ClaimStatus::Unsure | ClaimStatus::Lost => false,
@@ -347,8 +349,8 @@ impl Driver {
     /// that not all matches try at once. `None` if it was sent.
     fn withheld(&self, outcome: &OzResult) -> Option<Deferred> {
         let why = outcome.as_ref().err()?;
-        let spread = self.engine.config.policy.poll_interval.mul_f64((self.engine.with.chance)());
-        let until = self.engine.with.clock.now().after(why.withheld()?).after(spread);
+        let spread = self.context.spread();
+        let until = self.context.clock.now().after(why.withheld()?).after(spread);
         Some(Deferred { until, why: Some(why.clone()), look_first: false })
     }
 
@@ -363,7 +365,7 @@ impl Driver {
         };
         let candidates = adoptable_analyses(&self.m, &folder);
         if !candidates.is_empty() {
-            let writer = &self.engine.with.writer;
+            let writer = &self.context.writer;
             let others = writer.owned_by_others(self.m.id, &candidates).await?;
             folder.analyses.retain(|a| a.id.as_ref().is_none_or(|id| !others.contains(id)));
         }
@@ -373,18 +375,18 @@ impl Driver {
     async fn held_back(&mut self, ask: &Ask, hold: &Deferred) -> Flow {
         debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
         self.trouble = hold.why.as_ref().map(|failure| OzTrouble::of(failure, true));
-        let (now, policy) = (self.engine.with.clock.now(), &self.engine.config.policy);
-        let settled = held_back(&self.m, &mut self.state, ask, hold, now, policy);
+        let (now, policy) = (self.context.clock.now(), &self.context.policy);
+        let settled = held_back(&self.m, &mut self.volatile, ask, hold, now, policy);
         self.follow(settled).await
     }
 
     async fn settle(&mut self, ask: &Ask, outcome: OzResult, asked: Timestamp) -> Flow {
-        let chance = (self.engine.with.chance)();
-        let moment = Moment { asked, now: self.engine.with.clock.now(), chance };
+        let chance = (self.context.chance)();
+        let moment = Moment { asked, now: self.context.clock.now(), chance };
         self.note(ask, &outcome, moment);
         self.trouble = outcome.as_ref().err().map(|failure| OzTrouble::of(failure, false));
-        let policy = &self.engine.config.policy;
-        let settled = settle(&self.m, &mut self.state, ask, outcome, moment, policy);
+        let policy = &self.context.policy;
+        let settled = settle(&self.m, &mut self.volatile, ask, outcome, moment, policy);
         self.follow(settled).await
     }
 
@@ -408,10 +410,10 @@ impl Driver {
         let progress = Progress {
             bytes_sent,
             bytes_total,
-            polls: self.state.polls,
-            failed_attempts: self.state.failures().into(),
+            polls: self.volatile.polls,
+            failed_attempts: self.volatile.failures().into(),
         };
-        (self.engine.with.progress)(self.m.id, progress);
+        (self.context.progress)(self.m.id, progress);
     }
 
     fn note(&self, ask: &Ask, outcome: &OzResult, moment: Moment) {
@@ -441,13 +443,8 @@ impl Driver {
     async fn record(&mut self, event: Event) -> Flow {
         let mut unsure = false;
         loop {
-            let appended = self
-                .engine
-                .with
-                .writer
-                .append(self.claim.claim, self.m.sequence, event.clone())
-                .await;
-            let failure = match appended {
+            let written = self.context.writer.append(self.claim, self.m.sequence, event.clone());
+            let failure = match written.await {
                 Ok(Appended::Done(recorded)) => return self.apply(&recorded),
                 // An earlier attempt, whose outcome is unknown, may have written this event.
                 Ok(Appended::Lost) if unsure => match self.resolve_doubtful_append(&event).await {
@@ -457,7 +454,7 @@ impl Driver {
                 Ok(Appended::Lost) => return self.lost(),
                 Ok(Appended::Taken) => {
                     info!(match.id = %self.m.id, "analysis not adopted: another match owns it");
-                    self.state.analysis_belongs_to_another(self.engine.with.clock.now());
+                    self.volatile.analysis_belongs_to_another(self.context.clock.now());
                     return Flow::On;
                 }
                 Err(journal::Error::Refused(source)) => {
@@ -465,7 +462,7 @@ impl Driver {
                 }
                 Err(failure) => failure,
             };
-            self.engine.store_failed(&failure, "event not written: will retry");
+            self.context.store_failed(&failure, "event not written: will retry");
             unsure = true;
             if self.pause_for_the_store().await == Flow::Over {
                 return Flow::Over;
@@ -485,7 +482,7 @@ impl Driver {
             return Flow::Over;
         }
         let error = MatchError::new(Reason::OzProtocol, UNWRITABLE);
-        let keep = self.engine.config.policy.retention;
+        let keep = self.context.policy.retention;
         Box::pin(self.record(Event::Failed(Failed { error, oz: None, keep }))).await
     }
 
@@ -493,7 +490,7 @@ impl Driver {
     /// the match over and written the same event, this claim is lost: the next step is that
     /// replica's.
     async fn resolve_doubtful_append(&mut self, event: &Event) -> Result<Flow, journal::Error> {
-        let (reader, next) = (&self.engine.with.reader, self.m.sequence.next());
+        let (reader, next) = (&self.context.reader, self.m.sequence.next());
         let is_ours = |recorded: &Recorded| {
             recorded.event == *event && reader.origin_of(recorded.incarnation) == reader.origin()
         };
@@ -508,7 +505,7 @@ impl Driver {
         tokio::select! {
             biased;
             () = self.handle.stop.cancelled() => Flow::Over,
-            () = self.engine.with.clock.sleep(STORE_PAUSE) => Flow::On,
+            () = self.context.clock.sleep(STORE_PAUSE) => Flow::On,
         }
     }
 
@@ -558,7 +555,7 @@ impl Driver {
     /// Trouble of a match that is held back is logged as `info`: the circuit breaker has warned
     /// once for all of them.
     fn log_trouble(&self, fact: &AttemptFailed) {
-        let next = fact.next_attempt.since(self.engine.with.clock.now());
+        let next = fact.next_attempt.since(self.context.clock.now());
         let held_back = self.trouble.as_ref().is_some_and(|trouble| trouble.held_back);
         let error = self.trouble.as_ref().map_or(&fact.message, |trouble| &trouble.causes);
         macro_rules! trouble {
@@ -584,7 +581,7 @@ impl Driver {
             oz.folder_id = %self.m.spec.folder_id,
             resolution = resolution.as_str(),
             duration_ms = self.duration_ms(),
-            polls = self.state.polls,
+            polls = self.volatile.polls,
             "match finished"
         );
     }
@@ -601,7 +598,7 @@ impl Driver {
             oz.error_message = error.metadata.get("oz.error_message"),
             retryable = error.retryable,
             duration_ms = self.duration_ms(),
-            polls = self.state.polls,
+            polls = self.volatile.polls,
             "match failed"
         );
     }

@@ -20,12 +20,10 @@ use crate::{
         CircuitBreaker, Deferred, Failure, OzResult, Ticket, TokenBucket,
         circuit_breaker::{self, BreakerChange, RequestTraits},
     },
-    worker::{
-        Jitter,
-        limiter::{
-            rate_queue::RateQueue,
-            resizable::{Permit, ResizableSemaphore},
-        },
+    oz::Jitter,
+    worker::limiter::{
+        rate_queue::RateQueue,
+        resizable::{Permit, ResizableSemaphore},
     },
 };
 

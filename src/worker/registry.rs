@@ -1,19 +1,26 @@
 //! The registry of drivers and standbys: how a cancel or a photo reaches the driver of a match, and
-//! where its photo is held.
+//! where its photo is held. It deliberately doesn't know what a driver does.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    domain::MatchId,
-    journal::Claim,
-    worker::{Engine, photo_memory::Photo},
-};
+use crate::{domain::MatchId, journal::Claim, worker::photo_memory::Photo};
+
+/// The drivers and standbys of this replica, each reached by the id of its match.
+#[derive(Default)]
+pub struct Registry {
+    handles: Mutex<HashMap<MatchId, Arc<DriverHandle>>>,
+    /// Cancelled when the drain's time for photos is over: drivers stop wherever they are.
+    stopping: CancellationToken,
+}
 
 /// Reaches a driver or standby from outside: stops it, or hands it a photo.
 pub struct DriverHandle {
@@ -83,63 +90,99 @@ impl DriverHandle {
     }
 }
 
-/// An entry of the registry. Dropping it removes the entry and its photo, also when a driver
-/// panics.
-pub struct Registration {
-    engine: Arc<Engine>,
-    match_id: MatchId,
-    handle: Arc<DriverHandle>,
-}
-
-impl Registration {
-    /// Registers the driver of a match.
-    pub fn register(engine: &Arc<Engine>, match_id: MatchId, photo: Option<Photo>) -> Self {
-        let handle = Arc::new(DriverHandle::new(photo, engine.stopping.child_token()));
-        engine.drivers().insert(match_id, Arc::clone(&handle));
-        Self { engine: Arc::clone(engine), match_id, handle }
+impl Registry {
+    /// The handle of a match's driver or standby, if it is here.
+    pub fn handle(&self, match_id: MatchId) -> Option<Arc<DriverHandle>> {
+        self.handles().get(&match_id).cloned()
     }
 
-    /// Registers a standby with its photo. If a driver or standby is registered by now, that one is
-    /// offered the photo, and the answer is `None`.
+    /// Stops the driver or standby of a match, if it is here.
+    pub fn stop(&self, match_id: MatchId) {
+        if let Some(handle) = self.handle(match_id) {
+            handle.stop();
+        }
+    }
+
+    /// Stops all drivers and standbys, those registered later included.
+    pub fn stop_all(&self) {
+        self.stopping.cancel();
+    }
+
+    /// Registers the driver of a match.
+    pub fn register(self: &Arc<Self>, match_id: MatchId, photo: Option<Photo>) -> Registration {
+        let handle = self.new_handle(photo);
+        self.handles().insert(match_id, Arc::clone(&handle));
+        self.registration(match_id, handle)
+    }
+
+    /// Registers a standby with its photo. `None` if a driver or standby is registered by now: then
+    /// it is offered the photo.
     pub fn register_or_offer(
-        engine: &Arc<Engine>,
+        self: &Arc<Self>,
         match_id: MatchId,
         photo: Photo,
-    ) -> Option<Self> {
-        let mut drivers = engine.drivers();
-        if let Some(handle) = drivers.get(&match_id) {
+    ) -> Option<Registration> {
+        let mut handles = self.handles();
+        if let Some(handle) = handles.get(&match_id) {
             handle.offer(photo);
             return None;
         }
-        let handle = Arc::new(DriverHandle::new(Some(photo), engine.stopping.child_token()));
-        drivers.insert(match_id, Arc::clone(&handle));
-        Some(Self { engine: Arc::clone(engine), match_id, handle })
+        let handle = self.new_handle(Some(photo));
+        handles.insert(match_id, Arc::clone(&handle));
+        Some(self.registration(match_id, handle))
     }
 
     /// Registers a driver for a claim, with the photo that is here. Stops the driver or standby
     /// that is registered: it has lost the match by this claim. `None` if its own claim is newer:
     /// concurrent claims may be observed out of order.
-    pub fn take_over(engine: &Arc<Engine>, claim: Claim) -> Option<Self> {
-        let mut drivers = engine.drivers();
-        let former = drivers.get(&claim.match_id).cloned();
+    pub fn take_over(self: &Arc<Self>, claim: Claim) -> Option<Registration> {
+        let mut handles = self.handles();
+        let former = handles.get(&claim.match_id).cloned();
         if former.as_ref().is_some_and(|former| former.epoch() > claim.epoch) {
             return None;
         }
         let photo = former.as_ref().and_then(|former| former.photo());
-        let handle = Arc::new(DriverHandle::new(photo, engine.stopping.child_token()));
+        let handle = self.new_handle(photo);
         handle.epoch.store(claim.epoch, Ordering::Relaxed);
-        drivers.insert(claim.match_id, Arc::clone(&handle));
+        handles.insert(claim.match_id, Arc::clone(&handle));
         if let Some(former) = former {
             former.stop();
         }
-        Some(Self { engine: Arc::clone(engine), match_id: claim.match_id, handle })
+        Some(self.registration(claim.match_id, handle))
     }
 
+    fn new_handle(&self, photo: Option<Photo>) -> Arc<DriverHandle> {
+        Arc::new(DriverHandle::new(photo, self.stopping.child_token()))
+    }
+
+    fn registration(
+        self: &Arc<Self>,
+        match_id: MatchId,
+        handle: Arc<DriverHandle>,
+    ) -> Registration {
+        Registration { registry: Arc::clone(self), match_id, handle }
+    }
+
+    fn handles(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<DriverHandle>>> {
+        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An entry of the registry. Dropping it removes the entry and its photo, also when a driver
+/// panics.
+pub struct Registration {
+    registry: Arc<Registry>,
+    match_id: MatchId,
+    handle: Arc<DriverHandle>,
+}
+
+impl Registration {
     /// Notes the claim of a standby that becomes a driver. False if another driver has taken the
     /// registration over meanwhile.
     pub fn set_claim(&self, claim: Claim) -> bool {
         // While the map is locked, no other driver can take the registration over.
-        let _drivers = self.engine.drivers();
+        let _handles = self.registry.handles();
         self.handle.epoch.store(claim.epoch, Ordering::Relaxed);
         !self.handle.stop.is_cancelled()
     }
@@ -147,11 +190,6 @@ impl Registration {
     /// The match that is registered.
     pub fn match_id(&self) -> MatchId {
         self.match_id
-    }
-
-    /// The state that all drivers share.
-    pub fn engine(&self) -> &Arc<Engine> {
-        &self.engine
     }
 
     /// The handle by which the driver is reached.
@@ -163,10 +201,10 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.handle.drop_photo();
-        let mut drivers = self.engine.drivers();
+        let mut handles = self.registry.handles();
         // A later registration of the match stays.
-        if drivers.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
-            drivers.remove(&self.match_id);
+        if handles.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
+            handles.remove(&self.match_id);
         }
     }
 }

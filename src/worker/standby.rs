@@ -9,16 +9,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use crate::{
-    domain::MatchId,
-    journal::{self, Takeover},
+    domain::{Match, MatchId},
+    journal::{self, Claim, Takeover},
     worker::{
-        Engine,
-        driver::Driver,
+        context::Context,
         registry::{DriverHandle, Registration},
     },
 };
@@ -32,108 +31,118 @@ const ASK_INTERVAL: Duration = Duration::from_secs(10);
 const TAKE_PAGE: usize = 100;
 const TAKE_PAUSE: Duration = Duration::from_millis(100);
 
-/// The matches whose photos are kept here, oldest first, each with the handle of its standby.
-pub type Kept = BTreeMap<MatchId, Arc<DriverHandle>>;
+/// How a standby ends.
+pub enum Exit {
+    /// The photo isn't needed any more, or the server drains.
+    Ended,
+    /// The standby was stopped while it claimed the match: the claim is not driven.
+    Released(Claim),
+    /// This replica has claimed the match: it is to be driven.
+    Claimed(Box<Match>, Claim, Registration),
+}
 
-/// Keeps an entry in `Kept`, and removes it when dropped.
-struct KeptEntry {
-    engine: Arc<Engine>,
+/// The standbys of this replica: matches whose photos are kept here, oldest first.
+#[derive(Default)]
+pub struct Standbys(Mutex<BTreeMap<MatchId, Arc<DriverHandle>>>);
+
+/// An entry of [`Standbys`], which is removed when this is dropped.
+struct StandbyEntry<'a> {
+    standbys: &'a Standbys,
     match_id: MatchId,
     handle: Arc<DriverHandle>,
 }
 
 /// Keeps the photo of a match, and claims the match when it can be claimed. Returns the driver once
 /// it has; `None` if the photo isn't needed any more, or if this replica drains.
-pub async fn wait_for_claim(seat: Registration) -> Option<Driver> {
-    let (engine, handle) = (seat.engine().clone(), seat.handle().clone());
-    let _place = KeptEntry::take(&engine, seat.match_id(), Arc::clone(&handle));
+pub async fn wait_for_claim(
+    context: &Context,
+    standbys: &Standbys,
+    registration: Registration,
+) -> Exit {
+    let (match_id, handle) = (registration.match_id(), Arc::clone(registration.handle()));
+    let _entry = standbys.enter(match_id, Arc::clone(&handle));
     loop {
         tokio::select! {
             biased;
-            () = handle.stop.cancelled() => return None,
-            () = engine.draining.cancelled() => return None,
+            () = handle.stop.cancelled() => return Exit::Ended,
+            () = context.draining.cancelled() => return Exit::Ended,
             () = handle.wake.notified() => {}
         }
-        match engine.with.writer.take(seat.match_id(), true).await {
-            Ok(Takeover::Now(m, claim)) if seat.set_claim(claim) => {
-                return Some(engine.revive_registered(seat, m, claim));
+        match context.writer.take(match_id, true).await {
+            Ok(Takeover::Now(m, claim)) if registration.set_claim(claim) => {
+                return Exit::Claimed(Box::new(m), claim, registration);
             }
             // The standby was stopped meanwhile, for instance by a later claim of this replica.
-            Ok(Takeover::Now(_, claim)) => {
-                engine.release_soon(claim);
-                return None;
-            }
-            Ok(Takeover::Past) => return None,
+            Ok(Takeover::Now(_, claim)) => return Exit::Released(claim),
+            Ok(Takeover::Past) => return Exit::Ended,
             Ok(Takeover::Held) => {}
             Err(failure) => {
-                engine.store_failed(&failure, "match not claimed by its standby: will retry");
+                context.store_failed(&failure, "match not claimed by its standby: will retry");
             }
         }
     }
 }
 
 /// Wakes the standbys of matches that can be claimed, until this replica drains.
-pub async fn wake_all(engine: Arc<Engine>) {
-    let mut fleet = engine.with.writer.fleet();
+pub async fn wake_all(context: &Context, standbys: &Standbys) {
+    let mut fleet = context.writer.fleet();
     let mut pause = ASK_INTERVAL;
     loop {
         tokio::select! {
             biased;
-            () = engine.draining.cancelled() => return,
+            () = context.draining.cancelled() => return,
             Ok(()) = fleet.changed() => {}
-            () = engine.with.clock.sleep(pause) => {}
+            () = context.clock.sleep(pause) => {}
         }
         fleet.mark_unchanged();
-        pause = match engine.wake_standbys().await {
+        pause = match wake_page(context, standbys).await {
             Ok(woken) if woken == TAKE_PAGE => TAKE_PAUSE,
             Ok(_) => ASK_INTERVAL,
             Err(failure) => {
-                engine.store_failed(&failure, "claimable matches not read: standbys will retry");
+                context.store_failed(&failure, "claimable matches not read: standbys will retry");
                 ASK_INTERVAL
             }
         };
     }
 }
 
-impl Engine {
-    /// Wakes up to `TAKE_PAGE` standbys of matches that can be claimed. Returns the number woken.
-    async fn wake_standbys(&self) -> Result<usize, journal::Error> {
-        let kept: Vec<MatchId> = self.kept().keys().copied().collect();
-        if kept.is_empty() {
-            return Ok(0);
-        }
-        let free = self.with.writer.takeable(&kept).await?;
-        let kept = self.kept();
-        let handles = free.iter().filter_map(|id| kept.get(id)).take(TAKE_PAGE);
-        Ok(handles.map(|handle| handle.wake.notify_one()).count())
+/// Wakes up to `TAKE_PAGE` standbys of matches that can be claimed. Returns how many.
+async fn wake_page(context: &Context, standbys: &Standbys) -> Result<usize, journal::Error> {
+    let kept: Vec<MatchId> = standbys.handles().keys().copied().collect();
+    if kept.is_empty() {
+        return Ok(0);
     }
+    let free = context.writer.takeable(&kept).await?;
+    let handles = standbys.handles();
+    let claimable = free.iter().filter_map(|id| handles.get(id)).take(TAKE_PAGE);
+    Ok(claimable.map(|handle| handle.wake.notify_one()).count())
+}
 
+impl Standbys {
     /// Stops the standby of a match, if there is one here, and so drops its photo.
-    pub(super) fn stop_standby(&self, id: MatchId) {
-        if let Some(handle) = self.kept().get(&id) {
+    pub fn stop(&self, match_id: MatchId) {
+        if let Some(handle) = self.handles().get(&match_id) {
             handle.stop();
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn enter(&self, match_id: MatchId, handle: Arc<DriverHandle>) -> StandbyEntry<'_> {
+        self.handles().insert(match_id, Arc::clone(&handle));
+        StandbyEntry { standbys: self, match_id, handle }
+    }
+
+    fn handles(&self) -> MutexGuard<'_, BTreeMap<MatchId, Arc<DriverHandle>>> {
         // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl KeptEntry {
-    fn take(engine: &Arc<Engine>, match_id: MatchId, handle: Arc<DriverHandle>) -> Self {
-        engine.kept().insert(match_id, Arc::clone(&handle));
-        Self { engine: Arc::clone(engine), match_id, handle }
-    }
-}
-
-impl Drop for KeptEntry {
+impl Drop for StandbyEntry<'_> {
     fn drop(&mut self) {
-        let mut kept = self.engine.kept();
-        // The entry of a later standby of the match stays.
-        if kept.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
-            kept.remove(&self.match_id);
+        let mut handles = self.standbys.handles();
+        // A later standby of the match keeps its entry.
+        if handles.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
+            handles.remove(&self.match_id);
         }
     }
 }

@@ -8,7 +8,10 @@ mod replicas;
 use std::{
     collections::BTreeMap,
     future::Future,
-    sync::{Mutex, atomic::AtomicBool},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -18,16 +21,21 @@ use tokio::{
     time::timeout,
 };
 
-use super::{driver::UNWRITABLE, photo_memory::Photo, *};
+use super::{
+    driver::UNWRITABLE,
+    housekeeping::{CLAIM_PAGE, CLAIMING_PAUSE, HOUSEKEEPING_INTERVAL},
+    supervisor::PANIC_PAUSE,
+    *,
+};
 use crate::{
     clock::Hand,
     domain::{
         Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Limit,
-        LivenessPolicy, Media, MediaId, OzResult, PhotoKind, PhotoSource, Reply, Sequence, Spec,
-        State, Timeout, Timestamp, ask::AskKind,
+        LivenessPolicy, Media, MediaId, OzResult, PhotoKind, PhotoSource, Reply, Sequence, State,
+        Timeout, ask::AskKind,
     },
     journal::{
-        Admitted, Appended,
+        Admitted, Appended, Claim,
         memory::{Memory, Store},
     },
     outage::Outage,
@@ -90,6 +98,8 @@ struct FaultyJournal {
     refuses: Arc<AtomicBool>,
     /// Whether claims and erasures panic.
     panics: Arc<AtomicBool>,
+    /// Whether a claim that finds no match panics.
+    panics_when_empty: Arc<AtomicBool>,
     /// How often `take` and `takeable` were called.
     takes: Arc<AtomicUsize>,
 }
@@ -146,7 +156,10 @@ impl Writer for FaultyJournal {
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, journal::Error> {
         self.may_panic();
-        self.journal.claim(limit).await
+        let claimed = self.journal.claim(limit).await;
+        let is_empty = claimed.as_ref().is_ok_and(Vec::is_empty);
+        assert!(!is_empty || !self.panics_when_empty.load(Ordering::Relaxed), "as the test wants");
+        claimed
     }
 
     async fn take(
@@ -210,6 +223,7 @@ struct Harness {
     loses: Arc<AtomicBool>,
     refuses: Arc<AtomicBool>,
     panics: Arc<AtomicBool>,
+    panics_when_empty: Arc<AtomicBool>,
     takes: Arc<AtomicUsize>,
     clock: Clock,
     hand: Hand,
@@ -231,11 +245,13 @@ impl Harness {
         let (asks, asked) = mpsc::unbounded_channel();
         let (loses, refuses) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (panics, takes) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let panics_when_empty = Arc::<AtomicBool>::default();
         let writer = FaultyJournal {
             journal: journal.clone(),
             loses: Arc::clone(&loses),
             refuses: Arc::clone(&refuses),
             panics: Arc::clone(&panics),
+            panics_when_empty: Arc::clone(&panics_when_empty),
             takes: Arc::clone(&takes),
         };
         let with = Collaborators {
@@ -253,6 +269,7 @@ impl Harness {
             loses,
             refuses,
             panics,
+            panics_when_empty,
             takes,
             clock,
             hand,
@@ -587,10 +604,10 @@ async fn of_two_claims_observed_out_of_order_the_later_one_is_driven() {
     let (earlier, early) = house.journal.claim(1).await.unwrap().remove(0);
     house.journal.release(vec![early]).await.unwrap();
     let (later, late) = house.journal.claim(1).await.unwrap().remove(0);
-    let engine = Arc::clone(&house.worker.0);
-    let driver = engine.revive(later, late).unwrap();
-    assert!(engine.revive(earlier, early).is_none());
-    engine.spawn(driver, engine.slot());
+    let supervisor = Arc::clone(&house.worker.supervisor);
+    let driver = supervisor.revive(later, late).unwrap();
+    assert!(supervisor.revive(earlier, early).is_none());
+    supervisor.spawn(driver, supervisor.slots.take());
     house.answers(AskKind::ReadFolder, folder()).await;
     eventually("the driver proceeds", || async {
         house.find(&m).await.unwrap().state != State::Accepted
@@ -708,6 +725,20 @@ async fn housekeeping_goes_on_after_a_panic() {
     house.hand.advance(CONFIG.policy.retention);
     house.pass(HOUSEKEEPING_INTERVAL * 3, &[]).await;
     assert!(house.find(&m).await.is_none(), "it is erased");
+}
+
+#[tokio::test]
+async fn matches_claimed_before_a_panic_of_housekeeping_are_driven() {
+    let mut house = Harness::new();
+    house.worker.start().await.unwrap();
+    house.panics_when_empty.store(true, Ordering::Relaxed);
+    let id = MatchId::from_uuid(uuid::Uuid::now_v7());
+    let admitted = house.journal.admit(id, Arc::new(naming_a_medium())).await.unwrap();
+    let Admitted::New(_, claim) = admitted else { panic!("the match is new") };
+    house.journal.release(vec![claim]).await.unwrap();
+    house.pass(CLAIMING_PAUSE, &[]).await;
+    assert_eq!(house.worker.unfinished(), 1);
+    house.answers(AskKind::ReadFolder, folder()).await;
 }
 
 #[tokio::test]

@@ -1,0 +1,57 @@
+//! What drivers, standbys and housekeeping work with: the journal, Oz, the clock and the policy. It
+//! deliberately knows no driver.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{
+    clock::Clock,
+    domain::{MatchId, Policy, Progress},
+    journal::{self, Reader, Writer},
+    outage::{self, Outage},
+    oz::{Jitter, Oz},
+    worker::limiter::Limiter,
+};
+
+/// Receives the progress of a match between its events.
+pub type ProgressSink = Arc<dyn Fn(MatchId, Progress) + Send + Sync>;
+
+/// The surroundings of a driver, shared by all drivers of this replica.
+pub struct Context {
+    /// Writes events, and claims matches.
+    pub writer: Arc<dyn Writer>,
+    /// Finds matches, and reads their events.
+    pub reader: Arc<dyn Reader>,
+    /// Sends requests to Oz.
+    pub oz: Arc<dyn Oz>,
+    /// Grants the permits of requests to Oz.
+    pub limiter: Limiter,
+    /// Tells the time, and waits for it.
+    pub clock: Clock,
+    /// Draws jitter, from 0 to 1.
+    pub chance: Jitter,
+    /// Receives progress, which is not stored.
+    pub progress: ProgressSink,
+    /// Outages of the store, shared by all components that use it.
+    pub store: Outage,
+    /// How matches are driven.
+    pub policy: Policy,
+    /// Cancelled when a drain begins: new matches are refused, and a driver stops unless it holds a
+    /// photo that isn't at Oz yet.
+    pub draining: CancellationToken,
+}
+
+impl Context {
+    /// Counts a background failure of the store as part of its outage, which is logged once.
+    pub fn store_failed(&self, failure: &journal::Error, what: &str) {
+        debug!(error = outage::causes(failure), "{what}");
+        self.store.failed(failure);
+    }
+
+    /// A random part of one poll interval, so that the requests of many matches don't coincide.
+    pub fn spread(&self) -> Duration {
+        self.policy.poll_interval.mul_f64((self.chance)())
+    }
+}

@@ -25,6 +25,22 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("fuzzing", &["config", "domain", "grpc", "oz", "watch"]),
 ];
 
+/// The files of `worker`, each with its folder, from bottom to top: a file imports only files that
+/// stand before it.
+const WORKER_FILES: &[&str] = &[
+    "slots",
+    "photo_memory",
+    "limiter",
+    "registry",
+    "context",
+    "driver",
+    "standby",
+    "supervisor",
+    "housekeeping",
+    "admit",
+    "mod",
+];
+
 /// The engines: `worker`, `watch` and `grpc` use the traits of these modules and may not name them.
 const ENGINES: &[&str] = &["journal::postgres", "journal::sqlite", "oz::Client", "oz::client"];
 
@@ -36,7 +52,7 @@ const NOT_IN_THE_CORE: &[&str] =
 fn every_module_imports_only_what_its_row_allows() {
     for (room, allowed) in ALLOWED_IMPORTS {
         for (path, source) in sources(room) {
-            for imported in modules_in(&source) {
+            for imported in named_after("crate::", &source) {
                 let fine = imported == *room || allowed.contains(&imported.as_str());
                 assert!(fine, "{} imports crate::{imported}", path.display());
             }
@@ -51,6 +67,22 @@ fn every_module_has_a_row() {
     let rooms = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
     for room in rooms.filter(|room| *room != "app") {
         assert!(rows.contains(room), "{room} has no row in the table");
+    }
+}
+
+#[test]
+fn every_file_of_the_worker_imports_only_files_below_it() {
+    for (path, source) in sources("worker") {
+        let place = path.strip_prefix(root().join("worker")).expect("a file of the worker");
+        let first = Path::new(place.iter().next().expect("a file or a folder"));
+        let file = first.file_stem().expect("a name").to_string_lossy();
+        let floor = WORKER_FILES.iter().position(|name| *name == file);
+        let below = &WORKER_FILES[..floor.unwrap_or_else(|| panic!("{file} has no row"))];
+        assert!(!source.contains("super::"), "{} imports by super::", path.display());
+        for imported in named_after("worker::", &source) {
+            let is_below = imported == file || below.contains(&imported.as_str());
+            assert!(is_below, "{} imports worker::{imported}", path.display());
+        }
     }
 }
 
@@ -142,22 +174,22 @@ fn read(path: &Path) -> String {
     }
 }
 
-/// The modules that a source names: `crate::module` and the lists in `use crate::{…}`.
-fn modules_in(source: &str) -> BTreeSet<String> {
+/// What a source names after a prefix such as `crate::`: single names, and the lists in braces.
+fn named_after(prefix: &str, source: &str) -> BTreeSet<String> {
     let code: String = source
         .lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .collect::<Vec<_>>()
         .join("\n");
-    let mut rooms = BTreeSet::new();
-    for (start, _) in code.match_indices("crate::") {
-        let rest = &code[start + "crate::".len()..];
+    let mut names = BTreeSet::new();
+    for (start, _) in code.match_indices(prefix) {
+        let rest = &code[start + prefix.len()..];
         match rest.strip_prefix('{') {
-            Some(list) => rooms.extend(heads(list)),
-            None => rooms.extend(word(rest)),
+            Some(list) => names.extend(heads(list)),
+            None => names.extend(word(rest)),
         }
     }
-    rooms
+    names
 }
 
 /// The first path segments of the items in a list, up to its closing brace.

@@ -89,9 +89,12 @@ impl Settling<'_> {
         self.volatile.quality.due = first_poll;
         self.volatile.oz = Some(verdict::status(biometry, self.volatile.polls, None));
         let wanted = self.m.spec.liveness_policy == LivenessPolicy::Run;
+        // One id for both would make each poll of the one a poll of the other.
+        let apart = |id: &AnalysisId| *id != analysis_id;
+        let quality = quality.filter(|_| wanted).and_then(|a| a.id.clone()).filter(apart);
         Some(Event::AnalysisStarted(AnalysisStarted {
+            liveness_analysis_id: quality,
             analysis_id,
-            liveness_analysis_id: quality.filter(|_| wanted).and_then(|a| a.id.clone()),
             adopted,
             oz: self.volatile.oz.clone(),
         }))

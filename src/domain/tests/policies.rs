@@ -116,6 +116,16 @@ fn run_never_reports_an_analysis_that_it_did_not_start() {
     assert_eq!(scene.result().liveness, None);
 }
 
+/// Otherwise each poll of the one would be taken for a poll of the other, without a pause.
+#[test]
+fn run_takes_no_analysis_with_the_id_of_the_comparison_for_its_liveness_analysis() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Run);
+    scene.hears(StartAnalyses, started(vec![biometry("b"), quality("b")]));
+    assert_eq!(scene.m.liveness_analysis_id, None);
+    scene.polls("b", told(decided("b", "SUCCESS"))).ends();
+    assert_eq!(scene.result().liveness, None);
+}
+
 #[test]
 fn only_run_polls_a_liveness_analysis() {
     for policy in [LivenessPolicy::Report, LivenessPolicy::Require] {

@@ -1,6 +1,6 @@
 //! Admission: a request becomes a match, repeats a known match, or is refused.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tracing::info;
 use uuid::Uuid;
@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::{
     domain::{Limit, Match, MatchId, Recorded, RequestId, Spec, VolatileState, state},
     journal::{self, Admitted, Claim, Key, Takeover},
+    sync::lock,
     worker::{
         driver::Driver, photo_memory::Photo, registry::Registration, slots::UnfinishedSlot,
         supervisor::Supervisor,
@@ -178,7 +179,7 @@ impl Admission {
         let micros = u64::try_from(self.supervisor.context.clock.now().as_micros()).unwrap_or(0);
         let (seconds, rest) = (micros / 1_000_000, micros % 1_000_000);
         let nanos = u32::try_from(rest * 1_000).expect("less than a second of nanoseconds");
-        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let ids = lock(&self.ids);
         let timestamp = uuid::Timestamp::from_unix(&*ids, seconds, nanos);
         MatchId::from_uuid(Uuid::new_v7(timestamp))
     }

@@ -10,7 +10,7 @@ mod tests;
 
 use std::{
     num::NonZeroU32,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
 };
 
 use tokio::sync;
@@ -23,6 +23,7 @@ use crate::{
         circuit_breaker::{self, BreakerChange, RequestTraits},
     },
     oz::Jitter,
+    sync::lock,
     worker::limiter::{
         rate_queue::RateQueue,
         resizable::{Permit, ResizableSemaphore},
@@ -119,8 +120,7 @@ impl Limiter {
     }
 
     fn circuit(&self) -> MutexGuard<'_, CircuitBreaker> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.circuit)
     }
 }
 

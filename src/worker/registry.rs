@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -12,7 +12,7 @@ use std::{
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::{domain::MatchId, journal::Claim, worker::photo_memory::Photo};
+use crate::{domain::MatchId, journal::Claim, sync::lock, worker::photo_memory::Photo};
 
 /// The drivers and standbys of this replica, each reached by the id of its match.
 #[derive(Default)]
@@ -85,8 +85,7 @@ impl DriverHandle {
     }
 
     fn slot(&self) -> MutexGuard<'_, PhotoSlot> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.photo.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.photo)
     }
 }
 
@@ -164,8 +163,7 @@ impl Registry {
     }
 
     fn handles(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<DriverHandle>>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.handles)
     }
 }
 

@@ -9,13 +9,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use crate::{
     domain::{Match, MatchId},
     journal::{self, Claim, Takeover},
+    sync::lock,
     worker::{
         context::Context,
         registry::{DriverHandle, Registration},
@@ -52,8 +53,8 @@ struct StandbyEntry<'a> {
     handle: Arc<DriverHandle>,
 }
 
-/// Keeps the photo of a match, and claims the match when it can be claimed. Returns the driver once
-/// it has; `None` if the photo isn't needed any more, or if this replica drains.
+/// Keeps the photo of a match until this replica has claimed the match, or the photo isn't needed
+/// any more, or the replica drains.
 pub async fn wait_for_claim(
     context: &Context,
     standbys: &Standbys,
@@ -132,8 +133,7 @@ impl Standbys {
     }
 
     fn handles(&self) -> MutexGuard<'_, BTreeMap<MatchId, Arc<DriverHandle>>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 //! drivers that have ended before their matches. It decides nothing about a match.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -13,6 +13,7 @@ use tracing::error;
 use crate::{
     domain::{Match, Timestamp, VolatileState},
     journal::{Claim, MatchChange},
+    sync::lock,
     worker::{
         context::Context,
         driver::{self, Driver},
@@ -198,7 +199,6 @@ impl Supervisor {
     }
 
     fn released(&self) -> MutexGuard<'_, Vec<(Claim, Timestamp)>> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.released.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.released)
     }
 }

@@ -4,13 +4,14 @@
 //! a slot in time: if the head is cancelled, or may not send after all, the next request gets the
 //! slot, so none is left unused.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{self, Notify};
 
 use crate::{
     clock::Clock,
     domain::{Timestamp, TokenBucket},
+    sync::lock,
 };
 
 /// The queue and its token bucket.
@@ -46,8 +47,7 @@ impl RateQueue {
     }
 
     fn pace(&self) -> MutexGuard<'_, TokenBucket> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.bucket.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.bucket)
     }
 }
 

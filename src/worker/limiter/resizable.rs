@@ -3,9 +3,11 @@
 //! It deliberately revokes no permit: when the number shrinks, surplus permits are withdrawn as
 //! they are returned.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::sync::lock;
 
 /// The permits of this replica: its share of the permits of all replicas.
 pub struct ResizableSemaphore {
@@ -63,8 +65,7 @@ impl ResizableSemaphore {
     }
 
     fn count(&self) -> MutexGuard<'_, PermitCount> {
-        // Nothing that holds this lock can panic half-way, so a poisoned one is sound.
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.count)
     }
 }
 

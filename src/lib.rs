@@ -52,6 +52,9 @@ pub mod telemetry;
 pub mod fuzzing;
 
 #[cfg(test)]
+mod simulation;
+
+#[cfg(test)]
 #[path = "../tests/crowd/mod.rs"]
 mod crowd;
 #[cfg(all(test, feature = "postgres-tests"))]

@@ -4,8 +4,6 @@
 
 pub mod commands;
 mod demo;
-#[cfg(test)]
-mod histories;
 mod process;
 mod secrets;
 mod sim;

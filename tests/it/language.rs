@@ -163,7 +163,7 @@ fn types_in(source: &str) -> Vec<String> {
 
 fn is_production(path: &Path) -> bool {
     let place = path.strip_prefix(root()).expect("a file below the root");
-    let tests = ["tests", "suite", "histories", "fuzzing"];
+    let tests = ["tests", "suite", "simulation", "fuzzing"];
     place.iter().all(|part| {
         let name = part.to_string_lossy();
         !tests.contains(&name.trim_end_matches(".rs"))

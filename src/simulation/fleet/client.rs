@@ -9,9 +9,9 @@ use rand::{RngExt, rngs::StdRng};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
-    app::histories::caller::{Caller, Process, Seen},
     clock::Clock,
     domain::{CallerId, MatchId, Sequence, Timestamp},
+    simulation::caller::{Caller, Process, Seen},
     sync::lock,
     watch::{Ended, Filter, Key, Update},
     worker::{Refused, photo_memory::Photo},

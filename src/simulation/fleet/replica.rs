@@ -16,7 +16,10 @@ use tokio::{
 };
 
 use crate::{
-    app::histories::{
+    clock::Clock,
+    journal::{Reader, memory::Memory},
+    outage::Outage,
+    simulation::{
         POLICY,
         caller::Process,
         fault_injection::{CrashInjector, FaultyReader, FaultyWriter},
@@ -24,9 +27,6 @@ use crate::{
         oz::{Model, Wire},
         runtime,
     },
-    clock::Clock,
-    journal::{Reader, memory::Memory},
-    outage::Outage,
     watch::{self, Watch},
     worker::{self, Worker},
 };

@@ -4,16 +4,16 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    app::histories::{
-        POLICY,
-        caller::{Caller, Seen},
-        oz::Model,
-    },
     domain::{
         Analysis, AnalysisId, CallerId, LivenessPolicy, Match, MatchId, Position, Reason,
         Resolution, Sequence, State, state::fold,
     },
     journal::{Filter, Reader},
+    simulation::{
+        POLICY,
+        caller::{Caller, Seen},
+        oz::Model,
+    },
 };
 
 /// More matches and events than any history has.

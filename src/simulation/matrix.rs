@@ -4,14 +4,14 @@
 use std::{ops::Range, time::Duration};
 
 use crate::{
-    app::histories::{
+    domain::LivenessPolicy,
+    simulation::{
         History, OnDisk, POLICY,
         caller::{Caller, Plan},
         fault_injection::{POINTS, Point},
         fleet::{Fleet, LEASE},
         oz::{Acts, FAULTS, Model},
     },
-    domain::LivenessPolicy,
 };
 
 const POLICIES: [LivenessPolicy; 3] =

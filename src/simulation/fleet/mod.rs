@@ -19,7 +19,13 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
 
 use crate::{
-    app::histories::{
+    clock::{Clock, Hand},
+    domain::Timestamp,
+    journal::{
+        memory::{Memory, Store},
+        suite::START,
+    },
+    simulation::{
         caller::Caller,
         checks,
         fault_injection::CrashInjector,
@@ -28,12 +34,6 @@ use crate::{
             replica::{End, Life, Outside},
         },
         oz::Model,
-    },
-    clock::{Clock, Hand},
-    domain::Timestamp,
-    journal::{
-        memory::{Memory, Store},
-        suite::START,
     },
     sync::lock,
 };

@@ -14,7 +14,6 @@ use bytes::Bytes;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
-    app::histories::fault_injection::{CrashInjector, Point},
     clock::Clock,
     domain::{
         Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId,
@@ -22,6 +21,7 @@ use crate::{
     },
     journal::{Writer, memory::Memory},
     oz::{Oz, Sent},
+    simulation::fault_injection::{CrashInjector, Point},
     sync::lock,
 };
 

@@ -6,13 +6,13 @@ use std::{sync::Arc, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
-    app::histories::{
+    domain::LivenessPolicy,
+    simulation::{
         History,
         caller::{Caller, Plan},
         fault_injection::POINTS,
         oz::{Model, OUTAGES, Outage},
     },
-    domain::LivenessPolicy,
 };
 
 /// How many seeds each run of the tests takes, from 1 on. `FACEMATCH_SEEDS` sets another number,

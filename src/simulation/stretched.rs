@@ -5,11 +5,11 @@
 use std::{num::NonZeroU32, time::Duration};
 
 use crate::{
-    app::histories::{
+    domain::{Ask, ask::AskKind},
+    simulation::{
         History,
         caller::{Caller, Plan},
     },
-    domain::{Ask, ask::AskKind},
     worker::OzLimits,
 };
 

@@ -27,11 +27,6 @@ use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::Notify, task::JoinSet};
 
 use crate::{
-    app::histories::{
-        caller::{Caller, Follower, Process},
-        fault_injection::{CrashInjector, FaultyReader, FaultyWriter},
-        oz::{Model, Wire},
-    },
     clock::{Clock, Hand},
     domain::{Policy, Timestamp},
     journal::{
@@ -41,6 +36,11 @@ use crate::{
         suite::START,
     },
     outage::Outage,
+    simulation::{
+        caller::{Caller, Follower, Process},
+        fault_injection::{CrashInjector, FaultyReader, FaultyWriter},
+        oz::{Model, Wire},
+    },
     watch::{self, Watch},
     worker::{self, Worker},
 };

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use crate::{
-    app::histories::{History, oz::Model},
     clock::Clock,
     domain::{
         CallerId, FolderId, Format, LivenessPolicy, Match, MatchId, MediaId, PhotoKind,
         PhotoSource, RequestId, Sequence, Spec, Timeout, Timestamp,
     },
+    simulation::{History, oz::Model},
     sync::lock,
     watch::{Ended, Entry, Filter, Follow, Key, Update, Watch},
     worker::{Refused, Worker, photo_memory::Photo},

@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use crate::{
-    app::histories::{
+    domain::{Ask, Timestamp, ask::AskKind},
+    simulation::{
         History,
         caller::{Caller, Plan},
         oz::{OUTAGES, Outage},
     },
-    domain::{Ask, Timestamp, ask::AskKind},
 };
 
 /// How many matches are under way.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::app::histories::{
+use crate::simulation::{
     History,
     caller::Caller,
     fault_injection::POINTS,

@@ -108,8 +108,10 @@ fn leftovers_are_swept_by_the_next_process() {
 
 /// Starts a process that holds a cluster; returns it with the cluster's directory.
 fn hold() -> (Child, String) {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let body = format!("{module}::the_process_that_holds_a_cluster");
     let mut holder = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "clusters::the_process_that_holds_a_cluster", "--nocapture"])
+        .args(["--exact", &body, "--nocapture"])
         .env(HOLDER, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

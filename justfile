@@ -9,15 +9,15 @@ default:
 demo *arguments:
     cargo run -- demo {{ arguments }}
 
-# unit tests, or those whose names contain a word: `just t watch` (build 30 s, tests 1 to 60 s)
+# unit tests, or those whose names contain a word: `just t watch` (build 10 s, tests 1 to 60 s)
 t *filter:
     cargo test --lib -- {{ filter }}
 
-# integration tests, or some of them: `just it flow` (build 60 s, tests 1 to 180 s)
+# integration tests, or some of them: `just it flow` (build 20 s, tests 1 to 180 s)
 it *filter:
     cargo test --test it -- {{ filter }}
 
-# all tests that need PostgreSQL, or some of them (build 60 s, tests 1 to 240 s)
+# all tests that need PostgreSQL, or some of them (build 20 s, tests 1 to 240 s)
 pg *filter:
     cargo test --features postgres-tests -- {{ filter }}
 
@@ -27,7 +27,7 @@ py *filter: build
         FACEMATCH_NGINX=target/test-tools/nginx/usr/sbin/nginx \
         target/test-tools/venv/bin/python -m pytest -c tests/python/pytest.ini tests/python {{ if filter == "" { "" } else { "-k '" + filter + "'" } }}
 
-# the debug build (4 min from nothing, then 20 s)
+# the debug build (3 min from nothing, then 20 s)
 build:
     cargo build --locked
 

@@ -4,7 +4,7 @@
 //! gets a line for the first trouble of each kind, and a line with a count at the end of each
 //! [`WINDOW`]. If there are very many peers, only the first ones get lines of their own. This
 //! module deliberately decides nothing: limits are kept elsewhere. A connection that its peer or
-//! the network ends gets no line, whatever the peer did before.
+//! the network ends gets no line, also after faults of the peer.
 
 use std::{
     collections::{HashMap, hash_map::Entry},

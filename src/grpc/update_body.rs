@@ -25,7 +25,7 @@ use crate::{grpc::encoded::Encoded, pb, sync::lock};
 /// The updates of one stream.
 pub type Updates = Pin<Box<dyn Stream<Item = Result<Encoded, Status>> + Send>>;
 
-/// The empty stream that tonic gets instead of one that was handed over.
+/// The empty stream that tonic gets instead of the stream that was handed over.
 pub type HandedOver = stream::Empty<Result<pb::MatchUpdate, Status>>;
 
 /// The stream of an answer, on its way from the handler to [`UpdateStreams`].

@@ -1,4 +1,4 @@
-//! Properties that hold for every answer from Oz, whatever its bytes are.
+//! Properties that hold for every answer from Oz, of any bytes.
 //!
 //! It compares the parsed values with the JSON as another reader sees it, so that nothing is made
 //! up: no verdict without its words and its score, no id that wasn't sent.

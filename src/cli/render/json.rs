@@ -364,7 +364,7 @@ impl Serialize for DurationJson<'_> {
     }
 }
 
-/// The name of a state, or the number of one that a later version added.
+/// The name of a state, or the number of a state that a later version added.
 fn state(number: i32) -> Cow<'static, str> {
     match pb::MatchState::try_from(number) {
         Ok(known) => Cow::Borrowed(known.as_str_name()),

@@ -1,4 +1,4 @@
-//! Properties that hold for a photo whatever its bytes are.
+//! Properties that hold for every photo, of any bytes.
 //!
 //! It compares with the bytes themselves and with the documented limits, deliberately not with the
 //! constants that the code uses.

@@ -43,7 +43,7 @@ impl CallRecord {
 
     /// Notes the match that the call is about.
     pub fn names_match(&self, id: MatchId) {
-        // The first id is the one that the caller meant.
+        // The caller meant the first id.
         let _ = self.0.match_id.set(id);
     }
 

@@ -11,7 +11,7 @@ use std::{
 use crate::postgres::{
     USER, data, free_port,
     keeper::Keeper,
-    programs::{Programs, pgbouncer},
+    programs::{Programs, pgbouncer, run},
     url, wait_until,
 };
 
@@ -63,9 +63,8 @@ impl Pooler {
             fs::create_dir(&folder).expect("a new directory");
             configure(&folder, server, port, mode, connections_max);
             programs.give(keeper.directory());
-            // A copy: the server's user may have no access to this repository's folder.
             let program = folder.join("pgbouncer");
-            fs::copy(pgbouncer(), &program).expect("its program can be copied");
+            copy(&pgbouncer(), &program);
             let mut process = launch(programs.server_at(&program), &folder);
             let mut has_ended = false;
             wait_until("PgBouncer takes connections", || {
@@ -96,6 +95,16 @@ impl Drop for Pooler {
         // The keeper has killed the process; this reaps it.
         let _ = self.process.wait();
     }
+}
+
+/// Copies a program, because the server's user may have no access to this repository's folder.
+///
+/// `cp` writes the copy, not this process: a child that another thread forks meanwhile would
+/// inherit the open file, and a program that is open for writing can't be run (`ETXTBSY`).
+fn copy(program: &Path, copy: &Path) {
+    let mut cp = Command::new("cp");
+    cp.args([program, copy]);
+    run(cp, &[]).expect("the program can be copied");
 }
 
 fn configure(folder: &Path, server: u16, port: u16, mode: Mode, connections_max: usize) {

@@ -7,12 +7,12 @@ use facematch::pb::{Match, MatchUpdate, WatchMatchesRequest};
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::task::JoinSet;
-use tonic::Streaming;
+use tonic::{Streaming, transport::Endpoint};
 
 use crate::{
-    canary::Client,
+    canary::{self, Client},
     checker::{MatchChecker, is_transient},
-    support::{TestServer, connect, event_name, get, size_from_env, watch_after},
+    support::{TestServer, event_name, get, size_from_env, watch_after},
     watching::{all_after, fail_many, keys, take},
 };
 
@@ -24,6 +24,9 @@ const UPDATES: u64 = 50_000;
 const CUT_EACH: u32 = 8;
 /// One update in this many is looked up in the journal as soon as it arrives.
 const LOOK_EACH: u32 = 64;
+/// The HTTP/2 window of a watcher's stream, in bytes: some ten updates. With the default window the
+/// service would send hundreds of updates to each stream, and most of them are cut unread.
+const STREAM_WINDOW: u32 = 4 << 10;
 /// One match in this many is also followed by a stream of its own.
 const FOLLOW_EACH: u32 = 16;
 
@@ -157,6 +160,13 @@ pub fn missing_and_repeated(seen: &[UpdateKey], all: &[UpdateKey]) -> (usize, us
     (missing, repeated)
 }
 
+/// A client whose streams have a small window.
+async fn watcher_client(address: &str) -> Client {
+    let endpoint = Endpoint::from_shared(address.to_owned()).expect("an address");
+    let channel = endpoint.initial_stream_window_size(STREAM_WINDOW).connect().await;
+    canary::client(channel.expect("the service listens"))
+}
+
 fn updates_wanted() -> usize {
     usize::try_from(size_from_env("FACEMATCH_WATCH_UPDATES", UPDATES)).expect("not that many")
 }
@@ -168,7 +178,7 @@ async fn a_thousand_reconnecting_watchers_see_each_durable_update_once() {
     // Some matches exist before the watchers connect, the rest run while they watch.
     let before = matches / 3;
     fail_many(&house, before).await;
-    let clients: Vec<_> = join_all((0..CONNECTIONS).map(|_| connect(&house.address))).await;
+    let clients: Vec<_> = join_all((0..CONNECTIONS).map(|_| watcher_client(&house.address))).await;
     let mut watchers = JoinSet::new();
     for seed in 0..WATCHERS {
         let watcher = Watcher::new(clients[seed % CONNECTIONS].clone(), seed as u64);

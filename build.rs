@@ -4,7 +4,10 @@ use std::{env, error::Error, path::PathBuf};
 
 const PROTO: &str = "proto/facematch/v1/face_match.proto";
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells a build script its folder by OUT_DIR")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells a build script its folder and features by variables"
+)]
 fn main() -> Result<(), Box<dyn Error>> {
     // tonic-prost-build emits no `rerun-if-changed` when it is given descriptors.
     println!("cargo::rerun-if-changed=proto");
@@ -16,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("facematch_descriptor.bin"), encoded)?;
 
     tonic_prost_build::configure()
+        .build_client(env::var_os("CARGO_FEATURE_CLI").is_some())
         // Photos are slices of the receive buffer, never copied.
         .bytes(".facematch.v1.ReferencePhoto.content")
         .compile_fds(descriptors.clone())?;

@@ -7,7 +7,7 @@ default:
 
 # run the demo: the service, a simulated Oz, two matches (first build 3 min, then 5 s)
 demo *arguments:
-    cargo run -- demo {{ arguments }}
+    cargo demo {{ arguments }}
 
 # unit tests, or those whose names contain a word: `just t watch` (build 10 s, tests 1 to 60 s)
 t *filter:

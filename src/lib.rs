@@ -40,6 +40,7 @@ pub mod pb;
 pub mod cli;
 pub mod config;
 
+#[cfg(feature = "simulator")]
 pub mod simulator;
 
 pub mod app;
@@ -47,6 +48,9 @@ pub mod clock;
 pub mod outage;
 mod sync;
 pub mod telemetry;
+
+#[cfg(all(test, not(all(feature = "cli", feature = "simulator"))))]
+compile_error!("the tests need the features `cli` and `simulator`");
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

@@ -9,12 +9,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    app::{App, BoxError, StartError, demo, process, sim},
-    cli::{CommandFuture, DemoArgs, Parts, SimArgs},
+    app::{App, BoxError, StartError, process},
+    cli::{CommandFuture, Parts},
     clock::Clock,
     config::Config,
     telemetry,
 };
+
+#[cfg(all(feature = "cli", feature = "simulator"))]
+use crate::{app::demo, cli::DemoArgs};
+#[cfg(feature = "simulator")]
+use crate::{app::sim, cli::SimArgs};
 
 /// The exit code of a process that a second signal ends, as shells number it.
 const INTERRUPTED: i32 = 130;
@@ -28,7 +33,9 @@ pub const PARTS: Parts = Parts {
     guard: process::guard,
     log: |log| Ok(telemetry::start(log.format, &log.level)?),
     serve: |config| -> CommandFuture { Box::pin(serve(config)) },
+    #[cfg(feature = "simulator")]
     sim: |args| -> CommandFuture { Box::pin(simulate(args)) },
+    #[cfg(all(feature = "cli", feature = "simulator"))]
     demo: |args| -> CommandFuture { Box::pin(demonstrate(args)) },
 };
 
@@ -87,11 +94,13 @@ fn take_descriptors(config: &Config) {
 }
 
 /// Serves the simulator until a signal comes.
+#[cfg(feature = "simulator")]
 async fn simulate(args: SimArgs) -> Result<(), BoxError> {
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), sim::run(args, shutdown)).await?
 }
 
+#[cfg(all(feature = "cli", feature = "simulator"))]
 async fn demonstrate(args: DemoArgs) -> Result<(), BoxError> {
     let shutdown = CancellationToken::new();
     until_second_signal(shutdown.clone(), demo::run(args, shutdown)).await?

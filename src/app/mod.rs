@@ -3,9 +3,11 @@
 //! It builds the service from its settings, runs it, and shuts everything down in order.
 
 pub mod commands;
+#[cfg(all(feature = "cli", feature = "simulator"))]
 mod demo;
 mod process;
 mod secrets;
+#[cfg(feature = "simulator")]
 mod sim;
 mod store;
 

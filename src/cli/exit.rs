@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::pb::{Match, MatchState, Resolution};
+use crate::pb::{Match, MatchState, Resolution};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl From<Exit> for ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::pb::MatchResult;
+    use crate::pb::MatchResult;
 
     fn ended(state: MatchState, resolution: Option<Resolution>) -> Match {
         let result = resolution

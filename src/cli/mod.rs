@@ -5,33 +5,31 @@
 //! journal or the simulator.
 
 mod args;
-mod client;
+#[cfg(feature = "cli")]
+mod call;
 mod exit;
-mod follow;
-mod lookup;
+#[cfg(feature = "cli")]
 mod pages;
-mod photo;
-mod render;
-mod report;
-mod resume;
-mod run;
-mod screen;
 mod serve;
+mod stderr;
 mod told;
-mod watch;
 
-use std::{error::Error, ffi::OsString, future::Future, path::Path, pin::Pin};
+use std::{error::Error, ffi::OsString, future::Future, pin::Pin};
 
-use bytes::Bytes;
 use clap::error::ErrorKind;
 use tracing::warn;
 
-use crate::{
-    config::{self, Config, Environment, Loaded, LogFormat, LogSettings},
-    pb,
-};
+use crate::config::{self, Config, Environment, Loaded, LogFormat, LogSettings};
 
-pub use args::{DemoArgs, Output, SimArgs};
+#[cfg(all(feature = "cli", feature = "simulator"))]
+pub use self::{
+    args::DemoArgs,
+    call::{describe, read_photo},
+};
+#[cfg(any(feature = "cli", feature = "simulator"))]
+pub use args::Output;
+#[cfg(feature = "simulator")]
+pub use args::SimArgs;
 pub use exit::Exit;
 
 use args::{Cli, Command};
@@ -57,8 +55,10 @@ pub struct Parts {
     /// Runs the service, which also prints the line that says that it is ready.
     pub serve: fn(Config) -> CommandFuture,
     /// Runs the Oz simulator alone.
+    #[cfg(feature = "simulator")]
     pub sim: fn(SimArgs) -> CommandFuture,
     /// Runs the service, the simulator and some matches together.
+    #[cfg(all(feature = "cli", feature = "simulator"))]
     pub demo: fn(DemoArgs) -> CommandFuture,
 }
 
@@ -77,55 +77,49 @@ pub async fn run(
             told.error(error.to_string().trim_end());
             Exit::Usage
         }
-        Err(error) => misread(&error, wanted_output(&args)),
+        #[cfg(feature = "cli")]
+        Err(error) if error.use_stderr() && call::wants_json(&args) => {
+            call::wrong_usage(error.to_string().trim_end())
+        }
+        Err(error) => misread(&error),
     }
 }
 
 async fn command(command: Command, environment: Environment, parts: Parts) -> Exit {
-    if matches!(command, Command::Serve(_) | Command::Sim(_) | Command::Demo(_)) {
-        (parts.guard)();
-    }
     match command {
-        Command::Serve(args) => serve(args, environment, parts).await,
+        Command::Serve(args) => {
+            (parts.guard)();
+            serve(args, environment, parts).await
+        }
+        #[cfg(feature = "simulator")]
         Command::Sim(args) => {
+            (parts.guard)();
             let told = Reporter::with(args.log.log_format());
             part((parts.sim)(args), told).await
         }
-        Command::Demo(args) => part((parts.demo)(args), Reporter::with(LogFormat::Text)).await,
-        Command::Match(args) => run::run(args, &environment).await,
-        Command::Watch(args) => watch::watch(args, &environment).await,
-        Command::Get(args) => lookup::get(args, &environment).await,
-        Command::List(args) => lookup::list(args, &environment).await,
-        Command::Cancel(args) => lookup::cancel(args, &environment).await,
-        Command::Delete(args) => lookup::delete(args, &environment).await,
+        #[cfg(all(feature = "cli", feature = "simulator"))]
+        Command::Demo(args) => {
+            (parts.guard)();
+            part((parts.demo)(args), Reporter::with(LogFormat::Text)).await
+        }
+        #[cfg(feature = "cli")]
+        Command::Call(args) => call::run(args, &environment).await,
+        #[cfg(feature = "cli")]
         Command::Completions(args) => pages::completions(&args),
+        #[cfg(feature = "cli")]
         Command::Man(args) => pages::man(&args),
     }
 }
 
 /// Handles arguments that clap didn't parse: help and the version succeed, all else is wrong usage.
-fn misread(error: &clap::Error, output: Output) -> Exit {
-    match (error.kind(), output) {
-        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, _) => match error.print() {
-            Ok(()) => Exit::Success,
-            Err(error) => report::unwritable(Output::Text, &error),
-        },
-        (_, Output::Json) => report::usage(output, error.to_string().trim_end()),
-        (_, Output::Text) => {
-            // Standard error may be closed, and there is no other place for the message.
-            let _ = error.print();
-            Exit::Usage
+fn misread(error: &clap::Error) -> Exit {
+    match (error.kind(), error.print()) {
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Ok(())) => Exit::Success,
+        (ErrorKind::DisplayHelp | ErrorKind::DisplayVersion, Err(error)) => {
+            stderr::unwritable(&error)
         }
-    }
-}
-
-/// The output format that unparsable arguments ask for: a program that asks for JSON gets JSON for
-/// wrong usage too.
-fn wanted_output(args: &[OsString]) -> Output {
-    let is_json = |pair: &[OsString]| pair[0] == "--output" && pair[1] == "json";
-    match args.windows(2).any(is_json) || args.iter().any(|arg| arg == "--output=json") {
-        true => Output::Json,
-        false => Output::Text,
+        // Standard error may be closed, and there is no other place for the message.
+        _ => Exit::Usage,
     }
 }
 
@@ -166,20 +160,7 @@ async fn part(running: CommandFuture, told: Reporter) -> Exit {
 
 /// Prints a message of `serve`, `sim` or `demo` as one line, since logs are read line by line.
 fn tell(text: &str) {
-    report::people(&config::one_line(text));
-}
-
-/// Describes an update in one line for people.
-pub fn describe(update: &pb::MatchUpdate) -> String {
-    render::text::update(update)
-}
-
-/// Reads a reference photo from a file.
-///
-/// # Errors
-/// One line that names the file and the cause.
-pub async fn read_photo(path: &Path) -> Result<Bytes, String> {
-    photo::read(path).await.map_err(|error| report::with_causes(&error))
+    stderr::people(&config::one_line(text));
 }
 
 #[cfg(test)]

@@ -15,9 +15,8 @@ use clap_mangen::Man;
 use crate::{
     cli::{
         Exit,
-        args::{Cli, CompletionsArgs, ManArgs, Output},
-        render::failure::FailureDetails,
-        report,
+        args::{Cli, CompletionsArgs, ManArgs},
+        stderr,
     },
     config,
 };
@@ -28,7 +27,7 @@ const PROGRAM: &str = "facematch";
 pub fn completions(args: &CompletionsArgs) -> Exit {
     match io::stdout().write_all(&script(args.shell)).and_then(|()| io::stdout().flush()) {
         Ok(()) => Exit::Success,
-        Err(error) => report::unwritable(Output::Text, &error),
+        Err(error) => stderr::unwritable(&error),
     }
 }
 
@@ -44,9 +43,7 @@ pub fn man(args: &ManArgs) -> Exit {
         Ok(()) => Exit::Success,
         Err(error) => {
             let dir = config::one_line(&args.dir.display().to_string());
-            let why =
-                FailureDetails::own(format!("can't write the manual pages into {dir}: {error}"));
-            report::failure(Output::Text, &why);
+            stderr::people(&format!("can't write the manual pages into {dir}: {error}"));
             Exit::Unwritable
         }
     }

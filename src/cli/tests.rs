@@ -1,5 +1,7 @@
 //! From arguments to exit codes.
 
+use std::path::Path;
+
 use tokio::net::TcpListener;
 
 use super::*;

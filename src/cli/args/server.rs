@@ -5,12 +5,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tonic::transport::Uri;
 
 use crate::{
-    cli::args::value::limit,
-    config::{self, Environment, LogFormat},
+    cli::args::{Output, value::limit},
+    config::{self, Environment},
 };
 
 /// The server's default address.
@@ -48,25 +48,6 @@ pub struct TimeoutArg {
     /// How long to wait for each answer of the server
     #[arg(long, value_name = "DURATION", value_parser = limit, default_value = ANSWER_TIMEOUT)]
     pub timeout: Duration,
-}
-
-/// The format of the output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Output {
-    /// Lines for people.
-    Text,
-    /// One JSON object a line; of a match, with the field names of the proto.
-    Json,
-}
-
-impl Output {
-    /// The log format that belongs to this output format.
-    pub const fn log_format(self) -> LogFormat {
-        match self {
-            Self::Text => LogFormat::Text,
-            Self::Json => LogFormat::Json,
-        }
-    }
 }
 
 /// The server that a command calls.

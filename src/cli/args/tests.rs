@@ -1,8 +1,14 @@
 //! Each command parses, and wrong arguments are refused.
 
-use clap::CommandFactory;
+use std::{path::PathBuf, time::Duration};
 
-use super::*;
+use clap::CommandFactory;
+use prost_types::Timestamp;
+
+use super::{
+    call::{KindArg, PolicyArg, StateArg},
+    *,
+};
 
 #[track_caller]
 fn parsed(line: &str) -> Command {
@@ -23,7 +29,7 @@ fn the_definition_of_the_commands_is_consistent() {
 
 #[test]
 fn match_has_an_argument_for_every_field_of_a_request() {
-    let Command::Match(args) = parsed(
+    let Command::Call(CallCommand::Match(args)) = parsed(
         "facematch match --folder f --photo p.png --kind id-front --request-id r --timeout 90s \
          --label a=b --label c=d=e --label e= --liveness-policy run --liveness-media m \
          --liveness-media n --give-up-after 1m --progress --server http://host:1 --output json",
@@ -44,7 +50,10 @@ fn match_has_an_argument_for_every_field_of_a_request() {
 
 #[test]
 fn match_needs_one_photo() {
-    assert!(matches!(parsed("facematch match --folder f --folder-media m"), Command::Match(_)));
+    assert!(matches!(
+        parsed("facematch match --folder f --folder-media m"),
+        Command::Call(CallCommand::Match(_))
+    ));
     assert!(refused("facematch match --folder f").contains("--photo"));
     refused("facematch match --folder f --photo p --folder-media m");
     refused("facematch match --photo p");
@@ -71,7 +80,7 @@ fn watch_follows_one_or_all() {
 
 #[test]
 fn list_takes_filters() {
-    let Command::List(args) =
+    let Command::Call(CallCommand::List(args)) =
         parsed("facematch list --folder f --label a=b --state failed --state finished --all")
     else {
         panic!("another command");
@@ -85,7 +94,7 @@ fn list_takes_filters() {
 fn list_takes_only_times_with_an_offset() {
     let list = "facematch list --created-after 2027-01-15T08:00:00Z --created-before \
                 2027-01-15T10:00:00.5+02:00";
-    let Command::List(args) = parsed(list) else { panic!("another command") };
+    let Command::Call(CallCommand::List(args)) = parsed(list) else { panic!("another command") };
     assert_eq!(args.created_after, Some(Timestamp { seconds: 1_800_000_000, nanos: 0 }));
     assert_eq!(args.created_before, Some(Timestamp { seconds: 1_800_000_000, nanos: 500_000_000 }));
     for wrong in ["2027-01-15", "2027-01-15T08:00:00", "08:00", "yesterday", "2027-13-15T08:00:00Z"]

@@ -12,12 +12,6 @@ pub fn label(text: &str) -> Result<(String, String), &'static str> {
     }
 }
 
-/// Accepts any text but an empty one. An empty argument usually comes from an unset shell variable,
-/// and would otherwise pass for a missing value.
-pub fn given(text: &str) -> Result<String, &'static str> {
-    if text.is_empty() { Err("is empty; leave it out if there is none") } else { Ok(text.into()) }
-}
-
 /// Parses a time in RFC 3339. The offset is required, because the server doesn't know the caller's.
 pub fn time(text: &str) -> Result<Timestamp, &'static str> {
     const WANTED: &str = "must be a time in RFC 3339 such as 2027-01-15T08:00:00Z";

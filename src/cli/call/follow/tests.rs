@@ -20,7 +20,7 @@ use tonic::{Code, Request, Response, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::*;
-use crate::cli::{
+use crate::cli::call::{
     args::Server as Address,
     client,
     pb::{

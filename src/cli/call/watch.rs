@@ -8,7 +8,7 @@ use tokio::signal;
 use tonic::Status;
 
 use crate::{
-    cli::{
+    cli::call::{
         Exit,
         args::{Output, Server, WatchArgs},
         client::{self, ServiceClient},

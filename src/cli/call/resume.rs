@@ -7,7 +7,7 @@ use std::{error::Error, time::Duration};
 use tonic::{Code, ConnectError, Status};
 use tonic_types::StatusExt;
 
-use crate::cli::{
+use crate::cli::call::{
     client::{Foreign, TlsProblem},
     pb::{Match, MatchState, MatchUpdate, match_update::Event},
     render::failure,

@@ -3,7 +3,7 @@
 use prost_types::{Duration, Timestamp};
 
 use super::{json, text};
-use crate::cli::pb::{
+use crate::cli::call::pb::{
     Accepted, AnalysisStarted, AttemptFailed, Cancelled, DeleteMatchResponse, Failed, Finished,
     Heartbeat, LivenessPolicy, LivenessResult, Match, MatchError, MatchResult, MatchState,
     MatchUpdate, OzStatus, PhotoKind, PhotoUploaded, Progress, Resolution, Trouble,

@@ -9,7 +9,7 @@ use std::{
 
 use prost_types::Timestamp;
 
-use crate::cli::pb::{
+use crate::cli::call::pb::{
     AttemptFailed, DeleteMatchResponse, LivenessPolicy, LivenessResult, Match, MatchError,
     MatchResult, MatchState, MatchUpdate, PhotoKind, PhotoUploaded, Progress, Resolution, Trouble,
     match_update::Event,

@@ -13,7 +13,7 @@ use std::{
 use prost_types::{Duration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use crate::cli::pb::{self, match_update::Event};
+use crate::cli::call::pb::{self, match_update::Event};
 
 pub use told::{failure, notice};
 

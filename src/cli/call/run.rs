@@ -7,7 +7,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{
-    cli::{
+    cli::call::{
         Exit,
         args::{MatchArgs, Server},
         client,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::{
+use crate::cli::call::{
     args::{Server, shown},
     render::failure::FailureDetails,
     resume::Acceptance,
@@ -101,7 +101,7 @@ mod tests {
     use tonic::transport::Uri;
 
     use super::*;
-    use crate::cli::render::json;
+    use crate::cli::call::render::json;
 
     fn server(url: &'static str, ca_file: Option<&str>) -> Server {
         Server { url: Uri::from_static(url), ca_file: ca_file.map(Into::into) }

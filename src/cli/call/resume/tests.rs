@@ -5,7 +5,7 @@ use std::{collections::HashMap, io, sync::Arc};
 use tonic_types::ErrorDetails;
 
 use super::*;
-use crate::cli::pb::{Accepted, Heartbeat};
+use crate::cli::call::pb::{Accepted, Heartbeat};
 
 fn seen(sequence: u64, state: MatchState) -> Seen {
     Seen { match_id: "m".to_owned(), sequence, state }

@@ -11,7 +11,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 use tonic::Status;
 
-use crate::cli::{
+use crate::cli::call::{
     Exit,
     args::{Output, Server},
     follow::Audience,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use crate::cli::render::{
+use crate::cli::call::render::{
     failure::{self, FailureDetails},
     json::line,
     notice::Notice,

@@ -15,7 +15,7 @@ use http::{Request, Response};
 use tonic::{body::Body, transport::Channel};
 use tower::Service;
 
-use crate::cli::client::{first_bytes::FirstBytes, foreign::Foreign};
+use crate::cli::call::client::{first_bytes::FirstBytes, foreign::Foreign};
 
 /// A channel whose answers are inspected.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use std::{future::Future, io, time::Duration};
 use tonic::{Status, Streaming};
 
 use crate::{
-    cli::{
+    cli::call::{
         client::ServiceClient,
         pb::{
             GetMatchRequest, Match, MatchRequest, MatchUpdate, WatchMatchRequest,

@@ -15,7 +15,7 @@ use tonic::{
     transport::{ClientTlsConfig, Endpoint},
 };
 
-use crate::cli::{args::Server, pb::face_match_client::FaceMatchClient};
+use crate::cli::call::{args::Server, pb::face_match_client::FaceMatchClient};
 
 pub use foreign::Foreign;
 pub use tls::TlsProblem;

@@ -11,7 +11,7 @@ use std::{
 use tonic::{Response, Status, transport::Uri};
 
 use crate::{
-    cli::{
+    cli::call::{
         Exit,
         args::{Common, ListArgs, OneArgs, Output, shown},
         client::{self, ServiceClient},

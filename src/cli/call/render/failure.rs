@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, error::Error, time::Duration};
 use tonic::{Code, Status, transport::Uri};
 use tonic_types::StatusExt;
 
-use crate::cli::{
+use crate::cli::call::{
     args::shown,
     client::{Foreign, TlsProblem},
     render::text::plain,

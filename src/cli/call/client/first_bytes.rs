@@ -18,7 +18,7 @@ use tokio::{
 use tonic::transport::Uri;
 use tower::Service;
 
-use crate::{cli::client::foreign::Foreign, sync::lock};
+use crate::{cli::call::client::foreign::Foreign, sync::lock};
 
 /// The finding about the peer of the last connection. Empty if the peer speaks HTTP/2. Clones share
 /// it.

@@ -23,7 +23,7 @@ use crate::{
     config::{self, Config},
     domain::{Policy, Timestamp},
     grpc, journal,
-    journal::{Reader, Writer},
+    journal::Handles,
     outage::{self, Outage},
     oz,
     watch::{self, Watch},
@@ -186,11 +186,11 @@ impl App {
             .map_err(|refused| config.origins.refused(refused.setting(), refused.why()))?;
         let journal = Journal::open(&config, secrets.store_password(), &clock).await?;
         begun.journal = Some(journal.clone());
-        let (reader, writer) = (journal.reader(), journal.writer());
+        let handles = journal.handles();
         let store = Outage::new("the store", clock.clone());
-        let watch =
-            Watch::new(watch_config(&config), Arc::clone(&reader), store.clone(), clock.clone());
-        let worker = worker(&config, writer, reader, oz, &watch, &store, &clock);
+        let feed = handles.feed.clone();
+        let watch = Watch::new(watch_config(&config), feed, store.clone(), clock.clone());
+        let worker = worker(&config, handles, oz, &watch, &store, &clock);
         begun.worker = Some(worker.clone());
         let door = match bind(&config, &worker, &watch, &store, &clock).await {
             Ok(door) => door,
@@ -329,8 +329,7 @@ async fn check_health(
 
 fn worker(
     config: &Config,
-    writer: Arc<dyn Writer>,
-    reader: Arc<dyn Reader>,
+    journal: Handles,
     oz: oz::Client,
     watch: &Watch,
     store: &Outage,
@@ -338,8 +337,7 @@ fn worker(
 ) -> Worker {
     let watch = watch.clone();
     let with = worker::Collaborators {
-        writer,
-        reader,
+        journal,
         oz: Arc::new(oz),
         clock: clock.clone(),
         progress: Arc::new(move |id, progress| watch.progress(id, progress)),

@@ -1,7 +1,5 @@
 //! The journal's engine, as the settings choose it: SQLite or PostgreSQL.
 
-use std::sync::Arc;
-
 use secrecy::SecretString;
 use tokio::sync::watch;
 
@@ -10,7 +8,7 @@ use crate::{
     clock::Clock,
     config::{Config, StoreLocation},
     journal::{
-        Reader, Writer,
+        Handles,
         postgres::{self, Postgres},
         sqlite::{self, Sqlite},
     },
@@ -61,19 +59,11 @@ impl Journal {
         })
     }
 
-    /// The journal's writer, for the worker.
-    pub fn writer(&self) -> Arc<dyn Writer> {
+    /// The journal for the worker and the watch.
+    pub fn handles(&self) -> Handles {
         match self {
-            Self::Sqlite(journal) => Arc::new(journal.clone()),
-            Self::Postgres(journal) => Arc::new(journal.clone()),
-        }
-    }
-
-    /// The journal's reader, for the worker and the watch.
-    pub fn reader(&self) -> Arc<dyn Reader> {
-        match self {
-            Self::Sqlite(journal) => Arc::new(journal.clone()),
-            Self::Postgres(journal) => Arc::new(journal.clone()),
+            Self::Sqlite(journal) => journal.handles(),
+            Self::Postgres(journal) => journal.handles(),
         }
     }
 

@@ -1,8 +1,18 @@
-//! What callers ask the journal for, and its answers: claims, outcomes of writes, and cursors.
+//! What callers ask the journal for, its answers, and what an opened journal hands out.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    mem,
+    sync::{Arc, Mutex},
+};
 
-use crate::domain::{FolderId, Match, MatchId, Position, Recorded, RequestId, State, Timestamp};
+use tokio::sync::watch;
+
+use crate::{
+    domain::{FolderId, Match, MatchId, Position, Recorded, RequestId, State, Timestamp},
+    journal::{Reader, Writer},
+    sync::lock,
+};
 
 /// A replica's exclusive right to write to one match. The epoch is a fencing token: a write under a
 /// claim that another replica has taken over has no effect.
@@ -30,7 +40,7 @@ pub enum Key {
     Request(RequestId),
 }
 
-/// The answer to [`Writer::admit`](crate::journal::Writer::admit).
+/// The answer to [`Writer::admit`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Admitted {
     /// The match is new: its first event, and the claim that this replica now holds on it.
@@ -40,7 +50,7 @@ pub enum Admitted {
     Known(Match),
 }
 
-/// The answer to [`Writer::append`](crate::journal::Writer::append).
+/// The answer to [`Writer::append`].
 #[derive(Clone, PartialEq, Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -57,7 +67,7 @@ pub enum Appended {
     Taken,
 }
 
-/// The answer to [`Writer::cancel`](crate::journal::Writer::cancel).
+/// The answer to [`Writer::cancel`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum CancelledAs {
     /// This call has cancelled the match.
@@ -70,7 +80,7 @@ pub enum CancelledAs {
     Absent,
 }
 
-/// The answer to [`Writer::erase`](crate::journal::Writer::erase).
+/// The answer to [`Writer::erase`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Erased {
     /// The match is erased.
@@ -81,7 +91,7 @@ pub enum Erased {
     Absent,
 }
 
-/// The answer to [`Writer::take`](crate::journal::Writer::take).
+/// The answer to [`Writer::take`].
 #[derive(Clone, PartialEq, Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -179,13 +189,76 @@ pub struct Keys {
     pub token: [u8; 32],
 }
 
+/// What a store and its process are known by. It stays the same while the journal is open.
+#[derive(Clone)]
+pub struct Identity {
+    /// The store, and the incarnation of this process.
+    pub origin: Origin,
+    /// The store's keys.
+    pub keys: Keys,
+    /// Whether the store has one writer at a time. Its events don't name their incarnation then.
+    pub has_one_writer: bool,
+}
+
+impl Identity {
+    /// The origin to name in a token for a cursor of this incarnation.
+    pub const fn origin_of(&self, incarnation: u64) -> Origin {
+        match self.has_one_writer {
+            true => self.origin,
+            false => Origin { incarnation, ..self.origin },
+        }
+    }
+}
+
+/// The matches that other replicas have erased. Clones share them.
+#[derive(Clone, Default)]
+pub struct Erasures(Arc<Mutex<Vec<MatchId>>>);
+
+impl Erasures {
+    /// Takes those that were erased since the last call. It has one consumer, since each erasure is
+    /// returned once; [`Feed::wake`] signals it.
+    pub fn take(&self) -> Vec<MatchId> {
+        mem::take(&mut *lock(&self.0))
+    }
+
+    /// Adds matches that another replica has erased.
+    pub fn add(&self, erased: impl IntoIterator<Item = MatchId>) {
+        lock(&self.0).extend(erased);
+    }
+}
+
+/// The reading side of an open journal: what can be read, and the signals of what is new.
+#[derive(Clone)]
+pub struct Feed {
+    /// Reads.
+    pub reader: Arc<dyn Reader>,
+    /// What the store and this process are known by.
+    pub identity: Identity,
+    /// Changes whenever there may be new events or erasures. It is a hint without data: mark it as
+    /// seen, read, then wait for it.
+    pub wake: watch::Receiver<()>,
+    /// The matches that other replicas have erased.
+    pub erased: Erasures,
+}
+
+/// An open journal, as its engine hands it out.
+#[derive(Clone)]
+pub struct Handles {
+    /// Writes.
+    pub writer: Arc<dyn Writer>,
+    /// The reading side.
+    pub feed: Feed,
+    /// The live replicas. Changes also whenever there may be matches that no replica holds.
+    pub fleet: watch::Receiver<Fleet>,
+}
+
 /// A page of all events, with the earlier events of their matches.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EventPage {
     /// In the journal's order: first the earlier events of the page's matches, each from the first
     /// event on, then the page itself.
     pub events: Vec<Recorded>,
-    /// The [floor](crate::journal::Reader::floor) when the store was read. `None` if the page is
+    /// The [floor](Reader::floor) when the store was read. `None` if the page is
     /// from memory, where no event is missing.
     pub floor: Option<Position>,
 }

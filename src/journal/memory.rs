@@ -31,9 +31,9 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
-        EventPage, Filter, Fleet, Key, Keys, Listener, Listing, MatchChange, Origin, Reader,
-        Takeover, Writer, recent, stored,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Erasures, Error,
+        EventPage, Feed, Filter, Fleet, Handles, Identity, Key, Keys, Listener, Listing,
+        MatchChange, Origin, Reader, Takeover, Writer, recent, stored,
     },
     sync::lock,
 };
@@ -51,8 +51,7 @@ pub struct Memory {
     clock: Clock,
     /// The store's clock, by which leases expire.
     steady: Clock,
-    origin: Origin,
-    keys: Keys,
+    identity: Identity,
     /// How long the process's lease lasts without a pulse.
     lease: Duration,
     here: Arc<Mutex<Here>>,
@@ -135,8 +134,7 @@ impl Memory {
             store,
             clock,
             steady,
-            origin,
-            keys,
+            identity: Identity { origin, keys, has_one_writer: false },
             lease,
             here,
             wake,
@@ -144,6 +142,22 @@ impl Memory {
             reads,
             ear: Arc::default(),
         }
+    }
+
+    /// The journal for its users.
+    pub fn handles(&self) -> Handles {
+        let feed = Feed {
+            reader: Arc::new(self.clone()),
+            identity: self.identity.clone(),
+            wake: self.wake.subscribe(),
+            erased: Erasures::default(),
+        };
+        Handles { writer: Arc::new(self.clone()), feed, fleet: self.fleet.subscribe() }
+    }
+
+    /// Whether this process may claim matches, and act on its claims.
+    pub fn may_act(&self) -> bool {
+        self.lease().is_ok()
     }
 
     /// How many reads there were so far that a database would run a statement for.
@@ -318,7 +332,7 @@ impl Writer for Memory {
                     let (events, hold) = (Vec::new(), PackedClaim { epoch: 1, lent: false, lease });
                     let row = Row { events, epoch: 1, owner: Some(lease), lent: false };
                     store.matches.insert(match_id, row);
-                    let (now, author) = (self.clock.now(), self.origin.incarnation);
+                    let (now, author) = (self.clock.now(), self.identity.origin.incarnation);
                     let first = store.write(match_id, now, author, Event::Accepted(spec));
                     Admitted::New(first.expect("the match is there"), hold.claim(match_id))
                 }
@@ -352,7 +366,7 @@ impl Writer for Memory {
                 (false, _) => Appended::Lost,
                 (true, true) => Appended::Taken,
                 (true, false) => {
-                    let (now, author) = (self.clock.now(), self.origin.incarnation);
+                    let (now, author) = (self.clock.now(), self.identity.origin.incarnation);
                     let recorded = store.write(claim.match_id, now, author, event);
                     Appended::Done(recorded.expect("the match is there"))
                 }
@@ -380,7 +394,12 @@ impl Writer for Memory {
                 Some(m) if m.has_ended() => CancelledAs::Ended(m),
                 Some(m) => {
                     let event = Event::Cancelled(Cancelled { keep });
-                    ended = store.write(m.id, self.clock.now(), self.origin.incarnation, event);
+                    ended = store.write(
+                        m.id,
+                        self.clock.now(),
+                        self.identity.origin.incarnation,
+                        event,
+                    );
                     let row = store.matches.get_mut(&m.id).expect("the match is there");
                     row.epoch += 1;
                     CancelledAs::Now(row.folded())
@@ -501,20 +520,8 @@ impl Writer for Memory {
         Ok(owned)
     }
 
-    fn may_act(&self) -> bool {
-        self.lease().is_ok()
-    }
-
     fn claim_status(&self, claim: Claim) -> ClaimStatus {
         self.claim_status_by_lease(claim)
-    }
-
-    fn fleet(&self) -> watch::Receiver<Fleet> {
-        self.fleet.subscribe()
-    }
-
-    fn keys(&self) -> &Keys {
-        &self.keys
     }
 }
 
@@ -604,29 +611,9 @@ impl Reader for Memory {
         Ok(self.lock().standing(origin, position))
     }
 
-    fn origin(&self) -> Origin {
-        self.origin
-    }
-
-    fn origin_of(&self, incarnation: u64) -> Origin {
-        Origin { incarnation, ..self.origin }
-    }
-
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
         self.count();
-        Ok(self.lock().author(position).unwrap_or(self.origin.incarnation))
-    }
-
-    fn keys(&self) -> &Keys {
-        &self.keys
-    }
-
-    fn wake(&self) -> watch::Receiver<()> {
-        self.wake.subscribe()
-    }
-
-    fn take_erased(&self) -> Vec<MatchId> {
-        Vec::new()
+        Ok(self.lock().author(position).unwrap_or(self.identity.origin.incarnation))
     }
 
     async fn ping(&self) -> Result<(), Error> {

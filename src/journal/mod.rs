@@ -20,12 +20,12 @@ pub mod suite;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 pub use self::{
     answers::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, EventPage,
-        Filter, Fleet, Key, Keys, Listener, MatchChange, Origin, Takeover,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Erasures,
+        EventPage, Feed, Filter, Fleet, Handles, Identity, Key, Keys, Listener, MatchChange,
+        Origin, Takeover,
     },
     listing::Listing,
 };
@@ -95,7 +95,7 @@ pub trait Writer: Send + Sync {
 
     /// Erases a match that has ended: all of its rows. SQLite overwrites their bytes at once,
     /// PostgreSQL when it reuses their space. Writes no event; other replicas learn of the erasure
-    /// by [`Reader::take_erased`].
+    /// by [`Feed::erased`].
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
 
     /// Erases up to `limit` matches whose expiry time has passed, and returns how many it erased. A
@@ -146,18 +146,9 @@ pub trait Writer: Send + Sync {
         analyses: &[AnalysisId],
     ) -> Result<Vec<AnalysisId>, Error>;
 
-    /// Whether this replica may claim matches, and act on its claims.
-    fn may_act(&self) -> bool;
-
     /// What a claim allows at this moment, as far as this replica's lease tells: the store isn't
     /// asked. Drivers check it before each request to Oz.
     fn claim_status(&self, claim: Claim) -> ClaimStatus;
-
-    /// Changes when the fleet changes, and whenever there may be matches that no replica holds.
-    fn fleet(&self) -> watch::Receiver<Fleet>;
-
-    /// The same keys as [`Reader::keys`].
-    fn keys(&self) -> &Keys;
 }
 
 /// The side of the journal that reads.
@@ -175,7 +166,7 @@ pub trait Reader: Send + Sync {
 
     /// The events of a match from memory, without asking the store. `None` if memory lacks the
     /// first event. Events that are being committed at this moment may be missing at the end;
-    /// [`Reader::wake`] signals them next.
+    /// [`Feed::wake`] signals them next.
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>>;
 
     /// Up to `limit` events after a position, in the journal's order. No position becomes visible
@@ -216,27 +207,9 @@ pub trait Reader: Send + Sync {
         position: Position,
     ) -> Result<CursorStatus, Error>;
 
-    /// The store, and the incarnation of this process.
-    fn origin(&self) -> Origin;
-
-    /// The origin to name in a token for a cursor of this incarnation. In a store with one writer
-    /// at a time it is always [`Reader::origin`].
-    fn origin_of(&self, incarnation: u64) -> Origin;
-
     /// The incarnation that wrote the newest event up to a position: for a cursor at a position
     /// that was not read from an event, such as the head.
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error>;
-
-    /// The store's keys.
-    fn keys(&self) -> &Keys;
-
-    /// Changes whenever there may be new events or erasures. It is a hint without data: subscribe,
-    /// read, then wait for it.
-    fn wake(&self) -> watch::Receiver<()>;
-
-    /// The matches that other replicas have erased since the last call. It has one consumer, since
-    /// each erasure is returned once; [`Reader::wake`] signals it.
-    fn take_erased(&self) -> Vec<MatchId>;
 
     /// Whether the store answers, and this replica may act: the health check.
     async fn ping(&self) -> Result<(), Error>;

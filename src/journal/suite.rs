@@ -26,7 +26,7 @@ pub use self::{
 use crate::{
     clock::Hand,
     domain::Timestamp,
-    journal::{Reader, Writer},
+    journal::{Handles, Reader, Writer},
 };
 
 /// An engine with a store of its own, which is empty at first and deleted on drop.
@@ -38,11 +38,21 @@ pub trait Engine: Sized + Send + Sync + 'static {
     /// Creates a store and opens it, with the clock at [`START`].
     async fn create() -> Self;
 
+    /// The journal of the current process.
+    fn handles(&self) -> Handles;
+
+    /// Whether the current process may claim matches, and act on its claims.
+    fn may_act(&self) -> bool;
+
     /// The writer of the current process.
-    fn writer(&self) -> Arc<dyn Writer>;
+    fn writer(&self) -> Arc<dyn Writer> {
+        self.handles().writer
+    }
 
     /// The reader of the current process.
-    fn reader(&self) -> Arc<dyn Reader>;
+    fn reader(&self) -> Arc<dyn Reader> {
+        self.handles().feed.reader
+    }
 
     /// The hand of the clock that stamps events.
     fn hand(&self) -> Hand;

@@ -15,13 +15,13 @@ use std::{
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
-        EventPage, Filter, Fleet, Key, Keys, Listener, Listing, Origin, Reader, Takeover, Writer,
+        EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Takeover, Writer,
     },
     sync::lock,
 };
@@ -261,6 +261,14 @@ impl Drop for BusyGuard<'_> {
     }
 }
 
+/// The journal of a process that may crash. Each write fails with a probability.
+pub fn faulty(journal: Handles, plug: &Arc<CrashInjector>, seed: u64, chance: f64) -> Handles {
+    let writer = FaultyWriter::new(journal.writer, Arc::clone(plug), seed, chance);
+    let reader = FaultyReader { inner: journal.feed.reader, plug: Arc::clone(plug) };
+    let feed = Feed { reader: Arc::new(reader), ..journal.feed };
+    Handles { writer: Arc::new(writer), feed, fleet: journal.fleet }
+}
+
 fn unavailable() -> Error {
     Error::Unavailable(Arc::new(std::io::Error::other("an injected failure of the store")))
 }
@@ -332,24 +340,12 @@ impl Writer for FaultyWriter {
         self.plug.run_unless_cut_off(self.inner.owned_by_others(match_id, analyses)).await
     }
 
-    fn may_act(&self) -> bool {
-        self.inner.may_act()
-    }
-
     fn listen(&self, ear: Listener) {
         self.inner.listen(ear);
     }
 
     fn claim_status(&self, claim: Claim) -> ClaimStatus {
         self.inner.claim_status(claim)
-    }
-
-    fn fleet(&self) -> watch::Receiver<Fleet> {
-        self.inner.fleet()
-    }
-
-    fn keys(&self) -> &Keys {
-        self.inner.keys()
     }
 }
 
@@ -405,28 +401,8 @@ impl Reader for FaultyReader {
         self.plug.run_unless_cut_off(self.inner.cursor_status(origin, position)).await
     }
 
-    fn origin(&self) -> Origin {
-        self.inner.origin()
-    }
-
-    fn origin_of(&self, incarnation: u64) -> Origin {
-        self.inner.origin_of(incarnation)
-    }
-
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
         self.plug.run_unless_cut_off(self.inner.incarnation_at(position)).await
-    }
-
-    fn keys(&self) -> &Keys {
-        self.inner.keys()
-    }
-
-    fn wake(&self) -> watch::Receiver<()> {
-        self.inner.wake()
-    }
-
-    fn take_erased(&self) -> Vec<MatchId> {
-        self.inner.take_erased()
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -30,7 +30,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{Policy, Timestamp},
     journal::{
-        Reader, Writer,
+        Handles, Reader,
         memory::{Memory, Store},
         sqlite::{self, Sqlite},
         suite::START,
@@ -38,7 +38,7 @@ use crate::{
     outage::Outage,
     simulation::{
         caller::{Caller, Follower, Process},
-        fault_injection::{CrashInjector, FaultyReader, FaultyWriter},
+        fault_injection::{CrashInjector, faulty},
         oz::{Model, Wire},
     },
     watch::{self, Watch},
@@ -60,8 +60,8 @@ const TIME_MAX: Duration = Duration::from_secs(3_600);
 /// A store that outlives processes. Each history chooses its engine.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// Opens the store for a process: its writer and its reader.
-    async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>);
+    /// Opens the store for a process.
+    async fn open(&self, clock: &Clock) -> Handles;
 }
 
 /// The engine in memory.
@@ -69,9 +69,8 @@ pub struct InMemory(Arc<Mutex<Store>>);
 
 #[async_trait]
 impl Engine for InMemory {
-    async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>) {
-        let memory = Memory::open(Arc::clone(&self.0), clock.clone());
-        (Arc::new(memory.clone()), Arc::new(memory))
+    async fn open(&self, clock: &Clock) -> Handles {
+        Memory::open(Arc::clone(&self.0), clock.clone()).handles()
     }
 }
 
@@ -86,7 +85,7 @@ impl OnDisk {
 
 #[async_trait]
 impl Engine for OnDisk {
-    async fn open(&self, clock: &Clock) -> (Arc<dyn Writer>, Arc<dyn Reader>) {
+    async fn open(&self, clock: &Clock) -> Handles {
         let path = self.0.path().join("facematch.db");
         let config = sqlite::Config {
             path,
@@ -94,8 +93,7 @@ impl Engine for OnDisk {
             ticks: Clock::system(),
             readers: sqlite::READERS,
         };
-        let journal = Sqlite::open(config).await.expect("the former process is gone");
-        (Arc::new(journal.clone()), Arc::new(journal))
+        Sqlite::open(config).await.expect("the former process is gone").handles()
     }
 }
 
@@ -231,19 +229,17 @@ impl History {
     }
 
     async fn open(&self) -> (Arc<Process>, Arc<dyn Reader>) {
-        let (writer, inner) = self.engine.open(&self.clock).await;
-        let reader: Arc<dyn Reader> =
-            Arc::new(FaultyReader { inner, plug: Arc::clone(&self.plug) });
+        let seed = self.seed + self.crashes as u64;
+        let journal = self.engine.open(&self.clock).await;
+        let journal = faulty(journal, &self.plug, seed, self.store_trouble);
+        let reader = Arc::clone(&journal.feed.reader);
         let config = watch::Config { heartbeat: Duration::from_secs(20) };
         let store = Outage::new("the store", self.clock.clone());
-        let watch = Watch::new(config, Arc::clone(&reader), store.clone(), self.clock.clone());
-        let seed = self.seed + self.crashes as u64;
-        let writer = FaultyWriter::new(writer, Arc::clone(&self.plug), seed, self.store_trouble);
+        let watch = Watch::new(config, journal.feed.clone(), store.clone(), self.clock.clone());
         let random = Mutex::new(StdRng::seed_from_u64(seed));
         let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
         let with = worker::Collaborators {
-            writer: Arc::new(writer),
-            reader: Arc::clone(&reader),
+            journal,
             oz: Arc::new(Wire {
                 oz: Arc::clone(&self.oz),
                 plug: Arc::clone(&self.plug),

@@ -19,7 +19,7 @@ use crate::{
         Analysis, AnalysisId, Ask, Failure, FailureKind, Folder, FolderId, MatchId, Media, MediaId,
         Reply, Timestamp, ask::AskKind,
     },
-    journal::{Writer, memory::Memory},
+    journal::memory::Memory,
     oz::{Oz, Sent},
     simulation::fault_injection::{CrashInjector, Point},
     sync::lock,

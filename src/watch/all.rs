@@ -270,7 +270,7 @@ mod tests {
         }
         let config = Config { heartbeat: HEARTBEAT };
         let store = Outage::new("the store", clock.clone());
-        let Watch(mut inner) = Watch::new(config, Arc::new(journal), store, clock);
+        let Watch(mut inner) = Watch::new(config, journal.handles().feed, store, clock);
         let pages = &mut Arc::get_mut(&mut inner).expect("it has no clone yet").pages;
         pages.limits = limits;
         pages.signal(Position(matches));
@@ -333,7 +333,7 @@ mod tests {
         }
         let store = Outage::new("the store", clock.clone());
         let config = Config { heartbeat: HEARTBEAT };
-        let watch = Watch::new(config, Arc::new(journal.clone()), store, clock);
+        let watch = Watch::new(config, journal.handles().feed, store, clock);
         let mut stream = follow(&watch).await;
         assert_eq!(next(&mut stream).await, None);
         let before = journal.reads();
@@ -358,7 +358,8 @@ mod tests {
             journal.admit(match_id(0, n), Arc::clone(&spec)).await.unwrap();
         }
         let store = Outage::new("the store", clock.clone());
-        let watch = Watch::new(Config { heartbeat: HEARTBEAT }, Arc::new(journal), store, clock);
+        let watch =
+            Watch::new(Config { heartbeat: HEARTBEAT }, journal.handles().feed, store, clock);
         let mut stream = follow(&watch).await;
         assert_eq!(next(&mut stream).await, None);
         for _ in 0..EVENTS {

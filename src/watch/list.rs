@@ -3,7 +3,7 @@
 
 use crate::{
     domain::{CallerId, Match},
-    journal::{Filter, Reader},
+    journal::{Filter, Keys, Reader},
     watch::{Ended, token},
 };
 
@@ -20,13 +20,14 @@ pub struct Page {
 /// rejects. `fits` is asked in order, and has to accept the first match.
 pub async fn page(
     reader: &dyn Reader,
+    keys: &Keys,
     caller: &CallerId,
     filter: &Filter,
     token: &str,
     size: usize,
     fits: impl FnMut(&Match) -> bool + Send,
 ) -> Result<Page, Ended> {
-    let before = token::read_page(reader.keys(), caller, filter, token)?;
+    let before = token::read_page(keys, caller, filter, token)?;
     // One match more than requested tells whether there is another page.
     let listing = reader.list(caller, filter, before, size.saturating_add(1)).await?;
     let (found, mut matches) = (listing.matches.len(), listing.matches);
@@ -34,6 +35,6 @@ pub async fn page(
     matches.truncate(fitting);
     let last = matches.last().map(|last| last.id);
     let position = if found > fitting { last } else { listing.reached };
-    let next = position.map(|last| token::write_page(reader.keys(), caller, filter, last));
+    let next = position.map(|last| token::write_page(keys, caller, filter, last));
     Ok(Page { matches, next: next.unwrap_or_default() })
 }

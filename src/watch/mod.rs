@@ -29,7 +29,7 @@ pub(crate) use token::fuzzing;
 use crate::{
     clock::Clock,
     domain::{CallerId, Cursor, Match, MatchId, Position, Progress, Sequence, Timestamp},
-    journal::{self, Reader},
+    journal::{self, Erasures, Feed, Identity, Reader},
     outage::Outage,
     watch::{log::Registry, pages::Pages},
 };
@@ -53,6 +53,9 @@ pub struct Watch(Arc<WatchInner>);
 struct WatchInner {
     config: Config,
     reader: Arc<dyn Reader>,
+    identity: Identity,
+    wake: tokio::sync::watch::Receiver<()>,
+    erased: Erasures,
     /// The store's outages, which every user of the store reports.
     store: Outage,
     clock: Clock,
@@ -121,12 +124,16 @@ pub enum Ended {
 
 impl Watch {
     /// Makes a watch over a journal. It follows nothing live before [`Watch::start`].
-    pub fn new(config: Config, reader: Arc<dyn Reader>, store: Outage, clock: Clock) -> Self {
+    pub fn new(config: Config, journal: Feed, store: Outage, clock: Clock) -> Self {
+        let Feed { reader, identity, wake, erased } = journal;
         Self(Arc::new(WatchInner {
             config,
             pages: Pages::new(Arc::clone(&reader)),
             logs: Registry::default(),
             reader,
+            identity,
+            wake,
+            erased,
             store,
             clock,
             tasks: TaskTracker::new(),
@@ -184,7 +191,8 @@ impl Watch {
         size: usize,
         fits: impl FnMut(&Match) -> bool + Send,
     ) -> Result<Page, Ended> {
-        list::page(self.0.reader.as_ref(), caller, filter, token, size, fits).await
+        let (reader, keys) = (self.0.reader.as_ref(), &self.0.identity.keys);
+        list::page(reader, keys, caller, filter, token, size, fits).await
     }
 
     /// Waits until `done` holds for the match, or it has ended, or the timeout is over, and returns
@@ -261,13 +269,13 @@ impl Watch {
         // The floor is read first: events that retention erases from here on end the stream as
         // expired, rather than being skipped silently.
         let floor = self.0.reader.floor().await?;
-        let after = token::cursor(self.0.reader.as_ref(), token).await?;
+        let after = token::cursor(self.0.reader.as_ref(), &self.0.identity.keys, token).await?;
         Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after, floor))
     }
 
     /// The token for resuming after a cursor.
     pub fn token(&self, place: Cursor) -> String {
-        token::write(self.0.reader.as_ref(), place)
+        token::write(&self.0.identity, place)
     }
 
     /// Shows progress to the watchers of the match that asked for it.
@@ -315,7 +323,7 @@ impl Watch {
 impl WatchInner {
     /// Follows the journal and passes new events to the logs of watched matches.
     async fn tail(self: Arc<Self>, mut after: Position) {
-        let mut wake = self.reader.wake();
+        let mut wake = self.wake.clone();
         let mut pages_since = self.clock.now();
         loop {
             // Retention erases without a signal, so shared pages are dropped once a second.
@@ -345,7 +353,7 @@ impl WatchInner {
 
     /// Ends the streams of matches that other replicas have erased.
     fn forget_erased(&self) {
-        let erased = self.reader.take_erased();
+        let erased = self.erased.take();
         if !erased.is_empty() {
             self.pages.forget();
         }

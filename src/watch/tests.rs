@@ -24,7 +24,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, Claim, CursorStatus, Error, EventPage, Filter, Key, Keys, Listing,
+        Admitted, Appended, Claim, CursorStatus, Error, EventPage, Feed, Filter, Key, Listing,
         Origin, Reader, Writer,
         memory::{Memory, Store},
         suite::facts::{START, finished, match_id, plain_spec, started, uploaded},
@@ -44,15 +44,10 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 /// The clock's smallest step.
 const MICROSECOND: Duration = Duration::from_micros(1);
 
-/// A journal that loses its wake-ups or fails to read events, as its flags say.
+/// A journal that fails to read events, as its flag says.
 struct FaultyReader {
     journal: Memory,
-    /// Whether its wake-ups are lost. It counts when the tail starts.
-    loses_wakes: AtomicBool,
     fails: AtomicBool,
-    /// The matches that other replicas have erased.
-    erased: Mutex<Vec<MatchId>>,
-    never: watch::Sender<()>,
 }
 
 impl FaultyReader {
@@ -119,31 +114,8 @@ impl Reader for FaultyReader {
         self.journal.cursor_status(origin, position).await
     }
 
-    fn origin(&self) -> Origin {
-        self.journal.origin()
-    }
-
-    fn origin_of(&self, incarnation: u64) -> Origin {
-        self.journal.origin_of(incarnation)
-    }
-
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
         self.journal.incarnation_at(position).await
-    }
-
-    fn keys(&self) -> &Keys {
-        Reader::keys(&self.journal)
-    }
-
-    fn wake(&self) -> watch::Receiver<()> {
-        match self.loses_wakes.load(Ordering::Relaxed) {
-            true => self.never.subscribe(),
-            false => self.journal.wake(),
-        }
-    }
-
-    fn take_erased(&self) -> Vec<MatchId> {
-        std::mem::take(&mut self.erased.lock().unwrap())
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -158,6 +130,14 @@ struct Harness {
     reader: Arc<FaultyReader>,
     clock: Clock,
     hand: Hand,
+    /// The sender of wake-ups that never come.
+    _lost: Option<watch::Sender<()>>,
+}
+
+/// A watch over a journal, with the settings of all tests.
+fn watch_of(feed: Feed, clock: &Clock) -> Watch {
+    let store = Outage::new("the store", clock.clone());
+    Watch::new(Config { heartbeat: HEARTBEAT }, feed, store, clock.clone())
 }
 
 impl Harness {
@@ -185,18 +165,22 @@ impl Harness {
         Self::over(journal, self.clock.clone(), self.hand.clone())
     }
 
+    /// A watch that doesn't follow the journal yet, and whose wake-ups are lost.
+    fn deaf() -> Self {
+        let mut house = Self::new();
+        let (lost, wake) = watch::channel(());
+        let feed = Feed { reader: house.reader.clone(), wake, ..house.journal.handles().feed };
+        house.watch = watch_of(feed, &house.clock);
+        house._lost = Some(lost);
+        house
+    }
+
     fn over(journal: Memory, clock: Clock, hand: Hand) -> Self {
-        let reader = Arc::new(FaultyReader {
-            journal: journal.clone(),
-            loses_wakes: AtomicBool::new(false),
-            fails: AtomicBool::new(false),
-            erased: Mutex::default(),
-            never: watch::Sender::new(()),
-        });
-        let store = Outage::new("the store", clock.clone());
-        let config = Config { heartbeat: HEARTBEAT };
-        let watch = Watch::new(config, reader.clone(), store, clock.clone());
-        Self { watch, journal, reader, clock, hand }
+        let reader =
+            Arc::new(FaultyReader { journal: journal.clone(), fails: AtomicBool::new(false) });
+        let feed = Feed { reader: reader.clone(), ..journal.handles().feed };
+        let watch = watch_of(feed, &clock);
+        Self { watch, journal, reader, clock, hand, _lost: None }
     }
 
     /// Sets the memory limits of pages, before the watch starts.

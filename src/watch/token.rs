@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, Cursor, MatchId, Position, Timestamp},
-    journal::{CursorStatus, Filter, Keys, Origin, Reader},
+    journal::{CursorStatus, Filter, Identity, Keys, Origin, Reader},
     watch::Ended,
 };
 
@@ -23,8 +23,8 @@ const RESUME: u8 = 1;
 const PAGE: u8 = 2;
 
 /// The token for resuming after a cursor.
-pub fn write(reader: &dyn Reader, cursor: Cursor) -> String {
-    written(reader.keys(), reader.origin_of(cursor.incarnation), cursor.position)
+pub fn write(identity: &Identity, cursor: Cursor) -> String {
+    written(&identity.keys, identity.origin_of(cursor.incarnation), cursor.position)
 }
 
 fn written(keys: &Keys, origin: Origin, position: Position) -> String {
@@ -38,7 +38,7 @@ fn written(keys: &Keys, origin: Origin, position: Position) -> String {
 
 /// The cursor of a token: the head for an empty token, and the position before the oldest update in
 /// the store for `earliest`.
-pub async fn cursor(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
+pub async fn cursor(reader: &dyn Reader, keys: &Keys, token: &str) -> Result<Cursor, Ended> {
     let start = match token {
         "" => Some(reader.head().await?),
         EARLIEST => Some(reader.earliest().await?),
@@ -47,7 +47,7 @@ pub async fn cursor(reader: &dyn Reader, token: &str) -> Result<Cursor, Ended> {
     if let Some(position) = start {
         return Ok(Cursor { position, incarnation: reader.incarnation_at(position).await? });
     }
-    let (origin, position) = read(reader.keys(), token).ok_or(Ended::InvalidToken)?;
+    let (origin, position) = read(keys, token).ok_or(Ended::InvalidToken)?;
     match reader.cursor_status(origin, position).await? {
         CursorStatus::Retained => Ok(Cursor { position, incarnation: origin.incarnation }),
         CursorStatus::Expired => Err(Ended::Expired),

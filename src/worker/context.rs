@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::{
     clock::Clock,
     domain::{MatchId, Policy, Progress},
-    journal::{self, Reader, Writer},
+    journal::{self, Fleet, Identity, Reader, Writer},
     outage::{self, Outage},
     oz::{Jitter, Oz},
     worker::limiter::Limiter,
@@ -22,8 +23,12 @@ pub type ProgressSink = Arc<dyn Fn(MatchId, Progress) + Send + Sync>;
 pub struct Context {
     /// Writes events, and claims matches.
     pub writer: Arc<dyn Writer>,
+    /// The live replicas. Changes also whenever there may be matches that no replica holds.
+    pub fleet: watch::Receiver<Fleet>,
     /// Finds matches, and reads their events.
     pub reader: Arc<dyn Reader>,
+    /// What the store and this process are known by.
+    pub identity: Identity,
     /// Sends requests to Oz.
     pub oz: Arc<dyn Oz>,
     /// Grants the permits of requests to Oz.

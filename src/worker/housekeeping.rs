@@ -63,7 +63,7 @@ async fn restart_on_panic<F: Future<Output = ()>>(
 /// Claims the matches that no replica holds, until the drain.
 async fn claim_loop(supervisor: Arc<Supervisor>) {
     let context = &supervisor.context;
-    let mut fleet = context.writer.fleet();
+    let mut fleet = context.fleet.clone();
     context.limiter.share_among(fleet.borrow_and_update().alive);
     // The first round comes soon: matches may have been released since the claims at the start.
     let mut pause = CLAIMING_PAUSE;

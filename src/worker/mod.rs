@@ -30,7 +30,7 @@ pub use limiter::OzLimits;
 use crate::{
     clock::Clock,
     domain::{CallerId, Digest, Match, MatchId, Policy, RequestId, Spec, Timestamp},
-    journal::{self, Erased, Key, Reader, Writer},
+    journal::{self, Erased, Handles, Key},
     outage::Outage,
     oz::Oz,
     worker::{
@@ -61,10 +61,8 @@ pub struct Config {
 
 /// What the worker is built from.
 pub struct Collaborators {
-    /// Writes events, and claims matches.
-    pub writer: Arc<dyn Writer>,
-    /// Finds matches, and reads their events.
-    pub reader: Arc<dyn Reader>,
+    /// The journal.
+    pub journal: Handles,
     /// Sends requests to Oz.
     pub oz: Arc<dyn Oz>,
     /// Tells the time, and waits for it.
@@ -101,8 +99,10 @@ impl Worker {
     pub fn new(config: Config, with: Collaborators) -> Self {
         let context = Context {
             limiter: Limiter::new(config.oz, with.clock.clone(), Arc::clone(&with.chance)),
-            writer: with.writer,
-            reader: with.reader,
+            writer: with.journal.writer,
+            fleet: with.journal.fleet,
+            reader: with.journal.feed.reader,
+            identity: with.journal.feed.identity,
             oz: with.oz,
             clock: with.clock,
             chance: with.chance,
@@ -135,7 +135,7 @@ impl Worker {
 
     /// The digest of a photo, keyed with the store's own key.
     pub fn digest(&self, photo: &[u8]) -> Digest {
-        let key = &self.context().writer.keys().digest;
+        let key = &self.context().identity.keys.digest;
         Digest(*blake3::keyed_hash(key, photo).as_bytes())
     }
 

@@ -86,7 +86,8 @@ pub async fn wait_for_claim(
 
 /// Wakes the standbys of matches that can be claimed, until this replica drains.
 pub async fn wake_all(context: &Context, standbys: &Standbys) {
-    let mut fleet = context.writer.fleet();
+    let mut fleet = context.fleet.clone();
+    fleet.mark_unchanged();
     let mut pause = ASK_INTERVAL;
     loop {
         tokio::select! {

@@ -183,7 +183,7 @@ impl Supervisor {
     pub async fn flush_releases(&self) {
         let (now, is_last) = (self.context.clock.now(), self.context.draining.is_cancelled());
         // A replica that is alone releases nothing: its claims are free once it has left.
-        if is_last && self.context.writer.fleet().borrow().alive == 1 {
+        if is_last && self.context.fleet.borrow().alive == 1 {
             return;
         }
         let due: Vec<_> =

@@ -35,7 +35,7 @@ use crate::{
         Timeout, ask::AskKind,
     },
     journal::{
-        Admitted, Appended, Claim,
+        Admitted, Appended, Claim, Handles, Reader, Writer,
         memory::{Memory, Store},
     },
     outage::Outage,
@@ -200,20 +200,8 @@ impl Writer for FaultyJournal {
         self.journal.owned_by_others(match_id, analyses).await
     }
 
-    fn may_act(&self) -> bool {
-        self.journal.may_act()
-    }
-
     fn claim_status(&self, claim: Claim) -> journal::ClaimStatus {
         self.journal.claim_status(claim)
-    }
-
-    fn fleet(&self) -> tokio::sync::watch::Receiver<journal::Fleet> {
-        self.journal.fleet()
-    }
-
-    fn keys(&self) -> &journal::Keys {
-        Writer::keys(&self.journal)
     }
 }
 
@@ -255,8 +243,7 @@ impl Harness {
             takes: Arc::clone(&takes),
         };
         let with = Collaborators {
-            writer: Arc::new(writer),
-            reader: Arc::new(journal.clone()),
+            journal: Handles { writer: Arc::new(writer), ..journal.handles() },
             oz: Arc::new(ForwardingOz(asks)),
             clock: clock.clone(),
             progress: Arc::new(|_, _| {}),

@@ -13,7 +13,7 @@ use facematch::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
-        EventPage, Filter, Fleet, Key, Keys, Listener, Listing, Origin, Reader, Takeover, Writer,
+        EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Takeover, Writer,
         sqlite::Sqlite,
     },
     worker::Worker,
@@ -83,6 +83,13 @@ impl Gate {
 impl FaultyStore {
     pub fn new(inner: Sqlite) -> Self {
         Self { inner, faults: Arc::default() }
+    }
+
+    /// The journal with its faults, for its users.
+    pub fn handles(&self) -> Handles {
+        let handles = self.inner.handles();
+        let feed = Feed { reader: Arc::new(self.clone()), ..handles.feed };
+        Handles { writer: Arc::new(self.clone()), feed, ..handles }
     }
 }
 
@@ -169,20 +176,8 @@ impl Writer for FaultyStore {
         self.inner.owned_by_others(match_id, analyses).await
     }
 
-    fn may_act(&self) -> bool {
-        self.inner.may_act()
-    }
-
     fn claim_status(&self, claim: Claim) -> ClaimStatus {
         self.inner.claim_status(claim)
-    }
-
-    fn fleet(&self) -> watch::Receiver<Fleet> {
-        self.inner.fleet()
-    }
-
-    fn keys(&self) -> &Keys {
-        Writer::keys(&self.inner)
     }
 }
 
@@ -252,28 +247,8 @@ impl Reader for FaultyStore {
         self.inner.cursor_status(origin, position).await
     }
 
-    fn origin(&self) -> Origin {
-        self.inner.origin()
-    }
-
-    fn origin_of(&self, incarnation: u64) -> Origin {
-        self.inner.origin_of(incarnation)
-    }
-
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
         self.inner.incarnation_at(position).await
-    }
-
-    fn keys(&self) -> &Keys {
-        Reader::keys(&self.inner)
-    }
-
-    fn wake(&self) -> watch::Receiver<()> {
-        self.inner.wake()
-    }
-
-    fn take_erased(&self) -> Vec<MatchId> {
-        self.inner.take_erased()
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -60,10 +60,10 @@ impl WorkerAndWatch {
         let config =
             sqlite::Config { path, clock: clock.clone(), ticks: Clock::system(), readers: 4 };
         let store = FaultyStore::new(Sqlite::open(config).await.unwrap());
-        let reader = Arc::new(store.clone());
         let heartbeat = Duration::from_secs(3_600);
         let outage = Outage::new("the store", clock.clone());
-        let watch = Watch::new(watch::Config { heartbeat }, reader, outage, clock.clone());
+        let watch =
+            Watch::new(watch::Config { heartbeat }, store.handles().feed, outage, clock.clone());
         let worker = Worker::new(worker_config(), collaborators(&oz, &store, &clock));
         Self { _inspection, oz, store, worker, watch, clock, hand, _directory: directory }
     }
@@ -132,8 +132,7 @@ fn collaborators(oz: &Simulator, store: &FaultyStore, clock: &Clock) -> worker::
         oz::Credentials::Login { email: login.to_owned(), password: password.to_owned().into() };
     let config = oz::Config::new(oz.url(), credentials);
     worker::Collaborators {
-        writer: Arc::new(store.clone()),
-        reader: Arc::new(store.clone()),
+        journal: store.handles(),
         oz: Arc::new(oz::Client::new(config, clock.clone(), Arc::new(|| 0.5)).unwrap()),
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),

@@ -51,12 +51,12 @@ impl suite::Engine for Kept {
         Self::open(Arc::new(Mutex::new(Store::new(7))), START)
     }
 
-    fn writer(&self) -> Arc<dyn Writer> {
-        Arc::new(self.journal.clone())
+    fn handles(&self) -> Handles {
+        self.journal.handles()
     }
 
-    fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(self.journal.clone())
+    fn may_act(&self) -> bool {
+        self.journal.may_act()
     }
 
     fn hand(&self) -> Hand {

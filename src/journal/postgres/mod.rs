@@ -50,8 +50,8 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Error, FOLLOWERS, Fleet, Key,
-        Keys, Listener, Origin, Takeover, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Error, FOLLOWERS, Feed,
+        Handles, Identity, Key, Keys, Listener, Origin, Takeover, Writer,
         postgres::{
             address::Malformed,
             claim::PackedClaim,
@@ -229,8 +229,7 @@ struct Shared {
     health: ReadConnections,
     leases: Arc<Leases>,
     tail: Arc<Tail>,
-    origin: Origin,
-    keys: Keys,
+    identity: Identity,
     wake: watch::Sender<()>,
     /// Tells the lease renewer to delete the lease and stop.
     leaving: CancellationToken,
@@ -320,8 +319,7 @@ impl Postgres {
             health,
             leases,
             tail,
-            origin,
-            keys,
+            identity: Identity { origin, keys, has_one_writer: false },
             wake,
             leaving,
             renewer: keeper,
@@ -329,6 +327,22 @@ impl Postgres {
             tasks,
             watermark: history,
         })))
+    }
+
+    /// The journal for its users.
+    pub fn handles(&self) -> Handles {
+        let feed = Feed {
+            reader: Arc::new(self.clone()),
+            identity: self.0.identity.clone(),
+            wake: self.0.wake.subscribe(),
+            erased: self.0.tail.erased(),
+        };
+        Handles { writer: Arc::new(self.clone()), feed, fleet: self.0.leases.fleet() }
+    }
+
+    /// Whether this replica may claim matches, and act on its claims.
+    fn may_act(&self) -> bool {
+        self.0.writer.is_open() && !self.0.watermark.is_lost() && self.0.leases.held().is_some()
     }
 
     /// Writes everything that is queued, deletes the lease and closes all connections. Later calls
@@ -403,7 +417,7 @@ impl Postgres {
             let is_ours = |recorded: &Recorded| {
                 recorded.sequence == after.next()
                     && recorded.event == *event
-                    && recorded.incarnation == self.0.origin.incarnation
+                    && recorded.incarnation == self.0.identity.origin.incarnation
             };
             if let Some(recorded) = events.into_iter().find(is_ours) {
                 return Ok(Appended::Done(recorded));
@@ -664,20 +678,8 @@ impl Writer for Postgres {
         self.others_own(match_id, analyses).await
     }
 
-    fn may_act(&self) -> bool {
-        self.0.writer.is_open() && !self.0.watermark.is_lost() && self.0.leases.held().is_some()
-    }
-
     fn claim_status(&self, claim: Claim) -> ClaimStatus {
         let is_over = !self.0.writer.is_open() || self.0.watermark.is_lost();
         if is_over { ClaimStatus::Lost } else { self.0.leases.tenure(claim) }
-    }
-
-    fn fleet(&self) -> watch::Receiver<Fleet> {
-        self.0.leases.fleet()
-    }
-
-    fn keys(&self) -> &Keys {
-        &self.0.keys
     }
 }

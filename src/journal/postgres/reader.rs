@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{PgPool, Row, pool::PoolConnection, postgres::PgRow, query};
-use tokio::{sync::watch, time};
+use tokio::time;
 
 use crate::{
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence},
     journal::{
-        Claim, CursorStatus, Error, EventPage, Filter, Key, Keys, Listing, Origin, Reader, Writer,
+        Claim, CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader,
         postgres::{
             Postgres,
             claim::PackedClaim,
@@ -210,7 +210,7 @@ impl Postgres {
     }
 
     /// Those of these matches that a replica with their photos would not find held: see
-    /// [`Writer::takeable`].
+    /// [`takeable`](crate::journal::Writer::takeable).
     pub(super) async fn not_held(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
         const NOT_HELD: &str = "
             SELECT w.match_id FROM unnest($1::uuid[]) AS w (match_id)
@@ -319,7 +319,7 @@ impl Reader for Postgres {
         origin: Origin,
         position: Position,
     ) -> Result<CursorStatus, Error> {
-        if origin.store != self.0.origin.store {
+        if origin.store != self.0.identity.origin.store {
             return Ok(CursorStatus::Foreign);
         }
         // Whether the position is part of this store's history. A token names the incarnation that
@@ -349,14 +349,6 @@ impl Reader for Postgres {
         })
     }
 
-    fn origin(&self) -> Origin {
-        self.0.origin
-    }
-
-    fn origin_of(&self, incarnation: u64) -> Origin {
-        Origin { incarnation, ..self.0.origin }
-    }
-
     async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
         const WRITTEN_BY: &str = "
             SELECT incarnation FROM commits WHERE first_position <= $1
@@ -365,19 +357,7 @@ impl Reader for Postgres {
         let rows = self.0.readers.rows(|| query(WRITTEN_BY).bind(position)).await?;
         let written_by = rows.first().map(|row| rows::unsigned(row, 0)).transpose()?;
         // No incarnation wrote position zero, and every one started after it.
-        Ok(written_by.filter(|run| *run != 0).unwrap_or(self.0.origin.incarnation))
-    }
-
-    fn keys(&self) -> &Keys {
-        &self.0.keys
-    }
-
-    fn wake(&self) -> watch::Receiver<()> {
-        self.0.wake.subscribe()
-    }
-
-    fn take_erased(&self) -> Vec<MatchId> {
-        self.0.tail.take_erased()
+        Ok(written_by.filter(|run| *run != 0).unwrap_or(self.0.identity.origin.incarnation))
     }
 
     /// Fails also while this replica can't rely on its lease: it should get no requests then.

@@ -5,9 +5,8 @@
 //! lost, or not passed on by a pooler. A notification says "look" and deliberately carries no data.
 
 use std::{
-    mem,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -30,7 +29,7 @@ use crate::{
     clock::Clock,
     domain::{MatchId, Position, Recorded},
     journal::{
-        Error, MatchChange,
+        Erasures, Error, MatchChange,
         postgres::{
             aside::Aside,
             connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
@@ -42,7 +41,6 @@ use crate::{
         recent::Recent,
     },
     outage::{self, Outage},
-    sync::lock,
 };
 
 /// How often events are read without a notification. A lost notification delays events by no more.
@@ -66,8 +64,7 @@ pub(super) struct Tail {
     was_notified: AtomicBool,
     /// Signals that a read found events although no notification had arrived.
     missed_notify: Notify,
-    /// Matches that other replicas erased, until [`Self::take_erased`] takes them.
-    erased: Mutex<Vec<MatchId>>,
+    erased: Erasures,
     watermark: Arc<Watermark>,
     /// Matches that this version can't drive.
     aside: Arc<Aside>,
@@ -85,7 +82,7 @@ impl Tail {
             poke: Notify::new(),
             was_notified: AtomicBool::new(false),
             missed_notify: Notify::new(),
-            erased: Mutex::default(),
+            erased: Erasures::default(),
             watermark: history,
             aside: Arc::default(),
         }
@@ -101,9 +98,9 @@ impl Tail {
         Arc::clone(&self.aside)
     }
 
-    /// Takes the matches that other replicas have erased since the last call.
-    pub(super) fn take_erased(&self) -> Vec<MatchId> {
-        mem::take(&mut *lock(&self.erased))
+    /// The matches that other replicas have erased.
+    pub(super) fn erased(&self) -> Erasures {
+        self.erased.clone()
     }
 
     /// Reads other replicas' events until the journal is closed.
@@ -148,7 +145,7 @@ impl Tail {
             if !erased.is_empty() {
                 self.recent.clear();
                 self.recent.tell(erased.iter().map(|id| MatchChange::Gone(*id)));
-                lock(&self.erased).extend(erased);
+                self.erased.add(erased);
                 self.wake.send_replace(());
             }
             if events.is_empty() {

@@ -20,7 +20,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{Match, MatchId, Position, Sequence, Timestamp},
     journal::{
-        Admitted, Appended, Claim, ClaimStatus, Erased, Error, Reader, Writer,
+        Admitted, Appended, Claim, ClaimStatus, Erased, Error, Handles, Reader, Writer,
         postgres::{Config, Postgres, READERS},
         suite::{self, Engine as _, facts::*},
     },
@@ -82,12 +82,12 @@ impl suite::Engine for Served {
         open(&shared().create_database(), START).await
     }
 
-    fn writer(&self) -> Arc<dyn Writer> {
-        Arc::new(self.journal().clone())
+    fn handles(&self) -> Handles {
+        self.journal().handles()
     }
 
-    fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(self.journal().clone())
+    fn may_act(&self) -> bool {
+        self.journal().may_act()
     }
 
     fn hand(&self) -> Hand {
@@ -146,7 +146,7 @@ async fn events_of_a_later_version_stop_no_tail_and_their_matches_are_released()
         FROM taken, changed";
     suite::Sql::sql(&served, write, id).await;
     let journal = served.journal().clone();
-    let mut wake = journal.wake();
+    let mut wake = journal.handles().feed.wake;
     while journal.tail(Position(2), 10).await.unwrap().is_empty() {
         tokio::time::timeout(SHORT * 30, wake.changed()).await.unwrap().unwrap();
     }
@@ -172,12 +172,14 @@ async fn replicas_that_start_together_migrate_once() {
     let database = shared().create_database();
     let starts = (0..8).map(|_| open(&database, START));
     let replicas = futures_util::future::join_all(starts).await;
-    let stores: HashSet<u64> = replicas.iter().map(|it| it.journal().origin().store).collect();
-    let runs: HashSet<u64> = replicas.iter().map(|it| it.journal().origin().incarnation).collect();
+    let stores: HashSet<u64> =
+        replicas.iter().map(|it| it.journal().0.identity.origin.store).collect();
+    let runs: HashSet<u64> =
+        replicas.iter().map(|it| it.journal().0.identity.origin.incarnation).collect();
     assert_eq!((stores.len(), runs.len()), (1, 8));
     let versions = shared().sql(&database, "SELECT count(*), max(version) FROM facematch_schema");
     assert_eq!(versions, "1|1");
-    let is_whole = |it: &Served| it.journal().fleet().borrow().alive == 8;
+    let is_whole = |it: &Served| it.journal().handles().fleet.borrow().alive == 8;
     until("each replica sees all others", || replicas.iter().all(is_whole)).await;
     for mut replica in replicas {
         replica.close().await;
@@ -354,7 +356,7 @@ async fn a_silent_replicas_matches_are_taken_over_in_fair_shares() {
 
 /// Claims all that a replica may, as soon as the fleet has shrunk to two.
 async fn claim_all(journal: &Postgres) -> Vec<(Match, Claim)> {
-    let mut fleet = journal.fleet();
+    let mut fleet = journal.handles().fleet;
     let mut all = Vec::new();
     while fleet.borrow_and_update().alive > 2 {
         fleet.changed().await.unwrap();
@@ -465,7 +467,7 @@ async fn a_match_that_another_replica_erases_is_forgotten() {
     until("the other knows it", || two.journal().recent(match_id(0, 1)).is_some()).await;
     assert_eq!(one.journal().erase(&anna(), match_id(0, 1)).await.unwrap(), Erased::Done);
     until("the other has forgotten it", || two.journal().recent(match_id(0, 1)).is_none()).await;
-    assert_eq!(two.journal().take_erased(), [match_id(0, 1)]);
+    assert_eq!(two.journal().0.tail.erased().take(), [match_id(0, 1)]);
     assert_eq!(two.journal().claim_status(claim), ClaimStatus::Lost);
     assert_eq!(two.journal().tail(Position(0), 10).await.unwrap(), []);
     one.close().await;
@@ -487,7 +489,7 @@ async fn all_matches_that_others_erased_are_reported_page_by_page() {
     shared().sql(&database, many);
     let mut erased = HashSet::new();
     until("it has learned of all", || {
-        erased.extend(one.journal().take_erased());
+        erased.extend(one.journal().0.tail.erased().take());
         erased.len() == 3_000
     })
     .await;

@@ -37,8 +37,8 @@ use crate::{
     clock::Clock,
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Error, FOLLOWERS, Fleet, Key,
-        Keys, Listener, Origin, Takeover, Writer,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Erasures, Error, FOLLOWERS,
+        Feed, Fleet, Handles, Identity, Key, Listener, Takeover, Writer,
         recent::Recent,
         sqlite::{
             files::Files,
@@ -135,8 +135,7 @@ struct Shared {
     lists: Lists,
     /// For health checks alone, so that no other read delays them.
     health: SqlitePool,
-    origin: Origin,
-    keys: Keys,
+    identity: Identity,
     wake: watch::Sender<()>,
     erasing: Arc<PartSize>,
     hold: RetentionHold,
@@ -194,14 +193,25 @@ impl Sqlite {
             followers,
             lists,
             health,
-            origin,
-            keys,
+            identity: Identity { origin, keys, has_one_writer: true },
             wake,
             erasing,
             hold,
             enlisting,
             fleet,
         })))
+    }
+
+    /// The journal for its users.
+    pub fn handles(&self) -> Handles {
+        let feed = Feed {
+            reader: Arc::new(self.clone()),
+            identity: self.0.identity.clone(),
+            wake: self.0.wake.subscribe(),
+            // There is no other replica that could erase a match.
+            erased: Erasures::default(),
+        };
+        Handles { writer: Arc::new(self.clone()), feed, fleet: self.0.fleet.subscribe() }
     }
 
     /// Writes the queued operations, empties the WAL and closes the file. Later calls that need the
@@ -349,20 +359,8 @@ impl Writer for Sqlite {
         self.others_own(match_id, analyses).await
     }
 
-    fn may_act(&self) -> bool {
-        self.0.writer.is_open()
-    }
-
     // No other process can have taken a claim that this process holds.
     fn claim_status(&self, _claim: Claim) -> ClaimStatus {
         if self.0.writer.is_open() { ClaimStatus::Held } else { ClaimStatus::Lost }
-    }
-
-    fn fleet(&self) -> watch::Receiver<Fleet> {
-        self.0.fleet.subscribe()
-    }
-
-    fn keys(&self) -> &Keys {
-        &self.0.keys
     }
 }

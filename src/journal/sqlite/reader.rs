@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Row, query, query_scalar};
-use tokio::{sync::watch, time};
+use tokio::time;
 
 use crate::{
     domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
     journal::{
-        CursorStatus, Error, EventPage, Filter, Key, Keys, Listing, Origin, Reader, reply,
+        CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader, reply,
         sqlite::{
             Sqlite,
             probe::Probe,
@@ -115,7 +115,7 @@ impl Reader for Sqlite {
         origin: Origin,
         position: Position,
     ) -> Result<CursorStatus, Error> {
-        if origin.store != self.0.origin.store {
+        if origin.store != self.0.identity.origin.store {
             return Ok(CursorStatus::Foreign);
         }
         // An incarnation ends where the next one starts. In a store that was restored from a
@@ -132,29 +132,8 @@ impl Reader for Sqlite {
         Ok(judge(position.0, floor.cast_unsigned(), end.cast_unsigned()))
     }
 
-    fn origin(&self) -> Origin {
-        self.0.origin
-    }
-
-    fn origin_of(&self, _incarnation: u64) -> Origin {
-        self.origin()
-    }
-
     async fn incarnation_at(&self, _position: Position) -> Result<u64, Error> {
         Ok(ONE_WRITER)
-    }
-
-    fn keys(&self) -> &Keys {
-        &self.0.keys
-    }
-
-    fn wake(&self) -> watch::Receiver<()> {
-        self.0.wake.subscribe()
-    }
-
-    // There is no other replica that could erase a match.
-    fn take_erased(&self) -> Vec<MatchId> {
-        Vec::new()
     }
 
     async fn ping(&self) -> Result<(), Error> {

@@ -23,7 +23,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{MatchId, Position, Sequence, Spec, Timestamp},
     journal::{
-        Admitted, Appended, Claim, Erased, Error, Filter, Key, Reader, Writer,
+        Admitted, Appended, Claim, Erased, Error, Filter, Handles, Key, Reader, Writer,
         sqlite::{Config, OpenError, READERS, Sqlite, files::Files},
         suite::{self, facts::*},
     },
@@ -50,12 +50,12 @@ impl suite::Engine for Store {
         Self { folder, journal, hand }
     }
 
-    fn writer(&self) -> Arc<dyn Writer> {
-        Arc::new(self.journal.clone())
+    fn handles(&self) -> Handles {
+        self.journal.handles()
     }
 
-    fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(self.journal.clone())
+    fn may_act(&self) -> bool {
+        self.journal.0.writer.is_open()
     }
 
     fn hand(&self) -> Hand {
@@ -378,7 +378,7 @@ async fn closing_leaves_one_file_and_refuses_later_calls() {
     assert!(!store.folder.path().join("facematch.db-wal").exists());
     assert!(matches!(store.journal.ping().await, Err(Error::Unavailable(_))));
     assert!(matches!(store.journal.claim(1).await, Err(Error::Unavailable(_))));
-    assert!(!store.journal.may_act());
+    assert!(!store.journal.0.writer.is_open());
 }
 
 #[tokio::test]

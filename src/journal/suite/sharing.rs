@@ -14,8 +14,8 @@ use super::{facts::*, tailing};
 use crate::{
     domain::{MatchId, Position, Recorded, Sequence, State},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Fleet, Key, MatchChange,
-        Reader, Takeover,
+        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Feed, Fleet, Handles,
+        Key, MatchChange, Takeover,
         suite::{Engine, Shared},
     },
 };
@@ -25,8 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Claims until some matches are found. The writer's fleet signals when there may be some.
 async fn claimed(engine: &impl Shared) -> Vec<Claim> {
-    let writer = engine.writer();
-    let mut fleet = writer.fleet();
+    let Handles { writer, mut fleet, .. } = engine.handles();
     loop {
         fleet.mark_unchanged();
         let page = writer.claim(10).await.unwrap();
@@ -192,15 +191,15 @@ pub async fn events_of_two_processes_have_one_order_for_both(engine: impl Shared
     });
     let writing = tokio::spawn(join_all(lives));
     let events = usize::try_from(MATCHES * tailing::EVENTS).unwrap();
-    let (here, there) =
-        tokio::join!(followed(engine.reader(), events), followed(other.reader(), events));
+    let (here, there) = tokio::join!(followed(&engine, events), followed(&other, events));
     assert!(writing.await.unwrap().into_iter().all(|written| written.is_ok()));
     assert!(here.is_sorted_by(|a, b| a.position < b.position));
     assert_eq!(here, there);
 }
 
-async fn followed(reader: Arc<dyn Reader>, events: usize) -> Vec<Recorded> {
-    let (mut wake, mut seen) = (reader.wake(), Vec::<Recorded>::new());
+async fn followed(engine: &impl Engine, events: usize) -> Vec<Recorded> {
+    let Feed { reader, mut wake, .. } = engine.handles().feed;
+    let mut seen = Vec::<Recorded>::new();
     while seen.len() < events {
         wake.borrow_and_update();
         let after = seen.last().map_or(Position(0), |last| last.position);
@@ -221,7 +220,7 @@ pub async fn a_reader_sees_the_events_of_another_process(engine: impl Shared) {
     assert_eq!(reader.events(id).await.unwrap(), journal);
     let found = reader.find(&anna(), &request("order-1")).await.unwrap().unwrap();
     assert_eq!((found.id, found.state), (id, State::Uploaded));
-    assert_eq!(followed(Arc::clone(&reader), 2).await, journal);
+    assert_eq!(followed(&other, 2).await, journal);
     assert!(reader.recent(id).is_none_or(|recent| recent == journal));
 }
 
@@ -282,7 +281,7 @@ pub async fn leaving_releases_everything_at_once(engine: impl Shared) {
     let other = engine.join().await;
     let (_, one) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
     let (_, two) = admit(&engine, match_id(0, 2), plain_spec()).await;
-    let (writer, mut fleet) = (engine.writer(), other.writer().fleet());
+    let (writer, mut fleet) = (engine.writer(), other.handles().fleet);
     while fleet.borrow_and_update().alive != 2 {
         told(&mut fleet).await;
     }
@@ -299,7 +298,7 @@ pub async fn leaving_releases_everything_at_once(engine: impl Shared) {
         assert_eq!(writer.claim_status(claim), ClaimStatus::Lost);
         assert_lost(&engine, claim).await;
     }
-    assert!(!writer.may_act());
+    assert!(!engine.may_act());
     assert!(writer.claim(10).await.is_err());
     assert!(writer.admit(match_id(0, 3), Arc::new(plain_spec())).await.is_err());
     let cancelled = writer.cancel(&anna(), &Key::Match(match_id(0, 1)), KEEP).await.unwrap();
@@ -309,24 +308,25 @@ pub async fn leaving_releases_everything_at_once(engine: impl Shared) {
 
 /// Whichever process wrote the event at the position, and also at the start of an empty store.
 pub async fn tokens_of_one_process_are_valid_at_the_other(engine: impl Shared) {
-    let beginning = engine.reader();
-    let start = beginning.origin_of(beginning.incarnation_at(Position(0)).await.unwrap());
+    let Feed { reader, identity, .. } = engine.handles().feed;
+    let start = identity.origin_of(reader.incarnation_at(Position(0)).await.unwrap());
     let other = engine.join().await;
     let (journal, _) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
     let (later, _) = run(&other, match_id(0, 2), plain_spec(), [uploaded()]).await;
     for (from, at) in [(&engine, &other), (&other, &engine)] {
+        let (of, of_other) = (from.handles().feed.identity, at.handles().feed.identity);
         let (from, at) = (from.reader(), at.reader());
         assert_eq!(at.cursor_status(start, Position(0)).await.unwrap(), CursorStatus::Retained);
         for recorded in journal.iter().chain(&later) {
-            let origin = from.origin_of(recorded.incarnation);
-            assert_eq!(origin, at.origin_of(recorded.incarnation));
+            let origin = of.origin_of(recorded.incarnation);
+            assert_eq!(origin, of_other.origin_of(recorded.incarnation));
             let standing = at.cursor_status(origin, recorded.position).await.unwrap();
             assert_eq!(standing, CursorStatus::Retained);
             let incarnation = from.incarnation_at(recorded.position).await.unwrap();
             assert_eq!(incarnation, recorded.incarnation);
         }
         let end = from.head().await.unwrap();
-        let ahead = from.origin_of(from.incarnation_at(end).await.unwrap());
+        let ahead = of.origin_of(from.incarnation_at(end).await.unwrap());
         let standing = at.cursor_status(ahead, Position(end.0 + 1)).await.unwrap();
         assert_eq!(standing, CursorStatus::Foreign);
     }

@@ -102,7 +102,7 @@ pub(super) const EVENTS: u64 = 12;
 
 /// The reader continues after its last position while forty writers append.
 pub async fn a_tail_during_concurrent_writes_misses_and_repeats_none(engine: impl Engine) {
-    let (reader, mut wake) = (engine.reader(), engine.reader().wake());
+    let (reader, mut wake) = (engine.reader(), engine.handles().feed.wake);
     let writers = (0..MATCHES).map(|n| tokio::spawn(live(engine.writer(), match_id(0, n))));
     let writing = tokio::spawn(join_all(writers));
     let (mut seen, mut after) = (Vec::new(), Position(0));
@@ -138,7 +138,7 @@ pub(super) async fn live(writer: Arc<dyn Writer>, id: MatchId) {
 /// returns, or a moment later.
 pub async fn a_wake_up_follows_every_event(engine: impl Engine) {
     let (id, writer) = (match_id(0, 1), engine.writer());
-    let mut wake = engine.reader().wake();
+    let mut wake = engine.handles().feed.wake;
     let (_, claim) = admit(&engine, id, plain_spec()).await;
     heard(&mut wake).await;
     append(&engine, claim, Sequence(1), uploaded()).await;

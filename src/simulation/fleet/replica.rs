@@ -17,12 +17,12 @@ use tokio::{
 
 use crate::{
     clock::Clock,
-    journal::{Reader, memory::Memory},
+    journal::memory::Memory,
     outage::Outage,
     simulation::{
         POLICY,
         caller::Process,
-        fault_injection::{CrashInjector, FaultyReader, FaultyWriter},
+        fault_injection::{CrashInjector, faulty},
         fleet::{LEASE, client::Door},
         oz::{Model, Wire},
         runtime,
@@ -176,22 +176,14 @@ fn house(
     clock: &Clock,
     chances: &Chances,
 ) -> Process {
-    let inner = Arc::new(journal.clone());
-    let reader: Arc<dyn Reader> = Arc::new(FaultyReader { inner, plug: Arc::clone(plug) });
+    let journal = faulty(journal.handles(), plug, chances.seed, chances.store_trouble);
     let config = watch::Config { heartbeat: Duration::from_secs(20) };
     let store = Outage::new("the store", clock.clone());
-    let watch = Watch::new(config, Arc::clone(&reader), store.clone(), clock.clone());
+    let watch = Watch::new(config, journal.feed.clone(), store.clone(), clock.clone());
     let random = Mutex::new(StdRng::seed_from_u64(chances.seed));
     let chance = move || random.lock().expect("it is never poisoned").random_range(0.0..1.0);
-    let writer = Arc::new(journal.clone());
     let with = worker::Collaborators {
-        writer: Arc::new(FaultyWriter::new(
-            writer,
-            Arc::clone(plug),
-            chances.seed,
-            chances.store_trouble,
-        )),
-        reader,
+        journal,
         oz: Arc::new(wire),
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),

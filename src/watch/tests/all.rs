@@ -136,7 +136,7 @@ async fn foreign_damaged_and_page_tokens_are_refused() {
     other.run(0).await;
     assert_eq!(refused(&house, &other.watch.token(place)).await, "invalid token");
     let (token, spec) = (house.watch.token(place), plain_spec());
-    let keys = house.watch.0.reader.keys();
+    let keys = &house.watch.0.identity.keys;
     let page = token::write_page(keys, &spec.caller, &Filter::default(), match_id(0, 0));
     for damaged in [&token[1..], &token[..token.len() - 1], "latest", "%", &page] {
         assert_eq!(refused(&house, damaged).await, "invalid token", "{damaged}");

@@ -30,8 +30,7 @@ fn anna() -> CallerId {
 
 #[tokio::test]
 async fn a_lost_wake_up_delays_an_event_by_no_more_than_the_interval() {
-    let house = Harness::new();
-    house.reader.loses_wakes.store(true, Ordering::Relaxed);
+    let house = Harness::deaf();
     house.watch.start().await.unwrap();
     let mut m = house.admit(0).await;
     let mut watch = house.follow(&m, 1).await;
@@ -44,8 +43,7 @@ async fn a_lost_wake_up_delays_an_event_by_no_more_than_the_interval() {
 
 #[tokio::test]
 async fn the_last_read_of_a_drain_covers_every_event_before_it() {
-    let house = Harness::new();
-    house.reader.loses_wakes.store(true, Ordering::Relaxed);
+    let house = Harness::deaf();
     house.watch.start().await.unwrap();
     let mut m = house.admit(0).await;
     let mut watch = house.follow(&m, 1).await;
@@ -78,7 +76,7 @@ async fn a_match_that_another_replica_has_erased_ends_its_watches() {
     let m = house.admit(0).await;
     let mut watch = house.follow(&m, 1).await;
     settle().await;
-    house.reader.erased.lock().unwrap().push(m.id());
+    house.watch.0.erased.add([m.id()]);
     house.hand.advance(TAIL_INTERVAL);
     let ended = soon(watch.next()).await;
     assert!(matches!(ended, Some(Err(Ended::Absent))), "{ended:?}");

@@ -63,11 +63,11 @@ impl Driver {
     /// replica that has taken the match over may have written the same event: then this claim is
     /// lost, and the next step is that replica's.
     async fn resolve_doubtful_append(&mut self, event: &Event) -> Result<Flow, journal::Error> {
-        let (reader, next) = (&self.context.reader, self.m.sequence.next());
+        let (identity, next) = (&self.context.identity, self.m.sequence.next());
         let is_ours = |recorded: &Recorded| {
-            recorded.event == *event && reader.origin_of(recorded.incarnation) == reader.origin()
+            recorded.event == *event && identity.origin_of(recorded.incarnation) == identity.origin
         };
-        let events = reader.events(self.m.id).await?;
+        let events = self.context.reader.events(self.m.id).await?;
         Ok(match events.into_iter().find(|recorded| recorded.sequence == next) {
             Some(recorded) if is_ours(&recorded) => self.apply(&recorded),
             Some(_) | None => self.lost(),

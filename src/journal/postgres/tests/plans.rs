@@ -235,7 +235,7 @@ async fn read(journal: &Postgres, crowd: &Crowd, id: MatchId, request_id: &str) 
     journal.earliest().await.unwrap();
     for position in [head, floor] {
         let incarnation = journal.incarnation_at(position).await.unwrap();
-        let origin = Origin { incarnation, ..journal.origin() };
+        let origin = Origin { incarnation, ..journal.0.identity.origin };
         journal.cursor_status(origin, position).await.unwrap();
     }
     for case in cases(crowd) {

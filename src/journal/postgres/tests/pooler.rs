@@ -45,12 +45,12 @@ impl suite::Engine for Pooled {
         Self::open_at(pooler, &shared().create_database(), START).await
     }
 
-    fn writer(&self) -> Arc<dyn Writer> {
-        self.served.writer()
+    fn handles(&self) -> Handles {
+        self.served.handles()
     }
 
-    fn reader(&self) -> Arc<dyn Reader> {
-        self.served.reader()
+    fn may_act(&self) -> bool {
+        self.served.may_act()
     }
 
     fn hand(&self) -> Hand {

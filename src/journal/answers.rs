@@ -168,6 +168,18 @@ pub struct Origin {
     pub incarnation: u64,
 }
 
+/// A position that a follower of all events can begin after, without a token.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// The newest event ever written, even if it is erased; zero if there is none.
+    Head,
+    /// Right before the oldest event in the store; the head if there is none.
+    Earliest,
+    /// The floor: retention has erased nothing after it. Erasures that callers ask for don't raise
+    /// it.
+    Floor,
+}
+
 /// Whether a watcher can resume at a position that a token names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CursorStatus {
@@ -258,7 +270,7 @@ pub struct EventPage {
     /// In the journal's order: first the earlier events of the page's matches, each from the first
     /// event on, then the page itself.
     pub events: Vec<Recorded>,
-    /// The [floor](Reader::floor) when the store was read. `None` if the page is
+    /// The [floor](Start::Floor) when the store was read. `None` if the page is
     /// from memory, where no event is missing.
     pub floor: Option<Position>,
 }

@@ -27,13 +27,13 @@ use self::store::{LeaseId, PackedClaim, Row, analyses};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec, State,
-        Timestamp, event::Cancelled,
+        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
+        State, Timestamp, event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Erasures, Error,
         EventPage, Feed, Filter, Fleet, Handles, Identity, Key, Keys, Listener, Listing,
-        MatchChange, Origin, Reader, Takeover, Writer, recent, stored,
+        MatchChange, Origin, Reader, Start, Takeover, Writer, recent, stored,
     },
     sync::lock,
 };
@@ -587,19 +587,16 @@ impl Reader for Memory {
         Ok(Listing { reached: last.map(|m| m.id), rows: matches.len(), matches })
     }
 
-    async fn head(&self) -> Result<Position, Error> {
+    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
         self.count();
-        Ok(self.lock().head)
-    }
-
-    async fn earliest(&self) -> Result<Position, Error> {
-        self.count();
-        Ok(self.lock().earliest())
-    }
-
-    async fn floor(&self) -> Result<Position, Error> {
-        self.count();
-        Ok(self.lock().floor)
+        let store = self.lock();
+        let position = match start {
+            Start::Head => store.head,
+            Start::Earliest => store.earliest(),
+            Start::Floor => store.floor,
+        };
+        let incarnation = store.author(position).unwrap_or(self.identity.origin.incarnation);
+        Ok(Cursor { position, incarnation })
     }
 
     async fn cursor_status(
@@ -609,11 +606,6 @@ impl Reader for Memory {
     ) -> Result<CursorStatus, Error> {
         self.count();
         Ok(self.lock().standing(origin, position))
-    }
-
-    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
-        self.count();
-        Ok(self.lock().author(position).unwrap_or(self.identity.origin.incarnation))
     }
 
     async fn ping(&self) -> Result<(), Error> {

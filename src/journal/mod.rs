@@ -25,12 +25,12 @@ pub use self::{
     answers::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Erasures,
         EventPage, Feed, Filter, Fleet, Handles, Identity, Key, Keys, Listener, MatchChange,
-        Origin, Takeover,
+        Origin, Start, Takeover,
     },
     listing::Listing,
 };
 use crate::domain::{
-    AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
+    AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
 };
 
 /// How many reads of [`Reader::page`], for `WatchMatches` streams, run at once: one near the head,
@@ -190,26 +190,18 @@ pub trait Reader: Send + Sync {
         limit: usize,
     ) -> Result<Listing, Error>;
 
-    /// The position of the newest event ever written, even if it is erased; zero if there is none.
-    async fn head(&self) -> Result<Position, Error>;
+    /// The cursor of a start: its position, and the incarnation that wrote the newest event up to
+    /// it, for the cursor's token. It asks the store.
+    async fn cursor(&self, start: Start) -> Result<Cursor, Error>;
 
-    /// The position right before the oldest event in the store; the head if there is none.
-    async fn earliest(&self) -> Result<Position, Error>;
-
-    /// The position after which retention has erased nothing. Erasures that callers ask for don't
-    /// raise it.
-    async fn floor(&self) -> Result<Position, Error>;
-
-    /// Whether a watcher can resume at a position that a token from this origin names.
+    /// Whether a watcher can resume at a position that a token from this origin names. It asks the
+    /// store. What is [retained](CursorStatus::Retained) at this moment may expire before the
+    /// watcher has read it: pages carry the floor.
     async fn cursor_status(
         &self,
         origin: Origin,
         position: Position,
     ) -> Result<CursorStatus, Error>;
-
-    /// The incarnation that wrote the newest event up to a position: for a cursor at a position
-    /// that was not read from an event, such as the head.
-    async fn incarnation_at(&self, position: Position) -> Result<u64, Error>;
 
     /// Whether the store answers, and this replica may act: the health check.
     async fn ping(&self) -> Result<(), Error>;

@@ -18,10 +18,13 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::Notify;
 
 use crate::{
-    domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    domain::{
+        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
+    },
     journal::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
-        EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Takeover, Writer,
+        EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Start, Takeover,
+        Writer,
     },
     sync::lock,
 };
@@ -381,16 +384,8 @@ impl Reader for FaultyReader {
         self.plug.run_unless_cut_off(self.inner.list(caller, filter, before, limit)).await
     }
 
-    async fn head(&self) -> Result<Position, Error> {
-        self.plug.run_unless_cut_off(self.inner.head()).await
-    }
-
-    async fn earliest(&self) -> Result<Position, Error> {
-        self.plug.run_unless_cut_off(self.inner.earliest()).await
-    }
-
-    async fn floor(&self) -> Result<Position, Error> {
-        self.plug.run_unless_cut_off(self.inner.floor()).await
+    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
+        self.plug.run_unless_cut_off(self.inner.cursor(start)).await
     }
 
     async fn cursor_status(
@@ -399,10 +394,6 @@ impl Reader for FaultyReader {
         position: Position,
     ) -> Result<CursorStatus, Error> {
         self.plug.run_unless_cut_off(self.inner.cursor_status(origin, position)).await
-    }
-
-    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
-        self.plug.run_unless_cut_off(self.inner.incarnation_at(position)).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

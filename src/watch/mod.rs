@@ -29,7 +29,7 @@ pub(crate) use token::fuzzing;
 use crate::{
     clock::Clock,
     domain::{CallerId, Cursor, Match, MatchId, Position, Progress, Sequence, Timestamp},
-    journal::{self, Erasures, Feed, Identity, Reader},
+    journal::{self, Erasures, Feed, Identity, Reader, Start},
     outage::Outage,
     watch::{log::Registry, pages::Pages},
 };
@@ -147,7 +147,7 @@ impl Watch {
     /// # Errors
     /// The journal's.
     pub async fn start(&self) -> Result<(), journal::Error> {
-        let head = self.0.reader.head().await?;
+        let head = self.0.reader.cursor(Start::Head).await?.position;
         self.0.pages.signal(head);
         let inner = Arc::clone(&self.0);
         self.0.tasks.spawn(inner.tail(head));
@@ -268,7 +268,7 @@ impl Watch {
         }
         // The floor is read first: events that retention erases from here on end the stream as
         // expired, rather than being skipped silently.
-        let floor = self.0.reader.floor().await?;
+        let floor = self.0.reader.cursor(Start::Floor).await?.position;
         let after = token::cursor(self.0.reader.as_ref(), &self.0.identity.keys, token).await?;
         Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after, floor))
     }

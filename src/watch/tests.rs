@@ -25,7 +25,7 @@ use crate::{
     domain::{CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
         Admitted, Appended, Claim, CursorStatus, Error, EventPage, Feed, Filter, Key, Listing,
-        Origin, Reader, Writer,
+        Origin, Reader, Start, Writer,
         memory::{Memory, Store},
         suite::facts::{START, finished, match_id, plain_spec, started, uploaded},
     },
@@ -94,16 +94,8 @@ impl Reader for FaultyReader {
         self.journal.list(caller, filter, before, limit).await
     }
 
-    async fn head(&self) -> Result<Position, Error> {
-        self.journal.head().await
-    }
-
-    async fn earliest(&self) -> Result<Position, Error> {
-        self.journal.earliest().await
-    }
-
-    async fn floor(&self) -> Result<Position, Error> {
-        self.journal.floor().await
+    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
+        self.journal.cursor(start).await
     }
 
     async fn cursor_status(
@@ -112,10 +104,6 @@ impl Reader for FaultyReader {
         position: Position,
     ) -> Result<CursorStatus, Error> {
         self.journal.cursor_status(origin, position).await
-    }
-
-    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
-        self.journal.incarnation_at(position).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

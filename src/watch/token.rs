@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{CallerId, Cursor, MatchId, Position, Timestamp},
-    journal::{CursorStatus, Filter, Identity, Keys, Origin, Reader},
+    journal::{CursorStatus, Filter, Identity, Keys, Origin, Reader, Start},
     watch::Ended,
 };
 
@@ -40,12 +40,12 @@ fn written(keys: &Keys, origin: Origin, position: Position) -> String {
 /// the store for `earliest`.
 pub async fn cursor(reader: &dyn Reader, keys: &Keys, token: &str) -> Result<Cursor, Ended> {
     let start = match token {
-        "" => Some(reader.head().await?),
-        EARLIEST => Some(reader.earliest().await?),
+        "" => Some(Start::Head),
+        EARLIEST => Some(Start::Earliest),
         _ => None,
     };
-    if let Some(position) = start {
-        return Ok(Cursor { position, incarnation: reader.incarnation_at(position).await? });
+    if let Some(start) = start {
+        return Ok(reader.cursor(start).await?);
     }
     let (origin, position) = read(keys, token).ok_or(Ended::InvalidToken)?;
     match reader.cursor_status(origin, position).await? {

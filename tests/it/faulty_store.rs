@@ -10,11 +10,13 @@ use std::{
 
 use async_trait::async_trait;
 use facematch::{
-    domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    domain::{
+        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
+    },
     journal::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
-        EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Takeover, Writer,
-        sqlite::Sqlite,
+        EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Start, Takeover,
+        Writer, sqlite::Sqlite,
     },
     worker::Worker,
 };
@@ -204,12 +206,12 @@ impl Reader for FaultyStore {
     async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
         // A trip to the store even for events in memory: tests that move the time from one wait
         // to the next would otherwise outrun the events that they wait for.
-        self.inner.floor().await?;
+        self.inner.cursor(Start::Floor).await?;
         self.inner.tail(after, limit).await
     }
 
     async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
-        self.inner.floor().await?;
+        self.inner.cursor(Start::Floor).await?;
         let page = self.inner.page(after, limit).await;
         if limit == self.faults.page_limit.load(Ordering::SeqCst) {
             self.faults.pages.pass().await;
@@ -227,16 +229,8 @@ impl Reader for FaultyStore {
         self.inner.list(caller, filter, before, limit).await
     }
 
-    async fn head(&self) -> Result<Position, Error> {
-        self.inner.head().await
-    }
-
-    async fn earliest(&self) -> Result<Position, Error> {
-        self.inner.earliest().await
-    }
-
-    async fn floor(&self) -> Result<Position, Error> {
-        self.inner.floor().await
+    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
+        self.inner.cursor(start).await
     }
 
     async fn cursor_status(
@@ -245,10 +239,6 @@ impl Reader for FaultyStore {
         position: Position,
     ) -> Result<CursorStatus, Error> {
         self.inner.cursor_status(origin, position).await
-    }
-
-    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
-        self.inner.incarnation_at(position).await
     }
 
     async fn ping(&self) -> Result<(), Error> {

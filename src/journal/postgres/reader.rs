@@ -8,9 +8,9 @@ use sqlx::{PgPool, Row, pool::PoolConnection, postgres::PgRow, query};
 use tokio::time;
 
 use crate::{
-    domain::{AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, Sequence},
+    domain::{AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence},
     journal::{
-        Claim, CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader,
+        Claim, CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader, Start,
         postgres::{
             Postgres,
             claim::PackedClaim,
@@ -31,6 +31,32 @@ macro_rules! head {
         "(SELECT last_position FROM commits ORDER BY first_position DESC LIMIT 1)"
     };
 }
+
+/// A cursor of a position: the position, and the incarnation that wrote the newest event up to it;
+/// `NULL` if the store no longer knows.
+macro_rules! cursor_of {
+    ($position:expr) => {
+        concat!(
+            "WITH p AS MATERIALIZED (SELECT (",
+            $position,
+            ") AS position)
+             SELECT p.position, (
+                 SELECT c.incarnation FROM commits AS c WHERE c.first_position <= p.position
+                 ORDER BY c.first_position DESC LIMIT 1)
+             FROM p"
+        )
+    };
+}
+
+/// The cursor of the newest event ever written.
+const HEAD: &str = cursor_of!(head!());
+
+/// The cursor right before the oldest event.
+const EARLIEST: &str =
+    cursor_of!(concat!("coalesce((SELECT min(position) FROM events) - 1, ", head!(), ")"));
+
+/// The cursor after which retention has erased nothing.
+const FLOOR: &str = cursor_of!("SELECT floor FROM store");
 
 /// A page of events, the earlier events of their matches, and the floor: at least one row. Earlier
 /// events are looked up match by match, by the key of `events`.
@@ -297,21 +323,21 @@ impl Reader for Postgres {
         self.0.lists.list(caller, filter, before, limit).await
     }
 
-    async fn head(&self) -> Result<Position, Error> {
-        let row = self.0.readers.row(|| query(concat!("SELECT ", head!()))).await?;
-        Ok(Position(rows::unsigned(&row, 0)?))
-    }
-
-    async fn earliest(&self) -> Result<Position, Error> {
-        const EARLIEST: &str =
-            concat!("SELECT coalesce((SELECT min(position) FROM events) - 1, ", head!(), ")");
-        let row = self.0.readers.row(|| query(EARLIEST)).await?;
-        Ok(Position(rows::unsigned(&row, 0)?))
-    }
-
-    async fn floor(&self) -> Result<Position, Error> {
-        let row = self.0.readers.row(|| query("SELECT floor FROM store")).await?;
-        Ok(Position(rows::unsigned(&row, 0)?))
+    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
+        let cursor = match start {
+            Start::Head => HEAD,
+            Start::Earliest => EARLIEST,
+            Start::Floor => FLOOR,
+        };
+        let row = self.0.readers.row(|| query(cursor)).await?;
+        let position = Position(rows::unsigned(&row, 0)?);
+        let written_by = row.try_get::<Option<i64>, _>(1)?.map(i64::cast_unsigned);
+        // No incarnation wrote position zero, and every one started after it.
+        let written_by = written_by.filter(|run| *run != 0);
+        Ok(Cursor {
+            position,
+            incarnation: written_by.unwrap_or(self.0.identity.origin.incarnation),
+        })
     }
 
     async fn cursor_status(
@@ -347,17 +373,6 @@ impl Reader for Postgres {
             _ if was_there => CursorStatus::Retained,
             _ => CursorStatus::Foreign,
         })
-    }
-
-    async fn incarnation_at(&self, position: Position) -> Result<u64, Error> {
-        const WRITTEN_BY: &str = "
-            SELECT incarnation FROM commits WHERE first_position <= $1
-            ORDER BY first_position DESC LIMIT 1";
-        let position = i64::try_from(position.0).unwrap_or(i64::MAX);
-        let rows = self.0.readers.rows(|| query(WRITTEN_BY).bind(position)).await?;
-        let written_by = rows.first().map(|row| rows::unsigned(row, 0)).transpose()?;
-        // No incarnation wrote position zero, and every one started after it.
-        Ok(written_by.filter(|run| *run != 0).unwrap_or(self.0.identity.origin.incarnation))
     }
 
     /// Fails also while this replica can't rely on its lease: it should get no requests then.

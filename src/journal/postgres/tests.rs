@@ -20,7 +20,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{Match, MatchId, Position, Sequence, Timestamp},
     journal::{
-        Admitted, Appended, Claim, ClaimStatus, Erased, Error, Handles, Reader, Writer,
+        Admitted, Appended, Claim, ClaimStatus, Erased, Error, Handles, Reader, Start, Writer,
         postgres::{Config, Postgres, READERS},
         suite::{self, Engine as _, facts::*},
     },
@@ -150,7 +150,7 @@ async fn events_of_a_later_version_stop_no_tail_and_their_matches_are_released()
     while journal.tail(Position(2), 10).await.unwrap().is_empty() {
         tokio::time::timeout(SHORT * 30, wake.changed()).await.unwrap().unwrap();
     }
-    assert_eq!(journal.head().await.unwrap(), Position(3));
+    assert_eq!(position(&journal, Start::Head).await, Position(3));
     run(&served, match_id(0, 1), plain_spec(), [uploaded()]).await;
     assert_eq!(journal.tail(Position(2), 10).await.unwrap().len(), 3);
     let owner = format!("SELECT owner, epoch FROM match_states WHERE match_id = '{id}'");
@@ -555,7 +555,7 @@ async fn a_replica_that_renews_its_lease_late_deletes_no_other_lease() {
     hand.advance(Duration::from_secs(10));
     assert!(!late.may_act());
     while !late.may_act() {
-        late.floor().await.unwrap();
+        late.cursor(Start::Floor).await.unwrap();
     }
     let leases = query_scalar::<_, i64>("SELECT count(*) FROM leases").fetch_one(&mut beside);
     assert_eq!(leases.await.unwrap(), 2);

@@ -8,9 +8,9 @@ use sqlx::{Row, query, query_scalar};
 use tokio::time;
 
 use crate::{
-    domain::{AnalysisId, CallerId, Match, MatchId, Position, Recorded},
+    domain::{AnalysisId, CallerId, Cursor, Match, MatchId, Position, Recorded},
     journal::{
-        CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader, reply,
+        CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader, Start, reply,
         sqlite::{
             Sqlite,
             probe::Probe,
@@ -88,26 +88,13 @@ impl Reader for Sqlite {
         self.0.lists.list(caller, filter, before, limit).await
     }
 
-    // From the counter that positions are drawn from, not from the events: the newest event may
-    // have been erased, but the head must not move back.
-    async fn head(&self) -> Result<Position, Error> {
-        let head: Option<i64> =
-            query_scalar(statements::HEAD).fetch_optional(&self.0.readers).await?;
-        Ok(Position(head.unwrap_or(0).cast_unsigned()))
-    }
-
-    async fn earliest(&self) -> Result<Position, Error> {
-        let oldest: Option<i64> =
-            query_scalar(statements::OLDEST).fetch_one(&self.0.readers).await?;
-        match oldest {
-            Some(oldest) => Ok(Position(oldest.cast_unsigned().saturating_sub(1))),
-            None => self.head().await,
-        }
-    }
-
-    async fn floor(&self) -> Result<Position, Error> {
-        let floor: i64 = query_scalar(statements::FLOOR).fetch_one(&self.0.readers).await?;
-        Ok(Position(floor.cast_unsigned()))
+    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
+        let position = match start {
+            Start::Head => self.head().await?,
+            Start::Earliest => self.earliest().await?,
+            Start::Floor => self.floor().await?,
+        };
+        Ok(Cursor { position, incarnation: ONE_WRITER })
     }
 
     async fn cursor_status(
@@ -130,10 +117,6 @@ impl Reader for Sqlite {
         };
         let (floor, end) = (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(1)?);
         Ok(judge(position.0, floor.cast_unsigned(), end.cast_unsigned()))
-    }
-
-    async fn incarnation_at(&self, _position: Position) -> Result<u64, Error> {
-        Ok(ONE_WRITER)
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -165,6 +148,28 @@ fn judge(position: u64, floor: u64, end: u64) -> CursorStatus {
 }
 
 impl Sqlite {
+    /// From the counter that positions are drawn from, not from the events: the newest event may
+    /// have been erased, but the head must not move back.
+    async fn head(&self) -> Result<Position, Error> {
+        let head: Option<i64> =
+            query_scalar(statements::HEAD).fetch_optional(&self.0.readers).await?;
+        Ok(Position(head.unwrap_or(0).cast_unsigned()))
+    }
+
+    async fn earliest(&self) -> Result<Position, Error> {
+        let oldest: Option<i64> =
+            query_scalar(statements::OLDEST).fetch_one(&self.0.readers).await?;
+        match oldest {
+            Some(oldest) => Ok(Position(oldest.cast_unsigned().saturating_sub(1))),
+            None => self.head().await,
+        }
+    }
+
+    async fn floor(&self) -> Result<Position, Error> {
+        let floor: i64 = query_scalar(statements::FLOOR).fetch_one(&self.0.readers).await?;
+        Ok(Position(floor.cast_unsigned()))
+    }
+
     /// Which of these analyses belong to other matches, whichever caller's: Oz's folders know
     /// nothing of our callers.
     pub(super) async fn others_own(

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::facts::*;
 use crate::{
     domain::{MatchId, Position, Sequence, Spec},
-    journal::{Admitted, Appended, CancelledAs, Erased, Filter, Key, suite::Engine},
+    journal::{Admitted, Appended, CancelledAs, Erased, Filter, Key, Start, suite::Engine},
 };
 
 async fn assert_gone(engine: &impl Engine, id: MatchId, request_id: &str) {
@@ -114,7 +114,7 @@ pub async fn expiry_respects_its_limit_and_erases_the_longest_due_first(engine: 
 /// Expiry raises it to the newest position that expired, and never lowers it.
 pub async fn expiry_raises_the_floor_and_erasing_does_not(engine: impl Engine) {
     let (reader, writer) = (engine.reader(), engine.writer());
-    assert_eq!(reader.floor().await.unwrap(), Position(0));
+    assert_eq!(position(&*reader, Start::Floor).await, Position(0));
     let early = end(&engine, match_id(0, 1), plain_spec()).await;
     let erased = end(&engine, match_id(0, 2), plain_spec()).await;
     engine.hand().advance(Duration::from_secs(1));
@@ -122,35 +122,35 @@ pub async fn expiry_raises_the_floor_and_erasing_does_not(engine: impl Engine) {
     assert!(early < erased && erased < late);
 
     writer.erase(&anna(), match_id(0, 2)).await.unwrap();
-    assert_eq!(reader.floor().await.unwrap(), Position(0));
+    assert_eq!(position(&*reader, Start::Floor).await, Position(0));
     engine.hand().advance(KEEP - Duration::from_secs(1));
     assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
-    assert_eq!(reader.floor().await.unwrap(), early);
+    assert_eq!(position(&*reader, Start::Floor).await, early);
     engine.hand().advance(Duration::from_secs(1));
     assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
-    assert_eq!(reader.floor().await.unwrap(), late);
+    assert_eq!(position(&*reader, Start::Floor).await, late);
 }
 
 /// Whichever events after it were erased, by retention or at a caller's request.
 pub async fn the_earliest_position_is_right_before_the_oldest_event(engine: impl Engine) {
     let (reader, writer) = (engine.reader(), engine.writer());
-    assert_eq!(reader.earliest().await.unwrap(), Position(0));
+    assert_eq!(position(&*reader, Start::Earliest).await, Position(0));
     admit(&engine, match_id(0, 1), plain_spec()).await;
     let newest = end(&engine, match_id(0, 2), plain_spec()).await;
     engine.hand().advance(KEEP);
     assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
-    assert_eq!(reader.floor().await.unwrap(), newest);
+    assert_eq!(position(&*reader, Start::Floor).await, newest);
     let oldest = reader.tail(Position(0), 1).await.unwrap()[0].position;
-    assert_eq!(reader.earliest().await.unwrap(), Position(oldest.0 - 1));
+    assert_eq!(position(&*reader, Start::Earliest).await, Position(oldest.0 - 1));
 }
 
 /// Even if the newest event of all is erased, and across a restart.
 pub async fn positions_of_erased_events_are_not_reused(mut engine: impl Engine) {
     let last = end(&engine, match_id(0, 1), plain_spec()).await;
     engine.writer().erase(&anna(), match_id(0, 1)).await.unwrap();
-    assert_eq!(engine.reader().head().await.unwrap(), last);
+    assert_eq!(position(&*engine.reader(), Start::Head).await, last);
     engine.restart(START).await;
-    assert_eq!(engine.reader().head().await.unwrap(), last);
+    assert_eq!(position(&*engine.reader(), Start::Head).await, last);
     let (recorded, _) = admit(&engine, match_id(0, 2), plain_spec()).await;
     assert!(recorded.position > last);
 }

@@ -7,12 +7,12 @@ use uuid::Builder;
 use crate::{
     domain::{
         AnalysisId, CallerId, Digest, Event, FolderId, Format, LivenessPolicy, MatchError, MatchId,
-        MatchResult, PhotoKind, PhotoSource, Reason, Recorded, Resolution, Sequence, Spec, Timeout,
-        Timestamp,
+        MatchResult, PhotoKind, PhotoSource, Position, Reason, Recorded, Resolution, Sequence,
+        Spec, Timeout, Timestamp,
         event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, PhotoUploaded},
         reason::Cause,
     },
-    journal::{Admitted, Appended, Claim, Key, suite::Engine},
+    journal::{Admitted, Appended, Claim, Key, Reader, Start, suite::Engine},
 };
 
 /// When a new store's clock starts.
@@ -20,6 +20,11 @@ pub const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
 /// How long ended matches are kept.
 pub(in crate::journal) const KEEP: Duration = Duration::from_secs(3600);
+
+/// The position of a start.
+pub(crate) async fn position(reader: &dyn Reader, start: Start) -> Position {
+    reader.cursor(start).await.unwrap().position
+}
 
 /// The n-th id of a millisecond. Milliseconds count from [`START`].
 pub(crate) fn match_id(millis: u64, n: u64) -> MatchId {

@@ -3,7 +3,7 @@
 use super::facts::*;
 use crate::{
     domain::Position,
-    journal::{CursorStatus, Identity, Origin, suite::Engine},
+    journal::{CursorStatus, Identity, Origin, Start, suite::Engine},
 };
 
 async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> CursorStatus {
@@ -18,7 +18,7 @@ pub async fn a_token_at_the_floor_has_missed_nothing(engine: impl Engine) {
     engine.hand().advance(KEEP);
     end(&engine, match_id(0, 2), plain_spec()).await;
     engine.writer().erase_expired(10).await.unwrap();
-    assert_eq!(engine.reader().floor().await.unwrap(), floor);
+    assert_eq!(position(&*engine.reader(), Start::Floor).await, floor);
     assert_eq!(standing(&engine, origin, Position(floor.0 - 1)).await, CursorStatus::Expired);
     assert_eq!(standing(&engine, origin, floor).await, CursorStatus::Retained);
     assert_eq!(standing(&engine, origin, Position(floor.0 + 1)).await, CursorStatus::Retained);
@@ -75,7 +75,7 @@ pub async fn tokens_from_a_history_that_a_restore_undid_are_foreign(mut engine: 
     engine.restore(&backup).await;
     end(&engine, match_id(0, 3), plain_spec()).await;
     end(&engine, match_id(0, 4), plain_spec()).await;
-    assert!(engine.reader().head().await.unwrap() > undone);
+    assert!(position(&*engine.reader(), Start::Head).await > undone);
     assert_eq!(engine.reader().events(match_id(0, 2)).await.unwrap(), []);
     assert_eq!(standing(&engine, before, kept).await, CursorStatus::Retained);
     assert_eq!(standing(&engine, before, undone).await, CursorStatus::Foreign);

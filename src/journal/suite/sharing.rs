@@ -15,7 +15,7 @@ use crate::{
     domain::{MatchId, Position, Recorded, Sequence, State},
     journal::{
         Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Feed, Fleet, Handles,
-        Key, MatchChange, Takeover,
+        Key, MatchChange, Start, Takeover,
         suite::{Engine, Shared},
     },
 };
@@ -306,29 +306,47 @@ pub async fn leaving_releases_everything_at_once(engine: impl Shared) {
     assert_lost(&other, claims[0]).await;
 }
 
-/// Whichever process wrote the event at the position, and also at the start of an empty store.
+/// Whichever process wrote the newest event up to the position, and also in an empty store.
 pub async fn tokens_of_one_process_are_valid_at_the_other(engine: impl Shared) {
-    let Feed { reader, identity, .. } = engine.handles().feed;
-    let start = identity.origin_of(reader.incarnation_at(Position(0)).await.unwrap());
     let other = engine.join().await;
-    let (journal, _) = run(&engine, match_id(0, 1), plain_spec(), [uploaded()]).await;
-    let (later, _) = run(&other, match_id(0, 2), plain_spec(), [uploaded()]).await;
+    let start = engine.reader().cursor(Start::Head).await.unwrap();
+    assert_eq!(start.position, Position(0));
+    let identity = engine.handles().feed.identity;
+    let start = (identity.origin_of(start.incarnation), start.position);
+    let (expiring, _) = run(&engine, match_id(0, 0), plain_spec(), [failed()]).await;
+    heads_are(&engine, &other, &expiring[1]).await;
+    let (journal, _) = run(&other, match_id(0, 1), plain_spec(), [uploaded()]).await;
+    heads_are(&engine, &other, &journal[1]).await;
+    let (later, _) = run(&engine, match_id(0, 2), plain_spec(), [uploaded()]).await;
+    heads_are(&engine, &other, &later[1]).await;
     for (from, at) in [(&engine, &other), (&other, &engine)] {
-        let (of, of_other) = (from.handles().feed.identity, at.handles().feed.identity);
-        let (from, at) = (from.reader(), at.reader());
-        assert_eq!(at.cursor_status(start, Position(0)).await.unwrap(), CursorStatus::Retained);
-        for recorded in journal.iter().chain(&later) {
-            let origin = of.origin_of(recorded.incarnation);
+        let (identity, of_other) = (from.handles().feed.identity, at.handles().feed.identity);
+        let at = at.reader();
+        assert_eq!(at.cursor_status(start.0, start.1).await.unwrap(), CursorStatus::Retained);
+        for recorded in expiring.iter().chain(&journal).chain(&later) {
+            let origin = identity.origin_of(recorded.incarnation);
             assert_eq!(origin, of_other.origin_of(recorded.incarnation));
             let standing = at.cursor_status(origin, recorded.position).await.unwrap();
             assert_eq!(standing, CursorStatus::Retained);
-            let incarnation = from.incarnation_at(recorded.position).await.unwrap();
-            assert_eq!(incarnation, recorded.incarnation);
         }
-        let end = from.head().await.unwrap();
-        let ahead = of.origin_of(from.incarnation_at(end).await.unwrap());
-        let standing = at.cursor_status(ahead, Position(end.0 + 1)).await.unwrap();
+        let end = from.reader().cursor(Start::Head).await.unwrap();
+        let ahead = identity.origin_of(end.incarnation);
+        let standing = at.cursor_status(ahead, Position(end.position.0 + 1)).await.unwrap();
         assert_eq!(standing, CursorStatus::Foreign);
+    }
+    engine.hand().advance(KEEP);
+    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 1);
+    for engine in [&engine, &other] {
+        for start in [Start::Floor, Start::Earliest] {
+            assert_eq!(engine.reader().cursor(start).await.unwrap(), expiring[1].place());
+        }
+    }
+}
+
+/// Both processes name the event's incarnation with the head.
+async fn heads_are(one: &impl Engine, other: &impl Engine, newest: &Recorded) {
+    for reader in [one.reader(), other.reader()] {
+        assert_eq!(reader.cursor(Start::Head).await.unwrap(), newest.place());
     }
 }
 
@@ -344,5 +362,5 @@ pub async fn a_request_id_names_one_match_for_all_processes(engine: impl Shared)
     let admitted: Vec<_> = join_all(admissions).await.into_iter().map(Result::unwrap).collect();
     let new = admitted.iter().filter(|it| matches!(it, Admitted::New(..))).count();
     assert_eq!((new, admitted.len()), (1, 20));
-    assert_eq!(engine.reader().head().await.unwrap(), Position(1));
+    assert_eq!(position(&*engine.reader(), Start::Head).await, Position(1));
 }

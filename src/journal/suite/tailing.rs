@@ -9,13 +9,13 @@ use futures_util::future::join_all;
 use super::facts::*;
 use crate::{
     domain::{MatchId, Position, Recorded, Sequence},
-    journal::{Admitted, Appended, Reader, Writer, suite::Engine},
+    journal::{Admitted, Appended, Reader, Start, Writer, suite::Engine},
 };
 
 /// In pages of any size.
 pub async fn a_tail_sees_all_events_in_order(engine: impl Engine) {
     let reader = engine.reader();
-    assert_eq!(reader.head().await.unwrap(), Position(0));
+    assert_eq!(position(&*reader, Start::Head).await, Position(0));
     assert_eq!(reader.tail(Position(0), 10).await.unwrap(), []);
     let mut all = Vec::new();
     for n in 0..5 {
@@ -25,7 +25,7 @@ pub async fn a_tail_sees_all_events_in_order(engine: impl Engine) {
     for size in 1..6 {
         assert_eq!(read_all(&*reader, size).await, all);
     }
-    let head = reader.head().await.unwrap();
+    let head = position(&*reader, Start::Head).await;
     assert_eq!(reader.tail(head, 10).await.unwrap(), []);
     assert_eq!(reader.tail(Position(u64::MAX), 10).await.unwrap(), []);
 }
@@ -85,13 +85,13 @@ pub async fn a_page_leaves_out_erased_matches_and_has_the_floor(mut engine: impl
     }
     engine.hand().advance(KEEP);
     assert_eq!(writer.erase_expired(1000).await.unwrap(), 2);
-    let floor = reader.floor().await.unwrap();
+    let floor = position(&*reader, Start::Floor).await;
     let page = reader.page(Position(0), 1000).await.unwrap();
     assert_eq!(page.events, late);
     assert_eq!(page.floor, Some(floor), "the cache doesn't reach back that far");
     engine.restart(START).await;
     let reader = engine.reader();
-    for after in [Position(0), reader.head().await.unwrap()] {
+    for after in [Position(0), position(&*reader, Start::Head).await] {
         let page = reader.page(after, 1000).await.unwrap();
         assert!(page.floor.is_none_or(|told| told == floor));
     }

@@ -14,7 +14,7 @@ use crate::{
         event::{AnalysisStarted, AttemptFailed, Failed},
         state::fold,
     },
-    journal::{Admitted, Appended, CancelledAs, Claim, Filter, Key, suite::Engine},
+    journal::{Admitted, Appended, CancelledAs, Claim, Filter, Key, Start, suite::Engine},
 };
 
 /// The first event is returned just as it is read later.
@@ -32,13 +32,13 @@ pub async fn admitting_starts_a_match(engine: impl Engine) {
 pub async fn admitting_a_known_request_id_writes_nothing(engine: impl Engine) {
     let id = match_id(0, 1);
     run(&engine, id, named_spec("order-1"), [uploaded()]).await;
-    let head = engine.reader().head().await.unwrap();
+    let head = position(&*engine.reader(), Start::Head).await;
     let other = Spec { folder_id: folder(2), ..named_spec("order-1") };
     let admitted = engine.writer().admit(match_id(0, 2), Arc::new(other)).await.unwrap();
     let Admitted::Known(known) = admitted else { panic!("a second match was made") };
     assert_eq!((known.id, known.state), (id, State::Uploaded));
     assert_eq!(*known.spec, named_spec("order-1"));
-    assert_eq!(engine.reader().head().await.unwrap(), head);
+    assert_eq!(position(&*engine.reader(), Start::Head).await, head);
     assert_eq!(engine.reader().events(match_id(0, 2)).await.unwrap(), []);
 }
 
@@ -82,7 +82,7 @@ pub async fn request_ids_of_other_callers_do_not_collide(engine: impl Engine) {
 pub async fn events_are_numbered_densely_in_the_order_of_appending(engine: impl Engine) {
     let (_, one) = admit(&engine, match_id(0, 1), plain_spec()).await;
     let (_, two) = admit(&engine, match_id(0, 2), plain_spec()).await;
-    let mut last = engine.reader().head().await.unwrap();
+    let mut last = position(&*engine.reader(), Start::Head).await;
     let events = [trouble(), uploaded(), trouble(), started("a-1"), finished()];
     for (index, event) in events.into_iter().enumerate() {
         let after = Sequence(1 + index as u64);
@@ -93,7 +93,7 @@ pub async fn events_are_numbered_densely_in_the_order_of_appending(engine: impl 
             last = recorded.position;
         }
     }
-    assert_eq!(engine.reader().head().await.unwrap(), last);
+    assert_eq!(position(&*engine.reader(), Start::Head).await, last);
 }
 
 fn with_own_analysis(event: &Event, claim: Claim) -> Event {
@@ -188,14 +188,14 @@ pub async fn cancelling_returns_what_was_there_before(engine: impl Engine) {
     let (one, two) = (match_id(0, 1), match_id(0, 2));
     run(&engine, one, plain_spec(), [cancelled()]).await;
     run(&engine, two, plain_spec(), [failed()]).await;
-    let head = engine.reader().head().await.unwrap();
+    let head = position(&*engine.reader(), Start::Head).await;
     let again = writer.cancel(&anna(), &Key::Match(one), KEEP).await.unwrap();
     assert!(matches!(again, CancelledAs::Already(state) if state.id == one));
     let late = writer.cancel(&anna(), &Key::Match(two), KEEP).await.unwrap();
     assert!(matches!(late, CancelledAs::Ended(state) if state.state == State::Failed));
     let absent = writer.cancel(&anna(), &Key::Match(match_id(0, 3)), KEEP).await.unwrap();
     assert_eq!(absent, CancelledAs::Absent);
-    assert_eq!(engine.reader().head().await.unwrap(), head);
+    assert_eq!(position(&*engine.reader(), Start::Head).await, head);
 }
 
 /// Neither by id nor by request id.
@@ -220,7 +220,7 @@ pub async fn written_events_are_read_on_every_path(engine: impl Engine) {
         let recorded = append(&engine, claim, after, event).await;
         journal.push(recorded.clone());
         let state = fold(&journal).unwrap();
-        assert_eq!(reader.head().await.unwrap(), recorded.position);
+        assert_eq!(position(&*reader, Start::Head).await, recorded.position);
         assert_eq!(reader.events(id).await.unwrap(), journal);
         assert_eq!(reader.tail(crate::domain::Position(0), 100).await.unwrap(), journal);
         for key in [Key::Match(id), request("order-1")] {

@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use super::*;
 use crate::{
     crowd::{Crowd, count},
-    domain::{AnalysisId, MatchId},
+    domain::{AnalysisId, Cursor, MatchId},
     journal::{
         CancelledAs, Key, Origin, Takeover,
         suite::crowd::{cases, crowd},
@@ -231,10 +231,8 @@ async fn read(journal: &Postgres, crowd: &Crowd, id: MatchId, request_id: &str) 
     journal.page(Position(0), 10).await.unwrap();
     journal.0.recent.clear();
     journal.tail(Position(0), 100).await.unwrap();
-    let (head, floor) = (journal.head().await.unwrap(), journal.floor().await.unwrap());
-    journal.earliest().await.unwrap();
-    for position in [head, floor] {
-        let incarnation = journal.incarnation_at(position).await.unwrap();
+    for start in [Start::Head, Start::Earliest, Start::Floor] {
+        let Cursor { position, incarnation } = journal.cursor(start).await.unwrap();
         let origin = Origin { incarnation, ..journal.0.identity.origin };
         journal.cursor_status(origin, position).await.unwrap();
     }

@@ -107,6 +107,16 @@ pub enum Takeover {
     Past,
 }
 
+/// A part of [`Writer::tidy`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Chore {
+    /// Erases matches whose expiry time has passed, the longest due first.
+    EraseExpired,
+    /// Adds matches that an older version wrote to the indexes that lists walk. Until then lists
+    /// find these matches by a separate index.
+    Enlist,
+}
+
 /// What a claim allows at this moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClaimStatus {
@@ -270,7 +280,7 @@ pub struct EventPage {
     /// In the journal's order: first the earlier events of the page's matches, each from the first
     /// event on, then the page itself.
     pub events: Vec<Recorded>,
-    /// The [floor](Start::Floor) when the store was read. `None` if the page is
-    /// from memory, where no event is missing.
+    /// The [floor](Start::Floor) when the store was read. `None` if the page is from memory, where
+    /// no event is missing.
     pub floor: Option<Position>,
 }

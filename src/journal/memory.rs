@@ -31,8 +31,8 @@ use crate::{
         State, Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Erasures, Error,
-        EventPage, Feed, Filter, Fleet, Handles, Identity, Key, Keys, Listener, Listing,
+        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Erasures,
+        Error, EventPage, Feed, Filter, Fleet, Handles, Identity, Key, Keys, Listener, Listing,
         MatchChange, Origin, Reader, Start, Takeover, Writer, recent, stored,
     },
     sync::lock,
@@ -425,14 +425,13 @@ impl Writer for Memory {
         })
     }
 
-    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
+    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {
         let now = self.clock.now().min(self.steady.now());
-        Ok(self.lock().erase_expired(now, limit))
-    }
-
-    // There is no older version of this engine, so every list index is complete.
-    async fn enlist(&self, _limit: usize) -> Result<usize, Error> {
-        Ok(0)
+        Ok(match chore {
+            Chore::EraseExpired => self.lock().erase_expired(now, limit),
+            // There is no older version of this engine, so every list index is complete.
+            Chore::Enlist => 0,
+        })
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

@@ -23,7 +23,7 @@ use async_trait::async_trait;
 
 pub use self::{
     answers::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Erasures,
+        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Erasures,
         EventPage, Feed, Filter, Fleet, Handles, Identity, Key, Keys, Listener, MatchChange,
         Origin, Start, Takeover,
     },
@@ -65,8 +65,8 @@ impl From<sqlx::Error> for Error {
 /// The side of the journal that writes.
 ///
 /// - **Atomic and durable.** A write takes effect as a whole or not at all, and is durable when its
-///   method returns `Ok`. Only [`Writer::erase_expired`] and [`Writer::enlist`] may use several
-///   commits. Writes that are pending at the same time share a commit.
+///   method returns `Ok`. Only [`Writer::tidy`] may use several commits. Writes that are pending at
+///   the same time share a commit.
 /// - **Unknown outcomes.** If a call's future is dropped, or returns an error other than
 ///   [`Error::Refused`], its write may have taken place. If the caller has not received the result,
 ///   the claims in it are released by the next write.
@@ -98,15 +98,11 @@ pub trait Writer: Send + Sync {
     /// by [`Feed::erased`].
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
 
-    /// Erases up to `limit` matches whose expiry time has passed, and returns how many it erased. A
-    /// store whose commits wait for each other may split this into several, so that other writes
-    /// come in between.
-    async fn erase_expired(&self, limit: usize) -> Result<usize, Error>;
-
-    /// Adds up to `limit` matches that an older version wrote to the indexes that lists walk, in
-    /// one commit or several, and returns how many it added. Until then lists find these matches by
-    /// a separate index.
-    async fn enlist(&self, limit: usize) -> Result<usize, Error>;
+    /// Does a chore for up to `limit` matches, and returns for how many it did it. Safe to repeat:
+    /// zero means that nothing is left to do, or that nothing may be done yet. A store whose
+    /// commits wait for each other may split this into several, so that other writes come in
+    /// between.
+    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error>;
 
     /// Claims up to `limit` unfinished matches that no live replica holds, oldest first. Where
     /// several replicas claim at the same time, each gets a share. Claims on matches that wait for

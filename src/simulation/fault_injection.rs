@@ -22,7 +22,7 @@ use crate::{
         AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
+        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Error,
         EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Start, Takeover,
         Writer,
     },
@@ -299,13 +299,14 @@ impl Writer for FaultyWriter {
         self.plug.run_unless_cut_off(self.inner.erase(caller, match_id)).await
     }
 
-    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.plug.run_unless_cut_off(self.inner.erase_expired(limit)).await
-    }
-
-    // Not counted as an operation: in a history no match was written by an older version.
-    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
-        self.inner.enlist(limit).await
+    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {
+        match chore {
+            Chore::EraseExpired => {
+                self.plug.run_unless_cut_off(self.inner.tidy(chore, limit)).await
+            }
+            // In a history no match was written by an older version.
+            Chore::Enlist => self.inner.tidy(chore, limit).await,
+        }
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

@@ -24,8 +24,8 @@ use crate::{
     clock::{Clock, Hand},
     domain::{CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
     journal::{
-        Admitted, Appended, Claim, CursorStatus, Error, EventPage, Feed, Filter, Key, Listing,
-        Origin, Reader, Start, Writer,
+        Admitted, Appended, Chore, Claim, CursorStatus, Error, EventPage, Feed, Filter, Key,
+        Listing, Origin, Reader, Start, Writer,
         memory::{Memory, Store},
         suite::facts::{START, finished, match_id, plain_spec, started, uploaded},
     },
@@ -213,7 +213,7 @@ impl Harness {
 
     /// Erases the matches whose retention has ended.
     async fn retain(&self) {
-        self.journal.erase_expired(usize::MAX).await.unwrap();
+        self.journal.tidy(Chore::EraseExpired, usize::MAX).await.unwrap();
     }
 
     async fn find(&self, m: &DrivenMatch) -> Match {

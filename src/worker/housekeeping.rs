@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tracing::{error, info};
 
 use crate::{
-    journal,
+    journal::{self, Chore},
     worker::{context::Context, driver::Driver, slots::UnfinishedSlot, supervisor::Supervisor},
 };
 
@@ -146,7 +146,7 @@ async fn erase_loop(supervisor: Arc<Supervisor>) {
 /// A drain stops it; the next round of another replica, or the next start, erases the rest.
 async fn erase_expired(context: &Context) -> Result<(), journal::Error> {
     while !context.draining.is_cancelled() {
-        match context.writer.erase_expired(ERASE_PAGE).await? {
+        match context.writer.tidy(Chore::EraseExpired, ERASE_PAGE).await? {
             0 => break,
             matches => info!(matches, "matches erased at the end of their retention"),
         }
@@ -158,7 +158,7 @@ async fn erase_expired(context: &Context) -> Result<(), journal::Error> {
 async fn enlist(context: &Context) -> Result<(), journal::Error> {
     let mut entered = 0;
     while !context.draining.is_cancelled() {
-        match context.writer.enlist(ENLIST_PAGE).await? {
+        match context.writer.tidy(Chore::Enlist, ENLIST_PAGE).await? {
             0 => break,
             matches => entered += matches,
         }

@@ -35,7 +35,7 @@ use crate::{
         Timeout, ask::AskKind,
     },
     journal::{
-        Admitted, Appended, Claim, Handles, Reader, Writer,
+        Admitted, Appended, Chore, Claim, Handles, Reader, Writer,
         memory::{Memory, Store},
     },
     outage::Outage,
@@ -145,13 +145,11 @@ impl Writer for FaultyJournal {
         self.journal.erase(caller, id).await
     }
 
-    async fn erase_expired(&self, limit: usize) -> Result<usize, journal::Error> {
-        self.may_panic();
-        self.journal.erase_expired(limit).await
-    }
-
-    async fn enlist(&self, limit: usize) -> Result<usize, journal::Error> {
-        self.journal.enlist(limit).await
+    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, journal::Error> {
+        if chore == Chore::EraseExpired {
+            self.may_panic();
+        }
+        self.journal.tidy(chore, limit).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, journal::Error> {

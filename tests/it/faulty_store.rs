@@ -14,7 +14,7 @@ use facematch::{
         AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Erased, Error,
+        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Error,
         EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Start, Takeover,
         Writer, sqlite::Sqlite,
     },
@@ -133,13 +133,10 @@ impl Writer for FaultyStore {
         self.inner.erase(caller, match_id).await
     }
 
-    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        let erased = self.inner.erase_expired(limit).await?;
-        Ok(if self.faults.endlessly_expired.load(Ordering::SeqCst) { limit } else { erased })
-    }
-
-    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
-        self.inner.enlist(limit).await
+    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {
+        let done = self.inner.tidy(chore, limit).await?;
+        let is_endless = self.faults.endlessly_expired.load(Ordering::SeqCst);
+        Ok(if is_endless && chore == Chore::EraseExpired { limit } else { done })
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use facematch::journal::Writer;
+use facematch::journal::{Chore, Writer};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, raw_sql};
 
@@ -28,7 +28,7 @@ impl Crowd {
         transaction.commit().await?;
         connection.close().await?;
         let journal = open(self.store).await?;
-        journal.enlist(usize::MAX).await?;
+        journal.tidy(Chore::Enlist, usize::MAX).await?;
         journal.close().await;
         say(&"filled")
     }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Instant};
 use facematch::{
     clock::Clock,
     journal::{
-        Writer,
+        Chore, Writer,
         postgres::{self, Postgres},
     },
 };
@@ -94,7 +94,7 @@ async fn erase(journal: &impl Writer) -> Result<Pages> {
     let (mut erased, mut took) = (0, Vec::new());
     loop {
         let started = Instant::now();
-        match journal.erase_expired(PAGE).await? {
+        match journal.tidy(Chore::EraseExpired, PAGE).await? {
             0 => return Ok(Pages { erased, times: Percentiles::of(took) }),
             page => {
                 erased += page;

@@ -50,7 +50,7 @@ use crate::{
         Timestamp, event::Cancelled,
     },
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Error, FOLLOWERS, Feed,
+        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, Erased, Error, FOLLOWERS, Feed,
         Handles, Identity, Key, Keys, Listener, Origin, Takeover, Writer,
         postgres::{
             address::Malformed,
@@ -623,12 +623,13 @@ impl Writer for Postgres {
         self.0.writer.ask(|reply| Command::Erase { caller, match_id, reply }).await
     }
 
-    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        self.0.writer.ask(|reply| Command::EraseExpired { limit, reply }).await
-    }
-
-    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
-        self.0.writer.ask(|reply| Command::Enlist { limit, reply }).await
+    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {
+        match chore {
+            Chore::EraseExpired => {
+                self.0.writer.ask(|reply| Command::EraseExpired { limit, reply }).await
+            }
+            Chore::Enlist => self.0.writer.ask(|reply| Command::Enlist { limit, reply }).await,
+        }
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

@@ -20,7 +20,8 @@ use crate::{
     clock::{Clock, Hand},
     domain::{Match, MatchId, Position, Sequence, Timestamp},
     journal::{
-        Admitted, Appended, Claim, ClaimStatus, Erased, Error, Handles, Reader, Start, Writer,
+        Admitted, Appended, Chore, Claim, ClaimStatus, Erased, Error, Handles, Reader, Start,
+        Writer,
         postgres::{Config, Postgres, READERS},
         suite::{self, Engine as _, facts::*},
     },
@@ -504,9 +505,9 @@ async fn old_erasures_are_forgotten_a_page_at_a_time() {
                FROM generate_series(1, 10) AS n";
     shared().sql(&served.database, old);
     let left = "SELECT count(*), min(erasure) FROM erased";
-    served.journal().erase_expired(2).await.unwrap();
+    served.journal().tidy(Chore::EraseExpired, 2).await.unwrap();
     assert_eq!(shared().sql(&served.database, left), "6|5");
-    served.journal().erase_expired(3).await.unwrap();
+    served.journal().tidy(Chore::EraseExpired, 3).await.unwrap();
     assert_eq!(shared().sql(&served.database, left), "0|");
     served.close().await;
 }
@@ -661,13 +662,13 @@ async fn a_replica_that_is_a_year_ahead_erases_nothing_early() {
         suite::facts::end(&right, match_id(0, n), named_spec(&format!("order-{n}"))).await;
     }
     let ahead = open_wrong(&database, YEAR).await;
-    assert_eq!(ahead.journal().erase_expired(1_000).await.unwrap(), 0);
+    assert_eq!(ahead.journal().tidy(Chore::EraseExpired, 1_000).await.unwrap(), 0);
     // Also if its clock goes wrong between two renewals of its lease.
     ahead.clock.step_to(ahead.clock.now().after(Duration::from_micros(YEAR.unsigned_abs())));
-    assert_eq!(ahead.journal().erase_expired(1_000).await.unwrap(), 0);
+    assert_eq!(ahead.journal().tidy(Chore::EraseExpired, 1_000).await.unwrap(), 0);
     let expire = "UPDATE match_states SET expire_time = expire_time - 4000 * 1000000::bigint";
     shared().sql(&database, expire);
-    assert_eq!(right.journal().erase_expired(1_000).await.unwrap(), 5);
+    assert_eq!(right.journal().tidy(Chore::EraseExpired, 1_000).await.unwrap(), 5);
 }
 
 #[tokio::test]

@@ -37,8 +37,8 @@ use crate::{
     clock::Clock,
     domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, Erased, Erasures, Error, FOLLOWERS,
-        Feed, Fleet, Handles, Identity, Key, Listener, Takeover, Writer,
+        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, Erased, Erasures, Error,
+        FOLLOWERS, Feed, Fleet, Handles, Identity, Key, Listener, Takeover, Writer,
         recent::Recent,
         sqlite::{
             files::Files,
@@ -224,6 +224,22 @@ impl Sqlite {
         self.0.writer.close().await;
     }
 
+    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
+        let (parts, hold) = (&self.0.erasing, &self.0.hold);
+        if let Some(note) = hold.due() {
+            hold.noted(self.0.writer.submit(note).await?);
+        }
+        if hold.is_on() {
+            return Ok(0);
+        }
+        self.by_parts(limit, |limit| erase::EraseExpired { limit, parts: Arc::clone(parts) }).await
+    }
+
+    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
+        let parts = &self.0.enlisting;
+        self.by_parts(limit, |limit| enlist::Enlist { limit, parts: Arc::clone(parts) }).await
+    }
+
     /// Does up to `limit` units of work, part by part, so that other writes come in between.
     async fn by_parts<O: Operation<Outcome = Part>>(
         &self,
@@ -306,20 +322,11 @@ impl Writer for Sqlite {
         self.0.writer.submit(erase::EraseOne { caller: caller.clone(), match_id }).await
     }
 
-    async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
-        let (parts, hold) = (&self.0.erasing, &self.0.hold);
-        if let Some(note) = hold.due() {
-            hold.noted(self.0.writer.submit(note).await?);
+    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {
+        match chore {
+            Chore::EraseExpired => self.erase_expired(limit).await,
+            Chore::Enlist => self.enlist(limit).await,
         }
-        if hold.is_on() {
-            return Ok(0);
-        }
-        self.by_parts(limit, |limit| erase::EraseExpired { limit, parts: Arc::clone(parts) }).await
-    }
-
-    async fn enlist(&self, limit: usize) -> Result<usize, Error> {
-        let parts = &self.0.enlisting;
-        self.by_parts(limit, |limit| enlist::Enlist { limit, parts: Arc::clone(parts) }).await
     }
 
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {

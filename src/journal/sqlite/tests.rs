@@ -23,7 +23,7 @@ use crate::{
     clock::{Clock, Hand},
     domain::{MatchId, Position, Sequence, Spec, Timestamp},
     journal::{
-        Admitted, Appended, Claim, Erased, Error, Filter, Handles, Key, Reader, Writer,
+        Admitted, Appended, Chore, Claim, Erased, Error, Filter, Handles, Key, Reader, Writer,
         sqlite::{Config, OpenError, READERS, Sqlite, files::Files},
         suite::{self, facts::*},
     },
@@ -255,7 +255,7 @@ async fn erased_matches_are_nowhere_in_the_files() {
         assert_eq!(canaries(folder, "labelcanary"), left);
     }
     store.hand.advance(KEEP);
-    assert_eq!(store.journal.erase_expired(100).await.unwrap(), 100);
+    assert_eq!(store.journal.tidy(Chore::EraseExpired, 100).await.unwrap(), 100);
     let left = left.into_iter().skip(100).collect();
     assert_eq!(canaries(folder, "requestcanary"), left);
     assert_eq!(canaries(folder, "labelcanary"), left);
@@ -267,7 +267,7 @@ async fn expired_matches_are_nowhere_in_the_files() {
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::from([1]));
     store.hand.advance(KEEP);
-    assert_eq!(store.journal.erase_expired(10).await.unwrap(), 1);
+    assert_eq!(store.journal.tidy(Chore::EraseExpired, 10).await.unwrap(), 1);
     assert_eq!(canaries(store.folder.path(), "requestcanary"), BTreeSet::new());
 }
 
@@ -420,7 +420,7 @@ async fn a_write_beside_a_page_of_retention_waits_for_one_part_of_it() {
     let store = store().await;
     end_a_thousand(&store.journal).await;
     store.hand.advance(KEEP);
-    let (mut erasing, mut beside) = (store.journal.erase_expired(500), 0);
+    let (mut erasing, mut beside) = (store.journal.tidy(Chore::EraseExpired, 500), 0);
     let commits = store.journal.commits();
     let erased = loop {
         let admitted = store.journal.admit(match_id(beside, 1), Arc::new(plain_spec()));

@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 use super::facts::*;
 use crate::{
     domain::Sequence,
-    journal::{Appended, Key, suite::Engine},
+    journal::{Appended, Chore, Key, suite::Engine},
 };
 
 /// Page by page, each match once, in its current state.
@@ -86,7 +86,7 @@ pub async fn claims_of_a_cancelled_call_are_released(mut engine: impl Engine) {
         held += claiming.as_mut().now_or_never().map_or(0, |taken| taken.unwrap().len());
         held += usize::from(admitting.as_mut().now_or_never().is_some());
         // This write is queued behind theirs.
-        writer.erase_expired(1).await.unwrap();
+        writer.tidy(Chore::EraseExpired, 1).await.unwrap();
     }
     while let page @ [_, ..] = &*writer.claim(5).await.unwrap() {
         held += page.len();

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::facts::*;
 use crate::{
     domain::{MatchId, Position, Sequence, Spec},
-    journal::{Admitted, Appended, CancelledAs, Erased, Filter, Key, Start, suite::Engine},
+    journal::{Admitted, Appended, CancelledAs, Chore, Erased, Filter, Key, Start, suite::Engine},
 };
 
 async fn assert_gone(engine: &impl Engine, id: MatchId, request_id: &str) {
@@ -78,9 +78,9 @@ pub async fn expiry_erases_due_matches_only(engine: impl Engine) {
     admit(&engine, running, plain_spec()).await;
     engine.hand().advance(KEEP / 2);
     end(&engine, kept, plain_spec()).await;
-    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 0);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 10).await.unwrap(), 0);
     engine.hand().advance(KEEP / 2);
-    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 1);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 10).await.unwrap(), 1);
     assert_gone(&engine, due, "order-1").await;
     assert_eq!(engine.reader().events(kept).await.unwrap().len(), 2);
     assert_eq!(engine.reader().events(running).await.unwrap().len(), 1);
@@ -91,9 +91,9 @@ pub async fn expiry_is_exact_to_the_microsecond(engine: impl Engine) {
     run(&engine, match_id(0, 1), plain_spec(), [failed()]).await;
     run(&engine, match_id(0, 2), plain_spec(), [failed_kept(Duration::MAX)]).await;
     engine.hand().advance(KEEP - Duration::from_micros(1));
-    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 0);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 10).await.unwrap(), 0);
     engine.hand().advance(Duration::from_micros(1));
-    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 1);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 10).await.unwrap(), 1);
     let kept = engine.reader().find(&anna(), &Key::Match(match_id(0, 2))).await.unwrap().unwrap();
     assert_eq!(kept.expire_time, Some(crate::domain::Timestamp::MAX));
 }
@@ -105,10 +105,10 @@ pub async fn expiry_respects_its_limit_and_erases_the_longest_due_first(engine: 
         engine.hand().advance(Duration::from_secs(1));
     }
     engine.hand().advance(KEEP);
-    assert_eq!(engine.writer().erase_expired(2).await.unwrap(), 2);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 2).await.unwrap(), 2);
     assert_eq!(engine.reader().events(match_id(0, 1)).await.unwrap().len(), 2);
-    assert_eq!(engine.writer().erase_expired(2).await.unwrap(), 1);
-    assert_eq!(engine.writer().erase_expired(2).await.unwrap(), 0);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 2).await.unwrap(), 1);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 2).await.unwrap(), 0);
 }
 
 /// Expiry raises it to the newest position that expired, and never lowers it.
@@ -124,10 +124,10 @@ pub async fn expiry_raises_the_floor_and_erasing_does_not(engine: impl Engine) {
     writer.erase(&anna(), match_id(0, 2)).await.unwrap();
     assert_eq!(position(&*reader, Start::Floor).await, Position(0));
     engine.hand().advance(KEEP - Duration::from_secs(1));
-    assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
+    assert_eq!(writer.tidy(Chore::EraseExpired, 10).await.unwrap(), 1);
     assert_eq!(position(&*reader, Start::Floor).await, early);
     engine.hand().advance(Duration::from_secs(1));
-    assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
+    assert_eq!(writer.tidy(Chore::EraseExpired, 10).await.unwrap(), 1);
     assert_eq!(position(&*reader, Start::Floor).await, late);
 }
 
@@ -138,7 +138,7 @@ pub async fn the_earliest_position_is_right_before_the_oldest_event(engine: impl
     admit(&engine, match_id(0, 1), plain_spec()).await;
     let newest = end(&engine, match_id(0, 2), plain_spec()).await;
     engine.hand().advance(KEEP);
-    assert_eq!(writer.erase_expired(10).await.unwrap(), 1);
+    assert_eq!(writer.tidy(Chore::EraseExpired, 10).await.unwrap(), 1);
     assert_eq!(position(&*reader, Start::Floor).await, newest);
     let oldest = reader.tail(Position(0), 1).await.unwrap()[0].position;
     assert_eq!(position(&*reader, Start::Earliest).await, Position(oldest.0 - 1));

@@ -3,7 +3,7 @@
 use super::facts::*;
 use crate::{
     domain::Position,
-    journal::{CursorStatus, Identity, Origin, Start, suite::Engine},
+    journal::{Chore, CursorStatus, Identity, Origin, Start, suite::Engine},
 };
 
 async fn standing(engine: &impl Engine, origin: Origin, position: Position) -> CursorStatus {
@@ -17,7 +17,7 @@ pub async fn a_token_at_the_floor_has_missed_nothing(engine: impl Engine) {
     assert_eq!(standing(&engine, origin, Position(0)).await, CursorStatus::Retained);
     engine.hand().advance(KEEP);
     end(&engine, match_id(0, 2), plain_spec()).await;
-    engine.writer().erase_expired(10).await.unwrap();
+    engine.writer().tidy(Chore::EraseExpired, 10).await.unwrap();
     assert_eq!(position(&*engine.reader(), Start::Floor).await, floor);
     assert_eq!(standing(&engine, origin, Position(floor.0 - 1)).await, CursorStatus::Expired);
     assert_eq!(standing(&engine, origin, floor).await, CursorStatus::Retained);

@@ -14,8 +14,8 @@ use super::{facts::*, tailing};
 use crate::{
     domain::{MatchId, Position, Recorded, Sequence, State},
     journal::{
-        Admitted, Appended, CancelledAs, Claim, ClaimStatus, CursorStatus, Feed, Fleet, Handles,
-        Key, MatchChange, Start, Takeover,
+        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Feed, Fleet,
+        Handles, Key, MatchChange, Start, Takeover,
         suite::{Engine, Shared},
     },
 };
@@ -335,7 +335,7 @@ pub async fn tokens_of_one_process_are_valid_at_the_other(engine: impl Shared) {
         assert_eq!(standing, CursorStatus::Foreign);
     }
     engine.hand().advance(KEEP);
-    assert_eq!(engine.writer().erase_expired(10).await.unwrap(), 1);
+    assert_eq!(engine.writer().tidy(Chore::EraseExpired, 10).await.unwrap(), 1);
     for engine in [&engine, &other] {
         for start in [Start::Floor, Start::Earliest] {
             assert_eq!(engine.reader().cursor(start).await.unwrap(), expiring[1].place());

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use super::facts::*;
 use crate::{
     domain::{MatchId, Position, Recorded, Sequence},
-    journal::{Admitted, Appended, Reader, Start, Writer, suite::Engine},
+    journal::{Admitted, Appended, Chore, Reader, Start, Writer, suite::Engine},
 };
 
 /// In pages of any size.
@@ -84,7 +84,7 @@ pub async fn a_page_leaves_out_erased_matches_and_has_the_floor(mut engine: impl
         assert!(page.floor.is_none_or(|floor| floor == Position(0)));
     }
     engine.hand().advance(KEEP);
-    assert_eq!(writer.erase_expired(1000).await.unwrap(), 2);
+    assert_eq!(writer.tidy(Chore::EraseExpired, 1000).await.unwrap(), 2);
     let floor = position(&*reader, Start::Floor).await;
     let page = reader.page(Position(0), 1000).await.unwrap();
     assert_eq!(page.events, late);

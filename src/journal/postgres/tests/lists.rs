@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     domain::State,
     journal::{
-        Filter, Key,
+        Chore, Filter, Key,
         listing::{at_once, testing::prepared},
         postgres::{
             connect::{self, Database},
@@ -48,11 +48,11 @@ async fn every_list_of_an_old_database_is_exact_and_costs_what_its_page_costs() 
     check(&served, &crowd).await;
     let (count, mut entered) = (crowd.count as usize, 0);
     while entered < count {
-        let page = served.journal().enlist(USUAL as usize).await.unwrap();
+        let page = served.journal().tidy(Chore::Enlist, USUAL as usize).await.unwrap();
         assert!(page > 0, "{entered} of {count} are entered");
         entered += page;
     }
-    assert_eq!(served.journal().enlist(count).await.unwrap(), 0);
+    assert_eq!(served.journal().tidy(Chore::Enlist, count).await.unwrap(), 0);
     check(&served, &crowd).await;
     // Autovacuum does this sooner or later.
     shared().sql(&database, "ANALYZE");
@@ -109,11 +109,11 @@ async fn replicas_of_an_older_version_keep_writing_beside_newer_ones() {
     let mut served = open(&database, START).await;
     let version = shared().sql(&database, "SELECT max(version) FROM facematch_schema");
     assert_eq!(version, "1", "a replica of the older version could not start again");
-    assert_eq!(served.journal().enlist(100).await.unwrap(), 10);
+    assert_eq!(served.journal().tidy(Chore::Enlist, 100).await.unwrap(), 10);
     let mut older = PgConnection::connect(&shared().url(&database)).await.unwrap();
     fill(&mut older, &crowd(10, 10)).await;
     crowd::check(served.journal(), &crowd(0, 20), |_, _, _| async {}).await;
-    assert_eq!(served.journal().enlist(100).await.unwrap(), 10);
+    assert_eq!(served.journal().tidy(Chore::Enlist, 100).await.unwrap(), 10);
     served.close().await;
 }
 

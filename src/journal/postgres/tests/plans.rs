@@ -12,7 +12,7 @@ use crate::{
     crowd::{Crowd, count},
     domain::{AnalysisId, Cursor, MatchId},
     journal::{
-        CancelledAs, Key, Origin, Takeover,
+        CancelledAs, Chore, Key, Origin, Takeover,
         suite::crowd::{cases, crowd},
     },
 };
@@ -201,8 +201,8 @@ async fn work(cluster: &Cluster, database: &str, journal: &Postgres, crowd: &Cro
                INSERT INTO erased SELECT -n, gen_random_uuid(), now() - INTERVAL '2 hours'
                FROM generate_series(1, 20) AS n ON CONFLICT DO NOTHING";
     quietly(cluster, database, due);
-    assert!(journal.erase_expired(20).await.unwrap() > 0);
-    journal.enlist(50).await.unwrap();
+    assert!(journal.tidy(Chore::EraseExpired, 20).await.unwrap() > 0);
+    journal.tidy(Chore::Enlist, 50).await.unwrap();
 }
 
 /// Claims and releases matches.
@@ -401,7 +401,7 @@ async fn erase_some(cluster: &Cluster, retained: u64) -> u64 {
     quietly(cluster, &database, beside);
     cluster.sql(&database, "VACUUM (ANALYZE)");
     let length = cluster.log().len();
-    assert_eq!(journal.erase_expired(50).await.unwrap(), 50);
+    assert_eq!(journal.tidy(Chore::EraseExpired, 50).await.unwrap(), 50);
     let explained = since(cluster, length);
     journal.close().await;
     let ours = explained.iter().filter(|it| it.text.contains("DELETE FROM"));

@@ -179,10 +179,10 @@ async fn a_page_of_retention_empties_the_wal_once() {
     end_a_thousand(&store.journal).await;
     store.hand.advance(KEEP);
     // More than an hour has passed: the time is noted first, by a commit of its own.
-    store.journal.erase_expired(0).await.unwrap();
+    store.journal.tidy(Chore::EraseExpired, 0).await.unwrap();
     let counts = || (store.journal.commits(), store.journal.0.writer.emptying_tries());
     let before = counts();
-    assert_eq!(store.journal.erase_expired(500).await.unwrap(), 500);
+    assert_eq!(store.journal.tidy(Chore::EraseExpired, 500).await.unwrap(), 500);
     let (commits, tries) = counts();
     assert_eq!((commits - before.0, tries - before.1), (10, 1));
     assert_eq!(canaries(store.folder.path(), "requestcanary").len(), 500);

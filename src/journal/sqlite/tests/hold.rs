@@ -20,7 +20,7 @@ async fn ended(now: Timestamp) -> Store {
 
 impl Store {
     async fn erased(&self) -> usize {
-        self.journal.erase_expired(1_000).await.unwrap()
+        self.journal.tidy(Chore::EraseExpired, 1_000).await.unwrap()
     }
 
     async fn start_again(&mut self, now: Timestamp) {
@@ -86,7 +86,7 @@ async fn a_week_without_a_match_is_no_jump() {
     assert_eq!(store.erased().await, MATCHES, "the year passed while the process ran");
     let mut idle = ended(START).await;
     idle.hand.advance(YEAR - KEEP);
-    idle.journal.erase_expired(0).await.unwrap();
+    idle.journal.tidy(Chore::EraseExpired, 0).await.unwrap();
     idle.start_again(START.after(YEAR)).await;
     assert_eq!(idle.erased().await, MATCHES, "the process ran, without a match, until lately");
 }

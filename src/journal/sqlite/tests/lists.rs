@@ -7,6 +7,7 @@ use super::*;
 use crate::{
     domain::State,
     journal::{
+        Chore,
         listing::{at_once, testing::statement},
         sqlite::schema::MIGRATIONS,
         suite::crowd::{self, PATIENCE, cases, crowd},
@@ -46,8 +47,8 @@ async fn every_list_of_an_old_file_is_exact_and_costs_what_its_page_costs() {
     let folder = old_file(crowd.count).await;
     let (journal, _hand) = open(&path(&folder), START).await;
     check(&journal, &crowd).await;
-    assert_eq!(journal.enlist(usize::MAX).await.unwrap(), crowd.count as usize);
-    assert_eq!(journal.enlist(usize::MAX).await.unwrap(), 0);
+    assert_eq!(journal.tidy(Chore::Enlist, usize::MAX).await.unwrap(), crowd.count as usize);
+    assert_eq!(journal.tidy(Chore::Enlist, usize::MAX).await.unwrap(), 0);
     let most = check(&journal, &crowd).await;
     println!("lists: {} matches in SQLite, at most {most} of its steps for a page", crowd.count);
     journal.close().await;
@@ -72,14 +73,14 @@ async fn check(journal: &Sqlite, crowd: &crate::crowd::Crowd) -> u64 {
 async fn a_file_goes_back_and_forth_between_versions() {
     let folder = old_file(10).await;
     let (journal, _hand) = open(&path(&folder), START).await;
-    assert_eq!(journal.enlist(100).await.unwrap(), 10);
+    assert_eq!(journal.tidy(Chore::Enlist, 100).await.unwrap(), 10);
     journal.close().await;
     let mut older = Files::new(path(&folder)).connect().await.unwrap();
     fill(&mut older, &crowd(10, 10)).await;
     older.close().await.unwrap();
     let (journal, _hand) = open(&path(&folder), START).await;
     crowd::check(&journal, &crowd(0, 20), |_, _, _| async {}).await;
-    assert_eq!(journal.enlist(100).await.unwrap(), 10);
+    assert_eq!(journal.tidy(Chore::Enlist, 100).await.unwrap(), 10);
     journal.close().await;
 }
 

@@ -61,6 +61,9 @@ mod simulation;
 #[cfg(test)]
 #[path = "../tests/crowd/mod.rs"]
 mod crowd;
+#[cfg(test)]
+#[path = "../tests/intercept/mod.rs"]
+mod intercept;
 #[cfg(all(test, feature = "postgres-tests"))]
 #[path = "../tests/postgres/mod.rs"]
 mod postgres;

@@ -9,7 +9,6 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,14 +17,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::sync::Notify;
 
 use crate::{
-    domain::{
-        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
-    },
-    journal::{
-        Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Error,
-        EventPage, Feed, Filter, Handles, Key, Listener, Listing, Origin, Reader, Start, Takeover,
-        Writer,
-    },
+    intercept::{Answer, Hook, Operation, Running, intercept},
+    journal::{Chore, Error, Handles},
     sync::lock,
 };
 
@@ -167,10 +160,17 @@ impl CrashInjector {
     }
 }
 
-/// The writer of a process that may crash. Writes may fail, before the commit or after it.
-pub struct FaultyWriter {
-    pub inner: Arc<dyn Writer>,
-    pub plug: Arc<CrashInjector>,
+/// The journal of a process that may crash. Each write fails with a probability, before the commit
+/// or after it. While the process is cut off from its store, reads and writes fail.
+pub fn faulty(journal: Handles, plug: &Arc<CrashInjector>, seed: u64, chance: f64) -> Handles {
+    let random = (StdRng::seed_from_u64(seed), chance);
+    let trouble = (chance > 0.0).then(|| Mutex::new(random));
+    intercept(journal, Arc::new(StoreFaults { plug: Arc::clone(plug), trouble }))
+}
+
+/// What happens at each operation at the store.
+struct StoreFaults {
+    plug: Arc<CrashInjector>,
     trouble: Option<Mutex<(StdRng, f64)>>,
 }
 
@@ -182,13 +182,39 @@ enum Fate {
     ReplyLost,
 }
 
-impl FaultyWriter {
-    /// Wraps a writer; each write fails with this probability.
-    pub fn new(inner: Arc<dyn Writer>, plug: Arc<CrashInjector>, seed: u64, chance: f64) -> Self {
-        let random = (StdRng::seed_from_u64(seed), chance);
-        Self { inner, plug, trouble: (chance > 0.0).then(|| Mutex::new(random)) }
+#[async_trait]
+impl Hook for StoreFaults {
+    async fn around(&self, operation: Operation, running: Running<'_>) -> Result<Answer, Error> {
+        match operation {
+            Operation::Admit { .. } | Operation::Append(_) | Operation::Cancel => {
+                self.write(running).await
+            }
+            Operation::Take | Operation::Confirm | Operation::Release => {
+                self.change_claims(running).await
+            }
+            Operation::Erase
+            | Operation::Tidy { chore: Chore::EraseExpired, .. }
+            | Operation::Claim
+            | Operation::OwnedByOthers
+            | Operation::Find
+            | Operation::Events
+            | Operation::Tail
+            | Operation::Page { .. }
+            | Operation::List
+            | Operation::Cursor
+            | Operation::CursorStatus
+            | Operation::Ping => self.plug.run_unless_cut_off(running).await,
+            // Without the store, the process can't give up its lease: others wait until it expires.
+            Operation::Leave if self.plug.is_cut() => Err(unavailable()),
+            // In a history no match was written by an older version.
+            Operation::Leave
+            | Operation::Tidy { chore: Chore::Enlist, .. }
+            | Operation::Takeable => running.await,
+        }
     }
+}
 
+impl StoreFaults {
     fn fate(&self) -> Fate {
         let Some(trouble) = &self.trouble else { return Fate::Fine };
         let mut trouble = lock(trouble);
@@ -200,7 +226,7 @@ impl FaultyWriter {
         }
     }
 
-    async fn write<T>(&self, writing: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn write(&self, writing: Running<'_>) -> Result<Answer, Error> {
         let n = self.plug.begin(Point::Before).await;
         let fate = self.fate();
         if fate == Fate::NotWritten || self.plug.is_cut() {
@@ -218,10 +244,7 @@ impl FaultyWriter {
 
     /// Runs an operation that changes claims. Unlike a write, it fails only while the process is
     /// cut off.
-    async fn change_claims<T>(
-        &self,
-        changing: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    async fn change_claims(&self, changing: Running<'_>) -> Result<Answer, Error> {
         let n = self.plug.begin(Point::Before).await;
         let changed = self.plug.run_unless_cut_off(changing).await;
         self.plug.pass(n, Point::After).await;
@@ -229,25 +252,16 @@ impl FaultyWriter {
     }
 }
 
-/// The reader of a process. Counts the reads in progress; reads fail while the process is cut off.
-pub struct FaultyReader {
-    pub inner: Arc<dyn Reader>,
-    pub plug: Arc<CrashInjector>,
-}
-
 impl CrashInjector {
     /// Runs an operation at the store, unless the process is cut off from it.
-    async fn run_unless_cut_off<T>(
-        &self,
-        working: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    async fn run_unless_cut_off(&self, working: Running<'_>) -> Result<Answer, Error> {
         match self.is_cut() {
             true => Err(unavailable()),
             false => self.run_counted(working).await,
         }
     }
 
-    async fn run_counted<T>(&self, working: impl Future<Output = T>) -> T {
+    async fn run_counted(&self, working: Running<'_>) -> Result<Answer, Error> {
         self.at_store.fetch_add(1, Ordering::Relaxed);
         let _done = BusyGuard(&self.at_store);
         working.await
@@ -264,140 +278,6 @@ impl Drop for BusyGuard<'_> {
     }
 }
 
-/// The journal of a process that may crash. Each write fails with a probability.
-pub fn faulty(journal: Handles, plug: &Arc<CrashInjector>, seed: u64, chance: f64) -> Handles {
-    let writer = FaultyWriter::new(journal.writer, Arc::clone(plug), seed, chance);
-    let reader = FaultyReader { inner: journal.feed.reader, plug: Arc::clone(plug) };
-    let feed = Feed { reader: Arc::new(reader), ..journal.feed };
-    Handles { writer: Arc::new(writer), feed, fleet: journal.fleet }
-}
-
 fn unavailable() -> Error {
     Error::Unavailable(Arc::new(std::io::Error::other("an injected failure of the store")))
-}
-
-#[async_trait]
-impl Writer for FaultyWriter {
-    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
-        self.write(self.inner.admit(match_id, spec)).await
-    }
-
-    async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error> {
-        self.write(self.inner.append(claim, after, event)).await
-    }
-
-    async fn cancel(
-        &self,
-        caller: &CallerId,
-        key: &Key,
-        keep: Duration,
-    ) -> Result<CancelledAs, Error> {
-        self.write(self.inner.cancel(caller, key, keep)).await
-    }
-
-    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        self.plug.run_unless_cut_off(self.inner.erase(caller, match_id)).await
-    }
-
-    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {
-        match chore {
-            Chore::EraseExpired => {
-                self.plug.run_unless_cut_off(self.inner.tidy(chore, limit)).await
-            }
-            // In a history no match was written by an older version.
-            Chore::Enlist => self.inner.tidy(chore, limit).await,
-        }
-    }
-
-    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error> {
-        self.plug.run_unless_cut_off(self.inner.claim(limit)).await
-    }
-
-    async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error> {
-        self.change_claims(self.inner.take(match_id, has_photo)).await
-    }
-
-    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error> {
-        self.inner.takeable(matches).await
-    }
-
-    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error> {
-        self.change_claims(self.inner.confirm(claim)).await
-    }
-
-    async fn release(&self, claims: Vec<Claim>) -> Result<(), Error> {
-        self.change_claims(self.inner.release(claims)).await
-    }
-
-    async fn leave(&self) {
-        // Without the store, the process can't give up its lease: others wait until it expires.
-        if !self.plug.is_cut() {
-            self.inner.leave().await;
-        }
-    }
-
-    async fn owned_by_others(
-        &self,
-        match_id: MatchId,
-        analyses: &[AnalysisId],
-    ) -> Result<Vec<AnalysisId>, Error> {
-        self.plug.run_unless_cut_off(self.inner.owned_by_others(match_id, analyses)).await
-    }
-
-    fn listen(&self, ear: Listener) {
-        self.inner.listen(ear);
-    }
-
-    fn claim_status(&self, claim: Claim) -> ClaimStatus {
-        self.inner.claim_status(claim)
-    }
-}
-
-#[async_trait]
-impl Reader for FaultyReader {
-    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        self.plug.run_unless_cut_off(self.inner.find(caller, key)).await
-    }
-
-    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
-        self.plug.run_unless_cut_off(self.inner.events(match_id)).await
-    }
-
-    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
-        self.inner.recent(match_id)
-    }
-
-    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
-        self.plug.run_unless_cut_off(self.inner.tail(after, limit)).await
-    }
-
-    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
-        self.plug.run_unless_cut_off(self.inner.page(after, limit)).await
-    }
-
-    async fn list(
-        &self,
-        caller: &CallerId,
-        filter: &Filter,
-        before: Option<MatchId>,
-        limit: usize,
-    ) -> Result<Listing, Error> {
-        self.plug.run_unless_cut_off(self.inner.list(caller, filter, before, limit)).await
-    }
-
-    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
-        self.plug.run_unless_cut_off(self.inner.cursor(start)).await
-    }
-
-    async fn cursor_status(
-        &self,
-        origin: Origin,
-        position: Position,
-    ) -> Result<CursorStatus, Error> {
-        self.plug.run_unless_cut_off(self.inner.cursor_status(origin, position)).await
-    }
-
-    async fn ping(&self) -> Result<(), Error> {
-        self.plug.run_unless_cut_off(self.inner.ping()).await
-    }
 }

@@ -22,10 +22,10 @@ use tokio::{sync::watch, task::yield_now, time::timeout};
 
 use crate::{
     clock::{Clock, Hand},
-    domain::{CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    domain::{Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec},
+    intercept::{Answer, Hook, Operation, Running, intercept},
     journal::{
-        Admitted, Appended, Chore, Claim, CursorStatus, Error, EventPage, Feed, Filter, Key,
-        Listing, Origin, Reader, Start, Writer,
+        Admitted, Appended, Chore, Claim, Error, Feed, Filter, Key, Reader, Writer,
         memory::{Memory, Store},
         suite::facts::{START, finished, match_id, plain_spec, started, uploaded},
     },
@@ -44,70 +44,22 @@ const HEARTBEAT: Duration = Duration::from_secs(20);
 /// The clock's smallest step.
 const MICROSECOND: Duration = Duration::from_micros(1);
 
-/// A journal that fails to read events, as its flag says.
-struct FaultyReader {
-    journal: Memory,
-    fails: AtomicBool,
-}
-
-impl FaultyReader {
-    fn may_fail(&self) -> Result<(), Error> {
-        match self.fails.load(Ordering::Relaxed) {
-            true => Err(Error::Unavailable(Arc::new(std::fmt::Error))),
-            false => Ok(()),
-        }
-    }
+/// The faults of the journal.
+#[derive(Default)]
+struct Faults {
+    /// Whether reads of events fail.
+    is_failing: AtomicBool,
 }
 
 #[async_trait]
-impl Reader for FaultyReader {
-    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        self.journal.find(caller, key).await
-    }
-
-    async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
-        self.may_fail()?;
-        self.journal.events(match_id).await
-    }
-
-    fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>> {
-        self.journal.recent(match_id)
-    }
-
-    async fn tail(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, Error> {
-        self.may_fail()?;
-        self.journal.tail(after, limit).await
-    }
-
-    async fn page(&self, after: Position, limit: usize) -> Result<EventPage, Error> {
-        self.may_fail()?;
-        self.journal.page(after, limit).await
-    }
-
-    async fn list(
-        &self,
-        caller: &CallerId,
-        filter: &Filter,
-        before: Option<MatchId>,
-        limit: usize,
-    ) -> Result<Listing, Error> {
-        self.journal.list(caller, filter, before, limit).await
-    }
-
-    async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
-        self.journal.cursor(start).await
-    }
-
-    async fn cursor_status(
-        &self,
-        origin: Origin,
-        position: Position,
-    ) -> Result<CursorStatus, Error> {
-        self.journal.cursor_status(origin, position).await
-    }
-
-    async fn ping(&self) -> Result<(), Error> {
-        self.journal.ping().await
+impl Hook for Faults {
+    async fn around(&self, operation: Operation, running: Running<'_>) -> Result<Answer, Error> {
+        let reads =
+            matches!(operation, Operation::Events | Operation::Tail | Operation::Page { .. });
+        match reads && self.is_failing.load(Ordering::Relaxed) {
+            true => Err(Error::Unavailable(Arc::new(std::fmt::Error))),
+            false => running.await,
+        }
     }
 }
 
@@ -115,7 +67,9 @@ impl Reader for FaultyReader {
 struct Harness {
     watch: Watch,
     journal: Memory,
-    reader: Arc<FaultyReader>,
+    /// Reads the journal with its faults.
+    reader: Arc<dyn Reader>,
+    faults: Arc<Faults>,
     clock: Clock,
     hand: Hand,
     /// The sender of wake-ups that never come.
@@ -164,11 +118,11 @@ impl Harness {
     }
 
     fn over(journal: Memory, clock: Clock, hand: Hand) -> Self {
-        let reader =
-            Arc::new(FaultyReader { journal: journal.clone(), fails: AtomicBool::new(false) });
-        let feed = Feed { reader: reader.clone(), ..journal.handles().feed };
+        let faults = Arc::<Faults>::default();
+        let feed = intercept(journal.handles(), faults.clone()).feed;
+        let reader = Arc::clone(&feed.reader);
         let watch = watch_of(feed, &clock);
-        Self { watch, journal, reader, clock, hand, _lost: None }
+        Self { watch, journal, reader, faults, clock, hand, _lost: None }
     }
 
     /// Sets the memory limits of pages, before the watch starts.

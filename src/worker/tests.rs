@@ -34,8 +34,9 @@ use crate::{
         LivenessPolicy, Media, MediaId, OzResult, PhotoKind, PhotoSource, Reply, Sequence, State,
         Timeout, ask::AskKind,
     },
+    intercept::{Answer, Hook, Operation, Running, intercept},
     journal::{
-        Admitted, Appended, Chore, Claim, Handles, Reader, Writer,
+        Admitted, Chore, Reader, Writer,
         memory::{Memory, Store},
     },
     outage::Outage,
@@ -90,127 +91,88 @@ impl Oz for ForwardingOz {
     }
 }
 
-/// A journal that loses the answer to the next append, refuses events or panics, as its flags say.
-struct FaultyJournal {
-    journal: Memory,
-    loses: Arc<AtomicBool>,
-    /// Whether it refuses every event but `Failed` for good.
-    refuses: Arc<AtomicBool>,
+/// The faults of the journal, as its flags say.
+#[derive(Default)]
+struct Faults {
+    /// Whether the answer to the next append is lost.
+    loses: AtomicBool,
+    /// Whether every event but `Failed` is refused for good.
+    refuses: AtomicBool,
     /// Whether claims and erasures panic.
-    panics: Arc<AtomicBool>,
+    panics: AtomicBool,
     /// Whether a claim that finds no match panics.
-    panics_when_empty: Arc<AtomicBool>,
+    panics_when_empty: AtomicBool,
     /// How often `take` and `takeable` were called.
-    takes: Arc<AtomicUsize>,
-}
-
-impl FaultyJournal {
-    fn may_panic(&self) {
-        assert!(!self.panics.load(Ordering::Relaxed), "as the test wants");
-    }
+    takes: AtomicUsize,
 }
 
 #[async_trait]
-impl Writer for FaultyJournal {
-    async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, journal::Error> {
-        self.journal.admit(match_id, spec).await
-    }
-
-    async fn append(
+impl Hook for Faults {
+    async fn around(
         &self,
-        claim: Claim,
-        after: Sequence,
-        event: Event,
-    ) -> Result<Appended, journal::Error> {
+        operation: Operation,
+        running: Running<'_>,
+    ) -> Result<Answer, journal::Error> {
+        match operation {
+            Operation::Append(event) => self.append(&event, running).await,
+            Operation::Claim => {
+                self.may_panic();
+                let claimed = running.await;
+                let is_empty =
+                    matches!(&claimed, Ok(Answer::Claimed(claimed)) if claimed.is_empty());
+                let panics = is_empty && self.panics_when_empty.load(Ordering::Relaxed);
+                assert!(!panics, "as the test wants");
+                claimed
+            }
+            Operation::Tidy { chore: Chore::EraseExpired, .. } => {
+                self.may_panic();
+                running.await
+            }
+            Operation::Take | Operation::Takeable => {
+                self.takes.fetch_add(1, Ordering::Relaxed);
+                running.await
+            }
+            Operation::Admit { .. }
+            | Operation::Cancel
+            | Operation::Erase
+            | Operation::Tidy { chore: Chore::Enlist, .. }
+            | Operation::Confirm
+            | Operation::Release
+            | Operation::Leave
+            | Operation::OwnedByOthers
+            | Operation::Find
+            | Operation::Events
+            | Operation::Tail
+            | Operation::Page { .. }
+            | Operation::List
+            | Operation::Cursor
+            | Operation::CursorStatus
+            | Operation::Ping => running.await,
+        }
+    }
+}
+
+impl Faults {
+    async fn append(&self, event: &Event, running: Running<'_>) -> Result<Answer, journal::Error> {
         if self.refuses.load(Ordering::Relaxed) && !matches!(event, Event::Failed(_)) {
             return Err(journal::Error::Refused(Arc::new(std::fmt::Error)));
         }
-        let appended = self.journal.append(claim, after, event).await;
+        let appended = running.await;
         match self.loses.swap(false, Ordering::Relaxed) {
             true => Err(journal::Error::Unavailable(Arc::new(std::fmt::Error))),
             false => appended,
         }
     }
 
-    async fn cancel(
-        &self,
-        caller: &CallerId,
-        key: &Key,
-        keep: Duration,
-    ) -> Result<CancelledAs, journal::Error> {
-        self.journal.cancel(caller, key, keep).await
-    }
-
-    async fn erase(&self, caller: &CallerId, id: MatchId) -> Result<Erased, journal::Error> {
-        self.journal.erase(caller, id).await
-    }
-
-    async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, journal::Error> {
-        if chore == Chore::EraseExpired {
-            self.may_panic();
-        }
-        self.journal.tidy(chore, limit).await
-    }
-
-    async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, journal::Error> {
-        self.may_panic();
-        let claimed = self.journal.claim(limit).await;
-        let is_empty = claimed.as_ref().is_ok_and(Vec::is_empty);
-        assert!(!is_empty || !self.panics_when_empty.load(Ordering::Relaxed), "as the test wants");
-        claimed
-    }
-
-    async fn take(
-        &self,
-        match_id: MatchId,
-        has_photo: bool,
-    ) -> Result<journal::Takeover, journal::Error> {
-        self.takes.fetch_add(1, Ordering::Relaxed);
-        self.journal.take(match_id, has_photo).await
-    }
-
-    async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, journal::Error> {
-        self.takes.fetch_add(1, Ordering::Relaxed);
-        self.journal.takeable(matches).await
-    }
-
-    fn listen(&self, ear: journal::Listener) {
-        self.journal.listen(ear);
-    }
-
-    async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, journal::Error> {
-        self.journal.confirm(claim).await
-    }
-
-    async fn release(&self, claims: Vec<Claim>) -> Result<(), journal::Error> {
-        self.journal.release(claims).await
-    }
-
-    async fn leave(&self) {
-        self.journal.leave().await;
-    }
-
-    async fn owned_by_others(
-        &self,
-        match_id: MatchId,
-        analyses: &[AnalysisId],
-    ) -> Result<Vec<AnalysisId>, journal::Error> {
-        self.journal.owned_by_others(match_id, analyses).await
-    }
-
-    fn claim_status(&self, claim: Claim) -> journal::ClaimStatus {
-        self.journal.claim_status(claim)
+    fn may_panic(&self) {
+        assert!(!self.panics.load(Ordering::Relaxed), "as the test wants");
     }
 }
 
 struct Harness {
     worker: Worker,
     journal: Memory,
-    loses: Arc<AtomicBool>,
-    refuses: Arc<AtomicBool>,
-    panics: Arc<AtomicBool>,
-    panics_when_empty: Arc<AtomicBool>,
-    takes: Arc<AtomicUsize>,
+    faults: Arc<Faults>,
     clock: Clock,
     hand: Hand,
     asked: mpsc::UnboundedReceiver<Asked>,
@@ -229,37 +191,16 @@ impl Harness {
 
     fn over(config: Config, journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
-        let (loses, refuses) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
-        let (panics, takes) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let panics_when_empty = Arc::<AtomicBool>::default();
-        let writer = FaultyJournal {
-            journal: journal.clone(),
-            loses: Arc::clone(&loses),
-            refuses: Arc::clone(&refuses),
-            panics: Arc::clone(&panics),
-            panics_when_empty: Arc::clone(&panics_when_empty),
-            takes: Arc::clone(&takes),
-        };
+        let faults = Arc::<Faults>::default();
         let with = Collaborators {
-            journal: Handles { writer: Arc::new(writer), ..journal.handles() },
+            journal: intercept(journal.handles(), faults.clone()),
             oz: Arc::new(ForwardingOz(asks)),
             clock: clock.clone(),
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(|| 0.0),
             store: Outage::new("the store", clock.clone()),
         };
-        Self {
-            worker: Worker::new(config, with),
-            journal,
-            loses,
-            refuses,
-            panics,
-            panics_when_empty,
-            takes,
-            clock,
-            hand,
-            asked,
-        }
+        Self { worker: Worker::new(config, with), journal, faults, clock, hand, asked }
     }
 
     /// Another process at the same store, not started.
@@ -474,7 +415,7 @@ async fn oz_may_take_its_time_until_the_deadline() {
 async fn an_event_written_despite_a_store_failure_is_found_and_built_on() {
     let mut house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
-    house.loses.store(true, Ordering::Relaxed);
+    house.faults.loses.store(true, Ordering::Relaxed);
     house.answers(AskKind::ReadFolder, folder()).await;
     let again = START.after(Duration::from_secs(1));
     eventually("the driver pauses", || async { house.hand.next_wake() == Some(again) }).await;
@@ -487,7 +428,7 @@ async fn an_event_written_despite_a_store_failure_is_found_and_built_on() {
 async fn an_event_that_the_store_refuses_for_good_ends_its_match() {
     let mut house = Harness::new();
     let m = house.admit(naming_a_medium()).await;
-    house.refuses.store(true, Ordering::Relaxed);
+    house.faults.refuses.store(true, Ordering::Relaxed);
     house.answers(AskKind::ReadFolder, folder()).await;
     eventually("it ends", || async { house.find(&m).await.unwrap().has_ended() }).await;
     let error = house.find(&m).await.unwrap().error.unwrap();
@@ -698,9 +639,9 @@ async fn housekeeping_goes_on_after_a_panic() {
     house.worker.start().await.unwrap();
     let m = house.admit(naming_a_medium()).await;
     house.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
-    house.panics.store(true, Ordering::Relaxed);
+    house.faults.panics.store(true, Ordering::Relaxed);
     house.pass(HOUSEKEEPING_INTERVAL * 3, &[]).await;
-    house.panics.store(false, Ordering::Relaxed);
+    house.faults.panics.store(false, Ordering::Relaxed);
     let late = MatchId::from_uuid(uuid::Uuid::now_v7());
     let admitted = house.journal.admit(late, Arc::new(naming_a_medium())).await.unwrap();
     let Admitted::New(_, claim) = admitted else { panic!("the match is new") };
@@ -716,7 +657,7 @@ async fn housekeeping_goes_on_after_a_panic() {
 async fn matches_claimed_before_a_panic_of_housekeeping_are_driven() {
     let mut house = Harness::new();
     house.worker.start().await.unwrap();
-    house.panics_when_empty.store(true, Ordering::Relaxed);
+    house.faults.panics_when_empty.store(true, Ordering::Relaxed);
     let id = MatchId::from_uuid(uuid::Uuid::now_v7());
     let admitted = house.journal.admit(id, Arc::new(naming_a_medium())).await.unwrap();
     let Admitted::New(_, claim) = admitted else { panic!("the match is new") };

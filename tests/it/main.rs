@@ -10,6 +10,8 @@ mod crowd;
 mod documents;
 mod faulty_store;
 mod http2;
+#[path = "../intercept/mod.rs"]
+mod intercept;
 mod language;
 mod layering;
 #[cfg(feature = "postgres-tests")]
@@ -55,3 +57,6 @@ mod soak;
 mod starting;
 mod transport;
 mod watching;
+
+// `intercept` names them as `crate::domain` and `crate::journal`, as in the library.
+use facematch::{domain, journal};

@@ -14,7 +14,7 @@ use facematch::{
         Sequence, Spec, State, Timeout, Timestamp,
     },
     journal::{
-        Filter, Key, Writer,
+        Filter, Key,
         sqlite::{self, Sqlite},
     },
     outage::Outage,
@@ -59,11 +59,15 @@ impl WorkerAndWatch {
         let _inspection = Inspection::begin(path.clone());
         let config =
             sqlite::Config { path, clock: clock.clone(), ticks: Clock::system(), readers: 4 };
-        let store = FaultyStore::new(Sqlite::open(config).await.unwrap());
+        let store = FaultyStore::new(&Sqlite::open(config).await.unwrap());
         let heartbeat = Duration::from_secs(3_600);
         let outage = Outage::new("the store", clock.clone());
-        let watch =
-            Watch::new(watch::Config { heartbeat }, store.handles().feed, outage, clock.clone());
+        let watch = Watch::new(
+            watch::Config { heartbeat },
+            store.journal.feed.clone(),
+            outage,
+            clock.clone(),
+        );
         let worker = Worker::new(worker_config(), collaborators(&oz, &store, &clock));
         Self { _inspection, oz, store, worker, watch, clock, hand, _directory: directory }
     }
@@ -84,7 +88,7 @@ impl WorkerAndWatch {
         let source = PhotoSource::FolderMedia("medium".parse().unwrap());
         let spec = spec(FolderId::from_uuid(uuid::Uuid::nil()), source);
         let id = MatchId::from_uuid(uuid::Uuid::now_v7());
-        self.store.admit(id, Arc::new(spec)).await.unwrap();
+        self.store.journal.writer.admit(id, Arc::new(spec)).await.unwrap();
         let key = Key::Match(id);
         self.watch.find(&CallerId::default_caller(), &key).await.unwrap()
     }
@@ -132,7 +136,7 @@ fn collaborators(oz: &Simulator, store: &FaultyStore, clock: &Clock) -> worker::
         oz::Credentials::Login { email: login.to_owned(), password: password.to_owned().into() };
     let config = oz::Config::new(oz.url(), credentials);
     worker::Collaborators {
-        journal: store.handles(),
+        journal: store.journal.clone(),
         oz: Arc::new(oz::Client::new(config, clock.clone(), Arc::new(|| 0.5)).unwrap()),
         clock: clock.clone(),
         progress: Arc::new(|_, _| {}),

@@ -229,9 +229,9 @@ async fn a_failed_read_ends_the_stream_and_its_last_cursor_resumes_it() {
     assert_eq!(next(&mut stream).await, Heartbeat(0));
     let m = house.run(0).await;
     assert_eq!(some(&mut stream, 4).await, (1..=4).map(Event).collect::<Vec<_>>());
-    house.reader.fails.store(true, Ordering::Relaxed);
+    house.faults.is_failing.store(true, Ordering::Relaxed);
     assert_eq!(some(&mut stream, 2).await, [Shown::Ended("journal"), Shown::Over]);
-    house.reader.fails.store(false, Ordering::Relaxed);
+    house.faults.is_failing.store(false, Ordering::Relaxed);
     house.admit(1).await;
     let token = house.watch.token(m.events[3].place());
     assert_eq!(some(&mut house.follow_all(&token).await.unwrap(), 2).await, from_to(4, 5));

@@ -112,9 +112,9 @@ async fn a_watcher_that_leaves_during_its_read_leaves_the_read_to_the_next() {
 #[tokio::test]
 async fn a_failed_read_is_repeated_by_the_next_watcher() {
     let (log, _m, reader) = scene().await;
-    reader.reader.fails.store(true, Ordering::Relaxed);
+    reader.faults.is_failing.store(true, Ordering::Relaxed);
     log.refresh(&*reader.reader).await.unwrap_err();
-    reader.reader.fails.store(false, Ordering::Relaxed);
+    reader.faults.is_failing.store(false, Ordering::Relaxed);
     log.refresh(&*reader.reader).await.unwrap();
     assert_eq!(sequences(&log), [1]);
 }

@@ -100,9 +100,9 @@ async fn a_signal_keeps_the_pages_that_have_events() {
 #[tokio::test]
 async fn a_failed_read_is_repeated_by_the_next_reader() {
     let (pages, house) = pages_of(3).await;
-    house.reader.fails.store(true, Ordering::Relaxed);
+    house.faults.is_failing.store(true, Ordering::Relaxed);
     assert!(pages.after(at(0), PAGE_FIRST).await.is_err());
-    house.reader.fails.store(false, Ordering::Relaxed);
+    house.faults.is_failing.store(false, Ordering::Relaxed);
     assert_eq!(pages.after(at(0), PAGE_FIRST).await.unwrap().entries.len(), 3);
 }
 

@@ -60,11 +60,11 @@ async fn a_failed_read_of_the_tail_is_repeated_and_loses_no_event() {
     let house = Harness::started().await;
     let mut m = house.admit(0).await;
     let mut watch = house.follow(&m, 1).await;
-    house.reader.fails.store(true, Ordering::Relaxed);
+    house.faults.is_failing.store(true, Ordering::Relaxed);
     m.append(uploaded()).await;
     m.append(started("a")).await;
     assert_eq!(shown(&mut watch).await, None);
-    house.reader.fails.store(false, Ordering::Relaxed);
+    house.faults.is_failing.store(false, Ordering::Relaxed);
     house.hand.advance(TAIL_INTERVAL);
     assert_eq!(shown(&mut watch).await, Some(2));
     assert_eq!(shown(&mut watch).await, Some(3));

@@ -89,7 +89,7 @@ async fn the_same_event_of_another_replica_is_not_taken_for_a_write_whose_answer
     look.answer.send(Ok(folder())).unwrap();
     house.answers(AskKind::ReadFolder, folder_with_photo(&m)).await;
     let _start = house.next(AskKind::StartAnalyses).await;
-    other.loses.store(true, Ordering::Relaxed);
+    other.faults.loses.store(true, Ordering::Relaxed);
     other_look.answer.send(Ok(folder_with_photo(&m))).unwrap();
     other.pass(Duration::from_secs(2), &[&house, &other]).await;
     other.is_quiet();
@@ -219,10 +219,10 @@ async fn asked_in_a_minute(photos: usize) -> usize {
         assert_eq!(other.admit(named).await.id, m.id);
     }
     assert_eq!(other.worker.photo_memory().photos(), photos);
-    let before = other.takes.load(Ordering::Relaxed);
+    let before = other.faults.takes.load(Ordering::Relaxed);
     other.pass(Duration::from_secs(60), &[&house, &other]).await;
     assert_eq!(other.worker.photo_memory().photos(), photos, "all are kept");
-    other.takes.load(Ordering::Relaxed) - before
+    other.faults.takes.load(Ordering::Relaxed) - before
 }
 
 #[tokio::test]

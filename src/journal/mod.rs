@@ -81,7 +81,8 @@ pub trait Writer: Send + Sync {
     /// analysis that the event names belongs to another match.
     ///
     /// The journal stamps the event with its time, which is never before that of the previous
-    /// event.
+    /// event. A repeat of a call that has taken effect is [`Appended::Lost`], so after an unknown
+    /// outcome the caller reads the match's events.
     async fn append(&self, claim: Claim, after: Sequence, event: Event) -> Result<Appended, Error>;
 
     /// Cancels a match, whichever replica holds it, and ends the claim on it. The match is kept for
@@ -95,7 +96,7 @@ pub trait Writer: Send + Sync {
 
     /// Erases a match that has ended: all of its rows. SQLite overwrites their bytes at once,
     /// PostgreSQL when it reuses their space. Writes no event; other replicas learn of the erasure
-    /// by [`Feed::erased`].
+    /// by [`Feed::erased`]. Safe to repeat: the repeat finds no match.
     async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
 
     /// Does a chore for up to `limit` matches, and returns for how many it did it. Safe to repeat:
@@ -106,19 +107,21 @@ pub trait Writer: Send + Sync {
 
     /// Claims up to `limit` unfinished matches that no live replica holds, oldest first. Where
     /// several replicas claim at the same time, each gets a share. Claims on matches that wait for
-    /// their photo are [lent](ClaimStatus::Lent).
+    /// their photo are [lent](ClaimStatus::Lent). A repeat claims further matches.
     async fn claim(&self, limit: usize) -> Result<Vec<(Match, Claim)>, Error>;
 
     /// Claims a match that no live replica holds. A replica that has the photo (`has_photo`) also
-    /// takes over a claim that is [lent](ClaimStatus::Lent).
+    /// takes over a claim that is [lent](ClaimStatus::Lent). A repeat of a call that has claimed the
+    /// match claims nothing.
     async fn take(&self, match_id: MatchId, has_photo: bool) -> Result<Takeover, Error>;
 
     /// Returns those of the given matches for which [`Writer::take`] with a photo would not return
-    /// [`Takeover::Held`]. It is one statement, however many matches there are.
+    /// [`Takeover::Held`], in any order. It claims nothing, and is one statement, however many
+    /// matches there are.
     async fn takeable(&self, matches: &[MatchId]) -> Result<Vec<MatchId>, Error>;
 
-    /// Registers the callback for changes of matches that any replica commits from now on. There is
-    /// only one callback: a second registration has no effect.
+    /// Registers the callback for changes of matches that any replica commits from now on. It is
+    /// called after the commit. There is only one callback: a second registration has no effect.
     fn listen(&self, ear: Listener);
 
     /// Turns a lent claim into a held one, now that this replica has the photo. Returns the new
@@ -126,16 +129,17 @@ pub trait Writer: Send + Sync {
     async fn confirm(&self, claim: Claim) -> Result<Option<Claim>, Error>;
 
     /// Releases claims, so that any replica can take these matches over at once. Claims that are
-    /// lost already are ignored.
+    /// lost already are ignored, so it is safe to repeat.
     async fn release(&self, claims: Vec<Claim>) -> Result<(), Error>;
 
     /// Gives up this replica's lease and with it all of its claims, so that other replicas needn't
     /// wait for the lease to expire. From then on this replica can claim nothing; cancellations
-    /// are still written.
+    /// are still written. Safe to repeat.
     async fn leave(&self);
 
     /// Returns those of the given analyses that belong to other matches than this one, of any
-    /// caller, in the order given.
+    /// caller, in the order given. It writes nothing: only [`Writer::append`] makes an analysis a
+    /// match's own, and checks again.
     async fn owned_by_others(
         &self,
         match_id: MatchId,
@@ -157,12 +161,13 @@ pub trait Reader: Send + Sync {
     /// always asks the store and never a cache, so an erased match is gone at once.
     async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error>;
 
-    /// All events of a match of any caller, from the first on; empty if there is no such match.
+    /// All events of a match of any caller, from the first on, in the order of their sequences;
+    /// empty if there is no such match. It asks the store.
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error>;
 
-    /// The events of a match from memory, without asking the store. `None` if memory lacks the
-    /// first event. Events that are being committed at this moment may be missing at the end;
-    /// [`Feed::wake`] signals them next.
+    /// The same from memory, at once and without asking the store: the first watcher of a new match
+    /// costs no statement. `None` if memory lacks the first event. Events that are being committed
+    /// at this moment may be missing at the end; [`Feed::wake`] signals them next.
     fn recent(&self, match_id: MatchId) -> Option<Vec<Recorded>>;
 
     /// Up to `limit` events after a position, in the journal's order. No position becomes visible

@@ -15,6 +15,7 @@ as_root() {
 
 # may_install PACKAGE...
 may_install() {
+    [ "${NO_INSTALL:-0}" != 1 ] || die "$* is missing, and --no-install is given: install it yourself"
     command -v apt-get >/dev/null || die "can't install $*: there is no apt-get here; install it yourself"
     [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
         die "can't install $*: neither root nor sudo; install it yourself"

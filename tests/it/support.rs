@@ -186,11 +186,14 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// How often a condition is polled: not in a busy loop, which would delay what it waits for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+
 /// Polls a condition until it holds: for conditions that send no notification.
 pub async fn eventually(mut holds: impl FnMut() -> bool, otherwise: impl FnOnce() -> String) {
     let waiting = async {
         while !holds() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_INTERVAL).await;
         }
     };
     if tokio::time::timeout(PATIENCE, waiting).await.is_err() {

@@ -29,7 +29,9 @@ use crate::{
     postgres::{Cluster, Link, Mode, Pooler, shared},
     process::{PROGRAM, Process},
     replicas::oz_proxy::OzProxy,
-    support::{PATIENCE, Refusal, eventually, get, now, portrait_request, simulator, wait},
+    support::{
+        PATIENCE, Refusal, eventually, get, now, portrait_request, simulator, size_from_env, wait,
+    },
 };
 
 /// `--lease`: short, so that takeovers are soon, and long enough for a busy machine to renew it.
@@ -38,8 +40,14 @@ pub const LEASE: Duration = Duration::from_secs(2);
 /// A processing time longer than any test: analyses end at [`Fleet::finish`].
 pub const NEVER_MS: u64 = 3_600_000;
 
-/// The maximum time until a call fails because the store is unavailable, even on a busy machine.
-const UNAVAILABLE_WITHIN: Duration = Duration::from_secs(8);
+/// How long after the end of a lease its matches may wait at most, in milliseconds: the default of
+/// `FACEMATCH_BEYOND_LEASE_MS`. It holds on any machine; tests/long sets the promised second.
+const BEYOND_LEASE_MS: u64 = 30_000;
+
+/// How long after the end of a lease its matches may wait at most.
+pub fn beyond_lease() -> Duration {
+    Duration::from_millis(size_from_env("FACEMATCH_BEYOND_LEASE_MS", BEYOND_LEASE_MS))
+}
 
 /// PgBouncer's sessions for each replica: the thirteen of docs/replicas.md, without the two that
 /// `WatchMatches` opens. No test through PgBouncer calls it.
@@ -407,12 +415,10 @@ impl Fleet {
         &self,
         call: impl Future<Output = Result<T, Status>>,
     ) {
-        let asked = now();
         let answer = timeout(PATIENCE, call).await.expect("it is answered");
         let refusal = Refusal::of(answer.expect_err("the store is unavailable"));
         refusal.assert(Code::Unavailable, "STORE_UNAVAILABLE");
         assert!(refusal.has_retry_delay());
-        assert!(asked.elapsed() < UNAVAILABLE_WITHIN, "it took {:?}", asked.elapsed());
     }
 
     /// Checks that each of these matches ends with Oz's verdict, with one photo and one analysis at

@@ -1,7 +1,5 @@
 //! Callers that move from one replica to another, while a third may drive their match.
 
-use std::time::Duration;
-
 use facematch::{
     pb::{ListMatchesRequest, MatchState},
     simulator::Endpoint,
@@ -11,7 +9,7 @@ use tonic::Code;
 
 use crate::{
     checker::{check_all_updates, check_one_photo_and_one_analysis},
-    replicas::fleet::{Fleet, LEASE, Plan},
+    replicas::fleet::{Fleet, LEASE, Plan, beyond_lease},
     support::{
         Refusal, cancel, collect, delete, get, last_match, portrait_request, read_until, rule,
         watch, with_request_id,
@@ -19,10 +17,7 @@ use crate::{
 };
 
 /// A driver learns of a cancel elsewhere within about a second; the rest is for a busy machine.
-const STOPS_WITHIN_MS: u64 = 2_000;
-
-/// The time for an upload after the dead replica's lease expires, on a busy machine.
-const BEYOND_LEASE: Duration = Duration::from_secs(3);
+const STOPS_WITHIN_MS: u64 = 5_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_photo_sent_to_two_replicas_is_uploaded_once() {
@@ -70,7 +65,7 @@ async fn a_photo_sent_to_a_second_replica_is_uploaded_after_the_first_is_killed(
     let [uploaded_ms] = uploads(&fleet)[..] else { panic!("one upload") };
     let took_ms = uploaded_ms - died_ms;
     println!("moved: uploaded {took_ms} ms after the death, lease {} ms", LEASE.as_millis());
-    assert!(u128::from(took_ms) <= (LEASE + BEYOND_LEASE).as_millis());
+    assert!(u128::from(took_ms) <= (LEASE + beyond_lease()).as_millis());
     fleet.shut_down_all().await;
 }
 

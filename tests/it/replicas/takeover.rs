@@ -1,7 +1,5 @@
 //! Takeover of the matches of a replica that is killed, or paused for longer than its lease.
 
-use std::time::Duration;
-
 use facematch::{
     pb::{Match, MatchState},
     simulator::Endpoint,
@@ -11,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     checker::check_one_photo_and_one_analysis,
-    replicas::fleet::{Fleet, LEASE, NEVER_MS, Plan},
+    replicas::fleet::{Fleet, LEASE, NEVER_MS, Plan, beyond_lease},
     support::{collect, last_match, portrait_request, read_until, rule},
 };
 
@@ -20,9 +18,6 @@ const MATCHES: usize = 250;
 
 /// Requests sent before a kill reach Oz within this time, and no takeover is as fast.
 const IN_FLIGHT_MS: u64 = 100;
-
-/// The documents promise a takeover a second after the lease; the rest is for a busy machine.
-const BEYOND_LEASE: Duration = Duration::from_secs(3);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
@@ -43,7 +38,7 @@ async fn matches_of_a_dead_replica_are_polled_again_soon_after_its_lease() {
         took.len(),
         LEASE.as_millis(),
     );
-    assert!(u128::from(p99) <= (LEASE + BEYOND_LEASE).as_millis());
+    assert!(u128::from(p99) <= (LEASE + beyond_lease()).as_millis());
     fleet.end_all_analyses();
     fleet.check_finished(&matches).await;
     fleet.shut_down_all().await;

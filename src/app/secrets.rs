@@ -5,7 +5,13 @@
 //! nothing. File system notifications are deliberately not used: mounted secrets are swapped by
 //! links, on file systems that send none.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
@@ -40,6 +46,8 @@ pub struct WatchedSecret {
     file: SecretFile,
     clock: Clock,
     value: watch::Sender<SecretString>,
+    /// How often the value has been replaced.
+    version: AtomicU64,
     look: Mutex<FileState>,
 }
 
@@ -96,7 +104,7 @@ impl WatchedSecret {
     fn open(file: SecretFile, clock: Clock) -> Result<Self, config::Error> {
         let value = watch::Sender::new(file.read()?);
         let look = Mutex::new(FileState { at: clock.now(), failed: false });
-        Ok(Self { file, clock, value, look })
+        Ok(Self { file, clock, value, version: AtomicU64::new(0), look })
     }
 
     /// Reads the file, unless it was read less than `pause` ago. A secret that was read from a pipe
@@ -129,6 +137,7 @@ impl WatchedSecret {
             let is_new = value.expose_secret() != secret.expose_secret();
             if is_new {
                 *value = secret;
+                self.version.fetch_add(1, Ordering::SeqCst);
             }
             is_new
         })
@@ -145,9 +154,17 @@ impl Keychain for WatchedSecret {
         self.look_again(REFUSAL_PAUSE).await;
     }
 
-    async fn replaced(&self) {
-        // An error means that the process ends.
-        let _ = self.value.subscribe().changed().await;
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::SeqCst)
+    }
+
+    async fn replaced(&self, version: u64) {
+        // Subscribed before the version is read, so that no replacement is missed in between.
+        let mut value = self.value.subscribe();
+        if self.version() == version {
+            // An error means that the process ends.
+            let _ = value.changed().await;
+        }
     }
 }
 
@@ -155,6 +172,7 @@ impl Keychain for WatchedSecret {
 mod tests {
     use std::{fs, path::Path};
 
+    use futures_util::FutureExt;
     use tempfile::TempDir;
 
     use super::*;
@@ -206,10 +224,12 @@ mod tests {
         let changing = async {
             tokio::task::yield_now().await;
             scene.write("second\n");
-            let replaced = keychain.replaced();
+            let replaced = keychain.replaced(0);
             let advance = async { scene.hand.advance(POLL_INTERVAL) };
             tokio::join!(replaced, advance);
             assert_eq!(scene.current(), "second");
+            assert!(keychain.replaced(0).now_or_never().is_some(), "it was replaced before");
+            assert!(keychain.replaced(1).now_or_never().is_none(), "not since");
             closing.cancel();
         };
         tokio::join!(polling, changing);

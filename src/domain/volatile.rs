@@ -202,9 +202,15 @@ impl VolatileState {
     }
 
     /// Notes that the analysis found in the folder belongs to another match: the folder is searched
-    /// again for our own.
-    pub fn analysis_belongs_to_another(&mut self, now: Timestamp) {
+    /// again for our own, and what Oz said of the other one is forgotten.
+    pub fn analysis_belongs_to_another(&mut self, m: &Match, now: Timestamp) {
         self.start = Sending::Unsure(now);
+        self.oz.clone_from(&m.oz);
+    }
+
+    /// Notes that an upload was given up while it was being sent: Oz may have the photo.
+    pub fn upload_given_up(&mut self, now: Timestamp) {
+        self.upload = Sending::Unsure(now);
     }
 
     /// How many requests have failed in a row.

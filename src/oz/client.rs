@@ -284,8 +284,12 @@ impl Oz for Client {
         outcome
     }
 
-    async fn credentials_replaced(&self) {
-        self.session.credentials_replaced().await;
+    fn credentials_version(&self) -> u64 {
+        self.session.credentials_version()
+    }
+
+    async fn credentials_replaced(&self, version: u64) {
+        self.session.credentials_replaced(version).await;
     }
 }
 

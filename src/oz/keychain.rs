@@ -15,8 +15,12 @@ pub trait Keychain: Send + Sync {
     /// refusal, so an implementation limits how often it really checks.
     async fn reread(&self);
 
-    /// Resolves once the secret is replaced.
-    async fn replaced(&self);
+    /// How often the secret has been replaced.
+    fn version(&self) -> u64;
+
+    /// Resolves once the secret has another version than this one: at once if it was replaced
+    /// before the call.
+    async fn replaced(&self, version: u64);
 }
 
 /// A secret that is never replaced.
@@ -30,7 +34,11 @@ impl Keychain for Fixed {
 
     async fn reread(&self) {}
 
-    async fn replaced(&self) {
+    fn version(&self) -> u64 {
+        0
+    }
+
+    async fn replaced(&self, _: u64) {
         std::future::pending().await
     }
 }

@@ -50,9 +50,14 @@ pub trait Oz: Send + Sync {
         sent: Sent<'_>,
     ) -> Result<Reply, Failure>;
 
-    /// Resolves once our credentials have been replaced: requests that Oz refused because of them
-    /// may be retried at once. Never resolves if the credentials can't be replaced.
-    async fn credentials_replaced(&self) {
+    /// How often our credentials have been replaced.
+    fn credentials_version(&self) -> u64 {
+        0
+    }
+
+    /// Resolves once our credentials have another version than this one: requests that Oz refused
+    /// because of them may be retried at once. Never resolves if they can't be replaced.
+    async fn credentials_replaced(&self, _version: u64) {
         std::future::pending().await
     }
 }

@@ -244,9 +244,14 @@ impl Session {
         }
     }
 
-    /// Resolves once the password or the token is replaced.
-    pub async fn credentials_replaced(&self) {
-        self.keychain.replaced().await;
+    /// How often the password or the token has been replaced.
+    pub fn credentials_version(&self) -> u64 {
+        self.keychain.version()
+    }
+
+    /// Resolves once the password or the token has another version than this one.
+    pub async fn credentials_replaced(&self, version: u64) {
+        self.keychain.replaced(version).await;
     }
 
     /// The credential of the current service token.

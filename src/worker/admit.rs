@@ -138,10 +138,19 @@ impl Admission {
             return Err(Refused::Reused { field, match_id: known.id });
         }
         let photo = photo.filter(|_| !known.is_safe());
-        match self.supervisor.registry.handle(known.id) {
-            _ if known.has_ended() => {}
-            Some(handle) => handle.offer_if_any(photo),
-            None => self.take_up(known.id, photo).await?,
+        let registry = &self.supervisor.registry;
+        // A match with events of a later version is left to the replicas that know them.
+        if known.has_ended() || known.is_foreign {
+            return Ok(known);
+        }
+        match photo {
+            Some(photo) => {
+                if let Err(photo) = registry.offer(known.id, photo) {
+                    self.take_up(known.id, Some(photo)).await?;
+                }
+            }
+            None if registry.has(known.id) => {}
+            None => self.take_up(known.id, None).await?,
         }
         Ok(known)
     }
@@ -151,11 +160,13 @@ impl Admission {
     /// it.
     async fn take_up(&self, id: MatchId, photo: Option<Photo>) -> Result<(), Refused> {
         let (supervisor, registry) = (&self.supervisor, &self.supervisor.registry);
+        let _pending = registry.expect_claim();
         match supervisor.context.writer.take(id, photo.is_some()).await? {
             Takeover::Now(m, claim) => {
                 let driver = supervisor.revive(m, claim);
-                if let Some(handle) = registry.handle(id) {
-                    handle.offer_if_any(photo);
+                // If a later claim was registered meanwhile, its driver gets the photo.
+                if let Some(photo) = photo {
+                    let _ = registry.offer(id, photo);
                 }
                 if let Some(driver) = driver {
                     supervisor.spawn(driver, supervisor.slots.take());

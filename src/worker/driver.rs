@@ -35,6 +35,8 @@ pub struct Driver {
     handle: Arc<DriverHandle>,
     registration: Registration,
     end: DriverEnd,
+    /// The version of our credentials when the last request was sent.
+    credentials_version: u64,
     /// Why Oz last failed, for this match or for others. The log line of the event that reports the
     /// trouble shows it.
     trouble: Option<OzTrouble>,
@@ -58,8 +60,10 @@ pub enum Exit {
 enum DriverEnd {
     /// The match has ended, or the driver was stopped.
     Over,
-    /// The claim is lost, or is kept on purpose: there is nothing to release.
+    /// The claim is lost: there is nothing to release.
     Lost,
+    /// The claim is kept, so that no driver repeats the same failure before the next start.
+    Kept,
     /// The server drains, and the match resumes elsewhere.
     Left,
 }
@@ -81,8 +85,18 @@ impl Driver {
         registration: Registration,
     ) -> Self {
         let handle = Arc::clone(registration.handle());
-        let (end, trouble) = (DriverEnd::Over, None);
-        Self { context, m, claim, volatile, handle, registration, end, trouble }
+        let (end, trouble, credentials_version) = (DriverEnd::Over, None, 0);
+        Self {
+            context,
+            m,
+            claim,
+            volatile,
+            handle,
+            registration,
+            end,
+            credentials_version,
+            trouble,
+        }
     }
 
     /// Drives the match until it ends, another replica takes it over, or the server drains.
@@ -99,13 +113,15 @@ impl Driver {
     }
 
     fn exit(self) -> Exit {
-        let keeps_photo = !self.m.is_safe() && self.handle.photo().is_some();
         match self.end {
             DriverEnd::Over if self.m.has_ended() => Exit::Ended,
-            // Also after a stop by a later claim of this replica: this release has no effect then.
+            // A later claim of this replica may have stopped the driver. The release then names an
+            // old epoch and has no effect.
             DriverEnd::Over | DriverEnd::Left => Exit::Released(self.claim),
-            DriverEnd::Lost if keeps_photo => Exit::Standby(self.registration),
-            DriverEnd::Lost => Exit::Ended,
+            DriverEnd::Lost if !self.m.is_safe() && self.handle.has_photo_or_closes() => {
+                Exit::Standby(self.registration)
+            }
+            DriverEnd::Lost | DriverEnd::Kept => Exit::Ended,
         }
     }
 
@@ -166,13 +182,14 @@ impl Driver {
 
     /// Waits for a time, a photo, a stop, or new credentials if Oz refuses the present ones.
     async fn wait(&mut self, until: Timestamp) -> Flow {
-        let lacks_credentials = self.volatile.lacks_credentials();
+        let (lacks_credentials, version) =
+            (self.volatile.lacks_credentials(), self.credentials_version);
         tokio::select! {
             biased;
             () = self.leaving() => self.leave(),
             // In an async block, so that no future is made for the many drivers that don't wait for
             // credentials.
-            () = async { self.context.oz.credentials_replaced().await }, if lacks_credentials => {
+            () = async { self.context.oz.credentials_replaced(version).await }, if lacks_credentials => {
                 self.try_soon()
             }
             () = self.handle.wake.notified() => Flow::On,

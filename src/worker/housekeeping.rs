@@ -33,6 +33,9 @@ pub const CLAIMING_PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// Those of the journal.
 pub async fn start(supervisor: &Arc<Supervisor>) -> Result<(), journal::Error> {
+    let context = &supervisor.context;
+    // Before the first driver runs: a replica that joins a fleet must not use the limits of all.
+    context.limiter.share_among(context.fleet.borrow().alive);
     claim_unheld(supervisor).await?;
     let tasks = &supervisor.tasks;
     tasks.spawn(restart_on_panic(Arc::clone(supervisor), erase_loop));
@@ -112,6 +115,7 @@ async fn claim_pages(
         if room == 0 {
             return Ok(());
         }
+        let _pending = supervisor.registry.expect_claim();
         let page = supervisor.context.writer.claim(room.min(CLAIM_PAGE)).await?;
         supervisor.slots.note_backlog(page.len() == room);
         if page.is_empty() {

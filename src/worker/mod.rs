@@ -229,10 +229,10 @@ impl Worker {
         supervisor.tasks.close();
         let until = context.clock.now().after(timeout.mul_f64(DRAIN_SHARE_FOR_PHOTOS));
         if context.clock.before(until, supervisor.wait_until_idle()).await.is_none() {
-            warn!(
-                photos = self.photo_memory.photos(),
-                "drain: photos dropped that did not reach Oz in time"
-            );
+            match self.photo_memory.photos() {
+                0 => warn!("drain: tasks stopped that did not end in time"),
+                photos => warn!(photos, "drain: photos dropped that did not reach Oz in time"),
+            }
         }
         supervisor.registry.stop_all();
         supervisor.tasks.wait().await;

@@ -2,7 +2,7 @@
 //! where its photo is held. It deliberately doesn't know what a driver does.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -17,10 +17,24 @@ use crate::{domain::MatchId, journal::Claim, sync::lock, worker::photo_memory::P
 /// The drivers and standbys of this replica, each reached by the id of its match.
 #[derive(Default)]
 pub struct Registry {
-    handles: Mutex<HashMap<MatchId, Arc<DriverHandle>>>,
+    handles: Mutex<Handles>,
     /// Cancelled when the drain's time for photos is over: drivers stop wherever they are.
     stopping: CancellationToken,
 }
+
+#[derive(Default)]
+struct Handles {
+    of: HashMap<MatchId, Arc<DriverHandle>>,
+    /// How many claims are being made whose drivers aren't registered yet.
+    pending_claims: usize,
+    /// The matches that were stopped while claims are pending. A claim may have read such a match
+    /// before it ended, so its driver stops as soon as it is registered.
+    stopped: HashSet<MatchId>,
+}
+
+/// Held from before a claim until its drivers are registered, so that no stop of their matches is
+/// missed in between.
+pub struct PendingClaim<'a>(&'a Registry);
 
 /// Reaches a driver or standby from outside: stops it, or hands it a photo.
 pub struct DriverHandle {
@@ -35,30 +49,45 @@ pub struct DriverHandle {
 
 /// The photo of a match, until it isn't needed any more.
 enum PhotoSlot {
-    Wanted(Option<Photo>),
+    /// Holds the photo, or takes one.
+    Open(Option<Photo>),
+    /// Drops each photo: it isn't needed any more.
     Done,
+    /// Refuses each photo: the driver exits, and a standby has to be registered for the photo.
+    Closed,
 }
 
 impl DriverHandle {
     /// The handle of a driver with its photo, if that is here.
     fn new(photo: Option<Photo>, stop: CancellationToken) -> Self {
-        let (photo, epoch) = (Mutex::new(PhotoSlot::Wanted(photo)), AtomicU64::new(0));
+        let (photo, epoch) = (Mutex::new(PhotoSlot::Open(photo)), AtomicU64::new(0));
         Self { photo, wake: Notify::new(), stop, epoch }
     }
 
-    /// Hands over a photo. It is dropped if the driver has one, or needs none any more.
-    pub fn offer(&self, photo: Photo) {
-        let mut slot = self.slot();
-        if let PhotoSlot::Wanted(empty @ None) = &mut *slot {
-            *empty = Some(photo);
-            self.wake.notify_one();
+    /// Hands over a photo. It is dropped if the driver has one, or needs none any more. If the
+    /// driver exits, the photo is returned.
+    fn offer(&self, photo: Photo) -> Result<(), Photo> {
+        match &mut *self.slot() {
+            PhotoSlot::Open(empty @ None) => {
+                *empty = Some(photo);
+                self.wake.notify_one();
+                Ok(())
+            }
+            PhotoSlot::Open(Some(_)) | PhotoSlot::Done => Ok(()),
+            PhotoSlot::Closed => Err(photo),
         }
     }
 
-    /// Hands over a photo, if there is one.
-    pub fn offer_if_any(&self, photo: Option<Photo>) {
-        if let Some(photo) = photo {
-            self.offer(photo);
+    /// Whether the photo is here. If it isn't, none is taken any more.
+    pub fn has_photo_or_closes(&self) -> bool {
+        let mut slot = self.slot();
+        match &*slot {
+            PhotoSlot::Open(Some(_)) => true,
+            PhotoSlot::Open(None) => {
+                *slot = PhotoSlot::Closed;
+                false
+            }
+            PhotoSlot::Done | PhotoSlot::Closed => false,
         }
     }
 
@@ -70,8 +99,8 @@ impl DriverHandle {
     /// The photo, if it is here.
     pub fn photo(&self) -> Option<Photo> {
         match &*self.slot() {
-            PhotoSlot::Wanted(photo) => photo.clone(),
-            PhotoSlot::Done => None,
+            PhotoSlot::Open(photo) => photo.clone(),
+            PhotoSlot::Done | PhotoSlot::Closed => None,
         }
     }
 
@@ -90,14 +119,34 @@ impl DriverHandle {
 }
 
 impl Registry {
-    /// The handle of a match's driver or standby, if it is here.
-    pub fn handle(&self, match_id: MatchId) -> Option<Arc<DriverHandle>> {
-        self.handles().get(&match_id).cloned()
+    /// Offers a photo to the driver or standby of a match. Returns the photo if there is none, or
+    /// only a driver that exits.
+    pub fn offer(&self, match_id: MatchId, photo: Photo) -> Result<(), Photo> {
+        match self.handles().of.get(&match_id) {
+            Some(handle) => handle.offer(photo),
+            None => Err(photo),
+        }
     }
 
-    /// Stops the driver or standby of a match, if it is here.
+    /// Whether a driver or standby of a match is here.
+    pub fn has(&self, match_id: MatchId) -> bool {
+        self.handles().of.contains_key(&match_id)
+    }
+
+    /// Announces a claim, which may read a match just before it is stopped.
+    pub fn expect_claim(&self) -> PendingClaim<'_> {
+        self.handles().pending_claims += 1;
+        PendingClaim(self)
+    }
+
+    /// Stops the driver or standby of a match that has ended, and the driver of a claim of it that
+    /// is being made.
     pub fn stop(&self, match_id: MatchId) {
-        if let Some(handle) = self.handle(match_id) {
+        let mut handles = self.handles();
+        if handles.pending_claims > 0 {
+            handles.stopped.insert(match_id);
+        }
+        if let Some(handle) = handles.of.get(&match_id) {
             handle.stop();
         }
     }
@@ -110,42 +159,47 @@ impl Registry {
     /// Registers the driver of a match.
     pub fn register(self: &Arc<Self>, match_id: MatchId, photo: Option<Photo>) -> Registration {
         let handle = self.new_handle(photo);
-        self.handles().insert(match_id, Arc::clone(&handle));
+        self.handles().of.insert(match_id, Arc::clone(&handle));
         self.registration(match_id, handle)
     }
 
     /// Registers a standby with its photo. `None` if a driver or standby is registered by now: then
-    /// it is offered the photo.
+    /// it gets the photo.
     pub fn register_or_offer(
         self: &Arc<Self>,
         match_id: MatchId,
         photo: Photo,
     ) -> Option<Registration> {
         let mut handles = self.handles();
-        if let Some(handle) = handles.get(&match_id) {
-            handle.offer(photo);
-            return None;
-        }
+        let offered = match handles.of.get(&match_id) {
+            Some(handle) => handle.offer(photo),
+            None => Err(photo),
+        };
+        let photo = offered.err()?;
         let handle = self.new_handle(Some(photo));
-        handles.insert(match_id, Arc::clone(&handle));
+        handles.of.insert(match_id, Arc::clone(&handle));
         Some(self.registration(match_id, handle))
     }
 
     /// Registers a driver for a claim, with the photo that is here. Stops the driver or standby
     /// that is registered: it has lost the match by this claim. `None` if its own claim is newer:
-    /// concurrent claims may be observed out of order.
+    /// concurrent claims may be observed out of order. The driver is stopped at once if the match
+    /// was stopped since the claim was [announced](Registry::expect_claim).
     pub fn take_over(self: &Arc<Self>, claim: Claim) -> Option<Registration> {
         let mut handles = self.handles();
-        let former = handles.get(&claim.match_id).cloned();
+        let former = handles.of.get(&claim.match_id).cloned();
         if former.as_ref().is_some_and(|former| former.epoch() > claim.epoch) {
             return None;
         }
         let photo = former.as_ref().and_then(|former| former.photo());
         let handle = self.new_handle(photo);
         handle.epoch.store(claim.epoch, Ordering::Relaxed);
-        handles.insert(claim.match_id, Arc::clone(&handle));
+        handles.of.insert(claim.match_id, Arc::clone(&handle));
         if let Some(former) = former {
             former.stop();
+        }
+        if handles.stopped.contains(&claim.match_id) {
+            handle.stop();
         }
         Some(self.registration(claim.match_id, handle))
     }
@@ -162,8 +216,18 @@ impl Registry {
         Registration { registry: Arc::clone(self), match_id, handle }
     }
 
-    fn handles(&self) -> MutexGuard<'_, HashMap<MatchId, Arc<DriverHandle>>> {
+    fn handles(&self) -> MutexGuard<'_, Handles> {
         lock(&self.handles)
+    }
+}
+
+impl Drop for PendingClaim<'_> {
+    fn drop(&mut self) {
+        let mut handles = self.0.handles();
+        handles.pending_claims -= 1;
+        if handles.pending_claims == 0 {
+            handles.stopped.clear();
+        }
     }
 }
 
@@ -176,8 +240,8 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Notes the claim of a standby that becomes a driver. False if another driver has taken the
-    /// registration over meanwhile.
+    /// Notes the claim of the driver that is registered. False if it was stopped meanwhile: by a
+    /// later claim of this replica, by a cancel, or at the end of a drain.
     pub fn set_claim(&self, claim: Claim) -> bool {
         // While the map is locked, no other driver can take the registration over.
         let _handles = self.registry.handles();
@@ -201,8 +265,64 @@ impl Drop for Registration {
         self.handle.drop_photo();
         let mut handles = self.registry.handles();
         // A later registration of the match stays.
-        if handles.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
-            handles.remove(&self.match_id);
+        if handles.of.get(&self.match_id).is_some_and(|there| Arc::ptr_eq(there, &self.handle)) {
+            handles.of.remove(&self.match_id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::worker::photo_memory::PhotoMemory;
+
+    fn match_id() -> MatchId {
+        MatchId::from_uuid(uuid::Uuid::from_u128(1))
+    }
+
+    fn photo() -> Photo {
+        let bytes = Bytes::from_static(b"jpeg");
+        Photo::new(bytes, PhotoMemory::new(100).reserve(4).unwrap())
+    }
+
+    #[test]
+    fn a_driver_that_exits_without_a_photo_takes_none() {
+        let registry = Arc::<Registry>::default();
+        let exits = registry.register(match_id(), None);
+        assert!(!exits.handle().has_photo_or_closes());
+        let photo = registry.offer(match_id(), photo()).expect_err("it is returned");
+        let standby = registry.register_or_offer(match_id(), photo).expect("it has its own entry");
+        drop(exits);
+        assert!(registry.has(match_id()), "the entry of the standby stays");
+        assert!(standby.handle().photo().is_some());
+    }
+
+    #[test]
+    fn a_driver_that_exits_with_a_photo_keeps_it() {
+        let registry = Arc::<Registry>::default();
+        let exits = registry.register(match_id(), None);
+        registry.offer(match_id(), photo()).expect("it is taken");
+        assert!(exits.handle().has_photo_or_closes());
+        assert!(registry.offer(match_id(), photo()).is_ok(), "a second one is dropped");
+    }
+
+    #[test]
+    fn a_photo_offered_after_a_take_over_reaches_the_later_driver() {
+        let registry = Arc::<Registry>::default();
+        let first = registry.take_over(Claim { match_id: match_id(), epoch: 1 }).unwrap();
+        let second = registry.take_over(Claim { match_id: match_id(), epoch: 2 }).unwrap();
+        registry.offer(match_id(), photo()).expect("it is taken");
+        assert!(first.handle().photo().is_none() && second.handle().photo().is_some());
+    }
+
+    #[test]
+    fn a_photo_that_is_at_oz_is_not_needed_again() {
+        let registry = Arc::<Registry>::default();
+        let driver = registry.register(match_id(), Some(photo()));
+        driver.handle().drop_photo();
+        assert!(registry.offer(match_id(), photo()).is_ok(), "it is dropped");
+        assert!(driver.handle().photo().is_none());
     }
 }

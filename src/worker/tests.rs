@@ -16,6 +16,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -41,6 +42,7 @@ use crate::{
     },
     outage::Outage,
     oz::Sent,
+    sync::lock,
 };
 
 /// How long any wait may take: much longer than it does.
@@ -104,6 +106,8 @@ struct Faults {
     panics_when_empty: AtomicBool,
     /// How often `take` and `takeable` were called.
     takes: AtomicUsize,
+    /// What happens between the next claim, or take, and its answer.
+    meanwhile: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
 #[async_trait]
@@ -118,6 +122,7 @@ impl Hook for Faults {
             Operation::Claim => {
                 self.may_panic();
                 let claimed = running.await;
+                self.happens_meanwhile().await;
                 let is_empty =
                     matches!(&claimed, Ok(Answer::Claimed(claimed)) if claimed.is_empty());
                 let panics = is_empty && self.panics_when_empty.load(Ordering::Relaxed);
@@ -130,7 +135,9 @@ impl Hook for Faults {
             }
             Operation::Take | Operation::Takeable => {
                 self.takes.fetch_add(1, Ordering::Relaxed);
-                running.await
+                let taken = running.await;
+                self.happens_meanwhile().await;
+                taken
             }
             Operation::Admit { .. }
             | Operation::Cancel
@@ -161,6 +168,13 @@ impl Faults {
         match self.loses.swap(false, Ordering::Relaxed) {
             true => Err(journal::Error::Unavailable(Arc::new(std::fmt::Error))),
             false => appended,
+        }
+    }
+
+    async fn happens_meanwhile(&self) {
+        let meanwhile = lock(&self.meanwhile).take();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile.await;
         }
     }
 
@@ -541,7 +555,86 @@ async fn of_two_claims_observed_out_of_order_the_later_one_is_driven() {
     .await;
 }
 
+/// A match of a former process, and the next process, not started: it is cancelled at the moment at
+/// which its claim has been written and isn't known to this process yet.
+async fn cancelled_while_claimed() -> Harness {
+    let first = Harness::new();
+    let m = first.admit(Spec { photo: naming_a_medium().photo, ..repeatable() }).await;
+    let next = first.next_process();
+    let worker = next.worker.clone();
+    *lock(&next.faults.meanwhile) = Some(Box::pin(async move {
+        worker.cancel(&CallerId::default_caller(), &Key::Match(m.id)).await.unwrap();
+    }));
+    next
+}
+
+#[tokio::test]
+async fn a_match_cancelled_while_it_is_claimed_sends_nothing_to_oz() {
+    let mut claims = cancelled_while_claimed().await;
+    claims.worker.start().await.unwrap();
+    let mut takes = cancelled_while_claimed().await;
+    takes.admit(Spec { photo: naming_a_medium().photo, ..repeatable() }).await;
+    for house in [&mut claims, &mut takes] {
+        eventually("the driver has left", || async { house.worker.unfinished() == 0 }).await;
+        assert!(lock(&house.faults.meanwhile).is_none(), "it was cancelled");
+        house.is_quiet();
+    }
+}
+
+#[tokio::test]
+async fn a_stop_before_a_claim_was_made_stops_no_driver_of_it() {
+    let first = Harness::new();
+    let m = first.admit(naming_a_medium()).await;
+    let mut house = first.next_process();
+    drop(house.worker.supervisor.registry.expect_claim());
+    house.worker.supervisor.registry.stop(m.id);
+    house.worker.start().await.unwrap();
+    house.next(AskKind::ReadFolder).await;
+}
+
+#[tokio::test]
+async fn what_oz_says_of_another_matchs_analysis_is_not_told_of_this_one() {
+    let mut house = Harness::new();
+    house.admit(naming_a_medium()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::StartAnalyses, started()).await;
+    eventually("the first has its analysis", || async { house.hand.next_wake().is_some() }).await;
+    let m = house.admit(naming_a_medium()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::StartAnalyses, started()).await;
+    house.pass(CONFIG.policy.oz_settle, &[]).await;
+    let poll_or_folder = timeout(PATIENCE, house.asked.recv()).await.unwrap().unwrap();
+    let _first = match poll_or_folder.kind {
+        AskKind::ReadFolder => None,
+        _ => Some(house.next(AskKind::ReadFolder).await),
+    };
+    assert_eq!(house.find(&m).await.unwrap().oz, None);
+}
+
 // Draining.
+
+#[tokio::test]
+async fn a_draining_server_sends_no_request_that_waits_for_a_permit() {
+    let oz = OzLimits { requests_max: 1, ..CONFIG.oz };
+    let mut house = Harness::with(Config { oz, ..CONFIG });
+    for _ in 0..2 {
+        house.admit(naming_a_medium()).await;
+    }
+    house.answers(AskKind::ReadFolder, folder()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
+    let start = house.next(AskKind::StartAnalyses).await;
+    let worker = house.worker.clone();
+    let answers = async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        start.answer.send(Ok(started())).unwrap();
+    };
+    let down = timeout(PATIENCE, worker.drain(Duration::from_secs(10)));
+    let (down, ()) = tokio::join!(down, answers);
+    assert!(down.is_ok(), "the drain waits for something");
+    house.is_quiet();
+}
 
 #[tokio::test]
 async fn a_draining_server_brings_its_photos_to_oz_and_leaves_the_rest() {

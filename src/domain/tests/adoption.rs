@@ -109,7 +109,7 @@ fn under_run_the_adopted_partner_is_from_the_same_request() {
 #[test]
 fn after_an_analysis_of_another_match_ours_is_looked_for_before_one_is_started() {
     let mut scene = Scene::uploaded(LivenessPolicy::Report);
-    scene.volatile.analysis_belongs_to_another(scene.now);
+    scene.volatile.analysis_belongs_to_another(&scene.m, scene.now);
     scene.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
     assert_eq!(scene.asked_ms(), 5000);
     scene.hears(StartAnalyses, started(vec![biometry("b")]));

@@ -46,7 +46,11 @@ impl Keychain for Drawer {
         }
     }
 
-    async fn replaced(&self) {
+    fn version(&self) -> u64 {
+        0
+    }
+
+    async fn replaced(&self, _: u64) {
         self.replaced.notified().await;
     }
 }

@@ -28,7 +28,7 @@ impl Driver {
                 Ok(Appended::Lost) => return self.lost(),
                 Ok(Appended::Taken) => {
                     info!(match.id = %self.m.id, "analysis not adopted: another match owns it");
-                    self.volatile.analysis_belongs_to_another(self.context.clock.now());
+                    self.volatile.analysis_belongs_to_another(&self.m, self.context.clock.now());
                     return Flow::On;
                 }
                 Err(journal::Error::Refused(source)) => {
@@ -50,8 +50,7 @@ impl Driver {
         error!(match.id = %self.m.id, error = %source, "event refused by the store for good");
         let is_last_resort = matches!(event, Event::Failed(fact) if fact.oz.is_none());
         if is_last_resort {
-            // The claim is kept: the next driver would fail in the same way.
-            self.end = DriverEnd::Lost;
+            self.end = DriverEnd::Kept;
             return Flow::Over;
         }
         let error = MatchError::new(Reason::OzProtocol, UNWRITABLE);

@@ -21,6 +21,9 @@ use crate::{
 /// The failure message of a last look that Oz doesn't answer.
 const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadline";
 
+/// How often the claim is checked during an upload. A lease is longer.
+const CLAIM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The outcome of a request to Oz.
 enum Answered {
     /// It was answered, or failed.
@@ -29,6 +32,8 @@ enum Answered {
     HeldBack(Deferred),
     /// It was not sent: the claim doesn't allow it at present.
     NotEntitled,
+    /// It was given up in flight, because the claim allows it no more.
+    NoLongerEntitled,
     /// The match's deadline came first. How long the request was in flight; zero if it was not
     /// sent.
     CutShort(Duration),
@@ -38,10 +43,15 @@ enum Answered {
 
 impl Driver {
     pub(super) async fn ask(&mut self, ask: Ask, asked: Timestamp) -> Flow {
+        self.credentials_version = self.context.oz.credentials_version();
         let outcome = match self.perform(&ask, asked).await {
             Answered::Settled(outcome) => outcome,
             Answered::HeldBack(hold) => return self.held_back(&ask, &hold).await,
             Answered::NotEntitled => return Flow::On,
+            Answered::NoLongerEntitled => {
+                self.volatile.upload_given_up(self.context.clock.now());
+                return Flow::On;
+            }
             Answered::CutShort(unanswered) => {
                 self.volatile.cut_short(unanswered, &self.context.policy);
                 return Flow::On;
@@ -58,20 +68,20 @@ impl Driver {
         self.settle(&ask, outcome, asked).await
     }
 
-    /// Sends a request once the limiter grants a permit. A request that changes Oz is not abandoned
-    /// for a drain: its answer would be lost.
+    /// Sends a request once the limiter grants a permit. A drain doesn't interrupt a request in
+    /// flight that changes Oz, since its answer would be lost; a request that still waits for its
+    /// permit is given up.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.context.clock, ask.kind().changes_oz());
         let entry = request_traits(&self.m, &self.volatile, ask, asked);
         let permit = tokio::select! {
             biased;
-            () = self.handle.stop.cancelled() => return Answered::Abandoned,
+            () = self.leaving() => return Answered::Abandoned,
             entered = self.context.limiter.acquire(entry) => match entered {
                 Ok(permit) => permit,
                 Err(deferred) => return Answered::HeldBack(deferred),
             },
             () = clock.sleep_until(self.sent_by(asked)) => return self.unsent(asked),
-            () = self.leaving(), if !changes_oz => return Answered::Abandoned,
         };
         // After the wait for the permit: the lease may have expired meanwhile.
         if !self.is_entitled(ask) {
@@ -84,6 +94,17 @@ impl Driver {
             outcome = self.send(ask, permit) => outcome,
             () = clock.sleep_until(self.answered_by(ask, sent)) => self.unanswered(asked, sent),
             () = self.leaving(), if !changes_oz => Answered::Abandoned,
+            () = self.loses_entitlement(ask), if matches!(ask, Ask::UploadPhoto { .. }) => {
+                Answered::NoLongerEntitled
+            }
+        }
+    }
+
+    /// Resolves once the claim doesn't allow a request any more. Only an upload may last longer
+    /// than a lease: another replica may send the photo then.
+    async fn loses_entitlement(&self, ask: &Ask) {
+        while self.is_entitled(ask) {
+            self.context.clock.sleep(CLAIM_CHECK_INTERVAL).await;
         }
     }
 

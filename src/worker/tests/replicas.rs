@@ -265,3 +265,36 @@ async fn a_draining_server_drops_the_photos_of_its_standbys_and_releases_its_mat
     let claimed = house.journal.claim(10).await.unwrap();
     assert!(claimed.iter().map(|(m, _)| m.id).eq([second.id]));
 }
+
+#[tokio::test]
+async fn an_upload_is_given_up_when_its_lease_has_expired() {
+    let mut house = Harness::shared();
+    house.worker.start().await.unwrap();
+    house.admit(spec()).await;
+    house.answers(AskKind::ReadFolder, folder()).await;
+    let mut upload = house.next(AskKind::UploadPhoto).await;
+    house.pass(LEASE.mul_f64(0.5), &[&house]).await;
+    assert!(!upload.answer.is_closed(), "the lease is renewed");
+    house.pass(LEASE + Duration::from_secs(2), &[]).await;
+    timeout(PATIENCE, upload.answer.closed()).await.expect("the upload is given up");
+    house.journal.pulse();
+    house.pass(CONFIG.policy.oz_settle, &[&house]).await;
+    // The photo may be at Oz, so it is looked for first.
+    house.next(AskKind::ReadFolder).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_joins_a_fleet_keeps_to_its_share_from_the_first_request() {
+    let config = Config { unfinished_max: 20, ..CONFIG };
+    let first = Harness::shared_with(config);
+    let (mut second, third) = (first.replica_with(config), first.replica_with(config));
+    for _ in 0..CONFIG.oz.requests_max {
+        first.admit(naming_a_medium()).await;
+    }
+    first.pass(LEASE + Duration::from_secs(1), &[&second, &third]).await;
+    second.worker.start().await.unwrap();
+    for _ in 0..CONFIG.oz.requests_max / 2 {
+        second.next(AskKind::ReadFolder).await;
+    }
+    second.is_quiet();
+}

@@ -8,7 +8,9 @@ import importlib
 import io
 import json
 import queue
+import random
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +32,10 @@ SAMPLE = ROOT / "src/simulator/sample"
 READY_SECONDS = 20
 STOP_SECONDS = 40
 CALL_SECONDS = 60
+
+# Ports below those that the kernel assigns to clients, so that none of them takes a free one.
+PORTS = range(15_000, 32_000)
+PORTS_TRIED_MAX = 100
 
 
 def compile_stubs(folder):
@@ -192,6 +198,19 @@ class Server(Program):
     def channel(self):
         # Ignores a proxy in the environment: the address is 127.0.0.1.
         return grpc.insecure_channel(self.address, options=[("grpc.enable_http_proxy", 0)])
+
+
+def free_port():
+    """A free port of the loopback, which the kernel assigns to no client meanwhile."""
+    for port in random.choices(PORTS, k=PORTS_TRIED_MAX):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError(f"none of {PORTS_TRIED_MAX} ports is free")
 
 
 def shot_set(picture, frames=3):

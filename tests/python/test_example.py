@@ -6,9 +6,11 @@ import re
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 from pathlib import Path
 
+import documents
 import grpc
 import pytest
 from google.protobuf import any_pb2, duration_pb2
@@ -16,6 +18,9 @@ from google.rpc import error_details_pb2, status_pb2
 from support import CALL_SECONDS, ROOT
 
 Code = grpc.StatusCode
+
+SETUP = documents.block("docs/clients.md", "python3 -m venv")
+SESSION = documents.block("docs/clients.md", "$ PYTHONPATH")
 
 
 @pytest.fixture(scope="session")
@@ -52,30 +57,33 @@ def start(program, stubs, portrait, tmp_path):
 
 
 def test_the_page_of_clients_makes_its_stubs_and_runs_it(server, folder_id, portrait, tmp_path):
-    """The commands of docs/clients.md, but for the installation of the packages."""
-    text = (ROOT / "docs" / "clients.md").read_text()
-    (setup,) = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
-    (session,) = re.findall(r"```console\n\$ (.*?)```", text, re.DOTALL)
-    command, shown = session.split("\n", 1)
-    *_, generate = setup.splitlines()
-    (tmp_path / "venv" / "bin").mkdir(parents=True)
-    (tmp_path / "venv" / "bin" / "python").symlink_to(sys.executable)
+    """The packages are those of the tests: pip finds them installed, and needs no registry."""
+    ((command, shown),) = documents.session(SESSION)
     for name in ("proto", "examples"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "portrait.jpg").write_bytes(portrait)
-    command = command.replace("127.0.0.1:50051", server.address).replace("$FOLDER", folder_id)
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+        "PIP_NO_INDEX": "1",
         "no_grpc_proxy": "127.0.0.1",
     }
-    said = subprocess.run(
-        ["bash", "-ec", f"{generate}\n{command.replace('PYTHONPATH=.', 'PYTHONPATH=.:$PYTHONPATH')}"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=CALL_SECONDS,
-    )
+    packages = sysconfig.get_path("purelib")
+
+    def run(commands, **more):
+        return subprocess.run(
+            ["bash", "-ec", commands],
+            cwd=tmp_path,
+            env=environment | more,
+            capture_output=True,
+            text=True,
+            timeout=CALL_SECONDS,
+        )
+
+    made = run(SETUP, PYTHONPATH=packages)
+    assert made.returncode == 0, made.stdout + made.stderr
+    (place,) = (tmp_path / "venv").glob("lib/*/site-packages")
+    (place / "packages.pth").write_text(packages)
+    said = run(command.replace("127.0.0.1:50051", server.address).replace("$FOLDER", folder_id))
     assert (said.stdout, said.stderr) == (shown, "")
 
 

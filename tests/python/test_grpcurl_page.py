@@ -9,11 +9,15 @@ import re
 import subprocess
 import time
 
+import documents
 import pytest
+from documents import UUID, plain
 from support import CALL_SECONDS, ROOT, SAMPLE, Program
 
-UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
+VARIABLES = documents.block("docs/grpcurl.md", "FOLDER=")
+SESSION = documents.blocks("docs/grpcurl.md", "console")
+README_CALL = documents.block("README.md", "printf ")
+
 SERVER, OZ = "127.0.0.1:50051", r"127\.0\.0\.1:36157"
 
 
@@ -30,28 +34,16 @@ def demo(tmp_path):
 
 def samples():
     """Each command of the page, with the parts of its output that the page shows."""
-    text = (ROOT / "docs" / "grpcurl.md").read_text()
     found = []
-    for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
-        before, *commands = re.split(r"^\$ ", block, flags=re.MULTILINE)
-        if before:
+    for block in SESSION:
+        if not block.startswith("$ "):
             # More output of the previous command.
-            found[-1][1].append(before)
-        for command in commands:
-            lines = command.splitlines(keepends=True)
-            last = next(i for i, line in enumerate(lines) if not line.endswith("\\\n"))
-            shown = "".join(lines[last + 1 :])
-            found.append(("".join(lines[: last + 1]), [shown] if shown.strip() else []))
+            more, _, block = block.partition("\n$ ")
+            found[-1][1].append(more)
+            block = "$ " + block if block else ""
+        for command, shown in documents.session(block):
+            found.append((command, [shown] if shown.strip() else []))
     return found
-
-
-def plain(text):
-    """A text without the values that differ each time."""
-    text = re.sub(UUID, "UUID", text)
-    text = re.sub(TIME, "TIME", text)
-    text = re.sub(r'("resumeToken": ")[^"]*', r"\1TOKEN", text)
-    text = re.sub(r'("polls": ")\d+', r"\1N", text)
-    return text.strip()
 
 
 @pytest.fixture
@@ -98,12 +90,9 @@ def test_the_session_runs_as_the_page_shows_it(shell):
 
 
 def test_the_call_of_the_readme_runs_as_it_stands(shell):
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    (call,) = [block for block in blocks if "grpcurl" in block]
-    assert '"resolution": "RESOLUTION_SUCCESS"' in shell(call)
+    assert '"resolution": "RESOLUTION_SUCCESS"' in shell(README_CALL)
 
 
 def test_the_variables_of_the_page_are_those_of_the_demo(demo):
-    text = (ROOT / "docs" / "grpcurl.md").read_text()
-    folder, photo = re.search(r"```sh\nFOLDER=(\S+)\nPHOTO=(\S+)\n```", text).groups()
+    folder, photo = re.fullmatch(r"FOLDER=(\S+)\nPHOTO=(\S+)\n", VARIABLES).groups()
     assert re.fullmatch(UUID, folder) and (ROOT / photo).is_file()

@@ -3,20 +3,22 @@
 import http.client
 import json
 import os
-import re
-import socket
 import subprocess
 import sysconfig
 import time
 from pathlib import Path
 
 import canary
+import documents
 import grpc
 import pytest
 import support
-from support import CALL_SECONDS, ROOT
+from support import CALL_SECONDS
 
-DOCUMENT = ROOT / "docs/proxies.md"
+NGINX, ENVOY = (
+    documents.block("docs/proxies.md", "upstream facematch"),
+    documents.block("docs/proxies.md", "static_resources"),
+)
 
 # The addresses of the service and of the proxy in the document.
 SERVICE, PROXY = "127.0.0.1:50051", "127.0.0.1:50052"
@@ -27,13 +29,12 @@ LONG_MS = 17_000
 PHOTO_BYTES = 9 << 20
 
 
-def settings(language, service, proxy):
+def settings(block, service, proxy):
     """The document's settings for a proxy, with the addresses of this test."""
-    (block,) = re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     for written, real in ((SERVICE, service), (PROXY, proxy)):
         host, port = written.split(":")
         apart = f"address: {host}, port_value: {port}"
-        assert (written in block) != (apart in block), f"{written} is not once in {language}"
+        assert (written in block) != (apart in block), f"{written} is not once in {block}"
         _, real_port = real.split(":")
         block = block.replace(written, real)
         block = block.replace(apart, f"address: {host}, port_value: {real_port}")
@@ -42,7 +43,7 @@ def settings(language, service, proxy):
 
 def nginx(folder, service, proxy):
     """The settings around the document's part only keep nginx inside its folder."""
-    document = settings("nginx", service, proxy)
+    document = settings(NGINX, service, proxy)
     temporary = "".join(
         f"{what}_temp_path {folder}/{what};\n"
         for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -56,16 +57,10 @@ def nginx(folder, service, proxy):
 
 
 def envoy(folder, service, proxy):
-    (folder / "envoy.yaml").write_text(settings("yaml", service, proxy))
+    (folder / "envoy.yaml").write_text(settings(ENVOY, service, proxy))
     program = Path(sysconfig.get_path("scripts")) / "envoy"
     quiet = ["--log-level", "error", "--disable-hot-restart", "--concurrency", "1"]
     return [program, "-c", folder / "envoy.yaml", *quiet]
-
-
-def free_address():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 class Proxy:
@@ -74,7 +69,7 @@ class Proxy:
     def __init__(self, command, folder, service):
         self.folder = folder
         self.log = folder / "proxy.log"
-        address = free_address()
+        address = f"127.0.0.1:{support.free_port()}"
         with open(self.log, "wb") as log:
             arguments = [str(argument) for argument in command(folder, service, address)]
             self._process = subprocess.Popen(

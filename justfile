@@ -21,7 +21,7 @@ it *filter:
 pg *filter:
     cargo test --features postgres-tests -- {{ filter }}
 
-# Python's tests of the built program, or some of them: `just py cancel` (90 s)
+# Python's tests of the built program, or some of them: `just py cancel` (150 s)
 py *filter: build
     FACEMATCH_BIN=target/debug/facematch GRPCURL=target/test-tools/bin/grpcurl \
         FACEMATCH_NGINX=target/test-tools/nginx/usr/sbin/nginx \

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import canary
 import pytest
 import support
+from terminal import Checkout, Terminal
 
 
 def pytest_configure():
@@ -106,3 +107,18 @@ def request_id():
 def grpcurl(server, search):
     program = os.environ["GRPCURL"]
     return SimpleNamespace(program=program, address=server.address, search=search)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    """Opens terminals in a checkout: `terminal(environment, replaced)`."""
+    checkout, opened = Checkout(tmp_path), []
+
+    def open_one(environment={}, replaced={}):
+        name = f"terminal-{len(opened) + 1}"
+        opened.append(Terminal(checkout, tmp_path, name, environment, replaced))
+        return opened[-1]
+
+    yield open_one
+    for terminal in opened:
+        terminal.close()

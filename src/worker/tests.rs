@@ -1,7 +1,7 @@
 //! The worker over the journal without a disk: each test answers for Oz itself, one request after
 //! another, and moves the time.
 //!
-//! Faults and crashes are tested by the histories of `app`.
+//! Faults and crashes are tested by `simulation`.
 
 mod replicas;
 
@@ -590,25 +590,6 @@ async fn a_stop_before_a_claim_was_made_stops_no_driver_of_it() {
     house.worker.supervisor.registry.stop(m.id);
     house.worker.start().await.unwrap();
     house.next(AskKind::ReadFolder).await;
-}
-
-#[tokio::test]
-async fn what_oz_says_of_another_matchs_analysis_is_not_told_of_this_one() {
-    let mut house = Harness::new();
-    house.admit(naming_a_medium()).await;
-    house.answers(AskKind::ReadFolder, folder()).await;
-    house.answers(AskKind::StartAnalyses, started()).await;
-    eventually("the first has its analysis", || async { house.hand.next_wake().is_some() }).await;
-    let m = house.admit(naming_a_medium()).await;
-    house.answers(AskKind::ReadFolder, folder()).await;
-    house.answers(AskKind::StartAnalyses, started()).await;
-    house.pass(CONFIG.policy.oz_settle, &[]).await;
-    let poll_or_folder = timeout(PATIENCE, house.asked.recv()).await.unwrap().unwrap();
-    let _first = match poll_or_folder.kind {
-        AskKind::ReadFolder => None,
-        _ => Some(house.next(AskKind::ReadFolder).await),
-    };
-    assert_eq!(house.find(&m).await.unwrap().oz, None);
 }
 
 // Draining.

@@ -2,7 +2,7 @@
 //! request is sent again.
 
 use crate::domain::{
-    Analysis, Event, FailureKind, LivenessPolicy, Media, OzResult,
+    Analysis, Event, FailureKind, LivenessPolicy, Media, OzResult, OzStatus,
     ask::AskKind::{ReadFolder, StartAnalyses, UploadPhoto},
     tests::{
         oz::{
@@ -113,6 +113,14 @@ fn after_an_analysis_of_another_match_ours_is_looked_for_before_one_is_started()
     scene.hears(ReadFolder, with_photo(vec![])).hears(ReadFolder, with_photo(vec![]));
     assert_eq!(scene.asked_ms(), 5000);
     scene.hears(StartAnalyses, started(vec![biometry("b")]));
+}
+
+#[test]
+fn what_oz_says_of_another_matchs_analysis_is_not_told_of_this_one() {
+    let mut scene = Scene::uploaded(LivenessPolicy::Report);
+    scene.volatile.oz = Some(OzStatus { state: "FINISHED".into(), ..OzStatus::default() });
+    scene.volatile.analysis_belongs_to_another(&scene.m, scene.now);
+    assert_eq!(scene.volatile.oz, None);
 }
 
 #[test]

@@ -158,6 +158,8 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
         poll_interval: POLL,
         // Much longer than the simulator delays any effect, also on a busy machine.
         oz_settle: Duration::from_millis(300),
+        // A busy machine receives a thousand photos slowly.
+        receive_timeout: PATIENCE,
         ..Config::new(directory.join(JOURNAL), oz_config)
     }
 }

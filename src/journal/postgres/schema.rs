@@ -147,7 +147,8 @@ async fn extend(connection: &mut PgConnection, database: &Database) -> sqlx::Res
             Ok(false) => time::sleep(ADDING_PAUSE).await,
             Err(error) if is_in_the_way(&error, addition) && failures < ADDING_TRIES_MAX => {
                 failures += 1;
-                if failures == 1 {
+                // Replicas that start together on an empty database race each other: nothing is wrong.
+                if failures == 1 && !is_done_already(&error) {
                     let error = connect::sentence(&error);
                     tracing::warn!(error, "database schema can't be extended yet: retrying");
                 }

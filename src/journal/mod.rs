@@ -6,6 +6,7 @@
 //! them in order, and signals when there are new ones.
 
 mod answers;
+mod batch;
 mod listing;
 #[cfg(test)]
 pub mod memory;

@@ -175,16 +175,16 @@ impl Sqlite {
         let lists = Lists::new(files.clone());
         let (recent, wake) = (Arc::<Recent>::default(), watch::Sender::new(()));
         let [erasing, enlisting] = [(); 2].map(|()| Arc::new(PartSize::new(config.ticks.clone())));
-        let writer = writer::WriterHandle::spawn(writer::WriterSetup {
+        let writer = writer::WriterSetup {
             files,
             clock: config.clock,
             ticks: config.ticks,
             owner: origin.incarnation.cast_signed(),
-            connection,
             recent: Arc::clone(&recent),
             wake: wake.clone(),
-            lock,
-        });
+            _lock: lock,
+        };
+        let writer = writer::WriterHandle::spawn(writer, connection);
         let fleet = watch::Sender::new(Fleet { alive: 1 });
         Ok(Self(Arc::new(Shared {
             writer,
@@ -221,7 +221,7 @@ impl Sqlite {
         self.0.health.close().await;
         self.0.followers.close().await;
         self.0.readers.close().await;
-        self.0.writer.close().await;
+        self.0.writer.queue.close().await;
     }
 
     async fn erase_expired(&self, limit: usize) -> Result<usize, Error> {
@@ -368,6 +368,6 @@ impl Writer for Sqlite {
 
     // No other process can have taken a claim that this process holds.
     fn claim_status(&self, _claim: Claim) -> ClaimStatus {
-        if self.0.writer.is_open() { ClaimStatus::Held } else { ClaimStatus::Lost }
+        if self.0.writer.queue.is_open() { ClaimStatus::Held } else { ClaimStatus::Lost }
     }
 }

@@ -1,7 +1,5 @@
 //! The operations that the writer runs: their interface, their transaction, and their replies.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -10,7 +8,7 @@ use crate::{
     domain::{Recorded, Timestamp},
     journal::{
         Error,
-        reply::{self, CarriesClaims, Orphans, ReplyReceiver, ReplySender},
+        reply::{self, CarriesClaims, ReplySender},
         sqlite::{rows::Query, template::Template},
     },
 };
@@ -120,13 +118,9 @@ struct PendingOperation<O: Operation> {
     reply: ReplySender<O::Outcome>,
 }
 
-/// An operation for the writer's queue, and the receiver of its reply.
-pub(super) fn asked<O: Operation>(
-    operation: O,
-    orphans: &Arc<Orphans>,
-) -> (Box<dyn Job>, ReplyReceiver<O::Outcome>) {
-    let (reply, answer) = reply::pair(orphans);
-    (Box::new(PendingOperation { operation, outcome: None, reply }), answer)
+/// An operation for the writer's queue.
+pub(super) fn asked<O: Operation>(operation: O, reply: ReplySender<O::Outcome>) -> Box<dyn Job> {
+    Box::new(PendingOperation { operation, outcome: None, reply })
 }
 
 #[async_trait]

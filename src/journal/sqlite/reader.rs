@@ -120,7 +120,7 @@ impl Reader for Sqlite {
     }
 
     async fn ping(&self) -> Result<(), Error> {
-        if !self.0.writer.is_open() {
+        if !self.0.writer.queue.is_open() {
             return Err(reply::closed());
         }
         query(statements::FLOOR).fetch_one(&self.0.health).await?;

@@ -13,10 +13,10 @@ use sqlx::{AssertSqlSafe, Either, Executor, query};
 
 use crate::journal::{
     Error,
+    batch::Failure,
     sqlite::{
         operation::{Job, Rows, Tx},
         rows::Query,
-        writer::CommitFailure,
     },
 };
 
@@ -95,7 +95,7 @@ pub(super) async fn run_transaction(
     tx: &mut Tx<'_>,
     template: &Template,
     jobs: &[Box<dyn Job>],
-) -> Result<Vec<Rows>, CommitFailure> {
+) -> Result<Vec<Rows>, Failure> {
     let mut query: Query<'_> = query(AssertSqlSafe(template.transaction(jobs.len().ilog2())));
     for job in jobs {
         query = job.bind(query, tx);
@@ -112,7 +112,7 @@ pub(super) async fn run_transaction(
             }
             Ok(None) => return Ok(rows),
             Err(error) if (1..=of_jobs).contains(&statements_done) => {
-                return Err(CommitFailure::Operation(error.into()));
+                return Err(Failure::Job(error.into()));
             }
             Err(error) => return Err(error.into()),
         }

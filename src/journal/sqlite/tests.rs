@@ -55,7 +55,7 @@ impl suite::Engine for Store {
     }
 
     fn may_act(&self) -> bool {
-        self.journal.0.writer.is_open()
+        self.journal.0.writer.queue.is_open()
     }
 
     fn hand(&self) -> Hand {
@@ -378,7 +378,7 @@ async fn closing_leaves_one_file_and_refuses_later_calls() {
     assert!(!store.folder.path().join("facematch.db-wal").exists());
     assert!(matches!(store.journal.ping().await, Err(Error::Unavailable(_))));
     assert!(matches!(store.journal.claim(1).await, Err(Error::Unavailable(_))));
-    assert!(!store.journal.0.writer.is_open());
+    assert!(!store.journal.0.writer.queue.is_open());
 }
 
 #[tokio::test]

@@ -18,8 +18,8 @@ use crate::{
     clock::Clock,
     domain::Timestamp,
     journal::{
-        Error,
-        reply::{self, CarriesClaims, Orphans, ReplySender},
+        Claim, Error,
+        reply::{self, CarriesClaims, ClaimGuard, Orphans, ReplySender},
     },
     sync::lock,
 };
@@ -123,6 +123,11 @@ impl<R: Send + 'static> Handle<R> {
         let (reply, answer) = reply::pair(&self.orphans);
         self.messages.send(Message::Request(request(reply))).await.map_err(|_| reply::closed())?;
         answer.wait().await
+    }
+
+    /// Guards what a lost statement may have claimed: it is released unless the guard is disarmed.
+    pub(super) fn unheard(&self, claim: Option<Claim>) -> ClaimGuard {
+        ClaimGuard::new(claim, &self.orphans)
     }
 
     /// Whether the task still takes requests.

@@ -17,7 +17,7 @@ use crate::{
             claim,
             connect::{self, Meaning, STATEMENT_TIMEOUT},
             enlist, erase, notify,
-            writer::{LINGERING_CHECK, WriterTask, no_lease},
+            writer::{LINGERING_CHECK, WriterEngine, no_lease},
         },
         reply::ReplySender,
     },
@@ -73,10 +73,10 @@ impl Statement for Notify {
     }
 }
 
-impl WriterTask {
+impl WriterEngine {
     /// Runs a command and sends its reply.
-    pub(super) async fn answer(&mut self, ask: Command) {
-        match ask {
+    pub(super) async fn run(&mut self, command: Command) {
+        match command {
             Command::Claim { limit, reply } => reply.send(self.claim(limit).await),
             Command::Take { match_id, has_photo, reply } => {
                 reply.send(self.take_one(match_id, has_photo).await);

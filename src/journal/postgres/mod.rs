@@ -342,13 +342,15 @@ impl Postgres {
 
     /// Whether this replica may claim matches, and act on its claims.
     fn may_act(&self) -> bool {
-        self.0.writer.is_open() && !self.0.watermark.is_lost() && self.0.leases.held().is_some()
+        self.0.writer.queue.is_open()
+            && !self.0.watermark.is_lost()
+            && self.0.leases.held().is_some()
     }
 
     /// Writes everything that is queued, deletes the lease and closes all connections. Later calls
     /// of the journal or its clones fail as unavailable.
     pub async fn close(self) {
-        self.0.writer.close().await;
+        self.0.writer.queue.close().await;
         self.leave().await;
         self.0.closing.cancel();
         self.0.tasks.close();
@@ -361,14 +363,14 @@ impl Postgres {
 
     /// How many statements have written events since the journal was opened.
     pub fn commits(&self) -> u64 {
-        self.0.writer.counts().commits()
+        self.0.writer.counts.commits()
     }
 
     /// How many statements have written nothing since the journal was opened, because another
     /// replica's commit came first. Replicas that take turns (see `turn.rs`) lose no race to each
     /// other.
     pub fn lost_races(&self) -> u64 {
-        self.0.writer.counts().lost_races()
+        self.0.writer.counts.lost_races()
     }
 
     /// Returns once the database is found to have lost commits that this replica made or showed, by
@@ -557,7 +559,7 @@ impl Writer for Postgres {
                 WriteOutcome::Not { unheard, .. } => {
                     // Unless `admitted_before` finds the match, no claim is returned, and the
                     // guard releases it.
-                    let unheard = self.0.writer.unheard(unheard);
+                    let unheard = self.0.writer.queue.unheard(unheard);
                     if let Some(new) = self.admitted_before(match_id, unheard.claim()).await? {
                         unheard.disarm();
                         return Ok(new);
@@ -680,7 +682,7 @@ impl Writer for Postgres {
     }
 
     fn claim_status(&self, claim: Claim) -> ClaimStatus {
-        let is_over = !self.0.writer.is_open() || self.0.watermark.is_lost();
+        let is_over = !self.0.writer.queue.is_open() || self.0.watermark.is_lost();
         if is_over { ClaimStatus::Lost } else { self.0.leases.tenure(claim) }
     }
 }

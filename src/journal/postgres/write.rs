@@ -192,20 +192,21 @@ impl Write {
     }
 }
 
-/// Splits off the writes that can go into one statement; the others wait for the next.
-pub(super) fn compatible(jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
+/// Takes the writes out of a batch that can't be in one statement with an earlier one: they wait
+/// for the next.
+pub(super) fn take_incompatible(jobs: &mut Vec<Job>) -> Vec<Job> {
     let mut seen = HashSet::new();
-    let fits: Vec<bool> = jobs
+    let waits: Vec<bool> = jobs
         .iter()
         .map(|job| {
             let names: Vec<_> = job.write.names().collect();
-            let fits = names.iter().all(|name| !seen.contains(name));
+            let waits = names.iter().any(|name| seen.contains(name));
             seen.extend(names);
-            fits
+            waits
         })
         .collect();
-    let mut fits = fits.into_iter();
-    jobs.into_iter().partition(|_| fits.next().unwrap_or(false))
+    let mut waits = waits.into_iter();
+    jobs.extract_if(.., |_| waits.next().unwrap_or(false)).collect()
 }
 
 /// The events that a statement has written, by match.

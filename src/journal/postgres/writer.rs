@@ -1,23 +1,20 @@
-//! A replica's writer: takes the queued messages, commits their events in one statement, and then
-//! replies. The writers of several replicas take turns: see `turn.rs`.
+//! The engine that writes to the database: commits a batch of writes in one statement. The writers
+//! of several replicas take turns: see `turn.rs`.
 //!
-//! It deliberately keeps no transaction open between two round trips. A statement whose outcome is
-//! unknown, because the connection broke, is sent once more over a new one. It can't take effect
-//! twice, and its caller looks for what the first attempt may have done.
+//! When batches are formed and tried again, `batch.rs` decides. The engine deliberately keeps no
+//! transaction open between two round trips. A statement whose outcome is unknown, because the
+//! connection broke, is sent once more over a new one. It can't take effect twice, and its caller
+//! looks for what the first attempt may have done.
 
 use std::{
     collections::{HashMap, VecDeque},
     mem,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
 use sqlx::{Connection, PgConnection};
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-    time,
-};
+use tokio::{sync::watch, time};
 use tracing::{debug, warn};
 
 use crate::{
@@ -25,6 +22,7 @@ use crate::{
     domain::{MatchId, Position, Recorded, Timestamp},
     journal::{
         Claim, ClaimStatus, Error,
+        batch::{self, Engine, Failure},
         postgres::{
             command::Command,
             connect::{self, Database, Meaning, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
@@ -35,17 +33,10 @@ use crate::{
             write::{self, Author, Job, What, Write, WriteOutcome},
         },
         recent::Recent,
-        reply::{self, CarriesClaims, ClaimGuard, Orphans, ReplySender},
+        reply::{CarriesClaims, Orphans, ReplySender},
     },
     outage,
-    sync::lock,
 };
-
-/// The most writes in one statement. A larger batch is no faster, and delays its first write.
-const BATCH_MAX: usize = 128;
-
-/// The capacity of the writer's queue. While it is full, callers wait to enter it.
-const WAITING_MAX: usize = 1024;
 
 /// How long a caller waits for the writer before its call fails as unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,20 +48,18 @@ const LINGERING: Duration = Duration::from_secs(600);
 /// How often the claims of such statements are released.
 pub(super) const LINGERING_CHECK: Duration = Duration::from_secs(5);
 
-/// Sends messages to the writer. Lives as long as the journal.
+/// Sends requests to the writer's task. Lives as long as the journal.
 pub(super) struct WriterHandle {
-    messages: mpsc::Sender<Message>,
-    orphans: Arc<Orphans>,
-    counts: Arc<Counts>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    pub queue: batch::Handle<Request>,
+    pub counts: Arc<Counts>,
     ticks: Clock,
 }
 
+/// What callers send to the writer.
 #[expect(clippy::large_enum_variant, reason = "nearly all are writes")]
-enum Message {
+pub(super) enum Request {
     Write(Job),
     Command(Command),
-    Close,
 }
 
 /// What the writer works with.
@@ -90,8 +79,8 @@ pub(super) struct WriterSetup {
     pub watermark: Arc<Watermark>,
 }
 
-/// The writer's task.
-pub(super) struct WriterTask {
+/// Writes to the database, over one connection.
+pub(super) struct WriterEngine {
     pub with: WriterSetup,
     pub connection: Option<PgConnection>,
     /// The earliest time of the next attempt to connect.
@@ -101,18 +90,14 @@ pub(super) struct WriterTask {
     pub lingering: VecDeque<(Timestamp, Claim)>,
     /// When the claims of `lingering` are released next.
     pub linger_at: Timestamp,
+    /// Commands that run after the batch.
+    commands: Vec<Command>,
     counts: Arc<Counts>,
     contention: Contention,
 }
 
 /// The events that a statement wrote, by match.
 type ByMatch = HashMap<MatchId, Recorded>;
-
-/// Why a batch failed, and whether it may have been written all the same.
-struct CommitFailure {
-    meaning: Meaning,
-    error: Error,
-}
 
 /// The replica can't rely on its lease at this moment, so it can't claim anything.
 #[derive(Debug, thiserror::Error)]
@@ -126,29 +111,27 @@ pub(super) fn no_lease() -> Error {
 
 impl WriterHandle {
     /// Starts the writer's task.
-    #[expect(clippy::disallowed_methods, reason = "the handle holds it, and close joins it")]
     pub(super) fn spawn(with: WriterSetup, connection: PgConnection) -> Self {
-        let (messages, waiting) = mpsc::channel(WAITING_MAX);
         let (orphans, counts) = (Arc::default(), Arc::default());
         let ticks = with.ticks.clone();
-        let running = WriterTask {
-            connect_at: with.ticks.now(),
-            linger_at: with.ticks.now(),
-            contention: Contention::since(with.ticks.now()),
+        let engine = WriterEngine {
+            connect_at: ticks.now(),
+            linger_at: ticks.now(),
+            contention: Contention::since(ticks.now()),
             with,
             connection: Some(connection),
             orphans: Arc::clone(&orphans),
             lingering: VecDeque::new(),
+            commands: Vec::new(),
             counts: Arc::clone(&counts),
         };
-        let task = Mutex::new(Some(tokio::spawn(running.run(waiting))));
-        Self { messages, orphans, counts, task, ticks }
+        Self { queue: batch::Handle::spawn(engine, ticks.clone(), orphans), counts, ticks }
     }
 
     /// Sends a write and waits for its outcome.
     pub(super) async fn write(&self, write: Write) -> Result<WriteOutcome, Error> {
         let asked = self.ticks.now();
-        self.answered(|reply| Message::Write(Job::new(write, reply, asked))).await
+        self.send(|reply| Request::Write(Job::new(write, reply, asked))).await
     }
 
     /// Sends a command and waits for its reply.
@@ -156,129 +139,113 @@ impl WriterHandle {
         &self,
         ask: impl FnOnce(ReplySender<T>) -> Command + Send,
     ) -> Result<T, Error> {
-        self.answered(|reply| Message::Command(ask(reply))).await
+        self.send(|reply| Request::Command(ask(reply))).await
     }
 
-    /// Sends a message and waits for the reply, both within [`PATIENCE`].
-    async fn answered<T: CarriesClaims>(
+    /// Sends a request and waits for the reply, both within [`PATIENCE`].
+    async fn send<T: CarriesClaims>(
         &self,
-        message: impl FnOnce(ReplySender<T>) -> Message + Send,
+        request: impl FnOnce(ReplySender<T>) -> Request + Send,
     ) -> Result<T, Error> {
-        let (reply, answer) = reply::pair(&self.orphans);
-        let message = message(reply);
-        let answered = async {
-            self.messages.send(message).await.map_err(|_| reply::closed())?;
-            answer.wait().await
-        };
         let late = || Err(connect::timed_out().into());
-        time::timeout(PATIENCE, answered).await.unwrap_or_else(|_| late())
-    }
-
-    /// Guards what a lost statement may have claimed: it is released unless the guard is disarmed.
-    pub(super) fn unheard(&self, claim: Option<Claim>) -> ClaimGuard {
-        ClaimGuard::new(claim, &self.orphans)
-    }
-
-    /// The writer's counts of commits and lost races.
-    pub(super) fn counts(&self) -> &Counts {
-        &self.counts
-    }
-
-    /// Whether the writer still takes messages.
-    pub(super) fn is_open(&self) -> bool {
-        !self.messages.is_closed()
-    }
-
-    /// Has the writer finish everything that is queued, and returns once its connection is closed.
-    pub(super) async fn close(&self) {
-        // An error means that the writer has stopped already.
-        let _ = self.messages.send(Message::Close).await;
-        let task = lock(&self.task).take();
-        if let Some(task) = task
-            && task.await.is_err()
-        {
-            // The panic itself was logged when it happened.
-            tracing::error!("journal writer panicked");
-        }
+        time::timeout(PATIENCE, self.queue.send(request)).await.unwrap_or_else(|_| late())
     }
 }
 
-impl WriterTask {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Message>) {
-        let mut messages = Vec::with_capacity(BATCH_MAX);
-        while self.take(&mut waiting, &mut messages).await {
-            self.release_orphans().await;
-            let (mut writes, mut asks) = (Vec::with_capacity(messages.len()), Vec::new());
-            for message in messages.drain(..) {
-                match message {
-                    // Its caller has timed out and was told that the write failed.
-                    Message::Write(job) if self.is_stale(&job) => {}
-                    Message::Write(job) => writes.push(job),
-                    Message::Command(ask) => asks.push(ask),
-                    // Messages that are queued already are still taken.
-                    Message::Close => waiting.close(),
-                }
-            }
-            while !writes.is_empty() {
-                let (now, later) = write::compatible(writes);
-                self.write(now).await;
-                writes = later;
-            }
-            self.contention.look(self.with.ticks.now(), &self.counts);
-            for ask in asks {
-                self.answer(ask).await;
+impl Engine for WriterEngine {
+    type Request = Request;
+    type Job = Job;
+    type Receipt = (Author, ByMatch);
+
+    fn accept(&mut self, request: Request) -> Option<Job> {
+        match request {
+            // Its caller has timed out and was told that the write failed.
+            Request::Write(job) if self.is_stale(&job) => None,
+            Request::Write(job) => Some(job),
+            Request::Command(command) => {
+                self.commands.push(command);
+                None
             }
         }
+    }
+
+    fn postpone(&mut self, batch: &mut Vec<Job>) -> Vec<Job> {
+        write::take_incompatible(batch)
+    }
+
+    /// While there are lingering claims, their next release.
+    fn due(&self) -> Option<Timestamp> {
+        (!self.lingering.is_empty()).then(|| self.with.ticks.now().after(LINGERING_CHECK))
+    }
+
+    async fn before_batch(&mut self) {
+        self.release_orphans().await;
+    }
+
+    /// Commits a batch in one statement, except for the writes whose claims don't hold. Sends it
+    /// again each time that another replica's commit comes first, and once if the connection
+    /// breaks.
+    async fn commit(&mut self, batch: &mut Vec<Job>) -> Result<(Author, ByMatch), Failure> {
+        *batch = self.entitled(mem::take(batch));
+        if batch.is_empty() {
+            return Ok((self.author(), ByMatch::new()));
+        }
+        let mut is_second = false;
+        loop {
+            let author = self.author();
+            let failure = match self.try_commit(batch, author).await {
+                Ok(recorded) => return Ok((author, recorded)),
+                Err(error) => error,
+            };
+            match connect::meaning(&failure) {
+                Meaning::Raced => self.counts.lost_a_race(),
+                Meaning::Refused => return Err(Failure::Job(failure.into())),
+                Meaning::Unknown => {
+                    self.disconnect(&failure);
+                    for job in batch.iter_mut() {
+                        job.doubtful = true;
+                        job.sent_under = author.lease.or(job.sent_under);
+                    }
+                    if mem::replace(&mut is_second, true) {
+                        return Err(Failure::Store(failure.into()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(&mut self, batch: Vec<Job>, committed: Result<(Author, ByMatch), Error>) {
+        match committed {
+            Ok((author, mut recorded)) => {
+                for job in batch {
+                    let recorded = recorded.remove(&job.write.match_id);
+                    let outcome = write::outcome(&job, recorded, author);
+                    job.reply.send(Ok(outcome));
+                }
+            }
+            Err(error) => batch.into_iter().for_each(|job| self.fail(job, &error)),
+        }
+    }
+
+    async fn after_batch(&mut self) {
+        self.contention.look(self.with.ticks.now(), &self.counts);
+        for command in mem::take(&mut self.commands) {
+            self.run(command).await;
+        }
+    }
+
+    async fn finish(mut self) {
         if let Some(connection) = self.connection.take()
             && let Err(error) = connection.close().await
         {
             debug!(error = outage::causes(&error), "database connection not closed cleanly");
         }
     }
+}
 
+impl WriterEngine {
     fn is_stale(&self, job: &Job) -> bool {
         job.reply.is_closed() && job.asked.after(PATIENCE) <= self.with.ticks.now()
-    }
-
-    /// Waits for messages, or, while there are lingering claims, for their next release. Returns
-    /// false once the queue is closed and empty.
-    async fn take(
-        &self,
-        waiting: &mut mpsc::Receiver<Message>,
-        messages: &mut Vec<Message>,
-    ) -> bool {
-        let taking = waiting.recv_many(messages, BATCH_MAX);
-        if self.lingering.is_empty() {
-            return taking.await > 0;
-        }
-        match time::timeout(LINGERING_CHECK, taking).await {
-            Ok(taken) => taken > 0,
-            Err(_) => true,
-        }
-    }
-
-    /// Writes a batch and replies to each write.
-    async fn write(&mut self, jobs: Vec<Job>) {
-        let mut jobs = self.entitled(jobs);
-        if jobs.is_empty() {
-            return;
-        }
-        match self.commit(&mut jobs).await {
-            Ok((author, mut recorded)) => {
-                for job in jobs {
-                    let recorded = recorded.remove(&job.write.match_id);
-                    let outcome = write::outcome(&job, recorded, author);
-                    job.reply.send(Ok(outcome));
-                }
-            }
-            // One write is to blame: each is sent alone, so that the others don't fail with it.
-            Err(CommitFailure { meaning: Meaning::Refused, .. }) if jobs.len() > 1 => {
-                for job in jobs {
-                    Box::pin(self.write(vec![job])).await;
-                }
-            }
-            Err(failure) => jobs.into_iter().for_each(|job| self.fail(job, &failure.error)),
-        }
     }
 
     /// Returns the writes whose claims hold. Replies to those whose claims are lost or in doubt.
@@ -312,34 +279,6 @@ impl WriterTask {
             self.linger_at = now;
         }
         job.reply.send(Err(error.clone()));
-    }
-
-    /// Commits a batch in one statement. Sends it again each time that another replica's commit
-    /// comes first, and once if the connection breaks.
-    async fn commit(&mut self, jobs: &mut [Job]) -> Result<(Author, ByMatch), CommitFailure> {
-        let mut is_second = false;
-        loop {
-            let author = self.author();
-            let failure = match self.try_commit(jobs, author).await {
-                Ok(recorded) => return Ok((author, recorded)),
-                Err(error) => error,
-            };
-            let meaning = connect::meaning(&failure);
-            match meaning {
-                Meaning::Raced => self.counts.lost_a_race(),
-                Meaning::Refused => return Err(CommitFailure { meaning, error: failure.into() }),
-                Meaning::Unknown => {
-                    self.disconnect(&failure);
-                    for job in jobs.iter_mut() {
-                        job.doubtful = true;
-                        job.sent_under = author.lease.or(job.sent_under);
-                    }
-                    if mem::replace(&mut is_second, true) {
-                        return Err(CommitFailure { meaning, error: failure.into() });
-                    }
-                }
-            }
-        }
     }
 
     fn author(&self) -> Author {

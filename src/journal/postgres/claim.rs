@@ -4,7 +4,7 @@
 //! from `leases` never returns, so from then on any replica may take over its matches. The
 //! statement that does so raises the epoch, and later writes of the former holder have no effect.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use sqlx::{PgConnection, Row, postgres::PgRow, query};
@@ -16,61 +16,14 @@ use crate::{
         Claim, Error, Takeover,
         postgres::{
             aside::Aside,
-            command::Statement,
-            lease::{LeaseId, Share},
+            lease::Share,
+            packed_claim::{LeaseId, PackedClaim},
             rows::{self, columns},
+            statement::Statement,
         },
         reply::Orphans,
     },
 };
-
-/// The time of sharing: how long each replica takes no more than its share of the matches that
-/// another one left. After that any replica may take any of them, so that no match waits for a
-/// replica that doesn't come.
-pub(super) const SHARING_TIME: Duration = Duration::from_secs(1);
-
-const LEASE_BITS: u32 = 32;
-const LENT: u64 = 1 << LEASE_BITS;
-const EPOCH_SHIFT: u32 = LEASE_BITS + 1;
-
-/// The parts of a [`Claim`]'s epoch in this engine, the most significant first, so that the epoch
-/// grows with every takeover.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct PackedClaim {
-    /// The epoch in the match's row.
-    pub epoch: i64,
-    /// Whether a replica that has the match's photo may take the match over.
-    pub lent: bool,
-    /// The lease under which the match was claimed.
-    pub lease: LeaseId,
-}
-
-impl PackedClaim {
-    /// The claim of the replica that admits a match.
-    pub(super) const fn of_new(lease: LeaseId) -> Self {
-        Self { epoch: 1, lent: false, lease }
-    }
-
-    pub(super) fn claim(self, match_id: MatchId) -> Claim {
-        let lent = if self.lent { LENT } else { 0 };
-        let epoch = self.epoch.cast_unsigned() << EPOCH_SHIFT | lent | u64::from(self.lease.bits());
-        Claim { match_id, epoch }
-    }
-
-    /// From the columns epoch, lent, owner.
-    pub(super) fn read(row: &PgRow) -> sqlx::Result<Self> {
-        let lease = LeaseId::from_number(row.try_get(2)?);
-        Ok(Self { epoch: row.try_get(0)?, lent: row.try_get(1)?, lease })
-    }
-
-    pub(super) fn of(claim: Claim) -> Self {
-        Self {
-            epoch: (claim.epoch >> EPOCH_SHIFT).cast_signed(),
-            lent: claim.epoch & LENT != 0,
-            lease: LeaseId::from_bits(claim.epoch),
-        }
-    }
-}
 
 /// Claims unclaimed matches, oldest first: during the time of sharing only this replica's share.
 pub(super) struct ClaimSome {
@@ -292,27 +245,5 @@ impl Statement for Release {
             .execute(connection)
             .await?;
         Ok(released.rows_affected())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::journal::suite::facts::match_id;
-
-    #[test]
-    fn a_packed_claim_is_read_back_from_its_epoch_which_grows_with_every_takeover() {
-        let mut former = 0;
-        for epoch in [1, 2, 1 << 20, (1 << 30) + 1] {
-            for (lent, number) in [(false, 1), (true, i32::MAX), (false, 77)] {
-                let hold = PackedClaim { epoch, lent, lease: LeaseId::from_number(number) };
-                let claim = hold.claim(match_id(0, 0));
-                assert_eq!(PackedClaim::of(claim), hold);
-            }
-            let claim = PackedClaim { epoch, lent: false, lease: LeaseId::from_number(1) }
-                .claim(match_id(0, 0));
-            assert!(claim.epoch > former);
-            former = claim.epoch;
-        }
     }
 }

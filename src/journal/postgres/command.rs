@@ -16,8 +16,11 @@ use crate::{
         postgres::{
             claim,
             connect::{self, Meaning, STATEMENT_TIMEOUT},
-            enlist, erase, notify,
-            writer::{LINGERING_CHECK, WriterEngine, no_lease},
+            enlist, erase,
+            lease::no_lease,
+            notify,
+            statement::Statement,
+            writer::{LINGERING_CHECK, WriterEngine},
         },
         reply::ReplySender,
     },
@@ -43,20 +46,6 @@ pub(super) enum Command {
     EraseExpired { limit: usize, reply: ReplySender<usize> },
     /// As [`journal::Writer::enlist`](crate::journal::Writer::enlist).
     Enlist { limit: usize, reply: ReplySender<usize> },
-}
-
-/// A command's statement or two, each safe to repeat.
-#[async_trait]
-pub(super) trait Statement: Send + Sync {
-    /// The reply to the command.
-    type Output: Send;
-
-    /// Whether it claims matches. If its answer is lost, this replica holds matches that none of
-    /// its drivers knows of.
-    const CLAIMS: bool = false;
-
-    /// Runs it once. `again`: an earlier run, whose answer was lost, may have taken effect.
-    async fn run(&self, connection: &mut PgConnection, again: bool) -> Result<Self::Output, Error>;
 }
 
 /// Sends a NOTIFY to the other replicas.

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, query};
 
 use crate::journal::{
     Error,
-    postgres::{command::Statement, rows},
+    postgres::{rows, statement::Statement},
 };
 
 /// Enters up to `limit` matches, oldest first.

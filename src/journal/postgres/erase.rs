@@ -12,7 +12,7 @@ use crate::{
     domain::{CallerId, MatchId, Timestamp},
     journal::{
         Erased, Error,
-        postgres::{command::Statement, rows},
+        postgres::{rows, statement::Statement},
     },
 };
 

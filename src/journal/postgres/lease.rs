@@ -6,7 +6,7 @@
 //! deleted lease is never used again; its replica takes a new lease.
 
 use std::{
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -16,36 +16,16 @@ use crate::{
     clock::Clock,
     domain::Timestamp,
     journal::{
-        Claim, ClaimStatus, Fleet,
-        postgres::claim::{PackedClaim, SHARING_TIME},
+        Claim, ClaimStatus, Error, Fleet,
+        postgres::packed_claim::{LeaseId, PackedClaim},
     },
     sync::lock,
 };
 
-/// The number of a lease, greater than zero.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct LeaseId(i32);
-
-impl LeaseId {
-    pub(super) const fn from_number(number: i32) -> Self {
-        Self(number)
-    }
-
-    /// The number, as the database has it.
-    pub(super) const fn number(self) -> i32 {
-        self.0
-    }
-
-    pub(super) const fn bits(self) -> u32 {
-        self.0.cast_unsigned()
-    }
-
-    /// From the lowest 32 bits of a claim's epoch.
-    #[expect(clippy::cast_possible_truncation, reason = "only the lowest bits are the lease")]
-    pub(super) const fn from_bits(bits: u64) -> Self {
-        Self((bits as u32).cast_signed())
-    }
-}
+/// The time of sharing: how long each replica takes no more than its share of the matches that
+/// another one left. After that any replica may take any of them, so that no match waits for a
+/// replica that doesn't come.
+pub(super) const SHARING_TIME: Duration = Duration::from_secs(1);
 
 /// The unclaimed matches that this replica may take: those whose slot modulo `of` is `rank`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +70,16 @@ pub(super) struct OwnLease {
     pub lease: LeaseId,
     /// Until when this replica relies on the lease, by its own clock.
     pub until: Timestamp,
+}
+
+/// The replica can't rely on its lease at this moment, so it can't claim anything.
+#[derive(Debug, thiserror::Error)]
+#[error("this replica could not renew its lease")]
+struct NoLease;
+
+/// The error of an operation that needs a lease.
+pub(super) fn no_lease() -> Error {
+    Error::Unavailable(Arc::new(NoLease))
 }
 
 impl Leases {

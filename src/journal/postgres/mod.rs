@@ -17,11 +17,13 @@ mod erase;
 mod lease;
 mod lists;
 mod notify;
+mod packed_claim;
 mod pooler;
 mod reader;
 mod renewal;
 mod rows;
 mod schema;
+mod statement;
 mod tail;
 #[cfg(feature = "postgres-tests")]
 #[cfg(test)]
@@ -54,11 +56,11 @@ use crate::{
         Handles, Identity, Key, Keys, Listener, Origin, Takeover, Writer,
         postgres::{
             address::Malformed,
-            claim::PackedClaim,
             command::Command,
             connect::{Database, STATEMENT_TIMEOUT},
             lease::Leases,
             lists::Lists,
+            packed_claim::PackedClaim,
             pooler::SessionOwner,
             reader::ReadConnections,
             renewal::{LeaseRenewer, LeaseTerms},
@@ -544,7 +546,7 @@ impl Writer for Postgres {
     async fn admit(&self, match_id: MatchId, spec: Arc<Spec>) -> Result<Admitted, Error> {
         if !self.may_act() {
             // Fails at once, without the queue: the writer may be waiting for a hanging database.
-            return Err(writer::no_lease());
+            return Err(lease::no_lease());
         }
         let body = stored::body(&Event::Accepted(Arc::clone(&spec)));
         loop {

@@ -12,9 +12,8 @@ use crate::{
     journal::{
         Claim, CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader, Start,
         postgres::{
-            Postgres,
-            claim::PackedClaim,
-            connect,
+            Postgres, connect,
+            packed_claim::PackedClaim,
             rows::{self, Query, columns},
         },
         reply,

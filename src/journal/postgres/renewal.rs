@@ -14,8 +14,9 @@ use crate::{
     domain::Timestamp,
     journal::postgres::{
         connect::{self, Database, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
-        lease::{LeaseId, Leases, OwnLease},
+        lease::{Leases, OwnLease},
         notify,
+        packed_claim::LeaseId,
     },
     outage::{self, Outage},
 };

@@ -16,8 +16,7 @@ use crate::{
     journal::{
         Claim,
         postgres::{
-            claim::PackedClaim,
-            lease::LeaseId,
+            packed_claim::{LeaseId, PackedClaim},
             rows::{self, Query},
             turn::Function,
         },

@@ -27,7 +27,7 @@ use crate::{
             command::Command,
             connect::{self, Database, Meaning, RECONNECT_PAUSE, STATEMENT_TIMEOUT},
             counts::{Contention, Counts},
-            lease::Leases,
+            lease::{Leases, no_lease},
             tail::Tail,
             watermark::Watermark,
             write::{self, Author, Job, What, Write, WriteOutcome},
@@ -98,16 +98,6 @@ pub(super) struct WriterEngine {
 
 /// The events that a statement wrote, by match.
 type ByMatch = HashMap<MatchId, Recorded>;
-
-/// The replica can't rely on its lease at this moment, so it can't claim anything.
-#[derive(Debug, thiserror::Error)]
-#[error("this replica could not renew its lease")]
-struct NoLease;
-
-/// The error of an operation that needs a lease.
-pub(super) fn no_lease() -> Error {
-    Error::Unavailable(Arc::new(NoLease))
-}
 
 impl WriterHandle {
     /// Starts the writer's task.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::simulator::clock::Millis;
-use crate::simulator::media::{MediaKind, Medium};
+use crate::simulator::media::{MediaKind, Medium, SourceMedium};
 use crate::simulator::script::{Outcome, Switches};
 use crate::simulator::verdict::{self, Scores};
 
@@ -67,13 +67,6 @@ pub struct Analysis {
     pub ends: Option<Millis>,
     /// Settled at the start; it shows only once `ends` has passed.
     pub ending: Ending,
-}
-
-/// A medium that an analysis compares or checks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SourceMedium {
-    pub id: Uuid,
-    pub kind: MediaKind,
 }
 
 /// How an analysis ends.

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::simulator::analysis::{Analysis, AnalysisType};
+use crate::simulator::analysis::{Analysis, AnalysisType, Ending};
 use crate::simulator::clock::Millis;
 use crate::simulator::media::Medium;
 use crate::simulator::script::Outcome;
+use crate::simulator::seed::Random;
 
 /// Oz's unit of work: media, and the analyses of these media.
 #[derive(Clone, Debug)]
@@ -263,6 +264,31 @@ fn badness(resolution: &str) -> u8 {
 }
 
 impl Folder {
+    /// The media that a liveness check of the whole folder covers.
+    pub fn liveness_media(&self) -> impl Iterator<Item = &Medium> {
+        self.media.iter().filter(|medium| !medium.is_document())
+    }
+
+    /// The liveness check that an SDK's folder comes with, with the times of its start and its end.
+    pub fn liveness_check(
+        &self,
+        random: &mut Random,
+        ending: Ending,
+        (created, ends): (Millis, Millis),
+    ) -> Analysis {
+        Analysis {
+            id: random.id(),
+            group: random.id(),
+            kind: AnalysisType::Quality,
+            sources: self.liveness_media().map(Medium::source).collect(),
+            params: Value::Null,
+            meta_data: Map::new(),
+            created,
+            ends: Some(ends),
+            ending,
+        }
+    }
+
     pub fn empty(id: Uuid, number: u64, meta_data: Map<String, Value>, now: Millis) -> Self {
         Self {
             id,

@@ -8,7 +8,6 @@ use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use crate::simulator::analysis::SourceMedium;
 use crate::simulator::clock::Millis;
 use crate::simulator::lock;
 use crate::simulator::picture::{Fingerprint, NoFingerprint};
@@ -124,6 +123,13 @@ pub struct Medium {
     pub created: Millis,
     /// The last change.
     pub updated: Millis,
+}
+
+/// A medium that an analysis compares or checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceMedium {
+    pub id: Uuid,
+    pub kind: MediaKind,
 }
 
 impl Medium {

@@ -126,9 +126,11 @@ async fn plan(call: &mut ApiCall) {
     let brought = if is_about_contents { brought(call).await } else { None };
     let subject = {
         let state = lock(&world.state);
-        let subject = Subject::of(call, &state);
+        let subject = Subject::of(&call.route, &call.body, &state.folders);
         match is_about_contents {
-            true => subject.with_contents(call, &state, brought.as_ref()),
+            true => {
+                subject.with_contents(&call.route, &call.body, &state.folders, brought.as_ref())
+            }
             false => subject,
         }
     };

@@ -4,13 +4,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::simulator::analysis::AnalysisType;
-use crate::simulator::api::{ApiCall, media_asked, types_asked};
-use crate::simulator::endpoint::Endpoint;
-use crate::simulator::folders::Folder;
+use crate::simulator::endpoint::{Endpoint, Route};
+use crate::simulator::folders::{Folder, Folders};
 use crate::simulator::media::{File, Medium};
 use crate::simulator::script::RequestMatch;
 use crate::simulator::upload::Upload;
-use crate::simulator::world::WorldState;
 
 /// The properties of a request that rules match.
 #[derive(Clone, Debug, Default)]
@@ -40,20 +38,20 @@ struct MediumContents {
 
 impl Subject {
     /// The properties that the method, the path and the JSON of a request show.
-    pub fn of(call: &ApiCall, state: &WorldState) -> Self {
+    pub fn of(route: &Route, body: &[u8], folders: &Folders) -> Self {
         use Endpoint as E;
-        let (folder, types) = match (call.route.endpoint, call.route.id) {
+        let (folder, types) = match (route.endpoint, route.id) {
             (E::GetMedia | E::DeleteMedia | E::MediaMetaData, Some(id)) => {
-                (state.folders.folder_of_medium(id), Vec::new())
+                (folders.folder_of_medium(id), Vec::new())
             }
             (E::GetAnalysis | E::DeleteAnalysis | E::AnalysisMetaData, Some(id)) => {
-                let kind = state.folders.analysis(id).map(|(_, analysis)| analysis.kind);
-                (state.folders.folder_of_analysis(id), kind.into_iter().collect())
+                let kind = folders.analysis(id).map(|(_, analysis)| analysis.kind);
+                (folders.folder_of_analysis(id), kind.into_iter().collect())
             }
-            (E::StartAnalyses, _) => (call.route.folder(), types_asked(&call.body)),
-            _ => (call.route.folder(), Vec::new()),
+            (E::StartAnalyses, _) => (route.folder(), types_asked(body)),
+            _ => (route.folder(), Vec::new()),
         };
-        let starts = [E::StartAnalyses, E::CreateFolder].contains(&call.route.endpoint);
+        let starts = [E::StartAnalyses, E::CreateFolder].contains(&route.endpoint);
         Self { folder, types, starts, contents: SubjectContents::default() }
     }
 
@@ -61,11 +59,12 @@ impl Subject {
     /// there is one, else of the folder.
     pub fn with_contents(
         mut self,
-        call: &ApiCall,
-        state: &WorldState,
+        route: &Route,
+        body: &[u8],
+        folders: &Folders,
         brought: Option<&Upload>,
     ) -> Self {
-        let folder = self.folder.and_then(|id| state.folders.get(id));
+        let folder = self.folder.and_then(|id| folders.get(id));
         self.contents = SubjectContents {
             meta_data: match folder {
                 Some(folder) => folder.meta_data.clone(),
@@ -73,7 +72,9 @@ impl Subject {
             },
             media: match brought {
                 Some(upload) => MediumContents::of_upload(upload),
-                None => folder.map(|it| MediumContents::of_folder(call, it)).unwrap_or_default(),
+                None => {
+                    folder.map(|it| MediumContents::of_folder(route, body, it)).unwrap_or_default()
+                }
             },
         };
         self
@@ -122,15 +123,15 @@ impl MediumContents {
     }
 
     /// The media of a folder that the request names, in its path or its JSON; all if it names none.
-    fn of_folder(call: &ApiCall, folder: &Folder) -> Vec<Self> {
+    fn of_folder(route: &Route, body: &[u8], folder: &Folder) -> Vec<Self> {
         use Endpoint as E;
-        let named: Option<Vec<Uuid>> = match (call.route.endpoint, call.route.id) {
+        let named: Option<Vec<Uuid>> = match (route.endpoint, route.id) {
             (E::GetMedia | E::DeleteMedia | E::MediaMetaData, Some(id)) => Some(vec![id]),
             (E::GetAnalysis | E::DeleteAnalysis | E::AnalysisMetaData, Some(id)) => {
                 let analysis = folder.analyses.iter().find(|analysis| analysis.id == id);
                 analysis.map(|it| it.sources.iter().map(|source| source.id).collect())
             }
-            (E::StartAnalyses, _) => media_asked(&call.body),
+            (E::StartAnalyses, _) => media_asked(body),
             _ => None,
         };
         let is_meant = |medium: &&Medium| match &named {
@@ -145,6 +146,23 @@ impl MediumContents {
             })
             .collect()
     }
+}
+
+/// The types of the analyses that a body asks for. Unreadable parts are left out.
+fn types_asked(body: &[u8]) -> Vec<AnalysisType> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let items = body["analyses"].as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(|item| AnalysisType::read(item["type"].as_str()?)).collect()
+}
+
+/// The media that a body names for its analyses. `None` if it can't be read, or if one of its
+/// analyses names none and so takes all.
+fn media_asked(body: &[u8]) -> Option<Vec<Uuid>> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let lists = body["analyses"].as_array()?.iter().map(|item| item["source_media"].as_array());
+    let lists: Vec<&Vec<Value>> = lists.collect::<Option<_>>()?;
+    let ids = lists.into_iter().flatten().filter_map(Value::as_str);
+    Some(ids.filter_map(|id| Uuid::try_parse(id).ok()).collect())
 }
 
 fn has_all(present: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {

@@ -5,8 +5,7 @@
 
 use serde_json::Value;
 
-use crate::simulator::analysis::SourceMedium;
-use crate::simulator::media::Medium;
+use crate::simulator::media::{Medium, SourceMedium};
 use crate::simulator::picture::{Fingerprint, NoFingerprint};
 use crate::simulator::script::Switches;
 

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::simulator::analysis::{Analysis, AnalysisType, SourceMedium};
+use crate::simulator::analysis::{Analysis, AnalysisType};
 use crate::simulator::clock::{Millis, seconds};
 use crate::simulator::folders::Folder;
-use crate::simulator::media::{MediaKind, Medium};
+use crate::simulator::media::{MediaKind, Medium, SourceMedium};
 use crate::simulator::script::Switches;
 
 /// The only company of the simulated Oz.

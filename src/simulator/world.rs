@@ -9,7 +9,6 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::simulator::analysis::{AnalysisType, Basis, Ending};
-use crate::simulator::api;
 use crate::simulator::clock::{Millis, SimulatorClock};
 use crate::simulator::director::Director;
 use crate::simulator::folders::{Endings, Folder, Folders};
@@ -198,7 +197,7 @@ impl World {
         let liveness = new.liveness.and_then(|(outcome, takes_ms)| {
             let folder = folders.get(id)?;
             let ending = liveness_ending(&outcome, folder, &on);
-            Some(api::settled(random, folder, ending, (now, now + takes_ms)))
+            Some(folder.liveness_check(random, ending, (now, now + takes_ms)))
         });
         folders.add_analyses(id, liveness.into_iter().collect());
         if let Some(folder) = folders.get_mut(id) {
@@ -248,7 +247,7 @@ impl SimulatorLimits {
 }
 
 fn liveness_ending(outcome: &Outcome, folder: &Folder, on: &Switches) -> Ending {
-    let media: Vec<_> = api::liveness_media(folder).collect();
+    let media: Vec<_> = folder.liveness_media().collect();
     let outcome = Some((outcome, Basis::Folder));
     Ending::settle(AnalysisType::Quality, &media, &Value::Null, outcome, on)
 }

@@ -13,7 +13,6 @@ use crate::simulator::folders::Folder;
 use crate::simulator::lock;
 use crate::simulator::media::Medium;
 use crate::simulator::script::{Outcome, Switches, TooFewMedia};
-use crate::simulator::seed::Random;
 use crate::simulator::world::WorldState;
 
 /// Analyses that one folder may hold: an answer may list them all with the folder.
@@ -31,23 +30,6 @@ pub struct RequestedAnalysis {
     kind: AnalysisType,
     source_media: Option<Vec<String>>,
     params: Value,
-}
-
-/// The types of the analyses that a body asks for. Unreadable parts are left out.
-pub fn types_asked(body: &[u8]) -> Vec<AnalysisType> {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let items = body["analyses"].as_array().map(Vec::as_slice).unwrap_or_default();
-    items.iter().filter_map(|item| AnalysisType::read(item["type"].as_str()?)).collect()
-}
-
-/// The media that a body names for its analyses. `None` if it can't be read, or if one of its
-/// analyses names none and so takes all.
-pub fn media_asked(body: &[u8]) -> Option<Vec<Uuid>> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let lists = body["analyses"].as_array()?.iter().map(|item| item["source_media"].as_array());
-    let lists: Vec<&Vec<Value>> = lists.collect::<Option<_>>()?;
-    let ids = lists.into_iter().flatten().filter_map(Value::as_str);
-    Some(ids.filter_map(|id| Uuid::try_parse(id).ok()).collect())
 }
 
 /// `POST /api/folders/{id}/analyses/`
@@ -231,32 +213,6 @@ fn is_suitable(medium: &Medium, kind: AnalysisType, on: &Switches) -> bool {
         AnalysisType::Quality | AnalysisType::Collection => !medium.is_document(),
         AnalysisType::Documents => medium.is_document(),
     }
-}
-
-/// The liveness check that an SDK's folder comes with: of all media but documents, with the times
-/// of its start and its end.
-pub fn settled(
-    random: &mut Random,
-    folder: &Folder,
-    ending: Ending,
-    (created, ends): (Millis, Millis),
-) -> Analysis {
-    Analysis {
-        id: random.id(),
-        group: random.id(),
-        kind: AnalysisType::Quality,
-        sources: liveness_media(folder).map(Medium::source).collect(),
-        params: Value::Null,
-        meta_data: Map::new(),
-        created,
-        ends: Some(ends),
-        ending,
-    }
-}
-
-/// The media that a liveness check of a whole folder covers.
-pub fn liveness_media(folder: &Folder) -> impl Iterator<Item = &Medium> {
-    folder.media.iter().filter(|medium| !medium.is_document())
 }
 
 /// `GET /api/folders/{id}/analyses/`

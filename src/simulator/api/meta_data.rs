@@ -33,7 +33,7 @@ pub fn serve(call: &ApiCall) -> Result<OzReply, Refusal> {
     }
     *present = changed;
     let view = Value::Object(present.clone());
-    if let Some(folder) = Subject::of(call, &state).folder {
+    if let Some(folder) = Subject::of(&call.route, &call.body, &state.folders).folder {
         state.folders.grow(folder, call.body.len());
     }
     Ok(if call.method == Method::POST { call.created(view) } else { OzReply::Json(200, view) })

@@ -27,8 +27,6 @@ use crate::simulator::session::User;
 use crate::simulator::wire::ViewContext;
 use crate::simulator::world::{World, WorldState};
 
-pub use analyses::{liveness_media, media_asked, settled, types_asked};
-
 /// The only header that carries a token. One of Oz's documents has it in the plural: a misprint.
 pub const TOKEN_HEADER: &str = "X-Forensic-Access-Token";
 

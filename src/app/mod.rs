@@ -21,7 +21,7 @@ use crate::{
     app::{secrets::Secrets, store::Journal},
     clock::Clock,
     config::{self, Config},
-    domain::{Policy, Timestamp},
+    domain::{DigestKey, Policy, Timestamp},
     grpc, journal,
     journal::Handles,
     outage::{self, Outage},
@@ -189,10 +189,12 @@ impl App {
         let handles = journal.handles();
         let store = Outage::new("the store", clock.clone());
         let feed = handles.feed.clone();
+        let digest_key = feed.identity.keys.digest;
         let watch = Watch::new(watch_config(&config), feed, store.clone(), clock.clone());
         let worker = worker(&config, handles, oz, &watch, &store, &clock);
         begun.worker = Some(worker.clone());
-        let door = match bind(&config, &worker, &watch, &store, &clock).await {
+        let door = door(&config, digest_key);
+        let door = match bind(config.listen, door, &worker, &watch, &store, &clock).await {
             Ok(door) => door,
             Err(failure) => {
                 // A start that fails leaves the file as it was found.
@@ -353,20 +355,22 @@ fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
 }
 
 async fn bind(
-    config: &Config,
+    address: SocketAddr,
+    door: grpc::Config,
     worker: &Worker,
     watch: &Watch,
     store: &Outage,
     clock: &Clock,
 ) -> Result<grpc::Bound, StartError> {
     let (worker, watch) = (worker.clone(), watch.clone());
-    let (door, store, clock) = (door(config), store.clone(), clock.clone());
-    let bound = grpc::Bound::bind(config.listen, door, worker, watch, store, clock, chance()).await;
-    bound.map_err(|source| StartError::Listen { address: config.listen, source })
+    let (store, clock) = (store.clone(), clock.clone());
+    let bound = grpc::Bound::bind(address, door, worker, watch, store, clock, chance()).await;
+    bound.map_err(|source| StartError::Listen { address, source })
 }
 
-fn door(config: &Config) -> grpc::Config {
+fn door(config: &Config, digest_key: DigestKey) -> grpc::Config {
     grpc::Config {
+        digest_key,
         match_timeout: config.match_timeout,
         connections_max: config.max_connections,
         connections_per_address_max: config.max_connections_per_address(),

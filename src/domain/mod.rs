@@ -34,7 +34,7 @@ pub use limit::Limit;
 pub use photo::{Format, PhotoKind};
 pub use progress::Progress;
 pub use reason::{Cause, Reason};
-pub use request::{Digest, LivenessPolicy, PhotoSource, Spec, Timeout};
+pub use request::{Digest, DigestKey, LivenessPolicy, PhotoSource, Spec, Timeout};
 pub use settle::{
     Moment, OzResult, Settled, adoptable_analyses, held_back, is_biometry_poll, request_traits,
     settle,

@@ -24,6 +24,23 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// A store's secret key of the digests of photos.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DigestKey(pub [u8; 32]);
+
+impl DigestKey {
+    /// The digest of a photo.
+    pub fn digest(&self, photo: &[u8]) -> Digest {
+        Digest(*blake3::keyed_hash(&self.0, photo).as_bytes())
+    }
+}
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestKey(…)")
+    }
+}
+
 /// Where the reference photo comes from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]

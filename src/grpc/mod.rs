@@ -42,6 +42,7 @@ pub use stall::StallGuard;
 
 use crate::{
     clock::Clock,
+    domain::DigestKey,
     grpc::{
         admission::{Admission, ReceiveLimits, ShareLimits, Shares},
         connections::{ConnectionLimits, Connections},
@@ -66,6 +67,8 @@ const KEEPALIVE_TIMEOUT_MAX: Duration = Duration::from_secs(20);
 /// The settings of the gRPC server.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
+    /// Keys the digests of photos, by which a repeated request is told from another one.
+    pub digest_key: DigestKey,
     /// The timeout of a match whose request sets none.
     pub match_timeout: Duration,
     /// The most connections at the same time.

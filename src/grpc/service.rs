@@ -60,7 +60,7 @@ impl Service {
         record.names_request(&request.request_id);
         let parsed =
             request::match_request(request, Self::caller(), self.config.match_timeout, |photo| {
-                self.worker.digest(photo)
+                self.config.digest_key.digest(photo)
             })?;
         let photo = parsed.content.map(|content| Photo::new(content, reservation));
         let admitted = self.worker.admit(parsed.spec, photo).await;

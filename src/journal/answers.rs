@@ -9,7 +9,9 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
-    domain::{FolderId, Match, MatchId, Position, Recorded, RequestId, State, Timestamp},
+    domain::{
+        DigestKey, FolderId, Match, MatchId, Position, Recorded, RequestId, State, Timestamp,
+    },
     journal::{Reader, Writer},
     sync::lock,
 };
@@ -206,7 +208,7 @@ pub enum CursorStatus {
 #[derive(Clone)]
 pub struct Keys {
     /// Keys the digests of photos.
-    pub digest: [u8; 32],
+    pub digest: DigestKey,
     /// Authenticates tokens.
     pub token: [u8; 32],
 }

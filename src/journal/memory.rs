@@ -27,8 +27,8 @@ use self::store::{LeaseId, PackedClaim, Row, analyses};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
-        State, Timestamp, event::Cancelled,
+        AnalysisId, CallerId, Cursor, DigestKey, Event, Match, MatchId, Position, Recorded,
+        Sequence, Spec, State, Timestamp, event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Erasures,
@@ -126,7 +126,7 @@ impl Memory {
             };
             (origin, here)
         };
-        let keys = Keys { digest: [3; 32], token: [5; 32] };
+        let keys = Keys { digest: DigestKey([3; 32]), token: [5; 32] };
         let fleet = watch::Sender::new(Fleet { alive: here.alive.len() });
         let here = Arc::new(Mutex::new(here));
         let (wake, reads) = (watch::Sender::new(()), Arc::default());

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::{
     clock::Clock,
     domain::{
-        CallerId, FolderId, Format, LivenessPolicy, Match, MatchId, MediaId, PhotoKind,
+        CallerId, DigestKey, FolderId, Format, LivenessPolicy, Match, MatchId, MediaId, PhotoKind,
         PhotoSource, RequestId, Sequence, Spec, Timeout, Timestamp,
     },
     simulation::{History, oz::Model},
@@ -29,6 +29,7 @@ pub struct Process {
     pub worker: Worker,
     pub watch: Watch,
     pub clock: Clock,
+    pub digest_key: DigestKey,
 }
 
 /// What a caller does.
@@ -159,7 +160,7 @@ impl Caller {
     async fn admitted(&self, house: &Process) -> Match {
         loop {
             let photo = self.photo();
-            let spec = self.spec(house.worker.digest(&photo));
+            let spec = self.spec(house.digest_key.digest(&photo));
             let place = house.worker.photo_memory().reserve(photo.len()).expect("room");
             let photo = self.plan.sends_photo.then(|| Photo::new(photo, place));
             match house.worker.admit(spec, photo).await {

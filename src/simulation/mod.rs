@@ -233,6 +233,7 @@ impl History {
         let journal = self.engine.open(&self.clock).await;
         let journal = faulty(journal, &self.plug, seed, self.store_trouble);
         let reader = Arc::clone(&journal.feed.reader);
+        let digest_key = journal.feed.identity.keys.digest;
         let config = watch::Config { heartbeat: Duration::from_secs(20) };
         let store = Outage::new("the store", self.clock.clone());
         let watch = Watch::new(config, journal.feed.clone(), store.clone(), self.clock.clone());
@@ -259,7 +260,7 @@ impl History {
         let worker = Worker::new(config, with);
         watch.start().await.expect("the journal can be read");
         worker.start().await.expect("the journal can be written");
-        (Arc::new(Process { worker, watch, clock: self.clock.clone() }), reader)
+        (Arc::new(Process { worker, watch, clock: self.clock.clone(), digest_key }), reader)
     }
 
     /// Panics with the seed that repeats the failure.

@@ -29,7 +29,7 @@ pub use limiter::OzLimits;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Digest, Match, MatchId, Policy, RequestId, Spec, Timestamp},
+    domain::{CallerId, Match, MatchId, Policy, RequestId, Spec, Timestamp},
     journal::{self, Erased, Handles, Key},
     outage::Outage,
     oz::Oz,
@@ -131,12 +131,6 @@ impl Worker {
     /// The memory of photos, those still being received included.
     pub fn photo_memory(&self) -> &PhotoMemory {
         &self.photo_memory
-    }
-
-    /// The digest of a photo, keyed with the store's own key.
-    pub fn digest(&self, photo: &[u8]) -> Digest {
-        let key = &self.context().identity.keys.digest;
-        Digest(*blake3::keyed_hash(key, photo).as_bytes())
     }
 
     /// How many matches are under way on this replica.

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     clock::Hand,
     domain::{
-        Analysis, AnalysisId, Ask, Event, Failure, FailureKind, Folder, Format, Limit,
+        Analysis, AnalysisId, Ask, Digest, Event, Failure, FailureKind, Folder, Format, Limit,
         LivenessPolicy, Media, MediaId, OzResult, PhotoKind, PhotoSource, Reply, Sequence, State,
         Timeout, ask::AskKind,
     },

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row, query, query_scalar, raw_sql};
 use tokio::time;
 
 use crate::{
-    domain::{Cursor, Position, Timestamp},
+    domain::{Cursor, DigestKey, Position, Timestamp},
     journal::{
         Keys, Origin,
         postgres::{
@@ -325,5 +325,5 @@ async fn identity(connection: &mut PgConnection) -> sqlx::Result<(u64, Keys)> {
         <[u8; 32]>::try_from(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
     };
     let store: i64 = row.try_get(0)?;
-    Ok((store.cast_unsigned(), Keys { digest: key(1)?, token: key(2)? }))
+    Ok((store.cast_unsigned(), Keys { digest: DigestKey(key(1)?), token: key(2)? }))
 }

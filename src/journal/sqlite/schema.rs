@@ -8,7 +8,7 @@
 use sqlx::{Connection, Row, SqliteConnection, query, query_scalar, raw_sql};
 
 use crate::{
-    domain::Timestamp,
+    domain::{DigestKey, Timestamp},
     journal::{Keys, Origin},
 };
 
@@ -119,7 +119,7 @@ async fn identity(connection: &mut SqliteConnection) -> sqlx::Result<(u64, Keys)
         <[u8; 32]>::try_from(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
     };
     let store: i64 = row.try_get(0)?;
-    Ok((store.cast_unsigned(), Keys { digest: key(1)?, token: key(2)? }))
+    Ok((store.cast_unsigned(), Keys { digest: DigestKey(key(1)?), token: key(2)? }))
 }
 
 #[cfg(test)]

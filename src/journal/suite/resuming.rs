@@ -97,7 +97,7 @@ pub async fn a_store_keeps_its_id_and_keys(mut engine: impl Engine) {
 
 fn identity(engine: &impl Engine) -> (u64, [[u8; 32]; 2]) {
     let Identity { origin, keys, .. } = engine.handles().feed.identity;
-    (origin.store, [keys.digest, keys.token])
+    (origin.store, [keys.digest.0, keys.token])
 }
 
 /// And its process may act.

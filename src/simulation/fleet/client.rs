@@ -202,7 +202,7 @@ async fn call(
     words: mpsc::UnboundedSender<Message>,
 ) {
     let photo = caller.photo();
-    let spec = caller.spec(house.worker.digest(&photo));
+    let spec = caller.spec(house.digest_key.digest(&photo));
     let place = house.worker.photo_memory().reserve(photo.len()).expect("room");
     let photo = caller.plan.sends_photo.then(|| Photo::new(photo, place));
     match house.worker.admit(spec, photo).await {

@@ -177,6 +177,7 @@ fn house(
     chances: &Chances,
 ) -> Process {
     let journal = faulty(journal.handles(), plug, chances.seed, chances.store_trouble);
+    let digest_key = journal.feed.identity.keys.digest;
     let config = watch::Config { heartbeat: Duration::from_secs(20) };
     let store = Outage::new("the store", clock.clone());
     let watch = Watch::new(config, journal.feed.clone(), store.clone(), clock.clone());
@@ -196,7 +197,7 @@ fn house(
         photo_bytes_max: 1 << 20,
         oz: worker::OzLimits { requests_max: 512, rate_max: None },
     };
-    Process { worker: Worker::new(config, with), watch, clock: clock.clone() }
+    Process { worker: Worker::new(config, with), watch, clock: clock.clone(), digest_key }
 }
 
 /// What PostgreSQL's engine does in the background: renews the lease, and learns what other

@@ -6,12 +6,12 @@ use super::{PAGE, RESUME, read, read_page, seal, write_page, written};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, MatchId, Position, Timestamp},
+    domain::{CallerId, DigestKey, MatchId, Position, Timestamp},
     journal::{Filter, Keys, Origin},
 };
 
-const KEYS: Keys = Keys { digest: [3; 32], token: [7; 32] };
-const OTHER_KEYS: Keys = Keys { digest: [3; 32], token: [8; 32] };
+const KEYS: Keys = Keys { digest: DigestKey([3; 32]), token: [7; 32] };
+const OTHER_KEYS: Keys = Keys { digest: DigestKey([3; 32]), token: [8; 32] };
 
 /// Checks bytes as a token, as the body of a sealed token, and as the fields of a token.
 pub fn tokens(bytes: &[u8]) {

@@ -209,7 +209,7 @@ fn watch() -> Result<Watch> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let journal = Sqlite::open(config).await?;
         let store = Outage::new("the store", clock.clone());
-        let watch = Watch::new(CONFIG, Arc::new(journal.clone()), store, clock);
+        let watch = Watch::new(CONFIG, journal.handles().feed, store, clock);
         journal.close().await;
         Ok(watch)
     })

@@ -36,6 +36,9 @@ use crate::{
 const PAGE_OF_ALL: usize = 8;
 /// Tests move the clock only to wake-ups nearer than this, which a match's deadline is not.
 const NEAR: Duration = Duration::from_secs(5);
+/// The pause before the clock is moved again. The simulator answers in real time meanwhile: without
+/// a pause, a busy machine would let minutes of a match pass during one request.
+const PACE: Duration = Duration::from_millis(10);
 
 /// The worker and the watch over a faulty store, with a simulated Oz and a manual clock.
 struct WorkerAndWatch {
@@ -105,7 +108,7 @@ impl WorkerAndWatch {
                     Some(other) => panic!("{id}: {other:?}"),
                     None => return (*last.expect("a last update")).clone(),
                 },
-                () = tokio::task::yield_now() => self.advance_to_next_wake(),
+                () = tokio::time::sleep(PACE) => self.advance_to_next_wake(),
             }
         }
     }
@@ -169,7 +172,7 @@ async fn a_driver_keeps_its_match_while_the_outcome_of_a_write_is_unknown() {
     // The watch reads as well, and a failing read would end its stream.
     while halves.store.faults.reads_failing.load(Ordering::SeqCst) > 0 {
         halves.advance_to_next_wake();
-        tokio::task::yield_now().await;
+        tokio::time::sleep(PACE).await;
     }
     let ended = halves.end(m).await;
     assert_eq!((ended.state, ended.sequence), (State::Finished, Sequence(4)));

@@ -14,6 +14,10 @@ use crate::{
     support::{PATIENCE, portrait_request, rule},
 };
 
+/// How late Oz answers the requests during which a replica is suspended: longer than a busy machine
+/// takes to suspend it.
+const ANSWER_DELAY_MS: u64 = 5_000;
+
 /// The replicas' numbers, by their clocks.
 const AHEAD: usize = 0;
 const BEHIND: usize = 1;
@@ -96,7 +100,8 @@ async fn a_replica_suspended_for_an_hour_changes_nothing_at_oz_under_its_old_lea
     let fleet = gather(&shifts, vec![("--lease", "1s")]).await;
     let mut matches = fleet.create(0, MATCHES).await;
     // The replica is suspended during uploads whose responses would make it start analyses.
-    let slow = json!({"match": {"endpoint": "add_media"}, "then": {"answer_delay_ms": 1_000}});
+    let slow =
+        json!({"match": {"endpoint": "add_media"}, "then": {"answer_delay_ms": ANSWER_DELAY_MS}});
     fleet.oz().script([rule(slow)]);
     let uploading = begin(&fleet, 0, Endpoint::AddMedia).await;
     fleet.process(0).pause().await;
@@ -132,7 +137,8 @@ async fn a_lease_ends_while_the_machine_is_suspended() {
     let fleet = Fleet::start_by_plan(plan).await;
     let (held, elsewhere) = (fleet.create(0, MATCHES).await, fleet.create(1, MATCHES).await);
     // The replica is suspended before the response that would make it upload a photo.
-    let slow = json!({"match": {"endpoint": "get_folder"}, "then": {"answer_delay_ms": 1_000}});
+    let slow =
+        json!({"match": {"endpoint": "get_folder"}, "then": {"answer_delay_ms": ANSWER_DELAY_MS}});
     fleet.oz().script([rule(slow)]);
     let uploading = begin(&fleet, 0, Endpoint::GetFolder).await;
     fleet.process(0).pause().await;

@@ -8,8 +8,8 @@ use facematch::{app::commands::PARTS, cli, config::Environment};
 #[cfg(not(unix))]
 compile_error!("facematch needs Unix, whose signals it is stopped by; on Windows it runs in WSL");
 
-/// It takes a sixth off the cost of a match and a third off its memory, and returns the memory of a
-/// large photo to the system: see docs/performance.md.
+/// It takes a seventh off the CPU time of a match and a quarter off its memory: see
+/// docs/performance.md.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

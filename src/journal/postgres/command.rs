@@ -42,9 +42,9 @@ pub(super) enum Command {
     Release { claims: Vec<Claim>, reply: ReplySender<()> },
     /// As [`journal::Writer::erase`](crate::journal::Writer::erase).
     Erase { caller: CallerId, match_id: MatchId, reply: ReplySender<Erased> },
-    /// As [`journal::Writer::erase_expired`](crate::journal::Writer::erase_expired).
+    /// As [`Chore::EraseExpired`](crate::journal::Chore::EraseExpired).
     EraseExpired { limit: usize, reply: ReplySender<usize> },
-    /// As [`journal::Writer::enlist`](crate::journal::Writer::enlist).
+    /// As [`Chore::Enlist`](crate::journal::Chore::Enlist).
     Enlist { limit: usize, reply: ReplySender<usize> },
 }
 

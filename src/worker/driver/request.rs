@@ -21,7 +21,8 @@ use crate::{
 /// The failure message of a last look that Oz doesn't answer.
 const NO_LAST_ANSWER: &str = "no answer to the last look after the match's deadline";
 
-/// How often the claim is checked during an upload. A lease is longer.
+/// How often the claim is checked during an upload: so much longer than its lease may an upload
+/// last. A replica that takes the match over looks for the photo before it sends it.
 const CLAIM_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The outcome of a request to Oz.

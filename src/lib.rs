@@ -22,7 +22,8 @@
 //!
 //! The modules, in reading order: [`domain`] is what a match is; [`journal`] where matches live;
 //! [`oz`] Oz as we use it; [`worker`] the left half, which moves matches forward; [`watch`] the
-//! right half, which follows the journal; [`grpc`] the front door. [`app`] puts them together.
+//! right half, which follows the journal; [`access`] who may call; [`grpc`] the front door. [`app`] puts them
+//! together.
 //! [`simulator`] is an Oz of our own, and knows no other module.
 
 pub mod domain;
@@ -34,6 +35,7 @@ pub mod worker;
 
 pub mod watch;
 
+pub mod access;
 pub mod grpc;
 pub mod pb;
 

@@ -5,8 +5,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use facematch::domain::{
-    Analysis, AnalysisId, CallerId, Digest, Folder, Format, LivenessPolicy, MatchId, Media,
-    PhotoKind, PhotoSource, Policy, Reply, Spec, Timeout, Timestamp,
+    Analysis, AnalysisId, Digest, Folder, Format, LivenessPolicy, MatchId, Media, PhotoKind,
+    PhotoSource, Policy, Reply, Spec, TenantId, Timeout, Timestamp,
 };
 
 use crate::Result;
@@ -42,7 +42,7 @@ pub fn analysis_id() -> Result<AnalysisId> {
 pub fn spec() -> Result<Spec> {
     let label = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     Ok(Spec {
-        caller: CallerId::default_caller(),
+        tenant: TenantId::default_tenant(),
         request_id: Some("order-17".parse()?),
         folder_id: "7e782ba3-94fa-4b34-94a0-c1e2f8c3b5b1".parse()?,
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },

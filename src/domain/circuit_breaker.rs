@@ -125,19 +125,19 @@ impl CircuitBreaker {
     /// [`Deferred`] says when to ask again, spread by `chance` (0..1).
     pub fn enter(
         &mut self,
-        entry: RequestTraits,
+        traits: RequestTraits,
         now: Timestamp,
         chance: f64,
     ) -> Result<Ticket, Deferred> {
         let why = match &self.state {
-            BreakerState::Closed { .. } if !entry.retries || self.budget.pays(now) => {
+            BreakerState::Closed { .. } if !traits.retries || self.budget.pays(now) => {
                 return Ok(Ticket(self.generation));
             }
             BreakerState::Closed { .. } => {
                 let pause = retry::spread(u32::MAX, PAUSE_MIN, BUDGET_PAUSE_MAX, chance);
                 return Err(Deferred { until: now.after(pause), why: None, look_first: false });
             }
-            BreakerState::Open { until, why } if now >= *until && entry.changes_oz => {
+            BreakerState::Open { until, why } if now >= *until && traits.changes_oz => {
                 return Err(Deferred { until: now, why: Some(why.clone()), look_first: true });
             }
             BreakerState::Open { until, why } if now >= *until => {
@@ -335,9 +335,9 @@ mod tests {
     #[test]
     fn one_answer_between_failures_keeps_the_circuit_closed() {
         let mut circuit = closed();
-        for turn in 0..OPENS_AFTER * 10 {
+        for nth in 0..OPENS_AFTER * 10 {
             let outcome =
-                if turn % (OPENS_AFTER - 1) == 0 { Ok(()) } else { Err(FailureKind::TimedOut) };
+                if nth % (OPENS_AFTER - 1) == 0 { Ok(()) } else { Err(FailureKind::TimedOut) };
             assert_eq!(send(&mut circuit, second(0), outcome), None);
         }
     }

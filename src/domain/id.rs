@@ -108,8 +108,9 @@ text_id! {
     RequestId
 }
 text_id! {
-    /// The caller's name. There is one caller, `default`, until callers are authenticated.
-    CallerId
+    /// The name of a tenant, to whom matches belong. Callers act for one: without a callers file,
+    /// for `default`.
+    TenantId
 }
 
 impl FromStr for MediaId {
@@ -140,13 +141,15 @@ impl FromStr for RequestId {
     }
 }
 
-impl CallerId {
-    /// The only caller until callers are authenticated: `default`.
-    pub fn default_caller() -> Self {
+impl TenantId {
+    /// The tenant of callers without authentication, and of all matches from before callers were
+    /// authenticated: `default`.
+    pub fn default_tenant() -> Self {
         Self("default".into())
     }
 
-    /// Wraps a caller's name as read from the journal.
+    /// Wraps a tenant's name that was checked before: by the callers file, or before it was written to
+    /// the journal.
     pub fn from_stored(text: &str) -> Self {
         Self(text.into())
     }

@@ -18,6 +18,7 @@ pub mod retry;
 pub mod settle;
 pub mod state;
 pub mod step;
+pub mod tenant;
 pub mod time;
 pub mod token_bucket;
 pub mod verdict;
@@ -29,7 +30,7 @@ pub use event::{
     AttemptFailed, Cursor, Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded,
     Resolution,
 };
-pub use id::{AnalysisId, CallerId, FolderId, MatchId, MediaId, Position, RequestId, Sequence};
+pub use id::{AnalysisId, FolderId, MatchId, MediaId, Position, RequestId, Sequence, TenantId};
 pub use limit::Limit;
 pub use photo::{Format, PhotoKind};
 pub use progress::Progress;
@@ -41,6 +42,7 @@ pub use settle::{
 };
 pub use state::{IllegalEvent, Match, State, Trouble, apply};
 pub use step::{Step, next_step};
+pub use tenant::{TenantTerms, Tenants, TenantsNow};
 pub use time::Timestamp;
 pub use token_bucket::TokenBucket;
 pub use volatile::{Policy, VolatileState};

@@ -8,7 +8,7 @@ use serde::{
 };
 
 use crate::domain::{
-    id::{CallerId, FolderId, MediaId, RequestId},
+    id::{FolderId, MediaId, RequestId, TenantId},
     photo::{Format, PhotoKind},
 };
 
@@ -156,8 +156,9 @@ pub struct Timeout {
 /// The whole request of a match. This is what the caller's `request_id` stands for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// The caller that owns the match.
-    pub caller: CallerId,
+    /// The tenant that owns the match. Stored under an older name.
+    #[serde(rename = "caller")]
+    pub tenant: TenantId,
     /// The caller's own id of the match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,

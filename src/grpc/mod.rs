@@ -240,7 +240,7 @@ fn terms(config: Config, worker: &Worker, clock: &Clock) -> ReceiveLimits {
         is_known_match: Arc::new(move |id| {
             let worker = knowing.clone();
             Box::pin(async move {
-                let known = worker.knows(&Service::caller(), id).await;
+                let known = worker.knows(&Service::tenant(), id).await;
                 known.map_err(|failure| status::store(&failure))
             })
         }),

@@ -10,7 +10,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::{
-    domain::{CallerId, Match, Sequence},
+    domain::{Match, Sequence, TenantId},
     grpc::{
         Config,
         admission::ReceivedWithPhoto,
@@ -43,8 +43,8 @@ impl Service {
     }
 
     /// The caller of every request: there is only one until callers are authenticated.
-    pub fn caller() -> CallerId {
-        CallerId::default_caller()
+    pub fn tenant() -> TenantId {
+        TenantId::default_tenant()
     }
 
     /// Admits a match, or finds the match that the request repeats. Also returns whether the caller
@@ -59,7 +59,7 @@ impl Service {
             .map_err(|failure| status::undecodable(&failure.to_string()))?;
         record.names_request(&request.request_id);
         let parsed =
-            request::match_request(request, Self::caller(), self.config.match_timeout, |photo| {
+            request::match_request(request, Self::tenant(), self.config.match_timeout, |photo| {
                 self.config.digest_key.digest(photo)
             })?;
         let photo = parsed.content.map(|content| Photo::new(content, reservation));
@@ -76,7 +76,7 @@ impl Service {
 
     async fn find(&self, key: &Key, record: &CallRecord) -> Result<Match, Status> {
         record.names(key);
-        let found = self.watch.find(&Self::caller(), key).await;
+        let found = self.watch.find(&Self::tenant(), key).await;
         let m = found.map_err(|ended| status::ended(ended, &name(key)))?;
         record.found(&m);
         Ok(m)
@@ -199,7 +199,7 @@ impl FaceMatch for Service {
         let request = request.into_inner();
         let key = request::only_key(request.id)?;
         record.names(&key);
-        let id = match self.watch.running(&Self::caller(), &key) {
+        let id = match self.watch.running(&Self::tenant(), &key) {
             Some(id) => id,
             None => self.find(&key, &record).await?.id,
         };
@@ -215,7 +215,7 @@ impl FaceMatch for Service {
         let request = request.into_inner();
         let filter = request::watch_all(&request)?;
         let what = String::from("resume_token");
-        let followed = self.watch.follow_all(Self::caller(), filter, &request.resume_token).await;
+        let followed = self.watch.follow_all(Self::tenant(), filter, &request.resume_token).await;
         let follow = followed.map_err(|ended| status::ended(ended, &what))?;
         let next = |mut follow: crate::watch::FollowAll| async move {
             let next = follow.next().await;
@@ -230,7 +230,7 @@ impl FaceMatch for Service {
     ) -> Result<Response<pb::ListMatchesResponse>, Status> {
         let request = request.into_inner();
         let (filter, size) = request::list(&request)?;
-        let (caller, token) = (Self::caller(), &request.page_token);
+        let (tenant, token) = (Self::tenant(), &request.page_token);
         let (mut matches, mut bytes) = (Vec::new(), 0);
         let fits = |m: &Match| {
             let m = update::snapshot(m);
@@ -239,7 +239,7 @@ impl FaceMatch for Service {
             matches.extend(fits.then_some(m));
             fits
         };
-        let page = self.watch.list(&caller, &filter, token, size, fits).await;
+        let page = self.watch.list(&tenant, &filter, token, size, fits).await;
         let next_page_token = page.map_err(|ended| status::ended(ended, "page_token"))?.next;
         Ok(Response::new(pb::ListMatchesResponse { matches, next_page_token }))
     }
@@ -251,7 +251,7 @@ impl FaceMatch for Service {
         let record = CallRecord::of(&request);
         let key = request::only_key(request.into_inner().id)?;
         record.names(&key);
-        let cancelled = self.worker.cancel(&Self::caller(), &key).await;
+        let cancelled = self.worker.cancel(&Self::tenant(), &key).await;
         match cancelled.map_err(|failure| status::store(&failure))? {
             CancelledAs::Now(m) | CancelledAs::Already(m) => {
                 record.found(&m);
@@ -272,7 +272,7 @@ impl FaceMatch for Service {
         let record = CallRecord::of(&request);
         let key = request::only_key(request.into_inner().id)?;
         record.names(&key);
-        let deleted = self.worker.delete(&Self::caller(), &key).await;
+        let deleted = self.worker.delete(&Self::tenant(), &key).await;
         match deleted.map_err(|failure| status::store(&failure))? {
             Deleted::Now(m, time) => {
                 record.found(&m);

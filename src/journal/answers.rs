@@ -33,7 +33,7 @@ impl Claim {
     }
 }
 
-/// How a caller names a match. A key never finds another caller's match.
+/// How a caller names a match. A key never finds another tenant's match.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Key {
     /// By the id that the service drew.
@@ -155,7 +155,7 @@ pub struct Fleet {
     pub alive: usize,
 }
 
-/// Which matches of a caller to list. A match is listed if it meets all conditions.
+/// Which matches of a tenant to list. A match is listed if it meets all conditions.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Filter {
     /// Only matches in this folder.

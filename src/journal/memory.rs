@@ -27,8 +27,8 @@ use self::store::{LeaseId, PackedClaim, Row, analyses};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Cursor, DigestKey, Event, Match, MatchId, Position, Recorded,
-        Sequence, Spec, State, Timestamp, event::Cancelled,
+        AnalysisId, Cursor, DigestKey, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
+        State, TenantId, Timestamp, event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Erasures,
@@ -326,7 +326,7 @@ impl Writer for Memory {
             let mut store = self.lock();
             let by_request = spec.request_id.clone().map(Key::Request);
             let mut keys = by_request.into_iter().chain([Key::Match(match_id)]);
-            match keys.find_map(|key| store.find(&spec.caller, &key)) {
+            match keys.find_map(|key| store.find(&spec.tenant, &key)) {
                 Some(known) => Admitted::Known(known),
                 None => {
                     let (events, hold) = (Vec::new(), PackedClaim { epoch: 1, lent: false, lease });
@@ -381,14 +381,14 @@ impl Writer for Memory {
 
     async fn cancel(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         key: &Key,
         keep: Duration,
     ) -> Result<CancelledAs, Error> {
         let mut ended = None;
         let outcome = {
             let mut store = self.lock();
-            match store.find(caller, key) {
+            match store.find(tenant, key) {
                 None => CancelledAs::Absent,
                 Some(m) if m.state == State::Cancelled => CancelledAs::Already(m),
                 Some(m) if m.has_ended() => CancelledAs::Ended(m),
@@ -413,9 +413,9 @@ impl Writer for Memory {
         Ok(outcome)
     }
 
-    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
+    async fn erase(&self, tenant: &TenantId, match_id: MatchId) -> Result<Erased, Error> {
         let mut store = self.lock();
-        Ok(match store.find(caller, &Key::Match(match_id)) {
+        Ok(match store.find(tenant, &Key::Match(match_id)) {
             None => Erased::Absent,
             Some(m) if !m.has_ended() => Erased::Running,
             Some(_) => {
@@ -526,9 +526,9 @@ impl Writer for Memory {
 
 #[async_trait]
 impl Reader for Memory {
-    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
+    async fn find(&self, tenant: &TenantId, key: &Key) -> Result<Option<Match>, Error> {
         self.count();
-        let found = self.lock().find(caller, key);
+        let found = self.lock().find(tenant, key);
         yield_now().await;
         Ok(found)
     }
@@ -573,7 +573,7 @@ impl Reader for Memory {
 
     async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
@@ -581,7 +581,7 @@ impl Reader for Memory {
         self.count();
         let fits = |m: &Match| before.is_none_or(|before| m.id < before) && filter.selects(m);
         let store = self.lock();
-        let matches: Vec<Match> = store.of(caller).rev().filter(fits).take(limit).collect();
+        let matches: Vec<Match> = store.of(tenant).rev().filter(fits).take(limit).collect();
         let last = matches.last().filter(|_| matches.len() == limit);
         Ok(Listing { reached: last.map(|m| m.id), rows: matches.len(), matches })
     }

@@ -31,7 +31,7 @@ pub use self::{
     listing::Listing,
 };
 use crate::domain::{
-    AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
+    AnalysisId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec, TenantId,
 };
 
 /// How many reads of [`Reader::page`], for `WatchMatches` streams, run at once: one near the head,
@@ -90,7 +90,7 @@ pub trait Writer: Send + Sync {
     /// `keep` from then on. Idempotent.
     async fn cancel(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         key: &Key,
         keep: Duration,
     ) -> Result<CancelledAs, Error>;
@@ -98,7 +98,7 @@ pub trait Writer: Send + Sync {
     /// Erases a match that has ended: all of its rows. SQLite overwrites their bytes at once,
     /// PostgreSQL when it reuses their space. Writes no event; other replicas learn of the erasure
     /// by [`Feed::erased`]. Safe to repeat: the repeat finds no match.
-    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error>;
+    async fn erase(&self, tenant: &TenantId, match_id: MatchId) -> Result<Erased, Error>;
 
     /// Does a chore for up to `limit` matches, and returns for how many it did it. Safe to repeat:
     /// zero means that nothing is left to do, or that nothing may be done yet. A store whose
@@ -160,7 +160,7 @@ pub trait Writer: Send + Sync {
 pub trait Reader: Send + Sync {
     /// The match as of its last event: never older than an event that was shown to a caller. It
     /// always asks the store and never a cache, so an erased match is gone at once.
-    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error>;
+    async fn find(&self, tenant: &TenantId, key: &Key) -> Result<Option<Match>, Error>;
 
     /// All events of a match of any caller, from the first on, in the order of their sequences;
     /// empty if there is no such match. It asks the store.
@@ -186,7 +186,7 @@ pub trait Reader: Send + Sync {
     /// Look-ups and health checks never wait for lists.
     async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,

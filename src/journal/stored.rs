@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Event, FolderId, IllegalEvent, LivenessPolicy, Match, MatchId,
-        PhotoKind, PhotoSource, Position, Recorded, Sequence, Spec, State, Timeout, Timestamp,
+        AnalysisId, Event, FolderId, IllegalEvent, LivenessPolicy, Match, MatchId, PhotoKind,
+        PhotoSource, Position, Recorded, Sequence, Spec, State, TenantId, Timeout, Timestamp,
         apply,
         event::{Stands, Unknown},
         state::fold,
@@ -21,7 +21,7 @@ use crate::{
 /// The columns that a store keeps of a match beside its events.
 pub(super) struct MatchColumns {
     pub match_id: MatchId,
-    pub caller: String,
+    pub tenant: String,
     pub request_id: Option<String>,
     pub folder_id: Uuid,
     /// As a JSON object.
@@ -150,7 +150,7 @@ impl MatchColumns {
     /// The request, as far as it is known without the first event.
     fn spec(&self) -> Arc<Spec> {
         Arc::new(Spec {
-            caller: CallerId::from_stored(&self.caller),
+            tenant: TenantId::from_stored(&self.tenant),
             request_id: self.request_id.as_ref().and_then(|id| id.parse().ok()),
             folder_id: FolderId::from_uuid(self.folder_id),
             photo: PhotoSource::Unknown,

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use crate::{
     clock::Clock,
     domain::{
-        CallerId, DigestKey, FolderId, Format, LivenessPolicy, Match, MatchId, MediaId, PhotoKind,
-        PhotoSource, RequestId, Sequence, Spec, Timeout, Timestamp,
+        DigestKey, FolderId, Format, LivenessPolicy, Match, MatchId, MediaId, PhotoKind,
+        PhotoSource, RequestId, Sequence, Spec, TenantId, Timeout, Timestamp,
     },
     simulation::{History, oz::Model},
     sync::lock,
@@ -142,8 +142,8 @@ impl Caller {
             }
             // Without sending the photo again, it resumes watching.
             (None, Some(id)) => {
-                let caller = CallerId::default_caller();
-                house.watch.find(&caller, &Key::Match(id)).await.expect("it was accepted")
+                let tenant = TenantId::default_tenant();
+                house.watch.find(&tenant, &Key::Match(id)).await.expect("it was accepted")
             }
             (None, None) => return,
         };
@@ -174,7 +174,7 @@ impl Caller {
     async fn cancel(&self, house: &Process, time: Timestamp) {
         house.clock.sleep_until(time).await;
         let key = Key::Request(self.plan.request_id.clone());
-        while house.worker.cancel(&CallerId::default_caller(), &key).await.is_err() {
+        while house.worker.cancel(&TenantId::default_tenant(), &key).await.is_err() {
             house.clock.sleep(PAUSE).await;
         }
     }
@@ -183,7 +183,7 @@ impl Caller {
     pub fn spec(&self, digest: crate::domain::Digest) -> Spec {
         let plan = &self.plan;
         Spec {
-            caller: CallerId::default_caller(),
+            tenant: TenantId::default_tenant(),
             request_id: Some(plan.request_id.clone()),
             folder_id: plan.folder_id,
             photo: match plan.sends_photo {
@@ -205,8 +205,8 @@ async fn read(house: &Process, mut follow: Follow, seen: &Mutex<Seen>) {
         match update.expect("the journal can be read") {
             Update::Event(entry) => {
                 lock(seen).see(&entry);
-                let (caller, id) = (CallerId::default_caller(), entry.recorded.match_id);
-                let now = house.watch.find(&caller, &Key::Match(id)).await.expect("it is there");
+                let (tenant, id) = (TenantId::default_tenant(), entry.recorded.match_id);
+                let now = house.watch.find(&tenant, &Key::Match(id)).await.expect("it is there");
                 assert!(now.sequence >= entry.recorded.sequence, "a read is behind a stream");
             }
             Update::Heartbeat { m, .. } => {
@@ -255,9 +255,9 @@ impl Follower {
     /// Follows from the last token on, for as long as the process lives.
     pub async fn follow(self: Arc<Self>, house: Arc<Process>) {
         let token = lock(&self.0).token.clone().unwrap_or("earliest".into());
-        let (caller, filter) = (CallerId::default_caller(), Filter::default());
+        let (tenant, filter) = (TenantId::default_tenant(), Filter::default());
         let mut follow =
-            house.watch.follow_all(caller, filter, &token).await.expect("a good token");
+            house.watch.follow_all(tenant, filter, &token).await.expect("a good token");
         while let Some(update) = follow.next().await {
             let place = match update {
                 Ok(Update::Event(entry)) => {

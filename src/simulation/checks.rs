@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     domain::{
-        Analysis, AnalysisId, CallerId, LivenessPolicy, Match, MatchId, Position, Reason,
-        Resolution, Sequence, State, state::fold,
+        Analysis, AnalysisId, LivenessPolicy, Match, MatchId, Position, Reason, Resolution,
+        Sequence, State, TenantId, state::fold,
     },
     journal::{Filter, Reader},
     simulation::{
@@ -38,8 +38,8 @@ impl Case<'_> {
 
 /// Checks everything, also the updates that streams of all matches have shown.
 pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Sequence)>]) {
-    let caller = CallerId::default_caller();
-    let listed = reader.list(&caller, &Filter::default(), None, MANY).await;
+    let tenant = TenantId::default_tenant();
+    let listed = reader.list(&tenant, &Filter::default(), None, MANY).await;
     let matches = listed.expect("the journal can be read").matches;
     let holds = |holds: bool, what: &str| {
         if !holds {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{
-    domain::{CallerId, Cursor, Match, Position, Timestamp},
+    domain::{Cursor, Match, Position, TenantId, Timestamp},
     journal::{self, Filter},
     watch::{Ended, Entry, Update, WatchInner, pages::PageOfAll},
 };
@@ -28,10 +28,10 @@ const PAGE_MAX: usize = 1024;
 /// How much memory a page may take, in bytes, estimated from the previous page's bytes per event.
 const PAGE_BYTES_MAX: usize = 1 << 20;
 
-/// The updates of all matches of a caller that a filter selects, after a position.
+/// The updates of all matches of a tenant that a filter selects, after a position.
 pub struct FollowAll {
     inner: Arc<WatchInner>,
-    caller: CallerId,
+    tenant: TenantId,
     filter: Filter,
     looks: watch::Receiver<()>,
     /// The current page, for as long as it is kept.
@@ -58,7 +58,7 @@ type ReadTask = AbortOnDropHandle<Result<Arc<PageOfAll>, journal::Error>>;
 impl FollowAll {
     pub(super) fn open(
         inner: Arc<WatchInner>,
-        caller: CallerId,
+        tenant: TenantId,
         filter: Filter,
         after: Cursor,
         floor: Position,
@@ -66,7 +66,7 @@ impl FollowAll {
         let looks = inner.pages.looks.subscribe();
         Self {
             inner,
-            caller,
+            tenant,
             filter,
             looks,
             page: Weak::new(),
@@ -130,7 +130,7 @@ impl FollowAll {
         while let Some(entry) = page.entries.get(self.index) {
             self.index += 1;
             self.after = entry.recorded.place();
-            if selects(&self.caller, &self.filter, &entry.snapshot) {
+            if selects(&self.tenant, &self.filter, &entry.snapshot) {
                 return Some(Arc::clone(entry));
             }
         }
@@ -220,10 +220,10 @@ impl FollowAll {
     }
 }
 
-/// Whether a stream shows the updates of a match: by caller, folder and labels.
-fn selects(caller: &CallerId, filter: &Filter, m: &Match) -> bool {
+/// Whether a stream shows the updates of a match: by tenant, folder and labels.
+fn selects(tenant: &TenantId, filter: &Filter, m: &Match) -> bool {
     let spec = &m.spec;
-    spec.caller == *caller
+    spec.tenant == *tenant
         && filter.folder_id.is_none_or(|folder| folder == spec.folder_id)
         && filter.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
 }
@@ -279,7 +279,7 @@ mod tests {
 
     async fn follow(watch: &Watch) -> FollowAll {
         let filter = Filter::default();
-        watch.follow_all(plain_spec().caller, filter, "earliest").await.unwrap()
+        watch.follow_all(plain_spec().tenant, filter, "earliest").await.unwrap()
     }
 
     /// The match of the next update; `None` if the next message is a heartbeat, as the first is.

@@ -2,7 +2,7 @@
 //! the next page continues there, even if none of the scanned matches fitted.
 
 use crate::{
-    domain::{CallerId, Match},
+    domain::{Match, TenantId},
     journal::{Filter, Keys, Reader},
     watch::{Ended, token},
 };
@@ -21,20 +21,20 @@ pub struct Page {
 pub async fn page(
     reader: &dyn Reader,
     keys: &Keys,
-    caller: &CallerId,
+    tenant: &TenantId,
     filter: &Filter,
     token: &str,
     size: usize,
     fits: impl FnMut(&Match) -> bool + Send,
 ) -> Result<Page, Ended> {
-    let before = token::read_page(keys, caller, filter, token)?;
+    let before = token::read_page(keys, tenant, filter, token)?;
     // One match more than requested tells whether there is another page.
-    let listing = reader.list(caller, filter, before, size.saturating_add(1)).await?;
+    let listing = reader.list(tenant, filter, before, size.saturating_add(1)).await?;
     let (found, mut matches) = (listing.matches.len(), listing.matches);
     let fitting = matches.iter().take(size).map(fits).take_while(|fits| *fits).count();
     matches.truncate(fitting);
     let last = matches.last().map(|last| last.id);
     let position = if found > fitting { last } else { listing.reached };
-    let next = position.map(|last| token::write_page(keys, caller, filter, last));
+    let next = position.map(|last| token::write_page(keys, tenant, filter, last));
     Ok(Page { matches, next: next.unwrap_or_default() })
 }

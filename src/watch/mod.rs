@@ -28,7 +28,7 @@ pub(crate) use token::fuzzing;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Cursor, Match, MatchId, Position, Progress, Sequence, Timestamp},
+    domain::{Cursor, Match, MatchId, Position, Progress, Sequence, TenantId, Timestamp},
     journal::{self, Erasures, Feed, Identity, Reader, Start},
     outage::Outage,
     watch::{log::Registry, pages::Pages},
@@ -158,19 +158,19 @@ impl Watch {
     /// the same fold that watchers see, trouble and deadline included.
     ///
     /// # Errors
-    /// [`Ended::Absent`], also for another caller's match; the journal's.
-    pub async fn find(&self, caller: &CallerId, key: &Key) -> Result<Match, Ended> {
-        self.0.reader.find(caller, key).await?.ok_or(Ended::Absent)
+    /// [`Ended::Absent`], also for another tenant's match; the journal's.
+    pub async fn find(&self, tenant: &TenantId, key: &Key) -> Result<Match, Ended> {
+        self.0.reader.find(tenant, key).await?.ok_or(Ended::Absent)
     }
 
     /// The id of a running match that is watched already, without asking the store: thousands of
     /// watchers may come to one match at once.
-    pub fn running(&self, caller: &CallerId, key: &Key) -> Option<MatchId> {
+    pub fn running(&self, tenant: &TenantId, key: &Key) -> Option<MatchId> {
         let Key::Match(id) = key else {
             return None;
         };
         let m = self.0.logs.live(*id)?.latest()?;
-        (m.spec.caller == *caller && !m.has_ended()).then_some(*id)
+        (m.spec.tenant == *tenant && !m.has_ended()).then_some(*id)
     }
 
     /// After how much silence a stream shows a heartbeat.
@@ -185,14 +185,14 @@ impl Watch {
     /// [`Ended::InvalidToken`]; the journal's.
     pub async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         token: &str,
         size: usize,
         fits: impl FnMut(&Match) -> bool + Send,
     ) -> Result<Page, Ended> {
         let (reader, keys) = (self.0.reader.as_ref(), &self.0.identity.keys);
-        list::page(reader, keys, caller, filter, token, size, fits).await
+        list::page(reader, keys, tenant, filter, token, size, fits).await
     }
 
     /// Waits until `done` holds for the match, or it has ended, or the timeout is over, and returns
@@ -211,7 +211,7 @@ impl Watch {
             return Ok(m);
         }
         let until = self.0.clock.now().after(timeout);
-        let (caller, id) = (m.spec.caller.clone(), m.id);
+        let (tenant, id) = (m.spec.tenant.clone(), m.id);
         let mut follow = self.follow(id, Sequence::ZERO, false).await?;
         let waiting = async {
             while let Some(update) = follow.next().await {
@@ -224,7 +224,7 @@ impl Watch {
             Ok(())
         };
         self.0.clock.before(until, waiting).await.unwrap_or(Ok::<(), Ended>(()))?;
-        self.find(&caller, &Key::Match(id)).await
+        self.find(&tenant, &Key::Match(id)).await
     }
 
     /// Streams every update of a match after a sequence, and then live updates.
@@ -253,13 +253,13 @@ impl Watch {
         Follow::open(Arc::clone(&self.0), m.id, Sequence::ZERO, include_progress).await
     }
 
-    /// Streams the updates of all matches of a caller that a filter selects, after a token.
+    /// Streams the updates of all matches of a tenant that a filter selects, after a token.
     ///
     /// # Errors
     /// [`Ended::InvalidToken`], [`Ended::Expired`], [`Ended::Draining`]; the journal's.
     pub async fn follow_all(
         &self,
-        caller: CallerId,
+        tenant: TenantId,
         filter: Filter,
         token: &str,
     ) -> Result<FollowAll, Ended> {
@@ -270,7 +270,7 @@ impl Watch {
         // expired, rather than being skipped silently.
         let floor = self.0.reader.cursor(Start::Floor).await?.position;
         let after = token::cursor(self.0.reader.as_ref(), &self.0.identity.keys, token).await?;
-        Ok(FollowAll::open(Arc::clone(&self.0), caller, filter, after, floor))
+        Ok(FollowAll::open(Arc::clone(&self.0), tenant, filter, after, floor))
     }
 
     /// The token for resuming after a cursor.

@@ -171,7 +171,7 @@ impl Harness {
     }
 
     async fn find(&self, m: &DrivenMatch) -> Match {
-        self.watch.find(&plain_spec().caller, &Key::Match(m.id())).await.unwrap()
+        self.watch.find(&plain_spec().tenant, &Key::Match(m.id())).await.unwrap()
     }
 
     async fn follow(&self, m: &DrivenMatch, after: u64) -> Follow {
@@ -179,7 +179,7 @@ impl Harness {
     }
 
     async fn follow_all(&self, token: &str) -> Result<FollowAll, Ended> {
-        self.watch.follow_all(plain_spec().caller, Filter::default(), token).await
+        self.watch.follow_all(plain_spec().tenant, Filter::default(), token).await
     }
 }
 

@@ -8,7 +8,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, Cursor, MatchId, Position, Timestamp},
+    domain::{Cursor, MatchId, Position, TenantId, Timestamp},
     journal::{CursorStatus, Filter, Identity, Keys, Origin, Reader, Start},
     watch::Ended,
 };
@@ -71,18 +71,18 @@ fn read(keys: &Keys, token: &str) -> Option<(Origin, Position)> {
     Some((origin, Position(u64::from_be_bytes(*position))))
 }
 
-/// The token of the page after a match. It is valid only for the same caller and filters.
-pub fn write_page(keys: &Keys, caller: &CallerId, filter: &Filter, last: MatchId) -> String {
+/// The token of the page after a match. It is valid only for the same tenant and filters.
+pub fn write_page(keys: &Keys, tenant: &TenantId, filter: &Filter, last: MatchId) -> String {
     let mut body = vec![PAGE];
     body.extend(last.as_uuid().as_bytes());
-    body.extend(digest(keys, caller, filter));
+    body.extend(digest(keys, tenant, filter));
     seal(keys, body)
 }
 
 /// The match after which a page continues; `None` for the first page.
 pub fn read_page(
     keys: &Keys,
-    caller: &CallerId,
+    tenant: &TenantId,
     filter: &Filter,
     token: &str,
 ) -> Result<Option<MatchId>, Ended> {
@@ -94,7 +94,7 @@ pub fn read_page(
         return Err(Ended::InvalidToken);
     };
     let (id, filters) = rest.split_first_chunk::<16>().ok_or(Ended::InvalidToken)?;
-    if filters != digest(keys, caller, filter) {
+    if filters != digest(keys, tenant, filter) {
         return Err(Ended::InvalidToken);
     }
     Ok(Some(MatchId::from_uuid(Uuid::from_bytes(*id))))
@@ -113,14 +113,14 @@ fn unseal(keys: &Keys, token: &str) -> Option<Vec<u8>> {
     (seal == right.as_bytes()[..SEAL_BYTES]).then_some(body)
 }
 
-/// A digest of the caller and the filters, to tell whether a page token was made for the same ones.
-fn digest(keys: &Keys, caller: &CallerId, filter: &Filter) -> [u8; 8] {
+/// A digest of the tenant and the filters, to tell whether a page token was made for the same ones.
+fn digest(keys: &Keys, tenant: &TenantId, filter: &Filter) -> [u8; 8] {
     let mut hasher = blake3::Hasher::new_keyed(&keys.token);
     let mut add = |text: &[u8]| {
         hasher.update(&(text.len() as u64).to_be_bytes());
         hasher.update(text);
     };
-    add(caller.as_str().as_bytes());
+    add(tenant.as_str().as_bytes());
     add(filter.folder_id.map(|id| id.to_string()).unwrap_or_default().as_bytes());
     for (key, value) in &filter.labels {
         add(key.as_bytes());

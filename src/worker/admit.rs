@@ -97,7 +97,7 @@ impl Admission {
         let Some(request_id) = spec.request_id.clone() else {
             return Err(Refused::Overloaded(limit));
         };
-        match self.supervisor.context.reader.find(&spec.caller, &Key::Request(request_id)).await? {
+        match self.supervisor.context.reader.find(&spec.tenant, &Key::Request(request_id)).await? {
             Some(known) => self.known(known, spec, photo).await,
             None => Err(Refused::Overloaded(limit)),
         }

@@ -47,7 +47,7 @@ pub enum Exit {
     /// The match has ended, or is left as it is: nothing is left to do.
     Ended,
     /// The match goes on without this driver: the claim is to be released.
-    Released(Claim),
+    Release(Claim),
     /// The driver has panicked: the claim is to be released after a pause, as the match must not
     /// stay with a replica that doesn't drive it any more.
     Panicked(Claim),
@@ -117,7 +117,7 @@ impl Driver {
             DriverEnd::Over if self.m.has_ended() => Exit::Ended,
             // A later claim of this replica may have stopped the driver. The release then names an
             // old epoch and has no effect.
-            DriverEnd::Over | DriverEnd::Left => Exit::Released(self.claim),
+            DriverEnd::Over | DriverEnd::Left => Exit::Release(self.claim),
             DriverEnd::Lost if !self.m.is_safe() && self.handle.has_photo_or_closes() => {
                 Exit::Standby(self.registration)
             }

@@ -74,7 +74,7 @@ async fn claim_loop(supervisor: Arc<Supervisor>) {
         tokio::select! {
             biased;
             () = context.draining.cancelled() => return,
-            () = supervisor.has_released.notified() => {}
+            () = supervisor.release_queued.notified() => {}
             Ok(()) = fleet.changed() => {}
             () = context.clock.sleep(pause) => {}
         }

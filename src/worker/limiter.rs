@@ -86,36 +86,36 @@ impl Limiter {
     ///
     /// # Errors
     /// [`Deferred`] until the time to ask again, if the request must not be sent now.
-    pub async fn acquire(&self, entry: RequestTraits) -> Result<SendPermit<'_>, Deferred> {
-        let next = match entry.is_last_look {
+    pub async fn acquire(&self, traits: RequestTraits) -> Result<SendPermit<'_>, Deferred> {
+        let next = match traits.is_last_look {
             true => None,
             false => Some(self.next.lock().await),
         };
-        let first = match &self.queue {
-            Some(line) => Some(line.first().await),
+        let head = match &self.queue {
+            Some(queue) => Some(queue.head().await),
             None => None,
         };
-        let turn = self.permits.acquire().await;
-        if let Some(first) = &first {
-            first.wait(&self.clock).await;
+        let permit = self.permits.acquire().await;
+        if let Some(head) = &head {
+            head.wait(&self.clock).await;
         }
         drop(next);
         let (now, chance) = (self.clock.now(), (self.chance)());
         // The breaker is asked last, so that a request that waited while an outage began is still
         // held back. A request that is held back takes no token.
-        let pass = self.circuit().enter(entry, now, chance)?;
-        if let Some(first) = first {
-            first.take_token(now);
+        let ticket = self.circuit().enter(traits, now, chance)?;
+        if let Some(head) = head {
+            head.take_token(now);
         }
-        Ok(SendPermit { limiter: self, ticket: Some(pass), _permit: turn })
+        Ok(SendPermit { limiter: self, ticket: Some(ticket), _permit: permit })
     }
 
     /// Keeps to the share of one among `replicas` replicas from now on. It cancels no request in
     /// flight.
     pub fn share_among(&self, replicas: usize) {
         self.permits.share_among(replicas);
-        if let Some(line) = &self.queue {
-            line.share_among(replicas, self.clock.now());
+        if let Some(queue) = &self.queue {
+            queue.share_among(replicas, self.clock.now());
         }
     }
 
@@ -127,10 +127,10 @@ impl Limiter {
 impl SendPermit<'_> {
     /// Reports the outcome of the request to the circuit breaker.
     pub fn report(mut self, outcome: &OzResult) {
-        let Some(pass) = self.ticket.take() else { return };
+        let Some(ticket) = self.ticket.take() else { return };
         let failure = outcome.as_ref().err();
         let (now, chance) = (self.limiter.clock.now(), (self.limiter.chance)());
-        let change = self.limiter.circuit().report(pass, failure, now, chance);
+        let change = self.limiter.circuit().report(ticket, failure, now, chance);
         let cause = failure.map(|failure| failure.kind.cause().as_str());
         match change {
             Some(BreakerChange::Opened) => warn!(
@@ -148,8 +148,8 @@ impl SendPermit<'_> {
 
 impl Drop for SendPermit<'_> {
     fn drop(&mut self) {
-        if let Some(pass) = self.ticket.take() {
-            self.limiter.circuit().give_back(pass);
+        if let Some(ticket) = self.ticket.take() {
+            self.limiter.circuit().give_back(ticket);
         }
     }
 }

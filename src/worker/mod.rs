@@ -29,7 +29,7 @@ pub use limiter::OzLimits;
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, Match, MatchId, Policy, RequestId, Spec, Timestamp},
+    domain::{Match, MatchId, Policy, RequestId, Spec, TenantId, Timestamp},
     journal::{self, Erased, Handles, Key},
     outage::Outage,
     oz::Oz,
@@ -90,7 +90,7 @@ pub enum Deleted {
     Now(Box<Match>, Timestamp),
     /// The match has not ended. Nothing was erased.
     Running(MatchId),
-    /// The caller has no such match.
+    /// The tenant has no such match.
     Absent,
 }
 
@@ -153,12 +153,12 @@ impl Worker {
         admitted.await.unwrap_or(Err(Refused::Draining))
     }
 
-    /// Whether the request id of a caller names a match, so that a request with it is a repeat.
+    /// Whether the request id of a tenant names a match, so that a request with it is a repeat.
     ///
     /// # Errors
     /// Those of the journal.
-    pub async fn knows(&self, caller: &CallerId, id: RequestId) -> Result<bool, journal::Error> {
-        let found = self.context().reader.find(caller, &Key::Request(id)).await?;
+    pub async fn knows(&self, tenant: &TenantId, id: RequestId) -> Result<bool, journal::Error> {
+        let found = self.context().reader.find(tenant, &Key::Request(id)).await?;
         Ok(found.is_some())
     }
 
@@ -168,11 +168,11 @@ impl Worker {
     /// Those of the journal.
     pub async fn cancel(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         key: &Key,
     ) -> Result<CancelledAs, journal::Error> {
         let keep = self.context().policy.retention;
-        let outcome = self.context().writer.cancel(caller, key, keep).await?;
+        let outcome = self.context().writer.cancel(tenant, key, keep).await?;
         if let CancelledAs::Now(m) = &outcome {
             let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);
             info!(match.id = %m.id, request.id = request_id, "match cancelled");
@@ -190,15 +190,15 @@ impl Worker {
     ///
     /// # Errors
     /// Those of the journal.
-    pub async fn delete(&self, caller: &CallerId, key: &Key) -> Result<Deleted, journal::Error> {
-        let Some(m) = self.context().reader.find(caller, key).await? else {
+    pub async fn delete(&self, tenant: &TenantId, key: &Key) -> Result<Deleted, journal::Error> {
+        let Some(m) = self.context().reader.find(tenant, key).await? else {
             return Ok(Deleted::Absent);
         };
         // A match that ends after this read is refused all the same: its final state was not read.
         if !m.has_ended() {
             return Ok(Deleted::Running(m.id));
         }
-        match self.context().writer.erase(caller, m.id).await? {
+        match self.context().writer.erase(tenant, m.id).await? {
             Erased::Done => {
                 let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);
                 info!(match.id = %m.id, request.id = request_id, "match erased");

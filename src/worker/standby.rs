@@ -37,7 +37,7 @@ pub enum Exit {
     /// The photo isn't needed any more, or the server drains.
     Ended,
     /// The standby was stopped while it claimed the match: the claim is not driven.
-    Released(Claim),
+    Release(Claim),
     /// This replica has claimed the match: it is to be driven.
     Claimed(Box<Match>, Claim, Registration),
 }
@@ -74,7 +74,7 @@ pub async fn wait_for_claim(
                 return Exit::Claimed(Box::new(m), claim, registration);
             }
             // The standby was stopped meanwhile, for instance by a later claim of this replica.
-            Ok(Takeover::Now(_, claim)) => return Exit::Released(claim),
+            Ok(Takeover::Now(_, claim)) => return Exit::Release(claim),
             Ok(Takeover::Past) => return Exit::Ended,
             Ok(Takeover::Held) => {}
             Err(failure) => {

@@ -40,10 +40,10 @@ pub struct Supervisor {
     /// All tasks of the worker: a drain waits for the last of them.
     pub tasks: TaskTracker,
     /// Notified when a claim is queued for release.
-    pub has_released: Notify,
+    pub release_queued: Notify,
     standbys: Arc<Standbys>,
     /// Claims whose drivers here have ended, each with the time from which it may be released.
-    released: Mutex<Vec<(Claim, Timestamp)>>,
+    pending_releases: Mutex<Vec<(Claim, Timestamp)>>,
 }
 
 impl Supervisor {
@@ -54,9 +54,9 @@ impl Supervisor {
             registry: Arc::default(),
             slots: Slots::new(unfinished_max),
             tasks: TaskTracker::new(),
-            has_released: Notify::new(),
+            release_queued: Notify::new(),
             standbys: Arc::default(),
-            released: Mutex::default(),
+            pending_releases: Mutex::default(),
         };
         supervisor.subscribe_to_endings();
         supervisor
@@ -103,7 +103,7 @@ impl Supervisor {
         loop {
             let registration = match driver.run().await {
                 driver::Exit::Ended => return,
-                driver::Exit::Released(claim) => return self.release_soon(claim),
+                driver::Exit::Release(claim) => return self.release_soon(claim),
                 driver::Exit::Panicked(claim) => return self.release_after_panic(claim),
                 driver::Exit::Standby(registration) => registration,
             };
@@ -138,7 +138,7 @@ impl Supervisor {
     async fn stand_by(&self, registration: Registration) -> Option<Driver> {
         match standby::wait_for_claim(&self.context, &self.standbys, registration).await {
             standby::Exit::Ended => None,
-            standby::Exit::Released(claim) => {
+            standby::Exit::Release(claim) => {
                 self.release_soon(claim);
                 None
             }
@@ -152,8 +152,8 @@ impl Supervisor {
 
     /// Queues the release of a claim whose driver has ended before its match.
     fn release_soon(&self, claim: Claim) {
-        self.released().push((claim, self.context.clock.now()));
-        self.has_released.notify_one();
+        self.pending_releases().push((claim, self.context.clock.now()));
+        self.release_queued.notify_one();
     }
 
     /// Queues the release of a claim whose driver has panicked: after a pause the match resumes,
@@ -161,7 +161,7 @@ impl Supervisor {
     fn release_after_panic(&self, claim: Claim) {
         let pause_ms = PANIC_PAUSE.as_millis() as u64;
         error!(match.id = %claim.match_id, pause_ms, "driver panicked: its claim will be released");
-        self.released().push((claim, self.context.clock.now().after(PANIC_PAUSE)));
+        self.pending_releases().push((claim, self.context.clock.now().after(PANIC_PAUSE)));
     }
 
     /// Waits until all tasks have ended, and releases the claims of ended drivers meanwhile.
@@ -187,18 +187,18 @@ impl Supervisor {
             return;
         }
         let due: Vec<_> =
-            self.released().extract_if(.., |(_, time)| is_last || *time <= now).collect();
+            self.pending_releases().extract_if(.., |(_, time)| is_last || *time <= now).collect();
         if due.is_empty() {
             return;
         }
         let claims = due.iter().map(|(claim, _)| *claim).collect();
         if let Err(failure) = self.context.writer.release(claims).await {
             self.context.store_failed(&failure, "claims not released: will retry");
-            self.released().extend(due);
+            self.pending_releases().extend(due);
         }
     }
 
-    fn released(&self) -> MutexGuard<'_, Vec<(Claim, Timestamp)>> {
-        lock(&self.released)
+    fn pending_releases(&self) -> MutexGuard<'_, Vec<(Claim, Timestamp)>> {
+        lock(&self.pending_releases)
     }
 }

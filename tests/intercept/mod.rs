@@ -13,7 +13,7 @@ use futures_util::{FutureExt, TryFutureExt, future::BoxFuture};
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec,
+        AnalysisId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, Spec, TenantId,
     },
     journal::{
         Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, CursorStatus, Erased, Error,
@@ -148,15 +148,15 @@ impl Writer for Intercept<dyn Writer> {
 
     async fn cancel(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         key: &Key,
         keep: Duration,
     ) -> Result<CancelledAs, Error> {
-        self.pass(Operation::Cancel, self.inner.cancel(caller, key, keep)).await
+        self.pass(Operation::Cancel, self.inner.cancel(tenant, key, keep)).await
     }
 
-    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        self.pass(Operation::Erase, self.inner.erase(caller, match_id)).await
+    async fn erase(&self, tenant: &TenantId, match_id: MatchId) -> Result<Erased, Error> {
+        self.pass(Operation::Erase, self.inner.erase(tenant, match_id)).await
     }
 
     async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {
@@ -207,8 +207,8 @@ impl Writer for Intercept<dyn Writer> {
 
 #[async_trait]
 impl Reader for Intercept<dyn Reader> {
-    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        self.pass(Operation::Find, self.inner.find(caller, key)).await
+    async fn find(&self, tenant: &TenantId, key: &Key) -> Result<Option<Match>, Error> {
+        self.pass(Operation::Find, self.inner.find(tenant, key)).await
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
@@ -229,12 +229,12 @@ impl Reader for Intercept<dyn Reader> {
 
     async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Listing, Error> {
-        self.pass(Operation::List, self.inner.list(caller, filter, before, limit)).await
+        self.pass(Operation::List, self.inner.list(tenant, filter, before, limit)).await
     }
 
     async fn cursor(&self, start: Start) -> Result<Cursor, Error> {

@@ -98,7 +98,7 @@ impl Hook for Faults {
             Operation::Admit { match_id, spec } => {
                 let admitted = running.await?;
                 if let Some(worker) = self.canceller.get() {
-                    worker.cancel(&spec.caller, &Key::Match(match_id)).await?;
+                    worker.cancel(&spec.tenant, &Key::Match(match_id)).await?;
                 }
                 Ok(admitted)
             }

@@ -16,13 +16,14 @@ const ALLOWED_IMPORTS: &[(&str, &[&str])] = &[
     ("oz", &["domain", "clock", "outage", "sync"]),
     ("worker", &["domain", "clock", "outage", "journal", "oz", "sync"]),
     ("watch", &["domain", "clock", "outage", "journal", "sync"]),
-    ("grpc", &["domain", "worker", "watch", "pb", "clock", "outage", "sync"]),
+    ("access", &["domain", "clock", "outage", "sync"]),
+    ("grpc", &["domain", "access", "worker", "watch", "pb", "clock", "outage", "sync"]),
     ("pb", &[]),
     ("config", &[]),
     ("telemetry", &["config", "sync"]),
     ("cli", &["config", "pb", "clock", "sync"]),
     ("simulator", &[]),
-    ("fuzzing", &["config", "domain", "grpc", "oz", "watch"]),
+    ("fuzzing", &["access", "config", "domain", "grpc", "oz", "watch"]),
 ];
 
 /// The files of `worker`, each with its folder, from bottom to top: a file imports only files that

@@ -10,8 +10,8 @@ use std::{
 use facematch::{
     clock::{Clock, Hand},
     domain::{
-        CallerId, FolderId, Format, LivenessPolicy, Match, MatchId, PhotoKind, PhotoSource, Policy,
-        Sequence, Spec, State, Timeout, Timestamp,
+        FolderId, Format, LivenessPolicy, Match, MatchId, PhotoKind, PhotoSource, Policy, Sequence,
+        Spec, State, TenantId, Timeout, Timestamp,
     },
     journal::{
         Filter, Key,
@@ -93,7 +93,7 @@ impl WorkerAndWatch {
         let id = MatchId::from_uuid(uuid::Uuid::now_v7());
         self.store.journal.writer.admit(id, Arc::new(spec)).await.unwrap();
         let key = Key::Match(id);
-        self.watch.find(&CallerId::default_caller(), &key).await.unwrap()
+        self.watch.find(&TenantId::default_tenant(), &key).await.unwrap()
     }
 
     /// Moves the clock from one wake-up to the next until the match ends.
@@ -150,7 +150,7 @@ fn collaborators(oz: &Simulator, store: &FaultyStore, clock: &Clock) -> worker::
 
 fn spec(folder_id: FolderId, photo: PhotoSource) -> Spec {
     Spec {
-        caller: CallerId::default_caller(),
+        tenant: TenantId::default_tenant(),
         request_id: None,
         folder_id,
         photo,
@@ -242,9 +242,9 @@ async fn a_stream_ends_as_not_found_when_its_match_is_erased() {
     assert!(matches!(stream.next().await, Some(Ok(Update::Event(_)))));
     let mut waiting = Box::pin(stream.next());
     assert!(poll!(waiting.as_mut()).is_pending());
-    let caller = CallerId::default_caller();
-    halves.worker.cancel(&caller, &Key::Match(m.id)).await.unwrap();
-    halves.worker.delete(&caller, &Key::Match(m.id)).await.unwrap();
+    let tenant = TenantId::default_tenant();
+    halves.worker.cancel(&tenant, &Key::Match(m.id)).await.unwrap();
+    halves.worker.delete(&tenant, &Key::Match(m.id)).await.unwrap();
     halves.watch.erased(m.id);
     let update = waiting.await;
     assert!(matches!(update, Some(Err(watch::Ended::Absent))), "{update:?}");
@@ -257,7 +257,7 @@ async fn a_stream_of_all_does_not_rely_on_a_read_that_began_before_an_event() {
     let m = halves.write().await;
     halves.watch.start().await.unwrap();
     let mut live = halves.watch.follow(m.id, m.sequence, false).await.unwrap();
-    let follow = || halves.watch.follow_all(CallerId::default_caller(), Filter::default(), "");
+    let follow = || halves.watch.follow_all(TenantId::default_tenant(), Filter::default(), "");
     let (mut first, mut second) = (follow().await.unwrap(), follow().await.unwrap());
     for stream in [&mut first, &mut second] {
         let update = stream.next().await;
@@ -272,7 +272,7 @@ async fn a_stream_of_all_does_not_rely_on_a_read_that_began_before_an_event() {
     }
     // The read in flight has found no event. Now an event is written, and all streams are notified.
     let key = Key::Match(m.id);
-    halves.worker.cancel(&CallerId::default_caller(), &key).await.unwrap();
+    halves.worker.cancel(&TenantId::default_tenant(), &key).await.unwrap();
     let update = live.next().await;
     assert!(matches!(update, Some(Ok(Update::Event(_)))), "{update:?}");
     let mut coming = Box::pin(second.next());

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use facematch::{
     clock::Clock,
     domain::{
-        CallerId, Digest, Event, FolderId, Format, LivenessPolicy, MatchId, PhotoKind, PhotoSource,
-        Sequence, Spec, Timeout,
+        Digest, Event, FolderId, Format, LivenessPolicy, MatchId, PhotoKind, PhotoSource, Sequence,
+        Spec, TenantId, Timeout,
         event::{AnalysisStarted, PhotoUploaded},
     },
     journal::{
@@ -78,7 +78,7 @@ pub(super) async fn admit(journal: &Sqlite) -> Result<Claim> {
 
 pub(super) fn spec() -> Spec {
     Spec {
-        caller: CallerId::default_caller(),
+        tenant: TenantId::default_tenant(),
         request_id: None,
         folder_id: FolderId::from_uuid(Uuid::new_v4()),
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },

@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::domain::{
-    Ask, CallerId, Deferred, Digest, Event, Format, LivenessPolicy, Match, MatchError, MatchResult,
-    Moment, OzResult, PhotoKind, PhotoSource, Policy, Position, Recorded, Sequence, Settled, Spec,
-    State, Step, Timeout, Timestamp, VolatileState, apply, ask::AskKind, held_back, next_step,
+    Ask, Deferred, Digest, Event, Format, LivenessPolicy, Match, MatchError, MatchResult, Moment,
+    OzResult, PhotoKind, PhotoSource, Policy, Position, Recorded, Sequence, Settled, Spec, State,
+    Step, TenantId, Timeout, Timestamp, VolatileState, apply, ask::AskKind, held_back, next_step,
     settle, state::fold, tests::oz,
 };
 
@@ -22,7 +22,7 @@ const MOST: usize = 10_000;
 
 pub fn spec() -> Spec {
     Spec {
-        caller: CallerId::default_caller(),
+        tenant: TenantId::default_tenant(),
         request_id: None,
         folder_id: oz::folder_id(),
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },

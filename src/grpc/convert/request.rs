@@ -9,8 +9,8 @@ use tonic::Status;
 
 use crate::{
     domain::{
-        CallerId, Digest, FolderId, Format, LivenessPolicy, MatchId, MediaId, PhotoKind,
-        PhotoSource, RequestId, Spec, State, Timeout, photo,
+        Digest, FolderId, Format, LivenessPolicy, MatchId, MediaId, PhotoKind, PhotoSource,
+        RequestId, Spec, State, TenantId, Timeout, photo,
     },
     grpc::{
         convert::time,
@@ -53,7 +53,7 @@ pub struct Parsed {
 /// applies if the request sets none.
 pub fn match_request(
     request: pb::MatchRequest,
-    caller: CallerId,
+    tenant: TenantId,
     default_timeout: Duration,
     digest: impl Fn(&[u8]) -> Digest,
 ) -> Result<Parsed, Status> {
@@ -73,7 +73,7 @@ pub fn match_request(
     let kind = photo.kind;
     let (photo, content) = photo.source.settle(digest)?;
     let spec = Spec {
-        caller,
+        tenant,
         request_id,
         folder_id,
         photo,

@@ -1,4 +1,4 @@
-//! Lists of a caller's matches, newest first, with bounded work: the part that both engines share.
+//! Lists of a tenant's matches, newest first, with bounded work: the part that both engines share.
 //!
 //! `plan` decides from the filter alone which indexes are scanned, `statement` turns the plan into
 //! SQL, `walk` reads in steps until the page is full or the row limit is reached, and `permits`
@@ -21,7 +21,7 @@ use crate::{
     journal::Filter,
 };
 
-/// A page of a caller's matches.
+/// A page of a tenant's matches.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Listing {
     /// The matches that the filter selects, newest first.

@@ -31,19 +31,19 @@ const MILLIS_MAX: u128 = (1 << 48) - 1;
 /// A scan of one index, newest match first.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum IndexScan<'a> {
-    /// All of the caller's matches.
+    /// All of the tenant's matches.
     Caller,
-    /// The caller's matches in a folder.
+    /// The tenant's matches in a folder.
     Folder(FolderId),
-    /// The caller's matches with a label.
+    /// The tenant's matches with a label.
     Label(Label<'a>),
-    /// The caller's matches that have not ended. Each row tells whether it is in one of these
+    /// The tenant's matches that have not ended. Each row tells whether it is in one of these
     /// states.
     Unfinished(Vec<State>),
-    /// The caller's matches that ended in this state.
+    /// The tenant's matches that ended in this state.
     Ended(State),
-    /// All callers' matches whose rows an older version wrote, which are in neither of the two
-    /// indexes above yet. Whether a match is the caller's is looked up; its row tells whether it is
+    /// All tenants' matches whose rows an older version wrote, which are in neither of the two
+    /// indexes above yet. Whether a match is the tenant's is looked up; its row tells whether it is
     /// in one of these states.
     Unlisted(Vec<State>),
 }

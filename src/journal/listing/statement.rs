@@ -1,10 +1,10 @@
-//! The statement that scans a range of a caller's matches: fixed pieces of SQL, chosen by the plan.
+//! The statement that scans a range of a tenant's matches: fixed pieces of SQL, chosen by the plan.
 //! Every value is bound. The engines differ only in how they number the values.
 
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, MatchId, State},
+    domain::{MatchId, State, TenantId},
     journal::listing::plan::{Check, IndexScan, ListPlan},
 };
 
@@ -38,20 +38,20 @@ pub(in crate::journal) struct ScanRange {
 /// however few matches fit.
 pub(in crate::journal) fn scan<'a>(
     plan: &ListPlan<'a>,
-    caller: &'a CallerId,
+    tenant: &'a TenantId,
     stretch: ScanRange,
 ) -> Vec<Piece<'a>> {
     let mut pieces = vec![Sql("SELECT l.match_id, coalesce(l.fits")];
-    pieces.extend(plan.checks.iter().flat_map(|it| check(it, caller)));
+    pieces.extend(plan.checks.iter().flat_map(|it| check(it, tenant)));
     pieces.push(Sql(", FALSE) FROM ("));
     match plan.sources.as_slice() {
-        [one] => pieces.extend(source(one, plan, caller, stretch)),
+        [one] => pieces.extend(source(one, plan, tenant, stretch)),
         several => {
             for (index, one) in several.iter().enumerate() {
                 let join =
                     if index == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" };
                 pieces.push(Sql(join));
-                pieces.extend(source(one, plan, caller, stretch));
+                pieces.extend(source(one, plan, tenant, stretch));
                 pieces.push(Sql(") AS s"));
             }
             pieces.extend([Sql(" ORDER BY match_id DESC LIMIT "), Number(stretch.rows)]);
@@ -90,13 +90,13 @@ struct IndexWalk<'a> {
 }
 
 impl<'a> IndexWalk<'a> {
-    fn of(source: &IndexScan<'a>, caller: &'a CallerId) -> Self {
-        let caller = Text(caller.as_str());
+    fn of(source: &IndexScan<'a>, tenant: &'a TenantId) -> Self {
+        let tenant = Text(tenant.as_str());
         let all = Self {
             table: "matches AS i",
             columns: "i.caller, i.match_id",
             order: "i.caller DESC, i.match_id DESC",
-            values: vec![caller],
+            values: vec![tenant],
             rows: "TRUE",
             fits: vec![Sql("TRUE")],
             needs: "",
@@ -111,21 +111,21 @@ impl<'a> IndexWalk<'a> {
             IndexScan::Folder(id) => Self {
                 columns: "i.caller, i.folder_id, i.match_id",
                 order: "i.caller DESC, i.folder_id DESC, i.match_id DESC",
-                values: vec![caller, Id(*id.as_uuid())],
+                values: vec![tenant, Id(*id.as_uuid())],
                 ..all
             },
             IndexScan::Label(label) => Self {
                 table: "match_labels AS i",
                 columns: "i.caller, i.key, i.value, i.match_id",
                 order: "i.caller DESC, i.key DESC, i.value DESC, i.match_id DESC",
-                values: vec![caller, Text(label.key), Text(label.value)],
+                values: vec![tenant, Text(label.key), Text(label.value)],
                 ..all
             },
             IndexScan::Ended(state) => Self {
                 table: "match_states AS i",
                 columns: "i.caller, i.end_state, i.match_id",
                 order: "i.caller DESC, i.end_state DESC, i.match_id DESC",
-                values: vec![caller, Text(state.name())],
+                values: vec![tenant, Text(state.name())],
                 rows: "i.end_state IS NOT NULL",
                 ..all
             },
@@ -138,10 +138,10 @@ impl<'a> IndexWalk<'a> {
             },
             IndexScan::Unlisted(states) => {
                 let mut fits = with_state(states);
-                fits.extend([Sql(CALLER), caller]);
+                fits.extend([Sql(CALLER), tenant]);
                 Self {
                     table: "match_states AS i",
-                    // The id comes before the caller: the table's primary key has no such order.
+                    // The id comes before the tenant: the table's primary key has no such order.
                     columns: "i.match_id",
                     order: "i.match_id DESC, i.caller DESC",
                     values: Vec::new(),
@@ -179,30 +179,30 @@ impl<'a> IndexWalk<'a> {
 fn source<'a>(
     source: &IndexScan<'a>,
     plan: &ListPlan<'a>,
-    caller: &'a CallerId,
+    tenant: &'a TenantId,
     stretch: ScanRange,
 ) -> Vec<Piece<'a>> {
     let from = plan.from.map_or(Uuid::nil(), |id| *id.as_uuid());
     let until = [plan.until, stretch.before].into_iter().flatten().min();
     // No match has the greatest id: it is of no UUID version.
     let until = until.map_or(Uuid::max(), |id| *id.as_uuid());
-    IndexWalk::of(source, caller).pieces(from, until, stretch.rows)
+    IndexWalk::of(source, tenant).pieces(from, until, stretch.rows)
 }
 
-/// The condition on a match's caller, where the row doesn't have it.
+/// The condition on a match's tenant, where the row doesn't have it.
 const CALLER: &str = " AND (SELECT m.caller FROM matches AS m WHERE m.match_id = i.match_id) = ";
 
 /// The rows that an older version wrote. It is the condition of the index that finds them.
 const UNLISTED: &str = "(i.caller IS NULL OR i.end_time IS NOT NULL AND i.end_state IS NULL)";
 
 /// The look-up of one condition for a scanned match.
-fn check<'a>(check: &Check<'a>, caller: &'a CallerId) -> Vec<Piece<'a>> {
+fn check<'a>(check: &Check<'a>, tenant: &'a TenantId) -> Vec<Piece<'a>> {
     match check {
         // Not EXISTS: PostgreSQL may answer that by hashing all matches with the label.
         Check::Label(label) => {
             const LABELLED: &str = " AND (SELECT TRUE FROM match_labels AS o WHERE o.caller = ";
             let mut pieces = vec![Sql(LABELLED)];
-            pieces.extend([Text(caller.as_str()), Sql(" AND o.key = "), Text(label.key)]);
+            pieces.extend([Text(tenant.as_str()), Sql(" AND o.key = "), Text(label.key)]);
             pieces.extend([Sql(" AND o.value = "), Text(label.value)]);
             pieces.push(Sql(" AND o.match_id = l.match_id)"));
             pieces

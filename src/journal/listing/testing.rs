@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::{
-    domain::CallerId,
+    domain::TenantId,
     journal::{
         Filter,
         listing::{
@@ -15,8 +15,8 @@ use crate::{
 
 /// The statement that scans the first range of a list, with numbered parameters.
 pub(in crate::journal) fn statement(filter: &Filter) -> String {
-    let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
-    let pieces = scan(&plan, &caller, ScanRange { before: None, rows: 512 });
+    let (tenant, plan) = (TenantId::from_stored("anna"), plan(filter));
+    let pieces = scan(&plan, &tenant, ScanRange { before: None, rows: 512 });
     pieces.iter().zip(1..).fold(String::new(), |mut sql, (piece, number)| {
         match piece {
             Piece::Sql(text) => sql.push_str(text),
@@ -30,8 +30,8 @@ pub(in crate::journal) fn statement(filter: &Filter) -> String {
 /// execution. The plan is generic, so it doesn't depend on the values.
 #[cfg(feature = "postgres-tests")]
 pub(in crate::journal) fn prepared(filter: &Filter, explain: &str) -> [String; 2] {
-    let (caller, plan) = (CallerId::from_stored("anna"), plan(filter));
-    let pieces = scan(&plan, &caller, ScanRange { before: None, rows: 512 });
+    let (tenant, plan) = (TenantId::from_stored("anna"), plan(filter));
+    let pieces = scan(&plan, &tenant, ScanRange { before: None, rows: 512 });
     let (mut sql, mut types, mut values) = (String::new(), Vec::new(), Vec::new());
     for piece in &pieces {
         let (kind, value) = match piece {

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tokio::task;
 
 use crate::{
-    domain::{CallerId, Match, MatchId},
+    domain::{Match, MatchId, TenantId},
     journal::{
         Error, Filter, Listing,
         listing::{
@@ -70,7 +70,7 @@ pub(in crate::journal) trait ListConnection: Send {
 /// Reads a page for [`crate::journal::Reader::list`].
 pub(in crate::journal) async fn list(
     store: &mut impl ListConnection,
-    caller: &CallerId,
+    tenant: &TenantId,
     filter: &Filter,
     before: Option<MatchId>,
     limit: usize,
@@ -80,7 +80,7 @@ pub(in crate::journal) async fn list(
     let mut rows = walk.first_step(&plan);
     while !walk.is_over() {
         let stretch = ScanRange { before: walk.reached, rows: as_number(rows) };
-        let mut looked = store.scan(&statement::scan(&plan, caller, stretch)).await?;
+        let mut looked = store.scan(&statement::scan(&plan, tenant, stretch)).await?;
         looked.sort_unstable_by_key(|row| Reverse(row.match_id));
         walk.scanned += looked.len();
         let is_last = looked.len() < rows;
@@ -224,8 +224,8 @@ mod tests {
     async fn a_match_that_no_longer_fits_leaves_its_place_to_the_next() {
         let ids: Vec<MatchId> = (0..200).map(|n| match_id(0, n)).collect();
         let mut store = Moving { left: ids.clone(), read: BTreeMap::new() };
-        let caller = CallerId::default_caller();
-        let listing = list(&mut store, &caller, &Filter::default(), None, 51).await.unwrap();
+        let tenant = TenantId::default_tenant();
+        let listing = list(&mut store, &tenant, &Filter::default(), None, 51).await.unwrap();
         assert!(listing.matches.is_empty());
         let expected: BTreeMap<_, _> = ids.into_iter().map(|id| (id, 1)).collect();
         assert_eq!(store.read, expected, "each match is read once");

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec,
-        State, Timestamp, state::fold,
+        AnalysisId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec, State,
+        TenantId, Timestamp, state::fold,
     },
     journal::{Claim, CursorStatus, Key, Origin, stored},
 };
@@ -248,23 +248,23 @@ impl Store {
 
     // Reads.
 
-    pub(super) fn find(&self, caller: &CallerId, key: &Key) -> Option<Match> {
+    pub(super) fn find(&self, tenant: &TenantId, key: &Key) -> Option<Match> {
         let is_named = |row: &&Row, id: &RequestId| {
             row.spec()
-                .is_some_and(|spec| spec.caller == *caller && spec.request_id.as_ref() == Some(id))
+                .is_some_and(|spec| spec.tenant == *tenant && spec.request_id.as_ref() == Some(id))
         };
         let row = match key {
             Key::Match(id) => self.matches.get(id),
             Key::Request(id) => self.matches.values().find(|row| is_named(row, id)),
         };
-        row.map(Row::folded).filter(|m| m.spec.caller == *caller)
+        row.map(Row::folded).filter(|m| m.spec.tenant == *tenant)
     }
 
     pub(super) fn of<'a>(
         &'a self,
-        caller: &'a CallerId,
+        tenant: &'a TenantId,
     ) -> impl DoubleEndedIterator<Item = Match> + 'a {
-        self.matches.values().map(Row::folded).filter(move |m| m.spec.caller == *caller)
+        self.matches.values().map(Row::folded).filter(move |m| m.spec.tenant == *tenant)
     }
 
     /// The events after one position, up to another one included.

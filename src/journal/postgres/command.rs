@@ -10,7 +10,7 @@ use tokio::time;
 use tracing::{debug, warn};
 
 use crate::{
-    domain::{CallerId, Match, MatchId},
+    domain::{Match, MatchId, TenantId},
     journal::{
         Claim, Erased, Error, Takeover,
         postgres::{
@@ -41,7 +41,7 @@ pub(super) enum Command {
     /// As [`journal::Writer::release`](crate::journal::Writer::release).
     Release { claims: Vec<Claim>, reply: ReplySender<()> },
     /// As [`journal::Writer::erase`](crate::journal::Writer::erase).
-    Erase { caller: CallerId, match_id: MatchId, reply: ReplySender<Erased> },
+    Erase { tenant: TenantId, match_id: MatchId, reply: ReplySender<Erased> },
     /// As [`Chore::EraseExpired`](crate::journal::Chore::EraseExpired).
     EraseExpired { limit: usize, reply: ReplySender<usize> },
     /// As [`Chore::Enlist`](crate::journal::Chore::Enlist).
@@ -78,8 +78,8 @@ impl WriterEngine {
                 self.notify(notify::RELEASED).await;
                 reply.send(released.map(drop));
             }
-            Command::Erase { caller, match_id, reply } => {
-                let erased = self.run_statement(&erase::EraseOne { caller, match_id }).await;
+            Command::Erase { tenant, match_id, reply } => {
+                let erased = self.run_statement(&erase::EraseOne { tenant, match_id }).await;
                 self.forget(matches!(erased, Ok(Erased::Done))).await;
                 reply.send(erased);
             }

@@ -19,7 +19,7 @@ impl Statement for Enlist {
 
     async fn run(&self, connection: &mut PgConnection, _again: bool) -> Result<usize, Error> {
         // Rows that other statements have locked are left to the next call. A row without a match
-        // can't exist; but if it did, without the empty caller it would be found again and again.
+        // can't exist; but if it did, without the empty tenant it would be found again and again.
         const ENLIST: &str = "
             UPDATE match_states AS s SET
                 caller = coalesce((SELECT m.caller FROM matches AS m

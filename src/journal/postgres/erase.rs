@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sqlx::{PgConnection, Row, query};
 
 use crate::{
-    domain::{CallerId, MatchId, Timestamp},
+    domain::{MatchId, TenantId, Timestamp},
     journal::{
         Erased, Error,
         postgres::{rows, statement::Statement},
@@ -53,9 +53,9 @@ macro_rules! erase {
     };
 }
 
-/// Erases one match of a caller, if it has ended.
+/// Erases one match of a tenant, if it has ended.
 pub(super) struct EraseOne {
-    pub caller: CallerId,
+    pub tenant: TenantId,
     pub match_id: MatchId,
 }
 
@@ -71,7 +71,7 @@ impl Statement for EraseOne {
             "(SELECT count(*) FROM due AS d CROSS JOIN LATERAL (
                 SELECT 1 FROM match_states AS s WHERE s.match_id = d.match_id LIMIT 1) AS s)"
         );
-        let erasing = query(ERASE).bind(self.match_id.as_uuid()).bind(self.caller.as_str());
+        let erasing = query(ERASE).bind(self.match_id.as_uuid()).bind(self.tenant.as_str());
         let row = erasing.fetch_one(connection).await?;
         Ok(match (row.try_get::<i64, _>(0)?, row.try_get::<i64, _>(2)?) {
             (0, 0) if again => Erased::Done,

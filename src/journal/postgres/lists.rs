@@ -12,7 +12,7 @@ use tokio::time;
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, MatchId},
+    domain::{MatchId, TenantId},
     journal::{
         Error, Filter, Listing,
         listing::{self, GroupRead, LISTS_MAX, ListConnection, ListPermits, Piece, ScannedRow},
@@ -64,15 +64,15 @@ impl Lists {
     /// As [`crate::journal::Reader::list`].
     pub(super) async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Listing, Error> {
-        let (caller, filter) = (caller.clone(), filter.clone());
+        let (tenant, filter) = (tenant.clone(), filter.clone());
         let listing = self.run(move |connected| {
-            let (caller, filter) = (caller.clone(), filter.clone());
-            Box::pin(async move { listing::list(connected, &caller, &filter, before, limit).await })
+            let (tenant, filter) = (tenant.clone(), filter.clone());
+            Box::pin(async move { listing::list(connected, &tenant, &filter, before, limit).await })
         });
         listing.await
     }

@@ -48,7 +48,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     domain::{
-        AnalysisId, CallerId, Cursor, Event, Match, MatchId, Recorded, Sequence, Spec, State,
+        AnalysisId, Cursor, Event, Match, MatchId, Recorded, Sequence, Spec, State, TenantId,
         Timestamp, event::Cancelled,
     },
     journal::{
@@ -387,7 +387,7 @@ impl Postgres {
     async fn known(&self, match_id: MatchId, spec: &Spec) -> Result<Option<Match>, Error> {
         let by_request = spec.request_id.clone().map(Key::Request);
         for key in by_request.into_iter().chain([Key::Match(match_id)]) {
-            if let Some(known) = self.find_match(&spec.caller, &key).await? {
+            if let Some(known) = self.find_match(&spec.tenant, &key).await? {
                 return Ok(Some(known));
             }
         }
@@ -570,7 +570,7 @@ impl Writer for Postgres {
                         return Ok(Admitted::Known(known));
                     }
                     if !self.read_events(match_id).await?.is_empty() {
-                        let problem = format!("match {match_id} belongs to another caller");
+                        let problem = format!("match {match_id} belongs to another tenant");
                         return Err(Error::Corrupt(problem));
                     }
                     // The match that kept this one from being admitted has been erased since.
@@ -592,13 +592,13 @@ impl Writer for Postgres {
 
     async fn cancel(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         key: &Key,
         keep: Duration,
     ) -> Result<CancelledAs, Error> {
         let mut doubtful_before = false;
         loop {
-            let Some(known) = self.find_match(caller, key).await? else {
+            let Some(known) = self.find_match(tenant, key).await? else {
                 return Ok(CancelledAs::Absent);
             };
             match known.state {
@@ -622,9 +622,9 @@ impl Writer for Postgres {
         }
     }
 
-    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        let caller = caller.clone();
-        self.0.writer.ask(|reply| Command::Erase { caller, match_id, reply }).await
+    async fn erase(&self, tenant: &TenantId, match_id: MatchId) -> Result<Erased, Error> {
+        let tenant = tenant.clone();
+        self.0.writer.ask(|reply| Command::Erase { tenant, match_id, reply }).await
     }
 
     async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {

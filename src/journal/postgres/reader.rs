@@ -8,7 +8,7 @@ use sqlx::{PgPool, Row, pool::PoolConnection, postgres::PgRow, query};
 use tokio::time;
 
 use crate::{
-    domain::{AnalysisId, CallerId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence},
+    domain::{AnalysisId, Cursor, Event, Match, MatchId, Position, Recorded, Sequence, TenantId},
     journal::{
         Claim, CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader, Start,
         postgres::{
@@ -164,13 +164,13 @@ impl ReadConnections {
 }
 
 impl Postgres {
-    /// Reads the match that a caller's key names.
+    /// Reads the match that a tenant's key names.
     pub(super) async fn find_match(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         key: &Key,
     ) -> Result<Option<Match>, Error> {
-        let rows = self.0.readers.rows(|| rows::journal_by_key(caller, key)).await?;
+        let rows = self.0.readers.rows(|| rows::journal_by_key(tenant, key)).await?;
         let events = rows::events(&rows)?;
         match stored::folded(&events) {
             Ok(found) => Ok(found),
@@ -181,7 +181,7 @@ impl Postgres {
         }
     }
 
-    /// Reads the events of a match, whichever caller's it is.
+    /// Reads the events of a match, whichever tenant's it is.
     pub(super) async fn read_events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
         const EVENTS: &str = concat!(
             "SELECT ",
@@ -248,8 +248,8 @@ impl Postgres {
         Ok(rows.iter().filter_map(rows::id).collect())
     }
 
-    /// Those of these analyses that belong to other matches, of any caller: folders at Oz don't
-    /// tell this service's callers apart.
+    /// Those of these analyses that belong to other matches, of any tenant: folders at Oz don't
+    /// tell this service's tenants apart.
     pub(super) async fn others_own(
         &self,
         match_id: MatchId,
@@ -269,8 +269,8 @@ impl Postgres {
 
 #[async_trait]
 impl Reader for Postgres {
-    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        self.find_match(caller, key).await
+    async fn find(&self, tenant: &TenantId, key: &Key) -> Result<Option<Match>, Error> {
+        self.find_match(tenant, key).await
     }
 
     async fn events(&self, match_id: MatchId) -> Result<Vec<Recorded>, Error> {
@@ -314,12 +314,12 @@ impl Reader for Postgres {
 
     async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Listing, Error> {
-        self.0.lists.list(caller, filter, before, limit).await
+        self.0.lists.list(tenant, filter, before, limit).await
     }
 
     async fn cursor(&self, start: Start) -> Result<Cursor, Error> {

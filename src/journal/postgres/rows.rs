@@ -5,7 +5,7 @@ use sqlx::{PgConnection, Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp},
+    domain::{Match, MatchId, Position, Recorded, Sequence, TenantId, Timestamp},
     journal::{
         Error, Key,
         stored::{self, ColumnsByMatch, MatchColumns},
@@ -23,8 +23,8 @@ pub(super) use columns;
 /// A statement with its values bound.
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Postgres, sqlx::postgres::PgArguments>;
 
-/// Selects the events of the match that a caller's key names. How rows are found: see `write.sql`.
-pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q> {
+/// Selects the events of the match that a tenant's key names. How rows are found: see `write.sql`.
+pub(super) fn journal_by_key<'q>(tenant: &'q TenantId, key: &'q Key) -> Query<'q> {
     const BY_ID: &str = concat!(
         "SELECT ",
         columns!(),
@@ -44,8 +44,8 @@ pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q
          ORDER BY e.sequence"
     );
     match key {
-        Key::Match(id) => sqlx::query(BY_ID).bind(caller.as_str()).bind(id.as_uuid()),
-        Key::Request(id) => sqlx::query(BY_REQUEST).bind(caller.as_str()).bind(id.as_str()),
+        Key::Match(id) => sqlx::query(BY_ID).bind(tenant.as_str()).bind(id.as_uuid()),
+        Key::Request(id) => sqlx::query(BY_REQUEST).bind(tenant.as_str()).bind(id.as_str()),
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) fn besides(rows: &[PgRow]) -> Result<ColumnsByMatch, Error> {
         let match_id = MatchId::from_uuid(row.try_get(0)?);
         let beside = MatchColumns {
             match_id,
-            caller: row.try_get(1)?,
+            tenant: row.try_get(1)?,
             request_id: row.try_get(2)?,
             folder_id: row.try_get(3)?,
             create_time: time(4)?,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Event, MatchId, Position, Recorded, RequestId, Sequence, Spec, State,
+        AnalysisId, Event, MatchId, Position, Recorded, RequestId, Sequence, Spec, State, TenantId,
         Timestamp,
     },
     journal::{
@@ -143,7 +143,7 @@ pub(super) struct Author {
 #[derive(PartialEq, Eq, Hash)]
 enum Name<'a> {
     Match(MatchId),
-    Request(&'a CallerId, &'a RequestId),
+    Request(&'a TenantId, &'a RequestId),
     Analysis(&'a AnalysisId),
 }
 
@@ -157,7 +157,7 @@ impl Write {
 
     fn names(&self) -> impl Iterator<Item = Name<'_>> {
         let request = match &self.what {
-            What::New(spec) => spec.request_id.as_ref().map(|id| Name::Request(&spec.caller, id)),
+            What::New(spec) => spec.request_id.as_ref().map(|id| Name::Request(&spec.tenant, id)),
             What::Next { .. } | What::End(_) => None,
         };
         let analyses = self.event().and_then(analyses);
@@ -251,7 +251,7 @@ pub(super) fn statement<'q>(jobs: &'q [Job], author: Author) -> Query<'q> {
 #[derive(Default)]
 struct NewRows<'a> {
     match_id: Vec<Uuid>,
-    caller: Vec<&'a str>,
+    tenant: Vec<&'a str>,
     request_id: Vec<Option<&'a str>>,
     folder_id: Vec<Uuid>,
     needs_photo: Vec<bool>,
@@ -265,7 +265,7 @@ impl<'a> NewRows<'a> {
         for write in jobs.iter().map(|job| &job.write) {
             if let What::New(spec) = &write.what {
                 new.match_id.push(*write.match_id.as_uuid());
-                new.caller.push(spec.caller.as_str());
+                new.tenant.push(spec.tenant.as_str());
                 new.request_id.push(spec.request_id.as_ref().map(RequestId::as_str));
                 new.folder_id.push(*spec.folder_id.as_uuid());
                 new.needs_photo.push(spec.needs_photo());
@@ -279,7 +279,7 @@ impl<'a> NewRows<'a> {
     fn bind(self, query: Query<'a>) -> Query<'a> {
         query
             .bind(self.match_id)
-            .bind(self.caller)
+            .bind(self.tenant)
             .bind(self.request_id)
             .bind(self.folder_id)
             .bind(self.needs_photo)
@@ -298,7 +298,7 @@ fn slot(match_id: MatchId) -> i16 {
 #[derive(Default)]
 struct Labels<'a> {
     match_id: Vec<Uuid>,
-    caller: Vec<&'a str>,
+    tenant: Vec<&'a str>,
     key: Vec<&'a str>,
     value: Vec<&'a str>,
 }
@@ -310,7 +310,7 @@ impl<'a> Labels<'a> {
             if let What::New(spec) = &write.what {
                 for (key, value) in &spec.labels {
                     labels.match_id.push(*write.match_id.as_uuid());
-                    labels.caller.push(spec.caller.as_str());
+                    labels.tenant.push(spec.tenant.as_str());
                     labels.key.push(key);
                     labels.value.push(value);
                 }
@@ -320,7 +320,7 @@ impl<'a> Labels<'a> {
     }
 
     fn bind(self, query: Query<'a>) -> Query<'a> {
-        query.bind(self.match_id).bind(self.caller).bind(self.key).bind(self.value)
+        query.bind(self.match_id).bind(self.tenant).bind(self.key).bind(self.value)
     }
 }
 

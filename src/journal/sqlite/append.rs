@@ -10,8 +10,8 @@ use sqlx::{Row, query, sqlite::SqliteRow};
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec,
-        State, Timestamp, event::Cancelled,
+        AnalysisId, Event, Match, MatchId, Position, Recorded, RequestId, Sequence, Spec, State,
+        TenantId, Timestamp, event::Cancelled,
     },
     journal::{
         Admitted, Appended, CancelledAs, Claim, Error, Key,
@@ -44,12 +44,12 @@ pub(super) struct Append {
 
 /// Ends a match as cancelled and fences off the claim on it.
 pub(super) struct Cancel {
-    pub caller: CallerId,
+    pub tenant: TenantId,
     pub key: Key,
     pub keep: Duration,
 }
 
-/// Admits a match, unless one exists with its id or with the caller's request id.
+/// Admits a match, unless one exists with its id or with the tenant's request id.
 pub(super) static ADMIT: Template = Template::new(
     4,
     11,
@@ -79,7 +79,7 @@ impl Operation for Admit {
     fn bind<'q>(&self, query: Query<'q>, tx: &Tx<'_>) -> Query<'q> {
         query
             .bind(blob(self.match_id.as_uuid()))
-            .bind(self.spec.caller.as_str())
+            .bind(self.spec.tenant.as_str())
             .bind(self.spec.request_id.as_ref().map(RequestId::as_str))
             .bind(blob(self.spec.folder_id.as_uuid()))
             .bind(tx.now.as_micros())
@@ -104,7 +104,7 @@ impl Operation for Admit {
         match alone.first() {
             Some(row) => self.admitted(row, tx),
             None => {
-                Err(Error::Corrupt(format!("match {} belongs to another caller", self.match_id)))
+                Err(Error::Corrupt(format!("match {} belongs to another tenant", self.match_id)))
             }
         }
     }
@@ -125,12 +125,12 @@ impl Admit {
         Ok(Admitted::New(recorded, Claim::of_new(self.match_id)))
     }
 
-    /// The match that is in the way: the one with the caller's request id, or else the one with
+    /// The match that is in the way: the one with the tenant's request id, or else the one with
     /// this id.
     async fn known(&self, tx: &mut Tx<'_>) -> Result<Option<Match>, Error> {
         let by_request = self.spec.request_id.clone().map(Key::Request);
         for key in by_request.into_iter().chain([Key::Match(self.match_id)]) {
-            if let Some(known) = find(tx, &self.spec.caller, &key).await? {
+            if let Some(known) = find(tx, &self.spec.tenant, &key).await? {
                 return Ok(Some(known));
             }
         }
@@ -193,7 +193,7 @@ impl Operation for Cancel {
     type Outcome = CancelledAs;
 
     async fn run(&self, _: Rows, tx: &mut Tx<'_>) -> Result<CancelledAs, Error> {
-        let Some(known) = find(tx, &self.caller, &self.key).await? else {
+        let Some(known) = find(tx, &self.tenant, &self.key).await? else {
             return Ok(CancelledAs::Absent);
         };
         match known.state {
@@ -323,7 +323,7 @@ impl NewEvent<'_> {
 }
 
 /// The match that a key names, as this transaction sees it.
-async fn find(tx: &mut Tx<'_>, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-    let rows = rows::journal_by_key(caller, key).fetch_all(tx.connection()).await?;
+async fn find(tx: &mut Tx<'_>, tenant: &TenantId, key: &Key) -> Result<Option<Match>, Error> {
+    let rows = rows::journal_by_key(tenant, key).fetch_all(tx.connection()).await?;
     rows::folded(tx.connection(), &rows).await
 }

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use sqlx::{Row, query};
 
 use crate::{
-    domain::{CallerId, MatchId},
+    domain::{MatchId, TenantId},
     journal::{
         Erased, Error,
         sqlite::{
@@ -25,9 +25,9 @@ use crate::{
     },
 };
 
-/// Erases one match of a caller, if the match has ended.
+/// Erases one match of a tenant, if the match has ended.
 pub(super) struct EraseOne {
-    pub caller: CallerId,
+    pub tenant: TenantId,
     pub match_id: MatchId,
 }
 
@@ -45,7 +45,7 @@ impl Operation for EraseOne {
         let id = blob(self.match_id.as_uuid());
         let found = query(statements::HAS_NOT_ENDED)
             .bind(id)
-            .bind(self.caller.as_str())
+            .bind(self.tenant.as_str())
             .fetch_optional(tx.connection())
             .await?;
         let Some(row) = found else {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, Row, SqliteConnection, query};
 
 use crate::{
-    domain::{CallerId, MatchId},
+    domain::{MatchId, TenantId},
     journal::{
         Error, Filter, Listing,
         listing::{self, GROUP, GroupRead, ListConnection, ListPermits, Piece, ScannedRow},
@@ -63,14 +63,14 @@ impl Lists {
     /// As [`crate::journal::Reader::list`].
     pub(super) async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Listing, Error> {
-        let (caller, filter) = (caller.clone(), filter.clone());
+        let (tenant, filter) = (tenant.clone(), filter.clone());
         let listing = self.run(move |connected| {
-            Box::pin(async move { listing::list(connected, &caller, &filter, before, limit).await })
+            Box::pin(async move { listing::list(connected, &tenant, &filter, before, limit).await })
         });
         listing.await
     }

@@ -35,7 +35,7 @@ use tokio::sync::watch;
 
 use crate::{
     clock::Clock,
-    domain::{AnalysisId, CallerId, Event, Match, MatchId, Sequence, Spec},
+    domain::{AnalysisId, Event, Match, MatchId, Sequence, Spec, TenantId},
     journal::{
         Admitted, Appended, CancelledAs, Chore, Claim, ClaimStatus, Erased, Erasures, Error,
         FOLLOWERS, Feed, Fleet, Handles, Identity, Key, Listener, Takeover, Writer,
@@ -310,16 +310,16 @@ impl Writer for Sqlite {
 
     async fn cancel(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         key: &Key,
         keep: Duration,
     ) -> Result<CancelledAs, Error> {
-        let (caller, key) = (caller.clone(), key.clone());
-        self.0.writer.submit(append::Cancel { caller, key, keep }).await
+        let (tenant, key) = (tenant.clone(), key.clone());
+        self.0.writer.submit(append::Cancel { tenant, key, keep }).await
     }
 
-    async fn erase(&self, caller: &CallerId, match_id: MatchId) -> Result<Erased, Error> {
-        self.0.writer.submit(erase::EraseOne { caller: caller.clone(), match_id }).await
+    async fn erase(&self, tenant: &TenantId, match_id: MatchId) -> Result<Erased, Error> {
+        self.0.writer.submit(erase::EraseOne { tenant: tenant.clone(), match_id }).await
     }
 
     async fn tidy(&self, chore: Chore, limit: usize) -> Result<usize, Error> {

@@ -8,7 +8,7 @@ use sqlx::{Row, query, query_scalar};
 use tokio::time;
 
 use crate::{
-    domain::{AnalysisId, CallerId, Cursor, Match, MatchId, Position, Recorded},
+    domain::{AnalysisId, Cursor, Match, MatchId, Position, Recorded, TenantId},
     journal::{
         CursorStatus, Error, EventPage, Filter, Key, Listing, Origin, Reader, Start, reply,
         sqlite::{
@@ -26,8 +26,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[async_trait]
 impl Reader for Sqlite {
-    async fn find(&self, caller: &CallerId, key: &Key) -> Result<Option<Match>, Error> {
-        let rows = rows::journal_by_key(caller, key).fetch_all(&self.0.readers).await?;
+    async fn find(&self, tenant: &TenantId, key: &Key) -> Result<Option<Match>, Error> {
+        let rows = rows::journal_by_key(tenant, key).fetch_all(&self.0.readers).await?;
         rows::folded(&self.0.readers, &rows).await
     }
 
@@ -80,12 +80,12 @@ impl Reader for Sqlite {
 
     async fn list(
         &self,
-        caller: &CallerId,
+        tenant: &TenantId,
         filter: &Filter,
         before: Option<MatchId>,
         limit: usize,
     ) -> Result<Listing, Error> {
-        self.0.lists.list(caller, filter, before, limit).await
+        self.0.lists.list(tenant, filter, before, limit).await
     }
 
     async fn cursor(&self, start: Start) -> Result<Cursor, Error> {
@@ -170,8 +170,8 @@ impl Sqlite {
         Ok(Position(floor.cast_unsigned()))
     }
 
-    /// Which of these analyses belong to other matches, whichever caller's: Oz's folders know
-    /// nothing of our callers.
+    /// Which of these analyses belong to other matches, whichever tenant's: Oz's folders know
+    /// nothing of our tenants.
     pub(super) async fn others_own(
         &self,
         match_id: MatchId,

@@ -5,7 +5,7 @@ use sqlx::{Row, SqliteExecutor, query, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, Match, MatchId, Position, Recorded, Sequence, Timestamp},
+    domain::{Match, MatchId, Position, Recorded, Sequence, TenantId, Timestamp},
     journal::{
         Error, Key,
         sqlite::statements,
@@ -24,11 +24,11 @@ pub(super) use columns;
 /// A statement with its values, ready to run.
 pub(super) type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
 
-/// The query for the events of the match that a caller's key names.
-pub(super) fn journal_by_key<'q>(caller: &'q CallerId, key: &'q Key) -> Query<'q> {
+/// The query for the events of the match that a tenant's key names.
+pub(super) fn journal_by_key<'q>(tenant: &'q TenantId, key: &'q Key) -> Query<'q> {
     match key {
-        Key::Match(id) => query(statements::BY_ID).bind(caller.as_str()).bind(blob(id.as_uuid())),
-        Key::Request(id) => query(statements::BY_REQUEST).bind(caller.as_str()).bind(id.as_str()),
+        Key::Match(id) => query(statements::BY_ID).bind(tenant.as_str()).bind(blob(id.as_uuid())),
+        Key::Request(id) => query(statements::BY_REQUEST).bind(tenant.as_str()).bind(id.as_str()),
     }
 }
 
@@ -88,7 +88,7 @@ fn beside(row: &SqliteRow) -> sqlx::Result<(MatchId, MatchColumns)> {
     let match_id = MatchId::from_uuid(uuid(row, 0)?);
     let beside = MatchColumns {
         match_id,
-        caller: row.try_get(1)?,
+        tenant: row.try_get(1)?,
         request_id: row.try_get(2)?,
         folder_id: uuid(row, 3)?,
         create_time: time(4)?,

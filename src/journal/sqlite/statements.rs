@@ -18,7 +18,7 @@ macro_rules! statements {
 }
 
 statements! {
-    /// The events of a caller's match, by its id.
+    /// The events of a tenant's match, by its id.
     BY_ID = concat!(
         "SELECT ",
         columns!(),
@@ -26,7 +26,7 @@ statements! {
         WHERE m.match_id = $2 AND m.caller = $1 ORDER BY e.sequence"
     );
 
-    /// The same, by the caller's request id.
+    /// The same, by the tenant's request id.
     BY_REQUEST = concat!(
         "SELECT ",
         columns!(),
@@ -110,7 +110,7 @@ statements! {
     /// Releases the claim on a match.
     RELEASE = "UPDATE match_states SET owner = NULL WHERE match_id = $1 AND epoch = $2";
 
-    /// Whether a caller's match is unfinished.
+    /// Whether a tenant's match is unfinished.
     HAS_NOT_ENDED = "
         SELECT s.end_time IS NULL FROM matches AS m JOIN match_states AS s USING (match_id)
         WHERE m.match_id = $1 AND m.caller = $2";
@@ -132,7 +132,7 @@ statements! {
         RETURNING 1";
 
     /// Enters matches of an older version into the indexes of lists. A row without its match gets
-    /// an empty caller, or it would come again and again. The index is named: with the statistics
+    /// an empty tenant, or it would come again and again. The index is named: with the statistics
     /// of a young store, SQLite would read the whole table instead.
     ENLIST = "
         UPDATE match_states SET

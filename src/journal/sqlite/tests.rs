@@ -246,9 +246,9 @@ async fn erased_matches_are_nowhere_in_the_files() {
     let mut left: BTreeSet<_> = (0..1000).collect();
     assert_eq!(canaries(folder, "requestcanary"), left);
     assert_eq!(canaries(folder, "labelcanary"), left);
-    let (caller, two_of_three) = (anna(), (0..1000).filter(|n| n % 3 != 0).collect::<Vec<_>>());
+    let (tenant, two_of_three) = (anna(), (0..1000).filter(|n| n % 3 != 0).collect::<Vec<_>>());
     for some in two_of_three.chunks(100) {
-        let erasing = some.iter().map(|n| store.journal.erase(&caller, match_id(*n, 0)));
+        let erasing = some.iter().map(|n| store.journal.erase(&tenant, match_id(*n, 0)));
         assert!(join_all(erasing).await.iter().all(|erased| matches!(erased, Ok(Erased::Done))));
         left.retain(|n| !some.contains(n));
         assert_eq!(canaries(folder, "requestcanary"), left);
@@ -290,10 +290,10 @@ async fn a_failed_operation_fails_no_other() {
     // And the row that completes the unreadable event.
     tamper(&path(&store.folder), "UPDATE matches SET folder_id = x'00'").await;
     let (key, writer) = (Key::Match(bad.match_id), &store.journal);
-    let caller = anna();
+    let tenant = anna();
     let (before, failed, after) = tokio::join!(
         writer.append(good, Sequence(1), trouble()),
-        writer.cancel(&caller, &key, KEEP),
+        writer.cancel(&tenant, &key, KEEP),
         writer.append(good, Sequence(2), trouble()),
     );
     assert!(failed.is_err());
@@ -445,8 +445,8 @@ async fn a_write_beside_a_page_of_retention_waits_for_one_part_of_it() {
 async fn a_write_beside_many_erasures_waits_for_some_of_them() {
     let store = store().await;
     end_a_thousand(&store.journal).await;
-    let (journal, caller, before) = (&store.journal, anna(), store.journal.commits());
-    let erasing = join_all((0..500).map(|n| journal.erase(&caller, match_id(n, 0))));
+    let (journal, tenant, before) = (&store.journal, anna(), store.journal.commits());
+    let erasing = join_all((0..500).map(|n| journal.erase(&tenant, match_id(n, 0))));
     let beside = async {
         journal.admit(match_id(0, 1), Arc::new(plain_spec())).await.unwrap();
         journal.commits() - before

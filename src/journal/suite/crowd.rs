@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     crowd::{Crowd, Stands},
-    domain::{CallerId, FolderId, MatchId, State, Timestamp},
+    domain::{FolderId, MatchId, State, TenantId, Timestamp},
     journal::{Filter, Listing, Reader, suite::facts::labels},
 };
 
@@ -137,14 +137,14 @@ pub(in crate::journal) async fn check<F: Future<Output = ()>>(
     crowd: &Crowd,
     mut look: impl FnMut(Filter, Option<MatchId>, Listing) -> F,
 ) {
-    let caller = CallerId::from_stored(crowd.caller);
+    let tenant = TenantId::from_stored(crowd.caller);
     for Case { filter, selects } in cases(crowd) {
         let numbers = (crowd.first..crowd.end()).rev().filter(|number| selects(*number));
         let expected: Vec<MatchId> =
             numbers.map(|number| MatchId::from_uuid(Uuid::from_u128(crowd.id(number)))).collect();
         let (mut listed, mut position, mut is_over) = (Vec::new(), None, false);
         while !is_over && listed.len() < COMPARED_MAX {
-            let page = reader.list(&caller, &filter, position, PAGE).await.unwrap();
+            let page = reader.list(&tenant, &filter, position, PAGE).await.unwrap();
             assert!(
                 page.matches.len() <= PAGE && page.rows <= ROWS_MAX,
                 "{filter:?}: {}",

@@ -64,7 +64,7 @@ pub async fn erasing_another_callers_match_finds_none(engine: impl Engine) {
     end(&engine, match_id(0, 1), plain_spec()).await;
     admit(&engine, match_id(0, 2), plain_spec()).await;
     for n in [1, 2, 3] {
-        let erased = engine.writer().erase(&caller("bert"), match_id(0, n)).await.unwrap();
+        let erased = engine.writer().erase(&tenant("bert"), match_id(0, n)).await.unwrap();
         assert_eq!(erased, Erased::Absent);
     }
     assert_eq!(engine.reader().events(match_id(0, 1)).await.unwrap().len(), 2);

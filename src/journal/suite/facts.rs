@@ -6,9 +6,9 @@ use uuid::Builder;
 
 use crate::{
     domain::{
-        AnalysisId, CallerId, Digest, Event, FolderId, Format, LivenessPolicy, MatchError, MatchId,
+        AnalysisId, Digest, Event, FolderId, Format, LivenessPolicy, MatchError, MatchId,
         MatchResult, PhotoKind, PhotoSource, Position, Reason, Recorded, Resolution, Sequence,
-        Spec, Timeout, Timestamp,
+        Spec, TenantId, Timeout, Timestamp,
         event::{AnalysisStarted, AttemptFailed, Cancelled, Failed, Finished, PhotoUploaded},
         reason::Cause,
     },
@@ -34,12 +34,12 @@ pub(crate) fn match_id(millis: u64, n: u64) -> MatchId {
     MatchId::from_uuid(Builder::from_unix_timestamp_millis(start + millis, &counter).into_uuid())
 }
 
-pub(crate) fn caller(name: &str) -> CallerId {
-    CallerId::from_stored(name)
+pub(crate) fn tenant(name: &str) -> TenantId {
+    TenantId::from_stored(name)
 }
 
-pub(in crate::journal) fn anna() -> CallerId {
-    caller("anna")
+pub(in crate::journal) fn anna() -> TenantId {
+    tenant("anna")
 }
 
 pub(crate) fn folder(n: u8) -> FolderId {
@@ -53,7 +53,7 @@ pub(in crate::journal) fn request(id: &str) -> Key {
 /// A request of Anna's, without a request id or labels.
 pub(crate) fn plain_spec() -> Spec {
     Spec {
-        caller: anna(),
+        tenant: anna(),
         request_id: None,
         folder_id: folder(1),
         photo: PhotoSource::Content { digest: Digest([7; 32]), format: Format::Jpeg },

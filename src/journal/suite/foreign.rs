@@ -88,10 +88,10 @@ pub async fn an_unknown_event_stops_no_reader(mut engine: impl Sql) {
             assert!(m.is_foreign, "{n}");
             assert_eq!((m.id, m.sequence), (id, Sequence(2)), "{n}");
             assert_eq!((m.has_ended(), m.state.has_ended()), (is_ended(n), is_ended(n)), "{n}");
-            assert_eq!(m.spec.caller, anna());
+            assert_eq!(m.spec.tenant, anna());
             assert_eq!(m.spec.folder_id, folder(1));
         }
-        assert_eq!(reader.find(&caller("ben"), &Key::Match(id)).await.unwrap(), None);
+        assert_eq!(reader.find(&tenant("ben"), &Key::Match(id)).await.unwrap(), None);
     }
 }
 

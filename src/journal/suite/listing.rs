@@ -8,14 +8,14 @@ use crate::{
     journal::{Filter, Key, suite::Engine},
 };
 
-/// By either key; another caller finds nothing.
+/// By either key; another tenant finds nothing.
 pub async fn a_match_is_found_by_its_caller_only(engine: impl Engine) {
     let (reader, id) = (engine.reader(), match_id(0, 1));
     admit(&engine, id, named_spec("order-1")).await;
     for key in [Key::Match(id), request("order-1")] {
         let found = reader.find(&anna(), &key).await.unwrap();
         assert_eq!(found.map(|state| state.id), Some(id));
-        assert_eq!(reader.find(&caller("bert"), &key).await.unwrap(), None);
+        assert_eq!(reader.find(&tenant("bert"), &key).await.unwrap(), None);
     }
     assert_eq!(reader.find(&anna(), &Key::Match(match_id(0, 2))).await.unwrap(), None);
     assert_eq!(reader.find(&anna(), &request("order-2")).await.unwrap(), None);
@@ -112,7 +112,7 @@ pub async fn a_list_applies_each_filter(engine: impl Engine) {
 /// With labels or without.
 pub async fn a_list_has_the_matches_of_one_caller(engine: impl Engine) {
     let shop = labels(&[("shop", "7")]);
-    let bert = Spec { caller: caller("bert"), labels: shop.clone(), ..plain_spec() };
+    let bert = Spec { tenant: tenant("bert"), labels: shop.clone(), ..plain_spec() };
     admit(&engine, match_id(0, 1), bert).await;
     admit(&engine, match_id(0, 2), Spec { labels: shop.clone(), ..plain_spec() }).await;
     for filter in [Filter::default(), Filter { labels: shop, ..Filter::default() }] {

@@ -71,9 +71,9 @@ pub async fn fifty_admissions_at_once_of_one_request_id_make_one_match(engine: i
     assert!(known.iter().all(|id| *id == new[0]));
 }
 
-/// Each caller has request ids of its own.
+/// Each tenant has request ids of its own.
 pub async fn request_ids_of_other_callers_do_not_collide(engine: impl Engine) {
-    let bert = Spec { caller: caller("bert"), ..named_spec("order-1") };
+    let bert = Spec { tenant: tenant("bert"), ..named_spec("order-1") };
     admit(&engine, match_id(0, 1), named_spec("order-1")).await;
     admit(&engine, match_id(0, 2), bert).await;
 }
@@ -203,7 +203,7 @@ pub async fn cancelling_another_callers_match_finds_none(engine: impl Engine) {
     let id = match_id(0, 1);
     let (_, claim) = admit(&engine, id, named_spec("order-1")).await;
     for key in [Key::Match(id), request("order-1")] {
-        let cancelled = engine.writer().cancel(&caller("bert"), &key, KEEP).await.unwrap();
+        let cancelled = engine.writer().cancel(&tenant("bert"), &key, KEEP).await.unwrap();
         assert_eq!(cancelled, CancelledAs::Absent);
     }
     append(&engine, claim, Sequence(1), uploaded()).await;
@@ -326,10 +326,10 @@ fn any_next(state: State, claim: Claim, random: &mut StdRng) -> Option<Event> {
     }
 }
 
-/// Analyses of either type, of any caller's matches, in the order in which they were passed.
+/// Analyses of either type, of any tenant's matches, in the order in which they were passed.
 pub async fn analyses_of_other_matches_are_found(engine: impl Engine) {
     let (mine, other) = (match_id(0, 1), match_id(0, 2));
-    let bert = Spec { caller: caller("bert"), ..plain_spec() };
+    let bert = Spec { tenant: tenant("bert"), ..plain_spec() };
     run(&engine, mine, plain_spec(), [uploaded(), started("mine")]).await;
     run(&engine, other, bert, [uploaded(), started("other")]).await;
     let asked = ["other-liveness", "unknown", "mine", "other", "mine-liveness"].map(analysis);

@@ -10,7 +10,7 @@ use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
     clock::Clock,
-    domain::{CallerId, MatchId, Sequence, Timestamp},
+    domain::{MatchId, Sequence, TenantId, Timestamp},
     simulation::caller::{Caller, Process, Seen},
     sync::lock,
     watch::{Ended, Filter, Key, Update},
@@ -178,7 +178,7 @@ impl Client {
     async fn look_elsewhere(&mut self) {
         let (Some(door), seen) = (self.doors.any(&mut self.random), self.seen()) else { return };
         let Some(id) = seen.match_id else { return };
-        match door.house.watch.find(&CallerId::default_caller(), &Key::Match(id)).await {
+        match door.house.watch.find(&TenantId::default_tenant(), &Key::Match(id)).await {
             Ok(found) => assert!(found.sequence >= seen.sequence, "a read is behind a stream"),
             Err(Ended::Journal(_)) => {}
             Err(ended) => panic!("{ended}"),
@@ -263,7 +263,7 @@ pub async fn cancel(
             let caller = Arc::clone(&caller);
             let mut words = door.serve(|house, words| async move {
                 let key = Key::Request(caller.plan.request_id.clone());
-                if house.worker.cancel(&CallerId::default_caller(), &key).await.is_ok() {
+                if house.worker.cancel(&TenantId::default_tenant(), &key).await.is_ok() {
                     let _ = words.send(Message::Refused);
                 }
             });
@@ -326,8 +326,8 @@ impl Follower {
 
 /// A replica's stream of all matches.
 async fn watch_all(house: Arc<Process>, token: String, words: mpsc::UnboundedSender<Message>) {
-    let (caller, filter) = (CallerId::default_caller(), Filter::default());
-    let mut follow = match house.watch.follow_all(caller, filter, &token).await {
+    let (tenant, filter) = (TenantId::default_tenant(), Filter::default());
+    let mut follow = match house.watch.follow_all(tenant, filter, &token).await {
         Ok(follow) => follow,
         Err(ended) => return cut_off(&ended),
     };

@@ -13,7 +13,7 @@ use crate::{
     journal::{
         Filter,
         suite::facts::{
-            caller, failed_kept, finished, folder, labels, match_id, plain_spec, started, uploaded,
+            failed_kept, finished, folder, labels, match_id, plain_spec, started, tenant, uploaded,
         },
     },
     watch::{
@@ -137,7 +137,7 @@ async fn foreign_damaged_and_page_tokens_are_refused() {
     assert_eq!(refused(&house, &other.watch.token(place)).await, "invalid token");
     let (token, spec) = (house.watch.token(place), plain_spec());
     let keys = &house.watch.0.identity.keys;
-    let page = token::write_page(keys, &spec.caller, &Filter::default(), match_id(0, 0));
+    let page = token::write_page(keys, &spec.tenant, &Filter::default(), match_id(0, 0));
     for damaged in [&token[1..], &token[..token.len() - 1], "latest", "%", &page] {
         assert_eq!(refused(&house, damaged).await, "invalid token", "{damaged}");
     }
@@ -154,7 +154,7 @@ async fn a_token_for_a_position_that_the_store_has_not_reached_is_refused() {
 }
 
 #[tokio::test]
-async fn a_stream_shows_only_the_folder_the_labels_and_the_caller_it_asks_for() {
+async fn a_stream_shows_only_the_folder_the_labels_and_the_tenant_it_asks_for() {
     let house = Harness::started().await;
     let right = Spec { folder_id: folder(2), labels: labels(&[("a", "1")]), ..plain_spec() };
     let more = labels(&[("a", "1"), ("b", "2")]);
@@ -162,7 +162,7 @@ async fn a_stream_shows_only_the_folder_the_labels_and_the_caller_it_asks_for() 
         Spec { folder_id: folder(1), ..right.clone() },
         Spec { labels: labels(&[("a", "2")]), ..right.clone() },
         Spec { labels: labels(&[("b", "1")]), ..right.clone() },
-        Spec { caller: caller("other"), ..right.clone() },
+        Spec { tenant: tenant("other"), ..right.clone() },
         Spec { labels: more, ..right.clone() },
         right,
     ];
@@ -171,7 +171,7 @@ async fn a_stream_shows_only_the_folder_the_labels_and_the_caller_it_asks_for() 
     }
     let labels = labels(&[("a", "1")]);
     let filter = Filter { folder_id: Some(folder(2)), labels, ..Filter::default() };
-    let mut stream = house.watch.follow_all(plain_spec().caller, filter, "earliest").await.unwrap();
+    let mut stream = house.watch.follow_all(plain_spec().tenant, filter, "earliest").await.unwrap();
     assert_eq!(some(&mut stream, 3).await, [Heartbeat(0), Event(5), Event(6)]);
     is_silent(&mut stream).await;
 }
@@ -179,7 +179,7 @@ async fn a_stream_shows_only_the_folder_the_labels_and_the_caller_it_asks_for() 
 #[tokio::test]
 async fn a_silent_stream_beats_when_the_clock_says_so_with_all_that_it_has_read() {
     let house = Harness::started().await;
-    let other = caller("other");
+    let other = tenant("other");
     let mut stream = house.watch.follow_all(other, Filter::default(), "").await.unwrap();
     assert_eq!(next(&mut stream).await, Heartbeat(0));
     house.run(0).await;

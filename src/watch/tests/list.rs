@@ -5,7 +5,7 @@ use crate::{
     domain::{Match, MatchId},
     journal::{
         Filter,
-        suite::facts::{caller, folder, match_id, plain_spec},
+        suite::facts::{folder, match_id, plain_spec, tenant},
     },
     watch::{Ended, Page},
 };
@@ -17,8 +17,8 @@ async fn page(
     size: usize,
     fits: impl FnMut(&Match) -> bool + Send,
 ) -> Page {
-    let (caller, filter) = (plain_spec().caller, Filter::default());
-    house.watch.list(&caller, &filter, token, size, fits).await.unwrap()
+    let (tenant, filter) = (plain_spec().tenant, Filter::default());
+    house.watch.list(&tenant, &filter, token, size, fits).await.unwrap()
 }
 
 fn ids(page: &Page) -> Vec<MatchId> {
@@ -53,17 +53,17 @@ async fn the_match_that_no_longer_fits_begins_the_next_page() {
 }
 
 #[tokio::test]
-async fn a_page_token_is_refused_for_another_caller_filter_or_purpose() {
+async fn a_page_token_is_refused_for_another_tenant_filter_or_purpose() {
     let house = Harness::new();
     house.admit_many(3).await;
     let token = page(&house, "", 1, |_| true).await.next;
     let resume = house.watch.token(super::at(1));
-    let (anna, all) = (plain_spec().caller, Filter::default());
+    let (anna, all) = (plain_spec().tenant, Filter::default());
     let in_folder = Filter { folder_id: Some(folder(1)), ..Filter::default() };
     let cases =
-        [(&caller("other"), &all, &token), (&anna, &in_folder, &token), (&anna, &all, &resume)];
-    for (caller, filter, token) in cases {
-        let refused = house.watch.list(caller, filter, token, 1, |_| true).await.err();
+        [(&tenant("other"), &all, &token), (&anna, &in_folder, &token), (&anna, &all, &resume)];
+    for (tenant, filter, token) in cases {
+        let refused = house.watch.list(tenant, filter, token, 1, |_| true).await.err();
         assert!(matches!(refused, Some(Ended::InvalidToken)), "{refused:?}");
     }
 }

@@ -182,7 +182,7 @@ async fn an_erased_match_is_left_out_of_pages_that_were_shared_before() {
     house.admit(1).await;
     let page = || async { house.pages().after(at(0), PAGE_FIRST).await.unwrap().entries.len() };
     assert_eq!(page().await, 5);
-    house.journal.erase(&plain_spec().caller, m.id()).await.unwrap();
+    house.journal.erase(&plain_spec().tenant, m.id()).await.unwrap();
     house.watch.erased(m.id());
     assert_eq!(page().await, 1);
 }

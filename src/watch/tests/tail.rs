@@ -6,10 +6,10 @@ use futures_util::FutureExt;
 
 use super::{Harness, settle, soon};
 use crate::{
-    domain::{CallerId, Match, MatchId, State},
+    domain::{Match, MatchId, State, TenantId},
     journal::{
         Key,
-        suite::facts::{caller, finished, plain_spec, started, uploaded},
+        suite::facts::{finished, plain_spec, started, tenant, uploaded},
     },
     watch::{Ended, Follow, TAIL_INTERVAL, Update},
 };
@@ -24,8 +24,8 @@ async fn shown(watch: &mut Follow) -> Option<u64> {
     }
 }
 
-fn anna() -> CallerId {
-    plain_spec().caller
+fn anna() -> TenantId {
+    plain_spec().tenant
 }
 
 #[tokio::test]
@@ -122,16 +122,16 @@ async fn a_wait_that_times_out_returns_the_match_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_running_match_that_is_watched_is_found_without_the_store_by_its_caller_only() {
+async fn a_running_match_that_is_watched_is_found_without_the_store_by_its_tenant_only() {
     let house = Harness::started().await;
     let mut m = house.admit(0).await;
-    let running = |caller: &CallerId, m: MatchId| house.watch.running(caller, &Key::Match(m));
+    let running = |tenant: &TenantId, m: MatchId| house.watch.running(tenant, &Key::Match(m));
     assert_eq!(running(&anna(), m.id()), None, "it is not watched");
     let _watch = house.follow(&m, 0).await;
     settle().await;
     let before = house.journal.reads();
     assert_eq!(running(&anna(), m.id()), Some(m.id()));
-    assert_eq!(running(&caller("other"), m.id()), None);
+    assert_eq!(running(&tenant("other"), m.id()), None);
     assert_eq!(house.journal.reads(), before);
     for event in [uploaded(), started("a"), finished()] {
         m.append(event).await;

@@ -6,7 +6,7 @@ use super::{PAGE, RESUME, read, read_page, seal, write_page, written};
 use uuid::Uuid;
 
 use crate::{
-    domain::{CallerId, DigestKey, MatchId, Position, Timestamp},
+    domain::{DigestKey, MatchId, Position, TenantId, Timestamp},
     journal::{Filter, Keys, Origin},
 };
 
@@ -25,13 +25,13 @@ pub fn tokens(bytes: &[u8]) {
 
 /// An accepted token is identical to the token that is written from its fields.
 fn check_read(text: &str) {
-    let (caller, filter) = (CallerId::default_caller(), Filter::default());
+    let (tenant, filter) = (TenantId::default_tenant(), Filter::default());
     if let Some((origin, position)) = read(&KEYS, text) {
         assert_eq!(written(&KEYS, origin, position), text);
     }
-    match read_page(&KEYS, &caller, &filter, text) {
+    match read_page(&KEYS, &tenant, &filter, text) {
         Ok(None) => assert!(text.is_empty(), "{text:?} is accepted for the first page"),
-        Ok(Some(last)) => assert_eq!(write_page(&KEYS, &caller, &filter, last), text),
+        Ok(Some(last)) => assert_eq!(write_page(&KEYS, &tenant, &filter, last), text),
         Err(_) => {}
     }
     assert!(read(&OTHER_KEYS, text).is_none(), "another store accepts {text:?}");
@@ -45,16 +45,16 @@ fn check_resume(bytes: &[u8]) {
     assert!(read(&OTHER_KEYS, &token).is_none(), "another store's token is accepted");
     let harmed = harmed(&token, bytes);
     assert!(read(&KEYS, &harmed).is_none(), "{harmed:?} is accepted for {token:?}");
-    let page = read_page(&KEYS, &CallerId::default_caller(), &Filter::default(), &token);
+    let page = read_page(&KEYS, &TenantId::default_tenant(), &Filter::default(), &token);
     assert!(page.is_err(), "a resume token is accepted for a page");
 }
 
 fn check_page(bytes: &[u8]) {
-    let caller = CallerId::default_caller();
+    let tenant = TenantId::default_tenant();
     let filter = filter(bytes);
     let last = MatchId::from_uuid(Uuid::from_u64_pair(number(bytes, 0), number(bytes, 8)));
-    let token = write_page(&KEYS, &caller, &filter, last);
-    let page = |keys, filter, token: &str| read_page(keys, &caller, filter, token).ok();
+    let token = write_page(&KEYS, &tenant, &filter, last);
+    let page = |keys, filter, token: &str| read_page(keys, &tenant, filter, token).ok();
     assert_eq!(page(&KEYS, &filter, &token), Some(Some(last)));
     assert_eq!(page(&OTHER_KEYS, &filter, &token), None, "another store's page token is accepted");
     let other = other_than(filter.clone());

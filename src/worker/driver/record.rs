@@ -22,7 +22,7 @@ impl Driver {
                 Ok(Appended::Done(recorded)) => return self.apply(&recorded),
                 // The write before, whose outcome is unknown, may have written this event.
                 Ok(Appended::Lost) if unsure => match self.resolve_doubtful_append(&event).await {
-                    Ok(turn) => return turn,
+                    Ok(flow) => return flow,
                     Err(failure) => failure,
                 },
                 Ok(Appended::Lost) => return self.lost(),

@@ -74,11 +74,11 @@ impl Driver {
     /// permit is given up.
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.context.clock, ask.kind().changes_oz());
-        let entry = request_traits(&self.m, &self.volatile, ask, asked);
+        let traits = request_traits(&self.m, &self.volatile, ask, asked);
         let permit = tokio::select! {
             biased;
             () = self.leaving() => return Answered::Abandoned,
-            entered = self.context.limiter.acquire(entry) => match entered {
+            acquired = self.context.limiter.acquire(traits) => match acquired {
                 Ok(permit) => permit,
                 Err(deferred) => return Answered::HeldBack(deferred),
             },

@@ -17,7 +17,7 @@ use crate::{
 /// The queue and its token bucket.
 pub struct RateQueue {
     /// Held by the head of the queue; tokio's lock keeps the order.
-    first: sync::Mutex<()>,
+    head: sync::Mutex<()>,
     bucket: Mutex<TokenBucket>,
     /// Signals that the rate has changed, so that the head asks again when it may send.
     changed: Notify,
@@ -26,27 +26,27 @@ pub struct RateQueue {
 /// The head of the queue.
 pub struct QueueHead<'a> {
     queue: &'a RateQueue,
-    _first: sync::MutexGuard<'a, ()>,
+    _head: sync::MutexGuard<'a, ()>,
 }
 
 impl RateQueue {
     /// An empty queue.
-    pub fn new(pace: TokenBucket) -> Self {
-        Self { first: sync::Mutex::default(), bucket: Mutex::new(pace), changed: Notify::new() }
+    pub fn new(bucket: TokenBucket) -> Self {
+        Self { head: sync::Mutex::default(), bucket: Mutex::new(bucket), changed: Notify::new() }
     }
 
     /// Waits to become the head of the queue, in order of arrival.
-    pub async fn first(&self) -> QueueHead<'_> {
-        QueueHead { queue: self, _first: self.first.lock().await }
+    pub async fn head(&self) -> QueueHead<'_> {
+        QueueHead { queue: self, _head: self.head.lock().await }
     }
 
     /// Keeps to the share of one among `replicas` replicas. It applies to the present head as well.
     pub fn share_among(&self, replicas: usize, now: Timestamp) {
-        self.pace().share_among(replicas, now);
+        self.bucket().share_among(replicas, now);
         self.changed.notify_one();
     }
 
-    fn pace(&self) -> MutexGuard<'_, TokenBucket> {
+    fn bucket(&self) -> MutexGuard<'_, TokenBucket> {
         lock(&self.bucket)
     }
 }
@@ -56,7 +56,7 @@ impl QueueHead<'_> {
     pub async fn wait(&self, clock: &Clock) {
         loop {
             let now = clock.now();
-            let due = self.queue.pace().due(now);
+            let due = self.queue.bucket().due(now);
             if due <= now {
                 return;
             }
@@ -70,6 +70,6 @@ impl QueueHead<'_> {
 
     /// Takes the token of a request that is sent now. The next request becomes the head.
     pub fn take_token(self, now: Timestamp) {
-        self.queue.pace().take(now);
+        self.queue.bucket().take(now);
     }
 }

@@ -95,19 +95,19 @@ mod tests {
 
     type Waiter<'a> = Pin<Box<dyn Future<Output = Permit<'a>> + 'a>>;
 
-    async fn taken(turns: &ResizableSemaphore, count: usize) -> Vec<Permit<'_>> {
+    async fn taken(semaphore: &ResizableSemaphore, count: usize) -> Vec<Permit<'_>> {
         let mut taken = Vec::new();
         for _ in 0..count {
-            taken.push(turns.acquire().await);
+            taken.push(semaphore.acquire().await);
         }
         taken
     }
 
     /// So many waiters, in this order.
-    async fn waiting(turns: &ResizableSemaphore, count: usize) -> Vec<Waiter<'_>> {
+    async fn waiting(semaphore: &ResizableSemaphore, count: usize) -> Vec<Waiter<'_>> {
         let mut waiters: Vec<Waiter<'_>> = Vec::new();
         for _ in 0..count {
-            let mut waiter: Waiter<'_> = Box::pin(turns.acquire());
+            let mut waiter: Waiter<'_> = Box::pin(semaphore.acquire());
             assert!(poll!(&mut waiter).is_pending(), "there is no permit left");
             waiters.push(waiter);
         }
@@ -115,12 +115,12 @@ mod tests {
     }
 
     /// How many permits can be taken.
-    async fn free(turns: &ResizableSemaphore) -> usize {
+    async fn free(semaphore: &ResizableSemaphore) -> usize {
         let mut free = Vec::new();
         loop {
-            let mut turn: Waiter<'_> = Box::pin(turns.acquire());
-            match poll!(&mut turn) {
-                std::task::Poll::Ready(turn) => free.push(turn),
+            let mut permit: Waiter<'_> = Box::pin(semaphore.acquire());
+            match poll!(&mut permit) {
+                std::task::Poll::Ready(permit) => free.push(permit),
                 std::task::Poll::Pending => return free.len(),
             }
         }
@@ -128,72 +128,72 @@ mod tests {
 
     #[tokio::test]
     async fn each_replica_has_an_even_share_and_at_least_one_permit() {
-        let turns = ResizableSemaphore::new(10);
+        let semaphore = ResizableSemaphore::new(10);
         for (replicas, share) in [(1, 10), (2, 5), (3, 3), (10, 1), (11, 1), (4, 2), (0, 10)] {
-            turns.share_among(replicas);
-            assert_eq!(free(&turns).await, share, "of {replicas} replicas");
+            semaphore.share_among(replicas);
+            assert_eq!(free(&semaphore).await, share, "of {replicas} replicas");
         }
     }
 
     #[tokio::test]
     async fn a_share_that_shrinks_lets_requests_finish_and_withdraws_their_permits() {
-        let turns = ResizableSemaphore::new(6);
-        let mut under_way = taken(&turns, 5).await;
-        turns.share_among(3);
-        let mut waiters = waiting(&turns, 1).await;
+        let semaphore = ResizableSemaphore::new(6);
+        let mut under_way = taken(&semaphore, 5).await;
+        semaphore.share_among(3);
+        let mut waiters = waiting(&semaphore, 1).await;
         for left in [4, 3, 2] {
             under_way.truncate(left);
             assert!(poll!(&mut waiters[0]).is_pending(), "{left} are under way");
         }
         under_way.truncate(1);
         under_way.push(waiters.remove(0).await);
-        assert_eq!((under_way.len(), free(&turns).await), (2, 0));
+        assert_eq!((under_way.len(), free(&semaphore).await), (2, 0));
     }
 
     #[tokio::test]
     async fn a_share_that_grows_admits_waiters_in_order() {
-        let turns = ResizableSemaphore::new(4);
-        turns.share_among(4);
-        let first = taken(&turns, 1).await;
-        let mut waiters = waiting(&turns, 5).await;
-        turns.share_among(1);
-        let mut turns_of = Vec::new();
+        let semaphore = ResizableSemaphore::new(4);
+        semaphore.share_among(4);
+        let first = taken(&semaphore, 1).await;
+        let mut waiters = waiting(&semaphore, 5).await;
+        semaphore.share_among(1);
+        let mut permits_of = Vec::new();
         for waiter in waiters.drain(..3) {
-            turns_of.push(waiter.await);
+            permits_of.push(waiter.await);
         }
         assert!(poll!(&mut waiters[0]).is_pending());
         drop(first);
-        turns_of.push(waiters.remove(0).await);
+        permits_of.push(waiters.remove(0).await);
         assert!(poll!(&mut waiters[0]).is_pending());
-        drop(turns_of);
+        drop(permits_of);
         waiters.remove(0).await;
-        assert_eq!(free(&turns).await, 4);
+        assert_eq!(free(&semaphore).await, 4);
     }
 
     #[tokio::test]
     async fn a_share_that_grows_again_has_no_debt() {
-        let turns = ResizableSemaphore::new(8);
-        let under_way = taken(&turns, 8).await;
-        turns.share_among(8);
-        turns.share_among(2);
-        turns.share_among(4);
-        turns.share_among(1);
-        assert_eq!(free(&turns).await, 0);
+        let semaphore = ResizableSemaphore::new(8);
+        let under_way = taken(&semaphore, 8).await;
+        semaphore.share_among(8);
+        semaphore.share_among(2);
+        semaphore.share_among(4);
+        semaphore.share_among(1);
+        assert_eq!(free(&semaphore).await, 0);
         drop(under_way);
-        assert_eq!(free(&turns).await, 8);
+        assert_eq!(free(&semaphore).await, 8);
     }
 
     #[tokio::test]
     async fn a_permit_granted_to_a_cancelled_waiter_is_not_lost() {
-        let turns = ResizableSemaphore::new(4);
-        let under_way = taken(&turns, 4).await;
-        let mut waiters = waiting(&turns, 2).await;
+        let semaphore = ResizableSemaphore::new(4);
+        let under_way = taken(&semaphore, 4).await;
+        let mut waiters = waiting(&semaphore, 2).await;
         drop(under_way);
-        turns.share_among(4);
+        semaphore.share_among(4);
         drop(waiters.remove(0));
         drop(waiters.remove(0).await);
-        assert_eq!(free(&turns).await, 1);
-        turns.share_among(1);
-        assert_eq!(free(&turns).await, 4);
+        assert_eq!(free(&semaphore).await, 1);
+        semaphore.share_among(1);
+        assert_eq!(free(&semaphore).await, 4);
     }
 }

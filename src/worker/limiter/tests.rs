@@ -10,41 +10,41 @@ use crate::{
     domain::{Failure, FailureKind, Reply, Timestamp},
 };
 
-fn gate(requests_max: usize) -> (Limiter, Hand) {
-    gate_with(OzLimits { requests_max, rate_max: None })
+fn limiter(requests_max: usize) -> (Limiter, Hand) {
+    limiter_with(OzLimits { requests_max, rate_max: None })
 }
 
 /// A limiter of so many requests at once, and so many per second.
-fn paced(requests_max: usize, rate: u32) -> (Limiter, Hand) {
-    gate_with(OzLimits { requests_max, rate_max: NonZeroU32::new(rate) })
+fn limited(requests_max: usize, rate: u32) -> (Limiter, Hand) {
+    limiter_with(OzLimits { requests_max, rate_max: NonZeroU32::new(rate) })
 }
 
-fn gate_with(limits: OzLimits) -> (Limiter, Hand) {
+fn limiter_with(limits: OzLimits) -> (Limiter, Hand) {
     let (clock, hand) = Clock::manual(Timestamp::from_micros(0));
     (Limiter::new(limits, clock, Arc::new(|| 0.0)), hand)
 }
 
 /// Moves the time on to the next wake-up.
-fn move_on(gate: &Limiter, hand: &Hand) {
+fn move_on(limiter: &Limiter, hand: &Hand) {
     let next = hand.next_wake().expect("a request waits");
-    hand.advance(next.since(gate.clock.now()));
+    hand.advance(next.since(limiter.clock.now()));
 }
 
 /// When each of so many requests gets its permit, if all arrive at once and are answered at
 /// once.
-async fn passed(gate: &Limiter, hand: &Hand, count: usize) -> Vec<(usize, Timestamp)> {
+async fn sent(limiter: &Limiter, hand: &Hand, count: usize) -> Vec<(usize, Timestamp)> {
     let order = Mutex::new(Vec::new());
     let all = (0..count).map(|nth| {
         let order = &order;
         async move {
-            let leave = gate.acquire(RequestTraits::default()).await.unwrap();
-            order.lock().unwrap().push((nth, gate.clock.now()));
-            leave.report(&up());
+            let permit = limiter.acquire(RequestTraits::default()).await.unwrap();
+            order.lock().unwrap().push((nth, limiter.clock.now()));
+            permit.report(&up());
         }
     });
     let mut all = std::pin::pin!(join_all(all));
     while all.as_mut().now_or_never().is_none() {
-        move_on(gate, hand);
+        move_on(limiter, hand);
     }
     order.lock().unwrap().clone()
 }
@@ -61,26 +61,26 @@ fn down() -> OzResult {
     Err(Failure::new(FailureKind::Unreachable, "trouble"))
 }
 
-async fn open(gate: &Limiter) {
+async fn open(limiter: &Limiter) {
     for _ in 0..circuit_breaker::OPENS_AFTER {
-        gate.acquire(RequestTraits::default()).await.unwrap().report(&down());
+        limiter.acquire(RequestTraits::default()).await.unwrap().report(&down());
     }
-    assert!(gate.acquire(RequestTraits::default()).await.is_err());
+    assert!(limiter.acquire(RequestTraits::default()).await.is_err());
 }
 
 #[tokio::test]
 async fn no_more_requests_than_allowed_are_in_flight_and_each_that_ends_makes_room() {
-    let (gate, _hand) = gate(3);
+    let (limiter, _hand) = limiter(3);
     let mut through = Vec::new();
     for _ in 0..3 {
-        through.push(gate.acquire(RequestTraits::default()).await.unwrap());
+        through.push(limiter.acquire(RequestTraits::default()).await.unwrap());
     }
-    let mut fourth = std::pin::pin!(gate.acquire(RequestTraits::default()));
+    let mut fourth = std::pin::pin!(limiter.acquire(RequestTraits::default()));
     assert!(poll!(&mut fourth).is_pending());
     // A permit that is dropped unreported counts as well.
     drop(through.pop());
     let fourth = fourth.await.unwrap();
-    let mut fifth = std::pin::pin!(gate.acquire(RequestTraits::default()));
+    let mut fifth = std::pin::pin!(limiter.acquire(RequestTraits::default()));
     assert!(poll!(&mut fifth).is_pending());
     fourth.report(&down());
     assert!(fifth.await.is_ok());
@@ -89,47 +89,47 @@ async fn no_more_requests_than_allowed_are_in_flight_and_each_that_ends_makes_ro
 #[tokio::test]
 async fn a_limit_of_zero_or_of_the_maximum_lets_a_request_through() {
     for requests_max in [0, usize::MAX] {
-        let (gate, _hand) = gate(requests_max);
-        assert!(gate.acquire(RequestTraits::default()).await.is_ok());
+        let (limiter, _hand) = limiter(requests_max);
+        assert!(limiter.acquire(RequestTraits::default()).await.is_ok());
     }
 }
 
 #[tokio::test]
 async fn an_outage_lets_one_probe_through_and_an_answer_lets_all() {
-    let (gate, hand) = gate(10);
-    open(&gate).await;
+    let (limiter, hand) = limiter(10);
+    open(&limiter).await;
     hand.advance(circuit_breaker::PAUSE_MIN);
-    let probe = gate.acquire(RequestTraits::default()).await.unwrap();
-    assert!(gate.acquire(RequestTraits::default()).await.is_err());
+    let probe = limiter.acquire(RequestTraits::default()).await.unwrap();
+    assert!(limiter.acquire(RequestTraits::default()).await.is_err());
     probe.report(&Ok(Reply::Started(Vec::new())));
     let (one, other) = (
-        gate.acquire(RequestTraits::default()).await,
-        gate.acquire(RequestTraits::default()).await,
+        limiter.acquire(RequestTraits::default()).await,
+        limiter.acquire(RequestTraits::default()).await,
     );
     assert!(one.is_ok() && other.is_ok());
 }
 
 #[tokio::test]
 async fn a_probe_that_is_dropped_holds_up_no_other_request() {
-    let (gate, hand) = gate(10);
-    open(&gate).await;
+    let (limiter, hand) = limiter(10);
+    open(&limiter).await;
     for _ in 0..3 {
         hand.advance(circuit_breaker::PAUSE_MIN);
-        drop(gate.acquire(RequestTraits::default()).await.unwrap());
+        drop(limiter.acquire(RequestTraits::default()).await.unwrap());
     }
     hand.advance(circuit_breaker::PAUSE_MIN);
-    assert!(gate.acquire(RequestTraits::default()).await.is_ok());
+    assert!(limiter.acquire(RequestTraits::default()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_request_that_waits_for_a_permit_as_an_outage_begins_is_held_back() {
-    let (gate, _hand) = gate(1);
+    let (limiter, _hand) = limiter(1);
     for _ in 1..circuit_breaker::OPENS_AFTER {
-        gate.acquire(RequestTraits::default()).await.unwrap().report(&down());
+        limiter.acquire(RequestTraits::default()).await.unwrap().report(&down());
     }
-    let last = gate.acquire(RequestTraits::default()).await.unwrap();
+    let last = limiter.acquire(RequestTraits::default()).await.unwrap();
     let (waited, ()) =
-        tokio::join!(gate.acquire(RequestTraits::default()), async { last.report(&down()) });
+        tokio::join!(limiter.acquire(RequestTraits::default()), async { last.report(&down()) });
     let hold = waited.err().expect("it is held back");
     assert_eq!(hold.why.map(|why| why.kind), Some(FailureKind::Unreachable));
     assert_eq!(hold.until.since(Timestamp::from_micros(0)), Duration::from_secs(1));
@@ -137,27 +137,27 @@ async fn a_request_that_waits_for_a_permit_as_an_outage_begins_is_held_back() {
 
 #[tokio::test]
 async fn requests_that_arrive_together_are_sent_one_by_one_in_order() {
-    let (gate, hand) = paced(100, 10);
-    let passed = passed(&gate, &hand, 30).await;
+    let (limiter, hand) = limited(100, 10);
+    let sent = sent(&limiter, &hand, 30).await;
     let expected: Vec<_> = (0..30).map(|nth| (nth, millis(nth as i64 * 100))).collect();
-    assert_eq!(passed, expected);
+    assert_eq!(sent, expected);
 }
 
 #[tokio::test]
 async fn each_replica_has_its_share_of_the_rate() {
-    let (gate, hand) = paced(100, 10);
-    gate.share_among(20);
-    let passed = passed(&gate, &hand, 3).await;
+    let (limiter, hand) = limited(100, 10);
+    limiter.share_among(20);
+    let sent = sent(&limiter, &hand, 3).await;
     // The credit that it saved while it was alone is a twentieth of what a request costs now.
-    assert_eq!(passed, [(0, millis(1_900)), (1, millis(3_900)), (2, millis(5_900))]);
+    assert_eq!(sent, [(0, millis(1_900)), (1, millis(3_900)), (2, millis(5_900))]);
 }
 
 #[tokio::test]
 async fn a_cancelled_waiter_passes_its_slot_on() {
-    let (gate, hand) = paced(100, 1);
-    gate.acquire(RequestTraits::default()).await.unwrap().report(&up());
-    let mut first = Box::pin(gate.acquire(RequestTraits::default()));
-    let mut second = Box::pin(gate.acquire(RequestTraits::default()));
+    let (limiter, hand) = limited(100, 1);
+    limiter.acquire(RequestTraits::default()).await.unwrap().report(&up());
+    let mut first = Box::pin(limiter.acquire(RequestTraits::default()));
+    let mut second = Box::pin(limiter.acquire(RequestTraits::default()));
     assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
     hand.advance(Duration::from_millis(900));
     drop(first);
@@ -168,23 +168,23 @@ async fn a_cancelled_waiter_passes_its_slot_on() {
 
 #[tokio::test]
 async fn a_waiter_learns_at_once_that_its_share_has_grown() {
-    let (gate, hand) = paced(100, 1);
-    gate.acquire(RequestTraits::default()).await.unwrap().report(&up());
-    gate.share_among(60);
-    let mut next = Box::pin(gate.acquire(RequestTraits::default()));
+    let (limiter, hand) = limited(100, 1);
+    limiter.acquire(RequestTraits::default()).await.unwrap().report(&up());
+    limiter.share_among(60);
+    let mut next = Box::pin(limiter.acquire(RequestTraits::default()));
     assert!(poll!(&mut next).is_pending());
     hand.advance(Duration::from_secs(1));
     assert!(poll!(&mut next).is_pending());
-    gate.share_among(1);
+    limiter.share_among(1);
     assert!(next.now_or_never().is_some());
 }
 
 #[tokio::test]
 async fn requests_that_wait_for_the_rate_hold_one_permit_among_them() {
-    let (gate, hand) = paced(2, 1);
-    let under_way = gate.acquire(RequestTraits::default()).await.unwrap();
+    let (limiter, hand) = limited(2, 1);
+    let under_way = limiter.acquire(RequestTraits::default()).await.unwrap();
     let mut waiters: Vec<_> =
-        (0..5).map(|_| Box::pin(gate.acquire(RequestTraits::default()))).collect();
+        (0..5).map(|_| Box::pin(limiter.acquire(RequestTraits::default()))).collect();
     for waiter in &mut waiters {
         assert!(poll!(waiter).is_pending());
     }
@@ -204,14 +204,14 @@ async fn requests_that_wait_for_the_rate_hold_one_permit_among_them() {
 async fn a_last_look_waits_behind_one_request_only() {
     const LAST_LOOK: RequestTraits =
         RequestTraits { retries: false, changes_oz: false, is_last_look: true };
-    for (gate, hand) in [paced(100, 1), gate(1)] {
-        let mut under_way = Some(gate.acquire(RequestTraits::default()).await.unwrap());
+    for (limiter, hand) in [limited(100, 1), limiter(1)] {
+        let mut under_way = Some(limiter.acquire(RequestTraits::default()).await.unwrap());
         let mut waiters: Vec<_> =
-            (0..5).map(|_| Box::pin(gate.acquire(RequestTraits::default()))).collect();
+            (0..5).map(|_| Box::pin(limiter.acquire(RequestTraits::default()))).collect();
         for waiter in &mut waiters {
             assert!(poll!(waiter).is_pending());
         }
-        let mut looks: Vec<_> = (0..2).map(|_| Box::pin(gate.acquire(LAST_LOOK))).collect();
+        let mut looks: Vec<_> = (0..2).map(|_| Box::pin(limiter.acquire(LAST_LOOK))).collect();
         for look in &mut looks {
             assert!(poll!(look).is_pending());
         }
@@ -228,18 +228,19 @@ async fn a_last_look_waits_behind_one_request_only() {
 
 #[tokio::test]
 async fn an_outage_holds_back_all_waiters_at_once_and_costs_no_token() {
-    let (gate, hand) = paced(100, 1);
-    let last = gate.acquire(RequestTraits::default()).await.unwrap();
+    let (limiter, hand) = limited(100, 1);
+    let last = limiter.acquire(RequestTraits::default()).await.unwrap();
     // No more than one poll of a task may take of tokio's budget.
     let mut waiters: Vec<_> =
-        (0..30).map(|_| Box::pin(gate.acquire(RequestTraits::default()))).collect();
+        (0..30).map(|_| Box::pin(limiter.acquire(RequestTraits::default()))).collect();
     for waiter in &mut waiters {
         assert!(poll!(waiter).is_pending());
     }
     last.report(&down());
     for _ in 1..circuit_breaker::OPENS_AFTER {
-        let pass = gate.circuit().enter(RequestTraits::default(), gate.clock.now(), 0.0).unwrap();
-        gate.circuit().report(pass, down().as_ref().err(), gate.clock.now(), 0.0);
+        let ticket =
+            limiter.circuit().enter(RequestTraits::default(), limiter.clock.now(), 0.0).unwrap();
+        limiter.circuit().report(ticket, down().as_ref().err(), limiter.clock.now(), 0.0);
     }
     hand.advance(Duration::from_millis(999));
     assert!(poll!(&mut waiters[0]).is_pending());
@@ -253,7 +254,8 @@ async fn an_outage_holds_back_all_waiters_at_once_and_costs_no_token() {
     }
     probe.report(&up());
     assert!(
-        gate.acquire(RequestTraits::default())
+        limiter
+            .acquire(RequestTraits::default())
             .now_or_never()
             .expect("its token was not spent")
             .is_ok()

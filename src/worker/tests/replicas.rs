@@ -177,7 +177,7 @@ async fn a_match_cancelled_at_another_replica_sends_nothing_more_to_oz() {
     let m = house.admit(naming_a_medium()).await;
     house.answers(AskKind::ReadFolder, folder()).await;
     house.answers(AskKind::StartAnalyses, started()).await;
-    other.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    other.worker.cancel(&m.spec.tenant, &Key::Match(m.id)).await.unwrap();
     house.journal.pulse();
     house.pass(Duration::from_secs(3), &[&house]).await;
     house.is_quiet();
@@ -193,8 +193,8 @@ async fn a_match_cancelled_elsewhere_drops_its_photo_at_once_even_if_it_is_erase
     other.admit(repeatable()).await;
     assert_eq!(other.worker.photo_memory().photos(), 1);
     let third = house.replica();
-    third.worker.cancel(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
-    third.worker.delete(&m.spec.caller, &Key::Match(m.id)).await.unwrap();
+    third.worker.cancel(&m.spec.tenant, &Key::Match(m.id)).await.unwrap();
+    third.worker.delete(&m.spec.tenant, &Key::Match(m.id)).await.unwrap();
     house.journal.pulse();
     other.journal.pulse();
     let photos = |it: &Harness| it.worker.photo_memory().photos();

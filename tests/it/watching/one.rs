@@ -166,7 +166,8 @@ async fn heartbeats_of_a_silent_stream_are_timely_and_carry_the_last_sequence() 
     let times = seen.iter().map(|update| update.time.expect("a time"));
     let millis: Vec<i64> =
         times.map(|t| t.seconds * 1_000 + i64::from(t.nanos) / 1_000_000).collect();
-    for pair in millis[2..].windows(2) {
+    // On a busy machine there are heartbeats among the events, too.
+    for pair in millis[millis.len() - 4..].windows(2) {
         assert!((100..2_000).contains(&(pair[1] - pair[0])), "{millis:?}");
     }
     let mut resumed =

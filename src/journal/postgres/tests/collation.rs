@@ -1,7 +1,7 @@
 //! Text in indexes is in the order of its bytes, whatever the database's own collation is.
 
 use super::*;
-use crate::{domain::CallerId, journal::Key};
+use crate::{domain::TenantId, journal::Key};
 
 /// Request ids that a language's collation sorts differently from their bytes, or treats as nearly
 /// equal.
@@ -40,10 +40,10 @@ async fn request_ids_that_a_language_treats_as_equal_are_different_matches() {
             served.journal().admit(match_id(0, number), Arc::new(named_spec(request))).await;
         assert!(matches!(admitted, Ok(Admitted::New(..))), "{request}: {admitted:?}");
     }
-    let caller: CallerId = plain_spec().caller;
+    let tenant: TenantId = plain_spec().tenant;
     for (number, request) in (0..).zip(REQUESTS) {
         let key = Key::Request(named_spec(request).request_id.unwrap());
-        let found = served.journal().find(&caller, &key).await.unwrap();
+        let found = served.journal().find(&tenant, &key).await.unwrap();
         assert_eq!(found.map(|m| m.id), Some(match_id(0, number)), "{request}");
     }
     served.close().await;

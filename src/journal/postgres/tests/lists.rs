@@ -159,17 +159,17 @@ fn expected(filter: &Filter) -> &'static str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_look_up_and_no_health_check_waits_for_lists() {
     let served = Served::create().await;
-    let (journal, caller) = (served.journal(), anna());
+    let (journal, tenant) = (served.journal(), anna());
     let (id, filter) = (match_id(0, 1), Filter::default());
     run(&served, id, plain_spec(), [uploaded()]).await;
     let mut endless: Vec<_> = (0..at_once()).map(|_| Box::pin(journal.0.lists.endless())).collect();
     for list in &mut endless {
         assert!(futures_util::poll!(list).is_pending());
     }
-    let mut waiting = Box::pin(join_all((0..40).map(|_| journal.list(&caller, &filter, None, 9))));
+    let mut waiting = Box::pin(join_all((0..40).map(|_| journal.list(&tenant, &filter, None, 9))));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     for _ in 0..100 {
-        assert!(journal.find(&caller, &Key::Match(id)).await.unwrap().is_some());
+        assert!(journal.find(&tenant, &Key::Match(id)).await.unwrap().is_some());
         assert_eq!(journal.events(id).await.unwrap().len(), 2);
         journal.ping().await.unwrap();
     }
@@ -228,9 +228,9 @@ async fn a_list_that_is_abandoned_stops_in_the_database() {
 async fn lists_use_new_connections_if_theirs_are_dead() {
     let served = Served::create().await;
     let filter = Filter::default();
-    let caller = anna();
+    let tenant = anna();
     for _ in 0..2 {
-        let list = || served.journal().list(&caller, &filter, None, 9);
+        let list = || served.journal().list(&tenant, &filter, None, 9);
         let (one, two) = tokio::join!(list(), list());
         assert!(one.is_ok() && two.is_ok(), "{one:?}, {two:?}");
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

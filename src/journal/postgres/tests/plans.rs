@@ -188,11 +188,11 @@ async fn work(cluster: &Cluster, database: &str, journal: &Postgres, crowd: &Cro
     journal.append(claims[1], Sequence(1), uploaded()).await.unwrap();
     let taken = journal.append(claims[1], Sequence(2), started(&analysis)).await.unwrap();
     assert_eq!(taken, Appended::Taken);
-    let caller = anna();
-    let cancelled = journal.cancel(&caller, &Key::Match(id(2)), KEEP).await.unwrap();
+    let tenant = anna();
+    let cancelled = journal.cancel(&tenant, &Key::Match(id(2)), KEEP).await.unwrap();
     assert!(matches!(cancelled, CancelledAs::Now(_)));
-    assert_eq!(journal.erase(&caller, id(0)).await.unwrap(), Erased::Done);
-    assert_eq!(journal.erase(&caller, id(1)).await.unwrap(), Erased::Running);
+    assert_eq!(journal.erase(&tenant, id(0)).await.unwrap(), Erased::Done);
+    assert_eq!(journal.erase(&tenant, id(1)).await.unwrap(), Erased::Running);
     hold(journal, &claims).await;
     read(journal, crowd, id(1), &format!("{round}-1")).await;
     let due = "UPDATE match_states SET expire_time = 1 WHERE match_id IN (
@@ -219,9 +219,9 @@ async fn hold(journal: &Postgres, claims: &[Claim]) {
 }
 
 async fn read(journal: &Postgres, crowd: &Crowd, id: MatchId, request_id: &str) {
-    let caller = anna();
+    let tenant = anna();
     for key in [Key::Match(id), request(request_id)] {
-        assert!(journal.find(&caller, &key).await.unwrap().is_some());
+        assert!(journal.find(&tenant, &key).await.unwrap().is_some());
     }
     journal.events(id).await.unwrap();
     journal.present_claim(id).await.unwrap();
@@ -237,7 +237,7 @@ async fn read(journal: &Postgres, crowd: &Crowd, id: MatchId, request_id: &str) 
         journal.cursor_status(origin, position).await.unwrap();
     }
     for case in cases(crowd) {
-        journal.list(&caller, &case.filter, None, 50).await.unwrap();
+        journal.list(&tenant, &case.filter, None, 50).await.unwrap();
     }
     journal.ping().await.unwrap();
 }

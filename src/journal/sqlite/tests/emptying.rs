@@ -84,14 +84,14 @@ fn pauses() -> impl Iterator<Item = Duration> {
 #[tokio::test]
 async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
     let (store, ticking) = store_by_hand().await;
-    let caller = anna();
+    let tenant = anna();
     for n in [1, 2] {
         end(&store, match_id(0, n), plain_spec()).await;
     }
     let tries = || store.journal.0.writer.emptying_tries();
     let _reader = reader(&store).await;
     let at_first = tries();
-    let mut erasing = Box::pin(store.journal.erase(&caller, match_id(0, 1)));
+    let mut erasing = Box::pin(store.journal.erase(&tenant, match_id(0, 1)));
     assert!(poll!(&mut erasing).is_pending());
     commit(&store, 100).await;
     assert_eq!(tries() - at_first, 1, "one try for a hundred commits");
@@ -105,7 +105,7 @@ async fn no_commit_waits_for_a_reader_and_an_erasure_waits_for_some_tries() {
     let before = tries();
     assert_eq!(before - at_first, 1 + pauses().count() as u64);
 
-    let erased = tokio::time::timeout(PATIENCE, store.journal.erase(&caller, match_id(0, 2))).await;
+    let erased = tokio::time::timeout(PATIENCE, store.journal.erase(&tenant, match_id(0, 2))).await;
     assert_eq!(erased.unwrap().unwrap(), Erased::Done, "no erasure waits any longer");
     for seconds in 1..=10 {
         ticking.advance(PAUSE_MAX);
@@ -119,8 +119,8 @@ async fn a_write_beside_an_erasure_is_answered_before_the_wal_is_emptied() {
     let (store, ticking) = store_by_hand().await;
     end(&store, match_id(0, 1), named_spec("requestcanary0001")).await;
     let mut reader = reader(&store).await;
-    let (caller, spec) = (anna(), Arc::new(plain_spec()));
-    let mut erasing = store.journal.erase(&caller, match_id(0, 1));
+    let (tenant, spec) = (anna(), Arc::new(plain_spec()));
+    let mut erasing = store.journal.erase(&tenant, match_id(0, 1));
     let mut beside = store.journal.admit(match_id(0, 2), spec);
     assert!(poll!(&mut erasing).is_pending() && poll!(&mut beside).is_pending());
     let beside = tokio::time::timeout(PATIENCE, beside).await.unwrap();

@@ -155,17 +155,17 @@ fn expected(filter: &Filter) -> &'static str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lists_keep_no_look_up_waiting_and_no_health() {
     let store = store().await;
-    let (journal, caller) = (&store.journal, anna());
+    let (journal, tenant) = (&store.journal, anna());
     let (id, filter) = (match_id(0, 1), Filter::default());
     run(&store, id, plain_spec(), [uploaded()]).await;
     let mut endless: Vec<_> = (0..at_once()).map(|_| Box::pin(journal.0.lists.endless())).collect();
     for list in &mut endless {
         assert!(futures_util::poll!(list).is_pending());
     }
-    let mut waiting = Box::pin(join_all((0..40).map(|_| journal.list(&caller, &filter, None, 9))));
+    let mut waiting = Box::pin(join_all((0..40).map(|_| journal.list(&tenant, &filter, None, 9))));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     for _ in 0..100 {
-        assert!(journal.find(&caller, &Key::Match(id)).await.unwrap().is_some());
+        assert!(journal.find(&tenant, &Key::Match(id)).await.unwrap().is_some());
         assert_eq!(journal.events(id).await.unwrap().len(), 2);
         journal.ping().await.unwrap();
     }

@@ -18,6 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
+    access::Access,
     app::{secrets::Secrets, store::Journal},
     clock::Clock,
     config::{self, Config},
@@ -194,7 +195,8 @@ impl App {
         let worker = worker(&config, handles, oz, &watch, &store, &clock);
         begun.worker = Some(worker.clone());
         let door = door(&config, digest_key);
-        let door = match bind(config.listen, door, &worker, &watch, &store, &clock).await {
+        let access = Access::anonymous();
+        let door = match bind(config.listen, door, access, &worker, &watch, &store, &clock).await {
             Ok(door) => door,
             Err(failure) => {
                 // A start that fails leaves the file as it was found.
@@ -357,6 +359,7 @@ fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
 async fn bind(
     address: SocketAddr,
     door: grpc::Config,
+    access: Access,
     worker: &Worker,
     watch: &Watch,
     store: &Outage,
@@ -364,7 +367,8 @@ async fn bind(
 ) -> Result<grpc::Bound, StartError> {
     let (worker, watch) = (worker.clone(), watch.clone());
     let (store, clock) = (store.clone(), clock.clone());
-    let bound = grpc::Bound::bind(address, door, worker, watch, store, clock, chance()).await;
+    let bound =
+        grpc::Bound::bind(address, door, access, worker, watch, store, clock, chance()).await;
     bound.map_err(|source| StartError::Listen { address, source })
 }
 
@@ -382,6 +386,11 @@ fn door(config: &Config, digest_key: DigestKey) -> grpc::Config {
         request_bytes_max: usize::try_from(config.request_memory).unwrap_or(usize::MAX),
         calls_max: config.max_calls,
         receive_timeout: config.receive_timeout,
+        reflection: match config.reflection {
+            config::Reflection::Open => grpc::Reflection::Open,
+            config::Reflection::Callers => grpc::Reflection::Callers,
+            config::Reflection::Off => grpc::Reflection::Off,
+        },
         stream_stall: config.stream_stall,
     }
 }

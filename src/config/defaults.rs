@@ -38,6 +38,7 @@ impl Config {
             max_calls: defaults.get(&s::MAX_CALLS).expect(SOUND),
             request_memory: defaults.get(&s::REQUEST_MEMORY).expect(SOUND),
             receive_timeout: defaults.get(&s::RECEIVE_TIMEOUT).expect(SOUND),
+            reflection: defaults.get(&s::REFLECTION).expect(SOUND),
             stream_stall: defaults.get(&s::STREAM_STALL).expect(SOUND),
             heartbeat: defaults.get(&s::HEARTBEAT).expect(SOUND),
             lease: defaults.get(&s::LEASE).expect(SOUND),

@@ -78,6 +78,8 @@ pub struct Config {
     pub request_memory: u64,
     /// How long the whole body of a request may take to arrive.
     pub receive_timeout: Duration,
+    /// Who may use reflection.
+    pub reflection: Reflection,
     /// How long an update may stay unread before its stream counts as stalled.
     pub stream_stall: Duration,
     /// After how much silence a stream sends a heartbeat.
@@ -170,6 +172,17 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who may use reflection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reflection {
+    /// Every peer.
+    Open,
+    /// Every caller with a valid credential.
+    Callers,
+    /// No caller.
+    Off,
+}
+
 /// The target of messages that are logged at every level: errors that prevent the start or end the
 /// process, and panics.
 pub const ALWAYS_LOGGED: &str = "facematch::always";
@@ -237,6 +250,7 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         max_calls: sources.get(&s::MAX_CALLS)?,
         request_memory: sources.get(&s::REQUEST_MEMORY)?,
         receive_timeout: sources.get(&s::RECEIVE_TIMEOUT)?,
+        reflection: sources.get(&s::REFLECTION)?,
         stream_stall: sources.get(&s::STREAM_STALL)?,
         heartbeat: sources.get(&s::HEARTBEAT)?,
         lease: sources.get(&s::LEASE)?,

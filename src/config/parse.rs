@@ -8,7 +8,7 @@ use http::Uri;
 use secrecy::SecretString;
 
 use super::{
-    LogFormat, StoreLocation,
+    LogFormat, Reflection, StoreLocation,
     error::{Problem, QuotedValue},
 };
 
@@ -153,6 +153,16 @@ pub fn log_format(text: &str) -> Result<LogFormat, Problem> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err(malformed(text, "text or json")),
+    }
+}
+
+/// Who may use reflection.
+pub fn reflection(text: &str) -> Result<Reflection, Problem> {
+    match text {
+        "open" => Ok(Reflection::Open),
+        "callers" => Ok(Reflection::Callers),
+        "off" => Ok(Reflection::Off),
+        _ => Err(malformed(text, "open, callers or off")),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    LogFormat, StoreLocation,
+    LogFormat, Reflection, StoreLocation,
     about::{About, Secrecy, Setting},
     parse,
 };
@@ -341,6 +341,15 @@ pub static DRAIN_TIMEOUT: Setting<Duration> = Setting::with(
     |text| parse::duration(text, ms(0)..=minutes(60)),
 );
 
+pub static REFLECTION: Setting<Reflection> = Setting::with(
+    "reflection",
+    "WHO",
+    "open",
+    "who may ask the port for the contract by gRPC reflection: open (every peer), callers (those \
+     with a valid credential) or off",
+    parse::reflection,
+);
+
 pub static ALLOW_CORE_DUMPS: Setting<bool> = Setting::switch(
     "allow-core-dumps",
     "lets a crash write the memory of the process to a disk, photos and secrets included, and lets \
@@ -359,7 +368,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order of the help text and of docs/settings.md.
-pub static TABLE: [&About; 40] = [
+pub static TABLE: [&About; 41] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
@@ -397,6 +406,7 @@ pub static TABLE: [&About; 40] = [
     &HEARTBEAT.about,
     &LEASE.about,
     &DRAIN_TIMEOUT.about,
+    &REFLECTION.about,
     &ALLOW_CORE_DUMPS.about,
     &LOG.about,
     &LOG_LEVEL.about,

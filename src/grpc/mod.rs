@@ -11,6 +11,7 @@ mod connection_log;
 mod connections;
 mod convert;
 pub mod encoded;
+mod peer;
 mod preface;
 mod reason;
 mod service;
@@ -32,6 +33,7 @@ use tonic_health::{
 };
 use tonic_reflection::server::{v1, v1alpha};
 
+pub use admission::Reflection;
 #[cfg(any(test, fuzzing))]
 pub use admission::fuzzing;
 pub use call_log::{CallLog, EndedCalls};
@@ -41,10 +43,11 @@ pub use service::Service;
 pub use stall::StallGuard;
 
 use crate::{
+    access::Access,
     clock::Clock,
     domain::DigestKey,
     grpc::{
-        admission::{Admission, ReceiveLimits, ShareLimits, Shares},
+        admission::{Admission, CallerCheck, ReceiveLimits, ShareLimits, Shares},
         connections::{ConnectionLimits, Connections},
         encoded::server::face_match_server::FaceMatchServer,
         update_body::UpdateStreams,
@@ -91,6 +94,8 @@ pub struct Config {
     pub calls_max: usize,
     /// How long the body of a request may take to arrive.
     pub receive_timeout: Duration,
+    /// Who may use reflection.
+    pub reflection: Reflection,
     /// How long a frame of an answer may wait for its reader before the stream counts as stalled.
     pub stream_stall: Duration,
 }
@@ -99,6 +104,7 @@ pub struct Config {
 pub struct Bound {
     listener: TcpListener,
     config: Config,
+    access: Access,
     service: Service,
     worker: Worker,
     readers: StallGuard,
@@ -137,6 +143,7 @@ impl Bound {
     pub async fn bind(
         listen: SocketAddr,
         config: Config,
+        access: Access,
         worker: Worker,
         watch: Watch,
         store: Outage,
@@ -149,6 +156,7 @@ impl Bound {
         Ok(Self {
             listener,
             config,
+            access,
             service,
             worker,
             readers,
@@ -201,6 +209,7 @@ impl Bound {
             transport: transport(self.config),
             admission: Arc::new(Admission::new(
                 routes,
+                CallerCheck { access: self.access, reflection: self.config.reflection },
                 shares(self.config, &self.worker),
                 terms,
                 self.readers.clone(),
@@ -237,10 +246,10 @@ fn terms(config: Config, worker: &Worker, clock: &Clock) -> ReceiveLimits {
         timeout: config.receive_timeout,
         draining,
         photo_memory: worker.photo_memory().clone(),
-        is_known_match: Arc::new(move |id| {
+        is_known_match: Arc::new(move |tenant, id| {
             let worker = knowing.clone();
             Box::pin(async move {
-                let known = worker.knows(&Service::tenant(), id).await;
+                let known = worker.knows(&tenant, id).await;
                 known.map_err(|failure| status::store(&failure))
             })
         }),

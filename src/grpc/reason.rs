@@ -40,8 +40,18 @@ pub enum ErrorReason {
     NotAvailable,
     /// The server is at one of its limits; the call had no effect.
     Overloaded,
+    /// The tenant is at one of its limits; the call had no effect.
+    QuotaExceeded,
     /// The stream stalled: its caller didn't read its updates for too long.
     UpdatesUnread,
+    /// The call has no credential.
+    CredentialMissing,
+    /// The credential is wrong, unknown or withdrawn.
+    CredentialInvalid,
+    /// The credential has expired, or was withdrawn while the stream ran.
+    CredentialExpired,
+    /// The caller may not make this call.
+    CallForbidden,
     /// The call's deadline passed, or its request didn't arrive in time.
     CallTimedOut,
     /// The journal isn't available.
@@ -54,7 +64,7 @@ pub enum ErrorReason {
 
 impl ErrorReason {
     /// All reasons, in the order of the contract's table.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::FieldInvalid,
         Self::PhotoUnreadable,
         Self::PhotoTooLarge,
@@ -67,7 +77,12 @@ impl ErrorReason {
         Self::TokenExpired,
         Self::NotAvailable,
         Self::Overloaded,
+        Self::QuotaExceeded,
         Self::UpdatesUnread,
+        Self::CredentialMissing,
+        Self::CredentialInvalid,
+        Self::CredentialExpired,
+        Self::CallForbidden,
         Self::CallTimedOut,
         Self::StoreUnavailable,
         Self::ServerDraining,
@@ -89,7 +104,12 @@ impl ErrorReason {
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::NotAvailable => "NOT_AVAILABLE",
             Self::Overloaded => "OVERLOADED",
+            Self::QuotaExceeded => "QUOTA_EXCEEDED",
             Self::UpdatesUnread => "UPDATES_UNREAD",
+            Self::CredentialMissing => "CREDENTIAL_MISSING",
+            Self::CredentialInvalid => "CREDENTIAL_INVALID",
+            Self::CredentialExpired => "CREDENTIAL_EXPIRED",
+            Self::CallForbidden => "CALL_FORBIDDEN",
             Self::CallTimedOut => "CALL_TIMED_OUT",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
             Self::ServerDraining => "SERVER_DRAINING",
@@ -109,7 +129,11 @@ impl ErrorReason {
             Self::MatchEnded | Self::MatchRunning => Code::FailedPrecondition,
             Self::WatchAhead | Self::TokenExpired => Code::OutOfRange,
             Self::NotAvailable => Code::Unimplemented,
-            Self::Overloaded | Self::UpdatesUnread => Code::ResourceExhausted,
+            Self::Overloaded | Self::QuotaExceeded | Self::UpdatesUnread => Code::ResourceExhausted,
+            Self::CredentialMissing | Self::CredentialInvalid | Self::CredentialExpired => {
+                Code::Unauthenticated
+            }
+            Self::CallForbidden => Code::PermissionDenied,
             Self::CallTimedOut => Code::DeadlineExceeded,
             Self::StoreUnavailable | Self::ServerDraining => Code::Unavailable,
             Self::Internal => Code::Internal,
@@ -121,6 +145,7 @@ impl ErrorReason {
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Overloaded
+            | Self::QuotaExceeded
             | Self::UpdatesUnread
             | Self::CallTimedOut
             | Self::StoreUnavailable => Some(RETRY_SOON),
@@ -136,6 +161,10 @@ impl ErrorReason {
             | Self::WatchAhead
             | Self::TokenExpired
             | Self::NotAvailable
+            | Self::CredentialMissing
+            | Self::CredentialInvalid
+            | Self::CredentialExpired
+            | Self::CallForbidden
             | Self::Internal => None,
         }
     }

@@ -10,6 +10,7 @@ use prost::Message as _;
 use tonic::{Request, Response, Status};
 
 use crate::{
+    access::Grant,
     domain::{Match, Sequence, TenantId},
     grpc::{
         Config,
@@ -42,26 +43,20 @@ impl Service {
         Self { config, worker, watch }
     }
 
-    /// The caller of every request: there is only one until callers are authenticated.
-    pub fn tenant() -> TenantId {
-        TenantId::default_tenant()
-    }
-
     /// Admits a match, or finds the match that the request repeats. Also returns whether the caller
     /// wants progress updates.
     async fn admit(&self, request: Request<pb::MatchRequest>) -> Result<(Match, bool), Status> {
         let received =
             request.extensions().get::<ReceivedWithPhoto>().and_then(ReceivedWithPhoto::take);
-        let record = CallRecord::of(&request);
+        let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
         let (message, reservation) =
             received.ok_or_else(|| status::internal("a call without a received request"))?;
         let request = pb::MatchRequest::decode(message)
             .map_err(|failure| status::undecodable(&failure.to_string()))?;
         record.names_request(&request.request_id);
-        let parsed =
-            request::match_request(request, Self::tenant(), self.config.match_timeout, |photo| {
-                self.config.digest_key.digest(photo)
-            })?;
+        let parsed = request::match_request(request, tenant, self.config.match_timeout, |photo| {
+            self.config.digest_key.digest(photo)
+        })?;
         let photo = parsed.content.map(|content| Photo::new(content, reservation));
         let admitted = self.worker.admit(parsed.spec, photo).await;
         let m = admitted.map_err(|refused| {
@@ -74,9 +69,14 @@ impl Service {
         Ok((m, parsed.include_progress))
     }
 
-    async fn find(&self, key: &Key, record: &CallRecord) -> Result<Match, Status> {
+    async fn find(
+        &self,
+        tenant: &TenantId,
+        key: &Key,
+        record: &CallRecord,
+    ) -> Result<Match, Status> {
         record.names(key);
-        let found = self.watch.find(&Self::tenant(), key).await;
+        let found = self.watch.find(tenant, key).await;
         let m = found.map_err(|ended| status::ended(ended, &name(key)))?;
         record.found(&m);
         Ok(m)
@@ -108,6 +108,15 @@ impl Service {
         let m = waited.map_err(|ended| status::ended(ended, &what))?;
         Ok(Response::new(update::snapshot(&m)))
     }
+}
+
+/// The tenant for whom a call is made. Admission control has put its grant into the request; a call
+/// without one must not reach a match.
+fn tenant<T>(request: &Request<T>) -> Result<TenantId, Status> {
+    let grant = request.extensions().get::<Grant>();
+    grant
+        .map(|grant| grant.tenant().clone())
+        .ok_or_else(|| status::internal("a call without a grant"))
 }
 
 /// A stream that takes the next update only when the transport has room for it, and buffers none.
@@ -175,9 +184,9 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::GetMatchRequest>,
     ) -> Result<Response<pb::Match>, Status> {
-        let record = CallRecord::of(&request);
+        let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
         let key = request::only_key(request.into_inner().id)?;
-        let m = self.find(&key, &record).await?;
+        let m = self.find(&tenant, &key, &record).await?;
         Ok(Response::new(update::snapshot(&m)))
     }
 
@@ -185,9 +194,9 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::WaitMatchRequest>,
     ) -> Result<Response<pb::Match>, Status> {
-        let record = CallRecord::of(&request);
+        let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
         let (key, timeout) = request::wait(request.into_inner())?;
-        let m = self.find(&key, &record).await?;
+        let m = self.find(&tenant, &key, &record).await?;
         self.wait(m, timeout, |_| false).await
     }
 
@@ -195,13 +204,13 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::WatchMatchRequest>,
     ) -> Result<Response<HandedOver>, Status> {
-        let record = CallRecord::of(&request);
+        let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
         let request = request.into_inner();
         let key = request::only_key(request.id)?;
         record.names(&key);
-        let id = match self.watch.running(&Self::tenant(), &key) {
+        let id = match self.watch.running(&tenant, &key) {
             Some(id) => id,
-            None => self.find(&key, &record).await?.id,
+            None => self.find(&tenant, &key, &record).await?.id,
         };
         let (what, after) = (id.to_string(), Sequence(request.after_sequence));
         self.stream(what, self.watch.follow(id, after, request.include_progress).await, record)
@@ -211,11 +220,11 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::WatchMatchesRequest>,
     ) -> Result<Response<HandedOver>, Status> {
-        let record = CallRecord::of(&request);
+        let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
         let request = request.into_inner();
         let filter = request::watch_all(&request)?;
         let what = String::from("resume_token");
-        let followed = self.watch.follow_all(Self::tenant(), filter, &request.resume_token).await;
+        let followed = self.watch.follow_all(tenant, filter, &request.resume_token).await;
         let follow = followed.map_err(|ended| status::ended(ended, &what))?;
         let next = |mut follow: crate::watch::FollowAll| async move {
             let next = follow.next().await;
@@ -228,9 +237,10 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::ListMatchesRequest>,
     ) -> Result<Response<pb::ListMatchesResponse>, Status> {
+        let tenant = tenant(&request)?;
         let request = request.into_inner();
         let (filter, size) = request::list(&request)?;
-        let (tenant, token) = (Self::tenant(), &request.page_token);
+        let token = &request.page_token;
         let (mut matches, mut bytes) = (Vec::new(), 0);
         let fits = |m: &Match| {
             let m = update::snapshot(m);
@@ -248,10 +258,10 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::CancelMatchRequest>,
     ) -> Result<Response<pb::Match>, Status> {
-        let record = CallRecord::of(&request);
+        let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
         let key = request::only_key(request.into_inner().id)?;
         record.names(&key);
-        let cancelled = self.worker.cancel(&Self::tenant(), &key).await;
+        let cancelled = self.worker.cancel(&tenant, &key).await;
         match cancelled.map_err(|failure| status::store(&failure))? {
             CancelledAs::Now(m) | CancelledAs::Already(m) => {
                 record.found(&m);
@@ -269,10 +279,10 @@ impl FaceMatch for Service {
         &self,
         request: Request<pb::DeleteMatchRequest>,
     ) -> Result<Response<pb::DeleteMatchResponse>, Status> {
-        let record = CallRecord::of(&request);
+        let (record, tenant) = (CallRecord::of(&request), tenant(&request)?);
         let key = request::only_key(request.into_inner().id)?;
         record.names(&key);
-        let deleted = self.worker.delete(&Self::tenant(), &key).await;
+        let deleted = self.worker.delete(&tenant, &key).await;
         match deleted.map_err(|failure| status::store(&failure))? {
             Deleted::Now(m, time) => {
                 record.found(&m);

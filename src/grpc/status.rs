@@ -3,13 +3,14 @@
 //! The text of the store's and of libraries' errors becomes the source of a status: the call log
 //! shows it, and it is never sent to a caller.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tonic::Status;
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt};
 
 use crate::{
-    domain::{Limit, MatchId},
+    access::{Denied, Permission},
+    domain::{Limit, MatchId, TenantId},
     grpc::reason::ErrorReason,
     watch::{Ended, StoreError},
     worker::Refused,
@@ -193,7 +194,7 @@ fn token_invalid(field: &str) -> Status {
     of(ErrorReason::TokenInvalid, format!("{field} {description}"), details)
 }
 
-/// There is no such match, or it belongs to another caller.
+/// There is no such match, or it belongs to another tenant.
 pub fn not_found(id: &str) -> Status {
     let mut details = details(ErrorReason::MatchNotFound, []);
     details.set_resource_info("match", id, "", "doesn't exist");
@@ -227,6 +228,43 @@ pub fn draining() -> Status {
 pub fn overloaded(limit: Limit) -> Status {
     let details = details(ErrorReason::Overloaded, [("limit", limit.as_str().to_owned())]);
     of(ErrorReason::Overloaded, format!("the server is at its limit of {limit}"), details)
+}
+
+/// The tenant is at one of its own limits, and the call had no effect. `delay` is how long it takes
+/// until the limit allows a call, where that is known.
+pub fn quota_exceeded(limit: Limit, tenant: &TenantId, delay: Option<Duration>) -> Status {
+    let reason = ErrorReason::QuotaExceeded;
+    let mut details = details(reason, [("limit", limit.as_str().to_owned())]);
+    let message = format!("the tenant is at its limit of {limit}");
+    details.set_quota_failure(vec![QuotaViolation::new(tenant.as_str(), message.clone())]);
+    if let Some(delay) = delay {
+        details.set_retry_info(Some(delay));
+    }
+    of(reason, message, details)
+}
+
+/// The call's credential is refused, or it ended while a stream ran.
+pub fn denied(denied: Denied) -> Status {
+    match denied {
+        Denied::Missing => plain(
+            ErrorReason::CredentialMissing,
+            "the call has neither an authorization header nor a client certificate",
+        ),
+        // One wording for wrong and unknown ones.
+        Denied::Invalid => plain(ErrorReason::CredentialInvalid, "the credential is not valid"),
+        Denied::Expired => plain(
+            ErrorReason::CredentialExpired,
+            "the credential has expired or was withdrawn: a stream resumes with a new one",
+        ),
+    }
+}
+
+/// The caller is known, and may not make this call.
+pub fn forbidden(permission: Permission) -> Status {
+    let word = permission.as_str();
+    let details = details(ErrorReason::CallForbidden, [("permission", word.to_owned())]);
+    let message = format!("the caller lacks the permission {word}");
+    of(ErrorReason::CallForbidden, message, details)
 }
 
 /// A stalled stream: its updates were not read for too long.

@@ -265,12 +265,12 @@ impl Follower {
                     lock(&self.0).updates.push((recorded.match_id, recorded.sequence));
                     recorded.place()
                 }
-                Ok(Update::Heartbeat { cursor: place, .. }) => place.expect("it names one"),
+                Ok(Update::Heartbeat { cursor: place, .. }) => place.expect("it names one").1,
                 Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
                 Err(Ended::Draining) => return,
                 Err(ended) => panic!("{ended}"),
             };
-            lock(&self.0).token = Some(house.watch.token(place));
+            lock(&self.0).token = Some(house.watch.token(&TenantId::default_tenant(), place));
         }
     }
 }

@@ -216,7 +216,8 @@ impl FollowAll {
     fn heartbeat(&mut self) -> Update {
         let time = self.inner.clock.now();
         self.silent_since = Some(time);
-        Update::Heartbeat { m: None, cursor: Some(self.after), time }
+        let cursor = Some((self.tenant.clone(), self.after));
+        Update::Heartbeat { m: None, cursor, time }
     }
 }
 

@@ -88,9 +88,9 @@ pub enum Update {
         /// The match as of the last event that was shown. `None` before the first event, and on
         /// streams of many matches.
         m: Option<Arc<Match>>,
-        /// The cursor up to which the stream has read, filtered events included. `None` on streams
-        /// of one match.
-        cursor: Option<Cursor>,
+        /// The cursor up to which the stream has read, filtered events included, with the tenant
+        /// whose stream it is. `None` on streams of one match.
+        cursor: Option<(TenantId, Cursor)>,
         /// When it was sent.
         time: Timestamp,
     },
@@ -269,13 +269,16 @@ impl Watch {
         // The floor is read first: events that retention erases from here on end the stream as
         // expired, rather than being skipped silently.
         let floor = self.0.reader.cursor(Start::Floor).await?.position;
-        let after = token::cursor(self.0.reader.as_ref(), &self.0.identity.keys, token).await?;
+        let after = {
+            let (reader, keys) = (self.0.reader.as_ref(), &self.0.identity.keys);
+            token::cursor(reader, keys, &tenant, token).await?
+        };
         Ok(FollowAll::open(Arc::clone(&self.0), tenant, filter, after, floor))
     }
 
-    /// The token for resuming after a cursor.
-    pub fn token(&self, place: Cursor) -> String {
-        token::write(&self.0.identity, place)
+    /// The token with which callers of a tenant resume after a cursor.
+    pub fn token(&self, tenant: &TenantId, cursor: Cursor) -> String {
+        token::write(&self.0.identity, tenant, cursor)
     }
 
     /// Shows progress to the watchers of the match that asked for it.

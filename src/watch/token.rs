@@ -1,5 +1,6 @@
 //! Tokens: opaque to callers, and authenticated with the store's key. So a token that is truncated,
-//! altered or another store's is rejected, and so is one from a history that a restore undid.
+//! altered or another store's is rejected, and so is one from a history that a restore undid, or one
+//! of another tenant.
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -22,23 +23,28 @@ const SEAL_BYTES: usize = 16;
 const RESUME: u8 = 1;
 const PAGE: u8 = 2;
 
-/// The token for resuming after a cursor.
-pub fn write(identity: &Identity, cursor: Cursor) -> String {
-    written(&identity.keys, identity.origin_of(cursor.incarnation), cursor.position)
+/// The token with which callers of a tenant resume after a cursor.
+pub fn write(identity: &Identity, tenant: &TenantId, cursor: Cursor) -> String {
+    written(&identity.keys, tenant, identity.origin_of(cursor.incarnation), cursor.position)
 }
 
-fn written(keys: &Keys, origin: Origin, position: Position) -> String {
+fn written(keys: &Keys, tenant: &TenantId, origin: Origin, position: Position) -> String {
     let Origin { store, incarnation } = origin;
     let mut body = vec![RESUME];
     for number in [store, incarnation, position.0] {
         body.extend(number.to_be_bytes());
     }
-    seal(keys, body)
+    seal(keys, sealed_with(tenant), body)
 }
 
-/// The cursor of a token: the head for an empty token, and the position before the oldest update in
+/// The cursor of a tenant's token: the head for an empty token, and the position before the oldest update in
 /// the store for `earliest`.
-pub async fn cursor(reader: &dyn Reader, keys: &Keys, token: &str) -> Result<Cursor, Ended> {
+pub async fn cursor(
+    reader: &dyn Reader,
+    keys: &Keys,
+    tenant: &TenantId,
+    token: &str,
+) -> Result<Cursor, Ended> {
     let start = match token {
         "" => Some(Start::Head),
         EARLIEST => Some(Start::Earliest),
@@ -47,7 +53,7 @@ pub async fn cursor(reader: &dyn Reader, keys: &Keys, token: &str) -> Result<Cur
     if let Some(start) = start {
         return Ok(reader.cursor(start).await?);
     }
-    let (origin, position) = read(keys, token).ok_or(Ended::InvalidToken)?;
+    let (origin, position) = read(keys, tenant, token).ok_or(Ended::InvalidToken)?;
     match reader.cursor_status(origin, position).await? {
         CursorStatus::Retained => Ok(Cursor { position, incarnation: origin.incarnation }),
         CursorStatus::Expired => Err(Ended::Expired),
@@ -55,8 +61,8 @@ pub async fn cursor(reader: &dyn Reader, keys: &Keys, token: &str) -> Result<Cur
     }
 }
 
-fn read(keys: &Keys, token: &str) -> Option<(Origin, Position)> {
-    let body = unseal(keys, token)?;
+fn read(keys: &Keys, tenant: &TenantId, token: &str) -> Option<(Origin, Position)> {
+    let body = unseal(keys, sealed_with(tenant), token)?;
     let [RESUME, numbers @ ..] = body.as_slice() else {
         return None;
     };
@@ -76,7 +82,7 @@ pub fn write_page(keys: &Keys, tenant: &TenantId, filter: &Filter, last: MatchId
     let mut body = vec![PAGE];
     body.extend(last.as_uuid().as_bytes());
     body.extend(digest(keys, tenant, filter));
-    seal(keys, body)
+    seal(keys, b"", body)
 }
 
 /// The match after which a page continues; `None` for the first page.
@@ -89,7 +95,7 @@ pub fn read_page(
     if token.is_empty() {
         return Ok(None);
     }
-    let body = unseal(keys, token).ok_or(Ended::InvalidToken)?;
+    let body = unseal(keys, b"", token).ok_or(Ended::InvalidToken)?;
     let [PAGE, rest @ ..] = body.as_slice() else {
         return Err(Ended::InvalidToken);
     };
@@ -100,17 +106,33 @@ pub fn read_page(
     Ok(Some(MatchId::from_uuid(Uuid::from_bytes(*id))))
 }
 
-fn seal(keys: &Keys, mut body: Vec<u8>) -> String {
-    let seal = blake3::keyed_hash(&keys.token, &body);
-    body.extend(&seal.as_bytes()[..SEAL_BYTES]);
+/// What a resume token of a tenant is sealed with, beside its body: the tenant's name. It is empty
+/// for `default`, whose tokens may be older than tenants.
+fn sealed_with(tenant: &TenantId) -> &[u8] {
+    match *tenant == TenantId::default_tenant() {
+        true => b"",
+        false => tenant.as_str().as_bytes(),
+    }
+}
+
+fn seal(keys: &Keys, with: &[u8], mut body: Vec<u8>) -> String {
+    let seal = seal_of(keys, with, &body);
+    body.extend(seal);
     URL_SAFE_NO_PAD.encode(body)
 }
 
-fn unseal(keys: &Keys, token: &str) -> Option<Vec<u8>> {
+fn unseal(keys: &Keys, with: &[u8], token: &str) -> Option<Vec<u8>> {
     let mut body = URL_SAFE_NO_PAD.decode(token).ok()?;
     let seal = body.split_off(body.len().checked_sub(SEAL_BYTES)?);
-    let right = blake3::keyed_hash(&keys.token, &body);
-    (seal == right.as_bytes()[..SEAL_BYTES]).then_some(body)
+    (seal == seal_of(keys, with, &body)).then_some(body)
+}
+
+/// The seal of a body. The body's first byte tells its length, so that what follows it is
+/// unambiguous.
+fn seal_of(keys: &Keys, with: &[u8], body: &[u8]) -> [u8; SEAL_BYTES] {
+    let hash = blake3::Hasher::new_keyed(&keys.token).update(body).update(with).finalize();
+    let (seal, _) = hash.as_bytes().split_first_chunk().expect("a hash has 32 bytes");
+    *seal
 }
 
 /// A digest of the tenant and the filters, to tell whether a page token was made for the same ones.

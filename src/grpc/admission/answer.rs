@@ -1,6 +1,6 @@
 //! The answer of an admitted call, which counts as an open call until it ends.
 //!
-//! It ends at the caller's deadline. It also ends with the status for which a stream of requests
+//! It ends at the caller's deadline, and when the caller's credential ends. It also ends with the status for which a stream of requests
 //! was refused, because handlers drop that status.
 
 use std::{
@@ -15,6 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 
 use crate::{
+    access::Denied,
     domain::Limit,
     grpc::{
         admission::share::{ConnectionShare, Lease},
@@ -28,13 +29,22 @@ const FREE_BYTES: usize = 1024;
 /// The status with which a stream of requests was refused, once it is.
 pub type StreamRefusal = Arc<OnceLock<Status>>;
 
-/// Resolves at the deadline of a call.
+/// Ends at a time of its own: at the deadline of a call, or when its credential ends.
 pub type Deadline = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The body of an answer, with its deadline and its leases.
+/// What ends an answer early.
+#[derive(Default)]
+pub struct Ends {
+    /// The caller's deadline.
+    pub deadline: Option<Deadline>,
+    /// The end of the caller's credential.
+    pub grant: Option<Deadline>,
+}
+
+/// The body of an answer, with what ends it early, and its leases.
 pub struct ResponseBody {
     body: Body,
-    deadline: Option<Deadline>,
+    ends: Ends,
     refusal: Option<StreamRefusal>,
     is_over: bool,
     /// The connection whose share holds the frames that wait to be read. `None` if all streams
@@ -66,12 +76,12 @@ impl ResponseBody {
     /// Wraps the body of a handler's answer.
     pub fn new(
         body: Body,
-        deadline: Option<Deadline>,
+        ends: Ends,
         refusal: Option<StreamRefusal>,
         share: Option<ConnectionShare>,
         places: Places,
     ) -> Self {
-        Self { body, deadline, refusal, is_over: false, share, _places: places }
+        Self { body, ends, refusal, is_over: false, share, _places: places }
     }
 
     /// The frame with a lease of its bytes; `None` if there is no memory for them.
@@ -117,9 +127,14 @@ impl HttpBody for ResponseBody {
             return Poll::Ready(None);
         }
         // Checked first: an endless body may always have a frame ready.
-        let deadline = self.deadline.as_mut();
-        if deadline.is_some_and(|time| time.as_mut().poll(context).is_ready()) {
+        let mut is_over = |end: &mut Option<Deadline>| {
+            end.as_mut().is_some_and(|end| end.as_mut().poll(context).is_ready())
+        };
+        if is_over(&mut self.ends.deadline) {
             return Poll::Ready(self.end(&timed_out()));
+        }
+        if is_over(&mut self.ends.grant) {
+            return Poll::Ready(self.end(&status::denied(Denied::Expired)));
         }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let goes_on = matches!(&frame, Some(Ok(frame)) if frame.is_data());

@@ -7,13 +7,26 @@ use std::collections::HashMap;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
-use crate::pb;
+use crate::{access::Permission, pb};
 
 /// The methods whose request may hold a photo.
 const WITH_PHOTO: [&str; 2] =
     ["/facematch.v1.FaceMatch/RunMatch", "/facematch.v1.FaceMatch/CreateMatch"];
 
 const LIST: &str = "/facematch.v1.FaceMatch/ListMatches";
+/// The paths of reflection, of both versions, begin with this.
+const REFLECTION: &str = "/grpc.reflection.";
+
+/// What the calls of a method demand of their caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Demand {
+    /// Nothing: health checks are always open.
+    Nothing,
+    /// What the settings say about reflection.
+    Reflection,
+    /// A caller with a permission.
+    Permission(Permission),
+}
 
 /// The form of a method's request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,6 +49,10 @@ pub struct MethodLimits {
     pub owns_answer: bool,
     /// Whether it is ListMatches, whose calls wait for each other.
     pub is_list: bool,
+    /// Whether it is a call of FaceMatch that streams updates.
+    pub streams_updates: bool,
+    /// What its calls demand of their caller.
+    pub demand: Demand,
 }
 
 /// Every method of the port, by path.
@@ -70,8 +87,16 @@ fn methods(descriptors: &[u8]) -> Vec<(String, MethodLimits)> {
                 let path = format!("/{}.{}/{}", file.package(), service.name(), method.name());
                 let kind = kind(&path, method.client_streaming());
                 let owns_answer = method.client_streaming() || !method.server_streaming();
-                let is_list = path == LIST;
-                all.push((path, MethodLimits { kind, owns_answer, is_list }));
+                let demand = demand(&path, service.name(), method.name());
+                let is_ours = matches!(demand, Demand::Permission(_));
+                let limits = MethodLimits {
+                    kind,
+                    owns_answer,
+                    is_list: path == LIST,
+                    streams_updates: is_ours && method.server_streaming(),
+                    demand,
+                };
+                all.push((path, limits));
             }
         }
     }
@@ -86,9 +111,52 @@ fn kind(path: &str, is_stream: bool) -> RequestKind {
     }
 }
 
+/// A method that is unknown here demands the permission that fewest callers have.
+fn demand(path: &str, service: &str, method: &str) -> Demand {
+    match (service, method) {
+        ("Health", _) => Demand::Nothing,
+        _ if path.starts_with(REFLECTION) => Demand::Reflection,
+        (_, "RunMatch" | "CreateMatch" | "CancelMatch") => Demand::Permission(Permission::Match),
+        (_, "GetMatch" | "WaitMatch" | "WatchMatch" | "WatchMatches" | "ListMatches") => {
+            Demand::Permission(Permission::Read)
+        }
+        _ => Demand::Permission(Permission::Erase),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_method_demands_what_the_contract_says() {
+        let methods = Methods::of_all_services();
+        let ours =
+            |method: &str| methods.find(&format!("/facematch.v1.FaceMatch/{method}")).unwrap();
+        for (permission, names) in [
+            (Permission::Match, &["RunMatch", "CreateMatch", "CancelMatch"][..]),
+            (
+                Permission::Read,
+                &["GetMatch", "WaitMatch", "WatchMatch", "WatchMatches", "ListMatches"],
+            ),
+            (Permission::Erase, &["DeleteMatch"]),
+        ] {
+            for name in names {
+                assert_eq!(ours(name).demand, Demand::Permission(permission), "{name}");
+            }
+        }
+        let others = methods.0.iter().filter(|(path, _)| !path.contains("FaceMatch"));
+        for (path, limits) in others {
+            let demand = if path.contains("Health") { Demand::Nothing } else { Demand::Reflection };
+            assert_eq!((limits.demand, limits.streams_updates), (demand, false), "{path}");
+        }
+        let streams = ["RunMatch", "WatchMatch", "WatchMatches"];
+        let ours = methods.0.iter().filter(|(path, _)| path.contains("FaceMatch"));
+        for (path, limits) in ours {
+            let streams = streams.iter().any(|name| path.ends_with(&format!("/{name}")));
+            assert_eq!(limits.streams_updates, streams, "{path}");
+        }
+    }
 
     #[test]
     fn every_method_of_the_port_has_its_kind() {

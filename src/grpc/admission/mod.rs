@@ -1,11 +1,12 @@
 //! Admission control: wraps every service of the port and bounds the resources of each call.
 //!
-//! Before a handler sees a call, admission control counts the call as open, starts its timeouts,
-//! and takes request memory and photo memory for what arrives. A call over a limit is refused by an
+//! Before a handler sees a call, admission control decides who makes it, counts it as open, starts
+//! its timeouts, and takes request memory and photo memory for what arrives. A call over a limit is refused by an
 //! ordinary answer with one of the contract's reasons. Admission control deliberately knows no
 //! handler and doesn't judge what a request says.
 
 mod answer;
+mod caller;
 mod content;
 mod head;
 mod message;
@@ -36,19 +37,22 @@ use tonic::{Status, body::Body};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tower::Service;
 
+pub use caller::{CallerCheck, Reflection};
 #[cfg(any(test, fuzzing))]
 pub use overhead::fuzzing;
 pub use receive::ReceiveLimits;
 pub use share::{AddressShare, CallLimits as ShareLimits, Shares};
 
 use crate::{
-    domain::{Limit, Timestamp},
+    access::{Denied, Grant},
+    domain::{Limit, TenantId, Timestamp},
     grpc::{
         admission::{
-            answer::{Deadline, Places, ResponseBody, StreamRefusal, timed_out},
+            answer::{Deadline, Ends, Places, ResponseBody, StreamRefusal, timed_out},
+            caller::{Caller, KeyFetch},
             head::{Encoding, Head},
             message::Whole,
-            methods::{MethodLimits, Methods, RequestKind},
+            methods::{Demand, MethodLimits, Methods, RequestKind},
             receive::{MessageForm, PREFIX_BYTES, Receiver},
             share::{ConnectionShare, Lease},
         },
@@ -77,6 +81,7 @@ pub struct Admission<S> {
 struct AdmissionShared<S> {
     inner: S,
     methods: Methods,
+    callers: CallerCheck,
     shares: Shares,
     receive_limits: ReceiveLimits,
     stall_guard: StallGuard,
@@ -103,12 +108,16 @@ enum Decided {
     Refused(Status),
     /// The call is counted as open, and its request is received next.
     Admitted(AdmittedCall, Request<Body>),
+    /// The call is counted as open, and its caller's key is fetched first.
+    Awaited(KeyFetch, AdmittedCall, Request<Body>),
 }
 
 /// A call that is counted as open.
 struct AdmittedCall {
     method: MethodLimits,
     deadline: Option<Timestamp>,
+    grant: Option<Grant>,
+    share: ConnectionShare,
     open_call: Lease,
     arriving: Arriving,
 }
@@ -134,12 +143,19 @@ impl ReceivedWithPhoto {
 
 impl<S> Admission<S> {
     /// Wraps services.
-    pub fn new(inner: S, shares: Shares, terms: ReceiveLimits, readers: StallGuard) -> Self {
+    pub fn new(
+        inner: S,
+        callers: CallerCheck,
+        shares: Shares,
+        terms: ReceiveLimits,
+        readers: StallGuard,
+    ) -> Self {
         let methods = Methods::of_all_services();
         Self {
             shared: Arc::new(AdmissionShared {
                 inner,
                 methods,
+                callers,
                 shares,
                 receive_limits: terms,
                 stall_guard: readers,
@@ -180,11 +196,11 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Self { shared, share } = self.clone();
+        let shared = Arc::clone(&self.shared);
         // Decided before the call gets a task, so that a refused call's headers are dropped at
         // once.
-        let decided = shared.decide(&share, request);
-        Box::pin(async move { Ok(shared.answer(&share, decided).await) })
+        let decided = shared.decide(&self.share, request);
+        Box::pin(async move { Ok(shared.answer(decided).await) })
     }
 }
 
@@ -197,24 +213,61 @@ where
         if let Some(answer) = head::refuse_other_than_grpc(request.method(), request.headers()) {
             return Decided::OtherThanGrpc(answer);
         }
-        let Some(method) = self.methods.find(request.uri().path()) else {
+        let Some(method) = self.find(request.uri().path()) else {
             let mut request = request.map(|_| Body::empty());
             *request.headers_mut() = HeaderMap::new();
             return Decided::Unknown(request);
         };
-        match self.open_call(share, method, &request) {
-            Ok(call) => Decided::Admitted(call, request),
-            Err(refusal) => Decided::Refused(refusal),
+        let (grant, fetch) = match self.callers.decide(method, &request) {
+            Caller::Admitted(grant) => (grant, None),
+            Caller::Awaited(fetch) => (None, Some(fetch)),
+            Caller::Refused(refusal) => return Decided::Refused(refusal),
+        };
+        let share = self.share_of(share, grant.as_ref());
+        match (self.open_call(share, method, grant, &request), fetch) {
+            (Ok(call), None) => Decided::Admitted(call, request),
+            (Ok(call), Some(fetch)) => Decided::Awaited(fetch, call, request),
+            (Err(refusal), _) => Decided::Refused(refusal),
         }
     }
 
-    async fn answer(&self, share: &ConnectionShare, decided: Decided) -> Response<Body> {
+    /// The share from which a call takes: the connection's and, beside other tenants, its tenant's.
+    fn share_of(&self, share: &ConnectionShare, grant: Option<&Grant>) -> ConnectionShare {
+        match grant {
+            Some(grant) if self.callers.access.tenants().count() > 1 => {
+                self.shares.of_tenant(share, grant.tenant())
+            }
+            Some(_) | None => share.clone(),
+        }
+    }
+
+    /// The method at a path; `None` if the port doesn't have it.
+    fn find(&self, path: &str) -> Option<MethodLimits> {
+        let method = self.methods.find(path)?;
+        let is_off =
+            method.demand == Demand::Reflection && self.callers.reflection == Reflection::Off;
+        (!is_off).then_some(method)
+    }
+
+    async fn answer(&self, decided: Decided) -> Response<Body> {
         let mut response = match decided {
             Decided::OtherThanGrpc(answer) => return answer,
             Decided::Unknown(request) => self.call(request).await,
             Decided::Refused(refusal) => refusal.into_http(),
             Decided::Admitted(call, request) => {
-                self.serve_admitted(share, call, request).await.unwrap_or_else(Status::into_http)
+                self.serve_admitted(call, request).await.unwrap_or_else(Status::into_http)
+            }
+            Decided::Awaited(fetch, mut call, request) => {
+                fetch.await;
+                match self.callers.decide_finally(call.method, &request) {
+                    Caller::Admitted(grant) => {
+                        call.grant = grant;
+                        let served = self.serve_admitted(call, request).await;
+                        served.unwrap_or_else(Status::into_http)
+                    }
+                    Caller::Refused(refusal) => refusal.into_http(),
+                    Caller::Awaited(_) => status::denied(Denied::Invalid).into_http(),
+                }
             }
         };
         response.headers_mut().insert(head::ACCEPT_ENCODING, head::ENCODINGS);
@@ -223,34 +276,40 @@ where
 
     async fn serve_admitted(
         &self,
-        share: &ConnectionShare,
         call: AdmittedCall,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, Status> {
-        let AdmittedCall { method, deadline, open_call: place, arriving } = call;
+        let AdmittedCall { method, deadline, grant, share, open_call: place, arriving } = call;
         let record = CallRecord::among(request.extensions());
+        if let Some(grant) = &grant {
+            request.extensions_mut().insert(grant.clone());
+        }
         let refusal = StreamRefusal::default();
         let handled = async {
-            let request = self.receive(share, arriving, request, &refusal).await?;
+            let request = self.receive(&share, arriving, request, &refusal).await?;
             let list =
                 method.is_list.then(|| share.list().ok_or_else(too_many_calls)).transpose()?;
             Ok((self.call(request).await, list))
         };
         // Pinned here: a future passed by value would take its size several times.
-        let (response, list) = self.in_time(deadline, pin!(handled)).await?;
+        let (response, list) = self.in_time(deadline, grant.as_ref(), pin!(handled)).await?;
         let places = Places { _call: place, _list: list };
-        let deadline = deadline.map(|time| self.deadline_at(time));
+        let ends = Ends {
+            deadline: deadline.map(|time| self.deadline_at(time)),
+            grant: grant.and_then(|grant| self.end_of(&grant)),
+        };
         let refusal = (method.kind == RequestKind::Stream).then_some(refusal);
         let share = method.owns_answer.then(|| share.clone());
-        let answer = |body| Body::new(ResponseBody::new(body, deadline, refusal, share, places));
+        let answer = |body| Body::new(ResponseBody::new(body, ends, refusal, share, places));
         Ok(response.map(|body| self.stall_guard.guard(answer(body), record)))
     }
 
     /// Counts a call as open and takes the memory of its headers.
     fn open_call(
         &self,
-        share: &ConnectionShare,
+        share: ConnectionShare,
         method: MethodLimits,
+        grant: Option<Grant>,
         request: &Request<Body>,
     ) -> Result<AdmittedCall, Status> {
         let place = share.call().ok_or_else(too_many_calls)?;
@@ -262,7 +321,8 @@ where
             self.receive_limits.clock.now().after(timeout.saturating_sub(DEADLINE_MARGIN))
         };
         let arriving = Arriving { kind: method.kind, encoding, memory, memory_bytes };
-        Ok(AdmittedCall { method, deadline: timeout.map(ends), open_call: place, arriving })
+        let deadline = timeout.map(ends);
+        Ok(AdmittedCall { method, deadline, grant, share, open_call: place, arriving })
     }
 
     /// Receives the request and returns it in the form that its handler expects.
@@ -278,7 +338,11 @@ where
         // The handler gets inflated messages.
         parts.headers.remove(head::ENCODING);
         let form = MessageForm { encoding, may_have_photo: kind == RequestKind::Photo };
-        let receiver = Receiver::new(self.receive_limits.clone(), share.clone(), form, body);
+        // Only calls of FaceMatch have a tenant, and only their requests may hold a photo.
+        let tenant = parts.extensions.get::<Grant>().map(|grant| grant.tenant().clone());
+        let tenant = tenant.unwrap_or_else(TenantId::default_tenant);
+        let limits = self.receive_limits.clone();
+        let receiver = Receiver::new(limits, share.clone(), tenant, form, body);
         if kind == RequestKind::Stream {
             let messages = RequestStream { receiver, share: share.clone(), _call: memory };
             return Ok(Request::from_parts(parts, messages.body(Arc::clone(refusal))));
@@ -301,18 +365,36 @@ where
         }
     }
 
-    /// The result of a call, or CALL_TIMED_OUT at its deadline.
+    /// The result of a call, or its refusal once its deadline has passed or its credential has
+    /// ended.
     async fn in_time<T>(
         &self,
         deadline: Option<Timestamp>,
+        grant: Option<&Grant>,
         call: Pin<&mut impl Future<Output = Result<T, Status>>>,
     ) -> Result<T, Status> {
         let clock = &self.receive_limits.clock;
-        match deadline {
-            None => call.await,
-            Some(time) if time <= clock.now() => Err(timed_out()),
-            Some(time) => clock.before(time, call).await.unwrap_or_else(|| Err(timed_out())),
+        let answered = async {
+            match deadline {
+                None => call.await,
+                Some(time) if time <= clock.now() => Err(timed_out()),
+                Some(time) => clock.before(time, call).await.unwrap_or_else(|| Err(timed_out())),
+            }
+        };
+        match grant.and_then(|grant| self.end_of(grant)) {
+            None => answered.await,
+            Some(ended) => tokio::select! {
+                biased;
+                answered = answered => answered,
+                () = ended => Err(status::denied(Denied::Expired)),
+            },
         }
+    }
+
+    /// Ends when a grant does; `None` if it can't end.
+    fn end_of(&self, grant: &Grant) -> Option<Deadline> {
+        let clock = self.receive_limits.clock.clone();
+        grant.can_end().then(|| -> Deadline { Box::pin(grant.clone().ended(clock)) })
     }
 
     fn deadline_at(&self, time: Timestamp) -> Deadline {

@@ -14,7 +14,7 @@ use tonic::{Status, body::Body};
 
 use crate::{
     clock::Clock,
-    domain::{RequestId, Timestamp},
+    domain::{RequestId, TenantId, Timestamp},
     grpc::{
         admission::{
             content::MessageContent,
@@ -50,8 +50,8 @@ pub struct ReceiveLimits {
     pub draining: CancellationToken,
     /// The memory of all photos.
     pub photo_memory: PhotoMemory,
-    /// Looks up whether a request id names a match.
-    pub is_known_match: Arc<dyn Fn(RequestId) -> Lookup + Send + Sync>,
+    /// Looks up whether a tenant's request id names a match.
+    pub is_known_match: Arc<dyn Fn(TenantId, RequestId) -> Lookup + Send + Sync>,
 }
 
 /// The form of a request's messages.
@@ -67,6 +67,7 @@ pub struct MessageForm {
 pub struct Receiver {
     terms: ReceiveLimits,
     share: ConnectionShare,
+    tenant: TenantId,
     form: MessageForm,
     body: Body,
     /// Bytes that have arrived and aren't consumed yet.
@@ -89,13 +90,15 @@ impl Receiver {
     pub fn new(
         terms: ReceiveLimits,
         share: ConnectionShare,
+        tenant: TenantId,
         form: MessageForm,
         body: Body,
     ) -> Self {
         let now = terms.clock.now();
         let rate = form.may_have_photo.then(|| MinRate::new(now));
         let due = now.after(terms.timeout);
-        Self { terms, share, form, body, rest: Bytes::new(), due, rate, is_draining: false }
+        let rest = Bytes::new();
+        Self { terms, share, tenant, form, body, rest, due, rate, is_draining: false }
     }
 
     /// Receives a request of one message, up to its end. The call itself already uses `base_bytes`
@@ -191,7 +194,7 @@ impl Receiver {
             left -= piece.len();
             content.append(&piece)?;
             if let Some(id) = content.message().take_id_to_look_up() {
-                lookup = Some((self.terms.is_known_match)(id));
+                lookup = Some((self.terms.is_known_match)(self.tenant.clone(), id));
             }
         }
         Ok(content.end()?.whole())

@@ -1,13 +1,21 @@
-//! Tracks how much of the shared limits each address and each connection holds.
+//! Tracks how much of the shared limits each tenant, each address and each connection holds.
 //!
 //! A lease gives back what it holds when it is dropped, and a share lives as long as its last
 //! lease. [`Pool`] decides how much an address or a connection may hold. A connection may take only
 //! what both it and its address may have, so that an address gains nothing by opening more
-//! connections.
+//! connections. Where there are several tenants, a call takes only what its tenant may have, too:
+//! tenants may share an address, as behind a proxy.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
-use crate::{domain::photo, grpc::admission::pool::Pool, sync::lock};
+use crate::{
+    domain::{TenantId, photo},
+    grpc::admission::pool::Pool,
+    sync::lock,
+};
 
 /// At most one in this many open calls may be a list. Lists wait for each other, so the bound keeps
 /// that wait within seconds, however many lists other callers ask for.
@@ -38,6 +46,9 @@ pub struct CallLimits {
 pub struct Shares {
     connections: Pools,
     addresses: Option<Pools>,
+    tenants: Pools,
+    /// What each tenant holds. Bounded by the operator, who names the tenants.
+    by_tenant: Arc<Mutex<HashMap<TenantId, Holdings>>>,
 }
 
 /// One address's share of the limits. Cheap to clone; clones belong to the same address.
@@ -46,7 +57,12 @@ pub struct AddressShare(Option<Holdings>);
 
 /// One connection's share of the limits. Cheap to clone; clones belong to the same connection.
 #[derive(Clone)]
-pub struct ConnectionShare(Holdings);
+pub struct ConnectionShare {
+    connection: Holdings,
+    /// The tenant that must have room as well. `None` where there is one tenant, and for calls that
+    /// belong to none.
+    tenant: Option<Holdings>,
+}
 
 /// One pool for each limit.
 #[derive(Clone)]
@@ -81,6 +97,7 @@ struct HeldShare {
 /// A part of a limit, held until the lease is dropped.
 pub struct Lease {
     held: Arc<HeldShare>,
+    tenant: Option<Arc<HeldShare>>,
     amount: usize,
 }
 
@@ -89,12 +106,9 @@ impl Shares {
     pub fn new(limits: CallLimits) -> Self {
         let set_aside = |limit| Pool::new(limit, limits.connections);
         let connections = Pools::new(limits, set_aside);
-        let addresses = limits.by_address.then(|| {
-            let mut pools = Pools::new(limits, |limit| Pool::with_free_floors(limit, 0).generous());
-            pools.photos = shared(photos(limits).generous());
-            pools
-        });
-        Self { connections, addresses }
+        let addresses = limits.by_address.then(|| Pools::generous(limits));
+        let tenants = Pools::generous(limits);
+        Self { connections, addresses, tenants, by_tenant: Arc::default() }
     }
 
     /// The share of a new address.
@@ -104,7 +118,15 @@ impl Shares {
 
     /// The share of a new connection from an address.
     pub fn connection(&self, address: &AddressShare) -> ConnectionShare {
-        ConnectionShare(self.connections.holdings(address.0.as_ref()))
+        let connection = self.connections.holdings(address.0.as_ref());
+        ConnectionShare { connection, tenant: None }
+    }
+
+    /// A connection's share for the calls of a tenant beside other tenants.
+    pub fn of_tenant(&self, share: &ConnectionShare, tenant: &TenantId) -> ConnectionShare {
+        let mut by_tenant = lock(&self.by_tenant);
+        let held = by_tenant.entry(tenant.clone()).or_insert_with(|| self.tenants.holdings(None));
+        ConnectionShare { connection: share.connection.clone(), tenant: Some(held.clone()) }
     }
 }
 
@@ -117,6 +139,13 @@ impl Pools {
             lists: shared(pool((limits.calls / CALLS_FOR_A_LIST).max(LISTS_MIN))),
             photos: shared(photos(limits)),
         }
+    }
+
+    /// Pools from which one holder may take two thirds.
+    fn generous(limits: CallLimits) -> Self {
+        let mut pools = Self::new(limits, |limit| Pool::with_free_floors(limit, 0).generous());
+        pools.photos = shared(photos(limits).generous());
+        pools
     }
 
     /// The empty holdings of a new holder. `whole` is its address, if addresses share the limits.
@@ -138,32 +167,37 @@ impl Pools {
 impl ConnectionShare {
     /// Takes one more call. `None` if the connection may not have it.
     pub fn call(&self) -> Option<Lease> {
-        Self::lease(&self.0.calls, 1)
+        self.lease(|held| &held.calls, 1)
     }
 
     /// Takes one more list. `None` if the connection may not have it.
     pub fn list(&self) -> Option<Lease> {
-        Self::lease(&self.0.lists, 1)
+        self.lease(|held| &held.lists, 1)
     }
 
     /// Takes memory for bytes of an answer. `None` if the connection may not have it.
     pub fn answer(&self, bytes: usize) -> Option<Lease> {
-        Self::lease(&self.0.answers, bytes)
+        self.lease(|held| &held.answers, bytes)
     }
 
     /// Takes request memory. `None` if the connection may not have it.
     pub fn memory(&self, bytes: usize) -> Option<Lease> {
-        Self::lease(&self.0.memory, bytes)
+        self.lease(|held| &held.memory, bytes)
     }
 
     /// An empty lease of photo memory, which grows while a photo is received.
     pub fn photo(&self) -> Lease {
-        Lease { held: Arc::clone(&self.0.photos), amount: 0 }
+        self.empty_lease(|held| &held.photos)
     }
 
-    fn lease(held: &Arc<HeldShare>, amount: usize) -> Option<Lease> {
-        let mut lease = Lease { held: Arc::clone(held), amount: 0 };
+    fn lease(&self, of: fn(&Holdings) -> &Arc<HeldShare>, amount: usize) -> Option<Lease> {
+        let mut lease = self.empty_lease(of);
         lease.grow_to(amount).then_some(lease)
+    }
+
+    fn empty_lease(&self, of: fn(&Holdings) -> &Arc<HeldShare>) -> Lease {
+        let held = Arc::clone(of(&self.connection));
+        Lease { held, tenant: self.tenant.as_ref().map(|tenant| Arc::clone(of(tenant))), amount: 0 }
     }
 }
 
@@ -212,11 +246,22 @@ impl HeldShare {
 
 impl Lease {
     /// Makes the lease hold at least `amount`. Returns false, and changes nothing, if the
-    /// connection may not have it.
+    /// connection or its tenant may not have it.
     pub fn grow_to(&mut self, amount: usize) -> bool {
         let more = amount.saturating_sub(self.amount);
-        let may = more == 0 || self.held.take(more);
+        let may = more == 0 || self.take(more);
         self.amount += if may { more } else { 0 };
+        may
+    }
+
+    fn take(&self, more: usize) -> bool {
+        if !self.held.take(more) {
+            return false;
+        }
+        let may = self.tenant.as_ref().is_none_or(|tenant| tenant.take(more));
+        if !may {
+            self.held.give_back(more);
+        }
         may
     }
 }
@@ -224,6 +269,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.held.give_back(self.amount);
+        if let Some(tenant) = &self.tenant {
+            tenant.give_back(self.amount);
+        }
     }
 }
 
@@ -263,7 +311,7 @@ mod tests {
             assert!(!lease.grow_to(700), "it holds more than is free");
             assert!(connection.memory(100).is_none());
         }
-        assert_eq!(*lock(&connection.0.memory.amount), 0);
+        assert_eq!(*lock(&connection.connection.memory.amount), 0);
     }
 
     #[test]
@@ -303,6 +351,42 @@ mod tests {
             let count = taken.len() - before;
             assert!(count >= at_least, "{count} of {at_least}");
         }
+    }
+
+    #[test]
+    fn a_tenant_with_many_addresses_leaves_room_for_other_tenants() {
+        let shares = Shares::new(CallLimits { connections: 1_000, calls: 1_000, ..LIMITS });
+        let of = |tenant: &str| {
+            let share = shares.connection(&shares.address());
+            shares.of_tenant(&share, &TenantId::from_stored(tenant))
+        };
+        let mut taken = Vec::new();
+        for _ in 0..100 {
+            let share = of("greedy");
+            taken.extend(std::iter::from_fn(|| share.call()).take(100));
+        }
+        assert!((600..=667).contains(&taken.len()), "{}", taken.len());
+        assert_eq!(std::iter::from_fn(|| of("small").call()).take(100).count(), 100);
+        drop(taken);
+        let held = lock(&shares.by_tenant);
+        assert_eq!(*lock(&held[&TenantId::from_stored("greedy")].calls.amount), 0);
+    }
+
+    #[test]
+    fn a_lease_that_the_tenant_may_not_have_leaves_nothing_held_by_the_connection() {
+        let shares = Shares::new(LIMITS);
+        let share = shares.connection(&shares.address());
+        let of_tenant = shares.of_tenant(&share, &TenantId::from_stored("tenant"));
+        let others: Vec<_> = (0..20)
+            .filter_map(|_| {
+                let share = shares.connection(&shares.address());
+                shares.of_tenant(&share, &TenantId::from_stored("tenant")).memory(40)
+            })
+            .collect();
+        assert!(of_tenant.memory(100).is_none() && share.memory(100).is_some());
+        assert_eq!(*lock(&share.connection.memory.amount), 0);
+        drop(others);
+        assert!(of_tenant.memory(100).is_some());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tower::service_fn;
 
 use super::{message::REQUEST_BYTES_MAX, min_rate::MIN_RATE_PERIOD, *};
 use crate::{
+    access::Access,
     clock::{Clock, Hand},
     domain::photo,
     grpc::admission::head::Encoding,
@@ -48,7 +49,7 @@ impl Stage {
             timeout: TIMEOUT,
             draining: CancellationToken::new(),
             photo_memory: PhotoMemory::new(photo_bytes),
-            is_known_match: Arc::new(move |id| {
+            is_known_match: Arc::new(move |_, id| {
                 let knows = known.load(Ordering::Relaxed) && id.as_str() == "known";
                 Box::pin(async move { Ok(knows) })
             }),
@@ -70,7 +71,8 @@ impl Stage {
     ) -> Receiver {
         let frames = frames.map(|bytes| Ok::<_, Status>(Frame::data(Bytes::from(bytes))));
         let body = Body::new(StreamBody::new(frames));
-        Receiver::new(self.terms.clone(), share.clone(), form, body)
+        let tenant = TenantId::default_tenant();
+        Receiver::new(self.terms.clone(), share.clone(), tenant, form, body)
     }
 
     async fn single(&self, frames: impl Frames, form: MessageForm) -> Result<Whole, Status> {
@@ -95,6 +97,10 @@ impl<S: Stream<Item = Vec<u8>> + Send + 'static> Frames for S {}
 fn shares(memory_bytes: usize, calls: usize, photo_bytes: usize) -> Shares {
     let (connections, by_address) = (1, false);
     Shares::new(ShareLimits { memory_bytes, calls, photo_bytes, connections, by_address })
+}
+
+fn open_to_all() -> CallerCheck {
+    CallerCheck { access: Access::anonymous(), reflection: Reflection::Open }
 }
 
 const PLAIN: MessageForm = MessageForm { encoding: Encoding::Identity, may_have_photo: false };
@@ -420,8 +426,13 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_begins() {
     let deadline = [("grpc-timeout", "30S")];
     let body = || Body::new(http_body_util::Full::new(Bytes::from(message(b""))));
 
-    let admission =
-        Admission::new(never, stage.shares.clone(), stage.terms.clone(), readers.clone());
+    let admission = Admission::new(
+        never,
+        open_to_all(),
+        stage.shares.clone(),
+        stage.terms.clone(),
+        readers.clone(),
+    );
     let mut waiting = Box::pin(admission.connection(&admission.shares().address()).call(call(
         GET,
         &deadline,
@@ -440,7 +451,8 @@ async fn a_call_ends_at_its_deadline_before_and_after_its_answer_begins() {
     let answer = at_once.now_or_never().expect("the deadline is now").unwrap();
     assert_eq!(reason(&status_of(answer).await.unwrap()), "CALL_TIMED_OUT");
 
-    let admission = Admission::new(silent, stage.shares.clone(), stage.terms.clone(), readers);
+    let admission =
+        Admission::new(silent, open_to_all(), stage.shares.clone(), stage.terms.clone(), readers);
     let answer = admission
         .connection(&admission.shares().address())
         .call(call(GET, &deadline, body()))
@@ -464,7 +476,8 @@ async fn an_endless_answer_ends_at_the_deadline() {
         let frames = stream::repeat_with(|| Ok::<_, Status>(Frame::data(Bytes::from_static(b"x"))));
         Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(frames))))
     });
-    let admission = Admission::new(endless, stage.shares.clone(), stage.terms.clone(), readers);
+    let admission =
+        Admission::new(endless, open_to_all(), stage.shares.clone(), stage.terms.clone(), readers);
     let mut connection = admission.connection(&admission.shares().address());
     let request = Body::new(http_body_util::Full::new(Bytes::from(message(b""))));
     let calling = connection.call(call(GET, &[("grpc-timeout", "30S")], request));
@@ -483,7 +496,7 @@ async fn waiting_lists_leave_open_calls_for_other_methods() {
     let readers = StallGuard::new(TIMEOUT, stage.terms.clock.clone());
     let waits = service_fn(|_| std::future::pending::<Result<Response<Body>, Infallible>>());
     let all = shares(PLENTY, CALLS, PLENTY);
-    let admission = Admission::new(waits, all, stage.terms.clone(), readers);
+    let admission = Admission::new(waits, open_to_all(), all, stage.terms.clone(), readers);
     let mut connection = admission.connection(&admission.shares().address());
     let mut waiting = Vec::new();
     let mut is_taken = |path: &str| {
@@ -509,7 +522,8 @@ async fn a_handler_never_sees_an_invalid_call() {
         acts.store(true, Ordering::Relaxed);
         async { Ok::<_, Infallible>(Response::new(Body::empty())) }
     });
-    let admission = Admission::new(handler, stage.shares.clone(), stage.terms.clone(), readers);
+    let admission =
+        Admission::new(handler, open_to_all(), stage.shares.clone(), stage.terms.clone(), readers);
     let body = || Body::new(http_body_util::Full::new(Bytes::from(message(b""))));
     for (name, value, code) in [
         ("grpc-timeout", "2s", Code::InvalidArgument),
@@ -542,7 +556,7 @@ async fn a_call_counts_as_open_from_its_headers_to_the_end_of_its_answer() {
         Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(silence))))
     });
     let shares = shares(PLENTY, 1, PLENTY);
-    let admission = Admission::new(silent, shares, stage.terms.clone(), readers);
+    let admission = Admission::new(silent, open_to_all(), shares, stage.terms.clone(), readers);
     let mut connection = admission.connection(&admission.shares().address());
     let body = || Body::new(http_body_util::Full::new(Bytes::from(message(b""))));
     let stalled = connection.call(call(

@@ -23,15 +23,18 @@ pub fn update(watch: &Watch, update: &Update) -> pb::MatchUpdate {
             sequence: entry.recorded.sequence.0,
             time: Some(to_wire(entry.recorded.time)),
             r#match: Some(snapshot(&entry.snapshot)),
-            resume_token: watch.token(entry.recorded.place()),
+            resume_token: watch.token(&entry.snapshot.spec.tenant, entry.recorded.place()),
             event: event(&entry.recorded, &entry.snapshot),
         },
         Update::Progress { m, progress, time } => {
             let event = Wire::Progress(self::progress(m, *progress, *time));
             passing(Some(m), *time, event)
         }
-        Update::Heartbeat { m, cursor: place, time } => pb::MatchUpdate {
-            resume_token: place.map(|place| watch.token(place)).unwrap_or_default(),
+        Update::Heartbeat { m, cursor, time } => pb::MatchUpdate {
+            resume_token: cursor
+                .as_ref()
+                .map(|(tenant, cursor)| watch.token(tenant, *cursor))
+                .unwrap_or_default(),
             ..passing(m.as_deref(), *time, heartbeat(watch))
         },
     }

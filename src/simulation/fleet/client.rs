@@ -337,10 +337,11 @@ async fn watch_all(house: Arc<Process>, token: String, words: mpsc::UnboundedSen
                 let recorded = &entry.recorded;
                 (Some((recorded.match_id, recorded.sequence)), recorded.place())
             }
-            Ok(Update::Heartbeat { cursor: place, .. }) => (None, place.expect("it names one")),
+            Ok(Update::Heartbeat { cursor: place, .. }) => (None, place.expect("it names one").1),
             Ok(Update::Progress { .. }) => panic!("progress was not asked for"),
             Err(ended) => return cut_off(&ended),
         };
-        let _ = words.send(Message::Passed(shown, house.watch.token(place)));
+        let _ = words
+            .send(Message::Passed(shown, house.watch.token(&TenantId::default_tenant(), place)));
     }
 }

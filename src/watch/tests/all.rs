@@ -47,7 +47,7 @@ async fn next(stream: &mut FollowAll) -> Shown {
             Event(entry.recorded.position.0)
         }
         Some(Ok(Update::Heartbeat { cursor, .. })) => {
-            Heartbeat(cursor.expect("a cursor").position.0)
+            Heartbeat(cursor.expect("a cursor").1.position.0)
         }
         Some(Ok(Update::Progress { .. })) => panic!("no stream of all matches shows progress"),
         Some(Err(ended)) => Shown::Ended(name(&ended)),
@@ -108,7 +108,7 @@ async fn a_stream_resumes_after_every_token() {
     let house = Harness::started().await;
     let (first, second) = (house.run(0).await, house.run(1).await);
     for recorded in first.events.iter().chain(&second.events) {
-        let token = house.watch.token(recorded.place());
+        let token = house.watch.token(&plain_spec().tenant, recorded.place());
         let after = recorded.position.0;
         let mut stream = house.follow_all(&token).await.unwrap();
         assert_eq!(some(&mut stream, 9 - after as usize).await, from_to(after, 8));
@@ -123,7 +123,8 @@ async fn a_token_below_the_floor_has_expired_and_one_at_the_floor_has_not() {
     m.append(failed_kept(Duration::ZERO)).await;
     house.admit(1).await;
     house.retain().await;
-    let [below, floor] = [&m.events[0], &m.events[1]].map(|it| house.watch.token(it.place()));
+    let [below, floor] =
+        [&m.events[0], &m.events[1]].map(|it| house.watch.token(&plain_spec().tenant, it.place()));
     assert_eq!(refused(&house, &below).await, "expired");
     let mut stream = house.follow_all(&floor).await.unwrap();
     assert_eq!(some(&mut stream, 2).await, from_to(2, 3));
@@ -134,8 +135,11 @@ async fn foreign_damaged_and_page_tokens_are_refused() {
     let (house, other) = (Harness::started().await, Harness::at_store(2));
     let place = house.run(0).await.events[1].place();
     other.run(0).await;
-    assert_eq!(refused(&house, &other.watch.token(place)).await, "invalid token");
-    let (token, spec) = (house.watch.token(place), plain_spec());
+    assert_eq!(
+        refused(&house, &other.watch.token(&plain_spec().tenant, place)).await,
+        "invalid token"
+    );
+    let (token, spec) = (house.watch.token(&plain_spec().tenant, place), plain_spec());
     let keys = &house.watch.0.identity.keys;
     let page = token::write_page(keys, &spec.tenant, &Filter::default(), match_id(0, 0));
     for damaged in [&token[1..], &token[..token.len() - 1], "latest", "%", &page] {
@@ -148,9 +152,23 @@ async fn a_token_for_a_position_that_the_store_has_not_reached_is_refused() {
     let house = Harness::started().await;
     let m = house.run(0).await;
     let mut place = m.events[3].place();
-    house.follow_all(&house.watch.token(place)).await.unwrap();
+    house.follow_all(&house.watch.token(&plain_spec().tenant, place)).await.unwrap();
     place.position.0 += 1;
-    assert_eq!(refused(&house, &house.watch.token(place)).await, "invalid token");
+    assert_eq!(
+        refused(&house, &house.watch.token(&plain_spec().tenant, place)).await,
+        "invalid token"
+    );
+}
+
+#[tokio::test]
+async fn a_token_of_another_tenant_is_refused() {
+    let house = Harness::started().await;
+    let names = ["default", "other", "third"];
+    for (owner, user) in names.iter().flat_map(|owner| names.map(|user| (*owner, user))) {
+        let token = house.watch.token(&tenant(owner), at(0));
+        let opened = house.watch.follow_all(tenant(user), Filter::default(), &token).await;
+        assert_eq!(opened.is_ok(), owner == user, "{owner}'s token, used by {user}");
+    }
 }
 
 #[tokio::test]
@@ -233,7 +251,7 @@ async fn a_failed_read_ends_the_stream_and_its_last_cursor_resumes_it() {
     assert_eq!(some(&mut stream, 2).await, [Shown::Ended("journal"), Shown::Over]);
     house.faults.is_failing.store(false, Ordering::Relaxed);
     house.admit(1).await;
-    let token = house.watch.token(m.events[3].place());
+    let token = house.watch.token(&plain_spec().tenant, m.events[3].place());
     assert_eq!(some(&mut house.follow_all(&token).await.unwrap(), 2).await, from_to(4, 5));
 }
 

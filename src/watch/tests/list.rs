@@ -57,7 +57,7 @@ async fn a_page_token_is_refused_for_another_tenant_filter_or_purpose() {
     let house = Harness::new();
     house.admit_many(3).await;
     let token = page(&house, "", 1, |_| true).await.next;
-    let resume = house.watch.token(super::at(1));
+    let resume = house.watch.token(&plain_spec().tenant, super::at(1));
     let (anna, all) = (plain_spec().tenant, Filter::default());
     let in_folder = Filter { folder_id: Some(folder(1)), ..Filter::default() };
     let cases =

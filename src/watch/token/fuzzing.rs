@@ -18,7 +18,7 @@ pub fn tokens(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         check_read(text);
     }
-    check_read(&seal(&KEYS, bytes.to_vec()));
+    check_read(&seal(&KEYS, b"", bytes.to_vec()));
     check_resume(bytes);
     check_page(bytes);
 }
@@ -26,25 +26,31 @@ pub fn tokens(bytes: &[u8]) {
 /// An accepted token is identical to the token that is written from its fields.
 fn check_read(text: &str) {
     let (tenant, filter) = (TenantId::default_tenant(), Filter::default());
-    if let Some((origin, position)) = read(&KEYS, text) {
-        assert_eq!(written(&KEYS, origin, position), text);
+    if let Some((origin, position)) = read(&KEYS, &tenant, text) {
+        assert_eq!(written(&KEYS, &tenant, origin, position), text);
     }
     match read_page(&KEYS, &tenant, &filter, text) {
         Ok(None) => assert!(text.is_empty(), "{text:?} is accepted for the first page"),
         Ok(Some(last)) => assert_eq!(write_page(&KEYS, &tenant, &filter, last), text),
         Err(_) => {}
     }
-    assert!(read(&OTHER_KEYS, text).is_none(), "another store accepts {text:?}");
+    assert!(read(&OTHER_KEYS, &tenant, text).is_none(), "another store accepts {text:?}");
 }
 
 fn check_resume(bytes: &[u8]) {
     let [store, incarnation, position] = [0, 8, 16].map(|at| number(bytes, at));
     let origin = Origin { store, incarnation };
-    let token = written(&KEYS, origin, Position(position));
-    assert_eq!(read(&KEYS, &token), Some((origin, Position(position))));
-    assert!(read(&OTHER_KEYS, &token).is_none(), "another store's token is accepted");
+    let text = String::from_utf8_lossy(bytes);
+    let (tenant, other) = (TenantId::default_tenant(), TenantId::from_stored(&format!("t{text}")));
+    for (tenant, other) in [(&tenant, &other), (&other, &tenant)] {
+        let token = written(&KEYS, tenant, origin, Position(position));
+        assert_eq!(read(&KEYS, tenant, &token), Some((origin, Position(position))));
+        assert!(read(&KEYS, other, &token).is_none(), "another tenant's token is accepted");
+    }
+    let token = written(&KEYS, &tenant, origin, Position(position));
+    assert!(read(&OTHER_KEYS, &tenant, &token).is_none(), "another store's token is accepted");
     let harmed = harmed(&token, bytes);
-    assert!(read(&KEYS, &harmed).is_none(), "{harmed:?} is accepted for {token:?}");
+    assert!(read(&KEYS, &tenant, &harmed).is_none(), "{harmed:?} is accepted for {token:?}");
     let page = read_page(&KEYS, &TenantId::default_tenant(), &Filter::default(), &token);
     assert!(page.is_err(), "a resume token is accepted for a page");
 }
@@ -61,7 +67,7 @@ fn check_page(bytes: &[u8]) {
     assert_eq!(page(&KEYS, &other, &token), None, "another filter's page token is accepted");
     let harmed = harmed(&token, bytes);
     assert!(page(&KEYS, &filter, &harmed).is_none_or(|last| last.is_none() && harmed.is_empty()));
-    assert!(read(&KEYS, &token).is_none(), "a page token is accepted for resuming");
+    assert!(read(&KEYS, &tenant, &token).is_none(), "a page token is accepted for resuming");
     assert_ne!(RESUME, PAGE);
 }
 

@@ -1,0 +1,80 @@
+//! Who makes a call, and whether the caller may make it: decided by the call's headers and its
+//! connection's certificate, before the call takes anything.
+
+use http::Request;
+use tonic::{Status, body::Body};
+
+use crate::{
+    access::{Access, Decision, Denied, Grant},
+    grpc::{
+        admission::methods::{Demand, MethodLimits},
+        peer::PeerCertificate,
+        status,
+    },
+};
+
+/// Who may use reflection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reflection {
+    /// Every peer: the contract is public.
+    Open,
+    /// Every caller with a valid credential.
+    Callers,
+    /// No caller: the port doesn't have it.
+    Off,
+}
+
+/// Decides about the callers of one port. Cheap to clone.
+#[derive(Clone)]
+pub struct CallerCheck {
+    pub access: Access,
+    pub reflection: Reflection,
+}
+
+/// The decision about a call's caller.
+pub enum Caller {
+    /// The caller may make the call. There is no grant if the call demands no credential.
+    Admitted(Option<Grant>),
+    /// The caller may not make the call.
+    Refused(Status),
+    /// The caller's token names a key that is being fetched. Decided again once that has ended.
+    Awaited(KeyFetch),
+}
+
+/// Ends once the key of a token has been fetched, or can't be.
+pub type KeyFetch = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl CallerCheck {
+    /// Decides about the caller of a method.
+    pub fn decide(&self, method: MethodLimits, request: &Request<Body>) -> Caller {
+        match (method.demand, self.reflection) {
+            (Demand::Nothing, _) | (Demand::Reflection, Reflection::Open) => {
+                return Caller::Admitted(None);
+            }
+            (Demand::Reflection | Demand::Permission(_), _) => {}
+        }
+        let certificate = request.extensions().get::<PeerCertificate>();
+        let certificate = certificate.and_then(PeerCertificate::der);
+        let grant = match self.access.decide(request.headers(), certificate) {
+            Decision::Granted(grant) => grant,
+            Decision::Denied(denied) => return Caller::Refused(status::denied(denied)),
+            Decision::KeyFetch(fetch) => return Caller::Awaited(fetch),
+        };
+        match method.demand {
+            Demand::Permission(permission) if !grant.allows(permission) => {
+                Caller::Refused(status::forbidden(permission))
+            }
+            Demand::Nothing | Demand::Reflection | Demand::Permission(_) => {
+                Caller::Admitted(Some(grant))
+            }
+        }
+    }
+
+    /// The final decision, after a key was fetched.
+    pub fn decide_finally(&self, method: MethodLimits, request: &Request<Body>) -> Caller {
+        match self.decide(method, request) {
+            Caller::Awaited(_) => Caller::Refused(status::denied(Denied::Invalid)),
+            decided => decided,
+        }
+    }
+}

@@ -6,6 +6,8 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
+    thread,
     time::Duration,
 };
 
@@ -59,6 +61,30 @@ fn a_paused_cluster_can_be_killed() {
     cluster.kill();
     cluster.start_again();
     assert_eq!(cluster.sql("postgres", "SELECT 1"), "1");
+}
+
+/// A commit that waits for a standby becomes visible if its process sees the postmaster dead.
+#[tokio::test]
+async fn a_killed_cluster_shows_no_commit_that_waits_for_its_standby() {
+    const WRITE: &str = "INSERT INTO kept VALUES (1)";
+    const READ: &str = "DO $$ BEGIN
+        WHILE NOT EXISTS (SELECT FROM kept) LOOP END LOOP; RAISE EXCEPTION 'it is shown'; END $$";
+    const AT_WORK: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event = 'SyncRep' OR query LIKE 'DO %' AND state = 'active'";
+    let cluster = Arc::new(Cluster::start());
+    cluster.sql("postgres", "CREATE TABLE kept (number int)");
+    let standby = cluster.start_standby();
+    standby.pause();
+    let [writing, reading] = [WRITE, READ].map(|statement| {
+        let cluster = Arc::clone(&cluster);
+        thread::spawn(move || cluster.try_sql("postgres", statement))
+    });
+    let at_work = || cluster.sql("postgres", AT_WORK);
+    eventually(|| at_work() == "2", || format!("{} are at work", at_work())).await;
+    cluster.kill();
+    writing.join().unwrap().expect_err("it is acknowledged without the standby");
+    let error = reading.join().unwrap().expect_err("it is killed");
+    assert!(!error.contains("it is shown"), "{error}");
 }
 
 #[test]

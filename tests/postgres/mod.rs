@@ -132,6 +132,9 @@ impl Cluster {
     /// Kills all processes of the cluster, whatever they are doing, and returns once they are gone.
     /// As after a power failure, but writes that the operating system has accepted are kept.
     pub fn kill(&self) {
+        // No process may see the postmaster dead: a commit that waits for a standby would become
+        // visible to sessions that still run.
+        self.pause();
         let mut postmaster = self.running();
         // Children that are just ending by themselves can be found in no other way.
         let mut killed = processes::children(postmaster.id());
@@ -207,6 +210,7 @@ impl Cluster {
         self.commit_on(Some(&standby));
         let waited_for = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
         wait_until("the standby follows", || self.sql("postgres", waited_for) == "1");
+        self.wait_for_settings_in_checkpointer();
         standby
     }
 
@@ -218,6 +222,15 @@ impl Cluster {
         let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{name}'");
         self.sql("postgres", &set);
         self.sql("postgres", "SELECT pg_reload_conf()");
+    }
+
+    /// Returns once the checkpointer has read the settings. Commits wait for a standby only from then
+    /// on, although the standby's own process may have read them before, and says that it is `sync`.
+    fn wait_for_settings_in_checkpointer(&self) {
+        // It reads them before each checkpoint. The first may have begun before the settings came.
+        for _ in 0..2 {
+            self.sql("postgres", "CHECKPOINT");
+        }
     }
 
     /// Promotes a standby, so that it accepts writes.

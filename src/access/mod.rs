@@ -2,8 +2,10 @@
 //! it acts.
 //!
 //! It decides by a call's headers and its connection's certificate alone, before anything of a
-//! request's body is read. It deliberately knows no call, no match and no gRPC status.
+//! request's body is read. It deliberately knows no call, no match and no gRPC status; only the
+//! records of the [`audit`] file name them.
 
+pub mod audit;
 mod grant;
 
 use std::{future::Future, pin::Pin};

@@ -3,6 +3,8 @@
 //! It checks only what can be checked without a server; the server judges the rest.
 
 #[cfg(feature = "cli")]
+mod audit;
+#[cfg(feature = "cli")]
 mod call;
 #[cfg(any(feature = "cli", feature = "simulator"))]
 mod output;
@@ -29,6 +31,7 @@ pub use self::sim::DemoArgs;
 pub use self::sim::SimArgs;
 #[cfg(feature = "cli")]
 pub use self::{
+    audit::{AuditCommand, VerifyArgs},
     call::{CallCommand, ListArgs, MatchArgs, OneArgs, WatchArgs},
     pages::{CompletionsArgs, ManArgs},
     server::{Common, Server, shown},
@@ -45,11 +48,11 @@ Exit codes of match and watch:
 Exit codes of every command:
   0    done
   4    the call failed
-  64   wrong usage or settings, or a photo that can't be read: nothing was sent
+  64   wrong usage or settings, or a file that can't be read: nothing was sent
   74   the output can't be written
   130  interrupted by Ctrl-C; a match that was accepted goes on
   141  the reader of the output has closed it, as `| head -1` does
-serve, sim and demo exit with 1 if they can't start.";
+serve, sim and demo exit with 1 if they can't start, audit verify if a line doesn't fit.";
 
 #[cfg(not(feature = "cli"))]
 const EXIT_CODES: &str = "\
@@ -91,6 +94,10 @@ pub enum Command {
     #[cfg(feature = "cli")]
     #[command(flatten)]
     Call(CallCommand),
+    /// Check audit files; no server is needed
+    #[cfg(feature = "cli")]
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Print the completions of a shell
     #[cfg(feature = "cli")]
     #[command(after_help = pages::COMPLETIONS_EXAMPLES)]

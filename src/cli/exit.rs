@@ -21,9 +21,11 @@ pub enum Exit {
     CallFailed,
     /// The match has ended with a result that this version doesn't know. The call itself succeeded.
     UnknownVerdict,
+    /// A line of an audit file doesn't fit.
+    Unfit,
     /// `serve`, `sim` or `demo` could not start, or failed.
     Broken,
-    /// The command line, a setting or a photo is wrong; nothing was called.
+    /// The command line, a setting, a photo or a file is wrong; nothing was called.
     Usage,
     /// The output can't be written, for instance because a disk is full.
     Unwritable,
@@ -40,7 +42,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
-            Self::Declined | Self::Broken => 1,
+            Self::Declined | Self::Unfit | Self::Broken => 1,
             Self::OperatorRequired => 2,
             Self::NoVerdict => 3,
             Self::CallFailed => 4,

@@ -6,6 +6,8 @@
 
 mod args;
 #[cfg(feature = "cli")]
+mod audit;
+#[cfg(feature = "cli")]
 mod call;
 mod exit;
 #[cfg(feature = "cli")]
@@ -32,6 +34,8 @@ pub use args::Output;
 pub use args::SimArgs;
 pub use exit::Exit;
 
+#[cfg(feature = "cli")]
+use args::AuditCommand;
 use args::{Cli, Command};
 use serve::ServeArgs;
 use told::Reporter;
@@ -104,6 +108,8 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
         }
         #[cfg(feature = "cli")]
         Command::Call(args) => call::run(args, &environment).await,
+        #[cfg(feature = "cli")]
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(&args),
         #[cfg(feature = "cli")]
         Command::Completions(args) => pages::completions(&args),
         #[cfg(feature = "cli")]

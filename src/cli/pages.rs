@@ -54,7 +54,11 @@ fn write_pages(dir: &Path) -> io::Result<()> {
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     write_page(program.clone(), dir)?;
-    program.get_subcommands().try_for_each(|command| write_page(command.clone(), dir))
+    for command in program.get_subcommands() {
+        write_page(command.clone(), dir)?;
+        command.get_subcommands().try_for_each(|part| write_page(part.clone(), dir))?;
+    }
+    Ok(())
 }
 
 fn write_page(command: clap::Command, dir: &Path) -> io::Result<()> {

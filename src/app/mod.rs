@@ -18,7 +18,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
 use crate::{
-    access::Access,
+    access::{
+        Access,
+        audit::{self, Audit},
+    },
     app::{secrets::Secrets, store::Journal},
     clock::Clock,
     config::{self, Config},
@@ -50,6 +53,7 @@ pub struct App {
     worker: Worker,
     watch: Watch,
     journal: Journal,
+    audit: Audit,
     secrets: Secrets,
     clock: Clock,
     drain_timeout: Duration,
@@ -129,6 +133,9 @@ pub enum StartError {
     /// The journal can't be read at the start.
     #[error("--store: {0}")]
     Journal(#[from] journal::Error),
+    /// The audit file can't be opened.
+    #[error("--audit-file: {0}")]
+    Audit(#[from] audit::OpenError),
     /// The address can't be bound.
     #[error("--listen: {address}: {source}")]
     Listen {
@@ -191,13 +198,19 @@ impl App {
         let store = Outage::new("the store", clock.clone());
         let feed = handles.feed.clone();
         let digest_key = feed.identity.keys.digest;
+        let incarnation = feed.identity.origin.incarnation;
         let watch = Watch::new(watch_config(&config), feed, store.clone(), clock.clone());
         let worker = worker(&config, handles, oz, &watch, &store, &clock);
         begun.worker = Some(worker.clone());
         let door = door(&config, digest_key);
         let access = Access::anonymous();
-        let door = match bind(config.listen, door, access, &worker, &watch, &store, &clock).await {
-            Ok(door) => door,
+        let opened = async {
+            let audit = open_audit(&config, incarnation, &clock)?;
+            let door = bind(config.listen, door, access, &worker, &watch, &store, &clock).await?;
+            Ok::<_, StartError>((audit.clone(), door.audited(audit)))
+        };
+        let (audit, door) = match opened.await {
+            Ok(opened) => opened,
             Err(failure) => {
                 // A start that fails leaves the file as it was found.
                 journal.close().await;
@@ -207,7 +220,7 @@ impl App {
         watch.start().await?;
         worker.start().await?;
         let drain_timeout = config.drain_timeout;
-        Ok(Self { door, worker, watch, journal, secrets, clock, drain_timeout })
+        Ok(Self { door, worker, watch, journal, audit, secrets, clock, drain_timeout })
     }
 
     /// The address that the service listens on, with its port.
@@ -221,6 +234,11 @@ impl App {
     /// The secrets that are read from files.
     fn secrets(&self) -> Secrets {
         self.secrets.clone()
+    }
+
+    /// The audit file, to be opened again when it was moved away.
+    pub fn audit(&self) -> Audit {
+        self.audit.clone()
     }
 
     /// A handle that tells how much the service holds, also while it runs.
@@ -240,11 +258,14 @@ impl App {
     /// # Errors
     /// [`Lost`], after draining.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
-        let Self { door, worker, watch, journal, secrets, clock, drain_timeout } = self;
+        let Self { door, worker, watch, journal, audit, secrets, clock, drain_timeout } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let (health, calls, connections) = (door.health(), door.calls(), door.connections());
         health.set(true).await;
         info!(health = SERVING, "health changed: the server serves");
+        if let Some(replica) = audit.replica() {
+            info!(replica, "audit file open: its records name this replica so");
+        }
         let served = tasks.spawn(door.serve(closing.clone()));
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
         tasks.spawn(secrets.poll(clock.clone(), closing.clone()));
@@ -285,18 +306,19 @@ impl App {
         connections.log_counts();
         let (commits, lost_races) = (journal.commits(), journal.lost_races());
         before_deadline(&clock, until, journal.close()).await;
+        before_deadline(&clock, until, audit.close()).await;
         info!(journal.commits = commits, journal.lost_races = lost_races, "stopped");
         outcome
     }
 }
 
-/// Waits for a step that needs the store, which may hang: until a time, or a moment longer if that
-/// has passed. The outcome of an abandoned step is that of a crash: nothing is lost that a caller
-/// was told of.
+/// Waits for a step that needs the store or the audit file, which may hang: until a time, or a
+/// moment longer if that has passed. The outcome of an abandoned step is that of a crash: nothing
+/// is lost that a caller was told of.
 async fn before_deadline(clock: &Clock, until: Timestamp, step: impl Future<Output = ()>) {
     let until = until.max(clock.now().after(CLOSING_MIN));
     if clock.before(until, step).await.is_none() {
-        warn!("drain: step abandoned, the store did not respond in time");
+        warn!("drain: step abandoned, the store or the audit file did not respond in time");
     }
 }
 
@@ -354,6 +376,18 @@ fn worker(
 /// The source of all jitter.
 fn chance() -> Arc<dyn Fn() -> f64 + Send + Sync> {
     Arc::new(rand::random::<f64>)
+}
+
+/// Opens the audit file, if there is one. `incarnation` names this run of this replica in its
+/// records, as it does in the journal.
+fn open_audit(config: &Config, incarnation: u64, clock: &Clock) -> Result<Audit, StartError> {
+    let Some(path) = &config.audit_file else { return Ok(Audit::off()) };
+    let mode = match config.audit_failure {
+        config::AuditFailureMode::Refuse => audit::FailureMode::Refuse,
+        config::AuditFailureMode::Log => audit::FailureMode::Log,
+    };
+    let replica = format!("{incarnation:016x}");
+    Ok(Audit::open(path, mode, replica, clock.clone())?)
 }
 
 async fn bind(

@@ -9,12 +9,18 @@ use tracing::info;
 
 use crate::app::secrets::Secrets;
 
-/// To be called before any secret is read: from then on SIGHUP doesn't end the process, the process
-/// leaves no core dump, and no other process of its user can read its memory.
+/// To be called before any secret is read: from then on neither SIGHUP nor a limit of file sizes
+/// ends the process, the process leaves no core dump, and no other process of its user can read its
+/// memory.
 pub fn guard() {
     // The handler stays registered when the stream of signals is dropped.
     if let Err(failure) = signal(SignalKind::hangup()) {
         tracing::warn!(error = %failure, "SIGHUP handler not installed: SIGHUP ends the process");
+    }
+    // A write beyond the limit is an error then, as on a full disk.
+    let over_the_limit = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    if let Err(failure) = signal(over_the_limit) {
+        tracing::warn!(error = %failure, "SIGXFSZ handler not installed: SIGXFSZ ends the process");
     }
     set_dumpable(false);
 }

@@ -43,6 +43,8 @@ impl Config {
             heartbeat: defaults.get(&s::HEARTBEAT).expect(SOUND),
             lease: defaults.get(&s::LEASE).expect(SOUND),
             drain_timeout: defaults.get(&s::DRAIN_TIMEOUT).expect(SOUND),
+            audit_file: None,
+            audit_failure: defaults.get(&s::AUDIT_FAILURE).expect(SOUND),
             allow_core_dumps: defaults.get(&s::ALLOW_CORE_DUMPS).expect(SOUND),
             log: defaults.get(&s::LOG).expect(SOUND),
             log_level: defaults.get(&s::LOG_LEVEL).expect(SOUND),

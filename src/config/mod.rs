@@ -88,6 +88,10 @@ pub struct Config {
     pub lease: Duration,
     /// How long a graceful shutdown may take.
     pub drain_timeout: Duration,
+    /// The audit file.
+    pub audit_file: Option<PathBuf>,
+    /// What happens to calls whose audit record can't be written.
+    pub audit_failure: AuditFailureMode,
     /// Whether a crash may write the memory of the process to a disk.
     pub allow_core_dumps: bool,
     /// The format of the log.
@@ -161,6 +165,15 @@ impl StoreLocation {
             Self::Postgres(_) => "postgres",
         }
     }
+}
+
+/// What happens to calls whose audit record can't be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuditFailureMode {
+    /// They are refused.
+    Refuse,
+    /// They are answered, and the failure is logged.
+    Log,
 }
 
 /// The format of the log.
@@ -255,6 +268,8 @@ fn config(sources: &Sources) -> Result<Config, Error> {
         heartbeat: sources.get(&s::HEARTBEAT)?,
         lease: sources.get(&s::LEASE)?,
         drain_timeout: sources.get(&s::DRAIN_TIMEOUT)?,
+        audit_file: sources.find(&s::AUDIT_FILE)?.map(|(path, _)| path),
+        audit_failure: sources.get(&s::AUDIT_FAILURE)?,
         allow_core_dumps: sources.get(&s::ALLOW_CORE_DUMPS)?,
         log: sources.get(&s::LOG)?,
         log_level: sources.get(&s::LOG_LEVEL)?,

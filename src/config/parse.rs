@@ -8,7 +8,7 @@ use http::Uri;
 use secrecy::SecretString;
 
 use super::{
-    LogFormat, Reflection, StoreLocation,
+    AuditFailureMode, LogFormat, Reflection, StoreLocation,
     error::{Problem, QuotedValue},
 };
 
@@ -145,6 +145,15 @@ pub fn path(value: &str) -> Result<PathBuf, Problem> {
 /// A switch: true or false.
 pub fn switch(text: &str) -> Result<bool, Problem> {
     text.parse().map_err(|_| malformed(text, "true or false"))
+}
+
+/// What happens to calls without an audit record.
+pub fn audit_failure(text: &str) -> Result<AuditFailureMode, Problem> {
+    match text {
+        "refuse" => Ok(AuditFailureMode::Refuse),
+        "log" => Ok(AuditFailureMode::Log),
+        _ => Err(malformed(text, "refuse or log")),
+    }
 }
 
 /// The format of the log.

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    LogFormat, Reflection, StoreLocation,
+    AuditFailureMode, LogFormat, Reflection, StoreLocation,
     about::{About, Secrecy, Setting},
     parse,
 };
@@ -350,6 +350,23 @@ pub static REFLECTION: Setting<Reflection> = Setting::with(
     parse::reflection,
 );
 
+pub static AUDIT_FILE: Setting<PathBuf> = Setting::without(
+    "audit-file",
+    "FILE",
+    "a file for one line of JSON on each call, chained by hashes and written before its answer; \
+     this process alone may write it, and it may be moved away at any time: see audit.md",
+    parse::path,
+);
+
+pub static AUDIT_FAILURE: Setting<AuditFailureMode> = Setting::with(
+    "audit-failure",
+    "MODE",
+    "refuse",
+    "what happens to calls while the audit file can't be written: refuse (AUDIT_UNAVAILABLE, \
+     without an effect) or log (they go on without a line)",
+    parse::audit_failure,
+);
+
 pub static ALLOW_CORE_DUMPS: Setting<bool> = Setting::switch(
     "allow-core-dumps",
     "lets a crash write the memory of the process to a disk, photos and secrets included, and lets \
@@ -368,7 +385,7 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order of the help text and of docs/settings.md.
-pub static TABLE: [&About; 41] = [
+pub static TABLE: [&About; 43] = [
     &CONFIG.about,
     &LISTEN.about,
     &STORE.about,
@@ -407,6 +424,8 @@ pub static TABLE: [&About; 41] = [
     &LEASE.about,
     &DRAIN_TIMEOUT.about,
     &REFLECTION.about,
+    &AUDIT_FILE.about,
+    &AUDIT_FAILURE.about,
     &ALLOW_CORE_DUMPS.about,
     &LOG.about,
     &LOG_LEVEL.about,

@@ -61,11 +61,12 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let called = self.inner.call(request);
         let chance = self.chance.clone();
-        Box::pin(async move { Ok(answer(called.await?, chance)) })
+        Box::pin(async move { Ok(complete(called.await?, chance)) })
     }
 }
 
-fn answer(mut answer: Response<Body>, chance: Jitter) -> Response<Body> {
+/// Completes an answer: adds the version, and jitter to its retry delay.
+pub fn complete(mut answer: Response<Body>, chance: Jitter) -> Response<Body> {
     let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
     answer.headers_mut().insert(VERSION, version);
     // A refusal is a trailers-only response: its trailers are sent as headers.
@@ -185,7 +186,7 @@ mod tests {
     }
 
     fn refused(status: &Status, chance: Jitter) -> HeaderMap {
-        answer(status.clone().into_http(), chance).headers().clone()
+        complete(status.clone().into_http(), chance).headers().clone()
     }
 
     #[test]
@@ -251,7 +252,7 @@ mod tests {
         let frames = [Frame::data(Bytes::from_static(b"update")), Frame::trailers(trailers)];
         let frames = stream::iter(frames.map(Ok::<_, Status>));
         let stream = Response::new(Body::new(StreamBody::new(frames)));
-        let answered = answer(stream, certain(0.5));
+        let answered = complete(stream, certain(0.5));
         assert_eq!(answered.headers()[VERSION], env!("CARGO_PKG_VERSION"));
         let all = answered.into_body().collect().now_or_never().unwrap().unwrap();
         let trailers = all.trailers().unwrap();

@@ -24,17 +24,19 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Code, Status, body::Body, transport::server::TcpConnectInfo};
 use tonic_types::StatusExt;
 use tower::Service;
 use tracing::{debug, error, info};
 
+pub use method::rpc_of_ours;
 pub use record::CallRecord;
-pub use tally::EndedCalls;
+pub use tally::{EndedCalls, word};
 
 use crate::{
+    access::Grant,
     clock::Clock,
     domain::Timestamp,
     grpc::{
@@ -47,8 +49,8 @@ use crate::{
     outage::{self, Outage},
 };
 
-/// The logged caller and tenant, until callers are authenticated.
-const DEFAULT: &str = "default";
+/// The header that names a call's trace.
+const TRACEPARENT: &str = "traceparent";
 /// The reason of calls that fail because the store is unavailable.
 const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 
@@ -159,9 +161,11 @@ struct Caller {
 }
 
 /// How a call ended.
-struct CallEnd {
-    code: Code,
-    reason: Option<String>,
+pub struct CallEnd {
+    /// The gRPC code.
+    pub code: Code,
+    /// The word from `ErrorInfo`; `None` if the status has none.
+    pub reason: Option<String>,
     limit: Option<String>,
     /// The error inside the server, with its causes. Never sent to the caller.
     error: Option<String>,
@@ -225,7 +229,7 @@ impl OpenCall {
 macro_rules! line {
     ($level:ident, $call:ident, $end:ident, $now:ident) => {{
         let method = &METHODS[$call.method];
-        let known = method.is_ours().then_some(DEFAULT);
+        let grant = $call.record.grant().filter(|_| method.is_ours());
         let caller = &$call.caller;
         $level!(
             rpc.method = method.name,
@@ -233,8 +237,8 @@ macro_rules! line {
             reason = $end.reason.as_deref(),
             limit = $end.limit.as_deref(),
             error = $call.error($end),
-            tenant = known,
-            caller = known,
+            tenant = grant.map(|grant| grant.tenant().as_str()),
+            caller = grant.map(Grant::caller),
             peer = caller.peer.map(tracing::field::display),
             user_agent = caller.user_agent.as_ref().and_then(caller_text::user_agent),
             match.id = $call.record.match_id().map(tracing::field::display),
@@ -286,26 +290,36 @@ impl Drop for OpenCall {
 impl Caller {
     fn of(request: &Request<Body>, method: usize) -> Self {
         let header = |name: &str| request.headers().get(name).cloned();
-        let connection = request.extensions().get::<TcpConnectInfo>();
         let path = (method == OTHER).then(|| caller_text::path(request.uri().path())).flatten();
         Self {
-            peer: connection.and_then(TcpConnectInfo::remote_addr),
+            peer: peer(request.extensions()),
             path: path.map(Into::into),
             user_agent: request.headers().get(header::USER_AGENT).cloned(),
-            traceparent: header("traceparent"),
+            traceparent: header(TRACEPARENT),
             request_id: header("x-request-id"),
             timeout: request.headers().get("grpc-timeout").and_then(timeout),
         }
     }
 }
 
+/// The other end of the connection of a call, by its request's extensions.
+pub fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    extensions.get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr)
+}
+
+/// The trace that a call belongs to, if its headers name one.
+pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(TRACEPARENT).and_then(caller_text::trace_id)
+}
+
 impl CallEnd {
-    const fn by_code(code: Code) -> Self {
+    /// An end with nothing but a code.
+    pub const fn by_code(code: Code) -> Self {
         Self { code, reason: None, limit: None, error: None }
     }
 
     /// The end of an answer without a body; `None` if there is one.
-    fn at_once(response: &Response<Body>) -> Option<Self> {
+    pub fn at_once(response: &Response<Body>) -> Option<Self> {
         if !response.body().is_end_stream() {
             return None;
         }
@@ -317,7 +331,7 @@ impl CallEnd {
     }
 
     /// The end by the headers or trailers of an answer; `None` if they hold no status.
-    fn by_headers(headers: &HeaderMap) -> Option<Self> {
+    pub fn by_headers(headers: &HeaderMap) -> Option<Self> {
         // Fast path: nearly all calls are OK.
         if headers.get(Status::GRPC_STATUS)?.as_bytes() == b"0" {
             return Some(Self::by_code(Code::Ok));
@@ -325,7 +339,8 @@ impl CallEnd {
         Status::from_header_map(headers).as_ref().map(Self::of)
     }
 
-    fn of(status: &Status) -> Self {
+    /// The end by a status.
+    pub fn of(status: &Status) -> Self {
         let info = status.get_details_error_info();
         let (reason, limit) = match info {
             Some(mut info) => (Some(info.reason), info.metadata.remove("limit")),

@@ -37,12 +37,14 @@ use tower::Service;
 use tracing::debug;
 
 use crate::{
+    access::audit::Audit,
     clock::Clock,
     domain::Timestamp,
     grpc::{
         addresses::{AddressSlot, Addresses},
         admission::Admission,
         answer::ResponseMetadata,
+        audit::Audited,
         call_log::CallLog,
         connection_log::{ConnectionLog, ConnectionTrouble, PeerLog},
         preface::{self, PrefaceLimits, PrefaceTimeout},
@@ -102,6 +104,7 @@ pub struct Connections {
     pub admission: Arc<Admission<Routes>>,
     pub call_log: CallLog,
     pub connection_log: ConnectionLog,
+    pub audit: Audit,
     pub limits: ConnectionLimits,
     pub clock: Clock,
     pub chance: Jitter,
@@ -164,10 +167,9 @@ impl Connections {
             calls: calls.clone(),
             calls_ended: old.calls_ended.clone(),
         };
-        let service = Calling {
-            service: self.call_log.over(ResponseMetadata::new(counted, self.chance.clone())),
-            peer: socket.connect_info(),
-        };
+        let answering = ResponseMetadata::new(counted, self.chance.clone());
+        let audited = Audited::new(answering, self.audit.clone(), self.chance.clone());
+        let service = Calling { service: self.call_log.over(audited), peer: socket.connect_info() };
         let patience =
             PrefaceLimits { preface: preface::PREFACE_TIMEOUT, unread_max: self.limits.unread_max };
         let cut = old.cut.clone().cancelled_owned();

@@ -6,6 +6,7 @@
 mod addresses;
 mod admission;
 mod answer;
+mod audit;
 mod call_log;
 mod connection_log;
 mod connections;
@@ -43,7 +44,7 @@ pub use service::Service;
 pub use stall::StallGuard;
 
 use crate::{
-    access::Access,
+    access::{Access, audit::Audit},
     clock::Clock,
     domain::DigestKey,
     grpc::{
@@ -110,6 +111,7 @@ pub struct Bound {
     readers: StallGuard,
     calls: CallLog,
     connections: ConnectionLog,
+    audit: Audit,
     health: HealthReporter,
     clock: Clock,
     chance: Jitter,
@@ -162,10 +164,16 @@ impl Bound {
             readers,
             calls: CallLog::new(store, clock.clone()),
             connections: ConnectionLog::new(clock.clone()),
+            audit: Audit::off(),
             health: HealthReporter::new(),
             clock,
             chance,
         })
+    }
+
+    /// Writes a record of each call into an audit file.
+    pub fn audited(self, audit: Audit) -> Self {
+        Self { audit, ..self }
     }
 
     /// The bound address, with the port that the system chose if 0 was asked for.
@@ -216,6 +224,7 @@ impl Bound {
             )),
             call_log: self.calls.clone(),
             connection_log: self.connections.clone(),
+            audit: self.audit,
             limits: limits(self.config),
             clock: self.clock,
             chance: self.chance,

@@ -56,6 +56,8 @@ pub enum ErrorReason {
     CallTimedOut,
     /// The journal isn't available.
     StoreUnavailable,
+    /// The call's audit record can't be written; the call had no effect.
+    AuditUnavailable,
     /// The server is shutting down.
     ServerDraining,
     /// A bug in the server.
@@ -64,7 +66,7 @@ pub enum ErrorReason {
 
 impl ErrorReason {
     /// All reasons, in the order of the contract's table.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::FieldInvalid,
         Self::PhotoUnreadable,
         Self::PhotoTooLarge,
@@ -85,6 +87,7 @@ impl ErrorReason {
         Self::CallForbidden,
         Self::CallTimedOut,
         Self::StoreUnavailable,
+        Self::AuditUnavailable,
         Self::ServerDraining,
         Self::Internal,
     ];
@@ -112,6 +115,7 @@ impl ErrorReason {
             Self::CallForbidden => "CALL_FORBIDDEN",
             Self::CallTimedOut => "CALL_TIMED_OUT",
             Self::StoreUnavailable => "STORE_UNAVAILABLE",
+            Self::AuditUnavailable => "AUDIT_UNAVAILABLE",
             Self::ServerDraining => "SERVER_DRAINING",
             Self::Internal => "INTERNAL",
         }
@@ -135,7 +139,9 @@ impl ErrorReason {
             }
             Self::CallForbidden => Code::PermissionDenied,
             Self::CallTimedOut => Code::DeadlineExceeded,
-            Self::StoreUnavailable | Self::ServerDraining => Code::Unavailable,
+            Self::StoreUnavailable | Self::AuditUnavailable | Self::ServerDraining => {
+                Code::Unavailable
+            }
             Self::Internal => Code::Internal,
         }
     }
@@ -148,7 +154,8 @@ impl ErrorReason {
             | Self::QuotaExceeded
             | Self::UpdatesUnread
             | Self::CallTimedOut
-            | Self::StoreUnavailable => Some(RETRY_SOON),
+            | Self::StoreUnavailable
+            | Self::AuditUnavailable => Some(RETRY_SOON),
             Self::ServerDraining => Some(RETRY_ELSEWHERE),
             Self::FieldInvalid
             | Self::PhotoUnreadable

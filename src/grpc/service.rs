@@ -136,7 +136,12 @@ where
     let shown = stream::unfold(with, move |(watch, follow, what, record)| async move {
         let (update, follow) = next(follow).await;
         let shown = match update? {
-            Ok(update) => Ok(Encoded::shown(&watch, &update)),
+            Ok(update) => {
+                if let Update::Event(entry) = &update {
+                    record.shows(entry.recorded.position);
+                }
+                Ok(Encoded::shown(&watch, &update))
+            }
             Err(ended) => {
                 let status = status::ended(ended, &what);
                 record.broke_off(&status);

@@ -9,7 +9,7 @@ use tonic::Status;
 use tonic_types::{ErrorDetails, FieldViolation, QuotaViolation, StatusExt};
 
 use crate::{
-    access::{Denied, Permission},
+    access::{Denied, Permission, audit::AuditFailure},
     domain::{Limit, MatchId, TenantId},
     grpc::reason::ErrorReason,
     watch::{Ended, StoreError},
@@ -290,6 +290,13 @@ pub fn store(failure: &StoreError) -> Status {
         }
         StoreError::Corrupt(what) => internal(what),
     }
+}
+
+/// The call's audit record can't be written.
+pub fn audit_unavailable(failure: &AuditFailure) -> Status {
+    let mut status = plain(ErrorReason::AuditUnavailable, "the audit file is unavailable");
+    status.set_source(Arc::new(failure.clone()));
+    status
 }
 
 /// A bug in the server. `what` reaches the log only.

@@ -24,6 +24,7 @@ mod support;
 mod abuse;
 mod as_a_tester;
 mod attacks;
+mod audit;
 #[cfg(unix)]
 mod backup;
 mod bad_input;

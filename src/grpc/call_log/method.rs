@@ -26,6 +26,9 @@ pub struct Method {
 /// The index in [`METHODS`] that stands for every unknown method.
 pub const OTHER: usize = METHODS.len() - 1;
 
+/// The beginning of the names of FaceMatch's methods.
+const OURS: &str = "facematch.v1.FaceMatch/";
+
 /// All methods of the port, and one entry for every method that it doesn't have.
 pub static METHODS: [Method; 14] = [
     change("facematch.v1.FaceMatch/RunMatch"),
@@ -62,10 +65,15 @@ pub fn number(path: &str) -> usize {
     METHODS[..OTHER].iter().position(|method| method.name == name).unwrap_or(OTHER)
 }
 
+/// The name of a method of the FaceMatch service, without the service; `None` for other paths.
+pub fn rpc_of_ours(path: &str) -> Option<&'static str> {
+    METHODS[number(path)].name.strip_prefix(OURS)
+}
+
 impl Method {
     /// Whether the method belongs to the FaceMatch service.
     pub fn is_ours(&self) -> bool {
-        self.name.starts_with("facematch.v1.")
+        self.name.starts_with(OURS)
     }
 }
 
@@ -99,6 +107,14 @@ mod tests {
             // Later versions of the health service have a method that this server doesn't serve.
             assert!(METHODS[number].name == name || name.ends_with("Health/List"), "{name}");
         }
+    }
+
+    #[test]
+    fn nine_methods_are_of_facematch() {
+        let ours: Vec<_> =
+            METHODS.iter().filter_map(|method| rpc_of_ours(&format!("/{}", method.name))).collect();
+        assert_eq!((ours.len(), ours[0]), (9, "RunMatch"));
+        assert_eq!(rpc_of_ours("/facematch.v1.FaceMatch/Nothing"), None);
     }
 
     #[test]

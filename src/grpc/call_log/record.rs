@@ -11,7 +11,8 @@ use http::Extensions;
 use tonic::{Request, Status};
 
 use crate::{
-    domain::{Match, MatchId, RequestId},
+    access::Grant,
+    domain::{Match, MatchId, Position, RequestId},
     outage,
     watch::Key,
 };
@@ -27,6 +28,11 @@ struct CallFacts {
     error: OnceLock<String>,
     bytes_in: AtomicU64,
     is_unread: AtomicBool,
+    grant: OnceLock<Grant>,
+    /// The positions of the first and the last update that the call has shown. No update has
+    /// position 0.
+    first_position: AtomicU64,
+    last_position: AtomicU64,
 }
 
 impl CallRecord {
@@ -39,6 +45,32 @@ impl CallRecord {
     /// The record in a request's extensions, or a fresh one as in [`CallRecord::of`].
     pub fn among(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// Notes who calls.
+    pub fn granted(&self, grant: Grant) {
+        let _ = self.0.grant.set(grant);
+    }
+
+    /// Who calls; `None` for a call without a good credential.
+    pub fn grant(&self) -> Option<&Grant> {
+        self.0.grant.get()
+    }
+
+    /// Notes that the call shows the update at a position. Later updates have later positions.
+    pub fn shows(&self, position: Position) {
+        // Only the call's own task writes them.
+        if self.0.first_position.load(Ordering::Relaxed) == 0 {
+            self.0.first_position.store(position.0, Ordering::Relaxed);
+        }
+        self.0.last_position.store(position.0, Ordering::Relaxed);
+    }
+
+    /// The positions of the first and the last update that the call has shown, if it has shown any.
+    pub fn positions(&self) -> Option<(Position, Position)> {
+        let [first, last] = [&self.0.first_position, &self.0.last_position]
+            .map(|position| position.load(Ordering::Relaxed));
+        (first != 0).then_some((Position(first), Position(last)))
     }
 
     /// Notes the match that the call is about.

@@ -7,8 +7,9 @@ use tracing::Level;
 
 use super::*;
 use crate::{
+    access::Permissions,
     clock::Hand,
-    domain::MatchId,
+    domain::{MatchId, TenantId},
     grpc::status,
     telemetry::captured::{CapturedLine, Lines, capture},
     watch::StoreError,
@@ -122,6 +123,8 @@ fn a_changing_call_gets_one_line_at_info_with_all_known_fields() {
     let hand = port.hand.clone();
     let mut service = port.over(move |request| {
         let record = request.extensions().get::<CallRecord>().unwrap().clone();
+        let tenant = TenantId::from_stored("retail");
+        record.granted(Grant::unlimited(tenant, "kyc", Permissions::all()));
         record.names_match(MATCH.parse::<MatchId>().unwrap());
         record.names_request("order 17\" rpc.code=OK");
         // A real handler reads the request before it answers, too.
@@ -148,8 +151,8 @@ fn a_changing_call_gets_one_line_at_info_with_all_known_fields() {
     for (name, value) in [
         ("rpc.method", "facematch.v1.FaceMatch/CancelMatch"),
         ("rpc.code", "OK"),
-        ("tenant", "default"),
-        ("caller", "default"),
+        ("tenant", "retail"),
+        ("caller", "kyc"),
         ("peer", "192.0.2.7:4711"),
         ("user_agent", "grpc-go/1.60.0"),
         ("match.id", MATCH),

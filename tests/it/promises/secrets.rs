@@ -6,7 +6,7 @@ use facematch::simulator::sample;
 use serde_json::json;
 
 use crate::{
-    canary::{FILE_NAME, search_journal},
+    canary::{self, FILE_NAME, search_journal},
     checker::check_all_updates,
     process::Process,
     support::{
@@ -27,7 +27,9 @@ async fn no_file_log_or_error_holds_the_photo_or_a_secret() {
     let directory = tempfile::tempdir().unwrap();
     let journal = directory.path().join(JOURNAL);
     // All levels of all crates, not only of the service.
-    let process = Process::start(&oz, directory.path(), &["--log-level", "trace"]);
+    let audit = directory.path().join("audit.log");
+    let more = ["--log-level", "trace", "--audit-file", audit.to_str().unwrap()];
+    let process = Process::start(&oz, directory.path(), &more);
     let mut client = process.client().await;
     let asked = with_request_id("order 17", portrait_request(&folder));
     let mut updates = client.run_match(asked.clone()).await.unwrap().into_inner();
@@ -45,6 +47,7 @@ async fn no_file_log_or_error_holds_the_photo_or_a_secret() {
     let refused = client.run_match(broken).await.unwrap_err();
     Refusal::of(refused).assert_fields("FIELD_INVALID", &["folder_id"]);
     search_journal(&journal);
+    canary::check("the audit file", &std::fs::read(&audit).unwrap());
     // On another thread, because the client's connection is closed on this one.
     let logged = tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
     assert!(logged > 10_000, "there is no trace level in the log");

@@ -8,6 +8,7 @@ use crate::{
     access::{Access, Decision, Denied, Grant},
     grpc::{
         admission::methods::{Demand, MethodLimits},
+        call_log::CallRecord,
         peer::PeerCertificate,
         status,
     },
@@ -60,6 +61,7 @@ impl CallerCheck {
             Decision::Denied(denied) => return Caller::Refused(status::denied(denied)),
             Decision::KeyFetch(fetch) => return Caller::Awaited(fetch),
         };
+        CallRecord::among(request.extensions()).granted(grant.clone());
         match method.demand {
             Demand::Permission(permission) if !grant.allows(permission) => {
                 Caller::Refused(status::forbidden(permission))

@@ -50,6 +50,7 @@ pub mod clock;
 pub mod outage;
 mod sync;
 pub mod telemetry;
+mod units;
 
 #[cfg(all(test, not(all(feature = "cli", feature = "simulator"))))]
 compile_error!("the tests need the features `cli` and `simulator`");

@@ -11,24 +11,9 @@ use super::{
     AuditFailureMode, LogFormat, Reflection, StoreLocation,
     error::{Problem, QuotedValue},
 };
+use crate::units;
 
 const BAD_PORT: &str = "has a port that is not a number from 1 to 65535";
-
-const KIB: u64 = 1 << 10;
-const KB: u64 = 1_000;
-
-/// The units of sizes. `B` comes last, because every other unit ends with it too.
-const SIZE_UNITS: [(&str, u64); 9] = [
-    ("KiB", KIB),
-    ("MiB", KIB * KIB),
-    ("GiB", KIB * KIB * KIB),
-    ("TiB", KIB * KIB * KIB * KIB),
-    ("kB", KB),
-    ("KB", KB),
-    ("MB", KB * KB),
-    ("GB", KB * KB * KB),
-    ("B", 1),
-];
 
 /// The character that some editors put at the beginning of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -37,16 +22,16 @@ const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// A duration with a unit, within a range.
 pub fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Duration, Problem> {
-    let value = humantime::parse_duration(text.trim())
-        .map_err(|_| malformed(text, "a duration such as 1s, 500ms, 20m or 30d"))?;
-    within(text, value, range, |limit| humantime::format_duration(*limit).to_string())
+    let value = units::duration(text)
+        .ok_or_else(|| malformed(text, "a duration such as 1s, 500ms, 20m or 30d"))?;
+    within(text, value, range, |limit| units::duration_text(*limit))
 }
 
 /// A number of bytes, with or without a unit, within a range.
 pub fn size(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
     let value =
-        bytes(text.trim()).ok_or_else(|| malformed(text, "a size such as 10MiB or 1GiB"))?;
-    within(text, value, range, |limit| size_text(*limit))
+        units::size(text).ok_or_else(|| malformed(text, "a size such as 10MiB or 1GiB"))?;
+    within(text, value, range, |limit| units::size_text(*limit))
 }
 
 /// A whole number within a range.
@@ -242,20 +227,6 @@ fn port(authority: &str) -> Port {
         Some((_, digits)) if digits.parse().is_ok_and(|port: u16| port > 0) => Port::Given,
         Some(_) => Port::Invalid,
     }
-}
-
-fn bytes(text: &str) -> Option<u64> {
-    let (digits, factor) = SIZE_UNITS
-        .iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?.trim_end(), *factor)))
-        .unwrap_or((text, 1));
-    digits.parse::<u64>().ok()?.checked_mul(factor)
-}
-
-fn size_text(bytes: u64) -> String {
-    let whole = |unit: &&(&str, u64)| bytes >= unit.1 && bytes.is_multiple_of(unit.1);
-    let (unit, factor) = SIZE_UNITS[..4].iter().rev().find(whole).unwrap_or(&("", 1));
-    format!("{}{unit}", bytes / factor)
 }
 
 fn within<T: PartialOrd>(

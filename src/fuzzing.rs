@@ -5,6 +5,7 @@
 //! knows none of their formats: a target returns if all is well and panics if not.
 
 pub use crate::{
+    access::fuzzing::{bearer, callers, certificate},
     config::fuzzing::settings,
     domain::photo::fuzzing::photo,
     grpc::fuzzing::request,
@@ -25,7 +26,10 @@ mod tests {
     type Target = fn(&[u8]);
 
     /// The targets by the names of their corpora.
-    const TARGETS: [(&str, Target); 6] = [
+    const TARGETS: [(&str, Target); 9] = [
+        ("bearer", bearer),
+        ("callers", callers),
+        ("certificate", certificate),
         ("oz_answer", oz_answer),
         ("oz_error", oz_error),
         ("photo", photo),

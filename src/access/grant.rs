@@ -117,6 +117,36 @@ impl Grant {
         self.0.permissions.has(permission)
     }
 
+    /// When the credential expires, if it does.
+    pub(super) fn expires(&self) -> Option<Timestamp> {
+        self.0.expires
+    }
+
+    /// Ends the grant, and all calls that wait for its end.
+    pub(super) fn withdraw(&self) {
+        self.0.withdrawn.cancel();
+    }
+
+    /// Whether the grant was ended.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.0.withdrawn.is_cancelled()
+    }
+
+    /// Whether another grant is the same one, and not only an equal one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether another grant gives the same caller the same rights by the same credential.
+    pub(super) fn equals(&self, other: &Self) -> bool {
+        let (own, other) = (&self.0, &other.0);
+        own.tenant == other.tenant
+            && own.caller == other.caller
+            && own.credential == other.credential
+            && own.permissions == other.permissions
+            && own.expires == other.expires
+    }
+
     /// Whether the grant can end while a call runs.
     pub fn can_end(&self) -> bool {
         !self.0.credential.is_empty()

@@ -29,8 +29,7 @@ pub fn duration(text: &str, range: RangeInclusive<Duration>) -> Result<Duration,
 
 /// A number of bytes, with or without a unit, within a range.
 pub fn size(text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
-    let value =
-        units::size(text).ok_or_else(|| malformed(text, "a size such as 10MiB or 1GiB"))?;
+    let value = units::size(text).ok_or_else(|| malformed(text, "a size such as 10MiB or 1GiB"))?;
     within(text, value, range, |limit| units::size_text(*limit))
 }
 

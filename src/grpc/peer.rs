@@ -2,14 +2,21 @@
 
 use std::sync::Arc;
 
-/// The certificate with which a peer has authenticated its connection, in each of its requests'
-/// extensions. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct PeerCertificate(Option<Arc<[u8]>>);
+use crate::access::CertificateNames;
 
-impl PeerCertificate {
-    /// The certificate in DER; `None` if the peer has shown none.
-    pub fn der(&self) -> Option<&[u8]> {
-        self.0.as_deref()
+/// The names in the certificate with which a peer has authenticated its connection, in each of its
+/// requests' extensions. Cheap to clone.
+#[derive(Clone)]
+pub struct PeerNames(Arc<CertificateNames>);
+
+impl PeerNames {
+    /// The names in a peer's certificate, which is in DER.
+    pub fn of(certificate: &[u8]) -> Self {
+        Self(Arc::new(CertificateNames::of_der(certificate)))
+    }
+
+    /// The names.
+    pub fn names(&self) -> &CertificateNames {
+        &self.0
     }
 }

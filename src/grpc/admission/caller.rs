@@ -9,7 +9,7 @@ use crate::{
     grpc::{
         admission::methods::{Demand, MethodLimits},
         call_log::CallRecord,
-        peer::PeerCertificate,
+        peer::PeerNames,
         status,
     },
 };
@@ -54,9 +54,8 @@ impl CallerCheck {
             }
             (Demand::Reflection | Demand::Permission(_), _) => {}
         }
-        let certificate = request.extensions().get::<PeerCertificate>();
-        let certificate = certificate.and_then(PeerCertificate::der);
-        let grant = match self.access.decide(request.headers(), certificate) {
+        let names = request.extensions().get::<PeerNames>().map(PeerNames::names);
+        let grant = match self.access.decide(request.headers(), names) {
             Decision::Granted(grant) => grant,
             Decision::Denied(denied) => return Caller::Refused(status::denied(denied)),
             Decision::KeyFetch(fetch) => return Caller::Awaited(fetch),

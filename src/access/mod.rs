@@ -15,6 +15,7 @@ mod grant;
 mod jwt;
 mod key;
 mod reloads;
+pub mod tls;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;

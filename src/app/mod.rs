@@ -10,6 +10,7 @@ mod secrets;
 #[cfg(feature = "simulator")]
 mod sim;
 mod store;
+mod transport;
 
 use std::{error::Error, io, net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -17,12 +18,15 @@ use secrecy::ExposeSecret;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 
+pub use secrets::Secrets;
+
 use crate::{
     access::{
         Access,
         audit::{self, Audit},
+        tls::{Reloads, Tls},
     },
-    app::{secrets::Secrets, store::Journal},
+    app::store::Journal,
     clock::Clock,
     config::{self, Config},
     domain::{DigestKey, Policy, Timestamp},
@@ -55,6 +59,7 @@ pub struct App {
     journal: Journal,
     audit: Audit,
     secrets: Secrets,
+    tls: Option<Arc<Tls>>,
     clock: Clock,
     drain_timeout: Duration,
 }
@@ -189,7 +194,11 @@ impl App {
         clock: Clock,
         begun: &mut PartialStart,
     ) -> Result<Self, StartError> {
-        let secrets = Secrets::open(&config, &clock)?;
+        let mut secrets = Secrets::open(&config, &clock)?;
+        let tls = transport::open_tls(&config, &clock)?;
+        if let Some(tls) = tls.clone() {
+            secrets.also(move || tls.look_again());
+        }
         let oz = oz::Client::new(oz_config(&config.oz, &secrets), clock.clone(), chance())
             .map_err(|refused| config.origins.refused(refused.setting(), refused.why()))?;
         let journal = Journal::open(&config, secrets.store_password(), &clock).await?;
@@ -217,10 +226,11 @@ impl App {
                 return Err(failure);
             }
         };
+        let door = door.with_tls(tls.as_ref().map(|tls| tls.configs()));
         watch.start().await?;
         worker.start().await?;
         let drain_timeout = config.drain_timeout;
-        Ok(Self { door, worker, watch, journal, audit, secrets, clock, drain_timeout })
+        Ok(Self { door, worker, watch, journal, audit, secrets, tls, clock, drain_timeout })
     }
 
     /// The address that the service listens on, with its port.
@@ -231,14 +241,20 @@ impl App {
         self.door.address()
     }
 
-    /// The secrets that are read from files.
-    fn secrets(&self) -> Secrets {
+    /// The files that are read again while the service runs.
+    pub fn secrets(&self) -> Secrets {
         self.secrets.clone()
     }
 
     /// The audit file, to be opened again when it was moved away.
     pub fn audit(&self) -> Audit {
         self.audit.clone()
+    }
+
+    /// How often files were read again with a change.
+    pub fn reloads(&self) -> impl Fn() -> Vec<Reloads> + use<> {
+        let tls = self.tls.clone();
+        move || tls.iter().map(|tls| tls.reloads()).collect()
     }
 
     /// A handle that tells how much the service holds, also while it runs.
@@ -258,7 +274,8 @@ impl App {
     /// # Errors
     /// [`Lost`], after draining.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
-        let Self { door, worker, watch, journal, audit, secrets, clock, drain_timeout } = self;
+        let Self { door, worker, watch, journal, audit, secrets, tls: _, clock, drain_timeout } =
+            self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let (health, calls, connections) = (door.health(), door.calls(), door.connections());
         health.set(true).await;

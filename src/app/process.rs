@@ -30,12 +30,12 @@ pub fn allow_core_dumps() {
     set_dumpable(true);
 }
 
-/// Reads the secret files again on each SIGHUP.
+/// Reads the files of secrets and certificates again on each SIGHUP.
 pub async fn reread_on_hangup(secrets: Secrets) -> std::io::Result<std::convert::Infallible> {
     let mut hangups = signal(SignalKind::hangup())?;
     loop {
         hangups.recv().await;
-        info!("SIGHUP: the secret files are read again");
+        info!("SIGHUP: the files of secrets and certificates are read again");
         secrets.reread().await;
     }
 }

@@ -1,5 +1,5 @@
 //! Secrets that are read from files, and read again while the service runs: at an interval, when Oz
-//! refuses them, and on SIGHUP.
+//! refuses them, and on SIGHUP. Other files that are read again join in.
 //!
 //! A secret is replaced as a whole or kept: a file that is empty, half-written or gone changes
 //! nothing. File system notifications are deliberately not used: mounted secrets are swapped by
@@ -34,11 +34,13 @@ const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// once.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
-/// The secrets of a process that are read from files. Cheap to clone.
+/// The secrets of a process that are read from files, and what else is read again with them. Cheap
+/// to clone.
 #[derive(Clone, Default)]
 pub struct Secrets {
     oz: Option<Arc<WatchedSecret>>,
     store: Option<Arc<WatchedSecret>>,
+    others: Vec<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// A secret that is read from a file.
@@ -68,7 +70,13 @@ impl Secrets {
         Ok(Self {
             oz: config.oz.secret_file.as_ref().map(open).transpose()?,
             store: config.store_password_file.as_ref().map(open).transpose()?,
+            others: Vec::new(),
         })
+    }
+
+    /// Reads other files whenever the secrets are read again: `look_again` compares their contents.
+    pub fn also(&mut self, look_again: impl Fn() + Send + Sync + 'static) {
+        self.others.push(Arc::new(look_again));
     }
 
     /// Where the Oz client reads its password or token again; `None` if it isn't in a file.
@@ -96,6 +104,9 @@ impl Secrets {
     pub async fn reread(&self) {
         for secret in [&self.oz, &self.store].into_iter().flatten() {
             secret.look_again(Duration::ZERO).await;
+        }
+        for look_again in &self.others {
+            look_again();
         }
     }
 }

@@ -34,7 +34,7 @@ pub use self::{
     audit::{AuditCommand, VerifyArgs},
     call::{CallCommand, ListArgs, MatchArgs, OneArgs, WatchArgs},
     pages::{CompletionsArgs, ManArgs},
-    server::{Common, Server, shown},
+    server::{Common, IdentityFiles, Server, shown},
 };
 
 #[cfg(feature = "cli")]
@@ -67,7 +67,8 @@ given by --config (oz-url = \"https://oz.example\"). Flags beat the environment,
 
 Examples:
   facematch serve --oz-url https://oz.example --oz-login me --oz-password-file /run/secrets/oz
-  facematch serve --config /etc/facematch.toml --listen 0.0.0.0:50051";
+  facematch serve --config /etc/facematch.toml --listen 0.0.0.0:50051 \\
+      --tls-cert-file cert.pem --tls-key-file key.pem --callers-file callers.toml";
 
 /// Is the person in this photo the person in the liveness video of that Oz folder?
 #[derive(Debug, Parser)]

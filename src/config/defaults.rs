@@ -18,6 +18,8 @@ impl Config {
         let defaults = defaults();
         Self {
             listen: defaults.get(&s::LISTEN).expect(SOUND),
+            tls: None,
+            callers_file: None,
             store: StoreLocation::Sqlite(store),
             store_password_file: None,
             oz,

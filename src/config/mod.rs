@@ -14,6 +14,7 @@ mod secret_file;
 mod service_link;
 mod settings;
 mod source;
+mod transport;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -26,6 +27,7 @@ pub use origins::Origins;
 pub use secret_file::SecretFile;
 pub use settings::{TABLE, settings_markdown};
 pub use source::{Environment, Flags};
+pub use transport::{ClientAuth, TlsConfig};
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use source::fuzzing;
@@ -38,6 +40,10 @@ use source::Sources;
 pub struct Config {
     /// The address for callers.
     pub listen: SocketAddr,
+    /// The files of TLS; `None` means plain text.
+    pub tls: Option<TlsConfig>,
+    /// The file with the callers; `None` means that calls aren't authenticated.
+    pub callers_file: Option<PathBuf>,
     /// The location of the journal.
     pub store: StoreLocation,
     /// The file with the database's password.
@@ -240,7 +246,9 @@ fn log(sources: &Sources) -> LogSettings {
 
 fn config(sources: &Sources) -> Result<Config, Error> {
     Ok(Config {
-        listen: sources.get(&s::LISTEN)?,
+        listen: transport::listen(sources)?,
+        tls: transport::tls(sources)?,
+        callers_file: sources.find(&s::CALLERS_FILE)?.map(|(path, _)| path),
         store: sources.get(&s::STORE)?,
         store_password_file: store_password_file(sources)?,
         oz: oz(sources)?,

@@ -8,7 +8,7 @@ use http::Uri;
 use secrecy::SecretString;
 
 use super::{
-    AuditFailureMode, LogFormat, Reflection, StoreLocation,
+    AuditFailureMode, ClientAuth, LogFormat, Reflection, StoreLocation,
     error::{Problem, QuotedValue},
 };
 use crate::units;
@@ -137,6 +137,16 @@ pub fn audit_failure(text: &str) -> Result<AuditFailureMode, Problem> {
         "refuse" => Ok(AuditFailureMode::Refuse),
         "log" => Ok(AuditFailureMode::Log),
         _ => Err(malformed(text, "refuse or log")),
+    }
+}
+
+/// Whether callers have to present a client certificate.
+pub fn client_auth(text: &str) -> Result<ClientAuth, Problem> {
+    match text {
+        "off" => Ok(ClientAuth::Off),
+        "optional" => Ok(ClientAuth::Optional),
+        "required" => Ok(ClientAuth::Required),
+        _ => Err(malformed(text, "off, optional or required")),
     }
 }
 

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    AuditFailureMode, LogFormat, Reflection, StoreLocation,
+    AuditFailureMode, ClientAuth, LogFormat, Reflection, StoreLocation,
     about::{About, Secrecy, Setting},
     parse,
 };
@@ -43,6 +43,63 @@ pub static LISTEN: Setting<SocketAddr> = Setting::with(
     "127.0.0.1:50051",
     "where callers connect; port 0 takes any free one",
     parse::address,
+);
+
+pub static ALLOW_PLAINTEXT: Setting<bool> = Setting::switch(
+    "allow-plaintext",
+    "lets --listen name another address than the loopback without TLS, where a proxy terminates it",
+);
+
+pub static ALLOW_ANONYMOUS: Setting<bool> = Setting::switch(
+    "allow-anonymous",
+    "lets --listen name another address than the loopback without --callers-file: every caller \
+     that reaches the port may then do everything",
+);
+
+pub static TLS_CERT_FILE: Setting<PathBuf> = Setting::without(
+    "tls-cert-file",
+    "FILE",
+    "the server's certificate in PEM, then those of its issuers: callers connect with TLS; read \
+     again when it changes and on SIGHUP, together with the other --tls-… files",
+    parse::path,
+);
+
+pub static TLS_KEY_FILE: Setting<PathBuf> = Setting::without(
+    "tls-key-file",
+    "FILE",
+    "the private key of the certificate, in PEM and not encrypted",
+    parse::path,
+);
+
+pub static TLS_CLIENT_CA_FILE: Setting<PathBuf> = Setting::without(
+    "tls-client-ca-file",
+    "FILE",
+    "the certificate authorities that issue client certificates, in PEM",
+    parse::path,
+);
+
+pub static TLS_CLIENT_CRL_FILE: Setting<PathBuf> = Setting::without(
+    "tls-client-crl-file",
+    "FILE",
+    "the revocation lists of these authorities, in PEM; it must hold one of each issuer, \
+     intermediate ones included: certificates of other issuers are refused",
+    parse::path,
+);
+
+pub static TLS_CLIENT_AUTH: Setting<ClientAuth> = Setting::without(
+    "tls-client-auth",
+    "MODE",
+    "off, optional or required: whether callers have to present a client certificate; required \
+     once --tls-client-ca-file is set, else off",
+    parse::client_auth,
+);
+
+pub static CALLERS_FILE: Setting<PathBuf> = Setting::without(
+    "callers-file",
+    "FILE",
+    "a TOML file with the callers, their credentials and their tenants; without it, calls aren't \
+     authenticated and belong to the tenant default; read again when it changes and on SIGHUP",
+    parse::path,
 );
 
 pub static STORE: Setting<StoreLocation> = Setting::with(
@@ -385,9 +442,17 @@ pub static LOG_LEVEL: Setting<String> = Setting::with(
 );
 
 /// Every setting, in the order of the help text and of docs/settings.md.
-pub static TABLE: [&About; 43] = [
+pub static TABLE: [&About; 51] = [
     &CONFIG.about,
     &LISTEN.about,
+    &ALLOW_PLAINTEXT.about,
+    &ALLOW_ANONYMOUS.about,
+    &TLS_CERT_FILE.about,
+    &TLS_KEY_FILE.about,
+    &TLS_CLIENT_CA_FILE.about,
+    &TLS_CLIENT_CRL_FILE.about,
+    &TLS_CLIENT_AUTH.about,
+    &CALLERS_FILE.about,
     &STORE.about,
     &STORE_PASSWORD_FILE.about,
     &OZ_URL.about,

@@ -32,7 +32,13 @@ const SLIPS_MAX: usize = 3;
 const PREFIX: &str = "FACEMATCH_";
 
 /// The variables of the client commands, which `serve` ignores without a warning.
-const OF_CLIENT_COMMANDS: &[&str] = &["FACEMATCH_SERVER", "FACEMATCH_CA_FILE"];
+const OF_CLIENT_COMMANDS: &[&str] = &[
+    "FACEMATCH_SERVER",
+    "FACEMATCH_CA_FILE",
+    "FACEMATCH_CERT_FILE",
+    "FACEMATCH_KEY_FILE",
+    "FACEMATCH_TOKEN_FILE",
+];
 
 /// The given flags: the name of a setting and its unchecked text.
 pub type Flags = Vec<(&'static str, String)>;

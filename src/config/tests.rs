@@ -6,8 +6,8 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use crate::config::{
-    Config, Environment, Error, Flags, LogFormat, OzCredentials, Secrecy, StoreLocation, TABLE,
-    load,
+    ClientAuth, Config, Environment, Error, Flags, LogFormat, OzCredentials, Secrecy,
+    StoreLocation, TABLE, load,
 };
 
 const LEAST: [(&str, &str); 2] = [("oz-url", "https://oz.example/"), ("oz-token", "t0ken")];
@@ -79,6 +79,65 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_default() {
     assert_eq!(config.heartbeat, Duration::from_secs(22));
     assert_eq!(config.retention, Duration::from_secs(13 * 24 * 60 * 60));
     assert_eq!(config.oz_settle, Duration::from_secs(5));
+}
+
+#[test]
+fn the_files_of_tls_are_given_together() {
+    let pair = [("tls-cert-file", "c.pem"), ("tls-key-file", "k.pem")];
+    let with = |more: &[(&'static str, &'static str)]| given(&[&pair, more].concat(), &[]);
+    let auth = |more: &[(&'static str, &'static str)]| {
+        with(more).map(|config| config.tls.expect("a certificate is given").client_auth)
+    };
+    assert_eq!(given(&[], &[]).map(|config| config.tls), Ok(None));
+    assert_eq!(auth(&[]), Ok(ClientAuth::Off));
+    let ca = ("tls-client-ca-file", "ca.pem");
+    assert_eq!(auth(&[ca]), Ok(ClientAuth::Required));
+    assert_eq!(auth(&[ca, ("tls-client-crl-file", "crl.pem")]), Ok(ClientAuth::Required));
+    assert_eq!(auth(&[ca, ("tls-client-auth", "optional")]), Ok(ClientAuth::Optional));
+    assert_eq!(auth(&[ca, ("tls-client-auth", "off")]), Ok(ClientAuth::Off));
+    assert_eq!(auth(&[("tls-client-auth", "off")]), Ok(ClientAuth::Off));
+    for (refused, setting, other) in [
+        (given(&pair[..1], &[]), "tls-cert-file", "tls-key-file"),
+        (given(&pair[1..], &[]), "tls-key-file", "tls-cert-file"),
+        (given(&[ca], &[]), "tls-client-ca-file", "tls-cert-file"),
+        (with(&[("tls-client-auth", "required")]), "tls-client-auth", "tls-client-ca-file"),
+        (with(&[("tls-client-auth", "optional")]), "tls-client-auth", "tls-client-ca-file"),
+        (with(&[("tls-client-crl-file", "crl")]), "tls-client-crl-file", "tls-client-ca-file"),
+    ] {
+        check_refused(refused, &format!("--{setting}: needs --{other} (from the command line)"));
+    }
+    check_refused(
+        with(&[ca, ("tls-client-auth", "maybe")]),
+        "--tls-client-auth: \"maybe\" is not off, optional or required (from the command line)",
+    );
+}
+
+#[test]
+fn an_address_other_than_the_loopback_needs_tls_and_callers() {
+    for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+        given(&[("listen", address)], &[]).expect("it is a loopback address");
+    }
+    let tls = [("tls-cert-file", "c.pem"), ("tls-key-file", "k.pem")];
+    let (callers, anonymous) = ([("callers-file", "callers.toml")], [("allow-anonymous", "true")]);
+    let plain = [("allow-plaintext", "true")];
+    for address in ["0.0.0.0:1", "[::]:1", "192.0.2.1:1"] {
+        let with = |more: &[&[(&'static str, &'static str)]]| {
+            given(&[&[("listen", address)], more.concat().as_slice()].concat(), &[])
+        };
+        for allowed in [[&tls[..], &callers], [&plain, &callers], [&tls, &anonymous]] {
+            with(&allowed).expect("what is missing is allowed");
+        }
+        for (refused, named, unnamed) in [
+            (with(&[]), &["--allow-plaintext", "--allow-anonymous"][..], "[from"),
+            (with(&[&tls]), &["--allow-anonymous", "--callers-file"], "--allow-plaintext"),
+            (with(&[&callers]), &["--allow-plaintext", "--tls-cert-file"], "--allow-anonymous"),
+        ] {
+            let said = refused.expect_err("the port would be open").to_string();
+            assert!(said.starts_with(&format!("--listen: {address} is not a loopback address")));
+            assert!(named.iter().all(|name| said.contains(name)), "{said}");
+            assert!(!said.contains(unnamed) && !said.contains('\n'), "{said}");
+        }
+    }
 }
 
 #[test]

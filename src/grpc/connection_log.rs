@@ -34,6 +34,8 @@ pub enum ConnectionTrouble {
     AddressFull,
     /// Broken off: the peer sent no complete connection preface in time.
     Silent,
+    /// Broken off: the TLS handshake failed, or took too long. Holds the reason.
+    Handshake(&'static str),
     /// Broken off: the peer speaks another protocol than HTTP/2.
     OtherProtocol,
     /// Broken off: the peer read nothing of what the server wrote.
@@ -138,7 +140,11 @@ impl ConnectionTrouble {
             Self::AddressFull => {
                 warn!(peer.address = %peer, reason = self.reason(), "connection refused");
             }
-            Self::Silent | Self::OtherProtocol | Self::Unread | Self::Http2(_) => {
+            Self::Silent
+            | Self::Handshake(_)
+            | Self::OtherProtocol
+            | Self::Unread
+            | Self::Http2(_) => {
                 info!(peer.address = %peer, reason = self.reason(), "connection broken off");
             }
         }
@@ -155,7 +161,11 @@ impl ConnectionTrouble {
                 connections,
                 "more connections refused for the same reason"
             ),
-            Self::Silent | Self::OtherProtocol | Self::Unread | Self::Http2(_) => info!(
+            Self::Silent
+            | Self::Handshake(_)
+            | Self::OtherProtocol
+            | Self::Unread
+            | Self::Http2(_) => info!(
                 peer.address = peer,
                 reason = self.reason(),
                 connections,
@@ -174,7 +184,7 @@ impl ConnectionTrouble {
                 "it speaks something else than HTTP/2 in plain text, such as TLS or HTTP/1.1"
             }
             Self::Unread => "it read nothing of what was written for too long",
-            Self::Http2(error) => error,
+            Self::Handshake(reason) | Self::Http2(reason) => reason,
         }
     }
 }

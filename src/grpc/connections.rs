@@ -21,7 +21,12 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::{body::Incoming, server::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use rustls::ServerConfig;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
 use tokio_stream::StreamExt;
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
@@ -47,7 +52,9 @@ use crate::{
         audit::Audited,
         call_log::CallLog,
         connection_log::{ConnectionLog, ConnectionTrouble, PeerLog},
-        preface::{self, PrefaceLimits, PrefaceTimeout},
+        handshake::{self, PeerCertificate},
+        peer::PeerNames,
+        preface::{self, Patience, PrefaceTimeout},
         status,
     },
     outage::{self, Outage},
@@ -106,6 +113,8 @@ pub struct Connections {
     pub connection_log: ConnectionLog,
     pub audit: Audit,
     pub limits: ConnectionLimits,
+    /// The TLS configuration of each new connection; `None` means plain text.
+    pub tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     pub clock: Clock,
     pub chance: Jitter,
 }
@@ -152,8 +161,8 @@ impl Connections {
         }
     }
 
-    /// Serves one connection. It is drained when it has been idle for too long, when it has reached
-    /// its age, or when the server shuts down. Its open calls may still finish within their grace.
+    /// Serves one connection, after its TLS handshake if there is one. The handshake runs here and
+    /// not in the accept loop, so that a slow one delays no other connection.
     async fn serve_one(
         self,
         socket: TcpStream,
@@ -161,6 +170,31 @@ impl Connections {
         log: PeerLog,
         closing: CancellationToken,
     ) {
+        let peer = socket.connect_info();
+        let going = closing.clone().cancelled_owned();
+        let mut patience = preface::patience(preface::PREFACE_TIMEOUT, going);
+        let Some(config) = self.tls.as_ref().map(|configs| configs.borrow().clone()) else {
+            let opened = Opened { stream: socket, peer, certificate: None, patience, log };
+            return self.serve_opened(opened, slot, closing).await;
+        };
+        let shaken = handshake::accept(config, socket, &mut patience, &log).await;
+        if let Some((stream, certificate)) = shaken {
+            let opened = Opened { stream, peer, certificate, patience, log };
+            // Boxed, so that connections in plain text don't take the memory of TLS.
+            Box::pin(self.serve_opened(opened, slot, closing)).await;
+        }
+    }
+
+    /// Serves one connection. It is drained when it has been idle for too long, when it has reached
+    /// its age, or when the server shuts down. Its open calls may still finish within their grace.
+    async fn serve_opened<C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        opened: Opened<C>,
+        slot: AddressSlot,
+        closing: CancellationToken,
+    ) {
+        let Opened { stream, peer, certificate, patience, log } = opened;
+        let names = certificate.map(|certificate| PeerNames::of(certificate.der()));
         let (calls, old) = (Calls::new(self.clock.clone()), ConnectionAge::default());
         let counted = Counted {
             inner: self.admission.connection(slot.share()),
@@ -169,12 +203,10 @@ impl Connections {
         };
         let answering = ResponseMetadata::new(counted, self.chance.clone());
         let audited = Audited::new(answering, self.audit.clone(), self.chance.clone());
-        let service = Calling { service: self.call_log.over(audited), peer: socket.connect_info() };
-        let patience =
-            PrefaceLimits { preface: preface::PREFACE_TIMEOUT, unread_max: self.limits.unread_max };
+        let service = Calling { service: self.call_log.over(audited), peer, names };
         let cut = old.cut.clone().cancelled_owned();
-        let going = closing.clone().cancelled_owned();
-        let greeted = PrefaceTimeout::new(socket, patience, going, cut, log.clone());
+        let greeted =
+            PrefaceTimeout::new(stream, patience, self.limits.unread_max, cut, log.clone());
         let mut served = pin!(self.transport.serve_connection(TokioIo::new(greeted), service));
         let mut told = pin!(async {
             tokio::select! {
@@ -203,11 +235,22 @@ impl Connections {
     }
 }
 
-/// Adapts a tower service to hyper, and adds the peer to each request.
+/// A connection that is ready for its preface.
+struct Opened<C> {
+    stream: C,
+    peer: TcpConnectInfo,
+    certificate: Option<PeerCertificate>,
+    patience: Patience,
+    log: PeerLog,
+}
+
+/// Adapts a tower service to hyper, and adds the peer, and the names in its certificate if it has
+/// presented one, to each request.
 #[derive(Clone)]
 struct Calling<S> {
     service: S,
     peer: TcpConnectInfo,
+    names: Option<PeerNames>,
 }
 
 impl<S> hyper::service::Service<Request<Incoming>> for Calling<S>
@@ -221,6 +264,9 @@ where
     fn call(&self, request: Request<Incoming>) -> S::Future {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(self.peer.clone());
+        if let Some(names) = &self.names {
+            request.extensions_mut().insert(names.clone());
+        }
         // The inner services are always ready: a call that finds no free slot is refused.
         self.service.clone().call(request)
     }

@@ -12,6 +12,7 @@ mod connection_log;
 mod connections;
 mod convert;
 pub mod encoded;
+mod handshake;
 mod peer;
 mod preface;
 mod reason;
@@ -24,7 +25,8 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::net::TcpListener;
+use rustls::ServerConfig;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic_health::{
@@ -107,6 +109,7 @@ pub struct Bound {
     config: Config,
     access: Access,
     service: Service,
+    tls: Option<watch::Receiver<Arc<ServerConfig>>>,
     worker: Worker,
     readers: StallGuard,
     calls: CallLog,
@@ -160,6 +163,7 @@ impl Bound {
             config,
             access,
             service,
+            tls: None,
             worker,
             readers,
             calls: CallLog::new(store, clock.clone()),
@@ -174,6 +178,12 @@ impl Bound {
     /// Writes a record of each call into an audit file.
     pub fn audited(self, audit: Audit) -> Self {
         Self { audit, ..self }
+    }
+
+    /// Serves over TLS, each connection with the configuration of its beginning.
+    pub fn with_tls(mut self, configs: Option<watch::Receiver<Arc<ServerConfig>>>) -> Self {
+        self.tls = configs;
+        self
     }
 
     /// The bound address, with the port that the system chose if 0 was asked for.
@@ -226,6 +236,7 @@ impl Bound {
             connection_log: self.connections.clone(),
             audit: self.audit,
             limits: limits(self.config),
+            tls: self.tls,
             clock: self.clock,
             chance: self.chance,
         };

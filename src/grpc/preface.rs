@@ -24,13 +24,14 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long the preface may take to arrive: ample for the slowest line.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The time limits of a connection.
-#[derive(Clone, Copy, Debug)]
-pub struct PrefaceLimits {
-    /// How long the connection preface may take to arrive.
-    pub preface: Duration,
-    /// How long the peer may read nothing of what is written.
-    pub unread_max: Duration,
+/// Resolves when a connection has had enough time for its beginning: with true if the peer was too
+/// slow, with false if the server shuts down.
+pub type Patience = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// Starts the timeout of a connection's beginning: of its connection preface, and of the TLS
+/// handshake before it.
+pub fn patience(within: Duration, closing: impl Future<Output = ()> + Send + 'static) -> Patience {
+    Box::pin(async move { tokio::time::timeout(within, closing).await.is_err() })
 }
 
 /// A connection that fails with `TimedOut` if its preface doesn't arrive in time, if its peer reads
@@ -39,9 +40,8 @@ pub struct PrefaceTimeout<C> {
     connection: C,
     /// How many bytes of the preface have arrived.
     preface_bytes: usize,
-    /// Resolves when the wait for the preface ends: with true if the peer was too slow, with false
-    /// if the server shuts down. `None` once the preface is complete.
-    preface_timeout: Option<Pin<Box<dyn Future<Output = bool> + Send>>>,
+    /// Resolves when the wait for the preface ends. `None` once the preface is complete.
+    preface_timeout: Option<Patience>,
     taking: Duration,
     /// Resolves when the peer has read nothing for `taking`. `None` unless a write waits.
     stuck: Option<Pin<Box<Sleep>>>,
@@ -51,19 +51,18 @@ pub struct PrefaceTimeout<C> {
 }
 
 impl<C> PrefaceTimeout<C> {
-    /// Starts the timeouts. The wait for the preface also ends when `closing` resolves. The
-    /// connection is cut when `cut` resolves.
+    /// Goes on waiting with `patience` for the preface. The peer may read nothing for `unread_max`.
+    /// The connection is cut when `cut` resolves.
     pub fn new(
         connection: C,
-        within: PrefaceLimits,
-        closing: impl Future<Output = ()> + Send + 'static,
+        patience: Patience,
+        unread_max: Duration,
         cut: impl Future<Output = ()> + Send + 'static,
         log: PeerLog,
     ) -> Self {
-        let patience = async move { tokio::time::timeout(within.preface, closing).await.is_err() };
-        let (patience, cut) = (Some(Box::pin(patience) as _), Box::pin(cut));
-        let (taking, stuck) = (within.unread_max, None);
-        Self { connection, preface_bytes: 0, preface_timeout: patience, taking, stuck, cut, log }
+        let (preface_timeout, cut) = (Some(patience), Box::pin(cut));
+        let (taking, stuck) = (unread_max, None);
+        Self { connection, preface_bytes: 0, preface_timeout, taking, stuck, cut, log }
     }
 }
 
@@ -173,7 +172,8 @@ mod tests {
 
     /// The limits and the log of a connection under test.
     struct Stage {
-        patience: PrefaceLimits,
+        greeting: Duration,
+        taking: Duration,
         closing: bool,
         cut: CancellationToken,
         log: ConnectionLog,
@@ -182,16 +182,16 @@ mod tests {
     impl Stage {
         fn new(greeting: Duration, taking: Duration) -> Self {
             let log = ConnectionLog::new(Clock::manual(Timestamp::default()).0);
-            let patience = PrefaceLimits { preface: greeting, unread_max: taking };
-            Self { patience, closing: false, cut: CancellationToken::new(), log }
+            Self { greeting, taking, closing: false, cut: CancellationToken::new(), log }
         }
 
         fn connect(&self, bytes: usize) -> (DuplexStream, PrefaceTimeout<DuplexStream>) {
             let (caller, ours) = duplex(bytes);
             let closing = if self.closing { Box::pin(ready(())) as _ } else { never() };
+            let patience = patience(self.greeting, closing);
             let cut = self.cut.clone().cancelled_owned();
             let log = self.log.of([10, 0, 0, 1].into());
-            (caller, PrefaceTimeout::new(ours, self.patience, closing, cut, log))
+            (caller, PrefaceTimeout::new(ours, patience, self.taking, cut, log))
         }
     }
 

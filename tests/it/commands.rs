@@ -1,6 +1,7 @@
 //! Every client command of the built program: its output, its errors and its exit code, on a
 //! terminal and in a pipe.
 
+mod credentials;
 mod failing;
 mod json;
 mod pages;

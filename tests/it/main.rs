@@ -56,6 +56,7 @@ mod review;
 mod secrets;
 mod soak;
 mod starting;
+mod tls;
 mod transport;
 mod watching;
 

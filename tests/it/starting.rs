@@ -15,6 +15,7 @@ use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use crate::{
     process, signals,
     support::{TestServer, collect, eventually, last_match, portrait_request, simulator},
+    tls::authority::Authority,
 };
 
 /// A process that is killed with its test.
@@ -132,6 +133,12 @@ async fn a_wrong_setting_is_named_in_one_line_before_anything_is_bound() {
         ("--oz-password-file", Some("/nowhere/password"), "/nowhere/password"),
         ("--oz-ca-file", Some("/nowhere/ca.pem"), "/nowhere/ca.pem"),
         ("--listen", Some("everywhere"), "everywhere"),
+        ("--listen", Some("0.0.0.0:0"), "--allow-plaintext"),
+        ("--listen", Some("[::]:0"), "--allow-anonymous"),
+        ("--tls-cert-file", Some("cert.pem"), "needs --tls-key-file"),
+        ("--tls-key-file", Some("key.pem"), "needs --tls-cert-file"),
+        ("--tls-client-ca-file", Some("ca.pem"), "needs --tls-cert-file"),
+        ("--tls-client-auth", Some("required"), "needs --tls-client-ca-file"),
         ("--store", Some("mysql://elsewhere"), ""),
         ("--store", Some("postgres://127.0.0.1:1/facematch"), "127.0.0.1:1"),
         ("--store", Some("sqlite:/nowhere/facematch.db"), "/nowhere/facematch.db"),
@@ -228,6 +235,36 @@ async fn an_unknown_key_of_the_settings_file_is_refused() {
     fs::write(&file, "heartbeet = \"20s\"\n").expect("a file");
     let said = failing(&with(&house, "--config", file.to_str())).await;
     assert_names(&said, "--config", "did you mean \"heartbeat\"?");
+}
+
+#[tokio::test]
+async fn unusable_files_of_tls_are_named_before_anything_is_bound() {
+    let house = TestServer::build().await;
+    let authority = Authority::new("any");
+    let (one, other) = (authority.server(), authority.server());
+    let file = |name: &str, content: &str| {
+        let path = house.directory.path().join(name);
+        fs::write(&path, content).expect("a file");
+        path.display().to_string()
+    };
+    let (cert, key) = (file("cert.pem", &one.cert), file("key.pem", &one.key));
+    let other_key = file("other.pem", &other.key);
+    let cut = file("cut.pem", &one.cert[..one.cert.len() / 2]);
+    for (cert, key, ca, flag, why) in [
+        ("/nowhere/c.pem", &*key, None, "--tls-cert-file", "can't read /nowhere/c.pem"),
+        (&*cut, &*key, None, "--tls-cert-file", "is cut off"),
+        (&*cert, &*cert, None, "--tls-key-file", "holds no unencrypted private key in PEM"),
+        (&*cert, &*other_key, None, "--tls-key-file", "is not the key of the certificate"),
+        (&*cert, &*key, Some(&*key), "--tls-client-ca-file", "holds no certificate in PEM"),
+    ] {
+        let mut settings = good(&house);
+        settings.push(("--tls-cert-file", cert.to_owned()));
+        settings.push(("--tls-key-file", key.to_owned()));
+        settings.extend(ca.map(|ca| ("--tls-client-ca-file", ca.to_owned())));
+        let said = failing(&settings).await;
+        assert_names(&said, flag, why);
+        assert!(said.contains("(from the command line)"), "{said}");
+    }
 }
 
 #[tokio::test]

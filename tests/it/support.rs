@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use facematch::{
+    access::tls::Reloads,
     app::{self, App, Load},
     clock::Clock,
     config::{Config, OzConfig, OzCredentials},
@@ -48,9 +49,11 @@ pub struct TestServer {
 }
 
 /// A running service.
-struct Served {
-    address: String,
-    load: Load,
+pub struct Served {
+    pub address: String,
+    pub load: Load,
+    pub secrets: app::Secrets,
+    pub reloads: Box<dyn Fn() -> Vec<Reloads>>,
     shutdown: CancellationToken,
     served: JoinHandle<Result<(), app::Lost>>,
 }
@@ -78,7 +81,7 @@ impl TestServer {
     async fn open(oz: Simulator, directory: TempDir, config: Config) -> Self {
         canary::check_account(&oz);
         let _inspection = Inspection::begin(directory.path().join(JOURNAL));
-        let Served { address, load, shutdown, served } = serve(config.clone()).await;
+        let Served { address, load, shutdown, served, .. } = serve(config.clone()).await;
         let client = connect(&address).await;
         Self { _inspection, oz, client, directory, config, address, load, shutdown, task: served }
     }
@@ -148,7 +151,8 @@ impl TestServer {
     }
 }
 
-fn config(oz: &Simulator, directory: &Path) -> Config {
+/// Fast polls and otherwise default settings, with a journal in this directory.
+pub fn config(oz: &Simulator, directory: &Path) -> Config {
     let (login, password) = oz.login();
     let credentials =
         OzCredentials::Login { login: login.to_owned(), password: password.to_owned().into() };
@@ -164,13 +168,23 @@ fn config(oz: &Simulator, directory: &Path) -> Config {
     }
 }
 
+/// Starts the service. Its address says `http://` also where it serves over TLS.
 #[expect(clippy::disallowed_methods, reason = "the test server joins it when it stops")]
-async fn serve(config: Config) -> Served {
+pub async fn serve(config: Config) -> Served {
     let app = App::build(config, Clock::system()).await.expect("the service starts");
     let address = format!("http://{}", app.address().expect("an address"));
     let (load, shutdown) = (app.load(), CancellationToken::new());
+    let (secrets, reloads) = (app.secrets(), Box::new(app.reloads()));
     let served = tokio::spawn(app.run(shutdown.clone()));
-    Served { address, load, shutdown, served }
+    Served { address, load, secrets, reloads, shutdown, served }
+}
+
+impl Served {
+    /// Shuts the service down gracefully.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.served.await.expect("nothing panics").expect("the shutdown is graceful");
+    }
 }
 
 /// The size of a test: the environment variable `name`, or else a default.

@@ -7,6 +7,7 @@ mod answer;
 mod first_bytes;
 mod foreign;
 mod tls;
+mod token;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use tls::TlsProblem;
 
 use answer::Answers;
 use first_bytes::{Connector, FirstBytes};
+use token::Token;
 
 /// A client of the service.
 pub type ServiceClient = FaceMatchClient<Answers>;
@@ -39,9 +41,12 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 /// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file of certificates is unusable; nothing was called.
+    /// A file of certificates, or of their key, is unusable; nothing was called.
     #[error(transparent)]
-    CaFile(#[from] tls::CaFileError),
+    TlsFile(#[from] tls::FileError),
+    /// The file of the token is unusable; nothing was called.
+    #[error(transparent)]
+    TokenFile(#[from] token::TokenFileError),
     /// The server can't be reached.
     #[error("can't reach the server")]
     Unreachable(Box<Status>),
@@ -56,15 +61,19 @@ pub async fn connect(server: &Server, limit: Option<Duration>) -> Result<Service
     if server.url.scheme_str() == Some("https") {
         endpoint = endpoint.tls_config(tls_config(server).await?).map_err(unreachable)?;
     }
+    let token = server.token_file.clone().map(Token::open).transpose()?;
     let first_bytes = FirstBytes::default();
     let connector = Connector::new(first_bytes.clone());
     let channel = endpoint.connect_with_connector(connector).await.map_err(unreachable)?;
-    let client = FaceMatchClient::new(Answers::new(channel, first_bytes));
+    let client = FaceMatchClient::new(Answers::new(channel, first_bytes, token));
     Ok(client.max_decoding_message_size(ANSWER_BYTES_MAX))
 }
 
 async fn tls_config(server: &Server) -> Result<ClientTlsConfig, Error> {
-    let config = ClientTlsConfig::new().timeout(CONNECT_TIMEOUT);
+    let mut config = ClientTlsConfig::new().timeout(CONNECT_TIMEOUT);
+    if let Some(files) = &server.identity {
+        config = config.identity(tls::identity(files).await?);
+    }
     match &server.ca_file {
         Some(path) => Ok(config.ca_certificate(tls::authorities(path).await?)),
         None => Ok(config.with_native_roots()),

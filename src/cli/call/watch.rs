@@ -45,7 +45,8 @@ pub async fn watch(args: WatchArgs, environment: &Environment) -> Exit {
 /// Prints why there is no connection.
 pub fn not_connected(output: Output, error: &client::Error, server: &Server) -> Exit {
     match error {
-        client::Error::CaFile(error) => report::usage(output, &error.to_string()),
+        client::Error::TlsFile(error) => report::usage(output, &error.to_string()),
+        client::Error::TokenFile(error) => report::usage(output, &error.to_string()),
         client::Error::Unreachable(status) => report::call_failed(output, status, &server.url),
     }
 }

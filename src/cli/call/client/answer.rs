@@ -11,23 +11,34 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
-use tonic::{body::Body, transport::Channel};
+use http::{Request, Response, header::AUTHORIZATION};
+use tonic::{Status, body::Body, transport::Channel};
 use tower::Service;
 
-use crate::cli::call::client::{first_bytes::FirstBytes, foreign::Foreign};
+use crate::cli::call::client::{first_bytes::FirstBytes, foreign::Foreign, token::Token};
 
-/// A channel whose answers are inspected.
+/// A channel whose answers are inspected, and whose calls carry the caller's token if it has one.
 #[derive(Debug, Clone)]
 pub struct Answers {
     channel: Channel,
     first_bytes: FirstBytes,
+    token: Option<Token>,
 }
 
 impl Answers {
     /// Wraps a channel whose connections note their first bytes in `first_bytes`.
-    pub fn new(channel: Channel, first_bytes: FirstBytes) -> Self {
-        Self { channel, first_bytes }
+    pub fn new(channel: Channel, first_bytes: FirstBytes, token: Option<Token>) -> Self {
+        Self { channel, first_bytes, token }
+    }
+
+    /// Adds the token that the file holds now.
+    fn authorize(&self, request: &mut Request<Body>) -> Result<(), Status> {
+        if let Some(token) = &self.token {
+            let bearer =
+                token.bearer().map_err(|error| Status::invalid_argument(error.to_string()))?;
+            request.headers_mut().insert(AUTHORIZATION, bearer);
+        }
+        Ok(())
     }
 }
 
@@ -43,7 +54,10 @@ impl Service<Request<Body>> for Answers {
         self.channel.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, request: Request<Body>) -> AnswerFuture {
+    fn call(&mut self, mut request: Request<Body>) -> AnswerFuture {
+        if let Err(unusable) = self.authorize(&mut request) {
+            return Box::pin(async { Err(unusable.into()) });
+        }
         let (answer, first_bytes) = (self.channel.call(request), self.first_bytes.clone());
         Box::pin(async move {
             let answer = match answer.await {

@@ -1,4 +1,5 @@
-//! Reads the trusted certificate authorities, and explains failed TLS handshakes.
+//! Reads the trusted certificate authorities and the caller's certificate, and explains failed TLS
+//! handshakes.
 //!
 //! The handshake itself is the transport's.
 
@@ -12,27 +13,35 @@ use std::{
 use prost_types::Timestamp;
 use rustls::{
     AlertDescription, CertificateError, InvalidMessage,
-    pki_types::{CertificateDer, UnixTime, pem::PemObject},
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    sign::CertifiedKey,
 };
-use tonic::{Status, transport::Certificate};
+use tonic::{
+    Status,
+    transport::{Certificate, Identity},
+};
 
-use crate::config;
+use crate::{cli::call::args::IdentityFiles, config};
 
 /// The largest file of certificates, in bytes: a system's own file has about a quarter of that.
-const CA_FILE_BYTES_MAX: u64 = 1 << 20;
+const FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// A file of certificates that can't be used.
+/// A file that can't be used. The text is one line.
 #[derive(Debug, thiserror::Error)]
-pub enum CaFileError {
+pub enum FileError {
     /// The file can't be read.
-    #[error("--ca-file: can't read {}: {source}", named(path))]
-    Unreadable { path: PathBuf, source: io::Error },
+    #[error("--{flag}: can't read {}: {source}", named(path))]
+    Unreadable { flag: &'static str, path: PathBuf, source: io::Error },
     /// The file is too large to be one of certificates.
-    #[error("--ca-file: {} is larger than 1 MiB", named(.0))]
-    TooLarge(PathBuf),
-    /// The file holds no certificate.
-    #[error("--ca-file: there is no certificate in PEM in {}", named(.0))]
-    Empty(PathBuf),
+    #[error("--{flag}: {} is larger than 1 MiB", named(path))]
+    TooLarge { flag: &'static str, path: PathBuf },
+    /// The file doesn't hold what it should.
+    #[error("--{flag}: there is no {what} in PEM in {}", named(path))]
+    Lacks { flag: &'static str, what: &'static str, path: PathBuf },
+    /// The key can't be used with the certificate.
+    #[error("--key-file: {} is not the key of the certificate in --cert-file", named(.0))]
+    OtherKey(PathBuf),
 }
 
 fn named(path: &Path) -> String {
@@ -40,19 +49,50 @@ fn named(path: &Path) -> String {
 }
 
 /// Reads the certificate authorities from a PEM file.
-pub async fn authorities(path: &Path) -> Result<Certificate, CaFileError> {
+pub async fn authorities(path: &Path) -> Result<Certificate, FileError> {
+    let pem = read("ca-file", path).await?;
+    certificates("ca-file", path, &pem)?;
+    Ok(Certificate::from_pem(pem))
+}
+
+/// Reads the caller's certificate and its key.
+pub async fn identity(files: &IdentityFiles) -> Result<Identity, FileError> {
+    let (cert, key) = (read("cert-file", &files.cert).await?, read("key-file", &files.key).await?);
+    let chain = certificates("cert-file", &files.cert, &cert)?;
+    let lacks = |_| {
+        let what = "unencrypted private key";
+        FileError::Lacks { flag: "key-file", what, path: files.key.clone() }
+    };
+    let private = PrivateKeyDer::from_pem_slice(&key).map_err(lacks)?;
+    match CertifiedKey::from_der(chain, private, &ring::default_provider()) {
+        Ok(_) => Ok(Identity::from_pem(cert, key)),
+        Err(_) => Err(FileError::OtherKey(files.key.clone())),
+    }
+}
+
+fn certificates(
+    flag: &'static str,
+    path: &Path,
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) | Err(_) => {
+            Err(FileError::Lacks { flag, what: "certificate", path: path.to_owned() })
+        }
+    }
+}
+
+async fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
     use tokio::io::AsyncReadExt;
-    let unreadable = |source| CaFileError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| FileError::Unreadable { flag, path: path.to_owned(), source };
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut pem = Vec::new();
-    file.take(CA_FILE_BYTES_MAX + 1).read_to_end(&mut pem).await.map_err(unreadable)?;
-    if pem.len() as u64 > CA_FILE_BYTES_MAX {
-        return Err(CaFileError::TooLarge(path.to_owned()));
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut pem).await.map_err(unreadable)?;
+    if pem.len() as u64 > FILE_BYTES_MAX {
+        return Err(FileError::TooLarge { flag, path: path.to_owned() });
     }
-    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
-        Ok(certificates) if !certificates.is_empty() => Ok(Certificate::from_pem(pem)),
-        Ok(_) | Err(_) => Err(CaFileError::Empty(path.to_owned())),
-    }
+    Ok(pem)
 }
 
 /// Why a TLS handshake failed, in words for people. None of these problems passes by itself.
@@ -82,6 +122,9 @@ pub enum TlsProblem {
     /// The server requires a client certificate.
     #[error("it asks for a client certificate, and there is none")]
     ClientCertificate,
+    /// The server doesn't accept the client's certificate.
+    #[error("it does not accept this caller's certificate{0}")]
+    ClientCertificateRefused(&'static str),
     /// The system has no certificate authorities.
     #[error("this system has no certificates of authorities to check it by")]
     NoAuthorities,
@@ -133,7 +176,10 @@ impl TlsProblem {
             Self::Certificate(_) => "its operator must replace it",
             Self::PlainText => "give the address with http:// if plain text is meant",
             Self::NoHttp2 => "does --server name FaceMatch, or a web server?",
-            Self::ClientCertificate => "this version has none to give",
+            Self::ClientCertificate => "give one with --cert-file and --key-file",
+            Self::ClientCertificateRefused(_) => {
+                "its operator decides which are accepted; is --cert-file the right one?"
+            }
             Self::NoAuthorities => "install ca-certificates, or give one with --ca-file",
         }
     }
@@ -146,6 +192,18 @@ impl TlsProblem {
             }
             rustls::Error::AlertReceived(alert) => match alert {
                 AlertDescription::CertificateRequired => Some(Self::ClientCertificate),
+                AlertDescription::CertificateExpired => {
+                    Some(Self::ClientCertificateRefused(": it has expired"))
+                }
+                AlertDescription::CertificateRevoked => {
+                    Some(Self::ClientCertificateRefused(": it is revoked"))
+                }
+                AlertDescription::UnknownCA
+                | AlertDescription::BadCertificate
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnsupportedCertificate => {
+                    Some(Self::ClientCertificateRefused(""))
+                }
                 AlertDescription::NoApplicationProtocol => Some(Self::NoHttp2),
                 _ => None,
             },
@@ -233,8 +291,8 @@ mod tests {
         let told = error.to_string();
         assert!(told.starts_with("--ca-file: can't read ") && told.contains("ca.pem"), "{told}");
         std::fs::write(&path, "no certificate").expect("a file");
-        assert!(matches!(authorities(&path).await, Err(CaFileError::Empty(_))));
+        assert!(matches!(authorities(&path).await, Err(FileError::Lacks { .. })));
         std::fs::write(&path, vec![b'x'; (1 << 20) + 1]).expect("a file");
-        assert!(matches!(authorities(&path).await, Err(CaFileError::TooLarge(_))));
+        assert!(matches!(authorities(&path).await, Err(FileError::TooLarge { .. })));
     }
 }

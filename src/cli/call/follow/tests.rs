@@ -181,7 +181,7 @@ async fn stage(actor: &Actor) -> Stage {
     let cut = Arc::new(Notify::new());
     tasks.spawn(wire(listener, behind, cut.clone()));
     let url = format!("http://{front}").parse().expect("a URL");
-    let server = Address { url, ca_file: None };
+    let server = Address { url, ca_file: None, identity: None, token_file: None };
     let client = client::connect(&server, None).await.expect("the server is there");
     Stage { client, cut, _tasks: tasks }
 }

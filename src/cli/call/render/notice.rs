@@ -49,12 +49,9 @@ impl Notice<'_> {
             | Self::ReadingPhoto
             | Self::UnknownVerdict => sentence,
             Self::MatchLeft { request_id, server, .. } => {
-                let ca_file = server.ca_file.as_ref().map_or_else(String::new, |path| {
-                    format!(" --ca-file {}", quoted(&path.to_string_lossy()))
-                });
-                let request_id = quoted(request_id);
+                let (request_id, files) = (quoted(request_id), files(server));
                 let which =
-                    format!("--request-id {request_id} --server {}{ca_file}", shown(&server.url));
+                    format!("--request-id {request_id} --server {}{files}", shown(&server.url));
                 format!(
                     "{sentence}; to follow or to end it:\n  facematch watch {which}\n  facematch \
                      cancel {which}"
@@ -87,6 +84,21 @@ impl Notice<'_> {
     }
 }
 
+/// The flags with the files that a server needs.
+fn files(server: &Server) -> String {
+    let (cert, key) = server.identity.as_ref().map(|files| (&files.cert, &files.key)).unzip();
+    let flags = [
+        ("ca", server.ca_file.as_ref()),
+        ("cert", cert),
+        ("key", key),
+        ("token", server.token_file.as_ref()),
+    ];
+    let given = flags.into_iter().filter_map(|(flag, path)| Some((flag, path?)));
+    given
+        .map(|(flag, path)| format!(" --{flag}-file {}", quoted(&path.to_string_lossy())))
+        .collect()
+}
+
 /// The text quoted for a shell, if it needs quotes.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
@@ -101,10 +113,15 @@ mod tests {
     use tonic::transport::Uri;
 
     use super::*;
-    use crate::cli::call::render::json;
+    use crate::cli::call::{args::IdentityFiles, render::json};
 
     fn server(url: &'static str, ca_file: Option<&str>) -> Server {
-        Server { url: Uri::from_static(url), ca_file: ca_file.map(Into::into) }
+        Server {
+            url: Uri::from_static(url),
+            ca_file: ca_file.map(Into::into),
+            identity: None,
+            token_file: None,
+        }
     }
 
     fn left(acceptance: Acceptance, request_id: &str) -> String {
@@ -142,6 +159,13 @@ mod tests {
             json::notice(&Notice::Reconnecting { cause: "gone", failure: &failure, pause }),
             r#"{"notice":"gone; trying again","cause":{"code":"INVALID_ARGUMENT","message":"no such thing"},"retry_in":"0.200s"}"#
         );
+        let (cert, key) = ("c.pem".into(), "k.pem".into());
+        let with_files = Server {
+            identity: Some(IdentityFiles { cert, key }),
+            token_file: Some("t".into()),
+            ..server("https://h", None)
+        };
+        assert_eq!(files(&with_files), " --cert-file c.pem --key-file k.pem --token-file t");
         let server = server("https://h", Some("my ca.pem"));
         let left =
             Notice::MatchLeft { acceptance: Acceptance::Yes, request_id: "r", server: &server };

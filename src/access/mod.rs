@@ -28,7 +28,7 @@ pub use callers::{Fault, LibraryTerms, check_name};
 pub use certificate::{CertificateName, CertificateNames};
 pub use grant::{Grant, Permission, Permissions};
 pub use key::{NewKey, NoRandomness};
-pub use reloads::{ReloadKind, Reloads};
+pub use reloads::{ReloadCounts, ReloadKind, Reloads};
 
 use credentials::{Credentials, NamedCallers};
 use file::WatchedFile;

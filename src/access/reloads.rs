@@ -32,11 +32,30 @@ pub struct Reloads {
     failed: [AtomicU64; 2],
 }
 
+/// How often files were read again with a change.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct ReloadCounts {
+    /// What the files are for, as a metric names it.
+    pub kind: &'static str,
+    /// Changes that are in use.
+    pub ok: u64,
+    /// Changes that could not be used.
+    pub failed: u64,
+}
+
 impl Reloads {
     /// How often a kind was read again: successfully, and in vain.
     pub fn of(&self, kind: ReloadKind) -> (u64, u64) {
         let count = |counts: &[AtomicU64; 2]| counts[kind as usize].load(Ordering::Relaxed);
         (count(&self.ok), count(&self.failed))
+    }
+
+    /// The counts of all kinds.
+    pub fn counts(&self) -> [ReloadCounts; 2] {
+        ReloadKind::ALL.map(|kind| {
+            let (ok, failed) = self.of(kind);
+            ReloadCounts { kind: kind.as_str(), ok, failed }
+        })
     }
 
     pub(super) fn count(&self, kind: ReloadKind, ok: bool) {

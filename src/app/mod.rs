@@ -22,9 +22,9 @@ pub use secrets::Secrets;
 
 use crate::{
     access::{
-        Access,
+        self, Access, ReloadCounts,
         audit::{self, Audit},
-        tls::{Reloads, Tls},
+        tls::Tls,
     },
     app::store::Journal,
     clock::Clock,
@@ -60,6 +60,7 @@ pub struct App {
     audit: Audit,
     secrets: Secrets,
     tls: Option<Arc<Tls>>,
+    access: Access,
     clock: Clock,
     drain_timeout: Duration,
 }
@@ -199,6 +200,9 @@ impl App {
         if let Some(tls) = tls.clone() {
             secrets.also(move || tls.look_again());
         }
+        let access = transport::open_access(&config, &clock)?;
+        let watched = access.clone();
+        secrets.also(move || watched.look_again());
         let oz = oz::Client::new(oz_config(&config.oz, &secrets), clock.clone(), chance())
             .map_err(|refused| config.origins.refused(refused.setting(), refused.why()))?;
         let journal = Journal::open(&config, secrets.store_password(), &clock).await?;
@@ -212,9 +216,9 @@ impl App {
         let worker = worker(&config, handles, oz, &watch, &store, &clock);
         begun.worker = Some(worker.clone());
         let door = door(&config, digest_key);
-        let access = Access::anonymous();
         let opened = async {
             let audit = open_audit(&config, incarnation, &clock)?;
+            let access = access.clone();
             let door = bind(config.listen, door, access, &worker, &watch, &store, &clock).await?;
             Ok::<_, StartError>((audit.clone(), door.audited(audit)))
         };
@@ -230,7 +234,7 @@ impl App {
         watch.start().await?;
         worker.start().await?;
         let drain_timeout = config.drain_timeout;
-        Ok(Self { door, worker, watch, journal, audit, secrets, tls, clock, drain_timeout })
+        Ok(Self { door, worker, watch, journal, audit, secrets, tls, access, clock, drain_timeout })
     }
 
     /// The address that the service listens on, with its port.
@@ -252,9 +256,13 @@ impl App {
     }
 
     /// How often files were read again with a change.
-    pub fn reloads(&self) -> impl Fn() -> Vec<Reloads> + use<> {
-        let tls = self.tls.clone();
-        move || tls.iter().map(|tls| tls.reloads()).collect()
+    pub fn reloads(&self) -> impl Fn() -> Vec<ReloadCounts> + use<> {
+        let (tls, access) = (self.tls.clone(), self.access.clone());
+        move || {
+            let callers = access.reloads().map(access::Reloads::counts);
+            let tls = tls.iter().map(|tls| tls.reloads());
+            tls.chain(callers.into_iter().flatten()).collect()
+        }
     }
 
     /// A handle that tells how much the service holds, also while it runs.
@@ -274,8 +282,18 @@ impl App {
     /// # Errors
     /// [`Lost`], after draining.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Lost> {
-        let Self { door, worker, watch, journal, audit, secrets, tls: _, clock, drain_timeout } =
-            self;
+        let Self {
+            door,
+            worker,
+            watch,
+            journal,
+            audit,
+            secrets,
+            tls: _,
+            access,
+            clock,
+            drain_timeout,
+        } = self;
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let (health, calls, connections) = (door.health(), door.calls(), door.connections());
         health.set(true).await;
@@ -286,6 +304,10 @@ impl App {
         let served = tasks.spawn(door.serve(closing.clone()));
         tasks.spawn(check_health(watch.clone(), health.clone(), clock.clone(), shutdown.clone()));
         tasks.spawn(secrets.poll(clock.clone(), closing.clone()));
+        let fetching = closing.clone();
+        tasks.spawn(async move {
+            fetching.run_until_cancelled(access.keep_key_sets_fresh()).await;
+        });
         let mut outcome = Ok(());
         tokio::select! {
             () = shutdown.cancelled() => {}

@@ -1,9 +1,12 @@
-//! The TLS configuration that the settings name.
+//! TLS and the callers, as the settings name them.
 
 use std::sync::Arc;
 
 use crate::{
-    access::tls::{ClientAuth, Tls, TlsFiles},
+    access::{
+        Access,
+        tls::{ClientAuth, Tls, TlsFiles},
+    },
     clock::Clock,
     config::{self, Config},
 };
@@ -26,4 +29,11 @@ pub fn open_tls(config: &Config, clock: &Clock) -> Result<Option<Arc<Tls>>, conf
         Ok(tls) => Ok(Some(Arc::new(tls))),
         Err(refused) => Err(config.origins.refused(refused.setting(), refused.to_string())),
     }
+}
+
+/// Reads the callers file; without one each call is granted everything.
+pub fn open_access(config: &Config, clock: &Clock) -> Result<Access, config::Error> {
+    let Some(path) = &config.callers_file else { return Ok(Access::anonymous()) };
+    let opened = Access::open(path.clone(), config.retention, clock.clone());
+    opened.map_err(|fault| config.origins.refused("callers-file", fault.to_string()))
 }

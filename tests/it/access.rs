@@ -7,11 +7,7 @@ mod walk;
 
 use std::path::Path;
 
-use facematch::{
-    access::NewKey,
-    config::Config,
-    pb::face_match_client::FaceMatchClient,
-};
+use facematch::{access::NewKey, config::Config, pb::face_match_client::FaceMatchClient};
 use tonic::{
     Request, Status,
     metadata::MetadataValue,
@@ -81,10 +77,9 @@ impl Callers {
 
     /// Writes the file without the caller of this name.
     pub fn write_without(&self, path: &Path, caller: &str) {
-        let tables = self.text.split_inclusive("}]\n");
-        let begins = format!("[caller.{caller}]");
-        let left: String = tables.filter(|table| !table.contains(&begins)).collect();
-        write(path, &left);
+        let (before, rest) = self.text.split_once(&format!("[caller.{caller}]")).expect("a caller");
+        let after = rest.find("[caller.").map_or("", |at| &rest[at..]);
+        write(path, &format!("{before}{after}"));
     }
 
     /// Writes the whole file.

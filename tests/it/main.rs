@@ -22,6 +22,7 @@ mod signals;
 mod support;
 
 mod abuse;
+mod access;
 mod as_a_tester;
 mod attacks;
 mod audit;

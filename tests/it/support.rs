@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use facematch::{
-    access::tls::Reloads,
+    access::ReloadCounts,
     app::{self, App, Load},
     clock::Clock,
     config::{Config, OzConfig, OzCredentials},
@@ -44,6 +44,7 @@ pub struct TestServer {
     pub config: Config,
     pub address: String,
     pub load: Load,
+    secrets: app::Secrets,
     shutdown: CancellationToken,
     task: JoinHandle<Result<(), app::Lost>>,
 }
@@ -53,7 +54,7 @@ pub struct Served {
     pub address: String,
     pub load: Load,
     pub secrets: app::Secrets,
-    pub reloads: Box<dyn Fn() -> Vec<Reloads>>,
+    pub reloads: Box<dyn Fn() -> Vec<ReloadCounts>>,
     shutdown: CancellationToken,
     served: JoinHandle<Result<(), app::Lost>>,
 }
@@ -81,9 +82,10 @@ impl TestServer {
     async fn open(oz: Simulator, directory: TempDir, config: Config) -> Self {
         canary::check_account(&oz);
         let _inspection = Inspection::begin(directory.path().join(JOURNAL));
-        let Served { address, load, shutdown, served, .. } = serve(config.clone()).await;
+        let Served { address, load, secrets, shutdown, served, .. } = serve(config.clone()).await;
         let client = connect(&address).await;
-        Self { _inspection, oz, client, directory, config, address, load, shutdown, task: served }
+        let task = served;
+        Self { _inspection, oz, client, directory, config, address, load, secrets, shutdown, task }
     }
 
     /// Shuts the service down gracefully and starts it again on the same journal.
@@ -91,6 +93,11 @@ impl TestServer {
         self.shutdown.cancel();
         self.task.await.expect("nothing panics").expect("the shutdown is graceful");
         Self::open(self.oz, self.directory, self.config).await
+    }
+
+    /// Reads the files again that the settings name, as at an interval and on SIGHUP.
+    pub async fn reload(&self) {
+        self.secrets.reread().await;
     }
 
     /// Begins a graceful shutdown: the service drains.

@@ -24,7 +24,7 @@ use rustls::ServerConfig;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::{clock::Clock, sync::lock};
+use crate::{access::ReloadCounts, clock::Clock, sync::lock};
 
 use files::{Contents, FileSet, Fingerprint};
 
@@ -80,17 +80,6 @@ impl TlsError {
     }
 }
 
-/// How often files were read again with a change.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Reloads {
-    /// What the files are for, as a metric names it.
-    pub kind: &'static str,
-    /// Changes that are in use.
-    pub ok: u64,
-    /// Changes that could not be used.
-    pub failed: u64,
-}
-
 /// Publishes the configuration of each new connection.
 pub struct Tls {
     files: FileSet,
@@ -140,9 +129,9 @@ impl Tls {
     }
 
     /// How often the files have changed.
-    pub fn reloads(&self) -> Reloads {
+    pub fn reloads(&self) -> ReloadCounts {
         let (ok, failed) = (self.ok.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed));
-        Reloads { kind: "tls", ok, failed }
+        ReloadCounts { kind: "tls", ok, failed }
     }
 
     /// Reads the files again, and publishes the set if it has changed and can be used.

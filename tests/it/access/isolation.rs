@@ -13,7 +13,9 @@ use crate::support::{
 const ALL: &[&str] = &["match", "read", "erase"];
 
 fn callers() -> Callers {
-    Callers::new("[tenant.bank]\n[tenant.shop]\n").with("anna", "bank", ALL).with("ben", "shop", ALL)
+    Callers::new("[tenant.bank]\n[tenant.shop]\n")
+        .with("anna", "bank", ALL)
+        .with("ben", "shop", ALL)
 }
 
 async fn run(client: &mut CallerClient, request: pb::MatchRequest) -> Vec<pb::MatchUpdate> {
@@ -115,11 +117,14 @@ async fn a_stream_of_all_matches_shows_the_tenant_s_own() {
     let server = callers.serve(|_| {}).await;
     let mut anna = caller(&server, callers.key("anna")).await;
     let mut ben = caller(&server, callers.key("ben")).await;
-    let mut live = ben.watch_matches(pb::WatchMatchesRequest::default()).await.unwrap().into_inner();
+    let mut live =
+        ben.watch_matches(pb::WatchMatchesRequest::default()).await.unwrap().into_inner();
     let mut own = BTreeSet::new();
     for _ in 0..3 {
         run(&mut anna, portrait_request(&server.folder())).await;
-        own.insert(last_match(&run(&mut ben, portrait_request(&server.folder())).await).match_id.clone());
+        own.insert(
+            last_match(&run(&mut ben, portrait_request(&server.folder())).await).match_id.clone(),
+        );
     }
     let mut from_the_start = ben.watch_matches(earliest()).await.unwrap().into_inner();
     for stream in [&mut live, &mut from_the_start] {
@@ -127,7 +132,8 @@ async fn a_stream_of_all_matches_shows_the_tenant_s_own() {
         while ended < own.len() {
             let update = stream.message().await.unwrap().unwrap();
             if !update.match_id.is_empty() {
-                ended += usize::from(matches!(update.event, Some(pb::match_update::Event::Finished(_))));
+                ended +=
+                    usize::from(matches!(update.event, Some(pb::match_update::Event::Finished(_))));
                 seen.insert(update.match_id);
             }
         }
@@ -155,10 +161,15 @@ async fn an_existing_store_belongs_to_the_tenant_default() {
     let server = server.restart().await;
     let mut anna = caller(&server, callers.key("anna")).await;
     let mut ben = caller(&server, callers.key("ben")).await;
-    assert_eq!(anna.wait_match(wait(&id, std::time::Duration::ZERO)).await.unwrap().into_inner().match_id, id);
+    assert_eq!(
+        anna.wait_match(wait(&id, std::time::Duration::ZERO)).await.unwrap().into_inner().match_id,
+        id
+    );
     assert!(anna.watch_match(watch(&id)).await.is_ok());
     let resumed = pb::WatchMatchesRequest { resume_token: token, ..Default::default() };
     assert!(anna.watch_matches(resumed.clone()).await.is_ok());
-    Refusal::of(ben.watch_match(watch(&id)).await.unwrap_err()).assert(Code::NotFound, "MATCH_NOT_FOUND");
-    Refusal::of(ben.watch_matches(resumed).await.unwrap_err()).assert(Code::InvalidArgument, "TOKEN_INVALID");
+    Refusal::of(ben.watch_match(watch(&id)).await.unwrap_err())
+        .assert(Code::NotFound, "MATCH_NOT_FOUND");
+    Refusal::of(ben.watch_matches(resumed).await.unwrap_err())
+        .assert(Code::InvalidArgument, "TOKEN_INVALID");
 }

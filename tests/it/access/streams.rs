@@ -6,7 +6,7 @@ use facematch::pb;
 use tonic::Code;
 
 use super::*;
-use crate::support::{Refusal, read_until, portrait_request, watch_after, with_request_id};
+use crate::support::{Refusal, portrait_request, read_until, watch_after, with_request_id};
 
 const ALL: &[&str] = &["match", "read", "erase"];
 
@@ -23,7 +23,8 @@ async fn end(mut updates: tonic::Streaming<pb::MatchUpdate>) -> Refusal {
 
 #[tokio::test]
 async fn a_withdrawn_key_ends_its_streams_and_no_others() {
-    let callers = Callers::new("[tenant.bank]\n").with("anna", "bank", ALL).with("ben", "bank", ALL);
+    let callers =
+        Callers::new("[tenant.bank]\n").with("anna", "bank", ALL).with("ben", "bank", ALL);
     let server = callers.serve(|_| {}).await;
     server.oz.switch(|switches| switches.processing_ms = 3_600_000);
     let path = server.config.callers_file.clone().unwrap();

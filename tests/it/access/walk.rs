@@ -73,9 +73,8 @@ fn callers() -> Callers {
 #[tokio::test]
 async fn no_method_but_health_answers_without_a_good_credential() {
     let callers = callers();
-    let server = callers
-        .serve(|config| config.reflection = facematch::config::Reflection::Callers)
-        .await;
+    let server =
+        callers.serve(|config| config.reflection = facematch::config::Reflection::Callers).await;
     let channel = channel(&server).await;
     let key = callers.key("all");
     let bearer = format!("Bearer {key}");

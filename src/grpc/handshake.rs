@@ -4,15 +4,16 @@
 //! deliberately doesn't say who a certificate belongs to: `access` does. Reasons of failures are
 //! fixed texts: nothing that a peer sends is logged.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use rustls::{
     AlertDescription, CertificateError, Error, InvalidMessage, ServerConfig,
     server::ServerConnection,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     select,
+    time::timeout,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
@@ -23,6 +24,12 @@ use crate::grpc::{
 
 /// HTTP/2 in ALPN: what a client has to offer.
 const ALPN_HTTP2: &[u8] = b"h2";
+
+/// How long, and for how many bytes, a connection stays open after its failed handshake. A client
+/// sends its preface right after its certificate: closing the connection with that unread would
+/// discard the alert that says why.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+const LINGER_BYTES_MAX: u64 = 64 << 10;
 
 const TOO_SLOW: &str = "it did not complete the TLS handshake in time";
 const NO_HTTP2: &str = "it does not offer HTTP/2 in the TLS handshake (ALPN h2)";
@@ -52,7 +59,7 @@ pub async fn accept<C: AsyncRead + AsyncWrite + Unpin>(
     log: &PeerLog,
 ) -> Option<(TlsStream<C>, Option<PeerCertificate>)> {
     let shaken = select! {
-        shaken = TlsAcceptor::from(config).accept(socket) => shaken,
+        shaken = TlsAcceptor::from(config).accept(socket).into_fallible() => shaken,
         is_slow = patience => {
             if is_slow {
                 log.note(ConnectionTrouble::Handshake(TOO_SLOW));
@@ -62,13 +69,25 @@ pub async fn accept<C: AsyncRead + AsyncWrite + Unpin>(
     };
     match shaken {
         Ok(stream) => with_http2(stream, log),
-        Err(failure) => {
+        Err((failure, socket)) => {
             if let Some(reason) = reason(&failure) {
                 log.note(ConnectionTrouble::Handshake(reason));
+                linger(socket).await;
             }
             None
         }
     }
+}
+
+/// Closes a connection after its peer had the time to read the alert.
+async fn linger(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
+    let reading = async {
+        socket.shutdown().await?;
+        let mut rest = socket.take(LINGER_BYTES_MAX);
+        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
+    };
+    // However it ends, nothing is left to do.
+    let _ = timeout(LINGER_MAX, reading).await;
 }
 
 /// The stream, if both sides have agreed on HTTP/2: a client without ALPN is refused too, as
@@ -129,10 +148,7 @@ fn certificate_reason(error: &CertificateError) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::{pending, ready},
-        time::Duration,
-    };
+    use std::future::{pending, ready};
 
     use rcgen::{CertificateParams, KeyPair};
     use rustls::{
@@ -141,7 +157,7 @@ mod tests {
         pki_types::{CertificateDer, PrivateKeyDer},
         server::WebPkiClientVerifier,
     };
-    use tokio::io::{AsyncWriteExt, DuplexStream, duplex};
+    use tokio::io::{DuplexStream, duplex};
     use tokio_rustls::TlsConnector;
 
     use super::*;
@@ -258,6 +274,7 @@ mod tests {
         let scene = Scene::new();
         let (mut caller, ours) = duplex(1024);
         caller.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        caller.shutdown().await.unwrap();
         assert!(scene.accept(ours, preface::patience(LONG, pending())).await.is_none());
         assert_eq!(scene.noted(), "it does not speak TLS");
     }

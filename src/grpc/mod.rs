@@ -217,11 +217,12 @@ impl Bound {
     /// Serves until `closing` is cancelled and the open calls have ended.
     pub async fn serve(self, closing: CancellationToken) {
         let face_match = UpdateStreams::new(FaceMatchServer::from_arc(Arc::new(self.service)));
-        let routes = Routes::new(face_match)
-            .add_service(HealthServer::new(HealthService::from_health_reporter(self.health)))
-            .add_service(reflection_v1())
-            .add_service(reflection_v1alpha())
-            .prepare();
+        let health = HealthServer::new(HealthService::from_health_reporter(self.health));
+        let mut routes = Routes::new(face_match).add_service(health);
+        if self.config.reflection != Reflection::Off {
+            routes = routes.add_service(reflection_v1()).add_service(reflection_v1alpha());
+        }
+        let routes = routes.prepare();
         let terms = terms(self.config, &self.worker, &self.clock);
         let connections = Connections {
             transport: transport(self.config),

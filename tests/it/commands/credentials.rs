@@ -157,7 +157,7 @@ async fn a_token_is_sent_with_each_call_and_never_shown() {
     let ran = Program::new(&format!("list --server http://{server} --token-file {file}"));
     let ran = ran.piped().await;
     ran.assert_code(64);
-    assert_lines(&ran.stderr, &["--token-file: ", "is empty"]);
+    assert_lines(&ran.stderr, &["/token is empty"]);
     assert_eq!(recorder.seen().len(), 4, "nothing is called without its token");
 }
 
@@ -166,5 +166,5 @@ async fn a_token_is_not_sent_in_plain_text_to_another_machine() {
     let line = "list --server http://192.0.2.1:50051 --token-file /nowhere/token";
     let ran = Program::new(line).piped().await;
     ran.assert_code(64);
-    assert_lines(&ran.stderr, &["--token-file", "plain text to http://192.0.2.1:50051"]);
+    assert_lines(&ran.stderr, &["would be sent in plain text to http://192.0.2.1:50051"]);
 }

@@ -61,7 +61,8 @@ async fn a_failed_start_gives_its_reason_in_one_line() {
 async fn the_log_has_colours_only_on_a_terminal_that_wants_them() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = directory.path().join("journal.db").display().to_string();
-    let line = "serve --listen 192.0.2.1:1 --oz-url http://127.0.0.1:1 --oz-token t --store";
+    let line = "serve --listen 192.0.2.1:1 --allow-plaintext --allow-anonymous --oz-url \
+                http://127.0.0.1:1 --oz-token t --store";
     let program = Program::new(line).arg(format!("sqlite:{store}")).variable("TERM", "xterm");
     let piped = program.clone().piped().await;
     let shown = program.clone().on_terminals().await;

@@ -95,6 +95,19 @@ async fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, FileError> {
     Ok(pem)
 }
 
+/// The alerts about a client's certificate. With TLS 1.3, they arrive when the handshake is over for
+/// the client.
+const ABOUT_CLIENTS: [AlertDescription; 8] = [
+    AlertDescription::CertificateRequired,
+    AlertDescription::CertificateExpired,
+    AlertDescription::CertificateRevoked,
+    AlertDescription::UnknownCA,
+    AlertDescription::DecryptError,
+    AlertDescription::BadCertificate,
+    AlertDescription::CertificateUnknown,
+    AlertDescription::UnsupportedCertificate,
+];
+
 /// Why a TLS handshake failed, in words for people. None of these problems passes by itself.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsProblem {
@@ -190,23 +203,27 @@ impl TlsProblem {
             rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
                 Some(Self::PlainText)
             }
-            rustls::Error::AlertReceived(alert) => match alert {
-                AlertDescription::CertificateRequired => Some(Self::ClientCertificate),
-                AlertDescription::CertificateExpired => {
-                    Some(Self::ClientCertificateRefused(": it has expired"))
-                }
-                AlertDescription::CertificateRevoked => {
-                    Some(Self::ClientCertificateRefused(": it is revoked"))
-                }
-                AlertDescription::UnknownCA
-                | AlertDescription::BadCertificate
-                | AlertDescription::CertificateUnknown
-                | AlertDescription::UnsupportedCertificate => {
-                    Some(Self::ClientCertificateRefused(""))
-                }
-                AlertDescription::NoApplicationProtocol => Some(Self::NoHttp2),
-                _ => None,
-            },
+            rustls::Error::AlertReceived(alert) => Self::of_alert(*alert),
+            _ => None,
+        }
+    }
+
+    /// What the server means by an alert.
+    fn of_alert(alert: AlertDescription) -> Option<Self> {
+        match alert {
+            AlertDescription::NoApplicationProtocol => Some(Self::NoHttp2),
+            AlertDescription::CertificateRequired => Some(Self::ClientCertificate),
+            AlertDescription::CertificateExpired => {
+                Some(Self::ClientCertificateRefused(": it has expired"))
+            }
+            AlertDescription::CertificateRevoked => {
+                Some(Self::ClientCertificateRefused(": it is revoked"))
+            }
+            AlertDescription::UnknownCA
+            | AlertDescription::DecryptError
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnsupportedCertificate => Some(Self::ClientCertificateRefused("")),
             _ => None,
         }
     }
@@ -228,12 +245,15 @@ impl TlsProblem {
         }
     }
 
-    /// Recognises two problems by their text, because their types aren't public.
+    /// Recognises problems by their text: the types of two aren't public, and HTTP/2 keeps only the
+    /// text of an alert that arrives after the handshake.
     fn of_words(words: &str) -> Option<Self> {
         match words {
             "HTTP/2 was not negotiated." => Some(Self::NoHttp2),
             "no native certs found" => Some(Self::NoAuthorities),
-            _ => None,
+            _ => Self::of_alert(ABOUT_CLIENTS.into_iter().find(|alert| {
+                words.ends_with(&rustls::Error::AlertReceived(*alert).to_string())
+            })?),
         }
     }
 }
@@ -273,6 +293,19 @@ mod tests {
             status.set_source(Arc::new(io::Error::other(error)));
             let problem = TlsProblem::behind(&status).expect("a problem of TLS");
             assert!(problem.to_string().contains(words), "{problem}");
+        }
+    }
+
+    #[test]
+    fn an_alert_is_recognised_by_its_text() {
+        for (alert, problem) in [
+            (AlertDescription::CertificateRequired, TlsProblem::ClientCertificate),
+            (AlertDescription::UnknownCA, TlsProblem::ClientCertificateRefused("")),
+        ] {
+            let text = rustls::Error::AlertReceived(alert).to_string();
+            let mut status = Status::unavailable("the connection broke");
+            status.set_source(Arc::new(io::Error::other(format!("h2: {text}"))));
+            assert_eq!(TlsProblem::behind(&status), Some(problem));
         }
     }
 

@@ -252,6 +252,31 @@ async fn a_start_without_its_audit_file_is_refused_with_one_line() {
 }
 
 #[tokio::test]
+async fn a_limit_of_file_sizes_refuses_calls_and_leaves_the_chain_whole() {
+    let oz = simulator().await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(AUDIT);
+    let more = ["--audit-file", path.to_str().unwrap()];
+    let process = Process::start(&oz, directory.path(), &more);
+    let limit = |bytes| {
+        let limits = Some((bytes, rlimit::INFINITY));
+        let id = process.id().try_into().unwrap();
+        rlimit::prlimit(id, rlimit::Resource::FSIZE, limits, None).unwrap();
+    };
+    let mut client = process.client().await;
+    let mut look = async || Refusal::of(client.get_match(get(NO_MATCH)).await.unwrap_err());
+    look().await.assert(Code::NotFound, "MATCH_NOT_FOUND");
+    limit(100);
+    for _ in 0..3 {
+        look().await.assert(Code::Unavailable, "AUDIT_UNAVAILABLE");
+    }
+    limit(rlimit::INFINITY);
+    look().await.assert(Code::NotFound, "MATCH_NOT_FOUND");
+    tokio::task::spawn_blocking(move || process.stop()).await.unwrap();
+    assert_fits([path.as_path()], 2);
+}
+
+#[tokio::test]
 async fn a_killed_server_leaves_a_chain_that_the_next_one_continues() {
     let oz = simulator().await;
     let directory = tempfile::tempdir().unwrap();

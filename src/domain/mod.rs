@@ -7,6 +7,7 @@
 pub mod ask;
 pub mod circuit_breaker;
 pub mod event;
+pub mod fair_queue;
 pub mod id;
 pub mod limit;
 pub mod liveness;
@@ -30,6 +31,7 @@ pub use event::{
     AttemptFailed, Cursor, Event, LivenessResult, MatchError, MatchResult, OzStatus, Recorded,
     Resolution,
 };
+pub use fair_queue::FairQueue;
 pub use id::{AnalysisId, FolderId, MatchId, MediaId, Position, RequestId, Sequence, TenantId};
 pub use limit::Limit;
 pub use photo::{Format, PhotoKind};

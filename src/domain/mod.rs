@@ -17,6 +17,7 @@ pub mod reason;
 pub mod request;
 pub mod retry;
 pub mod settle;
+pub mod shares;
 pub mod state;
 pub mod step;
 pub mod tenant;
@@ -42,6 +43,7 @@ pub use settle::{
     Moment, OzResult, Settled, adoptable_analyses, held_back, is_biometry_poll, request_traits,
     settle,
 };
+pub use shares::{Exhausted, TenantShares};
 pub use state::{IllegalEvent, Match, State, Trouble, apply};
 pub use step::{Step, next_step};
 pub use tenant::{TenantTerms, Tenants, TenantsNow};

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
 
-use crate::domain::TenantId;
+use crate::domain::{Policy, TenantId};
 
 /// The terms of one tenant. A limit that is unset is the server's own.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,6 +36,15 @@ impl Default for TenantTerms {
     }
 }
 
+impl TenantTerms {
+    /// The policy by which the tenant's matches are driven: that of the server, but for their
+    /// retention, which is never longer than the server's.
+    pub fn policy(&self, server: Policy) -> Policy {
+        let retention = self.retention.map_or(server.retention, |own| own.min(server.retention));
+        Policy { retention, ..server }
+    }
+}
+
 /// The tenants that the operator has named, each with its terms, as of one moment. Cheap to clone.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Tenants(Arc<HashMap<TenantId, TenantTerms>>);
@@ -60,8 +69,39 @@ impl Tenants {
         self.0.contains_key(tenant)
     }
 
+    /// Whether the operator has named no tenant, as without a callers file.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both are the tenants of the same moment. Equal tenants of different moments may
+    /// count as different.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// How many tenants there are, and at least one: without a callers file there is `default`.
     pub fn count(&self) -> usize {
         self.0.len().max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_keeps_matches_for_its_own_retention_and_at_most_for_the_servers() {
+        let day = Duration::from_secs(86_400);
+        let server = Policy {
+            poll_interval: Duration::from_secs(1),
+            oz_settle: Duration::from_secs(5),
+            photo_grace: Duration::from_secs(60),
+            retention: 7 * day,
+        };
+        for (own, kept) in [(None, 7 * day), (Some(day), day), (Some(30 * day), 7 * day)] {
+            let terms = TenantTerms { retention: own, ..TenantTerms::default() };
+            assert_eq!(terms.policy(server), Policy { retention: kept, ..server });
+        }
     }
 }

@@ -16,6 +16,7 @@ mod jwt;
 mod key;
 mod reloads;
 pub mod tls;
+mod quota;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -29,6 +30,7 @@ pub use certificate::{CertificateName, CertificateNames};
 pub use grant::{Grant, Permission, Permissions};
 pub use key::{NewKey, NoRandomness};
 pub use reloads::{ReloadCounts, ReloadKind, Reloads};
+pub use quota::{QuotaExceeded, Quotas, StreamSlot};
 
 use credentials::{Credentials, NamedCallers};
 use file::WatchedFile;

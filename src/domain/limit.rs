@@ -1,4 +1,5 @@
-//! The server's own limits that a call can hit: stable words that callers can rely on.
+//! The limits that a call can hit, the server's own and its tenant's: stable words that callers can
+//! rely on.
 //!
 //! It deliberately doesn't know the limits' values.
 
@@ -15,10 +16,14 @@ pub enum Limit {
     RequestMemory,
     /// Open calls (`--max-calls`).
     Calls,
+    /// Calls a second. Only tenants have this limit.
+    Rate,
+    /// Open streams. Only tenants have this limit.
+    Streams,
 }
 
 impl Limit {
-    /// All limits.
+    /// The limits that the server itself has.
     pub const ALL: [Self; 4] =
         [Self::UnfinishedMatches, Self::PhotoMemory, Self::RequestMemory, Self::Calls];
 
@@ -29,6 +34,8 @@ impl Limit {
             Self::PhotoMemory => "photo-memory",
             Self::RequestMemory => "request-memory",
             Self::Calls => "calls",
+            Self::Rate => "rate",
+            Self::Streams => "streams",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The rate limit for requests to Oz: one rate, shared by all replicas that use an Oz account.
+//! A rate limit. For requests to Oz: one rate, shared by all replicas that use an Oz account. For
+//! the calls of a tenant: one rate on each replica.
 //!
 //! It deliberately keeps no queue: it says when the next request may be sent, and charges nothing
 //! until that request is sent.
@@ -26,6 +27,8 @@ pub struct TokenBucket {
     rate: u64,
     /// The cost of one request, in tokens.
     cost: u64,
+    /// The span of time for which it saves tokens up.
+    burst: Duration,
     credit: u64,
     as_of: Timestamp,
 }
@@ -33,8 +36,20 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// A full bucket at this rate, in requests a second, for a single replica.
     pub fn new(rate: NonZeroU32, now: Timestamp) -> Self {
-        let empty = Self { rate: rate.get().into(), cost: REQUEST, credit: 0, as_of: now };
+        Self::with_burst(rate, BURST, now)
+    }
+
+    /// The same, but it saves up what the rate allows in this span.
+    pub fn with_burst(rate: NonZeroU32, burst: Duration, now: Timestamp) -> Self {
+        let empty = Self { rate: rate.get().into(), cost: REQUEST, burst, credit: 0, as_of: now };
         Self { credit: empty.capacity(), ..empty }
+    }
+
+    /// Sets the rate. What was saved up stays, as far as the new rate allows.
+    pub fn set_rate(&mut self, rate: NonZeroU32, now: Timestamp) {
+        self.earn(now);
+        self.rate = rate.get().into();
+        self.credit = self.credit.min(self.capacity());
     }
 
     /// When the next request may be sent: `now` or later.
@@ -66,8 +81,8 @@ impl TokenBucket {
     }
 
     fn capacity(&self) -> u64 {
-        let burst = self.rate * BURST.as_micros() as u64;
-        burst.max(self.cost)
+        let micros = u64::try_from(self.burst.as_micros()).unwrap_or(u64::MAX);
+        self.rate.saturating_mul(micros).max(self.cost)
     }
 }
 
@@ -140,6 +155,20 @@ mod tests {
         let later = START.after(3_600 * SECOND);
         let at_once = sent(&mut hundred, later, later.after(Duration::from_micros(1)));
         assert_eq!(at_once.len(), 10);
+    }
+
+    #[test]
+    fn a_longer_burst_saves_more_up_and_a_new_rate_keeps_what_fits() {
+        let at_once = |bucket: &TokenBucket| {
+            let soon = START.after(Duration::from_micros(1));
+            sent(&mut bucket.clone(), START, soon).len()
+        };
+        let mut bucket = TokenBucket::with_burst(NonZeroU32::new(20).unwrap(), SECOND, START);
+        assert_eq!(at_once(&bucket), 20);
+        for (rate, saved) in [(100, 20), (5, 5), (20, 5)] {
+            bucket.set_rate(NonZeroU32::new(rate).unwrap(), START);
+            assert_eq!(at_once(&bucket), saved, "at {rate} a second");
+        }
     }
 
     #[test]

@@ -400,7 +400,7 @@ fn worker(
     store: &Outage,
     clock: &Clock,
 ) -> Worker {
-    let watch = watch.clone();
+    let (watch, access) = (watch.clone(), Access::anonymous());
     let with = worker::Collaborators {
         journal,
         oz: Arc::new(oz),
@@ -408,6 +408,7 @@ fn worker(
         progress: Arc::new(move |id, progress| watch.progress(id, progress)),
         chance: chance(),
         store: store.clone(),
+        tenants: Arc::new(move || access.tenants()),
     };
     Worker::new(worker_config(config), with)
 }

@@ -152,7 +152,7 @@ pub fn not_available(what: &str) -> Status {
 pub fn refused(refused: Refused) -> Status {
     match refused {
         Refused::Draining => draining(),
-        Refused::Overloaded(limit) => overloaded(limit),
+        Refused::Overloaded(limit) | Refused::Quota(limit) => overloaded(limit),
         Refused::Reused { field, match_id } => {
             let message = format!("the request_id belongs to a match with another {field}");
             let metadata = [("field", field.to_owned()), ("match_id", match_id.to_string())];

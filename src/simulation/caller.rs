@@ -35,6 +35,7 @@ pub struct Process {
 /// What a caller does.
 #[derive(Clone)]
 pub struct Plan {
+    pub tenant: TenantId,
     pub request_id: RequestId,
     pub folder_id: FolderId,
     /// The image that the folder holds.
@@ -57,6 +58,7 @@ impl Plan {
     /// end.
     pub fn plain(oz: &Model, n: u32) -> Self {
         Self {
+            tenant: TenantId::default_tenant(),
             request_id: format!("order-{n}").parse().expect("an id"),
             folder_id: oz.add_folder(n),
             image: format!("image-{n}").parse().expect("an id"),
@@ -142,8 +144,8 @@ impl Caller {
             }
             // Without sending the photo again, it resumes watching.
             (None, Some(id)) => {
-                let tenant = TenantId::default_tenant();
-                house.watch.find(&tenant, &Key::Match(id)).await.expect("it was accepted")
+                let found = house.watch.find(&self.plan.tenant, &Key::Match(id)).await;
+                found.expect("it was accepted")
             }
             (None, None) => return,
         };
@@ -151,9 +153,10 @@ impl Caller {
             assert_eq!(known, m.id, "one request id, one match");
         }
         lock(seen).match_id = Some(m.id);
+        self.is_hidden(house, m.id).await;
         let after = lock(seen).sequence;
         let follow = house.watch.follow(m.id, after, false).await.expect("what was seen is there");
-        read(house, follow, seen).await;
+        self.read(house, follow, seen).await;
     }
 
     /// Repeats the call until it is accepted.
@@ -161,7 +164,8 @@ impl Caller {
         loop {
             let photo = self.photo();
             let spec = self.spec(house.digest_key.digest(&photo));
-            let place = house.worker.photo_memory().reserve(photo.len()).expect("room");
+            let place = house.worker.photo_memory().reserve(&self.plan.tenant, photo.len());
+            let place = place.expect("room");
             let photo = self.plan.sends_photo.then(|| Photo::new(photo, place));
             match house.worker.admit(spec, photo).await {
                 Ok(m) => return m,
@@ -174,7 +178,7 @@ impl Caller {
     async fn cancel(&self, house: &Process, time: Timestamp) {
         house.clock.sleep_until(time).await;
         let key = Key::Request(self.plan.request_id.clone());
-        while house.worker.cancel(&TenantId::default_tenant(), &key).await.is_err() {
+        while house.worker.cancel(&self.plan.tenant, &key).await.is_err() {
             house.clock.sleep(PAUSE).await;
         }
     }
@@ -183,7 +187,7 @@ impl Caller {
     pub fn spec(&self, digest: crate::domain::Digest) -> Spec {
         let plan = &self.plan;
         Spec {
-            tenant: TenantId::default_tenant(),
+            tenant: plan.tenant.clone(),
             request_id: Some(plan.request_id.clone()),
             folder_id: plan.folder_id,
             photo: match plan.sends_photo {
@@ -197,26 +201,38 @@ impl Caller {
             labels: BTreeMap::new(),
         }
     }
-}
 
-/// Reads a stream to its end, and checks every update.
-async fn read(house: &Process, mut follow: Follow, seen: &Mutex<Seen>) {
-    while let Some(update) = follow.next().await {
-        match update.expect("the journal can be read") {
-            Update::Event(entry) => {
-                lock(seen).see(&entry);
-                let (tenant, id) = (TenantId::default_tenant(), entry.recorded.match_id);
-                let now = house.watch.find(&tenant, &Key::Match(id)).await.expect("it is there");
-                assert!(now.sequence >= entry.recorded.sequence, "a read is behind a stream");
-            }
-            Update::Heartbeat { m, .. } => {
-                let named = m.map_or(Sequence::ZERO, |m| m.sequence);
-                assert_eq!(named, lock(seen).sequence, "a heartbeat names what was delivered");
-            }
-            Update::Progress { .. } => panic!("progress was not asked for"),
+    /// Asserts that another tenant doesn't find the match. Asks only if there are two tenants.
+    async fn is_hidden(&self, house: &Process, id: MatchId) {
+        let stranger = TenantId::default_tenant();
+        if self.plan.tenant == stranger {
+            return;
+        }
+        for key in [Key::Match(id), Key::Request(self.plan.request_id.clone())] {
+            let found = house.watch.find(&stranger, &key).await;
+            assert!(matches!(found, Err(Ended::Absent)), "another tenant's match: {found:?}");
         }
     }
-    assert!(lock(seen).has_closed, "a stream ends after the closing update only");
+
+    /// Reads a stream to its end, and checks every update.
+    async fn read(&self, house: &Process, mut follow: Follow, seen: &Mutex<Seen>) {
+        while let Some(update) = follow.next().await {
+            match update.expect("the journal can be read") {
+                Update::Event(entry) => {
+                    lock(seen).see(&entry);
+                    let key = Key::Match(entry.recorded.match_id);
+                    let now = house.watch.find(&self.plan.tenant, &key).await.expect("it is there");
+                    assert!(now.sequence >= entry.recorded.sequence, "a read is behind a stream");
+                }
+                Update::Heartbeat { m, .. } => {
+                    let named = m.map_or(Sequence::ZERO, |m| m.sequence);
+                    assert_eq!(named, lock(seen).sequence, "a heartbeat names what was delivered");
+                }
+                Update::Progress { .. } => panic!("progress was not asked for"),
+            }
+        }
+        assert!(lock(seen).has_closed, "a stream ends after the closing update only");
+    }
 }
 
 impl Seen {
@@ -236,9 +252,11 @@ impl Seen {
     }
 }
 
-/// A follower of all matches, which resumes by tokens.
-#[derive(Default)]
-pub struct Follower(Mutex<SeenAll>);
+/// A follower of all matches of a tenant, which resumes by tokens.
+pub struct Follower {
+    tenant: TenantId,
+    seen: Mutex<SeenAll>,
+}
 
 #[derive(Clone, Default)]
 struct SeenAll {
@@ -247,22 +265,32 @@ struct SeenAll {
 }
 
 impl Follower {
+    /// A follower that has seen nothing yet.
+    pub fn of(tenant: TenantId) -> Arc<Self> {
+        Arc::new(Self { tenant, seen: Mutex::default() })
+    }
+
+    /// The tenant whose matches it follows.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
     /// The updates that were shown, in their order.
     pub fn updates(&self) -> Vec<(MatchId, Sequence)> {
-        lock(&self.0).updates.clone()
+        lock(&self.seen).updates.clone()
     }
 
     /// Follows from the last token on, for as long as the process lives.
     pub async fn follow(self: Arc<Self>, house: Arc<Process>) {
-        let token = lock(&self.0).token.clone().unwrap_or("earliest".into());
-        let (tenant, filter) = (TenantId::default_tenant(), Filter::default());
+        let token = lock(&self.seen).token.clone().unwrap_or("earliest".into());
+        let (tenant, filter) = (self.tenant.clone(), Filter::default());
         let mut follow =
             house.watch.follow_all(tenant, filter, &token).await.expect("a good token");
         while let Some(update) = follow.next().await {
             let place = match update {
                 Ok(Update::Event(entry)) => {
                     let recorded = &entry.recorded;
-                    lock(&self.0).updates.push((recorded.match_id, recorded.sequence));
+                    lock(&self.seen).updates.push((recorded.match_id, recorded.sequence));
                     recorded.place()
                 }
                 Ok(Update::Heartbeat { cursor: place, .. }) => place.expect("it names one").1,
@@ -270,7 +298,7 @@ impl Follower {
                 Err(Ended::Draining) => return,
                 Err(ended) => panic!("{ended}"),
             };
-            lock(&self.0).token = Some(house.watch.token(&TenantId::default_tenant(), place));
+            lock(&self.seen).token = Some(house.watch.token(&self.tenant, place));
         }
     }
 }

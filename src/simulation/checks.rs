@@ -36,17 +36,20 @@ impl Case<'_> {
     }
 }
 
-/// Checks everything, also the updates that streams of all matches have shown.
-pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Sequence)>]) {
-    let tenant = TenantId::default_tenant();
-    let listed = reader.list(&tenant, &Filter::default(), None, MANY).await;
-    let matches = listed.expect("the journal can be read").matches;
+/// Checks everything, also the updates that streams of all matches of a tenant have shown.
+pub async fn check(
+    case: &Case<'_>,
+    reader: &dyn Reader,
+    all: &[(TenantId, Vec<(MatchId, Sequence)>)],
+) {
+    let matches = listed(case, reader).await;
     let holds = |holds: bool, what: &str| {
         if !holds {
             case.tell(what);
         }
     };
-    let ids: BTreeSet<_> = matches.iter().map(|m| m.spec.request_id.clone()).collect();
+    let names = |m: &Match| (m.spec.tenant.clone(), m.spec.request_id.clone());
+    let ids: BTreeSet<_> = matches.iter().map(names).collect();
     holds(ids.len() == matches.len(), "one request id names two matches");
     for m in &matches {
         let events = reader.events(m.id).await.expect("the journal can be read");
@@ -63,12 +66,30 @@ pub async fn check(case: &Case<'_>, reader: &dyn Reader, all: &[Vec<(MatchId, Se
         check_seen(case, &matches, &seen);
     }
     let tail = reader.tail(Position(0), MANY).await.expect("the journal can be read");
-    let facts: Vec<_> = tail.iter().map(|it| (it.match_id, it.sequence)).collect();
-    let is_whole = |shown: &Vec<_>| *shown == facts;
-    holds(all.iter().all(is_whole), "a stream of all matches missed or repeated an update");
+    for (tenant, shown) in all {
+        let is_theirs = |id| matches.iter().any(|m| m.id == id && m.spec.tenant == *tenant);
+        let facts = tail.iter().filter(|it| is_theirs(it.match_id));
+        let is_whole = facts.map(|it| (it.match_id, it.sequence)).eq(shown.iter().copied());
+        holds(is_whole, "a stream of all matches missed, repeated or betrayed an update");
+    }
     let unentitled = case.oz.unentitled();
     holds(unentitled.is_empty(), &format!("sent without a valid claim: {unentitled:?}"));
     check_rate(case, &matches);
+}
+
+/// All matches, each listed for its own tenant only.
+async fn listed(case: &Case<'_>, reader: &dyn Reader) -> Vec<Match> {
+    let tenants: BTreeSet<_> = case.callers.iter().map(|it| &it.plan.tenant).collect();
+    let mut matches = Vec::new();
+    for tenant in tenants {
+        let listed = reader.list(tenant, &Filter::default(), None, MANY).await;
+        let theirs = listed.expect("the journal can be read").matches;
+        if theirs.iter().any(|m| m.spec.tenant != *tenant) {
+            case.tell("a list shows the match of another tenant");
+        }
+        matches.extend(theirs);
+    }
+    matches
 }
 
 /// Oz holds one photo of a match and one analysis of each type, of exactly these media, and the

@@ -16,7 +16,7 @@ mod seeds;
 mod stretched;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -28,7 +28,7 @@ use tokio::{runtime::Runtime, sync::Notify, task::JoinSet};
 
 use crate::{
     clock::{Clock, Hand},
-    domain::{Policy, Timestamp},
+    domain::{Policy, Tenants, Timestamp},
     journal::{
         Handles, Reader,
         memory::{Memory, Store},
@@ -106,7 +106,10 @@ pub struct History {
     pub oz: Arc<Model>,
     engine: Box<dyn Engine>,
     pub callers: Vec<Arc<Caller>>,
-    follower_of_all: Arc<Follower>,
+    /// A follower of all matches for each tenant.
+    followers: Vec<Arc<Follower>>,
+    /// The tenants that the operator has named.
+    pub tenants: Tenants,
     /// Limits on requests to Oz.
     pub limits: worker::OzLimits,
     /// The times at which the process crashes, besides the plug's crash point.
@@ -143,7 +146,8 @@ impl History {
             oz,
             engine,
             callers: Vec::new(),
-            follower_of_all: Arc::default(),
+            followers: Vec::new(),
+            tenants: Tenants::default(),
             limits: worker::OzLimits { requests_max: 512, rate_max: None },
             crash_times: VecDeque::new(),
             store_trouble: 0.0,
@@ -159,6 +163,8 @@ impl History {
     /// Runs until every match has ended, through as many processes as it takes, and checks the
     /// invariants.
     pub fn run(&mut self) {
+        let tenants: BTreeSet<_> = self.callers.iter().map(|it| it.plan.tenant.clone()).collect();
+        self.followers = tenants.into_iter().map(Follower::of).collect();
         while self.run_process() == End::Died {
             self.crashes += 1;
             self.plug.reset();
@@ -178,7 +184,9 @@ impl History {
             caller.attend(&house, self.crashes, &mut tasks);
         }
         let mut beside = JoinSet::new();
-        beside.spawn(Arc::clone(&self.follower_of_all).follow(Arc::clone(&house)));
+        for follower in &self.followers {
+            beside.spawn(Arc::clone(follower).follow(Arc::clone(&house)));
+        }
         loop {
             tokio::select! {
                 biased;
@@ -195,7 +203,9 @@ impl History {
                     disturbances: self.crashes,
                     again: self.reproduction(),
                 };
-                checks::check(&case, reader.as_ref(), &[self.follower_of_all.updates()]).await;
+                let all: Vec<_> =
+                    self.followers.iter().map(|it| (it.tenant().clone(), it.updates())).collect();
+                checks::check(&case, reader.as_ref(), &all).await;
                 return End::Finished;
             }
             self.advance_time();
@@ -250,6 +260,10 @@ impl History {
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(chance),
             store,
+            tenants: {
+                let tenants = self.tenants.clone();
+                Arc::new(move || tenants.clone())
+            },
         };
         let config = worker::Config {
             policy: POLICY,

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
-    domain::LivenessPolicy,
+    domain::{LivenessPolicy, TenantId},
     simulation::{
         History,
         caller::{Caller, Plan},
@@ -28,7 +28,12 @@ fn draw(seed: u64) -> History {
     let mut history = History::new(seed);
     let matches = random.random_range(1..=5);
     for n in 0..matches {
-        let plan = some_plan(&mut random, &history.oz, &history.callers, n);
+        let mut plan = some_plan(&mut random, &history.oz, &history.callers, n);
+        // Every fourth history has two tenants, and their requests wait for each other.
+        if seed.is_multiple_of(4) {
+            history.limits.requests_max = 1;
+            plan.tenant = TenantId::from_stored(["default", "other"][n as usize % 2]);
+        }
         history.callers.push(Caller::new(plan));
     }
     if random.random_bool(0.3) {
@@ -68,6 +73,7 @@ pub fn some_plan(random: &mut StdRng, oz: &Model, others: &[Arc<Caller>], n: u32
         None => (oz.add_folder(n), format!("image-{n}").parse().expect("an id")),
     };
     Plan {
+        tenant: TenantId::default_tenant(),
         request_id: format!("order-{n}").parse().expect("an id"),
         folder_id,
         image,

@@ -6,7 +6,9 @@ use tracing::info;
 use uuid::Uuid;
 
 use crate::{
-    domain::{Limit, Match, MatchId, Recorded, RequestId, Spec, VolatileState, state},
+    domain::{
+        Exhausted, Limit, Match, MatchId, Recorded, RequestId, Spec, TenantId, VolatileState, state,
+    },
     journal::{self, Admitted, Claim, Key, Takeover},
     sync::lock,
     worker::{
@@ -25,6 +27,9 @@ pub enum Refused {
     /// The limit of unfinished matches is reached, or photo memory is full.
     #[error("the server is at its limit of {0}")]
     Overloaded(Limit),
+    /// The tenant has reached a limit of its own.
+    #[error("the tenant is at its limit of {0}")]
+    Quota(Limit),
     /// The request id names a match with other content.
     #[error("the request id names a match with another {field}")]
     Reused {
@@ -36,6 +41,15 @@ pub enum Refused {
     /// The journal failed.
     #[error(transparent)]
     Journal(#[from] journal::Error),
+}
+
+impl Refused {
+    fn at(exhausted: Exhausted, limit: Limit) -> Self {
+        match exhausted {
+            Exhausted::Own => Self::Quota(limit),
+            Exhausted::Common => Self::Overloaded(limit),
+        }
+    }
 }
 
 /// Admits matches, and hands them to the supervisor.
@@ -57,9 +71,9 @@ impl Admission {
         if context.draining.is_cancelled() {
             return Err(Refused::Draining);
         }
-        let slot = match self.slot_or_limit(photo.as_ref()) {
+        let slot = match self.slot(&spec.tenant, photo.as_ref()) {
             Ok(slot) => slot,
-            Err(limit) => return self.admit_overloaded(&spec, photo, limit).await,
+            Err(refused) => return self.admit_repeat(&spec, photo, refused).await,
         };
         let (id, spec) = (self.new_id(), Arc::new(spec));
         // Registered before the match is durable, so that a cancel that comes at once finds the
@@ -78,28 +92,29 @@ impl Admission {
         }
     }
 
-    /// A slot for a new match, or the limit that is reached. The slot is taken before the match is
-    /// written, so that concurrent admissions can't exceed the limit.
-    fn slot_or_limit(&self, photo: Option<&Photo>) -> Result<UnfinishedSlot, Limit> {
-        if photo.is_some_and(Photo::is_overflow) {
-            return Err(Limit::PhotoMemory);
+    /// A slot for a new match. The slot is taken before the match is written, so that concurrent
+    /// admissions can't exceed the limits.
+    fn slot(&self, tenant: &TenantId, photo: Option<&Photo>) -> Result<UnfinishedSlot, Refused> {
+        if let Some(exhausted) = photo.and_then(Photo::exhausted) {
+            return Err(Refused::at(exhausted, Limit::PhotoMemory));
         }
-        self.supervisor.slots.take_free().ok_or(Limit::UnfinishedMatches)
+        let slot = self.supervisor.slots.take_free(tenant);
+        slot.map_err(|exhausted| Refused::at(exhausted, Limit::UnfinishedMatches))
     }
 
-    /// A repeat of a known match is never refused as overload.
-    async fn admit_overloaded(
+    /// A repeat of a known match is never refused for a limit.
+    async fn admit_repeat(
         &self,
         spec: &Spec,
         photo: Option<Photo>,
-        limit: Limit,
+        refused: Refused,
     ) -> Result<Match, Refused> {
         let Some(request_id) = spec.request_id.clone() else {
-            return Err(Refused::Overloaded(limit));
+            return Err(refused);
         };
         match self.supervisor.context.reader.find(&spec.tenant, &Key::Request(request_id)).await? {
             Some(known) => self.known(known, spec, photo).await,
-            None => Err(Refused::Overloaded(limit)),
+            None => Err(refused),
         }
     }
 
@@ -169,7 +184,8 @@ impl Admission {
                     let _ = registry.offer(id, photo);
                 }
                 if let Some(driver) = driver {
-                    supervisor.spawn(driver, supervisor.slots.take());
+                    let slot = supervisor.slots.take(driver.tenant());
+                    supervisor.spawn(driver, slot);
                 }
             }
             // If a concurrent repeat has registered first, it is offered the photo.

@@ -9,7 +9,7 @@ use tracing::debug;
 
 use crate::{
     clock::Clock,
-    domain::{MatchId, Policy, Progress},
+    domain::{MatchId, Policy, Progress, TenantId, TenantsNow},
     journal::{self, Fleet, Identity, Reader, Writer},
     outage::{self, Outage},
     oz::{Jitter, Oz},
@@ -41,8 +41,10 @@ pub struct Context {
     pub progress: ProgressSink,
     /// Outages of the store, shared by all components that use it.
     pub store: Outage,
-    /// How matches are driven.
+    /// How matches are driven, but for the terms of their tenants.
     pub policy: Policy,
+    /// The tenants of this moment.
+    pub tenants: TenantsNow,
     /// Cancelled when a drain begins: new matches are refused, and a driver stops unless it holds a
     /// photo that isn't at Oz yet.
     pub draining: CancellationToken,
@@ -53,6 +55,11 @@ impl Context {
     pub fn store_failed(&self, failure: &journal::Error, what: &str) {
         debug!(error = outage::causes(failure), "{what}");
         self.store.failed(failure);
+    }
+
+    /// The policy by which the matches of a tenant are driven at this moment.
+    pub fn policy_of(&self, tenant: &TenantId) -> Policy {
+        (self.tenants)().terms(tenant).policy(self.policy)
     }
 
     /// A random part of one poll interval, so that the requests of many matches don't coincide.

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tracing::info;
 
 use crate::{
-    domain::{Match, Step, Timestamp, VolatileState, next_step},
+    domain::{Match, Policy, Step, TenantId, Timestamp, VolatileState, next_step},
     journal::{Claim, ClaimStatus},
     worker::{
         context::Context,
@@ -99,6 +99,11 @@ impl Driver {
         }
     }
 
+    /// The tenant of the match.
+    pub fn tenant(&self) -> &TenantId {
+        &self.m.spec.tenant
+    }
+
     /// Drives the match until it ends, another replica takes it over, or the server drains.
     pub async fn run(mut self) -> Exit {
         // After a panic nothing but the claim is used.
@@ -138,7 +143,7 @@ impl Driver {
         }
         let now = self.context.clock.now();
         let photo_here = self.handle.photo().is_some();
-        match next_step(&self.m, &self.volatile, photo_here, now, &self.context.policy) {
+        match next_step(&self.m, &self.volatile, photo_here, now, &self.policy()) {
             Step::Rest => Flow::Over,
             Step::Wait(until) => self.wait(until).await,
             // Boxed, so that the many waiting drivers reserve no memory for steps that few drivers
@@ -221,6 +226,11 @@ impl Driver {
             () = self.handle.stop.cancelled() => Flow::Over,
             () = self.context.clock.sleep(STORE_PAUSE) => Flow::On,
         }
+    }
+
+    /// The policy of the match's tenant at this moment.
+    fn policy(&self) -> Policy {
+        self.context.policy_of(self.tenant())
     }
 
     fn lost(&mut self) -> Flow {

@@ -122,7 +122,10 @@ async fn claim_pages(
             return Ok(());
         }
         let drivers = page.into_iter().filter_map(|(m, claim)| supervisor.revive(m, claim));
-        claimed.extend(drivers.map(|driver| (driver, supervisor.slots.take())));
+        claimed.extend(drivers.map(|driver| {
+            let slot = supervisor.slots.take(driver.tenant());
+            (driver, slot)
+        }));
     }
 }
 

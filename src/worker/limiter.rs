@@ -1,10 +1,12 @@
-//! The limiter that every request to Oz passes: how many at once, how fast, and whether at all.
+//! The limiter that every request to Oz passes: how many at once, how fast, in which order, and
+//! whether at all.
 //!
-//! It decides nothing itself: the core's token bucket and circuit breaker do. It supplies the time
-//! and the jitter, logs when the breaker opens or closes, and ensures that no permit is lost.
+//! It decides nothing itself: the core's fair queue, token bucket and circuit breaker do. It
+//! supplies the time, the jitter and the tenants' weights, logs when the breaker opens or closes,
+//! and ensures that no permit is lost.
 
-mod rate_queue;
-mod resizable;
+mod line;
+mod permits;
 #[cfg(test)]
 mod tests;
 
@@ -13,21 +15,20 @@ use std::{
     sync::{Mutex, MutexGuard},
 };
 
-use tokio::sync;
+use tokio::sync::{Notify, oneshot};
 use tracing::{info, warn};
 
 use crate::{
     clock::Clock,
     domain::{
-        CircuitBreaker, Deferred, Failure, OzResult, Ticket, TokenBucket,
+        CircuitBreaker, Deferred, Failure, OzResult, TenantId, TenantsNow, Ticket, Timestamp,
+        TokenBucket,
         circuit_breaker::{self, BreakerChange, RequestTraits},
+        fair_queue::{Arrival, WaiterId},
     },
     oz::Jitter,
     sync::lock,
-    worker::limiter::{
-        rate_queue::RateQueue,
-        resizable::{Permit, ResizableSemaphore},
-    },
+    worker::limiter::{line::Line, permits::PermitCount},
 };
 
 /// Limits on requests to Oz, for all replicas together.
@@ -42,15 +43,12 @@ pub struct OzLimits {
 /// Grants a permit for each request to Oz.
 pub struct Limiter {
     circuit: Mutex<CircuitBreaker>,
-    /// Held by the next request that isn't a last look, while it waits in `queue` and for a permit.
-    /// The requests behind it wait for this lock, so last looks overtake all of them but that one.
-    next: sync::Mutex<()>,
-    /// The queue for the rate limit; `None` without a limit. Requests then wait for the semaphore
-    /// alone: in a second queue, each request would have to wake the next.
-    queue: Option<RateQueue>,
-    /// Concurrency permits. The holder of a permit has one request in flight (its own, or the login
-    /// that it needs), or it is the head of `queue`.
-    permits: ResizableSemaphore,
+    line: Mutex<Line>,
+    /// Signals that the rate has changed, so that the request whose turn it is asks again when it
+    /// may be sent.
+    rate_changed: Notify,
+    has_rate: bool,
+    tenants: TenantsNow,
     clock: Clock,
     chance: Jitter,
 }
@@ -63,64 +61,121 @@ pub struct SendPermit<'a> {
     _permit: Permit<'a>,
 }
 
+/// A request's place in the line, until it is sent. Dropping it gives the place up.
+struct Place<'a> {
+    limiter: &'a Limiter,
+    /// `None` if the request did not have to wait.
+    waiter: Option<(TenantId, WaiterId)>,
+    is_sent: bool,
+}
+
+/// Permission to have one request in flight.
+struct Permit<'a>(&'a Limiter);
+
 impl Limiter {
     /// A limiter for the only replica. It lets at least one request through at a time.
-    pub fn new(limits: OzLimits, clock: Clock, chance: Jitter) -> Self {
+    pub fn new(limits: OzLimits, tenants: TenantsNow, clock: Clock, chance: Jitter) -> Self {
         let now = clock.now();
+        let bucket = limits.rate_max.map(|rate| TokenBucket::new(rate, now));
         Self {
             circuit: Mutex::new(CircuitBreaker::new(now)),
-            next: sync::Mutex::default(),
-            queue: limits.rate_max.map(|rate| RateQueue::new(TokenBucket::new(rate, now))),
-            permits: ResizableSemaphore::new(limits.requests_max),
+            line: Mutex::new(Line::new(PermitCount::new(limits.requests_max), bucket)),
+            rate_changed: Notify::new(),
+            has_rate: limits.rate_max.is_some(),
+            tenants,
             clock,
             chance,
         }
     }
 
-    /// Waits for a concurrency permit and for the rate limit, in order of arrival. Last looks
-    /// overtake other requests: where the limits make polls rarer, a last look at the end of the
-    /// queue would miss a verdict that was paid for.
-    ///
-    /// Only the head of the queue holds a concurrency permit while it waits for the rate limit. The
-    /// requests behind it can't be sent before it, so permits that they held would be wasted.
+    /// Waits for a concurrency permit and for the rate limit. Tenants take turns by their weights
+    /// and by what their requests [cost](crate::domain::fair_queue::cost). A tenant's requests are
+    /// sent in order of arrival, but last looks overtake its other requests: where the limits make
+    /// polls rarer, a last look at the end of the queue would miss a verdict that was paid for.
     ///
     /// # Errors
     /// [`Deferred`] until the time to ask again, if the request must not be sent now.
-    pub async fn acquire(&self, traits: RequestTraits) -> Result<SendPermit<'_>, Deferred> {
-        let next = match traits.is_last_look {
-            true => None,
-            false => Some(self.next.lock().await),
+    pub async fn acquire(
+        &self,
+        tenant: &TenantId,
+        cost: u32,
+        traits: RequestTraits,
+    ) -> Result<SendPermit<'_>, Deferred> {
+        let at_once = self.line().enter_at_once(self.clock.now());
+        let place = match at_once {
+            true => Place { limiter: self, waiter: None, is_sent: false },
+            false => self.wait(tenant, cost, traits.is_last_look).await,
         };
-        let head = match &self.queue {
-            Some(queue) => Some(queue.head().await),
-            None => None,
-        };
-        let permit = self.permits.acquire().await;
-        if let Some(head) = &head {
-            head.wait(&self.clock).await;
-        }
-        drop(next);
         let (now, chance) = (self.clock.now(), (self.chance)());
         // The breaker is asked last, so that a request that waited while an outage began is still
         // held back. A request that is held back takes no token.
         let ticket = self.circuit().enter(traits, now, chance)?;
-        if let Some(head) = head {
-            head.take_token(now);
-        }
-        Ok(SendPermit { limiter: self, ticket: Some(ticket), _permit: permit })
+        Ok(SendPermit { limiter: self, ticket: Some(ticket), _permit: place.leave_to_send(now) })
     }
 
     /// Keeps to the share of one among `replicas` replicas from now on. It cancels no request in
     /// flight.
     pub fn share_among(&self, replicas: usize) {
-        self.permits.share_among(replicas);
-        if let Some(queue) = &self.queue {
-            queue.share_among(replicas, self.clock.now());
+        self.line().share_among(replicas, self.clock.now());
+        self.rate_changed.notify_one();
+    }
+
+    /// Waits until the request has a permit, and a token is there for it.
+    async fn wait(&self, tenant: &TenantId, cost: u32, is_last_look: bool) -> Place<'_> {
+        let weight = (self.tenants)().terms(tenant).weight;
+        let (grant, granted) = oneshot::channel();
+        let id = self.line().join(tenant, Arrival { weight, cost, is_last_look }, grant);
+        let place = Place { limiter: self, waiter: Some((tenant.clone(), id)), is_sent: false };
+        // The line keeps the sender until it grants the permit.
+        let _ = granted.await;
+        self.wait_for_token().await;
+        place
+    }
+
+    async fn wait_for_token(&self) {
+        loop {
+            let now = self.clock.now();
+            let due = self.line().due(now);
+            let Some(due) = due.filter(|due| *due > now) else { return };
+            tokio::select! {
+                biased;
+                () = self.rate_changed.notified() => {}
+                () = self.clock.sleep_until(due) => {}
+            }
         }
     }
 
     fn circuit(&self) -> MutexGuard<'_, CircuitBreaker> {
         lock(&self.circuit)
+    }
+
+    fn line(&self) -> MutexGuard<'_, Line> {
+        lock(&self.line)
+    }
+}
+
+impl<'a> Place<'a> {
+    /// Leaves the line because the request is sent now.
+    fn leave_to_send(mut self, now: Timestamp) -> Permit<'a> {
+        self.is_sent = true;
+        if self.limiter.has_rate {
+            self.limiter.line().sent(self.waiter.as_ref(), now);
+        }
+        Permit(self.limiter)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.is_sent {
+            self.limiter.line().leave(self.waiter.as_ref());
+        }
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.0.line().give_back();
     }
 }
 

@@ -29,7 +29,7 @@ pub use limiter::OzLimits;
 
 use crate::{
     clock::Clock,
-    domain::{Match, MatchId, Policy, RequestId, Spec, TenantId, Timestamp},
+    domain::{Match, MatchId, Policy, RequestId, Spec, TenantId, TenantsNow, Timestamp},
     journal::{self, Erased, Handles, Key},
     outage::Outage,
     oz::Oz,
@@ -73,6 +73,8 @@ pub struct Collaborators {
     pub chance: Jitter,
     /// Outages of the store, shared by all components that use it.
     pub store: Outage,
+    /// The tenants of this moment, each with its terms.
+    pub tenants: TenantsNow,
 }
 
 /// The handle of the worker: admits, cancels, erases, drains. Cheap to clone.
@@ -98,7 +100,12 @@ impl Worker {
     /// A worker that has claimed nothing yet.
     pub fn new(config: Config, with: Collaborators) -> Self {
         let context = Context {
-            limiter: Limiter::new(config.oz, with.clock.clone(), Arc::clone(&with.chance)),
+            limiter: Limiter::new(
+                config.oz,
+                Arc::clone(&with.tenants),
+                with.clock.clone(),
+                Arc::clone(&with.chance),
+            ),
             writer: with.journal.writer,
             fleet: with.journal.fleet,
             reader: with.journal.feed.reader,
@@ -109,13 +116,14 @@ impl Worker {
             progress: with.progress,
             store: with.store,
             policy: config.policy,
+            tenants: Arc::clone(&with.tenants),
             draining: CancellationToken::new(),
         };
         let supervisor = Arc::new(Supervisor::new(context, config.unfinished_max));
         Self {
             admission: Arc::new(Admission::new(Arc::clone(&supervisor))),
             supervisor,
-            photo_memory: PhotoMemory::new(config.photo_bytes_max),
+            photo_memory: PhotoMemory::new(config.photo_bytes_max, with.tenants),
         }
     }
 
@@ -171,7 +179,7 @@ impl Worker {
         tenant: &TenantId,
         key: &Key,
     ) -> Result<CancelledAs, journal::Error> {
-        let keep = self.context().policy.retention;
+        let keep = self.context().policy_of(tenant).retention;
         let outcome = self.context().writer.cancel(tenant, key, keep).await?;
         if let CancelledAs::Now(m) = &outcome {
             let request_id = m.spec.request_id.as_ref().map(RequestId::as_str);

@@ -1,20 +1,23 @@
 //! Photo memory: photos on their way to Oz, bounded in bytes, those still being received included.
 //!
 //! A request reserves memory in steps, as its bytes arrive, never by the length that it announces.
-//! Without room it is refused at once: it never waits. There is deliberately no way to write a
-//! photo anywhere.
+//! Without room it is refused at once: it never waits. Tenants share the memory by the rule of
+//! [`TenantShares`]. There is deliberately no way to write a photo anywhere.
 
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use bytes::Bytes;
 
-use crate::domain::photo;
+use crate::{
+    domain::{Exhausted, TenantId, TenantShares, TenantsNow, photo},
+    sync::lock,
+};
 
 /// How much a reservation grows at once: large enough that uploads seldom touch the counter that
 /// they share, small enough that a stalled upload holds hardly more than has arrived.
@@ -32,7 +35,8 @@ pub struct PhotoMemory(Arc<PhotoMemoryInner>);
 
 struct PhotoMemoryInner {
     bytes_max: usize,
-    bytes: AtomicUsize,
+    shares: Mutex<TenantShares>,
+    tenants: TenantsNow,
     overflow_bytes: AtomicUsize,
     photos: AtomicUsize,
 }
@@ -40,17 +44,21 @@ struct PhotoMemoryInner {
 /// Reserved memory for a photo, given back when dropped.
 pub struct Reservation {
     memory: Arc<PhotoMemoryInner>,
+    tenant: TenantId,
     bytes: usize,
     source: ReservedFrom,
+    /// Why it last could not grow within the limits.
+    exhausted: Option<Exhausted>,
 }
 
 /// What a reservation counts against.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ReservedFrom {
+    /// The limits of the memory, and of the tenant.
     Limit,
-    /// The memory was full; whether the request repeats a known match is being looked up.
+    /// The memory was full, or the tenant at its limit; whether the request repeats a known match is being looked up.
     UnknownOverflow,
-    /// The memory was full, and the request repeats a known match.
+    /// The same, and the request repeats a known match.
     Overflow,
 }
 
@@ -65,24 +73,26 @@ struct Reserved {
 
 impl PhotoMemory {
     /// An empty memory of this many bytes.
-    pub fn new(bytes_max: usize) -> Self {
+    pub fn new(bytes_max: usize, tenants: TenantsNow) -> Self {
         Self(Arc::new(PhotoMemoryInner {
             bytes_max,
-            bytes: AtomicUsize::new(0),
+            shares: Mutex::new(TenantShares::new(bytes_max)),
+            tenants,
             overflow_bytes: AtomicUsize::new(0),
             photos: AtomicUsize::new(0),
         }))
     }
 
-    /// A reservation that holds nothing yet.
-    pub fn reservation(&self) -> Reservation {
-        Reservation { memory: Arc::clone(&self.0), bytes: 0, source: ReservedFrom::Limit }
+    /// A reservation of a tenant that holds nothing yet.
+    pub fn reservation(&self, tenant: &TenantId) -> Reservation {
+        let (memory, tenant) = (Arc::clone(&self.0), tenant.clone());
+        Reservation { memory, tenant, bytes: 0, source: ReservedFrom::Limit, exhausted: None }
     }
 
-    /// A reservation of so many bytes, from the overflow if the memory is full. `None` if the
-    /// overflow is full as well.
-    pub fn reserve(&self, bytes: usize) -> Option<Reservation> {
-        let mut reservation = self.reservation();
+    /// A reservation of so many bytes, from the overflow if the memory is full or the tenant is at
+    /// its limit. `None` if the overflow is full as well.
+    pub fn reserve(&self, tenant: &TenantId, bytes: usize) -> Option<Reservation> {
+        let mut reservation = self.reservation(tenant);
         let has_room = reservation.grow_to(bytes) || {
             reservation.move_to_overflow();
             reservation.grow_to(bytes)
@@ -98,7 +108,7 @@ impl PhotoMemory {
 
     /// How many bytes are reserved, without the overflow.
     pub fn bytes(&self) -> usize {
-        self.0.bytes.load(Ordering::Relaxed)
+        lock(&self.0.shares).held()
     }
 
     /// How many photos are held.
@@ -108,24 +118,27 @@ impl PhotoMemory {
 }
 
 impl PhotoMemoryInner {
-    fn take(&self, bytes: usize, source: ReservedFrom) -> bool {
+    fn take(&self, tenant: &TenantId, bytes: usize, source: ReservedFrom) -> Result<(), Exhausted> {
         let limit = match source {
-            ReservedFrom::Limit => self.bytes_max,
+            ReservedFrom::Limit => {
+                let tenants = (self.tenants)();
+                let own_max = tenants.terms(tenant).photo_bytes_max;
+                return lock(&self.shares).take(tenant, bytes, own_max, &tenants);
+            }
             ReservedFrom::UnknownOverflow => UNKNOWN_OVERFLOW_BYTES,
             ReservedFrom::Overflow => OVERFLOW_BYTES,
         };
         let take = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= limit);
-        self.counter(source).fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        let taken = self.overflow_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken.map(|_| ()).map_err(|_| Exhausted::Common)
     }
 
-    fn give_back(&self, bytes: usize, source: ReservedFrom) {
-        self.counter(source).fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    const fn counter(&self, source: ReservedFrom) -> &AtomicUsize {
+    fn give_back(&self, tenant: &TenantId, bytes: usize, source: ReservedFrom) {
         match source {
-            ReservedFrom::Limit => &self.bytes,
-            ReservedFrom::UnknownOverflow | ReservedFrom::Overflow => &self.overflow_bytes,
+            ReservedFrom::Limit => lock(&self.shares).give_back(tenant, bytes),
+            ReservedFrom::UnknownOverflow | ReservedFrom::Overflow => {
+                self.overflow_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -136,21 +149,34 @@ impl Reservation {
     #[must_use]
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         let more = bytes.saturating_sub(self.bytes);
+        if more == 0 {
+            return true;
+        }
         // The memory may have less than a step left, which is enough for a small photo.
-        for taken in [more.next_multiple_of(STEP_BYTES), more] {
-            if more == 0 || self.memory.take(taken, self.source) {
-                self.bytes += if more == 0 { 0 } else { taken };
-                return true;
+        let step = more.next_multiple_of(STEP_BYTES);
+        let took =
+            |taken: usize| self.memory.take(&self.tenant, taken, self.source).map(|()| taken);
+        match took(step).or_else(|_| took(more)) {
+            Ok(taken) => {
+                self.bytes += taken;
+                true
+            }
+            Err(exhausted) => {
+                if self.source == ReservedFrom::Limit {
+                    self.exhausted = Some(exhausted);
+                }
+                false
             }
         }
-        false
     }
 
     /// Gives back what it holds beyond so many bytes.
     pub fn fit(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
-        self.memory.give_back(less, self.source);
-        self.bytes -= less;
+        if less > 0 {
+            self.memory.give_back(&self.tenant, less, self.source);
+            self.bytes -= less;
+        }
     }
 
     /// Gives back all that it holds, and counts against the overflow from now on: against a part of
@@ -167,9 +193,14 @@ impl Reservation {
         }
     }
 
-    /// Whether the memory was full, so that only a repeat may use the reservation.
+    /// Whether it found no room within the limits, so that only a repeat may use it.
     pub fn is_overflow(&self) -> bool {
         self.source != ReservedFrom::Limit
+    }
+
+    /// Which limit left it no room: the memory's, unless it is known to be the tenant's own.
+    pub fn exhausted(&self) -> Exhausted {
+        self.exhausted.unwrap_or(Exhausted::Common)
     }
 }
 
@@ -192,9 +223,15 @@ impl Photo {
         self.0.bytes.clone()
     }
 
-    /// Whether its reservation is in the overflow.
-    pub fn is_overflow(&self) -> bool {
-        self.0.reservation.is_overflow()
+    /// How many bytes it has.
+    pub fn bytes_count(&self) -> usize {
+        self.0.bytes.len()
+    }
+
+    /// Which limit left it no room, if its reservation is in the overflow.
+    pub fn exhausted(&self) -> Option<Exhausted> {
+        let reservation = &self.0.reservation;
+        reservation.is_overflow().then(|| reservation.exhausted())
     }
 }
 
@@ -215,16 +252,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{TenantTerms, Tenants};
+
+    fn tenant(name: &str) -> TenantId {
+        TenantId::from_stored(name)
+    }
+
+    /// A memory of so many bytes for tenants that the operator hasn't named.
+    fn memory(bytes: usize) -> PhotoMemory {
+        PhotoMemory::new(bytes, Arc::new(Tenants::default))
+    }
 
     fn grown(memory: &PhotoMemory, bytes: usize) -> Reservation {
-        let mut reservation = memory.reservation();
+        let mut reservation = memory.reservation(&tenant("one"));
         assert!(reservation.grow_to(bytes));
         reservation
     }
 
     #[test]
     fn memory_is_reserved_in_steps_and_given_back() {
-        let memory = PhotoMemory::new(10 * STEP_BYTES);
+        let memory = memory(10 * STEP_BYTES);
         let mut first = grown(&memory, 1);
         assert_eq!(memory.bytes(), STEP_BYTES);
         assert!(first.grow_to(STEP_BYTES) && first.grow_to(10));
@@ -239,16 +286,16 @@ mod tests {
 
     #[test]
     fn the_last_bytes_serve_a_photo_that_fits_into_them() {
-        let memory = PhotoMemory::new(STEP_BYTES + 100);
+        let memory = memory(STEP_BYTES + 100);
         let _first = grown(&memory, STEP_BYTES);
-        let mut second = memory.reservation();
+        let mut second = memory.reservation(&tenant("one"));
         assert!(!second.grow_to(101) && second.grow_to(100));
         assert_eq!(memory.bytes(), STEP_BYTES + 100);
     }
 
     #[test]
     fn an_upload_that_finds_no_room_moves_to_the_overflow() {
-        let memory = PhotoMemory::new(100);
+        let memory = memory(100);
         let mut upload = grown(&memory, 60);
         assert!(!upload.grow_to(101));
         assert_eq!(memory.bytes(), 60, "the reservation is unchanged");
@@ -261,9 +308,9 @@ mod tests {
 
     #[test]
     fn requests_that_may_be_new_leave_half_of_the_overflow_to_repeats() {
-        let memory = PhotoMemory::new(0);
+        let memory = memory(0);
         let overflowing = || {
-            let mut reservation = memory.reservation();
+            let mut reservation = memory.reservation(&tenant("one"));
             reservation.move_to_overflow();
             reservation
         };
@@ -278,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_photo_leaves_the_memory_with_its_last_holder() {
-        let memory = PhotoMemory::new(100);
+        let memory = memory(100);
         let photo = Photo::new(Bytes::from_static(b"jpeg"), grown(&memory, 80));
         let other = photo.clone();
         drop(photo);
@@ -287,15 +334,40 @@ mod tests {
         assert_eq!((memory.photos(), memory.bytes()), (0, 0));
     }
 
+    #[test]
+    fn a_tenant_at_its_own_limit_is_told_so_and_takes_nothing_of_another() {
+        let small = TenantTerms { photo_bytes_max: Some(30), ..TenantTerms::default() };
+        let terms = [(tenant("small"), small), (tenant("other"), TenantTerms::default())];
+        let tenants = Tenants::new(terms.into());
+        let memory = PhotoMemory::new(100, Arc::new(move || tenants.clone()));
+        let mut first = memory.reserve(&tenant("small"), 30).unwrap();
+        assert!(!first.is_overflow() && !first.grow_to(31));
+        assert_eq!(first.exhausted(), Exhausted::Own);
+        let photo = |name, count| {
+            let reservation = memory.reserve(&tenant(name), count).unwrap();
+            Photo::new(Bytes::from(vec![0; count]), reservation)
+        };
+        assert_eq!(photo("small", 1).exhausted(), Some(Exhausted::Own));
+        let flood: Vec<_> = (0..10).map(|_| photo("other", 10)).collect();
+        let refused = flood.iter().filter_map(Photo::exhausted).collect::<Vec<_>>();
+        assert_eq!(
+            refused,
+            [Exhausted::Common; 3],
+            "its guarantee and the rest of the common half"
+        );
+        drop(first);
+        assert_eq!(photo("small", 25).exhausted(), None, "its guarantee");
+    }
+
     proptest! {
         #[test]
         fn reservations_stay_within_the_limit_and_all_bytes_return(
             sizes in prop::collection::vec((0_usize..2_000_000, any::<bool>()), 0..40),
         ) {
-            let memory = PhotoMemory::new(4_000_000);
+            let memory = memory(4_000_000);
             let mut held = Vec::new();
             for (bytes, stays) in sizes {
-                let mut reservation = memory.reservation();
+                let mut reservation = memory.reservation(&tenant("one"));
                 let has_room = reservation.grow_to(bytes);
                 prop_assert!(memory.bytes() <= 4_000_000);
                 prop_assert!(has_room || memory.bytes() + bytes > 4_000_000);

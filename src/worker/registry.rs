@@ -276,7 +276,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::worker::photo_memory::PhotoMemory;
+    use crate::{
+        domain::{TenantId, Tenants},
+        worker::photo_memory::PhotoMemory,
+    };
 
     fn match_id() -> MatchId {
         MatchId::from_uuid(uuid::Uuid::from_u128(1))
@@ -284,7 +287,8 @@ mod tests {
 
     fn photo() -> Photo {
         let bytes = Bytes::from_static(b"jpeg");
-        Photo::new(bytes, PhotoMemory::new(100).reserve(4).unwrap())
+        let memory = PhotoMemory::new(100, Arc::new(Tenants::default));
+        Photo::new(bytes, memory.reserve(&TenantId::default_tenant(), 4).unwrap())
     }
 
     #[test]

@@ -1,33 +1,43 @@
-//! The limit of unfinished matches on this replica. It decides whether a match may be driven here,
-//! and knows nothing about the match.
+//! The limit of unfinished matches on this replica, and how tenants share it. It decides whether a
+//! match may be driven here, and knows nothing about the match but its tenant.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+    Arc, Mutex, MutexGuard,
+    atomic::{AtomicBool, Ordering},
 };
 
 use tracing::warn;
 
+use crate::{
+    domain::{Exhausted, TenantId, TenantShares, TenantsNow},
+    sync::lock,
+};
+
 /// The slots of unfinished matches.
 pub struct Slots {
     max: usize,
-    taken: Arc<AtomicUsize>,
+    shares: Arc<Mutex<TenantShares>>,
+    tenants: TenantsNow,
     /// Claiming stopped at the limit. Unclaimed matches come before new ones.
     has_backlog: AtomicBool,
 }
 
-/// Counts one unfinished match for as long as it is held.
-pub struct UnfinishedSlot(Arc<AtomicUsize>);
+/// Counts one unfinished match of a tenant for as long as it is held.
+pub struct UnfinishedSlot {
+    shares: Arc<Mutex<TenantShares>>,
+    tenant: TenantId,
+}
 
 impl Slots {
     /// This many slots, all of them free.
-    pub fn new(max: usize) -> Self {
-        Self { max, taken: Arc::default(), has_backlog: AtomicBool::new(false) }
+    pub fn new(max: usize, tenants: TenantsNow) -> Self {
+        let shares = Arc::new(Mutex::new(TenantShares::new(max)));
+        Self { max, shares, tenants, has_backlog: AtomicBool::new(false) }
     }
 
     /// How many slots are taken.
     pub fn taken(&self) -> usize {
-        self.taken.load(Ordering::Relaxed)
+        self.shares().held()
     }
 
     /// How many slots are free.
@@ -35,20 +45,32 @@ impl Slots {
         self.max.saturating_sub(self.taken())
     }
 
-    /// A slot for a match that this replica has claimed, also beyond the limit.
-    pub fn take(&self) -> UnfinishedSlot {
-        self.taken.fetch_add(1, Ordering::Relaxed);
-        UnfinishedSlot(Arc::clone(&self.taken))
+    /// A slot for a match that this replica has claimed, also beyond all limits.
+    pub fn take(&self, tenant: &TenantId) -> UnfinishedSlot {
+        let tenants = (self.tenants)();
+        self.shares().force(tenant, 1, &tenants);
+        self.slot(tenant)
     }
 
-    /// A slot for a new match. `None` at the limit, or while older matches wait unclaimed.
-    pub fn take_free(&self) -> Option<UnfinishedSlot> {
-        if self.has_backlog() {
-            return None;
+    /// A slot for a new match.
+    ///
+    /// # Errors
+    /// Which limit is reached: the tenant's own or that of all. While older matches wait unclaimed,
+    /// that of all counts as reached, but what is set aside for a tenant is open to it.
+    pub fn take_free(&self, tenant: &TenantId) -> Result<UnfinishedSlot, Exhausted> {
+        let tenants = (self.tenants)();
+        let own_max = tenants.terms(tenant).unfinished_max;
+        let mut shares = self.shares();
+        if self.has_backlog() && !shares.is_set_aside(tenant, 1, &tenants) {
+            return Err(Exhausted::Common);
         }
-        let more = |taken| (taken < self.max).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
-        Some(UnfinishedSlot(Arc::clone(&self.taken)))
+        shares.take(tenant, 1, own_max, &tenants)?;
+        drop(shares);
+        Ok(self.slot(tenant))
+    }
+
+    fn slot(&self, tenant: &TenantId) -> UnfinishedSlot {
+        UnfinishedSlot { shares: Arc::clone(&self.shares), tenant: tenant.clone() }
     }
 
     /// Whether there may be unclaimed matches beyond the limit.
@@ -66,10 +88,14 @@ impl Slots {
             );
         }
     }
+
+    fn shares(&self) -> MutexGuard<'_, TenantShares> {
+        lock(&self.shares)
+    }
 }
 
 impl Drop for UnfinishedSlot {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.shares).give_back(&self.tenant, 1);
     }
 }

@@ -50,9 +50,9 @@ impl Supervisor {
     /// A supervisor without drivers.
     pub fn new(context: Context, unfinished_max: usize) -> Self {
         let supervisor = Self {
+            slots: Slots::new(unfinished_max, Arc::clone(&context.tenants)),
             context: Arc::new(context),
             registry: Arc::default(),
-            slots: Slots::new(unfinished_max),
             tasks: TaskTracker::new(),
             release_queued: Notify::new(),
             standbys: Arc::default(),
@@ -123,7 +123,8 @@ impl Supervisor {
         let supervisor = Arc::clone(self);
         self.tasks.spawn(async move {
             if let Some(driver) = supervisor.stand_by(registration).await {
-                supervisor.spawn(driver, supervisor.slots.take());
+                let slot = supervisor.slots.take(driver.tenant());
+                supervisor.spawn(driver, slot);
             }
         });
     }

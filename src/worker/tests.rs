@@ -9,6 +9,7 @@ mod drains;
 mod driving;
 mod housekeeping;
 mod replicas;
+mod tenants;
 
 use std::{
     collections::BTreeMap,
@@ -38,7 +39,7 @@ use crate::{
     domain::{
         Analysis, AnalysisId, Ask, Digest, Event, Failure, FailureKind, Folder, Format, Limit,
         LivenessPolicy, Media, MediaId, OzResult, PhotoKind, PhotoSource, Reply, Sequence, State,
-        Timeout, ask::AskKind,
+        TenantTerms, Tenants, Timeout, ask::AskKind,
     },
     intercept::{Answer, Hook, Operation, Running, intercept},
     journal::{
@@ -192,6 +193,8 @@ struct Harness {
     worker: Worker,
     journal: Memory,
     faults: Arc<Faults>,
+    /// The tenants of this moment.
+    tenants: Arc<Mutex<Tenants>>,
     clock: Clock,
     hand: Hand,
     asked: mpsc::UnboundedReceiver<Asked>,
@@ -210,7 +213,7 @@ impl Harness {
 
     fn over(config: Config, journal: Memory, clock: Clock, hand: Hand) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
-        let faults = Arc::<Faults>::default();
+        let (faults, tenants) = (Arc::<Faults>::default(), Arc::<Mutex<Tenants>>::default());
         let with = Collaborators {
             journal: intercept(journal.handles(), faults.clone()),
             oz: Arc::new(ForwardingOz(asks)),
@@ -218,8 +221,13 @@ impl Harness {
             progress: Arc::new(|_, _| {}),
             chance: Arc::new(|| 0.0),
             store: Outage::new("the store", clock.clone()),
+            tenants: {
+                let tenants = Arc::clone(&tenants);
+                Arc::new(move || lock(&tenants).clone())
+            },
         };
-        Self { worker: Worker::new(config, with), journal, faults, clock, hand, asked }
+        let worker = Worker::new(config, with);
+        Self { worker, journal, faults, tenants, clock, hand, asked }
     }
 
     /// Another process at the same store, not started.
@@ -274,10 +282,21 @@ impl Harness {
 
     async fn admit(&self, spec: Spec) -> Match {
         let photo = match spec.needs_photo() {
-            true => Some(Photo::new(jpeg(), self.worker.photo_memory().reserve(4).unwrap())),
+            true => Some(self.photo(&spec.tenant)),
             false => None,
         };
         self.worker.admit(spec, photo).await.unwrap()
+    }
+
+    /// A photo of a tenant, in memory.
+    fn photo(&self, tenant: &TenantId) -> Photo {
+        Photo::new(jpeg(), self.worker.photo_memory().reserve(tenant, 4).unwrap())
+    }
+
+    /// The operator names two tenants, `small` and `other`, with these terms for the first.
+    fn names_two_tenants(&self, small: TenantTerms) {
+        let terms = [(tenant("small"), small), (tenant("other"), TenantTerms::default())];
+        *lock(&self.tenants) = Tenants::new(terms.into());
     }
 
     /// Waits for the next request to Oz, which must be of this kind.
@@ -301,6 +320,10 @@ impl Harness {
     async fn find(&self, m: &Match) -> Option<Match> {
         self.journal.find(&m.spec.tenant, &Key::Match(m.id)).await.unwrap()
     }
+}
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::from_stored(name)
 }
 
 fn jpeg() -> Bytes {

@@ -11,7 +11,7 @@ use facematch::{
     clock::{Clock, Hand},
     domain::{
         FolderId, Format, LivenessPolicy, Match, MatchId, PhotoKind, PhotoSource, Policy, Sequence,
-        Spec, State, TenantId, Timeout, Timestamp,
+        Spec, State, TenantId, Tenants, Timeout, Timestamp,
     },
     journal::{
         Filter, Key,
@@ -80,7 +80,8 @@ impl WorkerAndWatch {
         let folder = self.oz.add_folder(sample::liveness_folder(sample::portrait_jpeg()));
         let bytes = portrait();
         let digest = self.store.journal.feed.identity.keys.digest.digest(&bytes);
-        let place = self.worker.photo_memory().reserve(bytes.len()).expect("room");
+        let place = self.worker.photo_memory().reserve(&TenantId::default_tenant(), bytes.len());
+        let place = place.expect("room");
         let source = PhotoSource::Content { digest, format: Format::Jpeg };
         let photo = Some(Photo::new(bytes, place));
         self.worker.admit(spec(folder.parse().unwrap(), source), photo).await.unwrap()
@@ -145,6 +146,7 @@ fn collaborators(oz: &Simulator, store: &FaultyStore, clock: &Clock) -> worker::
         progress: Arc::new(|_, _| {}),
         chance: Arc::new(|| 0.5),
         store: Outage::new("the store", clock.clone()),
+        tenants: Arc::new(Tenants::default),
     }
 }
 

@@ -206,7 +206,10 @@ impl Receiver {
         lease: Lease,
         base: usize,
     ) -> Result<MessageContent, Status> {
-        let photo = || MessagePhoto::new(self.terms.photo_memory.reservation(), self.share.photo());
+        let photo = || {
+            let reservation = self.terms.photo_memory.reservation(&TenantId::default_tenant());
+            MessagePhoto::new(reservation, self.share.photo())
+        };
         let photo = self.form.may_have_photo.then(photo);
         let length = match (prefix.is_compressed, self.form.may_have_photo) {
             (false, _) => prefix.length,

@@ -19,7 +19,7 @@ use super::{message::REQUEST_BYTES_MAX, min_rate::MIN_RATE_PERIOD, *};
 use crate::{
     access::Access,
     clock::{Clock, Hand},
-    domain::photo,
+    domain::{TenantId, Tenants, photo},
     grpc::admission::head::Encoding,
     pb::{MatchRequest, ReferencePhoto, reference_photo::Source},
     worker::photo_memory::PhotoMemory,
@@ -48,7 +48,7 @@ impl Stage {
             clock,
             timeout: TIMEOUT,
             draining: CancellationToken::new(),
-            photo_memory: PhotoMemory::new(photo_bytes),
+            photo_memory: PhotoMemory::new(photo_bytes, Arc::new(Tenants::default)),
             is_known_match: Arc::new(move |_, id| {
                 let knows = known.load(Ordering::Relaxed) && id.as_str() == "known";
                 Box::pin(async move { Ok(knows) })
@@ -243,7 +243,7 @@ async fn one_connection_cannot_take_the_photo_memory_of_others() {
 #[tokio::test]
 async fn with_photo_memory_full_a_request_is_refused_at_once_unless_it_repeats_a_known_match() {
     let stage = Stage::new(1_000);
-    let room = stage.terms.photo_memory.reserve(1_000).unwrap();
+    let room = stage.terms.photo_memory.reserve(&TenantId::default_tenant(), 1_000).unwrap();
     for id in ["", "unknown"] {
         // The request stalls, and the refusal doesn't wait for its rest.
         let begun = announced(0, 9 * MIB, &request(id, 9 * MIB)[..MIB]);

@@ -203,7 +203,11 @@ async fn call(
 ) {
     let photo = caller.photo();
     let spec = caller.spec(house.digest_key.digest(&photo));
-    let place = house.worker.photo_memory().reserve(photo.len()).expect("room");
+    let place = house
+        .worker
+        .photo_memory()
+        .reserve(&TenantId::default_tenant(), photo.len())
+        .expect("room");
     let photo = caller.plan.sends_photo.then(|| Photo::new(photo, place));
     match house.worker.admit(spec, photo).await {
         Ok(m) => {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     clock::{Clock, Hand},
-    domain::Timestamp,
+    domain::{TenantId, Timestamp},
     journal::{
         memory::{Memory, Store},
         suite::START,
@@ -335,7 +335,8 @@ impl Fleet {
             disturbances: self.harmful_strikes,
             again: self.again(),
         };
-        let all: Vec<_> = everything.iter().map(|it| it.updates()).collect();
+        let all: Vec<_> =
+            everything.iter().map(|it| (TenantId::default_tenant(), it.updates())).collect();
         self.outside.block_on(checks::check(&case, &reader, &all));
     }
 

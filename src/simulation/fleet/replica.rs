@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     clock::Clock,
+    domain::Tenants,
     journal::memory::Memory,
     outage::Outage,
     simulation::{
@@ -190,6 +191,7 @@ fn house(
         progress: Arc::new(|_, _| {}),
         chance: Arc::new(chance),
         store,
+        tenants: Arc::new(Tenants::default),
     };
     let config = worker::Config {
         policy: POLICY,

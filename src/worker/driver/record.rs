@@ -54,7 +54,7 @@ impl Driver {
             return Flow::Over;
         }
         let error = MatchError::new(Reason::OzProtocol, UNWRITABLE);
-        let keep = self.context.policy.retention;
+        let keep = self.policy().retention;
         Box::pin(self.record(Event::Failed(Failed { error, oz: None, keep }))).await
     }
 

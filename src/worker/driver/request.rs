@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 use crate::{
     domain::{
         Ask, Deferred, Failure, FailureKind, Moment, OzResult, Progress, Reply, Settled, Timestamp,
-        adoptable_analyses, held_back, is_biometry_poll, request_traits, settle,
+        adoptable_analyses, fair_queue, held_back, is_biometry_poll, request_traits, settle,
         volatile::{LAST_LOOK_MAX, LAST_LOOK_WAIT_MAX},
     },
     journal::{self, ClaimStatus},
@@ -75,10 +75,11 @@ impl Driver {
     async fn perform(&self, ask: &Ask, asked: Timestamp) -> Answered {
         let (clock, changes_oz) = (&self.context.clock, ask.kind().changes_oz());
         let traits = request_traits(&self.m, &self.volatile, ask, asked);
+        let cost = self.cost(ask);
         let permit = tokio::select! {
             biased;
             () = self.leaving() => return Answered::Abandoned,
-            acquired = self.context.limiter.acquire(traits) => match acquired {
+            acquired = self.context.limiter.acquire(self.tenant(), cost, traits) => match acquired {
                 Ok(permit) => permit,
                 Err(deferred) => return Answered::HeldBack(deferred),
             },
@@ -99,6 +100,15 @@ impl Driver {
                 Answered::NoLongerEntitled
             }
         }
+    }
+
+    /// What the request costs the tenant while requests wait.
+    fn cost(&self, ask: &Ask) -> u32 {
+        let photo = match ask {
+            Ask::UploadPhoto { .. } => self.handle.photo(),
+            Ask::ReadFolder { .. } | Ask::StartAnalyses { .. } | Ask::ReadAnalysis { .. } => None,
+        };
+        fair_queue::cost(photo.map_or(0, |photo| photo.bytes_count()))
     }
 
     /// Resolves once the claim doesn't allow a request any more. Only an upload may last longer
@@ -197,8 +207,8 @@ impl Driver {
     async fn held_back(&mut self, ask: &Ask, hold: &Deferred) -> Flow {
         debug!(match.id = %self.m.id, oz.ask = ask.kind().name(), "request to Oz held back");
         self.trouble = hold.why.as_ref().map(|failure| OzTrouble::of(failure, true));
-        let (now, policy) = (self.context.clock.now(), &self.context.policy);
-        let settled = held_back(&self.m, &mut self.volatile, ask, hold, now, policy);
+        let (now, policy) = (self.context.clock.now(), self.policy());
+        let settled = held_back(&self.m, &mut self.volatile, ask, hold, now, &policy);
         self.follow(settled).await
     }
 
@@ -207,8 +217,8 @@ impl Driver {
         let moment = Moment { asked, now: self.context.clock.now(), chance };
         self.note(ask, &outcome, moment);
         self.trouble = outcome.as_ref().err().map(|failure| OzTrouble::of(failure, false));
-        let policy = &self.context.policy;
-        let settled = settle(&self.m, &mut self.volatile, ask, outcome, moment, policy);
+        let policy = self.policy();
+        let settled = settle(&self.m, &mut self.volatile, ask, outcome, moment, &policy);
         self.follow(settled).await
     }
 

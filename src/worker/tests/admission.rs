@@ -38,6 +38,6 @@ async fn a_photo_leaves_memory_once_oz_has_it() {
 #[tokio::test]
 async fn the_debug_form_of_a_photo_has_its_size_only() {
     let house = Harness::new();
-    let photo = Photo::new(jpeg(), house.worker.photo_memory().reserve(4).unwrap());
+    let photo = house.photo(&tenant("default"));
     assert_eq!(format!("{photo:?}"), "Photo(4 bytes)");
 }

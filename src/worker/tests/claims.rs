@@ -13,7 +13,7 @@ async fn of_two_claims_observed_out_of_order_the_later_one_is_driven() {
     let supervisor = Arc::clone(&house.worker.supervisor);
     let driver = supervisor.revive(later, late).unwrap();
     assert!(supervisor.revive(earlier, early).is_none());
-    supervisor.spawn(driver, supervisor.slots.take());
+    supervisor.spawn(driver, supervisor.slots.take(&tenant("default")));
     house.answers(AskKind::ReadFolder, folder()).await;
     eventually("the driver proceeds", || async {
         house.find(&m).await.unwrap().state != State::Accepted

@@ -7,6 +7,7 @@
 
 mod caller;
 mod checks;
+mod fairness;
 mod fault_injection;
 mod fleet;
 mod matrix;

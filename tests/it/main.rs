@@ -57,6 +57,7 @@ mod review;
 mod secrets;
 mod soak;
 mod starting;
+mod tenants;
 mod tls;
 mod transport;
 mod watching;

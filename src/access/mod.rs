@@ -14,9 +14,9 @@ mod file;
 mod grant;
 mod jwt;
 mod key;
+mod quota;
 mod reloads;
 pub mod tls;
-mod quota;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -29,8 +29,8 @@ pub use callers::{Fault, LibraryTerms, check_name};
 pub use certificate::{CertificateName, CertificateNames};
 pub use grant::{Grant, Permission, Permissions};
 pub use key::{NewKey, NoRandomness};
-pub use reloads::{ReloadCounts, ReloadKind, Reloads};
 pub use quota::{QuotaExceeded, Quotas, StreamSlot};
+pub use reloads::{ReloadCounts, ReloadKind, Reloads};
 
 use credentials::{Credentials, NamedCallers};
 use file::WatchedFile;

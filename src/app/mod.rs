@@ -29,7 +29,7 @@ use crate::{
     app::store::Journal,
     clock::Clock,
     config::{self, Config},
-    domain::{DigestKey, Policy, Timestamp},
+    domain::{DigestKey, Policy, TenantsNow, Timestamp},
     grpc, journal,
     journal::Handles,
     outage::{self, Outage},
@@ -213,7 +213,7 @@ impl App {
         let digest_key = feed.identity.keys.digest;
         let incarnation = feed.identity.origin.incarnation;
         let watch = Watch::new(watch_config(&config), feed, store.clone(), clock.clone());
-        let worker = worker(&config, handles, oz, &watch, &store, &clock);
+        let worker = worker(&config, handles, oz, &watch, &access, &store, &clock);
         begun.worker = Some(worker.clone());
         let door = door(&config, digest_key);
         let opened = async {
@@ -397,10 +397,11 @@ fn worker(
     journal: Handles,
     oz: oz::Client,
     watch: &Watch,
+    access: &Access,
     store: &Outage,
     clock: &Clock,
 ) -> Worker {
-    let (watch, access) = (watch.clone(), Access::anonymous());
+    let watch = watch.clone();
     let with = worker::Collaborators {
         journal,
         oz: Arc::new(oz),
@@ -408,9 +409,15 @@ fn worker(
         progress: Arc::new(move |id, progress| watch.progress(id, progress)),
         chance: chance(),
         store: store.clone(),
-        tenants: Arc::new(move || access.tenants()),
+        tenants: tenants_now(access),
     };
     Worker::new(worker_config(config), with)
+}
+
+/// Tells the tenants of the moment.
+fn tenants_now(access: &Access) -> TenantsNow {
+    let access = access.clone();
+    Arc::new(move || access.tenants())
 }
 
 /// The source of all jitter.

@@ -46,7 +46,7 @@ pub use service::Service;
 pub use stall::StallGuard;
 
 use crate::{
-    access::{Access, audit::Audit},
+    access::{Access, Quotas, audit::Audit},
     clock::Clock,
     domain::DigestKey,
     grpc::{
@@ -228,7 +228,7 @@ impl Bound {
             transport: transport(self.config),
             admission: Arc::new(Admission::new(
                 routes,
-                CallerCheck { access: self.access, reflection: self.config.reflection },
+                callers(self.access, self.config, &self.clock),
                 shares(self.config, &self.worker),
                 terms,
                 self.readers.clone(),
@@ -248,6 +248,12 @@ impl Bound {
             () = self.connections.clone().log_counts_forever() => {}
         }
     }
+}
+
+fn callers(access: Access, config: Config, clock: &Clock) -> CallerCheck {
+    let tenants = access.clone();
+    let quotas = Quotas::new(Arc::new(move || tenants.tenants()), clock.clone());
+    CallerCheck { access, reflection: config.reflection, quotas }
 }
 
 fn shares(config: Config, worker: &Worker) -> Shares {

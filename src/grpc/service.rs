@@ -54,16 +54,17 @@ impl Service {
         let request = pb::MatchRequest::decode(message)
             .map_err(|failure| status::undecodable(&failure.to_string()))?;
         record.names_request(&request.request_id);
-        let parsed = request::match_request(request, tenant, self.config.match_timeout, |photo| {
-            self.config.digest_key.digest(photo)
-        })?;
+        let parsed =
+            request::match_request(request, tenant.clone(), self.config.match_timeout, |photo| {
+                self.config.digest_key.digest(photo)
+            })?;
         let photo = parsed.content.map(|content| Photo::new(content, reservation));
         let admitted = self.worker.admit(parsed.spec, photo).await;
         let m = admitted.map_err(|refused| {
             if let Refused::Reused { match_id, .. } = &refused {
                 record.names_match(*match_id);
             }
-            status::refused(refused)
+            status::refused(refused, &tenant)
         })?;
         record.found(&m);
         Ok((m, parsed.include_progress))

@@ -148,11 +148,12 @@ pub fn not_available(what: &str) -> Status {
     plain(ErrorReason::NotAvailable, format!("{what} is not available on this server"))
 }
 
-/// The status of a match that was not admitted.
-pub fn refused(refused: Refused) -> Status {
+/// The status of a match that was not admitted for a tenant.
+pub fn refused(refused: Refused, tenant: &TenantId) -> Status {
     match refused {
         Refused::Draining => draining(),
-        Refused::Overloaded(limit) | Refused::Quota(limit) => overloaded(limit),
+        Refused::Overloaded(limit) => overloaded(limit),
+        Refused::Quota(limit) => quota_exceeded(limit, tenant, None),
         Refused::Reused { field, match_id } => {
             let message = format!("the request_id belongs to a match with another {field}");
             let metadata = [("field", field.to_owned()), ("match_id", match_id.to_string())];

@@ -56,7 +56,8 @@ pub struct Reservation {
 enum ReservedFrom {
     /// The limits of the memory, and of the tenant.
     Limit,
-    /// The memory was full, or the tenant at its limit; whether the request repeats a known match is being looked up.
+    /// The memory was full, or the tenant at its limit; whether the request repeats a known match
+    /// is being looked up.
     UnknownOverflow,
     /// The same, and the request repeats a known match.
     Overflow,
@@ -196,6 +197,11 @@ impl Reservation {
     /// Whether it found no room within the limits, so that only a repeat may use it.
     pub fn is_overflow(&self) -> bool {
         self.source != ReservedFrom::Limit
+    }
+
+    /// The tenant that it belongs to.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
     }
 
     /// Which limit left it no room: the memory's, unless it is known to be the tenant's own.

@@ -15,7 +15,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::{Status, body::Body};
 
 use crate::{
-    access::Denied,
+    access::{Denied, StreamSlot},
     domain::Limit,
     grpc::{
         admission::share::{ConnectionShare, Lease},
@@ -53,10 +53,12 @@ pub struct ResponseBody {
     _places: Places,
 }
 
-/// The leases of a call: as an open call, and as a list if it is ListMatches.
+/// The leases of a call: as an open call, as a list if it is ListMatches, and as a stream of its
+/// tenant if it streams updates.
 pub struct Places {
     pub _call: Lease,
     pub _list: Option<Lease>,
+    pub _stream: Option<StreamSlot>,
 }
 
 /// A frame of an answer and its lease. The transport keeps a frame until the caller reads it, which

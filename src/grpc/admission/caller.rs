@@ -5,7 +5,8 @@ use http::Request;
 use tonic::{Status, body::Body};
 
 use crate::{
-    access::{Access, Decision, Denied, Grant},
+    access::{Access, Decision, Denied, Grant, QuotaExceeded, Quotas, StreamSlot},
+    domain::TenantId,
     grpc::{
         admission::methods::{Demand, MethodLimits},
         call_log::CallRecord,
@@ -30,6 +31,7 @@ pub enum Reflection {
 pub struct CallerCheck {
     pub access: Access,
     pub reflection: Reflection,
+    pub quotas: Quotas,
 }
 
 /// The decision about a call's caller.
@@ -65,10 +67,17 @@ impl CallerCheck {
             Demand::Permission(permission) if !grant.allows(permission) => {
                 Caller::Refused(status::forbidden(permission))
             }
-            Demand::Nothing | Demand::Reflection | Demand::Permission(_) => {
-                Caller::Admitted(Some(grant))
-            }
+            Demand::Permission(_) => match self.quotas.begin_call(grant.tenant()) {
+                Ok(()) => Caller::Admitted(Some(grant)),
+                Err(exceeded) => Caller::Refused(over_quota(exceeded, grant.tenant())),
+            },
+            Demand::Nothing | Demand::Reflection => Caller::Admitted(Some(grant)),
         }
+    }
+
+    /// Counts a stream of a tenant as open.
+    pub fn open_stream(&self, tenant: &TenantId) -> Result<StreamSlot, Status> {
+        self.quotas.open_stream(tenant).map_err(|exceeded| over_quota(exceeded, tenant))
     }
 
     /// The final decision, after a key was fetched.
@@ -78,4 +87,8 @@ impl CallerCheck {
             decided => decided,
         }
     }
+}
+
+fn over_quota(exceeded: QuotaExceeded, tenant: &TenantId) -> Status {
+    status::quota_exceeded(exceeded.limit, tenant, exceeded.retry_after)
 }

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tonic::Status;
 
 use crate::{
-    domain::{Limit, RequestId, photo},
+    domain::{Exhausted, Limit, RequestId, photo},
     grpc::{
         admission::{overhead::OverheadCounter, share::Lease},
         status,
@@ -82,16 +82,21 @@ impl MessagePhoto {
         // order is refused like a new one.
         let id = std::str::from_utf8(self.overhead.request_id()).ok();
         let id = id.and_then(|id| id.parse().ok()).filter(|_| !self.reservation.is_overflow());
-        self.id_to_look_up = Some(id.ok_or_else(photo_memory_full)?);
+        self.id_to_look_up = Some(id.ok_or_else(|| self.memory_full())?);
         self.reservation.move_to_overflow();
         self.share = None;
-        if self.reservation.grow_to(bytes) { Ok(()) } else { Err(photo_memory_full()) }
+        if self.reservation.grow_to(bytes) { Ok(()) } else { Err(self.memory_full()) }
     }
-}
 
-/// The refusal of a request for which there is no photo memory.
-pub fn photo_memory_full() -> Status {
-    status::overloaded(Limit::PhotoMemory)
+    /// The refusal of a request for which there is no photo memory.
+    fn memory_full(&self) -> Status {
+        match self.reservation.exhausted() {
+            Exhausted::Own => {
+                status::quota_exceeded(Limit::PhotoMemory, self.reservation.tenant(), None)
+            }
+            Exhausted::Common => status::overloaded(Limit::PhotoMemory),
+        }
+    }
 }
 
 impl IncomingMessage {
@@ -140,6 +145,12 @@ impl IncomingMessage {
     /// Takes the request id that has to be looked up, if there is one.
     pub fn take_id_to_look_up(&mut self) -> Option<RequestId> {
         self.photo.as_mut()?.id_to_look_up.take()
+    }
+
+    /// The refusal of a request that found no photo memory and repeats no known match.
+    pub fn memory_full(&self) -> Status {
+        let refusal = self.photo.as_ref().map(|photo| photo.memory_full());
+        refusal.unwrap_or_else(|| status::overloaded(Limit::PhotoMemory))
     }
 
     /// Notes that the request repeats a known match.

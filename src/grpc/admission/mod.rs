@@ -284,6 +284,12 @@ where
         if let Some(grant) = &grant {
             request.extensions_mut().insert(grant.clone());
         }
+        let stream = match &grant {
+            Some(grant) if method.streams_updates => {
+                Some(self.callers.open_stream(grant.tenant())?)
+            }
+            Some(_) | None => None,
+        };
         let refusal = StreamRefusal::default();
         let handled = async {
             let request = self.receive(&share, arriving, request, &refusal).await?;
@@ -293,7 +299,7 @@ where
         };
         // Pinned here: a future passed by value would take its size several times.
         let (response, list) = self.in_time(deadline, grant.as_ref(), pin!(handled)).await?;
-        let places = Places { _call: place, _list: list };
+        let places = Places { _call: place, _list: list, _stream: stream };
         let ends = Ends {
             deadline: deadline.map(|time| self.deadline_at(time)),
             grant: grant.and_then(|grant| self.end_of(&grant)),

@@ -20,8 +20,7 @@ use crate::{
             content::MessageContent,
             head::Encoding,
             message::{
-                self, IncomingMessage, MessagePhoto, PHOTO_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX,
-                Whole,
+                IncomingMessage, MessagePhoto, PHOTO_REQUEST_BYTES_MAX, REQUEST_BYTES_MAX, Whole,
             },
             min_rate::{MIN_RATE_PERIOD, MinRate},
             share::{ConnectionShare, Lease},
@@ -207,7 +206,7 @@ impl Receiver {
         base: usize,
     ) -> Result<MessageContent, Status> {
         let photo = || {
-            let reservation = self.terms.photo_memory.reservation(&TenantId::default_tenant());
+            let reservation = self.terms.photo_memory.reservation(&self.tenant);
             MessagePhoto::new(reservation, self.share.photo())
         };
         let photo = self.form.may_have_photo.then(photo);
@@ -233,7 +232,7 @@ impl Receiver {
                     *lookup = None;
                     match is_known? {
                         true => content.message().confirm_known(),
-                        false => return Err(message::photo_memory_full()),
+                        false => return Err(content.message().memory_full()),
                     }
                 }
                 more = self.next_bytes() => return more,

@@ -17,7 +17,7 @@ use tower::service_fn;
 
 use super::{message::REQUEST_BYTES_MAX, min_rate::MIN_RATE_PERIOD, *};
 use crate::{
-    access::Access,
+    access::{Access, Quotas},
     clock::{Clock, Hand},
     domain::{TenantId, Tenants, photo},
     grpc::admission::head::Encoding,
@@ -100,7 +100,9 @@ fn shares(memory_bytes: usize, calls: usize, photo_bytes: usize) -> Shares {
 }
 
 fn open_to_all() -> CallerCheck {
-    CallerCheck { access: Access::anonymous(), reflection: Reflection::Open }
+    let (clock, _) = Clock::manual(Timestamp::default());
+    let quotas = Quotas::new(Arc::new(Tenants::default), clock);
+    CallerCheck { access: Access::anonymous(), reflection: Reflection::Open, quotas }
 }
 
 const PLAIN: MessageForm = MessageForm { encoding: Encoding::Identity, may_have_photo: false };

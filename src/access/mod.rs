@@ -25,7 +25,7 @@ use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 
 use http::HeaderMap;
 
-pub use callers::{Fault, LibraryTerms, check_name};
+pub use callers::{Fault, KeyExpiry, LibraryTerms, check_name};
 pub use certificate::{CertificateName, CertificateNames};
 pub use grant::{Grant, Permission, Permissions};
 pub use key::{NewKey, NoRandomness};

@@ -6,6 +6,8 @@
 mod audit;
 #[cfg(feature = "cli")]
 mod call;
+#[cfg(feature = "cli")]
+mod key;
 #[cfg(any(feature = "cli", feature = "simulator"))]
 mod output;
 #[cfg(feature = "cli")]
@@ -33,6 +35,7 @@ pub use self::sim::SimArgs;
 pub use self::{
     audit::{AuditCommand, VerifyArgs},
     call::{CallCommand, ListArgs, MatchArgs, OneArgs, WatchArgs},
+    key::{KeyArgs, KeyCommand, NewKeyArgs},
     pages::{CompletionsArgs, ManArgs},
     server::{Common, IdentityFiles, Server, shown},
 };
@@ -99,6 +102,10 @@ pub enum Command {
     #[cfg(feature = "cli")]
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Make an API key
+    #[cfg(feature = "cli")]
+    #[command(disable_help_subcommand = true)]
+    Key(KeyArgs),
     /// Print the completions of a shell
     #[cfg(feature = "cli")]
     #[command(after_help = pages::COMPLETIONS_EXAMPLES)]

@@ -11,6 +11,8 @@ mod audit;
 mod call;
 mod exit;
 #[cfg(feature = "cli")]
+mod key;
+#[cfg(feature = "cli")]
 mod pages;
 mod serve;
 mod stderr;
@@ -110,6 +112,7 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
         Command::Call(args) => call::run(args, &environment).await,
         #[cfg(feature = "cli")]
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(&args),
+        Command::Key(args) => key::run(&args),
         #[cfg(feature = "cli")]
         Command::Completions(args) => pages::completions(&args),
         #[cfg(feature = "cli")]

@@ -53,12 +53,13 @@ fn write_pages(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
-    write_page(program.clone(), dir)?;
-    for command in program.get_subcommands() {
-        write_page(command.clone(), dir)?;
-        command.get_subcommands().try_for_each(|part| write_page(part.clone(), dir))?;
-    }
-    Ok(())
+    write_tree(&program, dir)
+}
+
+/// Writes the page of a command, and those of the commands below it.
+fn write_tree(command: &clap::Command, dir: &Path) -> io::Result<()> {
+    write_page(command.clone(), dir)?;
+    command.get_subcommands().try_for_each(|below| write_tree(below, dir))
 }
 
 fn write_page(command: clap::Command, dir: &Path) -> io::Result<()> {
@@ -99,6 +100,8 @@ mod tests {
                 assert!(page.contains(&escaped), "{name} --{option}");
             }
         }
+        let page = fs::read_to_string(dir.join("facematch-key-new.1")).expect("a nested page");
+        assert!(page.contains("\\-\\-expires") && page.contains("key new kyc"), "{page}");
         let program = fs::read_to_string(dir.join("facematch.1")).expect("the program's page");
         assert!(program.contains("\n.SH NOTES\n.nf\nExit codes of match and watch:\n"));
     }

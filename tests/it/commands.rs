@@ -4,6 +4,7 @@
 mod credentials;
 mod failing;
 mod json;
+mod keys;
 mod pages;
 mod peers;
 mod program;

@@ -1,6 +1,6 @@
 //! When an API key expires: at an offset date-time, or at the end of a day in UTC.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use toml::value::{Date, Datetime, Offset, Time};
 
@@ -8,6 +8,34 @@ use super::{fault::Fault, reader::Item};
 use crate::domain::Timestamp;
 
 const DAY: Duration = Duration::from_secs(86_400);
+
+/// The expiry of an API key, as it stands in the callers file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KeyExpiry(Datetime);
+
+impl KeyExpiry {
+    /// Parses a date or a time with its offset.
+    ///
+    /// # Errors
+    /// What is wanted, if the text is neither.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const WANTED: &str = "must be a date such as 2027-03-01, or a time with its offset such as \
+                              2027-03-01T08:00:00Z";
+        let datetime: Datetime = text.parse().map_err(|_| WANTED)?;
+        moment(&datetime).map(|_| Self(datetime)).ok_or(WANTED)
+    }
+
+    /// Whether a key with this expiry is refused at this time.
+    pub fn is_past(self, now: Timestamp) -> bool {
+        moment(&self.0).is_none_or(|end| now >= end)
+    }
+}
+
+impl fmt::Display for KeyExpiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// Reads the value of `expires`.
 pub fn read(item: &Item<'_>) -> Result<Timestamp, Fault> {
@@ -18,7 +46,7 @@ pub fn read(item: &Item<'_>) -> Result<Timestamp, Fault> {
 
 /// The point from which on a key with this expiry is refused. A date is valid through its end in
 /// UTC. A time without an offset is none: it would depend on where it is read.
-pub fn moment(datetime: &Datetime) -> Option<Timestamp> {
+fn moment(datetime: &Datetime) -> Option<Timestamp> {
     match (datetime.date, datetime.time, datetime.offset) {
         (Some(date), None, None) => Some(midnight(date).after(DAY)),
         (Some(date), Some(time), Some(offset)) => {

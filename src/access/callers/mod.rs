@@ -19,6 +19,7 @@ use std::{
 };
 
 pub use caller::CallerTerms;
+pub use expiry::KeyExpiry;
 pub use fault::{Fault, Place};
 pub use issuer::{IssuerTerms, KeySource};
 pub use tenant::LibraryTerms;

@@ -170,3 +170,18 @@ fn every_command_and_argument_has_help() {
         }
     }
 }
+
+#[test]
+fn key_new_takes_a_caller_and_an_expiry() {
+    let Command::Key(args) = parsed("facematch key new kyc.backend-2 --expires 2027-03-01") else {
+        panic!("another command");
+    };
+    let KeyCommand::New(args) = args.command;
+    assert_eq!(args.caller, "kyc.backend-2");
+    assert_eq!(args.expires.map(|expiry| expiry.to_string()), Some("2027-03-01".to_owned()));
+    parsed("facematch key new a --expires 2027-03-01T08:00:00+02:00 --output json");
+    for wrong in ["", " new", " new a/b", " new a --expires soon", " new a --expires 2027-02-30"] {
+        refused(&format!("facematch key{wrong}"));
+    }
+    assert!(refused("facematch key new a --expires 2027-03-01T08:00:00").contains("offset"));
+}

@@ -59,10 +59,10 @@ async fn serve(config: Config) -> Result<(), BoxError> {
         let version = env!("CARGO_PKG_VERSION");
         info!(version, %address, store, settings, "facematch started");
         say(&format!("facematch is ready on {address}"));
-        let secrets = app.secrets();
+        let (secrets, audit) = (app.secrets(), app.audit());
         tokio::select! {
             outcome = app.run(shutdown) => Ok(outcome?),
-            failed = process::reread_on_hangup(secrets) => match failed? {},
+            failed = process::reread_on_hangup(secrets, audit) => match failed? {},
         }
     })
     .await?

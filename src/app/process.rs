@@ -7,7 +7,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use crate::app::secrets::Secrets;
+use crate::{access::audit::Audit, app::secrets::Secrets};
 
 /// To be called before any secret is read: from then on neither SIGHUP nor a limit of file sizes
 /// ends the process, the process leaves no core dump, and no other process of its user can read its
@@ -30,12 +30,16 @@ pub fn allow_core_dumps() {
     set_dumpable(true);
 }
 
-/// Reads the files of secrets and certificates again on each SIGHUP.
-pub async fn reread_on_hangup(secrets: Secrets) -> std::io::Result<std::convert::Infallible> {
+/// On each SIGHUP, reads the files again that the settings name, and opens the audit file again.
+pub async fn reread_on_hangup(
+    secrets: Secrets,
+    audit: Audit,
+) -> std::io::Result<std::convert::Infallible> {
     let mut hangups = signal(SignalKind::hangup())?;
     loop {
         hangups.recv().await;
-        info!("SIGHUP: the files of secrets and certificates are read again");
+        info!("SIGHUP: files of secrets, certificates and callers are read again");
+        audit.reopen();
         secrets.reread().await;
     }
 }

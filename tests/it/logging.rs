@@ -106,6 +106,7 @@ async fn each_kind_of_refusal_has_a_log_line() {
         assert!(line["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
         assert!(line["user_agent"].as_str().unwrap().starts_with("tonic/"), "{line}");
         assert!(line["duration_ms"].is_u64() && line["bytes_in"].as_u64() > Some(0), "{line}");
+        assert_eq!((&line["tenant"], &line["caller"]), (&"default".into(), &"anonymous".into()));
     }
     let reused = only(&log, "CreateMatch", "ALREADY_EXISTS", "REQUEST_ID_REUSED");
     assert_eq!(

@@ -219,7 +219,7 @@ impl App {
         let opened = async {
             let audit = open_audit(&config, incarnation, &clock)?;
             let access = access.clone();
-            let door = bind(config.listen, door, access, &worker, &watch, &store, &clock).await?;
+            let door = bind(door, access, &worker, &watch, &store, &clock).await?;
             Ok::<_, StartError>((audit.clone(), door.audited(audit)))
         };
         let (audit, door) = match opened.await {
@@ -438,7 +438,6 @@ fn open_audit(config: &Config, incarnation: u64, clock: &Clock) -> Result<Audit,
 }
 
 async fn bind(
-    address: SocketAddr,
     door: grpc::Config,
     access: Access,
     worker: &Worker,
@@ -448,13 +447,13 @@ async fn bind(
 ) -> Result<grpc::Bound, StartError> {
     let (worker, watch) = (worker.clone(), watch.clone());
     let (store, clock) = (store.clone(), clock.clone());
-    let bound =
-        grpc::Bound::bind(address, door, access, worker, watch, store, clock, chance()).await;
-    bound.map_err(|source| StartError::Listen { address, source })
+    let bound = grpc::Bound::bind(door, access, worker, watch, store, clock, chance()).await;
+    bound.map_err(|source| StartError::Listen { address: door.listen, source })
 }
 
 fn door(config: &Config, digest_key: DigestKey) -> grpc::Config {
     grpc::Config {
+        listen: config.listen,
         digest_key,
         match_timeout: config.match_timeout,
         connections_max: config.max_connections,

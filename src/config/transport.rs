@@ -56,11 +56,8 @@ pub fn tls(sources: &Sources) -> Result<Option<TlsConfig>, Error> {
         }
         (None, None) | (Some(_), Some(_)) => {}
     }
-    match (&ca, &cert) {
-        (Some((_, origin)), None) => {
-            return Err(needs(&s::TLS_CLIENT_CA_FILE, origin, &s::TLS_CERT_FILE));
-        }
-        (None, _) | (Some(_), Some(_)) => {}
+    if let (Some((_, origin)), None) = (&ca, &cert) {
+        return Err(needs(&s::TLS_CLIENT_CA_FILE, origin, &s::TLS_CERT_FILE));
     }
     if ca.is_none() {
         if let Some((ClientAuth::Optional | ClientAuth::Required, origin)) = &auth {

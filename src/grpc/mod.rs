@@ -73,6 +73,8 @@ const KEEPALIVE_TIMEOUT_MAX: Duration = Duration::from_secs(20);
 /// The settings of the gRPC server.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
+    /// The address for callers.
+    pub listen: SocketAddr,
     /// Keys the digests of photos, by which a repeated request is told from another one.
     pub digest_key: DigestKey,
     /// The timeout of a match whose request sets none.
@@ -146,7 +148,6 @@ impl Bound {
     /// # Errors
     /// If the socket can't be bound.
     pub async fn bind(
-        listen: SocketAddr,
         config: Config,
         access: Access,
         worker: Worker,
@@ -155,7 +156,7 @@ impl Bound {
         clock: Clock,
         chance: Jitter,
     ) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
+        let listener = TcpListener::bind(config.listen).await?;
         let readers = StallGuard::new(config.stream_stall, clock.clone());
         let service = Service::new(config, worker.clone(), watch);
         Ok(Self {

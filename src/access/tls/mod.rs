@@ -166,11 +166,9 @@ impl Tls {
     /// Keeps the published set. Each trouble is told once; two files of different pairs only if the
     /// next look finds them too.
     fn keep(&self, seen: &mut Seen, error: TlsError) {
-        let (is_repeated, was_told) = match &seen.trouble {
-            Some(last) => (last.error == error, last.is_told && last.error == error),
-            None => (false, false),
-        };
-        let is_told = was_told || is_repeated || !error.is_mismatch;
+        let same = seen.trouble.take().filter(|last| last.error == error);
+        let was_told = same.as_ref().is_some_and(|last| last.is_told);
+        let is_told = same.is_some() || !error.is_mismatch;
         if is_told && !was_told {
             self.failed.fetch_add(1, Ordering::Relaxed);
             let setting = error.setting;

@@ -80,7 +80,7 @@ fn pair(contents: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, 
             Err(key.mismatch("is not the key of the certificate in --tls-cert-file"))
         }
         Err(Error::InconsistentKeys(_)) => {
-            Err(key.mismatch("can't be compared with the certificate in --tls-cert-file"))
+            Err(key.error("can't be compared with the certificate in --tls-cert-file"))
         }
         Err(_) => Err(cert.error("holds a certificate that can't be parsed")),
     }

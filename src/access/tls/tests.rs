@@ -141,12 +141,12 @@ fn each_fault_of_the_files_names_its_setting() {
         ("other-key.pem", other.key.as_str()),
         ("cut.pem", cut),
         ("empty.pem", ""),
-        ("expired.pem", &pair_until(2027).cert),
         ("no-crl.pem", &other.cert),
     ] {
         scene.write(name, content);
     }
-    let with = |change: &dyn Fn(&mut TlsFiles, &dyn Fn(&str) -> PathBuf)| {
+    type Change = dyn Fn(&mut TlsFiles, &dyn Fn(&str) -> PathBuf);
+    let with = |change: &Change| {
         let mut files = scene.files();
         change(&mut files, &|name| scene.path(name));
         scene.refused(files)
@@ -154,7 +154,6 @@ fn each_fault_of_the_files_names_its_setting() {
     let expired = pair_until(2027);
     scene.write("expired.pem", &expired.cert);
     scene.write("expired-key.pem", &expired.key);
-    type Change = dyn Fn(&mut TlsFiles, &dyn Fn(&str) -> PathBuf);
     let table: &[(&Change, &str, &str)] = &[
         (&|f, at| f.cert = at("none.pem"), "tls-cert-file", "can't read "),
         (&|f, at| f.cert = at("empty.pem"), "tls-cert-file", "holds no certificate in PEM"),
@@ -181,7 +180,7 @@ fn each_fault_of_the_files_names_its_setting() {
         ),
     ];
     for (change, setting, why) in table {
-        let (named, told) = with(*change);
+        let (named, told) = with(change);
         assert_eq!(named, *setting, "{told}");
         assert!(told.contains(why), "{setting}: {told} doesn't say {why:?}");
     }

@@ -1,8 +1,8 @@
 //! Streams outlive no credential: they end when it expires or is withdrawn.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use facematch::pb;
+use facematch::{clock::Clock, pb};
 use tonic::Code;
 
 use super::*;
@@ -67,7 +67,9 @@ async fn a_withdrawn_key_ends_its_streams_and_no_others() {
 async fn an_expired_key_ends_its_streams_and_refuses_new_calls() {
     let key = NewKey::make().unwrap();
     let write_expiring = |path: &Path, within: Duration| {
-        let expires = humantime::format_rfc3339_seconds(std::time::SystemTime::now() + within);
+        let micros = Clock::system().now().after(within).as_micros();
+        let since = Duration::from_micros(u64::try_from(micros).unwrap());
+        let expires = humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since);
         let (id, sha256) = (key.id(), key.sha256());
         let text = format!(
             "[tenant.bank]\n[caller.anna]\ntenant = \"bank\"\nallow = [\"read\"]\n\

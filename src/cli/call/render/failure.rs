@@ -169,6 +169,13 @@ fn lost(status: &Status, server: &Uri) -> Option<(String, String)> {
         return Some((format!("can't connect to {at}: {problem}"), problem.hint().to_owned()));
     }
     let broke = resume::outcome_of(status) == CallOutcome::Broken && status.source().is_some();
+    if broke && server.scheme_str() == Some("https") {
+        // With TLS 1.3 a refused certificate may look like this: the alert comes after the
+        // handshake, and is lost if no call waits on the connection yet.
+        let hint = "if it asks for client certificates, does it accept the one of --cert-file? its \
+                    log says why it breaks connections off";
+        return Some((format!("{BROKEN}: {}", cause(status)), hint.to_owned()));
+    }
     let message = match resume::was_never_sent(status) {
         true => format!("can't reach {at}: {}", cause(status)),
         false if broke => format!("{BROKEN}: {}", cause(status)),

@@ -112,6 +112,7 @@ async fn command(command: Command, environment: Environment, parts: Parts) -> Ex
         Command::Call(args) => call::run(args, &environment).await,
         #[cfg(feature = "cli")]
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(&args),
+        #[cfg(feature = "cli")]
         Command::Key(args) => key::run(&args),
         #[cfg(feature = "cli")]
         Command::Completions(args) => pages::completions(&args),

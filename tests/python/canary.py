@@ -1,13 +1,16 @@
 """Data that must not leak, and a search for it in everything that the server writes and answers.
 
 Photos and file names carry a canary; the password is the simulator's, and its tokens are recognised
-by their length. A finding is reported by its place, and never quoted.
+by their length. API keys, tokens of callers and private keys are recognised by their form, and the
+tests' own ones also by their secret parts. A finding is reported by its place, and never quoted.
 """
 
 import base64
+import copy
 import re
 
 import grpc
+from cryptography.hazmat.primitives import serialization
 from grpc_status import rpc_status
 
 PHOTO = b"canary-of-the-photo-8f14e45f"
@@ -15,6 +18,17 @@ FILE_NAME = "canary-of-the-file-name-c9f0f895.jpg"
 
 # A token of the simulator has 128 hexadecimal digits; a photo's digest in the journal has only 64.
 TOKEN = re.compile(rb"[0-9a-f]{96,}", re.IGNORECASE)
+
+# Credentials of callers: an API key with more of its secret than its beginning, a JWT with its
+# claims, and a private key in PEM.
+FORMS = {
+    re.compile(rb"fm_[0-9A-Za-z]{1,32}_[0-9a-f]{12}"): "an API key",
+    re.compile(rb"eyJ[\w-]{8,}\.eyJ[\w-]{8,}"): "a token",
+    re.compile(rb"BEGIN ([A-Z]+ )?PRIVATE KEY"): "a private key",
+}
+
+# A secret is also found if it was cut off after this many bytes.
+SECRET_BYTES = 32
 
 # A stretch of a picture that is long enough to be unique, and the number of stretches to look for.
 STRETCH_BYTES = 24
@@ -38,10 +52,20 @@ class Search:
             words |= {picture[at : at + STRETCH_BYTES]: "a photo" for at in starts}
         self._needles = {form: what for word, what in words.items() for form in forms(word)}
 
+    def and_for(self, secrets):
+        """A search for more secrets, each with its kind."""
+        more = {form: what for secret, what in secrets.items() for form in forms(secret)}
+        other = copy.copy(self)
+        other._needles = self._needles | more
+        return other
+
     def found(self, text):
         """The kind of data that a text leaks, or None."""
         for needle, what in self._needles.items():
             if needle in text:
+                return what
+        for form, what in FORMS.items():
+            if form.search(text):
                 return what
         # Few different digits, such as a test's aaaaa…, are not a token.
         is_token = any(len(set(run.lower())) > 7 for run in TOKEN.findall(text))
@@ -50,6 +74,17 @@ class Search:
     def check(self, place, text):
         found = self.found(text)
         assert found is None, f"{place}: there is {found}"
+
+
+def secrets_of(keys=(), tokens=(), private_keys=()):
+    """The parts of credentials that must not leak, each with its kind."""
+    found = {key.rpartition("_")[2].encode()[:SECRET_BYTES]: "an API key" for key in keys}
+    found |= {token.rpartition(".")[2].encode()[:SECRET_BYTES]: "a token" for token in tokens}
+    for pem in private_keys:
+        key = serialization.load_pem_private_key(pem, password=None)
+        secret = key.private_numbers().private_value
+        found[secret.to_bytes((secret.bit_length() + 7) // 8, "big")] = "a private key"
+    return found
 
 
 def forms(word):
@@ -61,7 +96,8 @@ def forms(word):
 
 
 class Written:
-    """Everything that a server has written: its log, each part read once, and its journal."""
+    """Everything that a server has written: its log, each part read once, its journal and its audit
+    file."""
 
     def __init__(self, server, search):
         self._server = server
@@ -76,6 +112,7 @@ class Written:
             self._read = log.tell()
         files = list(self._server.folder.glob("facematch.db*"))
         assert files, "there is no journal"
+        files += self._server.folder.glob("audit*")
         for file in files:
             self._search.check(file.name, file.read_bytes())
 

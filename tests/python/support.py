@@ -10,10 +10,12 @@ import json
 import queue
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import uuid
 import zipfile
 from pathlib import Path
@@ -32,6 +34,9 @@ SAMPLE = ROOT / "src/simulator/sample"
 READY_SECONDS = 20
 STOP_SECONDS = 40
 CALL_SECONDS = 60
+
+# How often a log is read again while a test waits for a line.
+LOOK_SECONDS = 0.05
 
 # Ports below those that the kernel assigns to clients, so that none of them takes a free one.
 PORTS = range(15_000, 32_000)
@@ -186,14 +191,26 @@ class Server(Program):
     By default it logs at the level trace, with its libraries, so that every line can be searched.
     """
 
-    def __init__(self, binary, simulator, folder, log_level="trace"):
+    def __init__(self, binary, simulator, folder, log_level="trace", settings=()):
         self.folder = folder
         arguments = [binary, "serve", "--listen", "127.0.0.1:0"]
         arguments += ["--store", f"sqlite:{folder}/facematch.db"]
         arguments += ["--oz-url", simulator.url, "--oz-login", simulator.login]
-        arguments += ["--oz-password", simulator.password, "--log-level", log_level]
+        arguments += ["--oz-password", simulator.password, "--log-level", log_level, *settings]
         super().__init__(arguments, r"facematch is ready on (\S+:\d+)", folder / "serve.log")
         self.address = self.ready.group(1)
+
+    def reload(self, told):
+        """Sends SIGHUP, and waits until the log tells that something was read again."""
+        before = self._told(told)
+        self._process.send_signal(signal.SIGHUP)
+        ends = time.monotonic() + READY_SECONDS
+        while self._told(told) == before:
+            assert time.monotonic() < ends, f"the log has no {told!r}"
+            time.sleep(LOOK_SECONDS)
+
+    def _told(self, text):
+        return self.log.read_bytes().count(text.encode())
 
     def channel(self):
         # Ignores a proxy in the environment: the address is 127.0.0.1.

@@ -7,11 +7,14 @@ from types import SimpleNamespace
 import canary
 import grpc
 import pytest
+from authority import Authority
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 TOKEN = "0123456789abcdef" * 8
+KEY = "fm_k7_" + "0123456789abcdef" * 4
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJreWMtYmF0Y2gifQ.c2lnbmF0dXJl"
 
 
 @pytest.fixture
@@ -22,6 +25,9 @@ def leaks(simulator):
         canary.FILE_NAME: "a file's name",
         simulator.password: "a password",
         TOKEN: "a token",
+        KEY: "an API key",
+        JWT: "a token",
+        Authority("clients").client("kyc.internal").key.decode(): "a private key",
     }
 
 
@@ -33,6 +39,27 @@ def test_a_photo_is_found_in_every_form(search, portrait):
     for form in [*forms, middle, middle.hex().upper().encode(), base64.b64encode(middle)]:
         assert search.found(form) == "a photo"
     assert search.found(b"a" * 300 + b" " + TOKEN[:64].encode()) is None
+
+
+def test_the_secret_part_of_a_credential_is_found_in_every_form(search):
+    identity = Authority("clients").client("kyc.internal")
+    secret = canary.secrets_of(keys=[KEY], tokens=[JWT], private_keys=[identity.key])
+    assert sorted(secret.values()) == ["a private key", "a token", "an API key"]
+    wider = search.and_for(secret)
+    for word, what in secret.items():
+        assert search.found(word) is None, "the form alone doesn't tell"
+        for form in canary.forms(word):
+            assert wider.found(b"nothing " + form) == what
+    assert wider.found(identity.cert + b" k7 fm_k7 " + JWT[:20].encode()) is None
+
+
+def test_a_canary_is_found_in_the_audit_file(search, tmp_path):
+    server = SimpleNamespace(log=tmp_path / "serve.log", folder=tmp_path)
+    server.log.write_text("nothing\n")
+    (tmp_path / "facematch.db").write_text("nothing\n")
+    (tmp_path / "audit.log").write_text(f'{{"credential":"{KEY}"}}\n')
+    with pytest.raises(AssertionError, match="^audit.log: there is an API key"):
+        canary.Written(server, search).check()
 
 
 def test_a_canary_is_found_in_the_log_and_in_the_journal(search, leaks, tmp_path):

@@ -79,7 +79,8 @@ class Search:
 def secrets_of(keys=(), tokens=(), private_keys=()):
     """The parts of credentials that must not leak, each with its kind."""
     found = {key.rpartition("_")[2].encode()[:SECRET_BYTES]: "an API key" for key in keys}
-    found |= {token.rpartition(".")[2].encode()[:SECRET_BYTES]: "a token" for token in tokens}
+    signatures = [token.rpartition(".")[2].encode() for token in tokens]
+    found |= {signature[:SECRET_BYTES]: "a token" for signature in signatures if signature}
     for pem in private_keys:
         key = serialization.load_pem_private_key(pem, password=None)
         secret = key.private_numbers().private_value

@@ -25,6 +25,7 @@ pg *filter:
 py *filter: build
     FACEMATCH_BIN=target/debug/facematch GRPCURL=target/test-tools/bin/grpcurl \
         FACEMATCH_NGINX=target/test-tools/nginx/usr/sbin/nginx \
+        FACEMATCH_GO_CALLER=target/test-tools/bin/go-caller \
         target/test-tools/venv/bin/python -m pytest -c tests/python/pytest.ini tests/python {{ if filter == "" { "" } else { "-k '" + filter + "'" } }}
 
 # the debug build (3 min from nothing, then 20 s)

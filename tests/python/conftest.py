@@ -15,7 +15,7 @@ from terminal import Checkout, Terminal
 
 
 def pytest_configure():
-    for name in ("FACEMATCH_BIN", "GRPCURL", "FACEMATCH_NGINX"):
+    for name in ("FACEMATCH_BIN", "GRPCURL", "FACEMATCH_NGINX", "FACEMATCH_GO_CALLER"):
         if not os.access(os.environ.get(name, ""), os.X_OK):
             raise pytest.UsageError(f"{name} must name a program; run tests/run, which sets it")
 

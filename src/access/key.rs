@@ -1,6 +1,6 @@
 //! API keys: `fm_<id>_<secret>`.
 //!
-//! The id is public: logs, the audit file and the callers file name a key by it. The secret has 256
+//! The id is public: the audit file and the callers file name a key by it. The secret has 256
 //! random bits, so that its SHA-256 can be kept in a file: no search finds a preimage, and a slow
 //! hash would only cost processor time at each call.
 

@@ -1,4 +1,4 @@
-"""The commands and settings for operators: the README, docs/operating.md and docs/settings.md."""
+"""The commands and settings for operators: the README, and operating, settings and callers in docs."""
 
 import os
 import sqlite3
@@ -12,6 +12,11 @@ RUN = documents.block("README.md", "cargo build --release")
 FIRST_START = documents.block("docs/operating.md", "cargo build --release")
 SETTINGS = documents.block("docs/settings.md", "oz-url = ")
 BACKUP = documents.block("docs/operating.md", "sqlite3 ")
+
+CALLERS = documents.block("docs/callers.md", "[tenant.retail]")
+SECURE = documents.block("docs/operating.md", "cd /etc/facematch")
+SECURE_CALLS = documents.block("docs/operating.md", "facematch list")
+RENEW = documents.block("docs/operating.md", "openssl req -x509 -CA ca.pem")
 
 JOURNAL, BACKUPS = "/var/lib/facematch", "/var/backups/facematch"
 PASSWORD = "/run/secrets/oz-password"
@@ -44,6 +49,52 @@ def test_the_settings_file_is_accepted(terminal, folders, tmp_path):
     shell = terminal({"FACEMATCH_LISTEN": "127.0.0.1:0"}, folders)
     shell.type(f"facematch serve --config {tmp_path}/facematch.toml")
     shell.wait_for("facematch is ready on 127.0.0.1:")
+
+
+def test_the_callers_file_is_accepted(terminal, folders, tmp_path):
+    (tmp_path / "callers.toml").write_text(CALLERS)
+    environment = {"FACEMATCH_LISTEN": "127.0.0.1:0"}
+    environment["FACEMATCH_CALLERS_FILE"] = str(tmp_path / "callers.toml")
+    shell = terminal(environment, folders)
+    shell.type(FIRST_START)
+    shell.wait_for("facematch is ready on 127.0.0.1:")
+
+
+def test_ten_commands_secure_the_service_and_its_pair_is_renewed(terminal, folders, tmp_path):
+    port, place = support.free_port(), tmp_path / "etc"
+    place.mkdir()
+    # Callers reach this host by another name.
+    replaced = folders | {
+        "/etc/facematch": str(place),
+        "facematch.internal": "localhost",
+        ":50051": f":{port}",
+    }
+    server = terminal({}, replaced)
+    server.type(SECURE)
+    server.wait_for(f"facematch is ready on 0.0.0.0:{port}")
+    token, key = (place / "kyc-token").read_text().strip(), (place / "kyc-key.pem").read_text()
+    for secret in ("kyc-token", "kyc-key.pem", "server-key.pem", "ca-key.pem", "new-key"):
+        assert (place / secret).stat().st_mode & 0o077 == 0, f"other users can read {secret}"
+
+    caller = terminal({}, replaced)
+    caller.run(f"cd {place}")
+    assert caller.run(SECURE_CALLS).endswith("{}\n"), "there is no match yet"
+    certificate = f"openssl s_client -connect localhost:{port} -CAfile ca.pem </dev/null 2>/dev/null"
+    before = caller.run(f"{certificate} | openssl x509 -noout -serial", fails=True)
+    caller.run(RENEW)
+    server.wait_for("TLS files changed")
+    after = caller.run(f"{certificate} | openssl x509 -noout -serial", fails=True)
+    assert before.startswith("serial=") and after.startswith("serial=") and before != after
+    caller.run(SECURE_CALLS)
+
+    for text, wrong in (
+        (SECURE_CALLS.replace("kyc-token", "other-token"), "CREDENTIAL_INVALID"),
+        (SECURE_CALLS.replace("--cert-file kyc.pem --key-file kyc-key.pem", ""), "ertificate"),
+    ):
+        caller.run(f"echo {token[:-4]}0000 >other-token")
+        assert wrong in caller.run(text, fails=True)
+    said = server.said()
+    assert token not in said and key.splitlines()[1] not in said
 
 
 def test_a_backup_of_a_running_service_is_restored_by_the_page_s_steps(

@@ -24,7 +24,7 @@ pub use fault::{Fault, Place};
 pub use issuer::{IssuerTerms, KeySource};
 pub use tenant::LibraryTerms;
 
-use reader::{Document, Section};
+use reader::{Document, LineBreaks, Section};
 
 use crate::domain::{TenantId, TenantTerms, Tenants};
 
@@ -57,7 +57,8 @@ impl CallersFile {
             return Err(Fault::of_file(file, "is larger than 1 MiB"));
         }
         let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(file, bytes, &error))?;
-        let document = Document::new(file, text);
+        let breaks = LineBreaks::of(text);
+        let document = Document::new(file, text, &breaks);
         let table = document.parse()?;
         let root = document.root(&table);
         root.only(&["tenant", "caller", "issuer"])?;

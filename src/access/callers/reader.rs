@@ -23,7 +23,12 @@ const SLIPS_MAX: usize = 3;
 pub struct Document<'a> {
     file: &'a Path,
     text: &'a str,
+    breaks: &'a LineBreaks,
 }
+
+/// Where the lines of a text end. Found once: each key keeps its place, and a file may have ten
+/// thousand.
+pub struct LineBreaks(Vec<usize>);
 
 /// A table of the file.
 pub struct Section<'a> {
@@ -41,9 +46,9 @@ pub struct Item<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// The text of a file.
-    pub const fn new(file: &'a Path, text: &'a str) -> Self {
-        Self { file, text }
+    /// The text of a file, and the ends of its lines.
+    pub const fn new(file: &'a Path, text: &'a str, breaks: &'a LineBreaks) -> Self {
+        Self { file, text, breaks }
     }
 
     /// Parses the text. The parser's own report isn't used, because it quotes the line, which may
@@ -61,9 +66,20 @@ impl<'a> Document<'a> {
     }
 
     fn place(self, at: usize, path: &str) -> Place {
-        let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        Place::new(self.file, line, path)
+        Place::new(self.file, self.breaks.line(at), path)
+    }
+}
+
+impl LineBreaks {
+    /// The ends of the lines of a text.
+    pub fn of(text: &str) -> Self {
+        let bytes = text.bytes().enumerate();
+        Self(bytes.filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line, from 1, that has the byte at this offset.
+    fn line(&self, at: usize) -> usize {
+        1 + self.0.partition_point(|end| *end < at)
     }
 }
 

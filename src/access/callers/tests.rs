@@ -5,7 +5,10 @@ use std::{num::NonZeroU32, path::Path, time::Duration};
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::access::{Permission, Permissions};
+use crate::{
+    access::{Permission, Permissions},
+    clock::Clock,
+};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -391,4 +394,31 @@ fn a_key_in_the_clear_is_in_no_fault() {
         let all = format!("{fault} {fault:?}");
         assert!(!all.contains("rrecthorse"), "{all}");
     }
+}
+
+/// A file with so many keys.
+fn with_keys(count: usize) -> String {
+    let key = |nth: usize| format!("    {{ id = \"k{nth}\", sha256 = \"{DIGEST}\" }},\n");
+    let keys: String = (0..count).map(key).collect();
+    format!(
+        "[tenant.retail]\n[caller.backend]\ntenant = \"retail\"\nallow = [\"match\"]\nkeys = [\n\
+         {keys}]\n"
+    )
+}
+
+#[test]
+fn a_file_of_many_keys_takes_time_in_proportion_to_its_size() {
+    let clock = Clock::system();
+    let shortest = |text: &str| {
+        let parsed = |_| {
+            let began = clock.now();
+            parse(text).unwrap();
+            clock.now().since(began)
+        };
+        (0..3).map(parsed).min().unwrap()
+    };
+    let (small, large) = (with_keys(1_000), with_keys(10_000));
+    assert!(large.len() > FILE_BYTES_MAX * 9 / 10);
+    let (of_small, of_large) = (shortest(&small), shortest(&large));
+    assert!(of_large < 40 * of_small, "{of_small:?} and {of_large:?}");
 }

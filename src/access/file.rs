@@ -14,7 +14,7 @@ use tokio::{sync::watch, task::JoinSet};
 use tracing::{info, warn};
 
 use super::{
-    callers::{CallersFile, Fault, read_file},
+    callers::{CallersFile, Fault, is_pipe, read_file},
     credentials::Credentials,
     jwt::Issuer,
     reloads::{ReloadKind, Reloads},
@@ -69,10 +69,19 @@ impl WatchedFile {
         &self.reloads
     }
 
-    /// Reads the file again, and the files of key sets.
+    /// Reads the file again, and the files of key sets. Pipes were read at the start, and have nothing
+    /// more.
     pub fn look_again(&self) {
         // One look at a time, so that an older file never replaces a newer one.
         let mut last = lock(&self.read);
+        self.look_at_file(&mut last);
+        self.current().issuers.values().for_each(|issuer| issuer.look_again());
+    }
+
+    fn look_at_file(&self, last: &mut LastRead) {
+        if is_pipe(&self.path) {
+            return;
+        }
         let bytes = self.bytes();
         if bytes.as_ref().is_ok_and(|bytes| *bytes == last.bytes) {
             last.fault = None;
@@ -83,10 +92,9 @@ impl WatchedFile {
                     *last = LastRead { bytes, fault: None };
                     self.replace(&before, next);
                 }
-                Err(fault) => self.refuse(&mut last, fault),
+                Err(fault) => self.refuse(last, fault),
             }
         }
-        self.current().issuers.values().for_each(|issuer| issuer.look_again());
     }
 
     fn replace(&self, before: &Credentials, next: Arc<Credentials>) {

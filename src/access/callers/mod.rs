@@ -12,7 +12,7 @@ mod tenant;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::Path,
     time::Duration,
@@ -159,6 +159,11 @@ pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB"));
     }
     Ok(bytes)
+}
+
+/// Whether a file is a pipe or another special file, which can be read only once.
+pub fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 fn not_utf8(file: &Path, bytes: &[u8], error: &std::str::Utf8Error) -> Fault {

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     access::{
         Decision, Denied, Grant,
-        callers::{Fault, IssuerTerms, KeySource, read_file},
+        callers::{Fault, IssuerTerms, KeySource, is_pipe, read_file},
         reloads::{ReloadKind, Reloads},
     },
     clock::Clock,
@@ -252,10 +252,10 @@ impl Issuer {
         self.fetch_ended.send_replace(());
     }
 
-    /// Reads the file of the key set again, if the set is in a file. A bad file leaves the keys as
-    /// they were.
+    /// Reads the file of the key set again, if the set is in a file that isn't a pipe. A bad file
+    /// leaves the keys as they were.
     pub fn look_again(&self) {
-        if self.provider.is_some() {
+        if self.terms.keys.file().is_none_or(|path| is_pipe(path)) {
             return;
         }
         let read = read_set(&self.terms);

@@ -1,5 +1,7 @@
 //! Files that are read again: what ends, what stays, and what a bad file does.
 
+use std::{process::Command, sync::mpsc, thread};
+
 use tracing::Level;
 
 use super::{signing::key_set, *};
@@ -204,4 +206,33 @@ fn a_missing_file_refuses_the_start() {
         fault.to_string(),
         "callers file /nonexistent/callers.toml: can't be read: No such file or directory (os error 2)"
     );
+}
+
+/// Makes a named pipe and writes this into it, once it has a reader.
+fn pipe(folder: &TempDir, name: &str, text: String) -> thread::JoinHandle<()> {
+    let path = folder.path().join(name);
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    thread::spawn(move || fs::write(path, text).unwrap())
+}
+
+#[test]
+fn a_pipe_is_read_once_and_holds_up_no_later_look() {
+    let (folder, signer) = (tempfile::tempdir().unwrap(), Signer::new("ES256", "key-1"));
+    let writers = [
+        pipe(&folder, "callers.toml", resolved(WITH_ISSUERS, &folder)),
+        pipe(&folder, "idp.json", key_set(&[&signer]).to_string()),
+        pipe(&folder, "other.json", key_set(&[&signer]).to_string()),
+    ];
+    let (clock, _hand) = Clock::manual(Timestamp::from_micros(START * 1_000_000));
+    let access = Access::open(folder.path().join("callers.toml"), days(30), clock).unwrap();
+    writers.into_iter().for_each(|writer| writer.join().unwrap());
+    let looking = access.clone();
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        looking.look_again();
+        done.send(()).unwrap();
+    });
+    is_done.recv_timeout(seconds(10)).expect("the look doesn't wait for a writer");
+    assert_eq!(access.tenants().count(), 2);
+    assert_eq!(access.reloads().unwrap().counts().map(|counts| counts.failed), [0, 0]);
 }

@@ -106,7 +106,10 @@ impl Secrets {
             secret.look_again(Duration::ZERO).await;
         }
         for look_again in &self.others {
-            look_again();
+            let look_again = Arc::clone(look_again);
+            // On a thread of its own: a file system may block for long. A panic has been logged as
+            // it happened.
+            let _ = tokio::task::spawn_blocking(move || look_again()).await;
         }
     }
 }
@@ -187,7 +190,10 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::config::{Environment, Flags, load};
+    use crate::{
+        config::{Environment, Flags, load},
+        sync::lock,
+    };
 
     struct Scene {
         folder: TempDir,
@@ -260,6 +266,21 @@ mod tests {
         scene.write("second");
         scene.secrets.reread().await;
         assert_eq!(scene.current(), "second");
+    }
+
+    #[tokio::test]
+    async fn a_file_system_that_blocks_holds_up_no_other_task() {
+        let mut secrets = Secrets::default();
+        let (answers, answer) = std::sync::mpsc::channel();
+        let answer = std::sync::Mutex::new(answer);
+        let (looks, looked) = std::sync::mpsc::channel();
+        secrets.also(move || {
+            let answered = lock(&answer).recv_timeout(Duration::from_secs(10));
+            looks.send(answered.is_ok()).unwrap();
+        });
+        let other = async { answers.send(()).unwrap() };
+        tokio::join!(secrets.reread(), other);
+        assert!(looked.recv().unwrap(), "the other task ran meanwhile");
     }
 
     #[tokio::test]

@@ -12,6 +12,8 @@ use x509_cert::{
     ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
+use crate::domain::Timestamp;
+
 const SPIFFE: &str = "spiffe://";
 const DNS: &str = "dns:";
 
@@ -63,6 +65,13 @@ impl fmt::Display for CertificateName {
             Self::Dns(name) => write!(f, "{DNS}{name}"),
         }
     }
+}
+
+/// When a certificate in DER expires; `None` if it can't be parsed.
+pub fn expiry(der: &[u8]) -> Option<Timestamp> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let end = certificate.tbs_certificate().validity().not_after;
+    Some(Timestamp::from_micros(0).after(end.to_unix_duration()))
 }
 
 /// The names of one certificate. Parsed once for each connection.

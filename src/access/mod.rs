@@ -26,7 +26,7 @@ use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
 use http::HeaderMap;
 
 pub use callers::{Fault, KeyExpiry, LibraryTerms, check_name};
-pub use certificate::{CertificateName, CertificateNames};
+pub use certificate::{CertificateName, CertificateNames, expiry as certificate_expiry};
 pub use grant::{Grant, Permission, Permissions};
 pub use key::{NewKey, NoRandomness};
 pub use quota::{QuotaExceeded, Quotas, StreamSlot};

@@ -186,7 +186,8 @@ impl Connections {
     }
 
     /// Serves one connection. It is drained when it has been idle for too long, when it has reached
-    /// its age, or when the server shuts down. Its open calls may still finish within their grace.
+    /// its age, when its client certificate expires, or when the server shuts down. Its open calls
+    /// may still finish within their grace.
     async fn serve_opened<C: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         self,
         opened: Opened<C>,
@@ -203,6 +204,7 @@ impl Connections {
         };
         let answering = ResponseMetadata::new(counted, self.chance.clone());
         let audited = Audited::new(answering, self.audit.clone(), self.chance.clone());
+        let age = self.age_of(names.as_ref());
         let service = Calling { service: self.call_log.over(audited), peer, names };
         let cut = old.cut.clone().cancelled_owned();
         let greeted =
@@ -215,7 +217,6 @@ impl Connections {
                 () = closing.cancelled() => {}
             }
         });
-        let age = self.limits.age((self.chance)());
         let mut aging = pin!(old.run_out(&self.clock, age, self.limits.age_grace()));
         let mut is_told = false;
         let served = loop {
@@ -232,6 +233,14 @@ impl Connections {
             log.note_if_broken(&failure);
             debug!(error = outage::causes(&failure), "connection ended with an error");
         }
+    }
+
+    /// How long a connection may live: at most until its client certificate expires, so that its
+    /// peer comes back with the next one.
+    fn age_of(&self, names: Option<&PeerNames>) -> Duration {
+        let age = self.limits.age((self.chance)());
+        let expires = names.and_then(PeerNames::expires);
+        expires.map_or(age, |expires| age.min(expires.since(self.clock.now())))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
 
 use facematch::{
     config::ClientAuth,
-    pb::{MatchState, MatchUpdate, WatchMatchesRequest},
+    pb::{ListMatchesRequest, MatchState, MatchUpdate, WatchMatchesRequest},
     simulator::sample,
 };
 use rustls::{
@@ -71,6 +71,22 @@ async fn a_required_client_certificate_is_checked() {
     ] {
         assert!(!scene.serves(identity.as_ref()).await, "{what} is accepted");
     }
+}
+
+#[tokio::test]
+async fn a_connection_does_not_outlive_the_certificate_of_its_client() {
+    let scene = Scene::with(ClientAuth::Required).await;
+    let expiring = scene.clients.client_for(7, 3);
+    let mut client = scene.client(Some(&expiring)).await.unwrap();
+    let mut call = async || client.list_matches(ListMatchesRequest::default()).await;
+    call().await.expect("the certificate is valid");
+    let refused = async {
+        // The client opens another connection, which its certificate doesn't open any more.
+        while call().await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the connection ends");
 }
 
 #[tokio::test]

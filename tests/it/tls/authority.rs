@@ -1,5 +1,8 @@
 //! Certificate authorities of these tests, with certificates and revocation lists.
 
+use std::time::Duration;
+
+use facematch::{clock::Clock, domain::Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
     ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
@@ -36,7 +39,7 @@ impl Authority {
     /// A certificate for a server on the loopback.
     pub fn server(&self) -> Identity {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
-        self.issue(1, 2099, &names, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(1, year(2099), &names, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A certificate for a caller.
@@ -45,22 +48,32 @@ impl Authority {
     }
 
     /// A certificate for a caller that is valid until the first day of a year.
-    pub fn client_until(&self, serial: u64, year: i32) -> Identity {
+    pub fn client_until(&self, serial: u64, until: i32) -> Identity {
+        self.client_before(serial, year(until))
+    }
+
+    /// A certificate for a caller that expires after so many seconds.
+    pub fn client_for(&self, serial: u64, seconds: u64) -> Identity {
+        let now = Clock::system().now().since(Timestamp::default());
+        self.client_before(serial, now + Duration::from_secs(seconds))
+    }
+
+    fn client_before(&self, serial: u64, until: Duration) -> Identity {
         let names = ["kyc.internal".to_owned()];
-        self.issue(serial, year, &names, ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(serial, until, &names, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     fn issue(
         &self,
         serial: u64,
-        until: i32,
+        until: Duration,
         names: &[String],
         usage: ExtendedKeyUsagePurpose,
     ) -> Identity {
         let mut params = CertificateParams::new(names).unwrap();
         params.serial_number = Some(SerialNumber::from(serial));
         params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 1, 1);
+        params.not_after = date_time_ymd(1970, 1, 1) + until;
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.0).unwrap();
@@ -85,6 +98,11 @@ impl Authority {
         };
         list.signed_by(&self.0).unwrap().pem().unwrap()
     }
+}
+
+/// The first day of a year, since 1970.
+fn year(year: i32) -> Duration {
+    (date_time_ymd(year, 1, 1) - date_time_ymd(1970, 1, 1)).unsigned_abs()
 }
 
 impl Identity {

@@ -3,7 +3,6 @@
 import base64
 import datetime
 import json
-import secrets
 import threading
 import time
 import urllib.parse
@@ -23,7 +22,6 @@ from support import CALL_SECONDS
 with warnings.catch_warnings(record=True):
     import oidc_provider_mock
     from authlib import jose
-    from oidc_provider_mock._app import OpenIDCode
 
 # The service asks a provider for its keys again after a failure, or for an unknown key, once in
 # 30 seconds.
@@ -50,13 +48,9 @@ permissions-claim = "facematch"
 
 
 class Provider:
-    """An OpenID provider, which issues ID tokens for these users.
+    """An OpenID provider, which issues ID tokens for these users. They name no key: it has one."""
 
-    By itself it names no key in its tokens, which is allowed while it has a single one.
-    """
-
-    def __init__(self, lifetime=HOUR, names_keys=False):
-        self._names_keys = names_keys
+    def __init__(self, lifetime=HOUR):
         users = [oidc_provider_mock.User(sub=sub, claims=claims) for sub, claims in USERS.items()]
         self._app = oidc_provider_mock.app(user_claims=users, access_token_max_age=lifetime)
         self._app.before_request(self._use_key)
@@ -68,12 +62,10 @@ class Provider:
 
     def rotate(self):
         """Makes a new key, and forgets the old one."""
-        options = {"kid": secrets.token_hex(8)}
-        self._key = jose.RSAKey.generate_key(is_private=True, options=options)
+        self._key = jose.RSAKey.generate_key(is_private=True)
 
     def _use_key(self):
         flask.g.oidc_provider_mock_storage.jwk = self._key
-        flask.g.header = {"alg": "RS256"} | ({"kid": self._key.kid} if self._names_keys else {})
 
     def start(self):
         self._server = werkzeug.serving.make_server(
@@ -119,16 +111,12 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return answer
 
 
-# The header of its tokens.
-OpenIDCode.get_encode_header = lambda self, client: flask.g.header
-
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
 
 
 @pytest.fixture(scope="module")
 def providers():
-    made = {name: Provider() for name in ("steady", "late", "down")}
-    made["rotating"] = Provider(names_keys=True)
+    made = {name: Provider() for name in ("steady", "rotating", "late", "down")}
     # This one issues tokens that have expired already.
     made["hasty"] = Provider(lifetime=-HOUR)
     yield made

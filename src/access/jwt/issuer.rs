@@ -1,8 +1,9 @@
 //! One issuer while the service runs: its key set, kept fresh, and the grants of its tokens.
 //!
-//! A call never waits for a regular refresh. Only a token with an unknown `kid` makes a call wait,
-//! for one fetch that all such calls share; unknown `kid`s cause at most one fetch in 30 s, so that
-//! forged tokens can't make the service flood its identity provider.
+//! A call never waits for a regular refresh. Only a token with an unknown `kid`, or without a `kid`
+//! and not verified by the only key, makes a call wait, for one fetch that all such calls share.
+//! They cause at most one fetch in 30 s, so that forged tokens can't make the service flood its
+//! identity provider.
 
 use std::{
     collections::HashMap,
@@ -166,6 +167,10 @@ impl Issuer {
             }
             // No lock is held meanwhile: a signature check takes up to a millisecond.
             let verified = token::verify(token, kid.as_deref(), &keys, &self.terms);
+            if verified.is_err() && kid.is_none() {
+                // The issuer may have replaced its only key, which its tokens need not name.
+                return self.without_key();
+            }
             let granted =
                 verified.and_then(|verified| self.grant(&verified, hash, version).transpose());
             match granted {
@@ -209,7 +214,7 @@ impl Issuer {
         Some(Ok(grant))
     }
 
-    /// Decides about a token whose key is unknown: its call waits for a fetch, if there is one.
+    /// Decides about a token whose key is, or may be, unknown: its call waits for a fetch, if there is one.
     fn without_key(self: &Arc<Self>) -> Decision {
         let mut state = self.state();
         let invalid = Decision::Denied(Denied::Invalid);

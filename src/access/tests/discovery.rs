@@ -183,6 +183,23 @@ async fn an_unknown_kid_is_asked_for_once_in_30_seconds_whatever_comes() {
 }
 
 #[tokio::test]
+async fn a_token_that_names_no_key_is_verified_by_a_newer_one() {
+    let (first, second) = (Signer::new("ES256", "key-1"), Signer::new("ES256", "key-2"));
+    let mut fetching = Fetching::with(&[&first]).await;
+    fetching.begin();
+    let claims = claims_but("iss", json!(fetching.issuer));
+    let bare = |signer: &Signer| signer.sign(&json!({ "alg": "ES256" }), &claims);
+    assert!(fetching.decide(&bare(&first)).await.is_ok());
+    fetching.change(|answers| answers.set = key_set(&[&second]).to_string());
+    let token = bare(&second);
+    assert_eq!(fetching.at_once(&token), Err(Denied::Invalid), "asked a moment ago");
+    fetching.scene.hand.advance(seconds(30));
+    assert_eq!(fetching.decide(&token).await, granted("retail", "alice"));
+    assert_eq!(fetching.at_once(&bare(&first)), Err(Denied::Invalid));
+    assert_eq!(lock(&fetching.answers).sets, 2);
+}
+
+#[tokio::test]
 async fn only_so_many_calls_wait_and_none_for_ever() {
     let signer = Signer::new("ES256", "key-1");
     let fetching = Fetching::with(&[&signer]).await;

@@ -37,13 +37,14 @@ impl Interceptor for Credential {
 /// A callers file of several callers, each of whom has one key.
 pub struct Callers {
     keys: Vec<(&'static str, NewKey)>,
-    text: String,
+    tenants: String,
+    callers: String,
 }
 
 impl Callers {
     /// The tables of the tenants, and nothing else yet.
     pub fn new(tenants: &str) -> Self {
-        Self { keys: Vec::new(), text: tenants.to_owned() }
+        Self { keys: Vec::new(), tenants: tenants.to_owned(), callers: String::new() }
     }
 
     /// Adds a caller that acts for a tenant and has these permissions.
@@ -61,7 +62,7 @@ impl Callers {
     ) -> Self {
         let key = NewKey::make().expect("the system has randomness");
         let (id, sha256) = (key.id(), key.sha256());
-        self.text += &format!(
+        self.callers += &format!(
             "[caller.{caller}]\ntenant = \"{tenant}\"\nallow = {allow:?}\n\
              keys = [{{ id = \"{id}\", sha256 = \"{sha256}\"{fields} }}]\n"
         );
@@ -77,14 +78,20 @@ impl Callers {
 
     /// Writes the file without the caller of this name.
     pub fn write_without(&self, path: &Path, caller: &str) {
-        let (before, rest) = self.text.split_once(&format!("[caller.{caller}]")).expect("a caller");
+        let begin = format!("[caller.{caller}]");
+        let (before, rest) = self.callers.split_once(&begin).expect("a caller");
         let after = rest.find("[caller.").map_or("", |at| &rest[at..]);
-        write(path, &format!("{before}{after}"));
+        write(path, &format!("{}{before}{after}", self.tenants));
     }
 
     /// Writes the whole file.
     pub fn write(&self, path: &Path) {
-        write(path, &self.text);
+        self.write_with(path, &self.tenants);
+    }
+
+    /// Writes the file with other tables of tenants.
+    pub fn write_with(&self, path: &Path, tenants: &str) {
+        write(path, &format!("{tenants}{}", self.callers));
     }
 
     /// A server with these callers.

@@ -1,31 +1,19 @@
-//! Fairness between tenants, with the real client of Oz and real time: a tenant with many matches
+//! Fairness between tenants, through the whole service and in real time: a tenant with many matches
 //! under way hardly delays those of another.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    num::NonZeroU32,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use bytes::Bytes;
 use facematch::{
-    clock::Clock,
-    domain::{
-        LivenessPolicy, Match, PhotoKind, PhotoSource, Policy, Spec, State, TenantId, TenantTerms,
-        Tenants, Timeout,
-    },
-    journal::sqlite::{self, Sqlite},
-    outage::Outage,
-    oz,
-    simulator::{Action, FolderSeed, LivenessSeed, MediaSeed, Outcome, Rule, Simulator},
-    watch::{self, Watch},
-    worker::{self, Worker},
+    pb::{Match, MatchState},
+    simulator::{Action, FolderSeed, LivenessSeed, MediaSeed, Outcome, Rule},
 };
 use futures_util::future::join_all;
-use tempfile::TempDir;
 
-use crate::support::JOURNAL;
+use crate::{
+    access::{CallerClient, Callers, caller},
+    support::{PATIENCE, TestServer, folder_media_request, wait},
+};
 
 /// The matches of the large tenant, and of the small one.
 const CROWD: usize = 2_000;
@@ -34,27 +22,32 @@ const FEW: usize = 10;
 /// needs about five, so the crowd is under way for a minute, longer than the test.
 const REQUESTS_MAX: usize = 16;
 const REQUEST_MS: u64 = 100;
-/// How long an analysis takes.
-const PROCESSING_MS: u64 = 2_000;
-/// How long one match may take at most.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an analysis takes: half-way between two polls, so that a small delay doesn't cost a
+/// whole poll interval.
+const PROCESSING_MS: u64 = 2_500;
 
-const LARGE: &str = "large";
-const SMALL: &str = "small";
-
-/// The worker and the watch over a slow Oz.
-struct Service {
-    oz: Simulator,
-    worker: Worker,
-    watch: Watch,
-    tenants: Arc<Mutex<Tenants>>,
-    _directory: TempDir,
+/// The service over a slow Oz, with a caller of each tenant.
+struct Scene {
+    server: TestServer,
+    callers: Callers,
+    large: CallerClient,
+    small: CallerClient,
 }
 
-impl Service {
+impl Scene {
     async fn new() -> Self {
-        let oz = crate::support::simulator().await;
-        oz.switch(|switches| {
+        let callers = Callers::new(&tenants(1)).with("few", "small", &["match", "read"]).with(
+            "many",
+            "large",
+            &["match", "read"],
+        );
+        let server = callers
+            .serve(|config| {
+                config.oz.max_requests = REQUESTS_MAX;
+                config.poll_interval = Duration::from_secs(1);
+            })
+            .await;
+        server.oz.switch(|switches| {
             switches.processing_ms = PROCESSING_MS;
             // The media are no pictures, which the simulator would have to compare.
             let (resolution, min_confidence) = (Some("SUCCESS".to_owned()), Some(0.99));
@@ -62,48 +55,21 @@ impl Service {
             switches.undecodable = Some(alike);
         });
         let slow = Action { answer_delay_ms: Some(REQUEST_MS), ..Action::default() };
-        oz.script([Rule { then: slow, ..Rule::default() }]);
-        let (directory, clock) = (tempfile::tempdir().unwrap(), Clock::system());
-        let config = sqlite::Config {
-            path: directory.path().join(JOURNAL),
-            clock: clock.clone(),
-            ticks: clock.clone(),
-            readers: sqlite::READERS,
-        };
-        let journal = Sqlite::open(config).await.unwrap().handles();
-        let store = Outage::new("the store", clock.clone());
-        let config = watch::Config { heartbeat: PATIENCE };
-        let watch = Watch::new(config, journal.feed.clone(), store.clone(), clock.clone());
-        let tenants = Arc::<Mutex<Tenants>>::default();
-        let now = Arc::clone(&tenants);
-        let with = worker::Collaborators {
-            journal,
-            oz: Arc::new(client(&oz, &clock)),
-            clock,
-            progress: Arc::new(|_, _| {}),
-            chance: Arc::new(rand::random::<f64>),
-            store,
-            tenants: Arc::new(move || now.lock().unwrap().clone()),
-        };
-        let worker = Worker::new(worker_config(), with);
-        watch.start().await.unwrap();
-        worker.start().await.unwrap();
-        Self { oz, worker, watch, tenants, _directory: directory }
+        server.oz.script([Rule { then: slow, ..Rule::default() }]);
+        let small = caller(&server, callers.key("few")).await;
+        let large = caller(&server, callers.key("many")).await;
+        Self { server, callers, large, small }
     }
 
-    fn weights(&self, small: u32, large: u32) {
-        let terms = |weight| TenantTerms {
-            weight: NonZeroU32::new(weight).unwrap(),
-            ..TenantTerms::default()
-        };
-        let named = [(SMALL, terms(small)), (LARGE, terms(large))];
-        let named: HashMap<_, _> =
-            named.map(|(name, terms)| (TenantId::from_stored(name), terms)).into();
-        *self.tenants.lock().unwrap() = Tenants::new(named);
+    /// Changes the weight of the large tenant, while the service runs.
+    async fn weigh(&self, large: u32) {
+        let path = self.server.config.callers_file.as_ref().expect("a callers file");
+        self.callers.write_with(path, &tenants(large));
+        self.server.reload().await;
     }
 
-    /// Admits a match in a folder of its own, which holds the photo.
-    async fn admit(&self, tenant: &str) -> Match {
+    /// Creates a match in a folder of its own, which holds the photo.
+    async fn create(&self, client: &CallerClient) -> Match {
         let medium = |name: &str, content_type: &str| MediaSeed {
             bytes: Bytes::from_static(b"not decoded"),
             file_name: name.to_owned(),
@@ -112,77 +78,53 @@ impl Service {
         };
         let media =
             vec![medium("liveness.zip", "application/zip"), medium("photo.jpg", "image/jpeg")];
-        let seed = FolderSeed { media, liveness: Some(LivenessSeed::default()) };
-        let folder = self.oz.add_folder(seed);
-        let photo = self.oz.folder(&folder).unwrap().media[1].media_id.to_string();
-        let spec = Spec {
-            tenant: TenantId::from_stored(tenant),
-            request_id: None,
-            folder_id: folder.parse().unwrap(),
-            photo: PhotoSource::FolderMedia(photo.parse().unwrap()),
-            kind: PhotoKind::Selfie,
-            timeout: Timeout { duration: Duration::from_secs(1_200), named: false },
-            liveness_media: Vec::new(),
-            liveness_policy: LivenessPolicy::Report,
-            labels: BTreeMap::new(),
-        };
-        self.worker.admit(spec, None).await.unwrap()
-    }
-
-    async fn admit_all(&self, tenant: &str, count: usize) -> Vec<Match> {
-        join_all((0..count).map(|_| self.admit(tenant))).await
+        let oz = &self.server.oz;
+        let folder = oz.add_folder(FolderSeed { media, liveness: Some(LivenessSeed::default()) });
+        let photo = oz.folder(&folder).expect("it was made").media[1].media_id.to_string();
+        let created = client.clone().create_match(folder_media_request(&folder, &photo)).await;
+        created.expect("it is accepted").into_inner()
     }
 
     /// The median time of a few matches of the small tenant that arrive together.
     async fn median(&self) -> Duration {
-        let few = self.admit_all(SMALL, FEW).await;
-        let ended =
-            join_all(few.into_iter().map(|m| self.watch.wait(m, PATIENCE, |_| false))).await;
-        let mut times: Vec<_> = ended
-            .into_iter()
-            .map(|m| {
-                let m = m.unwrap();
-                assert_eq!(m.state, State::Finished, "{:?}", m.error);
-                m.end_time.unwrap().since(m.create_time)
-            })
-            .collect();
+        let few = join_all((0..FEW).map(|_| self.create(&self.small))).await;
+        let ended = few.iter().map(|m| {
+            let mut client = self.small.clone();
+            let request = wait(&m.match_id, PATIENCE);
+            async move { client.wait_match(request).await.expect("it is found").into_inner() }
+        });
+        let mut times: Vec<_> = join_all(ended).await.iter().map(duration).collect();
         times.sort();
         times[FEW / 2]
     }
 }
 
-fn client(oz: &Simulator, clock: &Clock) -> oz::Client {
-    let (login, password) = oz.login();
-    let credentials =
-        oz::Credentials::Login { email: login.to_owned(), password: password.to_owned().into() };
-    let config = oz::Config::new(oz.url(), credentials);
-    oz::Client::new(config, clock.clone(), Arc::new(|| 0.5)).unwrap()
+fn tenants(large: u32) -> String {
+    format!("[tenant.small]\nweight = 1\n[tenant.large]\nweight = {large}\n")
 }
 
-fn worker_config() -> worker::Config {
-    let policy = Policy {
-        poll_interval: Duration::from_secs(1),
-        oz_settle: Duration::from_secs(5),
-        photo_grace: Duration::from_secs(60),
-        retention: Duration::from_secs(86_400),
+/// How long a match took.
+fn duration(m: &Match) -> Duration {
+    assert_eq!(m.state(), MatchState::Finished, "{:?}", m.error);
+    let since_1970 = |time: Option<prost_types::Timestamp>| {
+        let time = time.expect("a time");
+        let (seconds, nanos) = (u64::try_from(time.seconds), u32::try_from(time.nanos));
+        Duration::new(seconds.expect("after 1970"), nanos.expect("a fraction"))
     };
-    let oz = worker::OzLimits { requests_max: REQUESTS_MAX, rate_max: None };
-    worker::Config { policy, unfinished_max: 2 * CROWD, oz, photo_bytes_max: 1 << 20 }
+    since_1970(m.end_time) - since_1970(m.create_time)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tenant_with_ten_matches_is_hardly_slower_beside_one_with_two_thousand() {
-    let service = Service::new().await;
-    service.weights(1, 1);
-    let alone = service.median().await;
-    service.admit_all(LARGE, CROWD).await;
+    let scene = Scene::new().await;
+    let alone = scene.median().await;
+    join_all((0..CROWD).map(|_| scene.create(&scene.large))).await;
     for large in [1, 4] {
-        service.weights(1, large);
-        let beside = service.median().await;
+        scene.weigh(large).await;
+        let beside = scene.median().await;
         println!("alone {alone:?}, beside the crowd at 1:{large} {beside:?}");
         assert!(beside <= alone.mul_f64(1.5), "{beside:?} at 1:{large}, alone {alone:?}");
     }
-    let crowd = service.worker.unfinished();
+    let crowd = scene.server.load.unfinished();
     assert!(crowd >= CROWD / 2, "the crowd has ended too early: {crowd}");
-    service.worker.drain(Duration::from_secs(1)).await;
 }

@@ -107,8 +107,8 @@ static CALLERS: LazyLock<(CallersFile, KeySet)> = LazyLock::new(|| {
     let file = CallersFile::parse(Path::new(FILE), text.as_bytes(), RETENTION_MAX);
     let file = file.expect("a good file");
     let set = br#"{"keys":[{"kty":"EC","crv":"P-256","kid":"key-1",
-        "x":"hymU1fblGaXXCKMkgZOA48AloIQa5TNgzwolFIru4ac",
-        "y":"3Pquu1W4vdOX3XKCfFAmzyX65OuSEFdq1mz0q8zvXLY"}]}"#;
+        "x":"NkRTCQD4xfZWZptTk5QKjTZncW51s9W4EyLPeBhlPBs",
+        "y":"0ydsY4xT6ud8zrAHgomJDYK12jRCxur69TOwtbkZgcg"}]}"#;
     let keys = KeySet::parse(set, &file.issuers[0]).expect("a good key set");
     (file, keys)
 });

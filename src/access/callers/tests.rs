@@ -356,7 +356,7 @@ fn a_file_without_a_tenant_too_large_or_not_utf8_is_refused() {
         "callers file /etc/callers.toml: is larger than 1 MiB"
     );
     let path = Path::new("/etc/callers.toml");
-    let latin = CallersFile::parse(path, b"[tenant.default]\n# caf\xe9\n", DAY);
+    let latin = CallersFile::parse(path, b"[tenant.default]\n# \xe9\n", DAY);
     assert_eq!(
         latin.expect_err("Latin-1").to_string(),
         "callers file /etc/callers.toml, line 2: is not UTF-8"
@@ -421,4 +421,12 @@ fn a_file_of_many_keys_takes_time_in_proportion_to_its_size() {
     assert!(large.len() > FILE_BYTES_MAX * 9 / 10);
     let (of_small, of_large) = (shortest(&small), shortest(&large));
     assert!(of_large < 40 * of_small, "{of_small:?} and {of_large:?}");
+}
+
+#[test]
+fn the_example_of_the_documents_is_a_good_file() {
+    let page = include_str!("../../../docs/callers.md");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let file = parse(example.expect("an example")).unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!((file.tenants.count(), file.callers.len(), file.issuers.len()), (1, 1, 1));
 }

@@ -5,8 +5,8 @@
 //! in `rows` has its own, and the result says whether the row keeps to it.
 //!
 //! ```sh
-//! cargo bench                         # everything, some thirteen minutes
-//! cargo bench -- --quick              # the same with smaller numbers, in three
+//! cargo bench                         # everything, some twenty minutes
+//! cargo bench -- --quick              # the same with smaller numbers, in four
 //! cargo bench -- --only in-flight     # only the named rows
 //! cargo bench -- compare OLD NEW      # compares two results: what got worse
 //! cargo bench -- table RESULT         # a result as a table
@@ -15,6 +15,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "time is what a benchmark measures")]
 
+mod credentials;
 #[path = "../../tests/crowd/mod.rs"]
 mod crowd;
 mod oz;

@@ -10,13 +10,14 @@ use facematch::pb::{MatchUpdate, match_update::Event};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tonic::{Code, Streaming};
+use tonic::{Code, Request, Streaming, metadata::AsciiMetadataValue};
 
 use crate::{
     Result,
+    credentials::Credentials,
     oz::Oz,
     process::{heard, say},
-    roles::{Client, Tally, clients, line::Line, photo, request},
+    roles::{Client, Tally, connected, line::Line, photo, request},
 };
 
 /// How long a caller pauses when the service is at its limit.
@@ -29,6 +30,7 @@ pub struct Matches {
     pub count: usize,
     pub at_once: usize,
     pub connections: usize,
+    pub credentials: Credentials,
     pub is_large: bool,
     /// Start this many a second, rather than one whenever another has ended.
     pub per_second: Option<f64>,
@@ -45,7 +47,8 @@ impl Matches {
         say(&line.as_ref().map_or("ready", |line| line.url()))?;
         let server = heard()?.ok_or("the service's address is missing on standard input")?;
         let caller = Caller {
-            clients: clients(&server, self.connections).await?.into(),
+            clients: connected(&server, self.connections, &self.credentials).await?.into(),
+            authorization: self.credentials.authorization()?,
             photo,
             line: line.map(Arc::new),
         };
@@ -67,6 +70,7 @@ type Ended = (Instant, Duration);
 #[derive(Clone)]
 struct Caller {
     clients: Arc<[Client]>,
+    authorization: Option<AsciiMetadataValue>,
     photo: Bytes,
     line: Option<Arc<Line>>,
 }
@@ -93,7 +97,11 @@ impl Caller {
     async fn begin(&self, n: usize, folder: &str) -> Result<Streaming<MatchUpdate>> {
         let mut client = self.clients[n % self.clients.len()].clone();
         loop {
-            match client.run_match(request(folder, &self.photo)).await {
+            let mut request = Request::new(request(folder, &self.photo));
+            if let Some(authorization) = &self.authorization {
+                request.metadata_mut().insert("authorization", authorization.clone());
+            }
+            match client.run_match(request).await {
                 Ok(updates) => return Ok(updates.into_inner()),
                 Err(status) if status.code() == Code::ResourceExhausted => {
                     tokio::time::sleep(RETRY_PAUSE).await;

@@ -26,7 +26,7 @@ use facematch::pb::{
 };
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 pub use self::{
     audience::Audience,
@@ -43,7 +43,7 @@ pub use self::{
     rows::{Rows, Written},
     witness::{Witness, Witnessed},
 };
-use crate::{Result, oz};
+use crate::{Result, credentials::Credentials, oz};
 
 /// As large as the service's own window, so that this end doesn't slow a photo down.
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -165,14 +165,35 @@ type Client = FaceMatchClient<Channel>;
 /// Clients with a connection each, to each of the servers in turn. `servers` is separated by
 /// spaces.
 async fn clients(servers: &str, connections: usize) -> Result<Vec<Client>> {
+    connected(servers, connections, &Credentials::default()).await
+}
+
+/// Clients that connect as their credentials have it.
+async fn connected(
+    servers: &str,
+    connections: usize,
+    credentials: &Credentials,
+) -> Result<Vec<Client>> {
     let mut clients = Vec::new();
     for server in servers.split(' ').cycle().take(connections) {
-        let endpoint = Endpoint::from_shared(server.to_owned())?
+        let endpoint = endpoint(server, credentials)?
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(4 * WINDOW_BYTES);
         clients.push(FaceMatchClient::new(endpoint.connect().await?));
     }
     Ok(clients)
+}
+
+fn endpoint(server: &str, credentials: &Credentials) -> Result<Endpoint> {
+    let Some(certificate) = &credentials.server else {
+        return Ok(Endpoint::from_shared(server.to_owned())?);
+    };
+    let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(certificate));
+    if let Some((certificate, key)) = &credentials.certificate {
+        tls = tls.identity(Identity::from_pem(certificate, key));
+    }
+    let secure = server.replacen("http:", "https:", 1);
+    Ok(Endpoint::from_shared(secure)?.tls_config(tls)?)
 }
 
 /// A photo to send: as small as a phone's, or of nearly the largest size allowed.

@@ -1,7 +1,9 @@
 //! A photo of nearly the largest size allowed.
 
 use crate::{
-    Result, oz,
+    Result,
+    credentials::Credentials,
+    oz,
     process::Part,
     report::Unit,
     roles::{Bare, Matches, Role, Tally},
@@ -27,6 +29,7 @@ pub fn large_photo(bench: &mut Bench) -> Result<()> {
         count,
         at_once: 1,
         connections: 1,
+        credentials: Credentials::default(),
         is_large: true,
         per_second: None,
         on_the_line: false,

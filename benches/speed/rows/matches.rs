@@ -2,6 +2,7 @@
 
 use crate::{
     Result,
+    credentials::Credentials,
     process::{Part, Usage},
     report::{Point, Unit},
     roles::{Bare, Matches, Nothing, Role, Tally},
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// An analysis of this length is over at the third poll, if polls are a second apart.
-const THREE_POLLS_MS: u64 = 2_500;
+pub const THREE_POLLS_MS: u64 = 2_500;
 const POLL_MS: u64 = 1_000;
 /// As many as a fleet of back ends has.
 const CONNECTIONS: usize = 8;
@@ -106,6 +107,7 @@ fn matches(house: &House, count: usize, at_once: usize) -> Matches {
         count,
         at_once,
         connections: CONNECTIONS,
+        credentials: Credentials::default(),
         is_large: false,
         per_second: None,
         on_the_line: false,
@@ -161,6 +163,7 @@ fn paced(bench: &mut Bench, per_second: f64) -> Result<(f64, Tally)> {
         count,
         at_once: count,
         connections: CONNECTIONS,
+        credentials: Credentials::default(),
         is_large: false,
         per_second: Some(per_second),
         on_the_line: true,
@@ -195,6 +198,7 @@ pub fn parts_alone(bench: &mut Bench) -> Result<()> {
         count,
         at_once: 128,
         connections: CONNECTIONS,
+        credentials: Credentials::default(),
         is_large: false,
         per_second: None,
         on_the_line: false,

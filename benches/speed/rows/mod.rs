@@ -4,6 +4,7 @@
 //! next. The design sets the limits and references; the references were measured on two cores with
 //! tonic 0.14 and reqwest 0.13, without a journal and without checks.
 
+mod access;
 mod audience;
 mod erase;
 mod flight;
@@ -55,9 +56,11 @@ impl Size {
 type Row = (&'static str, fn(&mut Bench) -> Result<()>);
 
 /// All rows, in the order in which they are reported.
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 15] = [
     ("start", start::start),
     ("match", matches::beside_the_bare_loop),
+    ("access", access::access),
+    ("audit", access::audit),
     ("rate", matches::rate),
     ("growth", matches::growth),
     ("alone", matches::parts_alone),

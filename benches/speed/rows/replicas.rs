@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     Result,
+    credentials::Credentials,
     postgres::Cluster,
     process::{self, Part},
     report::Unit,
@@ -93,6 +94,7 @@ fn cost(bench: &mut Bench, cluster: &Cluster, count: usize) -> Result<()> {
         count: matches,
         at_once,
         connections: CONNECTIONS,
+        credentials: Credentials::default(),
         is_large: false,
         per_second: None,
         on_the_line: false,

@@ -5,7 +5,7 @@
 //! in `rows` has its own, and the result says whether the row keeps to it.
 //!
 //! ```sh
-//! cargo bench                         # everything, some twenty minutes
+//! cargo bench                         # everything, some sixteen minutes
 //! cargo bench -- --quick              # the same with smaller numbers, in four
 //! cargo bench -- --only in-flight     # only the named rows
 //! cargo bench -- compare OLD NEW      # compares two results: what got worse
